@@ -1,0 +1,43 @@
+// The layers, as import fences. Each comment is an invariant that ARCHITECTURE.md refers to; there is no second list.
+const layer = (name, from, to, comment) => ({ name, severity: 'error', comment, from: { path: from }, to });
+const ours = '^(contracts|workflows|activities|domain|gateways|runtime|api|workers|relay|sandbox|local|prisma|test)/';
+const notType = { dependencyTypesNot: ['type-only'] };
+
+module.exports = {
+  forbidden: [
+    layer('contracts-are-pure-data', '^contracts/', { path: ours, pathNot: '^contracts/' },
+      'contracts/ imports nothing of ours: it is the vocabulary that both sides of every boundary share, the workflow sandbox included.'),
+    layer('workflows-know-contracts-only', '^workflows/', { path: ours, pathNot: '^(workflows|contracts)/', ...notType },
+      'workflows/ reaches only contracts/ at run time: anything else would enter the deterministic bundle and break replay.'),
+    layer('workflows-are-deterministic', '^workflows/', { path: '^(node:|fs|net|crypto|pg|stripe|typebox|uuid|pino)', ...notType },
+      'workflows/ uses no Node module and no schema library: the bundle must stay deterministic and small.'),
+    layer('domain-knows-no-one-above', '^domain/', { path: ours, pathNot: '^(domain|contracts|prisma/generated)/' },
+      'domain/ states facts in Postgres; it knows neither Temporal nor HTTP nor the gateway, so that every caller gets the same rules.'),
+    layer('gateways-know-contracts-only', '^gateways/', { path: ours, pathNot: '^(gateways|contracts)/' },
+      'gateways/ translates systems that are not ours; it does not touch our database, so that each effect has one home.'),
+    layer('activities-sit-on-domain-and-gateways', '^activities/', { path: ours, pathNot: '^(activities|domain|gateways|contracts)/', },
+      'activities/ composes domain/ and gateways/; it does not know how the process around it runs.'),
+    layer('runtime-knows-nothing-of-ours', '^runtime/', { path: ours, pathNot: '^(runtime|prisma/generated)/' },
+      'runtime/ is how any process runs; the sandbox uses it too, so it can know nothing about orders.'),
+    layer('api-does-not-run-steps', '^api/', { path: '^(activities|gateways|workers|relay|sandbox|local)/', ...notType },
+      'api/ turns HTTP into domain calls and workflow messages; it never runs a step, so that only a saga changes an accepted order.'),
+    layer('relay-does-not-run-steps', '^relay/', { path: '^(activities|gateways|workers|api|sandbox|local)/', ...notType },
+      'relay/ moves the outbox and starts orphaned sagas; it never decides an order.'),
+    layer('workers-are-leaves', '^workers/', { path: '^(api|relay|sandbox|local)/' },
+      'workers/ hosts workflows and activities; processes do not know each other.'),
+    layer('workers-load-workflows-by-path', '^workers/', { path: '^workflows/', ...notType },
+      'workers/ loads workflow code by path into its sandbox; an import would run it outside.'),
+    layer('sandbox-shares-no-gateway-code', '^sandbox/', { path: ours, pathNot: '^(sandbox|runtime)/' },
+      'sandbox/ shares no code with our gateway: shared code would hide our misreadings of the provider.'),
+    layer('nobody-imports-a-main', '', { path: '/main\\.ts$' },
+      'Nobody imports a main.ts: a process is a leaf; what it is made of lives in files beside it.'),
+    layer('product-does-not-import-tests', '^(?!test/)', { path: '^test/' }, 'The product does not know its tests.'),
+    layer('no-circles', '', { circular: true }, 'No import circles: the arrows of the house point one way.'),
+  ],
+  options: {
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: ['node_modules', '^prisma/generated'] },
+    exclude: { path: ['^dist', '^prisma/generated/.*'] },
+  },
+};

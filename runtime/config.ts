@@ -1,0 +1,68 @@
+/**
+ * Configuration: environment variables, read once per process in its main.ts, validated, frozen. A wrong value ends the
+ * process with one sentence per variable. `process.env` is read nowhere else.
+ */
+import { bool, type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator, port, str } from 'envalid';
+
+const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** Parses `500ms`, `30s`, `2m`, `1h` or `7d`. @returns milliseconds. @throws EnvError on any other spelling. */
+export function parseDurationMs(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text);
+  if (!match) throw new EnvError(`"${text}" is not a duration; write 500ms, 30s, 2m, 1h or 7d`);
+  return Math.round(Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS]);
+}
+
+/** Written as text in the environment, read as milliseconds; a default is given in milliseconds. */
+const durationMs = makeValidator<number>(parseDurationMs);
+const httpUrl = makeValidator<string>((input) => {
+  const url = URL.canParse(input) ? new URL(input) : undefined;
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') throw new EnvError(`"${input}" is not an http(s) URL`);
+  return input.replace(/\/$/, '');
+});
+const postgresUrl = makeValidator<string>((input) => {
+  if (!/^postgres(ql)?:\/\//.test(input)) throw new EnvError('must look like postgresql://user:password@host:5432/database');
+  return input;
+});
+const count = makeValidator<number>((input) => {
+  const n = Number(input);
+  if (!Number.isInteger(n) || n < 1) throw new EnvError(`"${input}" is not a whole number from 1`);
+  return n;
+});
+
+/** The kinds of values; each takes envalid's `{ default, desc, choices }`. */
+export const kinds = { bool, count, durationMs, httpUrl, port, postgresUrl, str };
+
+/**
+ * @param spec variable name → kind
+ * @param env  usually `process.env`; an empty string counts as unset, as Compose files write it
+ * @throws ConfigError naming every wrong variable
+ */
+export function readConfig<S>(spec: S, env: NodeJS.ProcessEnv): CleanedEnv<S> {
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const values = cleanEnv(set, spec, {
+    reporter: ({ errors }) => {
+      const sentences = Object.entries(errors).map(([name, error]) =>
+        error instanceof EnvMissingError ? `${name} is not set.` : `${name} is wrong: ${(error as Error).message}.`,
+      );
+      if (sentences.length > 0) throw new ConfigError(sentences.join('\n'));
+    },
+  });
+  // A plain frozen object: envalid's own is a proxy that throws on unknown keys, which trips structured logging.
+  return Object.freeze({ ...values }) as CleanedEnv<S>;
+}
+
+export class ConfigError extends Error {
+  override name = 'ConfigError';
+}
+
+/** Runs a process's main; a wrong configuration ends it with sentences instead of a stack. */
+export async function runMain(main: () => Promise<void>): Promise<void> {
+  try {
+    await main();
+  } catch (err) {
+    const text = err instanceof ConfigError ? err.message : err instanceof Error ? (err.stack ?? err.message) : String(err);
+    process.stderr.write(`${text}\n`);
+    process.exit(err instanceof ConfigError ? 78 : 1); // 78 = EX_CONFIG of sysexits.h
+  }
+}
