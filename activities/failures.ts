@@ -1,0 +1,60 @@
+/**
+ * The one place where what went wrong becomes a Temporal failure. A refusal is final and BENIGN: nothing is broken, nobody
+ * is paged. Everything else is weather: it is retried by whoever called, and its message says what an operator sees.
+ */
+import { activityInfo } from '@temporalio/activity';
+import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
+import type { CancellationReason } from '../contracts/orders.js';
+import { REFUSAL, type Refusal } from '../contracts/refusals.js';
+import type { StepInput, StepResult, UndoResult } from '../contracts/steps.js';
+import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
+import { GatewayUnknown } from '../gateways/payments.js';
+
+/** Makes an activity of a step: `done` is its result, `refused` its refusal. */
+export function step(run: (input: StepInput) => Promise<StepOutcome>) {
+  return async (input: StepInput): Promise<StepResult> => {
+    const outcome = await translated(() => run(input));
+    if (outcome.outcome === 'refused') throw refusal(outcome.reason);
+    return { attempt: activityInfo().attempt };
+  };
+}
+
+/** Makes an activity of an undo. */
+export function undo(run: (input: StepInput) => Promise<UndoOutcome>) {
+  return async (input: StepInput): Promise<UndoResult> => ({
+    undone: await translated(() => run(input)),
+    attempt: activityInfo().attempt,
+  });
+}
+
+/** Runs `work`; whatever it throws leaves as an ApplicationFailure that names its kind and its first line. */
+export async function translated<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (err) {
+    throw weather(err);
+  }
+}
+
+function refusal(reason: CancellationReason): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: REFUSAL,
+    message: `Refused: ${reason}`,
+    nonRetryable: true,
+    category: ApplicationFailureCategory.BENIGN,
+    details: [{ reason } satisfies Refusal],
+  });
+}
+
+function weather(err: unknown): ApplicationFailure {
+  const error = err instanceof Error ? err : new Error(String(err));
+  return ApplicationFailure.create({
+    type: error.name,
+    message: lastLine(error.message),
+    ...(error.cause instanceof Error && { cause: new Error(lastLine(error.cause.message)) }),
+    ...(error instanceof GatewayUnknown && error.retryAfterMs !== undefined && { nextRetryDelay: error.retryAfterMs }),
+  });
+}
+
+/** Prisma's messages begin with a drawing of the call and end with what happened. */
+const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.trim().slice(0, 300) ?? '';

@@ -1,0 +1,21 @@
+/** Every name and identifier that two programs must spell alike. One function makes each id, one constant spells each name. */
+
+export const TASK_QUEUE = 'order-saga';
+export const ORDER_SAGA = 'OrderSaga';
+
+/** @returns the workflow id of an order's saga; Temporal admits one at a time, which is what makes starting it repeatable. */
+export const orderSagaId = (orderId: string): string => `order-${orderId}`;
+
+/**
+ * The key under which the payment gateway deduplicates. Made from what it protects, never from an attempt, a run or a
+ * random: a worker that retries, restarts or wakes up late must present the same key.
+ */
+export const chargeKey = (orderId: string): string => `${orderId}/charge`;
+/** One per charge: should an order ever have two, both must go back. */
+export const refundKey = (orderId: string, chargeReference: string): string => `${orderId}/refund/${chargeReference}`;
+
+/** @returns the CloudEvents `id`: an event is its order's n-th, so no random is needed and duplicates are recognisable. */
+export const eventId = (orderId: string, sequence: number): string => `${orderId}-${sequence}`;
+
+/** The Postgres channel that says "there may be new events"; a hint only, the outbox is the truth. */
+export const OUTBOX_CHANNEL = 'order_saga_outbox';

@@ -1,0 +1,91 @@
+/** The saga's messages: what starts it, what it answers, how operators talk to it, and how it appears in lists. */
+import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import { ORDER_SAGA, orderSagaId, TASK_QUEUE } from './ids.js';
+import type { CancellationReason } from './orders.js';
+
+export const STEPS = ['reserveInventory', 'chargePayment', 'confirmOrder'] as const;
+export type StepName = (typeof STEPS)[number];
+export const UNDOS = ['releaseInventory', 'refundPayment', 'cancelOrder'] as const;
+export type UndoName = (typeof UNDOS)[number];
+
+/** Durations in milliseconds. Decided when the saga starts and carried in its input: a deploy never changes its mind. */
+export type SagaPolicy = {
+  /** How long a step is retried against bad weather before the saga parks and asks for an operator. */
+  stepRetryBudgetMs: number;
+  /** From the saga's start: a saga still parked then unwinds by itself. */
+  sagaDeadlineMs: number;
+  /** How long an undo may fail before the saga is marked; it goes on trying for ever. */
+  compensationAttentionAfterMs: number;
+};
+
+/** Opaque ids and durations only: everything here is readable by whoever can open the Temporal Web UI. */
+export type OrderSagaInput = { orderId: string; policy: SagaPolicy };
+export type OrderSagaResult = { status: 'CONFIRMED' } | { status: 'CANCELLED'; reason: CancellationReason };
+
+export const SAGA_STATES = ['RUNNING', 'COMPENSATING', 'NEEDS_ATTENTION', 'COMPLETED', 'COMPENSATED'] as const;
+export type SagaState = (typeof SAGA_STATES)[number];
+
+export const STEP_STATUSES = [
+  'pending',
+  'running',
+  'retrying',
+  'parked',
+  'completed',
+  'refused',
+  'skipped',
+  'undone',
+  'nothing-to-undo',
+] as const;
+export type StepStatus = (typeof STEP_STATUSES)[number];
+
+export type StepProgress = {
+  name: StepName | UndoName;
+  kind: 'step' | 'undo';
+  status: StepStatus;
+  attempts: number;
+  startedAt: string | null;
+  finishedAt: string | null;
+  lastError: string | null;
+};
+export type SagaProgress = { state: SagaState; steps: StepProgress[] };
+
+/** The handles of a running saga; `temporal workflow signal|update|query` reaches them under these very names. */
+export const RETRY_SIGNAL = 'retry';
+export const RESOLVE_UPDATE = 'resolve';
+export const CANCEL_UPDATE = 'cancel';
+export const PROGRESS_QUERY = 'progress';
+
+/** `operator` is an opaque subject id; `reason` at most 200 characters, without personal data: both are kept for ever. */
+export type Resolution = { action: 'retry' | 'compensate'; operator: string; reason: string };
+export type CancelRequest = { reason: string; requestedBy: string };
+export const REASON_LENGTH_MAX = 200;
+
+/** Unset while all is well, so that a saga without trouble writes no history for them. */
+export const SAGA_STATE = defineSearchAttributeKey('SagaState', SearchAttributeType.KEYWORD);
+export const SAGA_STEP = defineSearchAttributeKey('SagaStep', SearchAttributeType.KEYWORD);
+export const SAGA_FAILURE = defineSearchAttributeKey('SagaFailure', SearchAttributeType.KEYWORD);
+export const CUSTOMER_ID = defineSearchAttributeKey('CustomerId', SearchAttributeType.KEYWORD);
+
+/**
+ * Everything that starting an order's saga takes, wherever it is started from.
+ * @returns the workflow type and its start options, for `client.workflow.start(type, options)`
+ */
+export function orderSagaStart(order: { id: string; customerId: string; correlationId: string }, policy: SagaPolicy) {
+  return {
+    type: ORDER_SAGA,
+    options: {
+      workflowId: orderSagaId(order.id),
+      taskQueue: TASK_QUEUE,
+      args: [{ orderId: order.id, policy } satisfies OrderSagaInput] as [OrderSagaInput],
+      // One saga per order, for ever: a second start is refused even after the first has closed.
+      workflowIdReusePolicy: 'REJECT_DUPLICATE' as const,
+      workflowIdConflictPolicy: 'FAIL' as const,
+      // A killed worker holds its workflow task for this long. 5 s instead of the default 10 s halves the wait; shorter
+      // thrashes: many tasks on a cold worker time out again.
+      workflowTaskTimeout: '5s' as const,
+      memo: { correlationId: order.correlationId },
+      typedSearchAttributes: [{ key: CUSTOMER_ID, value: order.customerId }],
+      staticSummary: `Order ${order.id}`,
+    },
+  };
+}

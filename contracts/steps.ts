@@ -1,0 +1,32 @@
+/** What the activities take and answer: the boundary between the saga's plan and the facts. */
+import type { CancellationReason } from './orders.js';
+
+export type StepInput = { orderId: string };
+
+/** Attempt of this activity execution, counted from 1, so that a saga can tell how often a step was tried. */
+export type StepResult = { attempt: number };
+
+/** `nothing` = there was nothing to undo; the tombstone is left all the same. */
+export type UndoResult = { attempt: number; undone: 'done' | 'nothing' };
+
+/** Who won the pivot: `unwinding` with the reason that was recorded first, or the order is final already. */
+export type UnwindResult = { attempt: number } & (
+  | { outcome: 'unwinding'; reason: CancellationReason }
+  | { outcome: 'confirmed' }
+  | { outcome: 'cancelled'; reason: CancellationReason }
+);
+
+export type SagaActivities = {
+  /** @throws a Refusal: OUT_OF_STOCK, UNKNOWN_SKU, or the reason for which the order is unwinding */
+  reserveInventory(input: StepInput): Promise<StepResult>;
+  /** @throws a Refusal: PAYMENT_DECLINED, or the reason for which the order is unwinding */
+  chargePayment(input: StepInput): Promise<StepResult>;
+  /** The pivot. @throws a Refusal with the reason for which the order is unwinding */
+  confirmOrder(input: StepInput): Promise<StepResult>;
+  releaseInventory(input: StepInput): Promise<UndoResult>;
+  refundPayment(input: StepInput): Promise<UndoResult>;
+  /** The last act of an unwound saga. */
+  cancelOrder(input: StepInput): Promise<UndoResult>;
+  /** Turns the order from pending to unwinding, unless it is final; must be committed before the first undo. */
+  beginUnwinding(input: StepInput & { reason: CancellationReason; message?: string }): Promise<UnwindResult>;
+};

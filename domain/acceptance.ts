@@ -1,0 +1,110 @@
+/**
+ * Accepting an order: the order, its lines, its first event and the answer to its Idempotency-Key become durable in one
+ * statement, or none of them does. After that the order is ours to finish, whatever happens to the process.
+ */
+import type { Order } from '../contracts/orders.js';
+import { Prisma } from '../prisma/generated/client.js';
+import { type Database, violatedUniqueKey } from './database.js';
+import { insertEvent, wakeRelay } from './outbox.js';
+
+/** Who asked what under which key; the key's life in milliseconds. `fingerprint` = SHA-256 of what was asked. */
+export type KeyClaim = { caller: string; route: string; key: string; fingerprint: Uint8Array<ArrayBuffer>; ttlMs: number };
+
+export type NewOrder = { order: Order; paymentMethod: string; traceparent?: string };
+
+export type Acceptance =
+  | { outcome: 'accepted' }
+  /** The customer has an order with this externalOrderId. */
+  | { outcome: 'external-id-taken'; orderId: string }
+  /** The key has been used for the same request: here is the first answer's body, byte for byte. */
+  | { outcome: 'replayed'; orderId: string; response: string }
+  /** The key has been used for another request. */
+  | { outcome: 'key-reused' };
+
+/** @param claim with the answer to keep, if the request carried an Idempotency-Key */
+export async function acceptOrder(
+  db: Database,
+  { order, paymentMethod, traceparent }: NewOrder,
+  claim?: KeyClaim & { response: string },
+): Promise<Acceptance> {
+  const { items, total } = order;
+  const created = JSON.stringify({
+    orderId: order.id,
+    customerId: order.customerId,
+    ...(order.externalOrderId !== undefined && { externalOrderId: order.externalOrderId }),
+    items,
+    total,
+  });
+  try {
+    const accepted = await db.$queryRaw<unknown[]>`
+      WITH ${claim ? claimed(claim, order.id) : Prisma.empty}
+      accepted AS (
+        INSERT INTO orders AS o (id, customer_id, external_order_id, currency, total_amount, payment_method,
+          correlation_id, traceparent, event_count, event_xid, created_at, updated_at)
+        SELECT ${order.id}::uuid, ${order.customerId}, ${order.externalOrderId ?? null}, ${total.currency},
+          ${total.amount}::bigint, ${paymentMethod}, ${order.correlationId}, ${traceparent ?? null},
+          1, pg_current_xact_id()::text::bigint, ${order.createdAt}::timestamptz, ${order.createdAt}::timestamptz
+        ${claim ? Prisma.sql`FROM claimed` : Prisma.empty}
+        RETURNING id, event_count, event_xid, correlation_id, traceparent
+      ), lines AS (
+        INSERT INTO order_lines (order_id, line_no, sku, quantity, unit_price)
+        SELECT a.id, l.line_no, l.sku, l.quantity, l.unit_price
+        FROM accepted a, unnest(${items.map((i) => i.sku)}::text[], ${items.map((i) => i.quantity)}::int[],
+          ${items.map((i) => i.unitPrice)}::bigint[]) WITH ORDINALITY AS l(sku, quantity, unit_price, line_no)
+      ), event AS (
+        ${insertEvent(Prisma.sql`accepted`, 'order.created', Prisma.sql`${created}::jsonb`)}
+      )
+      SELECT ${wakeRelay} FROM accepted`;
+    if (accepted.length > 0) return { outcome: 'accepted' };
+  } catch (err) {
+    if (violatedUniqueKey(err) !== 'orders_external_order_id_key') throw err;
+    return (await earlierAnswer(db, claim)) ?? (await externalIdTaken(db, order));
+  }
+  const earlier = await earlierAnswer(db, claim);
+  if (earlier) return earlier;
+  throw new Error('Bug! An order was neither accepted nor refused');
+}
+
+/** A key that is new, or whose time is over, is taken; a concurrent request with the same key waits here and then loses. */
+const claimed = (claim: KeyClaim & { response: string }, orderId: string) => Prisma.sql`
+  claimed AS (
+    INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint, order_id, response, expires_at)
+    VALUES (${claim.caller}, ${claim.route}, ${claim.key}, ${claim.fingerprint}, ${orderId}::uuid, ${claim.response},
+      now() + ${claim.ttlMs}::float8 * interval '1 ms')
+    ON CONFLICT (caller, route, key) DO UPDATE SET fingerprint = excluded.fingerprint, order_id = excluded.order_id,
+      response = excluded.response, expires_at = excluded.expires_at
+    WHERE k.expires_at <= now()
+    RETURNING 1
+  ),`;
+
+/** What the key, if there is one, was used for before. @returns undefined if it is free */
+export async function earlierAnswer(db: Database, claim: KeyClaim | undefined): Promise<Acceptance | undefined> {
+  if (!claim) return undefined;
+  const { caller, route, key } = claim;
+  const row = await db.idempotencyKey.findUnique({ where: { caller_route_key: { caller, route, key } } });
+  if (!row || row.expiresAt <= new Date()) return undefined;
+  if (!Buffer.from(row.fingerprint).equals(claim.fingerprint)) return { outcome: 'key-reused' };
+  return { outcome: 'replayed', orderId: row.orderId, response: row.response };
+}
+
+async function externalIdTaken(db: Database, order: Order): Promise<Acceptance> {
+  const first = await db.order.findFirstOrThrow({
+    where: { customerId: order.customerId, externalOrderId: order.externalOrderId ?? null },
+    select: { id: true },
+  });
+  return { outcome: 'external-id-taken', orderId: first.id };
+}
+
+/** Orders whose saga nobody has seen running, oldest first. @param olderThanMs leaves the API its time to start them */
+export async function listUnstarted(db: Database, olderThanMs: number, limit: number) {
+  return db.$queryRaw<{ id: string; customerId: string; correlationId: string }[]>`
+    SELECT id, customer_id AS "customerId", correlation_id AS "correlationId" FROM orders
+    WHERE saga_started_at IS NULL AND created_at < now() - ${olderThanMs}::float8 * interval '1 ms'
+    ORDER BY created_at LIMIT ${limit}`;
+}
+
+/** Takes orders off the sweep's work list. */
+export async function markStarted(db: Database, orderIds: string[]): Promise<void> {
+  await db.$executeRaw`
+    UPDATE orders SET saga_started_at = now() WHERE id = ANY(${orderIds}::uuid[]) AND saga_started_at IS NULL`;
+}

@@ -1,0 +1,171 @@
+/**
+ * Catalogue and stock. An order holds stock if and only if it has RESERVED or SOLD rows in `reservations`; the counters
+ * in `inventory` are their sums, moved by the same statement, and CHECKs keep available + reserved + sold = on hand.
+ */
+import type { CancellationReason } from '../contracts/orders.js';
+import { Prisma } from '../prisma/generated/client.js';
+import { type Database, violatedUniqueKey } from './database.js';
+import { readDoor, type StepOutcome, type UndoOutcome } from './orders.js';
+import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
+
+/**
+ * Reserves every line of a pending order, or none: then the same transaction turns the order to unwinding with the
+ * refusal as its reason, so that a second run of this step can only say the same again.
+ * Takes the order's row, then the stock rows in SKU order: two orders with the same SKUs never wait for each other in a
+ * circle.
+ */
+export async function reserveInventory(db: Database, orderId: string): Promise<StepOutcome> {
+  let rows: { refusal: CancellationReason | null }[];
+  try {
+    rows = await db.$queryRaw<{ refusal: CancellationReason | null }[]>`
+    WITH door AS (
+      SELECT id FROM orders
+      WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
+        AND NOT EXISTS (SELECT FROM reservations WHERE order_id = ${orderId}::uuid)
+      FOR UPDATE
+    ), stock AS (
+      SELECT i.sku, l.quantity, i.available
+      FROM door JOIN order_lines l ON l.order_id = door.id JOIN inventory i ON i.sku = l.sku
+      ORDER BY i.sku FOR UPDATE OF i
+    ), missing AS (
+      SELECT l.sku, CASE WHEN s.sku IS NULL THEN 'UNKNOWN_SKU' ELSE 'OUT_OF_STOCK' END AS reason
+      FROM door JOIN order_lines l ON l.order_id = door.id LEFT JOIN stock s ON s.sku = l.sku
+      WHERE s.sku IS NULL OR s.available < l.quantity
+    ), verdict AS (
+      -- max: an unknown SKU outweighs a short one; 'UNKNOWN_SKU' sorts after 'OUT_OF_STOCK'
+      SELECT id, (SELECT max(reason) FROM missing) AS refusal FROM door
+    ), taken AS (
+      UPDATE inventory i SET available = i.available - s.quantity, reserved = i.reserved + s.quantity, updated_at = now()
+      FROM stock s, verdict v WHERE i.sku = s.sku AND v.refusal IS NULL
+    ), held AS (
+      INSERT INTO reservations (order_id, sku, quantity, state)
+      SELECT v.id, s.sku, s.quantity, 'RESERVED' FROM stock s, verdict v WHERE v.refusal IS NULL
+    ), moved AS (
+      UPDATE orders o SET unwinding_reason = v.refusal, saga_started_at = coalesce(o.saga_started_at, now()), ${countEvent}
+      FROM verdict v WHERE o.id = v.id
+      RETURNING ${eventColumns}, v.refusal
+    ), event AS (
+      ${insertEvent(
+        Prisma.sql`moved`,
+        Prisma.sql`CASE WHEN refusal IS NULL THEN 'inventory.reserved' ELSE 'inventory.reservation.failed' END`,
+        Prisma.sql`CASE WHEN refusal IS NULL
+          THEN jsonb_build_object('orderId', id, 'items', (SELECT jsonb_agg(jsonb_build_object('sku', sku, 'quantity', quantity) ORDER BY sku) FROM stock))
+          ELSE jsonb_build_object('orderId', id, 'reason', refusal, 'skus', (SELECT jsonb_agg(sku ORDER BY sku) FROM missing)) END`,
+      )}
+    )
+    SELECT refusal, ${wakeRelay} FROM moved`;
+  } catch (err) {
+    // The same step is running elsewhere and was faster; its commit is visible now.
+    if (violatedUniqueKey(err) !== 'reservations_pkey') throw err;
+    rows = [];
+  }
+  const [decided] = rows;
+  if (decided) return decided.refusal === null ? { outcome: 'done' } : { outcome: 'refused', reason: decided.refusal };
+  const door = await readDoor(db, orderId);
+  if (door.unwindingReason !== null) return { outcome: 'refused', reason: door.unwindingReason };
+  return { outcome: 'done' };
+}
+
+/**
+ * Gives back whatever the unwinding order holds, and leaves a RELEASED row per line as tombstone.
+ * @returns `nothing` if it held nothing (then no event is written)
+ */
+export async function releaseInventory(db: Database, orderId: string): Promise<UndoOutcome> {
+  const [released] = await db.$queryRaw<{ pieces: number }[]>`
+    WITH door AS (
+      SELECT id FROM orders WHERE id = ${orderId}::uuid AND unwinding_reason IS NOT NULL AND status <> 'CANCELLED' FOR UPDATE
+    ), held AS (
+      SELECT r.sku, r.quantity, r.state FROM door JOIN reservations r ON r.order_id = door.id
+      WHERE r.state <> 'RELEASED' FOR UPDATE OF r
+    ), freed AS (
+      UPDATE reservations r SET state = 'RELEASED' FROM held h WHERE r.order_id = ${orderId}::uuid AND r.sku = h.sku
+    ), tombstones AS (
+      INSERT INTO reservations (order_id, sku, quantity, state)
+      SELECT door.id, l.sku, l.quantity, 'RELEASED' FROM door JOIN order_lines l ON l.order_id = door.id
+      ON CONFLICT DO NOTHING
+    ), locked AS (
+      SELECT i.sku, h.quantity, h.state FROM held h JOIN inventory i USING (sku) ORDER BY i.sku FOR UPDATE OF i
+    ), stock AS (
+      UPDATE inventory i SET available = i.available + l.quantity, updated_at = now(),
+        reserved = i.reserved - CASE l.state WHEN 'RESERVED' THEN l.quantity ELSE 0 END,
+        sold = i.sold - CASE l.state WHEN 'SOLD' THEN l.quantity ELSE 0 END
+      FROM locked l WHERE i.sku = l.sku
+    ), moved AS (
+      UPDATE orders o SET ${countEvent} FROM door WHERE o.id = door.id AND EXISTS (SELECT FROM held)
+      RETURNING ${eventColumns}
+    ), event AS (
+      ${insertEvent(
+        Prisma.sql`moved`,
+        'inventory.released',
+        Prisma.sql`jsonb_build_object('orderId', id, 'items', (SELECT jsonb_agg(jsonb_build_object('sku', sku, 'quantity', quantity) ORDER BY sku) FROM held))`,
+      )}
+    )
+    SELECT (SELECT count(*)::int FROM held) AS pieces, (SELECT ${wakeRelay} FROM moved) AS woken FROM door`;
+  if (released) return released.pieces > 0 ? 'done' : 'nothing';
+  const door = await readDoor(db, orderId);
+  if (door.status === 'CANCELLED') return 'nothing';
+  throw new Error(`Bug! Stock of order ${orderId} was to be released although it is not unwinding`);
+}
+
+/** A SKU as the catalogue and its stock stand: `onHand` = available + reserved + sold. Price in the minor unit. */
+export type Sku = {
+  sku: string;
+  name: string;
+  unitPrice: number;
+  currency: string;
+  onHand: number;
+  available: number;
+  reserved: number;
+  sold: number;
+};
+
+/** @returns the SKUs after `afterSku` in SKU order */
+export async function listInventory(db: Database, afterSku: string | undefined, limit: number): Promise<Sku[]> {
+  const where = afterSku === undefined ? {} : { sku: { gt: afterSku } };
+  return (await db.inventory.findMany({ where, orderBy: { sku: 'asc' }, take: limit })).map(toSku);
+}
+
+/** @returns the SKU, or null if it is not in the catalogue */
+export async function readSku(db: Database, sku: string): Promise<Sku | null> {
+  const row = await db.inventory.findUnique({ where: { sku } });
+  return row && toSku(row);
+}
+
+/** @returns the catalogue's entries for these SKUs; what it does not know is absent */
+export async function readPrices(db: Database, skus: string[]) {
+  return db.$queryRaw<{ sku: string; unitPrice: bigint; currency: string }[]>`
+    SELECT sku, unit_price AS "unitPrice", currency FROM inventory WHERE sku = ANY(${skus})`;
+}
+
+/**
+ * Creates or changes a SKU. Pieces added or removed are available ones.
+ * @returns null, and changes nothing, if `onHand` is below what is reserved and sold already
+ */
+export async function putSku(
+  db: Database,
+  sku: string,
+  entry: { name: string; unitPrice: number; currency: string; onHand: number },
+): Promise<Sku | null> {
+  const rows = await db.$queryRaw<unknown[]>`
+    INSERT INTO inventory AS i (sku, name, unit_price, currency, on_hand_total, available)
+    VALUES (${sku}, ${entry.name}, ${entry.unitPrice}::bigint, ${entry.currency}, ${entry.onHand}::bigint, ${entry.onHand}::bigint)
+    ON CONFLICT (sku) DO UPDATE SET
+      name = excluded.name, unit_price = excluded.unit_price, currency = excluded.currency, updated_at = now(),
+      on_hand_total = excluded.on_hand_total, available = excluded.on_hand_total - i.reserved - i.sold
+    WHERE excluded.on_hand_total >= i.reserved + i.sold
+    RETURNING sku`;
+  return rows.length === 0 ? null : readSku(db, sku);
+}
+
+function toSku(row: Prisma.InventoryModel): Sku {
+  return {
+    sku: row.sku,
+    name: row.name,
+    unitPrice: Number(row.unitPrice),
+    currency: row.currency,
+    onHand: Number(row.onHandTotal),
+    available: Number(row.available),
+    reserved: Number(row.reserved),
+    sold: Number(row.sold),
+  };
+}

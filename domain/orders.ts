@@ -1,0 +1,154 @@
+/**
+ * The order: accepted once, then decided once. Its row is the guard of its saga. A step's transaction holds the row from
+ * its check ("pending and not unwinding") to its commit, and unwinding is committed before the first undo; so when an
+ * undo runs, no step is half-way and none can begin. Whichever commits first wins, whoever asked.
+ */
+import type { CancellationReason, Order, OrderLine, OrderStatus } from '../contracts/orders.js';
+import { CANCELLATION_MESSAGES } from '../contracts/orders.js';
+import { Prisma } from '../prisma/generated/client.js';
+import type { Database } from './database.js';
+import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
+
+/** What a step found at the order's door. `done` also when an earlier run of the same step has done it. */
+export type StepOutcome = { outcome: 'done' } | { outcome: 'refused'; reason: CancellationReason };
+export type UndoOutcome = 'done' | 'nothing';
+
+const done: StepOutcome = { outcome: 'done' };
+
+/**
+ * The pivot: PENDING → CONFIRMED, its stock sold, unless the order is unwinding.
+ * Takes the order's row, then the stock rows in SKU order.
+ * @throws if the order was never paid for: a bug that must not become a shipped order
+ */
+export async function confirmOrder(db: Database, orderId: string): Promise<StepOutcome> {
+  const confirmed = await db.$queryRaw<unknown[]>`
+    WITH moved AS (
+      UPDATE orders o SET status = 'CONFIRMED', ${countEvent}
+      WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
+        AND EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status = 'CHARGED')
+      RETURNING ${eventColumns}, total_amount, currency
+    ), sold AS (
+      UPDATE reservations r SET state = 'SOLD' FROM moved WHERE r.order_id = moved.id AND r.state = 'RESERVED'
+      RETURNING r.sku, r.quantity
+    ), locked AS (
+      SELECT i.sku, sold.quantity FROM sold JOIN inventory i USING (sku) ORDER BY i.sku FOR UPDATE OF i
+    ), stock AS (
+      UPDATE inventory i SET reserved = i.reserved - l.quantity, sold = i.sold + l.quantity, updated_at = now()
+      FROM locked l WHERE i.sku = l.sku
+    ), event AS (
+      ${insertEvent(
+        Prisma.sql`moved`,
+        'order.confirmed',
+        Prisma.sql`jsonb_build_object('orderId', id, 'total', jsonb_build_object('amount', total_amount, 'currency', currency))`,
+      )}
+    )
+    SELECT ${wakeRelay} FROM moved`;
+  if (confirmed.length > 0) return done;
+  const door = await readDoor(db, orderId);
+  if (door.unwindingReason !== null) return { outcome: 'refused', reason: door.unwindingReason };
+  if (door.status === 'CONFIRMED') return done;
+  throw new Error(`Bug! Order ${orderId} came to its confirmation without a charge`);
+}
+
+/**
+ * Shuts the door: PENDING → unwinding, with the first reason given. Must be committed before the first undo.
+ * @param message what the order's reader is told; the reason's standard sentence if absent
+ * @returns what has become of the order, whoever decided it
+ */
+export async function beginUnwinding(
+  db: Database,
+  orderId: string,
+  reason: CancellationReason,
+  message?: string,
+): Promise<{ outcome: 'unwinding' | 'cancelled'; reason: CancellationReason } | { outcome: 'confirmed' }> {
+  await db.$executeRaw`
+    UPDATE orders SET unwinding_reason = ${reason}, cancellation_message = ${message ?? null}, updated_at = now()
+    WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL`;
+  const door = await readDoor(db, orderId);
+  if (door.status === 'CONFIRMED') return { outcome: 'confirmed' };
+  if (door.unwindingReason === null) throw new Error(`Bug! Order ${orderId} is neither confirmed nor unwinding`);
+  return { outcome: door.status === 'CANCELLED' ? 'cancelled' : 'unwinding', reason: door.unwindingReason };
+}
+
+/**
+ * The last act of an unwound saga: unwinding → CANCELLED.
+ * @returns `nothing` if it was cancelled already
+ * @throws if the order still holds stock or money: an undo is missing
+ */
+export async function cancelOrder(db: Database, orderId: string): Promise<UndoOutcome> {
+  const cancelled = await db.$queryRaw<unknown[]>`
+    WITH moved AS (
+      UPDATE orders o SET status = 'CANCELLED', ${countEvent}
+      WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NOT NULL
+        AND NOT EXISTS (SELECT FROM reservations r WHERE r.order_id = o.id AND r.state <> 'RELEASED')
+        AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN ('CHARGED', 'REFUNDING'))
+      RETURNING ${eventColumns}, unwinding_reason
+    ), event AS (
+      ${insertEvent(
+        Prisma.sql`moved`,
+        'order.cancelled',
+        Prisma.sql`jsonb_build_object('orderId', id, 'reason', unwinding_reason)`,
+      )}
+    )
+    SELECT ${wakeRelay} FROM moved`;
+  if (cancelled.length > 0) return 'done';
+  const door = await readDoor(db, orderId);
+  if (door.status === 'CANCELLED') return 'nothing';
+  throw new Error(`Bug! Order ${orderId} came to its cancellation holding stock or money, or without a reason`);
+}
+
+export type Door = { status: OrderStatus; unwindingReason: CancellationReason | null };
+
+/** How the order stands for a step that could not act on it. @throws if there is no such order */
+export async function readDoor(db: Database, orderId: string): Promise<Door> {
+  const row = await db.order.findUnique({ where: { id: orderId }, select: { status: true, unwindingReason: true } });
+  if (!row) throw new Error(`Order ${orderId} does not exist`);
+  return row as Door;
+}
+
+/** @returns the order, or null if there is none */
+export async function readOrder(db: Database, orderId: string): Promise<Order | null> {
+  const row = await db.order.findUnique({ where: { id: orderId }, include: withLines });
+  return row && toOrder(row);
+}
+
+/**
+ * Orders, newest first.
+ * @param filter.beforeId only orders older than this one (ids are time-ordered); a page boundary that inserts don't move
+ */
+export async function listOrders(
+  db: Database,
+  filter: { status?: OrderStatus; customerId?: string; beforeId?: string },
+  limit: number,
+): Promise<Order[]> {
+  const rows = await db.order.findMany({
+    where: {
+      ...(filter.status && { status: filter.status }),
+      ...(filter.customerId && { customerId: filter.customerId }),
+      ...(filter.beforeId && { id: { lt: filter.beforeId } }),
+    },
+    include: withLines,
+    orderBy: { id: 'desc' },
+    take: limit,
+  });
+  return rows.map(toOrder);
+}
+
+const withLines = { lines: { orderBy: { lineNo: 'asc' } } } as const satisfies Prisma.OrderInclude;
+
+function toOrder(row: Prisma.OrderGetPayload<{ include: typeof withLines }>): Order {
+  const reason = row.unwindingReason as CancellationReason | null;
+  return {
+    id: row.id,
+    status: row.status as OrderStatus,
+    customerId: row.customerId,
+    items: row.lines.map((line): OrderLine => ({ sku: line.sku, quantity: line.quantity, unitPrice: Number(line.unitPrice) })),
+    total: { amount: Number(row.totalAmount), currency: row.currency },
+    ...(row.externalOrderId !== null && { externalOrderId: row.externalOrderId }),
+    ...(row.status === 'CANCELLED' &&
+      reason && { cancellation: { reason, message: row.cancellationMessage ?? CANCELLATION_MESSAGES[reason] } }),
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+    correlationId: row.correlationId,
+  };
+}

@@ -1,0 +1,65 @@
+/**
+ * The outbox: an event is in it if and only if the transaction that made it true has committed.
+ *
+ * **The feed's order.** Rows are read in the order (feed_xid, feed_position), and only those whose feed_xid is below the
+ * oldest transaction still running, so that a transaction that takes its place early and commits late is never skipped.
+ * feed_xid is the writing transaction's id or, if that is later, the one of the same order's previous event: two
+ * transactions of one order may take their ids in one sequence and the order's row in the other, and the order's own
+ * sequence must win. A stored feed_xid is thus never below the writer's own id, which keeps the rule of visibility valid.
+ */
+import type { EventType, StoredEvent } from '../contracts/events.js';
+import { OUTBOX_CHANNEL } from '../contracts/ids.js';
+import { Prisma } from '../prisma/generated/client.js';
+import type { Database } from './database.js';
+
+/** SET list that counts one more event on the order's row, named `o` in the statement. */
+export const countEvent = Prisma.sql`
+  event_count = o.event_count + 1,
+  event_xid = greatest(o.event_xid, pg_current_xact_id()::text::bigint),
+  updated_at = now()`;
+
+/** RETURNING list that an event is made of; belongs to an UPDATE … SET `countEvent`. */
+export const eventColumns = Prisma.sql`o.id, o.event_count, o.event_xid, o.correlation_id, o.traceparent`;
+
+/**
+ * @param from the CTE whose single row has the `eventColumns`
+ * @param type an event type, or an expression over `from` that gives one
+ * @param data a jsonb expression over `from`
+ */
+export const insertEvent = (from: Prisma.Sql, type: EventType | Prisma.Sql, data: Prisma.Sql): Prisma.Sql => Prisma.sql`
+  INSERT INTO outbox (order_id, sequence, type, data, correlation_id, traceparent, feed_xid)
+  SELECT id, event_count, ${type}, ${data}, correlation_id, traceparent, event_xid FROM ${from}`;
+
+/** Wakes the relay when the transaction commits. A hint: the relay also polls. */
+export const wakeRelay = Prisma.sql`pg_notify(${OUTBOX_CHANNEL}, '')::text`;
+
+/** A place in the feed: everything up to and including it has been read. */
+export type FeedPlace = { feedXid: bigint; feedPosition: bigint };
+export const FEED_START: FeedPlace = { feedXid: 0n, feedPosition: 0n };
+
+export type FeedEvent = StoredEvent & FeedPlace;
+
+/**
+ * One page of the feed after a place, oldest first.
+ * @param limit number of events at most
+ */
+export async function readFeed(db: Database, after: FeedPlace, limit: number): Promise<FeedEvent[]> {
+  return db.$queryRaw<FeedEvent[]>`
+    SELECT order_id AS "orderId", sequence, type, data, correlation_id AS "correlationId", traceparent,
+           occurred_at AS "occurredAt", feed_xid AS "feedXid", feed_position AS "feedPosition"
+    FROM outbox
+    WHERE (feed_xid, feed_position) > (${after.feedXid}::bigint, ${after.feedPosition}::bigint)
+      AND feed_xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    ORDER BY feed_xid, feed_position
+    LIMIT ${limit}`;
+}
+
+/** An order's events after a sequence, oldest first. @param afterSequence 0 for all */
+export async function readOrderEvents(db: Database, orderId: string, afterSequence: number, limit: number) {
+  const rows = await db.event.findMany({
+    where: { orderId, sequence: { gt: afterSequence } },
+    orderBy: { sequence: 'asc' },
+    take: limit,
+  });
+  return rows.map((row): StoredEvent => ({ ...row, type: row.type as EventType }));
+}

@@ -1,0 +1,158 @@
+/**
+ * What we know of an order's charge. The gateway's ledger is the truth; a row here records an outcome that we have seen.
+ * No row = no outcome known: the charge may or may not have happened.
+ */
+import type { CancellationReason } from '../contracts/orders.js';
+import { Prisma } from '../prisma/generated/client.js';
+import { type Database, violatedUniqueKey } from './database.js';
+import { readDoor, type StepOutcome } from './orders.js';
+import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
+
+export type PaymentStatus = 'CHARGED' | 'DECLINED' | 'VOIDED' | 'REFUNDING' | 'REFUNDED';
+
+/** All that charging, looking up or refunding an order takes. Amount in the minor unit. */
+export type PaymentDue = {
+  orderId: string;
+  amount: number;
+  currency: string;
+  paymentMethod: string;
+  createdAt: Date;
+  status: PaymentStatus | null;
+  gatewayReference: string | null;
+  unwindingReason: CancellationReason | null;
+};
+
+/** @throws if there is no such order */
+export async function readPaymentDue(db: Database, orderId: string): Promise<PaymentDue> {
+  const order = await db.order.findUnique({ where: { id: orderId }, include: { payment: true } });
+  if (!order) throw new Error(`Order ${orderId} does not exist`);
+  return {
+    orderId,
+    amount: Number(order.totalAmount),
+    currency: order.currency,
+    paymentMethod: order.paymentMethod,
+    createdAt: order.createdAt,
+    status: (order.payment?.status ?? null) as PaymentStatus | null,
+    gatewayReference: order.payment?.gatewayReference ?? null,
+    unwindingReason: order.unwindingReason as CancellationReason | null,
+  };
+}
+
+const money = Prisma.sql`jsonb_build_object('amount', total_amount, 'currency', currency)`;
+
+/**
+ * Records that the gateway has taken the money.
+ * @param gatewayReference the gateway's id of the charge; null for a total of 0, which skips the gateway
+ * @returns refused if the order is unwinding: the money is then to be given back by the caller
+ */
+export async function recordCharge(db: Database, orderId: string, gatewayReference: string | null): Promise<StepOutcome> {
+  return recordOutcome(
+    db,
+    orderId,
+    Prisma.sql`
+    WITH moved AS (
+      UPDATE orders o SET ${countEvent}
+      WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
+        AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id)
+      RETURNING ${eventColumns}, total_amount, currency
+    ), payment AS (
+      INSERT INTO payments (order_id, status, amount, currency, gateway_reference)
+      SELECT id, 'CHARGED', total_amount, currency, ${gatewayReference} FROM moved
+    ), event AS (
+      ${insertEvent(
+        Prisma.sql`moved`,
+        'payment.charged',
+        Prisma.sql`jsonb_build_object('orderId', id, 'amount', ${money}, 'gatewayReference', ${gatewayReference}::text)`,
+      )}
+    )
+    SELECT NULL AS refusal, ${wakeRelay} FROM moved`,
+  );
+}
+
+/**
+ * Records the gateway's final "no", and turns the order to unwinding in the same transaction.
+ * @param declineCode the gateway's word for it, e.g. `insufficient_funds`
+ */
+export async function recordDecline(db: Database, orderId: string, declineCode: string): Promise<StepOutcome> {
+  return recordOutcome(
+    db,
+    orderId,
+    Prisma.sql`
+    WITH moved AS (
+      UPDATE orders o SET unwinding_reason = 'PAYMENT_DECLINED', ${countEvent}
+      WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
+        AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id)
+      RETURNING ${eventColumns}, total_amount, currency
+    ), payment AS (
+      INSERT INTO payments (order_id, status, amount, currency, decline_code)
+      SELECT id, 'DECLINED', total_amount, currency, ${declineCode} FROM moved
+    ), event AS (
+      ${insertEvent(
+        Prisma.sql`moved`,
+        'payment.declined',
+        Prisma.sql`jsonb_build_object('orderId', id, 'amount', ${money}, 'declineCode', ${declineCode}::text)`,
+      )}
+    )
+    SELECT 'PAYMENT_DECLINED' AS refusal, ${wakeRelay} FROM moved`,
+  );
+}
+
+async function recordOutcome(db: Database, orderId: string, statement: Prisma.Sql): Promise<StepOutcome> {
+  let rows: { refusal: CancellationReason | null }[];
+  try {
+    rows = await db.$queryRaw<{ refusal: CancellationReason | null }[]>(statement);
+  } catch (err) {
+    // The same step is running elsewhere and was faster; its commit is visible now.
+    if (violatedUniqueKey(err) !== 'payments_pkey') throw err;
+    rows = [];
+  }
+  const [decided] = rows;
+  if (decided) return decided.refusal === null ? { outcome: 'done' } : { outcome: 'refused', reason: decided.refusal };
+  const door = await readDoor(db, orderId);
+  return door.unwindingReason === null ? { outcome: 'done' } : { outcome: 'refused', reason: door.unwindingReason };
+}
+
+/**
+ * Shuts the payment of an unwinding order before the gateway is asked for anything: CHARGED → REFUNDING, nothing known →
+ * VOIDED (the tombstone that a late charge finds). Repeatable.
+ * @returns how the payment stands now
+ */
+export async function shutPayment(db: Database, orderId: string): Promise<PaymentStatus> {
+  const [row] = await db.$queryRaw<{ status: PaymentStatus }[]>`
+    INSERT INTO payments AS p (order_id, status, amount, currency)
+    SELECT id, 'VOIDED', total_amount, currency FROM orders WHERE id = ${orderId}::uuid AND unwinding_reason IS NOT NULL
+    ON CONFLICT (order_id) DO UPDATE SET
+      status = CASE p.status WHEN 'CHARGED' THEN 'REFUNDING' ELSE p.status END, updated_at = now()
+    RETURNING status`;
+  if (!row) throw new Error(`Bug! The payment of order ${orderId} was to be undone although it is not unwinding`);
+  return row.status;
+}
+
+/**
+ * Records that the gateway has given the money back; also for a charge that was found only now, on a VOIDED payment.
+ * An order that is cancelled already gets no event any more: what its readers were told stays true.
+ */
+export async function recordRefund(
+  db: Database,
+  orderId: string,
+  references: { charge: string | null; refund: string | null },
+): Promise<void> {
+  await db.$queryRaw`
+    WITH refunded AS (
+      UPDATE payments SET status = 'REFUNDED', updated_at = now(), refund_reference = ${references.refund},
+        gateway_reference = coalesce(gateway_reference, ${references.charge})
+      WHERE order_id = ${orderId}::uuid AND status IN ('REFUNDING', 'VOIDED')
+      RETURNING order_id
+    ), moved AS (
+      UPDATE orders o SET ${countEvent} FROM refunded WHERE o.id = refunded.order_id AND o.status <> 'CANCELLED'
+      RETURNING ${eventColumns}, total_amount, currency
+    ), event AS (
+      ${insertEvent(
+        Prisma.sql`moved`,
+        'payment.refunded',
+        Prisma.sql`jsonb_build_object('orderId', id, 'amount', ${money},
+          'gatewayReference', ${references.charge}::text, 'refundReference', ${references.refund}::text)`,
+      )}
+    )
+    SELECT ${wakeRelay} FROM moved`;
+}

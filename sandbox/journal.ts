@@ -1,0 +1,136 @@
+/**
+ * Journal: an append-only file of lines in which a line, once `append` has resolved, survives kill -9 and power loss.
+ * Lines that arrive while a sync is under way share the next one (group commit), so that the disk's latency bounds one
+ * request and not their number.
+ */
+import { closeSync, fsyncSync, ftruncateSync, openSync, readSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/** Large enough that reading is bound by parsing, small enough never to matter beside the index it fills. */
+const READ_BYTES = 4 * 1024 * 1024;
+const NEWLINE = 0x0a;
+
+export interface Journal {
+  append(line: string): Promise<void>;
+  /** Resolves when everything appended so far is on disk: nobody may hear of a fact that a crash could still undo. */
+  durable(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * @param onLine  is given every complete line, oldest first; it throws on a damaged one
+ * @param onFatal is told once when a write or sync fails; the journal then refuses everything, because after a failed
+ *                sync nobody knows what is on disk
+ */
+export async function openJournal(
+  path: string,
+  { onLine, onFatal }: { onLine: (line: string) => void; onFatal: (err: unknown) => void },
+): Promise<Journal> {
+  replay(path, onLine);
+  const file = await open(path, 'a');
+  let batch = newBatch();
+  let newest: Promise<void> = Promise.resolve();
+  let flushing: Promise<void> | undefined;
+
+  async function flush(): Promise<void> {
+    while (batch.lines.length > 0) {
+      const current = batch;
+      batch = newBatch();
+      try {
+        await file.appendFile(current.lines.join(''));
+        await file.datasync();
+        current.resolve();
+      } catch (err) {
+        current.reject(err);
+        newest = current.done; // every later append and read fails on it
+        onFatal(err);
+        return;
+      }
+    }
+    flushing = undefined;
+  }
+
+  return {
+    append(line) {
+      batch.lines.push(`${line}\n`);
+      newest = batch.done;
+      flushing ??= flush();
+      return newest;
+    },
+    durable: () => newest,
+    async close() {
+      await flushing;
+      await file.close();
+    },
+  };
+}
+
+interface Batch {
+  lines: string[];
+  done: Promise<void>;
+  resolve: () => void;
+  reject: (err: unknown) => void;
+}
+
+function newBatch(): Batch {
+  let resolve: Batch['resolve'] = () => {};
+  let reject: Batch['reject'] = () => {};
+  const done = new Promise<void>((res, rej) => {
+    resolve = res;
+    reject = rej;
+  });
+  done.catch(() => {}); // each caller of append hears of it; a batch nobody waits for must not end the process
+  return { lines: [], done, resolve, reject };
+}
+
+/** Reads every complete line, cuts off a torn last one (it was never acknowledged), and makes the file itself durable. */
+function replay(path: string, onLine: (line: string) => void): void {
+  const file = openSync(path, 'a+');
+  try {
+    const end = readLines(file, path, onLine);
+    ftruncateSync(file, end);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  syncFolder(dirname(path));
+}
+
+/** @returns the offset behind the last complete line */
+function readLines(file: number, path: string, onLine: (line: string) => void): number {
+  const chunk = Buffer.allocUnsafe(READ_BYTES);
+  let rest = Buffer.alloc(0);
+  let end = 0;
+  let count = 0;
+  for (let read = readSync(file, chunk, 0, READ_BYTES, 0); read > 0; ) {
+    const bytes = rest.length > 0 ? Buffer.concat([rest, chunk.subarray(0, read)]) : chunk.subarray(0, read);
+    let start = 0;
+    for (let stop = bytes.indexOf(NEWLINE); stop >= 0; stop = bytes.indexOf(NEWLINE, start)) {
+      count += 1;
+      parse(onLine, bytes.toString('utf8', start, stop), `${path}, line ${count}`);
+      start = stop + 1;
+    }
+    end += start;
+    rest = Buffer.from(bytes.subarray(start));
+    read = readSync(file, chunk, 0, READ_BYTES, end + rest.length);
+  }
+  return end;
+}
+
+function parse(onLine: (line: string) => void, line: string, where: string): void {
+  try {
+    onLine(line);
+  } catch (cause) {
+    throw new Error(`The sandbox's ledger is damaged (${where}); move the file away to start afresh.`, { cause });
+  }
+}
+
+function syncFolder(path: string): void {
+  const folder = openSync(path, 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
