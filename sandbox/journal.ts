@@ -32,6 +32,7 @@ export async function openJournal(
   let batch = newBatch();
   let newest: Promise<void> = Promise.resolve();
   let flushing: Promise<void> | undefined;
+  let broken = false;
 
   async function flush(): Promise<void> {
     while (batch.lines.length > 0) {
@@ -42,8 +43,10 @@ export async function openJournal(
         await file.datasync();
         current.resolve();
       } catch (err) {
+        broken = true;
         current.reject(err);
-        newest = current.done; // every later append and read fails on it
+        batch.reject(err);
+        newest = batch.done;
         onFatal(err);
         return;
       }
@@ -53,6 +56,7 @@ export async function openJournal(
 
   return {
     append(line) {
+      if (broken) return newest;
       batch.lines.push(`${line}\n`);
       newest = batch.done;
       flushing ??= flush();
@@ -61,6 +65,9 @@ export async function openJournal(
     durable: () => newest,
     async close() {
       await flushing;
+      broken = true;
+      newest = Promise.reject(new Error('the journal is closed'));
+      newest.catch(() => {});
       await file.close();
     },
   };

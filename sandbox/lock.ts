@@ -69,8 +69,8 @@ function read(path: string): string | undefined {
 
 function livingOwner(content: string): number | undefined {
   try {
-    const { pid, birth } = JSON.parse(content) as { pid: number; birth: string };
-    return birth === birthOf(pid) ? pid : undefined;
+    const { pid, birth } = JSON.parse(content) as { pid: number; birth?: string };
+    return birth !== undefined && birth === birthOf(pid) ? pid : undefined;
   } catch {
     return undefined; // not written by us, or by a disk that lost it: nobody's
   }

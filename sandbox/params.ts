@@ -14,7 +14,10 @@ const TEXT_CHARS = 5_000;
 export function refuseUnknown(form: Form, known: readonly string[]): void {
   const unknown = Object.keys(form).find((name) => !known.includes(name));
   if (unknown !== undefined) {
-    throw invalid(`Received unknown parameter: ${unknown.slice(0, 100)}`, { code: 'parameter_unknown', param: unknown });
+    throw invalid(`Received unknown parameter: ${unknown.slice(0, 100)}`, {
+      code: 'parameter_unknown',
+      param: unknown,
+    });
   }
 }
 
@@ -25,7 +28,8 @@ export function text(form: Form, name: string): string | undefined {
   if (value === '') {
     throw invalid(`You passed an empty string for '${name}'.`, { code: 'parameter_invalid_empty', param: name });
   }
-  if (value.length > TEXT_CHARS) throw invalid(`Invalid string; must be at most ${TEXT_CHARS} characters`, { param: name });
+  if (value.length > TEXT_CHARS)
+    throw invalid(`Invalid string; must be at most ${TEXT_CHARS} characters`, { param: name });
   return value;
 }
 
@@ -46,7 +50,10 @@ export function amount(form: Form): number | undefined {
   const value = integer(form, 'amount');
   if (value === undefined) return undefined;
   if (value < 1) {
-    throw invalid('This value must be greater than or equal to 1.', { code: 'parameter_invalid_integer', param: 'amount' });
+    throw invalid('This value must be greater than or equal to 1.', {
+      code: 'parameter_invalid_integer',
+      param: 'amount',
+    });
   }
   if (value > AMOUNT_MAX) {
     throw invalid(`Amount must be no more than ${AMOUNT_MAX}.`, { code: 'amount_too_large', param: 'amount' });
@@ -102,7 +109,8 @@ export function metadata(form: Form): Metadata {
 function metadataValue(key: string, content: string | Form): string {
   const param = `metadata[${key.slice(0, METADATA_KEY_CHARS)}]`;
   if (typeof content !== 'string') throw invalid('Metadata values are strings.', { param });
-  if (key.length > METADATA_KEY_CHARS) throw invalid(`Metadata keys have at most ${METADATA_KEY_CHARS} characters.`, { param });
+  if (key.length > METADATA_KEY_CHARS)
+    throw invalid(`Metadata keys have at most ${METADATA_KEY_CHARS} characters.`, { param });
   if (content.length > METADATA_VALUE_CHARS) {
     throw invalid(`Metadata values have at most ${METADATA_VALUE_CHARS} characters.`, { param });
   }

@@ -70,7 +70,11 @@ export interface Outcome {
   requestId: string;
 }
 
-export type EventType = 'payment_intent.succeeded' | 'payment_intent.payment_failed' | 'charge.refunded' | 'refund.created';
+export type EventType =
+  | 'payment_intent.succeeded'
+  | 'payment_intent.payment_failed'
+  | 'charge.refunded'
+  | 'refund.created';
 
 export interface Entry {
   at: number;

@@ -1,0 +1,38 @@
+/** What the routes are given. */
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from 'fastify';
+import type { SagaPolicy } from '../contracts/saga.js';
+import type { Database } from '../domain/database.js';
+import type { TemporalLink } from '../runtime/temporal.js';
+import type { SagaStarter } from './starter.js';
+import type { Watch } from './watch.js';
+
+export type ApiDependencies = {
+  db: Database;
+  temporal: TemporalLink;
+  starter: SagaStarter;
+  watch: Watch;
+  policy: SagaPolicy;
+  /** Where people look at workflows; undefined = no link is shown. */
+  temporalUiUrl?: string;
+  idempotencyTtlMs: number;
+  /** Aborts when the process begins to stop, so that no request outlives it by waiting. */
+  stopping: AbortSignal;
+};
+
+export type Api = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+/** Who asks. Without authentication everybody is `anonymous`, with every role. */
+export type Caller = { subject: string };
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    caller: Caller;
+  }
+}

@@ -1,0 +1,160 @@
+/** Events over HTTP: of one order, and the whole feed; as pages, or live as Server-Sent Events. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { type CloudEvent, type StoredEvent, toCloudEvent } from '../contracts/events.js';
+import { FEED_START, type FeedEvent, type FeedPlace, readFeed, readOrderEvents } from '../domain/outbox.js';
+import type { Api, ApiDependencies } from './dependencies.js';
+import { requireOrder } from './orders.js';
+import { Cursor, decodeCursor, encodeCursor, Limit, Next, page } from './pages.js';
+import { Problem, ProblemSchema } from './problems.js';
+import { EventSchema, IdParams } from './schemas.js';
+
+const PLACE = /^\d{1,19}-\d{1,19}$/;
+const SEQUENCE = /^\d{1,9}$/;
+const STREAM_BATCH_MAX = 500;
+/** Keeps proxies from cutting an idle stream; most cut after 30 s or more. */
+const HEARTBEAT_MS = 15_000;
+
+const live = Type.Object({
+  'last-event-id': Type.Optional(Type.String({ maxLength: 200, description: 'Resumes a stream after this event' })),
+});
+
+export function eventRoutes(app: Api, deps: ApiDependencies): void {
+  const { db } = deps;
+
+  app.get(
+    '/orders/:id/events',
+    {
+      schema: {
+        summary: 'Events of an order, oldest first',
+        description: 'With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes.',
+        tags: ['events'],
+        params: IdParams,
+        headers: live,
+        querystring: Type.Object({ limit: Limit, cursor: Type.Optional(Cursor) }, { additionalProperties: false }),
+        response: { 200: Type.Object({ events: Type.Array(EventSchema), next: Next }), '4xx': ProblemSchema },
+      },
+    },
+    async (request, reply) => {
+      const { id } = await requireOrder(deps, request.params.id);
+      const { limit, cursor } = request.query;
+      if (wantsStream(request)) {
+        const last = lastEventId(request, SEQUENCE);
+        return stream(deps, request, reply, {
+          from: last === undefined ? 0 : Number(last),
+          read: (after) => readOrderEvents(db, id, after, STREAM_BATCH_MAX),
+          placeOf: (event) => event.sequence,
+          idOf: (event) => `${event.sequence}`,
+        });
+      }
+      const after = cursor === undefined ? 0 : Number(decodeCursor(cursor, SEQUENCE, 'cursor'));
+      const { rows, next } = page(await readOrderEvents(db, id, after, limit + 1), limit, (event) => `${event.sequence}`);
+      return { events: rows.map(toCloudEvent), next };
+    },
+  );
+
+  app.get(
+    '/events',
+    {
+      schema: {
+        summary: 'The feed: every event of every order',
+        description:
+          'In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. ' +
+          '`next` is never null; it equals `after` when there is nothing new.',
+        tags: ['events'],
+        headers: live,
+        querystring: Type.Object({ limit: Limit, after: Type.Optional(Cursor) }, { additionalProperties: false }),
+        response: { 200: Type.Object({ events: Type.Array(EventSchema), next: Type.String() }), '4xx': ProblemSchema },
+      },
+    },
+    async (request, reply) => {
+      const { limit, after } = request.query;
+      const from = after === undefined ? FEED_START : placeOf(decodeCursor(after, PLACE, 'after'));
+      if (wantsStream(request)) {
+        const last = lastEventId(request, undefined);
+        return stream(deps, request, reply, {
+          from: last === undefined ? from : placeOf(decodeCursor(last, PLACE, 'last-event-id')),
+          read: (place) => readFeed(db, place, STREAM_BATCH_MAX),
+          placeOf: (event): FeedPlace => event,
+          idOf: (event) => cursorOf(event),
+        });
+      }
+      const events = await readFeed(db, from, limit);
+      const last = events.at(-1);
+      return { events: events.map(toCloudEvent), next: last ? cursorOf(last) : (after ?? cursorOf(FEED_START)) };
+    },
+  );
+}
+
+const cursorOf = ({ feedXid, feedPosition }: FeedPlace | FeedEvent): string => encodeCursor(`${feedXid}-${feedPosition}`);
+
+function placeOf(cursor: string): FeedPlace {
+  const [xid = '0', position = '0'] = cursor.split('-');
+  return { feedXid: BigInt(xid), feedPosition: BigInt(position) };
+}
+
+const wantsStream = (request: FastifyRequest): boolean =>
+  (request.headers.accept ?? '').split(',').some((type) => type.trim().toLowerCase().startsWith('text/event-stream'));
+
+function lastEventId(request: FastifyRequest, pattern: RegExp | undefined): string | undefined {
+  const id = request.headers['last-event-id'];
+  if (typeof id !== 'string' || id === '') return undefined;
+  if (pattern && !pattern.test(id)) throw new Problem('invalid-request', 'Last-Event-ID is not an id of this stream.');
+  return id;
+}
+
+type Stream<E extends StoredEvent, P> = {
+  from: P;
+  read: (after: P) => Promise<E[]>;
+  placeOf: (event: E) => P;
+  idOf: (event: E) => string;
+};
+
+/** Writes events until the client goes or the server stops. https://html.spec.whatwg.org/multipage/server-sent-events.html */
+async function stream<E extends StoredEvent, P>(
+  { watch, stopping }: ApiDependencies,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { from, read, placeOf, idOf }: Stream<E, P>,
+): Promise<FastifyReply> {
+  const gone = new AbortController();
+  request.raw.once('close', () => gone.abort());
+  const ended = AbortSignal.any([gone.signal, stopping]);
+  let place = from;
+  let events = await read(place); // before the headers: what fails here can still be answered with a problem
+
+  reply.hijack();
+  for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) reply.raw.setHeader(name, value);
+  reply.raw.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
+  reply.raw.write('retry: 1000\n\n');
+  const heartbeat = setInterval(() => reply.raw.write(': still here\n\n'), HEARTBEAT_MS);
+  try {
+    while (!ended.aborted) {
+      const news = watch.news(ended); // registered before the read, so that nothing falls between the two
+      for (const event of events) {
+        place = placeOf(event);
+        await write(reply, ended, idOf(event), toCloudEvent(event));
+      }
+      if (events.length < STREAM_BATCH_MAX) await news;
+      if (!ended.aborted) events = await read(place);
+    }
+  } catch (err) {
+    // The client sees the stream end and resumes with Last-Event-ID.
+    request.log.warn({ err }, 'an event stream broke');
+  } finally {
+    clearInterval(heartbeat);
+    reply.raw.end();
+  }
+  return reply;
+}
+
+async function write(reply: FastifyReply, ended: AbortSignal, id: string, event: CloudEvent): Promise<void> {
+  const room = reply.raw.write(`id: ${id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
+  // A slow reader slows its own stream down instead of filling our memory.
+  if (!room && !ended.aborted) {
+    await new Promise<void>((resolve) => {
+      reply.raw.once('drain', resolve);
+      ended.addEventListener('abort', () => resolve(), { once: true });
+    });
+  }
+}

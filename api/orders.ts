@@ -1,0 +1,201 @@
+/** Orders over HTTP: place one, read one, list them. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { v7 as uuidv7 } from 'uuid';
+import { type Order, ORDER_TOTAL_MAX } from '../contracts/orders.js';
+import { type Acceptance, acceptOrder, earlierAnswer, type KeyClaim } from '../domain/acceptance.js';
+import { readPrices } from '../domain/inventory.js';
+import { listOrders, readOrder } from '../domain/orders.js';
+import type { Api, ApiDependencies } from './dependencies.js';
+import { fingerprint, parseIdempotencyKey, parsePreferWait, parseTraceparent } from './headers.js';
+import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
+import { Problem, ProblemSchema } from './problems.js';
+import { CustomerId, IdParams, NewOrder, OrderSchema, OrderStatus, UUID } from './schemas.js';
+
+const PLACE_ORDER = 'POST /orders';
+
+export function orderRoutes(app: Api, deps: ApiDependencies): void {
+  const { db } = deps;
+
+  app.post(
+    '/orders',
+    {
+      schema: {
+        summary: 'Place an order',
+        description:
+          'Answers as soon as the order is durable. It is then worked on by its saga, whatever happens; `Prefer: wait=N` ' +
+          'has the answer wait for the final status. With `Idempotency-Key` the request may be repeated safely.',
+        tags: ['orders'],
+        headers: Type.Object({
+          'idempotency-key': Type.Optional(Type.String({ description: '1 to 255 visible ASCII characters; kept 7 days' })),
+          prefer: Type.Optional(Type.String({ description: '`wait=N`, N up to 30 seconds' })),
+        }),
+        body: NewOrder,
+        response: { 201: OrderSchema, '4xx': ProblemSchema, '5xx': ProblemSchema },
+      },
+    },
+    async (request, reply) => placeOrder(deps, request as FastifyRequest<{ Body: NewOrder }>, reply),
+  );
+
+  app.get(
+    '/orders/:id',
+    {
+      schema: {
+        summary: 'Read an order',
+        tags: ['orders'],
+        params: IdParams,
+        response: { 200: OrderSchema, '4xx': ProblemSchema },
+      },
+    },
+    async (request) => requireOrder(deps, request.params.id),
+  );
+
+  app.get(
+    '/orders',
+    {
+      schema: {
+        summary: 'List orders, newest first',
+        tags: ['orders'],
+        querystring: Type.Object(
+          {
+            status: Type.Optional(OrderStatus),
+            customerId: Type.Optional(CustomerId),
+            limit: Limit,
+            cursor: Type.Optional(Cursor),
+          },
+          { additionalProperties: false },
+        ),
+        response: { 200: Type.Object({ orders: Type.Array(OrderSchema), next: Next }), '4xx': ProblemSchema },
+      },
+    },
+    async ({ query: { status, customerId, limit, cursor } }) => {
+      const filter = {
+        ...(status && { status }),
+        ...(customerId && { customerId }),
+        ...(cursor && { beforeId: decodeCursor(cursor, UUID, 'cursor') }),
+      };
+      const { rows, next } = page(await listOrders(db, filter, limit + 1), limit, (order) => order.id);
+      return { orders: rows, next };
+    },
+  );
+}
+
+/** @throws Problem not-found, also for what is not an id at all */
+export async function requireOrder({ db }: Pick<ApiDependencies, 'db'>, id: string): Promise<Order> {
+  const order = UUID.test(id) ? await readOrder(db, id) : null;
+  if (!order) throw new Problem('not-found', `There is no order ${id.slice(0, 64)}.`);
+  return order;
+}
+
+async function placeOrder(deps: ApiDependencies, request: FastifyRequest<{ Body: NewOrder }>, reply: FastifyReply) {
+  const { db, starter } = deps;
+  const claim = claimOf(request, deps.idempotencyTtlMs);
+  const earlier = await earlierAnswer(db, claim);
+  if (earlier) return answerEarlier(deps, earlier, request, reply);
+
+  const order = await priceOrder(deps, request.body, request.id);
+  const response = JSON.stringify(order);
+  const traceparent = parseTraceparent(request.headers['traceparent']);
+  const acceptance = await acceptOrder(
+    db,
+    { order, paymentMethod: request.body.paymentMethod, ...(traceparent && { traceparent }) },
+    claim && { ...claim, response },
+  );
+  if (acceptance.outcome !== 'accepted') return answerEarlier(deps, acceptance, request, reply);
+
+  starter.start(order);
+  request.log.info({ orderId: order.id }, 'order accepted');
+  return answer(deps, order.id, response, request, reply);
+}
+
+function claimOf(request: FastifyRequest, ttlMs: number): KeyClaim | undefined {
+  const key = parseIdempotencyKey(request.headers['idempotency-key']);
+  if (key === undefined) return undefined;
+  return { caller: request.caller.subject, route: PLACE_ORDER, key, fingerprint: fingerprint(PLACE_ORDER, request.body), ttlMs };
+}
+
+/** The same bytes as at the first time; or the order as it is now, if the client is ready to wait for that. */
+async function answerEarlier(deps: ApiDependencies, earlier: Acceptance, request: FastifyRequest, reply: FastifyReply) {
+  switch (earlier.outcome) {
+    case 'replayed':
+      reply.header('idempotent-replayed', 'true');
+      return answer(deps, earlier.orderId, earlier.response, request, reply);
+    case 'key-reused':
+      throw new Problem('idempotency-key-reused', 'This Idempotency-Key was used before, with another request.');
+    case 'external-id-taken':
+      throw new Problem('order-exists', `The customer’s order with this externalOrderId is ${earlier.orderId}.`, {
+        orderId: earlier.orderId,
+      });
+    case 'accepted':
+      throw new Error('Bug! An accepted order is not an earlier one');
+    default:
+      throw new Error(`Bug! Unhandled acceptance ${earlier satisfies never}`);
+  }
+}
+
+async function answer(deps: ApiDependencies, orderId: string, response: string, request: FastifyRequest, reply: FastifyReply) {
+  reply.code(201).header('location', `/orders/${orderId}`).type('application/json; charset=utf-8');
+  const wait = parsePreferWait(request.headers['prefer']);
+  if (wait === undefined) return reply.send(response);
+  reply.header('preference-applied', `wait=${wait}`);
+  return reply.send(JSON.stringify(await waitForFinal(deps, orderId, wait * 1000, request)));
+}
+
+/** @returns the order once it is final, or as it stands when the time is up, the client gone or the server stopping */
+async function waitForFinal({ db, watch, stopping }: ApiDependencies, orderId: string, waitMs: number, request: FastifyRequest) {
+  const gone = new AbortController();
+  request.raw.socket.once('close', () => gone.abort());
+  const enough = AbortSignal.any([AbortSignal.timeout(waitMs), gone.signal, stopping]);
+  for (;;) {
+    const news = watch.news(enough); // registered before the read, so that nothing falls between the two
+    const order = await requireOrder({ db }, orderId);
+    if (order.status !== 'PENDING' || enough.aborted) return order;
+    await news;
+  }
+}
+
+/**
+ * The order that this request makes, at the catalogue's prices.
+ * @throws Problem unknown-sku, mixed-currencies, price-changed, total-too-large, or invalid-request for a repeated SKU
+ */
+async function priceOrder({ db }: ApiDependencies, body: NewOrder, correlationId: string): Promise<Order> {
+  refuseRepeatedSkus(body.items);
+  const entries = await readPrices(db, body.items.map((item) => item.sku));
+  const prices = new Map(entries.map((entry) => [entry.sku, entry]));
+  const unknown = body.items.flatMap(({ sku }, i) => (prices.has(sku) ? [] : [{ pointer: `/items/${i}/sku`, detail: `${sku} is not in the catalogue` }]));
+  if (unknown.length > 0) throw new Problem('unknown-sku', 'Not in the catalogue: see errors.', { errors: unknown });
+
+  const [currency, ...others] = new Set(entries.map((entry) => entry.currency));
+  if (currency === undefined || others.length > 0) {
+    throw new Problem('mixed-currencies', `The lines are priced in ${[currency, ...others].join(' and ')}.`);
+  }
+  const items = body.items.map(({ sku, quantity }) => ({ sku, quantity, unitPrice: Number(prices.get(sku)?.unitPrice) }));
+  const amount = items.reduce((sum, item) => sum + item.quantity * item.unitPrice, 0);
+  if (amount > ORDER_TOTAL_MAX) throw new Problem('total-too-large', `The total of ${amount} is more than ${ORDER_TOTAL_MAX}.`);
+  const expected = body.expectedTotal;
+  if (expected && (expected.amount !== amount || expected.currency !== currency)) {
+    throw new Problem('price-changed', `The total is ${amount} ${currency}, not ${expected.amount} ${expected.currency}.`);
+  }
+  const now = new Date().toISOString();
+  return {
+    id: uuidv7(),
+    status: 'PENDING',
+    customerId: body.customerId,
+    items,
+    total: { amount, currency },
+    ...(body.externalOrderId !== undefined && { externalOrderId: body.externalOrderId }),
+    createdAt: now,
+    updatedAt: now,
+    correlationId,
+  };
+}
+
+function refuseRepeatedSkus(items: NewOrder['items']): void {
+  const seen = new Set<string>();
+  const errors = items.flatMap(({ sku }, i) => {
+    const repeated = seen.has(sku);
+    seen.add(sku);
+    return repeated ? [{ pointer: `/items/${i}/sku`, detail: `${sku} stands in an earlier line already` }] : [];
+  });
+  if (errors.length > 0) throw new Problem('invalid-request', 'Each SKU may stand in one line only.', { errors });
+}

@@ -1,0 +1,92 @@
+/** How an order's saga stands: from Temporal while it can tell, from Postgres when it cannot. */
+import type { WorkflowExecutionDescription } from '@temporalio/client';
+import { Type } from 'typebox';
+import { orderSagaId } from '../contracts/ids.js';
+import { PROGRESS_QUERY, SAGA_STATES, type SagaProgress, STEP_STATUSES } from '../contracts/saga.js';
+import { readOrderEvents } from '../domain/outbox.js';
+import { sagaFromEvents, stateOf } from '../domain/saga-record.js';
+import type { Api, ApiDependencies } from './dependencies.js';
+import { requireOrder } from './orders.js';
+import { ProblemSchema } from './problems.js';
+import { IdParams, oneOf } from './schemas.js';
+
+/** A worker answers a query in milliseconds, or it is busy or gone, and Postgres knows enough. */
+const ASK_LIMIT_MS = 1_500;
+/** An order has fewer events than it has steps and undos, twice over. */
+const ORDER_EVENTS_MAX = 100;
+
+const nullable = Type.Union([Type.String(), Type.Null()]);
+const SagaSchema = Type.Object(
+  {
+    state: oneOf(SAGA_STATES, 'Follows the committed order'),
+    steps: Type.Array(
+      Type.Object({
+        name: Type.String(),
+        kind: oneOf(['step', 'undo'] as const, 'What the saga does, or how it takes it back'),
+        status: oneOf(STEP_STATUSES, 'How it stands'),
+        attempts: Type.Integer(),
+        startedAt: nullable,
+        finishedAt: nullable,
+        lastError: nullable,
+      }),
+    ),
+    workflowId: Type.String(),
+    runId: Type.Union([Type.String(), Type.Null()], { description: 'null before the start, or when Temporal cannot tell' }),
+    webUrl: Type.Union([Type.String(), Type.Null()], { description: 'The saga in the Temporal Web UI' }),
+  },
+  { $id: 'Saga' },
+);
+
+export function sagaRoutes(app: Api, deps: ApiDependencies): void {
+  app.get(
+    '/orders/:id/saga',
+    {
+      schema: {
+        summary: 'How the order’s saga stands, step by step',
+        tags: ['sagas'],
+        params: IdParams,
+        response: { 200: SagaSchema, '4xx': ProblemSchema },
+      },
+    },
+    async (request) => {
+      const order = await requireOrder(deps, request.params.id);
+      const workflowId = orderSagaId(order.id);
+      const [told, runId] = await askTemporal(deps, workflowId);
+      const progress = told ?? sagaFromEvents(order, await readOrderEvents(deps.db, order.id, 0, ORDER_EVENTS_MAX));
+      // The order as it is after the question: a saga may commit while we ask.
+      const state = stateOf(await requireOrder(deps, order.id), progress.state);
+      return { ...progress, state, workflowId, runId, webUrl: webUrl(deps, workflowId, runId) };
+    },
+  );
+}
+
+async function askTemporal({ temporal }: ApiDependencies, workflowId: string): Promise<[SagaProgress | undefined, string | null]> {
+  const client = temporal.client();
+  if (!client) return [undefined, null];
+  const handle = client.workflow.getHandle(workflowId);
+  const ask = <T>(question: () => Promise<T>) =>
+    // Not there, not answering, or no worker to ask: each means that Postgres has to tell.
+    client.withDeadline(Date.now() + ASK_LIMIT_MS, question).catch(() => undefined);
+  const [progress, description] = await Promise.all([
+    ask(() => handle.query<SagaProgress>(PROGRESS_QUERY)),
+    ask(() => handle.describe()),
+  ]);
+  return [progress && description ? withPendingAttempts(progress, description) : progress, description?.runId ?? null];
+}
+
+/** The saga itself does not see how often an activity that is still under way has been tried; the server does. */
+function withPendingAttempts(progress: SagaProgress, { raw }: WorkflowExecutionDescription): SagaProgress {
+  for (const activity of raw.pendingActivities ?? []) {
+    const step = progress.steps.find((s) => s.name === activity.activityType?.name && s.finishedAt === null);
+    if (!step) continue;
+    step.attempts += activity.attempt ?? 0;
+    step.lastError = activity.lastFailure?.message ?? step.lastError;
+  }
+  return progress;
+}
+
+function webUrl({ temporalUiUrl, temporal }: ApiDependencies, workflowId: string, runId: string | null): string | null {
+  if (temporalUiUrl === undefined) return null;
+  return `${temporalUiUrl}/namespaces/${temporal.namespace}/workflows/${workflowId}${runId === null ? '' : `/${runId}/history`}`;
+}
+

@@ -1,0 +1,76 @@
+/**
+ * Starts the saga of an order that has just been accepted, without making the client wait and without a promise: what it
+ * does not get to, or loses in a crash, the relay's sweep starts within seconds.
+ */
+import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import pLimit from 'p-limit';
+import type { Logger } from 'pino';
+import { orderSagaStart, type SagaPolicy } from '../contracts/saga.js';
+import { markStarted } from '../domain/acceptance.js';
+import type { Database } from '../domain/database.js';
+
+export type SagaStarter = {
+  start(order: { id: string; customerId: string; correlationId: string }): void;
+  /** Resolves when nothing is under way any more. */
+  stop(): Promise<void>;
+};
+
+/** Starts under way at a time; more would only queue inside Temporal. */
+const PARALLEL_MAX = 32;
+/** Orders waiting for their start; beyond that a burst is left to the sweep instead of to this process's memory. */
+const WAITING_MAX = 5_000;
+const START_LIMIT_MS = 3_000;
+/** While Temporal does not answer, each start would wait in vain; the sweep watches for its return. */
+const REST_AFTER_FAILURE_MS = 1_000;
+/** Started orders leave the sweep's list in batches, at half the sweep's patience. */
+const MARK_EVERY_MS = 1_000;
+
+export function createSagaStarter(deps: {
+  db: Database;
+  client: () => Client | undefined;
+  policy: SagaPolicy;
+  /** Run the first workflow task in this process, if it has a worker: saves a round trip and a poll. */
+  eager: boolean;
+  logger: Logger;
+}): SagaStarter {
+  const limit = pLimit(PARALLEL_MAX);
+  let restUntil = 0;
+  let started: string[] = [];
+  const mark = async () => {
+    const ids = started;
+    started = [];
+    if (ids.length > 0) await markStarted(deps.db, ids);
+  };
+  // Failing to mark costs the sweep one refused start per order, nothing else.
+  const marking = setInterval(() => void mark().catch((err: unknown) => deps.logger.debug({ err }, 'marking failed')), MARK_EVERY_MS);
+
+  const startNow = async (order: { id: string; customerId: string; correlationId: string }) => {
+    const client = deps.client();
+    if (!client || Date.now() < restUntil) return;
+    const { type, options } = orderSagaStart(order, deps.policy);
+    try {
+      await client.withDeadline(Date.now() + START_LIMIT_MS, () =>
+        client.workflow.start(type, { ...options, requestEagerStart: deps.eager }),
+      );
+      started.push(order.id);
+    } catch (err) {
+      if (err instanceof WorkflowExecutionAlreadyStartedError) return;
+      restUntil = Date.now() + REST_AFTER_FAILURE_MS;
+      deps.logger.warn({ err, orderId: order.id }, 'could not start the saga; the sweep will');
+    }
+  };
+  return {
+    start: (order) => {
+      if (limit.pendingCount < WAITING_MAX) void limit(startNow, order);
+    },
+    stop: async () => {
+      clearInterval(marking);
+      limit.clearQueue();
+      const idle = async (): Promise<void> => {
+        while (limit.activeCount > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+      };
+      await idle();
+      await mark();
+    },
+  };
+}

@@ -1,0 +1,2 @@
+export function birthOf(pid: number): string | undefined;
+export function commandLineOf(pid: number): string | undefined;

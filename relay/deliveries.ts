@@ -1,0 +1,94 @@
+/**
+ * Delivery: at least once, and per order in sequence. A batch is read at the destination's cursor; orders are served side
+ * by side, each order's events one after the other; then the cursor moves to just before the first event that is still
+ * owed. What was taken beyond it is remembered, so that one slow order does not have the others sent twice.
+ */
+import pLimit from 'p-limit';
+import { eventId } from '../contracts/ids.js';
+import { toCloudEvent } from '../contracts/events.js';
+import { advanceCursor, leaseCursor } from '../domain/cursors.js';
+import type { Database } from '../domain/database.js';
+import { type FeedEvent, type FeedPlace, readFeed } from '../domain/outbox.js';
+import type { Publisher } from './publishers/publisher.js';
+
+/** Bounds the memory of one destination, and what a killed relay sends twice. */
+export const BATCH_MAX = 500;
+/** Requests in flight to one destination. */
+const PARALLEL_MAX = 16;
+/** A relay that is killed or paused delays its destinations by this much; renewed by every batch. */
+const LEASE_MS = 15_000;
+
+export type Delivery = {
+  db: Database;
+  publisher: Publisher;
+  /** This relay process, for the lease. */
+  owner: string;
+  /** Events beyond the cursor that the destination has taken already. */
+  taken: Set<string>;
+};
+
+export type DeliveryCount = { delivered: number; owed: number; more: boolean };
+
+/** Serves one destination once. @throws what the destination answered, after everything that could be served was */
+export async function deliverOnce(delivery: Delivery): Promise<DeliveryCount> {
+  const { db, publisher, owner, taken } = delivery;
+  const lease = { destination: publisher.destination, owner, leaseMs: LEASE_MS };
+  const cursor = await leaseCursor(db, lease);
+  if (!cursor) {
+    taken.clear(); // another relay serves it: what we remember may be beyond its cursor for other reasons
+    return { delivered: 0, owed: 0, more: false };
+  }
+  const batch = await readFeed(db, cursor, BATCH_MAX);
+  if (batch.length === 0) return { delivered: 0, owed: 0, more: false };
+
+  const errors = await publishInOrder(publisher, batch, taken);
+  const place = lastServed(batch, taken);
+  if (place && (await advanceCursor(db, lease, place))) {
+    for (const event of batch) if (isUpTo(event, place)) taken.delete(idOf(event));
+  }
+  const owed = batch.filter((event) => !taken.has(idOf(event)) && !(place && isUpTo(event, place))).length;
+  if (errors.length > 0) throw errors[0];
+  return { delivered: batch.length - owed, owed, more: batch.length === BATCH_MAX };
+}
+
+async function publishInOrder(publisher: Publisher, batch: FeedEvent[], taken: Set<string>): Promise<unknown[]> {
+  const limit = pLimit(PARALLEL_MAX);
+  const errors: unknown[] = [];
+  const serve = async (events: FeedEvent[]) => {
+    for (const event of events) {
+      // Once a destination refuses, the rest of the batch would only knock at the same closed door.
+      if (errors.length > PARALLEL_MAX) return;
+      if (taken.has(idOf(event))) continue;
+      try {
+        await publisher.publish(toCloudEvent(event));
+      } catch (err) {
+        errors.push(err);
+        return;
+      }
+      taken.add(idOf(event));
+    }
+  };
+  await Promise.all([...byOrder(batch).values()].map((events) => limit(serve, events)));
+  return errors;
+}
+
+function byOrder(batch: FeedEvent[]): Map<string, FeedEvent[]> {
+  const orders = new Map<string, FeedEvent[]>();
+  for (const event of batch) {
+    const events = orders.get(event.orderId);
+    if (events) events.push(event);
+    else orders.set(event.orderId, [event]);
+  }
+  return orders;
+}
+
+/** @returns the place of the last event before the first one still owed, or undefined if the very first is owed */
+function lastServed(batch: FeedEvent[], taken: Set<string>): FeedPlace | undefined {
+  const firstOwed = batch.findIndex((event) => !taken.has(idOf(event)));
+  return batch[firstOwed === -1 ? batch.length - 1 : firstOwed - 1];
+}
+
+const idOf = (event: FeedEvent): string => eventId(event.orderId, event.sequence);
+
+const isUpTo = (event: FeedPlace, place: FeedPlace): boolean =>
+  event.feedXid < place.feedXid || (event.feedXid === place.feedXid && event.feedPosition <= place.feedPosition);

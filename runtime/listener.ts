@@ -1,0 +1,45 @@
+/**
+ * Postgres NOTIFY as an alarm clock: it says that something may have changed, never what. Whoever is woken re-reads the
+ * truth, and polls besides, since a notification is lost whenever the connection is.
+ */
+import pg from 'pg';
+import type { Logger } from 'pino';
+
+const RECONNECT_AFTER_MS = 1_000;
+
+/**
+ * @param onWake called for each notification, and after each (re)connection, since some may have been missed
+ * @returns how to stop listening
+ */
+export function listen(url: string, channel: string, onWake: () => void, logger: Logger): () => Promise<void> {
+  let client: pg.Client | undefined;
+  let stopped = false;
+  const connect = async (): Promise<void> => {
+    if (stopped) return;
+    const fresh = new pg.Client({ connectionString: url, keepAlive: true, application_name: 'order-saga listener' });
+    client = fresh;
+    let gone = false;
+    const again = (err?: unknown) => {
+      if (gone || stopped) return;
+      gone = true;
+      logger.warn({ err: err instanceof Error ? err.message : undefined, channel }, 'lost the notifications; polling meanwhile');
+      fresh.end().catch(() => undefined); // it is broken already; what matters is the next one
+      setTimeout(() => void connect(), RECONNECT_AFTER_MS).unref();
+    };
+    fresh.on('error', again);
+    fresh.on('end', () => again());
+    fresh.on('notification', onWake);
+    try {
+      await fresh.connect();
+      await fresh.query(`LISTEN ${fresh.escapeIdentifier(channel)}`);
+      onWake();
+    } catch (err) {
+      again(err);
+    }
+  };
+  void connect();
+  return async () => {
+    stopped = true;
+    await client?.end();
+  };
+}

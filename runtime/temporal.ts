@@ -1,0 +1,71 @@
+/**
+ * A process's link to Temporal: one native connection, made in the background and kept, shared by client and worker (an
+ * eagerly started workflow needs both on the same connection). A process starts, and serves, while Temporal is away.
+ */
+import { Client } from '@temporalio/client';
+import { type ClientConnectConfig, loadClientConnectConfig } from '@temporalio/envconfig';
+import { NativeConnection, type RuntimeOptions } from '@temporalio/worker';
+import * as temporal from '@temporalio/worker';
+import type { Logger } from 'pino';
+
+export type TemporalLink = {
+  /** Resolves once, when Temporal has answered for the first time. */
+  readonly connected: Promise<{ connection: NativeConnection; client: Client }>;
+  /** @returns the client, or undefined as long as Temporal has never answered */
+  client(): Client | undefined;
+  readonly namespace: string;
+  close(): Promise<void>;
+};
+
+const RECONNECT_AFTER_MS = 500;
+
+/**
+ * Reads TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_… and the profile file as every Temporal
+ * tool does. https://docs.temporal.io/develop/environment-configuration
+ */
+export function openTemporal(logger: Logger): TemporalLink {
+  const config = loadClientConnectConfig();
+  const namespace = config.namespace ?? 'default';
+  let client: Client | undefined;
+  const closing = new AbortController();
+  const connected = connect(config, logger, closing.signal).then((connection) => {
+    client = new Client({ connection, namespace });
+    return { connection, client };
+  });
+  // Whoever waits for it sees the error; a process that never waits must not die of it.
+  connected.catch(() => undefined);
+  return {
+    connected,
+    client: () => client,
+    namespace,
+    close: async () => {
+      closing.abort();
+      await client?.connection.close();
+    },
+  };
+}
+
+async function connect(config: ClientConnectConfig, logger: Logger, closing: AbortSignal): Promise<NativeConnection> {
+  for (let attempt = 1; ; attempt++) {
+    if (closing.aborted) throw new Error('closed before Temporal answered');
+    try {
+      return await NativeConnection.connect(config.connectionOptions as Parameters<typeof NativeConnection.connect>[0]);
+    } catch (err) {
+      if (attempt % 20 === 1) logger.warn({ err: (err as Error).message, attempt }, 'Temporal does not answer; trying on');
+      await new Promise((resolve) => setTimeout(resolve, RECONNECT_AFTER_MS));
+    }
+  }
+}
+
+/** Must run before the first connection of the process: routes the SDK's own log and keeps its hands off our signals. */
+export function installTemporalRuntime(logger: Logger): void {
+  const options: RuntimeOptions = {
+    shutdownSignals: [],
+    logger: new temporal.DefaultLogger('WARN', ({ level, message, meta }) => {
+      const { error, ...rest } = meta ?? {};
+      logger[level === 'ERROR' ? 'error' : 'warn']({ ...rest, ...(error !== undefined && { err: error }) }, message);
+    }),
+    telemetryOptions: { logging: { forward: {}, filter: temporal.makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) } },
+  };
+  temporal.Runtime.install(options);
+}

@@ -1,0 +1,44 @@
+/** The payment sandbox's process. */
+import { ConfigError, kinds, readConfig, runMain } from '../runtime/config.js';
+import { createLogger } from '../runtime/logger.js';
+import { stopOnSignals } from '../runtime/shutdown.js';
+import { LockedError } from './lock.js';
+import { createSandbox } from './server.js';
+
+const SPEC = {
+  HOST: kinds.str({ default: '127.0.0.1', desc: 'Address to listen on' }),
+  SANDBOX_PORT: kinds.port({ default: 12111, desc: 'Port to listen on' }),
+  DATA_DIR: kinds.str({ default: '.data', desc: 'The ledger lives in <DATA_DIR>/sandbox/' }),
+  LOG_LEVEL: kinds.str({ default: 'info', choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] }),
+  SANDBOX_SEARCH_LAG: kinds.durationMs({ default: 1_000, desc: 'How long search does not find a new PaymentIntent' }),
+  SANDBOX_WEBHOOK_URL: kinds.httpUrl({
+    default: undefined,
+    desc: 'Where signed events go; with STRIPE_WEBHOOK_SECRET',
+  }),
+  STRIPE_WEBHOOK_SECRET: kinds.str({ default: undefined, desc: 'whsec_…, shared with the receiver' }),
+};
+
+await runMain(async () => {
+  const config = readConfig(SPEC, process.env);
+  const logger = createLogger('sandbox', config.LOG_LEVEL);
+  const { SANDBOX_WEBHOOK_URL: url, STRIPE_WEBHOOK_SECRET: secret } = config;
+  const app = await createSandbox({
+    dataDir: config.DATA_DIR,
+    logger,
+    searchLagMs: config.SANDBOX_SEARCH_LAG,
+    ...(url && secret ? { webhook: { url, secret } } : {}),
+    onFatal: (err) => {
+      logger.fatal({ err }, 'the ledger cannot be written: exiting, because what is on disk is unknown');
+      process.exit(1);
+    },
+  }).catch((err: unknown) => {
+    throw err instanceof LockedError ? new ConfigError(`DATA_DIR is in use: ${err.message}.`) : err;
+  });
+  stopOnSignals(logger, () => app.close());
+  const address = await app.listen({ host: config.HOST, port: config.SANDBOX_PORT }).catch(async (err: unknown) => {
+    await app.close();
+    const taken = (err as NodeJS.ErrnoException).code === 'EADDRINUSE';
+    throw taken ? new ConfigError(`SANDBOX_PORT ${config.SANDBOX_PORT} is taken.`) : err;
+  });
+  logger.info({ address, webhooks: Boolean(url && secret) }, 'the payment sandbox is ready');
+});

@@ -1,0 +1,99 @@
+/** Refunds: `/v1/refunds`. A refund gives back money of one charge, never more than is left of it. */
+import type { FastifyInstance } from 'fastify';
+import { type ErrorBody, invalid, noSuch } from './errors.js';
+import type { Form } from './form.js';
+import type { Ledger } from './ledger.js';
+import { expands, listOf, PAGE_PARAMS, readQuery } from './lists.js';
+import { amount, metadata, oneOf, refuseUnknown, text } from './params.js';
+import { findIntent } from './payment-intents.js';
+import type { Effect, Plan, Posts } from './posts.js';
+import { type Charge, newId, type Refund } from './records.js';
+import { renderRefund } from './render.js';
+import { runOf } from './shelf.js';
+
+const URL = '/v1/refunds';
+const CREATE_PARAMS = ['payment_intent', 'charge', 'amount', 'reason', 'metadata', 'expand'];
+const REASONS = ['duplicate', 'fraudulent', 'requested_by_customer'] as const;
+
+export function refundRoutes(app: FastifyInstance, { ledger, posts }: { ledger: Ledger; posts: Posts }): void {
+  app.post<{ Body: Form }>(URL, (request, reply) => posts.answer(request, reply, (form) => planRefund(ledger, form)));
+
+  app.get(URL, async (request) => {
+    const query = readQuery(request, [...PAGE_PARAMS, 'payment_intent', 'charge']);
+    expands(query, '');
+    await ledger.durable();
+    return listOf(selected(ledger, query), query, { url: URL, noun: 'refund', render: renderRefund });
+  });
+  app.get<{ Params: { id: string } }>(`${URL}/:id`, async (request) => {
+    expands(readQuery(request, ['expand']), '');
+    await ledger.durable();
+    const refund = ledger.facts.refunds.get(request.params.id);
+    if (!refund) throw noSuch('refund', request.params.id, 'id');
+    return renderRefund(refund);
+  });
+}
+
+function selected(ledger: Ledger, query: Form) {
+  const intent = text(query, 'payment_intent');
+  const charge = text(query, 'charge');
+  if (charge !== undefined) {
+    const of = ledger.facts.charges.get(charge)?.intent ?? '';
+    return runOf(ledger.refundsOf(of).filter((refund) => refund.charge === charge));
+  }
+  return intent === undefined ? ledger.facts.refunds : runOf(ledger.refundsOf(intent));
+}
+
+function planRefund(ledger: Ledger, form: Form): Plan {
+  refuseUnknown(form, CREATE_PARAMS);
+  expands(form, '');
+  const intent = intentOf(ledger, form);
+  const wanted = amount(form);
+  const reason = oneOf(form, 'reason', REASONS);
+  const details = { metadata: metadata(form), ...(reason === undefined ? {} : { reason }) };
+  return {
+    route: 'refund',
+    orderId: details.metadata['orderId'] ?? intent.metadata['orderId'],
+    execute: (key) => {
+      // Looked up here and not above: another refund may have been made while a slow one was waiting.
+      const charge = ledger.chargesOf(intent.id).find(({ status }) => status === 'succeeded');
+      if (!charge) return refused(`This PaymentIntent (${intent.id}) does not have a successful charge to refund.`);
+      const left = charge.amount - charge.amountRefunded;
+      if (left === 0)
+        return refused(`Charge ${charge.id} has already been refunded.`, { code: 'charge_already_refunded' });
+      const taken = wanted ?? left;
+      if (taken > left) return refused(tooMuch(taken, left), { param: 'amount' });
+      return paidBack(charge, { at: ledger.now(), amount: taken, ...details, ...(key === undefined ? {} : { key }) });
+    },
+  };
+}
+
+function paidBack(charge: Charge, details: Pick<Refund, 'at' | 'amount' | 'metadata' | 'reason' | 'key'>): Effect {
+  return {
+    status: 200,
+    refund: { id: newId('re'), intent: charge.intent, charge: charge.id, currency: charge.currency, ...details },
+    charge: { ...charge, amountRefunded: charge.amountRefunded + details.amount },
+    events: ['charge.refunded', 'refund.created'],
+  };
+}
+
+function intentOf(ledger: Ledger, form: Form) {
+  const intent = text(form, 'payment_intent');
+  const id = text(form, 'charge');
+  if (intent === undefined && id === undefined) {
+    throw invalid('One of the following params should be provided for this request: payment_intent or charge.');
+  }
+  const charge = id === undefined ? undefined : ledger.facts.charges.get(id);
+  if (id !== undefined && !charge) throw noSuch('charge', id.slice(0, 100), 'charge');
+  if (charge && intent !== undefined && intent !== charge.intent) {
+    throw invalid('The charge does not belong to the PaymentIntent.', { param: 'charge' });
+  }
+  return findIntent(ledger, charge?.intent ?? intent ?? '', 'payment_intent');
+}
+
+const tooMuch = (taken: number, left: number) =>
+  `Refund amount (${taken}) is greater than unrefunded amount on charge (${left})`;
+
+/** Stored under the key like any other result of an execution. */
+function refused(message: string, detail: Pick<ErrorBody, 'code' | 'param'> = {}): Effect {
+  return { status: 400, error: { type: 'invalid_request_error', message, ...detail } };
+}

@@ -1,0 +1,151 @@
+/**
+ * Server: the sandbox as one Fastify app. It speaks the part of Stripe's API that our payment adapter uses, from outside
+ * knowledge only: it shares no code with the adapter, so that a misreading on one side does not hide one on the other.
+ */
+import { join } from 'node:path';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import { auditRoutes, welcome } from './audit.js';
+import { chargeRoutes } from './charges.js';
+import { INTERNAL, invalid, ProviderError, unauthorized } from './errors.js';
+import { Faults, faultRoutes } from './faults.js';
+import { parseForm } from './form.js';
+import { type Ledger, openLedger } from './ledger.js';
+import { paymentIntentRoutes } from './payment-intents.js';
+import { cut, enter, leave, Posts } from './posts.js';
+import { newId } from './records.js';
+import { refundRoutes } from './refunds.js';
+import { renderError } from './render.js';
+import { settleProcessing } from './settlement.js';
+import { Webhooks, type WebhookTarget } from './webhooks.js';
+
+const BODY_MAX_BYTES = 64 * 1024;
+
+export interface SandboxOptions {
+  /** The ledger lives in `<dataDir>/sandbox/`. */
+  dataDir: string;
+  logger: Logger;
+  /** Absent: no events are recorded or sent. */
+  webhook?: WebhookTarget;
+  /** How long search does not find a new intent. */
+  searchLagMs?: number;
+  hangMs?: number;
+  slowMs?: number;
+  processingMs?: number;
+  now?: () => number;
+  /** The ledger could not be written: the process must end, what is on disk is unknown. */
+  onFatal?: (err: unknown) => void;
+}
+
+/** @throws LockedError when another sandbox owns the ledger */
+export async function createSandbox(options: SandboxOptions): Promise<FastifyInstance> {
+  const { logger, webhook, onFatal } = options;
+  const ledger = await openLedger({
+    directory: join(options.dataDir, 'sandbox'),
+    now: options.now ?? Date.now,
+    recordEvents: webhook !== undefined,
+    onFatal: onFatal ?? ((err) => logger.fatal({ err }, 'the ledger cannot be written')),
+  });
+  const faults = new Faults({ hangMs: options.hangMs ?? 60_000, slowMs: options.slowMs ?? 3_000 });
+  const stopSettling = settleProcessing(ledger, { afterMs: options.processingMs ?? 2_000, logger });
+  const webhooks = webhook ? new Webhooks(webhook, ledger, logger) : undefined;
+
+  const app = newApp(logger);
+  app.addHook('preClose', async () => {
+    faults.stop();
+    stopSettling();
+    webhooks?.close();
+  });
+  app.addHook('onClose', () => ledger.close());
+
+  app.get('/', welcome);
+  app.get('/livez', () => ({ status: 'ok' }));
+  auditRoutes(app, ledger);
+  faultRoutes(app, faults);
+  await app.register(async (api) => providerRoutes(api, { ledger, faults, searchLagMs: options.searchLagMs ?? 1_000 }));
+  return app;
+}
+
+function newApp(logger: Logger): FastifyInstance {
+  const app = Fastify({
+    bodyLimit: BODY_MAX_BYTES,
+    forceCloseConnections: true, // a hanging request must not delay a shutdown
+    genReqId: () => newId('req'),
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
+  });
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('request-id', request.id);
+    const version = request.headers['stripe-version'];
+    if (version !== undefined) reply.header('stripe-version', version);
+  });
+  app.setErrorHandler((err: FastifyError | ProviderError, request, reply) => answerError(err, request, reply, logger));
+  app.setNotFoundHandler((request, reply) => {
+    const message = `Unrecognized request URL (${request.method}: ${request.url.split('?', 1)[0]}).`;
+    return reply.code(404).send(renderError({ type: 'invalid_request_error', message }));
+  });
+  return app;
+}
+
+interface Parts {
+  ledger: Ledger;
+  faults: Faults;
+}
+
+function providerRoutes(api: FastifyInstance, { ledger, faults, searchLagMs }: Parts & { searchLagMs: number }): void {
+  api.addHook('onRequest', async (request) => requireKey(request.headers.authorization));
+  api.removeAllContentTypeParsers();
+  const parser = { parseAs: 'string' } as const;
+  api.addContentTypeParser('application/x-www-form-urlencoded', parser, async (_: unknown, body: string) =>
+    parseForm(body),
+  );
+  api.addContentTypeParser('*', parser, async (_: unknown, body: string) => {
+    if (body === '') return parseForm('');
+    throw invalid('Invalid request (check that your POST content type is application/x-www-form-urlencoded).');
+  });
+  api.addHook('preHandler', async (request, reply) => {
+    if (request.method === 'POST') request.body ??= parseForm('');
+    else await meetOnLookup({ ledger, faults }, request, reply);
+  });
+
+  const posts = new Posts(ledger, faults);
+  paymentIntentRoutes(api, { ledger, posts, searchLagMs });
+  refundRoutes(api, { ledger, posts });
+  chargeRoutes(api, ledger);
+}
+
+/** A look-up has no effect, so before and after it are the same. */
+async function meetOnLookup({ ledger, faults }: Parts, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const fault = faults.take({ route: 'lookup', orderId: orderLookedUp(ledger, request) });
+  if (!fault) return;
+  if (!(await enter(faults, fault)) || !(await leave(faults, fault))) {
+    cut(reply);
+    return;
+  }
+  if (fault.mode === 'error' || fault.mode === 'error_after') throw new ProviderError(500, INTERNAL);
+}
+
+/** The order that a retrieve or a search is about; a list is about none. */
+function orderLookedUp(ledger: Ledger, request: FastifyRequest): string | undefined {
+  const { id = '' } = request.params as { id?: string };
+  const query = new URLSearchParams(request.url.split('?')[1]).get('query') ?? '';
+  const intent = ledger.facts.intents.get(ledger.facts.refunds.get(id)?.intent ?? id);
+  return intent?.metadata['orderId'] ?? /metadata\[['"]orderId['"]\]\s*:\s*['"]([^'"]*)['"]/.exec(query)?.[1];
+}
+
+/** Any test key opens the one ledger; a live key is refused, and no key is ever repeated in an answer or a log. */
+function requireKey(authorization: string | undefined): void {
+  const [scheme = '', credentials = ''] = (authorization ?? '').split(' ');
+  const key =
+    scheme.toLowerCase() === 'basic' ? Buffer.from(credentials, 'base64').toString().split(':', 1)[0] : credentials;
+  if (!key) throw unauthorized('You did not provide an API key. Use Authorization: Bearer sk_test_….');
+  if (!/^sk_test_\w+$/.test(key)) throw unauthorized('Invalid API Key provided: the sandbox takes sk_test_… only.');
+}
+
+function answerError(err: FastifyError | ProviderError, request: FastifyRequest, reply: FastifyReply, logger: Logger) {
+  if (err instanceof ProviderError) return reply.code(err.status).send(renderError(err.body));
+  const status = err.statusCode ?? 500;
+  if (status < 500)
+    return reply.code(status).send(renderError({ type: 'invalid_request_error', message: err.message }));
+  logger.error({ err, requestId: request.id }, 'request failed');
+  return reply.code(500).send(renderError(INTERNAL));
+}

@@ -1,0 +1,162 @@
+/**
+ * Webhooks: signed events that tell an endpoint of what was recorded. At least once, in any order, and never in the way of
+ * an answer. What has not been delivered is sent again after a restart. Bounded: after the last attempt an event is given
+ * up, so nobody may rely on them for more than a wake-up.
+ */
+import { createHmac } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Ledger } from './ledger.js';
+import { type Entry, type EventType, seconds } from './records.js';
+import { renderCharge, renderIntent, renderRefund } from './render.js';
+
+export interface WebhookTarget {
+  url: string;
+  /** As given to the endpoint's verifier, `whsec_` included. */
+  secret: string;
+  /** 12 by default: with the backoff below the last one comes about five minutes after the first. */
+  attemptsMax?: number;
+  /** Wait before the second attempt; doubles each time, up to a minute. */
+  backoffMs?: number;
+}
+
+const BACKOFF_MAX_MS = 60_000;
+const TIMEOUT_MS = 10_000;
+/** A down endpoint must not cost the sandbox its memory: beyond this many, new events are given up at once. */
+const WAITING_MAX = 50_000;
+/** Enough to keep up with the sandbox's own throughput, few enough not to be a load test of the receiver. */
+const SENDING_MAX = 16;
+const API_VERSION = '2026-10-28.endive';
+
+interface Delivery {
+  id: string;
+  type: EventType;
+  entry: Entry;
+  attempts: number;
+}
+
+export class Webhooks {
+  #waiting = 0;
+  #stopped = false;
+  readonly #sending = new Set<AbortController>();
+  readonly #ready: Delivery[] = [];
+  readonly #timers = new Set<NodeJS.Timeout>();
+
+  constructor(
+    private readonly target: WebhookTarget,
+    private readonly ledger: Ledger,
+    private readonly logger: Logger,
+  ) {
+    for (const [id, { type, entry }] of ledger.facts.openEvents) this.#accept({ id, type, entry, attempts: 0 });
+    ledger.onRecorded((entry) => {
+      for (const { id, type } of entry.events ?? []) this.#accept({ id, type, entry, attempts: 0 });
+    });
+  }
+
+  close(): void {
+    this.#stopped = true;
+    for (const sending of this.#sending) sending.abort();
+    for (const timer of this.#timers) clearTimeout(timer);
+  }
+
+  #accept(delivery: Delivery): void {
+    this.#waiting += 1;
+    if (this.#waiting > WAITING_MAX) {
+      this.#finish(delivery, 'too many events are waiting');
+      return;
+    }
+    this.#ready.push(delivery);
+    this.#pump();
+  }
+
+  #pump(): void {
+    while (this.#sending.size < SENDING_MAX && !this.#stopped) {
+      const delivery = this.#ready.shift();
+      if (!delivery) return;
+      const abort = new AbortController();
+      this.#sending.add(abort);
+      void this.#attempt(delivery, abort).finally(() => {
+        this.#sending.delete(abort);
+        this.#pump();
+      });
+    }
+  }
+
+  async #attempt(delivery: Delivery, abort: AbortController): Promise<void> {
+    const timer = setTimeout(() => abort.abort(), TIMEOUT_MS);
+    const failure = await this.#send(delivery, abort.signal);
+    clearTimeout(timer);
+    delivery.attempts += 1;
+    if (this.#stopped) return; // stays open in the ledger: sent again after the next start
+    if (failure === undefined) this.#finish(delivery);
+    else if (delivery.attempts >= (this.target.attemptsMax ?? 12)) this.#finish(delivery, failure);
+    else this.#later(delivery);
+  }
+
+  #later(delivery: Delivery): void {
+    const backoffMs = (this.target.backoffMs ?? 500) * 2 ** (delivery.attempts - 1);
+    const timer = setTimeout(
+      () => {
+        this.#timers.delete(timer);
+        this.#ready.push(delivery);
+        this.#pump();
+      },
+      Math.min(backoffMs, BACKOFF_MAX_MS),
+    );
+    this.#timers.add(timer);
+  }
+
+  #finish({ id, type, attempts }: Delivery, failure?: string): void {
+    this.#waiting -= 1;
+    if (failure !== undefined) this.logger.warn({ event: id, type, attempts, failure }, 'webhook given up');
+    this.ledger.record({ closedEvent: id }).catch((err: unknown) => {
+      this.logger.error({ err, event: id }, 'webhook delivery was not recorded; it will be sent again');
+    });
+  }
+
+  /** @returns why it failed, or undefined */
+  async #send({ id, type, entry }: Delivery, signal: AbortSignal): Promise<string | undefined> {
+    const body = JSON.stringify(renderEvent(id, type, entry));
+    try {
+      const response = await fetch(this.target.url, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json; charset=utf-8',
+          'stripe-signature': sign(body, this.target.secret),
+        },
+        body,
+        redirect: 'manual',
+        signal,
+      });
+      await response.body?.cancel();
+      return response.ok ? undefined : `HTTP ${response.status}`;
+    } catch (err) {
+      return err instanceof Error ? err.name : 'unknown';
+    }
+  }
+}
+
+function sign(body: string, secret: string): string {
+  const t = seconds(Date.now());
+  return `t=${t},v1=${createHmac('sha256', secret).update(`${t}.${body}`).digest('hex')}`;
+}
+
+function renderEvent(id: string, type: EventType, entry: Entry): object {
+  return {
+    id,
+    object: 'event',
+    api_version: API_VERSION,
+    created: seconds(entry.at),
+    data: { object: subjectOf(type, entry) },
+    livemode: false,
+    pending_webhooks: 1,
+    request: { id: entry.outcome?.requestId ?? null, idempotency_key: entry.outcome?.key ?? null },
+    type,
+  };
+}
+
+function subjectOf(type: EventType, { intent, charge, refund }: Entry): object {
+  if (type === 'refund.created' && refund) return renderRefund(refund);
+  if (type === 'charge.refunded' && charge) return renderCharge(charge);
+  if (intent) return renderIntent(intent);
+  throw new Error(`Bug! A '${type}' event without its subject.`);
+}

@@ -1,0 +1,111 @@
+/**
+ * The service: one program, of which each process runs the roles that ROLE names. `all` shares one database pool and one
+ * Temporal connection among API, worker and relay, which lets a saga begin in the process that accepted its order.
+ */
+import { fileURLToPath } from 'node:url';
+import type { Logger } from 'pino';
+import { startApi } from '../api/api.js';
+import { createPaymentGateway } from '../gateways/payments.js';
+import { createWebhookPublisher } from '../relay/publishers/webhook.js';
+import { startRelay } from '../relay/relay.js';
+import { ConfigError, readConfig, runMain } from '../runtime/config.js';
+import { openDatabase } from '../runtime/database.js';
+import { createLogger } from '../runtime/logger.js';
+import { settings } from '../runtime/settings.js';
+import { stopOnSignals } from '../runtime/shutdown.js';
+import { installTemporalRuntime, openTemporal, type TemporalLink } from '../runtime/temporal.js';
+import { createWorker } from '../workers/worker.js';
+
+type Config = ReturnType<typeof readConfig<typeof settings>>;
+type Database = ReturnType<typeof openDatabase>;
+
+/** Below one attempt's 5 s (workflows/steps), so that a hanging gateway ends the attempt from inside. */
+const GATEWAY_TIMEOUT_MS = 4_000;
+const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
+
+await runMain(async () => {
+  const config = readConfig(settings, process.env);
+  const logger = createLogger(config.ROLE, config.LOG_LEVEL);
+  const runs = (role: 'api' | 'worker' | 'relay') => config.ROLE === 'all' || config.ROLE === role;
+  if (runs('api')) refuseUnprotected(config, logger);
+
+  installTemporalRuntime(logger);
+  const db = openDatabase(config.DATABASE_URL, config.DATABASE_POOL);
+  const temporal = openTemporal(logger);
+  const policy = {
+    stepRetryBudgetMs: config.STEP_RETRY_BUDGET,
+    sagaDeadlineMs: config.SAGA_DEADLINE,
+    compensationAttentionAfterMs: config.COMPENSATION_ATTENTION_AFTER,
+  };
+  const common = { db, databaseUrl: config.DATABASE_URL, temporal, policy, logger };
+
+  const stopRelay = runs('relay')
+    ? startRelay({ ...common, publishers: createPublishers(config), deliveryBackoffMaxMs: config.DELIVERY_BACKOFF_MAX })
+    : undefined;
+  const stopWorker = runs('worker') ? startWorker({ db, temporal, config, logger }) : undefined;
+  const api = runs('api')
+    ? await startApi({
+        ...common,
+        host: config.HOST,
+        port: config.PORT,
+        idempotencyTtlMs: config.IDEMPOTENCY_TTL,
+        eager: runs('worker'),
+        ...(config.TEMPORAL_UI_URL !== undefined && { temporalUiUrl: config.TEMPORAL_UI_URL }),
+      })
+    : undefined;
+
+  stopOnSignals(logger, async () => {
+    // Upstream first: no new orders, then no new work, then what the work needs.
+    await api?.stop();
+    await Promise.all([stopWorker?.(), stopRelay?.()]);
+    await temporal.close();
+    await db.$disconnect();
+  });
+});
+
+/** Without authentication everybody may do everything; that is for loopback only. */
+function refuseUnprotected({ HOST }: Config, logger: Logger): void {
+  if (!LOOPBACK.has(HOST)) throw new ConfigError(`HOST is ${HOST}, beyond loopback, but no authentication is configured.`);
+  logger.warn('No authentication is configured: every caller has every role. The API serves loopback only.');
+}
+
+function createPublishers({ WEBHOOK_URL, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE }: Config) {
+  if (WEBHOOK_URL === undefined) return [];
+  if (WEBHOOK_SECRET === '') throw new ConfigError('WEBHOOK_SECRET is not set, but WEBHOOK_URL is.');
+  try {
+    return [createWebhookPublisher({ url: WEBHOOK_URL, secret: WEBHOOK_SECRET, allowPrivate: WEBHOOK_ALLOW_PRIVATE })];
+  } catch (err) {
+    throw new ConfigError((err as Error).message);
+  }
+}
+
+/** Runs a worker as soon as Temporal answers. @returns how to stop it: what it has begun is finished first */
+function startWorker({ db, temporal, config, logger }: { db: Database; temporal: TemporalLink; config: Config; logger: Logger }) {
+  if (config.STRIPE_API_KEY === '') throw new ConfigError('STRIPE_API_KEY is not set.');
+  const gateway = createPaymentGateway({
+    apiKey: config.STRIPE_API_KEY,
+    timeoutMs: GATEWAY_TIMEOUT_MS,
+    ...(config.PAYMENTS_URL !== undefined && { url: config.PAYMENTS_URL }),
+  });
+  const workflowBundle = config.WORKFLOW_BUNDLE ?? fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
+  let stopping = false;
+  const worker = temporal.connected.then(({ connection }) =>
+    createWorker({ connection, namespace: temporal.namespace, db, gateway, workflowBundle }),
+  );
+  const running = worker.then(async (w) => {
+    logger.info('the worker polls');
+    await w.run();
+  });
+  running.catch((err: unknown) => {
+    if (stopping) return;
+    // Whoever supervises this process starts it afresh; a service without its worker would only look alive.
+    logger.fatal({ err }, 'the worker has died');
+    process.exit(1);
+  });
+  return async () => {
+    stopping = true;
+    if (temporal.client() === undefined) return;
+    (await worker).shutdown();
+    await running;
+  };
+}

@@ -1,0 +1,80 @@
+/** The sandbox as a real process, compiled afresh from its sources: kill -9 needs something to kill. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { transformFile } from '@swc/core';
+import type Stripe from 'stripe';
+import { clientFor, newDataDir, until } from './support.js';
+
+const ROOT = process.cwd();
+
+export interface Spawned {
+  child: ChildProcess;
+  stripe: Stripe;
+  port: number;
+  /** stdout and stderr so far. */
+  output(): string;
+}
+
+/** @returns the compiled main.js. */
+export async function compileSandbox(): Promise<string> {
+  const out = await newDataDir();
+  for (const folder of ['sandbox', 'runtime']) {
+    await mkdir(join(out, folder));
+    const sources = (await readdir(join(ROOT, folder))).filter((name) => name.endsWith('.ts'));
+    for (const name of sources) {
+      const { code } = await transformFile(join(ROOT, folder, name), {
+        jsc: { target: 'es2022', parser: { syntax: 'typescript' } },
+        module: { type: 'es6' },
+        swcrc: false,
+      });
+      await writeFile(join(out, folder, name.replace(/\.ts$/, '.js')), code);
+    }
+  }
+  await writeFile(join(out, 'package.json'), '{"type":"module"}');
+  await symlink(join(ROOT, 'node_modules'), join(out, 'node_modules'));
+  return join(out, 'sandbox/main.js');
+}
+
+export function spawnSandbox(main: string, env: Record<string, string>): { child: ChildProcess; output(): string } {
+  const child = spawn(process.execPath, [main], {
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+  });
+  let output = '';
+  child.stdout?.on('data', (chunk) => {
+    output += chunk;
+  });
+  child.stderr?.on('data', (chunk) => {
+    output += chunk;
+  });
+  return { child, output: () => output };
+}
+
+/** Resolves once it listens. */
+export async function runSandbox(main: string, env: Record<string, string>): Promise<Spawned> {
+  const port = await freePort();
+  const { child, output } = spawnSandbox(main, { SANDBOX_PORT: String(port), ...env });
+  await until(() => {
+    if (child.exitCode !== null) throw new Error(`The sandbox ended: ${output()}`);
+    return output().includes('is ready') || undefined;
+  }, 20_000);
+  return { child, stripe: clientFor(port), port, output };
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+export async function kill(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+  const exit = once(child, 'exit');
+  child.kill(signal);
+  await exit;
+  return child.exitCode;
+}

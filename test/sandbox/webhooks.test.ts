@@ -1,0 +1,117 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import Stripe from 'stripe';
+import { cleanUp, errorOf, newDataDir, order, startSandbox, until } from './support.js';
+
+const SECRET = 'whsec_test_secret';
+const { webhooks } = new Stripe('sk_test_1');
+
+let server: Server;
+let url: string;
+let received: { body: string; signature: string }[];
+/** How the endpoint answers; `undefined` = not at all. */
+let answer: (attempt: number) => number | undefined;
+
+beforeEach(async () => {
+  received = [];
+  answer = () => 200;
+  server = createServer(async (request, response) => {
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    received.push({ body, signature: String(request.headers['stripe-signature']) });
+    const status = answer(received.length);
+    if (status !== undefined) response.writeHead(status).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/webhooks/payments`;
+});
+afterEach(async () => {
+  await cleanUp();
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
+
+const events = () => received.map(({ body, signature }) => webhooks.constructEvent(body, signature, SECRET));
+const eventCount = (count: number) => until(() => (received.length >= count ? events() : undefined));
+const start = (options: { attemptsMax?: number; dataDir?: string } = {}) => {
+  const { dataDir, ...rest } = options;
+  return startSandbox({ webhook: { url, secret: SECRET, backoffMs: 5, ...rest }, ...(dataDir ? { dataDir } : {}) });
+};
+
+it('announces payments, declines and refunds in events that the official client verifies', async () => {
+  const { stripe } = await start();
+  const paid = await stripe.paymentIntents.create(order('o1'), { idempotencyKey: 'k1' });
+  await errorOf(stripe.paymentIntents.create(order('o2', 'pm_card_chargeDeclined')));
+  const refund = await stripe.refunds.create({ payment_intent: paid.id });
+  const all = await eventCount(4);
+  const subjects = Object.fromEntries(all.map(({ type, data }) => [type, data.object]));
+  expect(subjects).toMatchObject({
+    'payment_intent.succeeded': { id: paid.id, metadata: { orderId: 'o1' }, amount_received: 9_800 },
+    'payment_intent.payment_failed': { metadata: { orderId: 'o2' }, amount_received: 0 },
+    'charge.refunded': { id: paid.latest_charge, amount_refunded: 9_800 },
+    'refund.created': { id: refund.id, payment_intent: paid.id },
+  });
+  expect(new Set(all.map(({ id }) => id)).size).toBe(4);
+  expect(all[0]?.request?.idempotency_key).toBe('k1');
+});
+
+it('is signed: a changed body or another secret does not verify', async () => {
+  const { stripe } = await start();
+  await stripe.paymentIntents.create(order('o1'));
+  await eventCount(1);
+  const { body, signature } = received[0] as { body: string; signature: string };
+  expect(() => webhooks.constructEvent(body.replace('9800', '9801'), signature, SECRET)).toThrow(/signature/i);
+  expect(() => webhooks.constructEvent(body, signature, 'whsec_other')).toThrow(/signature/i);
+});
+
+it('comes again until it is accepted, and then no more', async () => {
+  answer = (attempt) => (attempt < 3 ? 500 : 200);
+  const { stripe } = await start();
+  await stripe.paymentIntents.create(order('o1'));
+  const all = await eventCount(3);
+  expect(new Set(all.map(({ id }) => id)).size).toBe(1);
+  await stripe.paymentIntents.create(order('o2'));
+  await eventCount(4);
+  expect(new Set(events().map(({ id }) => id)).size).toBe(2);
+});
+
+it('gives up after its last attempt, so a dead endpoint costs nothing for ever', async () => {
+  answer = (attempt) => (attempt <= 2 ? 500 : 200);
+  const dataDir = await newDataDir();
+  const first = await start({ attemptsMax: 2, dataDir });
+  await first.stripe.paymentIntents.create(order('o1'));
+  const [given] = await eventCount(2);
+  await first.close();
+  const second = await start({ dataDir });
+  await second.stripe.paymentIntents.create(order('o2'));
+  await eventCount(3);
+  expect(events()[2]?.id).not.toBe(given?.id);
+});
+
+it('survives a restart: what was not delivered is sent again', async () => {
+  answer = () => 500;
+  const first = await start();
+  const paid = await first.stripe.paymentIntents.create(order('o1'));
+  await eventCount(1);
+  await first.close();
+  answer = () => 200;
+  const before = received.length;
+  await start({ dataDir: first.dataDir });
+  const all = await eventCount(before + 1);
+  expect(all.at(-1)?.data.object).toMatchObject({ id: paid.id });
+  expect(all.at(-1)?.id).toBe(all[0]?.id);
+});
+
+it('never holds up an answer, not even when the endpoint hangs', async () => {
+  answer = () => undefined;
+  const sandbox = await start();
+  const paid = await Promise.all(
+    Array.from({ length: 40 }, (_, n) => sandbox.stripe.paymentIntents.create(order(`o${n}`))),
+  );
+  expect(paid).toHaveLength(40);
+  await eventCount(1);
+  const before = Date.now();
+  await sandbox.close();
+  expect(Date.now() - before).toBeLessThan(2_000);
+});

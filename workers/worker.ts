@@ -1,0 +1,45 @@
+/** The Temporal worker: runs the sagas and their steps. Any number of processes may run one. */
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { createInventoryActivities } from '../activities/inventory.js';
+import { createOrderActivities } from '../activities/orders.js';
+import { createPaymentActivities } from '../activities/payments.js';
+import { TASK_QUEUE } from '../contracts/ids.js';
+import type { SagaActivities } from '../contracts/steps.js';
+import type { Database } from '../domain/database.js';
+import type { PaymentGateway } from '../gateways/payments.js';
+
+export type WorkerDependencies = {
+  connection: NativeConnection;
+  namespace: string;
+  db: Database;
+  gateway: PaymentGateway;
+  /** Path of the bundle made by `npm run build`; workflows are bundled at start-up if it is absent. */
+  workflowBundle?: string;
+};
+
+export function createActivities(deps: { db: Database; gateway: PaymentGateway }): SagaActivities {
+  return { ...createInventoryActivities(deps), ...createPaymentActivities(deps), ...createOrderActivities(deps) };
+}
+
+export async function createWorker({ connection, namespace, db, gateway, workflowBundle }: WorkerDependencies): Promise<Worker> {
+  const workflows: Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> =
+    workflowBundle !== undefined && existsSync(workflowBundle)
+      ? { workflowBundle: { codePath: workflowBundle } }
+      : { workflowsPath: fileURLToPath(new URL('../workflows/index.js', import.meta.url)) };
+  return Worker.create({
+    ...workflows,
+    connection,
+    namespace,
+    taskQueue: TASK_QUEUE,
+    activities: createActivities({ db, gateway }),
+    // After a worker's death, tasks stick to its queue for this long. 10 s by default, which was seen as 9 s of silence.
+    stickyQueueScheduleToStartTimeout: '1s',
+    // Sagas sleep only while something is wrong; a thousand of them in memory are some 100 MB.
+    maxCachedWorkflows: 1_000,
+    // Longer than one attempt, so that a deploy makes no activity time out; the force time ends what does not listen.
+    shutdownGraceTime: '10s',
+    shutdownForceTime: '14s',
+  });
+}

@@ -1,0 +1,85 @@
+/**
+ * Unwinding: the undos of whatever was begun, newest first, each until it succeeds. Nothing can cancel it, and no failure
+ * of an undo is swallowed: after a while the saga is marked for an operator, and goes on trying.
+ */
+import { CancellationScope, condition, isCancellation, proxyActivities, sleep } from '@temporalio/workflow';
+import type { OrderSagaResult, StepProgress, UndoName } from '../contracts/saga.js';
+import type { SagaActivities } from '../contracts/steps.js';
+import { beginStep, clearAttention, endStep, markAttention, type Saga } from './saga.js';
+import { decideUnwinding, describeFailure, firstTry, inFlight, ORDINARY_UNDO, type Unwind } from './steps.js';
+
+/** How often an undo that ended for good (a bug, an operator's mistake) is begun anew without being asked. */
+const BEGIN_ANEW_AFTER = '60s';
+
+export function undoStack(saga: Saga) {
+  const undos: UndoName[] = [];
+  return {
+    /** Registers the undo of the step that comes next. */
+    before: (undo: UndoName): void => {
+      undos.push(undo);
+    },
+    /** @returns how the order ended: confirmed after all, if that was committed first */
+    unwind: (why: Unwind): Promise<OrderSagaResult> => CancellationScope.nonCancellable(() => unwind(saga, undos, why)),
+  };
+}
+
+async function unwind(saga: Saga, undos: UndoName[], why: Unwind): Promise<OrderSagaResult> {
+  let { reason } = why;
+  if (!why.recorded) {
+    const decided = await decideUnwinding(saga, reason);
+    if (decided.outcome === 'confirmed') return { status: 'CONFIRMED' };
+    reason = decided.reason;
+  }
+  clearAttention(saga, 'COMPENSATING', `Unwinding: ${reason}.`);
+  for (const undo of [...undos].reverse()) await runUndo(saga, undo);
+  await runUndo(saga, 'cancelOrder');
+  return { status: 'CANCELLED', reason };
+}
+
+async function runUndo(saga: Saga, name: UndoName): Promise<void> {
+  const step = beginStep(saga, name, 'undo');
+  const result = await firstTry[name]({ orderId: saga.orderId }).catch((err: unknown) => {
+    step.lastError = describeFailure(err).message;
+    return undoOrdinarily(saga, name, step);
+  });
+  endStep(step, result.undone === 'done' ? 'undone' : 'nothing-to-undo');
+  if (saga.state === 'NEEDS_ATTENTION') clearAttention(saga, 'COMPENSATING', `**${name}** succeeded; going on.`);
+}
+
+async function undoOrdinarily(saga: Saga, name: UndoName, step: StepProgress) {
+  const attention = markAfter(saga, step);
+  try {
+    for (;;) {
+      const retriesSeen = saga.retries;
+      step.status = 'retrying';
+      try {
+        const result = await inFlight(saga, () =>
+          proxyActivities<SagaActivities>({ ...ORDINARY_UNDO, summary: name })[name]({ orderId: saga.orderId }),
+        );
+        step.attempts += result.attempt;
+        return result;
+      } catch (err) {
+        if (!isCancellation(err)) step.lastError = describeFailure(err).message;
+        if (saga.retries > retriesSeen) continue;
+        markAttention(saga, step, describeFailure(err));
+        await condition(() => saga.retries > retriesSeen, BEGIN_ANEW_AFTER);
+      }
+    }
+  } finally {
+    attention.cancel();
+  }
+}
+
+/** Marks the saga if the undo is still failing after the policy's time. Cancel the scope when it has succeeded. */
+function markAfter(saga: Saga, step: StepProgress): CancellationScope {
+  const scope = new CancellationScope();
+  scope
+    .run(async () => {
+      await sleep(saga.policy.compensationAttentionAfterMs);
+      markAttention(saga, step, { type: 'UndoFailing', message: step.lastError ?? 'it keeps failing' });
+    })
+    .catch((err: unknown) => {
+      if (!isCancellation(err)) throw err;
+    });
+  return scope;
+}

@@ -1,0 +1,95 @@
+/** The handles that an operator has on a running saga, and what they refuse. Names and shapes: contracts/saga. */
+import { ApplicationFailure, defineQuery, defineSignal, defineUpdate, log, setHandler } from '@temporalio/workflow';
+import {
+  CANCEL_UPDATE,
+  type CancelRequest,
+  PROGRESS_QUERY,
+  REASON_LENGTH_MAX,
+  RESOLVE_UPDATE,
+  RETRY_SIGNAL,
+  type Resolution,
+  type SagaProgress,
+} from '../contracts/saga.js';
+import { requestUnwinding, type Saga, tryAgainNow } from './saga.js';
+import { decideUnwinding } from './steps.js';
+
+const retry = defineSignal(RETRY_SIGNAL);
+const resolve = defineUpdate<SagaProgress, [Resolution]>(RESOLVE_UPDATE);
+const cancel = defineUpdate<SagaProgress, [CancelRequest]>(CANCEL_UPDATE);
+const progress = defineQuery<SagaProgress>(PROGRESS_QUERY);
+
+/** Registers all handles; before the first step, so that none is missed. */
+export function answerHandles(saga: Saga): void {
+  const standing = (): SagaProgress => ({ state: saga.state, steps: saga.steps });
+  setHandler(progress, standing);
+  setHandler(retry, () => tryAgainNow(saga));
+  setHandler(
+    resolve,
+    ({ action, operator, reason }) => {
+      log.info('an operator decides', { orderId: saga.orderId, action, operator, reason });
+      if (action === 'compensate') requestUnwinding(saga, 'OPERATOR');
+      else tryAgainNow(saga);
+      return standing();
+    },
+    { validator: (resolution) => validateResolution(saga, resolution) },
+  );
+  setHandler(
+    cancel,
+    async () => {
+      // The order's row decides, so that the answer is true whatever the saga is doing at this moment.
+      const decided = await decideUnwinding(saga, 'CANCELLED_BY_CUSTOMER');
+      if (decided.outcome === 'confirmed') refuse(`order ${saga.orderId} was confirmed first`, 'AlreadyConfirmed');
+      requestUnwinding(saga, decided.reason);
+      return standing();
+    },
+    { validator: (request) => validateCancel(saga, request) },
+  );
+}
+
+/** What an operator writes is kept for ever and shown to many: an id of a person in our own system, never a name. */
+const SUBJECT = /^[A-Za-z0-9][A-Za-z0-9._:@|-]{0,127}$/;
+
+function validateResolution(saga: Saga, resolution: Resolution): void {
+  if (resolution?.action !== 'retry' && resolution?.action !== 'compensate') {
+    refuse(`action must be "retry" or "compensate", got ${JSON.stringify(resolution?.action)}`, 'InvalidArgument');
+  }
+  requireSubject('operator', resolution.operator);
+  requireReason(resolution.reason);
+  requireUndecided(saga);
+  if (resolution.action === 'retry' && !saga.inFlight && !saga.parked) {
+    refuse(`order ${saga.orderId} has no step that waits; there is nothing to retry`, 'NotWaiting');
+  }
+  if (resolution.action === 'compensate' && (saga.state === 'COMPENSATING' || isUnwinding(saga))) {
+    refuse(`order ${saga.orderId} is being unwound already`, 'AlreadyUnwinding');
+  }
+}
+
+function validateCancel(saga: Saga, request: CancelRequest): void {
+  requireSubject('requestedBy', request?.requestedBy);
+  requireReason(request.reason);
+  requireUndecided(saga);
+}
+
+function requireUndecided(saga: Saga): void {
+  if (saga.state === 'COMPLETED') refuse(`order ${saga.orderId} is confirmed; the saga has ended`, 'AlreadyConfirmed');
+  if (saga.state === 'COMPENSATED') refuse(`order ${saga.orderId} is cancelled; the saga has ended`, 'AlreadyCancelled');
+}
+
+const isUnwinding = (saga: Saga): boolean =>
+  saga.unwindRequest !== undefined || saga.steps.some((step) => step.kind === 'undo');
+
+function requireSubject(field: string, value: unknown): void {
+  if (typeof value !== 'string' || !SUBJECT.test(value)) {
+    refuse(`${field} must be an opaque subject id of at most 128 characters`, 'InvalidArgument');
+  }
+}
+
+function requireReason(value: unknown): void {
+  if (typeof value !== 'string' || value.length === 0 || value.length > REASON_LENGTH_MAX) {
+    refuse(`reason must be 1 to ${REASON_LENGTH_MAX} characters, without personal data`, 'InvalidArgument');
+  }
+}
+
+function refuse(message: string, type: string): never {
+  throw ApplicationFailure.nonRetryable(message, type);
+}

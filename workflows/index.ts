@@ -1,0 +1,2 @@
+/** The registry that Temporal reads: each export is a workflow type. */
+export { OrderSaga } from './order-saga.js';

@@ -1,0 +1,131 @@
+/**
+ * A running saga: what it is doing, how it stands, and what has been asked of it. Nothing here decides an order; the
+ * guarded row in Postgres does.
+ */
+import { type CancellationScope, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import type { CancellationReason } from '../contracts/orders.js';
+import {
+  type OrderSagaInput,
+  type OrderSagaResult,
+  SAGA_FAILURE,
+  SAGA_STATE,
+  SAGA_STEP,
+  type SagaPolicy,
+  type SagaState,
+  STEPS,
+  type StepName,
+  type StepProgress,
+  type StepStatus,
+  type UndoName,
+} from '../contracts/saga.js';
+
+export type Saga = {
+  readonly orderId: string;
+  readonly policy: SagaPolicy;
+  /** When the saga, still parked, unwinds by itself. Milliseconds since the epoch. */
+  readonly deadline: number;
+  state: SagaState;
+  steps: StepProgress[];
+  /** The ordinary activity that is running or backing off, so that a handle can end its waiting. */
+  inFlight: CancellationScope | undefined;
+  /** Counts the times an operator asked to try again at once. */
+  retries: number;
+  parked: StepName | undefined;
+  /** Set by whoever wants the saga unwound; the step that sees it first turns around. */
+  unwindRequest: CancellationReason | undefined;
+  finish(result: OrderSagaResult): void;
+};
+
+export function openSaga({ orderId, policy }: OrderSagaInput): Saga {
+  const saga: Saga = {
+    orderId,
+    policy,
+    deadline: Date.now() + policy.sagaDeadlineMs,
+    state: 'RUNNING',
+    steps: STEPS.map((name) => newStep(name, 'step')),
+    inFlight: undefined,
+    retries: 0,
+    parked: undefined,
+    unwindRequest: undefined,
+    finish: (result) => {
+      saga.state = result.status === 'CONFIRMED' ? 'COMPLETED' : 'COMPENSATED';
+      if (result.status === 'CANCELLED') showState(saga, `Cancelled: ${result.reason}. Everything has been undone.`);
+    },
+  };
+  return saga;
+}
+
+/** Ends the waiting of a step that is parked or backing off. */
+export function tryAgainNow(saga: Saga): void {
+  saga.retries++;
+  saga.inFlight?.cancel();
+}
+
+/** Turns the saga around at its next decision; the first reason given stands. */
+export function requestUnwinding(saga: Saga, reason: CancellationReason): void {
+  saga.unwindRequest ??= reason;
+  saga.inFlight?.cancel();
+}
+
+const newStep = (name: StepName | UndoName, kind: 'step' | 'undo'): StepProgress => ({
+  name,
+  kind,
+  status: 'pending',
+  attempts: 0,
+  startedAt: null,
+  finishedAt: null,
+  lastError: null,
+});
+
+/** @returns the step's line in the progress, begun now */
+export function beginStep(saga: Saga, name: StepName | UndoName, kind: 'step' | 'undo'): StepProgress {
+  let step = saga.steps.find((s) => s.name === name);
+  if (!step) {
+    step = newStep(name, kind);
+    saga.steps.push(step);
+  }
+  step.status = 'running';
+  step.attempts++;
+  step.startedAt ??= now();
+  return step;
+}
+
+export function endStep(step: StepProgress, status: StepStatus): void {
+  step.status = status;
+  step.finishedAt = now();
+}
+
+const now = (): string => new Date().toISOString();
+
+/**
+ * Marks the saga as stuck, in the search attributes that operators list by and on its page in the Web UI.
+ * @param failure the kind of failure, for grouping; `message` is for reading
+ */
+export function markAttention(saga: Saga, step: StepProgress, failure: { type: string; message: string }): void {
+  saga.state = 'NEEDS_ATTENTION';
+  upsertSearchAttributes([
+    { key: SAGA_STATE, value: saga.state },
+    { key: SAGA_STEP, value: step.name },
+    { key: SAGA_FAILURE, value: failure.type },
+  ]);
+  setCurrentDetails(
+    `**${step.name}** needs attention after ${step.attempts} attempts: ${failure.message}\n\n` +
+      'Send the signal `retry` to try again now, or the update `resolve` to decide.',
+  );
+}
+
+/** Back to a state in which the saga is working by itself. */
+export function clearAttention(saga: Saga, state: 'RUNNING' | 'COMPENSATING', details: string): void {
+  saga.state = state;
+  upsertSearchAttributes([
+    { key: SAGA_STATE, value: state === 'RUNNING' ? null : state },
+    { key: SAGA_STEP, value: null },
+    { key: SAGA_FAILURE, value: null },
+  ]);
+  setCurrentDetails(details);
+}
+
+function showState(saga: Saga, details: string): void {
+  upsertSearchAttributes([{ key: SAGA_STATE, value: saga.state }]);
+  setCurrentDetails(details);
+}

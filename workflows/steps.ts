@@ -1,0 +1,175 @@
+/**
+ * How a step is carried out. It is tried once as a local activity, which costs one history event; what fails there for
+ * a technical reason goes on as an ordinary activity, which an operator can see, pause and reset in the Web UI; what
+ * fails for the whole budget parks the saga until someone decides or the deadline comes.
+ */
+import {
+  ActivityCancellationType,
+  type ActivityOptions,
+  ActivityFailure,
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  isCancellation,
+  type LocalActivityOptions,
+  proxyActivities,
+  proxyLocalActivities,
+  TimeoutFailure,
+} from '@temporalio/workflow';
+import type { CancellationReason } from '../contracts/orders.js';
+import { REFUSAL, type Refusal } from '../contracts/refusals.js';
+import type { StepName, StepProgress } from '../contracts/saga.js';
+import type { SagaActivities } from '../contracts/steps.js';
+import { beginStep, clearAttention, endStep, markAttention, type Saga } from './saga.js';
+
+/**
+ * The one table of timeouts and retries. Budgets and deadlines that users set are in the saga's policy.
+ * The chain of timeouts: gateway request 4 s < one attempt 5 s (local), so that a hanging gateway ends the attempt
+ * from inside and no attempt goes on behind the next one's back.
+ */
+export const FIRST_TRY: LocalActivityOptions = { startToCloseTimeout: '5s', retry: { maximumAttempts: 1 } };
+export const ORDINARY = {
+  // Twice the longest healthy attempt; also how long a dead worker's attempt is waited for.
+  startToCloseTimeout: '10s',
+  // Begins quickly, because most weather is short; ends at a rate that a recovering neighbour can bear.
+  retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '15s' },
+  // Never two attempts of one step side by side: a late result is taken, not fenced.
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+} as const satisfies ActivityOptions;
+/** An undo has no budget: it goes on for ever, and slower, since whatever keeps it down may stay down for hours. */
+export const ORDINARY_UNDO = {
+  ...ORDINARY,
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '60s' },
+} as const satisfies ActivityOptions;
+
+export const firstTry = proxyLocalActivities<SagaActivities>(FIRST_TRY);
+
+/** The order is to be unwound. `recorded` = the order's row says so already, with this reason. */
+export class Unwind extends Error {
+  override name = 'Unwind';
+  constructor(
+    readonly reason: CancellationReason,
+    readonly recorded: boolean,
+  ) {
+    super(`unwinding: ${reason}`);
+  }
+}
+
+/** The saga's steps, each to be called once. A call returns when the step is done, or throws `Unwind`. */
+export const stepsOf = (saga: Saga) => ({
+  reserveInventory: () => runStep(saga, 'reserveInventory'),
+  chargePayment: () => runStep(saga, 'chargePayment'),
+  confirmOrder: () => runStep(saga, 'confirmOrder'),
+});
+
+async function runStep(saga: Saga, name: StepName): Promise<void> {
+  throwIfUnwindRequested(saga);
+  const step = beginStep(saga, name, 'step');
+  try {
+    await firstTry[name]({ orderId: saga.orderId });
+  } catch (err) {
+    throwIfFinal(saga, step, err);
+    await runOrdinarily(saga, name, step);
+  }
+  endStep(step, 'completed');
+}
+
+async function runOrdinarily(saga: Saga, name: StepName, step: StepProgress): Promise<void> {
+  let budgetEnds = Date.now() + saga.policy.stepRetryBudgetMs;
+  for (;;) {
+    throwIfUnwindRequested(saga);
+    const retriesSeen = saga.retries;
+    step.status = 'retrying';
+    try {
+      await inFlight(saga, () => {
+        const scheduleToCloseTimeout = Math.max(1_000, Math.min(budgetEnds, saga.deadline) - Date.now());
+        return proxyActivities<SagaActivities>({ ...ORDINARY, scheduleToCloseTimeout, summary: name })[name]({
+          orderId: saga.orderId,
+        }).then(({ attempt }) => {
+          step.attempts += attempt;
+        });
+      });
+      return;
+    } catch (err) {
+      throwIfFinal(saga, step, err);
+      if (saga.retries > retriesSeen) continue;
+      await park(saga, name, step, describeFailure(err));
+      budgetEnds = Date.now() + saga.policy.stepRetryBudgetMs;
+    }
+  }
+}
+
+/** Runs an ordinary activity in a scope that `retry` and `resolve` can end while it backs off. */
+export async function inFlight<T>(saga: Saga, run: () => Promise<T>): Promise<T> {
+  saga.inFlight = new CancellationScope();
+  try {
+    return await saga.inFlight.run(run);
+  } finally {
+    saga.inFlight = undefined;
+  }
+}
+
+/** Waits for an operator. @throws Unwind when the deadline comes first, or when that is the decision */
+async function park(saga: Saga, name: StepName, step: StepProgress, failure: { type: string; message: string }) {
+  const retriesSeen = saga.retries;
+  step.status = 'parked';
+  saga.parked = name;
+  markAttention(saga, step, failure);
+  const decided = await condition(
+    () => saga.retries > retriesSeen || saga.unwindRequest !== undefined,
+    Math.max(1, saga.deadline - Date.now()),
+  ).catch((err: unknown) => {
+    if (isCancellation(err)) throw new Unwind('OPERATOR', false);
+    throw err;
+  });
+  saga.parked = undefined;
+  throwIfUnwindRequested(saga);
+  if (!decided) throw new Unwind('DEADLINE_EXCEEDED', false);
+  clearAttention(saga, 'RUNNING', `**${name}** is being tried again.`);
+}
+
+function throwIfUnwindRequested(saga: Saga): void {
+  if (saga.unwindRequest !== undefined) throw new Unwind(saga.unwindRequest, false);
+}
+
+/** Tells a refusal, a turn-around and the end of the workflow from weather, which alone returns. */
+function throwIfFinal(saga: Saga, step: StepProgress, err: unknown): void {
+  const refusal = refusalOf(err);
+  if (refusal) {
+    step.lastError = refusal.reason;
+    endStep(step, 'refused');
+    throw new Unwind(refusal.reason, true);
+  }
+  throwIfUnwindRequested(saga);
+  // Somebody cancelled the workflow itself, from the Web UI or the CLI: they want the order gone.
+  if (CancellationScope.current().consideredCancelled) throw new Unwind('OPERATOR', false);
+  if (!isCancellation(err)) step.lastError = describeFailure(err).message;
+}
+
+/** Asks the order's row who has won, and makes it "unwinding" if nobody has. Tried without limit. */
+export async function decideUnwinding(saga: Saga, reason: CancellationReason) {
+  const input = { orderId: saga.orderId, reason };
+  try {
+    return await firstTry.beginUnwinding(input);
+  } catch {
+    // Not swallowed: the same call goes on as an ordinary activity, until it is answered.
+    return proxyActivities<SagaActivities>({ ...ORDINARY_UNDO, summary: 'beginUnwinding' }).beginUnwinding(input);
+  }
+}
+
+/** A local activity's ApplicationFailure arrives bare, an ordinary activity's wrapped in an ActivityFailure. */
+const causeOf = (err: unknown): unknown => (err instanceof ActivityFailure ? err.cause : err);
+
+function refusalOf(err: unknown): Refusal | undefined {
+  const cause = causeOf(err);
+  if (!(cause instanceof ApplicationFailure) || cause.type !== REFUSAL) return undefined;
+  return cause.details?.[0] as Refusal;
+}
+
+/** @returns the last real error: a timeout of the whole budget hides it one deeper */
+export function describeFailure(err: unknown): { type: string; message: string } {
+  let cause = causeOf(err);
+  if (cause instanceof TimeoutFailure && cause.cause !== undefined) cause = cause.cause;
+  if (cause instanceof ApplicationFailure) return { type: cause.type ?? 'Error', message: cause.message };
+  return cause instanceof Error ? { type: cause.name, message: cause.message } : { type: 'Error', message: String(cause) };
+}
