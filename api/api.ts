@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import type { TemporalLink } from '../runtime/temporal.js';
+import { type AuthenticationSettings, createAuthenticator } from './authentication.js';
 import { createServer } from './server.js';
 import { createSagaStarter } from './starter.js';
 import { createWatch } from './watch.js';
@@ -17,6 +18,8 @@ export type ApiSettings = {
   port: number;
   temporalUiUrl?: string;
   idempotencyTtlMs: number;
+  /** undefined = every caller has every role. */
+  authentication?: AuthenticationSettings;
   /** This process runs a worker too, so that a saga may begin in it at once. */
   eager: boolean;
   logger: Logger;
@@ -30,7 +33,7 @@ export async function startApi(settings: ApiSettings): Promise<{ port: number; s
   const watch = createWatch(settings.databaseUrl, logger);
   const { temporalUiUrl, idempotencyTtlMs } = settings;
   const app = await createServer(
-    { db, temporal, starter, watch, policy, idempotencyTtlMs, stopping: stopping.signal, ...(temporalUiUrl && { temporalUiUrl }) },
+    { authenticate: createAuthenticator(settings.authentication), db, temporal, starter, watch, policy, idempotencyTtlMs, stopping: stopping.signal, ...(temporalUiUrl && { temporalUiUrl }) },
     logger,
   );
   await app.listen({ host: settings.host, port: settings.port });

@@ -4,10 +4,13 @@ import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, Raw
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import type { TemporalLink } from '../runtime/temporal.js';
+import type { Authenticate } from './authentication.js';
+import type { Caller } from './permissions.js';
 import type { SagaStarter } from './starter.js';
 import type { Watch } from './watch.js';
 
 export type ApiDependencies = {
+  authenticate: Authenticate;
   db: Database;
   temporal: TemporalLink;
   starter: SagaStarter;
@@ -27,9 +30,6 @@ export type Api = FastifyInstance<
   FastifyBaseLogger,
   TypeBoxTypeProvider
 >;
-
-/** Who asks. Without authentication everybody is `anonymous`, with every role. */
-export type Caller = { subject: string };
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -36,7 +36,7 @@ export function eventRoutes(app: Api, deps: ApiDependencies): void {
       },
     },
     async (request, reply) => {
-      const { id } = await requireOrder(deps, request.params.id);
+      const { id } = await requireOrder(deps, request.params.id, request.caller);
       const { limit, cursor } = request.query;
       if (wantsStream(request)) {
         const last = lastEventId(request, SEQUENCE);

@@ -9,6 +9,7 @@ import { listOrders, readOrder } from '../domain/orders.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { fingerprint, parseIdempotencyKey, parsePreferWait, parseTraceparent } from './headers.js';
 import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
+import { type Caller, confinedTo } from './permissions.js';
 import { Problem, ProblemSchema } from './problems.js';
 import { CustomerId, IdParams, NewOrder, OrderSchema, OrderStatus, UUID } from './schemas.js';
 
@@ -47,7 +48,7 @@ export function orderRoutes(app: Api, deps: ApiDependencies): void {
         response: { 200: OrderSchema, '4xx': ProblemSchema },
       },
     },
-    async (request) => requireOrder(deps, request.params.id),
+    async (request) => requireOrder(deps, request.params.id, request.caller),
   );
 
   app.get(
@@ -68,10 +69,13 @@ export function orderRoutes(app: Api, deps: ApiDependencies): void {
         response: { 200: Type.Object({ orders: Type.Array(OrderSchema), next: Next }), '4xx': ProblemSchema },
       },
     },
-    async ({ query: { status, customerId, limit, cursor } }) => {
+    async ({ query: { status, customerId, limit, cursor }, caller }) => {
+      const own = confinedTo(caller);
+      if (own !== undefined && customerId !== undefined && customerId !== own) return { orders: [], next: null };
+      const whose = own ?? customerId;
       const filter = {
         ...(status && { status }),
-        ...(customerId && { customerId }),
+        ...(whose && { customerId: whose }),
         ...(cursor && { beforeId: decodeCursor(cursor, UUID, 'cursor') }),
       };
       const { rows, next } = page(await listOrders(db, filter, limit + 1), limit, (order) => order.id);
@@ -80,15 +84,20 @@ export function orderRoutes(app: Api, deps: ApiDependencies): void {
   );
 }
 
-/** @throws Problem not-found, also for what is not an id at all */
-export async function requireOrder({ db }: Pick<ApiDependencies, 'db'>, id: string): Promise<Order> {
+/** @throws Problem not-found, also for what is not an id at all, and for what is none of the caller's business */
+export async function requireOrder({ db }: Pick<ApiDependencies, 'db'>, id: string, caller: Caller): Promise<Order> {
   const order = UUID.test(id) ? await readOrder(db, id) : null;
-  if (!order) throw new Problem('not-found', `There is no order ${id.slice(0, 64)}.`);
+  const own = confinedTo(caller);
+  if (!order || (own !== undefined && order.customerId !== own)) throw new Problem('not-found', `There is no order ${id.slice(0, 64)}.`);
   return order;
 }
 
 async function placeOrder(deps: ApiDependencies, request: FastifyRequest<{ Body: NewOrder }>, reply: FastifyReply) {
   const { db, starter } = deps;
+  const own = confinedTo(request.caller);
+  if (own !== undefined && request.body.customerId !== own) {
+    throw new Problem('forbidden', 'A customer places orders for itself only: customerId must be the token’s subject.');
+  }
   const claim = claimOf(request, deps.idempotencyTtlMs);
   const earlier = await earlierAnswer(db, claim);
   if (earlier) return answerEarlier(deps, earlier, request, reply);
@@ -148,7 +157,7 @@ async function waitForFinal({ db, watch, stopping }: ApiDependencies, orderId: s
   const enough = AbortSignal.any([AbortSignal.timeout(waitMs), gone.signal, stopping]);
   for (;;) {
     const news = watch.news(enough); // registered before the read, so that nothing falls between the two
-    const order = await requireOrder({ db }, orderId);
+    const order = await requireOrder({ db }, orderId, request.caller);
     if (order.status !== 'PENDING' || enough.aborted) return order;
     await news;
   }

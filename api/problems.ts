@@ -10,6 +10,8 @@ export const PROBLEMS = {
   'invalid-request': [400, 'The request is not valid', 'See `errors`: each names a field by JSON pointer, or a parameter.'],
   'malformed-json': [400, 'The body is not JSON', 'Send one JSON object, encoded in UTF-8.'],
   'invalid-idempotency-key': [400, 'The Idempotency-Key is not valid', 'Send 1 to 255 visible ASCII characters, bare or in double quotes.'],
+  unauthenticated: [401, 'Who are you?', 'Send a valid bearer token of the configured issuer.'],
+  forbidden: [403, 'You may not do this', 'Ask for the role that `detail` names.'],
   'not-found': [404, 'There is no such thing', 'Check the path and the identifier.'],
   'method-not-allowed': [405, 'This method is not offered here', 'See /openapi.json.'],
   'order-exists': [409, 'The customer has an order with this externalOrderId', 'Read the order that `orderId` names.'],
@@ -58,6 +60,7 @@ const RETRY_AFTER_S = '2';
 export function send(reply: FastifyReply, problem: Problem): FastifyReply {
   const [status, title] = PROBLEMS[problem.code];
   if (status === 503) reply.header('retry-after', RETRY_AFTER_S);
+  if (status === 401) reply.header('www-authenticate', 'Bearer');
   return reply
     .code(status)
     .type('application/problem+json')
@@ -112,11 +115,13 @@ function toProblem(error: FastifyError | Problem): Problem {
       return new Problem('payload-too-large', 'The body is larger than 64 KiB.');
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
       return new Problem('malformed-json', 'The body is empty.');
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+      return new Problem('malformed-json', 'The body cannot be parsed as JSON.');
     default:
   }
   if (isDatabaseAway(error)) return new Problem('unavailable', 'The database does not answer; nothing was changed that was not acknowledged.');
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
-    return new Problem(error instanceof SyntaxError ? 'malformed-json' : 'invalid-request', error.message);
+    return new Problem('invalid-request', error.message);
   }
   return new Problem('internal-error', 'The error has been recorded under this correlation id.');
 }

@@ -49,12 +49,12 @@ export function sagaRoutes(app: Api, deps: ApiDependencies): void {
       },
     },
     async (request) => {
-      const order = await requireOrder(deps, request.params.id);
+      const order = await requireOrder(deps, request.params.id, request.caller);
       const workflowId = orderSagaId(order.id);
       const [told, runId] = await askTemporal(deps, workflowId);
       const progress = told ?? sagaFromEvents(order, await readOrderEvents(deps.db, order.id, 0, ORDER_EVENTS_MAX));
       // The order as it is after the question: a saga may commit while we ask.
-      const state = stateOf(await requireOrder(deps, order.id), progress.state);
+      const state = stateOf(await requireOrder(deps, order.id, request.caller), progress.state);
       return { ...progress, state, workflowId, runId, webUrl: webUrl(deps, workflowId, runId) };
     },
   );

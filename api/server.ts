@@ -3,7 +3,7 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { Ajv } from 'ajv';
-import { type FastifyBaseLogger, fastify } from 'fastify';
+import { type FastifyBaseLogger, fastify, LogController } from 'fastify';
 import { v7 as uuidv7 } from 'uuid';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { eventRoutes } from './events.js';
@@ -12,6 +12,7 @@ import { healthRoutes } from './health.js';
 import { inventoryRoutes } from './inventory.js';
 import { openApi } from './openapi-document.js';
 import { orderRoutes } from './orders.js';
+import { permissionOf, requireRole } from './permissions.js';
 import { handleProblems } from './problems.js';
 import { sagaRoutes } from './sagas.js';
 
@@ -24,7 +25,8 @@ const KEEP_ALIVE_MS = 65_000;
 export async function createServer(deps: ApiDependencies, logger: FastifyBaseLogger): Promise<Api> {
   const app: Api = fastify({
     loggerInstance: logger,
-    disableRequestLogging: true, // one line per accepted order is enough; access logs are the proxy's
+    // One line per accepted order is enough; access logs are the proxy's.
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'correlationId' }),
     bodyLimit: BODY_MAX_BYTES,
     requestTimeout: REQUEST_LIMIT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
@@ -34,19 +36,26 @@ export async function createServer(deps: ApiDependencies, logger: FastifyBaseLog
       const given = request.headers['x-correlation-id'];
       return typeof given === 'string' && CORRELATION_ID.test(given) ? given : uuidv7();
     },
-    requestIdLogLabel: 'correlationId',
   }).withTypeProvider<TypeBoxTypeProvider>();
 
   validateStrictly(app);
-  handleProblems(app);
+  app.removeContentTypeParser('text/plain'); // a body is JSON, or it is refused
   app.decorateRequest('caller');
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const m of [method].flat()) permissionOf(m, url);
+  });
   app.addHook('onRequest', async (request, reply) => {
-    request.caller = { subject: 'anonymous' };
     reply.header('x-correlation-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
     reply.header('cache-control', 'no-store');
+    if (request.is404) return;
+    const allowed = permissionOf(request.method, request.routeOptions.url ?? '');
+    if (allowed === 'open') return;
+    request.caller = await deps.authenticate(request);
+    requireRole(request.caller, allowed);
   });
 
+  handleProblems(app);
   await app.register(swagger, openApi);
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());

@@ -15,6 +15,11 @@ export const settings = {
   TEMPORAL_UI_URL: httpUrl({ default: undefined, desc: 'Temporal Web UI, for links to sagas' }),
   IDEMPOTENCY_TTL: durationMs({ default: 7 * 24 * 60 * minutes(1), desc: 'How long an Idempotency-Key is remembered' }),
 
+  AUTH_ISSUER: str({ default: undefined, desc: 'OIDC issuer whose tokens are taken; unset = no authentication, loopback only' }),
+  AUTH_AUDIENCE: str({ default: '', desc: 'The `aud` that tokens must have' }),
+  AUTH_JWKS_URL: httpUrl({ default: undefined, desc: 'Where the issuer publishes its keys; unset = found by discovery' }),
+  AUTH_ROLES_CLAIM: str({ default: 'roles', desc: 'The claim that lists customer, service, operator, auditor' }),
+
   STEP_RETRY_BUDGET: durationMs({ default: minutes(2), desc: 'How long a step is retried before its saga asks for an operator' }),
   SAGA_DEADLINE: durationMs({ default: minutes(60), desc: 'When a saga that is still stuck unwinds by itself' }),
   COMPENSATION_ATTENTION_AFTER: durationMs({ default: minutes(1), desc: 'How long an undo may fail before its saga is marked' }),

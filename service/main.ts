@@ -27,7 +27,8 @@ await runMain(async () => {
   const config = readConfig(settings, process.env);
   const logger = createLogger(config.ROLE, config.LOG_LEVEL);
   const runs = (role: 'api' | 'worker' | 'relay') => config.ROLE === 'all' || config.ROLE === role;
-  if (runs('api')) refuseUnprotected(config, logger);
+  const authentication = readAuthentication(config);
+  if (runs('api') && !authentication) refuseUnprotected(config, logger);
 
   installTemporalRuntime(logger);
   const db = openDatabase(config.DATABASE_URL, config.DATABASE_POOL);
@@ -50,6 +51,7 @@ await runMain(async () => {
         port: config.PORT,
         idempotencyTtlMs: config.IDEMPOTENCY_TTL,
         eager: runs('worker'),
+        ...(authentication && { authentication }),
         ...(config.TEMPORAL_UI_URL !== undefined && { temporalUiUrl: config.TEMPORAL_UI_URL }),
       })
     : undefined;
@@ -63,9 +65,15 @@ await runMain(async () => {
   });
 });
 
+function readAuthentication({ AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience, AUTH_JWKS_URL, AUTH_ROLES_CLAIM: rolesClaim }: Config) {
+  if (issuer === undefined) return undefined;
+  if (audience === '') throw new ConfigError('AUTH_AUDIENCE is not set, but AUTH_ISSUER is.');
+  return { issuer, audience, rolesClaim, ...(AUTH_JWKS_URL !== undefined && { jwksUrl: AUTH_JWKS_URL }) };
+}
+
 /** Without authentication everybody may do everything; that is for loopback only. */
 function refuseUnprotected({ HOST }: Config, logger: Logger): void {
-  if (!LOOPBACK.has(HOST)) throw new ConfigError(`HOST is ${HOST}, beyond loopback, but no authentication is configured.`);
+  if (!LOOPBACK.has(HOST)) throw new ConfigError(`HOST is ${HOST}, beyond loopback, but no authentication is configured: set AUTH_ISSUER and AUTH_AUDIENCE.`);
   logger.warn('No authentication is configured: every caller has every role. The API serves loopback only.');
 }
 
