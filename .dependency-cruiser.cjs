@@ -1,6 +1,6 @@
 // The layers, as import fences. Each comment is an invariant that ARCHITECTURE.md refers to; there is no second list.
 const layer = (name, from, to, comment) => ({ name, severity: 'error', comment, from: { path: from }, to });
-const ours = '^(contracts|workflows|activities|domain|gateways|runtime|api|workers|relay|service|sandbox|local|prisma|test)/';
+const ours = '^(contracts|workflows|activities|domain|gateways|runtime|api|workers|relay|service|sandbox|issuer|local|prisma|test)/';
 const notType = { dependencyTypesNot: ['type-only'] };
 
 module.exports = {
@@ -29,6 +29,8 @@ module.exports = {
       'workers/ loads workflow code by path into its sandbox; an import would run it outside.'),
     layer('sandbox-shares-no-gateway-code', '^sandbox/', { path: ours, pathNot: '^(sandbox|runtime)/' },
       'sandbox/ shares no code with our gateway: shared code would hide our misreadings of the provider.'),
+    layer('issuer-shares-no-code', '^issuer/', { path: ours, pathNot: '^(issuer|runtime)/' },
+      'issuer/ stands in for somebody else’s identity provider; it shares no code with what verifies its tokens.'),
     layer('nobody-imports-a-main', '', { path: '/main\\.ts$' },
       'Nobody imports a main.ts: a process is a leaf; what it is made of lives in files beside it.'),
     layer('product-does-not-import-tests', '^(?!test/)', { path: '^test/' }, 'The product does not know its tests.'),

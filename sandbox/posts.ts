@@ -79,8 +79,6 @@ export class Posts {
       ...(claim ? { outcome: outcomeOf(claim, request, answer) } : {}),
     });
 
-    // From here on the ledger answers for the key.
-    if (claim) this.#letGo(claim);
     if (fault && !(await leave(this.faults, fault))) return cut(reply);
     return send(request, reply, entry, answer);
   }

@@ -10,8 +10,8 @@ const ledgerFile = (dataDir: string) => join(dataDir, 'sandbox/ledger.jsonl');
 describe('a process', () => {
   let main: string;
   const started: Spawned[] = [];
-  const run = async (env: Record<string, string>) => {
-    const sandbox = await runSandbox(main, env);
+  const run = async (env: Record<string, string>, fileBlocksMax?: number) => {
+    const sandbox = await runSandbox(main, env, fileBlocksMax);
     started.push(sandbox);
     return sandbox;
   };
@@ -79,6 +79,22 @@ describe('a process', () => {
     expect(await kill(sandbox.child, 'SIGTERM')).toBe(0);
     expect(Date.now() - before).toBeLessThan(2_000);
     await cut;
+  });
+
+  it('whose disk is full ends instead of answering what it could not keep', async () => {
+    const dataDir = await newDataDir();
+    const first = await run({ DATA_DIR: dataDir }, 40);
+    const answered: string[] = [];
+    for (let failed = false; !failed; ) {
+      const made = await first.stripe.paymentIntents.create(order('o1')).catch(() => undefined);
+      if (made) answered.push(made.id);
+      else failed = true;
+    }
+    expect(await until(() => first.child.exitCode ?? undefined)).toBe(1);
+    expect(answered.length).toBeGreaterThan(5);
+    const second = await run({ DATA_DIR: dataDir });
+    const kept = await second.stripe.paymentIntents.list({ limit: 100 });
+    expect(kept.data.map(({ id }) => id)).toEqual(answered.reverse());
   });
 
   it('refuses a ledger that another sandbox owns, and a port that is taken, in one sentence', async () => {

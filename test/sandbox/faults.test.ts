@@ -1,5 +1,7 @@
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import Stripe from 'stripe';
+import { Faults } from '../../sandbox/faults.js';
 import { cleanUp, errorOf, ledgerOf, order, type Running, setFault, startSandbox, until } from './support.js';
 
 let sandbox: Running;
@@ -111,13 +113,22 @@ describe('the control of faults', () => {
   });
 });
 
-it('stops at once although requests are hanging', async () => {
+it('stops at once although requests are hanging and a client has sent only half of one', async () => {
+  const half = connect(Number(new URL(sandbox.url).port), '127.0.0.1');
+  half.on('error', () => {}).write('POST /v1/refunds HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\na');
   const hanging = errorOf(stripe.paymentIntents.create(order('o1', 'pm_sandbox_timeout_after_charge')));
   await until(async () => (await stripe.paymentIntents.list()).data[0]);
   const before = Date.now();
   await sandbox.close();
   expect(Date.now() - before).toBeLessThan(2_000);
   expect(await hanging).toBeInstanceOf(Stripe.errors.StripeConnectionError);
+});
+
+it('lets go of whoever waits when it stops', async () => {
+  const faults = new Faults({ hangMs: 60_000, slowMs: 60_000 });
+  const waiting = faults.wait(60_000);
+  faults.stop();
+  expect(await waiting).toBe(false);
 });
 
 async function faults(): Promise<object[]> {

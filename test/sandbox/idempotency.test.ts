@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import Stripe from 'stripe';
 import {
   cleanUp,
@@ -20,6 +20,7 @@ beforeEach(async () => {
 });
 afterEach(cleanUp);
 
+const terms = { amount: 500, currency: 'usd' };
 const key = (idempotencyKey: string) => ({ idempotencyKey });
 const replayed = (answer: { lastResponse: { headers: Record<string, string> } }) =>
   answer.lastResponse.headers['idempotent-replayed'];
@@ -44,9 +45,9 @@ it('charges once when fifty requests with one key race', async () => {
 });
 
 it('repeats the first answer even after the intent has changed', async () => {
-  const first = await stripe.paymentIntents.create({ amount: 500, currency: 'usd' }, key('k1'));
+  const first = await stripe.paymentIntents.create(terms, key('k1'));
   await stripe.paymentIntents.cancel(first.id);
-  const again = await stripe.paymentIntents.create({ amount: 500, currency: 'usd' }, key('k1'));
+  const again = await stripe.paymentIntents.create(terms, key('k1'));
   expect(again.status).toBe('requires_payment_method');
 });
 
@@ -72,6 +73,14 @@ it('refuses a key that comes back on another route', async () => {
   const error = await errorOf(stripe.refunds.create({ payment_intent: id }, key('k1')));
   expect(error).toBeInstanceOf(Stripe.errors.StripeIdempotencyError);
   expect(await ledgerOf(sandbox, 'o1')).toMatchObject({ net: 9_800 });
+});
+
+it('refuses a key that comes back for another intent, even with the same parameters', async () => {
+  const [one, two] = [await stripe.paymentIntents.create(terms), await stripe.paymentIntents.create(terms)];
+  await stripe.paymentIntents.cancel(one.id, {}, key('k1'));
+  const error = await errorOf(stripe.paymentIntents.cancel(two.id, {}, key('k1')));
+  expect(error).toBeInstanceOf(Stripe.errors.StripeIdempotencyError);
+  expect(error.message).toContain('same endpoint');
 });
 
 it('takes the same parameters in another order for the same request', async () => {
@@ -124,16 +133,35 @@ it('remembers keys across a restart: successes, declines and 500s', async () => 
   expect((await restarted.stripe.paymentIntents.list()).data).toHaveLength(3);
 });
 
-it('forgets a key after 24 hours, and then the same key charges again, as the provider would', async () => {
-  let now = Date.now();
-  const dataDir = await newDataDir();
-  const clocked = await startSandbox({ dataDir, now: () => now });
-  const first = await clocked.stripe.paymentIntents.create(order('o1'), key('k1'));
-  now += 24 * 60 * 60 * 1000 - 1_000;
-  expect((await clocked.stripe.paymentIntents.create(order('o1'), key('k1'))).id).toBe(first.id);
-  now += 2_000;
-  expect((await clocked.stripe.paymentIntents.create(order('o1'), key('k1'))).id).not.toBe(first.id);
-  await clocked.close();
-  const restarted = await startSandbox({ dataDir, now: () => now });
-  expect(await ledgerOf(restarted)).toMatchObject({ ordersChargedMoreThanOnce: { count: 1 } });
+describe('after 24 hours', () => {
+  const HOUR = 60 * 60 * 1000;
+  let now: number;
+  let clocked: Running;
+  const charge = async (name: string) => (await clocked.stripe.paymentIntents.create(order(name), key(name))).id;
+  beforeEach(async () => {
+    now = Date.now();
+    clocked = await startSandbox({ now: () => now });
+  });
+
+  it('a key is forgotten, and the same key charges again, as the provider would', async () => {
+    const first = await charge('o1');
+    now += 24 * HOUR - 1_000;
+    expect(await charge('o1')).toBe(first);
+    now += 2_000;
+    expect(await charge('o1')).not.toBe(first);
+    expect(await ledgerOf(clocked)).toMatchObject({ ordersChargedMoreThanOnce: { count: 1 } });
+  });
+
+  it('a key is forgotten across a restart too, also behind one that was used again', async () => {
+    await charge('o1');
+    now += HOUR;
+    const second = await charge('o2');
+    now += 24 * HOUR;
+    const again = await charge('o1');
+    await clocked.close();
+    now += HOUR;
+    clocked = await startSandbox({ now: () => now, dataDir: clocked.dataDir });
+    expect(await charge('o1')).toBe(again);
+    expect(await charge('o2')).not.toBe(second);
+  });
 });

@@ -57,6 +57,15 @@ describe('a list', () => {
     expect((await stripe.paymentIntents.list({ created: { gte: at(4) }, limit: 2 })).has_more).toBe(false);
   });
 
+  it('stays in order when the clock runs backwards', async () => {
+    const [first] = await make(1);
+    now -= 60 * 60 * 1000;
+    const second = await stripe.paymentIntents.create(order('o1'));
+    expect(second.created).toBe(first?.created);
+    const since = await stripe.paymentIntents.list({ created: { gte: first?.created as number } });
+    expect(ids(since.data)).toEqual([second.id, first?.id]);
+  });
+
   it('refuses a limit beyond 100 and a cursor it has never given out', async () => {
     expect((await errorOf(stripe.paymentIntents.list({ limit: 101 }))).statusCode).toBe(400);
     expect((await errorOf(stripe.paymentIntents.list({ limit: 0 }))).statusCode).toBe(400);

@@ -38,8 +38,10 @@ export async function compileSandbox(): Promise<string> {
   return join(out, 'sandbox/main.js');
 }
 
-export function spawnSandbox(main: string, env: Record<string, string>): { child: ChildProcess; output(): string } {
-  const child = spawn(process.execPath, [main], {
+/** @param fileBlocksMax the largest file that it may write, in blocks of 512 bytes: a full disk */
+export function spawnSandbox(main: string, env: Record<string, string>, fileBlocksMax?: number) {
+  const limit = fileBlocksMax === undefined ? '' : `ulimit -f ${fileBlocksMax};`;
+  const child: ChildProcess = spawn('sh', ['-c', `${limit} exec "$0" "$1"`, process.execPath, main], {
     env: { PATH: process.env['PATH'] ?? '', ...env },
   });
   let output = '';
@@ -53,9 +55,9 @@ export function spawnSandbox(main: string, env: Record<string, string>): { child
 }
 
 /** Resolves once it listens. */
-export async function runSandbox(main: string, env: Record<string, string>): Promise<Spawned> {
+export async function runSandbox(main: string, env: Record<string, string>, fileBlocksMax?: number): Promise<Spawned> {
   const port = await freePort();
-  const { child, output } = spawnSandbox(main, { SANDBOX_PORT: String(port), ...env });
+  const { child, output } = spawnSandbox(main, { SANDBOX_PORT: String(port), ...env }, fileBlocksMax);
   await until(() => {
     if (child.exitCode !== null) throw new Error(`The sandbox ended: ${output()}`);
     return output().includes('is ready') || undefined;

@@ -1,0 +1,39 @@
+/**
+ * Starts the servers of a test run. Plain .mjs: Jest loads it outside its module system, where a .ts file whose graph
+ * awaits at top level cannot be loaded. They are stopped by global-teardown.mjs, by a signal, or by the death of whoever
+ * runs Jest.
+ */
+const servers = await import('../../dist/local/test-servers.js');
+
+/** How often to see whether our parent is still there. */
+const PARENT_POLL_MS = 500;
+
+export default async function setup() {
+  // What a developer's shell points at is not for tests to write to.
+  for (const name of Object.keys(process.env)) {
+    if (name === 'DATABASE_URL' || (name.startsWith('TEMPORAL_') && name !== 'TEMPORAL_CLI_PATH'))
+      delete process.env[name];
+  }
+  let stop = async () => {};
+  const leave = (status) => stop().finally(() => process.exit(status));
+  process.once('SIGINT', () => leave(130));
+  process.once('SIGTERM', () => leave(143));
+  process.once('SIGHUP', () => leave(129));
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) leave(1);
+  }, PARENT_POLL_MS).unref();
+
+  const start = performance.now();
+  const running = await servers.startTestServers();
+  stop = running.stop;
+  globalThis.stopTestServers = running.stop;
+  // Jest's workers inherit these.
+  process.env.TEST_DATABASE_ADMIN_URL = running.adminUrl;
+  process.env.TEST_TEMPLATE_DATABASE = running.template;
+  process.env.TEMPORAL_ADDRESS = running.temporalAddress;
+  process.env.TEMPORAL_CLI_PATH = running.temporalCli;
+  process.stderr.write(
+    `Postgres and Temporal for the tests: ready in ${((performance.now() - start) / 1000).toFixed(1)} s\n`,
+  );
+}
