@@ -122,7 +122,7 @@ async function judge(stripe: Stripe, intent: Stripe.PaymentIntent, request: Char
       return { outcome: 'declined', code: 'authentication_required' };
     case 'requires_payment_method':
     case 'canceled':
-      return { outcome: 'declined', code: intent.last_payment_error?.decline_code ?? intent.status };
+      return { outcome: 'declined', code: intent.last_payment_error?.decline_code || intent.status };
     default:
       throw new GatewayUnknown(`The gateway says "${intent.status}" of order ${request.orderId}`);
   }
@@ -178,7 +178,7 @@ async function refund(stripe: Stripe, orderId: string, reference: string, idempo
 
 /** @returns the gateway's word for a final "no", or undefined if the error is anything else */
 function declineCode(err: unknown): string | undefined {
-  if (err instanceof Stripe.errors.StripeCardError) return err.decline_code ?? err.code ?? 'card_declined';
+  if (err instanceof Stripe.errors.StripeCardError) return err.decline_code || err.code || 'card_declined'; // the client says '' for an absent one
   // What the client sent can never be charged: as final as a decline, and nothing an operator could mend.
   const clientsFault = err instanceof Stripe.errors.StripeInvalidRequestError && err.statusCode === 400;
   if (clientsFault && (err.param === 'payment_method' || err.param === 'amount')) return err.code ?? `invalid_${err.param}`;

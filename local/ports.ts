@@ -6,20 +6,21 @@ export type PortUse = { variable: string; port: number; host: string; what: stri
 
 /** @throws SetupError that names every port that cannot be had, and the variable that moves it */
 export async function requireFreePorts(uses: PortUse[]): Promise<void> {
-  const problems = uses.flatMap((use, index) => {
-    const earlier = uses.slice(0, index).find((other) => other.port === use.port);
-    return earlier ? [`Port ${use.port} is asked for twice, by ${earlier.variable} and by ${use.variable}.`] : [];
-  });
-  for (const { use, refusal } of await Promise.all(uses.map(async (use) => ({ use, refusal: await refusalOf(use) })))) {
-    if (refusal === 'EACCES') problems.push(`Port ${use.port} (${use.variable}, ${use.what}) needs more rights.`);
-    else if (refusal === 'EADDRNOTAVAIL') problems.push(`This machine has no address ${use.host} (HOST).`);
-    else if (refusal !== undefined) problems.push(`Port ${use.port} (${use.variable}, ${use.what}) is taken.`);
-  }
-  if (problems.length === 0) return;
-  const example = uses[0] === undefined ? '' : `, e.g. ${uses[0].variable}=${uses[0].port + 1000} npm start`;
+  const complaints = await Promise.all(uses.map((use, index) => complaintAbout(use, uses.slice(0, index))));
+  const bad = uses.flatMap((use, index) => (complaints[index] === undefined ? [] : [use.variable]));
+  if (bad[0] === undefined) return;
   throw new SetupError(
-    `${problems.join('\n')}\nStop the program that has it (\`lsof -i :<port>\` names it), or set the variable to another port${example}.`,
+    `${complaints.filter(Boolean).join('\n')}\nStop the program that has the port (\`lsof -i :<port>\` names it), or choose another one: ${bad[0]}=<port> npm start`,
   );
+}
+
+async function complaintAbout(use: PortUse, earlier: PortUse[]): Promise<string | undefined> {
+  const twin = earlier.find(({ port }) => port === use.port);
+  if (twin !== undefined) return `Port ${use.port} is asked for twice: by ${twin.variable} and by ${use.variable}.`;
+  const refusal = await refusalOf(use);
+  if (refusal === undefined) return undefined;
+  if (refusal === 'EADDRINUSE') return `Port ${use.port} (${use.variable}, for ${use.what}) is taken.`;
+  return `Port ${use.port} (${use.variable}, for ${use.what}) cannot be opened on ${use.host}: ${refusal}.`;
 }
 
 async function refusalOf({ port, host }: PortUse): Promise<string | undefined> {

@@ -145,6 +145,5 @@ function hireUndertaker(program: Program, pid: number): { dismiss: () => void; g
   const args = ['-c', UNDERTAKER, 'undertaker', signal, `${pid}`, `${LAST_GRACE_TENTHS}`, program.scratch ?? ''];
   const child = spawn('/bin/sh', args, { stdio: ['pipe', 'ignore', 'ignore'], detached: true, cwd: '/' });
   child.stdin.on('error', () => {}); // someone killed it: the next start reaps what it would have
-  child.unref();
   return { dismiss: () => child.stdin.end('\n'), gone: exitOf(child) };
 }

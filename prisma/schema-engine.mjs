@@ -145,7 +145,7 @@ async function openAdapter() {
   const target = splitUrl(datasource.url);
   const adapter = new PrismaPg(poolConfig(target.url), target.schema ? { schema: target.schema } : undefined);
   adapter.connectToShadowDb = () => connectToShadow(target);
-  await teachCharType(adapter);
+  await repair(adapter);
   return adapter;
 }
 
@@ -164,11 +164,31 @@ async function connectToShadow(target) {
   return connection;
 }
 
-/** adapter-pg 7.10 does not know Postgres's internal "char" type, which the engine's questions to the catalog return. */
-async function teachCharType(adapter) {
-  const connection = await adapter.connect().catch(() => undefined); // no database yet: the command itself will say so
-  if (connection === undefined) return;
-  const prototype = Object.getPrototypeOf(Object.getPrototypeOf(connection));
+/** Two faults of adapter-pg 7.10, which only migrations and introspection meet. */
+async function repair(adapter) {
+  const connection = await adapter.connect(); // opens nothing yet
+  const adapterPrototype = Object.getPrototypeOf(connection);
+  runScriptsWhole(adapterPrototype);
+  teachCharType(Object.getPrototypeOf(adapterPrototype));
+  await connection.dispose();
+}
+
+/**
+ * The adapter cuts scripts at every semicolon, those in function bodies, texts and comments included. Sent whole, a
+ * migration is also one transaction, as it is with the native engine.
+ */
+function runScriptsWhole(prototype) {
+  prototype.executeScript = async function (script) {
+    try {
+      await this.client.query(script);
+    } catch (err) {
+      this.onError(err);
+    }
+  };
+}
+
+/** The adapter does not know Postgres's internal "char" type, which the engine's questions to the catalog return. */
+function teachCharType(prototype) {
   const { performIO, queryRaw } = prototype;
   const CHAR = 18;
   const BPCHAR = 1042;
@@ -188,7 +208,6 @@ async function teachCharType(adapter) {
     for (const index of charColumns.get(query) ?? []) result.columnTypes[index] = ColumnTypeEnum.Character;
     return result;
   };
-  await connection.dispose();
 }
 
 /** Runs `use` on the server's own database, with the quoted name of ours. */
@@ -206,7 +225,9 @@ async function onServer(use) {
 /** Never a connectionString: it would win over `database`, and the shadow's migrations would run on the real database. */
 function poolConfig(url) {
   const { host, port, user, password, database, ssl } = parse(url.href);
-  return { host, port: port ? Number(port) : 5432, user, password, database, ...(ssl === undefined ? {} : { ssl }) };
+  const server = { host, port: port ? Number(port) : 5432, user, password, database };
+  // One session, as the native engine has: the lock that keeps two deploys apart belongs to a session.
+  return { ...server, max: 1, ...(ssl === undefined ? {} : { ssl }) };
 }
 
 const PRISMA_PARAMETERS = [

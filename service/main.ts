@@ -14,7 +14,7 @@ import { createLogger } from '../runtime/logger.js';
 import { settings } from '../runtime/settings.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { installTemporalRuntime, openTemporal, type TemporalLink } from '../runtime/temporal.js';
-import { createWorker } from '../workers/worker.js';
+import { createActivities, createWorker } from '../workers/worker.js';
 
 type Config = ReturnType<typeof readConfig<typeof settings>>;
 type Database = ReturnType<typeof openDatabase>;
@@ -98,7 +98,7 @@ function startWorker({ db, temporal, config, logger }: { db: Database; temporal:
   const workflowBundle = config.WORKFLOW_BUNDLE ?? fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
   let stopping = false;
   const worker = temporal.connected.then(({ connection }) =>
-    createWorker({ connection, namespace: temporal.namespace, db, gateway, workflowBundle }),
+    createWorker({ connection, namespace: temporal.namespace, activities: createActivities({ db, gateway }), workflowBundle }),
   );
   const running = worker.then(async (w) => {
     logger.info('the worker polls');

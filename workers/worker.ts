@@ -13,8 +13,7 @@ import type { PaymentGateway } from '../gateways/payments.js';
 export type WorkerDependencies = {
   connection: NativeConnection;
   namespace: string;
-  db: Database;
-  gateway: PaymentGateway;
+  activities: SagaActivities;
   /** Path of the bundle made by `npm run build`; workflows are bundled at start-up if it is absent. */
   workflowBundle?: string;
 };
@@ -23,7 +22,7 @@ export function createActivities(deps: { db: Database; gateway: PaymentGateway }
   return { ...createInventoryActivities(deps), ...createPaymentActivities(deps), ...createOrderActivities(deps) };
 }
 
-export async function createWorker({ connection, namespace, db, gateway, workflowBundle }: WorkerDependencies): Promise<Worker> {
+export async function createWorker({ connection, namespace, activities, workflowBundle }: WorkerDependencies): Promise<Worker> {
   const workflows: Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> =
     workflowBundle !== undefined && existsSync(workflowBundle)
       ? { workflowBundle: { codePath: workflowBundle } }
@@ -33,7 +32,7 @@ export async function createWorker({ connection, namespace, db, gateway, workflo
     connection,
     namespace,
     taskQueue: TASK_QUEUE,
-    activities: createActivities({ db, gateway }),
+    activities,
     // After a worker's death, tasks stick to its queue for this long. 10 s by default, which was seen as 9 s of silence.
     stickyQueueScheduleToStartTimeout: '1s',
     // Sagas sleep only while something is wrong; a thousand of them in memory are some 100 MB.

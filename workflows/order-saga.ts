@@ -7,7 +7,7 @@
  *
  * Each undo is registered before its step runs: a step that timed out may have happened.
  */
-import { allHandlersFinished, condition } from '@temporalio/workflow';
+import { allHandlersFinished, CancellationScope, condition } from '@temporalio/workflow';
 import type { OrderSagaInput, OrderSagaResult } from '../contracts/saga.js';
 import { undoStack } from './compensation.js';
 import { answerHandles } from './handles.js';
@@ -34,6 +34,7 @@ export async function OrderSaga(input: OrderSagaInput): Promise<OrderSagaResult>
     result = await undo.unwind(err);
   }
   saga.finish(result);
-  await condition(allHandlersFinished);
+  // Also after the workflow itself was cancelled: an update that was accepted gets its answer.
+  await CancellationScope.nonCancellable(() => condition(allHandlersFinished));
   return result;
 }

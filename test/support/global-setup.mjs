@@ -21,7 +21,7 @@ export default async function setup() {
   process.once('SIGHUP', () => leave(129));
   const parent = process.ppid;
   setInterval(() => {
-    if (process.ppid !== parent) leave(1);
+    if (process.ppid !== parent) void leave(1);
   }, PARENT_POLL_MS).unref();
 
   const start = performance.now();

@@ -1,0 +1,17 @@
+/** What a human sees who opens the issuer in a browser. */
+export function welcome({ issuer, audience }: { issuer: string; audience: string }): string {
+  return `This is order-saga's token issuer for laptops: it stands in for your OpenID Connect provider.
+It gives every role to whoever asks. Never run it where strangers can reach it.
+
+A token:
+  curl -s ${issuer}/token -d sub=cus_42 -d role=customer -d ttl=1h
+  curl -s ${issuer}/token --json '{"sub":"ada","roles":["operator"]}'
+  roles: customer, service, operator, auditor · alg: RS256 (default) or ES256
+
+What the service needs to accept it:
+  AUTH_ISSUER=${issuer}
+  AUTH_AUDIENCE=${audience}
+
+For relying parties: ${issuer}/.well-known/openid-configuration
+`;
+}

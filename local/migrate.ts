@@ -1,0 +1,85 @@
+/** Brings a database to the schema of this checkout, and fills an empty catalogue. */
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import { seed } from '../prisma/seed.js';
+import { CHECKOUT } from './checkout.js';
+import { SetupError, say } from './say.mjs';
+
+const MIGRATIONS = join(CHECKOUT, 'prisma', 'migrations');
+
+/** Asks the database first: Prisma's CLI takes seconds to find out that there is nothing to do. */
+export async function migrate(url: string): Promise<void> {
+  const applied = await withClient(url, appliedMigrations);
+  const isCurrent = localMigrations().every(({ name, checksum }) => applied.get(name) === checksum);
+  if (!isCurrent) await deploy(url);
+}
+
+/** Only an empty catalogue is filled: what an operator has changed since, or another program has put there, stays. */
+export async function seedCatalogue(url: string): Promise<void> {
+  const added = await withClient(url, seed);
+  if (added > 0) say(`The catalogue was empty; it now has ${added} products to try things with.`);
+}
+
+async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
+  try {
+    await client.connect();
+  } catch (cause) {
+    const { host, pathname } = new URL(url);
+    throw new SetupError(`The database ${pathname.slice(1)} at ${host} does not answer: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+  try {
+    return await use(client);
+  } finally {
+    await client.end();
+  }
+}
+
+/** @returns name → checksum of every migration that was completed */
+async function appliedMigrations(client: pg.Client): Promise<Map<string, string>> {
+  try {
+    const { rows } = await client.query<{ migration_name: string; checksum: string }>(
+      'SELECT migration_name, checksum FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL',
+    );
+    return new Map(rows.map((row) => [row.migration_name, row.checksum]));
+  } catch (err) {
+    if ((err as { code?: string }).code === UNDEFINED_TABLE) return new Map();
+    throw err;
+  }
+}
+
+const UNDEFINED_TABLE = '42P01';
+
+/** The checksums as Prisma records them. */
+function localMigrations(): { name: string; checksum: string }[] {
+  const folders = readdirSync(MIGRATIONS, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return folders.map(({ name }) => {
+    const sql = readFileSync(join(MIGRATIONS, name, 'migration.sql'));
+    return { name, checksum: createHash('sha256').update(sql).digest('hex') };
+  });
+}
+
+/** In a process of its own, so that whatever else is starting meanwhile goes on. */
+async function deploy(url: string): Promise<void> {
+  const child = spawn(process.execPath, [join(CHECKOUT, 'prisma', 'cli.mjs'), 'migrate', 'deploy'], {
+    cwd: CHECKOUT,
+    env: { ...process.env, DATABASE_URL: url },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+  }
+  const status = await new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve(signal ?? code));
+  });
+  if (status !== 0) throw new SetupError(`The database could not be migrated (${status}).\n${output.trim()}`);
+}

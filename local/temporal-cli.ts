@@ -1,0 +1,115 @@
+/**
+ * The Temporal CLI, which contains the development server: found on this machine, or obtained. Whatever it takes, it takes
+ * once per machine and version: the result is kept in the cache.
+ */
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { lock } from './lock.mjs';
+import { SetupError, say } from './say.mjs';
+import { buildCli, CLI_VERSION, downloadCli, onPath } from './temporal-obtain.js';
+
+/** The first server that has all that we use: eager start, updates, worker deployments. */
+const SERVER_MIN = [1, 28] as const;
+
+const extension = process.platform === 'win32' ? '.exe' : '';
+
+/** How the CLI is made available; replaced in tests. */
+export type Sources = { download: (target: string) => Promise<void>; build: (target: string) => Promise<void> };
+
+/**
+ * @param env TEMPORAL_CLI_PATH, PATH, XDG_CACHE_HOME and HOME are looked at
+ * @returns the path of a working CLI
+ * @throws SetupError that lists what was tried and what to do
+ */
+export async function findTemporalCli(
+  env: NodeJS.ProcessEnv,
+  sources: Sources = { download: downloadCli, build: (target) => buildCli(target, env) },
+): Promise<string> {
+  const chosen = env['TEMPORAL_CLI_PATH'];
+  if (chosen) {
+    const fault = faultOf(chosen);
+    // Never fall through an explicit choice: another server than the chosen one would be a surprise.
+    if (fault !== undefined) throw new SetupError(`TEMPORAL_CLI_PATH=${chosen} cannot be used: ${fault}.`);
+    return chosen;
+  }
+  const tried: string[] = [];
+  const installed = onPath(`temporal${extension}`, env);
+  const installedFault = installed === undefined ? 'not found' : faultOf(installed);
+  if (installed !== undefined && installedFault === undefined) return installed;
+  tried.push(`\`temporal\` on the PATH: ${installedFault}`);
+
+  const cached = join(cacheFolder(env), `temporal-v${CLI_VERSION}${extension}`);
+  const cachedFault = faultOf(cached);
+  if (cachedFault === undefined) return cached;
+  tried.push(`the cache, ${cached}: ${cachedFault}`);
+  return await obtain(cached, sources, tried);
+}
+
+export function cacheFolder(env: NodeJS.ProcessEnv): string {
+  return join(env['XDG_CACHE_HOME'] || join(env['HOME'] || homeOfUser(), '.cache'), 'order-saga', 'temporal');
+}
+
+/** Accounts without a home exist; then the working directory has to do. */
+function homeOfUser(): string {
+  try {
+    return userInfo().homedir;
+  } catch {
+    return '.';
+  }
+}
+
+/** One process at a time downloads or builds; whoever waited finds the result in the cache. */
+async function obtain(target: string, sources: Sources, tried: string[]): Promise<string> {
+  const folder = join(target, '..');
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
+  } catch (err) {
+    tried.push(`writing to ${folder}, to put a download there: ${(err as Error).message}`);
+    throw nothingFound(tried);
+  }
+  const release = await lock(`${target}.lock`, (owner) =>
+    say(`Process ${owner} is obtaining the Temporal server already; waiting for it.`),
+  );
+  try {
+    if (faultOf(target) === undefined) return target;
+    for (const [name, get] of [
+      ['download of the CLI', sources.download],
+      [`building it (go install)`, sources.build],
+    ] as const) {
+      const failure = await get(target).then(
+        () => faultOf(target),
+        (err: Error) => err.message,
+      );
+      if (failure === undefined) return target;
+      tried.push(`${name}: ${failure}`);
+    }
+  } finally {
+    release();
+  }
+  throw nothingFound(tried);
+}
+
+function nothingFound(tried: string[]): SetupError {
+  return new SetupError(`There is no Temporal server on this machine, and none could be obtained. Tried, in this order:
+${tried.map((attempt) => `  - ${attempt}`).join('\n')}
+Any one of these helps:
+  - install the Temporal CLI (https://docs.temporal.io/cli), or set TEMPORAL_CLI_PATH to one
+  - install Go (https://go.dev/dl), so that the CLI can be built from source
+  - set TEMPORAL_ADDRESS=host:7233 to a Temporal server that runs elsewhere`);
+}
+
+/** @returns why the file is no Temporal CLI that we can use; undefined if it is one */
+function faultOf(path: string): string | undefined {
+  if (!existsSync(path)) return 'there is no such file';
+  const { status, stdout, error, signal } = spawnSync(path, ['--version'], { encoding: 'utf8', timeout: 15_000 });
+  if (error !== undefined) return `it does not run (${error.message})`;
+  if (status !== 0) return `\`--version\` fails (${signal ?? `exit ${status}`})`;
+  const server = /^temporal version .*Server (\d+)\.(\d+)/m.exec(stdout);
+  if (server === null) return `\`--version\` does not answer like the Temporal CLI: ${stdout.slice(0, 80).trim()}`;
+  const [major, minor] = [Number(server[1]), Number(server[2])];
+  const isOld = major < SERVER_MIN[0] || (major === SERVER_MIN[0] && minor < SERVER_MIN[1]);
+  return isOld ? `its server is ${major}.${minor}, older than ${SERVER_MIN.join('.')}` : undefined;
+}

@@ -1,0 +1,100 @@
+/** The servers that a test run needs: a Postgres and a Temporal of its own, on free ports, gone without a trace afterwards. */
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { migrate } from './migrate.js';
+import { freePort } from './ports.js';
+import { adminUrl, type ClusterOptions, databaseUrl, preparePostgres } from './postgres.js';
+import { throwawayPlace } from './postgres-place.js';
+import { type Running, start } from './program.js';
+import { temporalProgram } from './temporal.js';
+import { findTemporalCli } from './temporal-cli.js';
+import { unprivilegedUser } from './unprivileged.js';
+
+/** Migrated, empty, and nobody's: tests clone it, which takes some 50 ms. */
+const TEMPLATE = 'order_saga_template';
+const STOP_LIMIT_MS = 10_000;
+
+export type TestServers = {
+  /** A superuser's: it may create databases. */
+  adminUrl: string;
+  template: string;
+  temporalAddress: string;
+  temporalCli: string;
+  stop: () => Promise<void>;
+};
+
+/** Starts them, or leaves nothing behind. */
+export async function startTestServers(): Promise<TestServers> {
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async () => {
+    await Promise.all(stops.splice(0).map((each) => each()));
+  };
+  const starting = [startPostgres(stops), startTemporal(stops)] as const;
+  try {
+    const [admin, temporal] = await Promise.all(starting);
+    return { adminUrl: admin, template: TEMPLATE, ...temporal, stop };
+  } catch (err) {
+    await Promise.allSettled(starting); // the other one must have started before it can be stopped
+    await stop();
+    throw err;
+  }
+}
+
+async function startPostgres(stops: (() => Promise<void>)[]): Promise<string> {
+  const user = unprivilegedUser();
+  const place = throwawayPlace(user);
+  let server: Running | undefined;
+  stops.push(async () => {
+    await server?.stop(STOP_LIMIT_MS);
+    rmSync(place, { recursive: true, force: true });
+  });
+  const cluster: ClusterOptions = {
+    place,
+    user,
+    port: await freePort(),
+    logFile: join(place, 'log'),
+    password: randomBytes(18).toString('base64url'),
+    durable: false,
+  };
+  server = await start(await preparePostgres(cluster));
+  const admin = adminUrl(cluster);
+  await createDatabase(admin, TEMPLATE);
+  await migrate(databaseUrl(cluster.port, 'postgres', cluster.password, TEMPLATE));
+  return admin;
+}
+
+async function startTemporal(
+  stops: (() => Promise<void>)[],
+): Promise<{ temporalAddress: string; temporalCli: string }> {
+  const cli = await findTemporalCli(process.env);
+  const folder = mkdtempSync(join(tmpdir(), 'order-saga-temporal-'));
+  let server: Running | undefined;
+  stops.push(async () => {
+    await server?.stop(STOP_LIMIT_MS);
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const [port, httpPort] = await Promise.all([freePort(), freePort()]);
+  const program = temporalProgram({
+    cli,
+    port,
+    httpPort,
+    uiPort: undefined,
+    file: undefined,
+    logFile: join(folder, 'log'),
+  });
+  server = await start({ ...program, scratch: folder });
+  return { temporalAddress: `127.0.0.1:${port}`, temporalCli: cli };
+}
+
+async function createDatabase(admin: string, name: string): Promise<void> {
+  const client = new pg.Client({ connectionString: admin });
+  await client.connect();
+  try {
+    await client.query(`CREATE DATABASE ${client.escapeIdentifier(name)}`);
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,22 @@
+/**
+ * The corpus of recorded histories. `RECORD_HISTORIES=1 npm test -- test/workflows/story` writes what the stories lived
+ * through into test/workflows/histories/; the replay test holds today's code against all of it. Files of older code stay:
+ * there may be sagas like them in flight.
+ */
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { WorkflowHandle } from '@temporalio/client';
+import { required } from './database.js';
+
+export const HISTORIES = join(process.cwd(), 'test/workflows/histories');
+
+/** Through the CLI, whose JSON is what operators would send us too. */
+export async function recordHistory(name: string, saga: WorkflowHandle, address: string): Promise<void> {
+  if (process.env['RECORD_HISTORIES'] !== '1') return;
+  const command = ['workflow', 'show', '--output', 'json', '--address', address, '--workflow-id', saga.workflowId];
+  const { stdout } = await promisify(execFile)(required('TEMPORAL_CLI_PATH'), command, { maxBuffer: 50_000_000 });
+  const anonymous = stdout.replaceAll(/"identity": "[^"]*"/g, '"identity": "worker"');
+  await writeFile(join(HISTORIES, `${name}.json`), anonymous);
+}

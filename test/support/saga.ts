@@ -1,0 +1,124 @@
+/** Everything a saga needs, real: Temporal's dev server, Postgres, the payment sandbox over HTTP, a worker. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Client, WorkflowHandle } from '@temporalio/client';
+import { MockActivityEnvironment, TestWorkflowEnvironment } from '@temporalio/testing';
+import { pino } from 'pino';
+import type { Order } from '../../contracts/orders.js';
+import { CUSTOMER_ID, type OrderSagaResult, orderSagaStart, SAGA_FAILURE, SAGA_STATE, SAGA_STEP, type SagaPolicy } from '../../contracts/saga.js';
+import type { SagaActivities, StepInput } from '../../contracts/steps.js';
+import type { Database } from '../../domain/database.js';
+import { createPaymentGateway, type PaymentGateway } from '../../gateways/payments.js';
+import { createSandbox } from '../../sandbox/server.js';
+import { createActivities, createWorker } from '../../workers/worker.js';
+import { accept, createTestDatabase, required } from './database.js';
+
+/** Generous where a test waits for success, so that a slow machine fails nothing; tests of a limit shorten it. */
+export const PATIENT: SagaPolicy = { stepRetryBudgetMs: 60_000, sagaDeadlineMs: 600_000, compensationAttentionAfterMs: 60_000 };
+
+export type SagaStack = {
+  db: Database;
+  databaseUrl: string;
+  client: Client;
+  env: TestWorkflowEnvironment;
+  /** Runs an activity by itself, as a worker that wakes up late would. */
+  runActivity(name: keyof SagaActivities, input: StepInput): Promise<unknown>;
+  /** Accepts an order and starts its saga. */
+  place(
+    lines: Record<string, number>,
+    options?: { paymentMethod?: string; policy?: Partial<SagaPolicy>; unitPrice?: number },
+  ): Promise<{ order: Order; saga: WorkflowHandle; result: () => Promise<OrderSagaResult> }>;
+  /** What the gateway's own ledger holds of an order: captured − refunded, and how many charges took money. */
+  money(orderId: string): Promise<{ net: number; charges: number }>;
+  /** Lets the gateway misbehave until `heal`. */
+  fault(fault: { route: 'charge' | 'refund' | 'all'; mode: string; count?: number | null; delayMs?: number }): Promise<void>;
+  heal(): Promise<void>;
+  stop(): Promise<void>;
+};
+
+export type Tamper = { activities?: (real: SagaActivities, db: Database) => SagaActivities; gateway?: (real: PaymentGateway, db: Database) => PaymentGateway };
+
+export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
+  const [env, database, sandbox] = await Promise.all([startTemporal(), createTestDatabase(), startSandbox()]);
+  const { db } = database;
+  const real = createPaymentGateway({ url: sandbox.url, apiKey: 'sk_test_saga', timeoutMs: 1_000 });
+  const gateway = tamper.gateway?.(real, db) ?? real;
+  const activities = createActivities({ db, gateway });
+  const worker = await createWorker({
+    connection: env.nativeConnection,
+    namespace: 'default',
+    activities: tamper.activities?.(activities, db) ?? activities,
+    workflowBundle: workflowBundle(),
+  });
+  const running = worker.run();
+  const json = async (path: string, init?: RequestInit) => {
+    const answer = await fetch(`${sandbox.url}${path}`, init);
+    if (!answer.ok) throw new Error(`the sandbox answered ${answer.status} to ${path}: ${await answer.text()}`);
+    return (await answer.json()) as unknown;
+  };
+  return {
+    db,
+    databaseUrl: database.url,
+    client: env.client,
+    env,
+    runActivity: (name, input) => new MockActivityEnvironment().run(activities[name] as (input: StepInput) => Promise<unknown>, input),
+    place: async (lines, { policy, ...options } = {}) => {
+      const order = await accept(db, lines, options);
+      const { type, options: start } = orderSagaStart(order, { ...PATIENT, ...policy });
+      const saga = await env.client.workflow.start(type, start);
+      return { order, saga, result: () => saga.result() as Promise<OrderSagaResult> };
+    },
+    money: async (orderId) => {
+      const { data } = (await json('/v1/payment_intents?limit=100', authorized)) as { data: Intent[] };
+      const { data: refunds } = (await json('/v1/refunds?limit=100', authorized)) as { data: Refund[] };
+      const intents = data.filter((intent) => intent.metadata['orderId'] === orderId && intent.amount_received > 0);
+      const refunded = refunds.filter((r) => r.status === 'succeeded' && intents.some((i) => i.id === r.payment_intent));
+      const sum = (amounts: number[]) => amounts.reduce((a, b) => a + b, 0);
+      return { net: sum(intents.map((i) => i.amount_received)) - sum(refunded.map((r) => r.amount)), charges: intents.length };
+    },
+    fault: async (fault) => {
+      await json('/sandbox/faults', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(fault) });
+    },
+    heal: async () => {
+      await fetch(`${sandbox.url}/sandbox/faults`, { method: 'DELETE' });
+    },
+    stop: async () => {
+      worker.shutdown();
+      await running;
+      await env.teardown();
+      await Promise.all([database.drop(), sandbox.stop()]);
+    },
+  };
+}
+
+type Intent = { id: string; amount_received: number; metadata: Record<string, string> };
+type Refund = { amount: number; status: string; payment_intent: string };
+const authorized = { headers: { authorization: 'Bearer sk_test_saga' } };
+
+/** The bundle that ships: npm test builds it before it runs. */
+export const workflowBundle = (): string => required('TEST_WORKFLOW_BUNDLE');
+
+export function startTemporal(): Promise<TestWorkflowEnvironment> {
+  return TestWorkflowEnvironment.createLocal({
+    server: {
+      executable: { type: 'existing-path', path: required('TEMPORAL_CLI_PATH') },
+      searchAttributes: [SAGA_STATE, SAGA_STEP, SAGA_FAILURE, CUSTOMER_ID],
+      log: { format: 'pretty', level: 'error' },
+    },
+  });
+}
+
+export async function startSandbox(): Promise<{ url: string; stop: () => Promise<void> }> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'order-saga-sandbox-'));
+  const app = await createSandbox({ dataDir, logger: pino({ level: 'silent' }), searchLagMs: 50 });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  return {
+    url: `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`,
+    stop: async () => {
+      await app.close();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}

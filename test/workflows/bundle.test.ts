@@ -1,0 +1,26 @@
+/** The workflow bundle is what every saga runs in: it must stay deterministic and small. */
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import { workflowBundle } from '../support/saga.js';
+
+const SIZE_MAX_BYTES = 1_900_000;
+
+describe('the workflow bundle', () => {
+  const code = readFileSync(workflowBundle(), 'utf8');
+  // webpack heads each module with its path.
+  const sources = [...code.matchAll(/^ {2}!\*\*\* (\S+) /gm)].map(([, path]) => path ?? '');
+  const ours = sources.filter((path) => !path.includes('node_modules'));
+
+  test('contains the sagas and the contracts, and nothing else of ours', () => {
+    expect(ours.some((path) => path.includes('/workflows/order-saga'))).toBe(true);
+    expect(ours.filter((path) => /\/(activities|domain|gateways|runtime|api|workers|relay|service|sandbox|local|prisma)\//.test(path))).toEqual([]);
+  });
+
+  test.each(['typebox', 'fastify', 'stripe', '@prisma', 'pino', 'uuid/', 'node_modules/pg/'])('contains nothing of %s', (name) => {
+    expect(sources.filter((path) => path.includes(name))).toEqual([]);
+  });
+
+  test('stays small', () => {
+    expect(Buffer.byteLength(code)).toBeLessThan(SIZE_MAX_BYTES);
+  });
+});

@@ -1,0 +1,192 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
+import type { Resolution, SagaProgress } from '../../contracts/saga.js';
+import { beginUnwinding } from '../../domain/orders.js';
+import { readSku } from '../../domain/inventory.js';
+import { eventually } from '../support/conditions.js';
+import { assertStockConserved, eventTypes, stock } from '../support/database.js';
+import { recordHistory } from '../support/histories.js';
+import { type SagaStack, startSagaStack } from '../support/saga.js';
+
+let s: SagaStack;
+beforeAll(async () => {
+  s = await startSagaStack();
+  await stock(s.db, 'PLENTY', 1_000);
+  await stock(s.db, 'NONE', 0);
+});
+afterEach(async () => {
+  await s.heal();
+  await assertStockConserved(s.db);
+});
+afterAll(() => s.stop());
+
+const progressOf = (saga: WorkflowHandle) => saga.query<SagaProgress>('progress');
+const statusOf = (progress: SagaProgress, name: string) => progress.steps.find((step) => step.name === name)?.status;
+const stuck = (orderId: string) =>
+  eventually('the saga is listed as stuck', async () => {
+    for await (const w of s.client.workflow.list({ query: `SagaState="NEEDS_ATTENTION" AND WorkflowId="order-${orderId}"` })) return w;
+    return undefined;
+  });
+const resolve = (saga: WorkflowHandle, resolution: Partial<Resolution>) =>
+  saga.executeUpdate<SagaProgress, [Partial<Resolution>]>('resolve', { args: [{ operator: 'op-7', reason: 'tested by hand', ...resolution }] });
+const refusal = (update: Promise<unknown>) =>
+  update.then(
+    () => 'accepted',
+    (err: unknown) => (err instanceof WorkflowUpdateFailedError ? err.cause?.message : `unexpected ${String(err)}`),
+  );
+
+describe('an order that meets no trouble', () => {
+  test('is confirmed and charged once, in at most ten history events', async () => {
+    const { order, saga, result } = await s.place({ PLENTY: 2 });
+    expect(await result()).toEqual({ status: 'CONFIRMED' });
+    expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
+    expect(await eventTypes(s.db, order.id)).toEqual(['order.created', 'inventory.reserved', 'payment.charged', 'order.confirmed']);
+    expect(await progressOf(saga)).toMatchObject({ state: 'COMPLETED', steps: [{ status: 'completed' }, { status: 'completed' }, { status: 'completed' }] });
+    expect((await saga.fetchHistory()).events?.length).toBeLessThanOrEqual(10);
+    await recordHistory('confirmed', saga, s.env.address);
+  });
+
+  test('with a total of 0 is confirmed without asking the gateway', async () => {
+    await s.fault({ route: 'all', mode: 'down' });
+    const { order, result } = await s.place({ PLENTY: 1 }, { unitPrice: 0 });
+    expect(await result()).toEqual({ status: 'CONFIRMED' });
+    await s.heal();
+    expect(await s.money(order.id)).toEqual({ net: 0, charges: 0 });
+  });
+});
+
+describe('a refusal', () => {
+  test('by an empty shelf cancels the order before any money moves', async () => {
+    const { order, saga, result } = await s.place({ PLENTY: 1, NONE: 1 });
+    expect(await result()).toEqual({ status: 'CANCELLED', reason: 'OUT_OF_STOCK' });
+    expect(await s.money(order.id)).toEqual({ net: 0, charges: 0 });
+    expect(await eventTypes(s.db, order.id)).toEqual(['order.created', 'inventory.reservation.failed', 'order.cancelled']);
+    expect(statusOf(await progressOf(saga), 'releaseInventory')).toBe('nothing-to-undo');
+    await recordHistory('out-of-stock', saga, s.env.address);
+  });
+
+  test.each(['pm_card_chargeDeclined', 'pm_card_chargeDeclinedInsufficientFunds', 'pm_card_authenticationRequired', 'pm_nonexistent'])(
+    'by the gateway (%s) releases the stock and cancels the order',
+    async (paymentMethod) => {
+      const before = await readSku(s.db, 'PLENTY');
+      const { order, saga, result } = await s.place({ PLENTY: 3 }, { paymentMethod });
+      expect(await result()).toEqual({ status: 'CANCELLED', reason: 'PAYMENT_DECLINED' });
+      expect(await s.money(order.id)).toEqual({ net: 0, charges: 0 });
+      expect(await eventTypes(s.db, order.id)).toEqual(['order.created', 'inventory.reserved', 'payment.declined', 'inventory.released', 'order.cancelled']);
+      expect(await readSku(s.db, 'PLENTY')).toEqual(before);
+      if (paymentMethod === 'pm_card_chargeDeclined') await recordHistory('declined', saga, s.env.address);
+    },
+  );
+});
+
+describe('a payment whose outcome is unknown', () => {
+  test.each(['pm_sandbox_timeout_after_charge', 'pm_sandbox_error_after_charge', 'pm_sandbox_unavailable', 'pm_sandbox_processing'])(
+    'is found out, and the order confirmed with one charge (%s)',
+    async (paymentMethod) => {
+      const { order, saga, result } = await s.place({ PLENTY: 1 }, { paymentMethod });
+      expect(await result()).toEqual({ status: 'CONFIRMED' });
+      expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
+      if (paymentMethod === 'pm_sandbox_timeout_after_charge') await recordHistory('timeout-after-charge', saga, s.env.address);
+    },
+  );
+
+  test('is looked up and refunded when the order is unwound meanwhile', async () => {
+    await s.fault({ route: 'charge', mode: 'hang_after', count: null });
+    const { order, saga, result } = await s.place({ PLENTY: 1 });
+    await eventually('the charge is in the ledger', async () => (await s.money(order.id)).charges === 1);
+    // The first try is still hanging; no later one shall learn of the charge either.
+    await s.heal();
+    await s.fault({ route: 'charge', mode: 'down' });
+    await saga.executeUpdate('cancel', { args: [{ reason: 'changed my mind', requestedBy: 'cus_1' }] });
+    expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
+    expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
+    expect(await eventTypes(s.db, order.id)).toEqual([
+      'order.created', 'inventory.reserved', 'payment.refunded', 'inventory.released', 'order.cancelled',
+    ]);
+    await recordHistory('cancelled-during-unknown-charge', saga, s.env.address);
+  });
+});
+
+describe('a gateway that stays down', () => {
+  const policy = { stepRetryBudgetMs: 1_200 };
+
+  test('parks the saga where operators list it; `retry` after the repair confirms the order', async () => {
+    await s.fault({ route: 'all', mode: 'down' });
+    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy });
+    const listed = await stuck(order.id);
+    expect(listed.typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value])).toEqual(
+      expect.arrayContaining([['SagaStep', 'chargePayment'], ['SagaFailure', 'GatewayUnknown']]),
+    );
+    const parked = await progressOf(saga);
+    expect(parked.state).toBe('NEEDS_ATTENTION');
+    expect(parked.steps.find((step) => step.name === 'chargePayment')).toMatchObject({ status: 'parked', lastError: expect.stringContaining('payment gateway') });
+    await s.heal();
+    await saga.signal('retry');
+    expect(await result()).toEqual({ status: 'CONFIRMED' });
+    expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
+    await recordHistory('parked-then-retried', saga, s.env.address);
+  });
+
+  test('until the deadline has the saga unwind by itself', async () => {
+    await s.fault({ route: 'charge', mode: 'down' });
+    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { ...policy, sagaDeadlineMs: 3_000 } });
+    expect(await result()).toEqual({ status: 'CANCELLED', reason: 'DEADLINE_EXCEEDED' });
+    expect(await s.money(order.id)).toEqual({ net: 0, charges: 0 });
+    await recordHistory('deadline', saga, s.env.address);
+  });
+
+  test('can be ended by an operator: `resolve` with compensate unwinds, and tells why it refuses', async () => {
+    await s.fault({ route: 'charge', mode: 'down' });
+    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy });
+    await stuck(order.id);
+    expect(await refusal(resolve(saga, { action: 'explode' as 'retry' }))).toContain('action must be "retry" or "compensate"');
+    expect(await refusal(resolve(saga, { action: 'retry', operator: 'Jane Doe <jane@example.com>' }))).toContain('operator must be an opaque subject id');
+    expect(await refusal(resolve(saga, { action: 'retry', reason: 'x'.repeat(201) }))).toContain('reason must be 1 to 200 characters');
+    await resolve(saga, { action: 'compensate' });
+    expect(await result()).toEqual({ status: 'CANCELLED', reason: 'OPERATOR' });
+    expect(await readSku(s.db, 'PLENTY')).toMatchObject({ reserved: 0 });
+    await recordHistory('compensated-by-operator', saga, s.env.address);
+  });
+
+  test('does not stop a cancellation recorded in Postgres alone from being honoured at the next try', async () => {
+    await s.fault({ route: 'charge', mode: 'down' });
+    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy });
+    await stuck(order.id);
+    await beginUnwinding(s.db, order.id, 'CANCELLED_BY_CUSTOMER');
+    await saga.signal('retry');
+    expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
+  });
+
+  test('does not stop a cancelled workflow from unwinding', async () => {
+    await s.fault({ route: 'charge', mode: 'down' });
+    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy });
+    await stuck(order.id);
+    await saga.cancel();
+    expect(await result()).toEqual({ status: 'CANCELLED', reason: 'OPERATOR' });
+    await recordHistory('workflow-cancelled', saga, s.env.address);
+  });
+});
+
+describe('an undo that fails', () => {
+  test('marks the saga within its time, goes on trying, and finishes without help', async () => {
+    await s.fault({ route: 'refund', mode: 'down' });
+    await s.fault({ route: 'charge', mode: 'hang_after', count: null });
+    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { compensationAttentionAfterMs: 500 } });
+    await eventually('the charge is in the ledger', async () => (await s.money(order.id)).charges === 1);
+    await saga.executeUpdate('cancel', { args: [{ reason: 'test', requestedBy: 'cus_1' }] });
+    await stuck(order.id);
+    expect((await progressOf(saga)).steps.find((step) => step.name === 'refundPayment')?.lastError).toContain('payment gateway');
+    await s.heal();
+    expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
+    expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
+    await recordHistory('undo-failing', saga, s.env.address);
+  });
+});
+
+describe('a saga that has ended', () => {
+  test('refuses to be resolved or cancelled', async () => {
+    const { saga, result } = await s.place({ PLENTY: 1 });
+    await result();
+    await expect(saga.executeUpdate('cancel', { args: [{ reason: 'late', requestedBy: 'cus_1' }] })).rejects.toThrow(/completed/);
+  });
+});

@@ -1,0 +1,147 @@
+/**
+ * The generic proof of unwinding. For every step there is: the order is turned around before it, and after it; every
+ * step fails once before its effect and once after it; every undo fails once and runs twice. Then the slate must be
+ * clean. A new step is proved the day it is written: it need only stand in STEPS.
+ */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { STEPS, type StepName, UNDOS } from '../../contracts/saga.js';
+import type { SagaActivities, StepInput } from '../../contracts/steps.js';
+import type { Database } from '../../domain/database.js';
+import { beginUnwinding, readOrder } from '../../domain/orders.js';
+import { readSku } from '../../domain/inventory.js';
+import { assertStockConserved, eventTypes, stock } from '../support/database.js';
+import { type SagaStack, startSagaStack } from '../support/saga.js';
+
+type When = 'before' | 'after';
+/** What is to happen at a step, once: set by a test, taken by the activity. */
+const script = new Map<StepName, Map<When, (orderId: string) => Promise<void>>>();
+const undoRuns = new Map<string, number>();
+
+let s: SagaStack;
+beforeAll(async () => {
+  s = await startSagaStack({ activities: tamper });
+  await stock(s.db, 'A', 100);
+  await stock(s.db, 'B', 100);
+});
+afterAll(() => s.stop());
+
+function tamper(real: SagaActivities, _db: Database): SagaActivities {
+  const tampered: SagaActivities = { ...real };
+  const at = async (name: StepName, when: When, orderId: string) => {
+    const act = script.get(name)?.get(when);
+    script.get(name)?.delete(when);
+    await act?.(orderId);
+  };
+  for (const name of STEPS) {
+    tampered[name] = async (input: StepInput) => {
+      await at(name, 'before', input.orderId);
+      const result = await real[name](input);
+      await at(name, 'after', input.orderId);
+      return result;
+    };
+  }
+  for (const name of UNDOS) {
+    tampered[name] = async (input: StepInput) => {
+      const run = (undoRuns.get(`${input.orderId}/${name}`) ?? 0) + 1;
+      undoRuns.set(`${input.orderId}/${name}`, run);
+      const first = await real[name](input);
+      if (run === 1) throw new Error('the undo took effect, but its worker died before it could say so');
+      await real[name](input);
+      return first;
+    };
+  }
+  return tampered;
+}
+
+const fail = async () => {
+  throw new Error('planned failure');
+};
+const turnAround = async (orderId: string) => {
+  await beginUnwinding(s.db, orderId, 'CANCELLED_BY_CUSTOMER');
+};
+
+/** What the shop had before the order, and has again: stock, money, nothing half done. */
+async function expectCleanSlate(orderId: string, before: unknown): Promise<void> {
+  expect(await Promise.all(['A', 'B'].map((sku) => readSku(s.db, sku)))).toEqual(before);
+  expect((await s.money(orderId)).net).toBe(0);
+  expect(await s.db.reservation.count({ where: { orderId, state: { not: 'RELEASED' } } })).toBe(0);
+  expect(await s.db.payment.count({ where: { orderId, status: { in: ['CHARGED', 'REFUNDING'] } } })).toBe(0);
+  expect((await readOrder(s.db, orderId))?.status).toBe('CANCELLED');
+  await assertStockConserved(s.db);
+  const types = await eventTypes(s.db, orderId);
+  const count = (type: string) => types.filter((t) => t === type).length;
+  expect(types.at(-1)).toBe('order.cancelled');
+  expect(count('order.cancelled')).toBe(1);
+  expect(count('inventory.released')).toBe(count('inventory.reserved'));
+  expect(count('payment.refunded')).toBe(count('payment.charged'));
+}
+
+const stockNow = () => Promise.all(['A', 'B'].map((sku) => readSku(s.db, sku)));
+const cells = STEPS.flatMap((name) => (['before', 'after'] as const).map((when) => [when, name] as const));
+
+describe('every step fails once', () => {
+  test.each(cells)('%s the effect of %s: the order is confirmed all the same, and charged once', async (when, name) => {
+    script.set(name, new Map([[when, fail]]));
+    const { order, result } = await s.place({ A: 2, B: 1 });
+    expect(await result()).toEqual({ status: 'CONFIRMED' });
+    expect(script.get(name)?.size).toBe(0); // the failure did happen
+    expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
+    expect(await eventTypes(s.db, order.id)).toEqual(['order.created', 'inventory.reserved', 'payment.charged', 'order.confirmed']);
+    await assertStockConserved(s.db);
+  });
+});
+
+describe('every order that is turned around', () => {
+  const pivot = STEPS.at(-1);
+  test.each(cells.filter(([when, name]) => !(when === 'after' && name === pivot)))(
+    '%s %s leaves a clean slate, though each undo dies once and runs three times',
+    async (when, name) => {
+      const before = await stockNow();
+      script.set(name, new Map([[when, turnAround]]));
+      const { order, result } = await s.place({ A: 2, B: 1 });
+      expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
+      expect(script.get(name)?.size).toBe(0);
+      await expectCleanSlate(order.id, before);
+    },
+  );
+
+  test('after the pivot goes forward: it is confirmed', async () => {
+    script.set('confirmOrder', new Map([['after', turnAround]]));
+    const { order, result } = await s.place({ A: 1 });
+    expect(await result()).toEqual({ status: 'CONFIRMED' });
+    expect((await readOrder(s.db, order.id))?.status).toBe('CONFIRMED');
+  });
+});
+
+describe('every step that arrives late', () => {
+  test.each(STEPS)('(%s), after the order has been unwound, changes nothing', async (name) => {
+    const before = await stockNow();
+    script.set('chargePayment', new Map([['before', turnAround]]));
+    const { order, result } = await s.place({ A: 2 });
+    await result();
+    // A zombie: the worker was paused inside the step, and wakes up now.
+    await s.runActivity(name, { orderId: order.id }).catch((err: Error) => expect(err.message).toContain('CANCELLED_BY_CUSTOMER'));
+    await expectCleanSlate(order.id, before);
+  });
+
+  test('at the gateway: money that lands while the order unwinds is given back', async () => {
+    const landed = await startSagaStack({
+      gateway: (real, db) => ({
+        ...real,
+        charge: async (request) => {
+          await beginUnwinding(db, request.orderId, 'OPERATOR'); // decided while the request is on its way
+          return real.charge(request);
+        },
+      }),
+    });
+    try {
+      await stock(landed.db, 'A', 10);
+      const { order, result } = await landed.place({ A: 1 });
+      expect(await result()).toEqual({ status: 'CANCELLED', reason: 'OPERATOR' });
+      expect(await landed.money(order.id)).toEqual({ net: 0, charges: 1 });
+      await assertStockConserved(landed.db);
+    } finally {
+      await landed.stop();
+    }
+  });
+});
