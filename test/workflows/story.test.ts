@@ -94,10 +94,8 @@ describe('a payment whose outcome is unknown', () => {
     await s.fault({ route: 'charge', mode: 'hang_after', count: null });
     const { order, saga, result } = await s.place({ PLENTY: 1 });
     await eventually('the charge is in the ledger', async () => (await s.money(order.id)).charges === 1);
-    // The first try is still hanging; no later one shall learn of the charge either.
-    await s.heal();
-    await s.fault({ route: 'charge', mode: 'down' });
-    await saga.executeUpdate('cancel', { args: [{ reason: 'changed my mind', requestedBy: 'cus_1' }] });
+    // The first try is still hanging at the gateway; the next one finds the door shut and does not ask.
+    await beginUnwinding(s.db, order.id, 'CANCELLED_BY_CUSTOMER');
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
     expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
     expect(await eventTypes(s.db, order.id)).toEqual([
@@ -155,6 +153,15 @@ describe('a gateway that stays down', () => {
     await beginUnwinding(s.db, order.id, 'CANCELLED_BY_CUSTOMER');
     await saga.signal('retry');
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
+  });
+
+  test('does not stop the `cancel` update from unwinding a step that is backing off', async () => {
+    await s.fault({ route: 'charge', mode: 'down' });
+    const { saga, result } = await s.place({ PLENTY: 1 });
+    await eventually('the step is being retried', async () => statusOf(await progressOf(saga), 'chargePayment') === 'retrying');
+    await saga.executeUpdate('cancel', { args: [{ reason: 'changed my mind', requestedBy: 'cus_1' }] });
+    expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
+    await recordHistory('cancelled-while-backing-off', saga, s.env.address);
   });
 
   test('does not stop a cancelled workflow from unwinding', async () => {
