@@ -1,7 +1,8 @@
 /** What domain functions are given to reach Postgres, and how they tell the database's refusals from its failures. */
-import { Prisma, type PrismaClient } from '../prisma/generated/client.js';
+import { Prisma } from '../prisma/generated/client.js';
 
-export type Database = PrismaClient;
+/** A client, or a transaction of one: every function here is a statement or two, and may become part of something larger. */
+export type Database = Prisma.TransactionClient;
 
 /** @returns the violated constraint's name if `err` says that a unique key exists already, else undefined */
 export function violatedUniqueKey(err: unknown): string | undefined {

@@ -5,10 +5,11 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Order, OrderLine } from '../../contracts/orders.js';
 import { acceptOrder } from '../../domain/acceptance.js';
 import type { Database } from '../../domain/database.js';
+import type { PrismaClient } from '../../prisma/generated/client.js';
 import { putSku } from '../../domain/inventory.js';
 import { openDatabase } from '../../runtime/database.js';
 
-export type TestDatabase = { db: Database; url: string; drop: () => Promise<void> };
+export type TestDatabase = { db: PrismaClient; url: string; drop: () => Promise<void> };
 
 export async function createTestDatabase(): Promise<TestDatabase> {
   const adminUrl = required('TEST_DATABASE_ADMIN_URL');
