@@ -15,10 +15,14 @@ export default async function setup() {
       delete process.env[name];
   }
   let stop = async () => {};
-  const leave = (status) => stop().finally(() => process.exit(status));
-  process.once('SIGINT', () => leave(130));
-  process.once('SIGTERM', () => leave(143));
-  process.once('SIGHUP', () => leave(129));
+  let leaving;
+  const leave = (status) => {
+    leaving ??= stop().finally(() => process.exit(status)); // a terminal, npm and local/test.mjs all send the same signal
+    return leaving;
+  };
+  process.on('SIGINT', () => leave(130));
+  process.on('SIGTERM', () => leave(143));
+  process.on('SIGHUP', () => leave(129));
   const parent = process.ppid;
   setInterval(() => {
     if (process.ppid !== parent) void leave(1);

@@ -35,7 +35,11 @@ export async function startReceiver(): Promise<Receiver> {
         const chunks: Buffer[] = [];
         request.on('data', (chunk: Buffer) => chunks.push(chunk));
         request.on('end', () => {
-          response.statusCode = take(receiver, Buffer.concat(chunks).toString(), request.headers as Record<string, string>);
+          response.statusCode = take(
+            receiver,
+            Buffer.concat(chunks).toString(),
+            request.headers as Record<string, string>,
+          );
           response.end();
         });
       });

@@ -7,7 +7,15 @@ import type { Client, WorkflowHandle } from '@temporalio/client';
 import { MockActivityEnvironment, TestWorkflowEnvironment } from '@temporalio/testing';
 import { pino } from 'pino';
 import type { Order } from '../../contracts/orders.js';
-import { CUSTOMER_ID, type OrderSagaResult, orderSagaStart, SAGA_FAILURE, SAGA_STATE, SAGA_STEP, type SagaPolicy } from '../../contracts/saga.js';
+import {
+  CUSTOMER_ID,
+  type OrderSagaResult,
+  orderSagaStart,
+  SAGA_FAILURE,
+  SAGA_STATE,
+  SAGA_STEP,
+  type SagaPolicy,
+} from '../../contracts/saga.js';
 import type { SagaActivities, StepInput } from '../../contracts/steps.js';
 import type { Database } from '../../domain/database.js';
 import { createPaymentGateway, type PaymentGateway } from '../../gateways/payments.js';
@@ -16,7 +24,11 @@ import { createActivities, createWorker } from '../../workers/worker.js';
 import { accept, createTestDatabase, required } from './database.js';
 
 /** Generous where a test waits for success, so that a slow machine fails nothing; tests of a limit shorten it. */
-export const PATIENT: SagaPolicy = { stepRetryBudgetMs: 60_000, sagaDeadlineMs: 600_000, compensationAttentionAfterMs: 60_000 };
+export const PATIENT: SagaPolicy = {
+  stepRetryBudgetMs: 60_000,
+  sagaDeadlineMs: 600_000,
+  compensationAttentionAfterMs: 60_000,
+};
 
 export type SagaStack = {
   db: Database;
@@ -33,12 +45,20 @@ export type SagaStack = {
   /** What the gateway's own ledger holds of an order: captured − refunded, and how many charges took money. */
   money(orderId: string): Promise<{ net: number; charges: number }>;
   /** Lets the gateway misbehave until `heal`. */
-  fault(fault: { route: 'charge' | 'refund' | 'all'; mode: string; count?: number | null; delayMs?: number }): Promise<void>;
+  fault(fault: {
+    route: 'charge' | 'refund' | 'all';
+    mode: string;
+    count?: number | null;
+    delayMs?: number;
+  }): Promise<void>;
   heal(): Promise<void>;
   stop(): Promise<void>;
 };
 
-export type Tamper = { activities?: (real: SagaActivities, db: Database) => SagaActivities; gateway?: (real: PaymentGateway, db: Database) => PaymentGateway };
+export type Tamper = {
+  activities?: (real: SagaActivities, db: Database) => SagaActivities;
+  gateway?: (real: PaymentGateway, db: Database) => PaymentGateway;
+};
 
 export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
   const [env, database, sandbox] = await Promise.all([startTemporal(), createTestDatabase(), startSandbox()]);
@@ -63,7 +83,8 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
     databaseUrl: database.url,
     client: env.client,
     env,
-    runActivity: (name, input) => new MockActivityEnvironment().run(activities[name] as (input: StepInput) => Promise<unknown>, input),
+    runActivity: (name, input) =>
+      new MockActivityEnvironment().run(activities[name] as (input: StepInput) => Promise<unknown>, input),
     place: async (lines, { policy, ...options } = {}) => {
       const order = await accept(db, lines, options);
       const { type, options: start } = orderSagaStart(order, { ...PATIENT, ...policy });
@@ -74,12 +95,21 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
       const { data } = (await json('/v1/payment_intents?limit=100', authorized)) as { data: Intent[] };
       const { data: refunds } = (await json('/v1/refunds?limit=100', authorized)) as { data: Refund[] };
       const intents = data.filter((intent) => intent.metadata['orderId'] === orderId && intent.amount_received > 0);
-      const refunded = refunds.filter((r) => r.status === 'succeeded' && intents.some((i) => i.id === r.payment_intent));
+      const refunded = refunds.filter(
+        (r) => r.status === 'succeeded' && intents.some((i) => i.id === r.payment_intent),
+      );
       const sum = (amounts: number[]) => amounts.reduce((a, b) => a + b, 0);
-      return { net: sum(intents.map((i) => i.amount_received)) - sum(refunded.map((r) => r.amount)), charges: intents.length };
+      return {
+        net: sum(intents.map((i) => i.amount_received)) - sum(refunded.map((r) => r.amount)),
+        charges: intents.length,
+      };
     },
     fault: async (fault) => {
-      await json('/sandbox/faults', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(fault) });
+      await json('/sandbox/faults', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(fault),
+      });
     },
     heal: async () => {
       await fetch(`${sandbox.url}/sandbox/faults`, { method: 'DELETE' });
