@@ -62,6 +62,8 @@ export type Running = {
   killLauncher(): Promise<void>;
   /** Process ids by name, as the launcher's register has them now. */
   pids(): Record<string, number>;
+  /** @throws if nothing of that name runs: a signal to process 0 would go to the test run itself */
+  pid(name: string): number;
 };
 
 /** Starts everything and waits for the banner. */
@@ -93,6 +95,11 @@ export async function launch(installation: Installation): Promise<Running> {
       await exited;
     },
     pids: () => readPids(installation),
+    pid: (name) => {
+      const pid = readPids(installation)[name];
+      if (pid === undefined) throw new Error(`no process "${name}" runs, only ${Object.keys(readPids(installation)).join(', ')}`);
+      return pid;
+    },
   };
 }
 

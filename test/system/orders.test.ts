@@ -154,11 +154,11 @@ describe('a killed process', () => {
   test('the service, amid sagas, is started again and every accepted order is finished, charged once', async () => {
     const slow = await Promise.all(Array.from({ length: 10 }, () => client.post({ PLENTY: 1 }, 'pm_sandbox_slow')));
     const quick = await Promise.all(Array.from({ length: 20 }, () => client.post({ PLENTY: 1 })));
-    const victim = running.pids()['all'] ?? 0;
+    const victim = running.pid('all');
     process.kill(victim, 'SIGKILL');
     await eventually(
       'the service answers again',
-      async () => (await fetch(`${installation.api}/readyz`)).ok && running.pids()['all'] !== victim,
+      async () => (await fetch(`${installation.api}/readyz`)).ok && running.pid('all') !== victim,
       30_000,
     );
     expect(running.output()).toContain('It starts again');
@@ -167,14 +167,14 @@ describe('a killed process', () => {
 
   test('the gateway, amid sagas, comes back and every order is finished, charged once', async () => {
     const orders = await Promise.all(Array.from({ length: 20 }, () => client.post({ PLENTY: 1 })));
-    process.kill(running.pids()['sandbox'] ?? 0, 'SIGKILL');
+    process.kill(running.pid('sandbox'), 'SIGKILL');
     orders.push(...(await Promise.all(Array.from({ length: 5 }, () => client.post({ PLENTY: 1 })))));
     await audit(client, await Promise.all(orders.map((order) => client.final(order.id, 60_000))));
   }, 120_000);
 
   test('the database, amid sagas, comes back with everything that was acknowledged', async () => {
     const orders = await Promise.all(Array.from({ length: 20 }, () => client.post({ PLENTY: 1 })));
-    process.kill(running.pids()['postgres'] ?? 0, 'SIGKILL');
+    process.kill(running.pid('Postgres'), 'SIGKILL');
     await eventually('the service is ready again', async () => (await fetch(`${installation.api}/readyz`)).ok, 60_000);
     await audit(client, await Promise.all(orders.map((order) => client.final(order.id, 60_000))));
   }, 120_000);
@@ -182,7 +182,7 @@ describe('a killed process', () => {
 
 describe('while Temporal is away', () => {
   test('orders are accepted at once, and their sagas start by themselves when it is back', async () => {
-    const temporal = running.pids()['temporal'] ?? 0;
+    const temporal = running.pid('Temporal');
     process.kill(temporal, 'SIGSTOP');
     let orders: Order[];
     try {
@@ -198,7 +198,7 @@ describe('while Temporal is away', () => {
 
   test('killed, it is started again on its own file, and no saga is lost', async () => {
     const orders = await Promise.all(Array.from({ length: 20 }, () => client.post({ PLENTY: 1 })));
-    process.kill(running.pids()['temporal'] ?? 0, 'SIGKILL');
+    process.kill(running.pid('Temporal'), 'SIGKILL');
     orders.push(...(await Promise.all(Array.from({ length: 5 }, () => client.post({ PLENTY: 1 })))));
     await audit(client, await Promise.all(orders.map((order) => client.final(order.id, 60_000))));
   }, 120_000);

@@ -1,0 +1,81 @@
+/** docker-compose.yml and the image, as far as they can be judged without a Docker engine. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { composeVariables, ROOT, read, variablesOf } from './text.js';
+
+const hasCompose = spawnSync('docker', ['compose', 'version'], { stdio: 'ignore' }).status === 0;
+const describeWithCompose = hasCompose ? describe : describe.skip;
+if (!hasCompose) process.stderr.write('`docker compose` is not here: docker-compose.yml is checked as text only.\n');
+
+describeWithCompose('docker compose config', () => {
+  const required = [...variablesOf('deploy/dev.env').keys()].filter((name) => name !== 'COMPOSE_PROFILES');
+
+  it('takes the dev profile as deploy/dev.env sets it', () => {
+    expect(compose({}, '--env-file', 'deploy/dev.env')).toEqual({ status: 0, stderr: '' });
+  });
+
+  it('takes a server that sets what has no default', () => {
+    const env = Object.fromEntries(required.map((name) => [name, 'x']));
+    expect(compose(env, '--env-file', '/dev/null')).toEqual({ status: 0, stderr: '' });
+  });
+
+  it.each(['AUTH_ISSUER', 'AUTH_AUDIENCE', 'POSTGRES_PASSWORD', 'STRIPE_API_KEY'])(
+    'names %s where it is missing',
+    (missing) => {
+      const env = Object.fromEntries(required.filter((name) => name !== missing).map((name) => [name, 'x']));
+      const { status, stderr } = compose(env, '--env-file', '/dev/null');
+      expect(status).not.toBe(0);
+      expect(stderr).toContain(missing);
+    },
+  );
+});
+
+describe('docker-compose.yml', () => {
+  const text = read('docker-compose.yml');
+
+  it('lets only the API out of this machine', () => {
+    const published = [...text.matchAll(/"(\S+):\d+"\]/g)].map(([, address = '']) => address);
+    expect(published.length).toBeGreaterThanOrEqual(5);
+    const beyond = published.filter((address) => !address.startsWith('127.0.0.1:'));
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: Compose's syntax, not ours
+    expect(beyond).toEqual(['${PUBLISH_ADDRESS:-127.0.0.1}:${PORT:-3000}']);
+  });
+
+  it('has no password in it, and none by default', () => {
+    const secrets = [...composeVariables()].filter(([name]) => /PASSWORD|KEY$|SECRET/.test(name));
+    expect(secrets.length).toBeGreaterThan(4);
+    expect(secrets.filter(([, fallback]) => fallback !== undefined)).toEqual([]);
+  });
+
+  it('mounts files that exist', () => {
+    const mounted = [...text.matchAll(/\.\/(deploy\/[\w./-]+):/g)].map(([, path = '']) => path);
+    expect(mounted.length).toBeGreaterThan(2);
+    expect(mounted.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+  });
+});
+
+describe('the image', () => {
+  it('is built from every folder that the build compiles', () => {
+    const { include } = JSON.parse(read('tsconfig.build.json')) as { include: string[] };
+    const sent = [...read('.dockerignore').matchAll(/^!(.+)$/gm)].map(([, path]) => path);
+    expect(include.filter((folder) => !sent.includes(folder))).toEqual([]);
+  });
+
+  it('runs on the Node that package.json asks for', () => {
+    const { engines } = JSON.parse(read('package.json')) as { engines: { node: string } };
+    const wanted = /^>=(\d+)/.exec(engines.node)?.[1];
+    expect(Number(/NODE_IMAGE=node:(\d+)/.exec(read('deploy/Dockerfile'))?.[1])).toBeGreaterThanOrEqual(Number(wanted));
+  });
+});
+
+function compose(env: Record<string, string>, ...args: string[]): { status: number | null; stderr: string } {
+  const clean = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/' };
+  const { status, stderr } = spawnSync('docker', ['compose', ...args, 'config', '-q'], {
+    cwd: ROOT,
+    env: { ...clean, ...env },
+    encoding: 'utf8',
+  });
+  return { status, stderr };
+}
