@@ -6,7 +6,14 @@ import { chargeKey, refundKey } from '../contracts/ids.js';
 import type { SagaActivities } from '../contracts/steps.js';
 import type { Database } from '../domain/database.js';
 import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
-import { type PaymentDue, readPaymentDue, recordCharge, recordDecline, recordRefund, shutPayment } from '../domain/payments.js';
+import {
+  type PaymentDue,
+  readPaymentDue,
+  recordCharge,
+  recordDecline,
+  recordRefund,
+  shutPayment,
+} from '../domain/payments.js';
 import type { PaymentGateway } from '../gateways/payments.js';
 import { step, undo } from './failures.js';
 
@@ -25,7 +32,14 @@ async function chargePayment({ db, gateway }: Dependencies, orderId: string): Pr
   if (due.amount === 0) return recordCharge(db, orderId, null);
 
   const { amount, currency, paymentMethod, createdAt: since } = due;
-  const answer = await gateway.charge({ orderId, amount, currency, paymentMethod, since, idempotencyKey: chargeKey(orderId) });
+  const answer = await gateway.charge({
+    orderId,
+    amount,
+    currency,
+    paymentMethod,
+    since,
+    idempotencyKey: chargeKey(orderId),
+  });
   if (answer.outcome === 'declined') return recordDecline(db, orderId, answer.code);
 
   const recorded = await recordCharge(db, orderId, answer.reference);

@@ -12,7 +12,12 @@ export type EventData = {
   'inventory.released': { orderId: string; items: Lines };
   'payment.charged': { orderId: string; amount: Money; gatewayReference: string | null };
   'payment.declined': { orderId: string; amount: Money; declineCode: string };
-  'payment.refunded': { orderId: string; amount: Money; gatewayReference: string | null; refundReference: string | null };
+  'payment.refunded': {
+    orderId: string;
+    amount: Money;
+    gatewayReference: string | null;
+    refundReference: string | null;
+  };
   'order.confirmed': { orderId: string; total: Money };
   'order.cancelled': { orderId: string; reason: CancellationReason };
 };

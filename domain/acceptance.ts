@@ -8,7 +8,13 @@ import { type Database, violatedUniqueKey } from './database.js';
 import { insertEvent, wakeRelay } from './outbox.js';
 
 /** Who asked what under which key; the key's life in milliseconds. `fingerprint` = SHA-256 of what was asked. */
-export type KeyClaim = { caller: string; route: string; key: string; fingerprint: Uint8Array<ArrayBuffer>; ttlMs: number };
+export type KeyClaim = {
+  caller: string;
+  route: string;
+  key: string;
+  fingerprint: Uint8Array<ArrayBuffer>;
+  ttlMs: number;
+};
 
 export type NewOrder = { order: Order; paymentMethod: string; traceparent?: string };
 

@@ -142,7 +142,9 @@ function toOrder(row: Prisma.OrderGetPayload<{ include: typeof withLines }>): Or
     id: row.id,
     status: row.status as OrderStatus,
     customerId: row.customerId,
-    items: row.lines.map((line): OrderLine => ({ sku: line.sku, quantity: line.quantity, unitPrice: Number(line.unitPrice) })),
+    items: row.lines.map(
+      (line): OrderLine => ({ sku: line.sku, quantity: line.quantity, unitPrice: Number(line.unitPrice) }),
+    ),
     total: { amount: Number(row.totalAmount), currency: row.currency },
     ...(row.externalOrderId !== null && { externalOrderId: row.externalOrderId }),
     ...(row.status === 'CANCELLED' &&

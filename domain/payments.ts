@@ -45,7 +45,11 @@ const money = Prisma.sql`jsonb_build_object('amount', total_amount, 'currency', 
  * @param gatewayReference the gateway's id of the charge; null for a total of 0, which skips the gateway
  * @returns refused if the order is unwinding: the money is then to be given back by the caller
  */
-export async function recordCharge(db: Database, orderId: string, gatewayReference: string | null): Promise<StepOutcome> {
+export async function recordCharge(
+  db: Database,
+  orderId: string,
+  gatewayReference: string | null,
+): Promise<StepOutcome> {
   return recordOutcome(
     db,
     orderId,

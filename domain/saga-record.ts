@@ -5,7 +5,15 @@
  */
 import type { EventType, StoredEvent } from '../contracts/events.js';
 import type { Order } from '../contracts/orders.js';
-import { type SagaProgress, type SagaState, STEPS, type StepName, type StepProgress, type StepStatus, type UndoName } from '../contracts/saga.js';
+import {
+  type SagaProgress,
+  type SagaState,
+  STEPS,
+  type StepName,
+  type StepProgress,
+  type StepStatus,
+  type UndoName,
+} from '../contracts/saga.js';
 
 const EFFECTS: Partial<Record<EventType, [StepName | UndoName, 'step' | 'undo', StepStatus]>> = {
   'inventory.reserved': ['reserveInventory', 'step', 'completed'],
@@ -27,13 +35,22 @@ export function sagaFromEvents(order: Order, events: StoredEvent[]): SagaProgres
     const effect = EFFECTS[event.type];
     if (effect) {
       const [name, kind, status] = effect;
-      const lastError = status === 'refused' ? ((event.data as { reason?: string }).reason ?? 'PAYMENT_DECLINED') : null;
+      const lastError =
+        status === 'refused' ? ((event.data as { reason?: string }).reason ?? 'PAYMENT_DECLINED') : null;
       done.push({ name, kind, status, attempts: 1, startedAt: previousAt, finishedAt: at, lastError });
     }
     previousAt = at;
   }
   const pending = STEPS.filter((name) => !done.some((step) => step.name === name)).map(
-    (name): StepProgress => ({ name, kind: 'step', status: 'pending', attempts: 0, startedAt: null, finishedAt: null, lastError: null }),
+    (name): StepProgress => ({
+      name,
+      kind: 'step',
+      status: 'pending',
+      attempts: 0,
+      startedAt: null,
+      finishedAt: null,
+      lastError: null,
+    }),
   );
   const steps = [...done.filter((s) => s.kind === 'step'), ...pending, ...done.filter((s) => s.kind === 'undo')];
   const unwinding = steps.some((step) => step.status === 'refused' || step.kind === 'undo');

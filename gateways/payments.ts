@@ -138,7 +138,8 @@ async function settleOpenCharges(
     const held: HeldCharge[] = [];
     for (const intent of await findIntents(stripe, orderId, since)) {
       if (intent.status === 'succeeded') held.push({ reference: intent.id });
-      else if (intent.status === 'processing') throw new GatewayUnknown(`A charge of order ${orderId} is being processed`);
+      else if (intent.status === 'processing')
+        throw new GatewayUnknown(`A charge of order ${orderId} is being processed`);
       else if (intent.status !== 'canceled' && !leaveOpen) await stripe.paymentIntents.cancel(intent.id);
     }
     return held;
@@ -181,7 +182,8 @@ function declineCode(err: unknown): string | undefined {
   if (err instanceof Stripe.errors.StripeCardError) return err.decline_code || err.code || 'card_declined'; // the client says '' for an absent one
   // What the client sent can never be charged: as final as a decline, and nothing an operator could mend.
   const clientsFault = err instanceof Stripe.errors.StripeInvalidRequestError && err.statusCode === 400;
-  if (clientsFault && (err.param === 'payment_method' || err.param === 'amount')) return err.code ?? `invalid_${err.param}`;
+  if (clientsFault && (err.param === 'payment_method' || err.param === 'amount'))
+    return err.code ?? `invalid_${err.param}`;
   return undefined;
 }
 

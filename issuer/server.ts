@@ -35,7 +35,10 @@ export function createIssuer({ issuer, audience, keys, logger }: IssuerOptions):
     return reply.code(status).send({ error, error_description: status >= 500 ? 'See the log.' : err.message });
   });
 
-  app.get('/', (_request, reply) => reply.type('text/plain; charset=utf-8').send(welcome({ issuer, audience })));
+  app.get('/', (request, reply) => {
+    const here = `${request.protocol}://${request.host}`;
+    return reply.type('text/plain; charset=utf-8').send(welcome({ here, issuer, audience }));
+  });
   app.get('/livez', () => ({ alive: true }));
   app.get('/.well-known/openid-configuration', () => discoveryDocument(issuer));
   app.get('/.well-known/jwks.json', () => keys.jwks);

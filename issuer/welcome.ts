@@ -1,11 +1,11 @@
-/** What a human sees who opens the issuer in a browser. */
-export function welcome({ issuer, audience }: { issuer: string; audience: string }): string {
+/** What a human sees who opens the issuer in a browser. `here` is where they reached it, which need not be what `iss` says. */
+export function welcome({ here, issuer, audience }: { here: string; issuer: string; audience: string }): string {
   return `This is order-saga's token issuer for laptops: it stands in for your OpenID Connect provider.
 It gives every role to whoever asks. Never run it where strangers can reach it.
 
 A token:
-  curl -s ${issuer}/token -d sub=cus_42 -d role=customer -d ttl=1h
-  curl -s ${issuer}/token --json '{"sub":"ada","roles":["operator"]}'
+  curl -s ${here}/token -d sub=cus_42 -d role=customer -d ttl=1h
+  curl -s ${here}/token --json '{"sub":"ada","roles":["operator"]}'
   roles: customer, service, operator, auditor · alg: RS256 (default) or ES256
 
 What the service needs to accept it:

@@ -67,7 +67,7 @@ function findNpm() {
 
 async function runNpm(root, [command, ...first]) {
   // NODE_ENV=production or an `omit` in someone's npmrc would leave out the compiler that the next stage needs.
-  const args = [...first, 'ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund'];
+  const args = [...first, 'ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'];
   const child = spawn(command, args, {
     cwd: root,
     env: npmEnv(),

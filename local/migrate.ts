@@ -1,11 +1,11 @@
 /** Brings a database to the schema of this checkout, and fills an empty catalogue. */
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { seed } from '../prisma/seed.js';
 import { CHECKOUT } from './checkout.js';
+import { runToEnd } from './command.js';
 import { SetupError, say } from './say.mjs';
 
 const MIGRATIONS = join(CHECKOUT, 'prisma', 'migrations');
@@ -64,22 +64,14 @@ function localMigrations(): { name: string; checksum: string }[] {
   });
 }
 
-/** In a process of its own, so that whatever else is starting meanwhile goes on. */
 async function deploy(url: string): Promise<void> {
-  const child = spawn(process.execPath, [join(CHECKOUT, 'prisma', 'cli.mjs'), 'migrate', 'deploy'], {
-    cwd: CHECKOUT,
-    env: { ...process.env, DATABASE_URL: url },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk: Buffer) => {
-      output += chunk.toString();
-    });
-  }
-  const status = await new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code, signal) => resolve(signal ?? code));
-  });
-  if (status !== 0) throw new SetupError(`The database could not be migrated (${status}).\n${output.trim()}`);
+  const { failure, output } = await runToEnd(
+    process.execPath,
+    [join(CHECKOUT, 'prisma', 'cli.mjs'), 'migrate', 'deploy'],
+    {
+      cwd: CHECKOUT,
+      env: { ...process.env, DATABASE_URL: url },
+    },
+  );
+  if (failure !== undefined) throw new SetupError(`The database could not be migrated (${failure}).\n${output}`);
 }

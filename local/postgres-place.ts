@@ -63,10 +63,11 @@ function followPointer(place: string, dataDir: string): string {
 function elsewhere(dataDir: string, user: User): string {
   const name = `order-saga-${createHash('sha256').update(dataDir).digest('hex').slice(0, 12)}`;
   // /var/tmp only as a last resort: many systems remove from it what has not been touched for a month.
-  const parent = ['/var/lib', '/var/tmp'].find((path) => canWrite(path) && canReach(path, user));
+  const parents = dataDir.startsWith(`${tmpdir()}/`) ? [tmpdir()] : ['/var/lib', '/var/tmp'];
+  const parent = parents.find((path) => canWrite(path) && canReach(path, user));
   if (parent === undefined) {
     throw new SetupError(
-      `Postgres does not run as root, and user ${user.uid} can enter neither ${dataDir} nor /var/lib. Set DATA_DIR to a folder that others can enter, or DATABASE_URL.`,
+      `Postgres does not run as root, and user ${user.uid} can enter neither ${dataDir} nor ${parents[0]}. Set DATA_DIR to a folder that others can enter, or DATABASE_URL.`,
     );
   }
   const place = join(parent, name);

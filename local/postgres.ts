@@ -1,10 +1,10 @@
 /** Postgres on this machine: a cluster of our own, on the programs that npm carries. */
-import { spawnSync } from 'node:child_process';
 import { chownSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { commandLineOf } from './birth.mjs';
+import { runToEnd } from './command.js';
 import { postgresPrograms } from './postgres-binaries.js';
 import type { Program } from './program.js';
 import { SetupError, say } from './say.mjs';
@@ -34,7 +34,7 @@ export async function preparePostgres(options: ClusterOptions): Promise<Program>
   const user = ownerOf(cluster) ?? options.user;
   const programs = postgresPrograms(user, place);
   await stopLeftover(cluster);
-  if (!existsSync(cluster)) initialise(options, join(programs, 'initdb'), cluster);
+  if (!existsSync(cluster)) await initialise({ ...options, user }, join(programs, 'initdb'), cluster);
   return {
     name: 'Postgres',
     command: join(programs, 'postgres'),
@@ -94,7 +94,11 @@ const settings = (values: Record<string, string>): string[] =>
 const postgresEnv = (): NodeJS.ProcessEnv => ({ PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' });
 
 /** In a folder of its own and then put in place: a cluster that was interrupted half-made would never start. */
-function initialise({ place, user, password, durable }: ClusterOptions, initdb: string, cluster: string): void {
+async function initialise(
+  { place, user, password, durable }: ClusterOptions,
+  initdb: string,
+  cluster: string,
+): Promise<void> {
   const draft = `${cluster}.new`;
   rmSync(draft, { recursive: true, force: true });
   const passwordFile = join(place, 'password');
@@ -103,12 +107,11 @@ function initialise({ place, user, password, durable }: ClusterOptions, initdb: 
   const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
   const access = [`--username=${SUPERUSER}`, `--pwfile=${passwordFile}`, '--auth=scram-sha-256'];
   const args = ['-D', draft, ...locale, ...access, ...(durable ? [] : ['--no-sync'])];
-  const result = spawnSync(initdb, args, { cwd: place, env: postgresEnv(), encoding: 'utf8', ...(user ?? {}) });
+  const { failure, output } = await runToEnd(initdb, args, { cwd: place, env: postgresEnv(), user });
   rmSync(passwordFile);
-  if (result.status !== 0) {
-    const why = result.error?.message ?? `${result.stdout}${result.stderr}`.trim();
+  if (failure !== undefined) {
     throw new SetupError(
-      `No Postgres cluster could be made in ${place}: ${why}\nSet DATABASE_URL to use a Postgres of yours.`,
+      `No Postgres cluster could be made in ${place} (${failure}). ${output}\nSet DATABASE_URL to use a Postgres of yours.`,
     );
   }
   renameSync(draft, cluster);

@@ -2,10 +2,10 @@
  * The Temporal CLI, which contains the development server: found on this machine, or obtained. Whatever it takes, it takes
  * once per machine and version: the result is kept in the cache.
  */
-import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
+import { runToEnd } from './command.js';
 import { lock } from './lock.mjs';
 import { SetupError, say } from './say.mjs';
 import { buildCli, CLI_VERSION, downloadCli, onPath } from './temporal-obtain.js';
@@ -29,22 +29,31 @@ export async function findTemporalCli(
 ): Promise<string> {
   const chosen = env['TEMPORAL_CLI_PATH'];
   if (chosen) {
-    const fault = faultOf(chosen);
+    const fault = await faultOf(chosen);
     // Never fall through an explicit choice: another server than the chosen one would be a surprise.
     if (fault !== undefined) throw new SetupError(`TEMPORAL_CLI_PATH=${chosen} cannot be used: ${fault}.`);
     return chosen;
   }
   const tried: string[] = [];
   const installed = onPath(`temporal${extension}`, env);
-  const installedFault = installed === undefined ? 'not found' : faultOf(installed);
+  const installedFault = installed === undefined ? 'not found' : await faultOf(installed);
   if (installed !== undefined && installedFault === undefined) return installed;
   tried.push(`\`temporal\` on the PATH: ${installedFault}`);
 
   const cached = join(cacheFolder(env), `temporal-v${CLI_VERSION}${extension}`);
-  const cachedFault = faultOf(cached);
-  if (cachedFault === undefined) return cached;
-  tried.push(`the cache, ${cached}: ${cachedFault}`);
+  if (isProgram(cached)) return cached;
+  tried.push(`the cache, ${cached}: nothing there`);
   return await obtain(cached, sources, tried);
+}
+
+/** What is in the cache has been looked at when it was put there; asking it again would cost each start 0.2 s. */
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export function cacheFolder(env: NodeJS.ProcessEnv): string {
@@ -74,7 +83,7 @@ async function obtain(target: string, sources: Sources, tried: string[]): Promis
     say(`Process ${owner} is obtaining the Temporal server already; waiting for it.`),
   );
   try {
-    if (faultOf(target) === undefined) return target;
+    if (isProgram(target)) return target;
     for (const [name, get] of [
       ['download of the CLI', sources.download],
       [`building it (go install)`, sources.build],
@@ -102,14 +111,16 @@ Any one of these helps:
 }
 
 /** @returns why the file is no Temporal CLI that we can use; undefined if it is one */
-function faultOf(path: string): string | undefined {
+async function faultOf(path: string): Promise<string | undefined> {
   if (!existsSync(path)) return 'there is no such file';
-  const { status, stdout, error, signal } = spawnSync(path, ['--version'], { encoding: 'utf8', timeout: 15_000 });
-  if (error !== undefined) return `it does not run (${error.message})`;
-  if (status !== 0) return `\`--version\` fails (${signal ?? `exit ${status}`})`;
-  const server = /^temporal version .*Server (\d+)\.(\d+)/m.exec(stdout);
-  if (server === null) return `\`--version\` does not answer like the Temporal CLI: ${stdout.slice(0, 80).trim()}`;
+  const { failure, output } = await runToEnd(path, ['--version'], { timeoutMs: VERSION_LIMIT_MS });
+  if (failure !== undefined) return `\`--version\` fails (${failure})`;
+  const server = /^temporal version .*Server (\d+)\.(\d+)/m.exec(output);
+  if (server === null) return `\`--version\` does not answer like the Temporal CLI: ${output.slice(0, 80)}`;
   const [major, minor] = [Number(server[1]), Number(server[2])];
   const isOld = major < SERVER_MIN[0] || (major === SERVER_MIN[0] && minor < SERVER_MIN[1]);
   return isOld ? `its server is ${major}.${minor}, older than ${SERVER_MIN.join('.')}` : undefined;
 }
+
+/** A program of 250 MB from a slow disk. */
+const VERSION_LIMIT_MS = 15_000;

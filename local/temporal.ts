@@ -7,10 +7,8 @@ export type TemporalOptions = {
   /** temporal-cli.ts */
   cli: string;
   port: number;
-  /** undefined: no Web UI. */
-  uiPort: number | undefined;
-  /** A port on which the server answers JSON; nobody but us needs to know it. */
-  httpPort: number;
+  /** Where it also answers JSON, which is how we ask whether it is ready: its Web UI, or a port of its own without one. */
+  web: { uiPort: number } | { httpPort: number };
   /** undefined: in memory. */
   file: string | undefined;
   logFile: string;
@@ -23,28 +21,19 @@ const READY_LIMIT_MS = 60_000;
 const SEARCH_ATTRIBUTES = ['SagaState', 'SagaStep', 'SagaFailure', 'CustomerId'];
 
 export function temporalProgram(options: TemporalOptions): Program {
-  const { cli, port, httpPort, uiPort, file, logFile } = options;
+  const { cli, port, web, file, logFile } = options;
+  const jsonPort = 'uiPort' in web ? web.uiPort : web.httpPort;
   if (file !== undefined) discardHalfMade(file);
+  const basics = ['--ip', HOST, '--port', `${port}`, '--log-level', 'error'];
   return {
     name: 'Temporal',
     command: cli,
     args: [
-      ...[
-        'server',
-        'start-dev',
-        '--ip',
-        HOST,
-        '--port',
-        `${port}`,
-        '--http-port',
-        `${httpPort}`,
-        '--log-level',
-        'error',
-      ],
-      ...(uiPort === undefined ? ['--headless'] : ['--ui-port', `${uiPort}`]),
-      ...(file === undefined
-        ? []
-        : ['--db-filename', file, ...SQLITE.flatMap((pragma) => ['--sqlite-pragma', pragma])]),
+      'server',
+      'start-dev',
+      ...basics,
+      ...('uiPort' in web ? ['--ui-port', `${jsonPort}`] : ['--headless', '--http-port', `${jsonPort}`]),
+      ...(file === undefined ? [] : ['--db-filename', file, ...SQLITE]),
       ...SEARCH_ATTRIBUTES.flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
       ...Object.entries(SERVER).flatMap(([key, value]) => ['--dynamic-config-value', `${key}=${value}`]),
     ],
@@ -53,7 +42,7 @@ export function temporalProgram(options: TemporalOptions): Program {
     logFile,
     stopSignal: 'SIGTERM',
     isReady: async () => {
-      if (!(await isReady(httpPort))) return false;
+      if (!(await isReady(jsonPort))) return false;
       if (file !== undefined) writeFileSync(markerOf(file), '');
       return true;
     },
@@ -64,7 +53,7 @@ export function temporalProgram(options: TemporalOptions): Program {
 /**
  * WAL with full syncs is four times faster than the server's own default and loses no acknowledged start; NORMAL may.
  */
-const SQLITE = ['journal_mode=WAL', 'synchronous=FULL'];
+const SQLITE = ['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=FULL'];
 
 const ENOUGH = 100_000;
 const SERVER: Record<string, number | boolean> = {
@@ -91,9 +80,9 @@ function temporalEnv(): NodeJS.ProcessEnv {
 }
 
 /** Ready: the namespace is there, and so are the search attributes, which are registered after it. */
-async function isReady(httpPort: number): Promise<boolean> {
+async function isReady(jsonPort: number): Promise<boolean> {
   try {
-    const answer = await fetch(`http://${HOST}:${httpPort}/api/v1/namespaces/default/search-attributes`, {
+    const answer = await fetch(`http://${HOST}:${jsonPort}/api/v1/namespaces/default/search-attributes`, {
       signal: AbortSignal.timeout(2_000),
     });
     const { customAttributes } = (await answer.json()) as { customAttributes?: Record<string, string> };

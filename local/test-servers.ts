@@ -77,14 +77,8 @@ async function startTemporal(
     rmSync(folder, { recursive: true, force: true });
   });
   const [port, httpPort] = await Promise.all([freePort(), freePort()]);
-  const program = temporalProgram({
-    cli,
-    port,
-    httpPort,
-    uiPort: undefined,
-    file: undefined,
-    logFile: join(folder, 'log'),
-  });
+  const logFile = join(folder, 'log');
+  const program = temporalProgram({ cli, port, web: { httpPort }, file: undefined, logFile });
   server = await start({ ...program, scratch: folder });
   return { temporalAddress: `127.0.0.1:${port}`, temporalCli: cli };
 }

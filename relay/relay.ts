@@ -30,13 +30,16 @@ export type RelayDependencies = {
 export function startRelay(deps: RelayDependencies): () => Promise<void> {
   const { db, temporal, publishers, policy, logger } = deps;
   const owner = randomUUID();
-  const sweep = startLoop({ name: 'sweep', everyMs: SWEEP_EVERY_MS, backoffMaxMs: SWEEP_EVERY_MS, logger }, async () => {
-    const client = temporal.client();
-    if (!client) return false;
-    const { started, more } = await startUnstartedOnce({ db, client, policy });
-    if (started > 0) logger.info({ started }, 'the sweep has taken care of orders without a saga');
-    return more;
-  });
+  const sweep = startLoop(
+    { name: 'sweep', everyMs: SWEEP_EVERY_MS, backoffMaxMs: SWEEP_EVERY_MS, logger },
+    async () => {
+      const client = temporal.client();
+      if (!client) return false;
+      const { started, more } = await startUnstartedOnce({ db, client, policy });
+      if (started > 0) logger.info({ started }, 'the sweep has taken care of orders without a saga');
+      return more;
+    },
+  );
   const deliveries = publishers.map((publisher) => {
     const delivery = { db, publisher, owner, taken: new Set<string>() };
     const name = `delivery to ${publisher.destination}`;

@@ -16,9 +16,11 @@ const PARALLEL_MAX = 16;
 const START_LIMIT_MS = 3_000;
 
 /** @returns how many orders were taken off the list, and whether there are more */
-export async function startUnstartedOnce(
-  deps: { db: Database; client: Client; policy: SagaPolicy },
-): Promise<{ started: number; more: boolean }> {
+export async function startUnstartedOnce(deps: {
+  db: Database;
+  client: Client;
+  policy: SagaPolicy;
+}): Promise<{ started: number; more: boolean }> {
   const orders = await listUnstarted(deps.db, ORPHAN_AFTER_MS, BATCH_MAX);
   if (orders.length === 0) return { started: 0, more: false };
   const limit = pLimit(PARALLEL_MAX);

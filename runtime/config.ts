@@ -21,7 +21,8 @@ const httpUrl = makeValidator<string>((input) => {
   return input.replace(/\/$/, '');
 });
 const postgresUrl = makeValidator<string>((input) => {
-  if (!/^postgres(ql)?:\/\//.test(input)) throw new EnvError('must look like postgresql://user:password@host:5432/database');
+  if (!/^postgres(ql)?:\/\//.test(input))
+    throw new EnvError('must look like postgresql://user:password@host:5432/database');
   return input;
 });
 const count = makeValidator<number>((input) => {
@@ -61,7 +62,8 @@ export async function runMain(main: () => Promise<void>): Promise<void> {
   try {
     await main();
   } catch (err) {
-    const text = err instanceof ConfigError ? err.message : err instanceof Error ? (err.stack ?? err.message) : String(err);
+    const text =
+      err instanceof ConfigError ? err.message : err instanceof Error ? (err.stack ?? err.message) : String(err);
     process.stderr.write(`${text}\n`);
     process.exit(err instanceof ConfigError ? 78 : 1); // 78 = EX_CONFIG of sysexits.h
   }

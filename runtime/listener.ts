@@ -22,7 +22,10 @@ export function listen(url: string, channel: string, onWake: () => void, logger:
     const again = (err?: unknown) => {
       if (gone || stopped) return;
       gone = true;
-      logger.warn({ err: err instanceof Error ? err.message : undefined, channel }, 'lost the notifications; polling meanwhile');
+      logger.warn(
+        { err: err instanceof Error ? err.message : undefined, channel },
+        'lost the notifications; polling meanwhile',
+      );
       fresh.end().catch(() => undefined); // it is broken already; what matters is the next one
       setTimeout(() => void connect(), RECONNECT_AFTER_MS).unref();
     };

@@ -15,20 +15,35 @@ export const settings = {
   TEMPORAL_UI_URL: httpUrl({ default: undefined, desc: 'Temporal Web UI, for links to sagas' }),
   IDEMPOTENCY_TTL: durationMs({ default: 7 * 24 * 60 * minutes(1), desc: 'How long an Idempotency-Key is remembered' }),
 
-  AUTH_ISSUER: str({ default: undefined, desc: 'OIDC issuer whose tokens are taken; unset = no authentication, loopback only' }),
+  AUTH_ISSUER: str({
+    default: undefined,
+    desc: 'OIDC issuer whose tokens are taken; unset = no authentication, loopback only',
+  }),
   AUTH_AUDIENCE: str({ default: '', desc: 'The `aud` that tokens must have' }),
-  AUTH_JWKS_URL: httpUrl({ default: undefined, desc: 'Where the issuer publishes its keys; unset = found by discovery' }),
+  AUTH_JWKS_URL: httpUrl({
+    default: undefined,
+    desc: 'Where the issuer publishes its keys; unset = found by discovery',
+  }),
   AUTH_ROLES_CLAIM: str({ default: 'roles', desc: 'The claim that lists customer, service, operator, auditor' }),
 
-  STEP_RETRY_BUDGET: durationMs({ default: minutes(2), desc: 'How long a step is retried before its saga asks for an operator' }),
+  STEP_RETRY_BUDGET: durationMs({
+    default: minutes(2),
+    desc: 'How long a step is retried before its saga asks for an operator',
+  }),
   SAGA_DEADLINE: durationMs({ default: minutes(60), desc: 'When a saga that is still stuck unwinds by itself' }),
-  COMPENSATION_ATTENTION_AFTER: durationMs({ default: minutes(1), desc: 'How long an undo may fail before its saga is marked' }),
+  COMPENSATION_ATTENTION_AFTER: durationMs({
+    default: minutes(1),
+    desc: 'How long an undo may fail before its saga is marked',
+  }),
 
   PAYMENTS_URL: httpUrl({ default: undefined, desc: 'Base URL of the payment API; unset = Stripe itself' }),
   STRIPE_API_KEY: str({ default: '', desc: 'Secret key of the payment API' }),
   WORKFLOW_BUNDLE: str({ default: undefined, desc: 'Path of the prebuilt workflow bundle; unset = the one in dist/' }),
 
-  DELIVERY_BACKOFF_MAX: durationMs({ default: 10_000, desc: 'Longest pause between tries of a destination that fails' }),
+  DELIVERY_BACKOFF_MAX: durationMs({
+    default: 10_000,
+    desc: 'Longest pause between tries of a destination that fails',
+  }),
   WEBHOOK_URL: httpUrl({ default: undefined, desc: 'Destination of events: a webhook receiver' }),
   WEBHOOK_SECRET: str({ default: '', desc: 'whsec_… (base64), shared with the receiver' }),
   WEBHOOK_ALLOW_PRIVATE: bool({ default: false, desc: 'Permit http:// and private or loopback receivers' }),

@@ -51,7 +51,8 @@ async function connect(config: ClientConnectConfig, logger: Logger, closing: Abo
     try {
       return await NativeConnection.connect(config.connectionOptions as Parameters<typeof NativeConnection.connect>[0]);
     } catch (err) {
-      if (attempt % 20 === 1) logger.warn({ err: (err as Error).message, attempt }, 'Temporal does not answer; trying on');
+      if (attempt % 20 === 1)
+        logger.warn({ err: (err as Error).message, attempt }, 'Temporal does not answer; trying on');
       await new Promise((resolve) => setTimeout(resolve, RECONNECT_AFTER_MS));
     }
   }
@@ -65,7 +66,9 @@ export function installTemporalRuntime(logger: Logger): void {
       const { error, ...rest } = meta ?? {};
       logger[level === 'ERROR' ? 'error' : 'warn']({ ...rest, ...(error !== undefined && { err: error }) }, message);
     }),
-    telemetryOptions: { logging: { forward: {}, filter: temporal.makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) } },
+    telemetryOptions: {
+      logging: { forward: {}, filter: temporal.makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) },
+    },
   };
   temporal.Runtime.install(options);
 }

@@ -65,7 +65,12 @@ await runMain(async () => {
   });
 });
 
-function readAuthentication({ AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience, AUTH_JWKS_URL, AUTH_ROLES_CLAIM: rolesClaim }: Config) {
+function readAuthentication({
+  AUTH_ISSUER: issuer,
+  AUTH_AUDIENCE: audience,
+  AUTH_JWKS_URL,
+  AUTH_ROLES_CLAIM: rolesClaim,
+}: Config) {
   if (issuer === undefined) return undefined;
   if (audience === '') throw new ConfigError('AUTH_AUDIENCE is not set, but AUTH_ISSUER is.');
   return { issuer, audience, rolesClaim, ...(AUTH_JWKS_URL !== undefined && { jwksUrl: AUTH_JWKS_URL }) };
@@ -73,7 +78,10 @@ function readAuthentication({ AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience, AUTH
 
 /** Without authentication everybody may do everything; that is for loopback only. */
 function refuseUnprotected({ HOST }: Config, logger: Logger): void {
-  if (!LOOPBACK.has(HOST)) throw new ConfigError(`HOST is ${HOST}, beyond loopback, but no authentication is configured: set AUTH_ISSUER and AUTH_AUDIENCE.`);
+  if (!LOOPBACK.has(HOST))
+    throw new ConfigError(
+      `HOST is ${HOST}, beyond loopback, but no authentication is configured: set AUTH_ISSUER and AUTH_AUDIENCE.`,
+    );
   logger.warn('No authentication is configured: every caller has every role. The API serves loopback only.');
 }
 
@@ -88,7 +96,17 @@ function createPublishers({ WEBHOOK_URL, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE }
 }
 
 /** Runs a worker as soon as Temporal answers. @returns how to stop it: what it has begun is finished first */
-function startWorker({ db, temporal, config, logger }: { db: Database; temporal: TemporalLink; config: Config; logger: Logger }) {
+function startWorker({
+  db,
+  temporal,
+  config,
+  logger,
+}: {
+  db: Database;
+  temporal: TemporalLink;
+  config: Config;
+  logger: Logger;
+}) {
   if (config.STRIPE_API_KEY === '') throw new ConfigError('STRIPE_API_KEY is not set.');
   const gateway = createPaymentGateway({
     apiKey: config.STRIPE_API_KEY,
@@ -98,7 +116,12 @@ function startWorker({ db, temporal, config, logger }: { db: Database; temporal:
   const workflowBundle = config.WORKFLOW_BUNDLE ?? fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
   let stopping = false;
   const worker = temporal.connected.then(({ connection }) =>
-    createWorker({ connection, namespace: temporal.namespace, activities: createActivities({ db, gateway }), workflowBundle }),
+    createWorker({
+      connection,
+      namespace: temporal.namespace,
+      activities: createActivities({ db, gateway }),
+      workflowBundle,
+    }),
   );
   const running = worker.then(async (w) => {
     logger.info('the worker polls');

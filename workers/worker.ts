@@ -22,7 +22,12 @@ export function createActivities(deps: { db: Database; gateway: PaymentGateway }
   return { ...createInventoryActivities(deps), ...createPaymentActivities(deps), ...createOrderActivities(deps) };
 }
 
-export async function createWorker({ connection, namespace, activities, workflowBundle }: WorkerDependencies): Promise<Worker> {
+export async function createWorker({
+  connection,
+  namespace,
+  activities,
+  workflowBundle,
+}: WorkerDependencies): Promise<Worker> {
   const workflows: Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> =
     workflowBundle !== undefined && existsSync(workflowBundle)
       ? { workflowBundle: { codePath: workflowBundle } }

@@ -72,7 +72,8 @@ function validateCancel(saga: Saga, request: CancelRequest): void {
 
 function requireUndecided(saga: Saga): void {
   if (saga.state === 'COMPLETED') refuse(`order ${saga.orderId} is confirmed; the saga has ended`, 'AlreadyConfirmed');
-  if (saga.state === 'COMPENSATED') refuse(`order ${saga.orderId} is cancelled; the saga has ended`, 'AlreadyCancelled');
+  if (saga.state === 'COMPENSATED')
+    refuse(`order ${saga.orderId} is cancelled; the saga has ended`, 'AlreadyCancelled');
 }
 
 const isUnwinding = (saga: Saga): boolean =>

@@ -83,11 +83,13 @@ async function runOrdinarily(saga: Saga, name: StepName, step: StepProgress): Pr
     try {
       await inFlight(saga, () => {
         const scheduleToCloseTimeout = Math.max(1_000, Math.min(budgetEnds, saga.deadline) - Date.now());
-        return proxyActivities<SagaActivities>({ ...ORDINARY, scheduleToCloseTimeout, summary: name })[name]({
-          orderId: saga.orderId,
-        }).then(({ attempt }) => {
-          step.attempts += attempt;
-        });
+        return proxyActivities<SagaActivities>({ ...ORDINARY, scheduleToCloseTimeout, summary: name })
+          [name]({
+            orderId: saga.orderId,
+          })
+          .then(({ attempt }) => {
+            step.attempts += attempt;
+          });
       });
       return;
     } catch (err) {
@@ -171,5 +173,7 @@ export function describeFailure(err: unknown): { type: string; message: string }
   let cause = causeOf(err);
   if (cause instanceof TimeoutFailure && cause.cause !== undefined) cause = cause.cause;
   if (cause instanceof ApplicationFailure) return { type: cause.type ?? 'Error', message: cause.message };
-  return cause instanceof Error ? { type: cause.name, message: cause.message } : { type: 'Error', message: String(cause) };
+  return cause instanceof Error
+    ? { type: cause.name, message: cause.message }
+    : { type: 'Error', message: String(cause) };
 }

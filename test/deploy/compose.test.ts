@@ -71,7 +71,11 @@ describe('the image', () => {
 });
 
 function compose(env: Record<string, string>, ...args: string[]): { status: number | null; stderr: string } {
-  const clean = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/' };
+  // Where docker and its plugins are; nothing else of ours may fill a gap in `env`.
+  const names = ['PATH', 'HOME', 'DOCKER_CONFIG'];
+  const clean = Object.fromEntries(
+    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
   const { status, stderr } = spawnSync('docker', ['compose', ...args, 'config', '-q'], {
     cwd: ROOT,
     env: { ...clean, ...env },

@@ -91,16 +91,27 @@ describe('a destination', () => {
   });
 
   test('with a private address is refused unless that is allowed', async () => {
-    const strict = createWebhookPublisher({ url: 'https://127.0.0.1:1/hook', secret: receiver.secret, allowPrivate: false });
+    const strict = createWebhookPublisher({
+      url: 'https://127.0.0.1:1/hook',
+      secret: receiver.secret,
+      allowPrivate: false,
+    });
     await someOrders(1);
     await expect(deliverOnce({ ...delivery(), publisher: strict })).rejects.toThrow('private address');
-    expect(() => createWebhookPublisher({ url: 'http://example.com/hook', secret: receiver.secret, allowPrivate: false })).toThrow('must be https');
+    expect(() =>
+      createWebhookPublisher({ url: 'http://example.com/hook', secret: receiver.secret, allowPrivate: false }),
+    ).toThrow('must be https');
   });
 });
 
 describe('the relay', () => {
   test('delivers within the idle lag after a commit, woken or polling', async () => {
-    const temporal = { connected: new Promise<never>(() => undefined), client: () => undefined, namespace: 'default', close: async () => undefined };
+    const temporal = {
+      connected: new Promise<never>(() => undefined),
+      client: () => undefined,
+      namespace: 'default',
+      close: async () => undefined,
+    };
     const stop = startRelay({
       db: t.db,
       databaseUrl: t.url,
@@ -115,7 +126,12 @@ describe('the relay', () => {
       await beginUnwinding(t.db, id, 'OPERATOR');
       await cancelOrder(t.db, id);
       await eventually('both events arrive', () => receiver.sequences(id).length === 2, 2_000);
-      expect(receiver.received.at(-1)).toMatchObject({ type: 'order.cancelled', subject: id, data: { reason: 'OPERATOR' }, specversion: '1.0' });
+      expect(receiver.received.at(-1)).toMatchObject({
+        type: 'order.cancelled',
+        subject: id,
+        data: { reason: 'OPERATOR' },
+        specversion: '1.0',
+      });
     } finally {
       await stop();
     }

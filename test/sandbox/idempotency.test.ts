@@ -4,7 +4,6 @@ import {
   cleanUp,
   errorOf,
   ledgerOf,
-  newDataDir,
   order,
   type Running,
   setFault,

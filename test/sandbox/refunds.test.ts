@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
-import Stripe from 'stripe';
+import type Stripe from 'stripe';
 import { cleanUp, errorOf, ledgerOf, order, type Running, startSandbox } from './support.js';
 
 let sandbox: Running;

@@ -97,7 +97,8 @@ export async function launch(installation: Installation): Promise<Running> {
     pids: () => readPids(installation),
     pid: (name) => {
       const pid = readPids(installation)[name];
-      if (pid === undefined) throw new Error(`no process "${name}" runs, only ${Object.keys(readPids(installation)).join(', ')}`);
+      if (pid === undefined)
+        throw new Error(`no process "${name}" runs, only ${Object.keys(readPids(installation)).join(', ')}`);
       return pid;
     },
   };

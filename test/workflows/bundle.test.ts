@@ -13,12 +13,19 @@ describe('the workflow bundle', () => {
 
   test('contains the sagas and the contracts, and nothing else of ours', () => {
     expect(ours.some((path) => path.includes('/workflows/order-saga'))).toBe(true);
-    expect(ours.filter((path) => /\/(activities|domain|gateways|runtime|api|workers|relay|service|sandbox|local|prisma)\//.test(path))).toEqual([]);
+    expect(
+      ours.filter((path) =>
+        /\/(activities|domain|gateways|runtime|api|workers|relay|service|sandbox|local|prisma)\//.test(path),
+      ),
+    ).toEqual([]);
   });
 
-  test.each(['typebox', 'fastify', 'stripe', '@prisma', 'pino', 'uuid/', 'node_modules/pg/'])('contains nothing of %s', (name) => {
-    expect(sources.filter((path) => path.includes(name))).toEqual([]);
-  });
+  test.each(['typebox', 'fastify', 'stripe', '@prisma', 'pino', 'uuid/', 'node_modules/pg/'])(
+    'contains nothing of %s',
+    (name) => {
+      expect(sources.filter((path) => path.includes(name))).toEqual([]);
+    },
+  );
 
   test('stays small', () => {
     expect(Buffer.byteLength(code)).toBeLessThan(SIZE_MAX_BYTES);

@@ -8,7 +8,8 @@ import { HISTORIES } from '../support/histories.js';
 import { workflowBundle } from '../support/saga.js';
 
 const files = readdirSync(HISTORIES).filter((file) => file.endsWith('.json'));
-const read = (file: string) => JSON.parse(readFileSync(join(HISTORIES, file), 'utf8')) as { events: { eventType: string }[] };
+const read = (file: string) =>
+  JSON.parse(readFileSync(join(HISTORIES, file), 'utf8')) as { events: { eventType: string }[] };
 let bundle: { code: string };
 beforeAll(() => {
   bundle = { code: readFileSync(workflowBundle(), 'utf8') };
@@ -17,7 +18,14 @@ beforeAll(() => {
 describe('the corpus of histories', () => {
   test('has the stories that matter', () => {
     expect(files).toEqual(
-      expect.arrayContaining(['confirmed.json', 'declined.json', 'out-of-stock.json', 'parked-then-retried.json', 'timeout-after-charge.json', 'undo-failing.json']),
+      expect.arrayContaining([
+        'confirmed.json',
+        'declined.json',
+        'out-of-stock.json',
+        'parked-then-retried.json',
+        'timeout-after-charge.json',
+        'undo-failing.json',
+      ]),
     );
   });
 
@@ -29,7 +37,9 @@ describe('the corpus of histories', () => {
     const history = read('confirmed.json');
     const marker = history.events.findIndex((event) => event.eventType === 'EVENT_TYPE_MARKER_RECORDED');
     expect(marker).toBeGreaterThan(0);
-    const changed = structuredClone(history) as { events: { markerRecordedEventAttributes?: { details: Record<string, { payloads: { data: string }[] }> } }[] };
+    const changed = structuredClone(history) as {
+      events: { markerRecordedEventAttributes?: { details: Record<string, { payloads: { data: string }[] }> } }[];
+    };
     const details = changed.events[marker]?.markerRecordedEventAttributes?.details ?? {};
     for (const [key, value] of Object.entries(details)) {
       const payload = value.payloads[0];
@@ -38,6 +48,8 @@ describe('the corpus of histories', () => {
         payload.data = Buffer.from(data).toString('base64');
       }
     }
-    await expect(Worker.runReplayHistory({ workflowBundle: bundle }, changed, 'order-1')).rejects.toThrow(DeterminismViolationError);
+    await expect(Worker.runReplayHistory({ workflowBundle: bundle }, changed, 'order-1')).rejects.toThrow(
+      DeterminismViolationError,
+    );
   });
 });

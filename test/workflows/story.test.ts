@@ -24,11 +24,16 @@ const progressOf = (saga: WorkflowHandle) => saga.query<SagaProgress>('progress'
 const statusOf = (progress: SagaProgress, name: string) => progress.steps.find((step) => step.name === name)?.status;
 const stuck = (orderId: string) =>
   eventually('the saga is listed as stuck', async () => {
-    for await (const w of s.client.workflow.list({ query: `SagaState="NEEDS_ATTENTION" AND WorkflowId="order-${orderId}"` })) return w;
+    for await (const w of s.client.workflow.list({
+      query: `SagaState="NEEDS_ATTENTION" AND WorkflowId="order-${orderId}"`,
+    }))
+      return w;
     return undefined;
   });
 const resolve = (saga: WorkflowHandle, resolution: Partial<Resolution>) =>
-  saga.executeUpdate<SagaProgress, [Partial<Resolution>]>('resolve', { args: [{ operator: 'op-7', reason: 'tested by hand', ...resolution }] });
+  saga.executeUpdate<SagaProgress, [Partial<Resolution>]>('resolve', {
+    args: [{ operator: 'op-7', reason: 'tested by hand', ...resolution }],
+  });
 const refusal = (update: Promise<unknown>) =>
   update.then(
     () => 'accepted',
@@ -40,8 +45,16 @@ describe('an order that meets no trouble', () => {
     const { order, saga, result } = await s.place({ PLENTY: 2 });
     expect(await result()).toEqual({ status: 'CONFIRMED' });
     expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
-    expect(await eventTypes(s.db, order.id)).toEqual(['order.created', 'inventory.reserved', 'payment.charged', 'order.confirmed']);
-    expect(await progressOf(saga)).toMatchObject({ state: 'COMPLETED', steps: [{ status: 'completed' }, { status: 'completed' }, { status: 'completed' }] });
+    expect(await eventTypes(s.db, order.id)).toEqual([
+      'order.created',
+      'inventory.reserved',
+      'payment.charged',
+      'order.confirmed',
+    ]);
+    expect(await progressOf(saga)).toMatchObject({
+      state: 'COMPLETED',
+      steps: [{ status: 'completed' }, { status: 'completed' }, { status: 'completed' }],
+    });
     expect((await saga.fetchHistory()).events?.length).toBeLessThanOrEqual(10);
     await recordHistory('confirmed', saga, s.env.address);
   });
@@ -60,35 +73,50 @@ describe('a refusal', () => {
     const { order, saga, result } = await s.place({ PLENTY: 1, NONE: 1 });
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'OUT_OF_STOCK' });
     expect(await s.money(order.id)).toEqual({ net: 0, charges: 0 });
-    expect(await eventTypes(s.db, order.id)).toEqual(['order.created', 'inventory.reservation.failed', 'order.cancelled']);
+    expect(await eventTypes(s.db, order.id)).toEqual([
+      'order.created',
+      'inventory.reservation.failed',
+      'order.cancelled',
+    ]);
     expect(statusOf(await progressOf(saga), 'releaseInventory')).toBe('nothing-to-undo');
     await recordHistory('out-of-stock', saga, s.env.address);
   });
 
-  test.each(['pm_card_chargeDeclined', 'pm_card_chargeDeclinedInsufficientFunds', 'pm_card_authenticationRequired', 'pm_nonexistent'])(
-    'by the gateway (%s) releases the stock and cancels the order',
-    async (paymentMethod) => {
-      const before = await readSku(s.db, 'PLENTY');
-      const { order, saga, result } = await s.place({ PLENTY: 3 }, { paymentMethod });
-      expect(await result()).toEqual({ status: 'CANCELLED', reason: 'PAYMENT_DECLINED' });
-      expect(await s.money(order.id)).toEqual({ net: 0, charges: 0 });
-      expect(await eventTypes(s.db, order.id)).toEqual(['order.created', 'inventory.reserved', 'payment.declined', 'inventory.released', 'order.cancelled']);
-      expect(await readSku(s.db, 'PLENTY')).toEqual(before);
-      if (paymentMethod === 'pm_card_chargeDeclined') await recordHistory('declined', saga, s.env.address);
-    },
-  );
+  test.each([
+    'pm_card_chargeDeclined',
+    'pm_card_chargeDeclinedInsufficientFunds',
+    'pm_card_authenticationRequired',
+    'pm_nonexistent',
+  ])('by the gateway (%s) releases the stock and cancels the order', async (paymentMethod) => {
+    const before = await readSku(s.db, 'PLENTY');
+    const { order, saga, result } = await s.place({ PLENTY: 3 }, { paymentMethod });
+    expect(await result()).toEqual({ status: 'CANCELLED', reason: 'PAYMENT_DECLINED' });
+    expect(await s.money(order.id)).toEqual({ net: 0, charges: 0 });
+    expect(await eventTypes(s.db, order.id)).toEqual([
+      'order.created',
+      'inventory.reserved',
+      'payment.declined',
+      'inventory.released',
+      'order.cancelled',
+    ]);
+    expect(await readSku(s.db, 'PLENTY')).toEqual(before);
+    if (paymentMethod === 'pm_card_chargeDeclined') await recordHistory('declined', saga, s.env.address);
+  });
 });
 
 describe('a payment whose outcome is unknown', () => {
-  test.each(['pm_sandbox_timeout_after_charge', 'pm_sandbox_error_after_charge', 'pm_sandbox_unavailable', 'pm_sandbox_processing'])(
-    'is found out, and the order confirmed with one charge (%s)',
-    async (paymentMethod) => {
-      const { order, saga, result } = await s.place({ PLENTY: 1 }, { paymentMethod });
-      expect(await result()).toEqual({ status: 'CONFIRMED' });
-      expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
-      if (paymentMethod === 'pm_sandbox_timeout_after_charge') await recordHistory('timeout-after-charge', saga, s.env.address);
-    },
-  );
+  test.each([
+    'pm_sandbox_timeout_after_charge',
+    'pm_sandbox_error_after_charge',
+    'pm_sandbox_unavailable',
+    'pm_sandbox_processing',
+  ])('is found out, and the order confirmed with one charge (%s)', async (paymentMethod) => {
+    const { order, saga, result } = await s.place({ PLENTY: 1 }, { paymentMethod });
+    expect(await result()).toEqual({ status: 'CONFIRMED' });
+    expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
+    if (paymentMethod === 'pm_sandbox_timeout_after_charge')
+      await recordHistory('timeout-after-charge', saga, s.env.address);
+  });
 
   test('is looked up and refunded when the order is unwound meanwhile', async () => {
     await s.fault({ route: 'charge', mode: 'hang_after', count: null });
@@ -99,7 +127,11 @@ describe('a payment whose outcome is unknown', () => {
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
     expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
     expect(await eventTypes(s.db, order.id)).toEqual([
-      'order.created', 'inventory.reserved', 'payment.refunded', 'inventory.released', 'order.cancelled',
+      'order.created',
+      'inventory.reserved',
+      'payment.refunded',
+      'inventory.released',
+      'order.cancelled',
     ]);
     await recordHistory('cancelled-during-unknown-charge', saga, s.env.address);
   });
@@ -113,11 +145,17 @@ describe('a gateway that stays down', () => {
     const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy });
     const listed = await stuck(order.id);
     expect(listed.typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value])).toEqual(
-      expect.arrayContaining([['SagaStep', 'chargePayment'], ['SagaFailure', 'GatewayUnknown']]),
+      expect.arrayContaining([
+        ['SagaStep', 'chargePayment'],
+        ['SagaFailure', 'GatewayUnknown'],
+      ]),
     );
     const parked = await progressOf(saga);
     expect(parked.state).toBe('NEEDS_ATTENTION');
-    expect(parked.steps.find((step) => step.name === 'chargePayment')).toMatchObject({ status: 'parked', lastError: expect.stringContaining('payment gateway') });
+    expect(parked.steps.find((step) => step.name === 'chargePayment')).toMatchObject({
+      status: 'parked',
+      lastError: expect.stringContaining('payment gateway'),
+    });
     await s.heal();
     await saga.signal('retry');
     expect(await result()).toEqual({ status: 'CONFIRMED' });
@@ -137,9 +175,15 @@ describe('a gateway that stays down', () => {
     await s.fault({ route: 'charge', mode: 'down' });
     const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy });
     await stuck(order.id);
-    expect(await refusal(resolve(saga, { action: 'explode' as 'retry' }))).toContain('action must be "retry" or "compensate"');
-    expect(await refusal(resolve(saga, { action: 'retry', operator: 'Jane Doe <jane@example.com>' }))).toContain('operator must be an opaque subject id');
-    expect(await refusal(resolve(saga, { action: 'retry', reason: 'x'.repeat(201) }))).toContain('reason must be 1 to 200 characters');
+    expect(await refusal(resolve(saga, { action: 'explode' as 'retry' }))).toContain(
+      'action must be "retry" or "compensate"',
+    );
+    expect(await refusal(resolve(saga, { action: 'retry', operator: 'Jane Doe <jane@example.com>' }))).toContain(
+      'operator must be an opaque subject id',
+    );
+    expect(await refusal(resolve(saga, { action: 'retry', reason: 'x'.repeat(201) }))).toContain(
+      'reason must be 1 to 200 characters',
+    );
     await resolve(saga, { action: 'compensate' });
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'OPERATOR' });
     expect(await readSku(s.db, 'PLENTY')).toMatchObject({ reserved: 0 });
@@ -158,7 +202,10 @@ describe('a gateway that stays down', () => {
   test('does not stop the `cancel` update from unwinding a step that is backing off', async () => {
     await s.fault({ route: 'charge', mode: 'down' });
     const { saga, result } = await s.place({ PLENTY: 1 });
-    await eventually('the step is being retried', async () => statusOf(await progressOf(saga), 'chargePayment') === 'retrying');
+    await eventually(
+      'the step is being retried',
+      async () => statusOf(await progressOf(saga), 'chargePayment') === 'retrying',
+    );
     await saga.executeUpdate('cancel', { args: [{ reason: 'changed my mind', requestedBy: 'cus_1' }] });
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
     await recordHistory('cancelled-while-backing-off', saga, s.env.address);
@@ -182,7 +229,9 @@ describe('an undo that fails', () => {
     await eventually('the charge is in the ledger', async () => (await s.money(order.id)).charges === 1);
     await saga.executeUpdate('cancel', { args: [{ reason: 'test', requestedBy: 'cus_1' }] });
     await stuck(order.id);
-    expect((await progressOf(saga)).steps.find((step) => step.name === 'refundPayment')?.lastError).toContain('payment gateway');
+    expect((await progressOf(saga)).steps.find((step) => step.name === 'refundPayment')?.lastError).toContain(
+      'payment gateway',
+    );
     await s.heal();
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
     expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
@@ -194,6 +243,8 @@ describe('a saga that has ended', () => {
   test('refuses to be resolved or cancelled', async () => {
     const { saga, result } = await s.place({ PLENTY: 1 });
     await result();
-    await expect(saga.executeUpdate('cancel', { args: [{ reason: 'late', requestedBy: 'cus_1' }] })).rejects.toThrow(/completed/);
+    await expect(saga.executeUpdate('cancel', { args: [{ reason: 'late', requestedBy: 'cus_1' }] })).rejects.toThrow(
+      /completed/,
+    );
   });
 });

@@ -86,7 +86,12 @@ describe('every step fails once', () => {
     expect(await result()).toEqual({ status: 'CONFIRMED' });
     expect(script.get(name)?.size).toBe(0); // the failure did happen
     expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
-    expect(await eventTypes(s.db, order.id)).toEqual(['order.created', 'inventory.reserved', 'payment.charged', 'order.confirmed']);
+    expect(await eventTypes(s.db, order.id)).toEqual([
+      'order.created',
+      'inventory.reserved',
+      'payment.charged',
+      'order.confirmed',
+    ]);
     await assertStockConserved(s.db);
   });
 });
@@ -120,7 +125,9 @@ describe('every step that arrives late', () => {
     const { order, result } = await s.place({ A: 2 });
     await result();
     // A zombie: the worker was paused inside the step, and wakes up now.
-    await s.runActivity(name, { orderId: order.id }).catch((err: Error) => expect(err.message).toContain('CANCELLED_BY_CUSTOMER'));
+    await s
+      .runActivity(name, { orderId: order.id })
+      .catch((err: Error) => expect(err.message).toContain('CANCELLED_BY_CUSTOMER'));
     await expectCleanSlate(order.id, before);
   });
 

@@ -1,0 +1,39 @@
+-- Roles and databases, by a superuser. The image runs this when its volume is new; run it again by hand to change
+-- passwords, or once on a Postgres of your own. The passwords come from the environment.
+--
+--   order_saga_owner  owns our tables; only the migrations run as it
+--   order_saga_app    reads and writes rows; what api, worker and relay run as
+--   temporal          owns Temporal's two databases and cannot connect to ours
+\set ON_ERROR_STOP on
+\getenv owner_password ORDER_SAGA_OWNER_PASSWORD
+\getenv app_password ORDER_SAGA_APP_PASSWORD
+\getenv temporal_password TEMPORAL_DB_PASSWORD
+
+SELECT format('CREATE ROLE %I', role)
+FROM unnest(ARRAY['order_saga_owner', 'order_saga_app', 'temporal']) AS role
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) \gexec
+
+ALTER ROLE order_saga_owner LOGIN PASSWORD :'owner_password';
+ALTER ROLE order_saga_app LOGIN PASSWORD :'app_password';
+ALTER ROLE temporal LOGIN PASSWORD :'temporal_password';
+
+SELECT format('CREATE DATABASE %I OWNER %I', name, owner)
+FROM (VALUES ('order_saga', 'order_saga_owner'), ('temporal', 'temporal'), ('temporal_visibility', 'temporal'))
+    AS wanted (name, owner)
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name) \gexec
+
+-- By default every role may connect to every database and make temporary tables there.
+REVOKE ALL ON DATABASE order_saga, temporal, temporal_visibility FROM PUBLIC;
+GRANT CONNECT ON DATABASE order_saga TO order_saga_app;
+
+\connect order_saga
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO order_saga_app;
+-- For what the owner's migrations make from now on; so a migration needs no GRANT.
+ALTER DEFAULT PRIVILEGES FOR ROLE order_saga_owner IN SCHEMA public
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO order_saga_app;
+ALTER DEFAULT PRIVILEGES FOR ROLE order_saga_owner IN SCHEMA public
+    GRANT USAGE ON SEQUENCES TO order_saga_app;
+-- For what they have made before, if this runs late.
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO order_saga_app;
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO order_saga_app;

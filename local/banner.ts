@@ -1,0 +1,44 @@
+/** What a person wants to know once everything runs. */
+import { join } from 'node:path';
+import { apiUrl, sandboxUrl, temporalUiUrl } from './services.js';
+import { type Settings, servesHttp } from './settings.js';
+
+export type BannerFacts = {
+  settings: Settings;
+  dataDir: string;
+  databaseUrlFile: string;
+  processes: { name: string; pid: number | undefined }[];
+  seconds: number;
+};
+
+export function banner({ settings, dataDir, databaseUrlFile, processes, seconds }: BannerFacts): string {
+  const hasApi = settings.roles.some(servesHttp);
+  const lines = [
+    ['API', hasApi ? apiUrl(settings) : 'not among LOCAL_PROCESSES'],
+    ...(hasApi ? [['Docs', `${apiUrl(settings)}/docs`]] : []),
+    [
+      'Temporal',
+      settings.TEMPORAL_ADDRESS ?? `${temporalUiUrl(settings)} (Web UI), 127.0.0.1:${settings.TEMPORAL_PORT}`,
+    ],
+    ['Payments', settings.PAYMENTS_URL ?? `${sandboxUrl(settings)} (sandbox)`],
+    ['Postgres', settings.DATABASE_URL === undefined ? `psql "$(cat ${databaseUrlFile})"` : 'yours (DATABASE_URL)'],
+    ['Data', dataDir],
+    ['Logs', join(dataDir, 'logs')],
+    ['Processes', processes.map(({ name, pid }) => `${name} ${pid ?? '-'}`).join(', ')],
+  ];
+  const facts = lines.map(([name, value]) => `  ${`${name}`.padEnd(10)} ${value}`).join('\n');
+  return `\norder-saga is ready (${seconds.toFixed(1)} s). Ctrl-C stops it.\n${facts}\n${hasApi ? invitation(settings) : ''}`;
+}
+
+function invitation(settings: Settings): string {
+  const order = {
+    customerId: 'cus_42',
+    items: [{ sku: 'SKU-KEYBOARD', quantity: 2 }],
+    paymentMethod: 'pm_card_visa',
+  };
+  return `
+Place an order:
+  curl -sS ${apiUrl(settings)}/orders -H 'Content-Type: application/json' -H 'Prefer: wait=10' \\
+    -d '${JSON.stringify(order)}'
+`;
+}

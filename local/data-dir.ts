@@ -1,0 +1,58 @@
+/** Data folder: everything that survives `npm start`. One launcher at a time owns it; nobody else may read what is in it. */
+import { randomBytes } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { tryLock } from './lock.mjs';
+import { SetupError } from './say.mjs';
+
+export type Secrets = { postgresSuperuser: string; postgresApp: string; stripeWebhook: string };
+
+export type DataDir = {
+  /** Absolute, without symbolic links. */
+  path: string;
+  secrets: Secrets;
+  release: () => void;
+};
+
+/** @throws SetupError if another launcher has it */
+export function openDataDir(path: string): DataDir {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (process.getuid?.() === 0 && isOurs(path)) chmodSync(path, 0o711); // Postgres, which runs as somebody else, passes through
+  const real = realpathSync(path);
+  const { release, owner } = tryLock(join(real, 'lock'));
+  if (release === undefined) {
+    throw new SetupError(
+      `order-saga runs on ${real} already (process ${owner}). Stop that one, or set DATA_DIR to another folder and the ports to free ones.`,
+    );
+  }
+  for (const name of ['logs', 'temporal', 'sandbox']) mkdirSync(join(real, name), { recursive: true, mode: 0o700 });
+  return { path: real, secrets: openSecrets(join(real, SECRETS)), release };
+}
+
+/** A folder that served for something else before is not ours to open to others. */
+const isOurs = (path: string) => existsSync(join(path, SECRETS)) || readdirSync(path).length === 0;
+const SECRETS = 'secrets.json';
+
+/** Made once: the cluster remembers its passwords, too. */
+function openSecrets(file: string): Secrets {
+  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as Secrets;
+  const random = () => randomBytes(24).toString('base64url');
+  const secrets = { postgresSuperuser: random(), postgresApp: random(), stripeWebhook: `whsec_${random()}` };
+  writePrivate(file, JSON.stringify(secrets, null, 2));
+  return secrets;
+}
+
+/** The file is complete or is not there, whatever happens meanwhile. */
+export function writePrivate(file: string, content: string): void {
+  writeFileSync(`${file}.new`, `${content}\n`, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}

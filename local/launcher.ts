@@ -1,0 +1,190 @@
+/**
+ * Launcher: all of order-saga on one machine, in one command. It starts what is missing (Postgres, Temporal, the payment
+ * sandbox), then the service, keeps them running, and stops them. None of it is used in production.
+ */
+import { join } from 'node:path';
+import { banner } from './banner.js';
+import { type DataDir, openDataDir, writePrivate } from './data-dir.js';
+import { openRegister, reapLeftovers } from './leftovers.js';
+import { rotate, showWarnings } from './logs.js';
+import { migrate, seedCatalogue } from './migrate.js';
+import { type PortUse, requireFreePorts } from './ports.js';
+import { adminUrl, type ClusterOptions, ensureDatabase, preparePostgres } from './postgres.js';
+import { durablePlace } from './postgres-place.js';
+import { say } from './say.mjs';
+import { type ServiceEnv, sandboxProgram, servicePrograms } from './services.js';
+import { readSettings, type Settings, servesHttp } from './settings.js';
+import { createSupervisor, type Supervisor } from './supervisor.js';
+import { temporalProgram } from './temporal.js';
+import { findTemporalCli } from './temporal-cli.js';
+import { unprivilegedUser } from './unprivileged.js';
+
+const LOOPBACK = '127.0.0.1';
+const DATABASE = 'order_saga';
+
+/**
+ * Resolves when everything is ready; the process then lives until a signal.
+ * @throws SetupError or ConfigError, with nothing left running
+ */
+export async function launch(): Promise<void> {
+  const settings = readSettings(process.env);
+  const data = openDataDir(settings.DATA_DIR);
+  process.once('exit', data.release);
+  const processes = join(data.path, 'processes.json');
+  await reapLeftovers(processes);
+  await requireFreePorts(portsOf(settings));
+  const supervisor = createSupervisor(openRegister(processes));
+  const isLeaving = leaveOnSignals(supervisor);
+  try {
+    await startAll(settings, data, supervisor);
+  } catch (err) {
+    if (isLeaving()) return; // whatever failed did so because of that
+    await supervisor.stop();
+    throw err;
+  }
+}
+
+async function startAll(settings: Settings, data: DataDir, supervisor: Supervisor): Promise<void> {
+  const temporalCli = settings.TEMPORAL_ADDRESS === undefined ? findTemporalCli(process.env) : undefined;
+  const database = startDatabase(settings, data, supervisor);
+  const stripeWebhookSecret = settings.STRIPE_WEBHOOK_SECRET ?? data.secrets.stripeWebhook;
+  const env: ServiceEnv = { dataDir: data.path, stripeWebhookSecret, logFile: logsOf(data) };
+  await Promise.all([
+    temporalCli?.then((cli) => startTemporal(cli, settings, data, supervisor)),
+    settings.PAYMENTS_URL === undefined ? startSandbox(settings, env, supervisor) : undefined,
+    // The services wait for Temporal by themselves, so that their loading and its start overlap.
+    Promise.all([database, temporalCli]).then(([url]) => startServices(settings, url, env, supervisor)),
+  ]);
+  process.stdout.write(
+    banner({
+      settings,
+      dataDir: data.path,
+      databaseUrlFile: databaseUrlFile(data),
+      processes: supervisor.list(),
+      seconds: performance.now() / 1000, // since this process began
+    }),
+  );
+}
+
+/** @returns the URL of a database that is migrated and has a catalogue */
+async function startDatabase(settings: Settings, data: DataDir, supervisor: Supervisor): Promise<string> {
+  const url = settings.DATABASE_URL ?? (await startPostgres(settings, data, supervisor));
+  await migrate(url);
+  await seedCatalogue(url);
+  return url;
+}
+
+async function startPostgres(settings: Settings, data: DataDir, supervisor: Supervisor): Promise<string> {
+  const user = unprivilegedUser();
+  const cluster: ClusterOptions = {
+    place: durablePlace(data.path, user),
+    user,
+    port: settings.POSTGRES_PORT,
+    logFile: logsOf(data)('postgres'),
+    password: data.secrets.postgresSuperuser,
+    durable: true,
+  };
+  await supervisor.start('server', await preparePostgres(cluster));
+  const url = await ensureDatabase(adminUrl(cluster), DATABASE, data.secrets.postgresApp);
+  writePrivate(databaseUrlFile(data), url);
+  return url;
+}
+
+/** For `psql "$(cat .data/database-url)"`: the password is in no listing, no log and no shell history. */
+const databaseUrlFile = (data: DataDir): string => join(data.path, 'database-url');
+
+async function startTemporal(cli: string, settings: Settings, data: DataDir, supervisor: Supervisor): Promise<void> {
+  const program = temporalProgram({
+    cli,
+    port: settings.TEMPORAL_PORT,
+    web: { uiPort: settings.TEMPORAL_UI_PORT },
+    file: join(data.path, 'temporal', 'temporal.db'),
+    logFile: logsOf(data)('temporal'),
+  });
+  await supervisor.start('server', program);
+}
+
+async function startSandbox(settings: Settings, env: ServiceEnv, supervisor: Supervisor): Promise<void> {
+  const program = sandboxProgram(settings, env);
+  showWarnings(program.name, program.logFile, say);
+  await supervisor.start('sandbox', program);
+}
+
+async function startServices(
+  settings: Settings,
+  databaseUrl: string,
+  env: ServiceEnv,
+  supervisor: Supervisor,
+): Promise<void> {
+  const programs = servicePrograms(settings, databaseUrl, env);
+  for (const program of programs) showWarnings(program.name, program.logFile, say);
+  await Promise.all(programs.map((program) => supervisor.start('service', program)));
+}
+
+const logsOf =
+  (data: DataDir) =>
+  (name: string): string => {
+    const file = join(data.path, 'logs', `${name}.log`);
+    rotate(file);
+    return file;
+  };
+
+function portsOf(settings: Settings): PortUse[] {
+  const { HOST, PORT, METRICS_PORT, SANDBOX_PORT, POSTGRES_PORT, TEMPORAL_PORT, TEMPORAL_UI_PORT, roles } = settings;
+  const api = { variable: 'PORT', port: PORT, host: HOST, what: 'the API' };
+  const temporal = [
+    { variable: 'TEMPORAL_PORT', port: TEMPORAL_PORT, host: LOOPBACK, what: 'Temporal' },
+    { variable: 'TEMPORAL_UI_PORT', port: TEMPORAL_UI_PORT, host: LOOPBACK, what: 'the Temporal Web UI' },
+  ];
+  const sandbox = { variable: 'SANDBOX_PORT', port: SANDBOX_PORT, host: LOOPBACK, what: 'the payment sandbox' };
+  const postgres = { variable: 'POSTGRES_PORT', port: POSTGRES_PORT, host: LOOPBACK, what: 'Postgres' };
+  const metrics = roles.map((role, index) => ({
+    variable: 'METRICS_PORT',
+    port: METRICS_PORT + index,
+    host: LOOPBACK,
+    what: `the metrics of ${role}`,
+  }));
+  return [
+    ...(roles.some(servesHttp) ? [api] : []),
+    ...(settings.TEMPORAL_ADDRESS === undefined ? temporal : []),
+    ...(settings.PAYMENTS_URL === undefined ? [sandbox] : []),
+    ...(settings.DATABASE_URL === undefined ? [postgres] : []),
+    ...metrics,
+  ];
+}
+
+/** A terminal's Ctrl-C reaches us twice, from the terminal and from npm: that is one wish. */
+const SAME_WISH_MS = 500;
+/** How often to see whether npm is still there. */
+const PARENT_POLL_MS = 500;
+
+/** The first signal stops everything in order, a second one at once. @returns whether that has begun */
+function leaveOnSignals(supervisor: Supervisor): () => boolean {
+  let leavingSince: number | undefined;
+  const leave = (why: string) => {
+    const now = performance.now();
+    if (leavingSince === undefined) {
+      leavingSince = now;
+      say(`\nStopping (${why}) …`);
+      void supervisor.stop().then(() => process.exit(0));
+    } else if (now - leavingSince > SAME_WISH_MS) {
+      say(`Killing what still runs (${why}).`);
+      supervisor.kill();
+      process.exit(1);
+    }
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, leave);
+  leaveWithParent(leave);
+  return () => leavingSince !== undefined;
+}
+
+/** npm may be killed without a word to us. Whoever starts the launcher without npm may well leave it running on purpose. */
+function leaveWithParent(leave: (why: string) => void): void {
+  if (process.env['npm_lifecycle_event'] !== 'start') return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    leave('npm has gone');
+  }, PARENT_POLL_MS);
+}

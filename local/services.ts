@@ -1,0 +1,124 @@
+/** Our own processes, as programs to run on this machine: the service, in the roles asked for, and the payment sandbox. */
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { CHECKOUT } from './checkout.js';
+import type { Program } from './program.js';
+import { type Role, type Settings, servesHttp } from './settings.js';
+
+/** Loading the code on a busy machine takes a while; Temporal's worker compiles the workflow bundle, too. */
+const READY_LIMIT_MS = 60_000;
+const LOOPBACK = '127.0.0.1';
+
+export type ServiceEnv = {
+  dataDir: string;
+  stripeWebhookSecret: string;
+  logFile: (name: string) => string;
+};
+
+/** @returns one program per entry of LOCAL_PROCESSES, named by its role */
+export function servicePrograms(
+  settings: Settings,
+  databaseUrl: string,
+  { stripeWebhookSecret, logFile }: ServiceEnv,
+): Program[] {
+  return settings.roles.map((role, index) => {
+    const name = nameOf(settings.roles, index);
+    const env = {
+      ...process.env,
+      ...temporalEnv(settings),
+      ROLE: role,
+      DATABASE_URL: databaseUrl,
+      PAYMENTS_URL: settings.PAYMENTS_URL ?? sandboxUrl(settings),
+      STRIPE_API_KEY: settings.STRIPE_API_KEY,
+      STRIPE_WEBHOOK_SECRET: stripeWebhookSecret,
+      HOST: settings.HOST,
+      PORT: `${settings.PORT}`,
+      METRICS_PORT: `${settings.METRICS_PORT + index}`,
+    };
+    return nodeProgram(name, 'service/main.js', env, logFile(name), () => isServing(settings, role));
+  });
+}
+
+export function sandboxProgram(settings: Settings, { dataDir, stripeWebhookSecret, logFile }: ServiceEnv): Program {
+  const env = {
+    SANDBOX_WEBHOOK_URL: `${apiUrl(settings)}/webhooks/payments`,
+    ...process.env,
+    STRIPE_WEBHOOK_SECRET: stripeWebhookSecret,
+    DATA_DIR: dataDir,
+    HOST: LOOPBACK, // whatever HOST says of the API: the sandbox takes orders from anybody who reaches it
+    SANDBOX_PORT: `${settings.SANDBOX_PORT}`,
+  };
+  return nodeProgram('sandbox', 'sandbox/main.js', env, logFile('sandbox'), () => canConnect(settings.SANDBOX_PORT));
+}
+
+export const sandboxUrl = ({ SANDBOX_PORT }: Settings): string => `http://${LOOPBACK}:${SANDBOX_PORT}`;
+export const temporalUiUrl = ({ TEMPORAL_UI_PORT }: Settings): string => `http://${LOOPBACK}:${TEMPORAL_UI_PORT}`;
+
+/** Where a program on this machine reaches the API. */
+export function apiUrl({ HOST, PORT }: Settings): string {
+  if (HOST === '0.0.0.0' || HOST === '::') return `http://${LOOPBACK}:${PORT}`;
+  return `http://${HOST.includes(':') ? `[${HOST}]` : HOST}:${PORT}`;
+}
+
+/** api, worker, worker-2 … */
+function nameOf(roles: Role[], index: number): string {
+  const role = roles[index] ?? '';
+  const nth = roles.slice(0, index).filter((earlier) => earlier === role).length;
+  return nth === 0 ? role : `${role}-${nth + 1}`;
+}
+
+/** The embedded server knows one namespace and no keys: what a profile says of other servers must not reach it. */
+function temporalEnv(settings: Settings): NodeJS.ProcessEnv {
+  if (settings.TEMPORAL_ADDRESS !== undefined) return {};
+  const foreign = Object.keys(process.env).filter((name) => name.startsWith('TEMPORAL_'));
+  return {
+    ...Object.fromEntries(foreign.map((name) => [name, undefined])),
+    TEMPORAL_ADDRESS: `${LOOPBACK}:${settings.TEMPORAL_PORT}`,
+    TEMPORAL_NAMESPACE: 'default',
+    TEMPORAL_CONFIG_FILE: join(CHECKOUT, 'local', 'temporal-profile.toml'),
+    TEMPORAL_UI_URL: process.env['TEMPORAL_UI_URL'] || temporalUiUrl(settings),
+  };
+}
+
+function nodeProgram(
+  name: string,
+  script: string,
+  env: NodeJS.ProcessEnv,
+  logFile: string,
+  isReady: Program['isReady'],
+): Program {
+  return {
+    name,
+    command: process.execPath,
+    args: ['--enable-source-maps', join(CHECKOUT, 'dist', script)],
+    env,
+    cwd: CHECKOUT,
+    logFile,
+    stopSignal: 'SIGTERM',
+    isReady,
+    readyLimitMs: READY_LIMIT_MS,
+  };
+}
+
+async function isServing(settings: Settings, role: Role): Promise<boolean> {
+  if (!servesHttp(role)) return true; // nobody can ask it; the API's answer includes whether workers poll
+  try {
+    const answer = await fetch(`${apiUrl(settings)}/readyz`, { signal: AbortSignal.timeout(5_000) });
+    await answer.arrayBuffer();
+    return answer.status === 200;
+  } catch {
+    return false; // not yet
+  }
+}
+
+function canConnect(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: LOOPBACK });
+    const answer = (yes: boolean) => {
+      socket.destroy();
+      resolve(yes);
+    };
+    socket.once('connect', () => answer(true));
+    socket.once('error', () => answer(false));
+  });
+}

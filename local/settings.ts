@@ -1,0 +1,57 @@
+/** What decides how everything runs on this machine. The services read their own variables themselves. */
+import { resolve } from 'node:path';
+import { ConfigError, kinds, readConfig } from '../runtime/config.js';
+
+const { httpUrl, port, postgresUrl, str } = kinds;
+
+const SPEC = {
+  DATA_DIR: str({ default: '.data', desc: 'Folder of everything that is kept' }),
+  HOST: str({ default: '127.0.0.1', desc: 'Address the API listens on' }),
+  PORT: port({ default: 3000, desc: 'Port the API listens on' }),
+  METRICS_PORT: port({ default: 9464, desc: 'Port of the first service process’s metrics; the next has the next' }),
+  SANDBOX_PORT: port({ default: 12111, desc: 'Port of the payment sandbox' }),
+  POSTGRES_PORT: port({ default: 5433, desc: 'Port of the embedded Postgres' }),
+  TEMPORAL_PORT: port({ default: 7233, desc: 'Port of the embedded Temporal' }),
+  TEMPORAL_UI_PORT: port({ default: 8233, desc: 'Port of its Web UI' }),
+  DATABASE_URL: postgresUrl({ default: undefined, desc: 'A Postgres of yours; unset = the embedded one' }),
+  TEMPORAL_ADDRESS: str({ default: undefined, desc: 'A Temporal of yours, host:port; unset = the embedded one' }),
+  PAYMENTS_URL: httpUrl({ default: undefined, desc: 'The payment API; unset = the sandbox' }),
+  STRIPE_API_KEY: str({ default: 'sk_test_sandbox', desc: 'Its secret key' }),
+  STRIPE_WEBHOOK_SECRET: str({ default: undefined, desc: 'whsec_…; unset = made once, kept in DATA_DIR' }),
+  LOCAL_PROCESSES: str({
+    default: 'all',
+    desc: 'Service processes to run, by role, e.g. api,worker,relay or all,worker',
+  }),
+};
+
+const ROLES = ['all', 'api', 'worker', 'relay'] as const;
+export type Role = (typeof ROLES)[number];
+
+export type Settings = Omit<ReturnType<typeof readSpec>, 'LOCAL_PROCESSES'> & { roles: Role[] };
+
+/** @throws ConfigError naming every wrong variable */
+export function readSettings(env: NodeJS.ProcessEnv): Settings {
+  const { LOCAL_PROCESSES, ...config } = readSpec(env);
+  if (config.PAYMENTS_URL === undefined && config.STRIPE_API_KEY.startsWith('sk_live_')) {
+    throw new ConfigError(
+      'STRIPE_API_KEY is a live key, but PAYMENTS_URL is not set: set PAYMENTS_URL=https://api.stripe.com to use Stripe, or unset the key to use the sandbox.',
+    );
+  }
+  return { ...config, DATA_DIR: resolve(config.DATA_DIR), roles: parseRoles(LOCAL_PROCESSES) };
+}
+
+const readSpec = (env: NodeJS.ProcessEnv) => readConfig(SPEC, env);
+
+function parseRoles(text: string): Role[] {
+  const names = text.split(',').map((name) => name.trim());
+  const roles = names.map((name) => ROLES.find((role) => role === name));
+  if (roles.some((role) => role === undefined)) {
+    throw new ConfigError(`LOCAL_PROCESSES is wrong: "${text}" is not a list of ${ROLES.join(', ')}.`);
+  }
+  if (names.filter(servesHttp).length > 1) {
+    throw new ConfigError(`LOCAL_PROCESSES is wrong: in "${text}" two processes would listen on PORT.`);
+  }
+  return roles as Role[];
+}
+
+export const servesHttp = (role: string): boolean => role === 'all' || role === 'api';

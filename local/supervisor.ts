@@ -1,0 +1,94 @@
+/**
+ * Supervisor: starts programs, starts again those that die, stops all in order. It knows nothing of what they do.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Register } from './leftovers.js';
+import { describe, lastLines, type Program, type Running, run, untilReady } from './program.js';
+import { say } from './say.mjs';
+
+/** The order of stopping; what the earlier ones need, the later ones are. */
+export type Tier = 'service' | 'sandbox' | 'server';
+
+export type Supervisor = {
+  /** Resolves when it is ready; from then on it is kept running. @throws SetupError if it does not get ready */
+  start: (tier: Tier, program: Program) => Promise<void>;
+  list: () => { name: string; pid: number | undefined }[];
+  /** Asks everything to stop, in order; whoever does not in time is killed. Resolves when all are gone. */
+  stop: () => Promise<void>;
+  kill: () => void;
+};
+
+type Member = { tier: Tier; program: Program; running: Running };
+
+/** Long enough to see that it died, short enough that nobody waits for it. */
+const RESTART_AFTER_MS = 1_000;
+/** Whatever dies again and again gets pauses up to this. */
+const RESTART_AFTER_MAX_MS = 10_000;
+/** Whatever has lived this long has not died of its start. */
+const STEADY_MS = 10_000;
+
+/** All that `npm start` may take to end, and what of that each tier may. A service's own limit is 15 s. */
+const STOP_MS = 19_000;
+const STOP_LIMIT_MS: Record<Tier, number> = { service: 14_000, sandbox: 5_000, server: 5_000 };
+/** Kept for the servers, whatever the tiers before them have used up. */
+const RESERVED_MS = 2_500;
+
+export function createSupervisor(register: Register): Supervisor {
+  const members: Member[] = [];
+  const stopping = new AbortController();
+
+  const launch = (program: Program): Running => {
+    const running = run(program);
+    const { pid } = running;
+    if (pid !== undefined) {
+      register.add(program.name, pid, program.stopSignal);
+      void running.exited.then(() => register.remove(pid));
+    }
+    return running;
+  };
+
+  const keepRunning = async (member: Member): Promise<void> => {
+    let pauseMs = RESTART_AFTER_MS;
+    while (!stopping.signal.aborted) {
+      const bornAt = performance.now();
+      const exit = await member.running.exited;
+      if (stopping.signal.aborted) return;
+      const { name, logFile } = member.program;
+      const isLoop = performance.now() - bornAt < STEADY_MS && pauseMs > RESTART_AFTER_MS;
+      if (performance.now() - bornAt >= STEADY_MS) pauseMs = RESTART_AFTER_MS;
+      const process = member.running.pid === undefined ? '' : ` (process ${member.running.pid})`;
+      say(
+        `${name}${process} ended: ${describe(exit)}. It starts again in ${pauseMs / 1000} s.${isLoop ? lastLines(logFile) : ''}`,
+      );
+      await sleep(pauseMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+      if (stopping.signal.aborted) return;
+      pauseMs = Math.min(pauseMs * 2, RESTART_AFTER_MAX_MS);
+      member.running = launch(member.program);
+      if (member.running.pid !== undefined) say(`${name} runs again (process ${member.running.pid}).`);
+    }
+  };
+
+  return {
+    start: async (tier, program) => {
+      if (stopping.signal.aborted) return;
+      const member = { tier, program, running: launch(program) };
+      members.push(member);
+      await untilReady(program, member.running);
+      void keepRunning(member);
+    },
+    list: () => members.map(({ program, running }) => ({ name: program.name, pid: running.pid })),
+    stop: async () => {
+      stopping.abort();
+      const deadline = performance.now() + STOP_MS;
+      for (const tier of ['service', 'sandbox', 'server'] as const) {
+        const left = deadline - performance.now() - (tier === 'server' ? 0 : RESERVED_MS);
+        const limitMs = Math.max(0, Math.min(STOP_LIMIT_MS[tier], left));
+        await Promise.all(members.filter((member) => member.tier === tier).map(({ running }) => running.stop(limitMs)));
+      }
+    },
+    kill: () => {
+      stopping.abort();
+      for (const { running } of members) running.kill();
+    },
+  };
+}

@@ -1,0 +1,48 @@
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { openDataDir } from '../../local/data-dir.js';
+
+let parent: string;
+let path: string;
+
+beforeEach(() => {
+  parent = realpathSync(mkdtempSync(join(tmpdir(), 'order-saga-data-')));
+  path = join(parent, '.data');
+});
+afterEach(() => rmSync(parent, { recursive: true }));
+
+const othersMay = (file: string) => statSync(file).mode & 0o077;
+
+test('a second launcher is refused by name of the folder and of the process, until the first has left', () => {
+  const first = openDataDir(path);
+  expect(() => openDataDir(path)).toThrow(`order-saga runs on ${path} already (process ${process.pid}).`);
+  first.release();
+  openDataDir(path).release();
+});
+
+test('the lock of a launcher that was killed binds nobody, even if its process id lives on in another program', () => {
+  mkdirSync(join(path, 'lock'), { recursive: true });
+  writeFileSync(join(path, 'lock', 'owner'), JSON.stringify({ pid: process.pid, birth: 'another life' }));
+  openDataDir(path).release();
+  expect(readdirSync(path).filter((name) => name.startsWith('lock'))).toEqual([]);
+});
+
+test('secrets are made once and nobody else may read them', () => {
+  const first = openDataDir(path);
+  first.release();
+  const second = openDataDir(path);
+  second.release();
+  expect(second.secrets).toEqual(first.secrets);
+  expect(othersMay(join(path, 'secrets.json'))).toBe(0);
+  for (const name of ['logs', 'temporal', 'sandbox']) expect(othersMay(join(path, name))).toBe(0);
+});
+
+test('a folder that holds somebody’s files stays as closed as it was', () => {
+  mkdirSync(path);
+  writeFileSync(join(path, 'letter'), '');
+  chmodSync(path, 0o700);
+  openDataDir(path).release();
+  expect(othersMay(path)).toBe(0);
+});

@@ -1,0 +1,71 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { birthOf } from '../../local/birth.mjs';
+import { openRegister } from '../../local/leftovers.js';
+import { createSupervisor, type Supervisor } from '../../local/supervisor.js';
+import { eventually } from '../support/conditions.js';
+import { script } from './programs.js';
+
+let folder: string;
+let supervisor: Supervisor;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'order-saga-supervisor-'));
+  supervisor = createSupervisor(openRegister(join(folder, 'processes.json')));
+});
+afterEach(async () => {
+  await supervisor.stop();
+  rmSync(folder, { recursive: true });
+});
+
+const pidOf = (name: string) => supervisor.list().find((member) => member.name === name)?.pid ?? 0;
+const registered = () =>
+  (JSON.parse(readFileSync(join(folder, 'processes.json'), 'utf8')) as { pid: number }[]).map(({ pid }) => pid);
+
+describe('a program', () => {
+  test('that dies is started again, and the register follows', async () => {
+    await supervisor.start('service', script(folder, 'mortal'));
+    const first = pidOf('mortal');
+    expect(registered()).toEqual([first]);
+    process.kill(first, 'SIGKILL');
+    const second = await eventually('it runs again', () => pidOf('mortal') !== first && pidOf('mortal'));
+    expect(birthOf(second)).toBeDefined();
+    expect(registered()).toEqual([second]);
+  });
+
+  test('that ends before it is ready fails the start, with the end of its log', async () => {
+    const broken = {
+      ...script(folder, 'broken', "console.error('no such table'); process.exit(3);"),
+      isReady: async () => false,
+    };
+    await expect(supervisor.start('service', broken)).rejects.toThrow(
+      /broken ended while it started \(exit 3\)\.\nThe end of .*broken\.log:\n {2}no such table/,
+    );
+  });
+
+  test('that does not exist fails the start', async () => {
+    const absent = { ...script(folder, 'absent'), command: join(folder, 'absent') };
+    await expect(supervisor.start('service', absent)).rejects.toThrow(/absent ended while it started \(.*ENOENT\)/);
+  });
+
+  test('that never gets ready fails the start, and does not stay', async () => {
+    const slow = { ...script(folder, 'slow'), isReady: async () => false, readyLimitMs: 100 };
+    await expect(supervisor.start('service', slow)).rejects.toThrow('slow was not ready after 0.1 s.');
+    await eventually('it is gone', () => birthOf(pidOf('slow')) === undefined);
+  });
+});
+
+test('all are stopped, services before the servers that they need, and none is started again', async () => {
+  const farewell = (name: string) =>
+    `process.on('SIGTERM', () => { require('node:fs').appendFileSync('farewells', '${name} '); process.exit(); }); setInterval(() => {}, 1_000);`;
+  await Promise.all([
+    supervisor.start('server', script(folder, 'server', farewell('server'))),
+    supervisor.start('sandbox', script(folder, 'sandbox', farewell('sandbox'))),
+    supervisor.start('service', script(folder, 'service', farewell('service'))),
+  ]);
+  await supervisor.stop();
+  expect(readFileSync(join(folder, 'farewells'), 'utf8')).toBe('service sandbox server ');
+  expect(registered()).toEqual([]);
+});
