@@ -8,23 +8,31 @@ import type { CancellationReason } from '../contracts/orders.js';
 import { REFUSAL, type Refusal } from '../contracts/refusals.js';
 import type { StepInput, StepResult, UndoResult } from '../contracts/steps.js';
 import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
+import type { Run } from '../domain/saga-log.js';
 import { GatewayUnknown } from '../gateways/payments.js';
 
 /** Makes an activity of a step: `done` is its result, `refused` its refusal. */
-export function step(run: (input: StepInput) => Promise<StepOutcome>) {
+export function step(work: (orderId: string, run: Run) => Promise<StepOutcome>) {
   return async (input: StepInput): Promise<StepResult> => {
-    const outcome = await translated(() => run(input));
+    const run = runOf(input);
+    const outcome = await translated(() => work(input.orderId, run));
     if (outcome.outcome === 'refused') throw refusal(outcome.reason);
     return { attempt: activityInfo().attempt };
   };
 }
 
 /** Makes an activity of an undo. */
-export function undo(run: (input: StepInput) => Promise<UndoOutcome>) {
+export function undo(work: (orderId: string, run: Run) => Promise<UndoOutcome>) {
   return async (input: StepInput): Promise<UndoResult> => ({
-    undone: await translated(() => run(input)),
+    undone: await translated(() => work(input.orderId, runOf(input))),
     attempt: activityInfo().attempt,
   });
+}
+
+/** An ordinary activity follows one local try (workflows/steps), which counts as well. */
+function runOf({ skippedBy }: StepInput): Run {
+  const { attempt, isLocal } = activityInfo();
+  return { attempts: isLocal ? attempt : attempt + 1, ...(skippedBy !== undefined && { skippedBy }) };
 }
 
 /** Runs `work`; whatever it throws leaves as an ApplicationFailure that names its kind and its first line. */

@@ -6,6 +6,6 @@ import { step, undo } from './failures.js';
 /** Holding stock for an order, and giving it back. */
 export const createInventoryActivities = ({ db }: { db: Database }) =>
   ({
-    reserveInventory: step(({ orderId }) => reserveInventory(db, orderId)),
-    releaseInventory: undo(({ orderId }) => releaseInventory(db, orderId)),
+    reserveInventory: step((orderId, run) => reserveInventory(db, orderId, run)),
+    releaseInventory: undo((orderId, run) => releaseInventory(db, orderId, run)),
   }) satisfies Partial<SagaActivities>;

@@ -2,15 +2,17 @@ import { activityInfo } from '@temporalio/activity';
 import type { SagaActivities } from '../contracts/steps.js';
 import type { Database } from '../domain/database.js';
 import { beginUnwinding, cancelOrder, confirmOrder } from '../domain/orders.js';
+import { recordDecision } from '../domain/saga-log.js';
 import { step, translated, undo } from './failures.js';
 
 /** Deciding an order: the pivot, the turn to unwinding, and the end of an unwound saga. */
 export const createOrderActivities = ({ db }: { db: Database }) =>
   ({
-    confirmOrder: step(({ orderId }) => confirmOrder(db, orderId)),
-    cancelOrder: undo(({ orderId }) => cancelOrder(db, orderId)),
-    beginUnwinding: async ({ orderId, reason, message }) => ({
-      ...(await translated(() => beginUnwinding(db, orderId, reason, message))),
+    confirmOrder: step((orderId, run) => confirmOrder(db, orderId, run)),
+    cancelOrder: undo((orderId, run) => cancelOrder(db, orderId, run)),
+    beginUnwinding: async ({ orderId, ...why }) => ({
+      ...(await translated(() => beginUnwinding(db, orderId, why))),
       attempt: activityInfo().attempt,
     }),
+    recordDecision: (decision) => translated(() => recordDecision(db, decision)),
   }) satisfies Partial<SagaActivities>;

@@ -11,9 +11,11 @@ import {
   readPaymentDue,
   recordCharge,
   recordDecline,
+  recordNothingToRefund,
   recordRefund,
   shutPayment,
 } from '../domain/payments.js';
+import type { Run } from '../domain/saga-log.js';
 import type { PaymentGateway } from '../gateways/payments.js';
 import { step, undo } from './failures.js';
 
@@ -21,42 +23,41 @@ type Dependencies = { db: Database; gateway: PaymentGateway };
 
 export const createPaymentActivities = (deps: Dependencies) =>
   ({
-    chargePayment: step(({ orderId }) => chargePayment(deps, orderId)),
-    refundPayment: undo(({ orderId }) => refundPayment(deps, orderId)),
+    chargePayment: step((orderId, run) => chargePayment(deps, orderId, run)),
+    refundPayment: undo((orderId, run) => refundPayment(deps, orderId, run)),
   }) satisfies Partial<SagaActivities>;
 
-async function chargePayment({ db, gateway }: Dependencies, orderId: string): Promise<StepOutcome> {
+async function chargePayment({ db, gateway }: Dependencies, orderId: string, run: Run): Promise<StepOutcome> {
   const due = await readPaymentDue(db, orderId);
   if (due.unwindingReason !== null) return { outcome: 'refused', reason: due.unwindingReason };
-  if (due.status === 'CHARGED') return { outcome: 'done' };
-  if (due.amount === 0) return recordCharge(db, orderId, null);
+  if (due.status === 'CHARGED' || due.status === 'SETTLED_OUTSIDE') return { outcome: 'done' };
+  if (due.amount === 0 || run.skippedBy !== undefined) return recordCharge(db, orderId, null, run);
 
   const { amount, currency, paymentMethod, createdAt: since } = due;
-  const answer = await gateway.charge({
-    orderId,
-    amount,
-    currency,
-    paymentMethod,
-    since,
-    idempotencyKey: chargeKey(orderId),
-  });
-  if (answer.outcome === 'declined') return recordDecline(db, orderId, answer.code);
+  const request = { orderId, amount, currency, paymentMethod, since, idempotencyKey: chargeKey(orderId) };
+  const answer = await gateway.charge(request);
+  if (answer.outcome === 'declined') return recordDecline(db, orderId, answer.code, run);
 
-  const recorded = await recordCharge(db, orderId, answer.reference);
+  const recorded = await recordCharge(db, orderId, answer.reference, run);
   // The order began to unwind while we were at the gateway. Its undo may have looked before the money was there.
-  if (recorded.outcome === 'refused') await refundPayment({ db, gateway }, orderId);
+  if (recorded.outcome === 'refused') await refundPayment({ db, gateway }, orderId, run);
   return recorded;
 }
 
-async function refundPayment({ db, gateway }: Dependencies, orderId: string): Promise<UndoOutcome> {
+/** Also of a payment that was settled by hand: what the gateway may have taken besides is given back by it. */
+async function refundPayment(deps: Dependencies, orderId: string, run: Run): Promise<UndoOutcome> {
+  const { db } = deps;
   const status = await shutPayment(db, orderId);
   switch (status) {
-    case 'DECLINED':
     case 'REFUNDED':
-      return status === 'REFUNDED' ? 'done' : 'nothing';
+      return 'done';
+    case 'DECLINED':
+      await recordNothingToRefund(db, orderId, run);
+      return 'nothing';
     case 'VOIDED':
     case 'REFUNDING':
-      return giveBack({ db, gateway }, await readPaymentDue(db, orderId));
+    case 'SETTLED_OUTSIDE':
+      return giveBack(deps, await readPaymentDue(db, orderId), run);
     case 'CHARGED':
       throw new Error(`Bug! The payment of order ${orderId} is still open after it was shut`);
     default:
@@ -65,17 +66,18 @@ async function refundPayment({ db, gateway }: Dependencies, orderId: string): Pr
 }
 
 /** Refunds the charge that we know, or whatever the gateway finds under our reference. */
-async function giveBack({ db, gateway }: Dependencies, due: PaymentDue): Promise<UndoOutcome> {
+async function giveBack({ db, gateway }: Dependencies, due: PaymentDue, run: Run): Promise<UndoOutcome> {
   const { orderId, gatewayReference: known, amount } = due;
-  if (amount === 0) {
-    if (due.status === 'VOIDED') return 'nothing';
-    await recordRefund(db, orderId, { charge: null, refund: null });
+  if (run.skippedBy !== undefined || (amount === 0 && due.status === 'REFUNDING')) {
+    await recordRefund(db, orderId, { charge: known, refund: null }, run);
     return 'done';
   }
-  const held = known === null ? await gateway.settleOpenCharges(orderId, due.createdAt) : [{ reference: known }];
+  const lookUp = () => (amount === 0 ? [] : gateway.settleOpenCharges(orderId, due.createdAt));
+  const held = known === null ? await lookUp() : [{ reference: known }];
   for (const { reference } of held) {
     const refund = await gateway.refund(orderId, reference, refundKey(orderId, reference));
-    await recordRefund(db, orderId, { charge: reference, refund });
+    await recordRefund(db, orderId, { charge: reference, refund }, run);
   }
+  if (held.length === 0) await recordNothingToRefund(db, orderId, run);
   return held.length > 0 ? 'done' : 'nothing';
 }

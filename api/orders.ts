@@ -70,13 +70,13 @@ export function orderRoutes(app: Api, deps: ApiDependencies): void {
       },
     },
     async ({ query: { status, customerId, limit, cursor }, caller }) => {
-      const own = confinedTo(caller);
+      const own = confinedTo(caller, 'read');
       if (own !== undefined && customerId !== undefined && customerId !== own) return { orders: [], next: null };
       const whose = own ?? customerId;
       const filter = {
         ...(status && { status }),
         ...(whose && { customerId: whose }),
-        ...(cursor && { beforeId: decodeCursor(cursor, UUID, 'cursor') }),
+        ...(cursor && { beforeId: decodeCursor(cursor, UUID) }),
       };
       const { rows, next } = page(await listOrders(db, filter, limit + 1), limit, (order) => order.id);
       return { orders: rows, next };
@@ -87,14 +87,14 @@ export function orderRoutes(app: Api, deps: ApiDependencies): void {
 /** @throws Problem not-found, also for what is not an id at all, and for what is none of the caller's business */
 export async function requireOrder({ db }: Pick<ApiDependencies, 'db'>, id: string, caller: Caller): Promise<Order> {
   const order = UUID.test(id) ? await readOrder(db, id) : null;
-  const own = confinedTo(caller);
+  const own = confinedTo(caller, 'read');
   if (!order || (own !== undefined && order.customerId !== own)) throw new Problem('not-found', `There is no order ${id.slice(0, 64)}.`);
   return order;
 }
 
 async function placeOrder(deps: ApiDependencies, request: FastifyRequest<{ Body: NewOrder }>, reply: FastifyReply) {
   const { db, starter } = deps;
-  const own = confinedTo(request.caller);
+  const own = confinedTo(request.caller, 'write');
   if (own !== undefined && request.body.customerId !== own) {
     throw new Problem('forbidden', 'A customer places orders for itself only: customerId must be the token’s subject.');
   }
@@ -112,7 +112,7 @@ async function placeOrder(deps: ApiDependencies, request: FastifyRequest<{ Body:
   );
   if (acceptance.outcome !== 'accepted') return answerEarlier(deps, acceptance, request, reply);
 
-  starter.start(order);
+  starter.start({ ...order, kind: 'order' });
   request.log.info({ orderId: order.id }, 'order accepted');
   return answer(deps, order.id, response, request, reply);
 }
@@ -147,17 +147,21 @@ async function answer(deps: ApiDependencies, orderId: string, response: string, 
   const wait = parsePreferWait(request.headers['prefer']);
   if (wait === undefined) return reply.send(response);
   reply.header('preference-applied', `wait=${wait}`);
-  return reply.send(JSON.stringify(await waitForFinal(deps, orderId, wait * 1000, request)));
+  // The order is accepted, whatever happens while we wait: a database that goes away must not make this a failure.
+  const order = await waitForFinal(deps, orderId, wait * 1000, reply).catch((err: unknown) => {
+    request.log.warn({ err, orderId }, 'could not wait for the final status');
+  });
+  return reply.send(order ? JSON.stringify(order) : response);
 }
 
 /** @returns the order once it is final, or as it stands when the time is up, the client gone or the server stopping */
-async function waitForFinal({ db, watch, stopping }: ApiDependencies, orderId: string, waitMs: number, request: FastifyRequest) {
+async function waitForFinal({ db, watch, stopping }: ApiDependencies, orderId: string, waitMs: number, reply: FastifyReply) {
   const gone = new AbortController();
-  request.raw.socket.once('close', () => gone.abort());
+  reply.raw.once('close', () => gone.abort());
   const enough = AbortSignal.any([AbortSignal.timeout(waitMs), gone.signal, stopping]);
   for (;;) {
     const news = watch.news(enough); // registered before the read, so that nothing falls between the two
-    const order = await requireOrder({ db }, orderId, request.caller);
+    const order = await requireOrder({ db }, orderId, reply.request.caller);
     if (order.status !== 'PENDING' || enough.aborted) return order;
     await news;
   }

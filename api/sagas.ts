@@ -3,8 +3,7 @@ import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { Type } from 'typebox';
 import { orderSagaId } from '../contracts/ids.js';
 import { PROGRESS_QUERY, SAGA_STATES, type SagaProgress, STEP_STATUSES } from '../contracts/saga.js';
-import { readOrderEvents } from '../domain/outbox.js';
-import { sagaFromEvents, stateOf } from '../domain/saga-record.js';
+import { readSagaLog, stateOf } from '../domain/saga-log.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { requireOrder } from './orders.js';
 import { ProblemSchema } from './problems.js';
@@ -12,8 +11,6 @@ import { IdParams, oneOf } from './schemas.js';
 
 /** A worker answers a query in milliseconds, or it is busy or gone, and Postgres knows enough. */
 const ASK_LIMIT_MS = 1_500;
-/** An order has fewer events than it has steps and undos, twice over. */
-const ORDER_EVENTS_MAX = 100;
 
 const nullable = Type.Union([Type.String(), Type.Null()]);
 const SagaSchema = Type.Object(
@@ -52,7 +49,7 @@ export function sagaRoutes(app: Api, deps: ApiDependencies): void {
       const order = await requireOrder(deps, request.params.id, request.caller);
       const workflowId = orderSagaId(order.id);
       const [told, runId] = await askTemporal(deps, workflowId);
-      const progress = told ?? sagaFromEvents(order, await readOrderEvents(deps.db, order.id, 0, ORDER_EVENTS_MAX));
+      const progress = told ?? (await readSagaLog(deps.db, order));
       // The order as it is after the question: a saga may commit while we ask.
       const state = stateOf(await requireOrder(deps, order.id, request.caller), progress.state);
       return { ...progress, state, workflowId, runId, webUrl: webUrl(deps, workflowId, runId) };

@@ -5,12 +5,12 @@
 import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
-import { orderSagaStart, type SagaPolicy } from '../contracts/saga.js';
+import { sagaStart, type SagaPolicy, type UnstartedSaga } from '../contracts/saga.js';
 import { markStarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 
 export type SagaStarter = {
-  start(order: { id: string; customerId: string; correlationId: string }): void;
+  start(saga: UnstartedSaga): void;
   /** Resolves when nothing is under way any more. */
   stop(): Promise<void>;
 };
@@ -44,10 +44,10 @@ export function createSagaStarter(deps: {
   // Failing to mark costs the sweep one refused start per order, nothing else.
   const marking = setInterval(() => void mark().catch((err: unknown) => deps.logger.debug({ err }, 'marking failed')), MARK_EVERY_MS);
 
-  const startNow = async (order: { id: string; customerId: string; correlationId: string }) => {
+  const startNow = async (order: UnstartedSaga) => {
     const client = deps.client();
     if (!client || Date.now() < restUntil) return;
-    const { type, options } = orderSagaStart(order, deps.policy);
+    const { type, options } = sagaStart(order, deps.policy);
     try {
       await client.withDeadline(Date.now() + START_LIMIT_MS, () =>
         client.workflow.start(type, { ...options, requestEagerStart: deps.eager }),

@@ -2,9 +2,13 @@
 
 export const TASK_QUEUE = 'order-saga';
 export const ORDER_SAGA = 'OrderSaga';
+export const CANCEL_ORDER_SAGA = 'CancelOrderSaga';
 
 /** @returns the workflow id of an order's saga; Temporal admits one at a time, which is what makes starting it repeatable. */
 export const orderSagaId = (orderId: string): string => `order-${orderId}`;
+
+/** @returns the workflow id of the saga that takes a confirmed order back */
+export const cancelOrderSagaId = (orderId: string): string => `${orderSagaId(orderId)}-cancel`;
 
 /**
  * The key under which the payment gateway deduplicates. Made from what it protects, never from an attempt, a run or a

@@ -1,6 +1,6 @@
 /** The saga's messages: what starts it, what it answers, how operators talk to it, and how it appears in lists. */
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
-import { ORDER_SAGA, orderSagaId, TASK_QUEUE } from './ids.js';
+import { CANCEL_ORDER_SAGA, cancelOrderSagaId, ORDER_SAGA, orderSagaId, TASK_QUEUE } from './ids.js';
 import type { CancellationReason } from './orders.js';
 
 export const STEPS = ['reserveInventory', 'chargePayment', 'confirmOrder'] as const;
@@ -20,6 +20,8 @@ export type SagaPolicy = {
 
 /** Opaque ids and durations only: everything here is readable by whoever can open the Temporal Web UI. */
 export type OrderSagaInput = { orderId: string; policy: SagaPolicy };
+/** `reason` as the order's row says it. */
+export type CancelOrderSagaInput = OrderSagaInput & { reason: CancellationReason };
 export type OrderSagaResult = { status: 'CONFIRMED' } | { status: 'CANCELLED'; reason: CancellationReason };
 
 export const SAGA_STATES = ['RUNNING', 'COMPENSATING', 'NEEDS_ATTENTION', 'COMPLETED', 'COMPENSATED'] as const;
@@ -56,7 +58,7 @@ export const CANCEL_UPDATE = 'cancel';
 export const PROGRESS_QUERY = 'progress';
 
 /** `operator` is an opaque subject id; `reason` at most 200 characters, without personal data: both are kept for ever. */
-export type Resolution = { action: 'retry' | 'compensate'; operator: string; reason: string };
+export type Resolution = { action: 'retry' | 'skip' | 'compensate'; operator: string; reason: string };
 export type CancelRequest = { reason: string; requestedBy: string };
 export const REASON_LENGTH_MAX = 200;
 
@@ -66,26 +68,35 @@ export const SAGA_STEP = defineSearchAttributeKey('SagaStep', SearchAttributeTyp
 export const SAGA_FAILURE = defineSearchAttributeKey('SagaFailure', SearchAttributeType.KEYWORD);
 export const CUSTOMER_ID = defineSearchAttributeKey('CustomerId', SearchAttributeType.KEYWORD);
 
+/** An order whose saga is to be started: the one that finishes it, or the one that takes it back after its confirmation. */
+export type UnstartedSaga = { id: string; customerId: string; correlationId: string } & (
+  | { kind: 'order' }
+  | { kind: 'cancellation'; reason: CancellationReason }
+);
+
 /**
- * Everything that starting an order's saga takes, wherever it is started from.
+ * Everything that starting a saga takes, wherever it is started from.
  * @returns the workflow type and its start options, for `client.workflow.start(type, options)`
  */
-export function orderSagaStart(order: { id: string; customerId: string; correlationId: string }, policy: SagaPolicy) {
+export function sagaStart(saga: UnstartedSaga, policy: SagaPolicy) {
+  const { id, customerId, correlationId, kind } = saga;
+  const input: OrderSagaInput | CancelOrderSagaInput =
+    kind === 'order' ? { orderId: id, policy } : { orderId: id, policy, reason: saga.reason };
   return {
-    type: ORDER_SAGA,
+    type: kind === 'order' ? ORDER_SAGA : CANCEL_ORDER_SAGA,
     options: {
-      workflowId: orderSagaId(order.id),
+      workflowId: kind === 'order' ? orderSagaId(id) : cancelOrderSagaId(id),
       taskQueue: TASK_QUEUE,
-      args: [{ orderId: order.id, policy } satisfies OrderSagaInput] as [OrderSagaInput],
-      // One saga per order, for ever: a second start is refused even after the first has closed.
+      args: [input] as [typeof input],
+      // One saga of a kind per order, for ever: a second start is refused even after the first has closed.
       workflowIdReusePolicy: 'REJECT_DUPLICATE' as const,
       workflowIdConflictPolicy: 'FAIL' as const,
       // A killed worker holds its workflow task for this long. 5 s instead of the default 10 s halves the wait; shorter
       // thrashes: many tasks on a cold worker time out again.
       workflowTaskTimeout: '5s' as const,
-      memo: { correlationId: order.correlationId },
-      typedSearchAttributes: [{ key: CUSTOMER_ID, value: order.customerId }],
-      staticSummary: `Order ${order.id}`,
+      memo: { correlationId },
+      typedSearchAttributes: [{ key: CUSTOMER_ID, value: customerId }],
+      staticSummary: kind === 'order' ? `Order ${id}` : `Cancellation of order ${id}`,
     },
   };
 }

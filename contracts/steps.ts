@@ -1,7 +1,18 @@
 /** What the activities take and answer: the boundary between the saga's plan and the facts. */
 import type { CancellationReason } from './orders.js';
 
-export type StepInput = { orderId: string };
+/** `skippedBy`: an operator vouches that the step has been done by hand; it is recorded as done, and nothing else happens. */
+export type StepInput = { orderId: string; skippedBy?: string };
+
+/** An operator's decision on a saga, for the log that outlives the history. */
+export type Decision = {
+  orderId: string;
+  action: 'retry' | 'skip' | 'compensate';
+  operator: string;
+  reason: string;
+  step: string;
+  before: string;
+};
 
 /** Attempt of this activity execution, counted from 1, so that a saga can tell how often a step was tried. */
 export type StepResult = { attempt: number };
@@ -28,5 +39,11 @@ export type SagaActivities = {
   /** The last act of an unwound saga. */
   cancelOrder(input: StepInput): Promise<UndoResult>;
   /** Turns the order from pending to unwinding, unless it is final; must be committed before the first undo. */
-  beginUnwinding(input: StepInput & { reason: CancellationReason; message?: string }): Promise<UnwindResult>;
+  beginUnwinding(input: {
+    orderId: string;
+    reason: CancellationReason;
+    actor?: string;
+    detail?: string;
+  }): Promise<UnwindResult>;
+  recordDecision(input: Decision): Promise<void>;
 };

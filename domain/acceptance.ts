@@ -3,6 +3,7 @@
  * statement, or none of them does. After that the order is ours to finish, whatever happens to the process.
  */
 import type { Order } from '../contracts/orders.js';
+import type { UnstartedSaga } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
 import { type Database, violatedUniqueKey } from './database.js';
 import { insertEvent, wakeRelay } from './outbox.js';
@@ -101,10 +102,12 @@ async function externalIdTaken(db: Database, order: Order): Promise<Acceptance> 
   return { outcome: 'external-id-taken', orderId: first.id };
 }
 
-/** Orders whose saga nobody has seen running, oldest first. @param olderThanMs leaves the API its time to start them */
-export async function listUnstarted(db: Database, olderThanMs: number, limit: number) {
-  return db.$queryRaw<{ id: string; customerId: string; correlationId: string }[]>`
-    SELECT id, customer_id AS "customerId", correlation_id AS "correlationId" FROM orders
+/** Sagas that are due and that nobody has seen running, oldest first. @param olderThanMs leaves the API its time to start them */
+export async function listUnstarted(db: Database, olderThanMs: number, limit: number): Promise<UnstartedSaga[]> {
+  return db.$queryRaw<UnstartedSaga[]>`
+    SELECT id, customer_id AS "customerId", correlation_id AS "correlationId",
+      CASE status WHEN 'CONFIRMED' THEN 'cancellation' ELSE 'order' END AS kind, unwinding_reason AS reason
+    FROM orders
     WHERE saga_started_at IS NULL AND created_at < now() - ${olderThanMs}::float8 * interval '1 ms'
     ORDER BY created_at LIMIT ${limit}`;
 }

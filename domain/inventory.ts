@@ -7,6 +7,7 @@ import { Prisma } from '../prisma/generated/client.js';
 import { type Database, violatedUniqueKey } from './database.js';
 import { readDoor, type StepOutcome, type UndoOutcome } from './orders.js';
 import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
+import { FIRST_RUN, insertLog, type Run, skipMark } from './saga-log.js';
 
 /**
  * Reserves every line of a pending order, or none: then the same transaction turns the order to unwinding with the
@@ -14,7 +15,8 @@ import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
  * Takes the order's row, then the stock rows in SKU order: two orders with the same SKUs never wait for each other in a
  * circle.
  */
-export async function reserveInventory(db: Database, orderId: string): Promise<StepOutcome> {
+export async function reserveInventory(db: Database, orderId: string, run: Run = FIRST_RUN): Promise<StepOutcome> {
+  if (run.skippedBy !== undefined) return skipReservation(db, orderId, run);
   let rows: { refusal: CancellationReason | null }[];
   try {
     rows = await db.$queryRaw<{ refusal: CancellationReason | null }[]>`
@@ -52,6 +54,14 @@ export async function reserveInventory(db: Database, orderId: string): Promise<S
           THEN jsonb_build_object('orderId', id, 'items', (SELECT jsonb_agg(jsonb_build_object('sku', sku, 'quantity', quantity) ORDER BY sku) FROM stock))
           ELSE jsonb_build_object('orderId', id, 'reason', refusal, 'skus', (SELECT jsonb_agg(sku ORDER BY sku) FROM missing)) END`,
       )}
+    ), logged AS (
+      ${insertLog(
+        Prisma.sql`moved`,
+        'reserveInventory',
+        Prisma.sql`CASE WHEN refusal IS NULL THEN 'completed' ELSE 'refused' END`,
+        run,
+        Prisma.sql`refusal`,
+      )}
     )
     SELECT refusal, ${wakeRelay} FROM moved`;
   } catch (err) {
@@ -61,16 +71,46 @@ export async function reserveInventory(db: Database, orderId: string): Promise<S
   }
   const [decided] = rows;
   if (decided) return decided.refusal === null ? { outcome: 'done' } : { outcome: 'refused', reason: decided.refusal };
-  const door = await readDoor(db, orderId);
-  if (door.unwindingReason !== null) return { outcome: 'refused', reason: door.unwindingReason };
-  return { outcome: 'done' };
+  return afterwards(db, orderId);
+}
+
+/** What an earlier or faster run of the step has come to. */
+async function afterwards(db: Database, orderId: string): Promise<StepOutcome> {
+  const { status, unwindingReason } = await readDoor(db, orderId);
+  if (status === 'CONFIRMED' || unwindingReason === null) return { outcome: 'done' };
+  return { outcome: 'refused', reason: unwindingReason };
+}
+
+/** The pieces have been set aside by hand: the order goes on without holding any of ours, and can never take them again. */
+async function skipReservation(db: Database, orderId: string, run: Run): Promise<StepOutcome> {
+  await db.$queryRaw`
+    WITH moved AS (
+      UPDATE orders o SET saga_started_at = coalesce(o.saga_started_at, now()), ${countEvent}
+      WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
+        AND NOT EXISTS (SELECT FROM reservations r WHERE r.order_id = o.id)
+      RETURNING ${eventColumns}
+    ), tombstones AS (
+      INSERT INTO reservations (order_id, sku, quantity, state)
+      SELECT id, l.sku, l.quantity, 'RELEASED' FROM moved JOIN order_lines l ON l.order_id = moved.id
+    ), event AS (
+      ${insertEvent(
+        Prisma.sql`moved`,
+        'inventory.reserved',
+        Prisma.sql`jsonb_build_object('orderId', id, 'items', (SELECT jsonb_agg(jsonb_build_object('sku', sku, 'quantity', quantity) ORDER BY sku)
+          FROM order_lines WHERE order_id = ${orderId}::uuid)) ${skipMark(run)}`,
+      )}
+    ), logged AS (
+      ${insertLog(Prisma.sql`moved`, 'reserveInventory', 'skipped', run)}
+    )
+    SELECT ${wakeRelay} FROM moved`;
+  return afterwards(db, orderId);
 }
 
 /**
  * Gives back whatever the unwinding order holds, and leaves a RELEASED row per line as tombstone.
  * @returns `nothing` if it held nothing (then no event is written)
  */
-export async function releaseInventory(db: Database, orderId: string): Promise<UndoOutcome> {
+export async function releaseInventory(db: Database, orderId: string, run: Run = FIRST_RUN): Promise<UndoOutcome> {
   const [released] = await db.$queryRaw<{ pieces: number }[]>`
     WITH door AS (
       SELECT id FROM orders WHERE id = ${orderId}::uuid AND unwinding_reason IS NOT NULL AND status <> 'CANCELLED' FOR UPDATE
@@ -97,11 +137,24 @@ export async function releaseInventory(db: Database, orderId: string): Promise<U
       ${insertEvent(
         Prisma.sql`moved`,
         'inventory.released',
-        Prisma.sql`jsonb_build_object('orderId', id, 'items', (SELECT jsonb_agg(jsonb_build_object('sku', sku, 'quantity', quantity) ORDER BY sku) FROM held))`,
+        Prisma.sql`jsonb_build_object('orderId', id, 'items', (SELECT jsonb_agg(jsonb_build_object('sku', sku, 'quantity', quantity) ORDER BY sku) FROM held)) ${skipMark(run)}`,
+      )}
+    ), unlogged AS (
+      SELECT id FROM door WHERE EXISTS (SELECT FROM held)
+        OR NOT EXISTS (SELECT FROM saga_log s WHERE s.order_id = door.id AND s.step = 'releaseInventory')
+    ), logged AS (
+      ${insertLog(
+        Prisma.sql`unlogged`,
+        'releaseInventory',
+        Prisma.sql`CASE WHEN EXISTS (SELECT FROM held) THEN 'undone' ELSE 'nothing-to-undo' END`,
+        run,
       )}
     )
     SELECT (SELECT count(*)::int FROM held) AS pieces, (SELECT ${wakeRelay} FROM moved) AS woken FROM door`;
-  if (released) return released.pieces > 0 ? 'done' : 'nothing';
+  if (released && released.pieces > 0) return 'done';
+  // Nothing is held: never was, or an earlier run has given it back without our hearing of it.
+  if (released)
+    return (await db.event.count({ where: { orderId, type: 'inventory.released' } })) > 0 ? 'done' : 'nothing';
   const door = await readDoor(db, orderId);
   if (door.status === 'CANCELLED') return 'nothing';
   throw new Error(`Bug! Stock of order ${orderId} was to be released although it is not unwinding`);

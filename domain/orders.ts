@@ -8,6 +8,7 @@ import { CANCELLATION_MESSAGES } from '../contracts/orders.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
+import { FIRST_RUN, insertLog, type Run, skipMark } from './saga-log.js';
 
 /** What a step found at the order's door. `done` also when an earlier run of the same step has done it. */
 export type StepOutcome = { outcome: 'done' } | { outcome: 'refused'; reason: CancellationReason };
@@ -20,12 +21,13 @@ const done: StepOutcome = { outcome: 'done' };
  * Takes the order's row, then the stock rows in SKU order.
  * @throws if the order was never paid for: a bug that must not become a shipped order
  */
-export async function confirmOrder(db: Database, orderId: string): Promise<StepOutcome> {
+export async function confirmOrder(db: Database, orderId: string, run: Run = FIRST_RUN): Promise<StepOutcome> {
+  const isPaid = Prisma.sql`EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN ('CHARGED', 'SETTLED_OUTSIDE'))`;
   const confirmed = await db.$queryRaw<unknown[]>`
     WITH moved AS (
       UPDATE orders o SET status = 'CONFIRMED', ${countEvent}
       WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
-        AND EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status = 'CHARGED')
+        AND ${isPaid}
       RETURNING ${eventColumns}, total_amount, currency
     ), sold AS (
       UPDATE reservations r SET state = 'SOLD' FROM moved WHERE r.order_id = moved.id AND r.state = 'RESERVED'
@@ -39,31 +41,37 @@ export async function confirmOrder(db: Database, orderId: string): Promise<StepO
       ${insertEvent(
         Prisma.sql`moved`,
         'order.confirmed',
-        Prisma.sql`jsonb_build_object('orderId', id, 'total', jsonb_build_object('amount', total_amount, 'currency', currency))`,
+        Prisma.sql`jsonb_build_object('orderId', id, 'total', jsonb_build_object('amount', total_amount, 'currency', currency)) ${skipMark(run)}`,
       )}
+    ), logged AS (
+      ${insertLog(Prisma.sql`moved`, 'confirmOrder', 'completed', run)}
     )
     SELECT ${wakeRelay} FROM moved`;
   if (confirmed.length > 0) return done;
   const door = await readDoor(db, orderId);
+  if (door.status === 'CONFIRMED') return done; // even if it is being cancelled by now: this saga has done its part
   if (door.unwindingReason !== null) return { outcome: 'refused', reason: door.unwindingReason };
-  if (door.status === 'CONFIRMED') return done;
   throw new Error(`Bug! Order ${orderId} came to its confirmation without a charge`);
 }
 
+/** Who wants an order unwound, and what is told: `message` to the order's reader, `detail` to the log. */
+export type Unwinding = { reason: CancellationReason; message?: string; actor?: string; detail?: string };
+export type UnwindingOutcome =
+  | { outcome: 'unwinding' | 'cancelled'; reason: CancellationReason }
+  | { outcome: 'confirmed' };
+
 /**
  * Shuts the door: PENDING → unwinding, with the first reason given. Must be committed before the first undo.
- * @param message what the order's reader is told; the reason's standard sentence if absent
  * @returns what has become of the order, whoever decided it
  */
-export async function beginUnwinding(
-  db: Database,
-  orderId: string,
-  reason: CancellationReason,
-  message?: string,
-): Promise<{ outcome: 'unwinding' | 'cancelled'; reason: CancellationReason } | { outcome: 'confirmed' }> {
+export async function beginUnwinding(db: Database, orderId: string, why: Unwinding): Promise<UnwindingOutcome> {
   await db.$executeRaw`
-    UPDATE orders SET unwinding_reason = ${reason}, cancellation_message = ${message ?? null}, updated_at = now()
-    WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL`;
+    WITH shut AS (
+      UPDATE orders o SET unwinding_reason = ${why.reason}, cancellation_message = ${why.message ?? null}, updated_at = now()
+      WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
+      RETURNING o.id
+    )
+    ${logUnwinding(why)}`;
   const door = await readDoor(db, orderId);
   if (door.status === 'CONFIRMED') return { outcome: 'confirmed' };
   if (door.unwindingReason === null) throw new Error(`Bug! Order ${orderId} is neither confirmed nor unwinding`);
@@ -71,15 +79,42 @@ export async function beginUnwinding(
 }
 
 /**
+ * A customer's or operator's wish to have the order gone, at any time: pending, it begins to unwind; confirmed, its
+ * cancellation saga becomes due (the sweep's list has it from this commit on).
+ * @returns how the order stands: `cancellation-due` = confirmed and on its way back; with the reason recorded first
+ */
+export async function requestCancellation(
+  db: Database,
+  orderId: string,
+  why: Unwinding,
+): Promise<{ outcome: 'unwinding' | 'cancellation-due' | 'cancelled'; reason: CancellationReason }> {
+  await db.$executeRaw`
+    WITH shut AS (
+      UPDATE orders o SET unwinding_reason = ${why.reason}, cancellation_message = ${why.message ?? null}, updated_at = now(),
+        saga_started_at = CASE status WHEN 'CONFIRMED' THEN NULL ELSE saga_started_at END
+      WHERE id = ${orderId}::uuid AND status IN ('PENDING', 'CONFIRMED') AND unwinding_reason IS NULL
+      RETURNING o.id
+    )
+    ${logUnwinding(why)}`;
+  const door = await readDoor(db, orderId);
+  if (door.unwindingReason === null) throw new Error(`Bug! Order ${orderId} was to be cancelled and has no reason`);
+  const outcome = { PENDING: 'unwinding', CONFIRMED: 'cancellation-due', CANCELLED: 'cancelled' } as const;
+  return { outcome: outcome[door.status], reason: door.unwindingReason };
+}
+
+const logUnwinding = ({ reason, actor, detail }: Unwinding): Prisma.Sql => Prisma.sql`
+  INSERT INTO saga_log (order_id, step, outcome, attempts, actor, detail)
+  SELECT id, 'unwinding', ${reason}, 0, ${actor ?? null}, ${detail ?? null} FROM shut`;
+
+/**
  * The last act of an unwound saga: unwinding → CANCELLED.
- * @returns `nothing` if it was cancelled already
  * @throws if the order still holds stock or money: an undo is missing
  */
-export async function cancelOrder(db: Database, orderId: string): Promise<UndoOutcome> {
+export async function cancelOrder(db: Database, orderId: string, run: Run = FIRST_RUN): Promise<UndoOutcome> {
   const cancelled = await db.$queryRaw<unknown[]>`
     WITH moved AS (
       UPDATE orders o SET status = 'CANCELLED', ${countEvent}
-      WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NOT NULL
+      WHERE id = ${orderId}::uuid AND status <> 'CANCELLED' AND unwinding_reason IS NOT NULL
         AND NOT EXISTS (SELECT FROM reservations r WHERE r.order_id = o.id AND r.state <> 'RELEASED')
         AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN ('CHARGED', 'REFUNDING'))
       RETURNING ${eventColumns}, unwinding_reason
@@ -87,13 +122,15 @@ export async function cancelOrder(db: Database, orderId: string): Promise<UndoOu
       ${insertEvent(
         Prisma.sql`moved`,
         'order.cancelled',
-        Prisma.sql`jsonb_build_object('orderId', id, 'reason', unwinding_reason)`,
+        Prisma.sql`jsonb_build_object('orderId', id, 'reason', unwinding_reason) ${skipMark(run)}`,
       )}
+    ), logged AS (
+      ${insertLog(Prisma.sql`moved`, 'cancelOrder', 'undone', run)}
     )
     SELECT ${wakeRelay} FROM moved`;
   if (cancelled.length > 0) return 'done';
   const door = await readDoor(db, orderId);
-  if (door.status === 'CANCELLED') return 'nothing';
+  if (door.status === 'CANCELLED') return 'done';
   throw new Error(`Bug! Order ${orderId} came to its cancellation holding stock or money, or without a reason`);
 }
 

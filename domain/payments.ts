@@ -7,8 +7,13 @@ import { Prisma } from '../prisma/generated/client.js';
 import { type Database, violatedUniqueKey } from './database.js';
 import { readDoor, type StepOutcome } from './orders.js';
 import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
+import { FIRST_RUN, insertLog, type Run, skipMark } from './saga-log.js';
 
-export type PaymentStatus = 'CHARGED' | 'DECLINED' | 'VOIDED' | 'REFUNDING' | 'REFUNDED';
+/** SETTLED_OUTSIDE: an operator vouches for the money; the gateway's ledger need not agree. */
+export type PaymentStatus = 'CHARGED' | 'DECLINED' | 'VOIDED' | 'REFUNDING' | 'REFUNDED' | 'SETTLED_OUTSIDE';
+
+/** Stands where a refund's reference would: the money went back by another way. */
+const SETTLED_OUTSIDE = 'settled-outside';
 
 /** All that charging, looking up or refunding an order takes. Amount in the minor unit. */
 export type PaymentDue = {
@@ -49,7 +54,9 @@ export async function recordCharge(
   db: Database,
   orderId: string,
   gatewayReference: string | null,
+  run: Run = FIRST_RUN,
 ): Promise<StepOutcome> {
+  const status = run.skippedBy === undefined ? 'CHARGED' : 'SETTLED_OUTSIDE';
   return recordOutcome(
     db,
     orderId,
@@ -61,13 +68,15 @@ export async function recordCharge(
       RETURNING ${eventColumns}, total_amount, currency
     ), payment AS (
       INSERT INTO payments (order_id, status, amount, currency, gateway_reference)
-      SELECT id, 'CHARGED', total_amount, currency, ${gatewayReference} FROM moved
+      SELECT id, ${status}, total_amount, currency, ${gatewayReference} FROM moved
     ), event AS (
       ${insertEvent(
         Prisma.sql`moved`,
         'payment.charged',
-        Prisma.sql`jsonb_build_object('orderId', id, 'amount', ${money}, 'gatewayReference', ${gatewayReference}::text)`,
+        Prisma.sql`jsonb_build_object('orderId', id, 'amount', ${money}, 'gatewayReference', ${gatewayReference}::text) ${skipMark(run)}`,
       )}
+    ), logged AS (
+      ${insertLog(Prisma.sql`moved`, 'chargePayment', 'completed', run)}
     )
     SELECT NULL AS refusal, ${wakeRelay} FROM moved`,
   );
@@ -77,7 +86,12 @@ export async function recordCharge(
  * Records the gateway's final "no", and turns the order to unwinding in the same transaction.
  * @param declineCode the gateway's word for it, e.g. `insufficient_funds`
  */
-export async function recordDecline(db: Database, orderId: string, declineCode: string): Promise<StepOutcome> {
+export async function recordDecline(
+  db: Database,
+  orderId: string,
+  declineCode: string,
+  run: Run = FIRST_RUN,
+): Promise<StepOutcome> {
   return recordOutcome(
     db,
     orderId,
@@ -96,6 +110,8 @@ export async function recordDecline(db: Database, orderId: string, declineCode: 
         'payment.declined',
         Prisma.sql`jsonb_build_object('orderId', id, 'amount', ${money}, 'declineCode', ${declineCode}::text)`,
       )}
+    ), logged AS (
+      ${insertLog(Prisma.sql`moved`, 'chargePayment', 'refused', run, Prisma.sql`${`PAYMENT_DECLINED: ${declineCode}`}`)}
     )
     SELECT 'PAYMENT_DECLINED' AS refusal, ${wakeRelay} FROM moved`,
   );
@@ -112,8 +128,9 @@ async function recordOutcome(db: Database, orderId: string, statement: Prisma.Sq
   }
   const [decided] = rows;
   if (decided) return decided.refusal === null ? { outcome: 'done' } : { outcome: 'refused', reason: decided.refusal };
-  const door = await readDoor(db, orderId);
-  return door.unwindingReason === null ? { outcome: 'done' } : { outcome: 'refused', reason: door.unwindingReason };
+  const { status, unwindingReason } = await readDoor(db, orderId);
+  if (status === 'CONFIRMED' || unwindingReason === null) return { outcome: 'done' };
+  return { outcome: 'refused', reason: unwindingReason };
 }
 
 /**
@@ -140,12 +157,15 @@ export async function recordRefund(
   db: Database,
   orderId: string,
   references: { charge: string | null; refund: string | null },
+  run: Run = FIRST_RUN,
 ): Promise<void> {
+  const status = run.skippedBy === undefined ? 'REFUNDED' : 'SETTLED_OUTSIDE';
   await db.$queryRaw`
     WITH refunded AS (
-      UPDATE payments SET status = 'REFUNDED', updated_at = now(), refund_reference = ${references.refund},
+      UPDATE payments SET status = ${status}, updated_at = now(), refund_reference = ${references.refund ?? (run.skippedBy === undefined ? null : SETTLED_OUTSIDE)},
         gateway_reference = coalesce(gateway_reference, ${references.charge})
-      WHERE order_id = ${orderId}::uuid AND status IN ('REFUNDING', 'VOIDED')
+      WHERE order_id = ${orderId}::uuid AND status IN ('REFUNDING', 'VOIDED', 'SETTLED_OUTSIDE')
+        AND refund_reference IS NULL
       RETURNING order_id
     ), moved AS (
       UPDATE orders o SET ${countEvent} FROM refunded WHERE o.id = refunded.order_id AND o.status <> 'CANCELLED'
@@ -155,8 +175,16 @@ export async function recordRefund(
         Prisma.sql`moved`,
         'payment.refunded',
         Prisma.sql`jsonb_build_object('orderId', id, 'amount', ${money},
-          'gatewayReference', ${references.charge}::text, 'refundReference', ${references.refund}::text)`,
+          'gatewayReference', ${references.charge}::text, 'refundReference', ${references.refund}::text) ${skipMark(run)}`,
       )}
+    ), logged AS (
+      ${insertLog(Prisma.sql`(SELECT order_id AS id FROM refunded) AS r`, 'refundPayment', 'undone', run)}
     )
     SELECT ${wakeRelay} FROM moved`;
+}
+
+/** Keeps in the log that there was no money to give back. */
+export async function recordNothingToRefund(db: Database, orderId: string, run: Run): Promise<void> {
+  await db.$executeRaw`
+    ${insertLog(Prisma.sql`orders WHERE id = ${orderId}::uuid`, 'refundPayment', 'nothing-to-undo', run)}`;
 }

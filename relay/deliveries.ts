@@ -4,8 +4,8 @@
  * owed. What was taken beyond it is remembered, so that one slow order does not have the others sent twice.
  */
 import pLimit from 'p-limit';
-import { eventId } from '../contracts/ids.js';
 import { toCloudEvent } from '../contracts/events.js';
+import { eventId } from '../contracts/ids.js';
 import { advanceCursor, leaseCursor } from '../domain/cursors.js';
 import type { Database } from '../domain/database.js';
 import { type FeedEvent, type FeedPlace, readFeed } from '../domain/outbox.js';

@@ -4,7 +4,7 @@
  */
 import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import pLimit from 'p-limit';
-import { orderSagaStart, type SagaPolicy } from '../contracts/saga.js';
+import { type SagaPolicy, sagaStart } from '../contracts/saga.js';
 import { listUnstarted, markStarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 
@@ -30,7 +30,7 @@ export async function startUnstartedOnce(deps: {
     orders.map((order) =>
       limit(async () => {
         if (failure) return; // Temporal is away: the rest would only wait for the same answer
-        const { type, options } = orderSagaStart(order, deps.policy);
+        const { type, options } = sagaStart(order, deps.policy);
         try {
           await deps.client.withDeadline(Date.now() + START_LIMIT_MS, () => deps.client.workflow.start(type, options));
         } catch (err) {

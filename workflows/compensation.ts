@@ -3,10 +3,11 @@
  * of an undo is swallowed: after a while the saga is marked for an operator, and goes on trying.
  */
 import { CancellationScope, condition, isCancellation, proxyActivities, sleep } from '@temporalio/workflow';
+import type { CancellationReason } from '../contracts/orders.js';
 import type { OrderSagaResult, StepProgress, UndoName } from '../contracts/saga.js';
 import type { SagaActivities } from '../contracts/steps.js';
 import { beginStep, clearAttention, endStep, markAttention, type Saga } from './saga.js';
-import { decideUnwinding, describeFailure, firstTry, inFlight, ORDINARY_UNDO, type Unwind } from './steps.js';
+import { decideUnwinding, describeFailure, firstTry, inFlight, inputOf, ORDINARY_UNDO, type Unwind } from './steps.js';
 
 /** How often an undo that ended for good (a bug, an operator's mistake) is begun anew without being asked. */
 const BEGIN_ANEW_AFTER = '60s';
@@ -30,19 +31,32 @@ async function unwind(saga: Saga, undos: UndoName[], why: Unwind): Promise<Order
     if (decided.outcome === 'confirmed') return { status: 'CONFIRMED' };
     reason = decided.reason;
   }
-  clearAttention(saga, 'COMPENSATING', `Unwinding: ${reason}.`);
-  for (const undo of [...undos].reverse()) await runUndo(saga, undo);
-  await runUndo(saga, 'cancelOrder');
-  return { status: 'CANCELLED', reason };
+  return takeBack(saga, [...undos].reverse(), reason);
+}
+
+/** Runs the undos as listed, then cancels the order. The order's row must say `reason` already. */
+export async function takeBack(
+  saga: Saga,
+  undos: readonly UndoName[],
+  reason: CancellationReason,
+): Promise<OrderSagaResult> {
+  return CancellationScope.nonCancellable(async () => {
+    clearAttention(saga, 'COMPENSATING', `Unwinding: ${reason}.`);
+    for (const undo of undos) await runUndo(saga, undo);
+    await runUndo(saga, 'cancelOrder');
+    return { status: 'CANCELLED', reason };
+  });
 }
 
 async function runUndo(saga: Saga, name: UndoName): Promise<void> {
   const step = beginStep(saga, name, 'undo');
-  const result = await firstTry[name]({ orderId: saga.orderId }).catch((err: unknown) => {
+  const result = await firstTry[name](inputOf(saga)).catch((err: unknown) => {
     step.lastError = describeFailure(err).message;
     return undoOrdinarily(saga, name, step);
   });
-  endStep(step, result.undone === 'done' ? 'undone' : 'nothing-to-undo');
+  const how = result.undone === 'done' ? 'undone' : 'nothing-to-undo';
+  endStep(step, saga.skippedBy === undefined ? how : 'skipped');
+  saga.skippedBy = undefined;
   if (saga.state === 'NEEDS_ATTENTION') clearAttention(saga, 'COMPENSATING', `**${name}** succeeded; going on.`);
 }
 
@@ -54,7 +68,7 @@ async function undoOrdinarily(saga: Saga, name: UndoName, step: StepProgress) {
       step.status = 'retrying';
       try {
         const result = await inFlight(saga, () =>
-          proxyActivities<SagaActivities>({ ...ORDINARY_UNDO, summary: name })[name]({ orderId: saga.orderId }),
+          proxyActivities<SagaActivities>({ ...ORDINARY_UNDO, summary: name })[name](inputOf(saga)),
         );
         step.attempts += result.attempt;
         return result;

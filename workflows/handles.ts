@@ -1,5 +1,12 @@
 /** The handles that an operator has on a running saga, and what they refuse. Names and shapes: contracts/saga. */
-import { ApplicationFailure, defineQuery, defineSignal, defineUpdate, log, setHandler } from '@temporalio/workflow';
+import {
+  ApplicationFailure,
+  defineQuery,
+  defineSignal,
+  defineUpdate,
+  proxyActivities,
+  setHandler,
+} from '@temporalio/workflow';
 import {
   CANCEL_UPDATE,
   type CancelRequest,
@@ -10,8 +17,9 @@ import {
   type Resolution,
   type SagaProgress,
 } from '../contracts/saga.js';
-import { requestUnwinding, type Saga, tryAgainNow } from './saga.js';
-import { decideUnwinding } from './steps.js';
+import type { Decision, SagaActivities } from '../contracts/steps.js';
+import { requestUnwinding, type Saga, skip, tryAgainNow } from './saga.js';
+import { decideUnwinding, firstTry, ORDINARY } from './steps.js';
 
 const retry = defineSignal(RETRY_SIGNAL);
 const resolve = defineUpdate<SagaProgress, [Resolution]>(RESOLVE_UPDATE);
@@ -25,19 +33,23 @@ export function answerHandles(saga: Saga): void {
   setHandler(retry, () => tryAgainNow(saga));
   setHandler(
     resolve,
-    ({ action, operator, reason }) => {
-      log.info('an operator decides', { orderId: saga.orderId, action, operator, reason });
+    async ({ action, operator, reason }) => {
+      const step = saga.steps.find((s) => s.finishedAt === null && s.startedAt !== null);
+      const name = step?.name ?? 'none';
+      await record(saga, { orderId: saga.orderId, action, operator, reason, step: name, before: saga.state });
       if (action === 'compensate') requestUnwinding(saga, 'OPERATOR');
-      else tryAgainNow(saga);
+      // Unless the step has come to an end while the decision was recorded: it must not hit the next one.
+      else if (step?.finishedAt === null) action === 'skip' ? skip(saga, operator) : tryAgainNow(saga);
       return standing();
     },
     { validator: (resolution) => validateResolution(saga, resolution) },
   );
   setHandler(
     cancel,
-    async () => {
+    async ({ requestedBy, reason }) => {
       // The order's row decides, so that the answer is true whatever the saga is doing at this moment.
-      const decided = await decideUnwinding(saga, 'CANCELLED_BY_CUSTOMER');
+      const who = { actor: requestedBy, detail: reason };
+      const decided = await decideUnwinding(saga, 'CANCELLED_BY_CUSTOMER', who);
       if (decided.outcome === 'confirmed') refuse(`order ${saga.orderId} was confirmed first`, 'AlreadyConfirmed');
       requestUnwinding(saga, decided.reason);
       return standing();
@@ -46,20 +58,34 @@ export function answerHandles(saga: Saga): void {
   );
 }
 
+/** Into the log before anything is done: a decision that cannot be kept is not taken. */
+async function record(saga: Saga, decision: Decision): Promise<void> {
+  try {
+    await firstTry.recordDecision(decision);
+  } catch {
+    // Not swallowed: it goes on as an ordinary activity, for as long as a step would.
+    const scheduleToCloseTimeout = saga.policy.stepRetryBudgetMs;
+    await proxyActivities<SagaActivities>({ ...ORDINARY, scheduleToCloseTimeout }).recordDecision(decision);
+  }
+}
+
 /** What an operator writes is kept for ever and shown to many: an id of a person in our own system, never a name. */
 const SUBJECT = /^[A-Za-z0-9][A-Za-z0-9._:@|-]{0,127}$/;
 
 function validateResolution(saga: Saga, resolution: Resolution): void {
-  if (resolution?.action !== 'retry' && resolution?.action !== 'compensate') {
-    refuse(`action must be "retry" or "compensate", got ${JSON.stringify(resolution?.action)}`, 'InvalidArgument');
+  if (!['retry', 'skip', 'compensate'].includes(resolution?.action)) {
+    refuse(
+      `action must be "retry", "skip" or "compensate", got ${JSON.stringify(resolution?.action)}`,
+      'InvalidArgument',
+    );
   }
   requireSubject('operator', resolution.operator);
   requireReason(resolution.reason);
   requireUndecided(saga);
-  if (resolution.action === 'retry' && !saga.inFlight && !saga.parked) {
-    refuse(`order ${saga.orderId} has no step that waits; there is nothing to retry`, 'NotWaiting');
+  if (resolution.action !== 'compensate' && !isWaiting(saga)) {
+    refuse(`order ${saga.orderId} has no step that waits; there is nothing to ${resolution.action}`, 'NotWaiting');
   }
-  if (resolution.action === 'compensate' && (saga.state === 'COMPENSATING' || isUnwinding(saga))) {
+  if (resolution.action === 'compensate' && isUnwinding(saga)) {
     refuse(`order ${saga.orderId} is being unwound already`, 'AlreadyUnwinding');
   }
 }
@@ -76,8 +102,12 @@ function requireUndecided(saga: Saga): void {
     refuse(`order ${saga.orderId} is cancelled; the saga has ended`, 'AlreadyCancelled');
 }
 
+/** Parked, backing off, or an undo that has given up for the moment. */
+const isWaiting = (saga: Saga): boolean =>
+  saga.inFlight !== undefined || saga.parked !== undefined || saga.state === 'NEEDS_ATTENTION';
+
 const isUnwinding = (saga: Saga): boolean =>
-  saga.unwindRequest !== undefined || saga.steps.some((step) => step.kind === 'undo');
+  saga.state === 'COMPENSATING' || saga.unwindRequest !== undefined || saga.steps.some((step) => step.kind === 'undo');
 
 function requireSubject(field: string, value: unknown): void {
   if (typeof value !== 'string' || !SUBJECT.test(value)) {

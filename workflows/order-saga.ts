@@ -7,15 +7,14 @@
  *
  * Each undo is registered before its step runs: a step that timed out may have happened.
  */
-import { allHandlersFinished, CancellationScope, condition } from '@temporalio/workflow';
-import type { OrderSagaInput, OrderSagaResult } from '../contracts/saga.js';
+import { type OrderSagaInput, type OrderSagaResult, STEPS } from '../contracts/saga.js';
 import { undoStack } from './compensation.js';
 import { answerHandles } from './handles.js';
-import { openSaga } from './saga.js';
+import { endSaga, openSaga } from './saga.js';
 import { stepsOf, Unwind } from './steps.js';
 
 export async function OrderSaga(input: OrderSagaInput): Promise<OrderSagaResult> {
-  const saga = openSaga(input);
+  const saga = openSaga(input, STEPS);
   answerHandles(saga);
   const undo = undoStack(saga);
   const { reserveInventory, chargePayment, confirmOrder } = stepsOf(saga);
@@ -33,8 +32,5 @@ export async function OrderSaga(input: OrderSagaInput): Promise<OrderSagaResult>
     if (!(err instanceof Unwind)) throw err;
     result = await undo.unwind(err);
   }
-  saga.finish(result);
-  // Also after the workflow itself was cancelled: an update that was accepted gets its answer.
-  await CancellationScope.nonCancellable(() => condition(allHandlersFinished));
-  return result;
+  return endSaga(saga, result);
 }

@@ -2,7 +2,13 @@
  * A running saga: what it is doing, how it stands, and what has been asked of it. Nothing here decides an order; the
  * guarded row in Postgres does.
  */
-import { type CancellationScope, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import {
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  setCurrentDetails,
+  upsertSearchAttributes,
+} from '@temporalio/workflow';
 import type { CancellationReason } from '../contracts/orders.js';
 import {
   type OrderSagaInput,
@@ -12,7 +18,6 @@ import {
   SAGA_STEP,
   type SagaPolicy,
   type SagaState,
-  STEPS,
   type StepName,
   type StepProgress,
   type StepStatus,
@@ -25,40 +30,53 @@ export type Saga = {
   /** When the saga, still parked, unwinds by itself. Milliseconds since the epoch. */
   readonly deadline: number;
   state: SagaState;
-  steps: StepProgress[];
+  readonly steps: StepProgress[];
   /** The ordinary activity that is running or backing off, so that a handle can end its waiting. */
   inFlight: CancellationScope | undefined;
   /** Counts the times an operator asked to try again at once. */
   retries: number;
   parked: StepName | undefined;
+  /** The operator who has vouched for the step that waits, until the step takes note. */
+  skippedBy: string | undefined;
   /** Set by whoever wants the saga unwound; the step that sees it first turns around. */
   unwindRequest: CancellationReason | undefined;
-  finish(result: OrderSagaResult): void;
 };
 
-export function openSaga({ orderId, policy }: OrderSagaInput): Saga {
-  const saga: Saga = {
+/** @param planned the steps that are shown as pending from the start */
+export function openSaga({ orderId, policy }: OrderSagaInput, planned: readonly StepName[]): Saga {
+  return {
     orderId,
     policy,
     deadline: Date.now() + policy.sagaDeadlineMs,
     state: 'RUNNING',
-    steps: STEPS.map((name) => newStep(name, 'step')),
+    steps: planned.map((name) => newStep(name, 'step')),
     inFlight: undefined,
     retries: 0,
     parked: undefined,
+    skippedBy: undefined,
     unwindRequest: undefined,
-    finish: (result) => {
-      saga.state = result.status === 'CONFIRMED' ? 'COMPLETED' : 'COMPENSATED';
-      if (result.status === 'CANCELLED') showState(saga, `Cancelled: ${result.reason}. Everything has been undone.`);
-    },
   };
-  return saga;
+}
+
+/** The last act of a saga. @returns the result, once every update that was accepted has its answer */
+export async function endSaga(saga: Saga, result: OrderSagaResult): Promise<OrderSagaResult> {
+  saga.state = result.status === 'CONFIRMED' ? 'COMPLETED' : 'COMPENSATED';
+  if (result.status === 'CANCELLED') showState(saga, `Cancelled: ${result.reason}. Everything has been undone.`);
+  // Also after the workflow itself was cancelled.
+  await CancellationScope.nonCancellable(() => condition(allHandlersFinished));
+  return result;
 }
 
 /** Ends the waiting of a step that is parked or backing off. */
 export function tryAgainNow(saga: Saga): void {
   saga.retries++;
   saga.inFlight?.cancel();
+}
+
+/** Has the step that waits recorded as done by hand. */
+export function skip(saga: Saga, operator: string): void {
+  saga.skippedBy = operator;
+  tryAgainNow(saga);
 }
 
 /** Turns the saga around at its next decision; the first reason given stands. */

@@ -5,8 +5,8 @@
  */
 import {
   ActivityCancellationType,
-  type ActivityOptions,
   ActivityFailure,
+  type ActivityOptions,
   ApplicationFailure,
   CancellationScope,
   condition,
@@ -19,7 +19,7 @@ import {
 import type { CancellationReason } from '../contracts/orders.js';
 import { REFUSAL, type Refusal } from '../contracts/refusals.js';
 import type { StepName, StepProgress } from '../contracts/saga.js';
-import type { SagaActivities } from '../contracts/steps.js';
+import type { SagaActivities, StepInput, UnwindResult } from '../contracts/steps.js';
 import { beginStep, clearAttention, endStep, markAttention, type Saga } from './saga.js';
 
 /**
@@ -71,7 +71,7 @@ async function runStep(saga: Saga, name: StepName): Promise<void> {
     throwIfFinal(saga, step, err);
     await runOrdinarily(saga, name, step);
   }
-  endStep(step, 'completed');
+  if (step.finishedAt === null) endStep(step, 'completed');
 }
 
 async function runOrdinarily(saga: Saga, name: StepName, step: StepProgress): Promise<void> {
@@ -81,16 +81,14 @@ async function runOrdinarily(saga: Saga, name: StepName, step: StepProgress): Pr
     const retriesSeen = saga.retries;
     step.status = 'retrying';
     try {
-      await inFlight(saga, () => {
+      const { attempt } = await inFlight(saga, () => {
         const scheduleToCloseTimeout = Math.max(1_000, Math.min(budgetEnds, saga.deadline) - Date.now());
-        return proxyActivities<SagaActivities>({ ...ORDINARY, scheduleToCloseTimeout, summary: name })
-          [name]({
-            orderId: saga.orderId,
-          })
-          .then(({ attempt }) => {
-            step.attempts += attempt;
-          });
+        const ordinary = proxyActivities<SagaActivities>({ ...ORDINARY, scheduleToCloseTimeout, summary: name });
+        return ordinary[name](inputOf(saga));
       });
+      step.attempts += attempt;
+      endStep(step, saga.skippedBy === undefined ? 'completed' : 'skipped');
+      saga.skippedBy = undefined;
       return;
     } catch (err) {
       throwIfFinal(saga, step, err);
@@ -100,6 +98,12 @@ async function runOrdinarily(saga: Saga, name: StepName, step: StepProgress): Pr
     }
   }
 }
+
+/** What an activity is given: the order, and the operator if one vouches for the step. */
+export const inputOf = ({ orderId, skippedBy }: Saga): StepInput => ({
+  orderId,
+  ...(skippedBy !== undefined && { skippedBy }),
+});
 
 /** Runs an ordinary activity in a scope that `retry` and `resolve` can end while it backs off. */
 export async function inFlight<T>(saga: Saga, run: () => Promise<T>): Promise<T> {
@@ -149,8 +153,12 @@ function throwIfFinal(saga: Saga, step: StepProgress, err: unknown): void {
 }
 
 /** Asks the order's row who has won, and makes it "unwinding" if nobody has. Tried without limit. */
-export async function decideUnwinding(saga: Saga, reason: CancellationReason) {
-  const input = { orderId: saga.orderId, reason };
+export async function decideUnwinding(
+  saga: Saga,
+  reason: CancellationReason,
+  who: { actor?: string; detail?: string } = {},
+): Promise<UnwindResult> {
+  const input = { orderId: saga.orderId, reason, ...who };
   try {
     return await firstTry.beginUnwinding(input);
   } catch {

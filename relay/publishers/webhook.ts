@@ -2,8 +2,9 @@
  * Signed webhooks: one POST per event in CloudEvents' structured mode, signed as Standard Webhooks has it.
  * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  */
-import { BlockList, isIP } from 'node:net';
+
 import { lookup } from 'node:dns/promises';
+import { BlockList, isIP } from 'node:net';
 import { Webhook } from 'standardwebhooks';
 import type { CloudEvent } from '../../contracts/events.js';
 import type { Publisher } from './publisher.js';

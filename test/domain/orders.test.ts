@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { v7 as uuidv7 } from 'uuid';
 import { acceptOrder, listUnstarted } from '../../domain/acceptance.js';
-import { listOrders, readOrder, beginUnwinding, cancelOrder, confirmOrder } from '../../domain/orders.js';
 import { putSku, readSku, releaseInventory, reserveInventory } from '../../domain/inventory.js';
+import { beginUnwinding, cancelOrder, confirmOrder, listOrders, readOrder } from '../../domain/orders.js';
 import { recordCharge, recordDecline, recordRefund, shutPayment } from '../../domain/payments.js';
 import {
   accept,
@@ -141,7 +141,7 @@ describe('unwinding', () => {
     const { db } = t;
     await stock(db, 'LATE', 5);
     const { id } = await accept(db, { LATE: 1 });
-    expect(await beginUnwinding(db, id, 'OPERATOR')).toEqual({ outcome: 'unwinding', reason: 'OPERATOR' });
+    expect(await beginUnwinding(db, id, { reason: 'OPERATOR' })).toEqual({ outcome: 'unwinding', reason: 'OPERATOR' });
     expect(await reserveInventory(db, id)).toEqual(refused('OPERATOR'));
     expect(await recordCharge(db, id, `pi_${id}`)).toEqual(refused('OPERATOR'));
     expect(await recordDecline(db, id, 'card_declined')).toEqual(refused('OPERATOR'));
@@ -153,8 +153,11 @@ describe('unwinding', () => {
   test('keeps the first reason given, whoever asks later', async () => {
     const { db } = t;
     const { id } = await accept(db, { LATE: 1 });
-    await beginUnwinding(db, id, 'CANCELLED_BY_CUSTOMER');
-    expect(await beginUnwinding(db, id, 'OPERATOR')).toEqual({ outcome: 'unwinding', reason: 'CANCELLED_BY_CUSTOMER' });
+    await beginUnwinding(db, id, { reason: 'CANCELLED_BY_CUSTOMER' });
+    expect(await beginUnwinding(db, id, { reason: 'OPERATOR' })).toEqual({
+      outcome: 'unwinding',
+      reason: 'CANCELLED_BY_CUSTOMER',
+    });
   });
 
   test('and confirming at the same moment have exactly one winner', async () => {
@@ -162,7 +165,10 @@ describe('unwinding', () => {
     await stock(db, 'RACE', 100);
     const ids = await Promise.all(Array.from({ length: 20 }, () => readyToConfirm('RACE')));
     for (const id of ids) {
-      const [confirmed, unwound] = await Promise.all([confirmOrder(db, id), beginUnwinding(db, id, 'OPERATOR')]);
+      const [confirmed, unwound] = await Promise.all([
+        confirmOrder(db, id),
+        beginUnwinding(db, id, { reason: 'OPERATOR' }),
+      ]);
       const winner = confirmed.outcome === 'done' ? 'confirmed' : 'unwinding';
       expect(unwound.outcome).toBe(winner);
       expect((await readOrder(db, id))?.status).toBe(winner === 'confirmed' ? 'CONFIRMED' : 'PENDING');
@@ -174,17 +180,15 @@ describe('unwinding', () => {
     const { db } = t;
     await stock(db, 'BACK', 5);
     const id = await readyToConfirm('BACK');
-    await beginUnwinding(db, id, 'CANCELLED_BY_CUSTOMER');
+    await beginUnwinding(db, id, { reason: 'CANCELLED_BY_CUSTOMER' });
     await expect(cancelOrder(db, id)).rejects.toThrow('holding stock or money');
     expect(await shutPayment(db, id)).toBe('REFUNDING');
     expect(await shutPayment(db, id)).toBe('REFUNDING');
     await recordRefund(db, id, { charge: `pi_${id}`, refund: 're_1' });
     await recordRefund(db, id, { charge: `pi_${id}`, refund: 're_1' });
-    expect(await Promise.all([releaseInventory(db, id), releaseInventory(db, id)])).toEqual(
-      expect.arrayContaining(['done', 'nothing']),
-    );
+    expect(await Promise.all([releaseInventory(db, id), releaseInventory(db, id)])).toEqual(['done', 'done']);
     expect(await cancelOrder(db, id)).toBe('done');
-    expect(await cancelOrder(db, id)).toBe('nothing');
+    expect(await cancelOrder(db, id)).toBe('done');
     expect(await eventTypes(db, id)).toEqual([
       'order.created',
       'inventory.reserved',
@@ -200,7 +204,7 @@ describe('unwinding', () => {
   test('with nothing to undo leaves tombstones and no event', async () => {
     const { db } = t;
     const { id } = await accept(db, { BACK: 1 });
-    await beginUnwinding(db, id, 'OPERATOR');
+    await beginUnwinding(db, id, { reason: 'OPERATOR' });
     expect(await shutPayment(db, id)).toBe('VOIDED');
     expect(await releaseInventory(db, id)).toBe('nothing');
     expect(await db.reservation.findMany({ where: { orderId: id } })).toEqual([

@@ -123,7 +123,7 @@ describe('the relay', () => {
     });
     try {
       const { id } = await accept(t.db, { A: 1 });
-      await beginUnwinding(t.db, id, 'OPERATOR');
+      await beginUnwinding(t.db, id, { reason: 'OPERATOR' });
       await cancelOrder(t.db, id);
       await eventually('both events arrive', () => receiver.sequences(id).length === 2, 2_000);
       expect(receiver.received.at(-1)).toMatchObject({

@@ -10,7 +10,7 @@ import type { Order } from '../../contracts/orders.js';
 import {
   CUSTOMER_ID,
   type OrderSagaResult,
-  orderSagaStart,
+  sagaStart,
   SAGA_FAILURE,
   SAGA_STATE,
   SAGA_STEP,
@@ -87,7 +87,7 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
       new MockActivityEnvironment().run(activities[name] as (input: StepInput) => Promise<unknown>, input),
     place: async (lines, { policy, ...options } = {}) => {
       const order = await accept(db, lines, options);
-      const { type, options: start } = orderSagaStart(order, { ...PATIENT, ...policy });
+      const { type, options: start } = sagaStart({ ...order, kind: 'order' }, { ...PATIENT, ...policy });
       const saga = await env.client.workflow.start(type, start);
       return { order, saga, result: () => saga.result() as Promise<OrderSagaResult> };
     },

@@ -1,12 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
-import type { Resolution, SagaProgress } from '../../contracts/saga.js';
-import { beginUnwinding } from '../../domain/orders.js';
+import { type Resolution, type SagaProgress, sagaStart } from '../../contracts/saga.js';
+import { listUnstarted } from '../../domain/acceptance.js';
 import { readSku } from '../../domain/inventory.js';
+import { beginUnwinding, readOrder, requestCancellation } from '../../domain/orders.js';
+import { readSagaLog } from '../../domain/saga-log.js';
 import { eventually } from '../support/conditions.js';
 import { assertStockConserved, eventTypes, stock } from '../support/database.js';
 import { recordHistory } from '../support/histories.js';
-import { type SagaStack, startSagaStack } from '../support/saga.js';
+import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 
 let s: SagaStack;
 beforeAll(async () => {
@@ -123,7 +125,7 @@ describe('a payment whose outcome is unknown', () => {
     const { order, saga, result } = await s.place({ PLENTY: 1 });
     await eventually('the charge is in the ledger', async () => (await s.money(order.id)).charges === 1);
     // The first try is still hanging at the gateway; the next one finds the door shut and does not ask.
-    await beginUnwinding(s.db, order.id, 'CANCELLED_BY_CUSTOMER');
+    await beginUnwinding(s.db, order.id, { reason: 'CANCELLED_BY_CUSTOMER' });
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
     expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
     expect(await eventTypes(s.db, order.id)).toEqual([
@@ -176,7 +178,7 @@ describe('a gateway that stays down', () => {
     const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy });
     await stuck(order.id);
     expect(await refusal(resolve(saga, { action: 'explode' as 'retry' }))).toContain(
-      'action must be "retry" or "compensate"',
+      'action must be "retry", "skip" or "compensate"',
     );
     expect(await refusal(resolve(saga, { action: 'retry', operator: 'Jane Doe <jane@example.com>' }))).toContain(
       'operator must be an opaque subject id',
@@ -194,7 +196,7 @@ describe('a gateway that stays down', () => {
     await s.fault({ route: 'charge', mode: 'down' });
     const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy });
     await stuck(order.id);
-    await beginUnwinding(s.db, order.id, 'CANCELLED_BY_CUSTOMER');
+    await beginUnwinding(s.db, order.id, { reason: 'CANCELLED_BY_CUSTOMER' });
     await saga.signal('retry');
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
   });
@@ -218,6 +220,107 @@ describe('a gateway that stays down', () => {
     await saga.cancel();
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'OPERATOR' });
     await recordHistory('workflow-cancelled', saga, s.env.address);
+  });
+});
+
+describe('a step that an operator vouches for', () => {
+  test('(the charge) is recorded as settled outside, with who said so, and the order is confirmed', async () => {
+    await s.fault({ route: 'charge', mode: 'down' });
+    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
+    await stuck(order.id);
+    await resolve(saga, { action: 'skip', operator: 'op-9', reason: 'paid by bank transfer' });
+    expect(await result()).toEqual({ status: 'CONFIRMED' });
+    expect(statusOf(await progressOf(saga), 'chargePayment')).toBe('skipped');
+    const charged = await s.db.event.findFirst({ where: { orderId: order.id, type: 'payment.charged' } });
+    expect(charged?.data).toMatchObject({ skippedBy: 'op-9' });
+    expect(await s.db.payment.findUnique({ where: { orderId: order.id } })).toMatchObject({
+      status: 'SETTLED_OUTSIDE',
+    });
+    expect(await s.db.sagaLogEntry.findMany({ where: { orderId: order.id, actor: 'op-9' } })).toMatchObject([
+      { step: 'resolve', outcome: 'skip', detail: 'chargePayment, NEEDS_ATTENTION: paid by bank transfer' },
+      { step: 'chargePayment', outcome: 'skipped' },
+    ]);
+    await recordHistory('charge-skipped', saga, s.env.address);
+  });
+
+  test('cannot be vouched for while nothing waits', async () => {
+    await s.fault({ route: 'charge', mode: 'slow', delayMs: 800 });
+    const { order, saga, result } = await s.place({ PLENTY: 1 });
+    await expect(resolve(saga, { action: 'skip' })).rejects.toThrow();
+    expect(await result()).toEqual({ status: 'CONFIRMED' });
+    await s.heal();
+    expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
+  });
+});
+
+describe('the saga log in Postgres', () => {
+  test('tells the same story as the saga, attempts and refusal included', async () => {
+    const { order, saga, result } = await s.place({ PLENTY: 1 }, { paymentMethod: 'pm_card_chargeDeclined' });
+    await result();
+    const told = await progressOf(saga);
+    const kept = await readSagaLog(s.db, (await readOrder(s.db, order.id)) ?? order);
+    const brief = ({ steps, state }: SagaProgress) => ({
+      state,
+      steps: steps.map(({ name, kind, status, attempts }) => [name, kind, status, attempts]),
+    });
+    expect(brief(kept)).toEqual(brief(told));
+  });
+
+  test('cannot be changed', async () => {
+    await expect(s.db.$executeRaw`UPDATE saga_log SET outcome = 'completed'`).rejects.toThrow('append-only');
+    await expect(s.db.$executeRaw`DELETE FROM saga_log`).rejects.toThrow('append-only');
+  });
+});
+
+describe('a confirmed order that is cancelled', () => {
+  const cancelConfirmed = async (orderId: string) => {
+    const due = await requestCancellation(s.db, orderId, { reason: 'CANCELLED_BY_CUSTOMER', actor: 'cus_1' });
+    expect(due).toEqual({ outcome: 'cancellation-due', reason: 'CANCELLED_BY_CUSTOMER' });
+    expect(await requestCancellation(s.db, orderId, { reason: 'OPERATOR' })).toEqual(due);
+    const [unstarted] = (await listUnstarted(s.db, 0, 1_000)).filter((saga) => saga.id === orderId);
+    if (!unstarted) throw new Error('its cancellation is not on the sweep’s list');
+    const { type, options } = sagaStart(unstarted, PATIENT);
+    return s.client.workflow.start(type, options);
+  };
+
+  test('gets its money back and gives its stock back, with the events to show for it', async () => {
+    const before = await readSku(s.db, 'PLENTY');
+    const { order, result } = await s.place({ PLENTY: 4 });
+    await result();
+    const saga = await cancelConfirmed(order.id);
+    expect(saga.workflowId).toBe(`order-${order.id}-cancel`);
+    expect(await saga.result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
+    expect(await readOrder(s.db, order.id)).toMatchObject({
+      status: 'CANCELLED',
+      cancellation: { reason: 'CANCELLED_BY_CUSTOMER' },
+    });
+    expect(await eventTypes(s.db, order.id)).toEqual([
+      'order.created',
+      'inventory.reserved',
+      'payment.charged',
+      'order.confirmed',
+      'payment.refunded',
+      'inventory.released',
+      'order.cancelled',
+    ]);
+    expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
+    expect(await readSku(s.db, 'PLENTY')).toEqual(before);
+    await recordHistory('cancelled-after-confirmation', saga, s.env.address);
+  });
+
+  test('is marked while its refund fails, and finished when the gateway is back', async () => {
+    const { order, result } = await s.place({ PLENTY: 1 });
+    await result();
+    await s.fault({ route: 'refund', mode: 'down' });
+    const saga = await cancelConfirmed(order.id);
+    await eventually(
+      'the refund is being retried',
+      async () => statusOf(await progressOf(saga), 'refundPayment') === 'retrying',
+    );
+    await s.heal();
+    await saga.signal('retry');
+    expect(await saga.result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
+    expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
   });
 });
 

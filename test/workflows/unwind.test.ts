@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { STEPS, type StepName, UNDOS } from '../../contracts/saga.js';
 import type { SagaActivities, StepInput } from '../../contracts/steps.js';
 import type { Database } from '../../domain/database.js';
-import { beginUnwinding, readOrder } from '../../domain/orders.js';
 import { readSku } from '../../domain/inventory.js';
+import { beginUnwinding, readOrder } from '../../domain/orders.js';
 import { assertStockConserved, eventTypes, stock } from '../support/database.js';
 import { type SagaStack, startSagaStack } from '../support/saga.js';
 
@@ -57,7 +57,7 @@ const fail = async () => {
   throw new Error('planned failure');
 };
 const turnAround = async (orderId: string) => {
-  await beginUnwinding(s.db, orderId, 'CANCELLED_BY_CUSTOMER');
+  await beginUnwinding(s.db, orderId, { reason: 'CANCELLED_BY_CUSTOMER' });
 };
 
 /** What the shop had before the order, and has again: stock, money, nothing half done. */
@@ -136,7 +136,7 @@ describe('every step that arrives late', () => {
       gateway: (real, db) => ({
         ...real,
         charge: async (request) => {
-          await beginUnwinding(db, request.orderId, 'OPERATOR'); // decided while the request is on its way
+          await beginUnwinding(db, request.orderId, { reason: 'OPERATOR' }); // decided while the request is on its way
           return real.charge(request);
         },
       }),

@@ -1,0 +1,113 @@
+/**
+ * The saga log in Postgres: what each step came to, after how many attempts, and who decided what. A step's entry is in it
+ * if and only if its effect has committed. It answers when Temporal's history cannot: before the start, while Temporal is
+ * away, after its retention.
+ */
+import type { Order } from '../contracts/orders.js';
+import {
+  type SagaProgress,
+  type SagaState,
+  STEPS,
+  type StepName,
+  type StepProgress,
+  type StepStatus,
+  UNDOS,
+  type UndoName,
+} from '../contracts/saga.js';
+import type { Decision } from '../contracts/steps.js';
+import { Prisma } from '../prisma/generated/client.js';
+import type { Database } from './database.js';
+
+/** How a step came to run: for the log, and for its event if an operator vouches for it. */
+export type Run = {
+  /** Tries of this step so far, this one included. */
+  attempts: number;
+  /** The operator who says that the step has been done by hand. */
+  skippedBy?: string;
+};
+export const FIRST_RUN: Run = { attempts: 1 };
+
+/**
+ * @param from    the CTE whose single row has the order's `id`; no row, no entry
+ * @param outcome a step status, or an expression over `from` that gives one
+ */
+export const insertLog = (
+  from: Prisma.Sql,
+  step: StepName | UndoName,
+  outcome: StepStatus | Prisma.Sql,
+  run: Run,
+  detail: Prisma.Sql = Prisma.sql`NULL`,
+): Prisma.Sql => Prisma.sql`
+  INSERT INTO saga_log (order_id, step, outcome, attempts, actor, detail)
+  SELECT id, ${step}, ${run.skippedBy === undefined ? outcome : 'skipped'}, ${run.attempts}::int, ${run.skippedBy ?? null}, ${detail}
+  FROM ${from}`;
+
+/** A jsonb expression that adds `skippedBy` to an event's data, or nothing. */
+export const skipMark = (run: Run): Prisma.Sql =>
+  run.skippedBy === undefined ? Prisma.empty : Prisma.sql`|| jsonb_build_object('skippedBy', ${run.skippedBy}::text)`;
+
+/** Keeps who decided what, why, and how the saga stood before. */
+export async function recordDecision(db: Database, decision: Decision): Promise<void> {
+  const { orderId, action, operator, reason, step, before } = decision;
+  await db.sagaLogEntry.create({
+    data: {
+      orderId,
+      step: 'resolve',
+      outcome: action,
+      attempts: 0,
+      actor: operator,
+      detail: `${step}, ${before}: ${reason}`,
+    },
+  });
+}
+
+/** @returns the saga as its log tells it */
+export async function readSagaLog(db: Database, order: Order): Promise<SagaProgress> {
+  const entries = await db.sagaLogEntry.findMany({ where: { orderId: order.id }, orderBy: { id: 'asc' } });
+  const steps = STEPS.map((name) => newProgress(name, 'step'));
+  let previousAt = order.createdAt;
+  for (const { step: name, outcome, attempts, at, detail } of entries) {
+    const isUndo = UNDOS.some((undo) => undo === name);
+    let step = steps.find((s) => s.name === name);
+    if (!step && isUndo) {
+      step = newProgress(name as UndoName, 'undo');
+      steps.push(step);
+    }
+    if (step) {
+      Object.assign(step, {
+        status: outcome,
+        attempts,
+        startedAt: previousAt,
+        finishedAt: at.toISOString(),
+        lastError: detail,
+      });
+    }
+    previousAt = at.toISOString();
+  }
+  const isUnwinding = entries.some((entry) => entry.step === 'unwinding' || entry.outcome === 'refused');
+  return { state: stateOf(order, isUnwinding ? 'COMPENSATING' : 'RUNNING'), steps };
+}
+
+const newProgress = (name: StepName | UndoName, kind: 'step' | 'undo'): StepProgress => ({
+  name,
+  kind,
+  status: 'pending',
+  attempts: 0,
+  startedAt: null,
+  finishedAt: null,
+  lastError: null,
+});
+
+/** The committed order has the last word on its saga's state. @param otherwise the state while the order is pending */
+export function stateOf(order: Order, otherwise: SagaState): SagaState {
+  switch (order.status) {
+    case 'CONFIRMED':
+      return 'COMPLETED';
+    case 'CANCELLED':
+      return 'COMPENSATED';
+    case 'PENDING':
+      return otherwise;
+    default:
+      throw new Error(`Bug! Unhandled order status "${order.status satisfies never}"`);
+  }
+}
