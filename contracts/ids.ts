@@ -10,6 +10,9 @@ export const orderSagaId = (orderId: string): string => `order-${orderId}`;
 /** @returns the workflow id of the saga that takes a confirmed order back */
 export const cancelOrderSagaId = (orderId: string): string => `${orderSagaId(orderId)}-cancel`;
 
+/** @returns the order that a saga's workflow id names */
+export const orderIdOf = (workflowId: string): string => workflowId.replace(/^order-/, '').replace(/-cancel$/, '');
+
 /**
  * The key under which the payment gateway deduplicates. Made from what it protects, never from an attempt, a run or a
  * random: a worker that retries, restarts or wakes up late must present the same key.

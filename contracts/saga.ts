@@ -68,6 +68,11 @@ export const SAGA_STEP = defineSearchAttributeKey('SagaStep', SearchAttributeTyp
 export const SAGA_FAILURE = defineSearchAttributeKey('SagaFailure', SearchAttributeType.KEYWORD);
 export const CUSTOMER_ID = defineSearchAttributeKey('CustomerId', SearchAttributeType.KEYWORD);
 
+/** Visibility queries: sagas that ask for an operator, and sagas that ended without having come to their end. */
+export const STUCK_QUERY = 'SagaState="NEEDS_ATTENTION" AND ExecutionStatus="Running"';
+export const ENDED_FROM_OUTSIDE_QUERY =
+  'ExecutionStatus IN ("Failed","Terminated","TimedOut","Canceled") AND WorkflowType IN ("OrderSaga","CancelOrderSaga")';
+
 /** An order whose saga is to be started: the one that finishes it, or the one that takes it back after its confirmation. */
 export type UnstartedSaga = { id: string; customerId: string; correlationId: string } & (
   | { kind: 'order' }
@@ -88,8 +93,9 @@ export function sagaStart(saga: UnstartedSaga, policy: SagaPolicy) {
       workflowId: kind === 'order' ? orderSagaId(id) : cancelOrderSagaId(id),
       taskQueue: TASK_QUEUE,
       args: [input] as [typeof input],
-      // One saga of a kind per order, for ever: a second start is refused even after the first has closed.
-      workflowIdReusePolicy: 'REJECT_DUPLICATE' as const,
+      // One saga of a kind per order, for ever; only one that was ended from outside, or by a bug, may be begun anew: every
+      // step finds what the first has done.
+      workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY' as const,
       workflowIdConflictPolicy: 'FAIL' as const,
       // A killed worker holds its workflow task for this long. 5 s instead of the default 10 s halves the wait; shorter
       // thrashes: many tasks on a cold worker time out again.
