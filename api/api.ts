@@ -1,10 +1,11 @@
 /** The API role: HTTP in, JSON out. */
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import type { TemporalLink } from '../runtime/temporal.js';
 import { type AuthenticationSettings, createAuthenticator } from './authentication.js';
+import type { Api } from './dependencies.js';
 import { createServer } from './server.js';
 import { createSagaStarter } from './starter.js';
 import { createWatch } from './watch.js';
@@ -25,6 +26,10 @@ export type ApiSettings = {
   logger: Logger;
 };
 
+const HANG_UP_EVERY_MS = 50;
+/** No request that has arrived takes longer to answer: what is still open then is a client that does not finish its own. */
+const ANSWER_LIMIT_MS = 5_000;
+
 /** @returns the port it listens on, and how to stop it: requests under way are answered first */
 export async function startApi(settings: ApiSettings): Promise<{ port: number; stop: () => Promise<void> }> {
   const { db, temporal, policy, eager, logger } = settings;
@@ -36,14 +41,34 @@ export async function startApi(settings: ApiSettings): Promise<{ port: number; s
     { authenticate: createAuthenticator(settings.authentication), db, temporal, starter, watch, policy, idempotencyTtlMs, stopping: stopping.signal, ...(temporalUiUrl && { temporalUiUrl }) },
     logger,
   );
+  const connections = new Set<Socket>();
+  app.server.on('connection', (socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+  });
   await app.listen({ host: settings.host, port: settings.port });
   return {
     port: (app.server.address() as AddressInfo).port,
     stop: async () => {
       stopping.abort();
-      await app.close();
+      await closeServer(app, connections);
       await starter.stop();
       await watch.stop();
     },
   };
+}
+
+/**
+ * Answers what is under way, then hangs up. Node closes the connections that are idle at this moment only; one that becomes
+ * idle a moment later, or on which a browser has never asked anything, would keep the process for a minute.
+ */
+async function closeServer(app: Api, connections: Set<Socket>): Promise<void> {
+  const hangUp = setInterval(() => {
+    app.server.closeIdleConnections();
+    for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
+  }, HANG_UP_EVERY_MS);
+  const giveUp = setTimeout(() => app.server.closeAllConnections(), ANSWER_LIMIT_MS);
+  await app.close();
+  clearInterval(hangUp);
+  clearTimeout(giveUp);
 }

@@ -3,7 +3,7 @@
  * Keys are found by discovery, fetched again when an unknown one appears (with a cooldown) and kept through an outage.
  */
 import type { FastifyRequest } from 'fastify';
-import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { createLocalJWKSet, createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { ANONYMOUS, type Caller, ROLES } from './permissions.js';
 import { Problem } from './problems.js';
 
@@ -50,13 +50,28 @@ export function createAuthenticator(settings: AuthenticationSettings | undefined
 
 function keySource({ issuer, jwksUrl }: AuthenticationSettings): () => Promise<JWTVerifyGetKey> {
   let found: Promise<JWTVerifyGetKey> | undefined;
-  const find = async () => createRemoteJWKSet(new URL(jwksUrl ?? (await discoverJwks(issuer))), { timeoutDuration: DISCOVERY_LIMIT_MS });
+  const find = async () => keepThroughOutage(createRemoteJWKSet(new URL(jwksUrl ?? (await discoverJwks(issuer))), { timeoutDuration: DISCOVERY_LIMIT_MS }));
   return () => {
     found ??= find().catch((err: unknown) => {
       found = undefined; // the issuer may answer next time
       throw err;
     });
     return found;
+  };
+}
+
+/** The keys are fetched afresh every ten minutes; an issuer that is away then must not lock everybody out. */
+function keepThroughOutage(remote: ReturnType<typeof createRemoteJWKSet>): JWTVerifyGetKey {
+  return async (header, token) => {
+    try {
+      return await remote(header, token);
+    } catch (err) {
+      const known = remote.jwks();
+      if (!known || isTokensFault(err)) throw err;
+      return createLocalJWKSet(known)(header, token).catch(() => {
+        throw err; // a key that is new to us may be good all the same
+      });
+    }
   };
 }
 
@@ -76,8 +91,11 @@ function toCaller(payload: JWTPayload, rolesClaim: string): Caller {
 
 /** What is wrong with a token is its sender's business; what is wrong with our key source is ours. */
 function toProblem(err: unknown): Error {
-  if (err instanceof errors.JWKSTimeout) return new Problem('unavailable', 'The issuer’s keys cannot be had just now.');
   if (err instanceof errors.JWTExpired) return new Problem('unauthenticated', 'The token has expired.');
-  if (err instanceof errors.JOSEError) return new Problem('unauthenticated', 'The token is not valid here.');
+  if (isTokensFault(err)) return new Problem('unauthenticated', 'The token is not valid here.');
   return new Problem('unavailable', 'The issuer’s keys cannot be had just now.');
 }
+
+/** jose's own words for "the key set did not arrive": a timeout, an answer other than 200 (generic), a wrong document. */
+const KEYS_MISSING = new Set(['ERR_JWKS_TIMEOUT', 'ERR_JOSE_GENERIC', 'ERR_JWKS_INVALID']);
+const isTokensFault = (err: unknown): boolean => err instanceof errors.JOSEError && !KEYS_MISSING.has(err.code);

@@ -1,15 +1,17 @@
 /** Events over HTTP: of one order, and the whole feed; as pages, or live as Server-Sent Events. */
+import { once } from 'node:events';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { type CloudEvent, type StoredEvent, toCloudEvent } from '../contracts/events.js';
 import { FEED_START, type FeedEvent, type FeedPlace, readFeed, readOrderEvents } from '../domain/outbox.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { requireOrder } from './orders.js';
-import { Cursor, decodeCursor, encodeCursor, Limit, Next, page } from './pages.js';
-import { Problem, ProblemSchema } from './problems.js';
+import { badCursor, Cursor, decodeCursor, encodeCursor, Limit, Next, page } from './pages.js';
+import { ProblemSchema } from './problems.js';
 import { EventSchema, IdParams } from './schemas.js';
 
-const PLACE = /^\d{1,19}-\d{1,19}$/;
+/** Eighteen digits stay within a bigint; transaction ids and positions do not live to see more. */
+const PLACE = /^\d{1,18}-\d{1,18}$/;
 const SEQUENCE = /^\d{1,9}$/;
 const STREAM_BATCH_MAX = 500;
 /** Keeps proxies from cutting an idle stream; most cut after 30 s or more. */
@@ -39,7 +41,8 @@ export function eventRoutes(app: Api, deps: ApiDependencies): void {
       const { id } = await requireOrder(deps, request.params.id, request.caller);
       const { limit, cursor } = request.query;
       if (wantsStream(request)) {
-        const last = lastEventId(request, SEQUENCE);
+        const last = lastEventId(request);
+        if (last !== undefined && !SEQUENCE.test(last)) throw badCursor('headers/last-event-id');
         return stream(deps, request, reply, {
           from: last === undefined ? 0 : Number(last),
           read: (after) => readOrderEvents(db, id, after, STREAM_BATCH_MAX),
@@ -47,7 +50,7 @@ export function eventRoutes(app: Api, deps: ApiDependencies): void {
           idOf: (event) => `${event.sequence}`,
         });
       }
-      const after = cursor === undefined ? 0 : Number(decodeCursor(cursor, SEQUENCE, 'cursor'));
+      const after = cursor === undefined ? 0 : Number(decodeCursor(cursor, SEQUENCE));
       const { rows, next } = page(await readOrderEvents(db, id, after, limit + 1), limit, (event) => `${event.sequence}`);
       return { events: rows.map(toCloudEvent), next };
     },
@@ -69,11 +72,11 @@ export function eventRoutes(app: Api, deps: ApiDependencies): void {
     },
     async (request, reply) => {
       const { limit, after } = request.query;
-      const from = after === undefined ? FEED_START : placeOf(decodeCursor(after, PLACE, 'after'));
+      const from = after === undefined ? FEED_START : placeOf(decodeCursor(after, PLACE, 'querystring/after'));
       if (wantsStream(request)) {
-        const last = lastEventId(request, undefined);
+        const last = lastEventId(request);
         return stream(deps, request, reply, {
-          from: last === undefined ? from : placeOf(decodeCursor(last, PLACE, 'last-event-id')),
+          from: last === undefined ? from : placeOf(decodeCursor(last, PLACE, 'headers/last-event-id')),
           read: (place) => readFeed(db, place, STREAM_BATCH_MAX),
           placeOf: (event): FeedPlace => event,
           idOf: (event) => cursorOf(event),
@@ -94,13 +97,12 @@ function placeOf(cursor: string): FeedPlace {
 }
 
 const wantsStream = (request: FastifyRequest): boolean =>
+  request.method === 'GET' && // a HEAD would wait for ever for a body that never comes
   (request.headers.accept ?? '').split(',').some((type) => type.trim().toLowerCase().startsWith('text/event-stream'));
 
-function lastEventId(request: FastifyRequest, pattern: RegExp | undefined): string | undefined {
+function lastEventId(request: FastifyRequest): string | undefined {
   const id = request.headers['last-event-id'];
-  if (typeof id !== 'string' || id === '') return undefined;
-  if (pattern && !pattern.test(id)) throw new Problem('invalid-request', 'Last-Event-ID is not an id of this stream.');
-  return id;
+  return typeof id === 'string' && id !== '' ? id : undefined;
 }
 
 type Stream<E extends StoredEvent, P> = {
@@ -118,7 +120,7 @@ async function stream<E extends StoredEvent, P>(
   { from, read, placeOf, idOf }: Stream<E, P>,
 ): Promise<FastifyReply> {
   const gone = new AbortController();
-  request.raw.once('close', () => gone.abort());
+  reply.raw.once('close', () => gone.abort());
   const ended = AbortSignal.any([gone.signal, stopping]);
   let place = from;
   let events = await read(place); // before the headers: what fails here can still be answered with a problem
@@ -152,9 +154,6 @@ async function write(reply: FastifyReply, ended: AbortSignal, id: string, event:
   const room = reply.raw.write(`id: ${id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
   // A slow reader slows its own stream down instead of filling our memory.
   if (!room && !ended.aborted) {
-    await new Promise<void>((resolve) => {
-      reply.raw.once('drain', resolve);
-      ended.addEventListener('abort', () => resolve(), { once: true });
-    });
+    await once(reply.raw, 'drain', { signal: ended }).catch(() => undefined); // gone or stopping: the loop sees it
   }
 }

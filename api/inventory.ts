@@ -44,7 +44,7 @@ export function inventoryRoutes(app: Api, { db }: ApiDependencies): void {
       },
     },
     async ({ query: { limit, cursor } }) => {
-      const after = cursor === undefined ? undefined : decodeCursor(cursor, SKU, 'cursor');
+      const after = cursor === undefined ? undefined : decodeCursor(cursor, SKU);
       const { rows, next } = page(await listInventory(db, after, limit + 1), limit, (row) => row.sku);
       return { items: rows, next };
     },

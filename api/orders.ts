@@ -85,9 +85,14 @@ export function orderRoutes(app: Api, deps: ApiDependencies): void {
 }
 
 /** @throws Problem not-found, also for what is not an id at all, and for what is none of the caller's business */
-export async function requireOrder({ db }: Pick<ApiDependencies, 'db'>, id: string, caller: Caller): Promise<Order> {
+export async function requireOrder(
+  { db }: Pick<ApiDependencies, 'db'>,
+  id: string,
+  caller: Caller,
+  access: 'read' | 'write' = 'read',
+): Promise<Order> {
   const order = UUID.test(id) ? await readOrder(db, id) : null;
-  const own = confinedTo(caller, 'read');
+  const own = confinedTo(caller, access);
   if (!order || (own !== undefined && order.customerId !== own)) throw new Problem('not-found', `There is no order ${id.slice(0, 64)}.`);
   return order;
 }

@@ -8,12 +8,16 @@ export const Next = Type.Union([Type.String(), Type.Null()], { description: 'Cur
 
 export const encodeCursor = (place: string): string => Buffer.from(place).toString('base64url');
 
-/** @throws Problem naming `field` if this is not a cursor that `encodeCursor` made of a place that `pattern` describes */
-export function decodeCursor(cursor: string, pattern: RegExp, field: string): string {
+/** @throws Problem naming `pointer` if this is not a cursor that `encodeCursor` made of a place that `pattern` describes */
+export function decodeCursor(cursor: string, pattern: RegExp, pointer = 'querystring/cursor'): string {
   const place = Buffer.from(cursor, 'base64url').toString();
   if (pattern.test(place) && encodeCursor(place) === cursor) return place;
+  throw badCursor(pointer);
+}
+
+export function badCursor(pointer: string): Problem {
   const detail = 'is not a cursor of this list';
-  throw new Problem('invalid-request', `${field}: ${detail}`, { errors: [{ pointer: `querystring/${field}`, detail }] });
+  return new Problem('invalid-request', `${pointer}: ${detail}`, { errors: [{ pointer, detail }] });
 }
 
 /**

@@ -12,17 +12,20 @@ export const ANONYMOUS: Caller = { subject: 'anonymous', roles: ROLES };
 const everyone = ROLES;
 const open = 'open';
 
-/** Route → the roles that may use it; `open` needs no token. A customer's own orders are told apart by `mayRead`. */
+/** Route → the roles that may use it; `open` needs no token. A customer's own orders are told apart by `confinedTo`. */
 export const PERMISSIONS: Readonly<Record<string, readonly Role[] | typeof open>> = {
   'POST /orders': ['customer', 'service', 'operator'],
   'GET /orders': everyone,
   'GET /orders/:id': everyone,
+  'POST /orders/:id/cancel': ['customer', 'service', 'operator'],
   'GET /orders/:id/saga': everyone,
   'GET /orders/:id/events': everyone,
   'GET /events': ['service', 'operator', 'auditor'],
   'GET /inventory': everyone,
   'GET /inventory/:sku': everyone,
   'PUT /inventory/:sku': ['operator'],
+  'GET /admin/sagas': ['operator', 'auditor'],
+  'POST /admin/sagas/:id/resolve': ['operator'],
   'GET /livez': open,
   'GET /readyz': open,
   'GET /openapi.json': open,
@@ -43,6 +46,9 @@ export function requireRole(caller: Caller, allowed: readonly Role[]): void {
   }
 }
 
-/** A caller who is nothing more than a customer is confined to its own orders. @returns its customer id, or undefined */
-export const confinedTo = (caller: Caller): string | undefined =>
-  caller.roles.some((role) => role !== 'customer') ? undefined : caller.subject;
+/** Whom a role lets beyond its own orders, and how far: being an auditor as well does not let a customer order for others. */
+const UNCONFINED = { read: ['service', 'operator', 'auditor'], write: ['service', 'operator'] } as const satisfies Record<string, readonly Role[]>;
+
+/** Customers are confined to their own orders. @returns the customer id that the caller is confined to, or undefined */
+export const confinedTo = (caller: Caller, access: 'read' | 'write'): string | undefined =>
+  caller.roles.some((role) => (UNCONFINED[access] as readonly Role[]).includes(role)) ? undefined : caller.subject;

@@ -2,23 +2,31 @@
  * Errors as clients see them: problem+json (RFC 9457), each `type` a path on this server at which it is explained. A
  * problem names the field and the remedy, and never what the server is made of.
  */
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { v7 as uuidv7 } from 'uuid';
 
 /** Every problem that this API can answer: its code → its status, title and what a client can do. */
 export const PROBLEMS = {
   'invalid-request': [400, 'The request is not valid', 'See `errors`: each names a field by JSON pointer, or a parameter.'],
+  'malformed-request': [400, 'This is not an HTTP request that can be understood', 'Check the path’s encoding, the headers and the framing.'],
   'malformed-json': [400, 'The body is not JSON', 'Send one JSON object, encoded in UTF-8.'],
   'invalid-idempotency-key': [400, 'The Idempotency-Key is not valid', 'Send 1 to 255 visible ASCII characters, bare or in double quotes.'],
   unauthenticated: [401, 'Who are you?', 'Send a valid bearer token of the configured issuer.'],
   forbidden: [403, 'You may not do this', 'Ask for the role that `detail` names.'],
   'not-found': [404, 'There is no such thing', 'Check the path and the identifier.'],
   'method-not-allowed': [405, 'This method is not offered here', 'See /openapi.json.'],
+  'request-timeout': [408, 'The request did not arrive in time', 'Send it again, at once and whole.'],
+  'order-cancelled': [409, 'The order is cancelled otherwise', 'Read the order for the reason.'],
+  'not-possible-now': [409, 'The saga is not in a state in which this makes sense', 'Read the saga: GET /orders/{id}/saga.'],
   'order-exists': [409, 'The customer has an order with this externalOrderId', 'Read the order that `orderId` names.'],
   'price-changed': [409, 'The total is not what was expected', 'Show the new total and order again.'],
   'stock-committed': [409, 'More is reserved and sold than that', 'Set onHand to at least reserved + sold.'],
   'payload-too-large': [413, 'The body is too large', 'At most 64 KiB.'],
   'unsupported-media-type': [415, 'The body must be application/json', 'Send Content-Type: application/json.'],
+  'headers-too-large': [431, 'The headers are too large', 'Send less than 16 KiB of headers.'],
   'unknown-sku': [422, 'A SKU is not in the catalogue', 'See `errors` for the lines; GET /inventory lists the catalogue.'],
   'mixed-currencies': [422, 'The lines are priced in different currencies', 'Order them separately.'],
   'total-too-large': [422, 'The total is too large', 'Order less at a time.'],
@@ -58,23 +66,49 @@ export const ProblemSchema = Type.Object(
 const RETRY_AFTER_S = '2';
 
 export function send(reply: FastifyReply, problem: Problem): FastifyReply {
-  const [status, title] = PROBLEMS[problem.code];
+  const [status] = PROBLEMS[problem.code];
   if (status === 503) reply.header('retry-after', RETRY_AFTER_S);
   if (status === 401) reply.header('www-authenticate', 'Bearer');
   return reply
     .code(status)
     .type('application/problem+json')
     .serializer((body: unknown) => JSON.stringify(body)) // the route's own schema does not know problems
-    .send({
-      type: `/problems/${problem.code}`,
-      title,
-      status,
-      detail: problem.message,
-      code: problem.code,
-      ...problem.extras,
-      correlationId: reply.request.id,
-    });
+    .send(toBody(problem, reply.request.id));
 }
+
+function toBody({ code, message, extras }: Problem, correlationId: string) {
+  const [status, title] = PROBLEMS[code];
+  return { type: `/problems/${code}`, title, status, detail: message, code, ...extras, correlationId };
+}
+
+/** For paths that the router cannot read, which pass no hooks. */
+export function answerUnroutable(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  reply.header('x-correlation-id', request.id);
+  const tooLong = error.code === 'FST_ERR_MAX_PARAM_LENGTH';
+  send(reply, tooLong ? new Problem('not-found', 'There is nothing at this path.') : new Problem('malformed-request', 'The path is not a valid URL.'));
+}
+
+/** For what Node's parser gives up on before there is a request. */
+export function answerUnparsable(err: Error & { code?: string }, socket: Socket): void {
+  if (err.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const code = UNPARSABLE[err.code ?? ''] ?? 'malformed-request';
+  const [status, title] = PROBLEMS[code];
+  const correlationId = uuidv7();
+  const body = JSON.stringify(toBody(new Problem(code, `${title}.`), correlationId));
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'Content-Type: application/problem+json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-Correlation-ID: ${correlationId}`,
+    'Connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+const UNPARSABLE: Record<string, ProblemCode> = {
+  ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout',
+  HPE_HEADER_OVERFLOW: 'headers-too-large',
+};
 
 /** Makes a problem of whatever a request ran into. */
 export function handleProblems(app: FastifyInstance): void {
@@ -86,7 +120,7 @@ export function handleProblems(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) => send(reply, notFoundOrNotAllowed(app, request)));
   app.get('/problems/:code', { schema: { hide: true } }, (request, reply) => {
     const { code } = request.params as { code: string };
-    const entry = PROBLEMS[code as ProblemCode] as readonly [number, string, string] | undefined;
+    const entry = Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code as ProblemCode] : undefined;
     if (!entry) throw new Problem('not-found', `There is no problem "${code}".`);
     const [status, title, remedy] = entry;
     return reply.send({ type: `/problems/${code}`, code, status, title, remedy });
@@ -106,7 +140,7 @@ function toProblem(error: FastifyError | Problem): Problem {
   if (error instanceof Problem) return error;
   if (error.validation) {
     const errors = error.validation.map((v) => fieldError(error.validationContext ?? 'body', v));
-    return new Problem('invalid-request', errors.map((e) => `${e.pointer}: ${e.detail}`).join('; '), { errors });
+    return new Problem('invalid-request', errors.map((e) => `${e.pointer || 'the body'}: ${e.detail}`).join('; '), { errors });
   }
   switch (error.code) {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
@@ -119,10 +153,11 @@ function toProblem(error: FastifyError | Problem): Problem {
       return new Problem('malformed-json', 'The body cannot be parsed as JSON.');
     default:
   }
-  if (isDatabaseAway(error)) return new Problem('unavailable', 'The database does not answer; nothing was changed that was not acknowledged.');
+  // First: a client that hangs up amid its body is an ECONNRESET too.
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return new Problem('invalid-request', error.message);
   }
+  if (isDatabaseAway(error)) return new Problem('unavailable', 'The database does not answer; nothing was changed that was not acknowledged.');
   return new Problem('internal-error', 'The error has been recorded under this correlation id.');
 }
 
@@ -133,12 +168,23 @@ function fieldError(context: string, v: NonNullable<FastifyError['validation']>[
   const pointer = context === 'body' ? path : `${context}${path}`;
   if (v.keyword === 'additionalProperties') return { pointer, detail: 'is not a known field' };
   if (v.keyword === 'required') return { pointer, detail: 'is required' };
+  if (v.keyword === 'enum') return { pointer, detail: `must be one of ${(v.params['allowedValues'] as string[]).join(', ')}` };
   return { pointer, detail: v.message ?? 'is not valid' };
 }
 
-/** Prisma's "can't reach / timed out / too many connections", and the driver's own when a connection breaks. */
-const DATABASE_AWAY = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2037', 'ECONNREFUSED', 'ECONNRESET']);
-function isDatabaseAway(error: FastifyError): boolean {
-  const text = `${error.message}`;
-  return DATABASE_AWAY.has(error.code) || /timeout exceeded when trying to connect|Connection terminated|ECONNREFUSED|the database system is|terminating connection|DatabaseNotReachable|ConnectionClosed/.test(text);
+/**
+ * Whether the database could not be asked, as opposed to having said no. Prisma has codes of its own for that, but not for
+ * raw SQL (P2010), where only the driver's error tells; the pool's own timeout comes as a plain Error.
+ */
+function isDatabaseAway(error: Error & { code?: string; meta?: Record<string, unknown> }): boolean {
+  if (PRISMA_AWAY.has(error.code ?? '')) return true;
+  const cause = (error.meta?.['driverAdapterError'] as { cause?: { kind?: string; originalCode?: string } } | undefined)?.cause;
+  return DRIVER_AWAY.has(cause?.kind ?? '') || SQLSTATE_AWAY.test(cause?.originalCode ?? '') || MESSAGE_AWAY.test(error.message);
 }
+
+/** Can't reach, timed out, closed, no connection free, transaction not begun, too many connections. */
+const PRISMA_AWAY = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2037', 'ECONNREFUSED', 'ECONNRESET']);
+const DRIVER_AWAY = new Set(['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout', 'TooManyConnections']);
+/** Connection lost, no resources, lock or statement timeout, shutting down or starting, not accepting connections. */
+const SQLSTATE_AWAY = /^(08|53|57|55000|55P03)/;
+const MESSAGE_AWAY = /timeout exceeded when trying to connect|Connection terminated|ECONNREFUSED/;

@@ -1,11 +1,14 @@
 /** How an order's saga stands: from Temporal while it can tell, from Postgres when it cannot. */
 import type { WorkflowExecutionDescription } from '@temporalio/client';
-import { Type } from 'typebox';
-import { orderSagaId } from '../contracts/ids.js';
-import { PROGRESS_QUERY, SAGA_STATES, type SagaProgress, STEP_STATUSES } from '../contracts/saga.js';
+import { type Static, Type } from 'typebox';
+import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
+import type { Order } from '../contracts/orders.js';
+import { PROGRESS_QUERY, SAGA_STATES, type SagaProgress, type SagaState, STEP_STATUSES } from '../contracts/saga.js';
+import { readDoor } from '../domain/orders.js';
 import { readSagaLog, stateOf } from '../domain/saga-log.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { requireOrder } from './orders.js';
+import type { Caller } from './permissions.js';
 import { ProblemSchema } from './problems.js';
 import { IdParams, oneOf } from './schemas.js';
 
@@ -13,7 +16,7 @@ import { IdParams, oneOf } from './schemas.js';
 const ASK_LIMIT_MS = 1_500;
 
 const nullable = Type.Union([Type.String(), Type.Null()]);
-const SagaSchema = Type.Object(
+export const SagaSchema = Type.Object(
   {
     state: oneOf(SAGA_STATES, 'Follows the committed order'),
     steps: Type.Array(
@@ -28,7 +31,9 @@ const SagaSchema = Type.Object(
       }),
     ),
     workflowId: Type.String(),
-    runId: Type.Union([Type.String(), Type.Null()], { description: 'null before the start, or when Temporal cannot tell' }),
+    runId: Type.Union([Type.String(), Type.Null()], {
+      description: 'null before the start, or when Temporal cannot tell',
+    }),
     webUrl: Type.Union([Type.String(), Type.Null()], { description: 'The saga in the Temporal Web UI' }),
   },
   { $id: 'Saga' },
@@ -45,19 +50,46 @@ export function sagaRoutes(app: Api, deps: ApiDependencies): void {
         response: { 200: SagaSchema, '4xx': ProblemSchema },
       },
     },
-    async (request) => {
-      const order = await requireOrder(deps, request.params.id, request.caller);
-      const workflowId = orderSagaId(order.id);
-      const [told, runId] = await askTemporal(deps, workflowId);
-      const progress = told ?? (await readSagaLog(deps.db, order));
-      // The order as it is after the question: a saga may commit while we ask.
-      const state = stateOf(await requireOrder(deps, order.id, request.caller), progress.state);
-      return { ...progress, state, workflowId, runId, webUrl: webUrl(deps, workflowId, runId) };
-    },
+    async (request) => describeSaga(deps, await requireOrder(deps, request.params.id, request.caller), request.caller),
   );
 }
 
-async function askTemporal({ temporal }: ApiDependencies, workflowId: string): Promise<[SagaProgress | undefined, string | null]> {
+export async function describeSaga(
+  deps: ApiDependencies,
+  order: Order,
+  caller: Caller,
+): Promise<Static<typeof SagaSchema>> {
+  const workflowId = orderSagaId(order.id);
+  const [told, runId] = await askTemporal(deps, workflowId);
+  const progress = told ?? (await readSagaLog(deps.db, order));
+  // The order as it is after the question: a saga may commit while we ask.
+  const now = await requireOrder(deps, order.id, caller);
+  const cancellation = told?.state === 'COMPLETED' ? await describeCancellation(deps, now, told) : undefined;
+  if (cancellation) return cancellation;
+  return {
+    ...progress,
+    state: stateOf(now, progress.state),
+    workflowId,
+    runId,
+    webUrl: webUrl(deps, workflowId, runId),
+  };
+}
+
+/** An order that was confirmed and is being taken back has a second saga, whose undos follow the first one's steps. */
+async function describeCancellation(deps: ApiDependencies, order: Order, first: SagaProgress) {
+  const { status, unwindingReason } = await readDoor(deps.db, order.id);
+  if (unwindingReason === null) return undefined;
+  const workflowId = cancelOrderSagaId(order.id);
+  const [told, runId] = await askTemporal(deps, workflowId);
+  const { steps } = told ? { steps: [...first.steps, ...told.steps] } : await readSagaLog(deps.db, order);
+  const state: SagaState = status === 'CANCELLED' ? 'COMPENSATED' : (told?.state ?? 'COMPENSATING');
+  return { state, steps, workflowId, runId, webUrl: webUrl(deps, workflowId, runId) };
+}
+
+async function askTemporal(
+  { temporal }: ApiDependencies,
+  workflowId: string,
+): Promise<[SagaProgress | undefined, string | null]> {
   const client = temporal.client();
   if (!client) return [undefined, null];
   const handle = client.workflow.getHandle(workflowId);
@@ -86,4 +118,3 @@ function webUrl({ temporalUiUrl, temporal }: ApiDependencies, workflowId: string
   if (temporalUiUrl === undefined) return null;
   return `${temporalUiUrl}/namespaces/${temporal.namespace}/workflows/${workflowId}${runId === null ? '' : `/${runId}/history`}`;
 }
-

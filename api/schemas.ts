@@ -9,16 +9,15 @@ import {
 } from '../contracts/orders.js';
 
 export const oneOf = <const T extends readonly string[]>(values: T, description: string) =>
-  Type.Union(
-    values.map((value) => Type.Literal(value)),
-    { description },
-  ) as unknown as ReturnType<typeof Type.Unsafe<T[number]>>;
+  Type.Unsafe<T[number]>({ type: 'string', enum: values, description });
 
 /** Opaque ids of others: no '@', so that an e-mail address does not become an id that ends up in lists and logs. */
 export const CustomerId = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._:|-]{0,127}$', description: 'Opaque id of the customer; never a name or an e-mail address' });
 export const SKU = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 export const SkuName = Type.String({ pattern: SKU.source, description: 'Stock keeping unit' });
 const ExternalOrderId = Type.String({ pattern: '^[\\x21-\\x7e]{1,128}$', description: 'The caller’s own number of the order, unique per customer' });
+/** A sentence of a person's: no control characters, no halves of a character. */
+export const FreeText = Type.String({ minLength: 1, maxLength: 200, pattern: '^[^\\u0000-\\u001f\\ud800-\\udfff]+$', description: 'Shown to whoever may read the order' });
 export const Currency = Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217' });
 export const MoneySchema = Type.Object(
   { amount: Type.Integer({ minimum: 0, maximum: ORDER_TOTAL_MAX, description: 'In the currency’s minor unit' }), currency: Currency },

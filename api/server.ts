@@ -6,6 +6,8 @@ import { Ajv } from 'ajv';
 import { type FastifyBaseLogger, fastify, LogController } from 'fastify';
 import { v7 as uuidv7 } from 'uuid';
 import type { Api, ApiDependencies } from './dependencies.js';
+import { adminRoutes } from './admin.js';
+import { cancellationRoutes } from './cancellations.js';
 import { eventRoutes } from './events.js';
 import { CORRELATION_ID } from './headers.js';
 import { healthRoutes } from './health.js';
@@ -13,7 +15,7 @@ import { inventoryRoutes } from './inventory.js';
 import { openApi } from './openapi-document.js';
 import { orderRoutes } from './orders.js';
 import { permissionOf, requireRole } from './permissions.js';
-import { handleProblems } from './problems.js';
+import { answerUnparsable, answerUnroutable, handleProblems } from './problems.js';
 import { sagaRoutes } from './sagas.js';
 
 const BODY_MAX_BYTES = 64 * 1024;
@@ -21,6 +23,16 @@ const BODY_MAX_BYTES = 64 * 1024;
 const REQUEST_LIMIT_MS = 15_000;
 /** Above the 60 s of common load balancers, so that it is they who close idle connections, not we under a request. */
 const KEEP_ALIVE_MS = 65_000;
+
+/** Everything from here: the page works offline, and over plain HTTP (no upgrade-insecure-requests). */
+const DOCS_CSP = {
+  'default-src': "'self'",
+  'img-src': "'self' data:",
+  'object-src': "'none'",
+  'base-uri': "'none'",
+  'form-action': "'self'",
+  'frame-ancestors': "'none'",
+};
 
 export async function createServer(deps: ApiDependencies, logger: FastifyBaseLogger): Promise<Api> {
   const app: Api = fastify({
@@ -32,6 +44,11 @@ export async function createServer(deps: ApiDependencies, logger: FastifyBaseLog
     keepAliveTimeout: KEEP_ALIVE_MS,
     routerOptions: { maxParamLength: 200 },
     forceCloseConnections: 'idle',
+    frameworkErrors: answerUnroutable,
+    clientErrorHandler: answerUnparsable,
+    // A body with __proto__ or constructor reaches the schemas, which name the field and refuse it like any unknown one.
+    onProtoPoisoning: 'ignore',
+    onConstructorPoisoning: 'ignore',
     genReqId: (request) => {
       const given = request.headers['x-correlation-id'];
       return typeof given === 'string' && CORRELATION_ID.test(given) ? given : uuidv7();
@@ -57,12 +74,14 @@ export async function createServer(deps: ApiDependencies, logger: FastifyBaseLog
 
   handleProblems(app);
   await app.register(swagger, openApi);
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_CSP });
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   await app.register(async (routes: Api) => {
     orderRoutes(routes, deps);
     eventRoutes(routes, deps);
     sagaRoutes(routes, deps);
+    cancellationRoutes(routes, deps);
+    adminRoutes(routes, deps);
     inventoryRoutes(routes, deps);
     healthRoutes(routes, deps);
   });

@@ -112,6 +112,16 @@ export async function listUnstarted(db: Database, olderThanMs: number, limit: nu
     ORDER BY created_at LIMIT ${limit}`;
 }
 
+/** @returns the saga that this order needs to come to its end, or null if the order is final */
+export async function readDueSaga(db: Database, orderId: string): Promise<UnstartedSaga | null> {
+  const [due] = await db.$queryRaw<UnstartedSaga[]>`
+    SELECT id, customer_id AS "customerId", correlation_id AS "correlationId",
+      CASE status WHEN 'CONFIRMED' THEN 'cancellation' ELSE 'order' END AS kind, unwinding_reason AS reason
+    FROM orders
+    WHERE id = ${orderId}::uuid AND (status = 'PENDING' OR (status = 'CONFIRMED' AND unwinding_reason IS NOT NULL))`;
+  return due ?? null;
+}
+
 /** Takes orders off the sweep's work list. */
 export async function markStarted(db: Database, orderIds: string[]): Promise<void> {
   await db.$executeRaw`

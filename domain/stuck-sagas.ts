@@ -25,7 +25,13 @@ export type StuckSaga = Omit<SagaFinding, 'startedAt'> & {
   startedAt: string;
 };
 /** Stuck sagas that look alike: usually one cause. `amounts` = what they hold up, per currency. */
-export type StuckGroup = { step: string | null; failure: string | null; count: number; oldest: string; amounts: Money[] };
+export type StuckGroup = {
+  step: string | null;
+  failure: string | null;
+  count: number;
+  oldest: string;
+  amounts: Money[];
+};
 
 /**
  * @param findings sagas that Temporal shows as stuck or as ended from outside
@@ -45,7 +51,15 @@ export async function joinStuckSagas(db: Database, findings: SagaFinding[]): Pro
     if (!order) return [];
     const { customerId, totalAmount, currency } = order;
     const total = { amount: Number(totalAmount), currency };
-    return [{ ...finding, startedAt: finding.startedAt.toISOString(), status: order.status as OrderStatus, customerId, total }];
+    return [
+      {
+        ...finding,
+        startedAt: finding.startedAt.toISOString(),
+        status: order.status as OrderStatus,
+        customerId,
+        total,
+      },
+    ];
   });
   const minute = (saga: StuckSaga) => saga.startedAt.slice(0, 16);
   return stuck.sort(

@@ -1,0 +1,222 @@
+/** What operators do over HTTP: find stuck sagas, and decide what becomes of them. */
+
+import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
+import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import { type Static, Type } from 'typebox';
+import { cancelOrderSagaId, orderIdOf, orderSagaId } from '../contracts/ids.js';
+import {
+  ENDED_FROM_OUTSIDE_QUERY,
+  REASON_LENGTH_MAX,
+  RESOLVE_UPDATE,
+  type Resolution,
+  SAGA_FAILURE,
+  SAGA_STATE,
+  SAGA_STEP,
+  type SagaProgress,
+  type SagaState,
+  STUCK_QUERY,
+  sagaStart,
+} from '../contracts/saga.js';
+import { readDueSaga } from '../domain/acceptance.js';
+import { recordDecision } from '../domain/saga-log.js';
+import { groupByFailure, joinStuckSagas, type SagaFinding } from '../domain/stuck-sagas.js';
+import type { Api, ApiDependencies } from './dependencies.js';
+import { requireOrder } from './orders.js';
+import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
+import { ANONYMOUS, type Caller } from './permissions.js';
+import { Problem, ProblemSchema } from './problems.js';
+import { describeSaga, SagaSchema } from './sagas.js';
+import { MoneySchema, OrderStatus, oneOf } from './schemas.js';
+
+const ASK_LIMIT_MS = 5_000;
+/** An operator reads a page; what is beyond this many is one incident with one cause, and shows in `groups`. */
+const FINDINGS_MAX = 5_000;
+
+const nullable = Type.Union([Type.String(), Type.Null()]);
+const StuckSagaSchema = Type.Object({
+  orderId: Type.String(),
+  workflowId: Type.String(),
+  runId: Type.String(),
+  state: nullable,
+  step: nullable,
+  failure: nullable,
+  startedAt: Type.String(),
+  status: OrderStatus,
+  customerId: Type.String(),
+  total: MoneySchema,
+});
+const GroupSchema = Type.Object({
+  step: nullable,
+  failure: nullable,
+  count: Type.Integer(),
+  oldest: Type.String(),
+  amounts: Type.Array(MoneySchema),
+});
+
+const LISTED_STATES = ['NEEDS_ATTENTION', 'COMPENSATING'] as const;
+const ResolutionBody = Type.Object(
+  {
+    action: oneOf(['retry', 'skip', 'compensate'] as const, 'skip = done by hand; compensate = unwind now'),
+    operator: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z0-9][A-Za-z0-9._:@|-]{0,127}$',
+        description: 'Opaque subject id; with authentication, the token’s',
+      }),
+    ),
+    reason: Type.String({ minLength: 1, maxLength: REASON_LENGTH_MAX, description: 'Kept for ever; no personal data' }),
+  },
+  { additionalProperties: false, examples: [{ action: 'retry', operator: 'op-7', reason: 'gateway is back' }] },
+);
+
+export function adminRoutes(app: Api, deps: ApiDependencies): void {
+  app.get(
+    '/admin/sagas',
+    {
+      schema: {
+        summary: 'Sagas that will not end without someone: oldest and dearest first',
+        tags: ['sagas'],
+        querystring: Type.Object(
+          {
+            state: Type.Optional(oneOf(LISTED_STATES, 'Default NEEDS_ATTENTION')),
+            limit: Limit,
+            cursor: Type.Optional(Cursor),
+          },
+          { additionalProperties: false },
+        ),
+        response: {
+          200: Type.Object({ sagas: Type.Array(StuckSagaSchema), groups: Type.Array(GroupSchema), next: Next }),
+          '4xx': ProblemSchema,
+        },
+      },
+    },
+    async ({ query: { state = 'NEEDS_ATTENTION', limit, cursor } }) => {
+      const sagas = await joinStuckSagas(
+        deps.db,
+        await findSagas(requireTemporal(deps), state as (typeof LISTED_STATES)[number]),
+      );
+      const after =
+        cursor === undefined
+          ? -1
+          : sagas.findIndex((saga) => saga.workflowId === decodeCursor(cursor, /^order-[0-9a-z-]+$/, 'cursor'));
+      const { rows, next } = page(sagas.slice(after + 1, after + limit + 2), limit, (saga) => saga.workflowId);
+      return { sagas: rows, groups: groupByFailure(sagas), next };
+    },
+  );
+
+  app.post(
+    '/admin/sagas/:id/resolve',
+    {
+      schema: {
+        summary: 'Decide what becomes of a stuck saga',
+        tags: ['sagas'],
+        params: Type.Object({ id: Type.String({ description: 'Order id' }) }),
+        body: ResolutionBody,
+        response: { 200: SagaSchema, '4xx': ProblemSchema },
+      },
+    },
+    async (request) => {
+      const order = await requireOrder(deps, request.params.id, request.caller);
+      const { action, reason, operator } = request.body as Static<typeof ResolutionBody>;
+      await resolve(deps, order.id, {
+        action: action as Resolution['action'],
+        reason,
+        operator: operatorOf(request.caller, operator),
+      });
+      return describeSaga(deps, order, request.caller);
+    },
+  );
+}
+
+/** Nobody decides in another's name. */
+function operatorOf(caller: Caller, named: string | undefined): string {
+  if (caller === ANONYMOUS) return named ?? caller.subject;
+  if (named !== undefined && named !== caller.subject) {
+    throw new Problem('forbidden', 'operator must be the token’s own subject.');
+  }
+  return caller.subject;
+}
+
+function requireTemporal({ temporal }: ApiDependencies): Client {
+  const client = temporal.client();
+  if (!client) throw new Problem('unavailable', 'Temporal does not answer, and only it knows.');
+  return client;
+}
+
+async function findSagas(client: Client, state: (typeof LISTED_STATES)[number]): Promise<SagaFinding[]> {
+  const queries =
+    state === 'NEEDS_ATTENTION'
+      ? [STUCK_QUERY, ENDED_FROM_OUTSIDE_QUERY]
+      : [`SagaState="${state}" AND ExecutionStatus="Running"`];
+  const findings: SagaFinding[] = [];
+  await client.withDeadline(Date.now() + ASK_LIMIT_MS, async () => {
+    for (const query of queries) {
+      for await (const info of client.workflow.list({ query })) {
+        findings.push(toFinding(info));
+        if (findings.length >= FINDINGS_MAX) return;
+      }
+    }
+  });
+  return findings;
+}
+
+function toFinding({
+  workflowId,
+  runId,
+  status,
+  startTime,
+  typedSearchAttributes,
+}: WorkflowExecutionInfo): SagaFinding {
+  const endedFromOutside = status.name !== 'RUNNING';
+  return {
+    orderId: orderIdOf(workflowId),
+    workflowId,
+    runId,
+    state: (typedSearchAttributes.get(SAGA_STATE) as SagaState | undefined) ?? null,
+    step: typedSearchAttributes.get(SAGA_STEP) ?? null,
+    failure: endedFromOutside ? status.name : (typedSearchAttributes.get(SAGA_FAILURE) ?? null),
+    startedAt: startTime,
+  };
+}
+
+async function resolve(deps: ApiDependencies, orderId: string, resolution: Resolution): Promise<void> {
+  const client = requireTemporal(deps);
+  for (const workflowId of [orderSagaId(orderId), cancelOrderSagaId(orderId)]) {
+    try {
+      await client.withDeadline(Date.now() + ASK_LIMIT_MS, () =>
+        client.workflow
+          .getHandle(workflowId)
+          .executeUpdate<SagaProgress, [Resolution]>(RESOLVE_UPDATE, { args: [resolution] }),
+      );
+      return;
+    } catch (err) {
+      if (err instanceof WorkflowUpdateFailedError)
+        throw new Problem('not-possible-now', err.cause?.message ?? err.message);
+      if (!(err instanceof WorkflowNotFoundError)) throw err;
+    }
+  }
+  await beginAnew(deps, client, orderId, resolution);
+}
+
+/** No saga runs. If one is due all the same, it was ended from outside, and every step finds what it had done. */
+async function beginAnew(
+  deps: ApiDependencies,
+  client: Client,
+  orderId: string,
+  resolution: Resolution,
+): Promise<void> {
+  const due = await readDueSaga(deps.db, orderId);
+  if (!due)
+    throw new Problem(
+      'not-possible-now',
+      `The saga of order ${orderId} has ended; there is nothing to ${resolution.action}.`,
+    );
+  if (resolution.action !== 'retry') {
+    throw new Problem(
+      'not-possible-now',
+      `No saga of order ${orderId} runs: \`retry\` begins it anew, then it can be decided.`,
+    );
+  }
+  const { type, options } = sagaStart(due, deps.policy);
+  await recordDecision(deps.db, { orderId, ...resolution, step: 'none', before: 'ended from outside' });
+  await client.withDeadline(Date.now() + ASK_LIMIT_MS, () => client.workflow.start(type, options));
+}

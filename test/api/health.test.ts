@@ -1,0 +1,186 @@
+import { connect } from 'node:net';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import pg from 'pg';
+import { pino } from 'pino';
+import type { Order } from '../../contracts/orders.js';
+import { openDatabase } from '../../runtime/database.js';
+import { closedPort, expectProblem, lostTemporal, startTestApi, type TestApi } from '../support/api.js';
+import { eventually } from '../support/conditions.js';
+import { required, stock } from '../support/database.js';
+
+const running = new Set<() => Promise<unknown>>();
+const start = async (settings: Parameters<typeof startTestApi>[0] = {}) => {
+  const api = await startTestApi(settings);
+  running.add(api.stop);
+  return api;
+};
+const stop = (api: TestApi) => {
+  running.delete(api.stop);
+  return api.stop();
+};
+afterEach(async () => {
+  jest.restoreAllMocks();
+  await Promise.all([...running].map((each) => each()));
+  running.clear();
+});
+
+async function nowhere(): Promise<string> {
+  return `postgresql://postgres@127.0.0.1:${await closedPort()}/postgres`;
+}
+
+/** Lets nobody into this database, and throws out who is in, until it is called with true. */
+async function open(databaseUrl: string, isOpen: boolean): Promise<void> {
+  const name = new URL(databaseUrl).pathname.slice(1);
+  const admin = new pg.Client({ connectionString: required('TEST_DATABASE_ADMIN_URL') });
+  await admin.connect();
+  await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS ${isOpen}`);
+  if (!isOpen) await admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name]);
+  await admin.end();
+}
+
+describe('a process', () => {
+  test('that has not yet reached Temporal is not ready; after ten seconds its absence is accepted as such', async () => {
+    const api = await start();
+    expect(await api.get('/readyz')).toMatchObject({
+      status: 503,
+      body: { ready: false, database: 'up', temporal: 'connecting', workers: 'unknown' },
+    });
+    const later = Date.now() + 10_001;
+    jest.spyOn(Date, 'now').mockImplementation(() => later);
+    expect(await api.get('/readyz')).toMatchObject({
+      status: 200,
+      body: { ready: true, database: 'up', temporal: 'down', workers: 'unknown' },
+    });
+  });
+
+  test('that has lost Temporal is ready, and says so', async () => {
+    const temporal = await lostTemporal();
+    const api = await start({ temporal });
+    expect(await api.get('/readyz')).toMatchObject({
+      status: 200,
+      body: { ready: true, database: 'up', temporal: 'down', workers: 'unknown' },
+    });
+    await stop(api);
+    await temporal.close();
+  });
+});
+
+describe('without its database', () => {
+  test('a process lives, is not ready, answers 503 as a problem, and can be stopped', async () => {
+    const databaseUrl = await nowhere();
+    const db = openDatabase(databaseUrl, 2);
+    const api = await start({ db, databaseUrl });
+    expect(await api.get('/livez')).toMatchObject({ status: 200, body: { alive: true } });
+    expect(await api.get('/readyz')).toMatchObject({ status: 503, body: { ready: false, database: 'down' } });
+    const order = '/orders/01999999-9999-7999-8999-999999999999';
+    for (const path of [
+      '/orders',
+      order,
+      `${order}/saga`,
+      `${order}/events`,
+      '/events',
+      '/inventory',
+      '/inventory/KEYBOARD',
+    ]) {
+      const answer = await api.get(path);
+      expectProblem(answer, 503, 'unavailable');
+      expect(answer.headers.get('retry-after')).toMatch(/^\d+$/);
+    }
+    expectProblem(await api.get('/events', { accept: 'text/event-stream' }), 503, 'unavailable');
+    for (const headers of [{}, { 'idempotency-key': 'k' }])
+      expectProblem(await api.place({}, headers), 503, 'unavailable');
+    await stop(api);
+    await db.$disconnect();
+  });
+
+  test('nothing is accepted; with it, everything works again without a restart', async () => {
+    const api = await start();
+    await stock(api.db, 'KEYBOARD', 10);
+    const stream = await api.stream('/events');
+    await open(api.databaseUrl, false);
+    expectProblem(await api.place({ externalOrderId: 'once' }, { 'idempotency-key': 'once' }), 503, 'unavailable');
+    expect((await api.get('/readyz')).body).toMatchObject({ ready: false, database: 'down' });
+    await open(api.databaseUrl, true);
+    const placed = await eventually('orders are accepted', async () => {
+      const answer = await api.place({ externalOrderId: 'once' }, { 'idempotency-key': 'once' });
+      return answer.status === 201 && answer;
+    });
+    expect(placed.headers.get('idempotent-replayed')).toBeNull();
+    const resumed = stream.ended() ? await api.stream('/events') : stream;
+    await eventually('the stream tells of it', () =>
+      resumed.events.some(({ data }) => data.subject === placed.body.id),
+    );
+  });
+
+  test('that hangs, requests are refused when their time is up', async () => {
+    const api = await start();
+    const client = new pg.Client({ connectionString: api.databaseUrl });
+    await client.connect();
+    await client.query('BEGIN; LOCK TABLE orders, inventory');
+    const answers = await Promise.all([api.place(), api.get('/orders'), api.get('/inventory/KEYBOARD')]);
+    for (const answer of answers) expectProblem(answer, 503, 'unavailable');
+    await client.query('ROLLBACK');
+    await client.end();
+    expect((await api.get('/orders')).status).toBe(200);
+  });
+
+  test('an order that was accepted is answered as accepted, although its final status cannot be waited for', async () => {
+    const api = await start();
+    await stock(api.db, 'KEYBOARD', 10);
+    const answer = api.place({}, { prefer: 'wait=25' });
+    await eventually('it is accepted', () => api.db.order.findFirst());
+    await open(api.databaseUrl, false);
+    const { status, body } = await answer;
+    expect([status, body.status]).toEqual([201, 'PENDING']);
+    await open(api.databaseUrl, true);
+    await eventually('it is there', async () => (await api.get<Order>(`/orders/${body.id}`)).status === 200);
+  });
+
+  test('a client that hangs up amid its body is nobody’s failure', async () => {
+    const failures: string[] = [];
+    const logger = pino({ level: 'error' }, { write: (line: string) => void failures.push(line) });
+    const api = await start({ logger });
+    for (let i = 0; i < 3; i++) await hangUp(api);
+    expect((await api.get('/livez')).status).toBe(200);
+    expect(failures).toEqual([]);
+  });
+});
+
+/** Promises a body, and leaves. */
+async function hangUp({ port }: TestApi): Promise<void> {
+  const socket = connect(port, '127.0.0.1');
+  await new Promise<void>((resolve) =>
+    socket.write(
+      'POST /orders HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"cus',
+      () => resolve(),
+    ),
+  );
+  socket.resetAndDestroy();
+  await new Promise((resolve) => socket.once('close', resolve));
+}
+
+describe('a server that is stopped', () => {
+  test('does not wait for connections on which nothing is asked', async () => {
+    const api = await start();
+    const silent = connect(api.port, '127.0.0.1');
+    await new Promise((resolve) => silent.once('connect', resolve));
+    await api.get('/livez'); // fetch keeps its connection for the next time
+    const began = Date.now();
+    await stop(api);
+    expect(Date.now() - began).toBeLessThan(3_000);
+    silent.destroy();
+  });
+
+  test('does not wait for ever for a client that does not finish its request', async () => {
+    const api = await start();
+    const slow = connect(api.port, '127.0.0.1');
+    slow.on('error', () => undefined);
+    slow.write(
+      'POST /orders HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"cus',
+    );
+    await api.get('/livez');
+    const began = Date.now();
+    await stop(api);
+    expect(Date.now() - began).toBeLessThan(10_000);
+  });
+});

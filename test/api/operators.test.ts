@@ -1,0 +1,215 @@
+/** Cancelling orders and deciding stuck sagas over HTTP, on sagas that really run. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Order } from '../../contracts/orders.js';
+import type { SagaProgress } from '../../contracts/saga.js';
+import { beginUnwinding, readOrder } from '../../domain/orders.js';
+import { startRelay } from '../../relay/relay.js';
+import { SILENT, startTestApi, type TestApi } from '../support/api.js';
+import { eventually } from '../support/conditions.js';
+import { accept, assertStockConserved, eventTypes, stock } from '../support/database.js';
+import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
+
+let s: SagaStack;
+let api: TestApi;
+let stopRelay: () => Promise<void>;
+const policy = { ...PATIENT, stepRetryBudgetMs: 1_200 };
+
+beforeAll(async () => {
+  s = await startSagaStack();
+  await stock(s.db, 'PLENTY', 1_000);
+  const temporal = {
+    connected: new Promise<never>(() => undefined),
+    client: () => s.client,
+    namespace: 'default',
+    close: async () => undefined,
+  };
+  const common = { db: s.db, databaseUrl: s.databaseUrl, temporal, policy, logger: SILENT };
+  api = await startTestApi(common);
+  stopRelay = startRelay({ ...common, publishers: [], deliveryBackoffMaxMs: 1_000 });
+});
+afterEach(() => s.heal());
+afterAll(async () => {
+  await api.stop();
+  await stopRelay();
+  await s.stop();
+});
+
+type Stuck = {
+  sagas: { orderId: string; step: string; failure: string; total: unknown }[];
+  groups: { step: string; count: number }[];
+  next: string | null;
+};
+const place = async (paymentMethod = 'pm_card_visa') =>
+  (
+    await api.send<Order>('POST', '/orders', {
+      customerId: 'cus_1',
+      items: [{ sku: 'PLENTY', quantity: 1 }],
+      paymentMethod,
+    })
+  ).body;
+const statusOf = async (id: string) => (await readOrder(s.db, id))?.status;
+const final = (id: string, status: string) =>
+  eventually(`order ${id} is ${status}`, async () => (await statusOf(id)) === status);
+const cancel = (id: string) =>
+  api.send<Order & { code: string }>('POST', `/orders/${id}/cancel`, { reason: 'changed my mind' });
+const sagaOf = async (id: string) => (await api.get<SagaProgress & { workflowId: string }>(`/orders/${id}/saga`)).body;
+const stuckWith = (ids: string[]) =>
+  eventually('all of them are listed as stuck', async () => {
+    const { body } = await api.get<Stuck>('/admin/sagas');
+    return ids.every((id) => body.sagas.some((saga) => saga.orderId === id)) && body;
+  });
+const resolve = (id: string, body: object) =>
+  api.send<SagaProgress & { code: string; detail: string }>('POST', `/admin/sagas/${id}/resolve`, {
+    operator: 'op-1',
+    reason: 'by hand',
+    ...body,
+  });
+
+describe('cancelling', () => {
+  test('a confirmed order refunds it, gives the stock back, and may be repeated', async () => {
+    const { id } = await place();
+    await final(id, 'CONFIRMED');
+    expect((await cancel(id)).status).toBe(202);
+    expect((await cancel(id)).status).toBe(202);
+    await final(id, 'CANCELLED');
+    expect((await cancel(id)).status).toBe(202);
+    expect((await api.get<Order>(`/orders/${id}`)).body.cancellation).toEqual({
+      reason: 'CANCELLED_BY_CUSTOMER',
+      message: 'changed my mind',
+    });
+    expect(await s.money(id)).toEqual({ net: 0, charges: 1 });
+    expect((await eventTypes(s.db, id)).slice(-3)).toEqual([
+      'payment.refunded',
+      'inventory.released',
+      'order.cancelled',
+    ]);
+    const saga = await sagaOf(id);
+    expect(saga).toMatchObject({ state: 'COMPENSATED', workflowId: `order-${id}-cancel` });
+    expect(saga.steps.map((step) => step.name)).toEqual([
+      'reserveInventory',
+      'chargePayment',
+      'confirmOrder',
+      'refundPayment',
+      'releaseInventory',
+      'cancelOrder',
+    ]);
+    await assertStockConserved(s.db);
+  });
+
+  test('a pending order whose gateway is down unwinds it at once', async () => {
+    await s.fault({ route: 'charge', mode: 'down' });
+    const { id } = await place();
+    await stuckWith([id]);
+    expect(await cancel(id)).toMatchObject({ status: 202, body: { status: 'PENDING' } });
+    await final(id, 'CANCELLED');
+    expect(await s.money(id)).toEqual({ net: 0, charges: 0 });
+  });
+
+  test('an order before its saga has started is honoured when it starts', async () => {
+    const { id } = await accept(s.db, { PLENTY: 1 });
+    expect((await cancel(id)).status).toBe(202);
+    await final(id, 'CANCELLED');
+    expect(await eventTypes(s.db, id)).toEqual(['order.created', 'order.cancelled']);
+  });
+
+  test('an order that was cancelled otherwise is refused, and tells why', async () => {
+    const { id } = await place('pm_card_chargeDeclined');
+    await final(id, 'CANCELLED');
+    const answer = await cancel(id);
+    expect(answer).toMatchObject({ status: 409, body: { code: 'order-cancelled' } });
+    expect(answer.text).toContain('PAYMENT_DECLINED');
+  });
+
+  test('races with the confirmation to one truth, whoever wins', async () => {
+    const rounds = process.env['FULL'] === '1' ? 200 : 30;
+    const ids: string[] = [];
+    for (let i = 0; i < rounds; i++) {
+      const { id } = await place();
+      ids.push(id);
+      // From at once to about when a saga confirms.
+      await eventually(
+        'some events are there',
+        async () => (await s.db.event.count({ where: { orderId: id } })) > i % 4,
+      );
+      expect((await cancel(id)).status).toBe(202);
+    }
+    for (const id of ids) {
+      await final(id, 'CANCELLED');
+      expect((await s.money(id)).net).toBe(0);
+    }
+    await assertStockConserved(s.db);
+    expect(await s.db.reservation.count({ where: { orderId: { in: ids }, state: { not: 'RELEASED' } } })).toBe(0);
+  }, 180_000);
+
+  test.each([
+    [{}],
+    [{ reason: '' }],
+    [{ reason: 'x'.repeat(201) }],
+    [{ reason: 'x', more: 1 }],
+    [{ reason: 'a\u0000b' }],
+  ])('refuses a body like %j', async (body) => {
+    const { id } = await accept(s.db, { PLENTY: 1 });
+    expect((await api.send('POST', `/orders/${id}/cancel`, body)).status).toBe(400);
+    await beginUnwinding(s.db, id, { reason: 'OPERATOR' });
+  });
+});
+
+describe('stuck sagas', () => {
+  test('are listed with their group, and retried, skipped or unwound one by one', async () => {
+    await s.fault({ route: 'charge', mode: 'down' });
+    const [a, b, c] = [await place(), await place(), await place()].map((order) => order.id) as [
+      string,
+      string,
+      string,
+    ];
+    const listed = await stuckWith([a, b, c]);
+    expect(listed.groups[0]).toMatchObject({ step: 'chargePayment', failure: 'GatewayUnknown' });
+    expect(listed.groups[0]?.count).toBeGreaterThanOrEqual(3);
+
+    expect(await resolve(a, { action: 'compensate' })).toMatchObject({ status: 200 });
+    await final(a, 'CANCELLED');
+    expect(await resolve(b, { action: 'skip' })).toMatchObject({ status: 200 });
+    await final(b, 'CONFIRMED');
+    await s.heal();
+    expect(await resolve(c, { action: 'retry' })).toMatchObject({ status: 200 });
+    await final(c, 'CONFIRMED');
+    expect(await s.money(b)).toEqual({ net: 0, charges: 0 });
+    expect((await s.money(c)).charges).toBe(1);
+    const after = (await api.get<Stuck>('/admin/sagas')).body.sagas.map((saga) => saga.orderId);
+    expect([a, b, c].filter((id) => after.includes(id))).toEqual([]);
+  });
+
+  test('that have ended refuse to be resolved, and say so', async () => {
+    const { id } = await place();
+    await final(id, 'CONFIRMED');
+    await eventually(
+      'its workflow has ended',
+      async () => (await s.client.workflow.getHandle(`order-${id}`).describe()).status.name === 'COMPLETED',
+    );
+    expect(await resolve(id, { action: 'retry' })).toMatchObject({ status: 409, body: { code: 'not-possible-now' } });
+    expect((await resolve(id, { action: 'explode' })).status).toBe(400);
+  });
+
+  test('that were terminated from outside are listed, and begun anew by `retry`', async () => {
+    await s.fault({ route: 'charge', mode: 'down' });
+    const { id } = await place();
+    await stuckWith([id]);
+    await s.client.workflow.getHandle(`order-${id}`).terminate('by mistake');
+    const listed = await eventually('it is listed as terminated', async () => {
+      const { body } = await api.get<Stuck>('/admin/sagas');
+      return body.sagas.find((saga) => saga.orderId === id && saga.failure === 'TERMINATED');
+    });
+    expect(listed.total).toEqual({ amount: 1_000, currency: 'USD' });
+    await s.heal();
+    expect(await resolve(id, { action: 'compensate' })).toMatchObject({ status: 409 });
+    expect(await resolve(id, { action: 'retry' })).toMatchObject({ status: 200 });
+    await final(id, 'CONFIRMED');
+    expect((await s.money(id)).charges).toBe(1);
+    expect(await eventTypes(s.db, id)).toEqual([
+      'order.created',
+      'inventory.reserved',
+      'payment.charged',
+      'order.confirmed',
+    ]);
+  });
+});

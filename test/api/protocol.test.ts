@@ -1,0 +1,229 @@
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { PROBLEMS } from '../../api/problems.js';
+import { countStored, expectProblem, ORDER, raw, startTestApi, type TestApi } from '../support/api.js';
+import { stock } from '../support/database.js';
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startTestApi();
+  await stock(api.db, 'KEYBOARD', 1_000);
+});
+afterAll(() => api.stop());
+
+const BODY = JSON.stringify(ORDER);
+const HEAD = 'Host: shop\r\nConnection: close\r\n';
+const post = (headers: string, body = BODY) => raw(api.port, `POST /orders HTTP/1.1\r\n${HEAD}${headers}\r\n${body}`);
+const sized = (headers: string, body = BODY) => post(`${headers}Content-Length: ${Buffer.byteLength(body)}\r\n`, body);
+
+describe('a body', () => {
+  test.each([
+    'application/json',
+    'Application/JSON',
+    'application/json;charset=utf-8',
+    'application/json; charset=UTF-8',
+    'application/json ; charset="utf-8"',
+    'application/json;',
+  ])('is taken as %p', async (type) => {
+    expect((await sized(`Content-Type: ${type}\r\n`)).status).toBe(201);
+  });
+
+  test.each([
+    'text/plain',
+    'text/json',
+    'text/plain; application/json',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data; boundary=x',
+    'application/octet-stream',
+    'application/xml',
+    'application/problem+json',
+    'application/vnd.api+json',
+    'application/jsonp',
+    'application/json/x',
+    'application/json, text/plain',
+    'application',
+    'json',
+    '*/*',
+    'a b',
+    '',
+  ])('is refused as %p', async (type) => {
+    expectProblem(await sized(`Content-Type: ${type}\r\n`), 415, 'unsupported-media-type');
+  });
+
+  test('is refused without a type', async () => {
+    expectProblem(await sized(''), 415, 'unsupported-media-type');
+  });
+
+  test('is needed', async () => {
+    expectProblem(await post('', ''), 400, 'invalid-request', ['']);
+    expectProblem(await post('Content-Type: application/json\r\n', ''), 400, 'malformed-json');
+    expectProblem(await sized('Content-Type: application/json\r\n', ''), 400, 'malformed-json');
+  });
+
+  test('may begin with a byte order mark', async () => {
+    expect((await sized('Content-Type: application/json\r\n', `\ufeff${BODY}`)).status).toBe(201);
+  });
+
+  test('may come in chunks', async () => {
+    const chunked = `${BODY.length.toString(16)}\r\n${BODY}\r\n0\r\n\r\n`;
+    expect((await post('Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n', chunked)).status).toBe(201);
+  });
+
+  test('that never says how long it is must still end at 64 KiB', async () => {
+    const chunk = `${(70_000).toString(16)}\r\n${' '.repeat(70_000)}\r\n0\r\n\r\n`;
+    expectProblem(
+      await post('Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n', chunk),
+      413,
+      'payload-too-large',
+    );
+  });
+
+  test('that is compressed is refused, however small', async () => {
+    const before = await countStored(api.db);
+    const answer = await api.send('POST', '/orders', gzipSync(BODY), { 'content-encoding': 'gzip' });
+    expectProblem(answer, 400, 'malformed-json');
+    expect(await countStored(api.db)).toEqual(before);
+  });
+
+  test('is waited for after 100 Continue', async () => {
+    const { text } = await sized('Content-Type: application/json\r\nExpect: 100-continue\r\n');
+    expect(text).toContain('HTTP/1.1 201 Created');
+  });
+});
+
+describe('a request that is no HTTP', () => {
+  test.each([
+    ['words', 'hello\r\n\r\n'],
+    ['a version that does not exist', 'GET /livez HTTP/9.9\r\n\r\n'],
+    ['two lengths', `POST /orders HTTP/1.1\r\n${HEAD}Content-Length: 1\r\nContent-Length: 2\r\n\r\nab`],
+    [
+      'a length and chunks',
+      `POST /orders HTTP/1.1\r\n${HEAD}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    ],
+    ['a negative length', `POST /orders HTTP/1.1\r\n${HEAD}Content-Length: -1\r\n\r\n`],
+    ['a NUL in a header', `GET /livez HTTP/1.1\r\n${HEAD}X-A: a\0b\r\n\r\n`],
+    ['an unknown method', `BREW /coffee HTTP/1.1\r\n${HEAD}\r\n`],
+  ])('(%s) is answered with a problem all the same', async (_, request) => {
+    expectProblem(await raw(api.port, request), 400, 'malformed-request');
+  });
+
+  test('for the size of its headers is told so', async () => {
+    expectProblem(
+      await raw(api.port, `GET /livez HTTP/1.1\r\n${HEAD}X-A: ${'a'.repeat(20_000)}\r\n\r\n`),
+      431,
+      'headers-too-large',
+    );
+  });
+
+  test.each(['/orders/%zz', '/%c0%ae', '/inventory/%', '/orders?limit=%zz', '/orders?%'])(
+    'for its path (%s) is a problem',
+    async (path) => {
+      const { status, headers, body } = await raw(
+        api.port,
+        `GET ${path} HTTP/1.1\r\n${HEAD}X-Correlation-ID: c-1\r\n\r\n`,
+      );
+      expect([status, headers.get('content-type'), headers.get('x-correlation-id')]).toEqual([
+        400,
+        'application/problem+json',
+        'c-1',
+      ]);
+      expect(body).toMatchObject({ status: 400, correlationId: 'c-1' });
+    },
+  );
+});
+
+describe('a path', () => {
+  test.each([
+    '/',
+    '/order',
+    '/orders/',
+    '/orders//',
+    '//livez',
+    '/livez/',
+    '/docs/../../etc/passwd',
+    '/docs/static/..%2f..%2fpackage.json',
+    '/.env',
+    '/metrics',
+    `/${'x'.repeat(5_000)}`,
+  ])('at which there is nothing is 404: %s', async (path) => {
+    expectProblem(await raw(api.port, `GET ${path} HTTP/1.1\r\n${HEAD}\r\n`), 404, 'not-found');
+  });
+
+  test.each([
+    'DELETE /orders',
+    'PATCH /orders',
+    'PUT /orders',
+    'POST /livez',
+    'DELETE /inventory/KEYBOARD',
+    'TRACE /orders',
+    'OPTIONS /orders',
+    'POST /events',
+  ])('offers its own methods only: %s is 405', async (request) => {
+    expectProblem(await raw(api.port, `${request} HTTP/1.1\r\n${HEAD}\r\n`), 405, 'method-not-allowed');
+  });
+
+  test('answers HEAD like GET, without a body, also where GET would stream', async () => {
+    expect(await api.send('HEAD', '/inventory')).toMatchObject({ status: 200, text: '' });
+    expect(await api.send('HEAD', '/events', undefined, { accept: 'text/event-stream' })).toMatchObject({
+      status: 200,
+      text: '',
+    });
+  });
+});
+
+describe('a query string', () => {
+  test.each([
+    ['/orders?limit=0', 'querystring/limit'],
+    ['/orders?limit=1001', 'querystring/limit'],
+    ['/orders?limit=', 'querystring/limit'],
+    ['/orders?limit=ten', 'querystring/limit'],
+    ['/orders?limit=1.5', 'querystring/limit'],
+    ['/orders?limit=1&limit=2', 'querystring/limit'],
+    ['/orders?status=pending', 'querystring/status'],
+    ['/orders?status=PENDING&status=CONFIRMED', 'querystring/status'],
+    ['/orders?status=', 'querystring/status'],
+    ['/orders?customerId=', 'querystring/customerId'],
+    ['/orders?customerId=a%00b', 'querystring/customerId'],
+    ['/orders?customerID=cus_42', 'querystring/customerID'],
+    ['/orders?__proto__=1', 'querystring/__proto__'],
+    ['/orders?constructor=1', 'querystring/constructor'],
+    ['/orders?cursor=', 'querystring/cursor'],
+    ['/orders?cursor=x', 'querystring/cursor'],
+    ['/orders?cursor=AAAA', 'querystring/cursor'],
+    [`/orders?cursor=${'A'.repeat(201)}`, 'querystring/cursor'],
+    ['/inventory?limit=0', 'querystring/limit'],
+    ['/inventory?cursor=AA', 'querystring/cursor'],
+    ['/inventory?after=AA', 'querystring/after'],
+    ['/events?limit=1001', 'querystring/limit'],
+    ['/events?after=', 'querystring/after'],
+    ['/events?after=0', 'querystring/after'],
+    ['/events?cursor=MC0w', 'querystring/cursor'],
+    [`/events?after=${Buffer.from('9223372036854775808-1').toString('base64url')}`, 'querystring/after'],
+    [`/events?after=${Buffer.from('1-9999999999999999999').toString('base64url')}`, 'querystring/after'],
+  ])('%s is refused', async (path, pointer) => {
+    expectProblem(await api.get(path), 400, 'invalid-request', [pointer]);
+  });
+
+  test('names the statuses there are', async () => {
+    const { errors } = expectProblem(await api.get('/orders?status=open'), 400, 'invalid-request');
+    expect(errors).toEqual([{ pointer: 'querystring/status', detail: 'must be one of PENDING, CONFIRMED, CANCELLED' }]);
+  });
+});
+
+describe('every problem', () => {
+  test('is explained at its type', async () => {
+    for (const [code, [status, title, remedy]] of Object.entries(PROBLEMS)) {
+      expect(await api.get(`/problems/${code}`)).toMatchObject({
+        status: 200,
+        body: { type: `/problems/${code}`, code, status, title, remedy },
+      });
+    }
+  });
+
+  test.each(['none', 'constructor', '__proto__', 'toString', 'hasOwnProperty'])(
+    'that does not exist (%s) is 404',
+    async (code) => {
+      expectProblem(await api.get(`/problems/${code}`), 404, 'not-found');
+    },
+  );
+});

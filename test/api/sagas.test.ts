@@ -1,0 +1,171 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { SagaProgress } from '../../contracts/saga.js';
+import { listUnstarted } from '../../domain/acceptance.js';
+import type { TemporalLink } from '../../runtime/temporal.js';
+import { AWAY, lostTemporal, startTestApi, type TestApi } from '../support/api.js';
+import { eventually } from '../support/conditions.js';
+import { stock } from '../support/database.js';
+import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
+
+type Saga = SagaProgress & { workflowId: string; runId: string | null; webUrl: string | null };
+const UI = 'http://127.0.0.1:8233';
+
+let s: SagaStack;
+let link: TemporalLink;
+let api: TestApi;
+/** The same service, in a process that Temporal has never answered. */
+let away: TestApi;
+beforeAll(async () => {
+  s = await startSagaStack();
+  link = { ...AWAY, client: () => s.client };
+  const common = { db: s.db, databaseUrl: s.databaseUrl, temporalUiUrl: UI };
+  api = await startTestApi({ ...common, temporal: link, policy: { ...PATIENT, stepRetryBudgetMs: 1_200 } });
+  away = await startTestApi(common);
+  await stock(s.db, 'KEYBOARD', 1_000);
+  await stock(s.db, 'NONE', 0);
+});
+afterEach(() => s.heal());
+afterAll(async () => {
+  await Promise.all([api.stop(), away.stop()]);
+  await s.stop();
+});
+
+const sagaOf = async (id: string, from = api) => {
+  const { status, body } = await from.get<Saga>(`/orders/${id}/saga`);
+  expect(status).toBe(200);
+  return body;
+};
+const summary = ({ steps }: Saga) => steps.map(({ kind, name, status }) => `${kind} ${name}: ${status}`);
+const CONFIRMED = ['step reserveInventory: completed', 'step chargePayment: completed', 'step confirmOrder: completed'];
+
+test('an order is confirmed by its saga within the wait, and its saga told in full', async () => {
+  const { headers, body: order } = await api.place({}, { prefer: 'wait=25' });
+  expect([order.status, headers.get('preference-applied')]).toEqual(['CONFIRMED', 'wait=25']);
+  expect((await api.get(`/orders/${order.id}`)).body).toEqual(order);
+  const saga = await eventually('the saga has ended', async () => {
+    const told = await sagaOf(order.id);
+    return told.steps.every((step) => step.status === 'completed') && told;
+  });
+  expect(saga).toMatchObject({
+    state: 'COMPLETED',
+    workflowId: `order-${order.id}`,
+    runId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+  });
+  expect(saga.webUrl).toBe(`${UI}/namespaces/default/workflows/order-${order.id}/${saga.runId}/history`);
+  expect(summary(saga)).toEqual(CONFIRMED);
+  for (const step of saga.steps) {
+    expect(step).toEqual({
+      name: step.name,
+      kind: 'step',
+      status: 'completed',
+      attempts: 1,
+      startedAt: expect.any(String),
+      finishedAt: expect.any(String),
+      lastError: null,
+    });
+    expect(Date.parse(String(step.finishedAt))).toBeGreaterThanOrEqual(Date.parse(String(step.startedAt)));
+  }
+});
+
+test('an order whose saga was started by the API leaves the sweep’s list', async () => {
+  const { body: order } = await api.place({}, { prefer: 'wait=25' });
+  await eventually(
+    'it is off the list',
+    async () => !(await listUnstarted(s.db, -60_000, 1_000)).some(({ id }) => id === order.id),
+  );
+});
+
+test('the correlation id is in the workflow’s memo', async () => {
+  const { body: order } = await api.place({}, { 'x-correlation-id': 'memo-1', prefer: 'wait=25' });
+  expect((await s.client.workflow.getHandle(`order-${order.id}`).describe()).memo).toMatchObject({
+    correlationId: 'memo-1',
+  });
+});
+
+test('before its start a saga is running, without a run', async () => {
+  const { body: order } = await away.place();
+  for (const from of [away, api]) {
+    const saga = await sagaOf(order.id, from);
+    expect(saga).toMatchObject({ state: 'RUNNING', workflowId: `order-${order.id}`, runId: null });
+    expect(summary(saga)).toEqual([
+      'step reserveInventory: pending',
+      'step chargePayment: pending',
+      'step confirmOrder: pending',
+    ]);
+  }
+});
+
+describe('a refused order', () => {
+  test.each([
+    ['by an empty shelf', { items: [{ sku: 'NONE', quantity: 1 }] }, 'OUT_OF_STOCK', 'step reserveInventory: refused'],
+    ['by the gateway', { paymentMethod: 'pm_card_chargeDeclined' }, 'PAYMENT_DECLINED', 'step chargePayment: refused'],
+  ])('%s is cancelled within the wait, its saga compensated', async (_, changed, reason, refused) => {
+    const { body: order } = await api.place(changed, { prefer: 'wait=25' });
+    expect(order).toMatchObject({ status: 'CANCELLED', cancellation: { reason, message: expect.any(String) } });
+    const saga = await eventually('the saga has ended', async () => {
+      const told = await sagaOf(order.id);
+      return told.steps.some((step) => step.name === 'cancelOrder' && step.status === 'undone') && told;
+    });
+    expect(saga.state).toBe('COMPENSATED');
+    expect(summary(saga)).toContain(refused);
+    const kept = await sagaOf(order.id, away);
+    expect(kept).toMatchObject({ state: 'COMPENSATED', runId: null });
+    expect(summary(kept)).toEqual(expect.arrayContaining([refused, 'undo cancelOrder: undone']));
+  });
+});
+
+test('a saga that is stuck says where and why, and completes once repaired', async () => {
+  await s.fault({ route: 'all', mode: 'down' });
+  const { body: order } = await api.place();
+  const stuck = await eventually('the saga is parked', async () => {
+    const told = await sagaOf(order.id);
+    return told.state === 'NEEDS_ATTENTION' && told;
+  });
+  expect(stuck.steps.find((step) => step.name === 'chargePayment')).toMatchObject({
+    status: 'parked',
+    lastError: expect.stringContaining('payment gateway'),
+  });
+  expect((await api.get(`/orders/${order.id}`)).body).toMatchObject({ status: 'PENDING' });
+  await s.heal();
+  await s.client.workflow.getHandle(`order-${order.id}`).signal('retry');
+  await eventually('the saga is completed', async () => (await sagaOf(order.id)).state === 'COMPLETED');
+  expect((await api.get(`/orders/${order.id}`)).body).toMatchObject({ status: 'CONFIRMED' });
+});
+
+test('what has happened is told while Temporal is away or lost, from Postgres', async () => {
+  const { body: order } = await api.place({}, { prefer: 'wait=25' });
+  const temporal = await lostTemporal();
+  const lost = await startTestApi({ db: s.db, databaseUrl: s.databaseUrl, temporal });
+  for (const from of [away, lost]) {
+    const saga = await sagaOf(order.id, from);
+    expect(saga).toMatchObject({ state: 'COMPLETED', workflowId: `order-${order.id}`, runId: null });
+    expect(summary(saga)).toEqual(CONFIRMED);
+  }
+  expect((await sagaOf(order.id, lost)).webUrl).toBeNull();
+  await lost.stop();
+  await temporal.close();
+});
+
+describe('readiness', () => {
+  test('is given when database and Temporal answer and somebody polls', async () => {
+    expect(await api.get('/readyz')).toMatchObject({
+      status: 200,
+      body: { ready: true, database: 'up', temporal: 'up', workers: 'up' },
+    });
+  });
+
+  test('is not given when nobody polls the task queue', async () => {
+    const namespace = 'without-workers';
+    await s.client.workflowService.registerNamespace({
+      namespace,
+      workflowExecutionRetentionPeriod: { seconds: 86_400 as never },
+    });
+    const idle = await startTestApi({ db: s.db, databaseUrl: s.databaseUrl, temporal: { ...link, namespace } });
+    const answer = await eventually('the namespace is there', async () => {
+      const asked = await idle.get<{ temporal: string }>('/readyz');
+      return asked.body.temporal === 'up' && asked;
+    });
+    expect(answer).toMatchObject({ status: 503, body: { ready: false, workers: 'none' } });
+    await idle.stop();
+  });
+});

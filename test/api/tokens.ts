@@ -1,0 +1,98 @@
+/** An OpenID Connect issuer of the tests' own: a tiny HTTP server with keys, and tokens right and wrong in any way. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { exportJWK, type GenerateKeyPairResult, generateKeyPair, type JWK, SignJWT } from 'jose';
+
+export const AUDIENCE = 'order-saga';
+const HOUR_S = 3_600;
+
+export type Keys = GenerateKeyPairResult & { alg: string; kid: string; jwk: JWK };
+
+let made = 0;
+export async function newKeys(alg: string): Promise<Keys> {
+  const pair = await generateKeyPair(alg, { extractable: true });
+  const kid = `${alg}-${++made}`;
+  return { ...pair, alg, kid, jwk: { ...(await exportJWK(pair.publicKey)), alg, kid, use: 'sig' } };
+}
+
+/** Each `undefined` leaves its claim out; what is absent is right. */
+export type TokenRequest = {
+  subject?: string | undefined;
+  roles?: readonly string[];
+  issuer?: string;
+  audience?: string | string[] | undefined;
+  expiresInS?: number | undefined;
+  claims?: object;
+  keys?: Keys;
+};
+
+export type TokenIssuer = {
+  url: string;
+  jwksUrl: string;
+  /** The first ones published; `token` signs with them. */
+  keys: Keys;
+  publish(keys: Keys): void;
+  /** From now on the issuer answers everything with this status, and no JSON. */
+  fail(status: number): undefined;
+  repair(): void;
+  /** @returns what stands in the Authorization header */
+  token(request?: TokenRequest): Promise<string>;
+  stop(): Promise<void>;
+};
+
+export async function startTokenIssuer(): Promise<TokenIssuer> {
+  const keys = await newKeys('RS256');
+  const published = [keys.jwk];
+  let failing: number | undefined;
+  let url = '';
+  const server = createServer((request, response) => {
+    response.setHeader('connection', 'close');
+    if (failing !== undefined) return void response.writeHead(failing).end('<html>');
+    const documents: Record<string, object> = {
+      '/jwks': { keys: published },
+      '/.well-known/openid-configuration': { issuer: url, jwks_uri: `${url}/jwks` },
+    };
+    const document = documents[request.url ?? ''];
+    response
+      .writeHead(document ? 200 : 404, { 'content-type': 'application/json' })
+      .end(JSON.stringify(document ?? {}));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    url,
+    jwksUrl: `${url}/jwks`,
+    keys,
+    publish: ({ jwk }) => void published.push(jwk),
+    fail: (status) => {
+      failing = status;
+      return undefined;
+    },
+    repair: () => {
+      failing = undefined;
+    },
+    token: async (request = {}) => `Bearer ${await sign({ issuer: url, keys, ...request })}`,
+    stop: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+function sign({
+  keys,
+  claims,
+  roles = ['auditor'],
+  ...request
+}: TokenRequest & { keys: Keys; issuer: string }): Promise<string> {
+  const { subject, audience, expiresInS } = { subject: 'cus_42', audience: AUDIENCE, expiresInS: HOUR_S, ...request };
+  const now = Math.floor(Date.now() / 1_000);
+  const token = new SignJWT({ roles, ...claims })
+    .setProtectedHeader({ alg: keys.alg, kid: keys.kid })
+    .setIssuer(request.issuer)
+    .setIssuedAt(now);
+  if (subject !== undefined) token.setSubject(subject);
+  if (audience !== undefined) token.setAudience(audience);
+  if (expiresInS !== undefined) token.setExpirationTime(now + expiresInS);
+  return token.sign(keys.privateKey);
+}
