@@ -29,14 +29,6 @@ export async function rebuild() {
   });
 }
 
-/** Only packages: what type checking and linting need. */
-export async function install() {
-  if (isInstalled(root)) return;
-  await withLock(async () => {
-    if (!isInstalled(root)) await installPackages(root);
-  });
-}
-
 async function withLock(work) {
   const release = await lock(join(root, 'dist.lock'), (owner) =>
     say(`[setup] Process ${owner} is installing or building this checkout; waiting for it.`),

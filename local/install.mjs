@@ -8,6 +8,7 @@ import { SetupError, say, stage } from './say.mjs';
 
 /** npm prints nothing where there is no terminal, and an install takes a minute or two. */
 const STILL_HERE_MS = 15_000;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 export function isInstalled(root) {
   const wanted = installStamp(root);
@@ -74,6 +75,9 @@ async function runNpm(root, [command, ...first]) {
     stdio: ['ignore', 2, 2],
     shell: process.platform === 'win32',
   });
+  // An npm that outlived us would go on changing what the next attempt is installing.
+  const forward = (signal) => child.kill(signal);
+  for (const signal of SIGNALS) process.on(signal, forward);
   const start = performance.now();
   const reminder = setInterval(
     () => say(`[setup] … still installing after ${Math.round((performance.now() - start) / 1000)} s`),
@@ -90,6 +94,7 @@ async function runNpm(root, [command, ...first]) {
       );
   } finally {
     clearInterval(reminder);
+    for (const signal of SIGNALS) process.off(signal, forward);
   }
 }
 

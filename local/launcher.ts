@@ -106,8 +106,8 @@ async function startTemporal(cli: string, settings: Settings, data: DataDir, sup
 
 async function startSandbox(settings: Settings, env: ServiceEnv, supervisor: Supervisor): Promise<void> {
   const program = sandboxProgram(settings, env);
-  showWarnings(program.name, program.logFile, say);
   await supervisor.start('sandbox', program);
+  showWarnings(program.name, program.logFile, say);
 }
 
 async function startServices(
@@ -117,8 +117,9 @@ async function startServices(
   supervisor: Supervisor,
 ): Promise<void> {
   const programs = servicePrograms(settings, databaseUrl, env);
-  for (const program of programs) showWarnings(program.name, program.logFile, say);
   await Promise.all(programs.map((program) => supervisor.start('service', program)));
+  // From their beginning on. Of a program that does not get ready, the supervisor shows the end of the log.
+  for (const program of programs) showWarnings(program.name, program.logFile, say);
 }
 
 const logsOf =
@@ -130,7 +131,7 @@ const logsOf =
   };
 
 function portsOf(settings: Settings): PortUse[] {
-  const { HOST, PORT, METRICS_PORT, SANDBOX_PORT, POSTGRES_PORT, TEMPORAL_PORT, TEMPORAL_UI_PORT, roles } = settings;
+  const { HOST, PORT, SANDBOX_PORT, POSTGRES_PORT, TEMPORAL_PORT, TEMPORAL_UI_PORT, roles } = settings;
   const api = { variable: 'PORT', port: PORT, host: HOST, what: 'the API' };
   const temporal = [
     { variable: 'TEMPORAL_PORT', port: TEMPORAL_PORT, host: LOOPBACK, what: 'Temporal' },
@@ -138,18 +139,11 @@ function portsOf(settings: Settings): PortUse[] {
   ];
   const sandbox = { variable: 'SANDBOX_PORT', port: SANDBOX_PORT, host: LOOPBACK, what: 'the payment sandbox' };
   const postgres = { variable: 'POSTGRES_PORT', port: POSTGRES_PORT, host: LOOPBACK, what: 'Postgres' };
-  const metrics = roles.map((role, index) => ({
-    variable: 'METRICS_PORT',
-    port: METRICS_PORT + index,
-    host: LOOPBACK,
-    what: `the metrics of ${role}`,
-  }));
   return [
     ...(roles.some(servesHttp) ? [api] : []),
     ...(settings.TEMPORAL_ADDRESS === undefined ? temporal : []),
     ...(settings.PAYMENTS_URL === undefined ? [sandbox] : []),
     ...(settings.DATABASE_URL === undefined ? [postgres] : []),
-    ...metrics,
   ];
 }
 
@@ -161,16 +155,17 @@ const PARENT_POLL_MS = 500;
 /** The first signal stops everything in order, a second one at once. @returns whether that has begun */
 function leaveOnSignals(supervisor: Supervisor): () => boolean {
   let leavingSince: number | undefined;
+  let killing = false;
   const leave = (why: string) => {
     const now = performance.now();
     if (leavingSince === undefined) {
       leavingSince = now;
       say(`\nStopping (${why}) …`);
       void supervisor.stop().then(() => process.exit(0));
-    } else if (now - leavingSince > SAME_WISH_MS) {
+    } else if (now - leavingSince > SAME_WISH_MS && !killing) {
+      killing = true;
       say(`Killing what still runs (${why}).`);
-      supervisor.kill();
-      process.exit(1);
+      void supervisor.kill().then(() => process.exit(1));
     }
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, leave);

@@ -37,6 +37,7 @@ export function showWarnings(name: string, file: string, print: (line: string) =
       offset = 0;
     }
   };
+  look();
   const timer = setInterval(look, LOOK_MS);
   return () => {
     clearInterval(timer);

@@ -42,18 +42,13 @@ async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>
 
 /** @returns name → checksum of every migration that was completed */
 async function appliedMigrations(client: pg.Client): Promise<Map<string, string>> {
-  try {
-    const { rows } = await client.query<{ migration_name: string; checksum: string }>(
-      'SELECT migration_name, checksum FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL',
-    );
-    return new Map(rows.map((row) => [row.migration_name, row.checksum]));
-  } catch (err) {
-    if ((err as { code?: string }).code === UNDEFINED_TABLE) return new Map();
-    throw err;
-  }
+  const { rows: tables } = await client.query("SELECT to_regclass('_prisma_migrations') AS name");
+  if (tables[0]?.name === null) return new Map();
+  const { rows } = await client.query<{ migration_name: string; checksum: string }>(
+    'SELECT migration_name, checksum FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL',
+  );
+  return new Map(rows.map((row) => [row.migration_name, row.checksum]));
 }
-
-const UNDEFINED_TABLE = '42P01';
 
 /** The checksums as Prisma records them. */
 function localMigrations(): { name: string; checksum: string }[] {

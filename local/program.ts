@@ -131,10 +131,11 @@ const LAST_GRACE_TENTHS = 150;
  * that we are gone, however that came about, kill -9 included. Neither Postgres nor Temporal can watch for that.
  */
 const UNDERTAKER = `
+lives() { kill -s 0 "$1" 2>/dev/null && ! grep -qs ') Z' "/proc/$1/stat"; } # in a container, nobody may collect the dead
 if read -r _; then exit 0; fi
 kill -s "$1" "$2" 2>/dev/null
 n=0
-while kill -s 0 "$2" 2>/dev/null && [ "$n" -lt "$3" ]; do sleep 0.1; n=$((n + 1)); done
+while lives "$2" && [ "$n" -lt "$3" ]; do sleep 0.1; n=$((n + 1)); done
 kill -s KILL -- "-$2" 2>/dev/null
 [ -z "$4" ] || rm -rf -- "$4"
 `;

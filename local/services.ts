@@ -33,7 +33,6 @@ export function servicePrograms(
       STRIPE_WEBHOOK_SECRET: stripeWebhookSecret,
       HOST: settings.HOST,
       PORT: `${settings.PORT}`,
-      METRICS_PORT: `${settings.METRICS_PORT + index}`,
     };
     return nodeProgram(name, 'service/main.js', env, logFile(name), () => isServing(settings, role));
   });

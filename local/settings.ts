@@ -8,7 +8,6 @@ const SPEC = {
   DATA_DIR: str({ default: '.data', desc: 'Folder of everything that is kept' }),
   HOST: str({ default: '127.0.0.1', desc: 'Address the API listens on' }),
   PORT: port({ default: 3000, desc: 'Port the API listens on' }),
-  METRICS_PORT: port({ default: 9464, desc: 'Port of the first service process’s metrics; the next has the next' }),
   SANDBOX_PORT: port({ default: 12111, desc: 'Port of the payment sandbox' }),
   POSTGRES_PORT: port({ default: 5433, desc: 'Port of the embedded Postgres' }),
   TEMPORAL_PORT: port({ default: 7233, desc: 'Port of the embedded Temporal' }),

@@ -15,7 +15,7 @@ export type Supervisor = {
   list: () => { name: string; pid: number | undefined }[];
   /** Asks everything to stop, in order; whoever does not in time is killed. Resolves when all are gone. */
   stop: () => Promise<void>;
-  kill: () => void;
+  kill: () => Promise<void>;
 };
 
 type Member = { tier: Tier; program: Program; running: Running };
@@ -32,6 +32,8 @@ const STOP_MS = 19_000;
 const STOP_LIMIT_MS: Record<Tier, number> = { service: 14_000, sandbox: 5_000, server: 5_000 };
 /** Kept for the servers, whatever the tiers before them have used up. */
 const RESERVED_MS = 2_500;
+/** The kernel needs a moment; a process that hangs in it would need for ever. */
+const KILL_LIMIT_MS = 1_000;
 
 export function createSupervisor(register: Register): Supervisor {
   const members: Member[] = [];
@@ -86,9 +88,10 @@ export function createSupervisor(register: Register): Supervisor {
         await Promise.all(members.filter((member) => member.tier === tier).map(({ running }) => running.stop(limitMs)));
       }
     },
-    kill: () => {
+    kill: async () => {
       stopping.abort();
       for (const { running } of members) running.kill();
+      await Promise.race([Promise.all(members.map(({ running }) => running.stop(0))), sleep(KILL_LIMIT_MS)]);
     },
   };
 }

@@ -76,7 +76,7 @@ async function obtain(target: string, sources: Sources, tried: string[]): Promis
     mkdirSync(folder, { recursive: true });
     accessSync(folder, constants.W_OK);
   } catch (err) {
-    tried.push(`writing to ${folder}, to put a download there: ${(err as Error).message}`);
+    tried.push(`writing to ${folder}, which XDG_CACHE_HOME can move elsewhere: ${(err as Error).message}`);
     throw nothingFound(tried);
   }
   const release = await lock(`${target}.lock`, (owner) =>

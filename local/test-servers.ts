@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { migrate } from './migrate.js';
 import { freePort } from './ports.js';
@@ -16,6 +17,7 @@ import { unprivilegedUser } from './unprivileged.js';
 /** Migrated, empty, and nobody's: tests clone it, which takes some 50 ms. */
 const TEMPLATE = 'order_saga_template';
 const STOP_LIMIT_MS = 10_000;
+const STARTING_LIMIT_MS = 5_000;
 
 export type TestServers = {
   /** A superuser's: it may create databases. */
@@ -23,24 +25,25 @@ export type TestServers = {
   template: string;
   temporalAddress: string;
   temporalCli: string;
-  stop: () => Promise<void>;
 };
 
-/** Starts them, or leaves nothing behind. */
-export async function startTestServers(): Promise<TestServers> {
+/** @returns `stop` at once: whoever is interrupted while they start must leave nothing behind either */
+export function startTestServers(): { ready: Promise<TestServers>; stop: () => Promise<void> } {
   const stops: (() => Promise<void>)[] = [];
+  const starting = [startPostgres(stops), startTemporal(stops)] as const;
   const stop = async () => {
+    // What is about to start can only be stopped once it has; but nobody waits for a download.
+    await Promise.race([Promise.allSettled(starting), sleep(STARTING_LIMIT_MS, undefined, { ref: false })]);
     await Promise.all(stops.splice(0).map((each) => each()));
   };
-  const starting = [startPostgres(stops), startTemporal(stops)] as const;
-  try {
-    const [admin, temporal] = await Promise.all(starting);
-    return { adminUrl: admin, template: TEMPLATE, ...temporal, stop };
-  } catch (err) {
-    await Promise.allSettled(starting); // the other one must have started before it can be stopped
-    await stop();
-    throw err;
-  }
+  const ready = Promise.all(starting).then(
+    ([adminUrl, temporal]) => ({ adminUrl, template: TEMPLATE, ...temporal }),
+    async (err: unknown) => {
+      await stop();
+      throw err;
+    },
+  );
+  return { ready, stop };
 }
 
 async function startPostgres(stops: (() => Promise<void>)[]): Promise<string> {

@@ -14,7 +14,9 @@ export default async function setup() {
     if (name === 'DATABASE_URL' || (name.startsWith('TEMPORAL_') && name !== 'TEMPORAL_CLI_PATH'))
       delete process.env[name];
   }
-  let stop = async () => {};
+  const start = performance.now();
+  const { ready, stop } = servers.startTestServers();
+  globalThis.stopTestServers = stop;
   let leaving;
   const leave = (status) => {
     leaving ??= stop().finally(() => process.exit(status)); // a terminal, npm and local/test.mjs all send the same signal
@@ -28,10 +30,7 @@ export default async function setup() {
     if (process.ppid !== parent) void leave(1);
   }, PARENT_POLL_MS).unref();
 
-  const start = performance.now();
-  const running = await servers.startTestServers();
-  stop = running.stop;
-  globalThis.stopTestServers = running.stop;
+  const running = await ready;
   // Jest's workers inherit these.
   process.env.TEST_DATABASE_ADMIN_URL = running.adminUrl;
   process.env.TEST_TEMPLATE_DATABASE = running.template;

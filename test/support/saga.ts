@@ -18,7 +18,8 @@ import {
 } from '../../contracts/saga.js';
 import type { SagaActivities, StepInput } from '../../contracts/steps.js';
 import type { Database } from '../../domain/database.js';
-import { createPaymentGateway, type PaymentGateway } from '../../gateways/payments.js';
+import type { PaymentGateway } from '../../gateways/payments.js';
+import { createPaymentGateway } from '../../gateways/stripe.js';
 import { createSandbox } from '../../sandbox/server.js';
 import { createActivities, createWorker } from '../../workers/worker.js';
 import { accept, createTestDatabase, required } from './database.js';
@@ -128,7 +129,7 @@ type Refund = { amount: number; status: string; payment_intent: string };
 const authorized = { headers: { authorization: 'Bearer sk_test_saga' } };
 
 /** The bundle that ships: npm test builds it before it runs. */
-export const workflowBundle = (): string => required('TEST_WORKFLOW_BUNDLE');
+export const workflowBundle = (): string => join(process.cwd(), 'dist/workflow-bundle.js');
 
 export function startTemporal(): Promise<TestWorkflowEnvironment> {
   return TestWorkflowEnvironment.createLocal({
