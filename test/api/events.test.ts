@@ -65,7 +65,7 @@ describe('the events of an order', () => {
 
   test('of a cancelled order end with the reason', async () => {
     const { body: order } = await api.place();
-    await beginUnwinding(api.db, order.id, 'DEADLINE_EXCEEDED');
+    await beginUnwinding(api.db, order.id, { reason: 'DEADLINE_EXCEEDED' });
     await cancelOrder(api.db, order.id);
     const { body } = await api.get<{ events: CloudEvent[] }>(`/orders/${order.id}/events`);
     expect(body.events.at(-1)).toMatchObject({

@@ -39,7 +39,7 @@ describe('the list of orders', () => {
 
   test('is filtered by status and customer, alone and together', async () => {
     const [cancelled = '', pending = ''] = await place('cus_filter', 2);
-    await beginUnwinding(api.db, cancelled, 'OPERATOR');
+    await beginUnwinding(api.db, cancelled, { reason: 'OPERATOR' });
     await cancelOrder(api.db, cancelled);
     await place('cus_other', 1);
     expect(ids(await list('customerId=cus_filter&status=CANCELLED'))).toEqual([cancelled]);

@@ -131,7 +131,7 @@ describe('an answer is what the document promises:', () => {
   test('orders, pending and cancelled', async () => {
     expectDocumented(await api.get(`/orders/${id}`), 'get', '/orders/{id}');
     const { body } = await api.place({ items: [{ sku: 'SKU-KEYBOARD', quantity: 1 }], externalOrderId: 'cancelled' });
-    await beginUnwinding(api.db, body.id, 'OPERATOR');
+    await beginUnwinding(api.db, body.id, { reason: 'OPERATOR' });
     await cancelOrder(api.db, body.id);
     expectDocumented(await api.get(`/orders/${body.id}`), 'get', '/orders/{id}');
     expectDocumented(await api.get('/orders'), 'get', '/orders');

@@ -219,7 +219,7 @@ describe('Prefer: wait', () => {
     const placed = await eventually('the order is in the database', () =>
       api.db.order.findFirst({ where: { customerId: 'cus_loses' } }),
     );
-    await beginUnwinding(api.db, placed.id, 'PAYMENT_DECLINED');
+    await beginUnwinding(api.db, placed.id, { reason: 'PAYMENT_DECLINED' });
     await cancelOrder(api.db, placed.id);
     expect((await answer).body).toMatchObject({
       status: 'CANCELLED',
@@ -289,7 +289,7 @@ describe('Prefer: wait', () => {
 describe('reading an order', () => {
   test('that is cancelled tells why, to whoever reads it', async () => {
     const { body } = await api.place();
-    await beginUnwinding(api.db, body.id, 'CANCELLED_BY_CUSTOMER', 'found it cheaper');
+    await beginUnwinding(api.db, body.id, { reason: 'CANCELLED_BY_CUSTOMER', message: 'found it cheaper' });
     expect((await api.get<Order>(`/orders/${body.id}`)).body).not.toHaveProperty('cancellation');
     await cancelOrder(api.db, body.id);
     const { body: cancelled } = await api.get<Order>(`/orders/${body.id}`);
