@@ -10,6 +10,7 @@ import {
   type Installation,
   isAlive,
   launch,
+  launchRefused,
   newInstallation,
   type Running,
 } from '../support/launcher.js';
@@ -202,6 +203,23 @@ describe('while Temporal is away', () => {
     orders.push(...(await Promise.all(Array.from({ length: 5 }, () => client.post({ PLENTY: 1 })))));
     await audit(client, await Promise.all(orders.map((order) => client.final(order.id, 60_000))));
   }, 120_000);
+});
+
+describe('a second `npm start`', () => {
+  test('on the same folder is refused while the first lives, and says what to do', async () => {
+    const { code, output } = await launchRefused(installation.env);
+    expect({ code: code !== 0, output }).toEqual({
+      code: true,
+      output: expect.stringContaining('set DATA_DIR to another folder'),
+    });
+  }, 60_000);
+
+  test('on another folder but a taken port is refused, naming the variable', async () => {
+    const other = await newInstallation({ PORT: installation.env['PORT'] });
+    const { code, output } = await launchRefused(other.env);
+    expect({ code: code !== 0, output }).toEqual({ code: true, output: expect.stringMatching(/PORT/) });
+    await other.remove();
+  }, 60_000);
 });
 
 describe('stopped and started again', () => {
