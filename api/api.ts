@@ -19,6 +19,8 @@ export type ApiSettings = {
   port: number;
   temporalUiUrl?: string;
   idempotencyTtlMs: number;
+  /** undefined = the payment gateway's webhooks are not taken. */
+  paymentsWebhookSecret?: string;
   /** undefined = every caller has every role. */
   authentication?: AuthenticationSettings;
   /** This process runs a worker too, so that a saga may begin in it at once. */
@@ -36,9 +38,20 @@ export async function startApi(settings: ApiSettings): Promise<{ port: number; s
   const stopping = new AbortController();
   const starter = createSagaStarter({ db, client: temporal.client, policy, eager, logger });
   const watch = createWatch(settings.databaseUrl, logger);
-  const { temporalUiUrl, idempotencyTtlMs } = settings;
+  const { temporalUiUrl, idempotencyTtlMs, paymentsWebhookSecret } = settings;
   const app = await createServer(
-    { authenticate: createAuthenticator(settings.authentication), db, temporal, starter, watch, policy, idempotencyTtlMs, stopping: stopping.signal, ...(temporalUiUrl && { temporalUiUrl }) },
+    {
+      authenticate: createAuthenticator(settings.authentication),
+      db,
+      temporal,
+      starter,
+      watch,
+      policy,
+      idempotencyTtlMs,
+      stopping: stopping.signal,
+      ...(temporalUiUrl && { temporalUiUrl }),
+      ...(paymentsWebhookSecret && { paymentsWebhookSecret }),
+    },
     logger,
   );
   const connections = new Set<Socket>();

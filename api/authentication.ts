@@ -19,7 +19,19 @@ export type AuthenticationSettings = {
 };
 
 /** Signatures that only the issuer can make. Symmetric ones would let every verifier forge tokens; `none` is no signature. */
-const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'];
+const ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+];
 const CLOCK_TOLERANCE_S = 30;
 const DISCOVERY_LIMIT_MS = 5_000;
 
@@ -50,7 +62,10 @@ export function createAuthenticator(settings: AuthenticationSettings | undefined
 
 function keySource({ issuer, jwksUrl }: AuthenticationSettings): () => Promise<JWTVerifyGetKey> {
   let found: Promise<JWTVerifyGetKey> | undefined;
-  const find = async () => keepThroughOutage(createRemoteJWKSet(new URL(jwksUrl ?? (await discoverJwks(issuer))), { timeoutDuration: DISCOVERY_LIMIT_MS }));
+  const find = async () =>
+    keepThroughOutage(
+      createRemoteJWKSet(new URL(jwksUrl ?? (await discoverJwks(issuer))), { timeoutDuration: DISCOVERY_LIMIT_MS }),
+    );
   return () => {
     found ??= find().catch((err: unknown) => {
       found = undefined; // the issuer may answer next time
@@ -77,9 +92,12 @@ function keepThroughOutage(remote: ReturnType<typeof createRemoteJWKSet>): JWTVe
 
 /** https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig */
 async function discoverJwks(issuer: string): Promise<string> {
-  const answer = await fetch(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`, { signal: AbortSignal.timeout(DISCOVERY_LIMIT_MS) });
+  const answer = await fetch(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`, {
+    signal: AbortSignal.timeout(DISCOVERY_LIMIT_MS),
+  });
   const document = (await answer.json()) as { issuer?: unknown; jwks_uri?: unknown };
-  if (document.issuer !== issuer || typeof document.jwks_uri !== 'string') throw new Error('the discovery document is not the issuer’s');
+  if (document.issuer !== issuer || typeof document.jwks_uri !== 'string')
+    throw new Error('the discovery document is not the issuer’s');
   return document.jwks_uri;
 }
 

@@ -1,6 +1,12 @@
 /** What the routes are given. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from 'fastify';
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from 'fastify';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import type { TemporalLink } from '../runtime/temporal.js';
@@ -19,6 +25,8 @@ export type ApiDependencies = {
   /** Where people look at workflows; undefined = no link is shown. */
   temporalUiUrl?: string;
   idempotencyTtlMs: number;
+  /** whsec_… of the payment gateway; undefined = its webhooks are not taken. */
+  paymentsWebhookSecret?: string;
   /** Aborts when the process begins to stop, so that no request outlives it by waiting. */
   stopping: AbortSignal;
 };

@@ -51,7 +51,11 @@ export function eventRoutes(app: Api, deps: ApiDependencies): void {
         });
       }
       const after = cursor === undefined ? 0 : Number(decodeCursor(cursor, SEQUENCE));
-      const { rows, next } = page(await readOrderEvents(db, id, after, limit + 1), limit, (event) => `${event.sequence}`);
+      const { rows, next } = page(
+        await readOrderEvents(db, id, after, limit + 1),
+        limit,
+        (event) => `${event.sequence}`,
+      );
       return { events: rows.map(toCloudEvent), next };
     },
   );
@@ -89,7 +93,8 @@ export function eventRoutes(app: Api, deps: ApiDependencies): void {
   );
 }
 
-const cursorOf = ({ feedXid, feedPosition }: FeedPlace | FeedEvent): string => encodeCursor(`${feedXid}-${feedPosition}`);
+const cursorOf = ({ feedXid, feedPosition }: FeedPlace | FeedEvent): string =>
+  encodeCursor(`${feedXid}-${feedPosition}`);
 
 function placeOf(cursor: string): FeedPlace {
   const [xid = '0', position = '0'] = cursor.split('-');
@@ -126,8 +131,13 @@ async function stream<E extends StoredEvent, P>(
   let events = await read(place); // before the headers: what fails here can still be answered with a problem
 
   reply.hijack();
-  for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) reply.raw.setHeader(name, value);
-  reply.raw.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
+  for (const [name, value] of Object.entries(reply.getHeaders()))
+    if (value !== undefined) reply.raw.setHeader(name, value);
+  reply.raw.writeHead(200, {
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-store',
+    'x-accel-buffering': 'no',
+  });
   reply.raw.write('retry: 1000\n\n');
   const heartbeat = setInterval(() => reply.raw.write(': still here\n\n'), HEARTBEAT_MS);
   try {

@@ -14,7 +14,10 @@ export function parseIdempotencyKey(header: string | string[] | undefined): stri
   const quoted = text.startsWith('"') || text.endsWith('"');
   const key = quoted ? unquote(text) : text;
   if (key === undefined || !/^[\x21-\x7e]{1,255}$/.test(key) || (!quoted && key.includes('"'))) {
-    throw new Problem('invalid-idempotency-key', 'Idempotency-Key must be 1 to 255 visible ASCII characters, bare or in double quotes.');
+    throw new Problem(
+      'invalid-idempotency-key',
+      'Idempotency-Key must be 1 to 255 visible ASCII characters, bare or in double quotes.',
+    );
   }
   return key;
 }

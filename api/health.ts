@@ -19,16 +19,36 @@ const Readiness = Type.Object({
 export function healthRoutes(app: Api, deps: ApiDependencies): void {
   const bornAt = Date.now();
 
-  app.get('/livez', { schema: { summary: 'This process lives', tags: ['health'], response: { 200: Type.Object({ alive: Type.Boolean() }) } } }, async () => ({
-    alive: true,
-  }));
+  app.get(
+    '/livez',
+    {
+      schema: {
+        summary: 'This process lives',
+        tags: ['health'],
+        response: { 200: Type.Object({ alive: Type.Boolean() }) },
+      },
+    },
+    async () => ({
+      alive: true,
+    }),
+  );
 
   app.get(
     '/readyz',
-    { schema: { summary: 'This process can do its work', tags: ['health'], response: { 200: Readiness, 503: Readiness } } },
+    {
+      schema: {
+        summary: 'This process can do its work',
+        tags: ['health'],
+        response: { 200: Readiness, 503: Readiness },
+      },
+    },
     async (_request, reply) => {
       const [database, temporal] = await Promise.all([checkDatabase(deps), checkTemporal(deps, bornAt)]);
-      const ready = database === 'up' && temporal.temporal !== 'connecting' && temporal.workers !== 'none' && !deps.stopping.aborted;
+      const ready =
+        database === 'up' &&
+        temporal.temporal !== 'connecting' &&
+        temporal.workers !== 'none' &&
+        !deps.stopping.aborted;
       return reply.code(ready ? 200 : 503).send({ ready, database, ...temporal });
     },
   );
@@ -41,7 +61,10 @@ async function checkDatabase({ db }: ApiDependencies): Promise<Check> {
   );
 }
 
-async function checkTemporal({ temporal }: ApiDependencies, bornAt: number): Promise<{ temporal: Check; workers: Check }> {
+async function checkTemporal(
+  { temporal }: ApiDependencies,
+  bornAt: number,
+): Promise<{ temporal: Check; workers: Check }> {
   const client = temporal.client();
   if (!client) return { temporal: Date.now() - bornAt < CONNECTING_MS ? 'connecting' : 'down', workers: 'unknown' };
   try {

@@ -27,7 +27,10 @@ const SkuEntry = Type.Object(
     currency: Currency,
     onHand: Type.Integer({ minimum: 0, maximum: 1_000_000_000_000 }),
   },
-  { additionalProperties: false, examples: [{ name: 'Mechanical keyboard', unitPrice: 4900, currency: 'USD', onHand: 500 }] },
+  {
+    additionalProperties: false,
+    examples: [{ name: 'Mechanical keyboard', unitPrice: 4900, currency: 'USD', onHand: 500 }],
+  },
 );
 
 const SkuParams = Type.Object({ sku: SkuName });
@@ -52,7 +55,14 @@ export function inventoryRoutes(app: Api, { db }: ApiDependencies): void {
 
   app.get(
     '/inventory/:sku',
-    { schema: { summary: 'Read a SKU', tags: ['inventory'], params: SkuParams, response: { 200: SkuSchema, '4xx': ProblemSchema } } },
+    {
+      schema: {
+        summary: 'Read a SKU',
+        tags: ['inventory'],
+        params: SkuParams,
+        response: { 200: SkuSchema, '4xx': ProblemSchema },
+      },
+    },
     async ({ params: { sku } }) => {
       const entry = await readSku(db, sku);
       if (!entry) throw new Problem('not-found', `There is no SKU ${sku}.`);
@@ -74,7 +84,8 @@ export function inventoryRoutes(app: Api, { db }: ApiDependencies): void {
     async (request) => {
       const entry = request.body as Static<typeof SkuEntry>;
       const stored = await putSku(db, request.params.sku, entry);
-      if (!stored) throw new Problem('stock-committed', `More than ${entry.onHand} pieces are reserved or sold already.`);
+      if (!stored)
+        throw new Problem('stock-committed', `More than ${entry.onHand} pieces are reserved or sold already.`);
       return stored;
     },
   );

@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { v7 as uuidv7 } from 'uuid';
-import { type Order, ORDER_TOTAL_MAX } from '../contracts/orders.js';
+import { ORDER_TOTAL_MAX, type Order } from '../contracts/orders.js';
 import { type Acceptance, acceptOrder, earlierAnswer, type KeyClaim } from '../domain/acceptance.js';
 import { readPrices } from '../domain/inventory.js';
 import { listOrders, readOrder } from '../domain/orders.js';
@@ -28,7 +28,9 @@ export function orderRoutes(app: Api, deps: ApiDependencies): void {
           'has the answer wait for the final status. With `Idempotency-Key` the request may be repeated safely.',
         tags: ['orders'],
         headers: Type.Object({
-          'idempotency-key': Type.Optional(Type.String({ description: '1 to 255 visible ASCII characters; kept 7 days' })),
+          'idempotency-key': Type.Optional(
+            Type.String({ description: '1 to 255 visible ASCII characters; kept 7 days' }),
+          ),
           prefer: Type.Optional(Type.String({ description: '`wait=N`, N up to 30 seconds' })),
         }),
         body: NewOrder,
@@ -93,7 +95,8 @@ export async function requireOrder(
 ): Promise<Order> {
   const order = UUID.test(id) ? await readOrder(db, id) : null;
   const own = confinedTo(caller, access);
-  if (!order || (own !== undefined && order.customerId !== own)) throw new Problem('not-found', `There is no order ${id.slice(0, 64)}.`);
+  if (!order || (own !== undefined && order.customerId !== own))
+    throw new Problem('not-found', `There is no order ${id.slice(0, 64)}.`);
   return order;
 }
 
@@ -125,7 +128,13 @@ async function placeOrder(deps: ApiDependencies, request: FastifyRequest<{ Body:
 function claimOf(request: FastifyRequest, ttlMs: number): KeyClaim | undefined {
   const key = parseIdempotencyKey(request.headers['idempotency-key']);
   if (key === undefined) return undefined;
-  return { caller: request.caller.subject, route: PLACE_ORDER, key, fingerprint: fingerprint(PLACE_ORDER, request.body), ttlMs };
+  return {
+    caller: request.caller.subject,
+    route: PLACE_ORDER,
+    key,
+    fingerprint: fingerprint(PLACE_ORDER, request.body),
+    ttlMs,
+  };
 }
 
 /** The same bytes as at the first time; or the order as it is now, if the client is ready to wait for that. */
@@ -147,7 +156,13 @@ async function answerEarlier(deps: ApiDependencies, earlier: Acceptance, request
   }
 }
 
-async function answer(deps: ApiDependencies, orderId: string, response: string, request: FastifyRequest, reply: FastifyReply) {
+async function answer(
+  deps: ApiDependencies,
+  orderId: string,
+  response: string,
+  request: FastifyRequest,
+  reply: FastifyReply,
+) {
   reply.code(201).header('location', `/orders/${orderId}`).type('application/json; charset=utf-8');
   const wait = parsePreferWait(request.headers['prefer']);
   if (wait === undefined) return reply.send(response);
@@ -160,7 +175,12 @@ async function answer(deps: ApiDependencies, orderId: string, response: string, 
 }
 
 /** @returns the order once it is final, or as it stands when the time is up, the client gone or the server stopping */
-async function waitForFinal({ db, watch, stopping }: ApiDependencies, orderId: string, waitMs: number, reply: FastifyReply) {
+async function waitForFinal(
+  { db, watch, stopping }: ApiDependencies,
+  orderId: string,
+  waitMs: number,
+  reply: FastifyReply,
+) {
   const gone = new AbortController();
   reply.raw.once('close', () => gone.abort());
   const enough = AbortSignal.any([AbortSignal.timeout(waitMs), gone.signal, stopping]);
@@ -178,21 +198,34 @@ async function waitForFinal({ db, watch, stopping }: ApiDependencies, orderId: s
  */
 async function priceOrder({ db }: ApiDependencies, body: NewOrder, correlationId: string): Promise<Order> {
   refuseRepeatedSkus(body.items);
-  const entries = await readPrices(db, body.items.map((item) => item.sku));
+  const entries = await readPrices(
+    db,
+    body.items.map((item) => item.sku),
+  );
   const prices = new Map(entries.map((entry) => [entry.sku, entry]));
-  const unknown = body.items.flatMap(({ sku }, i) => (prices.has(sku) ? [] : [{ pointer: `/items/${i}/sku`, detail: `${sku} is not in the catalogue` }]));
+  const unknown = body.items.flatMap(({ sku }, i) =>
+    prices.has(sku) ? [] : [{ pointer: `/items/${i}/sku`, detail: `${sku} is not in the catalogue` }],
+  );
   if (unknown.length > 0) throw new Problem('unknown-sku', 'Not in the catalogue: see errors.', { errors: unknown });
 
   const [currency, ...others] = new Set(entries.map((entry) => entry.currency));
   if (currency === undefined || others.length > 0) {
     throw new Problem('mixed-currencies', `The lines are priced in ${[currency, ...others].join(' and ')}.`);
   }
-  const items = body.items.map(({ sku, quantity }) => ({ sku, quantity, unitPrice: Number(prices.get(sku)?.unitPrice) }));
+  const items = body.items.map(({ sku, quantity }) => ({
+    sku,
+    quantity,
+    unitPrice: Number(prices.get(sku)?.unitPrice),
+  }));
   const amount = items.reduce((sum, item) => sum + item.quantity * item.unitPrice, 0);
-  if (amount > ORDER_TOTAL_MAX) throw new Problem('total-too-large', `The total of ${amount} is more than ${ORDER_TOTAL_MAX}.`);
+  if (amount > ORDER_TOTAL_MAX)
+    throw new Problem('total-too-large', `The total of ${amount} is more than ${ORDER_TOTAL_MAX}.`);
   const expected = body.expectedTotal;
   if (expected && (expected.amount !== amount || expected.currency !== currency)) {
-    throw new Problem('price-changed', `The total is ${amount} ${currency}, not ${expected.amount} ${expected.currency}.`);
+    throw new Problem(
+      'price-changed',
+      `The total is ${amount} ${currency}, not ${expected.amount} ${expected.currency}.`,
+    );
   }
   const now = new Date().toISOString();
   return {

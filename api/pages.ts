@@ -4,7 +4,9 @@ import { Problem } from './problems.js';
 
 export const Limit = Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'Entries per page' });
 export const Cursor = Type.String({ minLength: 1, maxLength: 200, description: '`next` of the page before' });
-export const Next = Type.Union([Type.String(), Type.Null()], { description: 'Cursor of the next page; null on the last' });
+export const Next = Type.Union([Type.String(), Type.Null()], {
+  description: 'Cursor of the next page; null on the last',
+});
 
 export const encodeCursor = (place: string): string => Buffer.from(place).toString('base64url');
 

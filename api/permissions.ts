@@ -26,6 +26,7 @@ export const PERMISSIONS: Readonly<Record<string, readonly Role[] | typeof open>
   'PUT /inventory/:sku': ['operator'],
   'GET /admin/sagas': ['operator', 'auditor'],
   'POST /admin/sagas/:id/resolve': ['operator'],
+  'POST /webhooks/payments': open, // signed
   'GET /livez': open,
   'GET /readyz': open,
   'GET /openapi.json': open,
@@ -47,7 +48,10 @@ export function requireRole(caller: Caller, allowed: readonly Role[]): void {
 }
 
 /** Whom a role lets beyond its own orders, and how far: being an auditor as well does not let a customer order for others. */
-const UNCONFINED = { read: ['service', 'operator', 'auditor'], write: ['service', 'operator'] } as const satisfies Record<string, readonly Role[]>;
+const UNCONFINED = {
+  read: ['service', 'operator', 'auditor'],
+  write: ['service', 'operator'],
+} as const satisfies Record<string, readonly Role[]>;
 
 /** Customers are confined to their own orders. @returns the customer id that the caller is confined to, or undefined */
 export const confinedTo = (caller: Caller, access: 'read' | 'write'): string | undefined =>

@@ -10,27 +10,56 @@ import { v7 as uuidv7 } from 'uuid';
 
 /** Every problem that this API can answer: its code → its status, title and what a client can do. */
 export const PROBLEMS = {
-  'invalid-request': [400, 'The request is not valid', 'See `errors`: each names a field by JSON pointer, or a parameter.'],
-  'malformed-request': [400, 'This is not an HTTP request that can be understood', 'Check the path’s encoding, the headers and the framing.'],
+  'invalid-request': [
+    400,
+    'The request is not valid',
+    'See `errors`: each names a field by JSON pointer, or a parameter.',
+  ],
+  'malformed-request': [
+    400,
+    'This is not an HTTP request that can be understood',
+    'Check the path’s encoding, the headers and the framing.',
+  ],
   'malformed-json': [400, 'The body is not JSON', 'Send one JSON object, encoded in UTF-8.'],
-  'invalid-idempotency-key': [400, 'The Idempotency-Key is not valid', 'Send 1 to 255 visible ASCII characters, bare or in double quotes.'],
+  'invalid-idempotency-key': [
+    400,
+    'The Idempotency-Key is not valid',
+    'Send 1 to 255 visible ASCII characters, bare or in double quotes.',
+  ],
+  'invalid-signature': [
+    400,
+    'The webhook’s signature is not valid',
+    'Check the endpoint’s secret and your clock; an event is good for 5 minutes.',
+  ],
   unauthenticated: [401, 'Who are you?', 'Send a valid bearer token of the configured issuer.'],
   forbidden: [403, 'You may not do this', 'Ask for the role that `detail` names.'],
   'not-found': [404, 'There is no such thing', 'Check the path and the identifier.'],
   'method-not-allowed': [405, 'This method is not offered here', 'See /openapi.json.'],
   'request-timeout': [408, 'The request did not arrive in time', 'Send it again, at once and whole.'],
   'order-cancelled': [409, 'The order is cancelled otherwise', 'Read the order for the reason.'],
-  'not-possible-now': [409, 'The saga is not in a state in which this makes sense', 'Read the saga: GET /orders/{id}/saga.'],
+  'not-possible-now': [
+    409,
+    'The saga is not in a state in which this makes sense',
+    'Read the saga: GET /orders/{id}/saga.',
+  ],
   'order-exists': [409, 'The customer has an order with this externalOrderId', 'Read the order that `orderId` names.'],
   'price-changed': [409, 'The total is not what was expected', 'Show the new total and order again.'],
   'stock-committed': [409, 'More is reserved and sold than that', 'Set onHand to at least reserved + sold.'],
   'payload-too-large': [413, 'The body is too large', 'At most 64 KiB.'],
   'unsupported-media-type': [415, 'The body must be application/json', 'Send Content-Type: application/json.'],
   'headers-too-large': [431, 'The headers are too large', 'Send less than 16 KiB of headers.'],
-  'unknown-sku': [422, 'A SKU is not in the catalogue', 'See `errors` for the lines; GET /inventory lists the catalogue.'],
+  'unknown-sku': [
+    422,
+    'A SKU is not in the catalogue',
+    'See `errors` for the lines; GET /inventory lists the catalogue.',
+  ],
   'mixed-currencies': [422, 'The lines are priced in different currencies', 'Order them separately.'],
   'total-too-large': [422, 'The total is too large', 'Order less at a time.'],
-  'idempotency-key-reused': [422, 'The Idempotency-Key was used for another request', 'Use a fresh key for a new request.'],
+  'idempotency-key-reused': [
+    422,
+    'The Idempotency-Key was used for another request',
+    'Use a fresh key for a new request.',
+  ],
   'internal-error': [500, 'Something went wrong on our side', 'Try again; tell us the correlation id if it persists.'],
   unavailable: [503, 'The service cannot answer just now', 'Try again after the time in Retry-After.'],
 } as const satisfies Record<string, readonly [number, string, string]>;
@@ -85,7 +114,12 @@ function toBody({ code, message, extras }: Problem, correlationId: string) {
 export function answerUnroutable(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   reply.header('x-correlation-id', request.id);
   const tooLong = error.code === 'FST_ERR_MAX_PARAM_LENGTH';
-  send(reply, tooLong ? new Problem('not-found', 'There is nothing at this path.') : new Problem('malformed-request', 'The path is not a valid URL.'));
+  send(
+    reply,
+    tooLong
+      ? new Problem('not-found', 'There is nothing at this path.')
+      : new Problem('malformed-request', 'The path is not a valid URL.'),
+  );
 }
 
 /** For what Node's parser gives up on before there is a request. */
@@ -140,7 +174,9 @@ function toProblem(error: FastifyError | Problem): Problem {
   if (error instanceof Problem) return error;
   if (error.validation) {
     const errors = error.validation.map((v) => fieldError(error.validationContext ?? 'body', v));
-    return new Problem('invalid-request', errors.map((e) => `${e.pointer || 'the body'}: ${e.detail}`).join('; '), { errors });
+    return new Problem('invalid-request', errors.map((e) => `${e.pointer || 'the body'}: ${e.detail}`).join('; '), {
+      errors,
+    });
   }
   switch (error.code) {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
@@ -157,7 +193,8 @@ function toProblem(error: FastifyError | Problem): Problem {
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return new Problem('invalid-request', error.message);
   }
-  if (isDatabaseAway(error)) return new Problem('unavailable', 'The database does not answer; nothing was changed that was not acknowledged.');
+  if (isDatabaseAway(error))
+    return new Problem('unavailable', 'The database does not answer; nothing was changed that was not acknowledged.');
   return new Problem('internal-error', 'The error has been recorded under this correlation id.');
 }
 
@@ -168,7 +205,8 @@ function fieldError(context: string, v: NonNullable<FastifyError['validation']>[
   const pointer = context === 'body' ? path : `${context}${path}`;
   if (v.keyword === 'additionalProperties') return { pointer, detail: 'is not a known field' };
   if (v.keyword === 'required') return { pointer, detail: 'is required' };
-  if (v.keyword === 'enum') return { pointer, detail: `must be one of ${(v.params['allowedValues'] as string[]).join(', ')}` };
+  if (v.keyword === 'enum')
+    return { pointer, detail: `must be one of ${(v.params['allowedValues'] as string[]).join(', ')}` };
   return { pointer, detail: v.message ?? 'is not valid' };
 }
 
@@ -178,12 +216,27 @@ function fieldError(context: string, v: NonNullable<FastifyError['validation']>[
  */
 function isDatabaseAway(error: Error & { code?: string; meta?: Record<string, unknown> }): boolean {
   if (PRISMA_AWAY.has(error.code ?? '')) return true;
-  const cause = (error.meta?.['driverAdapterError'] as { cause?: { kind?: string; originalCode?: string } } | undefined)?.cause;
-  return DRIVER_AWAY.has(cause?.kind ?? '') || SQLSTATE_AWAY.test(cause?.originalCode ?? '') || MESSAGE_AWAY.test(error.message);
+  const cause = (error.meta?.['driverAdapterError'] as { cause?: { kind?: string; originalCode?: string } } | undefined)
+    ?.cause;
+  return (
+    DRIVER_AWAY.has(cause?.kind ?? '') ||
+    SQLSTATE_AWAY.test(cause?.originalCode ?? '') ||
+    MESSAGE_AWAY.test(error.message)
+  );
 }
 
 /** Can't reach, timed out, closed, no connection free, transaction not begun, too many connections. */
-const PRISMA_AWAY = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2037', 'ECONNREFUSED', 'ECONNRESET']);
+const PRISMA_AWAY = new Set([
+  'P1001',
+  'P1002',
+  'P1008',
+  'P1017',
+  'P2024',
+  'P2028',
+  'P2037',
+  'ECONNREFUSED',
+  'ECONNRESET',
+]);
 const DRIVER_AWAY = new Set(['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout', 'TooManyConnections']);
 /** Connection lost, no resources, lock or statement timeout, shutting down or starting, not accepting connections. */
 const SQLSTATE_AWAY = /^(08|53|57|55000|55P03)/;

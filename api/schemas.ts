@@ -12,15 +12,29 @@ export const oneOf = <const T extends readonly string[]>(values: T, description:
   Type.Unsafe<T[number]>({ type: 'string', enum: values, description });
 
 /** Opaque ids of others: no '@', so that an e-mail address does not become an id that ends up in lists and logs. */
-export const CustomerId = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._:|-]{0,127}$', description: 'Opaque id of the customer; never a name or an e-mail address' });
+export const CustomerId = Type.String({
+  pattern: '^[A-Za-z0-9][A-Za-z0-9._:|-]{0,127}$',
+  description: 'Opaque id of the customer; never a name or an e-mail address',
+});
 export const SKU = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 export const SkuName = Type.String({ pattern: SKU.source, description: 'Stock keeping unit' });
-const ExternalOrderId = Type.String({ pattern: '^[\\x21-\\x7e]{1,128}$', description: 'The caller’s own number of the order, unique per customer' });
+const ExternalOrderId = Type.String({
+  pattern: '^[\\x21-\\x7e]{1,128}$',
+  description: 'The caller’s own number of the order, unique per customer',
+});
 /** A sentence of a person's: no control characters, no halves of a character. */
-export const FreeText = Type.String({ minLength: 1, maxLength: 200, pattern: '^[^\\u0000-\\u001f\\ud800-\\udfff]+$', description: 'Shown to whoever may read the order' });
+export const FreeText = Type.String({
+  minLength: 1,
+  maxLength: 200,
+  pattern: '^[^\\u0000-\\u001f\\ud800-\\udfff]+$',
+  description: 'Shown to whoever may read the order',
+});
 export const Currency = Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217' });
 export const MoneySchema = Type.Object(
-  { amount: Type.Integer({ minimum: 0, maximum: ORDER_TOTAL_MAX, description: 'In the currency’s minor unit' }), currency: Currency },
+  {
+    amount: Type.Integer({ minimum: 0, maximum: ORDER_TOTAL_MAX, description: 'In the currency’s minor unit' }),
+    currency: Currency,
+  },
   { additionalProperties: false },
 );
 
@@ -34,13 +48,23 @@ export const NewOrder = Type.Object(
       ),
       { minItems: 1, maxItems: ORDER_LINES_MAX, description: 'Each SKU at most once; prices come from the catalogue' },
     ),
-    paymentMethod: Type.String({ pattern: '^pm_[A-Za-z0-9_]{1,250}$', description: 'The gateway’s id of a payment method; never card data' }),
+    paymentMethod: Type.String({
+      pattern: '^pm_[A-Za-z0-9_]{1,250}$',
+      description: 'The gateway’s id of a payment method; never card data',
+    }),
     externalOrderId: Type.Optional(ExternalOrderId),
     expectedTotal: Type.Optional(MoneySchema),
   },
   {
     additionalProperties: false,
-    examples: [{ customerId: 'cus_42', items: [{ sku: 'SKU-KEYBOARD', quantity: 2 }], paymentMethod: 'pm_card_visa', externalOrderId: 'web-1001' }],
+    examples: [
+      {
+        customerId: 'cus_42',
+        items: [{ sku: 'SKU-KEYBOARD', quantity: 2 }],
+        paymentMethod: 'pm_card_visa',
+        externalOrderId: 'web-1001',
+      },
+    ],
   },
 );
 export type NewOrder = Static<typeof NewOrder>;
@@ -54,7 +78,9 @@ export const OrderSchema = Type.Object(
     items: Type.Array(Type.Object({ sku: Type.String(), quantity: Type.Integer(), unitPrice: Type.Integer() })),
     total: Type.Object({ amount: Type.Integer(), currency: Type.String() }),
     externalOrderId: Type.Optional(Type.String()),
-    cancellation: Type.Optional(Type.Object({ reason: oneOf(CANCELLATION_REASONS, 'Why it was cancelled'), message: Type.String() })),
+    cancellation: Type.Optional(
+      Type.Object({ reason: oneOf(CANCELLATION_REASONS, 'Why it was cancelled'), message: Type.String() }),
+    ),
     createdAt: Type.String({ format: 'date-time' }),
     updatedAt: Type.String({ format: 'date-time' }),
     correlationId: Type.String(),

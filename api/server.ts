@@ -5,9 +5,9 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { Ajv } from 'ajv';
 import { type FastifyBaseLogger, fastify, LogController } from 'fastify';
 import { v7 as uuidv7 } from 'uuid';
-import type { Api, ApiDependencies } from './dependencies.js';
 import { adminRoutes } from './admin.js';
 import { cancellationRoutes } from './cancellations.js';
+import type { Api, ApiDependencies } from './dependencies.js';
 import { eventRoutes } from './events.js';
 import { CORRELATION_ID } from './headers.js';
 import { healthRoutes } from './health.js';
@@ -17,6 +17,7 @@ import { orderRoutes } from './orders.js';
 import { permissionOf, requireRole } from './permissions.js';
 import { answerUnparsable, answerUnroutable, handleProblems } from './problems.js';
 import { sagaRoutes } from './sagas.js';
+import { webhookRoutes } from './webhooks.js';
 
 const BODY_MAX_BYTES = 64 * 1024;
 /** A client that has not sent its whole request by then never will (slowloris). */
@@ -84,14 +85,22 @@ export async function createServer(deps: ApiDependencies, logger: FastifyBaseLog
     adminRoutes(routes, deps);
     inventoryRoutes(routes, deps);
     healthRoutes(routes, deps);
+    webhookRoutes(routes, deps);
   });
   return app;
 }
 
 /** Bodies are taken as they are: no coercion, no field dropped in silence. Query strings are text, so they are read as such. */
 function validateStrictly(app: Api): void {
-  const base = { removeAdditional: false, allErrors: false, strict: false, formats: { uuid: true, 'date-time': true } } as const;
+  const base = {
+    removeAdditional: false,
+    allErrors: false,
+    strict: false,
+    formats: { uuid: true, 'date-time': true },
+  } as const;
   const strict = new Ajv({ ...base, coerceTypes: false, useDefaults: false });
   const lenient = new Ajv({ ...base, coerceTypes: true, useDefaults: true });
-  app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? strict : lenient).compile(schema as object));
+  app.setValidatorCompiler(({ schema, httpPart }) =>
+    (httpPart === 'body' ? strict : lenient).compile(schema as object),
+  );
 }

@@ -5,7 +5,7 @@
 import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
-import { sagaStart, type SagaPolicy, type UnstartedSaga } from '../contracts/saga.js';
+import { type SagaPolicy, sagaStart, type UnstartedSaga } from '../contracts/saga.js';
 import { markStarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 
@@ -42,7 +42,10 @@ export function createSagaStarter(deps: {
     if (ids.length > 0) await markStarted(deps.db, ids);
   };
   // Failing to mark costs the sweep one refused start per order, nothing else.
-  const marking = setInterval(() => void mark().catch((err: unknown) => deps.logger.debug({ err }, 'marking failed')), MARK_EVERY_MS);
+  const marking = setInterval(
+    () => void mark().catch((err: unknown) => deps.logger.debug({ err }, 'marking failed')),
+    MARK_EVERY_MS,
+  );
 
   const startNow = async (order: UnstartedSaga) => {
     const client = deps.client();

@@ -26,3 +26,6 @@ export const eventId = (orderId: string, sequence: number): string => `${orderId
 
 /** The Postgres channel that says "there may be new events"; a hint only, the outbox is the truth. */
 export const OUTBOX_CHANNEL = 'order_saga_outbox';
+
+/** The Postgres channel that asks for a reconciliation, of the order in the payload or of everything recent. */
+export const RECONCILIATION_CHANNEL = 'order_saga_reconciliation';

@@ -1,10 +1,9 @@
 /**
- * The payment gateway: the system that moves money, spoken to through Stripe's official client (in tests and on laptops
- * it talks to sandbox/, which speaks the same API). Its ledger is the truth about money; we only keep what we have seen.
+ * The payment gateway: the system that moves money. Its ledger is the truth about money; we only keep what we have seen.
+ * This file is the port: what we ask of it, in our words. stripe.ts is the adapter.
  *
  * Three kinds of answers, never mixed up: money moved, a final "no", or `GatewayUnknown`: it may or may not have happened.
  */
-import Stripe from 'stripe';
 
 export type ChargeRequest = {
   orderId: string;
@@ -23,6 +22,7 @@ export type ChargeOutcome = { outcome: 'charged'; reference: string } | { outcom
 /** Money of one order that the gateway holds: the charge's reference and what of it is not refunded yet. */
 export type HeldCharge = { reference: string };
 
+/** Moving money, and learning what became of it. */
 export type PaymentGateway = {
   /** @throws GatewayUnknown if it cannot be told whether money moved */
   charge(request: ChargeRequest): Promise<ChargeOutcome>;
@@ -35,166 +35,54 @@ export type PaymentGateway = {
   refund(orderId: string, chargeReference: string, idempotencyKey: string): Promise<string>;
 };
 
+/** A charge, or the attempt at one, as the gateway's own ledger has it. */
+export type LedgerCharge = {
+  reference: string;
+  /** Our own reference, which every charge of ours carries; null = somebody else made it. */
+  orderId: string | null;
+  /** `open` = it may still take money if somebody completes it; `over` = it never took any and never will. */
+  state: 'succeeded' | 'processing' | 'open' | 'over';
+  /** What was taken, and what of it was given back: integers in the minor unit. */
+  received: number;
+  refunded: number;
+  /** ISO 4217, upper case. */
+  currency: string;
+  /** By the gateway's clock, in whole seconds. */
+  createdAt: Date;
+};
+
+/** One page of a list. `after` fetches the next one; undefined = there is none. */
+export type Page<T> = { items: T[]; after?: string };
+export type PageRequest = { since: Date; after?: string };
+export type LedgerRefund = { chargeReference: string; createdAt: Date };
+
+/** Reading the gateway's own ledger, for whoever compares it with ours. Every call throws GatewayUnknown without an answer. */
+export type PaymentLedger = {
+  /** Newest first; 100 a page. Strongly consistent, as far as the gateway promises. */
+  listCharges(request: PageRequest): Promise<Page<LedgerCharge>>;
+  /** Newest first; 100 a page. */
+  listRefunds(request: PageRequest): Promise<Page<LedgerRefund>>;
+  /** Late by up to a minute: what is found is there, what is not found proves nothing. */
+  findCharges(orderId: string): Promise<LedgerCharge[]>;
+  /** @returns null if the gateway has no such charge */
+  readCharge(reference: string): Promise<LedgerCharge | null>;
+  /** Calls off an `open` charge, so that it cannot be completed behind our back. */
+  callOff(reference: string): Promise<void>;
+};
+
 /** The outcome is not known: the same request with the same key must be made again, or the gateway's list consulted. */
 export class GatewayUnknown extends Error {
   override name = 'GatewayUnknown';
   /** How long the gateway asked us to wait, if it did. */
   readonly retryAfterMs: number | undefined;
-  constructor(message: string, options?: { cause?: unknown; retryAfterMs?: number }) {
+  /** What the connection came to if there was no answer at all; undefined = the gateway answered something. */
+  readonly noAnswer: 'refused' | 'broken' | undefined;
+  constructor(
+    message: string,
+    options?: { cause?: unknown; retryAfterMs?: number; noAnswer?: 'refused' | 'broken' | undefined },
+  ) {
     super(message, { cause: options?.cause });
     this.retryAfterMs = options?.retryAfterMs;
+    this.noAnswer = options?.noAnswer;
   }
-}
-
-/** Clocks differ; what lies this long before an order's creation can still be its charge. */
-const CLOCK_SKEW_S = 300;
-
-/**
- * @param url       base of the API, e.g. http://127.0.0.1:12111 for the sandbox; undefined = Stripe itself
- * @param timeoutMs of one request; below the step's own timeout, so that a hanging gateway ends as GatewayUnknown and
- *                  never as an attempt that goes on behind the next one's back
- */
-export function createPaymentGateway(options: { url?: string; apiKey: string; timeoutMs: number }): PaymentGateway {
-  const stripe = connect(options);
-  return {
-    charge: (request) => charge(stripe, request),
-    settleOpenCharges: (orderId, since) => settleOpenCharges(stripe, orderId, since),
-    refund: (orderId, reference, key) => refund(stripe, orderId, reference, key),
-  };
-}
-
-function connect({ url, apiKey, timeoutMs }: { url?: string; apiKey: string; timeoutMs: number }): Stripe {
-  const at = url === undefined ? undefined : new URL(url);
-  return new Stripe(apiKey, {
-    // Temporal retries; a second retry loop inside would hide attempts and stretch timeouts.
-    maxNetworkRetries: 0,
-    timeout: timeoutMs,
-    telemetry: false,
-    ...(at && {
-      host: at.hostname,
-      port: Number(at.port || (at.protocol === 'https:' ? 443 : 80)),
-      protocol: at.protocol === 'https:' ? ('https' as const) : ('http' as const),
-    }),
-  });
-}
-
-async function charge(stripe: Stripe, request: ChargeRequest): Promise<ChargeOutcome> {
-  let intent: Stripe.PaymentIntent;
-  try {
-    intent = await stripe.paymentIntents.create(
-      {
-        amount: request.amount,
-        currency: request.currency.toLowerCase(),
-        payment_method: request.paymentMethod,
-        automatic_payment_methods: { enabled: true, allow_redirects: 'never' },
-        confirm: true,
-        metadata: { orderId: request.orderId },
-      },
-      { idempotencyKey: request.idempotencyKey },
-    );
-    // A replayed "processing" says how it stood at the first attempt; only the intent itself knows how it stands now.
-    if (intent.status === 'processing') intent = await stripe.paymentIntents.retrieve(intent.id);
-  } catch (err) {
-    const code = declineCode(err);
-    if (code !== undefined) return { outcome: 'declined', code };
-    // The gateway replays a stored 5xx for ever under this key: "500" is not "not charged". Its list knows.
-    if (err instanceof Stripe.errors.StripeAPIError) {
-      const [held] = await settleOpenCharges(stripe, request.orderId, request.since, { leaveOpen: true });
-      if (held) return { outcome: 'charged', reference: held.reference };
-    }
-    throw toUnknown(err);
-  }
-  return judge(stripe, intent, request);
-}
-
-async function judge(stripe: Stripe, intent: Stripe.PaymentIntent, request: ChargeRequest): Promise<ChargeOutcome> {
-  if (intent.amount !== request.amount || intent.currency !== request.currency.toLowerCase()) {
-    throw new Error(`Bug! The gateway echoed ${intent.amount} ${intent.currency} for order ${request.orderId}`);
-  }
-  switch (intent.status) {
-    case 'succeeded':
-      return { outcome: 'charged', reference: intent.id };
-    case 'requires_action':
-      // Nobody is there to act; called off, so that it cannot be completed behind our back.
-      await stripe.paymentIntents.cancel(intent.id).catch((err: unknown) => {
-        throw toUnknown(err);
-      });
-      return { outcome: 'declined', code: 'authentication_required' };
-    case 'requires_payment_method':
-    case 'canceled':
-      return { outcome: 'declined', code: intent.last_payment_error?.decline_code || intent.status };
-    default:
-      throw new GatewayUnknown(`The gateway says "${intent.status}" of order ${request.orderId}`);
-  }
-}
-
-async function settleOpenCharges(
-  stripe: Stripe,
-  orderId: string,
-  since: Date,
-  { leaveOpen = false } = {},
-): Promise<HeldCharge[]> {
-  try {
-    const held: HeldCharge[] = [];
-    for (const intent of await findIntents(stripe, orderId, since)) {
-      if (intent.status === 'succeeded') held.push({ reference: intent.id });
-      else if (intent.status === 'processing')
-        throw new GatewayUnknown(`A charge of order ${orderId} is being processed`);
-      else if (intent.status !== 'canceled' && !leaveOpen) await stripe.paymentIntents.cancel(intent.id);
-    }
-    return held;
-  } catch (err) {
-    throw toUnknown(err);
-  }
-}
-
-/** Search answers fast but late: what it finds is there, what it does not find proves nothing. The list is the truth. */
-async function findIntents(stripe: Stripe, orderId: string, since: Date): Promise<Stripe.PaymentIntent[]> {
-  const found = await stripe.paymentIntents.search({ query: `metadata['orderId']:'${orderId}'`, limit: 100 });
-  if (found.data.some((intent) => intent.status === 'succeeded')) return found.data;
-  const listed: Stripe.PaymentIntent[] = [];
-  const created = { gte: Math.floor(since.getTime() / 1000) - CLOCK_SKEW_S };
-  for await (const intent of stripe.paymentIntents.list({ created, limit: 100 })) {
-    if (intent.metadata['orderId'] === orderId) listed.push(intent);
-  }
-  return listed;
-}
-
-async function refund(stripe: Stripe, orderId: string, reference: string, idempotencyKey: string): Promise<string> {
-  try {
-    const made = await stripe.refunds.create({ payment_intent: reference, metadata: { orderId } }, { idempotencyKey });
-    if (made.status === 'succeeded' || made.status === 'pending') return made.id;
-    throw new GatewayUnknown(`The refund of order ${orderId} is "${made.status}"`);
-  } catch (err) {
-    if (err instanceof GatewayUnknown) throw err;
-    // An earlier attempt may have got through without our hearing of it; the list knows.
-    const earlier = await stripe.refunds.list({ payment_intent: reference, limit: 100 }).catch((listErr: unknown) => {
-      throw toUnknown(listErr);
-    });
-    const made = earlier.data.find((r) => r.status === 'succeeded' || r.status === 'pending');
-    if (made) return made.id;
-    throw toUnknown(err);
-  }
-}
-
-/** @returns the gateway's word for a final "no", or undefined if the error is anything else */
-function declineCode(err: unknown): string | undefined {
-  if (err instanceof Stripe.errors.StripeCardError) return err.decline_code || err.code || 'card_declined'; // the client says '' for an absent one
-  // What the client sent can never be charged: as final as a decline, and nothing an operator could mend.
-  const clientsFault = err instanceof Stripe.errors.StripeInvalidRequestError && err.statusCode === 400;
-  if (clientsFault && (err.param === 'payment_method' || err.param === 'amount'))
-    return err.code ?? `invalid_${err.param}`;
-  return undefined;
-}
-
-/** Everything that is not an answer about money. Messages carry kinds and codes only, never what was sent. */
-function toUnknown(err: unknown): Error {
-  if (err instanceof GatewayUnknown || !(err instanceof Stripe.errors.StripeError)) return err as Error;
-  const answered = err.statusCode === undefined ? 'did not answer' : `answered ${err.statusCode}`;
-  const detail = [err.type, err.code].filter(Boolean).join(', ');
-  const retryAfter = Number(err.headers?.['retry-after']);
-  return new GatewayUnknown(`The payment gateway ${answered} (${detail})`, {
-    cause: err.statusCode === undefined ? err : undefined,
-    ...(retryAfter > 0 && { retryAfterMs: retryAfter * 1000 }),
-  });
 }

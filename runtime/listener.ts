@@ -8,10 +8,16 @@ import type { Logger } from 'pino';
 const RECONNECT_AFTER_MS = 1_000;
 
 /**
- * @param onWake called for each notification, and after each (re)connection, since some may have been missed
+ * @param onWake called for each notification with what it says, and after each (re)connection, since some may have been
+ *               missed
  * @returns how to stop listening
  */
-export function listen(url: string, channel: string, onWake: () => void, logger: Logger): () => Promise<void> {
+export function listen(
+  url: string,
+  channel: string,
+  onWake: (payload?: string) => void,
+  logger: Logger,
+): () => Promise<void> {
   let client: pg.Client | undefined;
   let stopped = false;
   const connect = async (): Promise<void> => {
@@ -31,7 +37,7 @@ export function listen(url: string, channel: string, onWake: () => void, logger:
     };
     fresh.on('error', again);
     fresh.on('end', () => again());
-    fresh.on('notification', onWake);
+    fresh.on('notification', ({ payload }) => onWake(payload));
     try {
       await fresh.connect();
       await fresh.query(`LISTEN ${fresh.escapeIdentifier(channel)}`);

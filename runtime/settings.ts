@@ -38,6 +38,14 @@ export const settings = {
 
   PAYMENTS_URL: httpUrl({ default: undefined, desc: 'Base URL of the payment API; unset = Stripe itself' }),
   STRIPE_API_KEY: str({ default: '', desc: 'Secret key of the payment API' }),
+  STRIPE_WEBHOOK_SECRET: str({
+    default: '',
+    desc: 'whsec_… of the payment API’s webhooks; unset = they are not taken',
+  }),
+  RECONCILE_EVERY: durationMs({
+    default: 20_000,
+    desc: 'How often the payment API’s ledger is compared with ours',
+  }),
   WORKFLOW_BUNDLE: str({ default: undefined, desc: 'Path of the prebuilt workflow bundle; unset = the one in dist/' }),
 
   DELIVERY_BACKOFF_MAX: durationMs({

@@ -4,8 +4,8 @@
  */
 import { Client } from '@temporalio/client';
 import { type ClientConnectConfig, loadClientConnectConfig } from '@temporalio/envconfig';
-import { NativeConnection, type RuntimeOptions } from '@temporalio/worker';
 import * as temporal from '@temporalio/worker';
+import { NativeConnection, type RuntimeOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
 
 export type TemporalLink = {

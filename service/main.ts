@@ -5,7 +5,10 @@
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { startApi } from '../api/api.js';
-import { createPaymentGateway } from '../gateways/payments.js';
+import { orderSagaId } from '../contracts/ids.js';
+import { RETRY_SIGNAL } from '../contracts/saga.js';
+import { protectGateway } from '../gateways/breaker.js';
+import { createPaymentGateway } from '../gateways/stripe.js';
 import { createWebhookPublisher } from '../relay/publishers/webhook.js';
 import { startRelay } from '../relay/relay.js';
 import { ConfigError, readConfig, runMain } from '../runtime/config.js';
@@ -14,6 +17,7 @@ import { createLogger } from '../runtime/logger.js';
 import { settings } from '../runtime/settings.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { installTemporalRuntime, openTemporal, type TemporalLink } from '../runtime/temporal.js';
+import { startReconciler } from '../workers/reconciler.js';
 import { createActivities, createWorker } from '../workers/worker.js';
 
 type Config = ReturnType<typeof readConfig<typeof settings>>;
@@ -50,6 +54,7 @@ await runMain(async () => {
         host: config.HOST,
         port: config.PORT,
         idempotencyTtlMs: config.IDEMPOTENCY_TTL,
+        paymentsWebhookSecret: config.STRIPE_WEBHOOK_SECRET,
         eager: runs('worker'),
         ...(authentication && { authentication }),
         ...(config.TEMPORAL_UI_URL !== undefined && { temporalUiUrl: config.TEMPORAL_UI_URL }),
@@ -108,10 +113,22 @@ function startWorker({
   logger: Logger;
 }) {
   if (config.STRIPE_API_KEY === '') throw new ConfigError('STRIPE_API_KEY is not set.');
-  const gateway = createPaymentGateway({
+  const stripe = createPaymentGateway({
     apiKey: config.STRIPE_API_KEY,
     timeoutMs: GATEWAY_TIMEOUT_MS,
     ...(config.PAYMENTS_URL !== undefined && { url: config.PAYMENTS_URL }),
+  });
+  const gateway = protectGateway(stripe, logger);
+  // Beside the worker, not in it: it goes on while Temporal is away, since it watches what Temporal should have done.
+  const stopReconciler = startReconciler({
+    db,
+    databaseUrl: config.DATABASE_URL,
+    gateway,
+    everyMs: config.RECONCILE_EVERY,
+    wake: async (orderId) => {
+      await temporal.client()?.workflow.getHandle(orderSagaId(orderId)).signal(RETRY_SIGNAL);
+    },
+    logger,
   });
   const workflowBundle = config.WORKFLOW_BUNDLE ?? fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
   let stopping = false;
@@ -135,8 +152,11 @@ function startWorker({
   });
   return async () => {
     stopping = true;
-    if (temporal.client() === undefined) return;
-    (await worker).shutdown();
-    await running;
+    const reconcilerStopped = stopReconciler();
+    if (temporal.client() !== undefined) {
+      (await worker).shutdown();
+      await running;
+    }
+    await reconcilerStopped;
   };
 }

@@ -1,13 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { createAuthenticator } from '../../api/authentication.js';
-import { createServer } from '../../api/server.js';
-import { createSagaStarter } from '../../api/starter.js';
 import { createWatch } from '../../api/watch.js';
 import type { CloudEvent } from '../../contracts/events.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { beginUnwinding, cancelOrder, confirmOrder } from '../../domain/orders.js';
 import { recordCharge } from '../../domain/payments.js';
-import { AWAY, expectProblem, POLICY, SILENT, speakTo, startTestApi, type TestApi } from '../support/api.js';
+import { expectProblem, SILENT, startServer, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { stock } from '../support/database.js';
 
@@ -165,30 +162,12 @@ describe('the event stream of an order', () => {
       if (signal) waiting.add(signal);
       return watch.news(signal);
     };
-    const starter = createSagaStarter({
-      db: api.db,
-      client: () => undefined,
-      policy: POLICY,
-      eager: false,
-      logger: SILENT,
-    });
-    const dependencies = {
-      authenticate: createAuthenticator(undefined),
-      db: api.db,
-      temporal: AWAY,
-      starter,
-      policy: POLICY,
-      idempotencyTtlMs: 1,
-      stopping: new AbortController().signal,
-    };
-    const app = await createServer({ ...dependencies, watch: { ...watch, news } }, SILENT);
-    const client = speakTo(await app.listen({ host: '127.0.0.1', port: 0 }));
+    const { client, stop } = await startServer(api, { watch: { ...watch, news } });
     const stream = await client.stream('/events');
     await eventually('the stream waits for news', () => waiting.size > 0);
     expect([...waiting].some((signal) => signal.aborted)).toBe(false);
     stream.close();
     await eventually('the server has noticed', () => [...waiting].every((signal) => signal.aborted));
-    app.server.closeAllConnections(); // fetch opens a fresh one for the one that was given up
-    await Promise.all([app.close(), starter.stop(), watch.stop()]);
+    await Promise.all([stop(), watch.stop()]);
   });
 });

@@ -1,11 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Order } from '../../contracts/orders.js';
 import { listUnstarted } from '../../domain/acceptance.js';
-import { putSku, reserveInventory } from '../../domain/inventory.js';
-import { beginUnwinding, cancelOrder, confirmOrder } from '../../domain/orders.js';
-import { recordCharge } from '../../domain/payments.js';
+import { putSku } from '../../domain/inventory.js';
+import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
 import { countStored, expectProblem, lostTemporal, startTestApi, type TestApi } from '../support/api.js';
-import { eventually } from '../support/conditions.js';
 import { eventTypes, stock } from '../support/database.js';
 
 let api: TestApi;
@@ -22,13 +20,6 @@ afterAll(() => Promise.all([api.stop(), stopping]));
 
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const ISO_UTC = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
-
-/** What its saga would do. */
-async function confirm(orderId: string): Promise<void> {
-  await reserveInventory(api.db, orderId);
-  await recordCharge(api.db, orderId, `pi_${orderId}`);
-  await confirmOrder(api.db, orderId);
-}
 
 describe('an order placed while Temporal is away', () => {
   test('is accepted, in the contract’s words and no others', async () => {
@@ -199,90 +190,6 @@ describe('an order that cannot be', () => {
     );
     expect(problem.detail).toContain('9800 USD');
     expect((await api.place({ expectedTotal: { amount: 9_800, currency: 'USD' } })).status).toBe(201);
-  });
-});
-
-describe('Prefer: wait', () => {
-  test('answers the final status as soon as there is one', async () => {
-    const answer = api.place({ customerId: 'cus_waits' }, { prefer: 'wait=25' });
-    const placed = await eventually('the order is in the database', () =>
-      api.db.order.findFirst({ where: { customerId: 'cus_waits' } }),
-    );
-    await confirm(placed.id);
-    const { status, headers, body } = await answer;
-    expect([status, headers.get('preference-applied'), body.status]).toEqual([201, 'wait=25', 'CONFIRMED']);
-    expect(headers.get('location')).toBe(`/orders/${placed.id}`);
-  });
-
-  test('answers a cancelled order with its reason', async () => {
-    const answer = api.place({ customerId: 'cus_loses' }, { prefer: 'wait=25' });
-    const placed = await eventually('the order is in the database', () =>
-      api.db.order.findFirst({ where: { customerId: 'cus_loses' } }),
-    );
-    await beginUnwinding(api.db, placed.id, { reason: 'PAYMENT_DECLINED' });
-    await cancelOrder(api.db, placed.id);
-    expect((await answer).body).toMatchObject({
-      status: 'CANCELLED',
-      cancellation: { reason: 'PAYMENT_DECLINED', message: expect.stringMatching(/declined/) },
-    });
-  });
-
-  test('answers the order as it stands when the time is up', async () => {
-    const { status, headers, body } = await api.place({}, { prefer: 'wait=1' });
-    expect([status, headers.get('preference-applied'), body.status]).toEqual([201, 'wait=1', 'PENDING']);
-    expect(Date.now() - Date.parse(body.createdAt)).toBeGreaterThanOrEqual(990);
-  });
-
-  test('in a replay answers the order as it is now, for at most 30 s', async () => {
-    const first = await api.place({}, { 'idempotency-key': 'replay-wait' });
-    await confirm(first.body.id);
-    const again = await api.place({}, { 'idempotency-key': 'replay-wait', prefer: 'wait=9999' });
-    expect(again.headers.get('preference-applied')).toBe('wait=30');
-    expect(again.headers.get('idempotent-replayed')).toBe('true');
-    expect(again.body).toMatchObject({ id: first.body.id, status: 'CONFIRMED' });
-    expect((await api.place({}, { 'idempotency-key': 'replay-wait' })).text).toBe(first.text);
-  });
-
-  test.each([
-    'wait',
-    'wait=',
-    'wait=soon',
-    'wait=-1',
-    'wait=1.5',
-    'wait=1e1',
-    'respond-async',
-    'waiting=5',
-    'wait 5',
-    'wait=99999999999999999999',
-  ])('is ignored when it is not understood: %p', async (prefer) => {
-    const { status, headers, body } = await api.place({}, { prefer });
-    expect([status, headers.get('preference-applied'), body.status]).toEqual([201, null, 'PENDING']);
-  });
-
-  test('is understood among other preferences, in any case', async () => {
-    for (const prefer of ['respond-async, wait=0', 'Wait=0', 'return=minimal; foo="bar", WAIT = 0', 'wait="0"']) {
-      expect((await api.place({}, { prefer })).headers.get('preference-applied')).toBe('wait=0');
-    }
-  });
-
-  test('does not outlive the server: who waits is answered when it stops', async () => {
-    const other = await startTestApi({ db: api.db, databaseUrl: api.databaseUrl });
-    const answer = other.place({ customerId: 'cus_stopped' }, { prefer: 'wait=30' });
-    await eventually('the order is in the database', () =>
-      api.db.order.findFirst({ where: { customerId: 'cus_stopped' } }),
-    );
-    await other.stop();
-    expect(await answer).toMatchObject({ status: 201, body: { status: 'PENDING' } });
-  });
-
-  test('leaves nothing behind on a connection that is used again and again', async () => {
-    const warnings: string[] = [];
-    const note = (warning: Error) => warnings.push(`${warning.name}: ${warning.message}`);
-    process.on('warning', note);
-    for (let i = 0; i < 15; i++) await api.place({}, { prefer: 'wait=0' });
-    await new Promise(setImmediate); // warnings are emitted at the next tick
-    process.off('warning', note);
-    expect(warnings).toEqual([]);
   });
 });
 

@@ -150,6 +150,17 @@ describe('the table of permissions', () => {
     await app.close();
   });
 
+  test('has in it what the contract says', () => {
+    expect(PERMISSIONS).toMatchObject({
+      'POST /orders': ['customer', 'service', 'operator'],
+      'GET /events': ['service', 'operator', 'auditor'],
+      'PUT /inventory/:sku': ['operator'],
+    });
+    expect(
+      opened.every((route) => /^GET \/(livez|readyz|openapi\.json|problems\/:code)$|^POST \/webhooks\//.test(route)),
+    ).toBe(true);
+  });
+
   test('lets an auditor change nothing', () => {
     const changing = routes.filter(([route]) => !route.startsWith('GET '));
     expect(changing.filter(([, allowed]) => allowed !== 'open' && allowed.includes('auditor'))).toEqual([]);

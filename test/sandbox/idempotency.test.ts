@@ -1,15 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import Stripe from 'stripe';
-import {
-  cleanUp,
-  errorOf,
-  ledgerOf,
-  order,
-  type Running,
-  setFault,
-  startSandbox,
-  until,
-} from './support.js';
+import { cleanUp, errorOf, ledgerOf, order, type Running, setFault, startSandbox, until } from './support.js';
 
 let sandbox: Running;
 let stripe: Stripe;

@@ -1,10 +1,15 @@
 /** The API over real HTTP on a free port, against a database of the test file's own; by default while Temporal is away. */
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { expect, jest } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { Ajv } from 'ajv';
 import { type Logger, pino } from 'pino';
 import { type ApiSettings, startApi } from '../../api/api.js';
+import { createAuthenticator } from '../../api/authentication.js';
+import type { ApiDependencies } from '../../api/dependencies.js';
+import { createServer } from '../../api/server.js';
+import { createSagaStarter } from '../../api/starter.js';
+import { createWatch } from '../../api/watch.js';
 import type { Order } from '../../contracts/orders.js';
 import type { Database } from '../../domain/database.js';
 import type { TemporalLink } from '../../runtime/temporal.js';
@@ -14,8 +19,8 @@ import { createTestDatabase } from './database.js';
 jest.mock('content-disposition', () => ({}));
 
 export const SILENT: Logger = pino({ level: 'silent' });
-export const POLICY = { stepRetryBudgetMs: 60_000, sagaDeadlineMs: 600_000, compensationAttentionAfterMs: 60_000 };
 const DAY_MS = 86_400_000;
+const PATIENT = { stepRetryBudgetMs: 60_000, sagaDeadlineMs: 600_000, compensationAttentionAfterMs: 60_000 };
 
 /** A process that Temporal has never answered. */
 export const AWAY: TemporalLink = {
@@ -35,7 +40,7 @@ export async function lostTemporal(): Promise<TemporalLink> {
 /** A port at which nobody listens. */
 export function closedPort(): Promise<number> {
   return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
+    const server = createTcpServer().listen(0, '127.0.0.1', () => {
       const { port } = server.address() as AddressInfo;
       server.close(() => resolve(port));
     });
@@ -69,7 +74,7 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}): Promise
     db: database?.db as Database,
     databaseUrl: database?.url as string,
     temporal: AWAY,
-    policy: POLICY,
+    policy: PATIENT,
     host: '127.0.0.1',
     port: 0,
     idempotencyTtlMs: 7 * DAY_MS,
@@ -90,6 +95,31 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}): Promise
       await database?.drop();
     },
   };
+}
+
+/** The server by itself, for a test that must see into it, on the database of an API that runs. @param changed dependencies */
+export async function startServer({ db, databaseUrl }: TestApi, changed: Partial<ApiDependencies> = {}) {
+  const starter = createSagaStarter({ db, client: AWAY.client, policy: PATIENT, eager: false, logger: SILENT });
+  const watch = createWatch(databaseUrl, SILENT);
+  const authenticate = createAuthenticator(undefined);
+  const stopping = new AbortController().signal;
+  const dependencies = {
+    authenticate,
+    db,
+    temporal: AWAY,
+    starter,
+    watch,
+    policy: PATIENT,
+    idempotencyTtlMs: DAY_MS,
+    stopping,
+  };
+  const app = await createServer({ ...dependencies, ...changed }, SILENT);
+  const client = speakTo(await app.listen({ host: '127.0.0.1', port: 0 }));
+  const stop = async () => {
+    app.server.closeAllConnections(); // fetch keeps its own, and opens a fresh one for one that it gave up
+    await Promise.all([app.close(), starter.stop(), watch.stop()]);
+  };
+  return { app, client, stop };
 }
 
 /** How a client talks to the API at `url`. */

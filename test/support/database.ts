@@ -5,8 +5,8 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Order, OrderLine } from '../../contracts/orders.js';
 import { acceptOrder } from '../../domain/acceptance.js';
 import type { Database } from '../../domain/database.js';
-import type { PrismaClient } from '../../prisma/generated/client.js';
 import { putSku } from '../../domain/inventory.js';
+import type { PrismaClient } from '../../prisma/generated/client.js';
 import { openDatabase } from '../../runtime/database.js';
 
 export type TestDatabase = { db: PrismaClient; url: string; drop: () => Promise<void> };

@@ -10,11 +10,11 @@ import type { Order } from '../../contracts/orders.js';
 import {
   CUSTOMER_ID,
   type OrderSagaResult,
-  sagaStart,
   SAGA_FAILURE,
   SAGA_STATE,
   SAGA_STEP,
   type SagaPolicy,
+  sagaStart,
 } from '../../contracts/saga.js';
 import type { SagaActivities, StepInput } from '../../contracts/steps.js';
 import type { Database } from '../../domain/database.js';

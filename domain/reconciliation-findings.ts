@@ -1,0 +1,98 @@
+/** Reading what reconciliation has found, and asking for one: for its own next pass, for operators and for auditors. */
+import { RECONCILIATION_CHANNEL } from '../contracts/ids.js';
+import { Prisma } from '../prisma/generated/client.js';
+import type { Database } from './database.js';
+import type { FindingAction, FindingKind } from './reconciliation.js';
+
+export type Finding = {
+  kind: FindingKind;
+  /** The gateway's id of the charge; '' where an operator vouched for money that no gateway knows. */
+  reference: string;
+  orderId: string;
+  amount: number;
+  currency: string;
+  action: FindingAction;
+  detail: string | null;
+  at: Date;
+  updatedAt: Date;
+};
+
+/**
+ * Findings, newest change first, and with them every order whose money an operator vouches for: no ledger proves those.
+ * @param filter.open only what is not settled: in hand, or waiting for a human
+ */
+export async function listFindings(
+  db: Database,
+  filter: { orderId?: string; since?: Date; open?: boolean } = {},
+  limit = 1_000,
+): Promise<Finding[]> {
+  const { orderId = null, since = null, open = false } = filter;
+  const rows = await db.$queryRaw<(Omit<Finding, 'amount'> & { amount: bigint })[]>`
+    SELECT * FROM (
+      SELECT kind, gateway_reference AS reference, order_id AS "orderId", amount, currency, action, detail, at, updated_at AS "updatedAt"
+      FROM reconciliation_findings
+      UNION ALL
+      SELECT 'SETTLED_OUTSIDE', coalesce(p.gateway_reference, ''), p.order_id::text, p.amount, p.currency, 'reported',
+        'An operator vouches for this money', p.created_at, p.updated_at
+      FROM payments p WHERE p.status = 'SETTLED_OUTSIDE'
+        AND NOT EXISTS (SELECT FROM reconciliation_findings f WHERE f.kind = 'SETTLED_OUTSIDE' AND f.order_id = p.order_id::text)
+    ) AS f
+    WHERE (${orderId}::text IS NULL OR "orderId" = ${orderId}) AND (${since}::timestamptz IS NULL OR "updatedAt" >= ${since})
+      AND (NOT ${open} OR action NOT IN ('refunded', 'cancelled'))
+    ORDER BY "updatedAt" DESC LIMIT ${limit}`;
+  return rows.map((row) => ({ ...row, amount: Number(row.amount) }));
+}
+
+/**
+ * What is in hand and whose turn it is: first what can be decided, since its order is final or was begun, then the longest
+ * unseen. Each listing sends what it lists to the end of the queue.
+ */
+export async function takeUnfinished(db: Database, limit: number): Promise<Pick<Finding, 'reference' | 'orderId'>[]> {
+  return db.$queryRaw`
+    UPDATE reconciliation_findings SET updated_at = now() WHERE id IN (
+      SELECT f.id FROM reconciliation_findings f
+      LEFT JOIN orders o ON o.id = CASE WHEN f.order_id ~* ${UUID} THEN f.order_id::uuid END
+      WHERE f.action IN ('waiting', 'refunding', 'cancelling')
+      ORDER BY (f.action = 'waiting' AND o.status = 'PENDING') NULLS FIRST, f.updated_at LIMIT ${limit}
+    ) RETURNING gateway_reference AS reference, order_id AS "orderId"`;
+}
+const UUID = '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$';
+
+/** How many orphans have been given their money back within the last hour. */
+export async function countOrphanRefunds(db: Database): Promise<number> {
+  const [row] = await db.$queryRaw<{ count: bigint }[]>`
+    SELECT count(*) FROM reconciliation_findings
+    WHERE kind = 'ORPHAN_CHARGE' AND action IN ('refunding', 'refunded') AND at > now() - interval '1 hour'`;
+  return Number(row?.count ?? 0);
+}
+
+/**
+ * Asks for a comparison at once, by whichever process reconciles. A hint, as every notification: lost, it costs the time
+ * until the next scheduled pass.
+ * @param orderId the order that it is about, whose charges are then looked up however old they are
+ */
+export async function requestReconciliation(db: Database, orderId?: string): Promise<void> {
+  await db.$queryRaw(Prisma.sql`SELECT pg_notify(${RECONCILIATION_CHANNEL}, ${orderId ?? ''})::text`);
+}
+
+/** What somebody says of a charge, who may be wrong. */
+export type Claim = { orderId: string; says: 'taken' | 'given back' | 'not taken'; reference: string | null };
+
+/**
+ * Whether our own books say the same, or will without help: then nobody need ask the gateway.
+ * The happy path's one read per event, by primary keys.
+ */
+export async function isExplained(db: Database, { orderId, says, reference }: Claim): Promise<boolean> {
+  if (says === 'not taken') return true; // no money moved
+  const [row] = await db.$queryRaw<{ explained: boolean }[]>`
+    SELECT CASE
+      WHEN o.status = 'PENDING' OR (o.status = 'CONFIRMED' AND o.unwinding_reason IS NOT NULL)
+        THEN o.updated_at > now() - ${SAGA_AT_WORK}
+      WHEN o.status = 'CONFIRMED' THEN ${says} = 'taken' AND p.gateway_reference = ${reference}::text AND p.status = 'CHARGED'
+      ELSE p.gateway_reference = ${reference}::text AND p.status = 'REFUNDED' -- taken, and given back since
+    END AS explained
+    FROM orders o LEFT JOIN payments p ON p.order_id = o.id WHERE o.id = ${orderId}::uuid`;
+  return row?.explained ?? false;
+}
+/** A saga that moved within this time is at work, and hears from the gateway itself. */
+const SAGA_AT_WORK = Prisma.sql`interval '30 seconds'`;

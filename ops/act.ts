@@ -1,0 +1,88 @@
+/** What all commands that change something have in common: who and why, what is about to happen, and a question before it. */
+import { userInfo } from 'node:os';
+import { confirm, isCancel } from '@clack/prompts';
+import { type Command, InvalidArgumentError } from 'commander';
+import { REASON_LENGTH_MAX } from '../contracts/saga.js';
+import { exitCodeOf, type Pace, printSummary, runAll, summarize } from './bulk.js';
+import { type Ops, wholeNumber } from './command.js';
+import type { OpsConfig } from './connections.js';
+import type { Result, Target } from './decisions.js';
+import { EXIT, type ExitCode, OpsError, usage } from './exit.js';
+
+export type ActOptions = { operator?: string; reason?: string; yes?: boolean; canary?: number; rate: number };
+
+/** Gentle for a neighbour that is just recovering; 50 sagas take ten seconds. */
+const RATE_DEFAULT = 5;
+const RATE_MAX = 100;
+
+export const addActOptions = (command: Command): Command =>
+  command
+    .option('--operator <subject>', 'your subject id, kept for ever (default: OPS_OPERATOR, else your user name)')
+    .option('--reason <text>', `why, at most ${REASON_LENGTH_MAX} characters, naming no person; kept for ever`)
+    .option('--yes', 'do not ask before acting')
+    .option('--canary <n>', 'the first n one by one; stop at the first that is not done', wholeNumber)
+    .option('--rate <n/s>', 'so many per second at most', perSecond, RATE_DEFAULT);
+
+function perSecond(text: string): number {
+  const rate = Number(/^(\d+(?:\.\d+)?)(?:\/s)?$/.exec(text)?.[1]);
+  if (!(rate > 0 && rate <= RATE_MAX)) throw new InvalidArgumentError(`Write a rate as 5 or 5/s, at most ${RATE_MAX}.`);
+  return rate;
+}
+
+/** As the saga's validators have it (workflows/handles). */
+const SUBJECT = /^[A-Za-z0-9][A-Za-z0-9._:@|-]{0,127}$/;
+
+/** @param fallback for a reason that nobody gave; undefined = one must be given */
+export function signatureOf(options: ActOptions, config: OpsConfig, fallback?: string) {
+  const operator = options.operator ?? config.OPS_OPERATOR ?? loginName();
+  if (operator === undefined || !SUBJECT.test(operator)) {
+    throw usage(
+      `--operator must be an opaque subject id of at most 128 characters, got ${JSON.stringify(operator ?? '')}.`,
+    );
+  }
+  const reason = options.reason ?? fallback;
+  if (reason === undefined || reason.length === 0 || reason.length > REASON_LENGTH_MAX) {
+    throw usage(`--reason is needed: 1 to ${REASON_LENGTH_MAX} characters that name no person. It is kept for ever.`);
+  }
+  return { operator, reason };
+}
+
+function loginName(): string | undefined {
+  try {
+    const name = userInfo()
+      .username.replaceAll(/[^A-Za-z0-9._:@|-]/g, '-')
+      .replace(/^[^A-Za-z0-9]+/, '');
+    return name.slice(0, 128) || undefined;
+  } catch {
+    return undefined; // containers run under ids that have no name
+  }
+}
+
+/** @throws OpsError not-confirmed: by a "no", or because there is nobody to ask */
+export async function askBefore({ out }: Ops, question: string, yes: boolean | undefined): Promise<void> {
+  if (yes) return;
+  if (!out.interactive) {
+    throw new OpsError(
+      'Not confirmed: there is no terminal to ask on. Add --yes to act without being asked.',
+      EXIT.notConfirmed,
+    );
+  }
+  const answer = await confirm({ message: question, initialValue: false, output: out.terminal });
+  if (isCancel(answer) || !answer) throw new OpsError('Not confirmed: nothing was done.', EXIT.notConfirmed);
+}
+
+/** Acts on all targets, tells each result and the sum of them. */
+export async function actOnAll(
+  { out }: Ops,
+  what: Record<string, string>,
+  targets: Target[],
+  { canary = 0, rate }: ActOptions,
+  act: (target: Target) => Promise<Result>,
+): Promise<ExitCode> {
+  const pace: Pace = { canary, perSecond: rate };
+  const results = await runAll(out, targets, pace, act);
+  const summary = summarize(results);
+  printSummary(out, summary);
+  out.document({ ...what, summary, items: results });
+  return exitCodeOf(results);
+}

@@ -1,0 +1,135 @@
+/**
+ * Doing the same to many, carefully: some first, one by one, as a canary; the rest at a rate; an end as soon as it is plain
+ * that it does not help. Each item's true result is told.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import pLimit from 'p-limit';
+import { OUTCOMES, type Outcome, type Result, type Target } from './decisions.js';
+import { EXIT, type ExitCode } from './exit.js';
+import { harmless, type Output } from './output.js';
+
+export type Pace = { canary: number; perSecond: number };
+
+/** Items that are waited for at a time: each takes a query or two a second of the workers. */
+const PARALLEL_MAX = 16;
+/** As many failures without a success between them: the cause is not mended, and the rest would fare no better. */
+const FAILURES_IN_A_ROW_MAX = 5;
+
+export async function runAll(
+  out: Output,
+  targets: Target[],
+  { canary, perSecond }: Pace,
+  act: (target: Target) => Promise<Result>,
+): Promise<Result[]> {
+  const progress = showProgress(out, targets.length);
+  const brake = createBrake(out);
+  const results: Result[] = [];
+  const tried = new Set<Target>();
+  const run = async (target: Target): Promise<Result> => {
+    tried.add(target);
+    const result = await act(target);
+    results.push(result);
+    brake.see(result);
+    progress.see(result);
+    return result;
+  };
+  for (const target of targets.slice(0, canary)) {
+    if (brake.isOn()) break;
+    const { outcome } = await run(target);
+    if (outcome !== 'done' && outcome !== 'gone')
+      brake.pull(`the canary ${outcome === 'refused' ? 'was' : 'has'} ${outcome}`);
+  }
+  const limit = pLimit(PARALLEL_MAX);
+  const began: Promise<unknown>[] = [];
+  for (const target of targets.slice(canary)) {
+    if (brake.isOn()) break;
+    began.push(limit(() => (brake.isOn() ? undefined : run(target))));
+    await pause(1_000 / perSecond);
+  }
+  await Promise.all(began);
+  brake.release();
+  progress.end();
+  return [...results, ...targets.filter((target) => !tried.has(target)).map(notTried)];
+}
+
+const notTried = (target: Target): Result => ({ ...target, outcome: 'not-tried', state: null, message: '' });
+
+/** Stops what has not begun: for the canary, for a row of failures, for Ctrl-C. A second Ctrl-C ends the process. */
+function createBrake(out: Output) {
+  let why: string | undefined;
+  let inARow = 0;
+  const pull = (because: string) => {
+    why ??= because;
+  };
+  const onInterrupt = () => {
+    out.notice('\nStopping: what has begun is finished. Ctrl-C again ends at once.');
+    pull('interrupted');
+  };
+  process.once('SIGINT', onInterrupt);
+  return {
+    pull,
+    isOn: () => why !== undefined,
+    see: ({ outcome }: Result) => {
+      if (outcome === 'done') inARow = 0;
+      else if (outcome === 'failed' || outcome === 'unanswered') inARow++;
+      if (inARow >= FAILURES_IN_A_ROW_MAX) pull(`${inARow} in a row have failed`);
+    },
+    release: () => {
+      process.off('SIGINT', onInterrupt);
+      if (why !== undefined) out.notice(`Stopped: ${why}.`);
+    },
+  };
+}
+
+const WIDTH = 30;
+
+/** One line per item; under them a bar, where somebody watches. */
+function showProgress(out: Output, total: number) {
+  let ended = 0;
+  const counts = new Map<Outcome, number>();
+  const isBar = out.interactive && total > 1;
+  return {
+    see: (result: Result) => {
+      ended++;
+      counts.set(result.outcome, (counts.get(result.outcome) ?? 0) + 1);
+      if (isBar) out.redraw('');
+      out.print(lineOf(out, result));
+      if (!isBar) return;
+      const filled = Math.round((WIDTH * ended) / total);
+      const tally = [...counts].map(([outcome, count]) => `${count} ${outcome}`).join(', ');
+      out.redraw(`${'█'.repeat(filled)}${'░'.repeat(WIDTH - filled)} ${ended}/${total}  ${tally}`);
+    },
+    end: () => {
+      if (isBar) out.redraw('');
+    },
+  };
+}
+
+const STYLES = {
+  done: 'green',
+  refused: 'red',
+  failed: 'red',
+  unanswered: 'red',
+  gone: 'yellow',
+  'not-tried': 'dim',
+} as const;
+
+function lineOf(out: Output, { orderId, outcome, state, message }: Result): string {
+  const word = out.paint(STYLES[outcome], outcome.padEnd(10));
+  return `${orderId}  ${word}  ${(state ?? '').padEnd(15)}  ${harmless(message)}`.trimEnd();
+}
+
+export type Summary = Record<Outcome, number>;
+
+export function summarize(results: Result[]): Summary {
+  const count = (outcome: Outcome) => results.filter((result) => result.outcome === outcome).length;
+  return Object.fromEntries(OUTCOMES.map((outcome) => [outcome, count(outcome)])) as Summary;
+}
+
+export function printSummary(out: Output, summary: Summary): void {
+  const parts = OUTCOMES.filter((outcome) => summary[outcome] > 0);
+  out.print(parts.map((outcome) => out.paint(STYLES[outcome], `${summary[outcome]} ${outcome}`)).join(', '));
+}
+
+export const exitCodeOf = (results: Result[]): ExitCode =>
+  results.every(({ outcome }) => outcome === 'done') ? EXIT.done : EXIT.failed;

@@ -1,0 +1,64 @@
+/** What every command is given, and how it begins and ends. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { STEPS, UNDOS } from '../contracts/saga.js';
+import { type Connections, lastLine, type OpsConfig, openConnections, readOpsConfig } from './connections.js';
+import { EXIT, type ExitCode, OpsError } from './exit.js';
+import { createOutput, type Output, type OutputOptions } from './output.js';
+
+export type Ops = { out: Output; config: OpsConfig; to: Connections };
+
+/** Closing politely may hang on what has broken; the answer has been given by then. */
+const CLOSE_LIMIT_MS = 2_000;
+
+/** Runs a command's work, tells its failure in a sentence, and sets the process's exit code. */
+export async function run(command: Command, work: (ops: Ops) => Promise<ExitCode>): Promise<void> {
+  const { output, color } = command.optsWithGlobals<OutputOptions>();
+  const out = createOutput({ output, color: color && !process.env['NO_COLOR'] }); // https://no-color.org
+  let to: Connections | undefined;
+  try {
+    const config = readOpsConfig(process.env);
+    to = openConnections(config);
+    process.exitCode = await work({ out, config, to });
+  } catch (err) {
+    const { message, exitCode } = explain(err);
+    out.notice(out.paint('red', message));
+    out.document({ error: { message, exitCode } });
+    process.exitCode = exitCode;
+  }
+  setTimeout(() => process.exit(), CLOSE_LIMIT_MS).unref();
+  await to?.close();
+}
+
+const AWAY = /ECONNREFUSED|ECONNRESET|ETIMEDOUT|UNAVAILABLE|DEADLINE_EXCEEDED|P1001|P1002|P1017/;
+
+function explain(err: unknown): { message: string; exitCode: ExitCode } {
+  if (err instanceof OpsError) return { message: err.message, exitCode: err.exitCode };
+  if (err instanceof Error && err.name === 'ConfigError') return { message: err.message, exitCode: EXIT.usage };
+  const chain = [err, (err as Error).cause].map((e) => `${(e as { code?: unknown })?.code} ${lastLine(e)}`).join(' ');
+  if (AWAY.test(chain))
+    return { message: `Temporal or Postgres has gone away: ${lastLine(err)}`, exitCode: EXIT.unavailable };
+  return { message: err instanceof Error ? (err.stack ?? err.message) : String(err), exitCode: EXIT.failed };
+}
+
+export const stepOption = (): Option =>
+  new Option('--step <step>', 'only those stuck at this step or undo').choices([...STEPS, ...UNDOS]);
+
+export function wholeNumber(text: string): number {
+  const n = Number(text);
+  if (!Number.isInteger(n) || n < 1) throw new InvalidArgumentError('It must be a whole number from 1.');
+  return n;
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** Takes an order's id, or its saga's workflow id as the Web UI shows it. */
+export function orderId(text: string): string {
+  const id = text
+    .trim()
+    .replace(/^order-/, '')
+    .replace(/-cancel$/, '');
+  if (!UUID.test(id)) throw new InvalidArgumentError(`"${text}" is not the id of an order.`);
+  return id.toLowerCase();
+}
+
+export const orderIds = (text: string, earlier: string[] = []): string[] => [...new Set([...earlier, orderId(text)])];

@@ -1,0 +1,171 @@
+/**
+ * The installation that the CLI acts on: its Postgres and its Temporal, reached directly, since the API may be what is
+ * down. Each is opened when it is first needed.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import type { SagaPolicy } from '../contracts/saga.js';
+import { kinds, readConfig } from '../runtime/config.js';
+import { openDatabase } from '../runtime/database.js';
+import { settings } from '../runtime/settings.js';
+import { unavailable, usage } from './exit.js';
+
+const { port, postgresUrl, str } = kinds;
+
+const SPEC = {
+  DATABASE_URL: postgresUrl({ default: undefined }),
+  TEMPORAL_ADDRESS: str({ default: undefined }),
+  TEMPORAL_PROFILE: str({ default: undefined }),
+  DATA_DIR: str({ default: '.data' }),
+  TEMPORAL_PORT: port({ default: 7233 }),
+  TEMPORAL_UI_PORT: port({ default: undefined }),
+  TEMPORAL_UI_URL: settings.TEMPORAL_UI_URL,
+  OPS_OPERATOR: str({ default: undefined }),
+  STEP_RETRY_BUDGET: settings.STEP_RETRY_BUDGET,
+  SAGA_DEADLINE: settings.SAGA_DEADLINE,
+  COMPENSATION_ATTENTION_AFTER: settings.COMPENSATION_ATTENTION_AFTER,
+};
+export type OpsConfig = ReturnType<typeof readOpsConfig>;
+
+/** @throws ConfigError naming every wrong variable */
+export const readOpsConfig = (env: NodeJS.ProcessEnv) => readConfig(SPEC, env);
+
+/** What a saga that is started from here is given, as the service's processes would. */
+export const policyOf = (config: OpsConfig): SagaPolicy => ({
+  stepRetryBudgetMs: config.STEP_RETRY_BUDGET,
+  sagaDeadlineMs: config.SAGA_DEADLINE,
+  compensationAttentionAfterMs: config.COMPENSATION_ATTENTION_AFTER,
+});
+
+type Postgres = ReturnType<typeof openDatabase>;
+
+export type Temporal = {
+  client: Client;
+  /** For sentences: `host:port/namespace`. */
+  where: string;
+  /** @returns the saga in the Web UI, or null if nobody has said where that is */
+  link(workflowId: string, runId?: string | null): string | null;
+};
+
+export type Connections = {
+  /** @throws OpsError unavailable */
+  database(): Promise<Postgres>;
+  /** @throws OpsError unavailable */
+  temporal(): Promise<Temporal>;
+  close(): Promise<void>;
+};
+
+/** A healthy server answers in milliseconds; a person is waiting. */
+const CONNECT_LIMIT_MS = 4_000;
+/** Bulk commands read an order per item, some of them at a time. */
+const POOL = 4;
+
+export function openConnections(config: OpsConfig): Connections {
+  refuseStrangePair(config);
+  const closers: (() => Promise<void>)[] = [];
+  let database: Promise<Postgres> | undefined;
+  let temporal: Promise<Temporal> | undefined;
+  return {
+    database: () => {
+      database ??= connectDatabase(databaseUrlOf(config), closers);
+      return database;
+    },
+    temporal: () => {
+      temporal ??= connectTemporal(config, closers);
+      return temporal;
+    },
+    close: async () => {
+      await Promise.allSettled(closers.map((close) => close()));
+    },
+  };
+}
+
+async function connectDatabase(url: string, closers: (() => Promise<void>)[]): Promise<Postgres> {
+  const db = openDatabase(url, POOL);
+  closers.push(() => db.$disconnect());
+  try {
+    await db.$queryRaw`SELECT 1`;
+    return db;
+  } catch (err) {
+    const { host, pathname } = new URL(url);
+    throw unavailable(`Postgres does not answer at ${host}${pathname}: ${reasonOf(err)}. Does it run?`, err);
+  }
+}
+
+async function connectTemporal(config: OpsConfig, closers: (() => Promise<void>)[]): Promise<Temporal> {
+  const { connectionOptions, namespace = 'default', uiUrl } = temporalOf(config);
+  const where = `${connectionOptions.address ?? '127.0.0.1:7233'}/${namespace}`;
+  try {
+    const connection = await Connection.connect({ ...connectionOptions, connectTimeout: CONNECT_LIMIT_MS });
+    closers.push(() => connection.close());
+    return {
+      client: new Client({ connection, namespace }),
+      where,
+      link: (workflowId, runId) => {
+        if (uiUrl === undefined) return null;
+        const run = runId ? `/${runId}/history` : '';
+        return `${uiUrl}/namespaces/${namespace}/workflows/${workflowId}${run}`;
+      },
+    };
+  } catch (err) {
+    throw unavailable(`Temporal does not answer at ${where}: ${reasonOf(err)}. Does it run?`, err);
+  }
+}
+
+function databaseUrlOf({ DATABASE_URL, DATA_DIR }: OpsConfig): string {
+  if (DATABASE_URL !== undefined) return DATABASE_URL;
+  const file = join(resolve(DATA_DIR), 'database-url');
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (err) {
+    throw unavailable(
+      `No database: DATABASE_URL is not set, and ${file}, which \`npm start\` writes, cannot be read (${(err as NodeJS.ErrnoException).code}). Set DATABASE_URL, or DATA_DIR to the folder of the running installation.`,
+      err,
+    );
+  }
+}
+
+type TemporalPlace = Pick<ReturnType<typeof loadClientConnectConfig>, 'connectionOptions' | 'namespace'> & {
+  uiUrl: string | undefined;
+};
+
+/** The environment, then the laptop's own server (which knows no profile, no keys), then a profile. */
+function temporalOf(config: OpsConfig): TemporalPlace {
+  const dataDir = resolve(config.DATA_DIR);
+  const isNamed = config.TEMPORAL_ADDRESS !== undefined || config.TEMPORAL_PROFILE !== undefined;
+  const isLaptop = !isNamed && existsSync(join(dataDir, 'temporal'));
+  const uiPort = config.TEMPORAL_UI_PORT ?? (isLaptop ? 8233 : undefined);
+  const uiUrl = config.TEMPORAL_UI_URL ?? (uiPort === undefined ? undefined : `http://127.0.0.1:${uiPort}`);
+  if (isLaptop) return { connectionOptions: { address: `127.0.0.1:${config.TEMPORAL_PORT}` }, uiUrl };
+  const place = loadClientConnectConfig();
+  if (place.connectionOptions.address === undefined) {
+    throw unavailable(
+      `No Temporal: TEMPORAL_ADDRESS is not set, and ${dataDir} is not the folder of an installation. Set TEMPORAL_ADDRESS (host:port), or DATA_DIR and TEMPORAL_PORT as for \`npm start\`.`,
+    );
+  }
+  return { ...place, uiUrl };
+}
+
+/** A server's database with a laptop's Temporal, or the other way round, would start sagas where they do not belong. */
+function refuseStrangePair({ DATABASE_URL, TEMPORAL_ADDRESS, TEMPORAL_PROFILE }: OpsConfig): void {
+  const hasTemporal = TEMPORAL_ADDRESS !== undefined || TEMPORAL_PROFILE !== undefined;
+  if (DATABASE_URL !== undefined && !hasTemporal && !isLoopback(new URL(DATABASE_URL).hostname)) {
+    throw usage('DATABASE_URL names another machine, but TEMPORAL_ADDRESS is not set: set both.');
+  }
+  const temporalHost = TEMPORAL_ADDRESS?.replace(/:\d+$/, '');
+  if (DATABASE_URL === undefined && hasTemporal && !isLoopback(temporalHost ?? TEMPORAL_PROFILE ?? '')) {
+    throw usage('TEMPORAL_ADDRESS or TEMPORAL_PROFILE is set, but DATABASE_URL is not: set both.');
+  }
+}
+
+const isLoopback = (host: string): boolean =>
+  ['', 'localhost', '::1', '[::1]'].includes(host) || host.startsWith('127.');
+
+const reasonOf = (err: unknown): string =>
+  lastLine(err).replace(/^Raw query failed\. Code: `\w*\/?\w*`\. Message: `(.*)`$/, '$1');
+
+/** Prisma's and gRPC's messages end with what happened. */
+export const lastLine = (err: unknown): string =>
+  (err instanceof Error ? err.message || err.name : String(err)).trim().split('\n').at(-1)?.trim() ?? '';

@@ -1,0 +1,124 @@
+/** One decision on one saga, and the truth about what came of it. */
+import {
+  isGrpcDeadlineError,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+} from '@temporalio/client';
+import type { Order } from '../contracts/orders.js';
+import {
+  RESOLVE_UPDATE,
+  type Resolution,
+  type SagaPolicy,
+  type SagaProgress,
+  type SagaState,
+} from '../contracts/saga.js';
+import { listUnstarted } from '../domain/acceptance.js';
+import type { Database } from '../domain/database.js';
+import { readOrder } from '../domain/orders.js';
+import { recordDecision, stateOf } from '../domain/saga-log.js';
+import { lastLine, type Temporal } from './connections.js';
+import { describe, endedFromOutside, pendingActivities, startAnew } from './sagas.js';
+import { watch } from './watch.js';
+
+export const OUTCOMES = ['done', 'refused', 'failed', 'unanswered', 'gone', 'not-tried'] as const;
+/**
+ * `refused` = with a sentence, and nothing has changed; `failed` = accepted, but it did not help; `unanswered` = may have
+ * been accepted; `gone` = the saga had come to its own end.
+ */
+export type Outcome = (typeof OUTCOMES)[number];
+export type Result = {
+  orderId: string;
+  workflowId: string;
+  outcome: Outcome;
+  state: SagaState | null;
+  message: string;
+};
+
+export type Target = { orderId: string; workflowId: string };
+export type Deciding = { temporal: Temporal; db: Database; policy: SagaPolicy };
+
+/** The update first writes the decision to the log, which takes milliseconds, or up to 5 s when the database is in trouble. */
+const UPDATE_LIMIT_MS = 15_000;
+/** Orders whose saga has never run; the relay starts them within seconds, so there are few or Temporal was away. */
+const UNSTARTED_MAX = 10_000;
+
+/** @returns never throws for what concerns this saga alone */
+export async function decide(to: Deciding, target: Target, resolution: Resolution): Promise<Result> {
+  try {
+    const saga = await describe(to.temporal, target.workflowId);
+    if (saga === null) return await decideUnknown(to, target, resolution);
+    if (endedFromOutside(saga.status.name)) {
+      return await decideEnded(to, target, resolution, `was ${endedFromOutside(saga.status.name)}`);
+    }
+    if (saga.status.name === 'COMPLETED') return await gone(to, target);
+    const seen = pendingActivities(saga).map(({ id }) => id);
+    return await decideRunning(to, target, resolution, seen);
+  } catch (err) {
+    if (err instanceof WorkflowNotFoundError) return gone(to, target);
+    const isUnanswered = isGrpcDeadlineError(err) || err instanceof WorkflowUpdateRPCTimeoutOrCancelledError;
+    const message = isUnanswered
+      ? `no answer in time; it may still take effect: see \`order ${target.orderId}\``
+      : lastLine(err);
+    return { ...target, outcome: isUnanswered ? 'unanswered' : 'failed', state: null, message };
+  }
+}
+
+async function decideRunning(to: Deciding, target: Target, resolution: Resolution, seen: string[]): Promise<Result> {
+  const { client } = to.temporal;
+  const handle = client.workflow.getHandle(target.workflowId);
+  const args: [Resolution] = [resolution];
+  try {
+    await client.withDeadline(Date.now() + UPDATE_LIMIT_MS, () =>
+      handle.executeUpdate<SagaProgress, [Resolution]>(RESOLVE_UPDATE, { args }),
+    );
+  } catch (err) {
+    if (!(err instanceof WorkflowUpdateFailedError)) throw err;
+    return { ...target, outcome: 'refused', state: null, message: err.cause?.message ?? err.message };
+  }
+  return follow(to, target, resolution, seen);
+}
+
+/** Nobody is there to take the decision; only starting anew helps, and finds what the ended saga has done. */
+async function decideEnded(to: Deciding, target: Target, resolution: Resolution, before: string): Promise<Result> {
+  if (resolution.action !== 'retry') {
+    const message = `its saga ${before}, so that nobody can ${resolution.action}: \`retry\` starts it anew`;
+    return { ...target, outcome: 'refused', state: null, message };
+  }
+  const order = await requireOrder(to.db, target.orderId);
+  const { orderId, ...decision } = { orderId: order.id, ...resolution };
+  const workflowId = await startAnew(to.temporal, to.db, order, to.policy);
+  if (workflowId === null) return gone(to, target);
+  await recordDecision(to.db, { orderId, ...decision, step: 'saga', before });
+  return follow(to, { orderId, workflowId }, resolution, []);
+}
+
+async function decideUnknown(to: Deciding, target: Target, resolution: Resolution): Promise<Result> {
+  const order = await requireOrder(to.db, target.orderId);
+  if (order.status === 'CANCELLED') return gone(to, target);
+  const unstarted = await listUnstarted(to.db, 0, UNSTARTED_MAX);
+  if (unstarted.some(({ id }) => id === order.id)) {
+    return decideEnded(to, target, resolution, 'has not started yet');
+  }
+  if (order.status === 'CONFIRMED') return gone(to, target);
+  const message = `Temporal at ${to.temporal.where} does not know its saga, though it was started: is this the right one?`;
+  return { ...target, outcome: 'refused', state: null, message };
+}
+
+async function follow(to: Deciding, target: Target, { action }: Resolution, seen: string[]): Promise<Result> {
+  const goal = action === 'compensate' ? ({ goal: 'COMPENSATED' } as const) : {};
+  const { went, state, message } = await watch(to.temporal, to.db, target.workflowId, { seen, ...goal });
+  return { ...target, outcome: went === 'well' ? 'done' : 'failed', state, message };
+}
+
+async function gone({ db }: Deciding, target: Target): Promise<Result> {
+  const order = await requireOrder(db, target.orderId);
+  const message = `its saga has ended; the order is ${order.status}`;
+  return { ...target, outcome: 'gone', state: stateOf(order, 'RUNNING'), message };
+}
+
+async function requireOrder(db: Database, orderId: string): Promise<Order> {
+  const order = await readOrder(db, orderId);
+  if (!order) throw new Error(`the database does not know order ${orderId}`);
+  return order;
+}

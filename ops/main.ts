@@ -1,0 +1,57 @@
+/** The ops CLI: for the operator who has just been woken. It acts on Temporal and Postgres directly, so that it works while the API does not. */
+import { Command, CommanderError, Option } from 'commander';
+import { addCancelCommand } from './cancel.js';
+import { EXIT, EXIT_HELP } from './exit.js';
+import { addOrderCommand } from './order.js';
+import { survivePipes } from './output.js';
+import { addReconcileCommand } from './reconcile.js';
+import { addResolveCommands } from './resolve.js';
+import { addStockCommand } from './stock.js';
+import { addStuckCommand } from './stuck.js';
+
+const HELP = `
+At 3 a.m.:
+  ops stuck                                    what is wrong, grouped by cause
+  ops order <id>                               one of them: which step, which error, whose money
+  (mend the cause: the gateway, the database, the credentials)
+  ops retry --all --step chargePayment --canary 3
+                                               three first, one by one; the rest only if these succeed
+  ops compensate <id> --reason 'ticket 4711'   or give an order up
+  ops cancel <id> --reason 'recalled'          also a confirmed one: refund, release, cancel
+
+ops stands for \`npm run -s ops --\`. Commands that change something show what they are about to do and ask; --yes answers.
+It finds the installation by DATABASE_URL and TEMPORAL_ADDRESS (and TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_…,
+TEMPORAL_PROFILE, as every Temporal tool), else in DATA_DIR (.data) with TEMPORAL_PORT (7233), as \`npm start\` does.
+TEMPORAL_UI_URL gives the links. NO_COLOR is respected.
+
+${EXIT_HELP}`;
+
+survivePipes();
+
+const program = new Command('ops')
+  .description('Operate order-saga: find stuck sagas, decide on them, look into orders and stock.')
+  .addOption(
+    new Option('--output <format>', 'json: one document on stdout, all else on stderr')
+      .choices(['table', 'json'])
+      .default('table'),
+  )
+  .option('--no-color', 'no colours')
+  .helpOption('-h, --help', 'this')
+  .addHelpText('after', HELP)
+  .showHelpAfterError('See --help.')
+  .configureHelp({ showGlobalOptions: true })
+  .exitOverride();
+
+addStuckCommand(program);
+addOrderCommand(program);
+addResolveCommands(program);
+addCancelCommand(program);
+addStockCommand(program);
+addReconcileCommand(program);
+
+try {
+  await program.parseAsync();
+} catch (err) {
+  if (!(err instanceof CommanderError)) throw err;
+  process.exitCode = err.exitCode === 0 ? EXIT.done : EXIT.usage;
+}

@@ -1,0 +1,115 @@
+/**
+ * Everything that the CLI says. stdout carries the answer: tables for people, or with `--output json` one document for a
+ * machine; then all that is meant for people goes to stderr.
+ */
+import { styleText } from 'node:util';
+import Table from 'cli-table3';
+import type { Money } from '../contracts/orders.js';
+
+export type OutputOptions = { output: 'table' | 'json'; color: boolean };
+
+export type Output = {
+  readonly json: boolean;
+  /** A person sits there, who can be asked and shown something that moves. */
+  readonly interactive: boolean;
+  readonly terminal: NodeJS.WriteStream;
+  /** The answer, for machines. Says nothing in table mode. */
+  document(value: unknown): void;
+  /** A line, for people. */
+  print(text?: string): void;
+  /** About the answer, not part of it: always on stderr. */
+  notice(text: string): void;
+  /** Draws over the last drawing; only where `interactive`. */
+  redraw(text: string): void;
+  table(head: string[], rows: string[][]): void;
+  paint(style: Style, text: string): string;
+};
+type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow';
+
+export function createOutput({ output, color }: OutputOptions): Output {
+  const json = output === 'json';
+  const human = json ? process.stderr : process.stdout;
+  const colored = color && human.isTTY === true;
+  const paint = (style: Style, text: string) => (colored ? styleText(style, text, { validateStream: false }) : text);
+  const print = (text = '') => write(human, `${text}\n`);
+  return {
+    json,
+    interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
+    terminal: process.stderr,
+    document: (value) => {
+      if (json) write(process.stdout, `${JSON.stringify(value, null, 2)}\n`);
+    },
+    print,
+    notice: (text) => write(process.stderr, `${text}\n`),
+    redraw: (text) => write(process.stderr, `\r\x1b[2K${text}`),
+    table: (head, rows) => {
+      const table = new Table({ head: head.map((title) => paint('dim', title)), style: PLAIN, chars: NO_LINES });
+      table.push(...rows.map((row) => row.map(harmless)));
+      print(table.toString().replaceAll(/ +$/gm, ''));
+    },
+    paint,
+  };
+}
+
+/** `| head` closes the pipe when it has seen enough. What was begun is finished all the same, only without a word. */
+export function survivePipes(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (err: NodeJS.ErrnoException) => {
+      if (err.code !== 'EPIPE') throw err;
+      closed.add(stream);
+    });
+  }
+}
+const closed = new Set<NodeJS.WriteStream>();
+
+function write(stream: NodeJS.WriteStream, text: string): void {
+  if (!closed.has(stream)) stream.write(text);
+}
+
+const PLAIN = { head: [], border: [], 'padding-left': 0, 'padding-right': 2 };
+const NO_LINES = Object.fromEntries(
+  [
+    ...['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right'],
+    ...['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid', 'middle'],
+  ].map((part) => [part, '']),
+);
+
+/** Errors are other people's text: no control characters of theirs may reach the terminal. Our own colours may. */
+export const harmless = (text: string): string =>
+  text.replaceAll(COLOUR_OR_CONTROL, (_, ours: string | undefined) => ours ?? ' ');
+
+const ESC = String.fromCharCode(27);
+const COLOUR_OR_CONTROL = new RegExp(`(${ESC}\\[\\d+m)|\\p{Cc}`, 'gu');
+
+/** 9800 USD → `98.00 USD`; 9800 JPY → `9800 JPY` */
+export function money({ amount, currency }: Money): string {
+  const { maximumFractionDigits: digits = 2 } = digitsOf(currency);
+  return `${(amount / 10 ** digits).toFixed(digits)} ${currency}`;
+}
+
+function digitsOf(currency: string): { maximumFractionDigits?: number } {
+  try {
+    return new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions();
+  } catch {
+    return {}; // not a currency that Intl can spell
+  }
+}
+
+export const sum = (amounts: Money[]): string => amounts.map(money).join(' + ') || '0';
+
+const UNITS = [
+  { letter: 'd', ms: 86_400_000, next: 'h', nextMs: 3_600_000 },
+  { letter: 'h', ms: 3_600_000, next: 'm', nextMs: 60_000 },
+  { letter: 'm', ms: 60_000, next: 's', nextMs: 1_000 },
+] as const;
+
+/** 93 s → `1m 33s`; the two largest units. */
+export function duration(ms: number): string {
+  const unit = UNITS.find((candidate) => ms >= candidate.ms);
+  if (!unit) return ms < 1_000 ? `${Math.max(0, Math.round(ms))}ms` : `${(ms / 1_000).toFixed(1)}s`;
+  return `${Math.floor(ms / unit.ms)}${unit.letter} ${Math.floor((ms % unit.ms) / unit.nextMs)}${unit.next}`;
+}
+
+export const age = (iso: string): string => duration(Date.now() - Date.parse(iso));
+/** UTC, as logs and the Web UI can show it. */
+export const time = (iso: string): string => iso.slice(0, 23).replace('T', ' ').padEnd(23, '0').concat('Z');

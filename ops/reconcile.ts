@@ -1,0 +1,84 @@
+/**
+ * `reconcile`: has the running workers compare the gateway's ledger with ours at once, and tells what they found. It asks
+ * by notification and touches no money itself: whoever reconciles holds the gateway's key, and a lease.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Command } from 'commander';
+import type { Database } from '../domain/database.js';
+import { type Finding, listFindings, requestReconciliation } from '../domain/reconciliation-findings.js';
+import { type Ops, orderId, run } from './command.js';
+import { EXIT, type ExitCode } from './exit.js';
+import { money, time } from './output.js';
+
+type Options = { order?: string };
+
+/** A pass takes a second or two; after a crash another process has the lease within 30 s, which is not waited for. */
+const ANSWER_LIMIT_MS = 15_000;
+/** A pass that has moved nothing for so long has come to its end. */
+const QUIET_MS = 1_500;
+const POLL_MS = 200;
+
+export function addReconcileCommand(program: Command): void {
+  const command = program
+    .command('reconcile')
+    .summary('compare the gateway’s ledger with ours now; list what is not settled')
+    .description(
+      'Asks the running workers to reconcile at once, then lists what they did and what is open: in hand, or reported for a human. They do so by themselves every few seconds, too.',
+    )
+    .option('--order <id>', 'look up this order’s charges besides, however old they are', orderId)
+    .addHelpText('after', '\nExamples:\n  ops reconcile\n  ops reconcile --order 01a1fc4b-2622-70f0-8b6b-725674f9c1d0')
+    .action((options: Options) => run(command, (ops) => reconcile(ops, options)));
+}
+
+async function reconcile({ out, to }: Ops, { order }: Options): Promise<ExitCode> {
+  const db = await to.database();
+  const before = await passOf(db);
+  await requestReconciliation(db, order);
+  const isAnswered = await nextPass(db, before.movedAt);
+  const whose = order === undefined ? {} : { orderId: order };
+  const [done, open] = await Promise.all([
+    listFindings(db, { ...whose, since: before.now }),
+    listFindings(db, { ...whose, open: true }),
+  ]);
+  const settled = done.filter(({ action }) => action === 'refunded' || action === 'cancelled');
+  out.document({ answered: isAnswered, settled, open });
+  if (!isAnswered)
+    out.notice(out.paint('red', `No worker has reconciled within ${ANSWER_LIMIT_MS / 1_000} s: does one run?`));
+  const findings = [...settled, ...open];
+  if (findings.length > 0) {
+    out.table(['since', 'found', 'action', 'amount', 'order', 'charge', ''], findings.map(rowOf));
+  }
+  out.print(
+    `${settled.length} settled just now, ${open.length} open${order === undefined ? '' : ` for order ${order}`}.`,
+  );
+  return isAnswered ? EXIT.done : EXIT.failed;
+}
+
+const rowOf = ({ at, kind, action, amount, currency, orderId, reference, detail }: Finding): string[] => [
+  time(at.toISOString()),
+  kind,
+  action,
+  money({ amount, currency }),
+  orderId,
+  reference || '–',
+  detail ?? '',
+];
+
+/** @returns whether a pass has begun after `movedAt` and come to rest */
+async function nextPass(db: Database, movedAt: number): Promise<boolean> {
+  const deadline = Date.now() + ANSWER_LIMIT_MS;
+  let [last, since] = [movedAt, Date.now()];
+  while (Date.now() < deadline) {
+    await pause(POLL_MS);
+    const pass = await passOf(db);
+    if (pass.movedAt !== last) [last, since] = [pass.movedAt, Date.now()];
+    else if (last !== movedAt && Date.now() - since > QUIET_MS) return true;
+  }
+  return last !== movedAt;
+}
+
+async function passOf(db: Database): Promise<{ now: Date; movedAt: number }> {
+  const [clock] = await db.$queryRaw<{ now: Date }[]>`SELECT now()`;
+  const cursor = await db.reconciliationCursor.findFirst();
+  return { now: clock?.now ?? new Date(), movedAt: cursor?.updatedAt.getTime() ?? 0 };
+}

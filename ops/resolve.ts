@@ -1,0 +1,100 @@
+/** `retry`, `skip`, `compensate`: an operator's decision on one saga, some, or all that look alike. */
+import type { Command } from 'commander';
+import type { Resolution } from '../contracts/saga.js';
+import { readDoor, readOrder } from '../domain/orders.js';
+import { groupByFailure } from '../domain/stuck-sagas.js';
+import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from './act.js';
+import { type Ops, orderIds, run, stepOption, wholeNumber } from './command.js';
+import { policyOf } from './connections.js';
+import { decide, type Target } from './decisions.js';
+import { type ExitCode, nothingMatched, usage } from './exit.js';
+import { type Filter, findStuck } from './findings.js';
+import { money } from './output.js';
+import { sagaInCharge } from './sagas.js';
+import { printGroups } from './stuck.js';
+
+type Options = ActOptions & Filter & { all?: boolean; limit?: number };
+
+const COMMANDS = {
+  retry: {
+    summary: 'try the step that waits again now; start a saga anew that was ended from outside',
+    done: 'tried again',
+    example: `
+  ops retry 01a1fc4b-2622-70f0-8b6b-725674f9c1d0
+  ops retry --all --step chargePayment --failure GatewayUnknown --canary 3 --rate 10/s`,
+  },
+  skip: {
+    summary: 'vouch that the step (or undo) that waits has been done by hand, and go on',
+    done: 'recorded as done by hand',
+    example: `
+  ops skip 01a1fc4b-2622-70f0-8b6b-725674f9c1d0 --reason 'paid by bank transfer, ticket 4711'`,
+  },
+  compensate: {
+    summary: 'give the order up: undo what was done, cancel it',
+    done: 'unwound and cancelled',
+    example: `
+  ops compensate 01a1fc4b-2622-70f0-8b6b-725674f9c1d0 --reason 'gateway stays down, ticket 4711'
+  ops compensate --all --step chargePayment --canary 1 --reason 'gateway stays down, ticket 4711'`,
+  },
+} as const;
+
+export function addResolveCommands(program: Command): void {
+  for (const action of ['retry', 'skip', 'compensate'] as const) {
+    const { summary, example } = COMMANDS[action];
+    const command = program
+      .command(action)
+      .summary(summary)
+      .description(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`)
+      .argument('[orders...]', 'ids of orders, or workflow ids of their sagas', orderIds)
+      .option('--all', 'all stuck sagas that `stuck` lists, oldest and dearest first')
+      .addOption(stepOption())
+      .option('--failure <kind>', 'only those stuck for this reason, as `stuck` groups them')
+      .option('--limit <n>', 'at most so many', wholeNumber);
+    addActOptions(command)
+      .addHelpText('after', `\nExamples:${example}`)
+      .action((ids: string[], options: Options) => run(command, (ops) => resolveAll(ops, action, ids, options)));
+  }
+}
+
+async function resolveAll(ops: Ops, action: Resolution['action'], ids: string[], options: Options): Promise<ExitCode> {
+  const isFiltered = options.all === true || options.step !== undefined || options.failure !== undefined;
+  if (ids.length === 0 && !isFiltered)
+    throw usage(`Which? Name orders, or use --all, --step, --failure. See \`${action} --help\`.`);
+  if (ids.length > 0 && isFiltered) throw usage('Name orders, or filter with --all, --step, --failure: not both.');
+  const signature = signatureOf(options, ops.config, action === 'retry' ? 'retried from the ops CLI' : undefined);
+  const resolution: Resolution = { action, ...signature };
+  const targets = ids.length > 0 ? await named(ops, ids) : await filtered(ops, options);
+  const many = `${targets.length} ${targets.length === 1 ? 'saga' : 'sagas'}`;
+  await askBefore(ops, `${action} ${many}, as ${signature.operator}?`, options.yes);
+  const deciding = { temporal: await ops.to.temporal(), db: await ops.to.database(), policy: policyOf(ops.config) };
+  return actOnAll(ops, resolution, targets, options, (target) => decide(deciding, target, resolution));
+}
+
+async function filtered({ out, to }: Ops, { step, failure, limit }: Options): Promise<Target[]> {
+  const filter: Filter = { ...(step !== undefined && { step }), ...(failure !== undefined && { failure }) };
+  const { sagas, more } = await findStuck(to, filter);
+  const chosen = sagas.slice(0, limit);
+  if (chosen.length === 0) throw nothingMatched('No stuck saga matches.');
+  printGroups(out, groupByFailure(chosen));
+  if (more) out.notice('There are more than can be seen at a time: repeat the command afterwards.');
+  return chosen.map(({ orderId, workflowId }) => ({ orderId, workflowId }));
+}
+
+async function named({ out, to }: Ops, ids: string[]): Promise<Target[]> {
+  const db = await to.database();
+  const found: Target[] = [];
+  const rows: string[][] = [];
+  for (const id of ids) {
+    const order = await readOrder(db, id);
+    if (!order) {
+      out.notice(`There is no order ${id}.`);
+      continue;
+    }
+    found.push({ orderId: id, workflowId: sagaInCharge(id, await readDoor(db, id)) });
+    rows.push([id, order.status, money(order.total)]);
+  }
+  if (found.length === 0) throw nothingMatched('None of these orders exists.');
+  if (found.length < ids.length) throw usage('Nothing was done, since some of these orders do not exist.');
+  out.table(['order', 'status', 'total'], rows);
+  return found;
+}

@@ -1,0 +1,87 @@
+/** `stock`: what is there, and whether the books agree: available + reserved + sold = on hand, and the reservations too. */
+import type { Command } from 'commander';
+import type { Database } from '../domain/database.js';
+import { listInventory, readSku, type Sku } from '../domain/inventory.js';
+import { type Ops, run } from './command.js';
+import { EXIT, type ExitCode, nothingMatched } from './exit.js';
+import { money } from './output.js';
+
+const PAGE = 1_000;
+
+export function addStockCommand(program: Command): void {
+  const command = program
+    .command('stock')
+    .summary('stock per SKU, checked against the reservations')
+    .description('Shows the stock and checks it. Ends with 1 if a SKU’s books do not agree.')
+    .argument('[sku]', 'only this SKU')
+    .addHelpText('after', '\nExamples:\n  ops stock\n  ops stock SKU-KEYBOARD')
+    .action((sku: string | undefined) => run(command, (ops) => tellStock(ops, sku)));
+}
+
+type Checked = Sku & { agrees: boolean };
+
+async function tellStock({ out, to }: Ops, sku: string | undefined): Promise<ExitCode> {
+  // One snapshot for counters and reservations: read one after the other, an order between them would look like a loss.
+  const db = await to.database();
+  const stock = await db.$transaction((tx) => readChecked(tx, sku), { isolationLevel: 'RepeatableRead' });
+  if (stock.length === 0)
+    throw nothingMatched(sku === undefined ? 'The catalogue is empty.' : `There is no SKU ${sku}.`);
+  const broken = stock.filter(({ agrees }) => !agrees);
+  out.document({ items: stock, broken: broken.map((item) => item.sku) });
+  out.table(
+    ['sku', 'name', 'price', 'on hand', 'available', 'reserved', 'sold', 'books'],
+    stock.map((item) => [
+      item.sku,
+      item.name,
+      money({ amount: item.unitPrice, currency: item.currency }),
+      ...[item.onHand, item.available, item.reserved, item.sold].map(String),
+      item.agrees ? 'agree' : out.paint('red', 'DISAGREE'),
+    ]),
+  );
+  if (broken.length === 0) return EXIT.done;
+  out.notice(
+    out.paint(
+      'red',
+      `${broken.length} of ${stock.length}: stock and reservations do not agree. That is a bug; do not mend it by hand.`,
+    ),
+  );
+  return EXIT.failed;
+}
+
+async function readChecked(db: Database, sku: string | undefined): Promise<Checked[]> {
+  const items = sku === undefined ? await listAll(db) : [await readSku(db, sku)].filter((item) => item !== null);
+  const held = await readHeld(db, sku);
+  return items.map((item) => {
+    const { reserved = 0, sold = 0 } = held.get(item.sku) ?? {};
+    const isConserved = item.available + item.reserved + item.sold === item.onHand && item.available >= 0;
+    return { ...item, agrees: isConserved && item.reserved === reserved && item.sold === sold };
+  });
+}
+
+async function listAll(db: Database): Promise<Sku[]> {
+  const all: Sku[] = [];
+  for (;;) {
+    const page = await listInventory(db, all.at(-1)?.sku, PAGE);
+    all.push(...page);
+    if (page.length < PAGE) return all;
+  }
+}
+
+/** What the orders hold, per SKU. */
+async function readHeld(
+  db: Database,
+  sku: string | undefined,
+): Promise<Map<string, { reserved: number; sold: number }>> {
+  const rows = await db.reservation.groupBy({
+    by: ['sku', 'state'],
+    where: { state: { in: ['RESERVED', 'SOLD'] }, ...(sku !== undefined && { sku }) },
+    _sum: { quantity: true },
+  });
+  const held = new Map<string, { reserved: number; sold: number }>();
+  for (const { sku, state, _sum } of rows) {
+    const entry = held.get(sku) ?? { reserved: 0, sold: 0 };
+    entry[state === 'RESERVED' ? 'reserved' : 'sold'] += _sum.quantity ?? 0;
+    held.set(sku, entry);
+  }
+  return held;
+}

@@ -1,0 +1,76 @@
+/** `stuck`: which sagas will not end without someone, grouped by what looks like one cause. */
+import type { Command } from 'commander';
+import { groupByFailure, type StuckGroup, type StuckSaga } from '../domain/stuck-sagas.js';
+import { type Ops, run, stepOption, wholeNumber } from './command.js';
+import { EXIT, type ExitCode } from './exit.js';
+import { type Filter, findStuck } from './findings.js';
+import { age, money, type Output, sum } from './output.js';
+
+type Options = Filter & { limit: number };
+
+/** A screenful or two; the groups above count them all. */
+const LIMIT_DEFAULT = 50;
+
+export function addStuckCommand(program: Command): void {
+  const command = program
+    .command('stuck')
+    .summary('which sagas need someone: by cause, then oldest and dearest first')
+    .description(
+      'Sagas that ask for an operator (NEEDS_ATTENTION), or that were terminated, timed out or failed while their order is not final.',
+    )
+    .addOption(stepOption())
+    .option('--failure <kind>', 'only those stuck for this reason, e.g. GatewayUnknown, TERMINATED')
+    .option('--limit <n>', 'show so many; the groups count all', wholeNumber, LIMIT_DEFAULT)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  ops stuck\n  ops stuck --step chargePayment --limit 500\n  npm run -s ops -- stuck --output json | jq -r .sagas[].orderId',
+    )
+    .action((options: Options) => run(command, (ops) => stuck(ops, options)));
+}
+
+async function stuck({ out, to }: Ops, { limit, ...filter }: Options): Promise<ExitCode> {
+  const { link } = await to.temporal();
+  const { sagas, more } = await findStuck(to, filter);
+  const groups = groupByFailure(sagas);
+  const shown = sagas.slice(0, limit);
+  out.document({
+    count: sagas.length,
+    groups,
+    sagas: shown.map((saga) => ({ ...saga, webUrl: link(saga.workflowId, saga.runId) })),
+  });
+  if (sagas.length === 0) {
+    out.print('No saga is stuck.');
+    return EXIT.done;
+  }
+  printGroups(out, groups);
+  out.print();
+  out.table(
+    ['age', 'order', 'step', 'failure', 'amount', 'saga'],
+    shown.map((saga) => rowOf(saga, link(saga.workflowId) ?? saga.workflowId)),
+  );
+  if (shown.length < sagas.length) out.print(`… and ${sagas.length - shown.length} more: --limit ${sagas.length}`);
+  if (more) out.notice('There are more than can be seen at a time.');
+  return EXIT.done;
+}
+
+const rowOf = ({ startedAt, orderId, step, failure, total }: StuckSaga, link: string): string[] => [
+  age(startedAt),
+  orderId,
+  step ?? '–',
+  failure ?? '–',
+  money(total),
+  link,
+];
+
+export function printGroups(out: Output, groups: StuckGroup[]): void {
+  out.table(
+    ['sagas', 'step', 'failure', 'oldest', 'amount'],
+    groups.map(({ count, step, failure, oldest, amounts }) => [
+      out.paint('bold', `${count}`),
+      step ?? '–',
+      out.paint('red', failure ?? '–'),
+      age(oldest),
+      sum(amounts),
+    ]),
+  );
+}

@@ -1,0 +1,174 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import Stripe from 'stripe';
+import { RECONCILIATION_CHANNEL } from '../../contracts/ids.js';
+import { beginUnwinding, confirmOrder } from '../../domain/orders.js';
+import { recordCharge } from '../../domain/payments.js';
+import { expectProblem, startTestApi, type TestApi } from '../support/api.js';
+import { eventually } from '../support/conditions.js';
+import { accept, createTestDatabase, type TestDatabase } from '../support/database.js';
+
+const SECRET = 'whsec_a_test_secret';
+const PATH = '/webhooks/payments';
+
+let database: TestDatabase;
+let api: TestApi;
+let listener: pg.Client;
+/** What reconcilers were asked to look at. */
+let woken: string[];
+const marks = new Set<string>();
+beforeAll(async () => {
+  database = await createTestDatabase();
+  api = await startTestApi({ db: database.db, databaseUrl: database.url, paymentsWebhookSecret: SECRET });
+  listener = new pg.Client({ connectionString: database.url });
+  await listener.connect();
+  listener.on('notification', ({ payload }) => woken.push(payload ?? ''));
+  await listener.query(`LISTEN ${RECONCILIATION_CHANNEL}`);
+});
+beforeEach(() => {
+  woken = [];
+});
+afterAll(async () => {
+  await listener.end();
+  await api.stop();
+  await database.drop();
+});
+
+const eventOf = (orderId: string, { type = 'payment_intent.succeeded', charge = `pi_${randomUUID()}` } = {}) => ({
+  id: `evt_${randomUUID()}`,
+  object: 'event',
+  type,
+  data: { object: { id: charge, payment_intent: charge, metadata: { orderId } } },
+});
+
+/** Sends an event as the gateway does. @param ageS how long ago it was signed */
+function send(event: unknown, { secret = SECRET, ageS = 0, tamper = (body: string) => body } = {}) {
+  const payload = JSON.stringify(event);
+  const timestamp = Math.floor(Date.now() / 1000) - ageS;
+  const signature = Stripe.webhooks.generateTestHeaderString({ payload, secret, timestamp });
+  return api.send('POST', PATH, tamper(payload), { 'stripe-signature': signature });
+}
+
+/** Everything that was notified before this has arrived. */
+async function wokenSoFar(): Promise<string[]> {
+  const mark = randomUUID();
+  await database.db.$queryRaw`SELECT pg_notify(${RECONCILIATION_CHANNEL}, ${mark})::text`;
+  await eventually('the mark has arrived', () => woken.includes(mark));
+  marks.add(mark);
+  return woken.filter((payload) => !marks.has(payload));
+}
+
+const confirmed = async (charge: string) => {
+  const { id } = await accept(database.db, { A: 1 });
+  await recordCharge(database.db, id, charge);
+  await confirmOrder(database.db, id);
+  return id;
+};
+
+describe('an event of the payment gateway', () => {
+  test('has the order that it names looked up, and is answered 200', async () => {
+    const orderId = randomUUID();
+    const answer = await send(eventOf(orderId));
+    expect({ status: answer.status, body: answer.body }).toEqual({ status: 200, body: { received: true } });
+    expect(await wokenSoFar()).toEqual([orderId]);
+  });
+
+  test('is not believed: whatever it says, the order stays as it is', async () => {
+    const { id } = await accept(database.db, { A: 1 });
+    await send(eventOf(id));
+    expect(await database.db.payment.count({ where: { orderId: id } })).toBe(0);
+    expect((await api.get<{ status: string }>(`/orders/${id}`)).body.status).toBe('PENDING');
+  });
+
+  test('is one look-up, though it comes a thousand times', async () => {
+    const event = eventOf(randomUUID());
+    const answers = await Promise.all(Array.from({ length: 10 }, () => send(event)));
+    for (let n = 0; n < 99; n++) answers.push(...(await Promise.all(Array.from({ length: 10 }, () => send(event)))));
+    expect(answers).toHaveLength(1_000);
+    expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([200]));
+    expect((await wokenSoFar()).length).toBeLessThanOrEqual(10); // those that came in the very same moment
+  });
+
+  test.each([
+    ['forged', { secret: 'whsec_another' }],
+    ['tampered with', { tamper: (body: string) => body.replace('succeeded', 'canceled') }],
+    ['stale', { ageS: 301 }],
+  ])('that is %s is refused, and wakes nobody', async (_, how) => {
+    expectProblem(await send(eventOf(randomUUID()), how), 400, 'invalid-signature');
+    expect(await wokenSoFar()).toEqual([]);
+  });
+
+  test('four minutes old is still good', async () => {
+    expect((await send(eventOf(randomUUID()), { ageS: 240 })).status).toBe(200);
+  });
+
+  test.each([
+    ['without a signature', {}],
+    ['with an unreadable one', { 'stripe-signature': 'v1=' }],
+    ['with an empty one', { 'stripe-signature': '' }],
+    ['that calls itself text', { 'content-type': 'text/plain', 'stripe-signature': 't=1,v1=00' }],
+  ])('%s is refused', async (_, headers) => {
+    expectProblem(await api.send('POST', PATH, eventOf(randomUUID()), headers), 400, 'invalid-signature');
+    expect(await wokenSoFar()).toEqual([]);
+  });
+
+  test('that names no order of ours wakes nobody', async () => {
+    for (const orderId of ['o1', '', "' OR 1=1"]) expect((await send(eventOf(orderId))).status).toBe(200);
+    expect((await send({ id: 'evt_1', object: 'event', type: 'payout.paid', data: { object: {} } })).status).toBe(200);
+    expect(await wokenSoFar()).toEqual([]);
+  });
+
+  test('larger than an event can be is refused', async () => {
+    expectProblem(await send({ ...eventOf(randomUUID()), blob: 'x'.repeat(70_000) }), 413, 'payload-too-large');
+  });
+});
+
+describe('what our books say already wakes nobody', () => {
+  test('the charge of a confirmed order', async () => {
+    const charge = `pi_${randomUUID()}`;
+    const orderId = await confirmed(charge);
+    await send(eventOf(orderId, { charge }));
+    expect(await wokenSoFar()).toEqual([]);
+    await send(eventOf(orderId)); // another charge of the same order
+    expect(await wokenSoFar()).toEqual([orderId]);
+  });
+
+  test('the charge of an order whose saga is at work, unless it has not moved for long', async () => {
+    const { id } = await accept(database.db, { A: 1 });
+    await send(eventOf(id));
+    expect(await wokenSoFar()).toEqual([]);
+    await database.db.$executeRaw`UPDATE orders SET updated_at = now() - interval '1 minute' WHERE id = ${id}::uuid`;
+    await send(eventOf(id));
+    expect(await wokenSoFar()).toEqual([id]);
+  });
+
+  test('a refund, if we made it; not if somebody else did', async () => {
+    const charge = `pi_${randomUUID()}`;
+    const orderId = await confirmed(charge);
+    await send(eventOf(orderId, { charge, type: 'charge.refunded' }));
+    expect(await wokenSoFar()).toEqual([orderId]);
+    await database.db
+      .$executeRaw`UPDATE orders SET status = 'CANCELLED', unwinding_reason = 'OPERATOR' WHERE id = ${orderId}::uuid`;
+    await database.db.$executeRaw`UPDATE payments SET status = 'REFUNDED' WHERE order_id = ${orderId}::uuid`;
+    await send(eventOf(orderId, { charge, type: 'charge.refunded' }));
+    await send(eventOf(orderId, { charge, type: 'refund.created' }));
+    expect(await wokenSoFar()).toEqual([orderId]);
+  });
+
+  test('a declined attempt', async () => {
+    const { id } = await accept(database.db, { A: 1 });
+    await beginUnwinding(database.db, id, { reason: 'PAYMENT_DECLINED' });
+    await send(eventOf(id, { type: 'payment_intent.payment_failed' }));
+    expect(await wokenSoFar()).toEqual([]);
+  });
+});
+
+test('without a secret there is no such route for anybody', async () => {
+  const closed = await startTestApi({ db: database.db, databaseUrl: database.url });
+  try {
+    expectProblem(await closed.send('POST', PATH, eventOf(randomUUID())), 404, 'not-found');
+  } finally {
+    await closed.stop();
+  }
+});

@@ -1,0 +1,39 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { startReconciler } from '../../workers/reconciler.js';
+import { type Books, openBooks, SILENT } from '../workers/support.js';
+import { type Cli, cliOf } from './cli.js';
+
+let books: Books;
+let ops: Cli;
+beforeAll(async () => {
+  books = await openBooks();
+  ops = cliOf({ databaseUrl: books.databaseUrl, env: { address: '127.0.0.1:1' } });
+});
+afterAll(() => books.stop());
+
+test('reconcile has a running worker settle what it finds, and lists that', async () => {
+  // So seldom that only the request can have woken it.
+  const stop = startReconciler({ ...books, everyMs: 3_600_000, logger: SILENT });
+  try {
+    expect(await ops.json('reconcile')).toMatchObject({ code: 0, document: { answered: true, settled: [], open: [] } });
+    const order = await books.cancelled();
+    const reference = await books.takeMoney(order.id);
+    const { code, document } = await ops.json('reconcile', '--order', order.id);
+    expect(document).toMatchObject({
+      answered: true,
+      settled: [{ kind: 'LATE_CHARGE', reference, orderId: order.id, amount: 1_000, action: 'refunded' }],
+      open: [],
+    });
+    expect(code).toBe(0);
+    expect(await books.ledger(order.id)).toMatchObject({ net: 0 });
+  } finally {
+    await stop();
+  }
+});
+
+test('reconcile says that nobody answers where no worker runs', async () => {
+  const { code, stdout, stderr } = await ops('reconcile');
+  expect(stderr).toContain('No worker has reconciled');
+  expect(stdout).toContain('0 settled just now, 0 open');
+  expect(code).toBe(1);
+});

@@ -1,0 +1,59 @@
+/**
+ * The reconciler: compares the gateway's own ledger with ours, and settles every difference. It watches the sagas, so it
+ * depends on nothing that they depend on but the database: no Temporal schedule, no webhook. Any number of processes may
+ * run it; a lease has one of them do the work, and saves work only: what is done is safe to do twice (settlement.ts).
+ */
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import { RECONCILIATION_CHANNEL } from '../contracts/ids.js';
+import type { Database } from '../domain/database.js';
+import { releaseReconciliation } from '../domain/reconciliation.js';
+import type { PaymentGateway, PaymentLedger } from '../gateways/payments.js';
+import { listen } from '../runtime/listener.js';
+import { startLoop } from '../runtime/loop.js';
+import { type Counts, type Reconciler, reconcileOnce } from './reconciliation.js';
+
+export type ReconcilerSettings = {
+  db: Database;
+  databaseUrl: string;
+  gateway: PaymentGateway & PaymentLedger;
+  everyMs: number;
+  /** Wakes the saga of an order whose charge it does not seem to know of. May fail: the saga wakes by itself, later. */
+  wake?: (orderId: string) => Promise<void>;
+  logger: Logger;
+};
+
+/** Orders named while a pass was running, at most: beyond that the next scheduled passes find what is recent anyhow. */
+const NAMED_MAX = 1_000;
+
+/** @returns how to stop it: the pass that is running is finished first */
+export function startReconciler(settings: ReconcilerSettings): () => Promise<void> {
+  const { db, databaseUrl, everyMs, logger } = settings;
+  const reconciler: Reconciler = { ...settings, owner: randomUUID(), woken: new Map() };
+  const named = new Set<string>();
+  // Never slower than its schedule, not even while it fails: it is what finds the others' failures.
+  const loop = startLoop({ name: 'reconciliation', everyMs, backoffMaxMs: everyMs, logger }, async () => {
+    const orderIds = [...named];
+    named.clear();
+    const counts = await reconcileOnce(reconciler, orderIds);
+    if (hasNews(counts)) logger.info(counts, 'reconciled');
+    return false;
+  });
+  const stopListening = listen(
+    databaseUrl,
+    RECONCILIATION_CHANNEL,
+    (orderId) => {
+      if (orderId && named.size < NAMED_MAX) named.add(orderId);
+      loop.wake();
+    },
+    logger,
+  );
+  return async () => {
+    await stopListening();
+    await loop.stop();
+    await releaseReconciliation(db, reconciler.owner);
+  };
+}
+
+const hasNews = ({ refunded, cancelled, reported, woken }: Counts): boolean =>
+  refunded + cancelled + reported + woken > 0;
