@@ -74,10 +74,16 @@ async function giveBack({ db, gateway }: Dependencies, due: PaymentDue, run: Run
   }
   const lookUp = () => (amount === 0 ? [] : gateway.settleOpenCharges(orderId, due.createdAt));
   const held = known === null ? await lookUp() : [{ reference: known }];
+  const refunds: { charge: string; refund: string }[] = [];
   for (const { reference } of held) {
-    const refund = await gateway.refund(orderId, reference, refundKey(orderId, reference));
-    await recordRefund(db, orderId, { charge: reference, refund }, run);
+    refunds.push({
+      charge: reference,
+      refund: await gateway.refund(orderId, reference, refundKey(orderId, reference)),
+    });
   }
-  if (held.length === 0) await recordNothingToRefund(db, orderId, run);
-  return held.length > 0 ? 'done' : 'nothing';
+  // Recorded once all are back: should there be two charges, a record of the first must not hide the second.
+  const [recorded] = refunds;
+  if (recorded) await recordRefund(db, orderId, recorded, run);
+  else await recordNothingToRefund(db, orderId, run);
+  return recorded ? 'done' : 'nothing';
 }

@@ -1,7 +1,13 @@
 /** What operators do over HTTP: find stuck sagas, and decide what becomes of them. */
 
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
-import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import {
+  isGrpcServiceError,
+  ServiceError,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+} from '@temporalio/client';
 import { type Static, Type } from 'typebox';
 import { cancelOrderSagaId, orderIdOf, orderSagaId } from '../contracts/ids.js';
 import {
@@ -63,7 +69,12 @@ const ResolutionBody = Type.Object(
         description: 'Opaque subject id; with authentication, the token’s',
       }),
     ),
-    reason: Type.String({ minLength: 1, maxLength: REASON_LENGTH_MAX, description: 'Kept for ever; no personal data' }),
+    reason: Type.String({
+      minLength: 1,
+      maxLength: REASON_LENGTH_MAX,
+      pattern: '^[^\\p{Cc}\\p{Cs}]+$',
+      description: 'Kept for ever; no personal data',
+    }),
   },
   { additionalProperties: false, examples: [{ action: 'retry', operator: 'op-7', reason: 'gateway is back' }] },
 );
@@ -92,12 +103,10 @@ export function adminRoutes(app: Api, deps: ApiDependencies): void {
     async ({ query: { state = 'NEEDS_ATTENTION', limit, cursor } }) => {
       const sagas = await joinStuckSagas(
         deps.db,
-        await findSagas(requireTemporal(deps), state as (typeof LISTED_STATES)[number]),
+        await asking(() => findSagas(requireTemporal(deps), state as (typeof LISTED_STATES)[number])),
       );
-      const after =
-        cursor === undefined
-          ? -1
-          : sagas.findIndex((saga) => saga.workflowId === decodeCursor(cursor, /^order-[0-9a-z-]+$/, 'cursor'));
+      const last = cursor === undefined ? undefined : decodeCursor(cursor, /^order-[0-9a-z-]+$/);
+      const after = sagas.findIndex((saga) => saga.workflowId === last);
       const { rows, next } = page(sagas.slice(after + 1, after + limit + 2), limit, (saga) => saga.workflowId);
       return { sagas: rows, groups: groupByFailure(sagas), next };
     },
@@ -117,11 +126,12 @@ export function adminRoutes(app: Api, deps: ApiDependencies): void {
     async (request) => {
       const order = await requireOrder(deps, request.params.id, request.caller);
       const { action, reason, operator } = request.body as Static<typeof ResolutionBody>;
-      await resolve(deps, order.id, {
+      const decision = {
         action: action as Resolution['action'],
         reason,
         operator: operatorOf(request.caller, operator),
-      });
+      };
+      await asking(() => resolve(deps, order.id, decision));
       return describeSaga(deps, order, request.caller);
     },
   );
@@ -151,12 +161,17 @@ async function findSagas(client: Client, state: (typeof LISTED_STATES)[number]):
   await client.withDeadline(Date.now() + ASK_LIMIT_MS, async () => {
     for (const query of queries) {
       for await (const info of client.workflow.list({ query })) {
+        if (info.status.name !== 'RUNNING' && !(await isLatestRun(client, info))) continue; // begun anew since
         findings.push(toFinding(info));
         if (findings.length >= FINDINGS_MAX) return;
       }
     }
   });
   return findings;
+}
+
+async function isLatestRun(client: Client, { workflowId, runId }: WorkflowExecutionInfo): Promise<boolean> {
+  return (await client.workflow.getHandle(workflowId).describe()).runId === runId;
 }
 
 function toFinding({
@@ -176,6 +191,21 @@ function toFinding({
     failure: endedFromOutside ? status.name : (typedSearchAttributes.get(SAGA_FAILURE) ?? null),
     startedAt: startTime,
   };
+}
+
+/** Temporal's silence is not our fault, and not the caller's: it passes. */
+async function asking<T>(question: () => Promise<T>): Promise<T> {
+  try {
+    return await question();
+  } catch (err) {
+    if (err instanceof WorkflowExecutionAlreadyStartedError) {
+      throw new Problem('not-possible-now', 'Somebody else has just begun it anew.');
+    }
+    if (err instanceof ServiceError || isGrpcServiceError(err)) {
+      throw new Problem('unavailable', 'Temporal does not answer; what was asked may still be carried out.');
+    }
+    throw err;
+  }
 }
 
 async function resolve(deps: ApiDependencies, orderId: string, resolution: Resolution): Promise<void> {

@@ -183,12 +183,18 @@ async function waitForFinal(
 ) {
   const gone = new AbortController();
   reply.raw.once('close', () => gone.abort());
-  const enough = AbortSignal.any([AbortSignal.timeout(waitMs), gone.signal, stopping]);
-  for (;;) {
-    const news = watch.news(enough); // registered before the read, so that nothing falls between the two
-    const order = await requireOrder({ db }, orderId, reply.request.caller);
-    if (order.status !== 'PENDING' || enough.aborted) return order;
-    await news;
+  // Not AbortSignal.timeout: nothing but AbortSignal.any would hold it, weakly, and a collected one never fires.
+  const timer = setTimeout(() => gone.abort(), waitMs);
+  const enough = AbortSignal.any([gone.signal, stopping]);
+  try {
+    for (;;) {
+      const news = watch.news(enough); // registered before the read, so that nothing falls between the two
+      const order = await requireOrder({ db }, orderId, reply.request.caller);
+      if (order.status !== 'PENDING' || enough.aborted) return order;
+      await news;
+    }
+  } finally {
+    clearTimeout(timer);
   }
 }
 

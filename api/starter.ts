@@ -35,11 +35,11 @@ export function createSagaStarter(deps: {
 }): SagaStarter {
   const limit = pLimit(PARALLEL_MAX);
   let restUntil = 0;
-  let started: string[] = [];
+  let started: UnstartedSaga[] = [];
   const mark = async () => {
-    const ids = started;
+    const sagas = started;
     started = [];
-    if (ids.length > 0) await markStarted(deps.db, ids);
+    if (sagas.length > 0) await markStarted(deps.db, sagas);
   };
   // Failing to mark costs the sweep one refused start per order, nothing else.
   const marking = setInterval(
@@ -55,7 +55,7 @@ export function createSagaStarter(deps: {
       await client.withDeadline(Date.now() + START_LIMIT_MS, () =>
         client.workflow.start(type, { ...options, requestEagerStart: deps.eager }),
       );
-      started.push(order.id);
+      started.push(order);
     } catch (err) {
       if (err instanceof WorkflowExecutionAlreadyStartedError) return;
       restUntil = Date.now() + REST_AFTER_FAILURE_MS;
@@ -73,7 +73,7 @@ export function createSagaStarter(deps: {
         while (limit.activeCount > 0) await new Promise((resolve) => setTimeout(resolve, 10));
       };
       await idle();
-      await mark();
+      await mark().catch((err: unknown) => deps.logger.debug({ err }, 'marking failed'));
     },
   };
 }

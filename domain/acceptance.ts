@@ -102,28 +102,59 @@ async function externalIdTaken(db: Database, order: Order): Promise<Acceptance> 
   return { outcome: 'external-id-taken', orderId: first.id };
 }
 
-/** Sagas that are due and that nobody has seen running, oldest first. @param olderThanMs leaves the API its time to start them */
+const dueSaga = Prisma.sql`
+  id, customer_id AS "customerId", correlation_id AS "correlationId", unwinding_reason AS reason,
+  CASE WHEN status = 'CONFIRMED' AND unwinding_reason IS NOT NULL THEN 'cancellation' ELSE 'order' END AS kind`;
+
+/**
+ * Sagas that are due and that nobody has seen running, oldest first. An order from the future was dated by a clock that runs
+ * ahead of the database's; it is due at once.
+ * @param olderThanMs leaves the API its time to start them
+ */
 export async function listUnstarted(db: Database, olderThanMs: number, limit: number): Promise<UnstartedSaga[]> {
   return db.$queryRaw<UnstartedSaga[]>`
-    SELECT id, customer_id AS "customerId", correlation_id AS "correlationId",
-      CASE status WHEN 'CONFIRMED' THEN 'cancellation' ELSE 'order' END AS kind, unwinding_reason AS reason
-    FROM orders
-    WHERE saga_started_at IS NULL AND created_at < now() - ${olderThanMs}::float8 * interval '1 ms'
+    SELECT ${dueSaga} FROM orders
+    WHERE saga_started_at IS NULL
+      AND (created_at < now() - ${olderThanMs}::float8 * interval '1 ms' OR created_at > now())
     ORDER BY created_at LIMIT ${limit}`;
 }
 
 /** @returns the saga that this order needs to come to its end, or null if the order is final */
 export async function readDueSaga(db: Database, orderId: string): Promise<UnstartedSaga | null> {
   const [due] = await db.$queryRaw<UnstartedSaga[]>`
-    SELECT id, customer_id AS "customerId", correlation_id AS "correlationId",
-      CASE status WHEN 'CONFIRMED' THEN 'cancellation' ELSE 'order' END AS kind, unwinding_reason AS reason
-    FROM orders
+    SELECT ${dueSaga} FROM orders
     WHERE id = ${orderId}::uuid AND (status = 'PENDING' OR (status = 'CONFIRMED' AND unwinding_reason IS NOT NULL))`;
   return due ?? null;
 }
 
-/** Takes orders off the sweep's work list. */
-export async function markStarted(db: Database, orderIds: string[]): Promise<void> {
+/**
+ * Takes sagas off the sweep's work list. A mark may come late, when the order's next saga is due already: it takes off only
+ * what it is about.
+ */
+export async function markStarted(db: Database, sagas: Pick<UnstartedSaga, 'id' | 'kind'>[]): Promise<void> {
+  const idsOf = (kind: UnstartedSaga['kind']) => sagas.filter((saga) => saga.kind === kind).map((saga) => saga.id);
+  const isCancellation = Prisma.sql`(status <> 'PENDING' AND unwinding_reason IS NOT NULL)`;
   await db.$executeRaw`
-    UPDATE orders SET saga_started_at = now() WHERE id = ANY(${orderIds}::uuid[]) AND saga_started_at IS NULL`;
+    UPDATE orders SET saga_started_at = now()
+    WHERE saga_started_at IS NULL
+      AND ((id = ANY(${idsOf('order')}::uuid[]) AND NOT ${isCancellation})
+        OR (id = ANY(${idsOf('cancellation')}::uuid[]) AND ${isCancellation}))`;
+}
+
+/**
+ * Pending orders that began to unwind a while ago: somebody wanted them gone, and their saga, parked or backing off, may not
+ * have heard of it.
+ */
+export async function listUnheard(
+  db: Database,
+  olderThanMs: number,
+  youngerThanMs: number,
+  limit: number,
+): Promise<string[]> {
+  const rows = await db.$queryRaw<{ id: string }[]>`
+    SELECT id FROM orders
+    WHERE status = 'PENDING' AND unwinding_reason IN ('CANCELLED_BY_CUSTOMER', 'OPERATOR')
+      AND updated_at BETWEEN now() - ${youngerThanMs}::float8 * interval '1 ms' AND now() - ${olderThanMs}::float8 * interval '1 ms'
+    ORDER BY updated_at LIMIT ${limit}`;
+  return rows.map((row) => row.id);
 }

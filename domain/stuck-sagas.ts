@@ -33,6 +33,8 @@ export type StuckGroup = {
   amounts: Money[];
 };
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
 /**
  * @param findings sagas that Temporal shows as stuck or as ended from outside
  * @returns those whose order is not final, oldest first and dearest first among those of one minute
@@ -40,7 +42,8 @@ export type StuckGroup = {
 export async function joinStuckSagas(db: Database, findings: SagaFinding[]): Promise<StuckSaga[]> {
   const orders = await db.order.findMany({
     where: {
-      id: { in: findings.map((finding) => finding.orderId) },
+      // Whoever starts a saga by hand may call it anything; the list must survive it.
+      id: { in: findings.map((finding) => finding.orderId).filter((id) => UUID.test(id)) },
       OR: [{ status: 'PENDING' }, { status: 'CONFIRMED', unwindingReason: { not: null } }],
     },
     select: { id: true, status: true, customerId: true, totalAmount: true, currency: true },

@@ -8,9 +8,9 @@ import {
 import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
 import type { Order } from '../contracts/orders.js';
 import { PROGRESS_QUERY, type SagaPolicy, type SagaProgress, sagaStart } from '../contracts/saga.js';
-import { markStarted } from '../domain/acceptance.js';
+import { markStarted, readDueSaga } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
-import { type Door, readDoor } from '../domain/orders.js';
+import type { Door } from '../domain/orders.js';
 import type { Temporal } from './connections.js';
 
 const CALL_LIMIT_MS = 5_000;
@@ -82,25 +82,18 @@ export const sagaInCharge = (orderId: string, door: Door): string =>
 export async function startAnew(
   { client }: Temporal,
   db: Database,
-  { id, customerId, correlationId }: Order,
+  { id }: Pick<Order, 'id'>,
   policy: SagaPolicy,
 ): Promise<string | null> {
-  const door = await readDoor(db, id);
-  const reason = door.unwindingReason;
-  if (door.status === 'CANCELLED' || (door.status === 'CONFIRMED' && reason === null)) return null;
-  const saga = { id, customerId, correlationId };
-  const { type, options } = sagaStart(
-    door.status === 'CONFIRMED' && reason !== null
-      ? { ...saga, kind: 'cancellation', reason }
-      : { ...saga, kind: 'order' },
-    policy,
-  );
+  const due = await readDueSaga(db, id);
+  if (!due) return null;
+  const { type, options } = sagaStart(due, policy);
   try {
     await client.withDeadline(Date.now() + CALL_LIMIT_MS, () => client.workflow.start(type, options));
   } catch (err) {
     // The sweep, or another operator, was faster.
     if (!(err instanceof WorkflowExecutionAlreadyStartedError)) throw err;
   }
-  await markStarted(db, [id]);
+  await markStarted(db, [due]);
   return options.workflowId;
 }

@@ -34,14 +34,17 @@ export async function deliverOnce(delivery: Delivery): Promise<DeliveryCount> {
   const { db, publisher, owner, taken } = delivery;
   const lease = { destination: publisher.destination, owner, leaseMs: LEASE_MS };
   const cursor = await leaseCursor(db, lease);
-  if (!cursor) {
-    taken.clear(); // another relay serves it: what we remember may be beyond its cursor for other reasons
-    return { delivered: 0, owed: 0, more: false };
-  }
+  if (!cursor) return { delivered: 0, owed: 0, more: false };
   const batch = await readFeed(db, cursor, BATCH_MAX);
+  forgetAllBut(batch, taken);
   if (batch.length === 0) return { delivered: 0, owed: 0, more: false };
 
-  const errors = await publishInOrder(publisher, batch, taken);
+  // A slow destination may take longer for a batch than a lease lasts.
+  const lost = new AbortController();
+  const renew = () => leaseCursor(db, lease).then((held) => held ?? lost.abort());
+  // Failing to renew is not losing: the next renewal, or the move of the cursor, tells.
+  const renewing = setInterval(() => void renew().catch(() => undefined), LEASE_MS / 3);
+  const errors = await publishInOrder(publisher, batch, taken, lost.signal).finally(() => clearInterval(renewing));
   const place = lastServed(batch, taken);
   if (place && (await advanceCursor(db, lease, place))) {
     for (const event of batch) if (isUpTo(event, place)) taken.delete(idOf(event));
@@ -51,13 +54,24 @@ export async function deliverOnce(delivery: Delivery): Promise<DeliveryCount> {
   return { delivered: batch.length - owed, owed, more: batch.length === BATCH_MAX };
 }
 
-async function publishInOrder(publisher: Publisher, batch: FeedEvent[], taken: Set<string>): Promise<unknown[]> {
+/** What was taken lies in the batch at the cursor, or before the cursor by now. */
+function forgetAllBut(batch: FeedEvent[], taken: Set<string>): void {
+  const ids = new Set(batch.map(idOf));
+  for (const id of taken) if (!ids.has(id)) taken.delete(id);
+}
+
+async function publishInOrder(
+  publisher: Publisher,
+  batch: FeedEvent[],
+  taken: Set<string>,
+  lost: AbortSignal,
+): Promise<unknown[]> {
   const limit = pLimit(PARALLEL_MAX);
   const errors: unknown[] = [];
   const serve = async (events: FeedEvent[]) => {
     for (const event of events) {
       // Once a destination refuses, the rest of the batch would only knock at the same closed door.
-      if (errors.length > PARALLEL_MAX) return;
+      if (errors.length > PARALLEL_MAX || lost.aborted) return;
       if (taken.has(idOf(event))) continue;
       try {
         await publisher.publish(toCloudEvent(event));

@@ -10,11 +10,12 @@ import { startLoop } from '../runtime/loop.js';
 import type { TemporalLink } from '../runtime/temporal.js';
 import { deliverOnce } from './deliveries.js';
 import type { Publisher } from './publishers/publisher.js';
-import { startUnstartedOnce } from './sweep.js';
+import { remindOnce, startUnstartedOnce } from './sweep.js';
 
 /** Without a notification an event waits this long at most: well under the 2 s of idle lag that consumers are promised. */
 const POLL_MS = 500;
 const SWEEP_EVERY_MS = 1_000;
+const REMIND_EVERY_MS = 15_000;
 
 export type RelayDependencies = {
   db: Database;
@@ -40,6 +41,14 @@ export function startRelay(deps: RelayDependencies): () => Promise<void> {
       return more;
     },
   );
+  const reminder = startLoop(
+    { name: 'reminder', everyMs: REMIND_EVERY_MS, backoffMaxMs: REMIND_EVERY_MS, logger },
+    async () => {
+      const client = temporal.client();
+      if (client) await remindOnce({ db, client });
+      return false;
+    },
+  );
   const deliveries = publishers.map((publisher) => {
     const delivery = { db, publisher, owner, taken: new Set<string>() };
     const name = `delivery to ${publisher.destination}`;
@@ -54,7 +63,7 @@ export function startRelay(deps: RelayDependencies): () => Promise<void> {
       : listen(deps.databaseUrl, OUTBOX_CHANNEL, () => deliveries.forEach((loop) => void loop.wake()), logger);
   return async () => {
     await stopListening();
-    await Promise.all([sweep, ...deliveries].map((loop) => loop.stop()));
+    await Promise.all([sweep, reminder, ...deliveries].map((loop) => loop.stop()));
     await Promise.all(publishers.map((publisher) => publisher.close()));
     await releaseLeases(db, owner);
   };

@@ -2,10 +2,11 @@
  * The sweep: finds accepted orders whose saga nobody has seen running, and starts it. This, not the API's own start, is
  * the promise that an accepted order is worked on: the API may have died, or Temporal been away, in between.
  */
-import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
 import pLimit from 'p-limit';
-import { type SagaPolicy, sagaStart } from '../contracts/saga.js';
-import { listUnstarted, markStarted } from '../domain/acceptance.js';
+import { orderSagaId } from '../contracts/ids.js';
+import { RETRY_SIGNAL, type SagaPolicy, sagaStart, type UnstartedSaga } from '../contracts/saga.js';
+import { listUnheard, listUnstarted, markStarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 
 /** Leaves the API time to start the saga itself. With the sweep's period of 1 s, an orphan waits 4 s at most. */
@@ -24,7 +25,7 @@ export async function startUnstartedOnce(deps: {
   const orders = await listUnstarted(deps.db, ORPHAN_AFTER_MS, BATCH_MAX);
   if (orders.length === 0) return { started: 0, more: false };
   const limit = pLimit(PARALLEL_MAX);
-  const started: string[] = [];
+  const started: UnstartedSaga[] = [];
   let failure: unknown;
   await Promise.all(
     orders.map((order) =>
@@ -39,11 +40,28 @@ export async function startUnstartedOnce(deps: {
             return;
           }
         }
-        started.push(order.id);
+        started.push(order);
       }),
     ),
   );
   if (started.length > 0) await markStarted(deps.db, started);
   if (failure) throw failure;
   return { started: started.length, more: orders.length === BATCH_MAX };
+}
+
+/** The API tells the saga itself, at once; this is for when that was lost. */
+const UNHEARD_AFTER_MS = 5_000;
+/** Signals are history: a saga whose undo fails for longer is its operator's. */
+const UNHEARD_UNTIL_MS = 600_000;
+
+/** Tells sagas that are parked or backing off that their order is unwinding. @returns how many were told */
+export async function remindOnce({ db, client }: { db: Database; client: Client }): Promise<number> {
+  const ids = await listUnheard(db, UNHEARD_AFTER_MS, UNHEARD_UNTIL_MS, BATCH_MAX);
+  for (const id of ids) {
+    const tell = () => client.workflow.getHandle(orderSagaId(id)).signal(RETRY_SIGNAL);
+    await client.withDeadline(Date.now() + START_LIMIT_MS, tell).catch((err: unknown) => {
+      if (!(err instanceof WorkflowNotFoundError)) throw err; // not started yet, or ended: nobody to tell
+    });
+  }
+  return ids.length;
 }

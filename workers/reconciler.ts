@@ -7,11 +7,12 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { RECONCILIATION_CHANNEL } from '../contracts/ids.js';
 import type { Database } from '../domain/database.js';
-import { releaseReconciliation } from '../domain/reconciliation.js';
+import { releaseReconciliation } from '../domain/reconciliation-cursor.js';
 import type { PaymentGateway, PaymentLedger } from '../gateways/payments.js';
 import { listen } from '../runtime/listener.js';
 import { startLoop } from '../runtime/loop.js';
 import { type Counts, type Reconciler, reconcileOnce } from './reconciliation.js';
+import { createWaker } from './waker.js';
 
 export type ReconcilerSettings = {
   db: Database;
@@ -28,8 +29,9 @@ const NAMED_MAX = 1_000;
 
 /** @returns how to stop it: the pass that is running is finished first */
 export function startReconciler(settings: ReconcilerSettings): () => Promise<void> {
-  const { db, databaseUrl, everyMs, logger } = settings;
-  const reconciler: Reconciler = { ...settings, owner: randomUUID(), woken: new Map() };
+  const { db, databaseUrl, gateway, everyMs, wake, logger } = settings;
+  const waker = wake && { wake: createWaker(wake, logger) };
+  const reconciler: Reconciler = { db, gateway, logger, owner: randomUUID(), ...waker };
   const named = new Set<string>();
   // Never slower than its schedule, not even while it fails: it is what finds the others' failures.
   const loop = startLoop({ name: 'reconciliation', everyMs, backoffMaxMs: everyMs, logger }, async () => {

@@ -4,17 +4,14 @@
  * over a whole day, which finds what changed behind a charge's back. What cannot be decided stays in hand until it can.
  */
 import pLimit from 'p-limit';
+import { listKnownRefunds, listUnseenCharges, openFinding, readOrdersMoney } from '../domain/reconciliation.js';
 import {
   advanceReconciliation,
   type Lease,
   leaseReconciliation,
-  listKnownRefunds,
-  listUnseenCharges,
-  openFinding,
   type Position,
   type ReconciliationCursor,
-  readOrdersMoney,
-} from '../domain/reconciliation.js';
+} from '../domain/reconciliation-cursor.js';
 import { takeUnfinished } from '../domain/reconciliation-findings.js';
 import type { LedgerCharge, PageRequest } from '../gateways/payments.js';
 import { moneyOf, type Outcome, report, type SettlementDependencies, settle } from './settlement.js';
@@ -23,10 +20,10 @@ import { judge } from './verdicts.js';
 /** A reconciler that dies or is paused delays the others by this much: with the schedule's 20 s, a pass within 60 s. */
 const LEASE_MS = 30_000;
 /**
- * How far each pass reads behind the newest charge of the one before: for a list that is late, and for clocks of the
- * gateway's own that disagree. Twice what Stripe allows its search; at 10 orders/s it is 12 pages per pass.
+ * How far each pass reads behind the newest charge of the one before: for a list that is late, or whose entries change
+ * while it is read. A minute is what Stripe grants its search; at 10 orders/s it is 6 pages per pass.
  */
-export const OVERLAP_MS = 120_000;
+const OVERLAP_MS = 60_000;
 /** The gateway forgets idempotency keys after 24 h: what happens to a charge by accident has happened by then. */
 const SWEEP_WINDOW_MS = 26 * 3_600_000;
 const SWEEP_EVERY_MS = 3_600_000;
@@ -38,16 +35,11 @@ const UNSEEN_MAX = 20;
 const RECORDING_MS = 10_000;
 /** Differences settled at a time; they are rare, and the gateway has a rate limit. */
 const PARALLEL_MAX = 4;
-/** A saga that was woken in vain is stuck on something else, and marked. */
-const WAKE_AGAIN_AFTER_MS = 5 * 60_000;
-const WOKEN_MAX = 10_000;
-
 export type Reconciler = SettlementDependencies & {
   /** This process, for the lease. */
   owner: string;
-  wake?: (orderId: string) => Promise<void>;
-  /** Orders whose sagas were woken, and when, on a clock that never jumps. */
-  woken: Map<string, number>;
+  /** Wakes an order's saga. @returns whether it did */
+  wake?: (orderId: string) => Promise<boolean>;
 };
 
 /** `leased` is false when another process is at it. `listed` charges were looked at, the other counts say what came of them. */
@@ -226,22 +218,8 @@ async function settleOne(pass: Pass, charge: LedgerCharge & { orderId: string })
 }
 
 async function count(pass: Pass, outcome: Outcome, orderId: string): Promise<void> {
-  if (outcome === 'wake') await wakeSaga(pass, orderId);
+  if (outcome === 'wake' && (await pass.deps.wake?.(orderId))) pass.counts.woken++;
   pass.counts[outcome === 'wake' ? 'waiting' : outcome]++;
-}
-
-async function wakeSaga({ deps: { wake, woken, logger }, counts }: Pass, orderId: string): Promise<void> {
-  const last = woken.get(orderId);
-  if (!wake || (last !== undefined && performance.now() - last < WAKE_AGAIN_AFTER_MS)) return;
-  if (woken.size >= WOKEN_MAX) woken.clear();
-  woken.set(orderId, performance.now());
-  try {
-    await wake(orderId);
-    counts.woken++;
-    logger.info({ orderId }, 'reconciliation: the saga was told that its charge exists');
-  } catch (err) {
-    logger.debug({ orderId, err }, 'reconciliation: the saga could not be woken');
-  }
 }
 
 /** Charges of confirmed orders that no list has shown: at the edge of a range, or gone. */

@@ -6,7 +6,7 @@ import { CancellationScope, condition, isCancellation, proxyActivities, sleep } 
 import type { CancellationReason } from '../contracts/orders.js';
 import type { OrderSagaResult, StepProgress, UndoName } from '../contracts/saga.js';
 import type { SagaActivities } from '../contracts/steps.js';
-import { beginStep, clearAttention, endStep, markAttention, type Saga } from './saga.js';
+import { beginStep, clearAttention, endStep, leaveStep, markAttention, type Saga } from './saga.js';
 import { decideUnwinding, describeFailure, firstTry, inFlight, inputOf, ORDINARY_UNDO, type Unwind } from './steps.js';
 
 /** How often an undo that ended for good (a bug, an operator's mistake) is begun anew without being asked. */
@@ -31,8 +31,19 @@ async function unwind(saga: Saga, undos: UndoName[], why: Unwind): Promise<Order
     if (decided.outcome === 'confirmed') return { status: 'CONFIRMED' };
     reason = decided.reason;
   }
-  return takeBack(saga, [...undos].reverse(), reason);
+  return takeBack(saga, nothingCameAfter(why) ? [...undos].reverse() : EVERYTHING, reason);
 }
+
+/** Newest first. */
+const EVERYTHING: readonly UndoName[] = ['refundPayment', 'releaseInventory'];
+
+/**
+ * This run may not be its order's first: one that was terminated or reset is begun anew, and the first may have gone
+ * further. Only shelves that were found empty prove that nothing came after them; otherwise every undo runs, and finds
+ * what there is to undo.
+ */
+const nothingCameAfter = ({ reason, recorded }: Unwind): boolean =>
+  recorded && (reason === 'OUT_OF_STOCK' || reason === 'UNKNOWN_SKU');
 
 /** Runs the undos as listed, then cancels the order. The order's row must say `reason` already. */
 export async function takeBack(
@@ -50,31 +61,41 @@ export async function takeBack(
 
 async function runUndo(saga: Saga, name: UndoName): Promise<void> {
   const step = beginStep(saga, name, 'undo');
-  const result = await firstTry[name](inputOf(saga)).catch((err: unknown) => {
-    step.lastError = describeFailure(err).message;
-    return undoOrdinarily(saga, name, step);
-  });
-  const how = result.undone === 'done' ? 'undone' : 'nothing-to-undo';
-  endStep(step, saga.skippedBy === undefined ? how : 'skipped');
-  saga.skippedBy = undefined;
+  try {
+    const { undone, skipped } = await undo(saga, name, step);
+    endStep(step, skipped ? 'skipped' : undone === 'done' ? 'undone' : 'nothing-to-undo');
+  } finally {
+    leaveStep(saga, step);
+  }
   if (saga.state === 'NEEDS_ATTENTION') clearAttention(saga, 'COMPENSATING', `**${name}** succeeded; going on.`);
 }
 
-async function undoOrdinarily(saga: Saga, name: UndoName, step: StepProgress) {
+type Undone = { undone: 'done' | 'nothing'; skipped: boolean };
+
+async function undo(saga: Saga, name: UndoName, step: StepProgress): Promise<Undone> {
+  try {
+    return { ...(await firstTry[name]({ orderId: saga.orderId })), skipped: false };
+  } catch (err) {
+    step.lastError = describeFailure(err).message;
+    return undoOrdinarily(saga, name, step);
+  }
+}
+
+async function undoOrdinarily(saga: Saga, name: UndoName, step: StepProgress): Promise<Undone> {
   const attention = markAfter(saga, step);
   try {
     for (;;) {
       const retriesSeen = saga.retries;
+      const input = inputOf(saga, step);
       step.status = 'retrying';
       try {
-        const result = await inFlight(saga, () =>
-          proxyActivities<SagaActivities>({ ...ORDINARY_UNDO, summary: name })[name](inputOf(saga)),
-        );
-        step.attempts += result.attempt;
-        return result;
+        const ordinary = proxyActivities<SagaActivities>({ ...ORDINARY_UNDO, summary: name });
+        const { undone, attempt } = await inFlight(saga, () => ordinary[name](input));
+        step.attempts += attempt;
+        return { undone, skipped: input.skippedBy !== undefined };
       } catch (err) {
-        if (!isCancellation(err)) step.lastError = describeFailure(err).message;
-        if (saga.retries > retriesSeen) continue;
+        if (isCancellation(err) || saga.retries > retriesSeen) continue; // somebody wants it tried at once
+        step.lastError = describeFailure(err).message;
         markAttention(saga, step, describeFailure(err));
         await condition(() => saga.retries > retriesSeen, BEGIN_ANEW_AFTER);
       }

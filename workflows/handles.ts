@@ -1,6 +1,7 @@
 /** The handles that an operator has on a running saga, and what they refuse. Names and shapes: contracts/saga. */
 import {
   ApplicationFailure,
+  CancellationScope,
   defineQuery,
   defineSignal,
   defineUpdate,
@@ -31,31 +32,34 @@ export function answerHandles(saga: Saga): void {
   const standing = (): SagaProgress => ({ state: saga.state, steps: saga.steps });
   setHandler(progress, standing);
   setHandler(retry, () => tryAgainNow(saga));
+  // Outside the workflow's own cancellation: somebody who has cancelled it may still have to decide about an undo.
   setHandler(
     resolve,
-    async ({ action, operator, reason }) => {
-      const step = saga.steps.find((s) => s.finishedAt === null && s.startedAt !== null);
-      const name = step?.name ?? 'none';
-      await record(saga, { orderId: saga.orderId, action, operator, reason, step: name, before: saga.state });
-      if (action === 'compensate') requestUnwinding(saga, 'OPERATOR');
-      // Unless the step has come to an end while the decision was recorded: it must not hit the next one.
-      else if (step?.finishedAt === null) action === 'skip' ? skip(saga, operator) : tryAgainNow(saga);
-      return standing();
-    },
+    (resolution) => CancellationScope.nonCancellable(() => carryOut(saga, resolution)).then(standing),
     { validator: (resolution) => validateResolution(saga, resolution) },
   );
-  setHandler(
-    cancel,
-    async ({ requestedBy, reason }) => {
-      // The order's row decides, so that the answer is true whatever the saga is doing at this moment.
-      const who = { actor: requestedBy, detail: reason };
-      const decided = await decideUnwinding(saga, 'CANCELLED_BY_CUSTOMER', who);
-      if (decided.outcome === 'confirmed') refuse(`order ${saga.orderId} was confirmed first`, 'AlreadyConfirmed');
-      requestUnwinding(saga, decided.reason);
-      return standing();
-    },
-    { validator: (request) => validateCancel(saga, request) },
-  );
+  setHandler(cancel, (request) => CancellationScope.nonCancellable(() => cancelOrder(saga, request)).then(standing), {
+    validator: (request) => validateCancel(saga, request),
+  });
+}
+
+async function carryOut(saga: Saga, { action, operator, reason }: Resolution): Promise<void> {
+  const step = saga.current;
+  const name = step?.name ?? 'none';
+  await record(saga, { orderId: saga.orderId, action, operator, reason, step: name, before: saga.state });
+  if (action === 'compensate') return requestUnwinding(saga, 'OPERATOR');
+  // The step may have come to an end while the decision was recorded: it must not hit the next one.
+  if (step === undefined || saga.current !== step) return;
+  if (action === 'skip') skip(saga, step, operator);
+  else tryAgainNow(saga);
+}
+
+async function cancelOrder(saga: Saga, { requestedBy, reason }: CancelRequest): Promise<void> {
+  // The order's row decides, so that the answer is true whatever the saga is doing at this moment.
+  const who = { actor: requestedBy, detail: reason };
+  const decided = await decideUnwinding(saga, 'CANCELLED_BY_CUSTOMER', who);
+  if (decided.outcome === 'confirmed') refuse(`order ${saga.orderId} was confirmed first`, 'AlreadyConfirmed');
+  requestUnwinding(saga, decided.reason);
 }
 
 /** Into the log before anything is done: a decision that cannot be kept is not taken. */
@@ -71,6 +75,9 @@ async function record(saga: Saga, decision: Decision): Promise<void> {
 
 /** What an operator writes is kept for ever and shown to many: an id of a person in our own system, never a name. */
 const SUBJECT = /^[A-Za-z0-9][A-Za-z0-9._:@|-]{0,127}$/;
+
+/** Postgres cannot store a NUL, and half a character is not text. */
+const SENTENCE = /^[^\p{Cc}\p{Cs}]+$/u;
 
 function validateResolution(saga: Saga, resolution: Resolution): void {
   if (!['retry', 'skip', 'compensate'].includes(resolution?.action)) {
@@ -102,9 +109,11 @@ function requireUndecided(saga: Saga): void {
     refuse(`order ${saga.orderId} is cancelled; the saga has ended`, 'AlreadyCancelled');
 }
 
-/** Parked, backing off, or an undo that has given up for the moment. */
-const isWaiting = (saga: Saga): boolean =>
-  saga.inFlight !== undefined || saga.parked !== undefined || saga.state === 'NEEDS_ATTENTION';
+/** Parked, backing off, or an undo that has given up for the moment; not a step that is being turned away from. */
+const isWaiting = ({ current, inFlight, state, unwindRequest }: Saga): boolean =>
+  current !== undefined &&
+  (inFlight !== undefined || state === 'NEEDS_ATTENTION') &&
+  !(current.kind === 'step' && unwindRequest !== undefined);
 
 const isUnwinding = (saga: Saga): boolean =>
   saga.state === 'COMPENSATING' || saga.unwindRequest !== undefined || saga.steps.some((step) => step.kind === 'undo');
@@ -116,8 +125,9 @@ function requireSubject(field: string, value: unknown): void {
 }
 
 function requireReason(value: unknown): void {
-  if (typeof value !== 'string' || value.length === 0 || value.length > REASON_LENGTH_MAX) {
-    refuse(`reason must be 1 to ${REASON_LENGTH_MAX} characters, without personal data`, 'InvalidArgument');
+  if (typeof value !== 'string' || value.length > REASON_LENGTH_MAX || !SENTENCE.test(value)) {
+    const range = `1 to ${REASON_LENGTH_MAX} characters`;
+    refuse(`reason must be ${range}, without control characters and personal data`, 'InvalidArgument');
   }
 }
 

@@ -35,9 +35,10 @@ export type Saga = {
   inFlight: CancellationScope | undefined;
   /** Counts the times an operator asked to try again at once. */
   retries: number;
-  parked: StepName | undefined;
-  /** The operator who has vouched for the step that waits, until the step takes note. */
-  skippedBy: string | undefined;
+  /** What is being carried out, step or undo; only this can be retried or skipped. */
+  current: StepProgress | undefined;
+  /** An operator has vouched for this step: never for whatever comes after it. */
+  skipped: { step: StepProgress; operator: string } | undefined;
   /** Set by whoever wants the saga unwound; the step that sees it first turns around. */
   unwindRequest: CancellationReason | undefined;
 };
@@ -52,8 +53,8 @@ export function openSaga({ orderId, policy }: OrderSagaInput, planned: readonly 
     steps: planned.map((name) => newStep(name, 'step')),
     inFlight: undefined,
     retries: 0,
-    parked: undefined,
-    skippedBy: undefined,
+    current: undefined,
+    skipped: undefined,
     unwindRequest: undefined,
   };
 }
@@ -74,15 +75,15 @@ export function tryAgainNow(saga: Saga): void {
 }
 
 /** Has the step that waits recorded as done by hand. */
-export function skip(saga: Saga, operator: string): void {
-  saga.skippedBy = operator;
+export function skip(saga: Saga, step: StepProgress, operator: string): void {
+  saga.skipped = { step, operator };
   tryAgainNow(saga);
 }
 
-/** Turns the saga around at its next decision; the first reason given stands. */
+/** Turns the saga around at its next decision; the first reason given stands. An undo is left alone: it is the way back. */
 export function requestUnwinding(saga: Saga, reason: CancellationReason): void {
   saga.unwindRequest ??= reason;
-  saga.inFlight?.cancel();
+  if (saga.current?.kind === 'step') saga.inFlight?.cancel();
 }
 
 const newStep = (name: StepName | UndoName, kind: 'step' | 'undo'): StepProgress => ({
@@ -105,7 +106,15 @@ export function beginStep(saga: Saga, name: StepName | UndoName, kind: 'step' | 
   step.status = 'running';
   step.attempts++;
   step.startedAt ??= now();
+  saga.current = step;
   return step;
+}
+
+/** However a step was left, done or turned away from: nothing that was said of it may reach the next one. */
+export function leaveStep(saga: Saga, step: StepProgress): void {
+  step.finishedAt ??= now();
+  saga.current = undefined;
+  saga.skipped = undefined;
 }
 
 export function endStep(step: StepProgress, status: StepStatus): void {

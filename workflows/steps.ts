@@ -20,7 +20,7 @@ import type { CancellationReason } from '../contracts/orders.js';
 import { REFUSAL, type Refusal } from '../contracts/refusals.js';
 import type { StepName, StepProgress } from '../contracts/saga.js';
 import type { SagaActivities, StepInput, UnwindResult } from '../contracts/steps.js';
-import { beginStep, clearAttention, endStep, markAttention, type Saga } from './saga.js';
+import { beginStep, clearAttention, endStep, leaveStep, markAttention, type Saga } from './saga.js';
 
 /**
  * The one table of timeouts and retries. Budgets and deadlines that users set are in the saga's policy.
@@ -66,43 +66,52 @@ async function runStep(saga: Saga, name: StepName): Promise<void> {
   throwIfUnwindRequested(saga);
   const step = beginStep(saga, name, 'step');
   try {
+    await carryOut(saga, name, step);
+  } finally {
+    leaveStep(saga, step);
+  }
+}
+
+async function carryOut(saga: Saga, name: StepName, step: StepProgress): Promise<void> {
+  try {
     await firstTry[name]({ orderId: saga.orderId });
+    endStep(step, 'completed');
   } catch (err) {
     throwIfFinal(saga, step, err);
     await runOrdinarily(saga, name, step);
   }
-  if (step.finishedAt === null) endStep(step, 'completed');
 }
 
 async function runOrdinarily(saga: Saga, name: StepName, step: StepProgress): Promise<void> {
   let budgetEnds = Date.now() + saga.policy.stepRetryBudgetMs;
   for (;;) {
     throwIfUnwindRequested(saga);
+    if (Date.now() >= saga.deadline) throw new Unwind('DEADLINE_EXCEEDED', false);
     const retriesSeen = saga.retries;
+    const input = inputOf(saga, step);
     step.status = 'retrying';
     try {
       const { attempt } = await inFlight(saga, () => {
         const scheduleToCloseTimeout = Math.max(1_000, Math.min(budgetEnds, saga.deadline) - Date.now());
         const ordinary = proxyActivities<SagaActivities>({ ...ORDINARY, scheduleToCloseTimeout, summary: name });
-        return ordinary[name](inputOf(saga));
+        return ordinary[name](input);
       });
       step.attempts += attempt;
-      endStep(step, saga.skippedBy === undefined ? 'completed' : 'skipped');
-      saga.skippedBy = undefined;
+      endStep(step, input.skippedBy === undefined ? 'completed' : 'skipped');
       return;
     } catch (err) {
       throwIfFinal(saga, step, err);
-      if (saga.retries > retriesSeen) continue;
-      await park(saga, name, step, describeFailure(err));
+      if (saga.retries === retriesSeen) await park(saga, name, step, describeFailure(err));
+      // Whoever asks for another try means a whole one.
       budgetEnds = Date.now() + saga.policy.stepRetryBudgetMs;
     }
   }
 }
 
-/** What an activity is given: the order, and the operator if one vouches for the step. */
-export const inputOf = ({ orderId, skippedBy }: Saga): StepInput => ({
+/** What an activity is given: the order, and the operator if one vouches for this very step. */
+export const inputOf = ({ orderId, skipped }: Saga, step: StepProgress): StepInput => ({
   orderId,
-  ...(skippedBy !== undefined && { skippedBy }),
+  ...(skipped?.step === step && { skippedBy: skipped.operator }),
 });
 
 /** Runs an ordinary activity in a scope that `retry` and `resolve` can end while it backs off. */
@@ -119,7 +128,6 @@ export async function inFlight<T>(saga: Saga, run: () => Promise<T>): Promise<T>
 async function park(saga: Saga, name: StepName, step: StepProgress, failure: { type: string; message: string }) {
   const retriesSeen = saga.retries;
   step.status = 'parked';
-  saga.parked = name;
   markAttention(saga, step, failure);
   const decided = await condition(
     () => saga.retries > retriesSeen || saga.unwindRequest !== undefined,
@@ -128,7 +136,6 @@ async function park(saga: Saga, name: StepName, step: StepProgress, failure: { t
     if (isCancellation(err)) throw new Unwind('OPERATOR', false);
     throw err;
   });
-  saga.parked = undefined;
   throwIfUnwindRequested(saga);
   if (!decided) throw new Unwind('DEADLINE_EXCEEDED', false);
   clearAttention(saga, 'RUNNING', `**${name}** is being tried again.`);

@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
 import type { Order } from '../../contracts/orders.js';
@@ -37,6 +37,21 @@ async function open(databaseUrl: string, isOpen: boolean): Promise<void> {
   if (!isOpen) await admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name]);
   await admin.end();
 }
+
+/** Takes seconds of waiting, which the other tests may use. */
+let stoppedUnderSlowClient: Promise<number>;
+beforeAll(async () => {
+  const api = await startTestApi();
+  const slow = connect(api.port, '127.0.0.1');
+  slow.on('error', () => undefined);
+  slow.write(
+    'POST /orders HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"cus',
+  );
+  await api.get('/livez');
+  // One test moves Date’s clock.
+  const began = performance.now();
+  stoppedUnderSlowClient = api.stop().then(() => performance.now() - began);
+});
 
 describe('a process', () => {
   test('that has not yet reached Temporal is not ready; after ten seconds its absence is accepted as such', async () => {
@@ -172,15 +187,6 @@ describe('a server that is stopped', () => {
   });
 
   test('does not wait for ever for a client that does not finish its request', async () => {
-    const api = await start();
-    const slow = connect(api.port, '127.0.0.1');
-    slow.on('error', () => undefined);
-    slow.write(
-      'POST /orders HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"cus',
-    );
-    await api.get('/livez');
-    const began = Date.now();
-    await stop(api);
-    expect(Date.now() - began).toBeLessThan(10_000);
+    expect(await stoppedUnderSlowClient).toBeLessThan(10_000);
   });
 });

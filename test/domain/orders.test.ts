@@ -1,8 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { v7 as uuidv7 } from 'uuid';
-import { acceptOrder, listUnstarted } from '../../domain/acceptance.js';
+import { acceptOrder, listUnstarted, markStarted } from '../../domain/acceptance.js';
 import { putSku, readSku, releaseInventory, reserveInventory } from '../../domain/inventory.js';
-import { beginUnwinding, cancelOrder, confirmOrder, listOrders, readOrder } from '../../domain/orders.js';
+import {
+  beginUnwinding,
+  cancelOrder,
+  confirmOrder,
+  listOrders,
+  readOrder,
+  requestCancellation,
+} from '../../domain/orders.js';
 import { recordCharge, recordDecline, recordRefund, shutPayment } from '../../domain/payments.js';
 import {
   accept,
@@ -286,6 +293,21 @@ describe('accepting', () => {
     expect(await isListed()).toBe(true);
     await reserveInventory(db, id);
     expect(await isListed()).toBe(false);
+  });
+});
+
+describe('a mark that comes late', () => {
+  test('for the order’s start does not swallow the cancellation that has become due since', async () => {
+    const { db } = t;
+    await stock(db, 'MARK', 5);
+    const id = await readyToConfirm('MARK');
+    await confirmOrder(db, id);
+    await requestCancellation(db, id, { reason: 'CANCELLED_BY_CUSTOMER' });
+    await markStarted(db, [{ id, kind: 'order' }]);
+    const due = async () => (await listUnstarted(db, -60_000, 1_000)).find((saga) => saga.id === id);
+    expect(await due()).toMatchObject({ kind: 'cancellation', reason: 'CANCELLED_BY_CUSTOMER' });
+    await markStarted(db, [{ id, kind: 'cancellation' }]);
+    expect(await due()).toBeUndefined();
   });
 });
 

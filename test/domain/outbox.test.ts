@@ -3,7 +3,7 @@ import pg from 'pg';
 import { reserveInventory } from '../../domain/inventory.js';
 import { FEED_START, type FeedPlace, readFeed } from '../../domain/outbox.js';
 import { recordCharge } from '../../domain/payments.js';
-import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
+import { accept, createTestDatabase, feedShowsAll, stock, type TestDatabase } from '../support/database.js';
 
 let t: TestDatabase;
 let other: pg.Client;
@@ -22,6 +22,7 @@ const names = (events: { orderId: string; sequence: number }[]) => events.map((e
 
 test('an event that takes its place early and commits late is delivered, and nothing behind it is seen before', async () => {
   const early = await accept(t.db, { A: 1 });
+  await feedShowsAll(t.db);
   let place: FeedPlace = FEED_START;
   for (const event of await readFeed(t.db, place, 1_000)) place = event;
 
@@ -34,6 +35,7 @@ test('an event that takes its place early and commits late is delivered, and not
   const later = await accept(t.db, { A: 1 });
   expect(await readFeed(t.db, place, 1_000)).toEqual([]);
   await other.query('COMMIT');
+  await feedShowsAll(t.db);
   expect(names(await readFeed(t.db, place, 1_000))).toEqual([`${early.id}-2`, `${later.id}-1`]);
 });
 
@@ -44,12 +46,14 @@ test('an order’s events keep their sequence in the feed even if its transactio
     await reserveInventory(t.db, order.id);
     expect(await recordCharge(tx, order.id, `pi_${order.id}`)).toEqual({ outcome: 'done' });
   });
+  await feedShowsAll(t.db);
   const feed = await readFeed(t.db, FEED_START, 1_000);
   expect(feed.filter((e) => e.orderId === order.id).map((e) => e.sequence)).toEqual([1, 2, 3]);
 });
 
 test('pages of the feed, of any size, are the whole feed', async () => {
   await Promise.all(Array.from({ length: 20 }, () => accept(t.db, { A: 1 })));
+  await feedShowsAll(t.db);
   const whole = names(await readFeed(t.db, FEED_START, 10_000));
   const paged: string[] = [];
   let place: FeedPlace = FEED_START;

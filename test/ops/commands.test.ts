@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { SagaProgress } from '../../contracts/saga.js';
 import { readOrder } from '../../domain/orders.js';
 import { eventually } from '../support/conditions.js';
 import { accept, assertStockConserved, createTestDatabase, eventTypes, stock } from '../support/database.js';
@@ -44,6 +45,7 @@ async function terminate(orderId: string) {
     return (await s.client.workflow.count(query)).count > 0;
   });
 }
+const progressOf = (orderId: string) => s.client.workflow.getHandle(`order-${orderId}`).query<SagaProgress>('progress');
 const statusOf = async (orderId: string) => (await readOrder(s.db, orderId))?.status;
 
 describe('stuck', () => {
@@ -102,6 +104,8 @@ describe('deciding', () => {
     expect(early.document.items).toMatchObject([
       { outcome: 'failed', message: expect.stringContaining('chargePayment') },
     ]);
+    // Healed before, it would succeed by itself, and leave nothing to retry.
+    await eventually('it has parked again', async () => (await progressOf(order.id)).state === 'NEEDS_ATTENTION');
     await s.heal();
     const { code, document } = await ops.json('retry', order.id, '--yes');
     expect(document).toMatchObject({

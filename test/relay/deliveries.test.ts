@@ -7,7 +7,7 @@ import { deliverOnce } from '../../relay/deliveries.js';
 import { createWebhookPublisher } from '../../relay/publishers/webhook.js';
 import { startRelay } from '../../relay/relay.js';
 import { eventually } from '../support/conditions.js';
-import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
+import { accept, createTestDatabase, feedShowsAll, stock, type TestDatabase } from '../support/database.js';
 import { type Receiver, startReceiver } from '../support/receiver.js';
 
 let t: TestDatabase;
@@ -28,10 +28,11 @@ afterAll(() => t.drop());
 const publisher = () => createWebhookPublisher({ url: receiver.url, secret: receiver.secret, allowPrivate: true });
 const delivery = (as = owner) => ({ db: t.db, publisher: publisher(), owner: as, taken: new Set<string>() });
 
-/** Three events each: created, reserved, cancelled-to-be's nothing; enough to see an order's sequence. */
+/** Two events each: enough to see an order's sequence. */
 async function someOrders(count: number): Promise<string[]> {
   const orders = await Promise.all(Array.from({ length: count }, () => accept(t.db, { A: 1 })));
   await Promise.all(orders.map((order) => reserveInventory(t.db, order.id)));
+  await feedShowsAll(t.db);
   return orders.map((order) => order.id);
 }
 

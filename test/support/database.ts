@@ -8,6 +8,7 @@ import type { Database } from '../../domain/database.js';
 import { putSku } from '../../domain/inventory.js';
 import type { PrismaClient } from '../../prisma/generated/client.js';
 import { openDatabase } from '../../runtime/database.js';
+import { eventually } from './conditions.js';
 
 export type TestDatabase = { db: PrismaClient; url: string; drop: () => Promise<void> };
 
@@ -92,4 +93,13 @@ export async function assertStockConserved(db: Database): Promise<void> {
     ) h USING (sku)`;
   if (Number(broken[0]?.checked) === 0) throw new Error('there is no stock to check');
   if (broken[0]?.broken) throw new Error(`stock and reservations disagree for ${broken[0].broken.join(', ')}`);
+}
+
+/** Other test files write in the same cluster, and whoever began earlier holds the feed back until its transaction ends. */
+export async function feedShowsAll(db: Database): Promise<void> {
+  await eventually('the feed shows all that is committed', async () => {
+    const [row] = await db.$queryRaw<{ hidden: bigint }[]>`
+      SELECT count(*) AS hidden FROM outbox WHERE feed_xid >= pg_snapshot_xmin(pg_current_snapshot())::text::bigint`;
+    return row?.hidden === 0n;
+  });
 }

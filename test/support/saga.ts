@@ -47,7 +47,7 @@ export type SagaStack = {
   money(orderId: string): Promise<{ net: number; charges: number }>;
   /** Lets the gateway misbehave until `heal`. */
   fault(fault: {
-    route: 'charge' | 'refund' | 'all';
+    route: 'charge' | 'refund' | 'lookup' | 'all';
     mode: string;
     count?: number | null;
     delayMs?: number;

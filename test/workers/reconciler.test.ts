@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { leaseReconciliation } from '../../domain/reconciliation.js';
+import { leaseReconciliation } from '../../domain/reconciliation-cursor.js';
 import { requestReconciliation } from '../../domain/reconciliation-findings.js';
 import type { PaymentGateway, PaymentLedger } from '../../gateways/payments.js';
 import { startReconciler } from '../../workers/reconciler.js';

@@ -8,9 +8,10 @@ import { listFindings } from '../../domain/reconciliation-findings.js';
 import { GatewayUnknown, type LedgerCharge, type PageRequest } from '../../gateways/payments.js';
 import { reconcileOnce } from '../../workers/reconciliation.js';
 import { ORPHAN_REFUNDS_PER_HOUR_MAX } from '../../workers/settlement.js';
+import { createWaker } from '../../workers/waker.js';
 import { eventually } from '../support/conditions.js';
 import { eventTypes } from '../support/database.js';
-import { type Books, findingsOf, openBooks } from './support.js';
+import { type Books, findingsOf, openBooks, SILENT } from './support.js';
 
 let b: Books;
 beforeAll(async () => {
@@ -168,7 +169,7 @@ describe('an order that is still pending', () => {
     const order = await b.pending();
     await b.takeMoney(order.id);
     const calls: string[] = [];
-    const wake = async (orderId: string) => void calls.push(orderId);
+    const wake = createWaker(async (orderId) => void calls.push(orderId), SILENT);
     const gateway = await withOldCharge(order.id, 90_000);
     const reconciler = b.reconciler({ gateway, wake });
     await b.db.$executeRaw`UPDATE reconciliation_cursors SET lease_owner = NULL`;

@@ -60,7 +60,6 @@ export async function openBooks(): Promise<Books> {
     gateway,
     logger: SILENT,
     owner: randomUUID(),
-    woken: new Map(),
     ...changed,
   });
   return {

@@ -243,6 +243,47 @@ describe('a step that an operator vouches for', () => {
     await recordHistory('charge-skipped', saga, s.env.address);
   });
 
+  test('takes that no further: if the order is unwound instead, the charge that was unknown is found and refunded', async () => {
+    await s.fault({ route: 'charge', mode: 'hang_after', count: 1 });
+    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
+    await eventually('the charge is in the ledger', async () => (await s.money(order.id)).charges === 1);
+    await s.fault({ route: 'lookup', mode: 'down' });
+    await beginUnwinding(s.db, order.id, { reason: 'CANCELLED_BY_CUSTOMER' });
+    await eventually(
+      'the refund is being retried',
+      async () => statusOf(await progressOf(saga), 'refundPayment') === 'retrying',
+    );
+    await s.heal();
+    await saga.signal('retry');
+    expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
+    expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
+  });
+
+  test('is not taken over by the undo when skip and compensate arrive together', async () => {
+    await s.fault({ route: 'charge', mode: 'error_after', count: null });
+    await s.fault({ route: 'lookup', mode: 'down' });
+    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
+    await stuck(order.id);
+    await s.heal();
+    const answers = await Promise.allSettled([
+      resolve(saga, { action: 'compensate' }),
+      resolve(saga, { action: 'skip' }),
+    ]);
+    expect(answers.some((answer) => answer.status === 'fulfilled')).toBe(true);
+    const ended = await result();
+    const settledOutside =
+      (await s.db.payment.findUnique({ where: { orderId: order.id } }))?.status === 'SETTLED_OUTSIDE';
+    if (ended.status === 'CANCELLED' && !settledOutside) expect((await s.money(order.id)).net).toBe(0);
+    if (ended.status === 'CANCELLED') {
+      expect(
+        (await s.db.event.findMany({ where: { orderId: order.id, type: 'payment.refunded' } })).every(
+          (e) => !('skippedBy' in (e.data as object)),
+        ),
+      ).toBe(true);
+      expect((await s.money(order.id)).net).toBe(0);
+    }
+  });
+
   test('cannot be vouched for while nothing waits', async () => {
     await s.fault({ route: 'charge', mode: 'slow', delayMs: 800 });
     const { order, saga, result } = await s.place({ PLENTY: 1 });
@@ -339,6 +380,28 @@ describe('an undo that fails', () => {
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
     expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
     await recordHistory('undo-failing', saga, s.env.address);
+  });
+});
+
+describe('an undo that fails in a saga whose workflow was cancelled', () => {
+  test('can still be decided, and a late cancel neither stops it nor calls anybody', async () => {
+    await s.fault({ route: 'charge', mode: 'hang_after', count: 1 });
+    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { compensationAttentionAfterMs: 400 } });
+    await eventually('the charge is in the ledger', async () => (await s.money(order.id)).charges === 1);
+    await s.fault({ route: 'lookup', mode: 'down' });
+    await s.fault({ route: 'refund', mode: 'down' });
+    await beginUnwinding(s.db, order.id, { reason: 'CANCELLED_BY_CUSTOMER' });
+    await stuck(order.id);
+    await saga.cancel();
+    await saga.executeUpdate('cancel', { args: [{ reason: 'once more', requestedBy: 'cus_1' }] });
+    expect(
+      await refusal(saga.executeUpdate('cancel', { args: [{ reason: 'a\u0000b', requestedBy: 'cus_1' }] })),
+    ).toContain('control characters');
+    expect(await refusal(resolve(saga, { action: 'compensate' }))).toContain('unwound already');
+    await s.heal();
+    await resolve(saga, { action: 'retry' });
+    expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
+    expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
   });
 });
 

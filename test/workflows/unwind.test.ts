@@ -4,13 +4,13 @@
  * clean. A new step is proved the day it is written: it need only stand in STEPS.
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { STEPS, type StepName, UNDOS } from '../../contracts/saga.js';
+import { STEPS, type StepName, sagaStart, UNDOS } from '../../contracts/saga.js';
 import type { SagaActivities, StepInput } from '../../contracts/steps.js';
 import type { Database } from '../../domain/database.js';
 import { readSku } from '../../domain/inventory.js';
 import { beginUnwinding, readOrder } from '../../domain/orders.js';
 import { assertStockConserved, eventTypes, stock } from '../support/database.js';
-import { type SagaStack, startSagaStack } from '../support/saga.js';
+import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 
 type When = 'before' | 'after';
 /** What is to happen at a step, once: set by a test, taken by the activity. */
@@ -96,8 +96,9 @@ describe('every step fails once', () => {
   });
 });
 
+const pivot = STEPS.at(-1);
+
 describe('every order that is turned around', () => {
-  const pivot = STEPS.at(-1);
   test.each(cells.filter(([when, name]) => !(when === 'after' && name === pivot)))(
     '%s %s leaves a clean slate, though each undo dies once and runs three times',
     async (when, name) => {
@@ -116,6 +117,37 @@ describe('every order that is turned around', () => {
     expect(await result()).toEqual({ status: 'CONFIRMED' });
     expect((await readOrder(s.db, order.id))?.status).toBe('CONFIRMED');
   });
+});
+
+describe('a saga that is terminated while it unwinds, and begun anew,', () => {
+  test.each(STEPS.filter((name) => name !== pivot))(
+    'after %s leaves a clean slate: the second run undoes what the first has done',
+    async (name) => {
+      const before = await stockNow();
+      const stopped = new Promise<void>((resolve) => {
+        script.set(
+          name,
+          new Map([
+            [
+              'after',
+              async (orderId) => {
+                await turnAround(orderId);
+                await s.client.workflow.getHandle(`order-${orderId}`).terminate('by mistake');
+                resolve();
+              },
+            ],
+          ]),
+        );
+      });
+      const { order, saga } = await s.place({ A: 2, B: 1 });
+      await stopped;
+      await expect(saga.result()).rejects.toThrow();
+      const { type, options } = sagaStart({ ...order, kind: 'order' }, PATIENT);
+      const again = await s.client.workflow.start(type, options);
+      expect(await again.result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
+      await expectCleanSlate(order.id, before);
+    },
+  );
 });
 
 describe('every step that arrives late', () => {

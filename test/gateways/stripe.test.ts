@@ -1,0 +1,67 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { GatewayUnknown } from '../../gateways/payments.js';
+import { type Books, openBooks } from '../workers/support.js';
+
+let b: Books;
+beforeAll(async () => {
+  b = await openBooks();
+});
+afterAll(() => b.stop());
+
+const HOUR_MS = 3_600_000;
+const request = (orderId: string, since = new Date()) => ({
+  orderId,
+  amount: 1_000,
+  currency: 'USD',
+  paymentMethod: 'pm_card_visa',
+  idempotencyKey: `${orderId}/charge`,
+  since,
+});
+
+test('an order that is retried after the gateway has forgotten its key is still charged once', async () => {
+  const orderId = randomUUID();
+  const first = await b.gateway.charge(request(orderId));
+  b.setClock(25 * HOUR_MS);
+  expect(await b.gateway.charge(request(orderId, new Date(Date.now() - 25 * HOUR_MS)))).toEqual(first);
+  expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 1_000 });
+});
+
+test('an old order that was never charged is charged, once', async () => {
+  const orderId = randomUUID();
+  const old = request(orderId, new Date(Date.now() - 48 * HOUR_MS));
+  const first = await b.gateway.charge(old);
+  expect(first).toMatchObject({ outcome: 'charged' });
+  expect(await b.gateway.charge(old)).toEqual(first);
+  expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000 });
+});
+
+test('the ledger is read page by page, newest first, with what was given back', async () => {
+  const since = new Date(Date.now() + 30 * HOUR_MS);
+  b.setClock(31 * HOUR_MS);
+  const orderIds = Array.from({ length: 105 }, () => randomUUID());
+  for (const orderId of orderIds) await b.gateway.charge(request(orderId));
+  const first = await b.gateway.listCharges({ since });
+  expect(first.items).toHaveLength(100);
+  const second = await b.gateway.listCharges({ since, ...(first.after !== undefined && { after: first.after }) });
+  expect(second.after).toBeUndefined();
+  const all = [...first.items, ...second.items];
+  expect(all.map((charge) => charge.orderId)).toEqual(orderIds.reverse());
+  const [charge] = all;
+  if (!charge) throw new Error('there is no charge');
+  expect(charge).toMatchObject({ state: 'succeeded', received: 1_000, refunded: 0, currency: 'USD' });
+  await b.gateway.refund(charge.orderId ?? '', charge.reference, randomUUID());
+  expect(await b.gateway.readCharge(charge.reference)).toMatchObject({ received: 1_000, refunded: 1_000 });
+  expect((await b.gateway.listRefunds({ since })).items).toMatchObject([{ chargeReference: charge.reference }]);
+});
+
+test('what the gateway does not have is told from what it does not say', async () => {
+  expect(await b.gateway.readCharge('pi_of_nobody')).toBeNull();
+  await b.fault({ mode: 'down', route: 'lookup' });
+  await expect(b.gateway.readCharge('pi_of_nobody')).rejects.toBeInstanceOf(GatewayUnknown);
+  await b.heal();
+});
+
+test('no order’s name becomes a query of its own', async () => {
+  expect(await b.gateway.findCharges("x' OR status:'succeeded")).toEqual([]);
+});
