@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Ajv } from 'ajv';
 import { PERMISSIONS } from '../../api/permissions.js';
@@ -69,6 +70,10 @@ function closed(schema: unknown): unknown {
 }
 
 describe('the document', () => {
+  test('is the one that is committed: `npm run openapi` after a change', async () => {
+    expect(document).toEqual(JSON.parse(await readFile('api/openapi.json', 'utf8')));
+  });
+
   test('is OpenAPI 3.1, and every operation says what it is for', () => {
     expect(document.openapi).toMatch(/^3\.1\.\d$/);
     expect(document.info).toMatchObject({ title: 'order-saga', version: expect.any(String) });
