@@ -14,6 +14,9 @@ import { FreeText, IdParams, OrderSchema } from './schemas.js';
 /** A saga that backs off or is parked is told at once; if that fails, it finds out at its next try. */
 const NUDGE_LIMIT_MS = 1_000;
 
+/** As long as the log keeps; an issuer's subjects may be longer. */
+const ACTOR_LENGTH_MAX = 128;
+
 const Cancellation = Type.Object(
   { reason: FreeText },
   { additionalProperties: false, examples: [{ reason: 'Ordered the wrong colour' }] },
@@ -44,7 +47,11 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
 
 async function cancel(deps: ApiDependencies, request: FastifyRequest, order: Order, message: string): Promise<void> {
   const code = codeOf(request);
-  const stands = await requestCancellation(deps.db, order.id, { reason: code, message, actor: request.caller.subject });
+  const stands = await requestCancellation(deps.db, order.id, {
+    reason: code,
+    message,
+    actor: request.caller.subject.slice(0, ACTOR_LENGTH_MAX),
+  });
   if (stands.reason !== code && stands.reason !== 'CANCELLED_BY_CUSTOMER') {
     const how = stands.outcome === 'cancelled' ? 'was cancelled' : 'is being cancelled';
     throw new Problem('order-cancelled', `Order ${order.id} ${how} otherwise: ${stands.reason}.`, {

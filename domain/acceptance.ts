@@ -87,9 +87,10 @@ const claimed = (claim: KeyClaim & { response: string }, orderId: string) => Pri
 /** What the key, if there is one, was used for before. @returns undefined if it is free */
 export async function earlierAnswer(db: Database, claim: KeyClaim | undefined): Promise<Acceptance | undefined> {
   if (!claim) return undefined;
-  const { caller, route, key } = claim;
-  const row = await db.idempotencyKey.findUnique({ where: { caller_route_key: { caller, route, key } } });
-  if (!row || row.expiresAt <= new Date()) return undefined;
+  const [row] = await db.$queryRaw<{ fingerprint: Uint8Array; orderId: string; response: string }[]>`
+    SELECT fingerprint, order_id AS "orderId", response FROM idempotency_keys
+    WHERE caller = ${claim.caller} AND route = ${claim.route} AND key = ${claim.key} AND expires_at > now()`;
+  if (!row) return undefined;
   if (!Buffer.from(row.fingerprint).equals(claim.fingerprint)) return { outcome: 'key-reused' };
   return { outcome: 'replayed', orderId: row.orderId, response: row.response };
 }

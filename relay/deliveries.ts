@@ -15,14 +15,15 @@ import type { Publisher } from './publishers/publisher.js';
 export const BATCH_MAX = 500;
 /** Requests in flight to one destination. */
 const PARALLEL_MAX = 16;
-/** A relay that is killed or paused delays its destinations by this much; renewed by every batch. */
-const LEASE_MS = 15_000;
+/** A relay that is killed or paused delays its destinations by this much; renewed while a batch is being served. */
+export const LEASE_MS = 15_000;
 
 export type Delivery = {
   db: Database;
   publisher: Publisher;
   /** This relay process, for the lease. */
   owner: string;
+  leaseMs: number;
   /** Events beyond the cursor that the destination has taken already. */
   taken: Set<string>;
 };
@@ -31,8 +32,8 @@ export type DeliveryCount = { delivered: number; owed: number; more: boolean };
 
 /** Serves one destination once. @throws what the destination answered, after everything that could be served was */
 export async function deliverOnce(delivery: Delivery): Promise<DeliveryCount> {
-  const { db, publisher, owner, taken } = delivery;
-  const lease = { destination: publisher.destination, owner, leaseMs: LEASE_MS };
+  const { db, publisher, owner, leaseMs, taken } = delivery;
+  const lease = { destination: publisher.destination, owner, leaseMs };
   const cursor = await leaseCursor(db, lease);
   if (!cursor) return { delivered: 0, owed: 0, more: false };
   const batch = await readFeed(db, cursor, BATCH_MAX);
@@ -43,7 +44,7 @@ export async function deliverOnce(delivery: Delivery): Promise<DeliveryCount> {
   const lost = new AbortController();
   const renew = () => leaseCursor(db, lease).then((held) => held ?? lost.abort());
   // Failing to renew is not losing: the next renewal, or the move of the cursor, tells.
-  const renewing = setInterval(() => void renew().catch(() => undefined), LEASE_MS / 3);
+  const renewing = setInterval(() => void renew().catch(() => undefined), leaseMs / 3);
   const errors = await publishInOrder(publisher, batch, taken, lost.signal).finally(() => clearInterval(renewing));
   const place = lastServed(batch, taken);
   if (place && (await advanceCursor(db, lease, place))) {

@@ -8,7 +8,7 @@ import type { Database } from '../domain/database.js';
 import { listen } from '../runtime/listener.js';
 import { startLoop } from '../runtime/loop.js';
 import type { TemporalLink } from '../runtime/temporal.js';
-import { deliverOnce } from './deliveries.js';
+import { deliverOnce, LEASE_MS } from './deliveries.js';
 import type { Publisher } from './publishers/publisher.js';
 import { remindOnce, startUnstartedOnce } from './sweep.js';
 
@@ -50,7 +50,7 @@ export function startRelay(deps: RelayDependencies): () => Promise<void> {
     },
   );
   const deliveries = publishers.map((publisher) => {
-    const delivery = { db, publisher, owner, taken: new Set<string>() };
+    const delivery = { db, publisher, owner, leaseMs: LEASE_MS, taken: new Set<string>() };
     const name = `delivery to ${publisher.destination}`;
     return startLoop({ name, everyMs: POLL_MS, backoffMaxMs: deps.deliveryBackoffMaxMs, logger }, async () => {
       const { more } = await deliverOnce(delivery);

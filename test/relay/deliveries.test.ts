@@ -26,7 +26,13 @@ afterEach(() => receiver.stop());
 afterAll(() => t.drop());
 
 const publisher = () => createWebhookPublisher({ url: receiver.url, secret: receiver.secret, allowPrivate: true });
-const delivery = (as = owner) => ({ db: t.db, publisher: publisher(), owner: as, taken: new Set<string>() });
+const delivery = (as = owner, leaseMs = 15_000) => ({
+  db: t.db,
+  publisher: publisher(),
+  owner: as,
+  leaseMs,
+  taken: new Set<string>(),
+});
 
 /** Two events each: enough to see an order's sequence. */
 async function someOrders(count: number): Promise<string[]> {
@@ -89,6 +95,25 @@ describe('a destination', () => {
     await t.db.relayCursor.updateMany({ data: { leaseUntil: new Date(0) } });
     await deliverOnce(delivery('second'));
     for (const id of [...orders, ...more]) expect(receiver.sequences(id)).toEqual([1, 2]);
+  });
+
+  test('that takes longer for a batch than a lease lasts stays with its relay, and is served once', async () => {
+    const orders = await someOrders(60);
+    receiver.delayMs = 40;
+    const leaseMs = 150;
+    let done = false;
+    const first = deliverAll(delivery('first', leaseMs)).finally(() => {
+      done = true;
+    });
+    await eventually('the first relay has begun', () => receiver.received.length > 0);
+    // Another relay tries all the while.
+    await eventually('the first has finished', async () => {
+      if (!done) await deliverOnce(delivery('second', leaseMs));
+      return done;
+    });
+    await first;
+    for (const id of orders)
+      expect(receiver.received.filter((e) => e.subject === id).map((e) => e.sequence)).toEqual([1, 2]);
   });
 
   test('with a private address is refused unless that is allowed', async () => {

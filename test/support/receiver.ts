@@ -13,6 +13,8 @@ export type Receiver = {
   rejected: number;
   /** Which status to answer; anything but 2xx means "not taken". */
   answer: (event: CloudEvent) => number;
+  /** How long it takes to answer. */
+  delayMs: number;
   /** Sequences of an order in the order of their first arrival. */
   sequences(orderId: string): number[];
   start(): Promise<void>;
@@ -29,6 +31,7 @@ export async function startReceiver(): Promise<Receiver> {
     received: [],
     rejected: 0,
     answer: () => 204,
+    delayMs: 0,
     sequences: (orderId) => [...new Set(receiver.received.filter((e) => e.subject === orderId).map((e) => e.sequence))],
     start: async () => {
       server = createServer((request, response) => {
@@ -40,7 +43,7 @@ export async function startReceiver(): Promise<Receiver> {
             Buffer.concat(chunks).toString(),
             request.headers as Record<string, string>,
           );
-          response.end();
+          setTimeout(() => response.end(), receiver.delayMs);
         });
       });
       await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
