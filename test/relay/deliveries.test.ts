@@ -99,8 +99,8 @@ describe('a destination', () => {
 
   test('that takes longer for a batch than a lease lasts stays with its relay, and is served once', async () => {
     const orders = await someOrders(60);
-    receiver.delayMs = 40;
-    const leaseMs = 150;
+    receiver.delayMs = 300;
+    const leaseMs = 1_500;
     let done = false;
     const first = deliverAll(delivery('first', leaseMs)).finally(() => {
       done = true;
