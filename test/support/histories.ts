@@ -17,6 +17,9 @@ export async function recordHistory(name: string, saga: WorkflowHandle, address:
   if (process.env['RECORD_HISTORIES'] !== '1') return;
   const command = ['workflow', 'show', '--output', 'json', '--address', address, '--workflow-id', saga.workflowId];
   const { stdout } = await promisify(execFile)(required('TEMPORAL_CLI_PATH'), command, { maxBuffer: 50_000_000 });
-  const anonymous = stdout.replaceAll(/"identity": "[^"]*"/g, '"identity": "worker"');
+  // Nothing of the machine that recorded it: no process, no path.
+  const anonymous = stdout
+    .replaceAll(/"identity": "[^"]*"/g, '"identity": "worker"')
+    .replaceAll(/"stackTrace": "(?:[^"\\]|\\.)*"/g, '"stackTrace": ""');
   await writeFile(join(HISTORIES, `${name}.json`), anonymous);
 }
