@@ -1,4 +1,6 @@
 import type { Socket } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { reserveInventory } from '../../domain/inventory.js';
 import { beginUnwinding, cancelOrder, confirmOrder } from '../../domain/orders.js';
@@ -50,6 +52,22 @@ describe('Prefer: wait', () => {
     const { status, headers, body } = await api.place({}, { prefer: 'wait=1' });
     expect([status, headers.get('preference-applied'), body.status]).toEqual([201, 'wait=1', 'PENDING']);
     expect(Date.now() - Date.parse(body.createdAt)).toBeGreaterThanOrEqual(990);
+  });
+
+  test('answers when the time is up although memory was collected meanwhile', async () => {
+    setFlagsFromString('--expose_gc');
+    const collect = runInNewContext('gc') as () => void;
+    const answers = Array.from({ length: 20 }, () => api.place({}, { prefer: 'wait=2' }));
+    let answered = 0;
+    for (const answer of answers) void answer.then(() => answered++);
+    await eventually(
+      'all are answered',
+      () => {
+        collect();
+        return answered === answers.length;
+      },
+      8_000,
+    );
   });
 
   test('in a replay answers the order as it is now, for at most 30 s', async () => {
