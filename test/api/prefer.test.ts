@@ -57,17 +57,16 @@ describe('Prefer: wait', () => {
   test('answers when the time is up although memory was collected meanwhile', async () => {
     setFlagsFromString('--expose_gc');
     const collect = runInNewContext('gc') as () => void;
-    const answers = Array.from({ length: 20 }, () => api.place({}, { prefer: 'wait=2' }));
-    let answered = 0;
-    for (const answer of answers) void answer.then(() => answered++);
-    await eventually(
-      'all are answered',
-      () => {
-        collect();
-        return answered === answers.length;
-      },
-      8_000,
-    );
+    const customerId = 'cus_collected';
+    const answers = Promise.all(Array.from({ length: 20 }, () => api.place({ customerId }, { prefer: 'wait=3' })));
+    await eventually('all of them wait', async () => (await api.db.order.count({ where: { customerId } })) === 20);
+    collect();
+    collect();
+    let statuses: number[] | undefined;
+    void answers.then((all) => {
+      statuses = all.map((answer) => answer.status);
+    });
+    expect(await eventually('all are answered', () => statuses, 15_000)).toEqual(Array(20).fill(201));
   });
 
   test('in a replay answers the order as it is now, for at most 30 s', async () => {

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CloudEvent } from '../../contracts/events.js';
 import type { Order } from '../../contracts/orders.js';
+import { birthOf } from '../../local/birth.mjs';
 import { eventually } from './conditions.js';
 import { required } from './database.js';
 
@@ -129,14 +130,8 @@ export const readPids = ({ dataDir }: Installation): Record<string, number> =>
     ),
   );
 
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
+/** A process that has ended, but whose end its parent has not looked at yet, is not alive. */
+export const isAlive = (pid: number): boolean => birthOf(pid) !== undefined;
 
 /** A client of the HTTP API, as users write one. */
 export function clientOf({ api, sandbox }: Installation) {
