@@ -46,6 +46,11 @@ export const settings = {
     default: 20_000,
     desc: 'How often the payment API’s ledger is compared with ours',
   }),
+  TEMPORAL_WORKER_BUILD_ID: str({
+    default: '',
+    desc: 'Build of the saga’s code; pins each saga to the build it began on. Empty = sagas move to whatever build runs',
+  }),
+  TEMPORAL_DEPLOYMENT_NAME: str({ default: 'order-saga', desc: 'Whose builds those are, for Worker Versioning' }),
   WORKFLOW_BUNDLE: str({ default: undefined, desc: 'Path of the prebuilt workflow bundle; unset = the one in dist/' }),
 
   DELIVERY_BACKOFF_MAX: durationMs({
