@@ -17,8 +17,9 @@ import { listUnstarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import { readOrder } from '../domain/orders.js';
 import { recordDecision, stateOf } from '../domain/saga-log.js';
+import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
 import { lastLine, type Temporal } from './connections.js';
-import { describe, endedFromOutside, pendingActivities, startAnew } from './sagas.js';
+import { describe, startAnew } from './sagas.js';
 import { watch } from './watch.js';
 
 export const OUTCOMES = ['done', 'refused', 'failed', 'unanswered', 'gone', 'not-tried'] as const;
