@@ -1,5 +1,6 @@
 /** What operators do over HTTP: find stuck sagas, and decide what becomes of them. */
 
+import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import {
   isGrpcServiceError,
@@ -199,6 +200,12 @@ async function beginAnew(
     );
   }
   const { type, options } = sagaStart(due, deps.policy);
-  await recordDecision(deps.db, { orderId, ...resolution, step: 'none', before: 'ended from outside' });
+  await recordDecision(deps.db, {
+    id: randomUUID(),
+    orderId,
+    ...resolution,
+    step: 'none',
+    before: 'ended from outside',
+  });
   await client.withDeadline(Date.now() + ASK_LIMIT_MS, () => client.workflow.start(type, options));
 }

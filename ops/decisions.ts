@@ -1,4 +1,5 @@
 /** One decision on one saga, and the truth about what came of it. */
+import { randomUUID } from 'node:crypto';
 import {
   isGrpcDeadlineError,
   WorkflowNotFoundError,
@@ -90,7 +91,7 @@ async function decideEnded(to: Deciding, target: Target, resolution: Resolution,
   const { orderId, ...decision } = { orderId: order.id, ...resolution };
   const workflowId = await startAnew(to.temporal, to.db, order, to.policy);
   if (workflowId === null) return gone(to, target);
-  await recordDecision(to.db, { orderId, ...decision, step: 'saga', before });
+  await recordDecision(to.db, { id: randomUUID(), orderId, ...decision, step: 'saga', before });
   return follow(to, { orderId, workflowId }, resolution, []);
 }
 

@@ -61,6 +61,8 @@ export type SagaStack = {
 };
 
 export type Tamper = {
+  /** Dynamic configuration of the Temporal server, `key=value`. */
+  temporalConfig?: string[];
   /** The build that the first worker says it is. */
   version?: WorkerVersion;
   activities?: (real: SagaActivities, db: Database) => SagaActivities;
@@ -69,7 +71,7 @@ export type Tamper = {
 
 export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
   const [env, database, sandbox, scratch] = await Promise.all([
-    startTemporal(),
+    startTemporal(tamper.temporalConfig),
     createTestDatabase(),
     startSandbox(),
     mkdtemp(join(tmpdir(), 'order-saga-builds-')),
@@ -154,12 +156,13 @@ const authorized = { headers: { authorization: 'Bearer sk_test_saga' } };
 /** The bundle that ships: npm test builds it before it runs. */
 export const workflowBundle = (): string => join(process.cwd(), 'dist/workflow-bundle.js');
 
-export function startTemporal(): Promise<TestWorkflowEnvironment> {
+export function startTemporal(config: string[] = []): Promise<TestWorkflowEnvironment> {
   return TestWorkflowEnvironment.createLocal({
     server: {
       executable: { type: 'existing-path', path: required('TEMPORAL_CLI_PATH') },
       searchAttributes: [SAGA_STATE, SAGA_STEP, SAGA_FAILURE, CUSTOMER_ID],
       log: { format: 'pretty', level: 'error' },
+      extraArgs: config.flatMap((setting) => ['--dynamic-config-value', setting]),
     },
   });
 }
