@@ -17,12 +17,14 @@ import { recordDecision } from '../domain/saga-log.js';
 import { groupByFailure, type StuckSaga } from '../domain/stuck-sagas.js';
 import { findInState, findStuck } from '../sagas/stuck.js';
 import type { Api, ApiDependencies } from './dependencies.js';
+import { IdempotencyKeyHeader } from './headers.js';
+import { answerOnce } from './idempotency.js';
 import { requireOrder } from './orders.js';
 import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
 import { ANONYMOUS, type Caller } from './permissions.js';
 import { Problem, ProblemSchema } from './problems.js';
 import { describeSaga, SagaSchema } from './sagas.js';
-import { MoneySchema, OrderStatus, oneOf } from './schemas.js';
+import { IdParams, MoneySchema, OrderStatus, oneOf } from './schemas.js';
 
 const ASK_LIMIT_MS = 5_000;
 
@@ -103,12 +105,13 @@ export function adminRoutes(app: Api, deps: ApiDependencies): void {
       schema: {
         summary: 'Decide what becomes of a stuck saga',
         tags: ['sagas'],
-        params: Type.Object({ id: Type.String({ description: 'Order id' }) }),
+        params: IdParams,
+        headers: Type.Object(IdempotencyKeyHeader),
         body: ResolutionBody,
         response: { 200: SagaSchema, '4xx': ProblemSchema },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const order = await requireOrder(deps, request.params.id, request.caller);
       const { action, reason, operator } = request.body as Static<typeof ResolutionBody>;
       const decision = {
@@ -116,8 +119,10 @@ export function adminRoutes(app: Api, deps: ApiDependencies): void {
         reason,
         operator: operatorOf(request.caller, operator),
       };
-      await asking(() => resolve(deps, order.id, decision));
-      return describeSaga(deps, order, request.caller);
+      return answerOnce(deps, request, reply, async () => {
+        await asking(() => resolve(deps, order.id, decision));
+        return { status: 200, body: await describeSaga(deps, order, request.caller) };
+      });
     },
   );
 }

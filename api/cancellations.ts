@@ -6,6 +6,8 @@ import type { CancellationReason, Order } from '../contracts/orders.js';
 import { RETRY_SIGNAL } from '../contracts/saga.js';
 import { requestCancellation } from '../domain/orders.js';
 import type { Api, ApiDependencies } from './dependencies.js';
+import { IdempotencyKeyHeader } from './headers.js';
+import { answerOnce } from './idempotency.js';
 import { requireOrder } from './orders.js';
 import { ANONYMOUS, confinedTo } from './permissions.js';
 import { Problem, ProblemSchema } from './problems.js';
@@ -33,14 +35,17 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
           'order as it stands; follow it to see it CANCELLED. Repeating it is harmless.',
         tags: ['orders'],
         params: IdParams,
+        headers: Type.Object(IdempotencyKeyHeader),
         body: Cancellation,
         response: { 202: OrderSchema, '4xx': ProblemSchema },
       },
     },
     async (request, reply) => {
       const order = await requireOrder(deps, request.params.id, request.caller, 'write');
-      await cancel(deps, request, order, (request.body as Static<typeof Cancellation>).reason);
-      return reply.code(202).send(await requireOrder(deps, order.id, request.caller));
+      return answerOnce(deps, request, reply, async () => {
+        await cancel(deps, request, order, (request.body as Static<typeof Cancellation>).reason);
+        return { status: 202, body: await requireOrder(deps, order.id, request.caller) };
+      });
     },
   );
 }

@@ -1,6 +1,12 @@
 /** Request headers with a grammar of their own. */
 import { createHash } from 'node:crypto';
+import { Type } from 'typebox';
 import { Problem } from './problems.js';
+
+/** Of the schema of a route that takes an Idempotency-Key. Its grammar is checked where it is read. */
+export const IdempotencyKeyHeader = {
+  'idempotency-key': Type.Optional(Type.String({ description: '1 to 255 visible ASCII characters; kept 7 days' })),
+};
 
 /**
  * `Idempotency-Key`, draft-ietf-httpapi-idempotency-key-header-07: a string in double quotes; the bare spelling that most

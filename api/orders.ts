@@ -3,17 +3,17 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { v7 as uuidv7 } from 'uuid';
 import { ORDER_TOTAL_MAX, type Order } from '../contracts/orders.js';
-import { type Acceptance, acceptOrder, earlierAnswer, type KeyClaim } from '../domain/acceptance.js';
+import { type Acceptance, acceptOrder } from '../domain/acceptance.js';
+import { earlierAnswer } from '../domain/idempotency.js';
 import { readPrices } from '../domain/inventory.js';
 import { listOrders, readOrder } from '../domain/orders.js';
 import type { Api, ApiDependencies } from './dependencies.js';
-import { fingerprint, parseIdempotencyKey, parsePreferWait, parseTraceparent } from './headers.js';
+import { IdempotencyKeyHeader, parsePreferWait, parseTraceparent } from './headers.js';
+import { claimOf, replayable } from './idempotency.js';
 import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
 import { type Caller, confinedTo } from './permissions.js';
 import { Problem, ProblemSchema } from './problems.js';
 import { CustomerId, IdParams, NewOrder, OrderSchema, OrderStatus, UUID } from './schemas.js';
-
-const PLACE_ORDER = 'POST /orders';
 
 export function orderRoutes(app: Api, deps: ApiDependencies): void {
   const { db } = deps;
@@ -28,9 +28,7 @@ export function orderRoutes(app: Api, deps: ApiDependencies): void {
           'has the answer wait for the final status. With `Idempotency-Key` the request may be repeated safely.',
         tags: ['orders'],
         headers: Type.Object({
-          'idempotency-key': Type.Optional(
-            Type.String({ description: '1 to 255 visible ASCII characters; kept 7 days' }),
-          ),
+          ...IdempotencyKeyHeader,
           prefer: Type.Optional(Type.String({ description: '`wait=N`, N up to 30 seconds' })),
         }),
         body: NewOrder,
@@ -125,35 +123,22 @@ async function placeOrder(deps: ApiDependencies, request: FastifyRequest<{ Body:
   return answer(deps, order.id, response, request, reply);
 }
 
-function claimOf(request: FastifyRequest, ttlMs: number): KeyClaim | undefined {
-  const key = parseIdempotencyKey(request.headers['idempotency-key']);
-  if (key === undefined) return undefined;
-  return {
-    caller: request.caller.subject,
-    route: PLACE_ORDER,
-    key,
-    fingerprint: fingerprint(PLACE_ORDER, request.body),
-    ttlMs,
-  };
-}
-
 /** The same bytes as at the first time; or the order as it is now, if the client is ready to wait for that. */
-async function answerEarlier(deps: ApiDependencies, earlier: Acceptance, request: FastifyRequest, reply: FastifyReply) {
-  switch (earlier.outcome) {
-    case 'replayed':
-      reply.header('idempotent-replayed', 'true');
-      return answer(deps, earlier.orderId, earlier.response, request, reply);
-    case 'key-reused':
-      throw new Problem('idempotency-key-reused', 'This Idempotency-Key was used before, with another request.');
-    case 'external-id-taken':
-      throw new Problem('order-exists', `The customer’s order with this externalOrderId is ${earlier.orderId}.`, {
-        orderId: earlier.orderId,
-      });
-    case 'accepted':
-      throw new Error('Bug! An accepted order is not an earlier one');
-    default:
-      throw new Error(`Bug! Unhandled acceptance ${earlier satisfies never}`);
+async function answerEarlier(
+  deps: ApiDependencies,
+  earlier: Exclude<Acceptance, { outcome: 'accepted' }>,
+  request: FastifyRequest,
+  reply: FastifyReply,
+) {
+  if (earlier.outcome === 'external-id-taken') {
+    throw new Problem('order-exists', `The customer’s order with this externalOrderId is ${earlier.orderId}.`, {
+      orderId: earlier.orderId,
+    });
   }
+  const { orderId, response } = replayable(earlier);
+  if (orderId === null) throw new Error('Bug! An accepted order is kept without its id');
+  reply.header('idempotent-replayed', 'true');
+  return answer(deps, orderId, response, request, reply);
 }
 
 async function answer(

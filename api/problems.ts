@@ -43,6 +43,11 @@ export const PROBLEMS = {
     'Read the saga: GET /orders/{id}/saga.',
   ],
   'order-exists': [409, 'The customer has an order with this externalOrderId', 'Read the order that `orderId` names.'],
+  'idempotency-key-in-use': [
+    409,
+    'A request with this Idempotency-Key is under way',
+    'Send it again after the time in Retry-After.',
+  ],
   'price-changed': [409, 'The total is not what was expected', 'Show the new total and order again.'],
   'stock-committed': [409, 'More is reserved and sold than that', 'Set onHand to at least reserved + sold.'],
   'payload-too-large': [413, 'The body is too large', 'At most 64 KiB.'],
@@ -67,12 +72,19 @@ export type ProblemCode = keyof typeof PROBLEMS;
 
 export type FieldError = { pointer: string; detail: string };
 
+/** What a problem brings along besides its body. */
+export type Aside = {
+  /** When it may be worth while to try again. */
+  retryAfterS?: number;
+};
+
 export class Problem extends Error {
   override name = 'Problem';
   constructor(
     readonly code: ProblemCode,
     detail: string,
     readonly extras: { errors?: FieldError[]; orderId?: string } = {},
+    readonly aside: Aside = {},
   ) {
     super(detail);
   }
@@ -92,11 +104,12 @@ export const ProblemSchema = Type.Object(
   { $id: 'Problem', description: 'RFC 9457 problem details' },
 );
 
-const RETRY_AFTER_S = '2';
+const RETRY_AFTER_S = 2;
 
 export function send(reply: FastifyReply, problem: Problem): FastifyReply {
   const [status] = PROBLEMS[problem.code];
-  if (status === 503) reply.header('retry-after', RETRY_AFTER_S);
+  const retryAfterS = problem.aside.retryAfterS ?? (status === 503 ? RETRY_AFTER_S : undefined);
+  if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
   if (status === 401) reply.header('www-authenticate', 'Bearer');
   return reply
     .code(status)

@@ -6,16 +6,8 @@ import type { Order } from '../contracts/orders.js';
 import type { UnstartedSaga } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
 import { type Database, violatedUniqueKey } from './database.js';
+import { claimedForOrder, type Earlier, earlierAnswer, type KeyClaim } from './idempotency.js';
 import { insertEvent, wakeRelay } from './outbox.js';
-
-/** Who asked what under which key; the key's life in milliseconds. `fingerprint` = SHA-256 of what was asked. */
-export type KeyClaim = {
-  caller: string;
-  route: string;
-  key: string;
-  fingerprint: Uint8Array<ArrayBuffer>;
-  ttlMs: number;
-};
 
 export type NewOrder = { order: Order; paymentMethod: string; traceparent?: string };
 
@@ -23,10 +15,7 @@ export type Acceptance =
   | { outcome: 'accepted' }
   /** The customer has an order with this externalOrderId. */
   | { outcome: 'external-id-taken'; orderId: string }
-  /** The key has been used for the same request: here is the first answer's body, byte for byte. */
-  | { outcome: 'replayed'; orderId: string; response: string }
-  /** The key has been used for another request. */
-  | { outcome: 'key-reused' };
+  | Earlier;
 
 /** @param claim with the answer to keep, if the request carried an Idempotency-Key */
 export async function acceptOrder(
@@ -44,7 +33,7 @@ export async function acceptOrder(
   });
   try {
     const accepted = await db.$queryRaw<unknown[]>`
-      WITH ${claim ? claimed(claim, order.id) : Prisma.empty}
+      WITH ${claim ? claimedForOrder(claim, order.id) : Prisma.empty}
       accepted AS (
         INSERT INTO orders AS o (id, customer_id, external_order_id, currency, total_amount, payment_method,
           correlation_id, traceparent, event_count, event_xid, created_at, updated_at)
@@ -70,29 +59,6 @@ export async function acceptOrder(
   const earlier = await earlierAnswer(db, claim);
   if (earlier) return earlier;
   throw new Error('Bug! An order was neither accepted nor refused');
-}
-
-/** A key that is new, or whose time is over, is taken; a concurrent request with the same key waits here and then loses. */
-const claimed = (claim: KeyClaim & { response: string }, orderId: string) => Prisma.sql`
-  claimed AS (
-    INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint, order_id, response, expires_at)
-    VALUES (${claim.caller}, ${claim.route}, ${claim.key}, ${claim.fingerprint}, ${orderId}::uuid, ${claim.response},
-      now() + ${claim.ttlMs}::float8 * interval '1 ms')
-    ON CONFLICT (caller, route, key) DO UPDATE SET fingerprint = excluded.fingerprint, order_id = excluded.order_id,
-      response = excluded.response, expires_at = excluded.expires_at
-    WHERE k.expires_at <= now()
-    RETURNING 1
-  ),`;
-
-/** What the key, if there is one, was used for before. @returns undefined if it is free */
-export async function earlierAnswer(db: Database, claim: KeyClaim | undefined): Promise<Acceptance | undefined> {
-  if (!claim) return undefined;
-  const [row] = await db.$queryRaw<{ fingerprint: Uint8Array; orderId: string; response: string }[]>`
-    SELECT fingerprint, order_id AS "orderId", response FROM idempotency_keys
-    WHERE caller = ${claim.caller} AND route = ${claim.route} AND key = ${claim.key} AND expires_at > now()`;
-  if (!row) return undefined;
-  if (!Buffer.from(row.fingerprint).equals(claim.fingerprint)) return { outcome: 'key-reused' };
-  return { outcome: 'replayed', orderId: row.orderId, response: row.response };
 }
 
 async function externalIdTaken(db: Database, order: Order): Promise<Acceptance> {

@@ -52,15 +52,18 @@ describe('the same request with the same Idempotency-Key', () => {
   });
 
   test('sent by fifty at once makes one order, and all are told of it', async () => {
+    const keys = process.env['FULL'] === '1' ? 200 : 5;
     const before = await countStored(api.db);
-    const answers = await Promise.all(
-      Array.from({ length: 50 }, () => api.place({ externalOrderId: 'race' }, key('k-race'))),
-    );
-    expect(answers.map((answer) => answer.status)).toEqual(answers.map(() => 201));
-    expect(new Set(answers.map((answer) => answer.text)).size).toBe(1);
-    expect(answers.filter((answer) => answer.headers.get('idempotent-replayed') === null)).toHaveLength(1);
-    expect((await countStored(api.db)).orders).toBe(before.orders + 1);
-  });
+    for (let n = 0; n < keys; n++) {
+      const answers = await Promise.all(
+        Array.from({ length: 50 }, () => api.place({ externalOrderId: `race-${n}` }, key(`k-race-${n}`))),
+      );
+      expect(answers.map((answer) => answer.status)).toEqual(answers.map(() => 201));
+      expect(new Set(answers.map((answer) => answer.text)).size).toBe(1);
+      expect(answers.filter((answer) => answer.headers.get('idempotent-replayed') === null)).toHaveLength(1);
+    }
+    expect((await countStored(api.db)).orders).toBe(before.orders + keys);
+  }, 180_000);
 
   test('after the key’s time is over is a new order', async () => {
     const forgetful = await startTestApi({ db: api.db, databaseUrl: api.databaseUrl, idempotencyTtlMs: 1 });

@@ -1,0 +1,101 @@
+/**
+ * Idempotency keys: a key belongs to one caller and route, and stands for one request, told by its fingerprint, and for the
+ * first answer that was not a refusal. POST /orders claims its key in the order's own statement, so that key and order are
+ * one. Any other POST claims first, works, and then keeps its answer: between the two the key is locked, for a time that its
+ * holder extends. What a crash left behind is claimed again by the same request when the lock has ended; the work that
+ * stands behind it must therefore be safe to repeat. All times are the database's.
+ */
+import { Prisma } from '../prisma/generated/client.js';
+import type { Database } from './database.js';
+
+/** Who asked what under which key; the key's life in milliseconds. `fingerprint` = SHA-256 of what was asked. */
+export type KeyClaim = {
+  caller: string;
+  route: string;
+  key: string;
+  fingerprint: Uint8Array<ArrayBuffer>;
+  ttlMs: number;
+};
+
+export type Earlier =
+  /** The key has been used for the same request: here is the first answer, its body byte for byte. */
+  | { outcome: 'replayed'; status: number; response: string; orderId: string | null }
+  /** The same request is under way. */
+  | { outcome: 'in-progress' }
+  /** The key has been used for another request. */
+  | { outcome: 'key-reused' };
+
+/**
+ * A CTE `claimed`: one row if the key is new, or if its time is over; else none, and a concurrent request with the same key
+ * waits here and then loses.
+ */
+export const claimedForOrder = (claim: KeyClaim & { response: string }, orderId: string): Prisma.Sql => Prisma.sql`
+  claimed AS (
+    INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint, order_id, response, expires_at)
+    VALUES (${claim.caller}, ${claim.route}, ${claim.key}, ${claim.fingerprint}, ${orderId}::uuid, ${claim.response},
+      ${fromNow(claim.ttlMs)})
+    ON CONFLICT (caller, route, key) DO UPDATE SET fingerprint = excluded.fingerprint, order_id = excluded.order_id,
+      response = excluded.response, expires_at = excluded.expires_at
+    WHERE k.expires_at <= now()
+    RETURNING 1
+  ),`;
+
+/** What the key, if there is one, was used for before. @returns undefined if it is free */
+export async function earlierAnswer(db: Database, claim: KeyClaim | undefined): Promise<Earlier | undefined> {
+  if (!claim) return undefined;
+  const [row] = await db.$queryRaw<
+    { fingerprint: Uint8Array; orderId: string | null; status: number; response: string | null }[]
+  >`
+    SELECT fingerprint, order_id AS "orderId", status, response FROM idempotency_keys
+    WHERE ${sameKey(claim)} AND expires_at > now()`;
+  if (!row) return undefined;
+  const { fingerprint, response, ...rest } = row;
+  if (!Buffer.from(fingerprint).equals(claim.fingerprint)) return { outcome: 'key-reused' };
+  return response === null ? { outcome: 'in-progress' } : { outcome: 'replayed', response, ...rest };
+}
+
+/** A claim whose work is under way; `id` tells its holder from whoever takes over after the lock's end. */
+export type HeldClaim = KeyClaim & { id: string; lockMs: number };
+
+/** Takes a key that is free, or that the same request left locked in a crash. @returns whether it was taken */
+export async function claimKey(db: Database, held: HeldClaim): Promise<boolean> {
+  const claimed = await db.$executeRaw`
+    INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint, claim, locked_until, expires_at)
+    VALUES (${held.caller}, ${held.route}, ${held.key}, ${held.fingerprint}, ${held.id}::uuid, ${fromNow(held.lockMs)},
+      ${fromNow(held.ttlMs)})
+    ON CONFLICT (caller, route, key) DO UPDATE SET fingerprint = excluded.fingerprint, claim = excluded.claim,
+      locked_until = excluded.locked_until, expires_at = excluded.expires_at, response = NULL
+    WHERE k.expires_at <= now()
+      OR (k.response IS NULL AND k.locked_until <= now() AND k.fingerprint = excluded.fingerprint)`;
+  return claimed > 0;
+}
+
+/** Goes on holding the key. */
+export async function extendClaim(db: Database, held: HeldClaim): Promise<void> {
+  await db.$executeRaw`
+    UPDATE idempotency_keys SET locked_until = ${fromNow(held.lockMs)}
+    WHERE ${sameKey(held)} AND claim = ${held.id}::uuid AND response IS NULL`;
+}
+
+/** Keeps the answer. @returns false if the claim had gone to a repetition of the request meanwhile */
+export async function keepAnswer(
+  db: Database,
+  held: HeldClaim,
+  { status, response }: { status: number; response: string },
+): Promise<boolean> {
+  const kept = await db.$executeRaw`
+    UPDATE idempotency_keys SET status = ${status}::int, response = ${response}, locked_until = NULL,
+      expires_at = ${fromNow(held.ttlMs)}
+    WHERE ${sameKey(held)} AND claim = ${held.id}::uuid AND response IS NULL`;
+  return kept > 0;
+}
+
+/** Gives the key back: a refused request does not burn it. */
+export async function releaseClaim(db: Database, held: HeldClaim): Promise<void> {
+  await db.$executeRaw`
+    DELETE FROM idempotency_keys WHERE ${sameKey(held)} AND claim = ${held.id}::uuid AND response IS NULL`;
+}
+
+const sameKey = ({ caller, route, key }: KeyClaim): Prisma.Sql =>
+  Prisma.sql`caller = ${caller} AND route = ${route} AND key = ${key}`;
+const fromNow = (ms: number): Prisma.Sql => Prisma.sql`now() + ${ms}::float8 * interval '1 ms'`;

@@ -1,0 +1,179 @@
+/** Idempotency-Key where the work lies between the claim of the key and its answer: every POST but POST /orders. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { v7 as uuidv7 } from 'uuid';
+import { fingerprint } from '../../api/headers.js';
+import type { Order } from '../../contracts/orders.js';
+import { claimKey, extendClaim, type HeldClaim, keepAnswer } from '../../domain/idempotency.js';
+import { cancelOrder } from '../../domain/orders.js';
+import { expectProblem, startTestApi, type TestApi } from '../support/api.js';
+import { eventually } from '../support/conditions.js';
+import { accept, stock } from '../support/database.js';
+import { AUDIENCE, startTokenIssuer, type TokenIssuer } from './tokens.js';
+
+const ROUTE = 'POST /orders/:id/cancel';
+let issuer: TokenIssuer;
+let api: TestApi;
+beforeAll(async () => {
+  issuer = await startTokenIssuer();
+  api = await startTestApi({
+    authentication: { issuer: issuer.url, audience: AUDIENCE, rolesClaim: 'roles', jwksUrl: issuer.jwksUrl },
+  });
+  await stock(api.db, 'KEYBOARD', 1_000);
+});
+afterAll(() => Promise.all([api.stop(), issuer.stop()]));
+
+const as = async (subject: string, ...roles: string[]) => ({ authorization: await issuer.token({ subject, roles }) });
+const newOrder = (customerId = 'cus_own') => accept(api.db, { KEYBOARD: 1 }, { customerId });
+const REASON = { reason: 'changed my mind' };
+const cancel = async (order: Order, key: string, body: object = REASON, caller = as('shop', 'service')) =>
+  api.send<Order>('POST', `/orders/${order.id}/cancel`, body, { ...(await caller), 'idempotency-key': key });
+const timesUnwound = (order: Order) => api.db.sagaLogEntry.count({ where: { orderId: order.id, step: 'unwinding' } });
+
+/** What a process holds that is amid the work. */
+const heldBy = (order: Order, key: string, changed: Partial<HeldClaim> = {}): HeldClaim => ({
+  caller: 'shop',
+  route: ROUTE,
+  key,
+  fingerprint: fingerprint(ROUTE, REASON, order.id),
+  ttlMs: 60_000,
+  id: uuidv7(),
+  lockMs: 60_000,
+  ...changed,
+});
+
+describe('a repeated POST', () => {
+  test('is answered with the first answer’s bytes, whatever has become of the order since', async () => {
+    const order = await newOrder();
+    const first = await cancel(order, 'k-1');
+    expect([first.status, first.body.status, first.headers.get('idempotent-replayed')]).toEqual([202, 'PENDING', null]);
+    await cancelOrder(api.db, order.id);
+    const again = await cancel(order, '"k-1"');
+    expect([again.status, again.text, again.headers.get('idempotent-replayed')]).toEqual([202, first.text, 'true']);
+    expect(again.headers.get('content-type')).toBe(first.headers.get('content-type'));
+    expect((await cancel(order, 'k-1b')).body.status).toBe('CANCELLED');
+  });
+
+  test('without a key is carried out again, and not answered from memory', async () => {
+    const order = await newOrder();
+    const send = async () => api.send('POST', `/orders/${order.id}/cancel`, REASON, await as('shop', 'service'));
+    expect((await send()).headers.get('idempotent-replayed')).toBeNull();
+    expect((await send()).headers.get('idempotent-replayed')).toBeNull();
+  });
+
+  test('by fifty at once is carried out once; who comes too early is told when to ask again', async () => {
+    const order = await newOrder();
+    const answers = await Promise.all(Array.from({ length: 50 }, () => cancel(order, 'k-race')));
+    const done = answers.filter((answer) => answer.status === 202);
+    expect(done.filter((answer) => answer.headers.get('idempotent-replayed') === null)).toHaveLength(1);
+    expect(new Set(done.map((answer) => answer.text)).size).toBe(1);
+    for (const early of answers.filter((answer) => answer.status !== 202)) {
+      expectProblem(early, 409, 'idempotency-key-in-use');
+      expect(early.headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
+    }
+    expect(await timesUnwound(order)).toBe(1);
+  });
+});
+
+describe('a key that stands for another request is refused:', () => {
+  test('with another body', async () => {
+    const order = await newOrder();
+    const first = await cancel(order, 'k-body');
+    expectProblem(await cancel(order, 'k-body', { reason: 'other' }), 422, 'idempotency-key-reused');
+    expect((await cancel(order, 'k-body')).text).toBe(first.text);
+  });
+
+  test('for another order, which stays as it was', async () => {
+    const [order, other] = [await newOrder(), await newOrder()];
+    await cancel(order, 'k-path');
+    expectProblem(await cancel(other, 'k-path'), 422, 'idempotency-key-reused');
+    expect(await timesUnwound(other)).toBe(0);
+  });
+
+  test('but on another route, or another caller’s, it is another key', async () => {
+    const order = await newOrder();
+    const placed = await api.place({}, { ...(await as('shop', 'service')), 'idempotency-key': 'k-shared' });
+    const answers = [await cancel(order, 'k-shared'), await cancel(order, 'k-shared', REASON, as('other', 'service'))];
+    expect([placed, ...answers].map((answer) => answer.headers.get('idempotent-replayed'))).toEqual([null, null, null]);
+    expect(answers.map((answer) => answer.status)).toEqual([202, 202]);
+  });
+});
+
+test('an answer is not given again to a caller who may no longer see it', async () => {
+  const order = await newOrder('cus_other');
+  expect((await cancel(order, 'k-rights')).status).toBe(202);
+  expectProblem(await cancel(order, 'k-rights', REASON, as('shop', 'customer')), 404, 'not-found');
+  expectProblem(await cancel(order, 'k-rights', REASON, as('shop', 'auditor')), 403, 'forbidden');
+});
+
+describe('a refused request does not burn its key:', () => {
+  const keys = () => api.db.idempotencyKey.count();
+  test('neither before the work nor in it', async () => {
+    const order = await newOrder();
+    const before = await keys();
+    expectProblem(await cancel(order, 'k-unburnt', { reason: '' }), 400, 'invalid-request');
+    expectProblem(await cancel(order, 'a b'), 400, 'invalid-idempotency-key');
+    expect((await cancel(order, 'k-operator', REASON, as('op', 'operator'))).status).toBe(202);
+    expectProblem(await cancel(order, 'k-unburnt'), 409, 'order-cancelled');
+    expect(await keys()).toBe(before + 1);
+    expect((await cancel(await newOrder(), 'k-unburnt')).status).toBe(202);
+  });
+
+  test('nor when the service could not do it', async () => {
+    const order = await newOrder();
+    const before = await keys();
+    const decide = async () =>
+      api.send(
+        'POST',
+        `/admin/sagas/${order.id}/resolve`,
+        { action: 'retry', reason: 'gateway is back' },
+        { ...(await as('op', 'operator')), 'idempotency-key': 'k-away' },
+      );
+    expectProblem(await decide(), 503, 'unavailable');
+    expectProblem(await decide(), 503, 'unavailable');
+    expect(await keys()).toBe(before);
+  });
+});
+
+describe('a request whose process', () => {
+  test('is amid the work is not carried out a second time', async () => {
+    const order = await newOrder();
+    expect(await claimKey(api.db, heldBy(order, 'k-held'))).toBe(true);
+    const answer = await cancel(order, 'k-held');
+    expectProblem(answer, 409, 'idempotency-key-in-use');
+    expect(answer.headers.get('retry-after')).toBe('1');
+    expectProblem(await cancel(order, 'k-held', { reason: 'other' }), 422, 'idempotency-key-reused');
+    expect(await timesUnwound(order)).toBe(0);
+  });
+
+  test('died amid the work is carried out by its repetition, when the lock has ended', async () => {
+    const order = await newOrder();
+    const dead = heldBy(order, 'k-dead', { lockMs: 1_000 });
+    await claimKey(api.db, dead);
+    expectProblem(await cancel(order, 'k-dead'), 409, 'idempotency-key-in-use');
+    const resumed = await eventually('the lock ends', async () => {
+      const answer = await cancel(order, 'k-dead');
+      return answer.status === 202 && answer;
+    });
+    expect(resumed.headers.get('idempotent-replayed')).toBeNull();
+    expect(await timesUnwound(order)).toBe(1);
+    // The dead was only asleep: it neither overwrites the answer nor locks the key anew.
+    expect(await keepAnswer(api.db, dead, { status: 202, response: 'late' })).toBe(false);
+    await extendClaim(api.db, dead);
+    expect((await cancel(order, 'k-dead')).text).toBe(resumed.text);
+  });
+
+  test('died amid the work stands for that request still: another body is refused', async () => {
+    const order = await newOrder();
+    await claimKey(api.db, heldBy(order, 'k-dead-other', { lockMs: 0 }));
+    expectProblem(await cancel(order, 'k-dead-other', { reason: 'other' }), 422, 'idempotency-key-reused');
+    expect((await cancel(order, 'k-dead-other')).status).toBe(202);
+  });
+
+  test('goes on working keeps its lock by extending it', async () => {
+    const order = await newOrder();
+    const held = heldBy(order, 'k-long', { lockMs: 1 });
+    await claimKey(api.db, held);
+    await extendClaim(api.db, { ...held, lockMs: 60_000 });
+    expectProblem(await cancel(order, 'k-long'), 409, 'idempotency-key-in-use');
+  });
+});
