@@ -21,7 +21,7 @@ import { IdempotencyKeyHeader } from './headers.js';
 import { answerOnce } from './idempotency.js';
 import { requireOrder } from './orders.js';
 import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
-import { ANONYMOUS, type Caller } from './permissions.js';
+import { ACTOR_LENGTH_MAX, ANONYMOUS, type Caller } from './permissions.js';
 import { Problem, ProblemSchema } from './problems.js';
 import { describeSaga, SagaSchema } from './sagas.js';
 import { IdParams, MoneySchema, OrderStatus, oneOf } from './schemas.js';
@@ -133,7 +133,7 @@ function operatorOf(caller: Caller, named: string | undefined): string {
   if (named !== undefined && named !== caller.subject) {
     throw new Problem('forbidden', 'operator must be the token’s own subject.');
   }
-  return caller.subject;
+  return caller.subject.slice(0, ACTOR_LENGTH_MAX);
 }
 
 function requireTemporal({ temporal }: ApiDependencies): Client {

@@ -1,9 +1,10 @@
 /**
- * Authentication: who sends this request. Bearer JWTs of one OpenID Connect issuer, verified with its published keys.
- * Keys are found by discovery, fetched again when an unknown one appears (with a cooldown) and kept through an outage.
+ * Authentication: who sends this request. Bearer JWTs (RFC 6750) of one OpenID Connect issuer, verified with its published
+ * keys and with nothing that the token itself brings along or points at.
  */
 import type { FastifyRequest } from 'fastify';
-import { createLocalJWKSet, createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { errors, type JWTPayload, jwtVerify } from 'jose';
+import { createIssuerKeys, KeysMissing } from './issuer-keys.js';
 import { ANONYMOUS, type Caller, ROLES } from './permissions.js';
 import { Problem } from './problems.js';
 
@@ -33,73 +34,47 @@ const ALGORITHMS = [
   'Ed25519',
 ];
 const CLOCK_TOLERANCE_S = 30;
-const DISCOVERY_LIMIT_MS = 5_000;
+/** Tokens of real issuers have 1 to 2 KB; half of what all headers together may have. */
+const TOKEN_MAX_CHARS = 8_192;
 
 export type Authenticate = (request: FastifyRequest) => Promise<Caller>;
 
 /** @param settings undefined = nobody is asked who they are */
 export function createAuthenticator(settings: AuthenticationSettings | undefined): Authenticate {
   if (!settings) return async () => ANONYMOUS;
-  const keys = keySource(settings);
+  const keys = createIssuerKeys(settings);
   return async (request) => {
-    const token = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    if (!token) throw new Problem('unauthenticated', 'Send Authorization: Bearer <token>.');
-    const { issuer, audience } = settings;
+    const token = readToken(request);
     try {
-      const { payload } = await jwtVerify(token, await keys(), {
-        issuer,
-        audience,
+      const { payload } = await jwtVerify(token, keys, {
+        issuer: settings.issuer,
+        audience: settings.audience,
         algorithms: ALGORITHMS,
         clockTolerance: CLOCK_TOLERANCE_S,
         requiredClaims: ['sub', 'exp'],
       });
+      if (!isSubject(payload.sub)) throw invalid('The token is not valid here.');
       return toCaller(payload, settings.rolesClaim);
     } catch (err) {
-      throw toProblem(err);
+      throw toProblem(err, request);
     }
   };
 }
 
-function keySource({ issuer, jwksUrl }: AuthenticationSettings): () => Promise<JWTVerifyGetKey> {
-  let found: Promise<JWTVerifyGetKey> | undefined;
-  const find = async () =>
-    keepThroughOutage(
-      createRemoteJWKSet(new URL(jwksUrl ?? (await discoverJwks(issuer))), { timeoutDuration: DISCOVERY_LIMIT_MS }),
-    );
-  return () => {
-    found ??= find().catch((err: unknown) => {
-      found = undefined; // the issuer may answer next time
-      throw err;
-    });
-    return found;
-  };
+/** @throws Problem unauthenticated unless there is exactly one, in the one place where tokens belong */
+function readToken({ headers, raw }: FastifyRequest): string {
+  // Node keeps the first of several and drops the others; whoever stands before us may have looked at the last.
+  const given = raw.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'authorization').length;
+  if (given > 1) throw invalid('Send one Authorization header.');
+  const text = headers.authorization ?? '';
+  const token = text.length <= TOKEN_MAX_CHARS ? /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(text)?.[1] : undefined;
+  if (token) return token;
+  if (text !== '') throw invalid('The Authorization header is not Bearer and a token.');
+  throw new Problem('unauthenticated', 'Send Authorization: Bearer <token>.');
 }
 
-/** The keys are fetched afresh every ten minutes; an issuer that is away then must not lock everybody out. */
-function keepThroughOutage(remote: ReturnType<typeof createRemoteJWKSet>): JWTVerifyGetKey {
-  return async (header, token) => {
-    try {
-      return await remote(header, token);
-    } catch (err) {
-      const known = remote.jwks();
-      if (!known || isTokensFault(err)) throw err;
-      return createLocalJWKSet(known)(header, token).catch(() => {
-        throw err; // a key that is new to us may be good all the same
-      });
-    }
-  };
-}
-
-/** https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig */
-async function discoverJwks(issuer: string): Promise<string> {
-  const answer = await fetch(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`, {
-    signal: AbortSignal.timeout(DISCOVERY_LIMIT_MS),
-  });
-  const document = (await answer.json()) as { issuer?: unknown; jwks_uri?: unknown };
-  if (document.issuer !== issuer || typeof document.jwks_uri !== 'string')
-    throw new Error('the discovery document is not the issuer’s');
-  return document.jwks_uri;
-}
+/** It becomes part of rows, logs and headers to Temporal: text, and no control characters. */
+const isSubject = (sub: unknown): boolean => typeof sub === 'string' && /^[^\p{Cc}\p{Cs}]{1,255}$/u.test(sub);
 
 function toCaller(payload: JWTPayload, rolesClaim: string): Caller {
   const claimed = payload[rolesClaim];
@@ -108,12 +83,16 @@ function toCaller(payload: JWTPayload, rolesClaim: string): Caller {
 }
 
 /** What is wrong with a token is its sender's business; what is wrong with our key source is ours. */
-function toProblem(err: unknown): Error {
-  if (err instanceof errors.JWTExpired) return new Problem('unauthenticated', 'The token has expired.');
-  if (isTokensFault(err)) return new Problem('unauthenticated', 'The token is not valid here.');
-  return new Problem('unavailable', 'The issuer’s keys cannot be had just now.');
+function toProblem(err: unknown, request: FastifyRequest): Error {
+  if (err instanceof Problem) return err;
+  if (err instanceof KeysMissing) {
+    request.log.warn({ err }, 'nobody can be authenticated');
+    return new Problem('unavailable', 'The issuer’s keys cannot be had just now.');
+  }
+  if (err instanceof errors.JWTExpired) return invalid('The token has expired.');
+  return invalid('The token is not valid here.');
 }
 
-/** jose's own words for "the key set did not arrive": a timeout, an answer other than 200 (generic), a wrong document. */
-const KEYS_MISSING = new Set(['ERR_JWKS_TIMEOUT', 'ERR_JOSE_GENERIC', 'ERR_JWKS_INVALID']);
-const isTokensFault = (err: unknown): boolean => err instanceof errors.JOSEError && !KEYS_MISSING.has(err.code);
+/** https://www.rfc-editor.org/rfc/rfc6750#section-3.1 */
+const invalid = (detail: string) =>
+  new Problem('unauthenticated', detail, {}, { challenge: 'Bearer error="invalid_token"' });

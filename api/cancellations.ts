@@ -9,15 +9,12 @@ import type { Api, ApiDependencies } from './dependencies.js';
 import { IdempotencyKeyHeader } from './headers.js';
 import { answerOnce } from './idempotency.js';
 import { requireOrder } from './orders.js';
-import { ANONYMOUS, confinedTo } from './permissions.js';
+import { ACTOR_LENGTH_MAX, ANONYMOUS, confinedTo } from './permissions.js';
 import { Problem, ProblemSchema } from './problems.js';
 import { FreeText, IdParams, OrderSchema } from './schemas.js';
 
 /** A saga that backs off or is parked is told at once; if that fails, it finds out at its next try. */
 const NUDGE_LIMIT_MS = 1_000;
-
-/** As long as the log keeps; an issuer's subjects may be longer. */
-const ACTOR_LENGTH_MAX = 128;
 
 const Cancellation = Type.Object(
   { reason: FreeText },

@@ -9,6 +9,9 @@ export type Role = (typeof ROLES)[number];
 export type Caller = { subject: string; roles: readonly Role[] };
 export const ANONYMOUS: Caller = { subject: 'anonymous', roles: ROLES };
 
+/** What the logs keep of a subject; an issuer's may be longer. */
+export const ACTOR_LENGTH_MAX = 128;
+
 const everyone = ROLES;
 const open = 'open';
 

@@ -76,6 +76,8 @@ export type FieldError = { pointer: string; detail: string };
 export type Aside = {
   /** When it may be worth while to try again. */
   retryAfterS?: number;
+  /** WWW-Authenticate of a 401, if there is more to say than `Bearer`. */
+  challenge?: string;
 };
 
 export class Problem extends Error {
@@ -110,7 +112,7 @@ export function send(reply: FastifyReply, problem: Problem): FastifyReply {
   const [status] = PROBLEMS[problem.code];
   const retryAfterS = problem.aside.retryAfterS ?? (status === 503 ? RETRY_AFTER_S : undefined);
   if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
-  if (status === 401) reply.header('www-authenticate', 'Bearer');
+  if (status === 401) reply.header('www-authenticate', problem.aside.challenge ?? 'Bearer');
   return reply
     .code(status)
     .type('application/problem+json')

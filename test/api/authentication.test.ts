@@ -1,9 +1,9 @@
 import { createHmac } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { exportSPKI, SignJWT } from 'jose';
-import { closedPort, expectProblem, ORDER, startTestApi, type TestApi } from '../support/api.js';
+import { exportSPKI } from 'jose';
+import { closedPort, expectProblem, ORDER, raw, startTestApi, type TestApi } from '../support/api.js';
 import { stock } from '../support/database.js';
-import { AUDIENCE, newKeys, startTokenIssuer, type TokenIssuer } from './tokens.js';
+import { AUDIENCE, type Keys, newKeys, startTokenIssuer, type TokenIssuer } from './tokens.js';
 
 let issuer: TokenIssuer;
 let api: TestApi;
@@ -81,13 +81,68 @@ describe('a token', () => {
       'of a stranger’s key under the issuer’s kid',
       async () => issuer.token({ keys: { ...(await newKeys('RS256')), kid: issuer.keys.kid } }),
     ],
-    ['that brings its own key along', () => bringOwnKey()],
+    ['that brings its own key along (jwk)', () => bringOwnKey(({ jwk }) => ({ jwk }))],
+    ['that says where its key is to be had (jku)', () => bringOwnKey(() => ({ jku: `${issuer.url}/jwks` }))],
+    ['that says where its certificate is to be had (x5u)', () => bringOwnKey(() => ({ x5u: 'http://127.0.0.1:1/c' }))],
+    ['that brings a certificate along (x5c)', () => bringOwnKey(() => ({ x5c: ['MIIB'] }))],
+    ['whose kid is a path', () => bringOwnKey(() => ({ kid: '../../../../dev/null' }))],
+    ['whose kid is SQL', () => bringOwnKey(() => ({ kid: "' UNION SELECT 'secret" }))],
+    ['whose kid is no text', () => bringOwnKey(() => ({ kid: { toString: 'x' } }))],
+    [
+      'with a critical extension that nobody knows',
+      () => issuer.token({ header: { crit: ['x-ours'], 'x-ours': true } }),
+    ],
+    ['of the right key by another algorithm', async () => reheaded(await issuer.token(), { alg: 'PS256' })],
+    ['of the right key by an algorithm of another curve', async () => reheaded(await issuer.token(), { alg: 'ES384' })],
+    ['whose alg is spelled otherwise', async () => reheaded(await issuer.token(), { alg: 'rs256' })],
+    ['whose alg is spelled nOnE', async () => reheaded(await issuer.token(), { alg: 'nOnE' })],
+    ['whose header is no JSON', async () => (await issuer.token()).replace(/ [^.]*/, ' bm8')],
+    ['whose signature is cut short', async () => (await issuer.token()).slice(0, -20)],
+    [
+      'whose signature is another token’s',
+      async () => graft(await issuer.token(), await issuer.token({ subject: 'eve' })),
+    ],
+    ['of four parts', async () => `${await issuer.token()}.x`],
+    ['that is encrypted (five parts)', () => 'Bearer a.b.c.d.e'],
+    ['with a space before it', async () => (await issuer.token()).replace(' ', '  ')],
+    ['of 9,000 characters', () => issuer.token({ claims: { padding: 'x'.repeat(9_000) } })],
+    ['whose expiry is text', () => issuer.token({ expiresInS: undefined, claims: { exp: '9999999999' } })],
+    ['issued in the future', () => issuer.token({ claims: { nbf: Number.MAX_SAFE_INTEGER } })],
+    ['whose subject is empty', () => issuer.token({ subject: '' })],
+    ['whose subject is no text', () => issuer.token({ subject: undefined, claims: { sub: { admin: true } } })],
+    ['whose subject has a NUL', () => issuer.token({ subject: 'cus_42\u0000' })],
+    ['whose subject is longer than subjects are', () => issuer.token({ subject: 's'.repeat(256) })],
+    ['for a list of other audiences', () => issuer.token({ audience: ['a', `${AUDIENCE}-2`, AUDIENCE.toUpperCase()] })],
     ['whose claims were changed', async () => tamper(await issuer.token({ roles: ['customer'] }))],
   ];
   test.each(forgeries)('%s is refused', async (_, forge) => {
-    const answer = await ask(await forge());
+    const forgery = await forge();
+    const answer = await ask(forgery);
     expectProblem(answer, 401, 'unauthenticated');
-    expect(answer.headers.get('www-authenticate')).toMatch(/^Bearer/);
+    expect(answer.headers.get('www-authenticate')).toBe(forgery === '' ? 'Bearer' : 'Bearer error="invalid_token"');
+  });
+
+  test('with a NUL in it does not even arrive', async () => {
+    const head = 'GET /orders HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n';
+    const token = await issuer.token();
+    expectProblem(await raw(api.port, `${head}Authorization: ${token}\u0000\r\n\r\n`), 400, 'malformed-request');
+  });
+
+  test.each([
+    ['a good one and garbage', async () => [await issuer.token(), 'Bearer a.b.c']],
+    ['a good one twice', async () => Array(2).fill(await issuer.token())],
+  ])('in one of two Authorization headers (%s) is refused', async (_, both) => {
+    const headers = (await both()).map((token) => `Authorization: ${token}\r\n`).join('');
+    const answer = await raw(api.port, `GET /orders HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n${headers}\r\n`);
+    expectProblem(answer, 401, 'unauthenticated');
+  });
+
+  test('anywhere but in the Authorization header is not looked at', async () => {
+    const token = (await issuer.token()).replace('Bearer ', '');
+    expectProblem(await api.get(`/orders/x?access_token=${token}`), 401, 'unauthenticated');
+    expectProblem(await api.get('/orders', { cookie: `access_token=${token}` }), 401, 'unauthenticated');
+    expectProblem(await api.get('/orders', { 'x-access-token': token }), 401, 'unauthenticated');
+    expectProblem(await api.send('POST', '/orders', { ...ORDER, access_token: token }), 401, 'unauthenticated');
   });
 
   test('is asked for before anything else is looked at', async () => {
@@ -104,16 +159,19 @@ async function forgeWithPublicKey(): Promise<string> {
   return `Bearer ${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
 }
 
-async function bringOwnKey(): Promise<string> {
-  const own = await newKeys('RS256');
-  return `Bearer ${await new SignJWT({ roles: ['operator'] })
-    .setProtectedHeader({ alg: 'RS256', jwk: own.jwk, jku: 'http://127.0.0.1:1/jwks', kid: 'own' })
-    .setIssuer(issuer.url)
-    .setAudience(AUDIENCE)
-    .setSubject('eve')
-    .setExpirationTime('1h')
-    .sign(own.privateKey)}`;
+/** A token of a stranger's key, whose header helps to find it. */
+async function bringOwnKey(header: (own: Keys) => object): Promise<string> {
+  const own = { ...(await newKeys('RS256')), kid: 'own' };
+  return issuer.token({ subject: 'eve', roles: ['operator'], keys: own, header: header(own) });
 }
+
+/** The same claims and signature under a changed header. */
+function reheaded(token: string, changed: object): string {
+  const [head = '', ...rest] = token.replace('Bearer ', '').split('.');
+  return `Bearer ${[segment({ ...JSON.parse(Buffer.from(head, 'base64url').toString()), ...changed }), ...rest].join('.')}`;
+}
+
+const graft = (token: string, other: string) => token.replace(/[^.]*$/, String(other.split('.')[2]));
 
 function tamper(token: string): string {
   const [head, claims = '', signature] = token.split('.');
@@ -138,8 +196,8 @@ describe('the issuer’s keys', () => {
     expect((await ask(old)).status).toBe(200);
     const next = await newKeys('RS256');
     issuer.publish(next);
-    const later = Date.now() + 31_000; // unknown keys are asked for at most every 30 s
-    jest.spyOn(Date, 'now').mockImplementation(() => later);
+    const later = performance.now() + 31_000; // unknown keys are asked for at most every 30 s
+    jest.spyOn(performance, 'now').mockImplementation(() => later);
     expect((await ask(await issuer.token({ keys: next }))).status).toBe(200);
     expect((await ask(old)).status).toBe(200);
   });
@@ -160,6 +218,64 @@ describe('the issuer’s keys', () => {
     expect((await cutOff.get('/livez')).status).toBe(200);
   });
 
+  test('that are withdrawn are taken no more, once ours are old', async () => {
+    const keys = await newKeys('ES256');
+    issuer.publish(keys);
+    const fresh = await trusting();
+    const token = await issuer.token({ keys });
+    expect((await ask(token, fresh)).status).toBe(200);
+    issuer.withdraw(keys);
+    const later = performance.now() + 11 * 60_000;
+    jest.spyOn(performance, 'now').mockImplementation(() => later);
+    expectProblem(await ask(token, fresh), 401, 'unauthenticated');
+  });
+
+  test('are not asked for by every token of an unknown key', async () => {
+    const fresh = await trusting();
+    await ask(await issuer.token(), fresh);
+    const before = issuer.asked();
+    const stranger = await newKeys('RS256');
+    const flood = Array.from({ length: 100 }, async (_, i) =>
+      ask(await issuer.token({ keys: { ...stranger, kid: `made-up-${i}` } }), fresh),
+    );
+    for (const answer of await Promise.all(flood)) expectProblem(answer, 401, 'unauthenticated');
+    expect(issuer.asked()).toBe(before);
+    const later = performance.now() + 31_000;
+    jest.spyOn(performance, 'now').mockImplementation(() => later);
+    for (let i = 0; i < 5; i++)
+      expectProblem(
+        await ask(await issuer.token({ keys: { ...stranger, kid: `late-${i}` } }), fresh),
+        401,
+        'unauthenticated',
+      );
+    expect(issuer.asked()).toBe(before + 1);
+  });
+
+  test.each(['<html>', '', '[]', '{}', '{"keys":null}', '{"keys":[42]}', '{"keys":[', 'x'.repeat(1_000_000)])(
+    'are not taken from garbage, and the old ones stay: %.20s',
+    async (garbage) => {
+      const fresh = await trusting();
+      expect((await ask(await issuer.token(), fresh)).status).toBe(200);
+      issuer.babble(garbage);
+      const later = performance.now() + 11 * 60_000;
+      jest.spyOn(performance, 'now').mockImplementation(() => later);
+      expect((await ask(await issuer.token(), fresh)).status).toBe(200);
+      expectProblem(await ask(await issuer.token(), await trusting()), 503, 'unavailable');
+    },
+  );
+
+  test('that are slow to come keep nobody waiting who can be told apart by the old ones', async () => {
+    const fresh = await trusting();
+    const token = await issuer.token();
+    expect((await ask(token, fresh)).status).toBe(200);
+    issuer.hang();
+    const later = performance.now() + 11 * 60_000;
+    jest.spyOn(performance, 'now').mockImplementation(() => later);
+    const began = Date.now();
+    expect((await ask(token, fresh)).status).toBe(200);
+    expect(Date.now() - began).toBeLessThan(4_000); // the issuer is given up after 5 s
+  });
+
   test('that were missing are taken once they are there', async () => {
     const patient = await trusting();
     issuer.fail(500);
@@ -172,8 +288,8 @@ describe('the issuer’s keys', () => {
     const token = await issuer.token();
     expect((await ask(token)).status).toBe(200);
     issuer.fail(500);
-    const later = Date.now() + 11 * 60_000;
-    jest.spyOn(Date, 'now').mockImplementation(() => later);
+    const later = performance.now() + 11 * 60_000;
+    jest.spyOn(performance, 'now').mockImplementation(() => later);
     expect((await ask(token)).status).toBe(200);
     expectProblem(await ask('Bearer a.b.c'), 401, 'unauthenticated');
     expectProblem(await ask(await issuer.token({ keys: await newKeys('RS256') })), 503, 'unavailable');

@@ -23,6 +23,8 @@ export type TokenRequest = {
   audience?: string | string[] | undefined;
   expiresInS?: number | undefined;
   claims?: object;
+  /** Of the protected header. */
+  header?: object;
   keys?: Keys;
 };
 
@@ -32,6 +34,13 @@ export type TokenIssuer = {
   /** The first ones published; `token` signs with them. */
   keys: Keys;
   publish(keys: Keys): void;
+  withdraw(keys: Keys): void;
+  /** How often its keys were asked for. */
+  asked(): number;
+  /** From now on the issuer takes questions and never answers. */
+  hang(): void;
+  /** From now on its keys are this text. */
+  babble(text: string): void;
   /** From now on the issuer answers everything with this status, and no JSON. */
   fail(status: number): undefined;
   repair(): void;
@@ -42,11 +51,17 @@ export type TokenIssuer = {
 
 export async function startTokenIssuer(): Promise<TokenIssuer> {
   const keys = await newKeys('RS256');
-  const published = [keys.jwk];
+  let published = [keys.jwk];
   let failing: number | undefined;
+  let hanging = false;
+  let babble: string | undefined;
+  let asked = 0;
   let url = '';
   const server = createServer((request, response) => {
+    if (request.url === '/jwks') asked++;
+    if (hanging) return;
     response.setHeader('connection', 'close');
+    if (babble !== undefined) return void response.writeHead(200).end(babble);
     if (failing !== undefined) return void response.writeHead(failing).end('<html>');
     const documents: Record<string, object> = {
       '/jwks': { keys: published },
@@ -64,12 +79,24 @@ export async function startTokenIssuer(): Promise<TokenIssuer> {
     jwksUrl: `${url}/jwks`,
     keys,
     publish: ({ jwk }) => void published.push(jwk),
+    withdraw: ({ jwk }) => {
+      published = published.filter((each) => each !== jwk);
+    },
+    asked: () => asked,
+    hang: () => {
+      hanging = true;
+    },
+    babble: (text) => {
+      babble = text;
+    },
     fail: (status) => {
       failing = status;
       return undefined;
     },
     repair: () => {
       failing = undefined;
+      babble = undefined;
+      hanging = false;
     },
     token: async (request = {}) => `Bearer ${await sign({ issuer: url, keys, ...request })}`,
     stop: async () => {
@@ -82,17 +109,19 @@ export async function startTokenIssuer(): Promise<TokenIssuer> {
 function sign({
   keys,
   claims,
+  header,
   roles = ['auditor'],
   ...request
 }: TokenRequest & { keys: Keys; issuer: string }): Promise<string> {
   const { subject, audience, expiresInS } = { subject: 'cus_42', audience: AUDIENCE, expiresInS: HOUR_S, ...request };
   const now = Math.floor(Date.now() / 1_000);
   const token = new SignJWT({ roles, ...claims })
-    .setProtectedHeader({ alg: keys.alg, kid: keys.kid })
+    .setProtectedHeader({ alg: keys.alg, kid: keys.kid, ...header })
     .setIssuer(request.issuer)
     .setIssuedAt(now);
   if (subject !== undefined) token.setSubject(subject);
   if (audience !== undefined) token.setAudience(audience);
   if (expiresInS !== undefined) token.setExpirationTime(now + expiresInS);
-  return token.sign(keys.privateKey);
+  const crit = Object.fromEntries(((header as { crit?: string[] })?.crit ?? []).map((name) => [name, true]));
+  return token.sign(keys.privateKey, { crit });
 }

@@ -64,7 +64,13 @@ export function createJudge(
     rolesClaim: 'roles',
     ...settings,
   });
-  return (token) => authenticate({ headers: { authorization: `Bearer ${token}` } } as FastifyRequest);
+  const log = pino({ level: 'silent' });
+  return (token) =>
+    authenticate({
+      headers: { authorization: `Bearer ${token}` },
+      raw: { rawHeaders: [] },
+      log,
+    } as unknown as FastifyRequest);
 }
 
 export async function askFor(issuer: Running, request: object): Promise<{ status: number; body: TokenAnswer }> {

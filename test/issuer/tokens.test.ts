@@ -13,6 +13,7 @@ import { askFor, cleanUp, createJudge, newFolder, type Running, startIssuer, tok
 
 afterEach(async () => {
   jest.useRealTimers();
+  jest.restoreAllMocks();
   await cleanUp();
 });
 
@@ -89,7 +90,7 @@ describe('the API', () => {
     await judge(old);
     await before.close();
     const after = await startIssuer(await newFolder(), before.port);
-    passTime(31_000); // jose asks for the keys again at most every 30 s
+    passTime(31_000); // an unknown key is asked for at most every 30 s
     expect(await judge(await tokenFor(after, { sub: 'cus_42' }))).toMatchObject({ subject: 'cus_42' });
     await expect(judge(old)).rejects.toMatchObject(UNAUTHENTICATED);
   });
@@ -144,6 +145,8 @@ async function publicKey(issuer: Running, alg: string): Promise<JWK> {
 /** For whoever asks the clock; timers and sockets go on as they do. */
 function passTime(ms: number): void {
   jest.useFakeTimers({ now: Date.now() + ms, doNotFake: [...TIMERS] });
+  const later = performance.now() + ms;
+  jest.spyOn(performance, 'now').mockImplementation(() => later);
 }
 const TIMERS = [
   'hrtime',
