@@ -4,13 +4,14 @@ import type { Logger } from 'pino';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import type { TemporalLink } from '../runtime/temporal.js';
+import { createAuditor } from './auditor.js';
 import { type AuthenticationSettings, createAuthenticator } from './authentication.js';
 import type { Api } from './dependencies.js';
-import { createServer } from './server.js';
+import { createServer, type ServerSettings } from './server.js';
 import { createSagaStarter } from './starter.js';
 import { createWatch } from './watch.js';
 
-export type ApiSettings = {
+export type ApiSettings = ServerSettings & {
   db: Database;
   databaseUrl: string;
   temporal: TemporalLink;
@@ -38,10 +39,12 @@ export async function startApi(settings: ApiSettings): Promise<{ port: number; s
   const stopping = new AbortController();
   const starter = createSagaStarter({ db, client: temporal.client, policy, eager, logger });
   const watch = createWatch(settings.databaseUrl, logger);
+  const auditor = createAuditor({ db, logger, namesSource: settings.trustProxy !== undefined });
   const { temporalUiUrl, idempotencyTtlMs, paymentsWebhookSecret } = settings;
   const app = await createServer(
     {
       authenticate: createAuthenticator(settings.authentication),
+      auditor,
       db,
       temporal,
       starter,
@@ -53,6 +56,7 @@ export async function startApi(settings: ApiSettings): Promise<{ port: number; s
       ...(paymentsWebhookSecret && { paymentsWebhookSecret }),
     },
     logger,
+    settings,
   );
   const connections = new Set<Socket>();
   app.server.on('connection', (socket) => {
@@ -66,6 +70,7 @@ export async function startApi(settings: ApiSettings): Promise<{ port: number; s
       stopping.abort();
       await closeServer(app, connections);
       await starter.stop();
+      await auditor.stop();
       await watch.stop();
     },
   };

@@ -10,6 +10,7 @@ import type {
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import type { TemporalLink } from '../runtime/temporal.js';
+import type { Auditor } from './auditor.js';
 import type { Authenticate } from './authentication.js';
 import type { Caller } from './permissions.js';
 import type { SagaStarter } from './starter.js';
@@ -17,6 +18,7 @@ import type { Watch } from './watch.js';
 
 export type ApiDependencies = {
   authenticate: Authenticate;
+  auditor: Auditor;
   db: Database;
   temporal: TemporalLink;
   starter: SagaStarter;
@@ -42,5 +44,9 @@ export type Api = FastifyInstance<
 declare module 'fastify' {
   interface FastifyRequest {
     caller: Caller;
+    /** Its entry in the audit trail is written, or was tried. */
+    isAudited: boolean;
+    /** 404 because what it asks for is none of the caller's business. */
+    isConcealed: boolean;
   }
 }

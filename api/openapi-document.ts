@@ -16,6 +16,7 @@ export const openApi: FastifyDynamicSwaggerOptions = {
       { name: 'events', description: 'What happened to them, as CloudEvents' },
       { name: 'sagas', description: 'How they are being worked on' },
       { name: 'inventory', description: 'Catalogue and stock' },
+      { name: 'audit', description: 'Who did what with an operator’s rights, and who was refused' },
       { name: 'health', description: 'For load balancers and launchers' },
     ],
   },

@@ -93,8 +93,8 @@ export async function requireOrder(
 ): Promise<Order> {
   const order = UUID.test(id) ? await readOrder(db, id) : null;
   const own = confinedTo(caller, access);
-  if (!order || (own !== undefined && order.customerId !== own))
-    throw new Problem('not-found', `There is no order ${id.slice(0, 64)}.`);
+  const conceals = order !== null && own !== undefined && order.customerId !== own;
+  if (!order || conceals) throw new Problem('not-found', `There is no order ${id.slice(0, 64)}.`, {}, { conceals });
   return order;
 }
 

@@ -29,6 +29,7 @@ export const PERMISSIONS: Readonly<Record<string, readonly Role[] | typeof open>
   'PUT /inventory/:sku': ['operator'],
   'GET /admin/sagas': ['operator', 'auditor'],
   'POST /admin/sagas/:id/resolve': ['operator'],
+  'GET /admin/audit': ['operator', 'auditor'],
   'POST /webhooks/payments': open, // signed
   'GET /livez': open,
   'GET /readyz': open,

@@ -78,6 +78,8 @@ export type Aside = {
   retryAfterS?: number;
   /** WWW-Authenticate of a 401, if there is more to say than `Bearer`. */
   challenge?: string;
+  /** Not found, because it is none of the caller's business. */
+  conceals?: boolean;
 };
 
 export class Problem extends Error {
@@ -163,6 +165,7 @@ const UNPARSABLE: Record<string, ProblemCode> = {
 export function handleProblems(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError | Problem, request, reply) => {
     const problem = toProblem(error);
+    if (problem.aside.conceals) request.isConcealed = true;
     if (PROBLEMS[problem.code][0] >= 500) request.log.error({ err: error }, 'request failed');
     return send(reply, problem);
   });

@@ -6,6 +6,8 @@ import { Ajv } from 'ajv';
 import { type FastifyBaseLogger, fastify, LogController } from 'fastify';
 import { v7 as uuidv7 } from 'uuid';
 import { adminRoutes } from './admin.js';
+import { auditRoutes } from './audit.js';
+import { auditAnswers } from './auditor.js';
 import { cancellationRoutes } from './cancellations.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { eventRoutes } from './events.js';
@@ -35,12 +37,23 @@ const DOCS_CSP = {
   'frame-ancestors': "'none'",
 };
 
-export async function createServer(deps: ApiDependencies, logger: FastifyBaseLogger): Promise<Api> {
+/** How the server itself is set up; absent = the defaults above, and nothing of the rest. */
+export type ServerSettings = {
+  /** Addresses and CIDRs, separated by commas, of the proxies whose X-Forwarded-* is believed. */
+  trustProxy?: string;
+};
+
+export async function createServer(
+  deps: ApiDependencies,
+  logger: FastifyBaseLogger,
+  settings: ServerSettings = {},
+): Promise<Api> {
   const app: Api = fastify({
     loggerInstance: logger,
     // One line per accepted order is enough; access logs are the proxy's.
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'correlationId' }),
     bodyLimit: BODY_MAX_BYTES,
+    trustProxy: settings.trustProxy ?? false,
     requestTimeout: REQUEST_LIMIT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     routerOptions: { maxParamLength: 200 },
@@ -73,6 +86,7 @@ export async function createServer(deps: ApiDependencies, logger: FastifyBaseLog
     requireRole(request.caller, allowed);
   });
 
+  auditAnswers(app, () => deps.auditor);
   handleProblems(app);
   await app.register(swagger, openApi);
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_CSP });
@@ -83,6 +97,7 @@ export async function createServer(deps: ApiDependencies, logger: FastifyBaseLog
     sagaRoutes(routes, deps);
     cancellationRoutes(routes, deps);
     adminRoutes(routes, deps);
+    auditRoutes(routes, deps);
     inventoryRoutes(routes, deps);
     healthRoutes(routes, deps);
     webhookRoutes(routes, deps);

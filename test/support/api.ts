@@ -5,6 +5,7 @@ import { Client, Connection } from '@temporalio/client';
 import { Ajv } from 'ajv';
 import { type Logger, pino } from 'pino';
 import { type ApiSettings, startApi } from '../../api/api.js';
+import { createAuditor } from '../../api/auditor.js';
 import { createAuthenticator } from '../../api/authentication.js';
 import type { ApiDependencies } from '../../api/dependencies.js';
 import { createServer } from '../../api/server.js';
@@ -102,9 +103,11 @@ export async function startServer({ db, databaseUrl }: TestApi, changed: Partial
   const starter = createSagaStarter({ db, client: AWAY.client, policy: PATIENT, eager: false, logger: SILENT });
   const watch = createWatch(databaseUrl, SILENT);
   const authenticate = createAuthenticator(undefined);
+  const auditor = createAuditor({ db, logger: SILENT, namesSource: false });
   const stopping = new AbortController().signal;
   const dependencies = {
     authenticate,
+    auditor,
     db,
     temporal: AWAY,
     starter,
@@ -117,7 +120,7 @@ export async function startServer({ db, databaseUrl }: TestApi, changed: Partial
   const client = speakTo(await app.listen({ host: '127.0.0.1', port: 0 }));
   const stop = async () => {
     app.server.closeAllConnections(); // fetch keeps its own, and opens a fresh one for one that it gave up
-    await Promise.all([app.close(), starter.stop(), watch.stop()]);
+    await Promise.all([app.close(), starter.stop(), watch.stop(), auditor.stop()]);
   };
   return { app, client, stop };
 }
