@@ -7,7 +7,9 @@ import type { TemporalLink } from '../runtime/temporal.js';
 import { createAuditor } from './auditor.js';
 import { type AuthenticationSettings, createAuthenticator } from './authentication.js';
 import type { Api } from './dependencies.js';
+import { createBuckets, limitRate } from './rate-limit.js';
 import { createServer, type ServerSettings } from './server.js';
+import { createSharedBuckets } from './shared-buckets.js';
 import { createSagaStarter } from './starter.js';
 import { createWatch } from './watch.js';
 
@@ -24,6 +26,8 @@ export type ApiSettings = ServerSettings & {
   paymentsWebhookSecret?: string;
   /** undefined = every caller has every role. */
   authentication?: AuthenticationSettings;
+  /** Of POST /orders, per caller; where callers are not told apart there is none. Buckets are shared through Redis, if given. */
+  rateLimit?: { ordersPerMinute: number; redisUrl?: string };
   /** This process runs a worker too, so that a saga may begin in it at once. */
   eager: boolean;
   logger: Logger;
@@ -40,6 +44,7 @@ export async function startApi(settings: ApiSettings): Promise<{ port: number; s
   const starter = createSagaStarter({ db, client: temporal.client, policy, eager, logger });
   const watch = createWatch(settings.databaseUrl, logger);
   const auditor = createAuditor({ db, logger, namesSource: settings.trustProxy !== undefined });
+  const limit = settings.authentication && settings.rateLimit && (await createLimit(settings.rateLimit, logger));
   const { temporalUiUrl, idempotencyTtlMs, paymentsWebhookSecret } = settings;
   const app = await createServer(
     {
@@ -52,6 +57,7 @@ export async function startApi(settings: ApiSettings): Promise<{ port: number; s
       policy,
       idempotencyTtlMs,
       stopping: stopping.signal,
+      ...(limit && { limitOrders: limit.hook }),
       ...(temporalUiUrl && { temporalUiUrl }),
       ...(paymentsWebhookSecret && { paymentsWebhookSecret }),
     },
@@ -71,9 +77,17 @@ export async function startApi(settings: ApiSettings): Promise<{ port: number; s
       await closeServer(app, connections);
       await starter.stop();
       await auditor.stop();
+      limit?.stop();
       await watch.stop();
     },
   };
+}
+
+async function createLimit({ ordersPerMinute, redisUrl }: NonNullable<ApiSettings['rateLimit']>, logger: Logger) {
+  if (redisUrl === undefined)
+    return { hook: limitRate(ordersPerMinute, createBuckets(ordersPerMinute)), stop: () => {} };
+  const { take, stop } = await createSharedBuckets(redisUrl, ordersPerMinute, logger);
+  return { hook: limitRate(ordersPerMinute, take), stop };
 }
 
 /**

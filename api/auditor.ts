@@ -6,11 +6,10 @@
  * memory and written in batches, those of one caller at one route as one entry with a count, so that whoever knocks a
  * million times fills neither our memory nor the database. A crash loses the refusals of the last seconds.
  */
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { type AuditEntry, recordAudit } from '../domain/audit.js';
 import type { Database } from '../domain/database.js';
-import type { Api } from './dependencies.js';
 import { ANONYMOUS, permissionOf } from './permissions.js';
 import { Problem } from './problems.js';
 
@@ -85,7 +84,7 @@ export function createAuditor({
 }
 
 /** Has every route audited by what it answers. */
-export function auditAnswers(app: Api, auditor: () => Auditor): void {
+export function auditAnswers(app: FastifyInstance, auditor: () => Auditor): void {
   app.decorateRequest('isAudited', false);
   app.decorateRequest('isConcealed', false);
   app.addHook('onSend', async (request, reply, payload) => {

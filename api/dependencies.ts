@@ -3,6 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type {
   FastifyBaseLogger,
   FastifyInstance,
+  onRequestAsyncHookHandler,
   RawReplyDefaultExpression,
   RawRequestDefaultExpression,
   RawServerDefault,
@@ -29,6 +30,8 @@ export type ApiDependencies = {
   idempotencyTtlMs: number;
   /** whsec_… of the payment gateway; undefined = its webhooks are not taken. */
   paymentsWebhookSecret?: string;
+  /** undefined = POST /orders is not limited. */
+  limitOrders?: onRequestAsyncHookHandler;
   /** Aborts when the process begins to stop, so that no request outlives it by waiting. */
   stopping: AbortSignal;
 };
@@ -44,6 +47,8 @@ export type Api = FastifyInstance<
 declare module 'fastify' {
   interface FastifyRequest {
     caller: Caller;
+    /** Says that the request is not in work any more: it only waits, or has been answered. */
+    leave: () => void;
     /** Its entry in the audit trail is written, or was tried. */
     isAudited: boolean;
     /** 404 because what it asks for is none of the caller's business. */

@@ -131,6 +131,7 @@ async function stream<E extends StoredEvent, P>(
   let events = await read(place); // before the headers: what fails here can still be answered with a problem
 
   reply.hijack();
+  request.leave();
   for (const [name, value] of Object.entries(reply.getHeaders()))
     if (value !== undefined) reply.raw.setHeader(name, value);
   reply.raw.writeHead(200, {

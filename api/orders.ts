@@ -8,6 +8,7 @@ import { earlierAnswer } from '../domain/idempotency.js';
 import { readPrices } from '../domain/inventory.js';
 import { listOrders, readOrder } from '../domain/orders.js';
 import type { Api, ApiDependencies } from './dependencies.js';
+import { answerUnlessKnown } from './etags.js';
 import { IdempotencyKeyHeader, parsePreferWait, parseTraceparent } from './headers.js';
 import { claimOf, replayable } from './idempotency.js';
 import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
@@ -21,6 +22,7 @@ export function orderRoutes(app: Api, deps: ApiDependencies): void {
   app.post(
     '/orders',
     {
+      ...(deps.limitOrders && { onRequest: deps.limitOrders }),
       schema: {
         summary: 'Place an order',
         description:
@@ -45,10 +47,16 @@ export function orderRoutes(app: Api, deps: ApiDependencies): void {
         summary: 'Read an order',
         tags: ['orders'],
         params: IdParams,
-        response: { 200: OrderSchema, '4xx': ProblemSchema },
+        headers: Type.Object({
+          'if-none-match': Type.Optional(Type.String({ description: 'The ETag that you have' })),
+        }),
+        response: { 200: OrderSchema, 304: Type.Null({ description: 'As you know it' }), '4xx': ProblemSchema },
       },
     },
-    async (request) => requireOrder(deps, request.params.id, request.caller),
+    async (request, reply) => {
+      const order = await requireOrder(deps, request.params.id, request.caller);
+      return answerUnlessKnown(request, reply, order);
+    },
   );
 
   app.get(
@@ -152,6 +160,7 @@ async function answer(
   const wait = parsePreferWait(request.headers['prefer']);
   if (wait === undefined) return reply.send(response);
   reply.header('preference-applied', `wait=${wait}`);
+  request.leave();
   // The order is accepted, whatever happens while we wait: a database that goes away must not make this a failure.
   const order = await waitForFinal(deps, orderId, wait * 1000, reply).catch((err: unknown) => {
     request.log.warn({ err, orderId }, 'could not wait for the final status');

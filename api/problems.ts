@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { v7 as uuidv7 } from 'uuid';
+import { dress, SECURITY_HEADERS } from './security-headers.js';
 
 /** Every problem that this API can answer: its code → its status, title and what a client can do. */
 export const PROBLEMS = {
@@ -51,8 +52,12 @@ export const PROBLEMS = {
   'price-changed': [409, 'The total is not what was expected', 'Show the new total and order again.'],
   'stock-committed': [409, 'More is reserved and sold than that', 'Set onHand to at least reserved + sold.'],
   'payload-too-large': [413, 'The body is too large', 'At most 64 KiB.'],
-  'unsupported-media-type': [415, 'The body must be application/json', 'Send Content-Type: application/json.'],
-  'headers-too-large': [431, 'The headers are too large', 'Send less than 16 KiB of headers.'],
+  'unsupported-media-type': [
+    415,
+    'The body must be application/json',
+    'Send Content-Type: application/json, and no Content-Encoding.',
+  ],
+  'headers-too-large': [431, 'The headers are too large', 'Send at most 100 headers, of less than 16 KiB together.'],
   'unknown-sku': [
     422,
     'A SKU is not in the catalogue',
@@ -65,7 +70,9 @@ export const PROBLEMS = {
     'The Idempotency-Key was used for another request',
     'Use a fresh key for a new request.',
   ],
+  'too-many-requests': [429, 'You ask more often than you may', 'Send it again after the time in Retry-After.'],
   'internal-error': [500, 'Something went wrong on our side', 'Try again; tell us the correlation id if it persists.'],
+  overloaded: [503, 'More is asked than can be answered', 'Send it again after the time in Retry-After.'],
   unavailable: [503, 'The service cannot answer just now', 'Try again after the time in Retry-After.'],
 } as const satisfies Record<string, readonly [number, string, string]>;
 export type ProblemCode = keyof typeof PROBLEMS;
@@ -128,8 +135,8 @@ function toBody({ code, message, extras }: Problem, correlationId: string) {
 }
 
 /** For paths that the router cannot read, which pass no hooks. */
-export function answerUnroutable(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
-  reply.header('x-correlation-id', request.id);
+export function answerUnroutable(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
+  dress(reply);
   const tooLong = error.code === 'FST_ERR_MAX_PARAM_LENGTH';
   send(
     reply,
@@ -151,6 +158,7 @@ export function answerUnparsable(err: Error & { code?: string }, socket: Socket)
     'Content-Type: application/problem+json',
     `Content-Length: ${Buffer.byteLength(body)}`,
     `X-Correlation-ID: ${correlationId}`,
+    ...Object.entries(SECURITY_HEADERS).map(([name, value]) => `${name}: ${value}`),
     'Connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
@@ -201,10 +209,6 @@ function toProblem(error: FastifyError | Problem): Problem {
       return new Problem('unsupported-media-type', 'This route takes application/json.');
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new Problem('payload-too-large', 'The body is larger than 64 KiB.');
-    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
-      return new Problem('malformed-json', 'The body is empty.');
-    case 'FST_ERR_CTP_INVALID_JSON_BODY':
-      return new Problem('malformed-json', 'The body cannot be parsed as JSON.');
     default:
   }
   // First: a client that hangs up amid its body is an ECONNRESET too.

@@ -11,6 +11,7 @@ import { auditAnswers } from './auditor.js';
 import { cancellationRoutes } from './cancellations.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { eventRoutes } from './events.js';
+import { admitOrigins, guardRequests } from './guards.js';
 import { CORRELATION_ID } from './headers.js';
 import { healthRoutes } from './health.js';
 import { inventoryRoutes } from './inventory.js';
@@ -19,13 +20,21 @@ import { orderRoutes } from './orders.js';
 import { permissionOf, requireRole } from './permissions.js';
 import { answerUnparsable, answerUnroutable, handleProblems } from './problems.js';
 import { sagaRoutes } from './sagas.js';
+import { dress } from './security-headers.js';
+import { type SheddingSettings, shedLoad } from './shedding.js';
 import { webhookRoutes } from './webhooks.js';
 
 const BODY_MAX_BYTES = 64 * 1024;
-/** A client that has not sent its whole request by then never will (slowloris). */
-const REQUEST_LIMIT_MS = 15_000;
+/** Whoever has not sent the headers, or the whole request, by then never will (slowloris). */
+const TIME_LIMITS = { headersMs: 10_000, requestMs: 15_000, checkEveryMs: 1_000 };
 /** Above the 60 s of common load balancers, so that it is they who close idle connections, not we under a request. */
 const KEEP_ALIVE_MS = 65_000;
+/** A client that takes nothing of its answer for so long; longer than any wait of ours, and than the pulse of a stream. */
+const STALLED_MS = 90_000;
+/** Each costs some 20 KB and a file descriptor, of which a process commonly has 1,024 or more. */
+const CONNECTIONS_MAX = 10_000;
+/** What a process can bear that works on nothing but requests; see the settings of the same names. */
+const SHEDDING: SheddingSettings = { requestsMax: 1_000, eventLoopDelayMaxMs: 1_000 };
 
 /** Everything from here: the page works offline, and over plain HTTP (no upgrade-insecure-requests). */
 const DOCS_CSP = {
@@ -41,6 +50,11 @@ const DOCS_CSP = {
 export type ServerSettings = {
   /** Addresses and CIDRs, separated by commas, of the proxies whose X-Forwarded-* is believed. */
   trustProxy?: string;
+  /** Origins whose pages may use the API. */
+  corsOrigins?: string[];
+  shedding?: SheddingSettings;
+  connectionsMax?: number;
+  timeLimits?: typeof TIME_LIMITS;
 };
 
 export async function createServer(
@@ -48,13 +62,16 @@ export async function createServer(
   logger: FastifyBaseLogger,
   settings: ServerSettings = {},
 ): Promise<Api> {
+  const { headersMs, requestMs, checkEveryMs } = settings.timeLimits ?? TIME_LIMITS;
   const app: Api = fastify({
     loggerInstance: logger,
     // One line per accepted order is enough; access logs are the proxy's.
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'correlationId' }),
     bodyLimit: BODY_MAX_BYTES,
     trustProxy: settings.trustProxy ?? false,
-    requestTimeout: REQUEST_LIMIT_MS,
+    requestTimeout: requestMs,
+    connectionTimeout: STALLED_MS,
+    http: { headersTimeout: headersMs, connectionsCheckingInterval: checkEveryMs },
     keepAliveTimeout: KEEP_ALIVE_MS,
     routerOptions: { maxParamLength: 200 },
     forceCloseConnections: 'idle',
@@ -69,16 +86,19 @@ export async function createServer(
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
 
+  app.server.maxConnections = settings.connectionsMax ?? CONNECTIONS_MAX;
+
   validateStrictly(app);
-  app.removeContentTypeParser('text/plain'); // a body is JSON, or it is refused
   app.decorateRequest('caller');
   app.addHook('onRoute', ({ method, url }) => {
     for (const m of [method].flat()) permissionOf(m, url);
   });
-  app.addHook('onRequest', async (request, reply) => {
-    reply.header('x-correlation-id', request.id);
-    reply.header('x-content-type-options', 'nosniff');
-    reply.header('cache-control', 'no-store');
+  // In this order: an answer is dressed whatever becomes of it, and refused at the least cost.
+  app.addHook('onRequest', async (_request, reply) => dress(reply));
+  if (settings.corsOrigins) await admitOrigins(app, settings.corsOrigins);
+  shedLoad(app, settings.shedding ?? SHEDDING);
+  guardRequests(app);
+  app.addHook('onRequest', async (request) => {
     if (request.is404) return;
     const allowed = permissionOf(request.method, request.routeOptions.url ?? '');
     if (allowed === 'open') return;

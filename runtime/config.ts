@@ -2,6 +2,7 @@
  * Configuration: environment variables, read once per process in its main.ts, validated, frozen. A wrong value ends the
  * process with one sentence per variable. `process.env` is read nowhere else.
  */
+import { isIP } from 'node:net';
 import { bool, type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator, port, str } from 'envalid';
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -31,8 +32,30 @@ const count = makeValidator<number>((input) => {
   return n;
 });
 
+const origins = makeValidator<string>((input) => {
+  const list = input.split(',').map((origin) => origin.trim());
+  const wrong = list.find(
+    (origin) => !/^https?:/.test(origin) || !URL.canParse(origin) || new URL(origin).origin !== origin,
+  );
+  if (wrong !== undefined) throw new EnvError(`"${wrong}" is not an origin like https://shop.example`);
+  return list.join(',');
+});
+const addresses = makeValidator<string>((input) => {
+  const wrong = input.split(',').find((part) => {
+    const [address = '', bits, ...more] = part.trim().split('/');
+    const size = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+    return more.length > 0 || size < 0 || (bits !== undefined && !(/^\d{1,3}$/.test(bits) && Number(bits) <= size));
+  });
+  if (wrong !== undefined) throw new EnvError(`"${wrong}" is not an address or a range like 10.0.0.0/8`);
+  return input;
+});
+const redisUrl = makeValidator<string>((input) => {
+  if (!/^rediss?:\/\//.test(input)) throw new EnvError('must look like redis://host:6379');
+  return input;
+});
+
 /** The kinds of values; each takes envalid's `{ default, desc, choices }`. */
-export const kinds = { bool, count, durationMs, httpUrl, port, postgresUrl, str };
+export const kinds = { addresses, bool, count, durationMs, httpUrl, origins, port, postgresUrl, redisUrl, str };
 
 /**
  * @param spec variable name → kind

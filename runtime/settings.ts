@@ -1,7 +1,7 @@
 /** Every environment variable of the service: one table, from which each role takes what it needs. `.env.example` follows it. */
 import { kinds } from './config.js';
 
-const { bool, count, durationMs, httpUrl, port, postgresUrl, str } = kinds;
+const { addresses, bool, count, durationMs, httpUrl, origins, port, postgresUrl, redisUrl, str } = kinds;
 const minutes = (n: number) => n * 60_000;
 
 export const settings = {
@@ -14,6 +14,26 @@ export const settings = {
   PORT: port({ default: 3000, desc: 'Port the API listens on' }),
   TEMPORAL_UI_URL: httpUrl({ default: undefined, desc: 'Temporal Web UI, for links to sagas' }),
   IDEMPOTENCY_TTL: durationMs({ default: 7 * 24 * 60 * minutes(1), desc: 'How long an Idempotency-Key is remembered' }),
+
+  RATE_LIMIT_ORDERS_PER_MINUTE: count({
+    default: 1_000,
+    desc: 'POST /orders per authenticated caller; no limit without AUTH_ISSUER',
+  }),
+  REDIS_URL: redisUrl({
+    default: undefined,
+    desc: 'Where several API processes share those limits; unset = each has its own',
+  }),
+  REQUESTS_MAX: count({ default: 1_000, desc: 'Requests in work at a time; beyond that 503 at once' }),
+  EVENT_LOOP_DELAY_MAX: durationMs({
+    default: 1_000,
+    desc: 'How late the process may be before it answers 503 at once',
+  }),
+  CONNECTIONS_MAX: count({ default: 10_000, desc: 'Open connections of clients, at most' }),
+  CORS_ORIGINS: origins({ default: undefined, desc: 'Origins whose web pages may use the API, separated by commas' }),
+  TRUST_PROXY: addresses({
+    default: undefined,
+    desc: 'Addresses and ranges of the proxies whose X-Forwarded-* is believed; unset = nobody’s',
+  }),
 
   AUTH_ISSUER: str({
     default: undefined,

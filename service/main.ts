@@ -57,6 +57,7 @@ await runMain(async () => {
         idempotencyTtlMs: config.IDEMPOTENCY_TTL,
         paymentsWebhookSecret: config.STRIPE_WEBHOOK_SECRET,
         eager: runs('worker'),
+        ...readLimits(config),
         ...(authentication && { authentication }),
         ...(config.TEMPORAL_UI_URL !== undefined && { temporalUiUrl: config.TEMPORAL_UI_URL }),
       })
@@ -70,6 +71,17 @@ await runMain(async () => {
     await db.$disconnect();
   });
 });
+
+function readLimits(config: Config) {
+  const { REDIS_URL: redisUrl, CORS_ORIGINS: corsOrigins, TRUST_PROXY: trustProxy } = config;
+  return {
+    rateLimit: { ordersPerMinute: config.RATE_LIMIT_ORDERS_PER_MINUTE, ...(redisUrl !== undefined && { redisUrl }) },
+    shedding: { requestsMax: config.REQUESTS_MAX, eventLoopDelayMaxMs: config.EVENT_LOOP_DELAY_MAX },
+    connectionsMax: config.CONNECTIONS_MAX,
+    ...(corsOrigins !== undefined && { corsOrigins: corsOrigins.split(',') }),
+    ...(trustProxy !== undefined && { trustProxy }),
+  };
+}
 
 function readAuthentication({
   AUTH_ISSUER: issuer,

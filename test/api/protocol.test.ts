@@ -78,11 +78,22 @@ describe('a body', () => {
     );
   });
 
-  test('that is compressed is refused, however small', async () => {
+  test.each<[string, string | Uint8Array]>([
+    ['gzip', gzipSync(BODY)],
+    ['GZIP', gzipSync(' '.repeat(10_000_000))],
+    ['deflate', BODY],
+    ['br', BODY],
+    ['identity, gzip', BODY],
+    ['nonsense', BODY],
+  ])('that is encoded (%s) is refused, whatever is in it', async (encoding, body) => {
     const before = await countStored(api.db);
-    const answer = await api.send('POST', '/orders', gzipSync(BODY), { 'content-encoding': 'gzip' });
-    expectProblem(answer, 400, 'malformed-json');
+    const answer = await api.send('POST', '/orders', body, { 'content-encoding': encoding });
+    expectProblem(answer, 415, 'unsupported-media-type');
     expect(await countStored(api.db)).toEqual(before);
+  });
+
+  test('that is encoded as itself is taken', async () => {
+    expect((await api.send('POST', '/orders', BODY, { 'content-encoding': 'identity' })).status).toBe(201);
   });
 
   test('is waited for after 100 Continue', async () => {
@@ -113,6 +124,13 @@ describe('a request that is no HTTP', () => {
       431,
       'headers-too-large',
     );
+  });
+
+  test('for the number of its headers is told so', async () => {
+    const some = (n: number) => Array.from({ length: n }, (_, i) => `X-${i}: 1\r\n`).join('');
+    expect((await raw(api.port, `GET /livez HTTP/1.1\r\n${HEAD}${some(98)}\r\n`)).status).toBe(200);
+    const answer = await raw(api.port, `GET /livez HTTP/1.1\r\n${HEAD}${some(99)}\r\n`);
+    expectProblem(answer, 431, 'headers-too-large');
   });
 
   test.each(['/orders/%zz', '/%c0%ae', '/inventory/%', '/orders?limit=%zz', '/orders?%'])(
@@ -178,6 +196,25 @@ describe('a query string', () => {
     ['/orders?limit=', 'querystring/limit'],
     ['/orders?limit=ten', 'querystring/limit'],
     ['/orders?limit=1.5', 'querystring/limit'],
+    ...[
+      '1e2',
+      '%2B5',
+      '+5',
+      '%205',
+      '5%20',
+      '05',
+      '0x10',
+      '1_0',
+      '-0',
+      '٣',
+      '1%00',
+      '1000.0',
+      'Infinity',
+      '1n',
+    ].flatMap((spelling): [string, string][] => [
+      [`/orders?limit=${spelling}`, 'querystring/limit'],
+      [`/events?limit=${spelling}`, 'querystring/limit'],
+    ]),
     ['/orders?limit=1&limit=2', 'querystring/limit'],
     ['/orders?status=pending', 'querystring/status'],
     ['/orders?status=PENDING&status=CONFIRMED', 'querystring/status'],

@@ -196,9 +196,34 @@ describe('an order is refused as no JSON', () => {
     expectProblem(await api.send('POST', '/orders', text), 400, 'malformed-json');
   });
 
-  test('for bytes that are not UTF-8, at the latest at the field that has them', async () => {
-    const bytes = Buffer.from(JSON.stringify(ORDER).replace('cus_42', 'cus_\u00ff'), 'latin1');
-    expectProblem(await api.send('POST', '/orders', bytes), 400, 'invalid-request', ['/customerId']);
+  test.each([
+    ['Latin-1', Buffer.from(JSON.stringify(ORDER).replace('cus_42', 'cus_\u00ff'), 'latin1')],
+    ['UTF-16', Buffer.from(`\ufeff${JSON.stringify(ORDER)}`, 'utf16le')],
+    ['an overlong slash', Buffer.concat([Buffer.from('"'), Buffer.from([0xc0, 0xaf]), Buffer.from('"')])],
+    ['half a character', Buffer.concat([Buffer.from('"'), Buffer.from([0xed, 0xa0, 0x80]), Buffer.from('"')])],
+    ['a character cut off', Buffer.concat([Buffer.from(JSON.stringify(ORDER)), Buffer.from([0xe2, 0x82])])],
+  ])('for bytes that are not UTF-8: %s', async (_, bytes) => {
+    expectProblem(await api.send('POST', '/orders', bytes), 400, 'malformed-json');
+  });
+
+  const order = JSON.stringify(ORDER).slice(1);
+  test.each([
+    `{"customerId":"cus_1",${order}`,
+    `{"\\u0063ustomerId":"cus_42",${order}`,
+    `{"unknown":{"a":1,"b":{"a":[{"c":1,"c":2}]}},${order}`,
+    JSON.stringify(ORDER).replace('"quantity":2', '"quantity":2,"quantity":3'),
+    `{"__proto__":1,"__proto__":2,${order}`,
+    `{"":1,"":2,${order}`,
+  ])('for a key that stands twice: %s', async (text) => {
+    const { detail } = expectProblem(await api.send('POST', '/orders', text), 400, 'malformed-json');
+    expect(detail).toBe('A key stands twice in one object.');
+  });
+
+  test('but not for text that looks like keys', async () => {
+    for (const text of ['","', '":"', 'a\\":"', '{"a":1,"a":2}', '\\', '\\"', ':', '"a" :']) {
+      const name = { name: text, unitPrice: 1, currency: 'USD', onHand: 1 };
+      expect((await api.send('PUT', '/inventory/ODD', JSON.stringify(name, null, 1))).status).toBe(200);
+    }
   });
 });
 

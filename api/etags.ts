@@ -1,0 +1,18 @@
+/** Entity tags: a client that has an answer already is told so (304) instead of being sent it again. */
+import { createHash } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+
+/** The tag is strong, made of the answer's bytes: whatever changes in it, changes the tag. */
+export function answerUnlessKnown(request: FastifyRequest, reply: FastifyReply, body: object): FastifyReply {
+  const text = reply.code(200).serialize(body) as string;
+  const tag = `"${createHash('sha256').update(text).digest('base64url').slice(0, 27)}"`;
+  reply.header('etag', tag).header('cache-control', 'private, no-cache'); // to be kept by its reader, asking each time
+  if (isKnown(request.headers['if-none-match'], tag)) return reply.code(304).send();
+  return reply.type('application/json; charset=utf-8').send(text);
+}
+
+/** https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2: compared weakly, so that a proxy may have weakened it. */
+function isKnown(header: string | undefined, tag: string): boolean {
+  if (header === undefined) return false;
+  return header.trim() === '*' || header.split(',').some((known) => known.trim().replace(/^W\//, '') === tag);
+}
