@@ -87,15 +87,16 @@ export function createAuditor({
 export function auditAnswers(app: FastifyInstance, auditor: () => Auditor): void {
   app.decorateRequest('isAudited', false);
   app.decorateRequest('isConcealed', false);
-  app.addHook('onSend', async (request, reply, payload) => {
-    if (isPrivileged(request) && !request.isAudited && !isRefused(request, reply)) {
-      request.isAudited = true; // first: if this fails, the answer that says so comes by here again
-      await auditor().recordPrivileged(request, reply.statusCode);
-    }
-    return payload;
+  app.addHook('onSend', (request, reply, payload, done) => {
+    if (request.isAudited || !isPrivileged(request) || isRefused(request, reply)) return done(null, payload);
+    request.isAudited = true; // first: if this fails, the answer that says so comes by here again
+    auditor()
+      .recordPrivileged(request, reply.statusCode)
+      .then(() => done(null, payload), done);
   });
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     if (isRefused(request, reply)) auditor().noteRefused(request, reply.statusCode);
+    done();
   });
 }
 

@@ -1,5 +1,6 @@
 /** Guards: what every request passes before its route sees it. */
 import cors from '@fastify/cors';
+import type { FastifyRequest } from 'fastify';
 import type { Api } from './dependencies.js';
 import { parseJson } from './json.js';
 import { Problem } from './problems.js';
@@ -12,20 +13,26 @@ export function guardRequests(app: Api): void {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_: unknown, body: Buffer) =>
     parseJson(body),
   );
-  app.addHook('onRequest', async (request) => {
-    if (request.raw.rawHeaders.length / 2 > HEADERS_MAX)
-      throw new Problem('headers-too-large', `There are more than ${HEADERS_MAX} headers.`);
-    const encoding = request.headers['content-encoding'];
-    if (encoding !== undefined && encoding.toLowerCase() !== 'identity')
-      throw new Problem('unsupported-media-type', 'Send the body as it is, without Content-Encoding.');
-  });
-  // Coercion would also take 1e2, +5 and 0x10, which proxies and caches tell apart from 100, 5 and 16.
-  app.addHook('preValidation', async ({ query }) => {
-    const limit = (query as { limit?: unknown } | undefined)?.limit;
-    if (typeof limit !== 'string' || /^[1-9]\d*$/.test(limit)) return;
-    const error = { pointer: 'querystring/limit', detail: 'must be a whole number from 1, in digits' };
-    throw new Problem('invalid-request', `${error.pointer}: ${error.detail}`, { errors: [error] });
-  });
+  app.addHook('onRequest', (request, _reply, done) => done(whatIsOdd(request)));
+  app.addHook('preValidation', ({ query }, _reply, done) =>
+    done(whatIsOddIn(query as { limit?: unknown } | undefined)),
+  );
+}
+
+function whatIsOdd({ raw, headers }: FastifyRequest): Problem | undefined {
+  if (raw.rawHeaders.length / 2 > HEADERS_MAX)
+    return new Problem('headers-too-large', `There are more than ${HEADERS_MAX} headers.`);
+  const encoding = headers['content-encoding'];
+  if (encoding === undefined || encoding.toLowerCase() === 'identity') return undefined;
+  return new Problem('unsupported-media-type', 'Send the body as it is, without Content-Encoding.');
+}
+
+/** Coercion would also take 1e2, +5 and 0x10, which proxies and caches tell apart from 100, 5 and 16. */
+function whatIsOddIn(query: { limit?: unknown } | undefined): Problem | undefined {
+  const limit = query?.limit;
+  if (typeof limit !== 'string' || /^[1-9]\d*$/.test(limit)) return undefined;
+  const error = { pointer: 'querystring/limit', detail: 'must be a whole number from 1, in digits' };
+  return new Problem('invalid-request', `${error.pointer}: ${error.detail}`, { errors: [error] });
 }
 
 const EXPOSED = [

@@ -37,20 +37,13 @@ export function shedLoad(app: Api, { requestsMax, eventLoopDelayMaxMs }: Sheddin
     delay.disable();
   });
 
+  const isOverloaded = () => inWork >= requestsMax || late >= SAMPLES_LATE;
   const nothing = () => undefined;
   app.decorateRequest('leave');
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     request.leave = nothing;
-    if (isExempt(request.routeOptions.url)) return;
-    if (inWork >= requestsMax || late >= SAMPLES_LATE) {
-      const retryAfterS = 1 + Math.floor(Math.random() * RETRY_AFTER_MAX_S);
-      throw new Problem(
-        'overloaded',
-        'More is asked than can be answered in time; nothing was done.',
-        {},
-        { retryAfterS },
-      );
-    }
+    if (isExempt(request.routeOptions.url)) return done();
+    if (isOverloaded()) return done(overloaded());
     inWork++;
     request.leave = () => {
       inWork--;
@@ -58,7 +51,18 @@ export function shedLoad(app: Api, { requestsMax, eventLoopDelayMaxMs }: Sheddin
     };
     // Not onResponse, which does not come if the client has hung up.
     reply.raw.once('close', () => request.leave());
+    done();
   });
 }
+
+const overloaded = () =>
+  new Problem(
+    'overloaded',
+    'More is asked than can be answered in time; nothing was done.',
+    {},
+    {
+      retryAfterS: 1 + Math.floor(Math.random() * RETRY_AFTER_MAX_S),
+    },
+  );
 
 const isExempt = (url = ''): boolean => url === '/livez' || url === '/readyz' || url.startsWith('/admin/');

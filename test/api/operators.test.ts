@@ -179,6 +179,19 @@ describe('stuck sagas', () => {
     expect([a, b, c].filter((id) => after.includes(id))).toEqual([]);
   });
 
+  test('are decided once per Idempotency-Key, and the answer is given again', async () => {
+    await s.fault({ route: 'charge', mode: 'down' });
+    const { id } = await place();
+    await stuckWith([id]);
+    const body = { action: 'compensate', operator: 'op-1', reason: 'by hand' };
+    const decide = () => api.send('POST', `/admin/sagas/${id}/resolve`, body, { 'idempotency-key': 'decision-1' });
+    const first = await decide();
+    await final(id, 'CANCELLED');
+    const again = await decide(); // by itself it would be refused: the saga has ended
+    expect([first.status, first.headers.get('idempotent-replayed')]).toEqual([200, null]);
+    expect([again.status, again.text, again.headers.get('idempotent-replayed')]).toEqual([200, first.text, 'true']);
+  });
+
   test('that have ended refuse to be resolved, and say so', async () => {
     const { id } = await place();
     await final(id, 'CONFIRMED');
