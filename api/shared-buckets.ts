@@ -3,6 +3,7 @@
  * by buckets of its own, so that a caller gets at most its limit once per process, and asks again soon.
  */
 import type { Logger } from 'pino';
+import { ConfigError } from '../runtime/config.js';
 import { type Bucket, createBuckets, type TakeToken } from './rate-limit.js';
 
 /** Redis is a neighbour, and each order waits for it. */
@@ -29,13 +30,15 @@ redis.call('HSET', KEYS[1], 'tokens', tostring(filled), 'at', string.format('%.0
 redis.call('PEXPIRE', KEYS[1], 60000)
 return {taken, tostring(filled)}`;
 
-/** @throws if the package ioredis is not installed: it is an optional one */
+/** @throws ConfigError if the package ioredis is not installed: it is an optional one */
 export async function createSharedBuckets(
   url: string,
   perMinute: number,
   logger: Logger,
 ): Promise<{ take: TakeToken; stop: () => void }> {
-  const { Redis } = await import('ioredis');
+  const { Redis } = await import('ioredis').catch((err: unknown) => {
+    throw new ConfigError('REDIS_URL is set, but the optional package ioredis is not installed.', { cause: err });
+  });
   const options = {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,

@@ -35,7 +35,7 @@ const count = makeValidator<number>((input) => {
 const origins = makeValidator<string>((input) => {
   const list = input.split(',').map((origin) => origin.trim());
   const wrong = list.find(
-    (origin) => !/^https?:/.test(origin) || !URL.canParse(origin) || new URL(origin).origin !== origin,
+    (origin) => !/^https?:[^*]*$/.test(origin) || !URL.canParse(origin) || new URL(origin).origin !== origin,
   );
   if (wrong !== undefined) throw new EnvError(`"${wrong}" is not an origin like https://shop.example`);
   return list.join(',');
@@ -44,7 +44,11 @@ const addresses = makeValidator<string>((input) => {
   const wrong = input.split(',').find((part) => {
     const [address = '', bits, ...more] = part.trim().split('/');
     const size = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
-    return more.length > 0 || size < 0 || (bits !== undefined && !(/^\d{1,3}$/.test(bits) && Number(bits) <= size));
+    return (
+      more.length > 0 ||
+      size < 0 ||
+      (bits !== undefined && !(/^\d{1,3}$/.test(bits) && Number(bits) > 0 && Number(bits) <= size))
+    );
   });
   if (wrong !== undefined) throw new EnvError(`"${wrong}" is not an address or a range like 10.0.0.0/8`);
   return input;
