@@ -17,6 +17,7 @@ import { recordDecision } from '../domain/saga-log.js';
 import { groupByFailure, type StuckSaga } from '../domain/stuck-sagas.js';
 import { findInState, findStuck } from '../sagas/stuck.js';
 import type { Api, ApiDependencies } from './dependencies.js';
+import { refusals } from './openapi-problems.js';
 import { requireOrder } from './orders.js';
 import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
 import { ANONYMOUS, type Caller } from './permissions.js';
@@ -64,7 +65,11 @@ const ResolutionBody = Type.Object(
       description: 'Kept for ever; no personal data',
     }),
   },
-  { additionalProperties: false, examples: [{ action: 'retry', operator: 'op-7', reason: 'gateway is back' }] },
+  {
+    $id: 'Resolution',
+    additionalProperties: false,
+    examples: [{ action: 'retry', operator: 'op-7', reason: 'gateway is back' }],
+  },
 );
 
 export function adminRoutes(app: Api, deps: ApiDependencies): void {
@@ -105,7 +110,7 @@ export function adminRoutes(app: Api, deps: ApiDependencies): void {
         tags: ['sagas'],
         params: Type.Object({ id: Type.String({ description: 'Order id' }) }),
         body: ResolutionBody,
-        response: { 200: SagaSchema, '4xx': ProblemSchema },
+        response: { 200: SagaSchema, '4xx': refusals('not-possible-now') },
       },
     },
     async (request) => {
