@@ -61,7 +61,7 @@ const ResolutionBody = Type.Object(
     reason: Type.String({
       minLength: 1,
       maxLength: REASON_LENGTH_MAX,
-      pattern: '^[^\\p{Cc}\\p{Cs}]+$',
+      pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]+$',
       description: 'Kept for ever; no personal data',
     }),
   },

@@ -15,7 +15,7 @@ import { inventoryRoutes } from './inventory.js';
 import { openApi } from './openapi-document.js';
 import { orderRoutes } from './orders.js';
 import { permissionOf, requireRole } from './permissions.js';
-import { answerUnparsable, answerUnroutable, handleProblems } from './problems.js';
+import { answerUnparsable, answerUnroutable, handleProblems, nothingHere } from './problems.js';
 import { sagaRoutes } from './sagas.js';
 import { webhookRoutes } from './webhooks.js';
 
@@ -66,7 +66,7 @@ export async function createServer(deps: ApiDependencies, logger: FastifyBaseLog
     reply.header('x-correlation-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
     reply.header('cache-control', 'no-store');
-    if (request.is404) return;
+    if (request.is404) throw nothingHere(app, request); // before its body is looked at: that would be refused first
     const allowed = permissionOf(request.method, request.routeOptions.url ?? '');
     if (allowed === 'open') return;
     request.caller = await deps.authenticate(request);

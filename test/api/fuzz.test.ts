@@ -129,6 +129,7 @@ const senders: fc.Arbitrary<Sender> = fc.oneof(
 function createComplaints() {
   const judge = createJudge(document);
   const operations = new Map(operationsOf(document).map((o) => [`${o.method} ${o.path}`, o]));
+  const offered = new Set(['HEAD', 'OPTIONS', ...[...operations.values()].map(({ method }) => method)]);
   const isProblem = createValidators(document)({ $ref: '#/components/schemas/Problem' });
   return (request: Sent, sender: Sender, answer: Answer): string | undefined => {
     const { status, headers, text, body } = answer;
@@ -138,6 +139,8 @@ function createComplaints() {
     if (refused && INTERNALS.test(text)) return 'the answer tells what the server is made of';
     if (refused && request.method !== 'HEAD' && !isProblem(body)) return 'a refusal is not a problem';
     const operation = operations.get(request.operation ?? '');
+    const code = (body as { code?: string } | undefined)?.code ?? '';
+    if (!offered.has(request.method) && !NOT_HERE.includes(code)) return 'a method of nobody’s is not refused as such';
     if (!operation) return undefined;
     const [{ bearer: roles } = {}] = operation.security;
     const isStranger = sender === 'nobody' || sender === 'forger';
@@ -150,6 +153,7 @@ function createComplaints() {
     return judge(operation, answer);
   };
 }
+const NOT_HERE = ['not-found', 'method-not-allowed', 'malformed-request'];
 const MALFORMED = [400, 405, 406, 413, 414, 415, 431];
 
 test(`${REQUESTS} requests (seed ${SEED}) are each answered as the document promises, and do no harm`, async () => {

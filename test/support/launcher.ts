@@ -178,6 +178,20 @@ export function clientOf({ api, sandbox }: Installation) {
       await orThrow(typed.PUT('/inventory/{sku}', { params: { path: { sku } }, body }));
     },
     sku: (sku: string): Promise<Sku> => orThrow(typed.GET('/inventory/{sku}', { params: { path: { sku } } })),
+    /** All orders, or the first few; of one status, or of any. */
+    list: async (status?: Order['status'], most = Number.POSITIVE_INFINITY): Promise<Order[]> => {
+      const all: Order[] = [];
+      let cursor: string | null = null;
+      do {
+        const query = { limit: Math.min(most, 1_000), ...(status && { status }), ...(cursor && { cursor }) };
+        const page: { orders: Order[]; next: string | null } = await orThrow(
+          typed.GET('/orders', { params: { query } }),
+        );
+        all.push(...page.orders);
+        cursor = page.next;
+      } while (cursor !== null && all.length < most);
+      return all;
+    },
     /** Every event of every order, from the feed. */
     feed: async (): Promise<CloudEvent[]> => {
       const all: CloudEvent[] = [];
