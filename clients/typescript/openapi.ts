@@ -992,7 +992,7 @@ export interface operations {
             sagas: ({
                 orderId: string;
                 workflowId: string;
-                runId: string;
+                runId: string | null;
                 state: string | null;
                 step: string | null;
                 failure: string | null;
