@@ -1,7 +1,7 @@
 // The layers, as import fences. Each comment is an invariant that ARCHITECTURE.md refers to; there is no second list.
 const layer = (name, from, to, comment) => ({ name, severity: 'error', comment, from: { path: from }, to });
 const ours =
-  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|relay|service|sandbox|issuer|ops|local|prisma|test)/';
+  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|relay|service|sandbox|issuer|ops|local|prisma|clients|bench|test)/';
 const notType = { dependencyTypesNot: ['type-only'] };
 
 module.exports = {
@@ -89,6 +89,18 @@ module.exports = {
       '^issuer/',
       { path: ours, pathNot: '^(issuer|runtime)/' },
       'issuer/ stands in for somebody else’s identity provider; it shares no code with what verifies its tokens.',
+    ),
+    layer(
+      'clients-know-the-contract-only',
+      '^clients/',
+      { path: ours, pathNot: '^clients/' },
+      'clients/ knows the API by its document alone, as the programs of other people do, into which it is copied.',
+    ),
+    layer(
+      'product-does-not-call-itself',
+      '^(?!test/|clients/)',
+      { path: '^clients/' },
+      'The product does not use its own client: that is for those outside, and for tests.',
     ),
     layer(
       'nobody-imports-a-main',

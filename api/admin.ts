@@ -19,6 +19,7 @@ import { findInState, findStuck } from '../sagas/stuck.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { IdempotencyKeyHeader } from './headers.js';
 import { answerOnce } from './idempotency.js';
+import { refusals } from './openapi-problems.js';
 import { requireOrder } from './orders.js';
 import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
 import { ACTOR_LENGTH_MAX, ANONYMOUS, type Caller } from './permissions.js';
@@ -62,11 +63,15 @@ const ResolutionBody = Type.Object(
     reason: Type.String({
       minLength: 1,
       maxLength: REASON_LENGTH_MAX,
-      pattern: '^[^\\p{Cc}\\p{Cs}]+$',
+      pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]+$',
       description: 'Kept for ever; no personal data',
     }),
   },
-  { additionalProperties: false, examples: [{ action: 'retry', operator: 'op-7', reason: 'gateway is back' }] },
+  {
+    $id: 'Resolution',
+    additionalProperties: false,
+    examples: [{ action: 'retry', operator: 'op-7', reason: 'gateway is back' }],
+  },
 );
 
 export function adminRoutes(app: Api, deps: ApiDependencies): void {
@@ -108,7 +113,7 @@ export function adminRoutes(app: Api, deps: ApiDependencies): void {
         params: IdParams,
         headers: Type.Object(IdempotencyKeyHeader),
         body: ResolutionBody,
-        response: { 200: SagaSchema, '4xx': ProblemSchema },
+        response: { 200: SagaSchema, '4xx': refusals('not-possible-now') },
       },
     },
     async (request, reply) => {

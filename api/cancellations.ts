@@ -8,9 +8,10 @@ import { requestCancellation } from '../domain/orders.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { IdempotencyKeyHeader } from './headers.js';
 import { answerOnce } from './idempotency.js';
+import { refusals } from './openapi-problems.js';
 import { requireOrder } from './orders.js';
 import { ACTOR_LENGTH_MAX, ANONYMOUS, confinedTo } from './permissions.js';
-import { Problem, ProblemSchema } from './problems.js';
+import { Problem } from './problems.js';
 import { FreeText, IdParams, OrderSchema } from './schemas.js';
 
 /** A saga that backs off or is parked is told at once; if that fails, it finds out at its next try. */
@@ -18,7 +19,7 @@ const NUDGE_LIMIT_MS = 1_000;
 
 const Cancellation = Type.Object(
   { reason: FreeText },
-  { additionalProperties: false, examples: [{ reason: 'Ordered the wrong colour' }] },
+  { $id: 'Cancellation', additionalProperties: false, examples: [{ reason: 'Ordered the wrong colour' }] },
 );
 
 export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
@@ -34,7 +35,7 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
         params: IdParams,
         headers: Type.Object(IdempotencyKeyHeader),
         body: Cancellation,
-        response: { 202: OrderSchema, '4xx': ProblemSchema },
+        response: { 202: OrderSchema, '4xx': refusals('order-cancelled') },
       },
     },
     async (request, reply) => {

@@ -1,7 +1,7 @@
 /** Events over HTTP: of one order, and the whole feed; as pages, or live as Server-Sent Events. */
 import { once } from 'node:events';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Type } from 'typebox';
+import { type TSchema, Type } from 'typebox';
 import { type CloudEvent, type StoredEvent, toCloudEvent } from '../contracts/events.js';
 import { FEED_START, type FeedEvent, type FeedPlace, readFeed, readOrderEvents } from '../domain/outbox.js';
 import type { Api, ApiDependencies } from './dependencies.js';
@@ -21,6 +21,17 @@ const live = Type.Object({
   'last-event-id': Type.Optional(Type.String({ maxLength: 200, description: 'Resumes a stream after this event' })),
 });
 
+const pageOrStream = <N extends TSchema>(next: N) => ({
+  content: {
+    'application/json': { schema: Type.Object({ events: Type.Array(EventSchema), next }) },
+    'text/event-stream': {
+      schema: Type.String({
+        description: 'Server-Sent Events: `id` is for Last-Event-ID, `event` the type, `data` an Event as JSON',
+      }),
+    },
+  },
+});
+
 export function eventRoutes(app: Api, deps: ApiDependencies): void {
   const { db } = deps;
 
@@ -34,7 +45,7 @@ export function eventRoutes(app: Api, deps: ApiDependencies): void {
         params: IdParams,
         headers: live,
         querystring: Type.Object({ limit: Limit, cursor: Type.Optional(Cursor) }, { additionalProperties: false }),
-        response: { 200: Type.Object({ events: Type.Array(EventSchema), next: Next }), '4xx': ProblemSchema },
+        response: { 200: pageOrStream(Next), '4xx': ProblemSchema },
       },
     },
     async (request, reply) => {
@@ -71,7 +82,7 @@ export function eventRoutes(app: Api, deps: ApiDependencies): void {
         tags: ['events'],
         headers: live,
         querystring: Type.Object({ limit: Limit, after: Type.Optional(Cursor) }, { additionalProperties: false }),
-        response: { 200: Type.Object({ events: Type.Array(EventSchema), next: Type.String() }), '4xx': ProblemSchema },
+        response: { 200: pageOrStream(Type.String()), '4xx': ProblemSchema },
       },
     },
     async (request, reply) => {

@@ -2,6 +2,7 @@
 import { type Static, Type } from 'typebox';
 import { listInventory, putSku, readSku } from '../domain/inventory.js';
 import type { Api, ApiDependencies } from './dependencies.js';
+import { refusals } from './openapi-problems.js';
 import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
 import { Problem, ProblemSchema } from './problems.js';
 import { Currency, SKU, SkuName } from './schemas.js';
@@ -28,6 +29,7 @@ const SkuEntry = Type.Object(
     onHand: Type.Integer({ minimum: 0, maximum: 1_000_000_000_000 }),
   },
   {
+    $id: 'SkuEntry',
     additionalProperties: false,
     examples: [{ name: 'Mechanical keyboard', unitPrice: 4900, currency: 'USD', onHand: 500 }],
   },
@@ -78,7 +80,7 @@ export function inventoryRoutes(app: Api, { db }: ApiDependencies): void {
         tags: ['inventory'],
         params: SkuParams,
         body: SkuEntry,
-        response: { 200: SkuSchema, '4xx': ProblemSchema },
+        response: { 200: SkuSchema, '4xx': refusals('stock-committed') },
       },
     },
     async (request) => {

@@ -11,6 +11,7 @@ import type { Api, ApiDependencies } from './dependencies.js';
 import { answerUnlessKnown } from './etags.js';
 import { IdempotencyKeyHeader, parsePreferWait, parseTraceparent } from './headers.js';
 import { claimOf, replayable } from './idempotency.js';
+import { refusals } from './openapi-problems.js';
 import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
 import { type Caller, confinedTo } from './permissions.js';
 import { Problem, ProblemSchema } from './problems.js';
@@ -34,7 +35,10 @@ export function orderRoutes(app: Api, deps: ApiDependencies): void {
           prefer: Type.Optional(Type.String({ description: '`wait=N`, N up to 30 seconds' })),
         }),
         body: NewOrder,
-        response: { 201: OrderSchema, '4xx': ProblemSchema, '5xx': ProblemSchema },
+        response: {
+          201: OrderSchema,
+          '4xx': refusals('order-exists', 'price-changed', 'unknown-sku', 'mixed-currencies', 'total-too-large'),
+        },
       },
     },
     async (request, reply) => placeOrder(deps, request as FastifyRequest<{ Body: NewOrder }>, reply),

@@ -177,7 +177,7 @@ export function handleProblems(app: FastifyInstance): void {
     if (PROBLEMS[problem.code][0] >= 500) request.log.error({ err: error }, 'request failed');
     return send(reply, problem);
   });
-  app.setNotFoundHandler((request, reply) => send(reply, notFoundOrNotAllowed(app, request)));
+  app.setNotFoundHandler((request, reply) => send(reply, nothingHere(app, request)));
   app.get('/problems/:code', { schema: { hide: true } }, (request, reply) => {
     const { code } = request.params as { code: string };
     const entry = Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code as ProblemCode] : undefined;
@@ -187,7 +187,7 @@ export function handleProblems(app: FastifyInstance): void {
   });
 }
 
-function notFoundOrNotAllowed(app: FastifyInstance, request: FastifyRequest): Problem {
+export function nothingHere(app: FastifyInstance, request: FastifyRequest): Problem {
   const [path = ''] = request.url.split('?');
   const others = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH'].filter((method) => method !== request.method);
   const offered = others.some((method) => app.findRoute({ method: method as 'GET', url: path }) !== null);

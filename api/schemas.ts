@@ -56,6 +56,7 @@ export const NewOrder = Type.Object(
     expectedTotal: Type.Optional(MoneySchema),
   },
   {
+    $id: 'NewOrder',
     additionalProperties: false,
     examples: [
       {
@@ -75,17 +76,26 @@ export const OrderSchema = Type.Object(
     id: Type.String({ format: 'uuid' }),
     status: OrderStatus,
     customerId: Type.String(),
-    items: Type.Array(Type.Object({ sku: Type.String(), quantity: Type.Integer(), unitPrice: Type.Integer() })),
-    total: Type.Object({ amount: Type.Integer(), currency: Type.String() }),
+    items: Type.Array(
+      Type.Object({
+        sku: Type.String(),
+        quantity: Type.Integer(),
+        unitPrice: Type.Integer({ description: 'As accepted, in the currency’s minor unit' }),
+      }),
+    ),
+    total: Type.Object({ amount: Type.Integer({ description: 'In the minor unit' }), currency: Type.String() }),
     externalOrderId: Type.Optional(Type.String()),
     cancellation: Type.Optional(
-      Type.Object({ reason: oneOf(CANCELLATION_REASONS, 'Why it was cancelled'), message: Type.String() }),
+      Type.Object(
+        { reason: oneOf(CANCELLATION_REASONS, 'Why it was cancelled'), message: Type.String() },
+        { description: 'There if the status is CANCELLED' },
+      ),
     ),
     createdAt: Type.String({ format: 'date-time' }),
     updatedAt: Type.String({ format: 'date-time' }),
     correlationId: Type.String(),
   },
-  { $id: 'Order' },
+  { $id: 'Order', description: 'An order as it stands' },
 );
 
 export const EventSchema = Type.Object(

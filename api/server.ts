@@ -18,7 +18,7 @@ import { inventoryRoutes } from './inventory.js';
 import { openApi } from './openapi-document.js';
 import { orderRoutes } from './orders.js';
 import { permissionOf, requireRole } from './permissions.js';
-import { answerUnparsable, answerUnroutable, handleProblems } from './problems.js';
+import { answerUnparsable, answerUnroutable, handleProblems, nothingHere } from './problems.js';
 import { sagaRoutes } from './sagas.js';
 import { dress } from './security-headers.js';
 import { type SheddingSettings, shedLoad } from './shedding.js';
@@ -103,7 +103,7 @@ export async function createServer(
   shedLoad(app, settings.shedding ?? SHEDDING);
   guardRequests(app);
   app.addHook('onRequest', async (request) => {
-    if (request.is404) return;
+    if (request.is404) throw nothingHere(app, request); // before its body is looked at: that would be refused first
     const allowed = permissionOf(request.method, request.routeOptions.url ?? '');
     if (allowed === 'open') return;
     request.caller = await deps.authenticate(request);

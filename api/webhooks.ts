@@ -8,7 +8,8 @@ import { Type } from 'typebox';
 import type { Database } from '../domain/database.js';
 import { type Claim, isExplained, requestReconciliation } from '../domain/reconciliation-findings.js';
 import type { Api } from './dependencies.js';
-import { Problem, ProblemSchema } from './problems.js';
+import { refusals } from './openapi-problems.js';
+import { Problem } from './problems.js';
 import { UUID } from './schemas.js';
 
 export type WebhookDependencies = {
@@ -40,7 +41,15 @@ export function webhookRoutes(app: Api, { db, paymentsWebhookSecret: secret }: W
         schema: {
           summary: 'Events of the payment gateway, signed by it',
           tags: ['webhooks'],
-          response: { 200: Type.Object({ received: Type.Boolean() }), '4xx': ProblemSchema },
+          headers: Type.Object({
+            'stripe-signature': Type.Optional(
+              Type.String({ description: 'Of the body as sent, by the endpoint’s secret' }),
+            ),
+          }),
+          response: {
+            200: Type.Object({ received: Type.Boolean() }),
+            '4xx': refusals('invalid-signature', 'not-found', 'payload-too-large'),
+          },
         },
       },
       async (request) => {

@@ -180,6 +180,17 @@ describe('a path', () => {
     expectProblem(await raw(api.port, `${request} HTTP/1.1\r\n${HEAD}\r\n`), 405, 'method-not-allowed');
   });
 
+  test.each([
+    ['QUERY', {}],
+    ['PATCH', { 'content-type': 'application/json' }],
+    ['PATCH', { 'content-type': 'text/plain', 'content-encoding': 'gzip' }],
+  ])('says so of %s before it looks at the body, whatever that is: %j', async (method, headers) => {
+    const head = Object.entries({ host: 'x', connection: 'close', 'content-length': '2', ...headers });
+    const lines = head.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+    expectProblem(await raw(api.port, `${method} /orders HTTP/1.1\r\n${lines}\r\n{x`), 405, 'method-not-allowed');
+    expectProblem(await raw(api.port, `${method} /nothing HTTP/1.1\r\n${lines}\r\n{x`), 404, 'not-found');
+  });
+
   test('answers HEAD like GET, without a body, also where GET would stream', async () => {
     expect(await api.send('HEAD', '/inventory')).toMatchObject({ status: 200, text: '' });
     expect(await api.send('HEAD', '/events', undefined, { accept: 'text/event-stream' })).toMatchObject({

@@ -245,7 +245,7 @@ const isProblem = new Ajv({ strict: false }).compile({
     correlationId: { type: 'string', minLength: 1 },
   },
 });
-const INTERNALS = /prisma|postgres|node_modules|fastify|FST_|\bselect\b|\binsert\b|\.[jt]s\b|\n {4}at /i;
+export const INTERNALS = /prisma|postgres|node_modules|fastify|FST_|\bselect\b|\binsert\b|\.[jt]s\b|\n {4}at /i;
 
 /** Claims that this is a refusal as the contract has it. @param pointers of `errors`, if it must name fields */
 export function expectProblem(answer: Answer<unknown>, status: number, code: string, pointers?: string[]): Problem {

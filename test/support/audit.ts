@@ -1,7 +1,7 @@
 /** What must always hold, checked from outside, as an auditor would: over HTTP, against the gateway's own ledger. */
 import { expect } from '@jest/globals';
+import type { Order } from '../../clients/typescript/client.js';
 import type { CloudEvent } from '../../contracts/events.js';
-import type { Order } from '../../contracts/orders.js';
 import type { ApiClient } from './launcher.js';
 
 /** An order's events by how it ended; the only lists that are right for orders that met no unknown outcome. */

@@ -6,8 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createClient, type Order, orThrow, type Sku } from '../../clients/typescript/client.js';
 import type { CloudEvent } from '../../contracts/events.js';
-import type { Order } from '../../contracts/orders.js';
 import { birthOf } from '../../local/birth.mjs';
 import { eventually } from './conditions.js';
 import { required } from './database.js';
@@ -133,8 +133,9 @@ export const readPids = ({ dataDir }: Installation): Record<string, number> =>
 /** A process that has ended, but whose end its parent has not looked at yet, is not alive. */
 export const isAlive = (pid: number): boolean => birthOf(pid) !== undefined;
 
-/** A client of the HTTP API, as users write one. */
+/** A client of the HTTP API: the typed one that we give away, and plain requests for what it would not send. */
 export function clientOf({ api, sandbox }: Installation) {
+  const typed = createClient({ baseUrl: api });
   const json = async <T>(url: string, init?: RequestInit): Promise<T> => {
     const answer = await fetch(url, { signal: AbortSignal.timeout(35_000), ...init });
     if (!answer.ok) throw new Error(`${init?.method ?? 'GET'} ${url}: ${answer.status} ${await answer.text()}`);
@@ -154,16 +155,14 @@ export function clientOf({ api, sandbox }: Installation) {
       paymentMethod = 'pm_card_visa',
       headers: Record<string, string> = {},
     ): Promise<Order> => {
-      const order = {
+      const body = {
         customerId: 'cus_system',
         paymentMethod,
         items: Object.entries(items).map(([sku, quantity]) => ({ sku, quantity })),
       };
-      const answer = await send('POST', '/orders', order, headers);
-      if (answer.status !== 201) throw new Error(`POST /orders: ${answer.status} ${await answer.text()}`);
-      return (await answer.json()) as Order;
+      return orThrow(typed.POST('/orders', { body, headers }));
     },
-    order: (id: string) => client.get<Order>(`/orders/${id}`),
+    order: (id: string): Promise<Order> => orThrow(typed.GET('/orders/{id}', { params: { path: { id } } })),
     /** The order once it is final. */
     final: (id: string, withinMs = 30_000) =>
       eventually(
@@ -175,11 +174,24 @@ export function clientOf({ api, sandbox }: Installation) {
         withinMs,
       ),
     stock: async (sku: string, onHand: number, unitPrice = 1_000) => {
-      const answer = await send('PUT', `/inventory/${sku}`, { name: sku, unitPrice, currency: 'USD', onHand });
-      if (!answer.ok) throw new Error(`PUT /inventory/${sku}: ${answer.status} ${await answer.text()}`);
+      const body = { name: sku, unitPrice, currency: 'USD', onHand };
+      await orThrow(typed.PUT('/inventory/{sku}', { params: { path: { sku } }, body }));
     },
-    sku: (sku: string) =>
-      client.get<{ available: number; reserved: number; sold: number; onHand: number }>(`/inventory/${sku}`),
+    sku: (sku: string): Promise<Sku> => orThrow(typed.GET('/inventory/{sku}', { params: { path: { sku } } })),
+    /** All orders, or the first few; of one status, or of any. */
+    list: async (status?: Order['status'], most = Number.POSITIVE_INFINITY): Promise<Order[]> => {
+      const all: Order[] = [];
+      let cursor: string | null = null;
+      do {
+        const query = { limit: Math.min(most, 1_000), ...(status && { status }), ...(cursor && { cursor }) };
+        const page: { orders: Order[]; next: string | null } = await orThrow(
+          typed.GET('/orders', { params: { query } }),
+        );
+        all.push(...page.orders);
+        cursor = page.next;
+      } while (cursor !== null && all.length < most);
+      return all;
+    },
     /** Every event of every order, from the feed. */
     feed: async (): Promise<CloudEvent[]> => {
       const all: CloudEvent[] = [];

@@ -1,6 +1,6 @@
 /** Everything real, started as its users start it, spoken to over HTTP only. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Order } from '../../contracts/orders.js';
+import type { Order } from '../../clients/typescript/client.js';
 import type { SagaProgress } from '../../contracts/saga.js';
 import { audit } from '../support/audit.js';
 import { eventually } from '../support/conditions.js';
