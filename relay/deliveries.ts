@@ -3,7 +3,6 @@
  * by side, each order's events one after the other; then the cursor moves to just before the first event that is still
  * owed. What was taken beyond it is remembered, so that one slow order does not have the others sent twice.
  */
-import pLimit from 'p-limit';
 import { toCloudEvent } from '../contracts/events.js';
 import { eventId } from '../contracts/ids.js';
 import { advanceCursor, leaseCursor } from '../domain/cursors.js';
@@ -13,8 +12,6 @@ import type { Publisher } from './publishers/publisher.js';
 
 /** Bounds the memory of one destination, and what a killed relay sends twice. */
 export const BATCH_MAX = 500;
-/** Requests in flight to one destination. */
-const PARALLEL_MAX = 16;
 /** A relay that is killed or paused delays its destinations by this much; renewed while a batch is being served. */
 export const LEASE_MS = 15_000;
 
@@ -41,11 +38,9 @@ export async function deliverOnce(delivery: Delivery): Promise<DeliveryCount> {
   if (batch.length === 0) return { delivered: 0, owed: 0, more: false };
 
   // A slow destination may take longer for a batch than a lease lasts.
-  const lost = new AbortController();
-  const renew = () => leaseCursor(db, lease).then((held) => held ?? lost.abort());
   // Failing to renew is not losing: the next renewal, or the move of the cursor, tells.
-  const renewing = setInterval(() => void renew().catch(() => undefined), leaseMs / 3);
-  const errors = await publishInOrder(publisher, batch, taken, lost.signal).finally(() => clearInterval(renewing));
+  const renewing = setInterval(() => void leaseCursor(db, lease).catch(() => undefined), leaseMs / 3);
+  const errors = await publish(publisher, batch, taken).finally(() => clearInterval(renewing));
   const place = lastServed(batch, taken);
   if (place && (await advanceCursor(db, lease, place))) {
     for (const event of batch) if (isUpTo(event, place)) taken.delete(idOf(event));
@@ -61,40 +56,16 @@ function forgetAllBut(batch: FeedEvent[], taken: Set<string>): void {
   for (const id of taken) if (!ids.has(id)) taken.delete(id);
 }
 
-async function publishInOrder(
-  publisher: Publisher,
-  batch: FeedEvent[],
-  taken: Set<string>,
-  lost: AbortSignal,
-): Promise<unknown[]> {
-  const limit = pLimit(PARALLEL_MAX);
-  const errors: unknown[] = [];
-  const serve = async (events: FeedEvent[]) => {
-    for (const event of events) {
-      // Once a destination refuses, the rest of the batch would only knock at the same closed door.
-      if (errors.length > PARALLEL_MAX || lost.aborted) return;
-      if (taken.has(idOf(event))) continue;
-      try {
-        await publisher.publish(toCloudEvent(event));
-      } catch (err) {
-        errors.push(err);
-        return;
-      }
-      taken.add(idOf(event));
-    }
-  };
-  await Promise.all([...byOrder(batch).values()].map((events) => limit(serve, events)));
+/** @returns what kept events from being taken */
+async function publish(publisher: Publisher, batch: FeedEvent[], taken: Set<string>): Promise<Error[]> {
+  const events = batch.filter((event) => !taken.has(idOf(event)));
+  const outcomes = await publisher.publish(events.map(toCloudEvent));
+  const errors: Error[] = [];
+  outcomes.forEach((result, i) => {
+    if (result.outcome === 'taken') taken.add(idOf(events[i] as FeedEvent));
+    else if (result.outcome !== 'not-sent') errors.push(result.error);
+  });
   return errors;
-}
-
-function byOrder(batch: FeedEvent[]): Map<string, FeedEvent[]> {
-  const orders = new Map<string, FeedEvent[]>();
-  for (const event of batch) {
-    const events = orders.get(event.orderId);
-    if (events) events.push(event);
-    else orders.set(event.orderId, [event]);
-  }
-  return orders;
 }
 
 /** @returns the place of the last event before the first one still owed, or undefined if the very first is owed */
