@@ -18,7 +18,13 @@ const PARALLEL_MAX = 16;
 /** With these a receiver has judged the event itself. Whatever else is not 2xx says more about the receiver. */
 const REJECTIONS = new Set([400, 413, 415, 422]);
 
-type Post = { url: URL; webhooks: Webhook[]; agent: http.Agent; allowPrivate: boolean };
+type Post = {
+  url: URL;
+  webhooks: Webhook[];
+  agent: http.Agent;
+  allowPrivate: boolean;
+  inFlight: Set<http.ClientRequest>;
+};
 
 /**
  * @param url          https, unless `allowPrivate`
@@ -33,11 +39,14 @@ export function createWebhookPublisher(options: { url: string; secret: string; a
   }
   const webhooks = options.secret.trim().split(/\s+/).map(readSecret);
   const agent = new (url.protocol === 'https:' ? https : http).Agent({ keepAlive: true });
-  const post: Post = { url, webhooks, agent, allowPrivate };
+  const post: Post = { url, webhooks, agent, allowPrivate, inFlight: new Set() };
   return {
     destination: 'webhook',
     publish: (events) => publishOneByOne(events, (event) => send(post, event), PARALLEL_MAX),
-    close: async () => agent.destroy(),
+    close: async () => {
+      for (const request of post.inFlight) request.destroy(new Error('closing'));
+      agent.destroy();
+    },
   };
 }
 
@@ -76,30 +85,38 @@ async function request(post: Post, event: CloudEvent): Promise<Answer> {
       'webhook-timestamp': `${Math.floor(at.getTime() / 1000)}`,
       'webhook-signature': webhooks.map((webhook) => webhook.sign(event.id, at, body.toString())).join(' '),
     },
-    signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
     ...(!allowPrivate && { lookup: lookupPublic }),
   };
-  return exchange(url, options, body);
+  return exchange(post, options, body);
 }
 
-/** A connection that was kept may have been closed by the receiver at this very moment: then once more, on a fresh one. */
-async function exchange(url: URL, options: http.RequestOptions, body: Buffer): Promise<Answer> {
-  const attempt = () =>
-    new Promise<Answer | 'stale'>((resolve, reject) => {
-      const request = (url.protocol === 'https:' ? https : http).request(url, options, (response) => {
-        response.on('error', () => undefined); // the status has said it all
-        response.resume();
-        resolve({ status: response.statusCode ?? 0, ...retryAfterOf(response) });
-      });
-      request.on('error', (err: NodeJS.ErrnoException) =>
-        request.reusedSocket && err.code === 'ECONNRESET' ? resolve('stale') : reject(err),
-      );
-      request.end(body);
-    });
+/** A connection that was kept may have been closed by the receiver at this very moment: then once more, on another one. */
+async function exchange(post: Post, options: http.RequestOptions, body: Buffer): Promise<Answer> {
   for (;;) {
-    const answer = await attempt();
+    const answer = await attempt(post, options, body);
     if (answer !== 'stale') return answer;
   }
+}
+
+function attempt({ url, inFlight }: Post, options: http.RequestOptions, body: Buffer): Promise<Answer | 'stale'> {
+  return new Promise((resolve, reject) => {
+    const request = (url.protocol === 'https:' ? https : http).request(url, options, (response) => {
+      response.on('error', () => undefined); // the status has said it all
+      response.resume();
+      resolve({ status: response.statusCode ?? 0, ...retryAfterOf(response) });
+    });
+    const tooLate = new Error(`the webhook receiver has not answered within ${ANSWER_LIMIT_MS / 1_000} s`);
+    const timer = setTimeout(() => request.destroy(tooLate), ANSWER_LIMIT_MS);
+    inFlight.add(request);
+    request.on('error', (err: NodeJS.ErrnoException) =>
+      request.reusedSocket && err.code === 'ECONNRESET' ? resolve('stale') : reject(err),
+    );
+    request.on('close', () => {
+      clearTimeout(timer);
+      inFlight.delete(request);
+    });
+    request.end(body);
+  });
 }
 
 /** In seconds, or as a date. https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3 */
