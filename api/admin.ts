@@ -12,7 +12,6 @@ import { type Static, Type } from 'typebox';
 import { cancelOrderSagaId, orderIdOf, orderSagaId } from '../contracts/ids.js';
 import {
   ENDED_FROM_OUTSIDE_QUERY,
-  REASON_LENGTH_MAX,
   RESOLVE_UPDATE,
   type Resolution,
   SAGA_FAILURE,
@@ -29,10 +28,10 @@ import { groupByFailure, joinStuckSagas, type SagaFinding } from '../domain/stuc
 import type { Api, ApiDependencies } from './dependencies.js';
 import { requireOrder } from './orders.js';
 import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
-import { ANONYMOUS, type Caller } from './permissions.js';
+import { operatorOf } from './permissions.js';
 import { Problem, ProblemSchema } from './problems.js';
 import { describeSaga, SagaSchema } from './sagas.js';
-import { MoneySchema, OrderStatus, oneOf } from './schemas.js';
+import { MoneySchema, OperatorId, OrderStatus, oneOf, Reason } from './schemas.js';
 
 const ASK_LIMIT_MS = 5_000;
 /** An operator reads a page; what is beyond this many is one incident with one cause, and shows in `groups`. */
@@ -63,18 +62,8 @@ const LISTED_STATES = ['NEEDS_ATTENTION', 'COMPENSATING'] as const;
 const ResolutionBody = Type.Object(
   {
     action: oneOf(['retry', 'skip', 'compensate'] as const, 'skip = done by hand; compensate = unwind now'),
-    operator: Type.Optional(
-      Type.String({
-        pattern: '^[A-Za-z0-9][A-Za-z0-9._:@|-]{0,127}$',
-        description: 'Opaque subject id; with authentication, the token’s',
-      }),
-    ),
-    reason: Type.String({
-      minLength: 1,
-      maxLength: REASON_LENGTH_MAX,
-      pattern: '^[^\\p{Cc}\\p{Cs}]+$',
-      description: 'Kept for ever; no personal data',
-    }),
+    operator: Type.Optional(OperatorId),
+    reason: Reason,
   },
   { additionalProperties: false, examples: [{ action: 'retry', operator: 'op-7', reason: 'gateway is back' }] },
 );
@@ -135,15 +124,6 @@ export function adminRoutes(app: Api, deps: ApiDependencies): void {
       return describeSaga(deps, order, request.caller);
     },
   );
-}
-
-/** Nobody decides in another's name. */
-function operatorOf(caller: Caller, named: string | undefined): string {
-  if (caller === ANONYMOUS) return named ?? caller.subject;
-  if (named !== undefined && named !== caller.subject) {
-    throw new Problem('forbidden', 'operator must be the token’s own subject.');
-  }
-  return caller.subject;
 }
 
 function requireTemporal({ temporal }: ApiDependencies): Client {

@@ -42,6 +42,7 @@ export const PROBLEMS = {
     'The saga is not in a state in which this makes sense',
     'Read the saga: GET /orders/{id}/saga.',
   ],
+  'already-decided': [409, 'The dead letter is decided otherwise', 'Read it: GET /admin/dead-letters?state=….'],
   'order-exists': [409, 'The customer has an order with this externalOrderId', 'Read the order that `orderId` names.'],
   'price-changed': [409, 'The total is not what was expected', 'Show the new total and order again.'],
   'stock-committed': [409, 'More is reserved and sold than that', 'Set onHand to at least reserved + sold.'],

@@ -7,6 +7,7 @@ import { type FastifyBaseLogger, fastify, LogController } from 'fastify';
 import { v7 as uuidv7 } from 'uuid';
 import { adminRoutes } from './admin.js';
 import { cancellationRoutes } from './cancellations.js';
+import { deadLetterRoutes } from './dead-letters.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { eventRoutes } from './events.js';
 import { CORRELATION_ID } from './headers.js';
@@ -83,6 +84,7 @@ export async function createServer(deps: ApiDependencies, logger: FastifyBaseLog
     sagaRoutes(routes, deps);
     cancellationRoutes(routes, deps);
     adminRoutes(routes, deps);
+    deadLetterRoutes(routes, deps);
     inventoryRoutes(routes, deps);
     healthRoutes(routes, deps);
     webhookRoutes(routes, deps);

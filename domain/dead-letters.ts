@@ -8,6 +8,7 @@ import type { Database } from './database.js';
 import { wakeRelay } from './outbox.js';
 
 export type DeadLetterFilter = {
+  ids?: string[];
   destination?: string;
   cause?: DeadLetterCause;
   type?: string;
@@ -15,10 +16,11 @@ export type DeadLetterFilter = {
   state?: DeadLetterState;
 };
 
-const matching = ({ destination, cause, type, state }: DeadLetterFilter): Prisma.Sql =>
+const matching = ({ ids, destination, cause, type, state }: DeadLetterFilter): Prisma.Sql =>
   Prisma.join(
     [
       state === undefined ? Prisma.sql`l.state IN ('PARKED', 'REPLAYING')` : Prisma.sql`l.state = ${state}`,
+      ...(ids === undefined ? [] : [Prisma.sql`l.id = ANY(${ids}::bigint[])`]),
       ...(destination === undefined ? [] : [Prisma.sql`l.destination = ${destination}`]),
       ...(cause === undefined ? [] : [Prisma.sql`l.cause = ${cause}`]),
       ...(type === undefined ? [] : [Prisma.sql`l.type = ${type}`]),
@@ -50,10 +52,11 @@ export async function listDeadLetters(
   return rows.map(toLetter);
 }
 
-export async function readDeadLetter(db: Database, id: string): Promise<DeadLetter | null> {
-  const [row] = await db.$queryRaw<Row[]>`
-    SELECT ${columns} FROM dead_letters l JOIN orders o ON o.id = l.order_id WHERE l.id = ${id}::bigint`;
-  return row ? toLetter(row) : null;
+/** @returns those of them that exist, whatever their state */
+export async function readDeadLetters(db: Database, ids: string[]): Promise<DeadLetter[]> {
+  const rows = await db.$queryRaw<Row[]>`
+    SELECT ${columns} FROM dead_letters l JOIN orders o ON o.id = l.order_id WHERE l.id = ANY(${ids}::bigint[])`;
+  return rows.map(toLetter);
 }
 
 /** Letters that look alike: usually one cause. */

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { CloudEvent } from '../../contracts/events.js';
 import { readBacklog } from '../../domain/cursors.js';
-import { countDeadLetters, decideDeadLetter, listDeadLetters, readDeadLetter } from '../../domain/dead-letters.js';
+import { countDeadLetters, decideDeadLetter, listDeadLetters, readDeadLetters } from '../../domain/dead-letters.js';
 import { releaseInventory } from '../../domain/inventory.js';
 import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
 import { deliverOnce } from '../../relay/deliveries.js';
@@ -36,6 +36,7 @@ const answer = (poisonous: (event: CloudEvent) => boolean, status: number) => {
 };
 const is = (id: string, sequence: number) => (event: CloudEvent) => event.subject === id && event.sequence === sequence;
 const letters = () => listDeadLetters(t.db, {}, 1_000);
+const read = async (id: string) => (await readDeadLetters(t.db, [id]))[0];
 const decide = (id: string, action: 'replay' | 'discard', reason?: string) =>
   decideDeadLetter(t.db, id, { action, operator: 'op-7', ...(reason !== undefined && { reason }) });
 
@@ -106,7 +107,7 @@ describe('an event that its destination rejects', () => {
     expect(await decide(letter.id, 'replay')).toBe(false);
     await roundsUntil(second, 'it is closed', async () => (await letters()).length === 0);
     expect(receiver.sequences(id)).toEqual([1, 2, 3, 4]);
-    expect(await readDeadLetter(t.db, letter.id)).toMatchObject({ state: 'DELIVERED', decidedBy: 'op-7', behind: 0 });
+    expect(await read(letter.id)).toMatchObject({ state: 'DELIVERED', decidedBy: 'op-7', behind: 0 });
     const audit = await t.db.sagaLogEntry.findMany({ where: { orderId: id, step: 'dead-letter' } });
     expect(audit).toMatchObject([{ outcome: 'replay', actor: 'op-7', detail: 'webhook, event 2' }]);
   });
@@ -117,7 +118,7 @@ describe('an event that its destination rejects', () => {
     await unwind(id);
     receiver.answer = (event) => (is(id, 2)(event) ? 400 : 204);
     await decide(letter.id, 'replay');
-    await roundsUntil(relay, 'parked again', async () => (await readDeadLetter(t.db, letter.id))?.state === 'PARKED');
+    await roundsUntil(relay, 'parked again', async () => (await read(letter.id))?.state === 'PARKED');
     expect(await letters()).toMatchObject([
       { id: letter.id, attempts: 4, error: 'the webhook receiver answered 400', behind: 2 },
     ]);
@@ -127,7 +128,7 @@ describe('an event that its destination rejects', () => {
     answer(is(id, 3), 422);
     await decide(letter.id, 'replay');
     await roundsUntil(relay, 'the third is parked', async () => (await letters())[0]?.sequence === 3);
-    expect(await readDeadLetter(t.db, letter.id)).toMatchObject({ state: 'DELIVERED' });
+    expect(await read(letter.id)).toMatchObject({ state: 'DELIVERED' });
     expect(receiver.sequences(id)).toEqual([1, 2]);
     receiver.answer = () => 204;
     const [third] = await letters();
@@ -158,7 +159,7 @@ describe('an event that its destination rejects', () => {
     await roundsUntil(relay, 'the last arrives', () => receiver.sequences(id).includes(4));
     expect(receiver.sequences(id)).toEqual([1, 3, 4]);
     await roundsUntil(relay, 'closed', async () => (await t.db.deadLetter.count({ where: { closedAt: null } })) === 0);
-    expect(await readDeadLetter(t.db, letter.id)).toMatchObject({
+    expect(await read(letter.id)).toMatchObject({
       state: 'DISCARDED',
       decidedBy: 'op-7',
       reason: 'the consumer has it from a file, ticket 12',
@@ -176,7 +177,7 @@ describe('an event that its destination rejects', () => {
     answer(is(id, 3), 422);
     await decide(letter.id, 'discard', 'not wanted');
     await roundsUntil(relay, 'the third is parked', async () => (await letters())[0]?.sequence === 3);
-    expect(await readDeadLetter(t.db, letter.id)).toMatchObject({ state: 'DISCARDED', reason: 'not wanted' });
+    expect(await read(letter.id)).toMatchObject({ state: 'DISCARDED', reason: 'not wanted' });
     expect(receiver.sequences(id)).toEqual([1]);
   });
 });
