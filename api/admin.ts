@@ -11,7 +11,7 @@ import {
 } from '@temporalio/client';
 import { type Static, Type } from 'typebox';
 import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
-import { REASON_LENGTH_MAX, RESOLVE_UPDATE, type Resolution, type SagaProgress, sagaStart } from '../contracts/saga.js';
+import { RESOLVE_UPDATE, type Resolution, type SagaProgress, sagaStart } from '../contracts/saga.js';
 import { readDueSaga } from '../domain/acceptance.js';
 import { recordDecision } from '../domain/saga-log.js';
 import { groupByFailure, type StuckSaga } from '../domain/stuck-sagas.js';
@@ -22,10 +22,10 @@ import { answerOnce } from './idempotency.js';
 import { refusals } from './openapi-problems.js';
 import { requireOrder } from './orders.js';
 import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
-import { ACTOR_LENGTH_MAX, ANONYMOUS, type Caller } from './permissions.js';
+import { operatorOf } from './permissions.js';
 import { Problem, ProblemSchema } from './problems.js';
 import { describeSaga, SagaSchema } from './sagas.js';
-import { IdParams, MoneySchema, OrderStatus, oneOf } from './schemas.js';
+import { IdParams, MoneySchema, OperatorId, OrderStatus, oneOf, Reason } from './schemas.js';
 
 const ASK_LIMIT_MS = 5_000;
 
@@ -54,18 +54,8 @@ const LISTED_STATES = ['NEEDS_ATTENTION', 'COMPENSATING'] as const;
 const ResolutionBody = Type.Object(
   {
     action: oneOf(['retry', 'skip', 'compensate'] as const, 'skip = done by hand; compensate = unwind now'),
-    operator: Type.Optional(
-      Type.String({
-        pattern: '^[A-Za-z0-9][A-Za-z0-9._:@|-]{0,127}$',
-        description: 'Opaque subject id; with authentication, the token’s',
-      }),
-    ),
-    reason: Type.String({
-      minLength: 1,
-      maxLength: REASON_LENGTH_MAX,
-      pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]+$',
-      description: 'Kept for ever; no personal data',
-    }),
+    operator: Type.Optional(OperatorId),
+    reason: Reason,
   },
   {
     $id: 'Resolution',
@@ -130,15 +120,6 @@ export function adminRoutes(app: Api, deps: ApiDependencies): void {
       });
     },
   );
-}
-
-/** Nobody decides in another's name. */
-function operatorOf(caller: Caller, named: string | undefined): string {
-  if (caller === ANONYMOUS) return named ?? caller.subject;
-  if (named !== undefined && named !== caller.subject) {
-    throw new Problem('forbidden', 'operator must be the token’s own subject.');
-  }
-  return caller.subject.slice(0, ACTOR_LENGTH_MAX);
 }
 
 function requireTemporal({ temporal }: ApiDependencies): Client {

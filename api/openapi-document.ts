@@ -20,6 +20,7 @@ export const openApi: FastifyDynamicSwaggerOptions = {
       { name: 'orders', description: 'Place and read orders' },
       { name: 'events', description: 'What happened to them, as CloudEvents' },
       { name: 'sagas', description: 'How they are being worked on' },
+      { name: 'dead letters', description: 'Events that a destination would not take' },
       { name: 'inventory', description: 'Catalogue and stock' },
       { name: 'audit', description: 'Who did what with an operator’s rights, and who was refused' },
       { name: 'health', description: 'For load balancers and launchers' },

@@ -30,6 +30,10 @@ export const PERMISSIONS: Readonly<Record<string, readonly Role[] | typeof open>
   'GET /admin/sagas': ['operator', 'auditor'],
   'POST /admin/sagas/:id/resolve': ['operator'],
   'GET /admin/audit': ['operator', 'auditor'],
+  'GET /admin/dead-letters': ['operator', 'auditor'],
+  'POST /admin/dead-letters/replay': ['operator'],
+  'POST /admin/dead-letters/:id/replay': ['operator'],
+  'POST /admin/dead-letters/:id/discard': ['operator'],
   'POST /webhooks/payments': open, // signed
   'GET /livez': open,
   'GET /readyz': open,
@@ -61,3 +65,12 @@ const UNCONFINED = {
 /** Customers are confined to their own orders. @returns the customer id that the caller is confined to, or undefined */
 export const confinedTo = (caller: Caller, access: 'read' | 'write'): string | undefined =>
   caller.roles.some((role) => (UNCONFINED[access] as readonly Role[]).includes(role)) ? undefined : caller.subject;
+
+/** Nobody decides in another's name. @param named who is said to decide; undefined = the caller */
+export function operatorOf(caller: Caller, named: string | undefined): string {
+  if (caller === ANONYMOUS) return named ?? caller.subject;
+  if (named !== undefined && named !== caller.subject) {
+    throw new Problem('forbidden', 'operator must be the token’s own subject.');
+  }
+  return caller.subject.slice(0, ACTOR_LENGTH_MAX);
+}

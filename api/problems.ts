@@ -43,6 +43,7 @@ export const PROBLEMS = {
     'The saga is not in a state in which this makes sense',
     'Read the saga: GET /orders/{id}/saga.',
   ],
+  'already-decided': [409, 'The dead letter is decided otherwise', 'Read it: GET /admin/dead-letters?state=….'],
   'order-exists': [409, 'The customer has an order with this externalOrderId', 'Read the order that `orderId` names.'],
   'idempotency-key-in-use': [
     409,

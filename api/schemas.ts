@@ -7,6 +7,7 @@ import {
   ORDER_STATUSES,
   ORDER_TOTAL_MAX,
 } from '../contracts/orders.js';
+import { REASON_LENGTH_MAX } from '../contracts/saga.js';
 
 export const oneOf = <const T extends readonly string[]>(values: T, description: string) =>
   Type.Unsafe<T[number]>({ type: 'string', enum: values, description });
@@ -28,6 +29,17 @@ export const FreeText = Type.String({
   maxLength: 200,
   pattern: '^[^\\u0000-\\u001f\\ud800-\\udfff]+$',
   description: 'Shown to whoever may read the order',
+});
+/** Who decides something, and why. */
+export const OperatorId = Type.String({
+  pattern: '^[A-Za-z0-9][A-Za-z0-9._:@|-]{0,127}$',
+  description: 'Opaque subject id; with authentication, the token’s',
+});
+export const Reason = Type.String({
+  minLength: 1,
+  maxLength: REASON_LENGTH_MAX,
+  pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]+$',
+  description: 'Kept for ever; no personal data',
 });
 export const Currency = Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217' });
 export const MoneySchema = Type.Object(

@@ -9,6 +9,7 @@ import { adminRoutes } from './admin.js';
 import { auditRoutes } from './audit.js';
 import { auditAnswers } from './auditor.js';
 import { cancellationRoutes } from './cancellations.js';
+import { deadLetterRoutes } from './dead-letters.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { eventRoutes } from './events.js';
 import { admitOrigins, guardRequests } from './guards.js';
@@ -122,6 +123,7 @@ export async function createServer(
     cancellationRoutes(routes, deps);
     adminRoutes(routes, deps);
     auditRoutes(routes, deps);
+    deadLetterRoutes(routes, deps);
     inventoryRoutes(routes, deps);
     healthRoutes(routes, deps);
     webhookRoutes(routes, deps);

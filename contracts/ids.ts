@@ -27,5 +27,8 @@ export const eventId = (orderId: string, sequence: number): string => `${orderId
 /** The Postgres channel that says "there may be new events"; a hint only, the outbox is the truth. */
 export const OUTBOX_CHANNEL = 'order_saga_outbox';
 
+/** What is said on it when relays have come or gone: the others look at their leases. */
+export const LEASES_MOVED = 'leases';
+
 /** The Postgres channel that asks for a reconciliation, of the order in the payload or of everything recent. */
 export const RECONCILIATION_CHANNEL = 'order_saga_reconciliation';

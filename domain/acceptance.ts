@@ -77,12 +77,19 @@ const dueSaga = Prisma.sql`
  * Sagas that are due and that nobody has seen running, oldest first. An order from the future was dated by a clock that runs
  * ahead of the database's; it is due at once.
  * @param olderThanMs leaves the API its time to start them
+ * @param except      orders that are left out
  */
-export async function listUnstarted(db: Database, olderThanMs: number, limit: number): Promise<UnstartedSaga[]> {
+export async function listUnstarted(
+  db: Database,
+  olderThanMs: number,
+  limit: number,
+  except: string[] = [],
+): Promise<UnstartedSaga[]> {
   return db.$queryRaw<UnstartedSaga[]>`
     SELECT ${dueSaga} FROM orders
     WHERE saga_started_at IS NULL
       AND (created_at < now() - ${olderThanMs}::float8 * interval '1 ms' OR created_at > now())
+      AND id <> ALL(${except}::uuid[])
     ORDER BY created_at LIMIT ${limit}`;
 }
 

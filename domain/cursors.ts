@@ -1,44 +1,133 @@
 /**
- * A destination's cursor: how far in the feed it has been served, and which relay process serves it now. The lease keeps
- * two relays from doing the same work; it is not what keeps the order of events: whoever sends begins at the cursor and
- * sends each order's events in sequence, so even a relay that wakes up late only repeats what was sent.
+ * Cursors: how far each destination has been served in each partition of the orders, and which relay process serves it
+ * now. Leases share the work out; they are not what keeps the order of events: whoever sends begins at the cursor or
+ * before it and sends each order's events in sequence, so even a relay that wakes up late only repeats what was sent. What
+ * a lease does guard is the cursor: its epoch counts the owners, and whoever has lost it moves nothing any more.
  */
+import { OUTBOX_CHANNEL, LEASES_MOVED } from '../contracts/ids.js';
+import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
-import type { FeedPlace } from './outbox.js';
+import { type FeedPlace, PARTITIONS, partitionOfOrder } from './outbox.js';
+
+/** A partition of a destination in the hands of a relay. */
+export type Lease = { destination: string; partition: number; owner: string; epoch: bigint };
+export type LeasedCursor = Omit<Lease, 'owner'> & FeedPlace;
+
+/** Creates the cursors that are missing, at the feed's start. */
+export async function createCursors(db: Database, destinations: string[]): Promise<void> {
+  await db.$executeRaw`
+    INSERT INTO relay_cursors (destination, partition)
+    SELECT d, p FROM unnest(${destinations}::text[]) AS d, generate_series(0, ${PARTITIONS - 1}::int) AS p
+    ON CONFLICT DO NOTHING`;
+}
 
 /**
- * Takes or renews the lease of a destination; creates its cursor at the feed's start.
+ * Says that this relay lives, renews its leases, takes what is free up to its share, and gives back what is beyond it. A
+ * relay's share is the partitions divided by the relays that live, rounded up.
  * @param owner   the relay process, unique per process life
- * @param leaseMs how long a relay that stops answering delays its destination at most
- * @returns the cursor, or null while another relay holds the lease
+ * @param leaseMs how long a relay that stops answering delays its partitions at most
+ * @returns what it holds from now on, and whether it has given something back
  */
-export async function leaseCursor(
+export async function renewLeases(
   db: Database,
-  { destination, owner, leaseMs }: { destination: string; owner: string; leaseMs: number },
-): Promise<FeedPlace | null> {
-  const [cursor] = await db.$queryRaw<FeedPlace[]>`
-    INSERT INTO relay_cursors AS c (destination, lease_owner, lease_until)
-    VALUES (${destination}, ${owner}, now() + ${leaseMs}::float8 * interval '1 ms')
-    ON CONFLICT (destination) DO UPDATE SET lease_owner = excluded.lease_owner, lease_until = excluded.lease_until
-    WHERE c.lease_owner = excluded.lease_owner OR c.lease_owner IS NULL OR c.lease_until < now()
-    RETURNING feed_xid AS "feedXid", feed_position AS "feedPosition"`;
-  return cursor ?? null;
+  { destinations, owner, leaseMs }: { destinations: string[]; owner: string; leaseMs: number },
+): Promise<{ held: LeasedCursor[]; gaveBack: boolean }> {
+  const until = Prisma.sql`now() + ${leaseMs}::float8 * interval '1 ms'`;
+  const rows = await db.$queryRaw<(LeasedCursor & { kept: boolean })[]>`
+    WITH alive AS (
+      INSERT INTO relay_members (destination, owner, alive_until)
+      SELECT d, ${owner}, ${until} FROM unnest(${destinations}::text[]) AS d
+      ON CONFLICT (destination, owner) DO UPDATE SET alive_until = excluded.alive_until
+    ), forgotten AS (
+      DELETE FROM relay_members WHERE owner <> ${owner} AND alive_until < now() - interval '1 hour'
+    ), shares AS (
+      SELECT d AS destination, ceil(${PARTITIONS}::float8 / (1 + count(m.owner))) AS size
+      FROM unnest(${destinations}::text[]) AS d
+      LEFT JOIN relay_members m ON m.destination = d AND m.owner <> ${owner} AND m.alive_until > now()
+      GROUP BY d
+    ), free AS MATERIALIZED (
+      SELECT destination, partition, lease_owner FROM relay_cursors
+      WHERE destination = ANY(${destinations}) AND (lease_owner = ${owner} OR lease_owner IS NULL OR lease_until < now())
+      ORDER BY destination, partition FOR UPDATE
+    ), ranked AS (
+      SELECT f.*, f.lease_owner IS NOT DISTINCT FROM ${owner} AS is_mine, s.size, row_number() OVER (
+        PARTITION BY destination ORDER BY f.lease_owner IS NOT DISTINCT FROM ${owner} DESC, partition) AS rank
+      FROM free f JOIN shares s USING (destination)
+    )
+    UPDATE relay_cursors c SET
+      lease_owner = CASE WHEN rank <= size THEN ${owner} END,
+      lease_until = CASE WHEN rank <= size THEN ${until} END,
+      lease_epoch = c.lease_epoch + CASE WHEN is_mine THEN 0 ELSE 1 END
+    FROM ranked r
+    WHERE c.destination = r.destination AND c.partition = r.partition AND (is_mine OR rank <= size)
+    RETURNING c.destination, c.partition, c.lease_epoch AS epoch, c.feed_xid AS "feedXid",
+      c.feed_position AS "feedPosition", c.lease_owner IS NOT NULL AS kept`;
+  const held = rows.filter((row) => row.kept);
+  return { held, gaveBack: held.length < rows.length };
 }
 
-/** Moves the cursor forward and renews the lease. @returns false if the lease has gone to another relay meanwhile */
-export async function advanceCursor(
-  db: Database,
-  { destination, owner, leaseMs }: { destination: string; owner: string; leaseMs: number },
-  to: FeedPlace,
-): Promise<boolean> {
-  const moved = await db.$executeRaw`
-    UPDATE relay_cursors SET feed_xid = ${to.feedXid}::bigint, feed_position = ${to.feedPosition}::bigint,
-      lease_until = now() + ${leaseMs}::float8 * interval '1 ms', updated_at = now()
-    WHERE destination = ${destination} AND lease_owner = ${owner}`;
-  return moved > 0;
-}
-
-/** Lets go of every lease of this relay, so that another takes over at once. */
+/** Lets go of everything, for a relay that ends: others may take over at once. */
 export async function releaseLeases(db: Database, owner: string): Promise<void> {
-  await db.$executeRaw`UPDATE relay_cursors SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = ${owner}`;
+  await db.$executeRaw`
+    WITH gone AS (DELETE FROM relay_members WHERE owner = ${owner})
+    UPDATE relay_cursors SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = ${owner}`;
+}
+
+/** Has the relays look at their leases now. A hint, as every notification. */
+export async function wakeRelays(db: Database): Promise<void> {
+  await db.$queryRaw`SELECT pg_notify(${OUTBOX_CHANNEL}, ${LEASES_MOVED})::text`;
+}
+
+/**
+ * Moves cursors forward, all of a destination's in one statement.
+ * @returns the partitions whose lease is still the one given; the others are somebody else's by now
+ */
+export async function advanceCursors(
+  db: Database,
+  { destination, owner }: Pick<Lease, 'destination' | 'owner'>,
+  moves: (Pick<Lease, 'partition' | 'epoch'> & FeedPlace)[],
+): Promise<number[]> {
+  const rows = await db.$queryRaw<{ partition: number }[]>`
+    WITH held AS MATERIALIZED (
+      SELECT c.partition, m.xid, m.position
+      FROM relay_cursors c
+      JOIN unnest(${moves.map((m) => m.partition)}::int[], ${moves.map((m) => m.epoch)}::bigint[],
+        ${moves.map((m) => m.feedXid)}::bigint[], ${moves.map((m) => m.feedPosition)}::bigint[])
+        AS m (partition, epoch, xid, position) ON m.partition = c.partition
+      WHERE c.destination = ${destination} AND c.lease_owner = ${owner} AND c.lease_epoch = m.epoch
+      ORDER BY c.partition FOR UPDATE OF c
+    )
+    UPDATE relay_cursors c SET feed_xid = h.xid, feed_position = h.position, updated_at = now()
+    FROM held h WHERE c.destination = ${destination} AND c.partition = h.partition
+    RETURNING c.partition`;
+  return rows.map((row) => row.partition);
+}
+
+/** @param oldestAt when the oldest event that is owed came about; null = nothing is owed */
+export type Backlog = { destination: string; events: number; oldestAt: Date | null };
+
+/** Counted one by one up to here in each partition, estimated from the feed's positions beyond. */
+const COUNTED_MAX = 500;
+
+/**
+ * What each destination has not been served yet, events that the feed holds back for an open transaction included. Cheap
+ * however long the backlog is. Events that wait behind a dead letter are not in it: see `countDeadLetters`.
+ */
+export async function readBacklog(db: Database): Promise<Backlog[]> {
+  const rows = await db.$queryRaw<(Omit<Backlog, 'events'> & { events: bigint })[]>`
+    SELECT c.destination, sum(CASE WHEN o.counted < ${COUNTED_MAX}::int THEN o.counted
+        ELSE greatest(o.counted, (n.position - o.first_position) / ${PARTITIONS}::int) END)::bigint AS events,
+      min(o.oldest_at) AS "oldestAt"
+    FROM relay_cursors c
+    CROSS JOIN (SELECT coalesce(max(feed_position), 0) AS position FROM (
+      SELECT feed_position FROM outbox ORDER BY feed_xid DESC, feed_position DESC LIMIT 1) AS newest) AS n
+    CROSS JOIN LATERAL (
+      SELECT count(*) AS counted, min(occurred_at) AS oldest_at, min(feed_position) AS first_position FROM (
+        SELECT occurred_at, feed_position FROM outbox
+        WHERE ${partitionOfOrder} = c.partition
+          AND (feed_xid, feed_position) > (c.feed_xid, c.feed_position)
+        ORDER BY feed_xid, feed_position LIMIT ${COUNTED_MAX}) AS owed
+    ) AS o
+    GROUP BY c.destination ORDER BY c.destination`;
+  return rows.map((row) => ({ ...row, events: Number(row.events) }));
 }

@@ -30,7 +30,7 @@ export const insertEvent = (from: Prisma.Sql, type: EventType | Prisma.Sql, data
   INSERT INTO outbox (order_id, sequence, type, data, correlation_id, traceparent, feed_xid)
   SELECT id, event_count, ${type}, ${data}, correlation_id, traceparent, event_xid FROM ${from}`;
 
-/** Wakes the relay when the transaction commits. A hint: the relay also polls. */
+/** Wakes the relay, and who waits for news, when the transaction commits. A hint: they also poll. */
 export const wakeRelay = Prisma.sql`pg_notify(${OUTBOX_CHANNEL}, '')::text`;
 
 /** A place in the feed: everything up to and including it has been read. */
@@ -39,19 +39,54 @@ export const FEED_START: FeedPlace = { feedXid: 0n, feedPosition: 0n };
 
 export type FeedEvent = StoredEvent & FeedPlace;
 
+/** More would let more relays share a destination; each costs an index look-up per read. */
+export const PARTITIONS = 16;
+/** An order's partition, as outbox_partition_idx spells it: the last hex digit of its id, which is random. */
+export const partitionOfOrder = Prisma.sql`(get_byte(uuid_send(order_id), 15) & 15)`;
+
+const eventRow = Prisma.sql`order_id AS "orderId", sequence, type, data, correlation_id AS "correlationId", traceparent,
+  occurred_at AS "occurredAt", feed_xid AS "feedXid", feed_position AS "feedPosition"`;
+const isSettled = Prisma.sql`feed_xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint`;
+
 /**
  * One page of the feed after a place, oldest first.
  * @param limit number of events at most
  */
 export async function readFeed(db: Database, after: FeedPlace, limit: number): Promise<FeedEvent[]> {
   return db.$queryRaw<FeedEvent[]>`
-    SELECT order_id AS "orderId", sequence, type, data, correlation_id AS "correlationId", traceparent,
-           occurred_at AS "occurredAt", feed_xid AS "feedXid", feed_position AS "feedPosition"
-    FROM outbox
-    WHERE (feed_xid, feed_position) > (${after.feedXid}::bigint, ${after.feedPosition}::bigint)
-      AND feed_xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    SELECT ${eventRow} FROM outbox
+    WHERE (feed_xid, feed_position) > (${after.feedXid}::bigint, ${after.feedPosition}::bigint) AND ${isSettled}
     ORDER BY feed_xid, feed_position
     LIMIT ${limit}`;
+}
+
+export type PartitionPlace = FeedPlace & { partition: number };
+/** `isHeld` = at this destination the event's order is held by a dead letter. */
+export type PartitionEvent = FeedEvent & { partition: number; isHeld: boolean };
+
+/**
+ * The feed of some partitions, each after a place of its own, oldest first.
+ * @param limit number of events per partition at most
+ */
+export async function readPartitions(
+  db: Database,
+  destination: string,
+  after: PartitionPlace[],
+  limit: number,
+): Promise<PartitionEvent[]> {
+  return db.$queryRaw<PartitionEvent[]>`
+    SELECT p.partition, e.*, EXISTS (
+      SELECT FROM dead_letters l WHERE l.destination = ${destination} AND l.order_id = e."orderId" AND l.closed_at IS NULL
+    ) AS "isHeld"
+    FROM unnest(${after.map((a) => a.partition)}::int[], ${after.map((a) => a.feedXid)}::bigint[],
+      ${after.map((a) => a.feedPosition)}::bigint[]) AS p (partition, xid, position)
+    CROSS JOIN LATERAL (
+      SELECT ${eventRow} FROM outbox
+      WHERE ${partitionOfOrder} = p.partition AND (feed_xid, feed_position) > (p.xid, p.position) AND ${isSettled}
+      ORDER BY feed_xid, feed_position
+      LIMIT ${limit}
+    ) AS e
+    ORDER BY e."feedXid", e."feedPosition"`;
 }
 
 /** An order's events after a sequence, oldest first. @param afterSequence 0 for all */

@@ -3,10 +3,9 @@ import { userInfo } from 'node:os';
 import { confirm, isCancel } from '@clack/prompts';
 import { type Command, InvalidArgumentError } from 'commander';
 import { REASON_LENGTH_MAX } from '../contracts/saga.js';
-import { exitCodeOf, type Pace, printSummary, runAll, summarize } from './bulk.js';
+import { exitCodeOf, type Item, type ItemResult, type Pace, printSummary, runAll, summarize } from './bulk.js';
 import { type Ops, wholeNumber } from './command.js';
 import type { OpsConfig } from './connections.js';
-import type { Result, Target } from './decisions.js';
 import { EXIT, type ExitCode, OpsError, usage } from './exit.js';
 
 export type ActOptions = { operator?: string; reason?: string; yes?: boolean; canary?: number; rate: number };
@@ -72,12 +71,12 @@ export async function askBefore({ out }: Ops, question: string, yes: boolean | u
 }
 
 /** Acts on all targets, tells each result and the sum of them. */
-export async function actOnAll(
+export async function actOnAll<T extends Item>(
   { out }: Ops,
   what: Record<string, string>,
-  targets: Target[],
+  targets: T[],
   { canary = 0, rate }: ActOptions,
-  act: (target: Target) => Promise<Result>,
+  act: (target: T) => Promise<ItemResult>,
 ): Promise<ExitCode> {
   const pace: Pace = { canary, perSecond: rate };
   const results = await runAll(out, targets, pace, act);

@@ -4,9 +4,13 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import pLimit from 'p-limit';
-import { OUTCOMES, type Outcome, type Result, type Target } from './decisions.js';
+import { OUTCOMES, type Outcome } from './decisions.js';
 import { EXIT, type ExitCode } from './exit.js';
 import { harmless, type Output } from './output.js';
+
+/** One of many, and what came of it. `state` = how its saga, or its letter, stands by then. */
+export type Item = { orderId: string };
+export type ItemResult = Item & { outcome: Outcome; state: string | null; message: string };
 
 export type Pace = { canary: number; perSecond: number };
 
@@ -15,17 +19,17 @@ const PARALLEL_MAX = 16;
 /** As many failures without a success between them: the cause is not mended, and the rest would fare no better. */
 const FAILURES_IN_A_ROW_MAX = 5;
 
-export async function runAll(
+export async function runAll<T extends Item>(
   out: Output,
-  targets: Target[],
+  targets: T[],
   { canary, perSecond }: Pace,
-  act: (target: Target) => Promise<Result>,
-): Promise<Result[]> {
+  act: (target: T) => Promise<ItemResult>,
+): Promise<ItemResult[]> {
   const progress = showProgress(out, targets.length);
   const brake = createBrake(out);
-  const results: Result[] = [];
-  const tried = new Set<Target>();
-  const run = async (target: Target): Promise<Result> => {
+  const results: ItemResult[] = [];
+  const tried = new Set<T>();
+  const run = async (target: T): Promise<ItemResult> => {
     tried.add(target);
     const result = await act(target);
     results.push(result);
@@ -52,7 +56,7 @@ export async function runAll(
   return [...results, ...targets.filter((target) => !tried.has(target)).map(notTried)];
 }
 
-const notTried = (target: Target): Result => ({ ...target, outcome: 'not-tried', state: null, message: '' });
+const notTried = (target: Item): ItemResult => ({ ...target, outcome: 'not-tried', state: null, message: '' });
 
 /** Stops what has not begun: for the canary, for a row of failures, for Ctrl-C. A second Ctrl-C ends the process. */
 function createBrake(out: Output) {
@@ -69,7 +73,7 @@ function createBrake(out: Output) {
   return {
     pull,
     isOn: () => why !== undefined,
-    see: ({ outcome }: Result) => {
+    see: ({ outcome }: ItemResult) => {
       if (outcome === 'done') inARow = 0;
       else if (outcome === 'failed' || outcome === 'unanswered') inARow++;
       if (inARow >= FAILURES_IN_A_ROW_MAX) pull(`${inARow} in a row have failed`);
@@ -89,7 +93,7 @@ function showProgress(out: Output, total: number) {
   const counts = new Map<Outcome, number>();
   const isBar = out.interactive && total > 1;
   return {
-    see: (result: Result) => {
+    see: (result: ItemResult) => {
       ended++;
       counts.set(result.outcome, (counts.get(result.outcome) ?? 0) + 1);
       if (isBar) out.redraw('');
@@ -114,14 +118,14 @@ const STYLES = {
   'not-tried': 'dim',
 } as const;
 
-function lineOf(out: Output, { orderId, outcome, state, message }: Result): string {
+function lineOf(out: Output, { orderId, outcome, state, message }: ItemResult): string {
   const word = out.paint(STYLES[outcome], outcome.padEnd(10));
   return `${orderId}  ${word}  ${(state ?? '').padEnd(15)}  ${harmless(message)}`.trimEnd();
 }
 
 export type Summary = Record<Outcome, number>;
 
-export function summarize(results: Result[]): Summary {
+export function summarize(results: ItemResult[]): Summary {
   const count = (outcome: Outcome) => results.filter((result) => result.outcome === outcome).length;
   return Object.fromEntries(OUTCOMES.map((outcome) => [outcome, count(outcome)])) as Summary;
 }
@@ -131,5 +135,5 @@ export function printSummary(out: Output, summary: Summary): void {
   out.print(parts.map((outcome) => out.paint(STYLES[outcome], `${summary[outcome]} ${outcome}`)).join(', '));
 }
 
-export const exitCodeOf = (results: Result[]): ExitCode =>
+export const exitCodeOf = (results: ItemResult[]): ExitCode =>
   results.every(({ outcome }) => outcome === 'done') ? EXIT.done : EXIT.failed;

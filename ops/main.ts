@@ -1,6 +1,7 @@
 /** The ops CLI: for the operator who has just been woken. It acts on Temporal and Postgres directly, so that it works while the API does not. */
 import { Command, CommanderError, Option } from 'commander';
 import { addCancelCommand } from './cancel.js';
+import { addDeadLetterCommands } from './dead-letters.js';
 import { EXIT, EXIT_HELP } from './exit.js';
 import { addOrderCommand } from './order.js';
 import { survivePipes } from './output.js';
@@ -18,6 +19,7 @@ At 3 a.m.:
                                                three first, one by one; the rest only if these succeed
   ops compensate <id> --reason 'ticket 4711'   or give an order up
   ops cancel <id> --reason 'recalled'          also a confirmed one: refund, release, cancel
+  ops dead-letters                             events that a destination would not take; replay, discard
 
 ops stands for \`npm run -s ops --\`. Commands that change something show what they are about to do and ask; --yes answers.
 It finds the installation by DATABASE_URL and TEMPORAL_ADDRESS (and TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_…,
@@ -48,6 +50,7 @@ addResolveCommands(program);
 addCancelCommand(program);
 addStockCommand(program);
 addReconcileCommand(program);
+addDeadLetterCommands(program);
 
 try {
   await program.parseAsync();

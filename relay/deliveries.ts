@@ -1,109 +1,156 @@
 /**
- * Delivery: at least once, and per order in sequence. A batch is read at the destination's cursor; orders are served side
- * by side, each order's events one after the other; then the cursor moves to just before the first event that is still
- * owed. What was taken beyond it is remembered, so that one slow order does not have the others sent twice.
+ * Delivery: at least once, and per order in sequence. One round serves all partitions of a destination that this relay
+ * holds: it reads on, sends what is due, parks what is poison, works off decided letters, and moves the cursors to just
+ * before the oldest event that is still owed.
  */
-import pLimit from 'p-limit';
-import { toCloudEvent } from '../contracts/events.js';
-import { eventId } from '../contracts/ids.js';
-import { advanceCursor, leaseCursor } from '../domain/cursors.js';
+import type { Logger } from 'pino';
+import { advanceCursors } from '../domain/cursors.js';
 import type { Database } from '../domain/database.js';
-import { type FeedEvent, type FeedPlace, readFeed } from '../domain/outbox.js';
+import { readPartitions } from '../domain/outbox.js';
+import { addEvent, type Counts, countOwed, isBefore, type Lane, openLane, servedUpTo } from './lanes.js';
+import { closeDelivered, park, takeUpDecided } from './letters.js';
+import { type Failure, judge, type Validate } from './poison.js';
 import type { Publisher } from './publishers/publisher.js';
+import type { Share } from './share.js';
+import { settleAll, takeTurns } from './turns.js';
 
-/** Bounds the memory of one destination, and what a killed relay sends twice. */
+/** What one round sends. Bounds, with `SAVE_EVERY_MS`, what a killed relay sends twice. */
 export const BATCH_MAX = 500;
-/** Requests in flight to one destination. */
-const PARALLEL_MAX = 16;
-/** A relay that is killed or paused delays its destinations by this much; renewed while a batch is being served. */
+/** Bounds the memory of one destination; reached, it reads no further. Twice a batch: a batch's worth may be in trouble. */
+const OWED_MAX = 2 * BATCH_MAX;
+/** A relay that is killed or paused delays its partitions by this much. */
 export const LEASE_MS = 15_000;
+/** The cursors are saved at most this often: under load, one statement for some hundred events. */
+const SAVE_EVERY_MS = 1_000;
 
-export type Delivery = {
+export type DeliveryOptions = {
   db: Database;
   publisher: Publisher;
-  /** This relay process, for the lease. */
+  /** This relay process. */
   owner: string;
-  leaseMs: number;
-  /** Events beyond the cursor that the destination has taken already. */
-  taken: Set<string>;
+  share: Pick<Share, 'heldOf'>;
+  backoffMaxMs: number;
+  logger: Logger;
+  validate?: Validate;
+  saveEveryMs?: number;
 };
 
-export type DeliveryCount = { delivered: number; owed: number; more: boolean };
+/** A destination's delivery, with what this process remembers of it. */
+export type Delivery = DeliveryOptions & {
+  lanes: Map<number, Lane>;
+  counts: Counts;
+  /** Orders parked since the destination took anything. */
+  parkedInARow: number;
+  /** The destination has asked to be left alone until then. */
+  notBeforeMs: number;
+  savedAtMs: number;
+};
 
-/** Serves one destination once. @throws what the destination answered, after everything that could be served was */
+export const createDelivery = (options: DeliveryOptions): Delivery => ({
+  ...options,
+  lanes: new Map(),
+  counts: { taken: 0, failed: 0 },
+  parkedInARow: 0,
+  notBeforeMs: 0,
+  savedAtMs: Number.NEGATIVE_INFINITY,
+});
+
+export type DeliveryCount = { delivered: number; owed: number; parked: number; more: boolean };
+
+/** Serves one destination once. @throws what the destination answered, if it looks down, after all that could be done was */
 export async function deliverOnce(delivery: Delivery): Promise<DeliveryCount> {
-  const { db, publisher, owner, leaseMs, taken } = delivery;
-  const lease = { destination: publisher.destination, owner, leaseMs };
-  const cursor = await leaseCursor(db, lease);
-  if (!cursor) return { delivered: 0, owed: 0, more: false };
-  const batch = await readFeed(db, cursor, BATCH_MAX);
-  forgetAllBut(batch, taken);
-  if (batch.length === 0) return { delivered: 0, owed: 0, more: false };
+  holdLanes(delivery);
+  const { lanes } = delivery;
+  if (lanes.size === 0) return { delivered: 0, owed: 0, parked: 0, more: false };
+  await takeUpDecided(delivery);
+  const more = await readOn(delivery);
+  const isLeftAlone = performance.now() < delivery.notBeforeMs;
+  const sent = isLeftAlone ? { delivered: 0, parked: 0, failures: [] } : await sendDue(delivery);
+  await closeDelivered(delivery);
+  await saveCursors(delivery, delivery.saveEveryMs ?? SAVE_EVERY_MS);
+  if (looksDown(delivery, sent)) throw sent.failures[0]?.error;
+  return { delivered: sent.delivered, owed: countOwed(lanes.values()), parked: sent.parked, more };
+}
 
-  // A slow destination may take longer for a batch than a lease lasts.
-  const lost = new AbortController();
-  const renew = () => leaseCursor(db, lease).then((held) => held ?? lost.abort());
-  // Failing to renew is not losing: the next renewal, or the move of the cursor, tells.
-  const renewing = setInterval(() => void renew().catch(() => undefined), leaseMs / 3);
-  const errors = await publishInOrder(publisher, batch, taken, lost.signal).finally(() => clearInterval(renewing));
-  const place = lastServed(batch, taken);
-  if (place && (await advanceCursor(db, lease, place))) {
-    for (const event of batch) if (isUpTo(event, place)) taken.delete(idOf(event));
+/** Opens lanes for partitions that are held anew, and forgets those that are not held any more. */
+function holdLanes({ lanes, share, publisher, owner }: Delivery): void {
+  const held = share.heldOf(publisher.destination);
+  const partitions = new Set(held.map((cursor) => cursor.partition));
+  for (const partition of lanes.keys()) if (!partitions.has(partition)) lanes.delete(partition);
+  for (const cursor of held) {
+    if (lanes.get(cursor.partition)?.lease.epoch !== cursor.epoch) lanes.set(cursor.partition, openLane(cursor, owner));
   }
-  const owed = batch.filter((event) => !taken.has(idOf(event)) && !(place && isUpTo(event, place))).length;
-  if (errors.length > 0) throw errors[0];
-  return { delivered: batch.length - owed, owed, more: batch.length === BATCH_MAX };
 }
 
-/** What was taken lies in the batch at the cursor, or before the cursor by now. */
-function forgetAllBut(batch: FeedEvent[], taken: Set<string>): void {
-  const ids = new Set(batch.map(idOf));
-  for (const id of taken) if (!ids.has(id)) taken.delete(id);
-}
-
-async function publishInOrder(
-  publisher: Publisher,
-  batch: FeedEvent[],
-  taken: Set<string>,
-  lost: AbortSignal,
-): Promise<unknown[]> {
-  const limit = pLimit(PARALLEL_MAX);
-  const errors: unknown[] = [];
-  const serve = async (events: FeedEvent[]) => {
-    for (const event of events) {
-      // Once a destination refuses, the rest of the batch would only knock at the same closed door.
-      if (errors.length > PARALLEL_MAX || lost.aborted) return;
-      if (taken.has(idOf(event))) continue;
-      try {
-        await publisher.publish(toCloudEvent(event));
-      } catch (err) {
-        errors.push(err);
-        return;
-      }
-      taken.add(idOf(event));
-    }
-  };
-  await Promise.all([...byOrder(batch).values()].map((events) => limit(serve, events)));
-  return errors;
-}
-
-function byOrder(batch: FeedEvent[]): Map<string, FeedEvent[]> {
-  const orders = new Map<string, FeedEvent[]>();
-  for (const event of batch) {
-    const events = orders.get(event.orderId);
-    if (events) events.push(event);
-    else orders.set(event.orderId, [event]);
+/** @returns whether there is more to read */
+async function readOn({ db, publisher, lanes }: Delivery): Promise<boolean> {
+  if (countOwed(lanes.values()) > OWED_MAX - BATCH_MAX) return false;
+  const limit = Math.ceil(BATCH_MAX / lanes.size);
+  const places = [...lanes].map(([partition, { readTo }]) => ({ partition, ...readTo }));
+  const events = await readPartitions(db, publisher.destination, places, limit);
+  const counts = new Map<number, number>();
+  for (const event of events) {
+    const lane = lanes.get(event.partition);
+    if (lane) addEvent(lane, event);
+    counts.set(event.partition, (counts.get(event.partition) ?? 0) + 1);
   }
-  return orders;
+  return [...counts.values()].some((count) => count >= limit);
 }
 
-/** @returns the place of the last event before the first one still owed, or undefined if the very first is owed */
-function lastServed(batch: FeedEvent[], taken: Set<string>): FeedPlace | undefined {
-  const firstOwed = batch.findIndex((event) => !taken.has(idOf(event)));
-  return batch[firstOwed === -1 ? batch.length - 1 : firstOwed - 1];
+type Sent = { delivered: number; parked: number; failures: Failure[] };
+
+async function sendDue(delivery: Delivery): Promise<Sent> {
+  const before = { ...delivery.counts };
+  const { turns, refused } = takeTurns(delivery.lanes.values(), BATCH_MAX, delivery.validate);
+  const batch = turns.flatMap(({ events }) => events);
+  const results = settleAll(turns, batch.length === 0 ? [] : await delivery.publisher.publish(batch));
+  const failed = results.flatMap(({ turn, taken, failure }) => (failure ? [{ turn, taken, failure }] : []));
+  const delivered = results.reduce((sum, { taken }) => sum + taken, 0);
+  delivery.counts = { taken: before.taken + delivered, failed: before.failed + failed.length };
+  if (delivered > 0) delivery.parkedInARow = 0;
+
+  let parked = 0;
+  for (const { turn, verdict } of refused) parked += await park(delivery, turn, verdict);
+  for (const { turn, taken, failure } of failed) {
+    const verdict = judge(turn.order, failure, {
+      before: { ...before, taken: before.taken + taken }, // its own successes say nothing about the others
+      now: delivery.counts,
+      parkedInARow: delivery.parkedInARow,
+      backoffMaxMs: delivery.backoffMaxMs,
+    });
+    if (verdict) parked += await park(delivery, turn, verdict);
+    else if (failure.outcome === 'unavailable') leaveAlone(delivery, failure.retryAfterMs);
+  }
+  return { delivered, parked, failures: failed.map(({ failure }) => failure) };
 }
 
-const idOf = (event: FeedEvent): string => eventId(event.orderId, event.sequence);
+function leaveAlone(delivery: Delivery, retryAfterMs = 0): void {
+  const untilMs = performance.now() + Math.min(retryAfterMs, delivery.backoffMaxMs);
+  delivery.notBeforeMs = Math.max(delivery.notBeforeMs, untilMs);
+}
 
-const isUpTo = (event: FeedPlace, place: FeedPlace): boolean =>
-  event.feedXid < place.feedXid || (event.feedXid === place.feedXid && event.feedPosition <= place.feedPosition);
+/** Nothing got through, for more than one order: the loop's backoff is for all of them, and nobody's own wait counts. */
+function looksDown({ lanes }: Delivery, { delivered, failures }: Sent): boolean {
+  if (failures.length === 0 || delivered > 0) return false;
+  const inTrouble = [...lanes.values()].flatMap((lane) => [...lane.orders.values()]).filter((o) => o.trouble.tries > 0);
+  if (inTrouble.length <= 1) return false;
+  for (const { trouble } of inTrouble) trouble.nextTryAtMs = 0;
+  return true;
+}
+
+/** Saves how far the destination has been served; all of its partitions in one statement. */
+export async function saveCursors(delivery: Delivery, everyMs = 0): Promise<void> {
+  const { db, publisher, owner, lanes } = delivery;
+  if (performance.now() - delivery.savedAtMs < everyMs) return;
+  const moves = [...lanes.values()].flatMap((lane) => {
+    const place = servedUpTo(lane);
+    return isBefore(lane.saved, place) ? [{ lane, ...lane.lease, ...place }] : [];
+  });
+  if (moves.length === 0) return;
+  const kept = new Set(await advanceCursors(db, { destination: publisher.destination, owner }, moves));
+  for (const { lane, partition, feedXid, feedPosition } of moves) {
+    if (kept.has(partition)) lane.saved = { feedXid, feedPosition };
+    else lanes.delete(partition);
+  }
+  delivery.savedAtMs = performance.now();
+}

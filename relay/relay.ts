@@ -1,19 +1,27 @@
 /** The relay: everything that must happen after a commit although nobody asks for it. Any number of processes may run it. */
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { OUTBOX_CHANNEL } from '../contracts/ids.js';
+import { OUTBOX_CHANNEL, LEASES_MOVED } from '../contracts/ids.js';
 import type { SagaPolicy } from '../contracts/saga.js';
-import { releaseLeases } from '../domain/cursors.js';
 import type { Database } from '../domain/database.js';
 import { listen } from '../runtime/listener.js';
-import { startLoop } from '../runtime/loop.js';
+import { type Loop, startLoop } from '../runtime/loop.js';
 import type { TemporalLink } from '../runtime/temporal.js';
-import { deliverOnce, LEASE_MS } from './deliveries.js';
+import { createDelivery, deliverOnce, LEASE_MS, saveCursors } from './deliveries.js';
+import type { Validate } from './poison.js';
 import type { Publisher } from './publishers/publisher.js';
-import { remindOnce, startUnstartedOnce } from './sweep.js';
+import { createShare } from './share.js';
+import { type Failing, remindOnce, startUnstartedOnce } from './sweep.js';
 
 /** Without a notification an event waits this long at most: well under the 2 s of idle lag that consumers are promised. */
 const POLL_MS = 500;
+/** A saga's events come in bursts of milliseconds; one round serves them all. */
+const LINGER_MS = 150;
+/** Between two full batches: a drain leaves room for whatever else runs in this process, and for the receiver. */
+const BREATH_MS = 50;
+/** A round that takes longer to end than this is cut short; below the 15 s in which the process must stop. */
+const STOP_PATIENCE_MS = 5_000;
 const SWEEP_EVERY_MS = 1_000;
 const REMIND_EVERY_MS = 15_000;
 
@@ -24,19 +32,23 @@ export type RelayDependencies = {
   publishers: Publisher[];
   policy: SagaPolicy;
   deliveryBackoffMaxMs: number;
+  /** A check of every event's data before it leaves. */
+  validate?: Validate;
   logger: Logger;
 };
 
 /** @returns how to stop it */
 export function startRelay(deps: RelayDependencies): () => Promise<void> {
   const { db, temporal, publishers, policy, logger } = deps;
-  const owner = randomUUID();
+  const failing: Failing = new Map();
   const sweep = startLoop(
     { name: 'sweep', everyMs: SWEEP_EVERY_MS, backoffMaxMs: SWEEP_EVERY_MS, logger },
     async () => {
       const client = temporal.client();
       if (!client) return false;
-      const { started, more } = await startUnstartedOnce({ db, client, policy });
+      const { started, more, errors } = await startUnstartedOnce({ db, client, policy, failing });
+      if (errors.length > 0)
+        logger.error({ err: errors[0], orders: errors.length }, 'sagas of single orders cannot be started');
       if (started > 0) logger.info({ started }, 'the sweep has taken care of orders without a saga');
       return more;
     },
@@ -49,22 +61,53 @@ export function startRelay(deps: RelayDependencies): () => Promise<void> {
       return false;
     },
   );
-  const deliveries = publishers.map((publisher) => {
-    const delivery = { db, publisher, owner, leaseMs: LEASE_MS, taken: new Set<string>() };
+  const stopDeliveries = publishers.length === 0 ? async () => undefined : startDeliveries(deps);
+  return async () => {
+    await Promise.all([sweep.stop(), reminder.stop(), stopDeliveries()]);
+  };
+}
+
+/** One loop per destination, so that one that is down holds back no other; and one that keeps this relay's share of them. */
+function startDeliveries({ db, databaseUrl, publishers, deliveryBackoffMaxMs, validate, logger }: RelayDependencies) {
+  const owner = randomUUID();
+  const share = createShare({ db, destinations: publishers.map((p) => p.destination), owner, leaseMs: LEASE_MS });
+  const served = publishers.map((publisher) => {
+    const options = { db, publisher, owner, share, backoffMaxMs: deliveryBackoffMaxMs, logger };
+    const delivery = createDelivery({ ...options, ...(validate && { validate }) });
     const name = `delivery to ${publisher.destination}`;
-    return startLoop({ name, everyMs: POLL_MS, backoffMaxMs: deps.deliveryBackoffMaxMs, logger }, async () => {
-      const { more } = await deliverOnce(delivery);
-      return more;
-    });
+    const loop = startLoop(
+      { name, everyMs: POLL_MS, backoffMaxMs: deliveryBackoffMaxMs, lingerMs: LINGER_MS, logger },
+      async () => {
+        const { more } = await deliverOnce(delivery);
+        if (more) await pause(BREATH_MS);
+        return more;
+      },
+    );
+    return { delivery, loop };
   });
-  const stopListening =
-    deliveries.length === 0
-      ? async () => undefined
-      : listen(deps.databaseUrl, OUTBOX_CHANNEL, () => deliveries.forEach((loop) => void loop.wake()), logger);
+  const wakeAll = () => served.forEach(({ loop }) => void loop.wake());
+  const everyMs = LEASE_MS / 3;
+  const leases = startLoop({ name: 'leases', everyMs, backoffMaxMs: everyMs, logger }, async () => {
+    await share.renewOnce();
+    wakeAll();
+    return false;
+  });
+  const stopListening = listen(
+    databaseUrl,
+    OUTBOX_CHANNEL,
+    (payload) => {
+      if (payload === undefined || payload === LEASES_MOVED) leases.wake();
+      else wakeAll();
+    },
+    logger,
+  );
   return async () => {
     await stopListening();
-    await Promise.all([sweep, reminder, ...deliveries].map((loop) => loop.stop()));
+    const ended = Promise.all([leases, ...served.map(({ loop }) => loop)].map((loop: Loop) => loop.stop()));
+    await Promise.race([ended, pause(STOP_PATIENCE_MS, undefined, { ref: false })]);
     await Promise.all(publishers.map((publisher) => publisher.close()));
-    await releaseLeases(db, owner);
+    await ended;
+    for (const { delivery } of served) await saveCursors(delivery);
+    await share.release();
   };
 }

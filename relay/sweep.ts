@@ -2,12 +2,18 @@
  * The sweep: finds accepted orders whose saga nobody has seen running, and starts it. This, not the API's own start, is
  * the promise that an accepted order is worked on: the API may have died, or Temporal been away, in between.
  */
-import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
+import {
+  type Client,
+  isGrpcServiceError,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+} from '@temporalio/client';
 import pLimit from 'p-limit';
 import { orderSagaId } from '../contracts/ids.js';
 import { RETRY_SIGNAL, type SagaPolicy, sagaStart, type UnstartedSaga } from '../contracts/saga.js';
 import { listUnheard, listUnstarted, markStarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
+import { backoffMs } from '../runtime/loop.js';
 
 /** Leaves the API time to start the saga itself. With the sweep's period of 1 s, an orphan waits 4 s at most. */
 const ORPHAN_AFTER_MS = 2_500;
@@ -16,37 +22,87 @@ const PARALLEL_MAX = 16;
 /** Temporal answers a start in milliseconds or is in trouble; the next sweep tries again. */
 const START_LIMIT_MS = 3_000;
 
-/** @returns how many orders were taken off the list, and whether there are more */
+/** An order whose start fails by itself must not be tried every second, nor wait long once the cause is mended. */
+const OWN_BACKOFF_MS = { base: 1_000, max: 15_000 };
+
+/** Orders whose own start has failed, and when each is tried again (by `performance.now()`). */
+export type Failing = Map<string, { failures: number; nextTryAtMs: number }>;
+export type SweepCount = { started: number; more: boolean; errors: unknown[] };
+
+/**
+ * @param failing what this process remembers from sweep to sweep: orders at the head of the list must not starve the rest
+ * @returns how many orders were taken off the list, whether there are more, and why single orders could not be started
+ * @throws if Temporal is away
+ */
 export async function startUnstartedOnce(deps: {
   db: Database;
   client: Client;
   policy: SagaPolicy;
-}): Promise<{ started: number; more: boolean }> {
-  const orders = await listUnstarted(deps.db, ORPHAN_AFTER_MS, BATCH_MAX);
-  if (orders.length === 0) return { started: 0, more: false };
+  failing: Failing;
+}): Promise<SweepCount> {
+  const { db, failing } = deps;
+  const orders = await listUnstarted(db, ORPHAN_AFTER_MS, BATCH_MAX, notYet(failing));
+  forgetAllBut(orders, failing);
   const limit = pLimit(PARALLEL_MAX);
   const started: UnstartedSaga[] = [];
-  let failure: unknown;
+  const errors: unknown[] = [];
+  let away: unknown;
   await Promise.all(
     orders.map((order) =>
       limit(async () => {
-        if (failure) return; // Temporal is away: the rest would only wait for the same answer
-        const { type, options } = sagaStart(order, deps.policy);
+        if (away) return; // the rest would only wait for the same answer
         try {
-          await deps.client.withDeadline(Date.now() + START_LIMIT_MS, () => deps.client.workflow.start(type, options));
+          await startSaga(deps, order);
         } catch (err) {
-          if (!(err instanceof WorkflowExecutionAlreadyStartedError)) {
-            failure = err;
-            return;
+          if (isAway(err)) away = err;
+          else {
+            errors.push(err);
+            postpone(failing, order.id);
           }
+          return;
         }
         started.push(order);
+        failing.delete(order.id);
       }),
     ),
   );
-  if (started.length > 0) await markStarted(deps.db, started);
-  if (failure) throw failure;
-  return { started: started.length, more: orders.length === BATCH_MAX };
+  if (started.length > 0) await markStarted(db, started);
+  if (away) throw away;
+  return { started: started.length, more: orders.length === BATCH_MAX, errors };
+}
+
+async function startSaga({ client, policy }: { client: Client; policy: SagaPolicy }, order: UnstartedSaga) {
+  const { type, options } = sagaStart(order, policy);
+  try {
+    await client.withDeadline(Date.now() + START_LIMIT_MS, () => client.workflow.start(type, options));
+  } catch (err) {
+    if (!(err instanceof WorkflowExecutionAlreadyStartedError)) throw err;
+  }
+}
+
+/** Whether this says something about Temporal, and nothing about the order. */
+const isAway = (err: unknown): boolean =>
+  [err, (err as Error | undefined)?.cause].some((e) => isGrpcServiceError(e) && AWAY.has(e.code));
+/** gRPC's DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED and UNAVAILABLE. https://grpc.io/docs/guides/status-codes/ */
+const AWAY = new Set([4, 8, 14]);
+
+function postpone(failing: Failing, orderId: string): void {
+  const failures = (failing.get(orderId)?.failures ?? 0) + 1;
+  failing.set(orderId, {
+    failures,
+    nextTryAtMs: performance.now() + backoffMs(failures, OWN_BACKOFF_MS.base, OWN_BACKOFF_MS.max),
+  });
+}
+
+/** Somebody else has started it meanwhile, or it is gone. */
+function forgetAllBut(due: UnstartedSaga[], failing: Failing): void {
+  const ids = new Set([...notYet(failing), ...due.map((order) => order.id)]);
+  for (const orderId of failing.keys()) if (!ids.has(orderId)) failing.delete(orderId);
+}
+
+function notYet(failing: Failing): string[] {
+  const now = performance.now();
+  return [...failing].filter(([, { nextTryAtMs }]) => nextTryAtMs > now).map(([orderId]) => orderId);
 }
 
 /** The API tells the saga itself, at once; this is for when that was lost. */

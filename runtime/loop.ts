@@ -17,13 +17,17 @@ export type LoopOptions = {
   everyMs: number;
   /** Longest pause after failures; the first one is `everyMs`, then doubling. */
   backoffMaxMs: number;
+  /** How long it lets further wake-ups come in after one, so that a burst is one run. Default 0. */
+  lingerMs?: number;
   logger: Logger;
 };
 
 /** @param once does the work; returns `true` to be run again at once because there is more */
-export function startLoop({ name, everyMs, backoffMaxMs, logger }: LoopOptions, once: () => Promise<boolean>): Loop {
+export function startLoop(options: LoopOptions, once: () => Promise<boolean>): Loop {
+  const { name, everyMs, backoffMaxMs, lingerMs = 0, logger } = options;
   let stopped = false;
   let woken = false;
+  let lingering = false;
   let failures = 0;
   let ring: () => void = () => undefined;
 
@@ -52,6 +56,10 @@ export function startLoop({ name, everyMs, backoffMaxMs, logger }: LoopOptions, 
       // A hint may not shorten the wait for a neighbour that is down.
       if (failures > 0) await pause(backoffMs(failures, everyMs, backoffMaxMs));
       else if (!woken) await pause(everyMs);
+      if (!woken || lingerMs === 0 || stopped) continue;
+      lingering = true;
+      await pause(lingerMs);
+      lingering = false;
     }
   };
   const ended = run();
@@ -59,7 +67,7 @@ export function startLoop({ name, everyMs, backoffMaxMs, logger }: LoopOptions, 
   return {
     wake: () => {
       woken = true;
-      if (failures === 0) ring();
+      if (failures === 0 && !lingering) ring();
     },
     stop: async () => {
       stopped = true;

@@ -58,6 +58,25 @@ export interface paths {
      */
     get: operations["getAdminAudit"];
   };
+  "/admin/dead-letters": {
+    /** Events that a destination would not take, oldest first; `groups` counts all that match */
+    get: operations["getAdminDeadLetters"];
+  };
+  "/admin/dead-letters/{id}/replay": {
+    /**
+     * Send an event again, and then those that wait behind it
+     * @description 200 with the letter as it then is; 202 if that is still under way. Repeating it is harmless.
+     */
+    post: operations["postAdminDeadLettersIdReplay"];
+  };
+  "/admin/dead-letters/{id}/discard": {
+    /** Never send this one event; those behind it follow */
+    post: operations["postAdminDeadLettersIdDiscard"];
+  };
+  "/admin/dead-letters/replay": {
+    /** Replay many, oldest first, at a rate; each with its result */
+    post: operations["postAdminDeadLettersReplay"];
+  };
   "/inventory": {
     /** List the catalogue with its stock */
     get: operations["getInventory"];
@@ -221,6 +240,36 @@ export interface components {
       operator?: string;
       /** @description Kept for ever; no personal data */
       reason: string;
+    };
+    DeadLetter: {
+      id: string;
+      destination: string;
+      /** Format: uuid */
+      orderId: string;
+      /** @description Of the event that is not taken */
+      sequence: number;
+      type: string;
+      /**
+       * @description Why it is not taken
+       * @enum {string}
+       */
+      cause: "rejected" | "unavailable-for-this-event" | "too-large" | "invalid";
+      /** @description What was said last */
+      error: string;
+      attempts: number;
+      /**
+       * @description PARKED waits for a decision; REPLAYING is being sent
+       * @enum {string}
+       */
+      state: "PARKED" | "REPLAYING" | "DELIVERED" | "DISCARDED";
+      /** @description Later events of the order that wait behind it */
+      behind: number;
+      /** Format: date-time */
+      parkedAt: string;
+      /** Format: date-time */
+      updatedAt: string;
+      decidedBy: string | null;
+      reason: string | null;
     };
     Sku: {
       sku: string;
@@ -1341,6 +1390,606 @@ export interface operations {
       };
       /** @description `forbidden`: You may not do this */
       403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** Events that a destination would not take, oldest first; `groups` counts all that match */
+  getAdminDeadLetters: {
+    parameters: {
+      query?: {
+        /** @description webhook, kafka, nats, rabbitmq */
+        destination?: string;
+        /** @description Why it is not taken */
+        cause?: "rejected" | "unavailable-for-this-event" | "too-large" | "invalid";
+        /** @description Type of the event */
+        type?: string;
+        /** @description Default: PARKED and REPLAYING */
+        state?: "PARKED" | "REPLAYING" | "DELIVERED" | "DISCARDED";
+        /** @description Entries per page */
+        limit?: number;
+        /** @description `next` of the page before */
+        cursor?: string;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": {
+            deadLetters: components["schemas"]["DeadLetter"][];
+            groups: ({
+                destination: string;
+                /**
+                 * @description Why it is not taken
+                 * @enum {string}
+                 */
+                cause: "rejected" | "unavailable-for-this-event" | "too-large" | "invalid";
+                /**
+                 * @description PARKED waits for a decision; REPLAYING is being sent
+                 * @enum {string}
+                 */
+                state: "PARKED" | "REPLAYING" | "DELIVERED" | "DISCARDED";
+                count: number;
+                /** Format: date-time */
+                oldest: string;
+              })[];
+            /** @description Cursor of the next page; null on the last */
+            next: string | null;
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Send an event again, and then those that wait behind it
+   * @description 200 with the letter as it then is; 202 if that is still under way. Repeating it is harmless.
+   */
+  postAdminDeadLettersIdReplay: {
+    parameters: {
+      header?: {
+        /** @description 1 to 255 visible ASCII characters; kept 7 days */
+        "idempotency-key"?: string;
+      };
+      path: {
+        /** @description Id of the dead letter */
+        id: string;
+      };
+    };
+    requestBody: {
+      content: {
+        /**
+         * @example {
+         *   "operator": "op-7",
+         *   "reason": "the receiver is mended"
+         * }
+         */
+        "application/json": {
+          /** @description Opaque subject id; with authentication, the token’s */
+          operator?: string;
+          /** @description Kept for ever; no personal data */
+          reason?: string;
+        };
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["DeadLetter"];
+        };
+      };
+      /** @description Accepted */
+      202: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["DeadLetter"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON. `invalid-idempotency-key`: The Idempotency-Key is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `already-decided`: The dead letter is decided otherwise */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** Never send this one event; those behind it follow */
+  postAdminDeadLettersIdDiscard: {
+    parameters: {
+      header?: {
+        /** @description 1 to 255 visible ASCII characters; kept 7 days */
+        "idempotency-key"?: string;
+      };
+      path: {
+        /** @description Id of the dead letter */
+        id: string;
+      };
+    };
+    requestBody: {
+      content: {
+        /**
+         * @example {
+         *   "operator": "op-7",
+         *   "reason": "they have it from a file, ticket 12"
+         * }
+         */
+        "application/json": {
+          /** @description Opaque subject id; with authentication, the token’s */
+          operator?: string;
+          /** @description Kept for ever; no personal data */
+          reason: string;
+        };
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["DeadLetter"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON. `invalid-idempotency-key`: The Idempotency-Key is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `already-decided`: The dead letter is decided otherwise */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** Replay many, oldest first, at a rate; each with its result */
+  postAdminDeadLettersReplay: {
+    parameters: {
+      header?: {
+        /** @description 1 to 255 visible ASCII characters; kept 7 days */
+        "idempotency-key"?: string;
+      };
+    };
+    requestBody: {
+      content: {
+        /**
+         * @example {
+         *   "destination": "webhook",
+         *   "cause": "rejected",
+         *   "ratePerSecond": 10
+         * }
+         */
+        "application/json": {
+          /** @description webhook, kafka, nats, rabbitmq */
+          destination?: string;
+          /**
+           * @description Why it is not taken
+           * @enum {string}
+           */
+          cause?: "rejected" | "unavailable-for-this-event" | "too-large" | "invalid";
+          /** @description Type of the event */
+          type?: string;
+          /** @description Only these */
+          ids?: string[];
+          /** @description So many at most; default 100 */
+          limit?: number;
+          /** @description Never faster; default 10 */
+          ratePerSecond?: number;
+          /** @description Opaque subject id; with authentication, the token’s */
+          operator?: string;
+          /** @description Kept for ever; no personal data */
+          reason?: string;
+        };
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": {
+            results: ({
+                id: string;
+                destination: string;
+                orderId: string;
+                /**
+                 * @description under-way = its destination has not answered yet; not-tried = there was no time left
+                 * @enum {string}
+                 */
+                outcome: "delivered" | "parked-again" | "under-way" | "not-tried";
+                /**
+                 * @description PARKED waits for a decision; REPLAYING is being sent
+                 * @enum {string}
+                 */
+                state: "PARKED" | "REPLAYING" | "DELIVERED" | "DISCARDED";
+                error: string | null;
+              })[];
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON. `invalid-idempotency-key`: The Idempotency-Key is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      422: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;

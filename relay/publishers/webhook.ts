@@ -2,86 +2,127 @@
  * Signed webhooks: one POST per event in CloudEvents' structured mode, signed as Standard Webhooks has it.
  * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  */
-
-import { lookup } from 'node:dns/promises';
-import { BlockList, isIP } from 'node:net';
+import http from 'node:http';
+import https from 'node:https';
 import { Webhook } from 'standardwebhooks';
 import type { CloudEvent } from '../../contracts/events.js';
-import type { Publisher } from './publisher.js';
+import { publishOneByOne } from './one-by-one.js';
+import { lookupPublic, refusePrivateLiteral } from './private-addresses.js';
+import type { Publisher, PublishOutcome } from './publisher.js';
 
 /** A receiver that takes longer has not taken it: it should store first and work later. */
 const ANSWER_LIMIT_MS = 10_000;
+/** Requests in flight to the receiver. */
+const PARALLEL_MAX = 16;
+
+/** With these a receiver has judged the event itself. Whatever else is not 2xx says more about the receiver. */
+const REJECTIONS = new Set([400, 413, 415, 422]);
+
+type Post = {
+  url: URL;
+  webhooks: Webhook[];
+  agent: http.Agent;
+  allowPrivate: boolean;
+  inFlight: Set<http.ClientRequest>;
+};
 
 /**
  * @param url          https, unless `allowPrivate`
- * @param secret       `whsec_` + base64, shared with the receiver
+ * @param secret       `whsec_` + base64, shared with the receiver; during a rotation several, separated by spaces
  * @param allowPrivate permits http:// and private or loopback addresses
  */
 export function createWebhookPublisher(options: { url: string; secret: string; allowPrivate: boolean }): Publisher {
-  const target = new URL(options.url);
-  if (target.protocol !== 'https:' && !options.allowPrivate) {
+  const { allowPrivate } = options;
+  const url = new URL(options.url);
+  if (url.protocol !== 'https:' && !allowPrivate) {
     throw new Error('WEBHOOK_URL must be https, or WEBHOOK_ALLOW_PRIVATE=true');
   }
-  const webhook = new Webhook(options.secret);
+  const webhooks = options.secret.trim().split(/\s+/).map(readSecret);
+  const agent = new (url.protocol === 'https:' ? https : http).Agent({ keepAlive: true });
+  const post: Post = { url, webhooks, agent, allowPrivate, inFlight: new Set() };
   return {
     destination: 'webhook',
-    publish: async (event) => {
-      if (!options.allowPrivate) await refusePrivate(target.hostname);
-      await post(target, webhook, event);
+    publish: (events) => publishOneByOne(events, (event) => send(post, event), PARALLEL_MAX),
+    close: async () => {
+      for (const request of post.inFlight) request.destroy(new Error('closing'));
+      agent.destroy();
     },
-    close: async () => undefined,
   };
 }
 
-async function post(target: URL, webhook: Webhook, event: CloudEvent): Promise<void> {
-  const body = JSON.stringify(event);
+function readSecret(secret: string): Webhook {
+  try {
+    return new Webhook(secret);
+  } catch {
+    throw new Error('WEBHOOK_SECRET must be whsec_… (base64), or several of them separated by spaces');
+  }
+}
+
+async function send(post: Post, event: CloudEvent): Promise<PublishOutcome> {
+  const { status, retryAfterMs } = await request(post, event);
+  if (status >= 200 && status < 300) return { outcome: 'taken' };
+  // A redirect is not followed: it could lead anywhere, our own network included.
+  const error = new Error(`the webhook receiver answered ${status}`);
+  if (REJECTIONS.has(status)) return { outcome: 'rejected', error };
+  return { outcome: 'unavailable', error, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+}
+
+type Answer = { status: number; retryAfterMs?: number };
+
+async function request(post: Post, event: CloudEvent): Promise<Answer> {
+  const { url, webhooks, agent, allowPrivate } = post;
+  if (!allowPrivate) refusePrivateLiteral(url.hostname);
+  const body = Buffer.from(JSON.stringify(event));
   const at = new Date();
-  const answer = await fetch(target, {
+  const options: http.RequestOptions = {
     method: 'POST',
-    body,
+    agent,
     headers: {
       'content-type': 'application/cloudevents+json; charset=UTF-8',
+      'content-length': body.length,
       'user-agent': 'order-saga',
       'webhook-id': event.id,
       'webhook-timestamp': `${Math.floor(at.getTime() / 1000)}`,
-      'webhook-signature': webhook.sign(event.id, at, body),
+      'webhook-signature': webhooks.map((webhook) => webhook.sign(event.id, at, body.toString())).join(' '),
     },
-    redirect: 'manual', // a redirect could lead anywhere, our own network included
-    signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
-  });
-  await answer.body?.cancel();
-  if (!answer.ok) throw new Error(`the webhook receiver answered ${answer.status}`);
+    ...(!allowPrivate && { lookup: lookupPublic }),
+  };
+  return exchange(post, options, body);
 }
 
-const PRIVATE = new BlockList();
-for (const [net, bits] of [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.168.0.0', 16],
-  ['198.18.0.0', 15],
-  ['224.0.0.0', 3],
-] as const)
-  PRIVATE.addSubnet(net, bits, 'ipv4');
-for (const [net, bits] of [
-  ['::', 127],
-  ['fc00::', 7],
-  ['fe80::', 10],
-  ['ff00::', 8],
-  ['64:ff9b::', 96],
-] as const) {
-  PRIVATE.addSubnet(net, bits, 'ipv6');
-}
-
-/** Server-side request forgery: a name that resolves into our own network is not a receiver. */
-async function refusePrivate(hostname: string): Promise<void> {
-  for (const { address } of await lookup(hostname.replace(/^\[|\]$/g, ''), { all: true })) {
-    if (PRIVATE.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')) {
-      throw new Error('WEBHOOK_URL leads to a private address; WEBHOOK_ALLOW_PRIVATE=true permits it');
-    }
+/** A connection that was kept may have been closed by the receiver at this very moment: then once more, on another one. */
+async function exchange(post: Post, options: http.RequestOptions, body: Buffer): Promise<Answer> {
+  for (;;) {
+    const answer = await attempt(post, options, body);
+    if (answer !== 'stale') return answer;
   }
+}
+
+function attempt({ url, inFlight }: Post, options: http.RequestOptions, body: Buffer): Promise<Answer | 'stale'> {
+  return new Promise((resolve, reject) => {
+    const request = (url.protocol === 'https:' ? https : http).request(url, options, (response) => {
+      response.on('error', () => undefined); // the status has said it all
+      response.resume();
+      resolve({ status: response.statusCode ?? 0, ...retryAfterOf(response) });
+    });
+    const tooLate = new Error(`the webhook receiver has not answered within ${ANSWER_LIMIT_MS / 1_000} s`);
+    const timer = setTimeout(() => request.destroy(tooLate), ANSWER_LIMIT_MS);
+    inFlight.add(request);
+    request.on('error', (err: NodeJS.ErrnoException) =>
+      request.reusedSocket && err.code === 'ECONNRESET' ? resolve('stale') : reject(err),
+    );
+    request.on('close', () => {
+      clearTimeout(timer);
+      inFlight.delete(request);
+    });
+    request.end(body);
+  });
+}
+
+/** In seconds, or as a date. https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3 */
+function retryAfterOf({ headers }: http.IncomingMessage): { retryAfterMs?: number } {
+  const text = headers['retry-after'];
+  if (text === undefined) return {};
+  const retryAfterMs = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - Date.now();
+  return retryAfterMs > 0 ? { retryAfterMs } : {};
 }

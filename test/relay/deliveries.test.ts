@@ -1,152 +1,216 @@
-import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
+import type { CloudEvent } from '../../contracts/events.js';
+import { readBacklog } from '../../domain/cursors.js';
+import type { Database } from '../../domain/database.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
-import { deliverOnce } from '../../relay/deliveries.js';
+import { deliverOnce, saveCursors } from '../../relay/deliveries.js';
+import type { Publisher } from '../../relay/publishers/publisher.js';
 import { createWebhookPublisher } from '../../relay/publishers/webhook.js';
 import { startRelay } from '../../relay/relay.js';
+import { openDatabase } from '../../runtime/database.js';
+import { AWAY } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { accept, createTestDatabase, feedShowsAll, stock, type TestDatabase } from '../support/database.js';
 import { type Receiver, startReceiver } from '../support/receiver.js';
+import { beginAtTheEnd, deliverAll, someOrders, startTestRelay } from './relays.js';
 
 let t: TestDatabase;
 let receiver: Receiver;
-let owner: string;
 beforeAll(async () => {
   t = await createTestDatabase();
   await stock(t.db, 'A', 1_000_000);
 });
 beforeEach(async () => {
-  await t.db.relayCursor.deleteMany();
-  owner = randomUUID();
+  await beginAtTheEnd(t);
   receiver = await startReceiver();
 });
 afterEach(() => receiver.stop());
 afterAll(() => t.drop());
 
 const publisher = () => createWebhookPublisher({ url: receiver.url, secret: receiver.secret, allowPrivate: true });
-const delivery = (as = owner, leaseMs = 15_000) => ({
-  db: t.db,
-  publisher: publisher(),
-  owner: as,
-  leaseMs,
-  taken: new Set<string>(),
-});
-
-/** Two events each: enough to see an order's sequence. */
-async function someOrders(count: number): Promise<string[]> {
-  const orders = await Promise.all(Array.from({ length: count }, () => accept(t.db, { A: 1 })));
-  await Promise.all(orders.map((order) => reserveInventory(t.db, order.id)));
-  await feedShowsAll(t.db);
-  return orders.map((order) => order.id);
-}
-
-async function deliverAll(d = delivery()): Promise<void> {
-  while ((await deliverOnce(d)).more) {
-    // one batch after the other
-  }
-}
+const startOne = (options = {}) => startTestRelay(t, publisher(), options);
+const expectInSequence = (orders: string[]) => {
+  expect(orders.length).toBeGreaterThan(0);
+  for (const id of orders) expect([id, receiver.sequences(id)]).toEqual([id, [1, 2]]);
+};
 
 describe('a destination', () => {
   test('gets every event once, signed, each order’s in sequence', async () => {
-    const orders = await someOrders(40);
-    await deliverAll();
-    for (const id of orders) expect(receiver.sequences(id)).toEqual([1, 2]);
+    const orders = await someOrders(t, 40);
+    const relay = await startOne();
+    await deliverAll(relay);
+    expectInSequence(orders);
     expect(receiver.rejected).toBe(0);
     const before = receiver.received.length;
-    await deliverAll();
+    await deliverAll(relay);
     expect(receiver.received).toHaveLength(before);
+    expect(await readBacklog(t.db)).toEqual([{ destination: 'webhook', events: 0, oldestAt: null }]);
   });
 
-  test('that refuses some gets them later, still in sequence, and the others not twice', async () => {
-    const orders = await someOrders(20);
-    const [unlucky] = orders;
+  test('that fails for one order gets the others meanwhile, and that one later, in sequence, and nothing twice', async () => {
+    const orders = await someOrders(t, 20);
+    const [unlucky = ''] = orders;
     receiver.answer = (event) => (event.subject === unlucky && event.sequence === 1 ? 503 : 204);
-    const d = delivery();
-    await expect(deliverAll(d)).rejects.toThrow('answered 503');
-    expect(receiver.sequences(unlucky ?? '')).toEqual([]);
-    const others = receiver.received.length;
-    expect(others).toBeGreaterThan(0);
+    const relay = await startOne();
+    await deliverAll(relay);
+    expect(receiver.sequences(unlucky)).toEqual([]);
+    expectInSequence(orders.slice(1));
+    // Not only those that were read with it: the lane of the unlucky one reads on.
+    const later = await someOrders(t, 40);
+    await deliverAll(relay);
+    expectInSequence(later);
     receiver.answer = () => 204;
-    await deliverAll(d);
-    expect(receiver.sequences(unlucky ?? '')).toEqual([1, 2]);
-    for (const id of orders) expect(receiver.sequences(id)).toEqual([1, 2]);
+    await eventually('the unlucky one is served', async () => {
+      await deliverAll(relay);
+      return receiver.sequences(unlucky).length === 2;
+    });
+    expectInSequence([...orders, ...later]);
+    expect(receiver.received).toHaveLength(new Set(receiver.received.map((event) => event.id)).size);
   });
 
-  test('that is down loses nothing: a relay that starts afresh begins where the last one ended', async () => {
-    await deliverAll();
+  test('that is down loses nothing and parks nothing, and a relay that starts afresh begins where the last one ended', async () => {
     await receiver.stop();
-    const orders = await someOrders(5);
-    await expect(deliverAll()).rejects.toThrow();
-    await t.db.relayCursor.updateMany({ data: { leaseOwner: null } });
+    const orders = await someOrders(t, 30);
+    const relay = await startOne();
+    for (let tries = 0; tries < 25; tries++) await expect(deliverOnce(relay)).rejects.toThrow('ECONNREFUSED');
+    const [backlog] = await readBacklog(t.db);
+    expect(backlog).toEqual({ destination: 'webhook', events: 60, oldestAt: expect.any(Date) });
+    await relay.release();
     await receiver.start();
-    await deliverAll(delivery(randomUUID()));
-    for (const id of orders) expect(receiver.sequences(id)).toEqual([1, 2]);
+    await deliverAll(await startOne());
+    expectInSequence(orders);
+    expect(await t.db.deadLetter.count()).toBe(0);
   });
 
-  test('is served by one relay at a time, and by another once the lease has run out', async () => {
-    const orders = await someOrders(3);
-    await deliverOnce(delivery('first'));
-    const count = receiver.received.length;
-    const more = await someOrders(1);
-    expect(await deliverOnce(delivery('second'))).toEqual({ delivered: 0, owed: 0, more: false });
-    expect(receiver.received).toHaveLength(count);
-    await t.db.relayCursor.updateMany({ data: { leaseUntil: new Date(0) } });
-    await deliverOnce(delivery('second'));
-    for (const id of [...orders, ...more]) expect(receiver.sequences(id)).toEqual([1, 2]);
+  test('that answers half of the time gets everything in the end, and nothing is parked', async () => {
+    const orders = await someOrders(t, 30);
+    let turn = 0;
+    receiver.answer = () => (turn++ % 2 === 0 ? 503 : 204);
+    const relay = await startOne({ backoffMaxMs: 50 });
+    await eventually('all arrive', async () => {
+      await deliverOnce(relay).catch(() => undefined);
+      return orders.every((id) => receiver.sequences(id).length === 2);
+    });
+    expectInSequence(orders);
+    expect(await t.db.deadLetter.count()).toBe(0);
   });
 
-  test('that takes longer for a batch than a lease lasts stays with its relay, and is served once', async () => {
-    const orders = await someOrders(60);
-    receiver.delayMs = 300;
-    const leaseMs = 1_500;
-    let done = false;
-    const first = deliverAll(delivery('first', leaseMs)).finally(() => {
-      done = true;
+  test('that asks to be left alone is left alone, no longer than the backoff allows', async () => {
+    await someOrders(t, 1);
+    receiver.answer = () => 429;
+    receiver.headers = { 'retry-after': '3600' };
+    const relay = await startOne({ backoffMaxMs: 400 });
+    await deliverOnce(relay);
+    const asked = receiver.asked;
+    const from = performance.now();
+    await deliverOnce(relay);
+    expect(receiver.asked).toBe(asked);
+    await eventually('it is asked again', async () => {
+      await deliverOnce(relay).catch(() => undefined);
+      return receiver.asked > asked;
     });
-    await eventually('the first relay has begun', () => receiver.received.length > 0);
-    // Another relay tries all the while.
-    await eventually('the first has finished', async () => {
-      if (!done) await deliverOnce(delivery('second', leaseMs));
-      return done;
-    });
-    await first;
-    for (const id of orders)
-      expect(receiver.received.filter((e) => e.subject === id).map((e) => e.sequence)).toEqual([1, 2]);
+    expect(performance.now() - from).toBeGreaterThan(200);
+    expect(performance.now() - from).toBeLessThan(5_000);
   });
 
-  test('with a private address is refused unless that is allowed', async () => {
-    const strict = createWebhookPublisher({
-      url: 'https://127.0.0.1:1/hook',
-      secret: receiver.secret,
-      allowPrivate: false,
-    });
-    await someOrders(1);
-    await expect(deliverOnce({ ...delivery(), publisher: strict })).rejects.toThrow('private address');
-    expect(() =>
-      createWebhookPublisher({ url: 'http://example.com/hook', secret: receiver.secret, allowPrivate: false }),
-    ).toThrow('must be https');
+  test('gets an event whose transaction took its place early and committed late, before those that came after it', async () => {
+    const late = await accept(t.db, { A: 1 });
+    await feedShowsAll(t.db);
+    const relay = await startOne();
+    await deliverAll(relay);
+    const other = openDatabase(t.url, 2);
+    try {
+      const others: string[] = [];
+      await other.$transaction(async (tx) => {
+        await reserveInventory(tx, late.id);
+        // Elsewhere orders go on; the relay must not run past the one that is still open.
+        others.push((await accept(t.db, { B: 1 })).id, (await accept(t.db, { B: 1 })).id);
+        await deliverAll(relay);
+        expect(receiver.sequences(late.id)).toEqual([1]);
+        const [backlog] = await readBacklog(t.db);
+        expect(backlog?.events).toBe(2);
+      });
+      await feedShowsAll(t.db);
+      await deliverAll(relay);
+      expect(receiver.sequences(late.id)).toEqual([1, 2]);
+      for (const id of others) expect(receiver.sequences(id)).toEqual([1]);
+    } finally {
+      await other.$disconnect();
+    }
+  });
+});
+
+describe('relays', () => {
+  test('share a destination, give back what is beyond their share, and take over what another leaves', async () => {
+    const heldBy = async () =>
+      (await t.db.relayCursor.groupBy({ by: ['leaseOwner'], _count: true })).map((group) => group._count).sort();
+    const first = await startOne();
+    expect(await heldBy()).toEqual([16]);
+    const second = await startOne();
+    expect(await heldBy()).toEqual([16]);
+    await first.renew();
+    await second.renew();
+    expect(await heldBy()).toEqual([8, 8]);
+
+    const orders = await someOrders(t, 60);
+    const delivered = [await deliverAll(first), await deliverAll(second)];
+    expect(Math.min(...delivered)).toBeGreaterThan(0);
+    expectInSequence(orders);
+    expect(receiver.received.filter((event) => orders.includes(event.subject))).toHaveLength(120);
+
+    await first.release();
+    await second.renew();
+    expect(await heldBy()).toEqual([16]);
+    const more = await someOrders(t, 30);
+    expect(await deliverAll(first)).toBe(0);
+    await deliverAll(second);
+    expectInSequence(more);
+  });
+
+  test('that have lost their lease move no cursor, and what they repeat is in sequence', async () => {
+    const orders = await someOrders(t, 20);
+    const sleeper = await startOne();
+    // It has read and sent, but falls asleep before it can say so; then its leases run out.
+    receiver.whenAsked = async () => {
+      receiver.whenAsked = undefined;
+      await t.db.relayCursor.updateMany({ data: { leaseUntil: new Date(0) } });
+      await t.db.relayMember.updateMany({ data: { aliveUntil: new Date(0) } });
+      await deliverAll(await startOne());
+    };
+    await deliverAll(sleeper);
+    const cursors = await t.db.relayCursor.findMany({ orderBy: { partition: 'asc' } });
+    expect(new Set(cursors.map((cursor) => cursor.leaseEpoch))).toEqual(new Set([2n]));
+    await sleeper.renew();
+    await deliverAll(sleeper);
+    expect(await t.db.relayCursor.findMany({ orderBy: { partition: 'asc' } })).toEqual(cursors);
+    expectInSequence(orders);
+  });
+
+  test('hold nothing once their leases may have run out unnoticed', async () => {
+    await someOrders(t, 1);
+    const relay = await startOne({ leaseMs: 1 });
+    await eventually('the lease is over', async () => (await deliverOnce(relay)).delivered === 0);
+    expect(relay.lanes.size).toBe(0);
   });
 });
 
 describe('the relay', () => {
-  test('delivers within the idle lag after a commit, woken or polling', async () => {
-    const temporal = {
-      connected: new Promise<never>(() => undefined),
-      client: () => undefined,
-      namespace: 'default',
-      close: async () => undefined,
-    };
-    const stop = startRelay({
+  beforeEach(() => t.db.relayCursor.deleteMany({ where: { destination: { not: 'webhook' } } }));
+  const startIt = (publishers: Publisher[]) =>
+    startRelay({
       db: t.db,
       databaseUrl: t.url,
-      temporal,
-      publishers: [publisher()],
+      temporal: AWAY,
+      publishers,
       policy: { stepRetryBudgetMs: 1, sagaDeadlineMs: 1, compensationAttentionAfterMs: 1 },
       deliveryBackoffMaxMs: 1_000,
       logger: pino({ level: 'silent' }),
     });
+
+  test('delivers within the idle lag after a commit, woken or polling', async () => {
+    const stop = startIt([publisher()]);
     try {
       const { id } = await accept(t.db, { A: 1 });
       await beginUnwinding(t.db, id, { reason: 'OPERATOR' });
@@ -161,5 +225,64 @@ describe('the relay', () => {
     } finally {
       await stop();
     }
+    expect(await readBacklog(t.db)).toEqual([{ destination: 'webhook', events: 0, oldestAt: null }]);
+    expect(await t.db.relayCursor.count({ where: { leaseOwner: { not: null } } })).toBe(0);
+  });
+
+  test('serves each destination at its own pace: one that is down holds back no other', async () => {
+    const arrived: CloudEvent[] = [];
+    const down: Publisher = {
+      destination: 'down',
+      publish: async (events) => events.map(() => ({ outcome: 'unavailable', error: new Error('down') })),
+      close: async () => undefined,
+    };
+    const up: Publisher = {
+      destination: 'up',
+      publish: async (events) => {
+        arrived.push(...events);
+        return events.map(() => ({ outcome: 'taken' }));
+      },
+      close: async () => undefined,
+    };
+    const stop = startIt([down, up]);
+    try {
+      await eventually('all has arrived where it is up', async () => {
+        const [behind, done] = await readBacklog(t.db);
+        return done?.destination === 'up' && done.events === 0 && (behind?.events ?? 0) > 0;
+      });
+      const orders = await someOrders(t, 10);
+      const isThere = (id: string) => arrived.filter((event) => event.subject === id).length === 2;
+      await eventually('fresh events arrive in time', () => orders.every(isThere), 2_000);
+      const backlog = await readBacklog(t.db);
+      expect(backlog[0]).toMatchObject({ destination: 'down', events: await t.db.event.count() });
+    } finally {
+      await stop();
+    }
+  });
+
+  test('saves cursors once for many events, and writes nothing when there is nothing to send', async () => {
+    const writes: string[] = [];
+    const watched = t.db.$extends({
+      query: {
+        $allOperations: ({ args, query }) => {
+          const { sql = '' } = args as { sql?: string };
+          if (/INSERT|UPDATE|DELETE/.test(sql)) writes.push(sql);
+          return query(args);
+        },
+      },
+    }) as unknown as Database;
+    const relay = await startOne({ db: watched, saveEveryMs: 60_000 });
+    for (let round = 0; round < 5; round++) {
+      await someOrders(t, 10);
+      await deliverAll(relay);
+    }
+    expect(receiver.received).toHaveLength(100);
+    expect(writes).toHaveLength(1);
+    await saveCursors(relay);
+    expect(writes).toHaveLength(2);
+    await deliverAll(relay);
+    await saveCursors(relay);
+    expect(writes).toHaveLength(2);
+    expect(await readBacklog(t.db)).toEqual([{ destination: 'webhook', events: 0, oldestAt: null }]);
   });
 });

@@ -13,6 +13,12 @@ export type Receiver = {
   rejected: number;
   /** Which status to answer; anything but 2xx means "not taken". */
   answer: (event: CloudEvent) => number;
+  /** Headers of each answer. */
+  headers: Record<string, string>;
+  /** Requests so far, whatever became of them. */
+  asked: number;
+  /** Called with each event before it is answered. */
+  whenAsked?: ((event: CloudEvent) => Promise<void>) | undefined;
   /** How long it takes to answer. */
   delayMs: number;
   /** Sequences of an order in the order of their first arrival. */
@@ -31,6 +37,8 @@ export async function startReceiver(): Promise<Receiver> {
     received: [],
     rejected: 0,
     answer: () => 204,
+    headers: {},
+    asked: 0,
     delayMs: 0,
     sequences: (orderId) => [...new Set(receiver.received.filter((e) => e.subject === orderId).map((e) => e.sequence))],
     start: async () => {
@@ -38,12 +46,12 @@ export async function startReceiver(): Promise<Receiver> {
         const chunks: Buffer[] = [];
         request.on('data', (chunk: Buffer) => chunks.push(chunk));
         request.on('end', () => {
-          response.statusCode = take(
-            receiver,
-            Buffer.concat(chunks).toString(),
-            request.headers as Record<string, string>,
-          );
-          setTimeout(() => response.end(), receiver.delayMs);
+          receiver.asked++;
+          const body = Buffer.concat(chunks).toString();
+          const status = take(receiver, body, request.headers as Record<string, string>);
+          response.writeHead(status, receiver.headers);
+          const ready = receiver.whenAsked?.(JSON.parse(body) as CloudEvent) ?? Promise.resolve();
+          void ready.finally(() => setTimeout(() => response.end(), receiver.delayMs));
         });
       });
       await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));

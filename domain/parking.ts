@@ -1,0 +1,102 @@
+/**
+ * Parking: how relays hold an order at a destination behind an event that is not taken, and let it go again. Every
+ * statement takes effect only under the lease of the order's partition, as the cursor's moves do: whoever has lost it must
+ * not say what has been delivered.
+ */
+import { DEAD_LETTER_ERROR_LENGTH_MAX, type DeadLetterCause, type DeadLetterState } from '../contracts/dead-letters.js';
+import type { StoredEvent } from '../contracts/events.js';
+import { Prisma } from '../prisma/generated/client.js';
+import type { Lease } from './cursors.js';
+import type { Database } from './database.js';
+import { partitionOfOrder, wakeRelay } from './outbox.js';
+
+/** Why an event is not taken, and after how many tries it was given up. */
+export type Verdict = { cause: DeadLetterCause; error: string; attempts: number };
+
+/** Holds the lease against a change of owner until the statement has committed. */
+const under = ({ destination, partition, owner, epoch }: Lease): Prisma.Sql => Prisma.sql`
+  held AS MATERIALIZED (
+    SELECT destination FROM relay_cursors
+    WHERE destination = ${destination} AND partition = ${partition} AND lease_owner = ${owner} AND lease_epoch = ${epoch}
+    FOR SHARE
+  )`;
+const cut = (error: string): string => error.slice(0, DEAD_LETTER_ERROR_LENGTH_MAX);
+
+/**
+ * Holds an order behind an event.
+ * @param after an open letter of the same order whose own event is decided; it closes in the same statement
+ * @returns false if the lease is lost
+ */
+export async function parkEvent(
+  db: Database,
+  lease: Lease,
+  { orderId, sequence, type }: Pick<StoredEvent, 'orderId' | 'sequence' | 'type'>,
+  { cause, error, attempts }: Verdict,
+  after?: string,
+): Promise<boolean> {
+  const earlier = after === undefined ? Prisma.sql`held` : Prisma.sql`closed`;
+  const rows = await db.$queryRaw<unknown[]>`
+    WITH ${under(lease)}, closed AS (
+      UPDATE dead_letters SET closed_at = now(), updated_at = now(),
+        state = CASE state WHEN 'REPLAYING' THEN 'DELIVERED' ELSE state END
+      WHERE id = ${after ?? null}::bigint AND closed_at IS NULL AND EXISTS (SELECT FROM held) RETURNING destination
+    ), parked AS (
+      INSERT INTO dead_letters (destination, order_id, sequence, type, cause, error, attempts)
+      SELECT destination, ${orderId}::uuid, ${sequence}::int, ${type}, ${cause}, ${cut(error)}, ${attempts}::int FROM ${earlier}
+      ON CONFLICT (destination, order_id) WHERE closed_at IS NULL DO NOTHING RETURNING id
+    )
+    SELECT ${wakeRelay} FROM parked`;
+  return rows.length > 0;
+}
+
+/** A replay that has failed. @returns false if the lease is lost */
+export async function parkAgain(
+  db: Database,
+  lease: Lease,
+  id: string,
+  { cause, error, attempts }: Verdict,
+): Promise<boolean> {
+  const rows = await db.$queryRaw<unknown[]>`
+    WITH ${under(lease)}, parked AS (
+      UPDATE dead_letters SET state = 'PARKED', cause = ${cause}, error = ${cut(error)},
+        attempts = attempts + ${attempts}::int, updated_at = now()
+      WHERE id = ${id}::bigint AND state = 'REPLAYING' AND EXISTS (SELECT FROM held) RETURNING id
+    )
+    SELECT ${wakeRelay} FROM parked`;
+  return rows.length > 0;
+}
+
+/** The event and all that waited behind it have been taken: the order flows again. @returns false if the lease is lost */
+export async function closeLetter(db: Database, lease: Lease, id: string): Promise<boolean> {
+  const rows = await db.$queryRaw<unknown[]>`
+    WITH ${under(lease)}, closed AS (
+      UPDATE dead_letters SET closed_at = now(), updated_at = now(),
+        state = CASE state WHEN 'REPLAYING' THEN 'DELIVERED' ELSE state END
+      WHERE id = ${id}::bigint AND closed_at IS NULL AND EXISTS (SELECT FROM held) RETURNING id
+    )
+    SELECT ${wakeRelay} FROM closed`;
+  return rows.length > 0;
+}
+
+/** A decided letter whose order is still held: what is behind it has to be sent, and the event itself unless discarded. */
+export type DecidedLetter = {
+  id: string;
+  orderId: string;
+  partition: number;
+  sequence: number;
+  state: DeadLetterState;
+};
+
+/** @returns the longest decided first */
+export async function listDecided(
+  db: Database,
+  destination: string,
+  partitions: number[],
+  limit: number,
+): Promise<DecidedLetter[]> {
+  return db.$queryRaw<DecidedLetter[]>`
+    SELECT id::text, order_id AS "orderId", ${partitionOfOrder} AS partition, sequence, state FROM dead_letters
+    WHERE closed_at IS NULL AND state <> 'PARKED' AND destination = ${destination}
+      AND ${partitionOfOrder} = ANY(${partitions}::int[])
+    ORDER BY updated_at, id LIMIT ${limit}`;
+}

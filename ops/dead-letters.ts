@@ -1,0 +1,221 @@
+/**
+ * `dead-letters`: events that a destination would not take. Deciding is recorded in Postgres; the relay that serves the
+ * order's partition carries it out, in order, and this waits to see what has come of it.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import {
+  DEAD_LETTER_CAUSES,
+  DEAD_LETTER_STATES,
+  type DeadLetter,
+  type DeadLetterDecision,
+} from '../contracts/dead-letters.js';
+import type { Database } from '../domain/database.js';
+import {
+  countDeadLetters,
+  type DeadLetterFilter,
+  type DeadLetterGroup,
+  decideDeadLetter,
+  listDeadLetters,
+  readDeadLetters,
+} from '../domain/dead-letters.js';
+import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from './act.js';
+import type { ItemResult } from './bulk.js';
+import { type Ops, run, wholeNumber } from './command.js';
+import { lastLine } from './connections.js';
+import { EXIT, type ExitCode, nothingMatched, usage } from './exit.js';
+import { age, type Output } from './output.js';
+
+/** A screenful or two; the groups above count them all. */
+const LIMIT_DEFAULT = 50;
+/** More at a time is an outage, whose cause is to be mended first. */
+const BULK_MAX = 10_000;
+/** A relay carries a replay out within a second, unless the destination takes its 10 s not to answer. */
+const OUTCOME_LIMIT_MS = 13_000;
+const POLL_MS = 200;
+
+type Filter = Pick<DeadLetterFilter, 'destination' | 'cause' | 'type' | 'state'>;
+type ListOptions = Filter & { limit: number };
+type ReplayOptions = ActOptions & Filter & { all?: boolean; limit?: number };
+
+export function addDeadLetterCommands(program: Command): void {
+  const letters = program
+    .command('dead-letters')
+    .summary('events that a destination would not take: list, replay, discard');
+  const list = addFilters(letters.command('list', { isDefault: true }))
+    .summary('what is parked: by cause, then oldest first')
+    .addOption(new Option('--state <state>', 'default: PARKED and REPLAYING').choices([...DEAD_LETTER_STATES]))
+    .option('--limit <n>', 'show so many; the groups count all', wholeNumber, LIMIT_DEFAULT)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  ops dead-letters\n  ops dead-letters list --destination webhook --cause rejected',
+    )
+    .action((options: ListOptions) => run(list, (ops) => listAll(ops, options)));
+  const replay = addFilters(letters.command('replay'))
+    .summary('send events again, and then those that wait behind them')
+    .argument('[letters...]', 'ids of dead letters', letterIds)
+    .option('--all', 'all that are parked, oldest first')
+    .option('--limit <n>', 'at most so many', wholeNumber);
+  addActOptions(replay)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  ops dead-letters replay 17\n  ops dead-letters replay --destination webhook --cause rejected --canary 3 --rate 10/s',
+    )
+    .action((ids: string[], options: ReplayOptions) => run(replay, (ops) => replayAll(ops, ids, options)));
+  const discard = letters
+    .command('discard')
+    .summary('never send these events; those behind them follow')
+    .argument('<letters...>', 'ids of dead letters', letterIds);
+  addActOptions(discard)
+    .addHelpText('after', "\nExamples:\n  ops dead-letters discard 17 --reason 'they have it from a file, ticket 12'")
+    .action((ids: string[], options: ActOptions) => run(discard, (ops) => discardAll(ops, ids, options)));
+}
+
+const addFilters = (command: Command): Command =>
+  command
+    .option('--destination <name>', 'only of this destination: webhook, kafka, nats, rabbitmq')
+    .addOption(new Option('--cause <cause>', 'only with this cause').choices([...DEAD_LETTER_CAUSES]))
+    .option('--type <type>', 'only events of this type, e.g. order.confirmed');
+
+function letterIds(text: string, earlier: string[] = []): string[] {
+  if (!/^[1-9][0-9]{0,17}$/.test(text)) throw new InvalidArgumentError(`"${text}" is not the id of a dead letter.`);
+  return [...new Set([...earlier, text])];
+}
+
+async function listAll({ out, to }: Ops, { limit, destination, cause, type, state }: ListOptions): Promise<ExitCode> {
+  const db = await to.database();
+  const filter = given({ destination, cause, type, state });
+  const [letters, groups] = await Promise.all([listDeadLetters(db, filter, limit), countDeadLetters(db, filter)]);
+  const count = groups.reduce((sum, group) => sum + group.count, 0);
+  out.document({ count, groups, deadLetters: letters });
+  if (count === 0) {
+    out.print('There are no such dead letters.');
+    return EXIT.done;
+  }
+  printGroups(out, groups);
+  out.print();
+  printLetters(out, letters);
+  if (letters.length < count) out.print(`… and ${count - letters.length} more: --limit ${count}`);
+  return EXIT.done;
+}
+
+/** Without the options that nobody gave. */
+function given({ destination, cause, type, state }: Record<keyof Filter, unknown>): DeadLetterFilter {
+  const entries = Object.entries({ destination, cause, type, state }).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as DeadLetterFilter;
+}
+
+function printGroups(out: Output, groups: DeadLetterGroup[]): void {
+  out.table(
+    ['letters', 'destination', 'cause', 'state', 'oldest'],
+    groups.map(({ count, destination, cause, state, oldest }) => [
+      out.paint('bold', `${count}`),
+      destination,
+      out.paint('red', cause),
+      state,
+      age(oldest),
+    ]),
+  );
+}
+
+function printLetters(out: Output, letters: DeadLetter[]): void {
+  out.table(
+    ['age', 'letter', 'destination', 'order', 'event', 'tries', 'behind', 'state', 'error'],
+    letters.map(({ parkedAt, id, destination, orderId, sequence, type, attempts, behind, state, error }) => [
+      age(parkedAt),
+      id,
+      destination,
+      orderId,
+      `${sequence} ${type}`,
+      `${attempts}`,
+      `${behind}`,
+      state,
+      error,
+    ]),
+  );
+}
+
+async function replayAll(ops: Ops, ids: string[], options: ReplayOptions): Promise<ExitCode> {
+  const { all, destination, cause, type, limit = BULK_MAX } = options;
+  const filter = given({ destination, cause, type, state: 'PARKED' });
+  const isFiltered = all === true || Object.keys(filter).length > 1;
+  if (ids.length === 0 && !isFiltered)
+    throw usage('Which? Name letters, or use --all, --destination, --cause, --type. See `dead-letters replay --help`.');
+  if (ids.length > 0 && isFiltered) throw usage('Name letters, or filter: not both.');
+  const signature = signatureOf(options, ops.config, 'replayed from the ops CLI');
+  const db = await ops.to.database();
+  const letters = ids.length > 0 ? await named(ops, db, ids) : await listDeadLetters(db, filter, limit);
+  if (letters.length === 0) throw nothingMatched('No parked dead letter matches.');
+  if (ids.length === 0) printGroups(ops.out, await countDeadLetters(db, filter));
+  await askBefore(ops, `replay ${count(letters)}, as ${signature.operator}?`, options.yes);
+  const decision = { action: 'replay', ...signature } as const;
+  return actOnAll(ops, decision, letters, options, (letter) => decide(db, letter, decision));
+}
+
+async function discardAll(ops: Ops, ids: string[], options: ActOptions): Promise<ExitCode> {
+  const signature = signatureOf(options, ops.config);
+  const db = await ops.to.database();
+  const letters = await named(ops, db, ids);
+  await askBefore(ops, `never send ${count(letters)}, as ${signature.operator}?`, options.yes);
+  const decision = { action: 'discard', ...signature } as const;
+  return actOnAll(ops, decision, letters, options, (letter) => decide(db, letter, decision));
+}
+
+const count = (letters: DeadLetter[]): string => `${letters.length} ${letters.length === 1 ? 'letter' : 'letters'}`;
+
+async function named({ out }: Ops, db: Database, ids: string[]): Promise<DeadLetter[]> {
+  const letters = await readDeadLetters(db, ids);
+  const known = new Set(letters.map(({ id }) => id));
+  for (const id of ids) if (!known.has(id)) out.notice(`There is no dead letter ${id}.`);
+  if (letters.length === 0) throw nothingMatched('None of these dead letters exists.');
+  if (letters.length < ids.length) throw usage('Nothing was done, since some of these dead letters do not exist.');
+  printLetters(out, letters);
+  return letters;
+}
+
+/** @returns never throws for what concerns this letter alone */
+async function decide(db: Database, letter: DeadLetter, decision: DeadLetterDecision): Promise<ItemResult> {
+  const subject = { orderId: letter.orderId, letter: letter.id };
+  try {
+    const isRecorded = await decideDeadLetter(db, letter.id, decision);
+    const now = await settled(db, letter);
+    return { ...subject, state: now.state, ...judge(now, decision, isRecorded) };
+  } catch (err) {
+    return { ...subject, outcome: 'failed', state: null, message: lastLine(err) };
+  }
+}
+
+async function settled(db: Database, letter: DeadLetter): Promise<DeadLetter> {
+  const deadline = Date.now() + OUTCOME_LIMIT_MS;
+  for (;;) {
+    const [now = letter] = await readDeadLetters(db, [letter.id]);
+    if (now.state !== 'REPLAYING' || Date.now() > deadline) return now;
+    await pause(POLL_MS);
+  }
+}
+
+function judge(
+  { state, error, sequence, type }: DeadLetter,
+  { action }: DeadLetterDecision,
+  isRecorded: boolean,
+): Pick<ItemResult, 'outcome' | 'message'> {
+  const event = `event ${sequence} (${type})`;
+  switch (state) {
+    case 'DELIVERED':
+      if (action === 'discard') return { outcome: 'refused', message: `${event} has been delivered` };
+      return { outcome: isRecorded ? 'done' : 'gone', message: `${event} is delivered` };
+    case 'DISCARDED':
+      if (action === 'replay') return { outcome: 'refused', message: `${event} has been discarded` };
+      return { outcome: isRecorded ? 'done' : 'gone', message: `${event} is never sent` };
+    case 'PARKED':
+      return { outcome: 'failed', message: `parked again: ${error}` };
+    case 'REPLAYING':
+      if (action === 'discard') return { outcome: 'refused', message: `${event} is being replayed` };
+      return {
+        outcome: 'unanswered',
+        message: 'recorded, and not carried out yet: does a relay run, and its destination answer?',
+      };
+    default:
+      throw new Error(`Bug! Unhandled state "${state satisfies never}"`);
+  }
+}

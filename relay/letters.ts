@@ -1,0 +1,77 @@
+/**
+ * Letters, as the relay deals with them: an order is parked behind an event that its destination will not take; once
+ * somebody has decided, what has waited is sent in order, and only then does the order flow again. All of it happens
+ * between the rounds of the one relay that holds the order's partition.
+ */
+import { readOrderEvents } from '../domain/outbox.js';
+import { closeLetter, type DecidedLetter, listDecided, parkAgain, parkEvent, type Verdict } from '../domain/parking.js';
+import type { Delivery } from './deliveries.js';
+import { type Lane, noTrouble, type OwedOrder } from './lanes.js';
+
+/** Worked off at a time; the others keep their turn. */
+const DECIDED_MAX = 100;
+/** Events behind one letter that are taken up at a time. An order has some ten in its life. */
+const BEHIND_MAX = 1_000;
+
+/** Takes the events of decided letters into their lanes. */
+export async function takeUpDecided(delivery: Delivery): Promise<void> {
+  const { db, publisher, lanes } = delivery;
+  for (const letter of await listDecided(db, publisher.destination, [...lanes.keys()], DECIDED_MAX)) {
+    const lane = lanes.get(letter.partition);
+    if (!lane || lane.orders.get(letter.orderId)?.letter) continue;
+    const isDiscarded = letter.state === 'DISCARDED';
+    const events = await readOrderEvents(
+      db,
+      letter.orderId,
+      isDiscarded ? letter.sequence : letter.sequence - 1,
+      BEHIND_MAX,
+    );
+    const order: OwedOrder = { orderId: letter.orderId, events, letter, trouble: noTrouble() };
+    if (isDiscarded || events[0]?.sequence === letter.sequence) lane.orders.set(letter.orderId, order);
+    else await forget(delivery, lane, letter);
+  }
+}
+
+async function forget({ db }: Delivery, { lease }: Lane, { id }: DecidedLetter): Promise<void> {
+  const error = 'the event is not in the outbox any more: it can only be discarded';
+  await parkAgain(db, lease, id, { cause: 'invalid', error, attempts: 0 });
+}
+
+/** Holds an order at its first owed event. @returns how many were parked: 1, or 0 if the lease was lost */
+export async function park(
+  delivery: Delivery,
+  { lane, order }: { lane: Lane; order: OwedOrder },
+  verdict: Verdict,
+): Promise<number> {
+  const { db, publisher, lanes, logger } = delivery;
+  const { letter, orderId } = order;
+  const [event] = order.events;
+  if (!event) throw new Error(`Bug! Order ${orderId} has no event to be parked`);
+  const isAgain = letter?.state === 'REPLAYING' && letter.sequence === event.sequence;
+  const isParked = isAgain
+    ? await parkAgain(db, lane.lease, letter.id, verdict)
+    : await parkEvent(db, lane.lease, event, verdict, letter?.id);
+  if (!isParked) {
+    lanes.delete(lane.lease.partition);
+    return 0;
+  }
+  lane.orders.delete(orderId);
+  if (!isAgain && verdict.cause === 'rejected') delivery.parkedInARow++;
+  const { sequence, type } = event;
+  logger.warn(
+    { destination: publisher.destination, orderId, sequence, type, ...verdict },
+    'parked in the dead letters',
+  );
+  return 1;
+}
+
+/** Lets orders flow again of which all that had waited has been taken. */
+export async function closeDelivered({ db, lanes }: Delivery): Promise<void> {
+  for (const lane of lanes.values()) {
+    for (const { orderId, events, letter } of lane.orders.values()) {
+      if (!letter || events.length > 0) continue;
+      if (await closeLetter(db, lane.lease, letter.id)) lane.orders.delete(orderId);
+      else lanes.delete(lane.lease.partition);
+    }
+  }
+}

@@ -1,0 +1,46 @@
+/** For destinations that take one event at a time: orders side by side, each order's events one after another. */
+import pLimit from 'p-limit';
+import type { CloudEvent } from '../../contracts/events.js';
+import type { PublishOutcome } from './publisher.js';
+
+/**
+ * An order stops at its first event that is not taken. All stop once as many events as go side by side have found the
+ * destination unavailable, and none got through in between: the rest would only knock at the same closed door.
+ * @param send        sends one event; what it throws counts as unavailable
+ * @param parallelMax events in flight at a time
+ */
+export async function publishOneByOne(
+  events: readonly CloudEvent[],
+  send: (event: CloudEvent) => Promise<PublishOutcome>,
+  parallelMax: number,
+): Promise<PublishOutcome[]> {
+  const limit = pLimit(parallelMax);
+  const outcomes = events.map((): PublishOutcome => ({ outcome: 'not-sent' }));
+  let unavailableInARow = 0;
+  const sendOrder = async (places: number[]) => {
+    for (const place of places) {
+      if (unavailableInARow >= parallelMax) return;
+      const outcome = await send(events[place] as CloudEvent).catch(asUnavailable);
+      outcomes[place] = outcome;
+      unavailableInARow = outcome.outcome === 'unavailable' ? unavailableInARow + 1 : 0;
+      if (outcome.outcome !== 'taken') return;
+    }
+  };
+  await Promise.all([...placesByOrder(events).values()].map((places) => limit(sendOrder, places)));
+  return outcomes;
+}
+
+const asUnavailable = (err: unknown): PublishOutcome => ({
+  outcome: 'unavailable',
+  error: err instanceof Error ? err : new Error(String(err)),
+});
+
+function placesByOrder(events: readonly CloudEvent[]): Map<string, number[]> {
+  const orders = new Map<string, number[]>();
+  events.forEach(({ subject }, place) => {
+    const places = orders.get(subject);
+    if (places) places.push(place);
+    else orders.set(subject, [place]);
+  });
+  return orders;
+}

@@ -1,0 +1,54 @@
+/**
+ * A relay's share: the partitions of each destination that this process serves. It says that it lives by renewing them;
+ * a relay that falls silent loses them after `leaseMs`, one that ends gives them back at once.
+ */
+import { createCursors, type LeasedCursor, releaseLeases, renewLeases, wakeRelays } from '../domain/cursors.js';
+import type { Database } from '../domain/database.js';
+import { PARTITIONS } from '../domain/outbox.js';
+
+export type Share = {
+  /** What is held of a destination; nothing once the leases may have run out unnoticed. */
+  heldOf(destination: string): LeasedCursor[];
+  release(): Promise<void>;
+};
+
+export type ShareOptions = {
+  db: Database;
+  destinations: string[];
+  /** This relay process, unique per process life. */
+  owner: string;
+  leaseMs: number;
+};
+
+/** @returns the share, and what renews it: to be called about three times per lease, and whenever relays come or go */
+export function createShare({
+  db,
+  destinations,
+  owner,
+  leaseMs,
+}: ShareOptions): Share & { renewOnce(): Promise<void> } {
+  let held: LeasedCursor[] = [];
+  let validUntilMs = 0;
+  let isKnown = false;
+  return {
+    renewOnce: async () => {
+      if (!isKnown) await createCursors(db, destinations);
+      // By our own clock, from before the question: the database's answer may be late.
+      const askedAtMs = performance.now();
+      const renewed = await renewLeases(db, { destinations, owner, leaseMs });
+      held = renewed.held;
+      validUntilMs = askedAtMs + leaseMs;
+      const isNewcomer = !isKnown && held.length < destinations.length * PARTITIONS;
+      isKnown = true;
+      // Whoever holds more than its share gives it back at its next renewal; whoever holds less takes what was given back.
+      if (isNewcomer || renewed.gaveBack) await wakeRelays(db);
+    },
+    heldOf: (destination) =>
+      performance.now() < validUntilMs ? held.filter((cursor) => cursor.destination === destination) : [],
+    release: async () => {
+      held = [];
+      await releaseLeases(db, owner);
+      await wakeRelays(db);
+    },
+  };
+}
