@@ -188,7 +188,7 @@ async function waitForFinal(
   const enough = AbortSignal.any([gone.signal, stopping]);
   try {
     for (;;) {
-      const news = watch.news(enough); // registered before the read, so that nothing falls between the two
+      const news = watch.news({ signal: enough, orderId }); // registered before the read, so that nothing falls between the two
       const order = await requireOrder({ db }, orderId, reply.request.caller);
       if (order.status !== 'PENDING' || enough.aborted) return order;
       await news;

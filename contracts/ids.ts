@@ -27,7 +27,7 @@ export const eventId = (orderId: string, sequence: number): string => `${orderId
 /** @returns the `$id` of the schema that an event's data follows */
 export const dataSchemaId = (eventType: string): string => `urn:order-saga:schema:${eventType}:v1`;
 
-/** The Postgres channel that says "there may be new events"; a hint only, the outbox is the truth. */
+/** The Postgres channel that says "there may be new events", of the order in the payload; a hint only, the outbox is the truth. */
 export const OUTBOX_CHANNEL = 'order_saga_outbox';
 
 /** The Postgres channel that asks for a reconciliation, of the order in the payload or of everything recent. */

@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { createWatch } from '../../api/watch.js';
 import type { CloudEvent } from '../../contracts/events.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { openDatabase } from '../../runtime/database.js';
-import { type EventStream, startTestApi, type TestApi } from '../support/api.js';
+import { type EventStream, SILENT, startServer, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { accept, stock } from '../support/database.js';
 
@@ -195,5 +196,23 @@ describe('the feed’s stream', () => {
     const stream = await follow('', { 'last-event-id': end });
     await eventually('all of them', () => stream.events.length >= whole.length);
     expect(stream.events.map(({ data }) => data)).toEqual(whole);
+  });
+
+  test('asks for news once, however long it takes to catch up', async () => {
+    const orders = await Promise.all(Array.from({ length: 1_050 }, () => accept(api.db, { KEYBOARD: 1 })));
+    const newest = orders.at(-1)?.id;
+    await endOfFeed();
+    const watch = createWatch(api.databaseUrl, SILENT);
+    let asked = 0;
+    const news: typeof watch.news = (about) => {
+      asked++;
+      return new Promise((resolve) => about?.signal?.addEventListener('abort', () => resolve()));
+    };
+    const { client, stop } = await startServer(api, { watch: { ...watch, news } });
+    const stream = await client.stream('/events');
+    await eventually('it has caught up', () => stream.events.some(({ data }) => data.subject === newest));
+    expect(asked).toBe(1);
+    stream.close();
+    await Promise.all([stop(), watch.stop()]);
   });
 });
