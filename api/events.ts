@@ -31,7 +31,10 @@ export function eventRoutes(app: Api, deps: ApiDependencies): void {
     {
       schema: {
         summary: 'Events of an order, oldest first',
-        description: 'With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes.',
+        description:
+          'With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. Events leave after ' +
+          '`OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, ' +
+          'or nothing. The order itself stays.',
         tags: ['events'],
         params: IdParams,
         headers: live,
@@ -70,7 +73,8 @@ export function eventRoutes(app: Api, deps: ApiDependencies): void {
         summary: 'The feed: every event of every order',
         description:
           'In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. ' +
-          '`next` is never null; it equals `after` when there is nothing new.',
+          '`next` is never null; it equals `after` when there is nothing new. Events stay for `OUTBOX_RETENTION` (30 days); a ' +
+          'place older than that goes on with the oldest event there is.',
         tags: ['events'],
         headers: live,
         querystring: Type.Object({ limit: Limit, after: Type.Optional(Cursor) }, { additionalProperties: false }),

@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { addCancelCommand } from './cancel.js';
 import { EXIT, EXIT_HELP } from './exit.js';
+import { addFeedClockCommand } from './feed-clock.js';
 import { addOrderCommand } from './order.js';
 import { survivePipes } from './output.js';
 import { addReconcileCommand } from './reconcile.js';
@@ -48,6 +49,7 @@ addResolveCommands(program);
 addCancelCommand(program);
 addStockCommand(program);
 addReconcileCommand(program);
+addFeedClockCommand(program);
 
 try {
   await program.parseAsync();

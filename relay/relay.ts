@@ -10,6 +10,7 @@ import { startLoop } from '../runtime/loop.js';
 import type { TemporalLink } from '../runtime/temporal.js';
 import { deliverOnce, LEASE_MS } from './deliveries.js';
 import type { Publisher } from './publishers/publisher.js';
+import { startRetention } from './retention.js';
 import { remindOnce, startUnstartedOnce } from './sweep.js';
 
 /** Without a notification an event waits this long at most: well under the 2 s of idle lag that consumers are promised. */
@@ -24,6 +25,8 @@ export type RelayDependencies = {
   publishers: Publisher[];
   policy: SagaPolicy;
   deliveryBackoffMaxMs: number;
+  /** How long events stay readable. */
+  outboxRetentionMs: number;
   logger: Logger;
 };
 
@@ -49,6 +52,14 @@ export function startRelay(deps: RelayDependencies): () => Promise<void> {
       return false;
     },
   );
+  const stopRetention = startRetention(
+    {
+      db,
+      destinations: publishers.map(({ destination }) => destination),
+      eventsOlderThanMs: deps.outboxRetentionMs,
+    },
+    logger,
+  );
   const deliveries = publishers.map((publisher) => {
     const delivery = { db, publisher, owner, leaseMs: LEASE_MS, taken: new Set<string>() };
     const name = `delivery to ${publisher.destination}`;
@@ -63,6 +74,7 @@ export function startRelay(deps: RelayDependencies): () => Promise<void> {
       : listen(deps.databaseUrl, OUTBOX_CHANNEL, () => deliveries.forEach((loop) => void loop.wake()), logger);
   return async () => {
     await stopListening();
+    await stopRetention();
     await Promise.all([sweep, reminder, ...deliveries].map((loop) => loop.stop()));
     await Promise.all(publishers.map((publisher) => publisher.close()));
     await releaseLeases(db, owner);

@@ -53,6 +53,10 @@ export const settings = {
   TEMPORAL_DEPLOYMENT_NAME: str({ default: 'order-saga', desc: 'Whose builds those are, for Worker Versioning' }),
   WORKFLOW_BUNDLE: str({ default: undefined, desc: 'Path of the prebuilt workflow bundle; unset = the one in dist/' }),
 
+  OUTBOX_RETENTION: durationMs({
+    default: 30 * 24 * 60 * minutes(1),
+    desc: 'How long events stay readable; those that a destination still owes stay longer',
+  }),
   DELIVERY_BACKOFF_MAX: durationMs({
     default: 10_000,
     desc: 'Longest pause between tries of a destination that fails',

@@ -20,6 +20,7 @@ import { installTemporalRuntime, openTemporal, type TemporalLink } from '../runt
 import { startReconciler } from '../workers/reconciler.js';
 import { reportVersion } from '../workers/versioning.js';
 import { createActivities, createWorker } from '../workers/worker.js';
+import { requireFeedClock } from './feed-clock.js';
 
 type Config = ReturnType<typeof readConfig<typeof settings>>;
 type Database = ReturnType<typeof openDatabase>;
@@ -37,6 +38,7 @@ await runMain(async () => {
 
   installTemporalRuntime(logger);
   const db = openDatabase(config.DATABASE_URL, config.DATABASE_POOL);
+  await requireFeedClock(db, logger);
   const temporal = openTemporal(logger);
   const policy = {
     stepRetryBudgetMs: config.STEP_RETRY_BUDGET,
@@ -46,7 +48,12 @@ await runMain(async () => {
   const common = { db, databaseUrl: config.DATABASE_URL, temporal, policy, logger };
 
   const stopRelay = runs('relay')
-    ? startRelay({ ...common, publishers: createPublishers(config), deliveryBackoffMaxMs: config.DELIVERY_BACKOFF_MAX })
+    ? startRelay({
+        ...common,
+        publishers: createPublishers(config),
+        deliveryBackoffMaxMs: config.DELIVERY_BACKOFF_MAX,
+        outboxRetentionMs: config.OUTBOX_RETENTION,
+      })
     : undefined;
   const stopWorker = runs('worker') ? startWorker({ db, temporal, config, logger }) : undefined;
   const api = runs('api')
