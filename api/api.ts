@@ -6,6 +6,7 @@ import type { Database } from '../domain/database.js';
 import type { TemporalLink } from '../runtime/temporal.js';
 import { type AuthenticationSettings, createAuthenticator } from './authentication.js';
 import type { Api } from './dependencies.js';
+import { showApiMetrics } from './metrics.js';
 import { createServer } from './server.js';
 import { createSagaStarter } from './starter.js';
 import { createWatch } from './watch.js';
@@ -35,6 +36,7 @@ const ANSWER_LIMIT_MS = 5_000;
 /** @returns the port it listens on, and how to stop it: requests under way are answered first */
 export async function startApi(settings: ApiSettings): Promise<{ port: number; stop: () => Promise<void> }> {
   const { db, temporal, policy, eager, logger } = settings;
+  showApiMetrics();
   const stopping = new AbortController();
   const starter = createSagaStarter({ db, client: temporal.client, policy, eager, logger });
   const watch = createWatch(settings.databaseUrl, logger);

@@ -8,6 +8,7 @@ import { readPrices } from '../domain/inventory.js';
 import { listOrders, readOrder } from '../domain/orders.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { fingerprint, parseIdempotencyKey, parsePreferWait, parseTraceparent } from './headers.js';
+import { ordersAccepted, postDuration } from './metrics.js';
 import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
 import { type Caller, confinedTo } from './permissions.js';
 import { Problem, ProblemSchema } from './problems.js';
@@ -35,6 +36,10 @@ export function orderRoutes(app: Api, deps: ApiDependencies): void {
         }),
         body: NewOrder,
         response: { 201: OrderSchema, '4xx': ProblemSchema, '5xx': ProblemSchema },
+      },
+      onResponse: async (_request, reply) => {
+        if (!reply.hasHeader('preference-applied'))
+          postDuration.observe({ code: reply.statusCode }, reply.elapsedTime / 1_000);
       },
     },
     async (request, reply) => placeOrder(deps, request as FastifyRequest<{ Body: NewOrder }>, reply),
@@ -120,6 +125,7 @@ async function placeOrder(deps: ApiDependencies, request: FastifyRequest<{ Body:
   );
   if (acceptance.outcome !== 'accepted') return answerEarlier(deps, acceptance, request, reply);
 
+  ordersAccepted.inc();
   starter.start({ ...order, kind: 'order' });
   request.log.info({ orderId: order.id }, 'order accepted');
   return answer(deps, order.id, response, request, reply);

@@ -9,6 +9,7 @@ import { listen } from '../runtime/listener.js';
 import { startLoop } from '../runtime/loop.js';
 import type { TemporalLink } from '../runtime/temporal.js';
 import { deliverOnce, LEASE_MS } from './deliveries.js';
+import { countDeliveries, exposeFacts } from './metrics.js';
 import type { Publisher } from './publishers/publisher.js';
 import { startRetention } from './retention.js';
 import { remindOnce, startUnstartedOnce } from './sweep.js';
@@ -60,7 +61,8 @@ export function startRelay(deps: RelayDependencies): () => Promise<void> {
     },
     logger,
   );
-  const deliveries = publishers.map((publisher) => {
+  exposeFacts({ db, client: temporal.client, logger });
+  const deliveries = publishers.map(countDeliveries).map((publisher) => {
     const delivery = { db, publisher, owner, leaseMs: LEASE_MS, taken: new Set<string>() };
     const name = `delivery to ${publisher.destination}`;
     return startLoop({ name, everyMs: POLL_MS, backoffMaxMs: deps.deliveryBackoffMaxMs, logger }, async () => {

@@ -4,6 +4,7 @@ import type { Database } from '../domain/database.js';
 import type { FeedPlace } from '../domain/outbox.js';
 import { confirmDestinations, purgeEvents, purgeKeys } from '../domain/retention.js';
 import { startLoop } from '../runtime/loop.js';
+import { removed } from './metrics.js';
 
 /** A batch takes some 20 ms. */
 const BATCH_MAX = 1_000;
@@ -36,6 +37,8 @@ export function startRetention(retention: Retention, logger: Logger): () => Prom
   const loop = startLoop({ name: 'retention', everyMs: EVERY_MS, backoffMaxMs: EVERY_MS, logger }, async () => {
     const from = performance.now();
     const { events, keys, more } = await purgeOnce(retention);
+    removed.inc({ what: 'event' }, events);
+    removed.inc({ what: 'idempotency-key' }, keys);
     if (events + keys > 0) logger.info({ events, keys }, 'retention has removed what is old');
     if (more) await rest(performance.now() - from, stopping.signal);
     return more;

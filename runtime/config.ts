@@ -31,8 +31,15 @@ const count = makeValidator<number>((input) => {
   return n;
 });
 
+/** 0 = none. */
+const portOrNone = makeValidator<number>((input) => {
+  const n = Number(input);
+  if (!Number.isInteger(n) || n < 0 || n > 65_535) throw new EnvError(`"${input}" is not a port from 1 to 65535, or 0`);
+  return n;
+});
+
 /** The kinds of values; each takes envalid's `{ default, desc, choices }`. */
-export const kinds = { bool, count, durationMs, httpUrl, port, postgresUrl, str };
+export const kinds = { bool, count, durationMs, httpUrl, port, portOrNone, postgresUrl, str };
 
 /**
  * @param spec variable name → kind

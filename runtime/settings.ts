@@ -1,7 +1,7 @@
 /** Every environment variable of the service: one table, from which each role takes what it needs. `.env.example` follows it. */
 import { kinds } from './config.js';
 
-const { bool, count, durationMs, httpUrl, port, postgresUrl, str } = kinds;
+const { bool, count, durationMs, httpUrl, port, portOrNone, postgresUrl, str } = kinds;
 const minutes = (n: number) => n * 60_000;
 
 export const settings = {
@@ -9,6 +9,8 @@ export const settings = {
   LOG_LEVEL: str({ choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const, default: 'info' }),
   DATABASE_URL: postgresUrl({ desc: 'postgresql://user:password@host:5432/database' }),
   DATABASE_POOL: count({ default: 16, desc: 'Connections of this process to Postgres, at most' }),
+  METRICS_PORT: portOrNone({ default: 9464, desc: 'Port of GET /metrics; 0 = none' }),
+  METRICS_HOST: str({ default: '127.0.0.1', desc: 'Address it listens on; nobody is asked who he is' }),
 
   HOST: str({ default: '127.0.0.1', desc: 'Address the API listens on' }),
   PORT: port({ default: 3000, desc: 'Port the API listens on' }),
