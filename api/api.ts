@@ -7,6 +7,7 @@ import type { TemporalLink } from '../runtime/temporal.js';
 import { createAuditor } from './auditor.js';
 import { type AuthenticationSettings, createAuthenticator } from './authentication.js';
 import type { Api } from './dependencies.js';
+import { showApiMetrics } from './metrics.js';
 import { createBuckets, limitRate } from './rate-limit.js';
 import { createServer, type ServerSettings } from './server.js';
 import { createSharedBuckets } from './shared-buckets.js';
@@ -40,6 +41,7 @@ const ANSWER_LIMIT_MS = 5_000;
 /** @returns the port it listens on, and how to stop it: requests under way are answered first */
 export async function startApi(settings: ApiSettings): Promise<{ port: number; stop: () => Promise<void> }> {
   const { db, temporal, policy, eager, logger } = settings;
+  showApiMetrics();
   const stopping = new AbortController();
   const starter = createSagaStarter({ db, client: temporal.client, policy, eager, logger });
   const watch = createWatch(settings.databaseUrl, logger);

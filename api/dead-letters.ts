@@ -208,7 +208,7 @@ async function settled({ db, watch, stopping }: ApiDependencies, ids: string[]):
   const enough = AbortSignal.any([timeUp.signal, stopping]);
   try {
     for (;;) {
-      const news = watch.news(enough); // registered before the read, so that nothing falls between the two
+      const news = watch.news({ signal: enough }); // registered before the read, so that nothing falls between the two
       const letters = await readDeadLetters(db, ids);
       if (enough.aborted || letters.every(({ state }) => state !== 'REPLAYING')) return letters;
       await news;

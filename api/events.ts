@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type TSchema, Type } from 'typebox';
-import { type CloudEvent, type StoredEvent, toCloudEvent } from '../contracts/events.js';
+import { type StoredEvent, toCloudEvent } from '../contracts/events.js';
 import { FEED_START, type FeedEvent, type FeedPlace, readFeed, readOrderEvents } from '../domain/outbox.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { requireOrder } from './orders.js';
@@ -14,6 +14,8 @@ import { EventSchema, IdParams } from './schemas.js';
 const PLACE = /^\d{1,18}-\d{1,18}$/;
 const SEQUENCE = /^\d{1,9}$/;
 const STREAM_BATCH_MAX = 500;
+/** Characters of a stream that are written at once, about. */
+const CHUNK_LENGTH = 32_768;
 /** Keeps proxies from cutting an idle stream; most cut after 30 s or more. */
 const HEARTBEAT_MS = 15_000;
 
@@ -40,7 +42,10 @@ export function eventRoutes(app: Api, deps: ApiDependencies): void {
     {
       schema: {
         summary: 'Events of an order, oldest first',
-        description: 'With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes.',
+        description:
+          'With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. Events leave after ' +
+          '`OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, ' +
+          'or nothing. The order itself stays.',
         tags: ['events'],
         params: IdParams,
         headers: live,
@@ -59,6 +64,7 @@ export function eventRoutes(app: Api, deps: ApiDependencies): void {
           read: (after) => readOrderEvents(db, id, after, STREAM_BATCH_MAX),
           placeOf: (event) => event.sequence,
           idOf: (event) => `${event.sequence}`,
+          orderId: id,
         });
       }
       const after = cursor === undefined ? 0 : Number(decodeCursor(cursor, SEQUENCE));
@@ -78,7 +84,8 @@ export function eventRoutes(app: Api, deps: ApiDependencies): void {
         summary: 'The feed: every event of every order',
         description:
           'In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. ' +
-          '`next` is never null; it equals `after` when there is nothing new.',
+          '`next` is never null; it equals `after` when there is nothing new. Events stay for `OUTBOX_RETENTION` (30 days); a ' +
+          'place older than that goes on with the oldest event there is.',
         tags: ['events'],
         headers: live,
         querystring: Type.Object({ limit: Limit, after: Type.Optional(Cursor) }, { additionalProperties: false }),
@@ -126,6 +133,8 @@ type Stream<E extends StoredEvent, P> = {
   read: (after: P) => Promise<E[]>;
   placeOf: (event: E) => P;
   idOf: (event: E) => string;
+  /** The order whose events these are; undefined = every order's. */
+  orderId?: string;
 };
 
 /** Writes events until the client goes or the server stops. https://html.spec.whatwg.org/multipage/server-sent-events.html */
@@ -133,7 +142,7 @@ async function stream<E extends StoredEvent, P>(
   { watch, stopping }: ApiDependencies,
   request: FastifyRequest,
   reply: FastifyReply,
-  { from, read, placeOf, idOf }: Stream<E, P>,
+  { from, read, placeOf, idOf, orderId }: Stream<E, P>,
 ): Promise<FastifyReply> {
   const gone = new AbortController();
   reply.raw.once('close', () => gone.abort());
@@ -152,14 +161,18 @@ async function stream<E extends StoredEvent, P>(
   });
   reply.raw.write('retry: 1000\n\n');
   const heartbeat = setInterval(() => reply.raw.write(': still here\n\n'), HEARTBEAT_MS);
+  let news: Promise<void> | undefined;
   try {
     while (!ended.aborted) {
-      const news = watch.news(ended); // registered before the read, so that nothing falls between the two
-      for (const event of events) {
-        place = placeOf(event);
-        await write(reply, ended, idOf(event), toCloudEvent(event));
+      for (const chunk of inChunks(events, idOf)) await write(reply, ended, chunk);
+      const last = events.at(-1);
+      if (last) place = placeOf(last);
+      if (events.length < STREAM_BATCH_MAX && news) {
+        await news;
+        news = undefined;
       }
-      if (events.length < STREAM_BATCH_MAX) await news;
+      // Registered before the read, so that nothing falls between the two; and once, however long the catching up takes.
+      news ??= watch.news({ signal: ended, ...(orderId !== undefined && { orderId }) });
       if (!ended.aborted) events = await read(place);
     }
   } catch (err) {
@@ -172,8 +185,22 @@ async function stream<E extends StoredEvent, P>(
   return reply;
 }
 
-async function write(reply: FastifyReply, ended: AbortSignal, id: string, event: CloudEvent): Promise<void> {
-  const room = reply.raw.write(`id: ${id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
+/** A write per event costs more than the event; a write of all of them, each of which may be 10 KB, too much memory. */
+function* inChunks<E extends StoredEvent>(events: E[], idOf: (event: E) => string): Generator<string> {
+  let chunk = '';
+  for (const event of events) {
+    chunk += `id: ${idOf(event)}\nevent: ${event.type}\ndata: ${JSON.stringify(toCloudEvent(event))}\n\n`;
+    if (chunk.length >= CHUNK_LENGTH) {
+      yield chunk;
+      chunk = '';
+    }
+  }
+  if (chunk !== '') yield chunk;
+}
+
+async function write(reply: FastifyReply, ended: AbortSignal, chunk: string): Promise<void> {
+  if (ended.aborted) return;
+  const room = reply.raw.write(chunk);
   // A slow reader slows its own stream down instead of filling our memory.
   if (!room && !ended.aborted) {
     await once(reply.raw, 'drain', { signal: ended }).catch(() => undefined); // gone or stopping: the loop sees it

@@ -11,6 +11,7 @@ import type { Api, ApiDependencies } from './dependencies.js';
 import { answerUnlessKnown } from './etags.js';
 import { IdempotencyKeyHeader, parsePreferWait, parseTraceparent } from './headers.js';
 import { claimOf, replayable } from './idempotency.js';
+import { ordersAccepted, postDuration } from './metrics.js';
 import { refusals } from './openapi-problems.js';
 import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
 import { type Caller, confinedTo } from './permissions.js';
@@ -39,6 +40,10 @@ export function orderRoutes(app: Api, deps: ApiDependencies): void {
           201: OrderSchema,
           '4xx': refusals('order-exists', 'price-changed', 'unknown-sku', 'mixed-currencies', 'total-too-large'),
         },
+      },
+      onResponse: async (_request, reply) => {
+        if (!reply.hasHeader('preference-applied'))
+          postDuration.observe({ code: reply.statusCode }, reply.elapsedTime / 1_000);
       },
     },
     async (request, reply) => placeOrder(deps, request as FastifyRequest<{ Body: NewOrder }>, reply),
@@ -130,6 +135,7 @@ async function placeOrder(deps: ApiDependencies, request: FastifyRequest<{ Body:
   );
   if (acceptance.outcome !== 'accepted') return answerEarlier(deps, acceptance, request, reply);
 
+  ordersAccepted.inc();
   starter.start({ ...order, kind: 'order' });
   request.log.info({ orderId: order.id }, 'order accepted');
   return answer(deps, order.id, response, request, reply);
@@ -186,7 +192,7 @@ async function waitForFinal(
   const enough = AbortSignal.any([gone.signal, stopping]);
   try {
     for (;;) {
-      const news = watch.news(enough); // registered before the read, so that nothing falls between the two
+      const news = watch.news({ signal: enough, orderId }); // registered before the read, so that nothing falls between the two
       const order = await requireOrder({ db }, orderId, reply.request.caller);
       if (order.status !== 'PENDING' || enough.aborted) return order;
       await news;

@@ -1,27 +1,12 @@
 /** The events of an order: what each step writes into the outbox, and the CloudEvents 1.0 envelope in which it leaves. */
-import { eventId } from './ids.js';
-import type { CancellationReason, Money, OrderLine } from './orders.js';
+import type { XStatic } from 'typebox/schema';
+import type { EVENT_SCHEMAS, EventType } from './event-schemas.js';
+import { dataSchemaId, eventId } from './ids.js';
 
-type Lines = { sku: string; quantity: number }[];
+export type { EventType };
 
 /** Event type → its `data`. Amounts are integers in the minor unit; every identifier is opaque. */
-export type EventData = {
-  'order.created': { orderId: string; customerId: string; externalOrderId?: string; items: OrderLine[]; total: Money };
-  'inventory.reserved': { orderId: string; items: Lines };
-  'inventory.reservation.failed': { orderId: string; reason: 'OUT_OF_STOCK' | 'UNKNOWN_SKU'; skus: string[] };
-  'inventory.released': { orderId: string; items: Lines };
-  'payment.charged': { orderId: string; amount: Money; gatewayReference: string | null };
-  'payment.declined': { orderId: string; amount: Money; declineCode: string };
-  'payment.refunded': {
-    orderId: string;
-    amount: Money;
-    gatewayReference: string | null;
-    refundReference: string | null;
-  };
-  'order.confirmed': { orderId: string; total: Money };
-  'order.cancelled': { orderId: string; reason: CancellationReason };
-};
-export type EventType = keyof EventData;
+export type EventData = { [T in EventType]: XStatic<(typeof EVENT_SCHEMAS)[T]> };
 
 /** An outbox row, as stored. */
 export type StoredEvent = {
@@ -34,7 +19,7 @@ export type StoredEvent = {
   occurredAt: Date;
 };
 
-/** CloudEvents 1.0, structured mode. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md */
+/** CloudEvents 1.0, structured mode: what `ENVELOPE_SCHEMA` describes. */
 export type CloudEvent = {
   specversion: '1.0';
   id: string;
@@ -63,7 +48,7 @@ export function toCloudEvent(event: StoredEvent): CloudEvent {
     subject: event.orderId,
     time: event.occurredAt.toISOString(),
     datacontenttype: 'application/json',
-    dataschema: `urn:order-saga:schema:${event.type}:v1`,
+    dataschema: dataSchemaId(event.type),
     data: event.data,
     sequence: event.sequence,
     correlationid: event.correlationId,

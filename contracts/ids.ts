@@ -24,7 +24,10 @@ export const refundKey = (orderId: string, chargeReference: string): string => `
 /** @returns the CloudEvents `id`: an event is its order's n-th, so no random is needed and duplicates are recognisable. */
 export const eventId = (orderId: string, sequence: number): string => `${orderId}-${sequence}`;
 
-/** The Postgres channel that says "there may be new events"; a hint only, the outbox is the truth. */
+/** @returns the `$id` of the schema that an event's data follows */
+export const dataSchemaId = (eventType: string): string => `urn:order-saga:schema:${eventType}:v1`;
+
+/** The Postgres channel that says "there may be new events", of the order in the payload; a hint only, the outbox is the truth. */
 export const OUTBOX_CHANNEL = 'order_saga_outbox';
 
 /** What is said on it when relays have come or gone: the others look at their leases. */

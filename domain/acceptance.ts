@@ -2,6 +2,7 @@
  * Accepting an order: the order, its lines, its first event and the answer to its Idempotency-Key become durable in one
  * statement, or none of them does. After that the order is ours to finish, whatever happens to the process.
  */
+import type { EventData } from '../contracts/events.js';
 import type { Order } from '../contracts/orders.js';
 import type { UnstartedSaga } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
@@ -24,13 +25,13 @@ export async function acceptOrder(
   claim?: KeyClaim & { response: string },
 ): Promise<Acceptance> {
   const { items, total } = order;
-  const created = JSON.stringify({
+  const created: EventData['order.created'] = {
     orderId: order.id,
     customerId: order.customerId,
     ...(order.externalOrderId !== undefined && { externalOrderId: order.externalOrderId }),
     items,
     total,
-  });
+  };
   try {
     const accepted = await db.$queryRaw<unknown[]>`
       WITH ${claim ? claimedForOrder(claim, order.id) : Prisma.empty}
@@ -48,7 +49,7 @@ export async function acceptOrder(
         FROM accepted a, unnest(${items.map((i) => i.sku)}::text[], ${items.map((i) => i.quantity)}::int[],
           ${items.map((i) => i.unitPrice)}::bigint[]) WITH ORDINALITY AS l(sku, quantity, unit_price, line_no)
       ), event AS (
-        ${insertEvent(Prisma.sql`accepted`, 'order.created', Prisma.sql`${created}::jsonb`)}
+        ${insertEvent(Prisma.sql`accepted`, 'order.created', Prisma.sql`${JSON.stringify(created)}::jsonb`)}
       )
       SELECT ${wakeRelay} FROM accepted`;
     if (accepted.length > 0) return { outcome: 'accepted' };

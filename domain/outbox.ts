@@ -30,8 +30,11 @@ export const insertEvent = (from: Prisma.Sql, type: EventType | Prisma.Sql, data
   INSERT INTO outbox (order_id, sequence, type, data, correlation_id, traceparent, feed_xid)
   SELECT id, event_count, ${type}, ${data}, correlation_id, traceparent, event_xid FROM ${from}`;
 
-/** Wakes the relay, and who waits for news, when the transaction commits. A hint: they also poll. */
-export const wakeRelay = Prisma.sql`pg_notify(${OUTBOX_CHANNEL}, '')::text`;
+/**
+ * Wakes the relay, and whoever waits for this order, when the transaction commits. A hint: all of them also poll. Belongs
+ * where `id` is the order's.
+ */
+export const wakeRelay = Prisma.sql`pg_notify(${OUTBOX_CHANNEL}, id::text)::text`;
 
 /** A place in the feed: everything up to and including it has been read. */
 export type FeedPlace = { feedXid: bigint; feedPosition: bigint };

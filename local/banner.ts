@@ -9,9 +9,10 @@ export type BannerFacts = {
   databaseUrlFile: string;
   processes: { name: string; pid: number | undefined }[];
   seconds: number;
+  metricsPorts: number[];
 };
 
-export function banner({ settings, dataDir, databaseUrlFile, processes, seconds }: BannerFacts): string {
+export function banner({ settings, dataDir, databaseUrlFile, processes, seconds, metricsPorts }: BannerFacts): string {
   const hasApi = settings.roles.some(servesHttp);
   const lines = [
     ['API', hasApi ? apiUrl(settings) : 'not among LOCAL_PROCESSES'],
@@ -22,6 +23,7 @@ export function banner({ settings, dataDir, databaseUrlFile, processes, seconds 
     ],
     ['Payments', settings.PAYMENTS_URL ?? `${sandboxUrl(settings)} (sandbox)`],
     ['Postgres', settings.DATABASE_URL === undefined ? `psql "$(cat ${databaseUrlFile})"` : 'yours (DATABASE_URL)'],
+    ...metricsPorts.slice(0, 1).map((port) => ['Metrics', metricsUrls(settings, port, metricsPorts)]),
     ['Data', dataDir],
     ['Logs', join(dataDir, 'logs')],
     ['Processes', processes.map(({ name, pid }) => `${name} ${pid ?? '-'}`).join(', ')],
@@ -29,6 +31,9 @@ export function banner({ settings, dataDir, databaseUrlFile, processes, seconds 
   const facts = lines.map(([name, value]) => `  ${`${name}`.padEnd(10)} ${value}`).join('\n');
   return `\norder-saga is ready (${seconds.toFixed(1)} s). Ctrl-C stops it.\n${facts}\n${hasApi ? invitation(settings) : ''}`;
 }
+
+const metricsUrls = ({ METRICS_HOST }: Settings, first: number, ports: number[]): string =>
+  [`http://${METRICS_HOST}:${first}/metrics`, ...ports.slice(1).map((port) => `:${port}`)].join(', ');
 
 function invitation(settings: Settings): string {
   const order = {

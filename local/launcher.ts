@@ -8,7 +8,7 @@ import { type DataDir, openDataDir, writePrivate } from './data-dir.js';
 import { openRegister, reapLeftovers } from './leftovers.js';
 import { rotate, showWarnings } from './logs.js';
 import { migrate, seedCatalogue } from './migrate.js';
-import { type PortUse, requireFreePorts } from './ports.js';
+import { firstFreePorts, type PortUse, requireFreePorts } from './ports.js';
 import { adminUrl, type ClusterOptions, ensureDatabase, preparePostgres } from './postgres.js';
 import { durablePlace } from './postgres-place.js';
 import { say } from './say.mjs';
@@ -48,7 +48,8 @@ async function startAll(settings: Settings, data: DataDir, supervisor: Superviso
   const temporalCli = settings.TEMPORAL_ADDRESS === undefined ? findTemporalCli(process.env) : undefined;
   const database = startDatabase(settings, data, supervisor);
   const stripeWebhookSecret = settings.STRIPE_WEBHOOK_SECRET ?? data.secrets.stripeWebhook;
-  const env: ServiceEnv = { dataDir: data.path, stripeWebhookSecret, logFile: logsOf(data) };
+  const metricsPorts = await findMetricsPorts(settings);
+  const env: ServiceEnv = { dataDir: data.path, stripeWebhookSecret, logFile: logsOf(data), metricsPorts };
   await Promise.all([
     temporalCli?.then((cli) => startTemporal(cli, settings, data, supervisor)),
     settings.PAYMENTS_URL === undefined ? startSandbox(settings, env, supervisor) : undefined,
@@ -61,6 +62,7 @@ async function startAll(settings: Settings, data: DataDir, supervisor: Superviso
       dataDir: data.path,
       databaseUrlFile: databaseUrlFile(data),
       processes: supervisor.list(),
+      metricsPorts,
       seconds: performance.now() / 1000, // since this process began
     }),
   );
@@ -145,6 +147,13 @@ function portsOf(settings: Settings): PortUse[] {
     ...(settings.PAYMENTS_URL === undefined ? [sandbox] : []),
     ...(settings.DATABASE_URL === undefined ? [postgres] : []),
   ];
+}
+
+async function findMetricsPorts(settings: Settings): Promise<number[]> {
+  const { METRICS_PORT, METRICS_HOST, roles } = settings;
+  if (METRICS_PORT === 0) return [];
+  const others = portsOf(settings).map(({ port }) => port);
+  return firstFreePorts(METRICS_PORT, roles.length, METRICS_HOST, others);
 }
 
 /** A terminal's Ctrl-C reaches us twice, from the terminal and from npm: that is one wish. */

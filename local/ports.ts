@@ -23,7 +23,7 @@ async function complaintAbout(use: PortUse, earlier: PortUse[]): Promise<string 
   return `Port ${use.port} (${use.variable}, for ${use.what}) cannot be opened on ${use.host}: ${refusal}.`;
 }
 
-async function refusalOf({ port, host }: PortUse): Promise<string | undefined> {
+async function refusalOf({ port, host }: Pick<PortUse, 'port' | 'host'>): Promise<string | undefined> {
   // Listening on 127.0.0.1 may succeed beside a program that listens on all addresses; then connecting does, too.
   return (await canConnect(port, host)) ? 'EADDRINUSE' : await listenError(port, host);
 }
@@ -47,6 +47,18 @@ function listenError(port: number, host: string): Promise<string | undefined> {
     server.once('error', (err: NodeJS.ErrnoException) => resolve(err.code ?? err.message));
     server.listen(port, host, () => server.close(() => resolve(undefined)));
   });
+}
+
+/**
+ * Ports that matter so little that any will do: whoever reads them is told which.
+ * @returns the first `count` that are free now from `from` on, `except` these
+ */
+export async function firstFreePorts(from: number, count: number, host: string, except: number[]): Promise<number[]> {
+  const found: number[] = [];
+  for (let port = from; found.length < count && port <= 65_535; port++) {
+    if (!except.includes(port) && (await refusalOf({ port, host })) === undefined) found.push(port);
+  }
+  return found;
 }
 
 /** @returns a port that is free now; nobody reserves it */

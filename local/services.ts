@@ -13,13 +13,15 @@ export type ServiceEnv = {
   dataDir: string;
   stripeWebhookSecret: string;
   logFile: (name: string) => string;
+  /** One per service process; none if there are to be no metrics. */
+  metricsPorts: number[];
 };
 
 /** @returns one program per entry of LOCAL_PROCESSES, named by its role */
 export function servicePrograms(
   settings: Settings,
   databaseUrl: string,
-  { stripeWebhookSecret, logFile }: ServiceEnv,
+  { stripeWebhookSecret, logFile, metricsPorts }: ServiceEnv,
 ): Program[] {
   return settings.roles.map((role, index) => {
     const name = nameOf(settings.roles, index);
@@ -33,6 +35,7 @@ export function servicePrograms(
       STRIPE_WEBHOOK_SECRET: stripeWebhookSecret,
       HOST: settings.HOST,
       PORT: `${settings.PORT}`,
+      METRICS_PORT: `${metricsPorts[index] ?? 0}`,
     };
     return nodeProgram(name, 'service/main.js', env, logFile(name), () => isServing(settings, role));
   });

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { ConfigError, kinds, readConfig } from '../runtime/config.js';
 
-const { httpUrl, port, postgresUrl, str } = kinds;
+const { httpUrl, port, portOrNone, postgresUrl, str } = kinds;
 
 const SPEC = {
   DATA_DIR: str({ default: '.data', desc: 'Folder of everything that is kept' }),
@@ -12,6 +12,8 @@ const SPEC = {
   POSTGRES_PORT: port({ default: 5433, desc: 'Port of the embedded Postgres' }),
   TEMPORAL_PORT: port({ default: 7233, desc: 'Port of the embedded Temporal' }),
   TEMPORAL_UI_PORT: port({ default: 8233, desc: 'Port of its Web UI' }),
+  METRICS_PORT: portOrNone({ default: 9464, desc: 'First port that may be one of metrics; 0 = no metrics' }),
+  METRICS_HOST: str({ default: '127.0.0.1', desc: 'Address that metrics are served on' }),
   DATABASE_URL: postgresUrl({ default: undefined, desc: 'A Postgres of yours; unset = the embedded one' }),
   TEMPORAL_ADDRESS: str({ default: undefined, desc: 'A Temporal of yours, host:port; unset = the embedded one' }),
   PAYMENTS_URL: httpUrl({ default: undefined, desc: 'The payment API; unset = the sandbox' }),

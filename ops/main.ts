@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { addCancelCommand } from './cancel.js';
 import { addDeadLetterCommands } from './dead-letters.js';
 import { EXIT, EXIT_HELP } from './exit.js';
+import { addFeedClockCommand } from './feed-clock.js';
 import { addOrderCommand } from './order.js';
 import { survivePipes } from './output.js';
 import { addReconcileCommand } from './reconcile.js';
@@ -51,6 +52,7 @@ addCancelCommand(program);
 addStockCommand(program);
 addReconcileCommand(program);
 addDeadLetterCommands(program);
+addFeedClockCommand(program);
 
 try {
   await program.parseAsync();

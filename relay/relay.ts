@@ -9,8 +9,10 @@ import { listen } from '../runtime/listener.js';
 import { type Loop, startLoop } from '../runtime/loop.js';
 import type { TemporalLink } from '../runtime/temporal.js';
 import { createDelivery, deliverOnce, LEASE_MS, saveCursors } from './deliveries.js';
-import type { Validate } from './poison.js';
+import { createEventValidator } from './event-validator.js';
+import { countDeliveries, exposeFacts } from './metrics.js';
 import type { Publisher } from './publishers/publisher.js';
+import { startRetention } from './retention.js';
 import { createShare } from './share.js';
 import { type Failing, remindOnce, startUnstartedOnce } from './sweep.js';
 
@@ -32,8 +34,8 @@ export type RelayDependencies = {
   publishers: Publisher[];
   policy: SagaPolicy;
   deliveryBackoffMaxMs: number;
-  /** A check of every event's data before it leaves. */
-  validate?: Validate;
+  /** How long events stay readable. */
+  outboxRetentionMs: number;
   logger: Logger;
 };
 
@@ -61,19 +63,23 @@ export function startRelay(deps: RelayDependencies): () => Promise<void> {
       return false;
     },
   );
+  const destinations = publishers.map(({ destination }) => destination);
+  const stopRetention = startRetention({ db, destinations, eventsOlderThanMs: deps.outboxRetentionMs }, logger);
+  exposeFacts({ db, destinations, client: temporal.client, logger });
   const stopDeliveries = publishers.length === 0 ? async () => undefined : startDeliveries(deps);
   return async () => {
-    await Promise.all([sweep.stop(), reminder.stop(), stopDeliveries()]);
+    await Promise.all([sweep.stop(), reminder.stop(), stopRetention(), stopDeliveries()]);
   };
 }
 
 /** One loop per destination, so that one that is down holds back no other; and one that keeps this relay's share of them. */
-function startDeliveries({ db, databaseUrl, publishers, deliveryBackoffMaxMs, validate, logger }: RelayDependencies) {
+function startDeliveries({ db, databaseUrl, publishers, deliveryBackoffMaxMs, logger }: RelayDependencies) {
   const owner = randomUUID();
+  const validate = createEventValidator();
   const share = createShare({ db, destinations: publishers.map((p) => p.destination), owner, leaseMs: LEASE_MS });
-  const served = publishers.map((publisher) => {
+  const served = publishers.map(countDeliveries).map((publisher) => {
     const options = { db, publisher, owner, share, backoffMaxMs: deliveryBackoffMaxMs, logger };
-    const delivery = createDelivery({ ...options, ...(validate && { validate }) });
+    const delivery = createDelivery({ ...options, validate });
     const name = `delivery to ${publisher.destination}`;
     const loop = startLoop(
       { name, everyMs: POLL_MS, backoffMaxMs: deliveryBackoffMaxMs, lingerMs: LINGER_MS, logger },

@@ -58,8 +58,27 @@ const redisUrl = makeValidator<string>((input) => {
   return input;
 });
 
+/** 0 = none. */
+const portOrNone = makeValidator<number>((input) => {
+  const n = Number(input);
+  if (!Number.isInteger(n) || n < 0 || n > 65_535) throw new EnvError(`"${input}" is not a port from 1 to 65535, or 0`);
+  return n;
+});
+
 /** The kinds of values; each takes envalid's `{ default, desc, choices }`. */
-export const kinds = { addresses, bool, count, durationMs, httpUrl, origins, port, postgresUrl, redisUrl, str };
+export const kinds = {
+  addresses,
+  bool,
+  count,
+  durationMs,
+  httpUrl,
+  origins,
+  port,
+  portOrNone,
+  postgresUrl,
+  redisUrl,
+  str,
+};
 
 /**
  * @param spec variable name → kind

@@ -1,7 +1,7 @@
 /** Every environment variable of the service: one table, from which each role takes what it needs. `.env.example` follows it. */
 import { kinds } from './config.js';
 
-const { addresses, bool, count, durationMs, httpUrl, origins, port, postgresUrl, redisUrl, str } = kinds;
+const { addresses, bool, count, durationMs, httpUrl, origins, port, portOrNone, postgresUrl, redisUrl, str } = kinds;
 const minutes = (n: number) => n * 60_000;
 
 export const settings = {
@@ -9,6 +9,8 @@ export const settings = {
   LOG_LEVEL: str({ choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const, default: 'info' }),
   DATABASE_URL: postgresUrl({ desc: 'postgresql://user:password@host:5432/database' }),
   DATABASE_POOL: count({ default: 16, desc: 'Connections of this process to Postgres, at most' }),
+  METRICS_PORT: portOrNone({ default: 9464, desc: 'Port of GET /metrics; 0 = none' }),
+  METRICS_HOST: str({ default: '127.0.0.1', desc: 'Address it listens on; nobody is asked who he is' }),
 
   HOST: str({ default: '127.0.0.1', desc: 'Address the API listens on' }),
   PORT: port({ default: 3000, desc: 'Port the API listens on' }),
@@ -73,6 +75,10 @@ export const settings = {
   TEMPORAL_DEPLOYMENT_NAME: str({ default: 'order-saga', desc: 'Whose builds those are, for Worker Versioning' }),
   WORKFLOW_BUNDLE: str({ default: undefined, desc: 'Path of the prebuilt workflow bundle; unset = the one in dist/' }),
 
+  OUTBOX_RETENTION: durationMs({
+    default: 30 * 24 * 60 * minutes(1),
+    desc: 'How long events stay readable; those that a destination still owes stay longer',
+  }),
   DELIVERY_BACKOFF_MAX: durationMs({
     default: 10_000,
     desc: 'Longest pause between tries of a destination that fails',

@@ -14,12 +14,15 @@ import { startRelay } from '../relay/relay.js';
 import { ConfigError, readConfig, runMain } from '../runtime/config.js';
 import { openDatabase } from '../runtime/database.js';
 import { createLogger } from '../runtime/logger.js';
+import { startMetrics } from '../runtime/metrics.js';
 import { settings } from '../runtime/settings.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { installTemporalRuntime, openTemporal, type TemporalLink } from '../runtime/temporal.js';
+import { exposeBreaker } from '../workers/metrics.js';
 import { startReconciler } from '../workers/reconciler.js';
 import { reportVersion } from '../workers/versioning.js';
 import { createActivities, createWorker } from '../workers/worker.js';
+import { requireFeedClock } from './feed-clock.js';
 
 type Config = ReturnType<typeof readConfig<typeof settings>>;
 type Database = ReturnType<typeof openDatabase>;
@@ -37,6 +40,7 @@ await runMain(async () => {
 
   installTemporalRuntime(logger);
   const db = openDatabase(config.DATABASE_URL, config.DATABASE_POOL);
+  await requireFeedClock(db, logger);
   const temporal = openTemporal(logger);
   const policy = {
     stepRetryBudgetMs: config.STEP_RETRY_BUDGET,
@@ -45,8 +49,17 @@ await runMain(async () => {
   };
   const common = { db, databaseUrl: config.DATABASE_URL, temporal, policy, logger };
 
+  const stopMetrics =
+    config.METRICS_PORT === 0
+      ? undefined
+      : startMetrics({ host: config.METRICS_HOST, port: config.METRICS_PORT, role: config.ROLE, logger });
   const stopRelay = runs('relay')
-    ? startRelay({ ...common, publishers: createPublishers(config), deliveryBackoffMaxMs: config.DELIVERY_BACKOFF_MAX })
+    ? startRelay({
+        ...common,
+        publishers: createPublishers(config),
+        deliveryBackoffMaxMs: config.DELIVERY_BACKOFF_MAX,
+        outboxRetentionMs: config.OUTBOX_RETENTION,
+      })
     : undefined;
   const stopWorker = runs('worker') ? startWorker({ db, temporal, config, logger }) : undefined;
   const api = runs('api')
@@ -67,6 +80,7 @@ await runMain(async () => {
     // Upstream first: no new orders, then no new work, then what the work needs.
     await api?.stop();
     await Promise.all([stopWorker?.(), stopRelay?.()]);
+    await stopMetrics?.();
     await temporal.close();
     await db.$disconnect();
   });
@@ -132,6 +146,7 @@ function startWorker({
     ...(config.PAYMENTS_URL !== undefined && { url: config.PAYMENTS_URL }),
   });
   const gateway = protectGateway(stripe, logger);
+  exposeBreaker(gateway.breakerState);
   // Beside the worker, not in it: it goes on while Temporal is away, since it watches what Temporal should have done.
   const stopReconciler = startReconciler({
     db,

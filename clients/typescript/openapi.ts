@@ -21,14 +21,14 @@ export interface paths {
   "/orders/{id}/events": {
     /**
      * Events of an order, oldest first
-     * @description With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes.
+     * @description With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. Events leave after `OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, or nothing. The order itself stays.
      */
     get: operations["getOrdersIdEvents"];
   };
   "/events": {
     /**
      * The feed: every event of every order
-     * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new.
+     * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new. Events stay for `OUTBOX_RETENTION` (30 days); a place older than that goes on with the oldest event there is.
      */
     get: operations["getEvents"];
   };
@@ -631,7 +631,7 @@ export interface operations {
   };
   /**
    * Events of an order, oldest first
-   * @description With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes.
+   * @description With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. Events leave after `OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, or nothing. The order itself stays.
    */
   getOrdersIdEvents: {
     parameters: {
@@ -734,7 +734,7 @@ export interface operations {
   };
   /**
    * The feed: every event of every order
-   * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new.
+   * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new. Events stay for `OUTBOX_RETENTION` (30 days); a place older than that goes on with the oldest event there is.
    */
   getEvents: {
     parameters: {

@@ -158,9 +158,9 @@ describe('the event stream of an order', () => {
   test('is no longer worked on when its reader has gone', async () => {
     const waiting = new Set<AbortSignal>();
     const watch = createWatch(api.databaseUrl, SILENT);
-    const news = (signal?: AbortSignal) => {
-      if (signal) waiting.add(signal);
-      return watch.news(signal);
+    const news: typeof watch.news = (about) => {
+      if (about?.signal) waiting.add(about.signal);
+      return watch.news(about);
     };
     const { client, stop } = await startServer(api, { watch: { ...watch, news } });
     const stream = await client.stream('/events');

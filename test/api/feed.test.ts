@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { createWatch } from '../../api/watch.js';
 import type { CloudEvent } from '../../contracts/events.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { openDatabase } from '../../runtime/database.js';
-import { type EventStream, startTestApi, type TestApi } from '../support/api.js';
+import { type EventStream, SILENT, startServer, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { accept, stock } from '../support/database.js';
 
@@ -54,6 +55,12 @@ async function consume(from: string, count: number, limit?: number): Promise<Clo
     return seen.length >= count;
   });
   return seen;
+}
+
+/** Some at a time: a thousand at once wait for a connection longer than a busy machine lets them. */
+async function acceptMany(count: number): Promise<void> {
+  for (let left = count; left > 0; left -= 50)
+    await Promise.all(Array.from({ length: Math.min(50, left) }, () => accept(api.db, { KEYBOARD: 1 })));
 }
 
 /** A transaction that accepts an order, thereby taking its place in the feed, and ends only when told to. */
@@ -190,10 +197,29 @@ describe('the feed’s stream', () => {
 
   test('catches up with more than it reads at a time, as fast as its reader', async () => {
     const end = await endOfFeed();
-    await Promise.all(Array.from({ length: 1_050 }, () => accept(api.db, { KEYBOARD: 1 })));
+    await acceptMany(1_050);
     const whole = await consume(end, 1_050);
     const stream = await follow('', { 'last-event-id': end });
     await eventually('all of them', () => stream.events.length >= whole.length);
     expect(stream.events.map(({ data }) => data)).toEqual(whole);
+  });
+
+  test('asks for news once, however long it takes to catch up', async () => {
+    // More than two batches; mostly there already, from the test before.
+    await acceptMany(1_050 - (await api.db.event.count()));
+    const { id: newest } = await accept(api.db, { KEYBOARD: 1 });
+    await endOfFeed();
+    const watch = createWatch(api.databaseUrl, SILENT);
+    let asked = 0;
+    const news: typeof watch.news = (about) => {
+      asked++;
+      return new Promise((resolve) => about?.signal?.addEventListener('abort', () => resolve()));
+    };
+    const { client, stop } = await startServer(api, { watch: { ...watch, news } });
+    const stream = await client.stream('/events');
+    await eventually('it has caught up', () => stream.events.some(({ data }) => data.subject === newest));
+    expect(asked).toBe(1);
+    stream.close();
+    await Promise.all([stop(), watch.stop()]);
   });
 });

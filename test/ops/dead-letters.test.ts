@@ -28,6 +28,7 @@ beforeAll(async () => {
     publishers: [createWebhookPublisher({ url: receiver.url, secret: receiver.secret, allowPrivate: true })],
     policy: { stepRetryBudgetMs: 1, sagaDeadlineMs: 1, compensationAttentionAfterMs: 1 },
     deliveryBackoffMaxMs: 500,
+    outboxRetentionMs: 86_400_000,
     logger: SILENT,
   });
 });

@@ -206,6 +206,7 @@ describe('the relay', () => {
       publishers,
       policy: { stepRetryBudgetMs: 1, sagaDeadlineMs: 1, compensationAttentionAfterMs: 1 },
       deliveryBackoffMaxMs: 1_000,
+      outboxRetentionMs: 86_400_000,
       logger: pino({ level: 'silent' }),
     });
 

@@ -12,7 +12,7 @@ import { birthOf } from '../../local/birth.mjs';
 import { eventually } from './conditions.js';
 import { required } from './database.js';
 
-const PORTS = ['PORT', 'TEMPORAL_PORT', 'TEMPORAL_UI_PORT', 'SANDBOX_PORT', 'POSTGRES_PORT'] as const;
+const PORTS = ['PORT', 'TEMPORAL_PORT', 'TEMPORAL_UI_PORT', 'SANDBOX_PORT', 'POSTGRES_PORT', 'METRICS_PORT'] as const;
 /** A cold start on two busy cores; a warm one takes some 5 s. */
 const READY_LIMIT_MS = 90_000;
 /** What `npm start` promises to end within. */

@@ -6,6 +6,7 @@ import { readSku } from '../../domain/inventory.js';
 import { beginUnwinding, readOrder, requestCancellation } from '../../domain/orders.js';
 import { readSagaLog, recordDecision } from '../../domain/saga-log.js';
 import { eventually } from '../support/conditions.js';
+import { checkContracts } from '../support/contracts.js';
 import { assertStockConserved, eventTypes, stock } from '../support/database.js';
 import { recordHistory } from '../support/histories.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
@@ -20,7 +21,10 @@ afterEach(async () => {
   await s.heal();
   await assertStockConserved(s.db);
 });
-afterAll(() => s.stop());
+afterAll(async () => {
+  const { breaches } = await checkContracts(s.db).finally(() => s.stop());
+  expect(breaches).toEqual([]); // of what all these stories have told
+});
 
 const progressOf = (saga: WorkflowHandle) => saga.query<SagaProgress>('progress');
 const statusOf = (progress: SagaProgress, name: string) => progress.steps.find((step) => step.name === name)?.status;

@@ -1,0 +1,19 @@
+/** What the API counts. Sum it over all processes with this role. */
+import { Counter, Histogram } from 'prom-client';
+import { show } from '../runtime/metrics.js';
+
+export const ordersAccepted = new Counter({
+  name: 'order_saga_orders_accepted_total',
+  help: 'Orders that have become durable; replays are none',
+  registers: [],
+});
+
+export const postDuration = new Histogram({
+  name: 'order_saga_order_post_duration_seconds',
+  help: 'POST /orders until its answer, by status code; without those that prefer to wait for the end',
+  labelNames: ['code'],
+  buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  registers: [],
+});
+
+export const showApiMetrics = (): void => show([ordersAccepted, postDuration]);

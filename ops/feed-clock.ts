@@ -1,0 +1,57 @@
+/** `ops feed-clock`: whether the feed's clock is that of this cluster, and making it so after a restore. */
+import type { Command } from 'commander';
+import { advanceFeedClock, type FeedClock, feedClockLag, readFeedClock } from '../domain/feed-clock.js';
+import { type Ops, run } from './command.js';
+import { EXIT, type ExitCode } from './exit.js';
+
+/** Half an hour or so. Beyond it pg_resetwal is the way: it takes a restart, and no time. */
+const ADVANCE_MAX = 100_000_000n;
+
+export function addFeedClockCommand(program: Command): void {
+  program
+    .command('feed-clock')
+    .description('the feed’s clock; after pg_restore into another cluster it must be advanced before anything starts')
+    .option('--advance', 'use up transaction ids until the feed goes on where it was; safe to repeat, touches no row')
+    .action(async (options: { advance?: boolean }, command: Command) => {
+      await run(command, (ops) => feedClock(ops, options.advance ?? false));
+    });
+}
+
+async function feedClock({ out, to }: Ops, advance: boolean): Promise<ExitCode> {
+  const db = await to.database();
+  let clock = await readFeedClock(db);
+  const lag = feedClockLag(clock);
+  if (advance && lag > ADVANCE_MAX) {
+    out.notice(
+      `${lag} ids are too many to use up. Stop the cluster and raise its counter: ${resetWal(clock)}, then start it.`,
+    );
+    return tell(out, clock, EXIT.failed);
+  }
+  for (let told = performance.now(); advance && feedClockLag(clock) > 0n; clock = await advanceFeedClock(db)) {
+    if (performance.now() - told < 5_000) continue;
+    told = performance.now();
+    out.notice(`${feedClockLag(clock)} ids to go`);
+  }
+  return tell(out, clock, feedClockLag(clock) === 0n ? EXIT.done : EXIT.failed);
+}
+
+function tell(out: Ops['out'], clock: FeedClock, code: ExitCode): ExitCode {
+  const lag = feedClockLag(clock);
+  const facts = { highest: `${clock.highest}`, next: `${clock.next}`, lag: `${lag}` };
+  out.document({ feedClock: facts });
+  out.notice(
+    lag === 0n
+      ? `The feed’s clock is this cluster’s: stored up to ${clock.highest}, next is ${clock.next}.`
+      : `The feed’s clock is ${lag} ids behind what is stored (${clock.highest}): the tables come from another cluster. Stop what runs of order-saga, then: feed-clock --advance`,
+  );
+  return code;
+}
+
+/** A number that begins a file of pg_xact: within one, the server would miss the file's beginning. */
+const XIDS_PER_FILE_BITS = 20n;
+
+/** An id has 32 bits, and an epoch above them. */
+function resetWal({ highest }: FeedClock): string {
+  const xid = ((highest >> XIDS_PER_FILE_BITS) + 1n) << XIDS_PER_FILE_BITS;
+  return `pg_resetwal --epoch=${xid >> 32n} --next-transaction-id=${xid & 0xffff_ffffn} <data directory>`;
+}

@@ -1,0 +1,149 @@
+/**
+ * What the relay shows. Deliveries and removals are this process's own: sum them. All else are facts about the whole service,
+ * asked of Postgres and Temporal when somebody scrapes: every relay says the same, so take the maximum over them.
+ */
+import type { Client } from '@temporalio/client';
+import type { Logger } from 'pino';
+import { Counter, Gauge } from 'prom-client';
+import { readBacklog } from '../domain/cursors.js';
+import type { Database } from '../domain/database.js';
+import { countDeadLetters } from '../domain/dead-letters.js';
+import { countFinal, countFindings, readFeedEnd, readFeedHeldSeconds, readUnstarted } from '../domain/figures.js';
+import { FEED_START, type FeedPlace } from '../domain/outbox.js';
+import { onScrape, show } from '../runtime/metrics.js';
+import { findStuck } from '../sagas/stuck.js';
+import type { Publisher } from './publishers/publisher.js';
+
+/** However often somebody scrapes. */
+const DATABASE_EVERY_MS = 5_000;
+/** A list of stuck sagas costs Temporal a page per hundred of them. */
+const TEMPORAL_EVERY_MS = 15_000;
+const TEMPORAL_LIMIT_MS = 5_000;
+
+const counter = (name: string, help: string, labelNames: string[]) =>
+  new Counter({ name: `order_saga_${name}`, help, labelNames, registers: [] });
+const gauge = (name: string, help: string, labelNames: string[] = []) =>
+  new Gauge({ name: `order_saga_${name}`, help, labelNames, registers: [] });
+
+const deliveries = counter('deliveries_total', 'Events offered to a destination, by what became of them', [
+  'destination',
+  'outcome',
+]);
+export const removed = counter('retention_removed_total', 'What retention has removed', ['what']);
+
+const up = gauge('facts_up', '1 if the source of the facts has answered, else 0 and its facts are absent', ['source']);
+const final = counter('orders_final_total', 'Orders that became final since this process began', ['status', 'reason']);
+const unstarted = gauge('unstarted_orders', 'Accepted orders whose saga nobody has seen running');
+const unstartedAge = gauge('unstarted_orders_oldest_seconds', 'Age of the oldest of them');
+const backlog = gauge('outbox_backlog_events', 'Events that a destination has not taken', ['destination']);
+const lag = gauge('outbox_lag_seconds', 'Age of the oldest of them', ['destination']);
+const deadLetters = gauge('dead_letters_open', 'Events that a destination would not take and nobody has decided', [
+  'destination',
+  'cause',
+]);
+const feedHeld = gauge('feed_held_seconds', 'For how long an open transaction has held the feed back');
+const findings = gauge('reconciliation_findings', 'Differences of the two ledgers that are not settled', [
+  'kind',
+  'action',
+]);
+const attention = gauge('sagas_needing_attention', 'Sagas that will not end without someone', ['step', 'failure']);
+
+/** @returns the same publisher, counted */
+export const countDeliveries = (publisher: Publisher): Publisher => ({
+  ...publisher,
+  publish: async (events) => {
+    const { destination } = publisher;
+    const outcomes = await publisher.publish(events);
+    for (const { outcome } of outcomes) deliveries.inc({ destination, outcome });
+    return outcomes;
+  },
+});
+
+/** Registers the facts with this process's metrics, once. */
+export function exposeFacts({
+  db,
+  destinations,
+  client,
+  logger,
+}: {
+  db: Database;
+  /** Of this relay: what others are owed that nobody serves any more is no news. */
+  destinations: string[];
+  client: () => Client | undefined;
+  logger: Logger;
+}) {
+  const ofPostgres = [unstarted, unstartedAge, backlog, lag, deadLetters, feedHeld, findings];
+  show([deliveries, removed, up, final, attention, ...ofPostgres]);
+  const finals = followFinals(db);
+  const ofDatabase = async () => {
+    const [orders, backlogs, letters, heldSeconds, found] = await Promise.all([
+      readUnstarted(db),
+      readBacklog(db),
+      countDeadLetters(db),
+      readFeedHeldSeconds(db),
+      countFindings(db),
+      finals(),
+    ]);
+    unstarted.set(orders.count);
+    unstartedAge.set(orders.oldestSeconds);
+    feedHeld.set(heldSeconds);
+    for (const each of [backlog, lag, deadLetters, findings]) each.reset(); // what is no longer there
+    for (const { destination, events, oldestAt } of backlogs.filter((b) => destinations.includes(b.destination))) {
+      backlog.set({ destination }, events);
+      lag.set({ destination }, oldestAt === null ? 0 : Math.max(0, Date.now() - oldestAt.getTime()) / 1_000);
+    }
+    for (const { destination, cause, count } of letters) deadLetters.inc({ destination, cause }, count);
+    for (const { kind, action, count } of found) findings.set({ kind, action }, count);
+  };
+  const ofTemporal = async () => {
+    const temporal = client();
+    if (!temporal) throw new Error('Temporal has never answered');
+    const { sagas } = await temporal.withDeadline(Date.now() + TEMPORAL_LIMIT_MS, () => findStuck(db, temporal));
+    attention.reset();
+    for (const { step, failure } of sagas) attention.inc({ step: step ?? '', failure: failure ?? '' });
+  };
+  onScrape(source({ name: 'database', everyMs: DATABASE_EVERY_MS, ask: ofDatabase, gauges: ofPostgres, logger }));
+  onScrape(source({ name: 'temporal', everyMs: TEMPORAL_EVERY_MS, ask: ofTemporal, gauges: [attention], logger }));
+}
+
+type Source = { name: string; everyMs: number; ask: () => Promise<void>; gauges: Gauge[]; logger: Logger };
+
+/** Asks at most so often, one at a time; scrapes that come meanwhile wait for the same answer. */
+function source({ name, everyMs, ask, gauges, logger }: Source): () => Promise<void> {
+  let asked: Promise<void> | undefined;
+  let freshUntil = 0;
+  const askOnce = async () => {
+    try {
+      await ask();
+      up.set({ source: name }, 1);
+    } catch (err) {
+      logger.debug({ err }, `${name} gives no facts for metrics`);
+      up.set({ source: name }, 0);
+      for (const each of gauges) forget(each);
+    }
+    freshUntil = performance.now() + everyMs;
+    asked = undefined;
+  };
+  return async () => {
+    if (performance.now() < freshUntil) return;
+    asked ??= askOnce();
+    await asked;
+  };
+}
+
+/** `reset` alone would say 0 of a gauge without labels, which is a claim. */
+function forget(each: Gauge): void {
+  each.reset();
+  each.remove();
+}
+
+/** Counts from the feed's end at the first scrape on: what was final before is no news. */
+function followFinals(db: Database): () => Promise<void> {
+  let place: FeedPlace | undefined;
+  return async () => {
+    const end = (await readFeedEnd(db)) ?? FEED_START;
+    const from = place ?? end;
+    for (const { status, reason, count } of await countFinal(db, from, end)) final.inc({ status, reason }, count);
+    place = end;
+  };
+}

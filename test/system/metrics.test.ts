@@ -1,0 +1,143 @@
+/** Metrics, scraped from real processes after real orders: api, worker and relay apart. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { eventually } from '../support/conditions.js';
+import {
+  type ApiClient,
+  clientOf,
+  type Installation,
+  launch,
+  newInstallation,
+  type Running,
+} from '../support/launcher.js';
+import { type Receiver, startReceiver } from '../support/receiver.js';
+
+let installation: Installation;
+let running: Running;
+let client: ApiClient;
+let receiver: Receiver;
+let ports: number[];
+beforeAll(async () => {
+  receiver = await startReceiver();
+  installation = await newInstallation({
+    LOCAL_PROCESSES: 'api,worker,relay',
+    WEBHOOK_URL: receiver.url,
+    WEBHOOK_SECRET: receiver.secret,
+    WEBHOOK_ALLOW_PRIVATE: 'true',
+    STEP_RETRY_BUDGET: '1s',
+    DELIVERY_BACKOFF_MAX: '500ms',
+  });
+  running = await launch(installation);
+  client = clientOf(installation);
+  const [line = ''] = /Metrics .*/.exec(running.output()) ?? [];
+  ports = [...line.matchAll(/:(\d+)/g)].map(([, port]) => Number(port));
+  await client.stock('PLENTY', 1_000);
+  await client.stock('GONE', 0);
+}, 120_000);
+afterAll(async () => {
+  await running?.stop();
+  await receiver?.stop();
+  await installation?.remove();
+}, 30_000);
+
+/** Series → value, of one process. */
+async function scrape(port = 0): Promise<Map<string, number>> {
+  const answer = await fetch(`http://127.0.0.1:${port}/metrics`);
+  expect([answer.status, answer.headers.get('content-type')]).toEqual([200, expect.stringMatching(/^text\/plain/)]);
+  const lines = (await answer.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(lines.map((line) => [line.replace(/ \S+$/, ''), Number(/ (\S+)$/.exec(line)?.[1])]));
+}
+const [api, worker, relay] = [0, 1, 2].map((index) => () => scrape(ports[index]));
+const until = (what: string, of: typeof api, series: string, isRight: (is: number) => boolean) =>
+  eventually(
+    what,
+    async () => {
+      const all = (await of?.()) ?? new Map<string, number>();
+      if (isRight(all.get(series) ?? Number.NaN)) return true;
+      const [name = ''] = series.split('{');
+      throw new Error(JSON.stringify([...all].filter(([each]) => each.startsWith(name))));
+    },
+    45_000,
+  );
+
+describe('metrics', () => {
+  test('have a port for each process, from METRICS_PORT on, and nothing else on it', async () => {
+    expect(ports).toHaveLength(3);
+    expect(ports[0]).toBeGreaterThanOrEqual(Number(installation.env['METRICS_PORT']));
+    expect((await fetch(`http://127.0.0.1:${ports[0]}/orders`)).status).toBe(404);
+    for (const [index, role] of ['api', 'worker', 'relay'].entries()) {
+      const names = [...(await scrape(ports[index])).keys()];
+      expect(names).toContain(`process_resident_memory_bytes{role="${role}"}`);
+    }
+  });
+
+  test('count orders once: accepted by the API, ended by the relay, delivered by the relay', async () => {
+    await relay?.(); // it counts from the first scrape on
+    const ends = await Promise.all([
+      client.post({ PLENTY: 1 }),
+      client.post({ PLENTY: 1 }, 'pm_card_visa', { prefer: 'wait=20' }),
+      client.post({ PLENTY: 1 }, 'pm_card_chargeDeclined'),
+      client.post({ GONE: 1 }),
+    ]).then((orders) => Promise.all(orders.map(({ id }) => client.final(id))));
+    expect(ends.map(({ status }) => status)).toEqual(['CONFIRMED', 'CONFIRMED', 'CANCELLED', 'CANCELLED']);
+    const end = (status: string, reason: string) =>
+      `order_saga_orders_final_total{status="${status}",reason="${reason}",role="relay"}`;
+    await until('two are confirmed', relay, end('CONFIRMED', ''), (is) => is === 2);
+    await until('one is declined', relay, end('CANCELLED', 'PAYMENT_DECLINED'), (is) => is === 1);
+    await until('one is short', relay, end('CANCELLED', 'OUT_OF_STOCK'), (is) => is === 1);
+    const deliveries = 'order_saga_deliveries_total{destination="webhook",outcome="delivered",role="relay"}';
+    await until('all events are delivered', relay, deliveries, (is) => is === 4 + 4 + 5 + 3);
+    const counted = await api?.();
+    expect(counted?.get('order_saga_orders_accepted_total{role="api"}')).toBe(4);
+    // Of those that do not wait for the end.
+    expect(counted?.get('order_saga_order_post_duration_seconds_count{role="api",code="201"}')).toBe(3);
+    const names = [...((await worker?.()) ?? new Map()).keys()].filter((name) => name.startsWith('order_saga_'));
+    expect(names.every((name) => name.startsWith('order_saga_payment_breaker_state'))).toBe(true);
+  });
+
+  test('say that all is well', async () => {
+    for (const source of ['database', 'temporal'])
+      await until('it answers', relay, `order_saga_facts_up{source="${source}",role="relay"}`, (is) => is === 1);
+    expect((await worker?.())?.get('order_saga_payment_breaker_state{state="closed",role="worker"}')).toBe(1);
+    await until('nothing is unstarted', relay, 'order_saga_unstarted_orders{role="relay"}', (is) => is === 0);
+    await until(
+      'nothing is owed',
+      relay,
+      'order_saga_outbox_backlog_events{destination="webhook",role="relay"}',
+      (is) => is === 0,
+    );
+  });
+
+  test('show a backlog, its age and the failures while a receiver refuses', async () => {
+    receiver.answer = () => 503;
+    await client.post({ PLENTY: 1 });
+    const labels = 'destination="webhook",role="relay"';
+    await until('it is owed', relay, `order_saga_outbox_backlog_events{${labels}}`, (is) => is > 0);
+    await until('it is late', relay, `order_saga_outbox_lag_seconds{${labels}}`, (is) => is > 0);
+    const failed = 'order_saga_deliveries_total{destination="webhook",outcome="failed",role="relay"}';
+    await until('it fails', relay, failed, (is) => is > 0);
+    receiver.answer = () => 204;
+    await until('it has gone', relay, `order_saga_outbox_backlog_events{${labels}}`, (is) => is === 0);
+  });
+
+  test('show a saga that asks for an operator, by its step and failure', async () => {
+    const fault = (method: string, body?: object) =>
+      fetch(`${installation.sandbox}/sandbox/faults`, {
+        method,
+        ...(body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+      });
+    expect((await fault('POST', { route: 'charge', mode: 'down', count: null })).ok).toBe(true);
+    const { id } = await client.post({ PLENTY: 1 });
+    // Whether the gateway's refusal or the budget's end is what it failed of is a matter of moments.
+    const stuck = /^order_saga_sagas_needing_attention\{step="chargePayment",failure="\w+",role="relay"\}$/;
+    const isStuck = ([series, value]: [string, number]) => stuck.test(series) && value === 1;
+    await eventually('it is shown as stuck', async () => [...((await relay?.()) ?? [])].some(isStuck), 45_000);
+    await fault('DELETE');
+    const answer = await client.send('POST', `/admin/sagas/${id}/resolve`, {
+      action: 'retry',
+      operator: 'anonymous',
+      reason: 'the gateway is back',
+    });
+    expect(answer.status).toBe(200);
+    expect((await client.final(id)).status).toBe('CONFIRMED');
+  });
+});

@@ -1,0 +1,79 @@
+/** Every kind of event, written by real sagas and steps, is what its schema says. The stories check theirs as well. */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { EVENT_TYPES } from '../../contracts/event-schemas.js';
+import { sagaStart } from '../../contracts/saga.js';
+import { beginUnwinding, requestCancellation } from '../../domain/orders.js';
+import { checkContracts } from '../support/contracts.js';
+import { accept, stock } from '../support/database.js';
+import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
+
+let s: SagaStack;
+beforeAll(async () => {
+  s = await startSagaStack();
+  await stock(s.db, 'PLENTY', 1_000);
+  await stock(s.db, 'NONE', 0);
+});
+afterAll(() => s.stop());
+
+async function cancelConfirmed(orderId: string): Promise<void> {
+  await requestCancellation(s.db, orderId, { reason: 'CANCELLED_BY_CUSTOMER' });
+  const order = { id: orderId, customerId: 'cus_test', correlationId: 'c' };
+  const start = sagaStart({ ...order, kind: 'cancellation', reason: 'CANCELLED_BY_CUSTOMER' }, PATIENT);
+  await (await s.client.workflow.start(start.type, start.options)).result();
+}
+
+test('orders confirmed, refused, unknown, declined, worth nothing, and taken back', async () => {
+  const results = await Promise.all([
+    s.place({ PLENTY: 2 }),
+    s.place({ PLENTY: 2 }, { unitPrice: 0 }),
+    s.place({ PLENTY: 1, NONE: 1 }),
+    s.place({ PLENTY: 1, 'NO-SUCH': 1 }),
+    s.place({ PLENTY: 1 }, { paymentMethod: 'pm_card_chargeDeclined' }),
+  ]);
+  const ends = await Promise.all(results.map(({ result }) => result()));
+  expect(ends.map((end) => ('reason' in end ? end.reason : end.status))).toEqual([
+    'CONFIRMED',
+    'CONFIRMED',
+    'OUT_OF_STOCK',
+    'UNKNOWN_SKU',
+    'PAYMENT_DECLINED',
+  ]);
+  for (const { order } of results.slice(0, 2)) await cancelConfirmed(order.id);
+  const { types, breaches } = await checkContracts(s.db);
+  expect(breaches).toEqual([]);
+  expect(types).toEqual([...EVENT_TYPES].sort());
+});
+
+test('steps and undos that an operator vouches for', async () => {
+  const { id: orderId } = await accept(s.db, { PLENTY: 1 });
+  const input = { orderId, skippedBy: 'op-7' };
+  await s.runActivity('reserveInventory', input);
+  await s.runActivity('chargePayment', input);
+  await s.runActivity('confirmOrder', input);
+  await requestCancellation(s.db, orderId, { reason: 'OPERATOR' });
+  await s.runActivity('refundPayment', input);
+  await s.runActivity('cancelOrder', input);
+
+  const { id: held } = await accept(s.db, { PLENTY: 1 });
+  await s.runActivity('reserveInventory', { orderId: held });
+  await beginUnwinding(s.db, held, { reason: 'OPERATOR' });
+  await s.runActivity('releaseInventory', { orderId: held, skippedBy: 'op-7' });
+
+  const skipped = await s.db.event.findMany({ where: { data: { path: ['skippedBy'], equals: 'op-7' } } });
+  expect([...new Set(skipped.map(({ type }) => type))].sort()).toEqual([
+    'inventory.released',
+    'inventory.reserved',
+    'order.cancelled',
+    'order.confirmed',
+    'payment.charged',
+    'payment.refunded',
+  ]);
+  expect((await checkContracts(s.db)).breaches).toEqual([]);
+});
+
+test('an event that breaks its contract is found by this check', async () => {
+  const { id: orderId } = await accept(s.db, { PLENTY: 1 });
+  await s.db.$executeRaw`UPDATE outbox SET data = data || '{"surprise": 1}' WHERE order_id = ${orderId}::uuid`;
+  const { breaches } = await checkContracts(s.db);
+  expect(breaches).toEqual([expect.stringContaining('"additionalProperty":"surprise"')]);
+});
