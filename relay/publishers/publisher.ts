@@ -1,12 +1,24 @@
 import type { CloudEvent } from '../../contracts/events.js';
 
-/**
- * A destination of events. `publish` resolves when the destination has durably taken the event; whatever it throws means
- * "not yet", and the event, and those after it in its order, will be sent again.
- */
+/** What became of one event of a batch. */
+export type PublishOutcome =
+  /** The destination has it durably. */
+  | { outcome: 'taken' }
+  /** An earlier event of the same order was not taken, so this one was not sent. */
+  | { outcome: 'not-sent' }
+  /** Nobody answers, or the answer says nothing about this event (5xx, timeouts, 401, 404): weather, or a wrong set-up. */
+  | { outcome: 'unavailable'; error: Error }
+  /** The destination has judged this very event: it is malformed or too large for it, and will be the next time. */
+  | { outcome: 'rejected'; error: Error };
+
+/** A destination of events. */
 export type Publisher = {
-  /** Unique; names the destination's cursor, so renaming one sends everything again. */
+  /** Unique; names the destination's cursors, so renaming one sends everything again. */
   readonly destination: string;
-  publish(event: CloudEvent): Promise<void>;
+  /**
+   * Sends a batch: events of several orders, each order's in sequence, orders side by side as the destination allows.
+   * Never throws for what happens to an event. @returns one outcome per event, in the order given
+   */
+  publish(events: readonly CloudEvent[]): Promise<PublishOutcome[]>;
   close(): Promise<void>;
 };
