@@ -1,7 +1,7 @@
 // The layers, as import fences. Each comment is an invariant that ARCHITECTURE.md refers to; there is no second list.
 const layer = (name, from, to, comment) => ({ name, severity: 'error', comment, from: { path: from }, to });
 const ours =
-  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|relay|service|sandbox|issuer|ops|local|prisma|test)/';
+  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|relay|service|sandbox|issuer|ops|local|prisma|examples|test)/';
 const notType = { dependencyTypesNot: ['type-only'] };
 
 module.exports = {
@@ -89,6 +89,12 @@ module.exports = {
       '^issuer/',
       { path: ours, pathNot: '^(issuer|runtime)/' },
       'issuer/ stands in for somebody else’s identity provider; it shares no code with what verifies its tokens.',
+    ),
+    layer(
+      'examples-stand-alone',
+      '^examples/',
+      { path: ours, pathNot: '^examples/' },
+      'examples/ are other people’s programs: they get nothing but events, so they share no code with us.',
     ),
     layer(
       'nobody-imports-a-main',
