@@ -1,33 +1,46 @@
-/** Orders side by side, each order's events one after another: the next one leaves when the one before it was taken. */
+/** For destinations that take one event at a time: orders side by side, each order's events one after another. */
 import pLimit from 'p-limit';
 import type { CloudEvent } from '../../contracts/events.js';
 import type { PublishOutcome } from './publisher.js';
 
 /**
- * @param send        never throws; what it says of an event decides whether its order goes on
- * @param parallelMax orders at a time
- * @returns one outcome per event, in the order given
+ * An order stops at its first event that is not taken. All stop once as many events as go side by side have found the
+ * destination unavailable, and none got through in between: the rest would only knock at the same closed door.
+ * @param send        sends one event; what it throws counts as unavailable
+ * @param parallelMax events in flight at a time
  */
 export async function publishOneByOne(
   events: readonly CloudEvent[],
-  send: (event: CloudEvent) => Promise<Exclude<PublishOutcome, { outcome: 'not-sent' }>>,
+  send: (event: CloudEvent) => Promise<PublishOutcome>,
   parallelMax: number,
 ): Promise<PublishOutcome[]> {
   const limit = pLimit(parallelMax);
   const outcomes = events.map((): PublishOutcome => ({ outcome: 'not-sent' }));
-  const orders = new Map<string, number[]>();
-  events.forEach((event, index) => {
-    const indexes = orders.get(event.subject);
-    if (indexes) indexes.push(index);
-    else orders.set(event.subject, [index]);
-  });
-  const serve = async (indexes: number[]) => {
-    for (const index of indexes) {
-      const outcome = await send(events[index] as CloudEvent);
-      outcomes[index] = outcome;
+  let unavailableInARow = 0;
+  const sendOrder = async (places: number[]) => {
+    for (const place of places) {
+      if (unavailableInARow >= parallelMax) return;
+      const outcome = await send(events[place] as CloudEvent).catch(asUnavailable);
+      outcomes[place] = outcome;
+      unavailableInARow = outcome.outcome === 'unavailable' ? unavailableInARow + 1 : 0;
       if (outcome.outcome !== 'taken') return;
     }
   };
-  await Promise.all([...orders.values()].map((indexes) => limit(serve, indexes)));
+  await Promise.all([...placesByOrder(events).values()].map((places) => limit(sendOrder, places)));
   return outcomes;
+}
+
+const asUnavailable = (err: unknown): PublishOutcome => ({
+  outcome: 'unavailable',
+  error: err instanceof Error ? err : new Error(String(err)),
+});
+
+function placesByOrder(events: readonly CloudEvent[]): Map<string, number[]> {
+  const orders = new Map<string, number[]>();
+  events.forEach(({ subject }, place) => {
+    const places = orders.get(subject);
+    if (places) places.push(place);
+    else orders.set(subject, [place]);
+  });
+  return orders;
 }

@@ -4,10 +4,13 @@ import type { CloudEvent } from '../../contracts/events.js';
 export type PublishOutcome =
   /** The destination has it durably. */
   | { outcome: 'taken' }
-  /** An earlier event of the same order was not taken, so this one was not sent. */
+  /** Nothing was tried: an earlier event of the same order was not taken, or the destination looked down by then. */
   | { outcome: 'not-sent' }
-  /** Nobody answers, or the answer says nothing about this event (5xx, timeouts, 401, 404): weather, or a wrong set-up. */
-  | { outcome: 'unavailable'; error: Error }
+  /**
+   * Nobody answers, or the answer says nothing about this event (5xx, timeouts, 401, 404): weather, or a wrong set-up.
+   * `retryAfterMs` = how long the destination asks to be left alone.
+   */
+  | { outcome: 'unavailable'; error: Error; retryAfterMs?: number }
   /** The destination has judged this very event: it is malformed or too large for it, and will be the next time. */
   | { outcome: 'rejected'; error: Error };
 
