@@ -2,7 +2,7 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { Admin, Consumer, ListOffsetTimestamps, MessagesStreamModes, stringDeserializers } from '@platformatic/kafka';
-import { Connection } from 'rabbitmq-client';
+import { type AsyncMessage, Connection } from 'rabbitmq-client';
 import type { CloudEvent } from '../../contracts/events.js';
 import type { BrokerName } from '../../local/broker-programs.js';
 import type { Broker } from './brokers.js';
@@ -93,20 +93,27 @@ async function readNats(address: string): Promise<Message[]> {
 async function readRabbit(address: string): Promise<Message[]> {
   const connection = new Connection({ url: address });
   const channel = await connection.acquire();
+  const { messageCount } = await channel.queueDeclare({ queue: 'orders', passive: true });
   const messages: Message[] = [];
-  for (;;) {
-    const message = await channel.basicGet({ queue: 'orders' });
-    if (message === undefined) break;
-    const { 'x-delivery-count': _, ...headers } = message.headers ?? {};
-    const { contentType, routingKey, messageId, body } = message;
-    const text = Buffer.isBuffer(body) ? body.toString() : JSON.stringify(body);
-    messages.push({
-      headers: { ...headers, 'content-type': contentType, 'message-id': messageId },
-      key: routingKey,
-      body: text,
+  if (messageCount > 0)
+    await new Promise<void>((resolve, reject) => {
+      const take = (message: AsyncMessage) => {
+        messages.push(toMessage(message));
+        if (messages.length === messageCount) resolve();
+      };
+      channel.basicConsume({ queue: 'orders' }, take).catch(reject);
     });
-  }
   await channel.close(); // nothing was acknowledged: it all goes back
   await connection.close();
   return messages;
+}
+
+function toMessage({ headers, contentType, routingKey, messageId, body }: AsyncMessage): Message {
+  const { 'x-delivery-count': _, ...attributes } = headers ?? {};
+  const text = Buffer.isBuffer(body) ? body.toString() : JSON.stringify(body);
+  return {
+    headers: { ...attributes, 'content-type': contentType, 'message-id': messageId },
+    key: routingKey,
+    body: text,
+  };
 }

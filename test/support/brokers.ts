@@ -35,14 +35,24 @@ export async function describeWithBroker(
   name: BrokerName,
   tests: (start: () => Promise<Broker>) => void,
 ): Promise<void> {
+  const missing = await whyMissing(name);
+  if (missing === undefined) describe(name, () => tests(() => startBroker(name)));
+  else describe.skip(`${name} (skipped; ${missing})`, () => tests(() => startBroker(name)));
+}
+
+/** @returns those of them that this machine has */
+export async function brokersHere(names: readonly BrokerName[]): Promise<BrokerName[]> {
+  const missing = await Promise.all(names.map(whyMissing));
+  return names.filter((_, index) => missing[index] === undefined);
+}
+
+/** Says so where everybody sees it. @throws where REQUIRE_BROKERS=1 */
+async function whyMissing(name: BrokerName): Promise<string | undefined> {
   const finding = await findBroker(name, process.env);
-  if ('programs' in finding) {
-    describe(name, () => tests(() => startBroker(name)));
-    return;
-  }
+  if ('programs' in finding) return undefined;
   if (process.env['REQUIRE_BROKERS'] === '1') throw new Error(`REQUIRE_BROKERS=1, but ${finding.missing}`);
   process.stderr.write(`Skipped: ${finding.missing}\n`);
-  describe.skip(`${name} (skipped; ${finding.missing})`, () => tests(() => startBroker(name)));
+  return finding.missing;
 }
 
 export async function startBroker(name: BrokerName, extra: Record<string, string> = {}): Promise<Broker> {
