@@ -1,7 +1,7 @@
 // The layers, as import fences. Each comment is an invariant that ARCHITECTURE.md refers to; there is no second list.
 const layer = (name, from, to, comment) => ({ name, severity: 'error', comment, from: { path: from }, to });
 const ours =
-  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|relay|service|sandbox|issuer|ops|local|prisma|clients|bench|test)/';
+  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|relay|service|sandbox|issuer|ops|local|prisma|clients|examples|bench|test)/';
 const notType = { dependencyTypesNot: ['type-only'] };
 
 module.exports = {
@@ -101,6 +101,12 @@ module.exports = {
       '^(?!test/|clients/)',
       { path: '^clients/' },
       'The product does not use its own client: that is for those outside, and for tests.',
+    ),
+    layer(
+      'examples-stand-alone',
+      '^examples/',
+      { path: ours, pathNot: '^examples/' },
+      'examples/ are other people’s programs: they get nothing but events, so they share no code with us.',
     ),
     layer(
       'nobody-imports-a-main',

@@ -86,4 +86,17 @@ export const settings = {
   WEBHOOK_URL: httpUrl({ default: undefined, desc: 'Destination of events: a webhook receiver' }),
   WEBHOOK_SECRET: str({ default: '', desc: 'whsec_… (base64), shared with the receiver' }),
   WEBHOOK_ALLOW_PRIVATE: bool({ default: false, desc: 'Permit http:// and private or loopback receivers' }),
+  KAFKA_BROKERS: str({ default: undefined, desc: 'Destination of events: Kafka, host:port, several with commas' }),
+  KAFKA_TLS: bool({ default: false, desc: 'Speak TLS with Kafka' }),
+  KAFKA_SASL_MECHANISM: str({
+    choices: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const,
+    default: 'PLAIN',
+    desc: 'How KAFKA_USERNAME is authenticated',
+  }),
+  KAFKA_USERNAME: str({ default: '', desc: 'Unset = no authentication' }),
+  KAFKA_PASSWORD: str({ default: '', desc: 'Its password' }),
+  NATS_URL: str({ default: undefined, desc: 'Destination of events: NATS JetStream, nats:// or tls://' }),
+  NATS_CREDENTIALS_FILE: str({ default: undefined, desc: 'A .creds file for NATS' }),
+  RABBITMQ_URL: str({ default: undefined, desc: 'Destination of events: RabbitMQ, amqp:// or amqps://' }),
+  BROKER_CREATE: bool({ default: true, desc: 'Make topic, stream, exchange and queue where there are none' }),
 };

@@ -9,7 +9,7 @@ import { orderSagaId } from '../contracts/ids.js';
 import { RETRY_SIGNAL } from '../contracts/saga.js';
 import { protectGateway } from '../gateways/breaker.js';
 import { createPaymentGateway } from '../gateways/stripe.js';
-import { createWebhookPublisher } from '../relay/publishers/webhook.js';
+import { createPublishers } from '../relay/publishers/configured.js';
 import { startRelay } from '../relay/relay.js';
 import { ConfigError, readConfig, runMain } from '../runtime/config.js';
 import { openDatabase } from '../runtime/database.js';
@@ -56,7 +56,7 @@ await runMain(async () => {
   const stopRelay = runs('relay')
     ? startRelay({
         ...common,
-        publishers: createPublishers(config),
+        publishers: await createPublishers(config),
         deliveryBackoffMaxMs: config.DELIVERY_BACKOFF_MAX,
         outboxRetentionMs: config.OUTBOX_RETENTION,
       })
@@ -115,16 +115,6 @@ function refuseUnprotected({ HOST }: Config, logger: Logger): void {
       `HOST is ${HOST}, beyond loopback, but no authentication is configured: set AUTH_ISSUER and AUTH_AUDIENCE.`,
     );
   logger.warn('No authentication is configured: every caller has every role. The API serves loopback only.');
-}
-
-function createPublishers({ WEBHOOK_URL, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE }: Config) {
-  if (WEBHOOK_URL === undefined) return [];
-  if (WEBHOOK_SECRET === '') throw new ConfigError('WEBHOOK_SECRET is not set, but WEBHOOK_URL is.');
-  try {
-    return [createWebhookPublisher({ url: WEBHOOK_URL, secret: WEBHOOK_SECRET, allowPrivate: WEBHOOK_ALLOW_PRIVATE })];
-  } catch (err) {
-    throw new ConfigError((err as Error).message);
-  }
 }
 
 /** Runs a worker as soon as Temporal answers. @returns how to stop it: what it has begun is finished first */

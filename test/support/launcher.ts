@@ -35,7 +35,8 @@ export async function newInstallation(env: NodeJS.ProcessEnv = {}): Promise<Inst
   // What the test run's own servers, or a developer's shell, have set must not reach the product.
   const inherited = Object.fromEntries(
     Object.entries(process.env).filter(
-      ([name]) => !/^(TEST_|TEMPORAL_|DATABASE_|STRIPE_|PAYMENTS_|WEBHOOK_|npm_)/.test(name),
+      ([name]) =>
+        !/^(TEST_|TEMPORAL_|DATABASE_|STRIPE_|PAYMENTS_|WEBHOOK_|KAFKA_|NATS_|RABBITMQ_|BROKER_|npm_)/.test(name),
     ),
   );
   return {

@@ -1,0 +1,98 @@
+/** The destinations that the settings name, several at once. A broker's client is loaded only when it is asked for. */
+import { ConfigError } from '../../runtime/config.js';
+import { createKafkaPublisher } from './kafka.js';
+import { createNatsPublisher } from './nats.js';
+import type { Publisher } from './publisher.js';
+import { createRabbitPublisher } from './rabbitmq.js';
+import { createWebhookPublisher } from './webhook.js';
+
+/** Of runtime/settings. */
+export type DestinationSettings = {
+  WEBHOOK_URL?: string | undefined;
+  WEBHOOK_SECRET: string;
+  WEBHOOK_ALLOW_PRIVATE: boolean;
+  KAFKA_BROKERS?: string | undefined;
+  KAFKA_TLS: boolean;
+  KAFKA_SASL_MECHANISM: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512';
+  KAFKA_USERNAME: string;
+  KAFKA_PASSWORD: string;
+  NATS_URL?: string | undefined;
+  NATS_CREDENTIALS_FILE?: string | undefined;
+  RABBITMQ_URL?: string | undefined;
+  BROKER_CREATE: boolean;
+};
+
+/** @throws ConfigError naming the variable, or the package that is missing; never a value, since that may be a password */
+export async function createPublishers(settings: DestinationSettings): Promise<Publisher[]> {
+  const made = await Promise.all([webhook(settings), kafka(settings), nats(settings), rabbitmq(settings)]);
+  return made.filter((publisher) => publisher !== undefined);
+}
+
+function webhook({ WEBHOOK_URL, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE }: DestinationSettings): Publisher | undefined {
+  if (WEBHOOK_URL === undefined) return undefined;
+  if (WEBHOOK_SECRET === '') throw new ConfigError('WEBHOOK_SECRET is not set, but WEBHOOK_URL is.');
+  try {
+    return createWebhookPublisher({ url: WEBHOOK_URL, secret: WEBHOOK_SECRET, allowPrivate: WEBHOOK_ALLOW_PRIVATE });
+  } catch (err) {
+    throw new ConfigError((err as Error).message);
+  }
+}
+
+async function kafka(settings: DestinationSettings): Promise<Publisher | undefined> {
+  const { KAFKA_BROKERS, KAFKA_TLS, KAFKA_SASL_MECHANISM, KAFKA_USERNAME, KAFKA_PASSWORD } = settings;
+  if (KAFKA_BROKERS === undefined) return undefined;
+  const brokers = KAFKA_BROKERS.split(',').map((each) => each.trim());
+  if (!brokers.every((each) => /^[^\s:/@]+(:\d+)?$|^\[[\da-f:]+\]:\d+$/i.test(each)))
+    throw new ConfigError('KAFKA_BROKERS is wrong: it must look like host:9092,host:9092.');
+  const sasl = { mechanism: KAFKA_SASL_MECHANISM, username: KAFKA_USERNAME, password: KAFKA_PASSWORD };
+  const client = await load('KAFKA_BROKERS', '@platformatic/kafka', () => import('@platformatic/kafka'));
+  return createKafkaPublisher(client, {
+    brokers,
+    tls: KAFKA_TLS,
+    ...(KAFKA_USERNAME !== '' && { sasl }),
+    create: settings.BROKER_CREATE,
+  });
+}
+
+async function nats({
+  NATS_URL,
+  NATS_CREDENTIALS_FILE,
+  BROKER_CREATE,
+}: DestinationSettings): Promise<Publisher | undefined> {
+  if (NATS_URL === undefined) return undefined;
+  requireUrl('NATS_URL', NATS_URL.split(','), ['nats:', 'tls:']);
+  const [transport, jetstream] = await Promise.all([
+    load('NATS_URL', '@nats-io/transport-node', () => import('@nats-io/transport-node')),
+    load('NATS_URL', '@nats-io/jetstream', () => import('@nats-io/jetstream')),
+  ]);
+  const { connect, headers, credsAuthenticator } = transport;
+  const client = { connect, headers, credsAuthenticator, jetstreamManager: jetstream.jetstreamManager };
+  return createNatsPublisher(client, {
+    url: NATS_URL,
+    ...(NATS_CREDENTIALS_FILE !== undefined && { credentialsFile: NATS_CREDENTIALS_FILE }),
+    create: BROKER_CREATE,
+  });
+}
+
+async function rabbitmq({ RABBITMQ_URL, BROKER_CREATE }: DestinationSettings): Promise<Publisher | undefined> {
+  if (RABBITMQ_URL === undefined) return undefined;
+  requireUrl('RABBITMQ_URL', [RABBITMQ_URL], ['amqp:', 'amqps:']);
+  const client = await load('RABBITMQ_URL', 'rabbitmq-client', () => import('rabbitmq-client'));
+  return createRabbitPublisher(client, { url: RABBITMQ_URL, create: BROKER_CREATE });
+}
+
+function requireUrl(variable: string, urls: string[], protocols: string[]): void {
+  const isRight = (url: string) => URL.canParse(url.trim()) && protocols.includes(new URL(url.trim()).protocol);
+  if (!urls.every(isRight))
+    throw new ConfigError(`${variable} is wrong: it must begin with ${protocols.map((p) => `${p}//`).join(' or ')}.`);
+}
+
+/** Exported for its test: a package that is there cannot be missed. */
+export async function load<T>(variable: string, name: string, importClient: () => Promise<T>): Promise<T> {
+  try {
+    return await importClient();
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw err;
+    throw new ConfigError(`${variable} is set, but the package ${name} is not installed: npm install ${name}`);
+  }
+}

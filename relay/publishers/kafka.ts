@@ -1,0 +1,210 @@
+/**
+ * Kafka: topic `orders`, CloudEvents' binary mode, key = order id, so that an order's events share a partition and keep
+ * their order. Sent in batches, `acks=all`.
+ * https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
+ */
+import type { BaseOptions, Producer } from '@platformatic/kafka';
+import type { CloudEvent } from '../../contracts/events.js';
+import { binaryMode } from './cloudevents.js';
+import { createLink } from './link.js';
+import { publishOneByOne } from './one-by-one.js';
+import type { Publisher, PublishOutcome } from './publisher.js';
+
+export const TOPIC = 'orders';
+
+/** Beyond any number of consumers that an order service has; more can be added, but then keys move. */
+const PARTITIONS = 12;
+/** What survives the loss of one broker, where there are enough of them. */
+const REPLICAS_MAX = 3;
+/** Each for itself; together they stay below the relay's lease and what a stopping process may take. */
+const CONNECT_LIMIT_MS = 3_000;
+const REQUEST_LIMIT_MS = 6_000;
+const ACK_LIMIT_MS = 5_000;
+/** Kafka limits batches, not messages (1 MB by default): what is small enough alone must not be too large together. */
+const BATCH_BYTES_MAX = 256 * 1024;
+
+/** MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_TIMESTAMP, INVALID_RECORD: the messages are at fault, not the weather. */
+const JUDGEMENTS = [10, 18, 32, 87];
+
+export type KafkaClient = Pick<typeof import('@platformatic/kafka'), 'Admin' | 'Producer' | 'compatibilityPartitioner'>;
+
+export type KafkaOptions = {
+  /** host:port */
+  brokers: string[];
+  tls: boolean;
+  sasl?: { mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'; username: string; password: string };
+  /** Whether to make the topic where there is none. */
+  create: boolean;
+};
+
+type Message = { topic: string; key: Buffer; value: Buffer; headers: Map<Buffer, Buffer> };
+
+export function createKafkaPublisher(client: KafkaClient, options: KafkaOptions): Publisher {
+  const common = commonOptions(options);
+  const link = createLink(
+    async () => {
+      const producer = new client.Producer({
+        ...common,
+        idempotent: true, // and with it acks=all
+        partitioner: client.compatibilityPartitioner, // as Java's, so that other topics with this key can be joined
+      });
+      try {
+        await requireTopic(client, producer, common, options.create);
+        return producer;
+      } catch (err) {
+        await producer.close().catch(() => undefined);
+        throw err;
+      }
+    },
+    (producer) => producer.close(),
+  );
+
+  /** @throws what Kafka says of the batch, or that it says nothing */
+  const send = async (events: readonly CloudEvent[]): Promise<void> => {
+    // A producer whose request failed must be forgotten, as a link does: it does not count what that request may have
+    // written, gives the same sequence numbers to the next batch, and Kafka takes that batch for a repetition of the first,
+    // acknowledges it and throws it away.
+    await link.use((producer) => producer.send({ messages: events.map(toMessage) }));
+  };
+  const sendAlone = (event: CloudEvent) => send([event]).then(taken, outcomeOf);
+
+  let turn: Promise<unknown> = Promise.resolve();
+  return {
+    destination: 'kafka',
+    publish: (events) => {
+      // A second request in flight would have the sequence numbers of the first.
+      const publishing = turn.then(() => publishInBatches(events, send, sendAlone));
+      turn = publishing;
+      return publishing;
+    },
+    close: async () => {
+      await turn; // the client throws into the void when it is closed amid a request
+      await link.close();
+    },
+  };
+}
+
+async function publishInBatches(
+  events: readonly CloudEvent[],
+  send: (events: readonly CloudEvent[]) => Promise<void>,
+  sendAlone: (event: CloudEvent) => Promise<Sent>,
+): Promise<PublishOutcome[]> {
+  const outcomes: PublishOutcome[] = [];
+  const stopped = new Set<string>();
+  for (const batch of inBatches(events)) {
+    const due = batch.filter((event) => !stopped.has(event.subject));
+    const sent = await (due.length === 0 ? [] : sendOrSift(due, send, sendAlone));
+    const weather = sent.find(({ outcome }) => outcome === 'unavailable');
+    const rest = sent.values();
+    for (const event of batch) outcomes.push(stopped.has(event.subject) ? { outcome: 'not-sent' } : next(rest));
+    due.forEach((event, index) => {
+      if (sent[index]?.outcome !== 'taken') stopped.add(event.subject);
+    });
+    if (weather) return [...outcomes, ...events.slice(outcomes.length).map(() => weather)];
+  }
+  return outcomes;
+}
+
+/** Kafka takes or refuses a batch as a whole; only alone is a message told from its neighbours. */
+async function sendOrSift(
+  batch: readonly CloudEvent[],
+  send: (events: readonly CloudEvent[]) => Promise<void>,
+  sendAlone: (event: CloudEvent) => Promise<Sent>,
+): Promise<PublishOutcome[]> {
+  const sent = await send(batch).then(taken, outcomeOf);
+  if (sent.outcome !== 'rejected' || batch.length === 1) return batch.map(() => sent);
+  let weather: Sent | undefined;
+  const sift = async (event: CloudEvent) => {
+    const outcome = weather ?? (await sendAlone(event));
+    if (outcome.outcome === 'unavailable') weather = outcome;
+    return outcome;
+  };
+  return await publishOneByOne(batch, sift, 1);
+}
+
+function* inBatches(events: readonly CloudEvent[]): Generator<CloudEvent[]> {
+  let batch: CloudEvent[] = [];
+  let bytes = 0;
+  for (const event of events) {
+    const { value, headers } = toMessage(event);
+    const size = value.length + [...headers].reduce((sum, [name, text]) => sum + name.length + text.length, 0);
+    if (batch.length > 0 && bytes + size > BATCH_BYTES_MAX) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(event);
+    bytes += size;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+type Sent = Exclude<PublishOutcome, { outcome: 'not-sent' }>;
+
+const taken = (): Sent => ({ outcome: 'taken' });
+
+function outcomeOf(err: unknown): Sent {
+  const error = err as Error & { findBy?: (property: string, value: unknown) => unknown };
+  const isJudged = JUDGEMENTS.some((code) => error.findBy?.('apiCode', code));
+  return { outcome: isJudged ? 'rejected' : 'unavailable', error };
+}
+
+function next(outcomes: Iterator<PublishOutcome>): PublishOutcome {
+  const { value, done } = outcomes.next();
+  if (done) throw new Error('Bug! There are fewer outcomes than events.');
+  return value;
+}
+
+function toMessage(event: CloudEvent): Message {
+  const { contentType, attributes, body } = binaryMode(event, 'ce_');
+  const headers = Object.entries({ 'content-type': contentType, ...attributes });
+  return {
+    topic: TOPIC,
+    key: Buffer.from(event.subject),
+    value: body,
+    headers: new Map(headers.map(([name, value]) => [Buffer.from(name), Buffer.from(`${value}`)])),
+  };
+}
+
+function commonOptions({ brokers, tls, sasl }: KafkaOptions): BaseOptions {
+  return {
+    clientId: 'order-saga-relay',
+    bootstrapBrokers: brokers,
+    autocreateTopics: false, // with whatever the broker's defaults are; see requireTopic
+    retries: false, // the relay retries
+    connectTimeout: CONNECT_LIMIT_MS,
+    requestTimeout: REQUEST_LIMIT_MS,
+    timeout: ACK_LIMIT_MS,
+    ...(tls && { tls: {}, tlsServerName: true }),
+    ...(sasl && { sasl }),
+  };
+}
+
+async function requireTopic(
+  client: KafkaClient,
+  producer: Producer<Buffer, Buffer, Buffer, Buffer>,
+  common: BaseOptions,
+  create: boolean,
+): Promise<void> {
+  const { brokers } = await producer.metadata({ topics: [] });
+  try {
+    await producer.metadata({ topics: [TOPIC] });
+  } catch (err) {
+    if (!(err as Error).message.startsWith('Unknown topic')) throw err;
+    if (!create)
+      throw new Error(`Kafka has no topic "${TOPIC}", and BROKER_CREATE=false forbids making it`, { cause: err });
+    await createTopic(client, common, Math.min(REPLICAS_MAX, brokers.size));
+    await producer.metadata({ topics: [TOPIC], forceUpdate: true });
+  }
+}
+
+async function createTopic(client: KafkaClient, common: BaseOptions, replicas: number): Promise<void> {
+  const admin = new client.Admin(common);
+  // `acks=all` means all that are in sync, which may be one: a second one must have it before it counts.
+  const configs = replicas < REPLICAS_MAX ? [] : [{ name: 'min.insync.replicas', value: '2' }];
+  try {
+    await admin.createTopics({ topics: [TOPIC], partitions: PARTITIONS, replicas, configs });
+  } finally {
+    await admin.close().catch(() => undefined);
+  }
+}

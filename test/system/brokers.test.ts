@@ -1,0 +1,98 @@
+/** Orders into the product, events out of real brokers, several at once, while brokers and relays are killed and paused. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { CloudEvent } from '../../contracts/events.js';
+import type { Order } from '../../contracts/orders.js';
+import { audit } from '../support/audit.js';
+import { readAll } from '../support/broker-readers.js';
+import { type Broker, brokersHere, startBroker } from '../support/brokers.js';
+import { eventually } from '../support/conditions.js';
+import {
+  type ApiClient,
+  clientOf,
+  type Installation,
+  launch,
+  newInstallation,
+  type Running,
+} from '../support/launcher.js';
+
+const FULL = process.env['FULL'] === '1';
+const ORDERS = FULL ? 2_000 : 200;
+const CLIENTS = 8;
+const KILLS = 3;
+const LIMIT_MS = FULL ? 900_000 : 180_000;
+
+const names = await brokersHere(['kafka', 'nats', 'rabbitmq']);
+
+(names.length === 0 ? describe.skip : describe)(`${names.join(', ')}, at once`, () => {
+  let brokers: Broker[];
+  let installation: Installation;
+  let running: Running;
+  let client: ApiClient;
+  beforeAll(async () => {
+    brokers = await Promise.all(names.map((name) => startBroker(name)));
+    const settings = Object.assign({}, ...brokers.map((broker) => broker.settings));
+    installation = await newInstallation({ ...settings, LOCAL_PROCESSES: 'all,relay', DELIVERY_BACKOFF_MAX: '1s' });
+    running = await launch(installation);
+    client = clientOf(installation);
+    await client.stock('PLENTY', 1_000_000);
+  }, 240_000);
+  afterAll(async () => {
+    await running?.stop();
+    await Promise.all((brokers ?? []).map((broker) => broker.stop()));
+    await installation?.remove();
+  }, 60_000);
+
+  const all = <T>(work: (broker: Broker) => Promise<T>) => Promise.all(brokers.map(work));
+
+  /** @param ends `<order> <type>` of events that must be there. @returns all that are, once those are */
+  const delivered = (broker: Broker, ends: string[]): Promise<CloudEvent[]> =>
+    eventually(
+      `${broker.name} has every order’s last event`,
+      async () => {
+        const events = (await readAll(broker)).map(({ event }) => event);
+        const seen = new Set(events.map(({ subject, type }) => `${subject} ${type}`));
+        return ends.every((end) => seen.has(end)) ? events : undefined;
+      },
+      LIMIT_MS,
+    );
+
+  test(
+    `they get every event of ${ORDERS} orders in order, killed ${KILLS} times, with relays killed and paused`,
+    async () => {
+      const accepted: Order[] = [];
+      const post = async (me: number) => {
+        for (let i = me; i < ORDERS; i += CLIENTS) {
+          const card = i % 10 === 3 ? 'pm_card_chargeDeclined' : 'pm_card_visa';
+          accepted.push(await client.post({ PLENTY: 1 }, card));
+        }
+      };
+      const posting = Promise.all(Array.from({ length: CLIENTS }, (_, me) => post(me)));
+      for (let kill = 1; kill <= KILLS; kill++) {
+        const due = (ORDERS * kill) / (KILLS + 1);
+        await eventually('more orders are accepted', () => accepted.length >= due, LIMIT_MS);
+        const relay = running.pid('relay');
+        await all((broker) => broker.kill());
+        process.kill(relay, kill === 2 ? 'SIGKILL' : 'SIGSTOP');
+        await all((broker) => broker.start());
+        if (kill !== 2) process.kill(relay, 'SIGCONT');
+      }
+      await posting;
+      const final = await Promise.all(accepted.map((order) => client.final(order.id, LIMIT_MS)));
+      const ends = final.map(({ id, status }) => `${id} order.${status.toLowerCase()}`);
+      for (const broker of brokers) await audit(client, final, await delivered(broker, ends));
+    },
+    LIMIT_MS * 2,
+  );
+
+  test('away when the product starts, they do not keep it from starting, nor from stopping in time', async () => {
+    await running.stop();
+    await all((broker) => broker.kill());
+    running = await launch(installation);
+    const order = await client.final((await client.post({ PLENTY: 1 })).id);
+    const { code, ms } = await running.stop();
+    expect({ code, inTime: ms < 20_000 }).toEqual({ code: 0, inTime: true });
+    await all((broker) => broker.start());
+    running = await launch(installation);
+    await all((broker) => delivered(broker, [`${order.id} order.confirmed`]));
+  }, 300_000);
+});
