@@ -1,7 +1,7 @@
 // The layers, as import fences. Each comment is an invariant that ARCHITECTURE.md refers to; there is no second list.
 const layer = (name, from, to, comment) => ({ name, severity: 'error', comment, from: { path: from }, to });
 const ours =
-  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|relay|service|sandbox|issuer|ops|local|prisma|test)/';
+  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|relay|service|sandbox|issuer|ops|local|prisma|test|bench)/';
 const notType = { dependencyTypesNot: ['type-only'] };
 
 module.exports = {
@@ -89,6 +89,18 @@ module.exports = {
       '^issuer/',
       { path: ours, pathNot: '^(issuer|runtime)/' },
       'issuer/ stands in for somebody else’s identity provider; it shares no code with what verifies its tokens.',
+    ),
+    layer(
+      'yardsticks-share-no-code',
+      '^bench/yardsticks/',
+      { path: ours, pathNot: '^bench/' },
+      'bench/yardsticks/ is what the service is measured against; code of the service in it would measure the service against itself.',
+    ),
+    layer(
+      'product-does-not-import-the-bench',
+      '^(?!bench/|test/)',
+      { path: '^bench/' },
+      'The product does not know how it is measured.',
     ),
     layer(
       'nobody-imports-a-main',
