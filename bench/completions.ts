@@ -3,6 +3,8 @@ import type pg from 'pg';
 
 /** The precision of completion times. The session's CPU is not counted, but it does take turns with those that are. */
 const POLL_MS = 5;
+/** Without a single completion; then something is broken, and waiting would measure nothing. */
+const STALL_LIMIT_MS = 60_000;
 
 export type Completions = {
   /** Resolves when the order is final. */
@@ -14,12 +16,16 @@ export function watchCompletions(client: pg.Client): Completions {
   let isPolling = false;
   const poll = async () => {
     isPolling = true;
+    let movedAt = performance.now();
     try {
       while (waiting.size > 0) {
         for (const id of await finalAmong(client, [...waiting.keys()])) {
           waiting.get(id)?.resolve();
           waiting.delete(id);
+          movedAt = performance.now();
         }
+        if (performance.now() - movedAt > STALL_LIMIT_MS)
+          throw new Error(`${waiting.size} orders, none of which has become final for ${STALL_LIMIT_MS / 1000} s`);
         await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       }
     } catch (err) {

@@ -8,6 +8,7 @@ import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { CHECKOUT } from '../local/checkout.js';
 import { parseOptions } from './options.js';
+import { stopAll } from './product.js';
 import { type QuietWatch, watchQuiet } from './quiet.js';
 import { type Findings, markdown, printed, verdict } from './report.js';
 import type { Bench, Scenario } from './scenario.js';
@@ -38,6 +39,13 @@ const bench: Bench = {
   sized: (count) => Math.max(COUNT_MIN, Math.round(count * options.scale)),
   starts: { first: [], again: [] },
 };
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    say(`${signal}: stopping what was started …`);
+    void stopAll().finally(() => process.exit(1));
+  });
+}
 
 const quiet = await watchQuiet(say);
 const findings: Findings = { figures: [], details: [] };

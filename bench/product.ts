@@ -47,19 +47,39 @@ export async function newInstallation(env: NodeJS.ProcessEnv = {}): Promise<Inst
     await Promise.all(PORTS.map(async (name) => [name, `${await freePort()}`] as const)),
   ) as Record<(typeof PORTS)[number], string>;
   const allEnv = { ...inherited(), ...ports, DATA_DIR: dataDir, ...env };
+  const remove = () => rm(dataDir, { recursive: true, force: true });
   return {
     run: async (use) => {
-      const started = await start(allEnv);
-      const product = await connect(dataDir, ports, started);
+      const child = spawn('npm', ['start'], {
+        cwd: CHECKOUT,
+        env: allEnv,
+        stdio: ['ignore', 'pipe', 'pipe'],
+        detached: true, // a terminal's Ctrl-C is for the bench, which then stops it in order
+      });
+      const finish = () => stop(child).then(remove);
+      unfinished.add(finish);
       try {
-        return await use(product);
+        const product = await connect(dataDir, ports, child, await ready(child));
+        try {
+          return await use(product);
+        } finally {
+          await product.client.end().catch(() => undefined); // its server may have died in the course of things
+        }
       } finally {
-        await product.client.end().catch(() => undefined); // its server may have died in the course of things
-        await stop(started.child);
+        await stop(child);
+        unfinished.delete(finish);
       }
     },
-    remove: () => rm(dataDir, { recursive: true, force: true }),
+    remove,
   };
+}
+
+/** How to end what still runs. */
+const unfinished = new Set<() => Promise<void>>();
+
+/** For a bench that is interrupted: nothing of it stays behind. */
+export async function stopAll(): Promise<void> {
+  await Promise.all([...unfinished].map((finish) => finish()));
 }
 
 /** One installation, one run. */
@@ -80,34 +100,31 @@ const inherited = (): NodeJS.ProcessEnv =>
     ),
   );
 
-type Started = { child: ChildProcess; readySeconds: number };
-
-async function start(env: NodeJS.ProcessEnv): Promise<Started> {
+/** @returns seconds until its banner */
+async function ready(child: ChildProcess): Promise<number> {
   const from = performance.now();
-  const child = spawn('npm', ['start'], { cwd: CHECKOUT, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  const leave = () => child.kill('SIGTERM');
-  process.once('exit', leave);
-  child.once('exit', () => process.off('exit', leave));
   let output = '';
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`npm start was not ready in time:\n${output}`)), READY_LIMIT_MS);
     for (const stream of [child.stdout, child.stderr]) {
       stream?.on('data', (chunk: Buffer) => {
         output += chunk;
-        if (output.includes('order-saga is ready')) resolve();
+        if (!output.includes('order-saga is ready')) return;
+        clearTimeout(timer);
+        resolve();
       });
     }
     child.once('exit', (code) => reject(new Error(`npm start ended with ${code}:\n${output}`)));
     child.once('error', reject);
-    void child.once('exit', () => clearTimeout(timer));
   });
-  return { child, readySeconds: (performance.now() - from) / 1000 };
+  return (performance.now() - from) / 1000;
 }
 
 async function connect(
   dataDir: string,
   ports: Record<(typeof PORTS)[number], string>,
-  { child, readySeconds }: Started,
+  child: ChildProcess,
+  readySeconds: number,
 ): Promise<Product> {
   const databaseUrl = readFileSync(join(dataDir, 'database-url'), 'utf8').trim();
   const api = `http://127.0.0.1:${ports.PORT}`;

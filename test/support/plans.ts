@@ -1,6 +1,7 @@
 /**
- * Plans: how Postgres carries out what the domain asks of it. Each statement is explained, with the values it really has,
- * just before it runs, in a transaction that is rolled back; so the plan is the one that users get.
+ * Plans: how Postgres carries out what the domain asks of it. Just before it runs, each statement runs in a transaction that
+ * is rolled back, with Postgres' own auto_explain telling the plan: once planned for the values it has, and once for any
+ * values, as Postgres may do with a statement that has a name (runtime/database).
  */
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
@@ -39,7 +40,7 @@ export function openExplainedDatabase(url: string): ExplainedDatabase {
   let plans: Plan[] = [];
   const run = pool.query.bind(pool) as (query: pg.QueryConfig) => Promise<pg.QueryResult>;
   const explainThenRun = async (query: pg.QueryConfig) => {
-    plans.push(await explain(explainer, query));
+    plans.push(...(await explain(explainer, query)));
     return run(query);
   };
   pool.query = explainThenRun as unknown as typeof pool.query;
@@ -58,25 +59,49 @@ export function openExplainedDatabase(url: string): ExplainedDatabase {
   };
 }
 
-async function explain(pool: pg.Pool, { text, values }: pg.QueryConfig): Promise<Plan> {
+const MODES = ['force_custom_plan', 'force_generic_plan'] as const;
+
+async function explain(pool: pg.Pool, { text, values }: pg.QueryConfig): Promise<Plan[]> {
   const client = await pool.connect();
+  const told: string[] = [];
+  const onNotice = ({ message = '' }: { message?: string | undefined }) => void told.push(message);
+  client.on('notice', onNotice);
   try {
-    await client.query('BEGIN');
-    const { rows } = await client.query(`EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${text}`, values);
-    const root = rows[0]['QUERY PLAN'][0].Plan as Node;
-    const nodes = flatten(root);
-    const scans = nodes.filter((node) => node['Node Type'] === 'Seq Scan');
-    const sorts = nodes.filter((node) => node['Node Type'] === 'Sort');
-    return {
-      statement: text.replace(/\s+/g, ' ').trim(),
-      scanned: scans.map((node) => node['Relation Name'] ?? ''),
-      sorted: Math.max(0, ...sorts.flatMap(({ Plans = [] }) => Plans.map(rowsOf))),
-      pages: root['Shared Hit Blocks'] + root['Shared Read Blocks'],
-    };
+    await client.query(EXPLAIN_ALL);
+    for (const mode of MODES) {
+      await client.query('BEGIN');
+      await client.query(`SET LOCAL plan_cache_mode = ${mode}`);
+      await client.query({ text, values: values ?? [] });
+      await client.query('ROLLBACK');
+    }
   } finally {
-    await client.query('ROLLBACK');
+    client.off('notice', onNotice);
     client.release();
   }
+  const roots = told
+    .filter((message) => message.includes('"Plan"'))
+    .map((message) => JSON.parse(message.slice(message.indexOf('{'))));
+  if (roots.length < MODES.length) throw new Error(`Postgres did not explain: ${text}`);
+  return roots.map(({ Plan: root }: { Plan: Node }) => planOf(root, text));
+}
+
+/** Loaded by a superuser, into one session. */
+const EXPLAIN_ALL = `
+  LOAD 'auto_explain';
+  SET auto_explain.log_min_duration = 0; SET auto_explain.log_analyze = on; SET auto_explain.log_buffers = on;
+  SET auto_explain.log_format = json; SET auto_explain.log_level = notice;
+  SET client_min_messages = notice`;
+
+function planOf(root: Node, text: string): Plan {
+  const nodes = flatten(root);
+  const scans = nodes.filter((node) => node['Node Type'] === 'Seq Scan');
+  const sorts = nodes.filter((node) => node['Node Type'] === 'Sort');
+  return {
+    statement: text.replace(/\s+/g, ' ').trim(),
+    scanned: scans.map((node) => node['Relation Name'] ?? ''),
+    sorted: Math.max(0, ...sorts.flatMap(({ Plans = [] }) => Plans.map(rowsOf))),
+    pages: root['Shared Hit Blocks'] + root['Shared Read Blocks'],
+  };
 }
 
 const rowsOf = (node: Node): number => node['Actual Rows'] * node['Actual Loops'];
