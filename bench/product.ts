@@ -58,6 +58,8 @@ export async function newInstallation(env: NodeJS.ProcessEnv = {}): Promise<Inst
       });
       const finish = () => stop(child).then(remove);
       unfinished.add(finish);
+      const leave = () => child.kill('SIGTERM');
+      process.once('exit', leave); // of a bug of our own
       try {
         const product = await connect(dataDir, ports, child, await ready(child));
         try {
@@ -67,6 +69,7 @@ export async function newInstallation(env: NodeJS.ProcessEnv = {}): Promise<Inst
         }
       } finally {
         await stop(child);
+        process.off('exit', leave);
         unfinished.delete(finish);
       }
     },
