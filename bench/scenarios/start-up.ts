@@ -11,12 +11,15 @@ async function run(bench: Bench): Promise<Findings> {
   const memory: Map<string, number>[] = [];
   for (let repetition = 1; repetition <= bench.repetitions; repetition++) {
     const installation = await newInstallation();
-    await installation.run(async ({ readySeconds }) => void bench.starts.first.push(readySeconds));
-    await installation.run(async ({ readySeconds, roots }) => {
-      bench.starts.again.push(readySeconds);
-      memory.push(memoryByName(roots()));
-    });
-    await installation.remove();
+    try {
+      await installation.run(async ({ readySeconds }) => void bench.starts.first.push(readySeconds));
+      await installation.run(async ({ readySeconds, roots }) => {
+        bench.starts.again.push(readySeconds);
+        memory.push(memoryByName(roots()));
+      });
+    } finally {
+      await installation.remove();
+    }
     bench.say(
       `  ${repetition} of ${bench.repetitions}: ${bench.starts.first.at(-1)?.toFixed(1)} s, again ${bench.starts.again.at(-1)?.toFixed(1)} s`,
     );
