@@ -109,6 +109,18 @@ module.exports = {
       'examples/ are other people’s programs: they get nothing but events, so they share no code with us.',
     ),
     layer(
+      'yardsticks-share-no-code',
+      '^bench/yardsticks/',
+      { path: ours, pathNot: '^bench/' },
+      'bench/yardsticks/ is what the service is measured against; code of the service in it would measure the service against itself.',
+    ),
+    layer(
+      'product-does-not-import-the-bench',
+      '^(?!bench/|test/)',
+      { path: '^bench/' },
+      'The product does not know how it is measured.',
+    ),
+    layer(
       'nobody-imports-a-main',
       '',
       { path: '/main\\.ts$' },

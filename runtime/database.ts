@@ -1,4 +1,5 @@
 /** A process's connection pool to Postgres. */
+import { createHash } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../prisma/generated/client.js';
 
@@ -8,18 +9,40 @@ import { PrismaClient } from '../prisma/generated/client.js';
  */
 export function openDatabase(url: string, poolSize: number): PrismaClient {
   return new PrismaClient({
-    adapter: new PrismaPg({
-      connectionString: url,
-      max: poolSize,
-      connectionTimeoutMillis: CONNECT_LIMIT_MS,
-      // A statement that hangs would hold its connection for ever; the longest of ours takes milliseconds.
-      statement_timeout: STATEMENT_LIMIT_MS,
-      idle_in_transaction_session_timeout: STATEMENT_LIMIT_MS,
-      keepAlive: true,
-      application_name: 'order-saga',
-    }),
+    adapter: new PrismaPg(
+      {
+        connectionString: url,
+        max: poolSize,
+        connectionTimeoutMillis: CONNECT_LIMIT_MS,
+        // A statement that hangs would hold its connection for ever; the longest of ours takes milliseconds.
+        statement_timeout: STATEMENT_LIMIT_MS,
+        idle_in_transaction_session_timeout: STATEMENT_LIMIT_MS,
+        keepAlive: true,
+        application_name: 'order-saga',
+      },
+      { statementNameGenerator: nameStatements() },
+    ),
   });
 }
+
+/**
+ * A statement with a name is parsed and planned once per connection instead of each time: a third of Postgres' work for an
+ * order. Behind a pooler that shares connections, one that knows prepared statements is needed (PgBouncer from 1.21).
+ */
+function nameStatements(): (query: { sql: string }) => string {
+  const names = new Map<string, string>();
+  return ({ sql }) => {
+    const known = names.get(sql);
+    if (known !== undefined) return known;
+    if (names.size >= NAMED_MAX) return ''; // the protocol's word for "no name"
+    const name = createHash('sha256').update(sql).digest('base64url');
+    names.set(sql, name);
+    return name;
+  };
+}
+
+/** Postgres keeps each per connection, for ever; lists of ids make a statement of their own for each length. */
+const NAMED_MAX = 200;
 
 /** Shorter than an activity's start-to-close timeout, so that the failure that is seen names the database. */
 const CONNECT_LIMIT_MS = 3_000;

@@ -1,0 +1,222 @@
+/**
+ * Side by side: the service and its yardsticks on the same servers, in turns. What one order costs, and how fast the
+ * service is, are only known beside what an empty workflow, a textbook's saga and a bare HTTP route cost right here.
+ */
+import { Client, Connection } from '@temporalio/client';
+import { orderSagaId } from '../../contracts/ids.js';
+import { createPost } from '../http.js';
+import { closedLoop } from '../load.js';
+import { type Measured, measure, type Subject } from '../measurement.js';
+import { clientOf, type Client as OrderClient, orderOf, type Placed, SPREAD, spread, stock } from '../orders.js';
+import { type Product, withProduct } from '../product.js';
+import type { Details, Figure, Findings } from '../report.js';
+import { type Bench, inTurns, type Scenario } from '../scenario.js';
+import { median, quantile, sum } from '../statistics.js';
+import { startYardstick, type Yardstick, yardstickDatabase } from '../yardstick.js';
+
+export const sideBySide: Scenario = {
+  name: 'side-by-side',
+  run: (bench) => withProduct({}, (product) => compare(bench, product)),
+};
+
+/** Orders, workflows or requests per turn; and before the first turn, since cold code is not what is compared. */
+const COUNTS = { empty: 300, textbook: 120, ours: 300, alone: 100, bare: 300 };
+const WARM_UP = 200;
+const CLIENTS = 16;
+
+/** One contender's turn: how much was done, in which time, with whose CPU. */
+type Turn = { count: number; elapsedMs: number; cpuMs: Map<string, number>; latenciesMs: number[]; finalMs: number[] };
+
+async function compare(bench: Bench, product: Product): Promise<Findings> {
+  bench.starts.first.push(product.readySeconds);
+  await stock(product, SPREAD);
+  const client = clientOf(product);
+  const database = await yardstickDatabase(product);
+  const start = (name: Yardstick['name']) => startYardstick(name, product, database);
+  const yardsticks = {
+    empty: await start('empty-eager'),
+    emptyDefault: await start('empty-default'),
+    textbookWorker: await start('textbook-worker'),
+    textbook: await start('textbook-client'),
+    bare: await start('bare-route'),
+  };
+  try {
+    const turns = turnsOf(product, client, yardsticks);
+    bench.say('  warming up');
+    for (const turn of Object.values(turns)) await turn(WARM_UP * bench.scale);
+    const counts = { ...COUNTS };
+    const results = await inTurns(bench, {
+      'empty workflow, eager': () => turns.empty(bench.sized(counts.empty)),
+      'service, 16 clients': () => turns.ours16(bench.sized(counts.ours)),
+      'textbook saga, 16 clients': () => turns.textbook(bench.sized(counts.textbook)),
+      'service, 64 clients': () => turns.ours64(bench.sized(counts.ours)),
+      'empty workflow, default': () => turns.emptyDefault(bench.sized(counts.empty)),
+      'bare route, 1 client': () => turns.bare(bench.sized(counts.bare)),
+      'service, 1 client': () => turns.ours1(bench.sized(counts.alone)),
+    });
+    const history = await readHistory(product, (await client.steadily({ clients: 1, count: 1 })).result);
+    return { figures: figuresOf(results, history), details: detailsOf(results) };
+  } finally {
+    client.close();
+    for (const yardstick of Object.values(yardsticks)) await yardstick.stop();
+  }
+}
+
+type Yardsticks = Record<'empty' | 'emptyDefault' | 'textbookWorker' | 'textbook' | 'bare', Yardstick>;
+
+function turnsOf(product: Product, client: OrderClient, yardsticks: Yardsticks) {
+  const { empty, emptyDefault, textbookWorker, textbook, bare } = yardsticks;
+  const workflows = (yardstick: Yardstick, helpers: Yardstick[], servers: string[]) => async (count: number) => {
+    const subject = subjectOf(product, [yardstick, ...helpers], servers);
+    const request = { clients: CLIENTS, count: Math.ceil(count) };
+    const measured = await measure(subject, () => yardstick.run(request));
+    return { ...measured, count: request.count, latenciesMs: measured.result, finalMs: measured.result };
+  };
+  const orders = (clients: number) => async (count: number) =>
+    turnOf(await client.steadily({ clients, count: Math.ceil(count) }));
+  return {
+    empty: workflows(empty, [], ['Temporal']),
+    emptyDefault: workflows(emptyDefault, [], ['Temporal']),
+    textbook: workflows(textbook, [textbookWorker], ['Temporal', 'Postgres', 'sandbox']),
+    bare: (count: number) => bareTurn(subjectOf(product, [bare], ['Postgres']), bare, Math.ceil(count)),
+    ours1: orders(1),
+    ours16: orders(CLIENTS),
+    ours64: orders(4 * CLIENTS),
+  } satisfies Record<string, (count: number) => Promise<Turn>>;
+}
+
+/** Of the product's programs only those that work for this yardstick; the idle others are not its cost. */
+function subjectOf({ roots, except }: Product, yardsticks: Yardstick[], servers: string[]): Subject {
+  return {
+    roots: () =>
+      new Map([
+        ...[...roots()].filter(([, name]) => servers.includes(name)),
+        ...yardsticks.map(({ pid, name }) => [pid, name] as [number, string]),
+      ]),
+    ...(except && { except }),
+  };
+}
+
+const turnOf = ({ result, ...rest }: Measured<Placed[]>): Turn => ({
+  ...rest,
+  count: result.length,
+  latenciesMs: result.map(({ acceptedMs }) => acceptedMs),
+  finalMs: result.map(({ finalMs }) => finalMs),
+});
+
+async function bareTurn(subject: Subject, { port }: Yardstick, count: number): Promise<Turn> {
+  const { post, close } = createPost(`http://127.0.0.1:${port}`);
+  const measured = await measure(subject, () =>
+    closedLoop({ clients: 1, count }, async (n) => {
+      const from = performance.now();
+      const { status } = await post('/orders', orderOf(spread(n)));
+      if (status !== 201) throw new Error(`the bare route answered ${status}`);
+      return performance.now() - from;
+    }),
+  );
+  close();
+  return { ...measured, count, latenciesMs: measured.result, finalMs: measured.result };
+}
+
+async function readHistory({ temporalAddress }: Product, [placed]: { result: Placed[] }['result']) {
+  const connection = await Connection.connect({ address: temporalAddress });
+  try {
+    const handle = new Client({ connection }).workflow.getHandle(orderSagaId(placed?.id ?? ''));
+    await handle.result();
+    const { historyLength, historySize } = await handle.describe();
+    return { events: historyLength, bytes: historySize ?? 0 };
+  } finally {
+    await connection.close();
+  }
+}
+
+const cpuEach = ({ cpuMs, count }: Turn): number => sum([...cpuMs.values()]) / count;
+const rate = ({ count, elapsedMs }: Turn): number => (count / elapsedMs) * 1000;
+const medianOf = (turns: Turn[], value: (turn: Turn) => number): number => median(turns.map(value));
+const p50 = ({ latenciesMs }: Turn): number => median(latenciesMs);
+
+type Results = Record<
+  | 'empty workflow, eager'
+  | 'empty workflow, default'
+  | 'textbook saga, 16 clients'
+  | 'bare route, 1 client'
+  | 'service, 1 client'
+  | 'service, 16 clients'
+  | 'service, 64 clients',
+  Turn[]
+>;
+
+function figuresOf(results: Results, history: { events: number; bytes: number }): Figure[] {
+  const [ours, empty] = [
+    medianOf(results['service, 16 clients'], cpuEach),
+    medianOf(results['empty workflow, eager'], cpuEach),
+  ];
+  const [oursRate, textbookRate] = [
+    medianOf(results['service, 16 clients'], rate),
+    medianOf(results['textbook saga, 16 clients'], rate),
+  ];
+  const [oursP50, bareP50] = [
+    medianOf(results['service, 1 client'], p50),
+    medianOf(results['bare route, 1 client'], p50),
+  ];
+  const r = (value: number) => value.toFixed(1);
+  return [
+    {
+      what: 'CPU per confirmed order ÷ per empty workflow',
+      value: ours / empty,
+      target: { atMost: 1.7 },
+      from: `${r(ours)} ms ÷ ${r(empty)} ms`,
+    },
+    {
+      what: 'orders/s at 16 clients ÷ the textbook saga’s',
+      value: oursRate / textbookRate,
+      target: { atLeast: 4 },
+      from: `${r(oursRate)}/s ÷ ${r(textbookRate)}/s`,
+    },
+    {
+      what: 'history events of a confirmed order',
+      value: history.events,
+      target: { atMost: 10 },
+      from: `${history.bytes} bytes`,
+    },
+    {
+      what: 'POST→201 p50 ÷ a bare route’s with one INSERT, 1 client',
+      value: oursP50 / bareP50,
+      target: { atMost: 3 },
+      from: `${oursP50.toFixed(2)} ms ÷ ${bareP50.toFixed(2)} ms`,
+    },
+  ];
+}
+
+function detailsOf(results: Results): Details[] {
+  const all = Object.entries(results) as [keyof Results, Turn[]][];
+  const programs = ['service', 'Temporal', 'Postgres', 'sandbox', 'launcher', 'yardstick'];
+  const kindOf = (program: string) => (programs.includes(program) ? program : 'yardstick');
+  const cpuOf = (turn: Turn, program: string) =>
+    sum([...turn.cpuMs].filter(([name]) => kindOf(name) === program).map(([, ms]) => ms)) / turn.count;
+  const quantiles = (turns: Turn[], latencies: (turn: Turn) => number[]) =>
+    [0.5, 0.95, 0.99].map((q) => medianOf(turns, (turn) => quantile(latencies(turn), q)));
+  return [
+    {
+      title: 'CPU milliseconds per order, workflow or request',
+      head: ['', 'all', ...programs],
+      rows: all.map(([name, turns]) => [
+        name,
+        medianOf(turns, cpuEach),
+        ...programs.map((program) => medianOf(turns, (turn) => cpuOf(turn, program))),
+      ]),
+      note: 'The client that places the orders is not counted; the payment sandbox, which stands in for Stripe, is.',
+    },
+    {
+      title: 'Rates and latencies (ms)',
+      head: ['', 'per second', '201 p50', 'p95', 'p99', 'end p50', 'p95', 'p99'],
+      rows: all.map(([name, turns]) => [
+        name,
+        medianOf(turns, rate),
+        ...quantiles(turns, (turn) => turn.latenciesMs),
+        ...quantiles(turns, (turn) => turn.finalMs),
+      ]),
+      note: 'Each client waits for the end of its order before it places the next. `end` = CONFIRMED in Postgres, seen within 5 ms; of a workflow, its result.',
+    },
+  ];
+}

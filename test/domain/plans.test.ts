@@ -1,0 +1,179 @@
+/** What every hot statement asks of Postgres when the tables are full: indexes only, however many orders there were. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { addPastOrders } from '../../bench/past-orders.js';
+import {
+  acceptOrder,
+  earlierAnswer,
+  listUnheard,
+  listUnstarted,
+  markStarted,
+  readDueSaga,
+} from '../../domain/acceptance.js';
+import { advanceCursor, leaseCursor } from '../../domain/cursors.js';
+import { readPrices, releaseInventory, reserveInventory } from '../../domain/inventory.js';
+import { beginUnwinding, cancelOrder, confirmOrder, listOrders, readOrder } from '../../domain/orders.js';
+import { FEED_START, readFeed, readOrderEvents } from '../../domain/outbox.js';
+import { readPaymentDue, recordCharge, recordRefund, shutPayment } from '../../domain/payments.js';
+import { listKnownRefunds, listUnseenCharges, readOrdersMoney } from '../../domain/reconciliation.js';
+import { readSagaLog } from '../../domain/saga-log.js';
+import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
+import { type ExplainedDatabase, openExplainedDatabase, type Plan } from '../support/plans.js';
+
+const PAST_ORDERS = process.env['FULL'] === '1' ? 200_000 : 20_000;
+/** Everything that grows with the number of orders. The catalogue and the cursors do not. */
+const GROWING = ['orders', 'order_lines', 'reservations', 'payments', 'outbox', 'saga_log', 'idempotency_keys'];
+/** Accepted and waiting, as after an hour without Temporal. */
+const BACKLOG = 5_000;
+/** A page of a list with its lines; a backlog has thousands. */
+const SORTED_MAX = 500;
+/** One order's rows and the indexes above them; a list's page has a hundred times the rows. */
+const PAGES_MAX = 250;
+const LIST_PAGES_MAX = 1_000;
+
+let t: TestDatabase;
+let explained: ExplainedDatabase;
+let recent: string[];
+
+beforeAll(async () => {
+  t = await createTestDatabase();
+  const client = new pg.Client({ connectionString: t.url });
+  await client.connect();
+  await addPastOrders(client, PAST_ORDERS);
+  await client.query(
+    `INSERT INTO orders (id, customer_id, currency, total_amount, payment_method, correlation_id, event_count, event_xid, created_at)
+     SELECT uuidv7(), 'cus_waiting', 'USD', 1000, 'pm_card_visa', 'c', 1, 1, now() - n * interval '1 s' FROM generate_series(1, $1::int) AS n`,
+    [BACKLOG],
+  );
+  await client.query('ANALYZE');
+  await client.end();
+  await stock(t.db, 'A', 1_000_000);
+  await stock(t.db, 'B', 1_000_000);
+  recent = [];
+  for (let i = 0; i < 50; i++) recent.push((await accept(t.db, { A: 1, B: 2 })).id);
+  explained = openExplainedDatabase(t.url);
+}, 600_000);
+afterAll(async () => {
+  await explained?.close();
+  await t?.drop();
+});
+
+const next = (): string => recent.pop() as string;
+
+async function expectIndexesOnly(work: () => Promise<unknown>, pagesMax = PAGES_MAX): Promise<void> {
+  const plans = await explained.plansOf(work);
+  expect(plans.length).toBeGreaterThan(0);
+  expect(plans.flatMap((plan) => complaintsAbout(plan, pagesMax))).toEqual([]);
+}
+
+function complaintsAbout({ statement, scanned, sorted, pages }: Plan, pagesMax: number): string[] {
+  const scans = scanned.filter((table) => GROWING.includes(table)).map((table) => `reads all of ${table}`);
+  const complaints = [
+    ...scans,
+    ...(sorted > SORTED_MAX ? [`sorts ${sorted} rows`] : []),
+    ...(pages > pagesMax ? [`looks at ${pages} pages`] : []),
+  ];
+  return complaints.map((complaint) => `${complaint}: ${statement}`);
+}
+
+describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead to`, () => {
+  test('accepting an order, with its key', async () => {
+    const { db } = explained;
+    const order = (await readOrder(t.db, recent[0] as string)) as NonNullable<Awaited<ReturnType<typeof readOrder>>>;
+    const fresh = { ...order, id: crypto.randomUUID(), externalOrderId: 'web-1' };
+    const claim = { caller: 'c', route: 'POST /orders', key: 'k', fingerprint: new Uint8Array(32), ttlMs: 60_000 };
+    await expectIndexesOnly(async () => {
+      await readPrices(db, ['A', 'B']);
+      await earlierAnswer(db, claim);
+      await acceptOrder(db, { order: fresh, paymentMethod: 'pm_card_visa' }, { ...claim, response: '{}' });
+      await markStarted(db, [{ id: fresh.id, kind: 'order' }]);
+    });
+  });
+
+  test('every step of a confirmed order', async () => {
+    const { db } = explained;
+    const id = next();
+    await expectIndexesOnly(async () => {
+      expect(await reserveInventory(db, id)).toEqual({ outcome: 'done' });
+      await readPaymentDue(db, id);
+      expect(await recordCharge(db, id, `pi_${id}`)).toEqual({ outcome: 'done' });
+      expect(await confirmOrder(db, id)).toEqual({ outcome: 'done' });
+    });
+  });
+
+  test('every undo of a cancelled order', async () => {
+    const { db } = explained;
+    const id = next();
+    await reserveInventory(t.db, id);
+    await recordCharge(t.db, id, `pi_${id}`);
+    await expectIndexesOnly(async () => {
+      await beginUnwinding(db, id, { reason: 'OPERATOR' });
+      await shutPayment(db, id);
+      await recordRefund(db, id, { charge: `pi_${id}`, refund: `re_${id}` });
+      await releaseInventory(db, id);
+      expect(await cancelOrder(db, id)).toBe('done');
+    });
+  });
+
+  test('what the sweep and the reminder look for', async () => {
+    const { db } = explained;
+    await expectIndexesOnly(async () => {
+      expect((await listUnstarted(db, 0, 200)).length).toBeGreaterThan(0);
+      await listUnheard(db, 5_000, 600_000, 200);
+      await readDueSaga(db, next());
+    });
+  });
+
+  test('the next page of the feed, from its beginning and from its end, and the cursor', async () => {
+    const { db } = explained;
+    const lease = { destination: 'webhook', owner: 'me', leaseMs: 1_000 };
+    await expectIndexesOnly(async () => {
+      await leaseCursor(db, lease);
+      expect(await readFeed(db, FEED_START, 500)).toHaveLength(500);
+      await readFeed(db, { feedXid: 2n, feedPosition: 0n }, 500);
+      await advanceCursor(db, lease, { feedXid: 2n, feedPosition: 0n });
+    });
+  });
+
+  test('one order with its events and its log', async () => {
+    const { db } = explained;
+    const id = next();
+    await expectIndexesOnly(async () => {
+      const order = await readOrder(db, id);
+      await readOrderEvents(db, id, 0, 100);
+      if (order) await readSagaLog(db, order);
+    });
+  });
+
+  test.each([
+    ['all', {}],
+    ['pending', { status: 'PENDING' }],
+    ['confirmed', { status: 'CONFIRMED' }],
+    ['cancelled', { status: 'CANCELLED' }],
+    ['a customer’s', { customerId: 'cus_7' }],
+    ['a customer’s confirmed', { customerId: 'cus_7', status: 'CONFIRMED' }],
+  ] as const)('a page of the list of %s orders, the first and a later one', async (_, filter) => {
+    const { db } = explained;
+    await expectIndexesOnly(async () => {
+      const [, ...older] = await listOrders(db, filter, 101);
+      const beforeId = older.at(-1)?.id;
+      if (beforeId !== undefined) await listOrders(db, { ...filter, beforeId }, 101);
+    }, LIST_PAGES_MAX);
+  });
+
+  test('what the reconciler compares', async () => {
+    const { db } = explained;
+    const references = recent.map((id) => `pi_${id}`);
+    await expectIndexesOnly(async () => {
+      await readOrdersMoney(db, recent);
+      await listKnownRefunds(db, references);
+      await listUnseenCharges(db, { from: new Date(Date.now() - 60_000), until: new Date() }, references, 20);
+    }, LIST_PAGES_MAX);
+  });
+});
+
+test('a statement that reads a whole table is noticed', async () => {
+  const { db } = explained;
+  const plans = await explained.plansOf(() => db.$queryRaw`SELECT * FROM orders WHERE payment_method = 'x'`);
+  expect(plans.flatMap((plan) => complaintsAbout(plan, PAGES_MAX)).join('\n')).toContain('reads all of orders');
+});
