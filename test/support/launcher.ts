@@ -1,5 +1,6 @@
 /** The product as its users run it: `node local/start.mjs` on free ports and a folder of its own. Spoken to over HTTP only. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
@@ -12,7 +13,7 @@ import { birthOf } from '../../local/birth.mjs';
 import { eventually } from './conditions.js';
 import { required } from './database.js';
 
-const PORTS = ['PORT', 'TEMPORAL_PORT', 'TEMPORAL_UI_PORT', 'SANDBOX_PORT', 'POSTGRES_PORT', 'METRICS_PORT'] as const;
+const PORTS = ['PORT', 'TEMPORAL_PORT', 'TEMPORAL_UI_PORT', 'SANDBOX_PORT', 'POSTGRES_PORT'] as const;
 /** A cold start on two busy cores; a warm one takes some 5 s. */
 const READY_LIMIT_MS = 90_000;
 /** What `npm start` promises to end within. */
@@ -41,7 +42,16 @@ export async function newInstallation(env: NodeJS.ProcessEnv = {}): Promise<Inst
   );
   return {
     dataDir,
-    env: { ...inherited, ...ports, DATA_DIR: dataDir, TEMPORAL_CLI_PATH: required('TEMPORAL_CLI_PATH'), ...env },
+    // The launcher takes the first free ones from there on: below those that the system gives out by itself, nobody takes one
+    // between its looking and its process's listening.
+    env: {
+      ...inherited,
+      ...ports,
+      METRICS_PORT: `${randomInt(15_000, 30_000)}`,
+      DATA_DIR: dataDir,
+      TEMPORAL_CLI_PATH: required('TEMPORAL_CLI_PATH'),
+      ...env,
+    },
     api: `http://127.0.0.1:${ports['PORT']}`,
     sandbox: `http://127.0.0.1:${ports['SANDBOX_PORT']}`,
     remove: () => rm(dataDir, { recursive: true, force: true }),
