@@ -35,6 +35,7 @@ export async function createSharedBuckets(
   url: string,
   perMinute: number,
   logger: Logger,
+  askLimitMs = ASK_LIMIT_MS,
 ): Promise<{ take: TakeToken; stop: () => void }> {
   const { Redis } = await import('ioredis').catch((err: unknown) => {
     throw new ConfigError('REDIS_URL is set, but the optional package ioredis is not installed.', { cause: err });
@@ -42,7 +43,7 @@ export async function createSharedBuckets(
   const options = {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
-    commandTimeout: ASK_LIMIT_MS,
+    commandTimeout: askLimitMs,
     connectTimeout: CONNECT_LIMIT_MS,
     retryStrategy: (tries: number) => Math.min(RECONNECT_MAX_MS, 100 * tries),
   };
