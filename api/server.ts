@@ -66,7 +66,7 @@ export async function createServer(deps: ApiDependencies, logger: FastifyBaseLog
     reply.header('x-correlation-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
     reply.header('cache-control', 'no-store');
-    if (request.is404) throw nothingHere(app, request); // before its body is looked at: that would be refused first
+    if (request.is404) throw nothingHere(app, request, reply); // before its body is looked at: that would be refused first
     const allowed = permissionOf(request.method, request.routeOptions.url ?? '');
     if (allowed === 'open') return;
     request.caller = await deps.authenticate(request);
