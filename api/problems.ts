@@ -178,7 +178,7 @@ export function handleProblems(app: FastifyInstance): void {
     if (PROBLEMS[problem.code][0] >= 500) request.log.error({ err: error }, 'request failed');
     return send(reply, problem);
   });
-  app.setNotFoundHandler((request, reply) => send(reply, nothingHere(app, request)));
+  app.setNotFoundHandler((request, reply) => send(reply, nothingHere(app, request, reply)));
   app.get('/problems/:code', { schema: { hide: true } }, (request, reply) => {
     const { code } = request.params as { code: string };
     const entry = Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code as ProblemCode] : undefined;
@@ -188,14 +188,17 @@ export function handleProblems(app: FastifyInstance): void {
   });
 }
 
-export function nothingHere(app: FastifyInstance, request: FastifyRequest): Problem {
+export function nothingHere(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Problem {
   const [path = ''] = request.url.split('?');
-  const others = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH'].filter((method) => method !== request.method);
-  const offered = others.some((method) => app.findRoute({ method: method as 'GET', url: path }) !== null);
-  return offered
-    ? new Problem('method-not-allowed', `${request.method} is not offered at this path.`)
-    : new Problem('not-found', `There is nothing at ${request.method} ${path.slice(0, 200)}.`);
+  const offered: string[] = OFFERED.filter((method) => app.findRoute({ method, url: path }) !== null);
+  // Offered and not there: a file of the documentation's.
+  if (offered.length === 0 || offered.includes(request.method))
+    return new Problem('not-found', `There is nothing at ${request.method} ${path.slice(0, 200)}.`);
+  reply.header('allow', offered.join(', '));
+  return new Problem('method-not-allowed', `${request.method} is not offered at this path.`);
 }
+
+const OFFERED = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH'] as const;
 
 function toProblem(error: FastifyError | Problem): Problem {
   if (error instanceof Problem) return error;

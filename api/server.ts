@@ -103,8 +103,8 @@ export async function createServer(
   if (settings.corsOrigins) await admitOrigins(app, settings.corsOrigins);
   shedLoad(app, settings.shedding ?? SHEDDING);
   guardRequests(app);
-  app.addHook('onRequest', async (request) => {
-    if (request.is404) throw nothingHere(app, request); // before its body is looked at: that would be refused first
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.is404) throw nothingHere(app, request, reply); // before its body is looked at: that would be refused first
     const allowed = permissionOf(request.method, request.routeOptions.url ?? '');
     if (allowed === 'open') return;
     request.caller = await deps.authenticate(request);

@@ -8,7 +8,8 @@ import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const PHASE_MS = 10_000;
+/** Longer than the service bears with a request that does not arrive. */
+const PHASE_MS = 20_000;
 const ROUNDS = 2;
 /** Slow enough that its own orders are no load. */
 const PACE_MS = 50;
@@ -120,17 +121,17 @@ function slowloris(api: URL): ReturnType<Attack> {
 
 /** As many refusable orders as 100 connections carry, from a process of its own. */
 function flood(api: URL): ReturnType<Attack> {
-  const program = ['node_modules/autocannon/autocannon.js', '--json', '--no-progress', '-c', `${FLOOD_CONNECTIONS}`];
+  const program = ['node_modules/autocannon/autocannon.js', '--json', '--no-progress'];
   const body = '{"customerId":"cus_flood","items":[]}';
-  const what = ['-d', '3600', '-m', 'POST', '-H', 'content-type: application/json', '-b', body, `${api.origin}/orders`];
-  const child = spawn(process.execPath, [...program, ...what], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const limits = ['-c', `${FLOOD_CONNECTIONS}`, '-d', `${PHASE_MS / 1000}`];
+  const what = ['-m', 'POST', '-H', 'content-type: application/json', '-b', body, `${api.origin}/orders`];
+  const child = spawn(process.execPath, [...program, ...limits, ...what], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const closed = new Promise((resolve) => child.once('close', resolve)); // with all it has said
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk));
   return {
     stop: async () => {
-      const exited = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGINT'); // has it print what it has seen
-      await exited;
+      await closed;
       const seen = JSON.parse(output || '{}') as { requests?: { average: number }; statusCodeStats?: object };
       return `flood of ${seen.requests?.average ?? '?'} requests/s, answered ${JSON.stringify(seen.statusCodeStats ?? {})}`;
     },

@@ -90,10 +90,10 @@ export async function decideDeadLetter(
       UPDATE dead_letters SET state = ${action === 'replay' ? 'REPLAYING' : 'DISCARDED'},
         decided_by = ${operator}, reason = ${reason ?? null}, updated_at = now()
       WHERE id = ${id}::bigint AND state = 'PARKED'
-      RETURNING order_id, destination, sequence, attempts
+      RETURNING order_id AS id, destination, sequence, attempts
     ), audit AS (
       INSERT INTO saga_log (order_id, step, outcome, attempts, actor, detail)
-      SELECT order_id, 'dead-letter', ${action}, attempts, ${operator},
+      SELECT id, 'dead-letter', ${action}, attempts, ${operator},
         format('%s, event %s', destination, sequence) || coalesce(': ' || ${reason ?? null}::text, '') FROM decided
     )
     SELECT ${wakeRelay} FROM decided`;

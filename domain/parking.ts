@@ -43,7 +43,7 @@ export async function parkEvent(
     ), parked AS (
       INSERT INTO dead_letters (destination, order_id, sequence, type, cause, error, attempts)
       SELECT destination, ${orderId}::uuid, ${sequence}::int, ${type}, ${cause}, ${cut(error)}, ${attempts}::int FROM ${earlier}
-      ON CONFLICT (destination, order_id) WHERE closed_at IS NULL DO NOTHING RETURNING id
+      ON CONFLICT (destination, order_id) WHERE closed_at IS NULL DO NOTHING RETURNING order_id AS id
     )
     SELECT ${wakeRelay} FROM parked`;
   return rows.length > 0;
@@ -60,7 +60,7 @@ export async function parkAgain(
     WITH ${under(lease)}, parked AS (
       UPDATE dead_letters SET state = 'PARKED', cause = ${cause}, error = ${cut(error)},
         attempts = attempts + ${attempts}::int, updated_at = now()
-      WHERE id = ${id}::bigint AND state = 'REPLAYING' AND EXISTS (SELECT FROM held) RETURNING id
+      WHERE id = ${id}::bigint AND state = 'REPLAYING' AND EXISTS (SELECT FROM held) RETURNING order_id AS id
     )
     SELECT ${wakeRelay} FROM parked`;
   return rows.length > 0;

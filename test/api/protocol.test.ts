@@ -180,6 +180,13 @@ describe('a path', () => {
     expectProblem(await raw(api.port, `${request} HTTP/1.1\r\n${HEAD}\r\n`), 405, 'method-not-allowed');
   });
 
+  test('names what it offers instead', async () => {
+    const allow = async (path: string) => (await api.send('DELETE', path)).headers.get('allow');
+    expect(await allow('/orders')).toBe('GET, HEAD, POST');
+    expect(await allow('/inventory/KEYBOARD')).toBe('GET, HEAD, PUT');
+    expect(await allow('/nothing')).toBeNull();
+  });
+
   test.each([
     ['QUERY', {}],
     ['PATCH', { 'content-type': 'application/json' }],
