@@ -1,7 +1,7 @@
 // The layers, as import fences. Each comment is an invariant that ARCHITECTURE.md refers to; there is no second list.
 const layer = (name, from, to, comment) => ({ name, severity: 'error', comment, from: { path: from }, to });
 const ours =
-  '^(contracts|workflows|activities|domain|gateways|runtime|api|workers|relay|service|sandbox|issuer|ops|local|prisma|test)/';
+  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|relay|service|sandbox|issuer|ops|local|prisma|test)/';
 const notType = { dependencyTypesNot: ['type-only'] };
 
 module.exports = {
@@ -41,6 +41,12 @@ module.exports = {
       '^activities/',
       { path: ours, pathNot: '^(activities|domain|gateways|contracts)/' },
       'activities/ composes domain/ and gateways/; it does not know how the process around it runs.',
+    ),
+    layer(
+      'sagas-are-seen-from-outside',
+      '^sagas/',
+      { path: ours, pathNot: '^(sagas|domain|contracts)/' },
+      'sagas/ asks Temporal and Postgres about running sagas, for whoever shows or moves them; it runs none.',
     ),
     layer(
       'runtime-knows-nothing-of-ours',

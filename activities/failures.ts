@@ -29,10 +29,8 @@ export function undo(work: (orderId: string, run: Run) => Promise<UndoOutcome>) 
   });
 }
 
-/** An ordinary activity follows one local try (workflows/steps), which counts as well. */
-function runOf({ skippedBy }: StepInput): Run {
-  const { attempt, isLocal } = activityInfo();
-  return { attempts: isLocal ? attempt : attempt + 1, ...(skippedBy !== undefined && { skippedBy }) };
+function runOf({ skippedBy, triedBefore = 0 }: StepInput): Run {
+  return { attempts: triedBefore + activityInfo().attempt, ...(skippedBy !== undefined && { skippedBy }) };
 }
 
 /** Runs `work`; whatever it throws leaves as an ApplicationFailure that names its kind and its first line. */
@@ -59,6 +57,8 @@ function weather(err: unknown): ApplicationFailure {
   return ApplicationFailure.create({
     type: error.name,
     message: lastLine(error.message),
+    // A saga that hears of a whole budget's end learns from here how often it was tried.
+    details: [{ attempt: activityInfo().attempt } satisfies StepResult],
     ...(error.cause instanceof Error && { cause: new Error(lastLine(error.cause.message)) }),
     ...(error instanceof GatewayUnknown && error.retryAfterMs !== undefined && { nextRetryDelay: error.retryAfterMs }),
   });

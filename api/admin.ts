@@ -1,6 +1,7 @@
 /** What operators do over HTTP: find stuck sagas, and decide what becomes of them. */
 
-import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
+import { randomUUID } from 'node:crypto';
+import type { Client } from '@temporalio/client';
 import {
   isGrpcServiceError,
   ServiceError,
@@ -9,22 +10,12 @@ import {
   WorkflowUpdateFailedError,
 } from '@temporalio/client';
 import { type Static, Type } from 'typebox';
-import { cancelOrderSagaId, orderIdOf, orderSagaId } from '../contracts/ids.js';
-import {
-  ENDED_FROM_OUTSIDE_QUERY,
-  RESOLVE_UPDATE,
-  type Resolution,
-  SAGA_FAILURE,
-  SAGA_STATE,
-  SAGA_STEP,
-  type SagaProgress,
-  type SagaState,
-  STUCK_QUERY,
-  sagaStart,
-} from '../contracts/saga.js';
+import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
+import { RESOLVE_UPDATE, type Resolution, type SagaProgress, sagaStart } from '../contracts/saga.js';
 import { readDueSaga } from '../domain/acceptance.js';
 import { recordDecision } from '../domain/saga-log.js';
-import { groupByFailure, joinStuckSagas, type SagaFinding } from '../domain/stuck-sagas.js';
+import { groupByFailure, type StuckSaga } from '../domain/stuck-sagas.js';
+import { findInState, findStuck } from '../sagas/stuck.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { requireOrder } from './orders.js';
 import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
@@ -34,14 +25,12 @@ import { describeSaga, SagaSchema } from './sagas.js';
 import { MoneySchema, OperatorId, OrderStatus, oneOf, Reason } from './schemas.js';
 
 const ASK_LIMIT_MS = 5_000;
-/** An operator reads a page; what is beyond this many is one incident with one cause, and shows in `groups`. */
-const FINDINGS_MAX = 5_000;
 
 const nullable = Type.Union([Type.String(), Type.Null()]);
 const StuckSagaSchema = Type.Object({
   orderId: Type.String(),
   workflowId: Type.String(),
-  runId: Type.String(),
+  runId: nullable,
   state: nullable,
   step: nullable,
   failure: nullable,
@@ -90,10 +79,7 @@ export function adminRoutes(app: Api, deps: ApiDependencies): void {
       },
     },
     async ({ query: { state = 'NEEDS_ATTENTION', limit, cursor } }) => {
-      const sagas = await joinStuckSagas(
-        deps.db,
-        await asking(() => findSagas(requireTemporal(deps), state as (typeof LISTED_STATES)[number])),
-      );
+      const sagas = await asking(() => findSagas(deps, state as (typeof LISTED_STATES)[number]));
       const last = cursor === undefined ? undefined : decodeCursor(cursor, /^order-[0-9a-z-]+$/);
       const after = sagas.findIndex((saga) => saga.workflowId === last);
       const { rows, next } = page(sagas.slice(after + 1, after + limit + 2), limit, (saga) => saga.workflowId);
@@ -132,45 +118,13 @@ function requireTemporal({ temporal }: ApiDependencies): Client {
   return client;
 }
 
-async function findSagas(client: Client, state: (typeof LISTED_STATES)[number]): Promise<SagaFinding[]> {
-  const queries =
-    state === 'NEEDS_ATTENTION'
-      ? [STUCK_QUERY, ENDED_FROM_OUTSIDE_QUERY]
-      : [`SagaState="${state}" AND ExecutionStatus="Running"`];
-  const findings: SagaFinding[] = [];
-  await client.withDeadline(Date.now() + ASK_LIMIT_MS, async () => {
-    for (const query of queries) {
-      for await (const info of client.workflow.list({ query })) {
-        if (info.status.name !== 'RUNNING' && !(await isLatestRun(client, info))) continue; // begun anew since
-        findings.push(toFinding(info));
-        if (findings.length >= FINDINGS_MAX) return;
-      }
-    }
-  });
-  return findings;
-}
-
-async function isLatestRun(client: Client, { workflowId, runId }: WorkflowExecutionInfo): Promise<boolean> {
-  return (await client.workflow.getHandle(workflowId).describe()).runId === runId;
-}
-
-function toFinding({
-  workflowId,
-  runId,
-  status,
-  startTime,
-  typedSearchAttributes,
-}: WorkflowExecutionInfo): SagaFinding {
-  const endedFromOutside = status.name !== 'RUNNING';
-  return {
-    orderId: orderIdOf(workflowId),
-    workflowId,
-    runId,
-    state: (typedSearchAttributes.get(SAGA_STATE) as SagaState | undefined) ?? null,
-    step: typedSearchAttributes.get(SAGA_STEP) ?? null,
-    failure: endedFromOutside ? status.name : (typedSearchAttributes.get(SAGA_FAILURE) ?? null),
-    startedAt: startTime,
-  };
+/** An operator reads a page; what all of them are shows in `groups`. */
+async function findSagas(deps: ApiDependencies, state: (typeof LISTED_STATES)[number]): Promise<StuckSaga[]> {
+  const client = requireTemporal(deps);
+  const { sagas } = await client.withDeadline(Date.now() + ASK_LIMIT_MS, () =>
+    state === 'NEEDS_ATTENTION' ? findStuck(deps.db, client) : findInState(deps.db, client, state),
+  );
+  return sagas;
 }
 
 /** Temporal's silence is not our fault, and not the caller's: it passes. */
@@ -227,6 +181,12 @@ async function beginAnew(
     );
   }
   const { type, options } = sagaStart(due, deps.policy);
-  await recordDecision(deps.db, { orderId, ...resolution, step: 'none', before: 'ended from outside' });
+  await recordDecision(deps.db, {
+    id: randomUUID(),
+    orderId,
+    ...resolution,
+    step: 'none',
+    before: 'ended from outside',
+  });
   await client.withDeadline(Date.now() + ASK_LIMIT_MS, () => client.workflow.start(type, options));
 }

@@ -1,11 +1,11 @@
 /** How an order's saga stands: from Temporal while it can tell, from Postgres when it cannot. */
-import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { type Static, Type } from 'typebox';
 import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
 import type { Order } from '../contracts/orders.js';
 import { PROGRESS_QUERY, SAGA_STATES, type SagaProgress, type SagaState, STEP_STATUSES } from '../contracts/saga.js';
 import { readDoor } from '../domain/orders.js';
 import { readSagaLog, stateOf } from '../domain/saga-log.js';
+import { withPendingAttempts } from '../sagas/execution.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { requireOrder } from './orders.js';
 import type { Caller } from './permissions.js';
@@ -101,17 +101,6 @@ async function askTemporal(
     ask(() => handle.describe()),
   ]);
   return [progress && description ? withPendingAttempts(progress, description) : progress, description?.runId ?? null];
-}
-
-/** The saga itself does not see how often an activity that is still under way has been tried; the server does. */
-function withPendingAttempts(progress: SagaProgress, { raw }: WorkflowExecutionDescription): SagaProgress {
-  for (const activity of raw.pendingActivities ?? []) {
-    const step = progress.steps.find((s) => s.name === activity.activityType?.name && s.finishedAt === null);
-    if (!step) continue;
-    step.attempts += activity.attempt ?? 0;
-    step.lastError = activity.lastFailure?.message ?? step.lastError;
-  }
-  return progress;
 }
 
 function webUrl({ temporalUiUrl, temporal }: ApiDependencies, workflowId: string, runId: string | null): string | null {

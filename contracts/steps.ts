@@ -1,11 +1,16 @@
 /** What the activities take and answer: the boundary between the saga's plan and the facts. */
 import type { CancellationReason } from './orders.js';
 
-/** `skippedBy`: an operator vouches that the step has been done by hand; it is recorded as done, and nothing else happens. */
-export type StepInput = { orderId: string; skippedBy?: string };
+/**
+ * `skippedBy`: an operator vouches that the step has been done by hand; it is recorded as done, and nothing else happens.
+ * `triedBefore`: tries of this step before this activity began, for the log.
+ */
+export type StepInput = { orderId: string; skippedBy?: string; triedBefore?: number };
 
 /** An operator's decision on a saga, for the log that outlives the history. */
 export type Decision = {
+  /** Unique to the decision: recorded twice, it is kept once. */
+  id: string;
   orderId: string;
   action: 'retry' | 'skip' | 'compensate';
   operator: string;

@@ -46,19 +46,13 @@ export const insertLog = (
 export const skipMark = (run: Run): Prisma.Sql =>
   run.skippedBy === undefined ? Prisma.empty : Prisma.sql`|| jsonb_build_object('skippedBy', ${run.skippedBy}::text)`;
 
-/** Keeps who decided what, why, and how the saga stood before. */
+/** Keeps who decided what, why, and how the saga stood before; once, however often a crash has it recorded. */
 export async function recordDecision(db: Database, decision: Decision): Promise<void> {
-  const { orderId, action, operator, reason, step, before } = decision;
-  await db.sagaLogEntry.create({
-    data: {
-      orderId,
-      step: 'resolve',
-      outcome: action,
-      attempts: 0,
-      actor: operator,
-      detail: `${step}, ${before}: ${reason}`,
-    },
-  });
+  const { id, orderId, action, operator, reason, step, before } = decision;
+  await db.$executeRaw`
+    INSERT INTO saga_log (order_id, step, outcome, attempts, actor, detail, decision_id)
+    VALUES (${orderId}::uuid, 'resolve', ${action}, 0, ${operator}, ${`${step}, ${before}: ${reason}`}, ${id})
+    ON CONFLICT (order_id, decision_id) WHERE decision_id IS NOT NULL DO NOTHING`;
 }
 
 /** @returns the saga as its log tells it */

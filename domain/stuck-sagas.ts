@@ -1,17 +1,19 @@
 /**
  * Stuck sagas: those that will not end without someone. Either the saga says so itself (NEEDS_ATTENTION), or it has ended
- * from outside (terminated, failed by a bug, timed out) while its order is not final. Temporal knows which; Postgres knows
- * what each is worth and who is waiting.
+ * from outside (terminated, failed by a bug, timed out) while its order is not final. Temporal knows which, until it forgets;
+ * Postgres knows what each is worth, who is waiting, and which orders wait at all.
  */
 import type { Money, OrderStatus } from '../contracts/orders.js';
 import type { SagaState } from '../contracts/saga.js';
+import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 
 /** What Temporal's visibility tells of a saga, in the words of its search attributes. */
 export type SagaFinding = {
   orderId: string;
   workflowId: string;
-  runId: string;
+  /** null: Temporal knows no saga of this order. */
+  runId: string | null;
   state: SagaState | null;
   step: string | null;
   failure: string | null;
@@ -32,6 +34,34 @@ export type StuckGroup = {
   oldest: string;
   amounts: Money[];
 };
+
+/** An order that has waited longer than a saga without trouble takes. */
+export type WaitingOrder = {
+  orderId: string;
+  /** Confirmed, and on its way back. */
+  takingBack: boolean;
+  /** Somebody has seen its saga begin. */
+  everStarted: boolean;
+  since: Date;
+};
+
+/** Sagas without trouble take milliseconds, and the sweep starts a forgotten one within seconds. */
+const WAITING_AFTER = Prisma.sql`interval '60 s'`;
+
+/** @returns the longest waiting first; most of them have a saga that runs, which only Temporal can tell */
+export async function listWaitingOrders(db: Database, limit: number): Promise<WaitingOrder[]> {
+  return db.$queryRaw<WaitingOrder[]>`
+    SELECT id AS "orderId", status = 'CONFIRMED' AS "takingBack", saga_started_at IS NOT NULL AS "everStarted", since
+    FROM (
+      (SELECT id, status, saga_started_at, created_at AS since FROM orders
+       WHERE status = 'PENDING' AND created_at < now() - ${WAITING_AFTER} ORDER BY id LIMIT ${limit})
+      UNION ALL
+      (SELECT id, status, saga_started_at, updated_at FROM orders
+       WHERE status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AND updated_at < now() - ${WAITING_AFTER}
+       ORDER BY id LIMIT ${limit})
+    ) AS waiting
+    ORDER BY since LIMIT ${limit}`;
+}
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 

@@ -51,6 +51,9 @@ export function sandboxProgram(settings: Settings, { dataDir, stripeWebhookSecre
 }
 
 export const sandboxUrl = ({ SANDBOX_PORT }: Settings): string => `http://${LOOPBACK}:${SANDBOX_PORT}`;
+/** What says nothing of a server, but what our worker is. */
+const OURS = new Set(['TEMPORAL_WORKER_BUILD_ID', 'TEMPORAL_DEPLOYMENT_NAME']);
+
 export const temporalUiUrl = ({ TEMPORAL_UI_PORT }: Settings): string => `http://${LOOPBACK}:${TEMPORAL_UI_PORT}`;
 
 /** Where a program on this machine reaches the API. */
@@ -69,7 +72,7 @@ function nameOf(roles: Role[], index: number): string {
 /** The embedded server knows one namespace and no keys: what a profile says of other servers must not reach it. */
 function temporalEnv(settings: Settings): NodeJS.ProcessEnv {
   if (settings.TEMPORAL_ADDRESS !== undefined) return {};
-  const foreign = Object.keys(process.env).filter((name) => name.startsWith('TEMPORAL_'));
+  const foreign = Object.keys(process.env).filter((name) => name.startsWith('TEMPORAL_') && !OURS.has(name));
   return {
     ...Object.fromEntries(foreign.map((name) => [name, undefined])),
     TEMPORAL_ADDRESS: `${LOOPBACK}:${settings.TEMPORAL_PORT}`,

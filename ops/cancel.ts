@@ -8,13 +8,14 @@ import { cancelOrderSagaId } from '../contracts/ids.js';
 import { CANCEL_UPDATE, type CancelRequest, type SagaProgress } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import { readOrder, requestCancellation } from '../domain/orders.js';
+import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
 import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from './act.js';
 import { type Ops, orderIds, run } from './command.js';
 import { lastLine, type OpsConfig, policyOf, type Temporal } from './connections.js';
 import type { Result, Target } from './decisions.js';
 import { type ExitCode, nothingMatched, usage } from './exit.js';
 import { money } from './output.js';
-import { describe, endedFromOutside, pendingActivities, sagaInCharge, startAnew } from './sagas.js';
+import { describe, sagaInCharge, startAnew } from './sagas.js';
 import { watch } from './watch.js';
 
 /** The update asks the order's row, and is answered in milliseconds unless the database is in trouble. */

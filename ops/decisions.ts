@@ -1,4 +1,5 @@
 /** One decision on one saga, and the truth about what came of it. */
+import { randomUUID } from 'node:crypto';
 import {
   isGrpcDeadlineError,
   WorkflowNotFoundError,
@@ -17,8 +18,9 @@ import { listUnstarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import { readOrder } from '../domain/orders.js';
 import { recordDecision, stateOf } from '../domain/saga-log.js';
+import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
 import { lastLine, type Temporal } from './connections.js';
-import { describe, endedFromOutside, pendingActivities, startAnew } from './sagas.js';
+import { describe, startAnew } from './sagas.js';
 import { watch } from './watch.js';
 
 export const OUTCOMES = ['done', 'refused', 'failed', 'unanswered', 'gone', 'not-tried'] as const;
@@ -89,7 +91,7 @@ async function decideEnded(to: Deciding, target: Target, resolution: Resolution,
   const { orderId, ...decision } = { orderId: order.id, ...resolution };
   const workflowId = await startAnew(to.temporal, to.db, order, to.policy);
   if (workflowId === null) return gone(to, target);
-  await recordDecision(to.db, { orderId, ...decision, step: 'saga', before });
+  await recordDecision(to.db, { id: randomUUID(), orderId, ...decision, step: 'saga', before });
   return follow(to, { orderId, workflowId }, resolution, []);
 }
 

@@ -9,11 +9,12 @@ import { readDoor, readOrder } from '../domain/orders.js';
 import { readOrderEvents } from '../domain/outbox.js';
 import { readPaymentDue } from '../domain/payments.js';
 import { readSagaLog } from '../domain/saga-log.js';
+import { endedFromOutside } from '../sagas/execution.js';
 import { type Ops, orderId, run } from './command.js';
 import { lastLine, type Temporal } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
 import { age, duration, money, type Output, time } from './output.js';
-import { askProgress, describe, endedFromOutside } from './sagas.js';
+import { askProgress, describe } from './sagas.js';
 
 /** A saga's events are a dozen; so many would be a bug that one wants to see the beginning of. */
 const EVENTS_MAX = 1_000;

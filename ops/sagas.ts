@@ -2,7 +2,6 @@
 import {
   WorkflowExecutionAlreadyStartedError,
   type WorkflowExecutionDescription,
-  type WorkflowExecutionStatusName,
   WorkflowNotFoundError,
 } from '@temporalio/client';
 import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
@@ -11,6 +10,7 @@ import { PROGRESS_QUERY, type SagaPolicy, type SagaProgress, sagaStart } from '.
 import { markStarted, readDueSaga } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import type { Door } from '../domain/orders.js';
+import { withPendingAttempts } from '../sagas/execution.js';
 import type { Temporal } from './connections.js';
 
 const CALL_LIMIT_MS = 5_000;
@@ -40,33 +40,6 @@ export async function askProgress(
     .catch(() => undefined);
   return progress && withPendingAttempts(progress, description);
 }
-
-/** The saga itself does not see how often an activity that is still under way has been tried; the server does. */
-function withPendingAttempts(progress: SagaProgress, description: WorkflowExecutionDescription): SagaProgress {
-  for (const activity of pendingActivities(description)) {
-    const step = progress.steps.find(({ name, finishedAt }) => name === activity.name && finishedAt === null);
-    if (!step) continue;
-    step.attempts += activity.attempt;
-    step.lastError = activity.lastFailure ?? step.lastError;
-  }
-  return progress;
-}
-
-export type PendingActivity = { id: string; name: string; attempt: number; lastFailure: string | null };
-
-export const pendingActivities = ({ raw }: WorkflowExecutionDescription): PendingActivity[] =>
-  (raw.pendingActivities ?? []).map((activity) => ({
-    id: activity.activityId ?? '',
-    name: activity.activityType?.name ?? '',
-    attempt: activity.attempt ?? 0,
-    lastFailure: activity.lastFailure?.message ?? null,
-  }));
-
-const ENDED = { FAILED: 'FAILED', TERMINATED: 'TERMINATED', TIMED_OUT: 'TIMED_OUT', CANCELLED: 'CANCELED' } as const;
-
-/** @returns how it was ended if it did not come to its own end, in the words that `--failure` takes */
-export const endedFromOutside = (status: WorkflowExecutionStatusName): string | undefined =>
-  (ENDED as Partial<Record<WorkflowExecutionStatusName, string>>)[status];
 
 /** A confirmed order on its way back is its cancellation's; anything else is the first saga's. */
 const isTakingBack = ({ status, unwindingReason }: Door): boolean => status === 'CONFIRMED' && unwindingReason !== null;

@@ -16,10 +16,10 @@ export function addStuckCommand(program: Command): void {
     .command('stuck')
     .summary('which sagas need someone: by cause, then oldest and dearest first')
     .description(
-      'Sagas that ask for an operator (NEEDS_ATTENTION), or that were terminated, timed out or failed while their order is not final.',
+      'Sagas that ask for an operator (NEEDS_ATTENTION), that were ended from outside while their order is not final, or that are missing.',
     )
     .addOption(stepOption())
-    .option('--failure <kind>', 'only those stuck for this reason, e.g. GatewayUnknown, TERMINATED')
+    .option('--failure <kind>', 'only those stuck for this reason, e.g. GatewayUnknown, TERMINATED, NO_SAGA')
     .option('--limit <n>', 'show so many; the groups count all', wholeNumber, LIMIT_DEFAULT)
     .addHelpText(
       'after',

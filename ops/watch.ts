@@ -6,8 +6,9 @@ import type { SagaProgress, SagaState } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import { readOrder } from '../domain/orders.js';
 import { stateOf } from '../domain/saga-log.js';
+import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
 import type { Temporal } from './connections.js';
-import { askProgress, describe, endedFromOutside, pendingActivities } from './sagas.js';
+import { askProgress, describe } from './sagas.js';
 
 /** Longer than an attempt may take (10 s, workflows/steps): then there has been an answer, or no worker works. */
 const WATCH_LIMIT_MS = 13_000;

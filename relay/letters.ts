@@ -5,7 +5,7 @@
  */
 import { readOrderEvents } from '../domain/outbox.js';
 import { closeLetter, type DecidedLetter, listDecided, parkAgain, parkEvent, type Verdict } from '../domain/parking.js';
-import type { Delivery } from './deliveries.js';
+import type { Delivery } from './delivery.js';
 import { type Lane, noTrouble, type OwedOrder } from './lanes.js';
 
 /** Worked off at a time; the others keep their turn. */

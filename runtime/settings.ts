@@ -46,6 +46,11 @@ export const settings = {
     default: 20_000,
     desc: 'How often the payment API’s ledger is compared with ours',
   }),
+  TEMPORAL_WORKER_BUILD_ID: str({
+    default: '',
+    desc: 'Build of the saga’s code; pins each saga to the build it began on. Empty = sagas move to whatever build runs',
+  }),
+  TEMPORAL_DEPLOYMENT_NAME: str({ default: 'order-saga', desc: 'Whose builds those are, for Worker Versioning' }),
   WORKFLOW_BUNDLE: str({ default: undefined, desc: 'Path of the prebuilt workflow bundle; unset = the one in dist/' }),
 
   DELIVERY_BACKOFF_MAX: durationMs({
@@ -53,6 +58,6 @@ export const settings = {
     desc: 'Longest pause between tries of a destination that fails',
   }),
   WEBHOOK_URL: httpUrl({ default: undefined, desc: 'Destination of events: a webhook receiver' }),
-  WEBHOOK_SECRET: str({ default: '', desc: 'whsec_… (base64), shared with the receiver' }),
+  WEBHOOK_SECRET: str({ default: '', desc: 'whsec_… (base64), shared with the receiver; several during a rotation' }),
   WEBHOOK_ALLOW_PRIVATE: bool({ default: false, desc: 'Permit http:// and private or loopback receivers' }),
 };

@@ -18,6 +18,7 @@ import { settings } from '../runtime/settings.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { installTemporalRuntime, openTemporal, type TemporalLink } from '../runtime/temporal.js';
 import { startReconciler } from '../workers/reconciler.js';
+import { reportVersion } from '../workers/versioning.js';
 import { createActivities, createWorker } from '../workers/worker.js';
 
 type Config = ReturnType<typeof readConfig<typeof settings>>;
@@ -131,6 +132,8 @@ function startWorker({
     logger,
   });
   const workflowBundle = config.WORKFLOW_BUNDLE ?? fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
+  const { TEMPORAL_DEPLOYMENT_NAME: deploymentName, TEMPORAL_WORKER_BUILD_ID: buildId } = config;
+  const version = buildId === '' ? undefined : { deploymentName, buildId };
   let stopping = false;
   const worker = temporal.connected.then(({ connection }) =>
     createWorker({
@@ -138,10 +141,13 @@ function startWorker({
       namespace: temporal.namespace,
       activities: createActivities({ db, gateway }),
       workflowBundle,
+      ...(version && { version }),
     }),
   );
   const running = worker.then(async (w) => {
     logger.info('the worker polls');
+    const { client } = await temporal.connected;
+    if (version) void reportVersion(client, temporal.namespace, version, logger);
     await w.run();
   });
   running.catch((err: unknown) => {

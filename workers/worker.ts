@@ -9,6 +9,7 @@ import { TASK_QUEUE } from '../contracts/ids.js';
 import type { SagaActivities } from '../contracts/steps.js';
 import type { Database } from '../domain/database.js';
 import type { PaymentGateway } from '../gateways/payments.js';
+import type { WorkerVersion } from './versioning.js';
 
 export type WorkerDependencies = {
   connection: NativeConnection;
@@ -16,6 +17,8 @@ export type WorkerDependencies = {
   activities: SagaActivities;
   /** Path of the bundle made by `npm run build`; workflows are bundled at start-up if it is absent. */
   workflowBundle?: string;
+  /** Sagas that begin on this worker stay on its build until they end. undefined = any worker takes any saga. */
+  version?: WorkerVersion;
 };
 
 export function createActivities(deps: { db: Database; gateway: PaymentGateway }): SagaActivities {
@@ -27,6 +30,7 @@ export async function createWorker({
   namespace,
   activities,
   workflowBundle,
+  version,
 }: WorkerDependencies): Promise<Worker> {
   const workflows: Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> =
     workflowBundle !== undefined && existsSync(workflowBundle)
@@ -38,6 +42,9 @@ export async function createWorker({
     namespace,
     taskQueue: TASK_QUEUE,
     activities,
+    ...(version && {
+      workerDeploymentOptions: { version, useWorkerVersioning: true, defaultVersioningBehavior: 'PINNED' as const },
+    }),
     // After a worker's death, tasks stick to its queue for this long. 10 s by default, which was seen as 9 s of silence.
     stickyQueueScheduleToStartTimeout: '1s',
     // Sagas sleep only while something is wrong; a thousand of them in memory are some 100 MB.

@@ -2,12 +2,30 @@
  * Unwinding: the undos of whatever was begun, newest first, each until it succeeds. Nothing can cancel it, and no failure
  * of an undo is swallowed: after a while the saga is marked for an operator, and goes on trying.
  */
-import { CancellationScope, condition, isCancellation, proxyActivities, sleep } from '@temporalio/workflow';
+import {
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  continueAsNew,
+  isCancellation,
+  proxyActivities,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { CancellationReason } from '../contracts/orders.js';
-import type { OrderSagaResult, StepProgress, UndoName } from '../contracts/saga.js';
+import type { OrderSagaInput, OrderSagaResult, StepProgress, UndoName } from '../contracts/saga.js';
 import type { SagaActivities } from '../contracts/steps.js';
 import { beginStep, clearAttention, endStep, leaveStep, markAttention, type Saga } from './saga.js';
-import { decideUnwinding, describeFailure, firstTry, inFlight, inputOf, ORDINARY_UNDO, type Unwind } from './steps.js';
+import {
+  attemptsOf,
+  decideUnwinding,
+  describeFailure,
+  firstTry,
+  inFlight,
+  inputOf,
+  ORDINARY_UNDO,
+  type Unwind,
+} from './steps.js';
 
 /** How often an undo that ended for good (a bug, an operator's mistake) is begun anew without being asked. */
 const BEGIN_ANEW_AFTER = '60s';
@@ -85,6 +103,7 @@ async function undoOrdinarily(saga: Saga, name: UndoName, step: StepProgress): P
   const attention = markAfter(saga, step);
   try {
     for (;;) {
+      await beginAnewIfLong(saga);
       const retriesSeen = saga.retries;
       const input = inputOf(saga, step);
       step.status = 'retrying';
@@ -94,6 +113,7 @@ async function undoOrdinarily(saga: Saga, name: UndoName, step: StepProgress): P
         step.attempts += attempt;
         return { undone, skipped: input.skippedBy !== undefined };
       } catch (err) {
+        step.attempts += attemptsOf(err);
         if (isCancellation(err) || saga.retries > retriesSeen) continue; // somebody wants it tried at once
         step.lastError = describeFailure(err).message;
         markAttention(saga, step, describeFailure(err));
@@ -103,6 +123,17 @@ async function undoOrdinarily(saga: Saga, name: UndoName, step: StepProgress): P
   } finally {
     attention.cancel();
   }
+}
+
+/**
+ * An undo that fails for weeks, woken again and again, fills its history up to the server's limit, and the server would end the
+ * saga. So it begins anew in time, as one that was ended from outside does: the door is shut, so that every step is turned
+ * away and every undo finds what there is left to undo.
+ */
+async function beginAnewIfLong({ input }: Saga): Promise<void> {
+  if (!workflowInfo().continueAsNewSuggested) return;
+  await condition(allHandlersFinished);
+  await continueAsNew<(input: OrderSagaInput) => Promise<OrderSagaResult>>(input);
 }
 
 /** Marks the saga if the undo is still failing after the policy's time. Cancel the scope when it has succeeded. */

@@ -2,6 +2,7 @@
 import {
   ApplicationFailure,
   CancellationScope,
+  currentUpdateInfo,
   defineQuery,
   defineSignal,
   defineUpdate,
@@ -46,7 +47,8 @@ export function answerHandles(saga: Saga): void {
 async function carryOut(saga: Saga, { action, operator, reason }: Resolution): Promise<void> {
   const step = saga.current;
   const name = step?.name ?? 'none';
-  await record(saga, { orderId: saga.orderId, action, operator, reason, step: name, before: saga.state });
+  const id = currentUpdateInfo()?.id ?? '';
+  await record(saga, { id, orderId: saga.orderId, action, operator, reason, step: name, before: saga.state });
   if (action === 'compensate') return requestUnwinding(saga, 'OPERATOR');
   // The step may have come to an end while the decision was recorded: it must not hit the next one.
   if (step === undefined || saga.current !== step) return;

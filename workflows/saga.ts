@@ -25,6 +25,7 @@ import {
 } from '../contracts/saga.js';
 
 export type Saga = {
+  readonly input: OrderSagaInput;
   readonly orderId: string;
   readonly policy: SagaPolicy;
   /** When the saga, still parked, unwinds by itself. Milliseconds since the epoch. */
@@ -44,8 +45,10 @@ export type Saga = {
 };
 
 /** @param planned the steps that are shown as pending from the start */
-export function openSaga({ orderId, policy }: OrderSagaInput, planned: readonly StepName[]): Saga {
+export function openSaga(input: OrderSagaInput, planned: readonly StepName[]): Saga {
+  const { orderId, policy } = input;
   return {
+    input,
     orderId,
     policy,
     deadline: Date.now() + policy.sagaDeadlineMs,

@@ -19,7 +19,7 @@ import {
 import type { CancellationReason } from '../contracts/orders.js';
 import { REFUSAL, type Refusal } from '../contracts/refusals.js';
 import type { StepName, StepProgress } from '../contracts/saga.js';
-import type { SagaActivities, StepInput, UnwindResult } from '../contracts/steps.js';
+import type { SagaActivities, StepInput, StepResult, UnwindResult } from '../contracts/steps.js';
 import { beginStep, clearAttention, endStep, leaveStep, markAttention, type Saga } from './saga.js';
 
 /**
@@ -100,6 +100,7 @@ async function runOrdinarily(saga: Saga, name: StepName, step: StepProgress): Pr
       endStep(step, input.skippedBy === undefined ? 'completed' : 'skipped');
       return;
     } catch (err) {
+      step.attempts += attemptsOf(err);
       throwIfFinal(saga, step, err);
       if (saga.retries === retriesSeen) await park(saga, name, step, describeFailure(err));
       // Whoever asks for another try means a whole one.
@@ -111,6 +112,7 @@ async function runOrdinarily(saga: Saga, name: StepName, step: StepProgress): Pr
 /** What an activity is given: the order, and the operator if one vouches for this very step. */
 export const inputOf = ({ orderId, skipped }: Saga, step: StepProgress): StepInput => ({
   orderId,
+  triedBefore: step.attempts,
   ...(skipped?.step === step && { skippedBy: skipped.operator }),
 });
 
@@ -183,10 +185,21 @@ function refusalOf(err: unknown): Refusal | undefined {
   return cause.details?.[0] as Refusal;
 }
 
-/** @returns the last real error: a timeout of the whole budget hides it one deeper */
+/** @returns how often an activity that ended badly was tried, as far as its last failure tells */
+export function attemptsOf(err: unknown): number {
+  const cause = realCauseOf(err);
+  const [told] = cause instanceof ApplicationFailure ? (cause.details ?? []) : [];
+  return (told as Partial<StepResult> | undefined)?.attempt ?? 0;
+}
+
+/** The last real error: a timeout of the whole budget hides it one deeper. */
+function realCauseOf(err: unknown): unknown {
+  const cause = causeOf(err);
+  return cause instanceof TimeoutFailure && cause.cause !== undefined ? cause.cause : cause;
+}
+
 export function describeFailure(err: unknown): { type: string; message: string } {
-  let cause = causeOf(err);
-  if (cause instanceof TimeoutFailure && cause.cause !== undefined) cause = cause.cause;
+  const cause = realCauseOf(err);
   if (cause instanceof ApplicationFailure) return { type: cause.type ?? 'Error', message: cause.message };
   return cause instanceof Error
     ? { type: cause.name, message: cause.message }

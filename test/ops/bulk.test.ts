@@ -80,7 +80,7 @@ test(
     for (const { result } of parked) expect(await result()).toEqual({ status: 'CANCELLED', reason: 'OPERATOR' });
 
     await s.heal();
-    expect((await ops('retry', '--all', '--step', 'refundPayment', '--yes')).code).toBe(0);
+    await ops('retry', '--all', '--step', 'refundPayment', '--yes'); // finds nothing if the undo's own next try was faster
     expect(await undo.saga.result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
   },
   LIMIT_MS,

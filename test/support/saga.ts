@@ -1,10 +1,11 @@
 /** Everything a saga needs, real: Temporal's dev server, Postgres, the payment sandbox over HTTP, a worker. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { MockActivityEnvironment, TestWorkflowEnvironment } from '@temporalio/testing';
+import { bundleWorkflowCode, DefaultLogger, type Worker } from '@temporalio/worker';
 import { pino } from 'pino';
 import type { Order } from '../../contracts/orders.js';
 import {
@@ -21,6 +22,7 @@ import type { Database } from '../../domain/database.js';
 import type { PaymentGateway } from '../../gateways/payments.js';
 import { createPaymentGateway } from '../../gateways/stripe.js';
 import { createSandbox } from '../../sandbox/server.js';
+import type { WorkerVersion } from '../../workers/versioning.js';
 import { createActivities, createWorker } from '../../workers/worker.js';
 import { accept, createTestDatabase, required } from './database.js';
 
@@ -53,27 +55,43 @@ export type SagaStack = {
     delayMs?: number;
   }): Promise<void>;
   heal(): Promise<void>;
+  /** Deploys another build of the saga's code: a worker of its own beside the first one. */
+  deploy(build: { version: WorkerVersion; workflowsPath: string }): Promise<void>;
   stop(): Promise<void>;
 };
 
 export type Tamper = {
+  /** Dynamic configuration of the Temporal server, `key=value`. */
+  temporalConfig?: string[];
+  /** The build that the first worker says it is. */
+  version?: WorkerVersion;
   activities?: (real: SagaActivities, db: Database) => SagaActivities;
   gateway?: (real: PaymentGateway, db: Database) => PaymentGateway;
 };
 
 export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
-  const [env, database, sandbox] = await Promise.all([startTemporal(), createTestDatabase(), startSandbox()]);
+  const [env, database, sandbox, scratch] = await Promise.all([
+    startTemporal(tamper.temporalConfig),
+    createTestDatabase(),
+    startSandbox(),
+    mkdtemp(join(tmpdir(), 'order-saga-builds-')),
+  ]);
   const { db } = database;
   const real = createPaymentGateway({ url: sandbox.url, apiKey: 'sk_test_saga', timeoutMs: 1_000 });
   const gateway = tamper.gateway?.(real, db) ?? real;
   const activities = createActivities({ db, gateway });
-  const worker = await createWorker({
-    connection: env.nativeConnection,
-    namespace: 'default',
-    activities: tamper.activities?.(activities, db) ?? activities,
-    workflowBundle: workflowBundle(),
-  });
-  const running = worker.run();
+  const workers: { worker: Worker; running: Promise<void> }[] = [];
+  const run = async (codePath: string, version?: WorkerVersion) => {
+    const worker = await createWorker({
+      connection: env.nativeConnection,
+      namespace: 'default',
+      activities: tamper.activities?.(activities, db) ?? activities,
+      workflowBundle: codePath,
+      ...(version && { version }),
+    });
+    workers.push({ worker, running: worker.run() });
+  };
+  await run(workflowBundle(), tamper.version);
   const json = async (path: string, init?: RequestInit) => {
     const answer = await fetch(`${sandbox.url}${path}`, init);
     if (!answer.ok) throw new Error(`the sandbox answered ${answer.status} to ${path}: ${await answer.text()}`);
@@ -115,9 +133,16 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
     heal: async () => {
       await fetch(`${sandbox.url}/sandbox/faults`, { method: 'DELETE' });
     },
+    deploy: async ({ version, workflowsPath }) => {
+      const { code } = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
+      const codePath = join(scratch, `${version.buildId}.js`);
+      await writeFile(codePath, code);
+      await run(codePath, version);
+    },
     stop: async () => {
-      worker.shutdown();
-      await running;
+      for (const { worker } of workers) worker.shutdown();
+      await Promise.all(workers.map(({ running }) => running));
+      await rm(scratch, { recursive: true, force: true });
       await env.teardown();
       await Promise.all([database.drop(), sandbox.stop()]);
     },
@@ -131,12 +156,13 @@ const authorized = { headers: { authorization: 'Bearer sk_test_saga' } };
 /** The bundle that ships: npm test builds it before it runs. */
 export const workflowBundle = (): string => join(process.cwd(), 'dist/workflow-bundle.js');
 
-export function startTemporal(): Promise<TestWorkflowEnvironment> {
+export function startTemporal(config: string[] = []): Promise<TestWorkflowEnvironment> {
   return TestWorkflowEnvironment.createLocal({
     server: {
       executable: { type: 'existing-path', path: required('TEMPORAL_CLI_PATH') },
       searchAttributes: [SAGA_STATE, SAGA_STEP, SAGA_FAILURE, CUSTOMER_ID],
       log: { format: 'pretty', level: 'error' },
+      extraArgs: config.flatMap((setting) => ['--dynamic-config-value', setting]),
     },
   });
 }

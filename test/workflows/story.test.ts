@@ -4,7 +4,7 @@ import { type Resolution, type SagaProgress, sagaStart } from '../../contracts/s
 import { listUnstarted } from '../../domain/acceptance.js';
 import { readSku } from '../../domain/inventory.js';
 import { beginUnwinding, readOrder, requestCancellation } from '../../domain/orders.js';
-import { readSagaLog } from '../../domain/saga-log.js';
+import { readSagaLog, recordDecision } from '../../domain/saga-log.js';
 import { eventually } from '../support/conditions.js';
 import { assertStockConserved, eventTypes, stock } from '../support/database.js';
 import { recordHistory } from '../support/histories.js';
@@ -158,9 +158,13 @@ describe('a gateway that stays down', () => {
       status: 'parked',
       lastError: expect.stringContaining('payment gateway'),
     });
+    const { attempts = 0 } = parked.steps.find((step) => step.name === 'chargePayment') ?? {};
+    expect(attempts).toBeGreaterThan(1); // the first, local one, and those of the whole budget
     await s.heal();
     await saga.signal('retry');
     expect(await result()).toEqual({ status: 'CONFIRMED' });
+    const log = await readSagaLog(s.db, (await readOrder(s.db, order.id)) ?? order);
+    expect(log.steps.find((step) => step.name === 'chargePayment')).toMatchObject({ attempts: attempts + 1 });
     expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
     await recordHistory('parked-then-retried', saga, s.env.address);
   });
@@ -305,6 +309,21 @@ describe('the saga log in Postgres', () => {
       steps: steps.map(({ name, kind, status, attempts }) => [name, kind, status, attempts]),
     });
     expect(brief(kept)).toEqual(brief(told));
+  });
+
+  test('keeps a decision once, however often a crash has it recorded', async () => {
+    const { order, result } = await s.place({ PLENTY: 1 });
+    await result();
+    const decision = {
+      orderId: order.id,
+      action: 'retry',
+      operator: 'op-7',
+      reason: 'again',
+      step: 'none',
+      before: 'RUNNING',
+    } as const;
+    for (const id of ['update-1', 'update-1', 'update-2']) await recordDecision(s.db, { id, ...decision });
+    expect(await s.db.sagaLogEntry.count({ where: { orderId: order.id, step: 'resolve' } })).toBe(2);
   });
 
   test('cannot be changed', async () => {

@@ -1,0 +1,30 @@
+/** One saga as Temporal's server describes it: whether it has come to its own end, and what it is trying just now. */
+import type { WorkflowExecutionDescription, WorkflowExecutionStatusName } from '@temporalio/client';
+import type { SagaProgress } from '../contracts/saga.js';
+
+const ENDED = { FAILED: 'FAILED', TERMINATED: 'TERMINATED', TIMED_OUT: 'TIMED_OUT', CANCELLED: 'CANCELED' } as const;
+
+/** @returns how it was ended if it did not come to its own end, in the words that lists and `--failure` take */
+export const endedFromOutside = (status: WorkflowExecutionStatusName): string | undefined =>
+  (ENDED as Partial<Record<WorkflowExecutionStatusName, string>>)[status];
+
+export type PendingActivity = { id: string; name: string; attempt: number; lastFailure: string | null };
+
+export const pendingActivities = ({ raw }: WorkflowExecutionDescription): PendingActivity[] =>
+  (raw.pendingActivities ?? []).map((activity) => ({
+    id: activity.activityId ?? '',
+    name: activity.activityType?.name ?? '',
+    attempt: activity.attempt ?? 0,
+    lastFailure: activity.lastFailure?.message ?? null,
+  }));
+
+/** The saga itself does not see how often an activity that is still under way has been tried; the server does. */
+export function withPendingAttempts(progress: SagaProgress, description: WorkflowExecutionDescription): SagaProgress {
+  for (const activity of pendingActivities(description)) {
+    const step = progress.steps.find(({ name, finishedAt }) => name === activity.name && finishedAt === null);
+    if (!step) continue;
+    step.attempts += activity.attempt;
+    step.lastError = activity.lastFailure ?? step.lastError;
+  }
+  return progress;
+}

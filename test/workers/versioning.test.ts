@@ -1,0 +1,64 @@
+/** A deploy with sagas in flight: each saga ends on the build that it began on. */
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Client } from '@temporalio/client';
+import { eventually } from '../support/conditions.js';
+import { stock } from '../support/database.js';
+import { type SagaStack, startSagaStack } from '../support/saga.js';
+
+const deploymentName = 'order-saga';
+const today = { deploymentName, buildId: 'today' };
+const next = { deploymentName, buildId: 'next' };
+/** A step that fails parks the saga at once. */
+const IMPATIENT = { stepRetryBudgetMs: 1_000 };
+
+let saga: SagaStack;
+beforeAll(async () => {
+  saga = await startSagaStack({ version: today });
+  await stock(saga.db, 'A', 100);
+  await makeCurrent(saga.client, today);
+});
+afterAll(() => saga.stop());
+
+describe('a worker that knows its build', () => {
+  test('keeps the sagas that began on it through a deploy that they could not follow; new ones begin on the next', async () => {
+    await saga.fault({ route: 'charge', mode: 'down', count: null });
+    const parked = await saga.place({ A: 1 }, { policy: IMPATIENT });
+    await eventually('the saga parks', async () => (await stateOf(parked.saga.workflowId)) === 'NEEDS_ATTENTION');
+
+    await saga.deploy({ version: next, workflowsPath: join(process.cwd(), 'test/workers/builds/next.ts') });
+    await makeCurrent(saga.client, next);
+    await saga.heal();
+
+    const fresh = await saga.place({ A: 1 });
+    expect(await fresh.result()).toEqual({ status: 'CONFIRMED' });
+    expect(await buildOf(fresh.saga.workflowId)).toBe('next');
+
+    await parked.saga.signal('retry');
+    expect(await parked.result()).toEqual({ status: 'CONFIRMED' });
+    expect(await buildOf(parked.saga.workflowId)).toBe('today');
+    expect(await saga.money(parked.order.id)).toEqual({ net: parked.order.total.amount, charges: 1 });
+  });
+});
+
+/** What `temporal worker deployment set-current-version` does; refused until a worker of that build has polled. */
+async function makeCurrent(client: Client, { buildId }: { buildId: string }): Promise<void> {
+  await eventually(`the deployment takes ${buildId}`, () =>
+    client.workflowService.setWorkerDeploymentCurrentVersion({
+      namespace: 'default',
+      deploymentName,
+      buildId,
+      identity: 'deploy',
+    }),
+  );
+}
+
+async function stateOf(workflowId: string): Promise<unknown> {
+  const { searchAttributes } = await saga.client.workflow.getHandle(workflowId).describe();
+  return searchAttributes['SagaState']?.[0];
+}
+
+async function buildOf(workflowId: string): Promise<string | null | undefined> {
+  const { raw } = await saga.client.workflow.getHandle(workflowId).describe();
+  return raw.workflowExecutionInfo?.versioningInfo?.deploymentVersion?.buildId;
+}
