@@ -19,7 +19,9 @@ export type DeadLetterFilter = {
 const matching = ({ ids, destination, cause, type, state }: DeadLetterFilter): Prisma.Sql =>
   Prisma.join(
     [
-      state === undefined ? Prisma.sql`l.state IN ('PARKED', 'REPLAYING')` : Prisma.sql`l.state = ${state}`,
+      state === undefined
+        ? Prisma.sql`l.closed_at IS NULL AND l.state IN ('PARKED', 'REPLAYING')`
+        : Prisma.sql`l.state = ${state}`,
       ...(ids === undefined ? [] : [Prisma.sql`l.id = ANY(${ids}::bigint[])`]),
       ...(destination === undefined ? [] : [Prisma.sql`l.destination = ${destination}`]),
       ...(cause === undefined ? [] : [Prisma.sql`l.cause = ${cause}`]),

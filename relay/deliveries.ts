@@ -3,15 +3,12 @@
  * holds: it reads on, sends what is due, parks what is poison, works off decided letters, and moves the cursors to just
  * before the oldest event that is still owed.
  */
-import type { Logger } from 'pino';
 import { advanceCursors } from '../domain/cursors.js';
-import type { Database } from '../domain/database.js';
 import { readPartitions } from '../domain/outbox.js';
-import { addEvent, type Counts, countOwed, isBefore, type Lane, openLane, servedUpTo } from './lanes.js';
+import type { Delivery } from './delivery.js';
+import { addEvent, countOwed, isBefore, openLane, servedUpTo } from './lanes.js';
 import { closeDelivered, park, takeUpDecided } from './letters.js';
-import { type Failure, judge, type Validate } from './poison.js';
-import type { Publisher } from './publishers/publisher.js';
-import type { Share } from './share.js';
+import { type Failure, judge } from './poison.js';
 import { settleAll, takeTurns } from './turns.js';
 
 /** What one round sends. Bounds, with `SAVE_EVERY_MS`, what a killed relay sends twice. */
@@ -22,38 +19,6 @@ const OWED_MAX = 2 * BATCH_MAX;
 export const LEASE_MS = 15_000;
 /** The cursors are saved at most this often: under load, one statement for some hundred events. */
 const SAVE_EVERY_MS = 1_000;
-
-export type DeliveryOptions = {
-  db: Database;
-  publisher: Publisher;
-  /** This relay process. */
-  owner: string;
-  share: Pick<Share, 'heldOf'>;
-  backoffMaxMs: number;
-  logger: Logger;
-  validate?: Validate;
-  saveEveryMs?: number;
-};
-
-/** A destination's delivery, with what this process remembers of it. */
-export type Delivery = DeliveryOptions & {
-  lanes: Map<number, Lane>;
-  counts: Counts;
-  /** Orders parked since the destination took anything. */
-  parkedInARow: number;
-  /** The destination has asked to be left alone until then. */
-  notBeforeMs: number;
-  savedAtMs: number;
-};
-
-export const createDelivery = (options: DeliveryOptions): Delivery => ({
-  ...options,
-  lanes: new Map(),
-  counts: { taken: 0, failed: 0 },
-  parkedInARow: 0,
-  notBeforeMs: 0,
-  savedAtMs: Number.NEGATIVE_INFINITY,
-});
 
 export type DeliveryCount = { delivered: number; owed: number; parked: number; more: boolean };
 
@@ -69,7 +34,8 @@ export async function deliverOnce(delivery: Delivery): Promise<DeliveryCount> {
   await closeDelivered(delivery);
   await saveCursors(delivery, delivery.saveEveryMs ?? SAVE_EVERY_MS);
   if (looksDown(delivery, sent)) throw sent.failures[0]?.error;
-  return { delivered: sent.delivered, owed: countOwed(lanes.values()), parked: sent.parked, more };
+  const isFull = sent.delivered >= BATCH_MAX; // there was no room to read on, perhaps
+  return { delivered: sent.delivered, owed: countOwed(lanes.values()), parked: sent.parked, more: more || isFull };
 }
 
 /** Opens lanes for partitions that are held anew, and forgets those that are not held any more. */

@@ -3,21 +3,10 @@
  * somebody has decided, what has waited is sent in order, and only then does the order flow again. All of it happens
  * between the rounds of the one relay that holds the order's partition.
  */
-import type { Logger } from 'pino';
-import type { Database } from '../domain/database.js';
 import { readOrderEvents } from '../domain/outbox.js';
 import { closeLetter, type DecidedLetter, listDecided, parkAgain, parkEvent, type Verdict } from '../domain/parking.js';
+import type { Delivery } from './delivery.js';
 import { type Lane, noTrouble, type OwedOrder } from './lanes.js';
-import type { Publisher } from './publishers/publisher.js';
-
-/** What of a destination's delivery its letters concern. */
-type Held = {
-  db: Database;
-  publisher: Pick<Publisher, 'destination'>;
-  lanes: Map<number, Lane>;
-  parkedInARow: number;
-  logger: Logger;
-};
 
 /** Worked off at a time; the others keep their turn. */
 const DECIDED_MAX = 100;
@@ -25,7 +14,7 @@ const DECIDED_MAX = 100;
 const BEHIND_MAX = 1_000;
 
 /** Takes the events of decided letters into their lanes. */
-export async function takeUpDecided(delivery: Held): Promise<void> {
+export async function takeUpDecided(delivery: Delivery): Promise<void> {
   const { db, publisher, lanes } = delivery;
   for (const letter of await listDecided(db, publisher.destination, [...lanes.keys()], DECIDED_MAX)) {
     const lane = lanes.get(letter.partition);
@@ -43,14 +32,14 @@ export async function takeUpDecided(delivery: Held): Promise<void> {
   }
 }
 
-async function forget({ db }: Held, { lease }: Lane, { id }: DecidedLetter): Promise<void> {
+async function forget({ db }: Delivery, { lease }: Lane, { id }: DecidedLetter): Promise<void> {
   const error = 'the event is not in the outbox any more: it can only be discarded';
   await parkAgain(db, lease, id, { cause: 'invalid', error, attempts: 0 });
 }
 
 /** Holds an order at its first owed event. @returns how many were parked: 1, or 0 if the lease was lost */
 export async function park(
-  delivery: Held,
+  delivery: Delivery,
   { lane, order }: { lane: Lane; order: OwedOrder },
   verdict: Verdict,
 ): Promise<number> {
@@ -77,7 +66,7 @@ export async function park(
 }
 
 /** Lets orders flow again of which all that had waited has been taken. */
-export async function closeDelivered({ db, lanes }: Held): Promise<void> {
+export async function closeDelivered({ db, lanes }: Delivery): Promise<void> {
   for (const lane of lanes.values()) {
     for (const { orderId, events, letter } of lane.orders.values()) {
       if (!letter || events.length > 0) continue;

@@ -84,7 +84,7 @@ export const settings = {
     desc: 'Longest pause between tries of a destination that fails',
   }),
   WEBHOOK_URL: httpUrl({ default: undefined, desc: 'Destination of events: a webhook receiver' }),
-  WEBHOOK_SECRET: str({ default: '', desc: 'whsec_… (base64), shared with the receiver' }),
+  WEBHOOK_SECRET: str({ default: '', desc: 'whsec_… (base64), shared with the receiver; several during a rotation' }),
   WEBHOOK_ALLOW_PRIVATE: bool({ default: false, desc: 'Permit http:// and private or loopback receivers' }),
   KAFKA_BROKERS: str({ default: undefined, desc: 'Destination of events: Kafka, host:port, several with commas' }),
   KAFKA_TLS: bool({ default: false, desc: 'Speak TLS with Kafka' }),

@@ -169,7 +169,22 @@ describe('relays', () => {
     expectInSequence(more);
   });
 
-  test('that have lost their lease move no cursor, and what they repeat is in sequence', async () => {
+  test('that lose their lease while they send move no cursor', async () => {
+    await someOrders(t, 20);
+    const relay = await startOne();
+    const places = async () =>
+      (await t.db.relayCursor.findMany({ orderBy: { partition: 'asc' } })).map(({ feedPosition }) => feedPosition);
+    const before = await places();
+    receiver.whenAsked = async () => {
+      receiver.whenAsked = undefined;
+      await t.db.relayCursor.updateMany({ data: { leaseEpoch: 99n } });
+    };
+    expect((await deliverOnce(relay)).delivered).toBe(40);
+    expect(await places()).toEqual(before);
+    expect(relay.lanes.size).toBe(16 - new Set(receiver.received.map((event) => event.subject.at(-1))).size);
+  });
+
+  test('that sleep through the end of their lease repeat what another has sent, in sequence, and take nothing from it', async () => {
     const orders = await someOrders(t, 20);
     const sleeper = await startOne();
     // It has read and sent, but falls asleep before it can say so; then its leases run out.

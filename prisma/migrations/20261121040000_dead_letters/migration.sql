@@ -55,4 +55,7 @@ CREATE TABLE "dead_letters" (
 );
 -- An order is held at its first event that was not taken, and there only. Next to empty.
 CREATE UNIQUE INDEX "dead_letters_held_key" ON "dead_letters"("destination", "order_id") WHERE "closed_at" IS NULL;
+-- What relays have to work off. Empty in quiet times, however many letters wait for someone.
+CREATE INDEX "dead_letters_decided_idx" ON "dead_letters"("destination", "updated_at")
+    WHERE "closed_at" IS NULL AND "state" <> 'PARKED';
 CREATE INDEX "dead_letters_order_idx" ON "dead_letters"("order_id");
