@@ -60,4 +60,9 @@ export const settings = {
   WEBHOOK_URL: httpUrl({ default: undefined, desc: 'Destination of events: a webhook receiver' }),
   WEBHOOK_SECRET: str({ default: '', desc: 'whsec_… (base64), shared with the receiver' }),
   WEBHOOK_ALLOW_PRIVATE: bool({ default: false, desc: 'Permit http:// and private or loopback receivers' }),
+
+  FAILPOINTS: str({
+    default: undefined,
+    desc: 'Folder of planned failures, for this product’s own tests; refused on any database but theirs',
+  }),
 };

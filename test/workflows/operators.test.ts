@@ -175,7 +175,7 @@ describe('a step that an operator vouches for', () => {
   });
 
   test('cannot be vouched for while nothing waits', async () => {
-    await s.fault({ route: 'charge', mode: 'slow', delayMs: 800 });
+    await s.fault({ route: 'charge', mode: 'slow', delayMs: 300 });
     const { order, saga, result } = await s.place({ PLENTY: 1 });
     await expect(resolve(saga, { action: 'skip' })).rejects.toThrow();
     expect(await result()).toEqual({ status: 'CONFIRMED' });
