@@ -99,7 +99,7 @@ async function startTemporal(cli: string, settings: Settings, data: DataDir, sup
   const program = temporalProgram({
     cli,
     port: settings.TEMPORAL_PORT,
-    web: { uiPort: settings.TEMPORAL_UI_PORT },
+    uiPort: settings.TEMPORAL_UI_PORT,
     file: join(data.path, 'temporal', 'temporal.db'),
     logFile: logsOf(data)('temporal'),
   });

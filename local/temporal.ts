@@ -7,10 +7,9 @@ export type TemporalOptions = {
   /** temporal-cli.ts */
   cli: string;
   port: number;
-  /** Where it also answers JSON, which is how we ask whether it is ready: its Web UI, or a port of its own without one. */
-  web: { uiPort: number } | { httpPort: number };
-  /** undefined: in memory. */
-  file: string | undefined;
+  /** Its Web UI, which also answers JSON: that is how we ask whether it is ready. */
+  uiPort: number;
+  file: string;
   logFile: string;
 };
 
@@ -21,29 +20,27 @@ const READY_LIMIT_MS = 60_000;
 const SEARCH_ATTRIBUTES = ['SagaState', 'SagaStep', 'SagaFailure', 'CustomerId'];
 
 export function temporalProgram(options: TemporalOptions): Program {
-  const { cli, port, web, file, logFile } = options;
-  const jsonPort = 'uiPort' in web ? web.uiPort : web.httpPort;
-  if (file !== undefined) discardHalfMade(file);
-  const basics = ['--ip', HOST, '--port', `${port}`, '--log-level', 'error'];
+  const { cli, port, uiPort, file, logFile } = options;
+  discardHalfMade(file);
+  const ports = ['--ip', HOST, '--port', `${port}`, '--ui-port', `${uiPort}`];
   return {
     name: 'Temporal',
     command: cli,
     args: [
       'server',
       'start-dev',
-      ...basics,
-      ...('uiPort' in web ? ['--ui-port', `${jsonPort}`] : ['--headless', '--http-port', `${jsonPort}`]),
-      ...(file === undefined ? [] : ['--db-filename', file, ...SQLITE]),
+      ...ports,
+      ...['--log-level', 'error', '--db-filename', file, ...SQLITE],
       ...SEARCH_ATTRIBUTES.flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
       ...Object.entries(SERVER).flatMap(([key, value]) => ['--dynamic-config-value', `${key}=${value}`]),
     ],
     env: temporalEnv(),
-    cwd: file === undefined ? process.cwd() : dirname(file),
+    cwd: dirname(file),
     logFile,
     stopSignal: 'SIGTERM',
     isReady: async () => {
-      if (!(await isReady(jsonPort))) return false;
-      if (file !== undefined) writeFileSync(markerOf(file), '');
+      if (!(await isReady(uiPort))) return false;
+      writeFileSync(markerOf(file), '');
       return true;
     },
     readyLimitMs: READY_LIMIT_MS,
@@ -80,9 +77,9 @@ function temporalEnv(): NodeJS.ProcessEnv {
 }
 
 /** Ready: the namespace is there, and so are the search attributes, which are registered after it. */
-async function isReady(jsonPort: number): Promise<boolean> {
+async function isReady(uiPort: number): Promise<boolean> {
   try {
-    const answer = await fetch(`http://${HOST}:${jsonPort}/api/v1/namespaces/default/search-attributes`, {
+    const answer = await fetch(`http://${HOST}:${uiPort}/api/v1/namespaces/default/search-attributes`, {
       signal: AbortSignal.timeout(2_000),
     });
     const { customAttributes } = (await answer.json()) as { customAttributes?: Record<string, string> };

@@ -1,7 +1,9 @@
-/** The servers that a test run needs: a Postgres and a Temporal of its own, on free ports, gone without a trace afterwards. */
+/**
+ * What every test run needs: a Postgres of its own, on a free port and gone without a trace afterwards, and the Temporal CLI,
+ * with which those tests that want a Temporal start one each.
+ */
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -10,7 +12,6 @@ import { freePort } from './ports.js';
 import { adminUrl, type ClusterOptions, databaseUrl, preparePostgres } from './postgres.js';
 import { throwawayPlace } from './postgres-place.js';
 import { type Running, start } from './program.js';
-import { temporalProgram } from './temporal.js';
 import { findTemporalCli } from './temporal-cli.js';
 import { unprivilegedUser } from './unprivileged.js';
 
@@ -23,21 +24,20 @@ export type TestServers = {
   /** A superuser's: it may create databases. */
   adminUrl: string;
   template: string;
-  temporalAddress: string;
   temporalCli: string;
 };
 
 /** @returns `stop` at once: whoever is interrupted while they start must leave nothing behind either */
 export function startTestServers(): { ready: Promise<TestServers>; stop: () => Promise<void> } {
   const stops: (() => Promise<void>)[] = [];
-  const starting = [startPostgres(stops), startTemporal(stops)] as const;
+  const starting = [startPostgres(stops), findTemporalCli(process.env)] as const;
   const stop = async () => {
     // What is about to start can only be stopped once it has; but nobody waits for a download.
     await Promise.race([Promise.allSettled(starting), sleep(STARTING_LIMIT_MS, undefined, { ref: false })]);
     await Promise.all(stops.splice(0).map((each) => each()));
   };
   const ready = Promise.all(starting).then(
-    ([adminUrl, temporal]) => ({ adminUrl, template: TEMPLATE, ...temporal }),
+    ([adminUrl, temporalCli]) => ({ adminUrl, template: TEMPLATE, temporalCli }),
     async (err: unknown) => {
       await stop();
       throw err;
@@ -67,23 +67,6 @@ async function startPostgres(stops: (() => Promise<void>)[]): Promise<string> {
   await createDatabase(admin, TEMPLATE);
   await migrate(databaseUrl(cluster.port, 'postgres', cluster.password, TEMPLATE));
   return admin;
-}
-
-async function startTemporal(
-  stops: (() => Promise<void>)[],
-): Promise<{ temporalAddress: string; temporalCli: string }> {
-  const cli = await findTemporalCli(process.env);
-  const folder = mkdtempSync(join(tmpdir(), 'order-saga-temporal-'));
-  let server: Running | undefined;
-  stops.push(async () => {
-    await server?.stop(STOP_LIMIT_MS);
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const [port, httpPort] = await Promise.all([freePort(), freePort()]);
-  const logFile = join(folder, 'log');
-  const program = temporalProgram({ cli, port, web: { httpPort }, file: undefined, logFile });
-  server = await start({ ...program, scratch: folder });
-  return { temporalAddress: `127.0.0.1:${port}`, temporalCli: cli };
 }
 
 async function createDatabase(admin: string, name: string): Promise<void> {

@@ -1,4 +1,4 @@
-/** `npm test`: whatever this checkout still lacks, then Jest, which starts its own Postgres and Temporal. */
+/** `npm test`: whatever this checkout still lacks, then Jest, which starts a Postgres of its own. */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import './node-version.mjs';

@@ -1,13 +1,15 @@
 /** A process's connection pool to Postgres. */
 import { createHash } from 'node:crypto';
+import type { Socket } from 'node:net';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../prisma/generated/client.js';
 
 /**
  * @param url      postgresql://…
  * @param poolSize connections at most; a request waits for one at most `CONNECT_LIMIT_MS`
+ * @param openSocket makes the connections, for whoever wants to cut them
  */
-export function openDatabase(url: string, poolSize: number): PrismaClient {
+export function openDatabase(url: string, poolSize: number, openSocket?: () => Socket): PrismaClient {
   return new PrismaClient({
     adapter: new PrismaPg(
       {
@@ -19,6 +21,7 @@ export function openDatabase(url: string, poolSize: number): PrismaClient {
         idle_in_transaction_session_timeout: STATEMENT_LIMIT_MS,
         keepAlive: true,
         application_name: 'order-saga',
+        ...(openSocket && { stream: openSocket }),
       },
       { statementNameGenerator: nameStatements() },
     ),

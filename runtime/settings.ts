@@ -99,4 +99,9 @@ export const settings = {
   NATS_CREDENTIALS_FILE: str({ default: undefined, desc: 'A .creds file for NATS' }),
   RABBITMQ_URL: str({ default: undefined, desc: 'Destination of events: RabbitMQ, amqp:// or amqps://' }),
   BROKER_CREATE: bool({ default: true, desc: 'Make topic, stream, exchange and queue where there are none' }),
+
+  FAILPOINTS: str({
+    default: undefined,
+    desc: 'Folder of planned failures, for this product’s own tests; refused on any database but theirs',
+  }),
 };

@@ -13,11 +13,13 @@ import { createPublishers } from '../relay/publishers/configured.js';
 import { startRelay } from '../relay/relay.js';
 import { ConfigError, readConfig, runMain } from '../runtime/config.js';
 import { openDatabase } from '../runtime/database.js';
+import { type Failpoints, openFailpoints } from '../runtime/failpoints.js';
 import { createLogger } from '../runtime/logger.js';
 import { startMetrics } from '../runtime/metrics.js';
 import { settings } from '../runtime/settings.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { installTemporalRuntime, openTemporal, type TemporalLink } from '../runtime/temporal.js';
+import { createCrashingActivities } from '../workers/crash-points.js';
 import { exposeBreaker } from '../workers/metrics.js';
 import { startReconciler } from '../workers/reconciler.js';
 import { reportVersion } from '../workers/versioning.js';
@@ -35,11 +37,12 @@ await runMain(async () => {
   const config = readConfig(settings, process.env);
   const logger = createLogger(config.ROLE, config.LOG_LEVEL);
   const runs = (role: 'api' | 'worker' | 'relay') => config.ROLE === 'all' || config.ROLE === role;
+  const failpoints = readFailpoints(config, logger);
   const authentication = readAuthentication(config);
   if (runs('api') && !authentication) refuseUnprotected(config, logger);
 
   installTemporalRuntime(logger);
-  const db = openDatabase(config.DATABASE_URL, config.DATABASE_POOL);
+  const db = openDatabase(config.DATABASE_URL, config.DATABASE_POOL, failpoints?.openSocket);
   await requireFeedClock(db, logger);
   const temporal = openTemporal(logger);
   const policy = {
@@ -61,7 +64,7 @@ await runMain(async () => {
         outboxRetentionMs: config.OUTBOX_RETENTION,
       })
     : undefined;
-  const stopWorker = runs('worker') ? startWorker({ db, temporal, config, logger }) : undefined;
+  const stopWorker = runs('worker') ? startWorker({ db, temporal, config, logger, failpoints }) : undefined;
   const api = runs('api')
     ? await startApi({
         ...common,
@@ -117,17 +120,27 @@ function refuseUnprotected({ HOST }: Config, logger: Logger): void {
   logger.warn('No authentication is configured: every caller has every role. The API serves loopback only.');
 }
 
+/** Of no use but to this product's own tests, and refused beside anything that is not theirs. */
+function readFailpoints({ FAILPOINTS, DATABASE_URL, PAYMENTS_URL }: Config, logger: Logger): Failpoints | undefined {
+  if (FAILPOINTS === undefined) return undefined;
+  const failpoints = openFailpoints(FAILPOINTS, { databaseUrl: DATABASE_URL, paymentsUrl: PAYMENTS_URL });
+  logger.warn('FAILPOINTS is set: this process fails as its tests have planned.');
+  return failpoints;
+}
+
 /** Runs a worker as soon as Temporal answers. @returns how to stop it: what it has begun is finished first */
 function startWorker({
   db,
   temporal,
   config,
   logger,
+  failpoints,
 }: {
   db: Database;
   temporal: TemporalLink;
   config: Config;
   logger: Logger;
+  failpoints: Failpoints | undefined;
 }) {
   if (config.STRIPE_API_KEY === '') throw new ConfigError('STRIPE_API_KEY is not set.');
   const stripe = createPaymentGateway({
@@ -156,7 +169,9 @@ function startWorker({
     createWorker({
       connection,
       namespace: temporal.namespace,
-      activities: createActivities({ db, gateway }),
+      activities: failpoints
+        ? createCrashingActivities({ db, gateway, failpoints })
+        : createActivities({ db, gateway }),
       workflowBundle,
       ...(version && { version }),
     }),

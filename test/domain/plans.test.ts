@@ -2,21 +2,19 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { addPastOrders } from '../../bench/past-orders.js';
-import {
-  acceptOrder,
-  earlierAnswer,
-  listUnheard,
-  listUnstarted,
-  markStarted,
-  readDueSaga,
-} from '../../domain/acceptance.js';
-import { advanceCursor, leaseCursor } from '../../domain/cursors.js';
+import { acceptOrder, listUnheard, listUnstarted, markStarted, readDueSaga } from '../../domain/acceptance.js';
+import { advanceCursors, createCursors, readBacklog, renewLeases } from '../../domain/cursors.js';
+import { readFeedEnd, readFeedHeldSeconds } from '../../domain/figures.js';
+import { earlierAnswer } from '../../domain/idempotency.js';
 import { readPrices, releaseInventory, reserveInventory } from '../../domain/inventory.js';
 import { beginUnwinding, cancelOrder, confirmOrder, listOrders, readOrder } from '../../domain/orders.js';
-import { FEED_START, readFeed, readOrderEvents } from '../../domain/outbox.js';
+import { FEED_START, readFeed, readOrderEvents, readPartitions } from '../../domain/outbox.js';
+import { listDecided } from '../../domain/parking.js';
 import { readPaymentDue, recordCharge, recordRefund, shutPayment } from '../../domain/payments.js';
 import { listKnownRefunds, listUnseenCharges, readOrdersMoney } from '../../domain/reconciliation.js';
+import { purgeEvents } from '../../domain/retention.js';
 import { readSagaLog } from '../../domain/saga-log.js';
+import { listWaitingOrders } from '../../domain/stuck-sagas.js';
 import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 import { type ExplainedDatabase, openExplainedDatabase, type Plan } from '../support/plans.js';
 
@@ -124,15 +122,43 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
     });
   });
 
-  test('the next page of the feed, from its beginning and from its end, and the cursor', async () => {
+  test('the next page of the feed, from its beginning and from its end', async () => {
     const { db } = explained;
-    const lease = { destination: 'webhook', owner: 'me', leaseMs: 1_000 };
     await expectIndexesOnly(async () => {
-      await leaseCursor(db, lease);
       expect(await readFeed(db, FEED_START, 500)).toHaveLength(500);
       await readFeed(db, { feedXid: 2n, feedPosition: 0n }, 500);
-      await advanceCursor(db, lease, { feedXid: 2n, feedPosition: 0n });
     });
+  });
+
+  test('what a relay sends next, in all partitions that it holds, and where its cursors go', async () => {
+    const { db } = explained;
+    const destination = 'webhook';
+    await createCursors(t.db, [destination]);
+    await expectIndexesOnly(async () => {
+      const { held } = await renewLeases(db, { destinations: [destination], owner: 'me', leaseMs: 60_000 });
+      expect((await readPartitions(db, destination, held, 50)).length).toBeGreaterThan(0);
+      await listDecided(
+        db,
+        destination,
+        held.map(({ partition }) => partition),
+        100,
+      );
+      await advanceCursors(db, { destination, owner: 'me' }, held);
+    }, LIST_PAGES_MAX);
+  });
+
+  test('what retention looks at, and what is shown when somebody scrapes', async () => {
+    const { db } = explained;
+    await expectIndexesOnly(async () => {
+      await purgeEvents(db, { olderThanMs: 1_000, limit: 100 });
+      await readFeedEnd(db);
+      await readFeedHeldSeconds(db);
+    }, LIST_PAGES_MAX);
+  });
+
+  test('orders that wait', async () => {
+    const { db } = explained;
+    await expectIndexesOnly(() => listWaitingOrders(db, 500), LIST_PAGES_MAX);
   });
 
   test('one order with its events and its log', async () => {

@@ -1,5 +1,6 @@
 /** Many parked sagas, one command. `FULL=1` takes fifty of them, as the issue asks; a dozen shows the same in less time. */
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import pLimit from 'p-limit';
 import { sagaStart } from '../../contracts/saga.js';
 import { listUnstarted } from '../../domain/acceptance.js';
 import { requestCancellation } from '../../domain/orders.js';
@@ -31,7 +32,8 @@ const stuckCount = async () =>
 async function parkMany(count: number) {
   const before = await stuckCount();
   await s.fault({ route: 'charge', mode: 'down', count: null });
-  const placed = await Promise.all(Array.from({ length: count }, () => s.place({ PLENTY: 1 }, { policy })));
+  const few = pLimit(8);
+  const placed = await Promise.all(Array.from({ length: count }, () => few(() => s.place({ PLENTY: 1 }, { policy }))));
   await eventually('all are parked', async () => (await stuckCount()) >= before + count, 60_000);
   return placed;
 }

@@ -34,9 +34,6 @@ export default async function setup() {
   // Jest's workers inherit these.
   process.env.TEST_DATABASE_ADMIN_URL = running.adminUrl;
   process.env.TEST_TEMPLATE_DATABASE = running.template;
-  process.env.TEMPORAL_ADDRESS = running.temporalAddress;
   process.env.TEMPORAL_CLI_PATH = running.temporalCli;
-  process.stderr.write(
-    `Postgres and Temporal for the tests: ready in ${((performance.now() - start) / 1000).toFixed(1)} s\n`,
-  );
+  process.stderr.write(`Postgres for the tests: ready in ${((performance.now() - start) / 1000).toFixed(1)} s\n`);
 }

@@ -1,6 +1,6 @@
 /**
- * The corpus of recorded histories. `RECORD_HISTORIES=1 npm test -- test/workflows/story` writes what the stories lived
- * through into test/workflows/histories/; the replay test holds today's code against all of it. Files of older code stay:
+ * The corpus of recorded histories. `RECORD_HISTORIES=1 npm test -- test/workflows` writes what its sagas lived through
+ * into test/workflows/histories/; the replay test holds today's code against all of it. Files of older code stay:
  * there may be sagas like them in flight.
  */
 import { execFile } from 'node:child_process';

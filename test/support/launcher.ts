@@ -159,6 +159,7 @@ export function clientOf({ api, sandbox }: Installation) {
       body: JSON.stringify(body),
     });
   const client = {
+    sandbox,
     get: <T>(path: string) => json<T>(`${api}${path}`),
     send,
     post: async (

@@ -38,6 +38,7 @@ export type SagaStack = {
   databaseUrl: string;
   client: Client;
   env: TestWorkflowEnvironment;
+  sandboxUrl: string;
   /** Runs an activity by itself, as a worker that wakes up late would. */
   runActivity(name: keyof SagaActivities, input: StepInput): Promise<unknown>;
   /** Accepts an order and starts its saga. */
@@ -102,6 +103,7 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
     databaseUrl: database.url,
     client: env.client,
     env,
+    sandboxUrl: sandbox.url,
     runActivity: (name, input) =>
       new MockActivityEnvironment().run(activities[name] as (input: StepInput) => Promise<unknown>, input),
     place: async (lines, { policy, ...options } = {}) => {
@@ -156,13 +158,20 @@ const authorized = { headers: { authorization: 'Bearer sk_test_saga' } };
 /** The bundle that ships: npm test builds it before it runs. */
 export const workflowBundle = (): string => join(process.cwd(), 'dist/workflow-bundle.js');
 
-export function startTemporal(config: string[] = []): Promise<TestWorkflowEnvironment> {
+/**
+ * @param config     dynamic configuration, `key=value`
+ * @param namespaces besides `default`
+ */
+export function startTemporal(config: string[] = [], namespaces: string[] = []): Promise<TestWorkflowEnvironment> {
   return TestWorkflowEnvironment.createLocal({
     server: {
       executable: { type: 'existing-path', path: required('TEMPORAL_CLI_PATH') },
       searchAttributes: [SAGA_STATE, SAGA_STEP, SAGA_FAILURE, CUSTOMER_ID],
       log: { format: 'pretty', level: 'error' },
-      extraArgs: config.flatMap((setting) => ['--dynamic-config-value', setting]),
+      extraArgs: [
+        ...config.flatMap((setting) => ['--dynamic-config-value', setting]),
+        ...namespaces.flatMap((name) => ['--namespace', name]),
+      ],
     },
   });
 }

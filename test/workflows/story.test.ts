@@ -145,6 +145,16 @@ describe('a payment whose outcome is unknown', () => {
 
 describe('a gateway that stays down', () => {
   const policy = { stepRetryBudgetMs: 1_200 };
+  const expectNothingLeft = async (orderId: string, before: unknown) => {
+    expect(await s.money(orderId)).toEqual({ net: 0, charges: 0 });
+    expect(await readSku(s.db, 'PLENTY')).toEqual(before);
+    expect(await eventTypes(s.db, orderId)).toEqual([
+      'order.created',
+      'inventory.reserved',
+      'inventory.released',
+      'order.cancelled',
+    ]);
+  };
 
   test('parks the saga where operators list it; `retry` after the repair confirms the order', async () => {
     await s.fault({ route: 'all', mode: 'down' });
@@ -174,11 +184,26 @@ describe('a gateway that stays down', () => {
   });
 
   test('until the deadline has the saga unwind by itself', async () => {
-    await s.fault({ route: 'charge', mode: 'down' });
+    const before = await readSku(s.db, 'PLENTY');
+    await s.fault({ route: 'charge', mode: 'down', count: null });
     const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { ...policy, sagaDeadlineMs: 3_000 } });
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'DEADLINE_EXCEEDED' });
-    expect(await s.money(order.id)).toEqual({ net: 0, charges: 0 });
+    await expectNothingLeft(order.id, before);
     await recordHistory('deadline', saga, s.env.address);
+  });
+
+  test('beyond the deadline, for every question, has the saga wait with its refund until it is told that there is none', async () => {
+    const before = await readSku(s.db, 'PLENTY');
+    await s.fault({ route: 'all', mode: 'down', count: null });
+    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { ...policy, sagaDeadlineMs: 3_000 } });
+    await eventually(
+      'the refund is being tried',
+      async () => statusOf(await progressOf(saga), 'refundPayment') === 'retrying',
+    );
+    expect((await readOrder(s.db, order.id))?.status).toBe('PENDING');
+    await s.heal();
+    expect(await result()).toEqual({ status: 'CANCELLED', reason: 'DEADLINE_EXCEEDED' });
+    await expectNothingLeft(order.id, before);
   });
 
   test('can be ended by an operator: `resolve` with compensate unwinds, and tells why it refuses', async () => {
@@ -228,77 +253,6 @@ describe('a gateway that stays down', () => {
     await saga.cancel();
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'OPERATOR' });
     await recordHistory('workflow-cancelled', saga, s.env.address);
-  });
-});
-
-describe('a step that an operator vouches for', () => {
-  test('(the charge) is recorded as settled outside, with who said so, and the order is confirmed', async () => {
-    await s.fault({ route: 'charge', mode: 'down' });
-    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
-    await stuck(order.id);
-    await resolve(saga, { action: 'skip', operator: 'op-9', reason: 'paid by bank transfer' });
-    expect(await result()).toEqual({ status: 'CONFIRMED' });
-    expect(statusOf(await progressOf(saga), 'chargePayment')).toBe('skipped');
-    const charged = await s.db.event.findFirst({ where: { orderId: order.id, type: 'payment.charged' } });
-    expect(charged?.data).toMatchObject({ skippedBy: 'op-9' });
-    expect(await s.db.payment.findUnique({ where: { orderId: order.id } })).toMatchObject({
-      status: 'SETTLED_OUTSIDE',
-    });
-    expect(await s.db.sagaLogEntry.findMany({ where: { orderId: order.id, actor: 'op-9' } })).toMatchObject([
-      { step: 'resolve', outcome: 'skip', detail: 'chargePayment, NEEDS_ATTENTION: paid by bank transfer' },
-      { step: 'chargePayment', outcome: 'skipped' },
-    ]);
-    await recordHistory('charge-skipped', saga, s.env.address);
-  });
-
-  test('takes that no further: if the order is unwound instead, the charge that was unknown is found and refunded', async () => {
-    await s.fault({ route: 'charge', mode: 'hang_after', count: 1 });
-    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
-    await eventually('the charge is in the ledger', async () => (await s.money(order.id)).charges === 1);
-    await s.fault({ route: 'lookup', mode: 'down' });
-    await beginUnwinding(s.db, order.id, { reason: 'CANCELLED_BY_CUSTOMER' });
-    await eventually(
-      'the refund is being retried',
-      async () => statusOf(await progressOf(saga), 'refundPayment') === 'retrying',
-    );
-    await s.heal();
-    await saga.signal('retry');
-    expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
-    expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
-  });
-
-  test('is not taken over by the undo when skip and compensate arrive together', async () => {
-    await s.fault({ route: 'charge', mode: 'error_after', count: null });
-    await s.fault({ route: 'lookup', mode: 'down' });
-    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
-    await stuck(order.id);
-    await s.heal();
-    const answers = await Promise.allSettled([
-      resolve(saga, { action: 'compensate' }),
-      resolve(saga, { action: 'skip' }),
-    ]);
-    expect(answers.some((answer) => answer.status === 'fulfilled')).toBe(true);
-    const ended = await result();
-    const settledOutside =
-      (await s.db.payment.findUnique({ where: { orderId: order.id } }))?.status === 'SETTLED_OUTSIDE';
-    if (ended.status === 'CANCELLED' && !settledOutside) expect((await s.money(order.id)).net).toBe(0);
-    if (ended.status === 'CANCELLED') {
-      expect(
-        (await s.db.event.findMany({ where: { orderId: order.id, type: 'payment.refunded' } })).every(
-          (e) => !('skippedBy' in (e.data as object)),
-        ),
-      ).toBe(true);
-      expect((await s.money(order.id)).net).toBe(0);
-    }
-  });
-
-  test('cannot be vouched for while nothing waits', async () => {
-    await s.fault({ route: 'charge', mode: 'slow', delayMs: 800 });
-    const { order, saga, result } = await s.place({ PLENTY: 1 });
-    await expect(resolve(saga, { action: 'skip' })).rejects.toThrow();
-    expect(await result()).toEqual({ status: 'CONFIRMED' });
-    await s.heal();
-    expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
   });
 });
 
@@ -385,55 +339,5 @@ describe('a confirmed order that is cancelled', () => {
     await saga.signal('retry');
     expect(await saga.result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
     expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
-  });
-});
-
-describe('an undo that fails', () => {
-  test('marks the saga within its time, goes on trying, and finishes without help', async () => {
-    await s.fault({ route: 'refund', mode: 'down' });
-    await s.fault({ route: 'charge', mode: 'hang_after', count: null });
-    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { compensationAttentionAfterMs: 500 } });
-    await eventually('the charge is in the ledger', async () => (await s.money(order.id)).charges === 1);
-    await saga.executeUpdate('cancel', { args: [{ reason: 'test', requestedBy: 'cus_1' }] });
-    await stuck(order.id);
-    expect((await progressOf(saga)).steps.find((step) => step.name === 'refundPayment')?.lastError).toContain(
-      'payment gateway',
-    );
-    await s.heal();
-    expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
-    expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
-    await recordHistory('undo-failing', saga, s.env.address);
-  });
-});
-
-describe('an undo that fails in a saga whose workflow was cancelled', () => {
-  test('can still be decided, and a late cancel neither stops it nor calls anybody', async () => {
-    await s.fault({ route: 'charge', mode: 'hang_after', count: 1 });
-    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { compensationAttentionAfterMs: 400 } });
-    await eventually('the charge is in the ledger', async () => (await s.money(order.id)).charges === 1);
-    await s.fault({ route: 'lookup', mode: 'down' });
-    await s.fault({ route: 'refund', mode: 'down' });
-    await beginUnwinding(s.db, order.id, { reason: 'CANCELLED_BY_CUSTOMER' });
-    await stuck(order.id);
-    await saga.cancel();
-    await saga.executeUpdate('cancel', { args: [{ reason: 'once more', requestedBy: 'cus_1' }] });
-    expect(
-      await refusal(saga.executeUpdate('cancel', { args: [{ reason: 'a\u0000b', requestedBy: 'cus_1' }] })),
-    ).toContain('control characters');
-    expect(await refusal(resolve(saga, { action: 'compensate' }))).toContain('unwound already');
-    await s.heal();
-    await resolve(saga, { action: 'retry' });
-    expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
-    expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
-  });
-});
-
-describe('a saga that has ended', () => {
-  test('refuses to be resolved or cancelled', async () => {
-    const { saga, result } = await s.place({ PLENTY: 1 });
-    await result();
-    await expect(saga.executeUpdate('cancel', { args: [{ reason: 'late', requestedBy: 'cus_1' }] })).rejects.toThrow(
-      /completed/,
-    );
   });
 });

@@ -9,6 +9,7 @@ import type { SagaActivities, StepInput } from '../../contracts/steps.js';
 import type { Database } from '../../domain/database.js';
 import { readSku } from '../../domain/inventory.js';
 import { beginUnwinding, readOrder } from '../../domain/orders.js';
+import { eventually } from '../support/conditions.js';
 import { assertStockConserved, eventTypes, stock } from '../support/database.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 
@@ -124,6 +125,7 @@ describe('a saga that is terminated while it unwinds, and begun anew,', () => {
     'after %s leaves a clean slate: the second run undoes what the first has done',
     async (name) => {
       const before = await stockNow();
+      let isOver = false;
       const stopped = new Promise<void>((resolve) => {
         script.set(
           name,
@@ -134,6 +136,8 @@ describe('a saga that is terminated while it unwinds, and begun anew,', () => {
                 await turnAround(orderId);
                 await s.client.workflow.getHandle(`order-${orderId}`).terminate('by mistake');
                 resolve();
+                // Local activities need no server: a first run that is let go on would undo everything before it hears of it.
+                await eventually('the second run is over', () => isOver);
               },
             ],
           ]),
@@ -145,6 +149,7 @@ describe('a saga that is terminated while it unwinds, and begun anew,', () => {
       const { type, options } = sagaStart({ ...order, kind: 'order' }, PATIENT);
       const again = await s.client.workflow.start(type, options);
       expect(await again.result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
+      isOver = true;
       await expectCleanSlate(order.id, before);
     },
   );

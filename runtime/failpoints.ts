@@ -1,0 +1,120 @@
+/**
+ * Failpoints: named moments at which a test has this process die, freeze, fail or lose its database. FAILPOINTS is a
+ * folder; a file `<subject>.<moment>` in it, holding an action, is one plan, which whoever comes there first carries out,
+ * once. Renaming takes it, so that no second process does the same: `….hit` has been met, and says by which process;
+ * `….over`: what that process was about has come to its end, well or badly.
+ *
+ * Refused wherever it could do harm: plans are carried out only on a test's own database and against a gateway on this
+ * machine. Those are what would suffer, so those are asked, not a flag that says "test".
+ */
+import { appendFileSync, readFileSync, renameSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { join } from 'node:path';
+import { ConfigError } from './config.js';
+
+/**
+ * - `stop`  SIGSTOP: asleep until somebody sends SIGCONT
+ * - `exit`  SIGKILL
+ * - `throw` an error
+ * - `drop`  every connection to Postgres is cut, at once
+ * - `lose`  every connection to Postgres is cut when its next COMMIT is on its way: the answer is never heard
+ */
+export const ACTIONS = ['stop', 'exit', 'throw', 'drop', 'lose'] as const;
+export type Action = (typeof ACTIONS)[number];
+
+export type Failpoints = {
+  /** Carries out what is planned for this moment of this subject; as a rule, nothing. */
+  at(moment: string, subject: string): void;
+  /** Whatever met a plan of this subject here, is over. */
+  end(subject: string): void;
+  /** Makes the connections to Postgres, so that they can be cut. */
+  openSocket(): Socket;
+};
+
+const LOOPBACK = new Set(['127.0.0.1', '::1', '[::1]', 'localhost']);
+const TEST_DATABASE = /^\/test_[0-9a-f]{32}$/;
+
+/** @throws ConfigError unless the database and the gateway are a test's */
+export function openFailpoints(
+  folder: string,
+  { databaseUrl, paymentsUrl }: { databaseUrl: string; paymentsUrl: string | undefined },
+): Failpoints {
+  const database = new URL(databaseUrl);
+  // A query could name another host than the one that is looked at here.
+  if (!LOOPBACK.has(database.hostname) || !TEST_DATABASE.test(database.pathname) || database.search !== '')
+    throw new ConfigError('FAILPOINTS is set, but DATABASE_URL is not a database that a test has made: unset it.');
+  if (paymentsUrl === undefined || !LOOPBACK.has(new URL(paymentsUrl).hostname))
+    throw new ConfigError('FAILPOINTS is set, but PAYMENTS_URL is not on this machine: unset it.');
+  const sockets = new Set<Socket>();
+  const met = new Map<string, string>();
+  return {
+    at: (moment, subject) => {
+      const plan = join(folder, `${subject}.${moment}`);
+      const action = take(plan);
+      if (action === undefined) return;
+      met.set(subject, plan);
+      carryOut(action, sockets);
+    },
+    end: (subject) => {
+      const plan = met.get(subject);
+      if (plan === undefined) return;
+      met.delete(subject);
+      renameSync(`${plan}.hit`, `${plan}.over`);
+    },
+    openSocket: () => {
+      const socket = new Socket();
+      sockets.add(socket);
+      return socket.once('close', () => sockets.delete(socket));
+    },
+  };
+}
+
+function take(plan: string): Action | undefined {
+  const taken = `${plan}.hit`;
+  try {
+    renameSync(plan, taken);
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw err;
+  }
+  const action = readFileSync(taken, 'utf8').trim() as Action;
+  appendFileSync(taken, ` ${process.pid}`);
+  return action;
+}
+
+function carryOut(action: Action, sockets: ReadonlySet<Socket>): void {
+  switch (action) {
+    case 'stop':
+      signalSelf('SIGSTOP');
+      return;
+    case 'exit':
+      signalSelf('SIGKILL');
+      return;
+    case 'throw':
+      throw new Error('planned failure');
+    case 'drop':
+      for (const socket of sockets) socket.destroy(new Error('planned loss of the connection'));
+      return;
+    case 'lose':
+      for (const socket of sockets) cutAfterCommit(socket);
+      return;
+    default:
+      throw new Error(`Bug! Unhandled action "${action satisfies never}"`);
+  }
+}
+
+/** Returns when the signal has been felt: the kernel may let a thread run on for a moment. */
+function signalSelf(signal: NodeJS.Signals): void {
+  process.kill(process.pid, signal);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FELT_WITHIN_MS);
+}
+const FELT_WITHIN_MS = 200;
+
+function cutAfterCommit(socket: Socket): void {
+  const write = socket.write.bind(socket) as Socket['write'];
+  socket.write = ((chunk: Uint8Array | string, ...rest: never[]) => {
+    const written = write(chunk, ...rest);
+    if (Buffer.from(chunk as string).includes('COMMIT')) socket.destroySoon(); // what is written still goes out
+    return written;
+  }) as Socket['write'];
+}

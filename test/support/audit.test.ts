@@ -1,0 +1,395 @@
+/**
+ * An auditor is worth what it catches. Each planted violation is one that the product's code could make if it were wrong:
+ * rows changed behind its back, in a transaction that is rolled back, or in a copy of what the gateway, a consumer or
+ * Temporal says. The invariant that names it must catch it; and before any, the books are right.
+ */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { sagaStart } from '../../contracts/saga.js';
+import { readOrder, requestCancellation } from '../../domain/orders.js';
+import { auditBooks, expectRight } from './audit.js';
+import { type BookedEvent, type Books, readCharges, readFacts, readSagas } from './books.js';
+import { eventually } from './conditions.js';
+import { stock } from './database.js';
+import { PATIENT, type SagaStack, startSagaStack } from './saga.js';
+
+let s: SagaStack;
+let postgres: pg.Client;
+/** Orders by what became of them. */
+const ids = { confirmed: '', other: '', declined: '', short: '', takenBack: '', byHand: '' };
+let elsewhere: Required<Pick<Books, 'charges' | 'delivered' | 'sagas'>>;
+
+beforeAll(async () => {
+  s = await startSagaStack();
+  await stock(s.db, 'A', 100);
+  await stock(s.db, 'B', 100);
+  await stock(s.db, 'NONE', 0);
+  postgres = new pg.Client({ connectionString: s.databaseUrl });
+  await postgres.connect();
+  const ended = async (lines: Record<string, number>, paymentMethod = 'pm_card_visa') => {
+    const { order, result } = await s.place(lines, { paymentMethod });
+    await result();
+    return order.id;
+  };
+  ids.confirmed = await ended({ A: 2, B: 1 });
+  ids.other = await ended({ A: 1 });
+  ids.declined = await ended({ A: 1 }, 'pm_card_chargeDeclined');
+  ids.short = await ended({ NONE: 1 });
+  ids.takenBack = await ended({ B: 3 });
+  await takeBack(ids.takenBack);
+  ids.byHand = await chargedByHand();
+  const facts = await factsAfter('');
+  const count = Object.keys(ids).length + 1; // one has a saga that took it back, too
+  const sagas = await eventually('visibility shows all sagas at their end', async () => {
+    const all = await readSagas(s.client);
+    return all.filter(({ status }) => status === 'COMPLETED').length === count && all;
+  });
+  const [first] = facts.events;
+  if (!first) throw new Error('there are no events');
+  // At least once: the first comes twice, and late.
+  elsewhere = { charges: await readCharges(s.sandboxUrl), delivered: { inbox: [...facts.events, first] }, sagas };
+}, 120_000);
+afterAll(async () => {
+  await postgres?.end();
+  await s?.stop();
+});
+
+async function takeBack(orderId: string) {
+  await requestCancellation(s.db, orderId, { reason: 'CANCELLED_BY_CUSTOMER' });
+  const order = await readOrder(s.db, orderId);
+  if (!order) throw new Error('there is no such order');
+  const { type, options } = sagaStart({ ...order, kind: 'cancellation', reason: 'CANCELLED_BY_CUSTOMER' }, PATIENT);
+  await (await s.client.workflow.start(type, options)).result();
+}
+
+async function chargedByHand(): Promise<string> {
+  await s.fault({ route: 'charge', mode: 'down' });
+  const { order, saga, result } = await s.place({ A: 1 }, { policy: { stepRetryBudgetMs: 1_000 } });
+  await eventually('it asks for a decision', async () => {
+    await saga.executeUpdate('resolve', { args: [{ action: 'skip', operator: 'op-1', reason: 'paid in cash' }] });
+    return true;
+  });
+  await result();
+  await s.heal();
+  return order.id;
+}
+
+/** The facts as they would be after these statements, which pass no trigger and no foreign key, and are rolled back. */
+async function factsAfter(statements: string) {
+  await postgres.query('BEGIN; SET LOCAL session_replication_role = replica');
+  try {
+    await postgres.query(statements);
+    return await readFacts(async (sql) => (await postgres.query(sql)).rows);
+  } finally {
+    await postgres.query('ROLLBACK');
+  }
+}
+
+const caught = (books: Books) =>
+  auditBooks(books)
+    .filter(({ violations }) => violations.length > 0)
+    .map(({ invariant }) => invariant);
+
+test('books that are right have nothing found in them, and every invariant has looked at something', async () => {
+  const books = { ...(await factsAfter('')), ...elsewhere };
+  expectRight(books);
+  expect(auditBooks(books).map(({ checked }) => checked > 0)).toEqual(Array(10).fill(true));
+});
+
+test('books in which there is nothing are not right', () => {
+  const nothing = {
+    orders: [],
+    events: [],
+    stock: [],
+    charges: [],
+    reservations: [],
+    payments: [],
+    sagas: [],
+    delivered: {},
+  };
+  expect(() => expectRight(nothing)).toThrow('I4 orders hold what they bought: nothing to look at');
+  expect(auditBooks(nothing).map(({ checked }) => checked)).toEqual(Array(10).fill(0));
+});
+
+const MONEY = 'I1 money';
+const PAYMENTS = 'I1 payments agree with the gateway';
+const STOCK = 'I2 stock is conserved';
+const HOLDINGS = 'I4 orders hold what they bought';
+const END = 'I5 one end';
+const SAGAS = 'I5 sagas have ended as their orders';
+const DELIVERED = 'I8 delivered at least once';
+const IN_ORDER = 'I9 delivered in order';
+const STORY = 'I10 exactly its events';
+
+describe('a row that is wrong is caught:', () => {
+  const of = (name: keyof typeof ids) => `'${ids[name]}'`;
+  const planted: [string, string, () => string][] = [
+    [
+      MONEY,
+      'a total that is not the sum of its lines',
+      () => `UPDATE orders SET total_amount = total_amount + 1 WHERE id = ${of('confirmed')}`,
+    ],
+    [MONEY, 'an order without lines', () => `DELETE FROM order_lines WHERE order_id = ${of('other')}`],
+    [
+      MONEY,
+      'an order confirmed although its charge was declined',
+      () => `UPDATE orders SET status = 'CONFIRMED' WHERE id = ${of('declined')}`,
+    ],
+    [
+      MONEY,
+      'an order cancelled whose money was kept',
+      () => `UPDATE orders SET status = 'CANCELLED', unwinding_reason = 'OPERATOR' WHERE id = ${of('other')}`,
+    ],
+    [MONEY, 'a charge whose order is gone', () => `DELETE FROM orders WHERE id = ${of('other')}`],
+    [
+      MONEY,
+      'a charge in another currency than its order',
+      () => `UPDATE orders SET currency = 'EUR' WHERE id = ${of('other')}`,
+    ],
+    [
+      PAYMENTS,
+      'a payment called refunded that was not',
+      () => `UPDATE payments SET status = 'REFUNDED' WHERE order_id = ${of('other')}`,
+    ],
+    [
+      PAYMENTS,
+      'a payment still called charged after its refund',
+      () => `UPDATE payments SET status = 'CHARGED' WHERE order_id = ${of('takenBack')}`,
+    ],
+    [
+      PAYMENTS,
+      'a refund begun and never ended',
+      () => `UPDATE payments SET status = 'REFUNDING' WHERE order_id = ${of('takenBack')}`,
+    ],
+    [
+      PAYMENTS,
+      'a payment that names another charge',
+      () => `UPDATE payments SET gateway_reference = 'pi_none' WHERE order_id = ${of('other')}`,
+    ],
+    [
+      PAYMENTS,
+      'a payment of another amount',
+      () => `UPDATE payments SET amount = amount - 1 WHERE order_id = ${of('confirmed')}`,
+    ],
+    [
+      STOCK,
+      'pieces that vanished',
+      () =>
+        `ALTER TABLE inventory DROP CONSTRAINT inventory_conservation_check; UPDATE inventory SET available = available - 1 WHERE sku = 'A'`,
+    ],
+    [
+      STOCK,
+      'pieces sold that were not there',
+      () =>
+        `ALTER TABLE inventory DROP CONSTRAINT inventory_available_check; UPDATE inventory SET available = -1, on_hand_total = reserved + sold - 1 WHERE sku = 'A'`,
+    ],
+    [
+      STOCK,
+      'pieces sold that no order has bought',
+      () => `UPDATE inventory SET available = available - 1, sold = sold + 1 WHERE sku = 'B'`,
+    ],
+    [
+      STOCK,
+      'pieces that stayed reserved',
+      () => `UPDATE inventory SET available = available - 1, reserved = reserved + 1 WHERE sku = 'B'`,
+    ],
+    [
+      HOLDINGS,
+      'a confirmed order without one of its reservations',
+      () => `DELETE FROM reservations WHERE order_id = ${of('confirmed')} AND sku = 'B'`,
+    ],
+    [
+      HOLDINGS,
+      'a confirmed order that holds fewer than it bought',
+      () => `UPDATE reservations SET quantity = 1 WHERE order_id = ${of('confirmed')} AND sku = 'A'`,
+    ],
+    [
+      HOLDINGS,
+      'a confirmed order whose pieces are only reserved',
+      () => `UPDATE reservations SET state = 'RESERVED' WHERE order_id = ${of('other')}`,
+    ],
+    [
+      HOLDINGS,
+      'a cancelled order that still holds pieces',
+      () => `UPDATE reservations SET state = 'RESERVED' WHERE order_id = ${of('declined')}`,
+    ],
+    [
+      HOLDINGS,
+      'pieces held that were never ordered',
+      () => `INSERT INTO reservations VALUES (${of('other')}, 'B', 1, 'SOLD')`,
+    ],
+    [END, 'an order that never came to an end', () => `UPDATE orders SET status = 'PENDING' WHERE id = ${of('other')}`],
+    [
+      END,
+      'a confirmed order that is unwinding',
+      () => `UPDATE orders SET unwinding_reason = 'OPERATOR' WHERE id = ${of('other')}`,
+    ],
+    [
+      END,
+      'an order that was told twice that it is confirmed',
+      () =>
+        `INSERT INTO outbox SELECT order_id, 5, type, data, correlation_id, traceparent, occurred_at, feed_xid FROM outbox WHERE order_id = ${of('other')} AND sequence = 4`,
+    ],
+    [
+      END,
+      'an order cancelled without telling',
+      () => `DELETE FROM outbox WHERE order_id = ${of('declined')} AND type = 'order.cancelled'`,
+    ],
+    [
+      END,
+      'an order told to be cancelled that is not',
+      () => `UPDATE orders SET status = 'CONFIRMED', unwinding_reason = NULL WHERE id = ${of('takenBack')}`,
+    ],
+    [
+      SAGAS,
+      'an order that says otherwise than its saga',
+      () => `UPDATE orders SET status = 'CONFIRMED', unwinding_reason = NULL WHERE id = ${of('declined')}`,
+    ],
+    [STORY, 'an event lost', () => `DELETE FROM outbox WHERE order_id = ${of('confirmed')} AND sequence = 2`],
+    [
+      STORY,
+      'an event too many',
+      () =>
+        `INSERT INTO outbox SELECT order_id, 6, 'inventory.released', data, correlation_id, traceparent, occurred_at, feed_xid FROM outbox WHERE order_id = ${of('short')} AND sequence = 1`,
+    ],
+    [
+      STORY,
+      'a refund that was not told',
+      () =>
+        `DELETE FROM outbox WHERE order_id = ${of('takenBack')} AND type = 'payment.refunded'; UPDATE outbox SET sequence = sequence - 1 WHERE order_id = ${of('takenBack')} AND sequence > 5`,
+    ],
+    [
+      STORY,
+      'events in another order than they happened',
+      () =>
+        `UPDATE outbox SET sequence = 15 - sequence WHERE order_id = ${of('other')} AND sequence IN (2, 3); UPDATE outbox SET sequence = sequence - 10 WHERE order_id = ${of('other')} AND sequence > 10`,
+    ],
+    [
+      STORY,
+      'an event that names another total',
+      () =>
+        `UPDATE outbox SET data = jsonb_set(data, '{total,amount}', '1') WHERE order_id = ${of('other')} AND type = 'order.confirmed'`,
+    ],
+    [
+      STORY,
+      'an event that names another order',
+      () =>
+        `UPDATE outbox SET data = jsonb_set(data, '{orderId}', '"x"') WHERE order_id = ${of('other')} AND type = 'order.confirmed'`,
+    ],
+    [STORY, 'events of no order', () => `DELETE FROM orders WHERE id = ${of('byHand')}`],
+  ];
+
+  test.each(planted)('by %s: %s', async (invariant, _, statements) => {
+    expect(caught({ ...(await factsAfter(statements())), ...elsewhere })).toContain(invariant);
+  });
+});
+
+describe('what the gateway, a consumer or Temporal say wrong is caught:', () => {
+  const chargeOf = (books: Books, name: keyof typeof ids) => {
+    const charge = books.charges.find(({ orderId }) => orderId === ids[name]);
+    if (!charge) throw new Error(`there is no charge of the ${name} order`);
+    return charge;
+  };
+  const inbox = (books: Books) => books.delivered?.['inbox'] as BookedEvent[];
+  const planted: [string, string, (books: Books) => void][] = [
+    [
+      MONEY,
+      'money given back for an order that stands',
+      (books) => {
+        chargeOf(books, 'other').refunded = 1;
+      },
+    ],
+    [
+      MONEY,
+      'a refund that never happened',
+      (books) => {
+        chargeOf(books, 'takenBack').refunded = 0;
+      },
+    ],
+    [
+      MONEY,
+      'money taken after the order was refused',
+      (books) => {
+        books.charges.push({ ...chargeOf(books, 'other'), orderId: ids.short });
+      },
+    ],
+    [
+      MONEY,
+      'money of nobody',
+      (books) => {
+        books.charges.push({ ...chargeOf(books, 'other'), orderId: null });
+      },
+    ],
+    [
+      MONEY,
+      'more given back than was taken',
+      (books) => {
+        chargeOf(books, 'takenBack').refunded += 1;
+      },
+    ],
+    [
+      MONEY,
+      'a charge that can still be completed',
+      (books) => {
+        chargeOf(books, 'declined').status = 'requires_action';
+      },
+    ],
+    [
+      'I3 one charge per order',
+      'an order charged twice, and refunded once',
+      (books) => {
+        books.charges.push({ ...chargeOf(books, 'other'), reference: 'pi_second', refunded: 1_000 });
+      },
+    ],
+    [
+      SAGAS,
+      'a saga that failed',
+      (books) => {
+        books.sagas?.splice(0, 1, { workflowId: `order-${ids.other}`, status: 'FAILED', result: null });
+      },
+    ],
+    [
+      SAGAS,
+      'a saga that still runs',
+      (books) => {
+        books.sagas?.push({ workflowId: 'order-x', status: 'RUNNING', result: null });
+      },
+    ],
+    [
+      SAGAS,
+      'an order without a saga',
+      (books) => {
+        books.sagas = books.sagas?.filter(({ workflowId }) => !workflowId.includes(ids.short)) ?? [];
+      },
+    ],
+    [
+      DELIVERED,
+      'an event that never arrived',
+      (books) => {
+        inbox(books).splice(-2, 1);
+      },
+    ],
+    [
+      DELIVERED,
+      'an event that never was',
+      (books) => {
+        inbox(books).push({ orderId: ids.other, sequence: 5, type: 'order.cancelled', data: {} });
+      },
+    ],
+    [
+      IN_ORDER,
+      'two events that overtook each other',
+      (books) => {
+        const got = inbox(books);
+        got.splice(1, 0, ...got.splice(2, 1));
+      },
+    ],
+  ];
+
+  test.each(planted)('by %s: %s', async (invariant, _, plant) => {
+    const books: Books = { ...(await factsAfter('')), ...structuredClone(elsewhere) };
+    expect(caught(books)).toEqual([]);
+    plant(books);
+    expect(caught(books)).toContain(invariant);
+  });
+});

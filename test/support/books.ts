@@ -1,0 +1,153 @@
+/** The books of a shop, for whoever audits them: what Postgres, the gateway, Temporal and the consumers each say, side by side. */
+import type { Client } from '@temporalio/client';
+import type { CloudEvent } from '../../contracts/events.js';
+import type { Order, OrderStatus } from '../../contracts/orders.js';
+import type { ApiClient } from './launcher.js';
+
+export type BookedOrder = {
+  id: string;
+  status: OrderStatus;
+  reason: string | null;
+  currency: string;
+  total: number;
+  lines: { sku: string; quantity: number; unitPrice: number }[];
+};
+export type BookedEvent = { orderId: string; sequence: number; type: string; data: Record<string, unknown> };
+/** A PaymentIntent of the gateway's own list, with the refunds of its own list. Amounts in the minor unit. */
+export type BookedCharge = {
+  reference: string;
+  orderId: string | null;
+  currency: string;
+  status: string;
+  received: number;
+  refunded: number;
+};
+export type BookedSaga = { workflowId: string; status: string; result: { status: string } | null };
+
+/** What cannot be seen from where the auditor stands is absent; what can be seen must not be empty. */
+export type Books = {
+  orders: BookedOrder[];
+  events: BookedEvent[];
+  stock: { sku: string; onHand: number; available: number; reserved: number; sold: number }[];
+  charges: BookedCharge[];
+  reservations?: { orderId: string; sku: string; quantity: number; state: string }[];
+  payments?: { orderId: string; status: string; amount: number; currency: string; reference: string | null }[];
+  /** What each consumer got, repetitions included, in the order in which it got it. */
+  delivered?: Record<string, BookedEvent[]>;
+  sagas?: BookedSaga[];
+};
+
+type Facts = Required<Pick<Books, 'orders' | 'events' | 'stock' | 'reservations' | 'payments'>>;
+
+/** One statement, hence one snapshot: it may be taken while orders move. */
+const FACTS = `SELECT json_build_object(
+  'orders', (SELECT coalesce(json_agg(json_build_object('id', id, 'status', status, 'reason', unwinding_reason,
+      'currency', currency, 'total', total_amount, 'lines', (SELECT coalesce(json_agg(json_build_object('sku', sku,
+        'quantity', quantity, 'unitPrice', unit_price)), '[]') FROM order_lines WHERE order_id = o.id))), '[]') FROM orders o),
+  'events', (SELECT coalesce(json_agg(json_build_object('orderId', order_id, 'sequence', sequence, 'type', type,
+      'data', data) ORDER BY order_id, sequence), '[]') FROM outbox),
+  'stock', (SELECT coalesce(json_agg(json_build_object('sku', sku, 'onHand', on_hand_total, 'available', available,
+      'reserved', reserved, 'sold', sold)), '[]') FROM inventory),
+  'reservations', (SELECT coalesce(json_agg(json_build_object('orderId', order_id, 'sku', sku, 'quantity', quantity,
+      'state', state)), '[]') FROM reservations),
+  'payments', (SELECT coalesce(json_agg(json_build_object('orderId', order_id, 'status', status, 'amount', amount,
+      'currency', currency, 'reference', gateway_reference)), '[]') FROM payments)) AS facts`;
+
+export async function readFacts(query: (sql: string) => Promise<unknown>): Promise<Facts> {
+  const [row] = (await query(FACTS)) as { facts: Facts }[];
+  if (!row) throw new Error('Postgres did not answer');
+  return row.facts;
+}
+
+/** Through the provider's own API, and nothing of ours. */
+export async function readCharges(gatewayUrl: string): Promise<BookedCharge[]> {
+  const [intents, refunds] = await Promise.all([
+    readList<Intent>(gatewayUrl, '/v1/payment_intents'),
+    readList<Refund>(gatewayUrl, '/v1/refunds'),
+  ]);
+  return intents.map((intent) => ({
+    reference: intent.id,
+    orderId: intent.metadata['orderId'] ?? null,
+    currency: intent.currency.toUpperCase(),
+    status: intent.status,
+    received: intent.amount_received,
+    refunded: refunds
+      .filter((refund) => refund.payment_intent === intent.id && refund.status === 'succeeded')
+      .reduce((sum, { amount }) => sum + amount, 0),
+  }));
+}
+
+type Intent = {
+  id: string;
+  status: string;
+  currency: string;
+  amount_received: number;
+  metadata: Record<string, string>;
+};
+type Refund = { id: string; status: string; amount: number; payment_intent: string };
+
+async function readList<T extends { id: string }>(gatewayUrl: string, path: string): Promise<T[]> {
+  const all: T[] = [];
+  for (;;) {
+    const from = all.length === 0 ? '' : `&starting_after=${all.at(-1)?.id}`;
+    const headers = { authorization: 'Bearer sk_test_auditor' };
+    const answer = await fetch(`${gatewayUrl}${path}?limit=100${from}`, { headers });
+    if (!answer.ok) throw new Error(`${path} answered ${answer.status}: ${await answer.text()}`);
+    const page = (await answer.json()) as { data: T[]; has_more: boolean };
+    all.push(...page.data);
+    if (!page.has_more) return all;
+  }
+}
+
+/** Every saga that Temporal knows of. Visibility trails: ask when all is over. */
+export async function readSagas(client: Client): Promise<BookedSaga[]> {
+  const sagas: BookedSaga[] = [];
+  for await (const { workflowId, status } of client.workflow.list()) {
+    const result = status.name === 'COMPLETED' ? await client.workflow.getHandle(workflowId).result() : null;
+    sagas.push({ workflowId, status: status.name, result });
+  }
+  return sagas;
+}
+
+/** What of the books is about these orders alone; the stock is everybody's. */
+export function booksOf(books: Books, orderIds: string[]): Books {
+  const mine = new Set<string | null>(orderIds);
+  const isMine = ({ orderId }: { orderId: string | null }) => mine.has(orderId);
+  return {
+    ...books,
+    orders: books.orders.filter(({ id }) => mine.has(id)),
+    events: books.events.filter(isMine),
+    charges: books.charges.filter(isMine),
+    ...(books.payments && { payments: books.payments.filter(isMine) }),
+  };
+}
+
+/** From outside, over HTTP only: of these orders, and of all stock. Reservations and payments are not to be seen there. */
+export async function readBooksFromOutside(
+  client: ApiClient,
+  orders: Order[],
+  delivered?: CloudEvent[],
+): Promise<Books> {
+  const mine = new Set(orders.map(({ id }) => id));
+  const toBooked = (events: CloudEvent[]) =>
+    events
+      .filter(({ subject }) => mine.has(subject))
+      .map(
+        ({ subject: orderId, sequence, type, data }): BookedEvent => ({
+          orderId,
+          sequence,
+          type,
+          data: { ...(data as object) },
+        }),
+      );
+  const { items } = await client.get<{ items: Books['stock'] }>('/inventory?limit=1000');
+  return {
+    orders: orders.map(({ id, status, cancellation, total, items: lines }) => {
+      return { id, status, reason: cancellation?.reason ?? null, currency: total.currency, total: total.amount, lines };
+    }),
+    events: toBooked(await client.feed()),
+    stock: items,
+    charges: (await readCharges(client.sandbox)).filter(({ orderId }) => orderId !== null && mine.has(orderId)),
+    ...(delivered && { delivered: { receiver: toBooked(delivered) } }),
+  };
+}

@@ -1,0 +1,132 @@
+/**
+ * A crew: worker processes as they are deployed, in a world of their own, to be killed, frozen and continued at the crash
+ * points of their steps (workers/crash-points). They stand in lanes of two, one to fail and one to take over, each lane a
+ * namespace of Temporal's, so that what fails in one delays no other. Whoever dies is replaced, as a supervisor would.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Client } from '@temporalio/client';
+import type { Database } from '../../domain/database.js';
+import { type Program, type Running, run, untilReady } from '../../local/program.js';
+import type { Action } from '../../runtime/failpoints.js';
+import { eventually } from './conditions.js';
+import { createTestDatabase } from './database.js';
+import { startSandbox, startTemporal } from './saga.js';
+
+export type Crew = {
+  db: Database;
+  sandboxUrl: string;
+  /** One per lane, to start sagas in it. */
+  clients: Client[];
+  /** Has the first worker that comes to this moment of the order do that. */
+  plan(orderId: string, moment: string, action: Action): void;
+  /** @returns the process that has carried out the plan */
+  met(orderId: string, moment: string): Promise<number>;
+  /** Continues a frozen process. @throws if it has not slept until now */
+  wake(pid: number): Promise<void>;
+  /** Resolves when the step that met the plan has come to its end in that process. */
+  over(orderId: string, moment: string): Promise<void>;
+  stop(): Promise<void>;
+};
+
+/**
+ * A frozen process keeps its connection, and the server would hand it tasks for as long as its polls last; pinged every
+ * second, it is found out.
+ */
+const FIND_THE_FROZEN = ['frontend.keepAliveTime="1s"', 'frontend.keepAliveTimeout="1s"'];
+
+/** A plan is met at once, unless its order was in the hands of a process that others have frozen. */
+const MEET_LIMIT_MS = 60_000;
+
+const LANE_SIZE = 2;
+const KILL_LIMIT_MS = 5_000;
+
+export async function startCrew(laneCount: number): Promise<Crew> {
+  const lanes = Array.from({ length: laneCount }, (_, i) => `lane-${i}`);
+  const [env, database, sandbox, folder] = await Promise.all([
+    startTemporal(FIND_THE_FROZEN, lanes),
+    createTestDatabase(),
+    startSandbox(),
+    mkdtemp(join(tmpdir(), 'order-saga-failpoints-')),
+  ]);
+  const variables = {
+    ROLE: 'worker',
+    DATABASE_URL: database.url,
+    DATABASE_POOL: '4',
+    TEMPORAL_ADDRESS: env.address,
+    PAYMENTS_URL: sandbox.url,
+    STRIPE_API_KEY: 'sk_test_crew',
+    RECONCILE_EVERY: '1s',
+    FAILPOINTS: folder,
+  };
+  const crew = new Set<Running>();
+  let hired = 0;
+  let stopping = false;
+  const hire = async (lane: string): Promise<void> => {
+    const program = workerProgram({ ...variables, TEMPORAL_NAMESPACE: lane }, join(folder, `worker-${hired++}.log`));
+    const worker = run(program);
+    crew.add(worker);
+    void worker.exited.then(() => {
+      crew.delete(worker);
+      if (!stopping) hire(lane).catch(() => undefined); // its own end has had a successor hired
+    });
+    await untilReady(program, worker);
+  };
+  await Promise.all(lanes.flatMap((lane) => Array.from({ length: LANE_SIZE }, () => hire(lane))));
+  const pathOf = (orderId: string, moment: string) => join(folder, `${orderId}.${moment}`);
+  return {
+    db: database.db,
+    sandboxUrl: sandbox.url,
+    clients: lanes.map((namespace) => new Client({ connection: env.connection, namespace })),
+    plan: (orderId, moment, action) => writeFileSync(pathOf(orderId, moment), action),
+    met: (orderId, moment) =>
+      eventually(`a worker comes to ${moment}`, () => readMet(pathOf(orderId, moment)), MEET_LIMIT_MS),
+    wake: async (pid) => {
+      if (!(await isFrozen(pid))) throw new Error(`process ${pid} has not slept until now`);
+      process.kill(pid, 'SIGCONT');
+    },
+    over: async (orderId, moment) => {
+      await eventually(`${moment} is over`, () => existsSync(`${pathOf(orderId, moment)}.over`));
+    },
+    stop: async () => {
+      stopping = true;
+      await Promise.all([...crew].map((worker) => worker.stop(KILL_LIMIT_MS)));
+      await env.teardown();
+      await Promise.all([database.drop(), sandbox.stop(), rm(folder, { recursive: true, force: true })]);
+    },
+  };
+}
+
+function readMet(plan: string): number | undefined {
+  const path = [`${plan}.hit`, `${plan}.over`].find((candidate) => existsSync(candidate));
+  return path === undefined ? undefined : Number(readFileSync(path, 'utf8').split(' ')[1]) || undefined;
+}
+
+/** With an undertaker each: whoever ends the test run, however, leaves no frozen process behind. */
+function workerProgram(variables: Record<string, string>, logFile: string): Program {
+  const foreign = /^(TEST_|TEMPORAL_|DATABASE_|STRIPE_|PAYMENTS_|npm_)/;
+  const inherited = Object.entries(process.env).filter(([name]) => !foreign.test(name));
+  return {
+    name: 'worker',
+    command: process.execPath,
+    args: ['dist/service/main.js'],
+    env: { ...Object.fromEntries(inherited), ...variables },
+    cwd: process.cwd(),
+    logFile,
+    stopSignal: 'SIGKILL',
+    isReady: async () => existsSync(logFile) && readFileSync(logFile, 'utf8').includes('the worker polls'),
+    readyLimitMs: 120_000,
+  };
+}
+
+/** Whether the kernel says that it is stopped, rather than that we have asked it to. */
+export const isFrozen = async (pid: number): Promise<boolean> => (await stateOf(pid)).startsWith('T');
+
+async function stateOf(pid: number): Promise<string> {
+  const { stdout } = await promisify(execFile)('ps', ['-o', 'stat=', '-p', `${pid}`]);
+  return stdout.trim();
+}

@@ -1,0 +1,177 @@
+/**
+ * Every crash point of every step, met by a real worker process: it is frozen past its timeout and continued when another
+ * has finished its order; it is killed; it fails; it loses its database. All cells in one world at once; then each is told
+ * by itself: it was met, and its order's money and events are right. A cell that was not met fails.
+ */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pLimit from 'p-limit';
+import type { Order } from '../../contracts/orders.js';
+import { sagaStart, type UnstartedSaga } from '../../contracts/saga.js';
+import { readOrder, requestCancellation } from '../../domain/orders.js';
+import type { Action } from '../../runtime/failpoints.js';
+import { expectRight } from '../support/audit.js';
+import { type Books, readCharges, readFacts, readSagas } from '../support/books.js';
+import { eventually } from '../support/conditions.js';
+import { type Crew, isFrozen, startCrew } from '../support/crew.js';
+import { accept, stock } from '../support/database.js';
+import { PATIENT } from '../support/saga.js';
+
+const FULL = process.env['FULL'] === '1';
+/** Each is two processes. A cell that freezes or kills has a lane for itself, for some 6 s. */
+const LANES = 8;
+
+/** All of it takes a minute on two idle cores; on busy ones, the cells' own limits say what is too slow. */
+const BOOKS_LIMIT_MS = 600_000;
+
+const COMMITTING = ['before-call', 'before-commit', 'before-report'];
+const ASKING = ['before-gateway', 'after-gateway'];
+const MOMENTS: Record<string, string[]> = {
+  reserveInventory: COMMITTING,
+  chargePayment: ['before-call', ...ASKING, 'before-commit', 'before-report'],
+  confirmOrder: COMMITTING,
+  refundPayment: ['before-call', 'before-commit', ...ASKING, 'before-commit-2', 'before-report'],
+  releaseInventory: COMMITTING,
+  cancelOrder: COMMITTING,
+};
+const isUndo = ({ step }: { step: string }) => ['refundPayment', 'releaseInventory', 'cancelOrder'].includes(step);
+
+/** `meanwhile`: the customer cancels while the worker sleeps, so that it wakes up in a step whose order is over. */
+type Cell = { step: string; moment: string; action: Action; meanwhile?: 'cancelled' };
+const nameOf = ({ step, moment, action, meanwhile }: Cell) =>
+  `${action}, ${step} ${moment}${meanwhile ? ', the order being cancelled meanwhile' : ''}`;
+
+const everywhere = Object.entries(MOMENTS).flatMap(([step, moments]) => moments.map((moment) => ({ step, moment })));
+/** A killed process costs a new one, a second of a core: unless in full, each step kills where it leaves most behind. */
+const leavesMost = ({ step, moment }: { step: string; moment: string }) =>
+  moment === (MOMENTS[step]?.includes('after-gateway') ? 'after-gateway' : 'before-commit');
+
+const cells: Cell[] = [
+  ...(['stop', 'throw', 'drop'] as const).flatMap((action) => everywhere.map((at) => ({ ...at, action }))),
+  ...everywhere.filter((at) => FULL || leavesMost(at)).map((at) => ({ ...at, action: 'exit' as const })),
+  ...everywhere
+    .filter(({ moment }) => moment.startsWith('before-commit'))
+    .map((at) => ({ ...at, action: 'lose' as const })),
+  ...everywhere
+    .filter((at) => !isUndo(at) && !(at.step === 'confirmOrder' && at.moment === 'before-report'))
+    .map((at) => ({ ...at, action: 'stop' as const, meanwhile: 'cancelled' as const })),
+];
+
+type Lived = { orderId: string; slept: boolean; result: unknown };
+const lived = new Map<Cell, Lived | Error>();
+let late: Error | undefined | 'not tried' = 'not tried';
+
+let crew: Crew;
+let books: Books;
+beforeAll(async () => {
+  crew = await startCrew(LANES);
+  await stock(crew.db, 'A', 1_000);
+  await stock(crew.db, 'B', 1_000);
+  const newOrder = () => accept(crew.db, { A: 2, B: 1 });
+  const staged: { cell: Cell; order: Order }[] = [];
+  for (const cell of cells) staged.push({ cell, order: await newOrder() }); // one after the other, before the storm
+  const lateOrder = await newOrder();
+  const told = async ({ cell, order }: (typeof staged)[number], lane: number) => {
+    lived.set(cell, await live(cell, order, lane).catch((err: unknown) => err as Error));
+  };
+  const isAlone = ({ cell: { action } }: (typeof staged)[number]) => action === 'stop' || action === 'exit';
+  const few = pLimit(16);
+  await Promise.all(staged.filter((one) => !isAlone(one)).map((one, i) => few(() => told(one, i % LANES))));
+  const queue = staged.filter(isAlone).map((one) => (lane: number) => told(one, lane));
+  queue.push(async (lane) => {
+    late = await chargeLateAndDie(lateOrder, lane).then(
+      () => undefined,
+      (err: Error) => err,
+    );
+  });
+  await Promise.all(
+    crew.clients.map(async (_, lane) => {
+      for (let next = queue.shift(); next; next = queue.shift()) await next(lane);
+    }),
+  );
+  books = await eventually('the books can be read', readBooks);
+}, BOOKS_LIMIT_MS);
+afterAll(() => crew?.stop(), 30_000);
+
+async function live({ step, moment, action, meanwhile }: Cell, order: Order, lane: number): Promise<Lived> {
+  const at = `${step}.${moment}`;
+  let saga: UnstartedSaga = { ...order, kind: 'order' };
+  if (isUndo({ step })) {
+    await begin(saga, lane).then((first) => first.result());
+    await cancel(order.id);
+    saga = { ...order, kind: 'cancellation', reason: 'CANCELLED_BY_CUSTOMER' };
+  }
+  crew.plan(order.id, at, action);
+  const running = await begin(saga, lane);
+  const pid = await crew.met(order.id, at);
+  const slept = action === 'stop' && (await eventually('it is frozen', () => isFrozen(pid)));
+  if (meanwhile) await cancel(order.id);
+  const result: unknown = await running.result();
+  if (slept) {
+    await crew.wake(pid);
+    await crew.over(order.id, at);
+  }
+  return { orderId: order.id, slept, result };
+}
+
+/** The worst hour for a charge: it lands when its order is long cancelled, and the one process that knows dies of it. */
+async function chargeLateAndDie(order: Order, lane: number): Promise<void> {
+  const { id: orderId } = order;
+  crew.plan(orderId, 'chargePayment.before-gateway', 'stop');
+  crew.plan(orderId, 'chargePayment.after-gateway', 'exit');
+  const running = await begin({ ...order, kind: 'order' }, lane);
+  const pid = await crew.met(orderId, 'chargePayment.before-gateway');
+  await eventually('it is frozen', () => isFrozen(pid));
+  await cancel(orderId);
+  await running.result();
+  await crew.wake(pid);
+  await crew.met(orderId, 'chargePayment.after-gateway');
+  const charges = async () => (await readCharges(crew.sandboxUrl)).filter((charge) => charge.orderId === orderId);
+  await eventually('the money has been taken', async () => (await charges()).length > 0);
+  await eventually('and given back', async () => (await charges()).every((c) => c.refunded === c.received), 60_000);
+}
+
+async function begin(saga: UnstartedSaga, lane: number) {
+  const { type, options } = sagaStart(saga, PATIENT);
+  const client = crew.clients[lane];
+  if (!client) throw new Error(`there is no lane ${lane}`);
+  return client.workflow.start(type, options);
+}
+
+/** Asked again, because whoever sleeps in the order's transaction holds its row until Postgres ends that transaction. */
+const cancel = (orderId: string) =>
+  eventually('the order is to be cancelled', () =>
+    requestCancellation(crew.db, orderId, { reason: 'CANCELLED_BY_CUSTOMER' }),
+  );
+
+async function readBooks(): Promise<Books | false> {
+  const sagas = (await Promise.all(crew.clients.map(readSagas))).flat();
+  if (sagas.some(({ status }) => status === 'RUNNING')) return false; // visibility trails
+  const facts = await readFacts((sql) => crew.db.$queryRawUnsafe(sql));
+  return { ...facts, charges: await readCharges(crew.sandboxUrl), sagas };
+}
+
+describe('a worker in trouble leaves its order right:', () => {
+  test.each(cells.map((cell) => [nameOf(cell), cell] as const))('%s', async (_, cell) => {
+    const outcome = lived.get(cell);
+    if (!outcome || outcome instanceof Error) throw outcome ?? new Error('the cell was not lived');
+    const { orderId, result, slept } = outcome;
+    const status = isUndo(cell) || cell.meanwhile ? 'CANCELLED' : 'CONFIRMED';
+    expect(slept).toBe(cell.action === 'stop');
+    expect(result).toMatchObject({ status });
+    const order = await readOrder(crew.db, orderId);
+    expect(order?.status).toBe(status);
+    const charges = books.charges.filter((charge) => charge.orderId === orderId);
+    const net = charges.reduce((sum, { received, refunded }) => sum + received - refunded, 0);
+    expect(net).toBe(status === 'CONFIRMED' ? order?.total.amount : 0);
+    expect(charges.length).toBeLessThanOrEqual(1);
+  });
+
+  test('a charge that lands after the cancellation, and kills the only process that knows, is given back', () => {
+    expect(late).toBeUndefined();
+  });
+
+  test('and all books together are right', () => {
+    expect(books.orders).toHaveLength(cells.length + 1);
+    expectRight(books);
+  });
+});
