@@ -102,9 +102,12 @@ export async function createServer(
   });
   if (settings.corsOrigins) await admitOrigins(app, settings.corsOrigins);
   shedLoad(app, settings.shedding ?? SHEDDING);
+  // Before anything of the request is looked at: that would be refused first.
+  app.addHook('onRequest', (request, reply, done) => {
+    done(request.is404 ? nothingHere(app, request, reply) : undefined);
+  });
   guardRequests(app);
-  app.addHook('onRequest', async (request, reply) => {
-    if (request.is404) throw nothingHere(app, request, reply); // before its body is looked at: that would be refused first
+  app.addHook('onRequest', async (request) => {
     const allowed = permissionOf(request.method, request.routeOptions.url ?? '');
     if (allowed === 'open') return;
     request.caller = await deps.authenticate(request);

@@ -78,11 +78,11 @@ async function carryOut(saga: Saga, name: StepName, step: StepProgress): Promise
     endStep(step, 'completed');
   } catch (err) {
     throwIfFinal(saga, step, err);
-    await runOrdinarily(saga, name, step);
+    await runOrdinarily(saga, name, step, describeFailure(err));
   }
 }
 
-async function runOrdinarily(saga: Saga, name: StepName, step: StepProgress): Promise<void> {
+async function runOrdinarily(saga: Saga, name: StepName, step: StepProgress, failure: Failure): Promise<void> {
   let budgetEnds = Date.now() + saga.policy.stepRetryBudgetMs;
   for (;;) {
     throwIfUnwindRequested(saga);
@@ -102,7 +102,9 @@ async function runOrdinarily(saga: Saga, name: StepName, step: StepProgress): Pr
     } catch (err) {
       step.attempts += attemptsOf(err);
       throwIfFinal(saga, step, err);
-      if (saga.retries === retriesSeen) await park(saga, name, step, describeFailure(err));
+      // A budget that ends before a try does says nothing: what the try before met is what an operator must know.
+      if (saysMoreThanTimeout(err)) failure = describeFailure(err);
+      if (saga.retries === retriesSeen) await park(saga, name, step, failure);
       // Whoever asks for another try means a whole one.
       budgetEnds = Date.now() + saga.policy.stepRetryBudgetMs;
     }
@@ -127,7 +129,7 @@ export async function inFlight<T>(saga: Saga, run: () => Promise<T>): Promise<T>
 }
 
 /** Waits for an operator. @throws Unwind when the deadline comes first, or when that is the decision */
-async function park(saga: Saga, name: StepName, step: StepProgress, failure: { type: string; message: string }) {
+async function park(saga: Saga, name: StepName, step: StepProgress, failure: Failure) {
   const retriesSeen = saga.retries;
   step.status = 'parked';
   markAttention(saga, step, failure);
@@ -198,7 +200,11 @@ function realCauseOf(err: unknown): unknown {
   return cause instanceof TimeoutFailure && cause.cause !== undefined ? cause.cause : cause;
 }
 
-export function describeFailure(err: unknown): { type: string; message: string } {
+const saysMoreThanTimeout = (err: unknown): boolean => !(realCauseOf(err) instanceof TimeoutFailure);
+
+type Failure = { type: string; message: string };
+
+export function describeFailure(err: unknown): Failure {
   const cause = realCauseOf(err);
   if (cause instanceof ApplicationFailure) return { type: cause.type ?? 'Error', message: cause.message };
   return cause instanceof Error
