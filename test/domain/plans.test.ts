@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { addPastOrders } from '../../bench/past-orders.js';
 import { acceptOrder, listUnheard, listUnstarted, markStarted, readDueSaga } from '../../domain/acceptance.js';
-import { advanceCursors, createCursors, readBacklog, renewLeases } from '../../domain/cursors.js';
+import { advanceCursors, createCursors, renewLeases } from '../../domain/cursors.js';
 import { readFeedEnd, readFeedHeldSeconds } from '../../domain/figures.js';
 import { earlierAnswer } from '../../domain/idempotency.js';
 import { readPrices, releaseInventory, reserveInventory } from '../../domain/inventory.js';
