@@ -16,6 +16,8 @@ export type Destination = {
   tooLarge: number;
   /** The form of an event on the wire, beside what the reader has made of it. */
   expectForm: (arrival: Arrival, event: CloudEvent) => void;
+  /** What only this broker has; run last. */
+  more?: (broker: () => Broker) => void;
 };
 
 /** What a client waits before it gives a silent broker up, connection and request together, and some for a busy machine. */
@@ -23,7 +25,7 @@ const SILENCE_LIMIT_MS = 15_000;
 const FULL = process.env['FULL'] === '1';
 const ORDERS = FULL ? 2_000 : 150;
 
-export function destinationTests({ start, publisher, provide, tooLarge, expectForm }: Destination): void {
+export function destinationTests({ start, publisher, provide, tooLarge, expectForm, more }: Destination): void {
   let broker: Broker;
   const open: Publisher[] = [];
   const connect = (create = true) => {
@@ -132,4 +134,6 @@ export function destinationTests({ start, publisher, provide, tooLarge, expectFo
     await broker.start();
     await publishUntilTaken(patient, events);
   }, 120_000);
+
+  more?.(() => broker);
 }

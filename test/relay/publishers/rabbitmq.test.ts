@@ -1,7 +1,8 @@
-import { expect } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { Connection } from 'rabbitmq-client';
 import { createRabbitPublisher } from '../../../relay/publishers/rabbitmq.js';
 import { describeWithBroker, startBroker } from '../../support/brokers.js';
+import { eventsOf, expectUnavailable, publishUntilTaken } from './contract.js';
 import { destinationTests } from './destinations.js';
 
 await describeWithBroker('rabbitmq', () =>
@@ -35,6 +36,21 @@ await describeWithBroker('rabbitmq', () =>
         'cloudEvents:traceparent': event.traceparent,
       });
       expect(JSON.parse(message.body)).toEqual(event.data);
+    },
+    more: (broker) => {
+      test('an event that no queue wants is not taken, although RabbitMQ confirms it', async () => {
+        const connection = new Connection({ url: broker().address });
+        const strict = createRabbitPublisher({ Connection }, { url: broker().address, create: false });
+        const [binding, events] = [{ exchange: 'orders', queue: 'orders', routingKey: '#' }, eventsOf()];
+        try {
+          await connection.queueUnbind(binding);
+          expectUnavailable(await strict.publish(events), /no queue is bound/);
+          await connection.queueBind(binding);
+          await publishUntilTaken(strict, events);
+        } finally {
+          await Promise.all([strict.close(), connection.close()]);
+        }
+      }, 60_000);
     },
   }),
 );
