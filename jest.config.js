@@ -13,4 +13,6 @@ export default {
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   testTimeout: 60_000,
+  // Most of a test's time is other processes' work, or waiting for it: one worker, Jest's choice on two cores, leaves half of them idle.
+  maxWorkers: 2,
 };

@@ -1,20 +1,13 @@
 /** What operators do over HTTP: find stuck sagas, and decide what becomes of them. */
 
-import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
-import {
-  isGrpcServiceError,
-  ServiceError,
-  WorkflowExecutionAlreadyStartedError,
-  WorkflowNotFoundError,
-  WorkflowUpdateFailedError,
-} from '@temporalio/client';
+import { isGrpcServiceError, ServiceError, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { type Static, Type } from 'typebox';
 import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
-import { RESOLVE_UPDATE, type Resolution, type SagaProgress, sagaStart } from '../contracts/saga.js';
+import { RESOLVE_UPDATE, type Resolution, type SagaProgress } from '../contracts/saga.js';
 import { readDueSaga } from '../domain/acceptance.js';
-import { recordDecision } from '../domain/saga-log.js';
 import { groupByFailure, type StuckSaga } from '../domain/stuck-sagas.js';
+import { beginAnew } from '../sagas/anew.js';
 import { findInState, findStuck } from '../sagas/stuck.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { IdempotencyKeyHeader } from './headers.js';
@@ -142,9 +135,6 @@ async function asking<T>(question: () => Promise<T>): Promise<T> {
   try {
     return await question();
   } catch (err) {
-    if (err instanceof WorkflowExecutionAlreadyStartedError) {
-      throw new Problem('not-possible-now', 'Somebody else has just begun it anew.');
-    }
     if (err instanceof ServiceError || isGrpcServiceError(err)) {
       throw new Problem('unavailable', 'Temporal does not answer; what was asked may still be carried out.');
     }
@@ -168,35 +158,19 @@ async function resolve(deps: ApiDependencies, orderId: string, resolution: Resol
       if (!(err instanceof WorkflowNotFoundError)) throw err;
     }
   }
-  await beginAnew(deps, client, orderId, resolution);
+  await decideEnded(deps, client, orderId, resolution);
 }
 
 /** No saga runs. If one is due all the same, it was ended from outside, and every step finds what it had done. */
-async function beginAnew(
-  deps: ApiDependencies,
-  client: Client,
-  orderId: string,
-  resolution: Resolution,
-): Promise<void> {
-  const due = await readDueSaga(deps.db, orderId);
-  if (!due)
-    throw new Problem(
-      'not-possible-now',
-      `The saga of order ${orderId} has ended; there is nothing to ${resolution.action}.`,
-    );
-  if (resolution.action !== 'retry') {
+async function decideEnded(deps: ApiDependencies, client: Client, orderId: string, resolution: Resolution) {
+  const { action, operator, reason } = resolution;
+  if (action !== 'retry' && (await readDueSaga(deps.db, orderId))) {
     throw new Problem(
       'not-possible-now',
       `No saga of order ${orderId} runs: \`retry\` begins it anew, then it can be decided.`,
     );
   }
-  const { type, options } = sagaStart(due, deps.policy);
-  await recordDecision(deps.db, {
-    id: randomUUID(),
-    orderId,
-    ...resolution,
-    step: 'none',
-    before: 'ended from outside',
-  });
-  await client.withDeadline(Date.now() + ASK_LIMIT_MS, () => client.workflow.start(type, options));
+  const begun = await beginAnew({ ...deps, client }, orderId, { operator, reason, before: 'ended from outside' });
+  if (begun === null)
+    throw new Problem('not-possible-now', `The saga of order ${orderId} has ended; there is nothing to ${action}.`);
 }

@@ -1,5 +1,6 @@
 /** Dead letters over HTTP: what destinations would not take, and what is to become of it. */
 import { setTimeout as pause } from 'node:timers/promises';
+import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { DEAD_LETTER_CAUSES, DEAD_LETTER_STATES, type DeadLetter } from '../contracts/dead-letters.js';
 import {
@@ -63,11 +64,19 @@ const Filter = {
 };
 const Replay = Type.Object(
   { operator: Type.Optional(OperatorId), reason: Type.Optional(Reason) },
-  { additionalProperties: false, examples: [{ operator: 'op-7', reason: 'the receiver is mended' }] },
+  {
+    $id: 'DeadLetterReplay',
+    additionalProperties: false,
+    examples: [{ operator: 'op-7', reason: 'the receiver is mended' }],
+  },
 );
 const Discard = Type.Object(
   { operator: Type.Optional(OperatorId), reason: Reason },
-  { additionalProperties: false, examples: [{ operator: 'op-7', reason: 'they have it from a file, ticket 12' }] },
+  {
+    $id: 'DeadLetterDiscard',
+    additionalProperties: false,
+    examples: [{ operator: 'op-7', reason: 'they have it from a file, ticket 12' }],
+  },
 );
 const BulkReplay = Type.Object(
   {
@@ -78,7 +87,11 @@ const BulkReplay = Type.Object(
     operator: Type.Optional(OperatorId),
     reason: Type.Optional(Reason),
   },
-  { additionalProperties: false, examples: [{ destination: 'webhook', cause: 'rejected', ratePerSecond: 10 }] },
+  {
+    $id: 'DeadLettersReplay',
+    additionalProperties: false,
+    examples: [{ destination: 'webhook', cause: 'rejected', ratePerSecond: 10 }],
+  },
 );
 const OUTCOMES = ['delivered', 'parked-again', 'under-way', 'not-tried'] as const;
 const ResultSchema = Type.Object({
@@ -89,6 +102,11 @@ const ResultSchema = Type.Object({
   state: State,
   error: nullable,
 });
+
+/** A decision that needs no reason needs no body either. */
+const withoutBody = async (request: FastifyRequest): Promise<void> => {
+  request.body ??= {};
+};
 
 export function deadLetterRoutes(app: Api, deps: ApiDependencies): void {
   listRoute(app, deps);
@@ -135,10 +153,7 @@ function decisionRoutes(app: Api, deps: ApiDependencies): void {
   app.post(
     '/admin/dead-letters/:id/replay',
     {
-      // A decision needs no reason, and then no body.
-      preValidation: async (request) => {
-        request.body ??= {};
-      },
+      preValidation: withoutBody,
       schema: {
         summary: 'Send an event again, and then those that wait behind it',
         description: '200 with the letter as it then is; 202 if that is still under way. Repeating it is harmless.',
@@ -222,6 +237,7 @@ function bulkRoute(app: Api, deps: ApiDependencies): void {
   app.post(
     '/admin/dead-letters/replay',
     {
+      preValidation: withoutBody,
       schema: {
         summary: 'Replay many, oldest first, at a rate; each with its result',
         tags: ['dead letters'],

@@ -1,6 +1,6 @@
 /** What the OpenAPI document says besides the routes' own schemas. */
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
-import { describeOperation } from './openapi-operations.js';
+import { describeOperation, type OpenApiDocument, withBodiesOptional } from './openapi-operations.js';
 import { problemExamples } from './openapi-problems.js';
 
 export const openApi: FastifyDynamicSwaggerOptions = {
@@ -41,4 +41,8 @@ export const openApi: FastifyDynamicSwaggerOptions = {
     },
   },
   transform: describeOperation,
+  transformObject: (documented) => {
+    if (!('openapiObject' in documented)) throw new Error('Bug! The document is not OpenAPI 3');
+    return withBodiesOptional(documented.openapiObject as OpenApiDocument);
+  },
 };

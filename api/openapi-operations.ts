@@ -124,3 +124,21 @@ const headersOf = (status: string): Headers => ({
   ...header('x-correlation-id', 'The request’s, or made; in every log line and event too'),
   ...BY_STATUS[status],
 });
+
+type Schema = { $ref?: string; required?: string[] };
+type Operation = { requestBody?: { required?: boolean; content: Record<string, { schema: Schema }> } };
+export type OpenApiDocument = {
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, Schema> };
+};
+
+/** A body of which no field is asked for need not be sent at all. */
+export function withBodiesOptional(document: OpenApiDocument): OpenApiDocument {
+  for (const { requestBody } of Object.values(document.paths).flatMap((operations) => Object.values(operations))) {
+    const schema = requestBody?.content['application/json']?.schema;
+    if (!requestBody || !schema) continue;
+    const named = schema.$ref && document.components.schemas[schema.$ref.split('/').at(-1) ?? ''];
+    if ((named || schema).required === undefined) requestBody.required = false;
+  }
+  return document;
+}

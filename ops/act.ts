@@ -1,8 +1,7 @@
 /** What all commands that change something have in common: who and why, what is about to happen, and a question before it. */
-import { userInfo } from 'node:os';
 import { confirm, isCancel } from '@clack/prompts';
 import { type Command, InvalidArgumentError } from 'commander';
-import { REASON_LENGTH_MAX } from '../contracts/saga.js';
+import { REASON_LENGTH_MAX, SENTENCE, SUBJECT } from '../contracts/saga.js';
 import { exitCodeOf, type Item, type ItemResult, type Pace, printSummary, runAll, summarize } from './bulk.js';
 import { type Ops, wholeNumber } from './command.js';
 import type { OpsConfig } from './connections.js';
@@ -16,7 +15,7 @@ const RATE_MAX = 100;
 
 export const addActOptions = (command: Command): Command =>
   command
-    .option('--operator <subject>', 'your subject id, kept for ever (default: OPS_OPERATOR, else your user name)')
+    .option('--operator <subject>', 'your subject id, kept for ever (default: OPS_OPERATOR)')
     .option('--reason <text>', `why, at most ${REASON_LENGTH_MAX} characters, naming no person; kept for ever`)
     .option('--yes', 'do not ask before acting')
     .option('--canary <n>', 'the first n one by one; stop at the first that is not done', wholeNumber)
@@ -28,33 +27,23 @@ function perSecond(text: string): number {
   return rate;
 }
 
-/** As the saga's validators have it (workflows/handles). */
-const SUBJECT = /^[A-Za-z0-9][A-Za-z0-9._:@|-]{0,127}$/;
-
 /** @param fallback for a reason that nobody gave; undefined = one must be given */
 export function signatureOf(options: ActOptions, config: OpsConfig, fallback?: string) {
-  const operator = options.operator ?? config.OPS_OPERATOR ?? loginName();
+  const operator = options.operator ?? config.OPS_OPERATOR;
   if (operator === undefined || !SUBJECT.test(operator)) {
     throw usage(
-      `--operator must be an opaque subject id of at most 128 characters, got ${JSON.stringify(operator ?? '')}.`,
+      operator === undefined
+        ? 'Who decides? Say --operator, or set OPS_OPERATOR: your subject id, which is kept for ever.'
+        : `--operator must be an opaque subject id of at most 128 characters, got ${JSON.stringify(operator)}.`,
     );
   }
   const reason = options.reason ?? fallback;
-  if (reason === undefined || reason.length === 0 || reason.length > REASON_LENGTH_MAX) {
-    throw usage(`--reason is needed: 1 to ${REASON_LENGTH_MAX} characters that name no person. It is kept for ever.`);
+  if (reason === undefined || reason.length > REASON_LENGTH_MAX || !SENTENCE.test(reason)) {
+    throw usage(
+      `--reason is needed: 1 to ${REASON_LENGTH_MAX} characters, on one line, that name no person. It is kept for ever.`,
+    );
   }
   return { operator, reason };
-}
-
-function loginName(): string | undefined {
-  try {
-    const name = userInfo()
-      .username.replaceAll(/[^A-Za-z0-9._:@|-]/g, '-')
-      .replace(/^[^A-Za-z0-9]+/, '');
-    return name.slice(0, 128) || undefined;
-  } catch {
-    return undefined; // containers run under ids that have no name
-  }
 }
 
 /** @throws OpsError not-confirmed: by a "no", or because there is nobody to ask */

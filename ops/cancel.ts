@@ -8,6 +8,7 @@ import { cancelOrderSagaId } from '../contracts/ids.js';
 import { CANCEL_UPDATE, type CancelRequest, type SagaProgress } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import { readOrder, requestCancellation } from '../domain/orders.js';
+import { beginAnew } from '../sagas/anew.js';
 import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
 import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from './act.js';
 import { type Ops, orderIds, run } from './command.js';
@@ -15,7 +16,7 @@ import { lastLine, type OpsConfig, policyOf, type Temporal } from './connections
 import type { Result, Target } from './decisions.js';
 import { type ExitCode, nothingMatched, usage } from './exit.js';
 import { money } from './output.js';
-import { describe, sagaInCharge, startAnew } from './sagas.js';
+import { describe, sagaInCharge } from './sagas.js';
 import { watch } from './watch.js';
 
 /** The update asks the order's row, and is answered in milliseconds unless the database is in trouble. */
@@ -97,8 +98,7 @@ async function wake(to: Cancelling, temporal: Temporal, target: Target, request:
   const saga = await describe(temporal, target.workflowId);
   if (saga?.status.name === 'COMPLETED') return [];
   if (saga === null || endedFromOutside(saga.status.name)) {
-    const order = await readOrder(to.db, target.orderId);
-    if (order) await startAnew(temporal, to.db, order, policyOf(to.config));
+    await beginAnew({ client: temporal.client, db: to.db, policy: policyOf(to.config) }, target.orderId);
     return [];
   }
   const seen = pendingActivities(saga).map(({ id }) => id);

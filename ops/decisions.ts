@@ -1,5 +1,4 @@
 /** One decision on one saga, and the truth about what came of it. */
-import { randomUUID } from 'node:crypto';
 import {
   isGrpcDeadlineError,
   WorkflowNotFoundError,
@@ -17,10 +16,11 @@ import {
 import { listUnstarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import { readOrder } from '../domain/orders.js';
-import { recordDecision, stateOf } from '../domain/saga-log.js';
+import { stateOf } from '../domain/saga-log.js';
+import { beginAnew } from '../sagas/anew.js';
 import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
 import { lastLine, type Temporal } from './connections.js';
-import { describe, startAnew } from './sagas.js';
+import { describe } from './sagas.js';
 import { watch } from './watch.js';
 
 export const OUTCOMES = ['done', 'refused', 'failed', 'unanswered', 'gone', 'not-tried'] as const;
@@ -87,12 +87,11 @@ async function decideEnded(to: Deciding, target: Target, resolution: Resolution,
     const message = `its saga ${before}, so that nobody can ${resolution.action}: \`retry\` starts it anew`;
     return { ...target, outcome: 'refused', state: null, message };
   }
-  const order = await requireOrder(to.db, target.orderId);
-  const { orderId, ...decision } = { orderId: order.id, ...resolution };
-  const workflowId = await startAnew(to.temporal, to.db, order, to.policy);
-  if (workflowId === null) return gone(to, target);
-  await recordDecision(to.db, { id: randomUUID(), orderId, ...decision, step: 'saga', before });
-  return follow(to, { orderId, workflowId }, resolution, []);
+  const { id: orderId } = await requireOrder(to.db, target.orderId);
+  const { operator, reason } = resolution;
+  const { client } = to.temporal;
+  const workflowId = await beginAnew({ ...to, client }, orderId, { operator, reason, before });
+  return workflowId === null ? gone(to, target) : follow(to, { orderId, workflowId }, resolution, []);
 }
 
 async function decideUnknown(to: Deciding, target: Target, resolution: Resolution): Promise<Result> {
@@ -103,8 +102,7 @@ async function decideUnknown(to: Deciding, target: Target, resolution: Resolutio
     return decideEnded(to, target, resolution, 'has not started yet');
   }
   if (order.status === 'CONFIRMED') return gone(to, target);
-  const message = `Temporal at ${to.temporal.where} does not know its saga, though it was started: is this the right one?`;
-  return { ...target, outcome: 'refused', state: null, message };
+  return decideEnded(to, target, resolution, `is not known to Temporal at ${to.temporal.where}`);
 }
 
 async function follow(to: Deciding, target: Target, { action }: Resolution, seen: string[]): Promise<Result> {

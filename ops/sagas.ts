@@ -1,14 +1,7 @@
 /** Asking one saga how it stands, and starting it anew if somebody has ended it. */
-import {
-  WorkflowExecutionAlreadyStartedError,
-  type WorkflowExecutionDescription,
-  WorkflowNotFoundError,
-} from '@temporalio/client';
+import { type WorkflowExecutionDescription, WorkflowNotFoundError } from '@temporalio/client';
 import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
-import type { Order } from '../contracts/orders.js';
-import { PROGRESS_QUERY, type SagaPolicy, type SagaProgress, sagaStart } from '../contracts/saga.js';
-import { markStarted, readDueSaga } from '../domain/acceptance.js';
-import type { Database } from '../domain/database.js';
+import { PROGRESS_QUERY, type SagaProgress } from '../contracts/saga.js';
 import type { Door } from '../domain/orders.js';
 import { withPendingAttempts } from '../sagas/execution.js';
 import type { Temporal } from './connections.js';
@@ -47,26 +40,3 @@ const isTakingBack = ({ status, unwindingReason }: Door): boolean => status === 
 /** @returns the workflow id of the saga that has work to do for this order, or was the last to have */
 export const sagaInCharge = (orderId: string, door: Door): string =>
   isTakingBack(door) ? cancelOrderSagaId(orderId) : orderSagaId(orderId);
-
-/**
- * Starts the saga that the order as it stands needs.
- * @returns its workflow id, or null if the order needs none
- */
-export async function startAnew(
-  { client }: Temporal,
-  db: Database,
-  { id }: Pick<Order, 'id'>,
-  policy: SagaPolicy,
-): Promise<string | null> {
-  const due = await readDueSaga(db, id);
-  if (!due) return null;
-  const { type, options } = sagaStart(due, policy);
-  try {
-    await client.withDeadline(Date.now() + CALL_LIMIT_MS, () => client.workflow.start(type, options));
-  } catch (err) {
-    // The sweep, or another operator, was faster.
-    if (!(err instanceof WorkflowExecutionAlreadyStartedError)) throw err;
-  }
-  await markStarted(db, [due]);
-  return options.workflowId;
-}

@@ -18,6 +18,8 @@ import {
   RETRY_SIGNAL,
   type Resolution,
   type SagaProgress,
+  SENTENCE,
+  SUBJECT,
 } from '../contracts/saga.js';
 import type { Decision, SagaActivities } from '../contracts/steps.js';
 import { requestUnwinding, type Saga, skip, tryAgainNow } from './saga.js';
@@ -74,12 +76,6 @@ async function record(saga: Saga, decision: Decision): Promise<void> {
     await proxyActivities<SagaActivities>({ ...ORDINARY, scheduleToCloseTimeout }).recordDecision(decision);
   }
 }
-
-/** What an operator writes is kept for ever and shown to many: an id of a person in our own system, never a name. */
-const SUBJECT = /^[A-Za-z0-9][A-Za-z0-9._:@|-]{0,127}$/;
-
-/** Postgres cannot store a NUL, and half a character is not text. */
-const SENTENCE = /^[^\p{Cc}\p{Cs}]+$/u;
 
 function validateResolution(saga: Saga, resolution: Resolution): void {
   if (!['retry', 'skip', 'compensate'].includes(resolution?.action)) {

@@ -271,6 +271,39 @@ export interface components {
       decidedBy: string | null;
       reason: string | null;
     };
+    DeadLetterReplay: {
+      /** @description Opaque subject id; with authentication, the token’s */
+      operator?: string;
+      /** @description Kept for ever; no personal data */
+      reason?: string;
+    };
+    DeadLetterDiscard: {
+      /** @description Opaque subject id; with authentication, the token’s */
+      operator?: string;
+      /** @description Kept for ever; no personal data */
+      reason: string;
+    };
+    DeadLettersReplay: {
+      /** @description webhook, kafka, nats, rabbitmq */
+      destination?: string;
+      /**
+       * @description Why it is not taken
+       * @enum {string}
+       */
+      cause?: "rejected" | "unavailable-for-this-event" | "too-large" | "invalid";
+      /** @description Type of the event */
+      type?: string;
+      /** @description Only these */
+      ids?: string[];
+      /** @description So many at most; default 100 */
+      limit?: number;
+      /** @description Never faster; default 10 */
+      ratePerSecond?: number;
+      /** @description Opaque subject id; with authentication, the token’s */
+      operator?: string;
+      /** @description Kept for ever; no personal data */
+      reason?: string;
+    };
     Sku: {
       sku: string;
       name: string;
@@ -1542,20 +1575,9 @@ export interface operations {
         id: string;
       };
     };
-    requestBody: {
+    requestBody?: {
       content: {
-        /**
-         * @example {
-         *   "operator": "op-7",
-         *   "reason": "the receiver is mended"
-         * }
-         */
-        "application/json": {
-          /** @description Opaque subject id; with authentication, the token’s */
-          operator?: string;
-          /** @description Kept for ever; no personal data */
-          reason?: string;
-        };
+        "application/json": components["schemas"]["DeadLetterReplay"];
       };
     };
     responses: {
@@ -1713,18 +1735,7 @@ export interface operations {
     };
     requestBody: {
       content: {
-        /**
-         * @example {
-         *   "operator": "op-7",
-         *   "reason": "they have it from a file, ticket 12"
-         * }
-         */
-        "application/json": {
-          /** @description Opaque subject id; with authentication, the token’s */
-          operator?: string;
-          /** @description Kept for ever; no personal data */
-          reason: string;
-        };
+        "application/json": components["schemas"]["DeadLetterDiscard"];
       };
     };
     responses: {
@@ -1864,36 +1875,9 @@ export interface operations {
         "idempotency-key"?: string;
       };
     };
-    requestBody: {
+    requestBody?: {
       content: {
-        /**
-         * @example {
-         *   "destination": "webhook",
-         *   "cause": "rejected",
-         *   "ratePerSecond": 10
-         * }
-         */
-        "application/json": {
-          /** @description webhook, kafka, nats, rabbitmq */
-          destination?: string;
-          /**
-           * @description Why it is not taken
-           * @enum {string}
-           */
-          cause?: "rejected" | "unavailable-for-this-event" | "too-large" | "invalid";
-          /** @description Type of the event */
-          type?: string;
-          /** @description Only these */
-          ids?: string[];
-          /** @description So many at most; default 100 */
-          limit?: number;
-          /** @description Never faster; default 10 */
-          ratePerSecond?: number;
-          /** @description Opaque subject id; with authentication, the token’s */
-          operator?: string;
-          /** @description Kept for ever; no personal data */
-          reason?: string;
-        };
+        "application/json": components["schemas"]["DeadLettersReplay"];
       };
     };
     responses: {

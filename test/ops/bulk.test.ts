@@ -1,4 +1,4 @@
-/** Many parked sagas, one command. `FULL=1` takes fifty of them, as the issue asks; a dozen shows the same in less time. */
+/** Many parked sagas, one command. `FULL=1` takes fifty of them; a dozen shows the same in less time. */
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import pLimit from 'p-limit';
 import { sagaStart } from '../../contracts/saga.js';

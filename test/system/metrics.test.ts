@@ -84,7 +84,7 @@ describe('metrics', () => {
     await until('two are confirmed', relay, end('CONFIRMED', ''), (is) => is === 2);
     await until('one is declined', relay, end('CANCELLED', 'PAYMENT_DECLINED'), (is) => is === 1);
     await until('one is short', relay, end('CANCELLED', 'OUT_OF_STOCK'), (is) => is === 1);
-    const deliveries = 'order_saga_deliveries_total{destination="webhook",outcome="delivered",role="relay"}';
+    const deliveries = 'order_saga_deliveries_total{destination="webhook",outcome="taken",role="relay"}';
     await until('all events are delivered', relay, deliveries, (is) => is === 4 + 4 + 5 + 3);
     const counted = await api?.();
     expect(counted?.get('order_saga_orders_accepted_total{role="api"}')).toBe(4);
@@ -113,7 +113,7 @@ describe('metrics', () => {
     const labels = 'destination="webhook",role="relay"';
     await until('it is owed', relay, `order_saga_outbox_backlog_events{${labels}}`, (is) => is > 0);
     await until('it is late', relay, `order_saga_outbox_lag_seconds{${labels}}`, (is) => is > 0);
-    const failed = 'order_saga_deliveries_total{destination="webhook",outcome="failed",role="relay"}';
+    const failed = 'order_saga_deliveries_total{destination="webhook",outcome="unavailable",role="relay"}';
     await until('it fails', relay, failed, (is) => is > 0);
     receiver.answer = () => 204;
     await until('it has gone', relay, `order_saga_outbox_backlog_events{${labels}}`, (is) => is === 0);
