@@ -29,7 +29,8 @@ const State = oneOf(DEAD_LETTER_STATES, 'PARKED waits for a decision; REPLAYING 
 const Cause = oneOf(DEAD_LETTER_CAUSES, 'Why it is not taken');
 const Destination = Type.String({ pattern: '^[a-z0-9-]{1,64}$', description: 'webhook, kafka, nats, rabbitmq' });
 const EventTypeName = Type.String({ pattern: '^[a-z.]{1,64}$', description: 'Type of the event' });
-const LetterId = Type.String({ pattern: '^[1-9][0-9]{0,17}$', description: 'Id of the dead letter' });
+const LETTER_ID = /^[1-9][0-9]{0,17}$/;
+const LetterId = Type.String({ pattern: LETTER_ID.source, description: 'Id of the dead letter' });
 const LetterSchema = Type.Object(
   {
     id: Type.String(),
@@ -149,7 +150,8 @@ function listRoute(app: Api, { db }: ApiDependencies): void {
 }
 
 function decisionRoutes(app: Api, deps: ApiDependencies): void {
-  const params = Type.Object({ id: LetterId });
+  // What is no id at all names no letter: 404, as with orders.
+  const params = Type.Object({ id: Type.String({ description: 'Id of the dead letter' }) });
   app.post(
     '/admin/dead-letters/:id/replay',
     {
@@ -211,8 +213,8 @@ function decisionRoutes(app: Api, deps: ApiDependencies): void {
 }
 
 async function requireLetter({ db }: ApiDependencies, id: string): Promise<DeadLetter> {
-  const [letter] = await readDeadLetters(db, [id]);
-  if (!letter) throw new Problem('not-found', `There is no dead letter ${id}.`);
+  const [letter] = LETTER_ID.test(id) ? await readDeadLetters(db, [id]) : [];
+  if (!letter) throw new Problem('not-found', `There is no dead letter ${id.slice(0, 64)}.`);
   return letter;
 }
 

@@ -77,6 +77,12 @@ export const STUCK_QUERY = 'SagaState="NEEDS_ATTENTION" AND ExecutionStatus="Run
 export const ENDED_FROM_OUTSIDE_QUERY =
   'ExecutionStatus IN ("Failed","Terminated","TimedOut","Canceled") AND WorkflowType IN ("OrderSaga","CancelOrderSaga")';
 
+/** For whoever opens a saga in the Web UI and has never seen one. */
+const ORDER_DETAILS =
+  'Reserve the stock, charge the payment, confirm; if refused, undo in reverse. Stuck? Mend the cause, then send the signal ' +
+  '`retry`, or decide with the update `resolve`: docs/runbook.md.';
+const CANCELLATION_DETAILS = 'A confirmed order taken back: refund, release, cancel. It goes on until all is done.';
+
 /** An order whose saga is to be started: the one that finishes it, or the one that takes it back after its confirmation. */
 export type UnstartedSaga = { id: string; customerId: string; correlationId: string } & (
   | { kind: 'order' }
@@ -107,6 +113,7 @@ export function sagaStart(saga: UnstartedSaga, policy: SagaPolicy) {
       memo: { correlationId },
       typedSearchAttributes: [{ key: CUSTOMER_ID, value: customerId }],
       staticSummary: kind === 'order' ? `Order ${id}` : `Cancellation of order ${id}`,
+      staticDetails: kind === 'order' ? ORDER_DETAILS : CANCELLATION_DETAILS,
     },
   };
 }

@@ -25,6 +25,7 @@ import {
   inputOf,
   ORDINARY_UNDO,
   type Unwind,
+  whyAgain,
 } from './steps.js';
 
 /** How often an undo that ended for good (a bug, an operator's mistake) is begun anew without being asked. */
@@ -108,7 +109,7 @@ async function undoOrdinarily(saga: Saga, name: UndoName, step: StepProgress): P
       const input = inputOf(saga, step);
       step.status = 'retrying';
       try {
-        const ordinary = proxyActivities<SagaActivities>({ ...ORDINARY_UNDO, summary: name });
+        const ordinary = proxyActivities<SagaActivities>({ ...ORDINARY_UNDO, summary: whyAgain(step) });
         const { undone, attempt } = await inFlight(saga, () => ordinary[name](input));
         step.attempts += attempt;
         return { undone, skipped: input.skippedBy !== undefined };
@@ -117,7 +118,9 @@ async function undoOrdinarily(saga: Saga, name: UndoName, step: StepProgress): P
         if (isCancellation(err) || saga.retries > retriesSeen) continue; // somebody wants it tried at once
         step.lastError = describeFailure(err).message;
         markAttention(saga, step, describeFailure(err));
-        await condition(() => saga.retries > retriesSeen, BEGIN_ANEW_AFTER);
+        await condition(() => saga.retries > retriesSeen, BEGIN_ANEW_AFTER, {
+          summary: `until ${name} is tried again`,
+        });
       }
     }
   } finally {
@@ -141,7 +144,7 @@ function markAfter(saga: Saga, step: StepProgress): CancellationScope {
   const scope = new CancellationScope();
   scope
     .run(async () => {
-      await sleep(saga.policy.compensationAttentionAfterMs);
+      await sleep(saga.policy.compensationAttentionAfterMs, { summary: `until ${step.name} needs attention` });
       markAttention(saga, step, { type: 'UndoFailing', message: step.lastError ?? 'it keeps failing' });
     })
     .catch((err: unknown) => {

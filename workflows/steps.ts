@@ -93,7 +93,11 @@ async function runOrdinarily(saga: Saga, name: StepName, step: StepProgress, fai
     try {
       const { attempt } = await inFlight(saga, () => {
         const scheduleToCloseTimeout = Math.max(1_000, Math.min(budgetEnds, saga.deadline) - Date.now());
-        const ordinary = proxyActivities<SagaActivities>({ ...ORDINARY, scheduleToCloseTimeout, summary: name });
+        const ordinary = proxyActivities<SagaActivities>({
+          ...ORDINARY,
+          scheduleToCloseTimeout,
+          summary: whyAgain(step),
+        });
         return ordinary[name](input);
       });
       step.attempts += attempt;
@@ -110,6 +114,9 @@ async function runOrdinarily(saga: Saga, name: StepName, step: StepProgress, fai
     }
   }
 }
+
+/** For the timeline in the Web UI, beside the activity's name: what the try before it met. */
+export const whyAgain = ({ lastError }: StepProgress): string => `after: ${lastError ?? 'the first try'}`.slice(0, 150);
 
 /** What an activity is given: the order, and the operator if one vouches for this very step. */
 export const inputOf = ({ orderId, skipped }: Saga, step: StepProgress): StepInput => ({
@@ -136,6 +143,7 @@ async function park(saga: Saga, name: StepName, step: StepProgress, failure: Fai
   const decided = await condition(
     () => saga.retries > retriesSeen || saga.unwindRequest !== undefined,
     Math.max(1, saga.deadline - Date.now()),
+    { summary: `${name} waits for an operator, or for the deadline` },
   ).catch((err: unknown) => {
     if (isCancellation(err)) throw new Unwind('OPERATOR', false);
     throw err;

@@ -140,7 +140,7 @@ describe('a replay', () => {
 
   test('of nothing, or with what it does not know, is refused', async () => {
     expectProblem(await replay('999999'), 404, 'not-found');
-    expectProblem(await replay('x'), 400, 'invalid-request', ['params/id']);
+    expectProblem(await replay('x'), 404, 'not-found');
     const { id } = await only();
     expectProblem(await replay(id, { force: true }), 400, 'invalid-request', ['/force']);
     expectProblem(await replay(id, { reason: '' }), 400, 'invalid-request', ['/reason']);
