@@ -107,8 +107,8 @@ export function adminRoutes(app: Api, deps: ApiDependencies): void {
         reason,
         operator: operatorOf(request.caller, operator),
       };
-      return answerOnce(deps, request, reply, async () => {
-        await asking(() => resolve(deps, order.id, decision));
+      return answerOnce(deps, request, reply, async (updateId) => {
+        await asking(() => resolve(deps, order.id, decision, updateId));
         return { status: 200, body: await describeSaga(deps, order, request.caller) };
       });
     },
@@ -142,14 +142,21 @@ async function asking<T>(question: () => Promise<T>): Promise<T> {
   }
 }
 
-async function resolve(deps: ApiDependencies, orderId: string, resolution: Resolution): Promise<void> {
+/** @param updateId has Temporal tell a repetition: a second `skip` must not vouch for the step after the one that was meant */
+async function resolve(
+  deps: ApiDependencies,
+  orderId: string,
+  resolution: Resolution,
+  updateId: string | undefined,
+): Promise<void> {
   const client = requireTemporal(deps);
   for (const workflowId of [orderSagaId(orderId), cancelOrderSagaId(orderId)]) {
     try {
       await client.withDeadline(Date.now() + ASK_LIMIT_MS, () =>
-        client.workflow
-          .getHandle(workflowId)
-          .executeUpdate<SagaProgress, [Resolution]>(RESOLVE_UPDATE, { args: [resolution] }),
+        client.workflow.getHandle(workflowId).executeUpdate<SagaProgress, [Resolution]>(RESOLVE_UPDATE, {
+          args: [resolution],
+          ...(updateId !== undefined && { updateId }),
+        }),
       );
       return;
     } catch (err) {

@@ -5,6 +5,7 @@ import { type TSchema, Type } from 'typebox';
 import { type StoredEvent, toCloudEvent } from '../contracts/events.js';
 import { FEED_START, type FeedEvent, type FeedPlace, readFeed, readOrderEvents } from '../domain/outbox.js';
 import type { Api, ApiDependencies } from './dependencies.js';
+import { whenOver } from './hang-ups.js';
 import { requireOrder } from './orders.js';
 import { badCursor, Cursor, decodeCursor, encodeCursor, Limit, Next, page } from './pages.js';
 import { ProblemSchema } from './problems.js';
@@ -145,7 +146,7 @@ async function stream<E extends StoredEvent, P>(
   { from, read, placeOf, idOf, orderId }: Stream<E, P>,
 ): Promise<FastifyReply> {
   const gone = new AbortController();
-  reply.raw.once('close', () => gone.abort());
+  whenOver(reply, () => gone.abort());
   const ended = AbortSignal.any([gone.signal, stopping]);
   let place = from;
   let events = await read(place); // before the headers: what fails here can still be answered with a problem

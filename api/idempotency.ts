@@ -30,16 +30,19 @@ const EXTEND_EVERY_MS = 5_000;
 const CLAIMS_MAX = 5;
 const RETRY_AFTER_S = 1;
 
-/** @param act does the work, which must be safe to repeat; what it throws is answered and not kept */
+/**
+ * @param act does the work, which must be safe to repeat; what it throws is answered and not kept. Its argument is the same
+ *   whenever it is repeated under the same key, for whoever else can tell repetitions apart; undefined without a key
+ */
 export async function answerOnce(
   { db, idempotencyTtlMs }: Pick<ApiDependencies, 'db' | 'idempotencyTtlMs'>,
   request: FastifyRequest,
   reply: FastifyReply,
-  act: () => Promise<{ status: number; body: unknown }>,
+  act: (onceId: string | undefined) => Promise<{ status: number; body: unknown }>,
 ): Promise<FastifyReply> {
   const claim = claimOf(request, idempotencyTtlMs);
   if (!claim) {
-    const { status, body } = await act();
+    const { status, body } = await act(undefined);
     return reply.code(status).send(body);
   }
   const held = await hold(db, claim);
@@ -50,7 +53,7 @@ export async function answerOnce(
     EXTEND_EVERY_MS,
   );
   try {
-    const { status, body } = await act();
+    const { status, body } = await act(onceIdOf(claim));
     const response = reply.code(status).serialize(body) as string;
     if (!(await keepAnswer(db, held, { status, response })))
       request.log.warn('the claim of a key was lost while it was held');
@@ -66,6 +69,8 @@ export async function answerOnce(
   }
 }
 const JSON_TYPE = 'application/json; charset=utf-8';
+const onceIdOf = ({ caller, route, key, fingerprint: asked }: KeyClaim): string =>
+  Buffer.from(fingerprint(caller, route, key, Buffer.from(asked).toString('hex'))).toString('hex');
 
 /** The request's claim to its key. @returns undefined if it carries none @throws Problem invalid-idempotency-key */
 export function claimOf(request: FastifyRequest, ttlMs: number): KeyClaim | undefined {

@@ -9,6 +9,7 @@ import { readPrices } from '../domain/inventory.js';
 import { listOrders, readOrder } from '../domain/orders.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { answerUnlessKnown } from './etags.js';
+import { whenOver } from './hang-ups.js';
 import { IdempotencyKeyHeader, parsePreferWait, parseTraceparent } from './headers.js';
 import { claimOf, replayable } from './idempotency.js';
 import { ordersAccepted, postDuration } from './metrics.js';
@@ -186,7 +187,7 @@ async function waitForFinal(
   reply: FastifyReply,
 ) {
   const gone = new AbortController();
-  reply.raw.once('close', () => gone.abort());
+  whenOver(reply, () => gone.abort());
   // Not AbortSignal.timeout: nothing but AbortSignal.any would hold it, weakly, and a collected one never fires.
   const timer = setTimeout(() => gone.abort(), waitMs);
   const enough = AbortSignal.any([gone.signal, stopping]);

@@ -6,6 +6,7 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Api } from './dependencies.js';
+import { whenOver } from './hang-ups.js';
 import { Problem } from './problems.js';
 
 export type SheddingSettings = {
@@ -50,7 +51,7 @@ export function shedLoad(app: Api, { requestsMax, eventLoopDelayMaxMs }: Sheddin
       request.leave = nothing;
     };
     // Not onResponse, which does not come if the client has hung up.
-    reply.raw.once('close', () => request.leave());
+    whenOver(reply, () => request.leave());
     done();
   });
 }

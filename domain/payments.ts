@@ -29,18 +29,14 @@ export type PaymentDue = {
 
 /** @throws if there is no such order */
 export async function readPaymentDue(db: Database, orderId: string): Promise<PaymentDue> {
-  const order = await db.order.findUnique({ where: { id: orderId }, include: { payment: true } });
-  if (!order) throw new Error(`Order ${orderId} does not exist`);
-  return {
-    orderId,
-    amount: Number(order.totalAmount),
-    currency: order.currency,
-    paymentMethod: order.paymentMethod,
-    createdAt: order.createdAt,
-    status: (order.payment?.status ?? null) as PaymentStatus | null,
-    gatewayReference: order.payment?.gatewayReference ?? null,
-    unwindingReason: order.unwindingReason as CancellationReason | null,
-  };
+  const [due] = await db.$queryRaw<(Omit<PaymentDue, 'amount'> & { amount: bigint })[]>`
+    SELECT o.id AS "orderId", o.total_amount AS amount, o.currency, o.payment_method AS "paymentMethod",
+      o.created_at AS "createdAt", p.status, p.gateway_reference AS "gatewayReference",
+      o.unwinding_reason AS "unwindingReason"
+    FROM orders o LEFT JOIN payments p ON p.order_id = o.id
+    WHERE o.id = ${orderId}::uuid`;
+  if (!due) throw new Error(`Order ${orderId} does not exist`);
+  return { ...due, amount: Number(due.amount) };
 }
 
 const money = Prisma.sql`jsonb_build_object('amount', total_amount, 'currency', currency)`;

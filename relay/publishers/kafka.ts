@@ -74,7 +74,7 @@ export function createKafkaPublisher(client: KafkaClient, options: KafkaOptions)
     publish: (events) => {
       // A second request in flight would have the sequence numbers of the first.
       const publishing = turn.then(() => publishInBatches(events, send, sendAlone));
-      turn = publishing;
+      turn = publishing.catch(() => undefined);
       return publishing;
     },
     close: async () => {
