@@ -270,21 +270,6 @@ describe('more than can be answered', () => {
     expect((await Promise.all(waiting)).map((answer) => answer.status)).toEqual(Array(8).fill(201));
   });
 
-  test('is not what was asked ahead on a connection that has hung up', async () => {
-    const api = await apiWith({ shedding });
-    const { host } = new URL(api.url);
-    const room = (status: number) => async () => (await api.get('/orders?limit=1')).status === status;
-    await whileStuck(async () => {
-      for (const nth of ['first', 'second']) {
-        const socket = connect(Number(host.split(':')[1]), '127.0.0.1');
-        socket.write(`GET /inventory HTTP/1.1\r\nHost: ${host}\r\n\r\n`.repeat(5));
-        await eventually(`the ${nth} one’s requests are in work`, room(503));
-        socket.destroy();
-        await eventually(`there is room after the ${nth}`, room(200));
-      }
-    });
-  });
-
   test('is not a burst: 64 clients that post as fast as they can are all served', async () => {
     const api = await apiWith({});
     const orders = process.env['FULL'] === '1' ? 2_000 : 300;

@@ -1,6 +1,9 @@
 /** Orders into the product, events out of real brokers, several at once, while brokers and relays are killed and paused. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
 import type { CloudEvent } from '../../contracts/events.js';
 import type { Order } from '../../contracts/orders.js';
 import { audit } from '../support/audit.js';
@@ -30,7 +33,7 @@ const names = await brokersHere(['kafka', 'nats', 'rabbitmq']);
   let brokers: Broker[];
   let installation: Installation;
   let running: Running;
-  let client: ApiClient;
+  let api: ApiClient;
   beforeAll(async () => {
     brokers = await Promise.all(names.map((name) => startBroker(name)));
     const settings = Object.assign({}, ...brokers.map((broker) => broker.settings));
@@ -40,14 +43,28 @@ const names = await brokersHere(['kafka', 'nats', 'rabbitmq']);
       DELIVERY_BACKOFF_MAX: '1s',
     });
     running = await launch(installation);
-    client = clientOf(installation);
-    await client.stock('PLENTY', 1_000_000);
+    api = clientOf(installation);
+    await api.stock('PLENTY', 1_000_000);
   }, 240_000);
   afterAll(async () => {
     await running?.stop();
     await Promise.all((brokers ?? []).map((broker) => broker.stop()));
     await installation?.remove();
   }, 60_000);
+
+  /** Resolves when each destination has taken more than it had when this was last asked. */
+  const places = new Map<string, bigint>();
+  const progress = () =>
+    eventually(
+      'every broker has taken more',
+      async () => {
+        const rows = await readPlaces(installation);
+        const isMore = rows.length === brokers.length && rows.every((row) => row.place > (places.get(row.name) ?? 0n));
+        if (isMore) for (const { name, place } of rows) places.set(name, place);
+        return isMore;
+      },
+      LIMIT_MS,
+    );
 
   const all = <T>(work: (broker: Broker) => Promise<T>) => Promise.all(brokers.map(work));
 
@@ -67,29 +84,33 @@ const names = await brokersHere(['kafka', 'nats', 'rabbitmq']);
     `they get every event of ${ORDERS} orders in order, killed ${KILLS} times, with relays killed and paused`,
     async () => {
       const accepted: Order[] = [];
-      const post = async (me: number) => {
-        for (let i = me; i < ORDERS; i += CLIENTS) {
-          const card = i % 10 === 3 ? 'pm_card_chargeDeclined' : 'pm_card_visa';
-          accepted.push(await client.post({ PLENTY: 1 }, card));
-        }
+      const post = (count: number) => {
+        let left = count;
+        const client = async () => {
+          while (left-- > 0) {
+            const card = accepted.length % 10 === 3 ? 'pm_card_chargeDeclined' : 'pm_card_visa';
+            accepted.push(await api.post({ PLENTY: 1 }, card));
+          }
+        };
+        return Promise.all(Array.from({ length: CLIENTS }, client));
       };
       const paused = running.pid('relay');
       const pausedLongEnough = pause(PAUSE_MS);
-      const posting = Promise.all(Array.from({ length: CLIENTS }, (_, me) => post(me)));
       for (let kill = 1; kill <= KILLS; kill++) {
-        const due = (ORDERS * kill) / (KILLS + 1);
-        await eventually('more orders are accepted', () => accepted.length >= due, LIMIT_MS);
+        const posting = post(ORDERS / (KILLS + 1));
+        await progress();
         await all((broker) => broker.kill());
         if (kill === 1) process.kill(paused, 'SIGSTOP');
         else process.kill(running.pid('relay-2'), 'SIGKILL'); // its partitions are the others' by now, or again its own
         await all((broker) => broker.start());
+        await posting;
       }
-      await posting;
+      await post(ORDERS / (KILLS + 1));
       await pausedLongEnough;
       process.kill(paused, 'SIGCONT');
-      const final = await Promise.all(accepted.map((order) => client.final(order.id, LIMIT_MS)));
+      const final = await Promise.all(accepted.map((order) => api.final(order.id, LIMIT_MS)));
       const ends = final.map(({ id, status }) => `${id} order.${status.toLowerCase()}`);
-      for (const broker of brokers) await audit(client, final, await delivered(broker, ends));
+      for (const broker of brokers) await audit(api, final, await delivered(broker, ends));
     },
     LIMIT_MS * 2,
   );
@@ -98,7 +119,7 @@ const names = await brokersHere(['kafka', 'nats', 'rabbitmq']);
     await running.stop();
     await all((broker) => broker.kill());
     running = await launch(installation);
-    const order = await client.final((await client.post({ PLENTY: 1 })).id);
+    const order = await api.final((await api.post({ PLENTY: 1 })).id);
     const { code, ms } = await running.stop();
     expect({ code, inTime: ms < 20_000 }).toEqual({ code: 0, inTime: true });
     await all((broker) => broker.start());
@@ -106,3 +127,15 @@ const names = await brokersHere(['kafka', 'nats', 'rabbitmq']);
     await all((broker) => delivered(broker, [`${order.id} order.confirmed`]));
   }, 300_000);
 });
+
+/** How far each destination has come, from the relays' own cursors: whoever asks a broker is in its way when it dies. */
+async function readPlaces({ env }: Installation): Promise<{ name: string; place: bigint }[]> {
+  const url = readFileSync(join(env['DATA_DIR'] ?? '', 'database-url'), 'utf8').trim();
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  const { rows } = await client.query<{ name: string; place: string }>(
+    'SELECT destination AS name, sum(feed_position)::text AS place FROM relay_cursors GROUP BY 1',
+  );
+  await client.end();
+  return rows.map(({ name, place }) => ({ name, place: BigInt(place) }));
+}
