@@ -79,7 +79,7 @@ export async function wakeRelays(db: Database): Promise<void> {
 }
 
 /**
- * Moves cursors forward, all of a destination's in one statement.
+ * Moves cursors forward, all of a destination's in one statement; one that stands further on already stays.
  * @returns the partitions whose lease is still the one given; the others are somebody else's by now
  */
 export async function advanceCursors(
@@ -96,10 +96,12 @@ export async function advanceCursors(
         AS m (partition, epoch, xid, position) ON m.partition = c.partition
       WHERE c.destination = ${destination} AND c.lease_owner = ${owner} AND c.lease_epoch = m.epoch
       ORDER BY c.partition FOR UPDATE OF c
+    ), moved AS (
+      UPDATE relay_cursors c SET feed_xid = h.xid, feed_position = h.position, updated_at = now()
+      FROM held h WHERE c.destination = ${destination} AND c.partition = h.partition
+        AND (c.feed_xid, c.feed_position) < (h.xid, h.position)
     )
-    UPDATE relay_cursors c SET feed_xid = h.xid, feed_position = h.position, updated_at = now()
-    FROM held h WHERE c.destination = ${destination} AND c.partition = h.partition
-    RETURNING c.partition`;
+    SELECT partition FROM held`;
   return rows.map((row) => row.partition);
 }
 

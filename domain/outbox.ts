@@ -64,8 +64,8 @@ export async function readFeed(db: Database, after: FeedPlace, limit: number): P
 }
 
 export type PartitionPlace = FeedPlace & { partition: number };
-/** `isHeld` = at this destination the event's order is held by a dead letter. */
-export type PartitionEvent = FeedEvent & { partition: number; isHeld: boolean };
+/** At this destination: `isHeld` = a dead letter holds the event's order; `isDiscarded` = the event is never to be sent. */
+export type PartitionEvent = FeedEvent & { partition: number; isHeld: boolean; isDiscarded: boolean };
 
 /**
  * The feed of some partitions, each after a place of its own, oldest first.
@@ -80,7 +80,10 @@ export async function readPartitions(
   return db.$queryRaw<PartitionEvent[]>`
     SELECT p.partition, e.*, EXISTS (
       SELECT FROM dead_letters l WHERE l.destination = ${destination} AND l.order_id = e."orderId" AND l.closed_at IS NULL
-    ) AS "isHeld"
+    ) AS "isHeld", EXISTS (
+      SELECT FROM dead_letters l WHERE l.destination = ${destination} AND l.order_id = e."orderId"
+        AND l.sequence = e.sequence AND l.state = 'DISCARDED'
+    ) AS "isDiscarded"
     FROM unnest(${after.map((a) => a.partition)}::int[], ${after.map((a) => a.feedXid)}::bigint[],
       ${after.map((a) => a.feedPosition)}::bigint[]) AS p (partition, xid, position)
     CROSS JOIN LATERAL (

@@ -85,18 +85,24 @@ export type DecidedLetter = {
   partition: number;
   sequence: number;
   state: DeadLetterState;
+  /** The order's events that are never to be sent: those of earlier letters, and of this one if it is. */
+  discarded: number[];
 };
 
-/** @returns the longest decided first */
+/** @param except letters that are being worked off already. @returns the longest decided first */
 export async function listDecided(
   db: Database,
   destination: string,
   partitions: number[],
+  except: string[],
   limit: number,
 ): Promise<DecidedLetter[]> {
   return db.$queryRaw<DecidedLetter[]>`
-    SELECT id::text, order_id AS "orderId", ${partitionOfOrder} AS partition, sequence, state FROM dead_letters
+    SELECT id::text, order_id AS "orderId", ${partitionOfOrder} AS partition, sequence, state, ARRAY(
+      SELECT d.sequence FROM dead_letters d WHERE d.order_id = dead_letters.order_id
+        AND d.destination = ${destination} AND d.state = 'DISCARDED') AS discarded
+    FROM dead_letters
     WHERE closed_at IS NULL AND state <> 'PARKED' AND destination = ${destination}
-      AND ${partitionOfOrder} = ANY(${partitions}::int[])
+      AND ${partitionOfOrder} = ANY(${partitions}::int[]) AND id <> ALL(${except}::bigint[])
     ORDER BY updated_at, id LIMIT ${limit}`;
 }

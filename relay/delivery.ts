@@ -1,5 +1,6 @@
 /** A destination's delivery: what it is made with, and what this process remembers of it between two rounds. */
 import type { Logger } from 'pino';
+import type { LeasedCursor } from '../domain/cursors.js';
 import type { Database } from '../domain/database.js';
 import type { Counts, Lane } from './lanes.js';
 import type { Validate } from './poison.js';
@@ -16,6 +17,7 @@ export type DeliveryOptions = {
   logger: Logger;
   validate?: Validate;
   saveEveryMs?: number;
+  troubledMax?: number;
 };
 
 export type Delivery = DeliveryOptions & {
@@ -26,6 +28,10 @@ export type Delivery = DeliveryOptions & {
   /** The destination has asked to be left alone until then. */
   notBeforeMs: number;
   savedAtMs: number;
+  /** When it last read on although too many events are in trouble. */
+  probedAtMs: number;
+  /** The share's copies of cursors that turned out to be out of date: no lane is opened from them again. */
+  outdated: WeakSet<LeasedCursor>;
 };
 
 export const createDelivery = (options: DeliveryOptions): Delivery => ({
@@ -35,4 +41,12 @@ export const createDelivery = (options: DeliveryOptions): Delivery => ({
   parkedInARow: 0,
   notBeforeMs: 0,
   savedAtMs: Number.NEGATIVE_INFINITY,
+  probedAtMs: Number.NEGATIVE_INFINITY,
+  outdated: new WeakSet(),
 });
+
+/** Gives a lane up whose lease seems lost. Only a renewal of the share can open it again. */
+export function dropLane({ lanes, share, publisher, outdated }: Delivery, partition: number): void {
+  lanes.delete(partition);
+  for (const cursor of share.heldOf(publisher.destination)) if (cursor.partition === partition) outdated.add(cursor);
+}

@@ -38,6 +38,7 @@ export type Trouble = {
   /** The destination's counts when the event failed last. */
   counts?: Counts;
 };
+/** Events taken, and first events that failed for the first time: that they fail again is no news of the destination. */
 export type Counts = { taken: number; failed: number };
 export const noTrouble = (): Trouble => ({ tries: 0, rejections: 0, doubt: 0, nextTryAtMs: 0 });
 
@@ -52,6 +53,7 @@ export const openLane = ({ feedXid, feedPosition, ...lease }: LeasedCursor, owne
 export function addEvent(lane: Lane, event: PartitionEvent): void {
   lane.readTo = { feedXid: event.feedXid, feedPosition: event.feedPosition };
   const order = lane.orders.get(event.orderId);
+  if (event.isDiscarded) return;
   if (event.isHeld && !order?.letter) return;
   if (!order) lane.orders.set(event.orderId, { orderId: event.orderId, events: [event], trouble: noTrouble() });
   else if (event.sequence > (order.events.at(-1)?.sequence ?? 0)) order.events.push(event);
@@ -72,8 +74,15 @@ export function servedUpTo(lane: Lane): FeedPlace {
 export const isBefore = (a: FeedPlace, b: FeedPlace): boolean =>
   a.feedXid < b.feedXid || (a.feedXid === b.feedXid && a.feedPosition < b.feedPosition);
 
-export function countOwed(lanes: Iterable<Lane>): number {
-  let count = 0;
-  for (const lane of lanes) for (const order of lane.orders.values()) count += order.events.length;
-  return count;
+/** Events in memory: of orders that flow, of those whose first event has failed, and those that letters answer for. */
+export type Owed = { flowing: number; troubled: number; ofLetters: number };
+
+export function countOwed(lanes: Iterable<Lane>): Owed {
+  const owed = { flowing: 0, troubled: 0, ofLetters: 0 };
+  for (const lane of lanes) {
+    for (const { letter, trouble, events } of lane.orders.values()) {
+      owed[letter ? 'ofLetters' : trouble.tries > 0 ? 'troubled' : 'flowing'] += events.length;
+    }
+  }
+  return owed;
 }

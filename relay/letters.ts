@@ -5,30 +5,33 @@
  */
 import { readOrderEvents } from '../domain/outbox.js';
 import { closeLetter, type DecidedLetter, listDecided, parkAgain, parkEvent, type Verdict } from '../domain/parking.js';
-import type { Delivery } from './delivery.js';
-import { type Lane, noTrouble, type OwedOrder } from './lanes.js';
+import { type Delivery, dropLane } from './delivery.js';
+import { countOwed, type Lane, noTrouble, type OwedOrder } from './lanes.js';
 
-/** Worked off at a time; the others keep their turn. */
+/** Taken up at a time. */
 const DECIDED_MAX = 100;
+/** Events of letters in memory at which no more are taken up: a replay of thousands goes on beside what is fresh. */
+const TAKEN_UP_MAX = 500;
 /** Events behind one letter that are taken up at a time. An order has some ten in its life. */
 const BEHIND_MAX = 1_000;
 
 /** Takes the events of decided letters into their lanes. */
 export async function takeUpDecided(delivery: Delivery): Promise<void> {
   const { db, publisher, lanes } = delivery;
-  for (const letter of await listDecided(db, publisher.destination, [...lanes.keys()], DECIDED_MAX)) {
+  let room = TAKEN_UP_MAX - countOwed(lanes.values()).ofLetters;
+  if (room <= 0) return;
+  const inHand = [...lanes.values()].flatMap((lane) => [...lane.orders.values()].flatMap((o) => o.letter?.id ?? []));
+  for (const letter of await listDecided(db, publisher.destination, [...lanes.keys()], inHand, DECIDED_MAX)) {
+    if (room <= 0) break;
     const lane = lanes.get(letter.partition);
     if (!lane || lane.orders.get(letter.orderId)?.letter) continue;
     const isDiscarded = letter.state === 'DISCARDED';
-    const events = await readOrderEvents(
-      db,
-      letter.orderId,
-      isDiscarded ? letter.sequence : letter.sequence - 1,
-      BEHIND_MAX,
-    );
+    const behind = await readOrderEvents(db, letter.orderId, letter.sequence - 1, BEHIND_MAX);
+    const events = behind.filter(({ sequence }) => !letter.discarded.includes(sequence));
     const order: OwedOrder = { orderId: letter.orderId, events, letter, trouble: noTrouble() };
     if (isDiscarded || events[0]?.sequence === letter.sequence) lane.orders.set(letter.orderId, order);
     else await forget(delivery, lane, letter);
+    room -= events.length;
   }
 }
 
@@ -43,7 +46,7 @@ export async function park(
   { lane, order }: { lane: Lane; order: OwedOrder },
   verdict: Verdict,
 ): Promise<number> {
-  const { db, publisher, lanes, logger } = delivery;
+  const { db, publisher, logger } = delivery;
   const { letter, orderId } = order;
   const [event] = order.events;
   if (!event) throw new Error(`Bug! Order ${orderId} has no event to be parked`);
@@ -52,7 +55,7 @@ export async function park(
     ? await parkAgain(db, lane.lease, letter.id, verdict)
     : await parkEvent(db, lane.lease, event, verdict, letter?.id);
   if (!isParked) {
-    lanes.delete(lane.lease.partition);
+    dropLane(delivery, lane.lease.partition);
     return 0;
   }
   lane.orders.delete(orderId);
@@ -66,12 +69,13 @@ export async function park(
 }
 
 /** Lets orders flow again of which all that had waited has been taken. */
-export async function closeDelivered({ db, lanes }: Delivery): Promise<void> {
+export async function closeDelivered(delivery: Delivery): Promise<void> {
+  const { db, lanes } = delivery;
   for (const lane of lanes.values()) {
     for (const { orderId, events, letter } of lane.orders.values()) {
       if (!letter || events.length > 0) continue;
       if (await closeLetter(db, lane.lease, letter.id)) lane.orders.delete(orderId);
-      else lanes.delete(lane.lease.partition);
+      else dropLane(delivery, lane.lease.partition);
     }
   }
 }

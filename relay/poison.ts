@@ -14,9 +14,9 @@ export const EVENT_MAX_BYTES = 256 * 1024;
 /** A receiver may be wrong once, while it is being deployed. */
 const REJECTIONS_MAX = 3;
 const REJECTED_BACKOFF_MS = { base: 150, max: 2_000 };
-/** Five failures while others get through are enough; where others fail, too, it takes twenty. */
+/** Five failures while others get through are enough; where others fail, too, or the destination is busy, it takes twenty. */
 const DOUBT_MAX = 20;
-const DOUBT = { othersGetThrough: 4, othersFailToo: 1 };
+const DOUBT = { othersGetThrough: 4, othersFailToo: 1, busy: 1 };
 /** Up to one failure to so many successes, others count as getting through. */
 const SUCCESSES_PER_FAILURE_MIN = 4;
 /** So many orders parked, and nothing taken since: it is the destination, or our set-up, that is at fault. */
@@ -41,10 +41,15 @@ export function refuseUnsent(event: CloudEvent, validate?: Validate): Verdict | 
 }
 
 export type Failure = Extract<PublishOutcome, { error: Error }>;
+/** What became of the orders that were sent after one, in the same batch. */
+export type SentAfter = { taken: number; failedFirst: number };
 export type Circumstances = {
   /** What the destination has taken and failed at, before this batch and with it. */
   before: Counts;
   now: Counts;
+  sentAfter: SentAfter;
+  /** It was all that was sent: no neighbour can have used up the destination's patience. */
+  isAlone: boolean;
   /** Orders parked since the destination took anything. */
   parkedInARow: number;
   backoffMaxMs: number;
@@ -56,9 +61,11 @@ export type Circumstances = {
  */
 export function judge(order: OwedOrder, failure: Failure, circumstances: Circumstances): Verdict | undefined {
   const { trouble } = order;
-  trouble.tries++;
   const { cause, waitMs } =
-    failure.outcome === 'rejected' ? judgeRejection(order, circumstances) : judgeSilence(trouble, circumstances);
+    failure.outcome === 'rejected'
+      ? judgeRejection(order, circumstances)
+      : judgeSilence(trouble, failure, circumstances);
+  trouble.tries++;
   trouble.nextTryAtMs = performance.now() + waitMs;
   trouble.counts = circumstances.now;
   return cause && { cause, error: failure.error.message, attempts: trouble.tries };
@@ -71,23 +78,39 @@ function judgeRejection(order: OwedOrder, { parkedInARow, backoffMaxMs }: Circum
   trouble.rejections++;
   const isReplay = letter !== undefined && letter.sequence === events[0]?.sequence;
   if (!isReplay && parkedInARow >= PARKED_IN_A_ROW_MAX) {
-    return { waitMs: backoffMs(trouble.tries, FIRST_BACKOFF_MS, backoffMaxMs) };
+    return { waitMs: backoffMs(trouble.tries + 1, FIRST_BACKOFF_MS, backoffMaxMs) };
   }
   if (isReplay || trouble.rejections >= REJECTIONS_MAX) return { cause: 'rejected', waitMs: 0 };
   return { waitMs: backoffMs(trouble.rejections, REJECTED_BACKOFF_MS.base, REJECTED_BACKOFF_MS.max) };
 }
 
-function judgeSilence(trouble: Trouble, { before, now, backoffMaxMs }: Circumstances): Judgement {
-  const since = trouble.counts ?? before;
-  const othersTaken = now.taken - since.taken;
-  const othersFailed = now.failed - since.failed - 1;
-  if (othersTaken > 0) {
-    const getThrough = othersFailed * SUCCESSES_PER_FAILURE_MIN <= othersTaken;
-    trouble.doubt += getThrough ? DOUBT.othersGetThrough : DOUBT.othersFailToo;
-  }
+function judgeSilence(trouble: Trouble, failure: Failure, circumstances: Circumstances): Judgement {
+  trouble.doubt += isBusy(failure) ? doubtOfBusy(trouble, circumstances) : doubtOf(trouble, circumstances);
   const isPoison = trouble.doubt >= DOUBT_MAX;
   return {
     ...(isPoison && { cause: 'unavailable-for-this-event' as const }),
-    waitMs: backoffMs(trouble.tries, FIRST_BACKOFF_MS, backoffMaxMs),
+    waitMs: backoffMs(trouble.tries + 1, FIRST_BACKOFF_MS, circumstances.backoffMaxMs),
   };
 }
+
+/**
+ * A destination that takes only so much at a time fails whatever comes late in a batch: that says nothing about an event,
+ * unless one that was sent after it was taken.
+ */
+function doubtOf(trouble: Trouble, { before, now, sentAfter, isAlone }: Circumstances): number {
+  const since = trouble.counts ?? before;
+  const othersTaken = now.taken - since.taken;
+  const othersFailed = now.failed - since.failed - (trouble.tries === 0 ? 1 : 0);
+  if (othersTaken <= 0 || (sentAfter.taken === 0 && !isAlone)) return 0;
+  return othersFailed * SUCCESSES_PER_FAILURE_MIN <= othersTaken ? DOUBT.othersGetThrough : DOUBT.othersFailToo;
+}
+
+/** Says "not now" of itself, not of the event; believed, unless it says so to this one only, and twenty times. */
+function doubtOfBusy(trouble: Trouble, circumstances: Circumstances): number {
+  const { sentAfter } = circumstances;
+  if (sentAfter.failedFirst > sentAfter.taken) return 0;
+  return Math.min(doubtOf(trouble, circumstances), DOUBT.busy);
+}
+
+const isBusy = (failure: Failure): boolean =>
+  failure.outcome === 'unavailable' && (failure.isBusy === true || failure.retryAfterMs !== undefined);

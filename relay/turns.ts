@@ -2,14 +2,20 @@
 import { type CloudEvent, toCloudEvent } from '../contracts/events.js';
 import type { Verdict } from '../domain/parking.js';
 import { type Lane, noTrouble, type OwedOrder } from './lanes.js';
-import { type Failure, refuseUnsent, type Validate } from './poison.js';
+import { type Failure, refuseUnsent, type SentAfter, type Validate } from './poison.js';
 import type { PublishOutcome } from './publishers/publisher.js';
 
 /** An order's turn in a batch: its oldest events, in sequence. */
 export type Turn = { lane: Lane; order: OwedOrder; events: CloudEvent[] };
 export type Refusal = { turn: Turn; verdict: Verdict };
 
-/** @returns what is due, fresh orders before those in trouble, and the orders whose next event must not be sent at all */
+/**
+ * So many orders in trouble before each fresh one. First, because a destination that takes only so much at a time would else
+ * fail the same ones again and again; a few, because a destination that fails sixteen in a row is left alone.
+ */
+const TROUBLED_FIRST = 4;
+
+/** @returns what is due, and the orders whose next event must not be sent at all */
 export function takeTurns(
   lanes: Iterable<Lane>,
   eventsMax: number,
@@ -18,12 +24,11 @@ export function takeTurns(
   const now = performance.now();
   const due = [...lanes]
     .flatMap((lane) => [...lane.orders.values()].map((order): Turn => ({ lane, order, events: [] })))
-    .filter(({ order }) => order.events.length > 0 && order.trouble.nextTryAtMs <= now)
-    .sort((a, b) => a.order.trouble.nextTryAtMs - b.order.trouble.nextTryAtMs);
+    .filter(({ order }) => order.events.length > 0 && order.trouble.nextTryAtMs <= now);
   const turns: Turn[] = [];
   const refused: Refusal[] = [];
   let room = eventsMax;
-  for (const turn of due) {
+  for (const turn of inTurn(due)) {
     for (const stored of turn.order.events.slice(0, room)) {
       const event = toCloudEvent(stored);
       const verdict = refuseUnsent(event, validate);
@@ -36,6 +41,23 @@ export function takeTurns(
     if (room <= 0) break;
   }
   return { turns, refused };
+}
+
+/**
+ * Those in trouble with the fresh ones in between; whichever are more come last. First those that are most in doubt, so that
+ * it is settled soon: were all to gain on it alike, hundreds of them would be parked only together.
+ */
+function* inTurn(due: Turn[]): Generator<Turn> {
+  const troubled = due
+    .filter(({ order }) => order.trouble.tries > 0)
+    .sort(({ order: { trouble: a } }, { order: { trouble: b } }) => b.doubt - a.doubt || a.nextTryAtMs - b.nextTryAtMs);
+  let from = 0;
+  for (const fresh of due.filter(({ order }) => order.trouble.tries === 0)) {
+    yield* troubled.slice(from, from + TROUBLED_FIRST);
+    from += TROUBLED_FIRST;
+    yield fresh;
+  }
+  yield* troubled.slice(from);
 }
 
 export type Settled = { turn: Turn; taken: number; failure?: Failure };
@@ -61,4 +83,20 @@ function settle(turn: Turn, outcomes: PublishOutcome[]): Settled {
   }
   const next = outcomes[taken];
   return next && 'error' in next ? { turn, taken, failure: next } : { turn, taken };
+}
+
+/** `isFirst` = the event has not failed before. */
+export type SeenFailure = { turn: Turn; taken: number; failure: Failure; isFirst: boolean; sentAfter: SentAfter };
+
+/** To be called before the failures are judged. */
+export function seeFailures(settled: Settled[]): SeenFailure[] {
+  const seen: SeenFailure[] = [];
+  const after: SentAfter = { taken: 0, failedFirst: 0 };
+  for (const { turn, taken, failure } of settled.toReversed()) {
+    const isFirst = failure !== undefined && turn.order.trouble.tries === 0;
+    if (failure) seen.push({ turn, taken, failure, isFirst, sentAfter: { ...after } });
+    if (taken > 0) after.taken++;
+    if (isFirst) after.failedFirst++;
+  }
+  return seen.reverse();
 }

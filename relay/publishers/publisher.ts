@@ -8,9 +8,9 @@ export type PublishOutcome =
   | { outcome: 'not-sent' }
   /**
    * Nobody answers, or the answer says nothing about this event (5xx, timeouts, 401, 404): weather, or a wrong set-up.
-   * `retryAfterMs` = how long the destination asks to be left alone.
+   * `retryAfterMs` = how long the destination asks to be left alone; `isBusy` = it says that it has too much to do.
    */
-  | { outcome: 'unavailable'; error: Error; retryAfterMs?: number }
+  | { outcome: 'unavailable'; error: Error; retryAfterMs?: number; isBusy?: boolean }
   /** The destination has judged this very event: it is malformed or too large for it, and will be the next time. */
   | { outcome: 'rejected'; error: Error };
 

@@ -17,6 +17,8 @@ const PARALLEL_MAX = 16;
 
 /** With these a receiver has judged the event itself. Whatever else is not 2xx says more about the receiver. */
 const REJECTIONS = new Set([400, 413, 415, 422]);
+/** With these it speaks of its load. */
+const BUSY = new Set([429, 503]);
 
 type Post = {
   url: URL;
@@ -64,7 +66,12 @@ async function send(post: Post, event: CloudEvent): Promise<PublishOutcome> {
   // A redirect is not followed: it could lead anywhere, our own network included.
   const error = new Error(`the webhook receiver answered ${status}`);
   if (REJECTIONS.has(status)) return { outcome: 'rejected', error };
-  return { outcome: 'unavailable', error, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+  return {
+    outcome: 'unavailable',
+    error,
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+    ...(BUSY.has(status) && { isBusy: true }),
+  };
 }
 
 type Answer = { status: number; retryAfterMs?: number };

@@ -141,6 +141,7 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
         db,
         destination,
         held.map(({ partition }) => partition),
+        ['1'],
         100,
       );
       await advanceCursors(db, { destination, owner: 'me' }, held);

@@ -1,10 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import type { CloudEvent } from '../../contracts/events.js';
-import { readBacklog } from '../../domain/cursors.js';
+import { advanceCursors, readBacklog } from '../../domain/cursors.js';
 import type { Database } from '../../domain/database.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
+import { FEED_START } from '../../domain/outbox.js';
 import { deliverOnce, saveCursors } from '../../relay/deliveries.js';
 import type { Publisher } from '../../relay/publishers/publisher.js';
 import { createWebhookPublisher } from '../../relay/publishers/webhook.js';
@@ -201,6 +202,17 @@ describe('relays', () => {
     await deliverAll(sleeper);
     expect(await t.db.relayCursor.findMany({ orderBy: { partition: 'asc' } })).toEqual(cursors);
     expectInSequence(orders);
+  });
+
+  test('never move a cursor back, and keep the partition', async () => {
+    await someOrders(t, 20);
+    const relay = await startOne();
+    await deliverAll(relay);
+    const cursors = () => t.db.relayCursor.findMany({ orderBy: { partition: 'asc' } });
+    const before = await cursors();
+    const back = before.map(({ partition, leaseEpoch }) => ({ partition, epoch: leaseEpoch, ...FEED_START }));
+    expect(await advanceCursors(t.db, { destination: 'webhook', owner: relay.owner }, back)).toHaveLength(16);
+    expect(await cursors()).toEqual(before);
   });
 
   test('hold nothing once their leases may have run out unnoticed', async () => {
