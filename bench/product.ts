@@ -1,6 +1,5 @@
 /** The product as its users run it: `npm start`, on free ports and in a folder of its own, with nothing else in it. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { CHECKOUT } from '../local/checkout.js';
-import { requireFreePorts } from '../local/ports.js';
+import { freePort } from '../local/ports.js';
 import type { Subject } from './measurement.js';
 import type { Roots } from './processes.js';
 
@@ -45,7 +44,7 @@ export type Installation = {
 export async function newInstallation(env: NodeJS.ProcessEnv = {}): Promise<Installation> {
   const dataDir = await mkdtemp(join(tmpdir(), 'order-saga-bench-'));
   const ports = Object.fromEntries(
-    await Promise.all(PORTS.map(async (name) => [name, `${await portFor(name)}`] as const)),
+    await Promise.all(PORTS.map(async (name) => [name, `${await freePort()}`] as const)),
   ) as Record<(typeof PORTS)[number], string>;
   const allEnv = { ...inherited(), ...ports, DATA_DIR: dataDir, ...env };
   const remove = () => rm(dataDir, { recursive: true, force: true });
@@ -76,18 +75,6 @@ export async function newInstallation(env: NodeJS.ProcessEnv = {}): Promise<Inst
     },
     remove,
   };
-}
-
-/** Below the ports that systems give to outgoing connections, of which a bench makes thousands. */
-const PORT_MIN = 20_000;
-const PORT_MAX = 32_000;
-
-async function portFor(variable: string): Promise<number> {
-  for (;;) {
-    const port = randomInt(PORT_MIN, PORT_MAX);
-    const taken = await requireFreePorts([{ variable, port, host: '127.0.0.1', what: 'the bench' }]).catch(() => true);
-    if (taken !== true) return port;
-  }
 }
 
 /** How to end what still runs. */

@@ -1,4 +1,5 @@
 /** Ports of this machine: is one free, and whose fault is it if not. */
+import { randomInt } from 'node:crypto';
 import { connect, createServer } from 'node:net';
 import { SetupError } from './say.mjs';
 
@@ -61,13 +62,17 @@ export async function firstFreePorts(from: number, count: number, host: string, 
   return found;
 }
 
-/** @returns a port that is free now; nobody reserves it */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => (typeof address === 'object' && address !== null ? resolve(address.port) : reject(address)));
-    });
-  });
+/**
+ * Below the ports that systems give to outgoing connections: what is free there now, nobody takes by accident between our
+ * looking and our program's listening.
+ */
+const PORT_MIN = 15_000;
+const PORT_MAX = 32_000;
+
+/** @returns a port of 127.0.0.1 that is free now; nobody reserves it */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(PORT_MIN, PORT_MAX);
+    if ((await refusalOf({ port, host: '127.0.0.1' })) === undefined) return port;
+  }
 }

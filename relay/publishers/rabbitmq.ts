@@ -135,25 +135,16 @@ async function requireExchange(connection: Connection, create: boolean): Promise
       throw new Error(`RabbitMQ has no exchange "${EXCHANGE}", and BROKER_CREATE=false forbids making it`);
     return;
   }
-  const hasQueue = () => exists(connection, (channel) => channel.queueDeclare({ queue: QUEUE, passive: true }));
+  const hasQueue = await exists(connection, (channel) => channel.queueDeclare({ queue: QUEUE, passive: true }));
   const channel = await connection.acquire();
   try {
     if (!hasExchange) await channel.exchangeDeclare({ exchange: EXCHANGE, type: 'topic', durable: true });
-    if (!(await hasQueue())) {
-      // One relay at a time: of two that declare a quorum queue at the same moment RabbitMQ makes two queues of one name, and
-      // after its next crash may take up the wrong one, which never confirms anything again (seen with 3.10). What is
-      // exclusive to another connection is refused, which is weather: the next try finds the queue.
-      await channel.queueDeclare({ queue: QUEUE_LOCK, exclusive: true, autoDelete: true });
-      if (!(await hasQueue())) await channel.queueDeclare({ queue: QUEUE, durable: true, arguments: QUEUE_ARGUMENTS });
-      await channel.queueDelete({ queue: QUEUE_LOCK });
-    }
+    if (!hasQueue) await channel.queueDeclare({ queue: QUEUE, durable: true, arguments: QUEUE_ARGUMENTS });
     await channel.queueBind({ exchange: EXCHANGE, queue: QUEUE, routingKey: '#' });
   } finally {
     await channel.close();
   }
 }
-
-const QUEUE_LOCK = `${QUEUE}.being-made`;
 
 const QUEUE_ARGUMENTS = {
   'x-queue-type': 'quorum', // a confirmation means that a majority has it on disk

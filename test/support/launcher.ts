@@ -3,13 +3,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient, type Order, orThrow, type Sku } from '../../clients/typescript/client.js';
 import type { CloudEvent } from '../../contracts/events.js';
 import { birthOf } from '../../local/birth.mjs';
+import { freePort } from '../../local/ports.js';
 import { eventually } from './conditions.js';
 import { required } from './database.js';
 
@@ -56,14 +55,6 @@ export async function newInstallation(env: NodeJS.ProcessEnv = {}): Promise<Inst
     sandbox: `http://127.0.0.1:${ports['SANDBOX_PORT']}`,
     remove: () => rm(dataDir, { recursive: true, force: true }),
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 export type Running = {
