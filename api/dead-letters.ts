@@ -106,7 +106,7 @@ const ResultSchema = Type.Object({
 
 /** A decision that needs no reason needs no body either. */
 const withoutBody = async (request: FastifyRequest): Promise<void> => {
-  request.body ??= {};
+  if (request.body === undefined) request.body = {}; // null has been sent, and is wrong
 };
 
 export function deadLetterRoutes(app: Api, deps: ApiDependencies): void {

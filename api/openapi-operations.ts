@@ -75,7 +75,8 @@ function refusalsOfItsKind(method: string, url: string, schema: Documented): Pro
   if (url.includes(':')) codes.push('not-found');
   if (schema.body !== undefined)
     codes.push('malformed-json', 'request-timeout', 'payload-too-large', 'unsupported-media-type');
-  if (takes(schema, 'idempotency-key')) codes.push('invalid-idempotency-key', 'idempotency-key-reused');
+  if (takes(schema, 'idempotency-key'))
+    codes.push('invalid-idempotency-key', 'idempotency-key-reused', 'idempotency-key-in-use');
   return codes;
 }
 

@@ -39,7 +39,14 @@ export function orderRoutes(app: Api, deps: ApiDependencies): void {
         body: NewOrder,
         response: {
           201: OrderSchema,
-          '4xx': refusals('order-exists', 'price-changed', 'unknown-sku', 'mixed-currencies', 'total-too-large'),
+          '4xx': refusals(
+            'too-many-requests',
+            'order-exists',
+            'price-changed',
+            'unknown-sku',
+            'mixed-currencies',
+            'total-too-large',
+          ),
         },
       },
       onResponse: async (_request, reply) => {

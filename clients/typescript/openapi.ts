@@ -499,7 +499,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `order-exists`: The customer has an order with this externalOrderId. `price-changed`: The total is not what was expected */
+      /** @description `order-exists`: The customer has an order with this externalOrderId. `price-changed`: The total is not what was expected. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
       409: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -534,6 +534,18 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -1023,7 +1035,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `order-cancelled`: The order is cancelled otherwise */
+      /** @description `order-cancelled`: The order is cancelled otherwise. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
       409: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -1284,7 +1296,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `not-possible-now`: The saga is not in a state in which this makes sense */
+      /** @description `not-possible-now`: The saga is not in a state in which this makes sense. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
       409: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -1657,7 +1669,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `already-decided`: The dead letter is decided otherwise */
+      /** @description `already-decided`: The dead letter is decided otherwise. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
       409: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -1803,7 +1815,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `already-decided`: The dead letter is decided otherwise */
+      /** @description `already-decided`: The dead letter is decided otherwise. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
       409: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -1944,6 +1956,16 @@ export interface operations {
       };
       /** @description `request-timeout`: The request did not arrive in time */
       408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      409: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
