@@ -123,8 +123,10 @@ function bodyOf(document: OpenApi, operation: Operation, known: Known): fc.Arbit
   };
   // What breaks one text leaves another as it was, and where no body is asked for, none is right.
   const verdictOnBroken = ({ content }: Body): Sent['expected'] => {
-    if (content === '' && operation.requestBody?.required !== true) return 'taken';
-    return typeof content === 'string' && isJson(content) && validate(JSON.parse(content)) ? 'taken' : 'refused';
+    if (content === '' && operation.requestBody?.required !== true) return undefined; // no body, or a broken one
+    const text = Buffer.from(content ?? '').toString('utf8'); // a broken character is replaced, which no schema minds
+    if (text.includes('\ufffd')) return 'refused';
+    return isJson(text) && validate(JSON.parse(text)) ? 'taken' : 'refused';
   };
   return fc.oneof(
     { weight: 6, arbitrary: right.map(asJson) },
