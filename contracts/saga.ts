@@ -49,6 +49,16 @@ export type StepProgress = {
   finishedAt: string | null;
   lastError: string | null;
 };
+/** A step of which nothing has been tried. */
+export const pendingStep = (name: StepProgress['name'], kind: StepProgress['kind']): StepProgress => ({
+  name,
+  kind,
+  status: 'pending',
+  attempts: 0,
+  startedAt: null,
+  finishedAt: null,
+  lastError: null,
+});
 export type SagaProgress = { state: SagaState; steps: StepProgress[] };
 
 /** The handles of a running saga; `temporal workflow signal|update|query` reaches them under these very names. */

@@ -4,7 +4,7 @@
  * before it and sends each order's events in sequence, so even a relay that wakes up late only repeats what was sent. What
  * a lease does guard is the cursor: its epoch counts the owners, and whoever has lost it moves nothing any more.
  */
-import { OUTBOX_CHANNEL, LEASES_MOVED } from '../contracts/ids.js';
+import { LEASES_MOVED, OUTBOX_CHANNEL } from '../contracts/ids.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 import { type FeedPlace, PARTITIONS, partitionOfOrder } from './outbox.js';

@@ -5,11 +5,11 @@
  */
 import type { Order } from '../contracts/orders.js';
 import {
+  pendingStep,
   type SagaProgress,
   type SagaState,
   STEPS,
   type StepName,
-  type StepProgress,
   type StepStatus,
   UNDOS,
   type UndoName,
@@ -58,13 +58,13 @@ export async function recordDecision(db: Database, decision: Decision): Promise<
 /** @returns the saga as its log tells it */
 export async function readSagaLog(db: Database, order: Order): Promise<SagaProgress> {
   const entries = await db.sagaLogEntry.findMany({ where: { orderId: order.id }, orderBy: { id: 'asc' } });
-  const steps = STEPS.map((name) => newProgress(name, 'step'));
+  const steps = STEPS.map((name) => pendingStep(name, 'step'));
   let previousAt = order.createdAt;
   for (const { step: name, outcome, attempts, at, detail } of entries) {
     const isUndo = UNDOS.some((undo) => undo === name);
     let step = steps.find((s) => s.name === name);
     if (!step && isUndo) {
-      step = newProgress(name as UndoName, 'undo');
+      step = pendingStep(name as UndoName, 'undo');
       steps.push(step);
     }
     if (step) {
@@ -81,16 +81,6 @@ export async function readSagaLog(db: Database, order: Order): Promise<SagaProgr
   const isUnwinding = entries.some((entry) => entry.step === 'unwinding' || entry.outcome === 'refused');
   return { state: stateOf(order, isUnwinding ? 'COMPENSATING' : 'RUNNING'), steps };
 }
-
-const newProgress = (name: StepName | UndoName, kind: 'step' | 'undo'): StepProgress => ({
-  name,
-  kind,
-  status: 'pending',
-  attempts: 0,
-  startedAt: null,
-  finishedAt: null,
-  lastError: null,
-});
 
 /** The committed order has the last word on its saga's state. @param otherwise the state while the order is pending */
 export function stateOf(order: Order, otherwise: SagaState): SagaState {

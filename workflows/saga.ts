@@ -13,6 +13,7 @@ import type { CancellationReason } from '../contracts/orders.js';
 import {
   type OrderSagaInput,
   type OrderSagaResult,
+  pendingStep,
   SAGA_FAILURE,
   SAGA_STATE,
   SAGA_STEP,
@@ -53,7 +54,7 @@ export function openSaga(input: OrderSagaInput, planned: readonly StepName[]): S
     policy,
     deadline: Date.now() + policy.sagaDeadlineMs,
     state: 'RUNNING',
-    steps: planned.map((name) => newStep(name, 'step')),
+    steps: planned.map((name) => pendingStep(name, 'step')),
     inFlight: undefined,
     retries: 0,
     current: undefined,
@@ -89,21 +90,11 @@ export function requestUnwinding(saga: Saga, reason: CancellationReason): void {
   if (saga.current?.kind === 'step') saga.inFlight?.cancel();
 }
 
-const newStep = (name: StepName | UndoName, kind: 'step' | 'undo'): StepProgress => ({
-  name,
-  kind,
-  status: 'pending',
-  attempts: 0,
-  startedAt: null,
-  finishedAt: null,
-  lastError: null,
-});
-
 /** @returns the step's line in the progress, begun now */
 export function beginStep(saga: Saga, name: StepName | UndoName, kind: 'step' | 'undo'): StepProgress {
   let step = saga.steps.find((s) => s.name === name);
   if (!step) {
-    step = newStep(name, kind);
+    step = pendingStep(name, kind);
     saga.steps.push(step);
   }
   step.status = 'running';

@@ -2,12 +2,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { DeadLetter } from '../../contracts/dead-letters.js';
 import { reserveInventory } from '../../domain/inventory.js';
-import { createWebhookPublisher } from '../../relay/publishers/webhook.js';
-import { startRelay } from '../../relay/relay.js';
-import { AWAY, expectProblem, SILENT, startTestApi, type TestApi } from '../support/api.js';
+import { expectProblem, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { accept, stock } from '../support/database.js';
 import { type Receiver, startReceiver } from '../support/receiver.js';
+import { runRelay } from '../support/relay.js';
 
 let api: TestApi;
 let receiver: Receiver;
@@ -15,17 +14,7 @@ let stopRelay: () => Promise<void>;
 /** Orders whose second event the receiver refuses. */
 const poisoned = new Set<string>();
 
-const startIt = () =>
-  startRelay({
-    db: api.db,
-    databaseUrl: api.databaseUrl,
-    temporal: AWAY,
-    publishers: [createWebhookPublisher({ url: receiver.url, secret: receiver.secret, allowPrivate: true })],
-    policy: { stepRetryBudgetMs: 1, sagaDeadlineMs: 1, compensationAttentionAfterMs: 1 },
-    deliveryBackoffMaxMs: 500,
-    outboxRetentionMs: 86_400_000,
-    logger: SILENT,
-  });
+const startIt = () => runRelay({ db: api.db, url: api.databaseUrl }, receiver);
 beforeAll(async () => {
   api = await startTestApi();
   await stock(api.db, 'A', 1_000_000);

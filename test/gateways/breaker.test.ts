@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import { protectGateway } from '../../gateways/breaker.js';
 import { GatewayUnknown } from '../../gateways/payments.js';
 import { createPaymentGateway } from '../../gateways/stripe.js';
+import { freePort } from '../../local/ports.js';
 import { createSandbox } from '../../sandbox/server.js';
 
 let gateway: ReturnType<typeof protectGateway>;
@@ -158,12 +159,4 @@ async function listenAt(at: number): Promise<BlackHole> {
     connections: () => connections,
     stop: () => new Promise<void>((resolve) => server.close(() => resolve())),
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port: free } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return free;
 }

@@ -5,8 +5,9 @@ import { chmod, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { freePort } from '../../local/ports.js';
 import { eventually } from '../support/conditions.js';
-import { cleanUp, freePort, newFolder, startIssuer, tokenFor } from './support.js';
+import { cleanUp, newFolder, startIssuer, tokenFor } from './support.js';
 
 const MAIN = join(process.cwd(), 'dist/issuer/main.js');
 const children: ChildProcess[] = [];

@@ -1,7 +1,6 @@
 /** An issuer of one's own on a free port, and the API's own authenticator to judge its tokens. */
+
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -10,6 +9,7 @@ import { type AuthenticationSettings, createAuthenticator } from '../../api/auth
 import type { Caller } from '../../api/permissions.js';
 import { openKeys } from '../../issuer/keys.js';
 import { createIssuer } from '../../issuer/server.js';
+import { freePort } from '../../local/ports.js';
 
 export type Running = { url: string; port: number; close: () => Promise<void> };
 
@@ -94,13 +94,4 @@ export async function tokenFor(issuer: Running, request: object): Promise<string
   const { status, body } = await askFor(issuer, request);
   if (status !== 200) throw new Error(`${status}: ${body.error_description}`);
   return body.access_token;
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server: Server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -5,8 +5,9 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { decodeJwt } from 'jose';
+import { freePort } from '../../local/ports.js';
 import { eventually } from '../support/conditions.js';
-import { cleanUp, createJudge, freePort, newFolder, startIssuer } from './support.js';
+import { cleanUp, createJudge, newFolder, startIssuer } from './support.js';
 
 const SCRIPT = join(process.cwd(), 'local/token.mjs');
 const started: number[] = [];

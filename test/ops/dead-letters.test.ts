@@ -1,12 +1,10 @@
 /** `ops dead-letters`, with a relay that really runs and a receiver that really refuses. There is no API, and no Temporal. */
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { reserveInventory } from '../../domain/inventory.js';
-import { createWebhookPublisher } from '../../relay/publishers/webhook.js';
-import { startRelay } from '../../relay/relay.js';
-import { AWAY, SILENT } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 import { type Receiver, startReceiver } from '../support/receiver.js';
+import { runRelay } from '../support/relay.js';
 import { type Cli, cliOf } from './cli.js';
 
 let t: TestDatabase;
@@ -21,16 +19,7 @@ beforeAll(async () => {
   ops = cliOf({ databaseUrl: t.url, env: { address: '127.0.0.1:1' } });
   receiver = await startReceiver();
   receiver.answer = ({ subject, sequence }) => (poisoned.has(subject) && sequence === 2 ? 422 : 204);
-  stopRelay = startRelay({
-    db: t.db,
-    databaseUrl: t.url,
-    temporal: AWAY,
-    publishers: [createWebhookPublisher({ url: receiver.url, secret: receiver.secret, allowPrivate: true })],
-    policy: { stepRetryBudgetMs: 1, sagaDeadlineMs: 1, compensationAttentionAfterMs: 1 },
-    deliveryBackoffMaxMs: 500,
-    outboxRetentionMs: 86_400_000,
-    logger: SILENT,
-  });
+  stopRelay = runRelay(t, receiver);
 });
 beforeEach(async () => {
   poisoned.clear();

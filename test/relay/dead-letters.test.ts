@@ -7,10 +7,10 @@ import { releaseInventory } from '../../domain/inventory.js';
 import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
 import { deliverOnce } from '../../relay/deliveries.js';
 import { EVENT_MAX_BYTES, PARKED_IN_A_ROW_MAX } from '../../relay/poison.js';
-import { createWebhookPublisher } from '../../relay/publishers/webhook.js';
 import { eventually } from '../support/conditions.js';
 import { createTestDatabase, feedShowsAll, stock, type TestDatabase } from '../support/database.js';
 import { type Receiver, startReceiver } from '../support/receiver.js';
+import { webhookTo } from '../support/relay.js';
 import { beginAtTheEnd, deliverAll, someOrders, startTestRelay, type TestRelay } from './relays.js';
 
 let t: TestDatabase;
@@ -27,10 +27,7 @@ beforeEach(async () => {
 afterEach(() => receiver.stop());
 afterAll(() => t.drop());
 
-const startOne = (options = {}) => {
-  const publisher = createWebhookPublisher({ url: receiver.url, secret: receiver.secret, allowPrivate: true });
-  return startTestRelay(t, publisher, { backoffMaxMs: 40, ...options });
-};
+const startOne = (options = {}) => startTestRelay(t, webhookTo(receiver), { backoffMaxMs: 40, ...options });
 const answer = (poisonous: (event: CloudEvent) => boolean, status: number) => {
   receiver.answer = (event) => (poisonous(event) ? status : 204);
 };

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
-import { reserveInventory } from '../../domain/inventory.js';
 import { createCursors } from '../../domain/cursors.js';
+import { reserveInventory } from '../../domain/inventory.js';
 import { FEED_START, readFeed, readOrderEvents } from '../../domain/outbox.js';
 import { purgeOnce, type Retention, startRetention } from '../../relay/retention.js';
 import { eventually } from '../support/conditions.js';

@@ -3,10 +3,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { listDeadLetters } from '../../domain/dead-letters.js';
 import { deliverOnce } from '../../relay/deliveries.js';
 import type { Publisher } from '../../relay/publishers/publisher.js';
-import { createWebhookPublisher } from '../../relay/publishers/webhook.js';
 import { eventually } from '../support/conditions.js';
 import { createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 import { type Receiver, startReceiver } from '../support/receiver.js';
+import { webhookTo } from '../support/relay.js';
 import { beginAtTheEnd, someOrders, startTestRelay, type TestRelay } from './relays.js';
 
 let t: TestDatabase;
@@ -23,10 +23,7 @@ beforeEach(async () => {
 afterEach(() => receiver.stop());
 afterAll(() => t.drop());
 
-const startOne = (options = {}) => {
-  const publisher = createWebhookPublisher({ url: receiver.url, secret: receiver.secret, allowPrivate: true });
-  return startTestRelay(t, publisher, { backoffMaxMs: 40, ...options });
-};
+const startOne = (options = {}) => startTestRelay(t, webhookTo(receiver), { backoffMaxMs: 40, ...options });
 const failFor = (orders: string[], status: number) => {
   const bad = new Set(orders);
   receiver.answer = (event) => (bad.has(event.subject) ? status : 204);

@@ -1,11 +1,12 @@
 /** The sandbox as a real process, compiled afresh from its sources: kill -9 needs something to kill. */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { transformFile } from '@swc/core';
 import type Stripe from 'stripe';
+import { freePort } from '../../local/ports.js';
 import { clientFor, newDataDir, until } from './support.js';
 
 const ROOT = process.cwd();
@@ -63,14 +64,6 @@ export async function runSandbox(main: string, env: Record<string, string>, file
     return output().includes('is ready') || undefined;
   }, 20_000);
   return { child, stripe: clientFor(port), port, output };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 export async function kill(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {

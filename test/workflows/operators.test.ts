@@ -9,6 +9,7 @@ import { beginUnwinding, readOrder } from '../../domain/orders.js';
 import { GatewayUnknown } from '../../gateways/payments.js';
 import { eventually } from '../support/conditions.js';
 import { assertStockConserved, required, stock } from '../support/database.js';
+import { listedAsStuck, progressOf, resolve, statusOf } from '../support/decisions.js';
 import { recordHistory } from '../support/histories.js';
 import { type SagaStack, startSagaStack } from '../support/saga.js';
 
@@ -53,20 +54,7 @@ afterEach(async () => {
 });
 afterAll(() => s.stop());
 
-const progressOf = (saga: WorkflowHandle) => saga.query<SagaProgress>('progress');
-const statusOf = (progress: SagaProgress, name: string) => progress.steps.find((step) => step.name === name)?.status;
-const stuck = (orderId: string) =>
-  eventually('the saga is listed as stuck', async () => {
-    for await (const w of s.client.workflow.list({
-      query: `SagaState="NEEDS_ATTENTION" AND WorkflowId="order-${orderId}"`,
-    }))
-      return w;
-    return undefined;
-  });
-const resolve = (saga: WorkflowHandle, resolution: Partial<Resolution>) =>
-  saga.executeUpdate<SagaProgress, [Partial<Resolution>]>('resolve', {
-    args: [{ operator: 'op-7', reason: 'tested by hand', ...resolution }],
-  });
+const stuck = (orderId: string) => listedAsStuck(s.client, orderId);
 const accepted = (saga: WorkflowHandle, action: Resolution['action']) => {
   const args: [Resolution] = [{ action, operator: 'op-7', reason: 'tested by hand' }];
   return saga.startUpdate<SagaProgress, [Resolution]>('resolve', { args, waitForStage: 'ACCEPTED' });

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
-import { type Resolution, type SagaProgress, sagaStart } from '../../contracts/saga.js';
+import { WorkflowUpdateFailedError } from '@temporalio/client';
+import { type SagaProgress, sagaStart } from '../../contracts/saga.js';
 import { listUnstarted } from '../../domain/acceptance.js';
 import { readSku } from '../../domain/inventory.js';
 import { beginUnwinding, readOrder, requestCancellation } from '../../domain/orders.js';
@@ -8,6 +8,7 @@ import { readSagaLog, recordDecision } from '../../domain/saga-log.js';
 import { eventually } from '../support/conditions.js';
 import { checkContracts } from '../support/contracts.js';
 import { assertStockConserved, eventTypes, stock } from '../support/database.js';
+import { listedAsStuck, progressOf, resolve, statusOf } from '../support/decisions.js';
 import { recordHistory } from '../support/histories.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 
@@ -26,20 +27,7 @@ afterAll(async () => {
   expect(breaches).toEqual([]); // of what all these stories have told
 });
 
-const progressOf = (saga: WorkflowHandle) => saga.query<SagaProgress>('progress');
-const statusOf = (progress: SagaProgress, name: string) => progress.steps.find((step) => step.name === name)?.status;
-const stuck = (orderId: string) =>
-  eventually('the saga is listed as stuck', async () => {
-    for await (const w of s.client.workflow.list({
-      query: `SagaState="NEEDS_ATTENTION" AND WorkflowId="order-${orderId}"`,
-    }))
-      return w;
-    return undefined;
-  });
-const resolve = (saga: WorkflowHandle, resolution: Partial<Resolution>) =>
-  saga.executeUpdate<SagaProgress, [Partial<Resolution>]>('resolve', {
-    args: [{ operator: 'op-7', reason: 'tested by hand', ...resolution }],
-  });
+const stuck = (orderId: string) => listedAsStuck(s.client, orderId);
 const refusal = (update: Promise<unknown>) =>
   update.then(
     () => 'accepted',
