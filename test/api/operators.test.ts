@@ -197,6 +197,18 @@ describe('stuck sagas', () => {
     expect([again.status, again.text, again.headers.get('idempotent-replayed')]).toEqual([200, first.text, 'true']);
   });
 
+  test('are decided once per Idempotency-Key even if the answer was never kept: the saga itself knows the repetition', async () => {
+    await s.fault({ route: 'charge', mode: 'down' });
+    const { id } = await place();
+    await stuckWith([id]);
+    const body = { action: 'retry', operator: 'op-1', reason: 'by hand' };
+    const decide = () => api.send('POST', `/admin/sagas/${id}/resolve`, body, { 'idempotency-key': 'decision-2' });
+    expect((await decide()).status).toBe(200);
+    await s.db.idempotencyKey.deleteMany({ where: { key: 'decision-2' } }); // as a crash before it leaves things
+    expect((await decide()).status).toBe(200);
+    expect(await s.db.sagaLogEntry.count({ where: { orderId: id, step: 'resolve' } })).toBe(1);
+  });
+
   test('that have ended refuse to be resolved, and say so', async () => {
     const { id } = await place();
     await final(id, 'CONFIRMED');

@@ -1,8 +1,9 @@
 /** An undo that fails for very long: its saga never meets the server's limit on a history's length. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import type { SagaProgress } from '../../contracts/saga.js';
+import type { WorkflowHandle } from '@temporalio/client';
 import { eventually } from '../support/conditions.js';
 import { assertStockConserved, stock } from '../support/database.js';
+import { progressOf, resolve, statusOf } from '../support/decisions.js';
 import { type SagaStack, startSagaStack } from '../support/saga.js';
 
 /** Instead of some thousand events; the saga of this test reaches it with a few wakings. */
@@ -15,17 +16,38 @@ beforeAll(async () => {
 });
 afterAll(() => s.stop());
 
-test('a saga whose undo is woken again and again begins anew with an empty history, and still gives everything back', async () => {
+/** An order whose charge is unknown and whose refund fails, on its way back. */
+async function failingRefund() {
   await s.fault({ route: 'all', mode: 'down', count: null });
-  const { order, saga, result } = await s.place({ A: 1 });
-  const first = (await saga.describe()).runId;
+  const placed = await s.place({ A: 1 });
   await eventually('the charge backs off', async () => {
-    const { steps } = await saga.query<SagaProgress>('progress');
-    return steps.some(({ name, status }) => name === 'chargePayment' && status === 'retrying');
+    return statusOf(await progressOf(placed.saga), 'chargePayment') === 'retrying';
   });
   // Nobody knows whether money was taken, and the gateway cannot be asked: the refund fails.
-  await saga.executeUpdate('cancel', { args: [{ reason: 'changed my mind', requestedBy: 'cus_1' }] });
+  await cancel(placed.saga);
+  return placed;
+}
+const cancel = (saga: WorkflowHandle) =>
+  saga.executeUpdate('cancel', { args: [{ reason: 'changed my mind', requestedBy: 'cus_1' }] });
 
+test('an operator’s word for the undo of a saga whose history is full is kept, not lost with the run', async () => {
+  const { saga, result } = await failingRefund();
+  await eventually('the refund backs off', async () => {
+    return statusOf(await progressOf(saga), 'refundPayment') === 'retrying';
+  });
+  // Each leaves some events, and the undo alone.
+  await eventually('its history is long', async () => {
+    await cancel(saga);
+    return (await saga.describe()).historyLength > LONG;
+  });
+  await resolve(saga, { action: 'skip' });
+  expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' }); // with the gateway still down
+  await s.heal();
+});
+
+test('a saga whose undo is woken again and again begins anew with an empty history, and still gives everything back', async () => {
+  const { order, saga, result } = await failingRefund();
+  const first = (await saga.describe()).runId;
   await eventually(
     'another run has begun',
     async () => {
