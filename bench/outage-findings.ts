@@ -14,7 +14,7 @@ export type CatchUp = { name: string; owed: number; resumedS: number; caughtUpS:
 const RESUMES_WITHIN_S = 10;
 /** Beyond 500 events per partition the metrics estimate. */
 export const SHOWN_MIN = 0.9;
-/** The heap's young generation, up to 3 × 64 MiB, grows into its bounds when much passes through it. */
+/** The heap's young generation, up to 3 × 64 MiB, may grow into its bounds when much passes through it. */
 const MEMORY_YOUNG_MAX = 1.5;
 /** And then nothing does: what is in flight is bounded, however much is owed. */
 const MEMORY_GROWTH_MAX = 1.1;
@@ -47,26 +47,25 @@ export function catchUpFigures(amidOrders: CatchUp[], alone: CatchUp[]): Figure[
   });
 }
 
-const perS = (phases: Phase[]) =>
-  (sum(phases.map(({ placed }) => placed.length)) / sum(phases.map(({ elapsedMs }) => elapsedMs))) * 1000;
-const accepted = (phases: Phase[], q: number) =>
+const perS = ({ placed, elapsedMs }: Phase) => (placed.length / elapsedMs) * 1000;
+const accepted = ({ placed }: Phase, q: number) =>
   quantile(
-    phases.flatMap(({ placed }) => placed.map(({ acceptedMs }) => acceptedMs)),
+    placed.map(({ acceptedMs }) => acceptedMs),
     q,
   );
 
-/** @param calm before and after, so that a machine that grows slower or faster meets both sides */
-export function clientFigures(calm: Phase[], away: Phase, during: Phase): Figure[] {
+/** @param calm the time after: the program is as warm, and the tables as full, as while they caught up */
+export function clientFigures(calm: Phase, away: Phase, during: Phase): Figure[] {
   const ratio = (what: string, [value, to]: [number, number], unit: string, target?: Target): Figure => ({
     what,
     value: value / to,
     ...(target && { target }),
     from: `${value.toFixed(1)}${unit} ÷ ${to.toFixed(1)}${unit}`,
   });
-  const wait = (q: number): [number, number] => [accepted([during], q), accepted(calm, q)];
+  const wait = (q: number): [number, number] => [accepted(during, q), accepted(calm, q)];
   return [
-    ratio('orders/s while destinations are away ÷ there', [perS([away]), perS(calm)], '/s', { atLeast: 0.9 }),
-    ratio('orders/s while they catch up ÷ there', [perS([during]), perS(calm)], '/s', { atLeast: 0.5 }),
+    ratio('orders/s while destinations are away ÷ there', [perS(away), perS(calm)], '/s', { atLeast: 0.9 }),
+    ratio('orders/s while they catch up ÷ there', [perS(during), perS(calm)], '/s', { atLeast: 0.5 }),
     ratio('POST→201 p50 while they catch up ÷ there', wait(0.5), ' ms'),
     ratio('POST→201 p99 while they catch up ÷ there', wait(0.99), ' ms', { atMost: 2 }),
   ];
@@ -133,7 +132,7 @@ export function phaseDetails(phases: Phase[], names: string[]): Details {
     ],
     rows: phases.map((phase) => [
       phase.name,
-      perS([phase]),
+      perS(phase),
       ...quantiles(phase.placed.map(({ acceptedMs }) => acceptedMs)),
       ...quantiles(phase.placed.map(({ finalMs }) => finalMs)),
       highest(phase.samples, ({ memoryMib }) => memoryMib),

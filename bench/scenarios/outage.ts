@@ -85,7 +85,7 @@ async function measureOutages(
   return {
     figures: [
       ...catchUpFigures(amidOrders, alone),
-      ...clientFigures([before, after], away, during),
+      ...clientFigures(after, away, during),
       ...promiseFigures({ ...(await readKept(product)), arrivals: await destinations.arrivals() }),
       ...shownFigures({
         before,
