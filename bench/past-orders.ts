@@ -66,7 +66,7 @@ async function addBatch(client: pg.Client, { from, size, total, areOwed }: Batch
 const STATEMENTS = [
   `INSERT INTO orders (id, customer_id, external_order_id, status, currency, total_amount, payment_method, correlation_id,
      event_count, event_xid, saga_started_at, created_at, updated_at)
-   SELECT id, 'cus_' || n % 1000, 'past-' || id, 'CONFIRMED', 'USD', ${UNIT_PRICE}, 'pm_card_visa', id::text, 4, feed_xid, at, at, at FROM past`,
+   SELECT id, 'cus_' || n % 1000, 'past-' || n || '-' || feed_xid, 'CONFIRMED', 'USD', ${UNIT_PRICE}, 'pm_card_visa', id::text, 4, feed_xid, at, at, at FROM past`,
   `INSERT INTO order_lines (order_id, sku, line_no, quantity, unit_price) SELECT id, '${SKU}', 1, 1, ${UNIT_PRICE} FROM past`,
   `INSERT INTO reservations (order_id, sku, quantity, state) SELECT id, '${SKU}', 1, 'SOLD' FROM past`,
   `INSERT INTO payments (order_id, status, amount, currency, gateway_reference, created_at, updated_at)
@@ -84,5 +84,5 @@ const STATEMENTS = [
    SELECT id, s.step, 'completed', 1, at FROM past, (VALUES ('reserveInventory'), ('chargePayment'), ('confirmOrder')) AS s(step)
    ORDER BY n`,
   `INSERT INTO idempotency_keys (caller, route, key, fingerprint, order_id, response, expires_at)
-   SELECT 'anonymous', 'POST /orders', 'past-' || id, sha256(id::text::bytea), id, '{}', at + interval '7 days' FROM past`,
+   SELECT 'anonymous', 'POST /orders', 'past-' || n || '-' || feed_xid, sha256(id::text::bytea), id, '{}', at + interval '7 days' FROM past`,
 ];
