@@ -3,7 +3,8 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createPublishers } from '../../../relay/publishers/configured.js';
 import { readConfig } from '../../../runtime/config.js';
 import { settings } from '../../../runtime/settings.js';
-import { type Broker, describeWithBroker, startBroker } from '../../support/brokers.js';
+import { type Broker, startBroker } from '../../../local/brokers.js';
+import { describeWithBroker } from '../../support/brokers.js';
 import { eventsOf } from './contract.js';
 
 const DATABASE_URL = 'postgresql://nobody@127.0.0.1:1/nothing';
