@@ -17,7 +17,8 @@ export function step(work: (orderId: string, run: Run, input: StepInput) => Prom
     const run = runOf(input);
     const outcome = await translated(() => work(input.orderId, run, input));
     if (outcome.outcome === 'refused') throw refusal(outcome.reason);
-    return { attempt: activityInfo().attempt, ...(outcome.confirmed && { confirmed: true }) };
+    // Only to whoever asked for it: saga code of before would not listen, and its history must not say what it ignored.
+    return { attempt: activityInfo().attempt, ...(input.confirm && outcome.confirmed && { confirmed: true }) };
   };
 }
 

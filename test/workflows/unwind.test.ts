@@ -11,6 +11,8 @@ import { readSku } from '../../domain/inventory.js';
 import { beginUnwinding, readOrder } from '../../domain/orders.js';
 import { eventually } from '../support/conditions.js';
 import { assertStockConserved, eventTypes, stock } from '../support/database.js';
+import { progressOf, statusOf } from '../support/decisions.js';
+import { recordHistory } from '../support/histories.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 
 type When = 'before' | 'after';
@@ -96,10 +98,10 @@ beforeEach(() => {
 describe('every step fails once', () => {
   test.each(cells)(
     '$way: $when the effect of $name: the order is confirmed all the same, and charged once',
-    async ({ apart, when, name }) => {
+    async ({ apart, when, name, pivot }) => {
       isApart = apart;
       script.set(name, new Map([[when, fail]]));
-      const { order, result } = await s.place({ A: 2, B: 1 });
+      const { order, saga, result } = await s.place({ A: 2, B: 1 });
       expect(await result()).toEqual({ status: 'CONFIRMED' });
       expect(script.get(name)?.size).toBe(0); // the failure did happen
       expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
@@ -110,6 +112,8 @@ describe('every step fails once', () => {
         'order.confirmed',
       ]);
       await assertStockConserved(s.db);
+      const isUnheard = !apart && when === 'after' && name === pivot;
+      if (isUnheard) await recordHistory('confirmed-and-unheard', saga, s.env.address);
     },
   );
 });
@@ -135,6 +139,23 @@ describe('every order that is turned around', () => {
     expect(await result()).toEqual({ status: 'CONFIRMED' });
     expect((await readOrder(s.db, order.id))?.status).toBe('CONFIRMED');
   });
+});
+
+test('a saga that has confirmed its order without hearing of it is shown as it is when it does: all done', async () => {
+  isApart = false;
+  const failAgain = async () => {
+    script.get('chargePayment')?.set('before', failAgain);
+    await fail();
+  };
+  script.set('chargePayment', new Map([['after', failAgain]]));
+  const { saga, result } = await s.place({ A: 1 });
+  await eventually('the charge is being retried', async () => {
+    return statusOf(await progressOf(saga), 'chargePayment') === 'retrying';
+  });
+  await saga.cancel(); // from the Web UI: it is too late
+  expect(await result()).toEqual({ status: 'CONFIRMED' });
+  const { state, steps } = await progressOf(saga);
+  expect([state, ...steps.map(({ status }) => status)]).toEqual(['COMPLETED', 'completed', 'completed', 'completed']);
 });
 
 describe('a saga that is terminated while it unwinds, and begun anew,', () => {
