@@ -154,6 +154,7 @@ test('a saga that has confirmed its order without hearing of it is shown as it i
   });
   await saga.cancel(); // from the Web UI: it is too late
   expect(await result()).toEqual({ status: 'CONFIRMED' });
+  script.delete('chargePayment');
   const { state, steps } = await progressOf(saga);
   expect([state, ...steps.map(({ status }) => status)]).toEqual(['COMPLETED', 'completed', 'completed', 'completed']);
 });
