@@ -2,10 +2,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { v7 as uuidv7 } from 'uuid';
-import { ORDER_TOTAL_MAX, type Order } from '../contracts/orders.js';
+import type { Order } from '../contracts/orders.js';
 import { type Acceptance, acceptOrder } from '../domain/acceptance.js';
-import { earlierAnswer } from '../domain/idempotency.js';
-import { readPrices } from '../domain/inventory.js';
+import type { Database } from '../domain/database.js';
+import { earlierAnswer, type KeyClaim } from '../domain/idempotency.js';
 import { listOrders, readOrder } from '../domain/orders.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { answerUnlessKnown } from './etags.js';
@@ -16,11 +16,13 @@ import { ordersAccepted, postDuration } from './metrics.js';
 import { refusals } from './openapi-problems.js';
 import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
 import { type Caller, confinedTo } from './permissions.js';
+import { createPricing, type Priced, type Pricing, refuseRepeatedSkus } from './pricing.js';
 import { Problem, ProblemSchema } from './problems.js';
 import { CustomerId, IdParams, NewOrder, OrderSchema, OrderStatus, UUID } from './schemas.js';
 
 export function orderRoutes(app: Api, deps: ApiDependencies): void {
   const { db } = deps;
+  const pricing = createPricing(db);
 
   app.post(
     '/orders',
@@ -54,7 +56,7 @@ export function orderRoutes(app: Api, deps: ApiDependencies): void {
           postDuration.observe({ code: reply.statusCode }, reply.elapsedTime / 1_000);
       },
     },
-    async (request, reply) => placeOrder(deps, request as FastifyRequest<{ Body: NewOrder }>, reply),
+    async (request, reply) => placeOrder(deps, pricing, request as FastifyRequest<{ Body: NewOrder }>, reply),
   );
 
   app.get(
@@ -123,7 +125,12 @@ export async function requireOrder(
   return order;
 }
 
-async function placeOrder(deps: ApiDependencies, request: FastifyRequest<{ Body: NewOrder }>, reply: FastifyReply) {
+async function placeOrder(
+  deps: ApiDependencies,
+  pricing: Pricing,
+  request: FastifyRequest<{ Body: NewOrder }>,
+  reply: FastifyReply,
+) {
   const { db, starter } = deps;
   const own = confinedTo(request.caller, 'write');
   if (own !== undefined && request.body.customerId !== own) {
@@ -133,14 +140,7 @@ async function placeOrder(deps: ApiDependencies, request: FastifyRequest<{ Body:
   const earlier = await earlierAnswer(db, claim);
   if (earlier) return answerEarlier(deps, earlier, request, reply);
 
-  const order = await priceOrder(deps, request.body, request.id);
-  const response = JSON.stringify(order);
-  const traceparent = parseTraceparent(request.headers['traceparent']);
-  const acceptance = await acceptOrder(
-    db,
-    { order, paymentMethod: request.body.paymentMethod, ...(traceparent && { traceparent }) },
-    claim && { ...claim, response },
-  );
+  const { order, response, acceptance } = await acceptPriced(db, pricing, request, claim);
   if (acceptance.outcome !== 'accepted') return answerEarlier(deps, acceptance, request, reply);
 
   ordersAccepted.inc();
@@ -149,10 +149,54 @@ async function placeOrder(deps: ApiDependencies, request: FastifyRequest<{ Body:
   return answer(deps, order.id, response, request, reply);
 }
 
+/** Each needs another change of the catalogue between two statements; whoever meets that many is told to come again. */
+const PRICINGS_MAX = 4;
+
+/**
+ * Accepts the order at the remembered prices, if the catalogue still has them, else at those that are read anew.
+ * @throws Problem if it is refused, or if its prices change all the time
+ */
+async function acceptPriced(
+  db: Database,
+  pricing: Pricing,
+  { body, id: correlationId, headers }: FastifyRequest<{ Body: NewOrder }>,
+  claim: KeyClaim | undefined,
+) {
+  refuseRepeatedSkus(body.items);
+  const traceparent = parseTraceparent(headers['traceparent']);
+  for (let pricings = 0; pricings < PRICINGS_MAX; pricings++) {
+    const priced = (pricings === 0 && pricing.recall(body)) || (await pricing.read(body));
+    const order = newOrder(body, priced, correlationId);
+    const response = JSON.stringify(order);
+    const acceptance = await acceptOrder(
+      db,
+      { order, paymentMethod: body.paymentMethod, ...(traceparent && { traceparent }) },
+      claim && { ...claim, response },
+    );
+    if (acceptance.outcome !== 'prices-changed') return { order, response, acceptance };
+  }
+  throw new Problem('unavailable', 'The prices of these SKUs are changing just now; nothing was ordered.');
+}
+
+function newOrder(body: NewOrder, { items, total }: Priced, correlationId: string): Order {
+  const now = new Date().toISOString();
+  return {
+    id: uuidv7(),
+    status: 'PENDING',
+    customerId: body.customerId,
+    items,
+    total,
+    ...(body.externalOrderId !== undefined && { externalOrderId: body.externalOrderId }),
+    createdAt: now,
+    updatedAt: now,
+    correlationId,
+  };
+}
+
 /** The same bytes as at the first time; or the order as it is now, if the client is ready to wait for that. */
 async function answerEarlier(
   deps: ApiDependencies,
-  earlier: Exclude<Acceptance, { outcome: 'accepted' }>,
+  earlier: Exclude<Acceptance, { outcome: 'accepted' | 'prices-changed' }>,
   request: FastifyRequest,
   reply: FastifyReply,
 ) {
@@ -208,63 +252,4 @@ async function waitForFinal(
   } finally {
     clearTimeout(timer);
   }
-}
-
-/**
- * The order that this request makes, at the catalogue's prices.
- * @throws Problem unknown-sku, mixed-currencies, price-changed, total-too-large, or invalid-request for a repeated SKU
- */
-async function priceOrder({ db }: ApiDependencies, body: NewOrder, correlationId: string): Promise<Order> {
-  refuseRepeatedSkus(body.items);
-  const entries = await readPrices(
-    db,
-    body.items.map((item) => item.sku),
-  );
-  const prices = new Map(entries.map((entry) => [entry.sku, entry]));
-  const unknown = body.items.flatMap(({ sku }, i) =>
-    prices.has(sku) ? [] : [{ pointer: `/items/${i}/sku`, detail: `${sku} is not in the catalogue` }],
-  );
-  if (unknown.length > 0) throw new Problem('unknown-sku', 'Not in the catalogue: see errors.', { errors: unknown });
-
-  const [currency, ...others] = new Set(entries.map((entry) => entry.currency));
-  if (currency === undefined || others.length > 0) {
-    throw new Problem('mixed-currencies', `The lines are priced in ${[currency, ...others].join(' and ')}.`);
-  }
-  const items = body.items.map(({ sku, quantity }) => ({
-    sku,
-    quantity,
-    unitPrice: Number(prices.get(sku)?.unitPrice),
-  }));
-  const amount = items.reduce((sum, item) => sum + item.quantity * item.unitPrice, 0);
-  if (amount > ORDER_TOTAL_MAX)
-    throw new Problem('total-too-large', `The total of ${amount} is more than ${ORDER_TOTAL_MAX}.`);
-  const expected = body.expectedTotal;
-  if (expected && (expected.amount !== amount || expected.currency !== currency)) {
-    throw new Problem(
-      'price-changed',
-      `The total is ${amount} ${currency}, not ${expected.amount} ${expected.currency}.`,
-    );
-  }
-  const now = new Date().toISOString();
-  return {
-    id: uuidv7(),
-    status: 'PENDING',
-    customerId: body.customerId,
-    items,
-    total: { amount, currency },
-    ...(body.externalOrderId !== undefined && { externalOrderId: body.externalOrderId }),
-    createdAt: now,
-    updatedAt: now,
-    correlationId,
-  };
-}
-
-function refuseRepeatedSkus(items: NewOrder['items']): void {
-  const seen = new Set<string>();
-  const errors = items.flatMap(({ sku }, i) => {
-    const repeated = seen.has(sku);
-    seen.add(sku);
-    return repeated ? [{ pointer: `/items/${i}/sku`, detail: `${sku} stands in an earlier line already` }] : [];
-  });
-  if (errors.length > 0) throw new Problem('invalid-request', 'Each SKU may stand in one line only.', { errors });
 }

@@ -1,6 +1,6 @@
 /**
  * Accepting an order: the order, its lines, its first event and the answer to its Idempotency-Key become durable in one
- * statement, or none of them does. After that the order is ours to finish, whatever happens to the process.
+ * statement, at the prices that the catalogue has at that moment, or none of them does. After that the order is ours to finish, whatever happens to the process.
  */
 import type { EventData } from '../contracts/events.js';
 import type { Order } from '../contracts/orders.js';
@@ -14,11 +14,18 @@ export type NewOrder = { order: Order; paymentMethod: string; traceparent?: stri
 
 export type Acceptance =
   | { outcome: 'accepted' }
+  /** The catalogue has another price for one of the lines, or none: nothing was done. */
+  | { outcome: 'prices-changed' }
   /** The customer has an order with this externalOrderId. */
   | { outcome: 'external-id-taken'; orderId: string }
   | Earlier;
 
-/** @param claim with the answer to keep, if the request carried an Idempotency-Key */
+/**
+ * Whoever priced the order may have done so a while ago. What counts is the catalogue as this statement sees it: without
+ * its consent there is neither an order nor a claim. The catalogue's rows are read, not locked, for sagas change their
+ * stock all the time.
+ * @param claim with the answer to keep, if the request carried an Idempotency-Key
+ */
 export async function acceptOrder(
   db: Database,
   { order, paymentMethod, traceparent }: NewOrder,
@@ -33,26 +40,33 @@ export async function acceptOrder(
     total,
   };
   try {
-    const accepted = await db.$queryRaw<unknown[]>`
-      WITH ${claim ? claimedForOrder(claim, order.id) : Prisma.empty}
+    const [priced] = await db.$queryRaw<{ isAccepted: boolean }[]>`
+      WITH ordered AS (
+        SELECT * FROM unnest(${items.map((i) => i.sku)}::text[], ${items.map((i) => i.quantity)}::int[],
+          ${items.map((i) => i.unitPrice)}::bigint[]) WITH ORDINALITY AS l(sku, quantity, unit_price, line_no)
+      ), priced AS (
+        SELECT FROM ordered l JOIN inventory i USING (sku)
+        WHERE i.unit_price = l.unit_price AND i.currency = ${total.currency}
+        HAVING count(*) = ${items.length}::int
+      ), ${claim ? claimedForOrder(claim, order.id, Prisma.sql`priced`) : Prisma.empty}
       accepted AS (
         INSERT INTO orders AS o (id, customer_id, external_order_id, currency, total_amount, payment_method,
           correlation_id, traceparent, event_count, event_xid, created_at, updated_at)
         SELECT ${order.id}::uuid, ${order.customerId}, ${order.externalOrderId ?? null}, ${total.currency},
           ${total.amount}::bigint, ${paymentMethod}, ${order.correlationId}, ${traceparent ?? null},
           1, pg_current_xact_id()::text::bigint, ${order.createdAt}::timestamptz, ${order.createdAt}::timestamptz
-        ${claim ? Prisma.sql`FROM claimed` : Prisma.empty}
+        FROM ${claim ? Prisma.sql`claimed` : Prisma.sql`priced`}
         RETURNING id, event_count, event_xid, correlation_id, traceparent
       ), lines AS (
         INSERT INTO order_lines (order_id, line_no, sku, quantity, unit_price)
         SELECT a.id, l.line_no, l.sku, l.quantity, l.unit_price
-        FROM accepted a, unnest(${items.map((i) => i.sku)}::text[], ${items.map((i) => i.quantity)}::int[],
-          ${items.map((i) => i.unitPrice)}::bigint[]) WITH ORDINALITY AS l(sku, quantity, unit_price, line_no)
+        FROM accepted a, ordered l
       ), event AS (
         ${insertEvent(Prisma.sql`accepted`, 'order.created', Prisma.sql`${JSON.stringify(created)}::jsonb`)}
       )
-      SELECT ${wakeRelay} FROM accepted`;
-    if (accepted.length > 0) return { outcome: 'accepted' };
+      SELECT (SELECT ${wakeRelay} FROM accepted) IS NOT NULL AS "isAccepted" FROM priced`;
+    if (!priced) return { outcome: 'prices-changed' };
+    if (priced.isAccepted) return { outcome: 'accepted' };
   } catch (err) {
     if (violatedUniqueKey(err) !== 'orders_external_order_id_key') throw err;
     return (await earlierAnswer(db, claim)) ?? (await externalIdTaken(db, order));

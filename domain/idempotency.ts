@@ -28,12 +28,18 @@ export type Earlier =
 /**
  * A CTE `claimed`: one row if the key is new, or if its time is over; else none, and a concurrent request with the same key
  * waits here and then loses.
+ * @param admitted the CTE without whose single row nothing is claimed
  */
-export const claimedForOrder = (claim: KeyClaim & { response: string }, orderId: string): Prisma.Sql => Prisma.sql`
+export const claimedForOrder = (
+  claim: KeyClaim & { response: string },
+  orderId: string,
+  admitted: Prisma.Sql,
+): Prisma.Sql => Prisma.sql`
   claimed AS (
     INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint, order_id, response, expires_at)
-    VALUES (${claim.caller}, ${claim.route}, ${claim.key}, ${claim.fingerprint}, ${orderId}::uuid, ${claim.response},
-      ${fromNow(claim.ttlMs)})
+    SELECT ${claim.caller}, ${claim.route}, ${claim.key}, ${claim.fingerprint}, ${orderId}::uuid, ${claim.response},
+      ${fromNow(claim.ttlMs)}
+    FROM ${admitted}
     ON CONFLICT (caller, route, key) DO UPDATE SET fingerprint = excluded.fingerprint, order_id = excluded.order_id,
       response = excluded.response, expires_at = excluded.expires_at
     WHERE k.expires_at <= now()

@@ -184,10 +184,14 @@ export async function readSku(db: Database, sku: string): Promise<Sku | null> {
   return row && toSku(row);
 }
 
-/** @returns the catalogue's entries for these SKUs; what it does not know is absent */
-export async function readPrices(db: Database, skus: string[]) {
-  return db.$queryRaw<{ sku: string; unitPrice: bigint; currency: string }[]>`
+/** In the currency's minor unit, a piece. */
+export type Price = { sku: string; unitPrice: number; currency: string };
+
+/** @returns the catalogue's prices of these SKUs; what it does not know is absent */
+export async function readPrices(db: Database, skus: string[]): Promise<Price[]> {
+  const rows = await db.$queryRaw<(Omit<Price, 'unitPrice'> & { unitPrice: bigint })[]>`
     SELECT sku, unit_price AS "unitPrice", currency FROM inventory WHERE sku = ANY(${skus})`;
+  return rows.map((row) => ({ ...row, unitPrice: Number(row.unitPrice) }));
 }
 
 /**

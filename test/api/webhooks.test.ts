@@ -7,7 +7,7 @@ import { beginUnwinding, confirmOrder } from '../../domain/orders.js';
 import { recordCharge } from '../../domain/payments.js';
 import { expectProblem, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
-import { accept, createTestDatabase, type TestDatabase } from '../support/database.js';
+import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 
 const SECRET = 'whsec_a_test_secret';
 const PATH = '/webhooks/payments';
@@ -20,6 +20,7 @@ let woken: string[];
 const marks = new Set<string>();
 beforeAll(async () => {
   database = await createTestDatabase();
+  await stock(database.db, 'A', 1_000);
   api = await startTestApi({ db: database.db, databaseUrl: database.url, paymentsWebhookSecret: SECRET });
   listener = new pg.Client({ connectionString: database.url });
   await listener.connect();

@@ -268,6 +268,7 @@ describe('unwinding', () => {
 });
 
 describe('accepting', () => {
+  beforeAll(() => stock(t.db, 'X', 1_000, 5));
   const claim = (key: string, fingerprint = 1) => ({
     caller: 'me',
     route: 'POST /orders',
@@ -322,6 +323,22 @@ describe('accepting', () => {
       orderId: first.order.id,
     });
     expect(await acceptOrder(db, order('web-2'), claim('ext'))).toEqual({ outcome: 'accepted' });
+  });
+
+  test.each([
+    ['another price', { unitPrice: 6 }],
+    ['another currency', { currency: 'EUR' }],
+    ['no such SKU', undefined],
+  ])('does nothing if the catalogue has %s by now, and does not burn the key', async (_, changed) => {
+    const { db } = t;
+    const where = { sku: 'X' };
+    const before = await db.inventory.findUniqueOrThrow({ where });
+    await (changed ? db.inventory.update({ where, data: changed }) : db.inventory.delete({ where }));
+    const orders = await db.order.count();
+    expect(await acceptOrder(db, order(), claim('stale'))).toEqual({ outcome: 'prices-changed' });
+    expect(await acceptOrder(db, order())).toEqual({ outcome: 'prices-changed' });
+    expect([await db.order.count(), await db.idempotencyKey.count({ where: { key: 'stale' } })]).toEqual([orders, 0]);
+    await db.inventory.upsert({ where, create: before, update: before });
   });
 
   test('leaves an order on the sweep’s list until its saga is seen', async () => {

@@ -83,7 +83,8 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
     await expectIndexesOnly(async () => {
       await readPrices(db, ['A', 'B']);
       await earlierAnswer(db, claim);
-      await acceptOrder(db, { order: fresh, paymentMethod: 'pm_card_visa' }, { ...claim, response: '{}' });
+      const accept = acceptOrder(db, { order: fresh, paymentMethod: 'pm_card_visa' }, { ...claim, response: '{}' });
+      expect(await accept).toEqual({ outcome: 'accepted' });
       await markStarted(db, [{ id: fresh.id, kind: 'order' }]);
     });
   });

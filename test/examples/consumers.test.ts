@@ -158,7 +158,7 @@ describe('feed', () => {
   test('its consumer, killed twice and told everything thrice, has every effect exactly once', async () => {
     const api = await startTestApi();
     try {
-      await stock(api.db, 'A', 1_000_000);
+      await stock(api.db, 'A', 1_000_000, PRICE);
       // The feed repeats itself to whoever starts anew: there is nothing to deliver but the orders themselves.
       const seen = new Set<string>();
       await proveExactlyOnce('feed', { FEED_URL: `${api.url}/events` }, async (events) => {
@@ -166,7 +166,7 @@ describe('feed', () => {
         for (const { subject } of events) {
           if (seen.has(subject)) continue;
           seen.add(subject);
-          const { id } = await accept(api.db, { A: 1 }, { unitPrice: PRICE });
+          const { id } = await accept(api.db, { A: 1 });
           await reserveInventory(api.db, id);
           await recordCharge(api.db, id, `ch_${id}`);
           await confirmOrder(api.db, id);

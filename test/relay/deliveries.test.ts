@@ -22,6 +22,7 @@ let receiver: Receiver;
 beforeAll(async () => {
   t = await createTestDatabase();
   await stock(t.db, 'A', 1_000_000);
+  await stock(t.db, 'B', 1_000_000);
 });
 beforeEach(async () => {
   await beginAtTheEnd(t);

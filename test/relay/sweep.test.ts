@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { type Client, ServiceError, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { orderIdOf } from '../../contracts/ids.js';
 import { type Failing, startUnstartedOnce } from '../../relay/sweep.js';
-import { accept, createTestDatabase, type TestDatabase } from '../support/database.js';
+import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 
 let t: TestDatabase;
 let asked: string[];
@@ -33,6 +33,7 @@ const sweep = () => startUnstartedOnce({ db: t.db, client, policy, failing });
 
 beforeAll(async () => {
   t = await createTestDatabase();
+  await stock(t.db, 'A', 1_000);
 });
 beforeEach(() => {
   asked = [];

@@ -5,7 +5,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Order, OrderLine } from '../../contracts/orders.js';
 import { acceptOrder } from '../../domain/acceptance.js';
 import type { Database } from '../../domain/database.js';
-import { putSku } from '../../domain/inventory.js';
+import { putSku, readPrices } from '../../domain/inventory.js';
 import type { PrismaClient } from '../../prisma/generated/client.js';
 import { openDatabase } from '../../runtime/database.js';
 import { eventually } from './conditions.js';
@@ -50,13 +50,18 @@ export async function stock(db: Database, sku: string, onHand: number, unitPrice
   await putSku(db, sku, { name: sku, unitPrice, currency: 'USD', onHand });
 }
 
-/** Accepts an order as the API would. @param lines SKU → quantity, at 1000 minor units apiece unless `unitPrice` says so */
+/** Accepts an order as the API would. @param lines SKU → quantity; each must be in the catalogue, whose price it is */
 export async function accept(
   db: Database,
   lines: Record<string, number>,
-  { paymentMethod = 'pm_card_visa', customerId = 'cus_test', unitPrice = 1_000 } = {},
+  { paymentMethod = 'pm_card_visa', customerId = 'cus_test' } = {},
 ): Promise<Order> {
-  const items = Object.entries(lines).map(([sku, quantity]): OrderLine => ({ sku, quantity, unitPrice }));
+  const prices = new Map((await readPrices(db, Object.keys(lines))).map(({ sku, unitPrice }) => [sku, unitPrice]));
+  const items = Object.entries(lines).map(([sku, quantity]): OrderLine => {
+    const unitPrice = prices.get(sku);
+    if (unitPrice === undefined) throw new Error(`${sku} is not in the catalogue: stock it first`);
+    return { sku, quantity, unitPrice };
+  });
   const now = new Date().toISOString();
   const order: Order = {
     id: uuidv7(),

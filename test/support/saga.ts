@@ -44,7 +44,7 @@ export type SagaStack = {
   /** Accepts an order and starts its saga. */
   place(
     lines: Record<string, number>,
-    options?: { paymentMethod?: string; policy?: Partial<SagaPolicy>; unitPrice?: number },
+    options?: { paymentMethod?: string; policy?: Partial<SagaPolicy> },
   ): Promise<{ order: Order; saga: WorkflowHandle; result: () => Promise<OrderSagaResult> }>;
   /** What the gateway's own ledger holds of an order: captured − refunded, and how many charges took money. */
   money(orderId: string): Promise<{ net: number; charges: number }>;

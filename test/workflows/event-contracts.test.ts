@@ -1,7 +1,7 @@
 /** Every kind of event, written by real sagas and steps, is what its schema says. The stories check theirs as well. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { EVENT_TYPES } from '../../contracts/event-schemas.js';
-import { sagaStart } from '../../contracts/saga.js';
+import { type OrderSagaResult, sagaStart } from '../../contracts/saga.js';
 import { beginUnwinding, requestCancellation } from '../../domain/orders.js';
 import { checkContracts } from '../support/contracts.js';
 import { accept, stock } from '../support/database.js';
@@ -12,6 +12,7 @@ beforeAll(async () => {
   s = await startSagaStack();
   await stock(s.db, 'PLENTY', 1_000);
   await stock(s.db, 'NONE', 0);
+  await stock(s.db, 'GIFT', 1_000, 0);
 });
 afterAll(() => s.stop());
 
@@ -22,12 +23,22 @@ async function cancelConfirmed(orderId: string): Promise<void> {
   await (await s.client.workflow.start(start.type, start.options)).result();
 }
 
+/** An order of something that has left the catalogue before its saga began. */
+async function placeWithdrawn() {
+  await stock(s.db, 'WITHDRAWN', 10);
+  const order = await accept(s.db, { PLENTY: 1, WITHDRAWN: 1 });
+  await s.db.inventory.delete({ where: { sku: 'WITHDRAWN' } });
+  const { type, options } = sagaStart({ ...order, kind: 'order' }, PATIENT);
+  const saga = await s.client.workflow.start(type, options);
+  return { order, result: () => saga.result() as Promise<OrderSagaResult> };
+}
+
 test('orders confirmed, refused, unknown, declined, worth nothing, and taken back', async () => {
   const results = await Promise.all([
     s.place({ PLENTY: 2 }),
-    s.place({ PLENTY: 2 }, { unitPrice: 0 }),
+    s.place({ GIFT: 2 }),
     s.place({ PLENTY: 1, NONE: 1 }),
-    s.place({ PLENTY: 1, 'NO-SUCH': 1 }),
+    placeWithdrawn(),
     s.place({ PLENTY: 1 }, { paymentMethod: 'pm_card_chargeDeclined' }),
   ]);
   const ends = await Promise.all(results.map(({ result }) => result()));

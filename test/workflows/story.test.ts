@@ -17,6 +17,7 @@ beforeAll(async () => {
   s = await startSagaStack();
   await stock(s.db, 'PLENTY', 1_000);
   await stock(s.db, 'NONE', 0);
+  await stock(s.db, 'GIFT', 1_000, 0);
 });
 afterEach(async () => {
   await s.heal();
@@ -55,7 +56,7 @@ describe('an order that meets no trouble', () => {
 
   test('with a total of 0 is confirmed without asking the gateway', async () => {
     await s.fault({ route: 'all', mode: 'down' });
-    const { order, result } = await s.place({ PLENTY: 1 }, { unitPrice: 0 });
+    const { order, result } = await s.place({ GIFT: 1 });
     expect(await result()).toEqual({ status: 'CONFIRMED' });
     await s.heal();
     expect(await s.money(order.id)).toEqual({ net: 0, charges: 0 });

@@ -1,0 +1,82 @@
+/**
+ * What an order costs. The catalogue's prices are remembered as they were last seen, so that most orders are priced without
+ * asking: whether they still hold, the statement that accepts the order says (domain/acceptance). What memory would refuse
+ * is looked up first: nobody is refused for yesterday's price.
+ */
+import { ORDER_TOTAL_MAX, type Order } from '../contracts/orders.js';
+import type { Database } from '../domain/database.js';
+import { type Price, readPrices } from '../domain/inventory.js';
+import { Problem } from './problems.js';
+import type { NewOrder } from './schemas.js';
+
+export type Priced = Pick<Order, 'items' | 'total'>;
+
+export type Pricing = {
+  /** At the prices last seen. @returns undefined if that would be refused, or not all of them have been seen */
+  recall(order: NewOrder): Priced | undefined;
+  /** At the catalogue's prices. @throws Problem unknown-sku, mixed-currencies, total-too-large or price-changed */
+  read(order: NewOrder): Promise<Priced>;
+};
+
+/** Some 200 bytes each. Only what the catalogue has gets in, whatever clients ask for. */
+const REMEMBERED_MAX = 10_000;
+
+export function createPricing(db: Database): Pricing {
+  const seen = new Map<string, Price>();
+  const remember = (skus: string[], prices: Price[]) => {
+    for (const sku of skus) seen.delete(sku); // withdrawn, or to become the youngest again
+    for (const price of prices) seen.set(price.sku, price);
+    for (const oldest of seen.keys()) {
+      if (seen.size <= REMEMBERED_MAX) break;
+      seen.delete(oldest);
+    }
+  };
+  return {
+    recall: (order) => {
+      const priced = priceOrder(order, seen);
+      return priced instanceof Problem ? undefined : priced;
+    },
+    read: async (order) => {
+      const skus = order.items.map(({ sku }) => sku);
+      const prices = await readPrices(db, skus);
+      remember(skus, prices);
+      const priced = priceOrder(order, new Map(prices.map((price) => [price.sku, price])));
+      if (priced instanceof Problem) throw priced;
+      return priced;
+    },
+  };
+}
+
+function priceOrder({ items, expectedTotal }: NewOrder, prices: ReadonlyMap<string, Price>): Priced | Problem {
+  const priced = items.map(({ sku, quantity }) => ({ sku, quantity, price: prices.get(sku) }));
+  const unknown = priced.flatMap(({ sku, price }, i) =>
+    price ? [] : [{ pointer: `/items/${i}/sku`, detail: `${sku} is not in the catalogue` }],
+  );
+  if (unknown.length > 0) return new Problem('unknown-sku', 'Not in the catalogue: see errors.', { errors: unknown });
+
+  const [currency, ...others] = new Set(priced.map(({ price }) => price?.currency));
+  if (currency === undefined || others.length > 0)
+    return new Problem('mixed-currencies', `The lines are priced in ${[currency, ...others].join(' and ')}.`);
+  const lines = priced.map(({ sku, quantity, price }) => ({ sku, quantity, unitPrice: Number(price?.unitPrice) }));
+  const amount = lines.reduce((sum, line) => sum + line.quantity * line.unitPrice, 0);
+  if (amount > ORDER_TOTAL_MAX)
+    return new Problem('total-too-large', `The total of ${amount} is more than ${ORDER_TOTAL_MAX}.`);
+  if (expectedTotal && (expectedTotal.amount !== amount || expectedTotal.currency !== currency)) {
+    return new Problem(
+      'price-changed',
+      `The total is ${amount} ${currency}, not ${expectedTotal.amount} ${expectedTotal.currency}.`,
+    );
+  }
+  return { items: lines, total: { amount, currency } };
+}
+
+/** @throws Problem invalid-request */
+export function refuseRepeatedSkus(items: NewOrder['items']): void {
+  const seen = new Set<string>();
+  const errors = items.flatMap(({ sku }, i) => {
+    const repeated = seen.has(sku);
+    seen.add(sku);
+    return repeated ? [{ pointer: `/items/${i}/sku`, detail: `${sku} stands in an earlier line already` }] : [];
+  });
+  if (errors.length > 0) throw new Problem('invalid-request', 'Each SKU may stand in one line only.', { errors });
+}
