@@ -35,6 +35,10 @@ const MOMENTS: Record<string, string[]> = {
 };
 const isUndo = ({ step }: { step: string }) => ['refundPayment', 'releaseInventory', 'cancelOrder'].includes(step);
 
+/** The first try of the charge confirms the order, too. */
+const isPastThePivot = ({ step, moment }: { step: string; moment: string }) =>
+  (step === 'chargePayment' || step === 'confirmOrder') && moment === 'before-report';
+
 /** `meanwhile`: the customer cancels while the worker sleeps, so that it wakes up in a step whose order is over. */
 type Cell = { step: string; moment: string; action: Action; meanwhile?: 'cancelled' };
 const nameOf = ({ step, moment, action, meanwhile }: Cell) =>
@@ -52,7 +56,7 @@ const cells: Cell[] = [
     .filter(({ moment }) => moment.startsWith('before-commit'))
     .map((at) => ({ ...at, action: 'lose' as const })),
   ...everywhere
-    .filter((at) => !isUndo(at) && !(at.step === 'confirmOrder' && at.moment === 'before-report'))
+    .filter((at) => !isUndo(at) && !isPastThePivot(at))
     .map((at) => ({ ...at, action: 'stop' as const, meanwhile: 'cancelled' as const })),
 ];
 
@@ -100,6 +104,8 @@ async function live({ step, moment, action, meanwhile }: Cell, order: Order, lan
     await cancel(order.id);
     saga = { ...order, kind: 'cancellation', reason: 'CANCELLED_BY_CUSTOMER' };
   }
+  // What had trouble goes on step by step: only then is the confirmation a step of its own.
+  if (step === 'confirmOrder') crew.plan(order.id, 'chargePayment.before-call', 'throw');
   crew.plan(order.id, at, action);
   const running = await begin(saga, lane);
   const pid = await crew.met(order.id, at);

@@ -8,10 +8,11 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { alterUserScramCredentialsV0, Connection, ScramMechanisms } from '@platformatic/kafka';
 import type { BrokerName } from '../../../local/broker-programs.js';
+import { type Broker, startBroker } from '../../../local/brokers.js';
 import { runToEnd } from '../../../local/command.js';
 import { freePort } from '../../../local/ports.js';
 import { type Authority, createAuthority } from '../../support/authority.js';
-import { type Broker, describeWithBroker, startBroker } from '../../support/brokers.js';
+import { describeWithBroker } from '../../support/brokers.js';
 import { eventually } from '../../support/conditions.js';
 
 type Secured = {

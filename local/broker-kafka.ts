@@ -1,9 +1,9 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BrokerPrograms } from '../../local/broker-programs.js';
-import { runToEnd } from '../../local/command.js';
-import { freePort } from '../../local/ports.js';
 import { answers, type BrokerPlan } from './broker-plan.js';
+import type { BrokerPrograms } from './broker-programs.js';
+import { runToEnd } from './command.js';
+import { freePort } from './ports.js';
 
 /** A single KRaft node. Its heap is small, and it compiles little: it lives for a minute. */
 const JVM = ['-Xms128m', '-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
