@@ -16,7 +16,7 @@ import {
 import type { CancellationReason } from '../contracts/orders.js';
 import type { OrderSagaInput, OrderSagaResult, StepProgress, UndoName } from '../contracts/saga.js';
 import type { SagaActivities } from '../contracts/steps.js';
-import { beginStep, clearAttention, endStep, leaveStep, markAttention, type Saga } from './saga.js';
+import { beginStep, clearAttention, endStep, leaveStep, markAttention, type Saga, type Stuck } from './saga.js';
 import {
   attemptsOf,
   decideUnwinding,
@@ -47,7 +47,10 @@ export function undoStack(saga: Saga) {
 async function unwind(saga: Saga, undos: UndoName[], why: Unwind): Promise<OrderSagaResult> {
   let { reason } = why;
   if (!why.recorded) {
-    const decided = await decideUnwinding(saga, reason);
+    const decided = await decideUnwinding(saga, reason, {}, ({ message }) => {
+      if (!patched('mark-undecided')) return undefined; // sagas of before it go on as they began
+      return markAfter(saga, { name: 'beginUnwinding', attempts: 1, lastError: message });
+    });
     if (decided.outcome === 'confirmed') return confirmedAfterAll(saga);
     reason = decided.reason;
   }
@@ -152,8 +155,8 @@ async function beginAnewIfLong(saga: Saga): Promise<void> {
   if (isTime()) await continueAsNew<(input: OrderSagaInput) => Promise<OrderSagaResult>>(saga.input);
 }
 
-/** Marks the saga if the undo is still failing after the policy's time. Cancel the scope when it has succeeded. */
-function markAfter(saga: Saga, step: StepProgress): CancellationScope {
+/** Marks the saga if something is still failing after the policy's time. Cancel the scope when it has succeeded. */
+function markAfter(saga: Saga, step: Stuck): CancellationScope {
   const scope = new CancellationScope();
   scope
     .run(async () => {

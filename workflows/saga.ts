@@ -118,11 +118,14 @@ export function endStep(step: StepProgress, status: StepStatus): void {
 
 const now = (): string => new Date().toISOString();
 
+/** What may be stuck: a step, an undo, or the decision to unwind, which is neither. */
+export type Stuck = Pick<StepProgress, 'attempts' | 'lastError'> & { name: StepProgress['name'] | 'beginUnwinding' };
+
 /**
  * Marks the saga as stuck, in the search attributes that operators list by and on its page in the Web UI.
  * @param failure the kind of failure, for grouping; `message` is for reading
  */
-export function markAttention(saga: Saga, step: StepProgress, failure: { type: string; message: string }): void {
+export function markAttention(saga: Saga, step: Stuck, failure: { type: string; message: string }): void {
   saga.state = 'NEEDS_ATTENTION';
   upsertSearchAttributes([
     { key: SAGA_STATE, value: saga.state },

@@ -199,18 +199,28 @@ function throwIfFinal(saga: Saga, step: StepProgress, err: unknown): void {
   if (!isCancellation(err)) step.lastError = describeFailure(err).message;
 }
 
-/** Asks the order's row who has won, and makes it "unwinding" if nobody has. Tried without limit. */
+/**
+ * Asks the order's row who has won, and makes it "unwinding" if nobody has. Tried without limit.
+ * @param mark is called when the first try has failed; the scope that it gives is cancelled when there is an answer
+ */
 export async function decideUnwinding(
   saga: Saga,
   reason: CancellationReason,
   who: { actor?: string; detail?: string } = {},
+  mark?: (failure: Failure) => CancellationScope | undefined,
 ): Promise<UnwindResult> {
   const input = { orderId: saga.orderId, reason, ...who };
   try {
     return await firstTry.beginUnwinding(input);
-  } catch {
-    // Not swallowed: the same call goes on as an ordinary activity, until it is answered.
-    return proxyActivities<SagaActivities>({ ...ORDINARY_UNDO, summary: 'beginUnwinding' }).beginUnwinding(input);
+  } catch (err) {
+    const marking = mark?.(describeFailure(err));
+    try {
+      // Not swallowed: the same call goes on as an ordinary activity, until it is answered.
+      const ordinary = proxyActivities<SagaActivities>({ ...ORDINARY_UNDO, summary: 'beginUnwinding' });
+      return await ordinary.beginUnwinding(input);
+    } finally {
+      marking?.cancel();
+    }
   }
 }
 

@@ -3,9 +3,10 @@ import { execFile } from 'node:child_process';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { activityInfo } from '@temporalio/activity';
 import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
-import type { Resolution, SagaProgress } from '../../contracts/saga.js';
+import { type Resolution, SAGA_STATE, SAGA_STEP, type SagaProgress } from '../../contracts/saga.js';
 import { readSku } from '../../domain/inventory.js';
-import { beginUnwinding, readOrder } from '../../domain/orders.js';
+import { beginUnwinding, confirmOrder, readOrder } from '../../domain/orders.js';
+import { recordCharge } from '../../domain/payments.js';
 import { GatewayUnknown } from '../../gateways/payments.js';
 import { eventually } from '../support/conditions.js';
 import { assertStockConserved, required, stock } from '../support/database.js';
@@ -21,6 +22,8 @@ const MARKING_MS = 5_000;
 
 /** How often the refund of an order is still to fail. */
 const failingRefunds = new Map<string, number>();
+/** Orders whose row cannot be asked who has won. */
+const undecidable = new Set<string>();
 /** Decisions, by action, that are accepted but take no effect yet. */
 const held = new Set<Resolution['action']>();
 
@@ -38,6 +41,10 @@ beforeAll(async () => {
     }),
     activities: (real) => ({
       ...real,
+      beginUnwinding: async (input) => {
+        if (undecidable.has(input.orderId)) throw new Error('the database is away');
+        return real.beginUnwinding(input);
+      },
       recordDecision: async (decision) => {
         // The first try is part of the workflow task that accepts: held up, it would hold up the acceptance.
         if (held.has(decision.action) && activityInfo().isLocal) throw new Error('planned failure');
@@ -213,6 +220,35 @@ describe('an undo that fails', () => {
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
     expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
     await recordHistory('undo-failing', saga, s.env.address);
+  });
+});
+
+describe('a saga that cannot even begin to unwind', () => {
+  async function compensateUndecidable() {
+    await s.fault({ route: 'charge', mode: 'down', count: null });
+    const placed = await s.place({ PLENTY: 1 }, { policy: { compensationAttentionAfterMs: 500 } });
+    await isRetrying(placed.saga, 'chargePayment');
+    undecidable.add(placed.order.id);
+    await resolve(placed.saga, { action: 'compensate' });
+    return placed;
+  }
+
+  test('is marked within its time, and unwinds without help once it can', async () => {
+    const { order, saga, result } = await compensateUndecidable();
+    expect((await stuck(order.id)).typedSearchAttributes.get(SAGA_STEP)).toBe('beginUnwinding');
+    undecidable.delete(order.id);
+    expect(await result()).toEqual({ status: 'CANCELLED', reason: 'OPERATOR' });
+    await recordHistory('undecided', saga, s.env.address);
+  });
+
+  test('is no longer marked when it turns out to be confirmed', async () => {
+    const { order, saga, result } = await compensateUndecidable();
+    await stuck(order.id);
+    await recordCharge(s.db, order.id, `pi_${order.id}`);
+    await confirmOrder(s.db, order.id);
+    undecidable.delete(order.id);
+    expect(await result()).toEqual({ status: 'CONFIRMED' });
+    expect((await saga.describe()).typedSearchAttributes.get(SAGA_STATE)).toBeUndefined();
   });
 });
 

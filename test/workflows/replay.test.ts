@@ -24,6 +24,8 @@ describe('the corpus of histories', () => {
         'out-of-stock.json',
         'parked-then-retried.json',
         'timeout-after-charge.json',
+        'undecided-unmarked.json', // before 'mark-undecided'
+        'undecided.json',
         'undo-failing.json',
       ]),
     );
