@@ -92,6 +92,9 @@ export function adminRoutes(app: Api, deps: ApiDependencies): void {
     {
       schema: {
         summary: 'Decide what becomes of a stuck saga',
+        description:
+          'The answer says that the decision is accepted and on record. It shows the saga at that moment, so its state may ' +
+          'still be NEEDS_ATTENTION and its step `parked`: read GET /orders/{id}/saga for what has come of it.',
         tags: ['sagas'],
         params: IdParams,
         headers: Type.Object(IdempotencyKeyHeader),

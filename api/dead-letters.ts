@@ -83,6 +83,7 @@ const BulkReplay = Type.Object(
   {
     ...Filter,
     ids: Type.Optional(Type.Array(LetterId, { minItems: 1, maxItems: 1_000, description: 'Only these' })),
+    all: Type.Optional(Type.Boolean({ description: 'true = every parked letter; only asked for without a selection' })),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, description: 'So many at most; default 100' })),
     ratePerSecond: Type.Optional(Type.Number({ minimum: 1, maximum: 50, description: 'Never faster; default 10' })),
     operator: Type.Optional(OperatorId),
@@ -244,6 +245,10 @@ function bulkRoute(app: Api, deps: ApiDependencies): void {
       preValidation: withoutBody,
       schema: {
         summary: 'Replay many, oldest first, at a rate; each with its result',
+        description:
+          'Which ones is for the caller to say: by `ids`, `destination`, `cause` or `type` (a letter must match all that are ' +
+          'given), or by `all: true`; without any of them nothing is replayed, and the answer is 400. Takes `limit` letters at ' +
+          'most; for more, ask again. The answer comes within a minute: `not-tried` are those for which there was no time.',
         tags: ['dead letters'],
         headers: Type.Object(IdempotencyKeyHeader),
         body: BulkReplay,
@@ -251,7 +256,8 @@ function bulkRoute(app: Api, deps: ApiDependencies): void {
       },
     },
     async (request, reply) => {
-      const { operator, ...asked } = request.body as Static<typeof BulkReplay>;
+      const { operator, all, ...asked } = request.body as Static<typeof BulkReplay>;
+      if (!all) requireSelection(asked);
       const by = operatorOf(request.caller, operator);
       return answerOnce(deps, request, reply, async () => ({
         status: 200,
@@ -261,9 +267,16 @@ function bulkRoute(app: Api, deps: ApiDependencies): void {
   );
 }
 
+/** A body that was forgotten must not send everything that somebody has parked with care. */
+function requireSelection({ ids, destination, cause, type }: Static<typeof BulkReplay>): void {
+  if ([ids, destination, cause, type].some((selector) => selector !== undefined)) return;
+  const detail = 'must be true unless ids, destination, cause or type say which';
+  throw new Problem('invalid-request', `/all: ${detail}`, { errors: [{ pointer: '/all', detail }] });
+}
+
 async function replayChosen(
   deps: ApiDependencies,
-  { reason, limit = 100, ratePerSecond = 10, ids, ...filter }: Static<typeof BulkReplay>,
+  { reason, limit = 100, ratePerSecond = 10, ids, ...filter }: Omit<Static<typeof BulkReplay>, 'all' | 'operator'>,
   operator: string,
 ): Promise<Static<typeof ResultSchema>[]> {
   const chosen = { ...filter, ...(ids && { ids }), state: 'PARKED' } as DeadLetterFilter;

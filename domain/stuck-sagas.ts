@@ -47,21 +47,37 @@ export type WaitingOrder = {
 
 /** Sagas without trouble take milliseconds, and the sweep starts a forgotten one within seconds. */
 const WAITING_AFTER = Prisma.sql`interval '60 s'`;
+/** Beyond what a busy service takes; whoever looks just after something has broken should see that it is so. */
+export const SLOW_AFTER_S = 10;
 
 /** @returns the longest waiting first; most of them have a saga that runs, which only Temporal can tell */
 export async function listWaitingOrders(db: Database, limit: number): Promise<WaitingOrder[]> {
   return db.$queryRaw<WaitingOrder[]>`
     SELECT id AS "orderId", status = 'CONFIRMED' AS "takingBack", saga_started_at IS NOT NULL AS "everStarted", since
-    FROM (
-      (SELECT id, status, saga_started_at, created_at AS since FROM orders
-       WHERE status = 'PENDING' AND created_at < now() - ${WAITING_AFTER} ORDER BY id LIMIT ${limit})
-      UNION ALL
-      (SELECT id, status, saga_started_at, updated_at FROM orders
-       WHERE status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AND updated_at < now() - ${WAITING_AFTER}
-       ORDER BY id LIMIT ${limit})
-    ) AS waiting
+    FROM (${waitingFor(WAITING_AFTER, limit)}) AS waiting
     ORDER BY since LIMIT ${limit}`;
 }
+
+/** How many orders are neither final nor quick, and the one that has waited longest; stuck ones among them. */
+export type SlowOrders = { count: number; oldest: { orderId: string; since: string } | null };
+
+/** @param limit about where counting ends */
+export async function countSlowOrders(db: Database, limit: number): Promise<SlowOrders> {
+  const [row] = await db.$queryRaw<{ count: number; orderId: string | null; since: Date | null }[]>`
+    SELECT count(*)::int AS count, (array_agg(id ORDER BY since))[1] AS "orderId", min(since) AS since
+    FROM (${waitingFor(Prisma.sql`${SLOW_AFTER_S}::int * interval '1 s'`, limit)}) AS waiting`;
+  const { count = 0, orderId = null, since = null } = row ?? {};
+  return { count, oldest: orderId !== null && since !== null ? { orderId, since: since.toISOString() } : null };
+}
+
+/** Orders with a saga to end: not final yet, or on their way back. Both halves read an index. */
+const waitingFor = (time: Prisma.Sql, limit: number): Prisma.Sql => Prisma.sql`
+  (SELECT id, status, saga_started_at, created_at AS since FROM orders
+   WHERE status = 'PENDING' AND created_at < now() - ${time} ORDER BY id LIMIT ${limit})
+  UNION ALL
+  (SELECT id, status, saga_started_at, updated_at FROM orders
+   WHERE status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AND updated_at < now() - ${time}
+   ORDER BY id LIMIT ${limit})`;
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 

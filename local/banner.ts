@@ -7,12 +7,15 @@ export type BannerFacts = {
   settings: Settings;
   dataDir: string;
   databaseUrlFile: string;
+  /** undefined where Temporal is somebody else's. */
+  temporalCli: string | undefined;
   processes: { name: string; pid: number | undefined }[];
   seconds: number;
   metricsPorts: number[];
 };
 
-export function banner({ settings, dataDir, databaseUrlFile, processes, seconds, metricsPorts }: BannerFacts): string {
+export function banner(facts: BannerFacts): string {
+  const { settings, dataDir, databaseUrlFile, temporalCli, processes, seconds, metricsPorts } = facts;
   const hasApi = settings.roles.some(servesHttp);
   const lines = [
     ['API', hasApi ? apiUrl(settings) : 'not among LOCAL_PROCESSES'],
@@ -21,6 +24,7 @@ export function banner({ settings, dataDir, databaseUrlFile, processes, seconds,
       'Temporal',
       settings.TEMPORAL_ADDRESS ?? `${temporalUiUrl(settings)} (Web UI), 127.0.0.1:${settings.TEMPORAL_PORT}`,
     ],
+    ...(temporalCli === undefined ? [] : [['Temporal CLI', temporalCli]]),
     ['Payments', settings.PAYMENTS_URL ?? `${sandboxUrl(settings)} (sandbox)`],
     ['Postgres', settings.DATABASE_URL === undefined ? `psql "$(cat ${databaseUrlFile})"` : 'yours (DATABASE_URL)'],
     ...metricsPorts.slice(0, 1).map((port) => ['Metrics', metricsUrls(settings, port, metricsPorts)]),
@@ -28,8 +32,8 @@ export function banner({ settings, dataDir, databaseUrlFile, processes, seconds,
     ['Logs', join(dataDir, 'logs')],
     ['Processes', processes.map(({ name, pid }) => `${name} ${pid ?? '-'}`).join(', ')],
   ];
-  const facts = lines.map(([name, value]) => `  ${`${name}`.padEnd(10)} ${value}`).join('\n');
-  return `\norder-saga is ready (${seconds.toFixed(1)} s). Ctrl-C stops it.\n${facts}\n${hasApi ? invitation(settings) : ''}`;
+  const list = lines.map(([name, value]) => `  ${`${name}`.padEnd(12)} ${value}`).join('\n');
+  return `\norder-saga is ready (${seconds.toFixed(1)} s). Ctrl-C stops it.\n${list}\n${hasApi ? invitation(settings) : ''}`;
 }
 
 const metricsUrls = ({ METRICS_HOST }: Settings, first: number, ports: number[]): string =>

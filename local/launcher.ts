@@ -50,7 +50,8 @@ async function startAll(settings: Settings, data: DataDir, supervisor: Superviso
   const stripeWebhookSecret = settings.STRIPE_WEBHOOK_SECRET ?? data.secrets.stripeWebhook;
   const metricsPorts = await findMetricsPorts(settings);
   const env: ServiceEnv = { dataDir: data.path, stripeWebhookSecret, logFile: logsOf(data), metricsPorts };
-  await Promise.all([
+  const [cli] = await Promise.all([
+    temporalCli,
     temporalCli?.then((cli) => startTemporal(cli, settings, data, supervisor)),
     settings.PAYMENTS_URL === undefined ? startSandbox(settings, env, supervisor) : undefined,
     // The services wait for Temporal by themselves, so that their loading and its start overlap.
@@ -61,6 +62,7 @@ async function startAll(settings: Settings, data: DataDir, supervisor: Superviso
       settings,
       dataDir: data.path,
       databaseUrlFile: databaseUrlFile(data),
+      temporalCli: cli,
       processes: supervisor.list(),
       metricsPorts,
       seconds: performance.now() / 1000, // since this process began
@@ -170,7 +172,10 @@ function leaveOnSignals(supervisor: Supervisor): () => boolean {
     if (leavingSince === undefined) {
       leavingSince = now;
       say(`\nStopping (${why}) …`);
-      void supervisor.stop().then(() => process.exit(0));
+      void supervisor.stop().then(() => {
+        say('Stopped.');
+        process.exit(0);
+      });
     } else if (now - leavingSince > SAME_WISH_MS && !killing) {
       killing = true;
       say(`Killing what still runs (${why}).`);

@@ -4,14 +4,23 @@
  */
 import { closeSync, copyFileSync, existsSync, openSync, readSync, renameSync, statSync, truncateSync } from 'node:fs';
 
-/** Unattended for weeks, a log must not fill the disk: beyond this it starts over, and the last part is kept as `.1`. */
+/** Unattended for weeks, a log must not fill the disk: beyond this it starts over, and what was in it is kept as `.1`. */
 const SIZE_MAX = 64 * 1024 * 1024;
+/** Of each program. Somebody who starts it again and again must not push out the log of the crash that made him. */
+const KEPT = 5;
 const LOOK_MS = 250;
 const CHUNK = 64 * 1024;
 
-/** The previous run's log is kept as `.1`, the ones before it are not. */
+/** The previous run's log is kept as `.1`, the ones before it as `.2` to `.5`. */
 export function rotate(file: string): void {
-  if (existsSync(file)) renameSync(file, `${file}.1`);
+  if (!existsSync(file)) return;
+  makeRoom(file);
+  renameSync(file, `${file}.1`);
+}
+
+function makeRoom(file: string): void {
+  for (let nth = KEPT - 1; nth >= 1; nth--)
+    if (existsSync(`${file}.${nth}`)) renameSync(`${file}.${nth}`, `${file}.${nth + 1}`);
 }
 
 /** Prints what a Node program logs at `warn` and above, and whatever is not a log line, such as a stack. @returns stop */
@@ -32,6 +41,7 @@ export function showWarnings(name: string, file: string, print: (line: string) =
       }
     }
     if (size > SIZE_MAX) {
+      makeRoom(file);
       copyFileSync(file, `${file}.1`);
       truncateSync(file); // its writers append, so they go on at the start
       offset = 0;

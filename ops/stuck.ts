@@ -1,6 +1,13 @@
 /** `stuck`: which sagas will not end without someone, grouped by what looks like one cause. */
 import type { Command } from 'commander';
-import { groupByFailure, type StuckGroup, type StuckSaga } from '../domain/stuck-sagas.js';
+import {
+  countSlowOrders,
+  groupByFailure,
+  SLOW_AFTER_S,
+  type SlowOrders,
+  type StuckGroup,
+  type StuckSaga,
+} from '../domain/stuck-sagas.js';
 import { type Ops, run, stepOption, wholeNumber } from './command.js';
 import { EXIT, type ExitCode } from './exit.js';
 import { type Filter, findStuck } from './findings.js';
@@ -10,6 +17,8 @@ type Options = Filter & { limit: number };
 
 /** A screenful or two; the groups above count them all. */
 const LIMIT_DEFAULT = 50;
+/** Whether there are more makes no difference to whoever looks. */
+const SLOW_MAX = 10_000;
 
 export function addStuckCommand(program: Command): void {
   const command = program
@@ -31,15 +40,18 @@ export function addStuckCommand(program: Command): void {
 async function stuck({ out, to }: Ops, { limit, ...filter }: Options): Promise<ExitCode> {
   const { link } = await to.temporal();
   const { sagas, more } = await findStuck(to, filter);
+  const slow = await countSlowOrders(await to.database(), SLOW_MAX);
   const groups = groupByFailure(sagas);
   const shown = sagas.slice(0, limit);
   out.document({
     count: sagas.length,
+    slow,
     groups,
     sagas: shown.map((saga) => ({ ...saga, webUrl: link(saga.workflowId, saga.runId) })),
   });
   if (sagas.length === 0) {
     out.print('No saga is stuck.');
+    tellSlow(out, slow);
     return EXIT.done;
   }
   printGroups(out, groups);
@@ -51,6 +63,15 @@ async function stuck({ out, to }: Ops, { limit, ...filter }: Options): Promise<E
   if (shown.length < sagas.length) out.print(`… and ${sagas.length - shown.length} more: --limit ${sagas.length}`);
   if (more) out.notice('There are more than can be seen at a time.');
   return EXIT.done;
+}
+
+/** Just after something has broken, nobody is needed yet; but whoever looks wants to know that it is so. */
+function tellSlow(out: Output, { count, oldest }: SlowOrders): void {
+  if (oldest === null) return;
+  const orders = count === 1 ? '1 order is' : `${count} orders are`;
+  out.print(
+    `${orders} open for more than ${SLOW_AFTER_S} s: steps are being retried, or no worker runs. The oldest, for ${age(oldest.since)}: ops order ${oldest.orderId}`,
+  );
 }
 
 const rowOf = ({ startedAt, orderId, step, failure, total }: StuckSaga, link: string): string[] => [

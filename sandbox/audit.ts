@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance } from 'fastify';
 import { CARDS } from './cards.js';
+import { FAULTS_HELP } from './faults.js';
 import type { Ledger } from './ledger.js';
 import { readQuery } from './lists.js';
 import { text } from './params.js';
@@ -78,5 +79,6 @@ export function welcome(): object {
       'POST /v1/refunds · GET /v1/refunds · GET /v1/refunds/:id · GET /v1/charges · GET /v1/charges/:id',
     ],
     sandbox: 'GET /sandbox/ledger[?orderId=] · GET, POST, DELETE /sandbox/faults · GET /livez',
+    faults: FAULTS_HELP,
   };
 }

@@ -135,6 +135,15 @@ export class Faults {
   }
 }
 
+/** For whoever asks the sandbox what it can do. */
+export const FAULTS_HELP = {
+  how: 'POST /sandbox/faults with a body like `example`, as application/json; DELETE /sandbox/faults ends them all.',
+  example: { mode: 'down', route: 'charge', count: 3 } satisfies Static<typeof FaultRequest>,
+  mode: MODES,
+  route: ROUTES,
+  optional: 'route (default all), count of requests (default: until it is ended), delayMs, orderId (default: any)',
+};
+
 export function faultRoutes(app: FastifyInstance, faults: Faults): void {
   app.post<{ Body: Static<typeof FaultRequest> }>(
     '/sandbox/faults',

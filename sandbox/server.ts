@@ -3,7 +3,13 @@
  * knowledge only: it shares no code with the adapter, so that a misreading on one side does not hide one on the other.
  */
 import { join } from 'node:path';
-import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifySchemaValidationError,
+} from 'fastify';
 import type { Logger } from 'pino';
 import { auditRoutes, welcome } from './audit.js';
 import { chargeRoutes } from './charges.js';
@@ -72,6 +78,7 @@ function newApp(logger: Logger): FastifyInstance {
     forceCloseConnections: true, // a hanging request must not delay a shutdown
     genReqId: () => newId('req'),
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
+    schemaErrorFormatter: explain,
   });
   app.addHook('onRequest', async (request, reply) => {
     reply.header('request-id', request.id);
@@ -84,6 +91,15 @@ function newApp(logger: Logger): FastifyInstance {
     return reply.code(404).send(renderError({ type: 'invalid_request_error', message }));
   });
   return app;
+}
+
+/** Whoever has sent none of a few values wants to know which they are. */
+function explain(errors: FastifySchemaValidationError[], where: string): Error {
+  const sentences = errors.map(({ instancePath, message, params }) => {
+    const allowed = params['allowedValues'] as string[] | undefined;
+    return `${where}${instancePath} ${allowed ? `must be one of ${allowed.join(', ')}` : message}`;
+  });
+  return new Error(sentences.join('; '));
 }
 
 interface Parts {

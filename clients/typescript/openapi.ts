@@ -48,7 +48,10 @@ export interface paths {
     get: operations["getAdminSagas"];
   };
   "/admin/sagas/{id}/resolve": {
-    /** Decide what becomes of a stuck saga */
+    /**
+     * Decide what becomes of a stuck saga
+     * @description The answer says that the decision is accepted and on record. It shows the saga at that moment, so its state may still be NEEDS_ATTENTION and its step `parked`: read GET /orders/{id}/saga for what has come of it.
+     */
     post: operations["postAdminSagasIdResolve"];
   };
   "/admin/audit": {
@@ -77,7 +80,10 @@ export interface paths {
     post: operations["postAdminDeadLettersIdDiscard"];
   };
   "/admin/dead-letters/replay": {
-    /** Replay many, oldest first, at a rate; each with its result */
+    /**
+     * Replay many, oldest first, at a rate; each with its result
+     * @description Which ones is for the caller to say: by `ids`, `destination`, `cause` or `type` (a letter must match all that are given), or by `all: true`; without any of them nothing is replayed, and the answer is 400. Takes `limit` letters at most; for more, ask again. The answer comes within a minute: `not-tried` are those for which there was no time.
+     */
     post: operations["postAdminDeadLettersReplay"];
   };
   "/inventory": {
@@ -298,6 +304,8 @@ export interface components {
       type?: string;
       /** @description Only these */
       ids?: string[];
+      /** @description true = every parked letter; only asked for without a selection */
+      all?: boolean;
       /** @description So many at most; default 100 */
       limit?: number;
       /** @description Never faster; default 10 */
@@ -1217,7 +1225,10 @@ export interface operations {
       };
     };
   };
-  /** Decide what becomes of a stuck saga */
+  /**
+   * Decide what becomes of a stuck saga
+   * @description The answer says that the decision is accepted and on record. It shows the saga at that moment, so its state may still be NEEDS_ATTENTION and its step `parked`: read GET /orders/{id}/saga for what has come of it.
+   */
   postAdminSagasIdResolve: {
     parameters: {
       header?: {
@@ -1885,7 +1896,10 @@ export interface operations {
       };
     };
   };
-  /** Replay many, oldest first, at a rate; each with its result */
+  /**
+   * Replay many, oldest first, at a rate; each with its result
+   * @description Which ones is for the caller to say: by `ids`, `destination`, `cause` or `type` (a letter must match all that are given), or by `all: true`; without any of them nothing is replayed, and the answer is 400. Takes `limit` letters at most; for more, ask again. The answer comes within a minute: `not-tried` are those for which there was no time.
+   */
   postAdminDeadLettersReplay: {
     parameters: {
       header?: {

@@ -30,7 +30,6 @@ export async function createPublishers(settings: DestinationSettings): Promise<P
 
 function webhook({ WEBHOOK_URL, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE }: DestinationSettings): Publisher | undefined {
   if (WEBHOOK_URL === undefined) return undefined;
-  if (WEBHOOK_SECRET === '') throw new ConfigError('WEBHOOK_SECRET is not set, but WEBHOOK_URL is.');
   try {
     return createWebhookPublisher({ url: WEBHOOK_URL, secret: WEBHOOK_SECRET, allowPrivate: WEBHOOK_ALLOW_PRIVATE });
   } catch (err) {

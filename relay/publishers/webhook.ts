@@ -32,14 +32,19 @@ type Post = {
  * @param url          https, unless `allowPrivate`
  * @param secret       `whsec_` + base64, shared with the receiver; during a rotation several, separated by spaces
  * @param allowPrivate permits http:// and private or loopback addresses
+ * @throws a sentence for each of them that is wrong
  */
 export function createWebhookPublisher(options: { url: string; secret: string; allowPrivate: boolean }): Publisher {
   const { allowPrivate } = options;
   const url = new URL(options.url);
-  if (url.protocol !== 'https:' && !allowPrivate) {
-    throw new Error('WEBHOOK_URL must be https, or WEBHOOK_ALLOW_PRIVATE=true');
-  }
-  const webhooks = options.secret.trim().split(/\s+/).map(readSecret);
+  const webhooks = readSecrets(options.secret);
+  const faults = [
+    ...(url.protocol !== 'https:' && !allowPrivate
+      ? ['WEBHOOK_URL must be https, or WEBHOOK_ALLOW_PRIVATE=true.']
+      : []),
+    ...(webhooks.length === 0 ? [secretFault(options.secret)] : []),
+  ];
+  if (faults.length > 0) throw new Error(faults.join('\n'));
   const agent = new (url.protocol === 'https:' ? https : http).Agent({ keepAlive: true });
   const post: Post = { url, webhooks, agent, allowPrivate, inFlight: new Set() };
   return {
@@ -52,13 +57,22 @@ export function createWebhookPublisher(options: { url: string; secret: string; a
   };
 }
 
-function readSecret(secret: string): Webhook {
+/** @returns none if any of them is wrong */
+function readSecrets(secrets: string): Webhook[] {
   try {
-    return new Webhook(secret);
+    return secrets
+      .trim()
+      .split(/\s+/)
+      .map((secret) => new Webhook(secret));
   } catch {
-    throw new Error('WEBHOOK_SECRET must be whsec_… (base64), or several of them separated by spaces');
+    return [];
   }
 }
+
+const secretFault = (secrets: string): string =>
+  secrets === ''
+    ? 'WEBHOOK_SECRET is not set, but WEBHOOK_URL is.'
+    : 'WEBHOOK_SECRET must be whsec_… (base64), or several of them separated by spaces.';
 
 async function send(post: Post, event: CloudEvent): Promise<PublishOutcome> {
   const { status, retryAfterMs } = await request(post, event);

@@ -166,6 +166,29 @@ describe('a bulk replay', () => {
   });
 });
 
+describe('a bulk replay that does not say which', () => {
+  test.each([
+    ['no body', undefined],
+    ['an empty one', {}],
+    ['a limit', { limit: 5 }],
+    ['all: false', { all: false }],
+  ])('%s is refused, and sends nothing', async (_what, body) => {
+    const { id } = await only();
+    poisoned.clear();
+    const refused = await api.send<Results>('POST', '/admin/dead-letters/replay', body);
+    expectProblem(refused, 400, 'invalid-request', ['/all']);
+    expect(refused.body).toMatchObject({ detail: expect.stringContaining('ids, destination, cause or type') });
+    expect((await list()).deadLetters).toMatchObject([{ id, state: 'PARKED' }]);
+  });
+
+  test('takes every parked letter when it is told to', async () => {
+    const parked = await park(2);
+    poisoned.clear();
+    const { body } = await replayMany({ all: true, ratePerSecond: 50 });
+    expect(body.results.map(({ id, outcome }) => [id, outcome])).toEqual(parked.map(({ id }) => [id, 'delivered']));
+  });
+});
+
 describe('discarding', () => {
   test('needs a reason, which is kept with who gave it, and cannot be taken back', async () => {
     const { id, orderId } = await only();

@@ -14,7 +14,7 @@ import { readPaymentDue, recordCharge, recordRefund, shutPayment } from '../../d
 import { listKnownRefunds, listUnseenCharges, readOrdersMoney } from '../../domain/reconciliation.js';
 import { purgeEvents } from '../../domain/retention.js';
 import { readSagaLog } from '../../domain/saga-log.js';
-import { listWaitingOrders } from '../../domain/stuck-sagas.js';
+import { countSlowOrders, listWaitingOrders } from '../../domain/stuck-sagas.js';
 import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 import { type ExplainedDatabase, openExplainedDatabase, type Plan } from '../support/plans.js';
 
@@ -170,6 +170,7 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
   test('orders that wait', async () => {
     const { db } = explained;
     await expectIndexesOnly(() => listWaitingOrders(db, 500), LIST_PAGES_MAX);
+    await expectIndexesOnly(() => countSlowOrders(db, 500), LIST_PAGES_MAX);
   });
 
   test('one order with its events and its log', async () => {

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -27,11 +27,19 @@ test('warnings and worse are shown with the name of the program, and so is whate
   expect(shown).toEqual(['[api] warn: careful (late)', '[api] error: größer', '[api] TypeError: x is undefined']);
 });
 
-test('the log of the run before is kept, the ones before it are not', () => {
-  rotate(file);
-  for (const run of ['first', 'second', 'third']) {
+test('the logs of the five runs before are kept, the ones before them are not', () => {
+  for (let run = 1; run <= 8; run++) {
     rotate(file);
-    writeFileSync(file, run);
+    writeFileSync(file, `run ${run}`);
   }
-  expect([readFileSync(file, 'utf8'), readFileSync(`${file}.1`, 'utf8')]).toEqual(['third', 'second']);
+  rotate(join(folder, 'of-nothing.log'));
+  const kept = Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
+  expect(kept).toEqual({
+    'api.log': 'run 8',
+    'api.log.1': 'run 7',
+    'api.log.2': 'run 6',
+    'api.log.3': 'run 5',
+    'api.log.4': 'run 4',
+    'api.log.5': 'run 3',
+  });
 });

@@ -71,6 +71,21 @@ describe('stuck', () => {
     await Promise.all([cheap.result(), dear.result()]);
   });
 
+  test('says of orders that have waited for 10 s that there are some, although none needs anybody yet', async () => {
+    expect((await ops('stuck')).stdout).toBe('No saga is stuck.\n');
+    await s.fault({ route: 'charge', mode: 'down', count: null });
+    const [early, late] = [await s.place({ PLENTY: 1 }), await s.place({ PLENTY: 1 })]; // with minutes of retrying ahead
+    await s.db
+      .$executeRaw`UPDATE orders SET created_at = created_at - interval '11 s' WHERE id = ${early.order.id}::uuid`;
+    const { stdout } = await ops('stuck');
+    expect(stdout).toMatch(/^No saga is stuck\.\n1 order is open for more than 10 s: .*for 1\d\S*s: ops order/);
+    expect(stdout).toContain(early.order.id);
+    expect((await ops.json('stuck')).document.slow).toMatchObject({ count: 1, oldest: { orderId: early.order.id } });
+    await s.heal();
+    await Promise.all([early.result(), late.result()]);
+    expect((await ops('stuck')).stdout).toBe('No saga is stuck.\n');
+  });
+
   test('lists a terminated saga until `retry` has started it anew, and keeps who did', async () => {
     const { order } = await park();
     await terminate(order.id);

@@ -111,6 +111,18 @@ describe('the control of faults', () => {
   ])('refuses %j', async (fault) => {
     await expect(setFault(sandbox, fault)).rejects.toThrow(/^400/);
   });
+
+  it('says which modes and routes there are to whoever asks for another, or looks around', async () => {
+    const refused = setFault(sandbox, { mode: 'bogus', route: 'nowhere' });
+    await expect(refused).rejects.toThrow('body/mode must be one of down, busy, reset, hang, slow, error, error_after');
+    await expect(setFault(sandbox, { mode: 'down', route: 'nowhere' })).rejects.toThrow(
+      'body/route must be one of charge, refund, lookup, all',
+    );
+    const { faults: help } = (await (await fetch(sandbox.url)).json()) as { faults: Record<string, object> };
+    expect(help).toMatchObject({ mode: expect.arrayContaining(['down']), route: expect.arrayContaining(['charge']) });
+    await setFault(sandbox, help['example'] ?? {});
+    expect(await faults()).toMatchObject([help['example']]);
+  });
 });
 
 it('stops at once although requests are hanging and a client has sent only half of one', async () => {

@@ -228,6 +228,7 @@ describe('stopped and started again', () => {
     const pids = Object.values(running.pids());
     const { code, ms } = await running.stop();
     expect({ code, inTime: ms < 20_000, alive: pids.filter(isAlive) }).toEqual({ code: 0, inTime: true, alive: [] });
+    expect(running.output()).toMatch(/Stopping \(SIGINT\).*\nStopped\.\n$/s);
     running = await launch(installation);
     expect(await client.order(order.id)).toEqual(order);
     expect(await client.final((await client.post({ PLENTY: 1 })).id)).toMatchObject({ status: 'CONFIRMED' });

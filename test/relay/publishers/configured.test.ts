@@ -39,6 +39,23 @@ describe('the destinations', () => {
     expect((refusal as Error).message).not.toContain('hunter2');
   });
 
+  test.each([
+    [
+      'both its address and its secret',
+      { WEBHOOK_URL: 'http://127.0.0.1:4000' },
+      'WEBHOOK_URL must be https, or WEBHOOK_ALLOW_PRIVATE=true.\nWEBHOOK_SECRET is not set, but WEBHOOK_URL is.',
+    ],
+    [
+      'one of two secrets',
+      { WEBHOOK_URL: 'https://receiver.example', WEBHOOK_SECRET: 'whsec_YWJj whsec_!' },
+      'WEBHOOK_SECRET must be whsec_… (base64), or several of them separated by spaces.',
+    ],
+  ])('are refused where %s of the webhook is wrong, all at once', async (_what, env, sentences) => {
+    const refusal = await configured(env).catch((err: unknown) => err);
+    expect(refusal).toBeInstanceOf(ConfigError);
+    expect((refusal as Error).message).toBe(sentences);
+  });
+
   test('whose client is not installed are refused by the name of its package', () => {
     // Node's own answer, from what ships: Jest's would be another.
     const script = `const { load } = await import('./dist/relay/publishers/configured.js');

@@ -1,0 +1,24 @@
+import { expect, test } from '@jest/globals';
+import { type BannerFacts, banner } from '../../local/banner.js';
+import { readSettings } from '../../local/settings.js';
+
+const facts: BannerFacts = {
+  settings: readSettings({}),
+  dataDir: '/data',
+  databaseUrlFile: '/data/database-url',
+  temporalCli: '/cache/temporal-v1',
+  processes: [{ name: 'all', pid: 7 }],
+  seconds: 2.5,
+  metricsPorts: [9464],
+};
+
+test('the banner says where the Temporal CLI is, of which nobody knows that has never installed it', () => {
+  expect(banner(facts)).toContain('\n  Temporal CLI /cache/temporal-v1\n');
+});
+
+test('the banner names no CLI where Temporal is somebody else’s', () => {
+  const settings = readSettings({ TEMPORAL_ADDRESS: 'temporal.example:7233' });
+  const text = banner({ ...facts, settings, temporalCli: undefined });
+  expect(text).toContain('Temporal     temporal.example:7233');
+  expect(text).not.toContain('Temporal CLI');
+});
