@@ -10,7 +10,6 @@ import {
   proxyActivities,
   setHandler,
 } from '@temporalio/workflow';
-import type { CancellationReason } from '../contracts/orders.js';
 import {
   CANCEL_UPDATE,
   type CancelRequest,
@@ -56,7 +55,7 @@ async function carryOut(saga: Saga, { action, operator, reason }: Resolution): P
   if (action === 'compensate') {
     // Sagas of before only noted the wish; the charge may be passing the pivot at this moment.
     if (!patched('compensate-at-the-door')) return requestUnwinding(saga, 'OPERATOR');
-    return turnAround(saga, 'OPERATOR', { actor: operator });
+    return compensate(saga, operator);
   }
   // The step may have come to an end while the decision was recorded: it must not hit the next one.
   if (step === undefined || saga.current !== step) return;
@@ -64,18 +63,25 @@ async function carryOut(saga: Saga, { action, operator, reason }: Resolution): P
   else tryAgainNow(saga);
 }
 
-const cancelOrder = (saga: Saga, { requestedBy, reason }: CancelRequest): Promise<void> =>
-  turnAround(saga, 'CANCELLED_BY_CUSTOMER', { actor: requestedBy, detail: reason });
+/** As for `cancel`, the order's row decides; but who is called because nothing works is not kept waiting for it. */
+async function compensate(saga: Saga, operator: string): Promise<void> {
+  const input = { orderId: saga.orderId, reason: 'OPERATOR', actor: operator } as const;
+  // Without an answer the saga turns around all the same, and its first act then is to ask again, without limit.
+  const decided = await firstTry.beginUnwinding(input).catch(() => undefined);
+  if (decided?.outcome === 'confirmed') refuseAsConfirmed(saga);
+  requestUnwinding(saga, decided?.reason ?? 'OPERATOR');
+}
 
-/** The order's row decides, so that the answer is true whatever the saga is doing at this moment. */
-async function turnAround(
-  saga: Saga,
-  reason: CancellationReason,
-  who: { actor: string; detail?: string },
-): Promise<void> {
-  const decided = await decideUnwinding(saga, reason, who);
-  if (decided.outcome === 'confirmed') refuse(`order ${saga.orderId} was confirmed first`, 'AlreadyConfirmed');
+async function cancelOrder(saga: Saga, { requestedBy, reason }: CancelRequest): Promise<void> {
+  // The order's row decides, so that the answer is true whatever the saga is doing at this moment.
+  const who = { actor: requestedBy, detail: reason };
+  const decided = await decideUnwinding(saga, 'CANCELLED_BY_CUSTOMER', who);
+  if (decided.outcome === 'confirmed') refuseAsConfirmed(saga);
   requestUnwinding(saga, decided.reason);
+}
+
+function refuseAsConfirmed({ orderId }: Saga): never {
+  refuse(`order ${orderId} was confirmed first`, 'AlreadyConfirmed');
 }
 
 /** Into the log before anything is done: a decision that cannot be kept is not taken. */

@@ -25,7 +25,7 @@ describe('the corpus of histories', () => {
         'parked-then-retried.json',
         'timeout-after-charge.json',
         'undecided-unmarked.json', // before 'mark-undecided'
-        'undecided.json',
+        'undecided.at-once.json',
         'undo-failing.json',
       ]),
     );
