@@ -12,12 +12,13 @@ import type { Run } from '../domain/saga-log.js';
 import { GatewayUnknown } from '../gateways/payments.js';
 
 /** Makes an activity of a step: `done` is its result, `refused` its refusal. */
-export function step(work: (orderId: string, run: Run) => Promise<StepOutcome>) {
+export function step(work: (orderId: string, run: Run, input: StepInput) => Promise<StepOutcome>) {
   return async (input: StepInput): Promise<StepResult> => {
     const run = runOf(input);
-    const outcome = await translated(() => work(input.orderId, run));
+    const outcome = await translated(() => work(input.orderId, run, input));
     if (outcome.outcome === 'refused') throw refusal(outcome.reason);
-    return { attempt: activityInfo().attempt };
+    // Only to whoever asked for it: saga code of before would not listen, and its history must not say what it ignored.
+    return { attempt: activityInfo().attempt, ...(input.confirm && outcome.confirmed && { confirmed: true }) };
   };
 }
 

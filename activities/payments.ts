@@ -23,22 +23,28 @@ type Dependencies = { db: Database; gateway: PaymentGateway };
 
 export const createPaymentActivities = (deps: Dependencies) =>
   ({
-    chargePayment: step((orderId, run) => chargePayment(deps, orderId, run)),
+    chargePayment: step((orderId, run, { confirm }) => chargePayment(deps, orderId, run, confirm)),
     refundPayment: undo((orderId, run) => refundPayment(deps, orderId, run)),
   }) satisfies Partial<SagaActivities>;
 
-async function chargePayment({ db, gateway }: Dependencies, orderId: string, run: Run): Promise<StepOutcome> {
+async function chargePayment(
+  { db, gateway }: Dependencies,
+  orderId: string,
+  run: Run,
+  confirm = false,
+): Promise<StepOutcome> {
   const due = await readPaymentDue(db, orderId);
+  if (due.orderStatus === 'CONFIRMED') return { outcome: 'done', confirmed: true }; // even if it is being cancelled by now
   if (due.unwindingReason !== null) return { outcome: 'refused', reason: due.unwindingReason };
   if (due.status === 'CHARGED' || due.status === 'SETTLED_OUTSIDE') return { outcome: 'done' };
-  if (due.amount === 0 || run.skippedBy !== undefined) return recordCharge(db, orderId, null, run);
+  if (due.amount === 0 || run.skippedBy !== undefined) return recordCharge(db, orderId, null, run, { confirm });
 
   const { amount, currency, paymentMethod, createdAt: since } = due;
   const request = { orderId, amount, currency, paymentMethod, since, idempotencyKey: chargeKey(orderId) };
   const answer = await gateway.charge(request);
   if (answer.outcome === 'declined') return recordDecline(db, orderId, answer.code, run);
 
-  const recorded = await recordCharge(db, orderId, answer.reference, run);
+  const recorded = await recordCharge(db, orderId, answer.reference, run, { confirm });
   // The order began to unwind while we were at the gateway. Its undo may have looked before the money was there.
   if (recorded.outcome === 'refused') await refundPayment({ db, gateway }, orderId, run);
   return recorded;

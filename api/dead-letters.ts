@@ -189,6 +189,9 @@ function decisionRoutes(app: Api, deps: ApiDependencies): void {
     {
       schema: {
         summary: 'Never send this one event; those behind it follow',
+        description:
+          'Also while it is being replayed: the replay is given up, unless the event has been sent by then, which ends ' +
+          'the letter as DELIVERED.',
         tags: ['dead letters'],
         params,
         headers: Type.Object(IdempotencyKeyHeader),
@@ -205,8 +208,7 @@ function decisionRoutes(app: Api, deps: ApiDependencies): void {
         await decideDeadLetter(deps.db, id, { action: 'discard', operator: by, reason });
         const letter = await requireLetter(deps, id);
         if (letter.state === 'DISCARDED') return { status: 200, body: letter };
-        const how = letter.state === 'DELIVERED' ? 'has been delivered' : 'is being replayed';
-        throw new Problem('already-decided', `Dead letter ${id} ${how}.`);
+        throw new Problem('already-decided', `Dead letter ${id} has been delivered.`);
       });
     },
   );

@@ -32,6 +32,8 @@ export type ApiDependencies = {
   paymentsWebhookSecret?: string;
   /** undefined = POST /orders is not limited. */
   limitOrders?: onRequestAsyncHookHandler;
+  /** On event streams; undefined = as often as proxies need it. */
+  heartbeatEveryMs?: number;
   /** Aborts when the process begins to stop, so that no request outlives it by waiting. */
   stopping: AbortSignal;
 };

@@ -17,8 +17,8 @@ const SEQUENCE = /^\d{1,9}$/;
 const STREAM_BATCH_MAX = 500;
 /** Characters of a stream that are written at once, about. */
 const CHUNK_LENGTH = 32_768;
-/** Keeps proxies from cutting an idle stream; most cut after 30 s or more. */
-const HEARTBEAT_MS = 15_000;
+/** Between the comments that keep proxies from cutting an idle stream; most cut after 30 s or more. */
+const HEARTBEAT_EVERY_MS = 15_000;
 
 const live = Type.Object({
   'last-event-id': Type.Optional(Type.String({ maxLength: 200, description: 'Resumes a stream after this event' })),
@@ -140,7 +140,7 @@ type Stream<E extends StoredEvent, P> = {
 
 /** Writes events until the client goes or the server stops. https://html.spec.whatwg.org/multipage/server-sent-events.html */
 async function stream<E extends StoredEvent, P>(
-  { watch, stopping }: ApiDependencies,
+  { watch, stopping, heartbeatEveryMs = HEARTBEAT_EVERY_MS }: ApiDependencies,
   request: FastifyRequest,
   reply: FastifyReply,
   { from, read, placeOf, idOf, orderId }: Stream<E, P>,
@@ -161,7 +161,7 @@ async function stream<E extends StoredEvent, P>(
     'x-accel-buffering': 'no',
   });
   reply.raw.write('retry: 1000\n\n');
-  const heartbeat = setInterval(() => reply.raw.write(': still here\n\n'), HEARTBEAT_MS);
+  const heartbeat = setInterval(() => reply.raw.write(': still here\n\n'), heartbeatEveryMs);
   let news: Promise<void> | undefined;
   try {
     while (!ended.aborted) {

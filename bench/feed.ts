@@ -9,6 +9,7 @@ import { Agent, get, type IncomingMessage } from 'node:http';
 import pg from 'pg';
 import { freePort } from '../local/ports.js';
 import { startTestServers } from '../local/test-servers.js';
+import { addPastOrders } from './past-orders.js';
 
 const EVENTS = Number(process.env['EVENTS'] ?? 100_000);
 /** What a consumer that catches up must be given. */
@@ -49,29 +50,10 @@ try {
   await servers.stop();
 }
 
-/** Orders of four events each, as a confirmed order has them. */
 async function fill(url: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
-  await client.query(
-    `WITH made AS (
-       INSERT INTO orders (id, customer_id, status, currency, total_amount, payment_method, correlation_id, event_count, event_xid, saga_started_at)
-       SELECT gen_random_uuid(), 'cus_' || n, 'CONFIRMED', 'USD', 9800, 'pm_card_visa', gen_random_uuid()::text, 4, 5, now()
-       FROM generate_series(1, $1::int) AS n RETURNING id, customer_id, correlation_id
-     )
-     INSERT INTO outbox (order_id, sequence, type, data, correlation_id, feed_xid)
-     SELECT id, sequence, type, CASE sequence
-         WHEN 1 THEN jsonb_build_object('orderId', id, 'customerId', customer_id, 'total', money,
-           'items', '[{"sku":"SKU-KEYBOARD","quantity":2,"unitPrice":4900}]'::jsonb)
-         WHEN 2 THEN jsonb_build_object('orderId', id, 'items', '[{"sku":"SKU-KEYBOARD","quantity":2}]'::jsonb)
-         WHEN 3 THEN jsonb_build_object('orderId', id, 'amount', money, 'gatewayReference', 'pi_' || id)
-         ELSE jsonb_build_object('orderId', id, 'total', money) END, correlation_id, 5
-     FROM made, jsonb_build_object('amount', 9800, 'currency', 'USD') AS money,
-       unnest(ARRAY['order.created', 'inventory.reserved', 'payment.charged', 'order.confirmed'])
-         WITH ORDINALITY AS e(type, sequence)`,
-    [EVENTS / 4],
-  );
-  await client.query('VACUUM ANALYZE outbox');
+  await addPastOrders(client, EVENTS / 4);
   await client.end();
 }
 

@@ -16,12 +16,13 @@ import { burst } from './scenarios/burst.js';
 import { deliveries } from './scenarios/deliveries.js';
 import { growth } from './scenarios/growth.js';
 import { hotSku } from './scenarios/hot-sku.js';
+import { outage } from './scenarios/outage.js';
 import { recovery } from './scenarios/recovery.js';
 import { sideBySide } from './scenarios/side-by-side.js';
 import { soak } from './scenarios/soak.js';
 import { startUp } from './scenarios/start-up.js';
 
-const SCENARIOS: Scenario[] = [sideBySide, burst, hotSku, deliveries, recovery, growth, soak, startUp];
+const SCENARIOS: Scenario[] = [sideBySide, burst, hotSku, deliveries, outage, recovery, growth, soak, startUp];
 /** Below this a median or a percentile says nothing at all. */
 const COUNT_MIN = 20;
 

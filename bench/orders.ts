@@ -2,7 +2,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import { type Completions, watchCompletions } from './completions.js';
 import { createPost } from './http.js';
-import { closedLoop } from './load.js';
+import { closedLoop, type Load } from './load.js';
 import { type Measured, measure } from './measurement.js';
 import type { Product } from './product.js';
 
@@ -43,6 +43,8 @@ export const spread = (n: number): string => SPREAD[n % SPREAD.length] as string
 export type Client = {
   /** Clients that place an order, wait until it is final, and place the next. */
   steadily: (load: { clients: number; count: number }, skuOf?: (n: number) => string) => Promise<Measured<Placed[]>>;
+  /** The same, but what it leaves to be done is not waited for, and no CPU is counted: for times when much else is going on. */
+  amid: (load: Load) => Promise<{ placed: Placed[]; elapsedMs: number }>;
   /** Clients that place the next order as soon as the last is accepted. @returns when each was answered, and for how long it was waited */
   hastily: (load: { clients: number; count: number }) => Promise<{ id: string; answeredAt: number }[]>;
   close: () => void;
@@ -71,6 +73,16 @@ export function clientOf(product: Product): Client {
         measured.result.map(({ id }) => id),
       );
       return measured;
+    },
+    amid: async (load) => {
+      const from = performance.now();
+      const placed = await closedLoop(load, (n) => placeAndWait(spread(n)));
+      const elapsedMs = performance.now() - from;
+      await requireConfirmed(
+        product,
+        placed.map(({ id }) => id),
+      );
+      return { placed, elapsedMs };
     },
     hastily: (load) => closedLoop(load, async (n) => ({ id: await place(spread(n)), answeredAt: Date.now() })),
     close,

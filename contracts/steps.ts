@@ -4,8 +4,9 @@ import type { CancellationReason } from './orders.js';
 /**
  * `skippedBy`: an operator vouches that the step has been done by hand; it is recorded as done, and nothing else happens.
  * `triedBefore`: tries of this step before this activity began, for the log.
+ * `confirm`: to chargePayment: confirm the order in the transaction that records its charge.
  */
-export type StepInput = { orderId: string; skippedBy?: string; triedBefore?: number };
+export type StepInput = { orderId: string; skippedBy?: string; triedBefore?: number; confirm?: true };
 
 /** An operator's decision on a saga, for the log that outlives the history. */
 export type Decision = {
@@ -19,8 +20,11 @@ export type Decision = {
   before: string;
 };
 
-/** Attempt of this activity execution, counted from 1, so that a saga can tell how often a step was tried. */
-export type StepResult = { attempt: number };
+/**
+ * Attempt of this activity execution, counted from 1, so that a saga can tell how often a step was tried. `confirmed`: the
+ * order is confirmed already; there is nothing left for confirmOrder.
+ */
+export type StepResult = { attempt: number; confirmed?: true };
 
 /** `nothing` = there was nothing to undo; the tombstone is left all the same. */
 export type UndoResult = { attempt: number; undone: 'done' | 'nothing' };

@@ -78,9 +78,12 @@ export async function countDeadLetters(db: Database, filter: DeadLetterFilter = 
   return rows.map((row) => ({ ...row, oldest: row.oldest.toISOString() }));
 }
 
+/** A replay may get nowhere for hours, its destination being down: it can still be discarded. */
+const DECIDABLE = { replay: ['PARKED'], discard: ['PARKED', 'REPLAYING'] } satisfies Record<string, DeadLetterState[]>;
+
 /**
- * Writes a decision on a letter that is PARKED, with who and why in the audit trail, and wakes the relays.
- * @returns false if it was not PARKED any more
+ * Writes a decision, with who and why in the audit trail, and wakes the relays.
+ * @returns false if it came too late: the letter is decided, or a replay is under way already
  */
 export async function decideDeadLetter(
   db: Database,
@@ -91,7 +94,7 @@ export async function decideDeadLetter(
     WITH decided AS (
       UPDATE dead_letters SET state = ${action === 'replay' ? 'REPLAYING' : 'DISCARDED'},
         decided_by = ${operator}, reason = ${reason ?? null}, updated_at = now()
-      WHERE id = ${id}::bigint AND state = 'PARKED'
+      WHERE id = ${id}::bigint AND state = ANY(${DECIDABLE[action]})
       RETURNING order_id AS id, destination, sequence, attempts
     ), audit AS (
       INSERT INTO saga_log (order_id, step, outcome, attempts, actor, detail)

@@ -10,11 +10,30 @@ import type { Database } from './database.js';
 import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
 import { FIRST_RUN, insertLog, type Run, skipMark } from './saga-log.js';
 
-/** What a step found at the order's door. `done` also when an earlier run of the same step has done it. */
-export type StepOutcome = { outcome: 'done' } | { outcome: 'refused'; reason: CancellationReason };
+/**
+ * What a step found at the order's door. `done` also when an earlier run of the same step has done it; `confirmed`: and the
+ * order is confirmed, whoever has done that.
+ */
+export type StepOutcome = { outcome: 'done'; confirmed?: true } | { outcome: 'refused'; reason: CancellationReason };
 export type UndoOutcome = 'done' | 'nothing';
 
 const done: StepOutcome = { outcome: 'done' };
+
+/** CTEs that turn what the order in `moved` has reserved into sold pieces, stock rows in SKU order. */
+export const sellReserved = Prisma.sql`
+  sold AS (
+    UPDATE reservations r SET state = 'SOLD' FROM moved WHERE r.order_id = moved.id AND r.state = 'RESERVED'
+    RETURNING r.sku, r.quantity
+  ), locked AS (
+    SELECT i.sku, sold.quantity FROM sold JOIN inventory i USING (sku) ORDER BY i.sku FOR UPDATE OF i
+  ), stock AS (
+    UPDATE inventory i SET reserved = i.reserved - l.quantity, sold = i.sold + l.quantity, updated_at = now()
+    FROM locked l WHERE i.sku = l.sku
+  )`;
+
+/** What `order.confirmed` tells, as a jsonb expression over the order's row. */
+export const confirmedData = Prisma.sql`
+  jsonb_build_object('orderId', id, 'total', jsonb_build_object('amount', total_amount, 'currency', currency))`;
 
 /**
  * The pivot: PENDING → CONFIRMED, its stock sold, unless the order is unwinding.
@@ -29,20 +48,8 @@ export async function confirmOrder(db: Database, orderId: string, run: Run = FIR
       WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
         AND ${isPaid}
       RETURNING ${eventColumns}, total_amount, currency
-    ), sold AS (
-      UPDATE reservations r SET state = 'SOLD' FROM moved WHERE r.order_id = moved.id AND r.state = 'RESERVED'
-      RETURNING r.sku, r.quantity
-    ), locked AS (
-      SELECT i.sku, sold.quantity FROM sold JOIN inventory i USING (sku) ORDER BY i.sku FOR UPDATE OF i
-    ), stock AS (
-      UPDATE inventory i SET reserved = i.reserved - l.quantity, sold = i.sold + l.quantity, updated_at = now()
-      FROM locked l WHERE i.sku = l.sku
-    ), event AS (
-      ${insertEvent(
-        Prisma.sql`moved`,
-        'order.confirmed',
-        Prisma.sql`jsonb_build_object('orderId', id, 'total', jsonb_build_object('amount', total_amount, 'currency', currency)) ${skipMark(run)}`,
-      )}
+    ), ${sellReserved}, event AS (
+      ${insertEvent(Prisma.sql`moved`, 'order.confirmed', Prisma.sql`${confirmedData} ${skipMark(run)}`)}
     ), logged AS (
       ${insertLog(Prisma.sql`moved`, 'confirmOrder', 'completed', run)}
     )

@@ -12,11 +12,12 @@ import { OUTBOX_CHANNEL } from '../contracts/ids.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 
-/** SET list that counts one more event on the order's row, named `o` in the statement. */
-export const countEvent = Prisma.sql`
-  event_count = o.event_count + 1,
+/** SET list that counts so many more events on the order's row, named `o` in the statement. */
+export const countEvents = (events: number): Prisma.Sql => Prisma.sql`
+  event_count = o.event_count + ${events}::int,
   event_xid = greatest(o.event_xid, pg_current_xact_id()::text::bigint),
   updated_at = now()`;
+export const countEvent = countEvents(1);
 
 /** RETURNING list that an event is made of; belongs to an UPDATE … SET `countEvent`. */
 export const eventColumns = Prisma.sql`o.id, o.event_count, o.event_xid, o.correlation_id, o.traceparent`;
@@ -29,6 +30,21 @@ export const eventColumns = Prisma.sql`o.id, o.event_count, o.event_xid, o.corre
 export const insertEvent = (from: Prisma.Sql, type: EventType | Prisma.Sql, data: Prisma.Sql): Prisma.Sql => Prisma.sql`
   INSERT INTO outbox (order_id, sequence, type, data, correlation_id, traceparent, feed_xid)
   SELECT id, event_count, ${type}, ${data}, correlation_id, traceparent, event_xid FROM ${from}`;
+
+/**
+ * Several events of one order, in their order: the last has the `event_count` that `countEvents` has brought it to. One
+ * INSERT, sorted, since the statements of a WITH run in no order, and an event's place in the feed is given at its insertion.
+ */
+export const insertEvents = (
+  from: Prisma.Sql,
+  events: { type: EventType; data: Prisma.Sql }[],
+): Prisma.Sql => Prisma.sql`
+  INSERT INTO outbox (order_id, sequence, type, data, correlation_id, traceparent, feed_xid)
+  SELECT id, event_count - e.later, e.type, e.data, correlation_id, traceparent, event_xid
+  FROM ${from} CROSS JOIN LATERAL (VALUES ${Prisma.join(
+    events.map(({ type, data }, i) => Prisma.sql`(${events.length - 1 - i}::int, ${type}, ${data})`),
+  )}) AS e (later, type, data)
+  ORDER BY e.later DESC`;
 
 /**
  * Wakes the relay, and whoever waits for this order, when the transaction commits. A hint: all of them also poll. Belongs

@@ -20,6 +20,9 @@ const under = ({ destination, partition, owner, epoch }: Lease): Prisma.Sql => P
     WHERE destination = ${destination} AND partition = ${partition} AND lease_owner = ${owner} AND lease_epoch = ${epoch}
     FOR SHARE
   )`;
+/** By what the relay has done, not by what is decided now: a discard may have come when the event had been sent. */
+const closedAs = (letter?: DecidedLetter): DeadLetterState =>
+  letter?.state === 'REPLAYING' ? 'DELIVERED' : 'DISCARDED';
 const cut = (error: string): string => error.slice(0, DEAD_LETTER_ERROR_LENGTH_MAX);
 
 /**
@@ -32,14 +35,13 @@ export async function parkEvent(
   lease: Lease,
   { orderId, sequence, type }: Pick<StoredEvent, 'orderId' | 'sequence' | 'type'>,
   { cause, error, attempts }: Verdict,
-  after?: string,
+  after?: DecidedLetter,
 ): Promise<boolean> {
   const earlier = after === undefined ? Prisma.sql`held` : Prisma.sql`closed`;
   const rows = await db.$queryRaw<unknown[]>`
     WITH ${under(lease)}, closed AS (
-      UPDATE dead_letters SET closed_at = now(), updated_at = now(),
-        state = CASE state WHEN 'REPLAYING' THEN 'DELIVERED' ELSE state END
-      WHERE id = ${after ?? null}::bigint AND closed_at IS NULL AND EXISTS (SELECT FROM held) RETURNING destination
+      UPDATE dead_letters SET closed_at = now(), updated_at = now(), state = ${closedAs(after)}
+      WHERE id = ${after?.id ?? null}::bigint AND closed_at IS NULL AND EXISTS (SELECT FROM held) RETURNING destination
     ), parked AS (
       INSERT INTO dead_letters (destination, order_id, sequence, type, cause, error, attempts)
       SELECT destination, ${orderId}::uuid, ${sequence}::int, ${type}, ${cause}, ${cut(error)}, ${attempts}::int FROM ${earlier}
@@ -49,7 +51,7 @@ export async function parkEvent(
   return rows.length > 0;
 }
 
-/** A replay that has failed. @returns false if the lease is lost */
+/** A replay that has failed; one that has been discarded meanwhile stays so. @returns false if the lease is lost */
 export async function parkAgain(
   db: Database,
   lease: Lease,
@@ -62,17 +64,16 @@ export async function parkAgain(
         attempts = attempts + ${attempts}::int, updated_at = now()
       WHERE id = ${id}::bigint AND state = 'REPLAYING' AND EXISTS (SELECT FROM held) RETURNING order_id AS id
     )
-    SELECT ${wakeRelay} FROM parked`;
+    SELECT (SELECT ${wakeRelay} FROM parked) FROM held`;
   return rows.length > 0;
 }
 
 /** The event and all that waited behind it have been taken: the order flows again. @returns false if the lease is lost */
-export async function closeLetter(db: Database, lease: Lease, id: string): Promise<boolean> {
+export async function closeLetter(db: Database, lease: Lease, letter: DecidedLetter): Promise<boolean> {
   const rows = await db.$queryRaw<unknown[]>`
     WITH ${under(lease)}, closed AS (
-      UPDATE dead_letters SET closed_at = now(), updated_at = now(),
-        state = CASE state WHEN 'REPLAYING' THEN 'DELIVERED' ELSE state END
-      WHERE id = ${id}::bigint AND closed_at IS NULL AND EXISTS (SELECT FROM held) RETURNING id
+      UPDATE dead_letters SET closed_at = now(), updated_at = now(), state = ${closedAs(letter)}
+      WHERE id = ${letter.id}::bigint AND closed_at IS NULL AND EXISTS (SELECT FROM held) RETURNING id
     )
     SELECT ${wakeRelay} FROM closed`;
   return rows.length > 0;
@@ -105,4 +106,11 @@ export async function listDecided(
     WHERE closed_at IS NULL AND state <> 'PARKED' AND destination = ${destination}
       AND ${partitionOfOrder} = ANY(${partitions}::int[]) AND id <> ALL(${except}::bigint[])
     ORDER BY updated_at, id LIMIT ${limit}`;
+}
+
+/** @returns those of the letters that have been discarded */
+export async function findDiscarded(db: Database, ids: string[]): Promise<Set<string>> {
+  const rows = await db.$queryRaw<{ id: string }[]>`
+    SELECT id::text FROM dead_letters WHERE id = ANY(${ids}::bigint[]) AND state = 'DISCARDED'`;
+  return new Set(rows.map(({ id }) => id));
 }

@@ -2,12 +2,12 @@
  * What we know of an order's charge. The gateway's ledger is the truth; a row here records an outcome that we have seen.
  * No row = no outcome known: the charge may or may not have happened.
  */
-import type { CancellationReason } from '../contracts/orders.js';
+import type { CancellationReason, OrderStatus } from '../contracts/orders.js';
 import { Prisma } from '../prisma/generated/client.js';
 import { type Database, violatedUniqueKey } from './database.js';
-import { readDoor, type StepOutcome } from './orders.js';
-import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
-import { FIRST_RUN, insertLog, type Run, skipMark } from './saga-log.js';
+import { confirmedData, readDoor, type StepOutcome, sellReserved } from './orders.js';
+import { countEvent, countEvents, eventColumns, insertEvent, insertEvents, wakeRelay } from './outbox.js';
+import { FIRST_RUN, insertLog, insertLogs, type Run, skipMark } from './saga-log.js';
 
 /** SETTLED_OUTSIDE: an operator vouches for the money; the gateway's ledger need not agree. */
 export type PaymentStatus = 'CHARGED' | 'DECLINED' | 'VOIDED' | 'REFUNDING' | 'REFUNDED' | 'SETTLED_OUTSIDE';
@@ -18,6 +18,7 @@ const SETTLED_OUTSIDE = 'settled-outside';
 /** All that charging, looking up or refunding an order takes. Amount in the minor unit. */
 export type PaymentDue = {
   orderId: string;
+  orderStatus: OrderStatus;
   amount: number;
   currency: string;
   paymentMethod: string;
@@ -30,7 +31,7 @@ export type PaymentDue = {
 /** @throws if there is no such order */
 export async function readPaymentDue(db: Database, orderId: string): Promise<PaymentDue> {
   const [due] = await db.$queryRaw<(Omit<PaymentDue, 'amount'> & { amount: bigint })[]>`
-    SELECT o.id AS "orderId", o.total_amount AS amount, o.currency, o.payment_method AS "paymentMethod",
+    SELECT o.id AS "orderId", o.status AS "orderStatus", o.total_amount AS amount, o.currency, o.payment_method AS "paymentMethod",
       o.created_at AS "createdAt", p.status, p.gateway_reference AS "gatewayReference",
       o.unwinding_reason AS "unwindingReason"
     FROM orders o LEFT JOIN payments p ON p.order_id = o.id
@@ -44,6 +45,8 @@ const money = Prisma.sql`jsonb_build_object('amount', total_amount, 'currency', 
 /**
  * Records that the gateway has taken the money.
  * @param gatewayReference the gateway's id of the charge; null for a total of 0, which skips the gateway
+ * @param confirm pass the pivot in the same transaction: the order is paid, so nothing but unwinding could be in the way,
+ *                and this statement is what asks for that
  * @returns refused if the order is unwinding: the money is then to be given back by the caller
  */
 export async function recordCharge(
@@ -51,30 +54,35 @@ export async function recordCharge(
   orderId: string,
   gatewayReference: string | null,
   run: Run = FIRST_RUN,
+  { confirm = false } = {},
 ): Promise<StepOutcome> {
   const status = run.skippedBy === undefined ? 'CHARGED' : 'SETTLED_OUTSIDE';
+  const charged = {
+    type: 'payment.charged',
+    data: Prisma.sql`jsonb_build_object('orderId', id, 'amount', ${money}, 'gatewayReference', ${gatewayReference}::text) ${skipMark(run)}`,
+  } as const;
+  const confirmed = { type: 'order.confirmed', data: confirmedData } as const;
   return recordOutcome(
     db,
     orderId,
     Prisma.sql`
     WITH moved AS (
-      UPDATE orders o SET ${countEvent}
+      UPDATE orders o SET ${confirm ? Prisma.sql`status = 'CONFIRMED',` : Prisma.empty} ${countEvents(confirm ? 2 : 1)}
       WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
         AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id)
       RETURNING ${eventColumns}, total_amount, currency
     ), payment AS (
       INSERT INTO payments (order_id, status, amount, currency, gateway_reference)
       SELECT id, ${status}, total_amount, currency, ${gatewayReference} FROM moved
-    ), event AS (
-      ${insertEvent(
-        Prisma.sql`moved`,
-        'payment.charged',
-        Prisma.sql`jsonb_build_object('orderId', id, 'amount', ${money}, 'gatewayReference', ${gatewayReference}::text) ${skipMark(run)}`,
-      )}
+    ), ${confirm ? Prisma.sql`${sellReserved},` : Prisma.empty} event AS (
+      ${insertEvents(Prisma.sql`moved`, confirm ? [charged, confirmed] : [charged])}
     ), logged AS (
-      ${insertLog(Prisma.sql`moved`, 'chargePayment', 'completed', run)}
+      ${insertLogs(Prisma.sql`moved`, [
+        { step: 'chargePayment', run },
+        ...(confirm ? [{ step: 'confirmOrder', run: FIRST_RUN } as const] : []),
+      ])}
     )
-    SELECT NULL AS refusal, ${wakeRelay} FROM moved`,
+    SELECT NULL AS refusal, ${confirm}::boolean AS confirmed, ${wakeRelay} FROM moved`,
   );
 }
 
@@ -109,23 +117,25 @@ export async function recordDecline(
     ), logged AS (
       ${insertLog(Prisma.sql`moved`, 'chargePayment', 'refused', run, Prisma.sql`${`PAYMENT_DECLINED: ${declineCode}`}`)}
     )
-    SELECT 'PAYMENT_DECLINED' AS refusal, ${wakeRelay} FROM moved`,
+    SELECT 'PAYMENT_DECLINED' AS refusal, false AS confirmed, ${wakeRelay} FROM moved`,
   );
 }
 
 async function recordOutcome(db: Database, orderId: string, statement: Prisma.Sql): Promise<StepOutcome> {
-  let rows: { refusal: CancellationReason | null }[];
+  let rows: { refusal: CancellationReason | null; confirmed: boolean }[];
   try {
-    rows = await db.$queryRaw<{ refusal: CancellationReason | null }[]>(statement);
+    rows = await db.$queryRaw<typeof rows>(statement);
   } catch (err) {
     // The same step is running elsewhere and was faster; its commit is visible now.
     if (violatedUniqueKey(err) !== 'payments_pkey') throw err;
     rows = [];
   }
   const [decided] = rows;
-  if (decided) return decided.refusal === null ? { outcome: 'done' } : { outcome: 'refused', reason: decided.refusal };
+  if (decided && decided.refusal !== null) return { outcome: 'refused', reason: decided.refusal };
+  if (decided) return { outcome: 'done', ...(decided.confirmed && { confirmed: true }) };
   const { status, unwindingReason } = await readDoor(db, orderId);
-  if (status === 'CONFIRMED' || unwindingReason === null) return { outcome: 'done' };
+  if (status === 'CONFIRMED') return { outcome: 'done', confirmed: true };
+  if (unwindingReason === null) return { outcome: 'done' };
   return { outcome: 'refused', reason: unwindingReason };
 }
 

@@ -42,6 +42,18 @@ export const insertLog = (
   SELECT id, ${step}, ${run.skippedBy === undefined ? outcome : 'skipped'}, ${run.attempts}::int, ${run.skippedBy ?? null}, ${detail}
   FROM ${from}`;
 
+/** Several steps that one transaction has completed, in their order. */
+export const insertLogs = (from: Prisma.Sql, steps: { step: StepName; run: Run }[]): Prisma.Sql => Prisma.sql`
+  INSERT INTO saga_log (order_id, step, outcome, attempts, actor)
+  SELECT id, s.step, s.outcome, s.attempts, s.actor
+  FROM ${from} CROSS JOIN (VALUES ${Prisma.join(
+    steps.map(({ step, run: { attempts, skippedBy } }, i) => {
+      const outcome = skippedBy === undefined ? 'completed' : 'skipped';
+      return Prisma.sql`(${i}::int, ${step}, ${outcome}, ${attempts}::int, ${skippedBy ?? null}::text)`;
+    }),
+  )}) AS s (nth, step, outcome, attempts, actor)
+  ORDER BY s.nth`;
+
 /** A jsonb expression that adds `skippedBy` to an event's data, or nothing. */
 export const skipMark = (run: Run): Prisma.Sql =>
   run.skippedBy === undefined ? Prisma.empty : Prisma.sql`|| jsonb_build_object('skippedBy', ${run.skippedBy}::text)`;

@@ -8,6 +8,7 @@ const silent = () => {};
 
 const { code } = await bundleWorkflowCode({
   workflowsPath: beside('../workflows/index.js'),
+  preloadModules: [beside('../workflows/short-stacks.js')],
   // What webpack has to say in passing; a failure is thrown.
   logger: { trace: silent, debug: silent, info: silent, warn: silent, error: silent, log: silent },
 });

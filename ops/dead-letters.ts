@@ -210,7 +210,6 @@ function judge(
     case 'PARKED':
       return { outcome: 'failed', message: `parked again: ${error}` };
     case 'REPLAYING':
-      if (action === 'discard') return { outcome: 'refused', message: `${event} is being replayed` };
       return {
         outcome: 'unanswered',
         message: 'recorded, and not carried out yet: does a relay run, and its destination answer?',

@@ -7,7 +7,7 @@ import { advanceCursors } from '../domain/cursors.js';
 import { readPartitions } from '../domain/outbox.js';
 import { type Delivery, dropLane } from './delivery.js';
 import { addEvent, countOwed, isBefore, openLane, servedUpTo } from './lanes.js';
-import { closeDelivered, park, takeUpDecided } from './letters.js';
+import { closeDelivered, giveUpDiscarded, park, takeUpDecided } from './letters.js';
 import { type Failure, judge } from './poison.js';
 import { seeFailures, settleAll, takeTurns } from './turns.js';
 
@@ -37,6 +37,7 @@ export async function deliverOnce(delivery: Delivery): Promise<DeliveryCount> {
   holdLanes(delivery);
   const { lanes } = delivery;
   if (lanes.size === 0) return { delivered: 0, owed: 0, parked: 0, more: false };
+  await giveUpDiscarded(delivery);
   await takeUpDecided(delivery);
   const more = await readOn(delivery);
   const isLeftAlone = performance.now() < delivery.notBeforeMs;

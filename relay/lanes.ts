@@ -74,6 +74,10 @@ export function servedUpTo(lane: Lane): FeedPlace {
 export const isBefore = (a: FeedPlace, b: FeedPlace): boolean =>
   a.feedXid < b.feedXid || (a.feedXid === b.feedXid && a.feedPosition < b.feedPosition);
 
+/** The letter whose own event is what the order is to send next: a replay that has not got through. */
+export const replayOf = ({ letter, events }: OwedOrder): DecidedLetter | undefined =>
+  letter !== undefined && letter.sequence === events[0]?.sequence ? letter : undefined;
+
 /** Events in memory: of orders that flow, of those whose first event has failed, and those that letters answer for. */
 export type Owed = { flowing: number; troubled: number; ofLetters: number };
 

@@ -4,9 +4,17 @@
  * between the rounds of the one relay that holds the order's partition.
  */
 import { readOrderEvents } from '../domain/outbox.js';
-import { closeLetter, type DecidedLetter, listDecided, parkAgain, parkEvent, type Verdict } from '../domain/parking.js';
+import {
+  closeLetter,
+  type DecidedLetter,
+  findDiscarded,
+  listDecided,
+  parkAgain,
+  parkEvent,
+  type Verdict,
+} from '../domain/parking.js';
 import { type Delivery, dropLane } from './delivery.js';
-import { countOwed, type Lane, noTrouble, type OwedOrder } from './lanes.js';
+import { countOwed, type Lane, noTrouble, type OwedOrder, replayOf } from './lanes.js';
 
 /** Taken up at a time. */
 const DECIDED_MAX = 100;
@@ -14,6 +22,20 @@ const DECIDED_MAX = 100;
 const TAKEN_UP_MAX = 500;
 /** Events behind one letter that are taken up at a time. An order has some ten in its life. */
 const BEHIND_MAX = 1_000;
+
+/** Gives up replays that somebody has discarded meanwhile: what waits behind them is sent at once. */
+export async function giveUpDiscarded({ db, lanes }: Delivery): Promise<void> {
+  const orders = [...lanes.values()].flatMap((lane) => [...lane.orders.values()]);
+  const replayed = orders.flatMap((order) => replayOf(order)?.id ?? []);
+  if (replayed.length === 0) return;
+  const discarded = await findDiscarded(db, replayed);
+  for (const order of orders) {
+    if (!order.letter || !discarded.has(order.letter.id)) continue;
+    order.letter = { ...order.letter, state: 'DISCARDED' };
+    order.events.shift();
+    order.trouble = noTrouble();
+  }
+}
 
 /** Takes the events of decided letters into their lanes. */
 export async function takeUpDecided(delivery: Delivery): Promise<void> {
@@ -50,16 +72,16 @@ export async function park(
   const { letter, orderId } = order;
   const [event] = order.events;
   if (!event) throw new Error(`Bug! Order ${orderId} has no event to be parked`);
-  const isAgain = letter?.state === 'REPLAYING' && letter.sequence === event.sequence;
-  const isParked = isAgain
-    ? await parkAgain(db, lane.lease, letter.id, verdict)
-    : await parkEvent(db, lane.lease, event, verdict, letter?.id);
+  const replay = replayOf(order);
+  const isParked = replay
+    ? await parkAgain(db, lane.lease, replay.id, verdict)
+    : await parkEvent(db, lane.lease, event, verdict, letter);
   if (!isParked) {
     dropLane(delivery, lane.lease.partition);
     return 0;
   }
   lane.orders.delete(orderId);
-  if (!isAgain && verdict.cause === 'rejected') delivery.parkedInARow++;
+  if (!replay && verdict.cause === 'rejected') delivery.parkedInARow++;
   const { sequence, type } = event;
   logger.warn(
     { destination: publisher.destination, orderId, sequence, type, ...verdict },
@@ -74,7 +96,7 @@ export async function closeDelivered(delivery: Delivery): Promise<void> {
   for (const lane of lanes.values()) {
     for (const { orderId, events, letter } of lane.orders.values()) {
       if (!letter || events.length > 0) continue;
-      if (await closeLetter(db, lane.lease, letter.id)) lane.orders.delete(orderId);
+      if (await closeLetter(db, lane.lease, letter)) lane.orders.delete(orderId);
       else dropLane(delivery, lane.lease.partition);
     }
   }

@@ -5,7 +5,7 @@
 import type { CloudEvent } from '../contracts/events.js';
 import type { Verdict } from '../domain/parking.js';
 import { backoffMs } from '../runtime/loop.js';
-import type { Counts, OwedOrder, Trouble } from './lanes.js';
+import { type Counts, type OwedOrder, replayOf, type Trouble } from './lanes.js';
 import type { PublishOutcome } from './publishers/publisher.js';
 
 /** The envelope in JSON. CloudEvents asks intermediaries to pass 64 KiB; brokers take 1 MiB by default. */
@@ -74,9 +74,9 @@ export function judge(order: OwedOrder, failure: Failure, circumstances: Circums
 type Judgement = { cause?: Verdict['cause']; waitMs: number };
 
 function judgeRejection(order: OwedOrder, { parkedInARow, backoffMaxMs }: Circumstances): Judgement {
-  const { trouble, letter, events } = order;
+  const { trouble } = order;
   trouble.rejections++;
-  const isReplay = letter !== undefined && letter.sequence === events[0]?.sequence;
+  const isReplay = replayOf(order) !== undefined;
   if (!isReplay && parkedInARow >= PARKED_IN_A_ROW_MAX) {
     return { waitMs: backoffMs(trouble.tries + 1, FIRST_BACKOFF_MS, backoffMaxMs) };
   }

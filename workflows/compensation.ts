@@ -48,10 +48,20 @@ async function unwind(saga: Saga, undos: UndoName[], why: Unwind): Promise<Order
   let { reason } = why;
   if (!why.recorded) {
     const decided = await decideUnwinding(saga, reason);
-    if (decided.outcome === 'confirmed') return { status: 'CONFIRMED' };
+    if (decided.outcome === 'confirmed') return confirmedAfterAll(saga);
     reason = decided.reason;
   }
   return takeBack(saga, nothingCameAfter(why) ? [...undos].reverse() : EVERYTHING, reason);
+}
+
+/** Another try of the step had committed, and nobody has heard of it: there is nothing to undo, and nothing left to do. */
+function confirmedAfterAll(saga: Saga): OrderSagaResult {
+  for (const step of saga.steps) {
+    if (step.status !== 'completed' && step.status !== 'skipped') endStep(step, 'completed');
+  }
+  if (saga.state === 'NEEDS_ATTENTION' && patched('confirmed-after-all'))
+    clearAttention(saga, 'RUNNING', 'Confirmed after all.');
+  return { status: 'CONFIRMED' };
 }
 
 /** Newest first. */

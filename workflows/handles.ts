@@ -6,9 +6,11 @@ import {
   defineQuery,
   defineSignal,
   defineUpdate,
+  patched,
   proxyActivities,
   setHandler,
 } from '@temporalio/workflow';
+import type { CancellationReason } from '../contracts/orders.js';
 import {
   CANCEL_UPDATE,
   type CancelRequest,
@@ -51,17 +53,27 @@ async function carryOut(saga: Saga, { action, operator, reason }: Resolution): P
   const name = step?.name ?? 'none';
   const id = currentUpdateInfo()?.id ?? '';
   await record(saga, { id, orderId: saga.orderId, action, operator, reason, step: name, before: saga.state });
-  if (action === 'compensate') return requestUnwinding(saga, 'OPERATOR');
+  if (action === 'compensate') {
+    // Sagas of before only noted the wish; the charge may be passing the pivot at this moment.
+    if (!patched('compensate-at-the-door')) return requestUnwinding(saga, 'OPERATOR');
+    return turnAround(saga, 'OPERATOR', { actor: operator });
+  }
   // The step may have come to an end while the decision was recorded: it must not hit the next one.
   if (step === undefined || saga.current !== step) return;
   if (action === 'skip') skip(saga, step, operator);
   else tryAgainNow(saga);
 }
 
-async function cancelOrder(saga: Saga, { requestedBy, reason }: CancelRequest): Promise<void> {
-  // The order's row decides, so that the answer is true whatever the saga is doing at this moment.
-  const who = { actor: requestedBy, detail: reason };
-  const decided = await decideUnwinding(saga, 'CANCELLED_BY_CUSTOMER', who);
+const cancelOrder = (saga: Saga, { requestedBy, reason }: CancelRequest): Promise<void> =>
+  turnAround(saga, 'CANCELLED_BY_CUSTOMER', { actor: requestedBy, detail: reason });
+
+/** The order's row decides, so that the answer is true whatever the saga is doing at this moment. */
+async function turnAround(
+  saga: Saga,
+  reason: CancellationReason,
+  who: { actor: string; detail?: string },
+): Promise<void> {
+  const decided = await decideUnwinding(saga, reason, who);
   if (decided.outcome === 'confirmed') refuse(`order ${saga.orderId} was confirmed first`, 'AlreadyConfirmed');
   requestUnwinding(saga, decided.reason);
 }

@@ -1,9 +1,8 @@
 /** Deliveries: transactions that write, per order, with a destination that takes every event. */
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { clientOf, SPREAD, stock } from '../orders.js';
 import { type Product, withProduct } from '../product.js';
+import { type Receiver, startReceiver } from '../receiver.js';
 import type { Findings } from '../report.js';
 import { type Bench, inTurns, type Scenario } from '../scenario.js';
 import { median } from '../statistics.js';
@@ -14,19 +13,15 @@ const LOAD = { clients: 16, count: 300 };
 const EVENTS_PER_ORDER = 4;
 const POLL_MS = 50;
 const ARRIVAL_LIMIT_MS = 30_000;
-const SECRET = `whsec_${Buffer.from('a secret that is known to nobody').toString('base64')}`;
 
 async function run(bench: Bench): Promise<Findings> {
   const receiver = await startReceiver();
-  const env = { WEBHOOK_URL: receiver.url, WEBHOOK_SECRET: SECRET, WEBHOOK_ALLOW_PRIVATE: 'true' };
   try {
-    return await withProduct(env, (product) => count(bench, product, receiver));
+    return await withProduct(receiver.settings, (product) => count(bench, product, receiver));
   } finally {
-    receiver.server.close();
+    await receiver.stop();
   }
 }
-
-type Receiver = { url: string; server: Server; received: () => number };
 
 async function count(bench: Bench, product: Product, receiver: Receiver): Promise<Findings> {
   bench.starts.first.push(product.readySeconds);
@@ -65,18 +60,4 @@ async function count(bench: Bench, product: Product, receiver: Receiver): Promis
 async function nextTransaction({ client }: Product): Promise<number> {
   const { rows } = await client.query<{ next: string }>('SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS next');
   return Number(rows[0]?.next);
-}
-
-async function startReceiver(): Promise<Receiver> {
-  let received = 0;
-  const server = createServer((request, response) => {
-    request.resume();
-    request.on('end', () => {
-      received++;
-      response.writeHead(204).end();
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  return { url: `http://127.0.0.1:${port}/`, server, received: () => received };
 }

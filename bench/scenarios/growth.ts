@@ -18,7 +18,7 @@ const LOAD = { clients: 16, count: 250 };
 async function compare(bench: Bench, empty: Product, full: Product): Promise<Findings> {
   bench.starts.first.push(empty.readySeconds);
   const past = bench.sized(PAST_ORDERS);
-  await addPastOrders(full.client, past, bench.say);
+  await addPastOrders(full.client, past, { say: bench.say });
   const clients = await Promise.all([empty, full].map(prepare));
   const [ofEmpty, ofFull] = clients as [Client, Client];
   const load = { ...LOAD, count: bench.sized(LOAD.count) };

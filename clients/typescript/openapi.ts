@@ -70,7 +70,10 @@ export interface paths {
     post: operations["postAdminDeadLettersIdReplay"];
   };
   "/admin/dead-letters/{id}/discard": {
-    /** Never send this one event; those behind it follow */
+    /**
+     * Never send this one event; those behind it follow
+     * @description Also while it is being replayed: the replay is given up, unless the event has been sent by then, which ends the letter as DELIVERED.
+     */
     post: operations["postAdminDeadLettersIdDiscard"];
   };
   "/admin/dead-letters/replay": {
@@ -1733,7 +1736,10 @@ export interface operations {
       };
     };
   };
-  /** Never send this one event; those behind it follow */
+  /**
+   * Never send this one event; those behind it follow
+   * @description Also while it is being replayed: the replay is given up, unless the event has been sent by then, which ends the letter as DELIVERED.
+   */
   postAdminDeadLettersIdDiscard: {
     parameters: {
       header?: {

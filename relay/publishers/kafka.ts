@@ -146,8 +146,17 @@ const taken = (): Sent => ({ outcome: 'taken' });
 function outcomeOf(err: unknown): Sent {
   const error = err as Error & { findBy?: (property: string, value: unknown) => unknown };
   const isJudged = JUDGEMENTS.some((code) => error.findBy?.('apiCode', code));
-  return { outcome: isJudged ? 'rejected' : 'unavailable', error };
+  return { outcome: isJudged ? 'rejected' : 'unavailable', error: withReason(error) };
 }
+
+/** The client says "Cannot connect to any broker" of a wrong password and of an unknown authority alike: why is deep inside. */
+function withReason(error: Error): Error {
+  let deepest = error;
+  for (let next: unknown = error; next instanceof Error; next = inside(next)) deepest = next;
+  return deepest === error ? error : new Error(`${error.message} ${deepest.message}`, { cause: error });
+}
+
+const inside = (error: Error): unknown => (error instanceof AggregateError ? error.errors[0] : error.cause);
 
 function next(outcomes: Iterator<PublishOutcome>): PublishOutcome {
   const { value, done } = outcomes.next();

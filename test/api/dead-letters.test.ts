@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { DeadLetter } from '../../contracts/dead-letters.js';
 import { reserveInventory } from '../../domain/inventory.js';
+import { recordCharge } from '../../domain/payments.js';
 import { expectProblem, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { accept, stock } from '../support/database.js';
@@ -13,13 +14,16 @@ let receiver: Receiver;
 let stopRelay: () => Promise<void>;
 /** Orders whose second event the receiver refuses. */
 const poisoned = new Set<string>();
+/** Orders that it has no time for. */
+const down = new Set<string>();
 
 const startIt = () => runRelay({ db: api.db, url: api.databaseUrl }, receiver);
 beforeAll(async () => {
   api = await startTestApi();
   await stock(api.db, 'A', 1_000_000);
   receiver = await startReceiver();
-  receiver.answer = ({ subject, sequence }) => (poisoned.has(subject) && sequence === 2 ? 422 : 204);
+  receiver.answer = ({ subject, sequence }) =>
+    down.has(subject) ? 503 : poisoned.has(subject) && sequence === 2 ? 422 : 204;
 });
 beforeEach(() => {
   stopRelay = startIt();
@@ -27,6 +31,7 @@ beforeEach(() => {
 afterEach(async () => {
   await stopRelay();
   poisoned.clear();
+  down.clear();
   await api.db.deadLetter.deleteMany();
 });
 afterAll(async () => {
@@ -175,6 +180,36 @@ describe('discarding', () => {
     const audit = await api.db.sagaLogEntry.findMany({ where: { orderId, step: 'dead-letter' } });
     expect(audit).toMatchObject([{ outcome: 'discard', actor: 'op-7' }]);
     expectProblem(await discard('999999', { reason: 'x' }), 404, 'not-found');
+  });
+
+  /** Discards while a replay is under way; what is behind the letter may follow from then on. */
+  async function discardReplayed({ id, orderId }: DeadLetter, isUnderWay: () => Promise<boolean>): Promise<void> {
+    const replaying = replay(id);
+    await eventually('it is being replayed', isUnderWay);
+    expect(await discard(id, { reason: 'sent by hand' })).toMatchObject({ status: 200, body: { state: 'DISCARDED' } });
+    expectProblem(await replaying, 409, 'already-decided');
+    poisoned.clear();
+    await recordCharge(api.db, orderId, `pi_${orderId}`);
+  }
+
+  test('what is being replayed, but by no relay, is honoured by the next that runs', async () => {
+    const letter = await only();
+    await stopRelay();
+    await discardReplayed(letter, async () => (await list('?state=REPLAYING')).deadLetters.length === 1);
+    stopRelay = startIt();
+    await eventually('what is behind it arrives', () => receiver.sequences(letter.orderId).length === 2);
+    expect(receiver.sequences(letter.orderId)).toEqual([1, 3]);
+  });
+
+  test('what is being replayed to a destination that is down for it gives the replay up', async () => {
+    const letter = await only();
+    down.add(letter.orderId);
+    const { asked } = receiver;
+    await discardReplayed(letter, async () => receiver.asked > asked);
+    down.clear();
+    await eventually('what is behind it arrives', () => receiver.sequences(letter.orderId).length === 2);
+    expect(receiver.sequences(letter.orderId)).toEqual([1, 3]);
+    expect((await list('?state=DISCARDED')).deadLetters).toMatchObject([{ id: letter.id, reason: 'sent by hand' }]);
   });
 
   test('what has been delivered is refused', async () => {

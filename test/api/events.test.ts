@@ -155,6 +155,21 @@ describe('the event stream of an order', () => {
     await eventually('both have ended', () => streams.every((stream) => stream.ended()));
   });
 
+  test.each(['/events', '/orders/:id/events'])(
+    'of %s lets proxies hear from it while nothing happens',
+    async (path) => {
+      const { body: order } = await api.place();
+      const { client, stop } = await startServer(api, { heartbeatEveryMs: 20 });
+      const stream = await client.stream(path.replace(':id', order.id));
+      await eventually('the past is told', () => stream.events.length > 0);
+      const heard = stream.comments.length;
+      await eventually('heartbeats', () => stream.comments.length >= heard + 2);
+      expect(stream.ended()).toBe(false);
+      stream.close();
+      await stop();
+    },
+  );
+
   test('is no longer worked on when its reader has gone', async () => {
     const waiting = new Set<AbortSignal>();
     const watch = createWatch(api.databaseUrl, SILENT);

@@ -63,6 +63,35 @@ describe('a confirmed order', () => {
     await assertStockConserved(db);
   });
 
+  test('may be charged and confirmed in one transaction, which tells both in their order', async () => {
+    const { db } = t;
+    await stock(db, 'ATONCE', 5);
+    const { id } = await accept(db, { ATONCE: 2 });
+    await reserveInventory(db, id);
+    const atOnce = () => recordCharge(db, id, `pi_${id}`, undefined, { confirm: true });
+    expect(await atOnce()).toEqual({ outcome: 'done', confirmed: true });
+    expect(await atOnce()).toEqual({ outcome: 'done', confirmed: true });
+    expect(await confirmOrder(db, id)).toEqual(done);
+    const events = await db.event.findMany({ where: { orderId: id }, orderBy: { feedPosition: 'asc' } });
+    expect(events.map(({ sequence, type }) => [sequence, type])).toEqual([
+      [1, 'order.created'],
+      [2, 'inventory.reserved'],
+      [3, 'payment.charged'],
+      [4, 'order.confirmed'],
+    ]);
+    expect(events[3]?.feedXid).toBe(events[2]?.feedXid);
+    expect(events[3]?.data).toEqual({ orderId: id, total: { amount: 2_000, currency: 'USD' } });
+    const log = await db.sagaLogEntry.findMany({ where: { orderId: id }, orderBy: { id: 'asc' } });
+    expect(log.map(({ step, outcome }) => [step, outcome])).toEqual([
+      ['reserveInventory', 'completed'],
+      ['chargePayment', 'completed'],
+      ['confirmOrder', 'completed'],
+    ]);
+    expect(await readSku(db, 'ATONCE')).toMatchObject({ available: 3, reserved: 0, sold: 2, onHand: 5 });
+    expect(await readOrder(db, id)).toMatchObject({ status: 'CONFIRMED' });
+    await assertStockConserved(db);
+  });
+
   test('is never confirmed without a charge', async () => {
     const { db } = t;
     await stock(db, 'UNPAID', 5);
@@ -167,15 +196,25 @@ describe('unwinding', () => {
     });
   });
 
-  test('and confirming at the same moment have exactly one winner', async () => {
+  const reserved = async (sku: string) => {
+    const { id } = await accept(t.db, { [sku]: 1 });
+    await reserveInventory(t.db, id);
+    return id;
+  };
+
+  test.each([
+    { what: 'confirming', ready: readyToConfirm, confirm: (id: string) => confirmOrder(t.db, id) },
+    {
+      what: 'charging and confirming in one',
+      ready: reserved,
+      confirm: (id: string) => recordCharge(t.db, id, `pi_${id}`, undefined, { confirm: true }),
+    },
+  ])('and $what at the same moment have exactly one winner', async ({ ready, confirm }) => {
     const { db } = t;
     await stock(db, 'RACE', 100);
-    const ids = await Promise.all(Array.from({ length: 20 }, () => readyToConfirm('RACE')));
+    const ids = await Promise.all(Array.from({ length: 20 }, () => ready('RACE')));
     for (const id of ids) {
-      const [confirmed, unwound] = await Promise.all([
-        confirmOrder(db, id),
-        beginUnwinding(db, id, { reason: 'OPERATOR' }),
-      ]);
+      const [confirmed, unwound] = await Promise.all([confirm(id), beginUnwinding(db, id, { reason: 'OPERATOR' })]);
       const winner = confirmed.outcome === 'done' ? 'confirmed' : 'unwinding';
       expect(unwound.outcome).toBe(winner);
       expect((await readOrder(db, id))?.status).toBe(winner === 'confirmed' ? 'CONFIRMED' : 'PENDING');

@@ -100,6 +100,15 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
     });
   });
 
+  test('charge and confirmation in one', async () => {
+    const id = next();
+    await reserveInventory(t.db, id);
+    await expectIndexesOnly(async () => {
+      const outcome = await recordCharge(explained.db, id, `pi_${id}`, undefined, { confirm: true });
+      expect(outcome).toMatchObject({ confirmed: true });
+    });
+  });
+
   test('every undo of a cancelled order', async () => {
     const { db } = explained;
     const id = next();

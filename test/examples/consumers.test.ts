@@ -17,7 +17,8 @@ import { readConfig } from '../../runtime/config.js';
 import { settings } from '../../runtime/settings.js';
 import { publishUntilTaken } from '../relay/publishers/contract.js';
 import { startTestApi } from '../support/api.js';
-import { type Broker, describeWithBroker } from '../support/brokers.js';
+import type { Broker } from '../../local/brokers.js';
+import { describeWithBroker } from '../support/brokers.js';
 import { eventually } from '../support/conditions.js';
 import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 

@@ -167,6 +167,23 @@ describe('an event that its destination rejects', () => {
     ]);
   });
 
+  test.each([
+    { status: 204, state: 'DELIVERED', sent: [1, 2, 3, 4] },
+    { status: 422, state: 'DISCARDED', sent: [1, 3, 4] },
+  ])('that is discarded while its replay is being answered $status ends as $state', async ({ status, state, sent }) => {
+    const relay = await startOne();
+    const { id, letter } = await parkOne(relay);
+    await unwind(id);
+    answer(is(id, 2), status);
+    receiver.whenAsked = async (event) => {
+      if (is(id, 2)(event)) await decide(letter.id, 'discard', 'by hand');
+    };
+    await decide(letter.id, 'replay');
+    await roundsUntil(relay, 'closed', async () => (await t.db.deadLetter.count({ where: { closedAt: null } })) === 0);
+    expect(await read(letter.id)).toMatchObject({ state, reason: 'by hand' });
+    expect(receiver.sequences(id)).toEqual(sent);
+  });
+
   test('that is discarded holds its order no longer when the next one is poison, too', async () => {
     const relay = await startOne();
     const { id, letter } = await parkOne(relay);

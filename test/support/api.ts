@@ -156,13 +156,21 @@ export type ServerSentEvent = {
   event: string;
   data: { id: string; type: string; subject: string; sequence: number };
 };
-export type EventStream = { response: Response; events: ServerSentEvent[]; ended: () => boolean; close: () => void };
+export type EventStream = {
+  response: Response;
+  events: ServerSentEvent[];
+  /** Of comments, which an EventSource throws away. */
+  comments: string[];
+  ended: () => boolean;
+  close: () => void;
+};
 
 /** Follows an event stream in the background, as an EventSource would. */
 async function openStream(url: string, headers: Headings = {}): Promise<EventStream> {
   const leaving = new AbortController();
   const response = await fetch(url, { headers: { accept: 'text/event-stream', ...headers }, signal: leaving.signal });
   const events: ServerSentEvent[] = [];
+  const comments: string[] = [];
   let ended = false;
   const follow = async () => {
     let text = '';
@@ -171,6 +179,7 @@ async function openStream(url: string, headers: Headings = {}): Promise<EventStr
       const blocks = text.split('\n\n');
       text = blocks.pop() ?? '';
       events.push(...blocks.flatMap(parseBlock));
+      comments.push(...blocks.filter((block) => block.startsWith(':')));
     }
   };
   follow()
@@ -178,7 +187,7 @@ async function openStream(url: string, headers: Headings = {}): Promise<EventStr
     .finally(() => {
       ended = true;
     });
-  return { response, events, ended: () => ended, close: () => leaving.abort() };
+  return { response, events, comments, ended: () => ended, close: () => leaving.abort() };
 }
 
 function parseBlock(block: string): ServerSentEvent[] {

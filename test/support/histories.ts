@@ -1,7 +1,7 @@
 /**
- * The corpus of recorded histories. `RECORD_HISTORIES=1 npm test -- test/workflows` writes what its sagas lived through
- * into test/workflows/histories/; the replay test holds today's code against all of it. Files of older code stay:
- * there may be sagas like them in flight.
+ * The corpus of recorded histories. `RECORD_HISTORIES=<generation> npm test -- test/workflows` writes what its sagas lived
+ * through into test/workflows/histories/<story>.<generation>.json; the replay test holds today's code against all of it.
+ * Files of older code stay, and are never written over: there may be sagas like them in flight.
  */
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
@@ -14,12 +14,13 @@ export const HISTORIES = join(process.cwd(), 'test/workflows/histories');
 
 /** Through the CLI, whose JSON is what operators would send us too. */
 export async function recordHistory(name: string, saga: WorkflowHandle, address: string): Promise<void> {
-  if (process.env['RECORD_HISTORIES'] !== '1') return;
+  const generation = process.env['RECORD_HISTORIES'];
+  if (!generation) return;
   const command = ['workflow', 'show', '--output', 'json', '--address', address, '--workflow-id', saga.workflowId];
   const { stdout } = await promisify(execFile)(required('TEMPORAL_CLI_PATH'), command, { maxBuffer: 50_000_000 });
   // Nothing of the machine that recorded it: no process, no path.
   const anonymous = stdout
     .replaceAll(/"identity": "[^"]*"/g, '"identity": "worker"')
     .replaceAll(/"stackTrace": "(?:[^"\\]|\\.)*"/g, '"stackTrace": ""');
-  await writeFile(join(HISTORIES, `${name}.json`), anonymous);
+  await writeFile(join(HISTORIES, `${name}.${generation}.json`), anonymous, { flag: 'wx' });
 }

@@ -35,7 +35,14 @@ const MOMENTS: Record<string, string[]> = {
 };
 const isUndo = ({ step }: { step: string }) => ['refundPayment', 'releaseInventory', 'cancelOrder'].includes(step);
 
-/** `meanwhile`: the customer cancels while the worker sleeps, so that it wakes up in a step whose order is over. */
+/** The first try of the charge confirms the order, too. */
+const isPastThePivot = ({ step, moment }: { step: string; moment: string }) =>
+  (step === 'chargePayment' || step === 'confirmOrder') && moment === 'before-report';
+
+/**
+ * `meanwhile`: the customer cancels while the worker sleeps, so that it wakes up in a step whose order is over; past the
+ * pivot, it is the second saga that cancels the order, beside the first that runs its last step again.
+ */
 type Cell = { step: string; moment: string; action: Action; meanwhile?: 'cancelled' };
 const nameOf = ({ step, moment, action, meanwhile }: Cell) =>
   `${action}, ${step} ${moment}${meanwhile ? ', the order being cancelled meanwhile' : ''}`;
@@ -52,7 +59,7 @@ const cells: Cell[] = [
     .filter(({ moment }) => moment.startsWith('before-commit'))
     .map((at) => ({ ...at, action: 'lose' as const })),
   ...everywhere
-    .filter((at) => !isUndo(at) && !(at.step === 'confirmOrder' && at.moment === 'before-report'))
+    .filter((at) => !isUndo(at))
     .map((at) => ({ ...at, action: 'stop' as const, meanwhile: 'cancelled' as const })),
 ];
 
@@ -100,12 +107,19 @@ async function live({ step, moment, action, meanwhile }: Cell, order: Order, lan
     await cancel(order.id);
     saga = { ...order, kind: 'cancellation', reason: 'CANCELLED_BY_CUSTOMER' };
   }
+  // What had trouble goes on step by step: only then is the confirmation a step of its own.
+  if (step === 'confirmOrder') crew.plan(order.id, 'chargePayment.before-call', 'throw');
   crew.plan(order.id, at, action);
   const running = await begin(saga, lane);
   const pid = await crew.met(order.id, at);
   const slept = action === 'stop' && (await eventually('it is frozen', () => isFrozen(pid)));
   if (meanwhile) await cancel(order.id);
-  const result: unknown = await running.result();
+  const second =
+    meanwhile && isPastThePivot({ step, moment })
+      ? await begin({ ...order, kind: 'cancellation', reason: 'CANCELLED_BY_CUSTOMER' }, lane)
+      : undefined;
+  const first: unknown = await running.result();
+  const result: unknown = second ? await second.result() : first;
   if (slept) {
     await crew.wake(pid);
     await crew.over(order.id, at);

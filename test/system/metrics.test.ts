@@ -1,5 +1,6 @@
 /** Metrics, scraped from real processes after real orders: api, worker and relay apart. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { scrape } from '../../bench/scrape.js';
 import { eventually } from '../support/conditions.js';
 import {
   type ApiClient,
@@ -39,14 +40,7 @@ afterAll(async () => {
   await installation?.remove();
 }, 30_000);
 
-/** Series → value, of one process. */
-async function scrape(port = 0): Promise<Map<string, number>> {
-  const answer = await fetch(`http://127.0.0.1:${port}/metrics`);
-  expect([answer.status, answer.headers.get('content-type')]).toEqual([200, expect.stringMatching(/^text\/plain/)]);
-  const lines = (await answer.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-  return new Map(lines.map((line) => [line.replace(/ \S+$/, ''), Number(/ (\S+)$/.exec(line)?.[1])]));
-}
-const [api, worker, relay] = [0, 1, 2].map((index) => () => scrape(ports[index]));
+const [api, worker, relay] = [0, 1, 2].map((index) => () => scrape(ports[index] ?? 0));
 const until = (what: string, of: typeof api, series: string, isRight: (is: number) => boolean) =>
   eventually(
     what,
@@ -64,8 +58,10 @@ describe('metrics', () => {
     expect(ports).toHaveLength(3);
     expect(ports[0]).toBeGreaterThanOrEqual(Number(installation.env['METRICS_PORT']));
     expect((await fetch(`http://127.0.0.1:${ports[0]}/orders`)).status).toBe(404);
+    const { headers } = await fetch(`http://127.0.0.1:${ports[0]}/metrics`);
+    expect(headers.get('content-type')).toMatch(/^text\/plain/);
     for (const [index, role] of ['api', 'worker', 'relay'].entries()) {
-      const names = [...(await scrape(ports[index])).keys()];
+      const names = [...(await scrape(ports[index] ?? 0)).keys()];
       expect(names).toContain(`process_resident_memory_bytes{role="${role}"}`);
     }
   });

@@ -34,6 +34,12 @@ describe('the workflow bundle', () => {
     expect(sources.filter((path) => path.includes(name))).toEqual([]);
   });
 
+  test('has the SDK take short stacks, before anything else runs', () => {
+    const preloads = /exports\.preloadModules = function[^}]*}/.exec(code)?.[0];
+    expect(preloads).toContain('short-stacks');
+    expect(code).toMatch(/^Error\.stackTraceLimit = [1-9];$/m);
+  });
+
   test('stays small', () => {
     expect(Buffer.byteLength(code)).toBeLessThan(SIZE_MAX_BYTES);
   });

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
-import { type SagaProgress, sagaStart } from '../../contracts/saga.js';
+import { RETRY_SIGNAL, type SagaProgress, sagaStart } from '../../contracts/saga.js';
 import { listUnstarted } from '../../domain/acceptance.js';
 import { readSku } from '../../domain/inventory.js';
 import { beginUnwinding, readOrder, requestCancellation } from '../../domain/orders.js';
@@ -242,6 +242,31 @@ describe('a gateway that stays down', () => {
     await saga.cancel();
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'OPERATOR' });
     await recordHistory('workflow-cancelled', saga, s.env.address);
+  });
+});
+
+describe('a confirmation that fails', () => {
+  test('is shown as the step that is stuck, not the charge before it, and goes on once it can', async () => {
+    await s.db.$executeRaw`
+      CREATE FUNCTION refuse_confirmation() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'no confirmations today'; END $$`;
+    await s.db.$executeRaw`
+      CREATE TRIGGER no_confirmation BEFORE UPDATE ON orders FOR EACH ROW WHEN (NEW.status = 'CONFIRMED')
+        EXECUTE FUNCTION refuse_confirmation()`;
+    const { order, saga, result } = await s.place({ PLENTY: 1 });
+    const steps = await eventually('the confirmation is tried again and again', async () => {
+      const { steps: all } = await progressOf(saga);
+      return all.find(({ name }) => name === 'confirmOrder')?.status === 'retrying' && all;
+    });
+    expect(steps).toMatchObject([
+      { name: 'reserveInventory', status: 'completed' },
+      { name: 'chargePayment', status: 'completed', attempts: 2 },
+      { name: 'confirmOrder', lastError: expect.stringContaining('no confirmations today') },
+    ]);
+    await s.db.$executeRaw`DROP TRIGGER no_confirmation ON orders`;
+    await saga.signal(RETRY_SIGNAL);
+    expect(await result()).toEqual({ status: 'CONFIRMED' });
+    expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
   });
 });
 

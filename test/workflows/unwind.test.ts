@@ -3,7 +3,7 @@
  * step fails once before its effect and once after it; every undo fails once and runs twice. Then the slate must be
  * clean. A new step is proved the day it is written: it need only stand in STEPS.
  */
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { STEPS, type StepName, sagaStart, UNDOS } from '../../contracts/saga.js';
 import type { SagaActivities, StepInput } from '../../contracts/steps.js';
 import type { Database } from '../../domain/database.js';
@@ -11,12 +11,16 @@ import { readSku } from '../../domain/inventory.js';
 import { beginUnwinding, readOrder } from '../../domain/orders.js';
 import { eventually } from '../support/conditions.js';
 import { assertStockConserved, eventTypes, stock } from '../support/database.js';
+import { progressOf, statusOf } from '../support/decisions.js';
+import { recordHistory } from '../support/histories.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 
 type When = 'before' | 'after';
 /** What is to happen at a step, once: set by a test, taken by the activity. */
 const script = new Map<StepName, Map<When, (orderId: string) => Promise<void>>>();
 const undoRuns = new Map<string, number>();
+/** Whether charge and confirmation are two transactions from the first try on, as they are for whatever had trouble. */
+let isApart = true;
 
 let s: SagaStack;
 beforeAll(async () => {
@@ -34,7 +38,8 @@ function tamper(real: SagaActivities, _db: Database): SagaActivities {
     await act?.(orderId);
   };
   for (const name of STEPS) {
-    tampered[name] = async (input: StepInput) => {
+    tampered[name] = async ({ confirm, ...rest }: StepInput) => {
+      const input = { ...rest, ...(confirm && !isApart && { confirm }) };
       await at(name, 'before', input.orderId);
       const result = await real[name](input);
       await at(name, 'after', input.orderId);
@@ -78,31 +83,46 @@ async function expectCleanSlate(orderId: string, before: unknown): Promise<void>
 }
 
 const stockNow = () => Promise.all(['A', 'B'].map((sku) => readSku(s.db, sku)));
-const cells = STEPS.flatMap((name) => (['before', 'after'] as const).map((when) => [when, name] as const));
-
-describe('every step fails once', () => {
-  test.each(cells)('%s the effect of %s: the order is confirmed all the same, and charged once', async (when, name) => {
-    script.set(name, new Map([[when, fail]]));
-    const { order, result } = await s.place({ A: 2, B: 1 });
-    expect(await result()).toEqual({ status: 'CONFIRMED' });
-    expect(script.get(name)?.size).toBe(0); // the failure did happen
-    expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
-    expect(await eventTypes(s.db, order.id)).toEqual([
-      'order.created',
-      'inventory.reserved',
-      'payment.charged',
-      'order.confirmed',
-    ]);
-    await assertStockConserved(s.db);
-  });
+/** The two ways of an order: the second is that of an order without trouble. */
+const ways = [
+  { way: 'each step in a transaction of its own', apart: true, steps: STEPS, pivot: 'confirmOrder' },
+  { way: 'charge and confirmation in one', apart: false, steps: STEPS.slice(0, -1), pivot: 'chargePayment' },
+] as const;
+const cells = ways.flatMap(({ way, apart, steps, pivot }) =>
+  steps.flatMap((name) => (['before', 'after'] as const).map((when) => ({ way, apart, when, name, pivot }))),
+);
+beforeEach(() => {
+  isApart = true;
 });
 
-const pivot = STEPS.at(-1);
+describe('every step fails once', () => {
+  test.each(cells)(
+    '$way: $when the effect of $name: the order is confirmed all the same, and charged once',
+    async ({ apart, when, name, pivot }) => {
+      isApart = apart;
+      script.set(name, new Map([[when, fail]]));
+      const { order, saga, result } = await s.place({ A: 2, B: 1 });
+      expect(await result()).toEqual({ status: 'CONFIRMED' });
+      expect(script.get(name)?.size).toBe(0); // the failure did happen
+      expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
+      expect(await eventTypes(s.db, order.id)).toEqual([
+        'order.created',
+        'inventory.reserved',
+        'payment.charged',
+        'order.confirmed',
+      ]);
+      await assertStockConserved(s.db);
+      const isUnheard = !apart && when === 'after' && name === pivot;
+      if (isUnheard) await recordHistory('confirmed-and-unheard', saga, s.env.address);
+    },
+  );
+});
 
 describe('every order that is turned around', () => {
-  test.each(cells.filter(([when, name]) => !(when === 'after' && name === pivot)))(
-    '%s %s leaves a clean slate, though each undo dies once and runs three times',
-    async (when, name) => {
+  test.each(cells.filter(({ when, name, pivot }) => !(when === 'after' && name === pivot)))(
+    '$way: $when $name leaves a clean slate, though each undo dies once and runs three times',
+    async ({ apart, when, name }) => {
+      isApart = apart;
       const before = await stockNow();
       script.set(name, new Map([[when, turnAround]]));
       const { order, result } = await s.place({ A: 2, B: 1 });
@@ -112,16 +132,35 @@ describe('every order that is turned around', () => {
     },
   );
 
-  test('after the pivot goes forward: it is confirmed', async () => {
-    script.set('confirmOrder', new Map([['after', turnAround]]));
+  test.each(ways)('$way: after the pivot goes forward: it is confirmed', async ({ apart, pivot }) => {
+    isApart = apart;
+    script.set(pivot, new Map([['after', turnAround]]));
     const { order, result } = await s.place({ A: 1 });
     expect(await result()).toEqual({ status: 'CONFIRMED' });
     expect((await readOrder(s.db, order.id))?.status).toBe('CONFIRMED');
   });
 });
 
+test('a saga that has confirmed its order without hearing of it is shown as it is when it does: all done', async () => {
+  isApart = false;
+  const failAgain = async () => {
+    script.get('chargePayment')?.set('before', failAgain);
+    await fail();
+  };
+  script.set('chargePayment', new Map([['after', failAgain]]));
+  const { saga, result } = await s.place({ A: 1 });
+  await eventually('the charge is being retried', async () => {
+    return statusOf(await progressOf(saga), 'chargePayment') === 'retrying';
+  });
+  await saga.cancel(); // from the Web UI: it is too late
+  expect(await result()).toEqual({ status: 'CONFIRMED' });
+  script.delete('chargePayment');
+  const { state, steps } = await progressOf(saga);
+  expect([state, ...steps.map(({ status }) => status)]).toEqual(['COMPLETED', 'completed', 'completed', 'completed']);
+});
+
 describe('a saga that is terminated while it unwinds, and begun anew,', () => {
-  test.each(STEPS.filter((name) => name !== pivot))(
+  test.each(STEPS.slice(0, -1))(
     'after %s leaves a clean slate: the second run undoes what the first has done',
     async (name) => {
       const before = await stockNow();

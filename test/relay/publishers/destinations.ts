@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { CloudEvent } from '../../../contracts/events.js';
 import type { Publisher } from '../../../relay/publishers/publisher.js';
-import { type Arrival, firstArrivals, readAll } from '../../support/broker-readers.js';
-import type { Broker } from '../../support/brokers.js';
+import { type Arrival, firstArrivals, readAll } from '../../../local/broker-readers.js';
+import type { Broker } from '../../../local/brokers.js';
 import { eventually } from '../../support/conditions.js';
 import { eventsOf, expectUnavailable, kinds, manyOrders, publishUntilTaken } from './contract.js';
 

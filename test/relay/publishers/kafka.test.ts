@@ -1,7 +1,8 @@
 import { expect } from '@jest/globals';
 import { Admin, compatibilityPartitioner, Producer } from '@platformatic/kafka';
 import { createKafkaPublisher } from '../../../relay/publishers/kafka.js';
-import { describeWithBroker, startBroker } from '../../support/brokers.js';
+import { startBroker } from '../../../local/brokers.js';
+import { describeWithBroker } from '../../support/brokers.js';
 import { destinationTests } from './destinations.js';
 
 const client = { Admin, compatibilityPartitioner, Producer };

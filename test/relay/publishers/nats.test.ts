@@ -2,7 +2,8 @@ import { expect } from '@jest/globals';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, credsAuthenticator, headers } from '@nats-io/transport-node';
 import { createNatsPublisher } from '../../../relay/publishers/nats.js';
-import { describeWithBroker, startBroker } from '../../support/brokers.js';
+import { startBroker } from '../../../local/brokers.js';
+import { describeWithBroker } from '../../support/brokers.js';
 import { destinationTests } from './destinations.js';
 
 const client = { connect, credsAuthenticator, headers, jetstreamManager };

@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { Connection } from 'rabbitmq-client';
 import { createRabbitPublisher } from '../../../relay/publishers/rabbitmq.js';
-import { describeWithBroker, startBroker } from '../../support/brokers.js';
+import { startBroker } from '../../../local/brokers.js';
+import { describeWithBroker } from '../../support/brokers.js';
 import { eventsOf, expectUnavailable, publishUntilTaken } from './contract.js';
 import { destinationTests } from './destinations.js';
 

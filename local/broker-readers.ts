@@ -3,8 +3,8 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { Admin, Consumer, ListOffsetTimestamps, MessagesStreamModes, stringDeserializers } from '@platformatic/kafka';
 import { type AsyncMessage, Connection } from 'rabbitmq-client';
-import type { CloudEvent } from '../../contracts/events.js';
-import type { BrokerName } from '../../local/broker-programs.js';
+import type { CloudEvent } from '../contracts/events.js';
+import type { BrokerName } from './broker-programs.js';
 import type { Broker } from './brokers.js';
 
 /** A message as it lies there: for tests of the form. */
@@ -90,19 +90,27 @@ async function readNats(address: string): Promise<Message[]> {
   return messages;
 }
 
+/** A quorum queue gives one consumer 2,000 messages at most that are not acknowledged: so one consumer after the other. */
+const RABBIT_PAGE = 1_000;
+
 async function readRabbit(address: string): Promise<Message[]> {
   const connection = new Connection({ url: address });
   const channel = await connection.acquire();
   const { messageCount } = await channel.queueDeclare({ queue: 'orders', passive: true });
+  await channel.basicQos({ prefetchCount: RABBIT_PAGE });
   const messages: Message[] = [];
-  if (messageCount > 0)
+  while (messages.length < messageCount) {
+    const pageEnd = Math.min(messages.length + RABBIT_PAGE, messageCount);
+    const consumerTag = `test-${pageEnd}`;
     await new Promise<void>((resolve, reject) => {
       const take = (message: AsyncMessage) => {
         messages.push(toMessage(message));
-        if (messages.length === messageCount) resolve();
+        if (messages.length === pageEnd) resolve();
       };
-      channel.basicConsume({ queue: 'orders' }, take).catch(reject);
+      channel.basicConsume({ queue: 'orders', consumerTag }, take).catch(reject);
     });
+    await channel.basicCancel({ consumerTag });
+  }
   await channel.close(); // nothing was acknowledged: it all goes back
   await connection.close();
   return messages;

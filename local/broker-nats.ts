@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BrokerPrograms } from '../../local/broker-programs.js';
-import { freePort } from '../../local/ports.js';
 import { answers, type BrokerPlan } from './broker-plan.js';
+import type { BrokerPrograms } from './broker-programs.js';
+import { freePort } from './ports.js';
 
 /** @param extra lines of its configuration */
 export async function natsPrograms(

@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import type { Program } from '../../local/program.js';
+import type { Program } from './program.js';
 
 /** What is started, in this order; the last one is the broker itself, which is killed and paused. */
 export type BrokerPlan = {

@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BrokerPrograms } from '../../local/broker-programs.js';
-import { freePort } from '../../local/ports.js';
-import type { Program } from '../../local/program.js';
 import { answers, type BrokerPlan } from './broker-plan.js';
+import type { BrokerPrograms } from './broker-programs.js';
+import { freePort } from './ports.js';
+import type { Program } from './program.js';
 
 /**
  * A node beside any other: with a name service (epmd) of its own, which it would otherwise start as a daemon that outlives it.

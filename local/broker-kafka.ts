@@ -1,9 +1,9 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BrokerPrograms } from '../../local/broker-programs.js';
-import { runToEnd } from '../../local/command.js';
-import { freePort } from '../../local/ports.js';
 import { answers, type BrokerPlan } from './broker-plan.js';
+import type { BrokerPrograms } from './broker-programs.js';
+import { runToEnd } from './command.js';
+import { freePort } from './ports.js';
 
 /** A single KRaft node. Its heap is small, and it compiles little: it lives for a minute. */
 const JVM = ['-Xms128m', '-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
@@ -23,8 +23,9 @@ export async function kafkaPrograms(
     'node.id': '1',
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
     'controller.listener.names': 'CONTROLLER',
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    listeners: `CLIENTS://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'listener.security.protocol.map': 'CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'inter.broker.listener.name': 'CLIENTS',
     'log.dirs': data,
     'offsets.topic.replication.factor': '1',
     'offsets.topic.num.partitions': '4',

@@ -1,0 +1,39 @@
+/** A certificate authority of our own, as companies have them inside: nobody trusts it who is not told to. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { runToEnd } from '../../local/command.js';
+
+export type Authority = {
+  /** Files in PEM: its own certificate, and the key and the certificate of a server on this machine, apart and in one. */
+  ca: string;
+  key: string;
+  certificate: string;
+  keyAndCertificate: string;
+  remove(): void;
+};
+
+const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-x509', '-days', '2'];
+
+export async function createAuthority(): Promise<Authority> {
+  const folder = mkdtempSync(join(tmpdir(), 'order-saga-authority-'));
+  const [ca, caKey, certificate, key, keyAndCertificate] = ['ca', 'ca-key', 'server', 'server-key', 'both'].map(
+    (name) => join(folder, `${name}.pem`),
+  ) as [string, string, string, string, string];
+  await openssl('req', ...KEY, '-keyout', caKey, '-out', ca, '-subj', '/CN=an authority of our own');
+  const names = [
+    '-addext',
+    'subjectAltName=DNS:localhost,IP:127.0.0.1',
+    '-addext',
+    'basicConstraints=critical,CA:FALSE',
+  ];
+  const server = ['-keyout', key, '-out', certificate, '-subj', '/CN=localhost'];
+  await openssl('req', ...KEY, '-CA', ca, '-CAkey', caKey, ...server, ...names);
+  writeFileSync(keyAndCertificate, readFileSync(key, 'utf8') + readFileSync(certificate, 'utf8'));
+  return { ca, key, certificate, keyAndCertificate, remove: () => rmSync(folder, { recursive: true }) };
+}
+
+async function openssl(...args: string[]): Promise<void> {
+  const { failure, output } = await runToEnd('openssl', args);
+  if (failure !== undefined) throw new Error(`openssl ${args[0]} fails (${failure}): ${output}`);
+}
