@@ -38,8 +38,15 @@ const HANG_UP_EVERY_MS = 50;
 /** No request that has arrived takes longer to answer: what is still open then is a client that does not finish its own. */
 const ANSWER_LIMIT_MS = 5_000;
 
-/** @returns the port it listens on, and how to stop it: requests under way are answered first */
-export async function startApi(settings: ApiSettings): Promise<{ port: number; stop: () => Promise<void> }> {
+/** What runs: the port it listens on, the orders of which it takes care itself, and how to stop it. */
+export type RunningApi = {
+  port: number;
+  inHand: ReadonlySet<string>;
+  /** Requests under way are answered first. */
+  stop: () => Promise<void>;
+};
+
+export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   const { db, temporal, policy, eager, logger } = settings;
   showApiMetrics();
   const stopping = new AbortController();
@@ -74,6 +81,7 @@ export async function startApi(settings: ApiSettings): Promise<{ port: number; s
   await app.listen({ host: settings.host, port: settings.port });
   return {
     port: (app.server.address() as AddressInfo).port,
+    inHand: starter.inHand,
     stop: async () => {
       stopping.abort();
       await closeServer(app, connections);

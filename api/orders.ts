@@ -7,6 +7,7 @@ import { type Acceptance, acceptOrder } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import { earlierAnswer, type KeyClaim } from '../domain/idempotency.js';
 import { listOrders, readOrder } from '../domain/orders.js';
+import { type Admission, createAdmission } from './admission.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { answerUnlessKnown } from './etags.js';
 import { whenOver } from './hang-ups.js';
@@ -22,7 +23,7 @@ import { CustomerId, IdParams, NewOrder, OrderSchema, OrderStatus, UUID } from '
 
 export function orderRoutes(app: Api, deps: ApiDependencies): void {
   const { db } = deps;
-  const pricing = createPricing(db);
+  const placing = { ...deps, pricing: createPricing(db), admit: createAdmission(deps.starter.isBehind) };
 
   app.post(
     '/orders',
@@ -56,7 +57,7 @@ export function orderRoutes(app: Api, deps: ApiDependencies): void {
           postDuration.observe({ code: reply.statusCode }, reply.elapsedTime / 1_000);
       },
     },
-    async (request, reply) => placeOrder(deps, pricing, request as FastifyRequest<{ Body: NewOrder }>, reply),
+    async (request, reply) => placeOrder(placing, request as FastifyRequest<{ Body: NewOrder }>, reply),
   );
 
   app.get(
@@ -126,12 +127,11 @@ export async function requireOrder(
 }
 
 async function placeOrder(
-  deps: ApiDependencies,
-  pricing: Pricing,
+  deps: ApiDependencies & { pricing: Pricing; admit: Admission },
   request: FastifyRequest<{ Body: NewOrder }>,
   reply: FastifyReply,
 ) {
-  const { db, starter } = deps;
+  const { db, starter, pricing, admit } = deps;
   const own = confinedTo(request.caller, 'write');
   if (own !== undefined && request.body.customerId !== own) {
     throw new Problem('forbidden', 'A customer places orders for itself only: customerId must be the token’s subject.');
@@ -140,7 +140,10 @@ async function placeOrder(
   const earlier = await earlierAnswer(db, claim);
   if (earlier) return answerEarlier(deps, earlier, request, reply);
 
-  const { order, response, acceptance } = await acceptPriced(db, pricing, request, claim);
+  const { order, response, acceptance } = await admit(
+    () => request.raw.socket.destroyed,
+    () => acceptPriced(db, pricing, request, claim),
+  );
   if (acceptance.outcome !== 'accepted') return answerEarlier(deps, acceptance, request, reply);
 
   ordersAccepted.inc();

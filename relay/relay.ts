@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { OUTBOX_CHANNEL, LEASES_MOVED } from '../contracts/ids.js';
+import { LEASES_MOVED, OUTBOX_CHANNEL } from '../contracts/ids.js';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import { listen } from '../runtime/listener.js';
@@ -34,6 +34,8 @@ export type RelayDependencies = {
   temporal: TemporalLink;
   publishers: Publisher[];
   policy: SagaPolicy;
+  /** Orders of which the API in this process, if it has one, takes care itself. */
+  inHand?: ReadonlySet<string>;
   deliveryBackoffMaxMs: number;
   /** How long events stay readable. */
   outboxRetentionMs: number;
@@ -42,14 +44,14 @@ export type RelayDependencies = {
 
 /** @returns how to stop it */
 export function startRelay(deps: RelayDependencies): () => Promise<void> {
-  const { db, temporal, publishers, policy, logger } = deps;
+  const { db, temporal, publishers, policy, inHand = new Set(), logger } = deps;
   const failing: Failing = new Map();
   const sweep = startLoop(
     { name: 'sweep', everyMs: SWEEP_EVERY_MS, backoffMaxMs: SWEEP_EVERY_MS, logger },
     async () => {
       const client = temporal.client();
       if (!client) return false;
-      const { started, more, errors } = await startUnstartedOnce({ db, client, policy, failing });
+      const { started, more, errors } = await startUnstartedOnce({ db, client, policy, failing, inHand });
       if (errors.length > 0)
         logger.error({ err: errors[0], orders: errors.length }, 'sagas of single orders cannot be started');
       if (started > 0) logger.info({ started }, 'the sweep has taken care of orders without a saga');

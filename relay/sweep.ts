@@ -31,6 +31,8 @@ export type SweepCount = { started: number; more: boolean; errors: unknown[] };
 
 /**
  * @param failing what this process remembers from sweep to sweep: orders at the head of the list must not starve the rest
+ * @param inHand orders that wait their turn elsewhere in this process: starting them here, in bulk and not eagerly, would
+ *   make of a burst of orders one of sagas
  * @returns how many orders were taken off the list, whether there are more, and why single orders could not be started
  * @throws if Temporal is away
  */
@@ -39,9 +41,10 @@ export async function startUnstartedOnce(deps: {
   client: Client;
   policy: SagaPolicy;
   failing: Failing;
+  inHand: ReadonlySet<string>;
 }): Promise<SweepCount> {
-  const { db, failing } = deps;
-  const orders = await listUnstarted(db, ORPHAN_AFTER_MS, BATCH_MAX, notYet(failing));
+  const { db, failing, inHand } = deps;
+  const orders = await listUnstarted(db, ORPHAN_AFTER_MS, BATCH_MAX, [...notYet(failing), ...inHand]);
   forgetAllBut(orders, failing);
   const limit = pLimit(PARALLEL_MAX);
   const started: UnstartedSaga[] = [];

@@ -56,14 +56,7 @@ await runMain(async () => {
     config.METRICS_PORT === 0
       ? undefined
       : startMetrics({ host: config.METRICS_HOST, port: config.METRICS_PORT, role: config.ROLE, logger });
-  const stopRelay = runs('relay')
-    ? startRelay({
-        ...common,
-        publishers: await createPublishers(config),
-        deliveryBackoffMaxMs: config.DELIVERY_BACKOFF_MAX,
-        outboxRetentionMs: config.OUTBOX_RETENTION,
-      })
-    : undefined;
+  const publishers = runs('relay') ? await createPublishers(config) : undefined;
   const stopWorker = runs('worker') ? startWorker({ db, temporal, config, logger, failpoints }) : undefined;
   const api = runs('api')
     ? await startApi({
@@ -76,6 +69,15 @@ await runMain(async () => {
         ...readLimits(config),
         ...(authentication && { authentication }),
         ...(config.TEMPORAL_UI_URL !== undefined && { temporalUiUrl: config.TEMPORAL_UI_URL }),
+      })
+    : undefined;
+  const stopRelay = publishers
+    ? startRelay({
+        ...common,
+        ...(api && { inHand: api.inHand }),
+        publishers,
+        deliveryBackoffMaxMs: config.DELIVERY_BACKOFF_MAX,
+        outboxRetentionMs: config.OUTBOX_RETENTION,
       })
     : undefined;
 

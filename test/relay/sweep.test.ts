@@ -29,7 +29,8 @@ const client = {
   },
 } as unknown as Client;
 const policy = { stepRetryBudgetMs: 1, sagaDeadlineMs: 1, compensationAttentionAfterMs: 1 };
-const sweep = () => startUnstartedOnce({ db: t.db, client, policy, failing });
+const inHand = new Set<string>();
+const sweep = () => startUnstartedOnce({ db: t.db, client, policy, failing, inHand });
 
 beforeAll(async () => {
   t = await createTestDatabase();
@@ -38,6 +39,7 @@ beforeAll(async () => {
 beforeEach(() => {
   asked = [];
   failing.clear();
+  inHand.clear();
 });
 afterAll(() => t.drop());
 
@@ -92,4 +94,15 @@ test('when Temporal is away, the sweep ends early, and forgets nothing', async (
   expect(asked.length).toBeLessThanOrEqual(16);
   answer = () => undefined;
   expect(await sweep()).toMatchObject({ started: 100 });
+});
+
+test('orders that this process starts itself are left to it, until it has done so or given up', async () => {
+  const [mine, orphan] = await orphans(2);
+  answer = () => undefined;
+  inHand.add(mine as string);
+  expect(await sweep()).toMatchObject({ started: 1, more: false });
+  expect(asked).toEqual([orphan]);
+  inHand.clear();
+  await sweep();
+  expect(asked).toEqual([orphan, mine]);
 });

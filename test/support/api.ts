@@ -21,7 +21,7 @@ jest.mock('content-disposition', () => ({}));
 
 export const SILENT: Logger = pino({ level: 'silent' });
 const DAY_MS = 86_400_000;
-const PATIENT = { stepRetryBudgetMs: 60_000, sagaDeadlineMs: 600_000, compensationAttentionAfterMs: 60_000 };
+export const PATIENT = { stepRetryBudgetMs: 60_000, sagaDeadlineMs: 600_000, compensationAttentionAfterMs: 60_000 };
 
 /** A process that Temporal has never answered. */
 export const AWAY: TemporalLink = {
@@ -117,12 +117,13 @@ export async function startServer({ db, databaseUrl }: TestApi, changed: Partial
     stopping,
   };
   const app = await createServer({ ...dependencies, ...changed }, SILENT);
-  const client = speakTo(await app.listen({ host: '127.0.0.1', port: 0 }));
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const client = speakTo(url);
   const stop = async () => {
     app.server.closeAllConnections(); // fetch keeps its own, and opens a fresh one for one that it gave up
     await Promise.all([app.close(), starter.stop(), watch.stop(), auditor.stop()]);
   };
-  return { app, client, stop };
+  return { app, url, client, stop };
 }
 
 /** How a client talks to the API at `url`. */

@@ -1,7 +1,7 @@
 import { expect } from '@jest/globals';
 import { Admin, compatibilityPartitioner, Producer } from '@platformatic/kafka';
-import { createKafkaPublisher } from '../../../relay/publishers/kafka.js';
 import { startBroker } from '../../../local/brokers.js';
+import { createKafkaPublisher } from '../../../relay/publishers/kafka.js';
 import { describeWithBroker } from '../../support/brokers.js';
 import { destinationTests } from './destinations.js';
 

@@ -1,8 +1,8 @@
 import { expect } from '@jest/globals';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, credsAuthenticator, headers } from '@nats-io/transport-node';
-import { createNatsPublisher } from '../../../relay/publishers/nats.js';
 import { startBroker } from '../../../local/brokers.js';
+import { createNatsPublisher } from '../../../relay/publishers/nats.js';
 import { describeWithBroker } from '../../support/brokers.js';
 import { destinationTests } from './destinations.js';
 

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { Connection } from 'rabbitmq-client';
-import { createRabbitPublisher } from '../../../relay/publishers/rabbitmq.js';
 import { startBroker } from '../../../local/brokers.js';
+import { createRabbitPublisher } from '../../../relay/publishers/rabbitmq.js';
 import { describeWithBroker } from '../../support/brokers.js';
 import { eventsOf, expectUnavailable, publishUntilTaken } from './contract.js';
 import { destinationTests } from './destinations.js';
