@@ -1,12 +1,7 @@
 /** Orders are accepted a few at a time while sagas wait, all at once otherwise, and first come, first served. */
-import type { IncomingMessage } from 'node:http';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, test } from '@jest/globals';
 import { createAdmission } from '../../api/admission.js';
-import { createSagaStarter } from '../../api/starter.js';
-import { claimKey } from '../../domain/idempotency.js';
-import { AWAY, ORDER, PATIENT, SILENT, startServer, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
-import { stock } from '../support/database.js';
 
 describe('admission', () => {
   let isBehind: boolean;
@@ -58,81 +53,15 @@ describe('admission', () => {
     for (const end of ends.values()) end();
     expect(await answered).toEqual(everyone);
   });
-});
 
-describe('POST /orders while sagas wait', () => {
-  let api: TestApi;
-  let server: Awaited<ReturnType<typeof startServer>>;
-  beforeAll(async () => {
-    api = await startTestApi();
-    await stock(api.db, 'KEYBOARD', 1_000);
-    const starter = createSagaStarter({
-      db: api.db,
-      client: AWAY.client,
-      policy: PATIENT,
-      eager: false,
-      logger: SILENT,
-    });
-    server = await startServer(api, { starter: { ...starter, isBehind: () => true } });
-  });
-  afterAll(async () => {
-    await server.stop();
-    await api.stop();
-  });
-
-  /** Whoever uses this key waits in its statement, until told. */
-  async function holdKey(key: string): Promise<() => Promise<void>> {
-    let letGo: () => void = () => undefined;
-    const told = new Promise<void>((resolve) => {
-      letGo = resolve;
-    });
-    const claim = { caller: 'anonymous', route: 'POST /orders', key, fingerprint: new Uint8Array(32), ttlMs: 60_000 };
-    let transaction: Promise<void> = Promise.resolve();
-    await new Promise<void>((resolve, reject) => {
-      transaction = api.db.$transaction(
-        async (tx) => {
-          await claimKey(tx, { ...claim, id: crypto.randomUUID(), lockMs: 60_000 });
-          resolve();
-          await told;
-          throw new Error('rolled back');
-        },
-        { timeout: 60_000 },
-      );
-      transaction.catch(reject);
-    });
-    return async () => {
-      letGo();
-      await transaction.catch(() => undefined);
-    };
-  }
-
-  test('accepts those who wait as soon as those before them are done, and nothing of one who has hung up', async () => {
-    const arrived: IncomingMessage[] = [];
-    server.app.server.on('request', (request) => void arrived.push(request));
-    const hasArrived = (n: number) => eventually(`${n} have come`, () => arrived.length === n);
-    const letGo = await holdKey('held');
-    const held = Array.from({ length: 4 }, () => server.client.place({}, { 'idempotency-key': 'held' }));
-    await hasArrived(4);
-
-    const leaving = new AbortController();
-    const left = fetch(`${server.url}/orders`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ ...ORDER, customerId: 'cus_left' }),
-      signal: leaving.signal,
-    });
-    const gone = expect(left).rejects.toThrow('aborted');
-    await hasArrived(5);
-    leaving.abort();
-    await gone;
-    await eventually('the server knows', () => arrived[4]?.socket.destroyed);
-    const patient = server.client.place({ customerId: 'cus_patient' });
-    await hasArrived(6);
-    expect(await api.db.order.count()).toBe(0);
-
-    await letGo();
-    expect((await Promise.all([...held, patient])).map(({ status }) => status)).toEqual([201, 201, 201, 201, 201]);
-    const orders = await api.db.order.findMany({ orderBy: { id: 'asc' } });
-    expect(orders.map(({ customerId }) => customerId)).toEqual(['cus_42', 'cus_patient']);
+  test('is not of one who has hung up before its turn; the next goes on', async () => {
+    const admit = createAdmission(() => true);
+    const accepted: string[] = [];
+    const accept = (name: string) => async () => void accepted.push(name);
+    const gone = admit(() => true, accept('gone'));
+    const patient = admit(() => false, accept('patient'));
+    await expect(gone).rejects.toThrow('hung up');
+    await patient;
+    expect(accepted).toEqual(['patient']);
   });
 });
