@@ -21,6 +21,7 @@ export async function recordHistory(name: string, saga: WorkflowHandle, address:
   // Nothing of the machine that recorded it: no process, no path.
   const anonymous = stdout
     .replaceAll(/"identity": "[^"]*"/g, '"identity": "worker"')
+    .replaceAll(/\d+@[\w.-]+/g, 'worker') // the names of sticky queues
     .replaceAll(/"stackTrace": "(?:[^"\\]|\\.)*"/g, '"stackTrace": ""');
   await writeFile(join(HISTORIES, `${name}.${generation}.json`), anonymous, { flag: 'wx' });
 }
