@@ -247,12 +247,12 @@ function bulkRoute(app: Api, deps: ApiDependencies): void {
         summary: 'Replay many, oldest first, at a rate; each with its result',
         description:
           'Which ones is for the caller to say: by `ids`, `destination`, `cause` or `type` (a letter must match all that are ' +
-          'given), or by `all: true`; without any of them nothing is replayed, and the answer is 400. Takes `limit` letters at ' +
+          'given), or by `all: true`; without any of them nothing is replayed, and the answer is 422. Takes `limit` letters at ' +
           'most; for more, ask again. The answer comes within a minute: `not-tried` are those for which there was no time.',
         tags: ['dead letters'],
         headers: Type.Object(IdempotencyKeyHeader),
         body: BulkReplay,
-        response: { 200: Type.Object({ results: Type.Array(ResultSchema) }), '4xx': ProblemSchema },
+        response: { 200: Type.Object({ results: Type.Array(ResultSchema) }), '4xx': refusals('nothing-selected') },
       },
     },
     async (request, reply) => {
@@ -271,7 +271,7 @@ function bulkRoute(app: Api, deps: ApiDependencies): void {
 function requireSelection({ ids, destination, cause, type }: Static<typeof BulkReplay>): void {
   if ([ids, destination, cause, type].some((selector) => selector !== undefined)) return;
   const detail = 'must be true unless ids, destination, cause or type say which';
-  throw new Problem('invalid-request', `/all: ${detail}`, { errors: [{ pointer: '/all', detail }] });
+  throw new Problem('nothing-selected', `/all: ${detail}`, { errors: [{ pointer: '/all', detail }] });
 }
 
 async function replayChosen(

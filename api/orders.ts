@@ -23,7 +23,7 @@ import { CustomerId, IdParams, NewOrder, OrderSchema, OrderStatus, UUID } from '
 
 export function orderRoutes(app: Api, deps: ApiDependencies): void {
   const { db } = deps;
-  const placing = { ...deps, pricing: createPricing(db), admit: createAdmission(deps.starter.isBehind) };
+  const placing = { ...deps, pricing: createPricing(db), admit: createAdmission(() => deps.starter.isBehind()) };
 
   app.post(
     '/orders',

@@ -65,6 +65,7 @@ export const PROBLEMS = {
     'See `errors` for the lines; GET /inventory lists the catalogue.',
   ],
   'mixed-currencies': [422, 'The lines are priced in different currencies', 'Order them separately.'],
+  'nothing-selected': [422, 'The request does not say which', 'Name a selection, or `all: true`.'],
   'total-too-large': [422, 'The total is too large', 'Order less at a time.'],
   'idempotency-key-reused': [
     422,

@@ -82,7 +82,7 @@ export interface paths {
   "/admin/dead-letters/replay": {
     /**
      * Replay many, oldest first, at a rate; each with its result
-     * @description Which ones is for the caller to say: by `ids`, `destination`, `cause` or `type` (a letter must match all that are given), or by `all: true`; without any of them nothing is replayed, and the answer is 400. Takes `limit` letters at most; for more, ask again. The answer comes within a minute: `not-tried` are those for which there was no time.
+     * @description Which ones is for the caller to say: by `ids`, `destination`, `cause` or `type` (a letter must match all that are given), or by `all: true`; without any of them nothing is replayed, and the answer is 422. Takes `limit` letters at most; for more, ask again. The answer comes within a minute: `not-tried` are those for which there was no time.
      */
     post: operations["postAdminDeadLettersReplay"];
   };
@@ -1898,7 +1898,7 @@ export interface operations {
   };
   /**
    * Replay many, oldest first, at a rate; each with its result
-   * @description Which ones is for the caller to say: by `ids`, `destination`, `cause` or `type` (a letter must match all that are given), or by `all: true`; without any of them nothing is replayed, and the answer is 400. Takes `limit` letters at most; for more, ask again. The answer comes within a minute: `not-tried` are those for which there was no time.
+   * @description Which ones is for the caller to say: by `ids`, `destination`, `cause` or `type` (a letter must match all that are given), or by `all: true`; without any of them nothing is replayed, and the answer is 422. Takes `limit` letters at most; for more, ask again. The answer comes within a minute: `not-tried` are those for which there was no time.
    */
   postAdminDeadLettersReplay: {
     parameters: {
@@ -2014,7 +2014,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      /** @description `nothing-selected`: The request does not say which. `idempotency-key-reused`: The Idempotency-Key was used for another request */
       422: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */

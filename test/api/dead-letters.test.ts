@@ -176,7 +176,7 @@ describe('a bulk replay that does not say which', () => {
     const { id } = await only();
     poisoned.clear();
     const refused = await api.send<Results>('POST', '/admin/dead-letters/replay', body);
-    expectProblem(refused, 400, 'invalid-request', ['/all']);
+    expectProblem(refused, 422, 'nothing-selected', ['/all']);
     expect(refused.body).toMatchObject({ detail: expect.stringContaining('ids, destination, cause or type') });
     expect((await list()).deadLetters).toMatchObject([{ id, state: 'PARKED' }]);
   });
