@@ -1,5 +1,7 @@
+import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import Stripe from 'stripe';
 import { cleanUp, errorOf, newDataDir, order, startSandbox, until } from './support.js';
@@ -89,6 +91,8 @@ it('gives up after its last attempt, so a dead endpoint costs nothing for ever',
   const first = await start({ attemptsMax: 2, dataDir });
   await first.stripe.paymentIntents.create(order('o1'));
   const [given] = await eventCount(2);
+  // The second refusal has been sent; that it was heard, the ledger says.
+  await until(async () => (await readFile(join(dataDir, 'ledger.jsonl'), 'utf8')).includes('closedEvent') || undefined);
   await first.close();
   const second = await start({ dataDir });
   await second.stripe.paymentIntents.create(order('o2'));
