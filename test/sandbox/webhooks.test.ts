@@ -92,7 +92,9 @@ it('gives up after its last attempt, so a dead endpoint costs nothing for ever',
   await first.stripe.paymentIntents.create(order('o1'));
   const [given] = await eventCount(2);
   // The second refusal has been sent; that it was heard, the ledger says.
-  await until(async () => (await readFile(join(dataDir, 'ledger.jsonl'), 'utf8')).includes('closedEvent') || undefined);
+  await until(
+    async () => (await readFile(join(dataDir, 'sandbox', 'ledger.jsonl'), 'utf8')).includes('closedEvent') || undefined,
+  );
   await first.close();
   const second = await start({ dataDir });
   await second.stripe.paymentIntents.create(order('o2'));
