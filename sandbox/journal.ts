@@ -10,9 +10,13 @@ import { dirname } from 'node:path';
 /** Large enough that reading is bound by parsing, small enough never to matter beside the index it fills. */
 const READ_BYTES = 4 * 1024 * 1024;
 const NEWLINE = 0x0a;
+/** How long a line that nobody waits for may wait itself: a sync of its own would cost as much as a charge's. */
+const JOT_AFTER_MS = 1_000;
 
 export interface Journal {
   append(line: string): Promise<void>;
+  /** Writes a line together with the next one that somebody waits for, or soon: the last ones may be lost in a crash. */
+  jot(line: string): void;
   /** Resolves when everything appended so far is on disk: nobody may hear of a fact that a crash could still undo. */
   durable(): Promise<void>;
   close(): Promise<void>;
@@ -33,6 +37,7 @@ export async function openJournal(
   let newest: Promise<void> = Promise.resolve();
   let flushing: Promise<void> | undefined;
   let broken = false;
+  let jotting: NodeJS.Timeout | undefined;
 
   async function flush(): Promise<void> {
     while (batch.lines.length > 0) {
@@ -53,17 +58,28 @@ export async function openJournal(
     }
     flushing = undefined;
   }
+  const begin = () => {
+    clearTimeout(jotting);
+    jotting = undefined;
+    if (batch.lines.length > 0) flushing ??= flush();
+  };
 
   return {
     append(line) {
       if (broken) return newest;
       batch.lines.push(`${line}\n`);
       newest = batch.done;
-      flushing ??= flush();
+      begin();
       return newest;
+    },
+    jot(line) {
+      if (broken) return;
+      batch.lines.push(`${line}\n`);
+      jotting ??= setTimeout(begin, JOT_AFTER_MS);
     },
     durable: () => newest,
     async close() {
+      if (!broken) begin();
       await flushing;
       broken = true;
       newest = Promise.reject(new Error('the journal is closed'));

@@ -26,7 +26,6 @@ export interface Change {
   refund?: Refund;
   outcome?: Outcome;
   events?: EventType[];
-  closedEvent?: string;
 }
 
 export interface LedgerOptions {
@@ -123,6 +122,13 @@ export class Ledger {
     await this.journal.append(JSON.stringify(entry));
     for (const listener of this.#listeners) listener(entry);
     return entry;
+  }
+
+  /** The event needs no more sending. That is kept without hurry: lost in a crash, it is sent once more. */
+  closeEvent(id: string): void {
+    const entry: Entry = { at: this.now(), closedEvent: id };
+    this.facts.apply(entry);
+    this.journal.jot(JSON.stringify(entry));
   }
 
   /** Is told of each entry once it is on disk. */

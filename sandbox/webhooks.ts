@@ -4,6 +4,8 @@
  * up, so nobody may rely on them for more than a wake-up.
  */
 import { createHmac } from 'node:crypto';
+import http from 'node:http';
+import https from 'node:https';
 import type { Logger } from 'pino';
 import type { Ledger } from './ledger.js';
 import { type Entry, type EventType, seconds } from './records.js';
@@ -40,12 +42,16 @@ export class Webhooks {
   readonly #sending = new Set<AbortController>();
   readonly #ready: Delivery[] = [];
   readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #client: typeof http | typeof https;
+  readonly #agent: http.Agent;
 
   constructor(
     private readonly target: WebhookTarget,
     private readonly ledger: Ledger,
     private readonly logger: Logger,
   ) {
+    this.#client = new URL(target.url).protocol === 'https:' ? https : http;
+    this.#agent = new this.#client.Agent({ keepAlive: true });
     for (const [id, { type, entry }] of ledger.facts.openEvents) this.#accept({ id, type, entry, attempts: 0 });
     ledger.onRecorded((entry) => {
       for (const { id, type } of entry.events ?? []) this.#accept({ id, type, entry, attempts: 0 });
@@ -56,6 +62,7 @@ export class Webhooks {
     this.#stopped = true;
     for (const sending of this.#sending) sending.abort();
     for (const timer of this.#timers) clearTimeout(timer);
+    this.#agent.destroy();
   }
 
   #accept(delivery: Delivery): void {
@@ -108,36 +115,37 @@ export class Webhooks {
   #finish({ id, type, attempts }: Delivery, failure?: string): void {
     this.#waiting -= 1;
     if (failure !== undefined) this.logger.warn({ event: id, type, attempts, failure }, 'webhook given up');
-    this.ledger.record({ closedEvent: id }).catch((err: unknown) => {
-      this.logger.error({ err, event: id }, 'webhook delivery was not recorded; it will be sent again');
-    });
+    this.ledger.closeEvent(id);
   }
 
   /** @returns why it failed, or undefined */
-  async #send({ id, type, entry }: Delivery, signal: AbortSignal): Promise<string | undefined> {
-    const body = JSON.stringify(renderEvent(id, type, entry));
-    try {
-      const response = await fetch(this.target.url, {
-        method: 'POST',
-        headers: {
-          'content-type': 'application/json; charset=utf-8',
-          'stripe-signature': sign(body, this.target.secret),
-        },
-        body,
-        redirect: 'manual',
-        signal,
+  #send({ id, type, entry }: Delivery, signal: AbortSignal): Promise<string | undefined> {
+    const body = Buffer.from(JSON.stringify(renderEvent(id, type, entry)));
+    const options: http.RequestOptions = {
+      method: 'POST',
+      agent: this.#agent,
+      signal,
+      headers: {
+        'content-type': 'application/json; charset=utf-8',
+        'content-length': body.length,
+        'stripe-signature': sign(body, this.target.secret),
+      },
+    };
+    return new Promise((resolve) => {
+      const request = this.#client.request(this.target.url, options, (response) => {
+        response.on('error', () => undefined).resume(); // the status has said it all
+        const { statusCode = 0 } = response;
+        resolve(statusCode >= 200 && statusCode < 300 ? undefined : `HTTP ${statusCode}`);
       });
-      await response.body?.cancel();
-      return response.ok ? undefined : `HTTP ${response.status}`;
-    } catch (err) {
-      return err instanceof Error ? err.name : 'unknown';
-    }
+      request.on('error', (err: NodeJS.ErrnoException) => resolve(err.code ?? err.name));
+      request.end(body);
+    });
   }
 }
 
-function sign(body: string, secret: string): string {
+function sign(body: Buffer, secret: string): string {
   const t = seconds(Date.now());
-  return `t=${t},v1=${createHmac('sha256', secret).update(`${t}.${body}`).digest('hex')}`;
+  return `t=${t},v1=${createHmac('sha256', secret).update(`${t}.`).update(body).digest('hex')}`;
 }
 
 function renderEvent(id: string, type: EventType, entry: Entry): object {
