@@ -14,6 +14,9 @@ export type Placed = {
   finalMs: number;
 };
 
+/** `answeredAt` in milliseconds since the epoch, as the database counts them. */
+export type Accepted = Pick<Placed, 'id' | 'acceptedMs'> & { answeredAt: number };
+
 /** Enough that nothing is ever sold out. */
 const PLENTY = 100_000_000;
 const UNIT_PRICE = 1_000;
@@ -45,8 +48,10 @@ export type Client = {
   steadily: (load: { clients: number; count: number }, skuOf?: (n: number) => string) => Promise<Measured<Placed[]>>;
   /** The same, but what it leaves to be done is not waited for, and no CPU is counted: for times when much else is going on. */
   amid: (load: Load) => Promise<{ placed: Placed[]; elapsedMs: number }>;
-  /** Clients that place the next order as soon as the last is accepted. @returns when each was answered, and for how long it was waited */
-  hastily: (load: { clients: number; count: number }) => Promise<{ id: string; answeredAt: number }[]>;
+  /** Clients that place the next order as soon as the last is accepted. */
+  hastily: (load: { clients: number; count: number }) => Promise<Accepted[]>;
+  /** Places one order. Resolves when it is final. */
+  untilFinal: () => Promise<void>;
   close: () => void;
 };
 
@@ -84,7 +89,12 @@ export function clientOf(product: Product): Client {
       );
       return { placed, elapsedMs };
     },
-    hastily: (load) => closedLoop(load, async (n) => ({ id: await place(spread(n)), answeredAt: Date.now() })),
+    untilFinal: async () => void (await placeAndWait(spread(0))),
+    hastily: (load) =>
+      closedLoop(load, async (n) => {
+        const from = performance.now();
+        return { id: await place(spread(n)), acceptedMs: performance.now() - from, answeredAt: Date.now() };
+      }),
     close,
   };
 }

@@ -1,6 +1,6 @@
 /** Burst: many more orders than can be worked on at once. They must be accepted at once, and work must go on meanwhile. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { clientOf, requireConfirmed, SPREAD, stock } from '../orders.js';
+import { type Accepted, clientOf, requireConfirmed, SPREAD, stock } from '../orders.js';
 import { type Product, withProduct } from '../product.js';
 import type { Findings } from '../report.js';
 import { type Bench, inTurns, type Scenario } from '../scenario.js';
@@ -17,7 +17,7 @@ const BURST = { clients: 64, count: 2_000 };
 const REPETITIONS_MAX = 2;
 const POLL_MS = 200;
 
-type Rates = { acceptedPerS: number; confirmedPerS: number; drainedS: number; finalS: number };
+type Rates = { acceptedPerS: number; confirmedPerS: number; drainedS: number; finalS: number; latenciesMs: number[] };
 
 async function measureBursts(bench: Bench, product: Product): Promise<Findings> {
   bench.starts.first.push(product.readySeconds);
@@ -31,14 +31,22 @@ async function measureBursts(bench: Bench, product: Product): Promise<Findings> 
       steady: async (): Promise<Rates> => {
         const { result, elapsedMs } = await client.steadily({ ...STEADY, count: bench.sized(STEADY.count) });
         const perS = (result.length / elapsedMs) * 1000;
-        return { acceptedPerS: perS, confirmedPerS: perS, drainedS: elapsedMs / 1000, finalS: 0 };
+        return {
+          acceptedPerS: perS,
+          confirmedPerS: perS,
+          drainedS: elapsedMs / 1000,
+          finalS: 0,
+          latenciesMs: result.map(({ acceptedMs }) => acceptedMs),
+        };
       },
       burst: () => burstOnce(product, () => client.hastily({ ...BURST, count: bench.sized(BURST.count) })),
     },
   );
   client.close();
-  const of = (kind: 'steady' | 'burst', value: keyof Rates) => median(turns[kind].map((rates) => rates[value]));
+  const of = (kind: 'steady' | 'burst', value: Exclude<keyof Rates, 'latenciesMs'>) =>
+    median(turns[kind].map((rates) => rates[value]));
   const steady = of('steady', 'confirmedPerS');
+  const latency = (q: number) => median(turns.burst.map(({ latenciesMs }) => quantile(latenciesMs, q)));
   const perS = (value: number) => `${value.toFixed(1)}/s`;
   return {
     figures: [
@@ -55,6 +63,12 @@ async function measureBursts(bench: Bench, product: Product): Promise<Findings> 
         from: `${perS(of('burst', 'confirmedPerS'))} ÷ ${perS(steady)}`,
       },
       {
+        what: 'burst: POST→201 p50',
+        value: latency(0.5),
+        unit: 'ms',
+        from: `p95 ${latency(0.95).toFixed(0)} ms, p99 ${latency(0.99).toFixed(0)} ms`,
+      },
+      {
         what: `burst: until all ${bench.sized(BURST.count)} are confirmed`,
         value: of('burst', 'drainedS'),
         unit: 's',
@@ -65,7 +79,7 @@ async function measureBursts(bench: Bench, product: Product): Promise<Findings> 
   };
 }
 
-async function burstOnce(product: Product, post: () => Promise<{ id: string; answeredAt: number }[]>): Promise<Rates> {
+async function burstOnce(product: Product, post: () => Promise<Accepted[]>): Promise<Rates> {
   const from = Date.now();
   const placed = await post();
   const lastAnswerAt = Math.max(...placed.map(({ answeredAt }) => answeredAt));
@@ -79,6 +93,7 @@ async function burstOnce(product: Product, post: () => Promise<{ id: string; ans
     confirmedPerS: confirmedAt.filter((at) => at <= lastAnswerAt).length / seconds,
     drainedS: (Math.max(...confirmedAt) - from) / 1000,
     finalS: (quantile(confirmedAt, 0.5) - from) / 1000,
+    latenciesMs: placed.map(({ acceptedMs }) => acceptedMs),
   };
 }
 
