@@ -11,11 +11,12 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from '@temporalio/client';
 import type { Database } from '../../domain/database.js';
-import { type Program, type Running, run, untilReady } from '../../local/program.js';
+import { type Running, run, untilReady } from '../../local/program.js';
 import type { Action } from '../../runtime/failpoints.js';
 import { eventually } from './conditions.js';
 import { createTestDatabase } from './database.js';
 import { startSandbox, startTemporal } from './saga.js';
+import { serviceProgram } from './service.js';
 
 export type Crew = {
   db: Database;
@@ -67,7 +68,9 @@ export async function startCrew(laneCount: number): Promise<Crew> {
   let hired = 0;
   let stopping = false;
   const hire = async (lane: string): Promise<void> => {
-    const program = workerProgram({ ...variables, TEMPORAL_NAMESPACE: lane }, join(folder, `worker-${hired++}.log`));
+    const log = join(folder, `worker-${hired++}.log`);
+    const polls = async () => existsSync(log) && readFileSync(log, 'utf8').includes('the worker polls');
+    const program = serviceProgram({ ...variables, TEMPORAL_NAMESPACE: lane }, log, polls);
     const worker = run(program);
     crew.add(worker);
     void worker.exited.then(() => {
@@ -104,23 +107,6 @@ export async function startCrew(laneCount: number): Promise<Crew> {
 function readMet(plan: string): number | undefined {
   const path = [`${plan}.hit`, `${plan}.over`].find((candidate) => existsSync(candidate));
   return path === undefined ? undefined : Number(readFileSync(path, 'utf8').split(' ')[1]) || undefined;
-}
-
-/** With an undertaker each: whoever ends the test run, however, leaves no frozen process behind. */
-function workerProgram(variables: Record<string, string>, logFile: string): Program {
-  const foreign = /^(TEST_|TEMPORAL_|DATABASE_|STRIPE_|PAYMENTS_|npm_)/;
-  const inherited = Object.entries(process.env).filter(([name]) => !foreign.test(name));
-  return {
-    name: 'worker',
-    command: process.execPath,
-    args: ['dist/service/main.js'],
-    env: { ...Object.fromEntries(inherited), ...variables },
-    cwd: process.cwd(),
-    logFile,
-    stopSignal: 'SIGKILL',
-    isReady: async () => existsSync(logFile) && readFileSync(logFile, 'utf8').includes('the worker polls'),
-    readyLimitMs: 120_000,
-  };
 }
 
 /** Whether the kernel says that it is stopped, rather than that we have asked it to. */

@@ -1,0 +1,26 @@
+/** One process of the service, as it is deployed, with settings of its own. */
+import type { Program } from '../../local/program.js';
+
+/**
+ * With an undertaker each: whoever ends the test run, however, leaves no frozen process behind.
+ * @param variables what it is told; nothing that a developer's shell, or the test run, says of other servers
+ */
+export function serviceProgram(
+  variables: Record<string, string>,
+  logFile: string,
+  isReady: () => Promise<boolean>,
+): Program {
+  const foreign = /^(TEST_|TEMPORAL_|DATABASE_|STRIPE_|PAYMENTS_|npm_)/;
+  const inherited = Object.entries(process.env).filter(([name]) => !foreign.test(name));
+  return {
+    name: `service (${variables['ROLE']})`,
+    command: process.execPath,
+    args: ['dist/service/main.js'],
+    env: { ...Object.fromEntries(inherited), ...variables },
+    cwd: process.cwd(),
+    logFile,
+    stopSignal: 'SIGKILL',
+    isReady,
+    readyLimitMs: 120_000,
+  };
+}

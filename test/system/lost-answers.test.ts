@@ -1,0 +1,204 @@
+/**
+ * The moments of accepting and delivering at which a process, or its connection to Postgres, is lost and nobody can know
+ * what has committed. What a client asks again under its key is one order; what was accepted is finished by whoever is
+ * left; what was delivered but not noted is delivered again, in order.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import type { Order } from '../../clients/typescript/client.js';
+import { freePort } from '../../local/ports.js';
+import { type Running, start } from '../../local/program.js';
+import { LEASE_MS } from '../../relay/deliveries.js';
+import { expectRight } from '../support/audit.js';
+import { readCharges, readFacts, readSagas } from '../support/books.js';
+import { eventually } from '../support/conditions.js';
+import { createTestDatabase, stock, type TestDatabase } from '../support/database.js';
+import { type PostgresProxy, startPostgresProxy } from '../support/postgres-proxy.js';
+import { type Receiver, startReceiver } from '../support/receiver.js';
+import { startSandbox, startTemporal } from '../support/saga.js';
+import { serviceProgram } from '../support/service.js';
+
+const ACCEPTING = 'INSERT INTO orders';
+const NOTING = 'SET feed_xid = h.xid';
+/** What PRODUCT promises of an order that was accepted by somebody who died of it. */
+const SWEEP_LIMIT_MS = 5_000;
+const FINAL_LIMIT_MS = 30_000;
+const LIMIT_MS = 120_000;
+
+let temporal: TestWorkflowEnvironment;
+let t: TestDatabase;
+let sandbox: Awaited<ReturnType<typeof startSandbox>>;
+let receiver: Receiver;
+let proxy: PostgresProxy;
+let folder: string;
+beforeAll(async () => {
+  [temporal, t, sandbox, receiver, folder] = await Promise.all([
+    startTemporal(),
+    createTestDatabase(),
+    startSandbox(),
+    startReceiver(),
+    mkdtemp(join(tmpdir(), 'order-saga-lost-')),
+  ]);
+  await stock(t.db, 'A', 1_000);
+  proxy = await startPostgresProxy(t.url);
+}, LIMIT_MS);
+afterAll(async () => {
+  await proxy?.stop();
+  await Promise.all([temporal?.teardown(), t?.drop(), sandbox?.stop(), receiver?.stop()]);
+  await rm(folder, { recursive: true, force: true });
+}, 60_000);
+
+const running: Running[] = [];
+let customer: string;
+let customers = 0;
+beforeEach(() => {
+  customer = `cus_${++customers}`;
+});
+afterEach(async () => {
+  for (const service of running.splice(0)) await kill(service);
+});
+
+type Service = Running & { api: string };
+
+/** All roles, as on one machine. */
+async function startService(databaseUrl: string, more: Record<string, string> = {}): Promise<Service> {
+  const port = await freePort();
+  const api = `http://127.0.0.1:${port}`;
+  const variables = {
+    ROLE: 'all',
+    DATABASE_URL: databaseUrl,
+    TEMPORAL_ADDRESS: temporal.address,
+    PAYMENTS_URL: sandbox.url,
+    STRIPE_API_KEY: 'sk_test_lost',
+    PORT: `${port}`,
+    METRICS_PORT: '0',
+    ...more,
+  };
+  const isReady = async () => (await fetch(`${api}/readyz`).catch(() => undefined))?.ok === true;
+  const service = await start(serviceProgram(variables, join(folder, `${port}.log`), isReady));
+  running.push(service);
+  return { ...service, api };
+}
+
+async function kill(service: Running): Promise<void> {
+  service.kill();
+  await service.exited;
+}
+
+const place = (api: string, key: string): Promise<Response> =>
+  fetch(`${api}/orders`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'idempotency-key': key },
+    body: JSON.stringify({ customerId: customer, items: [{ sku: 'A', quantity: 1 }], paymentMethod: 'pm_card_visa' }),
+  });
+
+const ordersOfCustomer = () => t.db.order.findMany({ where: { customerId: customer } });
+
+/** The customer's one order, once it is confirmed. */
+const confirmed = () =>
+  eventually(
+    'the one order is confirmed',
+    async () => {
+      const orders = await ordersOfCustomer();
+      if (orders.length > 1) throw new Error(`there are ${orders.length} orders`);
+      return orders[0]?.status === 'CONFIRMED' && orders[0];
+    },
+    FINAL_LIMIT_MS,
+  );
+
+test(
+  'killed before an order has reached Postgres: nothing was accepted, and the same request makes it',
+  async () => {
+    const doomed = await startService(proxy.url);
+    const lost = proxy.lose(ACCEPTING, 'keep');
+    const asked = place(doomed.api, 'never-reached').catch(() => 'no answer');
+    await lost;
+    await kill(doomed);
+    expect(await asked).toBe('no answer');
+    expect(await ordersOfCustomer()).toEqual([]);
+
+    const successor = await startService(t.url);
+    const answer = await place(successor.api, 'never-reached');
+    expect([answer.status, answer.headers.get('idempotent-replayed')]).toEqual([201, null]);
+    expect((await confirmed()).id).toBe(((await answer.json()) as Order).id);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'killed when an order was durable, before anybody heard of it: its saga starts by itself, and who asks again is told of it',
+  async () => {
+    const doomed = await startService(proxy.url);
+    const lost = proxy.lose(ACCEPTING, 'mute');
+    const asked = place(doomed.api, 'never-heard').catch(() => 'no answer');
+    await lost;
+    await kill(doomed);
+    expect(await asked).toBe('no answer');
+    const [accepted] = await ordersOfCustomer();
+    expect(accepted).toMatchObject({ status: 'PENDING', sagaStartedAt: null });
+
+    const successor = await startService(t.url);
+    await eventually('its saga starts', async () => (await ordersOfCustomer())[0]?.sagaStartedAt, SWEEP_LIMIT_MS);
+    const answer = await place(successor.api, 'never-heard');
+    expect([answer.status, answer.headers.get('idempotent-replayed')]).toEqual([201, 'true']);
+    expect(await answer.json()).toMatchObject({ id: accepted?.id, status: 'PENDING' });
+    expect((await confirmed()).id).toBe(accepted?.id);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'without its connection when the order was durable: the client is told to ask again, and is told of that one order',
+  async () => {
+    const service = await startService(proxy.url);
+    const lost = proxy.lose(ACCEPTING, 'cut');
+    const first = await place(service.api, 'unknown');
+    await lost;
+    expect(first.status).toBe(503);
+    expect(first.headers.get('retry-after')).toMatch(/^\d+$/);
+    const [accepted] = await ordersOfCustomer();
+
+    const again = await place(service.api, 'unknown');
+    expect([again.status, again.headers.get('idempotent-replayed')]).toEqual([201, 'true']);
+    expect(await again.json()).toMatchObject({ id: accepted?.id });
+    expect((await confirmed()).id).toBe(accepted?.id);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'killed when events were delivered, before that was noted: they come again, and each order’s in sequence',
+  async () => {
+    const webhook = { WEBHOOK_URL: receiver.url, WEBHOOK_SECRET: receiver.secret, WEBHOOK_ALLOW_PRIVATE: 'true' };
+    const doomed = await startService(proxy.url, webhook);
+    const lost = proxy.lose(NOTING, 'keep');
+    await place(doomed.api, 'delivered');
+    const { id } = await confirmed();
+    await lost;
+    await kill(doomed);
+    const before = receiver.received.length;
+    expect(before).toBeGreaterThan(0);
+
+    const successor = await startService(t.url, webhook);
+    await place(successor.api, 'delivered');
+    await eventually('they come again', () => receiver.received.length > before, LEASE_MS + FINAL_LIMIT_MS);
+    await eventually('all of them have come', () => receiver.sequences(id).length === 4);
+    expect(receiver.sequences(id)).toEqual([1, 2, 3, 4]);
+    const ids = receiver.received.map((event) => event.id);
+    expect(ids.length).toBeGreaterThan(new Set(ids).size);
+  },
+  LIMIT_MS,
+);
+
+test('and all books together are right', async () => {
+  const books = await eventually('all sagas have ended', async () => {
+    const sagas = await readSagas(temporal.client);
+    return sagas.every(({ status }) => status === 'COMPLETED') && { sagas };
+  });
+  const facts = await readFacts((sql) => t.db.$queryRawUnsafe(sql));
+  expect(facts.orders).toHaveLength(customers - 1);
+  expectRight({ ...facts, ...books, charges: await readCharges(sandbox.url) });
+});
