@@ -1,4 +1,5 @@
 /** Whether this process lives, and whether it can do its work. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { Type } from 'typebox';
 import { TASK_QUEUE } from '../contracts/ids.js';
 import type { Api, ApiDependencies } from './dependencies.js';
@@ -55,10 +56,11 @@ export function healthRoutes(app: Api, deps: ApiDependencies): void {
 }
 
 async function checkDatabase({ db }: ApiDependencies): Promise<Check> {
-  return db.$queryRaw`SELECT 1`.then(
+  const answer = db.$queryRaw`SELECT 1`.then(
     () => 'up' as const,
     () => 'down' as const,
   );
+  return Promise.race([answer, pause(ASK_LIMIT_MS, 'down' as const, { ref: false })]);
 }
 
 async function checkTemporal(

@@ -18,6 +18,9 @@ export function openDatabase(url: string, poolSize: number, openSocket?: () => S
         connectionTimeoutMillis: CONNECT_LIMIT_MS,
         // A statement that hangs would hold its connection for ever; the longest of ours takes milliseconds.
         statement_timeout: STATEMENT_LIMIT_MS,
+        // Nor may a connection that has died without a word, as behind a firewall or after a failover: TCP alone would take a
+        // quarter of an hour to notice. The pool throws away the connection of a statement that ended so.
+        query_timeout: SILENCE_LIMIT_MS,
         idle_in_transaction_session_timeout: STATEMENT_LIMIT_MS,
         keepAlive: true,
         application_name: 'order-saga',
@@ -50,3 +53,5 @@ const NAMED_MAX = 200;
 /** Shorter than an activity's start-to-close timeout, so that the failure that is seen names the database. */
 const CONNECT_LIMIT_MS = 3_000;
 const STATEMENT_LIMIT_MS = 4_000;
+/** Postgres itself would have ended the statement by then. */
+export const SILENCE_LIMIT_MS = 4_500;

@@ -4,8 +4,11 @@
  */
 import pg from 'pg';
 import type { Logger } from 'pino';
+import { SILENCE_LIMIT_MS } from './database.js';
 
 const RECONNECT_AFTER_MS = 1_000;
+/** A connection that has died without a word looks like one on which there is nothing to tell. */
+const PING_EVERY_MS = 10_000;
 
 /**
  * @param onWake called for each notification with what it says, and after each (re)connection, since some may have been
@@ -17,15 +20,23 @@ export function listen(
   channel: string,
   onWake: (payload?: string) => void,
   logger: Logger,
+  pingEveryMs = PING_EVERY_MS,
 ): () => Promise<void> {
   let client: pg.Client | undefined;
   let stopped = false;
   const connect = async (): Promise<void> => {
     if (stopped) return;
-    const fresh = new pg.Client({ connectionString: url, keepAlive: true, application_name: 'order-saga listener' });
+    const fresh = new pg.Client({
+      connectionString: url,
+      connectionTimeoutMillis: SILENCE_LIMIT_MS,
+      query_timeout: SILENCE_LIMIT_MS,
+      application_name: 'order-saga listener',
+    });
     client = fresh;
     let gone = false;
+    let pinging: NodeJS.Timeout | undefined;
     const again = (err?: unknown) => {
+      clearInterval(pinging);
       if (gone || stopped) return;
       gone = true;
       logger.warn(
@@ -42,6 +53,7 @@ export function listen(
       await fresh.connect();
       await fresh.query(`LISTEN ${fresh.escapeIdentifier(channel)}`);
       onWake();
+      pinging = setInterval(() => void fresh.query('SELECT').catch(again), pingEveryMs).unref();
     } catch (err) {
       again(err);
     }
