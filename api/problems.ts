@@ -267,4 +267,5 @@ const PRISMA_AWAY = new Set([
 const DRIVER_AWAY = new Set(['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout', 'TooManyConnections']);
 /** Connection lost, no resources, lock or statement timeout, shutting down or starting, not accepting connections. */
 const SQLSTATE_AWAY = /^(08|53|57|55000|55P03)/;
-const MESSAGE_AWAY = /timeout exceeded when trying to connect|timeout expired|Query read timeout|Connection terminated|ECONNREFUSED/;
+const MESSAGE_AWAY =
+  /timeout exceeded when trying to connect|timeout expired|Query read timeout|Connection terminated|ECONNREFUSED/;

@@ -29,7 +29,7 @@ export function openTemporal(logger: Logger): TemporalLink {
   let client: Client | undefined;
   const closing = new AbortController();
   const connected = connect(config, logger, closing.signal).then((connection) => {
-    client = new Client({ connection, namespace });
+    client = new PunctualClient({ connection, namespace });
     return { connection, client };
   });
   // Whoever waits for it sees the error; a process that never waits must not die of it.
@@ -44,6 +44,29 @@ export function openTemporal(logger: Logger): TemporalLink {
     },
   };
 }
+
+/** Keeps deadlines. The native connection does not: while it is refused or reset, it goes on trying for some 10 s. */
+class PunctualClient extends Client {
+  override async withDeadline<R>(deadline: number | Date, ask: () => Promise<R>): Promise<R> {
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(deadlineExceeded()), Number(deadline) - Date.now());
+    });
+    try {
+      return await Promise.race([super.withDeadline(deadline, ask), tooLate]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** As gRPC says it, so that callers tell it from an answer. https://grpc.io/docs/guides/status-codes/ */
+const deadlineExceeded = (): Error =>
+  Object.assign(new Error('4 DEADLINE_EXCEEDED: Temporal has not answered in time'), {
+    code: 4,
+    details: 'Temporal has not answered in time',
+    metadata: {},
+  });
 
 async function connect(config: ClientConnectConfig, logger: Logger, closing: AbortSignal): Promise<NativeConnection> {
   for (let attempt = 1; ; attempt++) {

@@ -3,23 +3,15 @@
  * what has committed. What a client asks again under its key is one order; what was accepted is finished by whoever is
  * left; what was delivered but not noted is delivered again, in order.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import type { Order } from '../../clients/typescript/client.js';
 import { freePort } from '../../local/ports.js';
-import { type Running, start } from '../../local/program.js';
+import type { Running } from '../../local/program.js';
 import { LEASE_MS } from '../../relay/deliveries.js';
-import { expectRight } from '../support/audit.js';
-import { readCharges, readFacts, readSagas } from '../support/books.js';
 import { eventually } from '../support/conditions.js';
-import { createTestDatabase, stock, type TestDatabase } from '../support/database.js';
+import { stock } from '../support/database.js';
 import { type PostgresProxy, startPostgresProxy } from '../support/postgres-proxy.js';
-import { type Receiver, startReceiver } from '../support/receiver.js';
-import { startSandbox, startTemporal } from '../support/saga.js';
-import { serviceProgram } from '../support/service.js';
+import { isServing, kill, orderOne, type Surroundings, startSurroundings } from '../support/surroundings.js';
 
 const ACCEPTING = 'INSERT INTO orders';
 const NOTING = 'SET feed_xid = h.xid';
@@ -28,27 +20,16 @@ const SWEEP_LIMIT_MS = 5_000;
 const FINAL_LIMIT_MS = 30_000;
 const LIMIT_MS = 120_000;
 
-let temporal: TestWorkflowEnvironment;
-let t: TestDatabase;
-let sandbox: Awaited<ReturnType<typeof startSandbox>>;
-let receiver: Receiver;
+let around: Surroundings;
 let proxy: PostgresProxy;
-let folder: string;
 beforeAll(async () => {
-  [temporal, t, sandbox, receiver, folder] = await Promise.all([
-    startTemporal(),
-    createTestDatabase(),
-    startSandbox(),
-    startReceiver(),
-    mkdtemp(join(tmpdir(), 'order-saga-lost-')),
-  ]);
-  await stock(t.db, 'A', 1_000);
-  proxy = await startPostgresProxy(t.url);
+  around = await startSurroundings();
+  await stock(around.database.db, 'A', 1_000);
+  proxy = await startPostgresProxy(around.database.url);
 }, LIMIT_MS);
 afterAll(async () => {
   await proxy?.stop();
-  await Promise.all([temporal?.teardown(), t?.drop(), sandbox?.stop(), receiver?.stop()]);
-  await rm(folder, { recursive: true, force: true });
+  await around?.stop();
 }, 60_000);
 
 const running: Running[] = [];
@@ -61,41 +42,26 @@ afterEach(async () => {
   for (const service of running.splice(0)) await kill(service);
 });
 
-type Service = Running & { api: string };
-
 /** All roles, as on one machine. */
-async function startService(databaseUrl: string, more: Record<string, string> = {}): Promise<Service> {
+async function startService(databaseUrl: string, more: Record<string, string> = {}) {
   const port = await freePort();
   const api = `http://127.0.0.1:${port}`;
   const variables = {
     ROLE: 'all',
-    DATABASE_URL: databaseUrl,
-    TEMPORAL_ADDRESS: temporal.address,
-    PAYMENTS_URL: sandbox.url,
-    STRIPE_API_KEY: 'sk_test_lost',
     PORT: `${port}`,
-    METRICS_PORT: '0',
+    DATABASE_URL: databaseUrl,
+    TEMPORAL_ADDRESS: around.temporal.address,
+    PAYMENTS_URL: around.sandbox.url,
     ...more,
   };
-  const isReady = async () => (await fetch(`${api}/readyz`).catch(() => undefined))?.ok === true;
-  const service = await start(serviceProgram(variables, join(folder, `${port}.log`), isReady));
+  const service = await around.start(variables, () => isServing(api));
   running.push(service);
   return { ...service, api };
 }
 
-async function kill(service: Running): Promise<void> {
-  service.kill();
-  await service.exited;
-}
+const place = (api: string, key: string) => orderOne(api, key, customer);
 
-const place = (api: string, key: string): Promise<Response> =>
-  fetch(`${api}/orders`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', 'idempotency-key': key },
-    body: JSON.stringify({ customerId: customer, items: [{ sku: 'A', quantity: 1 }], paymentMethod: 'pm_card_visa' }),
-  });
-
-const ordersOfCustomer = () => t.db.order.findMany({ where: { customerId: customer } });
+const ordersOfCustomer = () => around.database.db.order.findMany({ where: { customerId: customer } });
 
 /** The customer's one order, once it is confirmed. */
 const confirmed = () =>
@@ -120,7 +86,7 @@ test(
     expect(await asked).toBe('no answer');
     expect(await ordersOfCustomer()).toEqual([]);
 
-    const successor = await startService(t.url);
+    const successor = await startService(around.database.url);
     const answer = await place(successor.api, 'never-reached');
     expect([answer.status, answer.headers.get('idempotent-replayed')]).toEqual([201, null]);
     expect((await confirmed()).id).toBe(((await answer.json()) as Order).id);
@@ -140,7 +106,7 @@ test(
     const [accepted] = await ordersOfCustomer();
     expect(accepted).toMatchObject({ status: 'PENDING', sagaStartedAt: null });
 
-    const successor = await startService(t.url);
+    const successor = await startService(around.database.url);
     await eventually('its saga starts', async () => (await ordersOfCustomer())[0]?.sagaStartedAt, SWEEP_LIMIT_MS);
     const answer = await place(successor.api, 'never-heard');
     expect([answer.status, answer.headers.get('idempotent-replayed')]).toEqual([201, 'true']);
@@ -172,8 +138,8 @@ test(
 test(
   'killed when events were delivered, before that was noted: they come again, and each order’s in sequence',
   async () => {
-    const webhook = { WEBHOOK_URL: receiver.url, WEBHOOK_SECRET: receiver.secret, WEBHOOK_ALLOW_PRIVATE: 'true' };
-    const doomed = await startService(proxy.url, webhook);
+    const { receiver, webhook } = around;
+    const doomed = await startService(proxy.url, webhook());
     const lost = proxy.lose(NOTING, 'keep');
     await place(doomed.api, 'delivered');
     const { id } = await confirmed();
@@ -182,7 +148,7 @@ test(
     const before = receiver.received.length;
     expect(before).toBeGreaterThan(0);
 
-    const successor = await startService(t.url, webhook);
+    const successor = await startService(around.database.url, webhook());
     await place(successor.api, 'delivered');
     await eventually('they come again', () => receiver.received.length > before, LEASE_MS + FINAL_LIMIT_MS);
     await eventually('all of them have come', () => receiver.sequences(id).length === 4);
@@ -193,12 +159,4 @@ test(
   LIMIT_MS,
 );
 
-test('and all books together are right', async () => {
-  const books = await eventually('all sagas have ended', async () => {
-    const sagas = await readSagas(temporal.client);
-    return sagas.every(({ status }) => status === 'COMPLETED') && { sagas };
-  });
-  const facts = await readFacts((sql) => t.db.$queryRawUnsafe(sql));
-  expect(facts.orders).toHaveLength(customers - 1);
-  expectRight({ ...facts, ...books, charges: await readCharges(sandbox.url) });
-});
+test('and all books together are right', () => around.audit(customers - 1));
