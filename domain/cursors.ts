@@ -7,18 +7,46 @@
 import { LEASES_MOVED, OUTBOX_CHANNEL } from '../contracts/ids.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
-import { type FeedPlace, PARTITIONS, partitionOfOrder } from './outbox.js';
+import { type FeedPlace, isSettled, PARTITIONS, partitionOfOrder } from './outbox.js';
 
 /** A partition of a destination in the hands of a relay. */
 export type Lease = { destination: string; partition: number; owner: string; epoch: bigint };
 export type LeasedCursor = Omit<Lease, 'owner'> & FeedPlace;
 
-/** Creates the cursors that are missing, at the feed's start. */
-export async function createCursors(db: Database, destinations: string[]): Promise<void> {
-  await db.$executeRaw`
-    INSERT INTO relay_cursors (destination, partition)
-    SELECT d, p FROM unnest(${destinations}::text[]) AS d, generate_series(0, ${PARTITIONS - 1}::int) AS p
-    ON CONFLICT DO NOTHING`;
+/**
+ * Where a destination begins that has no cursors yet: with the oldest event that is kept, or with what comes about from then
+ * on. `agoMs` must reach back beyond the longest transaction that writes events, which may commit after that moment.
+ */
+export type Beginning = 'oldest' | { agoMs: number };
+
+/**
+ * Creates the cursors that are missing, all at one place; those that are there stay where they are, whatever is asked for.
+ * Of several relays at once one does it, for all partitions: the others wait at its first row.
+ * @returns the destinations that have begun by this
+ */
+export async function createCursors(
+  db: Database,
+  destinations: string[],
+  beginning: Beginning = 'oldest',
+): Promise<string[]> {
+  const isPast =
+    beginning === 'oldest'
+      ? Prisma.sql`false`
+      : Prisma.sql`occurred_at < now() - ${beginning.agoMs}::float8 * interval '1 ms'`;
+  const rows = await db.$queryRaw<{ destination: string }[]>`
+    WITH made AS (
+      INSERT INTO relay_cursors (destination, partition, feed_xid, feed_position)
+      SELECT d, p, coalesce(past.feed_xid, 0), coalesce(past.feed_position, 0)
+      FROM unnest(${destinations}::text[]) AS d CROSS JOIN generate_series(0, ${PARTITIONS - 1}::int) AS p
+      LEFT JOIN (
+        SELECT feed_xid, feed_position FROM outbox WHERE ${isPast} AND ${isSettled}
+        ORDER BY feed_xid DESC, feed_position DESC LIMIT 1
+      ) AS past ON true
+      ORDER BY d, p
+      ON CONFLICT DO NOTHING RETURNING destination
+    )
+    SELECT DISTINCT destination FROM made`;
+  return rows.map((row) => row.destination);
 }
 
 /**

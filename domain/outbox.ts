@@ -65,7 +65,8 @@ export const partitionOfOrder = Prisma.sql`(get_byte(uuid_send(order_id), 15) & 
 
 const eventRow = Prisma.sql`order_id AS "orderId", sequence, type, data, correlation_id AS "correlationId", traceparent,
   occurred_at AS "occurredAt", feed_xid AS "feedXid", feed_position AS "feedPosition"`;
-const isSettled = Prisma.sql`feed_xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint`;
+/** Nothing that commits from now on can come before it. */
+export const isSettled = Prisma.sql`feed_xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint`;
 
 /**
  * One page of the feed after a place, oldest first.

@@ -5,6 +5,8 @@ import type { Database } from './database.js';
 import type { FindingAction, FindingKind } from './reconciliation.js';
 
 export type Finding = {
+  /** By which it is closed; null where an operator vouched for money that no gateway knows: that is no finding of its own. */
+  id: string | null;
   kind: FindingKind;
   /** The gateway's id of the charge; '' where an operator vouched for money that no gateway knows. */
   reference: string;
@@ -13,6 +15,9 @@ export type Finding = {
   currency: string;
   action: FindingAction;
   detail: string | null;
+  /** The operator who closed it last, and why; it may have been reported again since. */
+  closedBy: string | null;
+  reason: string | null;
   at: Date;
   updatedAt: Date;
 };
@@ -23,21 +28,25 @@ export type Finding = {
  */
 export async function listFindings(
   db: Database,
-  filter: { orderId?: string; since?: Date; open?: boolean } = {},
+  filter: { ids?: string[]; orderId?: string; since?: Date; open?: boolean } = {},
   limit = 1_000,
 ): Promise<Finding[]> {
-  const { orderId = null, since = null, open = false } = filter;
+  const { ids = null, orderId = null, since = null, open = false } = filter;
   const rows = await db.$queryRaw<(Omit<Finding, 'amount'> & { amount: bigint })[]>`
     SELECT * FROM (
-      SELECT kind, gateway_reference AS reference, order_id AS "orderId", amount, currency, action, detail, at, updated_at AS "updatedAt"
-      FROM reconciliation_findings
+      SELECT f.id::text, kind, gateway_reference AS reference, order_id AS "orderId", amount, currency, f.action, detail,
+        c.operator AS "closedBy", c.reason, f.at, updated_at AS "updatedAt"
+      FROM reconciliation_findings f LEFT JOIN LATERAL (
+        SELECT operator, reason FROM reconciliation_closings WHERE finding_id = f.id ORDER BY id DESC LIMIT 1
+      ) AS c ON true
       UNION ALL
-      SELECT 'SETTLED_OUTSIDE', coalesce(p.gateway_reference, ''), p.order_id::text, p.amount, p.currency, 'reported',
-        'An operator vouches for this money', p.created_at, p.updated_at
+      SELECT NULL, 'SETTLED_OUTSIDE', coalesce(p.gateway_reference, ''), p.order_id::text, p.amount, p.currency, 'reported',
+        'An operator vouches for this money', NULL, NULL, p.created_at, p.updated_at
       FROM payments p WHERE p.status = 'SETTLED_OUTSIDE'
         AND NOT EXISTS (SELECT FROM reconciliation_findings f WHERE f.kind = 'SETTLED_OUTSIDE' AND f.order_id = p.order_id::text)
     ) AS f
-    WHERE (${orderId}::text IS NULL OR "orderId" = ${orderId}) AND (${since}::timestamptz IS NULL OR "updatedAt" >= ${since})
+    WHERE (${ids}::text[] IS NULL OR id = ANY(${ids}))
+      AND (${orderId}::text IS NULL OR "orderId" = ${orderId}) AND (${since}::timestamptz IS NULL OR "updatedAt" >= ${since})
       AND (NOT ${open} OR action NOT IN ('refunded', 'cancelled'))
     ORDER BY "updatedAt" DESC LIMIT ${limit}`;
   return rows.map((row) => ({ ...row, amount: Number(row.amount) }));
@@ -51,12 +60,15 @@ export async function takeUnfinished(db: Database, limit: number): Promise<Pick<
   return db.$queryRaw`
     UPDATE reconciliation_findings SET updated_at = now() WHERE id IN (
       SELECT f.id FROM reconciliation_findings f
-      LEFT JOIN orders o ON o.id = CASE WHEN f.order_id ~* ${UUID} THEN f.order_id::uuid END
+      LEFT JOIN orders o ON o.id = ${orderOfFinding}
       WHERE f.action IN ('waiting', 'refunding', 'cancelling')
       ORDER BY (f.action = 'waiting' AND o.status = 'PENDING') NULLS FIRST, f.updated_at LIMIT ${limit}
     ) RETURNING gateway_reference AS reference, order_id AS "orderId"`;
 }
 const UUID = '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$';
+
+/** The id of the order that a finding `f` may concern: null if what the gateway has is none. */
+export const orderOfFinding = Prisma.sql`CASE WHEN f.order_id ~* ${UUID} THEN f.order_id::uuid END`;
 
 /** How many orphans have been given their money back within the last hour. */
 export async function countOrphanRefunds(db: Database): Promise<number> {

@@ -20,6 +20,7 @@ At 3 a.m.:
                                                three first, one by one; the rest only if these succeed
   ops compensate <id> --reason 'ticket 4711'   or give an order up
   ops cancel <id> --reason 'recalled'          also a confirmed one: refund, release, cancel
+  ops reconcile                                money: where the gateway's ledger and ours differ; close it with --close
   ops dead-letters                             events that a destination would not take; replay, discard
 
 ops stands for \`npm run -s ops --\`. Commands that change something show what they are about to do and ask; --yes answers.

@@ -1,16 +1,17 @@
 /**
- * `reconcile`: has the running workers compare the gateway's ledger with ours at once, and tells what they found. It asks
- * by notification and touches no money itself: whoever reconciles holds the gateway's key, and a lease.
+ * `reconcile`: has the running workers compare the gateway's ledger with ours at once, and tells what they found; or closes
+ * what they have reported. It asks by notification and touches no money itself: whoever reconciles holds the gateway's key,
+ * and a lease.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { Database } from '../domain/database.js';
-import { type Finding, listFindings, requestReconciliation } from '../domain/reconciliation-findings.js';
+import { listFindings, requestReconciliation } from '../domain/reconciliation-findings.js';
+import { addCloseOptions, type CloseOptions, closeFindings, printFindings, requireClose } from './close-findings.js';
 import { type Ops, orderId, run } from './command.js';
-import { EXIT, type ExitCode } from './exit.js';
-import { money, time } from './output.js';
+import { EXIT, type ExitCode, usage } from './exit.js';
 
-type Options = { order?: string };
+type Options = CloseOptions & { order?: string };
 
 /** A pass takes a second or two; after a crash another process has the lease within 30 s, which is not waited for. */
 const ANSWER_LIMIT_MS = 15_000;
@@ -23,16 +24,33 @@ const RECENT_MS = 3_600_000;
 export function addReconcileCommand(program: Command): void {
   const command = program
     .command('reconcile')
-    .summary('compare the gateway’s ledger with ours now; list what is not settled')
+    .summary('compare the gateway’s ledger with ours now; list what is not settled; close what is reported')
     .description(
-      'Asks the running workers to reconcile at once, then lists what was settled within the last hour and what is open: in hand, or reported for a human. They do so by themselves every few seconds, too.',
+      'Asks the running workers to reconcile at once, then lists what was settled within the last hour and what is open: in hand, or reported for a human. They do so by themselves every few seconds, too. With --close nobody is asked: it says that what was reported is dealt with.',
     )
-    .option('--order <id>', 'look up this order’s charges besides, however old they are', orderId)
-    .addHelpText('after', '\nExamples:\n  ops reconcile\n  ops reconcile --order 01a1fc4b-2622-70f0-8b6b-725674f9c1d0')
-    .action((options: Options) => run(command, (ops) => reconcile(ops, options)));
+    .option('--order <id>', 'look up this order’s charges besides, however old they are', orderId);
+  addCloseOptions(command)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ops reconcile
+  ops reconcile --order 01a1fc4b-2622-70f0-8b6b-725674f9c1d0
+  ops reconcile --close 17 --as cancelled --reason 'customer charged anew, ticket 12'`,
+    )
+    .action((options: Options) => run(command, (ops) => reconcileOrClose(ops, options)));
 }
 
-async function reconcile({ out, to }: Ops, { order }: Options): Promise<ExitCode> {
+async function reconcileOrClose(ops: Ops, options: Options): Promise<ExitCode> {
+  if (options.close === undefined) {
+    requireClose(options);
+    return reconcile(ops, options);
+  }
+  if (options.order !== undefined) throw usage('--order looks up charges, --close names findings: not both.');
+  return closeFindings(ops, options.close, options);
+}
+
+async function reconcile({ out, to }: Ops, { order }: Pick<Options, 'order'>): Promise<ExitCode> {
   const db = await to.database();
   const before = await passOf(db);
   await requestReconciliation(db, order);
@@ -46,25 +64,12 @@ async function reconcile({ out, to }: Ops, { order }: Options): Promise<ExitCode
   out.document({ answered: isAnswered, settled, open });
   if (!isAnswered)
     out.notice(out.paint('red', `No worker has reconciled within ${ANSWER_LIMIT_MS / 1_000} s: does one run?`));
-  const findings = [...settled, ...open];
-  if (findings.length > 0) {
-    out.table(['since', 'found', 'action', 'amount', 'order', 'charge', ''], findings.map(rowOf));
-  }
+  printFindings(out, [...settled, ...open]);
   out.print(
     `${settled.length} settled within the last hour, ${open.length} open${order === undefined ? '' : ` for order ${order}`}.`,
   );
   return isAnswered ? EXIT.done : EXIT.failed;
 }
-
-const rowOf = ({ at, kind, action, amount, currency, orderId, reference, detail }: Finding): string[] => [
-  time(at.toISOString()),
-  kind,
-  action,
-  money({ amount, currency }),
-  orderId,
-  reference || '–',
-  detail ?? '',
-];
 
 /** @returns whether a pass has begun after `movedAt` and come to rest */
 async function nextPass(db: Database, movedAt: number): Promise<boolean> {

@@ -103,8 +103,10 @@ function typeName(field: Field): string {
 const PROMISES = `## What you may rely on
 - **At least once.** An event may arrive again, after a crash or a lost answer of yours: keep the \`id\`s that you have worked on, in
   the same transaction as your effect.
-- **In order per order.** The first arrivals of an order's events are its \`sequence\` 1, 2, 3 … without a gap. Between orders
-  there is no order to rely on in destinations; the feed has one that never changes.
+- **In order per order.** The first arrivals of an order's events are its \`sequence\` 1, 2, 3 … without a gap. Where it begins
+  above 1, the order was under way when the destination [began](destinations.md#where-a-new-destination-begins), or its first
+  events are older than what is kept; from there on there is no gap either. Between orders there is no order to rely on in
+  destinations; the feed has one that never changes.
 - **The feed never skips.** Keep \`next\` (or the stream's last \`id\`) and go on from there: an event that is committed late comes
   later, never before your cursor.
 - **Retention.** Events stay for \`OUTBOX_RETENTION\` (30 days), and beyond it until every destination in use has taken them. A

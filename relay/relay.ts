@@ -37,6 +37,8 @@ export type RelayDependencies = {
   /** Orders of which the API in this process, if it has one, takes care itself. */
   inHand?: ReadonlySet<string>;
   deliveryBackoffMaxMs: number;
+  /** Where a destination begins that is new. */
+  destinationsBegin: 'oldest' | 'now';
   /** How long events stay readable. */
   outboxRetentionMs: number;
   logger: Logger;
@@ -76,10 +78,12 @@ export function startRelay(deps: RelayDependencies): () => Promise<void> {
 }
 
 /** One loop per destination, so that one that is down holds back no other; and one that keeps this relay's share of them. */
-function startDeliveries({ db, databaseUrl, publishers, deliveryBackoffMaxMs, logger }: RelayDependencies) {
+function startDeliveries(deps: RelayDependencies) {
+  const { db, databaseUrl, publishers, deliveryBackoffMaxMs, destinationsBegin: begin, logger } = deps;
   const owner = randomUUID();
   const validate = createEventValidator();
-  const share = createShare({ db, destinations: publishers.map((p) => p.destination), owner, leaseMs: LEASE_MS });
+  const destinations = publishers.map((publisher) => publisher.destination);
+  const share = createShare({ db, destinations, owner, leaseMs: LEASE_MS, begin, logger });
   const served = publishers.map(countDeliveries).map((publisher) => {
     const options = { db, publisher, owner, share, backoffMaxMs: deliveryBackoffMaxMs, logger };
     const delivery = createDelivery({ ...options, validate });

@@ -2,6 +2,7 @@
  * A relay's share: the partitions of each destination that this process serves. It says that it lives by renewing them;
  * a relay that falls silent loses them after `leaseMs`, one that ends gives them back at once.
  */
+import type { Logger } from 'pino';
 import { createCursors, type LeasedCursor, releaseLeases, renewLeases, wakeRelays } from '../domain/cursors.js';
 import type { Database } from '../domain/database.js';
 import { PARTITIONS } from '../domain/outbox.js';
@@ -18,7 +19,16 @@ export type ShareOptions = {
   /** This relay process, unique per process life. */
   owner: string;
   leaseMs: number;
+  /** Where a destination begins that no relay has served before: with the oldest event that is kept, or with this start. */
+  begin: 'oldest' | 'now';
+  logger: Logger;
 };
+
+/**
+ * "Now" is so much before the relay's start. A transaction may write its event before the start and commit after it; ours
+ * end after 4 s. And where the API is in the same process, it takes orders a moment before.
+ */
+const BEGIN_BEFORE_START_MS = 10_000;
 
 /** @returns the share, and what renews it: to be called about three times per lease, and whenever relays come or go */
 export function createShare({
@@ -26,13 +36,22 @@ export function createShare({
   destinations,
   owner,
   leaseMs,
+  begin,
+  logger,
 }: ShareOptions): Share & { renewOnce(): Promise<void> } {
   let held: LeasedCursor[] = [];
   let validUntilMs = 0;
   let isKnown = false;
+  // The database may be away at the start: what commits until it answers us is owed, too.
+  const startedAtMs = performance.now();
+  const makeCursors = async () => {
+    const agoMs = performance.now() - startedAtMs + BEGIN_BEFORE_START_MS;
+    const made = await createCursors(db, destinations, begin === 'now' ? { agoMs } : 'oldest');
+    for (const destination of made) logger.info({ destination, begin }, 'a destination that is new begins');
+  };
   return {
     renewOnce: async () => {
-      if (!isKnown) await createCursors(db, destinations);
+      if (!isKnown) await makeCursors();
       // By our own clock, from before the question: the database's answer may be late.
       const askedAtMs = performance.now();
       const renewed = await renewLeases(db, { destinations, owner, leaseMs });

@@ -83,6 +83,11 @@ export const settings = {
     default: 10_000,
     desc: 'Longest pause between tries of a destination that fails',
   }),
+  DESTINATIONS_BEGIN: str({
+    choices: ['oldest', 'now'] as const,
+    default: 'oldest',
+    desc: 'Where a destination begins that is new: with the oldest event that is kept, or with what comes from now on',
+  }),
   WEBHOOK_URL: httpUrl({ default: undefined, desc: 'Destination of events: a webhook receiver' }),
   WEBHOOK_SECRET: str({ default: '', desc: 'whsec_… (base64), shared with the receiver; several during a rotation' }),
   WEBHOOK_ALLOW_PRIVATE: bool({ default: false, desc: 'Permit http:// and private or loopback receivers' }),

@@ -77,6 +77,7 @@ await runMain(async () => {
         ...(api && { inHand: api.inHand }),
         publishers,
         deliveryBackoffMaxMs: config.DELIVERY_BACKOFF_MAX,
+        destinationsBegin: config.DESTINATIONS_BEGIN,
         outboxRetentionMs: config.OUTBOX_RETENTION,
       })
     : undefined;

@@ -248,23 +248,28 @@ describe('the trail', () => {
   });
 
   test('lets the service’s own role add and read, and nothing else', async () => {
-    const migration = await readFile('prisma/migrations/20261121050100_audit_trail/migration.sql', 'utf8');
-    const revoke = /^DO \$\$ BEGIN[\s\S]*^END \$\$;/m.exec(migration)?.[0] ?? '';
+    const migrations = await Promise.all(
+      ['20261121050100_audit_trail', '20261121070000_reconciliation_closings'].map((name) =>
+        readFile(`prisma/migrations/${name}/migration.sql`, 'utf8'),
+      ),
+    );
+    const revokes = migrations.map((migration) => /^DO \$\$ BEGIN[\s\S]*^END \$\$;/m.exec(migration)?.[0] ?? '');
     const client = new pg.Client({ connectionString: api.databaseUrl });
     await client.connect();
     try {
       await client.query('BEGIN'); // the role is the cluster's, and goes with the transaction
       await client.query('CREATE ROLE order_saga_app');
       await client.query('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO order_saga_app');
-      await client.query(revoke);
+      for (const revoke of revokes) await client.query(revoke);
       const rights = await client.query<{ name: string; rights: string[] }>(`
         SELECT name, array_agg(what ORDER BY what) AS rights
-        FROM unnest(ARRAY['audit_trail', 'saga_log', 'orders']) name,
+        FROM unnest(ARRAY['audit_trail', 'reconciliation_closings', 'saga_log', 'orders']) name,
           unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) what
         WHERE has_table_privilege('order_saga_app', name, what) GROUP BY name ORDER BY name`);
       expect(rights.rows).toEqual([
         { name: 'audit_trail', rights: ['INSERT', 'SELECT'] },
         { name: 'orders', rights: ['DELETE', 'INSERT', 'SELECT', 'UPDATE'] },
+        { name: 'reconciliation_closings', rights: ['INSERT', 'SELECT'] },
         { name: 'saga_log', rights: ['INSERT', 'SELECT'] },
       ]);
     } finally {

@@ -27,7 +27,13 @@ beforeAll(async () => {
   };
   const common = { db: s.db, databaseUrl: s.databaseUrl, temporal, policy, logger: SILENT };
   api = await startTestApi(common);
-  stopRelay = startRelay({ ...common, publishers: [], deliveryBackoffMaxMs: 1_000, outboxRetentionMs: 86_400_000 });
+  stopRelay = startRelay({
+    ...common,
+    publishers: [],
+    deliveryBackoffMaxMs: 1_000,
+    destinationsBegin: 'oldest',
+    outboxRetentionMs: 86_400_000,
+  });
 });
 afterEach(() => s.heal());
 afterAll(async () => {

@@ -158,6 +158,12 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
     }, LIST_PAGES_MAX);
   });
 
+  test('where a destination begins that begins now', async () => {
+    await expectIndexesOnly(async () => {
+      expect(await createCursors(explained.db, ['nats'], { agoMs: 10_000 })).toEqual(['nats']);
+    });
+  });
+
   test('what retention looks at, and what is shown when somebody scrapes', async () => {
     const { db } = explained;
     await expectIndexesOnly(async () => {

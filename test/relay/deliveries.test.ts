@@ -234,6 +234,7 @@ describe('the relay', () => {
       publishers,
       policy: { stepRetryBudgetMs: 1, sagaDeadlineMs: 1, compensationAttentionAfterMs: 1 },
       deliveryBackoffMaxMs: 1_000,
+      destinationsBegin: 'oldest',
       outboxRetentionMs: 86_400_000,
       logger: pino({ level: 'silent' }),
     });

@@ -6,7 +6,7 @@ import { FEED_START, PARTITIONS } from '../../domain/outbox.js';
 import { deliverOnce } from '../../relay/deliveries.js';
 import { createDelivery, type Delivery, type DeliveryOptions } from '../../relay/delivery.js';
 import type { Publisher } from '../../relay/publishers/publisher.js';
-import { createShare } from '../../relay/share.js';
+import { createShare, type ShareOptions } from '../../relay/share.js';
 import { accept, feedShowsAll, type TestDatabase } from '../support/database.js';
 
 export type TestRelay = Delivery & { renew(): Promise<void>; release(): Promise<void> };
@@ -15,12 +15,16 @@ export type TestRelay = Delivery & { renew(): Promise<void>; release(): Promise<
 export async function startTestRelay(
   { db }: TestDatabase,
   publisher: Publisher,
-  { leaseMs = 15_000, ...options }: Partial<DeliveryOptions> & { leaseMs?: number } = {},
+  {
+    leaseMs = 15_000,
+    begin = 'oldest',
+    ...options
+  }: Partial<DeliveryOptions & Pick<ShareOptions, 'leaseMs' | 'begin'>> = {},
 ): Promise<TestRelay> {
   const owner = randomUUID();
-  const share = createShare({ db, destinations: [publisher.destination], owner, leaseMs });
-  await share.renewOnce();
   const logger = pino({ level: 'silent' });
+  const share = createShare({ db, destinations: [publisher.destination], owner, leaseMs, begin, logger });
+  await share.renewOnce();
   const delivery = createDelivery({
     db,
     publisher,

@@ -9,7 +9,11 @@ import type { Receiver } from './receiver.js';
 export const webhookTo = ({ url, secret }: Receiver) => createWebhookPublisher({ url, secret, allowPrivate: true });
 
 /** Without Temporal. @returns how to stop it */
-export const runRelay = ({ db, url }: { db: Database; url: string }, receiver: Receiver): (() => Promise<void>) =>
+export const runRelay = (
+  { db, url }: { db: Database; url: string },
+  receiver: Receiver,
+  destinationsBegin: 'oldest' | 'now' = 'oldest',
+): (() => Promise<void>) =>
   startRelay({
     db,
     databaseUrl: url,
@@ -17,6 +21,7 @@ export const runRelay = ({ db, url }: { db: Database; url: string }, receiver: R
     publishers: [webhookTo(receiver)],
     policy: { stepRetryBudgetMs: 1, sagaDeadlineMs: 1, compensationAttentionAfterMs: 1 },
     deliveryBackoffMaxMs: 500,
+    destinationsBegin,
     outboxRetentionMs: 86_400_000,
     logger: SILENT,
   });

@@ -1,0 +1,124 @@
+/** Findings of the reconciler as people see them, and `reconcile --close`: an operator's word that what was reported is dealt with. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { CLOSED_AS, CLOSED_AS_REFUNDED, type ClosedAs, type Closing, closeReported } from '../domain/closings.js';
+import type { Database } from '../domain/database.js';
+import { type Finding, listFindings } from '../domain/reconciliation-findings.js';
+import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from './act.js';
+import type { ItemResult } from './bulk.js';
+import type { Ops } from './command.js';
+import { lastLine } from './connections.js';
+import { type ExitCode, nothingMatched, usage } from './exit.js';
+import { money, type Output, time } from './output.js';
+
+export type CloseOptions = ActOptions & { close?: string[]; as?: ClosedAs };
+
+export const addCloseOptions = (command: Command): Command =>
+  addActOptions(
+    command
+      .option('--close <findings...>', 'ids of reported findings that have been dealt with', findingIds)
+      .addOption(
+        new Option(
+          '--as <end>',
+          `with --close. cancelled: for good; refunded: reported again should the gateway still hold the money, of ${CLOSED_AS_REFUNDED.join(', ')} only`,
+        ).choices([...CLOSED_AS]),
+      ),
+  );
+
+function findingIds(text: string, earlier: string[] = []): string[] {
+  if (!/^[1-9][0-9]{0,17}$/.test(text)) throw new InvalidArgumentError(`"${text}" is not the id of a finding.`);
+  return [...new Set([...earlier, text])];
+}
+
+/** @throws OpsError usage: whoever signs means to close something, and forgot to say what */
+export function requireClose({ as, operator, reason, yes, canary }: CloseOptions): void {
+  if ([as, operator, reason, yes, canary].some((option) => option !== undefined))
+    throw usage('--as, --operator, --reason, --yes and --canary belong to --close <findings...>.');
+}
+
+export function printFindings(out: Output, findings: Finding[]): void {
+  if (findings.length === 0) return;
+  out.table(['finding', 'since', 'found', 'action', 'amount', 'order', 'charge', ''], findings.map(rowOf));
+}
+
+const rowOf = (finding: Finding): string[] => [
+  finding.id ?? '–',
+  time(finding.at.toISOString()),
+  finding.kind,
+  finding.action,
+  money(finding),
+  finding.orderId,
+  finding.reference || '–',
+  [finding.detail, closingOf(finding)].filter((part) => part !== null).join('; '),
+];
+
+/** One that was closed and is open has been reported again. */
+const closingOf = ({ action, closedBy, reason }: Finding): string | null =>
+  closedBy && `closed ${action === 'reported' ? 'before ' : ''}by ${closedBy}: ${reason}`;
+
+export async function closeFindings(ops: Ops, ids: string[], options: CloseOptions): Promise<ExitCode> {
+  const { as } = options;
+  if (as === undefined) throw usage(`As what? Say --as ${CLOSED_AS.join(' or --as ')}. See \`reconcile --help\`.`);
+  const closing: Closing = { as, ...signatureOf(options, ops.config) };
+  const db = await ops.to.database();
+  const findings = await named(ops, db, ids);
+  requireClosableAs(as, findings);
+  const many = `${findings.length} ${findings.length === 1 ? 'finding' : 'findings'}`;
+  await askBefore(ops, `close ${many} as ${as}, as ${closing.operator}?`, options.yes);
+  const targets = findings.map(({ id, kind, reference, orderId }) => ({ id, kind, reference, orderId }));
+  return actOnAll(ops, { action: 'close', ...closing }, targets, options, (target) => close(db, target, closing));
+}
+
+/** A finding of its own, as the charge's and not only the order's. */
+type Target = Pick<Finding, 'kind' | 'reference' | 'orderId'> & { id: string };
+
+async function named({ out }: Ops, db: Database, ids: string[]): Promise<(Finding & { id: string })[]> {
+  const findings = (await listFindings(db, { ids }, ids.length)).filter(isFinding);
+  const known = new Set(findings.map(({ id }) => id));
+  for (const id of ids) if (!known.has(id)) out.notice(`There is no finding ${id}.`);
+  if (findings.length === 0) throw nothingMatched('None of these findings exists.');
+  if (findings.length < ids.length) throw usage('Nothing was done, since some of these findings do not exist.');
+  printFindings(out, findings);
+  return findings;
+}
+const isFinding = (finding: Finding): finding is Finding & { id: string } => finding.id !== null;
+
+/** Of other kinds nobody would look whether the gateway has given the money back. */
+function requireClosableAs(as: ClosedAs, findings: Finding[]): void {
+  const unsuited = findings.find(({ kind }) => as === 'refunded' && !CLOSED_AS_REFUNDED.includes(kind));
+  if (unsuited)
+    throw usage(
+      `Nothing was done: finding ${unsuited.id} is ${unsuited.kind}, and only ${CLOSED_AS_REFUNDED.join(', ')} are closed as refunded. Close it --as cancelled.`,
+    );
+}
+
+/** @returns never throws for what concerns this finding alone */
+async function close(db: Database, { id, ...target }: Target, closing: Closing): Promise<ItemResult> {
+  const subject = { ...target, finding: id };
+  try {
+    const isClosed = await closeReported(db, id, closing);
+    const [now] = await listFindings(db, { ids: [id] });
+    if (!now) throw new Error(`finding ${id} is gone: the two ledgers agree after all`);
+    return { ...subject, state: now.action, ...judge(now, isClosed) };
+  } catch (err) {
+    return { ...subject, outcome: 'failed', state: null, message: lastLine(err) };
+  }
+}
+
+function judge(now: Finding, isClosed: boolean): Pick<ItemResult, 'outcome' | 'message'> {
+  const { id, kind, reference, action } = now;
+  const name = `finding ${id} (${kind} ${reference})`;
+  if (isClosed) return { outcome: 'done', message: `${name} is closed` };
+  switch (action) {
+    case 'waiting':
+    case 'refunding':
+    case 'cancelling':
+      return { outcome: 'refused', message: `${name} is in hand: the reconciler goes on with it by itself` };
+    case 'refunded':
+    case 'cancelled':
+      return { outcome: 'gone', message: `${name} was ${closingOf(now) ?? 'settled by the reconciler'}` };
+    case 'reported':
+      return { outcome: 'failed', message: `${name} has been reported again just now: look at it first` };
+    default:
+      throw new Error(`Bug! Unhandled action "${action satisfies never}"`);
+  }
+}
