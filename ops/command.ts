@@ -29,7 +29,8 @@ export async function run(command: Command, work: (ops: Ops) => Promise<ExitCode
   await to?.close();
 }
 
-const AWAY = /ECONNREFUSED|ECONNRESET|ETIMEDOUT|UNAVAILABLE|DEADLINE_EXCEEDED|P1001|P1002|P1017/;
+const AWAY =
+  /ECONNREFUSED|ECONNRESET|ETIMEDOUT|UNAVAILABLE|DEADLINE_EXCEEDED|Query read timeout|timeout expired|P1001|P1002|P1017/;
 
 function explain(err: unknown): { message: string; exitCode: ExitCode } {
   if (err instanceof OpsError) return { message: err.message, exitCode: err.exitCode };
