@@ -1,5 +1,5 @@
 /** What the starter tells of itself: what it has in hand, and whether it falls behind; and what it spares Temporal. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Client } from '@temporalio/client';
 import { v7 as uuidv7 } from 'uuid';
 import { createSagaStarter, type SagaStarter } from '../../api/starter.js';
@@ -11,12 +11,18 @@ import { accept, createTestDatabase, stock, type TestDatabase } from '../support
 let t: TestDatabase;
 /** How long each start may take, in milliseconds; as many as Temporal was asked for. */
 let limits: number[];
+/** How to end what a test has begun, answers included. */
+let endings: (() => unknown)[];
 beforeAll(async () => {
   t = await createTestDatabase();
   await stock(t.db, 'A', 1_000);
 });
 beforeEach(() => {
   limits = [];
+  endings = [];
+});
+afterEach(async () => {
+  for (const end of endings) await end();
 });
 afterAll(() => t.drop());
 
@@ -41,7 +47,9 @@ function starterBefore(answer: () => Promise<unknown>) {
     },
     workflow: { start: answer },
   } as unknown as Client;
-  return createSagaStarter({ db: t.db, client: () => client, policy: PATIENT, eager: false, logger: SILENT });
+  const starter = createSagaStarter({ db: t.db, client: () => client, policy: PATIENT, eager: false, logger: SILENT });
+  endings.push(() => starter.stop());
+  return starter;
 }
 /** A starter before a Temporal that says nothing yet. */
 function starterInSuspense() {
@@ -49,6 +57,7 @@ function starterInSuspense() {
   const answered = new Promise<void>((resolve) => {
     answer = resolve;
   });
+  endings.push(answer);
   return { starter: starterBefore(() => answered), answer };
 }
 
@@ -70,7 +79,6 @@ describe('a starter that Temporal keeps waiting', () => {
     });
     expect(letGoTooEarly).toEqual(new Set());
     expect(await listed(orders)).toEqual([]);
-    await starter.stop();
   });
 
   test('asks it for several at a time, but not for all, and waits for none of them without limit', async () => {
@@ -82,19 +90,15 @@ describe('a starter that Temporal keeps waiting', () => {
     await eventually('none waits', () => !starter.isBehind());
     expect(limits).toHaveLength(MANY);
     expect(Math.max(...limits)).toBeLessThan(5_000);
-    await starter.stop();
   });
 
   test('leaves to the sweep whatever is more than its memory is for', async () => {
-    const { starter, answer } = starterInSuspense();
+    const { starter } = starterInSuspense();
     const [order] = await someOrders(1);
     if (!order) throw new Error('there is no order');
     for (let n = 0; n < 10_000; n++) starter.start({ ...order, id: uuidv7(), kind: 'order' });
     expect(starter.inHand.size).toBeGreaterThan(1_000);
     expect(starter.inHand.size).toBeLessThan(6_000);
-    const ended = starter.stop();
-    answer();
-    await ended;
   });
 });
 
@@ -104,7 +108,6 @@ describe('when Temporal fails, a starter', () => {
     startAll(starter, await someOrders());
     await eventually('nothing is in hand', () => starter.inHand.size === 0);
     expect(starter.isBehind()).toBe(false);
-    await starter.stop();
   });
 
   test('lets the others go without asking, and asks again soon', async () => {
@@ -119,7 +122,6 @@ describe('when Temporal fails, a starter', () => {
       startAll(starter, [order]);
       return limits.length > asked;
     });
-    await starter.stop();
   });
 });
 
