@@ -36,7 +36,7 @@ describe('admission', () => {
     const answered = crowd();
     await eventually('the first are admitted', () => admitted.length > 0);
     const atATime = admitted.length;
-    expect(atATime).toBeLessThanOrEqual(4);
+    expect([2, 3, 4]).toContain(atATime); // one alone would have Postgres wait
     for (const n of everyone) {
       await endOf(n);
       await eventually('the next is admitted', () => admitted.length === Math.min(100, n + 1 + atATime));

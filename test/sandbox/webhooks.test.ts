@@ -14,8 +14,9 @@ let url: string;
 /** Requests that have no answer yet. */
 let waiting: number;
 let received: { body: string; signature: string }[];
-/** How the endpoint answers; `undefined` = not at all. */
-let answer: (attempt: number) => number | undefined;
+/** How the endpoint answers; `undefined` = not at all, `cut` = it closes the connection instead. */
+let answer: (attempt: number) => number | 'cut' | undefined;
+let connections: number;
 
 beforeEach(async () => {
   received = [];
@@ -30,7 +31,12 @@ beforeEach(async () => {
     for await (const chunk of request) body += chunk;
     received.push({ body, signature: String(request.headers['stripe-signature']) });
     const status = answer(received.length);
-    if (status !== undefined) response.writeHead(status).end();
+    if (status === 'cut') request.socket.destroy();
+    else if (status !== undefined) response.writeHead(status).end();
+  });
+  connections = 0;
+  server.on('connection', () => {
+    connections += 1;
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/webhooks/payments`;
@@ -83,6 +89,41 @@ it('comes again until it is accepted, and then no more', async () => {
   await stripe.paymentIntents.create(order('o2'));
   await eventCount(4);
   expect(new Set(events().map(({ id }) => id)).size).toBe(2);
+});
+
+it('is accepted by any 2xx, and by nothing else', async () => {
+  const answers = [204, 302, 299, 404, 200];
+  answer = (attempt) => answers[attempt - 1];
+  const { stripe } = await start();
+  for (const orderId of ['o1', 'o2', 'o3']) {
+    const before = received.length;
+    await stripe.paymentIntents.create(order(orderId));
+    await eventCount(before + (orderId === 'o1' ? 1 : 2));
+  }
+  const ids = events().map(({ id }) => id);
+  expect(ids).toEqual([ids[0], ids[1], ids[1], ids[3], ids[3]]);
+  expect(new Set(ids).size).toBe(3);
+});
+
+it('goes over a connection that is kept; if the endpoint has closed or cuts it, the event comes over another', async () => {
+  const cutAt = 4;
+  answer = (attempt) => (attempt === cutAt ? 'cut' : 200);
+  const { stripe } = await start();
+  const announce = async (orderId: string, count: number) => {
+    await stripe.paymentIntents.create(order(orderId));
+    await eventCount(count);
+  };
+  await announce('o1', 1);
+  await announce('o2', 2);
+  expect(connections).toBe(1);
+  server.closeIdleConnections();
+  await announce('o3', 3);
+  expect(connections).toBe(2);
+  await announce('o4', cutAt + 1);
+  expect(connections).toBe(3);
+  const ids = events().map(({ id }) => id);
+  expect(ids[cutAt]).toBe(ids[cutAt - 1]);
+  expect(new Set(ids).size).toBe(4);
 });
 
 it('gives up after its last attempt, so a dead endpoint costs nothing for ever', async () => {

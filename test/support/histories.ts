@@ -12,11 +12,20 @@ import { required } from './database.js';
 
 export const HISTORIES = join(process.cwd(), 'test/workflows/histories');
 
-/** Through the CLI, whose JSON is what operators would send us too. */
-export async function recordHistory(name: string, saga: WorkflowHandle, address: string): Promise<void> {
+/**
+ * Through the CLI, whose JSON is what operators would send us too.
+ * @param runId of a saga that has begun anew, the run that is meant; else its last
+ */
+export async function recordHistory(
+  name: string,
+  saga: WorkflowHandle,
+  address: string,
+  runId?: string,
+): Promise<void> {
   const generation = process.env['RECORD_HISTORIES'];
   if (!generation) return;
   const command = ['workflow', 'show', '--output', 'json', '--address', address, '--workflow-id', saga.workflowId];
+  if (runId !== undefined) command.push('--run-id', runId);
   const { stdout } = await promisify(execFile)(required('TEMPORAL_CLI_PATH'), command, { maxBuffer: 50_000_000 });
   // Nothing of the machine that recorded it: no process, no path.
   const anonymous = stdout

@@ -4,6 +4,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { eventually } from '../support/conditions.js';
 import { assertStockConserved, stock } from '../support/database.js';
 import { progressOf, resolve, statusOf } from '../support/decisions.js';
+import { recordHistory } from '../support/histories.js';
 import { type SagaStack, startSagaStack } from '../support/saga.js';
 
 /** Instead of some thousand events; the saga of this test reaches it with a few wakings. */
@@ -42,6 +43,7 @@ test('an operator’s word for the undo of a saga whose history is full is kept,
   });
   await resolve(saga, { action: 'skip' });
   expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' }); // with the gateway still down
+  await recordHistory('undo-skipped', saga, s.env.address);
   await s.heal();
 });
 
@@ -59,6 +61,8 @@ test('a saga whose undo is woken again and again begins anew with an empty histo
   expect((await saga.describe()).status.name).toBe('RUNNING');
   await s.heal();
   expect(await result()).toMatchObject({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
+  await recordHistory('begun-anew', saga, s.env.address, first);
+  await recordHistory('begun-anew-second-run', saga, s.env.address);
   expect((await s.money(order.id)).net).toBe(0);
   await assertStockConserved(s.db);
 });

@@ -252,6 +252,18 @@ describe('a saga that cannot even begin to unwind', () => {
   });
 });
 
+test('a parked saga whose order was confirmed without it ends as confirmed when its workflow is cancelled, and is no longer marked', async () => {
+  await s.fault({ route: 'charge', mode: 'down', count: null });
+  const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
+  await stuck(order.id);
+  await recordCharge(s.db, order.id, `pi_${order.id}`);
+  await confirmOrder(s.db, order.id);
+  await saga.cancel();
+  expect(await result()).toEqual({ status: 'CONFIRMED' });
+  expect((await saga.describe()).typedSearchAttributes.get(SAGA_STATE)).toBeUndefined();
+  await recordHistory('parked-and-confirmed', saga, s.env.address);
+});
+
 describe('an undo that fails in a saga whose workflow was cancelled', () => {
   test('can still be decided, and a late cancel neither stops it nor calls anybody', async () => {
     await s.fault({ route: 'charge', mode: 'hang_after', count: 1 });

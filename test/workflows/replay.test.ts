@@ -8,8 +8,23 @@ import { HISTORIES } from '../support/histories.js';
 import { workflowBundle } from '../support/saga.js';
 
 const files = readdirSync(HISTORIES).filter((file) => file.endsWith('.json'));
-const read = (file: string) =>
-  JSON.parse(readFileSync(join(HISTORIES, file), 'utf8')) as { events: { eventType: string }[] };
+type Marker = { markerName: string; details: Record<string, { payloads: { data: string }[] }> };
+type RecordedHistory = { events: { eventType: string; markerRecordedEventAttributes?: Marker }[] };
+const read = (file: string) => JSON.parse(readFileSync(join(HISTORIES, file), 'utf8')) as RecordedHistory;
+const decoded = (data: string) => Buffer.from(data, 'base64').toString();
+
+/** The patches that a recorded saga has passed. */
+const patchesPassed = (file: string): string[] =>
+  read(file)
+    .events.flatMap(({ markerRecordedEventAttributes: marker }) => (marker?.markerName === 'core_patch' ? marker : []))
+    .flatMap(({ details }) => Object.values(details))
+    .flatMap(({ payloads }) => payloads.map(({ data }) => (JSON.parse(decoded(data)) as { id: string }).id));
+/** The patches that today's code asks for. */
+const patchesAsked = (): string[] =>
+  readdirSync('workflows').flatMap((file) =>
+    [...readFileSync(join('workflows', file), 'utf8').matchAll(/\bpatched\('([^']+)'\)/g)].map(([, id = '']) => id),
+  );
+
 let bundle: { code: string };
 beforeAll(() => {
   bundle = { code: readFileSync(workflowBundle(), 'utf8') };
@@ -19,9 +34,13 @@ describe('the corpus of histories', () => {
   test('has the stories that matter', () => {
     expect(files).toEqual(
       expect.arrayContaining([
+        'begun-anew.at-once.json',
+        'begun-anew.unpatched.json', // before 'begin-anew'
         'confirmed.json',
         'declined.json',
         'out-of-stock.json',
+        'parked-and-confirmed.at-once.json',
+        'parked-and-confirmed.unpatched.json', // before 'confirmed-after-all'
         'parked-then-retried.json',
         'timeout-after-charge.json',
         'undecided-unmarked.json', // before 'mark-undecided'
@@ -29,6 +48,13 @@ describe('the corpus of histories', () => {
         'undo-failing.json',
       ]),
     );
+  });
+
+  // Without one, whoever changes or removes the patch is told by nobody.
+  test('has a saga that has passed each patch of today’s code', () => {
+    const asked = patchesAsked();
+    expect(asked).toContain('begin-anew');
+    expect(files.flatMap(patchesPassed)).toEqual(expect.arrayContaining(asked));
   });
 
   test.each(files)('%s replays on today’s code', async (file) => {
@@ -39,14 +65,12 @@ describe('the corpus of histories', () => {
     const history = read('confirmed.json');
     const marker = history.events.findIndex((event) => event.eventType === 'EVENT_TYPE_MARKER_RECORDED');
     expect(marker).toBeGreaterThan(0);
-    const changed = structuredClone(history) as {
-      events: { markerRecordedEventAttributes?: { details: Record<string, { payloads: { data: string }[] }> } }[];
-    };
+    const changed = structuredClone(history);
     const details = changed.events[marker]?.markerRecordedEventAttributes?.details ?? {};
     for (const [key, value] of Object.entries(details)) {
       const payload = value.payloads[0];
       if (key === 'data' && payload) {
-        const data = Buffer.from(payload.data, 'base64').toString().replace('reserveInventory', 'shipOrder');
+        const data = decoded(payload.data).replace('reserveInventory', 'shipOrder');
         payload.data = Buffer.from(data).toString('base64');
       }
     }

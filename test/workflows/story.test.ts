@@ -267,6 +267,7 @@ describe('a confirmation that fails', () => {
     await saga.signal(RETRY_SIGNAL);
     expect(await result()).toEqual({ status: 'CONFIRMED' });
     expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
+    await recordHistory('confirmation-retried', saga, s.env.address);
   });
 });
 
@@ -353,5 +354,6 @@ describe('a confirmed order that is cancelled', () => {
     await saga.signal('retry');
     expect(await saga.result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
     expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
+    await recordHistory('cancelled-after-confirmation-undo-failing', saga, s.env.address);
   });
 });

@@ -125,10 +125,11 @@ describe('every order that is turned around', () => {
       isApart = apart;
       const before = await stockNow();
       script.set(name, new Map([[when, turnAround]]));
-      const { order, result } = await s.place({ A: 2, B: 1 });
+      const { order, saga, result } = await s.place({ A: 2, B: 1 });
       expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
       expect(script.get(name)?.size).toBe(0);
       await expectCleanSlate(order.id, before);
+      if (name === 'confirmOrder') await recordHistory('refused-at-confirmation', saga, s.env.address);
     },
   );
 
