@@ -34,8 +34,8 @@ export type RelayDependencies = {
   temporal: TemporalLink;
   publishers: Publisher[];
   policy: SagaPolicy;
-  /** Orders of which the API in this process, if it has one, takes care itself. */
-  inHand?: ReadonlySet<string>;
+  /** Orders of which the API in this process takes care itself; none, where there is no API. */
+  inHand: ReadonlySet<string>;
   deliveryBackoffMaxMs: number;
   /** Where a destination begins that is new. */
   destinationsBegin: 'oldest' | 'now';
@@ -46,7 +46,7 @@ export type RelayDependencies = {
 
 /** @returns how to stop it */
 export function startRelay(deps: RelayDependencies): () => Promise<void> {
-  const { db, temporal, publishers, policy, inHand = new Set(), logger } = deps;
+  const { db, temporal, publishers, policy, inHand, logger } = deps;
   const failing: Failing = new Map();
   const sweep = startLoop(
     { name: 'sweep', everyMs: SWEEP_EVERY_MS, backoffMaxMs: SWEEP_EVERY_MS, logger },

@@ -74,7 +74,7 @@ await runMain(async () => {
   const stopRelay = publishers
     ? startRelay({
         ...common,
-        ...(api && { inHand: api.inHand }),
+        inHand: api?.inHand ?? new Set(),
         publishers,
         deliveryBackoffMaxMs: config.DELIVERY_BACKOFF_MAX,
         destinationsBegin: config.DESTINATIONS_BEGIN,

@@ -30,6 +30,7 @@ beforeAll(async () => {
   stopRelay = startRelay({
     ...common,
     publishers: [],
+    inHand: new Set(),
     deliveryBackoffMaxMs: 1_000,
     destinationsBegin: 'oldest',
     outboxRetentionMs: 86_400_000,

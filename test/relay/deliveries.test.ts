@@ -232,6 +232,7 @@ describe('the relay', () => {
       databaseUrl: t.url,
       temporal: AWAY,
       publishers,
+      inHand: new Set(),
       policy: { stepRetryBudgetMs: 1, sagaDeadlineMs: 1, compensationAttentionAfterMs: 1 },
       deliveryBackoffMaxMs: 1_000,
       destinationsBegin: 'oldest',

@@ -19,6 +19,7 @@ export const runRelay = (
     databaseUrl: url,
     temporal: AWAY,
     publishers: [webhookTo(receiver)],
+    inHand: new Set(),
     policy: { stepRetryBudgetMs: 1, sagaDeadlineMs: 1, compensationAttentionAfterMs: 1 },
     deliveryBackoffMaxMs: 500,
     destinationsBegin,
