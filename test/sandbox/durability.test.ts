@@ -169,8 +169,8 @@ describe('a ledger', () => {
     await writeFile(ledgerFile(first.dataDir), lines.join(''));
     const before = Date.now();
     const second = await startSandbox({ dataDir: first.dataDir });
-    // Measured about 1.5 s; the bound leaves room for a busy machine and still catches anything quadratic.
-    expect(Date.now() - before).toBeLessThan(8_000);
+    // Measured about 1.5 s, and 8 beside two other runs of this suite; anything quadratic would take minutes.
+    expect(Date.now() - before).toBeLessThan(40_000);
     const books = await ledgerOf(second);
     expect(books.charges['succeeded']).toBe(200_000);
     expect(await ledgerOf(second, 'o150000')).toMatchObject({

@@ -37,6 +37,8 @@ type Node = {
 export function openExplainedDatabase(url: string): ExplainedDatabase {
   const pool = new pg.Pool({ connectionString: url, max: 4 });
   const explainer = new pg.Pool({ connectionString: url, max: 1 });
+  // A pool says that it has ended before Postgres has heard of it; whoever drops the database then cuts what is left.
+  for (const each of [pool, explainer]) each.on('error', () => undefined);
   let plans: Plan[] = [];
   const run = pool.query.bind(pool) as (query: pg.QueryConfig) => Promise<pg.QueryResult>;
   const explainThenRun = async (query: pg.QueryConfig) => {
