@@ -51,7 +51,7 @@ export type Client = {
   /** Clients that place the next order as soon as the last is accepted. */
   hastily: (load: { clients: number; count: number }) => Promise<Accepted[]>;
   /** Places one order. Resolves when it is final. */
-  untilFinal: () => Promise<void>;
+  placeOne: () => Promise<void>;
   close: () => void;
 };
 
@@ -89,7 +89,7 @@ export function clientOf(product: Product): Client {
       );
       return { placed, elapsedMs };
     },
-    untilFinal: async () => void (await placeAndWait(spread(0))),
+    placeOne: async () => void (await placeAndWait(spread(0))),
     hastily: (load) =>
       closedLoop(load, async (n) => {
         const from = performance.now();

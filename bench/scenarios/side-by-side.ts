@@ -82,7 +82,7 @@ function turnsOf(product: Product, client: OrderClient, yardsticks: Yardsticks) 
     textbook: workflows(textbook, [textbookWorker], ['Temporal', 'Postgres', 'sandbox']),
     bare: (count: number) => bareTurn(subjectOf(product, [bare], ['Postgres']), bare, Math.ceil(count)),
     bareAfterOrders: (count: number) =>
-      bareTurn(subjectOf(product, [bare], ['Postgres']), bare, Math.ceil(count), () => client.untilFinal()),
+      bareTurn(subjectOf(product, [bare], ['Postgres']), bare, Math.ceil(count), () => client.placeOne()),
     ours1: orders(1),
     ours16: orders(CLIENTS),
     ours64: orders(4 * CLIENTS),

@@ -10,7 +10,7 @@ import type { Running } from '../../local/program.js';
 import { LEASE_MS } from '../../relay/deliveries.js';
 import { eventually } from '../support/conditions.js';
 import { stock } from '../support/database.js';
-import { type PostgresProxy, startPostgresProxy } from '../support/postgres-proxy.js';
+import { type Loss, type PostgresProxy, startPostgresProxy } from '../support/postgres-proxy.js';
 import { isServing, kill, orderOne, type Surroundings, startSurroundings } from '../support/surroundings.js';
 
 const ACCEPTING = 'INSERT INTO orders';
@@ -75,15 +75,20 @@ const confirmed = () =>
     FINAL_LIMIT_MS,
   );
 
+/** Whoever is asked for an order loses that statement, or its answer, and is killed before the client hears of it. */
+async function dieAccepting(key: string, loss: Loss): Promise<void> {
+  const doomed = await startService(proxy.url);
+  const lost = proxy.lose(ACCEPTING, loss);
+  const asked = place(doomed.api, key).catch(() => 'no answer');
+  await lost;
+  await kill(doomed);
+  expect(await asked).toBe('no answer');
+}
+
 test(
   'killed before an order has reached Postgres: nothing was accepted, and the same request makes it',
   async () => {
-    const doomed = await startService(proxy.url);
-    const lost = proxy.lose(ACCEPTING, 'keep');
-    const asked = place(doomed.api, 'never-reached').catch(() => 'no answer');
-    await lost;
-    await kill(doomed);
-    expect(await asked).toBe('no answer');
+    await dieAccepting('never-reached', 'keep');
     expect(await ordersOfCustomer()).toEqual([]);
 
     const successor = await startService(around.database.url);
@@ -97,12 +102,7 @@ test(
 test(
   'killed when an order was durable, before anybody heard of it: its saga starts by itself, and who asks again is told of it',
   async () => {
-    const doomed = await startService(proxy.url);
-    const lost = proxy.lose(ACCEPTING, 'mute');
-    const asked = place(doomed.api, 'never-heard').catch(() => 'no answer');
-    await lost;
-    await kill(doomed);
-    expect(await asked).toBe('no answer');
+    await dieAccepting('never-heard', 'mute');
     const [accepted] = await ordersOfCustomer();
     expect(accepted).toMatchObject({ status: 'PENDING', sagaStartedAt: null });
 
