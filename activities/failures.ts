@@ -5,11 +5,26 @@
 import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import type { CancellationReason } from '../contracts/orders.js';
-import { REFUSAL, type Refusal } from '../contracts/refusals.js';
+import { NEEDS_OPERATOR, type Need, REFUSAL, type Refusal } from '../contracts/refusals.js';
 import type { StepInput, StepResult, UndoResult } from '../contracts/steps.js';
 import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
 import type { Run } from '../domain/saga-log.js';
 import { GatewayUnknown } from '../gateways/payments.js';
+
+/**
+ * Thrown by a step or an undo that time will not mend. Its saga is marked at once, with `kind` where sagas are listed by
+ * failure and `message` where it is read; it is tried again when an operator says so, and now and then in case that the cause
+ * has gone. The message says what is to be done; no personal data.
+ */
+export class NeedsOperator extends Error {
+  override name = NEEDS_OPERATOR;
+  constructor(
+    message: string,
+    readonly kind: string = NEEDS_OPERATOR,
+  ) {
+    super(message);
+  }
+}
 
 /** Makes an activity of a step: `done` is its result, `refused` its refusal. */
 export function step(work: (orderId: string, run: Run, input: StepInput) => Promise<StepOutcome>) {
@@ -23,9 +38,9 @@ export function step(work: (orderId: string, run: Run, input: StepInput) => Prom
 }
 
 /** Makes an activity of an undo. */
-export function undo(work: (orderId: string, run: Run) => Promise<UndoOutcome>) {
+export function undo(work: (orderId: string, run: Run, input: StepInput) => Promise<UndoOutcome>) {
   return async (input: StepInput): Promise<UndoResult> => ({
-    undone: await translated(() => work(input.orderId, runOf(input))),
+    undone: await translated(() => work(input.orderId, runOf(input), input)),
     attempt: activityInfo().attempt,
   });
 }
@@ -39,7 +54,7 @@ export async function translated<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (err) {
-    throw weather(err);
+    throw err instanceof NeedsOperator ? need(err) : weather(err);
   }
 }
 
@@ -51,6 +66,11 @@ function refusal(reason: CancellationReason): ApplicationFailure {
     category: ApplicationFailureCategory.BENIGN,
     details: [{ reason } satisfies Refusal],
   });
+}
+
+function need({ kind, message }: NeedsOperator): ApplicationFailure {
+  const details: [Need] = [{ kind, attempt: activityInfo().attempt }];
+  return ApplicationFailure.create({ type: NEEDS_OPERATOR, message: lastLine(message), nonRetryable: true, details });
 }
 
 function weather(err: unknown): ApplicationFailure {

@@ -19,7 +19,14 @@ export type SagaPolicy = {
 };
 
 /** Opaque ids and durations only: everything here is readable by whoever can open the Temporal Web UI. */
-export type OrderSagaInput = { orderId: string; policy: SagaPolicy };
+export type OrderSagaInput = {
+  orderId: string;
+  policy: SagaPolicy;
+  /** Only of a run that goes on where a long one stopped: what an operator had asked for, and nobody has tried yet. */
+  word?: Word;
+};
+/** An operator's wish that this step be tried again; `id` is its own. */
+export type Word = { step: StepName | UndoName; id: string };
 /** `reason` as the order's row says it. */
 export type CancelOrderSagaInput = OrderSagaInput & { reason: CancellationReason };
 export type OrderSagaResult = { status: 'CONFIRMED' } | { status: 'CANCELLED'; reason: CancellationReason };
@@ -63,6 +70,9 @@ export type SagaProgress = { state: SagaState; steps: StepProgress[] };
 
 /** The handles of a running saga; `temporal workflow signal|update|query` reaches them under these very names. */
 export const RETRY_SIGNAL = 'retry';
+/** What a machine gives to the signal `retry`; an operator gives nothing, so that a button in the Web UI will do. */
+export const BY_MACHINE = { by: 'machine' } as const;
+export type Waking = { by: 'operator' | 'machine' };
 export const RESOLVE_UPDATE = 'resolve';
 export const CANCEL_UPDATE = 'cancel';
 export const PROGRESS_QUERY = 'progress';

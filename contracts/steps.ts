@@ -5,8 +5,10 @@ import type { CancellationReason } from './orders.js';
  * `skippedBy`: an operator vouches that the step has been done by hand; it is recorded as done, and nothing else happens.
  * `triedBefore`: tries of this step before this activity began, for the log.
  * `confirm`: to chargePayment: confirm the order in the transaction that records its charge.
+ * `word`: this execution was begun because an operator asked for it, not a machine; another ask is another word. What only an
+ * operator may have repeated (a second refund, say) is repeated once for each.
  */
-export type StepInput = { orderId: string; skippedBy?: string; triedBefore?: number; confirm?: true };
+export type StepInput = { orderId: string; skippedBy?: string; triedBefore?: number; confirm?: true; word?: string };
 
 /** An operator's decision on a saga, for the log that outlives the history. */
 export type Decision = {

@@ -10,7 +10,7 @@ import {
 } from '@temporalio/client';
 import pLimit from 'p-limit';
 import { orderSagaId } from '../contracts/ids.js';
-import { RETRY_SIGNAL, type SagaPolicy, sagaStart, type UnstartedSaga } from '../contracts/saga.js';
+import { BY_MACHINE, RETRY_SIGNAL, type SagaPolicy, sagaStart, type UnstartedSaga } from '../contracts/saga.js';
 import { listUnheard, listUnstarted, markStarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import { backoffMs } from '../runtime/loop.js';
@@ -117,7 +117,7 @@ const UNHEARD_UNTIL_MS = 600_000;
 export async function remindOnce({ db, client }: { db: Database; client: Client }): Promise<number> {
   const ids = await listUnheard(db, UNHEARD_AFTER_MS, UNHEARD_UNTIL_MS, BATCH_MAX);
   for (const id of ids) {
-    const tell = () => client.workflow.getHandle(orderSagaId(id)).signal(RETRY_SIGNAL);
+    const tell = () => client.workflow.getHandle(orderSagaId(id)).signal(RETRY_SIGNAL, BY_MACHINE);
     await client.withDeadline(Date.now() + START_LIMIT_MS, tell).catch((err: unknown) => {
       if (!(err instanceof WorkflowNotFoundError)) throw err; // not started yet, or ended: nobody to tell
     });

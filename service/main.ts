@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { startApi } from '../api/api.js';
 import { orderSagaId } from '../contracts/ids.js';
-import { RETRY_SIGNAL } from '../contracts/saga.js';
+import { BY_MACHINE, RETRY_SIGNAL } from '../contracts/saga.js';
 import { protectGateway } from '../gateways/breaker.js';
 import { createPaymentGateway } from '../gateways/stripe.js';
 import { createPublishers } from '../relay/publishers/configured.js';
@@ -160,7 +160,7 @@ function startWorker({
     gateway,
     everyMs: config.RECONCILE_EVERY,
     wake: async (orderId) => {
-      await temporal.client()?.workflow.getHandle(orderSagaId(orderId)).signal(RETRY_SIGNAL);
+      await temporal.client()?.workflow.getHandle(orderSagaId(orderId)).signal(RETRY_SIGNAL, BY_MACHINE);
     },
     logger,
   });

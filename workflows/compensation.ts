@@ -16,17 +16,29 @@ import {
 import type { CancellationReason } from '../contracts/orders.js';
 import type { OrderSagaInput, OrderSagaResult, StepProgress, UndoName } from '../contracts/saga.js';
 import type { SagaActivities } from '../contracts/steps.js';
-import { beginStep, clearAttention, endStep, leaveStep, markAttention, type Saga, type Stuck } from './saga.js';
+import {
+  beginStep,
+  clearAttention,
+  endStep,
+  forgetWord,
+  leaveStep,
+  markAttention,
+  type Saga,
+  type Stuck,
+} from './saga.js';
 import {
   attemptsOf,
   decideUnwinding,
   describeFailure,
+  type Failure,
   firstTry,
   inFlight,
   inputOf,
+  needsOperator,
   ORDINARY_UNDO,
   type Unwind,
   whyAgain,
+  wordFor,
 } from './steps.js';
 
 /** How often an undo that ended for good (a bug, an operator's mistake) is begun anew without being asked. */
@@ -106,10 +118,14 @@ async function runUndo(saga: Saga, name: UndoName): Promise<void> {
 type Undone = { undone: 'done' | 'nothing'; skipped: boolean };
 
 async function undo(saga: Saga, name: UndoName, step: StepProgress): Promise<Undone> {
+  const word = wordFor(saga, step);
   try {
-    return { ...(await firstTry[name]({ orderId: saga.orderId })), skipped: false };
+    return { ...(await firstTry[name]({ orderId: saga.orderId, ...word })), skipped: false };
   } catch (err) {
-    step.lastError = describeFailure(err).message;
+    const failure = describeFailure(err);
+    step.lastError = failure.message;
+    forgetWord(saga, word.word);
+    if (needsOperator(err)) await markAndWait(saga, name, step, failure);
     return undoOrdinarily(saga, name, step);
   }
 }
@@ -129,17 +145,22 @@ async function undoOrdinarily(saga: Saga, name: UndoName, step: StepProgress): P
         return { undone, skipped: input.skippedBy !== undefined };
       } catch (err) {
         step.attempts += attemptsOf(err);
+        if (!isCancellation(err)) forgetWord(saga, input.word);
         if (isCancellation(err) || saga.retries > retriesSeen) continue; // somebody wants it tried at once
         step.lastError = describeFailure(err).message;
-        markAttention(saga, step, describeFailure(err));
-        await condition(() => saga.retries > retriesSeen, BEGIN_ANEW_AFTER, {
-          summary: `until ${name} is tried again`,
-        });
+        await markAndWait(saga, name, step, describeFailure(err));
       }
     }
   } finally {
     attention.cancel();
   }
+}
+
+async function markAndWait(saga: Saga, name: UndoName, step: StepProgress, failure: Failure): Promise<void> {
+  const retriesSeen = saga.retries;
+  step.status = 'parked';
+  markAttention(saga, step, failure);
+  await condition(() => saga.retries > retriesSeen, BEGIN_ANEW_AFTER, { summary: `until ${name} is tried again` });
 }
 
 /**
@@ -152,7 +173,9 @@ async function beginAnewIfLong(saga: Saga): Promise<void> {
   const isTime = () => workflowInfo().continueAsNewSuggested && saga.skipped === undefined;
   if (!isTime() || !patched('begin-anew')) return; // sagas of before it go on as they began
   await condition(allHandlersFinished);
-  if (isTime()) await continueAsNew<(input: OrderSagaInput) => Promise<OrderSagaResult>>(saga.input);
+  const { word, ...input } = { ...saga.input, word: saga.word };
+  const next = word === undefined ? input : { ...input, word };
+  if (isTime()) await continueAsNew<(input: OrderSagaInput) => Promise<OrderSagaResult>>(next);
 }
 
 /** Marks the saga if something is still failing after the policy's time. Cancel the scope when it has succeeded. */

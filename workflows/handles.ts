@@ -21,12 +21,13 @@ import {
   type SagaProgress,
   SENTENCE,
   SUBJECT,
+  type Waking,
 } from '../contracts/saga.js';
 import type { Decision, SagaActivities } from '../contracts/steps.js';
-import { requestUnwinding, type Saga, skip, tryAgainNow } from './saga.js';
+import { isWaiting, requestUnwinding, type Saga, skip, tryAgainNow } from './saga.js';
 import { decideUnwinding, firstTry, ORDINARY } from './steps.js';
 
-const retry = defineSignal(RETRY_SIGNAL);
+const retry = defineSignal<[Partial<Waking>?]>(RETRY_SIGNAL);
 const resolve = defineUpdate<SagaProgress, [Resolution]>(RESOLVE_UPDATE);
 const cancel = defineUpdate<SagaProgress, [CancelRequest]>(CANCEL_UPDATE);
 const progress = defineQuery<SagaProgress>(PROGRESS_QUERY);
@@ -35,7 +36,7 @@ const progress = defineQuery<SagaProgress>(PROGRESS_QUERY);
 export function answerHandles(saga: Saga): void {
   const standing = (): SagaProgress => ({ state: saga.state, steps: saga.steps });
   setHandler(progress, standing);
-  setHandler(retry, () => tryAgainNow(saga));
+  setHandler(retry, (waking) => tryAgainNow(saga, waking?.by === 'machine' ? 'machine' : 'operator'));
   // Outside the workflow's own cancellation: somebody who has cancelled it may still have to decide about an undo.
   setHandler(
     resolve,
@@ -60,7 +61,7 @@ async function carryOut(saga: Saga, { action, operator, reason }: Resolution): P
   // The step may have come to an end while the decision was recorded: it must not hit the next one.
   if (step === undefined || saga.current !== step) return;
   if (action === 'skip') skip(saga, step, operator);
-  else tryAgainNow(saga);
+  else tryAgainNow(saga, 'operator');
 }
 
 /** As for `cancel`, the order's row decides; but who is called because nothing works is not kept waiting for it. */
@@ -124,12 +125,6 @@ function requireUndecided(saga: Saga): void {
   if (saga.state === 'COMPENSATED')
     refuse(`order ${saga.orderId} is cancelled; the saga has ended`, 'AlreadyCancelled');
 }
-
-/** Parked, backing off, or an undo that has given up for the moment; not a step that is being turned away from. */
-const isWaiting = ({ current, inFlight, state, unwindRequest }: Saga): boolean =>
-  current !== undefined &&
-  (inFlight !== undefined || state === 'NEEDS_ATTENTION') &&
-  !(current.kind === 'step' && unwindRequest !== undefined);
 
 const isUnwinding = (saga: Saga): boolean =>
   saga.state === 'COMPENSATING' || saga.unwindRequest !== undefined || saga.steps.some((step) => step.kind === 'undo');

@@ -8,6 +8,7 @@ import {
   condition,
   setCurrentDetails,
   upsertSearchAttributes,
+  workflowInfo,
 } from '@temporalio/workflow';
 import type { CancellationReason } from '../contracts/orders.js';
 import {
@@ -23,6 +24,8 @@ import {
   type StepProgress,
   type StepStatus,
   type UndoName,
+  type Waking,
+  type Word,
 } from '../contracts/saga.js';
 
 export type Saga = {
@@ -35,8 +38,10 @@ export type Saga = {
   readonly steps: StepProgress[];
   /** The ordinary activity that is running or backing off, so that a handle can end its waiting. */
   inFlight: CancellationScope | undefined;
-  /** Counts the times an operator asked to try again at once. */
+  /** Counts the times that anybody asked to try again at once. */
   retries: number;
+  /** What an operator has asked for, until a try that was begun for it has come to something. */
+  word: Word | undefined;
   /** What is being carried out, step or undo; only this can be retried or skipped. */
   current: StepProgress | undefined;
   /** An operator has vouched for this step: never for whatever comes after it. */
@@ -57,6 +62,7 @@ export function openSaga(input: OrderSagaInput, planned: readonly StepName[]): S
     steps: planned.map((name) => pendingStep(name, 'step')),
     inFlight: undefined,
     retries: 0,
+    word: input.word,
     current: undefined,
     skipped: undefined,
     unwindRequest: undefined,
@@ -73,15 +79,29 @@ export async function endSaga(saga: Saga, result: OrderSagaResult): Promise<Orde
 }
 
 /** Ends the waiting of a step that is parked or backing off. */
-export function tryAgainNow(saga: Saga): void {
+export function tryAgainNow(saga: Saga, by: Waking['by']): void {
   saga.retries++;
+  if (by === 'operator' && saga.current && isWaiting(saga)) {
+    saga.word = { step: saga.current.name, id: `${workflowInfo().runId}/${saga.retries}` };
+  }
   saga.inFlight?.cancel();
+}
+
+/** Parked, backing off, or an undo that has given up for the moment; not a step that is being turned away from. */
+export const isWaiting = ({ current, inFlight, state, unwindRequest }: Saga): boolean =>
+  current !== undefined &&
+  (inFlight !== undefined || state === 'NEEDS_ATTENTION') &&
+  !(current.kind === 'step' && unwindRequest !== undefined);
+
+/** A try that was begun for this word has come to something, good or bad: the next one is not the operator's any more. */
+export function forgetWord(saga: Saga, word: string | undefined): void {
+  if (saga.word?.id === word) saga.word = undefined;
 }
 
 /** Has the step that waits recorded as done by hand. */
 export function skip(saga: Saga, step: StepProgress, operator: string): void {
   saga.skipped = { step, operator };
-  tryAgainNow(saga);
+  tryAgainNow(saga, 'machine');
 }
 
 /** Turns the saga around at its next decision; the first reason given stands. An undo is left alone: it is the way back. */
@@ -109,6 +129,7 @@ export function leaveStep(saga: Saga, step: StepProgress): void {
   step.finishedAt ??= now();
   saga.current = undefined;
   saga.skipped = undefined;
+  if (saga.word?.step === step.name) saga.word = undefined; // of a run before this one, it may be another step's
 }
 
 export function endStep(step: StepProgress, status: StepStatus): void {

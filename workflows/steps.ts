@@ -17,10 +17,10 @@ import {
   TimeoutFailure,
 } from '@temporalio/workflow';
 import type { CancellationReason } from '../contracts/orders.js';
-import { REFUSAL, type Refusal } from '../contracts/refusals.js';
+import { NEEDS_OPERATOR, type Need, REFUSAL, type Refusal } from '../contracts/refusals.js';
 import type { StepName, StepProgress } from '../contracts/saga.js';
 import type { SagaActivities, StepInput, StepResult, UnwindResult } from '../contracts/steps.js';
-import { beginStep, clearAttention, endStep, leaveStep, markAttention, type Saga } from './saga.js';
+import { beginStep, clearAttention, endStep, forgetWord, leaveStep, markAttention, type Saga } from './saga.js';
 
 /**
  * The one table of timeouts and retries. Budgets and deadlines that users set are in the saga's policy.
@@ -106,7 +106,9 @@ async function carryOut(
     return result;
   } catch (err) {
     throwIfFinal(saga, step, err);
-    return runOrdinarily(saga, name, step, describeFailure(err));
+    const failure = describeFailure(err);
+    if (needsOperator(err)) await park(saga, name, step, failure);
+    return runOrdinarily(saga, name, step, failure);
   }
 }
 
@@ -136,6 +138,7 @@ async function runOrdinarily(saga: Saga, name: StepName, step: StepProgress, fai
       throwIfFinal(saga, step, err);
       // A budget that ends before a try does says nothing: what the try before met is what an operator must know.
       if (saysMoreThanTimeout(err)) failure = describeFailure(err);
+      if (!isCancellation(err)) forgetWord(saga, input.word);
       if (saga.retries === retriesSeen) await park(saga, name, step, failure);
       // Whoever asks for another try means a whole one.
       budgetEnds = Date.now() + saga.policy.stepRetryBudgetMs;
@@ -146,12 +149,17 @@ async function runOrdinarily(saga: Saga, name: StepName, step: StepProgress, fai
 /** For the timeline in the Web UI, beside the activity's name: what the try before it met. */
 export const whyAgain = ({ lastError }: StepProgress): string => `after: ${lastError ?? 'the first try'}`.slice(0, 150);
 
-/** What an activity is given: the order, and the operator if one vouches for this very step. */
-export const inputOf = ({ orderId, skipped }: Saga, step: StepProgress): StepInput => ({
-  orderId,
+/** What an activity is given: the order, and the operator if one vouches for this very step, or has asked for this try. */
+export const inputOf = (saga: Saga, step: StepProgress): StepInput => ({
+  orderId: saga.orderId,
   triedBefore: step.attempts,
-  ...(skipped?.step === step && { skippedBy: skipped.operator }),
+  ...(saga.skipped?.step === step && { skippedBy: saga.skipped.operator }),
+  ...wordFor(saga, step),
 });
+
+/** Given again to the try after one that was cancelled: an operator's wish outlives a machine's. */
+export const wordFor = ({ word }: Saga, { name }: StepProgress): { word?: string } =>
+  word?.step === name ? { word: word.id } : {};
 
 /** Runs an ordinary activity in a scope that `retry` and `resolve` can end while it backs off. */
 export async function inFlight<T>(saga: Saga, run: () => Promise<T>): Promise<T> {
@@ -248,10 +256,20 @@ function realCauseOf(err: unknown): unknown {
 
 const saysMoreThanTimeout = (err: unknown): boolean => !(realCauseOf(err) instanceof TimeoutFailure);
 
-type Failure = { type: string; message: string };
+/** Waiting does not help: somebody has to do something first. */
+export function needsOperator(err: unknown): boolean {
+  const cause = realCauseOf(err);
+  return cause instanceof ApplicationFailure && cause.type === NEEDS_OPERATOR;
+}
+
+export type Failure = { type: string; message: string };
 
 export function describeFailure(err: unknown): Failure {
   const cause = realCauseOf(err);
+  if (cause instanceof ApplicationFailure && cause.type === NEEDS_OPERATOR) {
+    const [need] = (cause.details ?? []) as [Need?];
+    return { type: need?.kind ?? NEEDS_OPERATOR, message: cause.message };
+  }
   if (cause instanceof ApplicationFailure) return { type: cause.type ?? 'Error', message: cause.message };
   return cause instanceof Error
     ? { type: cause.name, message: cause.message }
