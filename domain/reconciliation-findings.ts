@@ -70,11 +70,11 @@ const UUID = '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$';
 /** The id of the order that a finding `f` may concern: null if what the gateway has is none. */
 export const orderOfFinding = Prisma.sql`CASE WHEN f.order_id ~* ${UUID} THEN f.order_id::uuid END`;
 
-/** How many orphans have been given their money back within the last hour. */
-export async function countOrphanRefunds(db: Database): Promise<number> {
+/** How many findings of this kind a machine has acted on within the last hour. */
+export async function countActedOn(db: Database, kind: FindingKind): Promise<number> {
   const [row] = await db.$queryRaw<{ count: bigint }[]>`
     SELECT count(*) FROM reconciliation_findings
-    WHERE kind = 'ORPHAN_CHARGE' AND action IN ('refunding', 'refunded') AND at > now() - interval '1 hour'`;
+    WHERE kind = ${kind} AND action IN ('refunding', 'refunded', 'cancelling', 'cancelled') AND at > now() - interval '1 hour'`;
   return Number(row?.count ?? 0);
 }
 

@@ -58,6 +58,12 @@ const redisUrl = makeValidator<string>((input) => {
   return input;
 });
 
+const installationId = makeValidator<string>((input) => {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/.test(input))
+    throw new EnvError(`"${input}" is not an id of up to 64 letters, digits, dots, colons, dashes and underscores`);
+  return input;
+});
+
 /** 0 = none. */
 const portOrNone = makeValidator<number>((input) => {
   const n = Number(input);
@@ -72,6 +78,7 @@ export const kinds = {
   count,
   durationMs,
   httpUrl,
+  installationId,
   origins,
   port,
   portOrNone,

@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { startApi } from '../api/api.js';
 import { orderSagaId } from '../contracts/ids.js';
 import { BY_MACHINE, RETRY_SIGNAL } from '../contracts/saga.js';
+import { guardAccount } from '../gateways/account-guard.js';
 import { protectGateway } from '../gateways/breaker.js';
 import { createPaymentGateway } from '../gateways/stripe.js';
 import { createPublishers } from '../relay/publishers/configured.js';
@@ -19,12 +20,14 @@ import { startMetrics } from '../runtime/metrics.js';
 import { settings } from '../runtime/settings.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { installTemporalRuntime, openTemporal, type TemporalLink } from '../runtime/temporal.js';
+import { watchAccount } from '../workers/account.js';
 import { createCrashingActivities } from '../workers/crash-points.js';
 import { exposeBreaker } from '../workers/metrics.js';
 import { startReconciler } from '../workers/reconciler.js';
 import { reportVersion } from '../workers/versioning.js';
 import { createActivities, createWorker } from '../workers/worker.js';
 import { requireFeedClock } from './feed-clock.js';
+import { useInstallationId } from './installation.js';
 
 type Config = ReturnType<typeof readConfig<typeof settings>>;
 type Database = ReturnType<typeof openDatabase>;
@@ -44,6 +47,7 @@ await runMain(async () => {
   installTemporalRuntime(logger);
   const db = openDatabase(config.DATABASE_URL, config.DATABASE_POOL, failpoints?.openSocket);
   await requireFeedClock(db, logger);
+  if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
   const temporal = openTemporal(logger);
   const policy = {
     stepRetryBudgetMs: config.STEP_RETRY_BUDGET,
@@ -151,7 +155,8 @@ function startWorker({
     timeoutMs: GATEWAY_TIMEOUT_MS,
     ...(config.PAYMENTS_URL !== undefined && { url: config.PAYMENTS_URL }),
   });
-  const gateway = protectGateway(stripe, logger);
+  const account = watchAccount({ db, marker: stripe, logger });
+  const gateway = guardAccount(protectGateway(stripe, logger), account.ensureOurs);
   exposeBreaker(gateway.breakerState);
   // Beside the worker, not in it: it goes on while Temporal is away, since it watches what Temporal should have done.
   const stopReconciler = startReconciler({
@@ -159,6 +164,13 @@ function startWorker({
     databaseUrl: config.DATABASE_URL,
     gateway,
     everyMs: config.RECONCILE_EVERY,
+    actionsPerHourMax: config.RECONCILE_ACTIONS_PER_HOUR,
+    scans: {
+      refundCheckEveryMs: config.REFUND_CHECK_EVERY,
+      refundYoungForMs: config.REFUND_YOUNG_FOR,
+      refundRecheckEveryMs: config.REFUND_RECHECK_EVERY,
+      refundFollowForMs: config.REFUND_FOLLOW_FOR,
+    },
     wake: async (orderId) => {
       await temporal.client()?.workflow.getHandle(orderSagaId(orderId)).signal(RETRY_SIGNAL, BY_MACHINE);
     },
@@ -198,6 +210,6 @@ function startWorker({
       (await worker).shutdown();
       await running;
     }
-    await reconcilerStopped;
+    await Promise.all([reconcilerStopped, account.stop()]);
   };
 }
