@@ -77,6 +77,8 @@ export function welcome(): object {
       'POST /v1/payment_intents · GET /v1/payment_intents · GET /v1/payment_intents/search',
       'GET /v1/payment_intents/:id · POST /v1/payment_intents/:id/confirm · POST /v1/payment_intents/:id/cancel',
       'POST /v1/refunds · GET /v1/refunds · GET /v1/refunds/:id · GET /v1/charges · GET /v1/charges/:id',
+      'GET /v1/disputes · GET /v1/disputes/:id',
+      'POST, GET /v1/customers · GET, POST, DELETE /v1/customers/:id',
     ],
     sandbox: 'GET /sandbox/ledger[?orderId=] · GET, POST, DELETE /sandbox/faults · GET /livez',
     faults: FAULTS_HELP,

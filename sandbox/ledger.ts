@@ -7,7 +7,17 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Journal, openJournal } from './journal.js';
 import { acquireLock } from './lock.js';
-import { type Charge, type Entry, type EventType, type Intent, newId, type Outcome, type Refund } from './records.js';
+import {
+  type Charge,
+  type Customer,
+  type Dispute,
+  type Entry,
+  type EventType,
+  type Intent,
+  newId,
+  type Outcome,
+  type Refund,
+} from './records.js';
 import { Shelf } from './shelf.js';
 
 /** As long as the provider keeps them. After that the same key charges again, there as here. */
@@ -24,6 +34,8 @@ export interface Change {
   intent?: Intent;
   charge?: Charge;
   refund?: Refund;
+  dispute?: Dispute;
+  customer?: Customer;
   outcome?: Outcome;
   events?: EventType[];
 }
@@ -58,6 +70,8 @@ class Facts {
   readonly intents = new Shelf<Intent>();
   readonly charges = new Shelf<Charge>();
   readonly refunds = new Shelf<Refund>();
+  readonly disputes = new Shelf<Dispute>();
+  readonly customers = new Shelf<Customer>();
   readonly intentsByOrder = new Map<string, string[]>();
   readonly chargesByIntent = new Map<string, string[]>();
   readonly refundsByIntent = new Map<string, Refund[]>();
@@ -71,6 +85,8 @@ class Facts {
     if (entry.intent) this.#applyIntent(entry.intent);
     if (entry.charge) this.#applyCharge(entry.charge);
     if (entry.refund) this.#applyRefund(entry.refund);
+    if (entry.dispute) this.disputes.put(entry.dispute);
+    if (entry.customer) this.customers.put(entry.customer);
     if (entry.outcome) this.#applyOutcome(entry.outcome, entry);
     for (const { id, type } of entry.events ?? []) this.openEvents.set(id, { entry, type });
     if (entry.closedEvent) this.openEvents.delete(entry.closedEvent);

@@ -95,11 +95,17 @@ export function oneOf<T extends string>(form: Form, name: string, choices: reado
   return choice;
 }
 
-export function metadata(form: Form): Metadata {
+/**
+ * @param before what the object has: new keys are added to it, an empty value unsets its key, and an empty `metadata` all
+ *               of them
+ */
+export function metadata(form: Form, before: Metadata = {}): Metadata {
   const value = form['metadata'];
-  if (value === undefined || value === '') return {};
+  if (value === undefined) return before;
+  if (value === '') return {};
   if (typeof value === 'string') throw invalid('Invalid object', { param: 'metadata' });
-  const pairs = Object.entries(value).filter(([, content]) => content !== ''); // an empty value unsets its key
+  const merged = new Map<string, string | Form>([...Object.entries(before), ...Object.entries(value)]);
+  const pairs = [...merged].filter(([, content]) => content !== '');
   if (pairs.length > METADATA_KEYS_MAX) {
     throw invalid(`Metadata has at most ${METADATA_KEYS_MAX} keys.`, { param: 'metadata' });
   }

@@ -10,7 +10,7 @@ import { type Form, fingerprint } from './form.js';
 import type { Change, Ledger, Remembered } from './ledger.js';
 import { list } from './params.js';
 import type { Entry, Outcome } from './records.js';
-import { renderError, renderIntent, renderRefund } from './render.js';
+import { renderCustomer, renderError, renderIntent, renderRefund } from './render.js';
 
 const KEY_CHARS_MAX = 255;
 
@@ -140,8 +140,9 @@ function send(request: FastifyRequest, reply: FastifyReply, entry: Entry, { stat
   // The provider tells its clients that asking again with the same key would only repeat the 500.
   if (status === 500) reply.header('stripe-should-retry', 'false');
   if (error) return renderError(error, error.type === 'api_error' ? undefined : entry.intent);
+  if (entry.customer) return renderCustomer(entry.customer);
   if (entry.refund) return renderRefund(entry.refund);
-  if (!entry.intent) throw new Error('Bug! An entry without error, refund or intent has no answer.');
+  if (!entry.intent) throw new Error('Bug! An entry without error, customer, refund or intent has no answer.');
   const expanded = list(request.body as Form, 'expand').includes('latest_charge');
   return renderIntent(entry.intent, expanded ? entry.charge : undefined);
 }

@@ -44,6 +44,8 @@ export interface Charge {
   metadata: Metadata;
   paymentMethod: string;
   failure?: ErrorBody;
+  /** For good: a dispute that was won stays on the charge's file. */
+  disputed?: true;
   /** The Idempotency-Key of the request that made it, for auditors; the API never shows it. */
   key?: string;
 }
@@ -58,6 +60,30 @@ export interface Refund {
   metadata: Metadata;
   reason?: string;
   key?: string;
+}
+
+/** A cardholder's bank takes the money of a charge back, at least until the dispute is decided. */
+export interface Dispute {
+  id: string;
+  at: number;
+  intent: string;
+  charge: string;
+  amount: number;
+  currency: string;
+  reason: string;
+  status: 'needs_response' | 'won' | 'lost';
+  metadata: Metadata;
+}
+
+export interface Customer {
+  id: string;
+  at: number;
+  metadata: Metadata;
+  name?: string;
+  email?: string;
+  phone?: string;
+  description?: string;
+  deleted?: true;
 }
 
 /** The answer that belongs to an Idempotency-Key. `print` identifies the parameters it was given for. */
@@ -81,6 +107,8 @@ export interface Entry {
   intent?: Intent;
   charge?: Charge;
   refund?: Refund;
+  dispute?: Dispute;
+  customer?: Customer;
   outcome?: Outcome;
   /** Webhook events that announce this entry; each stays open until a later entry closes it. */
   events?: { id: string; type: EventType }[];
@@ -90,7 +118,7 @@ export interface Entry {
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
 /** Provider-like ids, e.g. `pi_3f…`: 24 characters of base 62, as unguessable as the provider's own. */
-export function newId(prefix: 'pi' | 'ch' | 're' | 'evt' | 'req' | 'flt'): string {
+export function newId(prefix: 'pi' | 'ch' | 're' | 'dp' | 'cus' | 'evt' | 'req' | 'flt'): string {
   let id = `${prefix}_`;
   // The slight bias of `% 62` does not matter: ids need to be unique, not uniform.
   for (const byte of randomBytes(24)) id += ALPHABET[byte % 62];

@@ -13,6 +13,8 @@ import Fastify, {
 import type { Logger } from 'pino';
 import { auditRoutes, welcome } from './audit.js';
 import { chargeRoutes } from './charges.js';
+import { customerRoutes } from './customers.js';
+import { disputeRoutes } from './disputes.js';
 import { INTERNAL, invalid, ProviderError, unauthorized } from './errors.js';
 import { Faults, faultRoutes } from './faults.js';
 import { parseForm } from './form.js';
@@ -56,7 +58,7 @@ export async function createSandbox(options: SandboxOptions): Promise<FastifyIns
   const stopSettling = settleProcessing(ledger, { afterMs: options.processingMs ?? 2_000, logger });
   const webhooks = webhook ? new Webhooks(webhook, ledger, logger) : undefined;
 
-  const app = newApp(logger);
+  const app = newApp(logger, () => ledger.now());
   app.addHook('preClose', async () => {
     faults.stop();
     stopSettling();
@@ -72,7 +74,8 @@ export async function createSandbox(options: SandboxOptions): Promise<FastifyIns
   return app;
 }
 
-function newApp(logger: Logger): FastifyInstance {
+/** @param now the sandbox's clock: what it dates its answers by is what it dates its records by */
+function newApp(logger: Logger, now: () => number): FastifyInstance {
   const app = Fastify({
     bodyLimit: BODY_MAX_BYTES,
     forceCloseConnections: true, // a hanging request must not delay a shutdown
@@ -84,6 +87,9 @@ function newApp(logger: Logger): FastifyInstance {
     reply.header('request-id', request.id);
     const version = request.headers['stripe-version'];
     if (version !== undefined) reply.header('stripe-version', version);
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    reply.header('date', new Date(now()).toUTCString());
   });
   app.setErrorHandler((err: FastifyError | ProviderError, request, reply) => answerError(err, request, reply, logger));
   app.setNotFoundHandler((request, reply) => {
@@ -119,7 +125,7 @@ function providerRoutes(api: FastifyInstance, { ledger, faults, searchLagMs }: P
     throw invalid('Invalid request (check that your POST content type is application/x-www-form-urlencoded).');
   });
   api.addHook('preHandler', async (request, reply) => {
-    if (request.method === 'POST') request.body ??= parseForm('');
+    if (request.method !== 'GET') request.body ??= parseForm('');
     else await meetOnLookup({ ledger, faults }, request, reply);
   });
 
@@ -127,6 +133,8 @@ function providerRoutes(api: FastifyInstance, { ledger, faults, searchLagMs }: P
   paymentIntentRoutes(api, { ledger, posts, searchLagMs });
   refundRoutes(api, { ledger, posts });
   chargeRoutes(api, ledger);
+  disputeRoutes(api, ledger);
+  customerRoutes(api, { ledger, posts });
 }
 
 /** A look-up has no effect, so before and after it are the same. */

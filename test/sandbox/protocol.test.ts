@@ -76,7 +76,7 @@ describe('what it does not understand', () => {
   it('refuses other content types, large bodies and unknown addresses', async () => {
     expect((await create('{"amount":5}', { 'content-type': 'application/json' })).status).toBe(400);
     expect((await create(`description=${'x'.repeat(70_000)}`)).status).toBe(413);
-    const unknown = await post('/v1/customers', '');
+    const unknown = await post('/v1/invoices', '');
     expect(unknown).toMatchObject({ status: 404, body: { error: { type: 'invalid_request_error' } } });
   });
 
