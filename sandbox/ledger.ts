@@ -37,6 +37,7 @@ export interface Change {
   dispute?: Dispute;
   customer?: Customer;
   outcome?: Outcome;
+  previous?: Record<string, unknown>;
   events?: EventType[];
 }
 
@@ -74,7 +75,7 @@ class Facts {
   readonly customers = new Shelf<Customer>();
   readonly intentsByOrder = new Map<string, string[]>();
   readonly chargesByIntent = new Map<string, string[]>();
-  readonly refundsByIntent = new Map<string, Refund[]>();
+  readonly refundsByIntent = new Map<string, string[]>();
   /** Oldest first, so that forgetting stops at the first young one. */
   readonly outcomes = new Map<string, Remembered>();
   readonly openEvents = new Map<string, { entry: Entry; type: EventType }>();
@@ -109,8 +110,8 @@ class Facts {
   }
 
   #applyRefund(refund: Refund): void {
+    if (this.refunds.indexOf(refund.id) < 0) push(this.refundsByIntent, refund.intent, refund.id);
     this.refunds.put(refund);
-    push(this.refundsByIntent, refund.intent, refund);
   }
 }
 
@@ -175,7 +176,11 @@ export class Ledger {
   }
 
   refundsOf(intent: string): Refund[] {
-    return this.facts.refundsByIntent.get(intent) ?? [];
+    return (this.facts.refundsByIntent.get(intent) ?? []).flatMap((id) => this.facts.refunds.get(id) ?? []);
+  }
+
+  disputesOf(charge: string): Dispute[] {
+    return this.facts.disputes.items.filter((dispute) => dispute.charge === charge);
   }
 
   async close(): Promise<void> {

@@ -1,10 +1,10 @@
 /** Params: a form's values with types and limits, refused in the provider's words when they are wrong. */
+import { requireChargeable, requireCurrency } from './currencies.js';
 import { invalid } from './errors.js';
 import type { Form } from './form.js';
 import type { Metadata } from './records.js';
 
 /** The provider's own limits. */
-const AMOUNT_MAX = 99_999_999;
 const METADATA_KEYS_MAX = 50;
 const METADATA_KEY_CHARS = 40;
 const METADATA_VALUE_CHARS = 500;
@@ -55,19 +55,22 @@ export function amount(form: Form): number | undefined {
       param: 'amount',
     });
   }
-  if (value > AMOUNT_MAX) {
-    throw invalid(`Amount must be no more than ${AMOUNT_MAX}.`, { code: 'amount_too_large', param: 'amount' });
-  }
   return value;
 }
 
-export const requiredAmount = (form: Form): number => amount(form) ?? missing('amount');
+/** What is to be charged: both in order, and fit for each other. */
+export function price(form: Form): { amount: number; currency: string } {
+  const terms = { amount: amount(form) ?? missing('amount'), currency: currency(form) };
+  requireChargeable(terms.amount, terms.currency);
+  return terms;
+}
 
-export function currency(form: Form): string {
+function currency(form: Form): string {
   const value = requiredText(form, 'currency');
   if (!/^[a-z]{3}$/.test(value)) {
     throw invalid(`Invalid currency: ${value.slice(0, 10)}. Write three lower-case letters.`, { param: 'currency' });
   }
+  requireCurrency(value);
   return value;
 }
 

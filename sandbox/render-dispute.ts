@@ -5,6 +5,9 @@ import { type Dispute, seconds } from './records.js';
 /** Within the span that card networks leave a merchant. */
 const EVIDENCE_DUE_S = 9 * 24 * 3600;
 
+/** As long as no bank has the money: an inquiry, and what has been won. */
+export const isRefundable = ({ status }: Dispute): boolean => status === 'won' || status.startsWith('warning_');
+
 export function renderDispute(dispute: Dispute): Stripe.Dispute {
   return {
     id: dispute.id,
@@ -25,7 +28,7 @@ export function renderDispute(dispute: Dispute): Stripe.Dispute {
       submission_method: 'not_submitted',
     },
     intended_submission_method: null,
-    is_charge_refundable: false,
+    is_charge_refundable: isRefundable(dispute),
     livemode: false,
     metadata: dispute.metadata,
     payment_intent: dispute.intent,

@@ -104,6 +104,7 @@ export function renderCharge(charge: Charge): Stripe.Charge {
 }
 
 export function renderRefund(refund: Refund): Stripe.Refund {
+  const status = refund.status ?? 'succeeded';
   return {
     id: refund.id,
     object: 'refund',
@@ -120,8 +121,14 @@ export function renderRefund(refund: Refund): Stripe.Refund {
     reason: refund.reason ?? null,
     receipt_number: null,
     source_transfer_reversal: null,
-    status: 'succeeded',
+    status,
     transfer_reversal: null,
+    ...(status === 'pending' ? { pending_reason: 'processing' } : {}),
+    ...(status === 'requires_action' ? { next_action: { type: 'display_details' } } : {}),
+    ...(refund.failure && {
+      failure_reason: refund.failure.reason,
+      failure_balance_transaction: refund.failure.balanceTransaction,
+    }),
   };
 }
 
