@@ -1,5 +1,5 @@
 /** Attempt: what happens to an intent when a card is charged. Pure: it describes the effect, the ledger records it. */
-import { AUTHENTICATION_REQUIRED, type Card } from './cards.js';
+import { AUTHENTICATION_REQUIRED, type Card, DECLINED } from './cards.js';
 import type { ErrorBody } from './errors.js';
 import type { Change } from './ledger.js';
 import type { Effect } from './posts.js';
@@ -12,6 +12,8 @@ export interface AttemptOptions {
   /** The customer is not there to authenticate, or the caller wants an error instead of `requires_action`. */
   refuseAuthentication: boolean;
   key: string | undefined;
+  /** How long after its charge a card that disputes does so. */
+  disputeAfterMs: number;
 }
 
 export function attempt(before: Intent, options: AttemptOptions): Effect {
@@ -48,13 +50,29 @@ function processing(intent: Intent, options: AttemptOptions): Effect {
   return { status: 200, intent: { ...intent, status: 'processing', latestCharge: charge.id }, charge };
 }
 
-/** A declined intent lets go of its payment method and may be confirmed again with another one. */
+/** What becomes of an intent whose charge is under way, or whose customer was to authenticate. */
+export function finished(
+  intent: Intent,
+  pending: Charge | undefined,
+  { at, isPaid }: { at: number; isPaid: boolean },
+): Change {
+  const { paymentMethod = '' } = intent;
+  const charge = pending ?? newCharge(intent, { at, paymentMethod });
+  if (isPaid) return settled(intent, charge);
+  const { error: _, ...change } = failed(intent, charge, DECLINED); // nobody is waiting for an answer
+  return change;
+}
+
 function declined(intent: Intent, options: AttemptOptions, why: Omit<ErrorBody, 'type'>): Effect {
+  const { error, ...change } = failed(intent, newCharge(intent, options), why);
+  return { status: 402, error, ...change };
+}
+
+/** A declined intent lets go of its payment method and may be confirmed again with another one. */
+function failed(intent: Intent, charge: Charge, why: Omit<ErrorBody, 'type'>): Change & { error: ErrorBody } {
   const { paymentMethod: _, ...rest } = intent;
-  const charge = newCharge(intent, options);
   const error: ErrorBody = { type: 'card_error', ...why, charge: charge.id };
   return {
-    status: 402,
     error,
     intent: { ...rest, status: 'requires_payment_method', latestCharge: charge.id, lastPaymentError: error },
     charge: { ...charge, status: 'failed', failure: error },
@@ -62,7 +80,9 @@ function declined(intent: Intent, options: AttemptOptions, why: Omit<ErrorBody, 
   };
 }
 
-function newCharge(intent: Intent, { at, paymentMethod, key }: AttemptOptions): Charge {
+type ChargeOptions = Pick<AttemptOptions, 'at' | 'paymentMethod'> & Partial<AttemptOptions>;
+
+function newCharge(intent: Intent, { at, card, paymentMethod, key, disputeAfterMs = 0 }: ChargeOptions): Charge {
   return {
     id: newId('ch'),
     at,
@@ -74,5 +94,6 @@ function newCharge(intent: Intent, { at, paymentMethod, key }: AttemptOptions): 
     metadata: intent.metadata,
     paymentMethod,
     ...(key === undefined ? {} : { key }),
+    ...(card?.dispute ? { upcoming: { to: 'disputed' as const, at: at + disputeAfterMs } } : {}),
   };
 }

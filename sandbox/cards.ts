@@ -2,12 +2,18 @@
  * Cards: the test payment methods and what each of them does. Those named `pm_card_…` behave as the provider's test cards
  * of that name do; those named `pm_sandbox_…` are ours and play the faults that the provider's test mode cannot.
  */
-import type { Mode } from './faults.js';
+import type { Mode } from './fault-modes.js';
 
 interface Decline {
   code: string;
   decline_code?: string;
   message: string;
+}
+
+/** Why the cardholder disputes; `warning_needs_response` opens an inquiry. */
+export interface DisputeTerms {
+  reason: string;
+  status: 'needs_response' | 'warning_needs_response';
 }
 
 export interface Card {
@@ -16,6 +22,10 @@ export interface Card {
   decline?: Decline;
   /** The fault that a charge of this card meets. */
   fault?: Mode;
+  /** What becomes of the refunds of its charges; absent: they succeed at once. */
+  refunds?: 'settle' | 'fail';
+  /** Its charges are disputed some time after they succeeded. */
+  dispute?: DisputeTerms;
 }
 
 const succeeds: Card = { does: 'succeed', says: 'succeeds' };
@@ -31,6 +41,12 @@ const declines = (code: string, message: string, decline_code?: string): Card =>
 });
 const declined = (reason: string, message = 'Your card was declined.') => declines('card_declined', message, reason);
 
+const disputed = (reason: string, status: DisputeTerms['status'] = 'needs_response'): Card => ({
+  ...succeeds,
+  says: `succeeds; ${status === 'needs_response' ? 'disputed' : 'an inquiry'} (${reason}) after SANDBOX_DISPUTE_AFTER`,
+  dispute: { reason, status },
+});
+
 export const CARDS: Readonly<Record<string, Card>> = {
   pm_card_visa: succeeds,
   pm_card_mastercard: succeeds,
@@ -44,6 +60,19 @@ export const CARDS: Readonly<Record<string, Card>> = {
   pm_card_chargeDeclinedProcessingError: declines('processing_error', 'An error occurred while processing your card.'),
   pm_card_authenticationRequired: asks,
   pm_card_threeDSecure2Required: asks,
+  pm_card_pendingRefund: {
+    ...succeeds,
+    says: 'succeeds; its refunds are pending first, and succeed after SANDBOX_REFUND_SETTLES_AFTER',
+    refunds: 'settle',
+  },
+  pm_card_refundFail: {
+    ...succeeds,
+    says: 'succeeds; its refunds succeed first, and fail after SANDBOX_REFUND_FAILS_AFTER',
+    refunds: 'fail',
+  },
+  pm_card_createDispute: disputed('fraudulent'),
+  pm_card_createDisputeProductNotReceived: disputed('product_not_received'),
+  pm_card_createDisputeInquiry: disputed('fraudulent', 'warning_needs_response'),
   pm_sandbox_processing: { does: 'process', says: 'status processing, which turns into succeeded after 2 s' },
   pm_sandbox_timeout_after_charge: {
     ...succeeds,
@@ -68,6 +97,13 @@ export const AUTHENTICATION_REQUIRED: Decline = {
   code: 'authentication_required',
   decline_code: 'authentication_required',
   message: 'Your card was declined. This transaction requires authentication.',
+};
+
+/** How a charge fails that was under way. */
+export const DECLINED: Decline = {
+  code: 'card_declined',
+  decline_code: 'generic_decline',
+  message: 'Your card was declined.',
 };
 
 export function findCard(paymentMethod: string): Card | undefined {

@@ -17,6 +17,7 @@ export class ProviderError extends Error {
   constructor(
     readonly status: number,
     readonly body: ErrorBody,
+    readonly headers: Readonly<Record<string, string>> = {},
   ) {
     super(body.message);
   }
@@ -36,16 +37,17 @@ export function unauthorized(message: string): ProviderError {
   return new ProviderError(401, { type: 'invalid_request_error', message });
 }
 
-export const UNAVAILABLE = new ProviderError(503, {
-  type: 'api_error',
-  message: 'The sandbox plays an outage: nothing was recorded. Please try again.',
-});
+const waitFor = (retryAfter: string | undefined) => (retryAfter === undefined ? {} : { 'retry-after': retryAfter });
 
-export const TOO_BUSY = new ProviderError(429, {
-  type: 'invalid_request_error',
-  code: 'rate_limit',
-  message: 'Request rate limit exceeded: nothing was recorded. Please try again later.',
-});
+export function unavailable(retryAfter: string | undefined): ProviderError {
+  const message = 'The sandbox plays an outage: nothing was recorded. Please try again.';
+  return new ProviderError(503, { type: 'api_error', message }, waitFor(retryAfter));
+}
+
+export function tooBusy(retryAfter: string | undefined): ProviderError {
+  const message = 'Request rate limit exceeded: nothing was recorded. Please try again later.';
+  return new ProviderError(429, { type: 'invalid_request_error', code: 'rate_limit', message }, waitFor(retryAfter));
+}
 
 /** Says nothing about whether money moved, exactly as the provider's 500 does. */
 export const INTERNAL: ErrorBody = {

@@ -7,7 +7,17 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Journal, openJournal } from './journal.js';
 import { acquireLock } from './lock.js';
-import { type Charge, type Entry, type EventType, type Intent, newId, type Outcome, type Refund } from './records.js';
+import {
+  type Charge,
+  type Customer,
+  type Dispute,
+  type Entry,
+  type EventType,
+  type Intent,
+  newId,
+  type Outcome,
+  type Refund,
+} from './records.js';
 import { Shelf } from './shelf.js';
 
 /** As long as the provider keeps them. After that the same key charges again, there as here. */
@@ -24,7 +34,10 @@ export interface Change {
   intent?: Intent;
   charge?: Charge;
   refund?: Refund;
+  dispute?: Dispute;
+  customer?: Customer;
   outcome?: Outcome;
+  previous?: Record<string, unknown>;
   events?: EventType[];
 }
 
@@ -58,9 +71,11 @@ class Facts {
   readonly intents = new Shelf<Intent>();
   readonly charges = new Shelf<Charge>();
   readonly refunds = new Shelf<Refund>();
+  readonly disputes = new Shelf<Dispute>();
+  readonly customers = new Shelf<Customer>();
   readonly intentsByOrder = new Map<string, string[]>();
   readonly chargesByIntent = new Map<string, string[]>();
-  readonly refundsByIntent = new Map<string, Refund[]>();
+  readonly refundsByIntent = new Map<string, string[]>();
   /** Oldest first, so that forgetting stops at the first young one. */
   readonly outcomes = new Map<string, Remembered>();
   readonly openEvents = new Map<string, { entry: Entry; type: EventType }>();
@@ -71,6 +86,8 @@ class Facts {
     if (entry.intent) this.#applyIntent(entry.intent);
     if (entry.charge) this.#applyCharge(entry.charge);
     if (entry.refund) this.#applyRefund(entry.refund);
+    if (entry.dispute) this.disputes.put(entry.dispute);
+    if (entry.customer) this.customers.put(entry.customer);
     if (entry.outcome) this.#applyOutcome(entry.outcome, entry);
     for (const { id, type } of entry.events ?? []) this.openEvents.set(id, { entry, type });
     if (entry.closedEvent) this.openEvents.delete(entry.closedEvent);
@@ -93,8 +110,8 @@ class Facts {
   }
 
   #applyRefund(refund: Refund): void {
+    if (this.refunds.indexOf(refund.id) < 0) push(this.refundsByIntent, refund.intent, refund.id);
     this.refunds.put(refund);
-    push(this.refundsByIntent, refund.intent, refund);
   }
 }
 
@@ -159,7 +176,11 @@ export class Ledger {
   }
 
   refundsOf(intent: string): Refund[] {
-    return this.facts.refundsByIntent.get(intent) ?? [];
+    return (this.facts.refundsByIntent.get(intent) ?? []).flatMap((id) => this.facts.refunds.get(id) ?? []);
+  }
+
+  disputesOf(charge: string): Dispute[] {
+    return this.facts.disputes.items.filter((dispute) => dispute.charge === charge);
   }
 
   async close(): Promise<void> {

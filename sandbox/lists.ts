@@ -1,5 +1,6 @@
 /** Lists: pages of records as the provider cuts them, newest first, by `starting_after`, `ending_before` and `created`. */
 import type { FastifyRequest } from 'fastify';
+import { faultOf } from './distortion.js';
 import { invalid, noSuch } from './errors.js';
 import { type Form, parseForm } from './form.js';
 import { integer, list, refuseUnknown, text } from './params.js';
@@ -9,6 +10,7 @@ import type { Listed, Run } from './shelf.js';
 const LIMIT_DEFAULT = 10;
 const LIMIT_MAX = 100;
 
+const CURSORS = ['starting_after', 'ending_before', 'page'];
 export const PAGE_PARAMS = ['limit', 'starting_after', 'ending_before', 'created', 'expand'];
 
 export interface ListOptions<T> {
@@ -20,6 +22,7 @@ export interface ListOptions<T> {
 export function readQuery(request: FastifyRequest, known: readonly string[]): Form {
   const query = parseForm(request.url.split('?').slice(1).join('?'));
   refuseUnknown(query, known);
+  if (faultOf(request)?.mode === 'repeat_page') for (const cursor of CURSORS) delete query[cursor];
   return query;
 }
 

@@ -1,10 +1,10 @@
 /** Params: a form's values with types and limits, refused in the provider's words when they are wrong. */
+import { requireChargeable, requireCurrency } from './currencies.js';
 import { invalid } from './errors.js';
 import type { Form } from './form.js';
 import type { Metadata } from './records.js';
 
 /** The provider's own limits. */
-const AMOUNT_MAX = 99_999_999;
 const METADATA_KEYS_MAX = 50;
 const METADATA_KEY_CHARS = 40;
 const METADATA_VALUE_CHARS = 500;
@@ -55,19 +55,22 @@ export function amount(form: Form): number | undefined {
       param: 'amount',
     });
   }
-  if (value > AMOUNT_MAX) {
-    throw invalid(`Amount must be no more than ${AMOUNT_MAX}.`, { code: 'amount_too_large', param: 'amount' });
-  }
   return value;
 }
 
-export const requiredAmount = (form: Form): number => amount(form) ?? missing('amount');
+/** What is to be charged: both in order, and fit for each other. */
+export function price(form: Form): { amount: number; currency: string } {
+  const terms = { amount: amount(form) ?? missing('amount'), currency: currency(form) };
+  requireChargeable(terms.amount, terms.currency);
+  return terms;
+}
 
-export function currency(form: Form): string {
+function currency(form: Form): string {
   const value = requiredText(form, 'currency');
   if (!/^[a-z]{3}$/.test(value)) {
     throw invalid(`Invalid currency: ${value.slice(0, 10)}. Write three lower-case letters.`, { param: 'currency' });
   }
+  requireCurrency(value);
   return value;
 }
 
@@ -95,11 +98,17 @@ export function oneOf<T extends string>(form: Form, name: string, choices: reado
   return choice;
 }
 
-export function metadata(form: Form): Metadata {
+/**
+ * @param before what the object has: new keys are added to it, an empty value unsets its key, and an empty `metadata` all
+ *               of them
+ */
+export function metadata(form: Form, before: Metadata = {}): Metadata {
   const value = form['metadata'];
-  if (value === undefined || value === '') return {};
+  if (value === undefined) return before;
+  if (value === '') return {};
   if (typeof value === 'string') throw invalid('Invalid object', { param: 'metadata' });
-  const pairs = Object.entries(value).filter(([, content]) => content !== ''); // an empty value unsets its key
+  const merged = new Map<string, string | Form>([...Object.entries(before), ...Object.entries(value)]);
+  const pairs = [...merged].filter(([, content]) => content !== '');
   if (pairs.length > METADATA_KEYS_MAX) {
     throw invalid(`Metadata has at most ${METADATA_KEYS_MAX} keys.`, { param: 'metadata' });
   }

@@ -9,7 +9,7 @@ import { type ErrorBody, invalid, noSuch } from './errors.js';
 import type { Form } from './form.js';
 import type { Ledger } from './ledger.js';
 import { expands, listOf, PAGE_PARAMS, readQuery } from './lists.js';
-import { currency, flag, metadata, oneOf, refuseUnknown, requiredAmount, requiredText, text } from './params.js';
+import { flag, metadata, oneOf, price, refuseUnknown, requiredText, text } from './params.js';
 import type { Effect, Plan, Posts } from './posts.js';
 import { type Intent, type IntentStatus, newId } from './records.js';
 import { renderIntent } from './render.js';
@@ -34,12 +34,14 @@ export interface PaymentIntentOptions {
   ledger: Ledger;
   posts: Posts;
   searchLagMs: number;
+  disputeAfterMs: number;
 }
 
-export function paymentIntentRoutes(app: FastifyInstance, { ledger, posts, searchLagMs }: PaymentIntentOptions): void {
-  app.post<Body>(URL, (request, reply) => posts.answer(request, reply, (form) => planCreate(ledger, form)));
+export function paymentIntentRoutes(app: FastifyInstance, options: PaymentIntentOptions): void {
+  const { ledger, posts, searchLagMs } = options;
+  app.post<Body>(URL, (request, reply) => posts.answer(request, reply, (form) => planCreate(options, form)));
   app.post<ById>(`${URL}/:id/confirm`, (request, reply) =>
-    posts.answer(request, reply, (form) => planConfirm(ledger, request.params.id, form)),
+    posts.answer(request, reply, (form) => planConfirm(options, request.params.id, form)),
   );
   app.post<ById>(`${URL}/:id/cancel`, (request, reply) =>
     posts.answer(request, reply, (form) => planCancel(ledger, request.params.id, form)),
@@ -77,14 +79,13 @@ function renderer(ledger: Ledger, expanded: boolean): (intent: Intent) => object
   return (intent) => renderIntent(intent, expanded ? ledger.facts.charges.get(intent.latestCharge ?? '') : undefined);
 }
 
-function planCreate(ledger: Ledger, form: Form): Plan {
+function planCreate({ ledger, disputeAfterMs }: PaymentIntentOptions, form: Form): Plan {
   refuseUnknown(form, CREATE_PARAMS);
   expands(form, 'latest_charge');
   refuseManualCapture(form);
   const description = text(form, 'description');
   const terms = {
-    amount: requiredAmount(form),
-    currency: currency(form),
+    ...price(form),
     metadata: metadata(form),
     ...(description === undefined ? {} : { description }),
   };
@@ -100,7 +101,7 @@ function planCreate(ledger: Ledger, form: Form): Plan {
       const at = ledger.now();
       const intent: Intent = { id: newId('pi'), at, ...terms, status: 'requires_payment_method', amountReceived: 0 };
       if (!method) return { status: 200, intent };
-      if (confirm) return attempt(intent, { at, ...method, refuseAuthentication, key });
+      if (confirm) return attempt(intent, { at, ...method, refuseAuthentication, key, disputeAfterMs });
       return {
         status: 200,
         intent: { ...intent, status: 'requires_confirmation', paymentMethod: method.paymentMethod },
@@ -109,7 +110,7 @@ function planCreate(ledger: Ledger, form: Form): Plan {
   };
 }
 
-function planConfirm(ledger: Ledger, id: string, form: Form): Plan {
+function planConfirm({ ledger, disputeAfterMs }: PaymentIntentOptions, id: string, form: Form): Plan {
   refuseUnknown(form, CONFIRM_PARAMS);
   expands(form, 'latest_charge');
   refuseManualCapture(form);
@@ -124,7 +125,7 @@ function planConfirm(ledger: Ledger, id: string, form: Form): Plan {
     execute: (key) => {
       const intent = findIntent(ledger, id, 'intent'); // again: a slow request finds what has become of it
       if (!method || !CONFIRMABLE.includes(intent.status)) return wrongState(intent, 'confirm');
-      return attempt(intent, { at: ledger.now(), ...method, refuseAuthentication, key });
+      return attempt(intent, { at: ledger.now(), ...method, refuseAuthentication, key, disputeAfterMs });
     },
   };
 }

@@ -4,13 +4,15 @@
  * answer in the same line as the effect, so no crash can separate them. Refusals before execution bind nothing.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type ErrorBody, INTERNAL, invalid, ProviderError, TOO_BUSY, UNAVAILABLE } from './errors.js';
-import type { Fault, Faults, Mode, Route } from './faults.js';
+import { misquote } from './distortion.js';
+import { type ErrorBody, INTERNAL, invalid, ProviderError, tooBusy, unavailable } from './errors.js';
+import type { Mode, Route } from './fault-modes.js';
+import type { Echo, Fault, Faults } from './faults.js';
 import { type Form, fingerprint } from './form.js';
 import type { Change, Ledger, Remembered } from './ledger.js';
 import { list } from './params.js';
 import type { Entry, Outcome } from './records.js';
-import { renderError, renderIntent, renderRefund } from './render.js';
+import { renderCustomer, renderError, renderIntent, renderRefund } from './render.js';
 
 const KEY_CHARS_MAX = 255;
 
@@ -26,7 +28,7 @@ export interface Plan {
   orderId?: string | undefined;
   cardFault?: Mode | undefined;
   /** Decides and describes the effect in one go, without waiting, so that two requests never decide from the same facts. */
-  execute(key: string | undefined): Effect;
+  execute(key: string | undefined, fault: Fault | undefined): Effect;
 }
 
 type Prepare = (form: Form) => Plan;
@@ -67,13 +69,14 @@ export class Posts {
   }
 
   async #run(request: FastifyRequest, reply: FastifyReply, plan: Plan, claim: Claim | undefined): Promise<unknown> {
-    const fault = this.faults.take({ ...plan, key: claim?.key });
+    const { route, orderId, cardFault } = plan;
+    const fault = this.faults.take({ routes: [route], orderId, cardFault, key: claim?.key });
     // A request lost in a hole holds no key: nobody is working on it.
     if (fault?.mode === 'hang' && claim) this.#letGo(claim);
     if (fault && !(await enter(this.faults, fault))) return cut(reply);
 
-    const { status, error, ...change } = meet(fault, () => plan.execute(claim?.key));
-    const answer = { status, ...(error ? { error } : {}) };
+    const { status, error, ...change } = meet(fault, () => plan.execute(claim?.key, fault));
+    const answer = { status, ...(error ? { error } : {}), ...(fault?.echo ? { echo: fault.echo } : {}) };
     const entry = await this.ledger.record({
       ...change,
       ...(claim ? { outcome: outcomeOf(claim, request, answer) } : {}),
@@ -98,6 +101,7 @@ interface Claim {
 interface Answer {
   status: number;
   error?: ErrorBody;
+  echo?: Echo;
 }
 
 function outcomeOf({ key, route, print }: Claim, request: FastifyRequest, answer: Answer): Outcome {
@@ -107,9 +111,9 @@ function outcomeOf({ key, route, print }: Claim, request: FastifyRequest, answer
 const pathOf = (request: FastifyRequest) => request.url.split('?', 1)[0] ?? '';
 
 /** The part of a fault that comes before the effect. @returns false if there shall be no answer */
-export async function enter(faults: Faults, { mode, delayMs }: Fault): Promise<boolean> {
-  if (mode === 'down') throw UNAVAILABLE;
-  if (mode === 'busy') throw TOO_BUSY;
+export async function enter(faults: Faults, { mode, delayMs, retryAfter }: Fault): Promise<boolean> {
+  if (mode === 'down') throw unavailable(retryAfter);
+  if (mode === 'busy') throw tooBusy(retryAfter);
   if (mode === 'reset') return false;
   if (mode === 'slow') return await faults.wait(delayMs);
   if (mode === 'hang') await faults.wait(delayMs);
@@ -135,15 +139,17 @@ export function cut(reply: FastifyReply): FastifyReply {
 }
 
 /** The same for a first answer and for its repetition: both are made from the entry alone. */
-function send(request: FastifyRequest, reply: FastifyReply, entry: Entry, { status, error }: Answer): object {
+function send(request: FastifyRequest, reply: FastifyReply, entry: Entry, { status, error, echo }: Answer): object {
   reply.code(status);
   // The provider tells its clients that asking again with the same key would only repeat the 500.
   if (status === 500) reply.header('stripe-should-retry', 'false');
   if (error) return renderError(error, error.type === 'api_error' ? undefined : entry.intent);
+  if (entry.customer) return renderCustomer(entry.customer);
   if (entry.refund) return renderRefund(entry.refund);
-  if (!entry.intent) throw new Error('Bug! An entry without error, refund or intent has no answer.');
+  if (!entry.intent) throw new Error('Bug! An entry without error, customer, refund or intent has no answer.');
   const expanded = list(request.body as Form, 'expand').includes('latest_charge');
-  return renderIntent(entry.intent, expanded ? entry.charge : undefined);
+  const intent = renderIntent(entry.intent, expanded ? entry.charge : undefined);
+  return echo ? misquote({ ...intent }, echo) : intent;
 }
 
 function readKey(request: FastifyRequest): string | undefined {

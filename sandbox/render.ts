@@ -4,7 +4,7 @@
  */
 import type Stripe from 'stripe';
 import type { ErrorBody } from './errors.js';
-import { type Charge, type Intent, type Refund, seconds } from './records.js';
+import { type Charge, type Customer, type Intent, type Refund, seconds } from './records.js';
 
 /** @param latestCharge given when the caller asked to expand it */
 export function renderIntent(intent: Intent, latestCharge?: Charge): Stripe.PaymentIntent {
@@ -74,7 +74,7 @@ export function renderCharge(charge: Charge): Stripe.Charge {
     currency: charge.currency,
     customer: null,
     description: null,
-    disputed: false,
+    disputed: charge.disputed ?? false,
     failure_balance_transaction: null,
     failure_code: charge.failure?.code ?? null,
     failure_message: charge.failure?.message ?? null,
@@ -104,6 +104,7 @@ export function renderCharge(charge: Charge): Stripe.Charge {
 }
 
 export function renderRefund(refund: Refund): Stripe.Refund {
+  const status = refund.status ?? 'succeeded';
   return {
     id: refund.id,
     object: 'refund',
@@ -120,8 +121,39 @@ export function renderRefund(refund: Refund): Stripe.Refund {
     reason: refund.reason ?? null,
     receipt_number: null,
     source_transfer_reversal: null,
-    status: 'succeeded',
+    status,
     transfer_reversal: null,
+    ...(status === 'pending' ? { pending_reason: 'processing' } : {}),
+    ...(status === 'requires_action' ? { next_action: { type: 'display_details' } } : {}),
+    ...(refund.failure && {
+      failure_reason: refund.failure.reason,
+      failure_balance_transaction: refund.failure.balanceTransaction,
+    }),
+  };
+}
+
+export function renderCustomer(customer: Customer): Stripe.Customer | Stripe.DeletedCustomer {
+  if (customer.deleted) return { id: customer.id, object: 'customer', deleted: true };
+  return {
+    id: customer.id,
+    object: 'customer',
+    address: null,
+    balance: 0,
+    created: seconds(customer.at),
+    currency: null,
+    default_source: null,
+    delinquent: false,
+    description: customer.description ?? null,
+    email: customer.email ?? null,
+    invoice_settings: { custom_fields: null, default_payment_method: null, footer: null, rendering_options: null },
+    livemode: false,
+    metadata: customer.metadata,
+    name: customer.name ?? null,
+    phone: customer.phone ?? null,
+    preferred_locales: [],
+    shipping: null,
+    tax_exempt: 'none',
+    test_clock: null,
   };
 }
 

@@ -7,9 +7,10 @@ import { createHmac } from 'node:crypto';
 import http from 'node:http';
 import https from 'node:https';
 import type { Logger } from 'pino';
+import type { Faults } from './faults.js';
 import type { Ledger } from './ledger.js';
 import { type Entry, type EventType, seconds } from './records.js';
-import { renderCharge, renderIntent, renderRefund } from './render.js';
+import { renderEvent } from './webhook-events.js';
 
 export interface WebhookTarget {
   url: string;
@@ -27,13 +28,20 @@ const TIMEOUT_MS = 10_000;
 const WAITING_MAX = 50_000;
 /** Enough to keep up with the sandbox's own throughput, few enough not to be a load test of the receiver. */
 const SENDING_MAX = 16;
-const API_VERSION = '2026-10-28.endive';
 
 interface Delivery {
   id: string;
   type: EventType;
   entry: Entry;
   attempts: number;
+  /** How often it is still to be sent again after it was taken. */
+  repeats: number;
+}
+
+export interface WebhookParts {
+  ledger: Ledger;
+  faults: Faults;
+  logger: Logger;
 }
 
 export class Webhooks {
@@ -45,16 +53,25 @@ export class Webhooks {
   readonly #client: typeof http | typeof https;
   readonly #agent: http.Agent;
 
+  /** Events that let the next one pass. */
+  #held: (() => void)[] = [];
+  readonly #ledger: Ledger;
+  readonly #faults: Faults;
+  readonly #logger: Logger;
+
   constructor(
     private readonly target: WebhookTarget,
-    private readonly ledger: Ledger,
-    private readonly logger: Logger,
+    { ledger, faults, logger }: WebhookParts,
   ) {
+    this.#ledger = ledger;
+    this.#faults = faults;
+    this.#logger = logger;
     this.#client = new URL(target.url).protocol === 'https:' ? https : http;
     this.#agent = new this.#client.Agent({ keepAlive: true });
-    for (const [id, { type, entry }] of ledger.facts.openEvents) this.#accept({ id, type, entry, attempts: 0 });
+    for (const [id, { type, entry }] of ledger.facts.openEvents)
+      this.#accept({ id, type, entry, attempts: 0, repeats: 0 });
     ledger.onRecorded((entry) => {
-      for (const { id, type } of entry.events ?? []) this.#accept({ id, type, entry, attempts: 0 });
+      for (const { id, type } of entry.events ?? []) this.#accept({ id, type, entry, attempts: 0, repeats: 0 });
     });
   }
 
@@ -71,8 +88,39 @@ export class Webhooks {
       this.#finish(delivery, 'too many events are waiting');
       return;
     }
+    this.#misplace(delivery);
+  }
+
+  /** Sends it, unless it is to go astray. */
+  #misplace(delivery: Delivery): void {
+    const { type: event, entry } = delivery;
+    const fault = this.#faults.take({ routes: ['webhook'], event, orderId: this.#orderOf(entry) });
+    switch (fault?.mode) {
+      case 'webhook_lost':
+        this.#finish(delivery, 'lost on request');
+        return;
+      case 'webhook_repeated':
+        this.#enqueue({ ...delivery, repeats: 1 });
+        return;
+      case 'webhook_late':
+        this.#after(fault.delayMs ?? 0, delivery);
+        return;
+      case 'webhook_out_of_order':
+        this.#held.push(this.#after(fault.delayMs ?? 0, delivery));
+        return;
+      default:
+        this.#enqueue(delivery);
+    }
+  }
+
+  #enqueue(delivery: Delivery): void {
     this.#ready.push(delivery);
     this.#pump();
+  }
+
+  #orderOf({ intent, charge, refund, dispute }: Entry): string | undefined {
+    const about = refund ?? charge ?? dispute;
+    return (intent ?? this.#ledger.facts.intents.get(about?.intent ?? ''))?.metadata['orderId'];
   }
 
   #pump(): void {
@@ -94,28 +142,37 @@ export class Webhooks {
     clearTimeout(timer);
     delivery.attempts += 1;
     if (this.#stopped) return; // stays open in the ledger: sent again after the next start
-    if (failure === undefined) this.#finish(delivery);
+    if (failure === undefined) this.#taken(delivery);
     else if (delivery.attempts >= (this.target.attemptsMax ?? 12)) this.#finish(delivery, failure);
     else this.#later(delivery);
   }
 
+  #taken(delivery: Delivery): void {
+    if (delivery.repeats > 0) this.#enqueue({ ...delivery, repeats: delivery.repeats - 1 });
+    else this.#finish(delivery);
+    for (const release of this.#held.splice(0)) release();
+  }
+
   #later(delivery: Delivery): void {
     const backoffMs = (this.target.backoffMs ?? 500) * 2 ** (delivery.attempts - 1);
-    const timer = setTimeout(
-      () => {
-        this.#timers.delete(timer);
-        this.#ready.push(delivery);
-        this.#pump();
-      },
-      Math.min(backoffMs, BACKOFF_MAX_MS),
-    );
+    this.#after(Math.min(backoffMs, BACKOFF_MAX_MS), delivery);
+  }
+
+  /** @returns sends it at once, if it has not been sent yet */
+  #after(delayMs: number, delivery: Delivery): () => void {
+    const send = () => {
+      clearTimeout(timer);
+      if (this.#timers.delete(timer)) this.#enqueue(delivery);
+    };
+    const timer = setTimeout(send, delayMs);
     this.#timers.add(timer);
+    return send;
   }
 
   #finish({ id, type, attempts }: Delivery, failure?: string): void {
     this.#waiting -= 1;
-    if (failure !== undefined) this.logger.warn({ event: id, type, attempts, failure }, 'webhook given up');
-    this.ledger.closeEvent(id);
+    if (failure !== undefined) this.#logger.warn({ event: id, type, attempts, failure }, 'webhook given up');
+    this.#ledger.closeEvent(id);
   }
 
   /** @returns why it failed, or undefined */
@@ -146,25 +203,4 @@ export class Webhooks {
 function sign(body: Buffer, secret: string): string {
   const t = seconds(Date.now());
   return `t=${t},v1=${createHmac('sha256', secret).update(`${t}.`).update(body).digest('hex')}`;
-}
-
-function renderEvent(id: string, type: EventType, entry: Entry): object {
-  return {
-    id,
-    object: 'event',
-    api_version: API_VERSION,
-    created: seconds(entry.at),
-    data: { object: subjectOf(type, entry) },
-    livemode: false,
-    pending_webhooks: 1,
-    request: { id: entry.outcome?.requestId ?? null, idempotency_key: entry.outcome?.key ?? null },
-    type,
-  };
-}
-
-function subjectOf(type: EventType, { intent, charge, refund }: Entry): object {
-  if (type === 'refund.created' && refund) return renderRefund(refund);
-  if (type === 'charge.refunded' && charge) return renderCharge(charge);
-  if (intent) return renderIntent(intent);
-  throw new Error(`Bug! A '${type}' event without its subject.`);
 }

@@ -43,27 +43,27 @@ describe('keys', () => {
 describe('what it does not understand', () => {
   it.each([
     ['currency=usd', 'parameter_missing', 'amount'],
-    ['amount=5', 'parameter_missing', 'currency'],
+    ['amount=500', 'parameter_missing', 'currency'],
     ['amount=1.5&currency=usd', 'parameter_invalid_integer', 'amount'],
     ['amount=0&currency=usd', 'parameter_invalid_integer', 'amount'],
     ['amount=-1&currency=usd', 'parameter_invalid_integer', 'amount'],
     ['amount=100000000&currency=usd', 'amount_too_large', 'amount'],
-    ['amount=5&currency=USD', undefined, 'currency'],
-    ['amount=5&currency=usd&colour=red', 'parameter_unknown', 'colour'],
-    ['amount=5&currency=usd&confirm=yes', undefined, 'confirm'],
-    ['amount=5&currency=usd&metadata=x', undefined, 'metadata'],
-    ['amount=5&currency=usd&metadata[a][b]=x', undefined, 'metadata[a]'],
-    [`amount=5&currency=usd&metadata[a]=${'x'.repeat(501)}`, undefined, 'metadata[a]'],
+    ['amount=500&currency=USD', undefined, 'currency'],
+    ['amount=500&currency=usd&colour=red', 'parameter_unknown', 'colour'],
+    ['amount=500&currency=usd&confirm=yes', undefined, 'confirm'],
+    ['amount=500&currency=usd&metadata=x', undefined, 'metadata'],
+    ['amount=500&currency=usd&metadata[a][b]=x', undefined, 'metadata[a]'],
+    [`amount=500&currency=usd&metadata[a]=${'x'.repeat(501)}`, undefined, 'metadata[a]'],
     [
-      `amount=5&currency=usd${Array.from({ length: 51 }, (_, n) => `&metadata[k${n}]=v`).join('')}`,
+      `amount=500&currency=usd${Array.from({ length: 51 }, (_, n) => `&metadata[k${n}]=v`).join('')}`,
       undefined,
       'metadata',
     ],
-    ['amount=5&currency=usd&amount[x]=1', undefined, undefined],
-    ['amount=5&currency=usd&a[[b]=1', undefined, undefined],
-    ['amount=5&currency=usd&a[b][c][d][e][f]=1', undefined, undefined],
-    ['amount=5&currency=usd&expand[]=customer', undefined, 'expand'],
-    ['amount=5&currency=usd&capture_method=manual', undefined, 'capture_method'],
+    ['amount=500&currency=usd&amount[x]=1', undefined, undefined],
+    ['amount=500&currency=usd&a[[b]=1', undefined, undefined],
+    ['amount=500&currency=usd&a[b][c][d][e][f]=1', undefined, undefined],
+    ['amount=500&currency=usd&expand[]=customer', undefined, 'expand'],
+    ['amount=500&currency=usd&capture_method=manual', undefined, 'capture_method'],
   ])('%# is refused in the provider’s shape', async (body, code, param) => {
     const answer = await create(body);
     expect(answer.status).toBe(400);
@@ -76,19 +76,19 @@ describe('what it does not understand', () => {
   it('refuses other content types, large bodies and unknown addresses', async () => {
     expect((await create('{"amount":5}', { 'content-type': 'application/json' })).status).toBe(400);
     expect((await create(`description=${'x'.repeat(70_000)}`)).status).toBe(413);
-    const unknown = await post('/v1/customers', '');
+    const unknown = await post('/v1/invoices', '');
     expect(unknown).toMatchObject({ status: 404, body: { error: { type: 'invalid_request_error' } } });
   });
 
   it('refuses a key longer than 255 characters', async () => {
-    expect((await create('amount=5&currency=usd', { 'idempotency-key': 'x'.repeat(256) })).status).toBe(400);
-    expect((await create('amount=5&currency=usd', { 'idempotency-key': 'x'.repeat(255) })).status).toBe(200);
+    expect((await create('amount=500&currency=usd', { 'idempotency-key': 'x'.repeat(256) })).status).toBe(400);
+    expect((await create('amount=500&currency=usd', { 'idempotency-key': 'x'.repeat(255) })).status).toBe(200);
   });
 });
 
 it('takes names that mean something to JavaScript for mere names', async () => {
   const answer = await create(
-    'amount=5&currency=usd&metadata[__proto__]=x&metadata[constructor]=y&payment_method_types[]=card',
+    'amount=500&currency=usd&metadata[__proto__]=x&metadata[constructor]=y&payment_method_types[]=card',
   );
   expect(answer.status).toBe(200);
   expect(JSON.stringify(answer.body)).toContain('"metadata":{"__proto__":"x","constructor":"y"}');
