@@ -65,6 +65,22 @@ export const PROBLEMS = {
     'See `errors` for the lines; GET /inventory lists the catalogue.',
   ],
   'mixed-currencies': [422, 'The lines are priced in different currencies', 'Order them separately.'],
+  'unsupported-currency': [
+    422,
+    'The payment provider does not take this currency',
+    'Price it in a currency of https://docs.stripe.com/currencies.',
+  ],
+  'unsupported-unit-price': [
+    422,
+    'The payment provider cannot charge such a price',
+    'Currencies with three decimals are charged in tens: let the last digit be 0.',
+  ],
+  'amount-too-small': [
+    422,
+    'The total is less than the payment provider charges',
+    'Order more; a total of 0 is not charged at all.',
+  ],
+  'amount-too-large': [422, 'The total is more than the payment provider charges', 'Order less at a time.'],
   'nothing-selected': [422, 'The request does not say which', 'Name a selection, or `all: true`.'],
   'total-too-large': [422, 'The total is too large', 'Order less at a time.'],
   'idempotency-key-reused': [
