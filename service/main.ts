@@ -42,7 +42,7 @@ await runMain(async () => {
   if (runs('api') && !authentication) refuseUnprotected(config, logger);
 
   installTemporalRuntime(logger);
-  const db = openDatabase(config.DATABASE_URL, config.DATABASE_POOL, failpoints?.openSocket);
+  const db = openDatabase(config.DATABASE_URL, config.DATABASE_POOL, { openSocket: failpoints?.openSocket });
   await requireFeedClock(db, logger);
   const temporal = openTemporal(logger);
   const policy = {
