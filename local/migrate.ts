@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { seed } from '../prisma/seed.js';
+import { sessionConfig } from '../prisma/session.mjs';
 import { CHECKOUT } from './checkout.js';
 import { runToEnd } from './command.js';
 import { SetupError, say } from './say.mjs';
@@ -24,7 +25,7 @@ export async function seedCatalogue(url: string): Promise<void> {
 }
 
 async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
+  const client = new pg.Client({ ...sessionConfig(url), connectionTimeoutMillis: 10_000 });
   try {
     await client.connect();
   } catch (cause) {

@@ -4,6 +4,7 @@
  */
 import pg from 'pg';
 import type { Logger } from 'pino';
+import { sessionConfig } from '../prisma/session.mjs';
 import { SILENCE_LIMIT_MS } from './database.js';
 
 const RECONNECT_AFTER_MS = 1_000;
@@ -27,10 +28,10 @@ export function listen(
   const connect = async (): Promise<void> => {
     if (stopped) return;
     const fresh = new pg.Client({
-      connectionString: url,
+      application_name: 'order-saga listener',
+      ...sessionConfig(url),
       connectionTimeoutMillis: SILENCE_LIMIT_MS,
       query_timeout: SILENCE_LIMIT_MS,
-      application_name: 'order-saga listener',
     });
     client = fresh;
     let gone = false;

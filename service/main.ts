@@ -45,7 +45,7 @@ await runMain(async () => {
   if (runs('api') && !authentication) refuseUnprotected(config, logger);
 
   installTemporalRuntime(logger);
-  const db = openDatabase(config.DATABASE_URL, config.DATABASE_POOL, failpoints?.openSocket);
+  const db = openDatabase(config.DATABASE_URL, config.DATABASE_POOL, { openSocket: failpoints?.openSocket });
   await requireFeedClock(db, logger);
   if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
   const temporal = openTemporal(logger);

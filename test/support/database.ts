@@ -7,6 +7,7 @@ import { acceptOrder } from '../../domain/acceptance.js';
 import type { Database } from '../../domain/database.js';
 import { putSku, readPrices } from '../../domain/inventory.js';
 import type { PrismaClient } from '../../prisma/generated/client.js';
+import { sessionConfig } from '../../prisma/session.mjs';
 import { openDatabase } from '../../runtime/database.js';
 import { eventually } from './conditions.js';
 
@@ -30,7 +31,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
 }
 
 async function asAdmin(url: string, statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
+  const client = new pg.Client(sessionConfig(url));
   await client.connect();
   try {
     await client.query(statement);
