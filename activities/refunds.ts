@@ -39,6 +39,8 @@ export async function giveBackCharge(
     if (result.outcome === 'done') return result;
     await spendRefundKey(db, orderId, state.no, { hasFailed: result.outcome === 'failed' });
     if (result.outcome === 'failed' && result.disputed) throw new RefundFailed(disputed(orderId, result.why));
+    if (result.outcome === 'failed' && state.failures + 1 >= state.allowed)
+      throw new RefundFailed(toldTooOften(orderId, state.failures + 1));
     why = result.why;
   }
   throw new GatewayUnknown(`The refund of order ${orderId} is to be made anew: ${why}`);

@@ -34,13 +34,13 @@ export type ChargeName = { reference: string; orderId: string | null };
  * @returns by reference: the order whose payment names the charge, else the order that the charge names; strangers' are absent
  */
 export async function readOrdersMoney(db: Database, charges: ChargeName[]): Promise<Map<string, OrderMoney>> {
-  const named = charges.flatMap(({ orderId }) => (orderId !== null && UUID.test(orderId) ? [orderId] : []));
-  const orders = await db.order.findMany({
-    where: {
-      OR: [{ id: { in: named } }, { payment: { gatewayReference: { in: charges.map(({ reference }) => reference) } } }],
-    },
-    include: { payment: true },
+  const recorded = await db.payment.findMany({
+    where: { gatewayReference: { in: charges.map(({ reference }) => reference) } },
+    select: { orderId: true },
   });
+  const named = charges.flatMap(({ orderId }) => (orderId !== null && UUID.test(orderId) ? [orderId] : []));
+  const ids = new Set([...named, ...recorded.map(({ orderId }) => orderId)]);
+  const orders = await db.order.findMany({ where: { id: { in: [...ids] } }, include: { payment: true } });
   const money = orders.map(
     (order): OrderMoney => ({
       orderId: order.id,
@@ -173,7 +173,7 @@ export async function openFinding(
       action = CASE WHEN f.action IN ('refunded', 'cancelled') AND f.amount <> excluded.amount THEN excluded.action
         WHEN f.action = 'refunded' AND excluded.action = 'refunding' THEN excluded.action ELSE f.action END
     RETURNING f.action, f.detail,
-      NOT EXISTS (SELECT FROM before b WHERE b.action = f.action AND b.amount = f.amount) AS "isNew"`;
+      f.xmax = 0 OR EXISTS (SELECT FROM before b WHERE b.action <> f.action OR b.amount <> f.amount) AS "isNew"`;
   if (!row) throw new Error(`Bug! The finding ${kind} of ${reference} was neither written nor there`);
   return row;
 }

@@ -59,12 +59,12 @@ export type RefundRequest = {
 /** What became of giving a charge back, read from the charge itself after the act. */
 export type RefundOutcome =
   /**
-   * The charge holds nothing any more. `gaveBack`: what refunds of ours returned, `reference` the newest of them, null if
+   * The charge holds nothing any more. `gaveBack`: what refunds of ours returned, in our minor unit; `reference` the newest, null if
    * others had returned it all; `pending`: the gateway has accepted one and not carried it out yet.
    */
-  | { outcome: 'done'; gaveBack: number; currency: string; reference: string | null; pending: boolean }
+  | { outcome: 'done'; gaveBack: number; reference: string | null; pending: boolean }
   /** The charge still holds money, and the same key will never change that: this refund has failed. */
-  | { outcome: 'failed'; holds: number; disputed: boolean; why: string }
+  | { outcome: 'failed'; disputed: boolean; why: string }
   /** Nothing has come of this key, and nothing will; another one cannot give back more than the charge holds. */
   | { outcome: 'key-spent'; why: string };
 
@@ -81,7 +81,7 @@ export type PaymentGateway = {
   refund(request: RefundRequest): Promise<RefundOutcome>;
 };
 
-/** A charge, or the attempt at one, as the gateway's own ledger has it. Integers in the minor unit. */
+/** A charge, or the attempt at one, as the gateway's own ledger has it. Integers in the provider's units (marks.ts converts). */
 export type LedgerCharge = {
   reference: string;
   /** What it carries; null = nothing, so somebody else made it. */

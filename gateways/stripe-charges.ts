@@ -1,7 +1,7 @@
 /** Charging an order through Stripe's official client, and finding what an attempt that nobody has heard of came to. */
 import Stripe from 'stripe';
 import { type Deadline, timeFor } from './deadline.js';
-import { CHARGE_PURPOSE, kinshipOf, metadataFor } from './marks.js';
+import { amountAtGateway, CHARGE_PURPOSE, kinshipOf, metadataFor } from './marks.js';
 import {
   type ChargeOutcome,
   type ChargeRequest,
@@ -66,7 +66,7 @@ async function create(parts: StripeParts, request: ChargeRequest): Promise<Ledge
   // Made only of what was fixed when the order was accepted: under one key, nothing else may ever be sent.
   let intent: Stripe.PaymentIntent = await stripe.paymentIntents.create(
     {
-      amount: due.amount,
+      amount: amountAtGateway(due),
       currency: due.currency.toLowerCase(),
       payment_method: paymentMethod,
       automatic_payment_methods: { enabled: true, allow_redirects: 'never' },
@@ -106,10 +106,11 @@ async function judge(
 
 /** An order is called paid only for the money that it costs, whichever way a charge was learnt of. */
 function requireSameMoney({ amount, received, currency, state }: LedgerCharge, due: Due): void {
-  const isRight = amount === due.amount && currency === due.currency && (state !== 'succeeded' || received === amount);
+  const wanted = amountAtGateway(due);
+  const isRight = amount === wanted && currency === due.currency && (state !== 'succeeded' || received === wanted);
   if (!isRight)
     throw new GatewayMismatch(
-      `The gateway has ${received} of ${amount} ${currency} for order ${due.orderId}, which costs ${due.amount} ${due.currency}`,
+      `The gateway has ${received} of ${amount} ${currency} for order ${due.orderId}, where ${wanted} ${due.currency} is asked for`,
     );
 }
 

@@ -4,7 +4,7 @@
  */
 import type Stripe from 'stripe';
 import { timeFor } from './deadline.js';
-import { metadataFor, REFUND_PURPOSE } from './marks.js';
+import { amountFromGateway, metadataFor, REFUND_PURPOSE } from './marks.js';
 import {
   GatewayUnknown,
   type LedgerCharge,
@@ -67,10 +67,10 @@ function judge(
     throw new GatewayUnknown(`The refund ${waiting.reference} of order ${due.orderId} waits for its customer`);
   if (holds <= 0) {
     const alive = ours.filter(isAlive);
+    const amount = alive.reduce((sum, made) => sum + made.amount, 0);
     return {
       outcome: 'done',
-      gaveBack: alive.reduce((sum, { amount }) => sum + amount, 0),
-      currency: charge.currency,
+      gaveBack: amountFromGateway(due.installationId, { amount, currency: charge.currency }),
       reference: alive[0]?.reference ?? null,
       pending: alive.some(({ status }) => status === 'pending'),
     };
@@ -81,7 +81,7 @@ function judge(
   const isShort = now !== undefined && isAlive(now);
   if (refused !== undefined || hasEnded || isShort) {
     const why = refused ?? `the refund ${now?.reference} is "${now?.status}"`;
-    return { outcome: 'failed', holds, disputed: charge.disputed, why };
+    return { outcome: 'failed', disputed: charge.disputed, why };
   }
   if (unknown && keyIsSpent) return { outcome: 'key-spent', why: unknown.message };
   throw unknown ?? new GatewayUnknown(`The refund of order ${due.orderId} is not to be seen yet`);

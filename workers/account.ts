@@ -53,7 +53,7 @@ export function watchAccount(deps: Dependencies, everyMs = LOOK_EVERY_MS): Accou
 
 /** @returns how things stand at the account; a database that does not know its word is held from now on */
 export async function lookOnce(deps: Dependencies): Promise<View> {
-  const { db, marker, logger } = deps;
+  const { db, logger } = deps;
   try {
     const before = await readStanding(db);
     if (before.marker === null) return await beginMarker(deps, before.id);

@@ -23,8 +23,8 @@ export type ReconcilerSettings = {
   databaseUrl: string;
   gateway: Gateway;
   everyMs: number;
-  scans: ScanSettings;
-  actionsPerHourMax: number;
+  scans?: ScanSettings;
+  actionsPerHourMax?: number;
   /** Wakes the saga of an order whose charge it does not seem to know of. May fail: the saga wakes by itself, later. */
   wake?: (orderId: string) => Promise<void>;
   logger: Logger;
@@ -36,8 +36,9 @@ const NAMED_MAX = 1_000;
 /** @returns how to stop it: the pass that is running is finished first */
 export function startReconciler(settings: ReconcilerSettings): () => Promise<void> {
   const { db, databaseUrl, gateway, everyMs, scans, actionsPerHourMax, wake, logger } = settings;
+  const limits = { ...(scans && { scans }), ...(actionsPerHourMax !== undefined && { actionsPerHourMax }) };
   const waker = wake && { wake: createWaker(wake, logger) };
-  const reconciler = { db, gateway, scans, actionsPerHourMax, logger, owner: randomUUID(), ...waker };
+  const reconciler = { db, gateway, ...limits, logger, owner: randomUUID(), ...waker };
   const named = new Set<string>();
   // Never slower than its schedule, not even while it fails: it is what finds the others' failures.
   const loop = startLoop({ name: 'reconciliation', everyMs, backoffMaxMs: everyMs, logger }, async () => {

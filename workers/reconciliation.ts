@@ -10,6 +10,7 @@ import {
   listOpenReferences,
   listRecorded,
   listUnseenCharges,
+  type OrderMoney,
   openFinding,
   readOrdersMoney,
   readRecordedCharge,
@@ -270,15 +271,16 @@ async function examine(pass: Pass, charges: LedgerCharge[]): Promise<void> {
       const verdict = judge(charge, orders.get(charge.reference), cursor.now, deps);
       if (verdict.do === 'nothing' && !open.has(charge.reference)) counts.agreed++;
       else if (verdict.do === 'wait' && !verdict.wake && charge.createdAt >= pass.comesAgainFrom) counts.waiting++;
-      else return limit(() => settleOne(pass, charge, orders.get(charge.reference)?.orderId ?? charge.orderId));
+      else return limit(() => settleOne(pass, charge, orders.get(charge.reference)));
       return undefined;
     }),
   );
 }
 
 /** One charge's trouble is not the others'. What could not even be written down fails the pass, and comes again with it. */
-async function settleOne(pass: Pass, charge: LedgerCharge, orderId: string | null): Promise<void> {
+async function settleOne(pass: Pass, charge: LedgerCharge, order: OrderMoney | undefined): Promise<void> {
   const { deps, cursor, failures } = pass;
+  const orderId = order?.orderId ?? charge.orderId;
   pass.settled.add(charge.reference);
   try {
     await count(pass, await settle(deps, charge, cursor.now), orderId);
@@ -288,7 +290,7 @@ async function settleOne(pass: Pass, charge: LedgerCharge, orderId: string | nul
       await openFinding(deps.db, 'UNDECIDED', 'waiting', {
         reference: charge.reference,
         orderId: orderId ?? '',
-        ...moneyOf(charge),
+        ...moneyOf(charge, order),
       });
   }
 }

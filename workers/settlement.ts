@@ -24,8 +24,9 @@ import {
 import { countActedOn } from '../domain/reconciliation-findings.js';
 import { noteRefundFailures } from '../domain/refunds.js';
 import { deadlineIn } from '../gateways/deadline.js';
+import { amountFromGateway } from '../gateways/marks.js';
 import { type Gateway, GatewayUnknown, type LedgerCharge } from '../gateways/payments.js';
-import { judge, type Verdict } from './verdicts.js';
+import { dueOf, judge, type Verdict } from './verdicts.js';
 
 /**
  * Charges of one kind that machines settle per hour without a human. A healthy system has next to none of any kind. Many mean
@@ -49,7 +50,11 @@ export type Outcome = 'agreed' | 'waiting' | 'wake' | 'refunded' | 'cancelled' |
 export async function settle(deps: SettlementDependencies, named: ChargeName, now: Date): Promise<Outcome> {
   const { charge, verdict, order } = await lookAgain(deps, named, now);
   const orderId = order?.orderId ?? named.orderId ?? '';
-  const subject = { reference: named.reference, orderId, ...(charge ? moneyOf(charge) : { amount: 0, currency: '' }) };
+  const subject = {
+    reference: named.reference,
+    orderId,
+    ...(charge ? moneyOf(charge, order) : { amount: 0, currency: '' }),
+  };
   if (verdict.do !== 'wait') await retractFindings(deps.db, named.reference, kindsOf(verdict));
   switch (verdict.do) {
     case 'nothing':
@@ -91,7 +96,12 @@ const kindsOf = (verdict: Verdict): FindingKind[] =>
 
 const kindOf = (verdict: Verdict): FindingKind | undefined => ('kind' in verdict ? verdict.kind : undefined);
 
-export const moneyOf = ({ received, refunded, currency }: LedgerCharge) => ({ amount: received - refunded, currency });
+/** What a charge holds, in our minor unit. */
+export const moneyOf = ({ received, refunded, currency }: LedgerCharge, order: OrderMoney | undefined) => {
+  const held = { amount: received - refunded, currency };
+  // Of a charge without an order of ours, the provider's way of counting is as good as any.
+  return { amount: order ? amountFromGateway(order.installationId, held) : held.amount, currency };
+};
 
 /** Whatever was begun about the charge: its end was not kept, or it is no longer called for. */
 async function conclude({ db, gateway }: SettlementDependencies, charge: LedgerCharge | null, subject: Subject) {
@@ -127,7 +137,7 @@ async function refund(
   subject: Subject,
   order: OrderMoney | undefined,
 ): Promise<Outcome> {
-  const { db, gateway, logger } = deps;
+  const { db, logger } = deps;
   const { orderId, reference } = subject;
   if (await isBraked(deps, verdictKind, reference)) return report(deps, verdictKind, subject, TOO_MANY);
   if (verdictKind === 'DOUBLE_CHARGE' && !(await isPaidOtherwise(deps, order)))
@@ -178,7 +188,7 @@ async function escalate(
 async function isPaidOtherwise({ gateway }: SettlementDependencies, order: OrderMoney | undefined): Promise<boolean> {
   if (!order || order.total === 0) return true;
   const recorded = order.gatewayReference === null ? null : await gateway.readCharge(order.gatewayReference);
-  return recorded !== null && moneyOf(recorded).amount >= order.total;
+  return recorded !== null && recorded.received - recorded.refunded >= dueOf(order);
 }
 const NOT_SURPLUS = 'The order has another charge on record, but the gateway does not hold its money';
 

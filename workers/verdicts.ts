@@ -4,7 +4,7 @@
  * operator has vouched for it, or the customer's bank has taken issue with it.
  */
 import type { FindingKind, OrderMoney } from '../domain/reconciliation.js';
-import { kinshipOf } from '../gateways/marks.js';
+import { amountAtGateway, kinshipOf } from '../gateways/marks.js';
 import type { LedgerCharge } from '../gateways/payments.js';
 
 export type Verdict =
@@ -74,13 +74,16 @@ function judgeConfirmed(charge: LedgerCharge, order: OrderMoney, held: number): 
       'REFUNDED_AT_GATEWAY',
       `${charge.refunded} of ${charge.received} went back, but the order is confirmed`,
     );
-  if (held !== order.total || charge.currency !== order.currency)
+  if (held !== dueOf(order) || charge.currency !== order.currency)
     return reportAs('AMOUNT_MISMATCH', unlikeOf(charge, order));
   return nothing;
 }
 
+/** As the provider counts it. */
+export const dueOf = (order: OrderMoney): number => amountAtGateway({ ...order, amount: order.total });
+
 const unlikeOf = (charge: LedgerCharge, order: OrderMoney): string =>
-  `The gateway holds ${charge.received - charge.refunded} ${charge.currency}, the order costs ${order.total} ${order.currency}`;
+  `The gateway holds ${charge.received - charge.refunded} ${charge.currency}, the order costs ${dueOf(order)} ${order.currency}`;
 
 function judgeCancelled(charge: LedgerCharge, order: OrderMoney, held: number): Verdict {
   if (charge.state === 'succeeded' && held <= 0) return nothing;

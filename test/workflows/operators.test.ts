@@ -32,10 +32,11 @@ beforeAll(async () => {
   s = await startSagaStack({
     gateway: (real) => ({
       ...real,
-      refund: async (orderId, ...rest) => {
+      refund: async (request) => {
+        const { orderId } = request.due;
         const left = failingRefunds.get(orderId) ?? 0;
         failingRefunds.set(orderId, left - 1);
-        if (left <= 0) return real.refund(orderId, ...rest);
+        if (left <= 0) return real.refund(request);
         throw new GatewayUnknown('refunds are down', FULL ? {} : { retryAfterMs: 500 });
       },
     }),
