@@ -99,9 +99,17 @@ class Facts {
   }
 
   #applyIntent(intent: Intent): void {
+    const before = this.intents.get(intent.id)?.metadata['orderId'];
     const orderId = intent.metadata['orderId'];
-    if (orderId !== undefined && this.intents.indexOf(intent.id) < 0) push(this.intentsByOrder, orderId, intent.id);
+    if (before !== undefined && before !== orderId) this.#forgetOrder(before, intent.id);
+    if (orderId !== undefined && before !== orderId) push(this.intentsByOrder, orderId, intent.id);
     this.intents.put(intent);
+  }
+
+  #forgetOrder(orderId: string, intent: string): void {
+    const others = this.intentsByOrder.get(orderId)?.filter((id) => id !== intent) ?? [];
+    if (others.length > 0) this.intentsByOrder.set(orderId, others);
+    else this.intentsByOrder.delete(orderId);
   }
 
   #applyCharge(charge: Charge): void {

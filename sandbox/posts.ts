@@ -12,7 +12,7 @@ import { type Form, fingerprint } from './form.js';
 import type { Change, Ledger, Remembered } from './ledger.js';
 import { list } from './params.js';
 import type { Entry, Outcome } from './records.js';
-import { renderCustomer, renderError, renderIntent, renderRefund } from './render.js';
+import { renderCharge, renderCustomer, renderError, renderIntent, renderRefund } from './render.js';
 
 const KEY_CHARS_MAX = 255;
 
@@ -146,7 +146,8 @@ function send(request: FastifyRequest, reply: FastifyReply, entry: Entry, { stat
   if (error) return renderError(error, error.type === 'api_error' ? undefined : entry.intent);
   if (entry.customer) return renderCustomer(entry.customer);
   if (entry.refund) return renderRefund(entry.refund);
-  if (!entry.intent) throw new Error('Bug! An entry without error, customer, refund or intent has no answer.');
+  if (!entry.intent && entry.charge) return renderCharge(entry.charge);
+  if (!entry.intent) throw new Error('Bug! An entry without error, customer, refund, charge or intent has no answer.');
   const expanded = list(request.body as Form, 'expand').includes('latest_charge');
   const intent = renderIntent(entry.intent, expanded ? entry.charge : undefined);
   return echo ? misquote({ ...intent }, echo) : intent;

@@ -13,6 +13,7 @@ import Fastify, {
 import type { Logger } from 'pino';
 import { auditRoutes } from './audit.js';
 import { chargeRoutes } from './charges.js';
+import { clockRoutes, createClock } from './clock.js';
 import { customerRoutes } from './customers.js';
 import { disputeRoutes } from './disputes.js';
 import { distort, faultOf, NO_FAULT, setFault } from './distortion.js';
@@ -30,7 +31,9 @@ import type { RefundTiming } from './refund-states.js';
 import { refundRoutes } from './refunds.js';
 import { renderError } from './render.js';
 import { settleProcessing } from './settlement.js';
+import { countTraffic } from './traffic.js';
 import { Upcoming } from './upcoming.js';
+import { updateRoutes } from './updates.js';
 import { Webhooks, type WebhookTarget } from './webhooks.js';
 import { welcome } from './welcome.js';
 
@@ -61,9 +64,10 @@ export interface SandboxOptions {
 /** @throws LockedError when another sandbox owns the ledger */
 export async function createSandbox(options: SandboxOptions): Promise<FastifyInstance> {
   const { logger, webhook, onFatal } = options;
+  const clock = createClock(options.now ?? Date.now);
   const ledger = await openLedger({
     directory: join(options.dataDir, 'sandbox'),
-    now: options.now ?? Date.now,
+    now: clock.now,
     recordEvents: webhook !== undefined,
     onFatal: onFatal ?? ((err) => logger.fatal({ err }, 'the ledger cannot be written')),
   });
@@ -84,7 +88,9 @@ export async function createSandbox(options: SandboxOptions): Promise<FastifyIns
   app.get('/', welcome);
   app.get('/livez', () => ({ status: 'ok' }));
   app.addHook('onRequest', () => upcoming.catchUp());
+  countTraffic(app);
   auditRoutes(app, ledger);
+  clockRoutes(app, { clock, now: () => ledger.now() });
   interventionRoutes(app, ledger);
   faultRoutes(app, faults);
   await app.register(async (api) => providerRoutes(api, { ledger, faults, timing: timingOf(options) }));
@@ -167,6 +173,7 @@ function providerRoutes(api: FastifyInstance, { ledger, faults, timing }: Parts 
   const posts = new Posts(ledger, faults);
   paymentIntentRoutes(api, { ledger, posts, ...timing });
   refundRoutes(api, { ledger, posts, timing });
+  updateRoutes(api, { ledger, posts });
   chargeRoutes(api, ledger);
   disputeRoutes(api, ledger);
   customerRoutes(api, { ledger, posts });

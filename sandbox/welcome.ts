@@ -12,10 +12,14 @@ export function welcome(): object {
       'POST /v1/payment_intents · GET /v1/payment_intents · GET /v1/payment_intents/search',
       'GET /v1/payment_intents/:id · POST /v1/payment_intents/:id/confirm · POST /v1/payment_intents/:id/cancel',
       'POST /v1/refunds · GET /v1/refunds · GET /v1/refunds/:id · POST /v1/refunds/:id/cancel',
+      "POST /v1/payment_intents/:id, /v1/charges/:id and /v1/refunds/:id: metadata, and an intent's description",
       'GET /v1/charges · GET /v1/charges/:id · GET /v1/disputes · GET /v1/disputes/:id',
       'POST, GET /v1/customers · GET, POST, DELETE /v1/customers/:id',
     ],
-    sandbox: 'GET /sandbox/ledger[?orderId=] · GET, POST, DELETE /sandbox/faults · GET /livez',
+    sandbox: [
+      'GET /sandbox/ledger[?orderId=] · GET, POST, DELETE /sandbox/faults · GET /livez',
+      'GET, POST /sandbox/clock {"aheadMs"} · GET, DELETE /sandbox/requests: how often each route was asked',
+    ],
     onRequest: INTERVENTIONS_HELP,
     faults: FAULTS_HELP,
     doesNot: DOES_NOT,
@@ -25,7 +29,7 @@ export function welcome(): object {
 const DOES_NOT = [
   'capture by hand, partial captures, incremental authorisations: an intent that succeeded has been paid in full',
   "payment methods other than the test cards above; saved cards; an intent's customer is taken and ignored",
-  'updates of intents, charges and refunds, but for customers; evidence for disputes',
+  "updates of an intent's amount; evidence for disputes",
   "balance, fees, payouts, currency conversion: minimum amounts are those of the charge's own currency, and currencies of " +
     'which no account can settle have none',
   'limits of card networks and card brands; the larger amounts that some currencies have, but for IDR and INR',

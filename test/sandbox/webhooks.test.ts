@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import Stripe from 'stripe';
-import { cleanUp, errorOf, newDataDir, order, startSandbox, until } from './support.js';
+import { cleanUp, errorOf, intervene, newDataDir, order, setFault, startSandbox, until } from './support.js';
 
 const SECRET = 'whsec_test_secret';
 const { webhooks } = new Stripe('sk_test_1');
@@ -49,9 +49,10 @@ afterEach(async () => {
 
 const events = () => received.map(({ body, signature }) => webhooks.constructEvent(body, signature, SECRET));
 const eventCount = (count: number) => until(() => (received.length >= count ? events() : undefined));
-const start = (options: { attemptsMax?: number; dataDir?: string } = {}) => {
-  const { dataDir, ...rest } = options;
-  return startSandbox({ webhook: { url, secret: SECRET, backoffMs: 5, ...rest }, ...(dataDir ? { dataDir } : {}) });
+const start = (options: { attemptsMax?: number; dataDir?: string; refundSettlesAfterMs?: number } = {}) => {
+  const { attemptsMax, ...rest } = options;
+  const bounded = attemptsMax === undefined ? {} : { attemptsMax };
+  return startSandbox({ webhook: { url, secret: SECRET, backoffMs: 5, ...bounded }, ...rest });
 };
 
 it('announces payments, declines and refunds in events that the official client verifies', async () => {
@@ -169,4 +170,79 @@ it('never holds up an answer, not even when the endpoint hangs', async () => {
   await sandbox.close();
   await until(() => waiting === 0 || undefined);
   expect(Date.now() - before).toBeLessThan(2_000);
+});
+
+it('tells of a refund that settles, and of one that fails, with what it was before', async () => {
+  const { stripe, ...sandbox } = await start({ refundSettlesAfterMs: 20 });
+  const paid = await stripe.paymentIntents.create(order('o1', 'pm_card_pendingRefund'));
+  const refund = await stripe.refunds.create({ payment_intent: paid.id });
+  const settled = (await eventCount(5)).slice(3);
+  expect(settled.map(({ type }) => type).sort()).toEqual(['charge.refund.updated', 'refund.updated']);
+  expect(settled[0]?.data).toMatchObject({
+    object: { id: refund.id, status: 'succeeded' },
+    previous_attributes: { status: 'pending' },
+  });
+  await intervene(sandbox, `refunds/${refund.id}/fail`);
+  const failed = (await eventCount(8)).slice(5);
+  expect(failed.map(({ type }) => type).sort()).toEqual(['charge.refund.updated', 'refund.failed', 'refund.updated']);
+  for (const { data } of failed)
+    expect(data).toMatchObject({
+      object: { object: 'refund', id: refund.id, status: 'failed', failure_reason: 'expired_or_canceled_card' },
+      previous_attributes: { status: 'succeeded' },
+    });
+});
+
+it('tells of a dispute, and of its end', async () => {
+  const { stripe, ...sandbox } = await start();
+  const paid = await stripe.paymentIntents.create(order('o1'));
+  const { body } = await intervene(sandbox, `payment_intents/${paid.id}/dispute`);
+  await eventCount(3);
+  await intervene(sandbox, `disputes/${String(body['id'])}/win`);
+  const all = await eventCount(5);
+  const told = Object.fromEntries(all.map(({ type, data }) => [type, data.object]));
+  expect(told).toMatchObject({
+    'charge.dispute.created': { object: 'dispute', charge: paid.latest_charge, status: 'needs_response' },
+    'charge.dispute.funds_withdrawn': { id: body['id'] },
+    'charge.dispute.closed': { id: body['id'], status: 'won' },
+    'charge.dispute.funds_reinstated': { id: body['id'] },
+  });
+});
+
+it('is lost on request, and only what was to be lost', async () => {
+  const sandbox = await start();
+  await setFault(sandbox, { mode: 'webhook_lost', event: 'payment_intent.succeeded', orderId: 'o1' });
+  for (const orderId of ['o1', 'o2', 'o1', 'o3']) await sandbox.stripe.paymentIntents.create(order(orderId));
+  const orders = (await eventCount(2)).map(({ data }) => (data.object as Stripe.PaymentIntent).metadata['orderId']);
+  expect(orders.sort()).toEqual(['o2', 'o3']);
+  await sandbox.close();
+  const restarted = await start({ dataDir: sandbox.dataDir });
+  await restarted.stripe.paymentIntents.create(order('o4'));
+  const last = (await eventCount(3))[2]?.data.object as Stripe.PaymentIntent;
+  expect(last.metadata['orderId']).toBe('o4');
+});
+
+it('comes again on request although it was taken', async () => {
+  const sandbox = await start();
+  await setFault(sandbox, { mode: 'webhook_repeated', count: 1 });
+  await sandbox.stripe.paymentIntents.create(order('o1'));
+  const all = await eventCount(2);
+  expect(all[1]?.id).toBe(all[0]?.id);
+  await sandbox.stripe.paymentIntents.create(order('o2'));
+  expect((await eventCount(3))[2]?.id).not.toBe(all[0]?.id);
+});
+
+it('comes behind the next one on request, or late when none comes', async () => {
+  const sandbox = await start();
+  await setFault(sandbox, { mode: 'webhook_out_of_order', orderId: 'o1' });
+  await sandbox.stripe.paymentIntents.create(order('o1'));
+  await sandbox.stripe.paymentIntents.create(order('o2'));
+  const orders = (await eventCount(2)).map(({ data }) => (data.object as Stripe.PaymentIntent).metadata['orderId']);
+  expect(orders).toEqual(['o2', 'o1']);
+  for (const mode of ['webhook_out_of_order', 'webhook_late']) {
+    await setFault(sandbox, { mode, orderId: mode, delayMs: 100 });
+    const [before, count] = [Date.now(), received.length];
+    await sandbox.stripe.paymentIntents.create(order(mode));
+    await eventCount(count + 1);
+    expect(Date.now() - before).toBeGreaterThanOrEqual(100);
+  }
 });
