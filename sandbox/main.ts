@@ -2,7 +2,7 @@
 import { ConfigError, kinds, readConfig, runMain } from '../runtime/config.js';
 import { createLogger } from '../runtime/logger.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
-import { LockedError } from './lock.js';
+import { LockedError } from './ledger/lock.js';
 import { createSandbox } from './server.js';
 
 const SPEC = {

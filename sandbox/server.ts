@@ -11,28 +11,31 @@ import Fastify, {
   type FastifySchemaValidationError,
 } from 'fastify';
 import type { Logger } from 'pino';
-import { auditRoutes } from './audit.js';
-import { chargeRoutes } from './charges.js';
-import { customerRoutes } from './customers.js';
-import { disputeRoutes } from './disputes.js';
-import { distort, faultOf, NO_FAULT, setFault } from './distortion.js';
-import { INTERNAL, invalid, ProviderError, unauthorized } from './errors.js';
-import type { Route } from './fault-modes.js';
-import { faultRoutes } from './fault-routes.js';
-import { Faults } from './faults.js';
-import { parseForm } from './form.js';
-import { interventionRoutes } from './interventions.js';
-import { type Ledger, openLedger } from './ledger.js';
-import { paymentIntentRoutes } from './payment-intents.js';
-import { cut, enter, leave, Posts } from './posts.js';
-import { newId } from './records.js';
-import type { RefundTiming } from './refund-states.js';
-import { refundRoutes } from './refunds.js';
-import { renderError } from './render.js';
-import { settleProcessing } from './settlement.js';
-import { Upcoming } from './upcoming.js';
-import { Webhooks, type WebhookTarget } from './webhooks.js';
-import { welcome } from './welcome.js';
+import { auditRoutes } from './controls/audit.js';
+import { interventionRoutes } from './controls/interventions.js';
+import { countTraffic } from './controls/traffic.js';
+import { welcome } from './controls/welcome.js';
+import { distort, faultOf, NO_FAULT, setFault } from './faults/distortion.js';
+import { Faults } from './faults/faults.js';
+import type { Route } from './faults/modes.js';
+import { faultRoutes } from './faults/routes.js';
+import { type Ledger, openLedger } from './ledger/ledger.js';
+import { newId } from './ledger/records.js';
+import { INTERNAL, invalid, ProviderError, unauthorized } from './protocol/errors.js';
+import { parseForm } from './protocol/form.js';
+import { cut, enter, leave, Posts } from './protocol/posts.js';
+import { renderError } from './protocol/render.js';
+import { chargeRoutes } from './provider/charges.js';
+import { customerRoutes } from './provider/customers.js';
+import { disputeRoutes } from './provider/disputes.js';
+import { paymentIntentRoutes } from './provider/payment-intents.js';
+import type { RefundTiming } from './provider/refund-states.js';
+import { refundRoutes } from './provider/refunds.js';
+import { updateRoutes } from './provider/updates.js';
+import { clockRoutes, createClock } from './time/clock.js';
+import { settleProcessing } from './time/settlement.js';
+import { Upcoming } from './time/upcoming.js';
+import { Webhooks, type WebhookTarget } from './webhooks/webhooks.js';
 
 const BODY_MAX_BYTES = 64 * 1024;
 
@@ -61,9 +64,10 @@ export interface SandboxOptions {
 /** @throws LockedError when another sandbox owns the ledger */
 export async function createSandbox(options: SandboxOptions): Promise<FastifyInstance> {
   const { logger, webhook, onFatal } = options;
+  const clock = createClock(options.now ?? Date.now);
   const ledger = await openLedger({
     directory: join(options.dataDir, 'sandbox'),
-    now: options.now ?? Date.now,
+    now: clock.now,
     recordEvents: webhook !== undefined,
     onFatal: onFatal ?? ((err) => logger.fatal({ err }, 'the ledger cannot be written')),
   });
@@ -84,7 +88,9 @@ export async function createSandbox(options: SandboxOptions): Promise<FastifyIns
   app.get('/', welcome);
   app.get('/livez', () => ({ status: 'ok' }));
   app.addHook('onRequest', () => upcoming.catchUp());
+  countTraffic(app);
   auditRoutes(app, ledger);
+  clockRoutes(app, { clock, now: () => ledger.now() });
   interventionRoutes(app, ledger);
   faultRoutes(app, faults);
   await app.register(async (api) => providerRoutes(api, { ledger, faults, timing: timingOf(options) }));
@@ -167,6 +173,7 @@ function providerRoutes(api: FastifyInstance, { ledger, faults, timing }: Parts 
   const posts = new Posts(ledger, faults);
   paymentIntentRoutes(api, { ledger, posts, ...timing });
   refundRoutes(api, { ledger, posts, timing });
+  updateRoutes(api, { ledger, posts });
   chargeRoutes(api, ledger);
   disputeRoutes(api, ledger);
   customerRoutes(api, { ledger, posts });
