@@ -7,9 +7,13 @@ import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/comm
 import type { CancellationReason } from '../contracts/orders.js';
 import { REFUSAL, type Refusal } from '../contracts/refusals.js';
 import type { StepInput, StepResult, UndoResult } from '../contracts/steps.js';
+import { isLockTimeout } from '../domain/database.js';
 import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
 import type { Run } from '../domain/saga-log.js';
 import { GatewayUnknown } from '../gateways/payments.js';
+
+/** The type of a failure that says: a row that the step needs is somebody else's just now. */
+export const LOCKED = 'Locked';
 
 /** Makes an activity of a step: `done` is its result, `refused` its refusal. */
 export function step(work: (orderId: string, run: Run, input: StepInput) => Promise<StepOutcome>) {
@@ -56,7 +60,7 @@ function refusal(reason: CancellationReason): ApplicationFailure {
 function weather(err: unknown): ApplicationFailure {
   const error = err instanceof Error ? err : new Error(String(err));
   return ApplicationFailure.create({
-    type: error.name,
+    type: isLockTimeout(error) ? LOCKED : error.name,
     message: lastLine(error.message),
     // A saga that hears of a whole budget's end learns from here how often it was tried.
     details: [{ attempt: activityInfo().attempt } satisfies StepResult],

@@ -238,7 +238,10 @@ function toProblem(error: FastifyError | Problem): Problem {
     return new Problem('invalid-request', error.message);
   }
   if (isNotNow(error))
-    return new Problem('unavailable', 'The database cannot do this just now; nothing was changed that was not acknowledged.');
+    return new Problem(
+      'unavailable',
+      'The database cannot do this just now; nothing was changed that was not acknowledged.',
+    );
   return new Problem('internal-error', 'The error has been recorded under this correlation id.');
 }
 
