@@ -12,10 +12,10 @@ import { createPaymentGateway } from '../gateways/stripe.js';
 import { createPublishers } from '../relay/publishers/configured.js';
 import { startRelay } from '../relay/relay.js';
 import { ConfigError, readConfig, runMain } from '../runtime/config.js';
-import { openDatabase } from '../runtime/database.js';
 import { type Failpoints, openFailpoints } from '../runtime/failpoints.js';
 import { createLogger } from '../runtime/logger.js';
 import { startMetrics } from '../runtime/metrics.js';
+import { openPools, type PoolName, type Pools } from '../runtime/pools.js';
 import { settings } from '../runtime/settings.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { installTemporalRuntime, openTemporal, type TemporalLink } from '../runtime/temporal.js';
@@ -27,10 +27,16 @@ import { createActivities, createWorker } from '../workers/worker.js';
 import { requireFeedClock } from './feed-clock.js';
 
 type Config = ReturnType<typeof readConfig<typeof settings>>;
-type Database = ReturnType<typeof openDatabase>;
 
 /** Below one attempt's 5 s (workflows/steps), so that a hanging gateway ends the attempt from inside. */
 const GATEWAY_TIMEOUT_MS = 4_000;
+/** Whose connections each role takes: the reconciler's, like the relay's loops, are those of the background. */
+const POOLS: Record<Config['ROLE'], [PoolName, ...PoolName[]]> = {
+  all: ['requests', 'steps', 'background'],
+  api: ['requests'],
+  worker: ['steps', 'background'],
+  relay: ['background'],
+};
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 
 await runMain(async () => {
@@ -42,7 +48,10 @@ await runMain(async () => {
   if (runs('api') && !authentication) refuseUnprotected(config, logger);
 
   installTemporalRuntime(logger);
-  const db = openDatabase(config.DATABASE_URL, config.DATABASE_POOL, { openSocket: failpoints?.openSocket });
+  const pools = openPools(config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], {
+    openSocket: failpoints?.openSocket,
+  });
+  const db = pools.background;
   await requireFeedClock(db, logger);
   const temporal = openTemporal(logger);
   const policy = {
@@ -57,10 +66,11 @@ await runMain(async () => {
       ? undefined
       : startMetrics({ host: config.METRICS_HOST, port: config.METRICS_PORT, role: config.ROLE, logger });
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
-  const stopWorker = runs('worker') ? startWorker({ db, temporal, config, logger, failpoints }) : undefined;
+  const stopWorker = runs('worker') ? startWorker({ pools, temporal, config, logger, failpoints }) : undefined;
   const api = runs('api')
     ? await startApi({
         ...common,
+        db: pools.requests,
         host: config.HOST,
         port: config.PORT,
         idempotencyTtlMs: config.IDEMPOTENCY_TTL,
@@ -88,7 +98,7 @@ await runMain(async () => {
     await Promise.all([stopWorker?.(), stopRelay?.()]);
     await stopMetrics?.();
     await temporal.close();
-    await db.$disconnect();
+    await pools.close();
   });
 });
 
@@ -133,13 +143,13 @@ function readFailpoints({ FAILPOINTS, DATABASE_URL, PAYMENTS_URL }: Config, logg
 
 /** Runs a worker as soon as Temporal answers. @returns how to stop it: what it has begun is finished first */
 function startWorker({
-  db,
+  pools,
   temporal,
   config,
   logger,
   failpoints,
 }: {
-  db: Database;
+  pools: Pools;
   temporal: TemporalLink;
   config: Config;
   logger: Logger;
@@ -155,7 +165,7 @@ function startWorker({
   exposeBreaker(gateway.breakerState);
   // Beside the worker, not in it: it goes on while Temporal is away, since it watches what Temporal should have done.
   const stopReconciler = startReconciler({
-    db,
+    db: pools.background,
     databaseUrl: config.DATABASE_URL,
     gateway,
     everyMs: config.RECONCILE_EVERY,
@@ -173,8 +183,8 @@ function startWorker({
       connection,
       namespace: temporal.namespace,
       activities: failpoints
-        ? createCrashingActivities({ db, gateway, failpoints })
-        : createActivities({ db, gateway }),
+        ? createCrashingActivities({ db: pools.steps, gateway, failpoints })
+        : createActivities({ db: pools.steps, gateway }),
       workflowBundle,
       ...(version && { version }),
     }),
