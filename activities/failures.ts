@@ -6,7 +6,9 @@ import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import type { CancellationReason } from '../contracts/orders.js';
 import { NEEDS_OPERATOR, type Need, REFUSAL, type Refusal } from '../contracts/refusals.js';
+import { STEP_PAUSE_MAX_MS, UNDO_PAUSE_MAX_MS } from '../contracts/retry-after.js';
 import type { StepInput, StepResult, UndoResult } from '../contracts/steps.js';
+import { isLockTimeout } from '../domain/database.js';
 import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
 import type { Run } from '../domain/saga-log.js';
 import { GatewayUnknown } from '../gateways/payments.js';
@@ -26,11 +28,14 @@ export class NeedsOperator extends Error {
   }
 }
 
+/** The type of a failure that says: a row that the step needs is somebody else's just now. */
+export const LOCKED = 'Locked';
+
 /** Makes an activity of a step: `done` is its result, `refused` its refusal. */
 export function step(work: (orderId: string, run: Run, input: StepInput) => Promise<StepOutcome>) {
   return async (input: StepInput): Promise<StepResult> => {
     const run = runOf(input);
-    const outcome = await translated(() => work(input.orderId, run, input));
+    const outcome = await translated(() => work(input.orderId, run, input), STEP_PAUSE_MAX_MS);
     if (outcome.outcome === 'refused') throw refusal(outcome.reason);
     // Only to whoever asked for it: saga code of before would not listen, and its history must not say what it ignored.
     return { attempt: activityInfo().attempt, ...(input.confirm && outcome.confirmed && { confirmed: true }) };
@@ -49,12 +54,15 @@ function runOf({ skippedBy, triedBefore = 0 }: StepInput): Run {
   return { attempts: triedBefore + activityInfo().attempt, ...(skippedBy !== undefined && { skippedBy }) };
 }
 
-/** Runs `work`; whatever it throws leaves as an ApplicationFailure that names its kind and its first line. */
-export async function translated<T>(work: () => Promise<T>): Promise<T> {
+/**
+ * Runs `work`; whatever it throws leaves as an ApplicationFailure that names its kind and its first line.
+ * @param pauseMaxMs the longest that a neighbour may have us wait before the next try: no longer than we would by ourselves
+ */
+export async function translated<T>(work: () => Promise<T>, pauseMaxMs = UNDO_PAUSE_MAX_MS): Promise<T> {
   try {
     return await work();
   } catch (err) {
-    throw err instanceof NeedsOperator ? need(err) : weather(err);
+    throw err instanceof NeedsOperator ? need(err) : weather(err, pauseMaxMs);
   }
 }
 
@@ -73,15 +81,16 @@ function need({ kind, message }: NeedsOperator): ApplicationFailure {
   return ApplicationFailure.create({ type: NEEDS_OPERATOR, message: lastLine(message), nonRetryable: true, details });
 }
 
-function weather(err: unknown): ApplicationFailure {
+function weather(err: unknown, pauseMaxMs: number): ApplicationFailure {
   const error = err instanceof Error ? err : new Error(String(err));
   return ApplicationFailure.create({
-    type: error.name,
+    type: isLockTimeout(error) ? LOCKED : error.name,
     message: lastLine(error.message),
     // A saga that hears of a whole budget's end learns from here how often it was tried.
     details: [{ attempt: activityInfo().attempt } satisfies StepResult],
     ...(error.cause instanceof Error && { cause: new Error(lastLine(error.cause.message)) }),
-    ...(error instanceof GatewayUnknown && error.retryAfterMs !== undefined && { nextRetryDelay: error.retryAfterMs }),
+    ...(error instanceof GatewayUnknown &&
+      error.retryAfterMs !== undefined && { nextRetryDelay: Math.min(error.retryAfterMs, pauseMaxMs) }),
   });
 }
 

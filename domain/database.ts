@@ -1,5 +1,5 @@
 /** What domain functions are given to reach Postgres, and how they tell the database's refusals from its failures. */
-import { Prisma } from '../prisma/generated/client.js';
+import type { Prisma } from '../prisma/generated/client.js';
 
 /** A client, or a transaction of one: every function here is a statement or two, and may become part of something larger. */
 export type Database = Prisma.TransactionClient;

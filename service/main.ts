@@ -13,10 +13,10 @@ import { createPaymentGateway } from '../gateways/stripe.js';
 import { createPublishers } from '../relay/publishers/configured.js';
 import { startRelay } from '../relay/relay.js';
 import { ConfigError, readConfig, runMain } from '../runtime/config.js';
-import { openDatabase } from '../runtime/database.js';
 import { type Failpoints, openFailpoints } from '../runtime/failpoints.js';
 import { createLogger } from '../runtime/logger.js';
 import { startMetrics } from '../runtime/metrics.js';
+import { openPools, type PoolName, type Pools } from '../runtime/pools.js';
 import { settings } from '../runtime/settings.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { installTemporalRuntime, openTemporal, type TemporalLink } from '../runtime/temporal.js';
@@ -30,10 +30,16 @@ import { requireFeedClock } from './feed-clock.js';
 import { useInstallationId } from './installation.js';
 
 type Config = ReturnType<typeof readConfig<typeof settings>>;
-type Database = ReturnType<typeof openDatabase>;
 
 /** Below one attempt's 5 s (workflows/steps), so that a hanging gateway ends the attempt from inside. */
 const GATEWAY_TIMEOUT_MS = 4_000;
+/** Whose connections each role takes: the reconciler's, like the relay's loops, are those of the background. */
+const POOLS: Record<Config['ROLE'], [PoolName, ...PoolName[]]> = {
+  all: ['requests', 'steps', 'background'],
+  api: ['requests'],
+  worker: ['steps', 'background'],
+  relay: ['background'],
+};
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 
 await runMain(async () => {
@@ -45,7 +51,10 @@ await runMain(async () => {
   if (runs('api') && !authentication) refuseUnprotected(config, logger);
 
   installTemporalRuntime(logger);
-  const db = openDatabase(config.DATABASE_URL, config.DATABASE_POOL, { openSocket: failpoints?.openSocket });
+  const pools = openPools(config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], {
+    openSocket: failpoints?.openSocket,
+  });
+  const db = pools.background;
   await requireFeedClock(db, logger);
   if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
   const temporal = openTemporal(logger);
@@ -61,10 +70,11 @@ await runMain(async () => {
       ? undefined
       : startMetrics({ host: config.METRICS_HOST, port: config.METRICS_PORT, role: config.ROLE, logger });
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
-  const stopWorker = runs('worker') ? startWorker({ db, temporal, config, logger, failpoints }) : undefined;
+  const stopWorker = runs('worker') ? startWorker({ pools, temporal, config, logger, failpoints }) : undefined;
   const api = runs('api')
     ? await startApi({
         ...common,
+        db: pools.requests,
         host: config.HOST,
         port: config.PORT,
         idempotencyTtlMs: config.IDEMPOTENCY_TTL,
@@ -92,7 +102,7 @@ await runMain(async () => {
     await Promise.all([stopWorker?.(), stopRelay?.()]);
     await stopMetrics?.();
     await temporal.close();
-    await db.$disconnect();
+    await pools.close();
   });
 });
 
@@ -137,13 +147,13 @@ function readFailpoints({ FAILPOINTS, DATABASE_URL, PAYMENTS_URL }: Config, logg
 
 /** Runs a worker as soon as Temporal answers. @returns how to stop it: what it has begun is finished first */
 function startWorker({
-  db,
+  pools,
   temporal,
   config,
   logger,
   failpoints,
 }: {
-  db: Database;
+  pools: Pools;
   temporal: TemporalLink;
   config: Config;
   logger: Logger;
@@ -155,12 +165,12 @@ function startWorker({
     timeoutMs: GATEWAY_TIMEOUT_MS,
     ...(config.PAYMENTS_URL !== undefined && { url: config.PAYMENTS_URL }),
   });
-  const account = watchAccount({ db, marker: stripe, logger });
+  const account = watchAccount({ db: pools.background, marker: stripe, logger });
   const gateway = guardAccount(protectGateway(stripe, logger), account.ensureOurs);
   exposeBreaker(gateway.breakerState);
   // Beside the worker, not in it: it goes on while Temporal is away, since it watches what Temporal should have done.
   const stopReconciler = startReconciler({
-    db,
+    db: pools.background,
     databaseUrl: config.DATABASE_URL,
     gateway,
     everyMs: config.RECONCILE_EVERY,
@@ -185,8 +195,8 @@ function startWorker({
       connection,
       namespace: temporal.namespace,
       activities: failpoints
-        ? createCrashingActivities({ db, gateway, failpoints })
-        : createActivities({ db, gateway }),
+        ? createCrashingActivities({ db: pools.steps, gateway, failpoints })
+        : createActivities({ db: pools.steps, gateway }),
       workflowBundle,
       ...(version && { version }),
     }),
