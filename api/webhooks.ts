@@ -6,11 +6,11 @@
 import Stripe from 'stripe';
 import { Type } from 'typebox';
 import type { Database } from '../domain/database.js';
-import { type Claim, isExplained, requestReconciliation } from '../domain/reconciliation-findings.js';
+import { readNews, requestReconciliation } from '../domain/reconciliation-findings.js';
 import type { Api } from './dependencies.js';
 import { refusals } from './openapi-problems.js';
+import { readClaim } from './payment-claims.js';
 import { Problem } from './problems.js';
-import { UUID } from './schemas.js';
 
 export type WebhookDependencies = {
   db: Database;
@@ -57,7 +57,8 @@ export function webhookRoutes(app: Api, { db, paymentsWebhookSecret: secret }: W
         const event = verify(request.body, request.headers['stripe-signature'], secret);
         if (remembered.has(event.id)) return { received: true };
         const claim = readClaim(event);
-        if (claim && !(await isExplained(db, claim))) await requestReconciliation(db, claim.orderId);
+        const orderId = claim && (await readNews(db, claim));
+        if (orderId) await requestReconciliation(db, orderId);
         remember(remembered, event.id);
         return { received: true };
       },
@@ -73,21 +74,6 @@ function verify(body: unknown, signature: string | string[] | undefined, secret:
     // Not why: that would help only somebody who forges.
     throw new Problem('invalid-signature', 'The Stripe-Signature does not fit the body, the secret or the time.');
   }
-}
-
-/** What an event claims, if it could concern an order of ours. */
-function readClaim({ type, data }: Stripe.Event): Claim | undefined {
-  const subject = data.object as { id?: string; metadata?: Record<string, string> | null; payment_intent?: unknown };
-  const orderId = subject.metadata?.['orderId'];
-  if (orderId === undefined || !UUID.test(orderId)) return undefined;
-  const charge = type.startsWith('payment_intent.') ? subject.id : subject.payment_intent;
-  const reference = typeof charge === 'string' ? charge : null;
-  return { orderId: orderId.toLowerCase(), says: claimOf(type), reference };
-}
-
-function claimOf(type: string): Claim['says'] {
-  if (type === 'payment_intent.payment_failed' || type === 'payment_intent.canceled') return 'not taken';
-  return /^(charge\.refunded|refund\.|charge\.refund\.)/.test(type) ? 'given back' : 'taken';
 }
 
 function remember(remembered: Set<string>, id: string): void {
