@@ -171,7 +171,7 @@ export async function openFinding(
     ON CONFLICT (kind, gateway_reference) DO UPDATE SET updated_at = now(), amount = excluded.amount,
       detail = CASE WHEN f.amount <> excluded.amount THEN coalesce(excluded.detail, f.detail) ELSE f.detail END,
       action = CASE WHEN f.action IN ('refunded', 'cancelled') AND f.amount <> excluded.amount THEN excluded.action
-        WHEN f.action = 'refunded' AND excluded.action = 'refunding' THEN excluded.action ELSE f.action END
+        WHEN f.action = 'refunded' THEN excluded.action ELSE f.action END
     RETURNING f.action, f.detail,
       f.xmax = 0 OR EXISTS (SELECT FROM before b WHERE b.action <> f.action OR b.amount <> f.amount) AS "isNew"`;
   if (!row) throw new Error(`Bug! The finding ${kind} of ${reference} was neither written nor there`);

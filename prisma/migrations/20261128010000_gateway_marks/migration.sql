@@ -74,3 +74,8 @@ ALTER TABLE "reconciliation_findings" ADD CONSTRAINT "reconciliation_findings_ki
     'LATE_CHARGE', 'DOUBLE_CHARGE', 'ORPHAN_CHARGE', 'OPEN_INTENT', 'LOST_REFUND', 'SETTLED_OUTSIDE', 'AMOUNT_MISMATCH',
     'REFUNDED_AT_GATEWAY', 'MISSING_CHARGE', 'UNMARKED_CHARGE', 'REFUND_FAILED', 'DISPUTED', 'ACCOUNT_HELD'));
 -- An account that is held is about no order.
+
+-- An operator may also have a machine go on with a refund that it has given up.
+ALTER TABLE "reconciliation_closings" DROP CONSTRAINT "reconciliation_closings_action_check";
+ALTER TABLE "reconciliation_closings" ADD CONSTRAINT "reconciliation_closings_action_check"
+    CHECK ("action" IN ('refunded', 'cancelled', 'refunding'));
