@@ -37,10 +37,12 @@ export async function giveBackCharge(
       ...(deadline && { deadline }),
     });
     if (result.outcome === 'done') return result;
-    await spendRefundKey(db, orderId, state.no, { hasFailed: result.outcome === 'failed' });
-    if (result.outcome === 'failed' && result.disputed) throw new RefundFailed(disputed(orderId, result.why));
-    if (result.outcome === 'failed' && state.failures + 1 >= state.allowed)
-      throw new RefundFailed(toldTooOften(orderId, state.failures + 1));
+    const hasFailed = result.outcome === 'failed';
+    const isDisputed = result.outcome === 'failed' && result.disputed;
+    await spendRefundKey(db, orderId, state.no, { hasFailed, isForOperator: isDisputed });
+    if (isDisputed) throw new RefundFailed(disputed(orderId, result.why));
+    if (hasFailed && state.failures + 1 >= state.allowed)
+      throw new RefundFailed(toldTooOften(orderId, state.failures + 1, result.why));
     why = result.why;
   }
   throw new GatewayUnknown(`The refund of order ${orderId} is to be made anew: ${why}`);
@@ -48,5 +50,5 @@ export async function giveBackCharge(
 
 const disputed = (orderId: string, why: string) =>
   `The charge of order ${orderId} is disputed: its money is not ours to give back (${why})`;
-const toldTooOften = (orderId: string, failures: number) =>
-  `${failures} refunds of order ${orderId} have failed: retry to have one more made, or give the money back by hand and skip`;
+const toldTooOften = (orderId: string, failures: number, why?: string) =>
+  `${failures} refunds of order ${orderId} have failed${why === undefined ? '' : ` (${why})`}: retry to have one more made, or give the money back by hand and skip`;

@@ -16,15 +16,20 @@ export async function readRefundState(db: Database, orderId: string): Promise<Re
   return row ?? null;
 }
 
-/** The key `no` is spent; counted once, however many have seen it. */
+/**
+ * The key `no` is spent; counted once, however many have seen it.
+ * @param isForOperator whatever is allowed by itself is used up: no machine makes another refund
+ */
 export async function spendRefundKey(
   db: Database,
   orderId: string,
   no: number,
-  { hasFailed }: { hasFailed: boolean },
+  { hasFailed, isForOperator }: { hasFailed: boolean; isForOperator: boolean },
 ): Promise<void> {
+  const failed = hasFailed ? 1 : 0;
   await db.$executeRaw`
-    UPDATE payments SET refund_no = refund_no + 1, refund_failures = refund_failures + ${hasFailed ? 1 : 0}::int, updated_at = now()
+    UPDATE payments SET refund_no = refund_no + 1, updated_at = now(),
+      refund_failures = greatest(refund_failures + ${failed}::int, CASE WHEN ${isForOperator} THEN refunds_allowed ELSE 0 END)
     WHERE order_id = ${orderId}::uuid AND refund_no = ${no}::int`;
 }
 

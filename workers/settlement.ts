@@ -108,7 +108,8 @@ async function conclude({ db, gateway }: SettlementDependencies, charge: LedgerC
   const { reference } = subject;
   for (const { kind, action } of await listInHand(db, reference)) {
     if (action === 'refunding' && charge?.state === 'succeeded' && subject.amount === 0) {
-      const [newest] = await gateway.readRefunds(reference);
+      const refunds = await gateway.readRefunds(reference);
+      const newest = refunds.find(({ status }) => status === 'succeeded' || status === 'pending');
       await closeFinding(db, kind, 'refunded', subject, newest?.reference ?? null);
     } else if (action === 'cancelling' && charge?.state === 'over') {
       await closeFinding(db, kind, 'cancelled', subject, null);

@@ -96,9 +96,12 @@ describe('a refund that has definitely failed', () => {
   test('since the charge is disputed is not made again: the money is not ours to give', async () => {
     const { orderId, reference } = await cancelling();
     await b.intervene(`/sandbox/payment_intents/${reference}/dispute`);
-    expect((await failureOf(refund(b, orderId))).need).toBe('RefundFailed');
-    expect((await b.requests())['POST /v1/refunds']).toBeGreaterThan(0);
-    await failureOf(refund(b, orderId));
+    await b.requests();
+    for (const _ of ['first', 'and as often as the saga comes again by itself'])
+      expect((await failureOf(refund(b, orderId))).need).toBe('RefundFailed');
+    expect((await b.requests())['POST /v1/refunds']).toBe(1);
+    expect((await failureOf(refund(b, orderId, { word: 'after all' }))).failure.message).toContain('disputed');
+    expect((await b.requests())['POST /v1/refunds']).toBe(1);
     expect(await refundsOf(orderId)).toEqual([]);
   });
 });
