@@ -53,8 +53,17 @@ const ATTEMPT_SHARE = 0.85;
 /** Where no limit is set, as in a test that runs an activity by itself. */
 const ATTEMPT_DEFAULT_MS = 10_000;
 
-const deadlineOfAttempt = (): Deadline =>
-  deadlineIn((activityInfo().startToCloseTimeoutMs || ATTEMPT_DEFAULT_MS) * ATTEMPT_SHARE);
+/** An attempt is given up when its own time is over, and when that of all attempts is; times of one clock, Temporal's. */
+function deadlineOfAttempt(): Deadline {
+  const {
+    startToCloseTimeoutMs: limitMs,
+    scheduleToCloseTimeoutMs: budgetMs,
+    scheduledTimestampMs: scheduledAt,
+    currentAttemptScheduledTimestampMs: beganAt,
+  } = activityInfo();
+  const leftMs = budgetMs ? budgetMs - (beganAt - scheduledAt) : Number.POSITIVE_INFINITY;
+  return deadlineIn(Math.min(limitMs || ATTEMPT_DEFAULT_MS, leftMs) * ATTEMPT_SHARE);
+}
 
 async function chargePayment(
   { db, gateway }: Dependencies,

@@ -52,10 +52,14 @@ export async function offerWord(db: Database, word: string, everyMs: number): Pr
   return offered > 0;
 }
 
-/** The marker says one of the words that were offered. */
+/**
+ * The marker says one of the words that were offered. The one that it said before stays among them: who notes this late does
+ * not know that the marker has been told another word since. An older word is no danger: a marker never says it again.
+ */
 export async function keepWord(db: Database, word: string): Promise<void> {
   await db.$executeRaw`
-    UPDATE installation SET word = ${word}, offered = array_remove(offered, ${word}) WHERE ${word} = ANY(offered)`;
+    UPDATE installation SET word = ${word}, offered = array_remove(array_append(array_remove(offered, ${word}), word), '')
+    WHERE ${word} = ANY(offered)`;
 }
 
 /** The account does not know this database. @returns false if that was known */

@@ -169,8 +169,10 @@ export async function openFinding(
     INSERT INTO reconciliation_findings AS f (kind, gateway_reference, order_id, amount, currency, action, detail)
     VALUES (${kind}, ${reference}, ${orderId.slice(0, 500)}, ${amount}::bigint, ${currency}, ${action}, ${detail})
     ON CONFLICT (kind, gateway_reference) DO UPDATE SET updated_at = now(), amount = excluded.amount,
-      detail = CASE WHEN f.amount <> excluded.amount THEN coalesce(excluded.detail, f.detail) ELSE f.detail END,
-      action = CASE WHEN f.action IN ('refunded', 'cancelled') AND f.amount <> excluded.amount THEN excluded.action
+      detail = CASE WHEN f.detail = ${AGREED_AGAIN} THEN excluded.detail
+        WHEN f.amount <> excluded.amount THEN coalesce(excluded.detail, f.detail) ELSE f.detail END,
+      action = CASE WHEN f.action = 'cancelled' AND f.detail = ${AGREED_AGAIN} THEN excluded.action
+        WHEN f.action IN ('refunded', 'cancelled') AND f.amount <> excluded.amount THEN excluded.action
         WHEN f.action = 'refunded' THEN excluded.action ELSE f.action END
     RETURNING f.action, f.detail,
       f.xmax = 0 OR EXISTS (SELECT FROM before b WHERE b.action <> f.action OR b.amount <> f.amount) AS "isNew"`;

@@ -144,7 +144,7 @@ export type PaymentLedger = {
  * copied does not know the word that was written last.
  */
 export type AccountMarker = {
-  /** @returns the new marker's reference; the same for the same installation, within the life of a key */
+  /** @returns the new marker's reference. Two processes may each make one: the one that is kept counts */
   createMarker(installationId: string, word: string): Promise<string>;
   /** @returns the word; null if there is no such marker on this account */
   readMarker(reference: string): Promise<string | null>;

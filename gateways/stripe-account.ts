@@ -3,8 +3,8 @@
  * It is the one kind of object that an account keeps for us, lets us change, and never charges.
  */
 import Stripe from 'stripe';
-import { type AccountMarker, MarkerUnavailable } from './payments.js';
-import { toUnknown } from './stripe-errors.js';
+import { type AccountMarker, GatewayUnknown, MarkerUnavailable } from './payments.js';
+import { isMissing, toUnknown } from './stripe-errors.js';
 
 const WORD = 'word';
 const WHAT = 'order-saga: marks which database speaks for this installation. Do not delete.';
@@ -21,9 +21,10 @@ export function createMarker(stripe: Stripe, timeoutMs: number): AccountMarker {
       permitted(async () => {
         try {
           const marker = await stripe.customers.retrieve(reference, undefined, limits);
+          if (marker.id !== reference) throw new GatewayUnknown('The payment gateway’s answer makes no sense');
           return marker.deleted ? null : (marker.metadata[WORD] ?? null);
         } catch (err) {
-          if (err instanceof Stripe.errors.StripeInvalidRequestError && err.statusCode === 404) return null;
+          if (isMissing(err)) return null;
           throw err;
         }
       }),

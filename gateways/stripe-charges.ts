@@ -166,11 +166,11 @@ async function readSpans(parts: StripeParts, lookUp: LookUp, options: LookUpOpti
     let after = from && span.from.getTime() === from.since.getTime() ? (from.after ?? undefined) : undefined;
     const [since, until] = [there(span.from, -marginMs), there(span.until, marginMs)];
     do {
-      const page = await parts.ledger.listCharges({
-        since,
-        until,
-        ...(after !== undefined && { after }),
-        ...(deadline && { deadline }),
+      const request = { since, until, ...(after !== undefined && { after }), ...(deadline && { deadline }) };
+      const page = await parts.ledger.listCharges(request).catch(async (err: unknown) => {
+        // A look-up that can never go on would be worse than one more from this span's start.
+        if (err instanceof GatewayUnknown && err.isPlaceGone) await onProgress?.({ since: span.from, after: null });
+        throw err;
       });
       finds = merge(finds, await take(parts, page.items, lookUp, options));
       if (finds.held.length > 0) return finds;

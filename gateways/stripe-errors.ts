@@ -30,6 +30,10 @@ export const isRefused = (err: unknown): err is InstanceType<typeof Stripe.error
 /** Refused because of what else goes on at this moment. https://docs.stripe.com/error-codes */
 const NOT_NOW = new Set(['idempotency_key_in_use', 'lock_timeout', 'rate_limit', 'charge_already_refunded']);
 
+/** The gateway knows no such object; a 404 without its word for that is somebody else's on the way. */
+export const isMissing = (err: unknown): boolean =>
+  err instanceof Stripe.errors.StripeInvalidRequestError && err.statusCode === 404 && err.code === 'resource_missing';
+
 /** What the gateway keeps under the key, and answers to it for ever. A 503 of its front door is not. */
 export const isStored500 = (err: unknown): boolean =>
   err instanceof Stripe.errors.StripeAPIError && err.statusCode === 500;

@@ -54,10 +54,12 @@ function ask({ isPlain, agents, options, body, timeoutMs }: Asked): Promise<Answ
       ? http.request({ ...options, agent: agents.http })
       : https.request({ ...options, agent: agents.https });
     const timer = setTimeout(() => request.destroy(coded('ETIMEDOUT', 'no whole answer in time')), timeoutMs);
+    const began = performance.now();
     request.once('error', (err: NodeJS.ErrnoException) => {
-      // The client itself asks again after a cut connection. That is for a kept one which had died of age; whatever was
-      // cut later would take the time of two requests.
-      if (!request.reusedSocket && err.code === 'ECONNRESET') err.code = 'ECONNABORTED';
+      // The client itself asks again after a cut connection, with all of the time once more. That is for a kept one which
+      // had died of age; whatever was cut later would take the time of two requests.
+      const isStale = request.reusedSocket && performance.now() - began < STALE_WITHIN_MS;
+      if (!isStale && CUT.has(err.code ?? '')) err.code = 'ECONNABORTED';
       reject(err);
     });
     request.once('close', () => {
@@ -86,6 +88,11 @@ function ask({ isPlain, agents, options, body, timeoutMs }: Asked): Promise<Answ
   });
 }
 
+/** A connection that is dead already says so at the first byte: within a round trip. */
+const STALE_WITHIN_MS = 200;
+/** What the client takes for a connection that had died. */
+const CUT = new Set(['ECONNRESET', 'EPIPE']);
+
 const coded = (code: string, message: string): Error => Object.assign(new TypeError(message), { code });
 
 /** The answer as the official client reads it. */
@@ -99,7 +106,8 @@ function responseOf({ status, headers, text }: Answer): Awaited<ReturnType<HttpC
     },
     toJSON: async () => {
       const answer: unknown = JSON.parse(text);
-      if (typeof answer !== 'object' || answer === null) throw new SyntaxError('the answer is no JSON object');
+      if (typeof answer !== 'object' || answer === null || Array.isArray(answer))
+        throw new SyntaxError('the answer is no JSON object');
       return answer;
     },
   };

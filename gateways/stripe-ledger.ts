@@ -5,12 +5,13 @@ import { MARKS } from './marks.js';
 import {
   GatewayUnknown,
   type LedgerCharge,
+  type LedgerDispute,
   type LedgerRefund,
   type PageRequest,
   type PaymentLedger,
   type RefundStatus,
 } from './payments.js';
-import { answered } from './stripe-errors.js';
+import { answered, isMissing } from './stripe-errors.js';
 import type { GatewayClock } from './stripe-http.js';
 
 const PAGE_MAX = 100;
@@ -36,12 +37,7 @@ export function createLedger(stripe: Stripe, timeoutMs: number, clock: GatewayCl
     listDisputes: (request) =>
       answered(async () => {
         const page = await stripe.disputes.list(pageOf(request), within(request));
-        const items = page.data.flatMap(({ id, payment_intent: of, status, created }) =>
-          of === null || of === undefined
-            ? []
-            : [{ reference: id, chargeReference: idOf(of), status, createdAt: toDate(created) }],
-        );
-        return { items, ...afterOf(page, request) };
+        return { items: page.data.flatMap(toDispute), ...afterOf(page, request) };
       }),
     findCharges: (orderId) =>
       answered(async () => (await searchIntents(stripe, orderId, { timeout: timeoutMs })).map(toCharge)),
@@ -61,7 +57,7 @@ export async function readCharge(stripe: Stripe, reference: string, limits: Limi
   try {
     return toCharge(await stripe.paymentIntents.retrieve(reference, { expand: [WITH_CHARGE] }, limits));
   } catch (err) {
-    if (err instanceof Stripe.errors.StripeInvalidRequestError && err.statusCode === 404) return null;
+    if (isMissing(err)) return null;
     throw err;
   }
 }
@@ -105,6 +101,7 @@ const toDate = (seconds: number): Date => new Date(seconds * 1000);
 const idOf = (of: string | { id: string }): string => (typeof of === 'string' ? of : of.id);
 
 export function toCharge(intent: Stripe.PaymentIntent): LedgerCharge {
+  requireSense(intent, [intent.amount, intent.amount_received, intent.created]);
   const charge = typeof intent.latest_charge === 'object' ? intent.latest_charge : null;
   return {
     reference: intent.id,
@@ -121,6 +118,12 @@ export function toCharge(intent: Stripe.PaymentIntent): LedgerCharge {
   };
 }
 
+/** What lacks these is no object of the gateway's, whoever answered: nothing is to be concluded from it. */
+function requireSense({ id, status }: { id: unknown; status: unknown }, numbers: unknown[]): void {
+  if (typeof id !== 'string' || typeof status !== 'string' || !numbers.every(Number.isSafeInteger))
+    throw new GatewayUnknown('The payment gateway’s answer makes no sense');
+}
+
 const STATUSES = new Set<string>([
   'pending',
   'requires_action',
@@ -129,7 +132,9 @@ const STATUSES = new Set<string>([
   'canceled',
 ] satisfies RefundStatus[]);
 
-function toRefund({ id, payment_intent: of, metadata, amount, status, created }: Stripe.Refund): LedgerRefund[] {
+function toRefund(refund: Stripe.Refund): LedgerRefund[] {
+  const { id, payment_intent: of, metadata, amount, status, created } = refund;
+  requireSense(refund, [amount, created]);
   if (of === null || of === undefined) return [];
   return [
     {
@@ -142,6 +147,13 @@ function toRefund({ id, payment_intent: of, metadata, amount, status, created }:
       createdAt: toDate(created),
     },
   ];
+}
+
+function toDispute(dispute: Stripe.Dispute): LedgerDispute[] {
+  const { id, payment_intent: of, status, created } = dispute;
+  requireSense(dispute, [created]);
+  if (of === null || of === undefined) return [];
+  return [{ reference: id, chargeReference: idOf(of), status, createdAt: toDate(created) }];
 }
 
 function stateOf(status: Stripe.PaymentIntent.Status): LedgerCharge['state'] {

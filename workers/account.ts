@@ -69,7 +69,7 @@ export async function lookOnce(deps: Dependencies): Promise<View> {
   } catch (err) {
     if (!(err instanceof MarkerUnavailable)) throw err;
     logger.warn({ err: err.message }, 'a restored or copied database cannot be recognised');
-    return { heldBecause: null };
+    return { heldBecause: (await readStanding(db)).heldBecause }; // what is held already stays so
   }
 }
 

@@ -11,7 +11,7 @@ import type { Database } from '../../domain/database.js';
 import { releaseInventory, reserveInventory } from '../../domain/inventory.js';
 import { beginUnwinding, cancelOrder, confirmOrder } from '../../domain/orders.js';
 import { recordCharge, shutPayment } from '../../domain/payments.js';
-import { readStanding } from '../../domain/installation.js';
+import { nameInstallation, readStanding } from '../../domain/installation.js';
 import type { AccountMarker, ChargeRequest, Gateway } from '../../gateways/payments.js';
 import { createPaymentGateway } from '../../gateways/stripe.js';
 import { createSandbox } from '../../sandbox/server.js';
@@ -30,9 +30,9 @@ export type Books = {
   /** A pass of a reconciler that has just started. */
   reconcile(changed?: Partial<Reconciler>, orderIds?: string[]): Promise<Counts>;
   reconciler(changed?: Partial<Reconciler>): Reconciler;
-  pending(): Promise<Order>;
+  pending(sku?: string): Promise<Order>;
   /** An order as its saga leaves it, and its charge. */
-  confirmed(): Promise<{ order: Order; reference: string }>;
+  confirmed(made?: { sku?: string; paymentMethod?: string }): Promise<{ order: Order; reference: string }>;
   cancelled(): Promise<Order>;
   /** Money that arrives at the gateway by our own hand, with nobody of ours knowing any more. */
   takeMoney(
@@ -45,7 +45,16 @@ export type Books = {
   giveBack(orderId: string, reference: string): Promise<void>;
   byHand(reference: string, amount?: number): Promise<string>;
   /** The provider's own API, as anybody with a key of the account may use it. @returns its answer */
-  stripe(method: 'GET' | 'POST', path: string, form?: Record<string, string>): Promise<Record<string, unknown>>;
+  stripe(
+    method: 'GET' | 'POST',
+    path: string,
+    form?: Record<string, string>,
+    idempotencyKey?: string,
+  ): Promise<Record<string, unknown>>;
+  /** A charge that took money, made with a key of the account: its metadata says who made it, or nothing at all. */
+  charged(metadata: Record<string, string>, changed?: Record<string, string>): Promise<string>;
+  /** How often each route of the provider's API was asked since the last time. */
+  requests(): Promise<Record<string, number>>;
   /** What the sandbox does on request, as the world would by itself. */
   intervene(path: string): Promise<void>;
   /** A charge that waits for its customer to authenticate, as a worker that dies at this moment leaves it. */
@@ -58,17 +67,33 @@ export type Books = {
 
 export const SILENT = pino({ level: 'silent' });
 
-export async function openBooks(): Promise<Books> {
+export type Setting = {
+  /** The gateway's clock, against ours, at first. */
+  aheadMs?: number;
+  refundFailsAfterMs?: number;
+  disputeAfterMs?: number;
+  /** The account of other books, by its url, and what this installation is called there. */
+  account?: string;
+  installationId?: string;
+};
+
+export async function openBooks({
+  aheadMs = 0,
+  account,
+  installationId: name,
+  ...timing
+}: Setting = {}): Promise<Books> {
   const database = await createTestDatabase();
   const { db } = database;
   await stock(db, 'A', 1_000);
   const dataDir = await mkdtemp(join(tmpdir(), 'order-saga-books-'));
-  let offsetMs = 0;
+  let offsetMs = aheadMs;
   const now = () => Date.now() + offsetMs;
-  const sandbox = await createSandbox({ dataDir, logger: SILENT, searchLagMs: 0, processingMs: 1_000, now });
+  const sandbox = await createSandbox({ dataDir, logger: SILENT, searchLagMs: 0, processingMs: 1_000, now, ...timing });
+  if (name !== undefined) await nameInstallation(db, name);
   const { id: installationId } = await readStanding(db);
   await sandbox.listen({ host: '127.0.0.1', port: 0 });
-  const url = `http://127.0.0.1:${(sandbox.server.address() as AddressInfo).port}`;
+  const url = account ?? `http://127.0.0.1:${(sandbox.server.address() as AddressInfo).port}`;
   const gateway = createPaymentGateway({ url, apiKey: 'sk_test_books', timeoutMs: 2_000 });
   const request: Books['request'] = (orderId, changed = {}) => ({
     due: { orderId, installationId, amount: 1_000, currency: 'USD', ...changed },
@@ -80,10 +105,13 @@ export async function openBooks(): Promise<Books> {
       return { dbNow, spans: [{ from: new Date(dbNow.getTime() - 60_000), until: dbNow }] };
     },
   });
-  const stripe: Books['stripe'] = async (method, path, form) => {
+  const stripe: Books['stripe'] = async (method, path, form, idempotencyKey) => {
     const answer = await fetch(`${url}${path}`, {
       method,
-      headers: { authorization: 'Bearer sk_test_books' },
+      headers: {
+        authorization: 'Bearer sk_test_books',
+        ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
+      },
       ...(form && { body: new URLSearchParams(form) }),
     });
     return (await answer.json()) as Record<string, unknown>;
@@ -94,7 +122,7 @@ export async function openBooks(): Promise<Books> {
       chargeReference: reference,
       idempotencyKey: refundKey(orderId, reference, 0),
     });
-  const pending = () => accept(db, { A: 1 });
+  const pending = (sku = 'A') => accept(db, { [sku]: 1 });
   const reconciler = (changed: Partial<Reconciler> = {}): Reconciler => ({
     db,
     gateway,
@@ -121,10 +149,10 @@ export async function openBooks(): Promise<Books> {
       await db.$executeRaw`UPDATE reconciliation_cursors SET lease_owner = NULL`;
       return reconcileOnce(reconciler(changed), orderIds);
     },
-    confirmed: async () => {
-      const order = await pending();
+    confirmed: async ({ sku, paymentMethod = 'pm_card_visa' } = {}) => {
+      const order = await pending(sku);
       await reserveInventory(db, order.id);
-      const charged = await gateway.charge(request(order.id, { amount: order.total.amount }));
+      const charged = await gateway.charge({ ...request(order.id, { amount: order.total.amount }), paymentMethod });
       if (charged.outcome !== 'charged') throw new Error('the charge was declined');
       await recordCharge(db, order.id, charged.reference);
       await confirmOrder(db, order.id);
@@ -159,6 +187,23 @@ export async function openBooks(): Promise<Books> {
     intervene: async (path) => {
       const answer = await fetch(`${url}${path}`, { method: 'POST' });
       if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+    },
+    charged: async (metadata, changed = {}) => {
+      const made = await stripe('POST', '/v1/payment_intents', {
+        amount: '1000',
+        currency: 'usd',
+        confirm: 'true',
+        payment_method: 'pm_card_visa',
+        ...Object.fromEntries(Object.entries(metadata).map(([name, value]) => [`metadata[${name}]`, value])),
+        ...changed,
+      });
+      if (typeof made['id'] !== 'string') throw new Error(`no charge was made: ${JSON.stringify(made)}`);
+      return made['id'];
+    },
+    requests: async () => {
+      const { counts } = (await (await fetch(`${url}/sandbox/requests`)).json()) as { counts: Record<string, number> };
+      await fetch(`${url}/sandbox/requests`, { method: 'DELETE' });
+      return counts;
     },
     leaveOpen: async (orderId) => {
       const made = await stripe('POST', '/v1/payment_intents', {
