@@ -13,6 +13,7 @@ import { createPaymentGateway } from '../gateways/stripe.js';
 import { createPublishers } from '../relay/publishers/configured.js';
 import { startRelay } from '../relay/relay.js';
 import { ConfigError, readConfig, runMain } from '../runtime/config.js';
+import { refusalOf } from '../runtime/database-refusal.js';
 import { type Failpoints, openFailpoints } from '../runtime/failpoints.js';
 import { createLogger } from '../runtime/logger.js';
 import { startMetrics } from '../runtime/metrics.js';
@@ -55,6 +56,7 @@ await runMain(async () => {
     openSocket: failpoints?.openSocket,
   });
   const db = pools.background;
+  await requireDatabase(config.DATABASE_URL, logger);
   await requireFeedClock(db, logger);
   if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
   const temporal = openTemporal(logger);
@@ -105,6 +107,13 @@ await runMain(async () => {
     await pools.close();
   });
 });
+
+/** A database that does not answer yet stops no process from starting; one that never will, does. */
+async function requireDatabase(url: string, logger: Logger): Promise<void> {
+  const refusal = await refusalOf(url);
+  if (refusal?.isFinal) throw new ConfigError(refusal.sentence);
+  if (refusal) logger.warn(`${refusal.sentence} It is asked until it does.`);
+}
 
 function readLimits(config: Config) {
   const { REDIS_URL: redisUrl, CORS_ORIGINS: corsOrigins, TRUST_PROXY: trustProxy } = config;

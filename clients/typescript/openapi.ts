@@ -2485,7 +2485,7 @@ export interface operations {
           };
         };
       };
-      /** @description `invalid-signature`: The webhook’s signature is not valid. `invalid-request`: The request is not valid */
+      /** @description `invalid-signature`: The webhook’s signature is not valid. `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON */
       400: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
