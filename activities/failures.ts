@@ -6,7 +6,9 @@ import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import type { CancellationReason } from '../contracts/orders.js';
 import { NEEDS_OPERATOR, type Need, REFUSAL, type Refusal } from '../contracts/refusals.js';
+import { DATABASE_UNAVAILABLE } from '../contracts/saga.js';
 import type { StepInput, StepResult, UndoResult } from '../contracts/steps.js';
+import { isDatabaseAway } from '../domain/away.js';
 import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
 import type { Run } from '../domain/saga-log.js';
 import { GatewayUnknown } from '../gateways/payments.js';
@@ -45,8 +47,12 @@ export function undo(work: (orderId: string, run: Run, input: StepInput) => Prom
   });
 }
 
-function runOf({ skippedBy, triedBefore = 0 }: StepInput): Run {
-  return { attempts: triedBefore + activityInfo().attempt, ...(skippedBy !== undefined && { skippedBy }) };
+function runOf({ skippedBy, wokenBy, triedBefore = 0 }: StepInput): Run {
+  return {
+    attempts: triedBefore + activityInfo().attempt,
+    ...(skippedBy !== undefined && { skippedBy }),
+    ...(wokenBy !== undefined && { wokenBy }),
+  };
 }
 
 /** Runs `work`; whatever it throws leaves as an ApplicationFailure that names its kind and its first line. */
@@ -76,7 +82,7 @@ function need({ kind, message }: NeedsOperator): ApplicationFailure {
 function weather(err: unknown): ApplicationFailure {
   const error = err instanceof Error ? err : new Error(String(err));
   return ApplicationFailure.create({
-    type: error.name,
+    type: error instanceof GatewayUnknown || !isDatabaseAway(error) ? error.name : DATABASE_UNAVAILABLE,
     message: lastLine(error.message),
     // A saga that hears of a whole budget's end learns from here how often it was tried.
     details: [{ attempt: activityInfo().attempt } satisfies StepResult],

@@ -9,6 +9,7 @@ import { TASK_QUEUE } from '../contracts/ids.js';
 import type { SagaActivities } from '../contracts/steps.js';
 import type { Database } from '../domain/database.js';
 import type { PaymentGateway } from '../gateways/payments.js';
+import { createCountingActivities } from './tries.js';
 import type { WorkerVersion } from './versioning.js';
 
 export type WorkerDependencies = {
@@ -22,7 +23,12 @@ export type WorkerDependencies = {
 };
 
 export function createActivities(deps: { db: Database; gateway: PaymentGateway }): SagaActivities {
-  return { ...createInventoryActivities(deps), ...createPaymentActivities(deps), ...createOrderActivities(deps) };
+  return {
+    ...createInventoryActivities(deps),
+    ...createPaymentActivities(deps),
+    ...createOrderActivities(deps),
+    ...createCountingActivities(),
+  };
 }
 
 export async function createWorker({
