@@ -117,8 +117,11 @@ export const SAGA_STEP = defineSearchAttributeKey('SagaStep', SearchAttributeTyp
 export const SAGA_FAILURE = defineSearchAttributeKey('SagaFailure', SearchAttributeType.KEYWORD);
 export const CUSTOMER_ID = defineSearchAttributeKey('CustomerId', SearchAttributeType.KEYWORD);
 
+const quoted = (words: readonly string[]) => words.map((word) => `"${word}"`).join(',');
 /** Visibility queries: sagas that ask for an operator, and sagas that ended without having come to their end. */
 export const STUCK_QUERY = 'SagaState="NEEDS_ATTENTION" AND ExecutionStatus="Running"';
+/** Sagas that are parked at a step by what time mends. */
+export const PROBEABLE_QUERY = `${STUCK_QUERY} AND SagaStep IN (${quoted(STEPS)}) AND SagaFailure IN (${quoted(Object.keys(TRANSIENT_FAILURES))})`;
 export const ENDED_FROM_OUTSIDE_QUERY =
   'ExecutionStatus IN ("Failed","Terminated","TimedOut","Canceled") AND WorkflowType IN ("OrderSaga","CancelOrderSaga")';
 

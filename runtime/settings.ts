@@ -68,6 +68,10 @@ export const settings = {
     default: 20_000,
     desc: 'How often the payment API’s ledger is compared with ours',
   }),
+  PROBE_EVERY: durationMs({
+    default: 5_000,
+    desc: 'How often it is looked whether the neighbour of parked sagas is back; then they are tried again',
+  }),
   TEMPORAL_WORKER_BUILD_ID: str({
     default: '',
     desc: 'Build of the saga’s code; pins each saga to the build it began on. Empty = sagas move to whatever build runs',

@@ -1,4 +1,5 @@
 /** What an activity's failure tells, whichever way it came: bare, wrapped, or hidden behind the timeout of a whole budget. */
+import { defaultFailureConverter, defaultPayloadConverter } from '@temporalio/common';
 import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/workflow';
 import { NEEDS_OPERATOR, type Need, REFUSAL, type Refusal } from '../contracts/refusals.js';
 import type { StepResult } from '../contracts/steps.js';
@@ -9,10 +10,15 @@ export type Failure = { type: string; message: string };
 /** A local activity's ApplicationFailure arrives bare, an ordinary activity's wrapped in an ActivityFailure. */
 const causeOf = (err: unknown): unknown => (err instanceof ActivityFailure ? err.cause : err);
 
-/** The last real error: a timeout of the whole budget hides it one deeper. */
+/**
+ * The last real error: a timeout of the whole budget hides it one deeper. The SDK drops the cause of a timeout when it makes an
+ * error of it (temporal's sdk-typescript 1.24, failure-converter.ts), but keeps what the server has said.
+ */
 function realCauseOf(err: unknown): unknown {
   const cause = causeOf(err);
-  return cause instanceof TimeoutFailure && cause.cause !== undefined ? cause.cause : cause;
+  if (!(cause instanceof TimeoutFailure)) return cause;
+  const said = cause.failure?.cause;
+  return cause.cause ?? (said ? defaultFailureConverter.failureToError(said, defaultPayloadConverter) : cause);
 }
 
 export function refusalOf(err: unknown): Refusal | undefined {
@@ -26,8 +32,9 @@ export function attemptsOf(err: unknown): number {
   const cause = realCauseOf(err);
   // One that hung, or whose worker died, was cut off before it could say anything.
   if (cause instanceof TimeoutFailure && cause.timeoutType === 'START_TO_CLOSE') return 1;
-  const [told] = cause instanceof ApplicationFailure ? (cause.details ?? []) : [];
-  return (told as Partial<StepResult> | undefined)?.attempt ?? 0;
+  if (!(cause instanceof ApplicationFailure)) return 0;
+  const [told] = (cause.details ?? []) as [Partial<StepResult>?];
+  return told?.attempt ?? 1;
 }
 
 /** A budget that ends before a try does says nothing: what the try before met is what an operator must know. */
