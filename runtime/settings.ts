@@ -100,6 +100,10 @@ export const settings = {
     default: 60 * 24 * 60 * minutes(1),
     desc: 'How long a refund is followed, since it may fail after weeks',
   }),
+  PROBE_EVERY: durationMs({
+    default: 5_000,
+    desc: 'How often it is looked whether the neighbour of parked sagas is back; then they are tried again',
+  }),
   TEMPORAL_WORKER_BUILD_ID: str({
     default: '',
     desc: 'Build of the saga’s code; pins each saga to the build it began on. Empty = sagas move to whatever build runs',

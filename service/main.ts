@@ -24,6 +24,7 @@ import { installTemporalRuntime, openTemporal, type TemporalLink } from '../runt
 import { watchAccount } from '../workers/account.js';
 import { createCrashingActivities } from '../workers/crash-points.js';
 import { exposeBreaker } from '../workers/metrics.js';
+import { startProber } from '../workers/prober.js';
 import { startReconciler } from '../workers/reconciler.js';
 import { reportVersion } from '../workers/versioning.js';
 import { createActivities, createWorker } from '../workers/worker.js';
@@ -195,6 +196,13 @@ function startWorker({
     },
     logger,
   });
+  const stopProber = startProber({
+    db: pools.background,
+    client: () => temporal.client(),
+    gateway,
+    everyMs: config.PROBE_EVERY,
+    logger,
+  });
   const workflowBundle = config.WORKFLOW_BUNDLE ?? fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
   const { TEMPORAL_DEPLOYMENT_NAME: deploymentName, TEMPORAL_WORKER_BUILD_ID: buildId } = config;
   const version = buildId === '' ? undefined : { deploymentName, buildId };
@@ -224,11 +232,11 @@ function startWorker({
   });
   return async () => {
     stopping = true;
-    const reconcilerStopped = stopReconciler();
+    const watchersStopped = Promise.all([stopReconciler(), stopProber()]);
     if (temporal.client() !== undefined) {
       (await worker).shutdown();
       await running;
     }
-    await Promise.all([reconcilerStopped, account.stop()]);
+    await Promise.all([watchersStopped, account.stop()]);
   };
 }
