@@ -1,5 +1,5 @@
 /** The gateway's own ledger, read through Stripe's official client. */
-import Stripe from 'stripe';
+import type Stripe from 'stripe';
 import { timeFor } from './deadline.js';
 import { MARKS } from './marks.js';
 import {

@@ -100,7 +100,8 @@ describe.each(ASKING)('%s', (_what, ask) => {
     odd.asked.length = 0;
     odd.answer = (request) => void setTimeout(() => request.socket.resetAndDestroy(), 600);
     await unknownInTime(ask);
-    expect(odd.asked).toHaveLength(1);
+    const asked = odd.asked.map(({ method, path }) => `${method} ${path}`);
+    expect(asked).toEqual([...new Set(asked)]);
   });
 });
 const MEGABYTE = Buffer.alloc(1024 * 1024, ' ');

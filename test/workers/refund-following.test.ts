@@ -19,7 +19,10 @@ beforeAll(async () => {
 afterAll(() => b.stop());
 let aheadMs = 0;
 /** As long as a refund of the card that fails takes for that, by the gateway's clock. */
-const aDayPasses = () => b.setClock((aheadMs += DAY_MS + 1_000));
+const daysPass = (days: number) => {
+  aheadMs += days * DAY_MS + 1_000;
+  b.setClock(aheadMs);
+};
 
 /** An order that was confirmed, cancelled and given back. */
 async function givenBack(paymentMethod?: string) {
@@ -31,7 +34,7 @@ async function givenBack(paymentMethod?: string) {
 }
 const statesOf = async (reference: string) => (await b.gateway.readRefunds(reference)).map(({ status }) => status);
 const allHaveFailed = async (reference: string, times: number) => {
-  aDayPasses();
+  daysPass(1);
   expect(await statesOf(reference)).toEqual(Array.from({ length: times }, () => 'failed'));
 };
 /** A pass in which every scan is due, and nothing else is read of refunds: they are old. */
@@ -109,11 +112,11 @@ test('a refund that was pending and succeeds is no news', async () => {
 test('one that fails weeks later, its key forgotten, is made anew once and not twice', async () => {
   const { orderId, reference, events } = await givenBack();
   await b.reconcile();
-  b.setClock((aheadMs += 20 * DAY_MS));
+  daysPass(20);
   await fail(reference);
   await reconcileAll();
   expect(await statesOf(reference)).toEqual(['succeeded', 'failed']);
-  b.setClock((aheadMs += 20 * DAY_MS));
+  daysPass(20);
   await fail(reference);
   for (let pass = 0; pass < 3; pass++) await reconcileAll();
   expect(await statesOf(reference)).toEqual(['failed', 'failed']);

@@ -1,0 +1,157 @@
+/** Orders that an older build began: what is sent for them stays what it was, and what was taken for them stays ours. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { chargeKey } from '../../contracts/ids.js';
+import { reserveInventory } from '../../domain/inventory.js';
+import { confirmOrder } from '../../domain/orders.js';
+import { recordCharge } from '../../domain/payments.js';
+import { type Books, findingsOf, openBooks } from '../workers/support.js';
+import { charge, failureOf, finish, refund, unwind } from './undo.js';
+
+let b: Books;
+beforeAll(async () => {
+  b = await openBooks();
+});
+afterEach(() => b.heal());
+afterAll(() => b.stop());
+
+/** As the release before the marks accepted it. */
+async function acceptedBefore(): Promise<string> {
+  const { id } = await b.pending();
+  await b.db.$executeRaw`UPDATE orders SET charge_version = 1, installation_id = NULL WHERE id = ${id}::uuid`;
+  await reserveInventory(b.db, id);
+  return id;
+}
+/** What the release before the marks sent, word for word. */
+const oldBuildCharges = (orderId: string, changed: Record<string, string> = {}) =>
+  b.stripe(
+    'POST',
+    '/v1/payment_intents',
+    {
+      amount: '1000',
+      currency: 'usd',
+      payment_method: 'pm_card_visa',
+      'automatic_payment_methods[enabled]': 'true',
+      'automatic_payment_methods[allow_redirects]': 'never',
+      confirm: 'true',
+      'metadata[orderId]': orderId,
+      ...changed,
+    },
+    chargeKey(orderId),
+  );
+const metadataOf = async (reference: string) =>
+  (await b.stripe('GET', `/v1/payment_intents/${reference}`))['metadata'] as unknown;
+const searchIsLate = () => b.fault({ mode: 'empty_page', route: 'search' });
+const givenBack = { captured: 1_000, net: 0, refunds: { length: 1 } };
+
+describe('an order that was accepted before there were marks, and is cancelled after', () => {
+  test('confirmed: its charge goes back', async () => {
+    const orderId = await acceptedBefore();
+    const made = await oldBuildCharges(orderId);
+    await recordCharge(b.db, orderId, made['id'] as string);
+    await confirmOrder(b.db, orderId);
+    await unwind(b, orderId);
+    expect((await refund(b, orderId)).undone).toBe('done');
+    expect(await finish(b, orderId)).toBe('CANCELLED');
+    expect(await b.ledger(orderId)).toMatchObject(givenBack);
+  });
+
+  test('parked, never charged: there is nothing to give back', async () => {
+    const orderId = await acceptedBefore();
+    await b.fault({ mode: 'down', route: 'charge' });
+    await failureOf(charge(b, orderId));
+    await unwind(b, orderId);
+    expect((await refund(b, orderId)).undone).toBe('nothing');
+    expect(await finish(b, orderId)).toBe('CANCELLED');
+  });
+
+  test.each(['search', 'list'])('charged, and nobody has heard of it: %s finds it, and it goes back', async (by) => {
+    const orderId = await acceptedBefore();
+    await oldBuildCharges(orderId);
+    if (by === 'list') await searchIsLate();
+    await unwind(b, orderId);
+    expect((await refund(b, orderId)).undone).toBe('done');
+    expect(await finish(b, orderId)).toBe('CANCELLED');
+    expect(await b.ledger(orderId)).toMatchObject(givenBack);
+  });
+
+  test('charged when all was over: the reconciler gives back what fits it, and only tells what does not', async () => {
+    const [fits, other] = [await acceptedBefore(), await acceptedBefore()];
+    for (const orderId of [fits, other]) {
+      await unwind(b, orderId);
+      await refund(b, orderId);
+      await finish(b, orderId);
+    }
+    await oldBuildCharges(fits);
+    const wrong = await oldBuildCharges(other, { amount: '1200' });
+    await b.reconcile();
+    expect(await b.ledger(fits)).toMatchObject(givenBack);
+    expect(await b.ledger(other)).toMatchObject({ net: 1_200 });
+    expect(await findingsOf(b.db, other)).toEqual([['AMOUNT_MISMATCH', wrong['id'], 'reported']]);
+  });
+});
+
+describe('an order that goes on after the upgrade', () => {
+  test('is charged once: what is sent is what the older build sent under the key', async () => {
+    const orderId = await acceptedBefore();
+    const made = await oldBuildCharges(orderId); // and its answer is lost
+    await b.requests();
+    await charge(b, orderId, { attempt: 2 });
+    expect(await b.requests()).toEqual({ 'POST /v1/payment_intents': 1 }); // it was answered, with no look-up
+    expect(await b.db.payment.findUnique({ where: { orderId } })).toMatchObject({ gatewayReference: made['id'] });
+    expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 1_000 });
+    expect((await oldBuildCharges(orderId))['id']).toBe(made['id']); // the older build may come back
+  });
+
+  test('carries what it was accepted with: nothing more for an old one, all marks for a new one', async () => {
+    const [old, today] = [await acceptedBefore(), (await b.pending()).id];
+    for (const orderId of [old, today]) await charge(b, orderId);
+    const [first, second] = [await b.gateway.findCharges(old), await b.gateway.findCharges(today)];
+    expect(await metadataOf(first[0]?.reference ?? '')).toEqual({ orderId: old });
+    const marks = { orderId: today, installationId: b.installationId, purpose: 'order' };
+    expect(await metadataOf(second[0]?.reference ?? '')).toEqual(marks);
+  });
+
+  test('is told in the units that it was accepted in', async () => {
+    const isk = { amount: 2_000, currency: 'ISK' };
+    const [old, today] = [await acceptedBefore(), (await b.pending()).id];
+    await b.gateway.charge(b.request(old, { ...isk, installationId: null }));
+    await b.gateway.charge(b.request(today, isk));
+    expect(await b.gateway.findCharges(old)).toMatchObject([{ amount: 2_000 }]);
+    expect(await b.gateway.findCharges(today)).toMatchObject([{ amount: 200_000 }]);
+  });
+});
+
+describe('an order of today, whose key an older build has used after a rollback', () => {
+  test.each(['search', 'list'])('is looked up by %s, and ends as charged, once', async (by) => {
+    const { id: orderId } = await b.pending();
+    const made = await oldBuildCharges(orderId);
+    if (by === 'list') await searchIsLate();
+    await charge(b, orderId, { attempt: 2 });
+    expect(await b.db.payment.findUnique({ where: { orderId } })).toMatchObject({
+      status: 'CHARGED',
+      gatewayReference: made['id'],
+    });
+    await unwind(b, orderId);
+    expect((await refund(b, orderId)).undone).toBe('done');
+    expect(await b.ledger(orderId)).toMatchObject(givenBack);
+  });
+
+  test('is never declined, nor charged again, while the look-up finds nothing', async () => {
+    const { id: orderId } = await b.pending();
+    await oldBuildCharges(orderId);
+    await b.fault({ mode: 'empty_page', route: 'search' });
+    await b.fault({ mode: 'down', route: 'list' });
+    for (const attempt of [2, 3])
+      expect((await failureOf(charge(b, orderId, { attempt }))).failure.type).toBe('GatewayUnknown');
+    await b.heal();
+    await charge(b, orderId, { attempt: 4 });
+    expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 1_000 });
+  });
+
+  test('is not called paid by what the older build took for another sum', async () => {
+    const { id: orderId } = await b.pending();
+    await oldBuildCharges(orderId, { amount: '1200' });
+    expect((await failureOf(charge(b, orderId, { attempt: 2 }))).failure.type).toBe('GatewayUnknown');
+    expect(await b.db.payment.findUnique({ where: { orderId } })).toBeNull();
+  });
+});
