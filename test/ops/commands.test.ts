@@ -333,7 +333,7 @@ describe('the exit code', () => {
     const noPostgres = await cliOf({ ...s, databaseUrl: 'postgresql://nobody@127.0.0.1:1/none' })('stock');
     expect(noPostgres).toMatchObject({
       code: 69,
-      stderr: expect.stringContaining('Postgres does not answer at 127.0.0.1:1'),
+      stderr: expect.stringContaining('Postgres at 127.0.0.1:1 does not answer'),
     });
     const nothing = await runCli(['stock'], { ...cleanEnv(), DATA_DIR: '/nowhere' });
     expect(nothing).toMatchObject({ code: 69, stderr: expect.stringContaining('/nowhere/database-url') });
