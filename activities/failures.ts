@@ -5,17 +5,35 @@
 import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import type { CancellationReason } from '../contracts/orders.js';
-import { REFUSAL, type Refusal } from '../contracts/refusals.js';
+import { NEEDS_OPERATOR, type Need, REFUSAL, type Refusal } from '../contracts/refusals.js';
+import { STEP_PAUSE_MAX_MS, UNDO_PAUSE_MAX_MS } from '../contracts/retry-after.js';
+import { DATABASE_UNAVAILABLE, LOCKED } from '../contracts/saga.js';
 import type { StepInput, StepResult, UndoResult } from '../contracts/steps.js';
+import { isLockTimeout, isNotNow } from '../domain/database.js';
 import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
 import type { Run } from '../domain/saga-log.js';
 import { GatewayUnknown } from '../gateways/payments.js';
+
+/**
+ * Thrown by a step or an undo that time will not mend. Its saga is marked at once, with `kind` where sagas are listed by
+ * failure and `message` where it is read; it is tried again when an operator says so, and now and then in case that the cause
+ * has gone. The message says what is to be done; no personal data.
+ */
+export class NeedsOperator extends Error {
+  override name = NEEDS_OPERATOR;
+  constructor(
+    message: string,
+    readonly kind: string = NEEDS_OPERATOR,
+  ) {
+    super(message);
+  }
+}
 
 /** Makes an activity of a step: `done` is its result, `refused` its refusal. */
 export function step(work: (orderId: string, run: Run, input: StepInput) => Promise<StepOutcome>) {
   return async (input: StepInput): Promise<StepResult> => {
     const run = runOf(input);
-    const outcome = await translated(() => work(input.orderId, run, input));
+    const outcome = await translated(() => work(input.orderId, run, input), STEP_PAUSE_MAX_MS);
     if (outcome.outcome === 'refused') throw refusal(outcome.reason);
     // Only to whoever asked for it: saga code of before would not listen, and its history must not say what it ignored.
     return { attempt: activityInfo().attempt, ...(input.confirm && outcome.confirmed && { confirmed: true }) };
@@ -23,23 +41,30 @@ export function step(work: (orderId: string, run: Run, input: StepInput) => Prom
 }
 
 /** Makes an activity of an undo. */
-export function undo(work: (orderId: string, run: Run) => Promise<UndoOutcome>) {
+export function undo(work: (orderId: string, run: Run, input: StepInput) => Promise<UndoOutcome>) {
   return async (input: StepInput): Promise<UndoResult> => ({
-    undone: await translated(() => work(input.orderId, runOf(input))),
+    undone: await translated(() => work(input.orderId, runOf(input), input)),
     attempt: activityInfo().attempt,
   });
 }
 
-function runOf({ skippedBy, triedBefore = 0 }: StepInput): Run {
-  return { attempts: triedBefore + activityInfo().attempt, ...(skippedBy !== undefined && { skippedBy }) };
+function runOf({ skippedBy, wokenBy, triedBefore = 0 }: StepInput): Run {
+  return {
+    attempts: triedBefore + activityInfo().attempt,
+    ...(skippedBy !== undefined && { skippedBy }),
+    ...(wokenBy !== undefined && { wokenBy }),
+  };
 }
 
-/** Runs `work`; whatever it throws leaves as an ApplicationFailure that names its kind and its first line. */
-export async function translated<T>(work: () => Promise<T>): Promise<T> {
+/**
+ * Runs `work`; whatever it throws leaves as an ApplicationFailure that names its kind and its first line.
+ * @param pauseMaxMs the longest that a neighbour may have us wait before the next try: no longer than we would by ourselves
+ */
+export async function translated<T>(work: () => Promise<T>, pauseMaxMs = UNDO_PAUSE_MAX_MS): Promise<T> {
   try {
     return await work();
   } catch (err) {
-    throw weather(err);
+    throw err instanceof NeedsOperator ? need(err) : weather(err, pauseMaxMs);
   }
 }
 
@@ -53,15 +78,28 @@ function refusal(reason: CancellationReason): ApplicationFailure {
   });
 }
 
-function weather(err: unknown): ApplicationFailure {
+function need({ kind, message }: NeedsOperator): ApplicationFailure {
+  const details: [Need] = [{ kind, attempt: activityInfo().attempt }];
+  return ApplicationFailure.create({ type: NEEDS_OPERATOR, message: lastLine(message), nonRetryable: true, details });
+}
+
+/** By which sagas are grouped, and by which it is told whether time will mend it (contracts/saga). */
+function kindOf(error: Error): string {
+  if (error instanceof GatewayUnknown) return error.name;
+  if (isLockTimeout(error)) return LOCKED;
+  return isNotNow(error) ? DATABASE_UNAVAILABLE : error.name;
+}
+
+function weather(err: unknown, pauseMaxMs: number): ApplicationFailure {
   const error = err instanceof Error ? err : new Error(String(err));
   return ApplicationFailure.create({
-    type: error.name,
+    type: kindOf(error),
     message: lastLine(error.message),
     // A saga that hears of a whole budget's end learns from here how often it was tried.
     details: [{ attempt: activityInfo().attempt } satisfies StepResult],
     ...(error.cause instanceof Error && { cause: new Error(lastLine(error.cause.message)) }),
-    ...(error instanceof GatewayUnknown && error.retryAfterMs !== undefined && { nextRetryDelay: error.retryAfterMs }),
+    ...(error instanceof GatewayUnknown &&
+      error.retryAfterMs !== undefined && { nextRetryDelay: Math.min(error.retryAfterMs, pauseMaxMs) }),
   });
 }
 

@@ -2,8 +2,16 @@
  * Charging and refunding. The gateway's ledger is the truth, ours follows it; between the two a worker may die or sleep
  * at any point, so each function can begin again from what the two ledgers say.
  */
-import { chargeKey, refundKey } from '../contracts/ids.js';
+import { activityInfo } from '@temporalio/activity';
+import { chargeKey } from '../contracts/ids.js';
 import type { SagaActivities } from '../contracts/steps.js';
+import {
+  beginAttempt,
+  endAttempt,
+  keepLookUpPlace,
+  noteFirstAttempt,
+  readAttempts,
+} from '../domain/charge-attempts.js';
 import type { Database } from '../domain/database.js';
 import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
 import {
@@ -15,17 +23,47 @@ import {
   recordRefund,
   shutPayment,
 } from '../domain/payments.js';
+import { allowRefund } from '../domain/refunds.js';
 import type { Run } from '../domain/saga-log.js';
-import type { PaymentGateway } from '../gateways/payments.js';
-import { step, undo } from './failures.js';
+import { type Deadline, deadlineIn } from '../gateways/deadline.js';
+import { type ChargeOutcome, GatewayMismatch, GatewayUnknown, type PaymentGateway } from '../gateways/payments.js';
+import { NeedsOperator, step, undo } from './failures.js';
+import { type GivenBack, giveBackCharge, RefundFailed } from './refunds.js';
 
 type Dependencies = { db: Database; gateway: PaymentGateway };
 
 export const createPaymentActivities = (deps: Dependencies) =>
   ({
-    chargePayment: step((orderId, run, { confirm }) => chargePayment(deps, orderId, run, confirm)),
-    refundPayment: undo((orderId, run) => refundPayment(deps, orderId, run)),
+    chargePayment: step((orderId, run, { confirm }) => forOperators(() => chargePayment(deps, orderId, run, confirm))),
+    refundPayment: undo((orderId, run, { word }) => forOperators(() => refundPayment(deps, orderId, run, { word }))),
   }) satisfies Partial<SagaActivities>;
+
+/** What time does not mend. */
+async function forOperators<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (err) {
+    if (err instanceof GatewayMismatch || err instanceof RefundFailed) throw new NeedsOperator(err.message, err.name);
+    throw err;
+  }
+}
+
+/** Of the attempt's limit, so that everything it asks has ended, and its failure is told, before it is given up. */
+const ATTEMPT_SHARE = 0.85;
+/** Where no limit is set, as in a test that runs an activity by itself. */
+const ATTEMPT_DEFAULT_MS = 10_000;
+
+/** An attempt is given up when its own time is over, and when that of all attempts is; times of one clock, Temporal's. */
+function deadlineOfAttempt(): Deadline {
+  const {
+    startToCloseTimeoutMs: limitMs,
+    scheduleToCloseTimeoutMs: budgetMs,
+    scheduledTimestampMs: scheduledAt,
+    currentAttemptScheduledTimestampMs: beganAt,
+  } = activityInfo();
+  const leftMs = budgetMs ? budgetMs - (beganAt - scheduledAt) : Number.POSITIVE_INFINITY;
+  return deadlineIn(Math.min(limitMs || ATTEMPT_DEFAULT_MS, leftMs) * ATTEMPT_SHARE);
+}
 
 async function chargePayment(
   { db, gateway }: Dependencies,
@@ -33,27 +71,64 @@ async function chargePayment(
   run: Run,
   confirm = false,
 ): Promise<StepOutcome> {
+  const deadline = deadlineOfAttempt();
   const due = await readPaymentDue(db, orderId);
   if (due.orderStatus === 'CONFIRMED') return { outcome: 'done', confirmed: true }; // even if it is being cancelled by now
   if (due.unwindingReason !== null) return { outcome: 'refused', reason: due.unwindingReason };
   if (due.status === 'CHARGED' || due.status === 'SETTLED_OUTSIDE') return { outcome: 'done' };
   if (due.amount === 0 || run.skippedBy !== undefined) return recordCharge(db, orderId, null, run, { confirm });
 
-  const { amount, currency, paymentMethod, createdAt: since } = due;
-  const request = { orderId, amount, currency, paymentMethod, since, idempotencyKey: chargeKey(orderId) };
-  const answer = await gateway.charge(request);
+  const answer = await noted(db, due, run, () =>
+    gateway.charge({
+      due,
+      paymentMethod: due.paymentMethod,
+      idempotencyKey: chargeKey(orderId),
+      since: due.createdAt,
+      lookUp: () => readAttempts(db, orderId),
+      deadline,
+    }),
+  );
   if (answer.outcome === 'declined') return recordDecline(db, orderId, answer.code, run);
 
   const recorded = await recordCharge(db, orderId, answer.reference, run, { confirm });
   // The order began to unwind while we were at the gateway. Its undo may have looked before the money was there.
-  if (recorded.outcome === 'refused') await refundPayment({ db, gateway }, orderId, run);
+  if (recorded.outcome === 'refused') await refundPayment({ db, gateway }, orderId, run, { deadline });
   return recorded;
 }
 
+/** Keeps when attempts ran that may have left a charge nobody has heard of. One that is heard of needs no note. */
+async function noted(
+  db: Database,
+  due: PaymentDue,
+  { attempts }: Run,
+  attempt: () => Promise<ChargeOutcome>,
+): Promise<ChargeOutcome> {
+  if (attempts > 1 || due.wasAttempted) {
+    const id = await beginAttempt(db, due.orderId);
+    try {
+      return await attempt();
+    } finally {
+      await endAttempt(db, id).catch(() => undefined); // it is then taken to have ended with its limit
+    }
+  }
+  try {
+    return await attempt();
+  } catch (err) {
+    await noteFirstAttempt(db, due.orderId, due.now).catch(() => undefined); // then it ran before the next one did
+    throw err;
+  }
+}
+
 /** Also of a payment that was settled by hand: what the gateway may have taken besides is given back by it. */
-async function refundPayment(deps: Dependencies, orderId: string, run: Run): Promise<UndoOutcome> {
+async function refundPayment(
+  deps: Dependencies,
+  orderId: string,
+  run: Run,
+  { word, deadline = deadlineOfAttempt() }: { word?: string | undefined; deadline?: Deadline },
+): Promise<UndoOutcome> {
   const { db } = deps;
   const status = await shutPayment(db, orderId);
+  if (word !== undefined) await allowRefund(db, orderId, word);
   switch (status) {
     case 'REFUNDED':
       return 'done';
@@ -63,7 +138,7 @@ async function refundPayment(deps: Dependencies, orderId: string, run: Run): Pro
     case 'VOIDED':
     case 'REFUNDING':
     case 'SETTLED_OUTSIDE':
-      return giveBack(deps, await readPaymentDue(db, orderId), run);
+      return giveBack(deps, await readPaymentDue(db, orderId), run, deadline);
     case 'CHARGED':
       throw new Error(`Bug! The payment of order ${orderId} is still open after it was shut`);
     default:
@@ -71,25 +146,48 @@ async function refundPayment(deps: Dependencies, orderId: string, run: Run): Pro
   }
 }
 
-/** Refunds the charge that we know, or whatever the gateway finds under our reference. */
-async function giveBack({ db, gateway }: Dependencies, due: PaymentDue, run: Run): Promise<UndoOutcome> {
+/** Refunds the charge that we know, or whatever the gateway finds under our marks. */
+async function giveBack(deps: Dependencies, due: PaymentDue, run: Run, deadline: Deadline): Promise<UndoOutcome> {
+  const { db } = deps;
   const { orderId, gatewayReference: known, amount } = due;
+  if (due.refundReference !== null) return 'done'; // an operator has vouched for that, too
   if (run.skippedBy !== undefined || (amount === 0 && due.status === 'REFUNDING')) {
-    await recordRefund(db, orderId, { charge: known, refund: null }, run);
+    await recordRefund(db, orderId, { charge: known, refund: null, gaveBack: amount }, run);
     return 'done';
   }
-  const lookUp = () => (amount === 0 ? [] : gateway.settleOpenCharges(orderId, due.createdAt));
-  const held = known === null ? await lookUp() : [{ reference: known }];
-  const refunds: { charge: string; refund: string }[] = [];
-  for (const { reference } of held) {
-    refunds.push({
-      charge: reference,
-      refund: await gateway.refund(orderId, reference, refundKey(orderId, reference)),
-    });
-  }
+  const held = known !== null ? [known] : amount === 0 ? [] : await lookUp(deps, due, deadline);
+  const refunds: (GivenBack & { charge: string })[] = [];
+  for (const reference of held)
+    refunds.push({ charge: reference, ...(await giveBackCharge(deps, { orderId, reference, deadline })) });
+  if (due.status === 'SETTLED_OUTSIDE' && amount > 0) throw new NeedsOperator(paidOutside(orderId), 'PaidOutside');
   // Recorded once all are back: should there be two charges, a record of the first must not hide the second.
-  const [recorded] = refunds;
-  if (recorded) await recordRefund(db, orderId, recorded, run);
-  else await recordNothingToRefund(db, orderId, run);
-  return recorded ? 'done' : 'nothing';
+  const [first] = refunds;
+  if (!first) {
+    await recordNothingToRefund(db, orderId, run);
+    return 'nothing';
+  }
+  const gaveBack = refunds.reduce((sum, refund) => sum + refund.gaveBack, 0);
+  const pending = refunds.some((refund) => refund.pending);
+  await recordRefund(db, orderId, { charge: first.charge, refund: first.reference, gaveBack, pending }, run);
+  return gaveBack > 0 ? 'done' : 'nothing';
+}
+
+/** No machine can give back what the gateway has never had. */
+const paidOutside = (orderId: string) =>
+  `An operator has vouched that order ${orderId} was paid by other means: give that back by hand, then skip this step`;
+
+async function lookUp({ db, gateway }: Dependencies, due: PaymentDue, deadline: Deadline): Promise<string[]> {
+  const { mayRunUntil, ...attempts } = await readAttempts(db, due.orderId);
+  const held = await gateway.settleOpenCharges({
+    ...attempts,
+    due,
+    onProgress: (place) => keepLookUpPlace(db, due.orderId, place),
+    deadline,
+  });
+  // What is found is there. What is not found may still be on its way.
+  if (held.length === 0 && mayRunUntil !== null)
+    throw new GatewayUnknown(`An attempt to charge order ${due.orderId} may still be running`, {
+      retryAfterMs: mayRunUntil.getTime() - attempts.dbNow.getTime(),
+    });
+  return held.map(({ reference }) => reference);
 }

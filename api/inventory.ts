@@ -1,6 +1,7 @@
 /** Catalogue and stock over HTTP. */
 import { type Static, Type } from 'typebox';
 import { listInventory, putSku, readSku } from '../domain/inventory.js';
+import { refusePrice } from '../domain/prices.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { refusals } from './openapi-problems.js';
 import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
@@ -80,11 +81,19 @@ export function inventoryRoutes(app: Api, { db }: ApiDependencies): void {
         tags: ['inventory'],
         params: SkuParams,
         body: SkuEntry,
-        response: { 200: SkuSchema, '4xx': refusals('stock-committed') },
+        response: {
+          200: SkuSchema,
+          '4xx': refusals('stock-committed', 'unsupported-currency', 'unsupported-unit-price'),
+        },
       },
     },
     async (request) => {
       const entry = request.body as Static<typeof SkuEntry>;
+      const refusal = refusePrice(entry);
+      if (refusal)
+        throw new Problem(refusal.code, `${refusal.field}: ${refusal.detail}.`, {
+          errors: [{ pointer: `/${refusal.field}`, detail: refusal.detail }],
+        });
       const stored = await putSku(db, request.params.sku, entry);
       if (!stored)
         throw new Problem('stock-committed', `More than ${entry.onHand} pieces are reserved or sold already.`);

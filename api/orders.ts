@@ -17,7 +17,7 @@ import { ordersAccepted, postDuration } from './metrics.js';
 import { refusals } from './openapi-problems.js';
 import { Cursor, decodeCursor, Limit, Next, page } from './pages.js';
 import { type Caller, confinedTo } from './permissions.js';
-import { createPricing, type Priced, type Pricing, refuseRepeatedSkus } from './pricing.js';
+import { createPricing, PRICING_PROBLEMS, type Priced, type Pricing, refuseRepeatedSkus } from './pricing.js';
 import { Problem, ProblemSchema } from './problems.js';
 import { CustomerId, IdParams, NewOrder, OrderSchema, OrderStatus, UUID } from './schemas.js';
 
@@ -42,14 +42,7 @@ export function orderRoutes(app: Api, deps: ApiDependencies): void {
         body: NewOrder,
         response: {
           201: OrderSchema,
-          '4xx': refusals(
-            'too-many-requests',
-            'order-exists',
-            'price-changed',
-            'unknown-sku',
-            'mixed-currencies',
-            'total-too-large',
-          ),
+          '4xx': refusals('too-many-requests', 'order-exists', ...PRICING_PROBLEMS),
         },
       },
       onResponse: async (_request, reply) => {

@@ -6,6 +6,7 @@
 import { ORDER_TOTAL_MAX, type Order } from '../contracts/orders.js';
 import type { Database } from '../domain/database.js';
 import { type Price, readPrices } from '../domain/inventory.js';
+import { refusePrice, refuseTotal } from '../domain/prices.js';
 import { Problem } from './problems.js';
 import type { NewOrder } from './schemas.js';
 
@@ -14,9 +15,20 @@ export type Priced = Pick<Order, 'items' | 'total'>;
 export type Pricing = {
   /** At the prices last seen. @returns undefined if that would be refused, or not all of them have been seen */
   recall(order: NewOrder): Priced | undefined;
-  /** At the catalogue's prices. @throws Problem unknown-sku, mixed-currencies, total-too-large or price-changed */
+  /** At the catalogue's prices. @throws Problem, of `PRICING_PROBLEMS` */
   read(order: NewOrder): Promise<Priced>;
 };
+
+export const PRICING_PROBLEMS = [
+  'price-changed',
+  'unknown-sku',
+  'unsupported-currency',
+  'unsupported-unit-price',
+  'mixed-currencies',
+  'total-too-large',
+  'amount-too-small',
+  'amount-too-large',
+] as const;
 
 /** Some 200 bytes each. Only what the catalogue has gets in, whatever clients ask for. */
 const REMEMBERED_MAX = 10_000;
@@ -53,6 +65,8 @@ function priceOrder({ items, expectedTotal }: NewOrder, prices: ReadonlyMap<stri
     price ? [] : [{ pointer: `/items/${i}/sku`, detail: `${sku} is not in the catalogue` }],
   );
   if (unknown.length > 0) return new Problem('unknown-sku', 'Not in the catalogue: see errors.', { errors: unknown });
+  const unsellable = refuseUnsellable(priced);
+  if (unsellable) return unsellable;
 
   const [currency, ...others] = new Set(priced.map(({ price }) => price?.currency));
   if (currency === undefined || others.length > 0)
@@ -61,6 +75,8 @@ function priceOrder({ items, expectedTotal }: NewOrder, prices: ReadonlyMap<stri
   const amount = lines.reduce((sum, line) => sum + line.quantity * line.unitPrice, 0);
   if (amount > ORDER_TOTAL_MAX)
     return new Problem('total-too-large', `The total of ${amount} is more than ${ORDER_TOTAL_MAX}.`);
+  const unchargeable = refuseTotal({ amount, currency });
+  if (unchargeable) return new Problem(unchargeable.code, unchargeable.detail);
   if (expectedTotal && (expectedTotal.amount !== amount || expectedTotal.currency !== currency)) {
     return new Problem(
       'price-changed',
@@ -68,6 +84,18 @@ function priceOrder({ items, expectedTotal }: NewOrder, prices: ReadonlyMap<stri
     );
   }
   return { items: lines, total: { amount, currency } };
+}
+
+/** A SKU may have got its price before a release that knew the provider's rules, or past this API. */
+function refuseUnsellable(lines: { sku: string; price: Price | undefined }[]): Problem | undefined {
+  const refused = lines.flatMap(({ sku, price }, i) => {
+    const refusal = price && refusePrice(price);
+    return refusal ? [{ code: refusal.code, pointer: `/items/${i}/sku`, detail: `${sku}: ${refusal.detail}` }] : [];
+  });
+  const [first] = refused;
+  if (!first) return undefined;
+  const errors = refused.map(({ pointer, detail }) => ({ pointer, detail }));
+  return new Problem(first.code, 'Not for sale at the price that the catalogue has: see errors.', { errors });
 }
 
 /** @throws Problem invalid-request */

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { v7 as uuidv7 } from 'uuid';
+import { isNotNow } from '../domain/database.js';
 import { dress, SECURITY_HEADERS } from './security-headers.js';
 
 /** Every problem that this API can answer: its code → its status, title and what a client can do. */
@@ -65,6 +66,22 @@ export const PROBLEMS = {
     'See `errors` for the lines; GET /inventory lists the catalogue.',
   ],
   'mixed-currencies': [422, 'The lines are priced in different currencies', 'Order them separately.'],
+  'unsupported-currency': [
+    422,
+    'The payment provider does not take this currency',
+    'Price it in a currency of https://docs.stripe.com/currencies.',
+  ],
+  'unsupported-unit-price': [
+    422,
+    'The payment provider cannot charge such a price',
+    'Currencies with three decimals are charged in tens: let the last digit be 0.',
+  ],
+  'amount-too-small': [
+    422,
+    'The total is less than the payment provider charges',
+    'Order more; a total of 0 is not charged at all.',
+  ],
+  'amount-too-large': [422, 'The total is more than the payment provider charges', 'Order less at a time.'],
   'nothing-selected': [422, 'The request does not say which', 'Name a selection, or `all: true`.'],
   'total-too-large': [422, 'The total is too large', 'Order less at a time.'],
   'idempotency-key-reused': [
@@ -220,8 +237,11 @@ function toProblem(error: FastifyError | Problem): Problem {
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return new Problem('invalid-request', error.message);
   }
-  if (isDatabaseAway(error))
-    return new Problem('unavailable', 'The database does not answer; nothing was changed that was not acknowledged.');
+  if (isNotNow(error))
+    return new Problem(
+      'unavailable',
+      'The database cannot do this just now; nothing was changed that was not acknowledged.',
+    );
   return new Problem('internal-error', 'The error has been recorded under this correlation id.');
 }
 
@@ -236,36 +256,3 @@ function fieldError(context: string, v: NonNullable<FastifyError['validation']>[
     return { pointer, detail: `must be one of ${(v.params['allowedValues'] as string[]).join(', ')}` };
   return { pointer, detail: v.message ?? 'is not valid' };
 }
-
-/**
- * Whether the database could not be asked, as opposed to having said no. Prisma has codes of its own for that, but not for
- * raw SQL (P2010), where only the driver's error tells; the pool's own timeout comes as a plain Error.
- */
-function isDatabaseAway(error: Error & { code?: string; meta?: Record<string, unknown> }): boolean {
-  if (PRISMA_AWAY.has(error.code ?? '')) return true;
-  const cause = (error.meta?.['driverAdapterError'] as { cause?: { kind?: string; originalCode?: string } } | undefined)
-    ?.cause;
-  return (
-    DRIVER_AWAY.has(cause?.kind ?? '') ||
-    SQLSTATE_AWAY.test(cause?.originalCode ?? '') ||
-    MESSAGE_AWAY.test(error.message)
-  );
-}
-
-/** Can't reach, timed out, closed, no connection free, transaction not begun, too many connections. */
-const PRISMA_AWAY = new Set([
-  'P1001',
-  'P1002',
-  'P1008',
-  'P1017',
-  'P2024',
-  'P2028',
-  'P2037',
-  'ECONNREFUSED',
-  'ECONNRESET',
-]);
-const DRIVER_AWAY = new Set(['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout', 'TooManyConnections']);
-/** Connection lost, no resources, lock or statement timeout, shutting down or starting, not accepting connections. */
-const SQLSTATE_AWAY = /^(08|53|57|55000|55P03)/;
-const MESSAGE_AWAY =
-  /timeout exceeded when trying to connect|timeout expired|Query read timeout|Connection terminated|ECONNREFUSED/;

@@ -165,15 +165,21 @@ export const EVENT_SCHEMAS = {
     $schema: DRAFT,
     $id: 'urn:order-saga:schema:payment.refunded:v1',
     title: 'payment.refunded',
-    description: 'The gateway has given the money back; not written if there was none to give back.',
+    description:
+      'The gateway holds nothing of the charge any more, and this is what it has given back for us; not written if it was nothing.',
     type: 'object',
     properties: {
       orderId,
-      amount: money('What was given back'),
+      amount: money('What refunds of ours have given back; less than was taken if others had given back a part before'),
       gatewayReference,
       refundReference: {
         type: ['string', 'null'],
         description: 'The gateway’s id of the refund; null if the gateway was not asked',
+      },
+      refundStatus: {
+        type: 'string',
+        enum: ['pending', 'succeeded'],
+        description: 'How the refund stood then: `pending` is accepted by the gateway, and followed until it is final',
       },
       skippedBy,
     },
@@ -184,6 +190,7 @@ export const EVENT_SCHEMAS = {
         amount: { amount: 9800, currency: 'USD' },
         gatewayReference: 'pi_3Nq',
         refundReference: 're_3Nq',
+        refundStatus: 'succeeded',
       },
     ],
   },

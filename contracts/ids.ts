@@ -18,8 +18,12 @@ export const orderIdOf = (workflowId: string): string => workflowId.replace(/^or
  * random: a worker that retries, restarts or wakes up late must present the same key.
  */
 export const chargeKey = (orderId: string): string => `${orderId}/charge`;
-/** One per charge: should an order ever have two, both must go back. */
-export const refundKey = (orderId: string, chargeReference: string): string => `${orderId}/refund/${chargeReference}`;
+/**
+ * One per charge: should an order ever have two, both must go back.
+ * @param no counts the keys that are spent, since a refund that has failed needs another one; kept with the payment
+ */
+export const refundKey = (orderId: string, chargeReference: string, no: number): string =>
+  `${orderId}/refund/${chargeReference}${no === 0 ? '' : `/${no}`}`;
 
 /** @returns the CloudEvents `id`: an event is its order's n-th, so no random is needed and duplicates are recognisable. */
 export const eventId = (orderId: string, sequence: number): string => `${orderId}-${sequence}`;

@@ -14,7 +14,7 @@ export const CANCELLATION_REASONS = [
 ] as const;
 export type CancellationReason = (typeof CANCELLATION_REASONS)[number];
 
-/** Integer amount in the currency's minor unit (cents for USD, yen for JPY). */
+/** Integer amount in the currency's minor unit (cents for USD, yen for JPY, whole krónur for ISK: contracts/currencies). */
 export type Money = { amount: number; currency: string };
 
 export type OrderLine = { sku: string; quantity: number; unitPrice: number };

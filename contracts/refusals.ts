@@ -8,3 +8,12 @@ import type { CancellationReason } from './orders.js';
 export const REFUSAL = 'Refusal';
 
 export type Refusal = { reason: CancellationReason };
+
+/**
+ * What only an operator can decide or mend: waiting does not help, so nothing is retried and the saga is marked at once.
+ * Across Temporal: a non-retryable ApplicationFailure of this type whose first detail is a `Need`.
+ */
+export const NEEDS_OPERATOR = 'NeedsOperator';
+
+/** `kind`: for lists and grouping (the search attribute SagaFailure), in PascalCase. */
+export type Need = { kind: string; attempt: number };

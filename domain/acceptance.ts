@@ -12,6 +12,9 @@ import { insertEvent, wakeRelay } from './outbox.js';
 
 export type NewOrder = { order: Order; paymentMethod: string; traceparent?: string };
 
+/** What is sent to charge an order of today, whichever build sends it: version 2 carries the installation's id (gateways/marks). */
+const CHARGE_VERSION = 2;
+
 export type Acceptance =
   | { outcome: 'accepted' }
   /** The catalogue has another price for one of the lines, or none: nothing was done. */
@@ -51,10 +54,10 @@ export async function acceptOrder(
       ), ${claim ? claimedForOrder(claim, order.id, Prisma.sql`priced`) : Prisma.empty}
       accepted AS (
         INSERT INTO orders AS o (id, customer_id, external_order_id, currency, total_amount, payment_method,
-          correlation_id, traceparent, event_count, event_xid, created_at, updated_at)
+          correlation_id, traceparent, charge_version, installation_id, event_count, event_xid, created_at, updated_at)
         SELECT ${order.id}::uuid, ${order.customerId}, ${order.externalOrderId ?? null}, ${total.currency},
           ${total.amount}::bigint, ${paymentMethod}, ${order.correlationId}, ${traceparent ?? null},
-          1, pg_current_xact_id()::text::bigint, ${order.createdAt}::timestamptz, ${order.createdAt}::timestamptz
+          ${CHARGE_VERSION}::smallint, (SELECT id FROM installation), 1, pg_current_xact_id()::text::bigint, ${order.createdAt}::timestamptz, ${order.createdAt}::timestamptz
         FROM ${claim ? Prisma.sql`claimed` : Prisma.sql`priced`}
         RETURNING id, event_count, event_xid, correlation_id, traceparent
       ), lines AS (

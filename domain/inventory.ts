@@ -184,6 +184,20 @@ export async function readSku(db: Database, sku: string): Promise<Sku | null> {
   return row && toSku(row);
 }
 
+/** @returns the SKUs of the order's lines */
+export async function readSkus(db: Database, orderId: string): Promise<string[]> {
+  const lines = await db.orderLine.findMany({ where: { orderId }, select: { sku: true } });
+  return lines.map(({ sku }) => sku);
+}
+
+/** @returns those of these SKUs whose stock somebody else has locked at this moment */
+export async function listLockedSkus(db: Database, skus: string[]): Promise<string[]> {
+  const rows = await db.$queryRaw<{ sku: string }[]>`
+    WITH free AS MATERIALIZED (SELECT sku FROM inventory WHERE sku = ANY(${skus}) FOR UPDATE SKIP LOCKED)
+    SELECT sku FROM inventory WHERE sku = ANY(${skus}) AND sku NOT IN (SELECT sku FROM free)`;
+  return rows.map(({ sku }) => sku);
+}
+
 /** In the currency's minor unit, a piece. */
 export type Price = { sku: string; unitPrice: number; currency: string };
 

@@ -23,8 +23,15 @@ export type PaymentDue = {
   currency: string;
   paymentMethod: string;
   createdAt: Date;
+  /** With which its charge is marked at the gateway; null: accepted before there were marks. */
+  installationId: string | null;
   status: PaymentStatus | null;
   gatewayReference: string | null;
+  refundReference: string | null;
+  /** An attempt to charge it is on record (domain/charge-attempts). */
+  wasAttempted: boolean;
+  /** The database's clock. */
+  now: Date;
   unwindingReason: CancellationReason | null;
 };
 
@@ -32,8 +39,9 @@ export type PaymentDue = {
 export async function readPaymentDue(db: Database, orderId: string): Promise<PaymentDue> {
   const [due] = await db.$queryRaw<(Omit<PaymentDue, 'amount'> & { amount: bigint })[]>`
     SELECT o.id AS "orderId", o.status AS "orderStatus", o.total_amount AS amount, o.currency, o.payment_method AS "paymentMethod",
-      o.created_at AS "createdAt", p.status, p.gateway_reference AS "gatewayReference",
-      o.unwinding_reason AS "unwindingReason"
+      o.created_at AS "createdAt", o.installation_id AS "installationId", p.status, p.gateway_reference AS "gatewayReference",
+      p.refund_reference AS "refundReference", EXISTS (SELECT FROM charge_attempts a WHERE a.order_id = o.id) AS "wasAttempted",
+      clock_timestamp() AS now, o.unwinding_reason AS "unwindingReason"
     FROM orders o LEFT JOIN payments p ON p.order_id = o.id
     WHERE o.id = ${orderId}::uuid`;
   if (!due) throw new Error(`Order ${orderId} does not exist`);
@@ -155,36 +163,48 @@ export async function shutPayment(db: Database, orderId: string): Promise<Paymen
   return row.status;
 }
 
+/** What came of giving back: `gaveBack` is what refunds of ours have returned, in the minor unit. */
+export type Refunded = { charge: string | null; refund: string | null; gaveBack: number; pending?: boolean };
+
 /**
- * Records that the gateway has given the money back; also for a charge that was found only now, on a VOIDED payment.
- * An order that is cancelled already gets no event any more: what its readers were told stays true.
+ * Records that the gateway holds nothing of the charge any more; also for a charge that was found only now, on a VOIDED
+ * payment. An order that is cancelled already gets no event any more: what its readers were told stays true. Nor does one
+ * whose money others had given back before: the event says what this saga has done.
  */
 export async function recordRefund(
   db: Database,
   orderId: string,
-  references: { charge: string | null; refund: string | null },
+  { charge, refund, gaveBack, pending = false }: Refunded,
   run: Run = FIRST_RUN,
 ): Promise<void> {
   const status = run.skippedBy === undefined ? 'REFUNDED' : 'SETTLED_OUTSIDE';
+  const refundStatus = refund === null ? null : pending ? 'pending' : 'succeeded';
   await db.$queryRaw`
     WITH refunded AS (
-      UPDATE payments SET status = ${status}, updated_at = now(), refund_reference = ${references.refund ?? (run.skippedBy === undefined ? null : SETTLED_OUTSIDE)},
-        gateway_reference = coalesce(gateway_reference, ${references.charge})
+      UPDATE payments SET status = ${status}, updated_at = now(), refund_reference = ${refund ?? (run.skippedBy === undefined ? null : SETTLED_OUTSIDE)},
+        refunded_amount = ${gaveBack}::bigint, gateway_reference = coalesce(gateway_reference, ${charge})
       WHERE order_id = ${orderId}::uuid AND status IN ('REFUNDING', 'VOIDED', 'SETTLED_OUTSIDE')
         AND refund_reference IS NULL
-      RETURNING order_id
+      RETURNING order_id, amount
     ), moved AS (
-      UPDATE orders o SET ${countEvent} FROM refunded WHERE o.id = refunded.order_id AND o.status <> 'CANCELLED'
-      RETURNING ${eventColumns}, total_amount, currency
+      UPDATE orders o SET ${countEvent} FROM refunded
+      WHERE o.id = refunded.order_id AND o.status <> 'CANCELLED' AND (${gaveBack}::bigint > 0 OR refunded.amount = 0)
+      RETURNING ${eventColumns}, currency
     ), event AS (
       ${insertEvent(
         Prisma.sql`moved`,
         'payment.refunded',
-        Prisma.sql`jsonb_build_object('orderId', id, 'amount', ${money},
-          'gatewayReference', ${references.charge}::text, 'refundReference', ${references.refund}::text) ${skipMark(run)}`,
+        Prisma.sql`jsonb_strip_nulls(jsonb_build_object('refundStatus', ${refundStatus}::text)) || jsonb_build_object('orderId', id,
+          'amount', jsonb_build_object('amount', ${gaveBack}::bigint, 'currency', currency),
+          'gatewayReference', ${charge}::text, 'refundReference', ${refund}::text) ${skipMark(run)}`,
       )}
     ), logged AS (
-      ${insertLog(Prisma.sql`(SELECT order_id AS id FROM refunded) AS r`, 'refundPayment', 'undone', run)}
+      ${insertLog(
+        Prisma.sql`(SELECT order_id AS id, amount FROM refunded) AS r`,
+        'refundPayment',
+        Prisma.sql`CASE WHEN ${gaveBack}::bigint > 0 OR amount = 0 THEN 'undone' ELSE 'nothing-to-undo' END`,
+        run,
+      )}
     )
     SELECT ${wakeRelay} FROM moved`;
 }

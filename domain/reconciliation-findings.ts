@@ -70,11 +70,11 @@ const UUID = '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$';
 /** The id of the order that a finding `f` may concern: null if what the gateway has is none. */
 export const orderOfFinding = Prisma.sql`CASE WHEN f.order_id ~* ${UUID} THEN f.order_id::uuid END`;
 
-/** How many orphans have been given their money back within the last hour. */
-export async function countOrphanRefunds(db: Database): Promise<number> {
+/** How many findings of this kind a machine has acted on within the last hour. */
+export async function countActedOn(db: Database, kind: FindingKind): Promise<number> {
   const [row] = await db.$queryRaw<{ count: bigint }[]>`
     SELECT count(*) FROM reconciliation_findings
-    WHERE kind = 'ORPHAN_CHARGE' AND action IN ('refunding', 'refunded') AND at > now() - interval '1 hour'`;
+    WHERE kind = ${kind} AND action IN ('refunding', 'refunded', 'cancelling', 'cancelled') AND at > now() - interval '1 hour'`;
   return Number(row?.count ?? 0);
 }
 
@@ -87,24 +87,34 @@ export async function requestReconciliation(db: Database, orderId?: string): Pro
   await db.$queryRaw(Prisma.sql`SELECT pg_notify(${RECONCILIATION_CHANNEL}, ${orderId ?? ''})::text`);
 }
 
-/** What somebody says of a charge, who may be wrong. */
-export type Claim = { orderId: string; says: 'taken' | 'given back' | 'not taken'; reference: string | null };
+/**
+ * What somebody says of a charge, who may be wrong. `sent back` = a refund came to nothing, or waits for the customer.
+ * The order that it names, or the charge, which may be on record with us.
+ */
+export type Claim = {
+  orderId: string | null;
+  reference: string | null;
+  says: 'taken' | 'not taken' | 'given back' | 'sent back' | 'disputed';
+};
 
 /**
  * Whether our own books say the same, or will without help: then nobody need ask the gateway.
- * The happy path's one read per event, by primary keys.
+ * The happy path's one read per event, by unique keys.
+ * @returns the order whose charges are to be looked at; null = none of ours, or nothing new
  */
-export async function isExplained(db: Database, { orderId, says, reference }: Claim): Promise<boolean> {
-  if (says === 'not taken') return true; // no money moved
-  const [row] = await db.$queryRaw<{ explained: boolean }[]>`
-    SELECT CASE
+export async function readNews(db: Database, { orderId, says, reference }: Claim): Promise<string | null> {
+  if (says === 'not taken' || (orderId === null && reference === null)) return null; // no money moved
+  const [row] = await db.$queryRaw<{ orderId: string; explained: boolean }[]>`
+    SELECT o.id AS "orderId", CASE
+      WHEN ${says} IN ('sent back', 'disputed') THEN false
       WHEN o.status = 'PENDING' OR (o.status = 'CONFIRMED' AND o.unwinding_reason IS NOT NULL)
         THEN o.updated_at > now() - ${SAGA_AT_WORK}
       WHEN o.status = 'CONFIRMED' THEN ${says} = 'taken' AND p.gateway_reference = ${reference}::text AND p.status = 'CHARGED'
       ELSE p.gateway_reference = ${reference}::text AND p.status = 'REFUNDED' -- taken, and given back since
     END AS explained
-    FROM orders o LEFT JOIN payments p ON p.order_id = o.id WHERE o.id = ${orderId}::uuid`;
-  return row?.explained ?? false;
+    FROM orders o LEFT JOIN payments p ON p.order_id = o.id
+    WHERE o.id = coalesce(${orderId}::uuid, (SELECT order_id FROM payments WHERE gateway_reference = ${reference}::text))`;
+  return row && row.explained !== true ? row.orderId : null;
 }
 /** A saga that moved within this time is at work, and hears from the gateway itself. */
 const SAGA_AT_WORK = Prisma.sql`interval '30 seconds'`;

@@ -16,6 +16,8 @@ export type OrderMoney = {
   unwindingReason: CancellationReason | null;
   total: number;
   currency: string;
+  /** With which its charge is marked; null: accepted before there were marks. */
+  installationId: string | null;
   payment: PaymentStatus | null;
   gatewayReference: string | null;
   createdAt: Date;
@@ -24,26 +26,49 @@ export type OrderMoney = {
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const uuidOf = (orderId: string): string | null => (UUID.test(orderId) ? orderId : null);
 
-/** @param orderIds as the gateway has them; what is no UUID, or no order of ours, is absent from the result */
-export async function readOrdersMoney(db: Database, orderIds: string[]): Promise<Map<string, OrderMoney>> {
-  const orders = await db.order.findMany({
-    where: { id: { in: orderIds.filter((id) => UUID.test(id)) } },
-    include: { payment: true },
+/** What a charge is looked up by: the order that it names, and its own reference, which may stand in a payment. */
+export type ChargeName = { reference: string; orderId: string | null };
+
+/**
+ * @param charges as the gateway has them
+ * @returns by reference: the order whose payment names the charge, else the order that the charge names; strangers' are absent
+ */
+export async function readOrdersMoney(db: Database, charges: ChargeName[]): Promise<Map<string, OrderMoney>> {
+  const recorded = await db.payment.findMany({
+    where: { gatewayReference: { in: charges.map(({ reference }) => reference) } },
+    select: { orderId: true },
   });
+  const named = charges.flatMap(({ orderId }) => (orderId !== null && UUID.test(orderId) ? [orderId] : []));
+  const ids = new Set([...named, ...recorded.map(({ orderId }) => orderId)]);
+  const orders = await db.order.findMany({ where: { id: { in: [...ids] } }, include: { payment: true } });
+  const money = orders.map(
+    (order): OrderMoney => ({
+      orderId: order.id,
+      status: order.status as OrderStatus,
+      unwindingReason: order.unwindingReason as CancellationReason | null,
+      total: Number(order.totalAmount),
+      currency: order.currency,
+      installationId: order.installationId,
+      payment: (order.payment?.status ?? null) as PaymentStatus | null,
+      gatewayReference: order.payment?.gatewayReference ?? null,
+      createdAt: order.createdAt,
+    }),
+  );
+  const byId = new Map(money.map((order) => [order.orderId, order]));
+  const byReference = new Map(money.map((order) => [order.gatewayReference, order]));
   return new Map(
-    orders.map((order) => [
-      order.id,
-      {
-        orderId: order.id,
-        status: order.status as OrderStatus,
-        unwindingReason: order.unwindingReason as CancellationReason | null,
-        total: Number(order.totalAmount),
-        currency: order.currency,
-        payment: (order.payment?.status ?? null) as PaymentStatus | null,
-        gatewayReference: order.payment?.gatewayReference ?? null,
-        createdAt: order.createdAt,
-      },
-    ]),
+    charges.flatMap(({ reference, orderId }) => {
+      const order = byReference.get(reference) ?? byId.get(orderId?.toLowerCase() ?? '');
+      return order ? [[reference, order] as const] : [];
+    }),
+  );
+}
+
+/** @returns the charge that is on record for the order, null if there is none */
+export async function readRecordedCharge(db: Database, orderId: string): Promise<string | null> {
+  if (!UUID.test(orderId)) return null;
+  return (
+    (await db.payment.findUnique({ where: { orderId }, select: { gatewayReference: true } }))?.gatewayReference ?? null
   );
 }
 
@@ -71,14 +96,32 @@ export async function listUnseenCharges(
   return rows.map((row) => ({ ...row, amount: Number(row.amount) }));
 }
 
-/** @returns those of the charges whose refund is no news: we made it, or have found it before */
-export async function listKnownRefunds(db: Database, references: string[]): Promise<Set<string>> {
-  const rows = await db.$queryRaw<{ reference: string }[]>`
-    SELECT gateway_reference AS reference FROM payments
-    WHERE gateway_reference = ANY(${references}::text[]) AND status IN ('REFUNDING', 'REFUNDED')
-    UNION SELECT gateway_reference FROM reconciliation_findings
-    WHERE gateway_reference = ANY(${references}::text[]) AND (action = 'refunded' OR kind = 'REFUNDED_AT_GATEWAY')`;
-  return new Set(rows.map((row) => row.reference));
+/**
+ * @param refunds as the gateway lists them
+ * @returns the charges among them that are to be looked at: ours, and not just what our books say of them
+ */
+export async function listNewsOfRefunds(
+  db: Database,
+  refunds: { reference: string; chargeReference: string; orderId: string | null; isAlive: boolean }[],
+): Promise<string[]> {
+  if (refunds.length === 0) return [];
+  const rows = await db.$queryRaw<{ charge: string }[]>`
+    SELECT DISTINCT r.charge FROM unnest(${refunds.map((r) => r.reference)}::text[], ${refunds.map((r) => r.chargeReference)}::text[],
+      ${refunds.map((r) => r.orderId ?? '')}::text[], ${refunds.map((r) => r.isAlive)}::boolean[]) AS r(refund, charge, order_id, is_alive)
+    LEFT JOIN payments p ON p.gateway_reference = r.charge
+    WHERE (p.order_id IS NOT NULL OR r.order_id ~* ${UUID_TEXT})
+      AND NOT (r.is_alive AND p.order_id IS NOT NULL AND p.status = 'REFUNDED' AND p.refund_reference = r.refund)`;
+  return rows.map((row) => row.charge);
+}
+const UUID_TEXT = '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$';
+
+/** @returns those of the charges that are on record with us */
+export async function listRecorded(db: Database, references: string[]): Promise<string[]> {
+  const rows = await db.payment.findMany({
+    where: { gatewayReference: { in: references } },
+    select: { gatewayReference: true },
+  });
+  return rows.flatMap((row) => row.gatewayReference ?? []);
 }
 
 export type FindingKind =
@@ -91,33 +134,54 @@ export type FindingKind =
   | 'SETTLED_OUTSIDE'
   | 'AMOUNT_MISMATCH'
   | 'REFUNDED_AT_GATEWAY'
-  | 'MISSING_CHARGE';
+  | 'MISSING_CHARGE'
+  /** It names an order of ours and would fit it, but is not marked as ours. */
+  | 'UNMARKED_CHARGE'
+  /** The money was given back, and came back. */
+  | 'REFUND_FAILED'
+  | 'DISPUTED'
+  /** No charge's: the account does not know this database. */
+  | 'ACCOUNT_HELD';
+/** Findings that are settled by giving a charge back. */
+export const GIVEN_BACK: FindingKind[] = ['LATE_CHARGE', 'DOUBLE_CHARGE', 'LOST_REFUND', 'REFUND_FAILED'];
 export type FindingAction = 'waiting' | 'refunding' | 'refunded' | 'cancelling' | 'cancelled' | 'reported';
 export type Subject = { reference: string; orderId: string; amount: number; currency: string };
 
-/** Writes a finding down, unless it is known. @returns how it stands, and whether it is new */
+/**
+ * Writes a finding down, or what has changed of it: it follows the ledger. What was settled and is there again is in hand
+ * again; what an operator has closed for good stays closed until its amount is another.
+ * @returns how it stands, and whether that is news
+ */
 export async function openFinding(
   db: Database,
   kind: FindingKind,
   action: FindingAction,
   subject: Subject,
   detail: string | null = null,
-): Promise<{ action: FindingAction; isNew: boolean }> {
+): Promise<{ action: FindingAction; detail: string | null; isNew: boolean }> {
   const { reference, orderId, amount, currency } = subject;
-  const [row] = await db.$queryRaw<{ action: FindingAction; isNew: boolean }[]>`
+  const [row] = await db.$queryRaw<{ action: FindingAction; detail: string | null; isNew: boolean }[]>`
     WITH decided AS (
       DELETE FROM reconciliation_findings WHERE kind = 'UNDECIDED' AND gateway_reference = ${reference} AND ${kind} <> 'UNDECIDED'
+    ), before AS (
+      SELECT action, amount FROM reconciliation_findings WHERE kind = ${kind} AND gateway_reference = ${reference}
     )
     INSERT INTO reconciliation_findings AS f (kind, gateway_reference, order_id, amount, currency, action, detail)
     VALUES (${kind}, ${reference}, ${orderId.slice(0, 500)}, ${amount}::bigint, ${currency}, ${action}, ${detail})
-    ON CONFLICT (kind, gateway_reference) DO UPDATE SET updated_at = now()
-    RETURNING f.action, f.xmax = 0 AS "isNew"`;
+    ON CONFLICT (kind, gateway_reference) DO UPDATE SET updated_at = now(), amount = excluded.amount,
+      detail = CASE WHEN f.detail = ${AGREED_AGAIN} THEN excluded.detail
+        WHEN f.amount <> excluded.amount THEN coalesce(excluded.detail, f.detail) ELSE f.detail END,
+      action = CASE WHEN f.action = 'cancelled' AND f.detail = ${AGREED_AGAIN} THEN excluded.action
+        WHEN f.action IN ('refunded', 'cancelled') AND f.amount <> excluded.amount THEN excluded.action
+        WHEN f.action = 'refunded' THEN excluded.action ELSE f.action END
+    RETURNING f.action, f.detail,
+      f.xmax = 0 OR EXISTS (SELECT FROM before b WHERE b.action <> f.action OR b.amount <> f.amount) AS "isNew"`;
   if (!row) throw new Error(`Bug! The finding ${kind} of ${reference} was neither written nor there`);
   return row;
 }
 
 /**
- * Keeps that a finding is settled, in the saga log as well. A late charge's refund also closes the order's payment.
+ * Keeps that a finding is settled, in the saga log as well. A refund of the order's own charge also closes its payment.
  * @param refundReference of the gateway, if money went back
  */
 export async function closeFinding(
@@ -138,8 +202,8 @@ export async function closeFinding(
       UPDATE payments p SET status = 'REFUNDED', refund_reference = ${refundReference},
         gateway_reference = coalesce(p.gateway_reference, ${reference}), updated_at = now()
       FROM closed
-      WHERE p.order_id = ${ours}::uuid AND ${kind} = 'LATE_CHARGE' AND ${refundReference}::text IS NOT NULL
-        AND p.status IN ('VOIDED', 'DECLINED') AND p.refund_reference IS NULL
+      WHERE p.order_id = ${ours}::uuid AND ${kind} IN ('LATE_CHARGE', 'LOST_REFUND', 'REFUND_FAILED') AND ${refundReference}::text IS NOT NULL
+        AND (p.status IN ('VOIDED', 'DECLINED') OR (p.status = 'REFUNDED' AND p.gateway_reference = ${reference}))
     )
     INSERT INTO saga_log (order_id, step, outcome, attempts, actor, detail)
     SELECT o.id, 'reconciliation', ${action}, 1, ${RECONCILER}, ${`${kind} ${reference}`}
@@ -159,7 +223,7 @@ export async function noteFailure(
   return changed > 0;
 }
 
-/** A settled finding whose charge holds money again is for a human. @returns false if it was said before */
+/** What a machine has begun and may not go on with is for a human. @returns false if it was said before */
 export async function escalateFinding(
   db: Database,
   kind: FindingKind,
@@ -167,10 +231,34 @@ export async function escalateFinding(
   detail: string,
 ): Promise<boolean> {
   const { count } = await db.reconciliationFinding.updateMany({
-    where: { kind, gatewayReference: reference, action: { in: ['refunding', 'refunded'] } },
-    data: { action: 'reported', detail, updatedAt: new Date() },
+    where: { kind, gatewayReference: reference, action: { in: ['refunding', 'refunded', 'cancelling'] } },
+    data: { action: 'reported', detail: detail.slice(0, 1_000), updatedAt: new Date() },
   });
   return count > 0;
+}
+
+/** What was reported and is not so any more closes itself. @param except the kinds that still may be */
+export async function retractFindings(db: Database, reference: string, except: FindingKind[]): Promise<void> {
+  await db.$executeRaw`
+    WITH closed AS (
+      UPDATE reconciliation_findings f SET action = 'cancelled', updated_at = now(), detail = ${AGREED_AGAIN}
+      WHERE gateway_reference = ${reference} AND action = 'reported' AND kind <> ALL(${except}::text[])
+      RETURNING kind, order_id
+    )
+    INSERT INTO saga_log (order_id, step, outcome, attempts, actor, detail)
+    SELECT o.id, 'reconciliation', 'cancelled', 0, ${RECONCILER}, format('%s %s: %s', closed.kind, ${reference}::text, ${AGREED_AGAIN}::text)
+    FROM closed JOIN orders o ON o.id::text = lower(closed.order_id)`;
+}
+const AGREED_AGAIN = 'not so any more: the ledgers have moved since';
+
+/** @returns those of the charges of which something is open, in hand or reported */
+export async function listOpenReferences(db: Database, references: string[]): Promise<Set<string>> {
+  if (references.length === 0) return new Set();
+  const rows = await db.reconciliationFinding.findMany({
+    where: { gatewayReference: { in: references }, action: { notIn: ['refunded', 'cancelled'] } },
+    select: { gatewayReference: true },
+  });
+  return new Set(rows.map((row) => row.gatewayReference));
 }
 
 /** @returns what was begun about a charge and not finished */

@@ -5,7 +5,7 @@
  */
 import { type CircuitBreakerPolicy, CircuitState, circuitBreaker, DelegateBackoff, handleWhen } from 'cockatiel';
 import type { Logger } from 'pino';
-import { GatewayUnknown, type PaymentGateway, type PaymentLedger } from './payments.js';
+import { type Gateway, GatewayUnknown } from './payments.js';
 
 /**
  * Requests without an answer, and without any answer in between, after which it opens. One order counts once, however
@@ -19,7 +19,6 @@ const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 10_000;
 
 export type BreakerState = 'closed' | 'open' | 'half-open';
-type Gateway = PaymentGateway & PaymentLedger;
 
 /**
  * @param now milliseconds of a clock that never jumps
@@ -32,14 +31,17 @@ export function protectGateway(
 ): Gateway & { breakerState(): BreakerState } {
   const breaker = createBreaker(logger, now);
   return {
-    charge: (request) => breaker.call(request.orderId, () => gateway.charge(request)),
-    settleOpenCharges: (orderId, since) => breaker.call(orderId, () => gateway.settleOpenCharges(orderId, since)),
-    refund: (orderId, reference, key) => breaker.call(orderId, () => gateway.refund(orderId, reference, key)),
+    charge: (request) => breaker.call(request.due.orderId, () => gateway.charge(request)),
+    settleOpenCharges: (lookUp) => breaker.call(lookUp.due.orderId, () => gateway.settleOpenCharges(lookUp)),
+    refund: (request) => breaker.call(request.due.orderId, () => gateway.refund(request)),
     listCharges: (request) => breaker.call('the list', () => gateway.listCharges(request)),
     listRefunds: (request) => breaker.call('the list', () => gateway.listRefunds(request)),
+    listDisputes: (request) => breaker.call('the list', () => gateway.listDisputes(request)),
     findCharges: (orderId) => breaker.call(orderId, () => gateway.findCharges(orderId)),
     readCharge: (reference) => breaker.call(reference, () => gateway.readCharge(reference)),
+    readRefunds: (reference) => breaker.call(reference, () => gateway.readRefunds(reference)),
     callOff: (reference) => breaker.call(reference, () => gateway.callOff(reference)),
+    nowMs: gateway.nowMs,
     breakerState: breaker.state,
   };
 }

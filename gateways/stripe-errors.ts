@@ -1,6 +1,7 @@
-/** What the client throws, told apart: a final "no", or an outcome that is not known. */
+/** What the client throws, told apart: a final "no", or an outcome that is not known. Nothing here throws. */
 import Stripe from 'stripe';
-import { GatewayUnknown } from './payments.js';
+import { retryAfterMs, UNDO_PAUSE_MAX_MS } from '../contracts/retry-after.js';
+import { GatewayMismatch, GatewayUnknown } from './payments.js';
 
 /** @returns the gateway's word for a final "no", or undefined if the error is anything else */
 export function declineCode(err: unknown): string | undefined {
@@ -12,18 +13,54 @@ export function declineCode(err: unknown): string | undefined {
   return undefined;
 }
 
+/**
+ * The key was used with other parameters: another build of ours has been here. What came of it, the gateway's list says.
+ * The client calls it by a class of its own; a 400 of that type without one is the same.
+ */
+export const isKeyUsedOtherwise = (err: unknown): boolean =>
+  err instanceof Stripe.errors.StripeIdempotencyError ||
+  (err instanceof Stripe.errors.StripeError && err.rawType === 'idempotency_error');
+
+/** Of a refund: the gateway has understood and will not, now or under this key. */
+export const isRefused = (err: unknown): err is InstanceType<typeof Stripe.errors.StripeInvalidRequestError> =>
+  err instanceof Stripe.errors.StripeInvalidRequestError &&
+  err.statusCode === 400 &&
+  !isKeyUsedOtherwise(err) &&
+  !NOT_NOW.has(err.code ?? '');
+/** Refused because of what else goes on at this moment. https://docs.stripe.com/error-codes */
+const NOT_NOW = new Set(['idempotency_key_in_use', 'lock_timeout', 'rate_limit', 'charge_already_refunded']);
+
+/** The gateway knows no such object; a 404 without its word for that is somebody else's on the way. */
+export const isMissing = (err: unknown): boolean =>
+  err instanceof Stripe.errors.StripeInvalidRequestError && err.statusCode === 404 && err.code === 'resource_missing';
+
+/** What the gateway keeps under the key, and answers to it for ever. A 503 of its front door is not. */
+export const isStored500 = (err: unknown): boolean =>
+  err instanceof Stripe.errors.StripeAPIError && err.statusCode === 500;
+
 /** Everything that is not an answer about money. Messages carry kinds and codes only, never what was sent. */
 export function toUnknown(err: unknown): Error {
-  if (err instanceof GatewayUnknown || !(err instanceof Stripe.errors.StripeError)) return err as Error;
+  if (err instanceof GatewayUnknown || err instanceof GatewayMismatch) return err;
+  if (!(err instanceof Stripe.errors.StripeError))
+    return new GatewayUnknown('The payment gateway’s answer makes no sense', { cause: err });
   const noAnswer = err instanceof Stripe.errors.StripeConnectionError ? connectionOf(err.detail) : undefined;
   const answered = err.statusCode === undefined ? 'did not answer' : `answered ${err.statusCode}`;
   const detail = [err.type, err.code].filter(Boolean).join(', ');
-  const retryAfter = Number(err.headers?.['retry-after']);
   return new GatewayUnknown(`The payment gateway ${answered} (${detail})`, {
     cause: err.statusCode === undefined ? err : undefined,
     noAnswer,
-    ...(retryAfter > 0 && { retryAfterMs: retryAfter * 1000 }),
+    isPlaceGone: err.code === 'resource_missing' && err.param === 'starting_after',
+    retryAfterMs: retryAfterMs(err.headers?.['retry-after'], UNDO_PAUSE_MAX_MS),
   });
+}
+
+/** @returns what `ask` answers; whatever it throws leaves as an outcome that is not known */
+export async function answered<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (err) {
+    throw toUnknown(err);
+  }
 }
 
 /** Node's codes for "nobody is there at all", which cannot be the fault of what was asked. */

@@ -1,83 +1,159 @@
 /** The gateway's own ledger, read through Stripe's official client. */
 import Stripe from 'stripe';
-import type { LedgerCharge, PageRequest, PaymentLedger } from './payments.js';
-import { toUnknown } from './stripe-errors.js';
+import { timeFor } from './deadline.js';
+import { MARKS } from './marks.js';
+import {
+  GatewayUnknown,
+  type LedgerCharge,
+  type LedgerDispute,
+  type LedgerRefund,
+  type PageRequest,
+  type PaymentLedger,
+  type RefundStatus,
+} from './payments.js';
+import { answered, isMissing } from './stripe-errors.js';
+import type { GatewayClock } from './stripe-http.js';
 
 const PAGE_MAX = 100;
 /** The charge says what of it was refunded; the intent alone does not. */
-const WITH_CHARGE = 'latest_charge';
+export const WITH_CHARGE = 'latest_charge';
 
-export function createLedger(stripe: Stripe): PaymentLedger {
+export function createLedger(stripe: Stripe, timeoutMs: number, clock: GatewayClock): PaymentLedger {
+  const within = ({ deadline }: Pick<PageRequest, 'deadline'>) => ({ timeout: timeFor(timeoutMs, deadline) });
   return {
     listCharges: (request) =>
       answered(async () => {
-        const page = await stripe.paymentIntents.list({ ...pageOf(request), expand: [`data.${WITH_CHARGE}`] });
-        return { items: page.data.map(toCharge), ...afterOf(page) };
+        const page = await stripe.paymentIntents.list(
+          { ...pageOf(request), expand: [`data.${WITH_CHARGE}`] },
+          within(request),
+        );
+        return { items: page.data.map(toCharge), ...afterOf(page, request) };
       }),
     listRefunds: (request) =>
       answered(async () => {
-        const page = await stripe.refunds.list(pageOf(request));
-        const items = page.data.flatMap(({ payment_intent: of, created }) =>
-          of === null ? [] : [{ chargeReference: typeof of === 'string' ? of : of.id, createdAt: toDate(created) }],
-        );
-        return { items, ...afterOf(page) };
+        const page = await stripe.refunds.list(pageOf(request), within(request));
+        return { items: page.data.flatMap(toRefund), ...afterOf(page, request) };
+      }),
+    listDisputes: (request) =>
+      answered(async () => {
+        const page = await stripe.disputes.list(pageOf(request), within(request));
+        return { items: page.data.flatMap(toDispute), ...afterOf(page, request) };
       }),
     findCharges: (orderId) =>
-      answered(async () => {
-        // A quote would end the query's own: what is not a plain word is nobody's order.
-        if (!/^[\w.:-]{1,100}$/.test(orderId)) return [];
-        const query = `metadata['orderId']:'${orderId}'`;
-        const page = await stripe.paymentIntents.search({ query, limit: PAGE_MAX, expand: [`data.${WITH_CHARGE}`] });
-        return page.data.map(toCharge);
-      }),
-    readCharge: (reference) =>
-      answered(async () => {
-        try {
-          return toCharge(await stripe.paymentIntents.retrieve(reference, { expand: [WITH_CHARGE] }));
-        } catch (err) {
-          if (err instanceof Stripe.errors.StripeInvalidRequestError && err.statusCode === 404) return null;
-          throw err;
-        }
-      }),
+      answered(async () => (await searchIntents(stripe, orderId, { timeout: timeoutMs })).map(toCharge)),
+    readCharge: (reference) => answered(() => readCharge(stripe, reference, { timeout: timeoutMs })),
+    readRefunds: (reference) => answered(() => readRefunds(stripe, reference, { timeout: timeoutMs })),
     callOff: (reference) =>
       answered(async () => {
-        await stripe.paymentIntents.cancel(reference);
+        await stripe.paymentIntents.cancel(reference, undefined, { timeout: timeoutMs });
       }),
+    nowMs: clock.nowMs,
   };
 }
 
-async function answered<T>(ask: () => Promise<T>): Promise<T> {
+type Limits = { timeout: number };
+
+export async function readCharge(stripe: Stripe, reference: string, limits: Limits): Promise<LedgerCharge | null> {
   try {
-    return await ask();
+    return toCharge(await stripe.paymentIntents.retrieve(reference, { expand: [WITH_CHARGE] }, limits));
   } catch (err) {
-    throw toUnknown(err);
+    if (isMissing(err)) return null;
+    throw err;
   }
 }
 
-const pageOf = ({ since, after }: PageRequest) => ({
-  created: { gte: Math.floor(since.getTime() / 1000) },
+export async function readRefunds(stripe: Stripe, reference: string, limits: Limits): Promise<LedgerRefund[]> {
+  return (await stripe.refunds.list({ payment_intent: reference, limit: PAGE_MAX }, limits)).data.flatMap(toRefund);
+}
+
+/** Search answers fast but late: what it finds is there, what it does not find proves nothing. */
+export async function searchIntents(stripe: Stripe, orderId: string, limits: Limits): Promise<Stripe.PaymentIntent[]> {
+  // A quote would end the query's own: what is not a plain word is nobody's order.
+  if (!/^[\w.:-]{1,100}$/.test(orderId)) return [];
+  const query = `metadata['${MARKS.orderId}']:'${orderId}'`;
+  const found = await stripe.paymentIntents.search({ query, limit: PAGE_MAX, expand: [`data.${WITH_CHARGE}`] }, limits);
+  return found.data;
+}
+
+/** Whole seconds, outwards: nothing of the span may be left out. */
+const pageOf = ({ since, until, after }: PageRequest) => ({
+  created: {
+    gte: Math.floor(since.getTime() / 1000),
+    ...(until && { lte: Math.ceil(until.getTime() / 1000) }),
+  },
   limit: PAGE_MAX,
   ...(after !== undefined && { starting_after: after }),
 });
 
-function afterOf({ has_more, data }: { has_more: boolean; data: { id: string }[] }): { after?: string } {
-  const last = data.at(-1);
-  return has_more && last ? { after: last.id } : {};
+/**
+ * Lists end: a page that comes again, or that promises more and has nothing, would be asked for for ever.
+ * @throws GatewayUnknown for such a page
+ */
+function afterOf({ has_more, data }: { has_more: boolean; data: { id: string }[] }, { after }: PageRequest) {
+  if (!has_more) return {};
+  const last = data.at(-1)?.id;
+  if (last === undefined || data.some(({ id }) => id === after))
+    throw new GatewayUnknown('The payment gateway’s list goes round in circles');
+  return { after: last };
 }
 
 const toDate = (seconds: number): Date => new Date(seconds * 1000);
+const idOf = (of: string | { id: string }): string => (typeof of === 'string' ? of : of.id);
 
-function toCharge(intent: Stripe.PaymentIntent): LedgerCharge {
+export function toCharge(intent: Stripe.PaymentIntent): LedgerCharge {
+  requireSense(intent, [intent.amount, intent.amount_received, intent.created]);
   const charge = typeof intent.latest_charge === 'object' ? intent.latest_charge : null;
   return {
     reference: intent.id,
-    orderId: intent.metadata['orderId'] ?? null,
+    orderId: intent.metadata?.[MARKS.orderId] ?? null,
+    installationId: intent.metadata?.[MARKS.installationId] ?? null,
+    purpose: intent.metadata?.[MARKS.purpose] ?? null,
     state: stateOf(intent.status),
+    amount: intent.amount,
     received: intent.amount_received,
     refunded: intent.status === 'succeeded' ? (charge?.amount_refunded ?? 0) : 0,
-    currency: intent.currency.toUpperCase(),
+    currency: String(intent.currency).toUpperCase(),
+    disputed: charge?.disputed ?? false,
     createdAt: toDate(intent.created),
   };
+}
+
+/** What lacks these is no object of the gateway's, whoever answered: nothing is to be concluded from it. */
+function requireSense({ id, status }: { id: unknown; status: unknown }, numbers: unknown[]): void {
+  if (typeof id !== 'string' || typeof status !== 'string' || !numbers.every(Number.isSafeInteger))
+    throw new GatewayUnknown('The payment gateway’s answer makes no sense');
+}
+
+const STATUSES = new Set<string>([
+  'pending',
+  'requires_action',
+  'succeeded',
+  'failed',
+  'canceled',
+] satisfies RefundStatus[]);
+
+function toRefund(refund: Stripe.Refund): LedgerRefund[] {
+  const { id, payment_intent: of, metadata, amount, status, created } = refund;
+  requireSense(refund, [amount, created]);
+  if (of === null || of === undefined) return [];
+  return [
+    {
+      reference: id,
+      chargeReference: idOf(of),
+      orderId: metadata?.[MARKS.orderId] ?? null,
+      amount,
+      // A status that is not known yet is not final, either.
+      status: STATUSES.has(status ?? '') ? (status as RefundStatus) : 'pending',
+      createdAt: toDate(created),
+    },
+  ];
+}
+
+function toDispute(dispute: Stripe.Dispute): LedgerDispute[] {
+  const { id, payment_intent: of, status, created } = dispute;
+  requireSense(dispute, [created]);
+  if (of === null || of === undefined) return [];
+  return [{ reference: id, chargeReference: idOf(of), status, createdAt: toDate(created) }];
 }
 
 function stateOf(status: Stripe.PaymentIntent.Status): LedgerCharge['state'] {

@@ -4,6 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { seed } from '../prisma/seed.js';
+import { sessionConfig } from '../prisma/session.mjs';
+import { explainRefusal } from '../runtime/database-refusal.js';
 import { CHECKOUT } from './checkout.js';
 import { runToEnd } from './command.js';
 import { SetupError, say } from './say.mjs';
@@ -24,14 +26,11 @@ export async function seedCatalogue(url: string): Promise<void> {
 }
 
 async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
+  const client = new pg.Client({ ...sessionConfig(url), connectionTimeoutMillis: 10_000 });
   try {
     await client.connect();
   } catch (cause) {
-    const { host, pathname } = new URL(url);
-    throw new SetupError(`The database ${pathname.slice(1)} at ${host} does not answer: ${(cause as Error).message}`, {
-      cause,
-    });
+    throw new SetupError(explainRefusal(cause, url).sentence, { cause });
   }
   try {
     return await use(client);

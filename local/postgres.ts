@@ -3,6 +3,7 @@ import { chownSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { sessionConfig } from '../prisma/session.mjs';
 import { commandLineOf } from './birth.mjs';
 import { runToEnd } from './command.js';
 import { postgresPrograms } from './postgres-binaries.js';
@@ -55,7 +56,7 @@ export const adminUrl = ({ port, password }: ClusterOptions): string =>
 
 /** Makes the role, and its database, that our programs use: no superuser, so that a hole in them is not a hole in the cluster. */
 export async function ensureDatabase(admin: string, name: string, password: string): Promise<string> {
-  const client = new pg.Client({ connectionString: admin });
+  const client = new pg.Client(sessionConfig(admin));
   await client.connect();
   try {
     const id = client.escapeIdentifier(name);

@@ -27,6 +27,7 @@ export function servicePrograms(
     const name = nameOf(settings.roles, index);
     const env = {
       ...process.env,
+      ...postgresEnv(settings),
       ...temporalEnv(settings),
       ROLE: role,
       DATABASE_URL: databaseUrl,
@@ -72,6 +73,13 @@ function nameOf(roles: Role[], index: number): string {
   const role = roles[index] ?? '';
   const nth = roles.slice(0, index).filter((earlier) => earlier === role).length;
   return nth === 0 ? role : `${role}-${nth + 1}`;
+}
+
+/** The embedded one is reached as its URL says, without TLS: what a shell's PG… says is meant for other servers. */
+function postgresEnv({ DATABASE_URL }: Settings): NodeJS.ProcessEnv {
+  if (DATABASE_URL !== undefined) return {};
+  const foreign = Object.keys(process.env).filter((name) => name.startsWith('PG'));
+  return Object.fromEntries(foreign.map((name) => [name, undefined]));
 }
 
 /** The embedded server knows one namespace and no keys: what a profile says of other servers must not reach it. */

@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { SetupError, stage } from './say.mjs';
 
 /** Scripts that compiled code imports: there is nothing to compile in them, but they must stand where it looks. */
-const COPIED = ['local/birth.mjs', 'local/lock.mjs', 'local/say.mjs'];
+const COPIED = ['prisma/session.mjs', 'local/birth.mjs', 'local/lock.mjs', 'local/say.mjs'];
 
 export const isBuilt = (root) => read(join(root, 'dist', '.stamp')) === sourceStamp(root) && isGenerated(root);
 

@@ -7,6 +7,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { sessionConfig } from '../prisma/session.mjs';
 import { migrate } from './migrate.js';
 import { freePort } from './ports.js';
 import { adminUrl, type ClusterOptions, databaseUrl, preparePostgres } from './postgres.js';
@@ -70,7 +71,7 @@ async function startPostgres(stops: (() => Promise<void>)[]): Promise<string> {
 }
 
 async function createDatabase(admin: string, name: string): Promise<void> {
-  const client = new pg.Client({ connectionString: admin });
+  const client = new pg.Client(sessionConfig(admin));
   await client.connect();
   try {
     await client.query(`CREATE DATABASE ${client.escapeIdentifier(name)}`);

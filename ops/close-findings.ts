@@ -1,8 +1,19 @@
-/** Findings of the reconciler as people see them, and `reconcile --close`: an operator's word that what was reported is dealt with. */
+/**
+ * Findings of the reconciler as people see them, and an operator's word on them: that what was
+ * reported is dealt with (`reconcile --close`), or that the reconciler is to make one more refund (`reconcile --refund`).
+ */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { CLOSED_AS, CLOSED_AS_REFUNDED, type ClosedAs, type Closing, closeReported } from '../domain/closings.js';
+import {
+  CLOSED_AS,
+  CLOSED_AS_REFUNDED,
+  type ClosedAs,
+  type Closing,
+  closeReported,
+  refundReported,
+} from '../domain/closings.js';
 import type { Database } from '../domain/database.js';
-import { type Finding, listFindings } from '../domain/reconciliation-findings.js';
+import { GIVEN_BACK } from '../domain/reconciliation.js';
+import { type Finding, listFindings, requestReconciliation } from '../domain/reconciliation-findings.js';
 import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from './act.js';
 import type { ItemResult } from './bulk.js';
 import type { Ops } from './command.js';
@@ -10,12 +21,17 @@ import { lastLine } from './connections.js';
 import { type ExitCode, nothingMatched, usage } from './exit.js';
 import { money, type Output, time } from './output.js';
 
-export type CloseOptions = ActOptions & { close?: string[]; as?: ClosedAs };
+export type CloseOptions = ActOptions & { close?: string[]; refund?: string[]; as?: ClosedAs };
 
 export const addCloseOptions = (command: Command): Command =>
   addActOptions(
     command
       .option('--close <findings...>', 'ids of reported findings that have been dealt with', findingIds)
+      .option(
+        '--refund <findings...>',
+        `ids of reported ${GIVEN_BACK.join(', ')}: the reconciler makes one more refund than have failed`,
+        findingIds,
+      )
       .addOption(
         new Option(
           '--as <end>',
@@ -32,7 +48,7 @@ function findingIds(text: string, earlier: string[] = []): string[] {
 /** @throws OpsError usage: whoever signs means to close something, and forgot to say what */
 export function requireClose({ as, operator, reason, yes, canary }: CloseOptions): void {
   if ([as, operator, reason, yes, canary].some((option) => option !== undefined))
-    throw usage('--as, --operator, --reason, --yes and --canary belong to --close <findings...>.');
+    throw usage('--as, --operator, --reason, --yes and --canary belong to --close or --refund <findings...>.');
 }
 
 export function printFindings(out: Output, findings: Finding[]): void {
@@ -89,6 +105,34 @@ function requireClosableAs(as: ClosedAs, findings: Finding[]): void {
     throw usage(
       `Nothing was done: finding ${unsuited.id} is ${unsuited.kind}, and only ${CLOSED_AS_REFUNDED.join(', ')} are closed as refunded. Close it --as cancelled.`,
     );
+}
+
+/** Has the reconciler go on where it gave up. */
+export async function refundFindings(ops: Ops, ids: string[], options: CloseOptions): Promise<ExitCode> {
+  if (options.as !== undefined) throw usage('--as belongs to --close: --refund leaves the finding to the reconciler.');
+  const signature = signatureOf(options, ops.config);
+  const db = await ops.to.database();
+  const findings = await named(ops, db, ids);
+  const unsuited = findings.find(({ kind }) => !GIVEN_BACK.includes(kind));
+  if (unsuited)
+    throw usage(`Nothing was done: finding ${unsuited.id} is ${unsuited.kind}, which no refund of ours settles.`);
+  const many = `${findings.length} ${findings.length === 1 ? 'charge' : 'charges'}`;
+  await askBefore(ops, `have ${many} given back, as ${signature.operator}?`, options.yes);
+  const targets = findings.map(({ id, kind, reference, orderId }) => ({ id, kind, reference, orderId }));
+  return actOnAll(ops, { action: 'refund', ...signature }, targets, options, async ({ id, ...target }) => {
+    const subject = { ...target, finding: id };
+    try {
+      const isTaken = await refundReported(db, id, signature);
+      if (isTaken) await requestReconciliation(db, target.orderId);
+      const [now] = await listFindings(db, { ids: [id] });
+      const told = now && judge(now, false);
+      return isTaken || !told
+        ? { ...subject, outcome: 'done', state: 'refunding', message: `finding ${id}: another refund is being made` }
+        : { ...subject, state: now.action, ...told };
+    } catch (err) {
+      return { ...subject, outcome: 'failed', state: null, message: lastLine(err) };
+    }
+  });
 }
 
 /** @returns never throws for what concerns this finding alone */

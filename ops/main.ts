@@ -1,5 +1,6 @@
 /** The ops CLI: for the operator who has just been woken. It acts on Temporal and Postgres directly, so that it works while the API does not. */
 import { Command, CommanderError, Option } from 'commander';
+import { addAdoptCommand } from './adopt.js';
 import { addCancelCommand } from './cancel.js';
 import { addDeadLetterCommands } from './dead-letters.js';
 import { EXIT, EXIT_HELP } from './exit.js';
@@ -21,6 +22,7 @@ At 3 a.m.:
   ops compensate <id> --reason 'ticket 4711'   or give an order up
   ops cancel <id> --reason 'recalled'          also a confirmed one: refund, release, cancel
   ops reconcile                                money: where the gateway's ledger and ours differ; close it with --close
+  ops adopt                                    after a restore: which database moves money
   ops dead-letters                             events that a destination would not take; replay, discard
 
 ops stands for \`npm run -s ops --\`. Commands that change something show what they are about to do and ask; --yes answers.
@@ -54,6 +56,7 @@ addStockCommand(program);
 addReconcileCommand(program);
 addDeadLetterCommands(program);
 addFeedClockCommand(program);
+addAdoptCommand(program);
 
 try {
   await program.parseAsync();

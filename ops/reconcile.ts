@@ -7,7 +7,14 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { Database } from '../domain/database.js';
 import { listFindings, requestReconciliation } from '../domain/reconciliation-findings.js';
-import { addCloseOptions, type CloseOptions, closeFindings, printFindings, requireClose } from './close-findings.js';
+import {
+  addCloseOptions,
+  type CloseOptions,
+  closeFindings,
+  printFindings,
+  refundFindings,
+  requireClose,
+} from './close-findings.js';
 import { type Ops, orderId, run } from './command.js';
 import { EXIT, type ExitCode, usage } from './exit.js';
 
@@ -28,7 +35,7 @@ export function addReconcileCommand(program: Command): void {
     .command('reconcile')
     .summary('compare the gateway’s ledger with ours now; list what is not settled; close what is reported')
     .description(
-      'Asks the running workers to reconcile at once, then lists what was settled within the last hour and what is open: in hand, or reported for a human. They do so by themselves every few seconds, too. With --close nobody is asked: it says that what was reported is dealt with.',
+      'Asks the running workers to reconcile at once, then lists what was settled within the last hour and what is open: in hand, or reported for a human. They do so by themselves every few seconds, too. With --close nobody is asked: it says that what was reported is dealt with. With --refund the workers make one more refund of a charge that they have given up.',
     )
     .option('--order <id>', 'look up this order’s charges besides, however old they are', orderId);
   addCloseOptions(command)
@@ -38,17 +45,22 @@ export function addReconcileCommand(program: Command): void {
 Examples:
   ops reconcile
   ops reconcile --order 01a1fc4b-2622-70f0-8b6b-725674f9c1d0
-  ops reconcile --close 17 --as cancelled --reason 'customer charged anew, ticket 12'`,
+  ops reconcile --close 17 --as cancelled --reason 'customer charged anew, ticket 12'
+  ops reconcile --refund 18 --reason 'the card is good again, ticket 13'`,
     )
     .action((options: Options) => run(command, (ops) => reconcileOrClose(ops, options)));
 }
 
 async function reconcileOrClose(ops: Ops, options: Options): Promise<ExitCode> {
-  if (options.close === undefined) {
+  if (options.close === undefined && options.refund === undefined) {
     requireClose(options);
     return reconcile(ops, options);
   }
-  if (options.order !== undefined) throw usage('--order looks up charges, --close names findings: not both.');
+  if (options.order !== undefined)
+    throw usage('--order looks up charges, --close and --refund name findings: not both.');
+  if (options.close !== undefined && options.refund !== undefined) throw usage('--close or --refund, not both.');
+  if (options.refund !== undefined) return refundFindings(ops, options.refund, options);
+  if (options.close === undefined) throw new Error('Bug! There is nothing to close');
   return closeFindings(ops, options.close, options);
 }
 

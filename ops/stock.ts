@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { Database } from '../domain/database.js';
 import { listInventory, readSku, type Sku } from '../domain/inventory.js';
+import { refusePrice } from '../domain/prices.js';
 import { type Ops, run } from './command.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
 import { money } from './output.js';
@@ -12,25 +13,32 @@ export function addStockCommand(program: Command): void {
   const command = program
     .command('stock')
     .summary('stock per SKU, checked against the reservations')
-    .description('Shows the stock and checks it. Ends with 1 if a SKU’s books do not agree.')
+    .description(
+      'Shows the stock and checks it. Ends with 1 if a SKU’s books do not agree. A SKU with a price that the payment provider cannot charge is not sold: orders of it are refused until it has another.',
+    )
     .argument('[sku]', 'only this SKU')
-    .addHelpText('after', '\nExamples:\n  ops stock\n  ops stock SKU-KEYBOARD')
-    .action((sku: string | undefined) => run(command, (ops) => tellStock(ops, sku)));
+    .option('--unsellable', 'only what is not sold for its price')
+    .addHelpText('after', '\nExamples:\n  ops stock\n  ops stock SKU-KEYBOARD\n  ops stock --unsellable')
+    .action((sku: string | undefined, options: Options) => run(command, (ops) => tellStock(ops, sku, options)));
 }
 
-type Checked = Sku & { agrees: boolean };
+type Options = { unsellable?: true };
+/** `unsellable`: why it cannot be sold at its price, or null. */
+type Checked = Sku & { agrees: boolean; unsellable: string | null };
 
-async function tellStock({ out, to }: Ops, sku: string | undefined): Promise<ExitCode> {
+async function tellStock({ out, to }: Ops, sku: string | undefined, options: Options): Promise<ExitCode> {
   // One snapshot for counters and reservations: read one after the other, an order between them would look like a loss.
   const db = await to.database();
   const stock = await db.$transaction((tx) => readChecked(tx, sku), { isolationLevel: 'RepeatableRead' });
   if (stock.length === 0)
     throw nothingMatched(sku === undefined ? 'The catalogue is empty.' : `There is no SKU ${sku}.`);
   const broken = stock.filter(({ agrees }) => !agrees);
-  out.document({ items: stock, broken: broken.map((item) => item.sku) });
+  const unsellable = stock.filter((item) => item.unsellable !== null);
+  const shown = options.unsellable ? unsellable : stock;
+  out.document({ items: shown, broken: skusOf(broken), unsellable: skusOf(unsellable) });
   out.table(
     ['sku', 'name', 'price', 'on hand', 'available', 'reserved', 'sold', 'books'],
-    stock.map((item) => [
+    shown.map((item) => [
       item.sku,
       item.name,
       money({ amount: item.unitPrice, currency: item.currency }),
@@ -38,6 +46,7 @@ async function tellStock({ out, to }: Ops, sku: string | undefined): Promise<Exi
       item.agrees ? 'agree' : out.paint('red', 'DISAGREE'),
     ]),
   );
+  for (const item of unsellable) out.notice(out.paint('yellow', `${item.sku} is not sold. ${item.unsellable}.`));
   if (broken.length === 0) return EXIT.done;
   out.notice(
     out.paint(
@@ -48,13 +57,16 @@ async function tellStock({ out, to }: Ops, sku: string | undefined): Promise<Exi
   return EXIT.failed;
 }
 
+const skusOf = (items: Sku[]) => items.map(({ sku }) => sku);
+
 async function readChecked(db: Database, sku: string | undefined): Promise<Checked[]> {
   const items = sku === undefined ? await listAll(db) : [await readSku(db, sku)].filter((item) => item !== null);
   const held = await readHeld(db, sku);
   return items.map((item) => {
     const { reserved = 0, sold = 0 } = held.get(item.sku) ?? {};
     const isConserved = item.available + item.reserved + item.sold === item.onHand && item.available >= 0;
-    return { ...item, agrees: isConserved && item.reserved === reserved && item.sold === sold };
+    const agrees = isConserved && item.reserved === reserved && item.sold === sold;
+    return { ...item, agrees, unsellable: refusePrice(item)?.detail ?? null };
   });
 }
 

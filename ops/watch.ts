@@ -65,9 +65,10 @@ function troubleOf(
 ): string | undefined {
   const failing = pendingActivities(saga).find(({ id, lastFailure }) => lastFailure !== null && !seen.includes(id));
   if (failing) return `${failing.name} failed again: ${failing.lastFailure}. It is being retried`;
+  if (progress?.state !== 'NEEDS_ATTENTION') return undefined;
   // A step that was parked when its saga turned around keeps that status: it is history then.
-  if (progress?.state !== 'NEEDS_ATTENTION' || progress.steps.some(({ kind }) => kind === 'undo')) return undefined;
-  const parked = progress.steps.find(({ status }) => status === 'parked');
+  const isUnwinding = progress.steps.some(({ kind }) => kind === 'undo');
+  const parked = progress.steps.find(({ kind, status }) => status === 'parked' && (kind === 'undo' || !isUnwinding));
   return parked && `${parked.name} has parked again: ${parked.lastError ?? 'no error is known'}`;
 }
 

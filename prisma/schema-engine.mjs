@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum } from '@prisma/driver-adapter-utils';
 import pg from 'pg';
-import { parse } from 'pg-connection-string';
+import { sessionConfig, splitUrl } from './session.mjs';
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -54,7 +54,7 @@ const commands = {
 /** The codes by which the CLI recognises that, for example, a database has yet to be created. */
 function knownError(err) {
   const { url, database } = datasource.url ? splitUrl(datasource.url) : {};
-  const at = `at \`${url?.host}\``;
+  const at = `at \`${url?.host}\` (DATABASE_URL)`;
   const unreachable = { code: 'P1001', message: `Can't reach database server ${at}.` };
   return {
     '3D000': { code: 'P1003', message: `Database \`${database}\` does not exist on the database server ${at}.` },
@@ -224,27 +224,9 @@ async function onServer(use) {
 
 /** Never a connectionString: it would win over `database`, and the shadow's migrations would run on the real database. */
 function poolConfig(url) {
-  const { host, port, user, password, database, ssl } = parse(url.href);
-  const server = { host, port: port ? Number(port) : 5432, user, password, database };
-  // One session, as the native engine has: the lock that keeps two deploys apart belongs to a session.
-  return { ...server, max: 1, ...(ssl === undefined ? {} : { ssl }) };
-}
-
-const PRISMA_PARAMETERS = [
-  'schema',
-  'connection_limit',
-  'pool_timeout',
-  'pgbouncer',
-  'socket_timeout',
-  'statement_cache_size',
-];
-
-/** Takes away the parameters that are Prisma's own, which Postgres would refuse. */
-function splitUrl(raw) {
-  const url = new URL(raw);
-  const schema = url.searchParams.get('schema') ?? undefined;
-  for (const name of PRISMA_PARAMETERS) url.searchParams.delete(name);
-  return { url, schema, database: decodeURIComponent(url.pathname.slice(1)) };
+  // One session, as the native engine has: the lock that keeps two deploys apart belongs to a session. A migration takes as
+  // long as it takes, whatever limits a role has for the statements of a service.
+  return { ...sessionConfig(url.href, { statement_timeout: '0', lock_timeout: '0' }), max: 1 };
 }
 
 function log(level, fields) {

@@ -1,33 +1,52 @@
-/** A process's connection pool to Postgres. */
+/** A process's connections to Postgres: pools, one per role that must not wait for another. */
 import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
 import { PrismaClient } from '../prisma/generated/client.js';
+import { sessionConfig, splitUrl } from '../prisma/session.mjs';
+
+export type PoolOptions = {
+  /** Makes the connections, for whoever wants to cut them. */
+  openSocket?: (() => Socket) | undefined;
+  /** How long a statement waits for a row that somebody else has locked. */
+  lockLimitMs?: number;
+};
 
 /**
  * @param url      postgresql://…
  * @param poolSize connections at most; a request waits for one at most `CONNECT_LIMIT_MS`
- * @param openSocket makes the connections, for whoever wants to cut them
  */
-export function openDatabase(url: string, poolSize: number, openSocket?: () => Socket): PrismaClient {
+export function openDatabase(
+  url: string,
+  poolSize: number,
+  { openSocket, lockLimitMs = LOCK_LIMIT_MS }: PoolOptions = {},
+): PrismaClient {
+  const plans = nameStatements();
+  const pool = new pg.Pool({
+    // A statement that hangs would hold its connection for ever; the longest of ours takes milliseconds.
+    statement_timeout: STATEMENT_LIMIT_MS,
+    lock_timeout: lockLimitMs,
+    // Nor may a connection that has died without a word, as behind a firewall or after a failover: TCP alone would take a
+    // quarter of an hour to notice. The pool throws away the connection of a statement that ended so.
+    query_timeout: SILENCE_LIMIT_MS,
+    idle_in_transaction_session_timeout: STATEMENT_LIMIT_MS,
+    application_name: 'order-saga',
+    ...sessionConfig(url),
+    max: poolSize,
+    connectionTimeoutMillis: CONNECT_LIMIT_MS,
+    keepAlive: true,
+    ...(openSocket && { stream: openSocket }),
+  });
+  pool.on('connect', (client) => forgetOutdatedPlans(client, plans.forget));
+  askAgain(pool);
   return new PrismaClient({
-    adapter: new PrismaPg(
-      {
-        connectionString: url,
-        max: poolSize,
-        connectionTimeoutMillis: CONNECT_LIMIT_MS,
-        // A statement that hangs would hold its connection for ever; the longest of ours takes milliseconds.
-        statement_timeout: STATEMENT_LIMIT_MS,
-        // Nor may a connection that has died without a word, as behind a firewall or after a failover: TCP alone would take a
-        // quarter of an hour to notice. The pool throws away the connection of a statement that ended so.
-        query_timeout: SILENCE_LIMIT_MS,
-        idle_in_transaction_session_timeout: STATEMENT_LIMIT_MS,
-        keepAlive: true,
-        application_name: 'order-saga',
-        ...(openSocket && { stream: openSocket }),
-      },
-      { statementNameGenerator: nameStatements() },
-    ),
+    adapter: new PrismaPg(pool, {
+      disposeExternalPool: true,
+      schema: splitUrl(url).schema,
+      statementNameGenerator: plans.nameOf,
+    }),
   });
 }
 
@@ -35,23 +54,71 @@ export function openDatabase(url: string, poolSize: number, openSocket?: () => S
  * A statement with a name is parsed and planned once per connection instead of each time: a third of Postgres' work for an
  * order. Behind a pooler that shares connections, one that knows prepared statements is needed (PgBouncer from 1.21).
  */
-function nameStatements(): (query: { sql: string }) => string {
-  const names = new Map<string, string>();
-  return ({ sql }) => {
-    const known = names.get(sql);
-    if (known !== undefined) return known;
-    if (names.size >= NAMED_MAX) return ''; // the protocol's word for "no name"
-    const name = createHash('sha256').update(sql).digest('base64url');
-    names.set(sql, name);
-    return name;
+function nameStatements() {
+  let names = new Map<string, string>();
+  let generation = 0;
+  return {
+    nameOf: ({ sql }: { sql: string }): string => {
+      const known = names.get(sql);
+      if (known !== undefined) return known;
+      if (names.size >= NAMED_MAX) return NO_NAME;
+      const name = createHash('sha256').update(`${generation} ${sql}`).digest('base64url');
+      names.set(sql, name);
+      return name;
+    },
+    /** From now on every statement has another name: connections keep what they have planned under the old ones. */
+    forget: () => {
+      generation++;
+      names = new Map();
+    },
   };
 }
 
 /** Postgres keeps each per connection, for ever; lists of ids make a statement of their own for each length. */
 const NAMED_MAX = 200;
+/** The protocol's word for it. */
+const NO_NAME = '';
+
+/** After a migration beside us, Postgres refuses the statements that were planned before, for as long as they are asked for. */
+function forgetOutdatedPlans(client: pg.PoolClient, forget: () => void): void {
+  const { connection } = client as unknown as { connection: NodeJS.EventEmitter };
+  connection.on('errorMessage', (err: pg.DatabaseError) => {
+    if (isOutdatedPlan(err)) forget();
+  });
+}
+
+/** "cached plan must not change result type", which Postgres says in the server's language. */
+const isOutdatedPlan = ({ code, routine }: pg.DatabaseError) => code === '0A000' && routine === 'RevalidateCachedQuery';
+/** Serialization failure, deadlock: the statement was undone, and would go through now. */
+const LOST_A_RACE = new Set(['40001', '40P01']);
+const TRIES_MAX = 3;
+const PAUSE_MAX_MS = 50;
+
+/**
+ * What Postgres has refused whole, and would take now, is asked again at once. Only of statements that are a transaction of
+ * their own, which all that go to the pool are: those of a longer transaction have a connection.
+ */
+function askAgain(pool: pg.Pool): void {
+  const ask = pool.query.bind(pool) as (statement: pg.QueryConfig) => Promise<pg.QueryResult>;
+  const patiently = async (statement: pg.QueryConfig): Promise<pg.QueryResult> => {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await ask(statement);
+      } catch (err) {
+        const isOutdated = isOutdatedPlan(err as pg.DatabaseError);
+        if (tries >= TRIES_MAX || !(isOutdated || LOST_A_RACE.has((err as pg.DatabaseError).code ?? ''))) throw err;
+        if (isOutdated) statement.name = NO_NAME;
+        else await pause(Math.random() * PAUSE_MAX_MS);
+      }
+    }
+  };
+  pool.query = patiently as typeof pool.query;
+}
 
 /** Shorter than an activity's start-to-close timeout, so that the failure that is seen names the database. */
 const CONNECT_LIMIT_MS = 3_000;
 const STATEMENT_LIMIT_MS = 4_000;
+/** Whoever holds a row longer than this is stuck; ours hold one for milliseconds, a crowd of them for tens. */
+const LOCK_LIMIT_MS = 2_000;
 /** Postgres itself would have ended the statement by then. */
 export const SILENCE_LIMIT_MS = 4_500;

@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net';
 import pg from 'pg';
 import type { Logger } from 'pino';
+import { sessionConfig } from '../prisma/session.mjs';
 import { SILENCE_LIMIT_MS } from './database.js';
 import { guarded } from './guard.js';
 
@@ -32,10 +33,10 @@ export function listen(
   const connect = async (): Promise<void> => {
     if (stopped) return;
     const fresh = new pg.Client({
-      connectionString: url,
+      application_name: 'order-saga listener',
+      ...sessionConfig(url),
       connectionTimeoutMillis: SILENCE_LIMIT_MS,
       query_timeout: SILENCE_LIMIT_MS,
-      application_name: 'order-saga listener',
     });
     client = fresh;
     let gone = false;

@@ -1,7 +1,21 @@
 /** Every environment variable of the service: one table, from which each role takes what it needs. `.env.example` follows it. */
 import { kinds } from './config.js';
 
-const { addresses, bool, count, durationMs, httpUrl, origins, port, portOrNone, postgresUrl, redisUrl, str } = kinds;
+const {
+  addresses,
+  bool,
+  count,
+  durationMs,
+  httpUrl,
+  installationId,
+  origins,
+  port,
+  portOrNone,
+  postgresUrl,
+  redisUrl,
+  secret,
+  str,
+} = kinds;
 const minutes = (n: number) => n * 60_000;
 
 export const settings = {
@@ -59,14 +73,36 @@ export const settings = {
   }),
 
   PAYMENTS_URL: httpUrl({ default: undefined, desc: 'Base URL of the payment API; unset = Stripe itself' }),
-  STRIPE_API_KEY: str({ default: '', desc: 'Secret key of the payment API' }),
-  STRIPE_WEBHOOK_SECRET: str({
+  STRIPE_API_KEY: secret({ default: '', desc: 'Secret key of the payment API' }),
+  STRIPE_WEBHOOK_SECRET: secret({
     default: '',
     desc: 'whsec_… of the payment API’s webhooks; unset = they are not taken',
+  }),
+  INSTALLATION_ID: installationId({
+    default: undefined,
+    desc: 'By which ours is told from what others make on the payment account; unset = made once, kept in Postgres',
   }),
   RECONCILE_EVERY: durationMs({
     default: 20_000,
     desc: 'How often the payment API’s ledger is compared with ours',
+  }),
+  RECONCILE_ACTIONS_PER_HOUR: count({
+    default: 100,
+    desc: 'Differences of one kind that are settled per hour without a human; the rest is told',
+  }),
+  REFUND_CHECK_EVERY: durationMs({
+    default: minutes(4),
+    desc: 'How often young refunds and disputes are looked at, with or without an event',
+  }),
+  REFUND_YOUNG_FOR: durationMs({ default: 24 * 60 * minutes(1), desc: 'How long a refund is young' }),
+  REFUND_RECHECK_EVERY: durationMs({ default: minutes(45), desc: 'How often older ones are' }),
+  REFUND_FOLLOW_FOR: durationMs({
+    default: 60 * 24 * 60 * minutes(1),
+    desc: 'How long a refund is followed, since it may fail after weeks',
+  }),
+  PROBE_EVERY: durationMs({
+    default: 5_000,
+    desc: 'How often it is looked whether the neighbour of parked sagas is back; then they are tried again',
   }),
   TEMPORAL_WORKER_BUILD_ID: str({
     default: '',

@@ -2,7 +2,7 @@
 import { ConfigError, kinds, readConfig, runMain } from '../runtime/config.js';
 import { createLogger } from '../runtime/logger.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
-import { LockedError } from './lock.js';
+import { LockedError } from './ledger/lock.js';
 import { createSandbox } from './server.js';
 
 const SPEC = {
@@ -11,6 +11,18 @@ const SPEC = {
   DATA_DIR: kinds.str({ default: '.data', desc: 'The ledger lives in <DATA_DIR>/sandbox/' }),
   LOG_LEVEL: kinds.str({ default: 'info', choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] }),
   SANDBOX_SEARCH_LAG: kinds.durationMs({ default: 1_000, desc: 'How long search does not find a new PaymentIntent' }),
+  SANDBOX_REFUND_SETTLES_AFTER: kinds.durationMs({
+    default: 10_000,
+    desc: 'How long refunds of pm_card_pendingRefund are pending',
+  }),
+  SANDBOX_REFUND_FAILS_AFTER: kinds.durationMs({
+    default: 10_000,
+    desc: 'How long after they succeeded refunds of pm_card_refundFail fail',
+  }),
+  SANDBOX_DISPUTE_AFTER: kinds.durationMs({
+    default: 2_000,
+    desc: 'How long after it was paid a charge of pm_card_createDispute is disputed',
+  }),
   SANDBOX_WEBHOOK_URL: kinds.httpUrl({
     default: undefined,
     desc: 'Where signed events go; with STRIPE_WEBHOOK_SECRET',
@@ -26,6 +38,9 @@ await runMain(async () => {
     dataDir: config.DATA_DIR,
     logger,
     searchLagMs: config.SANDBOX_SEARCH_LAG,
+    refundSettlesAfterMs: config.SANDBOX_REFUND_SETTLES_AFTER,
+    refundFailsAfterMs: config.SANDBOX_REFUND_FAILS_AFTER,
+    disputeAfterMs: config.SANDBOX_DISPUTE_AFTER,
     ...(url && secret ? { webhook: { url, secret } } : {}),
     onFatal: (err) => {
       logger.fatal({ err }, 'the ledger cannot be written: exiting, because what is on disk is unknown');

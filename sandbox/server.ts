@@ -11,19 +11,31 @@ import Fastify, {
   type FastifySchemaValidationError,
 } from 'fastify';
 import type { Logger } from 'pino';
-import { auditRoutes, welcome } from './audit.js';
-import { chargeRoutes } from './charges.js';
-import { INTERNAL, invalid, ProviderError, unauthorized } from './errors.js';
-import { Faults, faultRoutes } from './faults.js';
-import { parseForm } from './form.js';
-import { type Ledger, openLedger } from './ledger.js';
-import { paymentIntentRoutes } from './payment-intents.js';
-import { cut, enter, leave, Posts } from './posts.js';
-import { newId } from './records.js';
-import { refundRoutes } from './refunds.js';
-import { renderError } from './render.js';
-import { settleProcessing } from './settlement.js';
-import { Webhooks, type WebhookTarget } from './webhooks.js';
+import { auditRoutes } from './controls/audit.js';
+import { interventionRoutes } from './controls/interventions.js';
+import { countTraffic } from './controls/traffic.js';
+import { welcome } from './controls/welcome.js';
+import { distort, faultOf, NO_FAULT, setFault } from './faults/distortion.js';
+import { Faults } from './faults/faults.js';
+import type { Route } from './faults/modes.js';
+import { faultRoutes } from './faults/routes.js';
+import { type Ledger, openLedger } from './ledger/ledger.js';
+import { newId } from './ledger/records.js';
+import { INTERNAL, invalid, ProviderError, unauthorized } from './protocol/errors.js';
+import { parseForm } from './protocol/form.js';
+import { cut, enter, leave, Posts } from './protocol/posts.js';
+import { renderError } from './protocol/render.js';
+import { chargeRoutes } from './provider/charges.js';
+import { customerRoutes } from './provider/customers.js';
+import { disputeRoutes } from './provider/disputes.js';
+import { paymentIntentRoutes } from './provider/payment-intents.js';
+import type { RefundTiming } from './provider/refund-states.js';
+import { refundRoutes } from './provider/refunds.js';
+import { updateRoutes } from './provider/updates.js';
+import { clockRoutes, createClock } from './time/clock.js';
+import { settleProcessing } from './time/settlement.js';
+import { Upcoming } from './time/upcoming.js';
+import { Webhooks, type WebhookTarget } from './webhooks/webhooks.js';
 
 const BODY_MAX_BYTES = 64 * 1024;
 
@@ -38,6 +50,12 @@ export interface SandboxOptions {
   hangMs?: number;
   slowMs?: number;
   processingMs?: number;
+  /** How long the refunds of pm_card_pendingRefund are pending; a restart does not change what has been made. */
+  refundSettlesAfterMs?: number;
+  /** How long the refunds of pm_card_refundFail look as if they had succeeded. */
+  refundFailsAfterMs?: number;
+  /** How long after its payment pm_card_createDispute disputes it. */
+  disputeAfterMs?: number;
   now?: () => number;
   /** The ledger could not be written: the process must end, what is on disk is unknown. */
   onFatal?: (err: unknown) => void;
@@ -46,33 +64,41 @@ export interface SandboxOptions {
 /** @throws LockedError when another sandbox owns the ledger */
 export async function createSandbox(options: SandboxOptions): Promise<FastifyInstance> {
   const { logger, webhook, onFatal } = options;
+  const clock = createClock(options.now ?? Date.now);
   const ledger = await openLedger({
     directory: join(options.dataDir, 'sandbox'),
-    now: options.now ?? Date.now,
+    now: clock.now,
     recordEvents: webhook !== undefined,
     onFatal: onFatal ?? ((err) => logger.fatal({ err }, 'the ledger cannot be written')),
   });
   const faults = new Faults({ hangMs: options.hangMs ?? 60_000, slowMs: options.slowMs ?? 3_000 });
   const stopSettling = settleProcessing(ledger, { afterMs: options.processingMs ?? 2_000, logger });
-  const webhooks = webhook ? new Webhooks(webhook, ledger, logger) : undefined;
+  const upcoming = new Upcoming(ledger, logger);
+  const webhooks = webhook ? new Webhooks(webhook, { ledger, faults, logger }) : undefined;
 
-  const app = newApp(logger);
+  const app = newApp(logger, () => ledger.now());
   app.addHook('preClose', async () => {
     faults.stop();
     stopSettling();
+    upcoming.stop();
     webhooks?.close();
   });
   app.addHook('onClose', () => ledger.close());
 
   app.get('/', welcome);
   app.get('/livez', () => ({ status: 'ok' }));
+  app.addHook('onRequest', () => upcoming.catchUp());
+  countTraffic(app);
   auditRoutes(app, ledger);
+  clockRoutes(app, { clock, now: () => ledger.now() });
+  interventionRoutes(app, ledger);
   faultRoutes(app, faults);
-  await app.register(async (api) => providerRoutes(api, { ledger, faults, searchLagMs: options.searchLagMs ?? 1_000 }));
+  await app.register(async (api) => providerRoutes(api, { ledger, faults, timing: timingOf(options) }));
   return app;
 }
 
-function newApp(logger: Logger): FastifyInstance {
+/** @param now the sandbox's clock: what it dates its answers by is what it dates its records by */
+function newApp(logger: Logger, now: () => number): FastifyInstance {
   const app = Fastify({
     bodyLimit: BODY_MAX_BYTES,
     forceCloseConnections: true, // a hanging request must not delay a shutdown
@@ -80,10 +106,14 @@ function newApp(logger: Logger): FastifyInstance {
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
     schemaErrorFormatter: explain,
   });
+  app.decorateRequest(...NO_FAULT);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('request-id', request.id);
     const version = request.headers['stripe-version'];
     if (version !== undefined) reply.header('stripe-version', version);
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    reply.header('date', new Date(now()).toUTCString());
   });
   app.setErrorHandler((err: FastifyError | ProviderError, request, reply) => answerError(err, request, reply, logger));
   app.setNotFoundHandler((request, reply) => {
@@ -102,12 +132,24 @@ function explain(errors: FastifySchemaValidationError[], where: string): Error {
   return new Error(sentences.join('; '));
 }
 
+interface Timing extends RefundTiming {
+  searchLagMs: number;
+  disputeAfterMs: number;
+}
+
+const timingOf = (options: SandboxOptions): Timing => ({
+  searchLagMs: options.searchLagMs ?? 1_000,
+  refundSettlesAfterMs: options.refundSettlesAfterMs ?? 10_000,
+  refundFailsAfterMs: options.refundFailsAfterMs ?? 10_000,
+  disputeAfterMs: options.disputeAfterMs ?? 2_000,
+});
+
 interface Parts {
   ledger: Ledger;
   faults: Faults;
 }
 
-function providerRoutes(api: FastifyInstance, { ledger, faults, searchLagMs }: Parts & { searchLagMs: number }): void {
+function providerRoutes(api: FastifyInstance, { ledger, faults, timing }: Parts & { timing: Timing }): void {
   api.addHook('onRequest', async (request) => requireKey(request.headers.authorization));
   api.removeAllContentTypeParsers();
   const parser = { parseAs: 'string' } as const;
@@ -119,20 +161,29 @@ function providerRoutes(api: FastifyInstance, { ledger, faults, searchLagMs }: P
     throw invalid('Invalid request (check that your POST content type is application/x-www-form-urlencoded).');
   });
   api.addHook('preHandler', async (request, reply) => {
-    if (request.method === 'POST') request.body ??= parseForm('');
+    if (request.method !== 'GET') request.body ??= parseForm('');
     else await meetOnLookup({ ledger, faults }, request, reply);
   });
 
+  api.addHook('preSerialization', async (request, reply, payload) => {
+    const fault = faultOf(request);
+    return fault && reply.statusCode === 200 ? distort(fault, payload) : payload;
+  });
+
   const posts = new Posts(ledger, faults);
-  paymentIntentRoutes(api, { ledger, posts, searchLagMs });
-  refundRoutes(api, { ledger, posts });
+  paymentIntentRoutes(api, { ledger, posts, ...timing });
+  refundRoutes(api, { ledger, posts, timing });
+  updateRoutes(api, { ledger, posts });
   chargeRoutes(api, ledger);
+  disputeRoutes(api, ledger);
+  customerRoutes(api, { ledger, posts });
 }
 
 /** A look-up has no effect, so before and after it are the same. */
 async function meetOnLookup({ ledger, faults }: Parts, request: FastifyRequest, reply: FastifyReply): Promise<void> {
-  const fault = faults.take({ route: 'lookup', orderId: orderLookedUp(ledger, request) });
+  const fault = faults.take({ routes: lookupRoutes(request), orderId: orderLookedUp(ledger, request) });
   if (!fault) return;
+  setFault(request, fault);
   if (!(await enter(faults, fault)) || !(await leave(faults, fault))) {
     cut(reply);
     return;
@@ -140,11 +191,21 @@ async function meetOnLookup({ ledger, faults }: Parts, request: FastifyRequest, 
   if (fault.mode === 'error' || fault.mode === 'error_after') throw new ProviderError(500, INTERNAL);
 }
 
+function lookupRoutes(request: FastifyRequest): Route[] {
+  const [path = '', query = ''] = request.url.split('?');
+  if (path.endsWith('/search')) return ['lookup', 'search'];
+  if ('id' in (request.params as object)) return ['lookup', 'retrieve'];
+  const isFurther = ['starting_after', 'ending_before'].some((name) => new URLSearchParams(query).has(name));
+  return isFurther ? ['lookup', 'list', 'page'] : ['lookup', 'list'];
+}
+
 /** The order that a retrieve or a search is about; a list is about none. */
 function orderLookedUp(ledger: Ledger, request: FastifyRequest): string | undefined {
   const { id = '' } = request.params as { id?: string };
   const query = new URLSearchParams(request.url.split('?')[1]).get('query') ?? '';
-  const intent = ledger.facts.intents.get(ledger.facts.refunds.get(id)?.intent ?? id);
+  const { refunds, charges, disputes, intents } = ledger.facts;
+  const about = refunds.get(id) ?? charges.get(id) ?? disputes.get(id);
+  const intent = intents.get(about?.intent ?? id);
   return intent?.metadata['orderId'] ?? /metadata\[['"]orderId['"]\]\s*:\s*['"]([^'"]*)['"]/.exec(query)?.[1];
 }
 
@@ -158,7 +219,7 @@ function requireKey(authorization: string | undefined): void {
 }
 
 function answerError(err: FastifyError | ProviderError, request: FastifyRequest, reply: FastifyReply, logger: Logger) {
-  if (err instanceof ProviderError) return reply.code(err.status).send(renderError(err.body));
+  if (err instanceof ProviderError) return reply.code(err.status).headers(err.headers).send(renderError(err.body));
   const status = err.statusCode ?? 500;
   if (status < 500)
     return reply.code(status).send(renderError({ type: 'invalid_request_error', message: err.message }));

@@ -7,22 +7,31 @@ import { startApi } from '../api/api.js';
 import { createPublishers } from '../relay/publishers/configured.js';
 import { startRelay } from '../relay/relay.js';
 import { ConfigError, readConfig, runMain } from '../runtime/config.js';
-import { openDatabase } from '../runtime/database.js';
+import { refusalOf } from '../runtime/database-refusal.js';
 import { type Failpoints, openFailpoints } from '../runtime/failpoints.js';
 import { guardProcess } from '../runtime/guard.js';
 import { createHealth } from '../runtime/health.js';
 import { createLogger } from '../runtime/logger.js';
 import { startMetrics } from '../runtime/metrics.js';
+import { openPools, type PoolName, type Pools } from '../runtime/pools.js';
 import { settings } from '../runtime/settings.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
 import { requireFeedClock } from './feed-clock.js';
+import { useInstallationId } from './installation.js';
 import { whenPostgresIsSilent } from './silence.js';
 import { startWorkerRole } from './worker.js';
 
 type Config = ReturnType<typeof readConfig<typeof settings>>;
 
 const ROLES = ['api', 'worker', 'relay'] as const;
+/** Whose connections each role takes: the reconciler's, like the relay's loops, are those of the background. */
+const POOLS: Record<Config['ROLE'], [PoolName, ...PoolName[]]> = {
+  all: ['requests', 'steps', 'background'],
+  api: ['requests'],
+  worker: ['steps', 'background'],
+  relay: ['background'],
+};
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 
 await runMain(async () => {
@@ -36,8 +45,13 @@ await runMain(async () => {
   if (runs('api') && !authentication) refuseUnprotected(config, logger);
 
   installTemporalRuntime(logger);
-  const db = openDatabase(config.DATABASE_URL, config.DATABASE_POOL, failpoints?.openSocket);
+  const pools = openPools(config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], {
+    openSocket: failpoints?.openSocket,
+  });
+  const db = pools.background;
+  await requireDatabase(config.DATABASE_URL, logger);
   await requireFeedClock(db, logger);
+  if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
   const temporal = openTemporal(logger);
   const policy = {
     stepRetryBudgetMs: config.STEP_RETRY_BUDGET,
@@ -51,11 +65,12 @@ await runMain(async () => {
       ? undefined
       : startMetrics({ host: config.METRICS_HOST, port: config.METRICS_PORT, role: config.ROLE, health, logger });
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
-  const worker = runs('worker') ? startWorkerRole({ db, temporal, config, logger, failpoints }) : undefined;
+  const worker = runs('worker') ? startWorkerRole({ pools, temporal, config, logger, failpoints }) : undefined;
   if (worker) health.add('worker', worker.readiness);
   const api = runs('api')
     ? await startApi({
         ...common,
+        db: pools.requests,
         host: config.HOST,
         port: config.PORT,
         idempotencyTtlMs: config.IDEMPOTENCY_TTL,
@@ -85,10 +100,17 @@ await runMain(async () => {
     await Promise.all([worker?.stop(), relay?.stop()]);
     await stopMetrics?.();
     await temporal.close();
-    await db.$disconnect();
+    await pools.close();
   };
   stopOnSignals(logger, () => Promise.race([stopInOrder(), whenPostgresIsSilent(db, logger)]));
 });
+
+/** A database that does not answer yet stops no process from starting; one that never will, does. */
+async function requireDatabase(url: string, logger: Logger): Promise<void> {
+  const refusal = await refusalOf(url);
+  if (refusal?.isFinal) throw new ConfigError(refusal.sentence);
+  if (refusal) logger.warn(`${refusal.sentence} It is asked until it does.`);
+}
 
 function readLimits(config: Config) {
   const { REDIS_URL: redisUrl, CORS_ORIGINS: corsOrigins, TRUST_PROXY: trustProxy } = config;

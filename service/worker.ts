@@ -4,21 +4,24 @@ import { fileURLToPath } from 'node:url';
 import type { Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { orderSagaId } from '../contracts/ids.js';
+import { guardAccount } from '../gateways/account-guard.js';
 import { protectGateway } from '../gateways/breaker.js';
 import { createPaymentGateway } from '../gateways/stripe.js';
 import { createAsker } from '../runtime/asker.js';
 import { ConfigError, type readConfig } from '../runtime/config.js';
-import type { openDatabase } from '../runtime/database.js';
 import type { Failpoints } from '../runtime/failpoints.js';
 import { guarded } from '../runtime/guard.js';
 import type { ReadinessCheck } from '../runtime/health.js';
 import { backoffMs } from '../runtime/loop.js';
+import type { Pools } from '../runtime/pools.js';
 import { watchPostgres } from '../runtime/postgres-health.js';
 import type { settings } from '../runtime/settings.js';
 import type { TemporalLink } from '../runtime/temporal.js';
 import { wakeSaga } from '../sagas/wake.js';
+import { watchAccount } from '../workers/account.js';
 import { createCrashingActivities } from '../workers/crash-points.js';
 import { exposeBreaker } from '../workers/metrics.js';
+import { startProber } from '../workers/prober.js';
 import { startReconciler } from '../workers/reconciler.js';
 import { reportVersion } from '../workers/versioning.js';
 import { createActivities, createWorker } from '../workers/worker.js';
@@ -36,7 +39,7 @@ export type WorkerRole = {
 };
 
 export type WorkerRoleOptions = {
-  db: ReturnType<typeof openDatabase>;
+  pools: Pools;
   temporal: TemporalLink;
   config: ReturnType<typeof readConfig<typeof settings>>;
   logger: Logger;
@@ -45,35 +48,51 @@ export type WorkerRoleOptions = {
 
 /** Polls as soon as Temporal answers. */
 export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
-  const { db, temporal, config, logger, failpoints } = options;
+  const { pools, temporal, config, logger, failpoints } = options;
   if (config.STRIPE_API_KEY === '') throw new ConfigError('STRIPE_API_KEY is not set.');
   const stripe = createPaymentGateway({
     apiKey: config.STRIPE_API_KEY,
     timeoutMs: GATEWAY_TIMEOUT_MS,
     ...(config.PAYMENTS_URL !== undefined && { url: config.PAYMENTS_URL }),
   });
-  const gateway = protectGateway(stripe, logger);
+  const account = watchAccount({ db: pools.background, marker: stripe, logger });
+  const gateway = guardAccount(protectGateway(stripe, logger), account.ensureOurs);
   exposeBreaker(gateway.breakerState);
   // Beside the worker, not in it: it goes on while Temporal is away, since it watches what Temporal should have done.
   const stopReconciler = startReconciler({
-    db,
+    db: pools.background,
     databaseUrl: config.DATABASE_URL,
     gateway,
     everyMs: config.RECONCILE_EVERY,
+    actionsPerHourMax: config.RECONCILE_ACTIONS_PER_HOUR,
+    scans: {
+      refundCheckEveryMs: config.REFUND_CHECK_EVERY,
+      refundYoungForMs: config.REFUND_YOUNG_FOR,
+      refundRecheckEveryMs: config.REFUND_RECHECK_EVERY,
+      refundFollowForMs: config.REFUND_FOLLOW_FOR,
+    },
     wake: async (orderId) => {
       const client = temporal.client();
       if (client) await wakeSaga(client, orderSagaId(orderId));
     },
     logger,
   });
+  const stopProber = startProber({
+    db: pools.background,
+    client: () => temporal.client(),
+    gateway,
+    everyMs: config.PROBE_EVERY,
+    logger,
+  });
   const activities = failpoints
-    ? createCrashingActivities({ db, gateway, failpoints })
-    : createActivities({ db, gateway });
+    ? createCrashingActivities({ db: pools.steps, gateway, failpoints })
+    : createActivities({ db: pools.steps, gateway });
   const polling = keepPolling(options, activities);
   return {
     readiness: createReadiness(options, polling.isPolling),
     stop: async () => {
-      await Promise.all([stopReconciler(), polling.stop()]);
+      await Promise.all([stopReconciler(), stopProber(), polling.stop()]);
+      await account.stop();
     },
   };
 }
@@ -123,8 +142,8 @@ function keepPolling(
 }
 
 /** Polls Temporal, which answers, and reaches Postgres. */
-function createReadiness({ db, temporal }: WorkerRoleOptions, isPolling: () => boolean): ReadinessCheck {
-  const readDatabase = watchPostgres(db);
+function createReadiness({ pools, temporal }: WorkerRoleOptions, isPolling: () => boolean): ReadinessCheck {
+  const readDatabase = watchPostgres(pools.background);
   const readTemporal = createAsker<'up' | 'down'>({
     freshMs: TEMPORAL_LIMIT_MS,
     limitMs: TEMPORAL_LIMIT_MS,

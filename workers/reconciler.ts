@@ -8,17 +8,23 @@ import type { Logger } from 'pino';
 import { RECONCILIATION_CHANNEL } from '../contracts/ids.js';
 import type { Database } from '../domain/database.js';
 import { releaseReconciliation } from '../domain/reconciliation-cursor.js';
-import type { PaymentGateway, PaymentLedger } from '../gateways/payments.js';
+import { readStanding } from '../domain/installation.js';
+import { retractFindings } from '../domain/reconciliation.js';
+import type { Gateway } from '../gateways/payments.js';
 import { listen } from '../runtime/listener.js';
 import { startLoop } from '../runtime/loop.js';
 import { type Counts, type Reconciler, reconcileOnce } from './reconciliation.js';
+import type { ScanSettings } from './scans.js';
+import { report } from './settlement.js';
 import { createWaker } from './waker.js';
 
 export type ReconcilerSettings = {
   db: Database;
   databaseUrl: string;
-  gateway: PaymentGateway & PaymentLedger;
+  gateway: Gateway;
   everyMs: number;
+  scans?: ScanSettings;
+  actionsPerHourMax?: number;
   /** Wakes the saga of an order whose charge it does not seem to know of. May fail: the saga wakes by itself, later. */
   wake?: (orderId: string) => Promise<void>;
   logger: Logger;
@@ -29,15 +35,18 @@ const NAMED_MAX = 1_000;
 
 /** @returns how to stop it: the pass that is running is finished first */
 export function startReconciler(settings: ReconcilerSettings): () => Promise<void> {
-  const { db, databaseUrl, gateway, everyMs, wake, logger } = settings;
+  const { db, databaseUrl, gateway, everyMs, scans, actionsPerHourMax, wake, logger } = settings;
+  const limits = { ...(scans && { scans }), ...(actionsPerHourMax !== undefined && { actionsPerHourMax }) };
   const waker = wake && { wake: createWaker(wake, logger) };
-  const reconciler: Reconciler = { db, gateway, logger, owner: randomUUID(), ...waker };
+  const reconciler = { db, gateway, ...limits, logger, owner: randomUUID(), ...waker };
   const named = new Set<string>();
   // Never slower than its schedule, not even while it fails: it is what finds the others' failures.
   const loop = startLoop({ name: 'reconciliation', everyMs, backoffMaxMs: everyMs, logger }, async () => {
+    const installationId = await readIfOurs(reconciler);
+    if (installationId === null) return false;
     const orderIds = [...named];
     named.clear();
-    const counts = await reconcileOnce(reconciler, orderIds);
+    const counts = await reconcileOnce({ ...reconciler, installationId }, orderIds);
     if (hasNews(counts)) logger.info(counts, 'reconciled');
     return false;
   });
@@ -55,6 +64,18 @@ export function startReconciler(settings: ReconcilerSettings): () => Promise<voi
     await loop.stop();
     await releaseReconciliation(db, reconciler.owner);
   };
+}
+
+/** @returns null, and tells a human, while the account does not know this database: what it finds would be another's affairs */
+async function readIfOurs(deps: Pick<Reconciler, 'db' | 'logger'>): Promise<string | null> {
+  const { id, marker, heldSince, heldBecause } = await readStanding(deps.db);
+  const reference = marker ?? 'account';
+  if (heldSince === null) {
+    await retractFindings(deps.db, reference, []);
+    return id;
+  }
+  await report(deps, 'ACCOUNT_HELD', { reference, orderId: '', amount: 0, currency: '' }, heldBecause ?? '');
+  return null;
 }
 
 const hasNews = ({ refunded, cancelled, reported, woken }: Counts): boolean =>

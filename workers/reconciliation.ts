@@ -1,10 +1,20 @@
 /**
- * One pass of the reconciliation. Four ways to a difference: recent charges, from the newest back to where the last pass
- * began; recent refunds, for charges of any age; our own recent charges that the gateway did not list; and a slow sweep
- * over a whole day, which finds what changed behind a charge's back. What cannot be decided stays in hand until it can.
+ * One pass of the reconciliation. Its tracks do not wait for each other, and one that is ill stops no other: recent charges,
+ * from the newest back to where the last pass began; recent refunds, for charges of any age; disputes; orders that somebody
+ * named; what is in hand. Each track also goes on with its scans (scans.ts). What cannot be decided stays in hand until it can.
  */
 import pLimit from 'p-limit';
-import { listKnownRefunds, listUnseenCharges, openFinding, readOrdersMoney } from '../domain/reconciliation.js';
+import {
+  type ChargeName,
+  listNewsOfRefunds,
+  listOpenReferences,
+  listRecorded,
+  listUnseenCharges,
+  type OrderMoney,
+  openFinding,
+  readOrdersMoney,
+  readRecordedCharge,
+} from '../domain/reconciliation.js';
 import {
   advanceReconciliation,
   type Lease,
@@ -13,7 +23,9 @@ import {
   type ReconciliationCursor,
 } from '../domain/reconciliation-cursor.js';
 import { takeUnfinished } from '../domain/reconciliation-findings.js';
-import type { LedgerCharge, PageRequest } from '../gateways/payments.js';
+import { openGap } from '../domain/reconciliation-scans.js';
+import type { LedgerCharge, LedgerRefund, Page, PageRequest } from '../gateways/payments.js';
+import { readOn, SCAN_DEFAULTS, type ScanSettings, type Scanned, scansOf } from './scans.js';
 import { moneyOf, type Outcome, report, type SettlementDependencies, settle } from './settlement.js';
 import { judge } from './verdicts.js';
 
@@ -24,20 +36,19 @@ const LEASE_MS = 30_000;
  * while it is read. A minute is what Stripe grants its search; at 10 orders/s it is 6 pages per pass.
  */
 const OVERLAP_MS = 60_000;
-/** The gateway forgets idempotency keys after 24 h: what happens to a charge by accident has happened by then. */
-const SWEEP_WINDOW_MS = 26 * 3_600_000;
-const SWEEP_EVERY_MS = 3_600_000;
-/** Per pass, so that a sweep never delays a pass: 300 charges, or 54,000 an hour. */
-const SWEEP_PAGES_MAX = 3;
+/** Of the newest entries, per pass; what is more becomes a gap, which is read on beside the next passes. */
+const PAGES_MAX = 50;
 const UNFINISHED_MAX = 50;
 const UNSEEN_MAX = 20;
 /** Ours by a moment, the gateway's before: a charge recorded at the very beginning of a range was made before it. */
 const RECORDING_MS = 10_000;
 /** Differences settled at a time; they are rare, and the gateway has a rate limit. */
 const PARALLEL_MAX = 4;
+
 export type Reconciler = SettlementDependencies & {
   /** This process, for the lease. */
   owner: string;
+  scans?: ScanSettings;
   /** Wakes an order's saga. @returns whether it did */
   wake?: (orderId: string) => Promise<boolean>;
 };
@@ -81,17 +92,26 @@ export async function reconcileOnce(deps: Reconciler, orderIds: string[] = []): 
   counts.leased = true;
   const comesAgainFrom = cursor.charges.from;
   const pass: Pass = { deps, lease, cursor, counts, comesAgainFrom, seen: new Set(), settled: new Set(), failures: [] };
-
-  await readCharges(pass);
-  await readRefunds(pass);
-  for (const orderId of orderIds) await examine(pass, await deps.gateway.findCharges(orderId));
-  await finish(pass);
-  if (cursor.sweepDue || cursor.sweepSince) await sweep(pass).catch((err: unknown) => beginSweepAnew(pass, err));
+  await Promise.all([chargesTrack(pass), refundsTrack(pass), disputesTrack(pass), namedTrack(pass, orderIds)]);
+  // Last, so that what the tracks have settled is not looked at again.
+  await isolated(pass, () => finish(pass));
   if (pass.failures.length > 0) throw pass.failures[0];
   return counts;
 }
 
+/** One part's trouble is the pass's to tell, and no other part's. */
+async function isolated(pass: Pass, part: () => Promise<void>): Promise<void> {
+  try {
+    await part();
+  } catch (err) {
+    pass.failures.push(err);
+  }
+}
+
 const before = (time: Date, ms: number): Date => new Date(time.getTime() - ms);
+
+/** The gateway's time; ours where it was never heard. */
+const gatewayNow = ({ deps, cursor }: Pass): Date => new Date(deps.gateway.nowMs() ?? cursor.now.getTime());
 
 /** Keeps the lease through a long pass. @throws if another process has it now, which goes on from the kept cursor */
 async function advance(pass: Pass, to?: Parameters<typeof advanceReconciliation>[2]): Promise<void> {
@@ -99,23 +119,70 @@ async function advance(pass: Pass, to?: Parameters<typeof advanceReconciliation>
     throw new Error('another process has taken over the reconciliation');
 }
 
-async function readCharges(pass: Pass): Promise<void> {
-  const { cursor } = pass;
-  let next = cursor.charges;
-  let after: string | undefined;
-  do {
-    const page = await pass.deps.gateway.listCharges(pageAt(cursor.charges.from, after));
-    // Newest first, so the first page says where the next pass will begin.
-    if (after === undefined) next = nextPosition(cursor.charges, page.items[0], cursor.now);
-    pass.comesAgainFrom = next.from;
-    await examine(pass, page.items);
-    after = page.after;
-    if (after !== undefined) await advance(pass);
-  } while (after !== undefined);
+async function chargesTrack(pass: Pass): Promise<void> {
+  const { gateway } = pass.deps;
+  const list = (request: PageRequest) => gateway.listCharges(request);
+  await isolated(pass, () =>
+    readNewest(pass, 'charges', list, async (items, next) => {
+      pass.comesAgainFrom = next.from;
+      await examine(pass, items);
+    }),
+  );
   // By our clock; the gateway's may be ahead of it.
+  const { cursor } = pass;
   const from = Math.min(cursor.charges.from.getTime() + RECORDING_MS, before(cursor.now, OVERLAP_MS).getTime());
-  await examineUnseen(pass, { from: new Date(from), until: cursor.now });
-  await advance(pass, { charges: next });
+  await isolated(pass, () => examineUnseen(pass, { from: new Date(from), until: cursor.now }));
+  for (const scan of scansOfPass(pass).charges)
+    await isolated(pass, () =>
+      readOn(pass.deps.db, scan, gatewayNow(pass), list, (items) => examineOld(pass, scan, items)),
+    );
+}
+
+const scansOfPass = ({ deps }: Pass): Record<'charges' | 'refunds' | 'disputes', Scanned[]> =>
+  scansOf(deps.scans ?? SCAN_DEFAULTS);
+
+/** What a whole day's scan shows is also held against what should be in it. */
+async function examineOld(pass: Pass, { name }: Scanned, items: LedgerCharge[]): Promise<void> {
+  await examine(pass, items);
+  await advance(pass);
+  const [newest, oldest] = [items[0], items.at(-1)];
+  if (name === 'charges-day' && newest && oldest)
+    await examineUnseen(pass, { from: before(oldest.createdAt, -RECORDING_MS), until: newest.createdAt });
+}
+
+/**
+ * Reads a list from its newest entry back to where the last pass began. What it cannot read to the end becomes a gap, and
+ * the next pass begins at its own newest all the same.
+ */
+async function readNewest<T extends { createdAt: Date }>(
+  pass: Pass,
+  name: 'charges' | 'refunds',
+  list: (request: PageRequest) => Promise<Page<T>>,
+  examinePage: (items: T[], next: Position) => Promise<void>,
+): Promise<void> {
+  const position = pass.cursor[name];
+  let next = position;
+  let after: string | undefined;
+  const breakOff = async (at: string) => {
+    await openGap(pass.deps.db, `${name}-gap`, position.from, at);
+    await advance(pass, { [name]: next });
+  };
+  for (let pages = 0; ; pages++) {
+    if (after !== undefined && pages >= PAGES_MAX) return breakOff(after);
+    let page: Page<T>;
+    try {
+      page = await list({ since: position.from, ...(after !== undefined && { after }) });
+    } catch (err) {
+      if (after !== undefined) await breakOff(after);
+      throw err;
+    }
+    // Newest first, so the first page says where the next pass will begin.
+    if (after === undefined) next = nextPosition(position, page.items[0], pass.cursor.now);
+    await examinePage(page.items, next);
+    after = page.after;
+    if (after === undefined) return advance(pass, { [name]: next });
+    await advance(pass);
+  }
 }
 
 /**
@@ -132,56 +199,58 @@ function nextPosition(last: Position, first: { createdAt: Date } | undefined, no
   return { newest, movedAt, from: from > last.from ? from : last.from };
 }
 
-const pageAt = (since: Date, after: string | undefined): PageRequest => ({
-  since,
-  ...(after !== undefined && { after }),
-});
-
-/** A refund may concern a charge of any age: somebody pressed a button in the gateway's dashboard. */
-async function readRefunds(pass: Pass): Promise<void> {
-  const { cursor } = pass;
-  let next = cursor.refunds;
-  let after: string | undefined;
-  do {
-    const page = await pass.deps.gateway.listRefunds(pageAt(cursor.refunds.from, after));
-    if (after === undefined) next = nextPosition(cursor.refunds, page.items[0], cursor.now);
-    await examineRefunded(pass, new Set(page.items.map((refund) => refund.chargeReference)));
-    after = page.after;
-    if (after !== undefined) await advance(pass);
-  } while (after !== undefined);
-  await advance(pass, { refunds: next });
+/** A refund may concern a charge of any age: somebody pressed a button in the gateway's dashboard, or a bank sent it back. */
+async function refundsTrack(pass: Pass): Promise<void> {
+  const { db, gateway } = pass.deps;
+  const list = (request: PageRequest) => gateway.listRefunds(request);
+  await isolated(pass, () => readNewest(pass, 'refunds', list, (items) => examineRefunds(pass, items)));
+  for (const scan of scansOfPass(pass).refunds) {
+    // Recent news was told above; what is scanned again is looked at for what has ended badly since.
+    const isGap = scan.name === 'refunds-gap';
+    await isolated(pass, () =>
+      readOn(db, scan, gatewayNow(pass), list, (items) =>
+        examineRefunds(pass, isGap ? items : items.filter((refund) => !isAlive(refund))),
+      ),
+    );
+  }
 }
 
-async function examineRefunded(pass: Pass, listed: Set<string>): Promise<void> {
+const isAlive = ({ status }: LedgerRefund): boolean => status === 'succeeded' || status === 'pending';
+
+async function examineRefunds(pass: Pass, refunds: LedgerRefund[]): Promise<void> {
+  await advance(pass);
+  const named = refunds.map((refund) => ({ ...refund, isAlive: isAlive(refund) }));
+  await examineAll(pass, await listNewsOfRefunds(pass.deps.db, named));
+}
+
+async function disputesTrack(pass: Pass): Promise<void> {
   const { db, gateway } = pass.deps;
-  const unseen = [...listed].filter((reference) => !pass.seen.has(reference));
-  const known = unseen.length > 0 ? await listKnownRefunds(db, unseen) : new Set();
-  for (const reference of unseen) {
-    const charge = known.has(reference) ? null : await gateway.readCharge(reference);
+  for (const scan of scansOfPass(pass).disputes)
+    await isolated(pass, () =>
+      readOn(db, scan, gatewayNow(pass), gateway.listDisputes, async (items) => {
+        await examineAll(pass, await listRecorded(db, [...new Set(items.map((dispute) => dispute.chargeReference))]));
+      }),
+    );
+}
+
+async function examineAll(pass: Pass, references: string[]): Promise<void> {
+  for (const reference of references) {
+    const charge = pass.seen.has(reference) ? null : await pass.deps.gateway.readCharge(reference);
     if (charge) await examine(pass, [charge]);
   }
 }
 
-/** Everything of a day once an hour, a few pages per pass. */
-async function sweep(pass: Pass): Promise<void> {
-  const since = pass.cursor.sweepSince ?? before(pass.cursor.now, SWEEP_WINDOW_MS);
-  let after = pass.cursor.sweepAfter ?? undefined;
-  for (let pages = 0; pages < SWEEP_PAGES_MAX; pages++) {
-    const { items, after: next } = await pass.deps.gateway.listCharges(pageAt(since, after));
-    await examine(pass, items);
-    const [newest, oldest] = [items[0], items.at(-1)];
-    if (newest && oldest)
-      await examineUnseen(pass, { from: before(oldest.createdAt, -RECORDING_MS), until: newest.createdAt });
-    after = next;
-    if (next === undefined) return advance(pass, { sweep: { since: null, after: null, dueInMs: SWEEP_EVERY_MS } });
-    await advance(pass, { sweep: { since, after: next } });
+/** The search may be late, and the recorded charge of any age: both are asked. */
+async function namedTrack(pass: Pass, orderIds: string[]): Promise<void> {
+  const { db, gateway } = pass.deps;
+  for (const orderId of orderIds) {
+    await isolated(pass, async () => examine(pass, await gateway.findCharges(orderId)));
+    await isolated(pass, async () => {
+      const recorded = await readRecordedCharge(db, orderId);
+      const charge = recorded === null ? null : await gateway.readCharge(recorded);
+      if (charge) await examine(pass, [charge]);
+    });
   }
-}
-
-/** The charge at which it was to go on may be gone; a sweep that can never go on would be worse than one more from the start. */
-async function beginSweepAnew(pass: Pass, err: unknown): Promise<void> {
-  pass.failures.push(err);
-  await advance(pass, { sweep: { since: null, after: null } });
 }
 
 /** Compares charges with their orders; whatever does not agree at first sight is looked at again and settled. */
@@ -189,36 +258,45 @@ async function examine(pass: Pass, charges: LedgerCharge[]): Promise<void> {
   const { deps, counts, cursor } = pass;
   for (const { reference } of charges) pass.seen.add(reference);
   counts.listed += charges.length;
-  const orders = await readOrdersMoney(deps.db, [...new Set(charges.flatMap(({ orderId }) => orderId ?? []))]);
+  const [orders, open] = await Promise.all([
+    readOrdersMoney(deps.db, charges),
+    listOpenReferences(
+      deps.db,
+      charges.map(({ reference }) => reference),
+    ),
+  ]);
   const limit = pLimit(PARALLEL_MAX);
   await Promise.all(
     charges.map((charge) => {
-      const { orderId } = charge;
-      if (orderId === null) return undefined;
-      const verdict = judge(charge, orders.get(orderId.toLowerCase()), cursor.now);
-      if (verdict.do === 'nothing') counts.agreed++;
+      const verdict = judge(charge, orders.get(charge.reference), cursor.now, deps);
+      if (verdict.do === 'nothing' && !open.has(charge.reference)) counts.agreed++;
       else if (verdict.do === 'wait' && !verdict.wake && charge.createdAt >= pass.comesAgainFrom) counts.waiting++;
-      else return limit(() => settleOne(pass, { ...charge, orderId }));
+      else return limit(() => settleOne(pass, charge, orders.get(charge.reference)));
       return undefined;
     }),
   );
 }
 
 /** One charge's trouble is not the others'. What could not even be written down fails the pass, and comes again with it. */
-async function settleOne(pass: Pass, charge: LedgerCharge & { orderId: string }): Promise<void> {
+async function settleOne(pass: Pass, charge: LedgerCharge, order: OrderMoney | undefined): Promise<void> {
   const { deps, cursor, failures } = pass;
+  const orderId = order?.orderId ?? charge.orderId;
   pass.settled.add(charge.reference);
   try {
-    await count(pass, await settle(deps, charge, cursor.now), charge.orderId);
+    await count(pass, await settle(deps, charge, cursor.now), orderId);
   } catch (err) {
     failures.push(err);
     if (charge.createdAt < pass.comesAgainFrom)
-      await openFinding(deps.db, 'UNDECIDED', 'waiting', { ...charge, ...moneyOf(charge) });
+      await openFinding(deps.db, 'UNDECIDED', 'waiting', {
+        reference: charge.reference,
+        orderId: orderId ?? '',
+        ...moneyOf(charge, order),
+      });
   }
 }
 
-async function count(pass: Pass, outcome: Outcome, orderId: string): Promise<void> {
-  if (outcome === 'wake' && (await pass.deps.wake?.(orderId))) pass.counts.woken++;
+async function count(pass: Pass, outcome: Outcome, orderId: string | null): Promise<void> {
+  if (outcome === 'wake' && orderId !== null && (await pass.deps.wake?.(orderId))) pass.counts.woken++;
   pass.counts[outcome === 'wake' ? 'waiting' : outcome]++;
 }
 
@@ -239,7 +317,8 @@ async function finish(pass: Pass): Promise<void> {
   for (const unfinished of await takeUnfinished(pass.deps.db, UNFINISHED_MAX)) {
     if (pass.settled.has(unfinished.reference)) continue;
     try {
-      await count(pass, await settle(pass.deps, unfinished, pass.cursor.now), unfinished.orderId);
+      const named: ChargeName = unfinished;
+      await count(pass, await settle(pass.deps, named, pass.cursor.now), unfinished.orderId);
     } catch (err) {
       pass.failures.push(err);
     }

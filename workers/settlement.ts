@@ -4,42 +4,58 @@
  * saga's own refund would; then the finding is closed. Dying in between, or running twice, does no more than running once.
  */
 import type { Logger } from 'pino';
-import { refundKey } from '../contracts/ids.js';
+import { giveBackCharge, RefundFailed } from '../activities/refunds.js';
 import type { Database } from '../domain/database.js';
+import { shutPayment } from '../domain/payments.js';
 import {
+  type ChargeName,
   closeFinding,
   dropFinding,
   escalateFinding,
   type FindingKind,
   listInHand,
   noteFailure,
+  type OrderMoney,
   openFinding,
   readOrdersMoney,
+  retractFindings,
   type Subject,
 } from '../domain/reconciliation.js';
-import { countOrphanRefunds } from '../domain/reconciliation-findings.js';
-import { GatewayUnknown, type LedgerCharge, type PaymentGateway, type PaymentLedger } from '../gateways/payments.js';
-import { judge, type Verdict } from './verdicts.js';
+import { countActedOn } from '../domain/reconciliation-findings.js';
+import { noteRefundFailures } from '../domain/refunds.js';
+import { deadlineIn } from '../gateways/deadline.js';
+import { amountFromGateway } from '../gateways/marks.js';
+import { type Gateway, GatewayUnknown, type LedgerCharge } from '../gateways/payments.js';
+import { dueOf, judge, type Verdict } from './verdicts.js';
 
 /**
- * Orphans refunded per hour without a human. A healthy system has none. Many mean that this is not the database that made
- * these charges: a backup, an empty one, another environment's key; giving all that money back would be the disaster.
+ * Charges of one kind that machines settle per hour without a human. A healthy system has next to none of any kind. Many mean
+ * that something is wrong which giving money back may make worse; the rest is told, and goes on in the next hour.
  */
-export const ORPHAN_REFUNDS_PER_HOUR_MAX = 20;
+export const ACTIONS_PER_HOUR_MAX = 100;
+/** Of one settlement at the gateway: a handful of requests. */
+const SETTLE_LIMIT_MS = 20_000;
 
 export type SettlementDependencies = {
   db: Database;
-  gateway: PaymentGateway & PaymentLedger;
+  gateway: Gateway;
+  /** By which our charges are marked. */
+  installationId: string;
+  actionsPerHourMax?: number;
   logger: Logger;
 };
 export type Outcome = 'agreed' | 'waiting' | 'wake' | 'refunded' | 'cancelled' | 'reported' | 'known';
 
-type ChargeName = Pick<LedgerCharge, 'reference'> & { orderId: string };
-
 /** @returns what has become of the charge; `known` = found and dealt with before */
 export async function settle(deps: SettlementDependencies, named: ChargeName, now: Date): Promise<Outcome> {
-  const { charge, verdict } = await lookAgain(deps, named, now);
-  const subject = { ...named, ...(charge ? moneyOf(charge) : { amount: 0, currency: '' }) };
+  const { charge, verdict, order } = await lookAgain(deps, named, now);
+  const orderId = order?.orderId ?? named.orderId ?? '';
+  const subject = {
+    reference: named.reference,
+    orderId,
+    ...(charge ? moneyOf(charge, order) : { amount: 0, currency: '' }),
+  };
+  if (verdict.do !== 'wait') await retractFindings(deps.db, named.reference, kindsOf(verdict));
   switch (verdict.do) {
     case 'nothing':
       await conclude(deps, charge, subject);
@@ -50,7 +66,7 @@ export async function settle(deps: SettlementDependencies, named: ChargeName, no
     case 'report':
       return report(deps, verdict.kind, subject, verdict.detail);
     case 'refund':
-      return refund(deps, verdict.kind, subject);
+      return refund(deps, verdict.kind, subject, order);
     case 'call-off':
       return callOff(deps, verdict.kind, subject);
     default:
@@ -62,29 +78,38 @@ export async function settle(deps: SettlementDependencies, named: ChargeName, no
  * The charge as it is now, between two looks at its order. Only what both looks support is a verdict: a saga may be giving
  * the money back at this moment, and its record comes after the gateway's.
  */
-async function lookAgain({ db, gateway }: SettlementDependencies, { reference, orderId }: ChargeName, now: Date) {
-  const orderNow = async () => (await readOrdersMoney(db, [orderId])).get(orderId.toLowerCase());
+async function lookAgain(deps: SettlementDependencies, named: ChargeName, now: Date) {
+  const orderNow = async () => (await readOrdersMoney(deps.db, [named])).get(named.reference);
   const before = await orderNow();
-  const charge = await gateway.readCharge(reference);
-  if (!charge) return { charge, verdict: { do: 'nothing' } satisfies Verdict };
-  const early = judge(charge, before, now);
-  const verdict = judge(charge, await orderNow(), now);
+  const charge = await deps.gateway.readCharge(named.reference);
+  if (!charge) return { charge, order: before, verdict: { do: 'nothing' } satisfies Verdict };
+  const early = judge(charge, before, now, deps);
+  const order = await orderNow();
+  const verdict = judge(charge, order, now, deps);
   const isSure = early.do === verdict.do && kindOf(early) === kindOf(verdict);
-  return { charge, verdict: isSure ? verdict : ({ do: 'wait', wake: false } satisfies Verdict) };
+  return { charge, order, verdict: isSure ? verdict : ({ do: 'wait', wake: false } satisfies Verdict) };
 }
+
+/** What a lost refund is called is found out when it is settled. */
+const kindsOf = (verdict: Verdict): FindingKind[] =>
+  'kind' in verdict ? (verdict.kind === 'LOST_REFUND' ? ['LOST_REFUND', 'REFUND_FAILED'] : [verdict.kind]) : [];
 
 const kindOf = (verdict: Verdict): FindingKind | undefined => ('kind' in verdict ? verdict.kind : undefined);
 
-export const moneyOf = ({ received, refunded, currency }: LedgerCharge) => ({ amount: received - refunded, currency });
+/** What a charge holds, in our minor unit. */
+export const moneyOf = ({ received, refunded, currency }: LedgerCharge, order: OrderMoney | undefined) => {
+  const held = { amount: received - refunded, currency };
+  // Of a charge without an order of ours, the provider's way of counting is as good as any.
+  return { amount: order ? amountFromGateway(order.installationId, held) : held.amount, currency };
+};
 
 /** Whatever was begun about the charge: its end was not kept, or it is no longer called for. */
 async function conclude({ db, gateway }: SettlementDependencies, charge: LedgerCharge | null, subject: Subject) {
-  const { reference, orderId } = subject;
+  const { reference } = subject;
   for (const { kind, action } of await listInHand(db, reference)) {
     if (action === 'refunding' && charge?.state === 'succeeded' && subject.amount === 0) {
-      // Under the key of then, the gateway answers with the refund of then.
-      const made = await gateway.refund(orderId, reference, refundKey(orderId, reference));
-      await closeFinding(db, kind, 'refunded', subject, made);
+      const [newest] = await gateway.readRefunds(reference);
+      await closeFinding(db, kind, 'refunded', subject, newest?.reference ?? null);
     } else if (action === 'cancelling' && charge?.state === 'over') {
       await closeFinding(db, kind, 'cancelled', subject, null);
     } else {
@@ -93,64 +118,104 @@ async function conclude({ db, gateway }: SettlementDependencies, charge: LedgerC
   }
 }
 
-/** For a human. Said once. */
+/** For a human. Said once, and again when there is another amount to it. */
 export async function report(
   { db, logger }: Pick<SettlementDependencies, 'db' | 'logger'>,
   kind: FindingKind,
   subject: Subject,
   detail: string,
 ): Promise<Outcome> {
-  const { isNew } = await openFinding(db, kind, 'reported', subject, detail);
-  if (!isNew) return 'known';
+  const { isNew, action } = await openFinding(db, kind, 'reported', subject, detail);
+  if (!isNew || action !== 'reported') return 'known';
   logger.error({ kind, orderId: subject.orderId, charge: subject.reference }, 'reconciliation: for a human to decide');
   return 'reported';
 }
 
-async function refund(deps: SettlementDependencies, kind: FindingKind, subject: Subject): Promise<Outcome> {
-  const { db, gateway, logger } = deps;
+async function refund(
+  deps: SettlementDependencies,
+  verdictKind: FindingKind,
+  subject: Subject,
+  order: OrderMoney | undefined,
+): Promise<Outcome> {
+  const { db, logger } = deps;
   const { orderId, reference } = subject;
-  const isBraked = kind === 'ORPHAN_CHARGE' && (await countOrphanRefunds(db)) >= ORPHAN_REFUNDS_PER_HOUR_MAX;
-  if (isBraked) return report(deps, kind, subject, TOO_MANY_ORPHANS);
-  if (kind === 'DOUBLE_CHARGE' && !(await isPaidOtherwise(deps, orderId)))
-    return report(deps, kind, subject, NOT_SURPLUS);
-  const { action } = await openFinding(db, kind, 'refunding', subject);
-  if (action === 'refunded') return escalate(deps, kind, subject);
-  if (action !== 'refunding') return 'known';
-  const made = await attempt(deps, kind, reference, () =>
-    gateway.refund(orderId, reference, refundKey(orderId, reference)),
-  );
-  // Once lost, it may be lost again: the gateway repeats its first answer to the same key, whatever its ledger says.
-  const after = kind === 'LOST_REFUND' ? await gateway.readCharge(reference) : null;
-  if (after && moneyOf(after).amount > 0) return escalate(deps, kind, subject);
-  await closeFinding(db, kind, 'refunded', subject, made);
-  logger.warn({ kind, orderId, charge: reference, refund: made }, 'reconciliation: money given back');
-  return 'refunded';
+  if (await isBraked(deps, verdictKind, reference)) return report(deps, verdictKind, subject, TOO_MANY);
+  if (verdictKind === 'DOUBLE_CHARGE' && !(await isPaidOtherwise(deps, order)))
+    return report(deps, verdictKind, subject, NOT_SURPLUS);
+  // Nothing was known of its charge, and nobody has looked: the door of its payment is shut before money moves.
+  if (order?.payment === null && order.status === 'CANCELLED') await shutPayment(db, orderId);
+  const kind = verdictKind === 'LOST_REFUND' ? await whyHeld(deps, subject) : verdictKind;
+  const { action, isNew, detail } = await openFinding(db, kind, 'refunding', subject);
+  if (isNew && kind === 'REFUND_FAILED')
+    logger.error({ orderId, charge: reference }, 'reconciliation: a refund has failed');
+  if (action === 'reported' && detail === TOO_MANY) await resume(deps, kind, reference);
+  else if (action !== 'refunding') return 'known';
+  try {
+    const made = await attempt(deps, kind, reference, () =>
+      giveBackCharge(deps, { orderId, reference, deadline: deadlineIn(SETTLE_LIMIT_MS) }),
+    );
+    await closeFinding(db, kind, 'refunded', subject, made.reference);
+    logger.warn({ kind, orderId, charge: reference, refund: made.reference }, 'reconciliation: money given back');
+    return 'refunded';
+  } catch (err) {
+    if (!(err instanceof RefundFailed)) throw err;
+    return escalate(deps, kind, subject, err.message);
+  }
 }
 
-async function escalate({ db, logger }: SettlementDependencies, kind: FindingKind, subject: Subject): Promise<Outcome> {
+/** @returns whether a refund of ours has failed, or the charge holds money without one; failed ones are kept count of */
+async function whyHeld({ db, gateway }: SettlementDependencies, { orderId, reference }: Subject): Promise<FindingKind> {
+  const ours = (await gateway.readRefunds(reference)).filter((made) => made.orderId?.toLowerCase() === orderId);
+  const failed = ours.filter(({ status }) => status === 'failed' || status === 'canceled').length;
+  // The gateway forgets keys, and would make the failed refund again under its old one as if it had never been.
+  await noteRefundFailures(db, orderId, failed);
+  return failed > 0 || ours.some(({ status }) => status === 'requires_action') ? 'REFUND_FAILED' : 'LOST_REFUND';
+}
+
+async function escalate(
+  { db, logger }: SettlementDependencies,
+  kind: FindingKind,
+  subject: Subject,
+  detail: string,
+): Promise<Outcome> {
   const { orderId, reference } = subject;
-  const detail = 'The gateway says that it is refunded, and holds the money all the same';
   if (!(await escalateFinding(db, kind, reference, detail))) return 'known';
   logger.error({ kind, orderId, charge: reference }, `reconciliation: ${detail}`);
   return 'reported';
 }
 
 /** Whether the charge on record does hold the order's money; else the "surplus" may be all that the order was paid with. */
-async function isPaidOtherwise({ db, gateway }: SettlementDependencies, orderId: string): Promise<boolean> {
-  const order = (await readOrdersMoney(db, [orderId])).get(orderId.toLowerCase());
+async function isPaidOtherwise({ gateway }: SettlementDependencies, order: OrderMoney | undefined): Promise<boolean> {
   if (!order || order.total === 0) return true;
   const recorded = order.gatewayReference === null ? null : await gateway.readCharge(order.gatewayReference);
-  return recorded !== null && moneyOf(recorded).amount >= order.total;
+  return recorded !== null && recorded.received - recorded.refunded >= dueOf(order);
 }
 const NOT_SURPLUS = 'The order has another charge on record, but the gateway does not hold its money';
 
-const TOO_MANY_ORPHANS =
-  'too many charges without an order for a machine to refund: is this the database that made them?';
+/** What is in hand already does not count against itself. */
+async function isBraked(
+  { db, actionsPerHourMax = ACTIONS_PER_HOUR_MAX }: SettlementDependencies,
+  kind: FindingKind,
+  reference: string,
+) {
+  if ((await listInHand(db, reference)).some((inHand) => inHand.kind === kind)) return false;
+  return (await countActedOn(db, kind)) >= actionsPerHourMax;
+}
+const TOO_MANY = 'too many of these within an hour for a machine to settle: it goes on in the next hour';
+
+async function resume({ db }: SettlementDependencies, kind: FindingKind, reference: string): Promise<void> {
+  await db.reconciliationFinding.updateMany({
+    where: { kind, gatewayReference: reference, action: 'reported', detail: TOO_MANY },
+    data: { action: kind === 'OPEN_INTENT' ? 'cancelling' : 'refunding', at: new Date(), updatedAt: new Date() },
+  });
+}
 
 async function callOff(deps: SettlementDependencies, kind: FindingKind, subject: Subject): Promise<Outcome> {
   const { db, gateway, logger } = deps;
-  const { action } = await openFinding(db, kind, 'cancelling', subject);
-  if (action !== 'cancelling') return 'known';
+  if (await isBraked(deps, kind, subject.reference)) return report(deps, kind, subject, TOO_MANY);
+  const { action, detail } = await openFinding(db, kind, 'cancelling', subject);
+  if (action === 'reported' && detail === TOO_MANY) await resume(deps, kind, subject.reference);
+  else if (action !== 'cancelling') return 'known';
   await attempt(deps, kind, subject.reference, () => gateway.callOff(subject.reference));
   await closeFinding(db, kind, 'cancelled', subject, null);
   logger.info({ kind, orderId: subject.orderId, charge: subject.reference }, 'reconciliation: open charge called off');

@@ -1,12 +1,14 @@
 /**
  * A verdict: what a charge in the gateway's ledger means for its order, and so what is to be done. A pure function of the
- * two ledgers; it neither asks nor acts. Where an operator has vouched for the money, no machine moves it.
+ * two ledgers; it neither asks nor acts. Machines move money only of what is ours (gateways/marks), and never where an
+ * operator has vouched for it, or the customer's bank has taken issue with it.
  */
 import type { FindingKind, OrderMoney } from '../domain/reconciliation.js';
+import { amountAtGateway, kinshipOf } from '../gateways/marks.js';
 import type { LedgerCharge } from '../gateways/payments.js';
 
 export type Verdict =
-  /** The ledgers agree. */
+  /** The ledgers agree, or it is none of our business. */
   | { do: 'nothing' }
   /** Not to be decided yet. `wake`: the saga seems not to know what the gateway knows. */
   | { do: 'wait'; wake: boolean }
@@ -14,55 +16,74 @@ export type Verdict =
   | { do: 'call-off'; kind: FindingKind }
   | { do: 'report'; kind: FindingKind; detail: string };
 
-/**
- * An order is committed before its saga can charge, so an orphan is never a young order. This is for a database that has
- * just failed over and may yet find its tail; above it, 60 s from a charge to its settlement could not be kept.
- */
-export const ORPHAN_GRACE_MS = 30_000;
 /** A healthy saga records its charge within a second, and one that backs off tries again within 15 s. */
 export const WAKE_AFTER_MS = 60_000;
 
 const nothing: Verdict = { do: 'nothing' };
 const wait: Verdict = { do: 'wait', wake: false };
+const reportAs = (kind: FindingKind, detail: string): Verdict => ({ do: 'report', kind, detail });
 
-/** @param now the database's clock */
-export function judge(charge: LedgerCharge, order: OrderMoney | undefined, now: Date): Verdict {
-  // Made by somebody else who shares the account: none of our business, least of all to refund.
-  if (charge.orderId === null) return nothing;
+/** Of this installation. */
+export type Self = { installationId: string };
+
+/**
+ * @param order the one whose payment names the charge, else the one that the charge names
+ * @param now   the database's clock; only our own times are held against it
+ */
+export function judge(charge: LedgerCharge, order: OrderMoney | undefined, now: Date, self: Self): Verdict {
   const held = charge.received - charge.refunded;
-  if (charge.state === 'over' || (charge.state === 'succeeded' && held <= 0 && !isRecorded(charge, order)))
-    return nothing;
-  const ageMs = now.getTime() - charge.createdAt.getTime();
-  if (!order) return ageMs < ORPHAN_GRACE_MS ? wait : takeBack(charge, 'ORPHAN_CHARGE');
-  if (order.status === 'PENDING') return judgePending(charge, order, ageMs);
+  if (!order) return judgeWithoutOrder(charge, held, self);
+  const isOfNoUse = charge.state === 'over' || (charge.state === 'succeeded' && held <= 0);
+  if (!isRecorded(charge, order)) {
+    const kinship = kinshipOf(charge, { ...order, amount: order.total });
+    if (kinship === 'foreign' || isOfNoUse) return nothing;
+    if (kinship === 'unlike') return reportAs('AMOUNT_MISMATCH', unlikeOf(charge, order));
+    if (kinship === 'unmarked')
+      return order.status === 'PENDING'
+        ? wait
+        : reportAs('UNMARKED_CHARGE', 'It names the order, but is not marked as ours');
+  }
+  if (charge.disputed) return reportAs('DISPUTED', 'The customer’s bank has taken issue with this charge');
+  if (order.status === 'PENDING') return judgePending(charge, order, now);
   if (order.status === 'CONFIRMED' && order.unwindingReason !== null) return wait; // its cancellation is at work
   if (order.payment === 'SETTLED_OUTSIDE') return judgeVouchedFor(charge, held);
   return order.status === 'CONFIRMED' ? judgeConfirmed(charge, order, held) : judgeCancelled(charge, order, held);
 }
 
+/**
+ * An order is committed before its saga can charge: this is not the database that made the charge, or it has lost its tail.
+ * Giving all that money back would be the disaster; and what others make is none of our business.
+ */
+function judgeWithoutOrder(charge: LedgerCharge, held: number, { installationId }: Self): Verdict {
+  if (charge.installationId !== installationId || charge.state === 'over') return nothing;
+  if (charge.state === 'succeeded' && held <= 0) return nothing;
+  return reportAs('ORPHAN_CHARGE', 'It is marked as ours, and this database has no such order: was it restored?');
+}
+
 /** The saga is at work; it looks at the gateway itself, before it charges again and before it gives up. */
-function judgePending(charge: LedgerCharge, order: OrderMoney, ageMs: number): Verdict {
+function judgePending(charge: LedgerCharge, order: OrderMoney, now: Date): Verdict {
   if (isRecorded(charge, order)) return nothing;
   const isUnknownToSaga = charge.state === 'succeeded' && order.payment === null && order.unwindingReason === null;
-  return { do: 'wait', wake: isUnknownToSaga && ageMs >= WAKE_AFTER_MS };
+  return { do: 'wait', wake: isUnknownToSaga && now.getTime() - order.createdAt.getTime() >= WAKE_AFTER_MS };
 }
 
 function judgeConfirmed(charge: LedgerCharge, order: OrderMoney, held: number): Verdict {
   if (!isRecorded(charge, order)) return takeBack(charge, 'DOUBLE_CHARGE');
   if (charge.refunded > 0)
-    return {
-      do: 'report',
-      kind: 'REFUNDED_AT_GATEWAY',
-      detail: `${charge.refunded} of ${charge.received} went back, but the order is confirmed`,
-    };
-  if (held !== order.total || charge.currency !== order.currency)
-    return {
-      do: 'report',
-      kind: 'AMOUNT_MISMATCH',
-      detail: `The gateway holds ${held} ${charge.currency}, the order costs ${order.total} ${order.currency}`,
-    };
+    return reportAs(
+      'REFUNDED_AT_GATEWAY',
+      `${charge.refunded} of ${charge.received} went back, but the order is confirmed`,
+    );
+  if (held !== dueOf(order) || charge.currency !== order.currency)
+    return reportAs('AMOUNT_MISMATCH', unlikeOf(charge, order));
   return nothing;
 }
+
+/** As the provider counts it. */
+export const dueOf = (order: OrderMoney): number => amountAtGateway({ ...order, amount: order.total });
+
+const unlikeOf = (charge: LedgerCharge, order: OrderMoney): string =>
+  `The gateway holds ${charge.received - charge.refunded} ${charge.currency}, the order costs ${dueOf(order)} ${order.currency}`;
 
 function judgeCancelled(charge: LedgerCharge, order: OrderMoney, held: number): Verdict {
   if (charge.state === 'succeeded' && held <= 0) return nothing;
@@ -79,9 +100,7 @@ function takeBack(charge: LedgerCharge, kind: FindingKind): Verdict {
 function judgeVouchedFor(charge: LedgerCharge, held: number): Verdict {
   if (charge.state !== 'succeeded') return wait;
   if (held <= 0) return nothing;
-  const detail = 'The gateway holds money of an order that an operator has settled by hand';
-  return { do: 'report', kind: 'SETTLED_OUTSIDE', detail };
+  return reportAs('SETTLED_OUTSIDE', 'The gateway holds money of an order that an operator has settled by hand');
 }
 
-const isRecorded = (charge: LedgerCharge, order: OrderMoney | undefined): boolean =>
-  order?.gatewayReference === charge.reference;
+const isRecorded = (charge: LedgerCharge, order: OrderMoney): boolean => order.gatewayReference === charge.reference;

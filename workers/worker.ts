@@ -5,10 +5,12 @@ import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/w
 import { createInventoryActivities } from '../activities/inventory.js';
 import { createOrderActivities } from '../activities/orders.js';
 import { createPaymentActivities } from '../activities/payments.js';
+import { guardStock } from '../activities/stock-locks.js';
 import { TASK_QUEUE } from '../contracts/ids.js';
 import type { SagaActivities } from '../contracts/steps.js';
 import type { Database } from '../domain/database.js';
 import type { PaymentGateway } from '../gateways/payments.js';
+import { createCountingActivities } from './tries.js';
 import type { WorkerVersion } from './versioning.js';
 
 export type WorkerDependencies = {
@@ -22,7 +24,12 @@ export type WorkerDependencies = {
 };
 
 export function createActivities(deps: { db: Database; gateway: PaymentGateway }): SagaActivities {
-  return { ...createInventoryActivities(deps), ...createPaymentActivities(deps), ...createOrderActivities(deps) };
+  return guardStock(deps.db, {
+    ...createInventoryActivities(deps),
+    ...createPaymentActivities(deps),
+    ...createOrderActivities(deps),
+    ...createCountingActivities(),
+  });
 }
 
 export async function createWorker({

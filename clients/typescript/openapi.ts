@@ -543,7 +543,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unknown-sku`: A SKU is not in the catalogue. `mixed-currencies`: The lines are priced in different currencies. `total-too-large`: The total is too large. `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      /** @description `unknown-sku`: A SKU is not in the catalogue. `unsupported-currency`: The payment provider does not take this currency. `unsupported-unit-price`: The payment provider cannot charge such a price. `mixed-currencies`: The lines are priced in different currencies. `total-too-large`: The total is too large. `amount-too-small`: The total is less than the payment provider charges. `amount-too-large`: The total is more than the payment provider charges. `idempotency-key-reused`: The Idempotency-Key was used for another request */
       422: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -2325,6 +2325,16 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `unsupported-currency`: The payment provider does not take this currency. `unsupported-unit-price`: The payment provider cannot charge such a price */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -2473,7 +2483,7 @@ export interface operations {
           };
         };
       };
-      /** @description `invalid-signature`: The webhook’s signature is not valid. `invalid-request`: The request is not valid */
+      /** @description `invalid-signature`: The webhook’s signature is not valid. `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON */
       400: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */

@@ -5,6 +5,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { Webhook } from 'standardwebhooks';
+import { retryAfterMs, UNDO_PAUSE_MAX_MS } from '../../contracts/retry-after.js';
 import type { CloudEvent } from '../../contracts/events.js';
 import { publishOneByOne } from './one-by-one.js';
 import { lookupPublic, refusePrivateLiteral } from './private-addresses.js';
@@ -140,10 +141,8 @@ function attempt({ url, inFlight }: Post, options: http.RequestOptions, body: Bu
   });
 }
 
-/** In seconds, or as a date. https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3 */
+/** Capped again by this destination's own longest pause. */
 function retryAfterOf({ headers }: http.IncomingMessage): { retryAfterMs?: number } {
-  const text = headers['retry-after'];
-  if (text === undefined) return {};
-  const retryAfterMs = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - Date.now();
-  return retryAfterMs > 0 ? { retryAfterMs } : {};
+  const waitMs = retryAfterMs(headers['retry-after'], UNDO_PAUSE_MAX_MS);
+  return waitMs === undefined ? {} : { retryAfterMs: waitMs };
 }

@@ -87,8 +87,9 @@ test('fifty who order while the price rises each pay a price that held between t
   const CLIENTS = 50;
   const ORDERS_EACH = 4;
   const ORDERS_PER_PRICE = 40;
-  await stock(t.db, 'RISING', 1_000_000, 1);
-  let [announced, effective, answered] = [1, 1, 0];
+  const FIRST_PRICE = 100;
+  await stock(t.db, 'RISING', 1_000_000, FIRST_PRICE);
+  let [announced, effective, answered] = [FIRST_PRICE, FIRST_PRICE, 0];
   const raise = async () => {
     await reprice('RISING', { unitPrice: ++announced });
     effective = announced;
@@ -105,11 +106,11 @@ test('fifty who order while the price rises each pay a price that held between t
   };
   await Promise.all(Array.from({ length: CLIENTS }, client));
   expect(oddPrices).toEqual([]);
-  expect(effective).toBe(1 + (CLIENTS * ORDERS_EACH) / ORDERS_PER_PRICE);
+  expect(effective).toBe(FIRST_PRICE + (CLIENTS * ORDERS_EACH) / ORDERS_PER_PRICE);
 });
 
 test('whoever meets a change of prices at every try is told to come again, and has ordered nothing', async () => {
-  await stock(t.db, 'RESTLESS', 1_000, 1);
+  await stock(t.db, 'RESTLESS', 1_000, 100);
   const restless = new Proxy(t.db, {
     get: (target, name) => {
       if (name !== '$queryRaw') return Reflect.get(target, name);
@@ -130,12 +131,12 @@ test('whoever meets a change of prices at every try is told to come again, and h
 
 test('of more prices than memory is for, those that were seen last are remembered', async () => {
   await t.db.$executeRaw`INSERT INTO inventory (sku, name, unit_price, currency, on_hand_total, available)
-    SELECT 'MANY-' || n, 'x', 1, 'USD', 0, 0 FROM generate_series(1, 10001) AS n`;
+    SELECT 'MANY-' || n, 'x', 100, 'USD', 0, 0 FROM generate_series(1, 10001) AS n`;
   const pricing = createPricing(t.db);
   const orderOf = (...ns: number[]) => ({ ...ORDER, items: ns.map((n) => ({ sku: `MANY-${n}`, quantity: 1 })) });
   const everyone = Array.from({ length: 10_001 }, (_, i) => i + 1);
   for (const n of [1, 2, 1]) await pricing.read(orderOf(n));
   await pricing.read(orderOf(...everyone.slice(2)));
   expect(pricing.recall(orderOf(2))).toBeUndefined();
-  expect(pricing.recall(orderOf(1, 10_001))).toMatchObject({ total: usd(2) });
+  expect(pricing.recall(orderOf(1, 10_001))).toMatchObject({ total: usd(200) });
 });

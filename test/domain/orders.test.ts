@@ -230,8 +230,8 @@ describe('unwinding', () => {
     await expect(cancelOrder(db, id)).rejects.toThrow('holding stock or money');
     expect(await shutPayment(db, id)).toBe('REFUNDING');
     expect(await shutPayment(db, id)).toBe('REFUNDING');
-    await recordRefund(db, id, { charge: `pi_${id}`, refund: 're_1' });
-    await recordRefund(db, id, { charge: `pi_${id}`, refund: 're_1' });
+    await recordRefund(db, id, { charge: `pi_${id}`, refund: 're_1', gaveBack: 100 });
+    await recordRefund(db, id, { charge: `pi_${id}`, refund: 're_1', gaveBack: 100 });
     expect(await Promise.all([releaseInventory(db, id), releaseInventory(db, id)])).toEqual(['done', 'done']);
     expect(await cancelOrder(db, id)).toBe('done');
     expect(await cancelOrder(db, id)).toBe('done');

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { addPastOrders } from '../../bench/past-orders.js';
 import { acceptOrder, listOpen, listUnstarted, markStarted, readDueSaga } from '../../domain/acceptance.js';
+import { readAttempts } from '../../domain/charge-attempts.js';
 import { advanceCursors, createCursors, renewLeases } from '../../domain/cursors.js';
 import { readFeedEnd, readFeedHeldSeconds } from '../../domain/figures.js';
 import { earlierAnswer } from '../../domain/idempotency.js';
@@ -11,7 +12,12 @@ import { beginUnwinding, cancelOrder, confirmOrder, listOrders, readOrder } from
 import { FEED_START, readFeed, readOrderEvents, readPartitions } from '../../domain/outbox.js';
 import { listDecided } from '../../domain/parking.js';
 import { readPaymentDue, recordCharge, recordRefund, shutPayment } from '../../domain/payments.js';
-import { listKnownRefunds, listUnseenCharges, readOrdersMoney } from '../../domain/reconciliation.js';
+import {
+  listNewsOfRefunds,
+  listOpenReferences,
+  listUnseenCharges,
+  readOrdersMoney,
+} from '../../domain/reconciliation.js';
 import { purgeEvents } from '../../domain/retention.js';
 import { readSagaLog } from '../../domain/saga-log.js';
 import { countSlowOrders, listWaitingOrders } from '../../domain/stuck-sagas.js';
@@ -118,7 +124,7 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
     await expectIndexesOnly(async () => {
       await beginUnwinding(db, id, { reason: 'OPERATOR' });
       await shutPayment(db, id);
-      await recordRefund(db, id, { charge: `pi_${id}`, refund: `re_${id}` });
+      await recordRefund(db, id, { charge: `pi_${id}`, refund: `re_${id}`, gaveBack: 1 });
       await releaseInventory(db, id);
       expect(await cancelOrder(db, id)).toBe('done');
     });
@@ -213,8 +219,16 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
     const { db } = explained;
     const references = recent.map((id) => `pi_${id}`);
     await expectIndexesOnly(async () => {
-      await readOrdersMoney(db, recent);
-      await listKnownRefunds(db, references);
+      await readOrdersMoney(
+        db,
+        recent.map((id) => ({ orderId: id, reference: `pi_${id}` })),
+      );
+      await listOpenReferences(db, references);
+      await readAttempts(db, next());
+      await listNewsOfRefunds(
+        db,
+        recent.map((id) => ({ reference: `re_${id}`, chargeReference: `pi_${id}`, orderId: id, isAlive: true })),
+      );
       await listUnseenCharges(db, { from: new Date(Date.now() - 60_000), until: new Date() }, references, 20);
     }, LIST_PAGES_MAX);
   });

@@ -114,12 +114,11 @@ describe('the breaker before the gateway', () => {
 
 const charge = (orderId: string, paymentMethod = 'pm_card_visa') =>
   gateway.charge({
-    orderId,
-    amount: 100,
-    currency: 'USD',
+    due: { orderId, installationId: null, amount: 100, currency: 'USD' },
     paymentMethod,
     idempotencyKey: `${orderId}/charge`,
     since: new Date(),
+    lookUp: async () => ({ spans: [], dbNow: new Date() }),
   });
 
 async function failureOf(work: Promise<unknown>): Promise<GatewayUnknown> {

@@ -7,6 +7,7 @@ import { countFindings } from '../../domain/figures.js';
 import { type FindingAction, type FindingKind, openFinding } from '../../domain/reconciliation.js';
 import { listFindings } from '../../domain/reconciliation-findings.js';
 import { eventually } from '../support/conditions.js';
+import type { RefundOutcome } from '../../gateways/payments.js';
 import { type Books, findingsOf, openBooks } from '../workers/support.js';
 import { type Cli, cliOf } from './cli.js';
 
@@ -33,7 +34,7 @@ const closing = (operator: string, as: ClosedAs = 'cancelled') => ({ as, operato
 
 test('a reported finding is closed under a name and for a reason: the alarm ends, and who, when and why are kept', async () => {
   const { order, reference } = await books.confirmed();
-  await books.gateway.refund(order.id, reference, randomUUID());
+  await books.byHand(reference);
   await books.reconcile();
   const id = await idOf(order.id);
   expect(await countFindings(books.db)).toEqual([{ kind: 'REFUNDED_AT_GATEWAY', action: 'reported', count: 1 }]);
@@ -123,10 +124,12 @@ test('what is in hand, or settled, is not an operator’s to close, and does not
   expect(await closingsOf(inHand)).toEqual([]);
 });
 
+const NEVER: RefundOutcome = { outcome: 'failed', disputed: false, why: 'it was sent back' };
+
 test('one that is closed as refunded is reported again while the gateway holds the money; as cancelled it stays closed', async () => {
   const order = await books.cancelled();
   const reference = await books.takeMoney(order.id);
-  const repeating = { ...books.gateway, refund: async () => 're_of_old' };
+  const repeating = { ...books.gateway, refund: async () => NEVER };
   await books.db
     .$executeRaw`UPDATE payments SET status = 'REFUNDED', gateway_reference = ${reference}, refund_reference = 're_of_old' WHERE order_id = ${order.id}::uuid`;
   await books.reconcile({ gateway: repeating });

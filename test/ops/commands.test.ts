@@ -289,6 +289,27 @@ describe('stock', () => {
     expect(document.items).toMatchObject([{ sku: 'PLENTY', onHand: 1_000, agrees: true }]);
   });
 
+  test('names what is not sold for its price, and shows it alone if asked', async () => {
+    const { db, url, drop } = await createTestDatabase();
+    try {
+      await stock(db, 'SOLD', 10);
+      const old = { name: 'x', onHandTotal: 0, available: 0 };
+      await db.inventory.create({ data: { ...old, sku: 'OLD-ZZZ', unitPrice: 100, currency: 'ZZZ' } });
+      await db.inventory.create({ data: { ...old, sku: 'OLD-KWD', unitPrice: 5_124, currency: 'KWD' } });
+      const cli = cliOf({ ...s, databaseUrl: url });
+      const whole = await cli.json('stock');
+      expect([whole.code, whole.document.items.length]).toEqual([0, 3]);
+      const { code, document } = await cli.json('stock', '--unsellable');
+      expect([code, document.unsellable]).toEqual([0, ['OLD-KWD', 'OLD-ZZZ']]);
+      expect(document.items).toMatchObject([
+        { sku: 'OLD-KWD', unsellable: expect.stringContaining('5120 or 5130') },
+        { sku: 'OLD-ZZZ', unsellable: expect.stringContaining('ZZZ') },
+      ]);
+    } finally {
+      await drop();
+    }
+  });
+
   test('ends with 1 and names the SKU whose reservations do not agree', async () => {
     const { db, url, drop } = await createTestDatabase();
     try {

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { transformFile } from '@swc/core';
 import type Stripe from 'stripe';
 import { freePort } from '../../local/ports.js';
@@ -23,15 +23,16 @@ export interface Spawned {
 export async function compileSandbox(): Promise<string> {
   const out = await newDataDir();
   for (const folder of ['sandbox', 'runtime']) {
-    await mkdir(join(out, folder));
-    const sources = (await readdir(join(ROOT, folder))).filter((name) => name.endsWith('.ts'));
+    const sources = (await readdir(join(ROOT, folder), { recursive: true })).filter((name) => name.endsWith('.ts'));
     for (const name of sources) {
       const { code } = await transformFile(join(ROOT, folder, name), {
         jsc: { target: 'es2022', parser: { syntax: 'typescript' } },
         module: { type: 'es6' },
         swcrc: false,
       });
-      await writeFile(join(out, folder, name.replace(/\.ts$/, '.js')), code);
+      const compiled = join(out, folder, name.replace(/\.ts$/, '.js'));
+      await mkdir(dirname(compiled), { recursive: true });
+      await writeFile(compiled, code);
     }
   }
   await writeFile(join(out, 'package.json'), '{"type":"module"}');

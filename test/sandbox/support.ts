@@ -95,6 +95,13 @@ export async function setFault(sandbox: Running, fault: object): Promise<void> {
   if (response.status !== 201) throw new Error(`${response.status}: ${await response.text()}`);
 }
 
+/** What a bank or a customer does: `refunds/re_1/fail`. @returns the status and the answer */
+export async function intervene(sandbox: { url: string }, path: string, body?: object) {
+  const json = { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  const response = await fetch(`${sandbox.url}/sandbox/${path}`, { method: 'POST', ...(body ? json : {}) });
+  return { status: response.status, body: (await response.json()) as { [name: string]: unknown } };
+}
+
 export async function ledgerOf(sandbox: { url: string }, orderId?: string) {
   const response = await fetch(`${sandbox.url}/sandbox/ledger${orderId ? `?orderId=${orderId}` : ''}`);
   return (await response.json()) as {
@@ -102,7 +109,7 @@ export async function ledgerOf(sandbox: { url: string }, orderId?: string) {
     captured: number;
     refunded: number;
     charges: { status: string; idempotency_key: string | null }[] & Record<string, number>;
-    currencies: Record<string, { captured: number; refunded: number; net: number }>;
+    currencies: Record<string, { captured: number; refunded: number; net: number; pending: number; failed: number }>;
     ordersChargedMoreThanOnce: { count: number };
     chargesWithoutOrder: number;
   };

@@ -7,15 +7,28 @@ import { acceptOrder } from '../../domain/acceptance.js';
 import type { Database } from '../../domain/database.js';
 import { putSku, readPrices } from '../../domain/inventory.js';
 import type { PrismaClient } from '../../prisma/generated/client.js';
+import { sessionConfig } from '../../prisma/session.mjs';
 import { openDatabase } from '../../runtime/database.js';
 import { eventually } from './conditions.js';
 
 export type TestDatabase = { db: PrismaClient; url: string; drop: () => Promise<void> };
 
-export async function createTestDatabase(): Promise<TestDatabase> {
+export const createTestDatabase = (): Promise<TestDatabase> => createFrom(required('TEST_TEMPLATE_DATABASE'));
+
+/** As an administrator copies one who wants another like it. Whoever is connected to it is cut off, and comes again. */
+export async function copyDatabase(url: string): Promise<TestDatabase> {
+  const name = new URL(url).pathname.slice(1);
+  const end = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`;
+  return eventually('nobody is connected in between', async () => {
+    await asAdmin(required('TEST_DATABASE_ADMIN_URL'), end);
+    return createFrom(name);
+  });
+}
+
+async function createFrom(template: string): Promise<TestDatabase> {
   const adminUrl = required('TEST_DATABASE_ADMIN_URL');
   const name = `test_${randomUUID().replaceAll('-', '')}`;
-  await asAdmin(adminUrl, `CREATE DATABASE ${name} TEMPLATE ${required('TEST_TEMPLATE_DATABASE')}`);
+  await asAdmin(adminUrl, `CREATE DATABASE ${name} TEMPLATE ${template}`);
   const url = new URL(adminUrl);
   url.pathname = `/${name}`;
   const db = openDatabase(url.href, 10);
@@ -30,7 +43,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
 }
 
 async function asAdmin(url: string, statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
+  const client = new pg.Client(sessionConfig(url));
   await client.connect();
   try {
     await client.query(statement);

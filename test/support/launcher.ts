@@ -26,6 +26,19 @@ export type Installation = {
   remove(): Promise<void>;
 };
 
+/** A developer's shell has them for other servers. */
+const PG_OF_A_SHELL = {
+  PGSSLMODE: 'verify-full',
+  PGOPTIONS: '-c TimeZone=Asia/Kolkata -c DateStyle=German -c default_transaction_read_only=on',
+  PGHOST: 'elsewhere.invalid',
+  PGPORT: '1',
+  PGUSER: 'somebody',
+  PGPASSWORD: 'wrong',
+  PGDATABASE: 'theirs',
+  PGDATA: '/nowhere',
+  PGTZ: 'Asia/Kolkata',
+};
+
 /** Free ports and an empty data folder; nothing runs yet. */
 export async function newInstallation(env: NodeJS.ProcessEnv = {}): Promise<Installation> {
   const dataDir = await mkdtemp(join(tmpdir(), 'order-saga-system-'));
@@ -46,6 +59,7 @@ export async function newInstallation(env: NodeJS.ProcessEnv = {}): Promise<Inst
     env: {
       ...inherited,
       ...ports,
+      ...PG_OF_A_SHELL,
       METRICS_PORT: `${randomInt(15_000, 30_000)}`,
       DATA_DIR: dataDir,
       TEMPORAL_CLI_PATH: required('TEMPORAL_CLI_PATH'),

@@ -1,13 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { refundKey } from '../../contracts/ids.js';
 import { releaseInventory } from '../../domain/inventory.js';
 import { cancelOrder, requestCancellation } from '../../domain/orders.js';
 import { recordCharge, recordRefund, shutPayment } from '../../domain/payments.js';
 import { listFindings } from '../../domain/reconciliation-findings.js';
-import { GatewayUnknown, type LedgerCharge, type PageRequest } from '../../gateways/payments.js';
+import { GatewayUnknown, type LedgerCharge, type PageRequest, type RefundOutcome } from '../../gateways/payments.js';
 import { reconcileOnce } from '../../workers/reconciliation.js';
-import { ORPHAN_REFUNDS_PER_HOUR_MAX } from '../../workers/settlement.js';
 import { createWaker } from '../../workers/waker.js';
 import { eventually } from '../support/conditions.js';
 import { eventTypes } from '../support/database.js';
@@ -49,14 +47,12 @@ describe('money that nobody is to keep', () => {
     expect(await eventTypes(b.db, order.id)).toHaveLength(4);
   });
 
-  test('has no order: it goes back once it is old enough to be nobody’s', async () => {
+  test('is marked as ours, and there is no such order: it is told at once, and touched by nobody', async () => {
     const ghost = randomUUID();
-    const young = await b.takeMoney(ghost);
-    expect(await b.reconcile()).toMatchObject({ refunded: 0 });
-    const old = await withOldCharge(ghost);
-    expect(await b.reconcile({ gateway: old })).toMatchObject({ refunded: 1 });
-    expect(await b.ledger(ghost)).toMatchObject({ net: 0 });
-    expect(await findingsOf(b.db, ghost)).toEqual([['ORPHAN_CHARGE', young, 'refunded']]);
+    const reference = await b.takeMoney(ghost);
+    expect(await b.reconcile()).toMatchObject({ refunded: 0, reported: 1 });
+    expect(await b.ledger(ghost)).toMatchObject({ net: 1_000 });
+    expect(await findingsOf(b.db, ghost)).toEqual([['ORPHAN_CHARGE', reference, 'reported']]);
   });
 
   test('still waits for its customer’s bank: it is called off, so that no one completes it', async () => {
@@ -84,6 +80,8 @@ describe('money that nobody is to keep', () => {
   });
 });
 
+const NEVER: RefundOutcome = { outcome: 'failed', disputed: false, why: 'it was sent back' };
+
 describe('a refund that the gateway does not show', () => {
   test('is made again', async () => {
     const { order, reference } = await b.confirmed();
@@ -99,7 +97,7 @@ describe('a refund that the gateway does not show', () => {
   test('is for a human if the gateway only repeats itself', async () => {
     const order = await b.cancelled();
     const reference = await b.takeMoney(order.id);
-    const repeating = { ...b.gateway, refund: async () => 're_of_old' };
+    const repeating = { ...b.gateway, refund: async () => NEVER };
     await b.db
       .$executeRaw`UPDATE payments SET status = 'REFUNDED', gateway_reference = ${reference}, refund_reference = 're_of_old' WHERE order_id = ${order.id}::uuid`;
     expect(await b.reconcile({ gateway: repeating })).toMatchObject({ refunded: 0, reported: 1 });
@@ -111,7 +109,7 @@ describe('a refund that the gateway does not show', () => {
 describe('what only a human can decide is reported once, and touched by nobody', () => {
   test('a confirmed order whose money somebody gave back at the gateway', async () => {
     const { order, reference } = await b.confirmed();
-    await b.gateway.refund(order.id, reference, randomUUID());
+    await b.byHand(reference);
     expect(await b.reconcile()).toMatchObject({ reported: 1, refunded: 0 });
     expect(await b.reconcile()).toMatchObject({ reported: 0 });
     expect(await findingsOf(b.db, order.id)).toEqual([['REFUNDED_AT_GATEWAY', reference, 'reported']]);
@@ -125,7 +123,7 @@ describe('what only a human can decide is reported once, and touched by nobody',
     b.setClock(40 * 3_600_000);
     await b.takeMoney(randomUUID(), { paymentMethod: 'pm_card_chargeDeclined' });
     await b.reconcile();
-    await b.gateway.refund(order.id, reference, randomUUID());
+    await b.byHand(reference);
     await b.reconcile();
     expect(await findingsOf(b.db, order.id)).toEqual([['REFUNDED_AT_GATEWAY', reference, 'reported']]);
   });
@@ -170,8 +168,8 @@ describe('an order that is still pending', () => {
     await b.takeMoney(order.id);
     const calls: string[] = [];
     const wake = createWaker(async (orderId) => void calls.push(orderId), SILENT);
-    const gateway = await withOldCharge(order.id, 90_000);
-    const reconciler = b.reconciler({ gateway, wake });
+    const reconciler = b.reconciler({ wake });
+    await b.db.$executeRaw`UPDATE orders SET created_at = now() - interval '90 seconds' WHERE id = ${order.id}::uuid`;
     await b.db.$executeRaw`UPDATE reconciliation_cursors SET lease_owner = NULL`;
     expect(await reconcileOnce(reconciler)).toMatchObject({ woken: 1, refunded: 0 });
     expect(await reconcileOnce(reconciler)).toMatchObject({ woken: 0, refunded: 0 });
@@ -194,8 +192,8 @@ describe('trouble', () => {
         const seen = await b.gateway.readCharge(asked);
         if (asked !== reference) return seen;
         await shutPayment(b.db, order.id);
-        const refund = await b.gateway.refund(order.id, reference, refundKey(order.id, reference));
-        await recordRefund(b.db, order.id, { charge: reference, refund });
+        await b.giveBack(order.id, reference);
+        await recordRefund(b.db, order.id, { charge: reference, refund: 're_1', gaveBack: 1_000 });
         await releaseInventory(b.db, order.id);
         await cancelOrder(b.db, order.id);
         return seen;
@@ -274,38 +272,23 @@ describe('trouble', () => {
     expect(await findingsOf(b.db, order.id)).toEqual([['LATE_CHARGE', reference, 'refunded']]);
   });
 
-  test('with the wrong database does not refund a whole ledger: orphans beyond a handful are for a human', async () => {
+  test('of a kind is settled at a rate only: what is beyond it is told, and settled in the next hour', async () => {
     const books = await openBooks();
     try {
-      const ghosts = Array.from({ length: ORPHAN_REFUNDS_PER_HOUR_MAX + 10 }, () => randomUUID());
-      books.setClock(-60_000);
-      for (const ghost of ghosts) await books.takeMoney(ghost);
-      const counts = await books.reconcile();
-      expect(counts.refunded + counts.reported).toBe(ghosts.length);
+      const orders = await Promise.all(Array.from({ length: 5 }, () => books.cancelled()));
+      for (const order of orders) await books.takeMoney(order.id);
+      const counts = await books.reconcile({ actionsPerHourMax: 2 });
       // Those that are refunded side by side may be a few more.
-      expect(counts.refunded).toBeLessThan(ORPHAN_REFUNDS_PER_HOUR_MAX + 4);
+      expect(counts.refunded).toBeLessThan(5);
+      expect(counts.refunded + counts.reported).toBe(5);
+      await books.db.$executeRaw`UPDATE reconciliation_findings SET at = at - interval '61 minutes'`;
+      await books.reconcile({ actionsPerHourMax: 5 });
+      for (const order of orders) expect(await books.ledger(order.id)).toMatchObject({ net: 0 });
     } finally {
       await books.stop();
     }
   });
 });
-
-/** The same gateway, but all that it has of an order looks older than it is. */
-async function withOldCharge(orderId: string, ageMs = 60_000): Promise<Books['gateway']> {
-  const age = <T extends { orderId: string | null; createdAt: Date }>(charge: T): T =>
-    charge.orderId === orderId ? { ...charge, createdAt: new Date(Date.now() - ageMs) } : charge;
-  return {
-    ...b.gateway,
-    listCharges: async (request) => {
-      const page = await b.gateway.listCharges(request);
-      return { ...page, items: page.items.map(age) };
-    },
-    readCharge: async (reference) => {
-      const charge = await b.gateway.readCharge(reference);
-      return charge && age(charge);
-    },
-  };
-}
 
 /** As a process leaves it that dies before the refund. */
 const unfinished = { kind: 'LATE_CHARGE', action: 'refunding', amount: 1_000n, currency: 'USD' };

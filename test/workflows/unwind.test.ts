@@ -213,7 +213,7 @@ describe('every step that arrives late', () => {
       gateway: (real, db) => ({
         ...real,
         charge: async (request) => {
-          await beginUnwinding(db, request.orderId, { reason: 'OPERATOR' }); // decided while the request is on its way
+          await beginUnwinding(db, request.due.orderId, { reason: 'OPERATOR' }); // decided while the request is on its way
           return real.charge(request);
         },
       }),

@@ -1,0 +1,85 @@
+/**
+ * This installation: by which id everything of ours at the gateway is known, and whether this database is the one that last
+ * spoke for it there. A word is kept here and on a marker at the gateway, and changed together every minute; a database that
+ * was restored or copied falls behind, and then moves no money until an operator has it adopted.
+ */
+import type { Database } from './database.js';
+
+export type Standing = {
+  id: string;
+  /** The marker's reference at the gateway; null = there is none yet. */
+  marker: string | null;
+  /** The word that the marker says; '' = just adopted: whatever it says is to be overwritten. */
+  word: string | null;
+  /** What it may say instead: told by a process that died, or sleeps, before it could note that. */
+  offered: string[];
+  heldSince: Date | null;
+  heldBecause: string | null;
+};
+
+/** Gives the installation the id that INSTALLATION_ID names. Orders of before keep theirs. */
+export async function nameInstallation(db: Database, id: string): Promise<void> {
+  await db.installation.updateMany({ where: { id: { not: id } }, data: { id } });
+}
+
+/** @throws if the row is gone, which nothing of ours removes */
+export async function readStanding(db: Database): Promise<Standing> {
+  return db.installation.findFirstOrThrow({
+    select: { id: true, marker: true, word: true, offered: true, heldSince: true, heldBecause: true },
+  });
+}
+
+/** Keeps a new marker. @returns false if another process was faster: its marker counts */
+export async function keepMarker(db: Database, marker: string, word: string): Promise<boolean> {
+  const kept = await db.$executeRaw`
+    UPDATE installation SET marker = ${marker}, word = ${word}, offered = '{}', spoken_at = now() WHERE marker IS NULL OR word = ''`;
+  return kept > 0;
+}
+
+/** Sleepers that are remembered; each offer is a minute's. */
+const OFFERED_MAX = 20;
+
+/**
+ * Notes that the marker is about to be told a new word.
+ * @param everyMs not more often than this, whoever it was that did; an adoption is told at once
+ * @returns whether it is now to be told
+ */
+export async function offerWord(db: Database, word: string, everyMs: number): Promise<boolean> {
+  const offered = await db.$executeRaw`
+    UPDATE installation SET offered = (array_append(offered, ${word}))[greatest(1, cardinality(offered) + 2 - ${OFFERED_MAX}::int):], spoken_at = now()
+    WHERE held_since IS NULL AND marker IS NOT NULL
+      AND (word = '' OR spoken_at IS NULL OR spoken_at < now() - ${everyMs}::float8 * interval '1 ms')`;
+  return offered > 0;
+}
+
+/**
+ * The marker says one of the words that were offered. The one that it said before stays among them: who notes this late does
+ * not know that the marker has been told another word since. An older word is no danger: a marker never says it again.
+ */
+export async function keepWord(db: Database, word: string): Promise<void> {
+  await db.$executeRaw`
+    UPDATE installation SET word = ${word}, offered = array_remove(array_append(array_remove(offered, ${word}), word), '')
+    WHERE ${word} = ANY(offered)`;
+}
+
+/** The account does not know this database. @returns false if that was known */
+export async function holdAccount(db: Database, because: string): Promise<boolean> {
+  const held = await db.$executeRaw`
+    UPDATE installation SET held_since = now(), held_because = ${because} WHERE held_since IS NULL`;
+  return held > 0;
+}
+
+/**
+ * An operator says that this database speaks for the installation: the marker is told a new word, whatever it says. Whichever
+ * other database spoke for it until then is held from its next look on.
+ */
+export async function adoptAccount(
+  db: Database,
+  { operator, reason }: { operator: string; reason: string },
+): Promise<boolean> {
+  const adopted = await db.$executeRaw`
+    UPDATE installation SET held_since = NULL, held_because = NULL, adopted_at = now(), adopted_by = ${operator},
+      adopted_for = ${reason}, word = CASE WHEN marker IS NULL THEN NULL ELSE '' END, offered = '{}'
+    WHERE held_since IS NOT NULL`;
+  return adopted > 0;
+}

@@ -1,0 +1,29 @@
+/**
+ * A deadline: the one moment by which everything that an attempt asks of its neighbour must have ended. An attempt asks
+ * more than once; limits of single requests would add up to more than the attempt's own limit, and go on behind the next
+ * one's back.
+ */
+import { GatewayUnknown } from './payments.js';
+
+export type Deadline = { leftMs(): number };
+
+/** @returns the moment in so many milliseconds, on a clock that never jumps */
+export function deadlineIn(ms: number): Deadline {
+  const end = performance.now() + ms;
+  return { leftMs: () => end - performance.now() };
+}
+
+/** Below this a request would only be begun to be cut off. */
+const WORTH_ASKING_MS = 100;
+
+/**
+ * @param limitMs of one request
+ * @returns how long the next request may take
+ * @throws GatewayUnknown if no request can be made any more
+ */
+export function timeFor(limitMs: number, deadline: Deadline | undefined): number {
+  const leftMs = deadline?.leftMs() ?? limitMs;
+  if (leftMs < WORTH_ASKING_MS)
+    throw new GatewayUnknown('The time of this attempt is over; the next one goes on from here');
+  return Math.min(limitMs, Math.floor(leftMs));
+}

@@ -1,0 +1,114 @@
+/**
+ * How the official client reaches the gateway: over kept connections, with a limit on the whole of a request (its own limit
+ * is one of silence, which an answer that drips keeps away for ever) and on the size of an answer. It also hears what time
+ * the gateway says it is.
+ */
+import http from 'node:http';
+import https from 'node:https';
+import type Stripe from 'stripe';
+
+/** A page of 100 intents with all their metadata and charges is some 700 KB. */
+const ANSWER_MAX_BYTES = 8 * 1024 * 1024;
+
+export type GatewayClock = {
+  /** The gateway's time in ms since 1970, to a second; undefined while it has never answered this process. */
+  nowMs(): number | undefined;
+};
+
+export type HttpClient = NonNullable<Stripe.StripeConfig['httpClient']>;
+
+/** @returns the client's transport, and the clock that it hears */
+export function createHttpClient(): { httpClient: HttpClient; clock: GatewayClock } {
+  const agents = { http: new http.Agent({ keepAlive: true }), https: new https.Agent({ keepAlive: true }) };
+  let heard: { dateMs: number; at: number } | undefined;
+  const hear = (date: string | undefined) => {
+    const dateMs = Date.parse(date ?? '');
+    if (!Number.isNaN(dateMs)) heard = { dateMs, at: performance.now() };
+  };
+  const httpClient: HttpClient = {
+    getClientName: () => 'order-saga',
+    makeRequest: (host, port, path, method, headers, body, protocol, timeoutMs) => {
+      const isPlain = protocol === 'http';
+      const options = { host, port, path, method, headers: headers as http.OutgoingHttpHeaders };
+      return ask({ isPlain, agents, options, body, timeoutMs }).then((answer) => {
+        hear(answer.headers.date);
+        return responseOf(answer);
+      });
+    },
+  };
+  return { httpClient, clock: { nowMs: () => heard && heard.dateMs + (performance.now() - heard.at) } };
+}
+
+type Asked = {
+  isPlain: boolean;
+  agents: { http: http.Agent; https: https.Agent };
+  options: http.RequestOptions;
+  body: string;
+  timeoutMs: number;
+};
+type Answer = { status: number; headers: http.IncomingHttpHeaders; text: string };
+
+function ask({ isPlain, agents, options, body, timeoutMs }: Asked): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const request = isPlain
+      ? http.request({ ...options, agent: agents.http })
+      : https.request({ ...options, agent: agents.https });
+    const timer = setTimeout(() => request.destroy(coded('ETIMEDOUT', 'no whole answer in time')), timeoutMs);
+    const began = performance.now();
+    request.once('error', (err: NodeJS.ErrnoException) => {
+      // The client itself asks again after a cut connection, with all of the time once more. That is for a kept one which
+      // had died of age; whatever was cut later would take the time of two requests.
+      const isStale = request.reusedSocket && performance.now() - began < STALE_WITHIN_MS;
+      if (!isStale && CUT.has(err.code ?? '')) err.code = 'ECONNABORTED';
+      reject(err);
+    });
+    request.once('close', () => {
+      clearTimeout(timer);
+      reject(coded('ECONNABORTED', 'the connection was cut')); // of no effect once it is settled
+    });
+    request.once('response', (response) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      response.on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+        if (bytes > ANSWER_MAX_BYTES) request.destroy(coded('EMSGSIZE', 'the answer is too large'));
+        else chunks.push(chunk);
+      });
+      response.once('error', reject);
+      response.once('end', () => {
+        if (!response.complete) return; // cut off; `close` says so
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          text: Buffer.concat(chunks).toString('utf8'),
+        });
+      });
+    });
+    request.end(body);
+  });
+}
+
+/** A connection that is dead already says so at the first byte: within a round trip. */
+const STALE_WITHIN_MS = 200;
+/** What the client takes for a connection that had died. */
+const CUT = new Set(['ECONNRESET', 'EPIPE']);
+
+const coded = (code: string, message: string): Error => Object.assign(new TypeError(message), { code });
+
+/** The answer as the official client reads it. */
+function responseOf({ status, headers, text }: Answer): Awaited<ReturnType<HttpClient['makeRequest']>> {
+  return {
+    getStatusCode: () => status,
+    getHeaders: () => headers as Record<string, string>,
+    getRawResponse: () => ({}),
+    toStream: () => {
+      throw new Error('Bug! Nothing of ours reads streams from the gateway');
+    },
+    toJSON: async () => {
+      const answer: unknown = JSON.parse(text);
+      if (typeof answer !== 'object' || answer === null || Array.isArray(answer))
+        throw new SyntaxError('the answer is no JSON object');
+      return answer;
+    },
+  };
+}

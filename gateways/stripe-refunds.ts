@@ -1,0 +1,88 @@
+/**
+ * Giving a charge back through Stripe's official client. Whether it is done is a fact about the charge, read after the act:
+ * refunds of others may have gone before, ours may fail days later, and the answer to a known key is as old as the key.
+ */
+import type Stripe from 'stripe';
+import { timeFor } from './deadline.js';
+import { amountFromGateway, metadataFor, REFUND_PURPOSE } from './marks.js';
+import {
+  GatewayUnknown,
+  type LedgerCharge,
+  type LedgerRefund,
+  type RefundOutcome,
+  type RefundRequest,
+} from './payments.js';
+import type { StripeParts } from './stripe-charges.js';
+import { isKeyUsedOtherwise, isRefused, isStored500, toUnknown } from './stripe-errors.js';
+import { readCharge, readRefunds } from './stripe-ledger.js';
+
+/** @throws GatewayUnknown if it cannot be told what the charge holds now, or a refund waits for its customer */
+export async function refund(parts: StripeParts, request: RefundRequest): Promise<RefundOutcome> {
+  const asked = await create(parts, request);
+  try {
+    const limits = () => ({ timeout: timeFor(parts.timeoutMs, request.deadline) });
+    const charge = await readCharge(parts.stripe, request.chargeReference, limits());
+    if (!charge) throw new GatewayUnknown(`The gateway does not have the charge ${request.chargeReference}`);
+    const refunds = await readRefunds(parts.stripe, request.chargeReference, limits());
+    const ours = refunds.filter(({ orderId }) => orderId?.toLowerCase() === request.due.orderId.toLowerCase());
+    return judge(charge, ours, asked, request);
+  } catch (err) {
+    throw toUnknown(err);
+  }
+}
+
+/** What asking for the refund came to; it is only believed where it says that the same key will never do. */
+type Asked = { made?: Stripe.Refund; refused?: string; unknown?: Error; keyIsSpent?: boolean };
+
+async function create(
+  { stripe, timeoutMs }: StripeParts,
+  { due, chargeReference, idempotencyKey, deadline }: RefundRequest,
+): Promise<Asked> {
+  const timeout = timeFor(timeoutMs, deadline);
+  try {
+    // No amount: all that is left, whatever others have given back before.
+    const made = await stripe.refunds.create(
+      { payment_intent: chargeReference, metadata: metadataFor(due, REFUND_PURPOSE) },
+      { idempotencyKey, timeout },
+    );
+    return { made };
+  } catch (err) {
+    if (isRefused(err)) return { refused: err.code ?? 'invalid_request' };
+    // A stored 500 is replayed for ever, and what another build of ours has sent under this key cannot be sent again.
+    return { unknown: toUnknown(err), keyIsSpent: isStored500(err) || isKeyUsedOtherwise(err) };
+  }
+}
+
+const isAlive = ({ status }: LedgerRefund): boolean => status === 'succeeded' || status === 'pending';
+
+function judge(
+  charge: LedgerCharge,
+  ours: LedgerRefund[],
+  { made, refused, unknown, keyIsSpent }: Asked,
+  { due }: RefundRequest,
+): RefundOutcome {
+  const holds = charge.received - charge.refunded;
+  const waiting = ours.find(({ status }) => status === 'requires_action');
+  if (waiting)
+    throw new GatewayUnknown(`The refund ${waiting.reference} of order ${due.orderId} waits for its customer`);
+  if (holds <= 0) {
+    const alive = ours.filter(isAlive);
+    const amount = alive.reduce((sum, made) => sum + made.amount, 0);
+    return {
+      outcome: 'done',
+      gaveBack: amountFromGateway(due.installationId, { amount, currency: charge.currency }),
+      reference: alive[0]?.reference ?? null,
+      pending: alive.some(({ status }) => status === 'pending'),
+    };
+  }
+  const now = made && ours.find(({ reference }) => reference === made.id);
+  const hasEnded = now !== undefined && !isAlive(now);
+  // Ours went through, and the charge holds money again: what others gave back before it has come back.
+  const isShort = now !== undefined && isAlive(now);
+  if (refused !== undefined || hasEnded || isShort) {
+    const why = refused ?? `the refund ${now?.reference} is "${now?.status}"`;
+    return { outcome: 'failed', disputed: charge.disputed, why };
+  }
+  if (unknown && keyIsSpent) return { outcome: 'key-spent', why: unknown.message };
+  throw unknown ?? new GatewayUnknown(`The refund of order ${due.orderId} is not to be seen yet`);
+}

@@ -1,0 +1,51 @@
+/**
+ * A process's connections, shared out among what must not wait for one another: requests are answered while steps wait for a
+ * row, and the relay and the reconciler go on while requests crowd.
+ */
+import type { PrismaClient } from '../prisma/generated/client.js';
+import { openDatabase, type PoolOptions } from './database.js';
+
+/** Requests and steps are many and short; what runs in the background is a few loops. */
+const WEIGHTS = { requests: 3, steps: 3, background: 2 } as const;
+export type PoolName = keyof typeof WEIGHTS;
+
+/** With fewer apiece, sharing one pool is the lesser evil. */
+const APIECE_MIN = 2;
+/** A step that waits in vain is tried again by Temporal; one that waits long has a connection that others need. */
+const STEP_LOCK_LIMIT_MS = 500;
+
+export type Pools = Record<PoolName, PrismaClient> & { close(): Promise<void> };
+
+/**
+ * @param connectionsMax of all pools together
+ * @param used           what this process has use for, at least one; the other names stand for one of these
+ */
+export function openPools(
+  url: string,
+  connectionsMax: number,
+  used: [PoolName, ...PoolName[]],
+  { openSocket }: Pick<PoolOptions, 'openSocket'> = {},
+): Pools {
+  const open = (size: number, waitsLong: boolean) =>
+    openDatabase(url, size, { openSocket, ...(!waitsLong && { lockLimitMs: STEP_LOCK_LIMIT_MS }) });
+  const sizes = shareOut(connectionsMax, used);
+  const shared = sizes ? undefined : open(connectionsMax, false);
+  const opened = new Map(used.map((name) => [name, shared ?? open(sizes?.[name] ?? 0, name !== 'steps')]));
+  const poolOf = (name: PoolName) => (opened.get(name) ?? opened.get(used[0])) as PrismaClient;
+  return {
+    requests: poolOf('requests'),
+    steps: poolOf('steps'),
+    background: poolOf('background'),
+    close: async () => {
+      await Promise.all([...new Set(opened.values())].map((db) => db.$disconnect()));
+    },
+  };
+}
+
+/** @returns connections per pool, or undefined if there are too few to share out */
+export function shareOut(connectionsMax: number, used: PoolName[]): Partial<Record<PoolName, number>> | undefined {
+  const weight = used.reduce((sum, name) => sum + WEIGHTS[name], 0);
+  const sizes = used.map((name) => Math.floor((connectionsMax * WEIGHTS[name]) / weight));
+  if (sizes.some((size) => size < APIECE_MIN)) return undefined;
+  return Object.fromEntries(used.map((name, i) => [name, sizes[i]]));
+}

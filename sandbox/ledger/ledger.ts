@@ -1,0 +1,204 @@
+/**
+ * Ledger: the facts of the sandbox. Memory holds the indexes, the journal the truth. An entry counts in memory at once, so
+ * that the next decision sees it, but nobody outside hears of it before it is on disk: answers wait for `record` or
+ * `durable`. Nothing here decides what may happen; that is for provider/.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Journal, openJournal } from './journal.js';
+import { acquireLock } from './lock.js';
+import {
+  type Charge,
+  type Customer,
+  type Dispute,
+  type Entry,
+  type EventType,
+  type Intent,
+  newId,
+  type Outcome,
+  type Refund,
+} from './records.js';
+import { Shelf } from './shelf.js';
+
+/** As long as the provider keeps them. After that the same key charges again, there as here. */
+const KEY_LIFE_MS = 24 * 60 * 60 * 1000;
+
+/** What was answered to a key, with the records as they were then. */
+export interface Remembered {
+  outcome: Outcome;
+  entry: Entry;
+}
+
+/** A change to record, before it is given its time and its event ids. */
+export interface Change {
+  intent?: Intent;
+  charge?: Charge;
+  refund?: Refund;
+  dispute?: Dispute;
+  customer?: Customer;
+  outcome?: Outcome;
+  previous?: Record<string, unknown>;
+  events?: EventType[];
+}
+
+export interface LedgerOptions {
+  directory: string;
+  now: () => number;
+  /** Whether webhook events are recorded: the provider, too, sends only what happened while an endpoint existed. */
+  recordEvents: boolean;
+  onFatal: (err: unknown) => void;
+}
+
+/** @throws LockedError when another sandbox owns the directory */
+export async function openLedger(options: LedgerOptions): Promise<Ledger> {
+  mkdirSync(options.directory, { recursive: true });
+  const unlock = acquireLock(join(options.directory, 'lock'));
+  try {
+    const facts = new Facts();
+    const journal = await openJournal(join(options.directory, 'ledger.jsonl'), {
+      onLine: (line) => facts.apply(JSON.parse(line) as Entry),
+      onFatal: options.onFatal,
+    });
+    return new Ledger(facts, journal, unlock, options);
+  } catch (err) {
+    unlock();
+    throw err;
+  }
+}
+
+/** The indexes, as a function of the entries so far. */
+class Facts {
+  readonly intents = new Shelf<Intent>();
+  readonly charges = new Shelf<Charge>();
+  readonly refunds = new Shelf<Refund>();
+  readonly disputes = new Shelf<Dispute>();
+  readonly customers = new Shelf<Customer>();
+  readonly intentsByOrder = new Map<string, string[]>();
+  readonly chargesByIntent = new Map<string, string[]>();
+  readonly refundsByIntent = new Map<string, string[]>();
+  /** Oldest first, so that forgetting stops at the first young one. */
+  readonly outcomes = new Map<string, Remembered>();
+  readonly openEvents = new Map<string, { entry: Entry; type: EventType }>();
+  lastAt = 0;
+
+  apply(entry: Entry): void {
+    this.lastAt = Math.max(this.lastAt, entry.at);
+    if (entry.intent) this.#applyIntent(entry.intent);
+    if (entry.charge) this.#applyCharge(entry.charge);
+    if (entry.refund) this.#applyRefund(entry.refund);
+    if (entry.dispute) this.disputes.put(entry.dispute);
+    if (entry.customer) this.customers.put(entry.customer);
+    if (entry.outcome) this.#applyOutcome(entry.outcome, entry);
+    for (const { id, type } of entry.events ?? []) this.openEvents.set(id, { entry, type });
+    if (entry.closedEvent) this.openEvents.delete(entry.closedEvent);
+  }
+
+  #applyOutcome(outcome: Outcome, entry: Entry): void {
+    this.outcomes.delete(outcome.key); // a key used again after its life moves to the young end
+    this.outcomes.set(outcome.key, { outcome, entry });
+  }
+
+  #applyIntent(intent: Intent): void {
+    const before = this.intents.get(intent.id)?.metadata['orderId'];
+    const orderId = intent.metadata['orderId'];
+    if (before !== undefined && before !== orderId) this.#forgetOrder(before, intent.id);
+    if (orderId !== undefined && before !== orderId) push(this.intentsByOrder, orderId, intent.id);
+    this.intents.put(intent);
+  }
+
+  #forgetOrder(orderId: string, intent: string): void {
+    const others = this.intentsByOrder.get(orderId)?.filter((id) => id !== intent) ?? [];
+    if (others.length > 0) this.intentsByOrder.set(orderId, others);
+    else this.intentsByOrder.delete(orderId);
+  }
+
+  #applyCharge(charge: Charge): void {
+    if (this.charges.indexOf(charge.id) < 0) push(this.chargesByIntent, charge.intent, charge.id);
+    this.charges.put(charge);
+  }
+
+  #applyRefund(refund: Refund): void {
+    if (this.refunds.indexOf(refund.id) < 0) push(this.refundsByIntent, refund.intent, refund.id);
+    this.refunds.put(refund);
+  }
+}
+
+export class Ledger {
+  readonly #listeners: ((entry: Entry) => void)[] = [];
+
+  constructor(
+    readonly facts: Facts,
+    private readonly journal: Journal,
+    private readonly unlock: () => void,
+    private readonly options: LedgerOptions,
+  ) {}
+
+  /** Milliseconds since 1970. Never runs backwards, not even when the machine's clock does: lists are in this order. */
+  now(): number {
+    return Math.max(this.facts.lastAt, this.options.now());
+  }
+
+  /** @returns the entry, once it is on disk */
+  async record({ events = [], ...change }: Change): Promise<Entry> {
+    const entry: Entry = { at: this.now(), ...change };
+    if (this.options.recordEvents && events.length > 0)
+      entry.events = events.map((type) => ({ id: newId('evt'), type }));
+    this.facts.apply(entry);
+    await this.journal.append(JSON.stringify(entry));
+    for (const listener of this.#listeners) listener(entry);
+    return entry;
+  }
+
+  /** The event needs no more sending. That is kept without hurry: lost in a crash, it is sent once more. */
+  closeEvent(id: string): void {
+    const entry: Entry = { at: this.now(), closedEvent: id };
+    this.facts.apply(entry);
+    this.journal.jot(JSON.stringify(entry));
+  }
+
+  /** Is told of each entry once it is on disk. */
+  onRecorded(listener: (entry: Entry) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Everything recorded so far is on disk; call it before answering from memory. */
+  durable(): Promise<void> {
+    return this.journal.durable();
+  }
+
+  remembered(key: string): Remembered | undefined {
+    const oldest = this.now() - KEY_LIFE_MS;
+    for (const [old, { entry }] of this.facts.outcomes) {
+      if (entry.at > oldest) break;
+      this.facts.outcomes.delete(old);
+    }
+    return this.facts.outcomes.get(key);
+  }
+
+  chargesOf(intent: string): Charge[] {
+    return (this.facts.chargesByIntent.get(intent) ?? []).flatMap((id) => this.facts.charges.get(id) ?? []);
+  }
+
+  intentsOf(orderId: string): Intent[] {
+    return (this.facts.intentsByOrder.get(orderId) ?? []).flatMap((id) => this.facts.intents.get(id) ?? []);
+  }
+
+  refundsOf(intent: string): Refund[] {
+    return (this.facts.refundsByIntent.get(intent) ?? []).flatMap((id) => this.facts.refunds.get(id) ?? []);
+  }
+
+  disputesOf(charge: string): Dispute[] {
+    return this.facts.disputes.items.filter((dispute) => dispute.charge === charge);
+  }
+
+  async close(): Promise<void> {
+    await this.journal.close();
+    this.unlock();
+  }
+}
+
+function push<T>(map: Map<string, T[]>, key: string, value: T): void {
+  const values = map.get(key);
+  if (values) values.push(value);
+  else map.set(key, [value]);
+}

@@ -1,0 +1,152 @@
+/** The look-up of a charge that nobody has heard of: bounded, in the gateway's own time, and gone on with. */
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { beginAttempt } from '../../domain/charge-attempts.js';
+import { readOrder } from '../../domain/orders.js';
+import { shutPayment } from '../../domain/payments.js';
+import type { ChargeRequest } from '../../gateways/payments.js';
+import { type Books, openBooks, type Setting } from '../workers/support.js';
+import { charge, failureOf, finish, refund, unwind } from './undo.js';
+
+const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const LIST = 'GET /v1/payment_intents';
+
+let b: Books;
+const open = async (setting?: Setting) => {
+  b = await openBooks(setting);
+  return b;
+};
+afterEach(() => b.stop());
+
+/** An attempt takes the money, and nobody hears of it. */
+async function chargedUnheard(): Promise<string> {
+  const order = await b.pending();
+  await b.fault({ mode: 'reset_after', route: 'charge', count: 1 });
+  await failureOf(charge(b, order.id));
+  return order.id;
+}
+
+/** What was done until now was done an hour ago: by our books, whose clock is not to be set. */
+async function anHourPasses(orderId: string): Promise<void> {
+  await b.db.$executeRaw`UPDATE charge_attempts
+    SET began_at = began_at - interval '1 hour', ended_at = ended_at - interval '1 hour' WHERE order_id = ${orderId}::uuid`;
+  await b.db.$executeRaw`UPDATE orders SET created_at = created_at - interval '1 hour' WHERE id = ${orderId}::uuid`;
+}
+
+/** Others sell as well. */
+async function strangersCharge(count: number): Promise<void> {
+  for (let made = 0; made < count; made += 50)
+    await Promise.all(Array.from({ length: Math.min(50, count - made) }, (_, i) => b.charged({ cart: `${made + i}` })));
+}
+/** Late as it may be, it is of no help. */
+const searchIsLate = () => b.fault({ mode: 'empty_page', route: 'search' });
+
+describe.each([
+  ['the same time', 0, 1_500],
+  ['4 minutes ahead', 4 * MINUTE_MS, 0],
+  ['4 minutes behind', -4 * MINUTE_MS, 0],
+])('where the gateway’s clock shows %s', (_name, aheadMs, strangers) => {
+  test('what came after the attempts is not looked through, and the charge is found', async () => {
+    await open({ aheadMs: aheadMs - HOUR_MS });
+    const orderId = await chargedUnheard();
+    await anHourPasses(orderId);
+    b.setClock(aheadMs);
+    await strangersCharge(strangers);
+    await searchIsLate();
+    await unwind(b, orderId);
+    await b.requests();
+    expect((await refund(b, orderId)).undone).toBe('done');
+    expect((await b.requests())[LIST]).toBe(1);
+    expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 0 });
+  });
+});
+
+test('a look-up that takes longer than an attempt goes on where the last one was, each within its limit', async () => {
+  await open();
+  const orderId = await chargedUnheard();
+  await strangersCharge(700); // while attempts may have run
+  await b.db
+    .$executeRaw`UPDATE charge_attempts SET ended_at = now() + interval '1 minute' WHERE order_id = ${orderId}::uuid`;
+  await searchIsLate();
+  await b.fault({ mode: 'slow', route: 'list', delayMs: 300 });
+  await unwind(b, orderId);
+  await b.requests();
+  let attempts = 0;
+  for (let undone: unknown; undone !== 'done'; attempts++) {
+    const began = performance.now();
+    const result = await refund(b, orderId, { limitMs: 1_500 }).catch(async (err: unknown) => {
+      expect((await failureOf(Promise.reject(err))).failure.type).toBe('GatewayUnknown');
+      return undefined;
+    });
+    expect(performance.now() - began).toBeLessThan(1_500);
+    undone = result?.undone;
+    if (attempts > 10) throw new Error('it does not end');
+  }
+  expect(attempts).toBeGreaterThan(1);
+  // Eight pages, and the one that each attempt was cut off at.
+  expect((await b.requests())[LIST]).toBeLessThanOrEqual(8 + attempts);
+  expect(await b.ledger(orderId)).toMatchObject({ net: 0 });
+});
+
+test('a place in the list that is gone is no end: it begins that list anew', async () => {
+  await open();
+  const orderId = await chargedUnheard();
+  await searchIsLate();
+  await unwind(b, orderId);
+  await shutPayment(b.db, orderId);
+  const { createdAt } = await b.db.order.findUniqueOrThrow({ where: { id: orderId } });
+  await b.db.payment.update({ where: { orderId }, data: { lookUpSince: createdAt, lookUpAfter: 'pi_gone' } });
+  expect((await failureOf(refund(b, orderId))).failure.type).toBe('GatewayUnknown');
+  expect((await refund(b, orderId)).undone).toBe('done');
+  expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 0 });
+});
+
+describe('an attempt that may still be at the gateway', () => {
+  test('keeps "no charge" from being concluded, until its limit is over', async () => {
+    await open();
+    const order = await b.pending();
+    const id = await beginAttempt(b.db, order.id);
+    await unwind(b, order.id);
+    const { failure } = await failureOf(refund(b, order.id));
+    expect(failure.message).toContain('may still be running');
+    expect(failure.nextRetryDelay).toBeGreaterThan(5_000);
+    expect(failure.nextRetryDelay).toBeLessThanOrEqual(15_000);
+    await b.db.$executeRaw`UPDATE charge_attempts SET began_at = now() - interval '16 seconds' WHERE id = ${id}`;
+    expect((await refund(b, order.id)).undone).toBe('nothing');
+  });
+
+  test.each([1, 2])('and wakes when its order is cancelled (attempt %i): the money goes back', async (attempt) => {
+    await open();
+    const order = await b.pending();
+    let wake = (): void => undefined;
+    const asleep = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    const sleepy = {
+      ...b.gateway,
+      charge: async ({ deadline: _, ...request }: ChargeRequest) => {
+        await asleep;
+        return b.gateway.charge(request);
+      },
+    };
+    const charging = failureOf(charge(b, order.id, { gateway: sleepy, attempt }));
+    await unwind(b, order.id);
+    await b.db.$executeRaw`UPDATE charge_attempts SET began_at = now() - interval '1 minute'`;
+    expect((await refund(b, order.id)).undone).toBe('nothing');
+    expect(await finish(b, order.id)).toBe('CANCELLED');
+    wake();
+    expect((await charging).failure.type).toBe('Refusal');
+    expect(await b.ledger(order.id)).toMatchObject({ captured: 1_000, net: 0 });
+    expect((await readOrder(b.db, order.id))?.status).toBe('CANCELLED');
+  });
+});
+
+test('a charge that waits for its customer is called off when its order is undone', async () => {
+  await open();
+  const order = await b.pending();
+  const reference = await b.leaveOpen(order.id);
+  await searchIsLate();
+  await unwind(b, order.id);
+  expect((await refund(b, order.id)).undone).toBe('nothing');
+  expect((await b.gateway.readCharge(reference))?.state).toBe('over');
+});

@@ -1,0 +1,192 @@
+/** Which database speaks for the installation: one that was restored or copied moves no money until it is adopted. */
+import { randomUUID } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { Database } from '../../domain/database.js';
+import { adoptAccount, keepWord, offerWord, readStanding } from '../../domain/installation.js';
+import { listFindings } from '../../domain/reconciliation-findings.js';
+import { guardAccount } from '../../gateways/account-guard.js';
+import { type AccountMarker, MarkerUnavailable } from '../../gateways/payments.js';
+import { lookOnce, watchAccount } from '../../workers/account.js';
+import { startReconciler } from '../../workers/reconciler.js';
+import { failureOf, refund, unwind } from '../activities/undo.js';
+import { eventually } from '../support/conditions.js';
+import { copyDatabase, type TestDatabase } from '../support/database.js';
+import { type Books, openBooks, SILENT } from './support.js';
+
+let b: Books;
+let copies: TestDatabase[] = [];
+beforeEach(async () => {
+  b = await openBooks();
+  await look();
+});
+afterEach(async () => {
+  for (const copy of copies) await copy.drop();
+  copies = [];
+  await b.stop();
+});
+
+const look = (db: Database = b.db, marker: AccountMarker = b.gateway) => lookOnce({ db, marker, logger: SILENT });
+const isHeld = async (db?: Database) => (await look(db)).heldBecause !== null;
+/** A word is told once a minute. */
+const aMinutePasses = (db: Database = b.db) =>
+  db.$executeRaw`UPDATE installation SET spoken_at = spoken_at - interval '61 seconds'`;
+const adopt = (db: Database) => adoptAccount(db, { operator: 'op-1', reason: 'it is this one' });
+const copied = async () => {
+  const copy = await copyDatabase(b.databaseUrl);
+  copies.push(copy);
+  return copy;
+};
+
+test('a database that goes on by itself is never held, however often it is looked at, by whomever', async () => {
+  for (let minute = 0; minute < 25; minute++) {
+    await aMinutePasses();
+    expect(await Promise.all([isHeld(), isHeld()])).toEqual([false, false]);
+  }
+});
+
+describe('of a database and its copy', () => {
+  test('the one that spoke last goes on, the other is held, and an adoption turns that round', async () => {
+    const copy = await copied();
+    await aMinutePasses();
+    expect(await isHeld()).toBe(false);
+    expect(await isHeld(copy.db)).toBe(true);
+    await aMinutePasses(copy.db);
+    expect([await isHeld(copy.db), await isHeld()]).toEqual([true, false]);
+    expect(await adopt(copy.db)).toBe(true);
+    expect([await isHeld(copy.db), await isHeld()]).toEqual([false, true]);
+    await aMinutePasses(copy.db);
+    expect([await isHeld(copy.db), await isHeld()]).toEqual([false, true]);
+    expect(await adopt(copy.db)).toBe(false); // there is nothing to adopt
+  });
+
+  test('the held one moves no money and calls nothing off, and says so where findings are', async () => {
+    const { order } = await b.confirmed();
+    await unwind(b, order.id);
+    const late = await b.cancelled();
+    const money = await b.takeMoney(late.id);
+    const open = await b.leaveOpen((await b.cancelled()).id);
+    const copy = await copied();
+    await aMinutePasses();
+    await look();
+    await look(copy.db);
+    const account = watchAccount({ db: copy.db, marker: b.gateway, logger: SILENT });
+    const gateway = guardAccount(b.gateway, account.ensureOurs);
+    const held = { name: 'AccountHeld' };
+    await expect(gateway.charge(b.request(randomUUID()))).rejects.toMatchObject(held);
+    await expect(gateway.callOff(open)).rejects.toMatchObject(held);
+    expect((await failureOf(refund({ ...b, db: copy.db }, order.id, { gateway }))).failure.type).toBe('AccountHeld');
+    const stop = startReconciler({ db: copy.db, databaseUrl: copy.url, gateway, everyMs: 50, logger: SILENT });
+    const finding = () => listFindings(copy.db).then((found) => found.find(({ kind }) => kind === 'ACCOUNT_HELD'));
+    await eventually('it is told', finding);
+    expect(await b.ledger(order.id)).toMatchObject({ net: 1_000 });
+    expect(await b.gateway.readCharge(money)).toMatchObject({ refunded: 0 });
+    expect((await b.gateway.readCharge(open))?.state).toBe('open');
+
+    await adopt(copy.db);
+    await look(copy.db);
+    await account.stop();
+    await eventually('it is no finding any more', async () => (await finding())?.action === 'cancelled');
+    await stop();
+    await adopt(copy.db);
+    expect((await refund({ ...b, db: copy.db }, order.id)).undone).toBe('done');
+  });
+});
+
+describe('a database that was restored', () => {
+  test('from a moment before the last word is held until it is adopted', async () => {
+    const { word, offered } = await readStanding(b.db);
+    for (let minute = 0; minute < 3; minute++) {
+      await aMinutePasses();
+      await look();
+    }
+    await b.db.installation.updateMany({ data: { word, offered } });
+    expect(await isHeld()).toBe(true);
+    await adopt(b.db);
+    expect(await isHeld()).toBe(false);
+  });
+
+  test('and is held stays so while the key may not read the marker', async () => {
+    await b.db.installation.updateMany({ data: { word: 'of old', offered: [] } });
+    expect(await isHeld()).toBe(true);
+    expect((await look(b.db, FORBIDDEN)).heldBecause).not.toBeNull();
+  });
+});
+
+describe('a process that sleeps', () => {
+  test('after it has noted a word, and tells it when another has told a later one, does not hold its own', async () => {
+    const { marker } = await readStanding(b.db);
+    await aMinutePasses();
+    await offerWord(b.db, 'late', 60_000);
+    await aMinutePasses();
+    await look();
+    await b.gateway.writeMarker(marker ?? '', 'late');
+    expect(await isHeld()).toBe(false);
+    await aMinutePasses();
+    expect(await isHeld()).toBe(false);
+  });
+
+  test('after it has told a word, and notes that when another has told a later one, does not hold its own', async () => {
+    const { marker } = await readStanding(b.db);
+    await aMinutePasses();
+    await offerWord(b.db, 'early', 60_000);
+    await b.gateway.writeMarker(marker ?? '', 'early');
+    await aMinutePasses();
+    await offerWord(b.db, 'later', 60_000);
+    await b.gateway.writeMarker(marker ?? '', 'later');
+    await keepWord(b.db, 'later');
+    await keepWord(b.db, 'early');
+    expect(await isHeld()).toBe(false);
+  });
+
+  test('while it takes an account over with another at the same time does not hold its own', async () => {
+    await b.db.installation.updateMany({ data: { word: 'of old', offered: [] } });
+    await look();
+    await adopt(b.db);
+    await Promise.all([look(), look(), look()]);
+    for (let minute = 0; minute < 2; minute++) expect(await isHeld()).toBe(false);
+  });
+});
+
+const FORBIDDEN: AccountMarker = {
+  createMarker: async () => {
+    throw new MarkerUnavailable('no right');
+  },
+  readMarker: async () => {
+    throw new MarkerUnavailable('no right');
+  },
+  writeMarker: async () => {
+    throw new MarkerUnavailable('no right');
+  },
+};
+
+describe('a key', () => {
+  test('without the right to customers goes on: there is no marker, and so nothing to be held by', async () => {
+    await b.db.installation.updateMany({ data: { marker: null, word: null, offered: [] } });
+    expect((await look(b.db, FORBIDDEN)).heldBecause).toBeNull();
+    const account = watchAccount({ db: b.db, marker: FORBIDDEN, logger: SILENT });
+    await account.ensureOurs();
+    await account.stop();
+  });
+
+  test('of another account, which has no such marker, is held', async () => {
+    const other = await openBooks();
+    try {
+      const account = watchAccount({ db: b.db, marker: other.gateway, logger: SILENT });
+      await expect(account.ensureOurs()).rejects.toMatchObject({ name: 'AccountHeld' });
+      await account.stop();
+    } finally {
+      await other.stop();
+    }
+  });
+
+  test('that cannot be asked at first keeps money from moving, and lets it move once it can', async () => {
+    await b.fault({ mode: 'down', route: 'all' });
+    const account = watchAccount({ db: b.db, marker: b.gateway, logger: SILENT });
+    await expect(account.ensureOurs()).rejects.toMatchObject({ name: 'GatewayUnknown' });
+    await b.heal();
+    await account.ensureOurs();
+    await b.fault({ mode: 'down', route: 'all' });
+    await account.ensureOurs(); // what was seen is believed while nothing can be seen
+    await account.stop();
+  });
+});

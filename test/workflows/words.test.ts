@@ -1,0 +1,175 @@
+/** What only an operator may have repeated: how his word reaches the step, and what asks for it. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { activityInfo } from '@temporalio/activity';
+import { NeedsOperator, translated } from '../../activities/failures.js';
+import { BY_MACHINE, SAGA_FAILURE, type StepName, type UndoName } from '../../contracts/saga.js';
+import { eventually } from '../support/conditions.js';
+import { assertStockConserved, stock } from '../support/database.js';
+import { listedAsStuck, progressOf, resolve, statusOf } from '../support/decisions.js';
+import { recordHistory } from '../support/histories.js';
+import { type SagaStack, startSagaStack } from '../support/saga.js';
+
+/** Instead of some thousand events; the saga of this test reaches it with a few wakings. */
+const LONG = 30;
+type Try = { word: string | undefined; isLocal: boolean; attempt: number };
+/** Tries of what needs an operator, by order and step. */
+const tries = new Map<string, Try[]>();
+/** What each step of an order meets: until it is mended, weather or a need. */
+const trouble = new Map<StepName | UndoName, 'weather' | 'need'>();
+
+let s: SagaStack;
+beforeAll(async () => {
+  s = await startSagaStack({
+    temporalConfig: [`limit.historyCount.suggestContinueAsNew=${LONG}`],
+    activities: (real) => {
+      const troubled = <I extends { orderId: string; word?: string }, R>(
+        name: StepName | UndoName,
+        act: (input: I) => Promise<R>,
+      ) => {
+        return async (input: I): Promise<R> => {
+          const { isLocal, attempt } = activityInfo();
+          const key = `${input.orderId}/${name}`;
+          tries.set(key, [...(tries.get(key) ?? []), { word: input.word, isLocal, attempt }]);
+          const met = trouble.get(name);
+          if (met === 'weather') throw new Error('planned failure');
+          if (met === 'need') {
+            await translated(() => {
+              throw new NeedsOperator(
+                'the refund failed for good: give the money back by hand, then skip',
+                'RefundFailed',
+              );
+            });
+          }
+          return act(input);
+        };
+      };
+      return {
+        ...real,
+        chargePayment: troubled('chargePayment', real.chargePayment),
+        refundPayment: troubled('refundPayment', real.refundPayment),
+      };
+    },
+  });
+  await stock(s.db, 'A', 100);
+});
+afterEach(async () => {
+  trouble.clear();
+  await s.heal();
+  await assertStockConserved(s.db);
+});
+afterAll(() => s.stop());
+
+const triesOf = (orderId: string, name: StepName | UndoName) => tries.get(`${orderId}/${name}`) ?? [];
+/** What each word was given to, once `count` words have been heard; a word may be given to several tries. */
+const words = (orderId: string, name: StepName | UndoName, count: number) =>
+  eventually(`${count} words have reached ${name}`, () => {
+    const heard = triesOf(orderId, name).flatMap(({ word }) => word ?? []);
+    const distinct = [...new Set(heard)];
+    return distinct.length >= count && distinct;
+  });
+const isWaiting = (saga: Parameters<typeof progressOf>[0], name: string) =>
+  eventually(`${name} is being retried`, async () => statusOf(await progressOf(saga), name) === 'retrying');
+
+/** An order whose refund meets this, on its way back. */
+async function troubledRefund(met: 'weather' | 'need') {
+  trouble.set('refundPayment', met);
+  await s.fault({ route: 'charge', mode: 'down', count: null });
+  const placed = await s.place({ A: 1 });
+  await isWaiting(placed.saga, 'chargePayment');
+  await placed.saga.executeUpdate('cancel', { args: [{ reason: 'changed my mind', requestedBy: 'cus_1' }] });
+  return placed;
+}
+
+describe('an operator’s word', () => {
+  test('reaches the undo that he has tried again, another one each time; a machine’s wake-up carries none', async () => {
+    const { order, saga, result } = await troubledRefund('weather');
+    await isWaiting(saga, 'refundPayment');
+    const before = triesOf(order.id, 'refundPayment').length;
+    await saga.signal('retry', BY_MACHINE);
+    await eventually('it is tried again', () => triesOf(order.id, 'refundPayment').length > before);
+    expect(triesOf(order.id, 'refundPayment').flatMap(({ word }) => word ?? [])).toEqual([]);
+
+    await saga.signal('retry'); // as the button in the Web UI does
+    const [first] = await words(order.id, 'refundPayment', 1);
+    await resolve(saga, { action: 'retry' });
+    const [, second] = await words(order.id, 'refundPayment', 2);
+    expect(second).not.toBe(first);
+    trouble.clear();
+    await s.heal();
+    await saga.signal('retry', BY_MACHINE);
+    expect(await result()).toMatchObject({ status: 'CANCELLED' });
+  });
+
+  test('reaches the step that he has tried again, and no other', async () => {
+    trouble.set('chargePayment', 'weather');
+    const { order, saga, result } = await s.place({ A: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
+    await listedAsStuck(s.client, order.id);
+    expect(triesOf(order.id, 'chargePayment').flatMap(({ word }) => word ?? [])).toEqual([]);
+    await resolve(saga, { action: 'retry' });
+    await words(order.id, 'chargePayment', 1);
+    await saga.executeUpdate('cancel', { args: [{ reason: 'changed my mind', requestedBy: 'cus_1' }] });
+    expect(await result()).toMatchObject({ status: 'CANCELLED' });
+    expect(triesOf(order.id, 'refundPayment').flatMap(({ word }) => word ?? [])).toEqual([]);
+  });
+
+  test('is not lost when the saga begins anew just then', async () => {
+    const { order, saga, result } = await troubledRefund('weather');
+    const first = (await saga.describe()).runId;
+    await eventually(
+      'another run has begun',
+      async () => {
+        await saga.signal('retry').catch(() => undefined); // between two runs there is nobody to wake
+        return (await saga.describe()).runId !== first;
+      },
+      40_000,
+    );
+    // The last word of the first run was never tried by it: its turn comes in the second run's first try.
+    const carried = await eventually('a first try has a word', () =>
+      triesOf(order.id, 'refundPayment').find(({ isLocal, word }) => isLocal && word !== undefined),
+    );
+    expect(carried.word).toContain(first);
+    trouble.clear();
+    await s.heal();
+    expect(await result()).toMatchObject({ status: 'CANCELLED' });
+  });
+});
+
+describe('what only an operator can mend', () => {
+  test('(an undo) marks the saga at once, under its kind, and is tried again only when he says so', async () => {
+    const { order, saga, result } = await troubledRefund('need'); // marked by time only after a minute
+    const listed = await listedAsStuck(s.client, order.id);
+    expect(listed.typedSearchAttributes.get(SAGA_FAILURE)).toBe('RefundFailed');
+    expect((await progressOf(saga)).steps.find(({ name }) => name === 'refundPayment')).toMatchObject({
+      status: 'parked',
+      attempts: 1,
+      lastError: 'the refund failed for good: give the money back by hand, then skip',
+    });
+    await saga.signal('retry');
+    const [word] = await words(order.id, 'refundPayment', 1);
+    await eventually('it waits again', async () => statusOf(await progressOf(saga), 'refundPayment') === 'parked');
+    expect(triesOf(order.id, 'refundPayment')).toEqual([
+      { word: undefined, isLocal: true, attempt: 1 },
+      { word, isLocal: false, attempt: 1 },
+    ]);
+    trouble.clear();
+    await resolve(saga, { action: 'skip' });
+    expect(await result()).toMatchObject({ status: 'CANCELLED' });
+    expect((await progressOf(saga)).steps.find(({ name }) => name === 'refundPayment')).toMatchObject({
+      status: 'skipped',
+      attempts: 3,
+    });
+    await recordHistory('undo-needs-operator', saga, s.env.address);
+  });
+
+  test('(a step) parks the saga at once, under its kind, without spending the budget', async () => {
+    trouble.set('chargePayment', 'need');
+    const { order, saga, result } = await s.place({ A: 1 });
+    const listed = await listedAsStuck(s.client, order.id);
+    expect(listed.typedSearchAttributes.get(SAGA_FAILURE)).toBe('RefundFailed');
+    expect(triesOf(order.id, 'chargePayment')).toHaveLength(1);
+    trouble.clear();
+    await resolve(saga, { action: 'retry' });
+    expect(await result()).toEqual({ status: 'CONFIRMED' });
+    await recordHistory('step-needs-operator', saga, s.env.address);
+  });
+});
