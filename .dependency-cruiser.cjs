@@ -64,7 +64,7 @@ module.exports = {
       'relay-does-not-run-steps',
       '^relay/',
       { path: '^(activities|gateways|workers|api|sandbox|local)/', ...notType },
-      'relay/ moves the outbox and starts orphaned sagas; it never decides an order.',
+      'relay/ moves the outbox and starts orphaned sagas; of an order it decides nothing but that its deadline has come.',
     ),
     layer(
       'workers-are-leaves',

@@ -7,8 +7,9 @@ import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/comm
 import type { CancellationReason } from '../contracts/orders.js';
 import { NEEDS_OPERATOR, type Need, REFUSAL, type Refusal } from '../contracts/refusals.js';
 import { STEP_PAUSE_MAX_MS, UNDO_PAUSE_MAX_MS } from '../contracts/retry-after.js';
+import { DATABASE_UNAVAILABLE, LOCKED } from '../contracts/saga.js';
 import type { StepInput, StepResult, UndoResult } from '../contracts/steps.js';
-import { isLockTimeout } from '../domain/database.js';
+import { isLockTimeout, isNotNow } from '../domain/database.js';
 import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
 import type { Run } from '../domain/saga-log.js';
 import { GatewayUnknown } from '../gateways/payments.js';
@@ -27,9 +28,6 @@ export class NeedsOperator extends Error {
     super(message);
   }
 }
-
-/** The type of a failure that says: a row that the step needs is somebody else's just now. */
-export const LOCKED = 'Locked';
 
 /** Makes an activity of a step: `done` is its result, `refused` its refusal. */
 export function step(work: (orderId: string, run: Run, input: StepInput) => Promise<StepOutcome>) {
@@ -50,8 +48,12 @@ export function undo(work: (orderId: string, run: Run, input: StepInput) => Prom
   });
 }
 
-function runOf({ skippedBy, triedBefore = 0 }: StepInput): Run {
-  return { attempts: triedBefore + activityInfo().attempt, ...(skippedBy !== undefined && { skippedBy }) };
+function runOf({ skippedBy, wokenBy, triedBefore = 0 }: StepInput): Run {
+  return {
+    attempts: triedBefore + activityInfo().attempt,
+    ...(skippedBy !== undefined && { skippedBy }),
+    ...(wokenBy !== undefined && { wokenBy }),
+  };
 }
 
 /**
@@ -81,10 +83,17 @@ function need({ kind, message }: NeedsOperator): ApplicationFailure {
   return ApplicationFailure.create({ type: NEEDS_OPERATOR, message: lastLine(message), nonRetryable: true, details });
 }
 
+/** By which sagas are grouped, and by which it is told whether time will mend it (contracts/saga). */
+function kindOf(error: Error): string {
+  if (error instanceof GatewayUnknown) return error.name;
+  if (isLockTimeout(error)) return LOCKED;
+  return isNotNow(error) ? DATABASE_UNAVAILABLE : error.name;
+}
+
 function weather(err: unknown, pauseMaxMs: number): ApplicationFailure {
   const error = err instanceof Error ? err : new Error(String(err));
   return ApplicationFailure.create({
-    type: isLockTimeout(error) ? LOCKED : error.name,
+    type: kindOf(error),
     message: lastLine(error.message),
     // A saga that hears of a whole budget's end learns from here how often it was tried.
     details: [{ attempt: activityInfo().attempt } satisfies StepResult],

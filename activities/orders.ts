@@ -9,7 +9,7 @@ import { step, translated, undo } from './failures.js';
 export const createOrderActivities = ({ db }: { db: Database }) =>
   ({
     confirmOrder: step((orderId, run) => confirmOrder(db, orderId, run)),
-    cancelOrder: undo((orderId, run) => cancelOrder(db, orderId, run)),
+    cancelOrder: undo((orderId, run, { left }) => cancelOrder(db, orderId, run, left)),
     beginUnwinding: async ({ orderId, ...why }) => ({
       ...(await translated(() => beginUnwinding(db, orderId, why))),
       attempt: activityInfo().attempt,

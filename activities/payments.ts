@@ -25,8 +25,14 @@ import {
 } from '../domain/payments.js';
 import { allowRefund } from '../domain/refunds.js';
 import type { Run } from '../domain/saga-log.js';
-import { type Deadline, deadlineIn } from '../gateways/deadline.js';
-import { type ChargeOutcome, GatewayMismatch, GatewayUnknown, type PaymentGateway } from '../gateways/payments.js';
+import { deadlineIn } from '../gateways/deadline.js';
+import {
+  type ChargeOutcome,
+  type Deadline,
+  GatewayMismatch,
+  GatewayUnknown,
+  type PaymentGateway,
+} from '../gateways/payments.js';
 import { NeedsOperator, step, undo } from './failures.js';
 import { type GivenBack, giveBackCharge, RefundFailed } from './refunds.js';
 

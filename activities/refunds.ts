@@ -5,8 +5,7 @@
 import { refundKey } from '../contracts/ids.js';
 import type { Database } from '../domain/database.js';
 import { readRefundState, spendRefundKey } from '../domain/refunds.js';
-import type { Deadline } from '../gateways/deadline.js';
-import { GatewayUnknown, type PaymentGateway, type RefundOutcome } from '../gateways/payments.js';
+import { type Deadline, GatewayUnknown, type PaymentGateway, type RefundOutcome } from '../gateways/payments.js';
 
 /** No machine makes another refund: this many have failed, or the customer's bank has taken issue with the charge. */
 export class RefundFailed extends Error {

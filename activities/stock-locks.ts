@@ -4,10 +4,10 @@
  * connection of the worker, and orders of other SKUs would have none. Each worker process learns this by itself.
  */
 import { ApplicationFailure } from '@temporalio/common';
+import { LOCKED } from '../contracts/saga.js';
 import type { SagaActivities, StepInput } from '../contracts/steps.js';
 import type { Database } from '../domain/database.js';
 import { listLockedSkus, readSkus } from '../domain/inventory.js';
-import { LOCKED } from './failures.js';
 
 /** After a try in vain. With a lock limit of half a second, a held SKU takes a third of one connection. */
 const TRY_EVERY_MS = 1_000;

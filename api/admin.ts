@@ -1,12 +1,19 @@
 /** What operators do over HTTP: find stuck sagas, and decide what becomes of them. */
 
-import type { Client } from '@temporalio/client';
-import { isGrpcServiceError, ServiceError, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import {
+  ApplicationFailure,
+  type Client,
+  isGrpcServiceError,
+  ServiceError,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+} from '@temporalio/client';
 import { type Static, Type } from 'typebox';
 import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
 import { RESOLVE_UPDATE, type Resolution, type SagaProgress } from '../contracts/saga.js';
 import { readDueSaga } from '../domain/acceptance.js';
-import { groupByFailure, type StuckSaga } from '../domain/stuck-sagas.js';
+import { comparePlaces, groupByFailure, type StuckPlace, type StuckSaga, stuckPlace } from '../domain/stuck-sagas.js';
 import { beginAnew } from '../sagas/anew.js';
 import { findInState, findStuck } from '../sagas/stuck.js';
 import type { Api, ApiDependencies } from './dependencies.js';
@@ -34,6 +41,9 @@ const StuckSagaSchema = Type.Object({
   status: OrderStatus,
   customerId: Type.String(),
   total: MoneySchema,
+  gatewayReference: Type.Union([Type.String(), Type.Null()], {
+    description: 'The gateway’s id of the charge, if one is on record',
+  }),
 });
 const GroupSchema = Type.Object({
   step: nullable,
@@ -56,6 +66,14 @@ const ResolutionBody = Type.Object(
     examples: [{ action: 'retry', operator: 'op-7', reason: 'gateway is back' }],
   },
 );
+
+/** A place in the list, not an entry of it: the saga that a page ended with may be settled before the next is asked for. */
+const PLACE = /^\d{4}-\d\d-\d\dT\d\d:\d\d \d{1,16} order-[0-9a-z-]+$/;
+const formatPlace = ({ minute, amount, workflowId }: StuckPlace): string => `${minute} ${amount} ${workflowId}`;
+function parsePlace(place: string): StuckPlace {
+  const [minute = '', amount, workflowId = ''] = place.split(' ');
+  return { minute, amount: Number(amount), workflowId };
+}
 
 export function adminRoutes(app: Api, deps: ApiDependencies): void {
   app.get(
@@ -80,9 +98,9 @@ export function adminRoutes(app: Api, deps: ApiDependencies): void {
     },
     async ({ query: { state = 'NEEDS_ATTENTION', limit, cursor } }) => {
       const sagas = await asking(() => findSagas(deps, state as (typeof LISTED_STATES)[number]));
-      const last = cursor === undefined ? undefined : decodeCursor(cursor, /^order-[0-9a-z-]+$/);
-      const after = sagas.findIndex((saga) => saga.workflowId === last);
-      const { rows, next } = page(sagas.slice(after + 1, after + limit + 2), limit, (saga) => saga.workflowId);
+      const after = cursor === undefined ? undefined : parsePlace(decodeCursor(cursor, PLACE));
+      const rest = after ? sagas.filter((saga) => comparePlaces(stuckPlace(saga), after) > 0) : sagas;
+      const { rows, next } = page(rest, limit, (saga) => formatPlace(stuckPlace(saga)));
       return { sagas: rows, groups: groupByFailure(sagas), next };
     },
   );
@@ -128,7 +146,7 @@ function requireTemporal({ temporal }: ApiDependencies): Client {
 async function findSagas(deps: ApiDependencies, state: (typeof LISTED_STATES)[number]): Promise<StuckSaga[]> {
   const client = requireTemporal(deps);
   const { sagas } = await client.withDeadline(Date.now() + ASK_LIMIT_MS, () =>
-    state === 'NEEDS_ATTENTION' ? findStuck(deps.db, client) : findInState(deps.db, client, state),
+    state === 'NEEDS_ATTENTION' ? findStuck(deps.db, client, deps.policy) : findInState(deps.db, client, state),
   );
   return sagas;
 }
@@ -138,7 +156,8 @@ async function asking<T>(question: () => Promise<T>): Promise<T> {
   try {
     return await question();
   } catch (err) {
-    if (err instanceof ServiceError || isGrpcServiceError(err)) {
+    const isSilent = err instanceof WorkflowUpdateRPCTimeoutOrCancelledError;
+    if (isSilent || err instanceof ServiceError || isGrpcServiceError(err)) {
       throw new Problem('unavailable', 'Temporal does not answer; what was asked may still be carried out.');
     }
     throw err;
@@ -163,12 +182,17 @@ async function resolve(
       );
       return;
     } catch (err) {
-      if (err instanceof WorkflowUpdateFailedError)
-        throw new Problem('not-possible-now', err.cause?.message ?? err.message);
+      if (err instanceof WorkflowUpdateFailedError) throw refusalOf(err);
       if (!(err instanceof WorkflowNotFoundError)) throw err;
     }
   }
   await decideEnded(deps, client, orderId, resolution);
+}
+
+/** A saga refuses by a failure of its own; one that comes from a step of its says that the decision could not be put on record. */
+function refusalOf({ cause, message }: WorkflowUpdateFailedError): Problem {
+  if (cause instanceof ApplicationFailure) return new Problem('not-possible-now', cause.message || message);
+  return new Problem('unavailable', 'The decision could not be put on record, and was not taken.');
 }
 
 /** No saga runs. If one is due all the same, it was ended from outside, and every step finds what it had done. */

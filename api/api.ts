@@ -3,10 +3,12 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
+import type { ReadinessCheck } from '../runtime/health.js';
 import type { TemporalLink } from '../runtime/temporal.js';
 import { createAuditor } from './auditor.js';
 import { type AuthenticationSettings, createAuthenticator } from './authentication.js';
 import type { Api } from './dependencies.js';
+import { createApiReadiness } from './health.js';
 import { showApiMetrics } from './metrics.js';
 import { createBuckets, limitRate } from './rate-limit.js';
 import { createServer, type ServerSettings } from './server.js';
@@ -42,6 +44,7 @@ const ANSWER_LIMIT_MS = 5_000;
 export type RunningApi = {
   port: number;
   inHand: ReadonlySet<string>;
+  readiness: ReadinessCheck;
   /** Requests under way are answered first. */
   stop: () => Promise<void>;
 };
@@ -54,6 +57,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   const watch = createWatch(settings.databaseUrl, logger);
   const auditor = createAuditor({ db, logger, namesSource: settings.trustProxy !== undefined });
   const limit = settings.authentication && settings.rateLimit && (await createLimit(settings.rateLimit, logger));
+  const readiness = createApiReadiness(db, stopping.signal);
   const { temporalUiUrl, idempotencyTtlMs, paymentsWebhookSecret } = settings;
   const app = await createServer(
     {
@@ -65,6 +69,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       watch,
       policy,
       idempotencyTtlMs,
+      readiness,
       stopping: stopping.signal,
       ...(limit && { limitOrders: limit.hook }),
       ...(temporalUiUrl && { temporalUiUrl }),
@@ -82,6 +87,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   return {
     port: (app.server.address() as AddressInfo).port,
     inHand: starter.inHand,
+    readiness,
     stop: async () => {
       stopping.abort();
       await closeServer(app, connections);

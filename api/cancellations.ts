@@ -3,8 +3,8 @@ import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { orderSagaId } from '../contracts/ids.js';
 import type { CancellationReason, Order } from '../contracts/orders.js';
-import { BY_MACHINE, RETRY_SIGNAL } from '../contracts/saga.js';
 import { requestCancellation } from '../domain/orders.js';
+import { wakeSaga } from '../sagas/wake.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { IdempotencyKeyHeader } from './headers.js';
 import { answerOnce } from './idempotency.js';
@@ -77,7 +77,7 @@ function codeOf({ caller }: FastifyRequest): CancellationReason {
 async function nudge({ temporal }: ApiDependencies, orderId: string): Promise<void> {
   const client = temporal.client();
   if (!client) return;
-  const signal = () => client.workflow.getHandle(orderSagaId(orderId)).signal(RETRY_SIGNAL, BY_MACHINE);
+  const signal = () => wakeSaga(client, orderSagaId(orderId));
   // Not started yet, ended, or Temporal away: the row says it all to whoever comes to it next.
   await client.withDeadline(Date.now() + NUDGE_LIMIT_MS, signal).catch(() => undefined);
 }

@@ -10,6 +10,7 @@ import type {
 } from 'fastify';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
+import type { ReadinessCheck } from '../runtime/health.js';
 import type { TemporalLink } from '../runtime/temporal.js';
 import type { Auditor } from './auditor.js';
 import type { Authenticate } from './authentication.js';
@@ -28,6 +29,7 @@ export type ApiDependencies = {
   /** Where people look at workflows; undefined = no link is shown. */
   temporalUiUrl?: string;
   idempotencyTtlMs: number;
+  readiness: ReadinessCheck;
   /** whsec_… of the payment gateway; undefined = its webhooks are not taken. */
   paymentsWebhookSecret?: string;
   /** undefined = POST /orders is not limited. */

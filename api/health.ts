@@ -1,25 +1,22 @@
-/** Whether this process lives, and whether it can do its work. */
-import { setTimeout as pause } from 'node:timers/promises';
+/** Whether this process lives, and whether the API in it can do its own work: write to Postgres. Nobody is told why not. */
 import { Type } from 'typebox';
-import { TASK_QUEUE } from '../contracts/ids.js';
+import type { Database } from '../domain/database.js';
+import type { ReadinessCheck } from '../runtime/health.js';
+import { watchPostgres } from '../runtime/postgres-health.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 
-const ASK_LIMIT_MS = 1_000;
-/** Time that a fresh process is given to reach Temporal before its absence is accepted as such. */
-const CONNECTING_MS = 10_000;
+/** Temporal is not asked: orders are taken without it, and their sagas start when it is back. */
+export function createApiReadiness(db: Database, stopping: AbortSignal): ReadinessCheck {
+  const readDatabase = watchPostgres(db);
+  return async () => {
+    const database = await readDatabase();
+    return { ready: database === 'up' && !stopping.aborted, database };
+  };
+}
 
-type Check = 'up' | 'down' | 'connecting' | 'none' | 'unknown';
+const Readiness = Type.Object({ ready: Type.Boolean() });
 
-const Readiness = Type.Object({
-  ready: Type.Boolean(),
-  database: Type.String(),
-  temporal: Type.String({ description: '`down` is accepted: orders are taken, their sagas start when it is back' }),
-  workers: Type.String({ description: 'Whether anybody polls the task queue' }),
-});
-
-export function healthRoutes(app: Api, deps: ApiDependencies): void {
-  const bornAt = Date.now();
-
+export function healthRoutes(app: Api, { readiness }: ApiDependencies): void {
   app.get(
     '/livez',
     {
@@ -38,47 +35,16 @@ export function healthRoutes(app: Api, deps: ApiDependencies): void {
     '/readyz',
     {
       schema: {
-        summary: 'This process can do its work',
+        summary: 'The API can take orders',
+        description:
+          'That is: it can write to Postgres. While Temporal or the workers are away, orders are accepted, and their sagas run later.',
         tags: ['health'],
         response: { 200: Readiness, 503: Readiness },
       },
     },
     async (_request, reply) => {
-      const [database, temporal] = await Promise.all([checkDatabase(deps), checkTemporal(deps, bornAt)]);
-      const ready =
-        database === 'up' &&
-        temporal.temporal !== 'connecting' &&
-        temporal.workers !== 'none' &&
-        !deps.stopping.aborted;
-      return reply.code(ready ? 200 : 503).send({ ready, database, ...temporal });
+      const { ready } = await readiness();
+      return reply.code(ready ? 200 : 503).send({ ready });
     },
   );
-}
-
-async function checkDatabase({ db }: ApiDependencies): Promise<Check> {
-  const answer = db.$queryRaw`SELECT 1`.then(
-    () => 'up' as const,
-    () => 'down' as const,
-  );
-  return Promise.race([answer, pause(ASK_LIMIT_MS, 'down' as const, { ref: false })]);
-}
-
-async function checkTemporal(
-  { temporal }: ApiDependencies,
-  bornAt: number,
-): Promise<{ temporal: Check; workers: Check }> {
-  const client = temporal.client();
-  if (!client) return { temporal: Date.now() - bornAt < CONNECTING_MS ? 'connecting' : 'down', workers: 'unknown' };
-  try {
-    const { pollers } = await client.withDeadline(Date.now() + ASK_LIMIT_MS, () =>
-      client.workflowService.describeTaskQueue({
-        namespace: temporal.namespace,
-        taskQueue: { name: TASK_QUEUE },
-        taskQueueType: 1, // workflow tasks
-      }),
-    );
-    return { temporal: 'up', workers: (pollers ?? []).length > 0 ? 'up' : 'none' };
-  } catch {
-    return { temporal: 'down', workers: 'unknown' };
-  }
 }

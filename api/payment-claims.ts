@@ -7,7 +7,9 @@ import { UUID } from './schemas.js';
 
 const recordOf = (value: unknown): Record<string, unknown> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-const textOf = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+/** Ids, types and words of the gateway's; what else stands there is not one, and must not reach a statement. */
+const WORD = /^[\w.:-]{1,255}$/;
+const textOf = (value: unknown): string | null => (typeof value === 'string' && WORD.test(value) ? value : null);
 
 /** @param event as it was signed, parsed @returns undefined if it claims nothing about money of ours */
 export function readClaim(event: unknown): Claim | undefined {

@@ -2,7 +2,14 @@
 import { type Static, Type } from 'typebox';
 import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
 import type { Order } from '../contracts/orders.js';
-import { PROGRESS_QUERY, SAGA_STATES, type SagaProgress, type SagaState, STEP_STATUSES } from '../contracts/saga.js';
+import {
+  PROGRESS_QUERY,
+  SAGA_STATE,
+  SAGA_STATES,
+  type SagaProgress,
+  type SagaState,
+  STEP_STATUSES,
+} from '../contracts/saga.js';
 import { readDoor } from '../domain/orders.js';
 import { readSagaLog, stateOf } from '../domain/saga-log.js';
 import { withPendingAttempts } from '../sagas/execution.js';
@@ -64,7 +71,7 @@ export async function describeSaga(
   const progress = told ?? (await readSagaLog(deps.db, order));
   // The order as it is after the question: a saga may commit while we ask.
   const now = await requireOrder(deps, order.id, caller);
-  const cancellation = told?.state === 'COMPLETED' ? await describeCancellation(deps, now, told) : undefined;
+  const cancellation = await describeCancellation(deps, now, told);
   if (cancellation) return cancellation;
   return {
     ...progress,
@@ -75,23 +82,33 @@ export async function describeSaga(
   };
 }
 
-/** An order that was confirmed and is being taken back has a second saga, whose undos follow the first one's steps. */
-async function describeCancellation(deps: ApiDependencies, order: Order, first: SagaProgress) {
+/**
+ * An order that was confirmed and is being taken back has a second saga, whose undos follow the first one's steps. The order's
+ * row says which is in charge: Temporal may have forgotten the first.
+ */
+async function describeCancellation(deps: ApiDependencies, order: Order, first: SagaProgress | undefined) {
+  if (order.status === 'PENDING') return undefined;
   const { status, unwindingReason } = await readDoor(deps.db, order.id);
   if (unwindingReason === null) return undefined;
+  const log = await readSagaLog(deps.db, order);
+  const before = first ?? { state: log.state, steps: log.steps.filter(({ kind }) => kind === 'step') };
+  if (status === 'CANCELLED' && !wasConfirmed(before)) return undefined;
   const workflowId = cancelOrderSagaId(order.id);
-  const [told, runId] = await askTemporal(deps, workflowId);
-  const { steps } = told ? { steps: [...first.steps, ...told.steps] } : await readSagaLog(deps.db, order);
-  const state: SagaState = status === 'CANCELLED' ? 'COMPENSATED' : (told?.state ?? 'COMPENSATING');
+  const [told, runId, shown] = await askTemporal(deps, workflowId);
+  const steps = told ? [...before.steps, ...told.steps] : log.steps;
+  const state: SagaState = status === 'CANCELLED' ? 'COMPENSATED' : (told?.state ?? shown ?? 'COMPENSATING');
   return { state, steps, workflowId, runId, webUrl: webUrl(deps, workflowId, runId) };
 }
+
+const wasConfirmed = ({ steps }: SagaProgress): boolean =>
+  steps.some(({ name, status }) => name === 'confirmOrder' && (status === 'completed' || status === 'skipped'));
 
 async function askTemporal(
   { temporal }: ApiDependencies,
   workflowId: string,
-): Promise<[SagaProgress | undefined, string | null]> {
+): Promise<[told: SagaProgress | undefined, runId: string | null, shown: SagaState | undefined]> {
   const client = temporal.client();
-  if (!client) return [undefined, null];
+  if (!client) return [undefined, null, undefined];
   const handle = client.workflow.getHandle(workflowId);
   const ask = <T>(question: () => Promise<T>) =>
     // Not there, not answering, or no worker to ask: each means that Postgres has to tell.
@@ -100,7 +117,12 @@ async function askTemporal(
     ask(() => handle.query<SagaProgress>(PROGRESS_QUERY)),
     ask(() => handle.describe()),
   ]);
-  return [progress && description ? withPendingAttempts(progress, description) : progress, description?.runId ?? null];
+  const told = progress && description ? withPendingAttempts(progress, description) : progress;
+  return [
+    told,
+    description?.runId ?? null,
+    description?.typedSearchAttributes.get(SAGA_STATE) as SagaState | undefined,
+  ];
 }
 
 function webUrl({ temporalUiUrl, temporal }: ApiDependencies, workflowId: string, runId: string | null): string | null {

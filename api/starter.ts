@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import { type SagaPolicy, sagaStart, type UnstartedSaga } from '../contracts/saga.js';
 import { markStarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
+import { guarded } from '../runtime/guard.js';
 
 export type SagaStarter = {
   start(saga: UnstartedSaga): void;
@@ -78,12 +79,18 @@ export function createSagaStarter(deps: {
   };
   const takeInHand = async (order: UnstartedSaga) => {
     inHand.add(order.id);
-    if (await limit(startNow, order)) started.push(order);
-    else inHand.delete(order.id);
+    let isStarted = false;
+    try {
+      isStarted = await limit(startNow, order);
+    } finally {
+      if (isStarted) started.push(order);
+      else inHand.delete(order.id); // the sweep's, from now on
+    }
   };
+  const take = guarded(deps.logger, 'starter', takeInHand);
   return {
     start: (order) => {
-      if (limit.pendingCount < WAITING_MAX) void takeInHand(order);
+      if (limit.pendingCount < WAITING_MAX) take(order);
     },
     inHand,
     isBehind: () => limit.pendingCount > 0,

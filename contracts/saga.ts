@@ -8,6 +8,13 @@ export type StepName = (typeof STEPS)[number];
 export const UNDOS = ['releaseInventory', 'refundPayment', 'cancelOrder'] as const;
 export type UndoName = (typeof UNDOS)[number];
 
+/** What takes a step back, and the refusals that are its own: any other comes from the order's row, whose door is shut. */
+export const PLAN: Record<StepName, { undo: UndoName | null; refusals: readonly CancellationReason[] }> = {
+  reserveInventory: { undo: 'releaseInventory', refusals: ['OUT_OF_STOCK', 'UNKNOWN_SKU'] },
+  chargePayment: { undo: 'refundPayment', refusals: ['PAYMENT_DECLINED'] },
+  confirmOrder: { undo: null, refusals: [] },
+};
+
 /** Durations in milliseconds. Decided when the saga starts and carried in its input: a deploy never changes its mind. */
 export type SagaPolicy = {
   /** How long a step is retried against bad weather before the saga parks and asks for an operator. */
@@ -72,7 +79,28 @@ export type SagaProgress = { state: SagaState; steps: StepProgress[] };
 export const RETRY_SIGNAL = 'retry';
 /** What a machine gives to the signal `retry`; an operator gives nothing, so that a button in the Web UI will do. */
 export const BY_MACHINE = { by: 'machine' } as const;
-export type Waking = { by: 'operator' | 'machine' };
+/** The prober's, which a saga follows only if time may have mended what it is parked for. */
+export const BY_PROBER = { by: 'prober' } as const;
+export type Waking = { by: 'operator' | 'machine' | 'prober' };
+
+/** The type of a failure that says that the database did not answer, or could not do it now. */
+export const DATABASE_UNAVAILABLE = 'DatabaseUnavailable';
+/** The type of a failure that says: a row that the step needs is somebody else's just now. */
+export const LOCKED = 'Locked';
+/**
+ * What time alone mends, by the type of failure that a saga is marked with, and the neighbour that has to be back for it. Whatever
+ * is not in this list waits for an operator: a mismatch, a finding, a bug.
+ */
+export const TRANSIENT_FAILURES = {
+  /** The gateway did not answer, or not with an outcome. */
+  GatewayUnknown: 'gateway',
+  /** The database did not answer, or could not do it now. */
+  [DATABASE_UNAVAILABLE]: 'database',
+  [LOCKED]: 'database',
+  /** An attempt hung, or its worker died: whom it waited for is not known. */
+  TimeoutFailure: 'gateway',
+} as const satisfies Record<string, Neighbour>;
+export type Neighbour = 'gateway' | 'database';
 export const RESOLVE_UPDATE = 'resolve';
 export const CANCEL_UPDATE = 'cancel';
 export const PROGRESS_QUERY = 'progress';
@@ -92,8 +120,11 @@ export const SAGA_STEP = defineSearchAttributeKey('SagaStep', SearchAttributeTyp
 export const SAGA_FAILURE = defineSearchAttributeKey('SagaFailure', SearchAttributeType.KEYWORD);
 export const CUSTOMER_ID = defineSearchAttributeKey('CustomerId', SearchAttributeType.KEYWORD);
 
+const quoted = (words: readonly string[]) => words.map((word) => `"${word}"`).join(',');
 /** Visibility queries: sagas that ask for an operator, and sagas that ended without having come to their end. */
 export const STUCK_QUERY = 'SagaState="NEEDS_ATTENTION" AND ExecutionStatus="Running"';
+/** Sagas that are parked at a step by what time mends. */
+export const PROBEABLE_QUERY = `${STUCK_QUERY} AND SagaStep IN (${quoted(STEPS)}) AND SagaFailure IN (${quoted(Object.keys(TRANSIENT_FAILURES))})`;
 export const ENDED_FROM_OUTSIDE_QUERY =
   'ExecutionStatus IN ("Failed","Terminated","TimedOut","Canceled") AND WorkflowType IN ("OrderSaga","CancelOrderSaga")';
 

@@ -1,5 +1,6 @@
 /** What the activities take and answer: the boundary between the saga's plan and the facts. */
 import type { CancellationReason } from './orders.js';
+import type { StepName, StepStatus } from './saga.js';
 
 /**
  * `skippedBy`: an operator vouches that the step has been done by hand; it is recorded as done, and nothing else happens.
@@ -7,20 +8,38 @@ import type { CancellationReason } from './orders.js';
  * `confirm`: to chargePayment: confirm the order in the transaction that records its charge.
  * `word`: this execution was begun because an operator asked for it, not a machine; another ask is another word. What only an
  * operator may have repeated (a second refund, say) is repeated once for each.
+ * `wokenBy`: this execution was begun because a machine has found the step's neighbour back; for the log.
+ * `left`: to cancelOrder: the steps that have not logged their own end.
  */
-export type StepInput = { orderId: string; skippedBy?: string; triedBefore?: number; confirm?: true; word?: string };
+export type StepInput = {
+  orderId: string;
+  skippedBy?: string;
+  triedBefore?: number;
+  confirm?: true;
+  word?: string;
+  wokenBy?: 'prober';
+  left?: LeftStep[];
+};
+
+/** A step that was turned away from: what became of it shows only when the order is unwound. */
+export type LeftStep = { step: StepName; outcome: StepStatus; attempts: number; lastError: string | null };
+
+type Action = 'retry' | 'skip' | 'compensate';
 
 /** An operator's decision on a saga, for the log that outlives the history. */
 export type Decision = {
   /** Unique to the decision: recorded twice, it is kept once. */
   id: string;
   orderId: string;
-  action: 'retry' | 'skip' | 'compensate';
+  action: Action;
   operator: string;
   reason: string;
   step: string;
   before: string;
 };
+
+/** That a decision was not taken after all, and in `reason` why: something else had come first. */
+export type NotTaken = Omit<Decision, 'action'> & { action: `${Action}-not-taken` };
 
 /**
  * Attempt of this activity execution, counted from 1, so that a saga can tell how often a step was tried. `confirmed`: the
@@ -56,5 +75,7 @@ export type SagaActivities = {
     actor?: string;
     detail?: string;
   }): Promise<UnwindResult>;
-  recordDecision(input: Decision): Promise<void>;
+  recordDecision(input: Decision | NotTaken): Promise<void>;
+  /** @returns how often the saga's pending activity of this name has been tried so far; null if there is none */
+  countTries(input: { activity: string }): Promise<number | null>;
 };

@@ -133,20 +133,42 @@ export async function markStarted(db: Database, sagas: Pick<UnstartedSaga, 'id' 
         OR (id = ANY(${idsOf('cancellation')}::uuid[]) AND ${isCancellation}))`;
 }
 
+/** An order that should have come to its end, or be on its way there: somebody has to look whether anybody works on it. */
+export type OpenOrder = {
+  id: string;
+  /** Confirmed, and on its way back. */
+  takingBack: boolean;
+  isUnwinding: boolean;
+  /** Its saga should have unwound it by itself. */
+  isOverdue: boolean;
+};
+
+/** In milliseconds: for how long an order may be unwinding, pending, and open at all before it is listed, or overdue. */
+export type OpenFor = { unwindingMs: number; pendingMs: number; overdueMs: number };
+
 /**
- * Pending orders that began to unwind a while ago: somebody wanted them gone, and their saga, parked or backing off, may not
- * have heard of it.
+ * Open orders whose saga has been seen to begin, by id; however old they are. Both halves read an index.
+ * @param afterId where the page before ended
  */
-export async function listUnheard(
+export async function listOpen(
   db: Database,
-  olderThanMs: number,
-  youngerThanMs: number,
-  limit: number,
-): Promise<string[]> {
-  const rows = await db.$queryRaw<{ id: string }[]>`
-    SELECT id FROM orders
-    WHERE status = 'PENDING' AND unwinding_reason IN ('CANCELLED_BY_CUSTOMER', 'OPERATOR')
-      AND updated_at BETWEEN now() - ${youngerThanMs}::float8 * interval '1 ms' AND now() - ${olderThanMs}::float8 * interval '1 ms'
-    ORDER BY updated_at LIMIT ${limit}`;
-  return rows.map((row) => row.id);
+  { unwindingMs, pendingMs, overdueMs }: OpenFor,
+  { afterId, limit }: { afterId: string; limit: number },
+): Promise<OpenOrder[]> {
+  const before = (ms: number) => Prisma.sql`now() - ${ms}::float8 * interval '1 ms'`;
+  const columns = Prisma.sql`
+    id, status = 'CONFIRMED' AS "takingBack", unwinding_reason IS NOT NULL AS "isUnwinding",
+    saga_started_at < ${before(overdueMs)} AS "isOverdue"`;
+  const begun = Prisma.sql`saga_started_at IS NOT NULL AND id > ${afterId}::uuid`;
+  return db.$queryRaw<OpenOrder[]>`
+    SELECT * FROM (
+      (SELECT ${columns} FROM orders
+       WHERE status = 'PENDING' AND unwinding_reason IS NULL AND created_at < ${before(pendingMs)} AND ${begun}
+       ORDER BY id LIMIT ${limit})
+      UNION ALL
+      (SELECT ${columns} FROM orders
+       WHERE unwinding_reason IS NOT NULL AND status <> 'CANCELLED' AND updated_at < ${before(unwindingMs)} AND ${begun}
+       ORDER BY id LIMIT ${limit})
+    ) AS open
+    ORDER BY id LIMIT ${limit}`;
 }

@@ -5,10 +5,11 @@
  */
 import type { CancellationReason, Order, OrderLine, OrderStatus } from '../contracts/orders.js';
 import { CANCELLATION_MESSAGES } from '../contracts/orders.js';
+import type { LeftStep } from '../contracts/steps.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
-import { FIRST_RUN, insertLog, type Run, skipMark } from './saga-log.js';
+import { FIRST_RUN, insertLeft, insertLog, type Run, skipMark } from './saga-log.js';
 
 /**
  * What a step found at the order's door. `done` also when an earlier run of the same step has done it; `confirmed`: and the
@@ -115,9 +116,17 @@ const logUnwinding = ({ reason, actor, detail }: Unwinding): Prisma.Sql => Prism
 
 /**
  * The last act of an unwound saga: unwinding → CANCELLED.
+ * @param left steps that the saga has turned away from, for the log
  * @throws if the order still holds stock or money: an undo is missing
  */
-export async function cancelOrder(db: Database, orderId: string, run: Run = FIRST_RUN): Promise<UndoOutcome> {
+export async function cancelOrder(
+  db: Database,
+  orderId: string,
+  run: Run = FIRST_RUN,
+  left: readonly LeftStep[] = [],
+): Promise<UndoOutcome> {
+  const logLeft =
+    left.length === 0 ? Prisma.empty : Prisma.sql`, left_behind AS (${insertLeft(Prisma.sql`moved`, left)})`;
   const cancelled = await db.$queryRaw<unknown[]>`
     WITH moved AS (
       UPDATE orders o SET status = 'CANCELLED', ${countEvent}
@@ -133,7 +142,7 @@ export async function cancelOrder(db: Database, orderId: string, run: Run = FIRS
       )}
     ), logged AS (
       ${insertLog(Prisma.sql`moved`, 'cancelOrder', 'undone', run)}
-    )
+    ) ${logLeft}
     SELECT ${wakeRelay} FROM moved`;
   if (cancelled.length > 0) return 'done';
   const door = await readDoor(db, orderId);

@@ -5,16 +5,18 @@
  */
 import type { Order } from '../contracts/orders.js';
 import {
+  PLAN,
   pendingStep,
   type SagaProgress,
   type SagaState,
   STEPS,
   type StepName,
+  type StepProgress,
   type StepStatus,
   UNDOS,
   type UndoName,
 } from '../contracts/saga.js';
-import type { Decision } from '../contracts/steps.js';
+import type { Decision, LeftStep, NotTaken } from '../contracts/steps.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 
@@ -24,7 +26,10 @@ export type Run = {
   attempts: number;
   /** The operator who says that the step has been done by hand. */
   skippedBy?: string;
+  /** The machine that had it tried again. */
+  wokenBy?: string;
 };
+const actorOf = ({ skippedBy, wokenBy }: Run): string | null => skippedBy ?? wokenBy ?? null;
 export const FIRST_RUN: Run = { attempts: 1 };
 
 /**
@@ -39,7 +44,7 @@ export const insertLog = (
   detail: Prisma.Sql = Prisma.sql`NULL`,
 ): Prisma.Sql => Prisma.sql`
   INSERT INTO saga_log (order_id, step, outcome, attempts, actor, detail)
-  SELECT id, ${step}, ${run.skippedBy === undefined ? outcome : 'skipped'}, ${run.attempts}::int, ${run.skippedBy ?? null}, ${detail}
+  SELECT id, ${step}, ${run.skippedBy === undefined ? outcome : 'skipped'}, ${run.attempts}::int, ${actorOf(run)}, ${detail}
   FROM ${from}`;
 
 /** Several steps that one transaction has completed, in their order. */
@@ -47,19 +52,35 @@ export const insertLogs = (from: Prisma.Sql, steps: { step: StepName; run: Run }
   INSERT INTO saga_log (order_id, step, outcome, attempts, actor)
   SELECT id, s.step, s.outcome, s.attempts, s.actor
   FROM ${from} CROSS JOIN (VALUES ${Prisma.join(
-    steps.map(({ step, run: { attempts, skippedBy } }, i) => {
-      const outcome = skippedBy === undefined ? 'completed' : 'skipped';
-      return Prisma.sql`(${i}::int, ${step}, ${outcome}, ${attempts}::int, ${skippedBy ?? null}::text)`;
+    steps.map(({ step, run }, i) => {
+      const outcome = run.skippedBy === undefined ? 'completed' : 'skipped';
+      return Prisma.sql`(${i}::int, ${step}, ${outcome}, ${run.attempts}::int, ${actorOf(run)}::text)`;
     }),
   )}) AS s (nth, step, outcome, attempts, actor)
   ORDER BY s.nth`;
+
+/**
+ * Steps that were turned away from, once the order in `from` is unwound. What a step has logged itself stands, unless it has been
+ * undone: its effect was committed, and its saga has never heard of it.
+ */
+export const insertLeft = (from: Prisma.Sql, left: readonly LeftStep[]): Prisma.Sql => Prisma.sql`
+  INSERT INTO saga_log (order_id, step, outcome, attempts, detail)
+  SELECT id, l.step, l.outcome, l.attempts, l.detail
+  FROM ${from} CROSS JOIN (VALUES ${Prisma.join(
+    left.map(
+      ({ step, outcome, attempts, lastError }, i) =>
+        Prisma.sql`(${i}::int, ${step}, ${outcome}, ${attempts}::int, ${lastError}::text)`,
+    ),
+  )}) AS l (nth, step, outcome, attempts, detail)
+  WHERE l.outcome = 'undone' OR NOT EXISTS (SELECT FROM saga_log known WHERE known.order_id = ${from}.id AND known.step = l.step)
+  ORDER BY l.nth`;
 
 /** A jsonb expression that adds `skippedBy` to an event's data, or nothing. */
 export const skipMark = (run: Run): Prisma.Sql =>
   run.skippedBy === undefined ? Prisma.empty : Prisma.sql`|| jsonb_build_object('skippedBy', ${run.skippedBy}::text)`;
 
-/** Keeps who decided what, why, and how the saga stood before; once, however often a crash has it recorded. */
-export async function recordDecision(db: Database, decision: Decision): Promise<void> {
+/** Keeps who decided what, why, and how the saga stood before, or why it was not taken; once, however often a crash has it recorded. */
+export async function recordDecision(db: Database, decision: Decision | NotTaken): Promise<void> {
   const { id, orderId, action, operator, reason, step, before } = decision;
   await db.$executeRaw`
     INSERT INTO saga_log (order_id, step, outcome, attempts, actor, detail, decision_id)
@@ -90,8 +111,16 @@ export async function readSagaLog(db: Database, order: Order): Promise<SagaProgr
     }
     previousAt = at.toISOString();
   }
+  if (order.status === 'CANCELLED') for (const step of steps) settle(step, steps);
   const isUnwinding = entries.some((entry) => entry.step === 'unwinding' || entry.outcome === 'refused');
   return { state: stateOf(order, isUnwinding ? 'COMPENSATING' : 'RUNNING'), steps };
+}
+
+/** In an order that is cancelled nothing is pending: what a step had done is undone, or it has done nothing. */
+function settle(step: StepProgress, all: readonly StepProgress[]): void {
+  if (step.status !== 'pending') return;
+  const undo = all.find(({ name }) => name === PLAN[step.name as StepName].undo);
+  step.status = undo?.status === 'undone' || undo?.status === 'skipped' ? 'undone' : 'nothing-to-undo';
 }
 
 /** The committed order has the last word on its saga's state. @param otherwise the state while the order is pending */

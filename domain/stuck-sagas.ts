@@ -4,7 +4,7 @@
  * Postgres knows what each is worth, who is waiting, and which orders wait at all.
  */
 import type { Money, OrderStatus } from '../contracts/orders.js';
-import type { SagaState } from '../contracts/saga.js';
+import { type SagaPolicy, type SagaState, STEPS, UNDOS } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 
@@ -24,6 +24,8 @@ export type StuckSaga = Omit<SagaFinding, 'startedAt'> & {
   status: OrderStatus;
   customerId: string;
   total: Money;
+  /** The gateway's id of the charge, where there is one on record. */
+  gatewayReference: string | null;
   startedAt: string;
 };
 /** Stuck sagas that look alike: usually one cause. `amounts` = what they hold up, per currency. */
@@ -42,20 +44,48 @@ export type WaitingOrder = {
   takingBack: boolean;
   /** Somebody has seen its saga begin. */
   everStarted: boolean;
+  /** Somebody should have seen by now that it does not come to its end: its saga itself would have said so. */
+  isOpenTooLong: boolean;
+  /** For longer than a saga may take to begin. */
+  isLate: boolean;
   since: Date;
 };
 
-/** Sagas without trouble take milliseconds, and the sweep starts a forgotten one within seconds. */
-const WAITING_AFTER = Prisma.sql`interval '60 s'`;
+/** What a saga is given, as far as it says when it must have come to its end. Milliseconds. */
+export type Patience = Pick<SagaPolicy, 'sagaDeadlineMs' | 'compensationAttentionAfterMs'>;
+
+/** Sagas without trouble take milliseconds. What does not move is to be seen within a minute. */
+const WAITING_AFTER = Prisma.sql`interval '30 s'`;
+/** The sweep starts a forgotten one within seconds; after an outage it needs a few more for all of them. */
+const LATE_AFTER = Prisma.sql`interval '60 s'`;
+/** Beyond the deadline, and the time after which a failing undo is marked: for an undo or two that go well at last. */
+const TOO_LONG_MARGIN_MS = 60_000;
 /** Beyond what a busy service takes; whoever looks just after something has broken should see that it is so. */
 export const SLOW_AFTER_S = 10;
 
 /** @returns the longest waiting first; most of them have a saga that runs, which only Temporal can tell */
-export async function listWaitingOrders(db: Database, limit: number): Promise<WaitingOrder[]> {
+export async function listWaitingOrders(db: Database, patience: Patience, limit: number): Promise<WaitingOrder[]> {
+  const undoMs = patience.compensationAttentionAfterMs + TOO_LONG_MARGIN_MS;
+  const allMs = patience.sagaDeadlineMs + undoMs;
+  const before = (ms: number) => Prisma.sql`now() - ${ms}::float8 * interval '1 ms'`;
   return db.$queryRaw<WaitingOrder[]>`
-    SELECT id AS "orderId", status = 'CONFIRMED' AS "takingBack", saga_started_at IS NOT NULL AS "everStarted", since
+    SELECT id AS "orderId", status = 'CONFIRMED' AS "takingBack", saga_started_at IS NOT NULL AS "everStarted", since,
+      CASE WHEN status = 'PENDING' THEN coalesce(saga_started_at, since) < ${before(allMs)} ELSE since < ${before(undoMs)} END
+        AS "isOpenTooLong", since < now() - ${LATE_AFTER} AS "isLate"
     FROM (${waitingFor(WAITING_AFTER, limit)}) AS waiting
     ORDER BY since LIMIT ${limit}`;
+}
+
+/** The newest entries of the log: beside the steps' there are decisions, which no worker has to do with. */
+const LOG_MAX = 100;
+
+/** For how long no step and no undo of any order has come to its end; more than that log can tell is Infinity. */
+export async function readStandstillSeconds(db: Database): Promise<number> {
+  const [row] = await db.$queryRaw<{ seconds: number | null }[]>`
+    SELECT extract(epoch FROM now() - max(at))::float8 AS seconds
+    FROM (SELECT at, step FROM saga_log ORDER BY id DESC LIMIT ${LOG_MAX}) AS newest
+    WHERE step = ANY(${[...STEPS, ...UNDOS]})`;
+  return row?.seconds ?? Number.POSITIVE_INFINITY;
 }
 
 /** How many orders are neither final nor quick, and the one that has waited longest; stuck ones among them. */
@@ -92,7 +122,14 @@ export async function joinStuckSagas(db: Database, findings: SagaFinding[]): Pro
       id: { in: findings.map((finding) => finding.orderId).filter((id) => UUID.test(id)) },
       OR: [{ status: 'PENDING' }, { status: 'CONFIRMED', unwindingReason: { not: null } }],
     },
-    select: { id: true, status: true, customerId: true, totalAmount: true, currency: true },
+    select: {
+      id: true,
+      status: true,
+      customerId: true,
+      totalAmount: true,
+      currency: true,
+      payment: { select: { gatewayReference: true } },
+    },
   });
   const byId = new Map(orders.map((order) => [order.id, order]));
   const stuck = findings.flatMap((finding): StuckSaga[] => {
@@ -107,15 +144,26 @@ export async function joinStuckSagas(db: Database, findings: SagaFinding[]): Pro
         status: order.status as OrderStatus,
         customerId,
         total,
+        gatewayReference: order.payment?.gatewayReference ?? null,
       },
     ];
   });
-  const minute = (saga: StuckSaga) => saga.startedAt.slice(0, 16);
-  return stuck.sort(
-    (a, b) =>
-      minute(a).localeCompare(minute(b)) || b.total.amount - a.total.amount || a.workflowId.localeCompare(b.workflowId),
-  );
+  return stuck.sort(byUrgency);
 }
+
+/** Where a saga stands in the list: oldest first, dearest first among those of one minute. */
+export type StuckPlace = { minute: string; amount: number; workflowId: string };
+
+export const stuckPlace = ({ startedAt, total, workflowId }: StuckSaga): StuckPlace => ({
+  minute: startedAt.slice(0, 16),
+  amount: total.amount,
+  workflowId,
+});
+
+export const comparePlaces = (a: StuckPlace, b: StuckPlace): number =>
+  a.minute.localeCompare(b.minute) || b.amount - a.amount || a.workflowId.localeCompare(b.workflowId);
+
+const byUrgency = (a: StuckSaga, b: StuckSaga): number => comparePlaces(stuckPlace(a), stuckPlace(b));
 
 /** @returns the largest group first */
 export function groupByFailure(sagas: StuckSaga[]): StuckGroup[] {

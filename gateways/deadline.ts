@@ -3,9 +3,7 @@
  * more than once; limits of single requests would add up to more than the attempt's own limit, and go on behind the next
  * one's back.
  */
-import { GatewayUnknown } from './payments.js';
-
-export type Deadline = { leftMs(): number };
+import { type Deadline, GatewayUnknown } from './payments.js';
 
 /** @returns the moment in so many milliseconds, on a clock that never jumps */
 export function deadlineIn(ms: number): Deadline {

@@ -7,8 +7,10 @@
  *
  * The gateway's account is not ours alone. What is ours is decided in marks.ts.
  */
-import type { Deadline } from './deadline.js';
 import type { OrderMarks } from './marks.js';
+
+/** The end of an attempt, on a clock that never jumps (deadline.ts). */
+export type Deadline = { leftMs(): number };
 
 /** An order as far as its charge goes: what was fixed when it was accepted. Amount in the minor unit, above 0. */
 export type Due = OrderMarks;

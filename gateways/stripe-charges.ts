@@ -1,10 +1,11 @@
 /** Charging an order through Stripe's official client, and finding what an attempt that nobody has heard of came to. */
 import Stripe from 'stripe';
-import { type Deadline, timeFor } from './deadline.js';
+import { timeFor } from './deadline.js';
 import { amountAtGateway, CHARGE_PURPOSE, kinshipOf, metadataFor } from './marks.js';
 import {
   type ChargeOutcome,
   type ChargeRequest,
+  type Deadline,
   type Due,
   GatewayMismatch,
   GatewayUnknown,

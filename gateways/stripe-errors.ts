@@ -28,7 +28,7 @@ export const isRefused = (err: unknown): err is InstanceType<typeof Stripe.error
   !isKeyUsedOtherwise(err) &&
   !NOT_NOW.has(err.code ?? '');
 /** Refused because of what else goes on at this moment. https://docs.stripe.com/error-codes */
-const NOT_NOW = new Set(['idempotency_key_in_use', 'lock_timeout', 'rate_limit', 'charge_already_refunded']);
+const NOT_NOW = new Set(['idempotency_key_in_use', 'lock_timeout', 'rate_limit']);
 
 /** The gateway knows no such object; a 404 without its word for that is somebody else's on the way. */
 export const isMissing = (err: unknown): boolean =>

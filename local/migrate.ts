@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { seed } from '../prisma/seed.js';
 import { sessionConfig } from '../prisma/session.mjs';
+import { explainRefusal } from '../runtime/database-refusal.js';
 import { CHECKOUT } from './checkout.js';
 import { runToEnd } from './command.js';
 import { SetupError, say } from './say.mjs';
@@ -29,10 +30,7 @@ async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>
   try {
     await client.connect();
   } catch (cause) {
-    const { host, pathname } = new URL(url);
-    throw new SetupError(`The database ${pathname.slice(1)} at ${host} does not answer: ${(cause as Error).message}`, {
-      cause,
-    });
+    throw new SetupError(explainRefusal(cause, url).sentence, { cause });
   }
   try {
     return await use(client);

@@ -38,7 +38,7 @@ export function servicePrograms(
       PORT: `${settings.PORT}`,
       METRICS_PORT: `${metricsPorts[index] ?? 0}`,
     };
-    return nodeProgram(name, 'service/main.js', env, logFile(name), () => isServing(settings, role));
+    return nodeProgram(name, 'service/main.js', env, logFile(name), () => isReady(settings, role, metricsPorts[index]));
   });
 }
 
@@ -61,9 +61,11 @@ const OURS = new Set(['TEMPORAL_WORKER_BUILD_ID', 'TEMPORAL_DEPLOYMENT_NAME']);
 export const temporalUiUrl = ({ TEMPORAL_UI_PORT }: Settings): string => `http://${LOOPBACK}:${TEMPORAL_UI_PORT}`;
 
 /** Where a program on this machine reaches the API. */
-export function apiUrl({ HOST, PORT }: Settings): string {
-  if (HOST === '0.0.0.0' || HOST === '::') return `http://${LOOPBACK}:${PORT}`;
-  return `http://${HOST.includes(':') ? `[${HOST}]` : HOST}:${PORT}`;
+export const apiUrl = ({ HOST, PORT }: Settings): string => urlOf(HOST, PORT);
+
+function urlOf(host: string, port: number): string {
+  if (host === '0.0.0.0' || host === '::') return `http://${LOOPBACK}:${port}`;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** api, worker, worker-2 … */
@@ -119,10 +121,12 @@ function nodeProgram(
   };
 }
 
-async function isServing(settings: Settings, role: Role): Promise<boolean> {
-  if (!servesHttp(role)) return true; // nobody can ask it; the API's answer includes whether workers poll
+/** Asked where it tells of all its roles; without a metrics port only an API can be asked, and speaks for itself. */
+async function isReady(settings: Settings, role: Role, metricsPort: number | undefined): Promise<boolean> {
+  const url = metricsPort === undefined ? apiUrl(settings) : urlOf(settings.METRICS_HOST, metricsPort);
+  if (metricsPort === undefined && !servesHttp(role)) return true;
   try {
-    const answer = await fetch(`${apiUrl(settings)}/readyz`, { signal: AbortSignal.timeout(5_000) });
+    const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5_000) });
     await answer.arrayBuffer();
     return answer.status === 200;
   } catch {

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { ConfigError, kinds, readConfig } from '../runtime/config.js';
 
-const { httpUrl, port, portOrNone, postgresUrl, str } = kinds;
+const { httpUrl, port, portOrNone, postgresUrl, secret, str } = kinds;
 
 const SPEC = {
   DATA_DIR: str({ default: '.data', desc: 'Folder of everything that is kept' }),
@@ -17,8 +17,8 @@ const SPEC = {
   DATABASE_URL: postgresUrl({ default: undefined, desc: 'A Postgres of yours; unset = the embedded one' }),
   TEMPORAL_ADDRESS: str({ default: undefined, desc: 'A Temporal of yours, host:port; unset = the embedded one' }),
   PAYMENTS_URL: httpUrl({ default: undefined, desc: 'The payment API; unset = the sandbox' }),
-  STRIPE_API_KEY: str({ default: 'sk_test_sandbox', desc: 'Its secret key' }),
-  STRIPE_WEBHOOK_SECRET: str({ default: undefined, desc: 'whsec_…; unset = made once, kept in DATA_DIR' }),
+  STRIPE_API_KEY: secret({ default: 'sk_test_sandbox', desc: 'Its secret key' }),
+  STRIPE_WEBHOOK_SECRET: secret({ default: undefined, desc: 'whsec_…; unset = made once, kept in DATA_DIR' }),
   LOCAL_PROCESSES: str({
     default: 'all',
     desc: 'Service processes to run, by role, e.g. api,worker,relay or all,worker',

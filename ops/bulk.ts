@@ -40,7 +40,7 @@ export async function runAll<T extends Item>(
   for (const target of targets.slice(0, canary)) {
     if (brake.isOn()) break;
     const { outcome } = await run(target);
-    if (outcome !== 'done' && outcome !== 'gone')
+    if (outcome !== 'done' && outcome !== 'waits' && outcome !== 'gone')
       brake.pull(`the canary ${outcome === 'refused' ? 'was' : 'has'} ${outcome}`);
   }
   const limit = pLimit(PARALLEL_MAX);
@@ -74,7 +74,7 @@ function createBrake(out: Output) {
     pull,
     isOn: () => why !== undefined,
     see: ({ outcome }: ItemResult) => {
-      if (outcome === 'done') inARow = 0;
+      if (outcome === 'done' || outcome === 'waits') inARow = 0;
       else if (outcome === 'failed' || outcome === 'unanswered') inARow++;
       if (inARow >= FAILURES_IN_A_ROW_MAX) pull(`${inARow} in a row have failed`);
     },
@@ -111,6 +111,7 @@ function showProgress(out: Output, total: number) {
 
 const STYLES = {
   done: 'green',
+  waits: 'yellow',
   refused: 'red',
   failed: 'red',
   unanswered: 'red',

@@ -9,6 +9,7 @@ import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { SagaPolicy } from '../contracts/saga.js';
 import { kinds, readConfig } from '../runtime/config.js';
 import { openDatabase } from '../runtime/database.js';
+import { refusalOf } from '../runtime/database-refusal.js';
 import { settings } from '../runtime/settings.js';
 import { unavailable, usage } from './exit.js';
 
@@ -83,15 +84,12 @@ export function openConnections(config: OpsConfig): Connections {
 }
 
 async function connectDatabase(url: string, closers: (() => Promise<void>)[]): Promise<Postgres> {
+  const refusal = await refusalOf(url);
+  if (refusal?.isFinal) throw usage(refusal.sentence);
+  if (refusal) throw unavailable(`${refusal.sentence} Does it run?`);
   const db = openDatabase(url, POOL);
   closers.push(() => db.$disconnect());
-  try {
-    await db.$queryRaw`SELECT 1`;
-    return db;
-  } catch (err) {
-    const { host, pathname } = new URL(url);
-    throw unavailable(`Postgres does not answer at ${host}${pathname}: ${reasonOf(err)}. Does it run?`, err);
-  }
+  return db;
 }
 
 async function connectTemporal(config: OpsConfig, closers: (() => Promise<void>)[]): Promise<Temporal> {
@@ -110,7 +108,7 @@ async function connectTemporal(config: OpsConfig, closers: (() => Promise<void>)
       },
     };
   } catch (err) {
-    throw unavailable(`Temporal does not answer at ${where}: ${reasonOf(err)}. Does it run?`, err);
+    throw unavailable(`Temporal does not answer at ${where}: ${lastLine(err)}. Does it run?`, err);
   }
 }
 
@@ -162,9 +160,6 @@ function refuseStrangePair({ DATABASE_URL, TEMPORAL_ADDRESS, TEMPORAL_PROFILE }:
 
 const isLoopback = (host: string): boolean =>
   ['', 'localhost', '::1', '[::1]'].includes(host) || host.startsWith('127.');
-
-const reasonOf = (err: unknown): string =>
-  lastLine(err).replace(/^Raw query failed\. Code: `\w*\/?\w*`\. Message: `(.*)`$/, '$1');
 
 /** Prisma's and gRPC's messages end with what happened. */
 export const lastLine = (err: unknown): string =>

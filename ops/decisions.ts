@@ -12,8 +12,9 @@ import {
   type SagaPolicy,
   type SagaProgress,
   type SagaState,
+  sagaStart,
 } from '../contracts/saga.js';
-import { listUnstarted } from '../domain/acceptance.js';
+import { readDueSaga } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import { readOrder } from '../domain/orders.js';
 import { stateOf } from '../domain/saga-log.js';
@@ -21,12 +22,12 @@ import { beginAnew } from '../sagas/anew.js';
 import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
 import { lastLine, type Temporal } from './connections.js';
 import { describe } from './sagas.js';
-import { watch } from './watch.js';
+import { type Sequel, watch } from './watch.js';
 
-export const OUTCOMES = ['done', 'refused', 'failed', 'unanswered', 'gone', 'not-tried'] as const;
+export const OUTCOMES = ['done', 'waits', 'refused', 'failed', 'unanswered', 'gone', 'not-tried'] as const;
 /**
- * `refused` = with a sentence, and nothing has changed; `failed` = accepted, but it did not help; `unanswered` = may have
- * been accepted; `gone` = the saga had come to its own end.
+ * `waits` = accepted, and the gateway is still at it; `refused` = with a sentence, and nothing has changed; `failed` =
+ * accepted, but it did not help; `unanswered` = may have been accepted; `gone` = the saga had come to its own end.
  */
 export type Outcome = (typeof OUTCOMES)[number];
 export type Result = {
@@ -42,8 +43,6 @@ export type Deciding = { temporal: Temporal; db: Database; policy: SagaPolicy };
 
 /** The update first writes the decision to the log, which takes milliseconds, or up to 5 s when the database is in trouble. */
 const UPDATE_LIMIT_MS = 15_000;
-/** Orders whose saga has never run; the relay starts them within seconds, so there are few or Temporal was away. */
-const UNSTARTED_MAX = 10_000;
 
 /** @returns never throws for what concerns this saga alone */
 export async function decide(to: Deciding, target: Target, resolution: Resolution): Promise<Result> {
@@ -53,7 +52,7 @@ export async function decide(to: Deciding, target: Target, resolution: Resolutio
     if (endedFromOutside(saga.status.name)) {
       return await decideEnded(to, target, resolution, `was ${endedFromOutside(saga.status.name)}`);
     }
-    if (saga.status.name === 'COMPLETED') return await gone(to, target);
+    if (saga.status.name === 'COMPLETED') return await decideCompleted(to, target, resolution);
     const seen = pendingActivities(saga).map(({ id }) => id);
     return await decideRunning(to, target, resolution, seen);
   } catch (err) {
@@ -94,22 +93,26 @@ async function decideEnded(to: Deciding, target: Target, resolution: Resolution,
   return workflowId === null ? gone(to, target) : follow(to, { orderId, workflowId }, resolution, []);
 }
 
+/** It has come to its end; but if its order is not final, that was somebody's doing, and the order has no saga. */
+async function decideCompleted(to: Deciding, target: Target, resolution: Resolution): Promise<Result> {
+  const due = await readDueSaga(to.db, target.orderId);
+  const isDue = due !== null && sagaStart(due, to.policy).options.workflowId === target.workflowId;
+  return isDue ? decideEnded(to, target, resolution, 'has ended although its order is not final') : gone(to, target);
+}
+
 async function decideUnknown(to: Deciding, target: Target, resolution: Resolution): Promise<Result> {
   const order = await requireOrder(to.db, target.orderId);
-  if (order.status === 'CANCELLED') return gone(to, target);
-  const unstarted = await listUnstarted(to.db, 0, UNSTARTED_MAX);
-  if (unstarted.some(({ id }) => id === order.id)) {
-    return decideEnded(to, target, resolution, 'has not started yet');
-  }
-  if (order.status === 'CONFIRMED') return gone(to, target);
+  if (!(await readDueSaga(to.db, order.id))) return gone(to, target);
   return decideEnded(to, target, resolution, `is not known to Temporal at ${to.temporal.where}`);
 }
 
 async function follow(to: Deciding, target: Target, { action }: Resolution, seen: string[]): Promise<Result> {
   const goal = action === 'compensate' ? ({ goal: 'COMPENSATED' } as const) : {};
   const { went, state, message } = await watch(to.temporal, to.db, target.workflowId, { seen, ...goal });
-  return { ...target, outcome: went === 'well' ? 'done' : 'failed', state, message };
+  return { ...target, outcome: OUTCOME_OF[went], state, message };
 }
+
+const OUTCOME_OF = { well: 'done', waits: 'waits', wrong: 'failed' } as const satisfies Record<Sequel['went'], Outcome>;
 
 async function gone({ db }: Deciding, target: Target): Promise<Result> {
   const order = await requireOrder(db, target.orderId);

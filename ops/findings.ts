@@ -1,16 +1,21 @@
 /** Stuck sagas, as `stuck` lists them and the bulk commands choose from them. */
 import type { StuckSaga } from '../domain/stuck-sagas.js';
 import { findStuck as find, type Stuck } from '../sagas/stuck.js';
-import type { Connections } from './connections.js';
+import type { Ops } from './command.js';
+import { policyOf } from './connections.js';
 
 export type Filter = { step?: string; failure?: string };
 
 const LIST_LIMIT_MS = 30_000;
+/** A person can wait some seconds, and wants to see all. */
+const WAITING_MAX = 10_000;
 
 /** @returns oldest first, dearest first among those of one minute; `more` = there are too many to see all */
-export async function findStuck(to: Connections, filter: Filter): Promise<Stuck> {
+export async function findStuck({ to, config }: Pick<Ops, 'to' | 'config'>, filter: Filter): Promise<Stuck> {
   const [{ client }, db] = await Promise.all([to.temporal(), to.database()]);
-  const { sagas, more } = await client.withDeadline(Date.now() + LIST_LIMIT_MS, () => find(db, client));
+  const { sagas, more } = await client.withDeadline(Date.now() + LIST_LIMIT_MS, () =>
+    find(db, client, policyOf(config), WAITING_MAX),
+  );
   return { sagas: sagas.filter((saga) => matches(saga, filter)), more };
 }
 

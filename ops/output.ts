@@ -54,10 +54,7 @@ export function createOutput({ output, color }: OutputOptions): Output {
 /** `| head` closes the pipe when it has seen enough. What was begun is finished all the same, only without a word. */
 export function survivePipes(): void {
   for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (err: NodeJS.ErrnoException) => {
-      if (err.code !== 'EPIPE') throw err;
-      closed.add(stream);
-    });
+    stream.on('error', () => closed.add(stream));
   }
 }
 const closed = new Set<NodeJS.WriteStream>();

@@ -27,6 +27,8 @@ const QUIET_MS = 1_500;
 const POLL_MS = 200;
 /** A webhook or the schedule may have been faster than whoever asks; what they settled is an answer, too. */
 const RECENT_MS = 3_600_000;
+/** Whatever is open is listed; more than that is one cause, and somebody else's account. */
+const OPEN_MAX = 100_000;
 
 export function addReconcileCommand(program: Command): void {
   const command = program
@@ -70,7 +72,7 @@ async function reconcile({ out, to }: Ops, { order }: Pick<Options, 'order'>): P
   const whose = order === undefined ? {} : { orderId: order };
   const [done, open] = await Promise.all([
     listFindings(db, { ...whose, since: new Date(before.now.getTime() - RECENT_MS) }),
-    listFindings(db, { ...whose, open: true }),
+    listFindings(db, { ...whose, open: true }, OPEN_MAX),
   ]);
   const settled = done.filter(({ action }) => action === 'refunded' || action === 'cancelled');
   out.document({ answered: isAnswered, settled, open });

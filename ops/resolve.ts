@@ -70,9 +70,10 @@ async function resolveAll(ops: Ops, action: Resolution['action'], ids: string[],
   return actOnAll(ops, resolution, targets, options, (target) => decide(deciding, target, resolution));
 }
 
-async function filtered({ out, to }: Ops, { step, failure, limit }: Options): Promise<Target[]> {
+async function filtered(ops: Ops, { step, failure, limit }: Options): Promise<Target[]> {
+  const { out } = ops;
   const filter: Filter = { ...(step !== undefined && { step }), ...(failure !== undefined && { failure }) };
-  const { sagas, more } = await findStuck(to, filter);
+  const { sagas, more } = await findStuck(ops, filter);
   const chosen = sagas.slice(0, limit);
   if (chosen.length === 0) throw nothingMatched('No stuck saga matches.');
   printGroups(out, groupByFailure(chosen));

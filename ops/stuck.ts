@@ -13,9 +13,9 @@ import { EXIT, type ExitCode } from './exit.js';
 import { type Filter, findStuck } from './findings.js';
 import { age, money, type Output, sum } from './output.js';
 
-type Options = Filter & { limit: number };
+type Options = Filter & { limit?: number };
 
-/** A screenful or two; the groups above count them all. */
+/** A screenful or two; the groups above count them all. A program gets them all. */
 const LIMIT_DEFAULT = 50;
 /** Whether there are more makes no difference to whoever looks. */
 const SLOW_MAX = 10_000;
@@ -25,11 +25,11 @@ export function addStuckCommand(program: Command): void {
     .command('stuck')
     .summary('which sagas need someone: by cause, then oldest and dearest first')
     .description(
-      'Sagas that ask for an operator (NEEDS_ATTENTION), that were ended from outside while their order is not final, or that are missing.',
+      'Sagas that ask for an operator (NEEDS_ATTENTION), that were ended from outside while their order is not final, that are missing, or that do not move: their code fails, no worker takes them, or they are open for too long.',
     )
     .addOption(stepOption())
-    .option('--failure <kind>', 'only those stuck for this reason, e.g. GatewayUnknown, TERMINATED, NO_SAGA')
-    .option('--limit <n>', 'show so many; the groups count all', wholeNumber, LIMIT_DEFAULT)
+    .option('--failure <kind>', 'only those stuck for this reason, e.g. GatewayUnknown, TERMINATED, NO_POLLERS')
+    .option('--limit <n>', `show so many (default: ${LIMIT_DEFAULT}, in JSON all); the groups count all`, wholeNumber)
     .addHelpText(
       'after',
       '\nExamples:\n  ops stuck\n  ops stuck --step chargePayment --limit 500\n  npm run -s ops -- stuck --output json | jq -r .sagas[].orderId',
@@ -37,14 +37,16 @@ export function addStuckCommand(program: Command): void {
     .action((options: Options) => run(command, (ops) => stuck(ops, options)));
 }
 
-async function stuck({ out, to }: Ops, { limit, ...filter }: Options): Promise<ExitCode> {
+async function stuck(ops: Ops, { limit, ...filter }: Options): Promise<ExitCode> {
+  const { out, to } = ops;
   const { link } = await to.temporal();
-  const { sagas, more } = await findStuck(to, filter);
+  const { sagas, more } = await findStuck(ops, filter);
   const slow = await countSlowOrders(await to.database(), SLOW_MAX);
   const groups = groupByFailure(sagas);
-  const shown = sagas.slice(0, limit);
+  const shown = sagas.slice(0, limit ?? (out.json ? sagas.length : LIMIT_DEFAULT));
   out.document({
     count: sagas.length,
+    more,
     slow,
     groups,
     sagas: shown.map((saga) => ({ ...saga, webUrl: link(saga.workflowId, saga.runId) })),
@@ -57,7 +59,7 @@ async function stuck({ out, to }: Ops, { limit, ...filter }: Options): Promise<E
   printGroups(out, groups);
   out.print();
   out.table(
-    ['age', 'order', 'step', 'failure', 'amount', 'saga'],
+    ['age', 'order', 'step', 'failure', 'amount', 'charge', 'saga'],
     shown.map((saga) => rowOf(saga, link(saga.workflowId) ?? saga.workflowId)),
   );
   if (shown.length < sagas.length) out.print(`… and ${sagas.length - shown.length} more: --limit ${sagas.length}`);
@@ -74,12 +76,13 @@ function tellSlow(out: Output, { count, oldest }: SlowOrders): void {
   );
 }
 
-const rowOf = ({ startedAt, orderId, step, failure, total }: StuckSaga, link: string): string[] => [
+const rowOf = ({ startedAt, orderId, step, failure, total, gatewayReference }: StuckSaga, link: string): string[] => [
   age(startedAt),
   orderId,
   step ?? '–',
   failure ?? '–',
   money(total),
+  gatewayReference ?? '–',
   link,
 ];
 

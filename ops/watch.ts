@@ -14,7 +14,8 @@ import { askProgress, describe } from './sagas.js';
 const WATCH_LIMIT_MS = 13_000;
 const POLL_MS = 250;
 
-export type Sequel = { went: 'well' | 'wrong'; state: SagaState | null; message: string };
+/** `waits` = the gateway has what was asked for, and is not done with it: nothing is wrong, and nobody can hurry it. */
+export type Sequel = { went: 'well' | 'waits' | 'wrong'; state: SagaState | null; message: string };
 
 /**
  * @param seen ids of the activities that were pending before the decision: their failures are old news
@@ -32,7 +33,8 @@ export async function watch(
     if (now && now.status.name !== 'RUNNING') return ended(db, now, goal);
     const progress = now ? await askProgress(temporal, now) : undefined;
     const trouble = now && troubleOf(now, progress, seen);
-    if (trouble) return { went: 'wrong', state: progress?.state ?? null, message: trouble };
+    if (trouble)
+      return { went: isProcessing(trouble) ? 'waits' : 'wrong', state: progress?.state ?? null, message: trouble };
     if (Date.now() > deadline) return undecided(progress);
     await pause(POLL_MS);
   }
@@ -52,6 +54,9 @@ async function ended(db: Database, saga: WorkflowExecutionDescription, goal?: 'C
     message: `the order is ${order.status}${because}${isOutrun ? ': that was committed first' : ''}`,
   };
 }
+
+/** As gateways/stripe says it of a charge and of a refund. */
+const isProcessing = (message: string): boolean => /says "processing"|is being processed/.test(message);
 
 function troubleOf(
   saga: WorkflowExecutionDescription,

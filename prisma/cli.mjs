@@ -17,6 +17,11 @@ const here = dirname(fileURLToPath(import.meta.url));
  * @throws {PrismaError} with the exit status, and with the output where that was not shown
  */
 export function prisma(args, { env = process.env, quiet = false } = {}) {
+  if (env.DATABASE_URL && !URL.canParse(env.DATABASE_URL)) {
+    const sentence = 'DATABASE_URL is wrong: it must look like postgresql://user:password@host:5432/database.';
+    if (!quiet) process.stderr.write(`${sentence}\n`);
+    throw new PrismaError(sentence, 1);
+  }
   const cli = join(dirname(createRequire(import.meta.url).resolve('prisma/package.json')), 'build', 'index.js');
   const result = spawnSync(process.execPath, [cli, ...args], {
     cwd: dirname(here),

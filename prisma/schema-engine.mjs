@@ -54,7 +54,7 @@ const commands = {
 /** The codes by which the CLI recognises that, for example, a database has yet to be created. */
 function knownError(err) {
   const { url, database } = datasource.url ? splitUrl(datasource.url) : {};
-  const at = `at \`${url?.host}\``;
+  const at = `at \`${url?.host}\` (DATABASE_URL)`;
   const unreachable = { code: 'P1001', message: `Can't reach database server ${at}.` };
   return {
     '3D000': { code: 'P1003', message: `Database \`${database}\` does not exist on the database server ${at}.` },

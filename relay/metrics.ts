@@ -10,8 +10,9 @@ import type { Database } from '../domain/database.js';
 import { countDeadLetters } from '../domain/dead-letters.js';
 import { countFinal, countFindings, readFeedEnd, readFeedHeldSeconds, readUnstarted } from '../domain/figures.js';
 import { FEED_START, type FeedPlace } from '../domain/outbox.js';
+import { createAsker } from '../runtime/asker.js';
 import { onScrape, show } from '../runtime/metrics.js';
-import { findStuck } from '../sagas/stuck.js';
+import { findStuck, type Patience } from '../sagas/stuck.js';
 import type { Publisher } from './publishers/publisher.js';
 
 /** However often somebody scrapes. */
@@ -19,6 +20,8 @@ const DATABASE_EVERY_MS = 5_000;
 /** A list of stuck sagas costs Temporal a page per hundred of them. */
 const TEMPORAL_EVERY_MS = 15_000;
 const TEMPORAL_LIMIT_MS = 5_000;
+/** A scrape has this long at most, whoever does not answer: Prometheus gives it 10 s. */
+const SCRAPE_LIMIT_MS = 3_000;
 
 const counter = (name: string, help: string, labelNames: string[]) =>
   new Counter({ name: `order_saga_${name}`, help, labelNames, registers: [] });
@@ -31,7 +34,9 @@ const deliveries = counter('deliveries_total', 'Events offered to a destination,
 ]);
 export const removed = counter('retention_removed_total', 'What retention has removed', ['what']);
 
-const up = gauge('facts_up', '1 if the source of the facts has answered, else 0 and its facts are absent', ['source']);
+const up = gauge('facts_up', '1 if the source of the facts has answered, else 0 and its facts are its last answer', [
+  'source',
+]);
 const final = counter('orders_final_total', 'Orders that became final since this process began', ['status', 'reason']);
 const unstarted = gauge('unstarted_orders', 'Accepted orders whose saga nobody has seen running');
 const unstartedAge = gauge('unstarted_orders_oldest_seconds', 'Age of the oldest of them');
@@ -64,16 +69,18 @@ export function exposeFacts({
   db,
   destinations,
   client,
+  patience,
   logger,
 }: {
   db: Database;
   /** Of this relay: what others are owed that nobody serves any more is no news. */
   destinations: string[];
   client: () => Client | undefined;
+  patience: Patience;
   logger: Logger;
 }) {
   const ofPostgres = [unstarted, unstartedAge, backlog, lag, deadLetters, feedHeld, findings];
-  show([deliveries, removed, up, final, attention, ...ofPostgres]);
+  show([deliveries, removed, up, final]);
   const finals = followFinals(db);
   const ofDatabase = async () => {
     const [orders, backlogs, letters, heldSeconds, found] = await Promise.all([
@@ -98,7 +105,9 @@ export function exposeFacts({
   const ofTemporal = async () => {
     const temporal = client();
     if (!temporal) throw new Error('Temporal has never answered');
-    const { sagas } = await temporal.withDeadline(Date.now() + TEMPORAL_LIMIT_MS, () => findStuck(db, temporal));
+    const { sagas } = await temporal.withDeadline(Date.now() + TEMPORAL_LIMIT_MS, () =>
+      findStuck(db, temporal, patience),
+    );
     attention.reset();
     for (const { step, failure } of sagas) attention.inc({ step: step ?? '', failure: failure ?? '' });
   };
@@ -108,33 +117,26 @@ export function exposeFacts({
 
 type Source = { name: string; everyMs: number; ask: () => Promise<void>; gauges: Gauge[]; logger: Logger };
 
-/** Asks at most so often, one at a time; scrapes that come meanwhile wait for the same answer. */
+/**
+ * Facts are shown from the first answer on: until then a 0 would be a claim. A source that has fallen silent leaves its last
+ * answer standing, so that no alarm ends because nobody knows any more; `facts_up` says that it is old.
+ */
 function source({ name, everyMs, ask, gauges, logger }: Source): () => Promise<void> {
-  let asked: Promise<void> | undefined;
-  let freshUntil = 0;
-  const askOnce = async () => {
-    try {
+  let isShown = false;
+  return createAsker({
+    freshMs: everyMs,
+    limitMs: SCRAPE_LIMIT_MS,
+    ask: async () => {
       await ask();
+      if (!isShown) show(gauges);
+      isShown = true;
       up.set({ source: name }, 1);
-    } catch (err) {
+    },
+    otherwise: (err) => {
       logger.debug({ err }, `${name} gives no facts for metrics`);
       up.set({ source: name }, 0);
-      for (const each of gauges) forget(each);
-    }
-    freshUntil = performance.now() + everyMs;
-    asked = undefined;
-  };
-  return async () => {
-    if (performance.now() < freshUntil) return;
-    asked ??= askOnce();
-    await asked;
-  };
-}
-
-/** `reset` alone would say 0 of a gauge without labels, which is a claim. */
-function forget(each: Gauge): void {
-  each.reset();
-  each.remove();
+    },
+  });
 }
 
 /** Counts from the feed's end at the first scrape on: what was final before is no news. */

@@ -5,8 +5,10 @@ import type { Logger } from 'pino';
 import { LEASES_MOVED, OUTBOX_CHANNEL } from '../contracts/ids.js';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
+import type { ReadinessCheck } from '../runtime/health.js';
 import { listen } from '../runtime/listener.js';
 import { type Loop, startLoop } from '../runtime/loop.js';
+import { watchPostgres } from '../runtime/postgres-health.js';
 import type { TemporalLink } from '../runtime/temporal.js';
 import { deliverOnce, LEASE_MS, saveCursors } from './deliveries.js';
 import { createDelivery } from './delivery.js';
@@ -15,7 +17,8 @@ import { countDeliveries, exposeFacts } from './metrics.js';
 import type { Publisher } from './publishers/publisher.js';
 import { startRetention } from './retention.js';
 import { createShare } from './share.js';
-import { type Failing, remindOnce, startUnstartedOnce } from './sweep.js';
+import { type Failing, startUnstartedOnce } from './sweep.js';
+import { startTending } from './tending.js';
 
 /** Without a notification an event waits this long at most: well under the 2 s of idle lag that consumers are promised. */
 const POLL_MS = 500;
@@ -26,7 +29,6 @@ const BREATH_MS = 50;
 /** A round that takes longer to end than this is cut short; below the 15 s in which the process must stop. */
 const STOP_PATIENCE_MS = 5_000;
 const SWEEP_EVERY_MS = 1_000;
-const REMIND_EVERY_MS = 15_000;
 
 export type RelayDependencies = {
   db: Database;
@@ -44,8 +46,9 @@ export type RelayDependencies = {
   logger: Logger;
 };
 
-/** @returns how to stop it */
-export function startRelay(deps: RelayDependencies): () => Promise<void> {
+export type RunningRelay = { readiness: ReadinessCheck; stop: () => Promise<void> };
+
+export function startRelay(deps: RelayDependencies): RunningRelay {
   const { db, temporal, publishers, policy, inHand, logger } = deps;
   const failing: Failing = new Map();
   const sweep = startLoop(
@@ -60,20 +63,21 @@ export function startRelay(deps: RelayDependencies): () => Promise<void> {
       return more;
     },
   );
-  const reminder = startLoop(
-    { name: 'reminder', everyMs: REMIND_EVERY_MS, backoffMaxMs: REMIND_EVERY_MS, logger },
-    async () => {
-      const client = temporal.client();
-      if (client) await remindOnce({ db, client });
-      return false;
-    },
-  );
+  const stopTending = startTending({ db, client: temporal.client, policy, logger });
   const destinations = publishers.map(({ destination }) => destination);
   const stopRetention = startRetention({ db, destinations, eventsOlderThanMs: deps.outboxRetentionMs }, logger);
-  exposeFacts({ db, destinations, client: temporal.client, logger });
-  const stopDeliveries = publishers.length === 0 ? async () => undefined : startDeliveries(deps);
-  return async () => {
-    await Promise.all([sweep.stop(), reminder.stop(), stopRetention(), stopDeliveries()]);
+  exposeFacts({ db, destinations, client: temporal.client, patience: policy, logger });
+  const deliveries = publishers.length === 0 ? undefined : startDeliveries(deps);
+  const readDatabase = watchPostgres(db);
+  return {
+    readiness: async () => {
+      const database = await readDatabase();
+      const leases = deliveries?.isShareKnown() ?? true;
+      return { ready: database === 'up' && leases, database, leases };
+    },
+    stop: async () => {
+      await Promise.all([sweep.stop(), stopTending(), stopRetention(), deliveries?.stop()]);
+    },
   };
 }
 
@@ -114,7 +118,7 @@ function startDeliveries(deps: RelayDependencies) {
     },
     logger,
   );
-  return async () => {
+  const stop = async () => {
     await stopListening();
     const ended = Promise.all([leases, ...served.map(({ loop }) => loop)].map((loop: Loop) => loop.stop()));
     await Promise.race([ended, pause(STOP_PATIENCE_MS, undefined, { ref: false })]);
@@ -123,4 +127,5 @@ function startDeliveries(deps: RelayDependencies) {
     for (const { delivery } of served) await saveCursors(delivery);
     await share.release();
   };
+  return { isShareKnown: share.isKnown, stop };
 }

@@ -10,6 +10,8 @@ import { PARTITIONS } from '../domain/outbox.js';
 export type Share = {
   /** What is held of a destination; nothing once the leases may have run out unnoticed. */
   heldOf(destination: string): LeasedCursor[];
+  /** Whether it is known by now what is held, be it nothing: somebody else may have it all. */
+  isKnown(): boolean;
   release(): Promise<void>;
 };
 
@@ -64,6 +66,7 @@ export function createShare({
     },
     heldOf: (destination) =>
       performance.now() < validUntilMs ? held.filter((cursor) => cursor.destination === destination) : [],
+    isKnown: () => performance.now() < validUntilMs,
     release: async () => {
       held = [];
       await releaseLeases(db, owner);

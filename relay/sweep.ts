@@ -2,16 +2,10 @@
  * The sweep: finds accepted orders whose saga nobody has seen running, and starts it. This, not the API's own start, is
  * the promise that an accepted order is worked on: the API may have died, or Temporal been away, in between.
  */
-import {
-  type Client,
-  isGrpcServiceError,
-  WorkflowExecutionAlreadyStartedError,
-  WorkflowNotFoundError,
-} from '@temporalio/client';
+import { type Client, isGrpcServiceError, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import pLimit from 'p-limit';
-import { orderSagaId } from '../contracts/ids.js';
-import { BY_MACHINE, RETRY_SIGNAL, type SagaPolicy, sagaStart, type UnstartedSaga } from '../contracts/saga.js';
-import { listUnheard, listUnstarted, markStarted } from '../domain/acceptance.js';
+import { type SagaPolicy, sagaStart, type UnstartedSaga } from '../contracts/saga.js';
+import { listUnstarted, markStarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import { backoffMs } from '../runtime/loop.js';
 
@@ -84,7 +78,7 @@ async function startSaga({ client, policy }: { client: Client; policy: SagaPolic
 }
 
 /** Whether this says something about Temporal, and nothing about the order. */
-const isAway = (err: unknown): boolean =>
+export const isAway = (err: unknown): boolean =>
   [err, (err as Error | undefined)?.cause].some((e) => isGrpcServiceError(e) && AWAY.has(e.code));
 /** gRPC's DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED and UNAVAILABLE. https://grpc.io/docs/guides/status-codes/ */
 const AWAY = new Set([4, 8, 14]);
@@ -106,21 +100,4 @@ function forgetAllBut(due: UnstartedSaga[], failing: Failing): void {
 function notYet(failing: Failing): string[] {
   const now = performance.now();
   return [...failing].filter(([, { nextTryAtMs }]) => nextTryAtMs > now).map(([orderId]) => orderId);
-}
-
-/** The API tells the saga itself, at once; this is for when that was lost. */
-const UNHEARD_AFTER_MS = 5_000;
-/** Signals are history: a saga whose undo fails for longer is its operator's. */
-const UNHEARD_UNTIL_MS = 600_000;
-
-/** Tells sagas that are parked or backing off that their order is unwinding. @returns how many were told */
-export async function remindOnce({ db, client }: { db: Database; client: Client }): Promise<number> {
-  const ids = await listUnheard(db, UNHEARD_AFTER_MS, UNHEARD_UNTIL_MS, BATCH_MAX);
-  for (const id of ids) {
-    const tell = () => client.workflow.getHandle(orderSagaId(id)).signal(RETRY_SIGNAL, BY_MACHINE);
-    await client.withDeadline(Date.now() + START_LIMIT_MS, tell).catch((err: unknown) => {
-      if (!(err instanceof WorkflowNotFoundError)) throw err; // not started yet, or ended: nobody to tell
-    });
-  }
-  return ids.length;
 }

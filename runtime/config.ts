@@ -4,6 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { bool, type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator, port, str } from 'envalid';
+import { sessionConfig } from '../prisma/session.mjs';
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -16,14 +17,28 @@ export function parseDurationMs(text: string): number {
 
 /** Written as text in the environment, read as milliseconds; a default is given in milliseconds. */
 const durationMs = makeValidator<number>(parseDurationMs);
+/** What a URL is, is not said when it is wrong: there may be a password in it. */
 const httpUrl = makeValidator<string>((input) => {
   const url = URL.canParse(input) ? new URL(input) : undefined;
-  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') throw new EnvError(`"${input}" is not an http(s) URL`);
+  if (/\s/.test(input) || (url?.protocol !== 'http:' && url?.protocol !== 'https:'))
+    throw new EnvError('it is not an http(s) URL');
   return input.replace(/\/$/, '');
 });
 const postgresUrl = makeValidator<string>((input) => {
-  if (!/^postgres(ql)?:\/\//.test(input))
-    throw new EnvError('must look like postgresql://user:password@host:5432/database');
+  if (!/^postgres(ql)?:\/\/\S+$/.test(input))
+    throw new EnvError('it must look like postgresql://user:password@host:5432/database');
+  try {
+    sessionConfig(input);
+  } catch (err) {
+    const { code, path } = err as NodeJS.ErrnoException;
+    if (path !== undefined) throw new EnvError(`it names the file ${path}, which cannot be read (${code})`);
+    throw new EnvError('it cannot be read as a URL; percent-encode what is special in user and password');
+  }
+  return input;
+});
+/** Goes into a header as it is, where nothing else may stand. */
+const secret = makeValidator<string>((input) => {
+  if (!/^[\x21-\x7e]*$/.test(input)) throw new EnvError('it has a blank or another character that no key has in it');
   return input;
 });
 const count = makeValidator<number>((input) => {
@@ -54,7 +69,7 @@ const addresses = makeValidator<string>((input) => {
   return input;
 });
 const redisUrl = makeValidator<string>((input) => {
-  if (!/^rediss?:\/\//.test(input)) throw new EnvError('must look like redis://host:6379');
+  if (!/^rediss?:\/\/\S+$/.test(input)) throw new EnvError('it must look like redis://host:6379');
   return input;
 });
 
@@ -84,6 +99,7 @@ export const kinds = {
   portOrNone,
   postgresUrl,
   redisUrl,
+  secret,
   str,
 };
 
@@ -94,17 +110,29 @@ export const kinds = {
  */
 export function readConfig<S>(spec: S, env: NodeJS.ProcessEnv): CleanedEnv<S> {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const unclean = Object.keys(set).filter((name) => isRead(name, spec as object) && UNCLEAN.test(set[name] ?? ''));
   const values = cleanEnv(set, spec, {
     reporter: ({ errors }) => {
-      const sentences = Object.entries(errors).map(([name, error]) =>
-        error instanceof EnvMissingError ? `${name} is not set.` : `${name} is wrong: ${(error as Error).message}.`,
-      );
+      const sentences = Object.entries(errors)
+        .filter(([name]) => !unclean.includes(name))
+        .map(([name, error]) =>
+          error instanceof EnvMissingError ? `${name} is not set.` : `${name} is wrong: ${(error as Error).message}.`,
+        );
+      sentences.push(...unclean.map((name) => `${name} is wrong: ${UNCLEAN_SENTENCE}.`));
       if (sentences.length > 0) throw new ConfigError(sentences.join('\n'));
     },
   });
   // A plain frozen object: envalid's own is a proxy that throws on unknown keys, which trips structured logging.
   return Object.freeze({ ...values }) as CleanedEnv<S>;
 }
+
+/**
+ * A file that ends with a line break makes such values, and whoever sends them fails for ever: they are headers, names and
+ * addresses. Temporal's own variables are read by its library; those that hold whole files have line breaks.
+ */
+const UNCLEAN = /\p{Cc}|^\s|\s$/u;
+const UNCLEAN_SENTENCE = 'it has a line break or another control character in it, or a blank at an end';
+const isRead = (name: string, spec: object) => name in spec || /^TEMPORAL_(?!.*_DATA$)/.test(name);
 
 export class ConfigError extends Error {
   override name = 'ConfigError';

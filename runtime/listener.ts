@@ -2,14 +2,18 @@
  * Postgres NOTIFY as an alarm clock: it says that something may have changed, never what. Whoever is woken re-reads the
  * truth, and polls besides, since a notification is lost whenever the connection is.
  */
+import type { Socket } from 'node:net';
 import pg from 'pg';
 import type { Logger } from 'pino';
 import { sessionConfig } from '../prisma/session.mjs';
 import { SILENCE_LIMIT_MS } from './database.js';
+import { guarded } from './guard.js';
 
 const RECONNECT_AFTER_MS = 1_000;
 /** A connection that has died without a word looks like one on which there is nothing to tell. */
 const PING_EVERY_MS = 10_000;
+/** A server that does not answer a farewell in this time is left without. */
+const FAREWELL_LIMIT_MS = 500;
 
 /**
  * @param onWake called for each notification with what it says, and after each (re)connection, since some may have been
@@ -25,6 +29,7 @@ export function listen(
 ): () => Promise<void> {
   let client: pg.Client | undefined;
   let stopped = false;
+  const wake = guarded(logger, 'notification', onWake);
   const connect = async (): Promise<void> => {
     if (stopped) return;
     const fresh = new pg.Client({
@@ -45,23 +50,35 @@ export function listen(
         'lost the notifications; polling meanwhile',
       );
       fresh.end().catch(() => undefined); // it is broken already; what matters is the next one
-      setTimeout(() => void connect(), RECONNECT_AFTER_MS).unref();
+      setTimeout(begin, RECONNECT_AFTER_MS).unref();
     };
     fresh.on('error', again);
     fresh.on('end', () => again());
-    fresh.on('notification', ({ payload }) => onWake(payload));
+    fresh.on('notification', ({ payload }) => wake(payload));
     try {
       await fresh.connect();
       await fresh.query(`LISTEN ${fresh.escapeIdentifier(channel)}`);
-      onWake();
+      wake();
       pinging = setInterval(() => void fresh.query('SELECT').catch(again), pingEveryMs).unref();
     } catch (err) {
       again(err);
     }
   };
-  void connect();
+  const begin = guarded(logger, 'listener', connect);
+  begin();
   return async () => {
     stopped = true;
-    await client?.end();
+    if (client) await leave(client);
   };
+}
+
+/** In good order if the server takes part in it, else by hanging up: it hangs up then, too. */
+async function leave(client: pg.Client): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, FAREWELL_LIMIT_MS);
+  });
+  await Promise.race([client.end().catch(() => undefined), late]);
+  clearTimeout(timer);
+  (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
 }

@@ -1,10 +1,13 @@
 /**
  * A process's metrics: one registry, to which each role adds its own, and a port of their own that speaks Prometheus' text
- * format. Counting is cheap and never fails; what must be asked for is asked when somebody scrapes.
+ * format, and says whether the process lives and is ready. Counting is cheap and never fails; what must be asked for is
+ * asked when somebody scrapes.
  */
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
+import { guarded, tellUnexpected, unexpectedErrors } from './guard.js';
+import type { Health } from './health.js';
 
 const registry = new Registry();
 
@@ -15,7 +18,7 @@ export function show(metrics: Metric[]): void {
 
 const refreshers: (() => Promise<void>)[] = [];
 
-/** @param refresh brings gauges up to date before a scrape is answered; must not throw */
+/** @param refresh brings gauges up to date before a scrape is answered; keeps a limit of its own, since scrapes wait for it */
 export function onScrape(refresh: () => Promise<void>): void {
   refreshers.push(refresh);
 }
@@ -28,33 +31,75 @@ export function startMetrics({
   host,
   port,
   role,
+  health,
   logger,
 }: {
   host: string;
   port: number;
   role: string;
+  health: Health;
   logger: Logger;
 }): () => Promise<void> {
   registry.setDefaultLabels({ role });
   collectDefaultMetrics({ register: registry });
-  const server = createServer(async (request, response) => {
-    if (request.method !== 'GET' || request.url?.split('?')[0] !== '/metrics') {
-      response.writeHead(404, { 'content-type': 'text/plain' }).end('GET /metrics\n');
-      return;
-    }
-    await Promise.all(refreshers.map((refresh) => refresh()));
-    response.writeHead(200, { 'content-type': registry.contentType }).end(await registry.metrics());
+  show([unexpectedErrors]);
+  const server = createServer((request, response) => {
+    answer(request, response, health, logger).catch((err: unknown) => {
+      tellUnexpected(logger, 'metrics port', err);
+      if (response.headersSent) response.destroy();
+      else respond(response, 500, 'text/plain', 'see the log of this process\n');
+    });
   });
   let trying: NodeJS.Timeout | undefined;
+  const listen = guarded(logger, 'metrics port', () => {
+    if (!server.listening) server.listen(port, host);
+  });
+  // Also of a connection that could not be accepted, while the port is held.
   server.on('error', (err) => {
     logger.error({ err }, `no metrics: METRICS_PORT ${port} on ${host} cannot be had; trying again`);
-    trying = setTimeout(() => server.listen(port, host), TRY_AGAIN_MS).unref();
+    clearTimeout(trying);
+    trying = setTimeout(listen, TRY_AGAIN_MS).unref();
   });
-  server.listen(port, host);
+  listen();
   return async () => {
     clearTimeout(trying);
     await close(server);
   };
+}
+
+async function answer(
+  { method, url }: IncomingMessage,
+  response: ServerResponse,
+  health: Health,
+  logger: Logger,
+): Promise<void> {
+  const path = method === 'GET' ? url?.split('?')[0] : undefined;
+  switch (path) {
+    case '/metrics':
+      await Promise.all(refreshers.map((refresh) => refreshed(refresh, logger)));
+      return respond(response, 200, registry.contentType, await registry.metrics());
+    case '/livez':
+      return respond(response, 200, 'application/json', JSON.stringify({ alive: true }));
+    case '/readyz': {
+      const readiness = await health.read();
+      return respond(response, readiness.ready ? 200 : 503, 'application/json', JSON.stringify(readiness));
+    }
+    default:
+      return respond(response, 404, 'text/plain', 'GET /metrics, /livez, /readyz\n');
+  }
+}
+
+/** One that fails takes nothing from what the others tell. */
+async function refreshed(refresh: () => Promise<void>, logger: Logger): Promise<void> {
+  try {
+    await refresh();
+  } catch (err) {
+    tellUnexpected(logger, 'scrape', err);
+  }
+}
+
+function respond(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { 'content-type': type }).end(body);
 }
 
 function close(server: Server): Promise<void> {

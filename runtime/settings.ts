@@ -13,6 +13,7 @@ const {
   portOrNone,
   postgresUrl,
   redisUrl,
+  secret,
   str,
 } = kinds;
 const minutes = (n: number) => n * 60_000;
@@ -72,8 +73,8 @@ export const settings = {
   }),
 
   PAYMENTS_URL: httpUrl({ default: undefined, desc: 'Base URL of the payment API; unset = Stripe itself' }),
-  STRIPE_API_KEY: str({ default: '', desc: 'Secret key of the payment API' }),
-  STRIPE_WEBHOOK_SECRET: str({
+  STRIPE_API_KEY: secret({ default: '', desc: 'Secret key of the payment API' }),
+  STRIPE_WEBHOOK_SECRET: secret({
     default: '',
     desc: 'whsec_… of the payment API’s webhooks; unset = they are not taken',
   }),
@@ -98,6 +99,10 @@ export const settings = {
   REFUND_FOLLOW_FOR: durationMs({
     default: 60 * 24 * 60 * minutes(1),
     desc: 'How long a refund is followed, since it may fail after weeks',
+  }),
+  PROBE_EVERY: durationMs({
+    default: 5_000,
+    desc: 'How often it is looked whether the neighbour of parked sagas is back; then they are tried again',
   }),
   TEMPORAL_WORKER_BUILD_ID: str({
     default: '',

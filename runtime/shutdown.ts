@@ -20,13 +20,16 @@ export function stopOnSignals(logger: Logger, stop: () => Promise<void>): void {
       logger.error({ limitMs: STOP_LIMIT_MS }, 'did not stop in time: exiting');
       process.exit(1);
     }, STOP_LIMIT_MS).unref();
-    stop().then(
-      () => process.exit(0),
-      (err: unknown) => {
-        logger.error({ err }, 'stopping failed');
-        process.exit(1);
-      },
-    );
+    // Also of a stop that throws instead of rejecting.
+    Promise.resolve()
+      .then(stop)
+      .then(
+        () => process.exit(0),
+        (err: unknown) => {
+          logger.error({ err }, 'stopping failed');
+          process.exit(1);
+        },
+      );
   };
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, onSignal);
 }

@@ -1,10 +1,14 @@
-/** Beginning a saga anew: one that was ended from outside, or that is missing. Every step finds what the first has done. */
+/**
+ * Beginning a saga anew: one that was ended from outside, that is missing, or that Temporal calls completed although its order
+ * is not final. Every step finds what the first has done.
+ */
 import { randomUUID } from 'node:crypto';
-import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
-import { type Resolution, type SagaPolicy, sagaStart } from '../contracts/saga.js';
+import { type Client, WorkflowExecutionAlreadyStartedError, type WorkflowStartOptions } from '@temporalio/client';
+import { type Resolution, type SagaPolicy, sagaStart, type UnstartedSaga } from '../contracts/saga.js';
 import { markStarted, readDueSaga } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import { recordDecision } from '../domain/saga-log.js';
+import { describeRun } from './describe.js';
 
 const START_LIMIT_MS = 5_000;
 
@@ -24,12 +28,42 @@ export async function beginAnew(
   const due = await readDueSaga(db, orderId);
   if (!due) return null;
   if (signature) await recordDecision(db, { id: randomUUID(), orderId, action: 'retry', step: 'saga', ...signature });
+  const { workflowId } = sagaStart(due, policy).options;
+  if (!(await start(client, due, policy)) && (await isFinishedInVain({ client, db }, due, workflowId)))
+    await start(client, due, policy, { workflowIdReusePolicy: 'ALLOW_DUPLICATE' });
+  await markStarted(db, [due]);
+  return workflowId;
+}
+
+/** @returns false if Temporal refuses, since one runs or has come to its end */
+async function start(
+  client: Client,
+  due: UnstartedSaga,
+  policy: SagaPolicy,
+  changed: Pick<WorkflowStartOptions, 'workflowIdReusePolicy'> = {},
+): Promise<boolean> {
   const { type, options } = sagaStart(due, policy);
   try {
-    await client.withDeadline(Date.now() + START_LIMIT_MS, () => client.workflow.start(type, options));
+    await client.withDeadline(Date.now() + START_LIMIT_MS, () =>
+      client.workflow.start(type, { ...options, ...changed }),
+    );
+    return true;
   } catch (err) {
-    if (!(err instanceof WorkflowExecutionAlreadyStartedError)) throw err;
+    if (err instanceof WorkflowExecutionAlreadyStartedError) return false;
+    throw err;
   }
-  await markStarted(db, [due]);
-  return options.workflowId;
+}
+
+/**
+ * A saga that comes to its end by itself has made its order final before. So the order is read again, after Temporal has
+ * said that it ended: only if it is due still, somebody has ended it in its name (`temporal activity complete`). Two who see
+ * this at a time may begin it twice, one after the other, which costs a saga that finds nothing to do.
+ */
+async function isFinishedInVain(
+  { client, db }: { client: Client; db: Database },
+  { id, kind }: UnstartedSaga,
+  workflowId: string,
+): Promise<boolean> {
+  const saga = await client.withDeadline(Date.now() + START_LIMIT_MS, () => describeRun(client, workflowId));
+  return saga?.status.name === 'COMPLETED' && (await readDueSaga(db, id))?.kind === kind;
 }

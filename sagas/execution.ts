@@ -8,22 +8,27 @@ const ENDED = { FAILED: 'FAILED', TERMINATED: 'TERMINATED', TIMED_OUT: 'TIMED_OU
 export const endedFromOutside = (status: WorkflowExecutionStatusName): string | undefined =>
   (ENDED as Partial<Record<WorkflowExecutionStatusName, string>>)[status];
 
-export type PendingActivity = { id: string; name: string; attempt: number; lastFailure: string | null };
+/** `tries`: how often it has been begun. */
+export type PendingActivity = { id: string; name: string; tries: number; lastFailure: string | null };
 
 export const pendingActivities = ({ raw }: WorkflowExecutionDescription): PendingActivity[] =>
   (raw.pendingActivities ?? []).map((activity) => ({
     id: activity.activityId ?? '',
     name: activity.activityType?.name ?? '',
-    attempt: activity.attempt ?? 0,
+    // While it backs off, the server numbers the try that comes next.
+    tries: (activity.attempt ?? 0) - (UNDER_WAY.has(activity.state ?? 0) ? 0 : 1),
     lastFailure: activity.lastFailure?.message ?? null,
   }));
+
+/** STARTED, CANCEL_REQUESTED and PAUSE_REQUESTED of temporal.api.enums.v1.PendingActivityState. */
+const UNDER_WAY = new Set<number>([2, 3, 5]);
 
 /** The saga itself does not see how often an activity that is still under way has been tried; the server does. */
 export function withPendingAttempts(progress: SagaProgress, description: WorkflowExecutionDescription): SagaProgress {
   for (const activity of pendingActivities(description)) {
     const step = progress.steps.find(({ name, finishedAt }) => name === activity.name && finishedAt === null);
     if (!step) continue;
-    step.attempts += activity.attempt;
+    step.attempts += activity.tries;
     step.lastError = activity.lastFailure ?? step.lastError;
   }
   return progress;

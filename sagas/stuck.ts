@@ -1,9 +1,9 @@
 /**
  * Finding stuck sagas: those that will not end without someone. Three sources, because none sees all of them: sagas that say
  * so themselves (visibility, NEEDS_ATTENTION); sagas that were ended from outside or by a bug (visibility, until Temporal's
- * retention forgets them); and orders that Postgres shows waiting although no saga runs for them.
+ * retention forgets them); and orders that Postgres shows waiting although no saga runs for them, or one that does not move.
  */
-import { type Client, type WorkflowExecutionInfo, WorkflowNotFoundError } from '@temporalio/client';
+import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import pLimit from 'p-limit';
 import { cancelOrderSagaId, orderIdOf, orderSagaId } from '../contracts/ids.js';
 import {
@@ -18,16 +18,20 @@ import type { Database } from '../domain/database.js';
 import {
   joinStuckSagas,
   listWaitingOrders,
+  type Patience,
+  readStandstillSeconds,
   type SagaFinding,
   type StuckSaga,
   type WaitingOrder,
 } from '../domain/stuck-sagas.js';
+import { describeRun } from './describe.js';
 import { endedFromOutside } from './execution.js';
+import { judge, OPEN_TOO_LONG, readBuilds, type Surroundings } from './standstill.js';
 
 /** More than that is an outage, whose cause is to be mended first; and Postgres takes 32,767 parameters. */
 const FINDINGS_MAX = 10_000;
-/** Of waiting orders each costs a question to Temporal. */
-const WAITING_MAX = 500;
+/** Of waiting orders each costs a question to Temporal, a few milliseconds of it; whoever has time asks of more. */
+const WAITING_MAX = 1_000;
 const PARALLEL_MAX = 16;
 
 /** What a finding's `failure` says of an order that no saga works for: there was one, or there never was. */
@@ -35,21 +39,31 @@ export const NO_SAGA = 'NO_SAGA';
 export const NOT_STARTED = 'NOT_STARTED';
 
 export type Stuck = { sagas: StuckSaga[]; more: boolean };
+export type { Patience };
 
-/** @returns oldest first, dearest first among those of one minute; `more` = there are too many to see all */
-export async function findStuck(db: Database, client: Client): Promise<Stuck> {
-  const [parked, ended, waiting] = await Promise.all([
+/**
+ * @param waitingMax waiting orders that are looked at, the longest waiting first
+ * @returns oldest first, dearest first among those of one minute; `more` = there are too many to see all
+ */
+export async function findStuck(
+  db: Database,
+  client: Client,
+  patience: Patience,
+  waitingMax = WAITING_MAX,
+): Promise<Stuck> {
+  const [parked, ended, waiting, standstillSeconds] = await Promise.all([
     list(client, STUCK_QUERY),
     list(client, ENDED_FROM_OUTSIDE_QUERY),
-    listWaitingOrders(db, WAITING_MAX),
+    listWaitingOrders(db, patience, waitingMax),
+    readStandstillSeconds(db),
   ]);
   const seen = await joinStuckSagas(db, [...parked.map(toFinding), ...latestRuns(ended).map(endedFinding)]);
   const endedRuns = new Set(ended.map((saga) => saga.runId));
   const known = new Set(parked.map((saga) => orderIdOf(saga.workflowId)));
   const [live, orphans] = await Promise.all([
     withoutResumed(client, seen.filter(hasItsWorkAhead), endedRuns),
-    withoutSaga(
-      client,
+    unmoved(
+      surroundingsOf(client, standstillSeconds),
       waiting.filter((order) => !known.has(order.orderId)),
     ),
   ]);
@@ -57,7 +71,7 @@ export async function findStuck(db: Database, client: Client): Promise<Stuck> {
   const forgotten = orphans.filter((finding) => !listed.has(finding.workflowId));
   return {
     sagas: forgotten.length === 0 ? live : await joinStuckSagas(db, [...live.map(again), ...forgotten]),
-    more: parked.length === FINDINGS_MAX || ended.length === FINDINGS_MAX || waiting.length === WAITING_MAX,
+    more: parked.length === FINDINGS_MAX || ended.length === FINDINGS_MAX || waiting.length === waitingMax,
   };
 }
 
@@ -76,7 +90,9 @@ async function list(client: Client, query: string): Promise<WorkflowExecutionInf
   return found;
 }
 
-function toFinding({ workflowId, runId, startTime, typedSearchAttributes }: WorkflowExecutionInfo): SagaFinding {
+type Run = Pick<WorkflowExecutionInfo, 'workflowId' | 'runId' | 'startTime' | 'typedSearchAttributes'>;
+
+function toFinding({ workflowId, runId, startTime, typedSearchAttributes }: Run): SagaFinding {
   return {
     orderId: orderIdOf(workflowId),
     workflowId,
@@ -116,33 +132,42 @@ async function withoutResumed(client: Client, sagas: StuckSaga[], endedRuns: Set
   const latest = await Promise.all(
     sagas.map(async (saga) => {
       if (saga.runId === null || !endedRuns.has(saga.runId)) return true;
-      const now = await limit(() => describe(client, saga.workflowId));
+      const now = await limit(() => describeRun(client, saga.workflowId));
       return now === null || now.runId === saga.runId;
     }),
   );
   return sagas.filter((_, i) => latest[i]);
 }
 
-async function withoutSaga(client: Client, orders: WaitingOrder[]): Promise<SagaFinding[]> {
+function surroundingsOf(client: Client, standstillSeconds: number): Surroundings {
+  let builds: Promise<Set<string>> | undefined;
+  return {
+    client,
+    standstillSeconds,
+    builds: () => {
+      builds ??= readBuilds(client);
+      return builds;
+    },
+  };
+}
+
+async function unmoved(around: Surroundings, orders: WaitingOrder[]): Promise<SagaFinding[]> {
   const limit = pLimit(PARALLEL_MAX);
-  const findings = await Promise.all(orders.map((order) => limit(() => orphanFinding(client, order))));
+  const findings = await Promise.all(orders.map((order) => limit(() => waitingFinding(around, order))));
   return findings.filter((finding) => finding !== undefined);
 }
 
-async function orphanFinding(client: Client, order: WaitingOrder): Promise<SagaFinding | undefined> {
-  const { orderId, takingBack, everStarted, since } = order;
+async function waitingFinding(around: Surroundings, order: WaitingOrder): Promise<SagaFinding | undefined> {
+  const { orderId, takingBack, everStarted, isOpenTooLong, isLate, since } = order;
   const workflowId = takingBack ? cancelOrderSagaId(orderId) : orderSagaId(orderId);
-  const saga = await describe(client, workflowId);
-  if (saga?.status.name === 'RUNNING') return undefined;
+  const saga = await describeRun(around.client, workflowId);
+  if (saga?.status.name === 'RUNNING') {
+    const standing = { ...toFinding(saga), startedAt: since };
+    const standstill = await judge(saga, around);
+    if (standstill) return { ...standing, ...standstill };
+    return isOpenTooLong ? { ...standing, failure: OPEN_TOO_LONG } : undefined;
+  }
+  if (!isLate) return undefined;
   const failure = (saga && endedFromOutside(saga.status.name)) ?? (everStarted ? NO_SAGA : NOT_STARTED);
   return { orderId, workflowId, runId: saga?.runId ?? null, state: null, step: null, failure, startedAt: since };
-}
-
-async function describe(client: Client, workflowId: string) {
-  try {
-    return await client.workflow.getHandle(workflowId).describe();
-  } catch (err) {
-    if (err instanceof WorkflowNotFoundError) return null;
-    throw err;
-  }
 }

@@ -2,37 +2,29 @@
  * The service: one program, of which each process runs the roles that ROLE names. `all` shares one database pool and one
  * Temporal connection among API, worker and relay, which lets a saga begin in the process that accepted its order.
  */
-import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { startApi } from '../api/api.js';
-import { orderSagaId } from '../contracts/ids.js';
-import { BY_MACHINE, RETRY_SIGNAL } from '../contracts/saga.js';
-import { guardAccount } from '../gateways/account-guard.js';
-import { protectGateway } from '../gateways/breaker.js';
-import { createPaymentGateway } from '../gateways/stripe.js';
 import { createPublishers } from '../relay/publishers/configured.js';
 import { startRelay } from '../relay/relay.js';
 import { ConfigError, readConfig, runMain } from '../runtime/config.js';
+import { refusalOf } from '../runtime/database-refusal.js';
 import { type Failpoints, openFailpoints } from '../runtime/failpoints.js';
+import { guardProcess } from '../runtime/guard.js';
+import { createHealth } from '../runtime/health.js';
 import { createLogger } from '../runtime/logger.js';
 import { startMetrics } from '../runtime/metrics.js';
 import { openPools, type PoolName, type Pools } from '../runtime/pools.js';
 import { settings } from '../runtime/settings.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
-import { installTemporalRuntime, openTemporal, type TemporalLink } from '../runtime/temporal.js';
-import { watchAccount } from '../workers/account.js';
-import { createCrashingActivities } from '../workers/crash-points.js';
-import { exposeBreaker } from '../workers/metrics.js';
-import { startReconciler } from '../workers/reconciler.js';
-import { reportVersion } from '../workers/versioning.js';
-import { createActivities, createWorker } from '../workers/worker.js';
+import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
 import { requireFeedClock } from './feed-clock.js';
 import { useInstallationId } from './installation.js';
+import { whenPostgresIsSilent } from './silence.js';
+import { startWorkerRole } from './worker.js';
 
 type Config = ReturnType<typeof readConfig<typeof settings>>;
 
-/** Below one attempt's 5 s (workflows/steps), so that a hanging gateway ends the attempt from inside. */
-const GATEWAY_TIMEOUT_MS = 4_000;
+const ROLES = ['api', 'worker', 'relay'] as const;
 /** Whose connections each role takes: the reconciler's, like the relay's loops, are those of the background. */
 const POOLS: Record<Config['ROLE'], [PoolName, ...PoolName[]]> = {
   all: ['requests', 'steps', 'background'],
@@ -45,7 +37,9 @@ const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 await runMain(async () => {
   const config = readConfig(settings, process.env);
   const logger = createLogger(config.ROLE, config.LOG_LEVEL);
-  const runs = (role: 'api' | 'worker' | 'relay') => config.ROLE === 'all' || config.ROLE === role;
+  guardProcess(logger);
+  const runs = (role: (typeof ROLES)[number]) => config.ROLE === 'all' || config.ROLE === role;
+  const health = createHealth(ROLES.filter(runs));
   const failpoints = readFailpoints(config, logger);
   const authentication = readAuthentication(config);
   if (runs('api') && !authentication) refuseUnprotected(config, logger);
@@ -55,6 +49,7 @@ await runMain(async () => {
     openSocket: failpoints?.openSocket,
   });
   const db = pools.background;
+  await requireDatabase(config.DATABASE_URL, logger);
   await requireFeedClock(db, logger);
   if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
   const temporal = openTemporal(logger);
@@ -68,9 +63,10 @@ await runMain(async () => {
   const stopMetrics =
     config.METRICS_PORT === 0
       ? undefined
-      : startMetrics({ host: config.METRICS_HOST, port: config.METRICS_PORT, role: config.ROLE, logger });
+      : startMetrics({ host: config.METRICS_HOST, port: config.METRICS_PORT, role: config.ROLE, health, logger });
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
-  const stopWorker = runs('worker') ? startWorker({ pools, temporal, config, logger, failpoints }) : undefined;
+  const worker = runs('worker') ? startWorkerRole({ pools, temporal, config, logger, failpoints }) : undefined;
+  if (worker) health.add('worker', worker.readiness);
   const api = runs('api')
     ? await startApi({
         ...common,
@@ -85,7 +81,8 @@ await runMain(async () => {
         ...(config.TEMPORAL_UI_URL !== undefined && { temporalUiUrl: config.TEMPORAL_UI_URL }),
       })
     : undefined;
-  const stopRelay = publishers
+  if (api) health.add('api', api.readiness);
+  const relay = publishers
     ? startRelay({
         ...common,
         inHand: api?.inHand ?? new Set(),
@@ -95,16 +92,25 @@ await runMain(async () => {
         outboxRetentionMs: config.OUTBOX_RETENTION,
       })
     : undefined;
+  if (relay) health.add('relay', relay.readiness);
 
-  stopOnSignals(logger, async () => {
+  const stopInOrder = async () => {
     // Upstream first: no new orders, then no new work, then what the work needs.
     await api?.stop();
-    await Promise.all([stopWorker?.(), stopRelay?.()]);
+    await Promise.all([worker?.stop(), relay?.stop()]);
     await stopMetrics?.();
     await temporal.close();
     await pools.close();
-  });
+  };
+  stopOnSignals(logger, () => Promise.race([stopInOrder(), whenPostgresIsSilent(db, logger)]));
 });
+
+/** A database that does not answer yet stops no process from starting; one that never will, does. */
+async function requireDatabase(url: string, logger: Logger): Promise<void> {
+  const refusal = await refusalOf(url);
+  if (refusal?.isFinal) throw new ConfigError(refusal.sentence);
+  if (refusal) logger.warn(`${refusal.sentence} It is asked until it does.`);
+}
 
 function readLimits(config: Config) {
   const { REDIS_URL: redisUrl, CORS_ORIGINS: corsOrigins, TRUST_PROXY: trustProxy } = config;
@@ -143,83 +149,4 @@ function readFailpoints({ FAILPOINTS, DATABASE_URL, PAYMENTS_URL }: Config, logg
   const failpoints = openFailpoints(FAILPOINTS, { databaseUrl: DATABASE_URL, paymentsUrl: PAYMENTS_URL });
   logger.warn('FAILPOINTS is set: this process fails as its tests have planned.');
   return failpoints;
-}
-
-/** Runs a worker as soon as Temporal answers. @returns how to stop it: what it has begun is finished first */
-function startWorker({
-  pools,
-  temporal,
-  config,
-  logger,
-  failpoints,
-}: {
-  pools: Pools;
-  temporal: TemporalLink;
-  config: Config;
-  logger: Logger;
-  failpoints: Failpoints | undefined;
-}) {
-  if (config.STRIPE_API_KEY === '') throw new ConfigError('STRIPE_API_KEY is not set.');
-  const stripe = createPaymentGateway({
-    apiKey: config.STRIPE_API_KEY,
-    timeoutMs: GATEWAY_TIMEOUT_MS,
-    ...(config.PAYMENTS_URL !== undefined && { url: config.PAYMENTS_URL }),
-  });
-  const account = watchAccount({ db: pools.background, marker: stripe, logger });
-  const gateway = guardAccount(protectGateway(stripe, logger), account.ensureOurs);
-  exposeBreaker(gateway.breakerState);
-  // Beside the worker, not in it: it goes on while Temporal is away, since it watches what Temporal should have done.
-  const stopReconciler = startReconciler({
-    db: pools.background,
-    databaseUrl: config.DATABASE_URL,
-    gateway,
-    everyMs: config.RECONCILE_EVERY,
-    actionsPerHourMax: config.RECONCILE_ACTIONS_PER_HOUR,
-    scans: {
-      refundCheckEveryMs: config.REFUND_CHECK_EVERY,
-      refundYoungForMs: config.REFUND_YOUNG_FOR,
-      refundRecheckEveryMs: config.REFUND_RECHECK_EVERY,
-      refundFollowForMs: config.REFUND_FOLLOW_FOR,
-    },
-    wake: async (orderId) => {
-      await temporal.client()?.workflow.getHandle(orderSagaId(orderId)).signal(RETRY_SIGNAL, BY_MACHINE);
-    },
-    logger,
-  });
-  const workflowBundle = config.WORKFLOW_BUNDLE ?? fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
-  const { TEMPORAL_DEPLOYMENT_NAME: deploymentName, TEMPORAL_WORKER_BUILD_ID: buildId } = config;
-  const version = buildId === '' ? undefined : { deploymentName, buildId };
-  let stopping = false;
-  const worker = temporal.connected.then(({ connection }) =>
-    createWorker({
-      connection,
-      namespace: temporal.namespace,
-      activities: failpoints
-        ? createCrashingActivities({ db: pools.steps, gateway, failpoints })
-        : createActivities({ db: pools.steps, gateway }),
-      workflowBundle,
-      ...(version && { version }),
-    }),
-  );
-  const running = worker.then(async (w) => {
-    logger.info('the worker polls');
-    const { client } = await temporal.connected;
-    if (version) void reportVersion(client, temporal.namespace, version, logger);
-    await w.run();
-  });
-  running.catch((err: unknown) => {
-    if (stopping) return;
-    // Whoever supervises this process starts it afresh; a service without its worker would only look alive.
-    logger.fatal({ err }, 'the worker has died');
-    process.exit(1);
-  });
-  return async () => {
-    stopping = true;
-    const reconcilerStopped = stopReconciler();
-    if (temporal.client() !== undefined) {
-      (await worker).shutdown();
-      await running;
-    }
-    await Promise.all([reconcilerStopped, account.stop()]);
-  };
 }

@@ -6,6 +6,7 @@
 import pLimit from 'p-limit';
 import {
   type ChargeName,
+  listInHand,
   listNewsOfRefunds,
   listOpenReferences,
   listRecorded,
@@ -25,7 +26,7 @@ import {
 import { takeUnfinished } from '../domain/reconciliation-findings.js';
 import { openGap } from '../domain/reconciliation-scans.js';
 import type { LedgerCharge, LedgerRefund, Page, PageRequest } from '../gateways/payments.js';
-import { readOn, SCAN_DEFAULTS, type ScanSettings, type Scanned, scansOf } from './scans.js';
+import { readOn, SCAN_DEFAULTS, type Scanned, type ScanSettings, scansOf } from './scans.js';
 import { moneyOf, type Outcome, report, type SettlementDependencies, settle } from './settlement.js';
 import { judge } from './verdicts.js';
 
@@ -287,7 +288,9 @@ async function settleOne(pass: Pass, charge: LedgerCharge, order: OrderMoney | u
     await count(pass, await settle(deps, charge, cursor.now), orderId);
   } catch (err) {
     failures.push(err);
-    if (charge.createdAt < pass.comesAgainFrom)
+    // What it is known as already is in hand; what is not would be forgotten with this pass.
+    const isKnown = (await listInHand(deps.db, charge.reference)).length > 0;
+    if (!isKnown && charge.createdAt < pass.comesAgainFrom)
       await openFinding(deps.db, 'UNDECIDED', 'waiting', {
         reference: charge.reference,
         orderId: orderId ?? '',

@@ -10,6 +10,7 @@ import { TASK_QUEUE } from '../contracts/ids.js';
 import type { SagaActivities } from '../contracts/steps.js';
 import type { Database } from '../domain/database.js';
 import type { PaymentGateway } from '../gateways/payments.js';
+import { createCountingActivities } from './tries.js';
 import type { WorkerVersion } from './versioning.js';
 
 export type WorkerDependencies = {
@@ -27,6 +28,7 @@ export function createActivities(deps: { db: Database; gateway: PaymentGateway }
     ...createInventoryActivities(deps),
     ...createPaymentActivities(deps),
     ...createOrderActivities(deps),
+    ...createCountingActivities(),
   });
 }
 

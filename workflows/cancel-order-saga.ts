@@ -7,8 +7,9 @@
  */
 import type { CancelOrderSagaInput, OrderSagaResult } from '../contracts/saga.js';
 import { takeBack } from './compensation.js';
+import { endSaga } from './ending.js';
 import { answerHandles } from './handles.js';
-import { endSaga, openSaga } from './saga.js';
+import { openSaga } from './saga.js';
 
 export async function CancelOrderSaga(input: CancelOrderSagaInput): Promise<OrderSagaResult> {
   const saga = openSaga(input, []);

@@ -10,39 +10,19 @@ import {
   isCancellation,
   patched,
   proxyActivities,
-  sleep,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { CancellationReason } from '../contracts/orders.js';
 import type { OrderSagaInput, OrderSagaResult, StepProgress, UndoName } from '../contracts/saga.js';
-import type { SagaActivities } from '../contracts/steps.js';
-import {
-  beginStep,
-  clearAttention,
-  endStep,
-  forgetWord,
-  leaveStep,
-  markAttention,
-  type Saga,
-  type Stuck,
-} from './saga.js';
-import {
-  attemptsOf,
-  decideUnwinding,
-  describeFailure,
-  type Failure,
-  firstTry,
-  inFlight,
-  inputOf,
-  needsOperator,
-  ORDINARY_UNDO,
-  type Unwind,
-  whyAgain,
-  wordFor,
-} from './steps.js';
-
-/** How often an undo that ended for good (a bug, an operator's mistake) is begun anew without being asked. */
-const BEGIN_ANEW_AFTER = '60s';
+import type { LeftStep, SagaActivities } from '../contracts/steps.js';
+import { clearAttention, markAttention } from './attention.js';
+import { describeFailure, type Failure, needsOperator } from './failures.js';
+import { inFlight, openFlight, triesOf } from './flight.js';
+import { settleLeftSteps } from './left-steps.js';
+import { beginStep, endStep, leaveStep, type Saga } from './saga.js';
+import { BEGIN_ANEW_AFTER, firstTry, inputOf, noteError, ORDINARY_UNDO, type Unwind, whyAgain } from './steps.js';
+import { markAfter, turnAround } from './turning.js';
+import { forgetWord, wordFor } from './waking.js';
 
 export function undoStack(saga: Saga) {
   const undos: UndoName[] = [];
@@ -59,10 +39,7 @@ export function undoStack(saga: Saga) {
 async function unwind(saga: Saga, undos: UndoName[], why: Unwind): Promise<OrderSagaResult> {
   let { reason } = why;
   if (!why.recorded) {
-    const decided = await decideUnwinding(saga, reason, {}, ({ message }) => {
-      if (!patched('mark-undecided')) return undefined; // sagas of before it go on as they began
-      return markAfter(saga, { name: 'beginUnwinding', attempts: 1, lastError: message });
-    });
+    const decided = await turnAround(saga, reason);
     if (decided.outcome === 'confirmed') return confirmedAfterAll(saga);
     reason = decided.reason;
   }
@@ -99,6 +76,7 @@ export async function takeBack(
   return CancellationScope.nonCancellable(async () => {
     clearAttention(saga, 'COMPENSATING', `Unwinding: ${reason}.`);
     for (const undo of undos) await runUndo(saga, undo);
+    saga.left = settleLeftSteps(saga);
     await runUndo(saga, 'cancelOrder');
     return { status: 'CANCELLED', reason };
   });
@@ -120,7 +98,7 @@ type Undone = { undone: 'done' | 'nothing'; skipped: boolean };
 async function undo(saga: Saga, name: UndoName, step: StepProgress): Promise<Undone> {
   const word = wordFor(saga, step);
   try {
-    return { ...(await firstTry[name]({ orderId: saga.orderId, ...word })), skipped: false };
+    return { ...(await firstTry[name]({ orderId: saga.orderId, ...word, ...leftFor(saga, name) })), skipped: false };
   } catch (err) {
     const failure = describeFailure(err);
     step.lastError = failure.message;
@@ -130,24 +108,28 @@ async function undo(saga: Saga, name: UndoName, step: StepProgress): Promise<Und
   }
 }
 
+const leftFor = ({ left }: Saga, name: UndoName): { left?: LeftStep[] } =>
+  name === 'cancelOrder' && left.length > 0 ? { left } : {};
+
 async function undoOrdinarily(saga: Saga, name: UndoName, step: StepProgress): Promise<Undone> {
   const attention = markAfter(saga, step);
   try {
     for (;;) {
       await beginAnewIfLong(saga);
       const retriesSeen = saga.retries;
-      const input = inputOf(saga, step);
+      const input = { ...inputOf(saga, step), ...leftFor(saga, name) };
+      const flight = openFlight(name);
       step.status = 'retrying';
       try {
-        const ordinary = proxyActivities<SagaActivities>({ ...ORDINARY_UNDO, summary: whyAgain(step) });
-        const { undone, attempt } = await inFlight(saga, () => ordinary[name](input));
+        const ordinary = proxyActivities<SagaActivities>({ ...ORDINARY_UNDO, summary: whyAgain(saga, step) });
+        const { undone, attempt } = await inFlight(saga, flight, () => ordinary[name](input));
         step.attempts += attempt;
         return { undone, skipped: input.skippedBy !== undefined };
       } catch (err) {
-        step.attempts += attemptsOf(err);
+        step.attempts += triesOf(flight, err);
+        noteError(step, err);
         if (!isCancellation(err)) forgetWord(saga, input.word);
         if (isCancellation(err) || saga.retries > retriesSeen) continue; // somebody wants it tried at once
-        step.lastError = describeFailure(err).message;
         await markAndWait(saga, name, step, describeFailure(err));
       }
     }
@@ -172,22 +154,9 @@ async function beginAnewIfLong(saga: Saga): Promise<void> {
   // An operator's word for this undo is in this run's memory only: it is kept first.
   const isTime = () => workflowInfo().continueAsNewSuggested && saga.skipped === undefined;
   if (!isTime() || !patched('begin-anew')) return; // sagas of before it go on as they began
-  await condition(allHandlersFinished);
+  // A decision that has come meanwhile is waited for by its handler: it is carried out first.
+  await condition(() => (allHandlersFinished() && saga.notes === 0) || saga.skipped !== undefined);
   const { word, ...input } = { ...saga.input, word: saga.word };
   const next = word === undefined ? input : { ...input, word };
   if (isTime()) await continueAsNew<(input: OrderSagaInput) => Promise<OrderSagaResult>>(next);
-}
-
-/** Marks the saga if something is still failing after the policy's time. Cancel the scope when it has succeeded. */
-function markAfter(saga: Saga, step: Stuck): CancellationScope {
-  const scope = new CancellationScope();
-  scope
-    .run(async () => {
-      await sleep(saga.policy.compensationAttentionAfterMs, { summary: `until ${step.name} needs attention` });
-      markAttention(saga, step, { type: 'UndoFailing', message: step.lastError ?? 'it keeps failing' });
-    })
-    .catch((err: unknown) => {
-      if (!isCancellation(err)) throw err;
-    });
-  return scope;
 }

@@ -1,15 +1,5 @@
 /** The handles that an operator has on a running saga, and what they refuse. Names and shapes: contracts/saga. */
-import {
-  ApplicationFailure,
-  CancellationScope,
-  currentUpdateInfo,
-  defineQuery,
-  defineSignal,
-  defineUpdate,
-  patched,
-  proxyActivities,
-  setHandler,
-} from '@temporalio/workflow';
+import { CancellationScope, defineQuery, defineSignal, defineUpdate, setHandler } from '@temporalio/workflow';
 import {
   CANCEL_UPDATE,
   type CancelRequest,
@@ -23,9 +13,11 @@ import {
   SUBJECT,
   type Waking,
 } from '../contracts/saga.js';
-import type { Decision, SagaActivities } from '../contracts/steps.js';
-import { isWaiting, requestUnwinding, type Saga, skip, tryAgainNow } from './saga.js';
-import { decideUnwinding, firstTry, ORDINARY } from './steps.js';
+import { carryOut, refuse, refuseAsConfirmed, requireNoneInHand } from './decisions.js';
+import { requestUnwinding } from './flight.js';
+import type { Saga } from './saga.js';
+import { decideUnwinding } from './turning.js';
+import { isWaiting, probe, tryAgainNow } from './waking.js';
 
 const retry = defineSignal<[Partial<Waking>?]>(RETRY_SIGNAL);
 const resolve = defineUpdate<SagaProgress, [Resolution]>(RESOLVE_UPDATE);
@@ -36,7 +28,7 @@ const progress = defineQuery<SagaProgress>(PROGRESS_QUERY);
 export function answerHandles(saga: Saga): void {
   const standing = (): SagaProgress => ({ state: saga.state, steps: saga.steps });
   setHandler(progress, standing);
-  setHandler(retry, (waking) => tryAgainNow(saga, waking?.by === 'machine' ? 'machine' : 'operator'));
+  setHandler(retry, (waking) => wake(saga, waking?.by));
   // Outside the workflow's own cancellation: somebody who has cancelled it may still have to decide about an undo.
   setHandler(
     resolve,
@@ -48,29 +40,10 @@ export function answerHandles(saga: Saga): void {
   });
 }
 
-async function carryOut(saga: Saga, { action, operator, reason }: Resolution): Promise<void> {
-  const step = saga.current;
-  const name = step?.name ?? 'none';
-  const id = currentUpdateInfo()?.id ?? '';
-  await record(saga, { id, orderId: saga.orderId, action, operator, reason, step: name, before: saga.state });
-  if (action === 'compensate') {
-    // Sagas of before only noted the wish; the charge may be passing the pivot at this moment.
-    if (!patched('compensate-at-the-door')) return requestUnwinding(saga, 'OPERATOR');
-    return compensate(saga, operator);
-  }
-  // The step may have come to an end while the decision was recorded: it must not hit the next one.
-  if (step === undefined || saga.current !== step) return;
-  if (action === 'skip') skip(saga, step, operator);
-  else tryAgainNow(saga, 'operator');
-}
-
-/** As for `cancel`, the order's row decides; but who is called because nothing works is not kept waiting for it. */
-async function compensate(saga: Saga, operator: string): Promise<void> {
-  const input = { orderId: saga.orderId, reason: 'OPERATOR', actor: operator } as const;
-  // Without an answer the saga turns around all the same, and its first act then is to ask again, without limit.
-  const decided = await firstTry.beginUnwinding(input).catch(() => undefined);
-  if (decided?.outcome === 'confirmed') refuseAsConfirmed(saga);
-  requestUnwinding(saga, decided?.reason ?? 'OPERATOR');
+/** Who says nothing is an operator: a button in the Web UI sends nothing. */
+async function wake(saga: Saga, by?: Waking['by']): Promise<void> {
+  if (by === 'prober') return probe(saga);
+  await tryAgainNow(saga, by === 'machine' ? 'machine' : 'operator');
 }
 
 async function cancelOrder(saga: Saga, { requestedBy, reason }: CancelRequest): Promise<void> {
@@ -78,22 +51,7 @@ async function cancelOrder(saga: Saga, { requestedBy, reason }: CancelRequest): 
   const who = { actor: requestedBy, detail: reason };
   const decided = await decideUnwinding(saga, 'CANCELLED_BY_CUSTOMER', who);
   if (decided.outcome === 'confirmed') refuseAsConfirmed(saga);
-  requestUnwinding(saga, decided.reason);
-}
-
-function refuseAsConfirmed({ orderId }: Saga): never {
-  refuse(`order ${orderId} was confirmed first`, 'AlreadyConfirmed');
-}
-
-/** Into the log before anything is done: a decision that cannot be kept is not taken. */
-async function record(saga: Saga, decision: Decision): Promise<void> {
-  try {
-    await firstTry.recordDecision(decision);
-  } catch {
-    // Not swallowed: it goes on as an ordinary activity, for as long as a step would.
-    const scheduleToCloseTimeout = saga.policy.stepRetryBudgetMs;
-    await proxyActivities<SagaActivities>({ ...ORDINARY, scheduleToCloseTimeout }).recordDecision(decision);
-  }
+  await requestUnwinding(saga, decided.reason);
 }
 
 function validateResolution(saga: Saga, resolution: Resolution): void {
@@ -106,7 +64,9 @@ function validateResolution(saga: Saga, resolution: Resolution): void {
   requireSubject('operator', resolution.operator);
   requireReason(resolution.reason);
   requireUndecided(saga);
-  if (resolution.action !== 'compensate' && !isWaiting(saga)) {
+  requireNoneInHand(saga, resolution.action);
+  const isAsking = resolution.action === 'retry' && saga.turning !== undefined;
+  if (resolution.action !== 'compensate' && !isWaiting(saga) && !isAsking) {
     refuse(`order ${saga.orderId} has no step that waits; there is nothing to ${resolution.action}`, 'NotWaiting');
   }
   if (resolution.action === 'compensate' && isUnwinding(saga)) {
@@ -140,8 +100,4 @@ function requireReason(value: unknown): void {
     const range = `1 to ${REASON_LENGTH_MAX} characters`;
     refuse(`reason must be ${range}, without control characters and personal data`, 'InvalidArgument');
   }
-}
-
-function refuse(message: string, type: string): never {
-  throw ApplicationFailure.nonRetryable(message, type);
 }

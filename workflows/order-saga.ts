@@ -10,7 +10,8 @@
 import { type OrderSagaInput, type OrderSagaResult, STEPS } from '../contracts/saga.js';
 import { undoStack } from './compensation.js';
 import { answerHandles } from './handles.js';
-import { endSaga, openSaga } from './saga.js';
+import { endSaga } from './ending.js';
+import { openSaga } from './saga.js';
 import { stepsOf, Unwind } from './steps.js';
 
 export async function OrderSaga(input: OrderSagaInput): Promise<OrderSagaResult> {

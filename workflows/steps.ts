@@ -5,22 +5,31 @@
  */
 import {
   ActivityCancellationType,
-  ActivityFailure,
   type ActivityOptions,
-  ApplicationFailure,
   CancellationScope,
   condition,
   isCancellation,
   type LocalActivityOptions,
+  patched,
   proxyActivities,
   proxyLocalActivities,
-  TimeoutFailure,
+  sleep,
 } from '@temporalio/workflow';
 import type { CancellationReason } from '../contracts/orders.js';
-import { NEEDS_OPERATOR, type Need, REFUSAL, type Refusal } from '../contracts/refusals.js';
 import type { StepName, StepProgress } from '../contracts/saga.js';
-import type { SagaActivities, StepInput, StepResult, UnwindResult } from '../contracts/steps.js';
-import { beginStep, clearAttention, endStep, forgetWord, leaveStep, markAttention, type Saga } from './saga.js';
+import type { SagaActivities, StepInput, StepResult } from '../contracts/steps.js';
+import { clearAttention, markAgain } from './attention.js';
+import {
+  describeFailure,
+  type Failure,
+  isCutShort,
+  needsOperator,
+  refusalOf,
+  saysMoreThanTimeout,
+} from './failures.js';
+import { inFlight, openFlight, triesOf } from './flight.js';
+import { beginStep, endStep, leaveStep, type Saga } from './saga.js';
+import { forgetWord, wordFor } from './waking.js';
 
 /**
  * The one table of timeouts and retries. Budgets and deadlines that users set are in the saga's policy.
@@ -41,6 +50,9 @@ export const ORDINARY_UNDO = {
   ...ORDINARY,
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '60s' },
 } as const satisfies ActivityOptions;
+
+/** How often an undo that ended for good (a bug, an operator's mistake) is begun anew without being asked. */
+export const BEGIN_ANEW_AFTER = '60s';
 
 export const firstTry = proxyLocalActivities<SagaActivities>(FIRST_TRY);
 
@@ -112,82 +124,120 @@ async function carryOut(
   }
 }
 
+/** What is left of a step's tries: those of a whole budget, or one. */
+type Allowance = { endsAt: number; once: boolean };
+const wholeBudget = (saga: Saga): Allowance => ({ endsAt: Date.now() + saga.policy.stepRetryBudgetMs, once: false });
+
 async function runOrdinarily(saga: Saga, name: StepName, step: StepProgress, failure: Failure): Promise<StepResult> {
-  let budgetEnds = Date.now() + saga.policy.stepRetryBudgetMs;
+  let allowed = wholeBudget(saga);
   for (;;) {
     throwIfUnwindRequested(saga);
-    if (Date.now() >= saga.deadline) throw new Unwind('DEADLINE_EXCEEDED', false);
+    if (saga.granted !== step && Date.now() >= saga.deadline) throw new Unwind('DEADLINE_EXCEEDED', false);
     const retriesSeen = saga.retries;
     const input = inputOf(saga, step);
+    const flight = openFlight(name);
     step.status = 'retrying';
     try {
-      const result = await inFlight(saga, () => {
-        const scheduleToCloseTimeout = Math.max(1_000, Math.min(budgetEnds, saga.deadline) - Date.now());
-        const ordinary = proxyActivities<SagaActivities>({
-          ...ORDINARY,
-          scheduleToCloseTimeout,
-          summary: whyAgain(step),
-        });
-        return ordinary[name](input);
-      });
+      const ordinary = proxyActivities<SagaActivities>(optionsOf(saga, step, allowed));
+      const result = await inFlight(saga, flight, () => ordinary[name](input));
       step.attempts += result.attempt;
       endStep(step, input.skippedBy === undefined ? 'completed' : 'skipped');
+      if (saga.state === 'NEEDS_ATTENTION')
+        clearAttention(saga, 'RUNNING', `**${name}** succeeded by itself; going on.`);
       return result;
     } catch (err) {
-      step.attempts += attemptsOf(err);
+      step.attempts += triesOf(flight, err);
       throwIfFinal(saga, step, err);
-      // A budget that ends before a try does says nothing: what the try before met is what an operator must know.
       if (saysMoreThanTimeout(err)) failure = describeFailure(err);
       if (!isCancellation(err)) forgetWord(saga, input.word);
+      if (saga.retries === retriesSeen) {
+        if (!isCancellation(err)) saga.granted = undefined;
+        if (isCutShort(err) && (await lastTryIsDue(saga, name, step, allowed))) {
+          allowed = { ...allowed, once: true };
+          continue;
+        }
+      }
       if (saga.retries === retriesSeen) await park(saga, name, step, failure);
-      // Whoever asks for another try means a whole one.
-      budgetEnds = Date.now() + saga.policy.stepRetryBudgetMs;
+      else if (saga.state === 'NEEDS_ATTENTION') clearAttention(saga, 'RUNNING', beingTried(name));
+      allowed = saga.wokenBy === 'prober' ? { endsAt: 0, once: true } : wholeBudget(saga); // whoever asks means a whole one
     }
   }
 }
 
-/** For the timeline in the Web UI, beside the activity's name: what the try before it met. */
-export const whyAgain = ({ lastError }: StepProgress): string => `after: ${lastError ?? 'the first try'}`.slice(0, 150);
+function optionsOf(saga: Saga, step: StepProgress, { endsAt, once }: Allowance): ActivityOptions {
+  if (once)
+    return { ...ORDINARY, retry: { maximumAttempts: 1 }, scheduleToCloseTimeout: '10s', summary: whyAgain(saga, step) };
+  // What an operator has decided before the deadline is tried after it too.
+  const ends = saga.granted === step ? endsAt : Math.min(endsAt, saga.deadline);
+  const scheduleToCloseTimeout = Math.max(1_000, ends - Date.now());
+  return { ...ORDINARY, scheduleToCloseTimeout, summary: whyAgain(saga, step) };
+}
+
+/**
+ * The server ends an activity as soon as its next pause would go beyond the budget: up to a quarter of it would be given away.
+ * @returns whether one more try is to be made now, at the budget's end; not when the step was woken, or the saga turned around
+ */
+async function lastTryIsDue(
+  saga: Saga,
+  name: StepName,
+  step: StepProgress,
+  { endsAt, once }: Allowance,
+): Promise<boolean> {
+  const leftMs = endsAt - Date.now();
+  if (once || leftMs <= 0 || endsAt >= saga.deadline || !patched('whole-budget')) return false;
+  const retriesSeen = saga.retries;
+  try {
+    await inFlight(saga, openFlight(), () => sleep(leftMs, { summary: `until the last try of ${name}` }));
+  } catch (err) {
+    throwIfFinal(saga, step, err);
+  }
+  return saga.retries === retriesSeen;
+}
+
+/** For the timeline in the Web UI, beside the activity's name: who wants it tried again, and what the try before met. */
+export const whyAgain = ({ wokenBy }: Saga, { lastError }: StepProgress): string =>
+  `${wokenBy === 'prober' ? 'probe, ' : ''}after: ${lastError ?? 'the first try'}`.slice(0, 150);
 
 /** What an activity is given: the order, and the operator if one vouches for this very step, or has asked for this try. */
 export const inputOf = (saga: Saga, step: StepProgress): StepInput => ({
   orderId: saga.orderId,
   triedBefore: step.attempts,
   ...(saga.skipped?.step === step && { skippedBy: saga.skipped.operator }),
+  ...(saga.wokenBy === 'prober' && { wokenBy: 'prober' as const }),
   ...wordFor(saga, step),
 });
 
-/** Given again to the try after one that was cancelled: an operator's wish outlives a machine's. */
-export const wordFor = ({ word }: Saga, { name }: StepProgress): { word?: string } =>
-  word?.step === name ? { word: word.id } : {};
-
-/** Runs an ordinary activity in a scope that `retry` and `resolve` can end while it backs off. */
-export async function inFlight<T>(saga: Saga, run: () => Promise<T>): Promise<T> {
-  saga.inFlight = new CancellationScope();
-  try {
-    return await saga.inFlight.run(run);
-  } finally {
-    saga.inFlight = undefined;
-  }
-}
-
-/** Waits for an operator. @throws Unwind when the deadline comes first, or when that is the decision */
+/**
+ * Waits for an operator, or for the prober if time may mend it.
+ * @throws Unwind when the deadline comes first, or when that is the decision
+ */
 async function park(saga: Saga, name: StepName, step: StepProgress, failure: Failure) {
   const retriesSeen = saga.retries;
   step.status = 'parked';
-  markAttention(saga, step, failure);
-  const decided = await condition(
-    () => saga.retries > retriesSeen || saga.unwindRequest !== undefined,
-    Math.max(1, saga.deadline - Date.now()),
-    { summary: `${name} waits for an operator, or for the deadline` },
-  ).catch((err: unknown) => {
-    if (isCancellation(err)) throw new Unwind('OPERATOR', false);
-    throw err;
-  });
+  saga.wokenBy = undefined;
+  saga.parkedFor = failure;
+  markAgain(saga, step, failure);
+  const isOver = () => saga.retries > retriesSeen || saga.unwindRequest !== undefined;
+  const decided = await condition(isOver, Math.max(1, saga.deadline - Date.now()), {
+    summary: `${name} waits for an operator, or for the deadline`,
+  })
+    // A decision that was accepted in time and is being recorded holds the deadline.
+    .then(() => condition(() => isOver() || saga.inHand === undefined))
+    .then(isOver)
+    .catch((err: unknown) => {
+      if (isCancellation(err)) throw new Unwind('OPERATOR', false);
+      throw err;
+    })
+    .finally(() => {
+      saga.parkedFor = undefined;
+    });
   throwIfUnwindRequested(saga);
   if (!decided) throw new Unwind('DEADLINE_EXCEEDED', false);
-  clearAttention(saga, 'RUNNING', `**${name}** is being tried again.`);
+  // While the prober tries, the saga stays listed: it is an operator's still if that fails.
+  if (saga.wokenBy !== 'prober') clearAttention(saga, 'RUNNING', beingTried(name));
 }
+
+const beingTried = (name: StepName): string => `**${name}** is being tried again.`;
 
 function throwIfUnwindRequested(saga: Saga): void {
   if (saga.unwindRequest !== undefined) throw new Unwind(saga.unwindRequest, false);
@@ -204,74 +254,11 @@ function throwIfFinal(saga: Saga, step: StepProgress, err: unknown): void {
   throwIfUnwindRequested(saga);
   // Somebody cancelled the workflow itself, from the Web UI or the CLI: they want the order gone.
   if (CancellationScope.current().consideredCancelled) throw new Unwind('OPERATOR', false);
-  if (!isCancellation(err)) step.lastError = describeFailure(err).message;
+  noteError(step, err);
 }
 
-/**
- * Asks the order's row who has won, and makes it "unwinding" if nobody has. Tried without limit.
- * @param mark is called when the first try has failed; the scope that it gives is cancelled when there is an answer
- */
-export async function decideUnwinding(
-  saga: Saga,
-  reason: CancellationReason,
-  who: { actor?: string; detail?: string } = {},
-  mark?: (failure: Failure) => CancellationScope | undefined,
-): Promise<UnwindResult> {
-  const input = { orderId: saga.orderId, reason, ...who };
-  try {
-    return await firstTry.beginUnwinding(input);
-  } catch (err) {
-    const marking = mark?.(describeFailure(err));
-    try {
-      // Not swallowed: the same call goes on as an ordinary activity, until it is answered.
-      const ordinary = proxyActivities<SagaActivities>({ ...ORDINARY_UNDO, summary: 'beginUnwinding' });
-      return await ordinary.beginUnwinding(input);
-    } finally {
-      marking?.cancel();
-    }
-  }
-}
-
-/** A local activity's ApplicationFailure arrives bare, an ordinary activity's wrapped in an ActivityFailure. */
-const causeOf = (err: unknown): unknown => (err instanceof ActivityFailure ? err.cause : err);
-
-function refusalOf(err: unknown): Refusal | undefined {
-  const cause = causeOf(err);
-  if (!(cause instanceof ApplicationFailure) || cause.type !== REFUSAL) return undefined;
-  return cause.details?.[0] as Refusal;
-}
-
-/** @returns how often an activity that ended badly was tried, as far as its last failure tells */
-export function attemptsOf(err: unknown): number {
-  const cause = realCauseOf(err);
-  const [told] = cause instanceof ApplicationFailure ? (cause.details ?? []) : [];
-  return (told as Partial<StepResult> | undefined)?.attempt ?? 0;
-}
-
-/** The last real error: a timeout of the whole budget hides it one deeper. */
-function realCauseOf(err: unknown): unknown {
-  const cause = causeOf(err);
-  return cause instanceof TimeoutFailure && cause.cause !== undefined ? cause.cause : cause;
-}
-
-const saysMoreThanTimeout = (err: unknown): boolean => !(realCauseOf(err) instanceof TimeoutFailure);
-
-/** Waiting does not help: somebody has to do something first. */
-export function needsOperator(err: unknown): boolean {
-  const cause = realCauseOf(err);
-  return cause instanceof ApplicationFailure && cause.type === NEEDS_OPERATOR;
-}
-
-export type Failure = { type: string; message: string };
-
-export function describeFailure(err: unknown): Failure {
-  const cause = realCauseOf(err);
-  if (cause instanceof ApplicationFailure && cause.type === NEEDS_OPERATOR) {
-    const [need] = (cause.details ?? []) as [Need?];
-    return { type: need?.kind ?? NEEDS_OPERATOR, message: cause.message };
-  }
-  if (cause instanceof ApplicationFailure) return { type: cause.type ?? 'Error', message: cause.message };
-  return cause instanceof Error
-    ? { type: cause.name, message: cause.message }
-    : { type: 'Error', message: String(cause) };
+/** What the last try met. That the time was up is no cause, unless no other is known. */
+export function noteError(step: Pick<StepProgress, 'lastError'>, err: unknown): void {
+  if (isCancellation(err) || !(saysMoreThanTimeout(err) || step.lastError === null)) return;
+  step.lastError = describeFailure(err).message;
 }

@@ -101,7 +101,10 @@ export interface paths {
     get: operations["getLivez"];
   };
   "/readyz": {
-    /** This process can do its work */
+    /**
+     * The API can take orders
+     * @description That is: it can write to Postgres. While Temporal or the workers are away, orders are accepted, and their sagas run later.
+     */
     get: operations["getReadyz"];
   };
   "/webhooks/payments": {
@@ -1151,6 +1154,8 @@ export interface operations {
                   /** @description ISO 4217 */
                   currency: string;
                 };
+                /** @description The gateway’s id of the charge, if one is on record */
+                gatewayReference: string | null;
               })[];
             groups: ({
                 step: string | null;
@@ -2403,7 +2408,10 @@ export interface operations {
       };
     };
   };
-  /** This process can do its work */
+  /**
+   * The API can take orders
+   * @description That is: it can write to Postgres. While Temporal or the workers are away, orders are accepted, and their sagas run later.
+   */
   getReadyz: {
     responses: {
       /** @description OK */
@@ -2415,11 +2423,6 @@ export interface operations {
         content: {
           "application/json": {
             ready: boolean;
-            database: string;
-            /** @description `down` is accepted: orders are taken, their sagas start when it is back */
-            temporal: string;
-            /** @description Whether anybody polls the task queue */
-            workers: string;
           };
         };
       };
@@ -2454,11 +2457,6 @@ export interface operations {
         content: {
           "application/json": {
             ready: boolean;
-            database: string;
-            /** @description `down` is accepted: orders are taken, their sagas start when it is back */
-            temporal: string;
-            /** @description Whether anybody polls the task queue */
-            workers: string;
           };
         };
       };
@@ -2485,7 +2483,7 @@ export interface operations {
           };
         };
       };
-      /** @description `invalid-signature`: The webhook’s signature is not valid. `invalid-request`: The request is not valid */
+      /** @description `invalid-signature`: The webhook’s signature is not valid. `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON */
       400: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */

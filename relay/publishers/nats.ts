@@ -41,7 +41,7 @@ export function createNatsPublisher(client: NatsClient, options: NatsOptions): P
   const link = createLink(
     async (lost) => {
       const connection = await client.connect(await connectionOptions(client, options));
-      void connection.closed().then(lost);
+      void connection.closed().then(lost, lost);
       try {
         const manager = await client.jetstreamManager(connection, { timeout: ANSWER_LIMIT_MS, checkAPI: false });
         await requireStream(manager, connection, options.create);

@@ -1,9 +1,12 @@
 /** Cancelling orders and deciding stuck sagas over HTTP, on sagas that really run. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { ORDER_SAGA, orderSagaId, TASK_QUEUE } from '../../contracts/ids.js';
 import type { Order } from '../../contracts/orders.js';
 import type { SagaProgress } from '../../contracts/saga.js';
 import { beginUnwinding, readOrder } from '../../domain/orders.js';
-import { startRelay } from '../../relay/relay.js';
+import { type RunningRelay, startRelay } from '../../relay/relay.js';
+import { describeRun } from '../../sagas/describe.js';
 import { SILENT, startTestApi, type TestApi } from '../support/api.js';
 import { expectRight } from '../support/audit.js';
 import { booksOf, readCharges, readFacts } from '../support/books.js';
@@ -13,7 +16,7 @@ import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 
 let s: SagaStack;
 let api: TestApi;
-let stopRelay: () => Promise<void>;
+let relay: RunningRelay;
 const policy = { ...PATIENT, stepRetryBudgetMs: 1_200 };
 
 beforeAll(async () => {
@@ -27,7 +30,7 @@ beforeAll(async () => {
   };
   const common = { db: s.db, databaseUrl: s.databaseUrl, temporal, policy, logger: SILENT };
   api = await startTestApi(common);
-  stopRelay = startRelay({
+  relay = startRelay({
     ...common,
     publishers: [],
     inHand: new Set(),
@@ -39,7 +42,7 @@ beforeAll(async () => {
 afterEach(() => s.heal());
 afterAll(async () => {
   await api.stop();
-  await stopRelay();
+  await relay.stop();
   await s.stop();
 });
 
@@ -249,4 +252,90 @@ describe('stuck sagas', () => {
       'order.confirmed',
     ]);
   });
+
+  test('tell the gateway’s reference of what they hold, and a page goes on where the one before ended, settled or not', async () => {
+    await s.fault({ route: 'charge', mode: 'down' });
+    const ids: string[] = [];
+    for (let i = 0; i < 3; i++) ids.push((await place()).id);
+    const { sagas } = await stuckWith(ids);
+    const first = (await api.get<Stuck>('/admin/sagas?limit=2')).body;
+    expect(first.sagas).toEqual(sagas.slice(0, 2));
+    const last = first.sagas.at(-1)?.orderId ?? '';
+    expect((await resolve(last, { action: 'compensate' })).status).toBe(200);
+    await final(last, 'CANCELLED');
+    await eventually('it is off the list', async () => {
+      const { body } = await api.get<Stuck>('/admin/sagas');
+      return body.sagas.every(({ orderId }) => orderId !== last);
+    });
+    const second = (await api.get<Stuck>(`/admin/sagas?limit=2&cursor=${first.next}`)).body;
+    expect(second.sagas).toEqual(sagas.slice(2));
+    expect(second.next).toBeNull();
+    expect((await api.get('/admin/sagas?cursor=b3JkZXItMQ')).status).toBe(400);
+    for (const id of ids) if (id !== last) await resolve(id, { action: 'compensate' });
+  });
+
+  test('whose order’s row is held by somebody are answered 503, not 500', async () => {
+    await s.fault({ route: 'charge', mode: 'down' });
+    const { id } = await place();
+    await stuckWith([id]);
+    await s.heal();
+    const holder = new pg.Client({ connectionString: s.databaseUrl });
+    await holder.connect();
+    await holder.query('BEGIN');
+    await holder.query('SELECT FROM orders WHERE id = $1 FOR UPDATE', [id]);
+    const answer = await resolve(id, { action: 'compensate' });
+    expect(answer).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+    expect(answer.headers.get('retry-after')).toMatch(/^\d+$/);
+    await holder.query('ROLLBACK');
+    await holder.end();
+    await final(id, 'CANCELLED');
+  }, 60_000);
+
+  test('that somebody has completed in their name are listed as missing, and begun anew by `retry`', async () => {
+    const other = await place();
+    await final(other.id, 'CONFIRMED');
+    const order = await accept(s.db, { PLENTY: 1 });
+    const workflowId = orderSagaId(order.id);
+    const input = { orderId: other.id, policy };
+    await s.client.workflow.execute(ORDER_SAGA, { workflowId, taskQueue: TASK_QUEUE, args: [input] });
+    await s.db.$executeRaw`
+      UPDATE orders SET created_at = now() - interval '2 min', saga_started_at = now() WHERE id = ${order.id}::uuid`;
+    const { sagas } = await stuckWith([order.id]);
+    expect(sagas.find(({ orderId }) => orderId === order.id)).toMatchObject({ failure: 'NO_SAGA' });
+    expect((await resolve(order.id, { action: 'skip' })).status).toBe(409);
+    expect((await resolve(order.id, { action: 'retry' })).status).toBe(200);
+    await final(order.id, 'CONFIRMED');
+    expect((await s.money(order.id)).charges).toBe(1);
+  });
 });
+
+test('an order on its way back is told by its row, also when Temporal has forgotten its first saga', async () => {
+  const { id } = await place();
+  await final(id, 'CONFIRMED');
+  await s.client.workflow.getHandle(orderSagaId(id)).result();
+  const { namespace } = s.client.options;
+  await s.client.workflowService.deleteWorkflowExecution({
+    namespace,
+    workflowExecution: { workflowId: orderSagaId(id) },
+  });
+  await eventually(
+    'its first saga is forgotten',
+    async () => (await describeRun(s.client, orderSagaId(id))) === null,
+    60_000,
+  );
+  await s.fault({ route: 'refund', mode: 'down', count: null });
+  expect((await cancel(id)).status).toBe(202);
+  const saga = await eventually('its undo is under way', async () => {
+    const told = await sagaOf(id);
+    return told.steps.some(({ name, status }) => name === 'refundPayment' && status === 'retrying') && told;
+  });
+  expect(saga).toMatchObject({ state: 'COMPENSATING', workflowId: `order-${id}-cancel` });
+  expect(saga.steps.slice(0, 3).map(({ name, status }) => `${name}: ${status}`)).toEqual([
+    'reserveInventory: completed',
+    'chargePayment: completed',
+    'confirmOrder: completed',
+  ]);
+  await s.heal();
+  await final(id, 'CANCELLED');
+  expect(await sagaOf(id)).toMatchObject({ state: 'COMPENSATED', workflowId: `order-${id}-cancel` });
+}, 120_000);

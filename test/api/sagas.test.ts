@@ -145,27 +145,3 @@ test('what has happened is told while Temporal is away or lost, from Postgres', 
   await lost.stop();
   await temporal.close();
 });
-
-describe('readiness', () => {
-  test('is given when database and Temporal answer and somebody polls', async () => {
-    expect(await api.get('/readyz')).toMatchObject({
-      status: 200,
-      body: { ready: true, database: 'up', temporal: 'up', workers: 'up' },
-    });
-  });
-
-  test('is not given when nobody polls the task queue', async () => {
-    const namespace = 'without-workers';
-    await s.client.workflowService.registerNamespace({
-      namespace,
-      workflowExecutionRetentionPeriod: { seconds: 86_400 as never },
-    });
-    const idle = await startTestApi({ db: s.db, databaseUrl: s.databaseUrl, temporal: { ...link, namespace } });
-    const answer = await eventually('the namespace is there', async () => {
-      const asked = await idle.get<{ temporal: string }>('/readyz');
-      return asked.body.temporal === 'up' && asked;
-    });
-    expect(answer).toMatchObject({ status: 503, body: { ready: false, workers: 'none' } });
-    await idle.stop();
-  });
-});

@@ -44,8 +44,9 @@ const eventOf = (orderId: string, { type = 'payment_intent.succeeded', charge = 
 });
 
 /** Sends an event as the gateway does. @param ageS how long ago it was signed */
-function send(event: unknown, { secret = SECRET, ageS = 0, tamper = (body: string) => body } = {}) {
-  const payload = JSON.stringify(event);
+const send = (event: unknown, how: { secret?: string; ageS?: number; tamper?: (body: string) => string } = {}) =>
+  sendSigned(JSON.stringify(event), how);
+function sendSigned(payload: string, { secret = SECRET, ageS = 0, tamper = (body: string) => body } = {}) {
   const timestamp = Math.floor(Date.now() / 1000) - ageS;
   const signature = Stripe.webhooks.generateTestHeaderString({ payload, secret, timestamp });
   return api.send('POST', PATH, tamper(payload), { 'stripe-signature': signature });
@@ -130,6 +131,58 @@ describe('an event of the payment gateway', () => {
 
   test('larger than an event can be is refused', async () => {
     expectProblem(await send({ ...eventOf(randomUUID()), blob: 'x'.repeat(70_000) }), 413, 'payload-too-large');
+  });
+});
+
+describe('what is signed, and yet is odd', () => {
+  const event = (changed: object) => JSON.stringify({ ...eventOf(randomUUID()), ...changed });
+  const about = (object: unknown, type = 'refund.failed') => event({ type, data: { object } });
+  const thin = { id: 'evt_test_1', object: 'v2.core.event', type: 'v1.billing.meter.no_meter_found', livemode: false };
+  const long = 'x'.repeat(10_000);
+
+  test.each([
+    ['a thin event', JSON.stringify(thin)],
+    ['another object', JSON.stringify({ id: 'evt_1', object: 'list', data: [] })],
+    ['an empty object', '{}'],
+    ['an event without data', event({ data: undefined })],
+    ['an event whose data are none', event({ data: null })],
+    ['an event about nothing', about(null)],
+    ['an event about a list', about([1, 2])],
+    ['an event about a text', about('pi_1')],
+    ['metadata that are a text', about({ metadata: 'x' })],
+    ['metadata that are none', about({ metadata: null, payment_intent: null })],
+    ['an order id that is a number', about({ metadata: { orderId: 7 } })],
+    ['an order id that is a list', about({ metadata: { orderId: [randomUUID()] } })],
+    ['a charge with a NUL', about({ payment_intent: 'pi_\0' })],
+    ['a charge that is half a character', about({ payment_intent: 'pi_\ud800' })],
+    ['a charge that is endless', about({ payment_intent: long })],
+    ['a charge inside an object', about({ payment_intent: { id: { id: 'pi_1' } } })],
+    [
+      'a prototype',
+      `{"object":"event","id":"evt_2","type":"refund.failed","data":{"object":{"__proto__":{"metadata":1}}}}`,
+    ],
+    ['a type of ours', about({}, 'toString')],
+  ])('%s is heard out, for the gateway would send it again for days: 200, and nobody is woken', async (_, body) => {
+    expect(await sendSigned(body)).toMatchObject({ status: 200, body: { received: true } });
+    expect(await wokenSoFar()).toEqual([]);
+  });
+
+  test.each([
+    ['no JSON', 'received', 'malformed-json', undefined],
+    ['half an event', '{"id":"evt_1","object":"ev', 'malformed-json', undefined],
+    ['null', 'null', 'invalid-request', undefined],
+    ['a text', '"evt_1"', 'invalid-request', undefined],
+    ['a number', '42', 'invalid-request', undefined],
+    ['a list', '[[[]]]', 'invalid-request', undefined],
+    ['an abyss', '['.repeat(30_000), 'malformed-json', undefined],
+    ['an event without an id', event({ id: undefined }), 'invalid-request', ['/id']],
+    ['an event whose id is an object', event({ id: {} }), 'invalid-request', ['/id']],
+    ['an event with a NUL in its id', event({ id: 'evt_\0' }), 'invalid-request', ['/id']],
+    ['an event without a type', event({ type: undefined }), 'invalid-request', ['/type']],
+    ['an event whose type is endless', event({ type: long }), 'invalid-request', ['/type']],
+  ])('%s is nothing that the gateway sends: 400, which is not about the signature', async (_, body, code, pointers) => {
+    expectProblem(await sendSigned(body), 400, code, pointers);
+    expect(await wokenSoFar()).toEqual([]);
   });
 });
 

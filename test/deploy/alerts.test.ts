@@ -5,7 +5,7 @@ import { read } from './text.js';
 
 const alerts = read('deploy/prometheus/alerts.yml');
 const runbook = read('docs/runbook.md');
-const sources = ['api/metrics.ts', 'relay/metrics.ts', 'workers/metrics.ts'].map(read).join('\n');
+const sources = ['api/metrics.ts', 'relay/metrics.ts', 'workers/metrics.ts', 'runtime/guard.ts'].map(read).join('\n');
 const metrics = [...sources.matchAll(/(?:name: 'order_saga_|counter\('|gauge\(\s*')([a-z_]+)'/g)].map(
   ([, name]) => name,
 );
@@ -31,6 +31,13 @@ describe('deploy/prometheus/alerts.yml', () => {
     const names = [...alerts.matchAll(/- alert: (\w+)/g)].map(([, name = '']) => name);
     expect(names.filter((name) => !runbook.includes(name))).toEqual([]);
     expect(metrics.filter((name) => !runbook.includes(`\`${name}`))).toEqual([]);
+  });
+
+  it('raises one for each neighbour that is silent, and lets none end because of that', () => {
+    expect(alerts).toMatch(/alert: FactsUnknown\n +expr: min by \(source\) \(order_saga_facts_up\) == 0/);
+    expect(alerts).toMatch(/alert: NoRelay\n +expr: absent\(order_saga_facts_up\)/);
+    for (const failure of ['NO_POLLERS', 'WORKFLOW_TASK_FAILING'])
+      expect(alerts).toContain(`order_saga_sagas_needing_attention{failure="${failure}"}`);
   });
 
   const promtool = spawnSync('promtool', ['--version']).status === 0 ? it : it.skip;

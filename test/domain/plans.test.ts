@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { addPastOrders } from '../../bench/past-orders.js';
-import { acceptOrder, listUnheard, listUnstarted, markStarted, readDueSaga } from '../../domain/acceptance.js';
+import { acceptOrder, listOpen, listUnstarted, markStarted, readDueSaga } from '../../domain/acceptance.js';
 import { readAttempts } from '../../domain/charge-attempts.js';
 import { advanceCursors, createCursors, renewLeases } from '../../domain/cursors.js';
 import { readFeedEnd, readFeedHeldSeconds } from '../../domain/figures.js';
@@ -34,6 +34,7 @@ const SORTED_MAX = 500;
 /** One order's rows and the indexes above them; a list's page has a hundred times the rows. */
 const PAGES_MAX = 250;
 const LIST_PAGES_MAX = 1_000;
+const PATIENCE = { sagaDeadlineMs: 3_600_000, compensationAttentionAfterMs: 60_000 };
 
 let t: TestDatabase;
 let explained: ExplainedDatabase;
@@ -129,13 +130,16 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
     });
   });
 
-  test('what the sweep and the reminder look for', async () => {
+  test('what the sweep looks for, and what is tended', async () => {
     const { db } = explained;
     await expectIndexesOnly(async () => {
       expect((await listUnstarted(db, 0, 200)).length).toBeGreaterThan(0);
-      await listUnheard(db, 5_000, 600_000, 200);
       await readDueSaga(db, next());
     });
+    await expectIndexesOnly(async () => {
+      const openFor = { unwindingMs: 5_000, pendingMs: 60_000, overdueMs: 3_660_000 };
+      await listOpen(db, openFor, { afterId: '00000000-0000-0000-0000-000000000000', limit: 200 });
+    }, LIST_PAGES_MAX);
   });
 
   test('the next page of the feed, from its beginning and from its end', async () => {
@@ -181,7 +185,7 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
 
   test('orders that wait', async () => {
     const { db } = explained;
-    await expectIndexesOnly(() => listWaitingOrders(db, 500), LIST_PAGES_MAX);
+    await expectIndexesOnly(() => listWaitingOrders(db, PATIENCE, 500), LIST_PAGES_MAX);
     await expectIndexesOnly(() => countSlowOrders(db, 500), LIST_PAGES_MAX);
   });
 

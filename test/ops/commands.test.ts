@@ -4,11 +4,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { ORDER_SAGA, orderSagaId, TASK_QUEUE } from '../../contracts/ids.js';
 import type { SagaProgress } from '../../contracts/saga.js';
 import { readOrder } from '../../domain/orders.js';
 import { eventually } from '../support/conditions.js';
 import { accept, assertStockConserved, createTestDatabase, eventTypes, stock } from '../support/database.js';
-import { type SagaStack, startSagaStack } from '../support/saga.js';
+import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 import { type Cli, cleanEnv, cliOf, runCli } from './cli.js';
 
 let s: SagaStack;
@@ -131,6 +132,35 @@ describe('deciding', () => {
     });
     expect(code).toBe(0);
     expect(await result()).toEqual({ status: 'CONFIRMED' });
+  });
+
+  test('retry tells of a payment that the gateway is still processing that it waits, and goes on to the next', async () => {
+    await s.fault({ route: 'charge', mode: 'down', count: null });
+    // Longer than the 2 s that it takes the sandbox, or they would park again.
+    const slow = { policy: { stepRetryBudgetMs: 5_000 }, paymentMethod: 'pm_sandbox_processing' };
+    const placed = [await s.place({ PLENTY: 1 }, slow), await s.place({ PLENTY: 1 }, slow)];
+    for (const { order } of placed) await listed(order.id);
+    await s.heal();
+    const { document } = await ops.json('retry', '--all', '--canary', '1', '--yes');
+    expect(document.summary).toMatchObject({ waits: 2, failed: 0, 'not-tried': 0 });
+    expect(document.items[0].message).toContain('processing');
+    for (const { result } of placed) expect(await result()).toEqual({ status: 'CONFIRMED' });
+  });
+
+  test('retry begins a saga anew that somebody has completed in its name, and nothing else that has ended', async () => {
+    const { order: other, result } = await s.place({ PLENTY: 1 });
+    await result();
+    const order = await accept(s.db, { PLENTY: 1 });
+    await s.client.workflow.execute(ORDER_SAGA, {
+      workflowId: orderSagaId(order.id),
+      taskQueue: TASK_QUEUE,
+      args: [{ orderId: other.id, policy: PATIENT }],
+    });
+    expect((await ops.json('retry', other.id, '--yes')).document.items).toMatchObject([{ outcome: 'gone' }]);
+    expect((await ops.json('retry', order.id, '--yes')).document.items).toMatchObject([
+      { outcome: 'done', state: 'COMPLETED' },
+    ]);
+    expect(await statusOf(order.id)).toBe('CONFIRMED');
   });
 
   test('skip vouches for the step in the operator’s name', async () => {
@@ -333,7 +363,7 @@ describe('the exit code', () => {
     const noPostgres = await cliOf({ ...s, databaseUrl: 'postgresql://nobody@127.0.0.1:1/none' })('stock');
     expect(noPostgres).toMatchObject({
       code: 69,
-      stderr: expect.stringContaining('Postgres does not answer at 127.0.0.1:1'),
+      stderr: expect.stringContaining('Postgres at 127.0.0.1:1 does not answer'),
     });
     const nothing = await runCli(['stock'], { ...cleanEnv(), DATA_DIR: '/nowhere' });
     expect(nothing).toMatchObject({ code: 69, stderr: expect.stringContaining('/nowhere/database-url') });

@@ -226,8 +226,8 @@ describe('relays', () => {
 
 describe('the relay', () => {
   beforeEach(() => t.db.relayCursor.deleteMany({ where: { destination: { not: 'webhook' } } }));
-  const startIt = (publishers: Publisher[]) =>
-    startRelay({
+  const startIt = (publishers: Publisher[]) => {
+    const relay = startRelay({
       db: t.db,
       databaseUrl: t.url,
       temporal: AWAY,
@@ -239,6 +239,8 @@ describe('the relay', () => {
       outboxRetentionMs: 86_400_000,
       logger: pino({ level: 'silent' }),
     });
+    return relay.stop;
+  };
 
   test('delivers within the idle lag after a commit, woken or polling', async () => {
     const stop = startIt([publisher()]);

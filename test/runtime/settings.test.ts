@@ -55,3 +55,71 @@ describe('a setting is refused by name:', () => {
     expect(() => read({ [name]: text })).toThrow(`${name} is wrong`);
   });
 });
+
+describe('what came with a line break, as from a file, is refused at the start, by name and without its value:', () => {
+  const SECRETS = ['STRIPE_API_KEY', 'STRIPE_WEBHOOK_SECRET', 'WEBHOOK_SECRET', 'KAFKA_PASSWORD', 'TEMPORAL_API_KEY'];
+  const URLS = [
+    'DATABASE_URL',
+    'REDIS_URL',
+    'PAYMENTS_URL',
+    'WEBHOOK_URL',
+    'AUTH_JWKS_URL',
+    'NATS_URL',
+    'RABBITMQ_URL',
+  ];
+  const OTHERS = ['AUTH_ISSUER', 'AUTH_AUDIENCE', 'HOST', 'KAFKA_BROKERS', 'TEMPORAL_ADDRESS', 'PORT'];
+  const good: Record<string, string> = {
+    DATABASE_URL: 'postgresql://nobody:hidden@127.0.0.1:1/nothing',
+    REDIS_URL: 'redis://:hidden@redis:6379',
+    PORT: '3000',
+  };
+  const valueOf = (name: string) => good[name] ?? (name.endsWith('_URL') ? 'https://u:hidden@example.com/x' : 'hidden');
+  const refusalOf = (name: string, value: string): string => {
+    try {
+      read({ [name]: value });
+      return 'taken';
+    } catch (err) {
+      return (err as Error).message;
+    }
+  };
+
+  test.each([...SECRETS, ...URLS, ...OTHERS])('%s', (name) => {
+    expect(refusalOf(name, valueOf(name))).toBe('taken');
+    for (const spoil of ['\n', '\r\n', '\t', '\0', '\u007f', ' ']) {
+      for (const value of [`${valueOf(name)}${spoil}`, `${spoil}${valueOf(name)}`]) {
+        const refusal = refusalOf(name, value);
+        expect([name, JSON.stringify(spoil), refusal]).toEqual([
+          name,
+          JSON.stringify(spoil),
+          expect.stringMatching(`^${name} is wrong: `),
+        ]);
+        expect(refusal).not.toContain('hidden');
+      }
+    }
+  });
+
+  test.each(['sk_test a', 'sk_test\u00e9', 'sk_\u2028test'])(
+    'STRIPE_API_KEY=%j, of which no header can be made',
+    (key) => {
+      expect(refusalOf('STRIPE_API_KEY', key)).toMatch(/^STRIPE_API_KEY is wrong: /);
+    },
+  );
+
+  test('but not the certificate that Temporal’s library is given whole', () => {
+    expect(refusalOf('TEMPORAL_TLS_CLIENT_CERT_DATA', '-----BEGIN CERTIFICATE-----\nMII\n')).toBe('taken');
+  });
+});
+
+describe('a DATABASE_URL that cannot be read is refused without its password:', () => {
+  test.each([
+    ['a host that is none', 'postgresql://u:hidden@[h/d'],
+    ['a port that is none', 'postgresql://u:hidden@h:port/d'],
+    ['no host at all', 'postgresql://'],
+    ['a certificate that is not there', 'postgresql://u:hidden@h/d?sslrootcert=/none.pem'],
+    ['another database', 'mysql://u:hidden@h/d'],
+  ])('%s', (_, url) => {
+    const refuse = () => read({ DATABASE_URL: url });
+    expect(refuse).toThrow(/^DATABASE_URL is wrong: it /);
+    expect(refuse).not.toThrow('hidden');
+  });
+});

@@ -4,7 +4,7 @@ import { requestCancellation } from '../../domain/orders.js';
 import { findStuck } from '../../sagas/stuck.js';
 import { eventually } from '../support/conditions.js';
 import { accept, stock } from '../support/database.js';
-import { type SagaStack, startSagaStack } from '../support/saga.js';
+import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 
 let s: SagaStack;
 beforeAll(async () => {
@@ -15,7 +15,7 @@ afterEach(() => s.heal());
 afterAll(() => s.stop());
 
 const stuck = async (orderId: string) => {
-  const { sagas } = await findStuck(s.db, s.client);
+  const { sagas } = await findStuck(s.db, s.client, { ...PATIENT, sagaDeadlineMs: 86_400_000 });
   return sagas.filter((saga) => saga.orderId === orderId);
 };
 const hoursAgo = async (orderId: string, hours: number) => {

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { transformFile } from '@swc/core';
 import type Stripe from 'stripe';
@@ -35,6 +35,8 @@ export async function compileSandbox(): Promise<string> {
       await writeFile(compiled, code);
     }
   }
+  await mkdir(join(out, 'prisma'));
+  await copyFile(join(ROOT, 'prisma/session.mjs'), join(out, 'prisma/session.mjs')); // which runtime/ reads addresses with
   await writeFile(join(out, 'package.json'), '{"type":"module"}');
   await symlink(join(ROOT, 'node_modules'), join(out, 'node_modules'));
   return join(out, 'sandbox/main.js');

@@ -8,6 +8,7 @@ import { type ApiSettings, startApi } from '../../api/api.js';
 import { createAuditor } from '../../api/auditor.js';
 import { createAuthenticator } from '../../api/authentication.js';
 import type { ApiDependencies } from '../../api/dependencies.js';
+import { createApiReadiness } from '../../api/health.js';
 import { createServer } from '../../api/server.js';
 import { createSagaStarter } from '../../api/starter.js';
 import { createWatch } from '../../api/watch.js';
@@ -114,6 +115,7 @@ export async function startServer({ db, databaseUrl }: TestApi, changed: Partial
     watch,
     policy: PATIENT,
     idempotencyTtlMs: DAY_MS,
+    readiness: createApiReadiness(db, stopping),
     stopping,
   };
   const app = await createServer({ ...dependencies, ...changed }, SILENT);

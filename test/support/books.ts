@@ -13,15 +13,24 @@ export type BookedOrder = {
   lines: { sku: string; quantity: number; unitPrice: number }[];
 };
 export type BookedEvent = { orderId: string; sequence: number; type: string; data: Record<string, unknown> };
-/** A PaymentIntent of the gateway's own list, with the refunds of its own list. Amounts in the minor unit. */
+/**
+ * A PaymentIntent of the gateway's own list, with the refunds of its own list. Amounts in the minor unit. `isOurs`: it carries an
+ * installation's marks, or names an order as charges of before the marks did; all else is a stranger's. `refunded` counts what
+ * went back or is about to, refund by refund; `holds` is what the provider itself says of the charge: the two must agree.
+ */
 export type BookedCharge = {
   reference: string;
   orderId: string | null;
+  isOurs: boolean;
   currency: string;
   status: string;
   received: number;
   refunded: number;
+  holds: number;
+  refunds: BookedRefund[];
 };
+/** `orderId`: a refund of ours names its order, one made in the provider's dashboard nobody's. */
+export type BookedRefund = { status: string; amount: number; orderId: string | null };
 export type BookedSaga = { workflowId: string; status: string; result: { status: string } | null };
 
 /** What cannot be seen from where the auditor stands is absent; what can be seen must not be empty. */
@@ -62,20 +71,27 @@ export async function readFacts(query: (sql: string) => Promise<unknown>): Promi
 /** Through the provider's own API, and nothing of ours. */
 export async function readCharges(gatewayUrl: string): Promise<BookedCharge[]> {
   const [intents, refunds] = await Promise.all([
-    readList<Intent>(gatewayUrl, '/v1/payment_intents'),
+    readList<Intent>(gatewayUrl, '/v1/payment_intents', '&expand[]=data.latest_charge'),
     readList<Refund>(gatewayUrl, '/v1/refunds'),
   ]);
-  return intents.map((intent) => ({
-    reference: intent.id,
-    orderId: intent.metadata['orderId'] ?? null,
-    currency: intent.currency.toUpperCase(),
-    status: intent.status,
-    received: intent.amount_received,
-    refunded: refunds
-      .filter((refund) => refund.payment_intent === intent.id && refund.status === 'succeeded')
-      .reduce((sum, { amount }) => sum + amount, 0),
-  }));
+  return intents.map((intent) => {
+    const orderId = intent.metadata['orderId'] ?? null;
+    const own = refunds.filter((refund) => refund.payment_intent === intent.id);
+    return {
+      reference: intent.id,
+      orderId,
+      isOurs: intent.metadata['installationId'] !== undefined || UUID.test(orderId ?? ''),
+      currency: intent.currency.toUpperCase(),
+      status: intent.status,
+      received: intent.amount_received,
+      refunded: own.filter(({ status }) => GOES_BACK.has(status)).reduce((sum, { amount }) => sum + amount, 0),
+      holds: intent.amount_received - (intent.latest_charge?.amount_refunded ?? 0),
+      refunds: own.map(({ status, amount, metadata }) => ({ status, amount, orderId: metadata?.['orderId'] ?? null })),
+    };
+  });
 }
+const GOES_BACK = new Set(['succeeded', 'pending', 'requires_action']);
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 type Intent = {
   id: string;
@@ -83,15 +99,22 @@ type Intent = {
   currency: string;
   amount_received: number;
   metadata: Record<string, string>;
+  latest_charge: { amount_refunded: number } | null;
 };
-type Refund = { id: string; status: string; amount: number; payment_intent: string };
+type Refund = {
+  id: string;
+  status: string;
+  amount: number;
+  payment_intent: string;
+  metadata: Record<string, string> | null;
+};
 
-async function readList<T extends { id: string }>(gatewayUrl: string, path: string): Promise<T[]> {
+async function readList<T extends { id: string }>(gatewayUrl: string, path: string, more = ''): Promise<T[]> {
   const all: T[] = [];
   for (;;) {
     const from = all.length === 0 ? '' : `&starting_after=${all.at(-1)?.id}`;
     const headers = { authorization: 'Bearer sk_test_auditor' };
-    const answer = await fetch(`${gatewayUrl}${path}?limit=100${from}`, { headers });
+    const answer = await fetch(`${gatewayUrl}${path}?limit=100${from}${more}`, { headers });
     if (!answer.ok) throw new Error(`${path} answered ${answer.status}: ${await answer.text()}`);
     const page = (await answer.json()) as { data: T[]; has_more: boolean };
     all.push(...page.data);

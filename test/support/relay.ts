@@ -25,4 +25,4 @@ export const runRelay = (
     destinationsBegin,
     outboxRetentionMs: 86_400_000,
     logger: SILENT,
-  });
+  }).stop;

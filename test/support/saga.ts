@@ -58,6 +58,8 @@ export type SagaStack = {
   heal(): Promise<void>;
   /** Deploys another build of the saga's code: a worker of its own beside the first one. */
   deploy(build: { version: WorkerVersion; workflowsPath: string }): Promise<void>;
+  /** Ends all workers. */
+  dismiss(): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -82,6 +84,11 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
   const gateway = tamper.gateway?.(real, db) ?? real;
   const activities = createActivities({ db, gateway });
   const workers: { worker: Worker; running: Promise<void> }[] = [];
+  const dismiss = async () => {
+    const all = workers.splice(0);
+    for (const { worker } of all) worker.shutdown();
+    await Promise.all(all.map(({ running }) => running));
+  };
   const run = async (codePath: string, version?: WorkerVersion) => {
     const worker = await createWorker({
       connection: env.nativeConnection,
@@ -141,9 +148,9 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
       await writeFile(codePath, code);
       await run(codePath, version);
     },
+    dismiss,
     stop: async () => {
-      for (const { worker } of workers) worker.shutdown();
-      await Promise.all(workers.map(({ running }) => running));
+      await dismiss();
       await rm(scratch, { recursive: true, force: true });
       await env.teardown();
       await Promise.all([database.drop(), sandbox.stop()]);

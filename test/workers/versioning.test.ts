@@ -2,9 +2,10 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Client } from '@temporalio/client';
+import { findStuck } from '../../sagas/stuck.js';
 import { eventually } from '../support/conditions.js';
 import { stock } from '../support/database.js';
-import { type SagaStack, startSagaStack } from '../support/saga.js';
+import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 
 const deploymentName = 'order-saga';
 const today = { deploymentName, buildId: 'today' };
@@ -39,6 +40,30 @@ describe('a worker that knows its build', () => {
     expect(await buildOf(parked.saga.workflowId)).toBe('today');
     expect(await saga.money(parked.order.id)).toEqual({ net: parked.order.total.amount, charges: 1 });
   });
+
+  test('leaves sagas behind when it was the last of its build: they are listed within a minute, while others move', async () => {
+    await makeCurrent(saga.client, today);
+    await saga.fault({ route: 'charge', mode: 'down', count: null });
+    const left = await saga.place({ A: 1 });
+    await eventually('its charge is being retried on the old build', async () => {
+      const { raw } = await saga.client.workflow.getHandle(left.saga.workflowId).describe();
+      return (raw.pendingActivities ?? []).length > 0;
+    });
+    await saga.dismiss();
+    await saga.deploy({ version: next, workflowsPath: join(process.cwd(), 'test/workers/builds/next.ts') });
+    await makeCurrent(saga.client, next);
+    await saga.heal();
+    const listed = await eventually(
+      'it is listed',
+      async () => {
+        expect(await (await saga.place({ A: 1 })).result()).toEqual({ status: 'CONFIRMED' });
+        const { sagas } = await findStuck(saga.db, saga.client, PATIENT);
+        return sagas.length > 0 && sagas;
+      },
+      60_000,
+    );
+    expect(listed).toMatchObject([{ orderId: left.order.id, failure: 'NO_POLLERS', step: 'chargePayment' }]);
+  }, 150_000);
 });
 
 /** What `temporal worker deployment set-current-version` does; refused until a worker of that build has polled. */

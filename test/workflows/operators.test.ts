@@ -1,9 +1,8 @@
 /** An operator takes over: the handles of a stuck saga, also from the `temporal` command, and undos that fail for long. */
 import { execFile } from 'node:child_process';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { activityInfo } from '@temporalio/activity';
 import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
-import { type Resolution, SAGA_STATE, SAGA_STEP, type SagaProgress } from '../../contracts/saga.js';
+import { SAGA_STATE, SAGA_STEP, type SagaProgress } from '../../contracts/saga.js';
 import { readSku } from '../../domain/inventory.js';
 import { beginUnwinding, confirmOrder, readOrder } from '../../domain/orders.js';
 import { recordCharge } from '../../domain/payments.js';
@@ -24,8 +23,6 @@ const MARKING_MS = 5_000;
 const failingRefunds = new Map<string, number>();
 /** Orders whose row cannot be asked who has won. */
 const undecidable = new Set<string>();
-/** Decisions, by action, that are accepted but take no effect yet. */
-const held = new Set<Resolution['action']>();
 
 let s: SagaStack;
 beforeAll(async () => {
@@ -46,12 +43,6 @@ beforeAll(async () => {
         if (undecidable.has(input.orderId)) throw new Error('the database is away');
         return real.beginUnwinding(input);
       },
-      recordDecision: async (decision) => {
-        // The first try is part of the workflow task that accepts: held up, it would hold up the acceptance.
-        if (held.has(decision.action) && activityInfo().isLocal) throw new Error('planned failure');
-        await eventually('the decision may take effect', () => !held.has(decision.action));
-        return real.recordDecision(decision);
-      },
     }),
   });
   await stock(s.db, 'PLENTY', 1_000);
@@ -63,10 +54,6 @@ afterEach(async () => {
 afterAll(() => s.stop());
 
 const stuck = (orderId: string) => listedAsStuck(s.client, orderId);
-const accepted = (saga: WorkflowHandle, action: Resolution['action']) => {
-  const args: [Resolution] = [{ action, operator: 'op-7', reason: 'tested by hand' }];
-  return saga.startUpdate<SagaProgress, [Resolution]>('resolve', { args, waitForStage: 'ACCEPTED' });
-};
 const isRetrying = (saga: WorkflowHandle, name: string) =>
   eventually(`${name} is being retried`, async () => statusOf(await progressOf(saga), name) === 'retrying');
 const refusal = (update: Promise<unknown>) =>
@@ -129,45 +116,6 @@ describe('a step that an operator vouches for', () => {
     await saga.signal('retry');
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
     expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
-  });
-
-  test('is not taken over by the refund, if the order is given up before the vouching has taken effect', async () => {
-    await s.fault({ route: 'charge', mode: 'error_after', count: null });
-    await s.fault({ route: 'lookup', mode: 'down' });
-    const { order, saga, result } = await s.place({ PLENTY: 1 });
-    await isRetrying(saga, 'chargePayment');
-    held.add('compensate').add('skip');
-    const givingUp = await accepted(saga, 'compensate');
-    const vouching = await accepted(saga, 'skip');
-    held.delete('compensate');
-    await givingUp.result();
-    await isRetrying(saga, 'refundPayment');
-    held.delete('skip');
-    await vouching.result();
-    await s.heal();
-    expect(await result()).toEqual({ status: 'CANCELLED', reason: 'OPERATOR' });
-    expect(statusOf(await progressOf(saga), 'refundPayment')).toBe('undone');
-    expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
-    const refunds = await s.db.event.findMany({ where: { orderId: order.id, type: 'payment.refunded' } });
-    expect(refunds.map(({ data }) => Object.keys(data as object).includes('skippedBy'))).toEqual([false]);
-  });
-
-  test('counts, if the order is given up only after the vouching has taken effect; whoever gives it up is told', async () => {
-    await s.fault({ route: 'charge', mode: 'down' });
-    const { order, saga, result } = await s.place({ PLENTY: 1 });
-    await isRetrying(saga, 'chargePayment');
-    held.add('compensate').add('skip');
-    const givingUp = await accepted(saga, 'compensate');
-    const vouching = await accepted(saga, 'skip');
-    held.delete('skip');
-    await vouching.result();
-    await eventually('the order is confirmed', async () => (await readOrder(s.db, order.id))?.status === 'CONFIRMED');
-    held.delete('compensate');
-    expect(await refusal(givingUp.result())).toContain('was confirmed first');
-    expect(await result()).toEqual({ status: 'CONFIRMED' });
-    expect(await s.db.payment.findUnique({ where: { orderId: order.id } })).toMatchObject({
-      status: 'SETTLED_OUTSIDE',
-    });
   });
 
   test('cannot be vouched for while nothing waits', async () => {

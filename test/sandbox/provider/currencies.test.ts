@@ -25,6 +25,7 @@ describe('a currency', () => {
     ['kwd', 5_120, 'has thousandths that end in 0'],
     ['isk', 500, 'has lost its fraction and is counted in hundredths'],
     ['ugx', 500, 'has lost its fraction and is counted in hundredths'],
+    ['xcg', 500, 'has taken the place of ang'],
     ['huf', 17_545, 'has a fraction when it is charged'],
     ['usd', 99_999_999, 'has eight digits at most'],
     ['inr', 999_999_999, 'has nine digits at most'],

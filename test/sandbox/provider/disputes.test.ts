@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type Stripe from 'stripe';
-import { cleanUp, errorOf, intervene, ledgerOf, order, type Running, startSandbox } from '../support.js';
+import { cleanUp, errorOf, intervene, ledgerOf, order, type Running, startSandbox, until } from '../support.js';
 
 const DAY = 24 * 3_600_000;
 
@@ -59,6 +59,15 @@ describe('pm_card_createDispute', () => {
       await sandbox.close();
     }
   });
+});
+
+it('is not disputed early because its time is further off than a timer can hold', async () => {
+  const patient = await startSandbox({ disputeAfterMs: 2 ** 31 + 20, refundSettlesAfterMs: 150 });
+  await patient.stripe.paymentIntents.create(order('o1', 'pm_card_createDispute'));
+  const { id } = await patient.stripe.paymentIntents.create(order('o2', 'pm_card_pendingRefund'));
+  const refund = await patient.stripe.refunds.create({ payment_intent: id });
+  await until(async () => (await patient.stripe.refunds.retrieve(refund.id)).status === 'succeeded' || undefined);
+  expect((await patient.stripe.disputes.list()).data).toEqual([]);
 });
 
 describe('while the bank has the money', () => {

@@ -1,0 +1,49 @@
+/**
+ * The guard: what a handler, a timer or a listener throws is told and counted, and ends no process. What decides anything is
+ * in Postgres and Temporal, and every statement of ours may be carried out twice; a process that dies of a stray error takes
+ * every order with it that it is about to accept. `guarded` stands where an error is caught; `guardProcess` behind all
+ * else. What ends a process on purpose says so with `process.exit`.
+ */
+import type { Logger } from 'pino';
+import { Counter } from 'prom-client';
+
+/** Each is a bug of ours, or of a library's. */
+export const unexpectedErrors = new Counter({
+  name: 'order_saga_unexpected_errors_total',
+  help: 'Errors that a handler, timer or listener of this process did not expect',
+  labelNames: ['place'],
+  registers: [],
+});
+
+const times = new Map<string, number>();
+
+/** @param place a word or two of ours: it becomes a label */
+export function tellUnexpected(logger: Logger, place: string, err: unknown): void {
+  const nth = (times.get(place) ?? 0) + 1;
+  times.set(place, nth);
+  unexpectedErrors.inc({ place });
+  // The 1st, 2nd, 4th, 8th … time: a timer that always throws must be seen, but not fill the log.
+  if (Number.isInteger(Math.log2(nth))) logger.error({ err, place, nth }, 'an unexpected error; going on');
+}
+
+/** @returns `act` as a callback that neither throws nor rejects */
+export function guarded<A extends unknown[]>(
+  logger: Logger,
+  place: string,
+  act: (...args: A) => unknown,
+): (...args: A) => void {
+  return (...args) => {
+    try {
+      const result = act(...args);
+      if (result instanceof Promise) result.catch((err: unknown) => tellUnexpected(logger, place, err));
+    } catch (err) {
+      tellUnexpected(logger, place, err);
+    }
+  };
+}
+
+/** To be called once, when the process has its logger. What fails while it starts still ends it: see `runMain`. */
+export function guardProcess(logger: Logger): void {
+  process.on('unhandledRejection', (err) => tellUnexpected(logger, 'rejection', err));
+  process.on('uncaughtException', (err) => tellUnexpected(logger, 'exception', err));
+}

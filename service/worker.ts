@@ -1,0 +1,163 @@
+/** The role `worker` in a process of the service: a Temporal worker, kept running, and the reconciler beside it. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Worker } from '@temporalio/worker';
+import type { Logger } from 'pino';
+import { orderSagaId } from '../contracts/ids.js';
+import { guardAccount } from '../gateways/account-guard.js';
+import { protectGateway } from '../gateways/breaker.js';
+import { createPaymentGateway } from '../gateways/stripe.js';
+import { createAsker } from '../runtime/asker.js';
+import { ConfigError, type readConfig } from '../runtime/config.js';
+import type { Failpoints } from '../runtime/failpoints.js';
+import { guarded } from '../runtime/guard.js';
+import type { ReadinessCheck } from '../runtime/health.js';
+import { backoffMs } from '../runtime/loop.js';
+import type { Pools } from '../runtime/pools.js';
+import { watchPostgres } from '../runtime/postgres-health.js';
+import type { settings } from '../runtime/settings.js';
+import type { TemporalLink } from '../runtime/temporal.js';
+import { wakeSaga } from '../sagas/wake.js';
+import { watchAccount } from '../workers/account.js';
+import { createCrashingActivities } from '../workers/crash-points.js';
+import { exposeBreaker } from '../workers/metrics.js';
+import { startProber } from '../workers/prober.js';
+import { startReconciler } from '../workers/reconciler.js';
+import { reportVersion } from '../workers/versioning.js';
+import { createActivities, createWorker } from '../workers/worker.js';
+
+/** Below one attempt's 5 s (workflows/steps), so that a hanging gateway ends the attempt from inside. */
+const GATEWAY_TIMEOUT_MS = 4_000;
+/** A worker that has died is made anew, and slower each time: in a process that does more, the rest goes on meanwhile. */
+const ANEW_AFTER_MS = { base: 1_000, max: 30_000 };
+const TEMPORAL_LIMIT_MS = 1_000;
+
+export type WorkerRole = {
+  readiness: ReadinessCheck;
+  /** What it has begun is finished first. */
+  stop(): Promise<void>;
+};
+
+export type WorkerRoleOptions = {
+  pools: Pools;
+  temporal: TemporalLink;
+  config: ReturnType<typeof readConfig<typeof settings>>;
+  logger: Logger;
+  failpoints: Failpoints | undefined;
+};
+
+/** Polls as soon as Temporal answers. */
+export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
+  const { pools, temporal, config, logger, failpoints } = options;
+  if (config.STRIPE_API_KEY === '') throw new ConfigError('STRIPE_API_KEY is not set.');
+  const stripe = createPaymentGateway({
+    apiKey: config.STRIPE_API_KEY,
+    timeoutMs: GATEWAY_TIMEOUT_MS,
+    ...(config.PAYMENTS_URL !== undefined && { url: config.PAYMENTS_URL }),
+  });
+  const account = watchAccount({ db: pools.background, marker: stripe, logger });
+  const gateway = guardAccount(protectGateway(stripe, logger), account.ensureOurs);
+  exposeBreaker(gateway.breakerState);
+  // Beside the worker, not in it: it goes on while Temporal is away, since it watches what Temporal should have done.
+  const stopReconciler = startReconciler({
+    db: pools.background,
+    databaseUrl: config.DATABASE_URL,
+    gateway,
+    everyMs: config.RECONCILE_EVERY,
+    actionsPerHourMax: config.RECONCILE_ACTIONS_PER_HOUR,
+    scans: {
+      refundCheckEveryMs: config.REFUND_CHECK_EVERY,
+      refundYoungForMs: config.REFUND_YOUNG_FOR,
+      refundRecheckEveryMs: config.REFUND_RECHECK_EVERY,
+      refundFollowForMs: config.REFUND_FOLLOW_FOR,
+    },
+    wake: async (orderId) => {
+      const client = temporal.client();
+      if (client) await wakeSaga(client, orderSagaId(orderId));
+    },
+    logger,
+  });
+  const stopProber = startProber({
+    db: pools.background,
+    client: () => temporal.client(),
+    gateway,
+    everyMs: config.PROBE_EVERY,
+    logger,
+  });
+  const activities = failpoints
+    ? createCrashingActivities({ db: pools.steps, gateway, failpoints })
+    : createActivities({ db: pools.steps, gateway });
+  const polling = keepPolling(options, activities);
+  return {
+    readiness: createReadiness(options, polling.isPolling),
+    stop: async () => {
+      await Promise.all([stopReconciler(), stopProber(), polling.stop()]);
+      await account.stop();
+    },
+  };
+}
+
+function keepPolling(
+  { temporal, config, logger }: WorkerRoleOptions,
+  activities: ReturnType<typeof createActivities>,
+): { isPolling: () => boolean; stop: () => Promise<void> } {
+  const workflowBundle = config.WORKFLOW_BUNDLE ?? fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
+  const { TEMPORAL_DEPLOYMENT_NAME: deploymentName, TEMPORAL_WORKER_BUILD_ID: buildId } = config;
+  const version = buildId === '' ? undefined : { deploymentName, buildId };
+  const stopping = new AbortController();
+  let worker: Worker | undefined;
+  const runOnce = async () => {
+    const { connection, client } = await temporal.connected;
+    const { namespace } = temporal;
+    worker = await createWorker({ connection, namespace, activities, workflowBundle, ...(version && { version }) });
+    if (stopping.signal.aborted) return;
+    logger.info('the worker polls');
+    if (version) guarded(logger, 'versioning', reportVersion)(client, namespace, version, logger);
+    await worker.run();
+  };
+  const run = async () => {
+    for (let failures = 1; !stopping.signal.aborted; failures++) {
+      const bornAt = performance.now();
+      try {
+        await runOnce();
+      } catch (err) {
+        if (stopping.signal.aborted) return;
+        if (performance.now() - bornAt > ANEW_AFTER_MS.max) failures = 1; // not of its start
+        logger.error({ err, failures }, 'the worker has died; making another');
+        const ms = backoffMs(failures, ANEW_AFTER_MS.base, ANEW_AFTER_MS.max);
+        await pause(ms, undefined, { signal: stopping.signal }).catch(() => undefined);
+      }
+    }
+  };
+  const ended = run();
+  return {
+    isPolling: () => worker?.getState() === 'RUNNING',
+    stop: async () => {
+      stopping.abort();
+      if (worker?.getState() === 'RUNNING') worker.shutdown();
+      // Where Temporal has never answered there is nothing to wait for.
+      if (temporal.client() !== undefined) await ended;
+    },
+  };
+}
+
+/** Polls Temporal, which answers, and reaches Postgres. */
+function createReadiness({ pools, temporal }: WorkerRoleOptions, isPolling: () => boolean): ReadinessCheck {
+  const readDatabase = watchPostgres(pools.background);
+  const readTemporal = createAsker<'up' | 'down'>({
+    freshMs: TEMPORAL_LIMIT_MS,
+    limitMs: TEMPORAL_LIMIT_MS,
+    ask: async () => {
+      const client = temporal.client();
+      if (!client) return 'down';
+      await client.withDeadline(Date.now() + 5 * TEMPORAL_LIMIT_MS, () => client.workflowService.getSystemInfo({}));
+      return 'up';
+    },
+    otherwise: () => 'down',
+  });
+  return async () => {
+    const [database, answer] = await Promise.all([readDatabase(), readTemporal()]);
+    const polls = isPolling();
+    return { ready: polls && answer === 'up' && database === 'up', polls, temporal: answer, database };
+  };
+}

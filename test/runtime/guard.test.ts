@@ -1,0 +1,125 @@
+/** What a handler, a timer or a listener throws ends no process; and whoever asks a silent neighbour is answered in time. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { describe, expect, test } from '@jest/globals';
+import { pino } from 'pino';
+import { Gauge } from 'prom-client';
+import { freePort } from '../../local/ports.js';
+import { createAsker } from '../../runtime/asker.js';
+import { guarded } from '../../runtime/guard.js';
+import { createHealth } from '../../runtime/health.js';
+import { onScrape, show, startMetrics } from '../../runtime/metrics.js';
+
+const logger = pino({ level: 'silent' });
+const never = new Promise<never>(() => undefined);
+
+test('a guarded callback neither throws nor rejects, and each of its errors is counted', async () => {
+  guarded(logger, 'throws', () => {
+    throw new Error('at once');
+  })();
+  guarded(logger, 'rejects', async () => {
+    throw new Error('later');
+  })();
+  const port = await freePort();
+  const stop = startMetrics({ host: '127.0.0.1', port, role: 'test', health: createHealth([]), logger });
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  for (const place of ['throws', 'rejects'])
+    expect(text).toContain(`order_saga_unexpected_errors_total{place="${place}",role="test"} 1`);
+
+  // The port's own error paths: a refresh that throws or rejects, a gauge that cannot be read, a check that fails.
+  onScrape(() => {
+    throw new Error('at once');
+  });
+  onScrape(() => Promise.reject(new Error('later')));
+  expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(200);
+  show([
+    new Gauge({
+      name: 'order_saga_unreadable',
+      help: '-',
+      registers: [],
+      collect: () => {
+        throw new Error('unreadable');
+      },
+    }),
+  ]);
+  expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(500);
+  expect((await fetch(`http://127.0.0.1:${port}/livez`)).status).toBe(200);
+  expect((await fetch(`http://127.0.0.1:${port}/orders`)).status).toBe(404);
+  await stop();
+});
+
+test('a process is ready when each of its roles has said so, and alive before', async () => {
+  const health = createHealth(['api', 'worker']);
+  expect(await health.read()).toEqual({
+    ready: false,
+    roles: { api: { ready: false, starting: true }, worker: { ready: false, starting: true } },
+  });
+  health.add('api', async () => ({ ready: true }));
+  let polls = false;
+  health.add('worker', async () => ({ ready: polls, polls }));
+  expect((await health.read()).ready).toBe(false);
+  polls = true;
+  expect(await health.read()).toEqual({ ready: true, roles: { api: { ready: true }, worker: { ready: true, polls } } });
+});
+
+describe('an asker', () => {
+  test('asks one question at a time and says in time that it is not answered; a late answer counts all the same', async () => {
+    let asked = 0;
+    let answer: (text: string) => void = () => undefined;
+    const ask = createAsker<string>({
+      freshMs: 60_000,
+      limitMs: 20,
+      ask: () => {
+        asked++;
+        return new Promise((resolve) => {
+          answer = resolve;
+        });
+      },
+      otherwise: () => 'silent',
+    });
+    expect(await Promise.all([ask(), ask()])).toEqual(['silent', 'silent']);
+    expect(await ask()).toBe('silent');
+    expect(asked).toBe(1);
+    answer('late');
+    expect(await ask()).toBe('late');
+    expect(await ask()).toBe('late');
+    expect(asked).toBe(1);
+  });
+
+  test('never throws, whatever the question does', async () => {
+    const ask = (question: () => Promise<string>) =>
+      createAsker({ freshMs: 0, limitMs: 20, ask: question, otherwise: (err) => `${(err as Error)?.message}` })();
+    const atOnce = () => {
+      throw new Error('at once');
+    };
+    expect(await ask(atOnce)).toBe('at once');
+    expect(await ask(() => Promise.reject(new Error('later')))).toBe('later');
+    expect(await ask(() => never)).toBe('undefined');
+  });
+});
+
+test('what nobody has caught ends no process: a rejection, a timer that throws, a listener that throws', async () => {
+  const guard = new URL('dist/runtime/guard.js', `file://${process.cwd()}/`).href;
+  const script = `
+    import { EventEmitter } from 'node:events';
+    import { pino } from 'pino';
+    import { guardProcess } from ${JSON.stringify(guard)};
+    guardProcess(pino({ base: null, timestamp: false }));
+    void Promise.reject(new Error('a rejection'));
+    setTimeout(() => { throw new Error('a timer'); }, 1);
+    const emitter = new EventEmitter().on('news', () => { throw new Error('a listener'); });
+    setTimeout(() => emitter.emit('news'), 5);
+    setTimeout(() => emitter.emit('error', new Error('nobody listens')), 10);
+    setTimeout(() => console.log('it lives'), 50);
+  `;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.on('data', (chunk) => (output += chunk));
+  const [code] = await once(child, 'close');
+  for (const what of ['a rejection', 'a timer', 'it lives']) expect(output).toContain(what);
+  // Of one kind the 1st, 2nd, 4th … are told.
+  expect(output).toContain('a listener');
+  expect(code).toBe(0);
+});

@@ -1,0 +1,86 @@
+/** Sagas that do not move and cannot say so are found from outside: by what waits, and for how long. */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { orderSagaId, TASK_QUEUE } from '../../contracts/ids.js';
+import { markStarted } from '../../domain/acceptance.js';
+import { findStuck } from '../../sagas/stuck.js';
+import { eventually } from '../support/conditions.js';
+import { accept, stock } from '../support/database.js';
+import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
+
+/** From the first order that does not move. */
+const SEEN_WITHIN_MS = 60_000;
+const LIMIT_MS = 150_000;
+
+let s: SagaStack;
+beforeAll(async () => {
+  s = await startSagaStack();
+  await stock(s.db, 'A', 1_000);
+}, 60_000);
+afterAll(() => s.stop());
+
+const failureOf = async (orderId: string, patience = PATIENT) =>
+  (await findStuck(s.db, s.client, patience)).sagas.find((saga) => saga.orderId === orderId)?.failure;
+const seenAs = (failure: string, orderId: string, meanwhile: () => Promise<unknown> = async () => undefined) =>
+  eventually(
+    `order ${orderId} is listed as ${failure}`,
+    async () => {
+      await meanwhile();
+      return (await failureOf(orderId)) === failure;
+    },
+    SEEN_WITHIN_MS,
+  );
+/** An order whose saga is of a kind that the worker's release does not know: each of its workflow tasks fails. */
+async function placeIncompatible() {
+  const order = await accept(s.db, { A: 1 });
+  const workflowId = orderSagaId(order.id);
+  await s.client.workflow.start('SagaOfAnotherRelease', { workflowId, taskQueue: TASK_QUEUE, args: [] });
+  await markStarted(s.db, [{ id: order.id, kind: 'order' }]);
+  return order;
+}
+
+test(
+  'a saga whose code fails is listed within a minute, while others go on; an order under way for long, once it is too long',
+  async () => {
+    const broken = await placeIncompatible();
+    await seenAs('WORKFLOW_TASK_FAILING', broken.id, async () => (await s.place({ A: 1 })).result());
+    const { sagas } = await findStuck(s.db, s.client, PATIENT);
+    expect(sagas.map(({ orderId }) => orderId)).toEqual([broken.id]);
+
+    await s.fault({ route: 'charge', mode: 'down', count: null });
+    const { order, saga } = await s.place({ A: 1 }); // tries for a minute
+    await s.db.$executeRaw`UPDATE orders SET created_at = now() - interval '13 min' WHERE id = ${order.id}::uuid`;
+    expect(await failureOf(order.id)).toBe('OPEN_TOO_LONG');
+    expect(await failureOf(order.id, { ...PATIENT, sagaDeadlineMs: 3_600_000 })).toBeUndefined();
+    await s.heal();
+    await saga.signal('retry');
+    await saga.result();
+    expect(await failureOf(order.id)).toBeUndefined();
+  },
+  LIMIT_MS,
+);
+
+test(
+  'orders that no worker takes are listed within a minute, although Temporal still knows the dead one as a poller',
+  async () => {
+    await s.fault({ route: 'charge', mode: 'down', count: null });
+    const { order: amidStep } = await s.place({ A: 1 });
+    await eventually('its charge is being retried', async () => {
+      const { raw } = await s.client.workflow.getHandle(orderSagaId(amidStep.id)).describe();
+      return (raw.pendingActivities ?? []).length > 0;
+    });
+    await s.dismiss();
+    const { order: fresh } = await s.place({ A: 1 });
+    expect(await failureOf(fresh.id)).toBeUndefined();
+    await seenAs('NO_POLLERS', fresh.id);
+    await seenAs('NO_POLLERS', amidStep.id);
+    const { pollers } = await s.client.workflowService.describeTaskQueue({
+      namespace: s.client.options.namespace,
+      taskQueue: { name: TASK_QUEUE },
+      taskQueueType: 1,
+    });
+    expect(pollers?.length).toBeGreaterThan(0);
+    const { sagas } = await findStuck(s.db, s.client, PATIENT);
+    expect(sagas.find(({ orderId }) => orderId === amidStep.id)).toMatchObject({ step: 'chargePayment' });
+  },
+  LIMIT_MS,
+);

@@ -1,0 +1,60 @@
+/**
+ * The prober: has parked sagas tried again when the neighbour that they wait for is back, one at a time and then faster. It knocks
+ * on behalf of all of them, once a round; nobody else does, since a parked saga asks for nothing. Any number of processes may run
+ * it; a lease has one of them do the work. That the lease, which is a row, can be taken says that the database is back.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Client } from '@temporalio/client';
+import type { Logger } from 'pino';
+import type { Neighbour } from '../contracts/saga.js';
+import type { Database } from '../domain/database.js';
+import { giveUpLease, takeLease } from '../domain/leases.js';
+import { GatewayUnknown, type PaymentLedger } from '../gateways/payments.js';
+import { startLoop } from '../runtime/loop.js';
+import { newMemory, probeOnce } from './probing.js';
+
+const LEASE = 'prober';
+/** Longer than a round, whose longest part is the watching of a try. */
+const LEASE_MS = 30_000;
+/** No charge of anybody has this name: asking for it costs the gateway nothing, and an answer says that it is there. */
+const NO_CHARGE = 'pi_probe';
+
+export type ProberSettings = {
+  db: Database;
+  /** @returns undefined as long as Temporal has never answered */
+  client: () => Client | undefined;
+  /** Behind its circuit breaker: while that is open, it says so without asking. */
+  gateway: Pick<PaymentLedger, 'readCharge'>;
+  everyMs: number;
+  logger: Logger;
+};
+
+/** @returns how to stop it; a try that it has asked for goes on without it */
+export function startProber({ db, client, gateway, everyMs, logger }: ProberSettings): () => Promise<void> {
+  const owner = randomUUID();
+  const memory = newMemory();
+  let stopping = false;
+  const isBack = async (neighbour: Neighbour): Promise<boolean> => neighbour === 'database' || gatewayAnswers(gateway);
+  const loop = startLoop({ name: 'prober', everyMs, backoffMaxMs: 2 * everyMs, logger }, async () => {
+    const temporal = client();
+    if (!temporal || !(await takeLease(db, LEASE, { owner, leaseMs: LEASE_MS }))) return false;
+    const counts = await probeOnce({ client: temporal, isBack, isStopping: () => stopping, logger }, memory);
+    if (counts.tried > 0) logger.info(counts, 'probed parked sagas');
+    return counts.tried > 0 && counts.succeeded === counts.tried && counts.parked > counts.tried;
+  });
+  return async () => {
+    stopping = true;
+    await loop.stop();
+    await giveUpLease(db, LEASE, owner).catch((err: unknown) => logger.debug({ err }, 'the lease runs out by itself'));
+  };
+}
+
+async function gatewayAnswers(gateway: ProberSettings['gateway']): Promise<boolean> {
+  try {
+    await gateway.readCharge(NO_CHARGE);
+    return true;
+  } catch (err) {
+    if (err instanceof GatewayUnknown) return false;
+    throw err;
+  }
+}

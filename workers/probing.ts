@@ -1,0 +1,145 @@
+/**
+ * One round of the prober: which parked sagas may be tried again, and what came of it. A saga decides for itself whether it is
+ * parked for something that time mends (workflows/waking); here is only how many are asked at a time.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Client, type WorkflowExecutionInfo, WorkflowNotFoundError } from '@temporalio/client';
+import type { Logger } from 'pino';
+import {
+  BY_PROBER,
+  type Neighbour,
+  PROBEABLE_QUERY,
+  PROGRESS_QUERY,
+  RETRY_SIGNAL,
+  SAGA_FAILURE,
+  type SagaProgress,
+  TRANSIENT_FAILURES,
+} from '../contracts/saga.js';
+
+/** More than that is an outage of hours; the others' turn comes when these have left the list. */
+const SAGAS_MAX = 1_000;
+/** As many as a neighbour that is just back can bear at a time from here; it has its other customers too. */
+const WIDTH_MAX = 16;
+/** Longer than an attempt (10 s, workflows/steps): then there has been an answer, or no worker works. */
+const WATCH_LIMIT_MS = 13_000;
+const CALL_LIMIT_MS = 3_000;
+const POLL_MS = 200;
+/** After a failure: grows by one step each time, so that the first try after a return is at most 30 s away. */
+const PAUSE_MS = { step: 5_000, max: 15_000 };
+
+export type Probing = {
+  client: Client;
+  /** Whether it answers again: asked once a round, on behalf of all. */
+  isBack: (neighbour: Neighbour) => Promise<boolean>;
+  /** Whether the watching of a try is to be left: this process ends. */
+  isStopping: () => boolean;
+  logger: Logger;
+};
+/** What a prober remembers from round to round. */
+export type Memory = {
+  /** How many sagas the next round tries. */
+  width: number;
+  failures: number;
+  /** By a clock that never jumps. */
+  notBeforeMs: number;
+  /** Saga → when it was tried last: one that fails by itself must not starve the rest. */
+  tried: Map<string, number>;
+};
+export const newMemory = (): Memory => ({ width: 1, failures: 0, notBeforeMs: 0, tried: new Map() });
+export type Counts = { parked: number; tried: number; succeeded: number };
+
+/** @returns how many sagas wait, and what became of those that were tried; all of them well: the next round is due at once */
+export async function probeOnce(probing: Probing, memory: Memory): Promise<Counts> {
+  const parked = await listProbeable(probing.client);
+  forgetAllBut(parked, memory);
+  if (parked.length === 0) Object.assign(memory, newMemory());
+  const none = { parked: parked.length, tried: 0, succeeded: 0 };
+  if (parked.length === 0 || performance.now() < memory.notBeforeMs) return none;
+  const ready = await withNeighbourBack(probing, parked);
+  const turn = byTurn(ready, memory).slice(0, memory.width);
+  if (turn.length === 0) return none;
+  const went = await Promise.all(turn.map((saga) => probeSaga(probing, saga.workflowId, memory)));
+  const succeeded = went.filter((well) => well).length;
+  adapt(memory, succeeded === turn.length);
+  return { parked: parked.length, tried: turn.length, succeeded };
+}
+
+/** One at a time, then two, four …; whatever fails, begin again with one, after a pause. */
+function adapt(memory: Memory, allWell: boolean): void {
+  memory.width = allWell ? Math.min(WIDTH_MAX, memory.width * 2) : 1;
+  memory.failures = allWell ? 0 : memory.failures + 1;
+  memory.notBeforeMs = allWell ? 0 : performance.now() + Math.min(PAUSE_MS.max, PAUSE_MS.step * memory.failures);
+}
+
+async function listProbeable(client: Client): Promise<WorkflowExecutionInfo[]> {
+  const found: WorkflowExecutionInfo[] = [];
+  for await (const saga of client.workflow.list({ query: PROBEABLE_QUERY })) {
+    found.push(saga);
+    if (found.length === SAGAS_MAX) break;
+  }
+  return found;
+}
+
+/** Those that were never tried first, then the oldest: their deadlines come first. */
+const byTurn = (sagas: WorkflowExecutionInfo[], { tried }: Memory): WorkflowExecutionInfo[] =>
+  sagas.toSorted(
+    (a, b) =>
+      (tried.get(a.workflowId) ?? 0) - (tried.get(b.workflowId) ?? 0) || a.startTime.getTime() - b.startTime.getTime(),
+  );
+
+function forgetAllBut(parked: WorkflowExecutionInfo[], { tried }: Memory): void {
+  const ids = new Set(parked.map((saga) => saga.workflowId));
+  for (const id of tried.keys()) if (!ids.has(id)) tried.delete(id);
+}
+
+async function withNeighbourBack(
+  { isBack }: Probing,
+  parked: WorkflowExecutionInfo[],
+): Promise<WorkflowExecutionInfo[]> {
+  const needed = new Set(parked.flatMap((saga) => neighbourOf(saga) ?? []));
+  const back = new Set<Neighbour>();
+  for (const neighbour of needed) if (await isBack(neighbour)) back.add(neighbour);
+  return parked.filter((saga) => {
+    const neighbour = neighbourOf(saga);
+    return neighbour !== undefined && back.has(neighbour);
+  });
+}
+
+const neighbourOf = ({ typedSearchAttributes }: WorkflowExecutionInfo): Neighbour | undefined =>
+  (TRANSIENT_FAILURES as Partial<Record<string, Neighbour>>)[typedSearchAttributes.get(SAGA_FAILURE) ?? ''];
+
+/** @returns whether it is parked no more */
+async function probeSaga(
+  { client, isStopping, logger }: Probing,
+  workflowId: string,
+  { tried }: Memory,
+): Promise<boolean> {
+  tried.set(workflowId, performance.now());
+  const saga = client.workflow.getHandle(workflowId);
+  const calling = <T>(call: () => Promise<T>) => client.withDeadline(Date.now() + CALL_LIMIT_MS, call);
+  const ask = () => calling(() => saga.query<SagaProgress>(PROGRESS_QUERY)).catch(() => undefined);
+  const before = await ask();
+  if (before === undefined) return false; // nobody works on it: a signal would only lie there
+  if (before.state !== 'NEEDS_ATTENTION') return true; // visibility is behind
+  const attempts = attemptsIn(before);
+  try {
+    await calling(() => saga.signal(RETRY_SIGNAL, BY_PROBER));
+  } catch (err) {
+    if (err instanceof WorkflowNotFoundError) return true; // ended meanwhile
+    logger.debug({ workflowId, err }, 'prober: a saga could not be reached');
+    return false;
+  }
+  const deadline = performance.now() + WATCH_LIMIT_MS;
+  while (performance.now() < deadline && !isStopping()) {
+    const now = await ask();
+    if (now !== undefined && now.state !== 'NEEDS_ATTENTION') {
+      logger.info({ workflowId }, 'prober: a parked saga goes on');
+      return true;
+    }
+    if (now?.steps.some(({ status }) => status === 'parked') && attemptsIn(now) > attempts) return false;
+    await pause(POLL_MS);
+  }
+  return false;
+}
+
+const attemptsIn = ({ steps }: SagaProgress): number => steps.reduce((sum, step) => sum + step.attempts, 0);

@@ -1,0 +1,17 @@
+/** The end of a saga: what it leaves behind in its progress, and whom it still owes an answer. */
+import { allHandlersFinished, CancellationScope, condition } from '@temporalio/workflow';
+import type { OrderSagaResult } from '../contracts/saga.js';
+import { showState } from './attention.js';
+import { noteNotTaken } from './decisions.js';
+import type { Saga } from './saga.js';
+
+/** The last act of a saga. @returns the result, once every update that was accepted has its answer */
+export async function endSaga(saga: Saga, result: OrderSagaResult): Promise<OrderSagaResult> {
+  saga.state = result.status === 'CONFIRMED' ? 'COMPLETED' : 'COMPENSATED';
+  if (result.status === 'CONFIRMED' && saga.givenUp)
+    await noteNotTaken(saga, saga.givenUp, 'the order was confirmed first');
+  if (result.status === 'CANCELLED') showState(saga, `Cancelled: ${result.reason}. Everything has been undone.`);
+  // Also after the workflow itself was cancelled.
+  await CancellationScope.nonCancellable(() => condition(() => allHandlersFinished() && saga.notes === 0));
+  return result;
+}
