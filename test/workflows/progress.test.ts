@@ -123,7 +123,9 @@ describe('the last error of a parked step', () => {
   });
 
   test('is the cause that the server keeps behind the timeout of the budget', async () => {
-    behaviour.set('reserveInventory', (nth) => translated(failing(activityInfo().isLocal ? 'at first' : `later, ${nth}`));
+    behaviour.set('reserveInventory', (nth) =>
+      translated(failing(activityInfo().isLocal ? 'at first' : `later, ${nth}`)),
+    );
     const { order, saga, result } = await s.place({ A: 1 }, { policy: { stepRetryBudgetMs: 1_000 } });
     await listedAsStuck(s.client, order.id);
     const count = triesOf(order.id, 'reserveInventory').length;
