@@ -130,8 +130,8 @@ export const ENDED_FROM_OUTSIDE_QUERY =
 
 /** For whoever opens a saga in the Web UI and has never seen one. */
 const ORDER_DETAILS =
-  'Reserve the stock, charge the payment, confirm; if refused, undo in reverse. Stuck? Mend the cause, then send the signal ' +
-  '`retry`, or decide with the update `resolve`: docs/runbook.md.';
+  'Reserve the stock, charge the payment, confirm; if refused, undo in reverse. Stuck? Mend the cause: what ' +
+  'waits for a neighbour goes on by itself; else send the signal `retry`, or decide with the update `resolve`: docs/runbook.md.';
 const CANCELLATION_DETAILS = 'A confirmed order taken back: refund, release, cancel. It goes on until all is done.';
 
 /** An order whose saga is to be started: the one that finishes it, or the one that takes it back after its confirmation. */

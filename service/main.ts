@@ -13,7 +13,7 @@ import { guardProcess } from '../runtime/guard.js';
 import { createHealth } from '../runtime/health.js';
 import { createLogger } from '../runtime/logger.js';
 import { startMetrics } from '../runtime/metrics.js';
-import { openPools, type PoolName, type Pools } from '../runtime/pools.js';
+import { openPools, type PoolName } from '../runtime/pools.js';
 import { settings } from '../runtime/settings.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';

@@ -14,8 +14,8 @@ import { startLoop } from '../runtime/loop.js';
 import { newMemory, probeOnce } from './probing.js';
 
 const LEASE = 'prober';
-/** Longer than a round, whose longest part is the watching of a try. */
-const LEASE_MS = 30_000;
+/** Longer than a round, whose longest part is the watching of a try; what a dead process holds up is tried again after it. */
+const LEASE_MS = 20_000;
 /** No charge of anybody has this name: asking for it costs the gateway nothing, and an answer says that it is there. */
 const NO_CHARGE = 'pi_probe';
 

@@ -25,7 +25,7 @@ const WATCH_LIMIT_MS = 13_000;
 const CALL_LIMIT_MS = 3_000;
 const POLL_MS = 200;
 /** After a failure: grows by one step each time, so that the first try after a return is at most 30 s away. */
-const PAUSE_MS = { step: 5_000, max: 15_000 };
+const PAUSE_MS = { step: 2_500, max: 10_000 };
 
 export type Probing = {
   client: Client;

@@ -13,6 +13,7 @@ import {
   patched,
   proxyActivities,
   proxyLocalActivities,
+  setCurrentDetails,
   sleep,
 } from '@temporalio/workflow';
 import type { CancellationReason } from '../contracts/orders.js';
@@ -234,7 +235,8 @@ async function park(saga: Saga, name: StepName, step: StepProgress, failure: Fai
   throwIfUnwindRequested(saga);
   if (!decided) throw new Unwind('DEADLINE_EXCEEDED', false);
   // While the prober tries, the saga stays listed: it is an operator's still if that fails.
-  if (saga.wokenBy !== 'prober') clearAttention(saga, 'RUNNING', beingTried(name));
+  if (saga.wokenBy === 'prober') setCurrentDetails(`**${name}** is being tried again by the prober.`);
+  else clearAttention(saga, 'RUNNING', beingTried(name));
 }
 
 const beingTried = (name: StepName): string => `**${name}** is being tried again.`;

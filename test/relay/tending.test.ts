@@ -152,17 +152,24 @@ test('an order whose saga somebody has completed in its name is begun anew once 
   await cancelled(order.id, wanted.reason);
 }, 60_000);
 
-test('an order whose undo is being tried is not woken: it has heard', async () => {
-  const { order, result, saga } = await s.place({ A: 1 }, { policy: { compensationAttentionAfterMs: 1_000 } });
-  await result();
+test('a saga that has not heard is woken, and one that has is left alone, however long its undo fails', async () => {
+  await s.fault({ route: 'charge', mode: 'down', count: null });
+  const { order, saga } = await s.place({ A: 1 }, { policy, paymentMethod: 'pm_sandbox_error_after_charge' });
+  await markStarted(s.db, [{ id: order.id, kind: 'order' }]);
+  const progress = async () => (await saga.query('progress')) as { state: string };
+  await eventually('it is parked', async () => (await progress()).state === 'NEEDS_ATTENTION', 30_000);
+  await s.heal();
   await s.fault({ route: 'refund', mode: 'down', count: null });
+  await s.fault({ route: 'lookup', mode: 'down', count: null });
   await requestCancellation(s.db, order.id, wanted);
-  expect(saga.workflowId).toBe(orderSagaId(order.id));
-  begin();
-  await relay?.stop();
-  await age(order.id, 11);
-  expect(await tend()).toMatchObject({ woken: 0 });
-}, 60_000);
+  await age(order.id, 2);
+  expect(await tend()).toMatchObject({ woken: 1 });
+  await eventually('it is on its way back', async () => (await progress()).state === 'COMPENSATING', 30_000);
+  await age(order.id, 2);
+  expect(await tend()).toEqual({ woken: 0, begun: 0, errors: [] });
+  await s.heal();
+  await cancelled(order.id, wanted.reason);
+}, 90_000);
 
 describe('orders that nobody can see to', () => {
   const refusal = (code: number) =>

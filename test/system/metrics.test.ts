@@ -133,7 +133,7 @@ describe('metrics', () => {
       operator: 'anonymous',
       reason: 'the gateway is back',
     });
-    expect(answer.status).toBe(200);
+    expect([200, 409]).toContain(answer.status); // 409: the prober was faster
     expect((await client.final(id)).status).toBe('CONFIRMED');
   });
 });

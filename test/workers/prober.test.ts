@@ -96,7 +96,12 @@ describe('a saga that is parked because the gateway was away', () => {
     stopProber = startProber({
       db: s.db,
       client: () => s.client,
-      gateway: { readCharge: () => (asked++, gateway.readCharge()) },
+      gateway: {
+        readCharge: () => {
+          asked++;
+          return gateway.readCharge();
+        },
+      },
       everyMs: 100,
       logger: SILENT,
     });
@@ -239,7 +244,11 @@ test('one process at a time does the work, and another takes over from it', asyn
   expect(await takeLease(s.db, 'prober', { owner: 'another', leaseMs: 60_000 })).toBe(true);
   trouble = undefined;
   let looked = 0;
-  stopProber = startProber({ db: s.db, client: () => (looked++, s.client), gateway, everyMs: 50, logger: SILENT });
+  const client = () => {
+    looked++;
+    return s.client;
+  };
+  stopProber = startProber({ db: s.db, client, gateway, everyMs: 50, logger: SILENT });
   await eventually('it has come by some times', () => looked > 3);
   expect(triesOf(order.id)).toBe(tries);
   await giveUpLease(s.db, 'prober', 'another');

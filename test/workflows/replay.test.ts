@@ -41,11 +41,15 @@ describe('the corpus of histories', () => {
         'out-of-stock.json',
         'parked-and-confirmed.at-once.json',
         'parked-and-confirmed.unpatched.json', // before 'confirmed-after-all'
+        'parked-then-probed.in-hand.json',
         'parked-then-retried.json',
+        'skipped-at-the-deadline.in-hand.json',
         'timeout-after-charge.json',
         'undecided-unmarked.json', // before 'mark-undecided'
-        'undecided.at-once.json',
+        'undecided.at-once.json', // before 'retry-undecided'
         'undo-failing.json',
+        'undo-needs-operator.in-hand.json',
+        'whole-budget.in-hand.json',
       ]),
     );
   });
