@@ -139,7 +139,7 @@ export async function settleOpenCharges(
 ): Promise<HeldCharge[]> {
   const { due, deadline } = lookUp;
   try {
-    const found = await searchIntents(parts.stripe, due.orderId, { timeout: timeFor(parts.timeoutMs, deadline) });
+    const found = await searchIfThereIs(parts, due.orderId, deadline);
     let finds = await take(parts, found.map(toCharge), lookUp, options);
     if (finds.held.length === 0) finds = merge(finds, await readSpans(parts, lookUp, options));
     if (finds.isProcessing && finds.held.length === 0)
@@ -147,6 +147,20 @@ export async function settleOpenCharges(
     return finds.held;
   } catch (err) {
     throw toUnknown(err);
+  }
+}
+
+/** Some accounts have no search, and it may be ill by itself: the list, which is the truth, is asked in any case. */
+async function searchIfThereIs(
+  { stripe, timeoutMs }: StripeParts,
+  orderId: string,
+  deadline: Deadline | undefined,
+): Promise<Stripe.PaymentIntent[]> {
+  try {
+    return await searchIntents(stripe, orderId, { timeout: timeFor(timeoutMs, deadline) });
+  } catch (err) {
+    if (err instanceof Stripe.errors.StripeError && err.statusCode !== undefined) return [];
+    throw err;
   }
 }
 

@@ -88,6 +88,18 @@ test('a look-up that takes longer than an attempt goes on where the last one was
   expect(await b.ledger(orderId)).toMatchObject({ net: 0 });
 });
 
+test.each(['down', 'busy'])(
+  'a search that is ill (%s) keeps nothing from being found: the list is the truth',
+  async (mode) => {
+    await open();
+    const orderId = await chargedUnheard();
+    await b.fault({ mode, route: 'search' });
+    await unwind(b, orderId);
+    expect((await refund(b, orderId)).undone).toBe('done');
+    expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 0 });
+  },
+);
+
 test('a place in the list that is gone is no end: it begins that list anew', async () => {
   await open();
   const orderId = await chargedUnheard();

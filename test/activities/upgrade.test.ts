@@ -116,8 +116,17 @@ describe('an order that goes on after the upgrade', () => {
     const [old, today] = [await acceptedBefore(), (await b.pending()).id];
     await b.gateway.charge(b.request(old, { ...isk, installationId: null }));
     await b.gateway.charge(b.request(today, isk));
-    expect(await b.gateway.findCharges(old)).toMatchObject([{ amount: 2_000 }]);
-    expect(await b.gateway.findCharges(today)).toMatchObject([{ amount: 200_000 }]);
+    const asked = [
+      [old, null, 2_000],
+      [today, b.installationId, 200_000],
+    ] as const;
+    for (const [orderId, installationId, amount] of asked) {
+      const [made] = await b.gateway.findCharges(orderId);
+      expect(made).toMatchObject({ amount });
+      const due = { orderId, installationId };
+      const back = { due, chargeReference: made?.reference ?? '', idempotencyKey: `${orderId}/refund` };
+      expect(await b.gateway.refund(back)).toMatchObject({ outcome: 'done', gaveBack: 2_000 });
+    }
   });
 });
 

@@ -62,7 +62,7 @@ describe.each(ASKING)('%s', (_what, ask) => {
     ['an object of another kind', '{"object": "balance", "data": [{"id": 7}], "metadata": 7}'],
     ['an error that is none', '{"error": 7}'],
   ])('that is answered with %s has an unknown outcome', async (_name, body) => {
-    for (const status of [200, 500]) {
+    for (const status of [200, 404, 500]) {
       odd.answer = (_request, response) => json(response, body, status);
       await unknownInTime(ask);
     }

@@ -9,6 +9,7 @@ import { type AccountMarker, MarkerUnavailable } from '../../gateways/payments.j
 import { lookOnce, watchAccount } from '../../workers/account.js';
 import { startReconciler } from '../../workers/reconciler.js';
 import { failureOf, refund, unwind } from '../activities/undo.js';
+import { json, startOddGateway } from '../gateways/odd-gateway.js';
 import { eventually } from '../support/conditions.js';
 import { copyDatabase, type TestDatabase } from '../support/database.js';
 import { type Books, openBooks, SILENT } from './support.js';
@@ -166,6 +167,18 @@ describe('a key', () => {
     const account = watchAccount({ db: b.db, marker: FORBIDDEN, logger: SILENT });
     await account.ensureOurs();
     await account.stop();
+  });
+
+  test('without that right is told by its 403, and goes on as well', async () => {
+    const odd = await startOddGateway(1_000);
+    try {
+      odd.answer = (_request, response) =>
+        json(response, { error: { type: 'invalid_request_error', message: 'no' } }, 403);
+      expect((await look(b.db, odd.gateway)).heldBecause).toBeNull();
+      await expect(odd.gateway.readMarker('cus_1')).rejects.toBeInstanceOf(MarkerUnavailable);
+    } finally {
+      await odd.stop();
+    }
   });
 
   test('of another account, which has no such marker, is held', async () => {

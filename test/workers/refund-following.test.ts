@@ -90,7 +90,7 @@ describe.each([
   });
 });
 
-test('a refund that is canceled, or waits for the customer after all, is a finding as well', async () => {
+test('a refund that is canceled after it waited for its customer is followed as well', async () => {
   const waiting = await givenBack('pm_card_pendingRefund');
   const [first] = await b.gateway.readRefunds(waiting.reference);
   await b.intervene(`/sandbox/refunds/${first?.reference}/require_action`);
