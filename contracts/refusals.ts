@@ -7,6 +7,9 @@ import type { CancellationReason } from './orders.js';
 
 export const REFUSAL = 'Refusal';
 
+/** Stands in the message of a step whose charge the gateway has neither taken nor refused yet: time decides, not an operator. */
+export const STILL_PROCESSED = 'is being processed';
+
 export type Refusal = { reason: CancellationReason };
 
 /**

@@ -1,5 +1,6 @@
 /** Charging an order through Stripe's official client, and finding what an attempt that nobody has heard of came to. */
 import Stripe from 'stripe';
+import { STILL_PROCESSED } from '../contracts/refusals.js';
 import { timeFor } from './deadline.js';
 import { amountAtGateway, CHARGE_PURPOSE, kinshipOf, metadataFor } from './marks.js';
 import {
@@ -99,7 +100,7 @@ async function judge(
     case 'over':
       return { outcome: 'declined', code: made.declined ?? 'requires_payment_method' };
     case 'processing':
-      throw new GatewayUnknown(`The charge of order ${due.orderId} is being processed`);
+      throw new GatewayUnknown(`The charge of order ${due.orderId} ${STILL_PROCESSED}`);
     default:
       throw new Error(`Bug! Unhandled state "${made.state satisfies never}"`);
   }
@@ -143,7 +144,7 @@ export async function settleOpenCharges(
     let finds = await take(parts, found.map(toCharge), lookUp, options);
     if (finds.held.length === 0) finds = merge(finds, await readSpans(parts, lookUp, options));
     if (finds.isProcessing && finds.held.length === 0)
-      throw new GatewayUnknown(`A charge of order ${due.orderId} is being processed`);
+      throw new GatewayUnknown(`A charge of order ${due.orderId} ${STILL_PROCESSED}`);
     return finds.held;
   } catch (err) {
     throw toUnknown(err);

@@ -2,6 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { orderIdOf } from '../contracts/ids.js';
+import { STILL_PROCESSED } from '../contracts/refusals.js';
 import type { SagaProgress, SagaState } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import { readOrder } from '../domain/orders.js';
@@ -56,7 +57,7 @@ async function ended(db: Database, saga: WorkflowExecutionDescription, goal?: 'C
 }
 
 /** As gateways/stripe says it of a charge and of a refund. */
-const isProcessing = (message: string): boolean => /says "processing"|is being processed/.test(message);
+const isProcessing = (message: string): boolean => message.includes(STILL_PROCESSED);
 
 function troubleOf(
   saga: WorkflowExecutionDescription,

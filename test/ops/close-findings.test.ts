@@ -6,8 +6,8 @@ import { type ClosedAs, closeReported } from '../../domain/closings.js';
 import { countFindings } from '../../domain/figures.js';
 import { type FindingAction, type FindingKind, openFinding } from '../../domain/reconciliation.js';
 import { listFindings } from '../../domain/reconciliation-findings.js';
-import { eventually } from '../support/conditions.js';
 import type { RefundOutcome } from '../../gateways/payments.js';
+import { eventually } from '../support/conditions.js';
 import { type Books, findingsOf, openBooks } from '../workers/support.js';
 import { type Cli, cliOf } from './cli.js';
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { ORDER_SAGA, orderSagaId, TASK_QUEUE } from '../../contracts/ids.js';
+import { STILL_PROCESSED } from '../../contracts/refusals.js';
 import type { SagaProgress } from '../../contracts/saga.js';
 import { readOrder } from '../../domain/orders.js';
 import { eventually } from '../support/conditions.js';
@@ -143,7 +144,7 @@ describe('deciding', () => {
     await s.heal();
     const { document } = await ops.json('retry', '--all', '--canary', '1', '--yes');
     expect(document.summary).toMatchObject({ waits: 2, failed: 0, 'not-tried': 0 });
-    expect(document.items[0].message).toContain('processing');
+    expect(document.items[0].message).toContain(STILL_PROCESSED);
     for (const { result } of placed) expect(await result()).toEqual({ status: 'CONFIRMED' });
   });
 
