@@ -67,7 +67,8 @@ test('nobody there means unavailable', async () => {
 
 test.each([
   ['7', 7_000],
-  [new Date(Date.now() + 60_000).toUTCString(), 60_000],
+  ['86400', 60_000], // nobody makes us wait longer than we would by ourselves
+  [new Date(Date.now() + 60_000).toUTCString(), undefined], // nor compare our clock with a foreign one
   ['soon', undefined],
   ['-1', undefined],
 ])('Retry-After: %s is told', async (text, ms) => {
