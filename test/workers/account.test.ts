@@ -181,12 +181,15 @@ describe('a key', () => {
     }
   });
 
-  test('of another account, which has no such marker, is held', async () => {
+  test('of another account, which has no such marker, is held until somebody says so', async () => {
     const other = await openBooks();
     try {
       const account = watchAccount({ db: b.db, marker: other.gateway, logger: SILENT });
       await expect(account.ensureOurs()).rejects.toMatchObject({ name: 'AccountHeld' });
       await account.stop();
+      expect(await isHeld()).toBe(true); // nobody knows what was done meanwhile: the right key alone is no word
+      await adopt(b.db);
+      expect(await isHeld()).toBe(false);
     } finally {
       await other.stop();
     }
