@@ -36,9 +36,11 @@ export async function giveBackCharge(
       ...(deadline && { deadline }),
     });
     if (result.outcome === 'done') return result;
-    const hasFailed = result.outcome === 'failed';
-    const isDisputed = result.outcome === 'failed' && result.disputed;
-    await spendRefundKey(db, orderId, state.no, { hasFailed, isForOperator: isDisputed });
+    const failure = result.outcome === 'failed' ? result : undefined;
+    const hasFailed = failure !== undefined;
+    const isDisputed = failure?.disputed === true;
+    const isListed = failure?.isListed === true;
+    await spendRefundKey(db, orderId, state.no, { hasFailed, isListed, isForOperator: isDisputed });
     if (isDisputed) throw new RefundFailed(disputed(orderId, result.why));
     if (hasFailed && state.failures + 1 >= state.allowed)
       throw new RefundFailed(toldTooOften(orderId, state.failures + 1, result.why));

@@ -30,6 +30,8 @@ export type ApiDependencies = {
   temporalUiUrl?: string;
   idempotencyTtlMs: number;
   readiness: ReadinessCheck;
+  /** Of a key whose request is in work; undefined = as long as a crash may hold up its repetition. */
+  keyLock?: { lockMs: number; extendEveryMs: number };
   /** whsec_… of the payment gateway; undefined = its webhooks are not taken. */
   paymentsWebhookSecret?: string;
   /** undefined = POST /orders is not limited. */

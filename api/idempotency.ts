@@ -24,8 +24,7 @@ import { fingerprint, parseIdempotencyKey } from './headers.js';
 import { Problem } from './problems.js';
 
 /** How long a key stays locked when the process that held it has died: what a client then waits at most. */
-const LOCK_MS = 15_000;
-const EXTEND_EVERY_MS = 5_000;
+const LOCK = { lockMs: 15_000, extendEveryMs: 5_000 };
 /** Between a claim that failed and the look at who has it, the other may have given it back. */
 const CLAIMS_MAX = 5;
 const RETRY_AFTER_S = 1;
@@ -35,7 +34,7 @@ const RETRY_AFTER_S = 1;
  *   whenever it is repeated under the same key, for whoever else can tell repetitions apart; undefined without a key
  */
 export async function answerOnce(
-  { db, idempotencyTtlMs }: Pick<ApiDependencies, 'db' | 'idempotencyTtlMs'>,
+  { db, idempotencyTtlMs, keyLock = LOCK }: Pick<ApiDependencies, 'db' | 'idempotencyTtlMs' | 'keyLock'>,
   request: FastifyRequest,
   reply: FastifyReply,
   act: (onceId: string | undefined) => Promise<{ status: number; body: unknown }>,
@@ -45,12 +44,12 @@ export async function answerOnce(
     const { status, body } = await act(undefined);
     return reply.code(status).send(body);
   }
-  const held = await hold(db, claim);
+  const held = await hold(db, claim, keyLock.lockMs);
   if ('outcome' in held)
     return reply.code(held.status).header('idempotent-replayed', 'true').type(JSON_TYPE).send(held.response);
   const extending = setInterval(
     () => void extendClaim(db, held).catch((err: unknown) => request.log.warn({ err }, 'could not extend a claim')),
-    EXTEND_EVERY_MS,
+    keyLock.extendEveryMs,
   );
   try {
     const { status, body } = await act(onceIdOf(claim));
@@ -88,8 +87,12 @@ export function claimOf(request: FastifyRequest, ttlMs: number): KeyClaim | unde
 }
 
 /** @returns the key, held, or the answer that it stands for @throws Problem if it is in use, or stands for another request */
-async function hold(db: Database, claim: KeyClaim): Promise<HeldClaim | Extract<Earlier, { outcome: 'replayed' }>> {
-  const held = { ...claim, id: uuidv7(), lockMs: LOCK_MS };
+async function hold(
+  db: Database,
+  claim: KeyClaim,
+  lockMs: number,
+): Promise<HeldClaim | Extract<Earlier, { outcome: 'replayed' }>> {
+  const held = { ...claim, id: uuidv7(), lockMs };
   for (let claims = 0; claims < CLAIMS_MAX; claims++) {
     if (await claimKey(db, held)) return held;
     const earlier = await earlierAnswer(db, claim);

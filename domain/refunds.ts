@@ -18,17 +18,18 @@ export async function readRefundState(db: Database, orderId: string): Promise<Re
 
 /**
  * The key `no` is spent; counted once, however many have seen it.
+ * @param isListed      the gateway shows the refund as failed, so that `noteRefundFailures` would see it
  * @param isForOperator whatever is allowed by itself is used up: no machine makes another refund
  */
 export async function spendRefundKey(
   db: Database,
   orderId: string,
   no: number,
-  { hasFailed, isForOperator }: { hasFailed: boolean; isForOperator: boolean },
+  { hasFailed, isListed, isForOperator }: { hasFailed: boolean; isListed: boolean; isForOperator: boolean },
 ): Promise<void> {
   const failed = hasFailed ? 1 : 0;
   await db.$executeRaw`
-    UPDATE payments SET refund_no = refund_no + 1, updated_at = now(),
+    UPDATE payments SET refund_no = refund_no + 1, updated_at = now(), refund_failures_seen = refund_failures_seen + ${isListed ? 1 : 0}::int,
       refund_failures = greatest(refund_failures + ${failed}::int, CASE WHEN ${isForOperator} THEN refunds_allowed ELSE 0 END)
     WHERE order_id = ${orderId}::uuid AND refund_no = ${no}::int`;
 }
@@ -40,9 +41,10 @@ export async function allowRefund(db: Database, orderId: string, word: string): 
     WHERE order_id = ${orderId}::uuid AND refund_word IS DISTINCT FROM ${word}`;
 }
 
-/** The gateway shows that so many refunds of ours have failed since: their keys are spent. */
-export async function noteRefundFailures(db: Database, orderId: string, failures: number): Promise<void> {
+/** @param listed how many refunds of ours the gateway shows as failed: each that was not seen before has spent its key */
+export async function noteRefundFailures(db: Database, orderId: string, listed: number): Promise<void> {
   await db.$executeRaw`
-    UPDATE payments SET refund_failures = ${failures}::int, refund_no = greatest(refund_no, ${failures}::int), updated_at = now()
-    WHERE order_id = ${orderId}::uuid AND refund_failures < ${failures}::int`;
+    UPDATE payments SET refund_failures = refund_failures + ${listed}::int - refund_failures_seen, updated_at = now(),
+      refund_no = refund_no + ${listed}::int - refund_failures_seen, refund_failures_seen = ${listed}::int
+    WHERE order_id = ${orderId}::uuid AND refund_failures_seen < ${listed}::int`;
 }

@@ -65,8 +65,11 @@ export type RefundOutcome =
    * others had returned it all; `pending`: the gateway has accepted one and not carried it out yet.
    */
   | { outcome: 'done'; gaveBack: number; reference: string | null; pending: boolean }
-  /** The charge still holds money, and the same key will never change that: this refund has failed. */
-  | { outcome: 'failed'; disputed: boolean; why: string }
+  /**
+   * The charge still holds money, and the same key will never change that: this refund has failed. `isListed`: the gateway
+   * made it and shows it as failed; else it refused to.
+   */
+  | { outcome: 'failed'; isListed: boolean; disputed: boolean; why: string }
   /** Nothing has come of this key, and nothing will; another one cannot give back more than the charge holds. */
   | { outcome: 'key-spent'; why: string };
 

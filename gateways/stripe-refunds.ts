@@ -77,12 +77,12 @@ function judge(
   }
   const now = made && ours.find(({ reference }) => reference === made.id);
   const hasEnded = now !== undefined && !isAlive(now);
-  // Ours went through, and the charge holds money again: what others gave back before it has come back.
-  const isShort = now !== undefined && isAlive(now);
-  if (refused !== undefined || hasEnded || isShort) {
+  if (refused !== undefined || hasEnded) {
     const why = refused ?? `the refund ${now?.reference} is "${now?.status}"`;
-    return { outcome: 'failed', disputed: charge.disputed, why };
+    return { outcome: 'failed', isListed: hasEnded, disputed: charge.disputed, why };
   }
+  // Ours went through, and the charge holds money again: what others gave back before it has come back.
+  if (now !== undefined) return { outcome: 'key-spent', why: `others' refunds beside ${now.reference} have failed` };
   if (unknown && keyIsSpent) return { outcome: 'key-spent', why: unknown.message };
   throw unknown ?? new GatewayUnknown(`The refund of order ${due.orderId} is not to be seen yet`);
 }

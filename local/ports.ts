@@ -1,6 +1,9 @@
 /** Ports of this machine: is one free, and whose fault is it if not. */
 import { randomInt } from 'node:crypto';
 import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { tryLock } from './lock.mjs';
 import { SetupError } from './say.mjs';
 
 export type PortUse = { variable: string; port: number; host: string; what: string };
@@ -18,7 +21,7 @@ export async function requireFreePorts(uses: PortUse[]): Promise<void> {
 async function complaintAbout(use: PortUse, earlier: PortUse[]): Promise<string | undefined> {
   const twin = earlier.find(({ port }) => port === use.port);
   if (twin !== undefined) return `Port ${use.port} is asked for twice: by ${twin.variable} and by ${use.variable}.`;
-  const refusal = await refusalOf(use);
+  const refusal = (await refusalOf(use)) ?? (claim(use.port) ? undefined : 'EADDRINUSE');
   if (refusal === undefined) return undefined;
   if (refusal === 'EADDRINUSE') return `Port ${use.port} (${use.variable}, for ${use.what}) is taken.`;
   return `Port ${use.port} (${use.variable}, for ${use.what}) cannot be opened on ${use.host}: ${refusal}.`;
@@ -27,6 +30,23 @@ async function complaintAbout(use: PortUse, earlier: PortUse[]): Promise<string 
 async function refusalOf({ port, host }: Pick<PortUse, 'port' | 'host'>): Promise<string | undefined> {
   // Listening on 127.0.0.1 may succeed beside a program that listens on all addresses; then connecting does, too.
   return (await canConnect(port, host)) ? 'EADDRINUSE' : await listenError(port, host);
+}
+
+/**
+ * A port is free until somebody listens on it, and two launchers that start together would find the same one: each writes
+ * down what it is going to take, for as long as it lives.
+ */
+function claim(port: number): boolean {
+  const { release, owner } = tryLock(join(tmpdir(), `order-saga-ports-${process.getuid?.() ?? 0}`, `${port}`));
+  if (release) {
+    if (releases.push(release) === 1) process.once('exit', releaseAll);
+    return true;
+  }
+  return owner === process.pid;
+}
+const releases: (() => void)[] = [];
+function releaseAll(): void {
+  for (const release of releases) release();
 }
 
 function canConnect(port: number, host: string): Promise<boolean> {
@@ -52,12 +72,12 @@ function listenError(port: number, host: string): Promise<string | undefined> {
 
 /**
  * Ports that matter so little that any will do: whoever reads them is told which.
- * @returns the first `count` that are free now from `from` on, `except` these
+ * @returns the first `count` that are free from `from` on, `except` these; no other launcher is told the same
  */
 export async function firstFreePorts(from: number, count: number, host: string, except: number[]): Promise<number[]> {
   const found: number[] = [];
   for (let port = from; found.length < count && port <= 65_535; port++) {
-    if (!except.includes(port) && (await refusalOf({ port, host })) === undefined) found.push(port);
+    if (!except.includes(port) && (await refusalOf({ port, host })) === undefined && claim(port)) found.push(port);
   }
   return found;
 }

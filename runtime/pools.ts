@@ -6,7 +6,7 @@ import type { PrismaClient } from '../prisma/generated/client.js';
 import { openDatabase, type PoolOptions } from './database.js';
 
 /** Requests and steps are many and short; what runs in the background is a few loops. */
-const WEIGHTS = { requests: 3, steps: 3, background: 2 } as const;
+const WEIGHTS = { requests: 7, steps: 6, background: 3 } as const;
 export type PoolName = keyof typeof WEIGHTS;
 
 /** With fewer apiece, sharing one pool is the lesser evil. */

@@ -39,7 +39,8 @@ export function startProber({ db, client, gateway, everyMs, logger }: ProberSett
     const temporal = client();
     if (!temporal || !(await takeLease(db, LEASE, { owner, leaseMs: LEASE_MS }))) return false;
     const counts = await probeOnce({ client: temporal, isBack, isStopping: () => stopping, logger }, memory);
-    if (counts.tried > 0) logger.info(counts, 'probed parked sagas');
+    // One that fails by itself is tried all the time; only what goes on is news.
+    if (counts.tried > 0) logger[counts.succeeded > 0 ? 'info' : 'debug'](counts, 'probed parked sagas');
     return counts.tried > 0 && counts.succeeded === counts.tried && counts.parked > counts.tried;
   });
   return async () => {

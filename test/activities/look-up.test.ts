@@ -1,9 +1,11 @@
 /** The look-up of a charge that nobody has heard of: bounded, in the gateway's own time, and gone on with. */
+
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { beginAttempt } from '../../domain/charge-attempts.js';
 import { readOrder } from '../../domain/orders.js';
 import { shutPayment } from '../../domain/payments.js';
 import type { ChargeRequest } from '../../gateways/payments.js';
+import { eventually } from '../support/conditions.js';
 import { type Books, openBooks, type Setting } from '../workers/support.js';
 import { charge, failureOf, finish, refund, unwind } from './undo.js';
 
@@ -134,14 +136,17 @@ describe('an attempt that may still be at the gateway', () => {
     const asleep = new Promise<void>((resolve) => {
       wake = resolve;
     });
+    let hasArrived = false;
     const sleepy = {
       ...b.gateway,
       charge: async ({ deadline: _, ...request }: ChargeRequest) => {
+        hasArrived = true;
         await asleep;
         return b.gateway.charge(request);
       },
     };
     const charging = failureOf(charge(b, order.id, { gateway: sleepy, attempt }));
+    await eventually('it is past the door', () => hasArrived);
     await unwind(b, order.id);
     await b.db.$executeRaw`UPDATE charge_attempts SET began_at = now() - interval '1 minute'`;
     expect((await refund(b, order.id)).undone).toBe('nothing');

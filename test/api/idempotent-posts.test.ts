@@ -1,7 +1,10 @@
 /** Idempotency-Key where the work lies between the claim of the key and its answer: every POST but POST /orders. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { fastify } from 'fastify';
 import { v7 as uuidv7 } from 'uuid';
 import { fingerprint } from '../../api/headers.js';
+import { answerOnce } from '../../api/idempotency.js';
+import { handleProblems } from '../../api/problems.js';
 import type { Order } from '../../contracts/orders.js';
 import { claimKey, extendClaim, type HeldClaim, keepAnswer } from '../../domain/idempotency.js';
 import { cancelOrder } from '../../domain/orders.js';
@@ -167,6 +170,43 @@ describe('a request whose process', () => {
     await claimKey(api.db, heldBy(order, 'k-dead-other', { lockMs: 0 }));
     expectProblem(await cancel(order, 'k-dead-other', { reason: 'other' }), 422, 'idempotency-key-reused');
     expect((await cancel(order, 'k-dead-other')).status).toBe(202);
+  });
+
+  test('works for longer than a lock lasts holds its key until it is done: nobody begins the same work', async () => {
+    const keyLock = { lockMs: 600, extendEveryMs: 100 };
+    const app = fastify();
+    app.decorateRequest('caller', { getter: () => ({ subject: 'shop', roles: ['service'] }) as never });
+    handleProblems(app);
+    let begun = 0;
+    let finish = () => {};
+    const work = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    app.post('/slow', (request, reply) =>
+      answerOnce({ db: api.db, idempotencyTtlMs: 60_000, keyLock }, request, reply, async () => {
+        begun++;
+        await work;
+        return { status: 202, body: { begun } };
+      }),
+    );
+    const post = () => app.inject({ method: 'POST', url: '/slow', headers: { 'idempotency-key': 'k-slow' } });
+    const first = post().then((answer) => answer);
+    const key = await eventually('the key is held', () =>
+      api.db.idempotencyKey.findFirst({ where: { key: 'k-slow' } }),
+    );
+    await eventually('its first lock is over', async () => {
+      const [row] = await api.db.$queryRaw<{ isOver: boolean }[]>`
+        SELECT now() > ${key.lockedUntil}::timestamptz + interval '300 ms' AS "isOver"`;
+      return row?.isOver;
+    });
+    const second = post().then((answer) => answer.statusCode);
+    const begunAgain = eventually('it is begun again', () => begun > 1 && 'begun again', 2_000).catch(() => undefined);
+    expect(await Promise.race([second, begunAgain]).finally(finish)).toBe(409);
+    const { statusCode, body } = await first;
+    expect([statusCode, JSON.parse(body)]).toEqual([202, { begun: 1 }]);
+    const again = await post();
+    expect([again.body, again.headers['idempotent-replayed'], begun]).toEqual([body, 'true', 1]);
+    await app.close();
   });
 
   test('goes on working keeps its lock by extending it', async () => {

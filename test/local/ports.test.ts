@@ -1,5 +1,7 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
-import { expect, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import { freePort, requireFreePorts } from '../../local/ports.js';
 
 const use = (variable: string, port: number) => ({
@@ -38,4 +40,49 @@ test('one port for two purposes is refused with both variables', async () => {
   await expect(requireFreePorts([use('PORT', port), use('METRICS_PORT', port)])).rejects.toThrow(
     `Port ${port} is asked for twice: by PORT and by METRICS_PORT.`,
   );
+});
+
+describe('launchers that start at the same moment', () => {
+  const children: ChildProcess[] = [];
+  afterEach(() => {
+    for (const child of children.splice(0)) child.kill('SIGKILL');
+  });
+  /** A process that asks for ports as a launcher does, and lives on. */
+  async function launcher(ask: string): Promise<{ child: ChildProcess; answer: unknown }> {
+    const script = `const ports = await import('./dist/local/ports.js');
+      console.log(JSON.stringify(await ${ask}));
+      setInterval(() => undefined, 1_000);`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    children.push(child);
+    const [line] = await once(child.stdout, 'data');
+    return { child, answer: JSON.parse(String(line)) };
+  }
+  const end = async ({ child }: { child: ChildProcess }, signal: NodeJS.Signals) => {
+    child.kill(signal);
+    await once(child, 'exit');
+  };
+
+  test('are given different ports, and what a killed one had is given again', async () => {
+    const from = await freePort();
+    const ask = `ports.firstFreePorts(${from}, 2, '127.0.0.1', [])`;
+    const running = await Promise.all([launcher(ask), launcher(ask), launcher(ask)]);
+    const given = running.flatMap(({ answer }) => answer as number[]);
+    expect(new Set(given).size).toBe(6);
+    await Promise.all(running.map((each) => end(each, 'SIGKILL')));
+    const next = await launcher(ask);
+    expect(next.answer).toEqual([from, expect.any(Number)]);
+    await end(next, 'SIGTERM');
+  });
+
+  test('and ask for the same port: one has it, the others are told its variable', async () => {
+    const use = { variable: 'PORT', port: await freePort(), host: '127.0.0.1', what: 'the API' };
+    const ask = `ports.requireFreePorts([${JSON.stringify(use)}]).then(() => 'mine', (err) => err.message)`;
+    const running = await Promise.all([launcher(ask), launcher(ask), launcher(ask)]);
+    const answers = running.map(({ answer }) => String(answer).split('\n')[0]).sort();
+    const taken = `Port ${use.port} (PORT, for the API) is taken.`;
+    expect(answers).toEqual([taken, taken, 'mine']);
+    await Promise.all(running.map((each) => end(each, 'SIGTERM')));
+  });
 });

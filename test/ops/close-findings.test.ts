@@ -124,7 +124,7 @@ test('what is in hand, or settled, is not an operator’s to close, and does not
   expect(await closingsOf(inHand)).toEqual([]);
 });
 
-const NEVER: RefundOutcome = { outcome: 'failed', disputed: false, why: 'it was sent back' };
+const NEVER: RefundOutcome = { outcome: 'failed', isListed: false, disputed: false, why: 'it was sent back' };
 
 test('one that is closed as refunded is reported again while the gateway holds the money; as cancelled it stays closed', async () => {
   const order = await books.cancelled();

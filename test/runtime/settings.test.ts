@@ -73,7 +73,8 @@ describe('what came with a line break, as from a file, is refused at the start, 
     REDIS_URL: 'redis://:hidden@redis:6379',
     PORT: '3000',
   };
-  const valueOf = (name: string) => good[name] ?? (name.endsWith('_URL') ? 'https://u:hidden@example.com/x' : 'hidden');
+  const sampleOf = (name: string) =>
+    good[name] ?? (name.endsWith('_URL') ? 'https://u:hidden@example.com/x' : 'hidden');
   const refusalOf = (name: string, value: string): string => {
     try {
       read({ [name]: value });
@@ -84,9 +85,9 @@ describe('what came with a line break, as from a file, is refused at the start, 
   };
 
   test.each([...SECRETS, ...URLS, ...OTHERS])('%s', (name) => {
-    expect(refusalOf(name, valueOf(name))).toBe('taken');
+    expect(refusalOf(name, sampleOf(name))).toBe('taken');
     for (const spoil of ['\n', '\r\n', '\t', '\0', '\u007f', ' ']) {
-      for (const value of [`${valueOf(name)}${spoil}`, `${spoil}${valueOf(name)}`]) {
+      for (const value of [`${sampleOf(name)}${spoil}`, `${spoil}${sampleOf(name)}`]) {
         const refusal = refusalOf(name, value);
         expect([name, JSON.stringify(spoil), refusal]).toEqual([
           name,

@@ -80,7 +80,7 @@ describe('money that nobody is to keep', () => {
   });
 });
 
-const NEVER: RefundOutcome = { outcome: 'failed', disputed: false, why: 'it was sent back' };
+const NEVER: RefundOutcome = { outcome: 'failed', isListed: false, disputed: false, why: 'it was sent back' };
 
 describe('a refund that the gateway does not show', () => {
   test('is made again', async () => {

@@ -45,9 +45,10 @@ CREATE TABLE "charge_attempts" (
 CREATE INDEX "charge_attempts_order_idx" ON "charge_attempts"("order_id");
 
 -- Giving back. `refund_no` counts spent keys, `refund_failures` refunds that have definitely failed; another refund is made
--- while these are fewer than `refunds_allowed`. `refund_word` is the operator's word that allowed the last one.
+-- while these are fewer than `refunds_allowed`. `refund_failures_seen`: those of them that the gateway's list shows; others it refused. `refund_word` is the operator's word that allowed the last one.
 ALTER TABLE "payments" ADD COLUMN "refund_no" INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE "payments" ADD COLUMN "refund_failures" INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE "payments" ADD COLUMN "refund_failures_seen" INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE "payments" ADD COLUMN "refunds_allowed" INTEGER NOT NULL DEFAULT 2;
 ALTER TABLE "payments" ADD COLUMN "refund_word" TEXT;
 -- What refunds of ours have returned; others may have given back before.
