@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { charge, failureOf, refund, unwind } from '../activities/undo.js';
 import { type Books, openBooks } from '../workers/support.js';
+import { json, startOddGateway } from './odd-gateway.js';
 
 let b: Books;
 beforeAll(async () => {
@@ -69,6 +70,28 @@ test('a step that meets a mismatch asks for an operator at once', async () => {
   expect((await refund(b, order.id)).undone).toBe('done');
   expect(await b.ledger(order.id)).toMatchObject({ captured: 1_000, net: 0 });
 });
+
+test.each([999, 0, 1_001])(
+  'a charge that says it has succeeded, and has taken %i of 1000, is no payment',
+  async (received) => {
+    const odd = await startOddGateway(1_000);
+    try {
+      const created = Math.floor(Date.now() / 1_000);
+      const intent = {
+        id: 'pi_1',
+        object: 'payment_intent',
+        status: 'succeeded',
+        amount: 1_000,
+        currency: 'usd',
+        created,
+      };
+      odd.answer = (_request, response) => json(response, { ...intent, amount_received: received });
+      await expect(odd.gateway.charge(b.request(randomUUID()))).rejects.toMatchObject(MISMATCH);
+    } finally {
+      await odd.stop();
+    }
+  },
+);
 
 test('an order that waited a day is not called paid by a charge of another amount in its name', async () => {
   const order = await b.pending();

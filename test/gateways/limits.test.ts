@@ -82,9 +82,10 @@ describe.each(ASKING)('%s', (_what, ask) => {
     odd.answer = (_request, response) => {
       response.writeHead(200, { 'content-type': 'application/json' });
       const pour = (): void => {
-        while (sent < 20 && !response.destroyed && response.write(MEGABYTE)) sent++;
-        if (sent < 20 && !response.destroyed) response.once('drain', pour);
-        else response.end();
+        if (sent === 20 || response.destroyed) return void response.end();
+        sent++;
+        if (response.write(MEGABYTE)) pour();
+        else response.once('drain', pour);
       };
       sent = 0;
       pour();

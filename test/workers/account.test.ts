@@ -16,13 +16,16 @@ import { type Books, openBooks, SILENT } from './support.js';
 
 let b: Books;
 let copies: TestDatabase[] = [];
+/** What runs beside a test, so that it ends with it however that ends. */
+let stops: (() => Promise<void>)[] = [];
 beforeEach(async () => {
   b = await openBooks();
   await look();
 });
 afterEach(async () => {
+  for (const stop of stops) await stop();
   for (const copy of copies) await copy.drop();
-  copies = [];
+  [stops, copies] = [[], []];
   await b.stop();
 });
 
@@ -31,6 +34,11 @@ const isHeld = async (db?: Database) => (await look(db)).heldBecause !== null;
 /** A word is told once a minute. */
 const aMinutePasses = (db: Database = b.db) =>
   db.$executeRaw`UPDATE installation SET spoken_at = spoken_at - interval '61 seconds'`;
+const watch = (marker: AccountMarker, db: Database = b.db) => {
+  const account = watchAccount({ db, marker, logger: SILENT });
+  stops.push(account.stop);
+  return account;
+};
 const adopt = (db: Database) => adoptAccount(db, { operator: 'op-1', reason: 'it is this one' });
 const copied = async () => {
   const copy = await copyDatabase(b.databaseUrl);
@@ -70,25 +78,26 @@ describe('of a database and its copy', () => {
     await aMinutePasses();
     await look();
     await look(copy.db);
-    const account = watchAccount({ db: copy.db, marker: b.gateway, logger: SILENT });
+    const account = watch(b.gateway, copy.db);
     const gateway = guardAccount(b.gateway, account.ensureOurs);
     const held = { name: 'AccountHeld' };
     await expect(gateway.charge(b.request(randomUUID()))).rejects.toMatchObject(held);
     await expect(gateway.callOff(open)).rejects.toMatchObject(held);
+    const { due } = b.request(randomUUID());
+    await expect(gateway.settleOpenCharges({ due, spans: [], dbNow: new Date() })).rejects.toMatchObject(held);
     expect((await failureOf(refund({ ...b, db: copy.db }, order.id, { gateway }))).failure.type).toBe('AccountHeld');
-    const stop = startReconciler({ db: copy.db, databaseUrl: copy.url, gateway, everyMs: 50, logger: SILENT });
+    stops.push(startReconciler({ db: copy.db, databaseUrl: copy.url, gateway, everyMs: 50, logger: SILENT }));
     const finding = () => listFindings(copy.db).then((found) => found.find(({ kind }) => kind === 'ACCOUNT_HELD'));
-    await eventually('it is told', finding);
+    const told = await eventually('it is told', finding);
+    await eventually('the next pass has come by', async () => ((await finding())?.updatedAt ?? 0) > told.updatedAt);
+    expect(await listFindings(copy.db)).toHaveLength(1); // the rest is somebody else's affair
     expect(await b.ledger(order.id)).toMatchObject({ net: 1_000 });
     expect(await b.gateway.readCharge(money)).toMatchObject({ refunded: 0 });
     expect((await b.gateway.readCharge(open))?.state).toBe('open');
 
     await adopt(copy.db);
     await look(copy.db);
-    await account.stop();
     await eventually('it is no finding any more', async () => (await finding())?.action === 'cancelled');
-    await stop();
-    await adopt(copy.db);
     expect((await refund({ ...b, db: copy.db }, order.id)).undone).toBe('done');
   });
 });
@@ -164,9 +173,8 @@ describe('a key', () => {
   test('without the right to customers goes on: there is no marker, and so nothing to be held by', async () => {
     await b.db.installation.updateMany({ data: { marker: null, word: null, offered: [] } });
     expect((await look(b.db, FORBIDDEN)).heldBecause).toBeNull();
-    const account = watchAccount({ db: b.db, marker: FORBIDDEN, logger: SILENT });
+    const account = watch(FORBIDDEN);
     await account.ensureOurs();
-    await account.stop();
   });
 
   test('without that right is told by its 403, and goes on as well', async () => {
@@ -181,12 +189,15 @@ describe('a key', () => {
     }
   });
 
-  test('of another account, which has no such marker, is held', async () => {
+  test('of another account, which has no such marker, is held until somebody says so', async () => {
     const other = await openBooks();
     try {
-      const account = watchAccount({ db: b.db, marker: other.gateway, logger: SILENT });
-      await expect(account.ensureOurs()).rejects.toMatchObject({ name: 'AccountHeld' });
-      await account.stop();
+      const account = watch(other.gateway);
+      const why = expect.stringContaining('has no marker of this installation');
+      await expect(account.ensureOurs()).rejects.toMatchObject({ name: 'AccountHeld', message: why });
+      expect(await isHeld()).toBe(true); // nobody knows what was done meanwhile: the right key alone is no word
+      await adopt(b.db);
+      expect(await isHeld()).toBe(false);
     } finally {
       await other.stop();
     }
@@ -194,12 +205,11 @@ describe('a key', () => {
 
   test('that cannot be asked at first keeps money from moving, and lets it move once it can', async () => {
     await b.fault({ mode: 'down', route: 'all' });
-    const account = watchAccount({ db: b.db, marker: b.gateway, logger: SILENT });
+    const account = watch(b.gateway);
     await expect(account.ensureOurs()).rejects.toMatchObject({ name: 'GatewayUnknown' });
     await b.heal();
     await account.ensureOurs();
     await b.fault({ mode: 'down', route: 'all' });
     await account.ensureOurs(); // what was seen is believed while nothing can be seen
-    await account.stop();
   });
 });

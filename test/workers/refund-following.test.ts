@@ -11,14 +11,16 @@ import { eventTypes } from '../support/database.js';
 import { type Books, findingsOf, openBooks } from './support.js';
 
 const DAY_MS = 86_400_000;
+/** When no list of charges shows its charge any more. */
+const FAILS_AFTER_DAYS = 3;
 
 let b: Books;
 beforeAll(async () => {
-  b = await openBooks({ refundFailsAfterMs: DAY_MS });
+  b = await openBooks({ refundFailsAfterMs: FAILS_AFTER_DAYS * DAY_MS });
 });
 afterAll(() => b.stop());
 let aheadMs = 0;
-/** As long as a refund of the card that fails takes for that, by the gateway's clock. */
+/** By the gateway's clock. */
 const daysPass = (days: number) => {
   aheadMs += days * DAY_MS + 1_000;
   b.setClock(aheadMs);
@@ -34,7 +36,7 @@ async function givenBack(paymentMethod?: string) {
 }
 const statesOf = async (reference: string) => (await b.gateway.readRefunds(reference)).map(({ status }) => status);
 const allHaveFailed = async (reference: string, times: number) => {
-  daysPass(1);
+  daysPass(FAILS_AFTER_DAYS);
   expect(await statesOf(reference)).toEqual(Array.from({ length: times }, () => 'failed'));
 };
 /** A pass in which every scan is due, and nothing else is read of refunds: they are old. */
@@ -101,6 +103,26 @@ test('a refund that is canceled after it waited for its customer is followed as 
   expect(await b.ledger(waiting.orderId)).toMatchObject({ net: 0 });
 });
 
+test.each([
+  ['young, of an old charge', 'refunds-young', 0],
+  ['older than a day', 'refunds-old', 3],
+])('one that is %s is followed by a scan of its own: %s', async (_age, scan, days) => {
+  const { order, reference } = await b.confirmed();
+  daysPass(3);
+  await unwind(b, order.id);
+  await refund(b, order.id);
+  await finish(b, order.id);
+  await b.confirmed(); // newer than what it is about
+  await reconcileAll();
+  daysPass(days);
+  await fail(reference);
+  await b.db.$executeRaw`UPDATE reconciliation_scans SET due_at = now() + interval '1 hour'`;
+  expect(await b.reconcile()).toMatchObject({ refunded: 0 });
+  await b.db.$executeRaw`UPDATE reconciliation_scans SET due_at = now() WHERE scan = ${scan}`;
+  expect(await b.reconcile()).toMatchObject({ refunded: 1 });
+  expect(await findingsOf(b.db, order.id)).toEqual([['REFUND_FAILED', reference, 'refunded']]);
+});
+
 test('a refund that was pending and succeeds is no news', async () => {
   const { orderId, reference } = await givenBack('pm_card_pendingRefund');
   const [pending] = await b.gateway.readRefunds(reference);
@@ -130,6 +152,7 @@ describe('what a customer’s bank takes issue with', () => {
     try {
       const { order, reference } = await books.confirmed({ paymentMethod: 'pm_card_createDispute' });
       await eventually('it is disputed', async () => (await books.gateway.readCharge(reference))?.disputed);
+      await books.db.$executeRaw`UPDATE payments SET created_at = now() - interval '2 days'`;
       const unlisted = { ...books.gateway, listCharges: async () => ({ items: [] }) };
       expect(await books.reconcile({ gateway: unlisted })).toMatchObject({ reported: 1, refunded: 0 });
       expect(await books.reconcile()).toMatchObject({ reported: 0 });
