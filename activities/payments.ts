@@ -44,12 +44,18 @@ export const createPaymentActivities = (deps: Dependencies) =>
     refundPayment: undo((orderId, run, { word }) => forOperators(() => refundPayment(deps, orderId, run, { word }))),
   }) satisfies Partial<SagaActivities>;
 
+const nextStep = ({ isDisputed }: RefundFailed): string =>
+  isDisputed
+    ? 'Answer the dispute at the gateway; once it is won, retry; if it is lost, the bank has given the money back: skip'
+    : 'Retry to have one more made, or give the money back by hand and skip';
+
 /** What time does not mend. */
 async function forOperators<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (err) {
-    if (err instanceof GatewayMismatch || err instanceof RefundFailed) throw new NeedsOperator(err.message, err.name);
+    if (err instanceof GatewayMismatch) throw new NeedsOperator(err.message, err.name);
+    if (err instanceof RefundFailed) throw new NeedsOperator(`${err.message}. ${nextStep(err)}`, err.name);
     throw err;
   }
 }

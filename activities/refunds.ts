@@ -7,9 +7,18 @@ import type { Database } from '../domain/database.js';
 import { readRefundState, spendRefundKey } from '../domain/refunds.js';
 import { type Deadline, GatewayUnknown, type PaymentGateway, type RefundOutcome } from '../gateways/payments.js';
 
-/** No machine makes another refund: this many have failed, or the customer's bank has taken issue with the charge. */
+/**
+ * No machine makes another refund: so many have failed, or the customer's bank has taken issue with the charge. The message says
+ * what is so; what is to be done about it depends on who tells it.
+ */
 export class RefundFailed extends Error {
   override name = 'RefundFailed';
+  constructor(
+    message: string,
+    readonly isDisputed: boolean,
+  ) {
+    super(message);
+  }
 }
 
 export type GivenBack = Omit<Extract<RefundOutcome, { outcome: 'done' }>, 'outcome'>;
@@ -28,28 +37,36 @@ export async function giveBackCharge(
   for (let keys = 0; keys < KEYS_PER_CALL_MAX; keys++) {
     const state = await readRefundState(db, orderId);
     if (!state) throw new Error(`Bug! Order ${orderId} has no payment to give back`);
-    if (state.failures >= state.allowed) throw new RefundFailed(toldTooOften(orderId, state.failures));
+    const isUsedUp = state.failures >= state.allowed;
     const result = await gateway.refund({
       due: { orderId, installationId: state.installationId },
       chargeReference: reference,
-      idempotencyKey: refundKey(orderId, reference, state.no),
+      // Somebody may have given it back by hand meanwhile, so it is read all the same.
+      idempotencyKey: isUsedUp ? null : refundKey(orderId, reference, state.no),
       ...(deadline && { deadline }),
     });
     if (result.outcome === 'done') return result;
     const failure = result.outcome === 'failed' ? result : undefined;
+    if (isUsedUp) throw givenUp(orderId, state.failures, failure);
     const hasFailed = failure !== undefined;
-    const isDisputed = failure?.disputed === true;
-    const isListed = failure?.isListed === true;
-    await spendRefundKey(db, orderId, state.no, { hasFailed, isListed, isForOperator: isDisputed });
-    if (isDisputed) throw new RefundFailed(disputed(orderId, result.why));
-    if (hasFailed && state.failures + 1 >= state.allowed)
-      throw new RefundFailed(toldTooOften(orderId, state.failures + 1, result.why));
+    const isForOperator = failure?.disputed === true;
+    await spendRefundKey(db, orderId, state.no, { hasFailed, isListed: failure?.isListed === true, isForOperator });
+    if (isForOperator || (hasFailed && state.failures + 1 >= state.allowed))
+      throw givenUp(orderId, state.failures + 1, failure);
     why = result.why;
   }
   throw new GatewayUnknown(`The refund of order ${orderId} is to be made anew: ${why}`);
 }
 
-const disputed = (orderId: string, why: string) =>
-  `The charge of order ${orderId} is disputed: its money is not ours to give back (${why})`;
-const toldTooOften = (orderId: string, failures: number, why?: string) =>
-  `${failures} refunds of order ${orderId} have failed${why === undefined ? '' : ` (${why})`}: retry to have one more made, or give the money back by hand and skip`;
+function givenUp(
+  orderId: string,
+  failures: number,
+  failure: Extract<RefundOutcome, { outcome: 'failed' }> | undefined,
+): RefundFailed {
+  const isDisputed = failure?.disputed === true;
+  const why = failure === undefined ? '' : ` (${failure.why})`;
+  const what = isDisputed
+    ? `The charge of order ${orderId} is disputed: its money is not ours to give back${why}`
+    : `${failures} refunds of order ${orderId} have failed${why}`;
+  return new RefundFailed(what, isDisputed);
+}

@@ -1,4 +1,5 @@
 /** How an order's saga stands: from Temporal while it can tell, from Postgres when it cannot. */
+import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { type Static, Type } from 'typebox';
 import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
 import type { Order } from '../contracts/orders.js';
@@ -12,7 +13,7 @@ import {
 } from '../contracts/saga.js';
 import { readDoor } from '../domain/orders.js';
 import { readSagaLog, stateOf } from '../domain/saga-log.js';
-import { withPendingAttempts } from '../sagas/execution.js';
+import { endedFromOutside, withPendingAttempts } from '../sagas/execution.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { requireOrder } from './orders.js';
 import type { Caller } from './permissions.js';
@@ -67,7 +68,7 @@ export async function describeSaga(
   caller: Caller,
 ): Promise<Static<typeof SagaSchema>> {
   const workflowId = orderSagaId(order.id);
-  const [told, runId] = await askTemporal(deps, workflowId);
+  const [told, runId, shown] = await askTemporal(deps, workflowId);
   const progress = told ?? (await readSagaLog(deps.db, order));
   // The order as it is after the question: a saga may commit while we ask.
   const now = await requireOrder(deps, order.id, caller);
@@ -75,7 +76,7 @@ export async function describeSaga(
   if (cancellation) return cancellation;
   return {
     ...progress,
-    state: stateOf(now, progress.state),
+    state: stateOf(now, shown ?? progress.state),
     workflowId,
     runId,
     webUrl: webUrl(deps, workflowId, runId),
@@ -96,13 +97,14 @@ async function describeCancellation(deps: ApiDependencies, order: Order, first: 
   const workflowId = cancelOrderSagaId(order.id);
   const [told, runId, shown] = await askTemporal(deps, workflowId);
   const steps = told ? [...before.steps, ...told.steps] : log.steps;
-  const state: SagaState = status === 'CANCELLED' ? 'COMPENSATED' : (told?.state ?? shown ?? 'COMPENSATING');
+  const state: SagaState = status === 'CANCELLED' ? 'COMPENSATED' : (shown ?? told?.state ?? 'COMPENSATING');
   return { state, steps, workflowId, runId, webUrl: webUrl(deps, workflowId, runId) };
 }
 
 const wasConfirmed = ({ steps }: SagaProgress): boolean =>
   steps.some(({ name, status }) => name === 'confirmOrder' && (status === 'completed' || status === 'skipped'));
 
+/** @returns also the state that it shows; a saga that was ended from outside asks for someone, whatever it said before */
 async function askTemporal(
   { temporal }: ApiDependencies,
   workflowId: string,
@@ -121,9 +123,13 @@ async function askTemporal(
   return [
     told,
     description?.runId ?? null,
-    description?.typedSearchAttributes.get(SAGA_STATE) as SagaState | undefined,
+    description &&
+      (endedFromOutside(description.status.name) ? 'NEEDS_ATTENTION' : (told?.state ?? shownBy(description))),
   ];
 }
+
+const shownBy = ({ typedSearchAttributes }: WorkflowExecutionDescription): SagaState | undefined =>
+  typedSearchAttributes.get(SAGA_STATE) as SagaState | undefined;
 
 function webUrl({ temporalUiUrl, temporal }: ApiDependencies, workflowId: string, runId: string | null): string | null {
   if (temporalUiUrl === undefined) return null;

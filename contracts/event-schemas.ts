@@ -166,7 +166,7 @@ export const EVENT_SCHEMAS = {
     $id: 'urn:order-saga:schema:payment.refunded:v1',
     title: 'payment.refunded',
     description:
-      'The gateway holds nothing of the charge any more, and this is what it has given back for us; not written if it was nothing.',
+      'The gateway holds nothing of the charge any more, and this is what it has given back for us; not written if it was nothing. With `skippedBy` an operator vouches for it instead. A refund that fails later writes no event: the order stays cancelled, and operators see to the money.',
     type: 'object',
     properties: {
       orderId,

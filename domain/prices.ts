@@ -44,8 +44,14 @@ export function refuseTotal({ amount, currency }: Money): TotalRefusal | undefin
   if (!rules || amount === 0) return undefined;
   const { minimum, maximum } = rules;
   if (amount < minimum)
-    return { code: 'amount-too-small', detail: `The total of ${amount} ${currency} is less than ${minimum}.` };
+    return {
+      code: 'amount-too-small',
+      detail: `The total is ${amount} in ${currency}’s minor unit, less than the ${minimum} that can be charged.`,
+    };
   if (amount > maximum)
-    return { code: 'amount-too-large', detail: `The total of ${amount} ${currency} is more than ${maximum}.` };
+    return {
+      code: 'amount-too-large',
+      detail: `The total is ${amount} in ${currency}’s minor unit, more than the ${maximum} that can be charged.`,
+    };
   return undefined;
 }

@@ -17,6 +17,8 @@ export type Finding = {
   detail: string | null;
   /** The operator who closed it last, and why; it may have been reported again since. */
   closedBy: string | null;
+  /** How; `refunding` = they had one more refund made. */
+  closedAs: FindingAction | null;
   reason: string | null;
   at: Date;
   updatedAt: Date;
@@ -35,13 +37,14 @@ export async function listFindings(
   const rows = await db.$queryRaw<(Omit<Finding, 'amount'> & { amount: bigint })[]>`
     SELECT * FROM (
       SELECT f.id::text, kind, gateway_reference AS reference, order_id AS "orderId", amount, currency, f.action, detail,
-        c.operator AS "closedBy", c.reason, f.at, updated_at AS "updatedAt"
+        c.operator AS "closedBy", c.action AS "closedAs", c.reason, f.at, updated_at AS "updatedAt"
       FROM reconciliation_findings f LEFT JOIN LATERAL (
-        SELECT operator, reason FROM reconciliation_closings WHERE finding_id = f.id ORDER BY id DESC LIMIT 1
+        SELECT operator, action, reason FROM reconciliation_closings WHERE finding_id = f.id ORDER BY id DESC LIMIT 1
       ) AS c ON true
       UNION ALL
-      SELECT NULL, 'SETTLED_OUTSIDE', coalesce(p.gateway_reference, ''), p.order_id::text, p.amount, p.currency, 'reported',
-        'An operator vouches for this money', NULL, NULL, p.created_at, p.updated_at
+      SELECT NULL, 'SETTLED_OUTSIDE', coalesce(p.gateway_reference, ''), p.order_id::text, p.amount, p.currency,
+        CASE WHEN p.refund_reference IS NULL THEN 'reported' ELSE 'refunded' END, -- an operator vouches for that, too
+        'An operator vouches for this money', NULL, NULL, NULL, p.created_at, p.updated_at
       FROM payments p WHERE p.status = 'SETTLED_OUTSIDE'
         AND NOT EXISTS (SELECT FROM reconciliation_findings f WHERE f.kind = 'SETTLED_OUTSIDE' AND f.order_id = p.order_id::text)
     ) AS f

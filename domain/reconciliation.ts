@@ -230,11 +230,18 @@ export async function escalateFinding(
   reference: string,
   detail: string,
 ): Promise<boolean> {
-  const { count } = await db.reconciliationFinding.updateMany({
-    where: { kind, gatewayReference: reference, action: { in: ['refunding', 'refunded', 'cancelling'] } },
-    data: { action: 'reported', detail: detail.slice(0, 1_000), updatedAt: new Date() },
-  });
-  return count > 0;
+  const told = await db.$queryRaw<unknown[]>`
+    WITH escalated AS (
+      UPDATE reconciliation_findings SET action = 'reported', detail = ${detail.slice(0, 1_000)}, updated_at = now()
+      WHERE kind = ${kind} AND gateway_reference = ${reference} AND action IN ('refunding', 'refunded', 'cancelling')
+      RETURNING order_id
+    ), logged AS (
+      INSERT INTO saga_log (order_id, step, outcome, attempts, actor, detail)
+      SELECT o.id, 'reconciliation', 'reported', 0, ${RECONCILER}, left(format('%s %s: %s', ${kind}::text, ${reference}::text, ${detail}::text), 1000)
+      FROM escalated JOIN orders o ON o.id::text = lower(escalated.order_id)
+    )
+    SELECT 1 AS escalated FROM escalated`;
+  return told.length > 0;
 }
 
 /** What was reported and is not so any more closes itself. @param except the kinds that still may be */

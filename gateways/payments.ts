@@ -54,7 +54,8 @@ export type HeldCharge = { reference: string; refunded: number };
 export type RefundRequest = {
   due: Pick<Due, 'orderId' | 'installationId'>;
   chargeReference: string;
-  idempotencyKey: string;
+  /** null: no refund may be made any more; it is only read what the charge holds. */
+  idempotencyKey: string | null;
   deadline?: Deadline;
 };
 

@@ -18,7 +18,8 @@ import { readCharge, readRefunds } from './stripe-ledger.js';
 
 /** @throws GatewayUnknown if it cannot be told what the charge holds now, or a refund waits for its customer */
 export async function refund(parts: StripeParts, request: RefundRequest): Promise<RefundOutcome> {
-  const asked = await create(parts, request);
+  const { idempotencyKey } = request;
+  const asked = idempotencyKey === null ? { refused: NOT_ASKED } : await create(parts, { ...request, idempotencyKey });
   try {
     const limits = () => ({ timeout: timeFor(parts.timeoutMs, request.deadline) });
     const charge = await readCharge(parts.stripe, request.chargeReference, limits());
@@ -31,12 +32,14 @@ export async function refund(parts: StripeParts, request: RefundRequest): Promis
   }
 }
 
+const NOT_ASKED = 'no refund may be made any more';
+
 /** What asking for the refund came to; it is only believed where it says that the same key will never do. */
 type Asked = { made?: Stripe.Refund; refused?: string; unknown?: Error; keyIsSpent?: boolean };
 
 async function create(
   { stripe, timeoutMs }: StripeParts,
-  { due, chargeReference, idempotencyKey, deadline }: RefundRequest,
+  { due, chargeReference, idempotencyKey, deadline }: RefundRequest & { idempotencyKey: string },
 ): Promise<Asked> {
   const timeout = timeFor(timeoutMs, deadline);
   try {

@@ -68,8 +68,9 @@ const rowOf = (finding: Finding): string[] => [
 ];
 
 /** One that was closed and is open has been reported again. */
-const closingOf = ({ action, closedBy, reason }: Finding): string | null =>
-  closedBy && `closed ${action === 'reported' ? 'before ' : ''}by ${closedBy}: ${reason}`;
+const closingOf = ({ action, closedBy, closedAs, reason }: Finding): string | null =>
+  closedBy &&
+  `${closedAs === 'refunding' ? 'refund ordered' : 'closed'} ${action === 'reported' ? 'before ' : ''}by ${closedBy}: ${reason}`;
 
 export async function closeFindings(ops: Ops, ids: string[], options: CloseOptions): Promise<ExitCode> {
   const { as } = options;
@@ -140,6 +141,8 @@ async function close(db: Database, { id, ...target }: Target, closing: Closing):
   const subject = { ...target, finding: id };
   try {
     const isClosed = await closeReported(db, id, closing);
+    // The gateway is asked at once whether that is so.
+    if (isClosed && closing.as === 'refunded') await requestReconciliation(db, target.orderId);
     const [now] = await listFindings(db, { ids: [id] });
     if (!now) throw new Error(`finding ${id} is gone: the two ledgers agree after all`);
     return { ...subject, state: now.action, ...judge(now, isClosed) };

@@ -8,8 +8,10 @@ import type { Database } from '../domain/database.js';
 import { readDoor, readOrder } from '../domain/orders.js';
 import { readOrderEvents } from '../domain/outbox.js';
 import { readPaymentDue } from '../domain/payments.js';
+import { type Finding, listFindings } from '../domain/reconciliation-findings.js';
 import { readSagaLog } from '../domain/saga-log.js';
 import { endedFromOutside } from '../sagas/execution.js';
+import { printFindings } from './close-findings.js';
 import { type Ops, orderId, run } from './command.js';
 import { lastLine, type Temporal } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
@@ -42,13 +44,14 @@ async function tellOrder({ out, to }: Ops, id: string): Promise<ExitCode> {
     );
     return undefined;
   });
-  const [sagas, door, payment, decisions, events] = await Promise.all([
+  const [sagas, door, payment, findings, decisions, events] = await Promise.all([
     readSagas(temporal, db, order).catch((err: unknown) => {
       out.notice(`Temporal does not answer: ${lastLine(err)}. The steps are from the log in Postgres.`);
       return readSagas(undefined, db, order);
     }),
     readDoor(db, id),
     readPaymentDue(db, id),
+    listFindings(db, { orderId: order.id, open: true }),
     readDecisions(db, id),
     readOrderEvents(db, id, 0, EVENTS_MAX),
   ]);
@@ -57,6 +60,7 @@ async function tellOrder({ out, to }: Ops, id: string): Promise<ExitCode> {
     order,
     unwindingReason: door.unwindingReason,
     payment: { status, gatewayReference },
+    findings,
     sagas,
     decisions,
   };
@@ -69,6 +73,8 @@ type Told = {
   order: Order;
   unwindingReason: string | null;
   payment: { status: string | null; gatewayReference: string | null };
+  /** Differences of the gateway's ledger and ours that are not settled. */
+  findings: Finding[];
   sagas: SagaStory[];
   decisions: Decision[];
 };
@@ -133,7 +139,11 @@ const briefly = ({ sequence, type, occurredAt, data }: StoredEvent) => ({
   data,
 });
 
-function print(out: Output, { order, unwindingReason, payment, sagas, decisions }: Told, events: StoredEvent[]): void {
+function print(
+  out: Output,
+  { order, unwindingReason, payment, findings, sagas, decisions }: Told,
+  events: StoredEvent[],
+): void {
   const why = order.cancellation?.reason ?? unwindingReason;
   out.print(
     `${out.paint('bold', order.id)}  ${paintStatus(out, order)}${why === null ? '' : ` (${order.cancellation ? '' : 'unwinding: '}${why})`}  ${money(order.total)}`,
@@ -147,6 +157,10 @@ function print(out: Output, { order, unwindingReason, payment, sagas, decisions 
   out.print(
     `payment  ${payment.status ?? 'no outcome known'}${payment.gatewayReference ? `, ${payment.gatewayReference}` : ''}`,
   );
+  if (findings.length > 0) {
+    out.print(out.paint('red', '\nThe gateway’s ledger says otherwise'));
+    printFindings(out, findings);
+  }
   for (const saga of sagas) printSaga(out, saga);
   if (decisions.length > 0) {
     out.print(out.paint('bold', '\nDecisions'));

@@ -160,9 +160,11 @@ async function refund(
     return 'refunded';
   } catch (err) {
     if (!(err instanceof RefundFailed)) throw err;
-    return escalate(deps, kind, subject, err.message);
+    return escalate(deps, kind, subject, `${err.message}. ${NEXT_STEP}`);
   }
 }
+
+const NEXT_STEP = 'Have one more made by `ops reconcile --refund`, or pay by another way and `--close`';
 
 /** @returns whether a refund of ours has failed, or the charge holds money without one; failed ones are kept count of */
 async function whyHeld({ db, gateway }: SettlementDependencies, { orderId, reference }: Subject): Promise<FindingKind> {

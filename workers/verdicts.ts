@@ -43,7 +43,9 @@ export function judge(charge: LedgerCharge, order: OrderMoney | undefined, now: 
         ? wait
         : reportAs('UNMARKED_CHARGE', 'It names the order, but is not marked as ours');
   }
-  if (charge.disputed) return reportAs('DISPUTED', 'The customer’s bank has taken issue with this charge');
+  // What has gone back all the same is nobody's to decide any more.
+  const isOver = order.status === 'CANCELLED' && isOfNoUse;
+  if (charge.disputed && !isOver) return reportAs('DISPUTED', 'The customer’s bank has taken issue with this charge');
   if (order.status === 'PENDING') return judgePending(charge, order, now);
   if (order.status === 'CONFIRMED' && order.unwindingReason !== null) return wait; // its cancellation is at work
   if (order.payment === 'SETTLED_OUTSIDE') return judgeVouchedFor(charge, held);
