@@ -97,6 +97,8 @@ export const TRANSIENT_FAILURES = {
   /** The database did not answer, or could not do it now. */
   [DATABASE_UNAVAILABLE]: 'database',
   [LOCKED]: 'database',
+  /** The account was held for another database; it is tried again once this one has been adopted. */
+  AccountHeld: 'gateway',
   /** An attempt hung, or its worker died: whom it waited for is not known. */
   TimeoutFailure: 'gateway',
 } as const satisfies Record<string, Neighbour>;

@@ -3,7 +3,7 @@
  * spoke for it there. A word is kept here and on a marker at the gateway, and changed together every minute; a database that
  * was restored or copied falls behind, and then moves no money until an operator has it adopted.
  */
-import type { Database } from './database.js';
+import { type Database, isNotNow } from './database.js';
 
 export type Standing = {
   id: string;
@@ -13,6 +13,8 @@ export type Standing = {
   word: string | null;
   /** What it may say instead: told by a process that died, or sleeps, before it could note that. */
   offered: string[];
+  /** From which cluster and database the word was told; null = that cannot be told here. */
+  cluster: string | null;
   heldSince: Date | null;
   heldBecause: string | null;
 };
@@ -25,14 +27,40 @@ export async function nameInstallation(db: Database, id: string): Promise<void> 
 /** @throws if the row is gone, which nothing of ours removes */
 export async function readStanding(db: Database): Promise<Standing> {
   return db.installation.findFirstOrThrow({
-    select: { id: true, marker: true, word: true, offered: true, heldSince: true, heldBecause: true },
+    select: { id: true, marker: true, word: true, offered: true, cluster: true, heldSince: true, heldBecause: true },
   });
 }
 
+/**
+ * Which cluster and database this is: a copy made by a dump, or beside the original, is another one.
+ * @returns null where the role may not ask
+ */
+export async function readCluster(db: Database): Promise<string | null> {
+  try {
+    const [row] = await db.$queryRaw<{ cluster: string }[]>`
+      SELECT (SELECT system_identifier FROM pg_control_system()) || '/' || oid AS cluster
+      FROM pg_database WHERE datname = current_database()`;
+    return row?.cluster ?? null;
+  } catch (err) {
+    if (isNotNow(err)) throw err;
+    return null;
+  }
+}
+
+/** The marker says a word of ours after all. @returns false if nothing was held */
+export async function releaseAccount(db: Database): Promise<boolean> {
+  const released = await db.$executeRaw`
+    UPDATE installation SET held_since = NULL, held_because = NULL WHERE held_since IS NOT NULL`;
+  return released > 0;
+}
+
 /** Keeps a new marker. @returns false if another process was faster: its marker counts */
-export async function keepMarker(db: Database, marker: string, word: string): Promise<boolean> {
+export async function keepMarker(
+  db: Database,
+  { marker, word, cluster }: { marker: string; word: string; cluster: string | null },
+): Promise<boolean> {
   const kept = await db.$executeRaw`
-    UPDATE installation SET marker = ${marker}, word = ${word}, offered = '{}', spoken_at = now() WHERE marker IS NULL OR word = ''`;
+    UPDATE installation SET marker = ${marker}, word = ${word}, cluster = ${cluster}, offered = '{}', spoken_at = now() WHERE marker IS NULL OR word = ''`;
   return kept > 0;
 }
 
@@ -56,9 +84,9 @@ export async function offerWord(db: Database, word: string, everyMs: number): Pr
  * The marker says one of the words that were offered. The one that it said before stays among them: who notes this late does
  * not know that the marker has been told another word since. An older word is no danger: a marker never says it again.
  */
-export async function keepWord(db: Database, word: string): Promise<void> {
+export async function keepWord(db: Database, word: string, cluster: string | null): Promise<void> {
   await db.$executeRaw`
-    UPDATE installation SET word = ${word}, offered = array_remove(array_append(array_remove(offered, ${word}), word), '')
+    UPDATE installation SET word = ${word}, cluster = coalesce(cluster, ${cluster}), offered = array_remove(array_append(array_remove(offered, ${word}), word), '')
     WHERE ${word} = ANY(offered)`;
 }
 
@@ -79,7 +107,7 @@ export async function adoptAccount(
 ): Promise<boolean> {
   const adopted = await db.$executeRaw`
     UPDATE installation SET held_since = NULL, held_because = NULL, adopted_at = now(), adopted_by = ${operator},
-      adopted_for = ${reason}, word = CASE WHEN marker IS NULL THEN NULL ELSE '' END, offered = '{}'
+      adopted_for = ${reason}, word = CASE WHEN marker IS NULL THEN NULL ELSE '' END, offered = '{}', cluster = NULL
     WHERE held_since IS NOT NULL`;
   return adopted > 0;
 }

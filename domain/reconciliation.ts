@@ -109,7 +109,8 @@ export async function listNewsOfRefunds(
     SELECT DISTINCT r.charge FROM unnest(${refunds.map((r) => r.reference)}::text[], ${refunds.map((r) => r.chargeReference)}::text[],
       ${refunds.map((r) => r.orderId ?? '')}::text[], ${refunds.map((r) => r.isAlive)}::boolean[]) AS r(refund, charge, order_id, is_alive)
     LEFT JOIN payments p ON p.gateway_reference = r.charge
-    WHERE (p.order_id IS NOT NULL OR r.order_id ~* ${UUID_TEXT})
+    LEFT JOIN orders o ON o.id = CASE WHEN r.order_id ~* ${UUID_TEXT} THEN r.order_id::uuid END
+    WHERE (p.order_id IS NOT NULL OR o.id IS NOT NULL)
       AND NOT (r.is_alive AND p.order_id IS NOT NULL AND p.status = 'REFUNDED' AND p.refund_reference = r.refund)`;
   return rows.map((row) => row.charge);
 }

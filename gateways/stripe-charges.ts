@@ -17,7 +17,7 @@ import {
 } from './payments.js';
 import { declineCode, isKeyUsedOtherwise, toUnknown } from './stripe-errors.js';
 import type { GatewayClock } from './stripe-http.js';
-import { searchIntents, toCharge } from './stripe-ledger.js';
+import { sameIntent, searchIntents, toCharge } from './stripe-ledger.js';
 
 export type StripeParts = { stripe: Stripe; ledger: PaymentLedger; clock: GatewayClock; timeoutMs: number };
 
@@ -79,7 +79,10 @@ async function create(parts: StripeParts, request: ChargeRequest): Promise<Ledge
   );
   // A replayed "processing" says how it stood at the first attempt; only the intent itself knows how it stands now.
   if (intent.status === 'processing')
-    intent = await stripe.paymentIntents.retrieve(intent.id, undefined, { timeout: timeFor(timeoutMs, deadline) });
+    intent = sameIntent(
+      intent.id,
+      await stripe.paymentIntents.retrieve(intent.id, undefined, { timeout: timeFor(timeoutMs, deadline) }),
+    );
   const declined = intent.last_payment_error?.decline_code;
   return { ...toCharge(intent), ...(declined && { declined }) };
 }
@@ -90,6 +93,9 @@ async function judge(
   { due, deadline }: ChargeRequest,
 ): Promise<ChargeOutcome> {
   requireSameMoney(made, due);
+  // Whatever came back under our key: what does not carry the order's marks is somebody else's money.
+  if (kinshipOf(made, due) !== 'ours')
+    throw new GatewayMismatch(`The gateway answered for order ${due.orderId} with a charge that is not marked as ours`);
   switch (made.state) {
     case 'succeeded':
       return { outcome: 'charged', reference: made.reference };
@@ -172,15 +178,17 @@ const UNHEARD_MARGIN_MS = 5 * 60_000;
 
 async function readSpans(parts: StripeParts, lookUp: LookUp, options: LookUpOptions): Promise<Finds> {
   const { spans, dbNow, from, onProgress, deadline } = lookUp;
-  const gatewayNowMs = parts.clock.nowMs();
-  const aheadMs = gatewayNowMs === undefined ? 0 : gatewayNowMs - dbNow.getTime();
-  const marginMs = gatewayNowMs === undefined ? UNHEARD_MARGIN_MS : CLOCK_MARGIN_MS;
-  const there = (time: Date, ms: number) => new Date(time.getTime() + aheadMs + ms);
+  const heard = parts.clock.rangeMs();
+  const marginMs = heard === undefined ? UNHEARD_MARGIN_MS : CLOCK_MARGIN_MS;
+  // Should it have told two times, both are taken for true.
+  const there = (time: Date, nowMs: number | undefined, ms: number) =>
+    new Date(time.getTime() + (nowMs === undefined ? 0 : nowMs - dbNow.getTime()) + ms);
   let finds: Finds = { held: [], isProcessing: false };
   for (const span of spans) {
     if (from && span.from > from.since) continue; // an earlier attempt has read it
     let after = from && span.from.getTime() === from.since.getTime() ? (from.after ?? undefined) : undefined;
-    const [since, until] = [there(span.from, -marginMs), there(span.until, marginMs)];
+    const since = there(span.from, heard?.earliest, -marginMs);
+    const until = there(span.until, heard?.latest, marginMs);
     do {
       const request = { since, until, ...(after !== undefined && { after }), ...(deadline && { deadline }) };
       const page = await parts.ledger.listCharges(request).catch(async (err: unknown) => {

@@ -9,10 +9,14 @@ import type Stripe from 'stripe';
 
 /** A page of 100 intents with all their metadata and charges is some 700 KB. */
 const ANSWER_MAX_BYTES = 8 * 1024 * 1024;
+/** Answers of which the time is remembered: one that is wrong must not decide alone. */
+const HEARD_MAX = 8;
 
 export type GatewayClock = {
   /** The gateway's time in ms since 1970, to a second; undefined while it has never answered this process. */
   nowMs(): number | undefined;
+  /** The earliest and the latest that its last answers tell: one of them may be wrong. */
+  rangeMs(): { earliest: number; latest: number } | undefined;
 };
 
 export type HttpClient = NonNullable<Stripe.StripeConfig['httpClient']>;
@@ -20,11 +24,15 @@ export type HttpClient = NonNullable<Stripe.StripeConfig['httpClient']>;
 /** @returns the client's transport, and the clock that it hears */
 export function createHttpClient(): { httpClient: HttpClient; clock: GatewayClock } {
   const agents = { http: new http.Agent({ keepAlive: true }), https: new https.Agent({ keepAlive: true }) };
-  let heard: { dateMs: number; at: number } | undefined;
+  /** Its time less that of a clock of ours that never jumps, by answer; the newest last. */
+  const heard: number[] = [];
   const hear = (date: string | undefined) => {
     const dateMs = Date.parse(date ?? '');
-    if (!Number.isNaN(dateMs)) heard = { dateMs, at: performance.now() };
+    if (Number.isNaN(dateMs)) return;
+    heard.push(dateMs - performance.now());
+    if (heard.length > HEARD_MAX) heard.shift();
   };
+  const nowBy = (offsetMs: number | undefined) => (offsetMs === undefined ? undefined : performance.now() + offsetMs);
   const httpClient: HttpClient = {
     getClientName: () => 'order-saga',
     makeRequest: (host, port, path, method, headers, body, protocol, timeoutMs) => {
@@ -36,7 +44,14 @@ export function createHttpClient(): { httpClient: HttpClient; clock: GatewayCloc
       });
     },
   };
-  return { httpClient, clock: { nowMs: () => heard && heard.dateMs + (performance.now() - heard.at) } };
+  const clock: GatewayClock = {
+    nowMs: () => nowBy(heard.at(-1)),
+    rangeMs: () => {
+      const [earliest, latest] = [nowBy(Math.min(...heard)), nowBy(Math.max(...heard))];
+      return heard.length > 0 && earliest !== undefined && latest !== undefined ? { earliest, latest } : undefined;
+    },
+  };
+  return { httpClient, clock };
 }
 
 type Asked = {

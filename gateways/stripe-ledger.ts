@@ -55,15 +55,23 @@ type Limits = { timeout: number };
 
 export async function readCharge(stripe: Stripe, reference: string, limits: Limits): Promise<LedgerCharge | null> {
   try {
-    return toCharge(await stripe.paymentIntents.retrieve(reference, { expand: [WITH_CHARGE] }, limits));
+    const intent = await stripe.paymentIntents.retrieve(reference, { expand: [WITH_CHARGE] }, limits);
+    return toCharge(sameIntent(reference, intent));
   } catch (err) {
     if (isMissing(err)) return null;
     throw err;
   }
 }
 
+/** An answer about another charge than was asked for says nothing. @throws GatewayUnknown */
+export function sameIntent(reference: string, intent: Stripe.PaymentIntent): Stripe.PaymentIntent {
+  if (intent.id !== reference) throw new GatewayUnknown('The payment gateway answered about another charge');
+  return intent;
+}
+
 export async function readRefunds(stripe: Stripe, reference: string, limits: Limits): Promise<LedgerRefund[]> {
-  return (await stripe.refunds.list({ payment_intent: reference, limit: PAGE_MAX }, limits)).data.flatMap(toRefund);
+  const { data } = await stripe.refunds.list({ payment_intent: reference, limit: PAGE_MAX }, limits);
+  return data.flatMap(toRefund).filter(({ chargeReference }) => chargeReference === reference);
 }
 
 /** Search answers fast but late: what it finds is there, what it does not find proves nothing. */
@@ -85,16 +93,29 @@ const pageOf = ({ since, until, after }: PageRequest) => ({
   ...(after !== undefined && { starting_after: after }),
 });
 
+/** Places in lists that are remembered, each a last entry with its age. */
+const PLACES_MAX = 1_000;
+const places = new Map<string, number>();
+
 /**
- * Lists end: a page that comes again, or that promises more and has nothing, would be asked for for ever.
+ * Lists end: a page that comes again, that promises more and has nothing, or whose entries are younger than those before it
+ * would be asked for for ever.
  * @throws GatewayUnknown for such a page
  */
-function afterOf({ has_more, data }: { has_more: boolean; data: { id: string }[] }, { after }: PageRequest) {
+function afterOf(
+  { has_more, data }: { has_more: boolean; data: { id: string; created: number }[] },
+  { after }: PageRequest,
+): { after?: string } {
   if (!has_more) return {};
-  const last = data.at(-1)?.id;
-  if (last === undefined || data.some(({ id }) => id === after))
+  const last = data.at(-1);
+  const reached = after === undefined ? undefined : places.get(after);
+  const rises = reached !== undefined && data.some(({ created }) => created > reached);
+  if (last === undefined || rises || data.some(({ id }) => id === after))
     throw new GatewayUnknown('The payment gateway’s list goes round in circles');
-  return { after: last };
+  const [oldest] = places.keys();
+  if (oldest !== undefined && places.size >= PLACES_MAX) places.delete(oldest);
+  places.set(last.id, last.created);
+  return { after: last.id };
 }
 
 const toDate = (seconds: number): Date => new Date(seconds * 1000);

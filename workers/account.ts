@@ -5,7 +5,16 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Database } from '../domain/database.js';
-import { holdAccount, keepMarker, keepWord, offerWord, readStanding, type Standing } from '../domain/installation.js';
+import {
+  holdAccount,
+  keepMarker,
+  keepWord,
+  offerWord,
+  readCluster,
+  readStanding,
+  releaseAccount,
+  type Standing,
+} from '../domain/installation.js';
 import { AccountHeld } from '../gateways/account-guard.js';
 import { type AccountMarker, MarkerUnavailable } from '../gateways/payments.js';
 import { startLoop } from '../runtime/loop.js';
@@ -55,15 +64,17 @@ export function watchAccount(deps: Dependencies, everyMs = LOOK_EVERY_MS): Accou
 export async function lookOnce(deps: Dependencies): Promise<View> {
   const { db, logger } = deps;
   try {
-    const before = await readStanding(db);
-    if (before.marker === null) return await beginMarker(deps, before.id);
-    let why = await stranger(deps, before.marker);
+    const [before, cluster] = [await readStanding(db), await readCluster(db)];
+    if (before.marker === null) return await beginMarker(deps, before.id, cluster);
+    let why = await stranger(deps, before.marker, cluster);
     // A word may have been told and noted between our two looks.
-    if (why !== undefined) why = await stranger(deps, before.marker);
+    if (why !== undefined) why = await stranger(deps, before.marker, cluster);
     const now = await readStanding(db);
-    if (why !== undefined && now.word === '') return await takeOver(deps, now);
+    if (why !== undefined && now.word === '') return await takeOver(deps, now, cluster);
     if (why !== undefined && (await holdAccount(db, why))) logger.fatal({ why }, HELD);
-    if (why !== undefined || now.heldSince !== null) return { heldBecause: now.heldBecause ?? why ?? null };
+    if (why !== undefined) return { heldBecause: now.heldBecause ?? why };
+    // It was another account's key for a while, or the gateway's own trouble: what the marker says is what counts.
+    if (now.heldSince !== null && (await releaseAccount(db))) logger.warn('the account knows this database again');
     await speak(deps, now);
     return { heldBecause: null };
   } catch (err) {
@@ -76,37 +87,58 @@ export async function lookOnce(deps: Dependencies): Promise<View> {
 const HELD = 'the payment gateway’s account does not know this database: no money is moved until `ops adopt`';
 
 /** @returns what is wrong, or undefined if the marker says what this database knows */
-async function stranger({ db, marker }: Dependencies, reference: string): Promise<string | undefined> {
+async function stranger(
+  { db, marker }: Dependencies,
+  reference: string,
+  cluster: string | null,
+): Promise<string | undefined> {
   const says = await marker.readMarker(reference);
   if (says === null) return 'the account has no marker of this installation: is STRIPE_API_KEY another account’s?';
-  const { word, offered } = await readStanding(db);
+  const { word, offered, cluster: spokenFrom } = await readStanding(db);
+  // Of two that know the same word, the one that was there first goes on.
+  if (word !== '' && spokenFrom !== null && cluster !== null && spokenFrom !== cluster)
+    return 'this database has come from another cluster: was it restored or copied?';
   if (says === word) return undefined;
   if (!offered.includes(says))
     return 'another database has spoken for this installation since: was this one restored or copied?';
-  await keepWord(db, says);
+  await keepWord(db, says, cluster);
   return undefined;
 }
 
-async function beginMarker({ db, marker, logger }: Dependencies, installationId: string): Promise<View> {
+async function beginMarker(
+  { db, marker, logger }: Dependencies,
+  installationId: string,
+  cluster: string | null,
+): Promise<View> {
   const word = randomUUID();
   const reference = await marker.createMarker(installationId, word);
-  if (await keepMarker(db, reference, word)) logger.info({ installationId, marker: reference }, 'marked the account');
+  if (await keepMarker(db, { marker: reference, word, cluster }))
+    logger.info({ installationId, marker: reference }, 'marked the account');
   return { heldBecause: null };
 }
 
 /** After an adoption: the marker says what we say, or there is a new one. */
-async function takeOver(deps: Dependencies, { id, marker: reference }: Standing): Promise<View> {
-  if (reference === null || (await deps.marker.readMarker(reference)) === null) return beginMarker(deps, id);
-  const word = randomUUID();
-  if (!(await offerWord(deps.db, word, SPEAK_EVERY_MS))) return { heldBecause: null };
-  await deps.marker.writeMarker(reference, word);
-  await keepWord(deps.db, word);
+async function takeOver(
+  deps: Dependencies,
+  { id, marker: reference }: Standing,
+  cluster: string | null,
+): Promise<View> {
+  if (reference === null || (await deps.marker.readMarker(reference)) === null) return beginMarker(deps, id, cluster);
+  await tell(deps, reference);
   return { heldBecause: null };
 }
 
-async function speak({ db, marker }: Dependencies, { marker: reference }: Standing): Promise<void> {
+async function speak(deps: Dependencies, { marker: reference }: Standing): Promise<void> {
+  if (reference !== null) await tell(deps, reference);
+}
+
+/** Whoever sleeps between noting a word and telling it tells it no more: by then, others have told theirs. */
+const TOLD_WITHIN_MS = 30_000;
+
+async function tell({ db, marker }: Dependencies, reference: string): Promise<void> {
   const word = randomUUID();
-  if (reference === null || !(await offerWord(db, word, SPEAK_EVERY_MS))) return;
+  const from = performance.now();
+  if (!(await offerWord(db, word, SPEAK_EVERY_MS)) || performance.now() - from > TOLD_WITHIN_MS) return;
   await marker.writeMarker(reference, word);
-  await keepWord(db, word);
+  await keepWord(db, word, await readCluster(db));
 }

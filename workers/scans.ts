@@ -30,7 +30,7 @@ const CHARGES_EVERY_MS = 3_600_000;
 /** Per pass and scan, so that none delays another for long: 500 entries, or 90,000 an hour. */
 const PAGES_MAX = 5;
 /** Clocks differ by less: an entry at the edge is read once too often rather than never. */
-const CLOCK_SKEW_MS = 5 * 60_000;
+export const CLOCK_SKEW_MS = 5 * 60_000;
 
 export type Scanned = { name: ScanName; windowMs: number; everyMs: number };
 

@@ -143,8 +143,8 @@ describe('a process that sleeps', () => {
     await aMinutePasses();
     await offerWord(b.db, 'later', 60_000);
     await b.gateway.writeMarker(marker ?? '', 'later');
-    await keepWord(b.db, 'later');
-    await keepWord(b.db, 'early');
+    await keepWord(b.db, 'later', null);
+    await keepWord(b.db, 'early', null);
     expect(await isHeld()).toBe(false);
   });
 

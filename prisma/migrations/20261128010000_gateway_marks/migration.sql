@@ -1,12 +1,13 @@
 -- The gateway's account is not ours alone: what we make there carries the id of this installation. It is made once, unless
 -- INSTALLATION_ID gives one, and kept. `word` is what the marker on the account was last made to say, `offered` what it may have
 -- been made to say by a process that died or sleeps: a database that was restored or copied does not know the account's latest
--- word, and moves no money until it is adopted. An empty word: it has just been, and takes the marker over.
+-- word, or finds itself in another "cluster" than the word was told from, and moves no money until it is adopted. An empty word: it has just been, and takes the marker over.
 CREATE TABLE "installation" (
     "singleton" BOOLEAN NOT NULL DEFAULT true,
     "id" TEXT NOT NULL,
     "marker" TEXT,
     "word" TEXT,
+    "cluster" TEXT,
     "offered" TEXT[] NOT NULL DEFAULT '{}',
     "spoken_at" TIMESTAMPTZ(3),
     "held_since" TIMESTAMPTZ(3),
