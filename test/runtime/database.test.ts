@@ -152,7 +152,7 @@ describe('what cannot be done just now is told from a refusal:', () => {
   test.each([
     ['nobody is there', (url: URL) => Object.assign(url, { port: '1' })],
     ['the password is wrong', (url: URL) => Object.assign(url, { password: 'wrong' })],
-    ['there is no such database', (url: URL) => Object.assign(url, { pathname: '/none' })],
+    ['there is no such database', (url: URL) => Object.assign(url, { pathname: '/of_nobody' })],
   ])('%s', async (_, spoil) => {
     const db = openDatabase(spoil(new URL(t.url)).href, 1);
     for (const ask of [

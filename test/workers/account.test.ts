@@ -102,6 +102,18 @@ describe('of a database and its copy', () => {
   });
 });
 
+describe('a database that was copied a moment ago', () => {
+  test('is held although it knows the last word, and the one that was there first goes on', async () => {
+    await aMinutePasses();
+    await look();
+    const copy = await copied();
+    await aMinutePasses(copy.db); // its turn to speak has come before the original's
+    expect(await isHeld(copy.db)).toBe(true);
+    await aMinutePasses();
+    expect(await isHeld()).toBe(false);
+  });
+});
+
 describe('a database that was restored', () => {
   test('from a moment before the last word is held until it is adopted', async () => {
     const { word, offered } = await readStanding(b.db);
@@ -189,15 +201,15 @@ describe('a key', () => {
     }
   });
 
-  test('of another account, which has no such marker, is held until somebody says so', async () => {
+  test('of another account, which has no such marker, moves no money; with the right one again it is released', async () => {
     const other = await openBooks();
     try {
       const account = watch(other.gateway);
       const why = expect.stringContaining('has no marker of this installation');
       await expect(account.ensureOurs()).rejects.toMatchObject({ name: 'AccountHeld', message: why });
-      expect(await isHeld()).toBe(true); // nobody knows what was done meanwhile: the right key alone is no word
-      await adopt(b.db);
-      expect(await isHeld()).toBe(false);
+      expect((await readStanding(b.db)).heldSince).not.toBeNull();
+      expect(await isHeld()).toBe(false); // the marker says our word: nobody else has spoken since
+      expect((await readStanding(b.db)).heldSince).toBeNull();
     } finally {
       await other.stop();
     }
