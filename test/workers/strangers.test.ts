@@ -127,3 +127,37 @@ test('machines stop after so many actions of a kind within an hour, whatever the
     await books.stop();
   }
 });
+
+test('refunds of strangers, in whatever name, cost no question each', async () => {
+  const references = await Promise.all(Array.from({ length: 5 }, () => b.charged({ orderId: randomUUID() })));
+  for (const reference of references)
+    await b.stripe('POST', '/v1/refunds', { payment_intent: reference, 'metadata[orderId]': randomUUID() });
+  const read: string[] = [];
+  const counting = {
+    ...b.gateway,
+    readCharge: (reference: string) => {
+      read.push(reference);
+      return b.gateway.readCharge(reference);
+    },
+  };
+  await b.db.$executeRaw`UPDATE reconciliation_scans SET due_at = now()`;
+  await b.reconcile({ gateway: counting });
+  expect(references.filter((reference) => read.includes(reference))).toEqual([]);
+});
+
+test('one entry from the future does not hide what comes after it', async () => {
+  const dated = await b.charged({ orderId: 'WOO-1003' });
+  const ahead = {
+    ...b.gateway,
+    listCharges: async (request: Parameters<Books['gateway']['listCharges']>[0]) => {
+      const page = await b.gateway.listCharges(request);
+      const items = page.items.map((charge) =>
+        charge.reference === dated ? { ...charge, createdAt: new Date(Date.now() + 30 * 86_400_000) } : charge,
+      );
+      return { ...page, items };
+    },
+  };
+  await b.reconcile({ gateway: ahead });
+  const { chargesFrom } = await b.db.reconciliationCursor.findFirstOrThrow();
+  expect(chargesFrom.getTime()).toBeLessThan(Date.now() + 10 * 60_000);
+});
