@@ -25,10 +25,15 @@ export type SagaPolicy = {
   compensationAttentionAfterMs: number;
 };
 
+/** What sagas are begun with today. Raised with a release whose patches its predecessor must not meet after a rollback. */
+const GENERATION = 1;
+
 /** Opaque ids and durations only: everything here is readable by whoever can open the Temporal Web UI. */
 export type OrderSagaInput = {
   orderId: string;
   policy: SagaPolicy;
+  /** Of the code that began it; absent = before there was a count. It decides which patches it may take: workflows/generation. */
+  generation?: number;
   /** Only of a run that goes on where a long one stopped: what an operator had asked for, and nobody has tried yet. */
   word?: Word;
 };
@@ -149,7 +154,9 @@ export type UnstartedSaga = { id: string; customerId: string; correlationId: str
 export function sagaStart(saga: UnstartedSaga, policy: SagaPolicy) {
   const { id, customerId, correlationId, kind } = saga;
   const input: OrderSagaInput | CancelOrderSagaInput =
-    kind === 'order' ? { orderId: id, policy } : { orderId: id, policy, reason: saga.reason };
+    kind === 'order'
+      ? { orderId: id, policy, generation: GENERATION }
+      : { orderId: id, policy, generation: GENERATION, reason: saga.reason };
   return {
     type: kind === 'order' ? ORDER_SAGA : CANCEL_ORDER_SAGA,
     options: {

@@ -7,6 +7,7 @@ import type { Resolution, StepProgress } from '../contracts/saga.js';
 import type { Decision, NotTaken, SagaActivities } from '../contracts/steps.js';
 import { describeFailure } from './failures.js';
 import { requestUnwinding } from './flight.js';
+import { isOfToday } from './generation.js';
 import type { Saga } from './saga.js';
 import { firstTry, ORDINARY, ORDINARY_UNDO } from './steps.js';
 import { skip, tryAgainNow } from './waking.js';
@@ -17,7 +18,7 @@ export async function carryOut(saga: Saga, { action, operator, reason }: Resolut
   const name = step?.name ?? saga.turning?.name ?? 'none';
   const id = currentUpdateInfo()?.id ?? '';
   const decision: Decision = { id, orderId: saga.orderId, action, operator, reason, step: name, before: saga.state };
-  if (!patched('decision-in-hand')) return carryOutUnheld(saga, decision, step);
+  if (!isOfToday(saga) || !patched('decision-in-hand')) return carryOutUnheld(saga, decision, step);
   requireNoneInHand(saga); // two may be validated before either is begun
   saga.inHand = decision;
   try {

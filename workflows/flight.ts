@@ -6,6 +6,7 @@ import { CancellationScope, isCancellation, patched, proxyLocalActivities } from
 import type { CancellationReason } from '../contracts/orders.js';
 import type { SagaActivities } from '../contracts/steps.js';
 import { attemptsOf } from './failures.js';
+import { isOfToday } from './generation.js';
 import type { Flight, Saga } from './saga.js';
 
 /** One that is cancelled from outside, with its workflow, has begun in all likelihood. */
@@ -32,7 +33,7 @@ export async function interrupt(saga: Saga): Promise<void> {
   const flight = saga.inFlight;
   if (!flight) return;
   const { activity } = flight;
-  if (activity !== undefined && patched('count-tries')) {
+  if (activity !== undefined && isOfToday(saga) && patched('count-tries')) {
     const { countTries } = proxyLocalActivities<SagaActivities>({
       startToCloseTimeout: '2s',
       retry: { maximumAttempts: 1 },

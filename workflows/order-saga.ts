@@ -9,8 +9,8 @@
  */
 import { type OrderSagaInput, type OrderSagaResult, STEPS } from '../contracts/saga.js';
 import { undoStack } from './compensation.js';
-import { answerHandles } from './handles.js';
 import { endSaga } from './ending.js';
+import { answerHandles } from './handles.js';
 import { openSaga } from './saga.js';
 import { stepsOf, Unwind } from './steps.js';
 

@@ -29,6 +29,7 @@ import {
   saysMoreThanTimeout,
 } from './failures.js';
 import { inFlight, openFlight, triesOf } from './flight.js';
+import { isOfToday } from './generation.js';
 import { beginStep, endStep, leaveStep, type Saga } from './saga.js';
 import { forgetWord, wordFor } from './waking.js';
 
@@ -185,7 +186,8 @@ async function lastTryIsDue(
   { endsAt, once }: Allowance,
 ): Promise<boolean> {
   const leftMs = endsAt - Date.now();
-  if (once || leftMs <= 0 || endsAt >= saga.deadline || !patched('whole-budget')) return false;
+  if (once || leftMs <= 0 || endsAt >= saga.deadline) return false;
+  if (!isOfToday(saga) || !patched('whole-budget')) return false;
   const retriesSeen = saga.retries;
   try {
     await inFlight(saga, openFlight(), () => sleep(leftMs, { summary: `until the last try of ${name}` }));

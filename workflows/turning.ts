@@ -5,6 +5,7 @@ import type { SagaActivities, UnwindResult } from '../contracts/steps.js';
 import { markAttention } from './attention.js';
 import { describeFailure, type Failure } from './failures.js';
 import { inFlight, openFlight, triesOf } from './flight.js';
+import { isOfToday } from './generation.js';
 import type { Saga, Stuck } from './saga.js';
 import { BEGIN_ANEW_AFTER, firstTry, noteError, ORDINARY_UNDO } from './steps.js';
 
@@ -33,7 +34,7 @@ export async function turnAround(saga: Saga, reason: CancellationReason): Promis
   if (!patched('mark-undecided')) return ordinary().beginUnwinding(input); // sagas of before it go on as they began
   const attention = markAfter(saga, stuck);
   try {
-    if (!patched('retry-undecided')) return await ordinary().beginUnwinding(input);
+    if (!isOfToday(saga) || !patched('retry-undecided')) return await ordinary().beginUnwinding(input);
     return await askOn(saga, stuck, input);
   } finally {
     attention.cancel();
