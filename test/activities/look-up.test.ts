@@ -1,11 +1,12 @@
 /** The look-up of a charge that nobody has heard of: bounded, in the gateway's own time, and gone on with. */
 
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { beginAttempt } from '../../domain/charge-attempts.js';
+import { beginAttempt, readAttempts } from '../../domain/charge-attempts.js';
 import { readOrder } from '../../domain/orders.js';
 import { shutPayment } from '../../domain/payments.js';
 import type { ChargeRequest } from '../../gateways/payments.js';
 import { eventually } from '../support/conditions.js';
+import { type OddGateway, startOddGateway } from '../gateways/odd-gateway.js';
 import { type Books, openBooks, type Setting } from '../workers/support.js';
 import { charge, failureOf, finish, refund, unwind } from './undo.js';
 
@@ -62,6 +63,69 @@ describe.each([
     expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 0 });
   });
 });
+
+describe('where the clocks have drifted, so that the gateway dates the charge outside the noted times, it is found', () => {
+  test.each([
+    ['after', -40],
+    ['before', 40],
+  ])('40 s %s them', async (_name, seconds) => {
+    await open();
+    const orderId = await chargedUnheard();
+    await b.db.$executeRaw`UPDATE charge_attempts SET began_at = began_at + ${seconds}::int * interval '1 s',
+      ended_at = ended_at + ${seconds}::int * interval '1 s' WHERE order_id = ${orderId}::uuid`;
+    await b.db
+      .$executeRaw`UPDATE orders SET created_at = created_at + ${seconds}::int * interval '1 s' WHERE id = ${orderId}::uuid`;
+    await searchIsLate();
+    await unwind(b, orderId);
+    expect((await refund(b, orderId)).undone).toBe('done');
+    expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 0 });
+  });
+
+  test.each([
+    ['after', 4 * MINUTE_MS],
+    ['before', -4 * MINUTE_MS],
+  ])('4 minutes %s them, by a gateway that never says what time it is', async (_name, aheadMs) => {
+    await open({ aheadMs });
+    const orderId = await chargedUnheard();
+    await searchIsLate();
+    await unwind(b, orderId);
+    const timeless = await startOddGateway(2_000);
+    try {
+      withoutDate(timeless);
+      expect((await refund(b, orderId, { gateway: timeless.gateway })).undone).toBe('done');
+      expect(timeless.gateway.nowMs()).toBeUndefined();
+    } finally {
+      await timeless.stop();
+    }
+    expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 0 });
+  });
+});
+
+/** The sandbox's answers, less the time of day. */
+function withoutDate(odd: OddGateway): void {
+  odd.answer = (request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.once('end', () => {
+      const { authorization = '', 'content-type': type, 'idempotency-key': key } = request.headers;
+      const { method = 'GET', url = '' } = request;
+      const headers = {
+        authorization,
+        ...(type !== undefined && { 'content-type': type }),
+        ...(typeof key === 'string' && { 'idempotency-key': key }),
+      };
+      const body = chunks.length > 0 ? Buffer.concat(chunks).toString('utf8') : null;
+      fetch(`${b.url}${url}`, { method, headers, body }).then(
+        async (answer) => {
+          response.sendDate = false;
+          response.writeHead(answer.status, { 'content-type': 'application/json' });
+          response.end(await answer.text());
+        },
+        () => response.destroy(),
+      );
+    });
+  };
+}
 
 test('a look-up that takes longer than an attempt goes on where the last one was, each within its limit', async () => {
   await open();
@@ -127,6 +191,24 @@ describe('an attempt that may still be at the gateway', () => {
     expect(failure.nextRetryDelay).toBeLessThanOrEqual(15_000);
     await b.db.$executeRaw`UPDATE charge_attempts SET began_at = now() - interval '16 seconds' WHERE id = ${id}`;
     expect((await refund(b, order.id)).undone).toBe('nothing');
+  });
+
+  test('is known of although its worker died, if it is a later one: its times are looked through', async () => {
+    await open();
+    const order = await b.pending();
+    let hasArrived = false;
+    const dead = {
+      ...b.gateway,
+      charge: () => {
+        hasArrived = true;
+        return new Promise<never>(() => undefined);
+      },
+    };
+    charge(b, order.id, { gateway: dead, attempt: 2 }).catch(() => undefined);
+    await eventually('it is at the gateway', () => hasArrived);
+    expect((await readAttempts(b.db, order.id)).mayRunUntil).not.toBeNull();
+    await unwind(b, order.id);
+    expect((await failureOf(refund(b, order.id))).failure.message).toContain('may still be running');
   });
 
   test.each([1, 2])('and wakes when its order is cancelled (attempt %i): the money goes back', async (attempt) => {

@@ -171,6 +171,35 @@ test('a saga that has not heard is woken, and one that has is left alone, howeve
   await cancelled(order.id, wanted.reason);
 }, 90_000);
 
+test('an order on its way back whose saga does not hear is woken again and again, every five minutes at the latest', async () => {
+  const t = await createTestDatabase();
+  try {
+    await stock(t.db, 'A', 10);
+    await accept(t.db, { A: 1 });
+    await t.db.$executeRaw`
+      UPDATE orders SET saga_started_at = now(), updated_at = now() - interval '1 h', unwinding_reason = 'OPERATOR'`;
+    let wakings = 0;
+    const saga = {
+      describe: async () => ({ status: { name: 'RUNNING' }, typedSearchAttributes: { get: () => undefined } }),
+      signal: async () => {
+        wakings++;
+      },
+    };
+    const client = {
+      withDeadline: (_deadline: number, work: () => Promise<unknown>) => work(),
+      workflow: { getHandle: () => saga },
+    } as unknown as Client;
+    const tended = fresh();
+    for (let look = 1; look <= 20; look++) {
+      expect(await tendOnce({ db: t.db, client, policy: PATIENT, tended })).toEqual({ woken: 1, begun: 0, errors: [] });
+      expect(wakings).toBe(look);
+      for (const entry of tended.seen.values()) entry.nextLookAtMs -= 300_000; // so much time passes
+    }
+  } finally {
+    await t.drop();
+  }
+}, 60_000);
+
 describe('orders that nobody can see to', () => {
   const refusal = (code: number) =>
     new ServiceError('no', { cause: Object.assign(new Error(`${code}`), { code, details: '', metadata: {} }) });

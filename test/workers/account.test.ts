@@ -34,8 +34,8 @@ const isHeld = async (db?: Database) => (await look(db)).heldBecause !== null;
 /** A word is told once a minute. */
 const aMinutePasses = (db: Database = b.db) =>
   db.$executeRaw`UPDATE installation SET spoken_at = spoken_at - interval '61 seconds'`;
-const watch = (marker: AccountMarker, db: Database = b.db) => {
-  const account = watchAccount({ db, marker, logger: SILENT });
+const watch = (marker: AccountMarker, db: Database = b.db, everyMs?: number) => {
+  const account = watchAccount({ db, marker, logger: SILENT }, everyMs);
   stops.push(account.stop);
   return account;
 };
@@ -66,6 +66,28 @@ describe('of a database and its copy', () => {
     await aMinutePasses(copy.db);
     expect([await isHeld(copy.db), await isHeld()]).toEqual([false, true]);
     expect(await adopt(copy.db)).toBe(false); // there is nothing to adopt
+  });
+
+  test('a process that has long been at work notices that another speaks, and calls nothing off any more', async () => {
+    const copy = await copied();
+    const { id } = await b.cancelled();
+    const open = await b.leaveOpen(id);
+    const account = watch(b.gateway, copy.db, 50);
+    const gateway = guardAccount(b.gateway, account.ensureOurs);
+    await account.ensureOurs();
+    await aMinutePasses();
+    expect(await isHeld()).toBe(false);
+    await eventually('it is held', () =>
+      account.ensureOurs().then(
+        () => false,
+        (err: Error) => err.name === 'AccountHeld',
+      ),
+    );
+    const dbNow = new Date();
+    const spans = [{ from: new Date(dbNow.getTime() - 60_000), until: dbNow }];
+    const { due } = b.request(id);
+    await expect(gateway.settleOpenCharges({ due, spans, dbNow })).rejects.toMatchObject({ name: 'AccountHeld' });
+    expect((await b.gateway.readCharge(open))?.state).toBe('open');
   });
 
   test('the held one moves no money and calls nothing off, and says so where findings are', async () => {

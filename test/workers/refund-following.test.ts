@@ -123,6 +123,25 @@ test.each([
   expect(await findingsOf(b.db, order.id)).toEqual([['REFUND_FAILED', reference, 'refunded']]);
 });
 
+test('scans that have come to their end are due again as promised, and none is forgotten', async () => {
+  await reconcileAll();
+  const rows = await b.db.$queryRaw<{ scan: string; seconds: number }[]>`
+    SELECT scan, ceil(extract(epoch FROM due_at - now()))::int AS seconds FROM reconciliation_scans`;
+  const dueIn = Object.fromEntries(rows.map(({ scan, seconds }) => [scan, seconds]));
+  const within = {
+    'charges-day': 3_600,
+    'refunds-young': 300,
+    'refunds-old': 3_600,
+    'disputes-young': 300,
+    'disputes-old': 3_600,
+  };
+  for (const [scan, limit] of Object.entries(within)) {
+    expect([scan, dueIn[scan]]).toEqual([scan, expect.any(Number)]);
+    expect(dueIn[scan]).toBeGreaterThan(0);
+    expect(dueIn[scan]).toBeLessThanOrEqual(limit);
+  }
+});
+
 test('a refund that was pending and succeeds is no news', async () => {
   const { orderId, reference } = await givenBack('pm_card_pendingRefund');
   const [pending] = await b.gateway.readRefunds(reference);

@@ -63,6 +63,21 @@ describe('pages after the first that answer 429', () => {
   });
 });
 
+test('money of hours ago that the newest entries do not show is found by the scan of a day', async () => {
+  const order = await b.cancelled();
+  await b.takeMoney(order.id);
+  const nothingNew = () => b.db.$executeRaw`UPDATE reconciliation_cursors SET charges_from = now() + interval '1 year'`;
+  const blind = { ...b.gateway, listRefunds: async () => ({ items: [] }), listDisputes: async () => ({ items: [] }) };
+  await b.reconcile({ gateway: { ...blind, listCharges: async () => ({ items: [] }) } });
+  await nothingNew();
+  await notDue();
+  expect(await b.reconcile({ gateway: blind })).toMatchObject({ refunded: 0 });
+  b.setClock(25 * 3_600_000);
+  await b.db.$executeRaw`UPDATE reconciliation_scans SET due_at = now() WHERE scan = 'charges-day'`;
+  expect(await b.reconcile({ gateway: blind })).toMatchObject({ refunded: 1 });
+  expect(await b.ledger(order.id)).toMatchObject({ captured: 1_000, net: 0 });
+});
+
 describe('an ill list', () => {
   const ill = async (): Promise<never> => {
     throw new GatewayUnknown('this list is ill');
