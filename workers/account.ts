@@ -54,7 +54,7 @@ export function watchAccount(deps: Dependencies, everyMs = LOOK_EVERY_MS): Accou
   return {
     ensureOurs: async () => {
       const { heldBecause } = view ?? (await look());
-      if (heldBecause !== null) throw new AccountHeld(`No money is moved: ${heldBecause}. See \`ops adopt\``);
+      if (heldBecause !== null) throw new AccountHeld(`No money is moved (${heldBecause}): see \`ops adopt\``);
     },
     stop: loop.stop,
   };

@@ -72,11 +72,12 @@ describe('of a database and its copy', () => {
     const copy = await copied();
     const { id } = await b.cancelled();
     const open = await b.leaveOpen(id);
-    const account = watch(b.gateway, copy.db, 50);
+    const account = watch(b.gateway, b.db, 50);
     const gateway = guardAccount(b.gateway, account.ensureOurs);
     await account.ensureOurs();
-    await aMinutePasses();
-    expect(await isHeld()).toBe(false);
+    expect(await isHeld(copy.db)).toBe(true);
+    await adopt(copy.db);
+    expect(await isHeld(copy.db)).toBe(false);
     await eventually('it is held', () =>
       account.ensureOurs().then(
         () => false,
