@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { NeedsOperator, translated } from '../../activities/failures.js';
-import { SAGA_FAILURE } from '../../contracts/saga.js';
+import { SAGA_FAILURE, SAGA_STEP, type SagaPolicy } from '../../contracts/saga.js';
 import { giveUpLease, takeLease } from '../../domain/leases.js';
 import { GatewayUnknown } from '../../gateways/payments.js';
 import { startProber } from '../../workers/prober.js';
@@ -70,7 +70,7 @@ afterEach(async () => {
 afterAll(() => s.stop());
 
 const policy = { stepRetryBudgetMs: 1_000 };
-async function parked(count = 1, changed: Partial<typeof policy & { sagaDeadlineMs: number }> = {}) {
+async function parked(count = 1, changed: Partial<SagaPolicy> = {}) {
   const placed = await Promise.all(
     Array.from({ length: count }, () => s.place({ A: 1 }, { policy: { ...policy, ...changed } })),
   );
@@ -153,7 +153,26 @@ test('a saga that is parked because the database was away goes on when it is bac
   expect(await result()).toEqual({ status: 'CONFIRMED' });
 });
 
+const signals = async (saga: WorkflowHandle) =>
+  ((await saga.fetchHistory()).events ?? []).filter((e) => e.workflowExecutionSignaledEventAttributes).length;
+
 describe('is never tried by a machine:', () => {
+  test('an undo that fails, which tries again by itself', async () => {
+    const [one] = await parked(1, { compensationAttentionAfterMs: 300 });
+    if (!one) throw new Error('nothing was placed');
+    await s.fault({ route: 'lookup', mode: 'down', count: null });
+    await resolve(one.saga, { action: 'compensate' });
+    await eventually('its undo is listed', async () => {
+      const { typedSearchAttributes } = await listedAsStuck(s.client, one.order.id);
+      return typedSearchAttributes.get(SAGA_STEP) === 'refundPayment';
+    });
+    const probing = { client: s.client, isBack: async () => true, isStopping: () => true, logger: SILENT };
+    expect(await probeOnce(probing, newMemory())).toEqual({ parked: 0, tried: 0, succeeded: 0 });
+    expect(await signals(one.saga)).toBe(0);
+    await s.heal();
+    expect(await one.result()).toMatchObject({ status: 'CANCELLED' });
+  });
+
   test.each([
     ['a bug', () => new TypeError('x is not a function')],
     ['what needs an operator', () => new NeedsOperator('the amount differs: look at the charge', 'AmountMismatch')],
@@ -169,6 +188,7 @@ describe('is never tried by a machine:', () => {
     stopProber = start();
     expect(await weather.result()).toEqual({ status: 'CONFIRMED' });
     expect(triesOf(wrong.order.id)).toBe(tries);
+    expect(await signals(wrong.saga)).toBe(1); // ours
     expect(statusOf(await progressOf(wrong.saga), 'chargePayment')).toBe('parked');
     await resolve(wrong.saga, { action: 'retry' });
     expect(await wrong.result()).toEqual({ status: 'CONFIRMED' });
