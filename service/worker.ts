@@ -26,7 +26,7 @@ import { startReconciler } from '../workers/reconciler.js';
 import { reportVersion } from '../workers/versioning.js';
 import { createActivities, createWorker } from '../workers/worker.js';
 
-/** Below one attempt's 5 s (workflows/steps), so that a hanging gateway ends the attempt from inside. */
+/** Of one request; less where its attempt's deadline comes first (gateways/deadline), which is what ends an attempt from inside. */
 const GATEWAY_TIMEOUT_MS = 4_000;
 /** A worker that has died is made anew, and slower each time: in a process that does more, the rest goes on meanwhile. */
 const ANEW_AFTER_MS = { base: 1_000, max: 30_000 };

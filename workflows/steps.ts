@@ -35,8 +35,9 @@ import { forgetWord, wordFor } from './waking.js';
 
 /**
  * The one table of timeouts and retries. Budgets and deadlines that users set are in the saga's policy.
- * The chain of timeouts: gateway request 4 s < one attempt 5 s (local), so that a hanging gateway ends the attempt
- * from inside and no attempt goes on behind the next one's back.
+ * An attempt asks the gateway more than once; all of it shares one deadline below the attempt's limit (gateways/deadline), so that
+ * a hanging gateway ends the attempt from inside. A worker that died or sleeps can still have a request under way behind the next
+ * attempt's back: that is why look-ups ask which attempts may still run (domain/charge-attempts).
  */
 export const FIRST_TRY: LocalActivityOptions = { startToCloseTimeout: '5s', retry: { maximumAttempts: 1 } };
 export const ORDINARY = {
