@@ -54,14 +54,33 @@ export async function releaseAccount(db: Database): Promise<boolean> {
   return released > 0;
 }
 
-/** Keeps a new marker. @returns false if another process was faster: its marker counts */
+/**
+ * Notes what the first marker is to say, before there is one: whoever dies in between finds it again by that.
+ * @returns the word, the same to all that ask; null if there is a marker by now
+ */
+export async function offerFirstWord(db: Database, word: string, cluster: string | null): Promise<string | null> {
+  const [row] = await db.$queryRaw<{ word: string }[]>`
+    UPDATE installation SET cluster = coalesce(cluster, ${cluster}),
+      offered = CASE WHEN offered = '{}' THEN ARRAY[${word}] ELSE offered END
+    WHERE marker IS NULL RETURNING offered[1] AS word`;
+  return row?.word ?? null;
+}
+
+/** Keeps the first marker. @returns false if another process was faster: its marker counts */
 export async function keepMarker(
   db: Database,
   { marker, word, cluster }: { marker: string; word: string; cluster: string | null },
 ): Promise<boolean> {
   const kept = await db.$executeRaw`
-    UPDATE installation SET marker = ${marker}, word = ${word}, cluster = ${cluster}, offered = '{}', spoken_at = now() WHERE marker IS NULL OR word = ''`;
+    UPDATE installation SET marker = ${marker}, word = ${word}, cluster = coalesce(cluster, ${cluster}), offered = '{}',
+      spoken_at = now(), server_started_at = pg_postmaster_start_time()
+    WHERE marker IS NULL`;
   return kept > 0;
+}
+
+/** Just adopted, and the marker is gone: from now on it is this one, which is still to be told. */
+export async function moveMarker(db: Database, marker: string): Promise<void> {
+  await db.$executeRaw`UPDATE installation SET marker = ${marker} WHERE word = ''`;
 }
 
 /** Sleepers that are remembered; each offer is a minute's. */
@@ -69,15 +88,35 @@ const OFFERED_MAX = 20;
 
 /**
  * Notes that the marker is about to be told a new word.
- * @param everyMs not more often than this, whoever it was that did; an adoption is told at once
+ * @param pause.everyMs     not more often than this, whoever it was that did; an adoption is told at once
+ * @param pause.elsewhereMs the same where the last word was told from another server than this one
  * @returns whether it is now to be told
  */
-export async function offerWord(db: Database, word: string, everyMs: number): Promise<boolean> {
+export async function offerWord(
+  db: Database,
+  word: string,
+  { everyMs, elsewhereMs }: { everyMs: number; elsewhereMs: number },
+): Promise<boolean> {
   const offered = await db.$executeRaw`
-    UPDATE installation SET offered = (array_append(offered, ${word}))[greatest(1, cardinality(offered) + 2 - ${OFFERED_MAX}::int):], spoken_at = now()
+    UPDATE installation SET offered = (array_append(offered, ${word}))[greatest(1, cardinality(offered) + 2 - ${OFFERED_MAX}::int):],
+      spoken_at = now(), server_started_at = pg_postmaster_start_time()
     WHERE held_since IS NULL AND marker IS NOT NULL
-      AND (word = '' OR spoken_at IS NULL OR spoken_at < now() - ${everyMs}::float8 * interval '1 ms')`;
+      AND (word = '' OR spoken_at IS NULL OR spoken_at < now() - interval '1 ms' *
+        CASE WHEN server_started_at <> pg_postmaster_start_time() THEN ${elsewhereMs}::float8 ELSE ${everyMs}::float8 END)`;
   return offered > 0;
+}
+
+/**
+ * How long ago, by the database's clock, the marker was last seen to say our word, by a process at this very server. A copy
+ * is not told its original's: it is another database, or of another cluster, or its server has started at another time.
+ * @returns null if that cannot be told, or has since been refuted
+ */
+export async function readWordAgeMs(db: Database, cluster: string | null): Promise<number | null> {
+  const [row] = await db.$queryRaw<{ ageMs: number }[]>`
+    SELECT (extract(epoch FROM clock_timestamp() - spoken_at) * 1000)::float8 AS "ageMs" FROM installation
+    WHERE held_since IS NULL AND marker IS NOT NULL AND word <> ''
+      AND cluster = ${cluster} AND server_started_at = pg_postmaster_start_time()`;
+  return row?.ageMs ?? null;
 }
 
 /**

@@ -150,12 +150,16 @@ export type PaymentLedger = {
  * copied does not know the word that was written last.
  */
 export type AccountMarker = {
-  /** @returns the new marker's reference. Two processes may each make one: the one that is kept counts */
-  createMarker(installationId: string, word: string): Promise<string>;
+  /** @returns the new marker's reference. Two processes may each make one: the oldest counts */
+  createMarker(says: MarkerText): Promise<string>;
+  /** Strongly consistent, as far as the gateway promises. @returns the oldest marker that names this installation */
+  findMarker(installationId: string): Promise<string | null>;
   /** @returns the word; null if there is no such marker on this account */
   readMarker(reference: string): Promise<string | null>;
-  writeMarker(reference: string, word: string): Promise<void>;
+  writeMarker(reference: string, says: MarkerText): Promise<void>;
 };
+/** What a marker says: whose it is, and the word. */
+export type MarkerText = { installationId: string; word: string };
 
 /** The key that we were given may not keep a marker: nobody can tell then whether this database was restored or copied. */
 export class MarkerUnavailable extends Error {

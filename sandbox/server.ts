@@ -26,7 +26,7 @@ import { parseForm } from './protocol/form.js';
 import { cut, enter, leave, Posts } from './protocol/posts.js';
 import { renderError } from './protocol/render.js';
 import { chargeRoutes } from './provider/charges.js';
-import { customerRoutes } from './provider/customers.js';
+import { CUSTOMERS, customerRoutes } from './provider/customers.js';
 import { disputeRoutes } from './provider/disputes.js';
 import { paymentIntentRoutes } from './provider/payment-intents.js';
 import type { RefundTiming } from './provider/refund-states.js';
@@ -193,6 +193,11 @@ async function meetOnLookup({ ledger, faults }: Parts, request: FastifyRequest, 
 
 function lookupRoutes(request: FastifyRequest): Route[] {
   const [path = '', query = ''] = request.url.split('?');
+  const kinds = kindsOfLookup(request, path, query);
+  return path.startsWith(CUSTOMERS) ? [...kinds, 'customer'] : kinds;
+}
+
+function kindsOfLookup(request: FastifyRequest, path: string, query: string): Route[] {
   if (path.endsWith('/search')) return ['lookup', 'search'];
   if ('id' in (request.params as object)) return ['lookup', 'retrieve'];
   const isFurther = ['starting_after', 'ending_before'].some((name) => new URLSearchParams(query).has(name));

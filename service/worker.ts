@@ -20,7 +20,7 @@ import type { TemporalLink } from '../runtime/temporal.js';
 import { wakeSaga } from '../sagas/wake.js';
 import { watchAccount } from '../workers/account.js';
 import { createCrashingActivities } from '../workers/crash-points.js';
-import { exposeBreaker } from '../workers/metrics.js';
+import { exposeAccount, exposeBreaker } from '../workers/metrics.js';
 import { startProber } from '../workers/prober.js';
 import { startReconciler } from '../workers/reconciler.js';
 import { reportVersion } from '../workers/versioning.js';
@@ -58,6 +58,7 @@ export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
   const account = watchAccount({ db: pools.background, marker: stripe, logger });
   const gateway = guardAccount(protectGateway(stripe, logger), account.ensureOurs);
   exposeBreaker(gateway.breakerState);
+  exposeAccount(account.state);
   // Beside the worker, not in it: it goes on while Temporal is away, since it watches what Temporal should have done.
   const stopReconciler = startReconciler({
     db: pools.background,

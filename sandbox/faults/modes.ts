@@ -1,7 +1,7 @@
 /** Fault modes: in how many ways the sandbox misbehaves, and to which requests each of them can happen. */
 
-/** What a request is, as seen by a fault: one POST is one of these, a GET is `lookup` and the finer ones that fit. */
-export const ROUTES = ['charge', 'refund', 'lookup', 'all', 'list', 'search', 'page', 'retrieve'] as const;
+/** What a request is, as seen by a fault: one POST is one of these, a GET is `lookup` and the others that fit. */
+export const ROUTES = ['charge', 'refund', 'lookup', 'all', 'list', 'search', 'page', 'retrieve', 'customer'] as const;
 export type Route = Exclude<(typeof ROUTES)[number], 'all'> | 'webhook' | 'other';
 
 interface ModeSpec {
@@ -63,5 +63,6 @@ const TARGETS: readonly (readonly Route[])[] = [
   ['lookup', 'list', 'page'],
   ['lookup', 'search'],
   ['lookup', 'retrieve'],
+  ['customer'],
   ['webhook'],
 ];

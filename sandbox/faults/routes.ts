@@ -33,7 +33,8 @@ export const FAULTS_HELP = {
   route: ROUTES,
   routes:
     'charge, refund: a POST. lookup: any GET; list, search, retrieve: one kind of it; page: of lists, with ' +
-    'starting_after or ending_before. all: any request; webhooks are struck by webhook_… only.',
+    'starting_after or ending_before. customer: anything below /v1/customers. all: any request; webhooks are struck by ' +
+    'webhook_… only.',
   optional:
     'route (default all), count of requests (default: until it is ended), delayMs, orderId (default: any), retryAfter ' +
     '(down, busy; sent as it is), amount and currency (wrong_echo), event (webhook_…: a type of event, default any)',

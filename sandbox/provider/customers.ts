@@ -13,7 +13,7 @@ import { metadata, refuseUnknown, text } from '../protocol/params.js';
 import type { Plan, Posts } from '../protocol/posts.js';
 import { renderCustomer } from '../protocol/render.js';
 
-const URL = '/v1/customers';
+export const CUSTOMERS = '/v1/customers';
 const TEXTS = ['name', 'email', 'phone', 'description'] as const;
 const PARAMS = [...TEXTS, 'metadata', 'expand'];
 
@@ -21,15 +21,15 @@ type Body = { Body: Form };
 type ById = { Params: { id: string }; Body: Form };
 
 export function customerRoutes(app: FastifyInstance, { ledger, posts }: { ledger: Ledger; posts: Posts }): void {
-  app.post<Body>(URL, (request, reply) => posts.answer(request, reply, (form) => planCreate(ledger, form)));
-  app.post<ById>(`${URL}/:id`, (request, reply) =>
+  app.post<Body>(CUSTOMERS, (request, reply) => posts.answer(request, reply, (form) => planCreate(ledger, form)));
+  app.post<ById>(`${CUSTOMERS}/:id`, (request, reply) =>
     posts.answer(request, reply, (form) => planUpdate(ledger, request.params.id, form)),
   );
-  app.delete<ById>(`${URL}/:id`, (request, reply) =>
+  app.delete<ById>(`${CUSTOMERS}/:id`, (request, reply) =>
     posts.answer(request, reply, () => planDelete(ledger, request.params.id)),
   );
 
-  app.get(URL, async (request) => {
+  app.get(CUSTOMERS, async (request) => {
     const query = readQuery(request, [...PAGE_PARAMS, 'email']);
     expands(query, '');
     const email = text(query, 'email');
@@ -37,9 +37,9 @@ export function customerRoutes(app: FastifyInstance, { ledger, posts }: { ledger
     const found = ledger.facts.customers.items.filter(
       (customer) => !customer.deleted && (email === undefined || customer.email === email),
     );
-    return listOf(runOf(found), query, { url: URL, noun: 'customer', render: renderCustomer });
+    return listOf(runOf(found), query, { url: CUSTOMERS, noun: 'customer', render: renderCustomer });
   });
-  app.get<ById>(`${URL}/:id`, async (request) => {
+  app.get<ById>(`${CUSTOMERS}/:id`, async (request) => {
     expands(readQuery(request, ['expand']), '');
     await ledger.durable();
     const customer = ledger.facts.customers.get(request.params.id);
@@ -51,7 +51,7 @@ export function customerRoutes(app: FastifyInstance, { ledger, posts }: { ledger
 function planCreate(ledger: Ledger, form: Form): Plan {
   const details = { ...textsOf(form), metadata: metadata(form) };
   return {
-    route: 'other',
+    route: 'customer',
     execute: () => ({ status: 200, customer: { id: newId('cus'), at: ledger.now(), ...details } }),
   };
 }
@@ -60,7 +60,7 @@ function planUpdate(ledger: Ledger, id: string, form: Form): Plan {
   const texts = textsOf(form);
   findCustomer(ledger, id);
   return {
-    route: 'other',
+    route: 'customer',
     execute: () => {
       // Again, and merged here: of two updates that wait for each other neither may undo the other's keys.
       const customer = findCustomer(ledger, id);
@@ -72,7 +72,7 @@ function planUpdate(ledger: Ledger, id: string, form: Form): Plan {
 function planDelete(ledger: Ledger, id: string): Plan {
   findCustomer(ledger, id);
   return {
-    route: 'other',
+    route: 'customer',
     execute: () => ({ status: 200, customer: { ...findCustomer(ledger, id), deleted: true } }),
   };
 }

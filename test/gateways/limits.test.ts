@@ -39,6 +39,7 @@ const ASKING: [string, () => Promise<unknown>][] = [
   ['one charge', () => odd.gateway.readCharge('pi_1')],
   ['a refund', () => odd.gateway.refund(refundOf('pi_1'))],
   ['the marker', () => odd.gateway.readMarker('cus_1')],
+  ['the search for a marker', () => odd.gateway.findMarker('shop')],
 ];
 const refundOf = (chargeReference: string) => ({
   due: { orderId: randomUUID(), installationId: b.installationId },

@@ -62,6 +62,7 @@ describe.each(SAID)('Retry-After: %j', (said, undoMs) => {
       b.gateway.listRefunds({ since }),
       b.gateway.findCharges(randomUUID()),
       b.gateway.readMarker('cus_1'),
+      b.gateway.findMarker('shop'),
     ];
     for (const asked of reading) {
       const err = (await asked.catch((reason: unknown) => reason)) as GatewayUnknown;

@@ -87,13 +87,14 @@ describe('metrics', () => {
     // Of those that do not wait for the end.
     expect(counted?.get('order_saga_order_post_duration_seconds_count{role="api",code="201"}')).toBe(3);
     const names = [...((await worker?.()) ?? new Map()).keys()].filter((name) => name.startsWith('order_saga_'));
-    expect(names.every((name) => name.startsWith('order_saga_payment_breaker_state'))).toBe(true);
+    expect(names.filter((name) => !/^order_saga_payment_(breaker|account)_state/.test(name))).toEqual([]);
   });
 
   test('say that all is well', async () => {
     for (const source of ['database', 'temporal'])
       await until('it answers', relay, `order_saga_facts_up{source="${source}",role="relay"}`, (is) => is === 1);
     expect((await worker?.())?.get('order_saga_payment_breaker_state{state="closed",role="worker"}')).toBe(1);
+    expect((await worker?.())?.get('order_saga_payment_account_state{state="ours",role="worker"}')).toBe(1);
     await until('nothing is unstarted', relay, 'order_saga_unstarted_orders{role="relay"}', (is) => is === 0);
     await until(
       'nothing is owed',

@@ -39,6 +39,11 @@ const watch = (marker: AccountMarker, db: Database = b.db, everyMs?: number) => 
   stops.push(account.stop);
   return account;
 };
+const PAUSE = { everyMs: 60_000, elsewhereMs: 60_000 };
+const tellMarker = async (word: string) => {
+  const { id, marker } = await readStanding(b.db);
+  await b.gateway.writeMarker(marker ?? '', { installationId: id, word });
+};
 const adopt = (db: Database) => adoptAccount(db, { operator: 'op-1', reason: 'it is this one' });
 const copied = async () => {
   const copy = await copyDatabase(b.databaseUrl);
@@ -159,25 +164,23 @@ describe('a database that was restored', () => {
 
 describe('a process that sleeps', () => {
   test('after it has noted a word, and tells it when another has told a later one, does not hold its own', async () => {
-    const { marker } = await readStanding(b.db);
     await aMinutePasses();
-    await offerWord(b.db, 'late', 60_000);
+    await offerWord(b.db, 'late', PAUSE);
     await aMinutePasses();
     await look();
-    await b.gateway.writeMarker(marker ?? '', 'late');
+    await tellMarker('late');
     expect(await isHeld()).toBe(false);
     await aMinutePasses();
     expect(await isHeld()).toBe(false);
   });
 
   test('after it has told a word, and notes that when another has told a later one, does not hold its own', async () => {
-    const { marker } = await readStanding(b.db);
     await aMinutePasses();
-    await offerWord(b.db, 'early', 60_000);
-    await b.gateway.writeMarker(marker ?? '', 'early');
+    await offerWord(b.db, 'early', PAUSE);
+    await tellMarker('early');
     await aMinutePasses();
-    await offerWord(b.db, 'later', 60_000);
-    await b.gateway.writeMarker(marker ?? '', 'later');
+    await offerWord(b.db, 'later', PAUSE);
+    await tellMarker('later');
     await keepWord(b.db, 'later', null);
     await keepWord(b.db, 'early', null);
     expect(await isHeld()).toBe(false);
@@ -194,6 +197,9 @@ describe('a process that sleeps', () => {
 
 const FORBIDDEN: AccountMarker = {
   createMarker: async () => {
+    throw new MarkerUnavailable('no right');
+  },
+  findMarker: async () => {
     throw new MarkerUnavailable('no right');
   },
   readMarker: async () => {
@@ -239,6 +245,7 @@ describe('a key', () => {
   });
 
   test('that cannot be asked at first keeps money from moving, and lets it move once it can', async () => {
+    await b.db.$executeRaw`UPDATE installation SET spoken_at = spoken_at - interval '11 minutes'`;
     await b.fault({ mode: 'down', route: 'all' });
     const account = watch(b.gateway);
     await expect(account.ensureOurs()).rejects.toMatchObject({ name: 'GatewayUnknown' });

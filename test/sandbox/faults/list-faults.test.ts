@@ -46,6 +46,21 @@ describe('a route', () => {
   });
 });
 
+describe('the route customer', () => {
+  it('strikes whatever is asked of customers, and nothing else', async () => {
+    const { id } = await stripe.customers.create({});
+    await setFault(sandbox, { mode: 'busy', route: 'customer' });
+    for (const asking of [
+      stripe.customers.create({}),
+      stripe.customers.retrieve(id),
+      stripe.customers.update(id, { email: 'a@example.com' }),
+      stripe.customers.list({ email: 'a@example.com' }),
+    ])
+      expect((await errorOf(asking)).statusCode).toBe(429);
+    await Promise.all([list(), search(), retrieve(), stripe.paymentIntents.create(order('o9'))]);
+  });
+});
+
 describe('Retry-After', () => {
   it.each(['Infinity', '1e400', '-1', '86400', 'Wed, 21 Oct 2099 07:28:00 GMT', '', '0x10', '9'.repeat(400)])(
     '%j is sent as it was set, with 429 and with 503',
@@ -140,6 +155,7 @@ describe('a fault that could never strike', () => {
   it.each([
     [{ mode: 'refund_pending', route: 'charge' }, 'refund_pending never happens on the route charge'],
     [{ mode: 'repeat_page', route: 'retrieve' }, 'repeat_page never happens on the route retrieve'],
+    [{ mode: 'wrong_echo', amount: 1, route: 'customer' }, 'wrong_echo never happens on the route customer'],
     [{ mode: 'webhook_lost', route: 'lookup' }, 'webhook_lost never happens on the route lookup'],
     [{ mode: 'slow', retryAfter: '5' }, 'slow has no retryAfter'],
     [{ mode: 'wrong_echo' }, 'wrong_echo lacks its amount or currency'],
