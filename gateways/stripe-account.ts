@@ -22,8 +22,11 @@ export function createMarker(stripe: Stripe, timeoutMs: number): AccountMarker {
       permitted(async () => {
         const email = emailOf(installationId);
         const { data } = await stripe.customers.list({ email, limit: MARKERS_MAX }, limits);
-        const isMarker = ({ metadata, email: its }: Stripe.Customer) =>
-          its === email && metadata['purpose'] === PURPOSE && metadata['installationId'] === installationId;
+        // Others than those that were asked for may hide it.
+        if (data.some((customer) => customer.email !== email))
+          throw new GatewayUnknown('The payment gateway’s answer makes no sense');
+        const isMarker = ({ metadata }: Stripe.Customer) =>
+          metadata['purpose'] === PURPOSE && metadata['installationId'] === installationId;
         return data.findLast(isMarker)?.id ?? null; // the list begins with the newest
       }),
     readMarker: (reference) =>

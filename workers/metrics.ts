@@ -9,20 +9,25 @@ const ACCOUNT_STATES = ['ours', 'believed', 'held', 'unknown'] as const satisfie
 
 /** @param state how the circuit to the payment gateway stands now */
 export function exposeBreaker(state: () => (typeof STATES)[number]): void {
-  const help = '1 for the state that the circuit to the payment gateway is in, else 0';
-  show([stateGauge('order_saga_payment_breaker_state', help, STATES, state)]);
+  const breaker = {
+    name: 'order_saga_payment_breaker_state',
+    help: '1 for the state that the circuit to the payment gateway is in, else 0',
+  };
+  show([stateGauge(breaker, STATES, state)]);
 }
 
 /** @param state whether money may move, as far as this process knows */
 export function exposeAccount(state: () => AccountState): void {
-  const help = '1 for how this database stands with the payment account, else 0: money moves if ours or believed';
-  show([stateGauge('order_saga_payment_account_state', help, ACCOUNT_STATES, state)]);
+  const account = {
+    name: 'order_saga_payment_account_state',
+    help: '1 for how this database stands with the payment account, else 0: money moves if ours or believed',
+  };
+  show([stateGauge(account, ACCOUNT_STATES, state)]);
 }
 
-function stateGauge<S extends string>(name: string, help: string, states: readonly S[], state: () => S): Gauge {
+function stateGauge<S extends string>(about: { name: string; help: string }, states: readonly S[], state: () => S) {
   return new Gauge({
-    name,
-    help,
+    ...about,
     labelNames: ['state'],
     registers: [],
     collect() {
