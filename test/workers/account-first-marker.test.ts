@@ -28,6 +28,33 @@ const restored = async () => {
   copies.push(copy);
   return copy.db;
 };
+/** Somebody deletes a customer in the gateway's dashboard. */
+const remove = (id: string) =>
+  fetch(`${b.url}/v1/customers/${id}`, { method: 'DELETE', headers: { authorization: 'Bearer sk_test_books' } });
+/** As many processes as said search before any of them makes a marker, and search again when each has made its own. */
+function sideBySide(processes: number): AccountMarker {
+  const together = () => {
+    let waiting = 0;
+    let open: () => void;
+    const all = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    return async () => {
+      if (++waiting === processes) open();
+      await all;
+    };
+  };
+  const [searched, made] = [together(), together()];
+  return {
+    ...b.gateway,
+    createMarker: async (says) => {
+      await searched();
+      const reference = await b.gateway.createMarker(says);
+      await made();
+      return reference;
+    },
+  };
+}
 const markers = async () =>
   (await b.stripe('GET', '/v1/customers?limit=100'))['data'] as { id: string; email: string }[];
 
@@ -59,19 +86,23 @@ describe('a backup from before the first marker', () => {
 
   test('that is restored twice at once moves money once', async () => {
     const [one, other] = [await restored(), await restored()];
-    await Promise.all([look(one), look(other)]);
+    const marker = sideBySide(2);
+    await Promise.all([one, other].map((db) => lookOnce({ db, marker, logger: SILENT })));
     expect([await isHeld(one), await isHeld(other)].sort()).toEqual([false, true]);
+    expect(await markers()).toHaveLength(2);
   });
 });
 
 describe('a fresh installation', () => {
   test('whose processes start at once has one marker that counts, and goes on', async () => {
-    const views = await Promise.all(Array.from({ length: 5 }, () => look()));
-    expect(views.map(({ heldBecause }) => heldBecause)).toEqual(Array.from({ length: 5 }, () => null));
+    const marker = sideBySide(3);
+    const looks = [1, 2, 3].map(() => lookOnce({ db: b.db, marker, logger: SILENT }));
+    expect((await Promise.all(looks)).map(({ heldBecause }) => heldBecause)).toEqual([null, null, null]);
     await aMinutePasses();
     expect(await isHeld()).toBe(false);
-    // Side by side, some may have made more than one: that is no stranger's.
-    expect((await markers()).at(-1)?.id).toBe((await readStanding(b.db)).marker);
+    const made = await markers();
+    expect(made).toHaveLength(3);
+    expect(made.at(-1)?.id).toBe((await readStanding(b.db)).marker); // the oldest, as whoever is restored will find
   });
 
   test('that dies between making its marker and noting it finds it again', async () => {
@@ -91,10 +122,13 @@ describe('a fresh installation', () => {
 
   test('is not held by strangers’ customers, or by an installation of another name on the account', async () => {
     await look();
-    const [{ email } = { email: '' }] = await markers();
+    const [{ email, id } = { email: '', id: '' }] = await markers();
+    await remove(id);
+    await b.stripe('POST', '/v1/customers', { email, 'metadata[purpose]': 'something else' });
+    await b.db.installation.updateMany({ data: { marker: null, word: null, offered: [] } });
+    expect(await isHeld()).toBe(false);
     const other = await openBooks({ account: b.url, installationId: 'shop-b' });
     try {
-      await b.stripe('POST', '/v1/customers', { email, 'metadata[purpose]': 'something else' });
       const seen = await lookOnce({ db: other.db, marker: other.gateway, logger: SILENT });
       expect(seen.heldBecause).toBeNull();
       await nameInstallation(other.db, 'Shop-B:2');
@@ -112,10 +146,7 @@ describe('an adoption whose marker is gone', () => {
     const backup = await restored();
     await b.db.$executeRaw`UPDATE installation SET held_since = now(), held_because = 'its marker was deleted'`;
     const { marker } = await readStanding(b.db);
-    await fetch(`${b.url}/v1/customers/${marker}`, {
-      method: 'DELETE',
-      headers: { authorization: 'Bearer sk_test_books' },
-    });
+    await remove(marker ?? '');
     await adopt(b.db);
     expect(await isHeld()).toBe(false);
     expect(await isHeld(backup)).toBe(true);
