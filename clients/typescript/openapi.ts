@@ -188,6 +188,27 @@ export interface components {
           detail: string;
         }[];
       orderId?: string;
+      /** @description What the order would cost */
+      total?: {
+        /** @description In the currency’s minor unit */
+        amount: number;
+        /** @description ISO 4217 */
+        currency: string;
+      };
+      /** @description The least that can be charged in this currency; a total of 0 is not charged at all */
+      minimum?: {
+        /** @description In the currency’s minor unit */
+        amount: number;
+        /** @description ISO 4217 */
+        currency: string;
+      };
+      /** @description The most that can be charged in this currency */
+      maximum?: {
+        /** @description In the currency’s minor unit */
+        amount: number;
+        /** @description ISO 4217 */
+        currency: string;
+      };
       correlationId: string;
     };
     /** @description CloudEvents 1.0 */
