@@ -258,6 +258,11 @@ export interface components {
       runId: string | null;
       /** @description The saga in the Temporal Web UI */
       webUrl: string | null;
+      /**
+       * @description There if the saga runs, says nothing, and does not move: no worker takes what it waits to have done, or its code fails. It goes on by itself when that is mended
+       * @enum {string}
+       */
+      waitingFor?: "worker" | "operator";
     };
     Cancellation: {
       /** @description Shown to whoever may read the order */
