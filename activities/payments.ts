@@ -140,7 +140,6 @@ async function refundPayment(
 ): Promise<UndoOutcome> {
   const { db } = deps;
   const status = await shutPayment(db, orderId);
-  if (word !== undefined) await allowRefund(db, orderId, word);
   switch (status) {
     case 'REFUNDED':
       return 'done';
@@ -150,7 +149,7 @@ async function refundPayment(
     case 'VOIDED':
     case 'REFUNDING':
     case 'SETTLED_OUTSIDE':
-      return giveBack(deps, await readPaymentDue(db, orderId), run, deadline);
+      return giveBack(deps, await readPaymentDue(db, orderId), run, { word, deadline });
     case 'CHARGED':
       throw new Error(`Bug! The payment of order ${orderId} is still open after it was shut`);
     default:
@@ -159,7 +158,12 @@ async function refundPayment(
 }
 
 /** Refunds the charge that we know, or whatever the gateway finds under our marks. */
-async function giveBack(deps: Dependencies, due: PaymentDue, run: Run, deadline: Deadline): Promise<UndoOutcome> {
+async function giveBack(
+  deps: Dependencies,
+  due: PaymentDue,
+  run: Run,
+  { word, deadline }: { word: string | undefined; deadline: Deadline },
+): Promise<UndoOutcome> {
   const { db } = deps;
   const { orderId, gatewayReference: known, amount } = due;
   if (due.refundReference !== null) return 'done'; // an operator has vouched for that, too
@@ -169,8 +173,17 @@ async function giveBack(deps: Dependencies, due: PaymentDue, run: Run, deadline:
   }
   const held = known !== null ? [known] : amount === 0 ? [] : await lookUp(deps, due, deadline);
   const refunds: (GivenBack & { charge: string })[] = [];
-  for (const reference of held)
-    refunds.push({ charge: reference, ...(await giveBackCharge(deps, { orderId, reference, deadline })) });
+  let failed: RefundFailed | undefined;
+  for (const reference of held) {
+    if (word !== undefined) await allowRefund(db, { orderId, reference }, word);
+    try {
+      refunds.push({ charge: reference, ...(await giveBackCharge(deps, { orderId, reference, deadline })) });
+    } catch (err) {
+      if (!(err instanceof RefundFailed)) throw err;
+      failed ??= err; // which keeps no other charge from going back
+    }
+  }
+  if (failed) throw failed;
   if (due.status === 'SETTLED_OUTSIDE' && amount > 0) throw new NeedsOperator(paidOutside(orderId), 'PaidOutside');
   // Recorded once all are back: should there be two charges, a record of the first must not hide the second.
   const [first] = refunds;

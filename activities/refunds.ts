@@ -35,7 +35,7 @@ export async function giveBackCharge(
 ): Promise<GivenBack> {
   let why = '';
   for (let keys = 0; keys < KEYS_PER_CALL_MAX; keys++) {
-    const state = await readRefundState(db, orderId);
+    const state = await readRefundState(db, { orderId, reference });
     if (!state) throw new Error(`Bug! Order ${orderId} has no payment to give back`);
     const isUsedUp = state.failures >= state.allowed;
     const result = await gateway.refund({
@@ -50,7 +50,11 @@ export async function giveBackCharge(
     if (isUsedUp) throw givenUp(orderId, state.failures, failure);
     const hasFailed = failure !== undefined;
     const isForOperator = failure?.disputed === true;
-    await spendRefundKey(db, orderId, state.no, { hasFailed, isListed: failure?.isListed === true, isForOperator });
+    await spendRefundKey(db, { orderId, reference }, state.no, {
+      hasFailed,
+      isListed: failure?.isListed === true,
+      isForOperator,
+    });
     if (isForOperator || (hasFailed && state.failures + 1 >= state.allowed))
       throw givenUp(orderId, state.failures + 1, failure);
     why = result.why;

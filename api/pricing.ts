@@ -3,6 +3,7 @@
  * asking: whether they still hold, the statement that accepts the order says (domain/acceptance). What memory would refuse
  * is looked up first: nobody is refused for yesterday's price.
  */
+import { CURRENCIES } from '../contracts/currencies.js';
 import { ORDER_TOTAL_MAX, type Order } from '../contracts/orders.js';
 import type { Database } from '../domain/database.js';
 import { type Price, readPrices } from '../domain/inventory.js';
@@ -74,9 +75,15 @@ function priceOrder({ items, expectedTotal }: NewOrder, prices: ReadonlyMap<stri
   const lines = priced.map(({ sku, quantity, price }) => ({ sku, quantity, unitPrice: Number(price?.unitPrice) }));
   const amount = lines.reduce((sum, line) => sum + line.quantity * line.unitPrice, 0);
   if (amount > ORDER_TOTAL_MAX)
-    return new Problem('total-too-large', `The total of ${amount} is more than ${ORDER_TOTAL_MAX}.`);
+    return new Problem('total-too-large', `The total of ${amount} is more than ${ORDER_TOTAL_MAX}.`, {
+      maximum: { amount: Math.min(ORDER_TOTAL_MAX, CURRENCIES.get(currency)?.maximum ?? ORDER_TOTAL_MAX), currency },
+    });
   const unchargeable = refuseTotal({ amount, currency });
-  if (unchargeable) return new Problem(unchargeable.code, unchargeable.detail);
+  if (unchargeable) {
+    const { code, detail, minimum, maximum } = unchargeable;
+    const bounds = { minimum: { amount: minimum, currency }, maximum: { amount: maximum, currency } };
+    return new Problem(code, detail, { total: { amount, currency }, ...bounds });
+  }
   if (expectedTotal && (expectedTotal.amount !== amount || expectedTotal.currency !== currency)) {
     return new Problem(
       'price-changed',

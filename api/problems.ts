@@ -7,7 +7,9 @@ import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { v7 as uuidv7 } from 'uuid';
+import type { Money } from '../contracts/orders.js';
 import { isNotNow } from '../domain/database.js';
+import { MoneySchema } from './schemas.js';
 import { dress, SECURITY_HEADERS } from './security-headers.js';
 
 /** Every problem that this API can answer: its code → its status, title and what a client can do. */
@@ -96,7 +98,13 @@ export const PROBLEMS = {
 } as const satisfies Record<string, readonly [number, string, string]>;
 export type ProblemCode = keyof typeof PROBLEMS;
 
+/** Of the fields that a request has wrong, so many are told: a client with more of them sends something else altogether. */
+export const ERRORS_MAX = 20;
+
 export type FieldError = { pointer: string; detail: string };
+
+/** Fields of single problems. */
+export type Extras = { errors?: FieldError[]; orderId?: string; total?: Money; minimum?: Money; maximum?: Money };
 
 /** What a problem brings along besides its body. */
 export type Aside = {
@@ -113,12 +121,14 @@ export class Problem extends Error {
   constructor(
     readonly code: ProblemCode,
     detail: string,
-    readonly extras: { errors?: FieldError[]; orderId?: string } = {},
+    readonly extras: Extras = {},
     readonly aside: Aside = {},
   ) {
     super(detail);
   }
 }
+
+const amount = (description: string) => Type.Object(MoneySchema.properties, { description });
 
 export const ProblemSchema = Type.Object(
   {
@@ -129,6 +139,11 @@ export const ProblemSchema = Type.Object(
     code: Type.String({ description: 'The last segment of `type`' }),
     errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }))),
     orderId: Type.Optional(Type.String()),
+    total: Type.Optional(amount('What the order would cost')),
+    minimum: Type.Optional(
+      amount('The least that can be charged in this currency; a total of 0 is not charged at all'),
+    ),
+    maximum: Type.Optional(amount('The most that can be charged in this currency')),
     correlationId: Type.String(),
   },
   { $id: 'Problem', description: 'RFC 9457 problem details' },
@@ -221,10 +236,10 @@ const OFFERED = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH'] as const;
 function toProblem(error: FastifyError | Problem): Problem {
   if (error instanceof Problem) return error;
   if (error.validation) {
-    const errors = error.validation.map((v) => fieldError(error.validationContext ?? 'body', v));
-    return new Problem('invalid-request', errors.map((e) => `${e.pointer || 'the body'}: ${e.detail}`).join('; '), {
-      errors,
-    });
+    const errors = error.validation.slice(0, ERRORS_MAX).map((v) => fieldError(error.validationContext ?? 'body', v));
+    const told = errors.map((e) => `${e.pointer || 'the body'}: ${e.detail}`);
+    if (error.validation.length > ERRORS_MAX) told.push('and more');
+    return new Problem('invalid-request', told.join('; '), { errors });
   }
   switch (error.code) {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':

@@ -1,5 +1,5 @@
 /** How an order's saga stands: from Temporal while it can tell, from Postgres when it cannot. */
-import type { WorkflowExecutionDescription } from '@temporalio/client';
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { type Static, Type } from 'typebox';
 import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
 import type { Order } from '../contracts/orders.js';
@@ -11,9 +11,12 @@ import {
   type SagaState,
   STEP_STATUSES,
 } from '../contracts/saga.js';
+import type { Database } from '../domain/database.js';
 import { readDoor } from '../domain/orders.js';
 import { readSagaLog, stateOf } from '../domain/saga-log.js';
+import { readStandstillSeconds } from '../domain/stuck-sagas.js';
 import { endedFromOutside, withPendingAttempts } from '../sagas/execution.js';
+import { judge, NO_POLLERS, readBuilds } from '../sagas/standstill.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { requireOrder } from './orders.js';
 import type { Caller } from './permissions.js';
@@ -43,6 +46,12 @@ export const SagaSchema = Type.Object(
       description: 'null before the start, or when Temporal cannot tell',
     }),
     webUrl: Type.Union([Type.String(), Type.Null()], { description: 'The saga in the Temporal Web UI' }),
+    waitingFor: Type.Optional(
+      oneOf(
+        ['worker', 'operator'] as const,
+        'There if the saga runs, says nothing, and does not move: no worker takes what it waits to have done, or its code fails. It goes on by itself when that is mended',
+      ),
+    ),
   },
   { $id: 'Saga' },
 );
@@ -68,7 +77,7 @@ export async function describeSaga(
   caller: Caller,
 ): Promise<Static<typeof SagaSchema>> {
   const workflowId = orderSagaId(order.id);
-  const [told, runId, shown] = await askTemporal(deps, workflowId);
+  const { told, runId, shown, waitingFor } = await askTemporal(deps, workflowId);
   const progress = told ?? (await readSagaLog(deps.db, order));
   // The order as it is after the question: a saga may commit while we ask.
   const now = await requireOrder(deps, order.id, caller);
@@ -80,6 +89,7 @@ export async function describeSaga(
     workflowId,
     runId,
     webUrl: webUrl(deps, workflowId, runId),
+    ...waitingFor,
   };
 }
 
@@ -95,22 +105,26 @@ async function describeCancellation(deps: ApiDependencies, order: Order, first: 
   const before = first ?? { state: log.state, steps: log.steps.filter(({ kind }) => kind === 'step') };
   if (status === 'CANCELLED' && !wasConfirmed(before)) return undefined;
   const workflowId = cancelOrderSagaId(order.id);
-  const [told, runId, shown] = await askTemporal(deps, workflowId);
+  const { told, runId, shown, waitingFor } = await askTemporal(deps, workflowId);
   const steps = told ? [...before.steps, ...told.steps] : log.steps;
   const state: SagaState = status === 'CANCELLED' ? 'COMPENSATED' : (shown ?? told?.state ?? 'COMPENSATING');
-  return { state, steps, workflowId, runId, webUrl: webUrl(deps, workflowId, runId) };
+  return { state, steps, workflowId, runId, webUrl: webUrl(deps, workflowId, runId), ...waitingFor };
 }
 
 const wasConfirmed = ({ steps }: SagaProgress): boolean =>
   steps.some(({ name, status }) => name === 'confirmOrder' && (status === 'completed' || status === 'skipped'));
 
+type Answer = {
+  told?: SagaProgress | undefined;
+  runId: string | null;
+  shown?: SagaState | undefined;
+  waitingFor?: Pick<Static<typeof SagaSchema>, 'waitingFor'>;
+};
+
 /** @returns also the state that it shows; a saga that was ended from outside asks for someone, whatever it said before */
-async function askTemporal(
-  { temporal }: ApiDependencies,
-  workflowId: string,
-): Promise<[told: SagaProgress | undefined, runId: string | null, shown: SagaState | undefined]> {
+async function askTemporal({ db, temporal }: ApiDependencies, workflowId: string): Promise<Answer> {
   const client = temporal.client();
-  if (!client) return [undefined, null, undefined];
+  if (!client) return { runId: null };
   const handle = client.workflow.getHandle(workflowId);
   const ask = <T>(question: () => Promise<T>) =>
     // Not there, not answering, or no worker to ask: each means that Postgres has to tell.
@@ -119,14 +133,21 @@ async function askTemporal(
     ask(() => handle.query<SagaProgress>(PROGRESS_QUERY)),
     ask(() => handle.describe()),
   ]);
-  const told = progress && description ? withPendingAttempts(progress, description) : progress;
-  return [
+  if (!description) return { told: progress, runId: null };
+  const told = progress && withPendingAttempts(progress, description);
+  const isSilent = told === undefined && description.status.name === 'RUNNING';
+  const standstill = isSilent ? await ask(() => standstillOf(db, client, description)) : undefined;
+  return {
     told,
-    description?.runId ?? null,
-    description &&
-      (endedFromOutside(description.status.name) ? 'NEEDS_ATTENTION' : (told?.state ?? shownBy(description))),
-  ];
+    runId: description.runId,
+    shown: endedFromOutside(description.status.name) ? 'NEEDS_ATTENTION' : (told?.state ?? shownBy(description)),
+    ...(standstill && { waitingFor: { waitingFor: standstill.failure === NO_POLLERS ? 'worker' : 'operator' } }),
+  };
 }
+
+/** As the list of stuck sagas judges it. */
+const standstillOf = async (db: Database, client: Client, saga: WorkflowExecutionDescription) =>
+  judge(saga, { client, standstillSeconds: await readStandstillSeconds(db), builds: () => readBuilds(client) });
 
 const shownBy = ({ typedSearchAttributes }: WorkflowExecutionDescription): SagaState | undefined =>
   typedSearchAttributes.get(SAGA_STATE) as SagaState | undefined;

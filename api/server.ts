@@ -2,7 +2,6 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import { Ajv } from 'ajv';
 import { type FastifyBaseLogger, fastify, LogController } from 'fastify';
 import { v7 as uuidv7 } from 'uuid';
 import { adminRoutes } from './admin.js';
@@ -23,6 +22,7 @@ import { answerUnparsable, answerUnroutable, handleProblems, nothingHere } from 
 import { sagaRoutes } from './sagas.js';
 import { dress } from './security-headers.js';
 import { type SheddingSettings, shedLoad } from './shedding.js';
+import { validateStrictly } from './validator.js';
 import { webhookRoutes } from './webhooks.js';
 
 const BODY_MAX_BYTES = 64 * 1024;
@@ -132,19 +132,4 @@ export async function createServer(
     webhookRoutes(routes, deps);
   });
   return app;
-}
-
-/** Bodies are taken as they are: no coercion, no field dropped in silence. Query strings are text, so they are read as such. */
-function validateStrictly(app: Api): void {
-  const base = {
-    removeAdditional: false,
-    allErrors: false,
-    strict: false,
-    formats: { uuid: true, 'date-time': true },
-  } as const;
-  const strict = new Ajv({ ...base, coerceTypes: false, useDefaults: false });
-  const lenient = new Ajv({ ...base, coerceTypes: true, useDefaults: true });
-  app.setValidatorCompiler(({ schema, httpPart }) =>
-    (httpPart === 'body' ? strict : lenient).compile(schema as object),
-  );
 }

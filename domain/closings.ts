@@ -51,8 +51,11 @@ export async function refundReported(
       WHERE id = ${id}::bigint AND action = 'reported' AND kind = ANY(${GIVEN_BACK})
       RETURNING id, kind, gateway_reference, order_id
     ), allowed AS (
+      UPDATE charge_refunds c SET refunds_allowed = greatest(c.refunds_allowed, c.refund_failures + 1), updated_at = now()
+      FROM taken f WHERE c.order_id = ${orderOfFinding} AND c.gateway_reference = f.gateway_reference
+    ), allowed_before AS ( -- of the charge on record, for workers of the release before; and what those have counted
       UPDATE payments p SET refunds_allowed = greatest(p.refunds_allowed, p.refund_failures + 1), updated_at = now()
-      FROM taken f WHERE p.order_id = ${orderOfFinding}
+      FROM taken f WHERE p.order_id = ${orderOfFinding} AND coalesce(p.gateway_reference, f.gateway_reference) = f.gateway_reference
     ), logged AS (
       INSERT INTO saga_log (order_id, step, outcome, attempts, actor, detail)
       SELECT o.id, 'reconciliation', 'refunding', 0, ${operator}, format('%s %s: %s', f.kind, f.gateway_reference, ${reason}::text)

@@ -36,7 +36,13 @@ export function refusePrice({
   };
 }
 
-export type TotalRefusal = { code: 'amount-too-small' | 'amount-too-large'; detail: string };
+/** The bounds in the currency's minor unit. */
+export type TotalRefusal = {
+  code: 'amount-too-small' | 'amount-too-large';
+  detail: string;
+  minimum: number;
+  maximum: number;
+};
 
 /** @returns why a total in a currency that can be charged cannot, or undefined; 0 is not charged at all */
 export function refuseTotal({ amount, currency }: Money): TotalRefusal | undefined {
@@ -47,11 +53,15 @@ export function refuseTotal({ amount, currency }: Money): TotalRefusal | undefin
     return {
       code: 'amount-too-small',
       detail: `The total is ${amount} in ${currency}’s minor unit, less than the ${minimum} that can be charged.`,
+      minimum,
+      maximum,
     };
   if (amount > maximum)
     return {
       code: 'amount-too-large',
       detail: `The total is ${amount} in ${currency}’s minor unit, more than the ${maximum} that can be charged.`,
+      minimum,
+      maximum,
     };
   return undefined;
 }

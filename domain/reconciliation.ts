@@ -140,6 +140,8 @@ export type FindingKind =
   | 'UNMARKED_CHARGE'
   /** The money was given back, and came back. */
   | 'REFUND_FAILED'
+  /** The money is on its way back, and its customer has to do something for it. */
+  | 'REFUND_WAITS'
   | 'DISPUTED'
   /** No charge's: the account does not know this database. */
   | 'ACCOUNT_HELD';

@@ -1,19 +1,66 @@
 /**
- * Refund keys: which key the next refund of an order goes out under, and whether there may be one. A key is spent when
+ * Refund keys: which key the next refund of a charge goes out under, and whether there may be one. A key is spent when
  * nothing more can come of it; a refund that has definitely failed is followed by one of a new key by itself, and after that
- * by one for each operator's word.
+ * by one for each operator's word. An order may have had more than one charge: each has its own.
  */
+import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
+
+/** A charge as one of an order's. */
+export type OrderCharge = { orderId: string; reference: string };
 
 /** `no` counts spent keys; a refund may be made while `failures` < `allowed`. `installationId` as the order was accepted. */
 export type RefundState = { no: number; failures: number; allowed: number; installationId: string | null };
 
+const ALLOWED = 2;
+
+/** What the release before kept with the payment concerns the charge on record, or whichever it may be if none is. */
+const kept = ({ reference }: OrderCharge, column: Prisma.Sql, otherwise: Prisma.Sql): Prisma.Sql =>
+  Prisma.sql`CASE WHEN coalesce(p.gateway_reference, ${reference}) = ${reference} THEN p.${column} ELSE ${otherwise} END`;
+const NONE = Prisma.sql`0`;
+const ALLOWED_AT_FIRST = Prisma.sql`${ALLOWED}::int`;
+
 /** @returns null if the order has no payment yet: nothing can have been taken in its name that is ours to give back */
-export async function readRefundState(db: Database, orderId: string): Promise<RefundState | null> {
+export async function readRefundState(db: Database, charge: OrderCharge): Promise<RefundState | null> {
   const [row] = await db.$queryRaw<RefundState[]>`
-    SELECT p.refund_no AS no, p.refund_failures AS failures, p.refunds_allowed AS allowed, o.installation_id AS "installationId"
-    FROM payments p JOIN orders o ON o.id = p.order_id WHERE p.order_id = ${orderId}::uuid`;
+    SELECT coalesce(c.refund_no, ${kept(charge, Prisma.sql`refund_no`, NONE)}) AS no,
+      coalesce(c.refund_failures, ${kept(charge, Prisma.sql`refund_failures`, NONE)}) AS failures,
+      coalesce(c.refunds_allowed, ${kept(charge, Prisma.sql`refunds_allowed`, ALLOWED_AT_FIRST)}) AS allowed,
+      o.installation_id AS "installationId"
+    FROM payments p JOIN orders o ON o.id = p.order_id
+    LEFT JOIN charge_refunds c ON c.order_id = p.order_id AND c.gateway_reference = ${charge.reference}
+    WHERE p.order_id = ${charge.orderId}::uuid`;
   return row ?? null;
+}
+
+/** Most charges never need a row. */
+async function ensureRow(db: Database, charge: OrderCharge): Promise<void> {
+  await db.$executeRaw`
+    INSERT INTO charge_refunds (gateway_reference, order_id, refund_no, refund_failures, refund_failures_seen, refunds_allowed, refund_word)
+    SELECT ${charge.reference}::text, p.order_id, ${kept(charge, Prisma.sql`refund_no`, NONE)}, ${kept(charge, Prisma.sql`refund_failures`, NONE)},
+      ${kept(charge, Prisma.sql`refund_failures_seen`, NONE)}, ${kept(charge, Prisma.sql`refunds_allowed`, ALLOWED_AT_FIRST)},
+      ${kept(charge, Prisma.sql`refund_word`, Prisma.sql`NULL`)}
+    FROM payments p WHERE p.order_id = ${charge.orderId}::uuid
+    ON CONFLICT DO NOTHING`;
+}
+
+/** Of the charge on record the payment says the same, for workers of the release before. */
+async function change(
+  db: Database,
+  { orderId, reference }: OrderCharge,
+  set: Prisma.Sql,
+  where: Prisma.Sql,
+): Promise<void> {
+  await ensureRow(db, { orderId, reference });
+  await db.$executeRaw`
+    WITH changed AS (
+      UPDATE charge_refunds SET ${set}, updated_at = now()
+      WHERE order_id = ${orderId}::uuid AND gateway_reference = ${reference} AND ${where}
+      RETURNING *
+    )
+    UPDATE payments p SET refund_no = c.refund_no, refund_failures = c.refund_failures, refund_failures_seen = c.refund_failures_seen,
+      refunds_allowed = c.refunds_allowed, refund_word = c.refund_word, updated_at = now()
+    FROM changed c WHERE p.order_id = c.order_id AND p.gateway_reference = c.gateway_reference`;
 }
 
 /**
@@ -23,28 +70,26 @@ export async function readRefundState(db: Database, orderId: string): Promise<Re
  */
 export async function spendRefundKey(
   db: Database,
-  orderId: string,
+  charge: OrderCharge,
   no: number,
   { hasFailed, isListed, isForOperator }: { hasFailed: boolean; isListed: boolean; isForOperator: boolean },
 ): Promise<void> {
   const failed = hasFailed ? 1 : 0;
-  await db.$executeRaw`
-    UPDATE payments SET refund_no = refund_no + 1, updated_at = now(), refund_failures_seen = refund_failures_seen + ${isListed ? 1 : 0}::int,
-      refund_failures = greatest(refund_failures + ${failed}::int, CASE WHEN ${isForOperator} THEN refunds_allowed ELSE 0 END)
-    WHERE order_id = ${orderId}::uuid AND refund_no = ${no}::int`;
+  const set = Prisma.sql`refund_no = refund_no + 1, refund_failures_seen = refund_failures_seen + ${isListed ? 1 : 0}::int,
+    refund_failures = greatest(refund_failures + ${failed}::int, CASE WHEN ${isForOperator} THEN refunds_allowed ELSE 0 END)`;
+  await change(db, charge, set, Prisma.sql`refund_no = ${no}::int`);
 }
 
 /** An operator wants one more refund than have failed so far. Once for each word. */
-export async function allowRefund(db: Database, orderId: string, word: string): Promise<void> {
-  await db.$executeRaw`
-    UPDATE payments SET refunds_allowed = greatest(refunds_allowed, refund_failures + 1), refund_word = ${word}, updated_at = now()
-    WHERE order_id = ${orderId}::uuid AND refund_word IS DISTINCT FROM ${word}`;
+export async function allowRefund(db: Database, charge: OrderCharge, word: string): Promise<void> {
+  const set = Prisma.sql`refunds_allowed = greatest(refunds_allowed, refund_failures + 1), refund_word = ${word}`;
+  await change(db, charge, set, Prisma.sql`refund_word IS DISTINCT FROM ${word}`);
 }
 
 /** @param listed how many refunds of ours the gateway shows as failed: each that was not seen before has spent its key */
-export async function noteRefundFailures(db: Database, orderId: string, listed: number): Promise<void> {
-  await db.$executeRaw`
-    UPDATE payments SET refund_failures = refund_failures + ${listed}::int - refund_failures_seen, updated_at = now(),
-      refund_no = refund_no + ${listed}::int - refund_failures_seen, refund_failures_seen = ${listed}::int
-    WHERE order_id = ${orderId}::uuid AND refund_failures_seen < ${listed}::int`;
+export async function noteRefundFailures(db: Database, charge: OrderCharge, listed: number): Promise<void> {
+  if (listed === 0) return;
+  const set = Prisma.sql`refund_failures = refund_failures + ${listed}::int - refund_failures_seen,
+    refund_no = refund_no + ${listed}::int - refund_failures_seen, refund_failures_seen = ${listed}::int`;
+  await change(db, charge, set, Prisma.sql`refund_failures_seen < ${listed}::int`);
 }

@@ -1,7 +1,7 @@
 /** What a person wants to know once everything runs. */
 import { join } from 'node:path';
 import { apiUrl, sandboxUrl, temporalUiUrl } from './services.js';
-import { type Settings, servesHttp } from './settings.js';
+import { runsSagas, type Settings, servesHttp } from './settings.js';
 
 export type BannerFacts = {
   settings: Settings;
@@ -33,8 +33,14 @@ export function banner(facts: BannerFacts): string {
     ['Processes', processes.map(({ name, pid }) => `${name} ${pid ?? '-'}`).join(', ')],
   ];
   const list = lines.map(([name, value]) => `  ${`${name}`.padEnd(12)} ${value}`).join('\n');
-  return `\norder-saga is ready (${seconds.toFixed(1)} s). Ctrl-C stops it.\n${list}\n${hasApi ? invitation(settings) : ''}`;
+  return `\norder-saga is ready (${seconds.toFixed(1)} s). Ctrl-C stops it.\n${list}\n${nobodysWork(settings)}${hasApi ? invitation(settings) : ''}`;
 }
+
+/** Orders are accepted all the same, so that whoever waits for one would look for the fault elsewhere. */
+const nobodysWork = ({ roles }: Settings): string =>
+  roles.some(runsSagas)
+    ? ''
+    : '\nNo process here runs sagas: orders stay PENDING until a worker does. Put worker or all into LOCAL_PROCESSES.\n';
 
 const metricsUrls = ({ METRICS_HOST }: Settings, first: number, ports: number[]): string =>
   [`http://${METRICS_HOST}:${first}/metrics`, ...ports.slice(1).map((port) => `:${port}`)].join(', ');

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { banner } from './banner.js';
 import { type DataDir, openDataDir, writePrivate } from './data-dir.js';
+import { guardLauncher, outliveReaders, safely, tell } from './guard.js';
 import { openRegister, reapLeftovers } from './leftovers.js';
 import { rotate, showWarnings } from './logs.js';
 import { migrate, seedCatalogue } from './migrate.js';
@@ -27,9 +28,10 @@ const DATABASE = 'order_saga';
  * @throws SetupError or ConfigError, with nothing left running
  */
 export async function launch(): Promise<void> {
+  outliveReaders();
   const settings = readSettings(process.env);
   const data = openDataDir(settings.DATA_DIR);
-  process.once('exit', data.release);
+  process.once('exit', safely('release', data.release));
   const processes = join(data.path, 'processes.json');
   await reapLeftovers(processes);
   await requireFreePorts(portsOf(settings));
@@ -37,6 +39,7 @@ export async function launch(): Promise<void> {
   const isLeaving = leaveOnSignals(supervisor);
   try {
     await startAll(settings, data, supervisor);
+    guardLauncher();
   } catch (err) {
     if (isLeaving()) return; // whatever failed did so because of that
     await supervisor.stop();
@@ -45,10 +48,11 @@ export async function launch(): Promise<void> {
 }
 
 async function startAll(settings: Settings, data: DataDir, supervisor: Supervisor): Promise<void> {
+  // Before anything is begun: what fails while nobody waits for it yet would end us with a stack.
+  const metricsPorts = await findMetricsPorts(settings);
   const temporalCli = settings.TEMPORAL_ADDRESS === undefined ? findTemporalCli(process.env) : undefined;
   const database = startDatabase(settings, data, supervisor);
   const stripeWebhookSecret = settings.STRIPE_WEBHOOK_SECRET ?? data.secrets.stripeWebhook;
-  const metricsPorts = await findMetricsPorts(settings);
   const env: ServiceEnv = { dataDir: data.path, stripeWebhookSecret, logFile: logsOf(data), metricsPorts };
   const [cli] = await Promise.all([
     temporalCli,
@@ -172,14 +176,20 @@ function leaveOnSignals(supervisor: Supervisor): () => boolean {
     if (leavingSince === undefined) {
       leavingSince = now;
       say(`\nStopping (${why}) …`);
-      void supervisor.stop().then(() => {
-        say('Stopped.');
-        process.exit(0);
-      });
+      void supervisor.stop().then(
+        () => {
+          say('Stopped.');
+          process.exit(0);
+        },
+        (err: unknown) => {
+          tell('stop', err);
+          process.exit(1); // whereupon the undertakers stop what still runs
+        },
+      );
     } else if (now - leavingSince > SAME_WISH_MS && !killing) {
       killing = true;
       say(`Killing what still runs (${why}).`);
-      void supervisor.kill().then(() => process.exit(1));
+      void supervisor.kill().finally(() => process.exit(1));
     }
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, leave);
@@ -191,9 +201,12 @@ function leaveOnSignals(supervisor: Supervisor): () => boolean {
 function leaveWithParent(leave: (why: string) => void): void {
   if (process.env['npm_lifecycle_event'] !== 'start') return;
   const parent = process.ppid;
-  const timer = setInterval(() => {
-    if (process.ppid === parent) return;
-    clearInterval(timer);
-    leave('npm has gone');
-  }, PARENT_POLL_MS);
+  const timer = setInterval(
+    safely('parent', () => {
+      if (process.ppid === parent) return;
+      clearInterval(timer);
+      leave('npm has gone');
+    }),
+    PARENT_POLL_MS,
+  );
 }

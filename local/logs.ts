@@ -3,6 +3,7 @@
  * What a person at the console should see of it, warnings and worse, is read from there.
  */
 import { closeSync, copyFileSync, existsSync, openSync, readSync, renameSync, statSync, truncateSync } from 'node:fs';
+import { safely } from './guard.js';
 
 /** Unattended for weeks, a log must not fill the disk: beyond this it starts over, and what was in it is kept as `.1`. */
 const SIZE_MAX = 64 * 1024 * 1024;
@@ -27,7 +28,7 @@ function makeRoom(file: string): void {
 export function showWarnings(name: string, file: string, print: (line: string) => void): () => void {
   let offset = 0;
   let rest = '';
-  const look = () => {
+  const look = safely('log', () => {
     const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
     if (size < offset) offset = 0;
     while (offset < size) {
@@ -46,7 +47,7 @@ export function showWarnings(name: string, file: string, print: (line: string) =
       truncateSync(file); // its writers append, so they go on at the start
       offset = 0;
     }
-  };
+  });
   look();
   const timer = setInterval(look, LOOK_MS);
   return () => {

@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { safely } from './guard.js';
 import { tryLock } from './lock.mjs';
 import { SetupError } from './say.mjs';
 
@@ -46,7 +47,7 @@ function claim(port: number): boolean {
 }
 const releases: (() => void)[] = [];
 function releaseAll(): void {
-  for (const release of releases) release();
+  for (const release of releases) safely('release', release)();
 }
 
 function canConnect(port: number, host: string): Promise<boolean> {

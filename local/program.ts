@@ -6,6 +6,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { safely } from './guard.js';
 import { SetupError } from './say.mjs';
 
 export type Program = {
@@ -108,20 +109,22 @@ export function lastLines(logFile: string, count = 15): string {
 
 function exitOf(child: ChildProcess): Promise<Exit> {
   return new Promise((resolve) => {
-    child.once('error', (error) => {
+    // For as long as it lives: each signal that cannot be sent is an error, and one that nobody hears would end us.
+    child.on('error', (error) => {
       if (child.pid === undefined) resolve({ code: null, signal: null, error }); // otherwise: a failed kill
     });
     child.once('exit', (code, signal) => resolve({ code, signal }));
   });
 }
 
-function killGroup(pid: number | undefined): void {
+/** In a timer, and for one program after the other: that one may not be killed is told. */
+const killGroup = safely('kill', (pid: number | undefined) => {
   try {
     if (pid !== undefined) process.kill(-pid, 'SIGKILL');
   } catch (err) {
     if ((err as NodeJS.ErrnoException).code !== 'ESRCH') throw err;
   }
-}
+});
 
 /** How long a program may take to stop when its starter has died. */
 const LAST_GRACE_TENTHS = 150;
@@ -145,6 +148,6 @@ function hireUndertaker(program: Program, pid: number): { dismiss: () => void; g
   const signal = program.stopSignal.replace('SIG', '');
   const args = ['-c', UNDERTAKER, 'undertaker', signal, `${pid}`, `${LAST_GRACE_TENTHS}`, program.scratch ?? ''];
   const child = spawn('/bin/sh', args, { stdio: ['pipe', 'ignore', 'ignore'], detached: true, cwd: '/' });
-  child.stdin.on('error', () => {}); // someone killed it: the next start reaps what it would have
-  return { dismiss: () => child.stdin.end('\n'), gone: exitOf(child) };
+  child.stdin?.on('error', () => {}); // someone killed it: the next start reaps what it would have
+  return { dismiss: () => child.stdin?.end('\n'), gone: exitOf(child) };
 }

@@ -56,3 +56,4 @@ function parseRoles(text: string): Role[] {
 }
 
 export const servesHttp = (role: string): boolean => role === 'all' || role === 'api';
+export const runsSagas = (role: string): boolean => role === 'all' || role === 'worker';

@@ -2,6 +2,7 @@
  * Supervisor: starts programs, starts again those that die, stops all in order. It knows nothing of what they do.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { safely, tell } from './guard.js';
 import type { Register } from './leftovers.js';
 import { describe, lastLines, type Program, type Running, run, untilReady } from './program.js';
 import { say } from './say.mjs';
@@ -43,8 +44,8 @@ export function createSupervisor(register: Register): Supervisor {
     const running = run(program);
     const { pid } = running;
     if (pid !== undefined) {
-      register.add(program.name, pid, program.stopSignal);
-      void running.exited.then(() => register.remove(pid));
+      safely('register', register.add)(program.name, pid, program.stopSignal);
+      void running.exited.then(safely('register', () => register.remove(pid)));
     }
     return running;
   };
@@ -65,7 +66,12 @@ export function createSupervisor(register: Register): Supervisor {
       await sleep(pauseMs, undefined, { signal: stopping.signal }).catch(() => undefined);
       if (stopping.signal.aborted) return;
       pauseMs = Math.min(pauseMs * 2, RESTART_AFTER_MAX_MS);
-      member.running = launch(member.program);
+      try {
+        member.running = launch(member.program);
+      } catch (err) {
+        tell(`start of ${name}`, err); // the disk is full, say: what has ended has still ended, and comes round again
+        continue;
+      }
       if (member.running.pid !== undefined) say(`${name} runs again (process ${member.running.pid}).`);
     }
   };
@@ -76,7 +82,7 @@ export function createSupervisor(register: Register): Supervisor {
       const member = { tier, program, running: launch(program) };
       members.push(member);
       await untilReady(program, member.running);
-      void keepRunning(member);
+      safely('keepRunning', keepRunning)(member);
     },
     list: () => members.map(({ program, running }) => ({ name: program.name, pid: running.pid })),
     stop: async () => {

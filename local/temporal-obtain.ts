@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { safely } from './guard.js';
 import { say } from './say.mjs';
 
 export const CLI_VERSION = '1.5.1';
@@ -99,10 +100,10 @@ async function command(
   look: (lines: string[]) => string | undefined,
 ): Promise<void> {
   const child = spawn(file, args, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  const stop = () => {
+  const stop = safely('kill', () => {
     if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
       process.kill(-child.pid, 'SIGKILL');
-  };
+  });
   const lines: string[] = [];
   let last = '';
   for (const stream of [child.stdout, child.stderr]) {
@@ -119,10 +120,13 @@ async function command(
   process.once('exit', stop);
   const start = performance.now();
   let reason: string | undefined;
-  const timer = setInterval(() => {
-    reason = look(lines.splice(0)) ?? (performance.now() - start > limitMs ? 'it took too long' : undefined);
-    if (reason !== undefined) stop();
-  }, 1_000);
+  const timer = setInterval(
+    safely('watch', () => {
+      reason = look(lines.splice(0)) ?? (performance.now() - start > limitMs ? 'it took too long' : undefined);
+      if (reason !== undefined) stop();
+    }),
+    1_000,
+  );
   try {
     const status = await new Promise<string>((resolve) => {
       child.once('error', (err) => resolve(err.message));

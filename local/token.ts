@@ -6,7 +6,8 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import { ROLES } from '../api/permissions.js';
 import { kinds, readConfig } from '../runtime/config.js';
 import { CHECKOUT } from './checkout.js';
 import { SetupError, say } from './say.mjs';
@@ -42,7 +43,7 @@ export async function printToken(argv: string[], env: NodeJS.ProcessEnv): Promis
 const readOptions = (argv: string[]): Wanted =>
   new Command('npm run token --')
     .description('Prints a token of the issuer on this machine, which is started if it does not run.')
-    .requiredOption('--role <role...>', 'customer, service, operator, auditor')
+    .addOption(new Option('--role <role...>', 'what the bearer may do').choices(ROLES).makeOptionMandatory())
     .option('--sub <subject>', 'who the bearer is: a customer id, or a name of yours (default: local-<role>)')
     .option('--ttl <duration>', 'how long it is good, up to 9d', '1h')
     .parse(argv)

@@ -1,8 +1,9 @@
 /** What every command is given, and how it begins and ends. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { STEPS, UNDOS } from '../contracts/saga.js';
-import { type Connections, lastLine, type OpsConfig, openConnections, readOpsConfig } from './connections.js';
-import { EXIT, type ExitCode, OpsError } from './exit.js';
+import { type Connections, type OpsConfig, openConnections, readOpsConfig } from './connections.js';
+import type { ExitCode } from './exit.js';
+import { explain } from './explain.js';
 import { createOutput, type Output, type OutputOptions } from './output.js';
 
 export type Ops = { out: Output; config: OpsConfig; to: Connections };
@@ -27,18 +28,6 @@ export async function run(command: Command, work: (ops: Ops) => Promise<ExitCode
   }
   setTimeout(() => process.exit(), CLOSE_LIMIT_MS).unref();
   await to?.close();
-}
-
-const AWAY =
-  /ECONNREFUSED|ECONNRESET|ETIMEDOUT|UNAVAILABLE|DEADLINE_EXCEEDED|Query read timeout|timeout expired|P1001|P1002|P1017/;
-
-function explain(err: unknown): { message: string; exitCode: ExitCode } {
-  if (err instanceof OpsError) return { message: err.message, exitCode: err.exitCode };
-  if (err instanceof Error && err.name === 'ConfigError') return { message: err.message, exitCode: EXIT.usage };
-  const chain = [err, (err as Error).cause].map((e) => `${(e as { code?: unknown })?.code} ${lastLine(e)}`).join(' ');
-  if (AWAY.test(chain))
-    return { message: `Temporal or Postgres has gone away: ${lastLine(err)}`, exitCode: EXIT.unavailable };
-  return { message: err instanceof Error ? (err.stack ?? err.message) : String(err), exitCode: EXIT.failed };
 }
 
 export const stepOption = (): Option =>

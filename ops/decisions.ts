@@ -21,13 +21,13 @@ import { stateOf } from '../domain/saga-log.js';
 import { beginAnew } from '../sagas/anew.js';
 import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
 import { lastLine, type Temporal } from './connections.js';
-import { describe } from './sagas.js';
+import { describe, isServed, SERVED_LIMIT_MS } from './sagas.js';
 import { type Sequel, watch } from './watch.js';
 
 export const OUTCOMES = ['done', 'waits', 'refused', 'failed', 'unanswered', 'gone', 'not-tried'] as const;
 /**
  * `waits` = accepted, and the gateway is still at it; `refused` = with a sentence, and nothing has changed; `failed` =
- * accepted, but it did not help; `unanswered` = may have been accepted; `gone` = the saga had come to its own end.
+ * accepted, but it did not help; `unanswered` = nobody has said anything, and the message tells whether it was sent at all; `gone` = the saga had come to its own end.
  */
 export type Outcome = (typeof OUTCOMES)[number];
 export type Result = {
@@ -44,6 +44,8 @@ export type Deciding = { temporal: Temporal; db: Database; policy: SagaPolicy };
 /** The update first writes the decision to the log, which takes milliseconds, or up to 5 s when the database is in trouble. */
 const UPDATE_LIMIT_MS = 15_000;
 
+const UNSERVED = `no worker has answered for its saga within ${SERVED_LIMIT_MS / 1_000} s: the decision was not sent, and nothing is changed. Does a worker run? See \`stuck\``;
+
 /** @returns never throws for what concerns this saga alone */
 export async function decide(to: Deciding, target: Target, resolution: Resolution): Promise<Result> {
   try {
@@ -53,6 +55,9 @@ export async function decide(to: Deciding, target: Target, resolution: Resolutio
       return await decideEnded(to, target, resolution, `was ${endedFromOutside(saga.status.name)}`);
     }
     if (saga.status.name === 'COMPLETED') return await decideCompleted(to, target, resolution);
+    // One that is sent may still be carried out, whenever a worker comes: so it is seen first whether one is there.
+    if (!(await isServed(to.temporal, saga)))
+      return { ...target, outcome: 'unanswered', state: null, message: UNSERVED };
     const seen = pendingActivities(saga).map(({ id }) => id);
     return await decideRunning(to, target, resolution, seen);
   } catch (err) {

@@ -1,8 +1,9 @@
 /** Asking one saga how it stands, and starting it anew if somebody has ended it. */
-import { type WorkflowExecutionDescription, WorkflowNotFoundError } from '@temporalio/client';
+import { isGrpcServiceError, type WorkflowExecutionDescription, WorkflowNotFoundError } from '@temporalio/client';
 import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
 import { PROGRESS_QUERY, type SagaProgress } from '../contracts/saga.js';
 import type { Door } from '../domain/orders.js';
+import { isAway } from '../sagas/away.js';
 import { withPendingAttempts } from '../sagas/execution.js';
 import type { Temporal } from './connections.js';
 
@@ -33,6 +34,28 @@ export async function askProgress(
     .catch(() => undefined);
   return progress && withPendingAttempts(progress, description);
 }
+
+/** Longer than a first try (5 s, workflows/steps) leaves a worker silent by much of it; a person is waiting. */
+export const SERVED_LIMIT_MS = 5_000;
+
+/** @returns whether a worker answers for the saga; what else may be wrong with it, whoever tells it to do something finds out */
+export async function isServed(
+  { client }: Temporal,
+  { workflowId, runId }: WorkflowExecutionDescription,
+): Promise<boolean> {
+  const handle = client.workflow.getHandle(workflowId, runId);
+  try {
+    await client.withDeadline(Date.now() + SERVED_LIMIT_MS, () => handle.query<SagaProgress>(PROGRESS_QUERY));
+    return true;
+  } catch (err) {
+    if (err instanceof WorkflowNotFoundError) throw err;
+    return !isAway(err) && !isWithoutWorker(err);
+  }
+}
+
+/** gRPC's FAILED_PRECONDITION: Temporal has not seen a poller for minutes, or the workflow's code fails. */
+const isWithoutWorker = (err: unknown): boolean =>
+  [err, (err as Error).cause].some((e) => isGrpcServiceError(e) && e.code === 9);
 
 /** A confirmed order on its way back is its cancellation's; anything else is the first saga's. */
 const isTakingBack = ({ status, unwindingReason }: Door): boolean => status === 'CONFIRMED' && unwindingReason !== null;

@@ -2,12 +2,13 @@
  * The sweep: finds accepted orders whose saga nobody has seen running, and starts it. This, not the API's own start, is
  * the promise that an accepted order is worked on: the API may have died, or Temporal been away, in between.
  */
-import { type Client, isGrpcServiceError, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import pLimit from 'p-limit';
 import { type SagaPolicy, sagaStart, type UnstartedSaga } from '../contracts/saga.js';
 import { listUnstarted, markStarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import { backoffMs } from '../runtime/loop.js';
+import { isAway } from '../sagas/away.js';
 
 /** Leaves the API time to start the saga itself. With the sweep's period of 1 s, an orphan waits 4 s at most. */
 const ORPHAN_AFTER_MS = 2_500;
@@ -76,12 +77,6 @@ async function startSaga({ client, policy }: { client: Client; policy: SagaPolic
     if (!(err instanceof WorkflowExecutionAlreadyStartedError)) throw err;
   }
 }
-
-/** Whether this says something about Temporal, and nothing about the order. */
-export const isAway = (err: unknown): boolean =>
-  [err, (err as Error | undefined)?.cause].some((e) => isGrpcServiceError(e) && AWAY.has(e.code));
-/** gRPC's DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED and UNAVAILABLE. https://grpc.io/docs/guides/status-codes/ */
-const AWAY = new Set([4, 8, 14]);
 
 function postpone(failing: Failing, orderId: string): void {
   const failures = (failing.get(orderId)?.failures ?? 0) + 1;

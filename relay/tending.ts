@@ -13,9 +13,9 @@ import type { Database } from '../domain/database.js';
 import { beginUnwinding } from '../domain/orders.js';
 import { backoffMs, startLoop } from '../runtime/loop.js';
 import { beginAnew } from '../sagas/anew.js';
+import { isAway } from '../sagas/away.js';
 import { describeRun } from '../sagas/describe.js';
 import { wakeSaga } from '../sagas/wake.js';
-import { isAway } from './sweep.js';
 
 const EVERY_MS = 5_000;
 /** The API tells the saga itself, at once; this is for when that was lost. */

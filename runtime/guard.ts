@@ -4,8 +4,10 @@
  * every order with it that it is about to accept. `guarded` stands where an error is caught; `guardProcess` behind all
  * else. What ends a process on purpose says so with `process.exit`.
  */
-import type { Logger } from 'pino';
 import { Counter } from 'prom-client';
+
+/** A logger, or what stands in for one. */
+export type Teller = { error: (about: { err: unknown; place: string; nth: number }, message: string) => void };
 
 /** Each is a bug of ours, or of a library's. */
 export const unexpectedErrors = new Counter({
@@ -18,7 +20,7 @@ export const unexpectedErrors = new Counter({
 const times = new Map<string, number>();
 
 /** @param place a word or two of ours: it becomes a label */
-export function tellUnexpected(logger: Logger, place: string, err: unknown): void {
+export function tellUnexpected(logger: Teller, place: string, err: unknown): void {
   const nth = (times.get(place) ?? 0) + 1;
   times.set(place, nth);
   unexpectedErrors.inc({ place });
@@ -28,7 +30,7 @@ export function tellUnexpected(logger: Logger, place: string, err: unknown): voi
 
 /** @returns `act` as a callback that neither throws nor rejects */
 export function guarded<A extends unknown[]>(
-  logger: Logger,
+  logger: Teller,
   place: string,
   act: (...args: A) => unknown,
 ): (...args: A) => void {
@@ -43,7 +45,7 @@ export function guarded<A extends unknown[]>(
 }
 
 /** To be called once, when the process has its logger. What fails while it starts still ends it: see `runMain`. */
-export function guardProcess(logger: Logger): void {
+export function guardProcess(logger: Teller): void {
   process.on('unhandledRejection', (err) => tellUnexpected(logger, 'rejection', err));
   process.on('uncaughtException', (err) => tellUnexpected(logger, 'exception', err));
 }

@@ -26,6 +26,20 @@ const CALL_LIMIT_MS = 3_000;
 const POLL_MS = 200;
 /** After a failure: grows by one step each time, so that the first try after a return is at most 30 s away. */
 const PAUSE_MS = { step: 2_500, max: 10_000 };
+/**
+ * A try in vain is a dozen events in a saga's history, of which Temporal takes 51,200 and then ends the saga. The first hour's
+ * tries are free: that is a saga's whole life by default. Beyond, one that goes on failing while its neighbour answers is tried
+ * at ever longer intervals, and from `most` on by operators only. Many sagas that wait share the tries, so that theirs last longer.
+ */
+const HISTORY = { free: 5_000, doubling: 500, most: 40_000 };
+const OWN_PAUSE_MAX_MS = 10 * 60_000;
+
+/** @returns how long a saga with so many events is left alone after a try in vain, unless there is news of its neighbour */
+export function pauseMsAfter(events: number, freeEvents = HISTORY.free): number {
+  if (events >= HISTORY.most) return Number.POSITIVE_INFINITY;
+  if (events < freeEvents) return 0;
+  return Math.min(OWN_PAUSE_MAX_MS, PAUSE_MS.max * 2 ** (1 + Math.floor((events - freeEvents) / HISTORY.doubling)));
+}
 
 export type Probing = {
   client: Client;
@@ -34,7 +48,11 @@ export type Probing = {
   /** Whether the watching of a try is to be left: this process ends. */
   isStopping: () => boolean;
   logger: Logger;
+  /** Up to so many events of its history a saga is tried as often as its turn comes. */
+  freeEvents?: number;
 };
+/** By a clock that never jumps: when a saga was tried last, and for how long it is left alone after it. */
+type Tried = { atMs: number; pauseMs: number };
 /** What a prober remembers from round to round. */
 export type Memory = {
   /** How many sagas the next round tries. */
@@ -42,10 +60,21 @@ export type Memory = {
   failures: number;
   /** By a clock that never jumps. */
   notBeforeMs: number;
-  /** Saga → when it was tried last: one that fails by itself must not starve the rest. */
-  tried: Map<string, number>;
+  /** By saga: one that fails by itself must not starve the rest. */
+  tried: Map<string, Tried>;
+  /** Neighbours that did not answer when they were asked last. */
+  away: Set<Neighbour>;
+  /** When a neighbour answered again, or a saga that had waited for it went on: news for all that wait for it. */
+  mendedAtMs: Map<Neighbour, number>;
 };
-export const newMemory = (): Memory => ({ width: 1, failures: 0, notBeforeMs: 0, tried: new Map() });
+export const newMemory = (): Memory => ({
+  width: 1,
+  failures: 0,
+  notBeforeMs: 0,
+  tried: new Map(),
+  away: new Set(),
+  mendedAtMs: new Map(),
+});
 export type Counts = { parked: number; tried: number; succeeded: number };
 
 /** @returns how many sagas wait, and what became of those that were tried; all of them well: the next round is due at once */
@@ -55,10 +84,10 @@ export async function probeOnce(probing: Probing, memory: Memory): Promise<Count
   if (parked.length === 0) Object.assign(memory, newMemory());
   const none = { parked: parked.length, tried: 0, succeeded: 0 };
   if (parked.length === 0 || performance.now() < memory.notBeforeMs) return none;
-  const ready = await withNeighbourBack(probing, parked);
+  const ready = (await withNeighbourBack(probing, parked, memory)).filter((saga) => isDue(saga, memory));
   const turn = byTurn(ready, memory).slice(0, memory.width);
   if (turn.length === 0) return none;
-  const went = await Promise.all(turn.map((saga) => probeSaga(probing, saga.workflowId, memory)));
+  const went = await Promise.all(turn.map((saga) => probeSaga(probing, saga, memory)));
   const succeeded = went.filter((well) => well).length;
   adapt(memory, succeeded === turn.length);
   return { parked: parked.length, tried: turn.length, succeeded };
@@ -84,7 +113,8 @@ async function listProbeable(client: Client): Promise<WorkflowExecutionInfo[]> {
 const byTurn = (sagas: WorkflowExecutionInfo[], { tried }: Memory): WorkflowExecutionInfo[] =>
   sagas.toSorted(
     (a, b) =>
-      (tried.get(a.workflowId) ?? 0) - (tried.get(b.workflowId) ?? 0) || a.startTime.getTime() - b.startTime.getTime(),
+      (tried.get(a.workflowId)?.atMs ?? 0) - (tried.get(b.workflowId)?.atMs ?? 0) ||
+      a.startTime.getTime() - b.startTime.getTime(),
   );
 
 function forgetAllBut(parked: WorkflowExecutionInfo[], { tried }: Memory): void {
@@ -95,14 +125,31 @@ function forgetAllBut(parked: WorkflowExecutionInfo[], { tried }: Memory): void 
 async function withNeighbourBack(
   { isBack }: Probing,
   parked: WorkflowExecutionInfo[],
+  { away, mendedAtMs }: Memory,
 ): Promise<WorkflowExecutionInfo[]> {
   const needed = new Set(parked.flatMap((saga) => neighbourOf(saga) ?? []));
   const back = new Set<Neighbour>();
-  for (const neighbour of needed) if (await isBack(neighbour)) back.add(neighbour);
+  for (const neighbour of needed) {
+    if (!(await isBack(neighbour))) {
+      away.add(neighbour);
+      continue;
+    }
+    back.add(neighbour);
+    if (away.delete(neighbour)) mendedAtMs.set(neighbour, performance.now());
+  }
   return parked.filter((saga) => {
     const neighbour = neighbourOf(saga);
     return neighbour !== undefined && back.has(neighbour);
   });
+}
+
+function isDue(saga: WorkflowExecutionInfo, { tried, mendedAtMs }: Memory): boolean {
+  const last = tried.get(saga.workflowId);
+  if (last === undefined) return true;
+  if (last.pauseMs === Number.POSITIVE_INFINITY) return false;
+  const neighbour = neighbourOf(saga);
+  const mendedAt = neighbour === undefined ? undefined : mendedAtMs.get(neighbour);
+  return performance.now() >= last.atMs + last.pauseMs || (mendedAt !== undefined && mendedAt > last.atMs);
 }
 
 const neighbourOf = ({ typedSearchAttributes }: WorkflowExecutionInfo): Neighbour | undefined =>
@@ -110,20 +157,42 @@ const neighbourOf = ({ typedSearchAttributes }: WorkflowExecutionInfo): Neighbou
 
 /** @returns whether it is parked no more */
 async function probeSaga(
-  { client, isStopping, logger }: Probing,
-  workflowId: string,
-  { tried }: Memory,
+  probing: Probing,
+  saga: WorkflowExecutionInfo,
+  { tried, mendedAtMs }: Memory,
 ): Promise<boolean> {
-  tried.set(workflowId, performance.now());
+  const { workflowId } = saga;
+  tried.set(workflowId, { atMs: performance.now(), pauseMs: 0 });
+  const goesOn = await tryOnce(probing, workflowId);
+  const neighbour = neighbourOf(saga);
+  if (goesOn && neighbour !== undefined) mendedAtMs.set(neighbour, performance.now());
+  if (!goesOn) {
+    const pauseMs = pauseMsAfter(await eventsOf(probing, workflowId), probing.freeEvents);
+    tried.set(workflowId, { atMs: performance.now(), pauseMs });
+  }
+  return goesOn;
+}
+
+const calling = <T>({ client }: Probing, call: () => Promise<T>): Promise<T> =>
+  client.withDeadline(Date.now() + CALL_LIMIT_MS, call);
+
+/** @returns 0 if nobody says: then a try costs what it costs */
+const eventsOf = (probing: Probing, workflowId: string): Promise<number> =>
+  calling(probing, () => probing.client.workflow.getHandle(workflowId).describe()).then(
+    ({ historyLength }) => historyLength,
+    () => 0,
+  );
+
+async function tryOnce(probing: Probing, workflowId: string): Promise<boolean> {
+  const { client, isStopping, logger } = probing;
   const saga = client.workflow.getHandle(workflowId);
-  const calling = <T>(call: () => Promise<T>) => client.withDeadline(Date.now() + CALL_LIMIT_MS, call);
-  const ask = () => calling(() => saga.query<SagaProgress>(PROGRESS_QUERY)).catch(() => undefined);
+  const ask = () => calling(probing, () => saga.query<SagaProgress>(PROGRESS_QUERY)).catch(() => undefined);
   const before = await ask();
   if (before === undefined) return false; // nobody works on it: a signal would only lie there
   if (before.state !== 'NEEDS_ATTENTION') return true; // visibility is behind
   const attempts = attemptsIn(before);
   try {
-    await calling(() => saga.signal(RETRY_SIGNAL, BY_PROBER));
+    await calling(probing, () => saga.signal(RETRY_SIGNAL, BY_PROBER));
   } catch (err) {
     if (err instanceof WorkflowNotFoundError) return true; // ended meanwhile
     logger.debug({ workflowId, err }, 'prober: a saga could not be reached');

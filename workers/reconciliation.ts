@@ -27,7 +27,7 @@ import { takeUnfinished } from '../domain/reconciliation-findings.js';
 import { openGap } from '../domain/reconciliation-scans.js';
 import type { LedgerCharge, LedgerRefund, Page, PageRequest } from '../gateways/payments.js';
 import { CLOCK_SKEW_MS, readOn, SCAN_DEFAULTS, type Scanned, type ScanSettings, scansOf } from './scans.js';
-import { moneyOf, type Outcome, report, type SettlementDependencies, settle } from './settlement.js';
+import { moneyOf, type Outcome, readWaiting, report, type SettlementDependencies, settle } from './settlement.js';
 import { judge } from './verdicts.js';
 
 /** A reconciler that dies or is paused delays the others by this much: with the schedule's 20 s, a pass within 60 s. */
@@ -66,6 +66,8 @@ type Pass = {
   comesAgainFrom: Date;
   /** By reference: listed in this pass. */
   seen: Set<string>;
+  /** By reference: a refund of it has been seen that waits for its customer. */
+  refundsWait: Set<string>;
   /** By reference: settled in this pass, or tried to. */
   settled: Set<string>;
   failures: unknown[];
@@ -92,7 +94,17 @@ export async function reconcileOnce(deps: Reconciler, orderIds: string[] = []): 
   if (!cursor) return counts;
   counts.leased = true;
   const comesAgainFrom = cursor.charges.from;
-  const pass: Pass = { deps, lease, cursor, counts, comesAgainFrom, seen: new Set(), settled: new Set(), failures: [] };
+  const pass: Pass = {
+    deps,
+    lease,
+    cursor,
+    counts,
+    comesAgainFrom,
+    seen: new Set(),
+    refundsWait: new Set(),
+    settled: new Set(),
+    failures: [],
+  };
   await Promise.all([chargesTrack(pass), refundsTrack(pass), disputesTrack(pass), namedTrack(pass, orderIds)]);
   // Last, so that what the tracks have settled is not looked at again.
   await isolated(pass, () => finish(pass));
@@ -212,19 +224,28 @@ async function refundsTrack(pass: Pass): Promise<void> {
     // Recent news was told above; what is scanned again is looked at for what has ended badly since.
     const isGap = scan.name === 'refunds-gap';
     await isolated(pass, () =>
-      readOn(db, scan, gatewayNow(pass), list, (items) =>
-        examineRefunds(pass, isGap ? items : items.filter((refund) => !isAlive(refund))),
-      ),
+      readOn(db, scan, gatewayNow(pass), list, async (items) => {
+        if (isGap) return examineRefunds(pass, items);
+        const open = await listOpenReferences(db, chargesOf(items));
+        const ended = items.filter((refund) => !isAlive(refund) || open.has(refund.chargeReference));
+        return examineRefunds(pass, ended, open);
+      }),
     );
   }
 }
 
 const isAlive = ({ status }: LedgerRefund): boolean => status === 'succeeded' || status === 'pending';
 
-async function examineRefunds(pass: Pass, refunds: LedgerRefund[]): Promise<void> {
+const chargesOf = (refunds: LedgerRefund[]): string[] => [...new Set(refunds.map((refund) => refund.chargeReference))];
+
+/** @param open charges of which something is told, which may be so no more */
+async function examineRefunds(pass: Pass, refunds: LedgerRefund[], open: Iterable<string> = []): Promise<void> {
   await advance(pass);
   const named = refunds.map((refund) => ({ ...refund, isAlive: isAlive(refund) }));
-  await examineAll(pass, await listNewsOfRefunds(pass.deps.db, named));
+  const news = await listNewsOfRefunds(pass.deps.db, named);
+  const waiting = new Set(chargesOf(refunds.filter(({ status }) => status === 'requires_action')));
+  for (const reference of news) if (waiting.has(reference)) pass.refundsWait.add(reference);
+  await examineAll(pass, [...new Set([...news, ...open])]);
 }
 
 async function disputesTrack(pass: Pass): Promise<void> {
@@ -242,7 +263,9 @@ async function examineAll(pass: Pass, references: string[]): Promise<void> {
   await Promise.all(
     references.map((reference) =>
       limit(async () => {
-        const charge = pass.seen.has(reference) ? null : await pass.deps.gateway.readCharge(reference);
+        // Of a charge that was seen, only its refund says that it waits.
+        const isDone = pass.seen.has(reference) && !pass.refundsWait.has(reference);
+        const charge = isDone ? null : await pass.deps.gateway.readCharge(reference);
         if (charge) await examine(pass, [charge]);
       }),
     ),
@@ -254,14 +277,22 @@ async function namedTrack(pass: Pass, orderIds: string[]): Promise<void> {
   const { db, gateway } = pass.deps;
   const limit = pLimit(PARALLEL_MAX);
   const lookUp = async (orderId: string) => {
-    await isolated(pass, async () => examine(pass, await gateway.findCharges(orderId)));
+    await isolated(pass, async () => examineNamed(pass, await gateway.findCharges(orderId)));
     await isolated(pass, async () => {
       const recorded = await readRecordedCharge(db, orderId);
       const charge = recorded === null ? null : await gateway.readCharge(recorded);
-      if (charge) await examine(pass, [charge]);
+      if (charge) await examineNamed(pass, [charge]);
     });
   };
   await Promise.all(orderIds.map((orderId) => limit(() => lookUp(orderId))));
+}
+
+/** Somebody has said that something happened to them: it may have happened to a refund. */
+async function examineNamed(pass: Pass, charges: LedgerCharge[]): Promise<void> {
+  const orders = await readOrdersMoney(pass.deps.db, charges);
+  for (const charge of charges)
+    if (await readWaiting(pass.deps, charge, orders.get(charge.reference))) pass.refundsWait.add(charge.reference);
+  await examine(pass, charges);
 }
 
 /** Compares charges with their orders; whatever does not agree at first sight is looked at again and settled. */
@@ -280,7 +311,8 @@ async function examine(pass: Pass, charges: LedgerCharge[]): Promise<void> {
   await Promise.all(
     charges.map((charge) => {
       const verdict = judge(charge, orders.get(charge.reference), cursor.now, deps);
-      if (verdict.do === 'nothing' && !open.has(charge.reference)) counts.agreed++;
+      const hasNews = open.has(charge.reference) || pass.refundsWait.has(charge.reference);
+      if (verdict.do === 'nothing' && !hasNews) counts.agreed++;
       else if (verdict.do === 'wait' && !verdict.wake && charge.createdAt >= pass.comesAgainFrom) counts.waiting++;
       else return limit(() => settleOne(pass, charge, orders.get(charge.reference)));
       return undefined;

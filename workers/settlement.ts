@@ -26,7 +26,7 @@ import { noteRefundFailures } from '../domain/refunds.js';
 import { deadlineIn } from '../gateways/deadline.js';
 import { amountFromGateway } from '../gateways/marks.js';
 import { type Gateway, GatewayUnknown, type LedgerCharge } from '../gateways/payments.js';
-import { dueOf, judge, type Verdict } from './verdicts.js';
+import { dueOf, judge, type Verdict, wentBack } from './verdicts.js';
 
 /**
  * Charges of one kind that machines settle per hour without a human. A healthy system has next to none of any kind. Many mean
@@ -55,11 +55,13 @@ export async function settle(deps: SettlementDependencies, named: ChargeName, no
     orderId,
     ...(charge ? moneyOf(charge, order) : { amount: 0, currency: '' }),
   };
-  if (verdict.do !== 'wait') await retractFindings(deps.db, named.reference, kindsOf(verdict));
+  const waiting = verdict.do === 'nothing' && charge ? await readWaiting(deps, charge, order) : undefined;
+  if (verdict.do !== 'wait')
+    await retractFindings(deps.db, named.reference, waiting ? ['REFUND_WAITS'] : kindsOf(verdict));
   switch (verdict.do) {
     case 'nothing':
-      await conclude(deps, charge, subject);
-      return 'agreed';
+      if (!waiting) await conclude(deps, charge, subject);
+      return waiting ? report(deps, 'REFUND_WAITS', { ...subject, amount: waiting.amount }, waiting.detail) : 'agreed';
     case 'wait':
       await openFinding(deps.db, 'UNDECIDED', 'waiting', subject);
       return verdict.wake ? 'wake' : 'waiting';
@@ -89,6 +91,21 @@ async function lookAgain(deps: SettlementDependencies, named: ChargeName, now: D
   const isSure = early.do === verdict.do && kindOf(early) === kindOf(verdict);
   return { charge, order, verdict: isSure ? verdict : ({ do: 'wait', wake: false } satisfies Verdict) };
 }
+
+/** A refund that counts as given back, and is not: its customer has to do something first. */
+export async function readWaiting(
+  { gateway }: Pick<SettlementDependencies, 'gateway'>,
+  charge: LedgerCharge,
+  order: OrderMoney | undefined,
+): Promise<{ amount: number; detail: string } | undefined> {
+  if (!order || !wentBack(charge, order)) return undefined;
+  const refund = (await gateway.readRefunds(charge.reference)).find(({ status }) => status === 'requires_action');
+  if (!refund) return undefined;
+  const { amount } = moneyOf({ ...charge, received: refund.amount, refunded: 0 }, order);
+  return { amount, detail: `The refund ${refund.reference} ${WAITS}` };
+}
+const WAITS =
+  'waits for its customer: have them do what the gateway asks of them, or cancel it at the gateway, and another is made';
 
 /** What a lost refund is called is found out when it is settled. */
 const kindsOf = (verdict: Verdict): FindingKind[] =>
@@ -171,7 +188,7 @@ async function whyHeld({ db, gateway }: SettlementDependencies, { orderId, refer
   const ours = (await gateway.readRefunds(reference)).filter((made) => made.orderId?.toLowerCase() === orderId);
   const failed = ours.filter(({ status }) => status === 'failed' || status === 'canceled').length;
   // The gateway forgets keys, and would make the failed refund again under its old one as if it had never been.
-  await noteRefundFailures(db, orderId, failed);
+  await noteRefundFailures(db, { orderId, reference }, failed);
   return failed > 0 || ours.some(({ status }) => status === 'requires_action') ? 'REFUND_FAILED' : 'LOST_REFUND';
 }
 

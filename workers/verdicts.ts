@@ -92,6 +92,16 @@ function judgeCancelled(charge: LedgerCharge, order: OrderMoney, held: number): 
   return takeBack(charge, isRecorded(charge, order) && order.payment === 'REFUNDED' ? 'LOST_REFUND' : 'LATE_CHARGE');
 }
 
+/**
+ * Whether money of it went back in our name, or is said to have: a refund that waits for its customer counts as given back, and
+ * nobody but the refund itself says that it waits. While its saga is at work, that one looks.
+ */
+export const wentBack = (charge: LedgerCharge, order: OrderMoney): boolean =>
+  charge.state === 'succeeded' &&
+  charge.refunded > 0 &&
+  order.status !== 'PENDING' &&
+  (isRecorded(charge, order) || kinshipOf(charge, { ...order, amount: order.total }) === 'ours');
+
 /** Money that nobody is to keep: refunded if it was taken, called off if it still could be. */
 function takeBack(charge: LedgerCharge, kind: FindingKind): Verdict {
   if (charge.state === 'succeeded') return { do: 'refund', kind };

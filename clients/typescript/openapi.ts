@@ -188,6 +188,27 @@ export interface components {
           detail: string;
         }[];
       orderId?: string;
+      /** @description What the order would cost */
+      total?: {
+        /** @description In the currency’s minor unit */
+        amount: number;
+        /** @description ISO 4217 */
+        currency: string;
+      };
+      /** @description The least that can be charged in this currency; a total of 0 is not charged at all */
+      minimum?: {
+        /** @description In the currency’s minor unit */
+        amount: number;
+        /** @description ISO 4217 */
+        currency: string;
+      };
+      /** @description The most that can be charged in this currency */
+      maximum?: {
+        /** @description In the currency’s minor unit */
+        amount: number;
+        /** @description ISO 4217 */
+        currency: string;
+      };
       correlationId: string;
     };
     /** @description CloudEvents 1.0 */
@@ -237,6 +258,11 @@ export interface components {
       runId: string | null;
       /** @description The saga in the Temporal Web UI */
       webUrl: string | null;
+      /**
+       * @description There if the saga runs, says nothing, and does not move: no worker takes what it waits to have done, or its code fails. It goes on by itself when that is mended
+       * @enum {string}
+       */
+      waitingFor?: "worker" | "operator";
     };
     Cancellation: {
       /** @description Shown to whoever may read the order */

@@ -18,6 +18,7 @@ async function cancelling(paymentMethod = 'pm_card_visa') {
   await unwind(b, order.id);
   return { orderId: order.id, reference };
 }
+const due = { amount: 39_800 };
 const refundsOf = (orderId: string) => b.gateway.findCharges(orderId).then(([charge]) => read(charge?.reference));
 const read = async (reference = '') => (await b.gateway.readRefunds(reference)).map(({ status }) => status);
 const paymentOf = (orderId: string) => b.db.payment.findUniqueOrThrow({ where: { orderId } });
@@ -91,6 +92,19 @@ describe('a refund that has definitely failed', () => {
     expect((await refund(b, orderId, { word: 'word-2' })).undone).toBe('done');
     expect(await refundsOf(orderId)).toEqual(['succeeded', 'failed', 'failed', 'failed']);
     expect(await refundEvents(b, orderId)).toMatchObject([{ amount: { amount: 39_800 } }]);
+  });
+
+  test('keeps no other charge of its order from going back', async () => {
+    const order = await b.pending('C');
+    const charges = [await b.takeMoney(order.id, due), await b.takeMoney(order.id, due)];
+    await unwind(b, order.id);
+    await b.fault({ mode: 'refund_failed', route: 'refund', count: 2 });
+    expect((await failureOf(refund(b, order.id))).need).toBe('RefundFailed');
+    const states = async () => (await Promise.all(charges.map(read))).toSorted((x, y) => x.length - y.length);
+    expect(await states()).toEqual([['succeeded'], ['failed', 'failed']]);
+    expect((await refund(b, order.id, { word: 'word-1' })).undone).toBe('done');
+    expect(await states()).toEqual([['succeeded'], ['succeeded', 'failed', 'failed']]);
+    expect(await b.ledger(order.id)).toMatchObject({ net: 0 });
   });
 
   test('since the charge is disputed is not made again: the money is not ours to give', async () => {

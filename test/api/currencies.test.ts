@@ -1,5 +1,6 @@
 /** What the payment provider could not charge is refused where it comes in: as a price, or as an order's total. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { CURRENCIES } from '../../contracts/currencies.js';
 import { countStored, expectProblem, startTestApi, type TestApi } from '../support/api.js';
 
 let api: TestApi;
@@ -52,7 +53,12 @@ describe('a total', () => {
     const [sku, key] = [`REFUSED-${currency}-${price}`, { 'idempotency-key': `${currency}-${price}` }];
     await put(sku, price, currency);
     const before = await countStored(api.db);
-    expectProblem(await place(sku, quantity, key), 422, code);
+    const { total, minimum, maximum } = expectProblem(await place(sku, quantity, key), 422, code);
+    expect(total).toEqual({ amount: price * quantity, currency });
+    expect([minimum, maximum]).toEqual([
+      { amount: CURRENCIES.get(currency)?.minimum, currency },
+      { amount: CURRENCIES.get(currency)?.maximum, currency },
+    ]);
     expect(await countStored(api.db)).toEqual(before);
     await put(sku, 5_000, currency);
     expect((await place(sku, 1, key)).status).toBe(201);

@@ -7,7 +7,7 @@ import { eventually } from '../support/conditions.js';
 import { stock } from '../support/database.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 
-type Saga = SagaProgress & { workflowId: string; runId: string | null; webUrl: string | null };
+type Saga = SagaProgress & { workflowId: string; runId: string | null; webUrl: string | null; waitingFor?: string };
 const UI = 'http://127.0.0.1:8233';
 
 let s: SagaStack;
@@ -145,3 +145,16 @@ test('what has happened is told while Temporal is away or lost, from Postgres', 
   await lost.stop();
   await temporal.close();
 });
+
+/** The last one here: whoever worked on sagas is gone after it. */
+test('a saga that no worker works on is said to wait for one, and what it has done is told', async () => {
+  const { body: before } = await api.place({}, { prefer: 'wait=25' });
+  expect(await sagaOf(before.id)).not.toHaveProperty('waitingFor');
+  await s.dismiss();
+  const { body: order } = await api.place();
+  const saga = () => sagaOf(order.id);
+  expect(await saga()).not.toHaveProperty('waitingFor'); // it may be its turn in a moment
+  await eventually('it is said', async () => (await saga()).waitingFor === 'worker', 60_000);
+  expect(await saga()).toMatchObject({ state: 'RUNNING', runId: expect.any(String), workflowId: `order-${order.id}` });
+  expect(await sagaOf(before.id)).not.toHaveProperty('waitingFor');
+}, 90_000);

@@ -173,6 +173,55 @@ describe('an order is refused, naming the field,', () => {
   test.each(shapes)('for %s', (_, body, pointer) => expectRefusal(body, pointer));
 });
 
+describe('all that is wrong with an order is told at once,', () => {
+  const pointersOf = async (body: string | object) => {
+    const problem = expectProblem(await api.send('POST', '/orders', body), 400, 'invalid-request');
+    return { detail: problem.detail, pointers: problem.errors?.map(({ pointer }) => pointer) ?? [] };
+  };
+
+  test('what is missing, what is wrong, and what is unknown, each field once', async () => {
+    expect((await pointersOf({})).pointers).toEqual(['/customerId', '/items', '/paymentMethod']);
+    const { pointers } = await pointersOf({
+      note: 'hi',
+      items: [{ sku: '', quantity: 0, colour: 'red' }, { quantity: 2_000 }],
+      paymentMethod: 7,
+    });
+    expect(pointers.toSorted()).toEqual([
+      '/customerId',
+      '/items/0/colour',
+      '/items/0/quantity',
+      '/items/0/sku',
+      '/items/1/quantity',
+      '/items/1/sku',
+      '/note',
+      '/paymentMethod',
+    ]);
+    const { pointers: free } = await pointersOf({ ...ORDER, customerId: '', externalOrderId: '\n'.repeat(200) });
+    expect(free).toEqual(['/customerId', '/externalOrderId']);
+  });
+
+  test('but no more than twenty, with what is missing before what is unknown', async () => {
+    const unknown = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`u${i}`, i]));
+    const { pointers, detail } = await pointersOf(unknown);
+    expect([pointers.length, ...pointers.slice(0, 4)]).toEqual([20, '/customerId', '/items', '/paymentMethod', '/u0']);
+    expect(detail).toMatch(/; and more$/);
+  });
+
+  test('in an answer that stays small, and soon, whatever is sent', async () => {
+    const bodies = [
+      { ...ORDER, items: Array.from({ length: 30_000 }, () => 0) },
+      { ...ORDER, items: Array.from({ length: 20_000 }, () => ({})) },
+      Object.fromEntries(Array.from({ length: 6_000 }, (_, i) => [`u${i}`, 0])),
+    ];
+    for (const body of bodies) {
+      const began = performance.now();
+      const { text } = await api.send('POST', '/orders', body);
+      expect(text.length).toBeLessThan(4_000);
+      expect(performance.now() - began).toBeLessThan(2_000);
+    }
+  });
+});
+
 describe('an order is refused as no JSON', () => {
   const texts = [
     '',

@@ -59,6 +59,18 @@ describe('npm run token', () => {
     expect(await ask('--role', 'operator', '--ttl', 'ever')).toMatchObject({ status: 1, stdout: '' });
     expect((await ask('--role', 'operator', '--ttl', 'ever')).stderr).toContain('`ttl` must be a duration');
     expect((await ask()).stderr).toContain("required option '--role <role...>'");
+    const allowed = 'Allowed choices are customer, service, operator, auditor.';
+    for (const args of [['nonsense'], ['operator', 'nonsense'], ['Operator'], ['']])
+      expect(await ask('--role', ...args)).toMatchObject({
+        status: 1,
+        stdout: '',
+        stderr: expect.stringContaining(allowed),
+      });
+    expect(await ask('--role', 'operator', '--for-ever')).toMatchObject({
+      status: 1,
+      stdout: '',
+      stderr: expect.stringContaining("unknown option '--for-ever'"),
+    });
   });
 
   it('takes no token from whoever else listens there', async () => {

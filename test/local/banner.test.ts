@@ -22,3 +22,13 @@ test('the banner names no CLI where Temporal is somebody else’s', () => {
   expect(text).toContain('Temporal     temporal.example:7233');
   expect(text).not.toContain('Temporal CLI');
 });
+
+test.each(['api,relay', 'api', 'relay'])('the banner says that nobody runs sagas, of LOCAL_PROCESSES=%s', (text) => {
+  const settings = readSettings({ LOCAL_PROCESSES: text });
+  expect(banner({ ...facts, settings })).toContain('\nNo process here runs sagas: orders stay PENDING');
+});
+
+test.each(['all', 'api,worker,relay', 'worker'])('it does not of LOCAL_PROCESSES=%s', (text) => {
+  const settings = readSettings({ LOCAL_PROCESSES: text });
+  expect(banner({ ...facts, settings })).not.toContain('runs sagas');
+});

@@ -1,7 +1,7 @@
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { rotate, showWarnings } from '../../local/logs.js';
 import { eventually } from '../support/conditions.js';
 
@@ -42,4 +42,18 @@ test('the logs of the five runs before are kept, the ones before them are not', 
     'api.log.4': 'run 4',
     'api.log.5': 'run 3',
   });
+});
+
+test('a log that cannot be read for a while is shown again afterwards', async () => {
+  const shown: string[] = [];
+  const stop = showWarnings('api', file, (line) => shown.push(line));
+  mkdirSync(file);
+  writeFileSync(join(file, 'something'), ''); // so that the folder has a size
+  const told = jest.spyOn(process.stderr, 'write').mockReturnValue(true);
+  await eventually('it was not readable', () => `${told.mock.calls}`.includes('EISDIR'));
+  jest.restoreAllMocks();
+  rmSync(file, { recursive: true });
+  writeFileSync(file, 'TypeError: x is undefined\n');
+  await eventually('it is shown', () => shown.length === 1);
+  stop();
 });

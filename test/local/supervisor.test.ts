@@ -1,7 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { birthOf } from '../../local/birth.mjs';
 import { openRegister } from '../../local/leftovers.js';
 import { createSupervisor, type Supervisor } from '../../local/supervisor.js';
@@ -10,13 +10,18 @@ import { script } from './programs.js';
 
 let folder: string;
 let supervisor: Supervisor;
+/** On stderr, line by line as far as it is ours. */
+let said: string[];
 
 beforeEach(() => {
+  said = [];
+  jest.spyOn(process.stderr, 'write').mockImplementation((text) => said.push(`${text}`) > 0);
   folder = mkdtempSync(join(tmpdir(), 'order-saga-supervisor-'));
   supervisor = createSupervisor(openRegister(join(folder, 'processes.json')));
 });
 afterEach(async () => {
   await supervisor.stop();
+  jest.restoreAllMocks();
   rmSync(folder, { recursive: true });
 });
 
@@ -68,4 +73,32 @@ test('all are stopped, services before the servers that they need, and none is s
   await supervisor.stop();
   expect(readFileSync(join(folder, 'farewells'), 'utf8')).toBe('service sandbox server ');
   expect(registered()).toEqual([]);
+});
+
+describe('the launcher’s own trouble is told, and takes nothing down:', () => {
+  test('a program that cannot be started again is started when it can be', async () => {
+    const logs = join(folder, 'logs');
+    mkdirSync(logs);
+    await supervisor.start('service', { ...script(folder, 'mortal'), logFile: join(logs, 'mortal.log') });
+    const first = pidOf('mortal');
+    rmSync(logs, { recursive: true }); // so that its log cannot be opened
+    process.kill(first, 'SIGKILL');
+    await eventually('its start has failed', () => said.some((line) => line.includes('(start of mortal')), 5_000);
+    mkdirSync(logs);
+    await eventually('it runs again', () => birthOf(pidOf('mortal')) !== undefined && pidOf('mortal') !== first);
+  });
+
+  test('a register that cannot be written keeps no program from running again, nor from being stopped', async () => {
+    const full = () => {
+      throw new Error('ENOSPC: no space left on device');
+    };
+    supervisor = createSupervisor({ add: full, remove: full });
+    await supervisor.start('service', script(folder, 'mortal'));
+    const first = pidOf('mortal');
+    process.kill(first, 'SIGKILL');
+    const second = await eventually('it runs again', () => pidOf('mortal') !== first && pidOf('mortal'));
+    await supervisor.stop();
+    expect(birthOf(second)).toBeUndefined();
+    expect(said.join('')).toContain('An unexpected error in the launcher (register, no. 1); it goes on. Error: ENOSPC');
+  });
 });

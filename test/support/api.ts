@@ -12,7 +12,7 @@ import { createApiReadiness } from '../../api/health.js';
 import { createServer } from '../../api/server.js';
 import { createSagaStarter } from '../../api/starter.js';
 import { createWatch } from '../../api/watch.js';
-import type { Order } from '../../contracts/orders.js';
+import type { Money, Order } from '../../contracts/orders.js';
 import type { Database } from '../../domain/database.js';
 import type { TemporalLink } from '../../runtime/temporal.js';
 import { createTestDatabase } from './database.js';
@@ -230,6 +230,16 @@ export type Problem = {
   correlationId: string;
   orderId?: string;
   errors?: { pointer: string; detail: string }[];
+  total?: Money;
+  minimum?: Money;
+  maximum?: Money;
+};
+
+const MONEY = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['amount', 'currency'],
+  properties: { amount: { type: 'integer' }, currency: { type: 'string' } },
 };
 
 /** What every refusal must look like. https://www.rfc-editor.org/rfc/rfc9457 */
@@ -254,6 +264,9 @@ const isProblem = new Ajv({ strict: false }).compile({
       },
     },
     orderId: { type: 'string' },
+    total: MONEY,
+    minimum: MONEY,
+    maximum: MONEY,
     correlationId: { type: 'string', minLength: 1 },
   },
 });

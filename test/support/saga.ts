@@ -60,6 +60,8 @@ export type SagaStack = {
   deploy(build: { version: WorkerVersion; workflowsPath: string }): Promise<void>;
   /** Ends all workers. */
   dismiss(): Promise<void>;
+  /** Another worker of the same code. */
+  engage(): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -149,6 +151,7 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
       await run(codePath, version);
     },
     dismiss,
+    engage: () => run(workflowBundle(), tamper.version),
     stop: async () => {
       await dismiss();
       await rm(scratch, { recursive: true, force: true });

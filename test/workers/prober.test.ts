@@ -6,7 +6,7 @@ import { SAGA_FAILURE, SAGA_STEP, type SagaPolicy } from '../../contracts/saga.j
 import { giveUpLease, takeLease } from '../../domain/leases.js';
 import { GatewayUnknown } from '../../gateways/payments.js';
 import { startProber } from '../../workers/prober.js';
-import { newMemory, probeOnce } from '../../workers/probing.js';
+import { newMemory, pauseMsAfter, probeOnce } from '../../workers/probing.js';
 import { eventually } from '../support/conditions.js';
 import { assertStockConserved, stock } from '../support/database.js';
 import { listedAsStuck, progressOf, resolve, statusOf } from '../support/decisions.js';
@@ -288,4 +288,57 @@ test('an operator’s decision comes before a probe, and is not undone by one', 
   ]);
   expect(await result()).toEqual({ status: 'CONFIRMED' });
   expect(await s.db.payment.findUnique({ where: { orderId: order.id } })).toMatchObject({ status: 'SETTLED_OUTSIDE' });
+});
+
+describe('a saga that goes on failing while its neighbour answers', () => {
+  test('is tried ever more rarely, as its history grows, and at once when its neighbour has been away and is back', async () => {
+    const { order, result } = await parkedOne();
+    const memory = newMemory();
+    const round = (isBack = true) => {
+      memory.notBeforeMs = 0;
+      const probing = { client: s.client, isBack: async () => isBack, isStopping: () => false, logger: SILENT };
+      return probeOnce({ ...probing, freeEvents: 0 }, memory);
+    };
+    expect(await round()).toMatchObject({ tried: 1, succeeded: 0 });
+    const tries = triesOf(order.id);
+    for (let again = 0; again < 3; again++) expect(await round()).toMatchObject({ parked: 1, tried: 0 });
+    expect(triesOf(order.id)).toBe(tries);
+    expect(await round(false)).toMatchObject({ tried: 0 });
+    expect(await round()).toMatchObject({ tried: 1, succeeded: 0 });
+    expect(await round()).toMatchObject({ tried: 0 });
+    trouble = undefined;
+    await round(false);
+    expect(await round()).toMatchObject({ tried: 1, succeeded: 1 });
+    expect(await result()).toEqual({ status: 'CONFIRMED' });
+  });
+
+  test('is tried again as soon as another one that waited for the same has gone on', async () => {
+    const [one, other] = await parked(2);
+    if (!one || !other) throw new Error('nothing was placed');
+    const memory = newMemory();
+    const round = () => {
+      memory.notBeforeMs = 0;
+      const probing = { client: s.client, isBack: async () => true, isStopping: () => false, logger: SILENT };
+      return probeOnce({ ...probing, freeEvents: 0 }, memory);
+    };
+    expect(await round()).toMatchObject({ tried: 1, succeeded: 0 });
+    trouble = undefined;
+    expect(await round()).toMatchObject({ tried: 1, succeeded: 1 });
+    expect(await round()).toMatchObject({ succeeded: expect.any(Number) });
+    await Promise.all([one.result(), other.result()]);
+  });
+
+  /** Longer than any saga lives, at a dozen events a try. */
+  test('never fills its history, and is tried as before for the whole of an hour', () => {
+    const HOUR_MS = 3_600_000;
+    let [events, nowMs] = [50, 0];
+    while (nowMs < 365 * 24 * HOUR_MS) {
+      events += 12;
+      const pauseMs = pauseMsAfter(events);
+      if (nowMs < HOUR_MS) expect(pauseMs).toBe(0);
+      nowMs += Math.max(10_000, pauseMs);
+      if (nowMs < 24 * HOUR_MS) expect(events).toBeLessThan(10_000);
+    }
+    expect(events).toBeLessThan(45_000);
+  });
 });

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { leaseReconciliation } from '../../domain/reconciliation-cursor.js';
 import { requestReconciliation } from '../../domain/reconciliation-findings.js';
 import type { Gateway } from '../../gateways/payments.js';
@@ -15,8 +15,13 @@ beforeAll(async () => {
 });
 afterAll(() => b.stop());
 
-const start = (changed: Partial<Parameters<typeof startReconciler>[0]> = {}) =>
-  startReconciler({
+/** One that a test which failed has left running would settle the next one's charges. */
+const running: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const stop of running.splice(0)) await stop();
+});
+const start = (changed: Partial<Parameters<typeof startReconciler>[0]> = {}) => {
+  const stop = startReconciler({
     db: b.db,
     databaseUrl: b.databaseUrl,
     gateway: b.gateway,
@@ -24,15 +29,17 @@ const start = (changed: Partial<Parameters<typeof startReconciler>[0]> = {}) =>
     logger: SILENT,
     ...changed,
   });
+  running.push(stop);
+  return stop;
+};
 const isPaidBack = async (orderId: string) => (await b.ledger(orderId)).net === 0;
 
 describe('the reconciler', () => {
   test('works on a schedule that nobody has to keep for it', async () => {
-    const stop = start({ everyMs: 100 });
+    start({ everyMs: 100 });
     const order = await b.cancelled();
     await b.takeMoney(order.id);
     await eventually('the money went back', () => isPaidBack(order.id));
-    await stop();
   });
 
   test('comes at once when it is asked to, and looks up the order that was named, however old its charge is', async () => {
@@ -41,14 +48,13 @@ describe('the reconciler', () => {
     const reference = await b.takeMoney(order.id);
     b.setClock(100 * 3_600_000); // the charge is two days old now, beyond every list
     await b.takeMoney(randomUUID(), { paymentMethod: 'pm_card_chargeDeclined' });
-    const stop = start();
+    start();
     await eventually('its first pass is over', () =>
       b.db.reconciliationScan.findFirst({ where: { scan: 'charges-day', dueAt: { gt: new Date() } } }),
     );
     expect((await b.gateway.readCharge(reference))?.refunded).toBe(0);
     await requestReconciliation(b.db, order.id);
     await eventually('the money went back', () => isPaidBack(order.id), 5_000);
-    await stop();
   });
 
   test('leaves its work to the others when it stops, at once, and when it is paused, after its lease', async () => {
@@ -74,11 +80,10 @@ describe('the reconciler', () => {
         return b.gateway.listCharges(...args);
       },
     };
-    const stop = start({ everyMs: 50, gateway: counting });
+    start({ everyMs: 50, gateway: counting });
     await eventually('it has tried more than once', () => asked > 2);
     await b.heal();
     await eventually('the money went back', () => isPaidBack(order.id));
-    await stop();
   });
 });
 
@@ -114,8 +119,7 @@ test('a charge that lands when its saga has long unwound is found and given back
     if (!real) throw new Error('there is no gateway');
     const settings = { db: s.db, databaseUrl: s.databaseUrl, gateway: real, everyMs: 200, logger: SILENT };
     const stop = startReconciler(settings);
-    await eventually('the money went back', async () => (await s.money(order.id)).net === 0);
-    await stop();
+    await eventually('the money went back', async () => (await s.money(order.id)).net === 0).finally(stop);
     expect(await eventTypes(s.db, order.id)).toEqual([
       'order.created',
       'inventory.reserved',

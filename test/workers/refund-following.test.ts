@@ -1,6 +1,6 @@
 /** After an order's end: its refund is followed until it is final, and what becomes of it is told, not hidden. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { refundReported } from '../../domain/closings.js';
+import { closeReported, refundReported } from '../../domain/closings.js';
 import { readOrder } from '../../domain/orders.js';
 import { recordCharge } from '../../domain/payments.js';
 import { listFindings } from '../../domain/reconciliation-findings.js';
@@ -92,15 +92,80 @@ describe.each([
   });
 });
 
-test('a refund that is canceled after it waited for its customer is followed as well', async () => {
-  const waiting = await givenBack('pm_card_pendingRefund');
-  const [first] = await b.gateway.readRefunds(waiting.reference);
-  await b.intervene(`/sandbox/refunds/${first?.reference}/require_action`);
-  await reconcileAll();
-  await b.intervene(`/sandbox/refunds/${first?.reference}/cancel`);
-  await reconcileAll();
-  expect(await findingsOf(b.db, waiting.orderId)).toMatchObject([['REFUND_FAILED', waiting.reference, 'refunded']]);
-  expect(await b.ledger(waiting.orderId)).toMatchObject({ net: 0 });
+describe.each([
+  ['by an event', (orderId: string) => b.reconcile({}, [orderId])],
+  ['without one', reconcileAll],
+])('a refund that begins to wait for its customer after the order’s end, heard of %s,', (_how, pass) => {
+  /** As many refunds do that go to a bank account: first accepted, then the customer has to say which. */
+  async function waiting() {
+    await b.fault({ mode: 'refund_pending', route: 'refund', count: 1 });
+    const given = await givenBack();
+    const [refund] = await b.gateway.readRefunds(given.reference);
+    const become = (verb: string) => b.intervene(`/sandbox/refunds/${refund?.reference}/${verb}`);
+    await become('require_action');
+    return { ...given, refund: refund?.reference, become };
+  }
+
+  test('is told once, with its amount and what can be done, and no longer when it has gone through', async () => {
+    const { orderId, reference, refund, become, events } = await waiting();
+    expect(await pass(orderId)).toMatchObject({ reported: 1, refunded: 0 });
+    for (let again = 0; again < 2; again++) expect(await pass(orderId)).toMatchObject({ reported: 0, refunded: 0 });
+    const [finding, ...others] = await listFindings(b.db, { orderId, open: true });
+    expect(others).toEqual([]);
+    expect(finding).toMatchObject({ kind: 'REFUND_WAITS', reference, action: 'reported', amount: 1_000 });
+    expect(finding?.detail).toMatch(
+      new RegExp(`^The refund ${refund} waits for its customer: .*cancel it at the gateway`),
+    );
+    await become('settle');
+    await pass(orderId);
+    expect(await listFindings(b.db, { orderId, open: true })).toEqual([]);
+    expect(await statesOf(reference)).toEqual(['succeeded']);
+    expect(await eventTypes(b.db, orderId)).toEqual(events);
+  });
+
+  test.each(['cancel', 'fail'])('and is then ended (%s) is followed by another one, by itself', async (verb) => {
+    const { orderId, reference, become } = await waiting();
+    await pass(orderId);
+    await become(verb);
+    expect(await pass(orderId)).toMatchObject({ refunded: 1 });
+    expect(await listFindings(b.db, { orderId, open: true })).toEqual([]);
+    expect(await findingsOf(b.db, orderId)).toContainEqual(['REFUND_FAILED', reference, 'refunded']);
+    expect(await b.ledger(orderId)).toMatchObject({ net: 0 });
+  });
+
+  test('is closed for good by an operator’s word', async () => {
+    const { orderId } = await waiting();
+    await pass(orderId);
+    const word = { as: 'cancelled', operator: 'op-1', reason: 'the customer knows' } as const;
+    expect(await closeReported(b.db, await findingIdOf(orderId), word)).toBe(true);
+    expect(await pass(orderId)).toMatchObject({ reported: 0 });
+    expect(await listFindings(b.db, { orderId, open: true })).toEqual([]);
+  });
+});
+
+test('each charge of an order has its one refund by itself, whatever became of another’s', async () => {
+  const { orderId, reference } = await givenBack();
+  for (let times = 0; times < 2; times++) {
+    await fail(reference);
+    await reconcileAll();
+  }
+  expect(await statesOf(reference)).toEqual(['failed', 'failed']);
+  const second = await b.takeMoney(orderId);
+  expect(await b.reconcile({}, [orderId])).toMatchObject({ refunded: 1 });
+  await fail(second);
+  expect(await b.reconcile({}, [orderId])).toMatchObject({ refunded: 1 });
+  expect(await statesOf(second)).toEqual(['succeeded', 'failed']);
+  await fail(second);
+  for (let again = 0; again < 2; again++) await reconcileAll();
+  expect(await statesOf(second)).toEqual(['failed', 'failed']);
+
+  const [given] = (await listFindings(b.db, { orderId, open: true })).filter((found) => found.reference === second);
+  expect(await refundReported(b.db, given?.id ?? '', { operator: 'op-1', reason: 'a new card' })).toBe(true);
+  for (let again = 0; again < 2; again++) await reconcileAll();
+  expect([await statesOf(second), await statesOf(reference)]).toEqual([
+    ['succeeded', 'failed', 'failed'],
+    ['failed', 'failed'],
+  ]);
 });
 
 test.each([
