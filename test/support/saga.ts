@@ -25,6 +25,7 @@ import { createSandbox } from '../../sandbox/server.js';
 import type { WorkerVersion } from '../../workers/versioning.js';
 import { createActivities, createWorker } from '../../workers/worker.js';
 import { accept, createTestDatabase, required } from './database.js';
+import { quietTemporal, SERVER_LOG, SERVER_SILENT } from './quiet.js';
 
 /** Generous where a test waits for success, so that a slow machine fails nothing; tests of a limit shorten it. */
 export const PATIENT: SagaPolicy = {
@@ -170,12 +171,14 @@ export const workflowBundle = (): string => join(process.cwd(), 'dist/workflow-b
  * @param namespaces besides `default`
  */
 export function startTemporal(config: string[] = [], namespaces: string[] = []): Promise<TestWorkflowEnvironment> {
+  quietTemporal();
   return TestWorkflowEnvironment.createLocal({
     server: {
       executable: { type: 'existing-path', path: required('TEMPORAL_CLI_PATH') },
       searchAttributes: [SAGA_STATE, SAGA_STEP, SAGA_FAILURE, CUSTOMER_ID],
-      log: { format: 'pretty', level: 'error' },
+      log: SERVER_LOG,
       extraArgs: [
+        ...SERVER_SILENT,
         ...config.flatMap((setting) => ['--dynamic-config-value', setting]),
         ...namespaces.flatMap((name) => ['--namespace', name]),
       ],
