@@ -25,6 +25,7 @@ import { createSandbox } from '../../sandbox/server.js';
 import type { WorkerVersion } from '../../workers/versioning.js';
 import { createActivities, createWorker } from '../../workers/worker.js';
 import { accept, createTestDatabase, required } from './database.js';
+import { outcomeOf } from './outcome.js';
 import { quietTemporal, SERVER_LOG, SERVER_SILENT } from './quiet.js';
 
 /** Generous where a test waits for success, so that a slow machine fails nothing; tests of a limit shorten it. */
@@ -118,7 +119,7 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
       const order = await accept(db, lines, options);
       const { type, options: start } = sagaStart({ ...order, kind: 'order' }, { ...PATIENT, ...policy });
       const saga = await env.client.workflow.start(type, start);
-      return { order, saga, result: () => saga.result() as Promise<OrderSagaResult> };
+      return { order, saga, result: () => outcomeOf(saga) };
     },
     money: async (orderId) => {
       const { data } = (await json('/v1/payment_intents?limit=100', authorized)) as { data: Intent[] };
