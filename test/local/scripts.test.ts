@@ -1,6 +1,7 @@
 /** The scripts of package.json: each is told of, and does what a fresh clone needs. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { endOfLife } from '../../local/end-of-life.mjs';
 
@@ -30,4 +31,20 @@ test('a Node that has reached its end of life is told of, and no other', () => {
   expect(endOfLife('20.20.2')).toContain('end of life in 2026-04');
   expect(endOfLife('22.19.0')).toBeUndefined();
   expect(endOfLife('24.0.0')).toBeUndefined();
+});
+
+describe('the pages for contributors', () => {
+  const pages = ['CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', 'docs/releasing.md'];
+
+  test.each(pages)('%s names only files that are there', (page) => {
+    const text = readFileSync(page, 'utf8').replaceAll(/```.*?```/gs, '');
+    const named = [...text.matchAll(/`((?:[\w.-]+\/)+[\w.-]+\.\w+)`/g)].map(([, path = '']) => path);
+    const linked = [...text.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, path = '']) => join(dirname(page), path));
+    expect([...named, ...linked].filter((path) => !existsSync(path))).toEqual([]);
+  });
+
+  test.each(pages)('%s names only scripts that are there', (page) => {
+    const run = [...readFileSync(page, 'utf8').matchAll(/npm run (?:-s )?([\w:-]+)/g)].map(([, name = '']) => name);
+    expect(run.filter((name) => !names.includes(name))).toEqual([]);
+  });
 });

@@ -25,7 +25,7 @@ import { createSandbox } from '../../sandbox/server.js';
 import type { WorkerVersion } from '../../workers/versioning.js';
 import { createActivities, createWorker } from '../../workers/worker.js';
 import { accept, createTestDatabase, required } from './database.js';
-import { outcomeOf } from './outcome.js';
+import { endSagas, outcomeOf } from './outcome.js';
 import { quietTemporal, SERVER_LOG, SERVER_SILENT } from './quiet.js';
 
 /** Generous where a test waits for success, so that a slow machine fails nothing; tests of a limit shorten it. */
@@ -119,7 +119,8 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
       const order = await accept(db, lines, options);
       const { type, options: start } = sagaStart({ ...order, kind: 'order' }, { ...PATIENT, ...policy });
       const saga = await env.client.workflow.start(type, start);
-      return { order, saga, result: () => outcomeOf(saga) };
+      const result = (): Promise<OrderSagaResult> => outcomeOf(saga, result);
+      return { order, saga, result };
     },
     money: async (orderId) => {
       const { data } = (await json('/v1/payment_intents?limit=100', authorized)) as { data: Intent[] };
@@ -154,6 +155,7 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
     stop: async () => {
       await dismiss();
       await rm(scratch, { recursive: true, force: true });
+      await endSagas(env.client);
       await env.teardown();
       await Promise.all([database.drop(), sandbox.stop()]);
     },
