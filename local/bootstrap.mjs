@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { installPackages, isInstalled } from './install.mjs';
 import { lock } from './lock.mjs';
 import { say } from './say.mjs';
-import { build, isBuilt } from './stages.mjs';
+import { build, ensureGenerated, isBuilt } from './stages.mjs';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -26,6 +26,14 @@ export async function rebuild() {
   await withLock(async () => {
     if (!isInstalled(root)) await installPackages(root);
     await build(root, { checkTypes: true });
+  });
+}
+
+/** What the compiler needs to see: packages, and the Prisma client, which is code that is made. */
+export async function prepareTypes() {
+  await withLock(async () => {
+    if (!isInstalled(root)) await installPackages(root);
+    await ensureGenerated(root);
   });
 }
 

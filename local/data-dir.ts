@@ -38,8 +38,10 @@ export function openDataDir(path: string): DataDir {
   return { path: real, secrets: openSecrets(join(real, SECRETS)), release };
 }
 
+/** Whether a launcher has kept its data there. */
+export const isDataDir = (path: string): boolean => existsSync(join(path, SECRETS));
 /** A folder that served for something else before is not ours to open to others. */
-const isOurs = (path: string) => existsSync(join(path, SECRETS)) || readdirSync(path).length === 0;
+const isOurs = (path: string) => isDataDir(path) || readdirSync(path).length === 0;
 const SECRETS = 'secrets.json';
 
 /** Made once: the cluster remembers its passwords, too. */

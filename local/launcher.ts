@@ -23,11 +23,16 @@ import { unprivilegedUser } from './unprivileged.js';
 const LOOPBACK = '127.0.0.1';
 const DATABASE = 'order_saga';
 
+export type Launched = {
+  /** Brings what runs to a new build, as far as these sources, such as `domain/orders.ts`, have changed. Resolves when it is ready. */
+  renew: (changed: string[]) => Promise<void>;
+};
+
 /**
  * Resolves when everything is ready; the process then lives until a signal.
  * @throws SetupError or ConfigError, with nothing left running
  */
-export async function launch(): Promise<void> {
+export async function launch(): Promise<Launched> {
   outliveReaders();
   const settings = readSettings(process.env);
   const data = openDataDir(settings.DATA_DIR);
@@ -38,16 +43,30 @@ export async function launch(): Promise<void> {
   const supervisor = createSupervisor(openRegister(processes));
   const isLeaving = leaveOnSignals(supervisor);
   try {
-    await startAll(settings, data, supervisor);
+    const databaseUrl = await startAll(settings, data, supervisor);
     guardLauncher();
+    return { renew: (changed) => renew(changed, databaseUrl, supervisor) };
   } catch (err) {
-    if (isLeaving()) return; // whatever failed did so because of that
+    if (isLeaving()) return new Promise(() => {}); // whatever failed did so because of that; the process is about to end
     await supervisor.stop();
     throw err;
   }
 }
 
-async function startAll(settings: Settings, data: DataDir, supervisor: Supervisor): Promise<void> {
+/** Sources that no service runs. */
+const NO_SERVICE = /^(sandbox|issuer|ops|local|bench)\//;
+const SANDBOX = /^(sandbox|runtime)\//;
+
+async function renew(changed: string[], databaseUrl: string, supervisor: Supervisor): Promise<void> {
+  if (changed.some((path) => path.startsWith('prisma/'))) await migrate(databaseUrl);
+  await Promise.all([
+    changed.some((path) => SANDBOX.test(path)) && supervisor.restart('sandbox'),
+    changed.some((path) => !NO_SERVICE.test(path)) && supervisor.restart('service'),
+  ]);
+}
+
+/** @returns the database's URL */
+async function startAll(settings: Settings, data: DataDir, supervisor: Supervisor): Promise<string> {
   // Before anything is begun: what fails while nobody waits for it yet would end us with a stack.
   const metricsPorts = await findMetricsPorts(settings);
   const temporalCli = settings.TEMPORAL_ADDRESS === undefined ? findTemporalCli(process.env) : undefined;
@@ -72,6 +91,7 @@ async function startAll(settings: Settings, data: DataDir, supervisor: Superviso
       seconds: performance.now() / 1000, // since this process began
     }),
   );
+  return database;
 }
 
 /** @returns the URL of a database that is migrated and has a catalogue */
@@ -199,7 +219,7 @@ function leaveOnSignals(supervisor: Supervisor): () => boolean {
 
 /** npm may be killed without a word to us. Whoever starts the launcher without npm may well leave it running on purpose. */
 function leaveWithParent(leave: (why: string) => void): void {
-  if (process.env['npm_lifecycle_event'] !== 'start') return;
+  if (!['start', 'dev'].includes(process.env['npm_lifecycle_event'] ?? '')) return;
   const parent = process.ppid;
   const timer = setInterval(
     safely('parent', () => {

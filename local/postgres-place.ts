@@ -38,6 +38,15 @@ export function durablePlace(dataDir: string, user: User | undefined): string {
   return place;
 }
 
+/** Removes the cluster of a data folder that has it elsewhere; one that belongs to another data folder stays. */
+export function removePlaceElsewhere(dataDir: string): void {
+  const pointer = join(dataDir, POINTER);
+  if (!existsSync(pointer)) return;
+  const place = readFileSync(pointer, 'utf8').trim();
+  const owner = join(place, OWNER);
+  if (existsSync(owner) && readFileSync(owner, 'utf8').trim() === dataDir) rmSync(place, { recursive: true });
+}
+
 /** @returns a new folder in which nothing is worth keeping */
 export function throwawayPlace(user: User | undefined): string {
   const parents = [tmpdir(), '/tmp', '/var/tmp'];

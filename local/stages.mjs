@@ -20,6 +20,10 @@ import { SetupError, stage } from './say.mjs';
 /** Scripts that compiled code imports: there is nothing to compile in them, but they must stand where it looks. */
 const COPIED = ['prisma/session.mjs', 'local/birth.mjs', 'local/lock.mjs', 'local/say.mjs'];
 
+/** Folders that the workflow bundle is made of; test/workflows/bundle.test.ts looks inside. */
+const BUNDLED = ['contracts', 'workflows'];
+const BUNDLE = 'workflow-bundle.js';
+
 export const isBuilt = (root) => read(join(root, 'dist', '.stamp')) === sourceStamp(root) && isGenerated(root);
 
 /**
@@ -30,11 +34,26 @@ export async function build(root, { checkTypes }) {
   const stamp = sourceStamp(root);
   const fresh = join(root, 'dist.new');
   rmSync(fresh, { recursive: true, force: true });
-  if (!isGenerated(root)) await stage('Generating the Prisma client', () => generate(root));
+  await ensureGenerated(root);
   await stage('Compiling', () => compile(root, fresh, checkTypes));
-  await stage('Bundling the workflows', () => run(root, ['dist.new/local/bundle.js']));
+  await bundleWorkflows(root, fresh);
   writeFileSync(join(fresh, '.stamp'), stamp);
   swap(root, fresh);
+}
+
+/** Takes as long as all the rest; the bundle is made of little that changes. */
+async function bundleWorkflows(root, fresh) {
+  const sources = [
+    'package-lock.json',
+    'tsconfig.json',
+    'local/bundle.ts',
+    ...BUNDLED.flatMap((f) => filesBelow(root, f)),
+  ];
+  const stamp = stampOf(root, sources);
+  if (read(join(root, 'dist', '.bundle-stamp')) === stamp)
+    copyFileSync(join(root, 'dist', BUNDLE), join(fresh, BUNDLE));
+  else await stage('Bundling the workflows', () => run(root, ['dist.new/local/bundle.js']));
+  writeFileSync(join(fresh, '.bundle-stamp'), stamp);
 }
 
 function compile(root, outDir, checkTypes) {
@@ -62,6 +81,10 @@ function swap(root, fresh) {
 const generatedStamp = (root) => join(root, 'prisma', 'generated', '.stamp');
 const isGenerated = (root) => read(generatedStamp(root)) === schemaStamp(root);
 
+export async function ensureGenerated(root) {
+  if (!isGenerated(root)) await stage('Generating the Prisma client', () => generate(root));
+}
+
 function generate(root) {
   run(root, ['prisma/cli.mjs', 'generate', '--no-hints']);
   writeFileSync(generatedStamp(root), schemaStamp(root));
@@ -81,10 +104,12 @@ function run(root, args) {
 
 const schemaStamp = (root) => stampOf(root, ['prisma/schema.prisma', 'prisma.config.ts', 'package-lock.json']);
 
+/** The folders that dist/ is made from. */
+export const sourceFolders = (root) => JSON.parse(readFileSync(join(root, 'tsconfig.build.json'), 'utf8')).include;
+
 function sourceStamp(root) {
-  const { include } = JSON.parse(readFileSync(join(root, 'tsconfig.build.json'), 'utf8'));
   const config = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];
-  return stampOf(root, [...config, ...include.flatMap((folder) => filesBelow(root, folder))]);
+  return stampOf(root, [...config, ...sourceFolders(root).flatMap((folder) => filesBelow(root, folder))]);
 }
 
 function filesBelow(root, folder) {

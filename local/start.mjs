@@ -1,10 +1,13 @@
 /** `npm start`: whatever this checkout still lacks, then the launcher, in this very process. */
 import './node-version.mjs';
 
-const { runScript } = await import('./say.mjs');
+const { runScript, say } = await import('./say.mjs');
+const { endOfLife } = await import('./end-of-life.mjs');
 const { bootstrap } = await import('./bootstrap.mjs');
 
 await runScript(async () => {
+  const word = endOfLife(process.versions.node);
+  if (word !== undefined) say(word);
   await bootstrap();
   const { launch } = await import('../dist/local/launcher.js');
   await launch();

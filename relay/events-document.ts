@@ -113,4 +113,6 @@ const PROMISES = `## What you may rely on
   cursor that is older than that goes on with the oldest event there is. \`GET /orders/{id}/events\` then begins above \`sequence\` 1.
 - **Schemas grow by optional fields only.** Ignore what you do not know. Whatever else changes comes as a new version, with
   another \`dataschema\`: see [decision 7](decisions/0007-event-contracts.md).
+- **Types are added.** An event of a \`type\` that you do not know is no error: take it, keep its \`id\` and \`sequence\` as of any other,
+  and do nothing else. A consumer that refused it would hold back the later events of its order.
 - **No personal data**: opaque ids, amounts, codes.`;

@@ -62,6 +62,35 @@ describe('a program', () => {
   });
 });
 
+describe('a tier that is restarted', () => {
+  test('runs anew and is ready when that is said; the others run on', async () => {
+    await supervisor.start('server', script(folder, 'server'));
+    await supervisor.start('service', script(folder, 'service'));
+    const before = supervisor.list();
+    await supervisor.restart('service');
+    expect(pidOf('server')).toBe(before.find(({ name }) => name === 'server')?.pid);
+    expect(before.map(({ pid }) => pid)).not.toContain(pidOf('service'));
+    expect(birthOf(pidOf('service'))).toBeDefined();
+    expect(registered().sort()).toEqual([pidOf('server'), pidOf('service')].sort());
+  });
+
+  test('says why it is not ready, is kept running all the same, and restarted again without a pause', async () => {
+    const service = script(folder, 'service');
+    const works = [...service.args];
+    await supervisor.start('service', service);
+    const { isReady } = service;
+    service.args.splice(0, Infinity, '-e', "console.error('no such table'); process.exit(3);");
+    service.isReady = async () => false;
+    await expect(supervisor.restart('service')).rejects.toThrow(
+      /service ended while it started.*\n.*\n {2}no such table/,
+    );
+    service.args.splice(0, Infinity, ...works);
+    service.isReady = isReady;
+    await supervisor.restart('service');
+    expect(birthOf(pidOf('service'))).toBeDefined();
+  });
+});
+
 test('all are stopped, services before the servers that they need, and none is started again', async () => {
   const farewell = (name: string) =>
     `process.on('SIGTERM', () => { require('node:fs').appendFileSync('farewells', '${name} '); process.exit(); }); setInterval(() => {}, 1_000);`;

@@ -25,6 +25,8 @@ import { createSandbox } from '../../sandbox/server.js';
 import type { WorkerVersion } from '../../workers/versioning.js';
 import { createActivities, createWorker } from '../../workers/worker.js';
 import { accept, createTestDatabase, required } from './database.js';
+import { endSagas, outcomeOf } from './outcome.js';
+import { quietTemporal, SERVER_LOG, SERVER_SILENT } from './quiet.js';
 
 /** Generous where a test waits for success, so that a slow machine fails nothing; tests of a limit shorten it. */
 export const PATIENT: SagaPolicy = {
@@ -119,7 +121,8 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
       const order = await accept(db, lines, options);
       const { type, options: start } = sagaStart({ ...order, kind: 'order' }, { ...PATIENT, ...policy });
       const saga = await env.client.workflow.start(type, start);
-      return { order, saga, result: () => saga.result() as Promise<OrderSagaResult> };
+      const result = (): Promise<OrderSagaResult> => outcomeOf(saga, result);
+      return { order, saga, result };
     },
     money: async (orderId) => {
       const { data } = (await json('/v1/payment_intents?limit=100', authorized)) as { data: Intent[] };
@@ -155,6 +158,7 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
     stop: async () => {
       await dismiss();
       await rm(scratch, { recursive: true, force: true });
+      await endSagas(env.client);
       await env.teardown();
       await Promise.all([database.drop(), sandbox.stop()]);
     },
@@ -173,12 +177,14 @@ export const workflowBundle = (): string => join(process.cwd(), 'dist/workflow-b
  * @param namespaces besides `default`
  */
 export function startTemporal(config: string[] = [], namespaces: string[] = []): Promise<TestWorkflowEnvironment> {
+  quietTemporal();
   return TestWorkflowEnvironment.createLocal({
     server: {
       executable: { type: 'existing-path', path: required('TEMPORAL_CLI_PATH') },
       searchAttributes: [SAGA_STATE, SAGA_STEP, SAGA_FAILURE, CUSTOMER_ID],
-      log: { format: 'pretty', level: 'error' },
+      log: SERVER_LOG,
       extraArgs: [
+        ...SERVER_SILENT,
         ...config.flatMap((setting) => ['--dynamic-config-value', setting]),
         ...namespaces.flatMap((name) => ['--namespace', name]),
       ],

@@ -11,6 +11,16 @@ const ANNOTATIONS = ['$schema', '$id', 'title', 'description', 'examples'];
 const RULES = ['const', 'format', 'pattern', 'minimum', 'maximum', 'minLength', 'maxLength', 'minItems', 'maxItems'];
 const STRUCTURE = ['type', 'enum', 'properties', 'required', 'items'];
 
+/** @returns a sentence for each change to a released schema that breaks it, beginning with the schema's name: `order.created:v1.total: removed` */
+export function brokenReleases(released: Schema[], current: Schema[]): string[] {
+  const now = new Map(current.map((schema) => [schema['$id'], schema]));
+  return released.flatMap((schema) => {
+    const name = String(schema['$id']).replace(/^urn:order-saga:schema:/, '');
+    const successor = now.get(schema['$id']);
+    return successor ? breakingChanges(schema, successor, name) : [`${name}: removed; consumers have been promised it`];
+  });
+}
+
 /** @returns one sentence per breaking change, each beginning with the place; empty if there is none */
 export function breakingChanges(released: Schema, current: Schema, place = 'data'): string[] {
   for (const keyword of [...Object.keys(released), ...Object.keys(current)]) {

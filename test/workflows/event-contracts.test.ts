@@ -1,10 +1,11 @@
 /** Every kind of event, written by real sagas and steps, is what its schema says. The stories check theirs as well. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { EVENT_TYPES } from '../../contracts/event-schemas.js';
-import { type OrderSagaResult, sagaStart } from '../../contracts/saga.js';
+import { sagaStart } from '../../contracts/saga.js';
 import { beginUnwinding, requestCancellation } from '../../domain/orders.js';
 import { checkContracts } from '../support/contracts.js';
 import { accept, stock } from '../support/database.js';
+import { outcomeOf } from '../support/outcome.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 
 let s: SagaStack;
@@ -20,7 +21,7 @@ async function cancelConfirmed(orderId: string): Promise<void> {
   await requestCancellation(s.db, orderId, { reason: 'CANCELLED_BY_CUSTOMER' });
   const order = { id: orderId, customerId: 'cus_test', correlationId: 'c' };
   const start = sagaStart({ ...order, kind: 'cancellation', reason: 'CANCELLED_BY_CUSTOMER' }, PATIENT);
-  await (await s.client.workflow.start(start.type, start.options)).result();
+  await outcomeOf(await s.client.workflow.start(start.type, start.options));
 }
 
 /** An order of something that has left the catalogue before its saga began. */
@@ -30,7 +31,7 @@ async function placeWithdrawn() {
   await s.db.inventory.delete({ where: { sku: 'WITHDRAWN' } });
   const { type, options } = sagaStart({ ...order, kind: 'order' }, PATIENT);
   const saga = await s.client.workflow.start(type, options);
-  return { order, result: () => saga.result() as Promise<OrderSagaResult> };
+  return { order, result: () => outcomeOf(saga) };
 }
 
 test('orders confirmed, refused, unknown, declined, worth nothing, and taken back', async () => {

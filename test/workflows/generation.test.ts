@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { sagaStart } from '../../contracts/saga.js';
 import { accept, stock } from '../support/database.js';
 import { listedAsStuck } from '../support/decisions.js';
+import { outcomeOf } from '../support/outcome.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 
 let s: SagaStack;
@@ -24,7 +25,7 @@ async function livedThrough(isOld: boolean) {
   await s.heal();
   const decision = { action: 'retry', operator: 'op-1', reason: 'mended' };
   await saga.executeUpdate('resolve', { args: [decision] });
-  expect(await saga.result()).toEqual({ status: 'CONFIRMED' });
+  expect(await outcomeOf(saga)).toEqual({ status: 'CONFIRMED' });
   const { events } = await saga.fetchHistory();
   return (events ?? []).filter(({ markerRecordedEventAttributes: marker }) => marker?.markerName === 'core_patch')
     .length;

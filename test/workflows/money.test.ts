@@ -1,10 +1,11 @@
 /** Money that only an operator can decide about: the saga says so at once, where stuck sagas are listed, and waits. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { chargeKey } from '../../contracts/ids.js';
-import { type OrderSagaResult, SAGA_FAILURE, sagaStart } from '../../contracts/saga.js';
+import { SAGA_FAILURE, sagaStart } from '../../contracts/saga.js';
 import { readOrder, requestCancellation } from '../../domain/orders.js';
 import { assertStockConserved, eventTypes, stock } from '../support/database.js';
 import { listedAsStuck, progressOf, resolve, statusOf } from '../support/decisions.js';
+import { outcomeOf } from '../support/outcome.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 
 /** Longer than a step takes to be called stuck by time: what is listed by then was listed at once. */
@@ -38,7 +39,7 @@ async function cancel(orderId: string) {
   const order = { id: orderId, customerId: 'cus_test', correlationId: 'c' };
   const start = sagaStart({ ...order, kind: 'cancellation', reason: 'CANCELLED_BY_CUSTOMER' }, PATIENT);
   const saga = await s.client.workflow.start(start.type, start.options);
-  return { saga, result: () => saga.result() as Promise<OrderSagaResult> };
+  return { saga, result: () => outcomeOf(saga) };
 }
 /** A cancellation's saga is listed by its own name. */
 const cancellationIsStuck = (orderId: string) => failureOf(`${orderId}-cancel`);

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { Worker } from '@temporalio/worker';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { HISTORIES } from '../support/histories.js';
+import { quietTemporal } from '../support/quiet.js';
 import { workflowBundle } from '../support/saga.js';
 
 const files = readdirSync(HISTORIES).filter((file) => file.endsWith('.json'));
@@ -27,6 +28,7 @@ const patchesAsked = (): string[] =>
 
 let bundle: { code: string };
 beforeAll(() => {
+  quietTemporal();
   bundle = { code: readFileSync(workflowBundle(), 'utf8') };
 });
 

@@ -10,6 +10,7 @@ import { checkContracts } from '../support/contracts.js';
 import { assertStockConserved, eventTypes, stock } from '../support/database.js';
 import { listedAsStuck, progressOf, resolve, statusOf } from '../support/decisions.js';
 import { recordHistory } from '../support/histories.js';
+import { outcomeOf } from '../support/outcome.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 
 let s: SagaStack;
@@ -322,7 +323,7 @@ describe('a confirmed order that is cancelled', () => {
     await result();
     const saga = await cancelConfirmed(order.id);
     expect(saga.workflowId).toBe(`order-${order.id}-cancel`);
-    expect(await saga.result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
+    expect(await outcomeOf(saga)).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
     expect(await readOrder(s.db, order.id)).toMatchObject({
       status: 'CANCELLED',
       cancellation: { reason: 'CANCELLED_BY_CUSTOMER' },
@@ -352,7 +353,7 @@ describe('a confirmed order that is cancelled', () => {
     );
     await s.heal();
     await saga.signal('retry');
-    expect(await saga.result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
+    expect(await outcomeOf(saga)).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
     expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
     await recordHistory('cancelled-after-confirmation-undo-failing', saga, s.env.address);
   });

@@ -1,0 +1,39 @@
+/** `npm run dev`: `npm start`, and then, whenever a source is saved: build, and start again what runs on it. */
+import './node-version.mjs';
+
+const { runScript, say } = await import('./say.mjs');
+const { endOfLife } = await import('./end-of-life.mjs');
+const { bootstrap, root } = await import('./bootstrap.mjs');
+const { isBuilt, sourceFolders } = await import('./stages.mjs');
+
+await runScript(async () => {
+  const word = endOfLife(process.versions.node);
+  if (word !== undefined) say(word);
+  await bootstrap();
+  const { launch } = await import('../dist/local/launcher.js');
+  const { watchSources } = await import('../dist/local/watch.js');
+  const { renew } = await launch();
+  let files = []; // changed since the last build that runs
+  const onChange = async (changed) => {
+    if (isBuilt(root) && files.length === 0) return; // saved as it was
+    files = [...new Set([...files, ...changed])].sort();
+    const start = performance.now();
+    try {
+      await bootstrap();
+      await renew(files);
+      say(`[dev] ${nameOf(files)}: running after ${((performance.now() - start) / 1000).toFixed(1)} s`);
+      if (files.some((path) => path.startsWith('local/')))
+        say('[dev] The launcher itself is still the old one: for a change in local/ start `npm run dev` again.');
+      files = [];
+    } catch (err) {
+      say(`[dev] ${nameOf(files)}: ${err.name === 'SetupError' ? err.message : err.stack}`);
+      say('[dev] Waiting for the next change.');
+    }
+  };
+  watchSources({ root, folders: sourceFolders(root), onChange });
+  say('[dev] Watching the sources. Types are not checked: `npm run typecheck` does that.');
+});
+
+function nameOf(files) {
+  return files.length > 3 ? `${files.length} files` : files.join(', ');
+}

@@ -1,0 +1,1 @@
+export function endOfLife(version: string): string | undefined;
