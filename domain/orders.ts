@@ -5,6 +5,7 @@
  */
 import type { CancellationReason, Order, OrderLine, OrderStatus } from '../contracts/orders.js';
 import { CANCELLATION_MESSAGES } from '../contracts/orders.js';
+import { HOLDINGS } from '../contracts/plan.js';
 import type { LeftStep } from '../contracts/steps.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
@@ -32,6 +33,10 @@ export const sellReserved = Prisma.sql`
     FROM locked l WHERE i.sku = l.sku
   )`;
 
+/** @param forward there are steps after the pivot: somebody has to come back to the order */
+export const confirmedWith = (forward: boolean): Prisma.Sql =>
+  Prisma.sql`status = 'CONFIRMED', forward_due = ${forward}::boolean`;
+
 /** What `order.confirmed` tells, as a jsonb expression over the order's row. */
 export const confirmedData = Prisma.sql`
   jsonb_build_object('orderId', id, 'total', jsonb_build_object('amount', total_amount, 'currency', currency))`;
@@ -39,13 +44,19 @@ export const confirmedData = Prisma.sql`
 /**
  * The pivot: PENDING → CONFIRMED, its stock sold, unless the order is unwinding.
  * Takes the order's row, then the stock rows in SKU order.
+ * @param forward there are steps after it
  * @throws if the order was never paid for: a bug that must not become a shipped order
  */
-export async function confirmOrder(db: Database, orderId: string, run: Run = FIRST_RUN): Promise<StepOutcome> {
+export async function confirmOrder(
+  db: Database,
+  orderId: string,
+  run: Run = FIRST_RUN,
+  { forward = false } = {},
+): Promise<StepOutcome> {
   const isPaid = Prisma.sql`EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN ('CHARGED', 'SETTLED_OUTSIDE'))`;
   const confirmed = await db.$queryRaw<unknown[]>`
     WITH moved AS (
-      UPDATE orders o SET status = 'CONFIRMED', ${countEvent}
+      UPDATE orders o SET ${confirmedWith(forward)}, ${countEvent}
       WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
         AND ${isPaid}
       RETURNING ${eventColumns}, total_amount, currency
@@ -117,7 +128,7 @@ const logUnwinding = ({ reason, actor, detail }: Unwinding): Prisma.Sql => Prism
 /**
  * The last act of an unwound saga: unwinding → CANCELLED.
  * @param left steps that the saga has turned away from, for the log
- * @throws if the order still holds stock or money: an undo is missing
+ * @throws if the order still holds something (contracts/plan): an undo is missing, or has not done its work
  */
 export async function cancelOrder(
   db: Database,
@@ -131,8 +142,7 @@ export async function cancelOrder(
     WITH moved AS (
       UPDATE orders o SET status = 'CANCELLED', ${countEvent}
       WHERE id = ${orderId}::uuid AND status <> 'CANCELLED' AND unwinding_reason IS NOT NULL
-        AND NOT EXISTS (SELECT FROM reservations r WHERE r.order_id = o.id AND r.state <> 'RELEASED')
-        AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN ('CHARGED', 'REFUNDING'))
+        AND ${holdsNothing}
       RETURNING ${eventColumns}, unwinding_reason
     ), event AS (
       ${insertEvent(
@@ -147,14 +157,32 @@ export async function cancelOrder(
   if (cancelled.length > 0) return 'done';
   const door = await readDoor(db, orderId);
   if (door.status === 'CANCELLED') return 'done';
-  throw new Error(`Bug! Order ${orderId} came to its cancellation holding stock or money, or without a reason`);
+  throw new Error(`Bug! Order ${orderId} came to its cancellation still holding something, or without a reason`);
 }
 
-export type Door = { status: OrderStatus; unwindingReason: CancellationReason | null };
+/** What the plan's steps leave behind is not there any more, of the order `o`. */
+const holdsNothing = Prisma.join(
+  HOLDINGS.map(
+    ({ table, column, held }) => Prisma.sql`NOT EXISTS (
+      SELECT FROM ${Prisma.raw(table)} h WHERE h.order_id = o.id AND h.${Prisma.raw(column)} IN (${Prisma.join([...held])}))`,
+  ),
+  ' AND ',
+);
+
+/** The steps after the pivot have come to their ends. */
+export async function finishOrder(db: Database, orderId: string): Promise<void> {
+  await db.$executeRaw`UPDATE orders SET forward_due = false WHERE id = ${orderId}::uuid AND forward_due`;
+}
+
+/** `forwardDue`: confirmed, with steps after the pivot still to be done. */
+export type Door = { status: OrderStatus; unwindingReason: CancellationReason | null; forwardDue: boolean };
 
 /** How the order stands for a step that could not act on it. @throws if there is no such order */
 export async function readDoor(db: Database, orderId: string): Promise<Door> {
-  const row = await db.order.findUnique({ where: { id: orderId }, select: { status: true, unwindingReason: true } });
+  const row = await db.order.findUnique({
+    where: { id: orderId },
+    select: { status: true, unwindingReason: true, forwardDue: true },
+  });
   if (!row) throw new Error(`Order ${orderId} does not exist`);
   return row as Door;
 }

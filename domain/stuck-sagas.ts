@@ -4,7 +4,8 @@
  * Postgres knows what each is worth, who is waiting, and which orders wait at all.
  */
 import type { Money, OrderStatus } from '../contracts/orders.js';
-import { type SagaPolicy, type SagaState, STEPS, UNDOS } from '../contracts/saga.js';
+import { STEPS, UNDOS } from '../contracts/plan.js';
+import { type SagaPolicy, type SagaState } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 
@@ -69,7 +70,7 @@ export async function listWaitingOrders(db: Database, patience: Patience, limit:
   const allMs = patience.sagaDeadlineMs + undoMs;
   const before = (ms: number) => Prisma.sql`now() - ${ms}::float8 * interval '1 ms'`;
   return db.$queryRaw<WaitingOrder[]>`
-    SELECT id AS "orderId", status = 'CONFIRMED' AS "takingBack", saga_started_at IS NOT NULL AS "everStarted", since,
+    SELECT id AS "orderId", status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AS "takingBack", saga_started_at IS NOT NULL AS "everStarted", since,
       CASE WHEN status = 'PENDING' THEN coalesce(saga_started_at, since) < ${before(allMs)} ELSE since < ${before(undoMs)} END
         AS "isOpenTooLong", since < now() - ${LATE_AFTER} AS "isLate"
     FROM (${waitingFor(WAITING_AFTER, limit)}) AS waiting
@@ -100,13 +101,17 @@ export async function countSlowOrders(db: Database, limit: number): Promise<Slow
   return { count, oldest: orderId !== null && since !== null ? { orderId, since: since.toISOString() } : null };
 }
 
-/** Orders with a saga to end: not final yet, or on their way back. Both halves read an index. */
+/** Orders with a saga to end: not final yet, on their way back, or with steps after the pivot. Each part reads an index. */
 const waitingFor = (time: Prisma.Sql, limit: number): Prisma.Sql => Prisma.sql`
-  (SELECT id, status, saga_started_at, created_at AS since FROM orders
+  (SELECT id, status, unwinding_reason, saga_started_at, created_at AS since FROM orders
    WHERE status = 'PENDING' AND created_at < now() - ${time} ORDER BY id LIMIT ${limit})
   UNION ALL
-  (SELECT id, status, saga_started_at, updated_at FROM orders
+  (SELECT id, status, unwinding_reason, saga_started_at, updated_at FROM orders
    WHERE status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AND updated_at < now() - ${time}
+   ORDER BY id LIMIT ${limit})
+  UNION ALL
+  (SELECT id, status, unwinding_reason, saga_started_at, updated_at FROM orders
+   WHERE forward_due AND status = 'CONFIRMED' AND unwinding_reason IS NULL AND updated_at < now() - ${time}
    ORDER BY id LIMIT ${limit})`;
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -120,7 +125,10 @@ export async function joinStuckSagas(db: Database, findings: SagaFinding[]): Pro
     where: {
       // Whoever starts a saga by hand may call it anything; the list must survive it.
       id: { in: findings.map((finding) => finding.orderId).filter((id) => UUID.test(id)) },
-      OR: [{ status: 'PENDING' }, { status: 'CONFIRMED', unwindingReason: { not: null } }],
+      OR: [
+        { status: 'PENDING' },
+        { status: 'CONFIRMED', OR: [{ unwindingReason: { not: null } }, { forwardDue: true }] },
+      ],
     },
     select: {
       id: true,

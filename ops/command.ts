@@ -1,6 +1,6 @@
 /** What every command is given, and how it begins and ends. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { STEPS, UNDOS } from '../contracts/saga.js';
+import { STEPS, UNDOS } from '../contracts/plan.js';
 import { type Connections, lastLine, type OpsConfig, openConnections, readOpsConfig } from './connections.js';
 import { EXIT, type ExitCode, OpsError } from './exit.js';
 import { createOutput, type Output, type OutputOptions } from './output.js';

@@ -13,7 +13,7 @@
  * A step that commits more than once passes `before-commit-2` and so on.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { STEPS, type StepName, UNDOS, type UndoName } from '../contracts/saga.js';
+import { STEPS, type StepName, UNDOS, type UndoName } from '../contracts/plan.js';
 import type { SagaActivities } from '../contracts/steps.js';
 import type { Database } from '../domain/database.js';
 import type { PaymentGateway } from '../gateways/payments.js';

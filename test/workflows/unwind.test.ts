@@ -4,7 +4,8 @@
  * clean. A new step is proved the day it is written: it need only stand in STEPS.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { STEPS, type StepName, sagaStart, UNDOS } from '../../contracts/saga.js';
+import { STEPS, type StepName, UNDOS } from '../../contracts/plan.js';
+import { sagaStart } from '../../contracts/saga.js';
 import type { SagaActivities, StepInput } from '../../contracts/steps.js';
 import type { Database } from '../../domain/database.js';
 import { readSku } from '../../domain/inventory.js';
