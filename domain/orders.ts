@@ -5,7 +5,7 @@
  */
 import type { CancellationReason, Order, OrderLine, OrderStatus } from '../contracts/orders.js';
 import { CANCELLATION_MESSAGES } from '../contracts/orders.js';
-import { HOLDINGS } from '../contracts/plan.js';
+import { HOLDINGS, type Holding } from '../contracts/plan.js';
 import type { LeftStep } from '../contracts/steps.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
@@ -127,7 +127,8 @@ const logUnwinding = ({ reason, actor, detail }: Unwinding): Prisma.Sql => Prism
 
 /**
  * The last act of an unwound saga: unwinding → CANCELLED.
- * @param left steps that the saga has turned away from, for the log
+ * @param left     steps that the saga has turned away from, for the log
+ * @param holdings what must not be there any more
  * @throws if the order still holds something (contracts/plan): an undo is missing, or has not done its work
  */
 export async function cancelOrder(
@@ -135,6 +136,7 @@ export async function cancelOrder(
   orderId: string,
   run: Run = FIRST_RUN,
   left: readonly LeftStep[] = [],
+  holdings: readonly Holding[] = HOLDINGS,
 ): Promise<UndoOutcome> {
   const logLeft =
     left.length === 0 ? Prisma.empty : Prisma.sql`, left_behind AS (${insertLeft(Prisma.sql`moved`, left)})`;
@@ -142,7 +144,7 @@ export async function cancelOrder(
     WITH moved AS (
       UPDATE orders o SET status = 'CANCELLED', ${countEvent}
       WHERE id = ${orderId}::uuid AND status <> 'CANCELLED' AND unwinding_reason IS NOT NULL
-        AND ${holdsNothing}
+        AND ${holdsNothing(holdings)}
       RETURNING ${eventColumns}, unwinding_reason
     ), event AS (
       ${insertEvent(
@@ -161,13 +163,14 @@ export async function cancelOrder(
 }
 
 /** What the plan's steps leave behind is not there any more, of the order `o`. */
-const holdsNothing = Prisma.join(
-  HOLDINGS.map(
-    ({ table, column, held }) => Prisma.sql`NOT EXISTS (
+const holdsNothing = (holdings: readonly Holding[]) =>
+  Prisma.join(
+    holdings.map(
+      ({ table, column, held }) => Prisma.sql`NOT EXISTS (
       SELECT FROM ${Prisma.raw(table)} h WHERE h.order_id = o.id AND h.${Prisma.raw(column)} IN (${Prisma.join([...held])}))`,
-  ),
-  ' AND ',
-);
+    ),
+    ' AND ',
+  );
 
 /** The steps after the pivot have come to their ends. */
 export async function finishOrder(db: Database, orderId: string): Promise<void> {

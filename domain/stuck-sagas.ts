@@ -3,6 +3,7 @@
  * from outside (terminated, failed by a bug, timed out) while its order is not final. Temporal knows which, until it forgets;
  * Postgres knows what each is worth, who is waiting, and which orders wait at all.
  */
+import { orderSagaId } from '../contracts/ids.js';
 import type { Money, OrderStatus } from '../contracts/orders.js';
 import { STEPS, UNDOS } from '../contracts/plan.js';
 import { type SagaPolicy, type SagaState } from '../contracts/saga.js';
@@ -136,13 +137,14 @@ export async function joinStuckSagas(db: Database, findings: SagaFinding[]): Pro
       customerId: true,
       totalAmount: true,
       currency: true,
+      unwindingReason: true,
       payment: { select: { gatewayReference: true } },
     },
   });
   const byId = new Map(orders.map((order) => [order.id, order]));
   const stuck = findings.flatMap((finding): StuckSaga[] => {
     const order = byId.get(finding.orderId);
-    if (!order) return [];
+    if (!order || isDone(finding, order)) return [];
     const { customerId, totalAmount, currency } = order;
     const total = { amount: Number(totalAmount), currency };
     return [
@@ -158,6 +160,12 @@ export async function joinStuckSagas(db: Database, findings: SagaFinding[]): Pro
   });
   return stuck.sort(byUrgency);
 }
+
+/** The saga that confirmed an order has done its part, however it ended, once the order is taken back: that is another saga's. */
+const isDone = (
+  { workflowId, orderId }: SagaFinding,
+  order: { status: string; unwindingReason: string | null },
+): boolean => order.status === 'CONFIRMED' && order.unwindingReason !== null && workflowId === orderSagaId(orderId);
 
 /** Where a saga stands in the list: oldest first, dearest first among those of one minute. */
 export type StuckPlace = { minute: string; amount: number; workflowId: string };

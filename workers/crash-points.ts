@@ -21,6 +21,25 @@ import type { PrismaClient } from '../prisma/generated/client.js';
 import type { Failpoints } from '../runtime/failpoints.js';
 import { createActivities } from './worker.js';
 
+const COMMITTING = ['before-call', 'before-commit', 'before-report'] as const;
+
+/** The moments that each step and each undo passes, in their order. */
+export const CRASH_POINTS: Record<StepName | UndoName, readonly string[]> = {
+  reserveInventory: COMMITTING,
+  chargePayment: ['before-call', 'before-gateway', 'after-gateway', 'before-commit', 'before-report'],
+  confirmOrder: COMMITTING,
+  refundPayment: [
+    'before-call',
+    'before-commit',
+    'before-gateway',
+    'after-gateway',
+    'before-commit-2',
+    'before-report',
+  ],
+  releaseInventory: COMMITTING,
+  cancelOrder: COMMITTING,
+};
+
 type Passing = { step: StepName | UndoName; orderId: string; commits: number };
 
 /** The activities of a worker, made so that each step passes its crash points. */
