@@ -1,7 +1,7 @@
 /** Steps that a saga has turned away from: what became of each shows once the undos have looked. */
 import type { CancellationReason } from '../contracts/orders.js';
 import { type SagaPlan, type StepName, stepNamed } from '../contracts/plan.js';
-import { type StepProgress } from '../contracts/saga.js';
+import type { StepProgress } from '../contracts/saga.js';
 import type { LeftStep } from '../contracts/steps.js';
 import type { Saga } from './saga.js';
 
