@@ -1,14 +1,16 @@
 import { activityInfo } from '@temporalio/activity';
 import type { SagaActivities } from '../contracts/steps.js';
 import type { Database } from '../domain/database.js';
-import { beginUnwinding, cancelOrder, confirmOrder } from '../domain/orders.js';
+import { confirmOrder, finishOrder } from '../domain/confirmation.js';
+import { beginUnwinding, cancelOrder } from '../domain/orders.js';
 import { recordDecision } from '../domain/saga-log.js';
 import { step, translated, undo } from './failures.js';
 
 /** Deciding an order: the pivot, the turn to unwinding, and the end of an unwound saga. */
 export const createOrderActivities = ({ db }: { db: Database }) =>
   ({
-    confirmOrder: step((orderId, run) => confirmOrder(db, orderId, run)),
+    confirmOrder: step((orderId, run, { forward = false }) => confirmOrder(db, orderId, run, { forward })),
+    finishOrder: ({ orderId }) => translated(() => finishOrder(db, orderId)),
     cancelOrder: undo((orderId, run, { left }) => cancelOrder(db, orderId, run, left)),
     beginUnwinding: async ({ orderId, ...why }) => ({
       ...(await translated(() => beginUnwinding(db, orderId, why))),

@@ -4,7 +4,7 @@
  */
 import { activityInfo } from '@temporalio/activity';
 import { chargeKey } from '../contracts/ids.js';
-import type { SagaActivities } from '../contracts/steps.js';
+import type { SagaActivities, StepInput } from '../contracts/steps.js';
 import {
   beginAttempt,
   endAttempt,
@@ -40,7 +40,7 @@ type Dependencies = { db: Database; gateway: PaymentGateway };
 
 export const createPaymentActivities = (deps: Dependencies) =>
   ({
-    chargePayment: step((orderId, run, { confirm }) => forOperators(() => chargePayment(deps, orderId, run, confirm))),
+    chargePayment: step((orderId, run, input) => forOperators(() => chargePayment(deps, orderId, run, input))),
     refundPayment: undo((orderId, run, { word }) => forOperators(() => refundPayment(deps, orderId, run, { word }))),
   }) satisfies Partial<SagaActivities>;
 
@@ -81,14 +81,14 @@ async function chargePayment(
   { db, gateway }: Dependencies,
   orderId: string,
   run: Run,
-  confirm = false,
+  passing: Pick<StepInput, 'confirm' | 'forward'>,
 ): Promise<StepOutcome> {
   const deadline = deadlineOfAttempt();
   const due = await readPaymentDue(db, orderId);
   if (due.orderStatus === 'CONFIRMED') return { outcome: 'done', confirmed: true }; // even if it is being cancelled by now
   if (due.unwindingReason !== null) return { outcome: 'refused', reason: due.unwindingReason };
   if (due.status === 'CHARGED' || due.status === 'SETTLED_OUTSIDE') return { outcome: 'done' };
-  if (due.amount === 0 || run.skippedBy !== undefined) return recordCharge(db, orderId, null, run, { confirm });
+  if (due.amount === 0 || run.skippedBy !== undefined) return recordCharge(db, orderId, null, run, passing);
 
   const answer = await noted(db, due, run, () =>
     gateway.charge({
@@ -102,7 +102,7 @@ async function chargePayment(
   );
   if (answer.outcome === 'declined') return recordDecline(db, orderId, answer.code, run);
 
-  const recorded = await recordCharge(db, orderId, answer.reference, run, { confirm });
+  const recorded = await recordCharge(db, orderId, answer.reference, run, passing);
   // The order began to unwind while we were at the gateway. Its undo may have looked before the money was there.
   if (recorded.outcome === 'refused') await refundPayment({ db, gateway }, orderId, run, { deadline });
   return recorded;

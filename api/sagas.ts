@@ -3,6 +3,7 @@ import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { type Static, Type } from 'typebox';
 import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
 import type { Order } from '../contracts/orders.js';
+import { PIVOT } from '../contracts/plan.js';
 import {
   PROGRESS_QUERY,
   SAGA_STATE,
@@ -12,7 +13,7 @@ import {
   STEP_STATUSES,
 } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
-import { readDoor } from '../domain/orders.js';
+import { type Door, readDoor } from '../domain/orders.js';
 import { readSagaLog, stateOf } from '../domain/saga-log.js';
 import { readStandstillSeconds } from '../domain/stuck-sagas.js';
 import { endedFromOutside, withPendingAttempts } from '../sagas/execution.js';
@@ -81,11 +82,12 @@ export async function describeSaga(
   const progress = told ?? (await readSagaLog(deps.db, order));
   // The order as it is after the question: a saga may commit while we ask.
   const now = await requireOrder(deps, order.id, caller);
-  const cancellation = await describeCancellation(deps, now, told);
+  const door = await readDoor(deps.db, order.id);
+  const cancellation = await describeCancellation(deps, now, door, told);
   if (cancellation) return cancellation;
   return {
     ...progress,
-    state: stateOf(now, shown ?? progress.state),
+    state: stateOf(now, shown ?? progress.state, door.forwardDue),
     workflowId,
     runId,
     webUrl: webUrl(deps, workflowId, runId),
@@ -97,10 +99,13 @@ export async function describeSaga(
  * An order that was confirmed and is being taken back has a second saga, whose undos follow the first one's steps. The order's
  * row says which is in charge: Temporal may have forgotten the first.
  */
-async function describeCancellation(deps: ApiDependencies, order: Order, first: SagaProgress | undefined) {
-  if (order.status === 'PENDING') return undefined;
-  const { status, unwindingReason } = await readDoor(deps.db, order.id);
-  if (unwindingReason === null) return undefined;
+async function describeCancellation(
+  deps: ApiDependencies,
+  order: Order,
+  { status, unwindingReason }: Door,
+  first: SagaProgress | undefined,
+) {
+  if (order.status === 'PENDING' || unwindingReason === null) return undefined;
   const log = await readSagaLog(deps.db, order);
   const before = first ?? { state: log.state, steps: log.steps.filter(({ kind }) => kind === 'step') };
   if (status === 'CANCELLED' && !wasConfirmed(before)) return undefined;
@@ -112,7 +117,7 @@ async function describeCancellation(deps: ApiDependencies, order: Order, first: 
 }
 
 const wasConfirmed = ({ steps }: SagaProgress): boolean =>
-  steps.some(({ name, status }) => name === 'confirmOrder' && (status === 'completed' || status === 'skipped'));
+  steps.some(({ name, status }) => name === PIVOT && (status === 'completed' || status === 'skipped'));
 
 type Answer = {
   told?: SagaProgress | undefined;

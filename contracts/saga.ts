@@ -2,18 +2,7 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { CANCEL_ORDER_SAGA, cancelOrderSagaId, ORDER_SAGA, orderSagaId, TASK_QUEUE } from './ids.js';
 import type { CancellationReason } from './orders.js';
-
-export const STEPS = ['reserveInventory', 'chargePayment', 'confirmOrder'] as const;
-export type StepName = (typeof STEPS)[number];
-export const UNDOS = ['releaseInventory', 'refundPayment', 'cancelOrder'] as const;
-export type UndoName = (typeof UNDOS)[number];
-
-/** What takes a step back, and the refusals that are its own: any other comes from the order's row, whose door is shut. */
-export const PLAN: Record<StepName, { undo: UndoName | null; refusals: readonly CancellationReason[] }> = {
-  reserveInventory: { undo: 'releaseInventory', refusals: ['OUT_OF_STOCK', 'UNKNOWN_SKU'] },
-  chargePayment: { undo: 'refundPayment', refusals: ['PAYMENT_DECLINED'] },
-  confirmOrder: { undo: null, refusals: [] },
-};
+import { PLAN_VERSION, requireKnownPlan, STEPS, type StepName, type UndoName } from './plan.js';
 
 /** Durations in milliseconds. Decided when the saga starts and carried in its input: a deploy never changes its mind. */
 export type SagaPolicy = {
@@ -32,6 +21,8 @@ const GENERATION = 1;
 export type OrderSagaInput = {
   orderId: string;
   policy: SagaPolicy;
+  /** Of the plan under which the order was accepted; absent = the first. Steps that are younger are not the order's. */
+  planVersion?: number;
   /** Of the code that began it; absent = before there was a count. It decides which patches it may take: workflows/generation. */
   generation?: number;
   /** Only of a run that goes on where a long one stopped: what an operator had asked for, and nobody has tried yet. */
@@ -142,21 +133,24 @@ const ORDER_DETAILS =
 const CANCELLATION_DETAILS = 'A confirmed order taken back: refund, release, cancel. It goes on until all is done.';
 
 /** An order whose saga is to be started: the one that finishes it, or the one that takes it back after its confirmation. */
-export type UnstartedSaga = { id: string; customerId: string; correlationId: string } & (
-  | { kind: 'order' }
-  | { kind: 'cancellation'; reason: CancellationReason }
-);
+export type UnstartedSaga = {
+  id: string;
+  customerId: string;
+  correlationId: string;
+  /** Under which the order was accepted; absent = by this very build. */
+  planVersion?: number;
+} & ({ kind: 'order' } | { kind: 'cancellation'; reason: CancellationReason });
 
 /**
  * Everything that starting a saga takes, wherever it is started from.
  * @returns the workflow type and its start options, for `client.workflow.start(type, options)`
+ * @throws if a newer build has accepted the order under a plan that this one does not know
  */
 export function sagaStart(saga: UnstartedSaga, policy: SagaPolicy) {
-  const { id, customerId, correlationId, kind } = saga;
-  const input: OrderSagaInput | CancelOrderSagaInput =
-    kind === 'order'
-      ? { orderId: id, policy, generation: GENERATION }
-      : { orderId: id, policy, generation: GENERATION, reason: saga.reason };
+  const { id, customerId, correlationId, kind, planVersion = PLAN_VERSION } = saga;
+  requireKnownPlan(id, planVersion);
+  const common: OrderSagaInput = { orderId: id, policy, generation: GENERATION, planVersion };
+  const input: OrderSagaInput | CancelOrderSagaInput = kind === 'order' ? common : { ...common, reason: saga.reason };
   return {
     type: kind === 'order' ? ORDER_SAGA : CANCEL_ORDER_SAGA,
     options: {

@@ -1,6 +1,7 @@
 /** What the activities take and answer: the boundary between the saga's plan and the facts. */
 import type { CancellationReason } from './orders.js';
-import type { StepName, StepStatus } from './saga.js';
+import type { StepName, UndoName } from './plan.js';
+import type { StepStatus } from './saga.js';
 
 /**
  * `skippedBy`: an operator vouches that the step has been done by hand; it is recorded as done, and nothing else happens.
@@ -9,6 +10,7 @@ import type { StepName, StepStatus } from './saga.js';
  * `word`: this execution was begun because an operator asked for it, not a machine; another ask is another word. What only an
  * operator may have repeated (a second refund, say) is repeated once for each.
  * `wokenBy`: this execution was begun because a machine has found the step's neighbour back; for the log.
+ * `forward`: to what may confirm the order: there are steps after that, which somebody has to come back to.
  * `left`: to cancelOrder: the steps that have not logged their own end.
  */
 export type StepInput = {
@@ -16,6 +18,7 @@ export type StepInput = {
   skippedBy?: string;
   triedBefore?: number;
   confirm?: true;
+  forward?: true;
   word?: string;
   wokenBy?: 'prober';
   left?: LeftStep[];
@@ -57,25 +60,23 @@ export type UnwindResult = { attempt: number } & (
   | { outcome: 'cancelled'; reason: CancellationReason }
 );
 
-export type SagaActivities = {
-  /** @throws a Refusal: OUT_OF_STOCK, UNKNOWN_SKU, or the reason for which the order is unwinding */
-  reserveInventory(input: StepInput): Promise<StepResult>;
-  /** @throws a Refusal: PAYMENT_DECLINED, or the reason for which the order is unwinding */
-  chargePayment(input: StepInput): Promise<StepResult>;
-  /** The pivot. @throws a Refusal with the reason for which the order is unwinding */
-  confirmOrder(input: StepInput): Promise<StepResult>;
-  releaseInventory(input: StepInput): Promise<UndoResult>;
-  refundPayment(input: StepInput): Promise<UndoResult>;
-  /** The last act of an unwound saga. */
-  cancelOrder(input: StepInput): Promise<UndoResult>;
-  /** Turns the order from pending to unwinding, unless it is final; must be committed before the first undo. */
-  beginUnwinding(input: {
-    orderId: string;
-    reason: CancellationReason;
-    actor?: string;
-    detail?: string;
-  }): Promise<UnwindResult>;
-  recordDecision(input: Decision | NotTaken): Promise<void>;
-  /** @returns how often the saga's pending activity of this name has been tried so far; null if there is none */
-  countTries(input: { activity: string }): Promise<number | null>;
-};
+/** Every step of the plan. @throws a Refusal: one of the step's own, or the reason for which the order is unwinding */
+type StepActivities = { [S in StepName]: (input: StepInput) => Promise<StepResult> };
+/** Every undo of the plan; never refused. */
+type UndoActivities = { [U in UndoName]: (input: StepInput) => Promise<UndoResult> };
+
+export type SagaActivities = StepActivities &
+  UndoActivities & {
+    /** A confirmed order whose steps after the pivot have come to their ends: nobody has to come back to it. */
+    finishOrder(input: { orderId: string }): Promise<void>;
+    /** Turns the order from pending to unwinding, unless it is final; must be committed before the first undo. */
+    beginUnwinding(input: {
+      orderId: string;
+      reason: CancellationReason;
+      actor?: string;
+      detail?: string;
+    }): Promise<UnwindResult>;
+    recordDecision(input: Decision | NotTaken): Promise<void>;
+    /** @returns how often the saga's pending activity of this name has been tried so far; null if there is none */
+    countTries(input: { activity: string }): Promise<number | null>;
+  };

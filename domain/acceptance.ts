@@ -4,6 +4,7 @@
  */
 import type { EventData } from '../contracts/events.js';
 import type { Order } from '../contracts/orders.js';
+import { PLAN_VERSION } from '../contracts/plan.js';
 import type { UnstartedSaga } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
 import { type Database, violatedUniqueKey } from './database.js';
@@ -54,10 +55,10 @@ export async function acceptOrder(
       ), ${claim ? claimedForOrder(claim, order.id, Prisma.sql`priced`) : Prisma.empty}
       accepted AS (
         INSERT INTO orders AS o (id, customer_id, external_order_id, currency, total_amount, payment_method,
-          correlation_id, traceparent, charge_version, installation_id, event_count, event_xid, created_at, updated_at)
+          correlation_id, traceparent, charge_version, installation_id, plan_version, event_count, event_xid, created_at, updated_at)
         SELECT ${order.id}::uuid, ${order.customerId}, ${order.externalOrderId ?? null}, ${total.currency},
           ${total.amount}::bigint, ${paymentMethod}, ${order.correlationId}, ${traceparent ?? null},
-          ${CHARGE_VERSION}::smallint, (SELECT id FROM installation), 1, pg_current_xact_id()::text::bigint, ${order.createdAt}::timestamptz, ${order.createdAt}::timestamptz
+          ${CHARGE_VERSION}::smallint, (SELECT id FROM installation), ${PLAN_VERSION}::smallint, 1, pg_current_xact_id()::text::bigint, ${order.createdAt}::timestamptz, ${order.createdAt}::timestamptz
         FROM ${claim ? Prisma.sql`claimed` : Prisma.sql`priced`}
         RETURNING id, event_count, event_xid, correlation_id, traceparent
       ), lines AS (
@@ -88,7 +89,7 @@ async function externalIdTaken(db: Database, order: Order): Promise<Acceptance> 
 }
 
 const dueSaga = Prisma.sql`
-  id, customer_id AS "customerId", correlation_id AS "correlationId", unwinding_reason AS reason,
+  id, customer_id AS "customerId", correlation_id AS "correlationId", plan_version AS "planVersion", unwinding_reason AS reason,
   CASE WHEN status = 'CONFIRMED' AND unwinding_reason IS NOT NULL THEN 'cancellation' ELSE 'order' END AS kind`;
 
 /**
@@ -115,7 +116,8 @@ export async function listUnstarted(
 export async function readDueSaga(db: Database, orderId: string): Promise<UnstartedSaga | null> {
   const [due] = await db.$queryRaw<UnstartedSaga[]>`
     SELECT ${dueSaga} FROM orders
-    WHERE id = ${orderId}::uuid AND (status = 'PENDING' OR (status = 'CONFIRMED' AND unwinding_reason IS NOT NULL))`;
+    WHERE id = ${orderId}::uuid
+      AND (status = 'PENDING' OR (status = 'CONFIRMED' AND (unwinding_reason IS NOT NULL OR forward_due)))`;
   return due ?? null;
 }
 
@@ -139,6 +141,8 @@ export type OpenOrder = {
   /** Confirmed, and on its way back. */
   takingBack: boolean;
   isUnwinding: boolean;
+  /** Confirmed, with steps after the pivot still to be done. */
+  isForward: boolean;
   /** Its saga should have unwound it by itself. */
   isOverdue: boolean;
 };
@@ -147,7 +151,7 @@ export type OpenOrder = {
 export type OpenFor = { unwindingMs: number; pendingMs: number; overdueMs: number };
 
 /**
- * Open orders whose saga has been seen to begin, by id; however old they are. Both halves read an index.
+ * Open orders whose saga has been seen to begin, by id; however old they are. Each part reads an index.
  * @param afterId where the page before ended
  */
 export async function listOpen(
@@ -157,7 +161,8 @@ export async function listOpen(
 ): Promise<OpenOrder[]> {
   const before = (ms: number) => Prisma.sql`now() - ${ms}::float8 * interval '1 ms'`;
   const columns = Prisma.sql`
-    id, status = 'CONFIRMED' AS "takingBack", unwinding_reason IS NOT NULL AS "isUnwinding",
+    id, status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AS "takingBack", unwinding_reason IS NOT NULL AS "isUnwinding",
+    status = 'CONFIRMED' AND unwinding_reason IS NULL AS "isForward",
     saga_started_at < ${before(overdueMs)} AS "isOverdue"`;
   const begun = Prisma.sql`saga_started_at IS NOT NULL AND id > ${afterId}::uuid`;
   return db.$queryRaw<OpenOrder[]>`
@@ -168,6 +173,10 @@ export async function listOpen(
       UNION ALL
       (SELECT ${columns} FROM orders
        WHERE unwinding_reason IS NOT NULL AND status <> 'CANCELLED' AND updated_at < ${before(unwindingMs)} AND ${begun}
+       ORDER BY id LIMIT ${limit})
+      UNION ALL
+      (SELECT ${columns} FROM orders
+       WHERE forward_due AND status = 'CONFIRMED' AND unwinding_reason IS NULL AND updated_at < ${before(pendingMs)} AND ${begun}
        ORDER BY id LIMIT ${limit})
     ) AS open
     ORDER BY id LIMIT ${limit}`;

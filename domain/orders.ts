@@ -5,6 +5,7 @@
  */
 import type { CancellationReason, Order, OrderLine, OrderStatus } from '../contracts/orders.js';
 import { CANCELLATION_MESSAGES } from '../contracts/orders.js';
+import { HOLDINGS, type Holding } from '../contracts/plan.js';
 import type { LeftStep } from '../contracts/steps.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
@@ -17,50 +18,6 @@ import { FIRST_RUN, insertLeft, insertLog, type Run, skipMark } from './saga-log
  */
 export type StepOutcome = { outcome: 'done'; confirmed?: true } | { outcome: 'refused'; reason: CancellationReason };
 export type UndoOutcome = 'done' | 'nothing';
-
-const done: StepOutcome = { outcome: 'done' };
-
-/** CTEs that turn what the order in `moved` has reserved into sold pieces, stock rows in SKU order. */
-export const sellReserved = Prisma.sql`
-  sold AS (
-    UPDATE reservations r SET state = 'SOLD' FROM moved WHERE r.order_id = moved.id AND r.state = 'RESERVED'
-    RETURNING r.sku, r.quantity
-  ), locked AS (
-    SELECT i.sku, sold.quantity FROM sold JOIN inventory i USING (sku) ORDER BY i.sku FOR UPDATE OF i
-  ), stock AS (
-    UPDATE inventory i SET reserved = i.reserved - l.quantity, sold = i.sold + l.quantity, updated_at = now()
-    FROM locked l WHERE i.sku = l.sku
-  )`;
-
-/** What `order.confirmed` tells, as a jsonb expression over the order's row. */
-export const confirmedData = Prisma.sql`
-  jsonb_build_object('orderId', id, 'total', jsonb_build_object('amount', total_amount, 'currency', currency))`;
-
-/**
- * The pivot: PENDING → CONFIRMED, its stock sold, unless the order is unwinding.
- * Takes the order's row, then the stock rows in SKU order.
- * @throws if the order was never paid for: a bug that must not become a shipped order
- */
-export async function confirmOrder(db: Database, orderId: string, run: Run = FIRST_RUN): Promise<StepOutcome> {
-  const isPaid = Prisma.sql`EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN ('CHARGED', 'SETTLED_OUTSIDE'))`;
-  const confirmed = await db.$queryRaw<unknown[]>`
-    WITH moved AS (
-      UPDATE orders o SET status = 'CONFIRMED', ${countEvent}
-      WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
-        AND ${isPaid}
-      RETURNING ${eventColumns}, total_amount, currency
-    ), ${sellReserved}, event AS (
-      ${insertEvent(Prisma.sql`moved`, 'order.confirmed', Prisma.sql`${confirmedData} ${skipMark(run)}`)}
-    ), logged AS (
-      ${insertLog(Prisma.sql`moved`, 'confirmOrder', 'completed', run)}
-    )
-    SELECT ${wakeRelay} FROM moved`;
-  if (confirmed.length > 0) return done;
-  const door = await readDoor(db, orderId);
-  if (door.status === 'CONFIRMED') return done; // even if it is being cancelled by now: this saga has done its part
-  if (door.unwindingReason !== null) return { outcome: 'refused', reason: door.unwindingReason };
-  throw new Error(`Bug! Order ${orderId} came to its confirmation without a charge`);
-}
 
 /** Who wants an order unwound, and what is told: `message` to the order's reader, `detail` to the log. */
 export type Unwinding = { reason: CancellationReason; message?: string; actor?: string; detail?: string };
@@ -116,14 +73,16 @@ const logUnwinding = ({ reason, actor, detail }: Unwinding): Prisma.Sql => Prism
 
 /**
  * The last act of an unwound saga: unwinding → CANCELLED.
- * @param left steps that the saga has turned away from, for the log
- * @throws if the order still holds stock or money: an undo is missing
+ * @param left     steps that the saga has turned away from, for the log
+ * @param holdings what must not be there any more
+ * @throws if the order still holds something (contracts/plan): an undo is missing, or has not done its work
  */
 export async function cancelOrder(
   db: Database,
   orderId: string,
   run: Run = FIRST_RUN,
   left: readonly LeftStep[] = [],
+  holdings: readonly Holding[] = HOLDINGS,
 ): Promise<UndoOutcome> {
   const logLeft =
     left.length === 0 ? Prisma.empty : Prisma.sql`, left_behind AS (${insertLeft(Prisma.sql`moved`, left)})`;
@@ -131,8 +90,7 @@ export async function cancelOrder(
     WITH moved AS (
       UPDATE orders o SET status = 'CANCELLED', ${countEvent}
       WHERE id = ${orderId}::uuid AND status <> 'CANCELLED' AND unwinding_reason IS NOT NULL
-        AND NOT EXISTS (SELECT FROM reservations r WHERE r.order_id = o.id AND r.state <> 'RELEASED')
-        AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN ('CHARGED', 'REFUNDING'))
+        AND ${holdsNothing(holdings)}
       RETURNING ${eventColumns}, unwinding_reason
     ), event AS (
       ${insertEvent(
@@ -147,14 +105,28 @@ export async function cancelOrder(
   if (cancelled.length > 0) return 'done';
   const door = await readDoor(db, orderId);
   if (door.status === 'CANCELLED') return 'done';
-  throw new Error(`Bug! Order ${orderId} came to its cancellation holding stock or money, or without a reason`);
+  throw new Error(`Bug! Order ${orderId} came to its cancellation still holding something, or without a reason`);
 }
 
-export type Door = { status: OrderStatus; unwindingReason: CancellationReason | null };
+/** What the plan's steps leave behind is not there any more, of the order `o`. */
+const holdsNothing = (holdings: readonly Holding[]) =>
+  Prisma.join(
+    holdings.map(
+      ({ table, column, held }) => Prisma.sql`NOT EXISTS (
+      SELECT FROM ${Prisma.raw(table)} h WHERE h.order_id = o.id AND h.${Prisma.raw(column)} IN (${Prisma.join([...held])}))`,
+    ),
+    ' AND ',
+  );
+
+/** `forwardDue`: confirmed, with steps after the pivot still to be done. */
+export type Door = { status: OrderStatus; unwindingReason: CancellationReason | null; forwardDue: boolean };
 
 /** How the order stands for a step that could not act on it. @throws if there is no such order */
 export async function readDoor(db: Database, orderId: string): Promise<Door> {
-  const row = await db.order.findUnique({ where: { id: orderId }, select: { status: true, unwindingReason: true } });
+  const row = await db.order.findUnique({
+    where: { id: orderId },
+    select: { status: true, unwindingReason: true, forwardDue: true },
+  });
   if (!row) throw new Error(`Order ${orderId} does not exist`);
   return row as Door;
 }

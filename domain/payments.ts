@@ -5,7 +5,8 @@
 import type { CancellationReason, OrderStatus } from '../contracts/orders.js';
 import { Prisma } from '../prisma/generated/client.js';
 import { type Database, violatedUniqueKey } from './database.js';
-import { confirmedData, readDoor, type StepOutcome, sellReserved } from './orders.js';
+import { confirmedData, confirmedWith, sellReserved } from './confirmation.js';
+import { readDoor, type StepOutcome } from './orders.js';
 import { countEvent, countEvents, eventColumns, insertEvent, insertEvents, wakeRelay } from './outbox.js';
 import { FIRST_RUN, insertLog, insertLogs, type Run, skipMark } from './saga-log.js';
 
@@ -55,6 +56,7 @@ const money = Prisma.sql`jsonb_build_object('amount', total_amount, 'currency', 
  * @param gatewayReference the gateway's id of the charge; null for a total of 0, which skips the gateway
  * @param confirm pass the pivot in the same transaction: the order is paid, so nothing but unwinding could be in the way,
  *                and this statement is what asks for that
+ * @param forward there are steps after the pivot
  * @returns refused if the order is unwinding: the money is then to be given back by the caller
  */
 export async function recordCharge(
@@ -62,7 +64,7 @@ export async function recordCharge(
   orderId: string,
   gatewayReference: string | null,
   run: Run = FIRST_RUN,
-  { confirm = false } = {},
+  { confirm = false, forward = false } = {},
 ): Promise<StepOutcome> {
   const status = run.skippedBy === undefined ? 'CHARGED' : 'SETTLED_OUTSIDE';
   const charged = {
@@ -75,7 +77,7 @@ export async function recordCharge(
     orderId,
     Prisma.sql`
     WITH moved AS (
-      UPDATE orders o SET ${confirm ? Prisma.sql`status = 'CONFIRMED',` : Prisma.empty} ${countEvents(confirm ? 2 : 1)}
+      UPDATE orders o SET ${confirm ? Prisma.sql`${confirmedWith(forward)},` : Prisma.empty} ${countEvents(confirm ? 2 : 1)}
       WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
         AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id)
       RETURNING ${eventColumns}, total_amount, currency

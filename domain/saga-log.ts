@@ -4,17 +4,13 @@
  * away, after its retention.
  */
 import type { Order } from '../contracts/orders.js';
+import { PLAN, type SagaPlan, type StepName, stepNamed, stepsOf, UNDOS, type UndoName } from '../contracts/plan.js';
 import {
-  PLAN,
   pendingStep,
   type SagaProgress,
   type SagaState,
-  STEPS,
-  type StepName,
   type StepProgress,
   type StepStatus,
-  UNDOS,
-  type UndoName,
 } from '../contracts/saga.js';
 import type { Decision, LeftStep, NotTaken } from '../contracts/steps.js';
 import { Prisma } from '../prisma/generated/client.js';
@@ -88,12 +84,15 @@ export async function recordDecision(db: Database, decision: Decision | NotTaken
     ON CONFLICT (order_id, decision_id) WHERE decision_id IS NOT NULL DO NOTHING`;
 }
 
-/** @returns the saga as its log tells it */
-export async function readSagaLog(db: Database, order: Order): Promise<SagaProgress> {
-  const entries = await db.sagaLogEntry.findMany({ where: { orderId: order.id }, orderBy: { id: 'asc' } });
-  const steps = STEPS.map((name) => pendingStep(name, 'step'));
+/** @returns the saga as its log tells it, with the steps of the plan under which the order was accepted */
+export async function readSagaLog(db: Database, order: Order, plan: SagaPlan = PLAN): Promise<SagaProgress> {
+  const { planVersion, forwardDue, sagaLog } = await db.order.findUniqueOrThrow({
+    where: { id: order.id },
+    select: { planVersion: true, forwardDue: true, sagaLog: { orderBy: { id: 'asc' } } },
+  });
+  const steps = stepsOf(plan, planVersion).map(({ name }) => pendingStep(name as StepName, 'step'));
   let previousAt = order.createdAt;
-  for (const { step: name, outcome, attempts, at, detail } of entries) {
+  for (const { step: name, outcome, attempts, at, detail } of sagaLog) {
     const isUndo = UNDOS.some((undo) => undo === name);
     let step = steps.find((s) => s.name === name);
     if (!step && isUndo) {
@@ -111,23 +110,27 @@ export async function readSagaLog(db: Database, order: Order): Promise<SagaProgr
     }
     previousAt = at.toISOString();
   }
-  if (order.status === 'CANCELLED') for (const step of steps) settle(step, steps);
-  const isUnwinding = entries.some((entry) => entry.step === 'unwinding' || entry.outcome === 'refused');
-  return { state: stateOf(order, isUnwinding ? 'COMPENSATING' : 'RUNNING'), steps };
+  if (order.status === 'CANCELLED') for (const step of steps) settle(plan, step, steps);
+  const isUnwinding = sagaLog.some((entry) => entry.step === 'unwinding' || entry.outcome === 'refused');
+  return { state: stateOf(order, isUnwinding ? 'COMPENSATING' : 'RUNNING', forwardDue), steps };
 }
 
 /** In an order that is cancelled nothing is pending: what a step had done is undone, or it has done nothing. */
-function settle(step: StepProgress, all: readonly StepProgress[]): void {
+function settle(plan: SagaPlan, step: StepProgress, all: readonly StepProgress[]): void {
   if (step.status !== 'pending') return;
-  const undo = all.find(({ name }) => name === PLAN[step.name as StepName].undo);
+  const undo = all.find(({ name }) => name === stepNamed(plan, step.name)?.undo);
   step.status = undo?.status === 'undone' || undo?.status === 'skipped' ? 'undone' : 'nothing-to-undo';
 }
 
-/** The committed order has the last word on its saga's state. @param otherwise the state while the order is pending */
-export function stateOf(order: Order, otherwise: SagaState): SagaState {
+/**
+ * The committed order has the last word on its saga's state.
+ * @param otherwise  the state while the order is pending, or its last steps are
+ * @param forwardDue the order is confirmed, and steps after the pivot are still to be done
+ */
+export function stateOf(order: Order, otherwise: SagaState, forwardDue = false): SagaState {
   switch (order.status) {
     case 'CONFIRMED':
-      return 'COMPLETED';
+      return forwardDue ? otherwise : 'COMPLETED';
     case 'CANCELLED':
       return 'COMPENSATED';
     case 'PENDING':

@@ -3,8 +3,10 @@
  * from outside (terminated, failed by a bug, timed out) while its order is not final. Temporal knows which, until it forgets;
  * Postgres knows what each is worth, who is waiting, and which orders wait at all.
  */
+import { orderSagaId } from '../contracts/ids.js';
 import type { Money, OrderStatus } from '../contracts/orders.js';
-import { type SagaPolicy, type SagaState, STEPS, UNDOS } from '../contracts/saga.js';
+import { STEPS, UNDOS } from '../contracts/plan.js';
+import type { SagaPolicy, SagaState } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 
@@ -69,7 +71,7 @@ export async function listWaitingOrders(db: Database, patience: Patience, limit:
   const allMs = patience.sagaDeadlineMs + undoMs;
   const before = (ms: number) => Prisma.sql`now() - ${ms}::float8 * interval '1 ms'`;
   return db.$queryRaw<WaitingOrder[]>`
-    SELECT id AS "orderId", status = 'CONFIRMED' AS "takingBack", saga_started_at IS NOT NULL AS "everStarted", since,
+    SELECT id AS "orderId", status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AS "takingBack", saga_started_at IS NOT NULL AS "everStarted", since,
       CASE WHEN status = 'PENDING' THEN coalesce(saga_started_at, since) < ${before(allMs)} ELSE since < ${before(undoMs)} END
         AS "isOpenTooLong", since < now() - ${LATE_AFTER} AS "isLate"
     FROM (${waitingFor(WAITING_AFTER, limit)}) AS waiting
@@ -100,13 +102,17 @@ export async function countSlowOrders(db: Database, limit: number): Promise<Slow
   return { count, oldest: orderId !== null && since !== null ? { orderId, since: since.toISOString() } : null };
 }
 
-/** Orders with a saga to end: not final yet, or on their way back. Both halves read an index. */
+/** Orders with a saga to end: not final yet, on their way back, or with steps after the pivot. Each part reads an index. */
 const waitingFor = (time: Prisma.Sql, limit: number): Prisma.Sql => Prisma.sql`
-  (SELECT id, status, saga_started_at, created_at AS since FROM orders
+  (SELECT id, status, unwinding_reason, saga_started_at, created_at AS since FROM orders
    WHERE status = 'PENDING' AND created_at < now() - ${time} ORDER BY id LIMIT ${limit})
   UNION ALL
-  (SELECT id, status, saga_started_at, updated_at FROM orders
+  (SELECT id, status, unwinding_reason, saga_started_at, updated_at FROM orders
    WHERE status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AND updated_at < now() - ${time}
+   ORDER BY id LIMIT ${limit})
+  UNION ALL
+  (SELECT id, status, unwinding_reason, saga_started_at, updated_at FROM orders
+   WHERE forward_due AND status = 'CONFIRMED' AND unwinding_reason IS NULL AND updated_at < now() - ${time}
    ORDER BY id LIMIT ${limit})`;
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -120,7 +126,10 @@ export async function joinStuckSagas(db: Database, findings: SagaFinding[]): Pro
     where: {
       // Whoever starts a saga by hand may call it anything; the list must survive it.
       id: { in: findings.map((finding) => finding.orderId).filter((id) => UUID.test(id)) },
-      OR: [{ status: 'PENDING' }, { status: 'CONFIRMED', unwindingReason: { not: null } }],
+      OR: [
+        { status: 'PENDING' },
+        { status: 'CONFIRMED', OR: [{ unwindingReason: { not: null } }, { forwardDue: true }] },
+      ],
     },
     select: {
       id: true,
@@ -128,13 +137,14 @@ export async function joinStuckSagas(db: Database, findings: SagaFinding[]): Pro
       customerId: true,
       totalAmount: true,
       currency: true,
+      unwindingReason: true,
       payment: { select: { gatewayReference: true } },
     },
   });
   const byId = new Map(orders.map((order) => [order.id, order]));
   const stuck = findings.flatMap((finding): StuckSaga[] => {
     const order = byId.get(finding.orderId);
-    if (!order) return [];
+    if (!order || isDone(finding, order)) return [];
     const { customerId, totalAmount, currency } = order;
     const total = { amount: Number(totalAmount), currency };
     return [
@@ -150,6 +160,12 @@ export async function joinStuckSagas(db: Database, findings: SagaFinding[]): Pro
   });
   return stuck.sort(byUrgency);
 }
+
+/** The saga that confirmed an order has done its part, however it ended, once the order is taken back: that is another saga's. */
+const isDone = (
+  { workflowId, orderId }: SagaFinding,
+  order: { status: string; unwindingReason: string | null },
+): boolean => order.status === 'CONFIRMED' && order.unwindingReason !== null && workflowId === orderSagaId(orderId);
 
 /** Where a saga stands in the list: oldest first, dearest first among those of one minute. */
 export type StuckPlace = { minute: string; amount: number; workflowId: string };

@@ -1,6 +1,6 @@
 /** What every command is given, and how it begins and ends. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { STEPS, UNDOS } from '../contracts/saga.js';
+import { STEPS, UNDOS } from '../contracts/plan.js';
 import { type Connections, type OpsConfig, openConnections, readOpsConfig } from './connections.js';
 import type { ExitCode } from './exit.js';
 import { explain } from './explain.js';

@@ -58,8 +58,10 @@ const isWithoutWorker = (err: unknown): boolean =>
   [err, (err as Error).cause].some((e) => isGrpcServiceError(e) && e.code === 9);
 
 /** A confirmed order on its way back is its cancellation's; anything else is the first saga's. */
-const isTakingBack = ({ status, unwindingReason }: Door): boolean => status === 'CONFIRMED' && unwindingReason !== null;
+type Decided = Pick<Door, 'status' | 'unwindingReason'>;
+const isTakingBack = ({ status, unwindingReason }: Decided): boolean =>
+  status === 'CONFIRMED' && unwindingReason !== null;
 
 /** @returns the workflow id of the saga that has work to do for this order, or was the last to have */
-export const sagaInCharge = (orderId: string, door: Door): string =>
+export const sagaInCharge = (orderId: string, door: Decided): string =>
   isTakingBack(door) ? cancelOrderSagaId(orderId) : orderSagaId(orderId);

@@ -1,13 +1,14 @@
 /**
  * Tending: sees to it that somebody works on every open order. Whoever is unwinding must have heard of it, and must have a
  * saga; so must whoever is overdue, which then unwinds; and whoever Temporal has lost begins anew. However long ago it began:
- * no order hangs for ever. A saga that somebody ended, of an order that nobody wants gone, is theirs until its deadline.
+ * no order hangs for ever; nor is a confirmed one left with steps to do. A saga that somebody ended, of an order that nobody wants gone, is theirs until its deadline.
  */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
-import { SAGA_STATE, SAGA_STEP, type SagaPolicy, STEPS } from '../contracts/saga.js';
+import { STEPS } from '../contracts/plan.js';
+import { SAGA_STATE, SAGA_STEP, type SagaPolicy } from '../contracts/saga.js';
 import { listOpen, type OpenFor, type OpenOrder } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import { beginUnwinding } from '../domain/orders.js';
@@ -100,7 +101,7 @@ function readPage({ db, policy, tended, openFor }: Tending): Promise<OpenOrder[]
 }
 
 async function look({ db, client, policy }: Tending, order: OpenOrder): Promise<Deed> {
-  const { id, takingBack, isUnwinding, isOverdue } = order;
+  const { id, takingBack, isUnwinding, isForward, isOverdue } = order;
   const workflowId = takingBack ? cancelOrderSagaId(id) : orderSagaId(id);
   const inTime = <T>(ask: () => Promise<T>) => client.withDeadline(Date.now() + LOOK_LIMIT_MS, ask);
   const saga = await inTime(() => describeRun(client, workflowId));
@@ -109,8 +110,8 @@ async function look({ db, client, policy }: Tending, order: OpenOrder): Promise<
     await inTime(() => wakeSaga(client, workflowId));
     return 'woken';
   }
-  if (!isUnwinding && !isOverdue && saga !== null) return 'nothing';
-  if (!isUnwinding && isOverdue) await beginUnwinding(db, id, { reason: 'DEADLINE_EXCEEDED' });
+  if (!isUnwinding && !isForward && !isOverdue && saga !== null) return 'nothing';
+  if (!isUnwinding && !isForward && isOverdue) await beginUnwinding(db, id, { reason: 'DEADLINE_EXCEEDED' });
   return (await beginAnew({ client, db, policy }, id)) === null ? 'nothing' : 'begun';
 }
 

@@ -61,7 +61,7 @@ export async function findStuck(
   const endedRuns = new Set(ended.map((saga) => saga.runId));
   const known = new Set(parked.map((saga) => orderIdOf(saga.workflowId)));
   const [live, orphans] = await Promise.all([
-    withoutResumed(client, seen.filter(hasItsWorkAhead), endedRuns),
+    withoutResumed(client, seen, endedRuns),
     unmoved(
       surroundingsOf(client, standstillSeconds),
       waiting.filter((order) => !known.has(order.orderId)),
@@ -121,10 +121,6 @@ function latestRuns(ended: WorkflowExecutionInfo[]): WorkflowExecutionInfo[] {
   }
   return [...latest.values()];
 }
-
-/** The saga that confirmed an order has done its part, however it ended: taking the order back is another saga's. */
-const hasItsWorkAhead = ({ status, workflowId, orderId }: StuckSaga): boolean =>
-  status !== 'CONFIRMED' || workflowId !== orderSagaId(orderId);
 
 /** Visibility remembers the run that ended after another has begun. */
 async function withoutResumed(client: Client, sagas: StuckSaga[], endedRuns: Set<string>): Promise<StuckSaga[]> {

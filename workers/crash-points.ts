@@ -13,13 +13,32 @@
  * A step that commits more than once passes `before-commit-2` and so on.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { STEPS, type StepName, UNDOS, type UndoName } from '../contracts/saga.js';
+import { STEPS, type StepName, UNDOS, type UndoName } from '../contracts/plan.js';
 import type { SagaActivities } from '../contracts/steps.js';
 import type { Database } from '../domain/database.js';
 import type { PaymentGateway } from '../gateways/payments.js';
 import type { PrismaClient } from '../prisma/generated/client.js';
 import type { Failpoints } from '../runtime/failpoints.js';
 import { createActivities } from './worker.js';
+
+const COMMITTING = ['before-call', 'before-commit', 'before-report'] as const;
+
+/** The moments that each step and each undo passes, in their order. */
+export const CRASH_POINTS: Record<StepName | UndoName, readonly string[]> = {
+  reserveInventory: COMMITTING,
+  chargePayment: ['before-call', 'before-gateway', 'after-gateway', 'before-commit', 'before-report'],
+  confirmOrder: COMMITTING,
+  refundPayment: [
+    'before-call',
+    'before-commit',
+    'before-gateway',
+    'after-gateway',
+    'before-commit-2',
+    'before-report',
+  ],
+  releaseInventory: COMMITTING,
+  cancelOrder: COMMITTING,
+};
 
 type Passing = { step: StepName | UndoName; orderId: string; commits: number };
 

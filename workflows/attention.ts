@@ -40,7 +40,7 @@ function offers(saga: Saga, { name }: Stuck, failure: Failure): string {
     const goesOn = 'Whether the order may still be unwound is asked again and again; there is nothing to decide.';
     return saga.turning ? `${goesOn} ${NOW}.` : goesOn;
   }
-  if (saga.current?.kind === 'undo') {
+  if (saga.current?.kind === 'undo' || saga.isPastPivot) {
     return `It is tried again by itself. ${NOW}, or the update \`resolve\` with \`retry\`, or with \`skip\` once it has been done by hand.`;
   }
   const byItself = isTransient(failure)

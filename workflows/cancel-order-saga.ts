@@ -1,18 +1,23 @@
 /**
  * CancelOrderSaga: takes a confirmed order back. The door is shut already: whoever started this saga has committed the
  * order's `unwinding_reason`. There is no step, so there is nothing to refuse, to park or to race with; only undos, with the
- * same rules as everywhere.
- *
- *     − refundPayment   − releaseInventory   − cancelOrder
+ * same rules as everywhere: those of all steps, newest first, then cancelOrder.
  */
+import { PLAN, type SagaPlan, undosOf } from '../contracts/plan.js';
 import type { CancelOrderSagaInput, OrderSagaResult } from '../contracts/saga.js';
 import { takeBack } from './compensation.js';
 import { endSaga } from './ending.js';
 import { answerHandles } from './handles.js';
 import { openSaga } from './saga.js';
 
-export async function CancelOrderSaga(input: CancelOrderSagaInput): Promise<OrderSagaResult> {
-  const saga = openSaga(input, []);
-  answerHandles(saga);
-  return endSaga(saga, await takeBack(saga, ['refundPayment', 'releaseInventory'], input.reason));
+export const CancelOrderSaga = cancellationOf(PLAN);
+
+/** The workflow that takes back what a plan has done, the steps after the pivot included. */
+export function cancellationOf(plan: SagaPlan) {
+  return async (input: CancelOrderSagaInput): Promise<OrderSagaResult> => {
+    const saga = openSaga(input, plan);
+    saga.steps.length = 0; // they are the first saga's; this one shows its undos
+    answerHandles(saga);
+    return endSaga(saga, await takeBack(saga, undosOf(saga.planned), input.reason));
+  };
 }

@@ -47,6 +47,7 @@ export async function interrupt(saga: Saga): Promise<void> {
 
 /** Turns the saga around at its next decision; the first reason given stands. An undo is left alone: it is the way back. */
 export async function requestUnwinding(saga: Saga, reason: CancellationReason): Promise<void> {
+  if (saga.isPastPivot) return; // the order's row has decided
   saga.unwindRequest ??= reason;
   if (saga.current?.kind === 'step') await interrupt(saga);
 }

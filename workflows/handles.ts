@@ -69,6 +69,7 @@ function validateResolution(saga: Saga, resolution: Resolution): void {
   if (resolution.action !== 'compensate' && !isWaiting(saga) && !isAsking) {
     refuse(`order ${saga.orderId} has no step that waits; there is nothing to ${resolution.action}`, 'NotWaiting');
   }
+  if (resolution.action === 'compensate' && saga.isPastPivot) refuseAsConfirmed(saga);
   if (resolution.action === 'compensate' && isUnwinding(saga)) {
     refuse(`order ${saga.orderId} is being unwound already`, 'AlreadyUnwinding');
   }
@@ -78,6 +79,7 @@ function validateCancel(saga: Saga, request: CancelRequest): void {
   requireSubject('requestedBy', request?.requestedBy);
   requireReason(request.reason);
   requireUndecided(saga);
+  if (saga.isPastPivot) refuseAsConfirmed(saga);
 }
 
 function requireUndecided(saga: Saga): void {

@@ -5,33 +5,40 @@
  *     + chargePayment      − refundPayment
  *     + confirmOrder       (the pivot: after it the saga can only go forward)
  *
- * Each undo is registered before its step runs: a step that timed out may have happened.
+ * A step that timed out may have happened: when an order is unwound, every step's undo looks for what there is to undo.
  */
-import { type OrderSagaInput, type OrderSagaResult, STEPS } from '../contracts/saga.js';
-import { undoStack } from './compensation.js';
+import { PLAN, type SagaPlan, type StepNamesOf } from '../contracts/plan.js';
+import type { OrderSagaInput, OrderSagaResult } from '../contracts/saga.js';
+import { unwind } from './compensation.js';
 import { endSaga } from './ending.js';
+import { carryForward } from './forward.js';
 import { answerHandles } from './handles.js';
-import { openSaga } from './saga.js';
+import { openSaga, type Saga } from './saga.js';
 import { stepsOf, Unwind } from './steps.js';
 
-export async function OrderSaga(input: OrderSagaInput): Promise<OrderSagaResult> {
-  const saga = openSaga(input, STEPS);
-  answerHandles(saga);
-  const undo = undoStack(saga);
-  const { reserveInventory, chargePayment, confirmOrder } = stepsOf(saga);
-  let result: OrderSagaResult;
+export const OrderSaga = sagaOf(PLAN, ['reserveInventory', 'chargePayment', 'confirmOrder']);
+
+/**
+ * The workflow that carries out a plan. An order that was accepted under an older version of it goes without the younger steps.
+ * @param names the plan's steps in their order, or it does not compile
+ */
+export function sagaOf<const P extends SagaPlan>(plan: P, names: StepNamesOf<P>) {
+  return async (input: OrderSagaInput): Promise<OrderSagaResult> => {
+    const saga = openSaga(input, plan);
+    answerHandles(saga);
+    const result = await confirmOrUnwind(saga, names);
+    if (result.status === 'CONFIRMED') await carryForward(saga, names);
+    return endSaga(saga, result);
+  };
+}
+
+async function confirmOrUnwind(saga: Saga, names: readonly string[]): Promise<OrderSagaResult> {
+  const { carryOut } = stepsOf(saga);
   try {
-    undo.before('releaseInventory');
-    await reserveInventory();
-
-    undo.before('refundPayment');
-    await chargePayment();
-
-    await confirmOrder();
-    result = { status: 'CONFIRMED' };
+    for (const name of names) await carryOut(name);
+    return { status: 'CONFIRMED' };
   } catch (err) {
     if (!(err instanceof Unwind)) throw err;
-    result = await undo.unwind(err);
+    return unwind(saga, err);
   }
-  return endSaga(saga, result);
 }

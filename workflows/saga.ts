@@ -5,14 +5,20 @@
 import type { CancellationScope } from '@temporalio/workflow';
 import type { CancellationReason } from '../contracts/orders.js';
 import {
+  type PlannedStep,
+  requireKnownPlan,
+  type SagaPlan,
+  type StepName,
+  stepsOf,
+  type UndoName,
+} from '../contracts/plan.js';
+import {
   type OrderSagaInput,
   pendingStep,
   type SagaPolicy,
   type SagaState,
-  type StepName,
   type StepProgress,
   type StepStatus,
-  type UndoName,
   type Waking,
   type Word,
 } from '../contracts/saga.js';
@@ -34,6 +40,9 @@ export type Flight = {
 export type Saga = {
   readonly input: OrderSagaInput;
   readonly orderId: string;
+  readonly plan: SagaPlan;
+  /** The plan's steps, those that this order has. */
+  readonly planned: readonly PlannedStep[];
   readonly policy: SagaPolicy;
   /** When the saga, still parked, unwinds by itself. Milliseconds since the epoch. */
   readonly deadline: number;
@@ -59,6 +68,8 @@ export type Saga = {
   granted: StepProgress | undefined;
   /** An operator has vouched for this step: never for whatever comes after it. */
   skipped: { step: StepProgress; operator: string } | undefined;
+  /** The order is confirmed, and its last steps are being carried out. */
+  isPastPivot: boolean;
   /** Set by whoever wants the saga unwound; the step that sees it first turns around. */
   unwindRequest: CancellationReason | undefined;
   /** An operator's `compensate` to which the order's row has not said yes or no. */
@@ -71,17 +82,24 @@ export type Saga = {
   notes: number;
 };
 
-/** @param planned the steps that are shown as pending from the start */
-export function openSaga(input: OrderSagaInput, planned: readonly StepName[]): Saga {
-  const { orderId, policy } = input;
+/**
+ * @returns a saga of which nothing has been carried out; all its steps are shown as pending
+ * @throws if a newer build has accepted the order: the workflow task fails until a worker of that build takes it
+ */
+export function openSaga(input: OrderSagaInput, plan: SagaPlan): Saga {
+  const { orderId, policy, planVersion = 1 } = input;
+  requireKnownPlan(orderId, planVersion, plan);
+  const planned = stepsOf(plan, planVersion);
   return {
     input,
     orderId,
+    plan,
+    planned,
     policy,
     deadline: Date.now() + policy.sagaDeadlineMs,
     state: 'RUNNING',
     markedAs: undefined,
-    steps: planned.map((name) => pendingStep(name, 'step')),
+    steps: planned.map(({ name }) => pendingStep(name as StepName, 'step')),
     inFlight: undefined,
     retries: 0,
     current: undefined,
@@ -91,6 +109,7 @@ export function openSaga(input: OrderSagaInput, planned: readonly StepName[]): S
     inHand: undefined,
     granted: undefined,
     skipped: undefined,
+    isPastPivot: false,
     unwindRequest: undefined,
     givenUp: undefined,
     turning: undefined,
@@ -98,6 +117,12 @@ export function openSaga(input: OrderSagaInput, planned: readonly StepName[]): S
     notes: 0,
   };
 }
+
+/** The order's steps of this side of the pivot, the pivot included. */
+export const upToPivot = ({ plan, planned }: Saga): PlannedStep[] =>
+  planned.filter((step) => !plan.afterPivot.some(({ name }) => name === step.name));
+export const afterPivot = ({ plan, planned }: Saga): PlannedStep[] =>
+  planned.filter((step) => plan.afterPivot.some(({ name }) => name === step.name));
 
 /** @returns the step's line in the progress, begun now */
 export function beginStep(saga: Saga, name: StepName | UndoName, kind: 'step' | 'undo'): StepProgress {

@@ -17,7 +17,8 @@ import {
   sleep,
 } from '@temporalio/workflow';
 import type { CancellationReason } from '../contracts/orders.js';
-import type { StepName, StepProgress } from '../contracts/saga.js';
+import { type StepName, stepNamed } from '../contracts/plan.js';
+import type { StepProgress } from '../contracts/saga.js';
 import type { SagaActivities, StepInput, StepResult } from '../contracts/steps.js';
 import { clearAttention, markAgain } from './attention.js';
 import {
@@ -30,7 +31,7 @@ import {
 } from './failures.js';
 import { inFlight, openFlight, triesOf } from './flight.js';
 import { isOfToday } from './generation.js';
-import { beginStep, endStep, leaveStep, type Saga } from './saga.js';
+import { afterPivot, beginStep, endStep, leaveStep, type Saga, upToPivot } from './saga.js';
 import { forgetWord, wordFor } from './waking.js';
 
 /**
@@ -71,22 +72,24 @@ export class Unwind extends Error {
 }
 
 /**
- * The saga's steps, each to be called once. A call returns when the step is done, or throws `Unwind`.
+ * The saga's steps up to the pivot, each to be carried out once, in the plan's order. A call returns when the step is done, or
+ * throws `Unwind`; a step that is not this order's, or that comes after the pivot, is passed over.
  *
- * The first try of the charge passes the pivot in the transaction that records the charge: one local activity and one
- * commit less for every order without trouble. Whatever had trouble goes on step by step, so that an operator sees which
- * one is stuck. (docs/decisions/0008)
+ * The first try of the step that shares the pivot passes it in its own transaction: one local activity and one commit less
+ * for every order without trouble. Whatever had trouble goes on step by step, so that an operator sees which one is stuck.
+ * (docs/decisions/0008)
  */
 export const stepsOf = (saga: Saga) => {
+  const ours = upToPivot(saga);
   let isConfirmed = false;
   return {
-    reserveInventory: () => runStep(saga, 'reserveInventory'),
-    chargePayment: async () => {
-      isConfirmed = (await runStep(saga, 'chargePayment', { confirm: true })).confirmed === true;
-    },
-    confirmOrder: async () => {
-      if (isConfirmed) noteStep(saga, 'confirmOrder');
-      else await runStep(saga, 'confirmOrder');
+    carryOut: async (name: string): Promise<void> => {
+      const planned = ours.find((step) => step.name === name);
+      if (!planned) return;
+      if (planned === saga.plan.pivot && isConfirmed) return noteStep(saga, name as StepName);
+      const atFirst = planned.sharesPivot ? ({ confirm: true } as const) : {};
+      const { confirmed } = await runStep(saga, name as StepName, atFirst);
+      if (confirmed) isConfirmed = true;
     },
   };
 };
@@ -116,7 +119,7 @@ async function carryOut(
   atFirst: { confirm?: true },
 ): Promise<StepResult> {
   try {
-    const result = await firstTry[name]({ orderId: saga.orderId, ...atFirst });
+    const result = await firstTry[name]({ orderId: saga.orderId, ...atFirst, ...forwardFor(saga, name) });
     endStep(step, 'completed');
     return result;
   } catch (err) {
@@ -208,8 +211,15 @@ export const inputOf = (saga: Saga, step: StepProgress): StepInput => ({
   triedBefore: step.attempts,
   ...(saga.skipped?.step === step && { skippedBy: saga.skipped.operator }),
   ...(saga.wokenBy === 'prober' && { wokenBy: 'prober' as const }),
+  ...forwardFor(saga, step.name),
   ...wordFor(saga, step),
 });
+
+/** Whoever may pass the pivot says in the order's row that there is more to do. */
+function forwardFor(saga: Saga, name: StepProgress['name']): { forward?: true } {
+  const mayConfirm = name === saga.plan.pivot.name || stepNamed(saga.plan, name)?.sharesPivot === true;
+  return mayConfirm && afterPivot(saga).length > 0 ? { forward: true } : {};
+}
 
 /**
  * Waits for an operator, or for the prober if time may mend it.

@@ -74,7 +74,10 @@ export function markAfter(saga: Saga, step: Stuck): CancellationScope {
   scope
     .run(async () => {
       await sleep(saga.policy.compensationAttentionAfterMs, { summary: `until ${step.name} needs attention` });
-      const failure: Failure = { type: 'UndoFailing', message: step.lastError ?? 'it keeps failing' };
+      const failure: Failure = {
+        type: saga.isPastPivot ? 'StepFailing' : 'UndoFailing',
+        message: step.lastError ?? 'it keeps failing',
+      };
       markAttention(saga, step, failure);
     })
     .catch((err: unknown) => {

@@ -73,6 +73,8 @@ export type Tamper = {
   /** The build that the first worker says it is. */
   version?: WorkerVersion;
   activities?: (real: SagaActivities, db: Database) => SagaActivities;
+  /** The saga's code; that which ships, unless it is given. */
+  workflowsPath?: string;
   gateway?: (real: PaymentGateway, db: Database) => PaymentGateway;
 };
 
@@ -103,7 +105,13 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
     });
     workers.push({ worker, running: worker.run() });
   };
-  await run(workflowBundle(), tamper.version);
+  const bundled = async (workflowsPath: string, name: string) => {
+    const { code } = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
+    const codePath = join(scratch, `${name}.js`);
+    await writeFile(codePath, code);
+    return codePath;
+  };
+  await run(tamper.workflowsPath ? await bundled(tamper.workflowsPath, 'first') : workflowBundle(), tamper.version);
   const json = async (path: string, init?: RequestInit) => {
     const answer = await fetch(`${sandbox.url}${path}`, init);
     if (!answer.ok) throw new Error(`the sandbox answered ${answer.status} to ${path}: ${await answer.text()}`);
@@ -148,10 +156,7 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
       await fetch(`${sandbox.url}/sandbox/faults`, { method: 'DELETE' });
     },
     deploy: async ({ version, workflowsPath }) => {
-      const { code } = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
-      const codePath = join(scratch, `${version.buildId}.js`);
-      await writeFile(codePath, code);
-      await run(codePath, version);
+      await run(await bundled(workflowsPath, version.buildId), version);
     },
     dismiss,
     engage: () => run(workflowBundle(), tamper.version),

@@ -6,9 +6,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pLimit from 'p-limit';
 import type { Order } from '../../contracts/orders.js';
+import { PIVOT, PLAN, STEPS, type StepName, stepsOf, type UndoName, UNDOS } from '../../contracts/plan.js';
 import { sagaStart, type UnstartedSaga } from '../../contracts/saga.js';
 import { readOrder, requestCancellation } from '../../domain/orders.js';
 import type { Action } from '../../runtime/failpoints.js';
+import { CRASH_POINTS } from '../../workers/crash-points.js';
 import { expectRight } from '../support/audit.js';
 import { type Books, readCharges, readFacts, readSagas } from '../support/books.js';
 import { eventually } from '../support/conditions.js';
@@ -23,34 +25,26 @@ const LANES = 8;
 /** All of it takes a minute on two idle cores; on busy ones, the cells' own limits say what is too slow. */
 const BOOKS_LIMIT_MS = 600_000;
 
-const COMMITTING = ['before-call', 'before-commit', 'before-report'];
-const ASKING = ['before-gateway', 'after-gateway'];
-const MOMENTS: Record<string, string[]> = {
-  reserveInventory: COMMITTING,
-  chargePayment: ['before-call', ...ASKING, 'before-commit', 'before-report'],
-  confirmOrder: COMMITTING,
-  refundPayment: ['before-call', 'before-commit', ...ASKING, 'before-commit-2', 'before-report'],
-  releaseInventory: COMMITTING,
-  cancelOrder: COMMITTING,
-};
-const isUndo = ({ step }: { step: string }) => ['refundPayment', 'releaseInventory', 'cancelOrder'].includes(step);
+type Name = StepName | UndoName;
+const isUndo = ({ step }: { step: Name }) => UNDOS.some((undo) => undo === step);
 
-/** The first try of the charge confirms the order, too. */
-const isPastThePivot = ({ step, moment }: { step: string; moment: string }) =>
-  (step === 'chargePayment' || step === 'confirmOrder') && moment === 'before-report';
+/** The first try of the step that shares the pivot confirms the order, too. */
+const sharing = stepsOf(PLAN).find(({ sharesPivot }) => sharesPivot)?.name as StepName;
+const isPastThePivot = ({ step, moment }: { step: Name; moment: string }) =>
+  (step === sharing || step === PIVOT) && moment === 'before-report';
 
 /**
  * `meanwhile`: the customer cancels while the worker sleeps, so that it wakes up in a step whose order is over; past the
  * pivot, it is the second saga that cancels the order, beside the first that runs its last step again.
  */
-type Cell = { step: string; moment: string; action: Action; meanwhile?: 'cancelled' };
+type Cell = { step: Name; moment: string; action: Action; meanwhile?: 'cancelled' };
 const nameOf = ({ step, moment, action, meanwhile }: Cell) =>
   `${action}, ${step} ${moment}${meanwhile ? ', the order being cancelled meanwhile' : ''}`;
 
-const everywhere = Object.entries(MOMENTS).flatMap(([step, moments]) => moments.map((moment) => ({ step, moment })));
+const everywhere = [...STEPS, ...UNDOS].flatMap((step) => CRASH_POINTS[step].map((moment) => ({ step, moment })));
 /** A killed process costs a new one, a second of a core: unless in full, each step kills where it leaves most behind. */
-const leavesMost = ({ step, moment }: { step: string; moment: string }) =>
-  moment === (MOMENTS[step]?.includes('after-gateway') ? 'after-gateway' : 'before-commit');
+const leavesMost = ({ step, moment }: { step: Name; moment: string }) =>
+  moment === (CRASH_POINTS[step].includes('after-gateway') ? 'after-gateway' : 'before-commit');
 
 const cells: Cell[] = [
   ...(['stop', 'throw', 'drop'] as const).flatMap((action) => everywhere.map((at) => ({ ...at, action }))),
@@ -108,7 +102,7 @@ async function live({ step, moment, action, meanwhile }: Cell, order: Order, lan
     saga = { ...order, kind: 'cancellation', reason: 'CANCELLED_BY_CUSTOMER' };
   }
   // What had trouble goes on step by step: only then is the confirmation a step of its own.
-  if (step === 'confirmOrder') crew.plan(order.id, 'chargePayment.before-call', 'throw');
+  if (step === PIVOT) crew.plan(order.id, `${sharing}.before-call`, 'throw');
   crew.plan(order.id, at, action);
   const running = await begin(saga, lane);
   const pid = await crew.met(order.id, at);

@@ -3,7 +3,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { activityInfo } from '@temporalio/activity';
 import type { WorkflowHandle } from '@temporalio/client';
 import { translated } from '../../activities/failures.js';
-import type { SagaProgress, StepName, UndoName } from '../../contracts/saga.js';
+import type { StepName, UndoName } from '../../contracts/plan.js';
+import type { SagaProgress } from '../../contracts/saga.js';
 import type { StepInput } from '../../contracts/steps.js';
 import { beginUnwinding, readOrder } from '../../domain/orders.js';
 import { readSagaLog } from '../../domain/saga-log.js';

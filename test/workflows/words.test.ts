@@ -2,7 +2,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { activityInfo } from '@temporalio/activity';
 import { NeedsOperator, translated } from '../../activities/failures.js';
-import { BY_MACHINE, SAGA_FAILURE, type StepName, type UndoName } from '../../contracts/saga.js';
+import type { StepName, UndoName } from '../../contracts/plan.js';
+import { BY_MACHINE, SAGA_FAILURE } from '../../contracts/saga.js';
 import { eventually } from '../support/conditions.js';
 import { assertStockConserved, stock } from '../support/database.js';
 import { listedAsStuck, progressOf, resolve, statusOf } from '../support/decisions.js';
