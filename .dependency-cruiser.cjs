@@ -1,7 +1,7 @@
 // The layers, as import fences. Each comment is an invariant that ARCHITECTURE.md refers to; there is no second list.
 const layer = (name, from, to, comment) => ({ name, severity: 'error', comment, from: { path: from }, to });
 const ours =
-  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|relay|service|sandbox|issuer|ops|local|prisma|clients|examples|bench|test)/';
+  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|reconciliation|relay|service|sandbox|issuer|ops|local|testbed|prisma|clients|examples|bench|test)/';
 const notType = { dependencyTypesNot: ['type-only'] };
 
 module.exports = {
@@ -73,6 +73,12 @@ module.exports = {
       'workers/ hosts workflows and activities; processes do not know each other.',
     ),
     layer(
+      'reconciliation-compares-ledgers',
+      '^reconciliation/',
+      { path: ours, pathNot: '^(reconciliation|activities|domain|gateways|contracts|runtime|sagas)/', ...notType },
+      'reconciliation/ compares the gateway’s ledger with ours on a loop of its own; it knows neither HTTP nor workers, so that any process can run it.',
+    ),
+    layer(
       'workers-load-workflows-by-path',
       '^workers/',
       { path: '^workflows/', ...notType },
@@ -113,6 +119,18 @@ module.exports = {
       '^bench/yardsticks/',
       { path: ours, pathNot: '^bench/' },
       'bench/yardsticks/ is what the service is measured against; code of the service in it would measure the service against itself.',
+    ),
+    layer(
+      'api-http-knows-no-route',
+      '^api/(http|access|load)/',
+      { path: '^api/(routes|openapi)/|^api/(server|api|dispatcher)\\.ts' },
+      'api/http, access and load are what every request passes; what a single route does is in api/routes.',
+    ),
+    layer(
+      'testbed-is-for-tests-and-bench',
+      '^(?!testbed/|bench/|test/)',
+      { path: '^testbed/' },
+      'testbed/ has servers and brokers to be tested and measured against; the product is given its neighbours by address.',
     ),
     layer(
       'product-does-not-import-the-bench',

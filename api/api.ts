@@ -5,15 +5,15 @@ import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import type { ReadinessCheck } from '../runtime/health.js';
 import type { TemporalLink } from '../runtime/temporal.js';
-import { createAuditor } from './auditor.js';
-import { type AuthenticationSettings, createAuthenticator } from './authentication.js';
+import { createAuditor } from './access/audit-recorder.js';
+import { type AuthenticationSettings, createAuthenticator } from './access/authentication.js';
 import type { Api } from './dependencies.js';
-import { createApiReadiness } from './health.js';
+import { createApiReadiness } from './routes/health.js';
 import { showApiMetrics } from './metrics.js';
-import { createBuckets, limitRate } from './rate-limit.js';
+import { createBuckets, limitRate } from './load/rate-limit.js';
 import { createServer, type ServerSettings } from './server.js';
-import { createSharedBuckets } from './shared-buckets.js';
-import { createSagaStarter } from './starter.js';
+import { createSharedBuckets } from './load/shared-buckets.js';
+import { createSagaStarter } from './dispatcher.js';
 import { createWatch } from './watch.js';
 
 export type ApiSettings = ServerSettings & {

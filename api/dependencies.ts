@@ -12,10 +12,10 @@ import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import type { ReadinessCheck } from '../runtime/health.js';
 import type { TemporalLink } from '../runtime/temporal.js';
-import type { Auditor } from './auditor.js';
-import type { Authenticate } from './authentication.js';
-import type { Caller } from './permissions.js';
-import type { SagaStarter } from './starter.js';
+import type { Auditor } from './access/audit-recorder.js';
+import type { Authenticate } from './access/authentication.js';
+import type { Caller } from './access/permissions.js';
+import type { SagaStarter } from './dispatcher.js';
 import type { Watch } from './watch.js';
 
 export type ApiDependencies = {

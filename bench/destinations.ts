@@ -1,7 +1,7 @@
 /** Destinations that go away and come back: the webhook, and NATS where this machine has it. */
-import { findBroker } from '../local/broker-programs.js';
-import { readAll } from '../local/broker-readers.js';
-import { startBroker } from '../local/brokers.js';
+import { findBroker } from '../testbed/brokers/programs.js';
+import { readAll } from '../testbed/brokers/readers.js';
+import { startBroker } from '../testbed/brokers/start.js';
 import { type Arrivals, watchArrivals } from './arrivals.js';
 import { startReceiver } from './receiver.js';
 

@@ -7,8 +7,8 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import pg from 'pg';
-import { freePort } from '../local/ports.js';
-import { startTestServers } from '../local/test-servers.js';
+import { freePort } from '../local/processes/ports.js';
+import { startTestServers } from '../testbed/servers.js';
 import { addPastOrders } from './past-orders.js';
 
 const EVENTS = Number(process.env['EVENTS'] ?? 100_000);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { CHECKOUT } from '../local/checkout.js';
-import { freePort } from '../local/ports.js';
+import { freePort } from '../local/processes/ports.js';
 import type { Subject } from './measurement.js';
 import type { Roots } from './processes.js';
 

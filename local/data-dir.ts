@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { tryLock } from './lock.mjs';
+import { tryLock } from './processes/lock.mjs';
 import { SetupError } from './say.mjs';
 
 export type Secrets = { postgresSuperuser: string; postgresApp: string; stripeWebhook: string };

@@ -1,17 +1,17 @@
 /** `npm run dev`: `npm start`, and then, whenever a source is saved: build, and start again what runs on it. */
-import './node-version.mjs';
+import './setup/node-version.mjs';
 
 const { runScript, say } = await import('./say.mjs');
-const { endOfLife } = await import('./end-of-life.mjs');
-const { bootstrap, root } = await import('./bootstrap.mjs');
-const { isBuilt, sourceFolders } = await import('./stages.mjs');
+const { endOfLife } = await import('./setup/end-of-life.mjs');
+const { bootstrap, root } = await import('./setup/bootstrap.mjs');
+const { isBuilt, sourceFolders } = await import('./setup/stages.mjs');
 
 await runScript(async () => {
   const word = endOfLife(process.versions.node);
   if (word !== undefined) say(word);
   await bootstrap();
   const { launch } = await import('../dist/local/launcher.js');
-  const { watchSources } = await import('../dist/local/watch.js');
+  const { watchSources } = await import('../dist/local/setup/watch.js');
   const { renew } = await launch();
   let files = []; // changed since the last build that runs
   const onChange = async (changed) => {

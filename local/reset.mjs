@@ -1,8 +1,8 @@
 /** `npm run reset`: whatever this checkout still lacks, then the removal of what `npm start` has kept. */
-import './node-version.mjs';
+import './setup/node-version.mjs';
 
 const { runScript } = await import('./say.mjs');
-const { bootstrap } = await import('./bootstrap.mjs');
+const { bootstrap } = await import('./setup/bootstrap.mjs');
 
 await runScript(async () => {
   await bootstrap();

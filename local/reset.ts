@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { confirm, isCancel } from '@clack/prompts';
 import { Command } from 'commander';
 import { isDataDir, openDataDir } from './data-dir.js';
-import { reapLeftovers } from './leftovers.js';
-import { removePlaceElsewhere } from './postgres-place.js';
+import { reapLeftovers } from './processes/leftovers.js';
+import { removePlaceElsewhere } from './postgres/place.js';
 import { SetupError, say } from './say.mjs';
 import { readSettings } from './settings.js';
 

@@ -2,7 +2,7 @@
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { CHECKOUT } from './checkout.js';
-import type { Program } from './program.js';
+import type { Program } from './processes/program.js';
 import { type Role, type Settings, servesHttp } from './settings.js';
 
 /** Loading the code on a busy machine takes a while; Temporal's worker compiles the workflow bundle, too. */
@@ -90,7 +90,7 @@ function temporalEnv(settings: Settings): NodeJS.ProcessEnv {
     ...Object.fromEntries(foreign.map((name) => [name, undefined])),
     TEMPORAL_ADDRESS: `${LOOPBACK}:${settings.TEMPORAL_PORT}`,
     TEMPORAL_NAMESPACE: 'default',
-    TEMPORAL_CONFIG_FILE: join(CHECKOUT, 'local', 'temporal-profile.toml'),
+    TEMPORAL_CONFIG_FILE: join(CHECKOUT, 'local', 'temporal', 'profile.toml'),
     TEMPORAL_UI_URL: process.env['TEMPORAL_UI_URL'] || temporalUiUrl(settings),
   };
 }

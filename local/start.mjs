@@ -1,9 +1,9 @@
 /** `npm start`: whatever this checkout still lacks, then the launcher, in this very process. */
-import './node-version.mjs';
+import './setup/node-version.mjs';
 
 const { runScript, say } = await import('./say.mjs');
-const { endOfLife } = await import('./end-of-life.mjs');
-const { bootstrap } = await import('./bootstrap.mjs');
+const { endOfLife } = await import('./setup/end-of-life.mjs');
+const { bootstrap } = await import('./setup/bootstrap.mjs');
 
 await runScript(async () => {
   const word = endOfLife(process.versions.node);

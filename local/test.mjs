@@ -1,10 +1,10 @@
 /** `npm test`: whatever this checkout still lacks, then Jest, which starts a Postgres of its own. */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import './node-version.mjs';
+import './setup/node-version.mjs';
 
 const { runScript } = await import('./say.mjs');
-const { bootstrap, root } = await import('./bootstrap.mjs');
+const { bootstrap, root } = await import('./setup/bootstrap.mjs');
 
 await runScript(async () => {
   await bootstrap();

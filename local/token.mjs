@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /** `npm run token -- --role operator`: whatever this checkout still lacks, then a token, in this very process. */
-import './node-version.mjs';
+import './setup/node-version.mjs';
 
 const { runScript } = await import('./say.mjs');
-const { bootstrap } = await import('./bootstrap.mjs');
+const { bootstrap } = await import('./setup/bootstrap.mjs');
 
 await runScript(async () => {
   await bootstrap();

@@ -7,7 +7,7 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, Option } from 'commander';
-import { ROLES } from '../api/permissions.js';
+import { ROLES } from '../api/access/permissions.js';
 import { kinds, readConfig } from '../runtime/config.js';
 import { CHECKOUT } from './checkout.js';
 import { SetupError, say } from './say.mjs';

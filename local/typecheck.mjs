@@ -1,9 +1,9 @@
 /** `npm run typecheck`: whatever the compiler still lacks in this checkout, then the compiler, on tests and clients too. */
 import { spawnSync } from 'node:child_process';
-import './node-version.mjs';
+import './setup/node-version.mjs';
 
 const { runScript } = await import('./say.mjs');
-const { prepareTypes, root } = await import('./bootstrap.mjs');
+const { prepareTypes, root } = await import('./setup/bootstrap.mjs');
 
 await runScript(async () => {
   await prepareTypes();

@@ -22,7 +22,7 @@ import { watchAccount } from '../workers/account.js';
 import { createCrashingActivities } from '../workers/crash-points.js';
 import { exposeAccount, exposeBreaker } from '../workers/metrics.js';
 import { startProber } from '../workers/prober.js';
-import { startReconciler } from '../workers/reconciler.js';
+import { startReconciler } from '../reconciliation/reconciler.js';
 import { reportVersion } from '../workers/versioning.js';
 import { createActivities, createWorker } from '../workers/worker.js';
 

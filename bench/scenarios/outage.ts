@@ -3,7 +3,7 @@
  * what do clients notice of it? Twice: with clients that order all the while, and with nobody.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../../local/ports.js';
+import { freePort } from '../../local/processes/ports.js';
 import { type DeliveriesWatch, LOOK_EVERY_MS, type Sample, watchDeliveries } from '../deliveries-watch.js';
 import { type Destinations, startDestinations } from '../destinations.js';
 import type { Load } from '../load.js';

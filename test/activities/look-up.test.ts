@@ -7,7 +7,7 @@ import { shutPayment } from '../../domain/payments.js';
 import type { ChargeRequest } from '../../gateways/payments.js';
 import { eventually } from '../support/conditions.js';
 import { type OddGateway, startOddGateway } from '../gateways/odd-gateway.js';
-import { type Books, openBooks, type Setting } from '../workers/support.js';
+import { type Books, openBooks, type Setting } from '../reconciliation/support.js';
 import { charge, failureOf, finish, refund, unwind } from './undo.js';
 
 const HOUR_MS = 3_600_000;

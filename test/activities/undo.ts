@@ -9,7 +9,7 @@ import type { StepInput, StepResult, UndoResult } from '../../contracts/steps.js
 import { releaseInventory } from '../../domain/inventory.js';
 import { beginUnwinding, cancelOrder, readOrder, requestCancellation } from '../../domain/orders.js';
 import type { PaymentGateway } from '../../gateways/payments.js';
-import type { Books } from '../workers/support.js';
+import type { Books } from '../reconciliation/support.js';
 
 /** `budgetMs`: what is left of the time for all attempts when this one begins. */
 type Try = {

@@ -4,7 +4,7 @@ import { chargeKey } from '../../contracts/ids.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { confirmOrder } from '../../domain/confirmation.js';
 import { recordCharge } from '../../domain/payments.js';
-import { type Books, findingsOf, openBooks } from '../workers/support.js';
+import { type Books, findingsOf, openBooks } from '../reconciliation/support.js';
 import { charge, failureOf, finish, refund, unwind } from './undo.js';
 
 let b: Books;

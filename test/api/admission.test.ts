@@ -1,6 +1,6 @@
 /** Orders are accepted a few at a time while sagas wait, all at once otherwise, and first come, first served. */
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { createAdmission } from '../../api/admission.js';
+import { createAdmission } from '../../api/load/admission.js';
 import { eventually } from '../support/conditions.js';
 
 describe('admission', () => {

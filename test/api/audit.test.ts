@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { createAuditor } from '../../api/auditor.js';
+import { createAuditor } from '../../api/access/audit-recorder.js';
 import type { Order } from '../../contracts/orders.js';
 import { recordAudit } from '../../domain/audit.js';
 import type { PrismaClient } from '../../prisma/generated/client.js';

@@ -6,7 +6,7 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { ROLES } from '../../api/permissions.js';
+import { ROLES } from '../../api/access/permissions.js';
 import { AWAY, INTERNALS, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { assertStockConserved, stock } from '../support/database.js';

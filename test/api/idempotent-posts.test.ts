@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { fastify } from 'fastify';
 import { v7 as uuidv7 } from 'uuid';
-import { fingerprint } from '../../api/headers.js';
-import { answerOnce } from '../../api/idempotency.js';
-import { handleProblems } from '../../api/problems.js';
+import { fingerprint } from '../../api/http/headers.js';
+import { answerOnce } from '../../api/http/idempotency.js';
+import { handleProblems } from '../../api/http/problems.js';
 import type { Order } from '../../contracts/orders.js';
 import { claimKey, extendClaim, type HeldClaim, keepAnswer } from '../../domain/idempotency.js';
 import { cancelOrder } from '../../domain/orders.js';

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { PERMISSIONS, ROLES } from '../../api/permissions.js';
-import { PROBLEMS } from '../../api/problems.js';
+import { PERMISSIONS, ROLES } from '../../api/access/permissions.js';
+import { PROBLEMS } from '../../api/http/problems.js';
 import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
 import { type Answer, startTestApi, type TestApi } from '../support/api.js';
 import { breakingChanges } from '../support/breaking-changes.js';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { createAuthenticator } from '../../api/authentication.js';
+import { createAuthenticator } from '../../api/access/authentication.js';
 import type { ApiDependencies } from '../../api/dependencies.js';
-import { PERMISSIONS, ROLES } from '../../api/permissions.js';
+import { PERMISSIONS, ROLES } from '../../api/access/permissions.js';
 import { createServer } from '../../api/server.js';
 import type { Order } from '../../contracts/orders.js';
 import { type Answer, expectProblem, ORDER, SILENT, startTestApi, type TestApi } from '../support/api.js';

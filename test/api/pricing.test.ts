@@ -1,6 +1,6 @@
 /** An API process remembers prices; what an order costs is still what the catalogue says when it is accepted. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { createPricing } from '../../api/pricing.js';
+import { createPricing } from '../../api/routes/pricing.js';
 import type { Order } from '../../contracts/orders.js';
 import { countStored, expectProblem, ORDER, startTestApi, type TestApi } from '../support/api.js';
 import { createTestDatabase, stock, type TestDatabase } from '../support/database.js';

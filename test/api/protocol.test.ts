@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { PROBLEMS } from '../../api/problems.js';
+import { PROBLEMS } from '../../api/http/problems.js';
 import { countStored, expectProblem, ORDER, raw, startTestApi, type TestApi } from '../support/api.js';
 import { stock } from '../support/database.js';
 

@@ -11,13 +11,13 @@ import { type CloudEvent, type EventType, toCloudEvent } from '../../contracts/e
 import { reserveInventory } from '../../domain/inventory.js';
 import { confirmOrder } from '../../domain/confirmation.js';
 import { recordCharge } from '../../domain/payments.js';
-import { freePort } from '../../local/ports.js';
+import { freePort } from '../../local/processes/ports.js';
 import { createPublishers } from '../../relay/publishers/configured.js';
 import { readConfig } from '../../runtime/config.js';
 import { settings } from '../../runtime/settings.js';
 import { publishUntilTaken } from '../relay/publishers/contract.js';
 import { startTestApi } from '../support/api.js';
-import type { Broker } from '../../local/brokers.js';
+import type { Broker } from '../../testbed/brokers/start.js';
 import { describeWithBroker } from '../support/brokers.js';
 import { eventually } from '../support/conditions.js';
 import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';

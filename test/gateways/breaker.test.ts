@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import { protectGateway } from '../../gateways/breaker.js';
 import { GatewayUnknown } from '../../gateways/payments.js';
 import { createPaymentGateway } from '../../gateways/stripe.js';
-import { freePort } from '../../local/ports.js';
+import { freePort } from '../../local/processes/ports.js';
 import { createSandbox } from '../../sandbox/server.js';
 
 let gateway: ReturnType<typeof protectGateway>;

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { charge, failureOf, refund, unwind } from '../activities/undo.js';
-import { type Books, openBooks } from '../workers/support.js';
+import { type Books, openBooks } from '../reconciliation/support.js';
 import { json, startOddGateway } from './odd-gateway.js';
 
 let b: Books;

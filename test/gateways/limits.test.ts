@@ -6,7 +6,7 @@ import { deadlineIn } from '../../gateways/deadline.js';
 import { GatewayUnknown } from '../../gateways/payments.js';
 import { charge, failureOf, refund, unwind } from '../activities/undo.js';
 import { eventually } from '../support/conditions.js';
-import { type Books, openBooks } from '../workers/support.js';
+import { type Books, openBooks } from '../reconciliation/support.js';
 import { json, type OddGateway, startOddGateway } from './odd-gateway.js';
 
 let b: Books;

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { GatewayMismatch, GatewayUnknown } from '../../gateways/payments.js';
-import { type Books, openBooks } from '../workers/support.js';
+import { type Books, openBooks } from '../reconciliation/support.js';
 import { json, type OddGateway, startOddGateway } from './odd-gateway.js';
 
 let b: Books;

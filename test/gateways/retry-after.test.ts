@@ -7,7 +7,7 @@ import type { GatewayUnknown } from '../../gateways/payments.js';
 import { createWebhookPublisher } from '../../relay/publishers/webhook.js';
 import { charge, failureOf, refund, unwind } from '../activities/undo.js';
 import { type Receiver, startReceiver } from '../support/receiver.js';
-import { type Books, openBooks } from '../workers/support.js';
+import { type Books, openBooks } from '../reconciliation/support.js';
 
 let b: Books;
 let receiver: Receiver;

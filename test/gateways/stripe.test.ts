@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { GatewayUnknown } from '../../gateways/payments.js';
-import { type Books, openBooks } from '../workers/support.js';
+import { type Books, openBooks } from '../reconciliation/support.js';
 
 let b: Books;
 beforeAll(async () => {

@@ -5,7 +5,7 @@ import { chmod, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
-import { freePort } from '../../local/ports.js';
+import { freePort } from '../../local/processes/ports.js';
 import { eventually } from '../support/conditions.js';
 import { cleanUp, newFolder, startIssuer, tokenFor } from './support.js';
 

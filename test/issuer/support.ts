@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { pino } from 'pino';
-import { type AuthenticationSettings, createAuthenticator } from '../../api/authentication.js';
-import type { Caller } from '../../api/permissions.js';
+import { type AuthenticationSettings, createAuthenticator } from '../../api/access/authentication.js';
+import type { Caller } from '../../api/access/permissions.js';
 import { openKeys } from '../../issuer/keys.js';
 import { createIssuer } from '../../issuer/server.js';
-import { freePort } from '../../local/ports.js';
+import { freePort } from '../../local/processes/ports.js';
 
 export type Running = { url: string; port: number; close: () => Promise<void> };
 

@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { decodeJwt } from 'jose';
-import { freePort } from '../../local/ports.js';
+import { freePort } from '../../local/processes/ports.js';
 import { eventually } from '../support/conditions.js';
 import { cleanUp, createJudge, newFolder, startIssuer } from './support.js';
 

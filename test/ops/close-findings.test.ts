@@ -8,7 +8,7 @@ import { type FindingAction, type FindingKind, openFinding } from '../../domain/
 import { listFindings } from '../../domain/reconciliation-findings.js';
 import type { RefundOutcome } from '../../gateways/payments.js';
 import { eventually } from '../support/conditions.js';
-import { type Books, findingsOf, openBooks } from '../workers/support.js';
+import { type Books, findingsOf, openBooks } from '../reconciliation/support.js';
 import { type Cli, cliOf } from './cli.js';
 
 let books: Books;

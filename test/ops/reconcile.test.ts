@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { startReconciler } from '../../workers/reconciler.js';
-import { type Books, openBooks, SILENT } from '../workers/support.js';
+import { startReconciler } from '../../reconciliation/reconciler.js';
+import { type Books, openBooks, SILENT } from '../reconciliation/support.js';
 import { type Cli, cliOf } from './cli.js';
 
 let books: Books;

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import { Gauge } from 'prom-client';
-import { freePort } from '../../local/ports.js';
+import { freePort } from '../../local/processes/ports.js';
 import { createAsker } from '../../runtime/asker.js';
 import { guarded } from '../../runtime/guard.js';
 import { createHealth } from '../../runtime/health.js';

@@ -6,7 +6,7 @@ import { copyFile, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { transformFile } from '@swc/core';
 import type Stripe from 'stripe';
-import { freePort } from '../../local/ports.js';
+import { freePort } from '../../local/processes/ports.js';
 import { clientFor, newDataDir, until } from './support.js';
 
 const ROOT = process.cwd();

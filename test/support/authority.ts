@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runToEnd } from '../../local/command.js';
+import { runToEnd } from '../../local/processes/command.js';
 
 export type Authority = {
   /** Files in PEM: its own certificate, and the key and the certificate of a server on this machine, apart and in one. */

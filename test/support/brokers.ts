@@ -1,7 +1,7 @@
 /** Brokers for tests: one that this machine lacks is skipped by name, or fails the run where REQUIRE_BROKERS=1. */
 import { describe } from '@jest/globals';
-import { type BrokerName, findBroker } from '../../local/broker-programs.js';
-import { type Broker, startBroker } from '../../local/brokers.js';
+import { type BrokerName, findBroker } from '../../testbed/brokers/programs.js';
+import { type Broker, startBroker } from '../../testbed/brokers/start.js';
 
 /** What a broker's test begins with, at the top level of its file: whether it can be had is asked before tests are listed. */
 export async function describeWithBroker(

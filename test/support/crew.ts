@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from '@temporalio/client';
 import type { Database } from '../../domain/database.js';
-import { type Running, run, untilReady } from '../../local/program.js';
+import { type Running, run, untilReady } from '../../local/processes/program.js';
 import type { Action } from '../../runtime/failpoints.js';
 import { eventually } from './conditions.js';
 import { createTestDatabase } from './database.js';

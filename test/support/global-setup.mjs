@@ -3,12 +3,12 @@
  * awaits at top level cannot be loaded. They are stopped by global-teardown.mjs, by a signal, or by the death of whoever
  * runs Jest.
  */
-import { root } from '../../local/bootstrap.mjs';
-import { isBuilt } from '../../local/stages.mjs';
+import { root } from '../../local/setup/bootstrap.mjs';
+import { isBuilt } from '../../local/setup/stages.mjs';
 
 // Whoever runs Jest by itself would hold an old build against new tests: a saga's code that no longer replays would pass.
 if (!isBuilt(root)) throw new Error('dist/ was made from other sources than these. `npm test` builds it first.');
-const servers = await import('../../dist/local/test-servers.js');
+const servers = await import('../../dist/testbed/servers.js');
 
 /** How often to see whether our parent is still there. */
 const PARENT_POLL_MS = 500;

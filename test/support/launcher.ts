@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient, type Order, orThrow, type Sku } from '../../clients/typescript/client.js';
 import type { CloudEvent } from '../../contracts/events.js';
-import { birthOf } from '../../local/birth.mjs';
-import { freePort } from '../../local/ports.js';
+import { birthOf } from '../../local/processes/start-time.mjs';
+import { freePort } from '../../local/processes/ports.js';
 import { eventually } from './conditions.js';
 import { required } from './database.js';
 

@@ -1,5 +1,5 @@
 /** One process of the service, as it is deployed, with settings of its own. */
-import type { Program } from '../../local/program.js';
+import type { Program } from '../../local/processes/program.js';
 
 /**
  * With an undertaker each: whoever ends the test run, however, leaves no frozen process behind.

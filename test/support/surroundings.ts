@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { type Running, start } from '../../local/program.js';
+import { type Running, start } from '../../local/processes/program.js';
 import { expectRight } from './audit.js';
 import { readCharges, readFacts, readSagas } from './books.js';
 import { eventually } from './conditions.js';

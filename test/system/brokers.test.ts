@@ -7,8 +7,8 @@ import pg from 'pg';
 import type { CloudEvent } from '../../contracts/events.js';
 import type { Order } from '../../contracts/orders.js';
 import { audit } from '../support/audit.js';
-import { readAll } from '../../local/broker-readers.js';
-import { type Broker, startBroker } from '../../local/brokers.js';
+import { readAll } from '../../testbed/brokers/readers.js';
+import { type Broker, startBroker } from '../../testbed/brokers/start.js';
 import { brokersHere } from '../support/brokers.js';
 import { eventually } from '../support/conditions.js';
 import {

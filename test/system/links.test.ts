@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Order } from '../../clients/typescript/client.js';
-import { freePort } from '../../local/ports.js';
+import { freePort } from '../../local/processes/ports.js';
 import { eventually } from '../support/conditions.js';
 import { stock } from '../support/database.js';
 import { type Link, type LinkFault, startLink } from '../support/link.js';

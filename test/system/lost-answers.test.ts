@@ -5,8 +5,8 @@
  */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { Order } from '../../clients/typescript/client.js';
-import { freePort } from '../../local/ports.js';
-import type { Running } from '../../local/program.js';
+import { freePort } from '../../local/processes/ports.js';
+import type { Running } from '../../local/processes/program.js';
 import { LEASE_MS } from '../../relay/deliveries.js';
 import { eventually } from '../support/conditions.js';
 import { stock } from '../support/database.js';

@@ -7,9 +7,9 @@ import { watchArrivals } from '../../bench/arrivals.js';
 import { addPastOrders } from '../../bench/past-orders.js';
 import { scrape } from '../../bench/scrape.js';
 import type { Order } from '../../contracts/orders.js';
-import { readAll } from '../../local/broker-readers.js';
-import { type Broker, startBroker } from '../../local/brokers.js';
-import { freePort } from '../../local/ports.js';
+import { readAll } from '../../testbed/brokers/readers.js';
+import { type Broker, startBroker } from '../../testbed/brokers/start.js';
+import { freePort } from '../../local/processes/ports.js';
 import { brokersHere } from '../support/brokers.js';
 import { eventually } from '../support/conditions.js';
 import {

@@ -1,6 +1,6 @@
 /** A worker that cannot be made, or that dies, does not take the API with it that runs in the same process. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { freePort } from '../../local/ports.js';
+import { freePort } from '../../local/processes/ports.js';
 import { eventually } from '../support/conditions.js';
 import { stock } from '../support/database.js';
 import { isServing, orderOne, type Surroundings, startSurroundings } from '../support/surroundings.js';

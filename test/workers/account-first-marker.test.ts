@@ -5,7 +5,7 @@ import { adoptAccount, nameInstallation, readStanding } from '../../domain/insta
 import { type AccountMarker, GatewayUnknown } from '../../gateways/payments.js';
 import { lookOnce, watchAccount } from '../../workers/account.js';
 import { copyDatabase, type TestDatabase } from '../support/database.js';
-import { type Books, openBooks, SILENT } from './support.js';
+import { type Books, openBooks, SILENT } from '../reconciliation/support.js';
 
 let b: Books;
 let copies: TestDatabase[] = [];

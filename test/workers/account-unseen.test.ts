@@ -10,7 +10,7 @@ import { createPaymentGateway } from '../../gateways/stripe.js';
 import { lookOnce, watchAccount } from '../../workers/account.js';
 import { eventually } from '../support/conditions.js';
 import { copyDatabase, type TestDatabase } from '../support/database.js';
-import { type Books, openBooks, SILENT } from './support.js';
+import { type Books, openBooks, SILENT } from '../reconciliation/support.js';
 
 let b: Books;
 let copies: TestDatabase[] = [];

@@ -7,12 +7,12 @@ import { listFindings } from '../../domain/reconciliation-findings.js';
 import { guardAccount } from '../../gateways/account-guard.js';
 import { type AccountMarker, MarkerUnavailable } from '../../gateways/payments.js';
 import { lookOnce, watchAccount } from '../../workers/account.js';
-import { startReconciler } from '../../workers/reconciler.js';
+import { startReconciler } from '../../reconciliation/reconciler.js';
 import { failureOf, refund, unwind } from '../activities/undo.js';
 import { json, startOddGateway } from '../gateways/odd-gateway.js';
 import { eventually } from '../support/conditions.js';
 import { copyDatabase, type TestDatabase } from '../support/database.js';
-import { type Books, openBooks, SILENT } from './support.js';
+import { type Books, openBooks, SILENT } from '../reconciliation/support.js';
 
 let b: Books;
 let copies: TestDatabase[] = [];

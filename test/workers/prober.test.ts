@@ -12,7 +12,7 @@ import { assertStockConserved, stock } from '../support/database.js';
 import { listedAsStuck, progressOf, resolve, statusOf } from '../support/decisions.js';
 import { recordHistory } from '../support/histories.js';
 import { type SagaStack, startSagaStack } from '../support/saga.js';
-import { SILENT } from './support.js';
+import { SILENT } from '../reconciliation/support.js';
 
 /** What charges meet; some orders may meet something of their own. */
 type Trouble = () => Error;

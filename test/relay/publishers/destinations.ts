@@ -1,8 +1,8 @@
 /** The tests of contract.ts, as a suite for one broker. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { CloudEvent } from '../../../contracts/events.js';
-import { type Arrival, firstArrivals, readAll } from '../../../local/broker-readers.js';
-import type { Broker } from '../../../local/brokers.js';
+import { type Arrival, firstArrivals, readAll } from '../../../testbed/brokers/readers.js';
+import type { Broker } from '../../../testbed/brokers/start.js';
 import type { Publisher } from '../../../relay/publishers/publisher.js';
 import { eventually } from '../../support/conditions.js';
 import { eventsOf, expectUnavailable, kinds, manyOrders, publishUntilTaken } from './contract.js';

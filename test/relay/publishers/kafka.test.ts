@@ -1,6 +1,6 @@
 import { expect } from '@jest/globals';
 import { Admin, compatibilityPartitioner, Producer } from '@platformatic/kafka';
-import { startBroker } from '../../../local/brokers.js';
+import { startBroker } from '../../../testbed/brokers/start.js';
 import { createKafkaPublisher } from '../../../relay/publishers/kafka.js';
 import { describeWithBroker } from '../../support/brokers.js';
 import { destinationTests } from './destinations.js';

@@ -1,7 +1,7 @@
 import { expect } from '@jest/globals';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, credsAuthenticator, headers } from '@nats-io/transport-node';
-import { startBroker } from '../../../local/brokers.js';
+import { startBroker } from '../../../testbed/brokers/start.js';
 import { createNatsPublisher } from '../../../relay/publishers/nats.js';
 import { describeWithBroker } from '../../support/brokers.js';
 import { destinationTests } from './destinations.js';

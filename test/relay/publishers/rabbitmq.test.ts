@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { Connection } from 'rabbitmq-client';
-import { startBroker } from '../../../local/brokers.js';
+import { startBroker } from '../../../testbed/brokers/start.js';
 import { createRabbitPublisher } from '../../../relay/publishers/rabbitmq.js';
 import { describeWithBroker } from '../../support/brokers.js';
 import { eventsOf, expectUnavailable, publishUntilTaken } from './contract.js';

@@ -2,7 +2,7 @@ import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type Stripe from 'stripe';
-import { freePort } from '../../../local/ports.js';
+import { freePort } from '../../../local/processes/ports.js';
 import { compileSandbox, kill, runSandbox, type Spawned, spawnSandbox } from '../process.js';
 import { cleanUp, errorOf, ledgerOf, newDataDir, order, startSandbox, until } from '../support.js';
 

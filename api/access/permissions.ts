@@ -1,0 +1,76 @@
+/** Who may do what: one table, in which every route must stand. */
+import { Problem } from '../http/problems.js';
+
+/** customer: own orders only · service: any customer's orders · operator: also stock and sagas · auditor: reads everything. */
+export const ROLES = ['customer', 'service', 'operator', 'auditor'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** Who asks. Without authentication everybody is `anonymous`, with every role. */
+export type Caller = { subject: string; roles: readonly Role[] };
+export const ANONYMOUS: Caller = { subject: 'anonymous', roles: ROLES };
+
+/** What the logs keep of a subject; an issuer's may be longer. */
+export const ACTOR_LENGTH_MAX = 128;
+
+const everyone = ROLES;
+const open = 'open';
+
+/** Route → the roles that may use it; `open` needs no token. A customer's own orders are told apart by `confinedTo`. */
+export const PERMISSIONS: Readonly<Record<string, readonly Role[] | typeof open>> = {
+  'POST /orders': ['customer', 'service', 'operator'],
+  'GET /orders': everyone,
+  'GET /orders/:id': everyone,
+  'POST /orders/:id/cancel': ['customer', 'service', 'operator'],
+  'GET /orders/:id/saga': everyone,
+  'GET /orders/:id/events': everyone,
+  'GET /events': ['service', 'operator', 'auditor'],
+  'GET /inventory': everyone,
+  'GET /inventory/:sku': everyone,
+  'PUT /inventory/:sku': ['operator'],
+  'GET /admin/sagas': ['operator', 'auditor'],
+  'POST /admin/sagas/:id/resolve': ['operator'],
+  'GET /admin/audit': ['operator', 'auditor'],
+  'GET /admin/dead-letters': ['operator', 'auditor'],
+  'POST /admin/dead-letters/replay': ['operator'],
+  'POST /admin/dead-letters/:id/replay': ['operator'],
+  'POST /admin/dead-letters/:id/discard': ['operator'],
+  'POST /webhooks/payments': open, // signed
+  'GET /livez': open,
+  'GET /readyz': open,
+  'GET /openapi.json': open,
+  'GET /problems/:code': open,
+};
+
+/** @throws at start-up for a route that the table does not name: nothing is open by oversight */
+export function permissionOf(method: string, url: string): readonly Role[] | typeof open {
+  if (method === 'OPTIONS' && url === '*') return open; // preflights, if CORS is on
+  if (url === '/docs' || url.startsWith('/docs/')) return open;
+  const permission = PERMISSIONS[`${method === 'HEAD' ? 'GET' : method} ${url}`];
+  if (!permission) throw new Error(`Bug! ${method} ${url} is not in the table of permissions`);
+  return permission;
+}
+
+export function requireRole(caller: Caller, allowed: readonly Role[]): void {
+  if (!caller.roles.some((role) => allowed.includes(role))) {
+    throw new Problem('forbidden', `This takes the role ${allowed.join(' or ')}.`);
+  }
+}
+
+/** Whom a role lets beyond its own orders, and how far: being an auditor as well does not let a customer order for others. */
+const UNCONFINED = {
+  read: ['service', 'operator', 'auditor'],
+  write: ['service', 'operator'],
+} as const satisfies Record<string, readonly Role[]>;
+
+/** Customers are confined to their own orders. @returns the customer id that the caller is confined to, or undefined */
+export const confinedTo = (caller: Caller, access: 'read' | 'write'): string | undefined =>
+  caller.roles.some((role) => (UNCONFINED[access] as readonly Role[]).includes(role)) ? undefined : caller.subject;
+
+/** Nobody decides in another's name. @param named who is said to decide; undefined = the caller */
+export function operatorOf(caller: Caller, named: string | undefined): string {
+  if (caller === ANONYMOUS) return named ?? caller.subject;
+  if (named !== undefined && named !== caller.subject) {
+    throw new Problem('forbidden', 'operator must be the token’s own subject.');
+  }
+  return caller.subject.slice(0, ACTOR_LENGTH_MAX);
+}

@@ -1,0 +1,126 @@
+/**
+ * `Idempotency-Key` on a POST: the request's work is done once, and its answer given again. A route says so in one line,
+ * `return answerOnce(deps, request, reply, async () => ({ status, body }))`, **after** it has checked that the caller may do
+ * this, so that an answer is never replayed to somebody who may no longer see it.
+ *
+ * The key belongs to the caller and to the route as a pattern; the concrete path and the body are what was asked. So one key
+ * on two orders is a mistake that is told (422), not two requests.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { v7 as uuidv7 } from 'uuid';
+import type { Database } from '../../domain/database.js';
+import {
+  claimKey,
+  type Earlier,
+  earlierAnswer,
+  extendClaim,
+  type HeldClaim,
+  type KeyClaim,
+  keepAnswer,
+  releaseClaim,
+} from '../../domain/idempotency.js';
+import type { ApiDependencies } from '../dependencies.js';
+import { fingerprint, parseIdempotencyKey } from './headers.js';
+import { Problem } from './problems.js';
+
+/** How long a key stays locked when the process that held it has died: what a client then waits at most. */
+const LOCK = { lockMs: 15_000, extendEveryMs: 5_000 };
+/** Between a claim that failed and the look at who has it, the other may have given it back. */
+const CLAIMS_MAX = 5;
+const RETRY_AFTER_S = 1;
+
+/**
+ * @param act does the work, which must be safe to repeat; what it throws is answered and not kept. Its argument is the same
+ *   whenever it is repeated under the same key, for whoever else can tell repetitions apart; undefined without a key
+ */
+export async function answerOnce(
+  { db, idempotencyTtlMs, keyLock = LOCK }: Pick<ApiDependencies, 'db' | 'idempotencyTtlMs' | 'keyLock'>,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  act: (onceId: string | undefined) => Promise<{ status: number; body: unknown }>,
+): Promise<FastifyReply> {
+  const claim = claimOf(request, idempotencyTtlMs);
+  if (!claim) {
+    const { status, body } = await act(undefined);
+    return reply.code(status).send(body);
+  }
+  const held = await hold(db, claim, keyLock.lockMs);
+  if ('outcome' in held)
+    return reply.code(held.status).header('idempotent-replayed', 'true').type(JSON_TYPE).send(held.response);
+  const extending = setInterval(
+    () => void extendClaim(db, held).catch((err: unknown) => request.log.warn({ err }, 'could not extend a claim')),
+    keyLock.extendEveryMs,
+  );
+  try {
+    const { status, body } = await act(onceIdOf(claim));
+    const response = reply.code(status).serialize(body) as string;
+    if (!(await keepAnswer(db, held, { status, response })))
+      request.log.warn('the claim of a key was lost while it was held');
+    return reply.type(JSON_TYPE).send(response);
+  } catch (err) {
+    // If this fails too, the lock's end frees the key.
+    await releaseClaim(db, held).catch((failure: unknown) =>
+      request.log.warn({ err: failure }, 'could not release a key'),
+    );
+    throw err;
+  } finally {
+    clearInterval(extending);
+  }
+}
+const JSON_TYPE = 'application/json; charset=utf-8';
+const onceIdOf = ({ caller, route, key, fingerprint: asked }: KeyClaim): string =>
+  Buffer.from(fingerprint(caller, route, key, Buffer.from(asked).toString('hex'))).toString('hex');
+
+/** The request's claim to its key. @returns undefined if it carries none @throws Problem invalid-idempotency-key */
+export function claimOf(request: FastifyRequest, ttlMs: number): KeyClaim | undefined {
+  const key = parseIdempotencyKey(request.headers['idempotency-key']);
+  if (key === undefined) return undefined;
+  const route = `${request.method} ${request.routeOptions.url}`;
+  return {
+    caller: request.caller.subject,
+    route,
+    key,
+    // Where the path has parameters they are part of what was asked.
+    fingerprint: fingerprint(route, request.body, ...Object.values(request.params as Record<string, string>)),
+    ttlMs,
+  };
+}
+
+/** @returns the key, held, or the answer that it stands for @throws Problem if it is in use, or stands for another request */
+async function hold(
+  db: Database,
+  claim: KeyClaim,
+  lockMs: number,
+): Promise<HeldClaim | Extract<Earlier, { outcome: 'replayed' }>> {
+  const held = { ...claim, id: uuidv7(), lockMs };
+  for (let claims = 0; claims < CLAIMS_MAX; claims++) {
+    if (await claimKey(db, held)) return held;
+    const earlier = await earlierAnswer(db, claim);
+    if (earlier) return replayable(earlier);
+  }
+  throw inProgress();
+}
+
+/** @throws Problem unless there is an answer to give again */
+export function replayable(earlier: Earlier): Extract<Earlier, { outcome: 'replayed' }> {
+  switch (earlier.outcome) {
+    case 'replayed':
+      return earlier;
+    case 'in-progress':
+      throw inProgress();
+    case 'key-reused':
+      throw new Problem('idempotency-key-reused', 'This Idempotency-Key was used before, with another request.');
+    default:
+      throw new Error(`Bug! Unhandled earlier answer ${earlier satisfies never}`);
+  }
+}
+
+const inProgress = () =>
+  new Problem(
+    'idempotency-key-in-use',
+    'The first request with this Idempotency-Key is under way.',
+    {},
+    {
+      retryAfterS: RETRY_AFTER_S,
+    },
+  );

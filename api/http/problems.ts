@@ -1,0 +1,273 @@
+/**
+ * Errors as clients see them: problem+json (RFC 9457), each `type` a path on this server at which it is explained. A
+ * problem names the field and the remedy, and never what the server is made of.
+ */
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { v7 as uuidv7 } from 'uuid';
+import type { Money } from '../../contracts/orders.js';
+import { isNotNow } from '../../domain/database.js';
+import { MoneySchema } from './schemas.js';
+import { dress, SECURITY_HEADERS } from './security-headers.js';
+
+/** Every problem that this API can answer: its code → its status, title and what a client can do. */
+export const PROBLEMS = {
+  'invalid-request': [
+    400,
+    'The request is not valid',
+    'See `errors`: each names a field by JSON pointer, or a parameter.',
+  ],
+  'malformed-request': [
+    400,
+    'This is not an HTTP request that can be understood',
+    'Check the path’s encoding, the headers and the framing.',
+  ],
+  'malformed-json': [400, 'The body is not JSON', 'Send one JSON object, encoded in UTF-8.'],
+  'invalid-idempotency-key': [
+    400,
+    'The Idempotency-Key is not valid',
+    'Send 1 to 255 visible ASCII characters, bare or in double quotes.',
+  ],
+  'invalid-signature': [
+    400,
+    'The webhook’s signature is not valid',
+    'Check the endpoint’s secret and your clock; an event is good for 5 minutes.',
+  ],
+  unauthenticated: [401, 'Who are you?', 'Send a valid bearer token of the configured issuer.'],
+  forbidden: [403, 'You may not do this', 'Ask for the role that `detail` names.'],
+  'not-found': [404, 'There is no such thing', 'Check the path and the identifier.'],
+  'method-not-allowed': [405, 'This method is not offered here', 'See /openapi.json.'],
+  'request-timeout': [408, 'The request did not arrive in time', 'Send it again, at once and whole.'],
+  'order-cancelled': [409, 'The order is cancelled otherwise', 'Read the order for the reason.'],
+  'not-possible-now': [
+    409,
+    'The saga is not in a state in which this makes sense',
+    'Read the saga: GET /orders/{id}/saga.',
+  ],
+  'already-decided': [409, 'The dead letter is decided otherwise', 'Read it: GET /admin/dead-letters?state=….'],
+  'order-exists': [409, 'The customer has an order with this externalOrderId', 'Read the order that `orderId` names.'],
+  'idempotency-key-in-use': [
+    409,
+    'A request with this Idempotency-Key is under way',
+    'Send it again after the time in Retry-After.',
+  ],
+  'price-changed': [409, 'The total is not what was expected', 'Show the new total and order again.'],
+  'stock-committed': [409, 'More is reserved and sold than that', 'Set onHand to at least reserved + sold.'],
+  'payload-too-large': [413, 'The body is too large', 'At most 64 KiB.'],
+  'unsupported-media-type': [
+    415,
+    'The body must be application/json',
+    'Send Content-Type: application/json, and no Content-Encoding.',
+  ],
+  'headers-too-large': [431, 'The headers are too large', 'Send at most 100 headers, of less than 16 KiB together.'],
+  'unknown-sku': [
+    422,
+    'A SKU is not in the catalogue',
+    'See `errors` for the lines; GET /inventory lists the catalogue.',
+  ],
+  'mixed-currencies': [422, 'The lines are priced in different currencies', 'Order them separately.'],
+  'unsupported-currency': [
+    422,
+    'The payment provider does not take this currency',
+    'Price it in a currency of https://docs.stripe.com/currencies.',
+  ],
+  'unsupported-unit-price': [
+    422,
+    'The payment provider cannot charge such a price',
+    'Currencies with three decimals are charged in tens: let the last digit be 0.',
+  ],
+  'amount-too-small': [
+    422,
+    'The total is less than the payment provider charges',
+    'Order more; a total of 0 is not charged at all.',
+  ],
+  'amount-too-large': [422, 'The total is more than the payment provider charges', 'Order less at a time.'],
+  'nothing-selected': [422, 'The request does not say which', 'Name a selection, or `all: true`.'],
+  'total-too-large': [422, 'The total is too large', 'Order less at a time.'],
+  'idempotency-key-reused': [
+    422,
+    'The Idempotency-Key was used for another request',
+    'Use a fresh key for a new request.',
+  ],
+  'too-many-requests': [429, 'You ask more often than you may', 'Send it again after the time in Retry-After.'],
+  'internal-error': [500, 'Something went wrong on our side', 'Try again; tell us the correlation id if it persists.'],
+  overloaded: [503, 'More is asked than can be answered', 'Send it again after the time in Retry-After.'],
+  unavailable: [503, 'The service cannot answer just now', 'Try again after the time in Retry-After.'],
+} as const satisfies Record<string, readonly [number, string, string]>;
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** Of the fields that a request has wrong, so many are told: a client with more of them sends something else altogether. */
+export const ERRORS_MAX = 20;
+
+export type FieldError = { pointer: string; detail: string };
+
+/** Fields of single problems. */
+export type Extras = { errors?: FieldError[]; orderId?: string; total?: Money; minimum?: Money; maximum?: Money };
+
+/** What a problem brings along besides its body. */
+export type Aside = {
+  /** When it may be worth while to try again. */
+  retryAfterS?: number;
+  /** WWW-Authenticate of a 401, if there is more to say than `Bearer`. */
+  challenge?: string;
+  /** Not found, because it is none of the caller's business. */
+  conceals?: boolean;
+};
+
+export class Problem extends Error {
+  override name = 'Problem';
+  constructor(
+    readonly code: ProblemCode,
+    detail: string,
+    readonly extras: Extras = {},
+    readonly aside: Aside = {},
+  ) {
+    super(detail);
+  }
+}
+
+const amount = (description: string) => Type.Object(MoneySchema.properties, { description });
+
+export const ProblemSchema = Type.Object(
+  {
+    type: Type.String({ description: 'Where this kind of problem is explained, relative to this server' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String(),
+    code: Type.String({ description: 'The last segment of `type`' }),
+    errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }))),
+    orderId: Type.Optional(Type.String()),
+    total: Type.Optional(amount('What the order would cost')),
+    minimum: Type.Optional(
+      amount('The least that can be charged in this currency; a total of 0 is not charged at all'),
+    ),
+    maximum: Type.Optional(amount('The most that can be charged in this currency')),
+    correlationId: Type.String(),
+  },
+  { $id: 'Problem', description: 'RFC 9457 problem details' },
+);
+
+const RETRY_AFTER_S = 2;
+
+export function send(reply: FastifyReply, problem: Problem): FastifyReply {
+  const [status] = PROBLEMS[problem.code];
+  const retryAfterS = problem.aside.retryAfterS ?? (status === 503 ? RETRY_AFTER_S : undefined);
+  if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
+  if (status === 401) reply.header('www-authenticate', problem.aside.challenge ?? 'Bearer');
+  return reply
+    .code(status)
+    .type('application/problem+json')
+    .serializer((body: unknown) => JSON.stringify(body)) // the route's own schema does not know problems
+    .send(toBody(problem, reply.request.id));
+}
+
+function toBody({ code, message, extras }: Problem, correlationId: string) {
+  const [status, title] = PROBLEMS[code];
+  return { type: `/problems/${code}`, title, status, detail: message, code, ...extras, correlationId };
+}
+
+/** For paths that the router cannot read, which pass no hooks. */
+export function answerUnroutable(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
+  dress(reply);
+  const tooLong = error.code === 'FST_ERR_MAX_PARAM_LENGTH';
+  send(
+    reply,
+    tooLong
+      ? new Problem('not-found', 'There is nothing at this path.')
+      : new Problem('malformed-request', 'The path is not a valid URL.'),
+  );
+}
+
+/** For what Node's parser gives up on before there is a request. */
+export function answerUnparsable(err: Error & { code?: string }, socket: Socket): void {
+  if (err.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const code = UNPARSABLE[err.code ?? ''] ?? 'malformed-request';
+  const [status, title] = PROBLEMS[code];
+  const correlationId = uuidv7();
+  const body = JSON.stringify(toBody(new Problem(code, `${title}.`), correlationId));
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'Content-Type: application/problem+json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-Correlation-ID: ${correlationId}`,
+    ...Object.entries(SECURITY_HEADERS).map(([name, value]) => `${name}: ${value}`),
+    'Connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+const UNPARSABLE: Record<string, ProblemCode> = {
+  ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout',
+  HPE_HEADER_OVERFLOW: 'headers-too-large',
+};
+
+/** Makes a problem of whatever a request ran into. */
+export function handleProblems(app: FastifyInstance): void {
+  app.setErrorHandler((error: FastifyError | Problem, request, reply) => {
+    const problem = toProblem(error);
+    if (problem.aside.conceals) request.isConcealed = true;
+    if (PROBLEMS[problem.code][0] >= 500) request.log.error({ err: error }, 'request failed');
+    return send(reply, problem);
+  });
+  app.setNotFoundHandler((request, reply) => send(reply, nothingHere(app, request, reply)));
+  app.get('/problems/:code', { schema: { hide: true } }, (request, reply) => {
+    const { code } = request.params as { code: string };
+    const entry = Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code as ProblemCode] : undefined;
+    if (!entry) throw new Problem('not-found', `There is no problem "${code}".`);
+    const [status, title, remedy] = entry;
+    return reply.send({ type: `/problems/${code}`, code, status, title, remedy });
+  });
+}
+
+export function nothingHere(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Problem {
+  const [path = ''] = request.url.split('?');
+  const offered: string[] = OFFERED.filter((method) => app.findRoute({ method, url: path }) !== null);
+  // Offered and not there: a file of the documentation's.
+  if (offered.length === 0 || offered.includes(request.method))
+    return new Problem('not-found', `There is nothing at ${request.method} ${path.slice(0, 200)}.`);
+  reply.header('allow', offered.join(', '));
+  return new Problem('method-not-allowed', `${request.method} is not offered at this path.`);
+}
+
+const OFFERED = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH'] as const;
+
+function toProblem(error: FastifyError | Problem): Problem {
+  if (error instanceof Problem) return error;
+  if (error.validation) {
+    const errors = error.validation.slice(0, ERRORS_MAX).map((v) => fieldError(error.validationContext ?? 'body', v));
+    const told = errors.map((e) => `${e.pointer || 'the body'}: ${e.detail}`);
+    if (error.validation.length > ERRORS_MAX) told.push('and more');
+    return new Problem('invalid-request', told.join('; '), { errors });
+  }
+  switch (error.code) {
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new Problem('unsupported-media-type', 'This route takes application/json.');
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new Problem('payload-too-large', 'The body is larger than 64 KiB.');
+    default:
+  }
+  // First: a client that hangs up amid its body is an ECONNRESET too.
+  if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
+    return new Problem('invalid-request', error.message);
+  }
+  if (isNotNow(error))
+    return new Problem(
+      'unavailable',
+      'The database cannot do this just now; nothing was changed that was not acknowledged.',
+    );
+  return new Problem('internal-error', 'The error has been recorded under this correlation id.');
+}
+
+/** ajv's error → field and sentence. Unknown fields are reported at the object; a client looks for the field. */
+function fieldError(context: string, v: NonNullable<FastifyError['validation']>[number]): FieldError {
+  const field = (v.params['additionalProperty'] ?? v.params['missingProperty']) as string | undefined;
+  const path = v.instancePath + (field === undefined ? '' : `/${field.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+  const pointer = context === 'body' ? path : `${context}${path}`;
+  if (v.keyword === 'additionalProperties') return { pointer, detail: 'is not a known field' };
+  if (v.keyword === 'required') return { pointer, detail: 'is required' };
+  if (v.keyword === 'enum')
+    return { pointer, detail: `must be one of ${(v.params['allowedValues'] as string[]).join(', ')}` };
+  return { pointer, detail: v.message ?? 'is not valid' };
+}

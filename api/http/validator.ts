@@ -1,0 +1,49 @@
+/**
+ * Validation of what arrives: every field that is wrong is told at once, so that a client is mended in one go, but no more of
+ * them than somebody reads. What a body can cost here is bounded by its 64 KiB.
+ */
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import type { Api } from '../dependencies.js';
+import { ERRORS_MAX } from './problems.js';
+
+/** Bodies are taken as they are: no coercion, no field dropped in silence. Query strings are text, so they are read as such. */
+export function validateStrictly(app: Api): void {
+  const base = {
+    removeAdditional: false,
+    allErrors: true,
+    strict: false,
+    formats: { uuid: true, 'date-time': true },
+  } as const;
+  const strict = new Ajv({ ...base, coerceTypes: false, useDefaults: false });
+  const lenient = new Ajv({ ...base, coerceTypes: true, useDefaults: true });
+  app.setValidatorCompiler(({ schema, httpPart }) =>
+    tellingEachFieldOnce((httpPart === 'body' ? strict : lenient).compile(schema as object)),
+  );
+}
+
+type Validator = { (data: unknown): boolean; errors?: ErrorObject[] | null };
+
+function tellingEachFieldOnce(validate: ValidateFunction): Validator {
+  const validator: Validator = (data) => {
+    const isValid = validate(data);
+    validator.errors = isValid ? null : worthTelling(validate.errors ?? []);
+    return isValid;
+  };
+  return validator;
+}
+
+/** One more than is told, so that whoever tells them sees that there are more. Of thousands, none but these costs anything. */
+function worthTelling(errors: ErrorObject[]): ErrorObject[] {
+  const told = new Map<string, ErrorObject>();
+  // What is unknown comes last: it must not crowd out what is missing or wrong.
+  for (const isUnknown of [false, true]) {
+    for (const error of errors) {
+      if ((error.keyword === 'additionalProperties') !== isUnknown) continue;
+      const { additionalProperty, missingProperty } = error.params;
+      const field = JSON.stringify([error.instancePath, additionalProperty ?? missingProperty]);
+      if (!told.has(field)) told.set(field, error);
+      if (told.size > ERRORS_MAX) return [...told.values()];
+    }
+  }
+  return [...told.values()];
+}

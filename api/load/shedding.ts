@@ -1,0 +1,69 @@
+/**
+ * Load shedding: what cannot be served in time is refused at once (503 with Retry-After), so that what is served is served
+ * well. Two signs: the requests in work, and an event loop that is late. Health is never shed, or whoever restarts the
+ * unhealthy would make it worse; nor are the operators' routes, who are there to mend it. Requests that only wait
+ * (`Prefer: wait`, event streams) are not in work.
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { Api } from '../dependencies.js';
+import { whenOver } from '../http/disconnects.js';
+import { Problem } from '../http/problems.js';
+
+export type SheddingSettings = {
+  /**
+   * Requests in work at a time. A process accepts some 400 orders a second on two cores, and a request waits at most 3 s for
+   * a connection to Postgres (runtime/database): what stands behind more than a thousand would wait in vain.
+   */
+  requestsMax: number;
+  /** How late the event loop may be, on the average of half a second, twice in a row: one long pause is no overload. */
+  eventLoopDelayMaxMs: number;
+};
+
+const SAMPLE_EVERY_MS = 500;
+const SAMPLES_LATE = 2;
+/** Spread, so that those who are sent away do not all come back at once. */
+const RETRY_AFTER_MAX_S = 4;
+
+export function shedLoad(app: Api, { requestsMax, eventLoopDelayMaxMs }: SheddingSettings): void {
+  let inWork = 0;
+  let late = 0;
+  const delay = monitorEventLoopDelay();
+  delay.enable();
+  const sampling = setInterval(() => {
+    late = delay.mean / 1e6 > eventLoopDelayMaxMs ? late + 1 : 0;
+    delay.reset();
+  }, SAMPLE_EVERY_MS).unref();
+  app.addHook('onClose', async () => {
+    clearInterval(sampling);
+    delay.disable();
+  });
+
+  const isOverloaded = () => inWork >= requestsMax || late >= SAMPLES_LATE;
+  const nothing = () => undefined;
+  app.decorateRequest('leave');
+  app.addHook('onRequest', (request, reply, done) => {
+    request.leave = nothing;
+    if (isExempt(request.routeOptions.url)) return done();
+    if (isOverloaded()) return done(overloaded());
+    inWork++;
+    request.leave = () => {
+      inWork--;
+      request.leave = nothing;
+    };
+    // Not onResponse, which does not come if the client has hung up.
+    whenOver(reply, () => request.leave());
+    done();
+  });
+}
+
+const overloaded = () =>
+  new Problem(
+    'overloaded',
+    'More is asked than can be answered in time; nothing was done.',
+    {},
+    {
+      retryAfterS: 1 + Math.floor(Math.random() * RETRY_AFTER_MAX_S),
+    },
+  );
+
+const isExempt = (url = ''): boolean => url === '/livez' || url === '/readyz' || url.startsWith('/admin/');

@@ -1,0 +1,216 @@
+/** What operators do over HTTP: find stuck sagas, and decide what becomes of them. */
+
+import {
+  ApplicationFailure,
+  type Client,
+  isGrpcServiceError,
+  ServiceError,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+} from '@temporalio/client';
+import { type Static, Type } from 'typebox';
+import { cancelOrderSagaId, orderSagaId } from '../../contracts/ids.js';
+import { RESOLVE_UPDATE, type Resolution, type SagaProgress } from '../../contracts/saga.js';
+import { readDueSaga } from '../../domain/acceptance.js';
+import {
+  comparePlaces,
+  groupByFailure,
+  type StuckPlace,
+  type StuckSaga,
+  stuckPlace,
+} from '../../domain/stuck-sagas.js';
+import { beginAnew } from '../../sagas/anew.js';
+import { findInState, findStuck } from '../../sagas/stuck.js';
+import type { Api, ApiDependencies } from '../dependencies.js';
+import { IdempotencyKeyHeader } from '../http/headers.js';
+import { answerOnce } from '../http/idempotency.js';
+import { refusals } from '../openapi/problems.js';
+import { requireOrder } from './orders.js';
+import { Cursor, decodeCursor, Limit, Next, page } from '../http/pages.js';
+import { operatorOf } from '../access/permissions.js';
+import { Problem, ProblemSchema } from '../http/problems.js';
+import { describeSaga, SagaSchema } from './sagas.js';
+import { IdParams, MoneySchema, OperatorId, OrderStatus, oneOf, Reason } from '../http/schemas.js';
+
+const ASK_LIMIT_MS = 5_000;
+
+const nullable = Type.Union([Type.String(), Type.Null()]);
+const StuckSagaSchema = Type.Object({
+  orderId: Type.String(),
+  workflowId: Type.String(),
+  runId: nullable,
+  state: nullable,
+  step: nullable,
+  failure: nullable,
+  startedAt: Type.String(),
+  status: OrderStatus,
+  customerId: Type.String(),
+  total: MoneySchema,
+  gatewayReference: Type.Union([Type.String(), Type.Null()], {
+    description: 'The gateway’s id of the charge, if one is on record',
+  }),
+});
+const GroupSchema = Type.Object({
+  step: nullable,
+  failure: nullable,
+  count: Type.Integer(),
+  oldest: Type.String(),
+  amounts: Type.Array(MoneySchema),
+});
+
+const LISTED_STATES = ['NEEDS_ATTENTION', 'COMPENSATING'] as const;
+const ResolutionBody = Type.Object(
+  {
+    action: oneOf(['retry', 'skip', 'compensate'] as const, 'skip = done by hand; compensate = unwind now'),
+    operator: Type.Optional(OperatorId),
+    reason: Reason,
+  },
+  {
+    $id: 'Resolution',
+    additionalProperties: false,
+    examples: [{ action: 'retry', operator: 'op-7', reason: 'gateway is back' }],
+  },
+);
+
+/** A place in the list, not an entry of it: the saga that a page ended with may be settled before the next is asked for. */
+const PLACE = /^\d{4}-\d\d-\d\dT\d\d:\d\d \d{1,16} order-[0-9a-z-]+$/;
+const formatPlace = ({ minute, amount, workflowId }: StuckPlace): string => `${minute} ${amount} ${workflowId}`;
+function parsePlace(place: string): StuckPlace {
+  const [minute = '', amount, workflowId = ''] = place.split(' ');
+  return { minute, amount: Number(amount), workflowId };
+}
+
+export function adminRoutes(app: Api, deps: ApiDependencies): void {
+  app.get(
+    '/admin/sagas',
+    {
+      schema: {
+        summary: 'Sagas that will not end without someone: oldest and dearest first',
+        tags: ['sagas'],
+        querystring: Type.Object(
+          {
+            state: Type.Optional(oneOf(LISTED_STATES, 'Default NEEDS_ATTENTION')),
+            limit: Limit,
+            cursor: Type.Optional(Cursor),
+          },
+          { additionalProperties: false },
+        ),
+        response: {
+          200: Type.Object({ sagas: Type.Array(StuckSagaSchema), groups: Type.Array(GroupSchema), next: Next }),
+          '4xx': ProblemSchema,
+        },
+      },
+    },
+    async ({ query: { state = 'NEEDS_ATTENTION', limit, cursor } }) => {
+      const sagas = await asking(() => findSagas(deps, state as (typeof LISTED_STATES)[number]));
+      const after = cursor === undefined ? undefined : parsePlace(decodeCursor(cursor, PLACE));
+      const rest = after ? sagas.filter((saga) => comparePlaces(stuckPlace(saga), after) > 0) : sagas;
+      const { rows, next } = page(rest, limit, (saga) => formatPlace(stuckPlace(saga)));
+      return { sagas: rows, groups: groupByFailure(sagas), next };
+    },
+  );
+
+  app.post(
+    '/admin/sagas/:id/resolve',
+    {
+      schema: {
+        summary: 'Decide what becomes of a stuck saga',
+        description:
+          'The answer says that the decision is accepted and on record. It shows the saga at that moment, so its state may ' +
+          'still be NEEDS_ATTENTION and its step `parked`: read GET /orders/{id}/saga for what has come of it.',
+        tags: ['sagas'],
+        params: IdParams,
+        headers: Type.Object(IdempotencyKeyHeader),
+        body: ResolutionBody,
+        response: { 200: SagaSchema, '4xx': refusals('not-possible-now') },
+      },
+    },
+    async (request, reply) => {
+      const order = await requireOrder(deps, request.params.id, request.caller);
+      const { action, reason, operator } = request.body as Static<typeof ResolutionBody>;
+      const decision = {
+        action: action as Resolution['action'],
+        reason,
+        operator: operatorOf(request.caller, operator),
+      };
+      return answerOnce(deps, request, reply, async (updateId) => {
+        await asking(() => resolve(deps, order.id, decision, updateId));
+        return { status: 200, body: await describeSaga(deps, order, request.caller) };
+      });
+    },
+  );
+}
+
+function requireTemporal({ temporal }: ApiDependencies): Client {
+  const client = temporal.client();
+  if (!client) throw new Problem('unavailable', 'Temporal does not answer, and only it knows.');
+  return client;
+}
+
+/** An operator reads a page; what all of them are shows in `groups`. */
+async function findSagas(deps: ApiDependencies, state: (typeof LISTED_STATES)[number]): Promise<StuckSaga[]> {
+  const client = requireTemporal(deps);
+  const { sagas } = await client.withDeadline(Date.now() + ASK_LIMIT_MS, () =>
+    state === 'NEEDS_ATTENTION' ? findStuck(deps.db, client, deps.policy) : findInState(deps.db, client, state),
+  );
+  return sagas;
+}
+
+/** Temporal's silence is not our fault, and not the caller's: it passes. */
+async function asking<T>(question: () => Promise<T>): Promise<T> {
+  try {
+    return await question();
+  } catch (err) {
+    const isSilent = err instanceof WorkflowUpdateRPCTimeoutOrCancelledError;
+    if (isSilent || err instanceof ServiceError || isGrpcServiceError(err)) {
+      throw new Problem('unavailable', 'Temporal does not answer; what was asked may still be carried out.');
+    }
+    throw err;
+  }
+}
+
+/** @param updateId has Temporal tell a repetition: a second `skip` must not vouch for the step after the one that was meant */
+async function resolve(
+  deps: ApiDependencies,
+  orderId: string,
+  resolution: Resolution,
+  updateId: string | undefined,
+): Promise<void> {
+  const client = requireTemporal(deps);
+  for (const workflowId of [orderSagaId(orderId), cancelOrderSagaId(orderId)]) {
+    try {
+      await client.withDeadline(Date.now() + ASK_LIMIT_MS, () =>
+        client.workflow.getHandle(workflowId).executeUpdate<SagaProgress, [Resolution]>(RESOLVE_UPDATE, {
+          args: [resolution],
+          ...(updateId !== undefined && { updateId }),
+        }),
+      );
+      return;
+    } catch (err) {
+      if (err instanceof WorkflowUpdateFailedError) throw refusalOf(err);
+      if (!(err instanceof WorkflowNotFoundError)) throw err;
+    }
+  }
+  await decideEnded(deps, client, orderId, resolution);
+}
+
+/** A saga refuses by a failure of its own; one that comes from a step of its says that the decision could not be put on record. */
+function refusalOf({ cause, message }: WorkflowUpdateFailedError): Problem {
+  if (cause instanceof ApplicationFailure) return new Problem('not-possible-now', cause.message || message);
+  return new Problem('unavailable', 'The decision could not be put on record, and was not taken.');
+}
+
+/** No saga runs. If one is due all the same, it was ended from outside, and every step finds what it had done. */
+async function decideEnded(deps: ApiDependencies, client: Client, orderId: string, resolution: Resolution) {
+  const { action, operator, reason } = resolution;
+  if (action !== 'retry' && (await readDueSaga(deps.db, orderId))) {
+    throw new Problem(
+      'not-possible-now',
+      `No saga of order ${orderId} runs: \`retry\` begins it anew, then it can be decided.`,
+    );
+  }
+  const begun = await beginAnew({ ...deps, client }, orderId, { operator, reason, before: 'ended from outside' });
+  if (begun === null)
+    throw new Problem('not-possible-now', `The saga of order ${orderId} has ended; there is nothing to ${action}.`);
+}

@@ -1,0 +1,83 @@
+/** Cancelling an order, at any time: recorded in Postgres first, so that it holds whatever Temporal is doing. */
+import type { FastifyRequest } from 'fastify';
+import { type Static, Type } from 'typebox';
+import { orderSagaId } from '../../contracts/ids.js';
+import type { CancellationReason, Order } from '../../contracts/orders.js';
+import { requestCancellation } from '../../domain/orders.js';
+import { wakeSaga } from '../../sagas/wake.js';
+import type { Api, ApiDependencies } from '../dependencies.js';
+import { IdempotencyKeyHeader } from '../http/headers.js';
+import { answerOnce } from '../http/idempotency.js';
+import { refusals } from '../openapi/problems.js';
+import { requireOrder } from './orders.js';
+import { ACTOR_LENGTH_MAX, ANONYMOUS, confinedTo } from '../access/permissions.js';
+import { Problem } from '../http/problems.js';
+import { FreeText, IdParams, OrderSchema } from '../http/schemas.js';
+
+/** A saga that backs off or is parked is told at once; if that fails, it finds out at its next try. */
+const NUDGE_LIMIT_MS = 1_000;
+
+const Cancellation = Type.Object(
+  { reason: FreeText },
+  { $id: 'Cancellation', additionalProperties: false, examples: [{ reason: 'Ordered the wrong colour' }] },
+);
+
+export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
+  app.post(
+    '/orders/:id/cancel',
+    {
+      schema: {
+        summary: 'Cancel an order',
+        description:
+          'A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the ' +
+          'order as it stands; follow it to see it CANCELLED. Repeating it is harmless.',
+        tags: ['orders'],
+        params: IdParams,
+        headers: Type.Object(IdempotencyKeyHeader),
+        body: Cancellation,
+        response: { 202: OrderSchema, '4xx': refusals('order-cancelled') },
+      },
+    },
+    async (request, reply) => {
+      const order = await requireOrder(deps, request.params.id, request.caller, 'write');
+      return answerOnce(deps, request, reply, async () => {
+        await cancel(deps, request, order, (request.body as Static<typeof Cancellation>).reason);
+        return { status: 202, body: await requireOrder(deps, order.id, request.caller) };
+      });
+    },
+  );
+}
+
+async function cancel(deps: ApiDependencies, request: FastifyRequest, order: Order, message: string): Promise<void> {
+  const code = codeOf(request);
+  const stands = await requestCancellation(deps.db, order.id, {
+    reason: code,
+    message,
+    actor: request.caller.subject.slice(0, ACTOR_LENGTH_MAX),
+  });
+  if (stands.reason !== code && stands.reason !== 'CANCELLED_BY_CUSTOMER') {
+    const how = stands.outcome === 'cancelled' ? 'was cancelled' : 'is being cancelled';
+    throw new Problem('order-cancelled', `Order ${order.id} ${how} otherwise: ${stands.reason}.`, {
+      orderId: order.id,
+    });
+  }
+  if (stands.outcome === 'cancellation-due')
+    deps.starter.start({ ...order, kind: 'cancellation', reason: stands.reason });
+  if (stands.outcome === 'unwinding') void nudge(deps, order.id);
+  request.log.info({ orderId: order.id, reason: stands.reason, outcome: stands.outcome }, 'cancellation requested');
+}
+
+/** An operator's decision is told apart from a customer's; without authentication nobody is known to be one. */
+function codeOf({ caller }: FastifyRequest): CancellationReason {
+  const isOperator =
+    caller !== ANONYMOUS && confinedTo(caller, 'write') === undefined && caller.roles.includes('operator');
+  return isOperator ? 'OPERATOR' : 'CANCELLED_BY_CUSTOMER';
+}
+
+async function nudge({ temporal }: ApiDependencies, orderId: string): Promise<void> {
+  const client = temporal.client();
+  if (!client) return;
+  const signal = () => wakeSaga(client, orderSagaId(orderId));
+  // Not started yet, ended, or Temporal away: the row says it all to whoever comes to it next.
+  await client.withDeadline(Date.now() + NUDGE_LIMIT_MS, signal).catch(() => undefined);
+}

@@ -1,0 +1,320 @@
+/** Dead letters over HTTP: what destinations would not take, and what is to become of it. */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { FastifyRequest } from 'fastify';
+import { type Static, Type } from 'typebox';
+import { DEAD_LETTER_CAUSES, DEAD_LETTER_STATES, type DeadLetter } from '../../contracts/dead-letters.js';
+import {
+  countDeadLetters,
+  type DeadLetterFilter,
+  decideDeadLetter,
+  listDeadLetters,
+  readDeadLetters,
+} from '../../domain/dead-letters.js';
+import type { Api, ApiDependencies } from '../dependencies.js';
+import { IdempotencyKeyHeader } from '../http/headers.js';
+import { answerOnce } from '../http/idempotency.js';
+import { refusals } from '../openapi/problems.js';
+import { Cursor, decodeCursor, Limit, Next, page } from '../http/pages.js';
+import { operatorOf } from '../access/permissions.js';
+import { Problem, ProblemSchema } from '../http/problems.js';
+import { OperatorId, oneOf, Reason } from '../http/schemas.js';
+
+/** A replay takes the relay a round, that is some 200 ms, unless the destination is slow or down. */
+const OUTCOME_LIMIT_MS = 5_000;
+/** Below the 60 s after which common load balancers give an answer up. */
+const BULK_LIMIT_MS = 45_000;
+
+const nullable = Type.Union([Type.String(), Type.Null()]);
+const State = oneOf(DEAD_LETTER_STATES, 'PARKED waits for a decision; REPLAYING is being sent');
+const Cause = oneOf(DEAD_LETTER_CAUSES, 'Why it is not taken');
+const Destination = Type.String({ pattern: '^[a-z0-9-]{1,64}$', description: 'webhook, kafka, nats, rabbitmq' });
+const EventTypeName = Type.String({ pattern: '^[a-z.]{1,64}$', description: 'Type of the event' });
+const LETTER_ID = /^[1-9][0-9]{0,17}$/;
+const LetterId = Type.String({ pattern: LETTER_ID.source, description: 'Id of the dead letter' });
+const LetterSchema = Type.Object(
+  {
+    id: Type.String(),
+    destination: Type.String(),
+    orderId: Type.String({ format: 'uuid' }),
+    sequence: Type.Integer({ description: 'Of the event that is not taken' }),
+    type: Type.String(),
+    cause: Cause,
+    error: Type.String({ description: 'What was said last' }),
+    attempts: Type.Integer(),
+    state: State,
+    behind: Type.Integer({ description: 'Later events of the order that wait behind it' }),
+    parkedAt: Type.String({ format: 'date-time' }),
+    updatedAt: Type.String({ format: 'date-time' }),
+    decidedBy: nullable,
+    reason: nullable,
+  },
+  { $id: 'DeadLetter' },
+);
+const GroupSchema = Type.Object({
+  destination: Type.String(),
+  cause: Cause,
+  state: State,
+  count: Type.Integer(),
+  oldest: Type.String({ format: 'date-time' }),
+});
+
+const Filter = {
+  destination: Type.Optional(Destination),
+  cause: Type.Optional(Cause),
+  type: Type.Optional(EventTypeName),
+};
+const Replay = Type.Object(
+  { operator: Type.Optional(OperatorId), reason: Type.Optional(Reason) },
+  {
+    $id: 'DeadLetterReplay',
+    additionalProperties: false,
+    examples: [{ operator: 'op-7', reason: 'the receiver is mended' }],
+  },
+);
+const Discard = Type.Object(
+  { operator: Type.Optional(OperatorId), reason: Reason },
+  {
+    $id: 'DeadLetterDiscard',
+    additionalProperties: false,
+    examples: [{ operator: 'op-7', reason: 'they have it from a file, ticket 12' }],
+  },
+);
+const BulkReplay = Type.Object(
+  {
+    ...Filter,
+    ids: Type.Optional(Type.Array(LetterId, { minItems: 1, maxItems: 1_000, description: 'Only these' })),
+    all: Type.Optional(Type.Boolean({ description: 'true = every parked letter; only asked for without a selection' })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, description: 'So many at most; default 100' })),
+    ratePerSecond: Type.Optional(Type.Number({ minimum: 1, maximum: 50, description: 'Never faster; default 10' })),
+    operator: Type.Optional(OperatorId),
+    reason: Type.Optional(Reason),
+  },
+  {
+    $id: 'DeadLettersReplay',
+    additionalProperties: false,
+    examples: [{ destination: 'webhook', cause: 'rejected', ratePerSecond: 10 }],
+  },
+);
+const OUTCOMES = ['delivered', 'parked-again', 'under-way', 'not-tried'] as const;
+const ResultSchema = Type.Object({
+  id: Type.String(),
+  destination: Type.String(),
+  orderId: Type.String(),
+  outcome: oneOf(OUTCOMES, 'under-way = its destination has not answered yet; not-tried = there was no time left'),
+  state: State,
+  error: nullable,
+});
+
+/** A decision that needs no reason needs no body either. */
+const withoutBody = async (request: FastifyRequest): Promise<void> => {
+  if (request.body === undefined) request.body = {}; // null has been sent, and is wrong
+};
+
+export function deadLetterRoutes(app: Api, deps: ApiDependencies): void {
+  listRoute(app, deps);
+  decisionRoutes(app, deps);
+  bulkRoute(app, deps);
+}
+
+function listRoute(app: Api, { db }: ApiDependencies): void {
+  app.get(
+    '/admin/dead-letters',
+    {
+      schema: {
+        summary: 'Events that a destination would not take, oldest first; `groups` counts all that match',
+        tags: ['dead letters'],
+        querystring: Type.Object(
+          {
+            ...Filter,
+            state: Type.Optional(oneOf(DEAD_LETTER_STATES, 'Default: PARKED and REPLAYING')),
+            limit: Limit,
+            cursor: Type.Optional(Cursor),
+          },
+          { additionalProperties: false },
+        ),
+        response: {
+          200: Type.Object({ deadLetters: Type.Array(LetterSchema), groups: Type.Array(GroupSchema), next: Next }),
+          '4xx': ProblemSchema,
+        },
+      },
+    },
+    async ({ query: { limit, cursor, ...filter } }) => {
+      const after = cursor === undefined ? undefined : decodeCursor(cursor, /^[1-9][0-9]{0,17}$/);
+      const [letters, groups] = await Promise.all([
+        listDeadLetters(db, filter as DeadLetterFilter, limit + 1, after),
+        countDeadLetters(db, filter as DeadLetterFilter),
+      ]);
+      const { rows, next } = page(letters, limit, (letter) => letter.id);
+      return { deadLetters: rows, groups, next };
+    },
+  );
+}
+
+function decisionRoutes(app: Api, deps: ApiDependencies): void {
+  // What is no id at all names no letter: 404, as with orders.
+  const params = Type.Object({ id: Type.String({ description: 'Id of the dead letter' }) });
+  app.post(
+    '/admin/dead-letters/:id/replay',
+    {
+      preValidation: withoutBody,
+      schema: {
+        summary: 'Send an event again, and then those that wait behind it',
+        description: '200 with the letter as it then is; 202 if that is still under way. Repeating it is harmless.',
+        tags: ['dead letters'],
+        params,
+        headers: Type.Object(IdempotencyKeyHeader),
+        body: Replay,
+        response: { 200: LetterSchema, 202: LetterSchema, '4xx': refusals('already-decided') },
+      },
+    },
+    async (request, reply) => {
+      const { operator, reason } = request.body as Static<typeof Replay>;
+      const { id } = request.params;
+      const before = await requireLetter(deps, id);
+      const by = operatorOf(request.caller, operator);
+      return answerOnce(deps, request, reply, async () => {
+        await decideDeadLetter(deps.db, id, {
+          action: 'replay',
+          operator: by,
+          ...(reason !== undefined && { reason }),
+        });
+        const [letter = before] = await settled(deps, [id]);
+        if (letter.state === 'DISCARDED') throw new Problem('already-decided', `Dead letter ${id} has been discarded.`);
+        return { status: letter.state === 'REPLAYING' ? 202 : 200, body: letter };
+      });
+    },
+  );
+
+  app.post(
+    '/admin/dead-letters/:id/discard',
+    {
+      schema: {
+        summary: 'Never send this one event; those behind it follow',
+        description:
+          'Also while it is being replayed: the replay is given up, unless the event has been sent by then, which ends ' +
+          'the letter as DELIVERED.',
+        tags: ['dead letters'],
+        params,
+        headers: Type.Object(IdempotencyKeyHeader),
+        body: Discard,
+        response: { 200: LetterSchema, '4xx': refusals('already-decided') },
+      },
+    },
+    async (request, reply) => {
+      const { operator, reason } = request.body as Static<typeof Discard>;
+      const { id } = request.params;
+      await requireLetter(deps, id);
+      const by = operatorOf(request.caller, operator);
+      return answerOnce(deps, request, reply, async () => {
+        await decideDeadLetter(deps.db, id, { action: 'discard', operator: by, reason });
+        const letter = await requireLetter(deps, id);
+        if (letter.state === 'DISCARDED') return { status: 200, body: letter };
+        throw new Problem('already-decided', `Dead letter ${id} has been delivered.`);
+      });
+    },
+  );
+}
+
+async function requireLetter({ db }: ApiDependencies, id: string): Promise<DeadLetter> {
+  const [letter] = LETTER_ID.test(id) ? await readDeadLetters(db, [id]) : [];
+  if (!letter) throw new Problem('not-found', `There is no dead letter ${id.slice(0, 64)}.`);
+  return letter;
+}
+
+/** @returns the letters once none is being sent any more, or as they stand when the time is up or the server stops */
+async function settled({ db, watch, stopping }: ApiDependencies, ids: string[]): Promise<DeadLetter[]> {
+  const timeUp = new AbortController();
+  const timer = setTimeout(() => timeUp.abort(), OUTCOME_LIMIT_MS);
+  const enough = AbortSignal.any([timeUp.signal, stopping]);
+  try {
+    for (;;) {
+      const news = watch.news({ signal: enough }); // registered before the read, so that nothing falls between the two
+      const letters = await readDeadLetters(db, ids);
+      if (enough.aborted || letters.every(({ state }) => state !== 'REPLAYING')) return letters;
+      await news;
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function bulkRoute(app: Api, deps: ApiDependencies): void {
+  app.post(
+    '/admin/dead-letters/replay',
+    {
+      preValidation: withoutBody,
+      schema: {
+        summary: 'Replay many, oldest first, at a rate; each with its result',
+        description:
+          'Which ones is for the caller to say: by `ids`, `destination`, `cause` or `type` (a letter must match all that are ' +
+          'given), or by `all: true`; without any of them nothing is replayed, and the answer is 422. Takes `limit` letters at ' +
+          'most; for more, ask again. The answer comes within a minute: `not-tried` are those for which there was no time.',
+        tags: ['dead letters'],
+        headers: Type.Object(IdempotencyKeyHeader),
+        body: BulkReplay,
+        response: { 200: Type.Object({ results: Type.Array(ResultSchema) }), '4xx': refusals('nothing-selected') },
+      },
+    },
+    async (request, reply) => {
+      const { operator, all, ...asked } = request.body as Static<typeof BulkReplay>;
+      if (!all) requireSelection(asked);
+      const by = operatorOf(request.caller, operator);
+      return answerOnce(deps, request, reply, async () => ({
+        status: 200,
+        body: { results: await replayChosen(deps, asked, by) },
+      }));
+    },
+  );
+}
+
+/** A body that was forgotten must not send everything that somebody has parked with care. */
+function requireSelection({ ids, destination, cause, type }: Static<typeof BulkReplay>): void {
+  if ([ids, destination, cause, type].some((selector) => selector !== undefined)) return;
+  const detail = 'must be true unless ids, destination, cause or type say which';
+  throw new Problem('nothing-selected', `/all: ${detail}`, { errors: [{ pointer: '/all', detail }] });
+}
+
+async function replayChosen(
+  deps: ApiDependencies,
+  { reason, limit = 100, ratePerSecond = 10, ids, ...filter }: Omit<Static<typeof BulkReplay>, 'all' | 'operator'>,
+  operator: string,
+): Promise<Static<typeof ResultSchema>[]> {
+  const chosen = { ...filter, ...(ids && { ids }), state: 'PARKED' } as DeadLetterFilter;
+  const letters = await listDeadLetters(deps.db, chosen, limit);
+  const signature = { operator, ...(reason !== undefined && { reason }) };
+  const begun = await replayAll(deps, letters, ratePerSecond, signature);
+  const after = new Map((await settled(deps, begun)).map((letter) => [letter.id, letter]));
+  return letters.map((letter) => resultOf(letter, after.get(letter.id)));
+}
+
+/** @returns the ids of those that there was time for */
+async function replayAll(
+  { db, stopping }: ApiDependencies,
+  letters: DeadLetter[],
+  ratePerSecond: number,
+  signature: { operator: string; reason?: string },
+): Promise<string[]> {
+  const deadline = performance.now() + BULK_LIMIT_MS;
+  const begun: string[] = [];
+  for (const { id } of letters) {
+    if (begun.length > 0) await pause(1_000 / ratePerSecond);
+    if (stopping.aborted || performance.now() > deadline) break;
+    await decideDeadLetter(db, id, { action: 'replay', ...signature });
+    begun.push(id);
+  }
+  return begun;
+}
+
+function resultOf(before: DeadLetter, after: DeadLetter | undefined): Static<typeof ResultSchema> {
+  const { id, destination, orderId, state, error } = after ?? before;
+  const outcome = after === undefined ? 'not-tried' : OUTCOME_OF[state];
+  return { id, destination, orderId, outcome, state, error: outcome === 'parked-again' ? error : null };
+}
+
+/** DISCARDED: somebody else was faster, and nothing of it is sent. */
+const OUTCOME_OF = {
+  PARKED: 'parked-again',
+  REPLAYING: 'under-way',
+  DELIVERED: 'delivered',
+  DISCARDED: 'not-tried',
+} as const;

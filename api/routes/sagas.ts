@@ -1,0 +1,163 @@
+/** How an order's saga stands: from Temporal while it can tell, from Postgres when it cannot. */
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import { type Static, Type } from 'typebox';
+import { cancelOrderSagaId, orderSagaId } from '../../contracts/ids.js';
+import type { Order } from '../../contracts/orders.js';
+import { PIVOT } from '../../contracts/plan.js';
+import {
+  PROGRESS_QUERY,
+  SAGA_STATE,
+  SAGA_STATES,
+  type SagaProgress,
+  type SagaState,
+  STEP_STATUSES,
+} from '../../contracts/saga.js';
+import type { Database } from '../../domain/database.js';
+import { type Door, readDoor } from '../../domain/orders.js';
+import { readSagaLog, stateOf } from '../../domain/saga-log.js';
+import { readStandstillSeconds } from '../../domain/stuck-sagas.js';
+import { endedFromOutside, withPendingAttempts } from '../../sagas/execution.js';
+import { judge, NO_POLLERS, readBuilds } from '../../sagas/standstill.js';
+import type { Api, ApiDependencies } from '../dependencies.js';
+import { requireOrder } from './orders.js';
+import type { Caller } from '../access/permissions.js';
+import { ProblemSchema } from '../http/problems.js';
+import { IdParams, oneOf } from '../http/schemas.js';
+
+/** A worker answers a query in milliseconds, or it is busy or gone, and Postgres knows enough. */
+const ASK_LIMIT_MS = 1_500;
+
+const nullable = Type.Union([Type.String(), Type.Null()]);
+export const SagaSchema = Type.Object(
+  {
+    state: oneOf(SAGA_STATES, 'Follows the committed order'),
+    steps: Type.Array(
+      Type.Object({
+        name: Type.String(),
+        kind: oneOf(['step', 'undo'] as const, 'What the saga does, or how it takes it back'),
+        status: oneOf(STEP_STATUSES, 'How it stands'),
+        attempts: Type.Integer(),
+        startedAt: nullable,
+        finishedAt: nullable,
+        lastError: nullable,
+      }),
+    ),
+    workflowId: Type.String(),
+    runId: Type.Union([Type.String(), Type.Null()], {
+      description: 'null before the start, or when Temporal cannot tell',
+    }),
+    webUrl: Type.Union([Type.String(), Type.Null()], { description: 'The saga in the Temporal Web UI' }),
+    waitingFor: Type.Optional(
+      oneOf(
+        ['worker', 'operator'] as const,
+        'There if the saga runs, says nothing, and does not move: no worker takes what it waits to have done, or its code fails. It goes on by itself when that is mended',
+      ),
+    ),
+  },
+  { $id: 'Saga' },
+);
+
+export function sagaRoutes(app: Api, deps: ApiDependencies): void {
+  app.get(
+    '/orders/:id/saga',
+    {
+      schema: {
+        summary: 'How the order’s saga stands, step by step',
+        tags: ['sagas'],
+        params: IdParams,
+        response: { 200: SagaSchema, '4xx': ProblemSchema },
+      },
+    },
+    async (request) => describeSaga(deps, await requireOrder(deps, request.params.id, request.caller), request.caller),
+  );
+}
+
+export async function describeSaga(
+  deps: ApiDependencies,
+  order: Order,
+  caller: Caller,
+): Promise<Static<typeof SagaSchema>> {
+  const workflowId = orderSagaId(order.id);
+  const { told, runId, shown, waitingFor } = await askTemporal(deps, workflowId);
+  const progress = told ?? (await readSagaLog(deps.db, order));
+  // The order as it is after the question: a saga may commit while we ask.
+  const now = await requireOrder(deps, order.id, caller);
+  const door = await readDoor(deps.db, order.id);
+  const cancellation = await describeCancellation(deps, now, door, told);
+  if (cancellation) return cancellation;
+  return {
+    ...progress,
+    state: stateOf(now, shown ?? progress.state, door.forwardDue),
+    workflowId,
+    runId,
+    webUrl: webUrl(deps, workflowId, runId),
+    ...waitingFor,
+  };
+}
+
+/**
+ * An order that was confirmed and is being taken back has a second saga, whose undos follow the first one's steps. The order's
+ * row says which is in charge: Temporal may have forgotten the first.
+ */
+async function describeCancellation(
+  deps: ApiDependencies,
+  order: Order,
+  { status, unwindingReason }: Door,
+  first: SagaProgress | undefined,
+) {
+  if (order.status === 'PENDING' || unwindingReason === null) return undefined;
+  const log = await readSagaLog(deps.db, order);
+  const before = first ?? { state: log.state, steps: log.steps.filter(({ kind }) => kind === 'step') };
+  if (status === 'CANCELLED' && !wasConfirmed(before)) return undefined;
+  const workflowId = cancelOrderSagaId(order.id);
+  const { told, runId, shown, waitingFor } = await askTemporal(deps, workflowId);
+  const steps = told ? [...before.steps, ...told.steps] : log.steps;
+  const state: SagaState = status === 'CANCELLED' ? 'COMPENSATED' : (shown ?? told?.state ?? 'COMPENSATING');
+  return { state, steps, workflowId, runId, webUrl: webUrl(deps, workflowId, runId), ...waitingFor };
+}
+
+const wasConfirmed = ({ steps }: SagaProgress): boolean =>
+  steps.some(({ name, status }) => name === PIVOT && (status === 'completed' || status === 'skipped'));
+
+type Answer = {
+  told?: SagaProgress | undefined;
+  runId: string | null;
+  shown?: SagaState | undefined;
+  waitingFor?: Pick<Static<typeof SagaSchema>, 'waitingFor'>;
+};
+
+/** @returns also the state that it shows; a saga that was ended from outside asks for someone, whatever it said before */
+async function askTemporal({ db, temporal }: ApiDependencies, workflowId: string): Promise<Answer> {
+  const client = temporal.client();
+  if (!client) return { runId: null };
+  const handle = client.workflow.getHandle(workflowId);
+  const ask = <T>(question: () => Promise<T>) =>
+    // Not there, not answering, or no worker to ask: each means that Postgres has to tell.
+    client.withDeadline(Date.now() + ASK_LIMIT_MS, question).catch(() => undefined);
+  const [progress, description] = await Promise.all([
+    ask(() => handle.query<SagaProgress>(PROGRESS_QUERY)),
+    ask(() => handle.describe()),
+  ]);
+  if (!description) return { told: progress, runId: null };
+  const told = progress && withPendingAttempts(progress, description);
+  const isSilent = told === undefined && description.status.name === 'RUNNING';
+  const standstill = isSilent ? await ask(() => standstillOf(db, client, description)) : undefined;
+  return {
+    told,
+    runId: description.runId,
+    shown: endedFromOutside(description.status.name) ? 'NEEDS_ATTENTION' : (told?.state ?? shownBy(description)),
+    ...(standstill && { waitingFor: { waitingFor: standstill.failure === NO_POLLERS ? 'worker' : 'operator' } }),
+  };
+}
+
+/** As the list of stuck sagas judges it. */
+const standstillOf = async (db: Database, client: Client, saga: WorkflowExecutionDescription) =>
+  judge(saga, { client, standstillSeconds: await readStandstillSeconds(db), builds: () => readBuilds(client) });
+
+const shownBy = ({ typedSearchAttributes }: WorkflowExecutionDescription): SagaState | undefined =>
+  typedSearchAttributes.get(SAGA_STATE) as SagaState | undefined;
+
+function webUrl({ temporalUiUrl, temporal }: ApiDependencies, workflowId: string, runId: string | null): string | null {
+  if (temporalUiUrl === undefined) return null;
+  return `${temporalUiUrl}/namespaces/${temporal.namespace}/workflows/${workflowId}${runId === null ? '' : `/${runId}/history`}`;
+}

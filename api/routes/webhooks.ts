@@ -1,0 +1,73 @@
+/**
+ * The payment gateway's webhooks: signed events that something has happened at the gateway. An event is never believed:
+ * it has the reconciler ask the gateway itself, now instead of at its next pass. Lost, repeated, late or out of order, an
+ * event changes nothing but the time at which a difference is found.
+ */
+import { Type } from 'typebox';
+import type { Database } from '../../domain/database.js';
+import { readNews, requestReconciliation } from '../../domain/reconciliation-findings.js';
+import type { Api } from '../dependencies.js';
+import { refusals } from '../openapi/problems.js';
+import { readClaim } from './payment-claims.js';
+import { readEvent, verifySignature } from './payment-events.js';
+import { Problem } from '../http/problems.js';
+
+export type WebhookDependencies = {
+  db: Database;
+  /** whsec_…; undefined = events are not taken. */
+  paymentsWebhookSecret?: string;
+};
+
+/** A PaymentIntent with all its metadata is some 5 KB. */
+const BODY_MAX_BYTES = 64 * 1024;
+/** Events remembered by this process, so that repetitions cost one look-up. */
+const REMEMBERED_MAX = 10_000;
+
+export function webhookRoutes(app: Api, { db, paymentsWebhookSecret: secret }: WebhookDependencies): void {
+  const remembered = new Set<string>();
+  app.register(async (scope) => {
+    // The signature is over the bytes as they came; whatever they call themselves.
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser(
+      '*',
+      { parseAs: 'buffer', bodyLimit: BODY_MAX_BYTES },
+      async (_: unknown, body: Buffer) => body,
+    );
+    scope.post(
+      '/webhooks/payments',
+      {
+        schema: {
+          summary: 'Events of the payment gateway, signed by it',
+          tags: ['webhooks'],
+          headers: Type.Object({
+            'stripe-signature': Type.Optional(
+              Type.String({ description: 'Of the body as sent, by the endpoint’s secret' }),
+            ),
+          }),
+          response: {
+            200: Type.Object({ received: Type.Boolean() }),
+            '4xx': refusals('invalid-signature', 'invalid-request', 'malformed-json', 'not-found', 'payload-too-large'),
+          },
+        },
+      },
+      async (request) => {
+        if (secret === undefined) throw new Problem('not-found', 'Webhooks of the payment gateway are not configured.');
+        const { body } = request as { body: unknown };
+        verifySignature(body, request.headers['stripe-signature'], secret);
+        const event = readEvent(body);
+        if (event === undefined || remembered.has(event.id)) return { received: true };
+        const claim = readClaim(event);
+        const orderId = claim && (await readNews(db, claim));
+        if (orderId) await requestReconciliation(db, orderId);
+        remember(remembered, event.id);
+        return { received: true };
+      },
+    );
+  });
+}
+
+function remember(remembered: Set<string>, id: string): void {
+  const [oldest] = remembered;
+  if (oldest !== undefined && remembered.size >= REMEMBERED_MAX) remembered.delete(oldest);
+  remembered.add(id);
+}

@@ -1,0 +1,261 @@
+/**
+ * Settlement: carries out a verdict about one charge. First everything is looked at again, since a list is old by the
+ * time it is read and sagas go on meanwhile; then the finding is written; then money moves, under the same key as the
+ * saga's own refund would; then the finding is closed. Dying in between, or running twice, does no more than running once.
+ */
+import type { Logger } from 'pino';
+import { giveBackCharge, RefundFailed } from '../activities/refunds.js';
+import type { Database } from '../domain/database.js';
+import { shutPayment } from '../domain/payments.js';
+import {
+  type ChargeName,
+  closeFinding,
+  dropFinding,
+  escalateFinding,
+  type FindingKind,
+  listInHand,
+  noteFailure,
+  type OrderMoney,
+  openFinding,
+  readOrdersMoney,
+  retractFindings,
+  type Subject,
+} from '../domain/reconciliation.js';
+import { countActedOn } from '../domain/reconciliation-findings.js';
+import { noteRefundFailures } from '../domain/refunds.js';
+import { deadlineIn } from '../gateways/deadline.js';
+import { amountFromGateway } from '../gateways/marks.js';
+import { type Gateway, GatewayUnknown, type LedgerCharge } from '../gateways/payments.js';
+import { dueOf, judge, type Verdict, wentBack } from './classification.js';
+
+/**
+ * Charges of one kind that machines settle per hour without a human. A healthy system has next to none of any kind. Many mean
+ * that something is wrong which giving money back may make worse; the rest is told, and goes on in the next hour.
+ */
+export const ACTIONS_PER_HOUR_MAX = 100;
+/** Of one settlement at the gateway: a handful of requests. */
+const SETTLE_LIMIT_MS = 20_000;
+
+export type SettlementDependencies = {
+  db: Database;
+  gateway: Gateway;
+  /** By which our charges are marked. */
+  installationId: string;
+  actionsPerHourMax?: number;
+  logger: Logger;
+};
+export type Outcome = 'agreed' | 'waiting' | 'wake' | 'refunded' | 'cancelled' | 'reported' | 'known';
+
+/** @returns what has become of the charge; `known` = found and dealt with before */
+export async function settle(deps: SettlementDependencies, named: ChargeName, now: Date): Promise<Outcome> {
+  const { charge, verdict, order } = await lookAgain(deps, named, now);
+  const orderId = order?.orderId ?? named.orderId ?? '';
+  const subject = {
+    reference: named.reference,
+    orderId,
+    ...(charge ? moneyOf(charge, order) : { amount: 0, currency: '' }),
+  };
+  const waiting = verdict.do === 'nothing' && charge ? await readWaiting(deps, charge, order) : undefined;
+  if (verdict.do !== 'wait')
+    await retractFindings(deps.db, named.reference, waiting ? ['REFUND_WAITS'] : kindsOf(verdict));
+  switch (verdict.do) {
+    case 'nothing':
+      if (!waiting) await conclude(deps, charge, subject);
+      return waiting ? report(deps, 'REFUND_WAITS', { ...subject, amount: waiting.amount }, waiting.detail) : 'agreed';
+    case 'wait':
+      await openFinding(deps.db, 'UNDECIDED', 'waiting', subject);
+      return verdict.wake ? 'wake' : 'waiting';
+    case 'report':
+      return report(deps, verdict.kind, subject, verdict.detail);
+    case 'refund':
+      return refund(deps, verdict.kind, subject, order);
+    case 'call-off':
+      return callOff(deps, verdict.kind, subject);
+    default:
+      throw new Error(`Bug! Unhandled verdict "${JSON.stringify(verdict satisfies never)}"`);
+  }
+}
+
+/**
+ * The charge as it is now, between two looks at its order. Only what both looks support is a verdict: a saga may be giving
+ * the money back at this moment, and its record comes after the gateway's.
+ */
+async function lookAgain(deps: SettlementDependencies, named: ChargeName, now: Date) {
+  const orderNow = async () => (await readOrdersMoney(deps.db, [named])).get(named.reference);
+  const before = await orderNow();
+  const charge = await deps.gateway.readCharge(named.reference);
+  if (!charge) return { charge, order: before, verdict: { do: 'nothing' } satisfies Verdict };
+  const early = judge(charge, before, now, deps);
+  const order = await orderNow();
+  const verdict = judge(charge, order, now, deps);
+  const isSure = early.do === verdict.do && kindOf(early) === kindOf(verdict);
+  return { charge, order, verdict: isSure ? verdict : ({ do: 'wait', wake: false } satisfies Verdict) };
+}
+
+/** A refund that counts as given back, and is not: its customer has to do something first. */
+export async function readWaiting(
+  { gateway }: Pick<SettlementDependencies, 'gateway'>,
+  charge: LedgerCharge,
+  order: OrderMoney | undefined,
+): Promise<{ amount: number; detail: string } | undefined> {
+  if (!order || !wentBack(charge, order)) return undefined;
+  const refund = (await gateway.readRefunds(charge.reference)).find(({ status }) => status === 'requires_action');
+  if (!refund) return undefined;
+  const { amount } = moneyOf({ ...charge, received: refund.amount, refunded: 0 }, order);
+  return { amount, detail: `The refund ${refund.reference} ${WAITS}` };
+}
+const WAITS =
+  'waits for its customer: have them do what the gateway asks of them, or cancel it at the gateway, and another is made';
+
+/** What a lost refund is called is found out when it is settled. */
+const kindsOf = (verdict: Verdict): FindingKind[] =>
+  'kind' in verdict ? (verdict.kind === 'LOST_REFUND' ? ['LOST_REFUND', 'REFUND_FAILED'] : [verdict.kind]) : [];
+
+const kindOf = (verdict: Verdict): FindingKind | undefined => ('kind' in verdict ? verdict.kind : undefined);
+
+/** What a charge holds, in our minor unit. */
+export const moneyOf = ({ received, refunded, currency }: LedgerCharge, order: OrderMoney | undefined) => {
+  const held = { amount: received - refunded, currency };
+  // Of a charge without an order of ours, the provider's way of counting is as good as any.
+  return { amount: order ? amountFromGateway(order.installationId, held) : held.amount, currency };
+};
+
+/** Whatever was begun about the charge: its end was not kept, or it is no longer called for. */
+async function conclude({ db, gateway }: SettlementDependencies, charge: LedgerCharge | null, subject: Subject) {
+  const { reference } = subject;
+  for (const { kind, action } of await listInHand(db, reference)) {
+    if (action === 'refunding' && charge?.state === 'succeeded' && subject.amount === 0) {
+      const refunds = await gateway.readRefunds(reference);
+      const newest = refunds.find(({ status }) => status === 'succeeded' || status === 'pending');
+      await closeFinding(db, kind, 'refunded', subject, newest?.reference ?? null);
+    } else if (action === 'cancelling' && charge?.state === 'over') {
+      await closeFinding(db, kind, 'cancelled', subject, null);
+    } else {
+      await dropFinding(db, kind, reference);
+    }
+  }
+}
+
+/** For a human. Said once, and again when there is another amount to it. */
+export async function report(
+  { db, logger }: Pick<SettlementDependencies, 'db' | 'logger'>,
+  kind: FindingKind,
+  subject: Subject,
+  detail: string,
+): Promise<Outcome> {
+  const { isNew, action } = await openFinding(db, kind, 'reported', subject, detail);
+  if (!isNew || action !== 'reported') return 'known';
+  logger.error({ kind, orderId: subject.orderId, charge: subject.reference }, 'reconciliation: for a human to decide');
+  return 'reported';
+}
+
+async function refund(
+  deps: SettlementDependencies,
+  verdictKind: FindingKind,
+  subject: Subject,
+  order: OrderMoney | undefined,
+): Promise<Outcome> {
+  const { db, logger } = deps;
+  const { orderId, reference } = subject;
+  if (await isBraked(deps, verdictKind, reference)) return report(deps, verdictKind, subject, TOO_MANY);
+  if (verdictKind === 'DOUBLE_CHARGE' && !(await isPaidOtherwise(deps, order)))
+    return report(deps, verdictKind, subject, NOT_SURPLUS);
+  // Nothing was known of its charge, and nobody has looked: the door of its payment is shut before money moves.
+  if (order?.payment === null && order.status === 'CANCELLED') await shutPayment(db, orderId);
+  const kind = verdictKind === 'LOST_REFUND' ? await whyHeld(deps, subject) : verdictKind;
+  const { action, isNew, detail } = await openFinding(db, kind, 'refunding', subject);
+  if (isNew && kind === 'REFUND_FAILED')
+    logger.error({ orderId, charge: reference }, 'reconciliation: a refund has failed');
+  if (action === 'reported' && detail === TOO_MANY) await resume(deps, kind, reference);
+  else if (action !== 'refunding') return 'known';
+  try {
+    const made = await attempt(deps, kind, reference, () =>
+      giveBackCharge(deps, { orderId, reference, deadline: deadlineIn(SETTLE_LIMIT_MS) }),
+    );
+    await closeFinding(db, kind, 'refunded', subject, made.reference);
+    logger.warn({ kind, orderId, charge: reference, refund: made.reference }, 'reconciliation: money given back');
+    return 'refunded';
+  } catch (err) {
+    if (!(err instanceof RefundFailed)) throw err;
+    return escalate(deps, kind, subject, `${err.message}. ${NEXT_STEP}`);
+  }
+}
+
+const NEXT_STEP = 'Have one more made by `ops reconcile --refund`, or pay by another way and `--close`';
+
+/** @returns whether a refund of ours has failed, or the charge holds money without one; failed ones are kept count of */
+async function whyHeld({ db, gateway }: SettlementDependencies, { orderId, reference }: Subject): Promise<FindingKind> {
+  const ours = (await gateway.readRefunds(reference)).filter((made) => made.orderId?.toLowerCase() === orderId);
+  const failed = ours.filter(({ status }) => status === 'failed' || status === 'canceled').length;
+  // The gateway forgets keys, and would make the failed refund again under its old one as if it had never been.
+  await noteRefundFailures(db, { orderId, reference }, failed);
+  return failed > 0 || ours.some(({ status }) => status === 'requires_action') ? 'REFUND_FAILED' : 'LOST_REFUND';
+}
+
+async function escalate(
+  { db, logger }: SettlementDependencies,
+  kind: FindingKind,
+  subject: Subject,
+  detail: string,
+): Promise<Outcome> {
+  const { orderId, reference } = subject;
+  if (!(await escalateFinding(db, kind, reference, detail))) return 'known';
+  logger.error({ kind, orderId, charge: reference }, `reconciliation: ${detail}`);
+  return 'reported';
+}
+
+/** Whether the charge on record does hold the order's money; else the "surplus" may be all that the order was paid with. */
+async function isPaidOtherwise({ gateway }: SettlementDependencies, order: OrderMoney | undefined): Promise<boolean> {
+  if (!order || order.total === 0) return true;
+  const recorded = order.gatewayReference === null ? null : await gateway.readCharge(order.gatewayReference);
+  return recorded !== null && recorded.received - recorded.refunded >= dueOf(order);
+}
+const NOT_SURPLUS = 'The order has another charge on record, but the gateway does not hold its money';
+
+/** What is in hand already does not count against itself. */
+async function isBraked(
+  { db, actionsPerHourMax = ACTIONS_PER_HOUR_MAX }: SettlementDependencies,
+  kind: FindingKind,
+  reference: string,
+) {
+  if ((await listInHand(db, reference)).some((inHand) => inHand.kind === kind)) return false;
+  return (await countActedOn(db, kind)) >= actionsPerHourMax;
+}
+const TOO_MANY = 'too many of these within an hour for a machine to settle: it goes on in the next hour';
+
+async function resume({ db }: SettlementDependencies, kind: FindingKind, reference: string): Promise<void> {
+  await db.reconciliationFinding.updateMany({
+    where: { kind, gatewayReference: reference, action: 'reported', detail: TOO_MANY },
+    data: { action: kind === 'OPEN_INTENT' ? 'cancelling' : 'refunding', at: new Date(), updatedAt: new Date() },
+  });
+}
+
+async function callOff(deps: SettlementDependencies, kind: FindingKind, subject: Subject): Promise<Outcome> {
+  const { db, gateway, logger } = deps;
+  if (await isBraked(deps, kind, subject.reference)) return report(deps, kind, subject, TOO_MANY);
+  const { action, detail } = await openFinding(db, kind, 'cancelling', subject);
+  if (action === 'reported' && detail === TOO_MANY) await resume(deps, kind, subject.reference);
+  else if (action !== 'cancelling') return 'known';
+  await attempt(deps, kind, subject.reference, () => gateway.callOff(subject.reference));
+  await closeFinding(db, kind, 'cancelled', subject, null);
+  logger.info({ kind, orderId: subject.orderId, charge: subject.reference }, 'reconciliation: open charge called off');
+  return 'cancelled';
+}
+
+/** What the gateway refuses stays in hand with its reason, and is told when the reason is new. */
+async function attempt<T>(
+  { db, logger }: SettlementDependencies,
+  kind: FindingKind,
+  reference: string,
+  act: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await act();
+  } catch (err) {
+    const why = err instanceof Error ? err.message : String(err);
+    const isNews = await noteFailure(db, kind, reference, why);
+    if (isNews && err instanceof GatewayUnknown)
+      logger.warn({ kind, charge: reference, err: why }, 'reconciliation: cannot settle it yet');
+    throw err;
+  }
+}
