@@ -21,7 +21,8 @@ describe('a command that fails under way ends with', () => {
   test.each([
     ['does not answer', grpc(14)],
     ['answers too late', grpc(4)],
-    ['answers too late, as the client wraps it', new Error('Failed to query Workflow', { cause: grpc(4) })],
+    ['answers too late, as its client says it', new Error('Failed to query Workflow', { cause: grpc(1) })],
+    ['answers too late, as it may say it, too', new Error('Failed to query Workflow', { cause: grpc(4) })],
     ['has too much to do', grpc(8)],
   ])('69 and a sentence when Temporal %s', (_, err) => {
     expect(explain(err)).toMatchObject({
