@@ -16,8 +16,9 @@ import type { CancellationReason } from '../contracts/orders.js';
 import type { OrderSagaInput, OrderSagaResult, StepProgress, UndoName } from '../contracts/saga.js';
 import type { LeftStep, SagaActivities } from '../contracts/steps.js';
 import { clearAttention, markAttention } from './attention.js';
-import { describeFailure, type Failure, needsOperator } from './failures.js';
+import { describeFailure, type Failure } from './failures.js';
 import { inFlight, openFlight, triesOf } from './flight.js';
+import { parksAtOnce } from './generation.js';
 import { settleLeftSteps } from './left-steps.js';
 import { beginStep, endStep, leaveStep, type Saga } from './saga.js';
 import { BEGIN_ANEW_AFTER, firstTry, inputOf, noteError, ORDINARY_UNDO, type Unwind, whyAgain } from './steps.js';
@@ -103,7 +104,7 @@ async function undo(saga: Saga, name: UndoName, step: StepProgress): Promise<Und
     const failure = describeFailure(err);
     step.lastError = failure.message;
     forgetWord(saga, word.word);
-    if (needsOperator(err)) await markAndWait(saga, name, step, failure);
+    if (parksAtOnce(saga, err)) await markAndWait(saga, name, step, failure);
     return undoOrdinarily(saga, name, step);
   }
 }

@@ -20,16 +20,9 @@ import type { CancellationReason } from '../contracts/orders.js';
 import type { StepName, StepProgress } from '../contracts/saga.js';
 import type { SagaActivities, StepInput, StepResult } from '../contracts/steps.js';
 import { clearAttention, markAgain } from './attention.js';
-import {
-  describeFailure,
-  type Failure,
-  isCutShort,
-  needsOperator,
-  refusalOf,
-  saysMoreThanTimeout,
-} from './failures.js';
+import { describeFailure, type Failure, isCutShort, refusalOf, saysMoreThanTimeout } from './failures.js';
 import { inFlight, openFlight, triesOf } from './flight.js';
-import { isOfToday } from './generation.js';
+import { isOfToday, parksAtOnce } from './generation.js';
 import { beginStep, endStep, leaveStep, type Saga } from './saga.js';
 import { forgetWord, wordFor } from './waking.js';
 
@@ -122,7 +115,7 @@ async function carryOut(
   } catch (err) {
     throwIfFinal(saga, step, err);
     const failure = describeFailure(err);
-    if (needsOperator(err)) await park(saga, name, step, failure);
+    if (parksAtOnce(saga, err)) await park(saga, name, step, failure);
     return runOrdinarily(saga, name, step, failure);
   }
 }
