@@ -12,6 +12,7 @@ import {
   noteFirstAttempt,
   readAttempts,
 } from '../domain/charge-attempts.js';
+import { readWords } from '../domain/closings.js';
 import type { Database } from '../domain/database.js';
 import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
 import {
@@ -206,6 +207,7 @@ async function lookUp({ db, gateway }: Dependencies, due: PaymentDue, deadline: 
   const held = await gateway.settleOpenCharges({
     ...attempts,
     due,
+    ...(await readWords(db, due.orderId)),
     onProgress: (place) => keepLookUpPlace(db, due.orderId, place),
     deadline,
   });

@@ -1,18 +1,18 @@
 /**
  * Operators' words on findings. A reported finding is closed if and only if an operator has said, under their name and for a
  * reason, that it is dealt with; no ledger shows that. What the reconciler has in hand is not an operator's to close. Or they
- * have the reconciler make one more refund than have failed so far.
+ * have the reconciler make one more refund than have failed so far, or give back a charge that no machine would.
  */
 import type { Database } from './database.js';
-import { type FindingAction, type FindingKind, GIVEN_BACK } from './reconciliation.js';
+import { type FindingAction, type FindingKind, GIVEN_BACK, GIVEN_BACK_ON_WORD } from './reconciliation.js';
 import { orderOfFinding } from './reconciliation-findings.js';
 
 /** `refunded` = the gateway no longer holds the money, which is believed until it is seen to; `cancelled` = for good. */
 export const CLOSED_AS = ['cancelled', 'refunded'] as const satisfies FindingAction[];
 export type ClosedAs = (typeof CLOSED_AS)[number];
 
-/** Of these the reconciler moves the money itself, and so sees it if it is still there: it reports the finding again. */
-export const CLOSED_AS_REFUNDED: FindingKind[] = [...GIVEN_BACK, 'ORPHAN_CHARGE'];
+/** Of these the reconciler sees whether the money is still there, and then reports the finding again. */
+export const CLOSED_AS_REFUNDED: FindingKind[] = [...GIVEN_BACK, 'ORPHAN_CHARGE', 'UNMARKED_CHARGE'];
 
 export type Closing = { as: ClosedAs; operator: string; reason: string };
 
@@ -37,8 +37,9 @@ export async function closeReported(db: Database, id: string, { as, operator, re
 }
 
 /**
- * Has the reconciler give a charge back that it has given up, by one more refund; with who and why on record.
- * @returns false if it is not reported (any more), or of a kind that no refund settles
+ * Has the reconciler give a charge back that it has given up, by one more refund, or that is not marked as ours but would fit its
+ * order, which is looked at again before money moves; with who and why on record.
+ * @returns false if it is not reported (any more), or nothing that a refund of ours settles
  */
 export async function refundReported(
   db: Database,
@@ -47,8 +48,10 @@ export async function refundReported(
 ): Promise<boolean> {
   const taken = await db.$executeRaw`
     WITH taken AS (
-      UPDATE reconciliation_findings SET action = 'refunding', updated_at = now()
-      WHERE id = ${id}::bigint AND action = 'reported' AND kind = ANY(${GIVEN_BACK})
+      UPDATE reconciliation_findings f SET action = 'refunding', updated_at = now()
+      WHERE id = ${id}::bigint AND action = 'reported' AND kind = ANY(${GIVEN_BACK_ON_WORD})
+        AND (kind <> 'UNMARKED_CHARGE' OR EXISTS (SELECT FROM orders o
+          WHERE o.id = ${orderOfFinding} AND o.currency = f.currency AND o.total_amount >= f.amount))
       RETURNING id, kind, gateway_reference, order_id
     ), allowed AS (
       UPDATE charge_refunds c SET refunds_allowed = greatest(c.refunds_allowed, c.refund_failures + 1), updated_at = now()
@@ -64,4 +67,21 @@ export async function refundReported(
     INSERT INTO reconciliation_closings (finding_id, action, operator, reason)
     SELECT id, 'refunding', ${operator}, ${reason} FROM taken`;
   return taken > 0;
+}
+
+/** Charges that name an order and carry no marks, by what an operator has said of them: they are the order's, or none of ours. */
+export type Words = { vouchedFor: string[]; disowned: string[] };
+
+export async function readWords(db: Database, orderId: string): Promise<Words> {
+  const findings = await db.reconciliationFinding.findMany({
+    where: {
+      orderId,
+      kind: 'UNMARKED_CHARGE' satisfies FindingKind,
+      action: { not: 'reported' satisfies FindingAction },
+    },
+    select: { gatewayReference: true, closings: { select: { action: true }, orderBy: { id: 'desc' }, take: 1 } },
+  });
+  const said = (action: FindingAction) =>
+    findings.filter(({ closings: [last] }) => last?.action === action).map(({ gatewayReference }) => gatewayReference);
+  return { vouchedFor: said('refunding'), disowned: said('cancelled') };
 }

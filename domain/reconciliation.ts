@@ -147,6 +147,8 @@ export type FindingKind =
   | 'ACCOUNT_HELD';
 /** Findings that are settled by giving a charge back. */
 export const GIVEN_BACK: FindingKind[] = ['LATE_CHARGE', 'DOUBLE_CHARGE', 'LOST_REFUND', 'REFUND_FAILED'];
+/** Findings that an operator may have settled so: a charge without marks is given back on his word, and never without. */
+export const GIVEN_BACK_ON_WORD: FindingKind[] = [...GIVEN_BACK, 'UNMARKED_CHARGE'];
 export type FindingAction = 'waiting' | 'refunding' | 'refunded' | 'cancelling' | 'cancelled' | 'reported';
 export type Subject = { reference: string; orderId: string; amount: number; currency: string };
 
@@ -282,9 +284,12 @@ export async function listInHand(
   return rows.map((row) => ({ kind: row.kind as FindingKind, action: row.action as FindingAction }));
 }
 
-/** Takes a finding off the list: the two ledgers agree after all. */
+/** Takes a finding off the list: the two ledgers agree after all. What an operator has said of it stays, and so does it. */
 export async function dropFinding(db: Database, kind: FindingKind, reference: string): Promise<void> {
-  await db.reconciliationFinding.deleteMany({
-    where: { kind, gatewayReference: reference, action: { in: ['waiting', 'refunding', 'cancelling'] } },
+  const where = { kind, gatewayReference: reference, action: { in: ['waiting', 'refunding', 'cancelling'] } };
+  await db.reconciliationFinding.deleteMany({ where: { ...where, closings: { none: {} } } });
+  await db.reconciliationFinding.updateMany({
+    where,
+    data: { action: 'cancelled', detail: AGREED_AGAIN, updatedAt: new Date() },
   });
 }

@@ -30,6 +30,9 @@ export type LookUp = {
   dbNow: Date;
   /** Where an earlier attempt has come to. */
   from?: LookUpPlace | undefined;
+  /** Of the charges that would fit the order and carry no marks, those that an operator has said are its, or are not. */
+  vouchedFor?: string[];
+  disowned?: string[];
   /** Keeps how far this one has come: a look-up may take longer than an attempt. */
   onProgress?: (place: LookUpPlace) => Promise<void>;
   deadline?: Deadline;

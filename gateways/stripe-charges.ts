@@ -213,17 +213,21 @@ const merge = (a: Finds, b: Finds): Finds => ({
 async function take(
   parts: StripeParts,
   charges: LedgerCharge[],
-  { due, deadline }: LookUp,
+  { due, deadline, vouchedFor = [], disowned = [] }: LookUp,
   { leaveOpen = false, takeUnmarked = false }: LookUpOptions,
 ): Promise<Finds> {
   const finds: Finds = { held: [], isProcessing: false };
   for (const found of charges) {
     const kinship = kinshipOf(found, due);
     if (kinship === 'foreign' || found.state === 'over') continue;
-    if (kinship === 'unmarked' && !takeUnmarked)
+    if (kinship === 'unmarked' && !takeUnmarked && !vouchedFor.includes(found.reference)) {
+      // Somebody has given it back: whose it was is no question any more.
+      const holdsNothing = found.state === 'succeeded' && found.refunded >= found.received;
+      if (holdsNothing || disowned.includes(found.reference)) continue;
       throw new GatewayMismatch(
-        `The charge ${found.reference} would fit order ${due.orderId}, but is not marked as ours`,
+        `The charge ${found.reference} would fit order ${due.orderId}, but is not marked as ours: see \`ops reconcile\``,
       );
+    }
     if (found.state === 'succeeded' || kinship === 'unlike') {
       requireSameMoney(found, due);
       finds.held.push({ reference: found.reference, refunded: found.refunded });

@@ -1,6 +1,6 @@
 /**
  * Findings of the reconciler as people see them, and an operator's word on them: that what was
- * reported is dealt with (`reconcile --close`), or that the reconciler is to make one more refund (`reconcile --refund`).
+ * reported is dealt with (`reconcile --close`), or that the reconciler is to give a charge back (`reconcile --refund`).
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import {
@@ -12,7 +12,7 @@ import {
   refundReported,
 } from '../domain/closings.js';
 import type { Database } from '../domain/database.js';
-import { GIVEN_BACK } from '../domain/reconciliation.js';
+import { GIVEN_BACK, GIVEN_BACK_ON_WORD } from '../domain/reconciliation.js';
 import { type Finding, listFindings, requestReconciliation } from '../domain/reconciliation-findings.js';
 import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from './act.js';
 import type { ItemResult } from './bulk.js';
@@ -29,7 +29,7 @@ export const addCloseOptions = (command: Command): Command =>
       .option('--close <findings...>', 'ids of reported findings that have been dealt with', findingIds)
       .option(
         '--refund <findings...>',
-        `ids of reported ${GIVEN_BACK.join(', ')}: the reconciler makes one more refund than have failed`,
+        `ids of reported ${GIVEN_BACK.join(', ')}: the reconciler makes one more refund than have failed; or UNMARKED_CHARGE, which is given back only so`,
         findingIds,
       )
       .addOption(
@@ -114,7 +114,7 @@ export async function refundFindings(ops: Ops, ids: string[], options: CloseOpti
   const signature = signatureOf(options, ops.config);
   const db = await ops.to.database();
   const findings = await named(ops, db, ids);
-  const unsuited = findings.find(({ kind }) => !GIVEN_BACK.includes(kind));
+  const unsuited = findings.find(({ kind }) => !GIVEN_BACK_ON_WORD.includes(kind));
   if (unsuited)
     throw usage(`Nothing was done: finding ${unsuited.id} is ${unsuited.kind}, which no refund of ours settles.`);
   const many = `${findings.length} ${findings.length === 1 ? 'charge' : 'charges'}`;
@@ -128,13 +128,16 @@ export async function refundFindings(ops: Ops, ids: string[], options: CloseOpti
       const [now] = await listFindings(db, { ids: [id] });
       const told = now && judge(now, false);
       return isTaken || !told
-        ? { ...subject, outcome: 'done', state: 'refunding', message: `finding ${id}: another refund is being made` }
+        ? { ...subject, outcome: 'done', state: 'refunding', message: beingGivenBack(id, target.kind) }
         : { ...subject, state: now.action, ...told };
     } catch (err) {
       return { ...subject, outcome: 'failed', state: null, message: lastLine(err) };
     }
   });
 }
+
+const beingGivenBack = (id: string, kind: Finding['kind']): string =>
+  `finding ${id}: ${kind === 'UNMARKED_CHARGE' ? 'the charge is being given back' : 'another refund is being made'}`;
 
 /** @returns never throws for what concerns this finding alone */
 async function close(db: Database, { id, ...target }: Target, closing: Closing): Promise<ItemResult> {

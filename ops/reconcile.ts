@@ -35,7 +35,7 @@ export function addReconcileCommand(program: Command): void {
     .command('reconcile')
     .summary('compare the gateway’s ledger with ours now; list what is not settled; close what is reported')
     .description(
-      'Asks the running workers to reconcile at once, then lists what was settled within the last hour and what is open: in hand, or reported for a human. They do so by themselves every few seconds, too. With --close nobody is asked: it says that what was reported is dealt with. With --refund the workers make one more refund of a charge that they have given up.',
+      'Asks the running workers to reconcile at once, then lists what was settled within the last hour and what is open: in hand, or reported for a human. They do so by themselves every few seconds, too. With --close nobody is asked: it says that what was reported is dealt with. With --refund the workers make one more refund of a charge that they have given up, or give one back that fits its order without being marked as ours.',
     )
     .option('--order <id>', 'look up this order’s charges besides, however old they are', orderId);
   addCloseOptions(command)

@@ -39,7 +39,8 @@ export function judge(charge: LedgerCharge, order: OrderMoney | undefined, now: 
     if (kinship === 'foreign' || isOfNoUse) return nothing;
     if (kinship === 'unlike') return reportAs('AMOUNT_MISMATCH', unlikeOf(charge, order));
     if (kinship === 'unmarked')
-      return order.status === 'PENDING'
+      // While an order may still be charged, the saga may record this very charge. Once it is unwound, no machine will.
+      return order.status === 'PENDING' && order.unwindingReason === null
         ? wait
         : reportAs('UNMARKED_CHARGE', 'It names the order, but is not marked as ours');
   }
@@ -103,7 +104,7 @@ export const wentBack = (charge: LedgerCharge, order: OrderMoney): boolean =>
   (isRecorded(charge, order) || kinshipOf(charge, { ...order, amount: order.total }) === 'ours');
 
 /** Money that nobody is to keep: refunded if it was taken, called off if it still could be. */
-function takeBack(charge: LedgerCharge, kind: FindingKind): Verdict {
+export function takeBack(charge: LedgerCharge, kind: FindingKind): Verdict {
   if (charge.state === 'succeeded') return { do: 'refund', kind };
   if (charge.state === 'open') return { do: 'call-off', kind: 'OPEN_INTENT' };
   return wait; // nobody can stop what is being processed

@@ -26,7 +26,7 @@ import { noteRefundFailures } from '../domain/refunds.js';
 import { deadlineIn } from '../gateways/deadline.js';
 import { amountFromGateway } from '../gateways/marks.js';
 import { type Gateway, GatewayUnknown, type LedgerCharge } from '../gateways/payments.js';
-import { dueOf, judge, type Verdict, wentBack } from './classification.js';
+import { dueOf, judge, takeBack, type Verdict, wentBack } from './classification.js';
 
 /**
  * Charges of one kind that machines settle per hour without a human. A healthy system has next to none of any kind. Many mean
@@ -89,7 +89,16 @@ async function lookAgain(deps: SettlementDependencies, named: ChargeName, now: D
   const order = await orderNow();
   const verdict = judge(charge, order, now, deps);
   const isSure = early.do === verdict.do && kindOf(early) === kindOf(verdict);
-  return { charge, order, verdict: isSure ? verdict : ({ do: 'wait', wake: false } satisfies Verdict) };
+  if (!isSure) return { charge, order, verdict: { do: 'wait', wake: false } satisfies Verdict };
+  return { charge, order, verdict: await orOnWord(deps, charge, verdict) };
+}
+
+/** A charge without marks is given back if an operator has said so, and for as long as it fits its order. */
+async function orOnWord({ db }: SettlementDependencies, charge: LedgerCharge, verdict: Verdict): Promise<Verdict> {
+  if (kindOf(verdict) !== 'UNMARKED_CHARGE') return verdict;
+  const inHand = await listInHand(db, charge.reference);
+  const isSaid = inHand.some(({ kind, action }) => kind === 'UNMARKED_CHARGE' && action === 'refunding');
+  return isSaid ? takeBack(charge, 'UNMARKED_CHARGE') : verdict;
 }
 
 /** A refund that counts as given back, and is not: its customer has to do something first. */
@@ -128,7 +137,7 @@ async function conclude({ db, gateway }: SettlementDependencies, charge: LedgerC
       const refunds = await gateway.readRefunds(reference);
       const newest = refunds.find(({ status }) => status === 'succeeded' || status === 'pending');
       await closeFinding(db, kind, 'refunded', subject, newest?.reference ?? null);
-    } else if (action === 'cancelling' && charge?.state === 'over') {
+    } else if ((action === 'cancelling' || action === 'refunding') && charge?.state === 'over') {
       await closeFinding(db, kind, 'cancelled', subject, null);
     } else {
       await dropFinding(db, kind, reference);
@@ -161,7 +170,7 @@ async function refund(
   if (verdictKind === 'DOUBLE_CHARGE' && !(await isPaidOtherwise(deps, order)))
     return report(deps, verdictKind, subject, NOT_SURPLUS);
   // Nothing was known of its charge, and nobody has looked: the door of its payment is shut before money moves.
-  if (order?.payment === null && order.status === 'CANCELLED') await shutPayment(db, orderId);
+  if (order?.payment === null && order.unwindingReason !== null) await shutPayment(db, orderId);
   const kind = verdictKind === 'LOST_REFUND' ? await whyHeld(deps, subject) : verdictKind;
   const { action, isNew, detail } = await openFinding(db, kind, 'refunding', subject);
   if (isNew && kind === 'REFUND_FAILED')

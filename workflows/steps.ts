@@ -21,16 +21,9 @@ import { type StepName, stepNamed } from '../contracts/plan.js';
 import type { StepProgress } from '../contracts/saga.js';
 import type { SagaActivities, StepInput, StepResult } from '../contracts/steps.js';
 import { clearAttention, markAgain } from './attention.js';
-import {
-  describeFailure,
-  type Failure,
-  isCutShort,
-  needsOperator,
-  refusalOf,
-  saysMoreThanTimeout,
-} from './failures.js';
+import { describeFailure, type Failure, isCutShort, refusalOf, saysMoreThanTimeout } from './failures.js';
 import { inFlight, openFlight, triesOf } from './flight.js';
-import { isOfToday } from './generation.js';
+import { isOfToday, parksAtOnce } from './generation.js';
 import { afterPivot, beginStep, endStep, leaveStep, type Saga, upToPivot } from './saga.js';
 import { forgetWord, wordFor } from './waking.js';
 
@@ -125,7 +118,7 @@ async function carryOut(
   } catch (err) {
     throwIfFinal(saga, step, err);
     const failure = describeFailure(err);
-    if (needsOperator(err)) await park(saga, name, step, failure);
+    if (parksAtOnce(saga, err)) await park(saga, name, step, failure);
     return runOrdinarily(saga, name, step, failure);
   }
 }

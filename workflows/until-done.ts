@@ -15,8 +15,9 @@ import type { StepName, UndoName } from '../contracts/plan.js';
 import type { OrderSagaInput, OrderSagaResult, StepProgress } from '../contracts/saga.js';
 import type { SagaActivities, StepInput } from '../contracts/steps.js';
 import { markAttention } from './attention.js';
-import { describeFailure, type Failure, needsOperator, refusalOf } from './failures.js';
+import { describeFailure, type Failure, refusalOf } from './failures.js';
 import { inFlight, openFlight, triesOf } from './flight.js';
+import { parksAtOnce } from './generation.js';
 import type { Saga } from './saga.js';
 import { BEGIN_ANEW_AFTER, firstTry, inputOf, noteError, ORDINARY_UNDO, whyAgain } from './steps.js';
 import { markAfter } from './turning.js';
@@ -44,7 +45,7 @@ export async function tryUntilDone<R>(
     const failure = describeFailure(err);
     step.lastError = failure.message;
     forgetWord(saga, word.word);
-    if (needsOperator(err)) await markAndWait(saga, name, step, failure);
+    if (parksAtOnce(saga, err)) await markAndWait(saga, name, step, failure);
     return tryOrdinarily(saga, name, step, more);
   }
 }

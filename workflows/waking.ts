@@ -1,8 +1,9 @@
 /** Trying again at once: who may ask for it, when it has an effect, and what is said of it to the step. */
-import { workflowInfo } from '@temporalio/workflow';
+import { patched, workflowInfo } from '@temporalio/workflow';
 import type { StepProgress, Waking } from '../contracts/saga.js';
 import { isTransient } from './attention.js';
 import { interrupt } from './flight.js';
+import { isOfToday } from './generation.js';
 import type { Saga } from './saga.js';
 
 /** Ends the waiting of a step that is parked or backing off. */
@@ -17,9 +18,11 @@ export async function tryAgainNow(saga: Saga, by: 'operator' | 'machine'): Promi
 
 /**
  * The prober's wish: one try of a step that is parked by what time may mend. Whatever else the saga is doing goes first: somebody's
- * decision, somebody's wake-up, the way back.
+ * decision, somebody's wake-up, the way back. Code of before knows no prober: to it this is a wish like any other, so that a saga
+ * that it began goes on as it would.
  */
-export function probe(saga: Saga): void {
+export async function probe(saga: Saga): Promise<void> {
+  if (!isOfToday(saga) || !patched('probe')) return tryAgainNow(saga, 'machine');
   const { parkedFor, inHand, wokenBy, unwindRequest } = saga;
   if (!parkedFor || !isTransient(parkedFor)) return;
   if (inHand !== undefined || wokenBy !== undefined || unwindRequest !== undefined) return;

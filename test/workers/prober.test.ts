@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { NeedsOperator, translated } from '../../activities/failures.js';
-import { SAGA_FAILURE, SAGA_STEP, type SagaPolicy } from '../../contracts/saga.js';
+import { SAGA_FAILURE, SAGA_STATE, SAGA_STEP, type SagaPolicy } from '../../contracts/saga.js';
 import { giveUpLease, takeLease } from '../../domain/leases.js';
 import { GatewayUnknown } from '../../gateways/payments.js';
 import { startProber } from '../../workers/prober.js';
@@ -83,9 +83,12 @@ async function parkedOne() {
   return one;
 }
 const triesOf = (orderId: string) => chargesOf.get(orderId) ?? 0;
-/** Upserts of search attributes: a saga that comes and goes from the list has many. */
+/** Upserts of its state: a saga that comes and goes from the list has many. */
 const marks = async (saga: WorkflowHandle) =>
-  ((await saga.fetchHistory()).events ?? []).filter((e) => e.upsertWorkflowSearchAttributesEventAttributes).length;
+  ((await saga.fetchHistory()).events ?? []).filter(
+    ({ upsertWorkflowSearchAttributesEventAttributes: upsert }) =>
+      upsert?.searchAttributes?.indexedFields?.[SAGA_STATE.name] !== undefined,
+  ).length;
 
 describe('a saga that is parked because the gateway was away', () => {
   test('is left alone while it is, and confirmed by itself when it is back; the log says who woke it', async () => {
