@@ -68,15 +68,17 @@ export async function describeSaga(
   caller: Caller,
 ): Promise<Static<typeof SagaSchema>> {
   const workflowId = orderSagaId(order.id);
-  const [told, runId, shown] = await askTemporal(deps, workflowId);
-  const progress = told ?? (await readSagaLog(deps.db, order));
+  const { told, runId, shown, isCompleted } = await askTemporal(deps, workflowId);
   // The order as it is after the question: a saga may commit while we ask.
   const now = await requireOrder(deps, order.id, caller);
   const cancellation = await describeCancellation(deps, now, told);
   if (cancellation) return cancellation;
+  // A saga commits its order's end before its own: this one was completed in its name, and what it says has not happened.
+  const isFalse = isCompleted && now.status === 'PENDING';
+  const progress = (isFalse ? undefined : told) ?? (await readSagaLog(deps.db, order));
   return {
     ...progress,
-    state: stateOf(now, shown ?? progress.state),
+    state: isFalse ? 'NEEDS_ATTENTION' : stateOf(now, shown ?? progress.state),
     workflowId,
     runId,
     webUrl: webUrl(deps, workflowId, runId),
@@ -95,22 +97,30 @@ async function describeCancellation(deps: ApiDependencies, order: Order, first: 
   const before = first ?? { state: log.state, steps: log.steps.filter(({ kind }) => kind === 'step') };
   if (status === 'CANCELLED' && !wasConfirmed(before)) return undefined;
   const workflowId = cancelOrderSagaId(order.id);
-  const [told, runId, shown] = await askTemporal(deps, workflowId);
-  const steps = told ? [...before.steps, ...told.steps] : log.steps;
-  const state: SagaState = status === 'CANCELLED' ? 'COMPENSATED' : (shown ?? told?.state ?? 'COMPENSATING');
+  const { told, runId, shown, isCompleted } = await askTemporal(deps, workflowId);
+  const isCancelled =
+    status === 'CANCELLED' || (isCompleted && (await readDoor(deps.db, order.id)).status === 'CANCELLED');
+  const isFalse = isCompleted && !isCancelled;
+  const steps = told && !isFalse ? [...before.steps, ...told.steps] : log.steps;
+  const open = isFalse ? 'NEEDS_ATTENTION' : (shown ?? told?.state ?? 'COMPENSATING');
+  const state: SagaState = isCancelled ? 'COMPENSATED' : open;
   return { state, steps, workflowId, runId, webUrl: webUrl(deps, workflowId, runId) };
 }
 
 const wasConfirmed = ({ steps }: SagaProgress): boolean =>
   steps.some(({ name, status }) => name === 'confirmOrder' && (status === 'completed' || status === 'skipped'));
 
-/** @returns also the state that it shows; a saga that was ended from outside asks for someone, whatever it said before */
-async function askTemporal(
-  { temporal }: ApiDependencies,
-  workflowId: string,
-): Promise<[told: SagaProgress | undefined, runId: string | null, shown: SagaState | undefined]> {
+/** `shown`: the state that it shows; a saga that was ended from outside asks for someone, whatever it said before. */
+type Told = {
+  told: SagaProgress | undefined;
+  runId: string | null;
+  shown: SagaState | undefined;
+  isCompleted: boolean;
+};
+
+async function askTemporal({ temporal }: ApiDependencies, workflowId: string): Promise<Told> {
   const client = temporal.client();
-  if (!client) return [undefined, null, undefined];
+  if (!client) return { told: undefined, runId: null, shown: undefined, isCompleted: false };
   const handle = client.workflow.getHandle(workflowId);
   const ask = <T>(question: () => Promise<T>) =>
     // Not there, not answering, or no worker to ask: each means that Postgres has to tell.
@@ -120,12 +130,14 @@ async function askTemporal(
     ask(() => handle.describe()),
   ]);
   const told = progress && description ? withPendingAttempts(progress, description) : progress;
-  return [
+  return {
     told,
-    description?.runId ?? null,
-    description &&
+    runId: description?.runId ?? null,
+    shown:
+      description &&
       (endedFromOutside(description.status.name) ? 'NEEDS_ATTENTION' : (told?.state ?? shownBy(description))),
-  ];
+    isCompleted: description?.status.name === 'COMPLETED',
+  };
 }
 
 const shownBy = ({ typedSearchAttributes }: WorkflowExecutionDescription): SagaState | undefined =>
