@@ -78,16 +78,18 @@ export async function describeSaga(
   caller: Caller,
 ): Promise<Static<typeof SagaSchema>> {
   const workflowId = orderSagaId(order.id);
-  const { told, runId, shown, waitingFor } = await askTemporal(deps, workflowId);
-  const progress = told ?? (await readSagaLog(deps.db, order));
+  const { told, runId, shown, waitingFor, isCompleted } = await askTemporal(deps, workflowId);
   // The order as it is after the question: a saga may commit while we ask.
   const now = await requireOrder(deps, order.id, caller);
   const door = await readDoor(deps.db, order.id);
   const cancellation = await describeCancellation(deps, now, door, told);
   if (cancellation) return cancellation;
+  // A saga commits its order's end before its own: this one was completed in its name, and what it says has not happened.
+  const isFalse = isCompleted && (now.status === 'PENDING' || door.forwardDue);
+  const progress = (isFalse ? undefined : told) ?? (await readSagaLog(deps.db, order));
   return {
     ...progress,
-    state: stateOf(now, shown ?? progress.state, door.forwardDue),
+    state: isFalse ? 'NEEDS_ATTENTION' : stateOf(now, shown ?? progress.state, door.forwardDue),
     workflowId,
     runId,
     webUrl: webUrl(deps, workflowId, runId),
@@ -110,26 +112,31 @@ async function describeCancellation(
   const before = first ?? { state: log.state, steps: log.steps.filter(({ kind }) => kind === 'step') };
   if (status === 'CANCELLED' && !wasConfirmed(before)) return undefined;
   const workflowId = cancelOrderSagaId(order.id);
-  const { told, runId, shown, waitingFor } = await askTemporal(deps, workflowId);
-  const steps = told ? [...before.steps, ...told.steps] : log.steps;
-  const state: SagaState = status === 'CANCELLED' ? 'COMPENSATED' : (shown ?? told?.state ?? 'COMPENSATING');
+  const { told, runId, shown, waitingFor, isCompleted } = await askTemporal(deps, workflowId);
+  const isCancelled =
+    status === 'CANCELLED' || (isCompleted && (await readDoor(deps.db, order.id)).status === 'CANCELLED');
+  const isFalse = isCompleted && !isCancelled;
+  const steps = told && !isFalse ? [...before.steps, ...told.steps] : log.steps;
+  const open = isFalse ? 'NEEDS_ATTENTION' : (shown ?? told?.state ?? 'COMPENSATING');
+  const state: SagaState = isCancelled ? 'COMPENSATED' : open;
   return { state, steps, workflowId, runId, webUrl: webUrl(deps, workflowId, runId), ...waitingFor };
 }
 
 const wasConfirmed = ({ steps }: SagaProgress): boolean =>
   steps.some(({ name, status }) => name === PIVOT && (status === 'completed' || status === 'skipped'));
 
+/** `shown`: the state that it shows; a saga that was ended from outside asks for someone, whatever it said before. */
 type Answer = {
   told?: SagaProgress | undefined;
   runId: string | null;
+  isCompleted: boolean;
   shown?: SagaState | undefined;
   waitingFor?: Pick<Static<typeof SagaSchema>, 'waitingFor'>;
 };
 
-/** @returns also the state that it shows; a saga that was ended from outside asks for someone, whatever it said before */
 async function askTemporal({ db, temporal }: ApiDependencies, workflowId: string): Promise<Answer> {
   const client = temporal.client();
-  if (!client) return { runId: null };
+  if (!client) return { runId: null, isCompleted: false };
   const handle = client.workflow.getHandle(workflowId);
   const ask = <T>(question: () => Promise<T>) =>
     // Not there, not answering, or no worker to ask: each means that Postgres has to tell.
@@ -138,7 +145,7 @@ async function askTemporal({ db, temporal }: ApiDependencies, workflowId: string
     ask(() => handle.query<SagaProgress>(PROGRESS_QUERY)),
     ask(() => handle.describe()),
   ]);
-  if (!description) return { told: progress, runId: null };
+  if (!description) return { told: progress, runId: null, isCompleted: false };
   const told = progress && withPendingAttempts(progress, description);
   const isSilent = told === undefined && description.status.name === 'RUNNING';
   const standstill = isSilent ? await ask(() => standstillOf(db, client, description)) : undefined;
@@ -147,6 +154,7 @@ async function askTemporal({ db, temporal }: ApiDependencies, workflowId: string
     runId: description.runId,
     shown: endedFromOutside(description.status.name) ? 'NEEDS_ATTENTION' : (told?.state ?? shownBy(description)),
     ...(standstill && { waitingFor: { waitingFor: standstill.failure === NO_POLLERS ? 'worker' : 'operator' } }),
+    isCompleted: description.status.name === 'COMPLETED',
   };
 }
 

@@ -1,10 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { CANCEL_ORDER_SAGA, cancelOrderSagaId, ORDER_SAGA, orderSagaId, TASK_QUEUE } from '../../contracts/ids.js';
 import type { SagaProgress } from '../../contracts/saga.js';
 import { listUnstarted } from '../../domain/acceptance.js';
+import { requestCancellation } from '../../domain/orders.js';
 import type { TemporalLink } from '../../runtime/temporal.js';
 import { AWAY, lostTemporal, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
-import { stock } from '../support/database.js';
+import { accept, stock } from '../support/database.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 
 type Saga = SagaProgress & { workflowId: string; runId: string | null; webUrl: string | null; waitingFor?: string };
@@ -37,6 +39,8 @@ const sagaOf = async (id: string, from = api) => {
 };
 const summary = ({ steps }: Saga) => steps.map(({ kind, name, status }) => `${kind} ${name}: ${status}`);
 const CONFIRMED = ['step reserveInventory: completed', 'step chargePayment: completed', 'step confirmOrder: completed'];
+const PENDING = ['step reserveInventory: pending', 'step chargePayment: pending', 'step confirmOrder: pending'];
+const wanted = { reason: 'CANCELLED_BY_CUSTOMER' } as const;
 
 test('an order is confirmed by its saga within the wait, and its saga told in full', async () => {
   const { headers, body: order } = await api.place({}, { prefer: 'wait=25' });
@@ -131,6 +135,34 @@ test('a saga that is stuck says where and why, and completes once repaired', asy
   await eventually('the saga is completed', async () => (await sagaOf(order.id)).state === 'COMPLETED');
   expect((await api.get(`/orders/${order.id}`)).body).toMatchObject({ status: 'CONFIRMED' });
 });
+
+test('a saga that somebody has completed in its name is not said to have ended before its order', async () => {
+  const { body: other } = await api.place({}, { prefer: 'wait=25' });
+  const order = await accept(s.db, { KEYBOARD: 1 });
+  // As `temporal activity complete` leaves it: this order's saga has come to its end, and has done nothing for it.
+  const completed = async (type: string, workflowId: string) =>
+    (
+      await s.client.workflow.start(type, {
+        workflowId,
+        taskQueue: TASK_QUEUE,
+        args: [{ orderId: other.id, policy: PATIENT }],
+      })
+    ).result();
+  await completed(ORDER_SAGA, orderSagaId(order.id));
+  const saga = await sagaOf(order.id);
+  expect(saga.state).toBe('NEEDS_ATTENTION');
+  expect(summary(saga)).toEqual(PENDING);
+
+  const { body: confirmed } = await api.place({}, { prefer: 'wait=25' });
+  await requestCancellation(s.db, other.id, wanted);
+  await completed(CANCEL_ORDER_SAGA, cancelOrderSagaId(other.id));
+  await requestCancellation(s.db, confirmed.id, wanted);
+  await completed(CANCEL_ORDER_SAGA, cancelOrderSagaId(confirmed.id));
+  expect((await sagaOf(other.id)).state).toBe('COMPENSATED');
+  const cancellation = await sagaOf(confirmed.id);
+  expect(cancellation).toMatchObject({ state: 'NEEDS_ATTENTION', workflowId: cancelOrderSagaId(confirmed.id) });
+  expect(summary(cancellation)).toEqual(CONFIRMED);
+}, 60_000);
 
 test('what has happened is told while Temporal is away or lost, from Postgres', async () => {
   const { body: order } = await api.place({}, { prefer: 'wait=25' });
