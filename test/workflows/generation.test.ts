@@ -1,5 +1,5 @@
 /** A saga that an older release began is one that the older release can go on with after a rollback. */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { sagaStart } from '../../contracts/saga.js';
 import { accept, stock } from '../support/database.js';
 import { listedAsStuck } from '../support/decisions.js';
@@ -11,6 +11,7 @@ beforeAll(async () => {
   s = await startSagaStack();
   await stock(s.db, 'A', 100);
 });
+afterEach(() => s.heal());
 afterAll(() => s.stop());
 
 /** Parks, is decided on in vain, is tried again by a machine's and by an operator's word, and is confirmed. */
