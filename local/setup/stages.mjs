@@ -46,6 +46,7 @@ async function bundleWorkflows(root, fresh) {
   const sources = [
     'package-lock.json',
     'tsconfig.json',
+    'tsconfig.build.json',
     'local/setup/bundle.ts',
     ...BUNDLED.flatMap((f) => filesBelow(root, f)),
   ];

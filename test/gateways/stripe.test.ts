@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { GatewayUnknown } from '../../gateways/payments.js';
 import { type Books, openBooks } from '../reconciliation/support.js';
 
@@ -7,6 +7,7 @@ let b: Books;
 beforeAll(async () => {
   b = await openBooks();
 });
+afterEach(() => b.heal());
 afterAll(() => b.stop());
 
 const HOUR_MS = 3_600_000;
@@ -54,7 +55,6 @@ test('what the gateway does not have is told from what it does not say', async (
   expect(await b.gateway.readCharge('pi_of_nobody')).toBeNull();
   await b.fault({ mode: 'down', route: 'lookup' });
   await expect(b.gateway.readCharge('pi_of_nobody')).rejects.toBeInstanceOf(GatewayUnknown);
-  await b.heal();
 });
 
 test('no order’s name becomes a query of its own', async () => {

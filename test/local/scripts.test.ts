@@ -8,6 +8,7 @@ import { endOfLife } from '../../local/setup/end-of-life.mjs';
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
   scripts: Record<string, string>;
   'scripts-info': Record<string, string>;
+  engines: { node: string };
 };
 const names = Object.keys(manifest.scripts);
 
@@ -31,6 +32,28 @@ test('a Node that has reached its end of life is told of, and no other', () => {
   expect(endOfLife('20.20.2')).toContain('end of life in 2026-04');
   expect(endOfLife('22.19.0')).toBeUndefined();
   expect(endOfLife('24.0.0')).toBeUndefined();
+});
+
+test('the Node to use is the same for people, the image, CI and whoever is told to leave his', () => {
+  const wanted = readFileSync('.nvmrc', 'utf8').trim();
+  expect(readFileSync('deploy/Dockerfile', 'utf8')).toContain(`NODE_IMAGE=node:${wanted}-`);
+  expect(endOfLife('20.19.0')).toContain(`Node ${wanted} is what to use`);
+  const [, matrix = ''] = /node: \[(.*)\]/.exec(readFileSync('.github/workflows/ci.yml', 'utf8')) ?? [];
+  const tried = [...matrix.matchAll(/'([\d.]+)'/g)].map(([, version]) => version);
+  expect([tried[0], tried.at(-1)]).toEqual([manifest.engines.node.replace('>=', ''), wanted]);
+});
+
+test('what the debugger launches is there', () => {
+  const { configurations } = JSON.parse(readFileSync('.vscode/launch.json', 'utf8')) as {
+    configurations: { name: string; runtimeArgs?: string[]; program?: string }[];
+  };
+  expect(configurations.length).toBeGreaterThan(2);
+  for (const { name, runtimeArgs, program } of configurations) {
+    if (runtimeArgs)
+      expect([name, runtimeArgs[0], names]).toEqual([name, 'run', expect.arrayContaining(runtimeArgs.slice(1))]);
+    const file = program?.replace(/^\$\{workspaceFolder\}\//, '');
+    if (file !== undefined) expect([name, existsSync(file)]).toEqual([name, true]);
+  }
 });
 
 describe('the pages for contributors', () => {

@@ -26,7 +26,10 @@ beforeEach(async () => {
   await t.db.relayCursor.deleteMany();
   receiver = await startReceiver();
 });
-afterEach(() => receiver.stop());
+afterEach(async () => {
+  jest.restoreAllMocks();
+  await receiver.stop();
+});
 afterAll(async () => {
   await other.end();
   await t.drop();

@@ -1,5 +1,5 @@
 /** Sagas that do not move and cannot say so are found from outside: by what waits, and for how long. */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { orderSagaId, TASK_QUEUE } from '../../contracts/ids.js';
 import { markStarted } from '../../domain/acceptance.js';
 import { findStuck } from '../../sagas/stuck.js';
@@ -16,6 +16,7 @@ beforeAll(async () => {
   s = await startSagaStack();
   await stock(s.db, 'A', 1_000);
 }, 60_000);
+afterEach(() => s.heal());
 afterAll(() => s.stop());
 
 const failureOf = async (orderId: string, patience = PATIENT) =>

@@ -14,15 +14,27 @@ export const SERVER_LOG = { format: 'pretty', level: asked?.toLowerCase() ?? 'ne
 /** Keeps it from introducing itself. */
 export const SERVER_SILENT = asked === undefined ? ['--output', 'none'] : [];
 
+/** A workflow task that fails is tried again and again: it is said once, in a line. */
+function createTerseLogger(): DefaultLogger {
+  const said = new Set<string>();
+  return new DefaultLogger('ERROR', ({ message, meta }) => {
+    const { error } = (meta ?? {}) as { error?: unknown };
+    const text = `${message}${error === undefined ? '' : `: ${error instanceof Error ? error.message : error}`}`;
+    if (!said.has(text)) process.stderr.write(`[worker] ${text} (said once; TEST_LOG=ERROR says all)\n`);
+    said.add(text);
+  });
+}
+
 let isInstalled = false;
 
 /** Must run before a test file's first connection to Temporal, which would make a runtime that tells everything. */
 export function quietTemporal(): void {
   if (isInstalled) return;
   isInstalled = true;
-  const level = (asked ?? 'ERROR') as LogLevel;
   Runtime.install({
-    logger: new DefaultLogger(level),
-    telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: level, other: 'ERROR' }) } },
+    logger: asked === undefined ? createTerseLogger() : new DefaultLogger(asked as LogLevel),
+    telemetryOptions: {
+      logging: { filter: makeTelemetryFilterString({ core: (asked ?? 'ERROR') as LogLevel, other: 'ERROR' }) },
+    },
   });
 }

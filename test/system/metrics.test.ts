@@ -106,13 +106,16 @@ describe('metrics', () => {
 
   test('show a backlog, its age and the failures while a receiver refuses', async () => {
     receiver.answer = () => 503;
-    await client.post({ PLENTY: 1 });
     const labels = 'destination="webhook",role="relay"';
-    await until('it is owed', relay, `order_saga_outbox_backlog_events{${labels}}`, (is) => is > 0);
-    await until('it is late', relay, `order_saga_outbox_lag_seconds{${labels}}`, (is) => is > 0);
-    const failed = 'order_saga_deliveries_total{destination="webhook",outcome="unavailable",role="relay"}';
-    await until('it fails', relay, failed, (is) => is > 0);
-    receiver.answer = () => 204;
+    try {
+      await client.post({ PLENTY: 1 });
+      await until('it is owed', relay, `order_saga_outbox_backlog_events{${labels}}`, (is) => is > 0);
+      await until('it is late', relay, `order_saga_outbox_lag_seconds{${labels}}`, (is) => is > 0);
+      const failed = 'order_saga_deliveries_total{destination="webhook",outcome="unavailable",role="relay"}';
+      await until('it fails', relay, failed, (is) => is > 0);
+    } finally {
+      receiver.answer = () => 204;
+    }
     await until('it has gone', relay, `order_saga_outbox_backlog_events{${labels}}`, (is) => is === 0);
   });
 
@@ -127,8 +130,8 @@ describe('metrics', () => {
     // Whether the gateway's refusal or the budget's end is what it failed of is a matter of moments.
     const stuck = /^order_saga_sagas_needing_attention\{step="chargePayment",failure="\w+",role="relay"\}$/;
     const isStuck = ([series, value]: [string, number]) => stuck.test(series) && value === 1;
-    await eventually('it is shown as stuck', async () => [...((await relay?.()) ?? [])].some(isStuck), 45_000);
-    await fault('DELETE');
+    const shown = eventually('it is shown as stuck', async () => [...((await relay?.()) ?? [])].some(isStuck), 45_000);
+    await shown.finally(() => fault('DELETE'));
     const answer = await client.send('POST', `/admin/sagas/${id}/resolve`, {
       action: 'retry',
       operator: 'anonymous',

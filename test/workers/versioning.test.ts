@@ -1,6 +1,6 @@
 /** A deploy with sagas in flight: each saga ends on the build that it began on. */
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Client } from '@temporalio/client';
 import { findStuck } from '../../sagas/stuck.js';
 import { eventually } from '../support/conditions.js';
@@ -19,6 +19,7 @@ beforeAll(async () => {
   await stock(saga.db, 'A', 100);
   await makeCurrent(saga.client, today);
 });
+afterEach(() => saga.heal());
 afterAll(() => saga.stop());
 
 describe('a worker that knows its build', () => {

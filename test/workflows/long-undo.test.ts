@@ -1,5 +1,5 @@
 /** An undo that fails for very long: its saga never meets the server's limit on a history's length. */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { eventually } from '../support/conditions.js';
 import { assertStockConserved, stock } from '../support/database.js';
@@ -15,6 +15,7 @@ beforeAll(async () => {
   s = await startSagaStack({ temporalConfig: [`limit.historyCount.suggestContinueAsNew=${LONG}`] });
   await stock(s.db, 'A', 10);
 });
+afterEach(() => s.heal());
 afterAll(() => s.stop());
 
 /** An order whose charge is unknown and whose refund fails, on its way back. */
@@ -44,7 +45,6 @@ test('an operator’s word for the undo of a saga whose history is full is kept,
   await resolve(saga, { action: 'skip' });
   expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' }); // with the gateway still down
   await recordHistory('undo-skipped', saga, s.env.address);
-  await s.heal();
 });
 
 test('a saga whose undo is woken again and again begins anew with an empty history, and still gives everything back', async () => {

@@ -6,13 +6,13 @@ import { watchSources } from '../../../local/setup/watch.js';
 import { eventually } from '../../support/conditions.js';
 
 let root: string;
-let stop = () => {};
+const stops: (() => void)[] = [];
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'order-saga-watch-'));
   for (const folder of ['api/inner', 'prisma/generated']) mkdirSync(join(root, folder), { recursive: true });
 });
 afterEach(() => {
-  stop();
+  for (const stop of stops.splice(0)) stop();
   rmSync(root, { recursive: true });
 });
 
@@ -27,7 +27,7 @@ function watching() {
     told.push(files);
     await held;
   };
-  stop = watchSources({ root, folders: ['api', 'prisma'], onChange });
+  stops.push(watchSources({ root, folders: ['api', 'prisma'], onChange }));
   const hold = () => {
     held = new Promise((resolve) => {
       go = resolve;
@@ -47,8 +47,10 @@ test('what is saved while the last change is worked on is told after it', async 
   hold();
   save('api/a.ts');
   await eventually('it is told', () => told.length === 1);
+  const idle = watching();
   save('api/b.ts');
-  save('prisma/generated/client.ts');
+  await eventually('who is not busy is told', () => idle.told.flat().includes('api/b.ts'));
+  expect(told).toHaveLength(1);
   save('api/c.ts');
   go();
   await eventually('all is told', () => told.flat().includes('api/c.ts'));
