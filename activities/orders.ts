@@ -1,7 +1,8 @@
 import { activityInfo } from '@temporalio/activity';
 import type { SagaActivities } from '../contracts/steps.js';
 import type { Database } from '../domain/database.js';
-import { beginUnwinding, cancelOrder, confirmOrder, finishOrder } from '../domain/orders.js';
+import { confirmOrder, finishOrder } from '../domain/confirmation.js';
+import { beginUnwinding, cancelOrder } from '../domain/orders.js';
 import { recordDecision } from '../domain/saga-log.js';
 import { step, translated, undo } from './failures.js';
 

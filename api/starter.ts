@@ -2,13 +2,14 @@
  * Starts the saga of an order that has just been accepted, without making the client wait and without a promise: what it
  * does not get to, or loses in a crash, the relay's sweep starts within seconds.
  */
-import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
-import { type SagaPolicy, sagaStart, type UnstartedSaga } from '../contracts/saga.js';
+import type { SagaPolicy, UnstartedSaga } from '../contracts/saga.js';
 import { markStarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import { guarded } from '../runtime/guard.js';
+import { startSaga } from '../sagas/start.js';
 
 export type SagaStarter = {
   start(saga: UnstartedSaga): void;
@@ -27,7 +28,6 @@ export type SagaStarter = {
 const PARALLEL_MAX = 8;
 /** Orders waiting for their start; beyond that a burst is left to the sweep instead of to this process's memory. */
 const WAITING_MAX = 5_000;
-const START_LIMIT_MS = 3_000;
 /** While Temporal does not answer, each start would wait in vain; the sweep watches for its return. */
 const REST_AFTER_FAILURE_MS = 1_000;
 /** Started orders leave the sweep's list in batches, at half the sweep's patience. */
@@ -64,14 +64,9 @@ export function createSagaStarter(deps: {
   const startNow = async (order: UnstartedSaga): Promise<boolean> => {
     const client = deps.client();
     if (!client || Date.now() < restUntil) return false;
-    const { type, options } = sagaStart(order, deps.policy);
     try {
-      await client.withDeadline(Date.now() + START_LIMIT_MS, () =>
-        client.workflow.start(type, { ...options, requestEagerStart: deps.eager }),
-      );
-      return true;
+      return await startSaga(client, order, deps.policy, { requestEagerStart: deps.eager });
     } catch (err) {
-      if (err instanceof WorkflowExecutionAlreadyStartedError) return false;
       restUntil = Date.now() + REST_AFTER_FAILURE_MS;
       deps.logger.warn({ err, orderId: order.id }, 'could not start the saga; the sweep will');
       return false;

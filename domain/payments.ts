@@ -5,7 +5,8 @@
 import type { CancellationReason, OrderStatus } from '../contracts/orders.js';
 import { Prisma } from '../prisma/generated/client.js';
 import { type Database, violatedUniqueKey } from './database.js';
-import { confirmedData, confirmedWith, readDoor, type StepOutcome, sellReserved } from './orders.js';
+import { confirmedData, confirmedWith, sellReserved } from './confirmation.js';
+import { readDoor, type StepOutcome } from './orders.js';
 import { countEvent, countEvents, eventColumns, insertEvent, insertEvents, wakeRelay } from './outbox.js';
 import { FIRST_RUN, insertLog, insertLogs, type Run, skipMark } from './saga-log.js';
 

@@ -6,7 +6,7 @@
 import { orderSagaId } from '../contracts/ids.js';
 import type { Money, OrderStatus } from '../contracts/orders.js';
 import { STEPS, UNDOS } from '../contracts/plan.js';
-import { type SagaPolicy, type SagaState } from '../contracts/saga.js';
+import type { SagaPolicy, SagaState } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 

@@ -2,19 +2,18 @@
  * The sweep: finds accepted orders whose saga nobody has seen running, and starts it. This, not the API's own start, is
  * the promise that an accepted order is worked on: the API may have died, or Temporal been away, in between.
  */
-import { type Client, isGrpcServiceError, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { type Client, isGrpcServiceError } from '@temporalio/client';
 import pLimit from 'p-limit';
-import { type SagaPolicy, sagaStart, type UnstartedSaga } from '../contracts/saga.js';
+import type { SagaPolicy, UnstartedSaga } from '../contracts/saga.js';
 import { listUnstarted, markStarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import { backoffMs } from '../runtime/loop.js';
+import { startSaga } from '../sagas/start.js';
 
 /** Leaves the API time to start the saga itself. With the sweep's period of 1 s, an orphan waits 4 s at most. */
 const ORPHAN_AFTER_MS = 2_500;
 const BATCH_MAX = 200;
 const PARALLEL_MAX = 16;
-/** Temporal answers a start in milliseconds or is in trouble; the next sweep tries again. */
-const START_LIMIT_MS = 3_000;
 
 /** An order whose start fails by itself must not be tried every second, nor wait long once the cause is mended. */
 const OWN_BACKOFF_MS = { base: 1_000, max: 15_000 };
@@ -49,7 +48,7 @@ export async function startUnstartedOnce(deps: {
       limit(async () => {
         if (away) return; // the rest would only wait for the same answer
         try {
-          await startSaga(deps, order);
+          await startSaga(deps.client, order, deps.policy);
         } catch (err) {
           if (isAway(err)) away = err;
           else {
@@ -66,15 +65,6 @@ export async function startUnstartedOnce(deps: {
   if (started.length > 0) await markStarted(db, started);
   if (away) throw away;
   return { started: started.length, more: orders.length === BATCH_MAX, errors };
-}
-
-async function startSaga({ client, policy }: { client: Client; policy: SagaPolicy }, order: UnstartedSaga) {
-  const { type, options } = sagaStart(order, policy);
-  try {
-    await client.withDeadline(Date.now() + START_LIMIT_MS, () => client.workflow.start(type, options));
-  } catch (err) {
-    if (!(err instanceof WorkflowExecutionAlreadyStartedError)) throw err;
-  }
 }
 
 /** Whether this says something about Temporal, and nothing about the order. */

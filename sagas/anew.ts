@@ -3,14 +3,15 @@
  * is not final. Every step finds what the first has done.
  */
 import { randomUUID } from 'node:crypto';
-import { type Client, WorkflowExecutionAlreadyStartedError, type WorkflowStartOptions } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { type Resolution, type SagaPolicy, sagaStart, type UnstartedSaga } from '../contracts/saga.js';
 import { markStarted, readDueSaga } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import { recordDecision } from '../domain/saga-log.js';
 import { describeRun } from './describe.js';
+import { startSaga } from './start.js';
 
-const START_LIMIT_MS = 5_000;
+const LOOK_LIMIT_MS = 5_000;
 
 /** Who wants it, why, and what has become of the saga before. */
 export type Signature = Pick<Resolution, 'operator' | 'reason'> & { before: string };
@@ -29,29 +30,10 @@ export async function beginAnew(
   if (!due) return null;
   if (signature) await recordDecision(db, { id: randomUUID(), orderId, action: 'retry', step: 'saga', ...signature });
   const { workflowId } = sagaStart(due, policy).options;
-  if (!(await start(client, due, policy)) && (await isFinishedInVain({ client, db }, due, workflowId)))
-    await start(client, due, policy, { workflowIdReusePolicy: 'ALLOW_DUPLICATE' });
+  if (!(await startSaga(client, due, policy)) && (await isFinishedInVain({ client, db }, due, workflowId)))
+    await startSaga(client, due, policy, { workflowIdReusePolicy: 'ALLOW_DUPLICATE' });
   await markStarted(db, [due]);
   return workflowId;
-}
-
-/** @returns false if Temporal refuses, since one runs or has come to its end */
-async function start(
-  client: Client,
-  due: UnstartedSaga,
-  policy: SagaPolicy,
-  changed: Pick<WorkflowStartOptions, 'workflowIdReusePolicy'> = {},
-): Promise<boolean> {
-  const { type, options } = sagaStart(due, policy);
-  try {
-    await client.withDeadline(Date.now() + START_LIMIT_MS, () =>
-      client.workflow.start(type, { ...options, ...changed }),
-    );
-    return true;
-  } catch (err) {
-    if (err instanceof WorkflowExecutionAlreadyStartedError) return false;
-    throw err;
-  }
 }
 
 /**
@@ -64,6 +46,6 @@ async function isFinishedInVain(
   { id, kind }: UnstartedSaga,
   workflowId: string,
 ): Promise<boolean> {
-  const saga = await client.withDeadline(Date.now() + START_LIMIT_MS, () => describeRun(client, workflowId));
+  const saga = await client.withDeadline(Date.now() + LOOK_LIMIT_MS, () => describeRun(client, workflowId));
   return saga?.status.name === 'COMPLETED' && (await readDueSaga(db, id))?.kind === kind;
 }

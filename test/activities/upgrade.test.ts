@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { chargeKey } from '../../contracts/ids.js';
 import { reserveInventory } from '../../domain/inventory.js';
-import { confirmOrder } from '../../domain/orders.js';
+import { confirmOrder } from '../../domain/confirmation.js';
 import { recordCharge } from '../../domain/payments.js';
 import { type Books, findingsOf, openBooks } from '../workers/support.js';
 import { charge, failureOf, finish, refund, unwind } from './undo.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { reserveInventory } from '../../domain/inventory.js';
-import { confirmOrder } from '../../domain/orders.js';
+import { confirmOrder } from '../../domain/confirmation.js';
 import { recordCharge } from '../../domain/payments.js';
 import { expectProblem, startTestApi, type TestApi } from '../support/api.js';
 import { accept, assertStockConserved } from '../support/database.js';

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import pg from 'pg';
 import Stripe from 'stripe';
 import { RECONCILIATION_CHANNEL } from '../../contracts/ids.js';
-import { beginUnwinding, confirmOrder } from '../../domain/orders.js';
+import { confirmOrder } from '../../domain/confirmation.js';
+import { beginUnwinding } from '../../domain/orders.js';
 import { recordCharge } from '../../domain/payments.js';
 import { expectProblem, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';

@@ -2,14 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { v7 as uuidv7 } from 'uuid';
 import { acceptOrder, listUnstarted, markStarted } from '../../domain/acceptance.js';
 import { putSku, readSku, releaseInventory, reserveInventory } from '../../domain/inventory.js';
-import {
-  beginUnwinding,
-  cancelOrder,
-  confirmOrder,
-  listOrders,
-  readOrder,
-  requestCancellation,
-} from '../../domain/orders.js';
+import { confirmOrder } from '../../domain/confirmation.js';
+import { beginUnwinding, cancelOrder, listOrders, readOrder, requestCancellation } from '../../domain/orders.js';
 import { recordCharge, recordDecline, recordRefund, shutPayment } from '../../domain/payments.js';
 import {
   accept,

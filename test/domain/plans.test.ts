@@ -8,7 +8,8 @@ import { advanceCursors, createCursors, renewLeases } from '../../domain/cursors
 import { readFeedEnd, readFeedHeldSeconds } from '../../domain/figures.js';
 import { earlierAnswer } from '../../domain/idempotency.js';
 import { readPrices, releaseInventory, reserveInventory } from '../../domain/inventory.js';
-import { beginUnwinding, cancelOrder, confirmOrder, listOrders, readOrder } from '../../domain/orders.js';
+import { confirmOrder } from '../../domain/confirmation.js';
+import { beginUnwinding, cancelOrder, listOrders, readOrder } from '../../domain/orders.js';
 import { FEED_START, readFeed, readOrderEvents, readPartitions } from '../../domain/outbox.js';
 import { listDecided } from '../../domain/parking.js';
 import { readPaymentDue, recordCharge, recordRefund, shutPayment } from '../../domain/payments.js';

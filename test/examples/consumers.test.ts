@@ -9,7 +9,7 @@ import pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
 import { type CloudEvent, toCloudEvent } from '../../contracts/events.js';
 import { reserveInventory } from '../../domain/inventory.js';
-import { confirmOrder } from '../../domain/orders.js';
+import { confirmOrder } from '../../domain/confirmation.js';
 import { recordCharge } from '../../domain/payments.js';
 import { freePort } from '../../local/ports.js';
 import { createPublishers } from '../../relay/publishers/configured.js';

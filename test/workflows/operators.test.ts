@@ -4,7 +4,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { SAGA_STATE, SAGA_STEP, type SagaProgress } from '../../contracts/saga.js';
 import { readSku } from '../../domain/inventory.js';
-import { beginUnwinding, confirmOrder } from '../../domain/orders.js';
+import { confirmOrder } from '../../domain/confirmation.js';
+import { beginUnwinding } from '../../domain/orders.js';
 import { recordCharge } from '../../domain/payments.js';
 import { GatewayUnknown } from '../../gateways/payments.js';
 import { eventually } from '../support/conditions.js';

@@ -1,0 +1,66 @@
+/**
+ * The confirmation: the pivot of an order's saga. What it does to the order, its stock and its events is written here once; an
+ * order without trouble passes it in the transaction that records its charge (domain/payments), any other by `confirmOrder`.
+ */
+import { Prisma } from '../prisma/generated/client.js';
+import type { Database } from './database.js';
+import { readDoor, type StepOutcome } from './orders.js';
+import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
+import { FIRST_RUN, insertLog, type Run, skipMark } from './saga-log.js';
+
+/** CTEs that turn what the order in `moved` has reserved into sold pieces, stock rows in SKU order. */
+export const sellReserved = Prisma.sql`
+  sold AS (
+    UPDATE reservations r SET state = 'SOLD' FROM moved WHERE r.order_id = moved.id AND r.state = 'RESERVED'
+    RETURNING r.sku, r.quantity
+  ), locked AS (
+    SELECT i.sku, sold.quantity FROM sold JOIN inventory i USING (sku) ORDER BY i.sku FOR UPDATE OF i
+  ), stock AS (
+    UPDATE inventory i SET reserved = i.reserved - l.quantity, sold = i.sold + l.quantity, updated_at = now()
+    FROM locked l WHERE i.sku = l.sku
+  )`;
+
+/** @param forward there are steps after the pivot: somebody has to come back to the order */
+export const confirmedWith = (forward: boolean): Prisma.Sql =>
+  Prisma.sql`status = 'CONFIRMED', forward_due = ${forward}::boolean`;
+
+/** What `order.confirmed` tells, as a jsonb expression over the order's row. */
+export const confirmedData = Prisma.sql`
+  jsonb_build_object('orderId', id, 'total', jsonb_build_object('amount', total_amount, 'currency', currency))`;
+
+/**
+ * The pivot: PENDING → CONFIRMED, its stock sold, unless the order is unwinding.
+ * Takes the order's row, then the stock rows in SKU order.
+ * @param forward there are steps after it
+ * @throws if the order was never paid for: a bug that must not become a shipped order
+ */
+export async function confirmOrder(
+  db: Database,
+  orderId: string,
+  run: Run = FIRST_RUN,
+  { forward = false } = {},
+): Promise<StepOutcome> {
+  const isPaid = Prisma.sql`EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN ('CHARGED', 'SETTLED_OUTSIDE'))`;
+  const confirmed = await db.$queryRaw<unknown[]>`
+    WITH moved AS (
+      UPDATE orders o SET ${confirmedWith(forward)}, ${countEvent}
+      WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
+        AND ${isPaid}
+      RETURNING ${eventColumns}, total_amount, currency
+    ), ${sellReserved}, event AS (
+      ${insertEvent(Prisma.sql`moved`, 'order.confirmed', Prisma.sql`${confirmedData} ${skipMark(run)}`)}
+    ), logged AS (
+      ${insertLog(Prisma.sql`moved`, 'confirmOrder', 'completed', run)}
+    )
+    SELECT ${wakeRelay} FROM moved`;
+  if (confirmed.length > 0) return { outcome: 'done' };
+  const door = await readDoor(db, orderId);
+  if (door.status === 'CONFIRMED') return { outcome: 'done' }; // even if it is being cancelled by now: this saga has done its part
+  if (door.unwindingReason !== null) return { outcome: 'refused', reason: door.unwindingReason };
+  throw new Error(`Bug! Order ${orderId} came to its confirmation without a charge`);
+}
+
+/** The steps after the pivot have come to their ends. */
+export async function finishOrder(db: Database, orderId: string): Promise<void> {
+  await db.$executeRaw`UPDATE orders SET forward_due = false WHERE id = ${orderId}::uuid AND forward_due`;
+}

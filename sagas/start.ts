@@ -1,0 +1,31 @@
+/** Starting a saga: the one place that asks Temporal for it, whoever wants it. */
+import { type Client, WorkflowExecutionAlreadyStartedError, type WorkflowStartOptions } from '@temporalio/client';
+import { type SagaPolicy, sagaStart, type UnstartedSaga } from '../contracts/saga.js';
+
+/** Temporal answers a start in milliseconds or is in trouble; somebody tries again. */
+const START_LIMIT_MS = 3_000;
+
+type Changed = Pick<WorkflowStartOptions, 'workflowIdReusePolicy' | 'requestEagerStart'>;
+
+/**
+ * @param changed what differs from the start options of every saga
+ * @returns whether this has started it; false = one runs, or has come to its end
+ * @throws if Temporal does not answer, or if this build does not know the order's plan
+ */
+export async function startSaga(
+  client: Client,
+  saga: UnstartedSaga,
+  policy: SagaPolicy,
+  changed: Changed = {},
+): Promise<boolean> {
+  const { type, options } = sagaStart(saga, policy);
+  try {
+    await client.withDeadline(Date.now() + START_LIMIT_MS, () =>
+      client.workflow.start(type, { ...options, ...changed }),
+    );
+    return true;
+  } catch (err) {
+    if (err instanceof WorkflowExecutionAlreadyStartedError) return false;
+    throw err;
+  }
+}
