@@ -24,14 +24,19 @@ type Step = {
   since: number;
 } & Undoable;
 
-/** A step that may say no: `refusals` are the reasons that are its own, written into the order by the step's transaction. */
-type StepBeforePivot = Step & { refusals: readonly CancellationReason[]; sharesPivot?: never };
+/** `refusals` are the reasons that are the step's own: its transaction writes one into the order, and an event that says so. */
+type Refusing =
+  | { refusals: readonly CancellationReason[] & { length: 0 }; events: { refused?: never } }
+  | { refusals: readonly [CancellationReason, ...CancellationReason[]]; events: { refused: EventType } };
+type NeverRefusing = { refusals?: never; events: { refused?: never } };
+/** A step that may find the order being taken back, and may say no for reasons of its own. */
+type StepBeforePivot = Step & Refusing & { sharesPivot?: never };
 /** The last step before the pivot: its first try passes the pivot in the same transaction (docs/decisions/0008). */
-type StepSharingPivot = Step & { refusals: readonly CancellationReason[]; sharesPivot: true };
+type StepSharingPivot = Step & Refusing & { sharesPivot: true };
 /** From its commit on the order is confirmed: what comes after it is carried forward, and only a second saga takes it back. */
-type Pivot = Step & { undo: { none: string }; refusals?: never; sharesPivot?: never };
+type Pivot = Step & NeverRefusing & { undo: { none: string }; sharesPivot?: never };
 /** A step that can refuse nothing: it is tried until it is done, and marked for an operator while it is not. */
-type StepAfterPivot = Step & { refusals?: never; sharesPivot?: never };
+type StepAfterPivot = Step & NeverRefusing & { sharesPivot?: never };
 
 export type PlannedStep = StepBeforePivot | StepSharingPivot | Pivot | StepAfterPivot;
 
@@ -69,7 +74,7 @@ export const PLAN = {
       since: 1,
       undo: 'releaseInventory',
       holds: { table: 'reservations', column: 'state', held: ['RESERVED', 'SOLD'] },
-      events: { done: 'inventory.reserved', undone: 'inventory.released' },
+      events: { done: 'inventory.reserved', refused: 'inventory.reservation.failed', undone: 'inventory.released' },
       refusals: ['OUT_OF_STOCK', 'UNKNOWN_SKU'],
     },
     {
@@ -77,7 +82,7 @@ export const PLAN = {
       since: 1,
       undo: 'refundPayment',
       holds: { table: 'payments', column: 'status', held: ['CHARGED', 'REFUNDING'] },
-      events: { done: 'payment.charged', undone: 'payment.refunded' },
+      events: { done: 'payment.charged', refused: 'payment.declined', undone: 'payment.refunded' },
       refusals: ['PAYMENT_DECLINED'],
       sharesPivot: true,
     },

@@ -12,7 +12,7 @@ import { definePlan, PLAN, type StepNamesOf } from '${join(ROOT, 'contracts', 'p
 const reserve = {
   name: 'reserve', since: 1, undo: 'unreserve', refusals: ['OUT_OF_STOCK'],
   holds: { table: 'reservations', column: 'state', held: ['RESERVED'] },
-  events: { done: 'inventory.reserved', undone: 'inventory.released' },
+  events: { done: 'inventory.reserved', refused: 'inventory.reservation.failed', undone: 'inventory.released' },
 } as const;
 const charge = { ...reserve, name: 'charge', undo: 'uncharge', sharesPivot: true } as const;
 const ship = {
@@ -39,10 +39,13 @@ const TAKEN = {
 };
 const FORBIDDEN = {
   'a step without a word about its undo': plan('reserve, withoutUndo, charge'),
+  'a step with reasons of its own to refuse, and no event that says so': plan(
+    `reserve, { ...ship, refusals: ['OUT_OF_STOCK'] }, charge`,
+  ),
   'an undo of nothing in particular': plan('reserve, withoutHolding, charge'),
   'a step between the charge and the confirmation, which may be one transaction': plan('reserve, charge, ship'),
   'a second step that shares the pivot': plan(`{ ...charge, name: 'first', undo: 'unfirst' }, reserve, charge`),
-  'a step after the pivot that refuses': plan('reserve, charge', `{ ...ship, refusals: ['OUT_OF_STOCK'] }`),
+  'a step after the pivot that refuses': plan('reserve, charge', `{ ...reserve, name: 'ship', undo: 'unship' }`),
   'a workflow that leaves a step out': plan('reserve, ship, charge') + listed('reserve', 'charge', 'confirmOrder'),
   'a workflow with another order': plan('reserve, ship, charge') + listed('ship', 'reserve', 'charge', 'confirmOrder'),
 };
