@@ -57,6 +57,10 @@ export function definePlan<const P extends SagaPlan>(it: P): P {
   ];
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw new Error(`The plan names ${twice} twice: a name is one activity's`);
+  const refusals = all.flatMap((step) => step.refusals ?? []);
+  const shared = refusals.find((reason, i) => refusals.indexOf(reason) !== i);
+  // From the reason that the order's row has, the unwinding knows which step has refused, and that nothing came after it.
+  if (shared !== undefined) throw new Error(`Two steps of the plan refuse with ${shared}: a reason is one step's own`);
   for (const { name, since, holds } of all) {
     if (!Number.isInteger(since) || since < 1)
       throw new Error(`The plan's step ${name} has no version: since ${since}`);

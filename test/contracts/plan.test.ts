@@ -98,12 +98,20 @@ describe('a plan does not start', () => {
   const started = (step: Partial<PlannedStep>) => () =>
     definePlan({
       ...PLAN,
-      beforePivot: [{ ...first, name: 'ship', undo: 'unship', ...step } as typeof first, ...PLAN.beforePivot],
+      beforePivot: [
+        { ...first, name: 'ship', undo: 'unship', refusals: [], ...step } as unknown as typeof first,
+        ...PLAN.beforePivot,
+      ],
     });
 
   test.each([
     ['with one name for two activities', { name: 'chargePayment' }, /names chargePayment twice/],
     ['with one undo for two steps', { undo: 'releaseInventory' }, /names releaseInventory twice/],
+    [
+      'with one reason to refuse for two steps',
+      { refusals: ['OUT_OF_STOCK'] },
+      /Two steps .* refuse with OUT_OF_STOCK/,
+    ],
     ['without the version that brought a step', { since: 0 }, /ship has no version/],
     ['with a table that is none', { holds: { table: 'x; DROP', column: 'state', held: [] } }, /ship holds no rows/],
   ])('%s', (_, step, message) => {
