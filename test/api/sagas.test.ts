@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { STEPS } from '../../contracts/plan.js';
 import type { SagaProgress } from '../../contracts/saga.js';
 import { listUnstarted } from '../../domain/acceptance.js';
 import type { TemporalLink } from '../../runtime/temporal.js';
@@ -36,7 +37,7 @@ const sagaOf = async (id: string, from = api) => {
   return body;
 };
 const summary = ({ steps }: Saga) => steps.map(({ kind, name, status }) => `${kind} ${name}: ${status}`);
-const CONFIRMED = ['step reserveInventory: completed', 'step chargePayment: completed', 'step confirmOrder: completed'];
+const CONFIRMED = STEPS.map((name) => `step ${name}: completed`);
 
 test('an order is confirmed by its saga within the wait, and its saga told in full', async () => {
   const { headers, body: order } = await api.place({}, { prefer: 'wait=25' });
@@ -87,11 +88,7 @@ test('before its start a saga is running, without a run', async () => {
   for (const from of [away, api]) {
     const saga = await sagaOf(order.id, from);
     expect(saga).toMatchObject({ state: 'RUNNING', workflowId: `order-${order.id}`, runId: null });
-    expect(summary(saga)).toEqual([
-      'step reserveInventory: pending',
-      'step chargePayment: pending',
-      'step confirmOrder: pending',
-    ]);
+    expect(summary(saga)).toEqual(STEPS.map((name) => `step ${name}: pending`));
   }
 });
 

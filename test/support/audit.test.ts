@@ -231,7 +231,7 @@ describe('a row that is wrong is caught:', () => {
       END,
       'an order that was told twice that it is confirmed',
       () =>
-        `INSERT INTO outbox SELECT order_id, 5, type, data, correlation_id, traceparent, occurred_at, feed_xid FROM outbox WHERE order_id = ${of('other')} AND sequence = 4`,
+        `INSERT INTO outbox SELECT order_id, sequence + 1, type, data, correlation_id, traceparent, occurred_at, feed_xid FROM outbox WHERE order_id = ${of('other')} AND type = 'order.confirmed'`,
     ],
     [
       END,
@@ -254,12 +254,6 @@ describe('a row that is wrong is caught:', () => {
       'an event too many',
       () =>
         `INSERT INTO outbox SELECT order_id, 6, 'inventory.released', data, correlation_id, traceparent, occurred_at, feed_xid FROM outbox WHERE order_id = ${of('short')} AND sequence = 1`,
-    ],
-    [
-      STORY,
-      'a refund that was not told',
-      () =>
-        `DELETE FROM outbox WHERE order_id = ${of('takenBack')} AND type = 'payment.refunded'; UPDATE outbox SET sequence = sequence - 1 WHERE order_id = ${of('takenBack')} AND sequence > 5`,
     ],
     [
       STORY,

@@ -15,6 +15,12 @@ export type Told = {
   isRefundedByOthers: boolean;
 };
 
+/** What an order tells that goes right, after its creation; and, in its turn, one that is taken back after that. */
+export const ALL_DONE: readonly string[] = stepsOf(PLAN).map(({ events }) => events.done);
+export const ALL_UNDONE: readonly string[] = [...stepsOf(PLAN).flatMap(({ events }) => events.undone ?? [])]
+  .reverse()
+  .concat(PLAN.lastUndo.event);
+
 /** @returns each as event types, in their order */
 export function legalStories(order: Told, plan: SagaPlan = PLAN): string[][] {
   const steps = stepsOf(plan, order.planVersion ?? PLAN_VERSION);
