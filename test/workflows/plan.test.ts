@@ -89,7 +89,7 @@ describe('a step of the plan', () => {
     expect((await readOrder(s.db, order.id))?.status).toBe('PENDING');
     expect((await progressOf(saga)).steps.at(-1)).toMatchObject({
       name: 'cancelOrder',
-      lastError: expect.stringMatching(/still holding/),
+      lastError: expect.stringMatching(/still holding gifts/),
     });
     await s.db.$executeRaw`UPDATE gifts SET state = 'UNWRAPPED' WHERE order_id = ${order.id}::uuid`;
     await saga.signal('retry');
