@@ -4,8 +4,9 @@
  * connection of the worker, and orders of other SKUs would have none. Each worker process learns this by itself.
  */
 import { ApplicationFailure } from '@temporalio/common';
+import { STEPS, type StepName, UNDOS, type UndoName } from '../contracts/plan.js';
 import { LOCKED } from '../contracts/saga.js';
-import type { SagaActivities, StepInput } from '../contracts/steps.js';
+import type { SagaActivities, StepInput, StepResult, UndoResult } from '../contracts/steps.js';
 import type { Database } from '../domain/database.js';
 import { listLockedSkus, readSkus } from '../domain/inventory.js';
 
@@ -14,12 +15,25 @@ const TRY_EVERY_MS = 1_000;
 
 type Held = { nextTryAt: number; isTried: boolean };
 
+/** Which of the plan's activities lock rows of `inventory`. Each has to say: one that does and is left out takes all connections. */
+const LOCKS_STOCK: Record<StepName | UndoName, boolean | ((input: StepInput) => boolean)> = {
+  reserveInventory: true,
+  releaseInventory: true,
+  chargePayment: ({ confirm }) => confirm === true,
+  refundPayment: false,
+  confirmOrder: true,
+  cancelOrder: false,
+};
+
 /** The same activities; those that lock stock keep off held SKUs. */
 export function guardStock(db: Database, activities: SagaActivities): SagaActivities {
   const board = new Map<string, Held>();
-  const guarded = <T>(activity: (input: StepInput) => Promise<T>, locksStock = (_: StepInput) => true) => {
+  const guarded = <T>(
+    activity: (input: StepInput) => Promise<T>,
+    locksStock: boolean | ((input: StepInput) => boolean),
+  ) => {
     return async (input: StepInput): Promise<T> => {
-      if (!locksStock(input)) return activity(input);
+      if (!(typeof locksStock === 'boolean' ? locksStock : locksStock(input))) return activity(input);
       // Nothing is asked, nor remembered, as long as nothing is held.
       const tried = board.size === 0 ? [] : await claimTry(db, board, input.orderId);
       let stillHeld: string[] = [];
@@ -36,13 +50,11 @@ export function guardStock(db: Database, activities: SagaActivities): SagaActivi
       }
     };
   };
-  return {
-    ...activities,
-    reserveInventory: guarded(activities.reserveInventory),
-    releaseInventory: guarded(activities.releaseInventory),
-    chargePayment: guarded(activities.chargePayment, ({ confirm }) => confirm === true),
-    confirmOrder: guarded(activities.confirmOrder),
-  };
+  const all = [...STEPS, ...UNDOS].map((name) => [
+    name,
+    guarded<StepResult | UndoResult>(activities[name], LOCKS_STOCK[name]),
+  ]);
+  return { ...activities, ...Object.fromEntries(all) };
 }
 
 /** @returns the held SKUs of the order, which the caller may try now @throws if one of them is being tried, or was just now */

@@ -24,14 +24,19 @@ type Step = {
   since: number;
 } & Undoable;
 
-/** A step that may say no: `refusals` are the reasons that are its own, written into the order by the step's transaction. */
-type StepBeforePivot = Step & { refusals: readonly CancellationReason[]; sharesPivot?: never };
+/** `refusals` are the reasons that are the step's own: its transaction writes one into the order, and an event that says so. */
+type Refusing =
+  | { refusals: readonly CancellationReason[] & { length: 0 }; events: { refused?: never } }
+  | { refusals: readonly [CancellationReason, ...CancellationReason[]]; events: { refused: EventType } };
+type NeverRefusing = { refusals?: never; events: { refused?: never } };
+/** A step that may find the order being taken back, and may say no for reasons of its own. */
+type StepBeforePivot = Step & Refusing & { sharesPivot?: never };
 /** The last step before the pivot: its first try passes the pivot in the same transaction (docs/decisions/0008). */
-type StepSharingPivot = Step & { refusals: readonly CancellationReason[]; sharesPivot: true };
+type StepSharingPivot = Step & Refusing & { sharesPivot: true };
 /** From its commit on the order is confirmed: what comes after it is carried forward, and only a second saga takes it back. */
-type Pivot = Step & { undo: { none: string }; refusals?: never; sharesPivot?: never };
+type Pivot = Step & NeverRefusing & { undo: { none: string }; sharesPivot?: never };
 /** A step that can refuse nothing: it is tried until it is done, and marked for an operator while it is not. */
-type StepAfterPivot = Step & { refusals?: never; sharesPivot?: never };
+type StepAfterPivot = Step & NeverRefusing & { sharesPivot?: never };
 
 export type PlannedStep = StepBeforePivot | StepSharingPivot | Pivot | StepAfterPivot;
 
@@ -52,6 +57,10 @@ export function definePlan<const P extends SagaPlan>(it: P): P {
   ];
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw new Error(`The plan names ${twice} twice: a name is one activity's`);
+  const refusals = all.flatMap((step) => step.refusals ?? []);
+  const shared = refusals.find((reason, i) => refusals.indexOf(reason) !== i);
+  // From the reason that the order's row has, the unwinding knows which step has refused, and that nothing came after it.
+  if (shared !== undefined) throw new Error(`Two steps of the plan refuse with ${shared}: a reason is one step's own`);
   for (const { name, since, holds } of all) {
     if (!Number.isInteger(since) || since < 1)
       throw new Error(`The plan's step ${name} has no version: since ${since}`);
@@ -62,14 +71,14 @@ export function definePlan<const P extends SagaPlan>(it: P): P {
   return it;
 }
 
-export const PLAN = definePlan({
+export const PLAN = {
   beforePivot: [
     {
       name: 'reserveInventory',
       since: 1,
       undo: 'releaseInventory',
       holds: { table: 'reservations', column: 'state', held: ['RESERVED', 'SOLD'] },
-      events: { done: 'inventory.reserved', undone: 'inventory.released' },
+      events: { done: 'inventory.reserved', refused: 'inventory.reservation.failed', undone: 'inventory.released' },
       refusals: ['OUT_OF_STOCK', 'UNKNOWN_SKU'],
     },
     {
@@ -77,7 +86,7 @@ export const PLAN = definePlan({
       since: 1,
       undo: 'refundPayment',
       holds: { table: 'payments', column: 'status', held: ['CHARGED', 'REFUNDING'] },
-      events: { done: 'payment.charged', undone: 'payment.refunded' },
+      events: { done: 'payment.charged', refused: 'payment.declined', undone: 'payment.refunded' },
       refusals: ['PAYMENT_DECLINED'],
       sharesPivot: true,
     },
@@ -90,7 +99,9 @@ export const PLAN = definePlan({
   },
   afterPivot: [],
   lastUndo: { name: 'cancelOrder', event: 'order.cancelled' },
-});
+  // Checked by `satisfies`, so that a mistake in the table is one complaint, here, and none wherever its names are used.
+} as const satisfies SagaPlan;
+definePlan(PLAN);
 
 /** The names of a plan's steps, in their order: what a workflow lists, checked by the compiler. */
 export type StepNamesOf<P extends SagaPlan> = [

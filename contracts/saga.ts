@@ -2,7 +2,17 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { CANCEL_ORDER_SAGA, cancelOrderSagaId, ORDER_SAGA, orderSagaId, TASK_QUEUE } from './ids.js';
 import type { CancellationReason } from './orders.js';
-import { PLAN_VERSION, requireKnownPlan, STEPS, type StepName, type UndoName } from './plan.js';
+import {
+  LAST_UNDO,
+  PLAN,
+  PLAN_VERSION,
+  requireKnownPlan,
+  STEPS,
+  type StepName,
+  stepsOf,
+  type UndoName,
+  undosOf,
+} from './plan.js';
 
 /** Durations in milliseconds. Decided when the saga starts and carried in its input: a deploy never changes its mind. */
 export type SagaPolicy = {
@@ -127,10 +137,12 @@ export const ENDED_FROM_OUTSIDE_QUERY =
   'ExecutionStatus IN ("Failed","Terminated","TimedOut","Canceled") AND WorkflowType IN ("OrderSaga","CancelOrderSaga")';
 
 /** For whoever opens a saga in the Web UI and has never seen one. */
-const ORDER_DETAILS =
-  'Reserve the stock, charge the payment, confirm; if refused, undo in reverse. Stuck? Mend the cause: what ' +
-  'waits for a neighbour goes on by itself; else send the signal `retry`, or decide with the update `resolve`: docs/runbook.md.';
-const CANCELLATION_DETAILS = 'A confirmed order taken back: refund, release, cancel. It goes on until all is done.';
+const orderDetails = (planVersion: number) =>
+  `${namesOf(stepsOf(PLAN, planVersion))}; if refused, what was done is undone in reverse. Stuck? Mend the cause: what waits ` +
+  'for a neighbour goes on by itself; else send the signal `retry`, or decide with the update `resolve`: docs/runbook.md.';
+const cancellationDetails = (planVersion: number) =>
+  `A confirmed order taken back: ${[...undosOf(stepsOf(PLAN, planVersion)), LAST_UNDO].join(', ')}. It goes on until all is done.`;
+const namesOf = (steps: readonly { name: string }[]) => steps.map(({ name }) => name).join(', ');
 
 /** An order whose saga is to be started: the one that finishes it, or the one that takes it back after its confirmation. */
 export type UnstartedSaga = {
@@ -167,7 +179,7 @@ export function sagaStart(saga: UnstartedSaga, policy: SagaPolicy) {
       memo: { correlationId },
       typedSearchAttributes: [{ key: CUSTOMER_ID, value: customerId }],
       staticSummary: kind === 'order' ? `Order ${id}` : `Cancellation of order ${id}`,
-      staticDetails: kind === 'order' ? ORDER_DETAILS : CANCELLATION_DETAILS,
+      staticDetails: kind === 'order' ? orderDetails(planVersion) : cancellationDetails(planVersion),
     },
   };
 }

@@ -105,18 +105,28 @@ export async function cancelOrder(
   if (cancelled.length > 0) return 'done';
   const door = await readDoor(db, orderId);
   if (door.status === 'CANCELLED') return 'done';
-  throw new Error(`Bug! Order ${orderId} came to its cancellation still holding something, or without a reason`);
+  const tables = await readHeld(db, orderId, holdings);
+  const what = tables.length === 0 ? 'without a reason' : `still holding ${tables.join(', ')}`;
+  throw new Error(`Bug! Order ${orderId} came to its cancellation ${what}`);
 }
 
-/** What the plan's steps leave behind is not there any more, of the order `o`. */
+/** Whether what the plan's step leaves behind is there, of the order `o`. */
+const isHeld = ({ table, column, held }: Holding) => Prisma.sql`EXISTS (
+  SELECT FROM ${Prisma.raw(table)} h WHERE h.order_id = o.id AND h.${Prisma.raw(column)} IN (${Prisma.join([...held])}))`;
+
 const holdsNothing = (holdings: readonly Holding[]) =>
   Prisma.join(
-    holdings.map(
-      ({ table, column, held }) => Prisma.sql`NOT EXISTS (
-      SELECT FROM ${Prisma.raw(table)} h WHERE h.order_id = o.id AND h.${Prisma.raw(column)} IN (${Prisma.join([...held])}))`,
-    ),
+    holdings.map((holding) => Prisma.sql`NOT ${isHeld(holding)}`),
     ' AND ',
   );
+
+/** @returns the tables in which the order holds something */
+async function readHeld(db: Database, orderId: string, holdings: readonly Holding[]): Promise<string[]> {
+  const answers = holdings.map((holding) => Prisma.sql`CASE WHEN ${isHeld(holding)} THEN ${holding.table}::text END`);
+  const [row] = await db.$queryRaw<{ tables: string[] }[]>`
+    SELECT array_remove(ARRAY[${Prisma.join(answers)}], NULL) AS tables FROM orders o WHERE o.id = ${orderId}::uuid`;
+  return row?.tables ?? [];
+}
 
 /** `forwardDue`: confirmed, with steps after the pivot still to be done. */
 export type Door = { status: OrderStatus; unwindingReason: CancellationReason | null; forwardDue: boolean };

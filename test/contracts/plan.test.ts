@@ -9,7 +9,12 @@ import { definePlan, PLAN, type PlannedStep } from '../../contracts/plan.js';
 const ROOT = process.cwd();
 const PREFACE = `
 import { definePlan, PLAN, type StepNamesOf } from '${join(ROOT, 'contracts', 'plan.js')}';
-const [reserve, charge] = PLAN.beforePivot;
+const reserve = {
+  name: 'reserve', since: 1, undo: 'unreserve', refusals: ['OUT_OF_STOCK'],
+  holds: { table: 'reservations', column: 'state', held: ['RESERVED'] },
+  events: { done: 'inventory.reserved', refused: 'inventory.reservation.failed', undone: 'inventory.released' },
+} as const;
+const charge = { ...reserve, name: 'charge', undo: 'uncharge', sharesPivot: true } as const;
 const ship = {
   name: 'ship', since: 2, undo: 'unship', refusals: [],
   holds: { table: 'shipments', column: 'state', held: ['SCHEDULED'] },
@@ -27,21 +32,22 @@ const listed = (...names: string[]) => `export const names: StepNamesOf<typeof i
 const TAKEN = {
   'a step with its undo, on either side of the pivot':
     plan('reserve, ship, charge', `{ ...neverRefused, name: 'post', undo: 'unpost' }`) +
-    listed('reserveInventory', 'ship', 'chargePayment', 'confirmOrder', 'post'),
+    listed('reserve', 'ship', 'charge', 'confirmOrder', 'post'),
   'a step without an undo that says why': plan(
     `reserve, { name: 'note', since: 2, undo: { none: 'it leaves nothing' }, events: { done: 'inventory.reserved' }, refusals: [] }, charge`,
   ),
 };
 const FORBIDDEN = {
   'a step without a word about its undo': plan('reserve, withoutUndo, charge'),
+  'a step with reasons of its own to refuse, and no event that says so': plan(
+    `reserve, { ...ship, refusals: ['OUT_OF_STOCK'] }, charge`,
+  ),
   'an undo of nothing in particular': plan('reserve, withoutHolding, charge'),
   'a step between the charge and the confirmation, which may be one transaction': plan('reserve, charge, ship'),
   'a second step that shares the pivot': plan(`{ ...charge, name: 'first', undo: 'unfirst' }, reserve, charge`),
-  'a step after the pivot that refuses': plan('reserve, charge', `{ ...ship, refusals: ['OUT_OF_STOCK'] }`),
-  'a workflow that leaves a step out':
-    plan('reserve, ship, charge') + listed('reserveInventory', 'chargePayment', 'confirmOrder'),
-  'a workflow with another order':
-    plan('reserve, ship, charge') + listed('ship', 'reserveInventory', 'chargePayment', 'confirmOrder'),
+  'a step after the pivot that refuses': plan('reserve, charge', `{ ...reserve, name: 'ship', undo: 'unship' }`),
+  'a workflow that leaves a step out': plan('reserve, ship, charge') + listed('reserve', 'charge', 'confirmOrder'),
+  'a workflow with another order': plan('reserve, ship, charge') + listed('ship', 'reserve', 'charge', 'confirmOrder'),
 };
 
 /** Everything is compiled at once, each case a file of its own. @returns what is said of each, by its place */
@@ -88,16 +94,24 @@ describe('the compiler', () => {
 });
 
 describe('a plan does not start', () => {
-  const [reserve, charge] = PLAN.beforePivot;
+  const [first] = PLAN.beforePivot;
   const started = (step: Partial<PlannedStep>) => () =>
     definePlan({
       ...PLAN,
-      beforePivot: [reserve, { ...reserve, name: 'ship', undo: 'unship', ...step } as typeof reserve, charge],
+      beforePivot: [
+        { ...first, name: 'ship', undo: 'unship', refusals: [], ...step } as unknown as typeof first,
+        ...PLAN.beforePivot,
+      ],
     });
 
   test.each([
     ['with one name for two activities', { name: 'chargePayment' }, /names chargePayment twice/],
     ['with one undo for two steps', { undo: 'releaseInventory' }, /names releaseInventory twice/],
+    [
+      'with one reason to refuse for two steps',
+      { refusals: ['OUT_OF_STOCK'] },
+      /Two steps .* refuse with OUT_OF_STOCK/,
+    ],
     ['without the version that brought a step', { since: 0 }, /ship has no version/],
     ['with a table that is none', { holds: { table: 'x; DROP', column: 'state', held: [] } }, /ship holds no rows/],
   ])('%s', (_, step, message) => {

@@ -221,7 +221,7 @@ describe('unwinding', () => {
     await stock(db, 'BACK', 5);
     const id = await readyToConfirm('BACK');
     await beginUnwinding(db, id, { reason: 'CANCELLED_BY_CUSTOMER' });
-    await expect(cancelOrder(db, id)).rejects.toThrow('still holding something');
+    await expect(cancelOrder(db, id)).rejects.toThrow('still holding reservations');
     expect(await shutPayment(db, id)).toBe('REFUNDING');
     expect(await shutPayment(db, id)).toBe('REFUNDING');
     await recordRefund(db, id, { charge: `pi_${id}`, refund: 're_1', gaveBack: 100 });

@@ -11,6 +11,7 @@ import { readOrder } from '../../domain/orders.js';
 import { eventually } from '../support/conditions.js';
 import { accept, assertStockConserved, createTestDatabase, eventTypes, stock } from '../support/database.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
+import { ALL_UNDONE } from '../support/stories.js';
 import { type Cli, cleanEnv, cliOf, runCli } from './cli.js';
 
 let s: SagaStack;
@@ -203,7 +204,10 @@ describe('order', () => {
       payment: { status: null },
       sagas: [{ workflowId: `order-${order.id}`, execution: 'RUNNING', source: 'saga', state: 'NEEDS_ATTENTION' }],
     });
-    expect(document.sagas[0].steps).toMatchObject([
+    const told = (document.sagas[0].steps as { name: string }[]).filter(({ name }) =>
+      ['reserveInventory', 'chargePayment', 'confirmOrder'].includes(name),
+    );
+    expect(told).toMatchObject([
       { name: 'reserveInventory', status: 'completed', attempts: 1, finishedAt: expect.any(String) },
       { name: 'chargePayment', status: 'parked', lastError: expect.stringContaining('payment gateway') },
       { name: 'confirmOrder', status: 'pending' },
@@ -251,11 +255,7 @@ describe('cancel', () => {
     ]);
     expect(code).toBe(0);
     expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
-    expect((await eventTypes(s.db, order.id)).slice(-3)).toEqual([
-      'payment.refunded',
-      'inventory.released',
-      'order.cancelled',
-    ]);
+    expect((await eventTypes(s.db, order.id)).slice(-ALL_UNDONE.length)).toEqual(ALL_UNDONE);
     const again = await ops.json('cancel', order.id, '--reason', 'recalled', '--yes');
     expect(again.document.items).toMatchObject([
       { outcome: 'gone', message: expect.stringContaining('cancelled before') },

@@ -4,8 +4,10 @@
  */
 import type { Order } from '../../clients/typescript/client.js';
 import type { CloudEvent } from '../../contracts/events.js';
+import { PLAN, stepsOf } from '../../contracts/plan.js';
 import { type BookedEvent, type BookedOrder, type Books, readBooksFromOutside } from './books.js';
 import type { ApiClient } from './launcher.js';
+import { legalStories } from './stories.js';
 
 export type Finding = { invariant: string; checked: number; violations: string[] };
 type Looked = { rows: readonly unknown[]; violations: (string | false | undefined)[] };
@@ -57,6 +59,8 @@ const INVARIANTS: Record<string, Invariant> = {
       rows: books.reservations,
       violations: [...books.orders.flatMap((o) => holdingsOf(o, books)), ...ghosts(books)],
     },
+  'I4 orders hold what the plan says': (books) =>
+    books.holdings && { rows: books.orders, violations: books.orders.flatMap((o) => plannedHoldingsOf(o, books)) },
   'I5 one end': (books) => ({ rows: books.orders, violations: books.orders.flatMap((order) => endOf(order, books)) }),
   'I5 sagas have ended as their orders': (books) =>
     books.sagas && {
@@ -127,11 +131,14 @@ export function expectRight(books: Books, mayLackRows: string[] = []): void {
 export async function audit(client: ApiClient, orders: Order[], delivered?: CloudEvent[]): Promise<void> {
   const books = await readBooksFromOutside(client, orders, delivered);
   // Where the gateway was never asked there is no charge to look at; I1 says that there must be none.
-  const wasAsked = orders.some(
-    (o) => o.cancellation?.reason !== 'OUT_OF_STOCK' && o.cancellation?.reason !== 'UNKNOWN_SKU',
-  );
+  const wasAsked = orders.some(({ cancellation }) => !cancellation || !REFUSED_BEFORE_CHARGE.has(cancellation.reason));
   expectRight(books, wasAsked ? [] : ['I3 one charge per order', 'I1 the provider agrees with itself']);
 }
+
+/** Why an order may have been refused before anything was asked of the gateway. */
+const REFUSED_BEFORE_CHARGE = new Set<string>(
+  stepsOf(PLAN).flatMap(({ sharesPivot, refusals = [] }) => (sharesPivot ? [] : refusals)),
+);
 
 /** An operator has vouched for this: no money, or no stock, of ours has moved for it. */
 const isVouched = (books: Books, orderId: string, type: string): boolean =>
@@ -202,6 +209,17 @@ function holdingsOf(order: BookedOrder, books: Books): (string | false)[] {
   );
 }
 
+/** Of every step of the plan, whatever it holds: a cancelled order nothing, a confirmed one all that was not done by hand. */
+function plannedHoldingsOf(order: BookedOrder, books: Books): (string | false)[] {
+  const tables = new Set(books.holdings?.filter(({ orderId }) => orderId === order.id).map(({ table }) => table));
+  const isConfirmed = order.status === 'CONFIRMED';
+  return stepsOf(PLAN, order.planVersion).map(({ holds, events: { done } }) => {
+    if (!holds || tables.has(holds.table) === isConfirmed) return false;
+    if (isConfirmed) return !isVouched(books, order.id, done) && `${order.id} is confirmed without its ${holds.table}`;
+    return `${order.id} is ${order.status} and still has ${holds.table}`;
+  });
+}
+
 function ghosts({ orders, reservations }: Books): string[] {
   const known = new Set(orders.map(({ id }) => id)); // a foreign key sees to the others
   const lines = new Set(orders.flatMap(({ id, lines: all }) => all.map(({ sku }) => `${id} ${sku}`)));
@@ -254,20 +272,12 @@ function byOrder(events: BookedEvent[]): Map<string, BookedEvent[]> {
 
 const isGapless = (events: BookedEvent[]) => events.every(({ sequence }, i) => sequence === i + 1);
 
-/** How far an order may come before it is turned around. */
-const WAYS = [
-  [],
-  ['inventory.reserved'],
-  ['inventory.reserved', 'payment.charged'],
-  ['inventory.reserved', 'payment.charged', 'order.confirmed'],
-  ['inventory.reserved', 'payment.declined'],
-  ['inventory.reservation.failed'],
-];
-
 function storyTrouble(order: BookedOrder, events: BookedEvent[], books: Books): string | undefined {
   const types = events.map(({ type }) => type);
   if (!isGapless(events)) return `the events of ${order.id} have gaps`;
-  if (!legalStories(order, events, books).some((story) => story.join() === types.join()))
+  const byHand = new Set(events.filter(({ data }) => 'skippedBy' in data).map(({ type }) => type));
+  const isRefundedByOthers = order.total > 0 && givenBackByOthers(order, books) >= order.total;
+  if (!legalStories({ ...order, byHand, isRefundedByOthers }).some((story) => story.join() === types.join()))
     return `${order.id} is ${order.status} after ${types.join(', ')}`;
   const lie = events.find((event) => event.data['orderId'] !== order.id || !isAbout(order, event, books));
   return lie && `${nameOf(lie)} tells of something else than its order`;
@@ -291,17 +301,3 @@ const givenBackByOthers = ({ id, total }: BookedOrder, { charges }: Books): numb
       .filter(({ orderId, status }) => orderId === null && (status === 'succeeded' || status === 'pending'))
       .reduce((sum, { amount }) => sum + amount, 0),
   );
-
-/** A refund without a charge that was told: its outcome was unknown, and the gateway was found to have it. */
-function legalStories(order: BookedOrder, events: BookedEvent[], books: Books): string[][] {
-  const { status } = order;
-  const isReservedByHand = events.some(({ type, data }) => type === 'inventory.reserved' && 'skippedBy' in data);
-  if (status === 'CONFIRMED') return [['order.created', ...(WAYS[3] ?? [])]];
-  return WAYS.flatMap((way) => {
-    const released = way.includes('inventory.reserved') && !isReservedByHand ? ['inventory.released'] : [];
-    const refunded = givenBackByOthers(order, books) >= order.total && order.total > 0 ? [] : ['payment.refunded'];
-    const isDecided = way.includes('payment.declined') || way.includes('inventory.reservation.failed');
-    const backs = way.includes('payment.charged') ? [refunded] : isDecided ? [[]] : [[], refunded];
-    return backs.map((back) => ['order.created', ...way, ...back, ...released, 'order.cancelled']);
-  });
-}

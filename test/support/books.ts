@@ -2,6 +2,7 @@
 import type { Client } from '@temporalio/client';
 import type { CloudEvent } from '../../contracts/events.js';
 import type { Order, OrderStatus } from '../../contracts/orders.js';
+import { HOLDINGS } from '../../contracts/plan.js';
 import type { ApiClient } from './launcher.js';
 
 export type BookedOrder = {
@@ -11,6 +12,7 @@ export type BookedOrder = {
   currency: string;
   total: number;
   lines: { sku: string; quantity: number; unitPrice: number }[];
+  planVersion?: number;
 };
 export type BookedEvent = { orderId: string; sequence: number; type: string; data: Record<string, unknown> };
 /**
@@ -40,18 +42,25 @@ export type Books = {
   stock: { sku: string; onHand: number; available: number; reserved: number; sold: number }[];
   charges: BookedCharge[];
   reservations?: { orderId: string; sku: string; quantity: number; state: string }[];
+  /** Which orders have rows of which tables of the plan, in a state in which they hold something. */
+  holdings?: { orderId: string; table: string }[];
   payments?: { orderId: string; status: string; amount: number; currency: string; reference: string | null }[];
   /** What each consumer got, repetitions included, in the order in which it got it. */
   delivered?: Record<string, BookedEvent[]>;
   sagas?: BookedSaga[];
 };
 
-type Facts = Required<Pick<Books, 'orders' | 'events' | 'stock' | 'reservations' | 'payments'>>;
+type Facts = Required<Pick<Books, 'orders' | 'events' | 'stock' | 'reservations' | 'payments' | 'holdings'>>;
+
+const held = HOLDINGS.map(
+  ({ table, column, held: states }) =>
+    `SELECT DISTINCT order_id, '${table}' AS name FROM ${table} WHERE ${column} IN ('${states.join(`', '`)}')`,
+);
 
 /** One statement, hence one snapshot: it may be taken while orders move. */
 const FACTS = `SELECT json_build_object(
   'orders', (SELECT coalesce(json_agg(json_build_object('id', id, 'status', status, 'reason', unwinding_reason,
-      'currency', currency, 'total', total_amount, 'lines', (SELECT coalesce(json_agg(json_build_object('sku', sku,
+      'planVersion', plan_version, 'currency', currency, 'total', total_amount, 'lines', (SELECT coalesce(json_agg(json_build_object('sku', sku,
         'quantity', quantity, 'unitPrice', unit_price)), '[]') FROM order_lines WHERE order_id = o.id))), '[]') FROM orders o),
   'events', (SELECT coalesce(json_agg(json_build_object('orderId', order_id, 'sequence', sequence, 'type', type,
       'data', data) ORDER BY order_id, sequence), '[]') FROM outbox),
@@ -59,6 +68,8 @@ const FACTS = `SELECT json_build_object(
       'reserved', reserved, 'sold', sold)), '[]') FROM inventory),
   'reservations', (SELECT coalesce(json_agg(json_build_object('orderId', order_id, 'sku', sku, 'quantity', quantity,
       'state', state)), '[]') FROM reservations),
+  'holdings', (SELECT coalesce(json_agg(json_build_object('orderId', order_id, 'table', name)), '[]')
+      FROM (${held.join(' UNION ALL ')}) h),
   'payments', (SELECT coalesce(json_agg(json_build_object('orderId', order_id, 'status', status, 'amount', amount,
       'currency', currency, 'reference', gateway_reference)), '[]') FROM payments)) AS facts`;
 
@@ -141,6 +152,7 @@ export function booksOf(books: Books, orderIds: string[]): Books {
     orders: books.orders.filter(({ id }) => mine.has(id)),
     events: books.events.filter(isMine),
     charges: books.charges.filter(isMine),
+    ...(books.holdings && { holdings: books.holdings.filter(isMine) }),
     ...(books.payments && { payments: books.payments.filter(isMine) }),
   };
 }

@@ -30,8 +30,9 @@ const isUndo = ({ step }: { step: Name }) => UNDOS.some((undo) => undo === step)
 
 /** The first try of the step that shares the pivot confirms the order, too. */
 const sharing = stepsOf(PLAN).find(({ sharesPivot }) => sharesPivot)?.name as StepName;
+const afterPivot: readonly { name: string }[] = PLAN.afterPivot;
 const isPastThePivot = ({ step, moment }: { step: Name; moment: string }) =>
-  (step === sharing || step === PIVOT) && moment === 'before-report';
+  afterPivot.some(({ name }) => name === step) || ((step === sharing || step === PIVOT) && moment === 'before-report');
 
 /**
  * `meanwhile`: the customer cancels while the worker sleeps, so that it wakes up in a step whose order is over; past the

@@ -4,22 +4,37 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { Worker } from '@temporalio/worker';
 import { DeterminismViolationError } from '@temporalio/workflow';
+import { STEPS, UNDOS } from '../../contracts/plan.js';
 import { HISTORIES } from '../support/histories.js';
 import { quietTemporal } from '../support/quiet.js';
 import { workflowBundle } from '../support/saga.js';
 
 const files = readdirSync(HISTORIES).filter((file) => file.endsWith('.json'));
 type Marker = { markerName: string; details: Record<string, { payloads: { data: string }[] }> };
-type RecordedHistory = { events: { eventType: string; markerRecordedEventAttributes?: Marker }[] };
+type Scheduled = { activityType: { name: string } };
+type RecordedHistory = {
+  events: {
+    eventType: string;
+    markerRecordedEventAttributes?: Marker;
+    activityTaskScheduledEventAttributes?: Scheduled;
+  }[];
+};
 const read = (file: string) => JSON.parse(readFileSync(join(HISTORIES, file), 'utf8')) as RecordedHistory;
 const decoded = (data: string) => Buffer.from(data, 'base64').toString();
 
-/** The patches that a recorded saga has passed. */
-const patchesPassed = (file: string): string[] =>
+/** What a recorded saga's markers of a name say. */
+const markersOf = <T>(file: string, name: string): T[] =>
   read(file)
-    .events.flatMap(({ markerRecordedEventAttributes: marker }) => (marker?.markerName === 'core_patch' ? marker : []))
-    .flatMap(({ details }) => Object.values(details))
-    .flatMap(({ payloads }) => payloads.map(({ data }) => (JSON.parse(decoded(data)) as { id: string }).id));
+    .events.flatMap(({ markerRecordedEventAttributes: marker }) => (marker?.markerName === name ? marker : []))
+    .flatMap(({ details: { data, ...others } }) => (data ? [data] : Object.values(others)))
+    .flatMap(({ payloads }) => payloads.map(({ data }) => JSON.parse(decoded(data)) as T));
+/** The patches that a recorded saga has passed. */
+const patchesPassed = (file: string): string[] => markersOf<{ id: string }>(file, 'core_patch').map(({ id }) => id);
+/** The steps and undos that it has carried out, as local activities or ordinary ones. */
+const carriedOut = (file: string): string[] => [
+  ...markersOf<{ activity_type: string }>(file, 'core_local_activity').map((marker) => marker.activity_type),
+  ...read(file).events.flatMap(({ activityTaskScheduledEventAttributes: task }) => task?.activityType.name ?? []),
+];
 /** The patches that today's code asks for. */
 const patchesAsked = (): string[] =>
   readdirSync('workflows').flatMap((file) =>
@@ -63,6 +78,11 @@ describe('the corpus of histories', () => {
     const asked = patchesAsked();
     expect(asked).toContain('begin-anew');
     expect(files.flatMap(patchesPassed)).toEqual(expect.arrayContaining(asked));
+  });
+
+  // Without one, whoever changes what a new step does in the workflow is told by nobody.
+  test.each([...STEPS, ...UNDOS])('has a saga that has carried out %s of the plan', (name) => {
+    expect(files.filter((file) => carriedOut(file).includes(name))).not.toEqual([]);
   });
 
   test.each(files)('%s replays on today’s code', async (file) => {

@@ -120,6 +120,9 @@ describe('every step fails once', () => {
         'order.created',
         ...stepsOf(PLAN).map(({ events }) => events.done),
       ]);
+      // What the plan calls held is there: if it were not, asking that nothing is held would prove nothing.
+      for (const { table, column, held } of HOLDINGS)
+        expect({ table, rows: await rowsHeld(order.id, table, column, held) }).not.toEqual({ table, rows: [] });
       await assertStockConserved(s.db);
       const isUnheard = !apart && when === 'after' && name === pivot;
       if (isUnheard) await recordHistory('confirmed-and-unheard', saga, s.env.address);

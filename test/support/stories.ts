@@ -1,0 +1,52 @@
+/**
+ * Which events an order may have told when it is final, by the plan: a step's event when it was done, that of its undo if it was
+ * taken back, in the reverse order. A step of the plan is in these stories from the day on which it is in the plan.
+ */
+import type { OrderStatus } from '../../contracts/orders.js';
+import { PLAN, PLAN_VERSION, type PlannedStep, type SagaPlan, stepsOf } from '../../contracts/plan.js';
+
+export type Told = {
+  status: OrderStatus;
+  /** Under which the order was accepted; absent = today's, since books that do not show it are of a shop that is new. */
+  planVersion?: number;
+  /** Types of its events that an operator has vouched for. */
+  byHand: ReadonlySet<string>;
+  /** Others have given the whole charge back: there was nothing left for us to refund, and nothing to tell. */
+  isRefundedByOthers: boolean;
+};
+
+/** What an order tells that goes right, after its creation; and, in its turn, one that is taken back after that. */
+export const ALL_DONE: readonly string[] = stepsOf(PLAN).map(({ events }) => events.done);
+export const ALL_UNDONE: readonly string[] = [...stepsOf(PLAN).flatMap(({ events }) => events.undone ?? [])]
+  .reverse()
+  .concat(PLAN.lastUndo.event);
+
+/** @returns each as event types, in their order */
+export function legalStories(order: Told, plan: SagaPlan = PLAN): string[][] {
+  const steps = stepsOf(plan, order.planVersion ?? PLAN_VERSION);
+  const begun = ['order.created'];
+  const done = (some: PlannedStep[]) => some.map(({ events }) => events.done);
+  if (order.status === 'CONFIRMED') return [[...begun, ...done(steps)]];
+  const cancelled = (way: string[], toUndo: PlannedStep[]) => [
+    ...begun,
+    ...way,
+    ...undone(order, toUndo),
+    plan.lastUndo.event,
+  ];
+  return [...steps, undefined].flatMap((next, i) => {
+    const before = steps.slice(0, i);
+    const way = done(before);
+    const stories = [cancelled(way, before)];
+    if (next?.events.refused) stories.push(cancelled([...way, next.events.refused], before));
+    // The outcome of a charge may be unknown: then it is not told, and the gateway is found to have it.
+    if (next?.sharesPivot) stories.push(cancelled(way, [...before, next]));
+    return stories;
+  });
+}
+
+/** What an operator has done by hand holds nothing of ours; but money that was taken by hand is given back by hand, and told. */
+const undone = ({ byHand, isRefundedByOthers }: Told, steps: PlannedStep[]): string[] =>
+  steps
+    .filter(({ events, sharesPivot }) => (sharesPivot ? !isRefundedByOthers : !byHand.has(events.done)))
+    .flatMap(({ events }) => events.undone ?? [])
+    .reverse();
