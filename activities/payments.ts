@@ -12,7 +12,7 @@ import {
   noteFirstAttempt,
   readAttempts,
 } from '../domain/charge-attempts.js';
-import { readWords } from '../domain/closings.js';
+import { readWords } from '../domain/finding-closures.js';
 import type { Database } from '../domain/database.js';
 import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
 import {

@@ -13,7 +13,7 @@ import { showApiMetrics } from './metrics.js';
 import { createBuckets, limitRate } from './load/rate-limit.js';
 import { createServer, type ServerSettings } from './server.js';
 import { createSharedBuckets } from './load/shared-buckets.js';
-import { createSagaStarter } from './dispatcher.js';
+import { createSagaDispatcher } from './dispatcher.js';
 import { createWatch } from './watch.js';
 
 export type ApiSettings = ServerSettings & {
@@ -53,7 +53,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   const { db, temporal, policy, eager, logger } = settings;
   showApiMetrics();
   const stopping = new AbortController();
-  const starter = createSagaStarter({ db, client: temporal.client, policy, eager, logger });
+  const dispatcher = createSagaDispatcher({ db, client: temporal.client, policy, eager, logger });
   const watch = createWatch(settings.databaseUrl, logger);
   const auditor = createAuditor({ db, logger, namesSource: settings.trustProxy !== undefined });
   const limit = settings.authentication && settings.rateLimit && (await createLimit(settings.rateLimit, logger));
@@ -65,7 +65,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       auditor,
       db,
       temporal,
-      starter,
+      dispatcher,
       watch,
       policy,
       idempotencyTtlMs,
@@ -86,12 +86,12 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   await app.listen({ host: settings.host, port: settings.port });
   return {
     port: (app.server.address() as AddressInfo).port,
-    inHand: starter.inHand,
+    inHand: dispatcher.inHand,
     readiness,
     stop: async () => {
       stopping.abort();
       await closeServer(app, connections);
-      await starter.stop();
+      await dispatcher.stop();
       await auditor.stop();
       limit?.stop();
       await watch.stop();

@@ -15,7 +15,7 @@ import type { TemporalLink } from '../runtime/temporal.js';
 import type { Auditor } from './access/audit-recorder.js';
 import type { Authenticate } from './access/authentication.js';
 import type { Caller } from './access/permissions.js';
-import type { SagaStarter } from './dispatcher.js';
+import type { SagaDispatcher } from './dispatcher.js';
 import type { Watch } from './watch.js';
 
 export type ApiDependencies = {
@@ -23,7 +23,7 @@ export type ApiDependencies = {
   auditor: Auditor;
   db: Database;
   temporal: TemporalLink;
-  starter: SagaStarter;
+  dispatcher: SagaDispatcher;
   watch: Watch;
   policy: SagaPolicy;
   /** Where people look at workflows; undefined = no link is shown. */

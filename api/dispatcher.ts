@@ -11,7 +11,7 @@ import type { Database } from '../domain/database.js';
 import { guarded } from '../runtime/guard.js';
 import { startSaga } from '../sagas/start.js';
 
-export type SagaStarter = {
+export type SagaDispatcher = {
   start(saga: UnstartedSaga): void;
   /** Orders whose saga this process is about to start, or has just started: nothing that the sweep must take care of. */
   inHand: ReadonlySet<string>;
@@ -33,14 +33,14 @@ const REST_AFTER_FAILURE_MS = 1_000;
 /** Started orders leave the sweep's list in batches, at half the sweep's patience. */
 const MARK_EVERY_MS = 1_000;
 
-export function createSagaStarter(deps: {
+export function createSagaDispatcher(deps: {
   db: Database;
   client: () => Client | undefined;
   policy: SagaPolicy;
   /** Run the first workflow task in this process, if it has a worker: saves a round trip and a poll. */
   eager: boolean;
   logger: Logger;
-}): SagaStarter {
+}): SagaDispatcher {
   const limit = pLimit(PARALLEL_MAX);
   let restUntil = 0;
   const inHand = new Set<string>();
@@ -82,7 +82,7 @@ export function createSagaStarter(deps: {
       else inHand.delete(order.id); // the sweep's, from now on
     }
   };
-  const take = guarded(deps.logger, 'starter', takeInHand);
+  const take = guarded(deps.logger, 'dispatcher', takeInHand);
   return {
     start: (order) => {
       if (limit.pendingCount < WAITING_MAX) take(order);

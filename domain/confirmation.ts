@@ -4,7 +4,7 @@
  */
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
-import { readDoor, type StepOutcome } from './orders.js';
+import { readOrderState, type StepOutcome } from './orders.js';
 import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
 import { FIRST_RUN, insertLog, type Run, skipMark } from './saga-log.js';
 
@@ -54,7 +54,7 @@ export async function confirmOrder(
     )
     SELECT ${wakeRelay} FROM moved`;
   if (confirmed.length > 0) return { outcome: 'done' };
-  const door = await readDoor(db, orderId);
+  const door = await readOrderState(db, orderId);
   if (door.status === 'CONFIRMED') return { outcome: 'done' }; // even if it is being cancelled by now: this saga has done its part
   if (door.unwindingReason !== null) return { outcome: 'refused', reason: door.unwindingReason };
   throw new Error(`Bug! Order ${orderId} came to its confirmation without a charge`);

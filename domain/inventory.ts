@@ -5,7 +5,7 @@
 import type { CancellationReason } from '../contracts/orders.js';
 import { Prisma } from '../prisma/generated/client.js';
 import { type Database, violatedUniqueKey } from './database.js';
-import { readDoor, type StepOutcome, type UndoOutcome } from './orders.js';
+import { readOrderState, type StepOutcome, type UndoOutcome } from './orders.js';
 import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
 import { FIRST_RUN, insertLog, type Run, skipMark } from './saga-log.js';
 
@@ -76,7 +76,7 @@ export async function reserveInventory(db: Database, orderId: string, run: Run =
 
 /** What an earlier or faster run of the step has come to. */
 async function afterwards(db: Database, orderId: string): Promise<StepOutcome> {
-  const { status, unwindingReason } = await readDoor(db, orderId);
+  const { status, unwindingReason } = await readOrderState(db, orderId);
   if (status === 'CONFIRMED' || unwindingReason === null) return { outcome: 'done' };
   return { outcome: 'refused', reason: unwindingReason };
 }
@@ -155,7 +155,7 @@ export async function releaseInventory(db: Database, orderId: string, run: Run =
   // Nothing is held: never was, or an earlier run has given it back without our hearing of it.
   if (released)
     return (await db.event.count({ where: { orderId, type: 'inventory.released' } })) > 0 ? 'done' : 'nothing';
-  const door = await readDoor(db, orderId);
+  const door = await readOrderState(db, orderId);
   if (door.status === 'CANCELLED') return 'nothing';
   throw new Error(`Bug! Stock of order ${orderId} was to be released although it is not unwinding`);
 }

@@ -37,7 +37,7 @@ export async function beginUnwinding(db: Database, orderId: string, why: Unwindi
       RETURNING o.id
     )
     ${logUnwinding(why)}`;
-  const door = await readDoor(db, orderId);
+  const door = await readOrderState(db, orderId);
   if (door.status === 'CONFIRMED') return { outcome: 'confirmed' };
   if (door.unwindingReason === null) throw new Error(`Bug! Order ${orderId} is neither confirmed nor unwinding`);
   return { outcome: door.status === 'CANCELLED' ? 'cancelled' : 'unwinding', reason: door.unwindingReason };
@@ -61,7 +61,7 @@ export async function requestCancellation(
       RETURNING o.id
     )
     ${logUnwinding(why)}`;
-  const door = await readDoor(db, orderId);
+  const door = await readOrderState(db, orderId);
   if (door.unwindingReason === null) throw new Error(`Bug! Order ${orderId} was to be cancelled and has no reason`);
   const outcome = { PENDING: 'unwinding', CONFIRMED: 'cancellation-due', CANCELLED: 'cancelled' } as const;
   return { outcome: outcome[door.status], reason: door.unwindingReason };
@@ -103,7 +103,7 @@ export async function cancelOrder(
     ) ${logLeft}
     SELECT ${wakeRelay} FROM moved`;
   if (cancelled.length > 0) return 'done';
-  const door = await readDoor(db, orderId);
+  const door = await readOrderState(db, orderId);
   if (door.status === 'CANCELLED') return 'done';
   const tables = await readHeld(db, orderId, holdings);
   const what = tables.length === 0 ? 'without a reason' : `still holding ${tables.join(', ')}`;
@@ -129,16 +129,16 @@ async function readHeld(db: Database, orderId: string, holdings: readonly Holdin
 }
 
 /** `forwardDue`: confirmed, with steps after the pivot still to be done. */
-export type Door = { status: OrderStatus; unwindingReason: CancellationReason | null; forwardDue: boolean };
+export type OrderState = { status: OrderStatus; unwindingReason: CancellationReason | null; forwardDue: boolean };
 
 /** How the order stands for a step that could not act on it. @throws if there is no such order */
-export async function readDoor(db: Database, orderId: string): Promise<Door> {
+export async function readOrderState(db: Database, orderId: string): Promise<OrderState> {
   const row = await db.order.findUnique({
     where: { id: orderId },
     select: { status: true, unwindingReason: true, forwardDue: true },
   });
   if (!row) throw new Error(`Order ${orderId} does not exist`);
-  return row as Door;
+  return row as OrderState;
 }
 
 /** @returns the order, or null if there is none */

@@ -11,7 +11,7 @@ import type { Database } from './database.js';
 import { partitionOfOrder, wakeRelay } from './outbox.js';
 
 /** Why an event is not taken, and after how many tries it was given up. */
-export type Verdict = { cause: DeadLetterCause; error: string; attempts: number };
+export type Classification = { cause: DeadLetterCause; error: string; attempts: number };
 
 /** Holds the lease against a change of owner until the statement has committed. */
 const under = ({ destination, partition, owner, epoch }: Lease): Prisma.Sql => Prisma.sql`
@@ -34,7 +34,7 @@ export async function parkEvent(
   db: Database,
   lease: Lease,
   { orderId, sequence, type }: Pick<StoredEvent, 'orderId' | 'sequence' | 'type'>,
-  { cause, error, attempts }: Verdict,
+  { cause, error, attempts }: Classification,
   after?: DecidedLetter,
 ): Promise<boolean> {
   const earlier = after === undefined ? Prisma.sql`held` : Prisma.sql`closed`;
@@ -56,7 +56,7 @@ export async function parkAgain(
   db: Database,
   lease: Lease,
   id: string,
-  { cause, error, attempts }: Verdict,
+  { cause, error, attempts }: Classification,
 ): Promise<boolean> {
   const rows = await db.$queryRaw<unknown[]>`
     WITH ${under(lease)}, parked AS (

@@ -6,7 +6,7 @@ import type { CancellationReason, OrderStatus } from '../contracts/orders.js';
 import { Prisma } from '../prisma/generated/client.js';
 import { type Database, violatedUniqueKey } from './database.js';
 import { confirmedData, confirmedWith, sellReserved } from './confirmation.js';
-import { readDoor, type StepOutcome } from './orders.js';
+import { readOrderState, type StepOutcome } from './orders.js';
 import { countEvent, countEvents, eventColumns, insertEvent, insertEvents, wakeRelay } from './outbox.js';
 import { FIRST_RUN, insertLog, insertLogs, type Run, skipMark } from './saga-log.js';
 
@@ -143,7 +143,7 @@ async function recordOutcome(db: Database, orderId: string, statement: Prisma.Sq
   const [decided] = rows;
   if (decided && decided.refusal !== null) return { outcome: 'refused', reason: decided.refusal };
   if (decided) return { outcome: 'done', ...(decided.confirmed && { confirmed: true }) };
-  const { status, unwindingReason } = await readDoor(db, orderId);
+  const { status, unwindingReason } = await readOrderState(db, orderId);
   if (status === 'CONFIRMED') return { outcome: 'done', confirmed: true };
   if (unwindingReason === null) return { outcome: 'done' };
   return { outcome: 'refused', reason: unwindingReason };

@@ -8,7 +8,7 @@ import { cancelOrderSagaId } from '../contracts/ids.js';
 import { CANCEL_UPDATE, type CancelRequest, type SagaProgress } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import { readOrder, requestCancellation } from '../domain/orders.js';
-import { beginAnew } from '../sagas/anew.js';
+import { restartSaga } from '../sagas/restart.js';
 import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
 import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from './act.js';
 import { type Ops, orderIds, run } from './command.js';
@@ -98,7 +98,7 @@ async function wake(to: Cancelling, temporal: Temporal, target: Target, request:
   const saga = await describe(temporal, target.workflowId);
   if (saga?.status.name === 'COMPLETED') return [];
   if (saga === null || endedFromOutside(saga.status.name)) {
-    await beginAnew({ client: temporal.client, db: to.db, policy: policyOf(to.config) }, target.orderId);
+    await restartSaga({ client: temporal.client, db: to.db, policy: policyOf(to.config) }, target.orderId);
     return [];
   }
   const seen = pendingActivities(saga).map(({ id }) => id);

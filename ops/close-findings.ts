@@ -10,7 +10,7 @@ import {
   type Closing,
   closeReported,
   refundReported,
-} from '../domain/closings.js';
+} from '../domain/finding-closures.js';
 import type { Database } from '../domain/database.js';
 import { GIVEN_BACK, GIVEN_BACK_ON_WORD } from '../domain/reconciliation.js';
 import { type Finding, listFindings, requestReconciliation } from '../domain/reconciliation-findings.js';

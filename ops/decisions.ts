@@ -18,7 +18,7 @@ import { readDueSaga } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import { readOrder } from '../domain/orders.js';
 import { stateOf } from '../domain/saga-log.js';
-import { beginAnew } from '../sagas/anew.js';
+import { restartSaga } from '../sagas/restart.js';
 import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
 import { lastLine, type Temporal } from './connections.js';
 import { describe, isServed, SERVED_LIMIT_MS } from './sagas.js';
@@ -94,7 +94,7 @@ async function decideEnded(to: Deciding, target: Target, resolution: Resolution,
   const { id: orderId } = await requireOrder(to.db, target.orderId);
   const { operator, reason } = resolution;
   const { client } = to.temporal;
-  const workflowId = await beginAnew({ ...to, client }, orderId, { operator, reason, before });
+  const workflowId = await restartSaga({ ...to, client }, orderId, { operator, reason, before });
   return workflowId === null ? gone(to, target) : follow(to, { orderId, workflowId }, resolution, []);
 }
 

@@ -5,7 +5,7 @@ import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
 import type { Order } from '../contracts/orders.js';
 import type { SagaState, StepProgress } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
-import { readDoor, readOrder } from '../domain/orders.js';
+import { readOrderState, readOrder } from '../domain/orders.js';
 import { readOrderEvents } from '../domain/outbox.js';
 import { readPaymentDue } from '../domain/payments.js';
 import { type Finding, listFindings } from '../domain/reconciliation-findings.js';
@@ -49,7 +49,7 @@ async function tellOrder({ out, to }: Ops, id: string): Promise<ExitCode> {
       out.notice(`Temporal does not answer: ${lastLine(err)}. The steps are from the log in Postgres.`);
       return readSagas(undefined, db, order);
     }),
-    readDoor(db, id),
+    readOrderState(db, id),
     readPaymentDue(db, id),
     listFindings(db, { orderId: order.id, open: true }),
     readDecisions(db, id),

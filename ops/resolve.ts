@@ -1,7 +1,7 @@
 /** `retry`, `skip`, `compensate`: an operator's decision on one saga, some, or all that look alike. */
 import type { Command } from 'commander';
 import type { Resolution } from '../contracts/saga.js';
-import { readDoor, readOrder } from '../domain/orders.js';
+import { readOrderState, readOrder } from '../domain/orders.js';
 import { groupByFailure } from '../domain/stuck-sagas.js';
 import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from './act.js';
 import { type Ops, orderIds, run, stepOption, wholeNumber } from './command.js';
@@ -91,7 +91,7 @@ async function named({ out, to }: Ops, ids: string[]): Promise<Target[]> {
       out.notice(`There is no order ${id}.`);
       continue;
     }
-    found.push({ orderId: id, workflowId: sagaInCharge(id, await readDoor(db, id)) });
+    found.push({ orderId: id, workflowId: sagaInCharge(id, await readOrderState(db, id)) });
     rows.push([id, order.status, money(order.total)]);
   }
   if (found.length === 0) throw nothingMatched('None of these orders exists.');

@@ -2,7 +2,7 @@
 import { isGrpcServiceError, type WorkflowExecutionDescription, WorkflowNotFoundError } from '@temporalio/client';
 import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
 import { PROGRESS_QUERY, type SagaProgress } from '../contracts/saga.js';
-import type { Door } from '../domain/orders.js';
+import type { OrderState } from '../domain/orders.js';
 import { isAway } from '../sagas/away.js';
 import { withPendingAttempts } from '../sagas/execution.js';
 import type { Temporal } from './connections.js';
@@ -58,7 +58,7 @@ const isWithoutWorker = (err: unknown): boolean =>
   [err, (err as Error).cause].some((e) => isGrpcServiceError(e) && e.code === 9);
 
 /** A confirmed order on its way back is its cancellation's; anything else is the first saga's. */
-type Decided = Pick<Door, 'status' | 'unwindingReason'>;
+type Decided = Pick<OrderState, 'status' | 'unwindingReason'>;
 const isTakingBack = ({ status, unwindingReason }: Decided): boolean =>
   status === 'CONFIRMED' && unwindingReason !== null;
 

@@ -7,7 +7,7 @@ import type { FindingKind, OrderMoney } from '../domain/reconciliation.js';
 import { amountAtGateway, kinshipOf } from '../gateways/marks.js';
 import type { LedgerCharge } from '../gateways/payments.js';
 
-export type Verdict =
+export type Classification =
   /** The ledgers agree, or it is none of our business. */
   | { do: 'nothing' }
   /** Not to be decided yet. `wake`: the saga seems not to know what the gateway knows. */
@@ -19,9 +19,9 @@ export type Verdict =
 /** A healthy saga records its charge within a second, and one that backs off tries again within 15 s. */
 export const WAKE_AFTER_MS = 60_000;
 
-const nothing: Verdict = { do: 'nothing' };
-const wait: Verdict = { do: 'wait', wake: false };
-const reportAs = (kind: FindingKind, detail: string): Verdict => ({ do: 'report', kind, detail });
+const nothing: Classification = { do: 'nothing' };
+const wait: Classification = { do: 'wait', wake: false };
+const reportAs = (kind: FindingKind, detail: string): Classification => ({ do: 'report', kind, detail });
 
 /** Of this installation. */
 export type Self = { installationId: string };
@@ -30,7 +30,7 @@ export type Self = { installationId: string };
  * @param order the one whose payment names the charge, else the one that the charge names
  * @param now   the database's clock; only our own times are held against it
  */
-export function judge(charge: LedgerCharge, order: OrderMoney | undefined, now: Date, self: Self): Verdict {
+export function judge(charge: LedgerCharge, order: OrderMoney | undefined, now: Date, self: Self): Classification {
   const held = charge.received - charge.refunded;
   if (!order) return judgeWithoutOrder(charge, held, self);
   const isOfNoUse = charge.state === 'over' || (charge.state === 'succeeded' && held <= 0);
@@ -57,20 +57,20 @@ export function judge(charge: LedgerCharge, order: OrderMoney | undefined, now: 
  * An order is committed before its saga can charge: this is not the database that made the charge, or it has lost its tail.
  * Giving all that money back would be the disaster; and what others make is none of our business.
  */
-function judgeWithoutOrder(charge: LedgerCharge, held: number, { installationId }: Self): Verdict {
+function judgeWithoutOrder(charge: LedgerCharge, held: number, { installationId }: Self): Classification {
   if (charge.installationId !== installationId || charge.state === 'over') return nothing;
   if (charge.state === 'succeeded' && held <= 0) return nothing;
   return reportAs('ORPHAN_CHARGE', 'It is marked as ours, and this database has no such order: was it restored?');
 }
 
 /** The saga is at work; it looks at the gateway itself, before it charges again and before it gives up. */
-function judgePending(charge: LedgerCharge, order: OrderMoney, now: Date): Verdict {
+function judgePending(charge: LedgerCharge, order: OrderMoney, now: Date): Classification {
   if (isRecorded(charge, order)) return nothing;
   const isUnknownToSaga = charge.state === 'succeeded' && order.payment === null && order.unwindingReason === null;
   return { do: 'wait', wake: isUnknownToSaga && now.getTime() - order.createdAt.getTime() >= WAKE_AFTER_MS };
 }
 
-function judgeConfirmed(charge: LedgerCharge, order: OrderMoney, held: number): Verdict {
+function judgeConfirmed(charge: LedgerCharge, order: OrderMoney, held: number): Classification {
   if (!isRecorded(charge, order)) return takeBack(charge, 'DOUBLE_CHARGE');
   if (charge.refunded > 0)
     return reportAs(
@@ -88,7 +88,7 @@ export const dueOf = (order: OrderMoney): number => amountAtGateway({ ...order, 
 const unlikeOf = (charge: LedgerCharge, order: OrderMoney): string =>
   `The gateway holds ${charge.received - charge.refunded} ${charge.currency}, the order costs ${dueOf(order)} ${order.currency}`;
 
-function judgeCancelled(charge: LedgerCharge, order: OrderMoney, held: number): Verdict {
+function judgeCancelled(charge: LedgerCharge, order: OrderMoney, held: number): Classification {
   if (charge.state === 'succeeded' && held <= 0) return nothing;
   return takeBack(charge, isRecorded(charge, order) && order.payment === 'REFUNDED' ? 'LOST_REFUND' : 'LATE_CHARGE');
 }
@@ -104,13 +104,13 @@ export const wentBack = (charge: LedgerCharge, order: OrderMoney): boolean =>
   (isRecorded(charge, order) || kinshipOf(charge, { ...order, amount: order.total }) === 'ours');
 
 /** Money that nobody is to keep: refunded if it was taken, called off if it still could be. */
-export function takeBack(charge: LedgerCharge, kind: FindingKind): Verdict {
+export function takeBack(charge: LedgerCharge, kind: FindingKind): Classification {
   if (charge.state === 'succeeded') return { do: 'refund', kind };
   if (charge.state === 'open') return { do: 'call-off', kind: 'OPEN_INTENT' };
   return wait; // nobody can stop what is being processed
 }
 
-function judgeVouchedFor(charge: LedgerCharge, held: number): Verdict {
+function judgeVouchedFor(charge: LedgerCharge, held: number): Classification {
   if (charge.state !== 'succeeded') return wait;
   if (held <= 0) return nothing;
   return reportAs('SETTLED_OUTSIDE', 'The gateway holds money of an order that an operator has settled by hand');

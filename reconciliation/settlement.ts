@@ -26,7 +26,7 @@ import { noteRefundFailures } from '../domain/refunds.js';
 import { deadlineIn } from '../gateways/deadline.js';
 import { amountFromGateway } from '../gateways/marks.js';
 import { type Gateway, GatewayUnknown, type LedgerCharge } from '../gateways/payments.js';
-import { dueOf, judge, takeBack, type Verdict, wentBack } from './classification.js';
+import { dueOf, judge, takeBack, type Classification, wentBack } from './classification.js';
 
 /**
  * Charges of one kind that machines settle per hour without a human. A healthy system has next to none of any kind. Many mean
@@ -84,17 +84,21 @@ async function lookAgain(deps: SettlementDependencies, named: ChargeName, now: D
   const orderNow = async () => (await readOrdersMoney(deps.db, [named])).get(named.reference);
   const before = await orderNow();
   const charge = await deps.gateway.readCharge(named.reference);
-  if (!charge) return { charge, order: before, verdict: { do: 'nothing' } satisfies Verdict };
+  if (!charge) return { charge, order: before, verdict: { do: 'nothing' } satisfies Classification };
   const early = judge(charge, before, now, deps);
   const order = await orderNow();
   const verdict = judge(charge, order, now, deps);
   const isSure = early.do === verdict.do && kindOf(early) === kindOf(verdict);
-  if (!isSure) return { charge, order, verdict: { do: 'wait', wake: false } satisfies Verdict };
+  if (!isSure) return { charge, order, verdict: { do: 'wait', wake: false } satisfies Classification };
   return { charge, order, verdict: await orOnWord(deps, charge, verdict) };
 }
 
 /** A charge without marks is given back if an operator has said so, and for as long as it fits its order. */
-async function orOnWord({ db }: SettlementDependencies, charge: LedgerCharge, verdict: Verdict): Promise<Verdict> {
+async function orOnWord(
+  { db }: SettlementDependencies,
+  charge: LedgerCharge,
+  verdict: Classification,
+): Promise<Classification> {
   if (kindOf(verdict) !== 'UNMARKED_CHARGE') return verdict;
   const inHand = await listInHand(db, charge.reference);
   const isSaid = inHand.some(({ kind, action }) => kind === 'UNMARKED_CHARGE' && action === 'refunding');
@@ -117,10 +121,10 @@ const WAITS =
   'waits for its customer: have them do what the gateway asks of them, or cancel it at the gateway, and another is made';
 
 /** What a lost refund is called is found out when it is settled. */
-const kindsOf = (verdict: Verdict): FindingKind[] =>
+const kindsOf = (verdict: Classification): FindingKind[] =>
   'kind' in verdict ? (verdict.kind === 'LOST_REFUND' ? ['LOST_REFUND', 'REFUND_FAILED'] : [verdict.kind]) : [];
 
-const kindOf = (verdict: Verdict): FindingKind | undefined => ('kind' in verdict ? verdict.kind : undefined);
+const kindOf = (verdict: Classification): FindingKind | undefined => ('kind' in verdict ? verdict.kind : undefined);
 
 /** What a charge holds, in our minor unit. */
 export const moneyOf = ({ received, refunded, currency }: LedgerCharge, order: OrderMoney | undefined) => {

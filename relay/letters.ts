@@ -11,7 +11,7 @@ import {
   listDecided,
   parkAgain,
   parkEvent,
-  type Verdict,
+  type Classification,
 } from '../domain/parking.js';
 import { type Delivery, dropLane } from './delivery.js';
 import { countOwed, type Lane, noTrouble, type OwedOrder, replayOf } from './lanes.js';
@@ -66,7 +66,7 @@ async function forget({ db }: Delivery, { lease }: Lane, { id }: DecidedLetter):
 export async function park(
   delivery: Delivery,
   { lane, order }: { lane: Lane; order: OwedOrder },
-  verdict: Verdict,
+  verdict: Classification,
 ): Promise<number> {
   const { db, publisher, logger } = delivery;
   const { letter, orderId } = order;

@@ -3,7 +3,7 @@
  * destination that is down, or refuses whatever it is sent, is no reason to park anything.
  */
 import type { CloudEvent } from '../contracts/events.js';
-import type { Verdict } from '../domain/parking.js';
+import type { Classification } from '../domain/parking.js';
 import { backoffMs } from '../runtime/loop.js';
 import { type Counts, type OwedOrder, replayOf, type Trouble } from './lanes.js';
 import type { PublishOutcome } from './publishers/publisher.js';
@@ -27,7 +27,7 @@ const FIRST_BACKOFF_MS = 250;
 export type Validate = (event: CloudEvent) => string | undefined;
 
 /** @returns why an event cannot be sent at all */
-export function refuseUnsent(event: CloudEvent, validate?: Validate): Verdict | undefined {
+export function refuseUnsent(event: CloudEvent, validate?: Validate): Classification | undefined {
   const bytes = Buffer.byteLength(JSON.stringify(event));
   if (bytes > EVENT_MAX_BYTES) {
     return {
@@ -59,7 +59,7 @@ export type Circumstances = {
  * Notes that an order's first event has failed, and when it is tried next.
  * @returns the verdict if it is to be parked
  */
-export function judge(order: OwedOrder, failure: Failure, circumstances: Circumstances): Verdict | undefined {
+export function judge(order: OwedOrder, failure: Failure, circumstances: Circumstances): Classification | undefined {
   const { trouble } = order;
   const { cause, waitMs } =
     failure.outcome === 'rejected'
@@ -71,7 +71,7 @@ export function judge(order: OwedOrder, failure: Failure, circumstances: Circums
   return cause && { cause, error: failure.error.message, attempts: trouble.tries };
 }
 
-type Judgement = { cause?: Verdict['cause']; waitMs: number };
+type Judgement = { cause?: Classification['cause']; waitMs: number };
 
 function judgeRejection(order: OwedOrder, { parkedInARow, backoffMaxMs }: Circumstances): Judgement {
   const { trouble } = order;

@@ -13,7 +13,7 @@ import { listOpen, type OpenFor, type OpenOrder } from '../domain/acceptance.js'
 import type { Database } from '../domain/database.js';
 import { beginUnwinding } from '../domain/orders.js';
 import { backoffMs, startLoop } from '../runtime/loop.js';
-import { beginAnew } from '../sagas/anew.js';
+import { restartSaga } from '../sagas/restart.js';
 import { isAway } from '../sagas/away.js';
 import { describeRun } from '../sagas/describe.js';
 import { wakeSaga } from '../sagas/wake.js';
@@ -112,7 +112,7 @@ async function look({ db, client, policy }: Tending, order: OpenOrder): Promise<
   }
   if (!isUnwinding && !isForward && !isOverdue && saga !== null) return 'nothing';
   if (!isUnwinding && !isForward && isOverdue) await beginUnwinding(db, id, { reason: 'DEADLINE_EXCEEDED' });
-  return (await beginAnew({ client, db, policy }, id)) === null ? 'nothing' : 'begun';
+  return (await restartSaga({ client, db, policy }, id)) === null ? 'nothing' : 'begun';
 }
 
 /** It says that it is on its way back, or that something on that way is stuck. */

@@ -1,13 +1,13 @@
 /** Turns: what is sent of each order in one round, and what became of it. */
 import { type CloudEvent, toCloudEvent } from '../contracts/events.js';
-import type { Verdict } from '../domain/parking.js';
+import type { Classification } from '../domain/parking.js';
 import { type Lane, noTrouble, type OwedOrder } from './lanes.js';
 import { type Failure, refuseUnsent, type SentAfter, type Validate } from './poison.js';
 import type { PublishOutcome } from './publishers/publisher.js';
 
 /** An order's turn in a batch: its oldest events, in sequence. */
 export type Turn = { lane: Lane; order: OwedOrder; events: CloudEvent[] };
-export type Refusal = { turn: Turn; verdict: Verdict };
+export type Refusal = { turn: Turn; verdict: Classification };
 
 /**
  * So many orders in trouble before each fresh one. First, because a destination that takes only so much at a time would else

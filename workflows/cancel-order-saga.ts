@@ -7,7 +7,7 @@ import { PLAN, type SagaPlan, undosOf } from '../contracts/plan.js';
 import type { CancelOrderSagaInput, OrderSagaResult } from '../contracts/saga.js';
 import { takeBack } from './compensation.js';
 import { endSaga } from './ending.js';
-import { answerHandles } from './handles.js';
+import { registerMessageHandlers } from './message-handlers.js';
 import { openSaga } from './saga.js';
 
 export const CancelOrderSaga = cancellationOf(PLAN);
@@ -17,7 +17,7 @@ export function cancellationOf(plan: SagaPlan) {
   return async (input: CancelOrderSagaInput): Promise<OrderSagaResult> => {
     const saga = openSaga(input, plan);
     saga.steps.length = 0; // they are the first saga's; this one shows its undos
-    answerHandles(saga);
+    registerMessageHandlers(saga);
     return endSaga(saga, await takeBack(saga, undosOf(saga.planned), input.reason));
   };
 }

@@ -12,7 +12,7 @@ import type { OrderSagaInput, OrderSagaResult } from '../contracts/saga.js';
 import { unwind } from './compensation.js';
 import { endSaga } from './ending.js';
 import { carryForward } from './forward.js';
-import { answerHandles } from './handles.js';
+import { registerMessageHandlers } from './message-handlers.js';
 import { openSaga, type Saga } from './saga.js';
 import { stepsOf, Unwind } from './steps.js';
 
@@ -25,7 +25,7 @@ export const OrderSaga = sagaOf(PLAN, ['reserveInventory', 'chargePayment', 'con
 export function sagaOf<const P extends SagaPlan>(plan: P, names: StepNamesOf<P>) {
   return async (input: OrderSagaInput): Promise<OrderSagaResult> => {
     const saga = openSaga(input, plan);
-    answerHandles(saga);
+    registerMessageHandlers(saga);
     const result = await confirmOrUnwind(saga, names);
     if (result.status === 'CONFIRMED') await carryForward(saga, names);
     return endSaga(saga, result);

@@ -49,7 +49,7 @@ export const ORDINARY_UNDO = {
 } as const satisfies ActivityOptions;
 
 /** How often an undo that ended for good (a bug, an operator's mistake) is begun anew without being asked. */
-export const BEGIN_ANEW_AFTER = '60s';
+export const WAIT_BEFORE_RETRY = '60s';
 
 export const firstTry = proxyLocalActivities<SagaActivities>(FIRST_TRY);
 

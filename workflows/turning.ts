@@ -7,7 +7,7 @@ import { describeFailure, type Failure } from './failures.js';
 import { inFlight, openFlight, triesOf } from './flight.js';
 import { isOfToday } from './generation.js';
 import type { Saga, Stuck } from './saga.js';
-import { BEGIN_ANEW_AFTER, firstTry, noteError, ORDINARY_UNDO } from './steps.js';
+import { WAIT_BEFORE_RETRY, firstTry, noteError, ORDINARY_UNDO } from './steps.js';
 
 type Who = { actor?: string; detail?: string };
 
@@ -58,7 +58,7 @@ async function askOn(
         noteError(stuck, err);
         if (isCancellation(err) || saga.retries > retriesSeen) continue;
         markAttention(saga, stuck, describeFailure(err));
-        await condition(() => saga.retries > retriesSeen, BEGIN_ANEW_AFTER);
+        await condition(() => saga.retries > retriesSeen, WAIT_BEFORE_RETRY);
       }
     }
   } finally {

@@ -19,7 +19,7 @@ import { describeFailure, type Failure, refusalOf } from './failures.js';
 import { inFlight, openFlight, triesOf } from './flight.js';
 import { parksAtOnce } from './generation.js';
 import type { Saga } from './saga.js';
-import { BEGIN_ANEW_AFTER, firstTry, inputOf, noteError, ORDINARY_UNDO, whyAgain } from './steps.js';
+import { WAIT_BEFORE_RETRY, firstTry, inputOf, noteError, ORDINARY_UNDO, whyAgain } from './steps.js';
 import { markAfter } from './turning.js';
 import { forgetWord, wordFor } from './waking.js';
 
@@ -69,7 +69,7 @@ async function tryOrdinarily<R>(
   const attention = markAfter(saga, step);
   try {
     for (;;) {
-      await beginAnewIfLong(saga);
+      await continueAsNewIfLong(saga);
       const retriesSeen = saga.retries;
       const input = { ...inputOf(saga, step), ...more };
       const flight = openFlight(name);
@@ -97,7 +97,7 @@ async function markAndWait(saga: Saga, name: Name, step: StepProgress, failure: 
   const retriesSeen = saga.retries;
   step.status = 'parked';
   markAttention(saga, step, failure);
-  await condition(() => saga.retries > retriesSeen, BEGIN_ANEW_AFTER, { summary: `until ${name} is tried again` });
+  await condition(() => saga.retries > retriesSeen, WAIT_BEFORE_RETRY, { summary: `until ${name} is tried again` });
 }
 
 /**
@@ -105,7 +105,7 @@ async function markAndWait(saga: Saga, name: Name, step: StepProgress, failure: 
  * it begins anew in time, as one that was ended from outside does: the order is decided, so that every step up to the pivot is
  * turned away or done already, and every undo finds what there is left to undo.
  */
-async function beginAnewIfLong(saga: Saga): Promise<void> {
+async function continueAsNewIfLong(saga: Saga): Promise<void> {
   // An operator's word for this step is in this run's memory only: it is kept first.
   const isTime = () => workflowInfo().continueAsNewSuggested && saga.skipped === undefined;
   if (!isTime() || !patched('begin-anew')) return; // sagas of before it go on as they began

@@ -20,7 +20,7 @@ import {
   type StuckSaga,
   stuckPlace,
 } from '../../domain/stuck-sagas.js';
-import { beginAnew } from '../../sagas/anew.js';
+import { restartSaga } from '../../sagas/restart.js';
 import { findInState, findStuck } from '../../sagas/stuck.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
@@ -210,7 +210,7 @@ async function decideEnded(deps: ApiDependencies, client: Client, orderId: strin
       `No saga of order ${orderId} runs: \`retry\` begins it anew, then it can be decided.`,
     );
   }
-  const begun = await beginAnew({ ...deps, client }, orderId, { operator, reason, before: 'ended from outside' });
+  const begun = await restartSaga({ ...deps, client }, orderId, { operator, reason, before: 'ended from outside' });
   if (begun === null)
     throw new Problem('not-possible-now', `The saga of order ${orderId} has ended; there is nothing to ${action}.`);
 }

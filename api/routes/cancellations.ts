@@ -62,7 +62,7 @@ async function cancel(deps: ApiDependencies, request: FastifyRequest, order: Ord
     });
   }
   if (stands.outcome === 'cancellation-due')
-    deps.starter.start({ ...order, kind: 'cancellation', reason: stands.reason });
+    deps.dispatcher.start({ ...order, kind: 'cancellation', reason: stands.reason });
   if (stands.outcome === 'unwinding') void nudge(deps, order.id);
   request.log.info({ orderId: order.id, reason: stands.reason, outcome: stands.outcome }, 'cancellation requested');
 }

@@ -23,7 +23,7 @@ import { CustomerId, IdParams, NewOrder, OrderSchema, OrderStatus, UUID } from '
 
 export function orderRoutes(app: Api, deps: ApiDependencies): void {
   const { db } = deps;
-  const placing = { ...deps, pricing: createPricing(db), admit: createAdmission(() => deps.starter.isBehind()) };
+  const placing = { ...deps, pricing: createPricing(db), admit: createAdmission(() => deps.dispatcher.isBehind()) };
 
   app.post(
     '/orders',
@@ -124,7 +124,7 @@ async function placeOrder(
   request: FastifyRequest<{ Body: NewOrder }>,
   reply: FastifyReply,
 ) {
-  const { db, starter, pricing, admit } = deps;
+  const { db, dispatcher, pricing, admit } = deps;
   const own = confinedTo(request.caller, 'write');
   if (own !== undefined && request.body.customerId !== own) {
     throw new Problem('forbidden', 'A customer places orders for itself only: customerId must be the token’s subject.');
@@ -140,7 +140,7 @@ async function placeOrder(
   if (acceptance.outcome !== 'accepted') return answerEarlier(deps, acceptance, request, reply);
 
   ordersAccepted.inc();
-  starter.start({ ...order, kind: 'order' });
+  dispatcher.start({ ...order, kind: 'order' });
   request.log.info({ orderId: order.id }, 'order accepted');
   return answer(deps, order.id, response, request, reply);
 }

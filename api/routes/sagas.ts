@@ -13,7 +13,7 @@ import {
   STEP_STATUSES,
 } from '../../contracts/saga.js';
 import type { Database } from '../../domain/database.js';
-import { type Door, readDoor } from '../../domain/orders.js';
+import { type OrderState, readOrderState } from '../../domain/orders.js';
 import { readSagaLog, stateOf } from '../../domain/saga-log.js';
 import { readStandstillSeconds } from '../../domain/stuck-sagas.js';
 import { endedFromOutside, withPendingAttempts } from '../../sagas/execution.js';
@@ -81,7 +81,7 @@ export async function describeSaga(
   const { told, runId, shown, waitingFor, isCompleted } = await askTemporal(deps, workflowId);
   // The order as it is after the question: a saga may commit while we ask.
   const now = await requireOrder(deps, order.id, caller);
-  const door = await readDoor(deps.db, order.id);
+  const door = await readOrderState(deps.db, order.id);
   const cancellation = await describeCancellation(deps, now, door, told);
   if (cancellation) return cancellation;
   // A saga commits its order's end before its own: this one was completed in its name, and what it says has not happened.
@@ -104,7 +104,7 @@ export async function describeSaga(
 async function describeCancellation(
   deps: ApiDependencies,
   order: Order,
-  { status, unwindingReason }: Door,
+  { status, unwindingReason }: OrderState,
   first: SagaProgress | undefined,
 ) {
   if (order.status === 'PENDING' || unwindingReason === null) return undefined;
@@ -114,7 +114,7 @@ async function describeCancellation(
   const workflowId = cancelOrderSagaId(order.id);
   const { told, runId, shown, waitingFor, isCompleted } = await askTemporal(deps, workflowId);
   const isCancelled =
-    status === 'CANCELLED' || (isCompleted && (await readDoor(deps.db, order.id)).status === 'CANCELLED');
+    status === 'CANCELLED' || (isCompleted && (await readOrderState(deps.db, order.id)).status === 'CANCELLED');
   const isFalse = isCompleted && !isCancelled;
   const steps = told && !isFalse ? [...before.steps, ...told.steps] : log.steps;
   const open = isFalse ? 'NEEDS_ATTENTION' : (shown ?? told?.state ?? 'COMPENSATING');

@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { birthOf } from './start-time.mjs';
+import { startTimeOf } from './start-time.mjs';
 import { writePrivate } from '../data-dir.js';
 import { say } from '../say.mjs';
 
@@ -23,7 +23,7 @@ export function openRegister(file: string): Register {
   save();
   return {
     add: (name, pid, stopSignal) => {
-      const birth = birthOf(pid);
+      const birth = startTimeOf(pid);
       if (birth === undefined) return; // gone already
       entries.push({ name, pid, birth, stopSignal });
       save();
@@ -55,7 +55,7 @@ async function reap(entry: Entry, limitMs: number): Promise<void> {
   }
 }
 
-const isAlive = ({ pid, birth }: Entry): boolean => birthOf(pid) === birth;
+const isAlive = ({ pid, birth }: Entry): boolean => startTimeOf(pid) === birth;
 
 function signal(pid: number, name: NodeJS.Signals): void {
   try {

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { birthOf } from './start-time.mjs';
+import { startTimeOf } from './start-time.mjs';
 
 /** Often enough that nobody notices the wait, rarely enough that waiting costs nothing. */
 const LOOK_AGAIN_MS = 200;
@@ -16,7 +16,7 @@ const ROUNDS = 100;
 /** @returns the release, or the process id of the living owner */
 export function tryLock(path) {
   mkdirSync(dirname(path), { recursive: true });
-  const mine = JSON.stringify({ pid: process.pid, birth: birthOf(process.pid) });
+  const mine = JSON.stringify({ pid: process.pid, birth: startTimeOf(process.pid) });
   for (let round = 0; round < ROUNDS; round += 1) {
     if (claim(path, mine)) return { release: () => release(path, mine) };
     const theirs = read(path);
@@ -80,7 +80,7 @@ function read(path) {
 function livingOwner(content) {
   try {
     const { pid, birth } = JSON.parse(content);
-    return birth !== undefined && birth === birthOf(pid) ? pid : undefined;
+    return birth !== undefined && birth === startTimeOf(pid) ? pid : undefined;
   } catch {
     return undefined; // not written by us, or by a disk that lost it: nobody's
   }

@@ -1,2 +1,2 @@
-export function birthOf(pid: number): string | undefined;
+export function startTimeOf(pid: number): string | undefined;
 export function commandLineOf(pid: number): string | undefined;

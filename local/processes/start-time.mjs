@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 /** @returns undefined if there is no such process; a zombie is none, it has let go of its files and ports */
-export function birthOf(pid) {
+export function startTimeOf(pid) {
   if (process.platform !== 'linux') return ps(pid, 'lstart=');
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');

@@ -15,7 +15,7 @@ export class LockedError extends Error {
 
 /** @returns releases the lock. @throws LockedError while its owner lives */
 export function acquireLock(path: string): () => void {
-  const mine = JSON.stringify({ pid: process.pid, birth: birthOf(process.pid) });
+  const mine = JSON.stringify({ pid: process.pid, birth: startTimeOf(process.pid) });
   for (let round = 0; round < ROUNDS; round += 1) {
     if (claim(path, mine)) return () => release(path, mine);
     const theirs = read(path);
@@ -70,15 +70,15 @@ function read(path: string): string | undefined {
 function livingOwner(content: string): number | undefined {
   try {
     const { pid, birth } = JSON.parse(content) as { pid: number; birth?: string };
-    return birth !== undefined && birth === birthOf(pid) ? pid : undefined;
+    return birth !== undefined && birth === startTimeOf(pid) ? pid : undefined;
   } catch {
     return undefined; // not written by us, or by a disk that lost it: nobody's
   }
 }
 
 /** When the process was born, as text to compare; undefined if there is none (a zombie is none: it has let go of its files). */
-function birthOf(pid: number): string | undefined {
-  if (process.platform !== 'linux') return birthByPs(pid);
+function startTimeOf(pid: number): string | undefined {
+  if (process.platform !== 'linux') return startTimeByPs(pid);
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // the name before it may contain anything
@@ -89,7 +89,7 @@ function birthOf(pid: number): string | undefined {
   }
 }
 
-function birthByPs(pid: number): string | undefined {
+function startTimeByPs(pid: number): string | undefined {
   try {
     return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim() || undefined;
   } catch {

@@ -1,8 +1,8 @@
-/** What the starter tells of itself: what it has in hand, and whether it falls behind; and what it spares Temporal. */
+/** What the dispatcher tells of itself: what it has in hand, and whether it falls behind; and what it spares Temporal. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Client } from '@temporalio/client';
 import { v7 as uuidv7 } from 'uuid';
-import { createSagaStarter, type SagaStarter } from '../../api/dispatcher.js';
+import { createSagaDispatcher, type SagaDispatcher } from '../../api/dispatcher.js';
 import { listUnstarted } from '../../domain/acceptance.js';
 import { PATIENT, SILENT } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
@@ -26,11 +26,11 @@ afterEach(async () => {
 });
 afterAll(() => t.drop());
 
-/** More than a starter starts at a time. */
+/** More than a dispatcher starts at a time. */
 const MANY = 50;
 const someOrders = (count = MANY) => Promise.all(Array.from({ length: count }, () => accept(t.db, { A: 1 })));
-const startAll = (starter: SagaStarter, orders: Awaited<ReturnType<typeof someOrders>>) => {
-  for (const order of orders) starter.start({ ...order, kind: 'order' });
+const startAll = (dispatcher: SagaDispatcher, orders: Awaited<ReturnType<typeof someOrders>>) => {
+  for (const order of orders) dispatcher.start({ ...order, kind: 'order' });
 };
 /** Those of the orders that the sweep would start. */
 const listed = async (orders: { id: string }[]) => {
@@ -38,8 +38,8 @@ const listed = async (orders: { id: string }[]) => {
   return orders.filter(({ id }) => all.has(id));
 };
 
-/** A starter before a Temporal that answers as it is told to. */
-function starterBefore(answer: () => Promise<unknown>) {
+/** A dispatcher before a Temporal that answers as it is told to. */
+function dispatcherBefore(answer: () => Promise<unknown>) {
   const client = {
     withDeadline: (deadline: number, work: () => Promise<unknown>) => {
       limits.push(deadline - Date.now());
@@ -47,88 +47,94 @@ function starterBefore(answer: () => Promise<unknown>) {
     },
     workflow: { start: answer },
   } as unknown as Client;
-  const starter = createSagaStarter({ db: t.db, client: () => client, policy: PATIENT, eager: false, logger: SILENT });
-  endings.push(() => starter.stop());
-  return starter;
+  const dispatcher = createSagaDispatcher({
+    db: t.db,
+    client: () => client,
+    policy: PATIENT,
+    eager: false,
+    logger: SILENT,
+  });
+  endings.push(() => dispatcher.stop());
+  return dispatcher;
 }
-/** A starter before a Temporal that says nothing yet. */
-function starterInSuspense() {
+/** A dispatcher before a Temporal that says nothing yet. */
+function dispatcherInSuspense() {
   let answer: () => void = () => undefined;
   const answered = new Promise<void>((resolve) => {
     answer = resolve;
   });
   endings.push(answer);
-  return { starter: starterBefore(() => answered), answer };
+  return { dispatcher: dispatcherBefore(() => answered), answer };
 }
 
-describe('a starter that Temporal keeps waiting', () => {
+describe('a dispatcher that Temporal keeps waiting', () => {
   test('has orders in hand until they have left the sweep’s list, and is behind while some wait', async () => {
-    const { starter, answer } = starterInSuspense();
+    const { dispatcher, answer } = dispatcherInSuspense();
     const orders = await someOrders();
-    startAll(starter, orders);
-    expect(new Set(starter.inHand)).toEqual(new Set(orders.map(({ id }) => id)));
-    expect(starter.isBehind()).toBe(true);
+    startAll(dispatcher, orders);
+    expect(new Set(dispatcher.inHand)).toEqual(new Set(orders.map(({ id }) => id)));
+    expect(dispatcher.isBehind()).toBe(true);
 
     answer();
-    await eventually('none waits', () => !starter.isBehind());
+    await eventually('none waits', () => !dispatcher.isBehind());
     const letGoTooEarly = new Set<string>();
     await eventually('nothing is in hand', async () => {
-      const letGo = orders.filter(({ id }) => !starter.inHand.has(id)); // before it is seen what is listed
+      const letGo = orders.filter(({ id }) => !dispatcher.inHand.has(id)); // before it is seen what is listed
       for (const { id } of await listed(letGo)) letGoTooEarly.add(id);
-      return starter.inHand.size === 0;
+      return dispatcher.inHand.size === 0;
     });
     expect(letGoTooEarly).toEqual(new Set());
     expect(await listed(orders)).toEqual([]);
   });
 
   test('asks it for several at a time, but not for all, and waits for none of them without limit', async () => {
-    const { starter, answer } = starterInSuspense();
-    startAll(starter, await someOrders());
+    const { dispatcher, answer } = dispatcherInSuspense();
+    startAll(dispatcher, await someOrders());
     await eventually('it is asked', () => limits.length > 1);
     expect(limits.length).toBeLessThan(MANY / 2);
     answer();
-    await eventually('none waits', () => !starter.isBehind());
+    await eventually('none waits', () => !dispatcher.isBehind());
     expect(limits).toHaveLength(MANY);
     expect(Math.max(...limits)).toBeLessThan(5_000);
   });
 
   test('leaves to the sweep whatever is more than its memory is for', async () => {
-    const { starter } = starterInSuspense();
+    const { dispatcher } = dispatcherInSuspense();
     const [order] = await someOrders(1);
     if (!order) throw new Error('there is no order');
-    for (let n = 0; n < 10_000; n++) starter.start({ ...order, id: uuidv7(), kind: 'order' });
-    expect(starter.inHand.size).toBeGreaterThan(1_000);
-    expect(starter.inHand.size).toBeLessThan(6_000);
+    for (let n = 0; n < 10_000; n++) dispatcher.start({ ...order, id: uuidv7(), kind: 'order' });
+    expect(dispatcher.inHand.size).toBeGreaterThan(1_000);
+    expect(dispatcher.inHand.size).toBeLessThan(6_000);
   });
 });
 
-describe('when Temporal fails, a starter', () => {
+describe('when Temporal fails, a dispatcher', () => {
   test('has nothing in hand, and is not behind', async () => {
-    const starter = starterBefore(() => Promise.reject(new Error('Temporal is away')));
-    startAll(starter, await someOrders());
-    await eventually('nothing is in hand', () => starter.inHand.size === 0);
-    expect(starter.isBehind()).toBe(false);
+    const dispatcher = dispatcherBefore(() => Promise.reject(new Error('Temporal is away')));
+    startAll(dispatcher, await someOrders());
+    await eventually('nothing is in hand', () => dispatcher.inHand.size === 0);
+    expect(dispatcher.isBehind()).toBe(false);
   });
 
   test('lets the others go without asking, and asks again soon', async () => {
-    const starter = starterBefore(() => Promise.reject(new Error('Temporal is away')));
-    startAll(starter, await someOrders());
-    await eventually('nothing is in hand', () => starter.inHand.size === 0);
+    const dispatcher = dispatcherBefore(() => Promise.reject(new Error('Temporal is away')));
+    startAll(dispatcher, await someOrders());
+    await eventually('nothing is in hand', () => dispatcher.inHand.size === 0);
     const asked = limits.length;
     expect(asked).toBeLessThan(MANY / 2);
     const [order] = await someOrders(1);
     if (!order) throw new Error('there is no order');
     await eventually('it asks again', () => {
-      startAll(starter, [order]);
+      startAll(dispatcher, [order]);
       return limits.length > asked;
     });
   });
 });
 
-test('a starter that is stopped leaves to the sweep nothing that it has started', async () => {
-  const starter = starterBefore(async () => undefined);
+test('a dispatcher that is stopped leaves to the sweep nothing that it has started', async () => {
+  const dispatcher = dispatcherBefore(async () => undefined);
   const orders = await someOrders(3);
-  startAll(starter, orders);
-  await starter.stop();
+  startAll(dispatcher, orders);
+  await dispatcher.stop();
   expect(await listed(orders)).toEqual([]);
 });

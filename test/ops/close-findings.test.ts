@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { type ClosedAs, closeReported } from '../../domain/closings.js';
+import { type ClosedAs, closeReported } from '../../domain/finding-closures.js';
 import { countFindings } from '../../domain/figures.js';
 import { type FindingAction, type FindingKind, openFinding } from '../../domain/reconciliation.js';
 import { listFindings } from '../../domain/reconciliation-findings.js';

@@ -1,6 +1,6 @@
 /** After an order's end: its refund is followed until it is final, and what becomes of it is told, not hidden. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { closeReported, refundReported } from '../../domain/closings.js';
+import { closeReported, refundReported } from '../../domain/finding-closures.js';
 import { readOrder } from '../../domain/orders.js';
 import { recordCharge } from '../../domain/payments.js';
 import { listFindings } from '../../domain/reconciliation-findings.js';

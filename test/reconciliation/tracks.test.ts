@@ -1,6 +1,6 @@
 /** Tracks of a pass do not wait for each other, and a finding follows the ledger that it is about. */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { closeReported } from '../../domain/closings.js';
+import { closeReported } from '../../domain/finding-closures.js';
 import { listFindings } from '../../domain/reconciliation-findings.js';
 import { GatewayUnknown, type PageRequest } from '../../gateways/payments.js';
 import { type Books, findingsOf, openBooks } from './support.js';

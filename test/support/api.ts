@@ -10,7 +10,7 @@ import { createAuthenticator } from '../../api/access/authentication.js';
 import type { ApiDependencies } from '../../api/dependencies.js';
 import { createApiReadiness } from '../../api/routes/health.js';
 import { createServer } from '../../api/server.js';
-import { createSagaStarter } from '../../api/dispatcher.js';
+import { createSagaDispatcher } from '../../api/dispatcher.js';
 import { createWatch } from '../../api/watch.js';
 import type { Money, Order } from '../../contracts/orders.js';
 import type { Database } from '../../domain/database.js';
@@ -101,7 +101,7 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}): Promise
 
 /** The server by itself, for a test that must see into it, on the database of an API that runs. @param changed dependencies */
 export async function startServer({ db, databaseUrl }: TestApi, changed: Partial<ApiDependencies> = {}) {
-  const starter = createSagaStarter({ db, client: AWAY.client, policy: PATIENT, eager: false, logger: SILENT });
+  const dispatcher = createSagaDispatcher({ db, client: AWAY.client, policy: PATIENT, eager: false, logger: SILENT });
   const watch = createWatch(databaseUrl, SILENT);
   const authenticate = createAuthenticator(undefined);
   const auditor = createAuditor({ db, logger: SILENT, namesSource: false });
@@ -111,7 +111,7 @@ export async function startServer({ db, databaseUrl }: TestApi, changed: Partial
     auditor,
     db,
     temporal: AWAY,
-    starter,
+    dispatcher,
     watch,
     policy: PATIENT,
     idempotencyTtlMs: DAY_MS,
@@ -123,7 +123,7 @@ export async function startServer({ db, databaseUrl }: TestApi, changed: Partial
   const client = speakTo(url);
   const stop = async () => {
     app.server.closeAllConnections(); // fetch keeps its own, and opens a fresh one for one that it gave up
-    await Promise.all([app.close(), starter.stop(), watch.stop(), auditor.stop()]);
+    await Promise.all([app.close(), dispatcher.stop(), watch.stop(), auditor.stop()]);
   };
   return { app, url, client, stop };
 }

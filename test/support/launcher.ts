@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient, type Order, orThrow, type Sku } from '../../clients/typescript/client.js';
 import type { CloudEvent } from '../../contracts/events.js';
-import { birthOf } from '../../local/processes/start-time.mjs';
+import { startTimeOf } from '../../local/processes/start-time.mjs';
 import { freePort } from '../../local/processes/ports.js';
 import { eventually } from './conditions.js';
 import { required } from './database.js';
@@ -147,7 +147,7 @@ export const readPids = ({ dataDir }: Installation): Record<string, number> =>
   );
 
 /** A process that has ended, but whose end its parent has not looked at yet, is not alive. */
-export const isAlive = (pid: number): boolean => birthOf(pid) !== undefined;
+export const isAlive = (pid: number): boolean => startTimeOf(pid) !== undefined;
 
 /** A client of the HTTP API: the typed one that we give away, and plain requests for what it would not send. */
 export function clientOf({ api, sandbox }: Installation) {

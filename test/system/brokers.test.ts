@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import type { CloudEvent } from '../../contracts/events.js';
 import type { Order } from '../../contracts/orders.js';
-import { audit } from '../support/audit.js';
+import { audit } from '../support/invariants.js';
 import { readAll } from '../../testbed/brokers/readers.js';
 import { type Broker, startBroker } from '../../testbed/brokers/start.js';
 import { brokersHere } from '../support/brokers.js';

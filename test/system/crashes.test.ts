@@ -11,10 +11,10 @@ import { sagaStart, type UnstartedSaga } from '../../contracts/saga.js';
 import { readOrder, requestCancellation } from '../../domain/orders.js';
 import type { Action } from '../../runtime/failpoints.js';
 import { CRASH_POINTS } from '../../workers/crash-points.js';
-import { expectRight } from '../support/audit.js';
-import { type Books, readCharges, readFacts, readSagas } from '../support/books.js';
+import { expectRight } from '../support/invariants.js';
+import { type Books, readCharges, readFacts, readSagas } from '../support/ledgers.js';
 import { eventually } from '../support/conditions.js';
-import { type Crew, isFrozen, startCrew } from '../support/crew.js';
+import { type WorkerFleet, isFrozen, startFleet } from '../support/worker-fleet.js';
 import { accept, stock } from '../support/database.js';
 import { PATIENT } from '../support/saga.js';
 
@@ -62,10 +62,10 @@ type Lived = { orderId: string; slept: boolean; result: unknown };
 const lived = new Map<Cell, Lived | Error>();
 let late: Error | undefined | 'not tried' = 'not tried';
 
-let crew: Crew;
+let crew: WorkerFleet;
 let books: Books;
 beforeAll(async () => {
-  crew = await startCrew(LANES);
+  crew = await startFleet(LANES);
   await stock(crew.db, 'A', 1_000);
   await stock(crew.db, 'B', 1_000);
   const newOrder = () => accept(crew.db, { A: 2, B: 1 });

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Order, ProblemError } from '../../clients/typescript/client.js';
-import { audit } from '../support/audit.js';
+import { audit } from '../support/invariants.js';
 import { eventually } from '../support/conditions.js';
 import {
   type ApiClient,

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Order } from '../../clients/typescript/client.js';
 import type { SagaProgress } from '../../contracts/saga.js';
-import { audit } from '../support/audit.js';
+import { audit } from '../support/invariants.js';
 import { eventually } from '../support/conditions.js';
 import {
   type ApiClient,

@@ -10,8 +10,8 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import type { Order } from '../../clients/typescript/client.js';
 import { type Cli, cliOf } from '../ops/cli.js';
-import { expectRight } from '../support/audit.js';
-import { booksOf, readCharges, readFacts } from '../support/books.js';
+import { expectRight } from '../support/invariants.js';
+import { booksOf, readCharges, readFacts } from '../support/ledgers.js';
 import { eventually } from '../support/conditions.js';
 import {
   type ApiClient,

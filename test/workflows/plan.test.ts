@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Order } from '../../contracts/orders.js';
 import { PLAN, PLAN_VERSION, STEPS, stepsOf, undosOf } from '../../contracts/plan.js';
 import { sagaStart } from '../../contracts/saga.js';
-import { readDoor, readOrder, requestCancellation } from '../../domain/orders.js';
+import { readOrderState, readOrder, requestCancellation } from '../../domain/orders.js';
 import { readSagaLog } from '../../domain/saga-log.js';
 import { FROM_THE_BEGINNING, tendOnce } from '../../relay/tending.js';
 import { findStuck } from '../../sagas/stuck.js';
@@ -65,7 +65,7 @@ describe('a step of the plan', () => {
     expect(steps.map(({ name, status }) => [name, status])).toEqual(
       [first, 'wrapGift', ...others, 'callCourier'].map((name) => [name, 'completed']),
     );
-    expect(await readDoor(s.db, order.id)).toMatchObject({ status: 'CONFIRMED', forwardDue: false });
+    expect(await readOrderState(s.db, order.id)).toMatchObject({ status: 'CONFIRMED', forwardDue: false });
   });
 
   test('is undone with the others, newest first, though nobody has told the unwinding of it', async () => {
@@ -119,7 +119,7 @@ describe('a step after the pivot that fails', () => {
     expect(state).toBe('NEEDS_ATTENTION');
     expect(steps.at(-1)).toMatchObject({ name: 'callCourier', lastError: 'the courier is down' });
     expect(['retrying', 'parked']).toContain(steps.at(-1)?.status);
-    expect(await readDoor(s.db, order.id)).toMatchObject({ status: 'CONFIRMED', forwardDue: true });
+    expect(await readOrderState(s.db, order.id)).toMatchObject({ status: 'CONFIRMED', forwardDue: true });
     const { sagas } = await findStuck(s.db, s.client, { ...PATIENT, ...policy });
     expect(sagas).toMatchObject([{ orderId: order.id, step: 'callCourier', status: 'CONFIRMED' }]);
     const log = await logOf(order.id);
@@ -153,7 +153,7 @@ describe('a step after the pivot that fails', () => {
     await resolve(saga, { action: 'skip' });
     expect(await saga.result()).toEqual({ status: 'CONFIRMED' });
     expect(statusOf(await progressOf(saga), 'callCourier')).toBe('skipped');
-    expect(await readDoor(s.db, order.id)).toMatchObject({ forwardDue: false });
+    expect(await readOrderState(s.db, order.id)).toMatchObject({ forwardDue: false });
   });
 
   test('ends as refused when the order is taken back meanwhile, which is the second saga’s', async () => {

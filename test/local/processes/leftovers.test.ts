@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { birthOf } from '../../../local/processes/start-time.mjs';
+import { startTimeOf } from '../../../local/processes/start-time.mjs';
 import { openRegister, reapLeftovers } from '../../../local/processes/leftovers.js';
 import { type Running, run, start } from '../../../local/processes/program.js';
 import { eventually } from '../../support/conditions.js';
@@ -44,27 +44,27 @@ test('a program that was given a dead one’s process id is left alone', async (
   openRegister(register).add('innocent', running.pid ?? 0, 'SIGTERM');
   writeFileSync(register, readFileSync(register, 'utf8').replace(/"birth": ".*"/, '"birth": "another life"'));
   await expect(reapLeftovers(register)).resolves.toBe(0);
-  expect(birthOf(running.pid ?? 0)).toBeDefined();
+  expect(startTimeOf(running.pid ?? 0)).toBeDefined();
 });
 
 test('no register, nothing to do', async () => {
   await expect(reapLeftovers(register)).resolves.toBe(0);
 });
 
-test('a program does not outlive a starter that is killed -9, and its scratch goes with it', async () => {
+test('a program does not outlive a dispatcher that is killed -9, and its scratch goes with it', async () => {
   const scratch = mkdtempSync(join(folder, 'scratch-'));
   const { isReady: _, ...plain } = script(folder, 'child');
   const program = JSON.stringify({ ...plain, scratch });
-  // The compiled code, because a starter that can be killed is a process of its own.
+  // The compiled code, because a dispatcher that can be killed is a process of its own.
   const code = `const { run } = await import(${JSON.stringify(new URL('../../../dist/local/processes/program.js', import.meta.url).href)});
     process.stdout.write(String(run(${program}).pid));`;
-  const starter = spawn(process.execPath, ['--input-type=module', '-e', `${code} setInterval(() => {}, 1_000);`], {
+  const dispatcher = spawn(process.execPath, ['--input-type=module', '-e', `${code} setInterval(() => {}, 1_000);`], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const [pid] = (await once(starter.stdout, 'data')) as [Buffer];
-  expect(birthOf(Number(pid))).toBeDefined();
-  starter.kill('SIGKILL');
-  await eventually('the program is gone', () => birthOf(Number(pid)) === undefined);
+  const [pid] = (await once(dispatcher.stdout, 'data')) as [Buffer];
+  expect(startTimeOf(Number(pid))).toBeDefined();
+  dispatcher.kill('SIGKILL');
+  await eventually('the program is gone', () => startTimeOf(Number(pid)) === undefined);
   await eventually('so is its scratch', () => !readdirSync(folder).some((name) => name.startsWith('scratch-')));
 });
 

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { birthOf } from '../../../local/processes/start-time.mjs';
+import { startTimeOf } from '../../../local/processes/start-time.mjs';
 import { openRegister } from '../../../local/processes/leftovers.js';
 import { createSupervisor, type Supervisor } from '../../../local/processes/supervisor.js';
 import { eventually } from '../../support/conditions.js';
@@ -36,7 +36,7 @@ describe('a program', () => {
     expect(registered()).toEqual([first]);
     process.kill(first, 'SIGKILL');
     const second = await eventually('it runs again', () => pidOf('mortal') !== first && pidOf('mortal'));
-    expect(birthOf(second)).toBeDefined();
+    expect(startTimeOf(second)).toBeDefined();
     expect(registered()).toEqual([second]);
   });
 
@@ -58,7 +58,7 @@ describe('a program', () => {
   test('that never gets ready fails the start, and does not stay', async () => {
     const slow = { ...script(folder, 'slow'), isReady: async () => false, readyLimitMs: 100 };
     await expect(supervisor.start('service', slow)).rejects.toThrow('slow was not ready after 0.1 s.');
-    await eventually('it is gone', () => birthOf(pidOf('slow')) === undefined);
+    await eventually('it is gone', () => startTimeOf(pidOf('slow')) === undefined);
   });
 });
 
@@ -70,7 +70,7 @@ describe('a tier that is restarted', () => {
     await supervisor.restart('service');
     expect(pidOf('server')).toBe(before.find(({ name }) => name === 'server')?.pid);
     expect(before.map(({ pid }) => pid)).not.toContain(pidOf('service'));
-    expect(birthOf(pidOf('service'))).toBeDefined();
+    expect(startTimeOf(pidOf('service'))).toBeDefined();
     expect(registered().sort()).toEqual([pidOf('server'), pidOf('service')].sort());
   });
 
@@ -87,7 +87,7 @@ describe('a tier that is restarted', () => {
     service.args.splice(0, Infinity, ...works);
     service.isReady = isReady;
     await supervisor.restart('service');
-    expect(birthOf(pidOf('service'))).toBeDefined();
+    expect(startTimeOf(pidOf('service'))).toBeDefined();
   });
 });
 
@@ -114,7 +114,7 @@ describe('the launcher’s own trouble is told, and takes nothing down:', () => 
     process.kill(first, 'SIGKILL');
     await eventually('its start has failed', () => said.some((line) => line.includes('(start of mortal')), 5_000);
     mkdirSync(logs);
-    await eventually('it runs again', () => birthOf(pidOf('mortal')) !== undefined && pidOf('mortal') !== first);
+    await eventually('it runs again', () => startTimeOf(pidOf('mortal')) !== undefined && pidOf('mortal') !== first);
   });
 
   test('a register that cannot be written keeps no program from running again, nor from being stopped', async () => {
@@ -127,7 +127,7 @@ describe('the launcher’s own trouble is told, and takes nothing down:', () => 
     process.kill(first, 'SIGKILL');
     const second = await eventually('it runs again', () => pidOf('mortal') !== first && pidOf('mortal'));
     await supervisor.stop();
-    expect(birthOf(second)).toBeUndefined();
+    expect(startTimeOf(second)).toBeUndefined();
     expect(said.join('')).toContain('An unexpected error in the launcher (register, no. 1); it goes on. Error: ENOSPC');
   });
 });

@@ -3,7 +3,7 @@ import { step, undo } from '../../../activities/failures.js';
 import { stepsOf } from '../../../contracts/plan.js';
 import type { SagaActivities } from '../../../contracts/steps.js';
 import type { Database } from '../../../domain/database.js';
-import { cancelOrder, readDoor, type StepOutcome } from '../../../domain/orders.js';
+import { cancelOrder, readOrderState, type StepOutcome } from '../../../domain/orders.js';
 import { GIFT_PLAN } from './plan.js';
 
 export const createGifts = (db: Database) =>
@@ -47,6 +47,6 @@ async function call(db: Database, orderId: string, { isDown }: Courier): Promise
 }
 
 async function standing(db: Database, orderId: string): Promise<StepOutcome> {
-  const { unwindingReason } = await readDoor(db, orderId);
+  const { unwindingReason } = await readOrderState(db, orderId);
   return unwindingReason === null ? { outcome: 'done' } : { outcome: 'refused', reason: unwindingReason };
 }

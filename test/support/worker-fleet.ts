@@ -18,7 +18,7 @@ import { createTestDatabase } from './database.js';
 import { startSandbox, startTemporal } from './saga.js';
 import { serviceProgram } from './service.js';
 
-export type Crew = {
+export type WorkerFleet = {
   db: Database;
   sandboxUrl: string;
   /** One per lane, to start sagas in it. */
@@ -46,7 +46,7 @@ const MEET_LIMIT_MS = 60_000;
 const LANE_SIZE = 2;
 const KILL_LIMIT_MS = 5_000;
 
-export async function startCrew(laneCount: number): Promise<Crew> {
+export async function startFleet(laneCount: number): Promise<WorkerFleet> {
   const lanes = Array.from({ length: laneCount }, (_, i) => `lane-${i}`);
   const [env, database, sandbox, folder] = await Promise.all([
     startTemporal(FIND_THE_FROZEN, lanes),

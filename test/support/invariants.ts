@@ -5,7 +5,7 @@
 import type { Order } from '../../clients/typescript/client.js';
 import type { CloudEvent } from '../../contracts/events.js';
 import { PLAN, stepsOf } from '../../contracts/plan.js';
-import { type BookedEvent, type BookedOrder, type Books, readBooksFromOutside } from './books.js';
+import { type BookedEvent, type BookedOrder, type Books, readBooksFromOutside } from './ledgers.js';
 import type { ApiClient } from './launcher.js';
 import { legalStories } from './stories.js';
 
@@ -101,7 +101,7 @@ const INVARIANTS: Record<string, Invariant> = {
 export const INVARIANT_NAMES = Object.keys(INVARIANTS);
 
 /** @returns one finding per invariant that these books can be held against */
-export function auditBooks(books: Books): Finding[] {
+export function checkInvariants(books: Books): Finding[] {
   return Object.entries(INVARIANTS).flatMap(([invariant, look]) => {
     const looked = look(books);
     if (!looked) return [];
@@ -116,7 +116,7 @@ export function auditBooks(books: Books): Finding[] {
  * @throws naming every invariant that does not hold, or that had nothing to look at
  */
 export function expectRight(books: Books, mayLackRows: string[] = []): void {
-  const wrong = auditBooks(books).flatMap(({ invariant, checked, violations }) =>
+  const wrong = checkInvariants(books).flatMap(({ invariant, checked, violations }) =>
     checked === 0 && !mayLackRows.includes(invariant)
       ? [`${invariant}: nothing to look at`]
       : violations.map((violation) => `${invariant}: ${violation}`),

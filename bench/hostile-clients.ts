@@ -1,6 +1,6 @@
 /**
- * Siege: how long a well-behaved client waits for its 201 while strangers do their worst beside it. `npm run siege -- <url>`
- * against a service that runs (`npm start`); it orders one piece of SKU-SIEGE at a time. Attackers and service share the
+ * Hostile clients: how long a well-behaved client waits for its 201 while strangers do their worst beside it. `npm run hostile-clients -- <url>`
+ * against a service that runs (`npm start`); it orders one piece of SKU-HOSTILE at a time. Attackers and service share the
  * machine, so part of what is seen under a flood is the attackers' own use of the processors.
  */
 import { spawn } from 'node:child_process';
@@ -24,7 +24,7 @@ type Attack = (api: URL) => { stop: () => Promise<string> };
 type Waits = { waitsMs: number[]; failed: number };
 
 const [given] = process.argv.slice(2);
-if (given === undefined) throw new Error('Say where the service is: npm run siege -- http://127.0.0.1:3000');
+if (given === undefined) throw new Error('Say where the service is: npm run hostile-clients -- http://127.0.0.1:3000');
 const target = new URL(given);
 
 const ATTACKS: Record<string, Attack[]> = {
@@ -39,7 +39,7 @@ const measured = Object.fromEntries(Object.keys(ATTACKS).map((name) => [name, { 
 const remarks: string[] = [];
 for (let round = 1; round <= ROUNDS; round++) {
   for (const [name, attacks] of Object.entries(ATTACKS)) {
-    process.stderr.write(`[siege] ${name}, round ${round} of ${ROUNDS}\n`);
+    process.stderr.write(`[hostile-clients] ${name}, round ${round} of ${ROUNDS}\n`);
     const under = attacks.map((attack) => attack(target));
     const { waitsMs, failed } = await orderSteadily(target);
     const seen = measured[name] as Waits;
@@ -52,10 +52,10 @@ process.stdout.write(`${table(measured)}\n\n${remarks.join('\n')}\n`);
 process.exit(0); // what the attackers still hold open is nobody's concern
 
 async function stock(api: URL): Promise<void> {
-  const body = JSON.stringify({ name: 'Siege', unitPrice: 100, currency: 'USD', onHand: 1_000_000 });
+  const body = JSON.stringify({ name: 'Hostile clients', unitPrice: 100, currency: 'USD', onHand: 1_000_000 });
   const headers = { 'content-type': 'application/json' };
-  const answer = await fetch(new URL('/inventory/SKU-SIEGE', api), { method: 'PUT', headers, body });
-  if (!answer.ok) throw new Error(`PUT /inventory/SKU-SIEGE: ${answer.status} ${await answer.text()}`);
+  const answer = await fetch(new URL('/inventory/SKU-HOSTILE', api), { method: 'PUT', headers, body });
+  if (!answer.ok) throw new Error(`PUT /inventory/SKU-HOSTILE: ${answer.status} ${await answer.text()}`);
 }
 
 /** A client that orders at its own pace, whether or not it has been answered: a slow answer must not spare the next ones. */
@@ -75,7 +75,7 @@ async function orderSteadily(api: URL): Promise<Waits> {
 
 /** @returns how long the 201 took; undefined for any other answer, and for none */
 function order(api: URL, agent: Agent): Promise<number | undefined> {
-  const body = '{"customerId":"cus_siege","items":[{"sku":"SKU-SIEGE","quantity":1}],"paymentMethod":"pm_card_visa"}';
+  const body = '{"customerId":"cus_hostile","items":[{"sku":"SKU-HOSTILE","quantity":1}],"paymentMethod":"pm_card_visa"}';
   const headers = { 'content-type': 'application/json', 'content-length': body.length };
   const from = performance.now();
   return new Promise((resolve) => {

@@ -8,8 +8,8 @@ import pg from 'pg';
 import { HOLDINGS, PLAN, stepsOf } from '../../contracts/plan.js';
 import { sagaStart } from '../../contracts/saga.js';
 import { readOrder, requestCancellation } from '../../domain/orders.js';
-import { auditBooks, expectRight, INVARIANT_NAMES } from './audit.js';
-import { type BookedEvent, type Books, readCharges, readFacts, readSagas } from './books.js';
+import { checkInvariants, expectRight, INVARIANT_NAMES } from './invariants.js';
+import { type BookedEvent, type Books, readCharges, readFacts, readSagas } from './ledgers.js';
 import { eventually } from './conditions.js';
 import { stock } from './database.js';
 import { PATIENT, type SagaStack, startSagaStack } from './saga.js';
@@ -87,14 +87,14 @@ async function factsAfter(statements: string) {
 }
 
 const caught = (books: Books) =>
-  auditBooks(books)
+  checkInvariants(books)
     .filter(({ violations }) => violations.length > 0)
     .map(({ invariant }) => invariant);
 
 test('books that are right have nothing found in them, and every invariant has looked at something', async () => {
   const books = { ...(await factsAfter('')), ...elsewhere };
   expectRight(books);
-  expect(auditBooks(books).map(({ checked }) => checked > 0)).toEqual(INVARIANT_NAMES.slice(1).map(() => true));
+  expect(checkInvariants(books).map(({ checked }) => checked > 0)).toEqual(INVARIANT_NAMES.slice(1).map(() => true));
 });
 
 test('books in which there is nothing are not right', () => {
@@ -110,7 +110,7 @@ test('books in which there is nothing are not right', () => {
     delivered: {},
   };
   expect(() => expectRight(nothing)).toThrow('I4 orders hold what they bought: nothing to look at');
-  expect(auditBooks(nothing).map(({ checked }) => checked)).toEqual(INVARIANT_NAMES.slice(1).map(() => 0));
+  expect(checkInvariants(nothing).map(({ checked }) => checked)).toEqual(INVARIANT_NAMES.slice(1).map(() => 0));
 });
 
 const MONEY = 'I1 money';

@@ -21,7 +21,7 @@ export type Signature = Pick<Resolution, 'operator' | 'reason'> & { before: stri
  * @param signature goes into the log before anything is done; undefined = nobody has decided it
  * @returns its workflow id, or null if the order needs none
  */
-export async function beginAnew(
+export async function restartSaga(
   { client, db, policy }: { client: Client; db: Database; policy: SagaPolicy },
   orderId: string,
   signature?: Signature,

@@ -25,7 +25,7 @@ const cancel = defineUpdate<SagaProgress, [CancelRequest]>(CANCEL_UPDATE);
 const progress = defineQuery<SagaProgress>(PROGRESS_QUERY);
 
 /** Registers all handles; before the first step, so that none is missed. */
-export function answerHandles(saga: Saga): void {
+export function registerMessageHandlers(saga: Saga): void {
   const standing = (): SagaProgress => ({ state: saga.state, steps: saga.steps });
   setHandler(progress, standing);
   setHandler(retry, (waking) => wake(saga, waking?.by));
