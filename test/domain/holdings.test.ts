@@ -7,6 +7,7 @@ import { createTestDatabase } from '../support/database.js';
 /** What is written of an order and stays, whatever becomes of it. */
 const RECORDS = [
   'charge_attempts',
+  'charge_refunds',
   'dead_letters',
   'idempotency_keys',
   'order_lines',

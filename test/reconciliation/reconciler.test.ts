@@ -120,12 +120,9 @@ test('a charge that lands when its saga has long unwound is found and given back
     const settings = { db: s.db, databaseUrl: s.databaseUrl, gateway: real, everyMs: 200, logger: SILENT };
     const stop = startReconciler(settings);
     await eventually('the money went back', async () => (await s.money(order.id)).net === 0).finally(stop);
-    expect(await eventTypes(s.db, order.id)).toEqual([
-      'order.created',
-      'inventory.reserved',
-      'inventory.released',
-      'order.cancelled',
-    ]);
+    const events = await eventTypes(s.db, order.id);
+    expect(events).not.toContain('payment.refunded'); // it was told to be cancelled before, and that is its last word
+    expect(events.at(-1)).toBe('order.cancelled');
   } finally {
     await s.stop();
   }

@@ -23,7 +23,7 @@ export function giftActivities(real: SagaActivities, db: Database, courier: Cour
         ON CONFLICT (order_id) DO UPDATE SET state = 'UNWRAPPED' WHERE gifts.state <> 'UNWRAPPED'`;
       return rows > 0 ? 'done' : 'nothing';
     }),
-    callCourier: step((orderId) => call(db, orderId, courier)),
+    callCourier: step((orderId, { skippedBy }) => call(db, orderId, courier, skippedBy !== undefined)),
     cancelOrder: undo((orderId, run, { left }) => cancelOrder(db, orderId, run, left, holdings)),
   };
 }
@@ -36,10 +36,10 @@ async function schedule(db: Database, orderId: string): Promise<StepOutcome> {
   return standing(db, orderId);
 }
 
-async function call(db: Database, orderId: string, { isDown }: Courier): Promise<StepOutcome> {
+async function call(db: Database, orderId: string, { isDown }: Courier, byHand: boolean): Promise<StepOutcome> {
   const door = await standing(db, orderId);
   if (door.outcome === 'refused') return door;
-  if (isDown) throw new Error('the courier is down');
+  if (isDown && !byHand) throw new Error('the courier is down');
   await db.$executeRaw`
     UPDATE gifts SET state = 'ON_ITS_WAY' FROM orders o
     WHERE o.id = order_id AND order_id = ${orderId}::uuid AND o.unwinding_reason IS NULL AND state = 'WRAPPED'`;
