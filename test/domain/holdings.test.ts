@@ -13,7 +13,6 @@ const RECORDS = [
   'order_lines',
   'outbox',
   'reconciliation_findings',
-
   'saga_log',
 ];
 
