@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { CANCEL_ORDER_SAGA, cancelOrderSagaId, ORDER_SAGA, orderSagaId, TASK_QUEUE } from '../../contracts/ids.js';
-import { STEPS } from '../../contracts/plan.js';
+import { PLAN_VERSION, STEPS } from '../../contracts/plan.js';
 import type { SagaProgress } from '../../contracts/saga.js';
 import { listUnstarted } from '../../domain/acceptance.js';
 import { requestCancellation } from '../../domain/orders.js';
@@ -142,7 +142,7 @@ test('a saga that somebody has completed in its name is not said to have ended b
       await s.client.workflow.start(type, {
         workflowId,
         taskQueue: TASK_QUEUE,
-        args: [{ orderId: other.id, policy: PATIENT }],
+        args: [{ orderId: other.id, policy: PATIENT, planVersion: PLAN_VERSION }],
       })
     ).result();
   await completed(ORDER_SAGA, orderSagaId(order.id));

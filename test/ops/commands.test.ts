@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { ORDER_SAGA, orderSagaId, TASK_QUEUE } from '../../contracts/ids.js';
+import { PLAN_VERSION } from '../../contracts/plan.js';
 import { STILL_PROCESSED } from '../../contracts/refusals.js';
 import type { SagaProgress } from '../../contracts/saga.js';
 import { readOrder } from '../../domain/orders.js';
@@ -156,7 +157,7 @@ describe('deciding', () => {
     await s.client.workflow.execute(ORDER_SAGA, {
       workflowId: orderSagaId(order.id),
       taskQueue: TASK_QUEUE,
-      args: [{ orderId: other.id, policy: PATIENT }],
+      args: [{ orderId: other.id, policy: PATIENT, planVersion: PLAN_VERSION }],
     });
     expect((await ops.json('retry', other.id, '--yes')).document.items).toMatchObject([{ outcome: 'gone' }]);
     expect((await ops.json('retry', order.id, '--yes')).document.items).toMatchObject([

@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Client, ServiceError } from '@temporalio/client';
 import { ORDER_SAGA, orderSagaId, TASK_QUEUE } from '../../contracts/ids.js';
+import { PLAN_VERSION } from '../../contracts/plan.js';
 import { markStarted } from '../../domain/acceptance.js';
 import { readOrder, requestCancellation } from '../../domain/orders.js';
 import { type RunningRelay, startRelay } from '../../relay/relay.js';
@@ -140,7 +141,7 @@ test('an order whose saga somebody has completed in its name is begun anew once 
   const saga = await s.client.workflow.start(ORDER_SAGA, {
     workflowId: orderSagaId(order.id),
     taskQueue: TASK_QUEUE,
-    args: [{ orderId: other.id, policy: PATIENT }],
+    args: [{ orderId: other.id, policy: PATIENT, planVersion: PLAN_VERSION }],
   });
   await saga.result();
   await markStarted(s.db, [{ id: order.id, kind: 'order' }]);
