@@ -6,10 +6,10 @@
 import { advanceCursors } from '../domain/cursors.js';
 import { readPartitions } from '../domain/outbox.js';
 import { type Delivery, dropLane } from './delivery.js';
-import { addEvent, countOwed, isBefore, openLane, servedUpTo } from './lanes.js';
-import { closeDelivered, giveUpDiscarded, park, takeUpDecided } from './letters.js';
-import { type Failure, judge } from './poison.js';
-import { seeFailures, settleAll, takeTurns } from './turns.js';
+import { addEvent, countOwed, isBefore, openLane, servedUpTo } from './backlog.js';
+import { closeDelivered, giveUpDiscarded, park, takeUpDecided } from './dead-letters.js';
+import { type Failure, judge } from './hold-policy.js';
+import { seeFailures, settleAll, takeTurns } from './batch.js';
 
 /** What one round sends. Bounds, with `SAVE_EVERY_MS`, what a killed relay sends twice. */
 export const BATCH_MAX = 500;

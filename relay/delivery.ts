@@ -2,10 +2,10 @@
 import type { Logger } from 'pino';
 import type { LeasedCursor } from '../domain/cursors.js';
 import type { Database } from '../domain/database.js';
-import type { Counts, Lane } from './lanes.js';
-import type { Validate } from './poison.js';
+import type { Counts, Lane } from './backlog.js';
+import type { Validate } from './hold-policy.js';
 import type { Publisher } from './publishers/publisher.js';
-import type { Share } from './share.js';
+import type { Share } from './partition-leases.js';
 
 export type DeliveryOptions = {
   db: Database;

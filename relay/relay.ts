@@ -16,9 +16,9 @@ import { createEventValidator } from './event-validator.js';
 import { countDeliveries, exposeFacts } from './metrics.js';
 import type { Publisher } from './publishers/publisher.js';
 import { startRetention } from './retention.js';
-import { createShare } from './share.js';
+import { createShare } from './partition-leases.js';
 import { type Failing, startUnstartedOnce } from './sweep.js';
-import { startTending } from './tending.js';
+import { startTending } from './open-orders.js';
 
 /** Without a notification an event waits this long at most: well under the 2 s of idle lag that consumers are promised. */
 const POLL_MS = 500;

@@ -11,7 +11,7 @@ import { readPrices, releaseInventory, reserveInventory } from '../../domain/inv
 import { confirmOrder } from '../../domain/confirmation.js';
 import { beginUnwinding, cancelOrder, listOrders, readOrder } from '../../domain/orders.js';
 import { FEED_START, readFeed, readOrderEvents, readPartitions } from '../../domain/outbox.js';
-import { listDecided } from '../../domain/parking.js';
+import { listDecided } from '../../domain/held-events.js';
 import { readPaymentDue, recordCharge, recordRefund, shutPayment } from '../../domain/payments.js';
 import {
   listNewsOfRefunds,

@@ -6,7 +6,7 @@ import { countDeadLetters, decideDeadLetter, listDeadLetters, readDeadLetters } 
 import { releaseInventory } from '../../domain/inventory.js';
 import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
 import { deliverOnce } from '../../relay/deliveries.js';
-import { EVENT_MAX_BYTES, PARKED_IN_A_ROW_MAX } from '../../relay/poison.js';
+import { EVENT_MAX_BYTES, PARKED_IN_A_ROW_MAX } from '../../relay/hold-policy.js';
 import { eventually } from '../support/conditions.js';
 import { createTestDatabase, feedShowsAll, stock, type TestDatabase } from '../support/database.js';
 import { type Receiver, startReceiver } from '../support/receiver.js';

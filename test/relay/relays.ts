@@ -6,7 +6,7 @@ import { FEED_START, PARTITIONS } from '../../domain/outbox.js';
 import { deliverOnce } from '../../relay/deliveries.js';
 import { createDelivery, type Delivery, type DeliveryOptions } from '../../relay/delivery.js';
 import type { Publisher } from '../../relay/publishers/publisher.js';
-import { createShare, type ShareOptions } from '../../relay/share.js';
+import { createShare, type ShareOptions } from '../../relay/partition-leases.js';
 import { accept, feedShowsAll, type TestDatabase } from '../support/database.js';
 
 export type TestRelay = Delivery & { renew(): Promise<void>; release(): Promise<void> };

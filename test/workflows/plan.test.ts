@@ -9,7 +9,7 @@ import { PLAN, PLAN_VERSION, STEPS, stepsOf, undosOf } from '../../contracts/pla
 import { sagaStart } from '../../contracts/saga.js';
 import { readOrderState, readOrder, requestCancellation } from '../../domain/orders.js';
 import { readSagaLog } from '../../domain/saga-log.js';
-import { FROM_THE_BEGINNING, tendOnce } from '../../relay/tending.js';
+import { FROM_THE_BEGINNING, tendOnce } from '../../relay/open-orders.js';
 import { findStuck } from '../../sagas/stuck.js';
 import { eventually } from '../support/conditions.js';
 import { accept, stock } from '../support/database.js';

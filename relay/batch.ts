@@ -1,8 +1,8 @@
 /** Turns: what is sent of each order in one round, and what became of it. */
 import { type CloudEvent, toCloudEvent } from '../contracts/events.js';
-import type { Classification } from '../domain/parking.js';
-import { type Lane, noTrouble, type OwedOrder } from './lanes.js';
-import { type Failure, refuseUnsent, type SentAfter, type Validate } from './poison.js';
+import type { Classification } from '../domain/held-events.js';
+import { type Lane, noTrouble, type OwedOrder } from './backlog.js';
+import { type Failure, refuseUnsent, type SentAfter, type Validate } from './hold-policy.js';
 import type { PublishOutcome } from './publishers/publisher.js';
 
 /** An order's turn in a batch: its oldest events, in sequence. */

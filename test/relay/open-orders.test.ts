@@ -5,7 +5,7 @@ import { ORDER_SAGA, orderSagaId, TASK_QUEUE } from '../../contracts/ids.js';
 import { markStarted } from '../../domain/acceptance.js';
 import { readOrder, requestCancellation } from '../../domain/orders.js';
 import { type RunningRelay, startRelay } from '../../relay/relay.js';
-import { FROM_THE_BEGINNING, type Tended, tendOnce } from '../../relay/tending.js';
+import { FROM_THE_BEGINNING, type Tended, tendOnce } from '../../relay/open-orders.js';
 import { AWAY, SILENT } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { accept, assertStockConserved, createTestDatabase, stock } from '../support/database.js';

@@ -6,7 +6,7 @@
 import type { StoredEvent } from '../contracts/events.js';
 import type { Lease, LeasedCursor } from '../domain/cursors.js';
 import type { FeedPlace, PartitionEvent } from '../domain/outbox.js';
-import type { DecidedLetter } from '../domain/parking.js';
+import type { DecidedLetter } from '../domain/held-events.js';
 
 export type Lane = {
   lease: Lease;

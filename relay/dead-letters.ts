@@ -12,9 +12,9 @@ import {
   parkAgain,
   parkEvent,
   type Classification,
-} from '../domain/parking.js';
+} from '../domain/held-events.js';
 import { type Delivery, dropLane } from './delivery.js';
-import { countOwed, type Lane, noTrouble, type OwedOrder, replayOf } from './lanes.js';
+import { countOwed, type Lane, noTrouble, type OwedOrder, replayOf } from './backlog.js';
 
 /** Taken up at a time. */
 const DECIDED_MAX = 100;

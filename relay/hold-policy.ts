@@ -3,9 +3,9 @@
  * destination that is down, or refuses whatever it is sent, is no reason to park anything.
  */
 import type { CloudEvent } from '../contracts/events.js';
-import type { Classification } from '../domain/parking.js';
+import type { Classification } from '../domain/held-events.js';
 import { backoffMs } from '../runtime/loop.js';
-import { type Counts, type OwedOrder, replayOf, type Trouble } from './lanes.js';
+import { type Counts, type OwedOrder, replayOf, type Trouble } from './backlog.js';
 import type { PublishOutcome } from './publishers/publisher.js';
 
 /** The envelope in JSON. CloudEvents asks intermediaries to pass 64 KiB; brokers take 1 MiB by default. */
