@@ -1,13 +1,13 @@
-/** Turns: what is sent of each order in one round, and what became of it. */
+/** A batch: what is sent of each order in one round, and what became of it. */
 import { type CloudEvent, toCloudEvent } from '../contracts/events.js';
-import type { Classification } from '../domain/held-events.js';
-import { type Lane, noTrouble, type OwedOrder } from './backlog.js';
-import { type Failure, refuseUnsent, type SentAfter, type Validate } from './hold-policy.js';
+import type { HoldReason } from '../domain/held-events.js';
+import { type PartitionBacklog, noTrouble, type OrderStream } from './backlog.js';
+import { type PublishFailure, findUnsendable, type SentAfter, type ValidateEvent } from './hold-policy.js';
 import type { PublishOutcome } from './publishers/publisher.js';
 
-/** An order's turn in a batch: its oldest events, in sequence. */
-export type Turn = { lane: Lane; order: OwedOrder; events: CloudEvent[] };
-export type Refusal = { turn: Turn; verdict: Classification };
+/** An order's entry in a batch: its oldest events, in sequence. */
+export type BatchEntry = { backlog: PartitionBacklog; stream: OrderStream; events: CloudEvent[] };
+export type UnsendableEntry = { entry: BatchEntry; reason: HoldReason };
 
 /**
  * So many orders in trouble before each fresh one. First, because a destination that takes only so much at a time would else
@@ -16,43 +16,46 @@ export type Refusal = { turn: Turn; verdict: Classification };
 const TROUBLED_FIRST = 4;
 
 /** @returns what is due, and the orders whose next event must not be sent at all */
-export function takeTurns(
-  lanes: Iterable<Lane>,
+export function composeBatch(
+  backlogs: Iterable<PartitionBacklog>,
   eventsMax: number,
-  validate?: Validate,
-): { turns: Turn[]; refused: Refusal[] } {
+  validate?: ValidateEvent,
+): { entries: BatchEntry[]; unsendable: UnsendableEntry[] } {
   const now = performance.now();
-  const due = [...lanes]
-    .flatMap((lane) => [...lane.orders.values()].map((order): Turn => ({ lane, order, events: [] })))
-    .filter(({ order }) => order.events.length > 0 && order.trouble.nextTryAtMs <= now);
-  const turns: Turn[] = [];
-  const refused: Refusal[] = [];
+  const due = [...backlogs]
+    .flatMap((backlog) => [...backlog.streams.values()].map((stream): BatchEntry => ({ backlog, stream, events: [] })))
+    .filter(({ stream }) => stream.events.length > 0 && stream.trouble.nextTryAtMs <= now);
+  const entries: BatchEntry[] = [];
+  const unsendable: UnsendableEntry[] = [];
   let room = eventsMax;
-  for (const turn of inTurn(due)) {
-    for (const stored of turn.order.events.slice(0, room)) {
+  for (const entry of interleaved(due)) {
+    for (const stored of entry.stream.events.slice(0, room)) {
       const event = toCloudEvent(stored);
-      const verdict = refuseUnsent(event, validate);
-      if (verdict && turn.events.length === 0) refused.push({ turn, verdict });
-      if (verdict) break; // what comes before it is sent first
-      turn.events.push(event);
+      const reason = findUnsendable(event, validate);
+      if (reason && entry.events.length === 0) unsendable.push({ entry, reason });
+      if (reason) break; // what comes before it is sent first
+      entry.events.push(event);
     }
-    if (turn.events.length > 0) turns.push(turn);
-    room -= turn.events.length;
+    if (entry.events.length > 0) entries.push(entry);
+    room -= entry.events.length;
     if (room <= 0) break;
   }
-  return { turns, refused };
+  return { entries, unsendable };
 }
 
 /**
- * Those in trouble with the fresh ones in between; whichever are more come last. First those that are most in doubt, so that
- * it is settled soon: were all to gain on it alike, hundreds of them would be parked only together.
+ * Those in trouble with the fresh ones in between; whichever are more come last. Among the former the highest fault score comes
+ * first, so that it is decided soon: if all scores rose alike, hundreds of orders would be held only together.
  */
-function* inTurn(due: Turn[]): Generator<Turn> {
+function* interleaved(due: BatchEntry[]): Generator<BatchEntry> {
   const troubled = due
-    .filter(({ order }) => order.trouble.tries > 0)
-    .sort(({ order: { trouble: a } }, { order: { trouble: b } }) => b.doubt - a.doubt || a.nextTryAtMs - b.nextTryAtMs);
+    .filter(({ stream }) => stream.trouble.tries > 0)
+    .sort(
+      ({ stream: { trouble: a } }, { stream: { trouble: b } }) =>
+        b.faultScore - a.faultScore || a.nextTryAtMs - b.nextTryAtMs,
+    );
   let from = 0;
-  for (const fresh of due.filter(({ order }) => order.trouble.tries === 0)) {
+  for (const fresh of due.filter(({ stream }) => stream.trouble.tries === 0)) {
     yield* troubled.slice(from, from + TROUBLED_FIRST);
     from += TROUBLED_FIRST;
     yield fresh;
@@ -60,43 +63,49 @@ function* inTurn(due: Turn[]): Generator<Turn> {
   yield* troubled.slice(from);
 }
 
-export type Settled = { turn: Turn; taken: number; failure?: Failure };
+export type EntryResult = { entry: BatchEntry; taken: number; failure?: PublishFailure };
 
-/** Strikes off what was taken. @param outcomes of all turns' events, one after the other */
-export function settleAll(turns: Turn[], outcomes: PublishOutcome[]): Settled[] {
+/** Strikes off what was taken. @param outcomes of all entries' events, one after the other */
+export function applyOutcomes(entries: BatchEntry[], outcomes: PublishOutcome[]): EntryResult[] {
   let from = 0;
-  return turns.map((turn) => {
-    const own = outcomes.slice(from, from + turn.events.length);
-    from += turn.events.length;
-    return settle(turn, own);
+  return entries.map((entry) => {
+    const own = outcomes.slice(from, from + entry.events.length);
+    from += entry.events.length;
+    return applyOwnOutcomes(entry, own);
   });
 }
 
-function settle(turn: Turn, outcomes: PublishOutcome[]): Settled {
-  const { lane, order } = turn;
+function applyOwnOutcomes(entry: BatchEntry, outcomes: PublishOutcome[]): EntryResult {
+  const { backlog, stream } = entry;
   const firstOpen = outcomes.findIndex(({ outcome }) => outcome !== 'taken');
   const taken = firstOpen === -1 ? outcomes.length : firstOpen;
   if (taken > 0) {
-    order.events.splice(0, taken);
-    order.trouble = noTrouble();
-    if (order.events.length === 0 && !order.letter) lane.orders.delete(order.orderId);
+    stream.events.splice(0, taken);
+    stream.trouble = noTrouble();
+    if (stream.events.length === 0 && !stream.deadLetter) backlog.streams.delete(stream.orderId);
   }
   const next = outcomes[taken];
-  return next && 'error' in next ? { turn, taken, failure: next } : { turn, taken };
+  return next && 'error' in next ? { entry, taken, failure: next } : { entry, taken };
 }
 
 /** `isFirst` = the event has not failed before. */
-export type SeenFailure = { turn: Turn; taken: number; failure: Failure; isFirst: boolean; sentAfter: SentAfter };
+export type EntryFailure = {
+  entry: BatchEntry;
+  taken: number;
+  failure: PublishFailure;
+  isFirst: boolean;
+  sentAfter: SentAfter;
+};
 
-/** To be called before the failures are judged. */
-export function seeFailures(settled: Settled[]): SeenFailure[] {
-  const seen: SeenFailure[] = [];
+/** To be called before `noteFailure` changes the counts of tries. */
+export function listFailures(results: EntryResult[]): EntryFailure[] {
+  const failures: EntryFailure[] = [];
   const after: SentAfter = { taken: 0, failedFirst: 0 };
-  for (const { turn, taken, failure } of settled.toReversed()) {
-    const isFirst = failure !== undefined && turn.order.trouble.tries === 0;
-    if (failure) seen.push({ turn, taken, failure, isFirst, sentAfter: { ...after } });
+  for (const { entry, taken, failure } of results.toReversed()) {
+    const isFirst = failure !== undefined && entry.stream.trouble.tries === 0;
+    if (failure) failures.push({ entry, taken, failure, isFirst, sentAfter: { ...after } });
     if (taken > 0) after.taken++;
     if (isFirst) after.failedFirst++;
   }
-  return seen.reverse();
+  return failures.reverse();
 }

@@ -1,103 +1,102 @@
 /**
- * Letters, as the relay deals with them: an order is parked behind an event that its destination will not take; once
- * somebody has decided, what has waited is sent in order, and only then does the order flow again. All of it happens
- * between the rounds of the one relay that holds the order's partition.
+ * Dead letters, as the relay deals with them: an order is held behind an event that its destination does not take. Once an
+ * operator has decided, the events that have waited are sent in sequence, and only then are the order's new events sent as
+ * they come. All of it happens in the rounds of the one relay that holds the lease of the order's partition.
  */
 import { readOrderEvents } from '../domain/outbox.js';
 import {
-  closeLetter,
-  type DecidedLetter,
+  closeDeadLetter,
+  type DecidedDeadLetter,
   findDiscarded,
   listDecided,
-  parkAgain,
-  parkEvent,
-  type Classification,
+  holdAgain,
+  holdEvent,
+  type HoldReason,
 } from '../domain/held-events.js';
-import { type Delivery, dropLane } from './delivery.js';
-import { countOwed, type Lane, noTrouble, type OwedOrder, replayOf } from './backlog.js';
+import { type Delivery, dropBacklog } from './delivery.js';
+import { countOwed, type PartitionBacklog, noTrouble, type OrderStream, replayOf } from './backlog.js';
 
 /** Taken up at a time. */
 const DECIDED_MAX = 100;
-/** Events of letters in memory at which no more are taken up: a replay of thousands goes on beside what is fresh. */
+/** Events behind dead letters in memory at which no more are taken up: a replay of thousands goes on beside fresh events. */
 const TAKEN_UP_MAX = 500;
-/** Events behind one letter that are taken up at a time. An order has some ten in its life. */
+/** Events behind one dead letter that are taken up at a time. An order has some ten in its life. */
 const BEHIND_MAX = 1_000;
 
-/** Gives up replays that somebody has discarded meanwhile: what waits behind them is sent at once. */
-export async function giveUpDiscarded({ db, lanes }: Delivery): Promise<void> {
-  const orders = [...lanes.values()].flatMap((lane) => [...lane.orders.values()]);
-  const replayed = orders.flatMap((order) => replayOf(order)?.id ?? []);
+/** Gives up replays that an operator has discarded meanwhile: what waits behind them is sent at once. */
+export async function giveUpDiscarded({ db, backlogs }: Delivery): Promise<void> {
+  const orders = [...backlogs.values()].flatMap((backlog) => [...backlog.streams.values()]);
+  const replayed = orders.flatMap((stream) => replayOf(stream)?.id ?? []);
   if (replayed.length === 0) return;
   const discarded = await findDiscarded(db, replayed);
-  for (const order of orders) {
-    if (!order.letter || !discarded.has(order.letter.id)) continue;
-    order.letter = { ...order.letter, state: 'DISCARDED' };
-    order.events.shift();
-    order.trouble = noTrouble();
+  for (const stream of orders) {
+    if (!stream.deadLetter || !discarded.has(stream.deadLetter.id)) continue;
+    stream.deadLetter = { ...stream.deadLetter, state: 'DISCARDED' };
+    stream.events.shift();
+    stream.trouble = noTrouble();
   }
 }
 
-/** Takes the events of decided letters into their lanes. */
+/** Takes the events of decided dead letters into their backlogs. */
 export async function takeUpDecided(delivery: Delivery): Promise<void> {
-  const { db, publisher, lanes } = delivery;
-  let room = TAKEN_UP_MAX - countOwed(lanes.values()).ofLetters;
+  const { db, publisher, backlogs } = delivery;
+  let room = TAKEN_UP_MAX - countOwed(backlogs.values()).behindDeadLetters;
   if (room <= 0) return;
-  const inHand = [...lanes.values()].flatMap((lane) => [...lane.orders.values()].flatMap((o) => o.letter?.id ?? []));
-  for (const letter of await listDecided(db, publisher.destination, [...lanes.keys()], inHand, DECIDED_MAX)) {
+  const inHand = [...backlogs.values()].flatMap((backlog) =>
+    [...backlog.streams.values()].flatMap((o) => o.deadLetter?.id ?? []),
+  );
+  for (const deadLetter of await listDecided(db, publisher.destination, [...backlogs.keys()], inHand, DECIDED_MAX)) {
     if (room <= 0) break;
-    const lane = lanes.get(letter.partition);
-    if (!lane || lane.orders.get(letter.orderId)?.letter) continue;
-    const isDiscarded = letter.state === 'DISCARDED';
-    const behind = await readOrderEvents(db, letter.orderId, letter.sequence - 1, BEHIND_MAX);
-    const events = behind.filter(({ sequence }) => !letter.discarded.includes(sequence));
-    const order: OwedOrder = { orderId: letter.orderId, events, letter, trouble: noTrouble() };
-    if (isDiscarded || events[0]?.sequence === letter.sequence) lane.orders.set(letter.orderId, order);
-    else await forget(delivery, lane, letter);
+    const backlog = backlogs.get(deadLetter.partition);
+    if (!backlog || backlog.streams.get(deadLetter.orderId)?.deadLetter) continue;
+    const isDiscarded = deadLetter.state === 'DISCARDED';
+    const behind = await readOrderEvents(db, deadLetter.orderId, deadLetter.sequence - 1, BEHIND_MAX);
+    const events = behind.filter(({ sequence }) => !deadLetter.discarded.includes(sequence));
+    const stream: OrderStream = { orderId: deadLetter.orderId, events, deadLetter, trouble: noTrouble() };
+    if (isDiscarded || events[0]?.sequence === deadLetter.sequence) backlog.streams.set(deadLetter.orderId, stream);
+    else await forget(delivery, backlog, deadLetter);
     room -= events.length;
   }
 }
 
-async function forget({ db }: Delivery, { lease }: Lane, { id }: DecidedLetter): Promise<void> {
+async function forget({ db }: Delivery, { lease }: PartitionBacklog, { id }: DecidedDeadLetter): Promise<void> {
   const error = 'the event is not in the outbox any more: it can only be discarded';
-  await parkAgain(db, lease, id, { cause: 'invalid', error, attempts: 0 });
+  await holdAgain(db, lease, id, { cause: 'invalid', error, attempts: 0 });
 }
 
-/** Holds an order at its first owed event. @returns how many were parked: 1, or 0 if the lease was lost */
-export async function park(
+/** Holds an order at its first owed event. @returns how many were held: 1, or 0 if the lease was lost */
+export async function hold(
   delivery: Delivery,
-  { lane, order }: { lane: Lane; order: OwedOrder },
-  verdict: Classification,
+  { backlog, stream }: { backlog: PartitionBacklog; stream: OrderStream },
+  reason: HoldReason,
 ): Promise<number> {
   const { db, publisher, logger } = delivery;
-  const { letter, orderId } = order;
-  const [event] = order.events;
-  if (!event) throw new Error(`Bug! Order ${orderId} has no event to be parked`);
-  const replay = replayOf(order);
-  const isParked = replay
-    ? await parkAgain(db, lane.lease, replay.id, verdict)
-    : await parkEvent(db, lane.lease, event, verdict, letter);
-  if (!isParked) {
-    dropLane(delivery, lane.lease.partition);
+  const { deadLetter, orderId } = stream;
+  const [event] = stream.events;
+  if (!event) throw new Error(`Bug! Order ${orderId} has no event to be held`);
+  const replay = replayOf(stream);
+  const isHeld = replay
+    ? await holdAgain(db, backlog.lease, replay.id, reason)
+    : await holdEvent(db, backlog.lease, event, reason, deadLetter);
+  if (!isHeld) {
+    dropBacklog(delivery, backlog.lease.partition);
     return 0;
   }
-  lane.orders.delete(orderId);
-  if (!replay && verdict.cause === 'rejected') delivery.parkedInARow++;
+  backlog.streams.delete(orderId);
+  if (!replay && reason.cause === 'rejected') delivery.heldInARow++;
   const { sequence, type } = event;
-  logger.warn(
-    { destination: publisher.destination, orderId, sequence, type, ...verdict },
-    'parked in the dead letters',
-  );
+  logger.warn({ destination: publisher.destination, orderId, sequence, type, ...reason }, 'held as a dead letter');
   return 1;
 }
 
-/** Lets orders flow again of which all that had waited has been taken. */
+/** Closes dead letters behind which every event has been taken: their orders are served by the cursor again. */
 export async function closeDelivered(delivery: Delivery): Promise<void> {
-  const { db, lanes } = delivery;
-  for (const lane of lanes.values()) {
-    for (const { orderId, events, letter } of lane.orders.values()) {
-      if (!letter || events.length > 0) continue;
-      if (await closeLetter(db, lane.lease, letter)) lane.orders.delete(orderId);
-      else dropLane(delivery, lane.lease.partition);
+  const { db, backlogs } = delivery;
+  for (const backlog of backlogs.values()) {
+    for (const { orderId, events, deadLetter } of backlog.streams.values()) {
+      if (!deadLetter || events.length > 0) continue;
+      if (await closeDeadLetter(db, backlog.lease, deadLetter)) backlog.streams.delete(orderId);
+      else dropBacklog(delivery, backlog.lease.partition);
     }
   }
 }

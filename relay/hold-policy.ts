@@ -1,11 +1,11 @@
 /**
- * Poison: an event that its destination will not take, however often it is sent. Telling it from bad weather is the art: a
- * destination that is down, or refuses whatever it is sent, is no reason to park anything.
+ * The hold policy: when an event is given up as a dead letter. It must be told apart from a transient failure: a destination
+ * that is down, or that rejects every event it is sent, is no reason to hold anything.
  */
 import type { CloudEvent } from '../contracts/events.js';
-import type { Classification } from '../domain/held-events.js';
+import type { HoldReason } from '../domain/held-events.js';
 import { backoffMs } from '../runtime/loop.js';
-import { type Counts, type OwedOrder, replayOf, type Trouble } from './backlog.js';
+import { type DestinationCounts, type OrderStream, replayOf, type Trouble } from './backlog.js';
 import type { PublishOutcome } from './publishers/publisher.js';
 
 /** The envelope in JSON. CloudEvents asks intermediaries to pass 64 KiB; brokers take 1 MiB by default. */
@@ -14,20 +14,23 @@ export const EVENT_MAX_BYTES = 256 * 1024;
 /** A receiver may be wrong once, while it is being deployed. */
 const REJECTIONS_MAX = 3;
 const REJECTED_BACKOFF_MS = { base: 150, max: 2_000 };
-/** Five failures while others get through are enough; where others fail, too, or the destination is busy, it takes twenty. */
-const DOUBT_MAX = 20;
-const DOUBT = { othersGetThrough: 4, othersFailToo: 1, busy: 1 };
+/**
+ * What an uncertain rejection counts: five failures while others get through are enough; where others fail, too, or the
+ * destination is busy, it takes twenty.
+ */
+const FAULT_SCORE_MAX = 20;
+const FAULT_SCORES = { othersGetThrough: 4, othersFailToo: 1, busy: 1 };
 /** Up to one failure to so many successes, others count as getting through. */
 const SUCCESSES_PER_FAILURE_MIN = 4;
-/** So many orders parked, and nothing taken since: it is the destination, or our set-up, that is at fault. */
-export const PARKED_IN_A_ROW_MAX = 20;
+/** So many orders held, and nothing taken since: it is the destination, or our set-up, that is at fault. */
+export const HELD_IN_A_ROW_MAX = 20;
 const FIRST_BACKOFF_MS = 250;
 
 /** A check of an event's data. @returns what is wrong with it */
-export type Validate = (event: CloudEvent) => string | undefined;
+export type ValidateEvent = (event: CloudEvent) => string | undefined;
 
 /** @returns why an event cannot be sent at all */
-export function refuseUnsent(event: CloudEvent, validate?: Validate): Classification | undefined {
+export function findUnsendable(event: CloudEvent, validate?: ValidateEvent): HoldReason | undefined {
   const bytes = Buffer.byteLength(JSON.stringify(event));
   if (bytes > EVENT_MAX_BYTES) {
     return {
@@ -40,55 +43,61 @@ export function refuseUnsent(event: CloudEvent, validate?: Validate): Classifica
   return fault === undefined ? undefined : { cause: 'invalid', error: fault, attempts: 0 };
 }
 
-export type Failure = Extract<PublishOutcome, { error: Error }>;
+export type PublishFailure = Extract<PublishOutcome, { error: Error }>;
 /** What became of the orders that were sent after one, in the same batch. */
 export type SentAfter = { taken: number; failedFirst: number };
 export type Circumstances = {
   /** What the destination has taken and failed at, before this batch and with it. */
-  before: Counts;
-  now: Counts;
+  before: DestinationCounts;
+  now: DestinationCounts;
   sentAfter: SentAfter;
-  /** It was all that was sent: no neighbour can have used up the destination's patience. */
+  /** It was all that was sent: no other order can have used up what the destination takes at a time. */
   isAlone: boolean;
-  /** Orders parked since the destination took anything. */
-  parkedInARow: number;
+  /** Orders held since the destination took anything. */
+  heldInARow: number;
   backoffMaxMs: number;
 };
 
 /**
  * Notes that an order's first event has failed, and when it is tried next.
- * @returns the verdict if it is to be parked
+ * @returns the reason if it is to be held
  */
-export function judge(order: OwedOrder, failure: Failure, circumstances: Circumstances): Classification | undefined {
-  const { trouble } = order;
+export function noteFailure(
+  stream: OrderStream,
+  failure: PublishFailure,
+  circumstances: Circumstances,
+): HoldReason | undefined {
+  const { trouble } = stream;
   const { cause, waitMs } =
     failure.outcome === 'rejected'
-      ? judgeRejection(order, circumstances)
-      : judgeSilence(trouble, failure, circumstances);
+      ? afterRejection(stream, circumstances)
+      : afterUnavailability(trouble, failure, circumstances);
   trouble.tries++;
   trouble.nextTryAtMs = performance.now() + waitMs;
   trouble.counts = circumstances.now;
   return cause && { cause, error: failure.error.message, attempts: trouble.tries };
 }
 
-type Judgement = { cause?: Classification['cause']; waitMs: number };
+type NextStep = { cause?: HoldReason['cause']; waitMs: number };
 
-function judgeRejection(order: OwedOrder, { parkedInARow, backoffMaxMs }: Circumstances): Judgement {
-  const { trouble } = order;
+function afterRejection(stream: OrderStream, { heldInARow, backoffMaxMs }: Circumstances): NextStep {
+  const { trouble } = stream;
   trouble.rejections++;
-  const isReplay = replayOf(order) !== undefined;
-  if (!isReplay && parkedInARow >= PARKED_IN_A_ROW_MAX) {
+  const isReplay = replayOf(stream) !== undefined;
+  if (!isReplay && heldInARow >= HELD_IN_A_ROW_MAX) {
     return { waitMs: backoffMs(trouble.tries + 1, FIRST_BACKOFF_MS, backoffMaxMs) };
   }
   if (isReplay || trouble.rejections >= REJECTIONS_MAX) return { cause: 'rejected', waitMs: 0 };
   return { waitMs: backoffMs(trouble.rejections, REJECTED_BACKOFF_MS.base, REJECTED_BACKOFF_MS.max) };
 }
 
-function judgeSilence(trouble: Trouble, failure: Failure, circumstances: Circumstances): Judgement {
-  trouble.doubt += isBusy(failure) ? doubtOfBusy(trouble, circumstances) : doubtOf(trouble, circumstances);
-  const isPoison = trouble.doubt >= DOUBT_MAX;
+function afterUnavailability(trouble: Trouble, failure: PublishFailure, circumstances: Circumstances): NextStep {
+  trouble.faultScore += isBusy(failure)
+    ? faultScoreOfBusy(trouble, circumstances)
+    : faultScoreOf(trouble, circumstances);
+  const isAtFault = trouble.faultScore >= FAULT_SCORE_MAX;
   return {
-    ...(isPoison && { cause: 'unavailable-for-this-event' as const }),
+    ...(isAtFault && { cause: 'unavailable-for-this-event' as const }),
     waitMs: backoffMs(trouble.tries + 1, FIRST_BACKOFF_MS, circumstances.backoffMaxMs),
   };
 }
@@ -97,20 +106,22 @@ function judgeSilence(trouble: Trouble, failure: Failure, circumstances: Circums
  * A destination that takes only so much at a time fails whatever comes late in a batch: that says nothing about an event,
  * unless one that was sent after it was taken.
  */
-function doubtOf(trouble: Trouble, { before, now, sentAfter, isAlone }: Circumstances): number {
+function faultScoreOf(trouble: Trouble, { before, now, sentAfter, isAlone }: Circumstances): number {
   const since = trouble.counts ?? before;
   const othersTaken = now.taken - since.taken;
   const othersFailed = now.failed - since.failed - (trouble.tries === 0 ? 1 : 0);
   if (othersTaken <= 0 || (sentAfter.taken === 0 && !isAlone)) return 0;
-  return othersFailed * SUCCESSES_PER_FAILURE_MIN <= othersTaken ? DOUBT.othersGetThrough : DOUBT.othersFailToo;
+  return othersFailed * SUCCESSES_PER_FAILURE_MIN <= othersTaken
+    ? FAULT_SCORES.othersGetThrough
+    : FAULT_SCORES.othersFailToo;
 }
 
-/** Says "not now" of itself, not of the event; believed, unless it says so to this one only, and twenty times. */
-function doubtOfBusy(trouble: Trouble, circumstances: Circumstances): number {
+/** The destination says "not now" of itself, not of the event; believed, unless it says so to this one only, and twenty times. */
+function faultScoreOfBusy(trouble: Trouble, circumstances: Circumstances): number {
   const { sentAfter } = circumstances;
   if (sentAfter.failedFirst > sentAfter.taken) return 0;
-  return Math.min(doubtOf(trouble, circumstances), DOUBT.busy);
+  return Math.min(faultScoreOf(trouble, circumstances), FAULT_SCORES.busy);
 }
 
-const isBusy = (failure: Failure): boolean =>
+const isBusy = (failure: PublishFailure): boolean =>
   failure.outcome === 'unavailable' && (failure.isBusy === true || failure.retryAfterMs !== undefined);

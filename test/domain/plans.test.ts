@@ -156,16 +156,16 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
     const destination = 'webhook';
     await createCursors(t.db, [destination]);
     await expectIndexesOnly(async () => {
-      const { held } = await renewLeases(db, { destinations: [destination], owner: 'me', leaseMs: 60_000 });
-      expect((await readPartitions(db, destination, held, 30)).length).toBeGreaterThan(0);
+      const { leased } = await renewLeases(db, { destinations: [destination], owner: 'me', leaseMs: 60_000 });
+      expect((await readPartitions(db, destination, leased, 30)).length).toBeGreaterThan(0);
       await listDecided(
         db,
         destination,
-        held.map(({ partition }) => partition),
+        leased.map(({ partition }) => partition),
         ['1'],
         100,
       );
-      await advanceCursors(db, { destination, owner: 'me' }, held);
+      await advanceCursors(db, { destination, owner: 'me' }, leased);
     }, LIST_PAGES_MAX);
   });
 

@@ -6,7 +6,7 @@ import { countDeadLetters, decideDeadLetter, listDeadLetters, readDeadLetters } 
 import { releaseInventory } from '../../domain/inventory.js';
 import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
 import { deliverOnce } from '../../relay/deliveries.js';
-import { EVENT_MAX_BYTES, PARKED_IN_A_ROW_MAX } from '../../relay/hold-policy.js';
+import { EVENT_MAX_BYTES, HELD_IN_A_ROW_MAX } from '../../relay/hold-policy.js';
 import { eventually } from '../support/conditions.js';
 import { createTestDatabase, feedShowsAll, stock, type TestDatabase } from '../support/database.js';
 import { type Receiver, startReceiver } from '../support/receiver.js';
@@ -215,12 +215,12 @@ describe('parking', () => {
   });
 
   test('takes no more than a few when a destination rejects whatever it is sent: that is its fault, or our set-up', async () => {
-    const orders = await someOrders(t, PARKED_IN_A_ROW_MAX + 30);
+    const orders = await someOrders(t, HELD_IN_A_ROW_MAX + 30);
     receiver.answer = () => 400;
     const relay = await startOne();
-    await roundsUntil(relay, 'some are parked', async () => (await letters()).length >= PARKED_IN_A_ROW_MAX);
+    await roundsUntil(relay, 'some are parked', async () => (await letters()).length >= HELD_IN_A_ROW_MAX);
     for (let round = 0; round < 30; round++) await deliverOnce(relay).catch(() => undefined);
-    expect(await letters()).toHaveLength(PARKED_IN_A_ROW_MAX);
+    expect(await letters()).toHaveLength(HELD_IN_A_ROW_MAX);
     receiver.answer = () => 204;
     const parked = new Set((await letters()).map(({ orderId }) => orderId));
     const rest = orders.filter((id) => !parked.has(id));

@@ -82,7 +82,7 @@ describe('events', () => {
     expect((await purgeAll(retention(['webhook']))).events).toBe(7);
   });
 
-  test('stay for the slowest of several destinations, and for one that has not begun', async () => {
+  test('stay for the slowest of several destinations, and for one that has not restarted', async () => {
     await ordersOf(4, 31 * DAY_MS);
     await ordersOf(1, 0);
     await cursorAt('webhook', 7);

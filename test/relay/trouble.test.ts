@@ -29,8 +29,10 @@ const failFor = (orders: string[], status: number) => {
   receiver.answer = (event) => (bad.has(event.subject) ? status : 204);
 };
 const letters = () => listDeadLetters(t.db, {}, 1_000);
-const owed = ({ lanes }: TestRelay) =>
-  [...lanes.values()].flatMap((lane) => [...lane.orders.values()]).reduce((sum, { events }) => sum + events.length, 0);
+const owed = ({ backlogs }: TestRelay) =>
+  [...backlogs.values()]
+    .flatMap((backlog) => [...backlog.streams.values()])
+    .reduce((sum, { events }) => sum + events.length, 0);
 const haveArrived = (orders: string[]) => orders.every((id) => receiver.sequences(id).length === 2);
 
 /** Rounds until the condition holds, as the loop would make them. */
