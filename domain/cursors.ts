@@ -10,8 +10,8 @@ import type { Database } from './database.js';
 import { type FeedPlace, isSettled, PARTITIONS, partitionOfOrder } from './outbox.js';
 
 /** A partition of a destination that one relay serves. */
-export type Lease = { destination: string; partition: number; owner: string; epoch: bigint };
-export type LeasedCursor = Omit<Lease, 'owner'> & FeedPlace;
+export type PartitionLease = { destination: string; partition: number; owner: string; epoch: bigint };
+export type LeasedCursor = Omit<PartitionLease, 'owner'> & FeedPlace;
 
 /**
  * Where a destination begins that has no cursors yet: with the oldest event that is kept, or with what comes about from then
@@ -112,8 +112,8 @@ export async function wakeRelays(db: Database): Promise<void> {
  */
 export async function advanceCursors(
   db: Database,
-  { destination, owner }: Pick<Lease, 'destination' | 'owner'>,
-  moves: (Pick<Lease, 'partition' | 'epoch'> & FeedPlace)[],
+  { destination, owner }: Pick<PartitionLease, 'destination' | 'owner'>,
+  moves: (Pick<PartitionLease, 'partition' | 'epoch'> & FeedPlace)[],
 ): Promise<number[]> {
   const rows = await db.$queryRaw<{ partition: number }[]>`
     WITH leased AS MATERIALIZED (

@@ -6,7 +6,7 @@
 import { DEAD_LETTER_ERROR_LENGTH_MAX, type DeadLetterCause, type DeadLetterState } from '../contracts/dead-letters.js';
 import type { StoredEvent } from '../contracts/events.js';
 import { Prisma } from '../prisma/generated/client.js';
-import type { Lease } from './cursors.js';
+import type { PartitionLease } from './cursors.js';
 import type { Database } from './database.js';
 import { partitionOfOrder, wakeRelay } from './outbox.js';
 
@@ -14,7 +14,7 @@ import { partitionOfOrder, wakeRelay } from './outbox.js';
 export type HoldReason = { cause: DeadLetterCause; error: string; attempts: number };
 
 /** A CTE `leased`: locks the lease's row against a change of owner until the statement has committed. */
-const under = ({ destination, partition, owner, epoch }: Lease): Prisma.Sql => Prisma.sql`
+const under = ({ destination, partition, owner, epoch }: PartitionLease): Prisma.Sql => Prisma.sql`
   leased AS MATERIALIZED (
     SELECT destination FROM relay_cursors
     WHERE destination = ${destination} AND partition = ${partition} AND lease_owner = ${owner} AND lease_epoch = ${epoch}
@@ -32,7 +32,7 @@ const cut = (error: string): string => error.slice(0, DEAD_LETTER_ERROR_LENGTH_M
  */
 export async function holdEvent(
   db: Database,
-  lease: Lease,
+  lease: PartitionLease,
   { orderId, sequence, type }: Pick<StoredEvent, 'orderId' | 'sequence' | 'type'>,
   { cause, error, attempts }: HoldReason,
   after?: DecidedDeadLetter,
@@ -54,7 +54,7 @@ export async function holdEvent(
 /** A replay that has failed; one that has been discarded meanwhile stays so. @returns false if the lease is lost */
 export async function holdAgain(
   db: Database,
-  lease: Lease,
+  lease: PartitionLease,
   id: string,
   { cause, error, attempts }: HoldReason,
 ): Promise<boolean> {
@@ -69,7 +69,11 @@ export async function holdAgain(
 }
 
 /** The event and all that waited behind it have been taken: the order is held no longer. @returns false if the lease is lost */
-export async function closeDeadLetter(db: Database, lease: Lease, deadLetter: DecidedDeadLetter): Promise<boolean> {
+export async function closeDeadLetter(
+  db: Database,
+  lease: PartitionLease,
+  deadLetter: DecidedDeadLetter,
+): Promise<boolean> {
   const rows = await db.$queryRaw<unknown[]>`
     WITH ${under(lease)}, closed AS (
       UPDATE dead_letters SET closed_at = now(), updated_at = now(), state = ${closedAs(deadLetter)}

@@ -30,7 +30,7 @@ const isHeld = Prisma.sql`EXISTS (SELECT FROM dead_letters l WHERE l.order_id = 
 
 /**
  * Looks at one batch of old events, in the feed's order, and removes those that may go. The feed's newest event stays however
- * old it is: the feed's clock is told by it (feed-clock.ts).
+ * old it is: the feed's clock is read from it (feed-clock.ts).
  * @param after where the batch begins
  * @returns how many went, and where the next batch begins; undefined = there are no more old ones
  */

@@ -110,13 +110,13 @@ export async function readSagaLog(db: Database, order: Order, plan: SagaPlan = P
     }
     previousAt = at.toISOString();
   }
-  if (order.status === 'CANCELLED') for (const step of steps) settle(plan, step, steps);
+  if (order.status === 'CANCELLED') for (const step of steps) concludeStep(plan, step, steps);
   const isUnwinding = sagaLog.some((entry) => entry.step === 'unwinding' || entry.outcome === 'refused');
   return { state: stateOf(order, isUnwinding ? 'COMPENSATING' : 'RUNNING', forwardDue), steps };
 }
 
 /** In an order that is cancelled nothing is pending: what a step had done is undone, or it has done nothing. */
-function settle(plan: SagaPlan, step: StepProgress, all: readonly StepProgress[]): void {
+function concludeStep(plan: SagaPlan, step: StepProgress, all: readonly StepProgress[]): void {
   if (step.status !== 'pending') return;
   const undo = all.find(({ name }) => name === stepNamed(plan, step.name)?.undo);
   step.status = undo?.status === 'undone' || undo?.status === 'skipped' ? 'undone' : 'nothing-to-undo';

@@ -1,6 +1,6 @@
 /**
  * Doing the same to many, carefully: some first, one by one, as a canary; the rest at a rate; an end as soon as it is plain
- * that it does not help. Each item's true result is told.
+ * that it does not help. Each item's own result is printed.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import pLimit from 'p-limit';
@@ -8,7 +8,7 @@ import { OUTCOMES, type Outcome } from './decisions.js';
 import { EXIT, type ExitCode } from './exit.js';
 import { harmless, type Output } from './output.js';
 
-/** One of many, and what came of it. `state` = how its saga, or its letter, stands by then. */
+/** One of many, and what came of it. `state` = how its saga, or its dead letter, stands by then. */
 export type Item = { orderId: string };
 export type ItemResult = Item & { outcome: Outcome; state: string | null; message: string };
 
@@ -87,7 +87,7 @@ function createBrake(out: Output) {
 
 const WIDTH = 30;
 
-/** One line per item; under them a bar, where somebody watches. */
+/** One line per item; under them a bar, if the output is a terminal. */
 function showProgress(out: Output, total: number) {
   let ended = 0;
   const counts = new Map<Outcome, number>();

@@ -1,4 +1,4 @@
-/** `stock`: what is there, and whether the books agree: available + reserved + sold = on hand, and the reservations too. */
+/** `stock`: what is there, and whether stock and reservations agree: available + reserved + sold = on hand, and the reservations too. */
 import type { Command } from 'commander';
 import type { Database } from '../domain/database.js';
 import { listInventory, readSku, type Sku } from '../domain/inventory.js';
@@ -19,14 +19,14 @@ export function addStockCommand(program: Command): void {
     .argument('[sku]', 'only this SKU')
     .option('--unsellable', 'only what is not sold for its price')
     .addHelpText('after', '\nExamples:\n  ops stock\n  ops stock SKU-KEYBOARD\n  ops stock --unsellable')
-    .action((sku: string | undefined, options: Options) => run(command, (ops) => tellStock(ops, sku, options)));
+    .action((sku: string | undefined, options: Options) => run(command, (ops) => showStock(ops, sku, options)));
 }
 
 type Options = { unsellable?: true };
 /** `unsellable`: why it cannot be sold at its price, or null. */
 type Checked = Sku & { agrees: boolean; unsellable: string | null };
 
-async function tellStock({ out, to }: Ops, sku: string | undefined, options: Options): Promise<ExitCode> {
+async function showStock({ out, to }: Ops, sku: string | undefined, options: Options): Promise<ExitCode> {
   // One snapshot for counters and reservations: read one after the other, an order between them would look like a loss.
   const db = await to.database();
   const stock = await db.$transaction((tx) => readChecked(tx, sku), { isolationLevel: 'RepeatableRead' });

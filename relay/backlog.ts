@@ -4,12 +4,12 @@
  * on, and only the cursor waits before the oldest event that is still owed.
  */
 import type { StoredEvent } from '../contracts/events.js';
-import type { Lease, LeasedCursor } from '../domain/cursors.js';
+import type { PartitionLease, LeasedCursor } from '../domain/cursors.js';
 import type { FeedPlace, PartitionEvent } from '../domain/outbox.js';
 import type { DecidedDeadLetter } from '../domain/held-events.js';
 
 export type PartitionBacklog = {
-  lease: Lease;
+  lease: PartitionLease;
   /** Where the cursor stands in Postgres. */
   saved: FeedPlace;
   /** Up to where the feed has been read. */

@@ -97,7 +97,7 @@ export type EntryFailure = {
   sentAfter: SentAfter;
 };
 
-/** To be called before `noteFailure` changes the counts of tries. */
+/** To be called before `recordFailure` changes the counts of tries. */
 export function listFailures(results: EntryResult[]): EntryFailure[] {
   const failures: EntryFailure[] = [];
   const after: SentAfter = { taken: 0, failedFirst: 0 };

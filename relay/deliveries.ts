@@ -8,7 +8,7 @@ import { readPartitions } from '../domain/outbox.js';
 import { type Delivery, dropBacklog } from './delivery.js';
 import { addEvent, countOwed, isBefore, openBacklog, servedUpTo } from './backlog.js';
 import { closeDelivered, giveUpDiscarded, hold, takeUpDecided } from './dead-letters.js';
-import { type PublishFailure, noteFailure } from './hold-policy.js';
+import { type PublishFailure, recordFailure } from './hold-policy.js';
 import { listFailures, applyOutcomes, composeBatch } from './batch.js';
 
 /** What one round sends. Bounds, with `SAVE_EVERY_MS`, what a killed relay sends twice. */
@@ -108,7 +108,7 @@ async function sendDue(delivery: Delivery): Promise<RoundResult> {
   let held = 0;
   for (const { entry, reason } of unsendable) held += await hold(delivery, entry, reason);
   for (const { entry, taken, failure, sentAfter } of failed) {
-    const reason = noteFailure(entry.stream, failure, {
+    const reason = recordFailure(entry.stream, failure, {
       before: { ...before, taken: before.taken + taken }, // its own successes say nothing about the others
       now: delivery.counts,
       sentAfter,

@@ -1,5 +1,5 @@
 /**
- * The hold policy: when an event is given up as a dead letter. It must be told apart from a transient failure: a destination
+ * The hold policy: when an event is given up as a dead letter. It must be distinguished from a transient failure: a destination
  * that is down, or that rejects every event it is sent, is no reason to hold anything.
  */
 import type { CloudEvent } from '../contracts/events.js';
@@ -62,7 +62,7 @@ export type Circumstances = {
  * Notes that an order's first event has failed, and when it is tried next.
  * @returns the reason if it is to be held
  */
-export function noteFailure(
+export function recordFailure(
   stream: OrderStream,
   failure: PublishFailure,
   circumstances: Circumstances,

@@ -12,7 +12,7 @@ import { countFinal, countFindings, readFeedEnd, readFeedHeldSeconds, readUnstar
 import { FEED_START, type FeedPlace } from '../domain/outbox.js';
 import { createAsker } from '../runtime/asker.js';
 import { onScrape, show } from '../runtime/metrics.js';
-import { findStuck, type Patience } from '../sagas/stuck.js';
+import { findStuck, type SagaTimeLimits } from '../sagas/stuck.js';
 import type { Publisher } from './publishers/publisher.js';
 
 /** However often metrics are scraped. */
@@ -69,14 +69,14 @@ export function exposeFacts({
   db,
   destinations,
   client,
-  patience,
+  timeLimits,
   logger,
 }: {
   db: Database;
   /** Of this relay: the backlog of a destination that no relay serves any more is not shown. */
   destinations: string[];
   client: () => Client | undefined;
-  patience: Patience;
+  timeLimits: SagaTimeLimits;
   logger: Logger;
 }) {
   const ofPostgres = [unstarted, unstartedAge, backlog, lag, deadLetters, feedHeld, findings];
@@ -106,7 +106,7 @@ export function exposeFacts({
     const temporal = client();
     if (!temporal) throw new Error('Temporal has never answered');
     const { sagas } = await temporal.withDeadline(Date.now() + TEMPORAL_LIMIT_MS, () =>
-      findStuck(db, temporal, patience),
+      findStuck(db, temporal, timeLimits),
     );
     attention.reset();
     for (const { step, failure } of sagas) attention.inc({ step: step ?? '', failure: failure ?? '' });

@@ -1,6 +1,6 @@
 /** Stuck sagas, as `stuck` lists them and the bulk commands choose from them. */
 import type { StuckSaga } from '../domain/stuck-sagas.js';
-import { findStuck as find, type Stuck } from '../sagas/stuck.js';
+import { findStuck, type Stuck } from '../sagas/stuck.js';
 import type { Ops } from './command.js';
 import { policyOf } from './connections.js';
 
@@ -11,10 +11,10 @@ const LIST_LIMIT_MS = 30_000;
 const WAITING_MAX = 10_000;
 
 /** @returns oldest first, dearest first among those of one minute; `more` = there are too many to see all */
-export async function findStuck({ to, config }: Pick<Ops, 'to' | 'config'>, filter: Filter): Promise<Stuck> {
+export async function listStuck({ to, config }: Pick<Ops, 'to' | 'config'>, filter: Filter): Promise<Stuck> {
   const [{ client }, db] = await Promise.all([to.temporal(), to.database()]);
   const { sagas, more } = await client.withDeadline(Date.now() + LIST_LIMIT_MS, () =>
-    find(db, client, policyOf(config), WAITING_MAX),
+    findStuck(db, client, policyOf(config), WAITING_MAX),
   );
   return { sagas: sagas.filter((saga) => matches(saga, filter)), more };
 }
