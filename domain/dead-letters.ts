@@ -82,7 +82,7 @@ export async function countDeadLetters(db: Database, filter: DeadLetterFilter = 
 const DECIDABLE = { replay: ['PARKED'], discard: ['PARKED', 'REPLAYING'] } satisfies Record<string, DeadLetterState[]>;
 
 /**
- * Writes a decision, with who and why in the audit trail, and wakes the relays.
+ * Writes a decision, with who and why in the saga log, and wakes the relays.
  * @returns false if it came too late: the dead letter is decided, or a replay is under way already
  */
 export async function decideDeadLetter(
@@ -96,7 +96,7 @@ export async function decideDeadLetter(
         decided_by = ${operator}, reason = ${reason ?? null}, updated_at = now()
       WHERE id = ${id}::bigint AND state = ANY(${DECIDABLE[action]})
       RETURNING order_id AS id, destination, sequence, attempts
-    ), audit AS (
+    ), logged AS (
       INSERT INTO saga_log (order_id, step, outcome, attempts, actor, detail)
       SELECT id, 'dead-letter', ${action}, attempts, ${operator},
         format('%s, event %s', destination, sequence) || coalesce(': ' || ${reason ?? null}::text, '') FROM decided

@@ -98,7 +98,7 @@ export async function listUnseenCharges(
 
 /**
  * @param refunds as the gateway lists them
- * @returns the charges among them that are to be looked at: ours, and not just what our books say of them
+ * @returns the charges among them that are to be looked at: ours, and not just what our ledger says of them
  */
 export async function listNewsOfRefunds(
   db: Database,

@@ -131,7 +131,7 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
     });
   });
 
-  test('what the sweep looks for, and what is tended', async () => {
+  test('what the sweep looks for, and the supervision of open orders', async () => {
     const { db } = explained;
     await expectIndexesOnly(async () => {
       expect((await listUnstarted(db, 0, 200)).length).toBeGreaterThan(0);
@@ -175,7 +175,7 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
     });
   });
 
-  test('what retention looks at, and what is shown when somebody scrapes', async () => {
+  test('what retention looks at, and what a scrape of the metrics reads', async () => {
     const { db } = explained;
     await expectIndexesOnly(async () => {
       await purgeEvents(db, { olderThanMs: 1_000, limit: 100 });

@@ -59,7 +59,7 @@ describe('a destination', () => {
     await deliverAll(relay);
     expect(receiver.sequences(unlucky)).toEqual([]);
     expectInSequence(orders.slice(1));
-    // Not only those that were read with it: the backlog of the unlucky one reads on.
+    // Not only those that were read with it: the partition of the unlucky one is read on.
     const later = await someOrders(t, 40);
     await deliverAll(relay);
     expectInSequence(later);
@@ -72,7 +72,7 @@ describe('a destination', () => {
     expect(receiver.received).toHaveLength(new Set(receiver.received.map((event) => event.id)).size);
   });
 
-  test('that is down loses nothing and parks nothing, and a relay that starts afresh begins where the last one ended', async () => {
+  test('that is down loses nothing and has nothing held, and a relay that starts afresh begins where the last one ended', async () => {
     await receiver.stop();
     const orders = await someOrders(t, 30);
     const relay = await startOne();
@@ -86,7 +86,7 @@ describe('a destination', () => {
     expect(await t.db.deadLetter.count()).toBe(0);
   });
 
-  test('that answers half of the time gets everything in the end, and nothing is parked', async () => {
+  test('that answers half of the time gets everything in the end, and nothing is held', async () => {
     const orders = await someOrders(t, 30);
     let turn = 0;
     receiver.answer = () => (turn++ % 2 === 0 ? 503 : 204);

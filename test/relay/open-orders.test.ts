@@ -73,7 +73,7 @@ const wanted = { reason: 'CANCELLED_BY_CUSTOMER' } as const;
 
 test('a parked order that was cancelled while Temporal was away is cancelled, also if that is long ago', async () => {
   const { id } = await park();
-  await requestCancellation(s.db, id, wanted); // the API's own word to the saga was lost
+  await requestCancellation(s.db, id, wanted); // the API's own signal to the saga was lost
   await age(id, 11);
   begin();
   await cancelled(id, wanted.reason);
@@ -94,7 +94,7 @@ test('a cancelled order whose saga was terminated, or deleted, is cancelled all 
   for (const { id } of [terminated, deleted]) await cancelled(id, wanted.reason);
 }, 90_000);
 
-test('a saga that somebody terminated is left to them until its deadline, then its order unwinds', async () => {
+test('a saga that an operator terminated is left to the operator until its deadline, then its order unwinds', async () => {
   const { id, saga } = await park();
   await saga.terminate('on purpose');
   await age(id, 2);
@@ -105,7 +105,7 @@ test('a saga that somebody terminated is left to them until its deadline, then i
   await cancelled(id, 'DEADLINE_EXCEEDED');
 }, 90_000);
 
-test('an order that Temporal has lost is restarted anew, and comes to its end', async () => {
+test('an order whose saga Temporal has lost gets a new one, and comes to its end', async () => {
   const order = await accept(s.db, { A: 1 });
   await markStarted(s.db, [{ id: order.id, kind: 'order' }]);
   await age(order.id, 2);
@@ -122,7 +122,7 @@ test('a confirmed order on its way back gets there, although its cancellation wa
   begin();
   const saga = s.client.workflow.getHandle(`${orderSagaId(order.id)}-cancel`);
   await eventually(
-    'it has restarted',
+    'it has begun',
     async () => (await s.db.order.findUniqueOrThrow({ where: { id: order.id } })).sagaStartedAt !== null,
   );
   await saga.terminate('by mistake');
@@ -132,7 +132,7 @@ test('a confirmed order on its way back gets there, although its cancellation wa
   expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
 }, 90_000);
 
-test('an order whose saga somebody has completed in its name is restarted anew once it is cancelled', async () => {
+test('an order whose saga was completed by hand gets a new one once it is cancelled', async () => {
   const { order: other, result } = await s.place({ A: 1 });
   await result();
   const order = await accept(s.db, { A: 1 });
@@ -152,7 +152,7 @@ test('an order whose saga somebody has completed in its name is restarted anew o
   await cancelled(order.id, wanted.reason);
 }, 60_000);
 
-test('a saga that has not heard is woken, and one that has is left alone, however long its undo fails', async () => {
+test('a saga that does not know of the cancellation is woken, and one that does is left alone, however long its undo fails', async () => {
   await s.fault({ route: 'charge', mode: 'down', count: null });
   const { order, saga } = await s.place({ A: 1 }, { policy, paymentMethod: 'pm_sandbox_error_after_charge' });
   await markStarted(s.db, [{ id: order.id, kind: 'order' }]);
@@ -171,7 +171,7 @@ test('a saga that has not heard is woken, and one that has is left alone, howeve
   await cancelled(order.id, wanted.reason);
 }, 90_000);
 
-test('an order on its way back whose saga does not hear is woken again and again, every five minutes at the latest', async () => {
+test('the saga of an unwinding order that does not begin to unwind is woken again and again, every five minutes at the latest', async () => {
   const t = await createTestDatabase();
   try {
     await stock(t.db, 'A', 10);
@@ -204,7 +204,7 @@ test('an order on its way back whose saga does not hear is woken again and again
   }
 }, 60_000);
 
-describe('orders that nobody can see to', () => {
+describe('orders whose sagas cannot be looked at', () => {
   const refusal = (code: number) =>
     new ServiceError('no', { cause: Object.assign(new Error(`${code}`), { code, details: '', metadata: {} }) });
 

@@ -11,7 +11,7 @@ import { accept, feedShowsAll, type TestDatabase } from '../support/database.js'
 
 export type TestRelay = Delivery & { renew(): Promise<void>; release(): Promise<void> };
 
-/** Holds its share from the beginning; saves its cursors in each round. */
+/** Has its leases from the beginning; saves its cursors in each round. */
 export async function startTestRelay(
   { db }: TestDatabase,
   publisher: Publisher,
@@ -38,7 +38,7 @@ export async function startTestRelay(
   return Object.assign(delivery, { renew: leases.renewOnce, release: leases.release });
 }
 
-/** Nobody serves the destination, and it has had all there is: what earlier tests have left does not come again. */
+/** No relay serves the destination, and it has had all there is: what earlier tests have left does not come again. */
 export async function beginAtTheEnd({ db }: TestDatabase, destination = 'webhook'): Promise<void> {
   await feedShowsAll(db);
   await db.relayMember.deleteMany();

@@ -46,14 +46,14 @@ async function ageAll(ageMs = MINUTE_MS): Promise<void> {
   await t.db.event.updateMany({ data: { occurredAt: new Date(Date.now() - ageMs) } });
 }
 
-test('restarted now, it gets what comes from then on: fresh orders whole, and of those under way the rest, without a gap', async () => {
+test('begun now, it gets what comes from then on: fresh orders whole, and of those under way the rest, without a gap', async () => {
   const past = await someOrders(t, 5);
   const underWay = await Promise.all(Array.from({ length: 5 }, async () => (await accept(t.db, { A: 1 })).id));
   await feedShowsAll(t.db);
   await ageAll();
   const stop = runRelay(t, receiver, 'now');
   try {
-    await eventually('it has restarted', async () => (await t.db.relayCursor.count()) === PARTITIONS);
+    await eventually('it has begun', async () => (await t.db.relayCursor.count()) === PARTITIONS);
     await Promise.all(underWay.map((id) => reserveInventory(t.db, id)));
     const fresh = await someOrders(t, 5);
     await eventually('all that is owed arrives', async () => (await readBacklog(t.db))[0]?.events === 0);
@@ -65,7 +65,7 @@ test('restarted now, it gets what comes from then on: fresh orders whole, and of
   }
 });
 
-test('restarted now, it misses nothing that was written before its start and commits after it', async () => {
+test('begun now, it misses nothing that was written before its start and commits after it', async () => {
   const early = await accept(t.db, { A: 1 });
   await ageAll();
   await feedShowsAll(t.db);
@@ -84,7 +84,7 @@ test('restarted now, it misses nothing that was written before its start and com
   expect(receiver.sequences(early.id)).toEqual([2]);
 });
 
-test('restarted now, it also gets what came while the database did not answer it', async () => {
+test('begun now, it also gets what came while the database did not answer it', async () => {
   const [before = ''] = await someOrders(t, 1);
   await ageAll(3 * MINUTE_MS);
   const [meanwhile = ''] = await someOrders(t, 1);
@@ -99,7 +99,7 @@ test('restarted now, it also gets what came while the database did not answer it
   expect(sequences([before, meanwhile])).toEqual([[], [1, 2]]);
 });
 
-test('restarted now, what came a moment before its start is not missed', async () => {
+test('begun now, what came a moment before its start is not missed', async () => {
   const orders = await someOrders(t, 3);
   await deliverAll(await startOne('now'));
   expect(sequences(orders)).toEqual(orders.map(() => [1, 2]));
