@@ -14,7 +14,7 @@ export function addStockCommand(program: Command): void {
     .command('stock')
     .summary('stock per SKU, checked against the reservations')
     .description(
-      'Shows the stock and checks it. Ends with 1 if a SKU’s books do not agree. A SKU with a price that the payment provider cannot charge is not sold: orders of it are refused until it has another.',
+      'Shows the stock and checks it. Ends with 1 if a SKU’s stock and reservations do not agree. A SKU with a price that the payment provider cannot charge is not sold: orders of it are refused until it has another.',
     )
     .argument('[sku]', 'only this SKU')
     .option('--unsellable', 'only what is not sold for its price')
