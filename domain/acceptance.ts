@@ -11,7 +11,7 @@ import { type Database, violatedUniqueKey } from './database.js';
 import { claimedForOrder, type Earlier, earlierAnswer, type KeyClaim } from './idempotency.js';
 import { insertEvent, wakeRelay } from './outbox.js';
 
-export type NewOrder = { order: Order; paymentMethod: string; traceparent?: string };
+export type OrderToAccept = { order: Order; paymentMethod: string; traceparent?: string };
 
 /** What is sent to charge an order of today, whichever build sends it: version 2 carries the installation's id (gateways/marks). */
 const CHARGE_VERSION = 2;
@@ -32,7 +32,7 @@ export type Acceptance =
  */
 export async function acceptOrder(
   db: Database,
-  { order, paymentMethod, traceparent }: NewOrder,
+  { order, paymentMethod, traceparent }: OrderToAccept,
   claim?: KeyClaim & { response: string },
 ): Promise<Acceptance> {
   const { items, total } = order;

@@ -71,11 +71,11 @@ export async function reserveInventory(db: Database, orderId: string, run: Run =
   }
   const [decided] = rows;
   if (decided) return decided.refusal === null ? { outcome: 'done' } : { outcome: 'refused', reason: decided.refusal };
-  return afterwards(db, orderId);
+  return outcomeOfOtherRun(db, orderId);
 }
 
 /** What an earlier or faster run of the step has come to. */
-async function afterwards(db: Database, orderId: string): Promise<StepOutcome> {
+async function outcomeOfOtherRun(db: Database, orderId: string): Promise<StepOutcome> {
   const { status, unwindingReason } = await readOrderState(db, orderId);
   if (status === 'CONFIRMED' || unwindingReason === null) return { outcome: 'done' };
   return { outcome: 'refused', reason: unwindingReason };
@@ -103,7 +103,7 @@ async function skipReservation(db: Database, orderId: string, run: Run): Promise
       ${insertLog(Prisma.sql`moved`, 'reserveInventory', 'skipped', run)}
     )
     SELECT ${wakeRelay} FROM moved`;
-  return afterwards(db, orderId);
+  return outcomeOfOtherRun(db, orderId);
 }
 
 /**

@@ -34,9 +34,9 @@ const BULK_MAX = 10_000;
 const OUTCOME_LIMIT_MS = 13_000;
 const POLL_MS = 200;
 
-type Filter = Pick<DeadLetterFilter, 'destination' | 'cause' | 'type' | 'state'>;
-type ListOptions = Filter & { limit: number };
-type ReplayOptions = ActOptions & Filter & { all?: boolean; limit?: number };
+type FilterOptions = Pick<DeadLetterFilter, 'destination' | 'cause' | 'type' | 'state'>;
+type ListOptions = FilterOptions & { limit: number };
+type ReplayOptions = ActOptions & FilterOptions & { all?: boolean; limit?: number };
 
 export function addDeadLetterCommands(program: Command): void {
   const commands = program
@@ -50,7 +50,7 @@ export function addDeadLetterCommands(program: Command): void {
       'after',
       '\nExamples:\n  ops dead-letters\n  ops dead-letters list --destination webhook --cause rejected',
     )
-    .action((options: ListOptions) => run(list, (ops) => listAll(ops, options)));
+    .action((options: ListOptions) => run(list, (ops) => showDeadLetters(ops, options)));
   const replay = addFilters(commands.command('replay'))
     .summary('send events again, and then those that wait behind them')
     .argument('[letters...]', 'ids of dead letters', deadLetterIds)
@@ -82,7 +82,10 @@ function deadLetterIds(text: string, earlier: string[] = []): string[] {
   return [...new Set([...earlier, text])];
 }
 
-async function listAll({ out, to }: Ops, { limit, destination, cause, type, state }: ListOptions): Promise<ExitCode> {
+async function showDeadLetters(
+  { out, to }: Ops,
+  { limit, destination, cause, type, state }: ListOptions,
+): Promise<ExitCode> {
   const db = await to.database();
   const filter = given({ destination, cause, type, state });
   const [deadLetters, groups] = await Promise.all([listDeadLetters(db, filter, limit), countDeadLetters(db, filter)]);
@@ -92,7 +95,7 @@ async function listAll({ out, to }: Ops, { limit, destination, cause, type, stat
     out.print('There are no such dead letters.');
     return EXIT.done;
   }
-  printGroups(out, groups);
+  printDeadLetterGroups(out, groups);
   out.print();
   printDeadLetters(out, deadLetters);
   if (deadLetters.length < count) out.print(`… and ${count - deadLetters.length} more: --limit ${count}`);
@@ -100,12 +103,12 @@ async function listAll({ out, to }: Ops, { limit, destination, cause, type, stat
 }
 
 /** Without the options that were not given. */
-function given({ destination, cause, type, state }: Record<keyof Filter, unknown>): DeadLetterFilter {
+function given({ destination, cause, type, state }: Record<keyof FilterOptions, unknown>): DeadLetterFilter {
   const entries = Object.entries({ destination, cause, type, state }).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries) as DeadLetterFilter;
 }
 
-function printGroups(out: Output, groups: DeadLetterGroup[]): void {
+function printDeadLetterGroups(out: Output, groups: DeadLetterGroup[]): void {
   out.table(
     ['letters', 'destination', 'cause', 'state', 'oldest'],
     groups.map(({ count, destination, cause, state, oldest }) => [
@@ -146,7 +149,7 @@ async function replayAll(ops: Ops, ids: string[], options: ReplayOptions): Promi
   const db = await ops.to.database();
   const deadLetters = ids.length > 0 ? await named(ops, db, ids) : await listDeadLetters(db, filter, limit);
   if (deadLetters.length === 0) throw nothingMatched('No parked dead letter matches.');
-  if (ids.length === 0) printGroups(ops.out, await countDeadLetters(db, filter));
+  if (ids.length === 0) printDeadLetterGroups(ops.out, await countDeadLetters(db, filter));
   await askBefore(ops, `replay ${count(deadLetters)}, as ${signature.operator}?`, options.yes);
   const decision = { action: 'replay', ...signature } as const;
   return actOnAll(ops, decision, deadLetters, options, (deadLetter) => decideAndWait(db, deadLetter, decision));

@@ -29,11 +29,11 @@ export const OUTCOMES = ['done', 'waits', 'refused', 'failed', 'unanswered', 'go
  * `waits` = accepted, and the gateway is still at it; `refused` = with a sentence, and nothing has changed; `failed` =
  * accepted, but it did not help; `unanswered` = no answer came, and the message says whether it was sent at all; `gone` = the saga had come to its own end.
  */
-export type Outcome = (typeof OUTCOMES)[number];
+export type ItemOutcome = (typeof OUTCOMES)[number];
 export type Result = {
   orderId: string;
   workflowId: string;
-  outcome: Outcome;
+  outcome: ItemOutcome;
   state: SagaState | null;
   message: string;
 };
@@ -117,7 +117,10 @@ async function follow(to: Deciding, target: Target, { action }: Resolution, seen
   return { ...target, outcome: OUTCOME_OF[went], state, message };
 }
 
-const OUTCOME_OF = { well: 'done', waits: 'waits', wrong: 'failed' } as const satisfies Record<Sequel['went'], Outcome>;
+const OUTCOME_OF = { well: 'done', waits: 'waits', wrong: 'failed' } as const satisfies Record<
+  Sequel['went'],
+  ItemOutcome
+>;
 
 async function gone({ db }: Deciding, target: Target): Promise<Result> {
   const order = await requireOrder(db, target.orderId);

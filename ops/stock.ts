@@ -61,7 +61,7 @@ const skusOf = (items: Sku[]) => items.map(({ sku }) => sku);
 
 async function readChecked(db: Database, sku: string | undefined): Promise<Checked[]> {
   const items = sku === undefined ? await listAll(db) : [await readSku(db, sku)].filter((item) => item !== null);
-  const held = await readHeld(db, sku);
+  const held = await readReservations(db, sku);
   return items.map((item) => {
     const { reserved = 0, sold = 0 } = held.get(item.sku) ?? {};
     const isConserved = item.available + item.reserved + item.sold === item.onHand && item.available >= 0;
@@ -80,7 +80,7 @@ async function listAll(db: Database): Promise<Sku[]> {
 }
 
 /** What the orders hold, per SKU. */
-async function readHeld(
+async function readReservations(
   db: Database,
   sku: string | undefined,
 ): Promise<Map<string, { reserved: number; sold: number }>> {

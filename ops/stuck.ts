@@ -10,10 +10,10 @@ import {
 } from '../domain/stuck-sagas.js';
 import { type Ops, run, stepOption, wholeNumber } from './command.js';
 import { EXIT, type ExitCode } from './exit.js';
-import { type Filter, listStuck } from './stuck-sagas.js';
+import { type StuckFilter, listStuck } from './stuck-sagas.js';
 import { age, money, type Output, sum } from './output.js';
 
-type Options = Filter & { limit?: number };
+type Options = StuckFilter & { limit?: number };
 
 /** A screenful or two; the groups above count them all. A program gets them all. */
 const LIMIT_DEFAULT = 50;

@@ -83,7 +83,7 @@ export function exposeFacts({
   show([deliveries, removed, up, final]);
   const finals = followFinals(db);
   const ofDatabase = async () => {
-    const [orders, backlogs, letters, heldSeconds, found] = await Promise.all([
+    const [orders, backlogs, deadLetterGroups, heldSeconds, found] = await Promise.all([
       readUnstarted(db),
       readBacklog(db),
       countDeadLetters(db),
@@ -99,7 +99,7 @@ export function exposeFacts({
       backlog.set({ destination }, events);
       lag.set({ destination }, oldestAt === null ? 0 : Math.max(0, Date.now() - oldestAt.getTime()) / 1_000);
     }
-    for (const { destination, cause, count } of letters) deadLetters.inc({ destination, cause }, count);
+    for (const { destination, cause, count } of deadLetterGroups) deadLetters.inc({ destination, cause }, count);
     for (const { kind, action, count } of found) findings.set({ kind, action }, count);
   };
   const ofTemporal = async () => {

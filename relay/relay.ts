@@ -25,9 +25,9 @@ const POLL_MS = 500;
 /** A saga's events come in bursts of milliseconds; one round serves them all. */
 const LINGER_MS = 150;
 /** Between two full batches: a drain leaves room for whatever else runs in this process, and for the receiver. */
-const BREATH_MS = 50;
+const PAUSE_BETWEEN_BATCHES_MS = 50;
 /** A round that takes longer to end than this is cut short; below the 15 s in which the process must stop. */
-const STOP_PATIENCE_MS = 5_000;
+const STOP_LIMIT_MS = 5_000;
 const SWEEP_EVERY_MS = 1_000;
 
 export type RelayDependencies = {
@@ -96,7 +96,7 @@ function startDeliveries(deps: RelayDependencies) {
       { name, everyMs: POLL_MS, backoffMaxMs: deliveryBackoffMaxMs, lingerMs: LINGER_MS, logger },
       async () => {
         const { more } = await deliverOnce(delivery);
-        if (more) await pause(BREATH_MS);
+        if (more) await pause(PAUSE_BETWEEN_BATCHES_MS);
         return more;
       },
     );
@@ -121,7 +121,7 @@ function startDeliveries(deps: RelayDependencies) {
   const stop = async () => {
     await stopListening();
     const ended = Promise.all([leaseLoop, ...served.map(({ loop }) => loop)].map((loop: Loop) => loop.stop()));
-    await Promise.race([ended, pause(STOP_PATIENCE_MS, undefined, { ref: false })]);
+    await Promise.race([ended, pause(STOP_LIMIT_MS, undefined, { ref: false })]);
     await Promise.all(publishers.map((publisher) => publisher.close()));
     await ended;
     for (const { delivery } of served) await saveCursors(delivery);

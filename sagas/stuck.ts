@@ -38,7 +38,7 @@ const PARALLEL_MAX = 16;
 export const NO_SAGA = 'NO_SAGA';
 export const NOT_STARTED = 'NOT_STARTED';
 
-export type Stuck = { sagas: StuckSaga[]; more: boolean };
+export type StuckList = { sagas: StuckSaga[]; more: boolean };
 export type { SagaTimeLimits };
 
 /**
@@ -50,7 +50,7 @@ export async function findStuck(
   client: Client,
   timeLimits: SagaTimeLimits,
   waitingMax = WAITING_MAX,
-): Promise<Stuck> {
+): Promise<StuckList> {
   const [needingAttention, ended, waiting, standstillSeconds] = await Promise.all([
     list(client, STUCK_QUERY),
     list(client, ENDED_FROM_OUTSIDE_QUERY),
@@ -79,7 +79,7 @@ export async function findStuck(
 }
 
 /** @returns sagas that run and say that they are in this state */
-export async function findInState(db: Database, client: Client, state: SagaState): Promise<Stuck> {
+export async function findInState(db: Database, client: Client, state: SagaState): Promise<StuckList> {
   const found = await list(client, `SagaState="${state}" AND ExecutionStatus="Running"`);
   return { sagas: await joinStuckSagas(db, found.map(toCandidate)), more: found.length === LISTED_MAX };
 }
@@ -93,9 +93,9 @@ async function list(client: Client, query: string): Promise<WorkflowExecutionInf
   return found;
 }
 
-type Run = Pick<WorkflowExecutionInfo, 'workflowId' | 'runId' | 'startTime' | 'typedSearchAttributes'>;
+type SagaRun = Pick<WorkflowExecutionInfo, 'workflowId' | 'runId' | 'startTime' | 'typedSearchAttributes'>;
 
-function toCandidate({ workflowId, runId, startTime, typedSearchAttributes }: Run): StuckCandidate {
+function toCandidate({ workflowId, runId, startTime, typedSearchAttributes }: SagaRun): StuckCandidate {
   return {
     orderId: orderIdOf(workflowId),
     workflowId,
