@@ -1,7 +1,7 @@
 /**
  * Reconciliation, as facts: what was found where the gateway's ledger and ours differ, and what was done about it.
  * A finding is one kind of difference at one charge; it is written before anything is done about it, so that a
- * process that dies in between leaves work in hand, not a gap. What is to be done is decided in workers/.
+ * process that dies in between leaves work in hand, not a gap. What is to be done is decided in reconciliation/.
  */
 import type { CancellationReason, OrderStatus } from '../contracts/orders.js';
 import type { Database } from './database.js';

@@ -178,7 +178,7 @@ function print(
 
 function printSaga(out: Output, { workflowId, execution, webUrl, source, state, steps }: SagaStory): void {
   const isOurs = execution === null || execution === 'RUNNING' || execution === 'COMPLETED';
-  const shown = isOurs ? state : `${execution}: no worker works on it; \`retry\` starts it anew`;
+  const shown = isOurs ? state : `${execution}: no worker works on it; \`retry\` restarts it`;
   const style = isOurs && state !== 'NEEDS_ATTENTION' ? 'bold' : 'red';
   out.print(
     `\n${out.paint('bold', 'Saga')} ${workflowId}  ${out.paint(style, shown)}${source === 'log' ? '  (from the log in Postgres)' : ''}`,

@@ -17,7 +17,7 @@ type Options = ActOptions & StuckFilter & { all?: boolean; limit?: number };
 
 const COMMANDS = {
   retry: {
-    summary: 'try the step that waits again now; start a saga anew that was ended from outside',
+    summary: 'try the step that waits again now; restart a saga that was ended from outside',
     done: 'tried again',
     example: `
   ops retry 01a1fc4b-2622-70f0-8b6b-725674f9c1d0
