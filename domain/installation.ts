@@ -11,7 +11,7 @@ export type Standing = {
   marker: string | null;
   /** The word that the marker says; '' = just adopted: whatever it says is to be overwritten. */
   word: string | null;
-  /** What it may say instead: written by a process that died, or sleeps, before it could note that. */
+  /** What it may say instead: written by a process that died, or is suspended, before it could note that. */
   offered: string[];
   /** From which cluster and database the word was written; null = unknown here. */
   cluster: string | null;
@@ -83,7 +83,7 @@ export async function moveMarker(db: Database, marker: string): Promise<void> {
   await db.$executeRaw`UPDATE installation SET marker = ${marker} WHERE word = ''`;
 }
 
-/** Sleepers that are remembered; each offer is a minute's. */
+/** Offers that are remembered, for processes that were suspended; one is made a minute. */
 const OFFERED_MAX = 20;
 
 /**

@@ -119,5 +119,5 @@ export async function readNews(db: Database, { orderId, says, reference }: Payme
     WHERE o.id = coalesce(${orderId}::uuid, (SELECT order_id FROM payments WHERE gateway_reference = ${reference}::text))`;
   return row && row.explained !== true ? row.orderId : null;
 }
-/** A saga that moved within this time is at work, and hears from the gateway itself. */
+/** A saga that moved within this time is at work, and gets the gateway's answer itself. */
 const SAGA_AT_WORK = Prisma.sql`interval '30 seconds'`;

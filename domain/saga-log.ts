@@ -57,7 +57,7 @@ export const insertLogs = (from: Prisma.Sql, steps: { step: StepName; run: Run }
 
 /**
  * Steps that were turned away from, once the order in `from` is unwound. What a step has logged itself stands, unless it has been
- * undone: its effect was committed, and its saga has never heard of it.
+ * undone: its effect was committed, and its saga never got the answer.
  */
 export const insertLeft = (from: Prisma.Sql, left: readonly LeftStep[]): Prisma.Sql => Prisma.sql`
   INSERT INTO saga_log (order_id, step, outcome, attempts, detail)
