@@ -12,7 +12,7 @@ import {
   noteFirstAttempt,
   readAttempts,
 } from '../domain/charge-attempts.js';
-import { readWords } from '../domain/finding-closures.js';
+import { readUnmarkedDecisions } from '../domain/finding-closures.js';
 import type { Database } from '../domain/database.js';
 import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
 import {
@@ -207,7 +207,7 @@ async function lookUp({ db, gateway }: Dependencies, due: PaymentDue, deadline: 
   const held = await gateway.settleOpenCharges({
     ...attempts,
     due,
-    ...(await readWords(db, due.orderId)),
+    ...(await readUnmarkedDecisions(db, due.orderId)),
     onProgress: (place) => keepLookUpPlace(db, due.orderId, place),
     deadline,
   });

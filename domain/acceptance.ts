@@ -11,7 +11,7 @@ import { type Database, violatedUniqueKey } from './database.js';
 import { claimedForOrder, type Earlier, earlierAnswer, type KeyClaim } from './idempotency.js';
 import { insertEvent, wakeRelay } from './outbox.js';
 
-export type NewOrder = { order: Order; paymentMethod: string; traceparent?: string };
+export type OrderToAccept = { order: Order; paymentMethod: string; traceparent?: string };
 
 /** What is sent to charge an order of today, whichever build sends it: version 2 carries the installation's id (gateways/marks). */
 const CHARGE_VERSION = 2;
@@ -25,14 +25,14 @@ export type Acceptance =
   | Earlier;
 
 /**
- * Whoever priced the order may have done so a while ago. What counts is the catalogue as this statement sees it: without
- * its consent there is neither an order nor a claim. The catalogue's rows are read, not locked, for sagas change their
+ * The caller may have read the prices a while ago. What counts is the catalogue as this statement sees it: unless the prices
+ * match, there is neither an order nor a claim. The catalogue's rows are read, not locked, for sagas change their
  * stock all the time.
  * @param claim with the answer to keep, if the request carried an Idempotency-Key
  */
 export async function acceptOrder(
   db: Database,
-  { order, paymentMethod, traceparent }: NewOrder,
+  { order, paymentMethod, traceparent }: OrderToAccept,
   claim?: KeyClaim & { response: string },
 ): Promise<Acceptance> {
   const { items, total } = order;
@@ -93,7 +93,7 @@ const dueSaga = Prisma.sql`
   CASE WHEN status = 'CONFIRMED' AND unwinding_reason IS NOT NULL THEN 'cancellation' ELSE 'order' END AS kind`;
 
 /**
- * Sagas that are due and that nobody has seen running, oldest first. An order from the future was dated by a clock that runs
+ * Sagas that are due and that no process has seen running, oldest first. An order from the future was dated by a clock that runs
  * ahead of the database's; it is due at once.
  * @param olderThanMs leaves the API its time to start them
  * @param except      orders that are left out
@@ -135,7 +135,7 @@ export async function markStarted(db: Database, sagas: Pick<UnstartedSaga, 'id' 
         OR (id = ANY(${idsOf('cancellation')}::uuid[]) AND ${isCancellation}))`;
 }
 
-/** An order that should have come to its end, or be on its way there: somebody has to look whether anybody works on it. */
+/** An order that should be final by now, or about to be: the supervision looks whether a saga works on it. */
 export type OpenOrder = {
   id: string;
   /** Confirmed, and on its way back. */

@@ -5,7 +5,7 @@
 import type { Database } from './database.js';
 
 export type AuditEntry = {
-  /** null = nobody that could be told. */
+  /** null = the caller was not identified. */
   subject: string | null;
   /** Method and pattern, as in the table of permissions. */
   route: string;

@@ -1,5 +1,5 @@
 /**
- * Attempts at a charge: when one may have run whose outcome nobody has heard of. Only within these times can the gateway
+ * Attempts at a charge: when one may have run whose outcome is unknown. Only within these times can the gateway
  * have a charge of the order, so only they are looked through. The order's very first attempt is noted once it has failed,
  * since most succeed; every other before it begins. An attempt whose worker died is taken to have ended with its limit.
  */
@@ -81,7 +81,7 @@ function joined(spans: Span[]): Span[] {
   return whole;
 }
 
-/** Keeps how far the look-up has come. The payment must be shut: without its row there is nowhere to keep it, and no need. */
+/** Keeps how far the look-up has come. The payment must be closed: without its row there is nowhere to keep it, and no need. */
 export async function keepLookUpPlace(
   db: Database,
   orderId: string,

@@ -20,11 +20,11 @@ export const sellReserved = Prisma.sql`
     FROM locked l WHERE i.sku = l.sku
   )`;
 
-/** @param forward there are steps after the pivot: somebody has to come back to the order */
+/** @param forward there are steps after the pivot: the order is not finished yet */
 export const confirmedWith = (forward: boolean): Prisma.Sql =>
   Prisma.sql`status = 'CONFIRMED', forward_due = ${forward}::boolean`;
 
-/** What `order.confirmed` tells, as a jsonb expression over the order's row. */
+/** The data of `order.confirmed`, as a jsonb expression over the order's row. */
 export const confirmedData = Prisma.sql`
   jsonb_build_object('orderId', id, 'total', jsonb_build_object('amount', total_amount, 'currency', currency))`;
 
@@ -54,9 +54,9 @@ export async function confirmOrder(
     )
     SELECT ${wakeRelay} FROM moved`;
   if (confirmed.length > 0) return { outcome: 'done' };
-  const door = await readOrderState(db, orderId);
-  if (door.status === 'CONFIRMED') return { outcome: 'done' }; // even if it is being cancelled by now: this saga has done its part
-  if (door.unwindingReason !== null) return { outcome: 'refused', reason: door.unwindingReason };
+  const orderState = await readOrderState(db, orderId);
+  if (orderState.status === 'CONFIRMED') return { outcome: 'done' }; // even if it is being cancelled by now: this saga has done its part
+  if (orderState.unwindingReason !== null) return { outcome: 'refused', reason: orderState.unwindingReason };
   throw new Error(`Bug! Order ${orderId} came to its confirmation without a charge`);
 }
 

@@ -1,17 +1,17 @@
 /**
  * Cursors: how far each destination has been served in each partition of the orders, and which relay process serves it
- * now. Leases share the work out; they are not what keeps the order of events: whoever sends begins at the cursor or
+ * now. Leases share the work out; they are not what keeps the order of events: a relay begins to send at the cursor or
  * before it and sends each order's events in sequence, so even a relay that wakes up late only repeats what was sent. What
- * a lease does guard is the cursor: its epoch counts the owners, and whoever has lost it moves nothing any more.
+ * a lease does guard is the cursor: its epoch counts the owners, and a relay that has lost the lease moves no cursor any more.
  */
 import { LEASES_MOVED, OUTBOX_CHANNEL } from '../contracts/ids.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 import { type FeedPlace, isSettled, PARTITIONS, partitionOfOrder } from './outbox.js';
 
-/** A partition of a destination in the hands of a relay. */
-export type Lease = { destination: string; partition: number; owner: string; epoch: bigint };
-export type LeasedCursor = Omit<Lease, 'owner'> & FeedPlace;
+/** A partition of a destination that one relay serves. */
+export type PartitionLease = { destination: string; partition: number; owner: string; epoch: bigint };
+export type LeasedCursor = Omit<PartitionLease, 'owner'> & FeedPlace;
 
 /**
  * Where a destination begins that has no cursors yet: with the oldest event that is kept, or with what comes about from then
@@ -50,8 +50,8 @@ export async function createCursors(
 }
 
 /**
- * Says that this relay lives, renews its leases, takes what is free up to its share, and gives back what is beyond it. A
- * relay's share is the partitions divided by the relays that live, rounded up.
+ * Notes that this relay runs, renews its leases, takes what is free up to its share, and gives back what is beyond it. A
+ * relay's share is the partitions divided by the relays that run, rounded up.
  * @param owner   the relay process, unique per process life
  * @param leaseMs how long a relay that stops answering delays its partitions at most
  * @returns what it holds from now on, and whether it has given something back
@@ -59,7 +59,7 @@ export async function createCursors(
 export async function renewLeases(
   db: Database,
   { destinations, owner, leaseMs }: { destinations: string[]; owner: string; leaseMs: number },
-): Promise<{ held: LeasedCursor[]; gaveBack: boolean }> {
+): Promise<{ leased: LeasedCursor[]; gaveBack: boolean }> {
   const until = Prisma.sql`now() + ${leaseMs}::float8 * interval '1 ms'`;
   const rows = await db.$queryRaw<(LeasedCursor & { kept: boolean })[]>`
     WITH alive AS (
@@ -90,8 +90,8 @@ export async function renewLeases(
     WHERE c.destination = r.destination AND c.partition = r.partition AND (is_mine OR rank <= size)
     RETURNING c.destination, c.partition, c.lease_epoch AS epoch, c.feed_xid AS "feedXid",
       c.feed_position AS "feedPosition", c.lease_owner IS NOT NULL AS kept`;
-  const held = rows.filter((row) => row.kept);
-  return { held, gaveBack: held.length < rows.length };
+  const leased = rows.filter((row) => row.kept);
+  return { leased, gaveBack: leased.length < rows.length };
 }
 
 /** Lets go of everything, for a relay that ends: others may take over at once. */
@@ -108,15 +108,15 @@ export async function wakeRelays(db: Database): Promise<void> {
 
 /**
  * Moves cursors forward, all of a destination's in one statement; one that stands further on already stays.
- * @returns the partitions whose lease is still the one given; the others are somebody else's by now
+ * @returns the partitions whose lease is still the one given; other relays have the others by now
  */
 export async function advanceCursors(
   db: Database,
-  { destination, owner }: Pick<Lease, 'destination' | 'owner'>,
-  moves: (Pick<Lease, 'partition' | 'epoch'> & FeedPlace)[],
+  { destination, owner }: Pick<PartitionLease, 'destination' | 'owner'>,
+  moves: (Pick<PartitionLease, 'partition' | 'epoch'> & FeedPlace)[],
 ): Promise<number[]> {
   const rows = await db.$queryRaw<{ partition: number }[]>`
-    WITH held AS MATERIALIZED (
+    WITH leased AS MATERIALIZED (
       SELECT c.partition, m.xid, m.position
       FROM relay_cursors c
       JOIN unnest(${moves.map((m) => m.partition)}::int[], ${moves.map((m) => m.epoch)}::bigint[],
@@ -125,11 +125,11 @@ export async function advanceCursors(
       WHERE c.destination = ${destination} AND c.lease_owner = ${owner} AND c.lease_epoch = m.epoch
       ORDER BY c.partition FOR UPDATE OF c
     ), moved AS (
-      UPDATE relay_cursors c SET feed_xid = h.xid, feed_position = h.position, updated_at = now()
-      FROM held h WHERE c.destination = ${destination} AND c.partition = h.partition
-        AND (c.feed_xid, c.feed_position) < (h.xid, h.position)
+      UPDATE relay_cursors c SET feed_xid = l.xid, feed_position = l.position, updated_at = now()
+      FROM leased l WHERE c.destination = ${destination} AND c.partition = l.partition
+        AND (c.feed_xid, c.feed_position) < (l.xid, l.position)
     )
-    SELECT partition FROM held`;
+    SELECT partition FROM leased`;
   return rows.map((row) => row.partition);
 }
 

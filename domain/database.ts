@@ -12,7 +12,7 @@ export function violatedUniqueKey(err: unknown): string | undefined {
   return cause.constraint?.index ?? /\w+(?:_\w+)+/.exec(cause.originalMessage ?? '')?.[0] ?? 'unknown';
 }
 
-/** Whether somebody else has held a row for longer than one waits. */
+/** Whether another transaction has locked a row for longer than a statement waits. */
 export const isLockTimeout = (err: unknown): boolean => sqlStateOf(err) === LOCK_NOT_AVAILABLE;
 
 /**

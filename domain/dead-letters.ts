@@ -1,5 +1,5 @@
 /**
- * Dead letters as people see them: listing them, and deciding what becomes of each. Deciding only writes the decision; the
+ * Dead letters as operators see them: listing them, and deciding what becomes of each. Deciding only writes the decision; the
  * relay that holds the order's partition carries it out, so that it cannot run against that relay's own sending.
  */
 import type { DeadLetter, DeadLetterCause, DeadLetterDecision, DeadLetterState } from '../contracts/dead-letters.js';
@@ -61,7 +61,7 @@ export async function readDeadLetters(db: Database, ids: string[]): Promise<Dead
   return rows.map(toLetter);
 }
 
-/** Letters that look alike: usually one cause. */
+/** Dead letters that look alike: usually one cause. */
 export type DeadLetterGroup = {
   destination: string;
   cause: DeadLetterCause;
@@ -70,7 +70,7 @@ export type DeadLetterGroup = {
   oldest: string;
 };
 
-/** How many letters wait for someone or are being sent, and since when; for people and for metrics. Largest first. */
+/** How many dead letters wait for a decision or are being sent, and since when; for operators and for metrics. Largest first. */
 export async function countDeadLetters(db: Database, filter: DeadLetterFilter = {}): Promise<DeadLetterGroup[]> {
   const rows = await db.$queryRaw<(Omit<DeadLetterGroup, 'oldest'> & { oldest: Date })[]>`
     SELECT l.destination, l.cause, l.state, count(*)::int AS count, min(l.parked_at) AS oldest
@@ -78,12 +78,12 @@ export async function countDeadLetters(db: Database, filter: DeadLetterFilter = 
   return rows.map((row) => ({ ...row, oldest: row.oldest.toISOString() }));
 }
 
-/** A replay may get nowhere for hours, its destination being down: it can still be discarded. */
+/** A replay may fail for hours, its destination being down: it can still be discarded. */
 const DECIDABLE = { replay: ['PARKED'], discard: ['PARKED', 'REPLAYING'] } satisfies Record<string, DeadLetterState[]>;
 
 /**
- * Writes a decision, with who and why in the audit trail, and wakes the relays.
- * @returns false if it came too late: the letter is decided, or a replay is under way already
+ * Writes a decision, with who and why in the saga log, and wakes the relays.
+ * @returns false if it came too late: the dead letter is decided, or a replay is under way already
  */
 export async function decideDeadLetter(
   db: Database,
@@ -96,7 +96,7 @@ export async function decideDeadLetter(
         decided_by = ${operator}, reason = ${reason ?? null}, updated_at = now()
       WHERE id = ${id}::bigint AND state = ANY(${DECIDABLE[action]})
       RETURNING order_id AS id, destination, sequence, attempts
-    ), audit AS (
+    ), logged AS (
       INSERT INTO saga_log (order_id, step, outcome, attempts, actor, detail)
       SELECT id, 'dead-letter', ${action}, attempts, ${operator},
         format('%s, event %s', destination, sequence) || coalesce(': ' || ${reason ?? null}::text, '') FROM decided

@@ -1,5 +1,5 @@
 /**
- * Operators' words on findings. A reported finding is closed if and only if an operator has said, under their name and for a
+ * Operators' decisions on findings. A reported finding is closed if and only if an operator has said, under their name and for a
  * reason, that it is dealt with; no ledger shows that. What the reconciler has in hand is not an operator's to close. Or they
  * have the reconciler make one more refund than have failed so far, or give back a charge that no machine would.
  */
@@ -14,13 +14,17 @@ export type ClosedAs = (typeof CLOSED_AS)[number];
 /** Of these the reconciler sees whether the money is still there, and then reports the finding again. */
 export const CLOSED_AS_REFUNDED: FindingKind[] = [...GIVEN_BACK, 'ORPHAN_CHARGE', 'UNMARKED_CHARGE'];
 
-export type Closing = { as: ClosedAs; operator: string; reason: string };
+export type FindingClosure = { as: ClosedAs; operator: string; reason: string };
 
 /**
  * Closes a finding, with who and why on record; in the saga log as well if it concerns an order of ours.
  * @returns false if it is not reported (any more), or of a kind that is not closed as this
  */
-export async function closeReported(db: Database, id: string, { as, operator, reason }: Closing): Promise<boolean> {
+export async function closeReported(
+  db: Database,
+  id: string,
+  { as, operator, reason }: FindingClosure,
+): Promise<boolean> {
   const closed = await db.$executeRaw`
     WITH closed AS (
       UPDATE reconciliation_findings SET action = ${as}, updated_at = now()
@@ -44,7 +48,7 @@ export async function closeReported(db: Database, id: string, { as, operator, re
 export async function refundReported(
   db: Database,
   id: string,
-  { operator, reason }: Omit<Closing, 'as'>,
+  { operator, reason }: Omit<FindingClosure, 'as'>,
 ): Promise<boolean> {
   const taken = await db.$executeRaw`
     WITH taken AS (
@@ -70,9 +74,9 @@ export async function refundReported(
 }
 
 /** Charges that name an order and carry no marks, by what an operator has said of them: they are the order's, or none of ours. */
-export type Words = { vouchedFor: string[]; disowned: string[] };
+export type UnmarkedDecisions = { vouchedFor: string[]; disowned: string[] };
 
-export async function readWords(db: Database, orderId: string): Promise<Words> {
+export async function readUnmarkedDecisions(db: Database, orderId: string): Promise<UnmarkedDecisions> {
   const findings = await db.reconciliationFinding.findMany({
     where: {
       orderId,

@@ -1,5 +1,5 @@
 /**
- * Idempotency keys: a key belongs to one caller and route, and stands for one request, told by its fingerprint, and for the
+ * Idempotency keys: a key belongs to one caller and route, and stands for one request, known by its fingerprint, and for the
  * first answer that was not a refusal. POST /orders claims its key in the order's own statement, so that key and order are
  * one. Any other POST claims first, works, and then keeps its answer: between the two the key is locked, for a time that its
  * holder extends. What a crash left behind is claimed again by the same request when the lock has ended; the work that
@@ -60,7 +60,7 @@ export async function earlierAnswer(db: Database, claim: KeyClaim | undefined): 
   return response === null ? { outcome: 'in-progress' } : { outcome: 'replayed', response, ...rest };
 }
 
-/** A claim whose work is under way; `id` tells its holder from whoever takes over after the lock's end. */
+/** A claim whose work is under way; `id` tells its holder from a request that takes over after the lock's end. */
 export type HeldClaim = KeyClaim & { id: string; lockMs: number };
 
 /** Takes a key that is free, or that the same request left locked in a crash. @returns whether it was taken */

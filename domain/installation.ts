@@ -1,7 +1,7 @@
 /**
  * This installation: by which id everything of ours at the gateway is known, and whether this database is the one that last
- * spoke for it there. A word is kept here and on a marker at the gateway, and changed together every minute; a database that
- * was restored or copied falls behind, and then moves no money until an operator has it adopted.
+ * spoke for it there. A word, which is a random token, is kept here and on a marker at the gateway, and both are changed
+ * every minute; a database that was restored or copied falls behind, and then moves no money until an operator adopts it.
  */
 import { type Database, isNotNow } from './database.js';
 
@@ -11,9 +11,9 @@ export type Standing = {
   marker: string | null;
   /** The word that the marker says; '' = just adopted: whatever it says is to be overwritten. */
   word: string | null;
-  /** What it may say instead: told by a process that died, or sleeps, before it could note that. */
+  /** What it may say instead: written by a process that died, or is suspended, before it could note that. */
   offered: string[];
-  /** From which cluster and database the word was told; null = that cannot be told here. */
+  /** From which cluster and database the word was written; null = unknown here. */
   cluster: string | null;
   heldSince: Date | null;
   heldBecause: string | null;
@@ -55,7 +55,7 @@ export async function releaseAccount(db: Database): Promise<boolean> {
 }
 
 /**
- * Notes what the first marker is to say, before there is one: whoever dies in between finds it again by that.
+ * Notes what the first marker is to say, before there is one: after a crash in between, the marker is found again by that.
  * @returns the word, the same to all that ask; null if there is a marker by now
  */
 export async function offerFirstWord(db: Database, word: string, cluster: string | null): Promise<string | null> {
@@ -78,19 +78,19 @@ export async function keepMarker(
   return kept > 0;
 }
 
-/** Just adopted, and the marker is gone: from now on it is this one, which is still to be told. */
+/** Just adopted, and the marker is gone: from now on it is this one, whose word is still to be written. */
 export async function moveMarker(db: Database, marker: string): Promise<void> {
   await db.$executeRaw`UPDATE installation SET marker = ${marker} WHERE word = ''`;
 }
 
-/** Sleepers that are remembered; each offer is a minute's. */
+/** Offers that are remembered, for processes that were suspended; one is made a minute. */
 const OFFERED_MAX = 20;
 
 /**
- * Notes that the marker is about to be told a new word.
- * @param pause.everyMs     not more often than this, whoever it was that did; an adoption is told at once
- * @param pause.elsewhereMs the same where the last word was told from another server than this one
- * @returns whether it is now to be told
+ * Notes that a new word is about to be written to the marker.
+ * @param pause.everyMs     not more often than this, over all processes; after an adoption at once
+ * @param pause.elsewhereMs the same where the last word was written from another server than this one
+ * @returns whether it is now to be written
  */
 export async function offerWord(
   db: Database,
@@ -108,8 +108,8 @@ export async function offerWord(
 
 /**
  * How long ago, by the database's clock, the marker was last seen to say our word, by a process at this very server. A copy
- * is not told its original's: it is another database, or of another cluster, or its server has started at another time.
- * @returns null if that cannot be told, or has since been refuted
+ * does not take its original's answer: it is another database, or of another cluster, or its server started at another time.
+ * @returns null if that is unknown, or has since been refuted
  */
 export async function readWordAgeMs(db: Database, cluster: string | null): Promise<number | null> {
   const [row] = await db.$queryRaw<{ ageMs: number }[]>`
@@ -120,8 +120,8 @@ export async function readWordAgeMs(db: Database, cluster: string | null): Promi
 }
 
 /**
- * The marker says one of the words that were offered. The one that it said before stays among them: who notes this late does
- * not know that the marker has been told another word since. An older word is no danger: a marker never says it again.
+ * The marker says one of the words that were offered. The one that it said before stays among them: a process that notes
+ * this late does not know that another word has been written since. An older word is no danger: a marker never says it again.
  */
 export async function keepWord(db: Database, word: string, cluster: string | null): Promise<void> {
   await db.$executeRaw`
@@ -137,8 +137,8 @@ export async function holdAccount(db: Database, because: string): Promise<boolea
 }
 
 /**
- * An operator says that this database speaks for the installation: the marker is told a new word, whatever it says. Whichever
- * other database spoke for it until then is held from its next look on.
+ * An operator says that this database speaks for the installation: a new word is written to the marker, whatever it says. The
+ * database that spoke for it until then is held from its next look on.
  */
 export async function adoptAccount(
   db: Database,

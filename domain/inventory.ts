@@ -20,32 +20,32 @@ export async function reserveInventory(db: Database, orderId: string, run: Run =
   let rows: { refusal: CancellationReason | null }[];
   try {
     rows = await db.$queryRaw<{ refusal: CancellationReason | null }[]>`
-    WITH door AS (
+    WITH guarded AS (
       SELECT id FROM orders
       WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
         AND NOT EXISTS (SELECT FROM reservations WHERE order_id = ${orderId}::uuid)
       FOR UPDATE
     ), stock AS (
       SELECT i.sku, l.quantity, i.available
-      FROM door JOIN order_lines l ON l.order_id = door.id JOIN inventory i ON i.sku = l.sku
+      FROM guarded JOIN order_lines l ON l.order_id = guarded.id JOIN inventory i ON i.sku = l.sku
       ORDER BY i.sku FOR UPDATE OF i
     ), missing AS (
       SELECT l.sku, CASE WHEN s.sku IS NULL THEN 'UNKNOWN_SKU' ELSE 'OUT_OF_STOCK' END AS reason
-      FROM door JOIN order_lines l ON l.order_id = door.id LEFT JOIN stock s ON s.sku = l.sku
+      FROM guarded JOIN order_lines l ON l.order_id = guarded.id LEFT JOIN stock s ON s.sku = l.sku
       WHERE s.sku IS NULL OR s.available < l.quantity
-    ), verdict AS (
+    ), decided AS (
       -- max: an unknown SKU outweighs a short one; 'UNKNOWN_SKU' sorts after 'OUT_OF_STOCK'
-      SELECT id, (SELECT max(reason) FROM missing) AS refusal FROM door
+      SELECT id, (SELECT max(reason) FROM missing) AS refusal FROM guarded
     ), taken AS (
       UPDATE inventory i SET available = i.available - s.quantity, reserved = i.reserved + s.quantity, updated_at = now()
-      FROM stock s, verdict v WHERE i.sku = s.sku AND v.refusal IS NULL
+      FROM stock s, decided d WHERE i.sku = s.sku AND d.refusal IS NULL
     ), held AS (
       INSERT INTO reservations (order_id, sku, quantity, state)
-      SELECT v.id, s.sku, s.quantity, 'RESERVED' FROM stock s, verdict v WHERE v.refusal IS NULL
+      SELECT d.id, s.sku, s.quantity, 'RESERVED' FROM stock s, decided d WHERE d.refusal IS NULL
     ), moved AS (
-      UPDATE orders o SET unwinding_reason = v.refusal, saga_started_at = coalesce(o.saga_started_at, now()), ${countEvent}
-      FROM verdict v WHERE o.id = v.id
-      RETURNING ${eventColumns}, v.refusal
+      UPDATE orders o SET unwinding_reason = d.refusal, saga_started_at = coalesce(o.saga_started_at, now()), ${countEvent}
+      FROM decided d WHERE o.id = d.id
+      RETURNING ${eventColumns}, d.refusal
     ), event AS (
       ${insertEvent(
         Prisma.sql`moved`,
@@ -71,11 +71,11 @@ export async function reserveInventory(db: Database, orderId: string, run: Run =
   }
   const [decided] = rows;
   if (decided) return decided.refusal === null ? { outcome: 'done' } : { outcome: 'refused', reason: decided.refusal };
-  return afterwards(db, orderId);
+  return outcomeOfOtherRun(db, orderId);
 }
 
 /** What an earlier or faster run of the step has come to. */
-async function afterwards(db: Database, orderId: string): Promise<StepOutcome> {
+async function outcomeOfOtherRun(db: Database, orderId: string): Promise<StepOutcome> {
   const { status, unwindingReason } = await readOrderState(db, orderId);
   if (status === 'CONFIRMED' || unwindingReason === null) return { outcome: 'done' };
   return { outcome: 'refused', reason: unwindingReason };
@@ -103,25 +103,25 @@ async function skipReservation(db: Database, orderId: string, run: Run): Promise
       ${insertLog(Prisma.sql`moved`, 'reserveInventory', 'skipped', run)}
     )
     SELECT ${wakeRelay} FROM moved`;
-  return afterwards(db, orderId);
+  return outcomeOfOtherRun(db, orderId);
 }
 
 /**
- * Gives back whatever the unwinding order holds, and leaves a RELEASED row per line as tombstone.
+ * Releases what the unwinding order holds, and leaves a RELEASED row per line as tombstone.
  * @returns `nothing` if it held nothing (then no event is written)
  */
 export async function releaseInventory(db: Database, orderId: string, run: Run = FIRST_RUN): Promise<UndoOutcome> {
   const [released] = await db.$queryRaw<{ pieces: number }[]>`
-    WITH door AS (
+    WITH guarded AS (
       SELECT id FROM orders WHERE id = ${orderId}::uuid AND unwinding_reason IS NOT NULL AND status <> 'CANCELLED' FOR UPDATE
     ), held AS (
-      SELECT r.sku, r.quantity, r.state FROM door JOIN reservations r ON r.order_id = door.id
+      SELECT r.sku, r.quantity, r.state FROM guarded JOIN reservations r ON r.order_id = guarded.id
       WHERE r.state <> 'RELEASED' FOR UPDATE OF r
     ), freed AS (
       UPDATE reservations r SET state = 'RELEASED' FROM held h WHERE r.order_id = ${orderId}::uuid AND r.sku = h.sku
     ), tombstones AS (
       INSERT INTO reservations (order_id, sku, quantity, state)
-      SELECT door.id, l.sku, l.quantity, 'RELEASED' FROM door JOIN order_lines l ON l.order_id = door.id
+      SELECT guarded.id, l.sku, l.quantity, 'RELEASED' FROM guarded JOIN order_lines l ON l.order_id = guarded.id
       ON CONFLICT DO NOTHING
     ), locked AS (
       SELECT i.sku, h.quantity, h.state FROM held h JOIN inventory i USING (sku) ORDER BY i.sku FOR UPDATE OF i
@@ -131,7 +131,7 @@ export async function releaseInventory(db: Database, orderId: string, run: Run =
         sold = i.sold - CASE l.state WHEN 'SOLD' THEN l.quantity ELSE 0 END
       FROM locked l WHERE i.sku = l.sku
     ), moved AS (
-      UPDATE orders o SET ${countEvent} FROM door WHERE o.id = door.id AND EXISTS (SELECT FROM held)
+      UPDATE orders o SET ${countEvent} FROM guarded WHERE o.id = guarded.id AND EXISTS (SELECT FROM held)
       RETURNING ${eventColumns}
     ), event AS (
       ${insertEvent(
@@ -140,8 +140,8 @@ export async function releaseInventory(db: Database, orderId: string, run: Run =
         Prisma.sql`jsonb_build_object('orderId', id, 'items', (SELECT jsonb_agg(jsonb_build_object('sku', sku, 'quantity', quantity) ORDER BY sku) FROM held)) ${skipMark(run)}`,
       )}
     ), unlogged AS (
-      SELECT id FROM door WHERE EXISTS (SELECT FROM held)
-        OR NOT EXISTS (SELECT FROM saga_log s WHERE s.order_id = door.id AND s.step = 'releaseInventory')
+      SELECT id FROM guarded WHERE EXISTS (SELECT FROM held)
+        OR NOT EXISTS (SELECT FROM saga_log s WHERE s.order_id = guarded.id AND s.step = 'releaseInventory')
     ), logged AS (
       ${insertLog(
         Prisma.sql`unlogged`,
@@ -150,13 +150,13 @@ export async function releaseInventory(db: Database, orderId: string, run: Run =
         run,
       )}
     )
-    SELECT (SELECT count(*)::int FROM held) AS pieces, (SELECT ${wakeRelay} FROM moved) AS woken FROM door`;
+    SELECT (SELECT count(*)::int FROM held) AS pieces, (SELECT ${wakeRelay} FROM moved) AS woken FROM guarded`;
   if (released && released.pieces > 0) return 'done';
-  // Nothing is held: never was, or an earlier run has given it back without our hearing of it.
+  // Nothing is held: never was, or an earlier run has released it and its answer was lost.
   if (released)
     return (await db.event.count({ where: { orderId, type: 'inventory.released' } })) > 0 ? 'done' : 'nothing';
-  const door = await readOrderState(db, orderId);
-  if (door.status === 'CANCELLED') return 'nothing';
+  const orderState = await readOrderState(db, orderId);
+  if (orderState.status === 'CANCELLED') return 'nothing';
   throw new Error(`Bug! Stock of order ${orderId} was to be released although it is not unwinding`);
 }
 
@@ -190,7 +190,7 @@ export async function readSkus(db: Database, orderId: string): Promise<string[]>
   return lines.map(({ sku }) => sku);
 }
 
-/** @returns those of these SKUs whose stock somebody else has locked at this moment */
+/** @returns those of these SKUs whose stock another transaction has locked at this moment */
 export async function listLockedSkus(db: Database, skus: string[]): Promise<string[]> {
   const rows = await db.$queryRaw<{ sku: string }[]>`
     WITH free AS MATERIALIZED (SELECT sku FROM inventory WHERE sku = ANY(${skus}) FOR UPDATE SKIP LOCKED)

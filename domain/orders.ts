@@ -1,7 +1,7 @@
 /**
  * The order: accepted once, then decided once. Its row is the guard of its saga. A step's transaction holds the row from
  * its check ("pending and not unwinding") to its commit, and unwinding is committed before the first undo; so when an
- * undo runs, no step is half-way and none can begin. Whichever commits first wins, whoever asked.
+ * undo runs, no step is half-way and none can begin. Whichever commits first wins, whoever asked for it.
  */
 import type { CancellationReason, Order, OrderLine, OrderStatus } from '../contracts/orders.js';
 import { CANCELLATION_MESSAGES } from '../contracts/orders.js';
@@ -13,34 +13,35 @@ import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
 import { FIRST_RUN, insertLeft, insertLog, type Run, skipMark } from './saga-log.js';
 
 /**
- * What a step found at the order's door. `done` also when an earlier run of the same step has done it; `confirmed`: and the
- * order is confirmed, whoever has done that.
+ * What a step came to under the order state guard. `done` also when an earlier run of the same step has done it; `confirmed`:
+ * and the order is confirmed, by this step or another run.
  */
 export type StepOutcome = { outcome: 'done'; confirmed?: true } | { outcome: 'refused'; reason: CancellationReason };
 export type UndoOutcome = 'done' | 'nothing';
 
-/** Who wants an order unwound, and what is told: `message` to the order's reader, `detail` to the log. */
+/** Who wants an order unwound, and why: `message` is for the order's reader, `detail` for the log. */
 export type Unwinding = { reason: CancellationReason; message?: string; actor?: string; detail?: string };
 export type UnwindingOutcome =
   | { outcome: 'unwinding' | 'cancelled'; reason: CancellationReason }
   | { outcome: 'confirmed' };
 
 /**
- * Shuts the door: PENDING → unwinding, with the first reason given. Must be committed before the first undo.
- * @returns what has become of the order, whoever decided it
+ * Sets the order state guard against every further step: PENDING → unwinding, with the first reason given. Must be committed
+ * before the first undo.
+ * @returns what has become of the order, whichever statement decided it
  */
 export async function beginUnwinding(db: Database, orderId: string, why: Unwinding): Promise<UnwindingOutcome> {
   await db.$executeRaw`
-    WITH shut AS (
+    WITH begun AS (
       UPDATE orders o SET unwinding_reason = ${why.reason}, cancellation_message = ${why.message ?? null}, updated_at = now()
       WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
       RETURNING o.id
     )
     ${logUnwinding(why)}`;
-  const door = await readOrderState(db, orderId);
-  if (door.status === 'CONFIRMED') return { outcome: 'confirmed' };
-  if (door.unwindingReason === null) throw new Error(`Bug! Order ${orderId} is neither confirmed nor unwinding`);
-  return { outcome: door.status === 'CANCELLED' ? 'cancelled' : 'unwinding', reason: door.unwindingReason };
+  const orderState = await readOrderState(db, orderId);
+  if (orderState.status === 'CONFIRMED') return { outcome: 'confirmed' };
+  if (orderState.unwindingReason === null) throw new Error(`Bug! Order ${orderId} is neither confirmed nor unwinding`);
+  return { outcome: orderState.status === 'CANCELLED' ? 'cancelled' : 'unwinding', reason: orderState.unwindingReason };
 }
 
 /**
@@ -54,25 +55,26 @@ export async function requestCancellation(
   why: Unwinding,
 ): Promise<{ outcome: 'unwinding' | 'cancellation-due' | 'cancelled'; reason: CancellationReason }> {
   await db.$executeRaw`
-    WITH shut AS (
+    WITH begun AS (
       UPDATE orders o SET unwinding_reason = ${why.reason}, cancellation_message = ${why.message ?? null}, updated_at = now(),
         saga_started_at = CASE status WHEN 'CONFIRMED' THEN NULL ELSE saga_started_at END
       WHERE id = ${orderId}::uuid AND status IN ('PENDING', 'CONFIRMED') AND unwinding_reason IS NULL
       RETURNING o.id
     )
     ${logUnwinding(why)}`;
-  const door = await readOrderState(db, orderId);
-  if (door.unwindingReason === null) throw new Error(`Bug! Order ${orderId} was to be cancelled and has no reason`);
+  const orderState = await readOrderState(db, orderId);
+  if (orderState.unwindingReason === null)
+    throw new Error(`Bug! Order ${orderId} was to be cancelled and has no reason`);
   const outcome = { PENDING: 'unwinding', CONFIRMED: 'cancellation-due', CANCELLED: 'cancelled' } as const;
-  return { outcome: outcome[door.status], reason: door.unwindingReason };
+  return { outcome: outcome[orderState.status], reason: orderState.unwindingReason };
 }
 
 const logUnwinding = ({ reason, actor, detail }: Unwinding): Prisma.Sql => Prisma.sql`
   INSERT INTO saga_log (order_id, step, outcome, attempts, actor, detail)
-  SELECT id, 'unwinding', ${reason}, 0, ${actor ?? null}, ${detail ?? null} FROM shut`;
+  SELECT id, 'unwinding', ${reason}, 0, ${actor ?? null}, ${detail ?? null} FROM begun`;
 
 /**
- * The last act of an unwound saga: unwinding → CANCELLED.
+ * The last statement of an unwound saga: unwinding → CANCELLED.
  * @param left     steps that the saga has turned away from, for the log
  * @param holdings what must not be there any more
  * @throws if the order still holds something (contracts/plan): an undo is missing, or has not done its work
@@ -103,8 +105,8 @@ export async function cancelOrder(
     ) ${logLeft}
     SELECT ${wakeRelay} FROM moved`;
   if (cancelled.length > 0) return 'done';
-  const door = await readOrderState(db, orderId);
-  if (door.status === 'CANCELLED') return 'done';
+  const orderState = await readOrderState(db, orderId);
+  if (orderState.status === 'CANCELLED') return 'done';
   const tables = await readHeld(db, orderId, holdings);
   const what = tables.length === 0 ? 'without a reason' : `still holding ${tables.join(', ')}`;
   throw new Error(`Bug! Order ${orderId} came to its cancellation ${what}`);

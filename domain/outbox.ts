@@ -47,7 +47,7 @@ export const insertEvents = (
   ORDER BY e.later DESC`;
 
 /**
- * Wakes the relay, and whoever waits for this order, when the transaction commits. A hint: all of them also poll. Belongs
+ * Wakes the relays, and the requests that wait for this order, when the transaction commits. A hint: all also poll. Belongs
  * where `id` is the order's.
  */
 export const wakeRelay = Prisma.sql`pg_notify(${OUTBOX_CHANNEL}, id::text)::text`;

@@ -98,7 +98,7 @@ export async function recordCharge(
 
 /**
  * Records the gateway's final "no", and turns the order to unwinding in the same transaction.
- * @param declineCode the gateway's word for it, e.g. `insufficient_funds`
+ * @param declineCode the gateway's code for it, e.g. `insufficient_funds`
  */
 export async function recordDecline(
   db: Database,
@@ -150,7 +150,7 @@ async function recordOutcome(db: Database, orderId: string, statement: Prisma.Sq
 }
 
 /**
- * Shuts the payment of an unwinding order before the gateway is asked for anything: CHARGED → REFUNDING, nothing known →
+ * Closes the payment of an unwinding order to charges before the gateway is asked for anything: CHARGED → REFUNDING, nothing known →
  * VOIDED (the tombstone that a late charge finds). Repeatable.
  * @returns how the payment stands now
  */
@@ -170,7 +170,7 @@ export type Refunded = { charge: string | null; refund: string | null; gaveBack:
 
 /**
  * Records that the gateway holds nothing of the charge any more; also for a charge that was found only now, on a VOIDED
- * payment. An order that is cancelled already gets no event any more: what its readers were told stays true. Nor does one
+ * payment. An order that is cancelled already gets no event any more: what its events have said stays true. Nor does one
  * whose money others had given back before: the event says what this saga has done.
  */
 export async function recordRefund(

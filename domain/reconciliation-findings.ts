@@ -56,7 +56,7 @@ export async function listFindings(
 }
 
 /**
- * What is in hand and whose turn it is: first what can be decided, since its order is final or was begun, then the longest
+ * What is in hand and what comes next: first what can be decided, since its order is final or was begun, then the longest
  * unseen. Each listing sends what it lists to the end of the queue.
  */
 export async function takeUnfinished(db: Database, limit: number): Promise<Pick<Finding, 'reference' | 'orderId'>[]> {
@@ -91,21 +91,21 @@ export async function requestReconciliation(db: Database, orderId?: string): Pro
 }
 
 /**
- * What somebody says of a charge, who may be wrong. `sent back` = a refund came to nothing, or waits for the customer.
+ * What a gateway's event says of a charge, which may be wrong. `sent back` = a refund came to nothing, or waits for the customer.
  * The order that it names, or the charge, which may be on record with us.
  */
-export type Claim = {
+export type PaymentClaim = {
   orderId: string | null;
   reference: string | null;
   says: 'taken' | 'not taken' | 'given back' | 'sent back' | 'disputed';
 };
 
 /**
- * Whether our own books say the same, or will without help: then nobody need ask the gateway.
+ * Whether our own ledger says the same, or will without help: then the gateway need not be asked.
  * The happy path's one read per event, by unique keys.
  * @returns the order whose charges are to be looked at; null = none of ours, or nothing new
  */
-export async function readNews(db: Database, { orderId, says, reference }: Claim): Promise<string | null> {
+export async function readNews(db: Database, { orderId, says, reference }: PaymentClaim): Promise<string | null> {
   if (says === 'not taken' || (orderId === null && reference === null)) return null; // no money moved
   const [row] = await db.$queryRaw<{ orderId: string; explained: boolean }[]>`
     SELECT o.id AS "orderId", CASE
@@ -119,5 +119,5 @@ export async function readNews(db: Database, { orderId, says, reference }: Claim
     WHERE o.id = coalesce(${orderId}::uuid, (SELECT order_id FROM payments WHERE gateway_reference = ${reference}::text))`;
   return row && row.explained !== true ? row.orderId : null;
 }
-/** A saga that moved within this time is at work, and hears from the gateway itself. */
+/** A saga that moved within this time is at work, and gets the gateway's answer itself. */
 const SAGA_AT_WORK = Prisma.sql`interval '30 seconds'`;

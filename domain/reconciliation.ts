@@ -1,7 +1,7 @@
 /**
  * Reconciliation, as facts: what was found where the gateway's ledger and ours differ, and what was done about it.
  * A finding is one kind of difference at one charge; it is written before anything is done about it, so that a
- * process that dies in between leaves work in hand, not a gap. What is to be done is decided in workers/.
+ * process that dies in between leaves work in hand, not a gap. What is to be done is decided in reconciliation/.
  */
 import type { CancellationReason, OrderStatus } from '../contracts/orders.js';
 import type { Database } from './database.js';
@@ -98,7 +98,7 @@ export async function listUnseenCharges(
 
 /**
  * @param refunds as the gateway lists them
- * @returns the charges among them that are to be looked at: ours, and not just what our books say of them
+ * @returns the charges among them that are to be looked at: ours, and not just what our ledger says of them
  */
 export async function listNewsOfRefunds(
   db: Database,
@@ -147,7 +147,7 @@ export type FindingKind =
   | 'ACCOUNT_HELD';
 /** Findings that are settled by giving a charge back. */
 export const GIVEN_BACK: FindingKind[] = ['LATE_CHARGE', 'DOUBLE_CHARGE', 'LOST_REFUND', 'REFUND_FAILED'];
-/** Findings that an operator may have settled so: a charge without marks is given back on his word, and never without. */
+/** Findings that an operator may have settled so: a charge without marks is given back only when one asks for it. */
 export const GIVEN_BACK_ON_WORD: FindingKind[] = [...GIVEN_BACK, 'UNMARKED_CHARGE'];
 export type FindingAction = 'waiting' | 'refunding' | 'refunded' | 'cancelling' | 'cancelled' | 'reported';
 export type Subject = { reference: string; orderId: string; amount: number; currency: string };
@@ -235,7 +235,7 @@ export async function escalateFinding(
   reference: string,
   detail: string,
 ): Promise<boolean> {
-  const told = await db.$queryRaw<unknown[]>`
+  const escalated = await db.$queryRaw<unknown[]>`
     WITH escalated AS (
       UPDATE reconciliation_findings SET action = 'reported', detail = ${detail.slice(0, 1_000)}, updated_at = now()
       WHERE kind = ${kind} AND gateway_reference = ${reference} AND action IN ('refunding', 'refunded', 'cancelling')
@@ -246,7 +246,7 @@ export async function escalateFinding(
       FROM escalated JOIN orders o ON o.id::text = lower(escalated.order_id)
     )
     SELECT 1 AS escalated FROM escalated`;
-  return told.length > 0;
+  return escalated.length > 0;
 }
 
 /** What was reported and is not so any more closes itself. @param except the kinds that still may be */

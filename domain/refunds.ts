@@ -1,7 +1,7 @@
 /**
  * Refund keys: which key the next refund of a charge goes out under, and whether there may be one. A key is spent when
  * nothing more can come of it; a refund that has definitely failed is followed by one of a new key by itself, and after that
- * by one for each operator's word. An order may have had more than one charge: each has its own.
+ * by one for each operator's request. An order may have had more than one charge: each has its own.
  */
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
@@ -80,7 +80,7 @@ export async function spendRefundKey(
   await change(db, charge, set, Prisma.sql`refund_no = ${no}::int`);
 }
 
-/** An operator wants one more refund than have failed so far. Once for each word. */
+/** An operator wants one more refund than have failed so far. Once for each request, known by its `word`. */
 export async function allowRefund(db: Database, charge: OrderCharge, word: string): Promise<void> {
   const set = Prisma.sql`refunds_allowed = greatest(refunds_allowed, refund_failures + 1), refund_word = ${word}`;
   await change(db, charge, set, Prisma.sql`refund_word IS DISTINCT FROM ${word}`);

@@ -26,11 +26,11 @@ const isDelivered = Prisma.sql`NOT EXISTS (
       AND (c.feed_xid, c.feed_position) >= (o.feed_xid, o.feed_position)))`;
 
 /** A cursor passes over the events of an order that a dead letter holds: they are not delivered. */
-const isHeld = Prisma.sql`EXISTS (SELECT FROM dead_letters l WHERE l.order_id = o.order_id AND l.closed_at IS NULL)`;
+const isBehindDeadLetter = Prisma.sql`EXISTS (SELECT FROM dead_letters l WHERE l.order_id = o.order_id AND l.closed_at IS NULL)`;
 
 /**
  * Looks at one batch of old events, in the feed's order, and removes those that may go. The feed's newest event stays however
- * old it is: the feed's clock is told by it (feed-clock.ts).
+ * old it is: the feed's clock is read from it (feed-clock.ts).
  * @param after where the batch begins
  * @returns how many went, and where the next batch begins; undefined = there are no more old ones
  */
@@ -48,7 +48,7 @@ export async function purgeEvents(
       SELECT * FROM oldest WHERE occurred_at < now() - ${olderThanMs}::float8 * interval '1 ms'
     ), purged AS (
       DELETE FROM outbox WHERE (order_id, sequence) IN (
-        SELECT o.order_id, o.sequence FROM old o WHERE ${isDelivered} AND NOT (${isHeld})
+        SELECT o.order_id, o.sequence FROM old o WHERE ${isDelivered} AND NOT (${isBehindDeadLetter})
           AND (o.feed_xid, o.feed_position) < (SELECT feed_xid, feed_position FROM outbox ORDER BY feed_xid DESC, feed_position DESC LIMIT 1))
       RETURNING 1
     )

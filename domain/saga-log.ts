@@ -57,7 +57,7 @@ export const insertLogs = (from: Prisma.Sql, steps: { step: StepName; run: Run }
 
 /**
  * Steps that were turned away from, once the order in `from` is unwound. What a step has logged itself stands, unless it has been
- * undone: its effect was committed, and its saga has never heard of it.
+ * undone: its effect was committed, and its saga never got the answer.
  */
 export const insertLeft = (from: Prisma.Sql, left: readonly LeftStep[]): Prisma.Sql => Prisma.sql`
   INSERT INTO saga_log (order_id, step, outcome, attempts, detail)
@@ -110,13 +110,13 @@ export async function readSagaLog(db: Database, order: Order, plan: SagaPlan = P
     }
     previousAt = at.toISOString();
   }
-  if (order.status === 'CANCELLED') for (const step of steps) settle(plan, step, steps);
+  if (order.status === 'CANCELLED') for (const step of steps) concludeStep(plan, step, steps);
   const isUnwinding = sagaLog.some((entry) => entry.step === 'unwinding' || entry.outcome === 'refused');
   return { state: stateOf(order, isUnwinding ? 'COMPENSATING' : 'RUNNING', forwardDue), steps };
 }
 
 /** In an order that is cancelled nothing is pending: what a step had done is undone, or it has done nothing. */
-function settle(plan: SagaPlan, step: StepProgress, all: readonly StepProgress[]): void {
+function concludeStep(plan: SagaPlan, step: StepProgress, all: readonly StepProgress[]): void {
   if (step.status !== 'pending') return;
   const undo = all.find(({ name }) => name === stepNamed(plan, step.name)?.undo);
   step.status = undo?.status === 'undone' || undo?.status === 'skipped' ? 'undone' : 'nothing-to-undo';

@@ -1,5 +1,5 @@
 /**
- * Stuck sagas: those that will not end without someone. Either the saga says so itself (NEEDS_ATTENTION), or it has ended
+ * Stuck sagas: those that will not end without an operator. Either the saga says so itself (NEEDS_ATTENTION), or it has ended
  * from outside (terminated, failed by a bug, timed out) while its order is not final. Temporal knows which, until it forgets;
  * Postgres knows what each is worth, who is waiting, and which orders wait at all.
  */
@@ -11,7 +11,7 @@ import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 
 /** What Temporal's visibility tells of a saga, in the words of its search attributes. */
-export type SagaFinding = {
+export type StuckCandidate = {
   orderId: string;
   workflowId: string;
   /** null: Temporal knows no saga of this order. */
@@ -22,7 +22,7 @@ export type SagaFinding = {
   startedAt: Date;
 };
 
-export type StuckSaga = Omit<SagaFinding, 'startedAt'> & {
+export type StuckSaga = Omit<StuckCandidate, 'startedAt'> & {
   status: OrderStatus;
   customerId: string;
   total: Money;
@@ -44,9 +44,9 @@ export type WaitingOrder = {
   orderId: string;
   /** Confirmed, and on its way back. */
   takingBack: boolean;
-  /** Somebody has seen its saga begin. */
+  /** A process has seen its saga begin. */
   everStarted: boolean;
-  /** Somebody should have seen by now that it does not come to its end: its saga itself would have said so. */
+  /** It has waited beyond the time at which its saga itself reports that it does not come to its end. */
   isOpenTooLong: boolean;
   /** For longer than a saga may take to begin. */
   isLate: boolean;
@@ -54,7 +54,7 @@ export type WaitingOrder = {
 };
 
 /** What a saga is given, as far as it says when it must have come to its end. Milliseconds. */
-export type Patience = Pick<SagaPolicy, 'sagaDeadlineMs' | 'compensationAttentionAfterMs'>;
+export type SagaTimeLimits = Pick<SagaPolicy, 'sagaDeadlineMs' | 'compensationAttentionAfterMs'>;
 
 /** Sagas without trouble take milliseconds. What does not move is to be seen within a minute. */
 const WAITING_AFTER = Prisma.sql`interval '30 s'`;
@@ -62,13 +62,17 @@ const WAITING_AFTER = Prisma.sql`interval '30 s'`;
 const LATE_AFTER = Prisma.sql`interval '60 s'`;
 /** Beyond the deadline, and the time after which a failing undo is marked: for an undo or two that go well at last. */
 const TOO_LONG_MARGIN_MS = 60_000;
-/** Beyond what a busy service takes; whoever looks just after something has broken should see that it is so. */
+/** Beyond what a busy service takes; an operator who looks just after something has broken should see that it is so. */
 export const SLOW_AFTER_S = 10;
 
 /** @returns the longest waiting first; most of them have a saga that runs, which only Temporal can tell */
-export async function listWaitingOrders(db: Database, patience: Patience, limit: number): Promise<WaitingOrder[]> {
-  const undoMs = patience.compensationAttentionAfterMs + TOO_LONG_MARGIN_MS;
-  const allMs = patience.sagaDeadlineMs + undoMs;
+export async function listWaitingOrders(
+  db: Database,
+  timeLimits: SagaTimeLimits,
+  limit: number,
+): Promise<WaitingOrder[]> {
+  const undoMs = timeLimits.compensationAttentionAfterMs + TOO_LONG_MARGIN_MS;
+  const allMs = timeLimits.sagaDeadlineMs + undoMs;
   const before = (ms: number) => Prisma.sql`now() - ${ms}::float8 * interval '1 ms'`;
   return db.$queryRaw<WaitingOrder[]>`
     SELECT id AS "orderId", status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AS "takingBack", saga_started_at IS NOT NULL AS "everStarted", since,
@@ -118,14 +122,14 @@ const waitingFor = (time: Prisma.Sql, limit: number): Prisma.Sql => Prisma.sql`
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**
- * @param findings sagas that Temporal shows as stuck or as ended from outside
+ * @param candidates sagas that Temporal shows as stuck or as ended from outside
  * @returns those whose order is not final, oldest first and dearest first among those of one minute
  */
-export async function joinStuckSagas(db: Database, findings: SagaFinding[]): Promise<StuckSaga[]> {
+export async function joinStuckSagas(db: Database, candidates: StuckCandidate[]): Promise<StuckSaga[]> {
   const orders = await db.order.findMany({
     where: {
-      // Whoever starts a saga by hand may call it anything; the list must survive it.
-      id: { in: findings.map((finding) => finding.orderId).filter((id) => UUID.test(id)) },
+      // A saga that was started by hand may be called anything; the list must survive it.
+      id: { in: candidates.map((candidate) => candidate.orderId).filter((id) => UUID.test(id)) },
       OR: [
         { status: 'PENDING' },
         { status: 'CONFIRMED', OR: [{ unwindingReason: { not: null } }, { forwardDue: true }] },
@@ -142,15 +146,15 @@ export async function joinStuckSagas(db: Database, findings: SagaFinding[]): Pro
     },
   });
   const byId = new Map(orders.map((order) => [order.id, order]));
-  const stuck = findings.flatMap((finding): StuckSaga[] => {
-    const order = byId.get(finding.orderId);
-    if (!order || isDone(finding, order)) return [];
+  const stuck = candidates.flatMap((candidate): StuckSaga[] => {
+    const order = byId.get(candidate.orderId);
+    if (!order || isDone(candidate, order)) return [];
     const { customerId, totalAmount, currency } = order;
     const total = { amount: Number(totalAmount), currency };
     return [
       {
-        ...finding,
-        startedAt: finding.startedAt.toISOString(),
+        ...candidate,
+        startedAt: candidate.startedAt.toISOString(),
         status: order.status as OrderStatus,
         customerId,
         total,
@@ -163,7 +167,7 @@ export async function joinStuckSagas(db: Database, findings: SagaFinding[]): Pro
 
 /** The saga that confirmed an order has done its part, however it ended, once the order is taken back: that is another saga's. */
 const isDone = (
-  { workflowId, orderId }: SagaFinding,
+  { workflowId, orderId }: StuckCandidate,
   order: { status: string; unwindingReason: string | null },
 ): boolean => order.status === 'CONFIRMED' && order.unwindingReason !== null && workflowId === orderSagaId(orderId);
 

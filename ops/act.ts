@@ -27,7 +27,7 @@ function perSecond(text: string): number {
   return rate;
 }
 
-/** @param fallback for a reason that nobody gave; undefined = one must be given */
+/** @param fallback the reason if the operator gave none; undefined = one must be given */
 export function signatureOf(options: ActOptions, config: OpsConfig, fallback?: string) {
   const operator = options.operator ?? config.OPS_OPERATOR;
   if (operator === undefined || !SUBJECT.test(operator)) {
@@ -46,7 +46,7 @@ export function signatureOf(options: ActOptions, config: OpsConfig, fallback?: s
   return { operator, reason };
 }
 
-/** @throws OpsError not-confirmed: by a "no", or because there is nobody to ask */
+/** @throws OpsError not-confirmed: by a "no", or because there is no terminal to ask on */
 export async function askBefore({ out }: Ops, question: string, yes: boolean | undefined): Promise<void> {
   if (yes) return;
   if (!out.interactive) {
@@ -59,7 +59,7 @@ export async function askBefore({ out }: Ops, question: string, yes: boolean | u
   if (isCancel(answer) || !answer) throw new OpsError('Not confirmed: nothing was done.', EXIT.notConfirmed);
 }
 
-/** Acts on all targets, tells each result and the sum of them. */
+/** Acts on all targets, prints each result and the sum of them. */
 export async function actOnAll<T extends Item>(
   { out }: Ops,
   what: Record<string, string>,

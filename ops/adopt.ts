@@ -1,5 +1,5 @@
 /**
- * `ops adopt`: after a restore, a copy or another account's key, says that this database is the one that speaks for the
+ * `ops adopt`: after a restore, a copy or another account's key, makes this database the one that speaks for the
  * installation at the payment gateway. Until then the workers accept orders and move no money.
  */
 import type { Command } from 'commander';
@@ -36,6 +36,6 @@ async function adopt(ops: Ops, options: ActOptions): Promise<ExitCode> {
   );
   const adopted = await adoptAccount(db, signature);
   out.document({ installation: id, held: !adopted, adopted, ...signature });
-  out.notice(adopted ? 'Adopted: the workers take the account over within 20 s.' : 'Somebody else was faster.');
+  out.notice(adopted ? 'Adopted: the workers take the account over within 20 s.' : 'Another operator was faster.');
   return EXIT.done;
 }

@@ -1,16 +1,16 @@
 /**
  * Doing the same to many, carefully: some first, one by one, as a canary; the rest at a rate; an end as soon as it is plain
- * that it does not help. Each item's true result is told.
+ * that it does not help. Each item's own result is printed.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import pLimit from 'p-limit';
-import { OUTCOMES, type Outcome } from './decisions.js';
+import { OUTCOMES, type ItemOutcome } from './decisions.js';
 import { EXIT, type ExitCode } from './exit.js';
-import { harmless, type Output } from './output.js';
+import { withoutControlCharacters, type Output } from './output.js';
 
-/** One of many, and what came of it. `state` = how its saga, or its letter, stands by then. */
+/** One of many, and what came of it. `state` = how its saga, or its dead letter, stands by then. */
 export type Item = { orderId: string };
-export type ItemResult = Item & { outcome: Outcome; state: string | null; message: string };
+export type ItemResult = Item & { outcome: ItemOutcome; state: string | null; message: string };
 
 export type Pace = { canary: number; perSecond: number };
 
@@ -26,32 +26,32 @@ export async function runAll<T extends Item>(
   act: (target: T) => Promise<ItemResult>,
 ): Promise<ItemResult[]> {
   const progress = showProgress(out, targets.length);
-  const brake = createBrake(out);
+  const stopSignal = createStopSignal(out);
   const results: ItemResult[] = [];
   const tried = new Set<T>();
   const run = async (target: T): Promise<ItemResult> => {
     tried.add(target);
     const result = await act(target);
     results.push(result);
-    brake.see(result);
+    stopSignal.note(result);
     progress.see(result);
     return result;
   };
   for (const target of targets.slice(0, canary)) {
-    if (brake.isOn()) break;
+    if (stopSignal.isSet()) break;
     const { outcome } = await run(target);
     if (outcome !== 'done' && outcome !== 'waits' && outcome !== 'gone')
-      brake.pull(`the canary ${outcome === 'refused' ? 'was' : 'has'} ${outcome}`);
+      stopSignal.stop(`the canary ${outcome === 'refused' ? 'was' : 'has'} ${outcome}`);
   }
   const limit = pLimit(PARALLEL_MAX);
   const began: Promise<unknown>[] = [];
   for (const target of targets.slice(canary)) {
-    if (brake.isOn()) break;
-    began.push(limit(() => (brake.isOn() ? undefined : run(target))));
+    if (stopSignal.isSet()) break;
+    began.push(limit(() => (stopSignal.isSet() ? undefined : run(target))));
     await pause(1_000 / perSecond);
   }
   await Promise.all(began);
-  brake.release();
+  stopSignal.end();
   progress.end();
   return [...results, ...targets.filter((target) => !tried.has(target)).map(notTried)];
 }
@@ -59,26 +59,26 @@ export async function runAll<T extends Item>(
 const notTried = (target: Item): ItemResult => ({ ...target, outcome: 'not-tried', state: null, message: '' });
 
 /** Stops what has not begun: for the canary, for a row of failures, for Ctrl-C. A second Ctrl-C ends the process. */
-function createBrake(out: Output) {
+function createStopSignal(out: Output) {
   let why: string | undefined;
   let inARow = 0;
-  const pull = (because: string) => {
+  const stop = (because: string) => {
     why ??= because;
   };
   const onInterrupt = () => {
     out.notice('\nStopping: what has begun is finished. Ctrl-C again ends at once.');
-    pull('interrupted');
+    stop('interrupted');
   };
   process.once('SIGINT', onInterrupt);
   return {
-    pull,
-    isOn: () => why !== undefined,
-    see: ({ outcome }: ItemResult) => {
+    stop,
+    isSet: () => why !== undefined,
+    note: ({ outcome }: ItemResult) => {
       if (outcome === 'done' || outcome === 'waits') inARow = 0;
       else if (outcome === 'failed' || outcome === 'unanswered') inARow++;
-      if (inARow >= FAILURES_IN_A_ROW_MAX) pull(`${inARow} in a row have failed`);
+      if (inARow >= FAILURES_IN_A_ROW_MAX) stop(`${inARow} in a row have failed`);
     },
-    release: () => {
+    end: () => {
       process.off('SIGINT', onInterrupt);
       if (why !== undefined) out.notice(`Stopped: ${why}.`);
     },
@@ -87,10 +87,10 @@ function createBrake(out: Output) {
 
 const WIDTH = 30;
 
-/** One line per item; under them a bar, where somebody watches. */
+/** One line per item; under them a bar, if the output is a terminal. */
 function showProgress(out: Output, total: number) {
   let ended = 0;
-  const counts = new Map<Outcome, number>();
+  const counts = new Map<ItemOutcome, number>();
   const isBar = out.interactive && total > 1;
   return {
     see: (result: ItemResult) => {
@@ -121,13 +121,13 @@ const STYLES = {
 
 function lineOf(out: Output, { orderId, outcome, state, message }: ItemResult): string {
   const word = out.paint(STYLES[outcome], outcome.padEnd(10));
-  return `${orderId}  ${word}  ${(state ?? '').padEnd(15)}  ${harmless(message)}`.trimEnd();
+  return `${orderId}  ${word}  ${(state ?? '').padEnd(15)}  ${withoutControlCharacters(message)}`.trimEnd();
 }
 
-export type Summary = Record<Outcome, number>;
+export type Summary = Record<ItemOutcome, number>;
 
 export function summarize(results: ItemResult[]): Summary {
-  const count = (outcome: Outcome) => results.filter((result) => result.outcome === outcome).length;
+  const count = (outcome: ItemOutcome) => results.filter((result) => result.outcome === outcome).length;
   return Object.fromEntries(OUTCOMES.map((outcome) => [outcome, count(outcome)])) as Summary;
 }
 

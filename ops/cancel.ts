@@ -1,6 +1,6 @@
 /**
- * `cancel`: the order is to be gone, whatever it has come to. Recorded in Postgres first, which decides; then whoever has to
- * act on it is woken or started, if Temporal answers. If it does not, the order is cancelled when it is back.
+ * `cancel`: the order is to be gone, whatever it has come to. Recorded in Postgres first, which decides; then the saga that
+ * has to act on it is woken or started, if Temporal answers. If it does not, the order is cancelled when it is back.
  */
 import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import type { Command } from 'commander';
@@ -27,7 +27,7 @@ export function addCancelCommand(program: Command): void {
     .command('cancel')
     .summary('have orders gone: pending ones unwind, confirmed ones are refunded and taken back')
     .description(
-      'Cancels orders. Works while Temporal is away: then it is recorded, and honoured later. The reason is told to whoever reads the order.',
+      'Cancels orders. Works while Temporal is away: then it is recorded, and honoured later. The reason is shown to every reader of the order.',
     )
     .argument('<orders...>', 'ids of orders', orderIds);
   addActOptions(command)

@@ -1,5 +1,5 @@
 /**
- * Findings of the reconciler as people see them, and an operator's word on them: that what was
+ * Findings of the reconciler as operators see them, and an operator's decision on them: that what was
  * reported is dealt with (`reconcile --close`), or that the reconciler is to give a charge back (`reconcile --refund`).
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -7,7 +7,7 @@ import {
   CLOSED_AS,
   CLOSED_AS_REFUNDED,
   type ClosedAs,
-  type Closing,
+  type FindingClosure,
   closeReported,
   refundReported,
 } from '../domain/finding-closures.js';
@@ -45,7 +45,7 @@ function findingIds(text: string, earlier: string[] = []): string[] {
   return [...new Set([...earlier, text])];
 }
 
-/** @throws OpsError usage: whoever signs means to close something, and forgot to say what */
+/** @throws OpsError usage: a call with a signature means to close something, and does not say what */
 export function requireClose({ as, operator, reason, yes, canary }: CloseOptions): void {
   if ([as, operator, reason, yes, canary].some((option) => option !== undefined))
     throw usage('--as, --operator, --reason, --yes and --canary belong to --close or --refund <findings...>.');
@@ -75,7 +75,7 @@ const closingOf = ({ action, closedBy, closedAs, reason }: Finding): string | nu
 export async function closeFindings(ops: Ops, ids: string[], options: CloseOptions): Promise<ExitCode> {
   const { as } = options;
   if (as === undefined) throw usage(`As what? Say --as ${CLOSED_AS.join(' or --as ')}. See \`reconcile --help\`.`);
-  const closing: Closing = { as, ...signatureOf(options, ops.config) };
+  const closing: FindingClosure = { as, ...signatureOf(options, ops.config) };
   const db = await ops.to.database();
   const findings = await named(ops, db, ids);
   requireClosableAs(as, findings);
@@ -86,7 +86,7 @@ export async function closeFindings(ops: Ops, ids: string[], options: CloseOptio
 }
 
 /** A finding of its own, as the charge's and not only the order's. */
-type Target = Pick<Finding, 'kind' | 'reference' | 'orderId'> & { id: string };
+type FindingTarget = Pick<Finding, 'kind' | 'reference' | 'orderId'> & { id: string };
 
 async function named({ out }: Ops, db: Database, ids: string[]): Promise<(Finding & { id: string })[]> {
   const findings = (await listFindings(db, { ids }, ids.length)).filter(isFinding);
@@ -99,7 +99,7 @@ async function named({ out }: Ops, db: Database, ids: string[]): Promise<(Findin
 }
 const isFinding = (finding: Finding): finding is Finding & { id: string } => finding.id !== null;
 
-/** Of other kinds nobody would look whether the gateway has given the money back. */
+/** Of other kinds the reconciler does not check whether the gateway has given the money back. */
 function requireClosableAs(as: ClosedAs, findings: Finding[]): void {
   const unsuited = findings.find(({ kind }) => as === 'refunded' && !CLOSED_AS_REFUNDED.includes(kind));
   if (unsuited)
@@ -126,10 +126,10 @@ export async function refundFindings(ops: Ops, ids: string[], options: CloseOpti
       const isTaken = await refundReported(db, id, signature);
       if (isTaken) await requestReconciliation(db, target.orderId);
       const [now] = await listFindings(db, { ids: [id] });
-      const told = now && judge(now, false);
-      return isTaken || !told
+      const result = now && resultOf(now, false);
+      return isTaken || !result
         ? { ...subject, outcome: 'done', state: 'refunding', message: beingGivenBack(id, target.kind) }
-        : { ...subject, state: now.action, ...told };
+        : { ...subject, state: now.action, ...result };
     } catch (err) {
       return { ...subject, outcome: 'failed', state: null, message: lastLine(err) };
     }
@@ -140,7 +140,7 @@ const beingGivenBack = (id: string, kind: Finding['kind']): string =>
   `finding ${id}: ${kind === 'UNMARKED_CHARGE' ? 'the charge is being given back' : 'another refund is being made'}`;
 
 /** @returns never throws for what concerns this finding alone */
-async function close(db: Database, { id, ...target }: Target, closing: Closing): Promise<ItemResult> {
+async function close(db: Database, { id, ...target }: FindingTarget, closing: FindingClosure): Promise<ItemResult> {
   const subject = { ...target, finding: id };
   try {
     const isClosed = await closeReported(db, id, closing);
@@ -148,13 +148,13 @@ async function close(db: Database, { id, ...target }: Target, closing: Closing):
     if (isClosed && closing.as === 'refunded') await requestReconciliation(db, target.orderId);
     const [now] = await listFindings(db, { ids: [id] });
     if (!now) throw new Error(`finding ${id} is gone: the two ledgers agree after all`);
-    return { ...subject, state: now.action, ...judge(now, isClosed) };
+    return { ...subject, state: now.action, ...resultOf(now, isClosed) };
   } catch (err) {
     return { ...subject, outcome: 'failed', state: null, message: lastLine(err) };
   }
 }
 
-function judge(now: Finding, isClosed: boolean): Pick<ItemResult, 'outcome' | 'message'> {
+function resultOf(now: Finding, isClosed: boolean): Pick<ItemResult, 'outcome' | 'message'> {
   const { id, kind, reference, action } = now;
   const name = `finding ${id} (${kind} ${reference})`;
   if (isClosed) return { outcome: 'done', message: `${name} is closed` };

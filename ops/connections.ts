@@ -46,7 +46,7 @@ export type Temporal = {
   client: Client;
   /** For sentences: `host:port/namespace`. */
   where: string;
-  /** @returns the saga in the Web UI, or null if nobody has said where that is */
+  /** @returns the saga in the Web UI, or null if no setting says where that is */
   link(workflowId: string, runId?: string | null): string | null;
 };
 

@@ -34,15 +34,15 @@ const BULK_MAX = 10_000;
 const OUTCOME_LIMIT_MS = 13_000;
 const POLL_MS = 200;
 
-type Filter = Pick<DeadLetterFilter, 'destination' | 'cause' | 'type' | 'state'>;
-type ListOptions = Filter & { limit: number };
-type ReplayOptions = ActOptions & Filter & { all?: boolean; limit?: number };
+type FilterOptions = Pick<DeadLetterFilter, 'destination' | 'cause' | 'type' | 'state'>;
+type ListOptions = FilterOptions & { limit: number };
+type ReplayOptions = ActOptions & FilterOptions & { all?: boolean; limit?: number };
 
 export function addDeadLetterCommands(program: Command): void {
-  const letters = program
+  const commands = program
     .command('dead-letters')
     .summary('events that a destination would not take: list, replay, discard');
-  const list = addFilters(letters.command('list', { isDefault: true }))
+  const list = addFilters(commands.command('list', { isDefault: true }))
     .summary('what is parked: by cause, then oldest first')
     .addOption(new Option('--state <state>', 'default: PARKED and REPLAYING').choices([...DEAD_LETTER_STATES]))
     .option('--limit <n>', 'show so many; the groups count all', wholeNumber, LIMIT_DEFAULT)
@@ -50,10 +50,10 @@ export function addDeadLetterCommands(program: Command): void {
       'after',
       '\nExamples:\n  ops dead-letters\n  ops dead-letters list --destination webhook --cause rejected',
     )
-    .action((options: ListOptions) => run(list, (ops) => listAll(ops, options)));
-  const replay = addFilters(letters.command('replay'))
+    .action((options: ListOptions) => run(list, (ops) => showDeadLetters(ops, options)));
+  const replay = addFilters(commands.command('replay'))
     .summary('send events again, and then those that wait behind them')
-    .argument('[letters...]', 'ids of dead letters', letterIds)
+    .argument('[letters...]', 'ids of dead letters', deadLetterIds)
     .option('--all', 'all that are parked, oldest first')
     .option('--limit <n>', 'at most so many', wholeNumber);
   addActOptions(replay)
@@ -62,10 +62,10 @@ export function addDeadLetterCommands(program: Command): void {
       '\nExamples:\n  ops dead-letters replay 17\n  ops dead-letters replay --destination webhook --cause rejected --canary 3 --rate 10/s',
     )
     .action((ids: string[], options: ReplayOptions) => run(replay, (ops) => replayAll(ops, ids, options)));
-  const discard = letters
+  const discard = commands
     .command('discard')
     .summary('never send these events; those behind them follow')
-    .argument('<letters...>', 'ids of dead letters', letterIds);
+    .argument('<letters...>', 'ids of dead letters', deadLetterIds);
   addActOptions(discard)
     .addHelpText('after', "\nExamples:\n  ops dead-letters discard 17 --reason 'they have it from a file, ticket 12'")
     .action((ids: string[], options: ActOptions) => run(discard, (ops) => discardAll(ops, ids, options)));
@@ -77,35 +77,38 @@ const addFilters = (command: Command): Command =>
     .addOption(new Option('--cause <cause>', 'only with this cause').choices([...DEAD_LETTER_CAUSES]))
     .option('--type <type>', 'only events of this type, e.g. order.confirmed');
 
-function letterIds(text: string, earlier: string[] = []): string[] {
+function deadLetterIds(text: string, earlier: string[] = []): string[] {
   if (!/^[1-9][0-9]{0,17}$/.test(text)) throw new InvalidArgumentError(`"${text}" is not the id of a dead letter.`);
   return [...new Set([...earlier, text])];
 }
 
-async function listAll({ out, to }: Ops, { limit, destination, cause, type, state }: ListOptions): Promise<ExitCode> {
+async function showDeadLetters(
+  { out, to }: Ops,
+  { limit, destination, cause, type, state }: ListOptions,
+): Promise<ExitCode> {
   const db = await to.database();
   const filter = given({ destination, cause, type, state });
-  const [letters, groups] = await Promise.all([listDeadLetters(db, filter, limit), countDeadLetters(db, filter)]);
+  const [deadLetters, groups] = await Promise.all([listDeadLetters(db, filter, limit), countDeadLetters(db, filter)]);
   const count = groups.reduce((sum, group) => sum + group.count, 0);
-  out.document({ count, groups, deadLetters: letters });
+  out.document({ count, groups, deadLetters });
   if (count === 0) {
     out.print('There are no such dead letters.');
     return EXIT.done;
   }
-  printGroups(out, groups);
+  printDeadLetterGroups(out, groups);
   out.print();
-  printLetters(out, letters);
-  if (letters.length < count) out.print(`… and ${count - letters.length} more: --limit ${count}`);
+  printDeadLetters(out, deadLetters);
+  if (deadLetters.length < count) out.print(`… and ${count - deadLetters.length} more: --limit ${count}`);
   return EXIT.done;
 }
 
-/** Without the options that nobody gave. */
-function given({ destination, cause, type, state }: Record<keyof Filter, unknown>): DeadLetterFilter {
+/** Without the options that were not given. */
+function given({ destination, cause, type, state }: Record<keyof FilterOptions, unknown>): DeadLetterFilter {
   const entries = Object.entries({ destination, cause, type, state }).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries) as DeadLetterFilter;
 }
 
-function printGroups(out: Output, groups: DeadLetterGroup[]): void {
+function printDeadLetterGroups(out: Output, groups: DeadLetterGroup[]): void {
   out.table(
     ['letters', 'destination', 'cause', 'state', 'oldest'],
     groups.map(({ count, destination, cause, state, oldest }) => [
@@ -118,10 +121,10 @@ function printGroups(out: Output, groups: DeadLetterGroup[]): void {
   );
 }
 
-function printLetters(out: Output, letters: DeadLetter[]): void {
+function printDeadLetters(out: Output, deadLetters: DeadLetter[]): void {
   out.table(
     ['age', 'letter', 'destination', 'order', 'event', 'tries', 'behind', 'state', 'error'],
-    letters.map(({ parkedAt, id, destination, orderId, sequence, type, attempts, behind, state, error }) => [
+    deadLetters.map(({ parkedAt, id, destination, orderId, sequence, type, attempts, behind, state, error }) => [
       age(parkedAt),
       id,
       destination,
@@ -144,57 +147,58 @@ async function replayAll(ops: Ops, ids: string[], options: ReplayOptions): Promi
   if (ids.length > 0 && isFiltered) throw usage('Name letters, or filter: not both.');
   const signature = signatureOf(options, ops.config, 'replayed from the ops CLI');
   const db = await ops.to.database();
-  const letters = ids.length > 0 ? await named(ops, db, ids) : await listDeadLetters(db, filter, limit);
-  if (letters.length === 0) throw nothingMatched('No parked dead letter matches.');
-  if (ids.length === 0) printGroups(ops.out, await countDeadLetters(db, filter));
-  await askBefore(ops, `replay ${count(letters)}, as ${signature.operator}?`, options.yes);
+  const deadLetters = ids.length > 0 ? await named(ops, db, ids) : await listDeadLetters(db, filter, limit);
+  if (deadLetters.length === 0) throw nothingMatched('No parked dead letter matches.');
+  if (ids.length === 0) printDeadLetterGroups(ops.out, await countDeadLetters(db, filter));
+  await askBefore(ops, `replay ${count(deadLetters)}, as ${signature.operator}?`, options.yes);
   const decision = { action: 'replay', ...signature } as const;
-  return actOnAll(ops, decision, letters, options, (letter) => decide(db, letter, decision));
+  return actOnAll(ops, decision, deadLetters, options, (deadLetter) => decideAndWait(db, deadLetter, decision));
 }
 
 async function discardAll(ops: Ops, ids: string[], options: ActOptions): Promise<ExitCode> {
   const signature = signatureOf(options, ops.config);
   const db = await ops.to.database();
-  const letters = await named(ops, db, ids);
-  await askBefore(ops, `never send ${count(letters)}, as ${signature.operator}?`, options.yes);
+  const deadLetters = await named(ops, db, ids);
+  await askBefore(ops, `never send ${count(deadLetters)}, as ${signature.operator}?`, options.yes);
   const decision = { action: 'discard', ...signature } as const;
-  return actOnAll(ops, decision, letters, options, (letter) => decide(db, letter, decision));
+  return actOnAll(ops, decision, deadLetters, options, (deadLetter) => decideAndWait(db, deadLetter, decision));
 }
 
-const count = (letters: DeadLetter[]): string => `${letters.length} ${letters.length === 1 ? 'letter' : 'letters'}`;
+const count = (deadLetters: DeadLetter[]): string =>
+  `${deadLetters.length} ${deadLetters.length === 1 ? 'letter' : 'letters'}`;
 
 async function named({ out }: Ops, db: Database, ids: string[]): Promise<DeadLetter[]> {
-  const letters = await readDeadLetters(db, ids);
-  const known = new Set(letters.map(({ id }) => id));
+  const deadLetters = await readDeadLetters(db, ids);
+  const known = new Set(deadLetters.map(({ id }) => id));
   for (const id of ids) if (!known.has(id)) out.notice(`There is no dead letter ${id}.`);
-  if (letters.length === 0) throw nothingMatched('None of these dead letters exists.');
-  if (letters.length < ids.length) throw usage('Nothing was done, since some of these dead letters do not exist.');
-  printLetters(out, letters);
-  return letters;
+  if (deadLetters.length === 0) throw nothingMatched('None of these dead letters exists.');
+  if (deadLetters.length < ids.length) throw usage('Nothing was done, since some of these dead letters do not exist.');
+  printDeadLetters(out, deadLetters);
+  return deadLetters;
 }
 
-/** @returns never throws for what concerns this letter alone */
-async function decide(db: Database, letter: DeadLetter, decision: DeadLetterDecision): Promise<ItemResult> {
-  const subject = { orderId: letter.orderId, letter: letter.id };
+/** @returns never throws for what concerns this dead letter alone */
+async function decideAndWait(db: Database, deadLetter: DeadLetter, decision: DeadLetterDecision): Promise<ItemResult> {
+  const subject = { orderId: deadLetter.orderId, letter: deadLetter.id };
   try {
-    const isRecorded = await decideDeadLetter(db, letter.id, decision);
-    const now = await settled(db, letter);
-    return { ...subject, state: now.state, ...judge(now, decision, isRecorded) };
+    const isRecorded = await decideDeadLetter(db, deadLetter.id, decision);
+    const now = await awaitOutcome(db, deadLetter);
+    return { ...subject, state: now.state, ...resultOf(now, decision, isRecorded) };
   } catch (err) {
     return { ...subject, outcome: 'failed', state: null, message: lastLine(err) };
   }
 }
 
-async function settled(db: Database, letter: DeadLetter): Promise<DeadLetter> {
+async function awaitOutcome(db: Database, deadLetter: DeadLetter): Promise<DeadLetter> {
   const deadline = Date.now() + OUTCOME_LIMIT_MS;
   for (;;) {
-    const [now = letter] = await readDeadLetters(db, [letter.id]);
+    const [now = deadLetter] = await readDeadLetters(db, [deadLetter.id]);
     if (now.state !== 'REPLAYING' || Date.now() > deadline) return now;
     await pause(POLL_MS);
   }
 }
 
-function judge(
+function resultOf(
   { state, error, sequence, type }: DeadLetter,
   { action }: DeadLetterDecision,
   isRecorded: boolean,

@@ -1,4 +1,4 @@
-/** One decision on one saga, and the truth about what came of it. */
+/** One decision on one saga, and what came of it. */
 import {
   isGrpcDeadlineError,
   WorkflowNotFoundError,
@@ -27,13 +27,13 @@ import { type Sequel, watch } from './watch.js';
 export const OUTCOMES = ['done', 'waits', 'refused', 'failed', 'unanswered', 'gone', 'not-tried'] as const;
 /**
  * `waits` = accepted, and the gateway is still at it; `refused` = with a sentence, and nothing has changed; `failed` =
- * accepted, but it did not help; `unanswered` = nobody has said anything, and the message tells whether it was sent at all; `gone` = the saga had come to its own end.
+ * accepted, but it did not help; `unanswered` = no answer came, and the message says whether it was sent at all; `gone` = the saga had come to its own end.
  */
-export type Outcome = (typeof OUTCOMES)[number];
+export type ItemOutcome = (typeof OUTCOMES)[number];
 export type Result = {
   orderId: string;
   workflowId: string;
-  outcome: Outcome;
+  outcome: ItemOutcome;
   state: SagaState | null;
   message: string;
 };
@@ -85,7 +85,7 @@ async function decideRunning(to: Deciding, target: Target, resolution: Resolutio
   return follow(to, target, resolution, seen);
 }
 
-/** Nobody is there to take the decision; only starting anew helps, and finds what the ended saga has done. */
+/** No saga is there to take the decision; only a restart helps, and finds what the ended saga has done. */
 async function decideEnded(to: Deciding, target: Target, resolution: Resolution, before: string): Promise<Result> {
   if (resolution.action !== 'retry') {
     const message = `its saga ${before}, so that nobody can ${resolution.action}: \`retry\` starts it anew`;
@@ -98,7 +98,7 @@ async function decideEnded(to: Deciding, target: Target, resolution: Resolution,
   return workflowId === null ? gone(to, target) : follow(to, { orderId, workflowId }, resolution, []);
 }
 
-/** It has come to its end; but if its order is not final, that was somebody's doing, and the order has no saga. */
+/** It has come to its end; but if its order is not final, it was completed by hand, and the order has no saga. */
 async function decideCompleted(to: Deciding, target: Target, resolution: Resolution): Promise<Result> {
   const due = await readDueSaga(to.db, target.orderId);
   const isDue = due !== null && sagaStart(due, to.policy).options.workflowId === target.workflowId;
@@ -117,7 +117,10 @@ async function follow(to: Deciding, target: Target, { action }: Resolution, seen
   return { ...target, outcome: OUTCOME_OF[went], state, message };
 }
 
-const OUTCOME_OF = { well: 'done', waits: 'waits', wrong: 'failed' } as const satisfies Record<Sequel['went'], Outcome>;
+const OUTCOME_OF = { well: 'done', waits: 'waits', wrong: 'failed' } as const satisfies Record<
+  Sequel['went'],
+  ItemOutcome
+>;
 
 async function gone({ db }: Deciding, target: Target): Promise<Result> {
   const order = await requireOrder(db, target.orderId);

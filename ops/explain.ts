@@ -1,4 +1,4 @@
-/** What a failure is to whoever has typed the command: a sentence, and an exit code for scripts. */
+/** What a failure is to the operator who typed the command: a sentence, and an exit code for scripts. */
 import { isNotNow } from '../domain/database.js';
 import { isAway } from '../sagas/away.js';
 import { lastLine } from './connections.js';

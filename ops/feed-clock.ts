@@ -25,17 +25,17 @@ async function feedClock({ out, to }: Ops, advance: boolean): Promise<ExitCode> 
     out.notice(
       `${lag} ids are too many to use up. Stop the cluster and raise its counter: ${resetWal(clock)}, then start it.`,
     );
-    return tell(out, clock, EXIT.failed);
+    return report(out, clock, EXIT.failed);
   }
-  for (let told = performance.now(); advance && feedClockLag(clock) > 0n; clock = await advanceFeedClock(db)) {
-    if (performance.now() - told < 5_000) continue;
-    told = performance.now();
+  for (let reportedAtMs = performance.now(); advance && feedClockLag(clock) > 0n; clock = await advanceFeedClock(db)) {
+    if (performance.now() - reportedAtMs < 5_000) continue;
+    reportedAtMs = performance.now();
     out.notice(`${feedClockLag(clock)} ids to go`);
   }
-  return tell(out, clock, feedClockLag(clock) === 0n ? EXIT.done : EXIT.failed);
+  return report(out, clock, feedClockLag(clock) === 0n ? EXIT.done : EXIT.failed);
 }
 
-function tell(out: Ops['out'], clock: FeedClock, code: ExitCode): ExitCode {
+function report(out: Ops['out'], clock: FeedClock, code: ExitCode): ExitCode {
   const lag = feedClockLag(clock);
   const facts = { highest: `${clock.highest}`, next: `${clock.next}`, lag: `${lag}` };
   out.document({ feedClock: facts });

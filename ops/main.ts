@@ -6,7 +6,7 @@ import { addDeadLetterCommands } from './dead-letters.js';
 import { EXIT, EXIT_HELP } from './exit.js';
 import { addFeedClockCommand } from './feed-clock.js';
 import { addOrderCommand } from './order.js';
-import { survivePipes } from './output.js';
+import { ignoreClosedPipes } from './output.js';
 import { addReconcileCommand } from './reconcile.js';
 import { addResolveCommands } from './resolve.js';
 import { addStockCommand } from './stock.js';
@@ -32,7 +32,7 @@ TEMPORAL_UI_URL gives the links. NO_COLOR is respected.
 
 ${EXIT_HELP}`;
 
-survivePipes();
+ignoreClosedPipes();
 
 const program = new Command('ops')
   .description('Operate order-saga: find stuck sagas, decide on them, look into orders and stock.')

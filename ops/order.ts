@@ -31,10 +31,10 @@ export function addOrderCommand(program: Command): void {
       'after',
       '\nExamples:\n  ops order 01a1fc4b-2622-70f0-8b6b-725674f9c1d0\n  ops order order-01a1fc4b-2622-70f0-8b6b-725674f9c1d0-cancel',
     )
-    .action((id: string) => run(command, (ops) => tellOrder(ops, id)));
+    .action((id: string) => run(command, (ops) => showOrder(ops, id)));
 }
 
-async function tellOrder({ out, to }: Ops, id: string): Promise<ExitCode> {
+async function showOrder({ out, to }: Ops, id: string): Promise<ExitCode> {
   const db = await to.database();
   const order = await readOrder(db, id);
   if (!order) throw nothingMatched(`There is no order ${id}.`);
@@ -44,7 +44,7 @@ async function tellOrder({ out, to }: Ops, id: string): Promise<ExitCode> {
     );
     return undefined;
   });
-  const [sagas, door, payment, findings, decisions, events] = await Promise.all([
+  const [sagas, orderState, payment, findings, decisions, events] = await Promise.all([
     readSagas(temporal, db, order).catch((err: unknown) => {
       out.notice(`Temporal does not answer: ${lastLine(err)}. The steps are from the log in Postgres.`);
       return readSagas(undefined, db, order);
@@ -56,27 +56,27 @@ async function tellOrder({ out, to }: Ops, id: string): Promise<ExitCode> {
     readOrderEvents(db, id, 0, EVENTS_MAX),
   ]);
   const { status, gatewayReference } = payment;
-  const told = {
+  const report = {
     order,
-    unwindingReason: door.unwindingReason,
+    unwindingReason: orderState.unwindingReason,
     payment: { status, gatewayReference },
     findings,
     sagas,
     decisions,
   };
-  out.document({ ...told, events: events.map(briefly) });
-  if (!out.json) print(out, told, events);
+  out.document({ ...report, events: events.map(briefly) });
+  if (!out.json) print(out, report, events);
   return EXIT.done;
 }
 
-type Told = {
+type OrderReport = {
   order: Order;
   unwindingReason: string | null;
   payment: { status: string | null; gatewayReference: string | null };
   /** Differences of the gateway's ledger and ours that are not settled. */
   findings: Finding[];
   sagas: SagaStory[];
-  decisions: Decision[];
+  decisions: LoggedDecision[];
 };
 
 type SagaStory = {
@@ -94,8 +94,8 @@ type SagaStory = {
 /** The order's saga, and the one that takes it back if there is one. The log knows them as one. */
 async function readSagas(temporal: Temporal | undefined, db: Database, order: Order): Promise<SagaStory[]> {
   const ids = temporal ? [orderSagaId(order.id), cancelOrderSagaId(order.id)] : [];
-  const told = await Promise.all(ids.map((workflowId) => temporal && askSaga(temporal, workflowId)));
-  const known = told.filter((saga) => saga !== null && saga !== undefined);
+  const sagas = await Promise.all(ids.map((workflowId) => temporal && askSaga(temporal, workflowId)));
+  const known = sagas.filter((saga) => saga !== null && saga !== undefined);
   if (known.length > 0 && known.every(({ source }) => source === 'saga')) return known;
   const log = await readSagaLog(db, order);
   const [first] = known;
@@ -120,9 +120,9 @@ async function askSaga(temporal: Temporal, workflowId: string): Promise<SagaStor
   };
 }
 
-type Decision = { at: string; by: string; what: string; detail: string | null };
+type LoggedDecision = { at: string; by: string; what: string; detail: string | null };
 
-async function readDecisions(db: Database, orderId: string): Promise<Decision[]> {
+async function readDecisions(db: Database, orderId: string): Promise<LoggedDecision[]> {
   const entries = await db.sagaLogEntry.findMany({ where: { orderId, actor: { not: null } }, orderBy: { id: 'asc' } });
   return entries.map(({ at, actor, step, outcome, detail }) => ({
     at: at.toISOString(),
@@ -141,7 +141,7 @@ const briefly = ({ sequence, type, occurredAt, data }: StoredEvent) => ({
 
 function print(
   out: Output,
-  { order, unwindingReason, payment, findings, sagas, decisions }: Told,
+  { order, unwindingReason, payment, findings, sagas, decisions }: OrderReport,
   events: StoredEvent[],
 ): void {
   const why = order.cancellation?.reason ?? unwindingReason;
@@ -178,7 +178,7 @@ function print(
 
 function printSaga(out: Output, { workflowId, execution, webUrl, source, state, steps }: SagaStory): void {
   const isOurs = execution === null || execution === 'RUNNING' || execution === 'COMPLETED';
-  const shown = isOurs ? state : `${execution}: nobody works on it; \`retry\` starts it anew`;
+  const shown = isOurs ? state : `${execution}: no worker works on it; \`retry\` restarts it`;
   const style = isOurs && state !== 'NEEDS_ATTENTION' ? 'bold' : 'red';
   out.print(
     `\n${out.paint('bold', 'Saga')} ${workflowId}  ${out.paint(style, shown)}${source === 'log' ? '  (from the log in Postgres)' : ''}`,

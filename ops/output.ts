@@ -44,7 +44,7 @@ export function createOutput({ output, color }: OutputOptions): Output {
     redraw: (text) => write(process.stderr, `\r\x1b[2K${text}`),
     table: (head, rows) => {
       const table = new Table({ head: head.map((title) => paint('dim', title)), style: PLAIN, chars: NO_LINES });
-      table.push(...rows.map((row) => row.map(harmless)));
+      table.push(...rows.map((row) => row.map(withoutControlCharacters)));
       print(table.toString().replaceAll(/ +$/gm, ''));
     },
     paint,
@@ -52,7 +52,7 @@ export function createOutput({ output, color }: OutputOptions): Output {
 }
 
 /** `| head` closes the pipe when it has seen enough. What was begun is finished all the same, only without a word. */
-export function survivePipes(): void {
+export function ignoreClosedPipes(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', () => closed.add(stream));
   }
@@ -72,7 +72,7 @@ const NO_LINES = Object.fromEntries(
 );
 
 /** Errors are other people's text: no control characters of theirs may reach the terminal. Our own colours may. */
-export const harmless = (text: string): string =>
+export const withoutControlCharacters = (text: string): string =>
   text.replaceAll(COLOUR_OR_CONTROL, (_, ours: string | undefined) => ours ?? ' ');
 
 const ESC = String.fromCharCode(27);

@@ -1,7 +1,7 @@
 /**
- * `reconcile`: has the running workers compare the gateway's ledger with ours at once, and tells what they found; or closes
- * what they have reported. It asks by notification and touches no money itself: whoever reconciles holds the gateway's key,
- * and a lease.
+ * `reconcile`: has the running workers compare the gateway's ledger with ours at once, and prints what they found; or closes
+ * what they have reported. It asks by notification and touches no money itself: the process that reconciles holds the
+ * gateway's key, and a lease.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
@@ -25,9 +25,9 @@ const ANSWER_LIMIT_MS = 15_000;
 /** A pass that has moved nothing for so long has come to its end. */
 const QUIET_MS = 1_500;
 const POLL_MS = 200;
-/** A webhook or the schedule may have been faster than whoever asks; what they settled is an answer, too. */
+/** A webhook or the schedule may have been faster than this command; what they settled is an answer, too. */
 const RECENT_MS = 3_600_000;
-/** Whatever is open is listed; more than that is one cause, and somebody else's account. */
+/** Everything open is listed; more than that is one cause, and another installation's account. */
 const OPEN_MAX = 100_000;
 
 export function addReconcileCommand(program: Command): void {

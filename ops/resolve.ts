@@ -8,16 +8,16 @@ import { type Ops, orderIds, run, stepOption, wholeNumber } from './command.js';
 import { policyOf } from './connections.js';
 import { decide, type Target } from './decisions.js';
 import { type ExitCode, nothingMatched, usage } from './exit.js';
-import { type Filter, findStuck } from './findings.js';
+import { type StuckFilter, listStuck } from './stuck-sagas.js';
 import { money } from './output.js';
 import { sagaInCharge } from './sagas.js';
 import { printGroups } from './stuck.js';
 
-type Options = ActOptions & Filter & { all?: boolean; limit?: number };
+type Options = ActOptions & StuckFilter & { all?: boolean; limit?: number };
 
 const COMMANDS = {
   retry: {
-    summary: 'try the step that waits again now; start a saga anew that was ended from outside',
+    summary: 'try the step that waits again now; restart a saga that was ended from outside',
     done: 'tried again',
     example: `
   ops retry 01a1fc4b-2622-70f0-8b6b-725674f9c1d0
@@ -72,8 +72,8 @@ async function resolveAll(ops: Ops, action: Resolution['action'], ids: string[],
 
 async function filtered(ops: Ops, { step, failure, limit }: Options): Promise<Target[]> {
   const { out } = ops;
-  const filter: Filter = { ...(step !== undefined && { step }), ...(failure !== undefined && { failure }) };
-  const { sagas, more } = await findStuck(ops, filter);
+  const filter: StuckFilter = { ...(step !== undefined && { step }), ...(failure !== undefined && { failure }) };
+  const { sagas, more } = await listStuck(ops, filter);
   const chosen = sagas.slice(0, limit);
   if (chosen.length === 0) throw nothingMatched('No stuck saga matches.');
   printGroups(out, groupByFailure(chosen));

@@ -1,4 +1,4 @@
-/** Asking one saga how it stands, and starting it anew if somebody has ended it. */
+/** Asking one saga how it stands, and which saga an order has. */
 import { isGrpcServiceError, type WorkflowExecutionDescription, WorkflowNotFoundError } from '@temporalio/client';
 import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
 import { PROGRESS_QUERY, type SagaProgress } from '../contracts/saga.js';
@@ -23,7 +23,7 @@ export async function describe({ client }: Temporal, workflowId: string): Promis
   }
 }
 
-/** @returns undefined if no worker can tell */
+/** @returns undefined if no worker answers */
 export async function askProgress(
   { client }: Temporal,
   description: WorkflowExecutionDescription,
@@ -38,7 +38,7 @@ export async function askProgress(
 /** Longer than a first try (5 s, workflows/steps) leaves a worker silent by much of it; a person is waiting. */
 export const SERVED_LIMIT_MS = 5_000;
 
-/** @returns whether a worker answers for the saga; what else may be wrong with it, whoever tells it to do something finds out */
+/** @returns whether a worker answers for the saga; what else may be wrong with it shows when a decision is sent */
 export async function isServed(
   { client }: Temporal,
   { workflowId, runId }: WorkflowExecutionDescription,
@@ -63,5 +63,5 @@ const isTakingBack = ({ status, unwindingReason }: Decided): boolean =>
   status === 'CONFIRMED' && unwindingReason !== null;
 
 /** @returns the workflow id of the saga that has work to do for this order, or was the last to have */
-export const sagaInCharge = (orderId: string, door: Decided): string =>
-  isTakingBack(door) ? cancelOrderSagaId(orderId) : orderSagaId(orderId);
+export const sagaInCharge = (orderId: string, decided: Decided): string =>
+  isTakingBack(decided) ? cancelOrderSagaId(orderId) : orderSagaId(orderId);

@@ -1,4 +1,4 @@
-/** `stock`: what is there, and whether the books agree: available + reserved + sold = on hand, and the reservations too. */
+/** `stock`: what is there, and whether stock and reservations agree: available + reserved + sold = on hand, and the reservations too. */
 import type { Command } from 'commander';
 import type { Database } from '../domain/database.js';
 import { listInventory, readSku, type Sku } from '../domain/inventory.js';
@@ -14,19 +14,19 @@ export function addStockCommand(program: Command): void {
     .command('stock')
     .summary('stock per SKU, checked against the reservations')
     .description(
-      'Shows the stock and checks it. Ends with 1 if a SKU’s books do not agree. A SKU with a price that the payment provider cannot charge is not sold: orders of it are refused until it has another.',
+      'Shows the stock and checks it. Ends with 1 if a SKU’s stock and reservations do not agree. A SKU with a price that the payment provider cannot charge is not sold: orders of it are refused until it has another.',
     )
     .argument('[sku]', 'only this SKU')
     .option('--unsellable', 'only what is not sold for its price')
     .addHelpText('after', '\nExamples:\n  ops stock\n  ops stock SKU-KEYBOARD\n  ops stock --unsellable')
-    .action((sku: string | undefined, options: Options) => run(command, (ops) => tellStock(ops, sku, options)));
+    .action((sku: string | undefined, options: Options) => run(command, (ops) => showStock(ops, sku, options)));
 }
 
 type Options = { unsellable?: true };
 /** `unsellable`: why it cannot be sold at its price, or null. */
 type Checked = Sku & { agrees: boolean; unsellable: string | null };
 
-async function tellStock({ out, to }: Ops, sku: string | undefined, options: Options): Promise<ExitCode> {
+async function showStock({ out, to }: Ops, sku: string | undefined, options: Options): Promise<ExitCode> {
   // One snapshot for counters and reservations: read one after the other, an order between them would look like a loss.
   const db = await to.database();
   const stock = await db.$transaction((tx) => readChecked(tx, sku), { isolationLevel: 'RepeatableRead' });
@@ -61,7 +61,7 @@ const skusOf = (items: Sku[]) => items.map(({ sku }) => sku);
 
 async function readChecked(db: Database, sku: string | undefined): Promise<Checked[]> {
   const items = sku === undefined ? await listAll(db) : [await readSku(db, sku)].filter((item) => item !== null);
-  const held = await readHeld(db, sku);
+  const held = await readReservations(db, sku);
   return items.map((item) => {
     const { reserved = 0, sold = 0 } = held.get(item.sku) ?? {};
     const isConserved = item.available + item.reserved + item.sold === item.onHand && item.available >= 0;
@@ -80,7 +80,7 @@ async function listAll(db: Database): Promise<Sku[]> {
 }
 
 /** What the orders hold, per SKU. */
-async function readHeld(
+async function readReservations(
   db: Database,
   sku: string | undefined,
 ): Promise<Map<string, { reserved: number; sold: number }>> {

@@ -1,4 +1,4 @@
-/** `stuck`: which sagas will not end without someone, grouped by what looks like one cause. */
+/** `stuck`: which sagas will not end without an operator, grouped by what looks like one cause. */
 import type { Command } from 'commander';
 import {
   countSlowOrders,
@@ -10,14 +10,14 @@ import {
 } from '../domain/stuck-sagas.js';
 import { type Ops, run, stepOption, wholeNumber } from './command.js';
 import { EXIT, type ExitCode } from './exit.js';
-import { type Filter, findStuck } from './findings.js';
+import { type StuckFilter, listStuck } from './stuck-sagas.js';
 import { age, money, type Output, sum } from './output.js';
 
-type Options = Filter & { limit?: number };
+type Options = StuckFilter & { limit?: number };
 
 /** A screenful or two; the groups above count them all. A program gets them all. */
 const LIMIT_DEFAULT = 50;
-/** Whether there are more makes no difference to whoever looks. */
+/** Whether there are more makes no difference to the operator. */
 const SLOW_MAX = 10_000;
 
 export function addStuckCommand(program: Command): void {
@@ -40,7 +40,7 @@ export function addStuckCommand(program: Command): void {
 async function stuck(ops: Ops, { limit, ...filter }: Options): Promise<ExitCode> {
   const { out, to } = ops;
   const { link } = await to.temporal();
-  const { sagas, more } = await findStuck(ops, filter);
+  const { sagas, more } = await listStuck(ops, filter);
   const slow = await countSlowOrders(await to.database(), SLOW_MAX);
   const groups = groupByFailure(sagas);
   const shown = sagas.slice(0, limit ?? (out.json ? sagas.length : LIMIT_DEFAULT));
@@ -53,7 +53,7 @@ async function stuck(ops: Ops, { limit, ...filter }: Options): Promise<ExitCode>
   });
   if (sagas.length === 0) {
     out.print('No saga is stuck.');
-    tellSlow(out, slow);
+    printSlow(out, slow);
     return EXIT.done;
   }
   printGroups(out, groups);
@@ -67,8 +67,8 @@ async function stuck(ops: Ops, { limit, ...filter }: Options): Promise<ExitCode>
   return EXIT.done;
 }
 
-/** Just after something has broken, nobody is needed yet; but whoever looks wants to know that it is so. */
-function tellSlow(out: Output, { count, oldest }: SlowOrders): void {
+/** Just after something has broken, no operator is needed yet; but one who looks wants to know that it is so. */
+function printSlow(out: Output, { count, oldest }: SlowOrders): void {
   if (oldest === null) return;
   const orders = count === 1 ? '1 order is' : `${count} orders are`;
   out.print(

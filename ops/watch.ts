@@ -15,7 +15,7 @@ import { askProgress, describe } from './sagas.js';
 const WATCH_LIMIT_MS = 13_000;
 const POLL_MS = 250;
 
-/** `waits` = the gateway has what was asked for, and is not done with it: nothing is wrong, and nobody can hurry it. */
+/** `waits` = the gateway has what was asked for, and is not done with it: nothing is wrong, and no retry would hurry it. */
 export type Sequel = { went: 'well' | 'waits' | 'wrong'; state: SagaState | null; message: string };
 
 /**

@@ -2,51 +2,51 @@
 import type { Logger } from 'pino';
 import type { LeasedCursor } from '../domain/cursors.js';
 import type { Database } from '../domain/database.js';
-import type { Counts, Lane } from './lanes.js';
-import type { Validate } from './poison.js';
+import type { DestinationCounts, PartitionBacklog } from './backlog.js';
+import type { ValidateEvent } from './hold-policy.js';
 import type { Publisher } from './publishers/publisher.js';
-import type { Share } from './share.js';
+import type { PartitionLeases } from './partition-leases.js';
 
 export type DeliveryOptions = {
   db: Database;
   publisher: Publisher;
   /** This relay process. */
   owner: string;
-  share: Pick<Share, 'heldOf'>;
+  leases: Pick<PartitionLeases, 'leasedOf'>;
   backoffMaxMs: number;
   logger: Logger;
-  validate?: Validate;
+  validate?: ValidateEvent;
   saveEveryMs?: number;
   troubledMax?: number;
 };
 
 export type Delivery = DeliveryOptions & {
-  lanes: Map<number, Lane>;
-  counts: Counts;
-  /** Orders parked since the destination took anything. */
-  parkedInARow: number;
+  backlogs: Map<number, PartitionBacklog>;
+  counts: DestinationCounts;
+  /** Orders held since the destination took anything. */
+  heldInARow: number;
   /** The destination has asked to be left alone until then. */
   notBeforeMs: number;
   savedAtMs: number;
   /** When it last read on although too many events are in trouble. */
   probedAtMs: number;
-  /** The share's copies of cursors that turned out to be out of date: no lane is opened from them again. */
+  /** Leased cursors, as last renewed, that turned out to be out of date: no backlog is opened from them again. */
   outdated: WeakSet<LeasedCursor>;
 };
 
 export const createDelivery = (options: DeliveryOptions): Delivery => ({
   ...options,
-  lanes: new Map(),
+  backlogs: new Map(),
   counts: { taken: 0, failed: 0 },
-  parkedInARow: 0,
+  heldInARow: 0,
   notBeforeMs: 0,
   savedAtMs: Number.NEGATIVE_INFINITY,
   probedAtMs: Number.NEGATIVE_INFINITY,
   outdated: new WeakSet(),
 });
 
-/** Gives a lane up whose lease seems lost. Only a renewal of the share can open it again. */
-export function dropLane({ lanes, share, publisher, outdated }: Delivery, partition: number): void {
-  lanes.delete(partition);
-  for (const cursor of share.heldOf(publisher.destination)) if (cursor.partition === partition) outdated.add(cursor);
+/** Gives a backlog up whose lease seems lost. Only a renewal of the leases can open it again. */
+export function dropBacklog({ backlogs, leases, publisher, outdated }: Delivery, partition: number): void {
+  backlogs.delete(partition);
+  for (const cursor of leases.leasedOf(publisher.destination)) if (cursor.partition === partition) outdated.add(cursor);
 }

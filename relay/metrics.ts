@@ -1,6 +1,6 @@
 /**
  * What the relay shows. Deliveries and removals are this process's own: sum them. All else are facts about the whole service,
- * asked of Postgres and Temporal when somebody scrapes: every relay says the same, so take the maximum over them.
+ * asked of Postgres and Temporal at a scrape: every relay says the same, so take the maximum over them.
  */
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
@@ -12,15 +12,15 @@ import { countFinal, countFindings, readFeedEnd, readFeedHeldSeconds, readUnstar
 import { FEED_START, type FeedPlace } from '../domain/outbox.js';
 import { createAsker } from '../runtime/asker.js';
 import { onScrape, show } from '../runtime/metrics.js';
-import { findStuck, type Patience } from '../sagas/stuck.js';
+import { findStuck, type SagaTimeLimits } from '../sagas/stuck.js';
 import type { Publisher } from './publishers/publisher.js';
 
-/** However often somebody scrapes. */
+/** However often metrics are scraped. */
 const DATABASE_EVERY_MS = 5_000;
 /** A list of stuck sagas costs Temporal a page per hundred of them. */
 const TEMPORAL_EVERY_MS = 15_000;
 const TEMPORAL_LIMIT_MS = 5_000;
-/** A scrape has this long at most, whoever does not answer: Prometheus gives it 10 s. */
+/** A scrape has this long at most, whichever source does not answer: Prometheus gives it 10 s. */
 const SCRAPE_LIMIT_MS = 3_000;
 
 const counter = (name: string, help: string, labelNames: string[]) =>
@@ -69,21 +69,21 @@ export function exposeFacts({
   db,
   destinations,
   client,
-  patience,
+  timeLimits,
   logger,
 }: {
   db: Database;
-  /** Of this relay: what others are owed that nobody serves any more is no news. */
+  /** Of this relay: the backlog of a destination that no relay serves any more is not shown. */
   destinations: string[];
   client: () => Client | undefined;
-  patience: Patience;
+  timeLimits: SagaTimeLimits;
   logger: Logger;
 }) {
   const ofPostgres = [unstarted, unstartedAge, backlog, lag, deadLetters, feedHeld, findings];
   show([deliveries, removed, up, final]);
   const finals = followFinals(db);
   const ofDatabase = async () => {
-    const [orders, backlogs, letters, heldSeconds, found] = await Promise.all([
+    const [orders, backlogs, deadLetterGroups, heldSeconds, found] = await Promise.all([
       readUnstarted(db),
       readBacklog(db),
       countDeadLetters(db),
@@ -99,14 +99,14 @@ export function exposeFacts({
       backlog.set({ destination }, events);
       lag.set({ destination }, oldestAt === null ? 0 : Math.max(0, Date.now() - oldestAt.getTime()) / 1_000);
     }
-    for (const { destination, cause, count } of letters) deadLetters.inc({ destination, cause }, count);
+    for (const { destination, cause, count } of deadLetterGroups) deadLetters.inc({ destination, cause }, count);
     for (const { kind, action, count } of found) findings.set({ kind, action }, count);
   };
   const ofTemporal = async () => {
     const temporal = client();
     if (!temporal) throw new Error('Temporal has never answered');
     const { sagas } = await temporal.withDeadline(Date.now() + TEMPORAL_LIMIT_MS, () =>
-      findStuck(db, temporal, patience),
+      findStuck(db, temporal, timeLimits),
     );
     attention.reset();
     for (const { step, failure } of sagas) attention.inc({ step: step ?? '', failure: failure ?? '' });
@@ -119,7 +119,7 @@ type Source = { name: string; everyMs: number; ask: () => Promise<void>; gauges:
 
 /**
  * Facts are shown from the first answer on: until then a 0 would be a claim. A source that has fallen silent leaves its last
- * answer standing, so that no alarm ends because nobody knows any more; `facts_up` says that it is old.
+ * answer standing, so that no alarm ends only because its source is silent; `facts_up` says that it is old.
  */
 function source({ name, everyMs, ask, gauges, logger }: Source): () => Promise<void> {
   let isShown = false;
@@ -139,7 +139,7 @@ function source({ name, everyMs, ask, gauges, logger }: Source): () => Promise<v
   });
 }
 
-/** Counts from the feed's end at the first scrape on: what was final before is no news. */
+/** DestinationCounts from the feed's end at the first scrape on: what was final before is no news. */
 function followFinals(db: Database): () => Promise<void> {
   let place: FeedPlace | undefined;
   return async () => {

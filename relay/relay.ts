@@ -1,4 +1,4 @@
-/** The relay: everything that must happen after a commit although nobody asks for it. Any number of processes may run it. */
+/** The relay: everything that must happen after a commit although no request asks for it. Any number of processes may run it. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -16,18 +16,18 @@ import { createEventValidator } from './event-validator.js';
 import { countDeliveries, exposeFacts } from './metrics.js';
 import type { Publisher } from './publishers/publisher.js';
 import { startRetention } from './retention.js';
-import { createShare } from './share.js';
+import { createPartitionLeases } from './partition-leases.js';
 import { type Failing, startUnstartedOnce } from './sweep.js';
-import { startTending } from './tending.js';
+import { startSupervision } from './open-orders.js';
 
 /** Without a notification an event waits this long at most: well under the 2 s of idle lag that consumers are promised. */
 const POLL_MS = 500;
 /** A saga's events come in bursts of milliseconds; one round serves them all. */
 const LINGER_MS = 150;
 /** Between two full batches: a drain leaves room for whatever else runs in this process, and for the receiver. */
-const BREATH_MS = 50;
+const PAUSE_BETWEEN_BATCHES_MS = 50;
 /** A round that takes longer to end than this is cut short; below the 15 s in which the process must stop. */
-const STOP_PATIENCE_MS = 5_000;
+const STOP_LIMIT_MS = 5_000;
 const SWEEP_EVERY_MS = 1_000;
 
 export type RelayDependencies = {
@@ -63,40 +63,40 @@ export function startRelay(deps: RelayDependencies): RunningRelay {
       return more;
     },
   );
-  const stopTending = startTending({ db, client: temporal.client, policy, logger });
+  const stopSupervision = startSupervision({ db, client: temporal.client, policy, logger });
   const destinations = publishers.map(({ destination }) => destination);
   const stopRetention = startRetention({ db, destinations, eventsOlderThanMs: deps.outboxRetentionMs }, logger);
-  exposeFacts({ db, destinations, client: temporal.client, patience: policy, logger });
+  exposeFacts({ db, destinations, client: temporal.client, timeLimits: policy, logger });
   const deliveries = publishers.length === 0 ? undefined : startDeliveries(deps);
   const readDatabase = watchPostgres(db);
   return {
     readiness: async () => {
       const database = await readDatabase();
-      const leases = deliveries?.isShareKnown() ?? true;
-      return { ready: database === 'up' && leases, database, leases };
+      const areLeasesKnown = deliveries?.areLeasesKnown() ?? true;
+      return { ready: database === 'up' && areLeasesKnown, database, leases: areLeasesKnown };
     },
     stop: async () => {
-      await Promise.all([sweep.stop(), stopTending(), stopRetention(), deliveries?.stop()]);
+      await Promise.all([sweep.stop(), stopSupervision(), stopRetention(), deliveries?.stop()]);
     },
   };
 }
 
-/** One loop per destination, so that one that is down holds back no other; and one that keeps this relay's share of them. */
+/** One loop per destination, so that one that is down holds back no other; and one that renews this relay's leases. */
 function startDeliveries(deps: RelayDependencies) {
   const { db, databaseUrl, publishers, deliveryBackoffMaxMs, destinationsBegin: begin, logger } = deps;
   const owner = randomUUID();
   const validate = createEventValidator();
   const destinations = publishers.map((publisher) => publisher.destination);
-  const share = createShare({ db, destinations, owner, leaseMs: LEASE_MS, begin, logger });
+  const leases = createPartitionLeases({ db, destinations, owner, leaseMs: LEASE_MS, begin, logger });
   const served = publishers.map(countDeliveries).map((publisher) => {
-    const options = { db, publisher, owner, share, backoffMaxMs: deliveryBackoffMaxMs, logger };
+    const options = { db, publisher, owner, leases, backoffMaxMs: deliveryBackoffMaxMs, logger };
     const delivery = createDelivery({ ...options, validate });
     const name = `delivery to ${publisher.destination}`;
     const loop = startLoop(
       { name, everyMs: POLL_MS, backoffMaxMs: deliveryBackoffMaxMs, lingerMs: LINGER_MS, logger },
       async () => {
         const { more } = await deliverOnce(delivery);
-        if (more) await pause(BREATH_MS);
+        if (more) await pause(PAUSE_BETWEEN_BATCHES_MS);
         return more;
       },
     );
@@ -104,8 +104,8 @@ function startDeliveries(deps: RelayDependencies) {
   });
   const wakeAll = () => served.forEach(({ loop }) => void loop.wake());
   const everyMs = LEASE_MS / 3;
-  const leases = startLoop({ name: 'leases', everyMs, backoffMaxMs: everyMs, logger }, async () => {
-    await share.renewOnce();
+  const leaseLoop = startLoop({ name: 'leases', everyMs, backoffMaxMs: everyMs, logger }, async () => {
+    await leases.renewOnce();
     wakeAll();
     return false;
   });
@@ -113,19 +113,19 @@ function startDeliveries(deps: RelayDependencies) {
     databaseUrl,
     OUTBOX_CHANNEL,
     (payload) => {
-      if (payload === undefined || payload === LEASES_MOVED) leases.wake();
+      if (payload === undefined || payload === LEASES_MOVED) leaseLoop.wake();
       else wakeAll();
     },
     logger,
   );
   const stop = async () => {
     await stopListening();
-    const ended = Promise.all([leases, ...served.map(({ loop }) => loop)].map((loop: Loop) => loop.stop()));
-    await Promise.race([ended, pause(STOP_PATIENCE_MS, undefined, { ref: false })]);
+    const ended = Promise.all([leaseLoop, ...served.map(({ loop }) => loop)].map((loop: Loop) => loop.stop()));
+    await Promise.race([ended, pause(STOP_LIMIT_MS, undefined, { ref: false })]);
     await Promise.all(publishers.map((publisher) => publisher.close()));
     await ended;
     for (const { delivery } of served) await saveCursors(delivery);
-    await share.release();
+    await leases.release();
   };
-  return { isShareKnown: share.isKnown, stop };
+  return { areLeasesKnown: leases.isKnown, stop };
 }

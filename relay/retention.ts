@@ -1,4 +1,4 @@
-/** Retention, as a loop: small batches, and a rest after each that is as long as the batch, so that nobody waits behind it. */
+/** Retention, as a loop: small batches, and a rest after each that is as long as the batch, so that other statements do not wait. */
 import type { Logger } from 'pino';
 import type { Database } from '../domain/database.js';
 import type { FeedPlace } from '../domain/outbox.js';

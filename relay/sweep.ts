@@ -1,5 +1,5 @@
 /**
- * The sweep: finds accepted orders whose saga nobody has seen running, and starts it. This, not the API's own start, is
+ * The sweep: finds accepted orders whose saga no process has seen running, and starts it. This, not the API's own start, is
  * the promise that an accepted order is worked on: the API may have died, or Temporal been away, in between.
  */
 import type { Client } from '@temporalio/client';
@@ -25,8 +25,8 @@ export type SweepCount = { started: number; more: boolean; errors: unknown[] };
 
 /**
  * @param failing what this process remembers from sweep to sweep: orders at the head of the list must not starve the rest
- * @param inHand orders that wait their turn elsewhere in this process: starting them here, in bulk and not eagerly, would
- *   make of a burst of orders one of sagas
+ * @param inHand orders that the dispatcher of this process has queued: starting them here, in bulk and not eagerly, would
+ *   turn a burst of orders into a burst of sagas
  * @returns how many orders were taken off the list, whether there are more, and why single orders could not be started
  * @throws if Temporal is away
  */
@@ -76,7 +76,7 @@ function postpone(failing: Failing, orderId: string): void {
   });
 }
 
-/** Somebody else has started it meanwhile, or it is gone. */
+/** Another process has started it meanwhile, or its order is final. */
 function forgetAllBut(due: UnstartedSaga[], failing: Failing): void {
   const ids = new Set([...notYet(failing), ...due.map((order) => order.id)]);
   for (const orderId of failing.keys()) if (!ids.has(orderId)) failing.delete(orderId);

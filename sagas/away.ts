@@ -1,4 +1,4 @@
-/** Temporal's failures, told from its answers, for whoever asks it. */
+/** Tells Temporal's own failures from its answers. */
 import { isGrpcServiceError } from '@temporalio/client';
 
 /** Whether this says something about Temporal, and nothing about the order. */

@@ -1,6 +1,6 @@
 /**
- * Beginning a saga anew: one that was ended from outside, that is missing, or that Temporal calls completed although its order
- * is not final. Every step finds what the first has done.
+ * Restarting a saga: one that was ended from outside, that is missing, or that Temporal calls completed although its order
+ * is not final. Every step finds what the first run has done.
  */
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
@@ -17,8 +17,8 @@ const LOOK_LIMIT_MS = 5_000;
 export type Signature = Pick<Resolution, 'operator' | 'reason'> & { before: string };
 
 /**
- * Starts the saga that the order as it stands needs; that somebody else was faster is no failure.
- * @param signature goes into the log before anything is done; undefined = nobody has decided it
+ * Starts the saga that the order as it stands needs; that another process was faster is no failure.
+ * @param signature goes into the log before anything is done; undefined = no operator has decided it
  * @returns its workflow id, or null if the order needs none
  */
 export async function restartSaga(
@@ -30,7 +30,7 @@ export async function restartSaga(
   if (!due) return null;
   if (signature) await recordDecision(db, { id: randomUUID(), orderId, action: 'retry', step: 'saga', ...signature });
   const { workflowId } = sagaStart(due, policy).options;
-  if (!(await startSaga(client, due, policy)) && (await isFinishedInVain({ client, db }, due, workflowId)))
+  if (!(await startSaga(client, due, policy)) && (await isCompletedButDue({ client, db }, due, workflowId)))
     await startSaga(client, due, policy, { workflowIdReusePolicy: 'ALLOW_DUPLICATE' });
   await markStarted(db, [due]);
   return workflowId;
@@ -38,10 +38,10 @@ export async function restartSaga(
 
 /**
  * A saga that comes to its end by itself has made its order final before. So the order is read again, after Temporal has
- * said that it ended: only if it is due still, somebody has ended it in its name (`temporal activity complete`). Two who see
- * this at a time may begin it twice, one after the other, which costs a saga that finds nothing to do.
+ * said that it ended: only if it is due still, an operator has completed it by hand (`temporal activity complete`). Two
+ * processes that see this at a time may restart it twice, one after the other: the second saga finds nothing to do.
  */
-async function isFinishedInVain(
+async function isCompletedButDue(
   { client, db }: { client: Client; db: Database },
   { id, kind }: UnstartedSaga,
   workflowId: string,

@@ -1,14 +1,14 @@
 /**
- * Standstill: a saga runs, says nothing, and does not move. Its workers cannot tell, since they are what is wrong: its code
- * fails, or nobody runs it. So it is judged from outside, by what waits and for how long. Temporal's list of pollers alone
- * would not do: it remembers the dead for five minutes.
+ * Standstill: a saga runs, says nothing, and does not move. Its workers cannot report it, since they are what is wrong: its
+ * code fails, or no worker runs it. So it is found from outside, by what waits and for how long. Temporal's list of pollers
+ * alone would not do: it remembers dead workers for five minutes.
  */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { TASK_QUEUE } from '../contracts/ids.js';
 
 /** The saga's code fails in its worker: a bug, or a release that does not fit what the saga has done so far. */
 export const WORKFLOW_TASK_FAILING = 'WORKFLOW_TASK_FAILING';
-/** Something waits to be worked on, and nobody takes it: no worker runs, or none of the saga's build, or it is frozen. */
+/** A task waits, and no worker takes it: no worker runs, or none of the saga's build, or it is frozen. */
 export const NO_POLLERS = 'NO_POLLERS';
 /** It should have come to its end by now, or have said why not. */
 export const OPEN_TOO_LONG = 'OPEN_TOO_LONG';
@@ -19,12 +19,12 @@ const TASK_WAITS_MS = 20_000;
 const ATTEMPTS_MIN = 3;
 /** So many are no accident, whatever the history says of the first. */
 const ATTEMPTS_MANY = 6;
-/** Orders go on being worked on: then a task that waits has only to wait its turn. */
+/** Other orders are being worked on: then a task that waits is only queued. */
 const MOVED_WITHIN_S = 15;
 /** Of the newest events: a workflow task leaves two or three. */
 const EVENTS_MAX = 10;
 
-/** What is the same for all sagas that are judged at a time. */
+/** What is the same for all sagas that are looked at together. */
 export type Surroundings = {
   client: Client;
   /** For how long no step of any order has come to its end. */
@@ -36,7 +36,10 @@ export type Surroundings = {
 export type Standstill = { failure: string; step: string | null };
 
 /** @returns why the saga does not move, or undefined if nothing is known against it */
-export async function judge(saga: WorkflowExecutionDescription, around: Surroundings): Promise<Standstill | undefined> {
+export async function findStandstill(
+  saga: WorkflowExecutionDescription,
+  around: Surroundings,
+): Promise<Standstill | undefined> {
   const now = Date.now();
   const task = saga.raw.pendingWorkflowTask;
   if (task) {
@@ -65,7 +68,7 @@ const msOf = (time: Timestamp, otherwise: number): number =>
 
 const hasMoved = ({ standstillSeconds }: Surroundings): boolean => standstillSeconds < MOVED_WITHIN_S;
 
-/** Nothing moves; or others do, but no worker is there of the build that this saga is pinned to. */
+/** No saga moves; or others do, but no worker is there of the build that this saga is pinned to. */
 async function isUnserved(saga: WorkflowExecutionDescription, around: Surroundings): Promise<boolean> {
   if (!hasMoved(around)) return true;
   const { behavior, deploymentVersion: version } = saga.raw.workflowExecutionInfo?.versioningInfo ?? {};

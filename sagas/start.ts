@@ -1,8 +1,8 @@
-/** Starting a saga: the one place that asks Temporal for it, whoever wants it. */
+/** Starting a saga: the one place that asks Temporal for it. */
 import { type Client, WorkflowExecutionAlreadyStartedError, type WorkflowStartOptions } from '@temporalio/client';
 import { type SagaPolicy, sagaStart, type UnstartedSaga } from '../contracts/saga.js';
 
-/** Temporal answers a start in milliseconds or is in trouble; somebody tries again. */
+/** Temporal answers a start in milliseconds or is in trouble; the sweep tries again. */
 const START_LIMIT_MS = 3_000;
 
 type Changed = Pick<WorkflowStartOptions, 'workflowIdReusePolicy' | 'requestEagerStart'>;

@@ -1,6 +1,6 @@
 /**
- * Finding stuck sagas: those that will not end without someone. Three sources, because none sees all of them: sagas that say
- * so themselves (visibility, NEEDS_ATTENTION); sagas that were ended from outside or by a bug (visibility, until Temporal's
+ * Finding stuck sagas: those that will not end without an operator. Three sources, because none sees all of them: sagas that
+ * say so themselves (visibility, NEEDS_ATTENTION); sagas that were ended from outside or by a bug (visibility, until Temporal's
  * retention forgets them); and orders that Postgres shows waiting although no saga runs for them, or one that does not move.
  */
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
@@ -18,28 +18,28 @@ import type { Database } from '../domain/database.js';
 import {
   joinStuckSagas,
   listWaitingOrders,
-  type Patience,
+  type SagaTimeLimits,
   readStandstillSeconds,
-  type SagaFinding,
+  type StuckCandidate,
   type StuckSaga,
   type WaitingOrder,
 } from '../domain/stuck-sagas.js';
 import { describeRun } from './describe.js';
 import { endedFromOutside } from './execution.js';
-import { judge, OPEN_TOO_LONG, readBuilds, type Surroundings } from './standstill.js';
+import { findStandstill, OPEN_TOO_LONG, readBuilds, type Surroundings } from './standstill.js';
 
 /** More than that is an outage, whose cause is to be mended first; and Postgres takes 32,767 parameters. */
-const FINDINGS_MAX = 10_000;
-/** Of waiting orders each costs a question to Temporal, a few milliseconds of it; whoever has time asks of more. */
+const LISTED_MAX = 10_000;
+/** Of waiting orders each costs a request to Temporal, a few milliseconds of it; a caller that has time passes a higher limit. */
 const WAITING_MAX = 1_000;
 const PARALLEL_MAX = 16;
 
-/** What a finding's `failure` says of an order that no saga works for: there was one, or there never was. */
+/** What a candidate's `failure` says of an order that no saga works for: there was one, or there never was. */
 export const NO_SAGA = 'NO_SAGA';
 export const NOT_STARTED = 'NOT_STARTED';
 
-export type Stuck = { sagas: StuckSaga[]; more: boolean };
-export type { Patience };
+export type StuckList = { sagas: StuckSaga[]; more: boolean };
+export type { SagaTimeLimits };
 
 /**
  * @param waitingMax waiting orders that are looked at, the longest waiting first
@@ -48,51 +48,54 @@ export type { Patience };
 export async function findStuck(
   db: Database,
   client: Client,
-  patience: Patience,
+  timeLimits: SagaTimeLimits,
   waitingMax = WAITING_MAX,
-): Promise<Stuck> {
-  const [parked, ended, waiting, standstillSeconds] = await Promise.all([
+): Promise<StuckList> {
+  const [needingAttention, ended, waiting, standstillSeconds] = await Promise.all([
     list(client, STUCK_QUERY),
     list(client, ENDED_FROM_OUTSIDE_QUERY),
-    listWaitingOrders(db, patience, waitingMax),
+    listWaitingOrders(db, timeLimits, waitingMax),
     readStandstillSeconds(db),
   ]);
-  const seen = await joinStuckSagas(db, [...parked.map(toFinding), ...latestRuns(ended).map(endedFinding)]);
+  const seen = await joinStuckSagas(db, [
+    ...needingAttention.map(toCandidate),
+    ...latestRuns(ended).map(endedCandidate),
+  ]);
   const endedRuns = new Set(ended.map((saga) => saga.runId));
-  const known = new Set(parked.map((saga) => orderIdOf(saga.workflowId)));
-  const [live, orphans] = await Promise.all([
+  const known = new Set(needingAttention.map((saga) => orderIdOf(saga.workflowId)));
+  const [live, unserved] = await Promise.all([
     withoutResumed(client, seen, endedRuns),
-    unmoved(
+    findUnmoved(
       surroundingsOf(client, standstillSeconds),
       waiting.filter((order) => !known.has(order.orderId)),
     ),
   ]);
   const listed = new Set(live.map((saga) => saga.workflowId));
-  const forgotten = orphans.filter((finding) => !listed.has(finding.workflowId));
+  const unlisted = unserved.filter((candidate) => !listed.has(candidate.workflowId));
   return {
-    sagas: forgotten.length === 0 ? live : await joinStuckSagas(db, [...live.map(again), ...forgotten]),
-    more: parked.length === FINDINGS_MAX || ended.length === FINDINGS_MAX || waiting.length === waitingMax,
+    sagas: unlisted.length === 0 ? live : await joinStuckSagas(db, [...live.map(again), ...unlisted]),
+    more: needingAttention.length === LISTED_MAX || ended.length === LISTED_MAX || waiting.length === waitingMax,
   };
 }
 
 /** @returns sagas that run and say that they are in this state */
-export async function findInState(db: Database, client: Client, state: SagaState): Promise<Stuck> {
+export async function findInState(db: Database, client: Client, state: SagaState): Promise<StuckList> {
   const found = await list(client, `SagaState="${state}" AND ExecutionStatus="Running"`);
-  return { sagas: await joinStuckSagas(db, found.map(toFinding)), more: found.length === FINDINGS_MAX };
+  return { sagas: await joinStuckSagas(db, found.map(toCandidate)), more: found.length === LISTED_MAX };
 }
 
 async function list(client: Client, query: string): Promise<WorkflowExecutionInfo[]> {
   const found: WorkflowExecutionInfo[] = [];
   for await (const saga of client.workflow.list({ query })) {
     found.push(saga);
-    if (found.length === FINDINGS_MAX) break;
+    if (found.length === LISTED_MAX) break;
   }
   return found;
 }
 
-type Run = Pick<WorkflowExecutionInfo, 'workflowId' | 'runId' | 'startTime' | 'typedSearchAttributes'>;
+type SagaRun = Pick<WorkflowExecutionInfo, 'workflowId' | 'runId' | 'startTime' | 'typedSearchAttributes'>;
 
-function toFinding({ workflowId, runId, startTime, typedSearchAttributes }: Run): SagaFinding {
+function toCandidate({ workflowId, runId, startTime, typedSearchAttributes }: SagaRun): StuckCandidate {
   return {
     orderId: orderIdOf(workflowId),
     workflowId,
@@ -104,15 +107,15 @@ function toFinding({ workflowId, runId, startTime, typedSearchAttributes }: Run)
   };
 }
 
-const again = (saga: StuckSaga): SagaFinding => ({ ...saga, startedAt: new Date(saga.startedAt) });
+const again = (saga: StuckSaga): StuckCandidate => ({ ...saga, startedAt: new Date(saga.startedAt) });
 
-/** Why it failed while it still ran does not matter any more: it has to be started anew, whatever that was. */
-const endedFinding = (saga: WorkflowExecutionInfo): SagaFinding => ({
-  ...toFinding(saga),
+/** Why it failed while it still ran does not matter any more: it has to be restarted, whatever that was. */
+const endedCandidate = (saga: WorkflowExecutionInfo): StuckCandidate => ({
+  ...toCandidate(saga),
   failure: endedFromOutside(saga.status.name) ?? saga.status.name,
 });
 
-/** A saga that was started anew and ended again is one finding. */
+/** A saga that was restarted and ended again is one candidate. */
 function latestRuns(ended: WorkflowExecutionInfo[]): WorkflowExecutionInfo[] {
   const latest = new Map<string, WorkflowExecutionInfo>();
   for (const saga of ended) {
@@ -147,19 +150,19 @@ function surroundingsOf(client: Client, standstillSeconds: number): Surroundings
   };
 }
 
-async function unmoved(around: Surroundings, orders: WaitingOrder[]): Promise<SagaFinding[]> {
+async function findUnmoved(around: Surroundings, orders: WaitingOrder[]): Promise<StuckCandidate[]> {
   const limit = pLimit(PARALLEL_MAX);
-  const findings = await Promise.all(orders.map((order) => limit(() => waitingFinding(around, order))));
-  return findings.filter((finding) => finding !== undefined);
+  const candidates = await Promise.all(orders.map((order) => limit(() => waitingCandidate(around, order))));
+  return candidates.filter((candidate) => candidate !== undefined);
 }
 
-async function waitingFinding(around: Surroundings, order: WaitingOrder): Promise<SagaFinding | undefined> {
+async function waitingCandidate(around: Surroundings, order: WaitingOrder): Promise<StuckCandidate | undefined> {
   const { orderId, takingBack, everStarted, isOpenTooLong, isLate, since } = order;
   const workflowId = takingBack ? cancelOrderSagaId(orderId) : orderSagaId(orderId);
   const saga = await describeRun(around.client, workflowId);
   if (saga?.status.name === 'RUNNING') {
-    const standing = { ...toFinding(saga), startedAt: since };
-    const standstill = await judge(saga, around);
+    const standing = { ...toCandidate(saga), startedAt: since };
+    const standstill = await findStandstill(saga, around);
     if (standstill) return { ...standing, ...standstill };
     return isOpenTooLong ? { ...standing, failure: OPEN_TOO_LONG } : undefined;
   }

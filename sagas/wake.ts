@@ -1,4 +1,4 @@
-/** Waking a saga by machine: it looks again at what it waits for. No operator's word; that is the signal as people send it. */
+/** Waking a saga by machine: it looks again at what it waits for. Not an operator's retry, which is the same signal without this argument. */
 import type { Client } from '@temporalio/client';
 import { BY_MACHINE, RETRY_SIGNAL } from '../contracts/saga.js';
 

@@ -2,7 +2,7 @@
  * What an event of the payment gateway claims, if it could concern an order of ours. Its shape is a stranger's: whatever is
  * not as expected claims nothing. https://docs.stripe.com/api/events/types
  */
-import type { Claim } from '../../domain/reconciliation-findings.js';
+import type { PaymentClaim } from '../../domain/reconciliation-findings.js';
 import { UUID } from '../http/schemas.js';
 
 const recordOf = (value: unknown): Record<string, unknown> =>
@@ -12,7 +12,7 @@ const WORD = /^[\w.:-]{1,255}$/;
 const textOf = (value: unknown): string | null => (typeof value === 'string' && WORD.test(value) ? value : null);
 
 /** @param event as it was signed, parsed @returns undefined if it claims nothing about money of ours */
-export function readClaim(event: unknown): Claim | undefined {
+export function readClaim(event: unknown): PaymentClaim | undefined {
   const type = textOf(recordOf(event)['type']);
   const subject = recordOf(recordOf(recordOf(event)['data'])['object']);
   if (type === null) return undefined;
@@ -27,7 +27,7 @@ export function readClaim(event: unknown): Claim | undefined {
 /** A refund that the gateway has carried out, or is about to. */
 const GOES_BACK = new Set<string | null>(['succeeded', 'pending', null]);
 
-function claimOf(type: string, status: string | null): Claim['says'] {
+function claimOf(type: string, status: string | null): PaymentClaim['says'] {
   if (type === 'payment_intent.payment_failed' || type === 'payment_intent.canceled') return 'not taken';
   if (type.startsWith('charge.dispute.')) return 'disputed';
   if (type === 'refund.failed') return 'sent back';

@@ -17,7 +17,7 @@ import { type OrderState, readOrderState } from '../../domain/orders.js';
 import { readSagaLog, stateOf } from '../../domain/saga-log.js';
 import { readStandstillSeconds } from '../../domain/stuck-sagas.js';
 import { endedFromOutside, withPendingAttempts } from '../../sagas/execution.js';
-import { judge, NO_POLLERS, readBuilds } from '../../sagas/standstill.js';
+import { findStandstill, NO_POLLERS, readBuilds } from '../../sagas/standstill.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { requireOrder } from './orders.js';
 import type { Caller } from '../access/permissions.js';
@@ -160,7 +160,7 @@ async function askTemporal({ db, temporal }: ApiDependencies, workflowId: string
 
 /** As the list of stuck sagas judges it. */
 const standstillOf = async (db: Database, client: Client, saga: WorkflowExecutionDescription) =>
-  judge(saga, { client, standstillSeconds: await readStandstillSeconds(db), builds: () => readBuilds(client) });
+  findStandstill(saga, { client, standstillSeconds: await readStandstillSeconds(db), builds: () => readBuilds(client) });
 
 const shownBy = ({ typedSearchAttributes }: WorkflowExecutionDescription): SagaState | undefined =>
   typedSearchAttributes.get(SAGA_STATE) as SagaState | undefined;

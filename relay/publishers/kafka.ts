@@ -23,8 +23,8 @@ const ACK_LIMIT_MS = 5_000;
 /** Kafka limits batches, not messages (1 MB by default): what is small enough alone must not be too large together. */
 const BATCH_BYTES_MAX = 256 * 1024;
 
-/** MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_TIMESTAMP, INVALID_RECORD: the messages are at fault, not the weather. */
-const JUDGEMENTS = [10, 18, 32, 87];
+/** MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_TIMESTAMP, INVALID_RECORD: the messages are at fault, not the broker. */
+const REJECTION_CODES = [10, 18, 32, 87];
 
 export type KafkaClient = Pick<typeof import('@platformatic/kafka'), 'Admin' | 'Producer' | 'compatibilityPartitioner'>;
 
@@ -68,17 +68,17 @@ export function createKafkaPublisher(client: KafkaClient, options: KafkaOptions)
   };
   const sendAlone = (event: CloudEvent) => send([event]).then(taken, outcomeOf);
 
-  let turn: Promise<unknown> = Promise.resolve();
+  let previous: Promise<unknown> = Promise.resolve();
   return {
     destination: 'kafka',
     publish: (events) => {
       // A second request in flight would have the sequence numbers of the first.
-      const publishing = turn.then(() => publishInBatches(events, send, sendAlone));
-      turn = publishing.catch(() => undefined);
+      const publishing = previous.then(() => publishInBatches(events, send, sendAlone));
+      previous = publishing.catch(() => undefined);
       return publishing;
     },
     close: async () => {
-      await turn; // the client throws into the void when it is closed amid a request
+      await previous; // the client throws into the void when it is closed amid a request
       await link.close();
     },
   };
@@ -87,39 +87,39 @@ export function createKafkaPublisher(client: KafkaClient, options: KafkaOptions)
 async function publishInBatches(
   events: readonly CloudEvent[],
   send: (events: readonly CloudEvent[]) => Promise<void>,
-  sendAlone: (event: CloudEvent) => Promise<Sent>,
+  sendAlone: (event: CloudEvent) => Promise<SendOutcome>,
 ): Promise<PublishOutcome[]> {
   const outcomes: PublishOutcome[] = [];
   const stopped = new Set<string>();
   for (const batch of inBatches(events)) {
     const due = batch.filter((event) => !stopped.has(event.subject));
-    const sent = await (due.length === 0 ? [] : sendOrSift(due, send, sendAlone));
-    const weather = sent.find(({ outcome }) => outcome === 'unavailable');
+    const sent = await (due.length === 0 ? [] : sendBatchOrSingly(due, send, sendAlone));
+    const outage = sent.find(({ outcome }) => outcome === 'unavailable');
     const rest = sent.values();
     for (const event of batch) outcomes.push(stopped.has(event.subject) ? { outcome: 'not-sent' } : next(rest));
     due.forEach((event, index) => {
       if (sent[index]?.outcome !== 'taken') stopped.add(event.subject);
     });
-    if (weather) return [...outcomes, ...events.slice(outcomes.length).map(() => weather)];
+    if (outage) return [...outcomes, ...events.slice(outcomes.length).map(() => outage)];
   }
   return outcomes;
 }
 
-/** Kafka takes or refuses a batch as a whole; only alone is a message told from its neighbours. */
-async function sendOrSift(
+/** Kafka takes or rejects a batch as a whole; which message it rejects shows when each is sent alone. */
+async function sendBatchOrSingly(
   batch: readonly CloudEvent[],
   send: (events: readonly CloudEvent[]) => Promise<void>,
-  sendAlone: (event: CloudEvent) => Promise<Sent>,
+  sendAlone: (event: CloudEvent) => Promise<SendOutcome>,
 ): Promise<PublishOutcome[]> {
   const sent = await send(batch).then(taken, outcomeOf);
   if (sent.outcome !== 'rejected' || batch.length === 1) return batch.map(() => sent);
-  let weather: Sent | undefined;
-  const sift = async (event: CloudEvent) => {
-    const outcome = weather ?? (await sendAlone(event));
-    if (outcome.outcome === 'unavailable') weather = outcome;
+  let outage: SendOutcome | undefined;
+  const sendSingly = async (event: CloudEvent) => {
+    const outcome = outage ?? (await sendAlone(event));
+    if (outcome.outcome === 'unavailable') outage = outcome;
     return outcome;
   };
-  return await publishOneByOne(batch, sift, 1);
+  return await publishOneByOne(batch, sendSingly, 1);
 }
 
 function* inBatches(events: readonly CloudEvent[]): Generator<CloudEvent[]> {
@@ -139,14 +139,14 @@ function* inBatches(events: readonly CloudEvent[]): Generator<CloudEvent[]> {
   if (batch.length > 0) yield batch;
 }
 
-type Sent = Exclude<PublishOutcome, { outcome: 'not-sent' }>;
+type SendOutcome = Exclude<PublishOutcome, { outcome: 'not-sent' }>;
 
-const taken = (): Sent => ({ outcome: 'taken' });
+const taken = (): SendOutcome => ({ outcome: 'taken' });
 
-function outcomeOf(err: unknown): Sent {
+function outcomeOf(err: unknown): SendOutcome {
   const error = err as Error & { findBy?: (property: string, value: unknown) => unknown };
-  const isJudged = JUDGEMENTS.some((code) => error.findBy?.('apiCode', code));
-  return { outcome: isJudged ? 'rejected' : 'unavailable', error: withReason(error) };
+  const isRejected = REJECTION_CODES.some((code) => error.findBy?.('apiCode', code));
+  return { outcome: isRejected ? 'rejected' : 'unavailable', error: withReason(error) };
 }
 
 /** The client says "Cannot connect to any broker" of a wrong password and of an unknown authority alike: why is deep inside. */

@@ -1,7 +1,7 @@
 /**
  * Link: a connection to a broker that is made when it is first needed, and forgotten when it fails, so that the next
  * batch makes a new one. The pause between tries is the relay's backoff; the clients' own reconnecting would only keep
- * messages that nobody waits for any more, and send them at a time of its own.
+ * messages that the relay does not wait for any more, and send them at a time of their own.
  */
 export type Link<T> = {
   /** @throws why there is no connection, or what `work` threw; the connection is then forgotten */
@@ -9,16 +9,16 @@ export type Link<T> = {
   close(): Promise<void>;
 };
 
-/** A broker that does not take leave in this time is left without. */
-const FAREWELL_LIMIT_MS = 1_000;
+/** A broker that does not close its connection in this time is abandoned. */
+const DISCONNECT_LIMIT_MS = 1_000;
 
 /**
  * @param open  has its own time limits; calls `lost` when the connection is no more, so that it is not tried once again
- * @param leave ends it in good order where that is possible, at once where not
+ * @param disconnect ends it in good order where that is possible, at once where not
  */
 export function createLink<T>(
   open: (lost: () => void) => Promise<T>,
-  leave: (connection: T) => Promise<void>,
+  disconnect: (connection: T) => Promise<void>,
 ): Link<T> {
   let current: Promise<T> | undefined;
   let closed = false;
@@ -34,9 +34,9 @@ export function createLink<T>(
   const forget = async (connection: Promise<T> | undefined) => {
     if (connection !== current) return; // it has a successor already
     current = undefined;
-    // One that was never made needs no farewell, and what goes wrong with a farewell is nobody's business.
-    const farewell = Promise.resolve(connection?.then(leave));
-    await withinMs(FAREWELL_LIMIT_MS, 'saying farewell', farewell).catch(() => undefined);
+    // A connection that was never made need not be ended, and a failure to end one changes nothing.
+    const disconnecting = Promise.resolve(connection?.then(disconnect));
+    await withinMs(DISCONNECT_LIMIT_MS, 'disconnecting', disconnecting).catch(() => undefined);
   };
   return {
     use: async (work) => {

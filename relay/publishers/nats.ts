@@ -35,7 +35,7 @@ export type NatsOptions = {
   create: boolean;
 };
 
-type Sent = Exclude<PublishOutcome, { outcome: 'not-sent' }>;
+type SendOutcome = Exclude<PublishOutcome, { outcome: 'not-sent' }>;
 
 export function createNatsPublisher(client: NatsClient, options: NatsOptions): Publisher {
   const link = createLink(
@@ -53,8 +53,8 @@ export function createNatsPublisher(client: NatsClient, options: NatsOptions): P
     },
     ({ connection }) => connection.close(),
   );
-  /** @throws the weather */
-  const put = (event: CloudEvent): Promise<Sent> =>
+  /** @throws transient failures */
+  const put = (event: CloudEvent): Promise<SendOutcome> =>
     link.use(async ({ jetstream }) => {
       const headers = client.headers();
       headers.set('content-type', STRUCTURED);
@@ -63,19 +63,19 @@ export function createNatsPublisher(client: NatsClient, options: NatsOptions): P
         await jetstream.publish(`${STREAM}.${event.type}`, structuredBody(event), message);
         return { outcome: 'taken' };
       } catch (err) {
-        if (isJudgement(err as Error)) return { outcome: 'rejected', error: err as Error };
-        throw inOurWords(err as Error);
+        if (isRejection(err as Error)) return { outcome: 'rejected', error: err as Error };
+        throw withExplanation(err as Error);
       }
     });
   return {
     destination: 'nats',
     publish: async (events) => {
-      let weather: Sent | undefined;
-      const send = async (event: CloudEvent): Promise<Sent> => {
-        if (weather) return weather; // the others would only wait for the same answer
+      let outage: SendOutcome | undefined;
+      const send = async (event: CloudEvent): Promise<SendOutcome> => {
+        if (outage) return outage; // the others would only wait for the same answer
         return await put(event).catch((error: Error) => {
-          weather = { outcome: 'unavailable', error };
-          return weather;
+          outage = { outcome: 'unavailable', error };
+          return outage;
         });
       };
       return await publishOneByOne(events, send, PARALLEL_MAX);
@@ -123,12 +123,12 @@ async function requireStream(
   });
 }
 
-function isJudgement({ name, message, code }: Error & { code?: unknown }): boolean {
+function isRejection({ name, message, code }: Error & { code?: unknown }): boolean {
   return code === MESSAGE_TOO_LARGE || (name === 'InvalidArgumentError' && message.includes('max_payload'));
 }
 
 /** The client calls a subject without a stream "jetstream is not enabled". */
-function inOurWords(error: Error): Error {
+function withExplanation(error: Error): Error {
   if (error.name !== 'JetStreamNotEnabled') return error;
   return new Error(`NATS has no JetStream, or no stream that takes the subjects ${STREAM}.>`, { cause: error });
 }

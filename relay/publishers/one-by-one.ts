@@ -5,7 +5,7 @@ import type { PublishOutcome } from './publisher.js';
 
 /**
  * An order stops at its first event that is not taken. All stop once as many events as go side by side have found the
- * destination unavailable, and none got through in between: the rest would only knock at the same closed door.
+ * destination unavailable, and none got through in between: the rest would only meet the same failure.
  * @param send        sends one event; what it throws counts as unavailable
  * @param parallelMax events in flight at a time
  */

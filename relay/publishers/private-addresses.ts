@@ -37,7 +37,7 @@ export function refusePrivateLiteral(hostname: string): void {
 }
 
 /**
- * For a socket's own look-up, so that what is judged is what is connected to: a name that answers differently the second
+ * For a socket's own look-up, so that the address that is checked is the one connected to: a name that answers differently the second
  * time (DNS rebinding) gains nothing.
  */
 export const lookupPublic: LookupFunction = (hostname, options, done) => {

@@ -7,11 +7,11 @@ export type PublishOutcome =
   /** Nothing was tried: an earlier event of the same order was not taken, or the destination looked down by then. */
   | { outcome: 'not-sent' }
   /**
-   * Nobody answers, or the answer says nothing about this event (5xx, timeouts, 401, 404): weather, or a wrong set-up.
+   * No answer, or one that says nothing about this event (5xx, timeouts, 401, 404): a transient failure, or a wrong set-up.
    * `retryAfterMs` = how long the destination asks to be left alone; `isBusy` = it says that it has too much to do.
    */
   | { outcome: 'unavailable'; error: Error; retryAfterMs?: number; isBusy?: boolean }
-  /** The destination has judged this very event: it is malformed or too large for it, and will be the next time. */
+  /** The destination rejects this very event: it is malformed or too large for it, and will be the next time. */
   | { outcome: 'rejected'; error: Error };
 
 /** A destination of events. */

@@ -29,23 +29,23 @@ export type RabbitOptions = {
   create: boolean;
 };
 
-type Sent = Exclude<PublishOutcome, { outcome: 'not-sent' }>;
+type SendOutcome = Exclude<PublishOutcome, { outcome: 'not-sent' }>;
 /** Ids of messages that no queue wanted. */
-type Line = { connection: Connection; channel: Channel; returned: Set<string> };
+type Session = { connection: Connection; channel: Channel; returned: Set<string> };
 
 export function createRabbitPublisher(client: RabbitClient, options: RabbitOptions): Publisher {
-  const link = createLink((lost) => open(client, options, lost), leave);
+  const link = createLink((lost) => open(client, options, lost), disconnect);
   const round = (events: readonly CloudEvent[], parallelMax: number) => {
-    let weather: Sent | undefined;
-    const send = async (event: CloudEvent): Promise<Sent> => {
-      if (weather) return weather; // the others would only wait for the same answer
+    let outage: SendOutcome | undefined;
+    const send = async (event: CloudEvent): Promise<SendOutcome> => {
+      if (outage) return outage; // the others would only wait for the same answer
       return await link
-        .use((line) => put(line, event))
-        .then((): Sent => ({ outcome: 'taken' }))
-        .catch((error: Error): Sent => {
-          if (isJudgement(error)) return { outcome: 'rejected', error };
-          weather = { outcome: 'unavailable', error };
-          return weather;
+        .use((session) => put(session, event))
+        .then((): SendOutcome => ({ outcome: 'taken' }))
+        .catch((error: Error): SendOutcome => {
+          if (isRejection(error)) return { outcome: 'rejected', error };
+          outage = { outcome: 'unavailable', error };
+          return outage;
         });
     };
     return publishOneByOne(events, send, parallelMax);
@@ -55,7 +55,7 @@ export function createRabbitPublisher(client: RabbitClient, options: RabbitOptio
     publish: async (events) => {
       const outcomes = await round(events, PARALLEL_MAX);
       if (!outcomes.some(({ outcome }) => outcome === 'rejected')) return outcomes;
-      // RabbitMQ closes the channel over a message without saying over which: only alone is it told from its neighbours.
+      // RabbitMQ closes the channel over a message without saying over which: sent one by one, the message shows.
       const again = events.filter((_, index) => outcomes[index]?.outcome !== 'taken');
       const alone = (await round(again, 1)).values();
       return outcomes.map((outcome) => (outcome.outcome === 'taken' ? outcome : (alone.next().value ?? outcome)));
@@ -64,16 +64,16 @@ export function createRabbitPublisher(client: RabbitClient, options: RabbitOptio
   };
 }
 
-async function leave({ connection, channel }: Line): Promise<void> {
-  const parting = channel.close().then(() => connection.close());
-  await withinMs(FAREWELL_LIMIT_MS, 'closing the connection', parting).catch(() => undefined);
+async function disconnect({ connection, channel }: Session): Promise<void> {
+  const closing = channel.close().then(() => connection.close());
+  await withinMs(DISCONNECT_LIMIT_MS, 'closing the connection', closing).catch(() => undefined);
   connection.unsafeDestroy();
 }
 
 /** Less than a link allows, since what then happens at once must still happen. */
-const FAREWELL_LIMIT_MS = 500;
+const DISCONNECT_LIMIT_MS = 500;
 
-async function open(client: RabbitClient, { url, create }: RabbitOptions, lost: () => void): Promise<Line> {
+async function open(client: RabbitClient, { url, create }: RabbitOptions, lost: () => void): Promise<Session> {
   const target = new URL(url);
   if (target.username === '') Object.assign(target, { username: 'guest', password: 'guest' }); // what a bare URL means
   const connection = new client.Connection({
@@ -84,18 +84,18 @@ async function open(client: RabbitClient, { url, create }: RabbitOptions, lost: 
     acquireTimeout: CONNECT_LIMIT_MS,
   });
   try {
-    // What goes wrong with a connection is told by an event; waiting for a channel would only end in a timeout.
+    // A connection reports its failure by an event; waiting for a channel would only end in a timeout.
     const failed = new Promise<never>((_, reject) => connection.on('error', reject));
-    const line = await Promise.race([failed, prepare(connection, create)]);
+    const session = await Promise.race([failed, prepare(connection, create)]);
     connection.on('error', lost);
-    return line;
+    return session;
   } catch (err) {
     connection.unsafeDestroy();
     throw err;
   }
 }
 
-async function prepare(connection: Connection, create: boolean): Promise<Line> {
+async function prepare(connection: Connection, create: boolean): Promise<Session> {
   await requireExchange(connection, create);
   const channel = await connection.acquire();
   await channel.confirmSelect();
@@ -104,7 +104,7 @@ async function prepare(connection: Connection, create: boolean): Promise<Line> {
   return { connection, channel, returned };
 }
 
-async function put({ channel, returned }: Line, event: CloudEvent): Promise<void> {
+async function put({ channel, returned }: Session, event: CloudEvent): Promise<void> {
   const { contentType, attributes, body } = binaryMode(event, 'cloudEvents:');
   const envelope = {
     exchange: EXCHANGE,
@@ -117,12 +117,12 @@ async function put({ channel, returned }: Line, event: CloudEvent): Promise<void
     headers: attributes,
   };
   await withinMs(CONFIRM_LIMIT_MS, 'RabbitMQ’s confirmation', channel.basicPublish(envelope, body));
-  await afterReturns(); // the return comes before the confirmation, but the client tells it a moment later
+  await afterReturns(); // the return comes before the confirmation, but the client emits it a moment later
   if (returned.delete(event.id)) throw new Error(`no queue is bound to RabbitMQ’s exchange "${EXCHANGE}"`);
 }
 
-/** Too large: the one complaint about a message that this publisher can cause. */
-const isJudgement = (error: Error & { code?: string }): boolean =>
+/** Too large: the one rejection of a message that this publisher can cause. */
+const isRejection = (error: Error & { code?: string }): boolean =>
   error.code === 'PRECONDITION_FAILED' && error.message.includes('message size');
 
 async function requireExchange(connection: Connection, create: boolean): Promise<void> {
@@ -130,7 +130,7 @@ async function requireExchange(connection: Connection, create: boolean): Promise
     channel.exchangeDeclare({ exchange: EXCHANGE, type: 'topic', passive: true }),
   );
   if (!create) {
-    // Queues are then somebody else's business; whether there is one shows when a message comes back.
+    // Queues are then made by the broker's operator; whether there is one shows when a message comes back.
     if (!hasExchange)
       throw new Error(`RabbitMQ has no exchange "${EXCHANGE}", and BROKER_CREATE=false forbids making it`);
     return;

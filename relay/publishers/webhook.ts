@@ -16,9 +16,9 @@ const ANSWER_LIMIT_MS = 10_000;
 /** Requests in flight to the receiver. */
 const PARALLEL_MAX = 16;
 
-/** With these a receiver has judged the event itself. Whatever else is not 2xx says more about the receiver. */
+/** With these a receiver rejects the event itself. Whatever else is not 2xx says more about the receiver. */
 const REJECTIONS = new Set([400, 413, 415, 422]);
-/** With these it speaks of its load. */
+/** With these it says that it is overloaded. */
 const BUSY = new Set([429, 503]);
 
 type Post = {

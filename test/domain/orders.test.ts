@@ -57,7 +57,7 @@ describe('a confirmed order', () => {
     await assertStockConserved(db);
   });
 
-  test('may be charged and confirmed in one transaction, which tells both in their order', async () => {
+  test('may be charged and confirmed in one transaction, which writes both events in their order', async () => {
     const { db } = t;
     await stock(db, 'ATONCE', 5);
     const { id } = await accept(db, { ATONCE: 2 });
@@ -167,7 +167,7 @@ describe('a reservation', () => {
 });
 
 describe('unwinding', () => {
-  test('shuts the door to every step that arrives late', async () => {
+  test('refuses every step that arrives late', async () => {
     const { db } = t;
     await stock(db, 'LATE', 5);
     const { id } = await accept(db, { LATE: 1 });
@@ -180,7 +180,7 @@ describe('unwinding', () => {
     expect(await readSku(db, 'LATE')).toMatchObject({ available: 5 });
   });
 
-  test('keeps the first reason given, whoever asks later', async () => {
+  test('keeps the first reason given, whatever later requests say', async () => {
     const { db } = t;
     const { id } = await accept(db, { LATE: 1 });
     await beginUnwinding(db, id, { reason: 'CANCELLED_BY_CUSTOMER' });

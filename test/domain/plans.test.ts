@@ -11,7 +11,7 @@ import { readPrices, releaseInventory, reserveInventory } from '../../domain/inv
 import { confirmOrder } from '../../domain/confirmation.js';
 import { beginUnwinding, cancelOrder, listOrders, readOrder } from '../../domain/orders.js';
 import { FEED_START, readFeed, readOrderEvents, readPartitions } from '../../domain/outbox.js';
-import { listDecided } from '../../domain/parking.js';
+import { listDecided } from '../../domain/held-events.js';
 import { readPaymentDue, recordCharge, recordRefund, shutPayment } from '../../domain/payments.js';
 import {
   listNewsOfRefunds,
@@ -131,7 +131,7 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
     });
   });
 
-  test('what the sweep looks for, and what is tended', async () => {
+  test('what the sweep looks for, and the supervision of open orders', async () => {
     const { db } = explained;
     await expectIndexesOnly(async () => {
       expect((await listUnstarted(db, 0, 200)).length).toBeGreaterThan(0);
@@ -156,16 +156,16 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
     const destination = 'webhook';
     await createCursors(t.db, [destination]);
     await expectIndexesOnly(async () => {
-      const { held } = await renewLeases(db, { destinations: [destination], owner: 'me', leaseMs: 60_000 });
-      expect((await readPartitions(db, destination, held, 30)).length).toBeGreaterThan(0);
+      const { leased } = await renewLeases(db, { destinations: [destination], owner: 'me', leaseMs: 60_000 });
+      expect((await readPartitions(db, destination, leased, 30)).length).toBeGreaterThan(0);
       await listDecided(
         db,
         destination,
-        held.map(({ partition }) => partition),
+        leased.map(({ partition }) => partition),
         ['1'],
         100,
       );
-      await advanceCursors(db, { destination, owner: 'me' }, held);
+      await advanceCursors(db, { destination, owner: 'me' }, leased);
     }, LIST_PAGES_MAX);
   });
 
@@ -175,7 +175,7 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
     });
   });
 
-  test('what retention looks at, and what is shown when somebody scrapes', async () => {
+  test('what retention looks at, and what a scrape of the metrics reads', async () => {
     const { db } = explained;
     await expectIndexesOnly(async () => {
       await purgeEvents(db, { olderThanMs: 1_000, limit: 100 });

@@ -1,4 +1,4 @@
-/** The CLI as operators run it: a process of its own, told where Postgres and Temporal are. There is no API anywhere near. */
+/** The CLI as operators run it: a process of its own that knows where Postgres and Temporal are. There is no API anywhere near. */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 

@@ -65,7 +65,7 @@ test('a reported finding is closed under a name and for a reason: the alarm ends
   expect(await countFindings(books.db)).toEqual([]);
 });
 
-test('a charge whose order is nobody’s is closed and kept alike', async () => {
+test('a charge that no order of ours has is closed and kept alike', async () => {
   const ids = [await found('ORPHAN_CHARGE', 'reported', 'shop-4711'), await found('ORPHAN_CHARGE', 'reported')];
   const { code } = await ops('reconcile', '--close', ...ids, '--as', 'refunded', '--reason', 'by hand', '--yes');
   expect(code).toBe(0);
@@ -75,7 +75,7 @@ test('a charge whose order is nobody’s is closed and kept alike', async () => 
   }
 });
 
-test('of two operators at once one closes it, and the other is told who did', async () => {
+test('of two operators at once one closes it, and the other learns who did', async () => {
   const id = await found('AMOUNT_MISMATCH', 'reported');
   const holder = new pg.Client({ connectionString: books.databaseUrl });
   await holder.connect();

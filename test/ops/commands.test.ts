@@ -75,7 +75,7 @@ describe('stuck', () => {
     await Promise.all([cheap.result(), dear.result()]);
   });
 
-  test('says of orders that have waited for 10 s that there are some, although none needs anybody yet', async () => {
+  test('says of orders that have waited for 10 s that there are some, although none needs an operator yet', async () => {
     expect((await ops('stuck')).stdout).toBe('No saga is stuck.\n');
     await s.fault({ route: 'charge', mode: 'down', count: null });
     const [early, late] = [await s.place({ PLENTY: 1 }), await s.place({ PLENTY: 1 })]; // with minutes of retrying ahead
@@ -90,7 +90,7 @@ describe('stuck', () => {
     expect((await ops('stuck')).stdout).toBe('No saga is stuck.\n');
   });
 
-  test('lists a terminated saga until `retry` has started it anew, and keeps who did', async () => {
+  test('lists a terminated saga until `retry` has restarted it, and keeps who did', async () => {
     const { order } = await park();
     await terminate(order.id);
     await s.heal();
@@ -108,8 +108,8 @@ describe('stuck', () => {
     expect(retried.code).toBe(0);
     expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
     expect((await ops.json('stuck')).document.count).toBe(0);
-    const told = await ops.json('order', order.id);
-    expect(told.document.decisions).toMatchObject([
+    const shown = await ops.json('order', order.id);
+    expect(shown.document.decisions).toMatchObject([
       { by: 'op-test', what: 'retry', detail: expect.stringContaining('was TERMINATED') },
     ]);
   });
@@ -150,7 +150,7 @@ describe('deciding', () => {
     for (const { result } of placed) expect(await result()).toEqual({ status: 'CONFIRMED' });
   });
 
-  test('retry begins a saga anew that somebody has completed in its name, and nothing else that has ended', async () => {
+  test('retry restarts a saga that was completed by hand, and nothing else that has ended', async () => {
     const { order: other, result } = await s.place({ PLENTY: 1 });
     await result();
     const order = await accept(s.db, { PLENTY: 1 });
@@ -205,10 +205,10 @@ describe('order', () => {
       payment: { status: null },
       sagas: [{ workflowId: `order-${order.id}`, execution: 'RUNNING', source: 'saga', state: 'NEEDS_ATTENTION' }],
     });
-    const told = (document.sagas[0].steps as { name: string }[]).filter(({ name }) =>
+    const steps = (document.sagas[0].steps as { name: string }[]).filter(({ name }) =>
       ['reserveInventory', 'chargePayment', 'confirmOrder'].includes(name),
     );
-    expect(told).toMatchObject([
+    expect(steps).toMatchObject([
       { name: 'reserveInventory', status: 'completed', attempts: 1, finishedAt: expect.any(String) },
       { name: 'chargePayment', status: 'parked', lastError: expect.stringContaining('payment gateway') },
       { name: 'confirmOrder', status: 'pending' },
@@ -275,7 +275,7 @@ describe('cancel', () => {
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'OPERATOR' });
   });
 
-  test('starts the saga anew of an order whose saga was terminated', async () => {
+  test('restarts the saga of an order whose saga was terminated', async () => {
     const { order } = await park();
     await terminate(order.id);
     const { code } = await ops('cancel', order.id, '--reason', 'recalled', '--yes');
@@ -285,7 +285,7 @@ describe('cancel', () => {
 });
 
 describe('stock', () => {
-  test('shows a SKU, and that its books agree', async () => {
+  test('shows a SKU, and that its stock and reservations agree', async () => {
     const { code, document } = await ops.json('stock', 'PLENTY');
     expect(code).toBe(0);
     expect(document.items).toMatchObject([{ sku: 'PLENTY', onHand: 1_000, agrees: true }]);
@@ -328,15 +328,20 @@ describe('stock', () => {
 });
 
 describe('the exit code', () => {
-  const nobody = '00000000-0000-7000-8000-000000000000';
+  const unknownOrder = '00000000-0000-7000-8000-000000000000';
   test.each([
     ['0 for --help', ['--help'], 0, 'Exit codes'],
     ['2 for an unknown command', ['explode'], 2, 'unknown command'],
     ['2 for what is not an id', ['order', 'x'], 2, 'is not the id of an order'],
     ['2 for a decision on nothing', ['retry'], 2, 'Which?'],
-    ['2 for a skip without a reason', ['skip', nobody, '--yes'], 2, '--reason is needed'],
-    ['2 for an operator with a name', ['retry', nobody, '--operator', 'Jane Doe', '--yes'], 2, 'opaque subject id'],
-    ['3 for an order that does not exist', ['order', nobody], 3, 'There is no order'],
+    ['2 for a skip without a reason', ['skip', unknownOrder, '--yes'], 2, '--reason is needed'],
+    [
+      '2 for an operator with a name',
+      ['retry', unknownOrder, '--operator', 'Jane Doe', '--yes'],
+      2,
+      'opaque subject id',
+    ],
+    ['3 for an order that does not exist', ['order', unknownOrder], 3, 'There is no order'],
     ['3 for a filter that matches nothing', ['retry', '--step', 'cancelOrder', '--yes'], 3, 'No stuck saga matches'],
     ['3 for an unknown SKU', ['stock', 'NONE'], 3, 'There is no SKU NONE'],
   ])('is %s', async (_, args, code, text) => {
@@ -345,7 +350,7 @@ describe('the exit code', () => {
     expect(answer.code).toBe(code);
   });
 
-  test('is 4, and nothing is done, where nobody can be asked and --yes is missing', async () => {
+  test('is 4, and nothing is done, where there is no terminal to ask on and --yes is missing', async () => {
     const { order, result } = await park();
     const answer = await ops.json('compensate', order.id, '--reason', 'ticket 3');
     expect(answer.code).toBe(4);

@@ -12,17 +12,17 @@ let ops: Cli;
 let receiver: Receiver;
 let stopRelay: () => Promise<void>;
 /** Orders whose second event the receiver refuses. */
-const poisoned = new Set<string>();
+const rejectedOrders = new Set<string>();
 beforeAll(async () => {
   t = await createTestDatabase();
   await stock(t.db, 'A', 1_000_000);
   ops = cliOf({ databaseUrl: t.url, env: { address: '127.0.0.1:1' } });
   receiver = await startReceiver();
-  receiver.answer = ({ subject, sequence }) => (poisoned.has(subject) && sequence === 2 ? 422 : 204);
+  receiver.answer = ({ subject, sequence }) => (rejectedOrders.has(subject) && sequence === 2 ? 422 : 204);
   stopRelay = runRelay(t, receiver);
 });
 beforeEach(async () => {
-  poisoned.clear();
+  rejectedOrders.clear();
   await t.db.deadLetter.deleteMany();
 });
 afterAll(async () => {
@@ -31,19 +31,19 @@ afterAll(async () => {
   await t.drop();
 });
 
-/** @returns ids of the letters and of their orders, oldest first */
-async function park(count: number): Promise<{ letters: string[]; orders: string[] }> {
+/** @returns ids of the dead letters and of their orders, oldest first */
+async function holdEvents(count: number): Promise<{ letters: string[]; orders: string[] }> {
   const placed = await Promise.all(Array.from({ length: count }, () => accept(t.db, { A: 1 })));
-  for (const { id } of placed) poisoned.add(id);
+  for (const { id } of placed) rejectedOrders.add(id);
   await Promise.all(placed.map(({ id }) => reserveInventory(t.db, id)));
-  await eventually('all are parked', async () => (await t.db.deadLetter.count()) === count);
+  await eventually('all are held', async () => (await t.db.deadLetter.count()) === count);
   const rows = await t.db.deadLetter.findMany({ orderBy: { id: 'asc' } });
   return { letters: rows.map(({ id }) => `${id}`), orders: rows.map(({ orderId }) => orderId) };
 }
 
-test('the list shows what is parked, by cause, and says so when nothing is', async () => {
+test('the list shows what is held, by cause, and says so when nothing is', async () => {
   expect((await ops('dead-letters')).stdout).toContain('There are no such dead letters');
-  const { letters, orders } = await park(3);
+  const { letters, orders } = await holdEvents(3);
   const { stdout, code } = await ops('dead-letters', '--limit', '2');
   expect(code).toBe(0);
   expect(stdout).toMatch(/3 +webhook +rejected +PARKED/);
@@ -54,10 +54,10 @@ test('the list shows what is parked, by cause, and says so when nothing is', asy
   expect((await ops.json('dead-letters', 'list', '--type', 'order.confirmed')).document.count).toBe(0);
 });
 
-test('a canary that is parked again stops the rest; once mended, the same command delivers them all', async () => {
-  const { letters, orders } = await park(5);
+test('a canary that is held again stops the rest; once mended, the same command delivers them all', async () => {
+  const { letters, orders } = await holdEvents(5);
   const replay = ['dead-letters', 'replay', '--destination', 'webhook', '--canary', '1', '--rate', '20'];
-  expect((await ops(...replay)).code).toBe(4); // nobody to ask
+  expect((await ops(...replay)).code).toBe(4); // no terminal to ask on
   const early = await ops.json(...replay, '--yes');
   expect(early.code).toBe(1);
   expect(early.document.summary).toMatchObject({ done: 0, failed: 1, 'not-tried': 4 });
@@ -66,7 +66,7 @@ test('a canary that is parked again stops the rest; once mended, the same comman
     outcome: 'failed',
     message: 'parked again: the webhook receiver answered 422',
   });
-  poisoned.clear();
+  rejectedOrders.clear();
   const late = await ops.json(...replay, '--yes');
   expect(late.document.summary).toMatchObject({ done: 5 });
   expect(late.code).toBe(0);
@@ -78,7 +78,7 @@ test('a canary that is parked again stops the rest; once mended, the same comman
 });
 
 test('discarding takes a reason, which is kept, and is refused for what has been delivered', async () => {
-  const { letters } = await park(2);
+  const { letters } = await holdEvents(2);
   const [first = '', second = ''] = letters;
   expect((await ops('dead-letters', 'discard', first, '--yes')).code).toBe(2);
   const { code, document } = await ops.json(
@@ -97,7 +97,7 @@ test('discarding takes a reason, which is kept, and is refused for what has been
     decidedBy: 'op-test',
     reason: 'by hand, ticket 12',
   });
-  poisoned.clear();
+  rejectedOrders.clear();
   expect((await ops('dead-letters', 'replay', second, '--yes')).code).toBe(0);
   const refused = await ops.json('dead-letters', 'discard', second, '--reason', 'too late', '--yes');
   expect(refused.code).toBe(1);

@@ -19,8 +19,8 @@ beforeEach(async () => {
 afterAll(() => t.drop());
 
 /** None of this asks Temporal. */
-const NOBODY = '127.0.0.1:1';
-const cli = () => cliOf({ databaseUrl: t.url, env: { address: NOBODY } });
+const NO_SERVER = '127.0.0.1:1';
+const cli = () => cliOf({ databaseUrl: t.url, env: { address: NO_SERVER } });
 
 /** An event of the other cluster. */
 async function restore(): Promise<string> {
@@ -36,7 +36,7 @@ async function startService(until: RegExp): Promise<{ code: number | null; said:
     ...cleanEnv(),
     ROLE: 'relay',
     DATABASE_URL: t.url,
-    TEMPORAL_ADDRESS: NOBODY,
+    TEMPORAL_ADDRESS: NO_SERVER,
     METRICS_PORT: '0',
     LOG_LEVEL: 'debug',
   };

@@ -31,7 +31,7 @@ test('reconcile has a running worker settle what it finds, and lists that', asyn
   }
 });
 
-test('reconcile says that nobody answers where no worker runs', async () => {
+test('reconcile says that no worker has answered where none runs', async () => {
   const { code, stdout, stderr } = await ops('reconcile');
   expect(stderr).toContain('No worker has reconciled');
   expect(stdout).toContain('0 open');

@@ -78,7 +78,7 @@ describe('of an order that is being unwound', () => {
     },
   );
 
-  test('the undo gives it back by itself if it is the first to hear of the word', async () => {
+  test('the undo gives it back by itself if it is the first to see the operator’s request', async () => {
     const { id, reference } = await stuck();
     await b.reconcile();
     await sayRefund(await idOf(reference));
@@ -88,7 +88,7 @@ describe('of an order that is being unwound', () => {
     expect(await findingsOf(b.db, id)).toEqual([['UNMARKED_CHARGE', reference, 'refunded']]);
   });
 
-  test('one that somebody has given back at the gateway is in nobody’s way', async () => {
+  test('one that was given back at the gateway by hand does not stop the undo', async () => {
     const { id, reference } = await stuck();
     await b.byHand(reference);
     expect((await refund(b, id)).undone).toBe('nothing');
@@ -128,7 +128,7 @@ describe('of an order that is being unwound', () => {
 });
 
 describe('of an order that has ended', () => {
-  test('cancelled: it goes back on a word; comes the money back later, it takes another one', async () => {
+  test('cancelled: it is refunded on an operator’s request; if the money comes back later, that takes another request', async () => {
     const { id } = await b.cancelled();
     const reference = await b.charged({ orderId: id });
     await b.reconcile();
@@ -146,7 +146,7 @@ describe('of an order that has ended', () => {
     expect(await findingsOf(b.db, id)).toEqual([['UNMARKED_CHARGE', reference, 'refunded']]);
   });
 
-  test('confirmed: what is surplus goes back on a word, and what paid for the order stays', async () => {
+  test('confirmed: what is surplus is refunded on an operator’s request, and what paid for the order stays', async () => {
     const { order, reference } = await b.confirmed();
     const surplus = await b.charged({ orderId: order.id });
     await reconcileForLong();
@@ -157,7 +157,7 @@ describe('of an order that has ended', () => {
   });
 });
 
-describe('no word moves', () => {
+describe('no operator’s request moves', () => {
   const ours = (orderId: string) => ({ orderId, installationId: b.installationId, purpose: 'order' });
 
   test('what is marked and does not fit, or belongs to no order', async () => {
@@ -193,7 +193,7 @@ describe('no word moves', () => {
   });
 });
 
-test('a saga that it has stopped is listed, and ends after the word and a retry: nothing but `ops`', async () => {
+test('a saga that it has stopped is listed, and ends after the request and a retry: nothing but `ops`', async () => {
   const s = await startSagaStack();
   try {
     await stock(s.db, 'A', 10);

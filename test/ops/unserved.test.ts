@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => s.stop());
 
-test('a decision that no worker can take is told soon, and is not sent', async () => {
+test('a decision that no worker can take is reported soon, and is not sent', async () => {
   await s.fault({ route: 'charge', mode: 'down', count: null });
   const { order, saga } = await s.place({ A: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
   await listedAsStuck(s.client, order.id);
@@ -32,7 +32,7 @@ test('a decision that no worker can take is told soon, and is not sent', async (
       { orderId: order.id, outcome: 'unanswered', message: expect.stringMatching(/the decision was not sent/) },
     ]);
   }
-  // Whatever was sent would be in its history, or wait at its door for the next worker.
+  // Whatever was sent would be in its history, or wait there for the next worker.
   const { events = [] } = await saga.fetchHistory();
   expect((events ?? []).filter((e) => e.workflowExecutionUpdateAcceptedEventAttributes)).toEqual([]);
   await s.heal();

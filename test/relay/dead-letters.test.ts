@@ -1,4 +1,4 @@
-/** Poison: what a destination will not take is parked with its order's later events, and nothing else waits for it. */
+/** Dead letters: an event that a destination rejects is held with its order's later events, and no other order waits for it. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { CloudEvent } from '../../contracts/events.js';
 import { readBacklog } from '../../domain/cursors.js';
@@ -6,7 +6,7 @@ import { countDeadLetters, decideDeadLetter, listDeadLetters, readDeadLetters } 
 import { releaseInventory } from '../../domain/inventory.js';
 import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
 import { deliverOnce } from '../../relay/deliveries.js';
-import { EVENT_MAX_BYTES, PARKED_IN_A_ROW_MAX } from '../../relay/poison.js';
+import { EVENT_MAX_BYTES, HELD_IN_A_ROW_MAX } from '../../relay/hold-policy.js';
 import { eventually } from '../support/conditions.js';
 import { createTestDatabase, feedShowsAll, stock, type TestDatabase } from '../support/database.js';
 import { type Receiver, startReceiver } from '../support/receiver.js';
@@ -28,11 +28,11 @@ afterEach(() => receiver.stop());
 afterAll(() => t.drop());
 
 const startOne = (options = {}) => startTestRelay(t, webhookTo(receiver), { backoffMaxMs: 40, ...options });
-const answer = (poisonous: (event: CloudEvent) => boolean, status: number) => {
-  receiver.answer = (event) => (poisonous(event) ? status : 204);
+const answer = (isRejected: (event: CloudEvent) => boolean, status: number) => {
+  receiver.answer = (event) => (isRejected(event) ? status : 204);
 };
 const is = (id: string, sequence: number) => (event: CloudEvent) => event.subject === id && event.sequence === sequence;
-const letters = () => listDeadLetters(t.db, {}, 1_000);
+const deadLetters = () => listDeadLetters(t.db, {}, 1_000);
 const read = async (id: string) => (await readDeadLetters(t.db, [id]))[0];
 const decide = (id: string, action: 'replay' | 'discard', reason?: string) =>
   decideDeadLetter(t.db, id, { action, operator: 'op-7', ...(reason !== undefined && { reason }) });
@@ -52,23 +52,23 @@ const roundsUntil = (relay: TestRelay, what: string, condition: () => Promise<bo
     return condition();
   });
 
-/** An order whose second event is refused and parked. */
-async function parkOne(relay: TestRelay, status = 422) {
+/** An order whose second event is rejected and held. */
+async function holdOne(relay: TestRelay, status = 422) {
   const [id = '', ...others] = await someOrders(t, 10);
   answer(is(id, 2), status);
-  await roundsUntil(relay, 'it is parked', async () => (await letters()).length === 1);
-  const [letter] = await letters();
-  if (!letter) throw new Error('there is no letter');
-  return { id, others, letter };
+  await roundsUntil(relay, 'it is held', async () => (await deadLetters()).length === 1);
+  const [deadLetter] = await deadLetters();
+  if (!deadLetter) throw new Error('there is no dead letter');
+  return { id, others, deadLetter };
 }
 
 describe('an event that its destination rejects', () => {
-  test('is parked after three tries with the later events of its order, and no other order waits', async () => {
+  test('is held after three tries with the later events of its order, and no other order waits', async () => {
     const relay = await startOne();
-    const { id, others, letter } = await parkOne(relay);
+    const { id, others, deadLetter } = await holdOne(relay);
     for (const other of others) expect(receiver.sequences(other)).toEqual([1, 2]);
     expect(receiver.sequences(id)).toEqual([1]);
-    expect(letter).toMatchObject({
+    expect(deadLetter).toMatchObject({
       destination: 'webhook',
       orderId: id,
       sequence: 2,
@@ -83,16 +83,16 @@ describe('an event that its destination rejects', () => {
     await unwind(id);
     await deliverAll(relay);
     expect(receiver.sequences(id)).toEqual([1]);
-    expect(await letters()).toMatchObject([{ behind: 2 }]);
+    expect(await deadLetters()).toMatchObject([{ behind: 2 }]);
     expect(await countDeadLetters(t.db)).toEqual([
-      { destination: 'webhook', cause: 'rejected', state: 'PARKED', count: 1, oldest: letter.parkedAt },
+      { destination: 'webhook', cause: 'rejected', state: 'PARKED', count: 1, oldest: deadLetter.parkedAt },
     ]);
     expect(await readBacklog(t.db)).toEqual([{ destination: 'webhook', events: 0, oldestAt: null }]);
   });
 
-  test('stays parked for a relay that starts afresh, and is replayed by it in order', async () => {
+  test('stays held for a relay that starts afresh, and is replayed by it in order', async () => {
     const first = await startOne();
-    const { id, letter } = await parkOne(first);
+    const { id, deadLetter } = await holdOne(first);
     await first.release();
     receiver.answer = () => 204;
     await unwind(id);
@@ -100,47 +100,47 @@ describe('an event that its destination rejects', () => {
     await deliverAll(second);
     expect(receiver.sequences(id)).toEqual([1]);
 
-    expect(await decide(letter.id, 'replay')).toBe(true);
-    expect(await decide(letter.id, 'replay')).toBe(false);
-    await roundsUntil(second, 'it is closed', async () => (await letters()).length === 0);
+    expect(await decide(deadLetter.id, 'replay')).toBe(true);
+    expect(await decide(deadLetter.id, 'replay')).toBe(false);
+    await roundsUntil(second, 'it is closed', async () => (await deadLetters()).length === 0);
     expect(receiver.sequences(id)).toEqual([1, 2, 3, 4]);
-    expect(await read(letter.id)).toMatchObject({ state: 'DELIVERED', decidedBy: 'op-7', behind: 0 });
-    const audit = await t.db.sagaLogEntry.findMany({ where: { orderId: id, step: 'dead-letter' } });
-    expect(audit).toMatchObject([{ outcome: 'replay', actor: 'op-7', detail: 'webhook, event 2' }]);
+    expect(await read(deadLetter.id)).toMatchObject({ state: 'DELIVERED', decidedBy: 'op-7', behind: 0 });
+    const logged = await t.db.sagaLogEntry.findMany({ where: { orderId: id, step: 'dead-letter' } });
+    expect(logged).toMatchObject([{ outcome: 'replay', actor: 'op-7', detail: 'webhook, event 2' }]);
   });
 
-  test('is parked again by a replay at the first refusal, and the next replay still keeps the order', async () => {
+  test('is held again by a replay at the first rejection, and the next replay still keeps the order', async () => {
     const relay = await startOne();
-    const { id, letter } = await parkOne(relay);
+    const { id, deadLetter } = await holdOne(relay);
     await unwind(id);
     receiver.answer = (event) => (is(id, 2)(event) ? 400 : 204);
-    await decide(letter.id, 'replay');
-    await roundsUntil(relay, 'parked again', async () => (await read(letter.id))?.state === 'PARKED');
-    expect(await letters()).toMatchObject([
-      { id: letter.id, attempts: 4, error: 'the webhook receiver answered 400', behind: 2 },
+    await decide(deadLetter.id, 'replay');
+    await roundsUntil(relay, 'held again', async () => (await read(deadLetter.id))?.state === 'PARKED');
+    expect(await deadLetters()).toMatchObject([
+      { id: deadLetter.id, attempts: 4, error: 'the webhook receiver answered 400', behind: 2 },
     ]);
     expect(receiver.sequences(id)).toEqual([1]);
 
-    // The second event is mended by now; the third is what is wrong: a letter of its own.
+    // The second event is mended by now; the third is what is wrong: a dead letter of its own.
     answer(is(id, 3), 422);
-    await decide(letter.id, 'replay');
-    await roundsUntil(relay, 'the third is parked', async () => (await letters())[0]?.sequence === 3);
-    expect(await read(letter.id)).toMatchObject({ state: 'DELIVERED' });
+    await decide(deadLetter.id, 'replay');
+    await roundsUntil(relay, 'the third is held', async () => (await deadLetters())[0]?.sequence === 3);
+    expect(await read(deadLetter.id)).toMatchObject({ state: 'DELIVERED' });
     expect(receiver.sequences(id)).toEqual([1, 2]);
     receiver.answer = () => 204;
-    const [third] = await letters();
+    const [third] = await deadLetters();
     await decide(third?.id ?? '', 'replay');
     await roundsUntil(relay, 'all is delivered', () => receiver.sequences(id).length === 4);
     expect(receiver.sequences(id)).toEqual([1, 2, 3, 4]);
   });
 
-  test('whose replay finds the destination down waits for it, and is not parked again', async () => {
+  test('whose replay finds the destination down waits for it, and is not held again', async () => {
     const relay = await startOne();
-    const { id, letter } = await parkOne(relay);
+    const { id, deadLetter } = await holdOne(relay);
     await receiver.stop();
-    await decide(letter.id, 'replay');
+    await decide(deadLetter.id, 'replay');
     for (let round = 0; round < 30; round++) await deliverOnce(relay).catch(() => undefined);
-    expect(await letters()).toMatchObject([{ state: 'REPLAYING', attempts: 3 }]);
+    expect(await deadLetters()).toMatchObject([{ state: 'REPLAYING', attempts: 3 }]);
     receiver.answer = () => 204;
     await receiver.start();
     await roundsUntil(relay, 'it is delivered', () => receiver.sequences(id).length === 2);
@@ -148,21 +148,21 @@ describe('an event that its destination rejects', () => {
 
   test('that is discarded is never sent, with the reason kept, and the later ones follow in order', async () => {
     const relay = await startOne();
-    const { id, letter } = await parkOne(relay);
+    const { id, deadLetter } = await holdOne(relay);
     receiver.answer = () => 204;
-    expect(await decide(letter.id, 'discard', 'the consumer has it from a file, ticket 12')).toBe(true);
-    expect(await decide(letter.id, 'replay')).toBe(false);
+    expect(await decide(deadLetter.id, 'discard', 'the consumer has it from a file, ticket 12')).toBe(true);
+    expect(await decide(deadLetter.id, 'replay')).toBe(false);
     await unwind(id);
     await roundsUntil(relay, 'the last arrives', () => receiver.sequences(id).includes(4));
     expect(receiver.sequences(id)).toEqual([1, 3, 4]);
     await roundsUntil(relay, 'closed', async () => (await t.db.deadLetter.count({ where: { closedAt: null } })) === 0);
-    expect(await read(letter.id)).toMatchObject({
+    expect(await read(deadLetter.id)).toMatchObject({
       state: 'DISCARDED',
       decidedBy: 'op-7',
       reason: 'the consumer has it from a file, ticket 12',
     });
-    const audit = await t.db.sagaLogEntry.findMany({ where: { orderId: id, step: 'dead-letter' } });
-    expect(audit).toMatchObject([
+    const logged = await t.db.sagaLogEntry.findMany({ where: { orderId: id, step: 'dead-letter' } });
+    expect(logged).toMatchObject([
       { outcome: 'discard', detail: 'webhook, event 2: the consumer has it from a file, ticket 12' },
     ]);
   });
@@ -172,60 +172,60 @@ describe('an event that its destination rejects', () => {
     { status: 422, state: 'DISCARDED', sent: [1, 3, 4] },
   ])('that is discarded while its replay is being answered $status ends as $state', async ({ status, state, sent }) => {
     const relay = await startOne();
-    const { id, letter } = await parkOne(relay);
+    const { id, deadLetter } = await holdOne(relay);
     await unwind(id);
     answer(is(id, 2), status);
     receiver.whenAsked = async (event) => {
-      if (is(id, 2)(event)) await decide(letter.id, 'discard', 'by hand');
+      if (is(id, 2)(event)) await decide(deadLetter.id, 'discard', 'by hand');
     };
-    await decide(letter.id, 'replay');
+    await decide(deadLetter.id, 'replay');
     await roundsUntil(relay, 'closed', async () => (await t.db.deadLetter.count({ where: { closedAt: null } })) === 0);
-    expect(await read(letter.id)).toMatchObject({ state, reason: 'by hand' });
+    expect(await read(deadLetter.id)).toMatchObject({ state, reason: 'by hand' });
     expect(receiver.sequences(id)).toEqual(sent);
   });
 
-  test('that is discarded holds its order no longer when the next one is poison, too', async () => {
+  test('that is discarded holds its order no longer when the next one is rejected, too', async () => {
     const relay = await startOne();
-    const { id, letter } = await parkOne(relay);
+    const { id, deadLetter } = await holdOne(relay);
     await unwind(id);
     answer(is(id, 3), 422);
-    await decide(letter.id, 'discard', 'not wanted');
-    await roundsUntil(relay, 'the third is parked', async () => (await letters())[0]?.sequence === 3);
-    expect(await read(letter.id)).toMatchObject({ state: 'DISCARDED', reason: 'not wanted' });
+    await decide(deadLetter.id, 'discard', 'not wanted');
+    await roundsUntil(relay, 'the third is held', async () => (await deadLetters())[0]?.sequence === 3);
+    expect(await read(deadLetter.id)).toMatchObject({ state: 'DISCARDED', reason: 'not wanted' });
     expect(receiver.sequences(id)).toEqual([1]);
   });
 });
 
-describe('parking', () => {
+describe('holding', () => {
   test('takes an event that fails time and again while others get through', async () => {
     const relay = await startOne();
     const [id = ''] = await someOrders(t, 1);
     answer(is(id, 2), 500);
     await roundsUntil(relay, 'the first of it arrives', () => receiver.sequences(id).length === 1);
     for (let round = 0; round < 10; round++) await deliverOnce(relay).catch(() => undefined);
-    expect(await letters()).toEqual([]); // nobody else has got through
-    for (let wave = 0; (await letters()).length === 0 && wave < 30; wave++) {
+    expect(await deadLetters()).toEqual([]); // no other order has got through
+    for (let wave = 0; (await deadLetters()).length === 0 && wave < 30; wave++) {
       const others = await someOrders(t, 4);
       await roundsUntil(relay, 'others arrive', () => others.every((other) => receiver.sequences(other).length === 2));
       await roundsUntil(relay, 'it was tried', () => true);
     }
-    expect(await letters()).toMatchObject([
+    expect(await deadLetters()).toMatchObject([
       { orderId: id, cause: 'unavailable-for-this-event', error: 'the webhook receiver answered 500' },
     ]);
   });
 
   test('takes no more than a few when a destination rejects whatever it is sent: that is its fault, or our set-up', async () => {
-    const orders = await someOrders(t, PARKED_IN_A_ROW_MAX + 30);
+    const orders = await someOrders(t, HELD_IN_A_ROW_MAX + 30);
     receiver.answer = () => 400;
     const relay = await startOne();
-    await roundsUntil(relay, 'some are parked', async () => (await letters()).length >= PARKED_IN_A_ROW_MAX);
+    await roundsUntil(relay, 'some are held', async () => (await deadLetters()).length >= HELD_IN_A_ROW_MAX);
     for (let round = 0; round < 30; round++) await deliverOnce(relay).catch(() => undefined);
-    expect(await letters()).toHaveLength(PARKED_IN_A_ROW_MAX);
+    expect(await deadLetters()).toHaveLength(HELD_IN_A_ROW_MAX);
     receiver.answer = () => 204;
-    const parked = new Set((await letters()).map(({ orderId }) => orderId));
-    const rest = orders.filter((id) => !parked.has(id));
+    const held = new Set((await deadLetters()).map(({ orderId }) => orderId));
+    const rest = orders.filter((id) => !held.has(id));
     await roundsUntil(relay, 'the rest arrives', () => rest.every((id) => receiver.sequences(id).length === 2));
-    for (const { id } of await letters()) await decide(id, 'replay');
+    for (const { id } of await deadLetters()) await decide(id, 'replay');
     await roundsUntil(relay, 'all arrive', () => orders.every((id) => receiver.sequences(id).length === 2));
     for (const id of orders) expect(receiver.sequences(id)).toEqual([1, 2]);
   });
@@ -239,8 +239,8 @@ describe('parking', () => {
     const relay = await startOne({
       validate: (event: CloudEvent) => (is(invalid, 2)(event) ? '/items: is missing' : undefined),
     });
-    await roundsUntil(relay, 'both are parked', async () => (await letters()).length === 2);
-    expect((await letters()).map(({ orderId, cause, error }) => ({ orderId, cause, error }))).toEqual(
+    await roundsUntil(relay, 'both are held', async () => (await deadLetters()).length === 2);
+    expect((await deadLetters()).map(({ orderId, cause, error }) => ({ orderId, cause, error }))).toEqual(
       expect.arrayContaining([
         { orderId: invalid, cause: 'invalid', error: '/items: is missing' },
         {
@@ -265,7 +265,7 @@ describe('parking', () => {
       await deliverOnce(sleeper).catch(() => undefined);
       return receiver.asked >= 3;
     });
-    expect(await letters()).toEqual([]);
+    expect(await deadLetters()).toEqual([]);
     expect(receiver.sequences(id)).toEqual([]);
   });
 });

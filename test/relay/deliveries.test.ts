@@ -59,7 +59,7 @@ describe('a destination', () => {
     await deliverAll(relay);
     expect(receiver.sequences(unlucky)).toEqual([]);
     expectInSequence(orders.slice(1));
-    // Not only those that were read with it: the lane of the unlucky one reads on.
+    // Not only those that were read with it: the partition of the unlucky one is read on.
     const later = await someOrders(t, 40);
     await deliverAll(relay);
     expectInSequence(later);
@@ -72,7 +72,7 @@ describe('a destination', () => {
     expect(receiver.received).toHaveLength(new Set(receiver.received.map((event) => event.id)).size);
   });
 
-  test('that is down loses nothing and parks nothing, and a relay that starts afresh begins where the last one ended', async () => {
+  test('that is down loses nothing and has nothing held, and a relay that starts afresh begins where the last one ended', async () => {
     await receiver.stop();
     const orders = await someOrders(t, 30);
     const relay = await startOne();
@@ -86,7 +86,7 @@ describe('a destination', () => {
     expect(await t.db.deadLetter.count()).toBe(0);
   });
 
-  test('that answers half of the time gets everything in the end, and nothing is parked', async () => {
+  test('that answers half of the time gets everything in the end, and nothing is held', async () => {
     const orders = await someOrders(t, 30);
     let turn = 0;
     receiver.answer = () => (turn++ % 2 === 0 ? 503 : 204);
@@ -183,7 +183,7 @@ describe('relays', () => {
     };
     expect((await deliverOnce(relay)).delivered).toBe(40);
     expect(await places()).toEqual(before);
-    expect(relay.lanes.size).toBe(16 - new Set(receiver.received.map((event) => event.subject.at(-1))).size);
+    expect(relay.backlogs.size).toBe(16 - new Set(receiver.received.map((event) => event.subject.at(-1))).size);
   });
 
   test('that sleep through the end of their lease repeat what another has sent, in sequence, and take nothing from it', async () => {
@@ -220,7 +220,7 @@ describe('relays', () => {
     await someOrders(t, 1);
     const relay = await startOne({ leaseMs: 1 });
     await eventually('the lease is over', async () => (await deliverOnce(relay)).delivered === 0);
-    expect(relay.lanes.size).toBe(0);
+    expect(relay.backlogs.size).toBe(0);
   });
 });
 

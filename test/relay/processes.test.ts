@@ -52,7 +52,7 @@ async function startProcess(): Promise<ChildProcess> {
 }
 
 /** @param shares partitions per relay, fewest first */
-const share = (what: string, shares: number[]) =>
+const leasesBecome = (what: string, shares: number[]) =>
   eventually(
     what,
     async () => {
@@ -82,7 +82,7 @@ test(
   'of three relays one is killed and one paused: within a lease the third delivers their part, all of it in order',
   async () => {
     const [killed, paused, third] = [await startProcess(), await startProcess(), await startProcess()];
-    await share('they share', [4, 6, 6]);
+    await leasesBecome('they leasesBecome', [4, 6, 6]);
 
     receiver.delayMs = 15; // so that the signals hit amid sending
     const before = wave();
@@ -98,7 +98,7 @@ test(
     // It wakes up with a batch in hand, and believes that it holds what it held.
     paused?.kill('SIGCONT');
     const last = await wave();
-    await share('they share again', [8, 8]);
+    await leasesBecome('they leasesBecome again', [8, 8]);
     await eventually('the last have arrived', () => haveArrived(last));
     await eventually('the cursors say so', async () => (await readBacklog(t.db))[0]?.events === 0);
 
@@ -108,7 +108,7 @@ test(
 
     // A clean stop gives its part back at once.
     third?.kill('SIGTERM');
-    await share('one serves all', [16]);
+    await leasesBecome('one serves all', [16]);
   },
   3 * START_LIMIT_MS + LEASE_MS,
 );

@@ -6,12 +6,12 @@ import { FEED_START, PARTITIONS } from '../../domain/outbox.js';
 import { deliverOnce } from '../../relay/deliveries.js';
 import { createDelivery, type Delivery, type DeliveryOptions } from '../../relay/delivery.js';
 import type { Publisher } from '../../relay/publishers/publisher.js';
-import { createShare, type ShareOptions } from '../../relay/share.js';
+import { createPartitionLeases, type PartitionLeaseOptions } from '../../relay/partition-leases.js';
 import { accept, feedShowsAll, type TestDatabase } from '../support/database.js';
 
 export type TestRelay = Delivery & { renew(): Promise<void>; release(): Promise<void> };
 
-/** Holds its share from the beginning; saves its cursors in each round. */
+/** Has its leases from the beginning; saves its cursors in each round. */
 export async function startTestRelay(
   { db }: TestDatabase,
   publisher: Publisher,
@@ -19,26 +19,26 @@ export async function startTestRelay(
     leaseMs = 15_000,
     begin = 'oldest',
     ...options
-  }: Partial<DeliveryOptions & Pick<ShareOptions, 'leaseMs' | 'begin'>> = {},
+  }: Partial<DeliveryOptions & Pick<PartitionLeaseOptions, 'leaseMs' | 'begin'>> = {},
 ): Promise<TestRelay> {
   const owner = randomUUID();
   const logger = pino({ level: 'silent' });
-  const share = createShare({ db, destinations: [publisher.destination], owner, leaseMs, begin, logger });
-  await share.renewOnce();
+  const leases = createPartitionLeases({ db, destinations: [publisher.destination], owner, leaseMs, begin, logger });
+  await leases.renewOnce();
   const delivery = createDelivery({
     db,
     publisher,
     owner,
-    share,
+    leases,
     backoffMaxMs: 500,
     logger,
     saveEveryMs: 0,
     ...options,
   });
-  return Object.assign(delivery, { renew: share.renewOnce, release: share.release });
+  return Object.assign(delivery, { renew: leases.renewOnce, release: leases.release });
 }
 
-/** Nobody serves the destination, and it has had all there is: what earlier tests have left does not come again. */
+/** No relay serves the destination, and it has had all there is: what earlier tests have left does not come again. */
 export async function beginAtTheEnd({ db }: TestDatabase, destination = 'webhook'): Promise<void> {
   await feedShowsAll(db);
   await db.relayMember.deleteMany();

@@ -127,7 +127,7 @@ describe('events', () => {
     expect((await purgeAll()).events).toBe(5);
   });
 
-  test('leave the newest of the feed behind: the feed’s clock is told by it', async () => {
+  test('leave the newest of the feed behind: the feed’s clock is read from it', async () => {
     await ordersOf(3, 31 * DAY_MS);
     const newest = (await readFeed(t.db, FEED_START, 100)).at(-1);
     expect((await purgeAll()).events).toBe(5);
@@ -175,7 +175,7 @@ test('relays that purge side by side remove each event once, and readers of the 
   expect(await left()).toEqual(both([young]));
 });
 
-test('the loop goes through all batches by itself, and stops when told', async () => {
+test('the loop goes through all batches by itself, and stops when asked to', async () => {
   await ordersOf(3, 31 * DAY_MS);
   const [young = ''] = await ordersOf(1, 0);
   const stop = startRetention(retention(), pino({ level: 'silent' }));

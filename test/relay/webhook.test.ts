@@ -57,7 +57,7 @@ test.each([
   receiver.answer = () => 204;
 });
 
-test('nobody there means unavailable', async () => {
+test('no answer means unavailable', async () => {
   const outcome = await publishOne(create({ url: `http://127.0.0.1:${await closedPort()}/` }));
   expect(outcome).toMatchObject({
     outcome: 'unavailable',
@@ -67,11 +67,11 @@ test('nobody there means unavailable', async () => {
 
 test.each([
   ['7', 7_000],
-  ['86400', 60_000], // nobody makes us wait longer than we would by ourselves
+  ['86400', 60_000], // a receiver cannot make us wait longer than we would by ourselves
   [new Date(Date.now() + 60_000).toUTCString(), undefined], // nor compare our clock with a foreign one
   ['soon', undefined],
   ['-1', undefined],
-])('Retry-After: %s is told', async (text, ms) => {
+])('Retry-After: %s is passed on', async (text, ms) => {
   receiver.answer = () => 503;
   receiver.headers = { 'retry-after': text };
   const { retryAfterMs } = (await publishOne()) as { retryAfterMs?: number };
@@ -132,7 +132,7 @@ test('closing ends what is in flight, so that a stop does not wait for a receive
   expect(await publishing).toHaveLength(2);
 });
 
-test('one by one: an order stops at its first failure, and all stop when nobody answers', async () => {
+test('one by one: an order stops at its first failure, and all stop when the destination does not answer', async () => {
   const sent: string[] = [];
   const outcomes = async (fails: (event: CloudEvent) => boolean, orders: number, parallelMax: number) => {
     sent.length = 0;

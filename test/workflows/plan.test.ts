@@ -9,7 +9,7 @@ import { PLAN, PLAN_VERSION, STEPS, stepsOf, undosOf } from '../../contracts/pla
 import { sagaStart } from '../../contracts/saga.js';
 import { readOrderState, readOrder, requestCancellation } from '../../domain/orders.js';
 import { readSagaLog } from '../../domain/saga-log.js';
-import { FROM_THE_BEGINNING, tendOnce } from '../../relay/tending.js';
+import { FROM_THE_BEGINNING, superviseOnce } from '../../relay/open-orders.js';
 import { findStuck } from '../../sagas/stuck.js';
 import { eventually } from '../support/conditions.js';
 import { accept, stock } from '../support/database.js';
@@ -165,22 +165,24 @@ describe('a step after the pivot that fails', () => {
     expect(statusOf(await progressOf(saga), 'callCourier')).toBe('refused');
   });
 
-  test('is not lost with its saga: one that is terminated is begun anew', async () => {
+  test('is not lost with its saga: one that is terminated is restarted anew', async () => {
     courier.isDown = true;
     const { order, saga } = await place();
     await eventually('it is being retried', async () => (await statuses(saga))['callCourier'] === 'retrying');
     await saga.terminate('by mistake');
     courier.isDown = false;
-    const tended = { afterId: FROM_THE_BEGINNING, seen: new Map() };
+    const state = { afterId: FROM_THE_BEGINNING, seen: new Map() };
     const openFor = { pendingMs: 0, unwindingMs: 0 };
     // The relay is of today's build, which does not know the next version of the plan.
-    await expect(tendOnce({ db: s.db, client: s.client, policy: PATIENT, tended, openFor })).resolves.toMatchObject({
-      errors: [expect.objectContaining({ message: expect.stringMatching(/takes a newer build/) })],
-    });
+    await expect(superviseOnce({ db: s.db, client: s.client, policy: PATIENT, state, openFor })).resolves.toMatchObject(
+      {
+        errors: [expect.objectContaining({ message: expect.stringMatching(/takes a newer build/) })],
+      },
+    );
     await s.db.order.update({ where: { id: order.id }, data: { planVersion: PLAN_VERSION } });
-    tended.seen.clear();
-    expect(await tendOnce({ db: s.db, client: s.client, policy: PATIENT, tended, openFor })).toMatchObject({
-      begun: 1,
+    state.seen.clear();
+    expect(await superviseOnce({ db: s.db, client: s.client, policy: PATIENT, state, openFor })).toMatchObject({
+      restarted: 1,
       errors: [],
     });
   });
@@ -198,7 +200,7 @@ describe('an order that was accepted before the step was in the plan', () => {
 });
 
 describe('an order that was accepted under a plan that this build does not know', () => {
-  test('is not begun', async () => {
+  test('is not restarted', async () => {
     const order = await accept(s.db, { A: 1 });
     expect(() => sagaStart({ ...order, kind: 'order', planVersion: 99 }, PATIENT)).toThrow(/takes a newer build/);
   });

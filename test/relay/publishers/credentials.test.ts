@@ -1,7 +1,7 @@
 /**
- * Brokers that ask for a password, and speak TLS under an authority of our own. Each relay is a process of its own, told by
- * its environment and nothing else: Node reads NODE_EXTRA_CA_CERTS once, when it starts. What is wrong here is weather,
- * somebody mends it; what is told of it must not contain the password.
+ * Brokers that ask for a password, and speak TLS under an authority of our own. Each relay is a process of its own, configured
+ * by its environment only: Node reads NODE_EXTRA_CA_CERTS once, when it starts. Wrong credentials are a transient failure,
+ * since an operator may mend them; the error must not contain the password.
  */
 import { pbkdf2Sync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ import { eventually } from '../../support/conditions.js';
 type Secured = {
   /** @returns the broker, and host:port at which it speaks TLS and knows `relay`, whose password is `secret` */
   start(authority: Authority): Promise<{ broker: Broker; address: string }>;
-  /** What a relay is told. */
+  /** A relay's settings. */
   ways: Record<string, (address: string, password: string) => Record<string, string>>;
 };
 
@@ -131,19 +131,19 @@ for (const name of ['nats', 'rabbitmq', 'kafka'] as const) {
 
     describe.each(Object.entries(ways))('over %s', (_, tell) => {
       const publish = async (password: string, env = { NODE_EXTRA_CA_CERTS: authority.ca }): Promise<Report> => {
-        const told = {
+        const environment = {
           DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/nothing',
           ...tell(secured.address, password),
           ...env,
         };
         const { failure, output } = await runToEnd(process.execPath, ['--input-type=module', '-e', PUBLISH_ONE], {
-          env: told,
+          env: environment,
         });
         if (failure !== undefined) throw new Error(output);
         return JSON.parse(output.split('\n').find((line) => line.startsWith('{')) ?? output);
       };
 
-      test('takes events from whoever trusts its authority and has the password', async () => {
+      test('takes events from a relay that trusts its authority and has the password', async () => {
         // A Kafka that has just started is still loading.
         await eventually('it is taken', async () => (await publish('secret')).outcome === 'taken');
       }, 60_000);
@@ -158,7 +158,7 @@ for (const name of ['nats', 'rabbitmq', 'kafka'] as const) {
         expect(inspected).not.toContain('hunter2');
       }, 60_000);
 
-      test('is unavailable to whoever does not know its authority, and the error says so', async () => {
+      test('is unavailable to a relay that does not know its authority, and the error says so', async () => {
         const { outcome, message } = await publish('secret', { NODE_EXTRA_CA_CERTS: '' });
         expect({ outcome, message }).toEqual({
           outcome: 'unavailable',

@@ -6,7 +6,7 @@ import { PLAN_VERSION } from '../../contracts/plan.js';
 import { markStarted } from '../../domain/acceptance.js';
 import { readOrder, requestCancellation } from '../../domain/orders.js';
 import { type RunningRelay, startRelay } from '../../relay/relay.js';
-import { FROM_THE_BEGINNING, type Tended, tendOnce } from '../../relay/tending.js';
+import { FROM_THE_BEGINNING, type SupervisionState, superviseOnce } from '../../relay/open-orders.js';
 import { AWAY, SILENT } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { accept, assertStockConserved, createTestDatabase, stock } from '../support/database.js';
@@ -27,8 +27,8 @@ afterEach(async () => {
 afterAll(() => s.stop());
 
 const policy = { stepRetryBudgetMs: 1_200 };
-const fresh = (): Tended => ({ afterId: FROM_THE_BEGINNING, seen: new Map() });
-const tend = () => tendOnce({ db: s.db, client: s.client, policy: PATIENT, tended: fresh() });
+const fresh = (): SupervisionState => ({ afterId: FROM_THE_BEGINNING, seen: new Map() });
+const supervise = () => superviseOnce({ db: s.db, client: s.client, policy: PATIENT, state: fresh() });
 const statusOf = async (id: string) => (await readOrder(s.db, id))?.status;
 const begin = () => {
   relay = startRelay({
@@ -74,7 +74,7 @@ const wanted = { reason: 'CANCELLED_BY_CUSTOMER' } as const;
 
 test('a parked order that was cancelled while Temporal was away is cancelled, also if that is long ago', async () => {
   const { id } = await park();
-  await requestCancellation(s.db, id, wanted); // the API's own word to the saga was lost
+  await requestCancellation(s.db, id, wanted); // the API's own signal to the saga was lost
   await age(id, 11);
   begin();
   await cancelled(id, wanted.reason);
@@ -95,18 +95,18 @@ test('a cancelled order whose saga was terminated, or deleted, is cancelled all 
   for (const { id } of [terminated, deleted]) await cancelled(id, wanted.reason);
 }, 90_000);
 
-test('a saga that somebody terminated is left to them until its deadline, then its order unwinds', async () => {
+test('a saga that an operator terminated is left to the operator until its deadline, then its order unwinds', async () => {
   const { id, saga } = await park();
   await saga.terminate('on purpose');
   await age(id, 2);
-  expect(await tend()).toEqual({ woken: 0, begun: 0, errors: [] });
+  expect(await supervise()).toEqual({ woken: 0, restarted: 0, errors: [] });
   expect(await statusOf(id)).toBe('PENDING');
   await age(id, 60);
   begin();
   await cancelled(id, 'DEADLINE_EXCEEDED');
 }, 90_000);
 
-test('an order that Temporal has lost is begun anew, and comes to its end', async () => {
+test('an order whose saga Temporal has lost gets a new one, and comes to its end', async () => {
   const order = await accept(s.db, { A: 1 });
   await markStarted(s.db, [{ id: order.id, kind: 'order' }]);
   await age(order.id, 2);
@@ -133,7 +133,7 @@ test('a confirmed order on its way back gets there, although its cancellation wa
   expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
 }, 90_000);
 
-test('an order whose saga somebody has completed in its name is begun anew once it is cancelled', async () => {
+test('an order whose saga was completed by hand gets a new one once it is cancelled', async () => {
   const { order: other, result } = await s.place({ A: 1 });
   await result();
   const order = await accept(s.db, { A: 1 });
@@ -146,14 +146,14 @@ test('an order whose saga somebody has completed in its name is begun anew once 
   await saga.result();
   await markStarted(s.db, [{ id: order.id, kind: 'order' }]);
   await age(order.id, 2);
-  expect(await tend()).toMatchObject({ begun: 0 });
+  expect(await supervise()).toMatchObject({ restarted: 0 });
   await requestCancellation(s.db, order.id, wanted);
   await age(order.id, 2);
   begin();
   await cancelled(order.id, wanted.reason);
 }, 60_000);
 
-test('a saga that has not heard is woken, and one that has is left alone, however long its undo fails', async () => {
+test('a saga that does not know of the cancellation is woken, and one that does is left alone, however long its undo fails', async () => {
   await s.fault({ route: 'charge', mode: 'down', count: null });
   const { order, saga } = await s.place({ A: 1 }, { policy, paymentMethod: 'pm_sandbox_error_after_charge' });
   await markStarted(s.db, [{ id: order.id, kind: 'order' }]);
@@ -164,15 +164,15 @@ test('a saga that has not heard is woken, and one that has is left alone, howeve
   await s.fault({ route: 'lookup', mode: 'down', count: null });
   await requestCancellation(s.db, order.id, wanted);
   await age(order.id, 2);
-  expect(await tend()).toMatchObject({ woken: 1 });
+  expect(await supervise()).toMatchObject({ woken: 1 });
   await eventually('it is on its way back', async () => (await progress()).state === 'COMPENSATING', 30_000);
   await age(order.id, 2);
-  expect(await tend()).toEqual({ woken: 0, begun: 0, errors: [] });
+  expect(await supervise()).toEqual({ woken: 0, restarted: 0, errors: [] });
   await s.heal();
   await cancelled(order.id, wanted.reason);
 }, 90_000);
 
-test('an order on its way back whose saga does not hear is woken again and again, every five minutes at the latest', async () => {
+test('the saga of an unwinding order that does not begin to unwind is woken again and again, every five minutes at the latest', async () => {
   const t = await createTestDatabase();
   try {
     await stock(t.db, 'A', 10);
@@ -190,18 +190,22 @@ test('an order on its way back whose saga does not hear is woken again and again
       withDeadline: (_deadline: number, work: () => Promise<unknown>) => work(),
       workflow: { getHandle: () => saga },
     } as unknown as Client;
-    const tended = fresh();
+    const state = fresh();
     for (let look = 1; look <= 20; look++) {
-      expect(await tendOnce({ db: t.db, client, policy: PATIENT, tended })).toEqual({ woken: 1, begun: 0, errors: [] });
+      expect(await superviseOnce({ db: t.db, client, policy: PATIENT, state })).toEqual({
+        woken: 1,
+        restarted: 0,
+        errors: [],
+      });
       expect(wakings).toBe(look);
-      for (const entry of tended.seen.values()) entry.nextLookAtMs -= 300_000; // so much time passes
+      for (const entry of state.seen.values()) entry.nextLookAtMs -= 300_000; // so much time passes
     }
   } finally {
     await t.drop();
   }
 }, 60_000);
 
-describe('orders that nobody can see to', () => {
+describe('orders whose sagas cannot be looked at', () => {
   const refusal = (code: number) =>
     new ServiceError('no', { cause: Object.assign(new Error(`${code}`), { code, details: '', metadata: {} }) });
 
@@ -227,20 +231,20 @@ describe('orders that nobody can see to', () => {
           }),
         },
       } as unknown as Client;
-      const tended = fresh();
-      const round = () => tendOnce({ db: t.db, client, policy: PATIENT, tended });
+      const state = fresh();
+      const round = () => superviseOnce({ db: t.db, client, policy: PATIENT, state });
       expect((await round()).errors).toHaveLength(200);
       expect((await round()).errors).toHaveLength(30);
       expect(new Set(asked)).toEqual(new Set(ids.map(orderSagaId)));
-      expect(await round()).toEqual({ woken: 0, begun: 0, errors: [] });
+      expect(await round()).toEqual({ woken: 0, restarted: 0, errors: [] });
       expect(asked).toHaveLength(230);
 
-      for (const entry of tended.seen.values()) entry.nextLookAtMs = 0;
+      for (const entry of state.seen.values()) entry.nextLookAtMs = 0;
       code = 14; // UNAVAILABLE
       await expect(round()).rejects.toThrow('no');
       expect(asked.length).toBeLessThanOrEqual(230 + 16);
       code = 3;
-      for (const entry of tended.seen.values()) entry.nextLookAtMs = 0;
+      for (const entry of state.seen.values()) entry.nextLookAtMs = 0;
       await round();
       await round();
       expect(asked.slice(-230).sort()).toEqual(ids.map(orderSagaId).sort());

@@ -1,4 +1,4 @@
-/** Trouble: many orders fail at once, for the receiver's own reasons; the others go on, and who is innocent is not parked. */
+/** Many orders fail at once, for the receiver's own reasons: the others go on, and no order is held whose events are sound. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { listDeadLetters } from '../../domain/dead-letters.js';
 import { deliverOnce } from '../../relay/deliveries.js';
@@ -28,9 +28,11 @@ const failFor = (orders: string[], status: number) => {
   const bad = new Set(orders);
   receiver.answer = (event) => (bad.has(event.subject) ? status : 204);
 };
-const letters = () => listDeadLetters(t.db, {}, 1_000);
-const owed = ({ lanes }: TestRelay) =>
-  [...lanes.values()].flatMap((lane) => [...lane.orders.values()]).reduce((sum, { events }) => sum + events.length, 0);
+const deadLetters = () => listDeadLetters(t.db, {}, 1_000);
+const owed = ({ backlogs }: TestRelay) =>
+  [...backlogs.values()]
+    .flatMap((backlog) => [...backlog.streams.values()])
+    .reduce((sum, { events }) => sum + events.length, 0);
 const haveArrived = (orders: string[]) => orders.every((id) => receiver.sequences(id).length === 2);
 
 /** Rounds until the condition holds, as the loop would make them. */
@@ -50,18 +52,18 @@ async function wavesUntil(relay: TestRelay, condition: () => Promise<boolean>, w
 }
 
 describe('orders that fail', () => {
-  test('stop no others, however many they are, and are parked in the end', async () => {
+  test('stop no others, however many they are, and are held in the end', async () => {
     const bad = await someOrders(t, 260);
     failFor(bad, 500);
     const relay = await startOne();
     await roundsUntil(relay, 'all of it has been read', () => owed(relay) === 520);
-    await wavesUntil(relay, async () => (await letters()).length >= 20);
-    const parked = await letters();
-    expect(parked.every(({ orderId }) => bad.includes(orderId))).toBe(true);
-    expect(parked[0]).toMatchObject({ cause: 'unavailable-for-this-event', sequence: 1 });
+    await wavesUntil(relay, async () => (await deadLetters()).length >= 20);
+    const held = await deadLetters();
+    expect(held.every(({ orderId }) => bad.includes(orderId))).toBe(true);
+    expect(held[0]).toMatchObject({ cause: 'unavailable-for-this-event', sequence: 1 });
   });
 
-  test('and fill the memory that they may have still let a few others through, so that they can be told from weather', async () => {
+  test('and fill the memory that they may have still let a few others through, so that rejections can be told from transient failures', async () => {
     const bad = await someOrders(t, 30);
     failFor(bad, 500);
     const relay = await startOne({ troubledMax: 20 });
@@ -73,11 +75,11 @@ describe('orders that fail', () => {
     });
     await wavesUntil(relay, async () => {
       relay.probedAtMs = Number.NEGATIVE_INFINITY;
-      return (await letters()).length > 0;
+      return (await deadLetters()).length > 0;
     });
   });
 
-  test('because a receiver has more than it can take are not parked', async () => {
+  test('because a receiver has more than it can take are not held', async () => {
     const taken = new Map<string, number>();
     let room = 0;
     const publisher: Publisher = {
@@ -103,38 +105,38 @@ describe('orders that fail', () => {
       orders.push(...(await someOrders(t, 6)));
       room = 10; // of twelve
       await deliverOnce(relay).catch(() => undefined);
-      expect(await letters()).toEqual([]);
+      expect(await deadLetters()).toEqual([]);
     }
     room = Number.POSITIVE_INFINITY;
     await roundsUntil(relay, 'all arrive', () => orders.every((id) => taken.get(id) === 2));
   });
 
-  test('because the receiver is always too busy for this one only are parked as well, later', async () => {
+  test('because the receiver is always too busy for this one only are held as well, later', async () => {
     const bad = await someOrders(t, 1);
     failFor(bad, 503);
     const relay = await startOne({ backoffMaxMs: 1 });
-    await wavesUntil(relay, async () => (await letters()).length > 0, 60);
-    const [letter] = await letters();
-    expect(letter).toMatchObject({ orderId: bad[0], cause: 'unavailable-for-this-event' });
-    expect(letter?.attempts).toBeGreaterThanOrEqual(20);
+    await wavesUntil(relay, async () => (await deadLetters()).length > 0, 60);
+    const [deadLetter] = await deadLetters();
+    expect(deadLetter).toMatchObject({ orderId: bad[0], cause: 'unavailable-for-this-event' });
+    expect(deadLetter?.attempts).toBeGreaterThanOrEqual(20);
   });
 });
 
-describe('a replay of many letters', () => {
-  test('holds up neither what is fresh nor other letters while it fails, and its letters are parked again', async () => {
+describe('a replay of many dead letters', () => {
+  test('delays neither fresh events nor other dead letters while it fails, and its dead letters are held again', async () => {
     const orders = await someOrders(t, 120);
     await beginAtTheEnd(t);
     const [bad, good] = [orders.slice(0, 110), orders.slice(110)];
     failFor(bad, 500);
-    const letter = { destination: 'webhook', sequence: 1, type: 'order.created', cause: 'rejected', error: '422' };
+    const deadLetter = { destination: 'webhook', sequence: 1, type: 'order.created', cause: 'rejected', error: '422' };
     const decision = { attempts: 3, state: 'REPLAYING', decidedBy: 'op-7' };
-    for (const orderId of orders) await t.db.deadLetter.create({ data: { ...letter, ...decision, orderId } });
+    for (const orderId of orders) await t.db.deadLetter.create({ data: { ...deadLetter, ...decision, orderId } });
     const relay = await startOne();
     const fresh = await someOrders(t, 5);
     await roundsUntil(relay, 'the fresh ones arrive', () => haveArrived(fresh));
-    await roundsUntil(relay, 'the other letters are delivered', () => haveArrived(good));
-    await wavesUntil(relay, async () => (await letters()).some(({ state }) => state === 'PARKED'));
-    const again = (await letters()).filter(({ state }) => state === 'PARKED');
+    await roundsUntil(relay, 'the other dead letters are delivered', () => haveArrived(good));
+    await wavesUntil(relay, async () => (await deadLetters()).some(({ state }) => state === 'PARKED'));
+    const again = (await deadLetters()).filter(({ state }) => state === 'PARKED');
     expect(again[0]).toMatchObject({ cause: 'unavailable-for-this-event', sequence: 1 });
   });
 });
@@ -147,7 +149,7 @@ describe('a discarded event', () => {
       receiver.answer = ({ sequence }) => (sequence === 2 ? 422 : 204);
       const first = await startOne({ saveEveryMs: 60_000 });
       first.savedAtMs = performance.now(); // it will not have saved its cursors
-      await roundsUntil(first, 'it is parked', async () => (await letters()).length === 1);
+      await roundsUntil(first, 'it is held', async () => (await deadLetters()).length === 1);
       receiver.answer = () => 204;
       await t.db.deadLetter.updateMany({ data: { state: 'DISCARDED', decidedBy: 'op-7', reason: 'not wanted' } });
       const isClosed = async () => (await t.db.deadLetter.count({ where: { closedAt: null } })) === 0;

@@ -1,21 +1,21 @@
 /**
- * A relay's share: the partitions of each destination that this process serves. It says that it lives by renewing them;
- * a relay that falls silent loses them after `leaseMs`, one that ends gives them back at once.
+ * Partition leases: the partitions of each destination that this relay serves. A relay shows that it runs by renewing them;
+ * one that stops renewing loses them after `leaseMs`, one that ends gives them back at once.
  */
 import type { Logger } from 'pino';
 import { createCursors, type LeasedCursor, releaseLeases, renewLeases, wakeRelays } from '../domain/cursors.js';
 import type { Database } from '../domain/database.js';
 import { PARTITIONS } from '../domain/outbox.js';
 
-export type Share = {
-  /** What is held of a destination; nothing once the leases may have run out unnoticed. */
-  heldOf(destination: string): LeasedCursor[];
-  /** Whether it is known by now what is held, be it nothing: somebody else may have it all. */
+export type PartitionLeases = {
+  /** The leased partitions of a destination; none once the leases may have run out unnoticed. */
+  leasedOf(destination: string): LeasedCursor[];
+  /** Whether it is known by now what is leased, be it nothing: other relays may have leased every partition. */
   isKnown(): boolean;
   release(): Promise<void>;
 };
 
-export type ShareOptions = {
+export type PartitionLeaseOptions = {
   db: Database;
   destinations: string[];
   /** This relay process, unique per process life. */
@@ -32,16 +32,16 @@ export type ShareOptions = {
  */
 const BEGIN_BEFORE_START_MS = 10_000;
 
-/** @returns the share, and what renews it: to be called about three times per lease, and whenever relays come or go */
-export function createShare({
+/** @returns the leases, and what renews them: to be called about three times per lease, and whenever relays come or go */
+export function createPartitionLeases({
   db,
   destinations,
   owner,
   leaseMs,
   begin,
   logger,
-}: ShareOptions): Share & { renewOnce(): Promise<void> } {
-  let held: LeasedCursor[] = [];
+}: PartitionLeaseOptions): PartitionLeases & { renewOnce(): Promise<void> } {
+  let leased: LeasedCursor[] = [];
   let validUntilMs = 0;
   let isKnown = false;
   // The database may be away at the start: what commits until it answers us is owed, too.
@@ -57,18 +57,18 @@ export function createShare({
       // By our own clock, from before the question: the database's answer may be late.
       const askedAtMs = performance.now();
       const renewed = await renewLeases(db, { destinations, owner, leaseMs });
-      held = renewed.held;
+      leased = renewed.leased;
       validUntilMs = askedAtMs + leaseMs;
-      const isNewcomer = !isKnown && held.length < destinations.length * PARTITIONS;
+      const isNewcomer = !isKnown && leased.length < destinations.length * PARTITIONS;
       isKnown = true;
-      // Whoever holds more than its share gives it back at its next renewal; whoever holds less takes what was given back.
+      // A relay that holds more than its share gives it back at its next renewal; one that holds less takes what was given back.
       if (isNewcomer || renewed.gaveBack) await wakeRelays(db);
     },
-    heldOf: (destination) =>
-      performance.now() < validUntilMs ? held.filter((cursor) => cursor.destination === destination) : [],
+    leasedOf: (destination) =>
+      performance.now() < validUntilMs ? leased.filter((cursor) => cursor.destination === destination) : [],
     isKnown: () => performance.now() < validUntilMs,
     release: async () => {
-      held = [];
+      leased = [];
       await releaseLeases(db, owner);
       await wakeRelays(db);
     },

@@ -1,7 +1,8 @@
 /**
- * Tending: sees to it that somebody works on every open order. Whoever is unwinding must have heard of it, and must have a
- * saga; so must whoever is overdue, which then unwinds; and whoever Temporal has lost begins anew. However long ago it began:
- * no order hangs for ever; nor is a confirmed one left with steps to do. A saga that somebody ended, of an order that nobody wants gone, is theirs until its deadline.
+ * Supervision of open orders: sees to it that a saga works on every open order, however long ago it began. An order that is
+ * unwinding must have a saga, and that saga must know it; so must an overdue order, which then unwinds; an order whose saga
+ * Temporal has lost gets a new one. A confirmed order with steps left to do is open, too. A saga that an operator ended, of
+ * an order that is not unwinding, is left to the operator until its deadline.
  */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import pLimit from 'p-limit';
@@ -32,10 +33,10 @@ const PAGE = 1_000;
 const PAGES_MAX = 20;
 const PARALLEL_MAX = 16;
 const LOOK_LIMIT_MS = 3_000;
-/** Between two looks at one order: one that is hopeless must not take the others' turn. */
+/** Between two looks at one order: one that cannot be mended must not delay the others. */
 const OWN_BACKOFF_MS = { base: 5_000, max: 300_000 };
 
-export type Tended = {
+export type SupervisionState = {
   /** Where the next round goes on. */
   afterId: string;
   /** Orders that were looked at, how often, and when they are looked at again (by `performance.now()`). */
@@ -43,29 +44,29 @@ export type Tended = {
 };
 export const FROM_THE_BEGINNING = '00000000-0000-0000-0000-000000000000';
 
-export type TendCount = { woken: number; begun: number; errors: unknown[] };
-type Deed = 'nothing' | 'woken' | 'begun';
+export type SupervisionCount = { woken: number; restarted: number; errors: unknown[] };
+type Action = 'nothing' | 'woken' | 'restarted';
 
-export type Tending = {
+export type Supervision = {
   db: Database;
   client: Client;
   policy: SagaPolicy;
   /** What this process remembers from round to round. */
-  tended: Tended;
+  state: SupervisionState;
   openFor?: Partial<OpenFor>;
 };
 
-/** @returns what was done, and why single orders could not be seen to @throws if Temporal is away */
-export async function tendOnce(tending: Tending): Promise<TendCount> {
-  const { tended } = tending;
-  const count: TendCount = { woken: 0, begun: 0, errors: [] };
+/** @returns what was done, and why single orders could not be looked at @throws if Temporal is away */
+export async function superviseOnce(supervision: Supervision): Promise<SupervisionCount> {
+  const { state } = supervision;
+  const count: SupervisionCount = { woken: 0, restarted: 0, errors: [] };
   const limit = pLimit(PARALLEL_MAX);
   let away: unknown;
-  const see = async (order: OpenOrder) => {
+  const lookAt = async (order: OpenOrder) => {
     if (away) return; // the rest would only wait for the same answer
     try {
-      const deed = await look(tending, order);
-      if (deed !== 'nothing') count[deed]++;
+      const action = await checkOrder(supervision, order);
+      if (action !== 'nothing') count[action]++;
     } catch (err) {
       if (isAway(err)) {
         away = err;
@@ -73,20 +74,20 @@ export async function tendOnce(tending: Tending): Promise<TendCount> {
       }
       count.errors.push(err);
     }
-    putOff(tended, order.id);
+    postpone(state, order.id);
   };
   for (let pages = 0, looks = 0; pages < PAGES_MAX && looks < LOOKS_MAX && !away; pages++) {
-    const page = await readPage(tending);
+    const page = await readPage(supervision);
     const now = performance.now();
-    const due = page.filter(({ id }) => (tended.seen.get(id)?.nextLookAtMs ?? 0) <= now).slice(0, LOOKS_MAX - looks);
-    await Promise.all(due.map((order) => limit(see, order)));
+    const due = page.filter(({ id }) => (state.seen.get(id)?.nextLookAtMs ?? 0) <= now).slice(0, LOOKS_MAX - looks);
+    await Promise.all(due.map((order) => limit(lookAt, order)));
     looks += due.length;
     const isWhole = looks < LOOKS_MAX;
     const place = isWhole ? page.at(-1)?.id : due.at(-1)?.id;
     const isLast = isWhole && page.length < PAGE;
-    tended.afterId = isLast || place === undefined ? FROM_THE_BEGINNING : place;
+    state.afterId = isLast || place === undefined ? FROM_THE_BEGINNING : place;
     if (isLast) {
-      forgetOld(tended);
+      forgetOld(state);
       break;
     }
   }
@@ -94,48 +95,48 @@ export async function tendOnce(tending: Tending): Promise<TendCount> {
   return count;
 }
 
-function readPage({ db, policy, tended, openFor }: Tending): Promise<OpenOrder[]> {
+function readPage({ db, policy, state, openFor }: Supervision): Promise<OpenOrder[]> {
   const overdueMs = policy.sagaDeadlineMs + OVERDUE_MARGIN_MS;
   const times = { unwindingMs: UNWINDING_MS, pendingMs: PENDING_MS, overdueMs, ...openFor };
-  return listOpen(db, times, { afterId: tended.afterId, limit: PAGE });
+  return listOpen(db, times, { afterId: state.afterId, limit: PAGE });
 }
 
-async function look({ db, client, policy }: Tending, order: OpenOrder): Promise<Deed> {
+async function checkOrder({ db, client, policy }: Supervision, order: OpenOrder): Promise<Action> {
   const { id, takingBack, isUnwinding, isForward, isOverdue } = order;
   const workflowId = takingBack ? cancelOrderSagaId(id) : orderSagaId(id);
   const inTime = <T>(ask: () => Promise<T>) => client.withDeadline(Date.now() + LOOK_LIMIT_MS, ask);
   const saga = await inTime(() => describeRun(client, workflowId));
   if (saga?.status.name === 'RUNNING') {
-    if (!isUnwinding || takingBack || hasHeard(saga)) return 'nothing';
+    if (!isUnwinding || takingBack || knowsOfUnwinding(saga)) return 'nothing';
     await inTime(() => wakeSaga(client, workflowId));
     return 'woken';
   }
   if (!isUnwinding && !isForward && !isOverdue && saga !== null) return 'nothing';
   if (!isUnwinding && !isForward && isOverdue) await beginUnwinding(db, id, { reason: 'DEADLINE_EXCEEDED' });
-  return (await restartSaga({ client, db, policy }, id)) === null ? 'nothing' : 'begun';
+  return (await restartSaga({ client, db, policy }, id)) === null ? 'nothing' : 'restarted';
 }
 
-/** It says that it is on its way back, or that something on that way is stuck. */
-function hasHeard({ typedSearchAttributes }: WorkflowExecutionDescription): boolean {
-  const state = typedSearchAttributes.get(SAGA_STATE);
+/** Whether the saga is unwinding by its own account, or stuck while it does. */
+function knowsOfUnwinding({ typedSearchAttributes }: WorkflowExecutionDescription): boolean {
+  const sagaState = typedSearchAttributes.get(SAGA_STATE);
   const step = typedSearchAttributes.get(SAGA_STEP);
-  return state === 'COMPENSATING' || (state === 'NEEDS_ATTENTION' && !STEPS.some((name) => name === step));
+  return sagaState === 'COMPENSATING' || (sagaState === 'NEEDS_ATTENTION' && !STEPS.some((name) => name === step));
 }
 
-function putOff({ seen }: Tended, orderId: string): void {
+function postpone({ seen }: SupervisionState, orderId: string): void {
   const looks = (seen.get(orderId)?.looks ?? 0) + 1;
   const ms = backoffMs(looks, OWN_BACKOFF_MS.base, OWN_BACKOFF_MS.max);
   seen.set(orderId, { looks, nextLookAtMs: performance.now() + ms });
 }
 
-/** Whoever was not looked at again in all that time is open no more. */
-function forgetOld({ seen }: Tended): void {
+/** An order that was not looked at again in all that time is open no more. */
+function forgetOld({ seen }: SupervisionState): void {
   const now = performance.now();
   for (const [id, { nextLookAtMs }] of seen) if (now > nextLookAtMs + OWN_BACKOFF_MS.max) seen.delete(id);
 }
 
 /** Any number of relays may run it: what one has done the others find done. @returns how to stop it */
-export function startTending({
+export function startSupervision({
   db,
   client,
   policy,
@@ -146,13 +147,14 @@ export function startTending({
   policy: SagaPolicy;
   logger: Logger;
 }): () => Promise<void> {
-  const tended: Tended = { afterId: FROM_THE_BEGINNING, seen: new Map() };
-  const loop = startLoop({ name: 'tending', everyMs: EVERY_MS, backoffMaxMs: EVERY_MS, logger }, async () => {
+  const state: SupervisionState = { afterId: FROM_THE_BEGINNING, seen: new Map() };
+  const loop = startLoop({ name: 'supervision', everyMs: EVERY_MS, backoffMaxMs: EVERY_MS, logger }, async () => {
     const temporal = client();
     if (!temporal) return false;
-    const { woken, begun, errors } = await tendOnce({ db, client: temporal, policy, tended });
-    if (errors.length > 0) logger.error({ err: errors[0], orders: errors.length }, 'single orders cannot be tended');
-    if (woken + begun > 0) logger.info({ woken, begun }, 'open orders were told, or their sagas begun anew');
+    const { woken, restarted, errors } = await superviseOnce({ db, client: temporal, policy, state });
+    if (errors.length > 0)
+      logger.error({ err: errors[0], orders: errors.length }, 'single open orders cannot be supervised');
+    if (woken + restarted > 0) logger.info({ woken, restarted }, 'sagas of open orders were woken, or restarted');
     return false;
   });
   return loop.stop;
