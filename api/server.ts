@@ -16,6 +16,7 @@ import { CORRELATION_ID } from './http/headers.js';
 import { healthRoutes } from './routes/health.js';
 import { inventoryRoutes } from './routes/inventory.js';
 import { openApi } from './openapi/document.js';
+import { orderPlacementRoutes } from './routes/order-placement.js';
 import { orderRoutes } from './routes/orders.js';
 import { permissionOf, requireRole } from './access/permissions.js';
 import { answerUnparsable, answerUnroutable, handleProblems, nothingHere } from './http/problems.js';
@@ -63,6 +64,67 @@ export async function createServer(
   logger: FastifyBaseLogger,
   settings: ServerSettings = {},
 ): Promise<Api> {
+  const app = createApp(logger, settings);
+  validateStrictly(app);
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const m of [method].flat()) permissionOf(m, url);
+  });
+  await addRequestHooks(app, deps, settings);
+  auditAnswers(app, () => deps.auditor);
+  handleProblems(app);
+  await serveDocumentation(app);
+  await app.register(async (routes: Api) => addRoutes(routes, deps));
+  return app;
+}
+
+/** The visible list of routes. */
+function addRoutes(app: Api, deps: ApiDependencies): void {
+  orderPlacementRoutes(app, deps);
+  orderRoutes(app, deps);
+  eventRoutes(app, deps);
+  sagaRoutes(app, deps);
+  cancellationRoutes(app, deps);
+  adminRoutes(app, deps);
+  auditRoutes(app, deps);
+  deadLetterRoutes(app, deps);
+  inventoryRoutes(app, deps);
+  healthRoutes(app, deps);
+  webhookRoutes(app, deps);
+}
+
+/**
+ * What every request passes, in this order: security headers are set on every response, whatever becomes of it, and a refused
+ * request costs as little as possible. Hooks that wait for nothing are callbacks: a promise each would double what they cost.
+ */
+async function addRequestHooks(app: Api, deps: ApiDependencies, settings: ServerSettings): Promise<void> {
+  app.addHook('onRequest', (_request, reply, done) => {
+    dress(reply);
+    done();
+  });
+  if (settings.corsOrigins) await admitOrigins(app, settings.corsOrigins);
+  shedLoad(app, settings.shedding ?? SHEDDING);
+  // Before the headers are checked: a request to no route would be refused for its headers first.
+  app.addHook('onRequest', (request, reply, done) => {
+    done(request.is404 ? nothingHere(app, request, reply) : undefined);
+  });
+  guardRequests(app);
+  app.decorateRequest('caller');
+  app.addHook('onRequest', async (request) => {
+    const allowed = permissionOf(request.method, request.routeOptions.url ?? '');
+    if (allowed === 'open') return;
+    request.caller = await deps.authenticate(request);
+    requireRole(request.caller, allowed);
+  });
+}
+
+async function serveDocumentation(app: Api): Promise<void> {
+  await app.register(swagger, openApi);
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_CSP });
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+}
+
+/** Fastify with the limits of a server that strangers reach. */
+function createApp(logger: FastifyBaseLogger, settings: ServerSettings): Api {
   const { headersMs, requestMs, checkEveryMs } = settings.timeLimits ?? TIME_LIMITS;
   const app: Api = fastify({
     loggerInstance: logger,
@@ -88,48 +150,5 @@ export async function createServer(
   }).withTypeProvider<TypeBoxTypeProvider>();
 
   app.server.maxConnections = settings.connectionsMax ?? CONNECTIONS_MAX;
-
-  validateStrictly(app);
-  app.decorateRequest('caller');
-  app.addHook('onRoute', ({ method, url }) => {
-    for (const m of [method].flat()) permissionOf(m, url);
-  });
-  // In this order: an answer is dressed whatever becomes of it, and refused at the least cost. Hooks that wait for nothing
-  // are callbacks: a promise each would double what they cost.
-  app.addHook('onRequest', (_request, reply, done) => {
-    dress(reply);
-    done();
-  });
-  if (settings.corsOrigins) await admitOrigins(app, settings.corsOrigins);
-  shedLoad(app, settings.shedding ?? SHEDDING);
-  // Before anything of the request is looked at: that would be refused first.
-  app.addHook('onRequest', (request, reply, done) => {
-    done(request.is404 ? nothingHere(app, request, reply) : undefined);
-  });
-  guardRequests(app);
-  app.addHook('onRequest', async (request) => {
-    const allowed = permissionOf(request.method, request.routeOptions.url ?? '');
-    if (allowed === 'open') return;
-    request.caller = await deps.authenticate(request);
-    requireRole(request.caller, allowed);
-  });
-
-  auditAnswers(app, () => deps.auditor);
-  handleProblems(app);
-  await app.register(swagger, openApi);
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_CSP });
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
-  await app.register(async (routes: Api) => {
-    orderRoutes(routes, deps);
-    eventRoutes(routes, deps);
-    sagaRoutes(routes, deps);
-    cancellationRoutes(routes, deps);
-    adminRoutes(routes, deps);
-    auditRoutes(routes, deps);
-    deadLetterRoutes(routes, deps);
-    inventoryRoutes(routes, deps);
-    healthRoutes(routes, deps);
-    webhookRoutes(routes, deps);
-  });
   return app;
 }

@@ -82,6 +82,11 @@ function parsePlace(place: string): StuckPlace {
 }
 
 export function adminRoutes(app: Api, deps: ApiDependencies): void {
+  listRoute(app, deps);
+  resolveRoute(app, deps);
+}
+
+function listRoute(app: Api, deps: ApiDependencies): void {
   app.get(
     '/admin/sagas',
     {
@@ -110,7 +115,9 @@ export function adminRoutes(app: Api, deps: ApiDependencies): void {
       return { sagas: rows, groups: groupByFailure(sagas), next };
     },
   );
+}
 
+function resolveRoute(app: Api, deps: ApiDependencies): void {
   app.post(
     '/admin/sagas/:id/resolve',
     {

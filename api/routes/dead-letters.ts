@@ -112,8 +112,9 @@ const withoutBody = async (request: FastifyRequest): Promise<void> => {
 
 export function deadLetterRoutes(app: Api, deps: ApiDependencies): void {
   listRoute(app, deps);
-  decisionRoutes(app, deps);
-  bulkRoute(app, deps);
+  replayRoute(app, deps);
+  discardRoute(app, deps);
+  bulkReplayRoute(app, deps);
 }
 
 function listRoute(app: Api, { db }: ApiDependencies): void {
@@ -150,9 +151,10 @@ function listRoute(app: Api, { db }: ApiDependencies): void {
   );
 }
 
-function decisionRoutes(app: Api, deps: ApiDependencies): void {
-  // What is no id at all names no letter: 404, as with orders.
-  const params = Type.Object({ id: Type.String({ description: 'Id of the dead letter' }) });
+/** Any text: what is no id at all names no dead letter and is answered 404, as with orders. */
+const params = Type.Object({ id: Type.String({ description: 'Id of the dead letter' }) });
+
+function replayRoute(app: Api, deps: ApiDependencies): void {
   app.post(
     '/admin/dead-letters/:id/replay',
     {
@@ -184,7 +186,9 @@ function decisionRoutes(app: Api, deps: ApiDependencies): void {
       });
     },
   );
+}
 
+function discardRoute(app: Api, deps: ApiDependencies): void {
   app.post(
     '/admin/dead-letters/:id/discard',
     {
@@ -238,7 +242,7 @@ async function settled({ db, watch, stopping }: ApiDependencies, ids: string[]):
   }
 }
 
-function bulkRoute(app: Api, deps: ApiDependencies): void {
+function bulkReplayRoute(app: Api, deps: ApiDependencies): void {
   app.post(
     '/admin/dead-letters/replay',
     {

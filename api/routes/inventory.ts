@@ -38,7 +38,13 @@ const SkuEntry = Type.Object(
 
 const SkuParams = Type.Object({ sku: SkuName });
 
-export function inventoryRoutes(app: Api, { db }: ApiDependencies): void {
+export function inventoryRoutes(app: Api, deps: ApiDependencies): void {
+  listRoute(app, deps);
+  readRoute(app, deps);
+  putRoute(app, deps);
+}
+
+function listRoute(app: Api, { db }: ApiDependencies): void {
   app.get(
     '/inventory',
     {
@@ -55,7 +61,9 @@ export function inventoryRoutes(app: Api, { db }: ApiDependencies): void {
       return { items: rows, next };
     },
   );
+}
 
+function readRoute(app: Api, { db }: ApiDependencies): void {
   app.get(
     '/inventory/:sku',
     {
@@ -72,7 +80,9 @@ export function inventoryRoutes(app: Api, { db }: ApiDependencies): void {
       return entry;
     },
   );
+}
 
+function putRoute(app: Api, { db }: ApiDependencies): void {
   app.put(
     '/inventory/:sku',
     {
