@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import { listen } from '../../runtime/listener.js';
@@ -55,6 +56,44 @@ test('whoever is woken may throw, and is woken again over the same connection', 
     expect(heard).toEqual([undefined, 'first', 'second']);
   } finally {
     await stop();
+    await t.drop();
+  }
+}, 30_000);
+
+test('a long outage is logged at its 1st, 2nd, 4th, 8th … failure, and the next outage again from its 1st', async () => {
+  const t = await createTestDatabase();
+  const url = new URL(t.url);
+  const link = await startLink(url.host);
+  const refused = { count: 0 };
+  const refusing = createServer((socket) => {
+    refused.count++;
+    socket.resetAndDestroy();
+  });
+  await new Promise<void>((resolve) => refusing.listen(0, '127.0.0.1', resolve));
+  const lines: { failures: number; channel: string }[] = [];
+  const recording = pino({ level: 'warn' }, { write: (line) => void lines.push(JSON.parse(line)) });
+  let heard = 0;
+
+  const away = new URL(t.url);
+  away.port = String((refusing.address() as AddressInfo).port);
+  const stopAway = listen(away.href, 'away', () => undefined, recording);
+  url.host = link.address;
+  const stop = listen(url.href, 'news', () => heard++, recording);
+  const loggedOf = (name: string) => lines.filter(({ channel }) => channel === name).map(({ failures }) => failures);
+  try {
+    for (const outage of [1, 2]) {
+      await eventually(`it listens for the ${outage}. time`, () => heard === outage);
+      link.fail('reset');
+      await eventually('it has failed twice', () => loggedOf('news').length === 2 * outage);
+      link.heal();
+    }
+    await eventually('six connections have failed', () => refused.count >= 6);
+    expect(loggedOf('away')).toEqual([1, 2, 4]);
+    expect(loggedOf('news')).toEqual([1, 2, 1, 2]);
+  } finally {
+    await Promise.all([stop(), stopAway()]);
+    await link.stop();
+    await new Promise((resolve) => refusing.close(resolve));
     await t.drop();
   }
 }, 30_000);
