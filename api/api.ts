@@ -14,7 +14,7 @@ import { createBuckets, limitRate } from './load/rate-limit.js';
 import { createServer, type ServerSettings } from './server.js';
 import { createSharedBuckets } from './load/shared-buckets.js';
 import { createSagaDispatcher } from './dispatcher.js';
-import { createWatch } from './watch.js';
+import { createOrderChanges } from './order-changes.js';
 
 export type ApiSettings = ServerSettings & {
   db: Database;
@@ -36,7 +36,7 @@ export type ApiSettings = ServerSettings & {
   logger: Logger;
 };
 
-const HANG_UP_EVERY_MS = 50;
+const CLOSE_IDLE_EVERY_MS = 50;
 /** No request that has arrived takes longer to answer: what is still open then is a client that does not finish its own. */
 const ANSWER_LIMIT_MS = 5_000;
 
@@ -54,7 +54,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   showApiMetrics();
   const stopping = new AbortController();
   const dispatcher = createSagaDispatcher({ db, client: temporal.client, policy, eager, logger });
-  const watch = createWatch(settings.databaseUrl, logger);
+  const orderChanges = createOrderChanges(settings.databaseUrl, logger);
   const auditor = createAuditor({ db, logger, namesSource: settings.trustProxy !== undefined });
   const limit = settings.authentication && settings.rateLimit && (await createLimit(settings.rateLimit, logger));
   const readiness = createApiReadiness(db, stopping.signal);
@@ -66,7 +66,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       db,
       temporal,
       dispatcher,
-      watch,
+      orderChanges,
       policy,
       idempotencyTtlMs,
       readiness,
@@ -94,7 +94,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       await dispatcher.stop();
       await auditor.stop();
       limit?.stop();
-      await watch.stop();
+      await orderChanges.stop();
     },
   };
 }
@@ -111,12 +111,12 @@ async function createLimit({ ordersPerMinute, redisUrl }: NonNullable<ApiSetting
  * idle a moment later, or on which a browser has never asked anything, would keep the process for a minute.
  */
 async function closeServer(app: Api, connections: Set<Socket>): Promise<void> {
-  const hangUp = setInterval(() => {
+  const closingIdle = setInterval(() => {
     app.server.closeIdleConnections();
     for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
-  }, HANG_UP_EVERY_MS);
-  const giveUp = setTimeout(() => app.server.closeAllConnections(), ANSWER_LIMIT_MS);
+  }, CLOSE_IDLE_EVERY_MS);
+  const closingAll = setTimeout(() => app.server.closeAllConnections(), ANSWER_LIMIT_MS);
   await app.close();
-  clearInterval(hangUp);
-  clearTimeout(giveUp);
+  clearInterval(closingIdle);
+  clearTimeout(closingAll);
 }

@@ -11,7 +11,7 @@ import { cancellationRoutes } from './routes/cancellations.js';
 import { deadLetterRoutes } from './routes/dead-letters.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { eventRoutes } from './routes/events.js';
-import { admitOrigins, guardRequests } from './http/guards.js';
+import { allowOrigins, checkRequests } from './http/request-checks.js';
 import { CORRELATION_ID } from './http/headers.js';
 import { healthRoutes } from './routes/health.js';
 import { inventoryRoutes } from './routes/inventory.js';
@@ -19,9 +19,9 @@ import { openApi } from './openapi/document.js';
 import { orderPlacementRoutes } from './routes/order-placement.js';
 import { orderRoutes } from './routes/orders.js';
 import { permissionOf, requireRole } from './access/permissions.js';
-import { answerUnparsable, answerUnroutable, handleProblems, nothingHere } from './http/problems.js';
+import { answerUnparsable, answerUnroutable, handleProblems, notFoundProblem } from './http/problems.js';
 import { sagaRoutes } from './routes/sagas.js';
-import { dress } from './http/security-headers.js';
+import { setStandardHeaders } from './http/security-headers.js';
 import { type SheddingSettings, shedLoad } from './load/shedding.js';
 import { validateStrictly } from './http/validator.js';
 import { webhookRoutes } from './routes/webhooks.js';
@@ -98,16 +98,16 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
  */
 async function addRequestHooks(app: Api, deps: ApiDependencies, settings: ServerSettings): Promise<void> {
   app.addHook('onRequest', (_request, reply, done) => {
-    dress(reply);
+    setStandardHeaders(reply);
     done();
   });
-  if (settings.corsOrigins) await admitOrigins(app, settings.corsOrigins);
+  if (settings.corsOrigins) await allowOrigins(app, settings.corsOrigins);
   shedLoad(app, settings.shedding ?? SHEDDING);
   // Before the headers are checked: a request to no route would be refused for its headers first.
   app.addHook('onRequest', (request, reply, done) => {
-    done(request.is404 ? nothingHere(app, request, reply) : undefined);
+    done(request.is404 ? notFoundProblem(app, request, reply) : undefined);
   });
-  guardRequests(app);
+  checkRequests(app);
   app.decorateRequest('caller');
   app.addHook('onRequest', async (request) => {
     const allowed = permissionOf(request.method, request.routeOptions.url ?? '');

@@ -40,7 +40,7 @@ export function openDatabase(
     ...(openSocket && { stream: openSocket }),
   });
   pool.on('connect', (client) => forgetOutdatedPlans(client, plans.forget));
-  askAgain(pool);
+  retryUndoneStatements(pool);
   return new PrismaClient({
     adapter: new PrismaPg(pool, {
       disposeExternalPool: true,
@@ -90,7 +90,7 @@ function forgetOutdatedPlans(client: pg.PoolClient, forget: () => void): void {
 /** "cached plan must not change result type", which Postgres says in the server's language. */
 const isOutdatedPlan = ({ code, routine }: pg.DatabaseError) => code === '0A000' && routine === 'RevalidateCachedQuery';
 /** Serialization failure, deadlock: the statement was undone, and would go through now. */
-const LOST_A_RACE = new Set(['40001', '40P01']);
+const LOST_A_CONFLICT = new Set(['40001', '40P01']);
 const TRIES_MAX = 3;
 const PAUSE_MAX_MS = 50;
 
@@ -98,21 +98,21 @@ const PAUSE_MAX_MS = 50;
  * What Postgres has refused whole, and would take now, is asked again at once. Only of statements that are a transaction of
  * their own, which all that go to the pool are: those of a longer transaction have a connection.
  */
-function askAgain(pool: pg.Pool): void {
+function retryUndoneStatements(pool: pg.Pool): void {
   const ask = pool.query.bind(pool) as (statement: pg.QueryConfig) => Promise<pg.QueryResult>;
-  const patiently = async (statement: pg.QueryConfig): Promise<pg.QueryResult> => {
+  const queryWithRetries = async (statement: pg.QueryConfig): Promise<pg.QueryResult> => {
     for (let tries = 1; ; tries++) {
       try {
         return await ask(statement);
       } catch (err) {
         const isOutdated = isOutdatedPlan(err as pg.DatabaseError);
-        if (tries >= TRIES_MAX || !(isOutdated || LOST_A_RACE.has((err as pg.DatabaseError).code ?? ''))) throw err;
+        if (tries >= TRIES_MAX || !(isOutdated || LOST_A_CONFLICT.has((err as pg.DatabaseError).code ?? ''))) throw err;
         if (isOutdated) statement.name = NO_NAME;
         else await pause(Math.random() * PAUSE_MAX_MS);
       }
     }
   };
-  pool.query = patiently as typeof pool.query;
+  pool.query = queryWithRetries as typeof pool.query;
 }
 
 /** Shorter than an activity's start-to-close timeout, so that the failure that is seen names the database. */

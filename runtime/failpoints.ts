@@ -50,10 +50,10 @@ export function openFailpoints(
   return {
     at: (moment, subject) => {
       const plan = join(folder, `${subject}.${moment}`);
-      const action = take(plan);
+      const action = claimPlan(plan);
       if (action === undefined) return;
       met.set(subject, plan);
-      carryOut(action, sockets);
+      perform(action, sockets);
     },
     end: (subject) => {
       const plan = met.get(subject);
@@ -69,20 +69,20 @@ export function openFailpoints(
   };
 }
 
-function take(plan: string): Action | undefined {
-  const taken = `${plan}.hit`;
+function claimPlan(plan: string): Action | undefined {
+  const claimed = `${plan}.hit`;
   try {
-    renameSync(plan, taken);
+    renameSync(plan, claimed);
   } catch (err) {
     if ((err as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw err;
   }
-  const action = readFileSync(taken, 'utf8').trim() as Action;
-  appendFileSync(taken, ` ${process.pid}`);
+  const action = readFileSync(claimed, 'utf8').trim() as Action;
+  appendFileSync(claimed, ` ${process.pid}`);
   return action;
 }
 
-function carryOut(action: Action, sockets: ReadonlySet<Socket>): void {
+function perform(action: Action, sockets: ReadonlySet<Socket>): void {
   switch (action) {
     case 'stop':
       signalSelf('SIGSTOP');
@@ -106,9 +106,9 @@ function carryOut(action: Action, sockets: ReadonlySet<Socket>): void {
 /** Returns when the signal has been felt: the kernel may let a thread run on for a moment. */
 function signalSelf(signal: NodeJS.Signals): void {
   process.kill(process.pid, signal);
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FELT_WITHIN_MS);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SIGNAL_DELIVERY_MS);
 }
-const FELT_WITHIN_MS = 200;
+const SIGNAL_DELIVERY_MS = 200;
 
 function cutAfterCommit(socket: Socket): void {
   const write = socket.write.bind(socket) as Socket['write'];

@@ -29,12 +29,12 @@ export function startLoop(options: LoopOptions, once: () => Promise<boolean>): L
   let woken = false;
   let lingering = false;
   let failures = 0;
-  let ring: () => void = () => undefined;
+  let endPause: () => void = () => undefined;
 
   const pause = (ms: number) =>
     new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
-      ring = () => {
+      endPause = () => {
         clearTimeout(timer);
         resolve();
       };
@@ -67,11 +67,11 @@ export function startLoop(options: LoopOptions, once: () => Promise<boolean>): L
   return {
     wake: () => {
       woken = true;
-      if (failures === 0 && !lingering) ring();
+      if (failures === 0 && !lingering) endPause();
     },
     stop: async () => {
       stopped = true;
-      ring();
+      endPause();
       await ended;
     },
   };

@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
-import { guarded, tellUnexpected, unexpectedErrors } from './guard.js';
+import { guarded, reportUnexpected, unexpectedErrors } from './guard.js';
 import type { Health } from './health.js';
 
 const registry = new Registry();
@@ -45,7 +45,7 @@ export function startMetrics({
   show([unexpectedErrors]);
   const server = createServer((request, response) => {
     answer(request, response, health, logger).catch((err: unknown) => {
-      tellUnexpected(logger, 'metrics port', err);
+      reportUnexpected(logger, 'metrics port', err);
       if (response.headersSent) response.destroy();
       else respond(response, 500, 'text/plain', 'see the log of this process\n');
     });
@@ -76,7 +76,7 @@ async function answer(
   const path = method === 'GET' ? url?.split('?')[0] : undefined;
   switch (path) {
     case '/metrics':
-      await Promise.all(refreshers.map((refresh) => refreshed(refresh, logger)));
+      await Promise.all(refreshers.map((refresh) => refreshGuarded(refresh, logger)));
       return respond(response, 200, registry.contentType, await registry.metrics());
     case '/livez':
       return respond(response, 200, 'application/json', JSON.stringify({ alive: true }));
@@ -90,11 +90,11 @@ async function answer(
 }
 
 /** One that fails takes nothing from what the others tell. */
-async function refreshed(refresh: () => Promise<void>, logger: Logger): Promise<void> {
+async function refreshGuarded(refresh: () => Promise<void>, logger: Logger): Promise<void> {
   try {
     await refresh();
   } catch (err) {
-    tellUnexpected(logger, 'scrape', err);
+    reportUnexpected(logger, 'scrape', err);
   }
 }
 

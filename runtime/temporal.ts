@@ -29,7 +29,7 @@ export function openTemporal(logger: Logger): TemporalLink {
   let client: Client | undefined;
   const closing = new AbortController();
   const connected = connect(config, logger, closing.signal).then((connection) => {
-    client = new PunctualClient({ connection, namespace });
+    client = new DeadlineClient({ connection, namespace });
     return { connection, client };
   });
   // Whoever waits for it sees the error; a process that never waits must not die of it.
@@ -46,7 +46,7 @@ export function openTemporal(logger: Logger): TemporalLink {
 }
 
 /** Keeps deadlines. The native connection does not: while it is refused or reset, it goes on trying for some 10 s. */
-class PunctualClient extends Client {
+class DeadlineClient extends Client {
   override async withDeadline<R>(deadline: number | Date, ask: () => Promise<R>): Promise<R> {
     let timer: NodeJS.Timeout | undefined;
     const tooLate = new Promise<never>((_, reject) => {

@@ -7,7 +7,7 @@ import { startApi } from '../api/api.js';
 import { createPublishers } from '../relay/publishers/configured.js';
 import { startRelay } from '../relay/relay.js';
 import { ConfigError, readConfig, runMain } from '../runtime/config.js';
-import { refusalOf } from '../runtime/database-refusal.js';
+import { checkDatabase } from '../runtime/database-check.js';
 import { type Failpoints, openFailpoints } from '../runtime/failpoints.js';
 import { guardProcess } from '../runtime/guard.js';
 import { createHealth } from '../runtime/health.js';
@@ -19,7 +19,7 @@ import { stopOnSignals } from '../runtime/shutdown.js';
 import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
 import { requireFeedClock } from './feed-clock.js';
 import { useInstallationId } from './installation.js';
-import { whenPostgresIsSilent } from './silence.js';
+import { whenPostgresIsUnresponsive } from './unresponsive-postgres.js';
 import { startWorkerRole } from './worker.js';
 
 type Config = ReturnType<typeof readConfig<typeof settings>>;
@@ -102,14 +102,14 @@ await runMain(async () => {
     await temporal.close();
     await pools.close();
   };
-  stopOnSignals(logger, () => Promise.race([stopInOrder(), whenPostgresIsSilent(db, logger)]));
+  stopOnSignals(logger, () => Promise.race([stopInOrder(), whenPostgresIsUnresponsive(db, logger)]));
 });
 
 /** A database that does not answer yet stops no process from starting; one that never will, does. */
 async function requireDatabase(url: string, logger: Logger): Promise<void> {
-  const refusal = await refusalOf(url);
-  if (refusal?.isFinal) throw new ConfigError(refusal.sentence);
-  if (refusal) logger.warn(`${refusal.sentence} It is asked until it does.`);
+  const failure = await checkDatabase(url);
+  if (failure?.isFinal) throw new ConfigError(failure.sentence);
+  if (failure) logger.warn(`${failure.sentence} It is asked until it does.`);
 }
 
 function readLimits(config: Config) {

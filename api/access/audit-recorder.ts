@@ -4,7 +4,7 @@
  * **Privileged calls** are recorded before they are answered: one that succeeded is not acknowledged unless its entry is
  * durable. **Refused calls** (401, 403, and 404 where the thing is there but none of the caller's business) are gathered in
  * memory and written in batches, those of one caller at one route as one entry with a count, so that whoever knocks a
- * million times fills neither our memory nor the database. A crash loses the refusals of the last seconds.
+ * million times fills neither our memory nor the database. A crash loses the refused calls of the last seconds.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';

@@ -20,7 +20,7 @@ function waitingOn(socket: Socket): Set<() => void> {
 }
 
 /** Calls `act` once: when the answer is complete, or when it will never be. */
-export function whenOver({ raw, request }: FastifyReply, act: () => void): void {
+export function whenResponseEnds({ raw, request }: FastifyReply, act: () => void): void {
   const { socket } = request.raw;
   if (socket.destroyed) {
     act();

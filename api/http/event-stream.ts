@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type StoredEvent, toCloudEvent } from '../../contracts/events.js';
 import type { ApiDependencies } from '../dependencies.js';
-import { whenOver } from './disconnects.js';
+import { whenResponseEnds } from './disconnects.js';
 
 const BATCH_MAX = 500;
 /** Characters of a stream that are written at once, about. */
@@ -34,19 +34,19 @@ type Stream<E extends StoredEvent, P> = {
 
 /** Writes events until the client goes or the server stops. */
 export async function streamEvents<E extends StoredEvent, P>(
-  { watch, stopping, heartbeatEveryMs = HEARTBEAT_EVERY_MS }: ApiDependencies,
+  { orderChanges, stopping, heartbeatEveryMs = HEARTBEAT_EVERY_MS }: ApiDependencies,
   request: FastifyRequest,
   reply: FastifyReply,
   { from, read, placeOf, idOf, orderId }: Stream<E, P>,
 ): Promise<FastifyReply> {
   const gone = new AbortController();
-  whenOver(reply, () => gone.abort());
+  whenResponseEnds(reply, () => gone.abort());
   const ended = AbortSignal.any([gone.signal, stopping]);
   let place = from;
   let events = await read(place, BATCH_MAX); // before the headers: what fails here can still be answered with a problem
 
   reply.hijack();
-  request.leave();
+  request.releaseSlot();
   for (const [name, value] of Object.entries(reply.getHeaders()))
     if (value !== undefined) reply.raw.setHeader(name, value);
   reply.raw.writeHead(200, {
@@ -56,18 +56,18 @@ export async function streamEvents<E extends StoredEvent, P>(
   });
   reply.raw.write('retry: 1000\n\n');
   const heartbeat = setInterval(() => reply.raw.write(': still here\n\n'), heartbeatEveryMs);
-  let news: Promise<void> | undefined;
+  let change: Promise<void> | undefined;
   try {
     while (!ended.aborted) {
       for (const chunk of inChunks(events, idOf)) await write(reply, ended, chunk);
       const last = events.at(-1);
       if (last) place = placeOf(last);
-      if (events.length < BATCH_MAX && news) {
-        await news;
-        news = undefined;
+      if (events.length < BATCH_MAX && change) {
+        await change;
+        change = undefined;
       }
       // Registered before the read, so that nothing falls between the two; and once, however long the catching up takes.
-      news ??= watch.news({ signal: ended, ...(orderId !== undefined && { orderId }) });
+      change ??= orderChanges.next({ signal: ended, ...(orderId !== undefined && { orderId }) });
       if (!ended.aborted) events = await read(place, BATCH_MAX);
     }
   } catch (err) {

@@ -44,7 +44,7 @@ export async function answerOnce(
     const { status, body } = await act(undefined);
     return reply.code(status).send(body);
   }
-  const held = await hold(db, claim, keyLock.lockMs);
+  const held = await claimOrReplay(db, claim, keyLock.lockMs);
   if ('outcome' in held)
     return reply.code(held.status).header('idempotent-replayed', 'true').type(JSON_TYPE).send(held.response);
   const extending = setInterval(
@@ -87,7 +87,7 @@ export function claimOf(request: FastifyRequest, ttlMs: number): KeyClaim | unde
 }
 
 /** @returns the key, held, or the answer that it stands for @throws Problem if it is in use, or stands for another request */
-async function hold(
+async function claimOrReplay(
   db: Database,
   claim: KeyClaim,
   lockMs: number,

@@ -10,7 +10,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Money } from '../../contracts/orders.js';
 import { isNotNow } from '../../domain/database.js';
 import { MoneySchema } from './schemas.js';
-import { dress, SECURITY_HEADERS } from './security-headers.js';
+import { setStandardHeaders, SECURITY_HEADERS } from './security-headers.js';
 
 /** Every problem that this API can answer: its code → its status, title and what a client can do. */
 export const PROBLEMS = {
@@ -107,7 +107,7 @@ export type FieldError = { pointer: string; detail: string };
 export type Extras = { errors?: FieldError[]; orderId?: string; total?: Money; minimum?: Money; maximum?: Money };
 
 /** What a problem brings along besides its body. */
-export type Aside = {
+export type ProblemOptions = {
   /** When it may be worth while to try again. */
   retryAfterS?: number;
   /** WWW-Authenticate of a 401, if there is more to say than `Bearer`. */
@@ -122,7 +122,7 @@ export class Problem extends Error {
     readonly code: ProblemCode,
     detail: string,
     readonly extras: Extras = {},
-    readonly aside: Aside = {},
+    readonly options: ProblemOptions = {},
   ) {
     super(detail);
   }
@@ -151,11 +151,11 @@ export const ProblemSchema = Type.Object(
 
 const RETRY_AFTER_S = 2;
 
-export function send(reply: FastifyReply, problem: Problem): FastifyReply {
+export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
   const [status] = PROBLEMS[problem.code];
-  const retryAfterS = problem.aside.retryAfterS ?? (status === 503 ? RETRY_AFTER_S : undefined);
+  const retryAfterS = problem.options.retryAfterS ?? (status === 503 ? RETRY_AFTER_S : undefined);
   if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
-  if (status === 401) reply.header('www-authenticate', problem.aside.challenge ?? 'Bearer');
+  if (status === 401) reply.header('www-authenticate', problem.options.challenge ?? 'Bearer');
   return reply
     .code(status)
     .type('application/problem+json')
@@ -170,9 +170,9 @@ function toBody({ code, message, extras }: Problem, correlationId: string) {
 
 /** For paths that the router cannot read, which pass no hooks. */
 export function answerUnroutable(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
-  dress(reply);
+  setStandardHeaders(reply);
   const tooLong = error.code === 'FST_ERR_MAX_PARAM_LENGTH';
-  send(
+  sendProblem(
     reply,
     tooLong
       ? new Problem('not-found', 'There is nothing at this path.')
@@ -207,11 +207,11 @@ const UNPARSABLE: Record<string, ProblemCode> = {
 export function handleProblems(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError | Problem, request, reply) => {
     const problem = toProblem(error);
-    if (problem.aside.conceals) request.isConcealed = true;
+    if (problem.options.conceals) request.isConcealed = true;
     if (PROBLEMS[problem.code][0] >= 500) request.log.error({ err: error }, 'request failed');
-    return send(reply, problem);
+    return sendProblem(reply, problem);
   });
-  app.setNotFoundHandler((request, reply) => send(reply, nothingHere(app, request, reply)));
+  app.setNotFoundHandler((request, reply) => sendProblem(reply, notFoundProblem(app, request, reply)));
   app.get('/problems/:code', { schema: { hide: true } }, (request, reply) => {
     const { code } = request.params as { code: string };
     const entry = Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code as ProblemCode] : undefined;
@@ -221,7 +221,7 @@ export function handleProblems(app: FastifyInstance): void {
   });
 }
 
-export function nothingHere(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Problem {
+export function notFoundProblem(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Problem {
   const [path = ''] = request.url.split('?');
   const offered: string[] = OFFERED.filter((method) => app.findRoute({ method, url: path }) !== null);
   // Offered and not there: a file of the documentation's.
@@ -237,9 +237,9 @@ function toProblem(error: FastifyError | Problem): Problem {
   if (error instanceof Problem) return error;
   if (error.validation) {
     const errors = error.validation.slice(0, ERRORS_MAX).map((v) => fieldError(error.validationContext ?? 'body', v));
-    const told = errors.map((e) => `${e.pointer || 'the body'}: ${e.detail}`);
-    if (error.validation.length > ERRORS_MAX) told.push('and more');
-    return new Problem('invalid-request', told.join('; '), { errors });
+    const sentences = errors.map((e) => `${e.pointer || 'the body'}: ${e.detail}`);
+    if (error.validation.length > ERRORS_MAX) sentences.push('and more');
+    return new Problem('invalid-request', sentences.join('; '), { errors });
   }
   switch (error.code) {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':

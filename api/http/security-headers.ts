@@ -12,7 +12,7 @@ export const SECURITY_HEADERS = {
 };
 
 /** The headers that every answer has. */
-export function dress(reply: FastifyReply): void {
+export function setStandardHeaders(reply: FastifyReply): void {
   reply.headers(SECURITY_HEADERS).header('x-correlation-id', reply.request.id);
   // Only where TRUST_PROXY makes it known; over plain HTTP it would mean nothing.
   if (reply.request.protocol === 'https') reply.header('strict-transport-security', 'max-age=31536000');

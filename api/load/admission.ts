@@ -10,14 +10,14 @@ import { Problem } from '../http/problems.js';
 export type Admission = <T>(isGone: () => boolean, accept: () => Promise<T>) => Promise<T>;
 
 /** The least that keeps Postgres busy while the next is encoded: two orders at a time are still five times the sagas' pace. */
-const FEW = 2;
-const ALL = Number.POSITIVE_INFINITY;
+const PARALLEL_WHILE_BEHIND = 2;
+const UNLIMITED = Number.POSITIVE_INFINITY;
 
 /** @param isBehind asked whenever an order comes or has been accepted: the gate opens with the first of them that finds nothing waiting */
 export function createAdmission(isBehind: () => boolean): Admission {
-  const gate = pLimit(ALL);
+  const gate = pLimit(UNLIMITED);
   const adjust = () => {
-    gate.concurrency = isBehind() ? FEW : ALL;
+    gate.concurrency = isBehind() ? PARALLEL_WHILE_BEHIND : UNLIMITED;
   };
   return async (isGone, accept) => {
     adjust();

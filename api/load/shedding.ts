@@ -6,7 +6,7 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Api } from '../dependencies.js';
-import { whenOver } from '../http/disconnects.js';
+import { whenResponseEnds } from '../http/disconnects.js';
 import { Problem } from '../http/problems.js';
 
 export type SheddingSettings = {
@@ -40,18 +40,18 @@ export function shedLoad(app: Api, { requestsMax, eventLoopDelayMaxMs }: Sheddin
 
   const isOverloaded = () => inWork >= requestsMax || late >= SAMPLES_LATE;
   const nothing = () => undefined;
-  app.decorateRequest('leave');
+  app.decorateRequest('releaseSlot');
   app.addHook('onRequest', (request, reply, done) => {
-    request.leave = nothing;
+    request.releaseSlot = nothing;
     if (isExempt(request.routeOptions.url)) return done();
     if (isOverloaded()) return done(overloaded());
     inWork++;
-    request.leave = () => {
+    request.releaseSlot = () => {
       inWork--;
-      request.leave = nothing;
+      request.releaseSlot = nothing;
     };
     // Not onResponse, which does not come if the client has hung up.
-    whenOver(reply, () => request.leave());
+    whenResponseEnds(reply, () => request.releaseSlot());
     done();
   });
 }

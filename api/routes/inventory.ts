@@ -3,7 +3,7 @@ import { type Static, Type } from 'typebox';
 import { listInventory, putSku, readSku } from '../../domain/inventory.js';
 import { refusePrice } from '../../domain/prices.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
-import { refusals } from '../openapi/problems.js';
+import { problemResponses } from '../openapi/problems.js';
 import { Cursor, decodeCursor, Limit, Next, page } from '../http/pages.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
 import { Currency, SKU, SkuName } from '../http/schemas.js';
@@ -93,7 +93,7 @@ function putRoute(app: Api, { db }: ApiDependencies): void {
         body: SkuEntry,
         response: {
           200: SkuSchema,
-          '4xx': refusals('stock-committed', 'unsupported-currency', 'unsupported-unit-price'),
+          '4xx': problemResponses('stock-committed', 'unsupported-currency', 'unsupported-unit-price'),
         },
       },
     },

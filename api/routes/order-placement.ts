@@ -8,11 +8,11 @@ import type { Database } from '../../domain/database.js';
 import { earlierAnswer, type KeyClaim } from '../../domain/idempotency.js';
 import { type Admission, createAdmission } from '../load/admission.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
-import { whenOver } from '../http/disconnects.js';
+import { whenResponseEnds } from '../http/disconnects.js';
 import { IdempotencyKeyHeader, parsePreferWait, parseTraceparent } from '../http/headers.js';
 import { claimOf, replayable } from '../http/idempotency.js';
 import { ordersAccepted, postDuration } from '../metrics.js';
-import { refusals } from '../openapi/problems.js';
+import { problemResponses } from '../openapi/problems.js';
 import { confinedTo } from '../access/permissions.js';
 import { requireOrder } from './orders.js';
 import { createPricing, PRICING_PROBLEMS, type Priced, type Pricing, refuseRepeatedSkus } from './pricing.js';
@@ -39,7 +39,7 @@ export function orderPlacementRoutes(app: Api, deps: ApiDependencies): void {
         body: NewOrder,
         response: {
           201: OrderSchema,
-          '4xx': refusals('too-many-requests', 'order-exists', ...PRICING_PROBLEMS),
+          '4xx': problemResponses('too-many-requests', 'order-exists', ...PRICING_PROBLEMS),
         },
       },
       onResponse: async (_request, reply) => {
@@ -150,7 +150,7 @@ async function answer(
   const wait = parsePreferWait(request.headers['prefer']);
   if (wait === undefined) return reply.send(response);
   reply.header('preference-applied', `wait=${wait}`);
-  request.leave();
+  request.releaseSlot();
   // The order is accepted, whatever happens while we wait: a database that goes away must not make this a failure.
   const order = await waitForFinal(deps, orderId, wait * 1000, reply).catch((err: unknown) => {
     request.log.warn({ err, orderId }, 'could not wait for the final status');
@@ -160,22 +160,22 @@ async function answer(
 
 /** @returns the order once it is final, or as it stands when the time is up, the client gone or the server stopping */
 async function waitForFinal(
-  { db, watch, stopping }: ApiDependencies,
+  { db, orderChanges, stopping }: ApiDependencies,
   orderId: string,
   waitMs: number,
   reply: FastifyReply,
 ) {
   const gone = new AbortController();
-  whenOver(reply, () => gone.abort());
+  whenResponseEnds(reply, () => gone.abort());
   // Not AbortSignal.timeout: nothing but AbortSignal.any would hold it, weakly, and a collected one never fires.
   const timer = setTimeout(() => gone.abort(), waitMs);
   const enough = AbortSignal.any([gone.signal, stopping]);
   try {
     for (;;) {
-      const news = watch.news({ signal: enough, orderId }); // registered before the read, so that nothing falls between the two
+      const change = orderChanges.next({ signal: enough, orderId }); // registered before the read, so that nothing falls between the two
       const order = await requireOrder({ db }, orderId, reply.request.caller);
       if (order.status !== 'PENDING' || enough.aborted) return order;
-      await news;
+      await change;
     }
   } finally {
     clearTimeout(timer);

@@ -81,15 +81,15 @@ export async function describeSaga(
   const { told, runId, shown, waitingFor, isCompleted } = await askTemporal(deps, workflowId);
   // The order as it is after the question: a saga may commit while we ask.
   const now = await requireOrder(deps, order.id, caller);
-  const door = await readOrderState(deps.db, order.id);
-  const cancellation = await describeCancellation(deps, now, door, told);
+  const orderState = await readOrderState(deps.db, order.id);
+  const cancellation = await describeCancellation(deps, now, orderState, told);
   if (cancellation) return cancellation;
   // A saga commits its order's end before its own: this one was completed in its name, and what it says has not happened.
-  const isFalse = isCompleted && (now.status === 'PENDING' || door.forwardDue);
-  const progress = (isFalse ? undefined : told) ?? (await readSagaLog(deps.db, order));
+  const isPremature = isCompleted && (now.status === 'PENDING' || orderState.forwardDue);
+  const progress = (isPremature ? undefined : told) ?? (await readSagaLog(deps.db, order));
   return {
     ...progress,
-    state: isFalse ? 'NEEDS_ATTENTION' : stateOf(now, shown ?? progress.state, door.forwardDue),
+    state: isPremature ? 'NEEDS_ATTENTION' : stateOf(now, shown ?? progress.state, orderState.forwardDue),
     workflowId,
     runId,
     webUrl: webUrl(deps, workflowId, runId),
@@ -115,9 +115,9 @@ async function describeCancellation(
   const { told, runId, shown, waitingFor, isCompleted } = await askTemporal(deps, workflowId);
   const isCancelled =
     status === 'CANCELLED' || (isCompleted && (await readOrderState(deps.db, order.id)).status === 'CANCELLED');
-  const isFalse = isCompleted && !isCancelled;
-  const steps = told && !isFalse ? [...before.steps, ...told.steps] : log.steps;
-  const open = isFalse ? 'NEEDS_ATTENTION' : (shown ?? told?.state ?? 'COMPENSATING');
+  const isPremature = isCompleted && !isCancelled;
+  const steps = told && !isPremature ? [...before.steps, ...told.steps] : log.steps;
+  const open = isPremature ? 'NEEDS_ATTENTION' : (shown ?? told?.state ?? 'COMPENSATING');
   const state: SagaState = isCancelled ? 'COMPENSATED' : open;
   return { state, steps, workflowId, runId, webUrl: webUrl(deps, workflowId, runId), ...waitingFor };
 }
@@ -126,7 +126,7 @@ const wasConfirmed = ({ steps }: SagaProgress): boolean =>
   steps.some(({ name, status }) => name === PIVOT && (status === 'completed' || status === 'skipped'));
 
 /** `shown`: the state that it shows; a saga that was ended from outside asks for someone, whatever it said before. */
-type Answer = {
+type TemporalView = {
   told?: SagaProgress | undefined;
   runId: string | null;
   isCompleted: boolean;
@@ -134,7 +134,7 @@ type Answer = {
   waitingFor?: Pick<Static<typeof SagaSchema>, 'waitingFor'>;
 };
 
-async function askTemporal({ db, temporal }: ApiDependencies, workflowId: string): Promise<Answer> {
+async function askTemporal({ db, temporal }: ApiDependencies, workflowId: string): Promise<TemporalView> {
   const client = temporal.client();
   if (!client) return { runId: null, isCompleted: false };
   const handle = client.workflow.getHandle(workflowId);

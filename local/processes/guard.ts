@@ -1,13 +1,13 @@
 /** The launcher's guard: runtime/guard, which tells the console. No stray error may take everything that the launcher runs with it. */
-import { guarded, guardProcess, type Teller, tellUnexpected } from '../../runtime/guard.js';
+import { guarded, guardProcess, type ErrorLogger, reportUnexpected } from '../../runtime/guard.js';
 import { say } from '../say.mjs';
 
-const teller: Teller = {
+const teller: ErrorLogger = {
   error: ({ err, place, nth }) =>
     say(`An unexpected error in the launcher (${place}, no. ${nth}); it goes on. ${(err as Error)?.stack ?? err}`),
 };
 
-export const tell = (place: string, err: unknown): void => tellUnexpected(teller, place, err);
+export const tell = (place: string, err: unknown): void => reportUnexpected(teller, place, err);
 
 /** @returns `act` as a callback that neither throws nor rejects */
 export const safely = <A extends unknown[]>(place: string, act: (...args: A) => unknown): ((...args: A) => void) =>

@@ -2,7 +2,7 @@
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, expect, test } from '@jest/globals';
 import { fastify } from 'fastify';
-import { whenOver } from '../../api/http/disconnects.js';
+import { whenResponseEnds } from '../../api/http/disconnects.js';
 import { eventually } from '../support/conditions.js';
 
 const AHEAD = 20;
@@ -12,7 +12,7 @@ let over = 0;
 let finish: () => void = () => undefined;
 app.addHook('onRequest', (_request, reply, done) => {
   begun++;
-  whenOver(reply, () => over++);
+  whenResponseEnds(reply, () => over++);
   done();
 });
 app.get('/slow', () => new Promise((resolve) => (finish = () => resolve('done'))));

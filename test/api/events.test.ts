@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { createWatch } from '../../api/watch.js';
+import { createOrderChanges } from '../../api/order-changes.js';
 import type { CloudEvent } from '../../contracts/events.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { confirmOrder } from '../../domain/confirmation.js';
@@ -173,17 +173,17 @@ describe('the event stream of an order', () => {
 
   test('is no longer worked on when its reader has gone', async () => {
     const waiting = new Set<AbortSignal>();
-    const watch = createWatch(api.databaseUrl, SILENT);
-    const news: typeof watch.news = (about) => {
+    const orderChanges = createOrderChanges(api.databaseUrl, SILENT);
+    const next: typeof orderChanges.next = (about) => {
       if (about?.signal) waiting.add(about.signal);
-      return watch.news(about);
+      return orderChanges.next(about);
     };
-    const { client, stop } = await startServer(api, { watch: { ...watch, news } });
+    const { client, stop } = await startServer(api, { orderChanges: { ...orderChanges, next } });
     const stream = await client.stream('/events');
     await eventually('the stream waits for news', () => waiting.size > 0);
     expect([...waiting].some((signal) => signal.aborted)).toBe(false);
     stream.close();
     await eventually('the server has noticed', () => [...waiting].every((signal) => signal.aborted));
-    await Promise.all([stop(), watch.stop()]);
+    await Promise.all([stop(), orderChanges.stop()]);
   });
 });

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { createWatch } from '../../api/watch.js';
+import { createOrderChanges } from '../../api/order-changes.js';
 import type { CloudEvent } from '../../contracts/events.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { openDatabase } from '../../runtime/database.js';
@@ -209,17 +209,17 @@ describe('the feed’s stream', () => {
     await acceptMany(1_050 - (await api.db.event.count()));
     const { id: newest } = await accept(api.db, { KEYBOARD: 1 });
     await endOfFeed();
-    const watch = createWatch(api.databaseUrl, SILENT);
+    const orderChanges = createOrderChanges(api.databaseUrl, SILENT);
     let asked = 0;
-    const news: typeof watch.news = (about) => {
+    const next: typeof orderChanges.next = (about) => {
       asked++;
       return new Promise((resolve) => about?.signal?.addEventListener('abort', () => resolve()));
     };
-    const { client, stop } = await startServer(api, { watch: { ...watch, news } });
+    const { client, stop } = await startServer(api, { orderChanges: { ...orderChanges, next } });
     const stream = await client.stream('/events');
     await eventually('it has caught up', () => stream.events.some(({ data }) => data.subject === newest));
     expect(asked).toBe(1);
     stream.close();
-    await Promise.all([stop(), watch.stop()]);
+    await Promise.all([stop(), orderChanges.stop()]);
   });
 });

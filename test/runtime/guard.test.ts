@@ -5,7 +5,7 @@ import { describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import { Gauge } from 'prom-client';
 import { freePort } from '../../local/processes/ports.js';
-import { createAsker } from '../../runtime/asker.js';
+import { createCachedRead } from '../../runtime/cached-read.js';
 import { guarded } from '../../runtime/guard.js';
 import { createHealth } from '../../runtime/health.js';
 import { onScrape, show, startMetrics } from '../../runtime/metrics.js';
@@ -66,10 +66,10 @@ describe('an asker', () => {
   test('asks one question at a time and says in time that it is not answered; a late answer counts all the same', async () => {
     let asked = 0;
     let answer: (text: string) => void = () => undefined;
-    const ask = createAsker<string>({
+    const ask = createCachedRead<string>({
       freshMs: 60_000,
       limitMs: 20,
-      ask: () => {
+      read: () => {
         asked++;
         return new Promise((resolve) => {
           answer = resolve;
@@ -88,7 +88,7 @@ describe('an asker', () => {
 
   test('never throws, whatever the question does', async () => {
     const ask = (question: () => Promise<string>) =>
-      createAsker({ freshMs: 0, limitMs: 20, ask: question, otherwise: (err) => `${(err as Error)?.message}` })();
+      createCachedRead({ freshMs: 0, limitMs: 20, read: question, otherwise: (err) => `${(err as Error)?.message}` })();
     const atOnce = () => {
       throw new Error('at once');
     };

@@ -4,19 +4,19 @@ import type { Logger } from 'pino';
 import type { Prisma } from '../prisma/generated/client.js';
 import { watchPostgres } from '../runtime/postgres-health.js';
 
-const LOOK_EVERY_MS = 1_000;
+const CHECK_EVERY_MS = 1_000;
 /** In a row: one may only have had to wait its turn. */
-const SILENT_TIMES = 2;
+const UNANSWERED_MAX = 2;
 
 /** Resolves when Postgres has not answered for a few seconds; never while it does. */
-export async function whenPostgresIsSilent(
+export async function whenPostgresIsUnresponsive(
   db: Pick<Prisma.TransactionClient, '$queryRaw'>,
   logger: Logger,
 ): Promise<void> {
   const read = watchPostgres(db);
-  for (let silent = 0; silent < SILENT_TIMES; ) {
-    silent = (await read()) === 'down' ? silent + 1 : 0;
-    if (silent < SILENT_TIMES) await pause(LOOK_EVERY_MS, undefined, { ref: false });
+  for (let unanswered = 0; unanswered < UNANSWERED_MAX; ) {
+    unanswered = (await read()) === 'down' ? unanswered + 1 : 0;
+    if (unanswered < UNANSWERED_MAX) await pause(CHECK_EVERY_MS, undefined, { ref: false });
   }
   logger.warn('Postgres does not answer: stopping without it');
 }

@@ -2,7 +2,7 @@
 import pg from 'pg';
 import { sessionConfig } from '../prisma/session.mjs';
 
-export type DatabaseRefusal = {
+export type DatabaseFailure = {
   sentence: string;
   /** Waiting changes nothing: somebody must change the URL, or the server. */
   isFinal: boolean;
@@ -12,46 +12,46 @@ export type DatabaseRefusal = {
 const CONNECT_LIMIT_MS = 3_000;
 
 /** @returns undefined if a session can be had */
-export async function refusalOf(url: string): Promise<DatabaseRefusal | undefined> {
+export async function checkDatabase(url: string): Promise<DatabaseFailure | undefined> {
   const client = new pg.Client({ ...sessionConfig(url), connectionTimeoutMillis: CONNECT_LIMIT_MS });
   client.on('error', () => undefined); // said by connect, too
   try {
     await client.connect();
     return undefined;
   } catch (err) {
-    return explainRefusal(err, url);
+    return explainFailure(err, url);
   } finally {
     await client.end().catch(() => undefined);
   }
 }
 
 /** @param err what the driver said when it connected */
-export function explainRefusal(err: unknown, url: string): DatabaseRefusal {
+export function explainFailure(err: unknown, url: string): DatabaseFailure {
   const { host, port, user, database } = sessionConfig(url);
   const at = `${host}:${port}`;
   const { code = '', message = '' } = (err ?? {}) as { code?: string; message?: string };
-  const refuse = (why: string, isFinal: boolean) => ({ sentence: `DATABASE_URL: ${why}.`, isFinal });
+  const failure = (why: string, isFinal: boolean) => ({ sentence: `DATABASE_URL: ${why}.`, isFinal });
   switch (code) {
     case '28P01':
-      return refuse(`Postgres at ${at} does not take the password of user ${user}`, true);
+      return failure(`Postgres at ${at} does not take the password of user ${user}`, true);
     case '28000':
-      return refuse(`Postgres at ${at} does not let user ${user} in`, true);
+      return failure(`Postgres at ${at} does not let user ${user} in`, true);
     case '42501':
-      return refuse(`user ${user} may not connect to database ${database} at ${at}`, true);
+      return failure(`user ${user} may not connect to database ${database} at ${at}`, true);
     case '3D000':
-      return refuse(`there is no database ${database} at ${at}`, true);
+      return failure(`there is no database ${database} at ${at}`, true);
     case '53300':
-      return refuse(`Postgres at ${at} has no connection left`, false);
+      return failure(`Postgres at ${at} has no connection left`, false);
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return refuse(`the host ${host} is not known here`, false);
+      return failure(`the host ${host} is not known here`, false);
     default:
   }
   if (/SSL|TLS|certificate/i.test(`${code} ${message}`))
-    return refuse(`no TLS connection can be had with Postgres at ${at} (${firstLine(message) || code})`, true);
+    return failure(`no TLS connection can be had with Postgres at ${at} (${firstLine(message) || code})`, true);
   if (/SASL|password must be a string/.test(message))
-    return refuse(`Postgres at ${at} asks for a password of user ${user}, and there is none`, true);
-  return refuse(`Postgres at ${at} does not answer (${code || firstLine(message)})`, false);
+    return failure(`Postgres at ${at} asks for a password of user ${user}, and there is none`, true);
+  return failure(`Postgres at ${at} does not answer (${code || firstLine(message)})`, false);
 }
 
 const firstLine = (text: string): string => text.trim().split('\n')[0]?.slice(0, 200) ?? '';
