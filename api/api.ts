@@ -29,7 +29,7 @@ export type ApiSettings = ServerSettings & {
   paymentsWebhookSecret?: string;
   /** undefined = every caller has every role. */
   authentication?: AuthenticationSettings;
-  /** Of POST /orders, per caller; where callers are not told apart there is none. Buckets are shared through Redis, if given. */
+  /** Of POST /orders, per caller; without authentication callers are not distinguished, and there is no limit. Buckets are shared through Redis, if given. */
   rateLimit?: { ordersPerMinute: number; redisUrl?: string };
   /** This process runs a worker too, so that a saga may begin in it at once. */
   eager: boolean;
@@ -37,10 +37,10 @@ export type ApiSettings = ServerSettings & {
 };
 
 const CLOSE_IDLE_EVERY_MS = 50;
-/** No request that has arrived takes longer to answer: what is still open then is a client that does not finish its own. */
+/** No request that has arrived takes longer to answer: a connection that is still open then has a client that does not finish its request. */
 const ANSWER_LIMIT_MS = 5_000;
 
-/** What runs: the port it listens on, the orders of which it takes care itself, and how to stop it. */
+/** The running API: its port, the orders whose sagas it starts itself, and how to stop it. */
 export type RunningApi = {
   port: number;
   inHand: ReadonlySet<string>;
@@ -107,8 +107,8 @@ async function createLimit({ ordersPerMinute, redisUrl }: NonNullable<ApiSetting
 }
 
 /**
- * Answers what is under way, then hangs up. Node closes the connections that are idle at this moment only; one that becomes
- * idle a moment later, or on which a browser has never asked anything, would keep the process for a minute.
+ * Answers the requests under way, then closes all connections. Node closes the connections that are idle at this moment only; one that becomes
+ * idle a moment later, or on which a browser has never sent a request, would keep the process for a minute.
  */
 async function closeServer(app: Api, connections: Set<Socket>): Promise<void> {
   const closingIdle = setInterval(() => {

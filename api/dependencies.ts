@@ -1,4 +1,4 @@
-/** What the routes are given. */
+/** The dependencies of the routes. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type {
   FastifyBaseLogger,
@@ -53,11 +53,11 @@ export type Api = FastifyInstance<
 declare module 'fastify' {
   interface FastifyRequest {
     caller: Caller;
-    /** Says that the request is not in work any more: it only waits, or has been answered. */
+    /** Gives back the request's place among those in work (load shedding): it only waits, or has been answered. */
     releaseSlot: () => void;
     /** Its entry in the audit trail is written, or was tried. */
     isAudited: boolean;
-    /** 404 because what it asks for is none of the caller's business. */
+    /** 404 because the caller may not see what it asks for. */
     isConcealed: boolean;
   }
 }

@@ -27,15 +27,15 @@ import { validateStrictly } from './http/validator.js';
 import { webhookRoutes } from './routes/webhooks.js';
 
 const BODY_MAX_BYTES = 64 * 1024;
-/** Whoever has not sent the headers, or the whole request, by then never will (slowloris). */
+/** A client that has not sent the headers, or the whole request, by then never will (slowloris). */
 const TIME_LIMITS = { headersMs: 10_000, requestMs: 15_000, checkEveryMs: 1_000 };
-/** Above the 60 s of common load balancers, so that it is they who close idle connections, not we under a request. */
+/** Above the 60 s of common load balancers, so that they close idle connections, and not this server while a request is on its way. */
 const KEEP_ALIVE_MS = 65_000;
-/** A client that takes nothing of its answer for so long; longer than any wait of ours, and than the pulse of a stream. */
+/** How long a client may take nothing of its answer; longer than any wait of ours, and than a stream's heartbeat. */
 const STALLED_MS = 90_000;
 /** Each costs some 20 KB and a file descriptor, of which a process commonly has 1,024 or more. */
 const CONNECTIONS_MAX = 10_000;
-/** What a process can bear that works on nothing but requests; see the settings of the same names. */
+/** The limits of a process that works on nothing but requests; see the settings of the same names. */
 const SHEDDING: SheddingSettings = { requestsMax: 1_000, eventLoopDelayMaxMs: 1_000 };
 
 /** Everything from here: the page works offline, and over plain HTTP (no upgrade-insecure-requests). */
@@ -48,7 +48,7 @@ const DOCS_CSP = {
   'frame-ancestors': "'none'",
 };
 
-/** How the server itself is set up; absent = the defaults above, and nothing of the rest. */
+/** Settings of the server itself; absent = the defaults above, and nothing of the rest. */
 export type ServerSettings = {
   /** Addresses and CIDRs, separated by commas, of the proxies whose X-Forwarded-* is believed. */
   trustProxy?: string;

@@ -1,10 +1,10 @@
-/** Why DATABASE_URL does not lead to a database, as a sentence for whoever set it: without a stack, and without a password. */
+/** Why DATABASE_URL does not lead to a database, as a sentence for the operator who set it: without stack and password. */
 import pg from 'pg';
 import { sessionConfig } from '../prisma/session.mjs';
 
 export type DatabaseFailure = {
   sentence: string;
-  /** Waiting changes nothing: somebody must change the URL, or the server. */
+  /** Waiting changes nothing: the URL or the server must be changed. */
   isFinal: boolean;
 };
 
@@ -14,7 +14,7 @@ const CONNECT_LIMIT_MS = 3_000;
 /** @returns undefined if a session can be had */
 export async function checkDatabase(url: string): Promise<DatabaseFailure | undefined> {
   const client = new pg.Client({ ...sessionConfig(url), connectionTimeoutMillis: CONNECT_LIMIT_MS });
-  client.on('error', () => undefined); // said by connect, too
+  client.on('error', () => undefined); // connect rejects with it, too
   try {
     await client.connect();
     return undefined;
@@ -25,7 +25,7 @@ export async function checkDatabase(url: string): Promise<DatabaseFailure | unde
   }
 }
 
-/** @param err what the driver said when it connected */
+/** @param err with which the driver failed to connect */
 export function explainFailure(err: unknown, url: string): DatabaseFailure {
   const { host, port, user, database } = sessionConfig(url);
   const at = `${host}:${port}`;

@@ -1,12 +1,12 @@
 /**
- * The guard: what a handler, a timer or a listener throws is told and counted, and ends no process. What decides anything is
+ * The guard: what a handler, a timer or a listener throws is logged and counted, and ends no process. What decides anything is
  * in Postgres and Temporal, and every statement of ours may be carried out twice; a process that dies of a stray error takes
  * every order with it that it is about to accept. `guarded` stands where an error is caught; `guardProcess` behind all
  * else. What ends a process on purpose says so with `process.exit`.
  */
 import { Counter } from 'prom-client';
 
-/** A logger, or what stands in for one. */
+/** A logger, or the launcher's console. */
 export type ErrorLogger = { error: (about: { err: unknown; place: string; nth: number }, message: string) => void };
 
 /** Each is a bug of ours, or of a library's. */

@@ -13,7 +13,7 @@ export type Loop = {
 
 export type LoopOptions = {
   name: string;
-  /** Pause between two runs that nobody asked for. */
+  /** Pause between two runs without a `wake()`. */
   everyMs: number;
   /** Longest pause after failures; the first one is `everyMs`, then doubling. */
   backoffMaxMs: number;
@@ -53,7 +53,7 @@ export function startLoop(options: LoopOptions, once: () => Promise<boolean>): L
         if (Number.isInteger(Math.log2(failures))) logger.warn({ err, failures }, `${name} failed; trying again`);
       }
       if (stopped || (more && failures === 0)) continue;
-      // A hint may not shorten the wait for a neighbour that is down.
+      // A wake-up may not shorten the wait for a neighbour that is down.
       if (failures > 0) await pause(backoffMs(failures, everyMs, backoffMaxMs));
       else if (!woken) await pause(everyMs);
       if (!woken || lingerMs === 0 || stopped) continue;

@@ -1,7 +1,7 @@
 /**
  * A process's metrics: one registry, to which each role adds its own, and a port of their own that speaks Prometheus' text
- * format, and says whether the process lives and is ready. Counting is cheap and never fails; what must be asked for is
- * asked when somebody scrapes.
+ * format, and says whether the process lives and is ready. Counting is cheap and never fails; gauges that must be read
+ * from elsewhere are read at a scrape.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
@@ -23,10 +23,10 @@ export function onScrape(refresh: () => Promise<void>): void {
   refreshers.push(refresh);
 }
 
-/** Nothing that is served may depend on metrics: a port that cannot be had is asked for again. */
+/** Serving must not depend on metrics: a port that is taken is tried again. */
 const TRY_AGAIN_MS = 10_000;
 
-/** @param role tells the processes of one machine apart, as a label of every metric */
+/** @param role a label of every metric, which distinguishes the processes of one machine */
 export function startMetrics({
   host,
   port,
@@ -89,7 +89,7 @@ async function answer(
   }
 }
 
-/** One that fails takes nothing from what the others tell. */
+/** A refresh that fails is reported; the other gauges are shown all the same. */
 async function refreshGuarded(refresh: () => Promise<void>, logger: Logger): Promise<void> {
   try {
     await refresh();

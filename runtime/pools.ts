@@ -1,5 +1,5 @@
 /**
- * A process's connections, shared out among what must not wait for one another: requests are answered while steps wait for a
+ * A process's connections, shared out among roles that must not wait for one another: requests are answered while steps wait for a
  * row, and the relay and the reconciler go on while requests crowd.
  */
 import type { PrismaClient } from '../prisma/generated/client.js';
@@ -9,9 +9,9 @@ import { openDatabase, type PoolOptions } from './database.js';
 const WEIGHTS = { requests: 7, steps: 6, background: 3 } as const;
 export type PoolName = keyof typeof WEIGHTS;
 
-/** With fewer apiece, sharing one pool is the lesser evil. */
+/** With fewer, one shared pool serves better. */
 const CONNECTIONS_PER_POOL_MIN = 2;
-/** A step that waits in vain is tried again by Temporal; one that waits long has a connection that others need. */
+/** A step that waits in vain is tried again by Temporal; one that waits long occupies a connection that others need. */
 const STEP_LOCK_LIMIT_MS = 500;
 
 export type Pools = Record<PoolName, PrismaClient> & { close(): Promise<void> };

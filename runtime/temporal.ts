@@ -32,7 +32,7 @@ export function openTemporal(logger: Logger): TemporalLink {
     client = new DeadlineClient({ connection, namespace });
     return { connection, client };
   });
-  // Whoever waits for it sees the error; a process that never waits must not die of it.
+  // A caller that awaits it gets the error; a process that never does must not end by an unhandled rejection.
   connected.catch(() => undefined);
   return {
     connected,
@@ -60,7 +60,7 @@ class DeadlineClient extends Client {
   }
 }
 
-/** As gRPC says it, so that callers tell it from an answer. https://grpc.io/docs/guides/status-codes/ */
+/** gRPC's own status, so that callers recognize it as no answer. https://grpc.io/docs/guides/status-codes/ */
 const deadlineExceeded = (): Error =>
   Object.assign(new Error('4 DEADLINE_EXCEEDED: Temporal has not answered in time'), {
     code: 4,
@@ -81,7 +81,7 @@ async function connect(config: ClientConnectConfig, logger: Logger, closing: Abo
   }
 }
 
-/** Must run before the first connection of the process: routes the SDK's own log and keeps its hands off our signals. */
+/** Must run before the first connection of the process: routes the SDK's own log, and keeps it from handling our signals. */
 export function installTemporalRuntime(logger: Logger): void {
   const options: RuntimeOptions = {
     shutdownSignals: [],

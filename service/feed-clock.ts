@@ -1,4 +1,4 @@
-/** Nothing of ours may write an event while the feed's clock stands still: see domain/feed-clock.ts. */
+/** No process may write an event while the feed's clock stands still: see domain/feed-clock.ts. */
 import type { Logger } from 'pino';
 import type { Database } from '../domain/database.js';
 import { feedClockLag, readFeedClock } from '../domain/feed-clock.js';

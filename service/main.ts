@@ -25,7 +25,7 @@ import { startWorkerRole } from './worker.js';
 type Config = ReturnType<typeof readConfig<typeof settings>>;
 
 const ROLES = ['api', 'worker', 'relay'] as const;
-/** Whose connections each role takes: the reconciler's, like the relay's loops, are those of the background. */
+/** The pools of each role: the reconciler's, like the relay's loops, are those of the background. */
 const POOLS: Record<Config['ROLE'], [PoolName, ...PoolName[]]> = {
   all: ['requests', 'steps', 'background'],
   api: ['requests'],
@@ -134,7 +134,7 @@ function readAuthentication({
   return { issuer, audience, rolesClaim, ...(AUTH_JWKS_URL !== undefined && { jwksUrl: AUTH_JWKS_URL }) };
 }
 
-/** Without authentication everybody may do everything; that is for loopback only. */
+/** Without authentication every caller may do everything; that is for loopback only. */
 function refuseUnprotected({ HOST }: Config, logger: Logger): void {
   if (!LOOPBACK.has(HOST))
     throw new ConfigError(
@@ -143,7 +143,7 @@ function refuseUnprotected({ HOST }: Config, logger: Logger): void {
   logger.warn('No authentication is configured: every caller has every role. The API serves loopback only.');
 }
 
-/** Of no use but to this product's own tests, and refused beside anything that is not theirs. */
+/** For this product's own tests only, and refused beside a database or a gateway that is not theirs. */
 function readFailpoints({ FAILPOINTS, DATABASE_URL, PAYMENTS_URL }: Config, logger: Logger): Failpoints | undefined {
   if (FAILPOINTS === undefined) return undefined;
   const failpoints = openFailpoints(FAILPOINTS, { databaseUrl: DATABASE_URL, paymentsUrl: PAYMENTS_URL });

@@ -1,11 +1,11 @@
-/** A stop does not wait for a Postgres that says nothing: whatever is under way then is found again, as after a crash. */
+/** A stop does not wait for a Postgres that does not answer: work under way then is found again, as after a crash. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Prisma } from '../prisma/generated/client.js';
 import { watchPostgres } from '../runtime/postgres-health.js';
 
 const CHECK_EVERY_MS = 1_000;
-/** In a row: one may only have had to wait its turn. */
+/** In a row: a single one may only have waited for a connection. */
 const UNANSWERED_MAX = 2;
 
 /** Resolves when Postgres has not answered for a few seconds; never while it does. */

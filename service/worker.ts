@@ -28,13 +28,13 @@ import { createActivities, createWorker } from '../workers/worker.js';
 
 /** Of one request; less where its attempt's deadline comes first (gateways/deadline), which is what ends an attempt from inside. */
 const GATEWAY_TIMEOUT_MS = 4_000;
-/** A worker that has died is made anew, and slower each time: in a process that does more, the rest goes on meanwhile. */
+/** A worker that has died is replaced, after a longer pause each time; the process's other roles go on meanwhile. */
 const RESTART_AFTER_MS = { base: 1_000, max: 30_000 };
 const TEMPORAL_LIMIT_MS = 1_000;
 
 export type WorkerRole = {
   readiness: ReadinessCheck;
-  /** What it has begun is finished first. */
+  /** Activities under way are finished first. */
   stop(): Promise<void>;
 };
 
@@ -123,7 +123,7 @@ function keepPolling(
         await runOnce();
       } catch (err) {
         if (stopping.signal.aborted) return;
-        if (performance.now() - startedAt > RESTART_AFTER_MS.max) failures = 1; // not of its start
+        if (performance.now() - startedAt > RESTART_AFTER_MS.max) failures = 1; // it did not fail at its start
         logger.error({ err, failures }, 'the worker has died; making another');
         const ms = backoffMs(failures, RESTART_AFTER_MS.base, RESTART_AFTER_MS.max);
         await pause(ms, undefined, { signal: stopping.signal }).catch(() => undefined);

@@ -98,7 +98,7 @@ export const PROBLEMS = {
 } as const satisfies Record<string, readonly [number, string, string]>;
 export type ProblemCode = keyof typeof PROBLEMS;
 
-/** Of the fields that a request has wrong, so many are told: a client with more of them sends something else altogether. */
+/** How many of a request's wrong fields are reported: a client with more of them sends something else altogether. */
 export const ERRORS_MAX = 20;
 
 export type FieldError = { pointer: string; detail: string };
@@ -106,13 +106,13 @@ export type FieldError = { pointer: string; detail: string };
 /** Fields of single problems. */
 export type Extras = { errors?: FieldError[]; orderId?: string; total?: Money; minimum?: Money; maximum?: Money };
 
-/** What a problem brings along besides its body. */
+/** What goes with a problem besides its body. */
 export type ProblemOptions = {
-  /** When it may be worth while to try again. */
+  /** After how long to try again. */
   retryAfterS?: number;
-  /** WWW-Authenticate of a 401, if there is more to say than `Bearer`. */
+  /** WWW-Authenticate of a 401; undefined = `Bearer`. */
   challenge?: string;
-  /** Not found, because it is none of the caller's business. */
+  /** Answered as not found, because the caller may not see it. */
   conceals?: boolean;
 };
 
@@ -159,7 +159,7 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
   return reply
     .code(status)
     .type('application/problem+json')
-    .serializer((body: unknown) => JSON.stringify(body)) // the route's own schema does not know problems
+    .serializer((body: unknown) => JSON.stringify(body)) // the route's own schema has no problems in it
     .send(toBody(problem, reply.request.id));
 }
 
@@ -168,7 +168,7 @@ function toBody({ code, message, extras }: Problem, correlationId: string) {
   return { type: `/problems/${code}`, title, status, detail: message, code, ...extras, correlationId };
 }
 
-/** For paths that the router cannot read, which pass no hooks. */
+/** For paths that the router cannot parse; no hook has run for them. */
 export function answerUnroutable(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
   setStandardHeaders(reply);
   const tooLong = error.code === 'FST_ERR_MAX_PARAM_LENGTH';
@@ -180,7 +180,7 @@ export function answerUnroutable(error: FastifyError, _request: FastifyRequest, 
   );
 }
 
-/** For what Node's parser gives up on before there is a request. */
+/** For bytes that Node's parser cannot read as a request. */
 export function answerUnparsable(err: Error & { code?: string }, socket: Socket): void {
   if (err.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   const code = UNPARSABLE[err.code ?? ''] ?? 'malformed-request';
@@ -203,7 +203,7 @@ const UNPARSABLE: Record<string, ProblemCode> = {
   HPE_HEADER_OVERFLOW: 'headers-too-large',
 };
 
-/** Makes a problem of whatever a request ran into. */
+/** Answers every error of a request, and every path without a route, with a problem. */
 export function handleProblems(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError | Problem, request, reply) => {
     const problem = toProblem(error);
@@ -224,7 +224,7 @@ export function handleProblems(app: FastifyInstance): void {
 export function notFoundProblem(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Problem {
   const [path = ''] = request.url.split('?');
   const offered: string[] = OFFERED.filter((method) => app.findRoute({ method, url: path }) !== null);
-  // Offered and not there: a file of the documentation's.
+  // The method is offered and the path is not there: a file of /docs.
   if (offered.length === 0 || offered.includes(request.method))
     return new Problem('not-found', `There is nothing at ${request.method} ${path.slice(0, 200)}.`);
   reply.header('allow', offered.join(', '));
@@ -248,7 +248,7 @@ function toProblem(error: FastifyError | Problem): Problem {
       return new Problem('payload-too-large', 'The body is larger than 64 KiB.');
     default:
   }
-  // First: a client that hangs up amid its body is an ECONNRESET too.
+  // First: a client that disconnects amid its body is an ECONNRESET too.
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return new Problem('invalid-request', error.message);
   }

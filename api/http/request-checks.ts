@@ -1,4 +1,4 @@
-/** Guards: what every request passes before its route sees it. */
+/** Checks that every request passes before its route handles it. */
 import cors from '@fastify/cors';
 import type { FastifyRequest } from 'fastify';
 import type { Api } from '../dependencies.js';
@@ -25,7 +25,7 @@ function checkHeaders({ raw, headers }: FastifyRequest): Problem | undefined {
   return new Problem('unsupported-media-type', 'Send the body as it is, without Content-Encoding.');
 }
 
-/** Coercion would also take 1e2, +5 and 0x10, which proxies and caches tell apart from 100, 5 and 16. */
+/** Coercion would also take 1e2, +5 and 0x10, which proxies and caches distinguish from 100, 5 and 16. */
 function checkQuery(query: { limit?: unknown } | undefined): Problem | undefined {
   const limit = query?.limit;
   if (typeof limit !== 'string' || /^[1-9]\d*$/.test(limit)) return undefined;

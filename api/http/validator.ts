@@ -1,6 +1,6 @@
 /**
- * Validation of what arrives: every field that is wrong is told at once, so that a client is mended in one go, but no more of
- * them than somebody reads. What a body can cost here is bounded by its 64 KiB.
+ * Validation of requests: every field that is wrong is reported at once, so that a client can be corrected in one go, but no
+ * more of them than a person reads. What a body can cost here is bounded by its 64 KiB.
  */
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Api } from '../dependencies.js';
@@ -32,10 +32,10 @@ function reportingEachFieldOnce(validate: ValidateFunction): Validator {
   return validator;
 }
 
-/** One more than is told, so that whoever tells them sees that there are more. Of thousands, none but these costs anything. */
+/** One more than is reported, so that the error handler sees that there are more. Of thousands, only these cost anything. */
 function selectReported(errors: ErrorObject[]): ErrorObject[] {
   const reported = new Map<string, ErrorObject>();
-  // What is unknown comes last: it must not crowd out what is missing or wrong.
+  // Unknown fields come last: they must not crowd out those that are missing or wrong.
   for (const isUnknown of [false, true]) {
     for (const error of errors) {
       if ((error.keyword === 'additionalProperties') !== isUnknown) continue;

@@ -6,10 +6,10 @@ import type { Logger } from 'pino';
 import { ConfigError } from '../../runtime/config.js';
 import { type Bucket, createBuckets, type TakeToken } from './rate-limit.js';
 
-/** Redis is a neighbour, and each order waits for it. */
+/** Each order waits for Redis. */
 const ASK_LIMIT_MS = 100;
 const CONNECT_LIMIT_MS = 1_000;
-/** After a failure; otherwise each order would wait in vain. */
+/** How long Redis is not asked after a failure; otherwise each order would wait in vain. */
 const REST_MS = 1_000;
 const RECONNECT_MAX_MS = 2_000;
 

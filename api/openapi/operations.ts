@@ -1,6 +1,7 @@
 /**
- * What an operation's documentation owes to its place in the server rather than to its own schema: who may call it, and
- * how a request of its kind can end. So a new route is documented whole with nothing but its own shapes and refusals.
+ * The part of an operation's documentation that follows from its place in the server rather than from its own schema: the
+ * roles that may call it, and the problems that any request of its kind can meet. So a new route declares nothing but its own
+ * schemas and problems.
  */
 import { STATUS_CODES } from 'node:http';
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
@@ -60,7 +61,7 @@ function operationId(method: string, url: string): string {
   return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('');
 }
 
-/** A parameter with a default is there for the handler, but not asked of the client. */
+/** A parameter with a default always reaches the handler, but the client need not send it. */
 const withDefaultsOptional = ({ required = [], ...schema }: Parameters): Parameters => ({
   ...schema,
   required: required.filter((name) => schema.properties?.[name]?.default === undefined),
@@ -68,7 +69,7 @@ const withDefaultsOptional = ({ required = [], ...schema }: Parameters): Paramet
 
 const takesHeader = ({ headers }: Documented, header: string): boolean => headers?.properties?.[header] !== undefined;
 
-/** What any request can run into that looks like this one: see the server's hooks and its error handler. */
+/** The problems that any request of this kind can meet: see the server's hooks and its error handler. */
 function problemCodesOfItsKind(method: string, url: string, schema: Documented): ProblemCode[] {
   const codes: ProblemCode[] = ['invalid-request', 'internal-error', 'unavailable'];
   if (permissionOf(method, url) !== 'open') codes.push('unauthenticated', 'forbidden');
@@ -90,7 +91,7 @@ function problemsByStatus(codes: ProblemCode[]): Record<string, Response> {
   );
 }
 
-/** The route's own answers. What it says of its refusals as a class (`4xx`) is told by their statuses instead. */
+/** The route's own responses. Its problems, declared as a class (`4xx`), are documented by their statuses instead. */
 function successResponses(schema: Documented): Record<string, Response> {
   const own = Object.entries(schema.response ?? {}).filter(([status]) => /^\d{3}$/.test(status));
   return Object.fromEntries(
@@ -133,7 +134,7 @@ export type OpenApiDocument = {
   components: { schemas: Record<string, Schema> };
 };
 
-/** A body of which no field is asked for need not be sent at all. */
+/** A body without a required field need not be sent at all. */
 export function withBodiesOptional(document: OpenApiDocument): OpenApiDocument {
   for (const { requestBody } of Object.values(document.paths).flatMap((operations) => Object.values(operations))) {
     const schema = requestBody?.content['application/json']?.schema;

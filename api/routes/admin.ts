@@ -1,5 +1,4 @@
-/** What operators do over HTTP: find stuck sagas, and decide what becomes of them. */
-
+/** Stuck sagas over HTTP: operators list them, and decide what becomes of them. */
 import {
   ApplicationFailure,
   type Client,
@@ -73,7 +72,7 @@ const ResolutionBody = Type.Object(
   },
 );
 
-/** A place in the list, not an entry of it: the saga that a page ended with may be settled before the next is asked for. */
+/** A place in the list, not an entry of it: the saga that a page ended with may be over before the next is asked for. */
 const PLACE = /^\d{4}-\d\d-\d\dT\d\d:\d\d \d{1,16} order-[0-9a-z-]+$/;
 const formatPlace = ({ minute, amount, workflowId }: StuckPlace): string => `${minute} ${amount} ${workflowId}`;
 function parsePlace(place: string): StuckPlace {
@@ -155,7 +154,7 @@ function requireTemporal({ temporal }: ApiDependencies): Client {
   return client;
 }
 
-/** An operator reads a page; what all of them are shows in `groups`. */
+/** All of them: an operator reads a page, but `groups` counts every one. */
 async function findSagas(deps: ApiDependencies, state: (typeof LISTED_STATES)[number]): Promise<StuckSaga[]> {
   const client = requireTemporal(deps);
   const { sagas } = await client.withDeadline(Date.now() + ASK_LIMIT_MS, () =>
@@ -164,7 +163,7 @@ async function findSagas(deps: ApiDependencies, state: (typeof LISTED_STATES)[nu
   return sagas;
 }
 
-/** Temporal's silence is not our fault, and not the caller's: it passes. */
+/** Answers 503 when Temporal does not answer: a transient failure, neither ours nor the caller's. */
 async function callTemporal<T>(question: () => Promise<T>): Promise<T> {
   try {
     return await question();
@@ -177,7 +176,7 @@ async function callTemporal<T>(question: () => Promise<T>): Promise<T> {
   }
 }
 
-/** @param updateId has Temporal tell a repetition: a second `skip` must not vouch for the step after the one that was meant */
+/** @param updateId by which Temporal recognizes a repetition: a second `skip` must not vouch for the step after the one that was meant */
 async function resolveSaga(
   deps: ApiDependencies,
   orderId: string,

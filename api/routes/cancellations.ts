@@ -14,7 +14,7 @@ import { ACTOR_LENGTH_MAX, ANONYMOUS, confinedTo } from '../access/permissions.j
 import { Problem } from '../http/problems.js';
 import { FreeText, IdParams, OrderSchema } from '../http/schemas.js';
 
-/** A saga that backs off or is parked is told at once; if that fails, it finds out at its next try. */
+/** A saga that backs off or is parked is woken at once; if that fails, it finds the cancellation at its next try. */
 const WAKE_LIMIT_MS = 1_000;
 
 const Cancellation = Type.Object(
@@ -72,7 +72,7 @@ async function recordCancellation(
   request.log.info({ orderId: order.id, reason: recorded.reason, outcome: recorded.outcome }, 'cancellation requested');
 }
 
-/** An operator's decision is told apart from a customer's; without authentication nobody is known to be one. */
+/** An operator's decision has a reason of its own; without authentication no caller is known to be an operator. */
 function codeOf({ caller }: FastifyRequest): CancellationReason {
   const isOperator =
     caller !== ANONYMOUS && confinedTo(caller, 'write') === undefined && caller.roles.includes('operator');
@@ -83,6 +83,6 @@ async function wakeSoon({ temporal }: ApiDependencies, orderId: string): Promise
   const client = temporal.client();
   if (!client) return;
   const signal = () => wakeSaga(client, orderSagaId(orderId));
-  // Not started yet, ended, or Temporal away: the row says it all to whoever comes to it next.
+  // Not started yet, ended, or Temporal away: the cancellation stands in the order's row, which the saga reads next.
   await client.withDeadline(Date.now() + WAKE_LIMIT_MS, signal).catch(() => undefined);
 }

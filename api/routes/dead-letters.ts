@@ -1,4 +1,4 @@
-/** Dead letters over HTTP: what destinations would not take, and what is to become of it. */
+/** Dead letters over HTTP: operators list the events that a destination does not take, replay or discard them. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
@@ -226,7 +226,7 @@ async function requireDeadLetter({ db }: ApiDependencies, id: string): Promise<D
   return deadLetter;
 }
 
-/** @returns the letters once none is being sent any more, or as they stand when the time is up or the server stops */
+/** @returns the dead letters once none is being sent any more, or as they stand when the time is up or the server stops */
 async function awaitReplays({ db, orderChanges, stopping }: ApiDependencies, ids: string[]): Promise<DeadLetter[]> {
   const timeUp = new AbortController();
   const timer = setTimeout(() => timeUp.abort(), OUTCOME_LIMIT_MS);
@@ -275,7 +275,7 @@ function bulkReplayRoute(app: Api, deps: ApiDependencies): void {
   );
 }
 
-/** A body that was forgotten must not send everything that somebody has parked with care. */
+/** A forgotten body must not replay every dead letter: operators may hold some of them on purpose. */
 function requireSelection({ ids, destination, cause, type }: Static<typeof BulkReplay>): void {
   if ([ids, destination, cause, type].some((selector) => selector !== undefined)) return;
   const detail = 'must be true unless ids, destination, cause or type say which';
@@ -319,7 +319,7 @@ function resultOf(before: DeadLetter, after: DeadLetter | undefined): Static<typ
   return { id, destination, orderId, outcome, state, error: outcome === 'parked-again' ? error : null };
 }
 
-/** DISCARDED: somebody else was faster, and nothing of it is sent. */
+/** DISCARDED: another operator was faster, and the event is not sent. */
 const OUTCOME_OF = {
   PARKED: 'parked-again',
   REPLAYING: 'under-way',

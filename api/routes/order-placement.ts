@@ -77,7 +77,7 @@ async function placeOrder(
   return answer(deps, order.id, response, request, reply);
 }
 
-/** Each needs another change of the catalogue between two statements; whoever meets that many is told to come again. */
+/** Each needs another change of the catalogue between two statements; a request that meets that many is answered 503. */
 const PRICINGS_MAX = 4;
 
 /**

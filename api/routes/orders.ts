@@ -69,7 +69,7 @@ function listRoute(app: Api, { db }: ApiDependencies): void {
   );
 }
 
-/** @throws Problem not-found, also for what is not an id at all, and for what is none of the caller's business */
+/** @throws Problem not-found, also for what is not an id at all, and for an order that the caller may not see */
 export async function requireOrder(
   { db }: Pick<ApiDependencies, 'db'>,
   id: string,

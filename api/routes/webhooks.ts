@@ -26,7 +26,7 @@ const REMEMBERED_MAX = 10_000;
 export function webhookRoutes(app: Api, { db, paymentsWebhookSecret: secret }: WebhookDependencies): void {
   const remembered = new Set<string>();
   app.register(async (scope) => {
-    // The signature is over the bytes as they came; whatever they call themselves.
+    // The signature is over the bytes as they came, whatever their Content-Type.
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser(
       '*',
