@@ -29,7 +29,7 @@ export type ApiSettings = ServerSettings & {
   paymentsWebhookSecret?: string;
   /** undefined = every caller has every role. */
   authentication?: AuthenticationSettings;
-  /** Of POST /orders, per caller; without authentication callers are not distinguished, and there is no limit. Buckets are shared through Redis, if given. */
+  /** Of POST /orders, per authenticated caller; without authentication there is none. Redis, if given, shares the buckets. */
   rateLimit?: { ordersPerMinute: number; redisUrl?: string };
   /** This process runs a worker too, so that a saga may begin in it at once. */
   eager: boolean;
@@ -37,7 +37,7 @@ export type ApiSettings = ServerSettings & {
 };
 
 const CLOSE_IDLE_EVERY_MS = 50;
-/** No request that has arrived takes longer to answer: a connection that is still open then has a client that does not finish its request. */
+/** No request that has arrived takes longer to answer: what is still open then are clients that do not finish theirs. */
 const ANSWER_LIMIT_MS = 5_000;
 
 /** The running API: its port, the orders whose sagas it starts itself, and how to stop it. */
@@ -107,8 +107,8 @@ async function createLimit({ ordersPerMinute, redisUrl }: NonNullable<ApiSetting
 }
 
 /**
- * Answers the requests under way, then closes all connections. Node closes the connections that are idle at this moment only; one that becomes
- * idle a moment later, or on which a browser has never sent a request, would keep the process for a minute.
+ * Answers the requests under way, then closes all connections. Node closes those that are idle at this moment only; one that
+ * becomes idle a moment later, or on which a browser has never sent a request, would keep the process for a minute.
  */
 async function closeServer(app: Api, connections: Set<Socket>): Promise<void> {
   const closingIdle = setInterval(() => {

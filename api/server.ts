@@ -29,7 +29,7 @@ import { webhookRoutes } from './routes/webhooks.js';
 const BODY_MAX_BYTES = 64 * 1024;
 /** A client that has not sent the headers, or the whole request, by then never will (slowloris). */
 const TIME_LIMITS = { headersMs: 10_000, requestMs: 15_000, checkEveryMs: 1_000 };
-/** Above the 60 s of common load balancers, so that they close idle connections, and not this server while a request is on its way. */
+/** Above the 60 s of common load balancers, so that they close idle connections, not this server as a request arrives. */
 const KEEP_ALIVE_MS = 65_000;
 /** How long a client may take nothing of its answer; longer than any wait of ours, and than a stream's heartbeat. */
 const STALLED_MS = 90_000;

@@ -1,6 +1,6 @@
 /**
- * A process's connections, shared out among roles that must not wait for one another: requests are answered while steps wait for a
- * row, and the relay and the reconciler go on while requests crowd.
+ * A process's connections, divided among roles that must not wait for one another: requests are answered while steps wait
+ * for a row, and the relay and the reconciler go on while requests crowd.
  */
 import type { PrismaClient } from '../prisma/generated/client.js';
 import { openDatabase, type PoolOptions } from './database.js';

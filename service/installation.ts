@@ -5,7 +5,7 @@ import { nameInstallation } from '../domain/installation.js';
 
 const ASK_AGAIN_MS = 1_000;
 
-/** A database that does not answer stops no process from starting; orders that it accepts before the database answers are marked by its old name. */
+/** A database that does not answer stops no process from starting; orders accepted before it answers have the old name. */
 export async function useInstallationId(db: Database, id: string, logger: Logger): Promise<void> {
   try {
     await nameInstallation(db, id);

@@ -26,7 +26,7 @@ import { startReconciler } from '../reconciliation/reconciler.js';
 import { reportVersion } from '../workers/versioning.js';
 import { createActivities, createWorker } from '../workers/worker.js';
 
-/** Of one request; less where its attempt's deadline comes first (gateways/deadline), which is what ends an attempt from inside. */
+/** Of one request; less where its attempt's deadline (gateways/deadline) comes first, which ends an attempt from inside. */
 const GATEWAY_TIMEOUT_MS = 4_000;
 /** A worker that has died is replaced, after a longer pause each time; the process's other roles go on meanwhile. */
 const RESTART_AFTER_MS = { base: 1_000, max: 30_000 };

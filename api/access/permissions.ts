@@ -15,7 +15,7 @@ export const ACTOR_LENGTH_MAX = 128;
 const everyone = ROLES;
 const open = 'open';
 
-/** Route → the roles that may use it; `open` needs no token. Whether an order is the customer's own is decided by `confinedTo`. */
+/** Route → the roles that may use it; `open` needs no token. `confinedTo` decides whether an order is the customer's own. */
 export const PERMISSIONS: Readonly<Record<string, readonly Role[] | typeof open>> = {
   'POST /orders': ['customer', 'service', 'operator'],
   'GET /orders': everyone,

@@ -13,7 +13,7 @@ export type Admission = <T>(isGone: () => boolean, accept: () => Promise<T>) => 
 const PARALLEL_WHILE_BEHIND = 2;
 const UNLIMITED = Number.POSITIVE_INFINITY;
 
-/** @param isBehind asked whenever an order comes or has been accepted: the limit ends with the first of them that finds no saga waiting */
+/** @param isBehind asked whenever an order comes or has been accepted: the limit ends with the first that finds no saga waiting */
 export function createAdmission(isBehind: () => boolean): Admission {
   const gate = pLimit(UNLIMITED);
   const adjust = () => {

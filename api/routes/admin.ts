@@ -176,7 +176,7 @@ async function callTemporal<T>(question: () => Promise<T>): Promise<T> {
   }
 }
 
-/** @param updateId by which Temporal recognizes a repetition: a second `skip` must not vouch for the step after the one that was meant */
+/** @param updateId by which Temporal recognizes a repetition: a second `skip` must not skip the step after the one meant */
 async function resolveSaga(
   deps: ApiDependencies,
   orderId: string,
@@ -201,7 +201,7 @@ async function resolveSaga(
   await resolveEndedSaga(deps, client, orderId, resolution);
 }
 
-/** A saga refuses by a failure of its own; one that comes from a step of its says that the decision could not be put on record. */
+/** A saga refuses by an ApplicationFailure; an activity's failure means that the decision could not be put on record. */
 function problemOfFailure({ cause, message }: WorkflowUpdateFailedError): Problem {
   if (cause instanceof ApplicationFailure) return new Problem('not-possible-now', cause.message || message);
   return new Problem('unavailable', 'The decision could not be put on record, and was not taken.');

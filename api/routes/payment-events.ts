@@ -7,7 +7,7 @@ import { Problem } from '../http/problems.js';
 
 export type PaymentEvent = { id: string; type: string; data: unknown };
 
-/** Seconds within which an event must arrive after it was signed, as Stripe's own verifiers have it: a replay is refused later. */
+/** Seconds within which an event must arrive after it was signed, as in Stripe's own verifiers: a later replay is refused. */
 const TOLERANCE_S = 300;
 /** Ids and types of the gateway's; whatever else stands there is not kept, and never reaches a statement. */
 const WORD = /^[\w.:-]{1,255}$/;

@@ -91,7 +91,7 @@ describe('the events of an order', () => {
 });
 
 describe('the event stream of an order', () => {
-  test('tells what has happened, then what happens', async () => {
+  test('sends the stored events, then new ones as they happen', async () => {
     const id = await placeAndReserve();
     const stream = await api.stream(`/orders/${id}/events`);
     expect([stream.response.status, stream.response.headers.get('content-type')]).toEqual([
@@ -99,9 +99,9 @@ describe('the event stream of an order', () => {
       'text/event-stream; charset=utf-8',
     ]);
     expect(stream.response.headers.get('x-correlation-id')).toEqual(expect.any(String));
-    await eventually('the past is told', () => stream.events.length === 2);
+    await eventually('the past events arrive', () => stream.events.length === 2);
     await confirm(id);
-    await eventually('the present is told', () => stream.events.length === 4);
+    await eventually('the new events arrive', () => stream.events.length === 4);
     expect(stream.events.map(({ id: sequence, event }) => [sequence, event])).toEqual(
       CONFIRMED.map((type, i) => [`${i + 1}`, type]),
     );
@@ -162,7 +162,7 @@ describe('the event stream of an order', () => {
       const { body: order } = await api.place();
       const { client, stop } = await startServer(api, { heartbeatEveryMs: 20 });
       const stream = await client.stream(path.replace(':id', order.id));
-      await eventually('the past is told', () => stream.events.length > 0);
+      await eventually('the past events arrive', () => stream.events.length > 0);
       const heard = stream.comments.length;
       await eventually('heartbeats', () => stream.comments.length >= heard + 2);
       expect(stream.ended()).toBe(false);

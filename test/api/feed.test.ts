@@ -63,7 +63,7 @@ async function acceptMany(count: number): Promise<void> {
     await Promise.all(Array.from({ length: Math.min(50, left) }, () => accept(api.db, { KEYBOARD: 1 })));
 }
 
-/** A transaction that accepts an order, thereby taking its place in the feed, and ends only when told to. */
+/** A transaction that accepts an order, thereby taking its place in the feed, and ends only when the test says so. */
 async function holdOrder(): Promise<{ id: string; end: (how: 'commit' | 'rollback') => Promise<void> }> {
   let end: (how: 'commit' | 'rollback') => void = () => undefined;
   const told = new Promise<'commit' | 'rollback'>((resolve) => {
@@ -117,7 +117,7 @@ describe('the feed', () => {
     }
   });
 
-  test('answers the same page again to whoever asks again', async () => {
+  test('answers the same page to the same request again', async () => {
     const end = await endOfFeed();
     await endOfFeed();
     const page = await read(end, 1);
@@ -142,7 +142,7 @@ describe('a transaction that takes its place early and commits late', () => {
     expect(stream.events.map(({ data }) => data.subject)).toEqual([early.id, late.id]);
   });
 
-  test('and then does not commit leaves no trace and holds nobody up', async () => {
+  test('and then does not commit leaves no trace and delays no reader', async () => {
     const end = await endOfFeed();
     const early = await holdOrder();
     const late = await accept(api.db, { KEYBOARD: 1 });

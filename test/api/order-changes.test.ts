@@ -18,7 +18,7 @@ afterAll(async () => {
   await t.drop();
 });
 
-/** Listening, which it tells everybody who waits. */
+/** Listening: its first notification is that it does. */
 async function listening(pollMs: number): Promise<OrderChanges> {
   const orderChanges = createOrderChanges(t.url, SILENT, pollMs);
   opened.push(orderChanges);
@@ -26,7 +26,6 @@ async function listening(pollMs: number): Promise<OrderChanges> {
   return orderChanges;
 }
 
-/** What a waiter has been told so far. */
 function waitFor(orderChanges: OrderChanges, orderId?: string): { told: boolean; change: Promise<void> } {
   const waiter = { told: false, change: orderChanges.next(orderId === undefined ? {} : { orderId }) };
   void waiter.change.then(() => {
@@ -36,7 +35,7 @@ function waitFor(orderChanges: OrderChanges, orderId?: string): { told: boolean;
 }
 
 /** Notifications come in the order of their commits: with this one, all earlier ones have come. */
-async function allTold(orderChanges: OrderChanges): Promise<void> {
+async function allWoken(orderChanges: OrderChanges): Promise<void> {
   const fence = randomUUID();
   const { change } = waitFor(orderChanges, fence);
   await notify(fence);
@@ -45,12 +44,12 @@ async function allTold(orderChanges: OrderChanges): Promise<void> {
 
 const notify = (orderId: string) => t.db.$queryRaw`SELECT pg_notify(${OUTBOX_CHANNEL}, ${orderId})::text`;
 
-describe('whoever waits', () => {
-  test('for an order is told of that order, and not of others', async () => {
+describe('a request that waits', () => {
+  test('for an order is woken for that order, and not for others', async () => {
     const orderChanges = await listening(NEVER_MS);
     const mine = await accept(t.db, { A: 1 });
     const other = await accept(t.db, { A: 1 });
-    await allTold(orderChanges);
+    await allWoken(orderChanges);
     const waiter = waitFor(orderChanges, mine.id);
     const twin = waitFor(orderChanges, mine.id);
     const ofOther = waitFor(orderChanges, other.id);
@@ -67,7 +66,7 @@ describe('whoever waits', () => {
     await Promise.all([orderChanges.next(), orderChanges.next({ orderId: 'some' })]);
   });
 
-  test('is told when a connection is made anew, since something may have been missed', async () => {
+  test('is woken when the connection is replaced, since a notification may have been missed', async () => {
     const orderChanges = await listening(NEVER_MS);
     const waiters = [waitFor(orderChanges), waitFor(orderChanges, 'some')];
     await t.db.$queryRaw`
@@ -76,7 +75,7 @@ describe('whoever waits', () => {
     await Promise.all(waiters.map(({ change }) => change));
   });
 
-  test('no longer waits once it has gone', async () => {
+  test('no longer waits once its client has gone', async () => {
     const orderChanges = await listening(NEVER_MS);
     const gone = new AbortController();
     const change = orderChanges.next({ signal: gone.signal, orderId: 'some' });

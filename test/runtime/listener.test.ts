@@ -8,7 +8,7 @@ import { startLink } from '../support/link.js';
 
 const logger = pino({ level: 'silent' });
 
-test('a connection that has died without a word is replaced, and what may have been missed is looked for', async () => {
+test('a connection that has died unnoticed is replaced, and the callback runs for what may have been missed', async () => {
   const t = await createTestDatabase();
   const url = new URL(t.url);
   const link = await startLink(url.host);
@@ -35,7 +35,7 @@ test('a connection that has died without a word is replaced, and what may have b
   }
 }, 30_000);
 
-test('whoever is woken may throw, and is woken again over the same connection', async () => {
+test('a callback may throw, and is called again over the same connection', async () => {
   const t = await createTestDatabase();
   const heard: (string | undefined)[] = [];
   const stop = listen(
@@ -43,7 +43,7 @@ test('whoever is woken may throw, and is woken again over the same connection', 
     'news',
     (payload) => {
       heard.push(payload);
-      throw new Error('woken on the wrong foot');
+      throw new Error('planned failure');
     },
     logger,
   );
@@ -98,7 +98,7 @@ test('a long outage is logged at its 1st, 2nd, 4th, 8th … failure, and the nex
   }
 }, 30_000);
 
-test('a server that says nothing more is left in a moment, and an address that is none is no reason to die', async () => {
+test('stopping does not wait for a server that no longer answers, and a malformed address does not throw', async () => {
   const t = await createTestDatabase();
   const url = new URL(t.url);
   const link = await startLink(url.host);
