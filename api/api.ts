@@ -14,7 +14,7 @@ import { createBuckets, limitRate } from './load/rate-limit.js';
 import { createServer, type ServerSettings } from './server.js';
 import { createSharedBuckets } from './load/shared-buckets.js';
 import { createSagaDispatcher } from './dispatcher.js';
-import { createWatch } from './watch.js';
+import { createOrderChanges } from './order-changes.js';
 
 export type ApiSettings = ServerSettings & {
   db: Database;
@@ -29,18 +29,18 @@ export type ApiSettings = ServerSettings & {
   paymentsWebhookSecret?: string;
   /** undefined = every caller has every role. */
   authentication?: AuthenticationSettings;
-  /** Of POST /orders, per caller; where callers are not told apart there is none. Buckets are shared through Redis, if given. */
+  /** Of POST /orders, per authenticated caller; without authentication there is none. Redis, if given, shares the buckets. */
   rateLimit?: { ordersPerMinute: number; redisUrl?: string };
   /** This process runs a worker too, so that a saga may begin in it at once. */
   eager: boolean;
   logger: Logger;
 };
 
-const HANG_UP_EVERY_MS = 50;
-/** No request that has arrived takes longer to answer: what is still open then is a client that does not finish its own. */
+const CLOSE_IDLE_EVERY_MS = 50;
+/** No request that has arrived takes longer to answer: what is still open then are clients that do not finish theirs. */
 const ANSWER_LIMIT_MS = 5_000;
 
-/** What runs: the port it listens on, the orders of which it takes care itself, and how to stop it. */
+/** The running API: its port, the orders whose sagas it starts itself, and how to stop it. */
 export type RunningApi = {
   port: number;
   inHand: ReadonlySet<string>;
@@ -54,7 +54,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   showApiMetrics();
   const stopping = new AbortController();
   const dispatcher = createSagaDispatcher({ db, client: temporal.client, policy, eager, logger });
-  const watch = createWatch(settings.databaseUrl, logger);
+  const orderChanges = createOrderChanges(settings.databaseUrl, logger);
   const auditor = createAuditor({ db, logger, namesSource: settings.trustProxy !== undefined });
   const limit = settings.authentication && settings.rateLimit && (await createLimit(settings.rateLimit, logger));
   const readiness = createApiReadiness(db, stopping.signal);
@@ -66,7 +66,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       db,
       temporal,
       dispatcher,
-      watch,
+      orderChanges,
       policy,
       idempotencyTtlMs,
       readiness,
@@ -94,7 +94,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       await dispatcher.stop();
       await auditor.stop();
       limit?.stop();
-      await watch.stop();
+      await orderChanges.stop();
     },
   };
 }
@@ -107,16 +107,16 @@ async function createLimit({ ordersPerMinute, redisUrl }: NonNullable<ApiSetting
 }
 
 /**
- * Answers what is under way, then hangs up. Node closes the connections that are idle at this moment only; one that becomes
- * idle a moment later, or on which a browser has never asked anything, would keep the process for a minute.
+ * Answers the requests under way, then closes all connections. Node closes those that are idle at this moment only; one that
+ * becomes idle a moment later, or on which a browser has never sent a request, would keep the process for a minute.
  */
 async function closeServer(app: Api, connections: Set<Socket>): Promise<void> {
-  const hangUp = setInterval(() => {
+  const closingIdle = setInterval(() => {
     app.server.closeIdleConnections();
     for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
-  }, HANG_UP_EVERY_MS);
-  const giveUp = setTimeout(() => app.server.closeAllConnections(), ANSWER_LIMIT_MS);
+  }, CLOSE_IDLE_EVERY_MS);
+  const closingAll = setTimeout(() => app.server.closeAllConnections(), ANSWER_LIMIT_MS);
   await app.close();
-  clearInterval(hangUp);
-  clearTimeout(giveUp);
+  clearInterval(closingIdle);
+  clearTimeout(closingAll);
 }

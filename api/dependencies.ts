@@ -1,4 +1,4 @@
-/** What the routes are given. */
+/** The dependencies of the routes. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type {
   FastifyBaseLogger,
@@ -16,7 +16,7 @@ import type { Auditor } from './access/audit-recorder.js';
 import type { Authenticate } from './access/authentication.js';
 import type { Caller } from './access/permissions.js';
 import type { SagaDispatcher } from './dispatcher.js';
-import type { Watch } from './watch.js';
+import type { OrderChanges } from './order-changes.js';
 
 export type ApiDependencies = {
   authenticate: Authenticate;
@@ -24,7 +24,7 @@ export type ApiDependencies = {
   db: Database;
   temporal: TemporalLink;
   dispatcher: SagaDispatcher;
-  watch: Watch;
+  orderChanges: OrderChanges;
   policy: SagaPolicy;
   /** Where people look at workflows; undefined = no link is shown. */
   temporalUiUrl?: string;
@@ -53,11 +53,11 @@ export type Api = FastifyInstance<
 declare module 'fastify' {
   interface FastifyRequest {
     caller: Caller;
-    /** Says that the request is not in work any more: it only waits, or has been answered. */
-    leave: () => void;
+    /** Gives back the request's place among those in work (load shedding): it only waits, or has been answered. */
+    releaseSlot: () => void;
     /** Its entry in the audit trail is written, or was tried. */
     isAudited: boolean;
-    /** 404 because what it asks for is none of the caller's business. */
+    /** 404 because the caller may not see what it asks for. */
     isConcealed: boolean;
   }
 }

@@ -1,4 +1,4 @@
-/** What the API counts. Sum it over all processes with this role. */
+/** The API's metrics. Sum them over all processes with this role. */
 import { Counter, Histogram } from 'prom-client';
 import { show } from '../runtime/metrics.js';
 

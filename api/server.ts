@@ -11,30 +11,31 @@ import { cancellationRoutes } from './routes/cancellations.js';
 import { deadLetterRoutes } from './routes/dead-letters.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { eventRoutes } from './routes/events.js';
-import { admitOrigins, guardRequests } from './http/guards.js';
+import { allowOrigins, checkRequests } from './http/request-checks.js';
 import { CORRELATION_ID } from './http/headers.js';
 import { healthRoutes } from './routes/health.js';
 import { inventoryRoutes } from './routes/inventory.js';
 import { openApi } from './openapi/document.js';
+import { orderPlacementRoutes } from './routes/order-placement.js';
 import { orderRoutes } from './routes/orders.js';
 import { permissionOf, requireRole } from './access/permissions.js';
-import { answerUnparsable, answerUnroutable, handleProblems, nothingHere } from './http/problems.js';
+import { answerUnparsable, answerUnroutable, handleProblems, notFoundProblem } from './http/problems.js';
 import { sagaRoutes } from './routes/sagas.js';
-import { dress } from './http/security-headers.js';
+import { setStandardHeaders } from './http/security-headers.js';
 import { type SheddingSettings, shedLoad } from './load/shedding.js';
 import { validateStrictly } from './http/validator.js';
 import { webhookRoutes } from './routes/webhooks.js';
 
 const BODY_MAX_BYTES = 64 * 1024;
-/** Whoever has not sent the headers, or the whole request, by then never will (slowloris). */
+/** A client that has not sent the headers, or the whole request, by then never will (slowloris). */
 const TIME_LIMITS = { headersMs: 10_000, requestMs: 15_000, checkEveryMs: 1_000 };
-/** Above the 60 s of common load balancers, so that it is they who close idle connections, not we under a request. */
+/** Above the 60 s of common load balancers, so that they close idle connections, not this server as a request arrives. */
 const KEEP_ALIVE_MS = 65_000;
-/** A client that takes nothing of its answer for so long; longer than any wait of ours, and than the pulse of a stream. */
+/** How long a client may take nothing of its answer; longer than any wait of ours, and than a stream's heartbeat. */
 const STALLED_MS = 90_000;
 /** Each costs some 20 KB and a file descriptor, of which a process commonly has 1,024 or more. */
 const CONNECTIONS_MAX = 10_000;
-/** What a process can bear that works on nothing but requests; see the settings of the same names. */
+/** The limits of a process that works on nothing but requests; see the settings of the same names. */
 const SHEDDING: SheddingSettings = { requestsMax: 1_000, eventLoopDelayMaxMs: 1_000 };
 
 /** Everything from here: the page works offline, and over plain HTTP (no upgrade-insecure-requests). */
@@ -47,7 +48,7 @@ const DOCS_CSP = {
   'frame-ancestors': "'none'",
 };
 
-/** How the server itself is set up; absent = the defaults above, and nothing of the rest. */
+/** Settings of the server itself; absent = the defaults above, and nothing of the rest. */
 export type ServerSettings = {
   /** Addresses and CIDRs, separated by commas, of the proxies whose X-Forwarded-* is believed. */
   trustProxy?: string;
@@ -63,6 +64,67 @@ export async function createServer(
   logger: FastifyBaseLogger,
   settings: ServerSettings = {},
 ): Promise<Api> {
+  const app = createApp(logger, settings);
+  validateStrictly(app);
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const m of [method].flat()) permissionOf(m, url);
+  });
+  await addRequestHooks(app, deps, settings);
+  auditAnswers(app, () => deps.auditor);
+  handleProblems(app);
+  await serveDocumentation(app);
+  await app.register(async (routes: Api) => addRoutes(routes, deps));
+  return app;
+}
+
+/** The visible list of routes. */
+function addRoutes(app: Api, deps: ApiDependencies): void {
+  orderPlacementRoutes(app, deps);
+  orderRoutes(app, deps);
+  eventRoutes(app, deps);
+  sagaRoutes(app, deps);
+  cancellationRoutes(app, deps);
+  adminRoutes(app, deps);
+  auditRoutes(app, deps);
+  deadLetterRoutes(app, deps);
+  inventoryRoutes(app, deps);
+  healthRoutes(app, deps);
+  webhookRoutes(app, deps);
+}
+
+/**
+ * What every request passes, in this order: security headers are set on every response, whatever becomes of it, and a refused
+ * request costs as little as possible. Hooks that wait for nothing are callbacks: a promise each would double what they cost.
+ */
+async function addRequestHooks(app: Api, deps: ApiDependencies, settings: ServerSettings): Promise<void> {
+  app.addHook('onRequest', (_request, reply, done) => {
+    setStandardHeaders(reply);
+    done();
+  });
+  if (settings.corsOrigins) await allowOrigins(app, settings.corsOrigins);
+  shedLoad(app, settings.shedding ?? SHEDDING);
+  // Before the headers are checked: a request to no route would be refused for its headers first.
+  app.addHook('onRequest', (request, reply, done) => {
+    done(request.is404 ? notFoundProblem(app, request, reply) : undefined);
+  });
+  checkRequests(app);
+  app.decorateRequest('caller');
+  app.addHook('onRequest', async (request) => {
+    const allowed = permissionOf(request.method, request.routeOptions.url ?? '');
+    if (allowed === 'open') return;
+    request.caller = await deps.authenticate(request);
+    requireRole(request.caller, allowed);
+  });
+}
+
+async function serveDocumentation(app: Api): Promise<void> {
+  await app.register(swagger, openApi);
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_CSP });
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+}
+
+/** Fastify with the limits of a server that strangers reach. */
+function createApp(logger: FastifyBaseLogger, settings: ServerSettings): Api {
   const { headersMs, requestMs, checkEveryMs } = settings.timeLimits ?? TIME_LIMITS;
   const app: Api = fastify({
     loggerInstance: logger,
@@ -88,48 +150,5 @@ export async function createServer(
   }).withTypeProvider<TypeBoxTypeProvider>();
 
   app.server.maxConnections = settings.connectionsMax ?? CONNECTIONS_MAX;
-
-  validateStrictly(app);
-  app.decorateRequest('caller');
-  app.addHook('onRoute', ({ method, url }) => {
-    for (const m of [method].flat()) permissionOf(m, url);
-  });
-  // In this order: an answer is dressed whatever becomes of it, and refused at the least cost. Hooks that wait for nothing
-  // are callbacks: a promise each would double what they cost.
-  app.addHook('onRequest', (_request, reply, done) => {
-    dress(reply);
-    done();
-  });
-  if (settings.corsOrigins) await admitOrigins(app, settings.corsOrigins);
-  shedLoad(app, settings.shedding ?? SHEDDING);
-  // Before anything of the request is looked at: that would be refused first.
-  app.addHook('onRequest', (request, reply, done) => {
-    done(request.is404 ? nothingHere(app, request, reply) : undefined);
-  });
-  guardRequests(app);
-  app.addHook('onRequest', async (request) => {
-    const allowed = permissionOf(request.method, request.routeOptions.url ?? '');
-    if (allowed === 'open') return;
-    request.caller = await deps.authenticate(request);
-    requireRole(request.caller, allowed);
-  });
-
-  auditAnswers(app, () => deps.auditor);
-  handleProblems(app);
-  await app.register(swagger, openApi);
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_CSP });
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
-  await app.register(async (routes: Api) => {
-    orderRoutes(routes, deps);
-    eventRoutes(routes, deps);
-    sagaRoutes(routes, deps);
-    cancellationRoutes(routes, deps);
-    adminRoutes(routes, deps);
-    auditRoutes(routes, deps);
-    deadLetterRoutes(routes, deps);
-    inventoryRoutes(routes, deps);
-    healthRoutes(routes, deps);
-    webhookRoutes(routes, deps);
-  });
   return app;
 }

@@ -42,7 +42,7 @@ async function read(path: string): Promise<{ keys: JWK[] } | undefined> {
   }
 }
 
-/** The file appears complete or not at all, and the first of two starters wins. */
+/** The file appears complete or not at all, and the first of two processes that start wins. */
 async function create(path: string): Promise<{ keys: JWK[] }> {
   const made = { keys: await Promise.all(ALGORITHMS.map(generate)) };
   const draft = `${path}.${process.pid}`;

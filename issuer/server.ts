@@ -1,6 +1,6 @@
 /**
  * Server: the stand-in for an OpenID Connect provider, as one Fastify app. It publishes its keys as a real one does and
- * hands a token to whoever asks, which is the whole point on a laptop and the end of all security anywhere else.
+ * issues a token to every client, which is its purpose on a laptop and would end all security anywhere else.
  */
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -46,7 +46,7 @@ export function createIssuer({ issuer, audience, keys, logger }: IssuerOptions):
   return app;
 }
 
-/** https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata; nobody can log in here, so no such endpoint. */
+/** https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata; there is no login here, so no such endpoint. */
 function discoveryDocument(issuer: string): object {
   return {
     issuer,

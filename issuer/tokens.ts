@@ -1,4 +1,4 @@
-/** Token requests: who the bearer shall be, and for how long. Whoever can reach this process can be anybody. */
+/** Token requests: the bearer's subject and roles, and for how long. A client that can reach this process can be any subject. */
 import { randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { parseDurationMs } from '../runtime/config.js';
@@ -37,7 +37,7 @@ export function readTokenRequest(body: unknown): TokenRequest {
   return { sub, roles: readRoles(roles ?? role ?? 'customer'), ttlMs: readTtl(ttl), algorithm };
 }
 
-/** Any word is signed, known to the API or not: what a role permits is not this process's business. */
+/** Any word is signed, known to the API or not: what a role permits is the API's to decide. */
 function readRoles(value: unknown): string[] {
   const words = typeof value === 'string' ? value.split(/[\s,]+/).filter(Boolean) : value;
   const fine = Array.isArray(words) && words.every((word) => typeof word === 'string' && /^[\w:.-]{1,64}$/.test(word));

@@ -1,4 +1,4 @@
-/** What a human sees who opens the issuer in a browser. `here` is where they reached it, which need not be what `iss` says. */
+/** The issuer's page in a browser. `here` is the address at which it was reached, which need not be what `iss` says. */
 export function welcome({ here, issuer, audience }: { here: string; issuer: string; audience: string }): string {
   return `This is order-saga's token issuer for laptops: it stands in for your OpenID Connect provider.
 It gives every role to whoever asks. Never run it where strangers can reach it.

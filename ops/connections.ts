@@ -9,7 +9,7 @@ import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { SagaPolicy } from '../contracts/saga.js';
 import { kinds, readConfig } from '../runtime/config.js';
 import { openDatabase } from '../runtime/database.js';
-import { refusalOf } from '../runtime/database-refusal.js';
+import { checkDatabase } from '../runtime/database-check.js';
 import { settings } from '../runtime/settings.js';
 import { unavailable, usage } from './exit.js';
 
@@ -84,7 +84,7 @@ export function openConnections(config: OpsConfig): Connections {
 }
 
 async function connectDatabase(url: string, closers: (() => Promise<void>)[]): Promise<Postgres> {
-  const refusal = await refusalOf(url);
+  const refusal = await checkDatabase(url);
   if (refusal?.isFinal) throw usage(refusal.sentence);
   if (refusal) throw unavailable(`${refusal.sentence} Does it run?`);
   const db = openDatabase(url, POOL);

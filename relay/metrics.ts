@@ -10,7 +10,7 @@ import type { Database } from '../domain/database.js';
 import { countDeadLetters } from '../domain/dead-letters.js';
 import { countFinal, countFindings, readFeedEnd, readFeedHeldSeconds, readUnstarted } from '../domain/figures.js';
 import { FEED_START, type FeedPlace } from '../domain/outbox.js';
-import { createAsker } from '../runtime/asker.js';
+import { createCachedRead } from '../runtime/cached-read.js';
 import { onScrape, show } from '../runtime/metrics.js';
 import { findStuck, type SagaTimeLimits } from '../sagas/stuck.js';
 import type { Publisher } from './publishers/publisher.js';
@@ -123,10 +123,10 @@ type Source = { name: string; everyMs: number; ask: () => Promise<void>; gauges:
  */
 function source({ name, everyMs, ask, gauges, logger }: Source): () => Promise<void> {
   let isShown = false;
-  return createAsker({
+  return createCachedRead({
     freshMs: everyMs,
     limitMs: SCRAPE_LIMIT_MS,
-    ask: async () => {
+    read: async () => {
       await ask();
       if (!isShown) show(gauges);
       isShown = true;

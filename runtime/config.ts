@@ -17,7 +17,7 @@ export function parseDurationMs(text: string): number {
 
 /** Written as text in the environment, read as milliseconds; a default is given in milliseconds. */
 const durationMs = makeValidator<number>(parseDurationMs);
-/** What a URL is, is not said when it is wrong: there may be a password in it. */
+/** A wrong URL is not shown in the error: there may be a password in it. */
 const httpUrl = makeValidator<string>((input) => {
   const url = URL.canParse(input) ? new URL(input) : undefined;
   if (/\s/.test(input) || (url?.protocol !== 'http:' && url?.protocol !== 'https:'))
@@ -127,8 +127,8 @@ export function readConfig<S>(spec: S, env: NodeJS.ProcessEnv): CleanedEnv<S> {
 }
 
 /**
- * A file that ends with a line break makes such values, and whoever sends them fails for ever: they are headers, names and
- * addresses. Temporal's own variables are read by its library; those that hold whole files have line breaks.
+ * A file that ends with a line break makes such values, and a process that uses them fails for ever: they are headers,
+ * names and addresses. Temporal's own variables are read by its library; those that hold whole files have line breaks.
  */
 const UNCLEAN = /\p{Cc}|^\s|\s$/u;
 const UNCLEAN_SENTENCE = 'it has a line break or another control character in it, or a blank at an end';

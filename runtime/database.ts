@@ -8,9 +8,9 @@ import { PrismaClient } from '../prisma/generated/client.js';
 import { sessionConfig, splitUrl } from '../prisma/session.mjs';
 
 export type PoolOptions = {
-  /** Makes the connections, for whoever wants to cut them. */
+  /** Makes the connections; a test's failpoints cut them. */
   openSocket?: (() => Socket) | undefined;
-  /** How long a statement waits for a row that somebody else has locked. */
+  /** How long a statement waits for a row that another transaction has locked. */
   lockLimitMs?: number;
 };
 
@@ -28,7 +28,7 @@ export function openDatabase(
     // A statement that hangs would hold its connection for ever; the longest of ours takes milliseconds.
     statement_timeout: STATEMENT_LIMIT_MS,
     lock_timeout: lockLimitMs,
-    // Nor may a connection that has died without a word, as behind a firewall or after a failover: TCP alone would take a
+    // Nor may a connection that has died unnoticed, as behind a firewall or after a failover: TCP alone would take a
     // quarter of an hour to notice. The pool throws away the connection of a statement that ended so.
     query_timeout: SILENCE_LIMIT_MS,
     idle_in_transaction_session_timeout: STATEMENT_LIMIT_MS,
@@ -40,7 +40,7 @@ export function openDatabase(
     ...(openSocket && { stream: openSocket }),
   });
   pool.on('connect', (client) => forgetOutdatedPlans(client, plans.forget));
-  askAgain(pool);
+  retryUndoneStatements(pool);
   return new PrismaClient({
     adapter: new PrismaPg(pool, {
       disposeExternalPool: true,
@@ -76,7 +76,7 @@ function nameStatements() {
 
 /** Postgres keeps each per connection, for ever; lists of ids make a statement of their own for each length. */
 const NAMED_MAX = 200;
-/** The protocol's word for it. */
+/** How the protocol spells an unnamed statement. */
 const NO_NAME = '';
 
 /** After a migration beside us, Postgres refuses the statements that were planned before, for as long as they are asked for. */
@@ -90,35 +90,35 @@ function forgetOutdatedPlans(client: pg.PoolClient, forget: () => void): void {
 /** "cached plan must not change result type", which Postgres says in the server's language. */
 const isOutdatedPlan = ({ code, routine }: pg.DatabaseError) => code === '0A000' && routine === 'RevalidateCachedQuery';
 /** Serialization failure, deadlock: the statement was undone, and would go through now. */
-const LOST_A_RACE = new Set(['40001', '40P01']);
+const LOST_A_CONFLICT = new Set(['40001', '40P01']);
 const TRIES_MAX = 3;
 const PAUSE_MAX_MS = 50;
 
 /**
- * What Postgres has refused whole, and would take now, is asked again at once. Only of statements that are a transaction of
- * their own, which all that go to the pool are: those of a longer transaction have a connection.
+ * Retries a statement that Postgres has undone whole and would carry out now. Only statements that are a transaction of their
+ * own go to the pool; those of a longer transaction have a connection.
  */
-function askAgain(pool: pg.Pool): void {
+function retryUndoneStatements(pool: pg.Pool): void {
   const ask = pool.query.bind(pool) as (statement: pg.QueryConfig) => Promise<pg.QueryResult>;
-  const patiently = async (statement: pg.QueryConfig): Promise<pg.QueryResult> => {
+  const queryWithRetries = async (statement: pg.QueryConfig): Promise<pg.QueryResult> => {
     for (let tries = 1; ; tries++) {
       try {
         return await ask(statement);
       } catch (err) {
         const isOutdated = isOutdatedPlan(err as pg.DatabaseError);
-        if (tries >= TRIES_MAX || !(isOutdated || LOST_A_RACE.has((err as pg.DatabaseError).code ?? ''))) throw err;
+        if (tries >= TRIES_MAX || !(isOutdated || LOST_A_CONFLICT.has((err as pg.DatabaseError).code ?? ''))) throw err;
         if (isOutdated) statement.name = NO_NAME;
         else await pause(Math.random() * PAUSE_MAX_MS);
       }
     }
   };
-  pool.query = patiently as typeof pool.query;
+  pool.query = queryWithRetries as typeof pool.query;
 }
 
 /** Shorter than an activity's start-to-close timeout, so that the failure that is seen names the database. */
 const CONNECT_LIMIT_MS = 3_000;
 const STATEMENT_LIMIT_MS = 4_000;
-/** Whoever holds a row longer than this is stuck; ours hold one for milliseconds, a crowd of them for tens. */
+/** A transaction that locks a row for longer is stuck; ours hold one for milliseconds, a crowd of them for tens. */
 const LOCK_LIMIT_MS = 2_000;
 /** Postgres itself would have ended the statement by then. */
 export const SILENCE_LIMIT_MS = 4_500;

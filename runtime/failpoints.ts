@@ -1,11 +1,11 @@
 /**
  * Failpoints: named moments at which a test has this process die, freeze, fail or lose its database. FAILPOINTS is a
- * folder; a file `<subject>.<moment>` in it, holding an action, is one plan, which whoever comes there first carries out,
- * once. Renaming takes it, so that no second process does the same: `….hit` has been met, and says by which process;
- * `….over`: what that process was about has come to its end, well or badly.
+ * folder; a file `<subject>.<moment>` in it, holding an action, is one plan, which the first process that comes there carries
+ * out, once. Renaming takes it, so that no second process does the same: `….hit` has been met, and says by which process;
+ * `….over`: the work in which it was met has ended, well or badly.
  *
  * Refused wherever it could do harm: plans are carried out only on a test's own database and against a gateway on this
- * machine. Those are what would suffer, so those are asked, not a flag that says "test".
+ * machine. Those would suffer, so their addresses are checked, not a flag that says "test".
  */
 import { appendFileSync, readFileSync, renameSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -13,19 +13,19 @@ import { join } from 'node:path';
 import { ConfigError } from './config.js';
 
 /**
- * - `stop`  SIGSTOP: asleep until somebody sends SIGCONT
+ * - `stop`  SIGSTOP: asleep until a SIGCONT
  * - `exit`  SIGKILL
  * - `throw` an error
  * - `drop`  every connection to Postgres is cut, at once
- * - `lose`  every connection to Postgres is cut when its next COMMIT is on its way: the answer is never heard
+ * - `lose`  every connection to Postgres is cut when its next COMMIT is on its way: the answer does not arrive
  */
 export const ACTIONS = ['stop', 'exit', 'throw', 'drop', 'lose'] as const;
 export type Action = (typeof ACTIONS)[number];
 
 export type Failpoints = {
-  /** Carries out what is planned for this moment of this subject; as a rule, nothing. */
+  /** Carries out the plan for this moment of this subject, if there is one. */
   at(moment: string, subject: string): void;
-  /** Whatever met a plan of this subject here, is over. */
+  /** Marks a plan that this subject has met as over. */
   end(subject: string): void;
   /** Makes the connections to Postgres, so that they can be cut. */
   openSocket(): Socket;
@@ -50,10 +50,10 @@ export function openFailpoints(
   return {
     at: (moment, subject) => {
       const plan = join(folder, `${subject}.${moment}`);
-      const action = take(plan);
+      const action = claimPlan(plan);
       if (action === undefined) return;
       met.set(subject, plan);
-      carryOut(action, sockets);
+      perform(action, sockets);
     },
     end: (subject) => {
       const plan = met.get(subject);
@@ -69,20 +69,20 @@ export function openFailpoints(
   };
 }
 
-function take(plan: string): Action | undefined {
-  const taken = `${plan}.hit`;
+function claimPlan(plan: string): Action | undefined {
+  const claimed = `${plan}.hit`;
   try {
-    renameSync(plan, taken);
+    renameSync(plan, claimed);
   } catch (err) {
     if ((err as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw err;
   }
-  const action = readFileSync(taken, 'utf8').trim() as Action;
-  appendFileSync(taken, ` ${process.pid}`);
+  const action = readFileSync(claimed, 'utf8').trim() as Action;
+  appendFileSync(claimed, ` ${process.pid}`);
   return action;
 }
 
-function carryOut(action: Action, sockets: ReadonlySet<Socket>): void {
+function perform(action: Action, sockets: ReadonlySet<Socket>): void {
   switch (action) {
     case 'stop':
       signalSelf('SIGSTOP');
@@ -103,12 +103,12 @@ function carryOut(action: Action, sockets: ReadonlySet<Socket>): void {
   }
 }
 
-/** Returns when the signal has been felt: the kernel may let a thread run on for a moment. */
+/** Returns when the signal has been delivered: the kernel may let a thread run on for a moment. */
 function signalSelf(signal: NodeJS.Signals): void {
   process.kill(process.pid, signal);
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FELT_WITHIN_MS);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SIGNAL_DELIVERY_MS);
 }
-const FELT_WITHIN_MS = 200;
+const SIGNAL_DELIVERY_MS = 200;
 
 function cutAfterCommit(socket: Socket): void {
   const write = socket.write.bind(socket) as Socket['write'];

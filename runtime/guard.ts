@@ -1,13 +1,13 @@
 /**
- * The guard: what a handler, a timer or a listener throws is told and counted, and ends no process. What decides anything is
+ * The guard: what a handler, a timer or a listener throws is logged and counted, and ends no process. What decides anything is
  * in Postgres and Temporal, and every statement of ours may be carried out twice; a process that dies of a stray error takes
  * every order with it that it is about to accept. `guarded` stands where an error is caught; `guardProcess` behind all
  * else. What ends a process on purpose says so with `process.exit`.
  */
 import { Counter } from 'prom-client';
 
-/** A logger, or what stands in for one. */
-export type Teller = { error: (about: { err: unknown; place: string; nth: number }, message: string) => void };
+/** A logger, or the launcher's console. */
+export type ErrorLogger = { error: (about: { err: unknown; place: string; nth: number }, message: string) => void };
 
 /** Each is a bug of ours, or of a library's. */
 export const unexpectedErrors = new Counter({
@@ -20,7 +20,7 @@ export const unexpectedErrors = new Counter({
 const times = new Map<string, number>();
 
 /** @param place a word or two of ours: it becomes a label */
-export function tellUnexpected(logger: Teller, place: string, err: unknown): void {
+export function reportUnexpected(logger: ErrorLogger, place: string, err: unknown): void {
   const nth = (times.get(place) ?? 0) + 1;
   times.set(place, nth);
   unexpectedErrors.inc({ place });
@@ -30,22 +30,22 @@ export function tellUnexpected(logger: Teller, place: string, err: unknown): voi
 
 /** @returns `act` as a callback that neither throws nor rejects */
 export function guarded<A extends unknown[]>(
-  logger: Teller,
+  logger: ErrorLogger,
   place: string,
   act: (...args: A) => unknown,
 ): (...args: A) => void {
   return (...args) => {
     try {
       const result = act(...args);
-      if (result instanceof Promise) result.catch((err: unknown) => tellUnexpected(logger, place, err));
+      if (result instanceof Promise) result.catch((err: unknown) => reportUnexpected(logger, place, err));
     } catch (err) {
-      tellUnexpected(logger, place, err);
+      reportUnexpected(logger, place, err);
     }
   };
 }
 
 /** To be called once, when the process has its logger. What fails while it starts still ends it: see `runMain`. */
-export function guardProcess(logger: Teller): void {
-  process.on('unhandledRejection', (err) => tellUnexpected(logger, 'rejection', err));
-  process.on('uncaughtException', (err) => tellUnexpected(logger, 'exception', err));
+export function guardProcess(logger: ErrorLogger): void {
+  process.on('unhandledRejection', (err) => reportUnexpected(logger, 'rejection', err));
+  process.on('uncaughtException', (err) => reportUnexpected(logger, 'exception', err));
 }

@@ -1,6 +1,6 @@
 /**
  * A process's health: alive = it answers; ready = each role that runs in it can do that role's own work. Never asks for
- * another role's: a missing worker must not take an API out of its balancer. Details are for whoever reaches the metrics port.
+ * another role's: a missing worker must not take an API out of its balancer. Details are for the readers of the metrics port.
  */
 export type Readiness = { ready: boolean; [detail: string]: boolean | string };
 export type ReadinessCheck = () => Promise<Readiness>;

@@ -1,6 +1,6 @@
 /**
- * Postgres NOTIFY as an alarm clock: it says that something may have changed, never what. Whoever is woken re-reads the
- * truth, and polls besides, since a notification is lost whenever the connection is.
+ * Postgres NOTIFY as a hint: it says that something may have changed, never what. The callback's owner re-reads the truth,
+ * and polls besides, since a notification is lost whenever the connection is.
  */
 import type { Socket } from 'node:net';
 import pg from 'pg';
@@ -10,10 +10,10 @@ import { SILENCE_LIMIT_MS } from './database.js';
 import { guarded } from './guard.js';
 
 const RECONNECT_AFTER_MS = 1_000;
-/** A connection that has died without a word looks like one on which there is nothing to tell. */
+/** A connection that has died unnoticed looks like one on which nothing is notified. */
 const PING_EVERY_MS = 10_000;
-/** A server that does not answer a farewell in this time is left without. */
-const FAREWELL_LIMIT_MS = 500;
+/** How long a server may take to close a connection in good order. */
+const DISCONNECT_LIMIT_MS = 500;
 
 /**
  * @param onWake called for each notification with what it says, and after each (re)connection, since some may have been
@@ -29,6 +29,7 @@ export function listen(
 ): () => Promise<void> {
   let client: pg.Client | undefined;
   let stopped = false;
+  let failures = 0;
   const wake = guarded(logger, 'notification', onWake);
   const connect = async (): Promise<void> => {
     if (stopped) return;
@@ -41,42 +42,46 @@ export function listen(
     client = fresh;
     let gone = false;
     let pinging: NodeJS.Timeout | undefined;
-    const again = (err?: unknown) => {
+    const reconnect = (err?: unknown) => {
       clearInterval(pinging);
       if (gone || stopped) return;
       gone = true;
-      logger.warn(
-        { err: err instanceof Error ? err.message : undefined, channel },
-        'lost the notifications; polling meanwhile',
-      );
+      failures++;
+      // The 1st, 2nd, 4th, 8th … time: an outage must be seen, but not fill the log.
+      if (Number.isInteger(Math.log2(failures)))
+        logger.warn(
+          { err: err instanceof Error ? err.message : undefined, channel, failures },
+          'lost the notifications; polling meanwhile',
+        );
       fresh.end().catch(() => undefined); // it is broken already; what matters is the next one
       setTimeout(begin, RECONNECT_AFTER_MS).unref();
     };
-    fresh.on('error', again);
-    fresh.on('end', () => again());
+    fresh.on('error', reconnect);
+    fresh.on('end', () => reconnect());
     fresh.on('notification', ({ payload }) => wake(payload));
     try {
       await fresh.connect();
       await fresh.query(`LISTEN ${fresh.escapeIdentifier(channel)}`);
+      failures = 0;
       wake();
-      pinging = setInterval(() => void fresh.query('SELECT').catch(again), pingEveryMs).unref();
+      pinging = setInterval(() => void fresh.query('SELECT').catch(reconnect), pingEveryMs).unref();
     } catch (err) {
-      again(err);
+      reconnect(err);
     }
   };
   const begin = guarded(logger, 'listener', connect);
   begin();
   return async () => {
     stopped = true;
-    if (client) await leave(client);
+    if (client) await disconnect(client);
   };
 }
 
-/** In good order if the server takes part in it, else by hanging up: it hangs up then, too. */
-async function leave(client: pg.Client): Promise<void> {
+/** In good order if the server takes part in it, else by closing the socket: the server then notices that, too. */
+async function disconnect(client: pg.Client): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, FAREWELL_LIMIT_MS);
+    timer = setTimeout(resolve, DISCONNECT_LIMIT_MS);
   });
   await Promise.race([client.end().catch(() => undefined), late]);
   clearTimeout(timer);

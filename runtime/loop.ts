@@ -13,7 +13,7 @@ export type Loop = {
 
 export type LoopOptions = {
   name: string;
-  /** Pause between two runs that nobody asked for. */
+  /** Pause between two runs without a `wake()`. */
   everyMs: number;
   /** Longest pause after failures; the first one is `everyMs`, then doubling. */
   backoffMaxMs: number;
@@ -29,12 +29,12 @@ export function startLoop(options: LoopOptions, once: () => Promise<boolean>): L
   let woken = false;
   let lingering = false;
   let failures = 0;
-  let ring: () => void = () => undefined;
+  let endPause: () => void = () => undefined;
 
   const pause = (ms: number) =>
     new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
-      ring = () => {
+      endPause = () => {
         clearTimeout(timer);
         resolve();
       };
@@ -53,7 +53,7 @@ export function startLoop(options: LoopOptions, once: () => Promise<boolean>): L
         if (Number.isInteger(Math.log2(failures))) logger.warn({ err, failures }, `${name} failed; trying again`);
       }
       if (stopped || (more && failures === 0)) continue;
-      // A hint may not shorten the wait for a neighbour that is down.
+      // A wake-up may not shorten the wait for a neighbour that is down.
       if (failures > 0) await pause(backoffMs(failures, everyMs, backoffMaxMs));
       else if (!woken) await pause(everyMs);
       if (!woken || lingerMs === 0 || stopped) continue;
@@ -67,11 +67,11 @@ export function startLoop(options: LoopOptions, once: () => Promise<boolean>): L
   return {
     wake: () => {
       woken = true;
-      if (failures === 0 && !lingering) ring();
+      if (failures === 0 && !lingering) endPause();
     },
     stop: async () => {
       stopped = true;
-      ring();
+      endPause();
       await ended;
     },
   };

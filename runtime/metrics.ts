@@ -1,12 +1,12 @@
 /**
  * A process's metrics: one registry, to which each role adds its own, and a port of their own that speaks Prometheus' text
- * format, and says whether the process lives and is ready. Counting is cheap and never fails; what must be asked for is
- * asked when somebody scrapes.
+ * format, and says whether the process lives and is ready. Counting is cheap and never fails; gauges that must be read
+ * from elsewhere are read at a scrape.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
-import { guarded, tellUnexpected, unexpectedErrors } from './guard.js';
+import { guarded, reportUnexpected, unexpectedErrors } from './guard.js';
 import type { Health } from './health.js';
 
 const registry = new Registry();
@@ -23,10 +23,10 @@ export function onScrape(refresh: () => Promise<void>): void {
   refreshers.push(refresh);
 }
 
-/** Nothing that is served may depend on metrics: a port that cannot be had is asked for again. */
+/** Serving must not depend on metrics: a port that is taken is tried again. */
 const TRY_AGAIN_MS = 10_000;
 
-/** @param role tells the processes of one machine apart, as a label of every metric */
+/** @param role a label of every metric, which distinguishes the processes of one machine */
 export function startMetrics({
   host,
   port,
@@ -45,7 +45,7 @@ export function startMetrics({
   show([unexpectedErrors]);
   const server = createServer((request, response) => {
     answer(request, response, health, logger).catch((err: unknown) => {
-      tellUnexpected(logger, 'metrics port', err);
+      reportUnexpected(logger, 'metrics port', err);
       if (response.headersSent) response.destroy();
       else respond(response, 500, 'text/plain', 'see the log of this process\n');
     });
@@ -76,7 +76,7 @@ async function answer(
   const path = method === 'GET' ? url?.split('?')[0] : undefined;
   switch (path) {
     case '/metrics':
-      await Promise.all(refreshers.map((refresh) => refreshed(refresh, logger)));
+      await Promise.all(refreshers.map((refresh) => refreshGuarded(refresh, logger)));
       return respond(response, 200, registry.contentType, await registry.metrics());
     case '/livez':
       return respond(response, 200, 'application/json', JSON.stringify({ alive: true }));
@@ -89,12 +89,12 @@ async function answer(
   }
 }
 
-/** One that fails takes nothing from what the others tell. */
-async function refreshed(refresh: () => Promise<void>, logger: Logger): Promise<void> {
+/** A refresh that fails is reported; the other gauges are shown all the same. */
+async function refreshGuarded(refresh: () => Promise<void>, logger: Logger): Promise<void> {
   try {
     await refresh();
   } catch (err) {
-    tellUnexpected(logger, 'scrape', err);
+    reportUnexpected(logger, 'scrape', err);
   }
 }
 

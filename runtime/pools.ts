@@ -1,6 +1,6 @@
 /**
- * A process's connections, shared out among what must not wait for one another: requests are answered while steps wait for a
- * row, and the relay and the reconciler go on while requests crowd.
+ * A process's connections, divided among roles that must not wait for one another: requests are answered while steps wait
+ * for a row, and the relay and the reconciler go on while requests crowd.
  */
 import type { PrismaClient } from '../prisma/generated/client.js';
 import { openDatabase, type PoolOptions } from './database.js';
@@ -9,9 +9,9 @@ import { openDatabase, type PoolOptions } from './database.js';
 const WEIGHTS = { requests: 7, steps: 6, background: 3 } as const;
 export type PoolName = keyof typeof WEIGHTS;
 
-/** With fewer apiece, sharing one pool is the lesser evil. */
-const APIECE_MIN = 2;
-/** A step that waits in vain is tried again by Temporal; one that waits long has a connection that others need. */
+/** With fewer, one shared pool serves better. */
+const CONNECTIONS_PER_POOL_MIN = 2;
+/** A step that waits in vain is tried again by Temporal; one that waits long occupies a connection that others need. */
 const STEP_LOCK_LIMIT_MS = 500;
 
 export type Pools = Record<PoolName, PrismaClient> & { close(): Promise<void> };
@@ -28,7 +28,7 @@ export function openPools(
 ): Pools {
   const open = (size: number, waitsLong: boolean) =>
     openDatabase(url, size, { openSocket, ...(!waitsLong && { lockLimitMs: STEP_LOCK_LIMIT_MS }) });
-  const sizes = shareOut(connectionsMax, used);
+  const sizes = shareConnections(connectionsMax, used);
   const shared = sizes ? undefined : open(connectionsMax, false);
   const opened = new Map(used.map((name) => [name, shared ?? open(sizes?.[name] ?? 0, name !== 'steps')]));
   const poolOf = (name: PoolName) => (opened.get(name) ?? opened.get(used[0])) as PrismaClient;
@@ -43,9 +43,12 @@ export function openPools(
 }
 
 /** @returns connections per pool, or undefined if there are too few to share out */
-export function shareOut(connectionsMax: number, used: PoolName[]): Partial<Record<PoolName, number>> | undefined {
+export function shareConnections(
+  connectionsMax: number,
+  used: PoolName[],
+): Partial<Record<PoolName, number>> | undefined {
   const weight = used.reduce((sum, name) => sum + WEIGHTS[name], 0);
   const sizes = used.map((name) => Math.floor((connectionsMax * WEIGHTS[name]) / weight));
-  if (sizes.some((size) => size < APIECE_MIN)) return undefined;
+  if (sizes.some((size) => size < CONNECTIONS_PER_POOL_MIN)) return undefined;
   return Object.fromEntries(used.map((name, i) => [name, sizes[i]]));
 }

@@ -24,7 +24,7 @@ export const settings = {
   DATABASE_URL: postgresUrl({ desc: 'postgresql://user:password@host:5432/database' }),
   DATABASE_POOL: count({ default: 16, desc: 'Connections of this process to Postgres, at most' }),
   METRICS_PORT: portOrNone({ default: 9464, desc: 'Port of GET /metrics; 0 = none' }),
-  METRICS_HOST: str({ default: '127.0.0.1', desc: 'Address it listens on; nobody is asked who he is' }),
+  METRICS_HOST: str({ default: '127.0.0.1', desc: 'Address it listens on; callers are not authenticated' }),
 
   HOST: str({ default: '127.0.0.1', desc: 'Address the API listens on' }),
   PORT: port({ default: 3000, desc: 'Port the API listens on' }),
@@ -48,7 +48,7 @@ export const settings = {
   CORS_ORIGINS: origins({ default: undefined, desc: 'Origins whose web pages may use the API, separated by commas' }),
   TRUST_PROXY: addresses({
     default: undefined,
-    desc: 'Addresses and ranges of the proxies whose X-Forwarded-* is believed; unset = nobody’s',
+    desc: 'Addresses and ranges of the proxies whose X-Forwarded-* is believed; unset = none',
   }),
 
   AUTH_ISSUER: str({
@@ -80,7 +80,7 @@ export const settings = {
   }),
   INSTALLATION_ID: installationId({
     default: undefined,
-    desc: 'By which ours is told from what others make on the payment account; unset = made once, kept in Postgres',
+    desc: 'Distinguishes our charges from others’ on the payment account; unset = made once, kept in Postgres',
   }),
   RECONCILE_EVERY: durationMs({
     default: 20_000,
@@ -88,7 +88,7 @@ export const settings = {
   }),
   RECONCILE_ACTIONS_PER_HOUR: count({
     default: 100,
-    desc: 'Differences of one kind that are settled per hour without a human; the rest is told',
+    desc: 'Differences of one kind that are resolved per hour without a human; the rest is reported',
   }),
   REFUND_CHECK_EVERY: durationMs({
     default: minutes(4),

@@ -1,6 +1,6 @@
 /**
  * Orderly shutdown: the first SIGTERM, SIGINT or SIGHUP runs `stop` once and exits 0; a stop that exceeds its limit, or
- * a second signal, exits 1. A process that cannot stop cleanly must still stop: whoever supervises it counts on that.
+ * a second signal, exits 1. A process that cannot stop cleanly must still stop: its supervisor relies on that.
  */
 import type { Logger } from 'pino';
 

@@ -29,10 +29,10 @@ export function openTemporal(logger: Logger): TemporalLink {
   let client: Client | undefined;
   const closing = new AbortController();
   const connected = connect(config, logger, closing.signal).then((connection) => {
-    client = new PunctualClient({ connection, namespace });
+    client = new DeadlineClient({ connection, namespace });
     return { connection, client };
   });
-  // Whoever waits for it sees the error; a process that never waits must not die of it.
+  // A caller that awaits it gets the error; a process that never does must not end by an unhandled rejection.
   connected.catch(() => undefined);
   return {
     connected,
@@ -46,7 +46,7 @@ export function openTemporal(logger: Logger): TemporalLink {
 }
 
 /** Keeps deadlines. The native connection does not: while it is refused or reset, it goes on trying for some 10 s. */
-class PunctualClient extends Client {
+class DeadlineClient extends Client {
   override async withDeadline<R>(deadline: number | Date, ask: () => Promise<R>): Promise<R> {
     let timer: NodeJS.Timeout | undefined;
     const tooLate = new Promise<never>((_, reject) => {
@@ -60,7 +60,7 @@ class PunctualClient extends Client {
   }
 }
 
-/** As gRPC says it, so that callers tell it from an answer. https://grpc.io/docs/guides/status-codes/ */
+/** gRPC's own status, so that callers recognize it as no answer. https://grpc.io/docs/guides/status-codes/ */
 const deadlineExceeded = (): Error =>
   Object.assign(new Error('4 DEADLINE_EXCEEDED: Temporal has not answered in time'), {
     code: 4,
@@ -81,7 +81,7 @@ async function connect(config: ClientConnectConfig, logger: Logger, closing: Abo
   }
 }
 
-/** Must run before the first connection of the process: routes the SDK's own log and keeps its hands off our signals. */
+/** Must run before the first connection of the process: routes the SDK's own log, and keeps it from handling our signals. */
 export function installTemporalRuntime(logger: Logger): void {
   const options: RuntimeOptions = {
     shutdownSignals: [],

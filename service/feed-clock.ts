@@ -1,4 +1,4 @@
-/** Nothing of ours may write an event while the feed's clock stands still: see domain/feed-clock.ts. */
+/** No process may write an event while the feed's clock stands still: see domain/feed-clock.ts. */
 import type { Logger } from 'pino';
 import type { Database } from '../domain/database.js';
 import { feedClockLag, readFeedClock } from '../domain/feed-clock.js';
@@ -12,18 +12,18 @@ const ASK_AGAIN_MS = 1_000;
  * @throws ConfigError if the tables come from another cluster
  */
 export async function requireFeedClock(db: Database, logger: Logger): Promise<void> {
-  const unasked = await refusal(db).catch((err: unknown) => {
+  const mismatch = await mismatchSentence(db).catch((err: unknown) => {
     logger.warn({ err }, 'the database does not answer: cannot tell yet whether the feed’s clock is its own');
     return 'unknown' as const;
   });
-  if (unasked === 'unknown') return void askUntilAnswered(db, logger);
-  if (unasked !== undefined) throw new ConfigError(unasked);
+  if (mismatch === 'unknown') return void askUntilAnswered(db, logger);
+  if (mismatch !== undefined) throw new ConfigError(mismatch);
 }
 
 function askUntilAnswered(db: Database, logger: Logger): void {
   const timer = setTimeout(async () => {
     try {
-      const sentence = await refusal(db);
+      const sentence = await mismatchSentence(db);
       if (sentence === undefined) return;
       logger.fatal(sentence);
       process.exit(78); // as a wrong configuration does
@@ -34,7 +34,7 @@ function askUntilAnswered(db: Database, logger: Logger): void {
   timer.unref();
 }
 
-async function refusal(db: Database): Promise<string | undefined> {
+async function mismatchSentence(db: Database): Promise<string | undefined> {
   const clock = await readFeedClock(db);
   const lag = feedClockLag(clock);
   if (lag === 0n) return undefined;

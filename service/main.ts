@@ -7,7 +7,7 @@ import { startApi } from '../api/api.js';
 import { createPublishers } from '../relay/publishers/configured.js';
 import { startRelay } from '../relay/relay.js';
 import { ConfigError, readConfig, runMain } from '../runtime/config.js';
-import { refusalOf } from '../runtime/database-refusal.js';
+import { checkDatabase } from '../runtime/database-check.js';
 import { type Failpoints, openFailpoints } from '../runtime/failpoints.js';
 import { guardProcess } from '../runtime/guard.js';
 import { createHealth } from '../runtime/health.js';
@@ -19,13 +19,13 @@ import { stopOnSignals } from '../runtime/shutdown.js';
 import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
 import { requireFeedClock } from './feed-clock.js';
 import { useInstallationId } from './installation.js';
-import { whenPostgresIsSilent } from './silence.js';
+import { whenPostgresIsUnresponsive } from './unresponsive-postgres.js';
 import { startWorkerRole } from './worker.js';
 
 type Config = ReturnType<typeof readConfig<typeof settings>>;
 
 const ROLES = ['api', 'worker', 'relay'] as const;
-/** Whose connections each role takes: the reconciler's, like the relay's loops, are those of the background. */
+/** The pools of each role: the reconciler's, like the relay's loops, are those of the background. */
 const POOLS: Record<Config['ROLE'], [PoolName, ...PoolName[]]> = {
   all: ['requests', 'steps', 'background'],
   api: ['requests'],
@@ -102,14 +102,14 @@ await runMain(async () => {
     await temporal.close();
     await pools.close();
   };
-  stopOnSignals(logger, () => Promise.race([stopInOrder(), whenPostgresIsSilent(db, logger)]));
+  stopOnSignals(logger, () => Promise.race([stopInOrder(), whenPostgresIsUnresponsive(db, logger)]));
 });
 
 /** A database that does not answer yet stops no process from starting; one that never will, does. */
 async function requireDatabase(url: string, logger: Logger): Promise<void> {
-  const refusal = await refusalOf(url);
-  if (refusal?.isFinal) throw new ConfigError(refusal.sentence);
-  if (refusal) logger.warn(`${refusal.sentence} It is asked until it does.`);
+  const failure = await checkDatabase(url);
+  if (failure?.isFinal) throw new ConfigError(failure.sentence);
+  if (failure) logger.warn(`${failure.sentence} It is asked until it does.`);
 }
 
 function readLimits(config: Config) {
@@ -134,7 +134,7 @@ function readAuthentication({
   return { issuer, audience, rolesClaim, ...(AUTH_JWKS_URL !== undefined && { jwksUrl: AUTH_JWKS_URL }) };
 }
 
-/** Without authentication everybody may do everything; that is for loopback only. */
+/** Without authentication every caller may do everything; that is for loopback only. */
 function refuseUnprotected({ HOST }: Config, logger: Logger): void {
   if (!LOOPBACK.has(HOST))
     throw new ConfigError(
@@ -143,7 +143,7 @@ function refuseUnprotected({ HOST }: Config, logger: Logger): void {
   logger.warn('No authentication is configured: every caller has every role. The API serves loopback only.');
 }
 
-/** Of no use but to this product's own tests, and refused beside anything that is not theirs. */
+/** For this product's own tests only, and refused beside a database or a gateway that is not theirs. */
 function readFailpoints({ FAILPOINTS, DATABASE_URL, PAYMENTS_URL }: Config, logger: Logger): Failpoints | undefined {
   if (FAILPOINTS === undefined) return undefined;
   const failpoints = openFailpoints(FAILPOINTS, { databaseUrl: DATABASE_URL, paymentsUrl: PAYMENTS_URL });

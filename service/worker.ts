@@ -7,7 +7,7 @@ import { orderSagaId } from '../contracts/ids.js';
 import { guardAccount } from '../gateways/account-guard.js';
 import { protectGateway } from '../gateways/breaker.js';
 import { createPaymentGateway } from '../gateways/stripe.js';
-import { createAsker } from '../runtime/asker.js';
+import { createCachedRead } from '../runtime/cached-read.js';
 import { ConfigError, type readConfig } from '../runtime/config.js';
 import type { Failpoints } from '../runtime/failpoints.js';
 import { guarded } from '../runtime/guard.js';
@@ -26,15 +26,15 @@ import { startReconciler } from '../reconciliation/reconciler.js';
 import { reportVersion } from '../workers/versioning.js';
 import { createActivities, createWorker } from '../workers/worker.js';
 
-/** Of one request; less where its attempt's deadline comes first (gateways/deadline), which is what ends an attempt from inside. */
+/** Of one request; less where its attempt's deadline (gateways/deadline) comes first, which ends an attempt from inside. */
 const GATEWAY_TIMEOUT_MS = 4_000;
-/** A worker that has died is made anew, and slower each time: in a process that does more, the rest goes on meanwhile. */
-const ANEW_AFTER_MS = { base: 1_000, max: 30_000 };
+/** A worker that has died is replaced, after a longer pause each time; the process's other roles go on meanwhile. */
+const RESTART_AFTER_MS = { base: 1_000, max: 30_000 };
 const TEMPORAL_LIMIT_MS = 1_000;
 
 export type WorkerRole = {
   readiness: ReadinessCheck;
-  /** What it has begun is finished first. */
+  /** Activities under way are finished first. */
   stop(): Promise<void>;
 };
 
@@ -118,14 +118,14 @@ function keepPolling(
   };
   const run = async () => {
     for (let failures = 1; !stopping.signal.aborted; failures++) {
-      const bornAt = performance.now();
+      const startedAt = performance.now();
       try {
         await runOnce();
       } catch (err) {
         if (stopping.signal.aborted) return;
-        if (performance.now() - bornAt > ANEW_AFTER_MS.max) failures = 1; // not of its start
+        if (performance.now() - startedAt > RESTART_AFTER_MS.max) failures = 1; // it did not fail at its start
         logger.error({ err, failures }, 'the worker has died; making another');
-        const ms = backoffMs(failures, ANEW_AFTER_MS.base, ANEW_AFTER_MS.max);
+        const ms = backoffMs(failures, RESTART_AFTER_MS.base, RESTART_AFTER_MS.max);
         await pause(ms, undefined, { signal: stopping.signal }).catch(() => undefined);
       }
     }
@@ -145,10 +145,10 @@ function keepPolling(
 /** Polls Temporal, which answers, and reaches Postgres. */
 function createReadiness({ pools, temporal }: WorkerRoleOptions, isPolling: () => boolean): ReadinessCheck {
   const readDatabase = watchPostgres(pools.background);
-  const readTemporal = createAsker<'up' | 'down'>({
+  const readTemporal = createCachedRead<'up' | 'down'>({
     freshMs: TEMPORAL_LIMIT_MS,
     limitMs: TEMPORAL_LIMIT_MS,
-    ask: async () => {
+    read: async () => {
       const client = temporal.client();
       if (!client) return 'down';
       await client.withDeadline(Date.now() + 5 * TEMPORAL_LIMIT_MS, () => client.workflowService.getSystemInfo({}));

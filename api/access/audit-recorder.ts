@@ -1,10 +1,10 @@
 /**
- * The auditor: puts into the audit trail what was done with an operator's rights, and what was refused.
+ * The auditor: records in the audit trail the calls made with an operator's rights, and the refused ones.
  *
  * **Privileged calls** are recorded before they are answered: one that succeeded is not acknowledged unless its entry is
- * durable. **Refused calls** (401, 403, and 404 where the thing is there but none of the caller's business) are gathered in
- * memory and written in batches, those of one caller at one route as one entry with a count, so that whoever knocks a
- * million times fills neither our memory nor the database. A crash loses the refusals of the last seconds.
+ * durable. **Refused calls** (401, 403, and 404 where the thing is there but the caller may not see it) are gathered in
+ * memory and written in batches, those of one caller at one route as one entry with a count, so that a caller
+ * who is refused a million times fills neither our memory nor the database. A crash loses the refused calls of the last seconds.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
@@ -21,7 +21,7 @@ export type Auditor = {
 };
 
 const FLUSH_EVERY_MS = 5_000;
-/** Callers × routes told apart between two batches; beyond that, entries name the route only. */
+/** Callers × routes distinguished between two batches; beyond that, entries name the route only. */
 const GATHERED_MAX = 500;
 
 export function createAuditor({
@@ -83,13 +83,13 @@ export function createAuditor({
   };
 }
 
-/** Has every route audited by what it answers. */
+/** Audits every route by its responses. */
 export function auditAnswers(app: FastifyInstance, auditor: () => Auditor): void {
   app.decorateRequest('isAudited', false);
   app.decorateRequest('isConcealed', false);
   app.addHook('onSend', (request, reply, payload, done) => {
     if (request.isAudited || !isPrivileged(request) || isRefused(request, reply)) return done(null, payload);
-    request.isAudited = true; // first: if this fails, the answer that says so comes by here again
+    request.isAudited = true; // first: if this fails, the answer that says so passes this hook again
     auditor()
       .recordPrivileged(request, reply.statusCode)
       .then(() => done(null, payload), done);

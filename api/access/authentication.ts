@@ -1,5 +1,5 @@
 /**
- * Authentication: who sends this request. Bearer JWTs (RFC 6750) of one OpenID Connect issuer, verified with its published
+ * Authentication: the caller of a request. Bearer JWTs (RFC 6750) of one OpenID Connect issuer, verified with its published
  * keys and with nothing that the token itself brings along or points at.
  */
 import type { FastifyRequest } from 'fastify';
@@ -39,7 +39,7 @@ const TOKEN_MAX_CHARS = 8_192;
 
 export type Authenticate = (request: FastifyRequest) => Promise<Caller>;
 
-/** @param settings undefined = nobody is asked who they are */
+/** @param settings undefined = no caller is authenticated */
 export function createAuthenticator(settings: AuthenticationSettings | undefined): Authenticate {
   if (!settings) return async () => ANONYMOUS;
   const keys = createIssuerKeys(settings);
@@ -63,7 +63,7 @@ export function createAuthenticator(settings: AuthenticationSettings | undefined
 
 /** @throws Problem unauthenticated unless there is exactly one, in the one place where tokens belong */
 function readToken({ headers, raw }: FastifyRequest): string {
-  // Node keeps the first of several and drops the others; whoever stands before us may have looked at the last.
+  // Node keeps the first of several and drops the others; a proxy before us may have checked the last.
   const given = raw.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'authorization').length;
   if (given > 1) throw invalid('Send one Authorization header.');
   const text = headers.authorization ?? '';

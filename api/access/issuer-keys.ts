@@ -1,11 +1,11 @@
 /**
  * The issuer's keys: what its tokens are verified with. Found by discovery, fetched again when they are old or when a token
- * names one that is unknown, and kept through an outage: an issuer that is away must not lock everybody out. Whoever sends
- * tokens of made-up keys can have us ask the issuer once per cooldown, no more.
+ * names one that is unknown, and kept through an outage: an issuer that is away must not lock all callers out. A client
+ * that sends tokens of made-up keys makes us ask the issuer once per cooldown, no more.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 
-/** There are no keys to tell with: our failure, not the token's. */
+/** There are no keys to verify with: our failure, not the token's. */
 export class KeysMissing extends Error {
   override name = 'KeysMissing';
 }
@@ -53,7 +53,7 @@ export function createIssuerKeys(settings: { issuer: string; jwksUrl?: string })
       if (!(err instanceof errors.JWKSNoMatchingKey)) throw err;
     }
     if (mayTry()) await refresh();
-    // It may be good all the same: nobody could be asked.
+    // The token may be good all the same: the issuer could not be asked.
     if (failure !== undefined)
       throw new KeysMissing('the key is unknown, and the issuer does not answer', { cause: failure });
     return keys(header, token);

@@ -1,21 +1,21 @@
-/** Who may do what: one table, in which every route must stand. */
+/** Permissions: one table of routes and roles, in which every route must stand. */
 import { Problem } from '../http/problems.js';
 
 /** customer: own orders only · service: any customer's orders · operator: also stock and sagas · auditor: reads everything. */
 export const ROLES = ['customer', 'service', 'operator', 'auditor'] as const;
 export type Role = (typeof ROLES)[number];
 
-/** Who asks. Without authentication everybody is `anonymous`, with every role. */
+/** The authenticated sender of a request. Without authentication every caller is `anonymous`, with every role. */
 export type Caller = { subject: string; roles: readonly Role[] };
 export const ANONYMOUS: Caller = { subject: 'anonymous', roles: ROLES };
 
-/** What the logs keep of a subject; an issuer's may be longer. */
+/** Characters of a subject that the logs keep; an issuer's may be longer. */
 export const ACTOR_LENGTH_MAX = 128;
 
 const everyone = ROLES;
 const open = 'open';
 
-/** Route → the roles that may use it; `open` needs no token. A customer's own orders are told apart by `confinedTo`. */
+/** Route → the roles that may use it; `open` needs no token. `confinedTo` decides whether an order is the customer's own. */
 export const PERMISSIONS: Readonly<Record<string, readonly Role[] | typeof open>> = {
   'POST /orders': ['customer', 'service', 'operator'],
   'GET /orders': everyone,
@@ -56,7 +56,7 @@ export function requireRole(caller: Caller, allowed: readonly Role[]): void {
   }
 }
 
-/** Whom a role lets beyond its own orders, and how far: being an auditor as well does not let a customer order for others. */
+/** The roles that reach beyond their own orders, by access: being an auditor as well does not let a customer order for others. */
 const UNCONFINED = {
   read: ['service', 'operator', 'auditor'],
   write: ['service', 'operator'],
@@ -66,7 +66,7 @@ const UNCONFINED = {
 export const confinedTo = (caller: Caller, access: 'read' | 'write'): string | undefined =>
   caller.roles.some((role) => (UNCONFINED[access] as readonly Role[]).includes(role)) ? undefined : caller.subject;
 
-/** Nobody decides in another's name. @param named who is said to decide; undefined = the caller */
+/** No caller decides in another's name. @param named the operator that the request names; undefined = the caller */
 export function operatorOf(caller: Caller, named: string | undefined): string {
   if (caller === ANONYMOUS) return named ?? caller.subject;
   if (named !== undefined && named !== caller.subject) {

@@ -1,6 +1,6 @@
 /**
- * When a client is gone. A response's own `close` does not tell: of requests that were pipelined behind another one, the
- * responses that have not had their turn on the connection never hear that it has been closed.
+ * When a response ends, or its client has disconnected. A response's own `close` is not enough: of requests that were
+ * pipelined behind another one, responses whose turn has not come are not notified that the connection has been closed.
  */
 import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
@@ -19,8 +19,8 @@ function waitingOn(socket: Socket): Set<() => void> {
   return acts;
 }
 
-/** Calls `act` once: when the answer is complete, or when it will never be. */
-export function whenOver({ raw, request }: FastifyReply, act: () => void): void {
+/** Calls `act` once: when the response is complete, or when it can no longer be. */
+export function whenResponseEnds({ raw, request }: FastifyReply, act: () => void): void {
   const { socket } = request.raw;
   if (socket.destroyed) {
     act();

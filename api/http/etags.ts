@@ -1,4 +1,4 @@
-/** Entity tags: a client that has an answer already is told so (304) instead of being sent it again. */
+/** Entity tags: a client that has the current answer already gets a 304 instead of the body. */
 import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 

@@ -34,7 +34,7 @@ function unquote(text: string): string | undefined {
   return text.slice(1, -1).replace(/\\(["\\])/g, '$1');
 }
 
-/** SHA-256 over what was asked; object keys in one order, so that the spelling of the JSON does not matter. */
+/** SHA-256 over the request; object keys in one order, so that the spelling of the JSON does not matter. */
 export function fingerprint(...parts: unknown[]): Uint8Array<ArrayBuffer> {
   return new Uint8Array(createHash('sha256').update(JSON.stringify(parts, sortedKeys)).digest());
 }
@@ -56,7 +56,7 @@ export function parsePreferWait(header: string | string[] | undefined): number |
   return undefined;
 }
 
-/** Taken over only if it is harmless in a log line and in a header; otherwise one is made. */
+/** A client's correlation id is kept only if it is harmless in a log line and in a header; otherwise one is made. */
 export const CORRELATION_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
 
 /** W3C Trace Context, version 00. @returns the header if it is well-formed */

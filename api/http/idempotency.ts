@@ -1,10 +1,10 @@
 /**
  * `Idempotency-Key` on a POST: the request's work is done once, and its answer given again. A route says so in one line,
  * `return answerOnce(deps, request, reply, async () => ({ status, body }))`, **after** it has checked that the caller may do
- * this, so that an answer is never replayed to somebody who may no longer see it.
+ * this, so that an answer is never replayed to a caller who may no longer see it.
  *
  * The key belongs to the caller and to the route as a pattern; the concrete path and the body are what was asked. So one key
- * on two orders is a mistake that is told (422), not two requests.
+ * on two orders is refused as a mistake (422), not taken as two requests.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { v7 as uuidv7 } from 'uuid';
@@ -25,13 +25,13 @@ import { Problem } from './problems.js';
 
 /** How long a key stays locked when the process that held it has died: what a client then waits at most. */
 const LOCK = { lockMs: 15_000, extendEveryMs: 5_000 };
-/** Between a claim that failed and the look at who has it, the other may have given it back. */
+/** Between a claim that failed and the look at its holder, the holder may have released it. */
 const CLAIMS_MAX = 5;
 const RETRY_AFTER_S = 1;
 
 /**
  * @param act does the work, which must be safe to repeat; what it throws is answered and not kept. Its argument is the same
- *   whenever it is repeated under the same key, for whoever else can tell repetitions apart; undefined without a key
+ *   whenever it is repeated under the same key, so that Temporal, too, recognizes a repetition; undefined without a key
  */
 export async function answerOnce(
   { db, idempotencyTtlMs, keyLock = LOCK }: Pick<ApiDependencies, 'db' | 'idempotencyTtlMs' | 'keyLock'>,
@@ -44,7 +44,7 @@ export async function answerOnce(
     const { status, body } = await act(undefined);
     return reply.code(status).send(body);
   }
-  const held = await hold(db, claim, keyLock.lockMs);
+  const held = await claimOrReplay(db, claim, keyLock.lockMs);
   if ('outcome' in held)
     return reply.code(held.status).header('idempotent-replayed', 'true').type(JSON_TYPE).send(held.response);
   const extending = setInterval(
@@ -87,7 +87,7 @@ export function claimOf(request: FastifyRequest, ttlMs: number): KeyClaim | unde
 }
 
 /** @returns the key, held, or the answer that it stands for @throws Problem if it is in use, or stands for another request */
-async function hold(
+async function claimOrReplay(
   db: Database,
   claim: KeyClaim,
   lockMs: number,

@@ -1,6 +1,6 @@
 /**
  * JSON bodies, read strictly: bytes that are not UTF-8 and keys that stand twice in one object are refused rather than
- * mended, because somebody before us (a proxy, a filter, a signer) may have mended them otherwise.
+ * mended, because a program before us (a proxy, a filter, a signer) may have mended them otherwise.
  */
 import { isUtf8 } from 'node:buffer';
 import { Problem } from './problems.js';

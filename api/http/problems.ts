@@ -10,7 +10,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Money } from '../../contracts/orders.js';
 import { isNotNow } from '../../domain/database.js';
 import { MoneySchema } from './schemas.js';
-import { dress, SECURITY_HEADERS } from './security-headers.js';
+import { setStandardHeaders, SECURITY_HEADERS } from './security-headers.js';
 
 /** Every problem that this API can answer: its code → its status, title and what a client can do. */
 export const PROBLEMS = {
@@ -98,7 +98,7 @@ export const PROBLEMS = {
 } as const satisfies Record<string, readonly [number, string, string]>;
 export type ProblemCode = keyof typeof PROBLEMS;
 
-/** Of the fields that a request has wrong, so many are told: a client with more of them sends something else altogether. */
+/** How many of a request's wrong fields are reported: a client with more of them sends something else altogether. */
 export const ERRORS_MAX = 20;
 
 export type FieldError = { pointer: string; detail: string };
@@ -106,13 +106,13 @@ export type FieldError = { pointer: string; detail: string };
 /** Fields of single problems. */
 export type Extras = { errors?: FieldError[]; orderId?: string; total?: Money; minimum?: Money; maximum?: Money };
 
-/** What a problem brings along besides its body. */
-export type Aside = {
-  /** When it may be worth while to try again. */
+/** What goes with a problem besides its body. */
+export type ProblemOptions = {
+  /** After how long to try again. */
   retryAfterS?: number;
-  /** WWW-Authenticate of a 401, if there is more to say than `Bearer`. */
+  /** WWW-Authenticate of a 401; undefined = `Bearer`. */
   challenge?: string;
-  /** Not found, because it is none of the caller's business. */
+  /** Answered as not found, because the caller may not see it. */
   conceals?: boolean;
 };
 
@@ -122,7 +122,7 @@ export class Problem extends Error {
     readonly code: ProblemCode,
     detail: string,
     readonly extras: Extras = {},
-    readonly aside: Aside = {},
+    readonly options: ProblemOptions = {},
   ) {
     super(detail);
   }
@@ -151,15 +151,15 @@ export const ProblemSchema = Type.Object(
 
 const RETRY_AFTER_S = 2;
 
-export function send(reply: FastifyReply, problem: Problem): FastifyReply {
+export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
   const [status] = PROBLEMS[problem.code];
-  const retryAfterS = problem.aside.retryAfterS ?? (status === 503 ? RETRY_AFTER_S : undefined);
+  const retryAfterS = problem.options.retryAfterS ?? (status === 503 ? RETRY_AFTER_S : undefined);
   if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
-  if (status === 401) reply.header('www-authenticate', problem.aside.challenge ?? 'Bearer');
+  if (status === 401) reply.header('www-authenticate', problem.options.challenge ?? 'Bearer');
   return reply
     .code(status)
     .type('application/problem+json')
-    .serializer((body: unknown) => JSON.stringify(body)) // the route's own schema does not know problems
+    .serializer((body: unknown) => JSON.stringify(body)) // the route's own schema has no problems in it
     .send(toBody(problem, reply.request.id));
 }
 
@@ -168,11 +168,11 @@ function toBody({ code, message, extras }: Problem, correlationId: string) {
   return { type: `/problems/${code}`, title, status, detail: message, code, ...extras, correlationId };
 }
 
-/** For paths that the router cannot read, which pass no hooks. */
+/** For paths that the router cannot parse; no hook has run for them. */
 export function answerUnroutable(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
-  dress(reply);
+  setStandardHeaders(reply);
   const tooLong = error.code === 'FST_ERR_MAX_PARAM_LENGTH';
-  send(
+  sendProblem(
     reply,
     tooLong
       ? new Problem('not-found', 'There is nothing at this path.')
@@ -180,7 +180,7 @@ export function answerUnroutable(error: FastifyError, _request: FastifyRequest, 
   );
 }
 
-/** For what Node's parser gives up on before there is a request. */
+/** For bytes that Node's parser cannot read as a request. */
 export function answerUnparsable(err: Error & { code?: string }, socket: Socket): void {
   if (err.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   const code = UNPARSABLE[err.code ?? ''] ?? 'malformed-request';
@@ -203,15 +203,15 @@ const UNPARSABLE: Record<string, ProblemCode> = {
   HPE_HEADER_OVERFLOW: 'headers-too-large',
 };
 
-/** Makes a problem of whatever a request ran into. */
+/** Answers every error of a request, and every path without a route, with a problem. */
 export function handleProblems(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError | Problem, request, reply) => {
     const problem = toProblem(error);
-    if (problem.aside.conceals) request.isConcealed = true;
+    if (problem.options.conceals) request.isConcealed = true;
     if (PROBLEMS[problem.code][0] >= 500) request.log.error({ err: error }, 'request failed');
-    return send(reply, problem);
+    return sendProblem(reply, problem);
   });
-  app.setNotFoundHandler((request, reply) => send(reply, nothingHere(app, request, reply)));
+  app.setNotFoundHandler((request, reply) => sendProblem(reply, notFoundProblem(app, request, reply)));
   app.get('/problems/:code', { schema: { hide: true } }, (request, reply) => {
     const { code } = request.params as { code: string };
     const entry = Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code as ProblemCode] : undefined;
@@ -221,10 +221,10 @@ export function handleProblems(app: FastifyInstance): void {
   });
 }
 
-export function nothingHere(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Problem {
+export function notFoundProblem(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Problem {
   const [path = ''] = request.url.split('?');
   const offered: string[] = OFFERED.filter((method) => app.findRoute({ method, url: path }) !== null);
-  // Offered and not there: a file of the documentation's.
+  // The method is offered and the path is not there: a file of /docs.
   if (offered.length === 0 || offered.includes(request.method))
     return new Problem('not-found', `There is nothing at ${request.method} ${path.slice(0, 200)}.`);
   reply.header('allow', offered.join(', '));
@@ -237,9 +237,9 @@ function toProblem(error: FastifyError | Problem): Problem {
   if (error instanceof Problem) return error;
   if (error.validation) {
     const errors = error.validation.slice(0, ERRORS_MAX).map((v) => fieldError(error.validationContext ?? 'body', v));
-    const told = errors.map((e) => `${e.pointer || 'the body'}: ${e.detail}`);
-    if (error.validation.length > ERRORS_MAX) told.push('and more');
-    return new Problem('invalid-request', told.join('; '), { errors });
+    const sentences = errors.map((e) => `${e.pointer || 'the body'}: ${e.detail}`);
+    if (error.validation.length > ERRORS_MAX) sentences.push('and more');
+    return new Problem('invalid-request', sentences.join('; '), { errors });
   }
   switch (error.code) {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
@@ -248,7 +248,7 @@ function toProblem(error: FastifyError | Problem): Problem {
       return new Problem('payload-too-large', 'The body is larger than 64 KiB.');
     default:
   }
-  // First: a client that hangs up amid its body is an ECONNRESET too.
+  // First: a client that disconnects amid its body is an ECONNRESET too.
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return new Problem('invalid-request', error.message);
   }

@@ -1,4 +1,4 @@
-/** Shapes that more than one route speaks; each route's own shapes stand beside it. */
+/** Schemas that more than one route uses; each route's own schemas stand beside it. */
 import { type Static, Type } from 'typebox';
 import {
   CANCELLATION_REASONS,
@@ -23,14 +23,14 @@ const ExternalOrderId = Type.String({
   pattern: '^[\\x21-\\x7e]{1,128}$',
   description: 'The caller’s own number of the order, unique per customer',
 });
-/** A sentence of a person's: no control characters, no halves of a character. */
+/** A person's sentence: no control characters, no halves of a character. */
 export const FreeText = Type.String({
   minLength: 1,
   maxLength: 200,
   pattern: '^[^\\u0000-\\u001f\\ud800-\\udfff]+$',
   description: 'Shown to whoever may read the order',
 });
-/** Who decides something, and why. */
+/** The operator who decides something, and the reason. */
 export const OperatorId = Type.String({
   pattern: '^[A-Za-z0-9][A-Za-z0-9._:@|-]{0,127}$',
   description: 'Opaque subject id; with authentication, the token’s',

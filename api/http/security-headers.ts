@@ -1,7 +1,7 @@
-/** What every answer says to browsers, problems included. */
+/** The headers that every response has, problems included. */
 import type { FastifyReply } from 'fastify';
 
-/** For answers that are data: nothing in them is to be run, framed or kept. /docs has a policy of its own. */
+/** For responses that are data: browsers shall not run, frame or keep them. /docs has a policy of its own. */
 export const SECURITY_HEADERS = {
   'x-content-type-options': 'nosniff',
   'cache-control': 'no-store',
@@ -11,8 +11,8 @@ export const SECURITY_HEADERS = {
   'cross-origin-resource-policy': 'same-origin',
 };
 
-/** The headers that every answer has. */
-export function dress(reply: FastifyReply): void {
+/** Sets the security headers and the correlation id. */
+export function setStandardHeaders(reply: FastifyReply): void {
   reply.headers(SECURITY_HEADERS).header('x-correlation-id', reply.request.id);
   // Only where TRUST_PROXY makes it known; over plain HTTP it would mean nothing.
   if (reply.request.protocol === 'https') reply.header('strict-transport-security', 'max-age=31536000');

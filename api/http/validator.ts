@@ -1,6 +1,6 @@
 /**
- * Validation of what arrives: every field that is wrong is told at once, so that a client is mended in one go, but no more of
- * them than somebody reads. What a body can cost here is bounded by its 64 KiB.
+ * Validation of requests: every field that is wrong is reported at once, so that a client can be corrected in one go, but no
+ * more of them than a person reads. What a body can cost here is bounded by its 64 KiB.
  */
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Api } from '../dependencies.js';
@@ -17,33 +17,33 @@ export function validateStrictly(app: Api): void {
   const strict = new Ajv({ ...base, coerceTypes: false, useDefaults: false });
   const lenient = new Ajv({ ...base, coerceTypes: true, useDefaults: true });
   app.setValidatorCompiler(({ schema, httpPart }) =>
-    tellingEachFieldOnce((httpPart === 'body' ? strict : lenient).compile(schema as object)),
+    reportingEachFieldOnce((httpPart === 'body' ? strict : lenient).compile(schema as object)),
   );
 }
 
 type Validator = { (data: unknown): boolean; errors?: ErrorObject[] | null };
 
-function tellingEachFieldOnce(validate: ValidateFunction): Validator {
+function reportingEachFieldOnce(validate: ValidateFunction): Validator {
   const validator: Validator = (data) => {
     const isValid = validate(data);
-    validator.errors = isValid ? null : worthTelling(validate.errors ?? []);
+    validator.errors = isValid ? null : selectReported(validate.errors ?? []);
     return isValid;
   };
   return validator;
 }
 
-/** One more than is told, so that whoever tells them sees that there are more. Of thousands, none but these costs anything. */
-function worthTelling(errors: ErrorObject[]): ErrorObject[] {
-  const told = new Map<string, ErrorObject>();
-  // What is unknown comes last: it must not crowd out what is missing or wrong.
+/** One more than is reported, so that the error handler sees that there are more. Of thousands, only these cost anything. */
+function selectReported(errors: ErrorObject[]): ErrorObject[] {
+  const reported = new Map<string, ErrorObject>();
+  // Unknown fields come last: they must not crowd out those that are missing or wrong.
   for (const isUnknown of [false, true]) {
     for (const error of errors) {
       if ((error.keyword === 'additionalProperties') !== isUnknown) continue;
       const { additionalProperty, missingProperty } = error.params;
       const field = JSON.stringify([error.instancePath, additionalProperty ?? missingProperty]);
-      if (!told.has(field)) told.set(field, error);
-      if (told.size > ERRORS_MAX) return [...told.values()];
+      if (!reported.has(field)) reported.set(field, error);
+      if (reported.size > ERRORS_MAX) return [...reported.values()];
     }
   }
-  return [...told.values()];
+  return [...reported.values()];
 }

@@ -1,7 +1,7 @@
 /**
  * The rate limit: a token bucket per authenticated caller at POST /orders. A caller is its token's subject, whatever
- * addresses it comes from. A bucket holds a minute's worth and fills evenly; who takes from an empty one is told when to
- * come back. What is refused has touched nothing, its Idempotency-Key included.
+ * addresses it comes from. A bucket holds a minute's worth and fills evenly; a caller with an empty one
+ * is answered when to come back. A refused request has changed nothing, its Idempotency-Key included.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from '../http/problems.js';
@@ -11,7 +11,7 @@ export type Bucket = { isTaken: boolean; tokens: number };
 export type TakeToken = (caller: string) => Bucket | Promise<Bucket>;
 
 const MINUTE_MS = 60_000;
-/** Callers remembered; who has been away longest is forgotten first, and finds a full bucket again. */
+/** Callers remembered; the one that has been away longest is forgotten first, and finds a full bucket again. */
 const CALLERS_MAX = 10_000;
 
 /** Buckets of this process alone. @param now monotonic, in milliseconds */

@@ -6,10 +6,10 @@ import type { Logger } from 'pino';
 import { ConfigError } from '../../runtime/config.js';
 import { type Bucket, createBuckets, type TakeToken } from './rate-limit.js';
 
-/** Redis is a neighbour, and each order waits for it. */
+/** Each order waits for Redis. */
 const ASK_LIMIT_MS = 100;
 const CONNECT_LIMIT_MS = 1_000;
-/** After a failure; otherwise each order would wait in vain. */
+/** How long Redis is not asked after a failure; otherwise each order would wait in vain. */
 const REST_MS = 1_000;
 const RECONNECT_MAX_MS = 2_000;
 
@@ -48,14 +48,14 @@ export async function createSharedBuckets(
     retryStrategy: (tries: number) => Math.min(RECONNECT_MAX_MS, 100 * tries),
   };
   const redis = new Redis(url, options);
-  const own = createBuckets(perMinute);
+  const takeLocally = createBuckets(perMinute);
   let restUntil = 0;
   let isAway = false;
-  const tell = (away: boolean, err?: unknown) => {
+  const setAway = (away: boolean, err?: unknown) => {
     if (away !== isAway) logger.warn({ err }, away ? 'Redis is away: limiting by buckets of our own' : 'Redis is back');
     isAway = away;
   };
-  redis.on('error', (err: unknown) => tell(true, err));
+  redis.on('error', (err: unknown) => setAway(true, err));
 
   const ask = async (caller: string): Promise<Bucket> => {
     const [taken, tokens] = (await redis.eval(TAKE, 1, `order-saga:orders-per-minute:${caller}`, perMinute)) as [
@@ -66,15 +66,15 @@ export async function createSharedBuckets(
   };
   return {
     take: async (caller) => {
-      if (performance.now() < restUntil) return own(caller);
+      if (performance.now() < restUntil) return takeLocally(caller);
       try {
         const bucket = await ask(caller);
-        tell(false);
+        setAway(false);
         return bucket;
       } catch (err) {
         restUntil = performance.now() + REST_MS;
-        tell(true, err);
-        return own(caller);
+        setAway(true, err);
+        return takeLocally(caller);
       }
     },
     stop: () => redis.disconnect(),

@@ -1,18 +1,18 @@
 /**
- * Load shedding: what cannot be served in time is refused at once (503 with Retry-After), so that what is served is served
- * well. Two signs: the requests in work, and an event loop that is late. Health is never shed, or whoever restarts the
- * unhealthy would make it worse; nor are the operators' routes, who are there to mend it. Requests that only wait
- * (`Prefer: wait`, event streams) are not in work.
+ * Load shedding: a request that cannot be served in time is refused at once (503 with Retry-After), so that the others are
+ * served well. Two signs: the requests in work, and an event loop that is late. Health is never shed, or a supervisor that
+ * restarts unhealthy processes would make it worse; nor are the operators' routes, by which an overload is ended. Requests
+ * that only wait (`Prefer: wait`, event streams) are not in work.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Api } from '../dependencies.js';
-import { whenOver } from '../http/disconnects.js';
+import { whenResponseEnds } from '../http/disconnects.js';
 import { Problem } from '../http/problems.js';
 
 export type SheddingSettings = {
   /**
    * Requests in work at a time. A process accepts some 400 orders a second on two cores, and a request waits at most 3 s for
-   * a connection to Postgres (runtime/database): what stands behind more than a thousand would wait in vain.
+   * a connection to Postgres (runtime/database): a request behind more than a thousand would wait in vain.
    */
   requestsMax: number;
   /** How late the event loop may be, on the average of half a second, twice in a row: one long pause is no overload. */
@@ -21,7 +21,7 @@ export type SheddingSettings = {
 
 const SAMPLE_EVERY_MS = 500;
 const SAMPLES_LATE = 2;
-/** Spread, so that those who are sent away do not all come back at once. */
+/** Spread, so that the refused clients do not all come back at once. */
 const RETRY_AFTER_MAX_S = 4;
 
 export function shedLoad(app: Api, { requestsMax, eventLoopDelayMaxMs }: SheddingSettings): void {
@@ -40,18 +40,18 @@ export function shedLoad(app: Api, { requestsMax, eventLoopDelayMaxMs }: Sheddin
 
   const isOverloaded = () => inWork >= requestsMax || late >= SAMPLES_LATE;
   const nothing = () => undefined;
-  app.decorateRequest('leave');
+  app.decorateRequest('releaseSlot');
   app.addHook('onRequest', (request, reply, done) => {
-    request.leave = nothing;
+    request.releaseSlot = nothing;
     if (isExempt(request.routeOptions.url)) return done();
     if (isOverloaded()) return done(overloaded());
     inWork++;
-    request.leave = () => {
+    request.releaseSlot = () => {
       inWork--;
-      request.leave = nothing;
+      request.releaseSlot = nothing;
     };
-    // Not onResponse, which does not come if the client has hung up.
-    whenOver(reply, () => request.leave());
+    // Not onResponse, which is not called if the client has closed the connection.
+    whenResponseEnds(reply, () => request.releaseSlot());
     done();
   });
 }

@@ -1,4 +1,4 @@
-/** What the OpenAPI document says besides the routes' own schemas. */
+/** The OpenAPI document's parts besides the routes' own schemas. */
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import { describeOperation, type OpenApiDocument, withBodiesOptional } from './operations.js';
 import { problemExamples } from './problems.js';

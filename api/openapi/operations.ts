@@ -1,11 +1,12 @@
 /**
- * What an operation's documentation owes to its place in the server rather than to its own schema: who may call it, and
- * how a request of its kind can end. So a new route is documented whole with nothing but its own shapes and refusals.
+ * The part of an operation's documentation that follows from its place in the server rather than from its own schema: the
+ * roles that may call it, and the problems that any request of its kind can meet. So a new route declares nothing but its own
+ * schemas and problems.
  */
 import { STATUS_CODES } from 'node:http';
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import type { FastifySchema } from 'fastify';
-import { problemResponse, refusalsOf } from './problems.js';
+import { describeProblems, problemCodesOf } from './problems.js';
 import { permissionOf } from '../access/permissions.js';
 import { PROBLEMS, type ProblemCode } from '../http/problems.js';
 
@@ -27,12 +28,12 @@ export const describeOperation: NonNullable<FastifyDynamicSwaggerOptions['transf
   if (!given || given.hide) return { schema: operation.schema, url };
   const [method = 'GET'] = [route.method].flat();
   const allowed = permissionOf(method, url);
-  const codes = [...refusalsOf(given.response?.['4xx']), ...refusalsOfItsKind(method, url, given)];
+  const codes = [...problemCodesOf(given.response?.['4xx']), ...problemCodesOfItsKind(method, url, given)];
   const documented: Documented = {
     ...given,
     operationId: operationId(method, url),
     security: allowed === 'open' ? [] : [{ bearer: allowed }],
-    response: { ...problems(codes), ...answers(given) },
+    response: { ...problemsByStatus(codes), ...successResponses(given) },
     ...(given.querystring && { querystring: withDefaultsOptional(given.querystring) }),
     ...(given.body !== undefined && { body: { content: json(given.body) } }),
   };
@@ -60,38 +61,38 @@ function operationId(method: string, url: string): string {
   return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('');
 }
 
-/** A parameter with a default is there for the handler, but not asked of the client. */
+/** A parameter with a default always reaches the handler, but the client need not send it. */
 const withDefaultsOptional = ({ required = [], ...schema }: Parameters): Parameters => ({
   ...schema,
   required: required.filter((name) => schema.properties?.[name]?.default === undefined),
 });
 
-const takes = ({ headers }: Documented, header: string): boolean => headers?.properties?.[header] !== undefined;
+const takesHeader = ({ headers }: Documented, header: string): boolean => headers?.properties?.[header] !== undefined;
 
-/** What any request can run into that looks like this one: see the server's hooks and its error handler. */
-function refusalsOfItsKind(method: string, url: string, schema: Documented): ProblemCode[] {
+/** The problems that any request of this kind can meet: see the server's hooks and its error handler. */
+function problemCodesOfItsKind(method: string, url: string, schema: Documented): ProblemCode[] {
   const codes: ProblemCode[] = ['invalid-request', 'internal-error', 'unavailable'];
   if (permissionOf(method, url) !== 'open') codes.push('unauthenticated', 'forbidden');
   if (url.includes(':')) codes.push('not-found');
   if (schema.body !== undefined)
     codes.push('malformed-json', 'request-timeout', 'payload-too-large', 'unsupported-media-type');
-  if (takes(schema, 'idempotency-key'))
+  if (takesHeader(schema, 'idempotency-key'))
     codes.push('invalid-idempotency-key', 'idempotency-key-reused', 'idempotency-key-in-use');
   return codes;
 }
 
-function problems(codes: ProblemCode[]): Record<string, Response> {
+function problemsByStatus(codes: ProblemCode[]): Record<string, Response> {
   const statuses = new Set(codes.map((code) => PROBLEMS[code][0]));
   return Object.fromEntries(
     [...statuses].map((status) => {
       const ofStatus = [...new Set(codes)].filter((code) => PROBLEMS[code][0] === status);
-      return [`${status}`, { ...problemResponse(ofStatus), headers: headersOf(`${status}`) }];
+      return [`${status}`, { ...describeProblems(ofStatus), headers: headersOf(`${status}`) }];
     }),
   );
 }
 
-/** The route's own answers. What it says of its refusals as a class (`4xx`) is told by their statuses instead. */
-function answers(schema: Documented): Record<string, Response> {
+/** The route's own responses. Its problems, declared as a class (`4xx`), are documented by their statuses instead. */
+function successResponses(schema: Documented): Record<string, Response> {
   const own = Object.entries(schema.response ?? {}).filter(([status]) => /^\d{3}$/.test(status));
   return Object.fromEntries(
     own.map(([status, answer]) => [
@@ -100,8 +101,8 @@ function answers(schema: Documented): Record<string, Response> {
         description: answer.description ?? STATUS_CODES[status] ?? '',
         headers: {
           ...headersOf(status),
-          ...(takes(schema, 'idempotency-key') && REPLAYED),
-          ...(takes(schema, 'prefer') && APPLIED),
+          ...(takesHeader(schema, 'idempotency-key') && REPLAYED),
+          ...(takesHeader(schema, 'prefer') && APPLIED),
         },
         content: answer.content ?? json(answer),
       },
@@ -133,7 +134,7 @@ export type OpenApiDocument = {
   components: { schemas: Record<string, Schema> };
 };
 
-/** A body of which no field is asked for need not be sent at all. */
+/** A body without a required field need not be sent at all. */
 export function withBodiesOptional(document: OpenApiDocument): OpenApiDocument {
   for (const { requestBody } of Object.values(document.paths).flatMap((operations) => Object.values(operations))) {
     const schema = requestBody?.content['application/json']?.schema;

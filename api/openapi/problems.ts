@@ -3,14 +3,14 @@ import { PROBLEMS, type ProblemCode, ProblemSchema } from '../http/problems.js';
 
 const OWN = 'x-problems';
 
-/** A route's refusals: those of its own, besides what any request of its kind can meet. */
-export const refusals = (...codes: ProblemCode[]) => ({ ...ProblemSchema, [OWN]: codes });
+/** A route's own problems, as its `4xx` schema; those that any request of its kind can meet are added in operations.ts. */
+export const problemResponses = (...codes: ProblemCode[]) => ({ ...ProblemSchema, [OWN]: codes });
 
-export const refusalsOf = (schema: unknown): ProblemCode[] =>
+export const problemCodesOf = (schema: unknown): ProblemCode[] =>
   (schema as { [OWN]?: ProblemCode[] } | undefined)?.[OWN] ?? [];
 
-/** How the problems of one status are documented. Their codes are the examples’ names. */
-export const problemResponse = (codes: ProblemCode[]) => ({
+/** The response documented for the problems of one status. Their codes are the examples’ names. */
+export const describeProblems = (codes: ProblemCode[]) => ({
   description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code][1]}`).join('. '),
   content: {
     'application/problem+json': {

@@ -1,5 +1,4 @@
-/** What operators do over HTTP: find stuck sagas, and decide what becomes of them. */
-
+/** Stuck sagas over HTTP: operators list them, and decide what becomes of them. */
 import {
   ApplicationFailure,
   type Client,
@@ -25,7 +24,7 @@ import { findInState, findStuck } from '../../sagas/stuck.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
 import { answerOnce } from '../http/idempotency.js';
-import { refusals } from '../openapi/problems.js';
+import { problemResponses } from '../openapi/problems.js';
 import { requireOrder } from './orders.js';
 import { Cursor, decodeCursor, Limit, Next, page } from '../http/pages.js';
 import { operatorOf } from '../access/permissions.js';
@@ -73,7 +72,7 @@ const ResolutionBody = Type.Object(
   },
 );
 
-/** A place in the list, not an entry of it: the saga that a page ended with may be settled before the next is asked for. */
+/** A place in the list, not an entry of it: the saga that a page ended with may be over before the next is asked for. */
 const PLACE = /^\d{4}-\d\d-\d\dT\d\d:\d\d \d{1,16} order-[0-9a-z-]+$/;
 const formatPlace = ({ minute, amount, workflowId }: StuckPlace): string => `${minute} ${amount} ${workflowId}`;
 function parsePlace(place: string): StuckPlace {
@@ -82,6 +81,11 @@ function parsePlace(place: string): StuckPlace {
 }
 
 export function adminRoutes(app: Api, deps: ApiDependencies): void {
+  listRoute(app, deps);
+  resolveRoute(app, deps);
+}
+
+function listRoute(app: Api, deps: ApiDependencies): void {
   app.get(
     '/admin/sagas',
     {
@@ -103,14 +107,16 @@ export function adminRoutes(app: Api, deps: ApiDependencies): void {
       },
     },
     async ({ query: { state = 'NEEDS_ATTENTION', limit, cursor } }) => {
-      const sagas = await asking(() => findSagas(deps, state as (typeof LISTED_STATES)[number]));
+      const sagas = await callTemporal(() => findSagas(deps, state as (typeof LISTED_STATES)[number]));
       const after = cursor === undefined ? undefined : parsePlace(decodeCursor(cursor, PLACE));
       const rest = after ? sagas.filter((saga) => comparePlaces(stuckPlace(saga), after) > 0) : sagas;
       const { rows, next } = page(rest, limit, (saga) => formatPlace(stuckPlace(saga)));
       return { sagas: rows, groups: groupByFailure(sagas), next };
     },
   );
+}
 
+function resolveRoute(app: Api, deps: ApiDependencies): void {
   app.post(
     '/admin/sagas/:id/resolve',
     {
@@ -123,7 +129,7 @@ export function adminRoutes(app: Api, deps: ApiDependencies): void {
         params: IdParams,
         headers: Type.Object(IdempotencyKeyHeader),
         body: ResolutionBody,
-        response: { 200: SagaSchema, '4xx': refusals('not-possible-now') },
+        response: { 200: SagaSchema, '4xx': problemResponses('not-possible-now') },
       },
     },
     async (request, reply) => {
@@ -135,7 +141,7 @@ export function adminRoutes(app: Api, deps: ApiDependencies): void {
         operator: operatorOf(request.caller, operator),
       };
       return answerOnce(deps, request, reply, async (updateId) => {
-        await asking(() => resolve(deps, order.id, decision, updateId));
+        await callTemporal(() => resolveSaga(deps, order.id, decision, updateId));
         return { status: 200, body: await describeSaga(deps, order, request.caller) };
       });
     },
@@ -148,7 +154,7 @@ function requireTemporal({ temporal }: ApiDependencies): Client {
   return client;
 }
 
-/** An operator reads a page; what all of them are shows in `groups`. */
+/** All of them: an operator reads a page, but `groups` counts every one. */
 async function findSagas(deps: ApiDependencies, state: (typeof LISTED_STATES)[number]): Promise<StuckSaga[]> {
   const client = requireTemporal(deps);
   const { sagas } = await client.withDeadline(Date.now() + ASK_LIMIT_MS, () =>
@@ -157,8 +163,8 @@ async function findSagas(deps: ApiDependencies, state: (typeof LISTED_STATES)[nu
   return sagas;
 }
 
-/** Temporal's silence is not our fault, and not the caller's: it passes. */
-async function asking<T>(question: () => Promise<T>): Promise<T> {
+/** Answers 503 when Temporal does not answer: a transient failure, neither ours nor the caller's. */
+async function callTemporal<T>(question: () => Promise<T>): Promise<T> {
   try {
     return await question();
   } catch (err) {
@@ -170,8 +176,8 @@ async function asking<T>(question: () => Promise<T>): Promise<T> {
   }
 }
 
-/** @param updateId has Temporal tell a repetition: a second `skip` must not vouch for the step after the one that was meant */
-async function resolve(
+/** @param updateId by which Temporal recognizes a repetition: a second `skip` must not skip the step after the one meant */
+async function resolveSaga(
   deps: ApiDependencies,
   orderId: string,
   resolution: Resolution,
@@ -188,21 +194,21 @@ async function resolve(
       );
       return;
     } catch (err) {
-      if (err instanceof WorkflowUpdateFailedError) throw refusalOf(err);
+      if (err instanceof WorkflowUpdateFailedError) throw problemOfFailure(err);
       if (!(err instanceof WorkflowNotFoundError)) throw err;
     }
   }
-  await decideEnded(deps, client, orderId, resolution);
+  await resolveEndedSaga(deps, client, orderId, resolution);
 }
 
-/** A saga refuses by a failure of its own; one that comes from a step of its says that the decision could not be put on record. */
-function refusalOf({ cause, message }: WorkflowUpdateFailedError): Problem {
+/** A saga refuses by an ApplicationFailure; an activity's failure means that the decision could not be put on record. */
+function problemOfFailure({ cause, message }: WorkflowUpdateFailedError): Problem {
   if (cause instanceof ApplicationFailure) return new Problem('not-possible-now', cause.message || message);
   return new Problem('unavailable', 'The decision could not be put on record, and was not taken.');
 }
 
 /** No saga runs. If one is due all the same, it was ended from outside, and every step finds what it had done. */
-async function decideEnded(deps: ApiDependencies, client: Client, orderId: string, resolution: Resolution) {
+async function resolveEndedSaga(deps: ApiDependencies, client: Client, orderId: string, resolution: Resolution) {
   const { action, operator, reason } = resolution;
   if (action !== 'retry' && (await readDueSaga(deps.db, orderId))) {
     throw new Problem(
@@ -210,7 +216,7 @@ async function decideEnded(deps: ApiDependencies, client: Client, orderId: strin
       `No saga of order ${orderId} runs: \`retry\` begins it anew, then it can be decided.`,
     );
   }
-  const begun = await restartSaga({ ...deps, client }, orderId, { operator, reason, before: 'ended from outside' });
-  if (begun === null)
+  const restarted = await restartSaga({ ...deps, client }, orderId, { operator, reason, before: 'ended from outside' });
+  if (restarted === null)
     throw new Problem('not-possible-now', `The saga of order ${orderId} has ended; there is nothing to ${action}.`);
 }

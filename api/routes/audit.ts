@@ -1,4 +1,4 @@
-/** The audit trail over HTTP, for whoever must be able to say who did what. */
+/** The audit trail over HTTP, for auditors. */
 import { Type } from 'typebox';
 import { listAudit } from '../../domain/audit.js';
 import type { Api, ApiDependencies } from '../dependencies.js';

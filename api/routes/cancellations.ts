@@ -8,14 +8,14 @@ import { wakeSaga } from '../../sagas/wake.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
 import { answerOnce } from '../http/idempotency.js';
-import { refusals } from '../openapi/problems.js';
+import { problemResponses } from '../openapi/problems.js';
 import { requireOrder } from './orders.js';
 import { ACTOR_LENGTH_MAX, ANONYMOUS, confinedTo } from '../access/permissions.js';
 import { Problem } from '../http/problems.js';
 import { FreeText, IdParams, OrderSchema } from '../http/schemas.js';
 
-/** A saga that backs off or is parked is told at once; if that fails, it finds out at its next try. */
-const NUDGE_LIMIT_MS = 1_000;
+/** A saga that backs off or is parked is woken at once; if that fails, it finds the cancellation at its next try. */
+const WAKE_LIMIT_MS = 1_000;
 
 const Cancellation = Type.Object(
   { reason: FreeText },
@@ -35,49 +35,54 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
         params: IdParams,
         headers: Type.Object(IdempotencyKeyHeader),
         body: Cancellation,
-        response: { 202: OrderSchema, '4xx': refusals('order-cancelled') },
+        response: { 202: OrderSchema, '4xx': problemResponses('order-cancelled') },
       },
     },
     async (request, reply) => {
       const order = await requireOrder(deps, request.params.id, request.caller, 'write');
       return answerOnce(deps, request, reply, async () => {
-        await cancel(deps, request, order, (request.body as Static<typeof Cancellation>).reason);
+        await recordCancellation(deps, request, order, (request.body as Static<typeof Cancellation>).reason);
         return { status: 202, body: await requireOrder(deps, order.id, request.caller) };
       });
     },
   );
 }
 
-async function cancel(deps: ApiDependencies, request: FastifyRequest, order: Order, message: string): Promise<void> {
+async function recordCancellation(
+  deps: ApiDependencies,
+  request: FastifyRequest,
+  order: Order,
+  message: string,
+): Promise<void> {
   const code = codeOf(request);
-  const stands = await requestCancellation(deps.db, order.id, {
+  const recorded = await requestCancellation(deps.db, order.id, {
     reason: code,
     message,
     actor: request.caller.subject.slice(0, ACTOR_LENGTH_MAX),
   });
-  if (stands.reason !== code && stands.reason !== 'CANCELLED_BY_CUSTOMER') {
-    const how = stands.outcome === 'cancelled' ? 'was cancelled' : 'is being cancelled';
-    throw new Problem('order-cancelled', `Order ${order.id} ${how} otherwise: ${stands.reason}.`, {
+  if (recorded.reason !== code && recorded.reason !== 'CANCELLED_BY_CUSTOMER') {
+    const how = recorded.outcome === 'cancelled' ? 'was cancelled' : 'is being cancelled';
+    throw new Problem('order-cancelled', `Order ${order.id} ${how} otherwise: ${recorded.reason}.`, {
       orderId: order.id,
     });
   }
-  if (stands.outcome === 'cancellation-due')
-    deps.dispatcher.start({ ...order, kind: 'cancellation', reason: stands.reason });
-  if (stands.outcome === 'unwinding') void nudge(deps, order.id);
-  request.log.info({ orderId: order.id, reason: stands.reason, outcome: stands.outcome }, 'cancellation requested');
+  if (recorded.outcome === 'cancellation-due')
+    deps.dispatcher.start({ ...order, kind: 'cancellation', reason: recorded.reason });
+  if (recorded.outcome === 'unwinding') void wakeSoon(deps, order.id);
+  request.log.info({ orderId: order.id, reason: recorded.reason, outcome: recorded.outcome }, 'cancellation requested');
 }
 
-/** An operator's decision is told apart from a customer's; without authentication nobody is known to be one. */
+/** An operator's decision has a reason of its own; without authentication no caller is known to be an operator. */
 function codeOf({ caller }: FastifyRequest): CancellationReason {
   const isOperator =
     caller !== ANONYMOUS && confinedTo(caller, 'write') === undefined && caller.roles.includes('operator');
   return isOperator ? 'OPERATOR' : 'CANCELLED_BY_CUSTOMER';
 }
 
-async function nudge({ temporal }: ApiDependencies, orderId: string): Promise<void> {
+async function wakeSoon({ temporal }: ApiDependencies, orderId: string): Promise<void> {
   const client = temporal.client();
   if (!client) return;
   const signal = () => wakeSaga(client, orderSagaId(orderId));
-  // Not started yet, ended, or Temporal away: the row says it all to whoever comes to it next.
-  await client.withDeadline(Date.now() + NUDGE_LIMIT_MS, signal).catch(() => undefined);
+  // Not started yet, ended, or Temporal away: the cancellation stands in the order's row, which the saga reads next.
+  await client.withDeadline(Date.now() + WAKE_LIMIT_MS, signal).catch(() => undefined);
 }

@@ -1,4 +1,4 @@
-/** Dead letters over HTTP: what destinations would not take, and what is to become of it. */
+/** Dead letters over HTTP: operators list the events that a destination does not take, replay or discard them. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
@@ -13,7 +13,7 @@ import {
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
 import { answerOnce } from '../http/idempotency.js';
-import { refusals } from '../openapi/problems.js';
+import { problemResponses } from '../openapi/problems.js';
 import { Cursor, decodeCursor, Limit, Next, page } from '../http/pages.js';
 import { operatorOf } from '../access/permissions.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
@@ -29,9 +29,9 @@ const State = oneOf(DEAD_LETTER_STATES, 'PARKED waits for a decision; REPLAYING 
 const Cause = oneOf(DEAD_LETTER_CAUSES, 'Why it is not taken');
 const Destination = Type.String({ pattern: '^[a-z0-9-]{1,64}$', description: 'webhook, kafka, nats, rabbitmq' });
 const EventTypeName = Type.String({ pattern: '^[a-z.]{1,64}$', description: 'Type of the event' });
-const LETTER_ID = /^[1-9][0-9]{0,17}$/;
-const LetterId = Type.String({ pattern: LETTER_ID.source, description: 'Id of the dead letter' });
-const LetterSchema = Type.Object(
+const DEAD_LETTER_ID = /^[1-9][0-9]{0,17}$/;
+const DeadLetterId = Type.String({ pattern: DEAD_LETTER_ID.source, description: 'Id of the dead letter' });
+const DeadLetterSchema = Type.Object(
   {
     id: Type.String(),
     destination: Type.String(),
@@ -82,7 +82,7 @@ const Discard = Type.Object(
 const BulkReplay = Type.Object(
   {
     ...Filter,
-    ids: Type.Optional(Type.Array(LetterId, { minItems: 1, maxItems: 1_000, description: 'Only these' })),
+    ids: Type.Optional(Type.Array(DeadLetterId, { minItems: 1, maxItems: 1_000, description: 'Only these' })),
     all: Type.Optional(Type.Boolean({ description: 'true = every parked letter; only asked for without a selection' })),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, description: 'So many at most; default 100' })),
     ratePerSecond: Type.Optional(Type.Number({ minimum: 1, maximum: 50, description: 'Never faster; default 10' })),
@@ -112,8 +112,9 @@ const withoutBody = async (request: FastifyRequest): Promise<void> => {
 
 export function deadLetterRoutes(app: Api, deps: ApiDependencies): void {
   listRoute(app, deps);
-  decisionRoutes(app, deps);
-  bulkRoute(app, deps);
+  replayRoute(app, deps);
+  discardRoute(app, deps);
+  bulkReplayRoute(app, deps);
 }
 
 function listRoute(app: Api, { db }: ApiDependencies): void {
@@ -133,26 +134,27 @@ function listRoute(app: Api, { db }: ApiDependencies): void {
           { additionalProperties: false },
         ),
         response: {
-          200: Type.Object({ deadLetters: Type.Array(LetterSchema), groups: Type.Array(GroupSchema), next: Next }),
+          200: Type.Object({ deadLetters: Type.Array(DeadLetterSchema), groups: Type.Array(GroupSchema), next: Next }),
           '4xx': ProblemSchema,
         },
       },
     },
     async ({ query: { limit, cursor, ...filter } }) => {
       const after = cursor === undefined ? undefined : decodeCursor(cursor, /^[1-9][0-9]{0,17}$/);
-      const [letters, groups] = await Promise.all([
+      const [deadLetters, groups] = await Promise.all([
         listDeadLetters(db, filter as DeadLetterFilter, limit + 1, after),
         countDeadLetters(db, filter as DeadLetterFilter),
       ]);
-      const { rows, next } = page(letters, limit, (letter) => letter.id);
+      const { rows, next } = page(deadLetters, limit, (deadLetter) => deadLetter.id);
       return { deadLetters: rows, groups, next };
     },
   );
 }
 
-function decisionRoutes(app: Api, deps: ApiDependencies): void {
-  // What is no id at all names no letter: 404, as with orders.
-  const params = Type.Object({ id: Type.String({ description: 'Id of the dead letter' }) });
+/** Any text: what is no id at all names no dead letter and is answered 404, as with orders. */
+const params = Type.Object({ id: Type.String({ description: 'Id of the dead letter' }) });
+
+function replayRoute(app: Api, deps: ApiDependencies): void {
   app.post(
     '/admin/dead-letters/:id/replay',
     {
@@ -164,13 +166,13 @@ function decisionRoutes(app: Api, deps: ApiDependencies): void {
         params,
         headers: Type.Object(IdempotencyKeyHeader),
         body: Replay,
-        response: { 200: LetterSchema, 202: LetterSchema, '4xx': refusals('already-decided') },
+        response: { 200: DeadLetterSchema, 202: DeadLetterSchema, '4xx': problemResponses('already-decided') },
       },
     },
     async (request, reply) => {
       const { operator, reason } = request.body as Static<typeof Replay>;
       const { id } = request.params;
-      const before = await requireLetter(deps, id);
+      const before = await requireDeadLetter(deps, id);
       const by = operatorOf(request.caller, operator);
       return answerOnce(deps, request, reply, async () => {
         await decideDeadLetter(deps.db, id, {
@@ -178,13 +180,16 @@ function decisionRoutes(app: Api, deps: ApiDependencies): void {
           operator: by,
           ...(reason !== undefined && { reason }),
         });
-        const [letter = before] = await settled(deps, [id]);
-        if (letter.state === 'DISCARDED') throw new Problem('already-decided', `Dead letter ${id} has been discarded.`);
-        return { status: letter.state === 'REPLAYING' ? 202 : 200, body: letter };
+        const [deadLetter = before] = await awaitReplays(deps, [id]);
+        if (deadLetter.state === 'DISCARDED')
+          throw new Problem('already-decided', `Dead letter ${id} has been discarded.`);
+        return { status: deadLetter.state === 'REPLAYING' ? 202 : 200, body: deadLetter };
       });
     },
   );
+}
 
+function discardRoute(app: Api, deps: ApiDependencies): void {
   app.post(
     '/admin/dead-letters/:id/discard',
     {
@@ -197,48 +202,48 @@ function decisionRoutes(app: Api, deps: ApiDependencies): void {
         params,
         headers: Type.Object(IdempotencyKeyHeader),
         body: Discard,
-        response: { 200: LetterSchema, '4xx': refusals('already-decided') },
+        response: { 200: DeadLetterSchema, '4xx': problemResponses('already-decided') },
       },
     },
     async (request, reply) => {
       const { operator, reason } = request.body as Static<typeof Discard>;
       const { id } = request.params;
-      await requireLetter(deps, id);
+      await requireDeadLetter(deps, id);
       const by = operatorOf(request.caller, operator);
       return answerOnce(deps, request, reply, async () => {
         await decideDeadLetter(deps.db, id, { action: 'discard', operator: by, reason });
-        const letter = await requireLetter(deps, id);
-        if (letter.state === 'DISCARDED') return { status: 200, body: letter };
+        const deadLetter = await requireDeadLetter(deps, id);
+        if (deadLetter.state === 'DISCARDED') return { status: 200, body: deadLetter };
         throw new Problem('already-decided', `Dead letter ${id} has been delivered.`);
       });
     },
   );
 }
 
-async function requireLetter({ db }: ApiDependencies, id: string): Promise<DeadLetter> {
-  const [letter] = LETTER_ID.test(id) ? await readDeadLetters(db, [id]) : [];
-  if (!letter) throw new Problem('not-found', `There is no dead letter ${id.slice(0, 64)}.`);
-  return letter;
+async function requireDeadLetter({ db }: ApiDependencies, id: string): Promise<DeadLetter> {
+  const [deadLetter] = DEAD_LETTER_ID.test(id) ? await readDeadLetters(db, [id]) : [];
+  if (!deadLetter) throw new Problem('not-found', `There is no dead letter ${id.slice(0, 64)}.`);
+  return deadLetter;
 }
 
-/** @returns the letters once none is being sent any more, or as they stand when the time is up or the server stops */
-async function settled({ db, watch, stopping }: ApiDependencies, ids: string[]): Promise<DeadLetter[]> {
+/** @returns the dead letters once none is being sent any more, or as they stand when the time is up or the server stops */
+async function awaitReplays({ db, orderChanges, stopping }: ApiDependencies, ids: string[]): Promise<DeadLetter[]> {
   const timeUp = new AbortController();
   const timer = setTimeout(() => timeUp.abort(), OUTCOME_LIMIT_MS);
   const enough = AbortSignal.any([timeUp.signal, stopping]);
   try {
     for (;;) {
-      const news = watch.news({ signal: enough }); // registered before the read, so that nothing falls between the two
-      const letters = await readDeadLetters(db, ids);
-      if (enough.aborted || letters.every(({ state }) => state !== 'REPLAYING')) return letters;
-      await news;
+      const change = orderChanges.next({ signal: enough }); // registered before the read, so that nothing falls between the two
+      const deadLetters = await readDeadLetters(db, ids);
+      if (enough.aborted || deadLetters.every(({ state }) => state !== 'REPLAYING')) return deadLetters;
+      await change;
     }
   } finally {
     clearTimeout(timer);
   }
 }
 
-function bulkRoute(app: Api, deps: ApiDependencies): void {
+function bulkReplayRoute(app: Api, deps: ApiDependencies): void {
   app.post(
     '/admin/dead-letters/replay',
     {
@@ -252,7 +257,10 @@ function bulkRoute(app: Api, deps: ApiDependencies): void {
         tags: ['dead letters'],
         headers: Type.Object(IdempotencyKeyHeader),
         body: BulkReplay,
-        response: { 200: Type.Object({ results: Type.Array(ResultSchema) }), '4xx': refusals('nothing-selected') },
+        response: {
+          200: Type.Object({ results: Type.Array(ResultSchema) }),
+          '4xx': problemResponses('nothing-selected'),
+        },
       },
     },
     async (request, reply) => {
@@ -261,48 +269,48 @@ function bulkRoute(app: Api, deps: ApiDependencies): void {
       const by = operatorOf(request.caller, operator);
       return answerOnce(deps, request, reply, async () => ({
         status: 200,
-        body: { results: await replayChosen(deps, asked, by) },
+        body: { results: await replaySelected(deps, asked, by) },
       }));
     },
   );
 }
 
-/** A body that was forgotten must not send everything that somebody has parked with care. */
+/** A forgotten body must not replay every dead letter: operators may hold some of them on purpose. */
 function requireSelection({ ids, destination, cause, type }: Static<typeof BulkReplay>): void {
   if ([ids, destination, cause, type].some((selector) => selector !== undefined)) return;
   const detail = 'must be true unless ids, destination, cause or type say which';
   throw new Problem('nothing-selected', `/all: ${detail}`, { errors: [{ pointer: '/all', detail }] });
 }
 
-async function replayChosen(
+async function replaySelected(
   deps: ApiDependencies,
   { reason, limit = 100, ratePerSecond = 10, ids, ...filter }: Omit<Static<typeof BulkReplay>, 'all' | 'operator'>,
   operator: string,
 ): Promise<Static<typeof ResultSchema>[]> {
   const chosen = { ...filter, ...(ids && { ids }), state: 'PARKED' } as DeadLetterFilter;
-  const letters = await listDeadLetters(deps.db, chosen, limit);
+  const deadLetters = await listDeadLetters(deps.db, chosen, limit);
   const signature = { operator, ...(reason !== undefined && { reason }) };
-  const begun = await replayAll(deps, letters, ratePerSecond, signature);
-  const after = new Map((await settled(deps, begun)).map((letter) => [letter.id, letter]));
-  return letters.map((letter) => resultOf(letter, after.get(letter.id)));
+  const replayed = await replayAll(deps, deadLetters, ratePerSecond, signature);
+  const after = new Map((await awaitReplays(deps, replayed)).map((deadLetter) => [deadLetter.id, deadLetter]));
+  return deadLetters.map((deadLetter) => resultOf(deadLetter, after.get(deadLetter.id)));
 }
 
 /** @returns the ids of those that there was time for */
 async function replayAll(
   { db, stopping }: ApiDependencies,
-  letters: DeadLetter[],
+  deadLetters: DeadLetter[],
   ratePerSecond: number,
   signature: { operator: string; reason?: string },
 ): Promise<string[]> {
   const deadline = performance.now() + BULK_LIMIT_MS;
-  const begun: string[] = [];
-  for (const { id } of letters) {
-    if (begun.length > 0) await pause(1_000 / ratePerSecond);
+  const replayed: string[] = [];
+  for (const { id } of deadLetters) {
+    if (replayed.length > 0) await pause(1_000 / ratePerSecond);
     if (stopping.aborted || performance.now() > deadline) break;
     await decideDeadLetter(db, id, { action: 'replay', ...signature });
-    begun.push(id);
+    replayed.push(id);
   }
-  return begun;
+  return replayed;
 }
 
 function resultOf(before: DeadLetter, after: DeadLetter | undefined): Static<typeof ResultSchema> {
@@ -311,7 +319,7 @@ function resultOf(before: DeadLetter, after: DeadLetter | undefined): Static<typ
   return { id, destination, orderId, outcome, state, error: outcome === 'parked-again' ? error : null };
 }
 
-/** DISCARDED: somebody else was faster, and nothing of it is sent. */
+/** DISCARDED: another operator was faster, and the event is not sent. */
 const OUTCOME_OF = {
   PARKED: 'parked-again',
   REPLAYING: 'under-way',

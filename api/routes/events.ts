@@ -1,11 +1,9 @@
 /** Events over HTTP: of one order, and the whole feed; as pages, or live as Server-Sent Events. */
-import { once } from 'node:events';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type TSchema, Type } from 'typebox';
-import { type StoredEvent, toCloudEvent } from '../../contracts/events.js';
+import { toCloudEvent } from '../../contracts/events.js';
 import { FEED_START, type FeedEvent, type FeedPlace, readFeed, readOrderEvents } from '../../domain/outbox.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
-import { whenOver } from '../http/disconnects.js';
+import { lastEventId, streamEvents, wantsStream } from '../http/event-stream.js';
 import { requireOrder } from './orders.js';
 import { badCursor, Cursor, decodeCursor, encodeCursor, Limit, Next, page } from '../http/pages.js';
 import { ProblemSchema } from '../http/problems.js';
@@ -14,11 +12,6 @@ import { EventSchema, IdParams } from '../http/schemas.js';
 /** Eighteen digits stay within a bigint; transaction ids and positions do not live to see more. */
 const PLACE = /^\d{1,18}-\d{1,18}$/;
 const SEQUENCE = /^\d{1,9}$/;
-const STREAM_BATCH_MAX = 500;
-/** Characters of a stream that are written at once, about. */
-const CHUNK_LENGTH = 32_768;
-/** Between the comments that keep proxies from cutting an idle stream; most cut after 30 s or more. */
-const HEARTBEAT_EVERY_MS = 15_000;
 
 const live = Type.Object({
   'last-event-id': Type.Optional(Type.String({ maxLength: 200, description: 'Resumes a stream after this event' })),
@@ -36,8 +29,12 @@ const pageOrStream = <N extends TSchema>(next: N) => ({
 });
 
 export function eventRoutes(app: Api, deps: ApiDependencies): void {
-  const { db } = deps;
+  orderEventsRoute(app, deps);
+  feedRoute(app, deps);
+}
 
+function orderEventsRoute(app: Api, deps: ApiDependencies): void {
+  const { db } = deps;
   app.get(
     '/orders/:id/events',
     {
@@ -60,9 +57,9 @@ export function eventRoutes(app: Api, deps: ApiDependencies): void {
       if (wantsStream(request)) {
         const last = lastEventId(request);
         if (last !== undefined && !SEQUENCE.test(last)) throw badCursor('headers/last-event-id');
-        return stream(deps, request, reply, {
+        return streamEvents(deps, request, reply, {
           from: last === undefined ? 0 : Number(last),
-          read: (after) => readOrderEvents(db, id, after, STREAM_BATCH_MAX),
+          read: (after, max) => readOrderEvents(db, id, after, max),
           placeOf: (event) => event.sequence,
           idOf: (event) => `${event.sequence}`,
           orderId: id,
@@ -77,7 +74,10 @@ export function eventRoutes(app: Api, deps: ApiDependencies): void {
       return { events: rows.map(toCloudEvent), next };
     },
   );
+}
 
+function feedRoute(app: Api, deps: ApiDependencies): void {
+  const { db } = deps;
   app.get(
     '/events',
     {
@@ -98,9 +98,9 @@ export function eventRoutes(app: Api, deps: ApiDependencies): void {
       const from = after === undefined ? FEED_START : placeOf(decodeCursor(after, PLACE, 'querystring/after'));
       if (wantsStream(request)) {
         const last = lastEventId(request);
-        return stream(deps, request, reply, {
+        return streamEvents(deps, request, reply, {
           from: last === undefined ? from : placeOf(decodeCursor(last, PLACE, 'headers/last-event-id')),
-          read: (place) => readFeed(db, place, STREAM_BATCH_MAX),
+          read: (place, max) => readFeed(db, place, max),
           placeOf: (event): FeedPlace => event,
           idOf: (event) => cursorOf(event),
         });
@@ -118,92 +118,4 @@ const cursorOf = ({ feedXid, feedPosition }: FeedPlace | FeedEvent): string =>
 function placeOf(cursor: string): FeedPlace {
   const [xid = '0', position = '0'] = cursor.split('-');
   return { feedXid: BigInt(xid), feedPosition: BigInt(position) };
-}
-
-const wantsStream = (request: FastifyRequest): boolean =>
-  request.method === 'GET' && // a HEAD would wait for ever for a body that never comes
-  (request.headers.accept ?? '').split(',').some((type) => type.trim().toLowerCase().startsWith('text/event-stream'));
-
-function lastEventId(request: FastifyRequest): string | undefined {
-  const id = request.headers['last-event-id'];
-  return typeof id === 'string' && id !== '' ? id : undefined;
-}
-
-type Stream<E extends StoredEvent, P> = {
-  from: P;
-  read: (after: P) => Promise<E[]>;
-  placeOf: (event: E) => P;
-  idOf: (event: E) => string;
-  /** The order whose events these are; undefined = every order's. */
-  orderId?: string;
-};
-
-/** Writes events until the client goes or the server stops. https://html.spec.whatwg.org/multipage/server-sent-events.html */
-async function stream<E extends StoredEvent, P>(
-  { watch, stopping, heartbeatEveryMs = HEARTBEAT_EVERY_MS }: ApiDependencies,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { from, read, placeOf, idOf, orderId }: Stream<E, P>,
-): Promise<FastifyReply> {
-  const gone = new AbortController();
-  whenOver(reply, () => gone.abort());
-  const ended = AbortSignal.any([gone.signal, stopping]);
-  let place = from;
-  let events = await read(place); // before the headers: what fails here can still be answered with a problem
-
-  reply.hijack();
-  request.leave();
-  for (const [name, value] of Object.entries(reply.getHeaders()))
-    if (value !== undefined) reply.raw.setHeader(name, value);
-  reply.raw.writeHead(200, {
-    'content-type': 'text/event-stream; charset=utf-8',
-    'cache-control': 'no-store',
-    'x-accel-buffering': 'no',
-  });
-  reply.raw.write('retry: 1000\n\n');
-  const heartbeat = setInterval(() => reply.raw.write(': still here\n\n'), heartbeatEveryMs);
-  let news: Promise<void> | undefined;
-  try {
-    while (!ended.aborted) {
-      for (const chunk of inChunks(events, idOf)) await write(reply, ended, chunk);
-      const last = events.at(-1);
-      if (last) place = placeOf(last);
-      if (events.length < STREAM_BATCH_MAX && news) {
-        await news;
-        news = undefined;
-      }
-      // Registered before the read, so that nothing falls between the two; and once, however long the catching up takes.
-      news ??= watch.news({ signal: ended, ...(orderId !== undefined && { orderId }) });
-      if (!ended.aborted) events = await read(place);
-    }
-  } catch (err) {
-    // The client sees the stream end and resumes with Last-Event-ID.
-    request.log.warn({ err }, 'an event stream broke');
-  } finally {
-    clearInterval(heartbeat);
-    reply.raw.end();
-  }
-  return reply;
-}
-
-/** A write per event costs more than the event; a write of all of them, each of which may be 10 KB, too much memory. */
-function* inChunks<E extends StoredEvent>(events: E[], idOf: (event: E) => string): Generator<string> {
-  let chunk = '';
-  for (const event of events) {
-    chunk += `id: ${idOf(event)}\nevent: ${event.type}\ndata: ${JSON.stringify(toCloudEvent(event))}\n\n`;
-    if (chunk.length >= CHUNK_LENGTH) {
-      yield chunk;
-      chunk = '';
-    }
-  }
-  if (chunk !== '') yield chunk;
-}
-
-async function write(reply: FastifyReply, ended: AbortSignal, chunk: string): Promise<void> {
-  if (ended.aborted) return;
-  const room = reply.raw.write(chunk);
-  // A slow reader slows its own stream down instead of filling our memory.
-  if (!room && !ended.aborted) {
-    await once(reply.raw, 'drain', { signal: ended }).catch(() => undefined); // gone or stopping: the loop sees it
-  }
 }

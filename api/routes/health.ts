@@ -1,4 +1,4 @@
-/** Whether this process lives, and whether the API in it can do its own work: write to Postgres. Nobody is told why not. */
+/** Whether this process lives, and whether the API in it can do its own work: write to Postgres. The reason is not answered. */
 import { Type } from 'typebox';
 import type { Database } from '../../domain/database.js';
 import type { ReadinessCheck } from '../../runtime/health.js';

@@ -3,7 +3,7 @@ import { type Static, Type } from 'typebox';
 import { listInventory, putSku, readSku } from '../../domain/inventory.js';
 import { refusePrice } from '../../domain/prices.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
-import { refusals } from '../openapi/problems.js';
+import { problemResponses } from '../openapi/problems.js';
 import { Cursor, decodeCursor, Limit, Next, page } from '../http/pages.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
 import { Currency, SKU, SkuName } from '../http/schemas.js';
@@ -38,7 +38,13 @@ const SkuEntry = Type.Object(
 
 const SkuParams = Type.Object({ sku: SkuName });
 
-export function inventoryRoutes(app: Api, { db }: ApiDependencies): void {
+export function inventoryRoutes(app: Api, deps: ApiDependencies): void {
+  listRoute(app, deps);
+  readRoute(app, deps);
+  putRoute(app, deps);
+}
+
+function listRoute(app: Api, { db }: ApiDependencies): void {
   app.get(
     '/inventory',
     {
@@ -55,7 +61,9 @@ export function inventoryRoutes(app: Api, { db }: ApiDependencies): void {
       return { items: rows, next };
     },
   );
+}
 
+function readRoute(app: Api, { db }: ApiDependencies): void {
   app.get(
     '/inventory/:sku',
     {
@@ -72,7 +80,9 @@ export function inventoryRoutes(app: Api, { db }: ApiDependencies): void {
       return entry;
     },
   );
+}
 
+function putRoute(app: Api, { db }: ApiDependencies): void {
   app.put(
     '/inventory/:sku',
     {
@@ -83,7 +93,7 @@ export function inventoryRoutes(app: Api, { db }: ApiDependencies): void {
         body: SkuEntry,
         response: {
           200: SkuSchema,
-          '4xx': refusals('stock-committed', 'unsupported-currency', 'unsupported-unit-price'),
+          '4xx': problemResponses('stock-committed', 'unsupported-currency', 'unsupported-unit-price'),
         },
       },
     },

@@ -1,13 +1,13 @@
 /**
- * What an event of the payment gateway claims, if it could concern an order of ours. Its shape is a stranger's: whatever is
- * not as expected claims nothing. https://docs.stripe.com/api/events/types
+ * What an event of the payment gateway claims, if it could concern an order of ours. The gateway defines its shape: what
+ * is not as expected claims nothing. https://docs.stripe.com/api/events/types
  */
 import type { PaymentClaim } from '../../domain/reconciliation-findings.js';
 import { UUID } from '../http/schemas.js';
 
 const recordOf = (value: unknown): Record<string, unknown> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-/** Ids, types and words of the gateway's; what else stands there is not one, and must not reach a statement. */
+/** Ids, types and words of the gateway's; any other value must not reach a statement. */
 const WORD = /^[\w.:-]{1,255}$/;
 const textOf = (value: unknown): string | null => (typeof value === 'string' && WORD.test(value) ? value : null);
 

@@ -1,13 +1,13 @@
 /**
- * What the payment gateway sends to the webhook. First whether it is the gateway that speaks: the signature is over bytes,
- * and says nothing of what they mean. Then what it says, as far as it can be read: the shape is a stranger's.
+ * What the payment gateway sends to the webhook. First whether the gateway has sent it: the signature is over bytes,
+ * and says nothing of what they mean. Then its content, as far as it can be read: the gateway defines its shape.
  */
 import Stripe from 'stripe';
 import { Problem } from '../http/problems.js';
 
 export type PaymentEvent = { id: string; type: string; data: unknown };
 
-/** Seconds within which an event must arrive after it was signed, as Stripe's own verifiers have it: a replay is refused later. */
+/** Seconds within which an event must arrive after it was signed, as in Stripe's own verifiers: a later replay is refused. */
 const TOLERANCE_S = 300;
 /** Ids and types of the gateway's; whatever else stands there is not kept, and never reaches a statement. */
 const WORD = /^[\w.:-]{1,255}$/;
@@ -23,15 +23,15 @@ export function verifySignature(
     if (!verifier || !Buffer.isBuffer(body)) throw new Error('there is nothing to verify');
     verifier.verifyHeader(body, signature ?? '', secret, TOLERANCE_S);
   } catch {
-    // Not why: that would help only somebody who forges.
+    // The reason is not answered: it would help only a forger.
     throw new Problem('invalid-signature', 'The Stripe-Signature does not fit the body, the secret or the time.');
   }
 }
 
 /**
- * @returns undefined for what the gateway may well send, but which tells nothing about money: a thin event
+ * @returns undefined for what the gateway may well send, but which says nothing about money: a thin event
  *   (`v2.core.event`), another object. It is answered 200, or it would come again for days, and the endpoint be switched off
- * @throws Problem if it is nothing that the gateway sends: whoever has the secret and signs that should hear of it
+ * @throws Problem if it is nothing that the gateway sends: a sender that has the secret and signs that should learn of it
  */
 export function readEvent(body: Buffer): PaymentEvent | undefined {
   let event: unknown;

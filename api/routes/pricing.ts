@@ -1,7 +1,7 @@
 /**
  * What an order costs. The catalogue's prices are remembered as they were last seen, so that most orders are priced without
- * asking: whether they still hold, the statement that accepts the order says (domain/acceptance). What memory would refuse
- * is looked up first: nobody is refused for yesterday's price.
+ * asking: whether they still hold, the statement that accepts the order says (domain/acceptance). An order that
+ * the remembered prices would refuse is priced from the catalogue first: no order is refused for yesterday's price.
  */
 import { CURRENCIES } from '../../contracts/currencies.js';
 import { ORDER_TOTAL_MAX, type Order } from '../../contracts/orders.js';

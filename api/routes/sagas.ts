@@ -1,4 +1,4 @@
-/** How an order's saga stands: from Temporal while it can tell, from Postgres when it cannot. */
+/** How an order's saga stands: from Temporal while it answers, from Postgres when it does not. */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { type Static, Type } from 'typebox';
 import { cancelOrderSagaId, orderSagaId } from '../../contracts/ids.js';
@@ -24,7 +24,7 @@ import type { Caller } from '../access/permissions.js';
 import { ProblemSchema } from '../http/problems.js';
 import { IdParams, oneOf } from '../http/schemas.js';
 
-/** A worker answers a query in milliseconds, or it is busy or gone, and Postgres knows enough. */
+/** A worker answers a query in milliseconds, or it is busy or gone; then Postgres is read. */
 const ASK_LIMIT_MS = 1_500;
 
 const nullable = Type.Union([Type.String(), Type.Null()]);
@@ -78,18 +78,18 @@ export async function describeSaga(
   caller: Caller,
 ): Promise<Static<typeof SagaSchema>> {
   const workflowId = orderSagaId(order.id);
-  const { told, runId, shown, waitingFor, isCompleted } = await askTemporal(deps, workflowId);
+  const { progress: answered, runId, shown, waitingFor, isCompleted } = await askTemporal(deps, workflowId);
   // The order as it is after the question: a saga may commit while we ask.
   const now = await requireOrder(deps, order.id, caller);
-  const door = await readOrderState(deps.db, order.id);
-  const cancellation = await describeCancellation(deps, now, door, told);
+  const orderState = await readOrderState(deps.db, order.id);
+  const cancellation = await describeCancellation(deps, now, orderState, answered);
   if (cancellation) return cancellation;
-  // A saga commits its order's end before its own: this one was completed in its name, and what it says has not happened.
-  const isFalse = isCompleted && (now.status === 'PENDING' || door.forwardDue);
-  const progress = (isFalse ? undefined : told) ?? (await readSagaLog(deps.db, order));
+  // A saga commits its order's end before its own: this one was completed by another client, and what it shows has not happened.
+  const isPremature = isCompleted && (now.status === 'PENDING' || orderState.forwardDue);
+  const progress = (isPremature ? undefined : answered) ?? (await readSagaLog(deps.db, order));
   return {
     ...progress,
-    state: isFalse ? 'NEEDS_ATTENTION' : stateOf(now, shown ?? progress.state, door.forwardDue),
+    state: isPremature ? 'NEEDS_ATTENTION' : stateOf(now, shown ?? progress.state, orderState.forwardDue),
     workflowId,
     runId,
     webUrl: webUrl(deps, workflowId, runId),
@@ -112,12 +112,12 @@ async function describeCancellation(
   const before = first ?? { state: log.state, steps: log.steps.filter(({ kind }) => kind === 'step') };
   if (status === 'CANCELLED' && !wasConfirmed(before)) return undefined;
   const workflowId = cancelOrderSagaId(order.id);
-  const { told, runId, shown, waitingFor, isCompleted } = await askTemporal(deps, workflowId);
+  const { progress, runId, shown, waitingFor, isCompleted } = await askTemporal(deps, workflowId);
   const isCancelled =
     status === 'CANCELLED' || (isCompleted && (await readOrderState(deps.db, order.id)).status === 'CANCELLED');
-  const isFalse = isCompleted && !isCancelled;
-  const steps = told && !isFalse ? [...before.steps, ...told.steps] : log.steps;
-  const open = isFalse ? 'NEEDS_ATTENTION' : (shown ?? told?.state ?? 'COMPENSATING');
+  const isPremature = isCompleted && !isCancelled;
+  const steps = progress && !isPremature ? [...before.steps, ...progress.steps] : log.steps;
+  const open = isPremature ? 'NEEDS_ATTENTION' : (shown ?? progress?.state ?? 'COMPENSATING');
   const state: SagaState = isCancelled ? 'COMPENSATED' : open;
   return { state, steps, workflowId, runId, webUrl: webUrl(deps, workflowId, runId), ...waitingFor };
 }
@@ -125,34 +125,34 @@ async function describeCancellation(
 const wasConfirmed = ({ steps }: SagaProgress): boolean =>
   steps.some(({ name, status }) => name === PIVOT && (status === 'completed' || status === 'skipped'));
 
-/** `shown`: the state that it shows; a saga that was ended from outside asks for someone, whatever it said before. */
-type Answer = {
-  told?: SagaProgress | undefined;
+/** `shown`: the state that it shows; a saga that was ended from outside needs an operator, whatever it showed before. */
+type TemporalView = {
+  progress?: SagaProgress | undefined;
   runId: string | null;
   isCompleted: boolean;
   shown?: SagaState | undefined;
   waitingFor?: Pick<Static<typeof SagaSchema>, 'waitingFor'>;
 };
 
-async function askTemporal({ db, temporal }: ApiDependencies, workflowId: string): Promise<Answer> {
+async function askTemporal({ db, temporal }: ApiDependencies, workflowId: string): Promise<TemporalView> {
   const client = temporal.client();
   if (!client) return { runId: null, isCompleted: false };
   const handle = client.workflow.getHandle(workflowId);
   const ask = <T>(question: () => Promise<T>) =>
-    // Not there, not answering, or no worker to ask: each means that Postgres has to tell.
+    // Not there, not answering, or no worker to ask: in each case Postgres is read instead.
     client.withDeadline(Date.now() + ASK_LIMIT_MS, question).catch(() => undefined);
-  const [progress, description] = await Promise.all([
+  const [queried, description] = await Promise.all([
     ask(() => handle.query<SagaProgress>(PROGRESS_QUERY)),
     ask(() => handle.describe()),
   ]);
-  if (!description) return { told: progress, runId: null, isCompleted: false };
-  const told = progress && withPendingAttempts(progress, description);
-  const isSilent = told === undefined && description.status.name === 'RUNNING';
+  if (!description) return { progress: queried, runId: null, isCompleted: false };
+  const progress = queried && withPendingAttempts(queried, description);
+  const isSilent = progress === undefined && description.status.name === 'RUNNING';
   const standstill = isSilent ? await ask(() => standstillOf(db, client, description)) : undefined;
   return {
-    told,
+    progress,
     runId: description.runId,
-    shown: endedFromOutside(description.status.name) ? 'NEEDS_ATTENTION' : (told?.state ?? shownBy(description)),
+    shown: endedFromOutside(description.status.name) ? 'NEEDS_ATTENTION' : (progress?.state ?? shownBy(description)),
     ...(standstill && { waitingFor: { waitingFor: standstill.failure === NO_POLLERS ? 'worker' : 'operator' } }),
     isCompleted: description.status.name === 'COMPLETED',
   };

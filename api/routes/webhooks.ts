@@ -7,7 +7,7 @@ import { Type } from 'typebox';
 import type { Database } from '../../domain/database.js';
 import { readNews, requestReconciliation } from '../../domain/reconciliation-findings.js';
 import type { Api } from '../dependencies.js';
-import { refusals } from '../openapi/problems.js';
+import { problemResponses } from '../openapi/problems.js';
 import { readClaim } from './payment-claims.js';
 import { readEvent, verifySignature } from './payment-events.js';
 import { Problem } from '../http/problems.js';
@@ -26,7 +26,7 @@ const REMEMBERED_MAX = 10_000;
 export function webhookRoutes(app: Api, { db, paymentsWebhookSecret: secret }: WebhookDependencies): void {
   const remembered = new Set<string>();
   app.register(async (scope) => {
-    // The signature is over the bytes as they came; whatever they call themselves.
+    // The signature is over the bytes as they came, whatever their Content-Type.
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser(
       '*',
@@ -46,7 +46,13 @@ export function webhookRoutes(app: Api, { db, paymentsWebhookSecret: secret }: W
           }),
           response: {
             200: Type.Object({ received: Type.Boolean() }),
-            '4xx': refusals('invalid-signature', 'invalid-request', 'malformed-json', 'not-found', 'payload-too-large'),
+            '4xx': problemResponses(
+              'invalid-signature',
+              'invalid-request',
+              'malformed-json',
+              'not-found',
+              'payload-too-large',
+            ),
           },
         },
       },

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { seed } from '../../prisma/seed.js';
 import { sessionConfig } from '../../prisma/session.mjs';
-import { explainRefusal } from '../../runtime/database-refusal.js';
+import { explainFailure } from '../../runtime/database-check.js';
 import { CHECKOUT } from '../checkout.js';
 import { runToEnd } from '../processes/command.js';
 import { SetupError, say } from '../say.mjs';
@@ -30,7 +30,7 @@ async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>
   try {
     await client.connect();
   } catch (cause) {
-    throw new SetupError(explainRefusal(cause, url).sentence, { cause });
+    throw new SetupError(explainFailure(cause, url).sentence, { cause });
   }
   try {
     return await use(client);

@@ -54,7 +54,7 @@ describe('admission', () => {
     expect(await answered).toEqual(everyone);
   });
 
-  test('is not of one who has hung up before its turn; the next goes on', async () => {
+  test('skips a request whose client has disconnected before its turn; the next goes on', async () => {
     const admit = createAdmission(() => true);
     const accepted: string[] = [];
     const accept = (name: string) => async () => void accepted.push(name);

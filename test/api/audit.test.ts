@@ -121,7 +121,7 @@ describe('a refused call is on record soon:', () => {
       return entries.length >= count && entries;
     });
 
-  test('for want of a token, of a role, and for what is none of the caller’s business', async () => {
+  test('for want of a token, of a role, and for what the caller may not see', async () => {
     await api.get('/orders', { authorization: 'Bearer a.b.c' });
     await api.send('PUT', '/inventory/KEYBOARD', SKU, await as('cus_own', 'customer'));
     await api.get(`/orders/${others.id}`, await as('cus_own', 'customer'));
@@ -179,15 +179,15 @@ describe('the source of a call', () => {
       trustProxy,
     });
 
-  test('is not told unless it is known which proxies to believe', async () => {
+  test('is not recorded unless TRUST_PROXY says which proxies to believe', async () => {
     expect(await put(api)).toEqual([null]);
   });
 
   test.each([
     ['our proxy', '127.0.0.1', '198.51.100.9'],
     ['a chain of ours', '127.0.0.0/8,198.51.100.0/24', '203.0.113.7'],
-    ['somebody else', '10.0.0.1', '127.0.0.1'],
-  ])('as %s tells it', async (_, trusted, source) => {
+    ['another address', '10.0.0.1', '127.0.0.1'],
+  ])('as %s forwards it', async (_, trusted, source) => {
     const proxied = await behind(trusted);
     const sources = await put(proxied);
     await proxied.stop();
@@ -278,7 +278,7 @@ describe('the trail', () => {
     }
   });
 
-  test('shows where somebody with more rights has changed it, or taken something out', async () => {
+  test('shows where a database user with more rights has changed an entry, or taken one out', async () => {
     await recordAudit(api.db, [entry(1), entry(2), entry(3)]);
     const last = Number((await trail()).entries.at(-1)?.id);
     expect(await brokenAt()).toBeNull();

@@ -74,7 +74,7 @@ describe('a token', () => {
     ['of the issuer’s URL with a slash more', () => issuer.token({ issuer: `${issuer.url}/` })],
     ['for another audience', () => issuer.token({ audience: 'another-service' })],
     ['for no audience', () => issuer.token({ audience: undefined })],
-    ['of nobody', () => issuer.token({ subject: undefined })],
+    ['without a subject', () => issuer.token({ subject: undefined })],
     ['that never expires', () => issuer.token({ expiresInS: undefined })],
     ['of an unknown key', async () => issuer.token({ keys: { ...issuer.keys, kid: 'unknown' } })],
     [
@@ -88,10 +88,7 @@ describe('a token', () => {
     ['whose kid is a path', () => bringOwnKey(() => ({ kid: '../../../../dev/null' }))],
     ['whose kid is SQL', () => bringOwnKey(() => ({ kid: "' UNION SELECT 'secret" }))],
     ['whose kid is no text', () => bringOwnKey(() => ({ kid: { toString: 'x' } }))],
-    [
-      'with a critical extension that nobody knows',
-      () => issuer.token({ header: { crit: ['x-ours'], 'x-ours': true } }),
-    ],
+    ['with an unknown critical extension', () => issuer.token({ header: { crit: ['x-ours'], 'x-ours': true } })],
     ['of the right key by another algorithm', async () => reheaded(await issuer.token(), { alg: 'PS256' })],
     ['of the right key by an algorithm of another curve', async () => reheaded(await issuer.token(), { alg: 'ES384' })],
     ['whose alg is spelled otherwise', async () => reheaded(await issuer.token(), { alg: 'rs256' })],
@@ -203,9 +200,9 @@ describe('the issuer’s keys', () => {
   });
 
   test.each<[string, () => Promise<object | undefined>]>([
-    ['nobody answers', async () => ({ jwksUrl: `http://127.0.0.1:${await closedPort()}/jwks` })],
+    ['the key server does not answer', async () => ({ jwksUrl: `http://127.0.0.1:${await closedPort()}/jwks` })],
     [
-      'nobody answers at the issuer',
+      'the issuer does not answer',
       async () => ({ jwksUrl: undefined, issuer: `http://127.0.0.1:${await closedPort()}` }),
     ],
     ['the issuer answers 500', async () => issuer.fail(500)],
@@ -264,7 +261,7 @@ describe('the issuer’s keys', () => {
     },
   );
 
-  test('that are slow to come keep nobody waiting who can be told apart by the old ones', async () => {
+  test('that are slow to come delay no caller whose token the old ones verify', async () => {
     const fresh = await trusting();
     const token = await issuer.token();
     expect((await ask(token, fresh)).status).toBe(200);

@@ -12,7 +12,7 @@ afterAll(() => api.stop());
 const put = (sku: string, unitPrice: number, currency: string) =>
   api.send('PUT', `/inventory/${sku}`, { name: sku, unitPrice, currency, onHand: 1_000 });
 const place = (sku: string, quantity = 1, headers = {}) => api.place({ items: [{ sku, quantity }] }, headers);
-/** As it stands in the books of an installation that is older than the rules. */
+/** As it stands in the catalogue of an installation that is older than the rules. */
 const putLongAgo = (sku: string, unitPrice: number, currency: string) =>
   api.db.inventory.create({ data: { sku, name: sku, unitPrice, currency, onHandTotal: 1_000, available: 1_000 } });
 
@@ -49,7 +49,7 @@ describe('a total', () => {
     ['a haler short', 1_499, 1, 'CZK', 'amount-too-small'],
     ['a cent beyond eight digits', 50_000_000, 2, 'USD', 'amount-too-large'],
     ['of a million krónur, which the provider counts in hundredths', 1_000_000, 1, 'ISK', 'amount-too-large'],
-  ])('%s is refused: nothing is stored, and the key is as good as new', async (_, price, quantity, currency, code) => {
+  ])('%s is refused: nothing is stored, and the key may be used again', async (_, price, quantity, currency, code) => {
     const [sku, key] = [`REFUSED-${currency}-${price}`, { 'idempotency-key': `${currency}-${price}` }];
     await put(sku, price, currency);
     const before = await countStored(api.db);
@@ -91,7 +91,7 @@ describe('a SKU that has long had a price that cannot be charged', () => {
     expect(await countStored(api.db)).toEqual(before);
   });
 
-  test('can be read, and sold as soon as its price is mended', async () => {
+  test('can be read, and sold as soon as its price is corrected', async () => {
     await putLongAgo('MENDED', 1_000, 'ZZZ');
     expect((await api.get('/inventory/MENDED')).body).toMatchObject({ currency: 'ZZZ', available: 1_000 });
     await put('MENDED', 1_000, 'EUR');

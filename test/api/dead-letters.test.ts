@@ -46,7 +46,7 @@ const replay = (id: string, body?: object) => api.send<DeadLetter>('POST', `/adm
 const discard = (id: string, body: object) => api.send<DeadLetter>('POST', `/admin/dead-letters/${id}/discard`, body);
 const replayMany = (body: object) => api.send<Results>('POST', '/admin/dead-letters/replay', body);
 
-/** @returns the letters of as many orders, oldest first */
+/** @returns the dead letters of as many orders, oldest first */
 async function park(count: number): Promise<DeadLetter[]> {
   const orders = await Promise.all(Array.from({ length: count }, () => accept(api.db, { A: 1 })));
   for (const { id } of orders) poisoned.add(id);
@@ -60,7 +60,7 @@ async function park(count: number): Promise<DeadLetter[]> {
 const only = async () => (await park(1))[0] as DeadLetter;
 
 describe('the list', () => {
-  test('tells what is parked, why, since when, and how much waits behind it, in pages and in groups', async () => {
+  test('shows each dead letter, why, since when, and how much waits behind it, in pages and in groups', async () => {
     const parked = await park(3);
     expect(parked[0]).toEqual({
       id: expect.stringMatching(/^\d+$/),
@@ -105,7 +105,7 @@ describe('a replay', () => {
     expect((await list('?state=DELIVERED')).deadLetters).toMatchObject([{ id }]);
   });
 
-  test('of one that is still poison answers that it is parked again, with one more try', async () => {
+  test('of one that is still refused answers that it is held again, with one more try', async () => {
     const { id } = await only();
     const answer = await replay(id, { operator: 'op-7', reason: 'looks mended' });
     expect(answer).toMatchObject({
@@ -142,7 +142,7 @@ describe('a replay', () => {
 });
 
 describe('a bulk replay', () => {
-  test('keeps to its rate, takes no more than asked for, and tells what became of each', async () => {
+  test('keeps to its rate, takes no more than asked for, and answers the outcome of each', async () => {
     const parked = await park(8);
     const [stubborn] = parked;
     poisoned.clear();
@@ -181,7 +181,7 @@ describe('a bulk replay that does not say which', () => {
     expect((await list()).deadLetters).toMatchObject([{ id, state: 'PARKED' }]);
   });
 
-  test('takes every parked letter when it is told to', async () => {
+  test('takes every dead letter with `all: true`', async () => {
     const parked = await park(2);
     poisoned.clear();
     const { body } = await replayMany({ all: true, ratePerSecond: 50 });
@@ -205,7 +205,7 @@ describe('discarding', () => {
     expectProblem(await discard('999999', { reason: 'x' }), 404, 'not-found');
   });
 
-  /** Discards while a replay is under way; what is behind the letter may follow from then on. */
+  /** Discards while a replay is under way; the events behind the dead letter may follow from then on. */
   async function discardReplayed({ id, orderId }: DeadLetter, isUnderWay: () => Promise<boolean>): Promise<void> {
     const replaying = replay(id);
     await eventually('it is being replayed', isUnderWay);

@@ -1,8 +1,8 @@
-/** Whoever hangs up is known to be gone, also from requests whose turn to be answered had not come. */
+/** A disconnected client is noticed, also by requests whose turn to be answered had not come. */
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, expect, test } from '@jest/globals';
 import { fastify } from 'fastify';
-import { whenOver } from '../../api/http/disconnects.js';
+import { whenResponseEnds } from '../../api/http/disconnects.js';
 import { eventually } from '../support/conditions.js';
 
 const AHEAD = 20;
@@ -12,14 +12,14 @@ let over = 0;
 let finish: () => void = () => undefined;
 app.addHook('onRequest', (_request, reply, done) => {
   begun++;
-  whenOver(reply, () => over++);
+  whenResponseEnds(reply, () => over++);
   done();
 });
 app.get('/slow', () => new Promise((resolve) => (finish = () => resolve('done'))));
 app.get('/', async () => 'done');
 afterEach(() => app.close());
 
-test('each request that was asked ahead is over once: when it is answered, or when its connection is closed', async () => {
+test('each pipelined request ends once: when it is answered, or when its connection is closed', async () => {
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;
   const ask = (path: string, times = 1) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(times);

@@ -38,7 +38,7 @@ const listed = async (orders: { id: string }[]) => {
   return orders.filter(({ id }) => all.has(id));
 };
 
-/** A dispatcher before a Temporal that answers as it is told to. */
+/** A dispatcher before a Temporal whose answers the test controls. */
 function dispatcherBefore(answer: () => Promise<unknown>) {
   const client = {
     withDeadline: (deadline: number, work: () => Promise<unknown>) => {

@@ -48,7 +48,7 @@ describe('an order’s ETag', () => {
     expect(answer.headers.get('etag')).not.toBe(before);
   });
 
-  test('tells nobody that an order is there that is not', async () => {
+  test('does not answer 304 for an order that is not there', async () => {
     expectProblem(await askKnowing('*', `/orders/${id.replace(/^./, 'f')}`), 404, 'not-found');
   });
 });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { createWatch } from '../../api/watch.js';
+import { createOrderChanges } from '../../api/order-changes.js';
 import type { CloudEvent } from '../../contracts/events.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { confirmOrder } from '../../domain/confirmation.js';
@@ -91,7 +91,7 @@ describe('the events of an order', () => {
 });
 
 describe('the event stream of an order', () => {
-  test('tells what has happened, then what happens', async () => {
+  test('sends the stored events, then new ones as they happen', async () => {
     const id = await placeAndReserve();
     const stream = await api.stream(`/orders/${id}/events`);
     expect([stream.response.status, stream.response.headers.get('content-type')]).toEqual([
@@ -99,9 +99,9 @@ describe('the event stream of an order', () => {
       'text/event-stream; charset=utf-8',
     ]);
     expect(stream.response.headers.get('x-correlation-id')).toEqual(expect.any(String));
-    await eventually('the past is told', () => stream.events.length === 2);
+    await eventually('the past events arrive', () => stream.events.length === 2);
     await confirm(id);
-    await eventually('the present is told', () => stream.events.length === 4);
+    await eventually('the new events arrive', () => stream.events.length === 4);
     expect(stream.events.map(({ id: sequence, event }) => [sequence, event])).toEqual(
       CONFIRMED.map((type, i) => [`${i + 1}`, type]),
     );
@@ -162,7 +162,7 @@ describe('the event stream of an order', () => {
       const { body: order } = await api.place();
       const { client, stop } = await startServer(api, { heartbeatEveryMs: 20 });
       const stream = await client.stream(path.replace(':id', order.id));
-      await eventually('the past is told', () => stream.events.length > 0);
+      await eventually('the past events arrive', () => stream.events.length > 0);
       const heard = stream.comments.length;
       await eventually('heartbeats', () => stream.comments.length >= heard + 2);
       expect(stream.ended()).toBe(false);
@@ -173,17 +173,17 @@ describe('the event stream of an order', () => {
 
   test('is no longer worked on when its reader has gone', async () => {
     const waiting = new Set<AbortSignal>();
-    const watch = createWatch(api.databaseUrl, SILENT);
-    const news: typeof watch.news = (about) => {
+    const orderChanges = createOrderChanges(api.databaseUrl, SILENT);
+    const next: typeof orderChanges.next = (about) => {
       if (about?.signal) waiting.add(about.signal);
-      return watch.news(about);
+      return orderChanges.next(about);
     };
-    const { client, stop } = await startServer(api, { watch: { ...watch, news } });
+    const { client, stop } = await startServer(api, { orderChanges: { ...orderChanges, next } });
     const stream = await client.stream('/events');
     await eventually('the stream waits for news', () => waiting.size > 0);
     expect([...waiting].some((signal) => signal.aborted)).toBe(false);
     stream.close();
     await eventually('the server has noticed', () => [...waiting].every((signal) => signal.aborted));
-    await Promise.all([stop(), watch.stop()]);
+    await Promise.all([stop(), orderChanges.stop()]);
   });
 });

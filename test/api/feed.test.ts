@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { createWatch } from '../../api/watch.js';
+import { createOrderChanges } from '../../api/order-changes.js';
 import type { CloudEvent } from '../../contracts/events.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { openDatabase } from '../../runtime/database.js';
@@ -63,7 +63,7 @@ async function acceptMany(count: number): Promise<void> {
     await Promise.all(Array.from({ length: Math.min(50, left) }, () => accept(api.db, { KEYBOARD: 1 })));
 }
 
-/** A transaction that accepts an order, thereby taking its place in the feed, and ends only when told to. */
+/** A transaction that accepts an order, thereby taking its place in the feed, and ends only when the test says so. */
 async function holdOrder(): Promise<{ id: string; end: (how: 'commit' | 'rollback') => Promise<void> }> {
   let end: (how: 'commit' | 'rollback') => void = () => undefined;
   const told = new Promise<'commit' | 'rollback'>((resolve) => {
@@ -117,7 +117,7 @@ describe('the feed', () => {
     }
   });
 
-  test('answers the same page again to whoever asks again', async () => {
+  test('answers the same page to the same request again', async () => {
     const end = await endOfFeed();
     await endOfFeed();
     const page = await read(end, 1);
@@ -142,7 +142,7 @@ describe('a transaction that takes its place early and commits late', () => {
     expect(stream.events.map(({ data }) => data.subject)).toEqual([early.id, late.id]);
   });
 
-  test('and then does not commit leaves no trace and holds nobody up', async () => {
+  test('and then does not commit leaves no trace and delays no reader', async () => {
     const end = await endOfFeed();
     const early = await holdOrder();
     const late = await accept(api.db, { KEYBOARD: 1 });
@@ -209,17 +209,17 @@ describe('the feed’s stream', () => {
     await acceptMany(1_050 - (await api.db.event.count()));
     const { id: newest } = await accept(api.db, { KEYBOARD: 1 });
     await endOfFeed();
-    const watch = createWatch(api.databaseUrl, SILENT);
+    const orderChanges = createOrderChanges(api.databaseUrl, SILENT);
     let asked = 0;
-    const news: typeof watch.news = (about) => {
+    const next: typeof orderChanges.next = (about) => {
       asked++;
       return new Promise((resolve) => about?.signal?.addEventListener('abort', () => resolve()));
     };
-    const { client, stop } = await startServer(api, { watch: { ...watch, news } });
+    const { client, stop } = await startServer(api, { orderChanges: { ...orderChanges, next } });
     const stream = await client.stream('/events');
     await eventually('it has caught up', () => stream.events.some(({ data }) => data.subject === newest));
     expect(asked).toBe(1);
     stream.close();
-    await Promise.all([stop(), watch.stop()]);
+    await Promise.all([stop(), orderChanges.stop()]);
   });
 });

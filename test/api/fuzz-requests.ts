@@ -57,7 +57,7 @@ function requestOf(document: OpenApi, operation: Operation, known: Known): fc.Ar
         .join('&');
       const verdicts = [...given, body].map((part) => part.verdict);
       const expected = verdicts.includes('refused') ? 'refused' : verdicts.includes(undefined) ? undefined : 'taken';
-      // Beyond that length a path is nobody's.
+      // Beyond that length no route takes a path.
       const isRouted = entriesOf(path).every(([, value]) => encode(value).length <= 200);
       return {
         ...(isRouted && { operation: `${operation.method} ${operation.path}` }),

@@ -1,4 +1,4 @@
-/** Values for a fuzzing run: what a schema allows, and what nobody asked for. */
+/** Values for a fuzzing run: those that a schema allows, and others. */
 import fc from 'fast-check';
 import { type OpenApi, resolve, type Schema } from '../support/openapi.js';
 

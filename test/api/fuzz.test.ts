@@ -53,7 +53,7 @@ afterAll(async () => {
   await Promise.all([saga.stop(), issuer.stop()]);
 });
 
-/** An order of the customer's, and one of somebody else's. */
+/** An order of the customer's, and one of another customer's. */
 async function placeBoth(): Promise<string[]> {
   const authorization = String(tokens.get('operator'));
   const items = [{ sku: 'PLENTY', quantity: 1 }];
@@ -187,11 +187,11 @@ test(`${REQUESTS} requests (seed ${SEED}) are each answered as the document prom
       }),
       { seed, numRuns: REQUESTS / LANES },
     );
-  // Each to its end, also if one fails: nobody may still be asking when the server stops.
+  // Each to its end, also if one fails: no request may be under way when the server stops.
   const lanes = await Promise.allSettled(Array.from({ length: LANES }, (_, i) => lane(SEED + i)));
   for (const ended of lanes) if (ended.status === 'rejected') throw ended.reason;
 
-  // Nothing was reached only at its door: every operation has served and has refused.
+  // Every operation has served and has refused, so that its handler was reached.
   const doors = [400, 401, 403, 415];
   for (const { method, path, parameters, requestBody, security } of operationsOf(document)) {
     const statuses = [...(reached.get(`${method} ${path}`) ?? [])];

@@ -27,7 +27,7 @@ async function nowhere(): Promise<string> {
   return `postgresql://postgres@127.0.0.1:${await closedPort()}/postgres`;
 }
 
-/** Lets nobody into this database, and throws out who is in, until it is called with true. */
+/** Refuses connections to this database, and ends those there are, until it is called with true. */
 async function open(databaseUrl: string, isOpen: boolean): Promise<void> {
   const name = new URL(databaseUrl).pathname.slice(1);
   const admin = new pg.Client({ connectionString: required('TEST_DATABASE_ADMIN_URL') });
@@ -154,18 +154,18 @@ describe('without its database', () => {
     await eventually('it is there', async () => (await api.get<Order>(`/orders/${body.id}`)).status === 200);
   });
 
-  test('a client that hangs up amid its body is nobody’s failure', async () => {
+  test('a client that disconnects amid its body is not logged as a failure', async () => {
     const failures: string[] = [];
     const logger = pino({ level: 'error' }, { write: (line: string) => void failures.push(line) });
     const api = await start({ logger });
-    for (let i = 0; i < 3; i++) await hangUp(api);
+    for (let i = 0; i < 3; i++) await disconnectAmid(api);
     expect((await api.get('/livez')).status).toBe(200);
     expect(failures).toEqual([]);
   });
 });
 
-/** Promises a body, and leaves. */
-async function hangUp({ port }: TestApi): Promise<void> {
+/** Announces a body, and disconnects. */
+async function disconnectAmid({ port }: TestApi): Promise<void> {
   const socket = connect(port, '127.0.0.1');
   await new Promise<void>((resolve) =>
     socket.write(

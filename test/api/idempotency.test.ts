@@ -51,7 +51,7 @@ describe('the same request with the same Idempotency-Key', () => {
     expect((await api.place(changed, key('k-price'))).text).toBe(first.text);
   });
 
-  test('sent by fifty at once makes one order, and all are told of it', async () => {
+  test('sent by fifty at once makes one order, and all are answered with it', async () => {
     const keys = process.env['FULL'] === '1' ? 200 : 5;
     const before = await countStored(api.db);
     for (let n = 0; n < keys; n++) {
@@ -126,7 +126,7 @@ describe('an Idempotency-Key', () => {
     expect((await api.place({}, key('"bare-1"'))).text).toBe(first.text);
   });
 
-  test('is told apart by its case', async () => {
+  test('is case-sensitive', async () => {
     const first = await api.place({}, key('Case'));
     expect((await api.place({}, key('case'))).body.id).not.toBe(first.body.id);
   });
@@ -208,7 +208,7 @@ describe('an externalOrderId', () => {
     expect((await api.place({ externalOrderId: 'web-3b' }, key('k-web-3'))).status).toBe(201);
   });
 
-  test('claimed by twenty at once without a key is one order’s, which the others are told', async () => {
+  test('claimed by twenty at once without a key is one order’s, which the others’ problems name', async () => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => api.place({ externalOrderId: 'web-race' })));
     const winner = answers.filter((answer) => answer.status === 201);
     expect(winner).toHaveLength(1);

@@ -63,7 +63,7 @@ describe('a repeated POST', () => {
     expect((await send()).headers.get('idempotent-replayed')).toBeNull();
   });
 
-  test('by fifty at once is carried out once; who comes too early is told when to ask again', async () => {
+  test('by fifty at once is carried out once; those that come too early are answered when to ask again', async () => {
     const order = await newOrder();
     const answers = await Promise.all(Array.from({ length: 50 }, () => cancel(order, 'k-race')));
     const done = answers.filter((answer) => answer.status === 202);
@@ -172,7 +172,7 @@ describe('a request whose process', () => {
     expect((await cancel(order, 'k-dead-other')).status).toBe(202);
   });
 
-  test('works for longer than a lock lasts holds its key until it is done: nobody begins the same work', async () => {
+  test('works for longer than a lock lasts holds its key until it is done: no other process begins the same work', async () => {
     const keyLock = { lockMs: 600, extendEveryMs: 100 };
     const app = fastify();
     app.decorateRequest('caller', { getter: () => ({ subject: 'shop', roles: ['service'] }) as never });

@@ -26,7 +26,7 @@ describe('a SKU', () => {
     expect((await api.get('/inventory/KEYBOARD')).body).toEqual(changed);
   });
 
-  test('counts what is reserved and sold, which no one can take from the shelf', async () => {
+  test('counts what is reserved and sold, below which its stock cannot be set', async () => {
     await put('COUNTED', { onHand: 10 });
     const [sold, held] = [await accept(api.db, { COUNTED: 3 }), await accept(api.db, { COUNTED: 2 })];
     for (const order of [sold, held]) await reserveInventory(api.db, order.id);

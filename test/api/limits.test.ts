@@ -1,4 +1,4 @@
-/** How much of the service one caller, or everybody together, can use up. */
+/** How much of the service one caller, or all callers together, can use up. */
 import { spawn, spawnSync } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -38,8 +38,8 @@ const as = async (subject: string) => ({ authorization: await issuer.token({ sub
 const headersOf = ({ headers }: { headers: Headers }) =>
   ['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'retry-after'].map((name) => headers.get(name));
 
-describe('who orders faster than the limit', () => {
-  test('is told so, when to come back, and how much is left', async () => {
+describe('a caller that orders faster than the limit', () => {
+  test('is answered 429, when to come back, and how much is left', async () => {
     const api = await limited(3);
     const caller = await as('fast');
     const answers = [];
@@ -83,13 +83,13 @@ describe('who orders faster than the limit', () => {
     expect(await base.db.idempotencyKey.count({ where: { key: 'k-limited' } })).toBe(0);
   });
 
-  test('is not who has no token: that is 401, and uses up nothing', async () => {
+  test('has a token: without one it is 401, and uses up nothing', async () => {
     const api = await limited(1);
     for (let i = 0; i < 3; i++) expectProblem(await api.place(), 401, 'unauthenticated');
     expect((await api.place({}, await as('patient'))).status).toBe(201);
   });
 
-  test('is nobody where callers are not told apart', async () => {
+  test('is not limited where there is no authentication', async () => {
     const open = await apiWith({ rateLimit: { ordersPerMinute: 1 } });
     for (let i = 0; i < 3; i++) {
       const answer = await open.place();
@@ -191,7 +191,7 @@ if (!hasRedis) process.stderr.write('`redis-server` is not here: shared rate lim
     await eventually('Redis is used', async () => {
       const probe = `probe-${probes++}`;
       await api.place({}, await as(probe));
-      return (await take(probe)).tokens < 0.5; // of two, somebody else has taken one
+      return (await take(probe)).tokens < 0.5; // of two, another process has taken one
     });
     redis.child.kill('SIGSTOP');
     expect(await statuses('hangs')).toEqual([201, 201, 429]);
@@ -213,7 +213,7 @@ const canConnect = (port: number) =>
 
 describe('more than can be answered', () => {
   const shedding = { requestsMax: 5, eventLoopDelayMaxMs: 60_000 };
-  /** Whoever reads the catalogue meanwhile stays in work. */
+  /** Requests that read the catalogue meanwhile stay in work. */
   async function whileStuck<T>(work: () => Promise<T>): Promise<T> {
     const holder = new pg.Client({ connectionString: base.databaseUrl });
     await holder.connect();
@@ -244,7 +244,7 @@ describe('more than can be answered', () => {
     expect((await api.place()).status).toBe(201);
   });
 
-  test('is not what merely waits, nor what has hung up', async () => {
+  test('does not count requests that only wait, nor those that have disconnected', async () => {
     const api = await apiWith({ shedding });
     const waiting: ReturnType<TestApi['place']>[] = [];
     for (let i = 0; i < 8; i++) {
@@ -283,7 +283,7 @@ describe('more than can be answered', () => {
     expect(statuses).toEqual(Array(orders).fill(201));
   }, 120_000);
 
-  test('is told by the event loop’s delay as well', async () => {
+  test('is recognized by the event loop’s delay as well', async () => {
     const api = await apiWith({ shedding: { requestsMax: 1_000, eventLoopDelayMaxMs: 1 } }); // any loop is later
     const refused = await eventually('it is late', async () => {
       const answer = await api.get('/orders');
@@ -322,7 +322,7 @@ describe('a connection', () => {
     ['chunks of its body', `${HEAD}Transfer-Encoding: chunked\r\n\r\n`, '1\r\na\r\n'],
     ['its headers, saying nothing more', 'GET / HTTP/1.1\r\n', ''],
     ['anything, never having said a word', '', ''],
-  ])('that never finishes %s is cut, and others do not notice', async (_, begin, drop) => {
+  ])('that never finishes %s is closed, and others do not notice', async (_, begin, drop) => {
     const api = await apiWith(quick);
     const slow = Array.from({ length: 50 }, () => drip(api.port, begin, drop));
     const healthy = async () => {
@@ -334,7 +334,7 @@ describe('a connection', () => {
       expect(text()).toMatch(/^(HTTP\/1\.1 408 Request Timeout\r\n[\s\S]*"code":"request-timeout"|$)/);
   });
 
-  test('too many is not taken, until another ends', async () => {
+  test('beyond the limit is not accepted until another ends', async () => {
     const api = await apiWith({ connectionsMax: 3 });
     const idle = Array.from({ length: 3 }, () => drip(api.port, 'GET /', ''));
     await eventually('all are there', async () => idle.every(({ socket }) => !socket.connecting));
@@ -352,7 +352,7 @@ describe('a connection', () => {
     for (const { socket } of idle) socket.destroy();
   });
 
-  test('may be one of a thousand that say nothing', async () => {
+  test('may be one of a thousand without a request', async () => {
     const api = await apiWith({});
     const idle = Array.from({ length: 1_000 }, () => drip(api.port, '', ''));
     await eventually('all are there', () => idle.every(({ socket }) => !socket.connecting));
@@ -360,7 +360,7 @@ describe('a connection', () => {
     for (const { socket } of idle) socket.destroy();
   });
 
-  test('that asks ahead is answered in order', async () => {
+  test('that pipelines its requests is answered in order', async () => {
     const body = JSON.stringify(ORDER);
     const post = `${HEAD}Content-Length: ${body.length}\r\n\r\n${body}`;
     const { text, closed } = drip(

@@ -64,7 +64,7 @@ describe('the document', () => {
     }
   });
 
-  test('names the roles that the table of permissions lets in, and shows what a stranger and an outsider are told', () => {
+  test('names the roles that the table of permissions lets in, and shows the problems of a caller without a token or a role', () => {
     for (const { method, path, security, responses } of operationsOf(document)) {
       const allowed = PERMISSIONS[routeOf(method, path)];
       expect({ method, path, security }).toEqual({
@@ -123,7 +123,7 @@ describe('the last release', () => {
     expect(document.info.version).toBe(JSON.parse(await readFile('package.json', 'utf8')).version);
   });
 
-  /** Whom a balancer asks names no neighbours any more: they stand on the metrics port. Whoever reads `ready` sees no change. */
+  /** /readyz names no neighbours any more: they stand on the metrics port. A client that reads `ready` sees no change. */
   const TAKEN_BACK = /^GET \/readyz: answer \d+\/(database|temporal|workers): is /;
   const majorOf = ({ info }: OpenApi) => info.version.split('.')[0];
   const byVersion = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true });

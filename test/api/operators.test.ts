@@ -115,7 +115,7 @@ describe('cancelling', () => {
     expect(await eventTypes(s.db, id)).toEqual(['order.created', 'order.cancelled']);
   });
 
-  test('an order that was cancelled otherwise is refused, and tells why', async () => {
+  test('an order that was cancelled otherwise is refused, and says why', async () => {
     const { id } = await place('pm_card_chargeDeclined');
     await final(id, 'CANCELLED');
     const answer = await cancel(id);
@@ -123,7 +123,7 @@ describe('cancelling', () => {
     expect(answer.text).toContain('PAYMENT_DECLINED');
   });
 
-  test('races with the confirmation to one truth, whoever wins', async () => {
+  test('races with the confirmation to one consistent end, whichever wins', async () => {
     const rounds = process.env['FULL'] === '1' ? 200 : 30;
     const ids: string[] = [];
     for (let i = 0; i < rounds; i++) {
@@ -140,7 +140,7 @@ describe('cancelling', () => {
     const facts = await readFacts((sql) => s.db.$queryRawUnsafe(sql));
     const books = booksOf({ ...facts, charges: await readCharges(s.sandboxUrl) }, ids);
     expectRight(books);
-    // Who won, is told by whether the order was ever confirmed: on the way, each has.
+    // Whether the order was ever confirmed says which has won: over many orders, each has.
     const confirmed = books.events.filter(({ type }) => type === 'order.confirmed').length;
     expect(confirmed).toBeGreaterThan(0);
     expect(confirmed).toBeLessThan(rounds);
@@ -221,7 +221,7 @@ describe('stuck sagas', () => {
     expect((await resolve(id, { action: 'explode' })).status).toBe(400);
   });
 
-  test('that were terminated from outside are listed, and begun anew by `retry`', async () => {
+  test('that were terminated from outside are listed, and restarted by `retry`', async () => {
     await s.fault({ route: 'charge', mode: 'down' });
     const { id } = await place();
     await stuckWith([id]);
@@ -239,7 +239,7 @@ describe('stuck sagas', () => {
     expect(await eventTypes(s.db, id)).toEqual(['order.created', ...ALL_DONE]);
   });
 
-  test('tell the gateway’s reference of what they hold, and a page goes on where the one before ended, settled or not', async () => {
+  test('show the gateway’s reference of their charge, and a page goes on where the one before ended, resolved or not', async () => {
     await s.fault({ route: 'charge', mode: 'down' });
     const ids: string[] = [];
     for (let i = 0; i < 3; i++) ids.push((await place()).id);
@@ -260,7 +260,7 @@ describe('stuck sagas', () => {
     for (const id of ids) if (id !== last) await resolve(id, { action: 'compensate' });
   });
 
-  test('whose order’s row is held by somebody are answered 503, not 500', async () => {
+  test('whose order’s row another transaction has locked are answered 503, not 500', async () => {
     await s.fault({ route: 'charge', mode: 'down' });
     const { id } = await place();
     await stuckWith([id]);
@@ -282,7 +282,7 @@ describe('stuck sagas', () => {
     );
   }, 120_000);
 
-  test('that somebody has completed in their name are listed as missing, and begun anew by `retry`', async () => {
+  test('that were completed from outside are listed as missing, and restarted by `retry`', async () => {
     const other = await place();
     await final(other.id, 'CONFIRMED');
     const order = await accept(s.db, { PLENTY: 1 });
@@ -300,7 +300,7 @@ describe('stuck sagas', () => {
   });
 });
 
-test('an order on its way back is told by its row, also when Temporal has forgotten its first saga', async () => {
+test('an order on its way back is recognized by its row, also when Temporal has forgotten its first saga', async () => {
   const { id } = await place();
   await final(id, 'CONFIRMED');
   await s.client.workflow.getHandle(orderSagaId(id)).result();

@@ -194,7 +194,7 @@ describe('an order that cannot be', () => {
 });
 
 describe('reading an order', () => {
-  test('that is cancelled tells why, to whoever reads it', async () => {
+  test('that is cancelled says why, to every reader', async () => {
     const { body } = await api.place();
     await beginUnwinding(api.db, body.id, { reason: 'CANCELLED_BY_CUSTOMER', message: 'found it cheaper' });
     expect((await api.get<Order>(`/orders/${body.id}`)).body).not.toHaveProperty('cancellation');

@@ -32,7 +32,7 @@ const as = async (...roles: string[]) => ({ authorization: await issuer.token({ 
 type Named = Pick<Order, 'id' | 'customerId'>;
 const MISSING: Named = { id: '01a1fc4b-0000-7000-8000-000000000000', customerId: 'cus_own' };
 
-/** A request that the route would serve, of an order of the caller's own, of someone else's, or of none. */
+/** A request that the route would serve, of an order of the caller's own, of another customer's, or of none. */
 async function request(route: string, order: Named, headers: Record<string, string>): Promise<Answer<unknown>> {
   const [method = '', pattern = ''] = route.split(' ');
   const path = pattern
@@ -74,7 +74,7 @@ describe('without a token', () => {
 });
 
 describe('with a token without roles', () => {
-  test.each(guarded)('%s is 403, whoever asks', async (route) => {
+  test.each(guarded)('%s is 403 for every subject', async (route) => {
     for (const roles of [[], ['admin'], ['Operator'], ['customers']])
       expectProblem(await request(route, own, await as(...roles)), 403, 'forbidden');
   });
@@ -104,7 +104,7 @@ describe.each(matrix)('%s, %s', (role, route, allowed) => {
     else expectProblem(answer, 403, 'forbidden');
   });
 
-  test(`${allowed && !confined ? 'is served' : 'is refused'} for someone else’s order`, async () => {
+  test(`${allowed && !confined ? 'is served' : 'is refused'} for another customer’s order`, async () => {
     const answer = await request(route, others, await as(role));
     if (!allowed) expectProblem(answer, 403, 'forbidden');
     else if (confined) expectProblem(answer, confined === 'forbidden' ? 403 : 404, confined);
@@ -112,7 +112,7 @@ describe.each(matrix)('%s, %s', (role, route, allowed) => {
   });
 
   if (!ORDERS.test(route)) return;
-  test(`is told that there is ${allowed ? 'no such order' : 'a role to ask for'}, of an order that nobody has`, async () => {
+  test(`is answered ${allowed ? 'that there is no such order' : 'with the role it needs'}, of an order that is not there`, async () => {
     const answer = await request(route, MISSING, await as(role));
     if (allowed) expectProblem(answer, 404, 'not-found');
     else expectProblem(answer, 403, 'forbidden');
@@ -131,7 +131,7 @@ describe('a customer', () => {
     expect(await list('?customerId=cus_other')).toEqual({ orders: [], next: null });
   });
 
-  test('cannot tell someone else’s order from one that is not there', async () => {
+  test('cannot distinguish another’s order from one that is not there', async () => {
     const strip = ({ body, status }: Answer<unknown>) => ({ status, ...(body as object), correlationId: '' });
     const missing = own.id.replace(/.$/, (last) => (last === '0' ? '1' : '0'));
     const [foreign, none] = await Promise.all(
@@ -142,7 +142,7 @@ describe('a customer', () => {
     );
   });
 
-  test('cannot follow someone else’s order live', async () => {
+  test('cannot follow another customer’s order live', async () => {
     const headers = { ...(await as('customer')), accept: 'text/event-stream' };
     expectProblem(await api.get(`/orders/${others.id}/events`, headers), 404, 'not-found');
     const stream = await api.stream(`/orders/${own.id}/events`, await as('customer'));

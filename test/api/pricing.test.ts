@@ -23,7 +23,7 @@ const LINES = [
 ];
 const place = (changed: object = {}, headers = {}) => api.place({ items: LINES, ...changed }, headers);
 const usd = (amount: number) => ({ amount, currency: 'USD' });
-/** As another process does: this one is not told. */
+/** As another process does: the API's memory does not learn of it. */
 const reprice = (sku: string, data: { unitPrice?: number; currency?: string }) =>
   t.db.inventory.update({ where: { sku }, data });
 
@@ -53,14 +53,14 @@ describe('when the catalogue has changed behind its back, an API that remembers 
     expectProblem(await place(), 422, 'unknown-sku', ['/items/1/sku']);
   });
 
-  test('holds whoever expects a total to the new one', async () => {
+  test('accepts an expected total only if it is the new one', async () => {
     await reprice('KEYBOARD', { unitPrice: 50 });
     expectProblem(await place({ expectedTotal: usd(210) }), 409, 'price-changed');
     await reprice('KEYBOARD', { unitPrice: 60 });
     expect((await place({ expectedTotal: usd(130) })).status).toBe(201);
   });
 
-  test('refuses nobody for an old price', async () => {
+  test('refuses no order for an old price', async () => {
     await reprice('KEYBOARD', { unitPrice: 99_999_999 });
     const items = LINES.map((line) => ({ ...line, quantity: 1_000 }));
     expectProblem(await place({ items }), 422, 'total-too-large');
@@ -109,7 +109,7 @@ test('fifty who order while the price rises each pay a price that held between t
   expect(effective).toBe(FIRST_PRICE + (CLIENTS * ORDERS_EACH) / ORDERS_PER_PRICE);
 });
 
-test('whoever meets a change of prices at every try is told to come again, and has ordered nothing', async () => {
+test('a request that meets a change of prices at every try is answered 503, and has ordered nothing', async () => {
   await stock(t.db, 'RESTLESS', 1_000, 100);
   const restless = new Proxy(t.db, {
     get: (target, name) => {
@@ -129,7 +129,7 @@ test('whoever meets a change of prices at every try is told to come again, and h
   await confused.stop();
 });
 
-test('of more prices than memory is for, those that were seen last are remembered', async () => {
+test('of more prices than it remembers, it keeps those that were seen last', async () => {
   await t.db.$executeRaw`INSERT INTO inventory (sku, name, unit_price, currency, on_hand_total, available)
     SELECT 'MANY-' || n, 'x', 100, 'USD', 0, 0 FROM generate_series(1, 10001) AS n`;
   const pricing = createPricing(t.db);

@@ -118,7 +118,7 @@ describe('a request that is no HTTP', () => {
     expectProblem(await raw(api.port, request), 400, 'malformed-request');
   });
 
-  test('for the size of its headers is told so', async () => {
+  test('because of the size of its headers is answered with that problem', async () => {
     expectProblem(
       await raw(api.port, `GET /livez HTTP/1.1\r\n${HEAD}X-A: ${'a'.repeat(20_000)}\r\n\r\n`),
       431,
@@ -126,7 +126,7 @@ describe('a request that is no HTTP', () => {
     );
   });
 
-  test('for the number of its headers is told so', async () => {
+  test('because of the number of its headers is answered with that problem', async () => {
     const some = (n: number) => Array.from({ length: n }, (_, i) => `X-${i}: 1\r\n`).join('');
     expect((await raw(api.port, `GET /livez HTTP/1.1\r\n${HEAD}${some(98)}\r\n`)).status).toBe(200);
     const answer = await raw(api.port, `GET /livez HTTP/1.1\r\n${HEAD}${some(99)}\r\n`);

@@ -43,7 +43,7 @@ const CONFIRMED = STEPS.map((name) => `step ${name}: completed`);
 const PENDING = STEPS.map((name) => `step ${name}: pending`);
 const wanted = { reason: 'CANCELLED_BY_CUSTOMER' } as const;
 
-test('an order is confirmed by its saga within the wait, and its saga told in full', async () => {
+test('an order is confirmed by its saga within the wait, and every step of its saga is shown', async () => {
   const { headers, body: order } = await api.place({}, { prefer: 'wait=25' });
   expect([order.status, headers.get('preference-applied')]).toEqual(['CONFIRMED', 'wait=25']);
   expect((await api.get(`/orders/${order.id}`)).body).toEqual(order);
@@ -98,7 +98,7 @@ test('before its start a saga is running, without a run', async () => {
 
 describe('a refused order', () => {
   test.each([
-    ['by an empty shelf', { items: [{ sku: 'NONE', quantity: 1 }] }, 'OUT_OF_STOCK', 'step reserveInventory: refused'],
+    ['for want of stock', { items: [{ sku: 'NONE', quantity: 1 }] }, 'OUT_OF_STOCK', 'step reserveInventory: refused'],
     ['by the gateway', { paymentMethod: 'pm_card_chargeDeclined' }, 'PAYMENT_DECLINED', 'step chargePayment: refused'],
   ])('%s is cancelled within the wait, its saga compensated', async (_, changed, reason, refused) => {
     const { body: order } = await api.place(changed, { prefer: 'wait=25' });
@@ -133,7 +133,7 @@ test('a saga that is stuck says where and why, and completes once repaired', asy
   expect((await api.get(`/orders/${order.id}`)).body).toMatchObject({ status: 'CONFIRMED' });
 });
 
-test('a saga that somebody has completed in its name is not said to have ended before its order', async () => {
+test('a saga that was completed from outside is not shown as ended before its order', async () => {
   const { body: other } = await api.place({}, { prefer: 'wait=25' });
   const order = await accept(s.db, { KEYBOARD: 1 });
   // As `temporal activity complete` leaves it: this order's saga has come to its end, and has done nothing for it.
@@ -161,7 +161,7 @@ test('a saga that somebody has completed in its name is not said to have ended b
   expect(summary(cancellation)).toEqual(CONFIRMED);
 }, 60_000);
 
-test('what has happened is told while Temporal is away or lost, from Postgres', async () => {
+test('what has happened is read from Postgres while Temporal is away or lost', async () => {
   const { body: order } = await api.place({}, { prefer: 'wait=25' });
   const temporal = await lostTemporal();
   const lost = await startTestApi({ db: s.db, databaseUrl: s.databaseUrl, temporal });
@@ -175,8 +175,8 @@ test('what has happened is told while Temporal is away or lost, from Postgres', 
   await temporal.close();
 });
 
-/** The last one here: whoever worked on sagas is gone after it. */
-test('a saga that no worker works on is said to wait for one, and what it has done is told', async () => {
+/** The last one here: the worker is gone after it. */
+test('a saga that no worker works on is shown as waiting for one, with what it has done', async () => {
   const { body: before } = await api.place({}, { prefer: 'wait=25' });
   expect(await sagaOf(before.id)).not.toHaveProperty('waitingFor');
   await s.dismiss();

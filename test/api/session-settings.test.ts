@@ -21,7 +21,7 @@ afterEach(async () => {
 });
 
 const name = () => new URL(t.url).pathname.slice(1);
-/** As `ALTER DATABASE … SET` does, and a restart of whoever uses it. */
+/** As `ALTER DATABASE … SET` does, and a restart of the programs that use it. */
 async function set(settings: Record<string, string>): Promise<void> {
   for (const [setting, value] of Object.entries(settings))
     await admin.query(`ALTER DATABASE ${name()} SET ${setting} = ${admin.escapeLiteral(value)}`);
@@ -63,7 +63,7 @@ test.each<[string, Record<string, string>]>([
 });
 
 describe('a primary that takes no writes just now', () => {
-  test('is told from a fault of ours, answers what it can, and is written to as soon as it takes them', async () => {
+  test('is answered 503 instead of 500, answers reads, and is written to as soon as it takes writes', async () => {
     await set({ default_transaction_read_only: 'on' });
     await start();
     for (let n = 0; n < 3; n++) {

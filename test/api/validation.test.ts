@@ -173,7 +173,7 @@ describe('an order is refused, naming the field,', () => {
   test.each(shapes)('for %s', (_, body, pointer) => expectRefusal(body, pointer));
 });
 
-describe('all that is wrong with an order is told at once,', () => {
+describe('all that is wrong with an order is reported at once,', () => {
   const pointersOf = async (body: string | object) => {
     const problem = expectProblem(await api.send('POST', '/orders', body), 400, 'invalid-request');
     return { detail: problem.detail, pointers: problem.errors?.map(({ pointer }) => pointer) ?? [] };

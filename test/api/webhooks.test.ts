@@ -105,7 +105,7 @@ describe('an event of the payment gateway', () => {
     ['forged', { secret: 'whsec_another' }],
     ['tampered with', { tamper: (body: string) => body.replace('succeeded', 'canceled') }],
     ['stale', { ageS: 301 }],
-  ])('that is %s is refused, and wakes nobody', async (_, how) => {
+  ])('that is %s is refused, and requests no look-up', async (_, how) => {
     expectProblem(await send(eventOf(await waiting()), how), 400, 'invalid-signature');
     expect(await wokenSoFar()).toEqual([]);
   });
@@ -124,7 +124,7 @@ describe('an event of the payment gateway', () => {
     expect(await wokenSoFar()).toEqual([]);
   });
 
-  test('that names no order of ours wakes nobody', async () => {
+  test('that names no order of ours requests no look-up', async () => {
     for (const orderId of ['o1', '', "' OR 1=1", randomUUID()]) expect((await send(eventOf(orderId))).status).toBe(200);
     expect((await send({ id: 'evt_1', object: 'event', type: 'payout.paid', data: { object: {} } })).status).toBe(200);
     expect(await wokenSoFar()).toEqual([]);
@@ -135,7 +135,7 @@ describe('an event of the payment gateway', () => {
   });
 });
 
-describe('what is signed, and yet is odd', () => {
+describe('a signed body of an unexpected shape', () => {
   const event = (changed: object) => JSON.stringify({ ...eventOf(randomUUID()), ...changed });
   const about = (object: unknown, type = 'refund.failed') => event({ type, data: { object } });
   const thin = { id: 'evt_test_1', object: 'v2.core.event', type: 'v1.billing.meter.no_meter_found', livemode: false };
@@ -163,7 +163,7 @@ describe('what is signed, and yet is odd', () => {
       `{"object":"event","id":"evt_2","type":"refund.failed","data":{"object":{"__proto__":{"metadata":1}}}}`,
     ],
     ['a type of ours', about({}, 'toString')],
-  ])('%s is heard out, for the gateway would send it again for days: 200, and nobody is woken', async (_, body) => {
+  ])('%s is taken, for the gateway would send it again for days: 200, and no look-up is requested', async (_, body) => {
     expect(await sendSigned(body)).toMatchObject({ status: 200, body: { received: true } });
     expect(await wokenSoFar()).toEqual([]);
   });
@@ -187,7 +187,7 @@ describe('what is signed, and yet is odd', () => {
   });
 });
 
-describe('what our books cannot know has the order looked up, however well they agree', () => {
+describe('what our records cannot know has the order looked up, however well they agree', () => {
   const cancelled = async () => {
     const charge = `pi_${randomUUID()}`;
     const orderId = await confirmed(charge);
@@ -225,7 +225,7 @@ describe('what our books cannot know has the order looked up, however well they 
   });
 });
 
-describe('what our books say already wakes nobody', () => {
+describe('what our records say already requests no look-up', () => {
   test('the charge of a confirmed order', async () => {
     const charge = `pi_${randomUUID()}`;
     const orderId = await confirmed(charge);
@@ -244,7 +244,7 @@ describe('what our books say already wakes nobody', () => {
     expect(await wokenSoFar()).toEqual([id]);
   });
 
-  test('a refund, if we made it; not if somebody else did', async () => {
+  test('a refund, if we made it; not if another client of the account did', async () => {
     const charge = `pi_${randomUUID()}`;
     const orderId = await confirmed(charge);
     await send(eventOf(orderId, { charge, type: 'charge.refunded' }));
@@ -265,7 +265,7 @@ describe('what our books say already wakes nobody', () => {
   });
 });
 
-test('without a secret there is no such route for anybody', async () => {
+test('without a secret there is no such route', async () => {
   const closed = await startTestApi({ db: database.db, databaseUrl: database.url });
   try {
     expectProblem(await closed.send('POST', PATH, eventOf(randomUUID())), 404, 'not-found');

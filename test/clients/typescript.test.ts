@@ -25,7 +25,7 @@ test('is the one that is committed: `npm run client` after a change of the contr
   expect(await readFile('clients/typescript/openapi.ts', 'utf8')).toBe(stdout);
 });
 
-test('places an order once, however often it is told to, and reads it back', async () => {
+test('places an order once, however often it is called, and reads it back', async () => {
   const client = createClient({ baseUrl: api.url });
   const place = () => orThrow(client.POST('/orders', { params: { header: { 'idempotency-key': 'cart-1' } }, body }));
   const order = await place();
@@ -37,7 +37,7 @@ test('places an order once, however often it is told to, and reads it back', asy
   expect([orders.map(({ id }) => id), next]).toEqual([[order.id], null]);
 });
 
-test('throws what the server says of a refusal', async () => {
+test('throws the server’s problem when a request is refused', async () => {
   const client = createClient({ baseUrl: api.url });
   const refused = orThrow(client.POST('/orders', { body: { ...body, items: [] } }));
   await expect(refused).rejects.toThrow(ProblemError);

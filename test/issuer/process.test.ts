@@ -49,7 +49,7 @@ describe('the process', () => {
     }
   });
 
-  it('names itself as others reach it', async () => {
+  it('names itself by the address at which others reach it', async () => {
     const issuer = await run({ DATA_DIR: await newFolder(), ISSUER_URL: 'http://issuer:12112/' });
     const document = (await (await fetch(`${issuer.url}/.well-known/openid-configuration`)).json()) as object;
     expect(document).toMatchObject({
@@ -60,7 +60,7 @@ describe('the process', () => {
     expect(await (await fetch(issuer.url)).text()).toContain('Never run it where strangers can reach it.');
   });
 
-  it('refuses to serve beyond loopback unless told that only its owner can reach it', async () => {
+  it('refuses to serve beyond loopback unless configured that only its owner can reach it', async () => {
     const { child, output } = launch({ DATA_DIR: await newFolder(), HOST: '0.0.0.0' });
     expect(await exitOf(child)).toBe(78);
     expect(output()).toContain('ISSUER_ALLOW_REMOTE=true');

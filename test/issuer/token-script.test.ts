@@ -73,7 +73,7 @@ describe('npm run token', () => {
     });
   });
 
-  it('takes no token from whoever else listens there', async () => {
+  it('takes no token from another server on that port', async () => {
     const server = createServer((_, response) => void response.end('hello')).listen(0, '127.0.0.1');
     await eventually('it listens', () => server.listening);
     const { port } = server.address() as { port: number };

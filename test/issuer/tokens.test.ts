@@ -27,7 +27,7 @@ describe('the API', () => {
     expect(await createJudge(issuer)(token)).toEqual({ subject: 'ada', roles: ['operator', 'auditor'] });
   });
 
-  it('finds the keys without discovery, where it is told where they are', async () => {
+  it('finds the keys without discovery, where their address is configured', async () => {
     const issuer = await startIssuer(await newFolder());
     const judge = createJudge(issuer, { jwksUrl: `${issuer.url}/.well-known/jwks.json` });
     expect(await judge(await tokenFor(issuer, { sub: 'cus_42' }))).toEqual({ subject: 'cus_42', roles: ['customer'] });
@@ -142,7 +142,7 @@ async function publicKey(issuer: Running, alg: string): Promise<JWK> {
   return found;
 }
 
-/** For whoever asks the clock; timers and sockets go on as they do. */
+/** Only for reads of the clock; timers and sockets go on as they do. */
 function passTime(ms: number): void {
   jest.useFakeTimers({ now: Date.now() + ms, doNotFake: [...TIMERS] });
   const later = performance.now() + ms;

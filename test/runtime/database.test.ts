@@ -62,13 +62,13 @@ describe('a session', () => {
     expect(sessionConfig(url)).toMatchObject(expected);
   });
 
-  test('elsewhere leaves TLS to PGSSLMODE where the URL says nothing: nobody is moved to plain text unasked', () => {
+  test('elsewhere leaves TLS to PGSSLMODE where the URL says nothing: no connection becomes plain text unasked', () => {
     expect(sessionConfig('postgresql://u@db.example/x')).not.toHaveProperty('ssl');
   });
 });
 
-describe('what Postgres has refused whole and would take now', () => {
-  test('is asked again at once: a plan that a migration has outdated, on every connection', async () => {
+describe('a statement that Postgres has undone and would carry out now', () => {
+  test('is retried at once: a plan that a migration has outdated, on every connection', async () => {
     await stock(t.db, 'A', 10);
     const names = () => Promise.all(Array.from({ length: 20 }, () => t.db.$queryRaw`SELECT name FROM inventory`));
     await names();
@@ -88,7 +88,7 @@ describe('what Postgres has refused whole and would take now', () => {
     await db.$disconnect();
   });
 
-  test('is asked again at once: a deadlock with somebody who is not ours', async () => {
+  test('is retried at once: a deadlock with another program’s transaction', async () => {
     await set('deadlock_timeout', '20ms');
     const db = openDatabase(t.url, 2);
     for (const sku of ['A', 'B']) await stock(db, sku, 10);
@@ -117,7 +117,7 @@ describe('what Postgres has refused whole and would take now', () => {
   });
 });
 
-describe('what cannot be done just now is told from a refusal:', () => {
+describe('a transient failure is distinguished from a refusal:', () => {
   test.each([
     ['a read-only server, in raw SQL', (db: TestDatabase['db']) => db.$executeRaw`DELETE FROM inventory`],
     ['a read-only server, in a model’s statement', (db: TestDatabase['db']) => db.inventory.deleteMany()],
@@ -150,7 +150,7 @@ describe('what cannot be done just now is told from a refusal:', () => {
   });
 
   test.each([
-    ['nobody is there', (url: URL) => Object.assign(url, { port: '1' })],
+    ['no server listens', (url: URL) => Object.assign(url, { port: '1' })],
     ['the password is wrong', (url: URL) => Object.assign(url, { password: 'wrong' })],
     ['there is no such database', (url: URL) => Object.assign(url, { pathname: '/of_nobody' })],
   ])('%s', async (_, spoil) => {
@@ -166,7 +166,7 @@ describe('what cannot be done just now is told from a refusal:', () => {
     await db.$disconnect();
   });
 
-  test('a no is a no', async () => {
+  test('a refusal is no transient failure', async () => {
     const failure = await t.db.$executeRaw`INSERT INTO inventory DEFAULT VALUES`.catch((err: unknown) => err);
     expect([failure instanceof Error, isNotNow(failure)]).toEqual([true, false]);
   });

@@ -54,7 +54,7 @@ describe('failpoints are refused', () => {
 describe('a failpoint', () => {
   const open = () => openFailpoints(folder, { databaseUrl: OURS, paymentsUrl: SANDBOX });
 
-  test('is met once, by whoever comes first, and tells who it was and that it is over', () => {
+  test('is met once, by the first process that comes, and records which it was and that it is over', () => {
     const [one, other] = [open(), open()];
     writeFileSync(join(folder, 'order-1.step.moment'), 'throw');
     expect(() => one.at('step.moment', 'order-2')).not.toThrow();
@@ -66,7 +66,7 @@ describe('a failpoint', () => {
     expect(readdirSync(folder)).toEqual(['order-1.step.moment.over']);
   });
 
-  test('with an action that nobody knows is a bug', () => {
+  test('with an unknown action is a bug', () => {
     writeFileSync(join(folder, 'order-3.step.moment'), 'explode');
     expect(() => open().at('step.moment', 'order-3')).toThrow('Unhandled action "explode"');
   });

@@ -1,11 +1,11 @@
-/** What a handler, a timer or a listener throws ends no process; and whoever asks a silent neighbour is answered in time. */
+/** What a handler, a timer or a listener throws ends no process; and a read of a silent neighbour is answered in time. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import { Gauge } from 'prom-client';
 import { freePort } from '../../local/processes/ports.js';
-import { createAsker } from '../../runtime/asker.js';
+import { createCachedRead } from '../../runtime/cached-read.js';
 import { guarded } from '../../runtime/guard.js';
 import { createHealth } from '../../runtime/health.js';
 import { onScrape, show, startMetrics } from '../../runtime/metrics.js';
@@ -62,14 +62,14 @@ test('a process is ready when each of its roles has said so, and alive before', 
   expect(await health.read()).toEqual({ ready: true, roles: { api: { ready: true }, worker: { ready: true, polls } } });
 });
 
-describe('an asker', () => {
-  test('asks one question at a time and says in time that it is not answered; a late answer counts all the same', async () => {
+describe('a cached read', () => {
+  test('reads once at a time and answers in time that there is no answer; a late answer counts all the same', async () => {
     let asked = 0;
     let answer: (text: string) => void = () => undefined;
-    const ask = createAsker<string>({
+    const ask = createCachedRead<string>({
       freshMs: 60_000,
       limitMs: 20,
-      ask: () => {
+      read: () => {
         asked++;
         return new Promise((resolve) => {
           answer = resolve;
@@ -86,9 +86,9 @@ describe('an asker', () => {
     expect(asked).toBe(1);
   });
 
-  test('never throws, whatever the question does', async () => {
+  test('never throws, whatever the read does', async () => {
     const ask = (question: () => Promise<string>) =>
-      createAsker({ freshMs: 0, limitMs: 20, ask: question, otherwise: (err) => `${(err as Error)?.message}` })();
+      createCachedRead({ freshMs: 0, limitMs: 20, read: question, otherwise: (err) => `${(err as Error)?.message}` })();
     const atOnce = () => {
       throw new Error('at once');
     };
@@ -98,7 +98,7 @@ describe('an asker', () => {
   });
 });
 
-test('what nobody has caught ends no process: a rejection, a timer that throws, a listener that throws', async () => {
+test('an uncaught error ends no process: a rejection, a timer that throws, a listener that throws', async () => {
   const guard = new URL('dist/runtime/guard.js', `file://${process.cwd()}/`).href;
   const script = `
     import { EventEmitter } from 'node:events';
@@ -109,7 +109,7 @@ test('what nobody has caught ends no process: a rejection, a timer that throws, 
     setTimeout(() => { throw new Error('a timer'); }, 1);
     const emitter = new EventEmitter().on('news', () => { throw new Error('a listener'); });
     setTimeout(() => emitter.emit('news'), 5);
-    setTimeout(() => emitter.emit('error', new Error('nobody listens')), 10);
+    setTimeout(() => emitter.emit('error', new Error('no listener')), 10);
     setTimeout(() => console.log('it lives'), 50);
   `;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
@@ -119,7 +119,7 @@ test('what nobody has caught ends no process: a rejection, a timer that throws, 
   child.stdout.on('data', (chunk) => (output += chunk));
   const [code] = await once(child, 'close');
   for (const what of ['a rejection', 'a timer', 'it lives']) expect(output).toContain(what);
-  // Of one kind the 1st, 2nd, 4th … are told.
+  // Of one kind the 1st, 2nd, 4th … are logged.
   expect(output).toContain('a listener');
   expect(code).toBe(0);
 });

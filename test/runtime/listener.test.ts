@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import { listen } from '../../runtime/listener.js';
@@ -7,7 +8,7 @@ import { startLink } from '../support/link.js';
 
 const logger = pino({ level: 'silent' });
 
-test('a connection that has died without a word is replaced, and what may have been missed is looked for', async () => {
+test('a connection that has died unnoticed is replaced, and the callback runs for what may have been missed', async () => {
   const t = await createTestDatabase();
   const url = new URL(t.url);
   const link = await startLink(url.host);
@@ -34,7 +35,7 @@ test('a connection that has died without a word is replaced, and what may have b
   }
 }, 30_000);
 
-test('whoever is woken may throw, and is woken again over the same connection', async () => {
+test('a callback may throw, and is called again over the same connection', async () => {
   const t = await createTestDatabase();
   const heard: (string | undefined)[] = [];
   const stop = listen(
@@ -42,7 +43,7 @@ test('whoever is woken may throw, and is woken again over the same connection', 
     'news',
     (payload) => {
       heard.push(payload);
-      throw new Error('woken on the wrong foot');
+      throw new Error('planned failure');
     },
     logger,
   );
@@ -59,7 +60,45 @@ test('whoever is woken may throw, and is woken again over the same connection', 
   }
 }, 30_000);
 
-test('a server that says nothing more is left in a moment, and an address that is none is no reason to die', async () => {
+test('a long outage is logged at its 1st, 2nd, 4th, 8th … failure, and the next outage again from its 1st', async () => {
+  const t = await createTestDatabase();
+  const url = new URL(t.url);
+  const link = await startLink(url.host);
+  const refused = { count: 0 };
+  const refusing = createServer((socket) => {
+    refused.count++;
+    socket.resetAndDestroy();
+  });
+  await new Promise<void>((resolve) => refusing.listen(0, '127.0.0.1', resolve));
+  const lines: { failures: number; channel: string }[] = [];
+  const recording = pino({ level: 'warn' }, { write: (line) => void lines.push(JSON.parse(line)) });
+  let heard = 0;
+
+  const away = new URL(t.url);
+  away.port = String((refusing.address() as AddressInfo).port);
+  const stopAway = listen(away.href, 'away', () => undefined, recording);
+  url.host = link.address;
+  const stop = listen(url.href, 'news', () => heard++, recording);
+  const loggedOf = (name: string) => lines.filter(({ channel }) => channel === name).map(({ failures }) => failures);
+  try {
+    for (const outage of [1, 2]) {
+      await eventually(`it listens for the ${outage}. time`, () => heard === outage);
+      link.fail('reset');
+      await eventually('it has failed twice', () => loggedOf('news').length === 2 * outage);
+      link.heal();
+    }
+    await eventually('six connections have failed', () => refused.count >= 6);
+    expect(loggedOf('away')).toEqual([1, 2, 4]);
+    expect(loggedOf('news')).toEqual([1, 2, 1, 2]);
+  } finally {
+    await Promise.all([stop(), stopAway()]);
+    await link.stop();
+    await new Promise((resolve) => refusing.close(resolve));
+    await t.drop();
+  }
+}, 30_000);
+
+test('stopping does not wait for a server that no longer answers, and a malformed address does not throw', async () => {
   const t = await createTestDatabase();
   const url = new URL(t.url);
   const link = await startLink(url.host);

@@ -30,7 +30,7 @@ describe('a setting is refused by name:', () => {
       'ftp://a',
       'https://a,',
     ].map((text) => ['CORS_ORIGINS', text]),
-    // Whom everybody could pretend to come through.
+    // A range from which every client could come.
     ...[
       'true',
       '*',

@@ -1,4 +1,4 @@
-/** A DATABASE_URL that leads nowhere: each of our programs says so in a sentence, to whoever is about to mend it. */
+/** A DATABASE_URL that leads nowhere: each of our programs says so in a sentence that an operator can act on. */
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -43,7 +43,7 @@ const WRONG: [string, (url: URL) => Promise<string> | string, string][] = [
   ['of another kind', () => `mysql://u:${PASSWORD}@h/none`, 'postgresql://'],
 ];
 const AWAY: (typeof WRONG)[number] = [
-  'at which nobody listens',
+  'at which no server listens',
   async (url) => Object.assign(url, { password: PASSWORD, port: `${await closedPort()}` }).href,
   'does not answer (ECONNREFUSED)',
 ];

@@ -1,4 +1,4 @@
-/** Guards: what every request passes before its route sees it. */
+/** Checks that every request passes before its route handles it. */
 import cors from '@fastify/cors';
 import type { FastifyRequest } from 'fastify';
 import type { Api } from '../dependencies.js';
@@ -8,18 +8,16 @@ import { Problem } from './problems.js';
 /** Browsers send some 20; all of them together may have 16 KiB. */
 const HEADERS_MAX = 100;
 
-export function guardRequests(app: Api): void {
+export function checkRequests(app: Api): void {
   app.removeAllContentTypeParsers(); // a body is JSON, or it is refused
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_: unknown, body: Buffer) =>
     parseJson(body),
   );
-  app.addHook('onRequest', (request, _reply, done) => done(whatIsOdd(request)));
-  app.addHook('preValidation', ({ query }, _reply, done) =>
-    done(whatIsOddIn(query as { limit?: unknown } | undefined)),
-  );
+  app.addHook('onRequest', (request, _reply, done) => done(checkHeaders(request)));
+  app.addHook('preValidation', ({ query }, _reply, done) => done(checkQuery(query as { limit?: unknown } | undefined)));
 }
 
-function whatIsOdd({ raw, headers }: FastifyRequest): Problem | undefined {
+function checkHeaders({ raw, headers }: FastifyRequest): Problem | undefined {
   if (raw.rawHeaders.length / 2 > HEADERS_MAX)
     return new Problem('headers-too-large', `There are more than ${HEADERS_MAX} headers.`);
   const encoding = headers['content-encoding'];
@@ -27,8 +25,8 @@ function whatIsOdd({ raw, headers }: FastifyRequest): Problem | undefined {
   return new Problem('unsupported-media-type', 'Send the body as it is, without Content-Encoding.');
 }
 
-/** Coercion would also take 1e2, +5 and 0x10, which proxies and caches tell apart from 100, 5 and 16. */
-function whatIsOddIn(query: { limit?: unknown } | undefined): Problem | undefined {
+/** Coercion would also take 1e2, +5 and 0x10, which proxies and caches distinguish from 100, 5 and 16. */
+function checkQuery(query: { limit?: unknown } | undefined): Problem | undefined {
   const limit = query?.limit;
   if (typeof limit !== 'string' || /^[1-9]\d*$/.test(limit)) return undefined;
   const error = { pointer: 'querystring/limit', detail: 'must be a whole number from 1, in digits' };
@@ -59,7 +57,7 @@ const ASKED = [
 const PREFLIGHT_KEPT_S = 600;
 
 /** Web pages of these origins may use the API; those of others cannot read an answer. Must come before authentication. */
-export async function admitOrigins(app: Api, origins: string[]): Promise<void> {
+export async function allowOrigins(app: Api, origins: string[]): Promise<void> {
   await app.register(cors, {
     origin: origins,
     methods: ['GET', 'HEAD', 'POST', 'PUT'],

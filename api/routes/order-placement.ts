@@ -1,0 +1,183 @@
+/** Placing an order over HTTP: priced, accepted in one transaction, handed to the dispatcher. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { v7 as uuidv7 } from 'uuid';
+import type { Order } from '../../contracts/orders.js';
+import { type Acceptance, acceptOrder } from '../../domain/acceptance.js';
+import type { Database } from '../../domain/database.js';
+import { earlierAnswer, type KeyClaim } from '../../domain/idempotency.js';
+import { type Admission, createAdmission } from '../load/admission.js';
+import type { Api, ApiDependencies } from '../dependencies.js';
+import { whenResponseEnds } from '../http/disconnects.js';
+import { IdempotencyKeyHeader, parsePreferWait, parseTraceparent } from '../http/headers.js';
+import { claimOf, replayable } from '../http/idempotency.js';
+import { ordersAccepted, postDuration } from '../metrics.js';
+import { problemResponses } from '../openapi/problems.js';
+import { confinedTo } from '../access/permissions.js';
+import { requireOrder } from './orders.js';
+import { createPricing, PRICING_PROBLEMS, type Priced, type Pricing, refuseRepeatedSkus } from './pricing.js';
+import { Problem } from '../http/problems.js';
+import { NewOrder, OrderSchema } from '../http/schemas.js';
+
+export function orderPlacementRoutes(app: Api, deps: ApiDependencies): void {
+  const pricing = createPricing(deps.db);
+  const placing = { ...deps, pricing, admit: createAdmission(() => deps.dispatcher.isBehind()) };
+  app.post(
+    '/orders',
+    {
+      ...(deps.limitOrders && { onRequest: deps.limitOrders }),
+      schema: {
+        summary: 'Place an order',
+        description:
+          'Answers as soon as the order is durable. It is then worked on by its saga, whatever happens; `Prefer: wait=N` ' +
+          'has the answer wait for the final status. With `Idempotency-Key` the request may be repeated safely.',
+        tags: ['orders'],
+        headers: Type.Object({
+          ...IdempotencyKeyHeader,
+          prefer: Type.Optional(Type.String({ description: '`wait=N`, N up to 30 seconds' })),
+        }),
+        body: NewOrder,
+        response: {
+          201: OrderSchema,
+          '4xx': problemResponses('too-many-requests', 'order-exists', ...PRICING_PROBLEMS),
+        },
+      },
+      onResponse: async (_request, reply) => {
+        if (!reply.hasHeader('preference-applied'))
+          postDuration.observe({ code: reply.statusCode }, reply.elapsedTime / 1_000);
+      },
+    },
+    async (request, reply) => placeOrder(placing, request as FastifyRequest<{ Body: NewOrder }>, reply),
+  );
+}
+
+async function placeOrder(
+  deps: ApiDependencies & { pricing: Pricing; admit: Admission },
+  request: FastifyRequest<{ Body: NewOrder }>,
+  reply: FastifyReply,
+) {
+  const { db, dispatcher, pricing, admit } = deps;
+  const own = confinedTo(request.caller, 'write');
+  if (own !== undefined && request.body.customerId !== own) {
+    throw new Problem('forbidden', 'A customer places orders for itself only: customerId must be the token’s subject.');
+  }
+  const claim = claimOf(request, deps.idempotencyTtlMs);
+  const earlier = await earlierAnswer(db, claim);
+  if (earlier) return answerEarlier(deps, earlier, request, reply);
+
+  const { order, response, acceptance } = await admit(
+    () => request.raw.socket.destroyed,
+    () => acceptPriced(db, pricing, request, claim),
+  );
+  if (acceptance.outcome !== 'accepted') return answerEarlier(deps, acceptance, request, reply);
+
+  ordersAccepted.inc();
+  dispatcher.start({ ...order, kind: 'order' });
+  request.log.info({ orderId: order.id }, 'order accepted');
+  return answer(deps, order.id, response, request, reply);
+}
+
+/** Each needs another change of the catalogue between two statements; a request that meets that many is answered 503. */
+const PRICINGS_MAX = 4;
+
+/**
+ * Accepts the order at the remembered prices, if the catalogue still has them, else at those that are read anew.
+ * @throws Problem if it is refused, or if its prices change all the time
+ */
+async function acceptPriced(
+  db: Database,
+  pricing: Pricing,
+  { body, id: correlationId, headers }: FastifyRequest<{ Body: NewOrder }>,
+  claim: KeyClaim | undefined,
+) {
+  refuseRepeatedSkus(body.items);
+  const traceparent = parseTraceparent(headers['traceparent']);
+  for (let pricings = 0; pricings < PRICINGS_MAX; pricings++) {
+    const priced = (pricings === 0 && pricing.recall(body)) || (await pricing.read(body));
+    const order = newOrder(body, priced, correlationId);
+    const response = JSON.stringify(order);
+    const acceptance = await acceptOrder(
+      db,
+      { order, paymentMethod: body.paymentMethod, ...(traceparent && { traceparent }) },
+      claim && { ...claim, response },
+    );
+    if (acceptance.outcome !== 'prices-changed') return { order, response, acceptance };
+  }
+  throw new Problem('unavailable', 'The prices of these SKUs are changing just now; nothing was ordered.');
+}
+
+function newOrder(body: NewOrder, { items, total }: Priced, correlationId: string): Order {
+  const now = new Date().toISOString();
+  return {
+    id: uuidv7(),
+    status: 'PENDING',
+    customerId: body.customerId,
+    items,
+    total,
+    ...(body.externalOrderId !== undefined && { externalOrderId: body.externalOrderId }),
+    createdAt: now,
+    updatedAt: now,
+    correlationId,
+  };
+}
+
+/** The same bytes as at the first time; or the order as it is now, if the client is ready to wait for that. */
+async function answerEarlier(
+  deps: ApiDependencies,
+  earlier: Exclude<Acceptance, { outcome: 'accepted' | 'prices-changed' }>,
+  request: FastifyRequest,
+  reply: FastifyReply,
+) {
+  if (earlier.outcome === 'external-id-taken') {
+    throw new Problem('order-exists', `The customer’s order with this externalOrderId is ${earlier.orderId}.`, {
+      orderId: earlier.orderId,
+    });
+  }
+  const { orderId, response } = replayable(earlier);
+  if (orderId === null) throw new Error('Bug! An accepted order is kept without its id');
+  reply.header('idempotent-replayed', 'true');
+  return answer(deps, orderId, response, request, reply);
+}
+
+async function answer(
+  deps: ApiDependencies,
+  orderId: string,
+  response: string,
+  request: FastifyRequest,
+  reply: FastifyReply,
+) {
+  reply.code(201).header('location', `/orders/${orderId}`).type('application/json; charset=utf-8');
+  const wait = parsePreferWait(request.headers['prefer']);
+  if (wait === undefined) return reply.send(response);
+  reply.header('preference-applied', `wait=${wait}`);
+  request.releaseSlot();
+  // The order is accepted, whatever happens while we wait: a database that goes away must not make this a failure.
+  const order = await waitForFinal(deps, orderId, wait * 1000, reply).catch((err: unknown) => {
+    request.log.warn({ err, orderId }, 'could not wait for the final status');
+  });
+  return reply.send(order ? JSON.stringify(order) : response);
+}
+
+/** @returns the order once it is final, or as it stands when the time is up, the client gone or the server stopping */
+async function waitForFinal(
+  { db, orderChanges, stopping }: ApiDependencies,
+  orderId: string,
+  waitMs: number,
+  reply: FastifyReply,
+) {
+  const gone = new AbortController();
+  whenResponseEnds(reply, () => gone.abort());
+  // Not AbortSignal.timeout: nothing but AbortSignal.any would hold it, weakly, and a collected one never fires.
+  const timer = setTimeout(() => gone.abort(), waitMs);
+  const enough = AbortSignal.any([gone.signal, stopping]);
+  try {
+    for (;;) {
+      const change = orderChanges.next({ signal: enough, orderId }); // registered before the read, so that nothing falls between the two
+      const order = await requireOrder({ db }, orderId, reply.request.caller);
+      if (order.status !== 'PENDING' || enough.aborted) return order;
+      await change;
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
