@@ -18,6 +18,9 @@ const PAGE_MAX = 100;
 /** The charge says what of it was refunded; the intent alone does not. */
 export const WITH_CHARGE = 'latest_charge';
 
+/** What each part of the adapter asks the gateway with. */
+export type StripeParts = { stripe: Stripe; ledger: PaymentLedger; clock: GatewayClock; timeoutMs: number };
+
 export function createLedger(stripe: Stripe, timeoutMs: number, clock: GatewayClock): PaymentLedger {
   const within = ({ deadline }: Pick<PageRequest, 'deadline'>) => ({ timeout: timeFor(timeoutMs, deadline) });
   return {

@@ -12,9 +12,8 @@ import {
   type RefundOutcome,
   type RefundRequest,
 } from './payments.js';
-import type { StripeParts } from './stripe-charges.js';
 import { isKeyUsedOtherwise, isRefused, isStored500, toUnknown } from './stripe-errors.js';
-import { readCharge, readRefunds } from './stripe-ledger.js';
+import { readCharge, readRefunds, type StripeParts } from './stripe-ledger.js';
 
 /** @throws GatewayUnknown if it cannot be told what the charge holds now, or a refund waits for its customer */
 export async function refund(parts: StripeParts, request: RefundRequest): Promise<RefundOutcome> {

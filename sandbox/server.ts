@@ -170,6 +170,12 @@ function providerRoutes(api: FastifyInstance, { ledger, faults, timing }: Parts 
     return fault && reply.statusCode === 200 ? distort(fault, payload) : payload;
   });
 
+  // After the true date has been set, on answers with and without another fault.
+  api.addHook('onSend', async (_request, reply) => {
+    const date = faults.takeDate(ledger.now());
+    if (date !== undefined) reply.header('date', date);
+  });
+
   const posts = new Posts(ledger, faults);
   paymentIntentRoutes(api, { ledger, posts, ...timing });
   refundRoutes(api, { ledger, posts, timing });

@@ -28,6 +28,9 @@ export const MODES = {
     says: 'charges and what is looked up name the given amount or currency instead of the true one',
     on: ['charge', 'lookup'],
   },
+  wrong_date: {
+    says: 'answers carry the Date header `date`, or one that is aheadMs off (negative = behind); `created` stays true',
+  },
   repeat_page: { says: 'a list shows its first page whatever is asked for, and says has_more', on: LISTS },
   empty_page: { says: 'a list shows nothing, and says has_more', on: LISTS },
   refund_pending: { says: 'new refunds are pending: until told, or for delayMs', on: REFUND },

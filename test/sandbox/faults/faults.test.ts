@@ -71,6 +71,30 @@ describe('a fault after the effect', () => {
   });
 });
 
+describe('a wrong Date header', () => {
+  const listed = async () => {
+    const { lastResponse, data } = await stripe.paymentIntents.list();
+    return { date: String(lastResponse.headers['date']), created: data.map((intent) => intent.created * 1_000) };
+  };
+
+  it('is off by what was asked for, beside another fault, while the objects keep the true time', async () => {
+    await charge('o1');
+    await setFault(sandbox, { mode: 'wrong_date', aheadMs: -600_000 });
+    await setFault(sandbox, { mode: 'down', count: 1 });
+    const down = await errorOf(charge('o2'));
+    expect(down.statusCode).toBe(503);
+    for (const date of [String(down.headers?.['date']), (await listed()).date])
+      expect(Math.abs(Date.now() - 600_000 - Date.parse(date))).toBeLessThan(10_000);
+    for (const created of (await listed()).created) expect(Math.abs(Date.now() - created)).toBeLessThan(10_000);
+  });
+
+  it('is sent as it was given, as often as it says', async () => {
+    await setFault(sandbox, { mode: 'wrong_date', date: 'junk', count: 1 });
+    expect((await listed()).date).toBe('junk');
+    expect(Math.abs(Date.now() - Date.parse((await listed()).date))).toBeLessThan(10_000);
+  });
+});
+
 describe('the control of faults', () => {
   it('strikes only the route and the order it names, as often as it says', async () => {
     await setFault(sandbox, { mode: 'down', route: 'charge', orderId: 'o2', count: 2 });

@@ -162,6 +162,10 @@ describe('a fault that could never strike', () => {
     [{ mode: 'down', amount: 5 }, 'down has no amount or currency'],
     [{ mode: 'down', event: 'refund.failed' }, 'down is about no event'],
     [{ mode: 'busy', retryAfter: 'a\nb' }, 'body/retryAfter'],
+    [{ mode: 'wrong_date' }, 'wrong_date takes either date or aheadMs'],
+    [{ mode: 'wrong_date', date: 'junk', aheadMs: 1 }, 'wrong_date takes either date or aheadMs'],
+    [{ mode: 'wrong_date', aheadMs: 1, route: 'charge' }, 'wrong_date has no route and no orderId'],
+    [{ mode: 'down', date: 'junk' }, 'down has no date or aheadMs'],
   ])('%j is refused in a sentence', async (fault, sentence) => {
     await expect(setFault(sandbox, fault)).rejects.toThrow(sentence);
   });
