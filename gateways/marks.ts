@@ -31,7 +31,7 @@ export type ChargeMarks = {
  * - `unmarked` names the order and would fit it, but lacks its marks: an older build of ours made it, or a stranger
  * - `foreign`  none of our business
  */
-export type Kinship = 'ours' | 'unlike' | 'unmarked' | 'foreign';
+export type Ownership = 'ours' | 'unlike' | 'unmarked' | 'foreign';
 
 /** @returns what the order costs, as the provider is told: in its units */
 export const amountAtGateway = ({ installationId, amount, currency }: Omit<OrderMarks, 'orderId'>): number =>
@@ -43,7 +43,7 @@ export const amountFromGateway = (
   { amount, currency }: Pick<ChargeMarks, 'amount' | 'currency'>,
 ): number => Math.round(installationId === null ? amount : fromGatewayAmount(amount, currency));
 
-export function kinshipOf(charge: ChargeMarks, order: OrderMarks): Kinship {
+export function ownershipOf(charge: ChargeMarks, order: OrderMarks): Ownership {
   if (charge.orderId?.toLowerCase() !== order.orderId.toLowerCase()) return 'foreign';
   const fits = charge.amount === amountAtGateway(order) && charge.currency === order.currency;
   if (charge.installationId === null && order.installationId !== null) return fits ? 'unmarked' : 'foreign';

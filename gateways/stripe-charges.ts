@@ -2,7 +2,7 @@
 import Stripe from 'stripe';
 import { STILL_PROCESSED } from '../contracts/refusals.js';
 import { timeFor } from './deadline.js';
-import { amountAtGateway, CHARGE_PURPOSE, kinshipOf, metadataFor } from './marks.js';
+import { amountAtGateway, CHARGE_PURPOSE, ownershipOf, metadataFor } from './marks.js';
 import {
   type ChargeOutcome,
   type ChargeRequest,
@@ -27,7 +27,7 @@ export async function charge(parts: StripeParts, request: ChargeRequest): Promis
       const paid = await findPaid(parts, request, {});
       if (paid) return paid;
     }
-    return await judge(parts, await create(parts, request), request);
+    return await toOutcome(parts, await create(parts, request), request);
   } catch (err) {
     const code = declineCode(err);
     if (code !== undefined) return { outcome: 'declined', code };
@@ -80,14 +80,14 @@ async function create(parts: StripeParts, request: ChargeRequest): Promise<Ledge
   return { ...toCharge(intent), ...(declined && { declined }) };
 }
 
-async function judge(
+async function toOutcome(
   parts: StripeParts,
   made: LedgerCharge & { declined?: string },
   { due, deadline }: ChargeRequest,
 ): Promise<ChargeOutcome> {
   requireSameMoney(made, due);
   // Whatever came back under our key: what does not carry the order's marks is somebody else's money.
-  if (kinshipOf(made, due) !== 'ours')
+  if (ownershipOf(made, due) !== 'ours')
     throw new GatewayMismatch(`The gateway answered for order ${due.orderId} with a charge that is not marked as ours`);
   switch (made.state) {
     case 'succeeded':

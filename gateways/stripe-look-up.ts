@@ -3,7 +3,7 @@ import Stripe from 'stripe';
 import { STILL_PROCESSED } from '../contracts/refusals.js';
 import { timeFor } from './deadline.js';
 import { type Window, windowsOf } from './look-up-windows.js';
-import { amountAtGateway, kinshipOf } from './marks.js';
+import { amountAtGateway, ownershipOf } from './marks.js';
 import {
   type AttemptSpan,
   type Deadline,
@@ -118,9 +118,9 @@ async function take(
 ): Promise<Finds> {
   const finds: Finds = { held: [], isProcessing: false };
   for (const found of charges) {
-    const kinship = kinshipOf(found, due);
-    if (kinship === 'foreign' || found.state === 'over') continue;
-    if (kinship === 'unmarked' && !takeUnmarked && !vouchedFor.includes(found.reference)) {
+    const ownership = ownershipOf(found, due);
+    if (ownership === 'foreign' || found.state === 'over') continue;
+    if (ownership === 'unmarked' && !takeUnmarked && !vouchedFor.includes(found.reference)) {
       // Somebody has given it back: whose it was is no question any more.
       const holdsNothing = found.state === 'succeeded' && found.refunded >= found.received;
       if (holdsNothing || disowned.includes(found.reference)) continue;
@@ -128,7 +128,7 @@ async function take(
         `The charge ${found.reference} would fit order ${due.orderId}, but is not marked as ours: see \`ops reconcile\``,
       );
     }
-    if (found.state === 'succeeded' || kinship === 'unlike') {
+    if (found.state === 'succeeded' || ownership === 'unlike') {
       requireSameMoney(found, due);
       finds.held.push({ reference: found.reference, refunded: found.refunded });
     } else if (found.state === 'processing') finds.isProcessing = true;

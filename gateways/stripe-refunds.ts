@@ -25,7 +25,7 @@ export async function refund(parts: StripeParts, request: RefundRequest): Promis
     if (!charge) throw new GatewayUnknown(`The gateway does not have the charge ${request.chargeReference}`);
     const refunds = await readRefunds(parts.stripe, request.chargeReference, limits());
     const ours = refunds.filter(({ orderId }) => orderId?.toLowerCase() === request.due.orderId.toLowerCase());
-    return judge(charge, ours, asked, request);
+    return toOutcome(charge, ours, asked, request);
   } catch (err) {
     throw toUnknown(err);
   }
@@ -57,7 +57,7 @@ async function create(
 
 const isAlive = ({ status }: LedgerRefund): boolean => status === 'succeeded' || status === 'pending';
 
-function judge(
+function toOutcome(
   charge: LedgerCharge,
   ours: LedgerRefund[],
   { made, refused, unknown, keyIsSpent }: Asked,

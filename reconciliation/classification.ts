@@ -1,10 +1,10 @@
 /**
- * A verdict: what a charge in the gateway's ledger means for its order, and so what is to be done. A pure function of the
+ * A classification: what a charge in the gateway's ledger means for its order, and so what is to be done. A pure function of the
  * two ledgers; it neither asks nor acts. Machines move money only of what is ours (gateways/marks), and never where an
  * operator has vouched for it, or the customer's bank has taken issue with it.
  */
 import type { FindingKind, OrderMoney } from '../domain/reconciliation.js';
-import { amountAtGateway, kinshipOf } from '../gateways/marks.js';
+import { amountAtGateway, ownershipOf } from '../gateways/marks.js';
 import type { LedgerCharge } from '../gateways/payments.js';
 
 export type Classification =
@@ -30,15 +30,15 @@ export type Self = { installationId: string };
  * @param order the one whose payment names the charge, else the one that the charge names
  * @param now   the database's clock; only our own times are held against it
  */
-export function judge(charge: LedgerCharge, order: OrderMoney | undefined, now: Date, self: Self): Classification {
+export function classify(charge: LedgerCharge, order: OrderMoney | undefined, now: Date, self: Self): Classification {
   const held = charge.received - charge.refunded;
-  if (!order) return judgeWithoutOrder(charge, held, self);
+  if (!order) return classifyWithoutOrder(charge, held, self);
   const isOfNoUse = charge.state === 'over' || (charge.state === 'succeeded' && held <= 0);
   if (!isRecorded(charge, order)) {
-    const kinship = kinshipOf(charge, { ...order, amount: order.total });
-    if (kinship === 'foreign' || isOfNoUse) return nothing;
-    if (kinship === 'unlike') return reportAs('AMOUNT_MISMATCH', unlikeOf(charge, order));
-    if (kinship === 'unmarked')
+    const ownership = ownershipOf(charge, { ...order, amount: order.total });
+    if (ownership === 'foreign' || isOfNoUse) return nothing;
+    if (ownership === 'unlike') return reportAs('AMOUNT_MISMATCH', unlikeOf(charge, order));
+    if (ownership === 'unmarked')
       // While an order may still be charged, the saga may record this very charge. Once it is unwound, no machine will.
       return order.status === 'PENDING' && order.unwindingReason === null
         ? wait
@@ -47,30 +47,30 @@ export function judge(charge: LedgerCharge, order: OrderMoney | undefined, now: 
   // What has gone back all the same is nobody's to decide any more.
   const isOver = order.status === 'CANCELLED' && isOfNoUse;
   if (charge.disputed && !isOver) return reportAs('DISPUTED', 'The customer’s bank has taken issue with this charge');
-  if (order.status === 'PENDING') return judgePending(charge, order, now);
+  if (order.status === 'PENDING') return classifyPending(charge, order, now);
   if (order.status === 'CONFIRMED' && order.unwindingReason !== null) return wait; // its cancellation is at work
-  if (order.payment === 'SETTLED_OUTSIDE') return judgeVouchedFor(charge, held);
-  return order.status === 'CONFIRMED' ? judgeConfirmed(charge, order, held) : judgeCancelled(charge, order, held);
+  if (order.payment === 'SETTLED_OUTSIDE') return classifySettledOutside(charge, held);
+  return order.status === 'CONFIRMED' ? classifyConfirmed(charge, order, held) : classifyCancelled(charge, order, held);
 }
 
 /**
  * An order is committed before its saga can charge: this is not the database that made the charge, or it has lost its tail.
  * Giving all that money back would be the disaster; and what others make is none of our business.
  */
-function judgeWithoutOrder(charge: LedgerCharge, held: number, { installationId }: Self): Classification {
+function classifyWithoutOrder(charge: LedgerCharge, held: number, { installationId }: Self): Classification {
   if (charge.installationId !== installationId || charge.state === 'over') return nothing;
   if (charge.state === 'succeeded' && held <= 0) return nothing;
   return reportAs('ORPHAN_CHARGE', 'It is marked as ours, and this database has no such order: was it restored?');
 }
 
 /** The saga is at work; it looks at the gateway itself, before it charges again and before it gives up. */
-function judgePending(charge: LedgerCharge, order: OrderMoney, now: Date): Classification {
+function classifyPending(charge: LedgerCharge, order: OrderMoney, now: Date): Classification {
   if (isRecorded(charge, order)) return nothing;
   const isUnknownToSaga = charge.state === 'succeeded' && order.payment === null && order.unwindingReason === null;
   return { do: 'wait', wake: isUnknownToSaga && now.getTime() - order.createdAt.getTime() >= WAKE_AFTER_MS };
 }
 
-function judgeConfirmed(charge: LedgerCharge, order: OrderMoney, held: number): Classification {
+function classifyConfirmed(charge: LedgerCharge, order: OrderMoney, held: number): Classification {
   if (!isRecorded(charge, order)) return takeBack(charge, 'DOUBLE_CHARGE');
   if (charge.refunded > 0)
     return reportAs(
@@ -88,7 +88,7 @@ export const dueOf = (order: OrderMoney): number => amountAtGateway({ ...order, 
 const unlikeOf = (charge: LedgerCharge, order: OrderMoney): string =>
   `The gateway holds ${charge.received - charge.refunded} ${charge.currency}, the order costs ${dueOf(order)} ${order.currency}`;
 
-function judgeCancelled(charge: LedgerCharge, order: OrderMoney, held: number): Classification {
+function classifyCancelled(charge: LedgerCharge, order: OrderMoney, held: number): Classification {
   if (charge.state === 'succeeded' && held <= 0) return nothing;
   return takeBack(charge, isRecorded(charge, order) && order.payment === 'REFUNDED' ? 'LOST_REFUND' : 'LATE_CHARGE');
 }
@@ -101,7 +101,7 @@ export const wentBack = (charge: LedgerCharge, order: OrderMoney): boolean =>
   charge.state === 'succeeded' &&
   charge.refunded > 0 &&
   order.status !== 'PENDING' &&
-  (isRecorded(charge, order) || kinshipOf(charge, { ...order, amount: order.total }) === 'ours');
+  (isRecorded(charge, order) || ownershipOf(charge, { ...order, amount: order.total }) === 'ours');
 
 /** Money that nobody is to keep: refunded if it was taken, called off if it still could be. */
 export function takeBack(charge: LedgerCharge, kind: FindingKind): Classification {
@@ -110,7 +110,7 @@ export function takeBack(charge: LedgerCharge, kind: FindingKind): Classificatio
   return wait; // nobody can stop what is being processed
 }
 
-function judgeVouchedFor(charge: LedgerCharge, held: number): Classification {
+function classifySettledOutside(charge: LedgerCharge, held: number): Classification {
   if (charge.state !== 'succeeded') return wait;
   if (held <= 0) return nothing;
   return reportAs('SETTLED_OUTSIDE', 'The gateway holds money of an order that an operator has settled by hand');

@@ -8,7 +8,7 @@ import { readStanding } from '../../domain/installation.js';
 import { openFinding } from '../../domain/reconciliation.js';
 import { listFindings } from '../../domain/reconciliation-findings.js';
 import { createPaymentGateway } from '../../gateways/stripe.js';
-import { reconcileOnce } from '../../reconciliation/comparison.js';
+import { reconcileOnce } from '../../reconciliation/pass.js';
 import { failureOf, finish, refund, refundEvents, unwind } from '../activities/undo.js';
 import { eventually } from '../support/conditions.js';
 import { stock } from '../support/database.js';

@@ -5,7 +5,7 @@ import { cancelOrder, requestCancellation } from '../../domain/orders.js';
 import { recordCharge, recordRefund, shutPayment } from '../../domain/payments.js';
 import { listFindings } from '../../domain/reconciliation-findings.js';
 import { GatewayUnknown, type LedgerCharge, type PageRequest, type RefundOutcome } from '../../gateways/payments.js';
-import { reconcileOnce } from '../../reconciliation/comparison.js';
+import { reconcileOnce } from '../../reconciliation/pass.js';
 import { createWaker } from '../../reconciliation/waker.js';
 import { eventually } from '../support/conditions.js';
 import { eventTypes } from '../support/database.js';

@@ -16,7 +16,8 @@ import { nameInstallation, readStanding } from '../../domain/installation.js';
 import type { AccountMarker, ChargeRequest, Gateway } from '../../gateways/payments.js';
 import { createPaymentGateway } from '../../gateways/stripe.js';
 import { createSandbox } from '../../sandbox/server.js';
-import { type Counts, type Reconciler, reconcileOnce } from '../../reconciliation/comparison.js';
+import { reconcileOnce } from '../../reconciliation/pass.js';
+import type { PassCounts, Reconciler } from '../../reconciliation/pass-state.js';
 import { accept, createTestDatabase, stock } from '../support/database.js';
 
 export type Books = {
@@ -29,7 +30,7 @@ export type Books = {
   /** Moves the gateway's clock, against ours; it never runs backwards. */
   setClock(offsetMs: number): void;
   /** A pass of a reconciler that has just started. */
-  reconcile(changed?: Partial<Reconciler>, orderIds?: string[]): Promise<Counts>;
+  reconcile(changed?: Partial<Reconciler>, orderIds?: string[]): Promise<PassCounts>;
   reconciler(changed?: Partial<Reconciler>): Reconciler;
   pending(sku?: string): Promise<Order>;
   /** An order as its saga leaves it, and its charge. */
