@@ -1,6 +1,6 @@
 /**
  * Windows: the times of the gateway's list that a look-up reads for one span of attempts. A span is noted by the database's
- * clock and the list is dated by the gateway's, so each window is the span told by one opinion of what time it is there.
+ * clock and the list is dated by the gateway's, so each window is the span converted by one opinion of what time it is there.
  *
  * The gateway's `Date` header is such an opinion, but a proxy may rewrite it, and an uncertain charge leaves no object of
  * ours whose `created` could contradict it. So where a header and the database's clock differ beyond the margin, both are

@@ -16,7 +16,7 @@ import { callOff, type LookUpOptions, requireSameMoney, settleOpenCharges } from
 
 /**
  * The gateway forgets an idempotency key after 24 h, and then the same key charges again. So for an older order it is first
- * asked what it has: what it does not find then, nobody has sent for hours.
+ * asked what it has: what it does not find then, no attempt has sent for hours.
  */
 const KEY_TRUSTED_MS = 20 * 3_600_000;
 
@@ -86,14 +86,14 @@ async function toOutcome(
   { due, deadline }: ChargeRequest,
 ): Promise<ChargeOutcome> {
   requireSameMoney(made, due);
-  // Whatever came back under our key: what does not carry the order's marks is somebody else's money.
+  // What does not carry the order's marks is not the order's money, even if it came back under its key.
   if (ownershipOf(made, due) !== 'ours')
     throw new GatewayMismatch(`The gateway answered for order ${due.orderId} with a charge that is not marked as ours`);
   switch (made.state) {
     case 'succeeded':
       return { outcome: 'charged', reference: made.reference };
     case 'open':
-      // Nobody is there to act; called off, so that it cannot be completed behind our back.
+      // The customer is not there to authenticate; called off, so that the charge cannot be completed later.
       await callOff(parts, made.reference, deadline);
       return { outcome: 'declined', code: 'authentication_required' };
     case 'over':

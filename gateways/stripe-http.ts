@@ -1,7 +1,7 @@
 /**
  * How the official client reaches the gateway: over kept connections, with a limit on the whole of a request (its own limit
- * is one of silence, which an answer that drips keeps away for ever) and on the size of an answer. It also hears what time
- * the gateway says it is.
+ * is one of silence, which an answer that drips never reaches) and on the size of an answer. It also reads what time
+ * it is there from the `Date` header of each answer.
  */
 import http from 'node:http';
 import https from 'node:https';
@@ -21,7 +21,7 @@ export type GatewayClock = {
 
 export type HttpClient = NonNullable<Stripe.StripeConfig['httpClient']>;
 
-/** @returns the client's transport, and the clock that it hears */
+/** @returns the client's transport, and the clock that its answers set */
 export function createHttpClient(): { httpClient: HttpClient; clock: GatewayClock } {
   const agents = { http: new http.Agent({ keepAlive: true }), https: new https.Agent({ keepAlive: true }) };
   /** Its time less that of a clock of ours that never jumps, by answer; the newest last. */
@@ -55,7 +55,7 @@ const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} G
 /** A clock that is a year off was never set; 1970 is what such a proxy says. */
 const PLAUSIBLE_WITHIN_MS = 366 * 86_400_000;
 
-/** @returns undefined if it tells no time that could be the gateway's */
+/** @returns undefined if it is no time that could be the gateway's */
 function readDate(header: string | undefined): number | undefined {
   const dateMs = HTTP_DATE.test(header ?? '') ? Date.parse(header ?? '') : Number.NaN;
   return Math.abs(dateMs - Date.now()) <= PLAUSIBLE_WITHIN_MS ? dateMs : undefined;

@@ -51,7 +51,7 @@ export async function settleOpenCharges(
   }
 }
 
-/** Some accounts have no search, and it may be ill by itself: the list, which is the truth, is asked in any case. */
+/** Some accounts have no search, and it may fail by itself: the list, which is the truth, is asked in any case. */
 async function searchIfThereIs(
   { stripe, timeoutMs }: Asking,
   orderId: string,
@@ -121,7 +121,7 @@ async function take(
     const ownership = ownershipOf(found, due);
     if (ownership === 'foreign' || found.state === 'over') continue;
     if (ownership === 'unmarked' && !takeUnmarked && !vouchedFor.includes(found.reference)) {
-      // Somebody has given it back: whose it was is no question any more.
+      // It was given back in full: whose it was matters no more.
       const holdsNothing = found.state === 'succeeded' && found.refunded >= found.received;
       if (holdsNothing || disowned.includes(found.reference)) continue;
       throw new GatewayMismatch(

@@ -15,7 +15,7 @@ import {
 import { isKeyUsedOtherwise, isRefused, isStored500, toUnknown } from './stripe-errors.js';
 import { readCharge, readRefunds, type StripeParts } from './stripe-ledger.js';
 
-/** @throws GatewayUnknown if it cannot be told what the charge holds now, or a refund waits for its customer */
+/** @throws GatewayUnknown if it is not known what the charge holds now, or a refund waits for its customer */
 export async function refund(parts: StripeParts, request: RefundRequest): Promise<RefundOutcome> {
   const { idempotencyKey } = request;
   const asked = idempotencyKey === null ? { refused: NOT_ASKED } : await create(parts, { ...request, idempotencyKey });

@@ -1,14 +1,14 @@
 /**
  * A classification: what a charge in the gateway's ledger means for its order, and so what is to be done. A pure function of the
- * two ledgers; it neither asks nor acts. Machines move money only of what is ours (gateways/marks), and never where an
- * operator has vouched for it, or the customer's bank has taken issue with it.
+ * two ledgers; it neither asks nor acts. The reconciler moves money only of what is ours (gateways/marks), and
+ * never of an order that an operator has settled outside, or of a charge that the customer's bank has disputed.
  */
 import type { FindingKind, OrderMoney } from '../domain/reconciliation.js';
 import { amountAtGateway, ownershipOf } from '../gateways/marks.js';
 import type { LedgerCharge } from '../gateways/payments.js';
 
 export type Classification =
-  /** The ledgers agree, or it is none of our business. */
+  /** The ledgers agree, or the charge is not ours. */
   | { do: 'nothing' }
   /** Not to be decided yet. `wake`: the saga seems not to know what the gateway knows. */
   | { do: 'wait'; wake: boolean }
@@ -39,12 +39,12 @@ export function classify(charge: LedgerCharge, order: OrderMoney | undefined, no
     if (ownership === 'foreign' || isOfNoUse) return nothing;
     if (ownership === 'unlike') return reportAs('AMOUNT_MISMATCH', unlikeOf(charge, order));
     if (ownership === 'unmarked')
-      // While an order may still be charged, the saga may record this very charge. Once it is unwound, no machine will.
+      // While an order may still be charged, the saga may record this very charge. Once it is unwinding, it never will.
       return order.status === 'PENDING' && order.unwindingReason === null
         ? wait
         : reportAs('UNMARKED_CHARGE', 'It names the order, but is not marked as ours');
   }
-  // What has gone back all the same is nobody's to decide any more.
+  // What has gone back all the same needs no decision any more.
   const isOver = order.status === 'CANCELLED' && isOfNoUse;
   if (charge.disputed && !isOver) return reportAs('DISPUTED', 'The customer’s bank has taken issue with this charge');
   if (order.status === 'PENDING') return classifyPending(charge, order, now);
@@ -55,7 +55,7 @@ export function classify(charge: LedgerCharge, order: OrderMoney | undefined, no
 
 /**
  * An order is committed before its saga can charge: this is not the database that made the charge, or it has lost its tail.
- * Giving all that money back would be the disaster; and what others make is none of our business.
+ * Giving all that money back would be the disaster; and what others make is not ours to move.
  */
 function classifyWithoutOrder(charge: LedgerCharge, held: number, { installationId }: Self): Classification {
   if (charge.installationId !== installationId || charge.state === 'over') return nothing;
@@ -94,8 +94,8 @@ function classifyCancelled(charge: LedgerCharge, order: OrderMoney, held: number
 }
 
 /**
- * Whether money of it went back in our name, or is said to have: a refund that waits for its customer counts as given back, and
- * nobody but the refund itself says that it waits. While its saga is at work, that one looks.
+ * Whether money of it went back in our name, or counts as given back: so does a refund that waits for its customer, and
+ * only the refund itself says that it waits. While the order's saga is at work, the saga looks.
  */
 export const wentBack = (charge: LedgerCharge, order: OrderMoney): boolean =>
   charge.state === 'succeeded' &&
@@ -103,11 +103,11 @@ export const wentBack = (charge: LedgerCharge, order: OrderMoney): boolean =>
   order.status !== 'PENDING' &&
   (isRecorded(charge, order) || ownershipOf(charge, { ...order, amount: order.total }) === 'ours');
 
-/** Money that nobody is to keep: refunded if it was taken, called off if it still could be. */
+/** Money that must not be kept: refunded if it was taken, called off if it still could be. */
 export function takeBack(charge: LedgerCharge, kind: FindingKind): Classification {
   if (charge.state === 'succeeded') return { do: 'refund', kind };
   if (charge.state === 'open') return { do: 'call-off', kind: 'OPEN_INTENT' };
-  return wait; // nobody can stop what is being processed
+  return wait; // what is being processed cannot be stopped
 }
 
 function classifySettledOutside(charge: LedgerCharge, held: number): Classification {

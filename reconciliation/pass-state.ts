@@ -56,7 +56,7 @@ export async function isolated(pass: Pass, part: () => Promise<void>): Promise<v
   }
 }
 
-/** The gateway's time; ours where it was never heard. */
+/** The gateway's time; ours while the gateway has never answered this process. */
 export const gatewayNow = ({ deps, cursor }: Pass): Date => new Date(deps.gateway.nowMs() ?? cursor.now.getTime());
 
 /** Keeps the lease through a long pass. @throws if another process has it now, which goes on from the kept cursor */

@@ -29,8 +29,8 @@ import { type Gateway, GatewayUnknown, type LedgerCharge } from '../gateways/pay
 import { type Classification, classify, dueOf, takeBack, wentBack } from './classification.js';
 
 /**
- * Charges of one kind that machines settle per hour without a human. A healthy system has next to none of any kind. Many mean
- * that something is wrong which giving money back may make worse; the rest is told, and goes on in the next hour.
+ * Charges of one kind that are settled per hour without an operator. A healthy system has next to none of any kind. Many mean
+ * that something is wrong which giving money back may make worse; the rest is reported, and goes on in the next hour.
  */
 export const ACTIONS_PER_HOUR_MAX = 100;
 /** Of one settlement at the gateway: a handful of requests. */
@@ -138,7 +138,7 @@ export const moneyOf = ({ received, refunded, currency }: LedgerCharge, order: O
   return { amount: order ? amountFromGateway(order.installationId, held) : held.amount, currency };
 };
 
-/** Whatever was begun about the charge: its end was not kept, or it is no longer called for. */
+/** Ends the findings in hand about the charge: their end was not recorded, or they are no longer so. */
 async function conclude({ db, gateway }: SettlementDependencies, charge: LedgerCharge | null, subject: Subject) {
   const { reference } = subject;
   for (const { kind, action } of await listInHand(db, reference)) {
@@ -154,7 +154,7 @@ async function conclude({ db, gateway }: SettlementDependencies, charge: LedgerC
   }
 }
 
-/** For a human. Said once, and again when there is another amount to it. */
+/** For an operator. Reported once, and again when there is another amount to it. */
 export async function report(
   { db, logger }: Pick<SettlementDependencies, 'db' | 'logger'>,
   kind: FindingKind,
@@ -178,7 +178,7 @@ async function refund(
   if (await isBraked(deps, classifiedAs, reference)) return report(deps, classifiedAs, subject, TOO_MANY);
   if (classifiedAs === 'DOUBLE_CHARGE' && !(await isPaidOtherwise(deps, order)))
     return report(deps, classifiedAs, subject, NOT_SURPLUS);
-  // Nothing was known of its charge, and nobody has looked: the door of its payment is shut before money moves.
+  // No charge was recorded, and no undo has looked: the payment is closed to the saga before money moves.
   if (order?.payment === null && order.unwindingReason !== null) await shutPayment(db, orderId);
   const kind = classifiedAs === 'LOST_REFUND' ? await whyHeld(deps, subject) : classifiedAs;
   const { action, isNew, detail } = await openFinding(db, kind, 'refunding', subject);
@@ -260,7 +260,7 @@ async function callOff(deps: SettlementDependencies, kind: FindingKind, subject:
   return 'cancelled';
 }
 
-/** What the gateway refuses stays in hand with its reason, and is told when the reason is new. */
+/** What the gateway refuses stays in hand with its reason, and is logged when the reason is new. */
 async function attempt<T>(
   { db, logger }: SettlementDependencies,
   kind: FindingKind,

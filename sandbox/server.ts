@@ -123,7 +123,7 @@ function newApp(logger: Logger, now: () => number): FastifyInstance {
   return app;
 }
 
-/** Whoever has sent none of a few values wants to know which they are. */
+/** A value that is none of a few is refused with the list of them. */
 function explain(errors: FastifySchemaValidationError[], where: string): Error {
   const sentences = errors.map(({ instancePath, message, params }) => {
     const allowed = params['allowedValues'] as string[] | undefined;

@@ -1,6 +1,6 @@
 /**
  * One round of the prober: which parked sagas may be tried again, and what came of it. A saga decides for itself whether it is
- * parked for something that time mends (workflows/waking); here is only how many are asked at a time.
+ * parked for something that time mends (workflows/retry-requests); here is only how many are asked at a time.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Client, type WorkflowExecutionInfo, WorkflowNotFoundError } from '@temporalio/client';
@@ -45,7 +45,7 @@ export type Probing = {
   client: Client;
   /** Whether it answers again: asked once a round, on behalf of all. */
   isBack: (neighbour: Neighbour) => Promise<boolean>;
-  /** Whether the watching of a try is to be left: this process ends. */
+  /** Whether watching a try is to be given up: this process ends. */
   isStopping: () => boolean;
   logger: Logger;
   /** Up to so many events of its history a saga is tried as often as its turn comes. */
@@ -75,10 +75,10 @@ export const newMemory = (): Memory => ({
   away: new Set(),
   mendedAtMs: new Map(),
 });
-export type Counts = { parked: number; tried: number; succeeded: number };
+export type ProbeCounts = { parked: number; tried: number; succeeded: number };
 
 /** @returns how many sagas wait, and what became of those that were tried; all of them well: the next round is due at once */
-export async function probeOnce(probing: Probing, memory: Memory): Promise<Counts> {
+export async function probeOnce(probing: Probing, memory: Memory): Promise<ProbeCounts> {
   const parked = await listProbeable(probing.client);
   forgetAllBut(parked, memory);
   if (parked.length === 0) Object.assign(memory, newMemory());
@@ -176,7 +176,7 @@ async function probeSaga(
 const calling = <T>({ client }: Probing, call: () => Promise<T>): Promise<T> =>
   client.withDeadline(Date.now() + CALL_LIMIT_MS, call);
 
-/** @returns 0 if nobody says: then a try costs what it costs */
+/** @returns 0 if Temporal does not say: then the saga is tried as often as a young one */
 const eventsOf = (probing: Probing, workflowId: string): Promise<number> =>
   calling(probing, () => probing.client.workflow.getHandle(workflowId).describe()).then(
     ({ historyLength }) => historyLength,
@@ -188,7 +188,7 @@ async function tryOnce(probing: Probing, workflowId: string): Promise<boolean> {
   const saga = client.workflow.getHandle(workflowId);
   const ask = () => calling(probing, () => saga.query<SagaProgress>(PROGRESS_QUERY)).catch(() => undefined);
   const before = await ask();
-  if (before === undefined) return false; // nobody works on it: a signal would only lie there
+  if (before === undefined) return false; // no worker answers: a signal would only wait
   if (before.state !== 'NEEDS_ATTENTION') return true; // visibility is behind
   const attempts = attemptsIn(before);
   try {

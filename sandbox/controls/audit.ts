@@ -1,5 +1,5 @@
 /**
- * Audit: what someone who checks the books wants to know without paging through them. `/sandbox/ledger` is the whole ledger
+ * Audit: the ledger in sums, for checking the books without paging through them. `/sandbox/ledger` is the whole ledger
  * in sums, `?orderId=` everything about one order. Not the provider's API; no key needed.
  */
 import type { FastifyInstance } from 'fastify';

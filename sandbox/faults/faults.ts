@@ -12,7 +12,7 @@ const REFUSED_KEYS_MAX = 100_000;
 
 export interface Fault {
   mode: Mode;
-  /** Null: for as long as nobody says otherwise. */
+  /** Null: until an intervention or the end of the fault. */
   delayMs: number | null;
   /** The value of the header, as it is to be sent. */
   retryAfter?: string | undefined;
@@ -134,7 +134,7 @@ export class Faults {
     this.#set = [];
   }
 
-  /** @returns false when the sandbox is stopping, so that whoever waited gives up */
+  /** @returns false when the sandbox is stopping, so that a waiting request gives up */
   async wait(delayMs: number | null): Promise<boolean> {
     return await sleep(delayMs ?? 0, true, { signal: this.#stop.signal }).catch(() => false);
   }

@@ -27,7 +27,7 @@ const Body = Type.Object(
   { additionalProperties: false },
 );
 
-/** For whoever asks the sandbox what it can do. */
+/** For `GET /`, which says what the sandbox can do. */
 export const FAULTS_HELP = {
   how: 'POST /sandbox/faults with a body like `example`, as application/json; DELETE /sandbox/faults ends them all.',
   example: { mode: 'down', route: 'charge', count: 3 } satisfies Static<typeof Body>,

@@ -8,16 +8,16 @@ import type { ChargeRequest } from '../../gateways/payments.js';
 import { createPaymentGateway } from '../../gateways/stripe.js';
 import { eventually } from '../support/conditions.js';
 import { type OddGateway, startOddGateway } from '../gateways/odd-gateway.js';
-import { type Books, openBooks, type Setting } from '../reconciliation/support.js';
+import { type TestLedgers, openLedgers, type Setting } from '../reconciliation/support.js';
 import { charge, failureOf, finish, refund, refundEvents, unwind } from './undo.js';
 
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 const LIST = 'GET /v1/payment_intents';
 
-let b: Books;
+let b: TestLedgers;
 const open = async (setting?: Setting) => {
-  b = await openBooks(setting);
+  b = await openLedgers(setting);
   return b;
 };
 afterEach(() => b.stop());

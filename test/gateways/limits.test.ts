@@ -6,13 +6,13 @@ import { deadlineIn } from '../../gateways/deadline.js';
 import { GatewayUnknown } from '../../gateways/payments.js';
 import { charge, failureOf, refund, unwind } from '../activities/undo.js';
 import { eventually } from '../support/conditions.js';
-import { type Books, openBooks } from '../reconciliation/support.js';
+import { type TestLedgers, openLedgers } from '../reconciliation/support.js';
 import { json, type OddGateway, startOddGateway } from './odd-gateway.js';
 
-let b: Books;
+let b: TestLedgers;
 let odd: OddGateway;
 beforeAll(async () => {
-  [b, odd] = await Promise.all([openBooks(), startOddGateway(1_000)]);
+  [b, odd] = await Promise.all([openLedgers(), startOddGateway(1_000)]);
 });
 afterEach(() => {
   odd.asked.length = 0;

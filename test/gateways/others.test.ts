@@ -2,13 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { GatewayMismatch, GatewayUnknown } from '../../gateways/payments.js';
-import { type Books, openBooks } from '../reconciliation/support.js';
+import { type TestLedgers, openLedgers } from '../reconciliation/support.js';
 import { json, type OddGateway, startOddGateway } from './odd-gateway.js';
 
-let b: Books;
+let b: TestLedgers;
 let odd: OddGateway;
 beforeAll(async () => {
-  [b, odd] = await Promise.all([openBooks(), startOddGateway(1_000)]);
+  [b, odd] = await Promise.all([openLedgers(), startOddGateway(1_000)]);
 });
 afterAll(() => Promise.all([b.stop(), odd.stop()]));
 

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { GatewayUnknown } from '../../gateways/payments.js';
-import { type Books, openBooks } from '../reconciliation/support.js';
+import { type TestLedgers, openLedgers } from '../reconciliation/support.js';
 
-let b: Books;
+let b: TestLedgers;
 beforeAll(async () => {
-  b = await openBooks();
+  b = await openLedgers();
 });
 afterEach(() => b.heal());
 afterAll(() => b.stop());

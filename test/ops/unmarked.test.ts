@@ -14,13 +14,13 @@ import { eventually } from '../support/conditions.js';
 import { stock } from '../support/database.js';
 import { listedAsStuck, resolve } from '../support/decisions.js';
 import { startSagaStack } from '../support/saga.js';
-import { type Books, findingsOf, openBooks, SILENT } from '../reconciliation/support.js';
+import { type TestLedgers, findingsOf, openLedgers, SILENT } from '../reconciliation/support.js';
 import { type Cli, cliOf } from './cli.js';
 
-let b: Books;
+let b: TestLedgers;
 let ops: Cli;
 beforeAll(async () => {
-  b = await openBooks();
+  b = await openLedgers();
   ops = cliOf({ databaseUrl: b.databaseUrl, env: { address: '127.0.0.1:1' } });
 });
 afterEach(() => b.heal());

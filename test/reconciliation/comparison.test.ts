@@ -9,11 +9,11 @@ import { reconcileOnce } from '../../reconciliation/pass.js';
 import { createWaker } from '../../reconciliation/waker.js';
 import { eventually } from '../support/conditions.js';
 import { eventTypes } from '../support/database.js';
-import { type Books, findingsOf, openBooks, SILENT } from './support.js';
+import { type TestLedgers, findingsOf, openLedgers, SILENT } from './support.js';
 
-let b: Books;
+let b: TestLedgers;
 beforeAll(async () => {
-  b = await openBooks();
+  b = await openLedgers();
 });
 afterEach(() => b.heal());
 afterAll(() => b.stop());
@@ -273,19 +273,19 @@ describe('trouble', () => {
   });
 
   test('of a kind is settled at a rate only: what is beyond it is told, and settled in the next hour', async () => {
-    const books = await openBooks();
+    const ledgers = await openLedgers();
     try {
-      const orders = await Promise.all(Array.from({ length: 5 }, () => books.cancelled()));
-      for (const order of orders) await books.takeMoney(order.id);
-      const counts = await books.reconcile({ actionsPerHourMax: 2 });
+      const orders = await Promise.all(Array.from({ length: 5 }, () => ledgers.cancelled()));
+      for (const order of orders) await ledgers.takeMoney(order.id);
+      const counts = await ledgers.reconcile({ actionsPerHourMax: 2 });
       // Those that are refunded side by side may be a few more.
       expect(counts.refunded).toBeLessThan(5);
       expect(counts.refunded + counts.reported).toBe(5);
-      await books.db.$executeRaw`UPDATE reconciliation_findings SET at = at - interval '61 minutes'`;
-      await books.reconcile({ actionsPerHourMax: 5 });
-      for (const order of orders) expect(await books.ledger(order.id)).toMatchObject({ net: 0 });
+      await ledgers.db.$executeRaw`UPDATE reconciliation_findings SET at = at - interval '61 minutes'`;
+      await ledgers.reconcile({ actionsPerHourMax: 5 });
+      for (const order of orders) expect(await ledgers.ledger(order.id)).toMatchObject({ net: 0 });
     } finally {
-      await books.stop();
+      await ledgers.stop();
     }
   });
 });

@@ -7,11 +7,11 @@ import { startReconciler } from '../../reconciliation/reconciler.js';
 import { eventually } from '../support/conditions.js';
 import { eventTypes, stock } from '../support/database.js';
 import { startSagaStack } from '../support/saga.js';
-import { type Books, openBooks, SILENT } from './support.js';
+import { type TestLedgers, openLedgers, SILENT } from './support.js';
 
-let b: Books;
+let b: TestLedgers;
 beforeAll(async () => {
-  b = await openBooks();
+  b = await openLedgers();
 });
 afterAll(() => b.stop());
 

@@ -8,15 +8,15 @@ import { SCAN_DEFAULTS } from '../../reconciliation/scans.js';
 import { failureOf, finish, refund, refundEvents, unwind } from '../activities/undo.js';
 import { eventually } from '../support/conditions.js';
 import { eventTypes } from '../support/database.js';
-import { type Books, findingsOf, openBooks } from './support.js';
+import { type TestLedgers, findingsOf, openLedgers } from './support.js';
 
 const DAY_MS = 86_400_000;
 /** When no list of charges shows its charge any more. */
 const FAILS_AFTER_DAYS = 3;
 
-let b: Books;
+let b: TestLedgers;
 beforeAll(async () => {
-  b = await openBooks({ refundFailsAfterMs: FAILS_AFTER_DAYS * DAY_MS });
+  b = await openLedgers({ refundFailsAfterMs: FAILS_AFTER_DAYS * DAY_MS });
 });
 afterAll(() => b.stop());
 let aheadMs = 0;
@@ -232,17 +232,17 @@ test('one that fails weeks later, its key forgotten, is made anew once and not t
 
 describe('what a customer’s bank takes issue with', () => {
   test('is found by the list of disputes alone, at an order of any state, and is told once', async () => {
-    const books = await openBooks({ disputeAfterMs: 50 });
+    const ledgers = await openLedgers({ disputeAfterMs: 50 });
     try {
-      const { order, reference } = await books.confirmed({ paymentMethod: 'pm_card_createDispute' });
-      await eventually('it is disputed', async () => (await books.gateway.readCharge(reference))?.disputed);
-      await books.db.$executeRaw`UPDATE payments SET created_at = now() - interval '2 days'`;
-      const unlisted = { ...books.gateway, listCharges: async () => ({ items: [] }) };
-      expect(await books.reconcile({ gateway: unlisted })).toMatchObject({ reported: 1, refunded: 0 });
-      expect(await books.reconcile()).toMatchObject({ reported: 0 });
-      expect(await findingsOf(books.db, order.id)).toEqual([['DISPUTED', reference, 'reported']]);
+      const { order, reference } = await ledgers.confirmed({ paymentMethod: 'pm_card_createDispute' });
+      await eventually('it is disputed', async () => (await ledgers.gateway.readCharge(reference))?.disputed);
+      await ledgers.db.$executeRaw`UPDATE payments SET created_at = now() - interval '2 days'`;
+      const unlisted = { ...ledgers.gateway, listCharges: async () => ({ items: [] }) };
+      expect(await ledgers.reconcile({ gateway: unlisted })).toMatchObject({ reported: 1, refunded: 0 });
+      expect(await ledgers.reconcile()).toMatchObject({ reported: 0 });
+      expect(await findingsOf(ledgers.db, order.id)).toEqual([['DISPUTED', reference, 'reported']]);
     } finally {
-      await books.stop();
+      await ledgers.stop();
     }
   });
 

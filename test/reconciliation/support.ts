@@ -20,7 +20,7 @@ import { reconcileOnce } from '../../reconciliation/pass.js';
 import type { PassCounts, Reconciler } from '../../reconciliation/pass-state.js';
 import { accept, createTestDatabase, stock } from '../support/database.js';
 
-export type Books = {
+export type TestLedgers = {
   db: Database;
   databaseUrl: string;
   gateway: Gateway & AccountMarker;
@@ -79,16 +79,16 @@ export type Setting = {
   installationId?: string;
 };
 
-export async function openBooks({
+export async function openLedgers({
   aheadMs = 0,
   account,
   installationId: name,
   ...timing
-}: Setting = {}): Promise<Books> {
+}: Setting = {}): Promise<TestLedgers> {
   const database = await createTestDatabase();
   const { db } = database;
   await stock(db, 'A', 1_000);
-  const dataDir = await mkdtemp(join(tmpdir(), 'order-saga-books-'));
+  const dataDir = await mkdtemp(join(tmpdir(), 'order-saga-ledgers-'));
   let offsetMs = aheadMs;
   const now = () => Date.now() + offsetMs;
   const sandbox = await createSandbox({ dataDir, logger: SILENT, searchLagMs: 0, processingMs: 1_000, now, ...timing });
@@ -96,8 +96,8 @@ export async function openBooks({
   const { id: installationId } = await readStanding(db);
   await sandbox.listen({ host: '127.0.0.1', port: 0 });
   const url = account ?? `http://127.0.0.1:${(sandbox.server.address() as AddressInfo).port}`;
-  const gateway = createPaymentGateway({ url, apiKey: 'sk_test_books', timeoutMs: 2_000 });
-  const request: Books['request'] = (orderId, changed = {}) => ({
+  const gateway = createPaymentGateway({ url, apiKey: 'sk_test_ledgers', timeoutMs: 2_000 });
+  const request: TestLedgers['request'] = (orderId, changed = {}) => ({
     due: { orderId, installationId, amount: 1_000, currency: 'USD', ...changed },
     paymentMethod: 'pm_card_visa',
     idempotencyKey: `${orderId}/charge`,
@@ -107,11 +107,11 @@ export async function openBooks({
       return { dbNow, spans: [{ from: new Date(dbNow.getTime() - 60_000), until: dbNow }] };
     },
   });
-  const stripe: Books['stripe'] = async (method, path, form, idempotencyKey) => {
+  const stripe: TestLedgers['stripe'] = async (method, path, form, idempotencyKey) => {
     const answer = await fetch(`${url}${path}`, {
       method,
       headers: {
-        authorization: 'Bearer sk_test_books',
+        authorization: 'Bearer sk_test_ledgers',
         ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
       },
       ...(form && { body: new URLSearchParams(form) }),
@@ -220,7 +220,9 @@ export async function openBooks({
       return made['id'] as string;
     },
     ledger: async (orderId) =>
-      (await (await fetch(`${url}/sandbox/ledger?orderId=${orderId}`)).json()) as Awaited<ReturnType<Books['ledger']>>,
+      (await (await fetch(`${url}/sandbox/ledger?orderId=${orderId}`)).json()) as Awaited<
+        ReturnType<TestLedgers['ledger']>
+      >,
     fault: async (fault) => {
       const answer = await fetch(`${url}/sandbox/faults`, {
         method: 'POST',

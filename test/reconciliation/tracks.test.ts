@@ -3,11 +3,11 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { closeReported } from '../../domain/finding-closures.js';
 import { listFindings } from '../../domain/reconciliation-findings.js';
 import { GatewayUnknown, type PageRequest } from '../../gateways/payments.js';
-import { type Books, findingsOf, openBooks } from './support.js';
+import { type TestLedgers, findingsOf, openLedgers } from './support.js';
 
-let b: Books;
+let b: TestLedgers;
 beforeEach(async () => {
-  b = await openBooks();
+  b = await openLedgers();
 });
 afterEach(() => b.stop());
 

@@ -5,12 +5,12 @@ import { adoptAccount, nameInstallation, readStanding } from '../../domain/insta
 import { type AccountMarker, GatewayUnknown } from '../../gateways/payments.js';
 import { lookOnce, watchAccount } from '../../workers/account.js';
 import { copyDatabase, type TestDatabase } from '../support/database.js';
-import { type Books, openBooks, SILENT } from '../reconciliation/support.js';
+import { type TestLedgers, openLedgers, SILENT } from '../reconciliation/support.js';
 
-let b: Books;
+let b: TestLedgers;
 let copies: TestDatabase[] = [];
 beforeEach(async () => {
-  b = await openBooks();
+  b = await openLedgers();
 });
 afterEach(async () => {
   for (const copy of copies) await copy.drop();
@@ -30,7 +30,7 @@ const restored = async () => {
 };
 /** Somebody deletes a customer in the gateway's dashboard. */
 const remove = (id: string) =>
-  fetch(`${b.url}/v1/customers/${id}`, { method: 'DELETE', headers: { authorization: 'Bearer sk_test_books' } });
+  fetch(`${b.url}/v1/customers/${id}`, { method: 'DELETE', headers: { authorization: 'Bearer sk_test_ledgers' } });
 /** As many processes as said search before any of them makes a marker, and search again when each has made its own. */
 function sideBySide(processes: number): AccountMarker {
   const together = () => {
@@ -127,7 +127,7 @@ describe('a fresh installation', () => {
     await b.stripe('POST', '/v1/customers', { email, 'metadata[purpose]': 'something else' });
     await b.db.installation.updateMany({ data: { marker: null, word: null, offered: [] } });
     expect(await isHeld()).toBe(false);
-    const other = await openBooks({ account: b.url, installationId: 'shop-b' });
+    const other = await openLedgers({ account: b.url, installationId: 'shop-b' });
     try {
       const seen = await lookOnce({ db: other.db, marker: other.gateway, logger: SILENT });
       expect(seen.heldBecause).toBeNull();

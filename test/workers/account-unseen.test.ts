@@ -10,13 +10,13 @@ import { createPaymentGateway } from '../../gateways/stripe.js';
 import { lookOnce, watchAccount } from '../../workers/account.js';
 import { eventually } from '../support/conditions.js';
 import { copyDatabase, type TestDatabase } from '../support/database.js';
-import { type Books, openBooks, SILENT } from '../reconciliation/support.js';
+import { type TestLedgers, openLedgers, SILENT } from '../reconciliation/support.js';
 
-let b: Books;
+let b: TestLedgers;
 let copies: TestDatabase[] = [];
 let stops: (() => Promise<void>)[] = [];
 beforeEach(async () => {
-  b = await openBooks();
+  b = await openLedgers();
   await look();
 });
 afterEach(async () => {
@@ -75,7 +75,7 @@ describe('a process that starts while only the marker’s endpoint fails', () =>
 
   test('by silence moves money once the first look has waited, and lets nothing else wait', async () => {
     await b.fault({ mode: 'hang', route: 'customer' });
-    const marker = createPaymentGateway({ url: b.url, apiKey: 'sk_test_books', timeoutMs: 300 });
+    const marker = createPaymentGateway({ url: b.url, apiKey: 'sk_test_ledgers', timeoutMs: 300 });
     await b.requests();
     const process = start(b.db, { marker, everyMs: 60_000 });
     await process.ensureOurs();

@@ -12,14 +12,14 @@ import { failureOf, refund, unwind } from '../activities/undo.js';
 import { json, startOddGateway } from '../gateways/odd-gateway.js';
 import { eventually } from '../support/conditions.js';
 import { copyDatabase, type TestDatabase } from '../support/database.js';
-import { type Books, openBooks, SILENT } from '../reconciliation/support.js';
+import { type TestLedgers, openLedgers, SILENT } from '../reconciliation/support.js';
 
-let b: Books;
+let b: TestLedgers;
 let copies: TestDatabase[] = [];
 /** What runs beside a test, so that it ends with it however that ends. */
 let stops: (() => Promise<void>)[] = [];
 beforeEach(async () => {
-  b = await openBooks();
+  b = await openLedgers();
   await look();
 });
 afterEach(async () => {
@@ -231,7 +231,7 @@ describe('a key', () => {
   });
 
   test('of another account, which has no such marker, moves no money; with the right one again it is released', async () => {
-    const other = await openBooks();
+    const other = await openLedgers();
     try {
       const account = watch(other.gateway);
       const why = expect.stringContaining('has no marker of this installation');
