@@ -48,7 +48,7 @@ export async function examine(pass: Pass, charges: LedgerCharge[]): Promise<void
 async function settleOne(pass: Pass, charge: LedgerCharge, order: OrderMoney | undefined): Promise<void> {
   const { deps, cursor, failures } = pass;
   const orderId = order?.orderId ?? charge.orderId;
-  if (pass.settled.has(charge.reference)) return; // another track is at it, and looks at everything again itself
+  if (pass.settled.has(charge.reference)) return; // another track settles it, and looks at everything again itself
   pass.settled.add(charge.reference);
   try {
     await count(pass, await settle(deps, charge, cursor.now), orderId);

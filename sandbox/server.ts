@@ -11,7 +11,7 @@ import Fastify, {
   type FastifySchemaValidationError,
 } from 'fastify';
 import type { Logger } from 'pino';
-import { auditRoutes } from './controls/audit.js';
+import { ledgerRoutes } from './controls/ledger-sums.js';
 import { interventionRoutes } from './controls/interventions.js';
 import { countTraffic } from './controls/traffic.js';
 import { welcome } from './controls/welcome.js';
@@ -89,7 +89,7 @@ export async function createSandbox(options: SandboxOptions): Promise<FastifyIns
   app.get('/livez', () => ({ status: 'ok' }));
   app.addHook('onRequest', () => upcoming.catchUp());
   countTraffic(app);
-  auditRoutes(app, ledger);
+  ledgerRoutes(app, ledger);
   clockRoutes(app, { clock, now: () => ledger.now() });
   interventionRoutes(app, ledger);
   faultRoutes(app, faults);

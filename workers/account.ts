@@ -173,7 +173,7 @@ async function beginMarker(
 ): Promise<string> {
   const word = await offerFirstWord(db, randomUUID(), cluster);
   if (word !== null) {
-    const reference = await settleMarker(marker, { installationId, word });
+    const reference = await establishMarker(marker, { installationId, word });
     if (await keepMarker(db, { marker: reference, word, cluster }))
       logger.info({ installationId, marker: reference }, 'the account’s marker is known');
   }
@@ -183,7 +183,7 @@ async function beginMarker(
 }
 
 /** Of markers that were made side by side the oldest counts, so that all processes agree; to the others no word is ever written. */
-async function settleMarker(marker: AccountMarker, says: MarkerText): Promise<string> {
+async function establishMarker(marker: AccountMarker, says: MarkerText): Promise<string> {
   const found = await marker.findMarker(says.installationId);
   if (found !== null) return found;
   const made = await marker.createMarker(says);
@@ -193,7 +193,7 @@ async function settleMarker(marker: AccountMarker, says: MarkerText): Promise<st
 /** After an adoption: the marker says what we say. If it is gone there is another one, which may be another database's by now. */
 async function takeOver(deps: Dependencies, { id, marker: known }: Standing): Promise<View> {
   const isThere = known !== null && (await deps.marker.readMarker(known)) !== null;
-  const reference = isThere ? known : await settleMarker(deps.marker, { installationId: id, word: randomUUID() });
+  const reference = isThere ? known : await establishMarker(deps.marker, { installationId: id, word: randomUUID() });
   if (!isThere) await moveMarker(deps.db, reference);
   await speak(deps, id, reference);
   return { heldBecause: null };

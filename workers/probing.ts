@@ -16,7 +16,7 @@ import {
   TRANSIENT_FAILURES,
 } from '../contracts/saga.js';
 
-/** More than that is an outage of hours; the others' turn comes when these have left the list. */
+/** More than that is an outage of hours; the others follow when these have left the list. */
 const SAGAS_MAX = 1_000;
 /** As many as a neighbour that is just back can bear at a time from here; it has its other customers too. */
 const WIDTH_MAX = 16;
@@ -48,7 +48,7 @@ export type Probing = {
   /** Whether watching a try is to be given up: this process ends. */
   isStopping: () => boolean;
   logger: Logger;
-  /** Up to so many events of its history a saga is tried as often as its turn comes. */
+  /** Up to so many events of its history a saga may be tried in every round. */
   freeEvents?: number;
 };
 /** By a clock that never jumps: when a saga was tried last, and for how long it is left alone after it. */
@@ -85,12 +85,12 @@ export async function probeOnce(probing: Probing, memory: Memory): Promise<Probe
   const none = { parked: parked.length, tried: 0, succeeded: 0 };
   if (parked.length === 0 || performance.now() < memory.notBeforeMs) return none;
   const ready = (await withNeighbourBack(probing, parked, memory)).filter((saga) => isDue(saga, memory));
-  const turn = byTurn(ready, memory).slice(0, memory.width);
-  if (turn.length === 0) return none;
-  const went = await Promise.all(turn.map((saga) => probeSaga(probing, saga, memory)));
+  const chosen = inOrder(ready, memory).slice(0, memory.width);
+  if (chosen.length === 0) return none;
+  const went = await Promise.all(chosen.map((saga) => probeSaga(probing, saga, memory)));
   const succeeded = went.filter((well) => well).length;
-  adapt(memory, succeeded === turn.length);
-  return { parked: parked.length, tried: turn.length, succeeded };
+  adapt(memory, succeeded === chosen.length);
+  return { parked: parked.length, tried: chosen.length, succeeded };
 }
 
 /** One at a time, then two, four …; whatever fails, begin again with one, after a pause. */
@@ -110,7 +110,7 @@ async function listProbeable(client: Client): Promise<WorkflowExecutionInfo[]> {
 }
 
 /** Those that were never tried first, then the oldest: their deadlines come first. */
-const byTurn = (sagas: WorkflowExecutionInfo[], { tried }: Memory): WorkflowExecutionInfo[] =>
+const inOrder = (sagas: WorkflowExecutionInfo[], { tried }: Memory): WorkflowExecutionInfo[] =>
   sagas.toSorted(
     (a, b) =>
       (tried.get(a.workflowId)?.atMs ?? 0) - (tried.get(b.workflowId)?.atMs ?? 0) ||

@@ -47,7 +47,7 @@ export interface Charge {
   /** For good: a dispute that was won stays on the charge's file. */
   disputed?: true;
   upcoming?: Upcoming<'disputed'>;
-  /** The Idempotency-Key of the request that made it, for auditors; the API never shows it. */
+  /** The Idempotency-Key of the request that made it, for `/sandbox/ledger`; the API never shows it. */
   key?: string;
 }
 

@@ -35,7 +35,7 @@ const start = (changed: Partial<Parameters<typeof startReconciler>[0]> = {}) => 
 const isPaidBack = async (orderId: string) => (await b.ledger(orderId)).net === 0;
 
 describe('the reconciler', () => {
-  test('works on a schedule that nobody has to keep for it', async () => {
+  test('works on a schedule of its own', async () => {
     start({ everyMs: 100 });
     const order = await b.cancelled();
     await b.takeMoney(order.id);
@@ -87,7 +87,7 @@ describe('the reconciler', () => {
   });
 });
 
-test('a charge that lands when its saga has long unwound is found and given back, whatever the saga thought', async () => {
+test('a charge that lands when its saga has long unwound is found and given back, although the saga had found none', async () => {
   let release: () => void = () => undefined;
   const held = new Promise<void>((resolve) => {
     release = resolve;

@@ -37,7 +37,7 @@ describe('what a stranger makes on the same account', () => {
     ['of ours, for another purpose', cancelled({ purpose: 'gift-card' }, true), {}],
     ['with an order’s name of 500 characters', () => ({ orderId: 'x'.repeat(500) }), {}],
     ['with a name that is hardly text', () => ({ orderId: "\u0001';--" }), {}],
-  ])('%s, is neither touched nor told', async (_what, metadata, changed) => {
+  ])('%s, is neither touched nor reported', async (_what, metadata, changed) => {
     const before = (await listFindings(b.db)).length;
     const reference = await b.charged(await metadata(), changed);
     await reconcileForLong(b);
@@ -56,7 +56,7 @@ function cancelled(changed: Record<string, string>, isOurs = false) {
 }
 
 describe('what may be ours', () => {
-  test('but is not marked is told once and untouched: it fits a cancelled order', async () => {
+  test('but is not marked is reported once and not touched: it fits a cancelled order', async () => {
     const order = await b.cancelled();
     const reference = await b.charged({ orderId: order.id });
     await reconcileForLong(b);
@@ -65,7 +65,7 @@ describe('what may be ours', () => {
   });
 
   test.each([{ amount: '1200' }, { currency: 'eur' }])(
-    'and is marked, but of %j is told and untouched',
+    'and is marked, but of %j is reported and not touched',
     async (other) => {
       const order = await b.cancelled();
       const reference = await b.charged(ours(order.id), other);
@@ -111,7 +111,7 @@ test('two installations on one account leave each other’s orders alone, paid a
   }
 });
 
-test('machines stop after so many actions of a kind within an hour, whatever the kind', async () => {
+test('the reconciler stops after so many actions of a kind within an hour, whatever the kind', async () => {
   const ledgers = await openLedgers();
   try {
     const orders = await Promise.all(Array.from({ length: 4 }, () => ledgers.cancelled()));
@@ -128,7 +128,7 @@ test('machines stop after so many actions of a kind within an hour, whatever the
   }
 });
 
-test('refunds of strangers, in whatever name, cost no question each', async () => {
+test('refunds of strangers, in whatever name, cost no request each', async () => {
   const references = await Promise.all(Array.from({ length: 5 }, () => b.charged({ orderId: randomUUID() })));
   for (const reference of references)
     await b.stripe('POST', '/v1/refunds', { payment_intent: reference, 'metadata[orderId]': randomUUID() });

@@ -36,17 +36,17 @@ export type TestLedgers = {
   /** An order as its saga leaves it, and its charge. */
   confirmed(made?: { sku?: string; paymentMethod?: string }): Promise<{ order: Order; reference: string }>;
   cancelled(): Promise<Order>;
-  /** Money that arrives at the gateway by our own hand, with nobody of ours knowing any more. */
+  /** Money that arrives at the gateway by our own charge, of which our database knows nothing. */
   takeMoney(
     orderId: string,
     changed?: { amount?: number; paymentMethod?: string; installationId?: string | null },
   ): Promise<string>;
   /** What our code asks the gateway for to have an order paid. */
   request(orderId: string, changed?: Partial<ChargeRequest['due']>): ChargeRequest;
-  /** All of a charge goes back, by our own hand, or by somebody's in the gateway's dashboard. */
+  /** All of a charge goes back, by our own hand, or by a person's in the gateway's dashboard. */
   giveBack(orderId: string, reference: string): Promise<void>;
   byHand(reference: string, amount?: number): Promise<string>;
-  /** The provider's own API, as anybody with a key of the account may use it. @returns its answer */
+  /** The provider's own API, as any program with a key of the account may use it. @returns its answer */
   stripe(
     method: 'GET' | 'POST',
     path: string,
@@ -74,7 +74,7 @@ export type Setting = {
   aheadMs?: number;
   refundFailsAfterMs?: number;
   disputeAfterMs?: number;
-  /** The account of other books, by its url, and what this installation is called there. */
+  /** The account of other ledgers, by its url, and what this installation is called there. */
   account?: string;
   installationId?: string;
 };
@@ -147,7 +147,7 @@ export async function openLedgers({
       offsetMs = ms;
     },
     reconcile: async (changed, orderIds) => {
-      // Whoever held the lease has ended: its tests are elsewhere.
+      // The last holder of the lease has ended: leases are tested elsewhere.
       await db.$executeRaw`UPDATE reconciliation_cursors SET lease_owner = NULL`;
       return reconcileOnce(reconciler(changed), orderIds);
     },
