@@ -1,6 +1,6 @@
 /**
  * The guard before the gateway's account: money moves only while this database is known to be the one that speaks for the
- * installation. Reading is free.
+ * installation. Reading is always allowed.
  */
 import type { Gateway } from './payments.js';
 
@@ -9,7 +9,7 @@ export class AccountHeld extends Error {
   override name = 'AccountHeld';
 }
 
-/** @param ensureOurs resolves if money may move; @throws AccountHeld, or GatewayUnknown while that cannot be told */
+/** @param ensureOurs resolves if money may move; @throws AccountHeld, or GatewayUnknown while that is not known */
 export const guardAccount = <G extends Gateway>(gateway: G, ensureOurs: () => Promise<void>): G => ({
   ...gateway,
   charge: async (request) => {

@@ -1,7 +1,7 @@
 /**
  * The circuit breaker before the gateway, one per process. It opens when the gateway does not answer at all; any answer,
- * a 503 as well, shows that it is there and is the business of whoever asked. While it is open nobody knocks: callers are
- * told at once how long to wait, which becomes their step's next retry delay. It decides nothing about money.
+ * a 503 as well, shows that it is there and is left to the caller. While it is open no request is made: the caller gets a
+ * `GatewayUnknown` at once with how long to wait, which becomes its step's next retry delay. It decides nothing about money.
  */
 import { type CircuitBreakerPolicy, CircuitState, circuitBreaker, DelegateBackoff, handleWhen } from 'cockatiel';
 import type { Logger } from 'pino';
@@ -15,7 +15,7 @@ import { type Gateway, GatewayUnknown } from './payments.js';
 const OPENS_AFTER = 5;
 /** First pause before a probe: most outages are a restart, and a probe costs one request. */
 const FIRST_PAUSE_MS = 1_000;
-/** Pauses double up to this: whatever heals is noticed within 10 s, and a process asks a dead gateway 6 times a minute. */
+/** Pauses double up to this: a gateway that is back is noticed within 10 s, and a dead one is asked 6 times a minute per process. */
 const LONGEST_PAUSE_MS = 10_000;
 
 export type BreakerState = 'closed' | 'open' | 'half-open';
@@ -47,7 +47,7 @@ export function protectGateway(
 }
 
 function createBreaker(logger: Logger, now: () => number) {
-  /** What has gone unanswered since the last answer to anybody. */
+  /** What has gone unanswered since the last answer to any caller. */
   const unanswered = new Set<string | symbol>();
   let probeAt = 0;
   const policy = circuitBreaker(
@@ -65,16 +65,16 @@ function createBreaker(logger: Logger, now: () => number) {
   logChanges(policy, logger, () => probeAt - now());
 
   const refuseWhileOpen = () => {
-    // During a probe too: who waited for it here could be overtaken by the timeout of its own attempt.
+    // During a probe too: a caller that waited for it here could be overtaken by the timeout of its own attempt.
     const probing = policy.state === CircuitState.HalfOpen;
     if (policy.state === CircuitState.Closed || (!probing && now() >= probeAt)) return;
     const untilProbe = probing ? FIRST_PAUSE_MS : probeAt - now();
     throw new GatewayUnknown('The payment gateway does not answer; not asked again before its next probe', {
-      // Spread out: all who were refused would otherwise come back in the moment of the probe.
+      // Spread out: all refused callers would otherwise come back in the moment of the probe.
       retryAfterMs: Math.ceil(untilProbe * (1 + Math.random() / 2)),
     });
   };
-  const listened = async <T>(subject: string, ask: () => Promise<T>): Promise<T> => {
+  const counted = async <T>(subject: string, ask: () => Promise<T>): Promise<T> => {
     try {
       const answer = await ask();
       unanswered.clear();
@@ -89,7 +89,7 @@ function createBreaker(logger: Logger, now: () => number) {
   return {
     call: async <T>(subject: string, ask: () => Promise<T>): Promise<T> => {
       refuseWhileOpen();
-      return policy.execute(() => listened(subject, ask));
+      return policy.execute(() => counted(subject, ask));
     },
     state: () => STATES[policy.state],
   };
@@ -106,7 +106,7 @@ function logChanges(policy: CircuitBreakerPolicy, logger: Logger, untilProbeMs: 
   let isOut = false;
   policy.onBreak(() => {
     const fields = { breaker: 'open', probeInMs: Math.round(untilProbeMs()) };
-    // Every failed probe opens it anew; an outage is told once.
+    // Every failed probe opens it again; an outage is logged once.
     if (isOut) logger.debug(fields, 'the payment gateway still does not answer');
     else logger.warn(fields, 'the payment gateway does not answer: asking it no more but for a probe');
     isOut = true;

@@ -1,7 +1,7 @@
 /**
  * A deadline: the one moment by which everything that an attempt asks of its neighbour must have ended. An attempt asks
- * more than once; limits of single requests would add up to more than the attempt's own limit, and go on behind the next
- * one's back.
+ * more than once; limits of single requests would add up to more than the attempt's own limit, and go on beside the next
+ * attempt's.
  */
 import { type Deadline, GatewayUnknown } from './payments.js';
 
@@ -11,7 +11,7 @@ export function deadlineIn(ms: number): Deadline {
   return { leftMs: () => end - performance.now() };
 }
 
-/** Below this a request would only be begun to be cut off. */
+/** With less time than this a request would be cut off before its answer. */
 const WORTH_ASKING_MS = 100;
 
 /**

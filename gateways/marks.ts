@@ -1,10 +1,10 @@
 /**
- * Marks: what everything that we make at the gateway carries, so that it is told from what others make on the same account:
- * the order's id, the installation's, and what it is for. A charge is ours if and only if it carries the marks that its
- * order was accepted with, or stands in a payment row of ours; whoever moves money asks here first.
+ * Marks: what everything that we make at the gateway carries, so that it can be distinguished from what others make on the same
+ * account: the order's id, the installation's, and what it is for. A charge is ours if and only if it carries the marks that its
+ * order was accepted with, or stands in a payment row of ours; all code that moves money asks here first.
  *
  * Orders that were accepted before there were marks (`installationId` null) are charged without, for ever: what is sent
- * under an idempotency key must not change between two attempts, whichever build makes them. Nor were their amounts told in the
+ * under an idempotency key must not change between two attempts, whichever build makes them. Nor were their amounts converted to the
  * provider's units; for all but ISK and UGX that makes no difference.
  */
 import { fromGatewayAmount, toGatewayAmount } from '../contracts/currencies.js';
@@ -27,23 +27,23 @@ export type ChargeMarks = {
 
 /**
  * - `ours`     carries the order's marks, and is of its amount and currency
- * - `unlike`   carries the order's marks, but is of another amount or currency: nothing is done with it but telling
- * - `unmarked` names the order and would fit it, but lacks its marks: an older build of ours made it, or a stranger
- * - `foreign`  none of our business
+ * - `unlike`   carries the order's marks, but is of another amount or currency: it is only reported
+ * - `unmarked` names the order and would fit it, but lacks its marks: an older build of ours made it, or another program
+ * - `foreign`  not of this order
  */
-export type Kinship = 'ours' | 'unlike' | 'unmarked' | 'foreign';
+export type Ownership = 'ours' | 'unlike' | 'unmarked' | 'foreign';
 
-/** @returns what the order costs, as the provider is told: in its units */
+/** @returns what the order costs, in the provider's units */
 export const amountAtGateway = ({ installationId, amount, currency }: Omit<OrderMarks, 'orderId'>): number =>
   installationId === null ? amount : toGatewayAmount(amount, currency);
 
-/** @returns what the provider says of this order's money, in our minor unit */
+/** @returns an amount that the provider names for this order, in our minor unit */
 export const amountFromGateway = (
   installationId: string | null,
   { amount, currency }: Pick<ChargeMarks, 'amount' | 'currency'>,
 ): number => Math.round(installationId === null ? amount : fromGatewayAmount(amount, currency));
 
-export function kinshipOf(charge: ChargeMarks, order: OrderMarks): Kinship {
+export function ownershipOf(charge: ChargeMarks, order: OrderMarks): Ownership {
   if (charge.orderId?.toLowerCase() !== order.orderId.toLowerCase()) return 'foreign';
   const fits = charge.amount === amountAtGateway(order) && charge.currency === order.currency;
   if (charge.installationId === null && order.installationId !== null) return fits ? 'unmarked' : 'foreign';

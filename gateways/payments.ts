@@ -26,7 +26,7 @@ export type LookUp = {
   due: Due;
   /** Newest first, not overlapping. Nothing of the order can have been charged outside of them. */
   spans: AttemptSpan[];
-  /** The database's clock when the spans were read, so that they can be told in the gateway's time. */
+  /** The database's clock when the spans were read, so that they can be converted to the gateway's time. */
   dbNow: Date;
   /** Where an earlier attempt has come to. */
   from?: LookUpPlace | undefined;
@@ -77,27 +77,27 @@ export type RefundOutcome =
   /** Nothing has come of this key, and nothing will; another one cannot give back more than the charge holds. */
   | { outcome: 'key-spent'; why: string };
 
-/** Moving money, and learning what became of it. */
+/** Moving money, and learning what came of it. */
 export type PaymentGateway = {
-  /** @throws GatewayUnknown if it cannot be told whether money moved, GatewayMismatch if other money moved than was to */
+  /** @throws GatewayUnknown if it is not known whether money moved, GatewayMismatch if other money moved than was to */
   charge(request: ChargeRequest): Promise<ChargeOutcome>;
   /**
    * The charges of the order that took money, by its marks; calls off every one that still could.
-   * @throws GatewayUnknown while one is still being processed, and when the attempt's time is over before all is looked at
+   * @throws GatewayUnknown while one is still being processed, and when the attempt's time is over before all is read
    */
   settleOpenCharges(lookUp: LookUp): Promise<HeldCharge[]>;
-  /** Gives back whatever a charge still holds; repeatable. @throws GatewayUnknown if it cannot be told what it holds */
+  /** Gives back whatever a charge still holds; repeatable. @throws GatewayUnknown if it is not known what it holds */
   refund(request: RefundRequest): Promise<RefundOutcome>;
 };
 
 /** A charge, or the attempt at one, as the gateway's own ledger has it. Integers in the provider's units (marks.ts converts). */
 export type LedgerCharge = {
   reference: string;
-  /** What it carries; null = nothing, so somebody else made it. */
+  /** What it carries; null = nothing: it is not of our making. */
   orderId: string | null;
   installationId: string | null;
   purpose: string | null;
-  /** `open` = it may still take money if somebody completes it; `over` = it never took any and never will. */
+  /** `open` = it may still take money if it is completed; `over` = it never took any and never will. */
   state: 'succeeded' | 'processing' | 'open' | 'over';
   /** What was asked for, what was taken, and what of it was given back (refunds that are under way included). */
   amount: number;
@@ -129,7 +129,7 @@ export type LedgerRefund = {
 };
 export type LedgerDispute = { reference: string; chargeReference: string; status: string; createdAt: Date };
 
-/** Reading the gateway's own ledger, for whoever compares it with ours. Every call throws GatewayUnknown without an answer. */
+/** Reading the gateway's own ledger, to compare it with ours. Every call throws GatewayUnknown without an answer. */
 export type PaymentLedger = {
   /** Newest first; 100 a page. Strongly consistent, as far as the gateway promises. */
   listCharges(request: PageRequest): Promise<Page<LedgerCharge>>;
@@ -142,7 +142,7 @@ export type PaymentLedger = {
   readCharge(reference: string): Promise<LedgerCharge | null>;
   /** The refunds of one charge, newest first, 100 at most. */
   readRefunds(chargeReference: string): Promise<LedgerRefund[]>;
-  /** Calls off an `open` charge, so that it cannot be completed behind our back. */
+  /** Calls off an `open` charge, so that its customer cannot complete it later. */
   callOff(reference: string): Promise<void>;
   /** What time it is there, in ms since 1970; undefined while it has never answered this process. */
   nowMs(): number | undefined;
@@ -164,7 +164,7 @@ export type AccountMarker = {
 /** What a marker says: whose it is, and the word. */
 export type MarkerText = { installationId: string; word: string };
 
-/** The key that we were given may not keep a marker: nobody can tell then whether this database was restored or copied. */
+/** The API key has no right to keep a marker: without one, a restored or copied database cannot be recognised. */
 export class MarkerUnavailable extends Error {
   override name = 'MarkerUnavailable';
 }
@@ -178,7 +178,7 @@ export class GatewayUnknown extends Error {
   readonly retryAfterMs: number | undefined;
   /** What the connection came to if there was no answer at all; undefined = the gateway answered something. */
   readonly noAnswer: 'refused' | 'broken' | undefined;
-  /** The place in a list at which it was to go on is gone: begin it anew. */
+  /** The place in a list at which it was to go on is gone: the list must be begun again. */
   readonly isPlaceGone: boolean;
   constructor(
     message: string,
@@ -196,7 +196,7 @@ export class GatewayUnknown extends Error {
   }
 }
 
-/** The gateway has other money in this order's name than was to be there: no machine decides what that means. */
+/** The gateway has other money in this order's name than was to be there: only an operator decides what that means. */
 export class GatewayMismatch extends Error {
   override name = 'GatewayMismatch';
 }

@@ -1,5 +1,5 @@
 /**
- * The marker on the account, through Stripe's official client: a customer that nobody buys as, whose metadata holds the word.
+ * The marker on the account, through Stripe's official client: a customer who never buys, whose metadata holds the word.
  * It is the one kind of object that an account keeps for us, lets us change, and never charges.
  */
 import { createHash } from 'node:crypto';
@@ -22,7 +22,7 @@ export function createMarker(stripe: Stripe, timeoutMs: number): AccountMarker {
       permitted(async () => {
         const email = emailOf(installationId);
         const { data } = await stripe.customers.list({ email, limit: MARKERS_MAX }, limits);
-        // Others than those that were asked for may hide it.
+        // A list of other customers than asked for proves nothing.
         if (data.some((customer) => customer.email !== email))
           throw new GatewayUnknown('The payment gateway’s answer makes no sense');
         const isMarker = ({ metadata }: Stripe.Customer) =>
@@ -47,16 +47,16 @@ export function createMarker(stripe: Stripe, timeoutMs: number): AccountMarker {
   };
 }
 
-/** All of it every time: a marker of a build that gave none an address, or of another INSTALLATION_ID, is found from then on. */
+/** All of it every time: a marker of a build that gave it no address, or of another INSTALLATION_ID, is found from then on. */
 const fieldsOf = ({ installationId, word }: MarkerText) => ({
   email: emailOf(installationId),
   metadata: { installationId, purpose: PURPOSE, [WORD]: word },
 });
 
 /**
- * By its address a marker is found without knowing its reference: the list of customers is exact about it, where search is
+ * By its e-mail address a marker is found without knowing its reference: the list of customers is exact about it, where search is
  * up to an hour late (https://docs.stripe.com/api/customers/list, /search). Hashed, as an id has capitals and signs that an
- * address has not; at a domain that is nobody's for ever (RFC 2606).
+ * address has not; at a domain that is reserved for ever (RFC 2606).
  */
 const emailOf = (installationId: string): string =>
   `${createHash('sha256').update(installationId).digest('hex').slice(0, 32)}@order-saga.example.com`;

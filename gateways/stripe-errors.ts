@@ -1,4 +1,4 @@
-/** What the client throws, told apart: a final "no", or an outcome that is not known. Nothing here throws. */
+/** What the client throws, classified: a final "no", or an outcome that is not known. Nothing here throws. */
 import Stripe from 'stripe';
 import { retryAfterMs, UNDO_PAUSE_MAX_MS } from '../contracts/retry-after.js';
 import { GatewayMismatch, GatewayUnknown } from './payments.js';
@@ -14,7 +14,7 @@ export function declineCode(err: unknown): string | undefined {
 }
 
 /**
- * The key was used with other parameters: another build of ours has been here. What came of it, the gateway's list says.
+ * The key was used with other parameters: another build of ours has used it. What came of that, the gateway's list says.
  * The client calls it by a class of its own; a 400 of that type without one is the same.
  */
 export const isKeyUsedOtherwise = (err: unknown): boolean =>
@@ -30,11 +30,11 @@ export const isRefused = (err: unknown): err is InstanceType<typeof Stripe.error
 /** Refused because of what else goes on at this moment. https://docs.stripe.com/error-codes */
 const NOT_NOW = new Set(['idempotency_key_in_use', 'lock_timeout', 'rate_limit']);
 
-/** The gateway knows no such object; a 404 without its word for that is somebody else's on the way. */
+/** The gateway knows no such object; a 404 without that code comes from a proxy on the way. */
 export const isMissing = (err: unknown): boolean =>
   err instanceof Stripe.errors.StripeInvalidRequestError && err.statusCode === 404 && err.code === 'resource_missing';
 
-/** What the gateway keeps under the key, and answers to it for ever. A 503 of its front door is not. */
+/** What the gateway keeps under the key, and answers to it for ever. A 503 of its load balancer is not. */
 export const isStored500 = (err: unknown): boolean =>
   err instanceof Stripe.errors.StripeAPIError && err.statusCode === 500;
 
@@ -63,7 +63,7 @@ export async function answered<T>(ask: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Node's codes for "nobody is there at all", which cannot be the fault of what was asked. */
+/** Node's codes for a host that cannot be reached at all, which cannot be the fault of what was asked. */
 const REFUSED = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN']);
 
 const connectionOf = (detail: unknown): 'refused' | 'broken' =>

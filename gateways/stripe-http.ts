@@ -1,7 +1,7 @@
 /**
  * How the official client reaches the gateway: over kept connections, with a limit on the whole of a request (its own limit
- * is one of silence, which an answer that drips keeps away for ever) and on the size of an answer. It also hears what time
- * the gateway says it is.
+ * is one of silence, which an answer that drips never reaches) and on the size of an answer. It also reads what time
+ * it is there from the `Date` header of each answer.
  */
 import http from 'node:http';
 import https from 'node:https';
@@ -15,24 +15,23 @@ const HEARD_MAX = 8;
 export type GatewayClock = {
   /** The gateway's time in ms since 1970, to a second; undefined while it has never answered this process. */
   nowMs(): number | undefined;
-  /** The earliest and the latest that its last answers tell: one of them may be wrong. */
-  rangeMs(): { earliest: number; latest: number } | undefined;
+  /** The same by each of its last answers, of which some may be wrong; empty while it has never answered this process. */
+  timesMs(): number[];
 };
 
 export type HttpClient = NonNullable<Stripe.StripeConfig['httpClient']>;
 
-/** @returns the client's transport, and the clock that it hears */
+/** @returns the client's transport, and the clock that its answers set */
 export function createHttpClient(): { httpClient: HttpClient; clock: GatewayClock } {
   const agents = { http: new http.Agent({ keepAlive: true }), https: new https.Agent({ keepAlive: true }) };
   /** Its time less that of a clock of ours that never jumps, by answer; the newest last. */
   const heard: number[] = [];
   const hear = (date: string | undefined) => {
-    const dateMs = Date.parse(date ?? '');
-    if (Number.isNaN(dateMs)) return;
+    const dateMs = readDate(date);
+    if (dateMs === undefined) return;
     heard.push(dateMs - performance.now());
     if (heard.length > HEARD_MAX) heard.shift();
   };
-  const nowBy = (offsetMs: number | undefined) => (offsetMs === undefined ? undefined : performance.now() + offsetMs);
   const httpClient: HttpClient = {
     getClientName: () => 'order-saga',
     makeRequest: (host, port, path, method, headers, body, protocol, timeoutMs) => {
@@ -45,13 +44,21 @@ export function createHttpClient(): { httpClient: HttpClient; clock: GatewayCloc
     },
   };
   const clock: GatewayClock = {
-    nowMs: () => nowBy(heard.at(-1)),
-    rangeMs: () => {
-      const [earliest, latest] = [nowBy(Math.min(...heard)), nowBy(Math.max(...heard))];
-      return heard.length > 0 && earliest !== undefined && latest !== undefined ? { earliest, latest } : undefined;
-    },
+    nowMs: () => clock.timesMs().at(-1),
+    timesMs: () => heard.map((offsetMs) => performance.now() + offsetMs),
   };
   return { httpClient, clock };
+}
+
+/** As HTTP writes it (RFC 9110, 5.6.7); `Date.parse` would take "7" for a day of the year 2001. */
+const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+/** A clock that is a year off was never set; 1970 is what such a proxy says. */
+const PLAUSIBLE_WITHIN_MS = 366 * 86_400_000;
+
+/** @returns undefined if it is no time that could be the gateway's */
+function readDate(header: string | undefined): number | undefined {
+  const dateMs = HTTP_DATE.test(header ?? '') ? Date.parse(header ?? '') : Number.NaN;
+  return Math.abs(dateMs - Date.now()) <= PLAUSIBLE_WITHIN_MS ? dateMs : undefined;
 }
 
 type Asked = {

@@ -18,6 +18,9 @@ const PAGE_MAX = 100;
 /** The charge says what of it was refunded; the intent alone does not. */
 export const WITH_CHARGE = 'latest_charge';
 
+/** What each part of the adapter asks the gateway with. */
+export type StripeParts = { stripe: Stripe; ledger: PaymentLedger; clock: GatewayClock; timeoutMs: number };
+
 export function createLedger(stripe: Stripe, timeoutMs: number, clock: GatewayClock): PaymentLedger {
   const within = ({ deadline }: Pick<PageRequest, 'deadline'>) => ({ timeout: timeFor(timeoutMs, deadline) });
   return {
@@ -76,7 +79,7 @@ export async function readRefunds(stripe: Stripe, reference: string, limits: Lim
 
 /** Search answers fast but late: what it finds is there, what it does not find proves nothing. */
 export async function searchIntents(stripe: Stripe, orderId: string, limits: Limits): Promise<Stripe.PaymentIntent[]> {
-  // A quote would end the query's own: what is not a plain word is nobody's order.
+  // A quote would end the query's own: what is not a plain word is no order's id.
   if (!/^[\w.:-]{1,100}$/.test(orderId)) return [];
   const query = `metadata['${MARKS.orderId}']:'${orderId}'`;
   const found = await stripe.paymentIntents.search({ query, limit: PAGE_MAX, expand: [`data.${WITH_CHARGE}`] }, limits);
@@ -139,7 +142,7 @@ export function toCharge(intent: Stripe.PaymentIntent): LedgerCharge {
   };
 }
 
-/** What lacks these is no object of the gateway's, whoever answered: nothing is to be concluded from it. */
+/** What lacks these is no object of the gateway's, whatever answered: nothing can be concluded from it. */
 function requireSense({ id, status }: { id: unknown; status: unknown }, numbers: unknown[]): void {
   if (typeof id !== 'string' || typeof status !== 'string' || !numbers.every(Number.isSafeInteger))
     throw new GatewayUnknown('The payment gateway’s answer makes no sense');
@@ -181,7 +184,7 @@ function stateOf(status: Stripe.PaymentIntent.Status): LedgerCharge['state'] {
   switch (status) {
     case 'succeeded':
       return 'succeeded';
-    // Whoever completes it, takes money: the customer in a tab left open, or a capture.
+    // It takes money when it is completed: by the customer in a tab left open, or by a capture.
     case 'requires_action':
     case 'requires_confirmation':
     case 'requires_capture':
@@ -190,7 +193,7 @@ function stateOf(status: Stripe.PaymentIntent.Status): LedgerCharge['state'] {
     case 'requires_payment_method':
     case 'canceled':
       return 'over';
-    // A status that the client does not know yet: nobody acts on it, and it is looked at again.
+    // A status that the client does not know yet: it is not acted on, and looked at again.
     default:
       return 'processing';
   }

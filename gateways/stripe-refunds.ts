@@ -12,11 +12,10 @@ import {
   type RefundOutcome,
   type RefundRequest,
 } from './payments.js';
-import type { StripeParts } from './stripe-charges.js';
 import { isKeyUsedOtherwise, isRefused, isStored500, toUnknown } from './stripe-errors.js';
-import { readCharge, readRefunds } from './stripe-ledger.js';
+import { readCharge, readRefunds, type StripeParts } from './stripe-ledger.js';
 
-/** @throws GatewayUnknown if it cannot be told what the charge holds now, or a refund waits for its customer */
+/** @throws GatewayUnknown if it is not known what the charge holds now, or a refund waits for its customer */
 export async function refund(parts: StripeParts, request: RefundRequest): Promise<RefundOutcome> {
   const { idempotencyKey } = request;
   const asked = idempotencyKey === null ? { refused: NOT_ASKED } : await create(parts, { ...request, idempotencyKey });
@@ -26,7 +25,7 @@ export async function refund(parts: StripeParts, request: RefundRequest): Promis
     if (!charge) throw new GatewayUnknown(`The gateway does not have the charge ${request.chargeReference}`);
     const refunds = await readRefunds(parts.stripe, request.chargeReference, limits());
     const ours = refunds.filter(({ orderId }) => orderId?.toLowerCase() === request.due.orderId.toLowerCase());
-    return judge(charge, ours, asked, request);
+    return toOutcome(charge, ours, asked, request);
   } catch (err) {
     throw toUnknown(err);
   }
@@ -58,7 +57,7 @@ async function create(
 
 const isAlive = ({ status }: LedgerRefund): boolean => status === 'succeeded' || status === 'pending';
 
-function judge(
+function toOutcome(
   charge: LedgerCharge,
   ours: LedgerRefund[],
   { made, refused, unknown, keyIsSpent }: Asked,

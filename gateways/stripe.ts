@@ -5,9 +5,10 @@
 import Stripe from 'stripe';
 import type { AccountMarker, Gateway } from './payments.js';
 import { createMarker } from './stripe-account.js';
-import { charge, settleOpenCharges } from './stripe-charges.js';
+import { charge } from './stripe-charges.js';
 import { createHttpClient, type HttpClient } from './stripe-http.js';
 import { createLedger } from './stripe-ledger.js';
+import { settleOpenCharges } from './stripe-look-up.js';
 import { refund } from './stripe-refunds.js';
 
 type Options = { url?: string; apiKey: string; timeoutMs: number };

@@ -1,5 +1,5 @@
 /**
- * The reconciler: compares the gateway's own ledger with ours, and settles every difference. It watches the sagas, so it
+ * The reconciler: the loop of passes (pass.ts) in which the gateway's own ledger is compared with ours, and every difference settled. It watches the sagas, so it
  * depends on nothing that they depend on but the database: no Temporal schedule, no webhook. Any number of processes may
  * run it; a lease has one of them do the work, and saves work only: what is done is safe to do twice (settlement.ts).
  */
@@ -13,7 +13,8 @@ import { releaseReconciliation } from '../domain/reconciliation-cursor.js';
 import type { Gateway } from '../gateways/payments.js';
 import { listen } from '../runtime/listener.js';
 import { startLoop } from '../runtime/loop.js';
-import { type Counts, type Reconciler, reconcileOnce } from './comparison.js';
+import { reconcileOnce } from './pass.js';
+import type { PassCounts, Reconciler } from './pass-state.js';
 import type { ScanSettings } from './scans.js';
 import { report } from './settlement.js';
 import { createWaker } from './waker.js';
@@ -66,7 +67,7 @@ export function startReconciler(settings: ReconcilerSettings): () => Promise<voi
   };
 }
 
-/** @returns null, and tells a human, while the account does not know this database: what it finds would be another's affairs */
+/** @returns null, and opens a finding, while the account does not know this database: what a pass found would be another's affairs */
 async function readIfOurs(deps: Pick<Reconciler, 'db' | 'logger'>): Promise<string | null> {
   const { id, marker, heldSince, heldBecause } = await readStanding(deps.db);
   const reference = marker ?? 'account';
@@ -78,5 +79,5 @@ async function readIfOurs(deps: Pick<Reconciler, 'db' | 'logger'>): Promise<stri
   return null;
 }
 
-const hasNews = ({ refunded, cancelled, reported, woken }: Counts): boolean =>
+const hasNews = ({ refunded, cancelled, reported, woken }: PassCounts): boolean =>
   refunded + cancelled + reported + woken > 0;

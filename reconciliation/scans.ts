@@ -1,6 +1,6 @@
 /**
- * Scans of the gateway's lists: each is read a few pages per pass, and goes on where it was. They find what a look at the
- * newest entries cannot: what changed behind a charge's back, refunds that fail after days, disputes.
+ * Scans of the gateway's lists: each is read a few pages per pass, and goes on where it was. They find what reading the
+ * newest entries cannot: charges that changed later, refunds that fail after days, disputes.
  */
 import type { Database } from '../domain/database.js';
 import { endScan, keepScan, readScan, type ScanName } from '../domain/reconciliation-scans.js';

@@ -1,5 +1,5 @@
 /**
- * Settlement: carries out a verdict about one charge. First everything is looked at again, since a list is old by the
+ * Settlement: does what a charge's classification asks for. First everything is looked at again, since a list is old by the
  * time it is read and sagas go on meanwhile; then the finding is written; then money moves, under the same key as the
  * saga's own refund would; then the finding is closed. Dying in between, or running twice, does no more than running once.
  */
@@ -26,11 +26,11 @@ import { noteRefundFailures } from '../domain/refunds.js';
 import { deadlineIn } from '../gateways/deadline.js';
 import { amountFromGateway } from '../gateways/marks.js';
 import { type Gateway, GatewayUnknown, type LedgerCharge } from '../gateways/payments.js';
-import { dueOf, judge, takeBack, type Classification, wentBack } from './classification.js';
+import { type Classification, classify, dueOf, takeBack, wentBack } from './classification.js';
 
 /**
- * Charges of one kind that machines settle per hour without a human. A healthy system has next to none of any kind. Many mean
- * that something is wrong which giving money back may make worse; the rest is told, and goes on in the next hour.
+ * Charges of one kind that are settled per hour without an operator. A healthy system has next to none of any kind. Many mean
+ * that something is wrong which giving money back may make worse; the rest is reported, and goes on in the next hour.
  */
 export const ACTIONS_PER_HOUR_MAX = 100;
 /** Of one settlement at the gateway: a handful of requests. */
@@ -48,61 +48,61 @@ export type Outcome = 'agreed' | 'waiting' | 'wake' | 'refunded' | 'cancelled' |
 
 /** @returns what has become of the charge; `known` = found and dealt with before */
 export async function settle(deps: SettlementDependencies, named: ChargeName, now: Date): Promise<Outcome> {
-  const { charge, verdict, order } = await lookAgain(deps, named, now);
+  const { charge, classification, order } = await lookAgain(deps, named, now);
   const orderId = order?.orderId ?? named.orderId ?? '';
   const subject = {
     reference: named.reference,
     orderId,
     ...(charge ? moneyOf(charge, order) : { amount: 0, currency: '' }),
   };
-  const waiting = verdict.do === 'nothing' && charge ? await readWaiting(deps, charge, order) : undefined;
-  if (verdict.do !== 'wait')
-    await retractFindings(deps.db, named.reference, waiting ? ['REFUND_WAITS'] : kindsOf(verdict));
-  switch (verdict.do) {
+  const waiting = classification.do === 'nothing' && charge ? await readWaiting(deps, charge, order) : undefined;
+  if (classification.do !== 'wait')
+    await retractFindings(deps.db, named.reference, waiting ? ['REFUND_WAITS'] : kindsOf(classification));
+  switch (classification.do) {
     case 'nothing':
       if (!waiting) await conclude(deps, charge, subject);
       return waiting ? report(deps, 'REFUND_WAITS', { ...subject, amount: waiting.amount }, waiting.detail) : 'agreed';
     case 'wait':
       await openFinding(deps.db, 'UNDECIDED', 'waiting', subject);
-      return verdict.wake ? 'wake' : 'waiting';
+      return classification.wake ? 'wake' : 'waiting';
     case 'report':
-      return report(deps, verdict.kind, subject, verdict.detail);
+      return report(deps, classification.kind, subject, classification.detail);
     case 'refund':
-      return refund(deps, verdict.kind, subject, order);
+      return refund(deps, classification.kind, subject, order);
     case 'call-off':
-      return callOff(deps, verdict.kind, subject);
+      return callOff(deps, classification.kind, subject);
     default:
-      throw new Error(`Bug! Unhandled verdict "${JSON.stringify(verdict satisfies never)}"`);
+      throw new Error(`Bug! Unhandled classification "${JSON.stringify(classification satisfies never)}"`);
   }
 }
 
 /**
- * The charge as it is now, between two looks at its order. Only what both looks support is a verdict: a saga may be giving
+ * The charge as it is now, between two looks at its order. Only what both looks agree on counts: a saga may be giving
  * the money back at this moment, and its record comes after the gateway's.
  */
 async function lookAgain(deps: SettlementDependencies, named: ChargeName, now: Date) {
   const orderNow = async () => (await readOrdersMoney(deps.db, [named])).get(named.reference);
   const before = await orderNow();
   const charge = await deps.gateway.readCharge(named.reference);
-  if (!charge) return { charge, order: before, verdict: { do: 'nothing' } satisfies Classification };
-  const early = judge(charge, before, now, deps);
+  if (!charge) return { charge, order: before, classification: { do: 'nothing' } satisfies Classification };
+  const early = classify(charge, before, now, deps);
   const order = await orderNow();
-  const verdict = judge(charge, order, now, deps);
-  const isSure = early.do === verdict.do && kindOf(early) === kindOf(verdict);
-  if (!isSure) return { charge, order, verdict: { do: 'wait', wake: false } satisfies Classification };
-  return { charge, order, verdict: await orOnWord(deps, charge, verdict) };
+  const classification = classify(charge, order, now, deps);
+  const isSure = early.do === classification.do && kindOf(early) === kindOf(classification);
+  if (!isSure) return { charge, order, classification: { do: 'wait', wake: false } satisfies Classification };
+  return { charge, order, classification: await orAsOperatorSaid(deps, charge, classification) };
 }
 
 /** A charge without marks is given back if an operator has said so, and for as long as it fits its order. */
-async function orOnWord(
+async function orAsOperatorSaid(
   { db }: SettlementDependencies,
   charge: LedgerCharge,
-  verdict: Classification,
+  classification: Classification,
 ): Promise<Classification> {
-  if (kindOf(verdict) !== 'UNMARKED_CHARGE') return verdict;
+  if (kindOf(classification) !== 'UNMARKED_CHARGE') return classification;
   const inHand = await listInHand(db, charge.reference);
   const isSaid = inHand.some(({ kind, action }) => kind === 'UNMARKED_CHARGE' && action === 'refunding');
-  return isSaid ? takeBack(charge, 'UNMARKED_CHARGE') : verdict;
+  return isSaid ? takeBack(charge, 'UNMARKED_CHARGE') : classification;
 }
 
 /** A refund that counts as given back, and is not: its customer has to do something first. */
@@ -121,10 +121,15 @@ const WAITS =
   'waits for its customer: have them do what the gateway asks of them, or cancel it at the gateway, and another is made';
 
 /** What a lost refund is called is found out when it is settled. */
-const kindsOf = (verdict: Classification): FindingKind[] =>
-  'kind' in verdict ? (verdict.kind === 'LOST_REFUND' ? ['LOST_REFUND', 'REFUND_FAILED'] : [verdict.kind]) : [];
+const kindsOf = (classification: Classification): FindingKind[] =>
+  'kind' in classification
+    ? classification.kind === 'LOST_REFUND'
+      ? ['LOST_REFUND', 'REFUND_FAILED']
+      : [classification.kind]
+    : [];
 
-const kindOf = (verdict: Classification): FindingKind | undefined => ('kind' in verdict ? verdict.kind : undefined);
+const kindOf = (classification: Classification): FindingKind | undefined =>
+  'kind' in classification ? classification.kind : undefined;
 
 /** What a charge holds, in our minor unit. */
 export const moneyOf = ({ received, refunded, currency }: LedgerCharge, order: OrderMoney | undefined) => {
@@ -133,7 +138,7 @@ export const moneyOf = ({ received, refunded, currency }: LedgerCharge, order: O
   return { amount: order ? amountFromGateway(order.installationId, held) : held.amount, currency };
 };
 
-/** Whatever was begun about the charge: its end was not kept, or it is no longer called for. */
+/** Ends the findings in hand about the charge: their end was not recorded, or they are no longer so. */
 async function conclude({ db, gateway }: SettlementDependencies, charge: LedgerCharge | null, subject: Subject) {
   const { reference } = subject;
   for (const { kind, action } of await listInHand(db, reference)) {
@@ -149,7 +154,7 @@ async function conclude({ db, gateway }: SettlementDependencies, charge: LedgerC
   }
 }
 
-/** For a human. Said once, and again when there is another amount to it. */
+/** For an operator. Reported once, and again when there is another amount to it. */
 export async function report(
   { db, logger }: Pick<SettlementDependencies, 'db' | 'logger'>,
   kind: FindingKind,
@@ -164,18 +169,18 @@ export async function report(
 
 async function refund(
   deps: SettlementDependencies,
-  verdictKind: FindingKind,
+  classifiedAs: FindingKind,
   subject: Subject,
   order: OrderMoney | undefined,
 ): Promise<Outcome> {
   const { db, logger } = deps;
   const { orderId, reference } = subject;
-  if (await isBraked(deps, verdictKind, reference)) return report(deps, verdictKind, subject, TOO_MANY);
-  if (verdictKind === 'DOUBLE_CHARGE' && !(await isPaidOtherwise(deps, order)))
-    return report(deps, verdictKind, subject, NOT_SURPLUS);
-  // Nothing was known of its charge, and nobody has looked: the door of its payment is shut before money moves.
+  if (await isBraked(deps, classifiedAs, reference)) return report(deps, classifiedAs, subject, TOO_MANY);
+  if (classifiedAs === 'DOUBLE_CHARGE' && !(await isPaidOtherwise(deps, order)))
+    return report(deps, classifiedAs, subject, NOT_SURPLUS);
+  // No charge was recorded, and no undo has looked: the payment is closed to the saga before money moves.
   if (order?.payment === null && order.unwindingReason !== null) await shutPayment(db, orderId);
-  const kind = verdictKind === 'LOST_REFUND' ? await whyHeld(deps, subject) : verdictKind;
+  const kind = classifiedAs === 'LOST_REFUND' ? await whyHeld(deps, subject) : classifiedAs;
   const { action, isNew, detail } = await openFinding(db, kind, 'refunding', subject);
   if (isNew && kind === 'REFUND_FAILED')
     logger.error({ orderId, charge: reference }, 'reconciliation: a refund has failed');
@@ -255,7 +260,7 @@ async function callOff(deps: SettlementDependencies, kind: FindingKind, subject:
   return 'cancelled';
 }
 
-/** What the gateway refuses stays in hand with its reason, and is told when the reason is new. */
+/** What the gateway refuses stays in hand with its reason, and is logged when the reason is new. */
 async function attempt<T>(
   { db, logger }: SettlementDependencies,
   kind: FindingKind,

@@ -1,4 +1,4 @@
-/** Tells a saga that its charge exists, which it seems not to know. It would find out by itself, if nothing else is wrong. */
+/** The waker signals a saga that seems not to know of its charge; it would find out by itself later, if nothing else is wrong. */
 import type { Logger } from 'pino';
 
 /** A saga that was woken in vain is stuck on something else, and marked for an operator. */

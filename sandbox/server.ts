@@ -11,7 +11,7 @@ import Fastify, {
   type FastifySchemaValidationError,
 } from 'fastify';
 import type { Logger } from 'pino';
-import { auditRoutes } from './controls/audit.js';
+import { ledgerRoutes } from './controls/ledger-sums.js';
 import { interventionRoutes } from './controls/interventions.js';
 import { countTraffic } from './controls/traffic.js';
 import { welcome } from './controls/welcome.js';
@@ -89,7 +89,7 @@ export async function createSandbox(options: SandboxOptions): Promise<FastifyIns
   app.get('/livez', () => ({ status: 'ok' }));
   app.addHook('onRequest', () => upcoming.catchUp());
   countTraffic(app);
-  auditRoutes(app, ledger);
+  ledgerRoutes(app, ledger);
   clockRoutes(app, { clock, now: () => ledger.now() });
   interventionRoutes(app, ledger);
   faultRoutes(app, faults);
@@ -123,7 +123,7 @@ function newApp(logger: Logger, now: () => number): FastifyInstance {
   return app;
 }
 
-/** Whoever has sent none of a few values wants to know which they are. */
+/** A value that is none of a few is refused with the list of them. */
 function explain(errors: FastifySchemaValidationError[], where: string): Error {
   const sentences = errors.map(({ instancePath, message, params }) => {
     const allowed = params['allowedValues'] as string[] | undefined;
@@ -168,6 +168,12 @@ function providerRoutes(api: FastifyInstance, { ledger, faults, timing }: Parts 
   api.addHook('preSerialization', async (request, reply, payload) => {
     const fault = faultOf(request);
     return fault && reply.statusCode === 200 ? distort(fault, payload) : payload;
+  });
+
+  // After the true date has been set, on answers with and without another fault.
+  api.addHook('onSend', async (_request, reply) => {
+    const date = faults.takeDate(ledger.now());
+    if (date !== undefined) reply.header('date', date);
   });
 
   const posts = new Posts(ledger, faults);

@@ -1,6 +1,6 @@
 /**
  * Looks whether this database is the one that last spoke for the installation on the gateway's account, and speaks for it.
- * Every process that moves money looks; a word a minute is told by whichever comes first.
+ * Every process that moves money looks; once a minute, the first of them to come writes a new word to the marker.
  */
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
@@ -22,23 +22,23 @@ import { AccountHeld } from '../gateways/account-guard.js';
 import { type AccountMarker, GatewayUnknown, type MarkerText, MarkerUnavailable } from '../gateways/payments.js';
 import { startLoop } from '../runtime/loop.js';
 
-/** A copy that somebody starts is held within this time; a look is one request. */
+/** A copy that is started is held within this time; a look is one request. */
 const LOOK_EVERY_MS = 20_000;
 /** A backup that is older than this is recognised; younger, it may miss nothing that moved money. */
 const SPEAK_EVERY_MS = 60_000;
 /**
- * Where the database's server is not the one that told the last word: it was started anew, or is a copy of the data directory.
- * If that one is still there, it has told another by now: its turn comes after a minute, a look and slow requests.
+ * Where the database's server is not the one that wrote the last word: it was restarted, or is a copy of the data directory.
+ * If that one is still there, it has written another by now: it is due again after a minute, a look and slow requests.
  */
 const SPEAK_ELSEWHERE_AFTER_MS = 3 * SPEAK_EVERY_MS;
 /**
- * A process that starts while the marker cannot be read goes on for this long after the word was last told from its very
+ * A process that starts while the marker cannot be read goes on for this long after the word was last written from its very
  * server. Long enough for a deploy amid an outage of that one endpoint; what happens meanwhile can only be an adoption
- * elsewhere, and whoever adopts has stopped this database first.
+ * elsewhere, and the operator who adopts has stopped this database first.
  */
 const BELIEVED_FOR_MS = 10 * 60_000;
 
-/** `believed`: by our own word of a moment ago, as the marker cannot be read; `unknown`: not even so, and no money moves. */
+/** `believed`: by our own word of a moment ago, as the marker cannot be read; `unknown`: not even that, and no money moves. */
 export type AccountState = 'ours' | 'believed' | 'held' | 'unknown';
 
 export type Account = {
@@ -122,16 +122,16 @@ export async function lookOnce(deps: Dependencies): Promise<View> {
   try {
     const [before, cluster] = [await readStanding(db), await readCluster(db)];
     const reference = before.marker ?? (await beginMarker(deps, before.id, cluster));
-    let why = await stranger(deps, reference, cluster);
-    // A word may have been told and noted between our two looks.
-    if (why !== undefined) why = await stranger(deps, reference, cluster);
+    let why = await whyUnknown(deps, reference, cluster);
+    // A word may have been written and noted between our two looks.
+    if (why !== undefined) why = await whyUnknown(deps, reference, cluster);
     const now = await readStanding(db);
     if (why !== undefined && now.word === '') return await takeOver(deps, now);
     if (why !== undefined && (await holdAccount(db, why))) logger.fatal({ why }, HELD);
     if (why !== undefined) return { heldBecause: now.heldBecause ?? why };
     // It was another account's key for a while, or the gateway's own trouble: what the marker says is what counts.
     if (now.heldSince !== null && (await releaseAccount(db))) logger.warn('the account knows this database again');
-    await tell(deps, now.id, reference);
+    await speak(deps, now.id, reference);
     return { heldBecause: null };
   } catch (err) {
     if (!(err instanceof MarkerUnavailable)) throw err;
@@ -142,8 +142,8 @@ export async function lookOnce(deps: Dependencies): Promise<View> {
 
 const HELD = 'the payment gateway’s account does not know this database: no money is moved until `ops adopt`';
 
-/** @returns what is wrong, or undefined if the marker says what this database knows */
-async function stranger(
+/** @returns why the account does not know this database, or undefined if the marker says what it knows */
+async function whyUnknown(
   { db, marker }: Dependencies,
   reference: string,
   cluster: string | null,
@@ -151,7 +151,7 @@ async function stranger(
   const says = await marker.readMarker(reference);
   if (says === null) return 'the account has no marker of this installation: is STRIPE_API_KEY another account’s?';
   const { word, offered, cluster: spokenFrom } = await readStanding(db);
-  // Of two that know the same word, the one that was there first goes on.
+  // Of two databases that know the same word, the one that was there first goes on.
   if (word !== '' && spokenFrom !== null && cluster !== null && spokenFrom !== cluster)
     return 'this database has come from another cluster: was it restored or copied?';
   if (says === word) return undefined;
@@ -163,7 +163,7 @@ async function stranger(
 
 /**
  * The account may have a marker of this installation although this database knows of none: then it was restored from before
- * there was one, and the marker, which does not say the word offered here, is a stranger's to it.
+ * there was one, and the marker does not say the word offered here.
  * @returns the marker that counts
  */
 async function beginMarker(
@@ -173,7 +173,7 @@ async function beginMarker(
 ): Promise<string> {
   const word = await offerFirstWord(db, randomUUID(), cluster);
   if (word !== null) {
-    const reference = await settleMarker(marker, { installationId, word });
+    const reference = await establishMarker(marker, { installationId, word });
     if (await keepMarker(db, { marker: reference, word, cluster }))
       logger.info({ installationId, marker: reference }, 'the account’s marker is known');
   }
@@ -182,31 +182,31 @@ async function beginMarker(
   return kept;
 }
 
-/** Of markers that were made side by side the oldest counts, so that all who ask agree; the others are never told a word. */
-async function settleMarker(marker: AccountMarker, says: MarkerText): Promise<string> {
+/** Of markers that were made side by side the oldest counts, so that all processes agree; to the others no word is ever written. */
+async function establishMarker(marker: AccountMarker, says: MarkerText): Promise<string> {
   const found = await marker.findMarker(says.installationId);
   if (found !== null) return found;
   const made = await marker.createMarker(says);
   return (await marker.findMarker(says.installationId)) ?? made;
 }
 
-/** After an adoption: the marker says what we say. If it is gone there is another one, which may be somebody else's by now. */
+/** After an adoption: the marker says what we say. If it is gone there is another one, which may be another database's by now. */
 async function takeOver(deps: Dependencies, { id, marker: known }: Standing): Promise<View> {
   const isThere = known !== null && (await deps.marker.readMarker(known)) !== null;
-  const reference = isThere ? known : await settleMarker(deps.marker, { installationId: id, word: randomUUID() });
+  const reference = isThere ? known : await establishMarker(deps.marker, { installationId: id, word: randomUUID() });
   if (!isThere) await moveMarker(deps.db, reference);
-  await tell(deps, id, reference);
+  await speak(deps, id, reference);
   return { heldBecause: null };
 }
 
-/** Whoever sleeps between noting a word and telling it tells it no more: by then, others have told theirs. */
-const TOLD_WITHIN_MS = 30_000;
+/** A process that was paused between noting a word and writing it writes it no more: by then, others have written theirs. */
+const SPOKEN_WITHIN_MS = 30_000;
 const PAUSE = { everyMs: SPEAK_EVERY_MS, elsewhereMs: SPEAK_ELSEWHERE_AFTER_MS };
 
-async function tell({ db, marker }: Dependencies, installationId: string, reference: string): Promise<void> {
+async function speak({ db, marker }: Dependencies, installationId: string, reference: string): Promise<void> {
   const word = randomUUID();
   const from = performance.now();
-  if (!(await offerWord(db, word, PAUSE)) || performance.now() - from > TOLD_WITHIN_MS) return;
+  if (!(await offerWord(db, word, PAUSE)) || performance.now() - from > SPOKEN_WITHIN_MS) return;
   await marker.writeMarker(reference, { installationId, word });
   await keepWord(db, word, await readCluster(db));
 }

@@ -5,7 +5,7 @@
  * | moment           | what is behind it                                              | what is not            |
  * |------------------|----------------------------------------------------------------|------------------------|
  * | `before-call`    | nothing                                                        | the step               |
- * | `before-gateway` | the look at the order's door                                   | the gateway's movement |
+ * | `before-gateway` | the look at the order's state                                  | the gateway's movement |
  * | `after-gateway`  | the money has moved                                            | our record of it       |
  * | `before-commit`  | the statement's effect, in a transaction that is still open    | its commit             |
  * | `before-report`  | everything                                                     | Temporal's knowing it  |

@@ -1,7 +1,8 @@
 /**
- * The prober: has parked sagas tried again when the neighbour that they wait for is back, one at a time and then faster. It knocks
- * on behalf of all of them, once a round; nobody else does, since a parked saga asks for nothing. Any number of processes may run
- * it; a lease has one of them do the work. That the lease, which is a row, can be taken says that the database is back.
+ * The prober: has parked sagas tried again when the neighbour that they wait for is back, one at a time and then faster. It asks
+ * the neighbour on behalf of all of them, once a round; nothing else does, since a parked saga asks for nothing. Any number of
+ * processes may run it; a lease has one of them do the work. That the lease, which is a row, can be taken says that the database
+ * is back.
  */
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
@@ -16,7 +17,7 @@ import { newMemory, probeOnce } from './probing.js';
 const LEASE = 'prober';
 /** Longer than a round, whose longest part is the watching of a try; what a dead process holds up is tried again after it. */
 const LEASE_MS = 20_000;
-/** No charge of anybody has this name: asking for it costs the gateway nothing, and an answer says that it is there. */
+/** No charge has this reference: asking for it costs the gateway nothing, and an answer says that it is there. */
 const NO_CHARGE = 'pi_probe';
 
 export type ProberSettings = {

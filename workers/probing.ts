@@ -1,6 +1,6 @@
 /**
  * One round of the prober: which parked sagas may be tried again, and what came of it. A saga decides for itself whether it is
- * parked for something that time mends (workflows/waking); here is only how many are asked at a time.
+ * parked for something that time mends (workflows/retry-requests); here is only how many are asked at a time.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Client, type WorkflowExecutionInfo, WorkflowNotFoundError } from '@temporalio/client';
@@ -16,7 +16,7 @@ import {
   TRANSIENT_FAILURES,
 } from '../contracts/saga.js';
 
-/** More than that is an outage of hours; the others' turn comes when these have left the list. */
+/** More than that is an outage of hours; the others follow when these have left the list. */
 const SAGAS_MAX = 1_000;
 /** As many as a neighbour that is just back can bear at a time from here; it has its other customers too. */
 const WIDTH_MAX = 16;
@@ -45,10 +45,10 @@ export type Probing = {
   client: Client;
   /** Whether it answers again: asked once a round, on behalf of all. */
   isBack: (neighbour: Neighbour) => Promise<boolean>;
-  /** Whether the watching of a try is to be left: this process ends. */
+  /** Whether watching a try is to be given up: this process ends. */
   isStopping: () => boolean;
   logger: Logger;
-  /** Up to so many events of its history a saga is tried as often as its turn comes. */
+  /** Up to so many events of its history a saga may be tried in every round. */
   freeEvents?: number;
 };
 /** By a clock that never jumps: when a saga was tried last, and for how long it is left alone after it. */
@@ -75,22 +75,22 @@ export const newMemory = (): Memory => ({
   away: new Set(),
   mendedAtMs: new Map(),
 });
-export type Counts = { parked: number; tried: number; succeeded: number };
+export type ProbeCounts = { parked: number; tried: number; succeeded: number };
 
 /** @returns how many sagas wait, and what became of those that were tried; all of them well: the next round is due at once */
-export async function probeOnce(probing: Probing, memory: Memory): Promise<Counts> {
+export async function probeOnce(probing: Probing, memory: Memory): Promise<ProbeCounts> {
   const parked = await listProbeable(probing.client);
   forgetAllBut(parked, memory);
   if (parked.length === 0) Object.assign(memory, newMemory());
   const none = { parked: parked.length, tried: 0, succeeded: 0 };
   if (parked.length === 0 || performance.now() < memory.notBeforeMs) return none;
   const ready = (await withNeighbourBack(probing, parked, memory)).filter((saga) => isDue(saga, memory));
-  const turn = byTurn(ready, memory).slice(0, memory.width);
-  if (turn.length === 0) return none;
-  const went = await Promise.all(turn.map((saga) => probeSaga(probing, saga, memory)));
+  const chosen = inOrder(ready, memory).slice(0, memory.width);
+  if (chosen.length === 0) return none;
+  const went = await Promise.all(chosen.map((saga) => probeSaga(probing, saga, memory)));
   const succeeded = went.filter((well) => well).length;
-  adapt(memory, succeeded === turn.length);
-  return { parked: parked.length, tried: turn.length, succeeded };
+  adapt(memory, succeeded === chosen.length);
+  return { parked: parked.length, tried: chosen.length, succeeded };
 }
 
 /** One at a time, then two, four …; whatever fails, begin again with one, after a pause. */
@@ -110,7 +110,7 @@ async function listProbeable(client: Client): Promise<WorkflowExecutionInfo[]> {
 }
 
 /** Those that were never tried first, then the oldest: their deadlines come first. */
-const byTurn = (sagas: WorkflowExecutionInfo[], { tried }: Memory): WorkflowExecutionInfo[] =>
+const inOrder = (sagas: WorkflowExecutionInfo[], { tried }: Memory): WorkflowExecutionInfo[] =>
   sagas.toSorted(
     (a, b) =>
       (tried.get(a.workflowId)?.atMs ?? 0) - (tried.get(b.workflowId)?.atMs ?? 0) ||
@@ -176,7 +176,7 @@ async function probeSaga(
 const calling = <T>({ client }: Probing, call: () => Promise<T>): Promise<T> =>
   client.withDeadline(Date.now() + CALL_LIMIT_MS, call);
 
-/** @returns 0 if nobody says: then a try costs what it costs */
+/** @returns 0 if Temporal does not say: then the saga is tried as often as a young one */
 const eventsOf = (probing: Probing, workflowId: string): Promise<number> =>
   calling(probing, () => probing.client.workflow.getHandle(workflowId).describe()).then(
     ({ historyLength }) => historyLength,
@@ -188,7 +188,7 @@ async function tryOnce(probing: Probing, workflowId: string): Promise<boolean> {
   const saga = client.workflow.getHandle(workflowId);
   const ask = () => calling(probing, () => saga.query<SagaProgress>(PROGRESS_QUERY)).catch(() => undefined);
   const before = await ask();
-  if (before === undefined) return false; // nobody works on it: a signal would only lie there
+  if (before === undefined) return false; // no worker answers: a signal would only wait
   if (before.state !== 'NEEDS_ATTENTION') return true; // visibility is behind
   const attempts = attemptsIn(before);
   try {

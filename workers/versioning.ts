@@ -1,5 +1,5 @@
 /**
- * Worker Versioning: which build of the saga's code gets new sagas. Somebody decides that, with `temporal worker deployment
+ * Worker Versioning: which build of the saga's code gets new sagas. An operator decides that, with `temporal worker deployment
  * set-current-version`; a worker only says what it is, and, since a forgotten decision would look like a standstill, how
  * things stand.
  */

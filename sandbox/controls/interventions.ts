@@ -31,7 +31,7 @@ const Terms = Type.Object(
 );
 const Nothing = Type.Object({}, { additionalProperties: false });
 
-/** For whoever asks the sandbox what it can do. */
+/** For `GET /`, which says what the sandbox can do. */
 export const INTERVENTIONS_HELP = {
   'POST /sandbox/refunds/:id/settle': 'it succeeds, for good',
   'POST /sandbox/refunds/:id/fail': `it fails, also after it succeeded; {"reason": one of ${FAILURE_REASONS.join(', ')}}`,
@@ -96,7 +96,7 @@ function paymentVerbs(app: FastifyInstance, ledger: Ledger): void {
       const intent = ledger.facts.intents.get(params.id);
       if (!intent) throw noSuch('payment_intent', params.id, 'id');
       if (intent.status !== 'processing' && intent.status !== 'requires_action')
-        throw invalid(`This PaymentIntent has a status of ${intent.status}; nobody waits for its money.`);
+        throw invalid(`This PaymentIntent has a status of ${intent.status}; its payment cannot be decided.`);
       const pending = intent.status === 'processing' ? ledger.facts.charges.get(intent.latestCharge ?? '') : undefined;
       const isPaid = verb === 'settle';
       const entry = await ledger.record(finished(intent, pending, { at: ledger.now(), isPaid }));

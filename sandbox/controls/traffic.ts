@@ -1,6 +1,6 @@
 /**
- * Traffic: how often each route of the provider's API was asked, and how many requests are being answered: for whoever wants
- * to see that a program asks no more than it must, and stops asking. `GET /sandbox/requests`; DELETE begins to count afresh.
+ * Traffic: how often each route of the provider's API was asked, and how many requests are being answered: for tests
+ * that a program asks no more than it must, and stops asking. `GET /sandbox/requests`; DELETE begins to count afresh.
  */
 import type { FastifyInstance } from 'fastify';
 

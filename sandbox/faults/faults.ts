@@ -12,11 +12,13 @@ const REFUSED_KEYS_MAX = 100_000;
 
 export interface Fault {
   mode: Mode;
-  /** Null: for as long as nobody says otherwise. */
+  /** Null: until an intervention or the end of the fault. */
   delayMs: number | null;
   /** The value of the header, as it is to be sent. */
   retryAfter?: string | undefined;
   echo?: Echo | undefined;
+  /** What the Date header is to say instead of the time. */
+  date?: WrongDate | undefined;
   orderId?: string | null;
 }
 
@@ -26,7 +28,13 @@ export interface Echo {
   currency?: string | undefined;
 }
 
-export interface FaultRequest extends Echo {
+/** As it is to be sent, or how far off it is. */
+export interface WrongDate {
+  date?: string | undefined;
+  aheadMs?: number | undefined;
+}
+
+export interface FaultRequest extends Echo, WrongDate {
   mode: Mode;
   route?: (typeof ROUTES)[number];
   count?: number | null;
@@ -74,9 +82,22 @@ export class Faults {
   take(target: Target): Fault | undefined {
     const found = this.#set.find((fault) => matches(fault, target));
     if (!found) return this.#cardFault(target);
-    if (found.count !== null) found.count -= 1;
-    if (found.count === 0) this.#set = this.#set.filter((fault) => fault !== found);
+    this.#use(found);
     return found;
+  }
+
+  /** A wrong date is on an answer whatever else its request meets. @returns the header, if a fault is to set it */
+  takeDate(nowMs: number): string | undefined {
+    const found = this.#set.find(({ mode }) => mode === 'wrong_date');
+    if (!found?.date) return undefined;
+    this.#use(found);
+    const { date, aheadMs = 0 } = found.date;
+    return date ?? new Date(nowMs + aheadMs).toUTCString();
+  }
+
+  #use(fault: SetFault): void {
+    if (fault.count !== null) fault.count -= 1;
+    if (fault.count === 0) this.#set = this.#set.filter((other) => other !== fault);
   }
 
   #cardFault({ cardFault: mode, key }: Target): Fault | undefined {
@@ -96,10 +117,11 @@ export class Faults {
 
   add(request: FaultRequest): SetFault {
     const { mode, route = 'all', count = null, orderId = null, delayMs = this.#delayOf(mode), event = null } = request;
-    const { retryAfter, amount, currency } = request;
+    const { retryAfter, amount, currency, date, aheadMs } = request;
     const fault: SetFault = { id: newId('flt'), mode, route, count, orderId, delayMs, event };
     if (retryAfter !== undefined) fault.retryAfter = retryAfter;
     if (mode === 'wrong_echo') fault.echo = { amount, currency };
+    if (mode === 'wrong_date') fault.date = { date, aheadMs };
     this.#set = [...this.#set, fault].slice(-FAULTS_MAX);
     return fault;
   }
@@ -112,7 +134,7 @@ export class Faults {
     this.#set = [];
   }
 
-  /** @returns false when the sandbox is stopping, so that whoever waited gives up */
+  /** @returns false when the sandbox is stopping, so that a waiting request gives up */
   async wait(delayMs: number | null): Promise<boolean> {
     return await sleep(delayMs ?? 0, true, { signal: this.#stop.signal }).catch(() => false);
   }
@@ -132,6 +154,7 @@ function matches(fault: SetFault, target: Target): boolean {
   // A list is about no order; a wrong echo picks its order's objects out of it.
   const isPicked = fault.mode === 'wrong_echo' && target.routes.includes('list');
   return (
+    fault.mode !== 'wrong_date' &&
     strikes(fault.mode, fault.route, target.routes) &&
     (fault.orderId === null || fault.orderId === target.orderId || isPicked) &&
     (fault.event === null || fault.event === target.event)

@@ -28,10 +28,13 @@ export const MODES = {
     says: 'charges and what is looked up name the given amount or currency instead of the true one',
     on: ['charge', 'lookup'],
   },
+  wrong_date: {
+    says: 'answers carry the Date header `date`, or one that is aheadMs off (negative = behind); `created` stays true',
+  },
   repeat_page: { says: 'a list shows its first page whatever is asked for, and says has_more', on: LISTS },
   empty_page: { says: 'a list shows nothing, and says has_more', on: LISTS },
-  refund_pending: { says: 'new refunds are pending: until told, or for delayMs', on: REFUND },
-  refund_requires_action: { says: 'new refunds wait for their customer, until told', on: REFUND },
+  refund_pending: { says: 'new refunds are pending: until an intervention, or for delayMs', on: REFUND },
+  refund_requires_action: { says: 'new refunds wait for their customer, until an intervention', on: REFUND },
   refund_failed: { says: 'new refunds have failed at once: 200 and status failed', on: REFUND },
   refund_fails_later: { says: 'new refunds succeed, and fail after delayMs', on: REFUND },
   webhook_lost: { says: 'an event is never sent', on: WEBHOOK },
@@ -46,7 +49,7 @@ const specOf = (mode: Mode): ModeSpec => MODES[mode];
 /** A fault strikes what its mode can happen to, narrowed by the route that it was set for. */
 export function strikes(mode: Mode, route: (typeof ROUTES)[number], target: readonly Route[]): boolean {
   const { on } = specOf(mode);
-  // Without a word about webhooks, a fault is about requests.
+  // A fault of a mode that does not name webhooks is about requests.
   if (target.includes('webhook') && !on?.includes('webhook')) return false;
   return (on === undefined || on.some((one) => target.includes(one))) && (route === 'all' || target.includes(route));
 }

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { invalid } from '../protocol/errors.js';
 import type { FaultRequest, Faults } from './faults.js';
+import { AHEAD_MAX_MS } from '../time/clock.js';
 import { canStrike, MODES, type Mode, ROUTES } from './modes.js';
 
 const DELAY_MAX_MS = 10 * 60 * 1000;
@@ -20,11 +21,13 @@ const Body = Type.Object(
     amount: Type.Optional(Type.Integer()),
     currency: Type.Optional(Type.String({ maxLength: 10 })),
     event: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
+    date: Type.Optional(Type.String({ maxLength: 100, pattern: '^[\\x20-\\x7e]*$' })),
+    aheadMs: Type.Optional(Type.Integer({ minimum: -AHEAD_MAX_MS, maximum: AHEAD_MAX_MS })),
   },
   { additionalProperties: false },
 );
 
-/** For whoever asks the sandbox what it can do. */
+/** For `GET /`, which says what the sandbox can do. */
 export const FAULTS_HELP = {
   how: 'POST /sandbox/faults with a body like `example`, as application/json; DELETE /sandbox/faults ends them all.',
   example: { mode: 'down', route: 'charge', count: 3 } satisfies Static<typeof Body>,
@@ -37,7 +40,8 @@ export const FAULTS_HELP = {
     'webhook_… only.',
   optional:
     'route (default all), count of requests (default: until it is ended), delayMs, orderId (default: any), retryAfter ' +
-    '(down, busy; sent as it is), amount and currency (wrong_echo), event (webhook_…: a type of event, default any)',
+    '(down, busy; sent as it is), amount and currency (wrong_echo), event (webhook_…: a type of event, default any), date or ' +
+    'aheadMs (wrong_date, which is on every answer of the provider: it has no route and no orderId)',
 };
 
 export function faultRoutes(app: FastifyInstance, faults: Faults): void {
@@ -54,7 +58,8 @@ export function faultRoutes(app: FastifyInstance, faults: Faults): void {
 }
 
 /** A fault that can never strike, or not as it says, would let its test pass for nothing. */
-function refuseContradictions({ mode, route = 'all', retryAfter, amount, currency, event }: FaultRequest): void {
+function refuseContradictions(request: FaultRequest): void {
+  const { mode, route = 'all', retryAfter, amount, currency, event, orderId, date, aheadMs } = request;
   const isEcho = amount !== undefined || currency !== undefined;
   const wrong = [
     !canStrike(mode, route) && `${mode} never happens on the route ${route}`,
@@ -62,6 +67,10 @@ function refuseContradictions({ mode, route = 'all', retryAfter, amount, currenc
     isEcho !== (mode === 'wrong_echo') &&
       (isEcho ? `${mode} has no amount or currency` : `${mode} lacks its amount or currency`),
     event !== undefined && !mode.startsWith('webhook_') && `${mode} is about no event`,
+    mode === 'wrong_date' && (route !== 'all' || orderId !== undefined) && `${mode} has no route and no orderId`,
+    mode === 'wrong_date'
+      ? (date === undefined) === (aheadMs === undefined) && `${mode} takes either date or aheadMs`
+      : (date !== undefined || aheadMs !== undefined) && `${mode} has no date or aheadMs`,
   ].find((sentence) => sentence !== false);
   if (wrong) throw invalid(`body: ${wrong}`);
 }

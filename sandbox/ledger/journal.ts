@@ -10,22 +10,22 @@ import { dirname } from 'node:path';
 /** Large enough that reading is bound by parsing, small enough never to matter beside the index it fills. */
 const READ_BYTES = 4 * 1024 * 1024;
 const NEWLINE = 0x0a;
-/** How long a line that nobody waits for may wait itself: a sync of its own would cost as much as a charge's. */
+/** How long a line that no caller waits for may wait itself: a sync of its own would cost as much as a charge's. */
 const JOT_AFTER_MS = 1_000;
 
 export interface Journal {
   append(line: string): Promise<void>;
-  /** Writes a line together with the next one that somebody waits for, or soon: the last ones may be lost in a crash. */
+  /** Writes a line together with the next one that a caller waits for, or soon: the last ones may be lost in a crash. */
   jot(line: string): void;
-  /** Resolves when everything appended so far is on disk: nobody may hear of a fact that a crash could still undo. */
+  /** Resolves when everything appended so far is on disk: no answer may name a fact that a crash could still undo. */
   durable(): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
  * @param onLine  is given every complete line, oldest first; it throws on a damaged one
- * @param onFatal is told once when a write or sync fails; the journal then refuses everything, because after a failed
- *                sync nobody knows what is on disk
+ * @param onFatal is called once when a write or sync fails; the journal then refuses everything, because after a failed
+ *                sync it is not known what is on disk
  */
 export async function openJournal(
   path: string,
@@ -103,7 +103,7 @@ function newBatch(): Batch {
     resolve = res;
     reject = rej;
   });
-  done.catch(() => {}); // each caller of append hears of it; a batch nobody waits for must not end the process
+  done.catch(() => {}); // each caller of append gets it; a batch that no caller waits for must not end the process
   return { lines: [], done, resolve, reject };
 }
 

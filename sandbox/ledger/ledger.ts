@@ -1,6 +1,6 @@
 /**
  * Ledger: the facts of the sandbox. Memory holds the indexes, the journal the truth. An entry counts in memory at once, so
- * that the next decision sees it, but nobody outside hears of it before it is on disk: answers wait for `record` or
+ * that the next decision sees it, but no answer or event names it before it is on disk: answers wait for `record` or
  * `durable`. Nothing here decides what may happen; that is for provider/.
  */
 import { mkdirSync } from 'node:fs';
@@ -18,7 +18,7 @@ import {
   type Outcome,
   type Refund,
 } from './records.js';
-import { Shelf } from './shelf.js';
+import { RecordList } from './record-list.js';
 
 /** As long as the provider keeps them. After that the same key charges again, there as here. */
 const KEY_LIFE_MS = 24 * 60 * 60 * 1000;
@@ -68,11 +68,11 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
 
 /** The indexes, as a function of the entries so far. */
 class Facts {
-  readonly intents = new Shelf<Intent>();
-  readonly charges = new Shelf<Charge>();
-  readonly refunds = new Shelf<Refund>();
-  readonly disputes = new Shelf<Dispute>();
-  readonly customers = new Shelf<Customer>();
+  readonly intents = new RecordList<Intent>();
+  readonly charges = new RecordList<Charge>();
+  readonly refunds = new RecordList<Refund>();
+  readonly disputes = new RecordList<Dispute>();
+  readonly customers = new RecordList<Customer>();
   readonly intentsByOrder = new Map<string, string[]>();
   readonly chargesByIntent = new Map<string, string[]>();
   readonly refundsByIntent = new Map<string, string[]>();
@@ -156,7 +156,7 @@ export class Ledger {
     this.journal.jot(JSON.stringify(entry));
   }
 
-  /** Is told of each entry once it is on disk. */
+  /** The listener is called with each entry once it is on disk. */
   onRecorded(listener: (entry: Entry) => void): void {
     this.#listeners.push(listener);
   }

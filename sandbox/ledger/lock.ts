@@ -1,6 +1,6 @@
 /**
  * Lock: one process at a time may own a ledger; two would each answer from half of the facts. The lock is a file naming
- * its owner by process id and birth, so that a process that merely inherited a dead owner's id does not count as it.
+ * its owner by process id and start time, so that a process that merely inherited a dead owner's id does not count as it.
  */
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -72,11 +72,11 @@ function livingOwner(content: string): number | undefined {
     const { pid, birth } = JSON.parse(content) as { pid: number; birth?: string };
     return birth !== undefined && birth === startTimeOf(pid) ? pid : undefined;
   } catch {
-    return undefined; // not written by us, or by a disk that lost it: nobody's
+    return undefined; // not written by us, or by a disk that lost it: it has no owner
   }
 }
 
-/** When the process was born, as text to compare; undefined if there is none (a zombie is none: it has let go of its files). */
+/** When the process started, as text to compare; undefined if there is none (a zombie is none: it has let go of its files). */
 function startTimeOf(pid: number): string | undefined {
   if (process.platform !== 'linux') return startTimeByPs(pid);
   try {

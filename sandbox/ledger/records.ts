@@ -47,7 +47,7 @@ export interface Charge {
   /** For good: a dispute that was won stays on the charge's file. */
   disputed?: true;
   upcoming?: Upcoming<'disputed'>;
-  /** The Idempotency-Key of the request that made it, for auditors; the API never shows it. */
+  /** The Idempotency-Key of the request that made it, for `/sandbox/ledger`; the API never shows it. */
   key?: string;
 }
 
@@ -135,7 +135,7 @@ export interface Entry {
   dispute?: Dispute;
   customer?: Customer;
   outcome?: Outcome;
-  /** What its refund or dispute was before, as far as it changed, for the events that tell of the change. */
+  /** What its refund or dispute was before, as far as it changed, for the events that announce the change. */
   previous?: Record<string, unknown>;
   /** Webhook events that announce this entry; each stays open until a later entry closes it. */
   events?: { id: string; type: EventType }[];

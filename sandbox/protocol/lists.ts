@@ -2,7 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import { faultOf } from '../faults/distortion.js';
 import { seconds } from '../ledger/records.js';
-import type { Listed, Run } from '../ledger/shelf.js';
+import type { Listed, Run } from '../ledger/record-list.js';
 import { invalid, noSuch } from './errors.js';
 import { type Form, parseForm } from './form.js';
 import { integer, list, refuseUnknown, text } from './params.js';

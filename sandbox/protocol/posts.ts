@@ -34,7 +34,7 @@ export interface Plan {
 type Prepare = (form: Form) => Plan;
 
 export class Posts {
-  /** Keys being worked on, each with a token, so that whoever lets go late does not let go of another's claim. */
+  /** Keys being worked on, each with a token, so that a request that lets go late does not let go of another's claim. */
   readonly #inFlight = new Map<string, symbol>();
 
   constructor(
@@ -71,7 +71,7 @@ export class Posts {
   async #run(request: FastifyRequest, reply: FastifyReply, plan: Plan, claim: Claim | undefined): Promise<unknown> {
     const { route, orderId, cardFault } = plan;
     const fault = this.faults.take({ routes: [route], orderId, cardFault, key: claim?.key });
-    // A request lost in a hole holds no key: nobody is working on it.
+    // A request that hangs holds no key: it is not being worked on.
     if (fault?.mode === 'hang' && claim) this.#letGo(claim);
     if (fault && !(await enter(this.faults, fault))) return cut(reply);
 

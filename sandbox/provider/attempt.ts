@@ -60,7 +60,7 @@ export function finished(
   const { paymentMethod = '' } = intent;
   const charge = pending ?? newCharge(intent, { at, paymentMethod });
   if (isPaid) return settled(intent, charge);
-  const { error: _, ...change } = failed(intent, charge, DECLINED); // nobody is waiting for an answer
+  const { error: _, ...change } = failed(intent, charge, DECLINED); // no request waits for an answer
   return change;
 }
 

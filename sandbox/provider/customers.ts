@@ -5,7 +5,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Ledger } from '../ledger/ledger.js';
 import { type Customer, newId } from '../ledger/records.js';
-import { runOf } from '../ledger/shelf.js';
+import { runOf } from '../ledger/record-list.js';
 import { noSuch } from '../protocol/errors.js';
 import type { Form } from '../protocol/form.js';
 import { expands, listOf, PAGE_PARAMS, readQuery } from '../protocol/lists.js';

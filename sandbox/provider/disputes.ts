@@ -1,7 +1,7 @@
 /** Disputes: `/v1/disputes`, read only; a cardholder's bank opens them. */
 import type { FastifyInstance } from 'fastify';
 import type { Ledger } from '../ledger/ledger.js';
-import { runOf } from '../ledger/shelf.js';
+import { runOf } from '../ledger/record-list.js';
 import { noSuch } from '../protocol/errors.js';
 import { expands, listOf, PAGE_PARAMS, readQuery } from '../protocol/lists.js';
 import { text } from '../protocol/params.js';

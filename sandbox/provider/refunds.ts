@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Ledger } from '../ledger/ledger.js';
 import { type Charge, newId, type Refund } from '../ledger/records.js';
-import { runOf } from '../ledger/shelf.js';
+import { runOf } from '../ledger/record-list.js';
 import { type ErrorBody, invalid, noSuch } from '../protocol/errors.js';
 import type { Form } from '../protocol/form.js';
 import { expands, listOf, PAGE_PARAMS, readQuery } from '../protocol/lists.js';

@@ -7,7 +7,7 @@ import type { FastifyInstance } from 'fastify';
 import { type Static, Type } from 'typebox';
 
 /** A hundred years: whatever is further away is a mistake in the unit. */
-const AHEAD_MAX_MS = 100 * 365 * 24 * 3_600_000;
+export const AHEAD_MAX_MS = 100 * 365 * 24 * 3_600_000;
 
 const Body = Type.Object(
   { aheadMs: Type.Integer({ minimum: -AHEAD_MAX_MS, maximum: AHEAD_MAX_MS }) },

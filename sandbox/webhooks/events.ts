@@ -19,7 +19,7 @@ export function renderEvent(id: string, type: EventType, entry: Entry): object {
   };
 }
 
-/** Of the object that changed in this event; the charge beside it has changed too, but tells its own. */
+/** Of the object that changed in this event; the charge beside it has changed too, and has an event of its own. */
 const previousOf = (type: EventType, { previous }: Entry) =>
   previous && type !== 'charge.refunded' ? { previous_attributes: previous } : {};
 

@@ -1,7 +1,7 @@
 /**
  * Webhooks: signed events that tell an endpoint of what was recorded. At least once, in any order, and never in the way of
  * an answer. What has not been delivered is sent again after a restart. Bounded: after the last attempt an event is given
- * up, so nobody may rely on them for more than a wake-up.
+ * up, so a receiver may rely on them for no more than a wake-up.
  */
 import { createHmac } from 'node:crypto';
 import http from 'node:http';

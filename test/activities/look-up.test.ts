@@ -5,18 +5,19 @@ import { beginAttempt, readAttempts } from '../../domain/charge-attempts.js';
 import { readOrder } from '../../domain/orders.js';
 import { shutPayment } from '../../domain/payments.js';
 import type { ChargeRequest } from '../../gateways/payments.js';
+import { createPaymentGateway } from '../../gateways/stripe.js';
 import { eventually } from '../support/conditions.js';
 import { type OddGateway, startOddGateway } from '../gateways/odd-gateway.js';
-import { type Books, openBooks, type Setting } from '../reconciliation/support.js';
-import { charge, failureOf, finish, refund, unwind } from './undo.js';
+import { type TestLedgers, openLedgers, type Setting } from '../reconciliation/support.js';
+import { charge, failureOf, finish, refund, refundEvents, unwind } from './undo.js';
 
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 const LIST = 'GET /v1/payment_intents';
 
-let b: Books;
+let b: TestLedgers;
 const open = async (setting?: Setting) => {
-  b = await openBooks(setting);
+  b = await openLedgers(setting);
   return b;
 };
 afterEach(() => b.stop());
@@ -97,6 +98,67 @@ describe('where the clocks have drifted, so that the gateway dates the charge ou
     } finally {
       await timeless.stop();
     }
+    expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 0 });
+  });
+});
+
+describe('where a proxy rewrites the Date header, and the gateway dates its charges truly', () => {
+  test.each([
+    ['10 minutes behind', { aheadMs: -10 * MINUTE_MS }],
+    ['10 minutes ahead', { aheadMs: 10 * MINUTE_MS }],
+    ['a day behind', { aheadMs: -24 * HOUR_MS }],
+    ['a day ahead', { aheadMs: 24 * HOUR_MS }],
+    ['of 1970, which is not believed', { date: 'Thu, 01 Jan 1970 00:00:00 GMT' }],
+    ['a number, which is not believed', { date: '7' }],
+    ['junk, which is not believed', { date: 'junk' }],
+  ])('the charge is found with one list for each clock (%s)', async (_name, wrong) => {
+    await open();
+    const orderId = await chargedUnheard();
+    await b.heal();
+    await b.fault({ mode: 'wrong_date', ...wrong });
+    await searchIsLate();
+    await unwind(b, orderId);
+    await b.requests();
+    // A process that has never heard of the gateway before.
+    const gateway = createPaymentGateway({ url: b.url, apiKey: 'sk_test_anew', timeoutMs: 2_000 });
+    expect((await refund(b, orderId, { gateway })).undone).toBe('done');
+    expect((await b.requests())[LIST]).toBeLessThanOrEqual(2);
+    expect(gateway.nowMs() !== undefined).toBe('aheadMs' in wrong);
+    expect(await finish(b, orderId)).toBe('CANCELLED');
+    expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 0 });
+    expect(await refundEvents(b, orderId)).toHaveLength(1);
+  });
+
+  test('what was charged between the two times is not looked through', async () => {
+    await open({ aheadMs: -HOUR_MS });
+    const orderId = await chargedUnheard();
+    await anHourPasses(orderId);
+    b.setClock(-HOUR_MS / 2);
+    await strangersCharge(1_500);
+    b.setClock(0);
+    await b.fault({ mode: 'wrong_date', aheadMs: HOUR_MS });
+    await searchIsLate();
+    await unwind(b, orderId);
+    await b.requests();
+    const gateway = createPaymentGateway({ url: b.url, apiKey: 'sk_test_anew', timeoutMs: 2_000 });
+    expect((await refund(b, orderId, { gateway })).undone).toBe('done');
+    expect((await b.requests())[LIST]).toBeLessThanOrEqual(2);
+    expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 0 });
+  });
+
+  test('a look-up that was cut off within one of the times goes on there', async () => {
+    await open();
+    const orderId = await chargedUnheard();
+    await strangersCharge(300);
+    await b.fault({ mode: 'wrong_date', aheadMs: 30 * MINUTE_MS });
+    await searchIsLate();
+    await unwind(b, orderId);
+    await b.fault({ mode: 'down', route: 'page', count: 1 });
+    const gateway = createPaymentGateway({ url: b.url, apiKey: 'sk_test_anew', timeoutMs: 2_000 });
+    expect((await failureOf(refund(b, orderId, { gateway }))).failure.type).toBe('GatewayUnknown');
+    await b.requests();
+    expect((await refund(b, orderId, { gateway })).undone).toBe('done');
+    expect((await b.requests())[LIST]).toBeLessThanOrEqual(4);
     expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 0 });
   });
 });

@@ -1,12 +1,12 @@
 /** Giving back: it is done if and only if the charge holds nothing, and no machine makes more than one refund anew. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventTypes, stock } from '../support/database.js';
-import { type Books, openBooks } from '../reconciliation/support.js';
+import { type TestLedgers, openLedgers } from '../reconciliation/support.js';
 import { failureOf, finish, refund, refundEvents, unwind } from './undo.js';
 
-let b: Books;
+let b: TestLedgers;
 beforeAll(async () => {
-  b = await openBooks();
+  b = await openLedgers();
   await stock(b.db, 'C', 1_000, 39_800);
 });
 afterEach(() => b.heal());

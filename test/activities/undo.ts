@@ -9,7 +9,7 @@ import type { StepInput, StepResult, UndoResult } from '../../contracts/steps.js
 import { releaseInventory } from '../../domain/inventory.js';
 import { beginUnwinding, cancelOrder, readOrder, requestCancellation } from '../../domain/orders.js';
 import type { PaymentGateway } from '../../gateways/payments.js';
-import type { Books } from '../reconciliation/support.js';
+import type { TestLedgers } from '../reconciliation/support.js';
 
 /** `budgetMs`: what is left of the time for all attempts when this one begins. */
 type Try = {
@@ -38,27 +38,27 @@ const inputOf = (orderId: string, { word, skippedBy }: Try): StepInput => ({
   ...(skippedBy !== undefined && { skippedBy }),
 });
 
-export const charge = (b: Books, orderId: string, options: Try = {}): Promise<StepResult> =>
+export const charge = (b: TestLedgers, orderId: string, options: Try = {}): Promise<StepResult> =>
   environment(options).run(
     createPaymentActivities({ db: b.db, gateway: options.gateway ?? b.gateway }).chargePayment,
     inputOf(orderId, options),
   );
 
-export const refund = (b: Books, orderId: string, options: Try = {}): Promise<UndoResult> =>
+export const refund = (b: TestLedgers, orderId: string, options: Try = {}): Promise<UndoResult> =>
   environment(options).run(
     createPaymentActivities({ db: b.db, gateway: options.gateway ?? b.gateway }).refundPayment,
     inputOf(orderId, options),
   );
 
 /** As a cancellation begins: of a confirmed order, or of one whose saga is still at work. */
-export async function unwind(b: Books, orderId: string, reason: CancellationReason = 'OPERATOR'): Promise<void> {
+export async function unwind(b: TestLedgers, orderId: string, reason: CancellationReason = 'OPERATOR'): Promise<void> {
   const order = await readOrder(b.db, orderId);
   if (order?.status === 'CONFIRMED') await requestCancellation(b.db, orderId, { reason: 'CANCELLED_BY_CUSTOMER' });
   else await beginUnwinding(b.db, orderId, { reason });
 }
 
 /** The rest of the undos, after which the order is at its end. @returns its status */
-export async function finish(b: Books, orderId: string): Promise<string | undefined> {
+export async function finish(b: TestLedgers, orderId: string): Promise<string | undefined> {
   await releaseInventory(b.db, orderId);
   await cancelOrder(b.db, orderId);
   return (await readOrder(b.db, orderId))?.status;
@@ -76,7 +76,7 @@ export async function failureOf(act: Promise<unknown>): Promise<{ failure: Appli
 }
 
 /** What the order's events say was given back. */
-export async function refundEvents(b: Books, orderId: string): Promise<Record<string, unknown>[]> {
+export async function refundEvents(b: TestLedgers, orderId: string): Promise<Record<string, unknown>[]> {
   const events = await b.db.event.findMany({ where: { orderId, type: 'payment.refunded' } });
   return events.map(({ data }) => data as Record<string, unknown>);
 }

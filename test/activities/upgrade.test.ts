@@ -4,12 +4,12 @@ import { chargeKey } from '../../contracts/ids.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { confirmOrder } from '../../domain/confirmation.js';
 import { recordCharge } from '../../domain/payments.js';
-import { type Books, findingsOf, openBooks } from '../reconciliation/support.js';
+import { type TestLedgers, findingsOf, openLedgers } from '../reconciliation/support.js';
 import { charge, failureOf, finish, refund, unwind } from './undo.js';
 
-let b: Books;
+let b: TestLedgers;
 beforeAll(async () => {
-  b = await openBooks();
+  b = await openLedgers();
 });
 afterEach(() => b.heal());
 afterAll(() => b.stop());

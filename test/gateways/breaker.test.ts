@@ -40,7 +40,7 @@ afterEach(async () => {
 });
 
 describe('the breaker before the gateway', () => {
-  test('opens when nobody is there, stops knocking, and closes with the first answer', async () => {
+  test('opens when connections are refused, makes no more requests, and closes with the first answer', async () => {
     for (let n = 0; n < 5; n++) expect(await failureOf(charge('one'))).toMatchObject({ noAnswer: 'refused' });
     expect(gateway.breakerState()).toBe('open');
     hole = await listenAt(port);
@@ -56,14 +56,14 @@ describe('the breaker before the gateway', () => {
     clock += 1_000;
     expect(await charge('one')).toMatchObject({ outcome: 'charged' });
     expect(gateway.breakerState()).toBe('closed');
-    const told = lines.filter(({ level }) => level !== 'debug');
-    expect(told.map(({ level, breaker }) => [level, breaker])).toEqual([
+    const logged = lines.filter(({ level }) => level !== 'debug');
+    expect(logged.map(({ level, breaker }) => [level, breaker])).toEqual([
       ['warn', 'open'],
       ['info', 'closed'],
     ]);
   });
 
-  test('knocks once per pause while the connection is cut each time, and pauses longer and longer, up to 10 s', async () => {
+  test('asks once per pause while the connection is cut each time, and pauses longer and longer, up to 10 s', async () => {
     hole = await listenAt(port);
     for (let n = 0; n < 5; n++) await failureOf(charge(`o${n}`));
     expect(gateway.breakerState()).toBe('open');
@@ -130,7 +130,7 @@ async function failureOf(work: Promise<unknown>): Promise<GatewayUnknown> {
   throw new Error(`not a GatewayUnknown: ${String(outcome)}`);
 }
 
-/** The pauses before each probe, as the log tells them. */
+/** The pauses before each probe, from the log. */
 const pauses = () => lines.flatMap((line) => line.probeInMs ?? []);
 
 async function startSandbox(): Promise<void> {

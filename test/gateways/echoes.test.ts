@@ -2,12 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { charge, failureOf, refund, unwind } from '../activities/undo.js';
-import { type Books, openBooks } from '../reconciliation/support.js';
+import { type TestLedgers, openLedgers } from '../reconciliation/support.js';
 import { json, startOddGateway } from './odd-gateway.js';
 
-let b: Books;
+let b: TestLedgers;
 beforeAll(async () => {
-  b = await openBooks();
+  b = await openLedgers();
 });
 afterEach(() => b.heal());
 afterAll(() => b.stop());

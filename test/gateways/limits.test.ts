@@ -1,4 +1,4 @@
-/** Limits: whatever a gateway does, an attempt ends in time, and nothing goes on behind it. */
+/** Limits: whatever a gateway does, an attempt ends in time, and no request of it goes on afterwards. */
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
@@ -6,13 +6,13 @@ import { deadlineIn } from '../../gateways/deadline.js';
 import { GatewayUnknown } from '../../gateways/payments.js';
 import { charge, failureOf, refund, unwind } from '../activities/undo.js';
 import { eventually } from '../support/conditions.js';
-import { type Books, openBooks } from '../reconciliation/support.js';
+import { type TestLedgers, openLedgers } from '../reconciliation/support.js';
 import { json, type OddGateway, startOddGateway } from './odd-gateway.js';
 
-let b: Books;
+let b: TestLedgers;
 let odd: OddGateway;
 beforeAll(async () => {
-  [b, odd] = await Promise.all([openBooks(), startOddGateway(1_000)]);
+  [b, odd] = await Promise.all([openLedgers(), startOddGateway(1_000)]);
 });
 afterEach(() => {
   odd.asked.length = 0;
@@ -26,7 +26,7 @@ async function unknownInTime(ask: () => Promise<unknown>): Promise<void> {
   const began = performance.now();
   await expect(ask()).rejects.toBeInstanceOf(GatewayUnknown);
   expect(performance.now() - began).toBeLessThan(IN_TIME_MS);
-  await eventually('nobody waits for it any more', () => odd.open() === 0, 1_000);
+  await eventually('no request waits for it any more', () => odd.open() === 0, 1_000);
 }
 
 /** Every way of asking; each takes the answer of another route for granted. */
@@ -117,7 +117,7 @@ describe('a list that does not end', () => {
     expect((await b.requests())['GET /v1/payment_intents']).toBeLessThan(4);
   });
 
-  test('since its pages go round in a circle ends with the attempt, for whoever it is', async () => {
+  test('whose pages go round in a circle ends with the attempt, for every caller', async () => {
     const pages = ['a', 'b', 'c'].map((name) => ({
       object: 'list',
       has_more: true,
@@ -161,7 +161,7 @@ describe('one deadline for all that an attempt asks', () => {
     const endedAt = performance.now();
     expect(endedAt - began).toBeLessThan(3_000);
     expect(odd.asked.length).toBeGreaterThan(2);
-    await eventually('nobody waits for it any more', () => odd.open() === 0, 1_000);
+    await eventually('no request waits for it any more', () => odd.open() === 0, 1_000);
     expect(odd.asked.filter(({ at }) => at > endedAt)).toEqual([]);
   });
 

@@ -1,4 +1,4 @@
-/** A gateway that no provider would own up to: it answers as a test says, and counts who is still waiting for it. */
+/** A gateway with answers that no provider gives: it answers as a test says, and counts the requests that still wait. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { AccountMarker, Gateway } from '../../gateways/payments.js';
@@ -8,7 +8,7 @@ export type OddGateway = {
   gateway: Gateway & AccountMarker;
   /** What it was asked, in the order of asking, and when: by performance.now(). */
   asked: { method: string; path: string; at: number }[];
-  /** Requests that it is still answering, while somebody listens. */
+  /** Requests that it is still answering, while their client listens. */
   open(): number;
   answer: (request: IncomingMessage, response: ServerResponse) => void;
   stop(): Promise<void>;

@@ -1,14 +1,14 @@
-/** A gateway whose answers are well-formed and about something else: somebody else's charge, another list, another time. */
+/** A gateway whose answers are well-formed and about something else: another program's charge, another list, another time. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { GatewayMismatch, GatewayUnknown } from '../../gateways/payments.js';
-import { type Books, openBooks } from '../reconciliation/support.js';
+import { type TestLedgers, openLedgers } from '../reconciliation/support.js';
 import { json, type OddGateway, startOddGateway } from './odd-gateway.js';
 
-let b: Books;
+let b: TestLedgers;
 let odd: OddGateway;
 beforeAll(async () => {
-  [b, odd] = await Promise.all([openBooks(), startOddGateway(1_000)]);
+  [b, odd] = await Promise.all([openLedgers(), startOddGateway(1_000)]);
 });
 afterAll(() => Promise.all([b.stop(), odd.stop()]));
 
@@ -29,7 +29,7 @@ const orderId = randomUUID();
 const marks = () => ({ orderId, installationId: b.installationId, purpose: 'order' });
 
 test.each([
-  ['nobody’s', () => ({})],
+  ['without metadata', () => ({})],
   ['another application’s', () => ({ orderId: 'WEB-1001' })],
   ['of another order of ours', () => ({ ...marks(), orderId: randomUUID() })],
   ['of another installation', () => ({ ...marks(), installationId: 'another-shop' })],
@@ -42,7 +42,7 @@ test.each([
   expect(await odd.gateway.charge(b.request(orderId))).toEqual({ outcome: 'charged', reference: 'pi_1' });
 });
 
-test('a charge is not judged by an answer about another one, nor by another one’s refunds', async () => {
+test('an answer about another charge is not taken for this one’s, nor by another one’s refunds', async () => {
   odd.answer = (_request, response) => json(response, intent('pi_2', marks()));
   await expect(odd.gateway.readCharge('pi_1')).rejects.toBeInstanceOf(GatewayUnknown);
   const made = { id: 're_1', object: 'refund', payment_intent: 'pi_2', amount: 1_000, status: 'succeeded' };
@@ -51,7 +51,7 @@ test('a charge is not judged by an answer about another one, nor by another one�
   expect(await odd.gateway.readRefunds('pi_1')).toEqual([]);
 });
 
-test('a list whose pages take turns ends', async () => {
+test('a list whose pages alternate ends', async () => {
   const page = (name: string, created: number) => ({
     object: 'list',
     has_more: true,

@@ -7,12 +7,12 @@ import type { GatewayUnknown } from '../../gateways/payments.js';
 import { createWebhookPublisher } from '../../relay/publishers/webhook.js';
 import { charge, failureOf, refund, unwind } from '../activities/undo.js';
 import { type Receiver, startReceiver } from '../support/receiver.js';
-import { type Books, openBooks } from '../reconciliation/support.js';
+import { type TestLedgers, openLedgers } from '../reconciliation/support.js';
 
-let b: Books;
+let b: TestLedgers;
 let receiver: Receiver;
 beforeAll(async () => {
-  [b, receiver] = await Promise.all([openBooks(), startReceiver()]);
+  [b, receiver] = await Promise.all([openLedgers(), startReceiver()]);
 });
 afterEach(() => b.heal());
 afterAll(() => Promise.all([b.stop(), receiver.stop()]));

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { GatewayUnknown } from '../../gateways/payments.js';
-import { type Books, openBooks } from '../reconciliation/support.js';
+import { type TestLedgers, openLedgers } from '../reconciliation/support.js';
 
-let b: Books;
+let b: TestLedgers;
 beforeAll(async () => {
-  b = await openBooks();
+  b = await openLedgers();
 });
 afterEach(() => b.heal());
 afterAll(() => b.stop());
@@ -51,10 +51,10 @@ test('the ledger is read page by page, newest first, with what was given back', 
   ]);
 });
 
-test('what the gateway does not have is told from what it does not say', async () => {
-  expect(await b.gateway.readCharge('pi_of_nobody')).toBeNull();
+test('what the gateway does not have differs from what it does not say', async () => {
+  expect(await b.gateway.readCharge('pi_absent')).toBeNull();
   await b.fault({ mode: 'down', route: 'lookup' });
-  await expect(b.gateway.readCharge('pi_of_nobody')).rejects.toBeInstanceOf(GatewayUnknown);
+  await expect(b.gateway.readCharge('pi_absent')).rejects.toBeInstanceOf(GatewayUnknown);
 });
 
 test('no order’s name becomes a query of its own', async () => {

@@ -8,13 +8,13 @@ import { type FindingAction, type FindingKind, openFinding } from '../../domain/
 import { listFindings } from '../../domain/reconciliation-findings.js';
 import type { RefundOutcome } from '../../gateways/payments.js';
 import { eventually } from '../support/conditions.js';
-import { type Books, findingsOf, openBooks } from '../reconciliation/support.js';
+import { type TestLedgers, findingsOf, openLedgers } from '../reconciliation/support.js';
 import { type Cli, cliOf } from './cli.js';
 
-let books: Books;
+let books: TestLedgers;
 let ops: Cli;
 beforeAll(async () => {
-  books = await openBooks();
+  books = await openLedgers();
   ops = cliOf({ databaseUrl: books.databaseUrl, env: { address: '127.0.0.1:1' } });
 });
 afterAll(() => books.stop());

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startReconciler } from '../../reconciliation/reconciler.js';
-import { type Books, openBooks, SILENT } from '../reconciliation/support.js';
+import { type TestLedgers, openLedgers, SILENT } from '../reconciliation/support.js';
 import { type Cli, cliOf } from './cli.js';
 
-let books: Books;
+let books: TestLedgers;
 let ops: Cli;
 beforeAll(async () => {
-  books = await openBooks();
+  books = await openLedgers();
   ops = cliOf({ databaseUrl: books.databaseUrl, env: { address: '127.0.0.1:1' } });
 });
 afterAll(() => books.stop());

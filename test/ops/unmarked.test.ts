@@ -8,19 +8,19 @@ import { readStanding } from '../../domain/installation.js';
 import { openFinding } from '../../domain/reconciliation.js';
 import { listFindings } from '../../domain/reconciliation-findings.js';
 import { createPaymentGateway } from '../../gateways/stripe.js';
-import { reconcileOnce } from '../../reconciliation/comparison.js';
+import { reconcileOnce } from '../../reconciliation/pass.js';
 import { failureOf, finish, refund, refundEvents, unwind } from '../activities/undo.js';
 import { eventually } from '../support/conditions.js';
 import { stock } from '../support/database.js';
 import { listedAsStuck, resolve } from '../support/decisions.js';
 import { startSagaStack } from '../support/saga.js';
-import { type Books, findingsOf, openBooks, SILENT } from '../reconciliation/support.js';
+import { type TestLedgers, findingsOf, openLedgers, SILENT } from '../reconciliation/support.js';
 import { type Cli, cliOf } from './cli.js';
 
-let b: Books;
+let b: TestLedgers;
 let ops: Cli;
 beforeAll(async () => {
-  b = await openBooks();
+  b = await openLedgers();
   ops = cliOf({ databaseUrl: b.databaseUrl, env: { address: '127.0.0.1:1' } });
 });
 afterEach(() => b.heal());

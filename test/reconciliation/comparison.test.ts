@@ -5,21 +5,21 @@ import { cancelOrder, requestCancellation } from '../../domain/orders.js';
 import { recordCharge, recordRefund, shutPayment } from '../../domain/payments.js';
 import { listFindings } from '../../domain/reconciliation-findings.js';
 import { GatewayUnknown, type LedgerCharge, type PageRequest, type RefundOutcome } from '../../gateways/payments.js';
-import { reconcileOnce } from '../../reconciliation/comparison.js';
+import { reconcileOnce } from '../../reconciliation/pass.js';
 import { createWaker } from '../../reconciliation/waker.js';
 import { eventually } from '../support/conditions.js';
 import { eventTypes } from '../support/database.js';
-import { type Books, findingsOf, openBooks, SILENT } from './support.js';
+import { type TestLedgers, findingsOf, openLedgers, SILENT } from './support.js';
 
-let b: Books;
+let b: TestLedgers;
 beforeAll(async () => {
-  b = await openBooks();
+  b = await openLedgers();
 });
 afterEach(() => b.heal());
 afterAll(() => b.stop());
 
-describe('money that nobody is to keep', () => {
-  test('lands after the order was unwound: it goes back, and the books say so, without an event', async () => {
+describe('money that must not be kept', () => {
+  test('lands after the order was unwound: it goes back, and the finding says so, without an event', async () => {
     const order = await b.cancelled();
     const reference = await b.takeMoney(order.id);
     expect(await b.reconcile()).toMatchObject({ leased: true, refunded: 1, reported: 0 });
@@ -47,7 +47,7 @@ describe('money that nobody is to keep', () => {
     expect(await eventTypes(b.db, order.id)).toHaveLength(4);
   });
 
-  test('is marked as ours, and there is no such order: it is told at once, and touched by nobody', async () => {
+  test('is marked as ours, and there is no such order: it is reported at once, and not touched', async () => {
     const ghost = randomUUID();
     const reference = await b.takeMoney(ghost);
     expect(await b.reconcile()).toMatchObject({ refunded: 0, reported: 1 });
@@ -55,7 +55,7 @@ describe('money that nobody is to keep', () => {
     expect(await findingsOf(b.db, ghost)).toEqual([['ORPHAN_CHARGE', reference, 'reported']]);
   });
 
-  test('still waits for its customer’s bank: it is called off, so that no one completes it', async () => {
+  test('still waits for its customer’s bank: it is called off, so that it cannot be completed', async () => {
     const order = await b.cancelled();
     const reference = await b.leaveOpen(order.id);
     expect(await b.reconcile()).toMatchObject({ cancelled: 1 });
@@ -63,7 +63,7 @@ describe('money that nobody is to keep', () => {
     expect(await findingsOf(b.db, order.id)).toEqual([['OPEN_INTENT', reference, 'cancelled']]);
   });
 
-  test('was being processed when everybody had stopped looking: it goes back when it arrives', async () => {
+  test('was being processed until after the last look-up: it goes back when it arrives', async () => {
     const order = await b.cancelled();
     const reference = await b.takeMoney(order.id, { paymentMethod: 'pm_sandbox_processing' });
     b.setClock(10 * 60_000); // from now on the gateway lists younger charges only
@@ -94,7 +94,7 @@ describe('a refund that the gateway does not show', () => {
     expect(await findingsOf(b.db, order.id)).toEqual([['LOST_REFUND', reference, 'refunded']]);
   });
 
-  test('is for a human if the gateway only repeats itself', async () => {
+  test('is reported if the gateway only repeats its answer', async () => {
     const order = await b.cancelled();
     const reference = await b.takeMoney(order.id);
     const repeating = { ...b.gateway, refund: async () => NEVER };
@@ -106,8 +106,8 @@ describe('a refund that the gateway does not show', () => {
   });
 });
 
-describe('what only a human can decide is reported once, and touched by nobody', () => {
-  test('a confirmed order whose money somebody gave back at the gateway', async () => {
+describe('what only an operator can decide is reported once, and not touched', () => {
+  test('a confirmed order whose money was given back by hand at the gateway', async () => {
     const { order, reference } = await b.confirmed();
     await b.byHand(reference);
     expect(await b.reconcile()).toMatchObject({ reported: 1, refunded: 0 });
@@ -149,7 +149,7 @@ describe('what only a human can decide is reported once, and touched by nobody',
     expect(await b.ledger(order.id)).toMatchObject({ net: 1_000 });
   });
 
-  test('an order whose charge an operator vouches for, and that the gateway charged as well', async () => {
+  test('an order that an operator has settled outside, and that the gateway charged as well', async () => {
     const order = await b.pending();
     await recordCharge(b.db, order.id, null, { attempts: 3, skippedBy: 'op-1' });
     await b.db.$executeRaw`UPDATE orders SET status = 'CONFIRMED' WHERE id = ${order.id}::uuid`;
@@ -230,7 +230,7 @@ describe('trouble', () => {
     expect(await b.ledger(stuck.id)).toMatchObject({ net: 0, refunds: { length: 1 } });
   });
 
-  test('between the refund and its record leaves no gap in the books', async () => {
+  test('between the refund and its record leaves no gap in the record', async () => {
     const order = await b.cancelled();
     const reference = await b.takeMoney(order.id);
     const dying = {
@@ -248,7 +248,7 @@ describe('trouble', () => {
     expect(await b.db.payment.findUnique({ where: { orderId: order.id } })).toMatchObject({ status: 'REFUNDED' });
   });
 
-  test('of two reconcilers at once ends in one refund, also if both believe that it is theirs to make', async () => {
+  test('of two reconcilers at once ends in one refund, also if both take the lease for theirs', async () => {
     const order = await b.cancelled();
     const reference = await b.takeMoney(order.id);
     await b.db.$executeRaw`UPDATE reconciliation_cursors SET lease_owner = NULL`;
@@ -272,20 +272,20 @@ describe('trouble', () => {
     expect(await findingsOf(b.db, order.id)).toEqual([['LATE_CHARGE', reference, 'refunded']]);
   });
 
-  test('of a kind is settled at a rate only: what is beyond it is told, and settled in the next hour', async () => {
-    const books = await openBooks();
+  test('of a kind is settled at a rate only: what is beyond it is reported, and settled in the next hour', async () => {
+    const ledgers = await openLedgers();
     try {
-      const orders = await Promise.all(Array.from({ length: 5 }, () => books.cancelled()));
-      for (const order of orders) await books.takeMoney(order.id);
-      const counts = await books.reconcile({ actionsPerHourMax: 2 });
+      const orders = await Promise.all(Array.from({ length: 5 }, () => ledgers.cancelled()));
+      for (const order of orders) await ledgers.takeMoney(order.id);
+      const counts = await ledgers.reconcile({ actionsPerHourMax: 2 });
       // Those that are refunded side by side may be a few more.
       expect(counts.refunded).toBeLessThan(5);
       expect(counts.refunded + counts.reported).toBe(5);
-      await books.db.$executeRaw`UPDATE reconciliation_findings SET at = at - interval '61 minutes'`;
-      await books.reconcile({ actionsPerHourMax: 5 });
-      for (const order of orders) expect(await books.ledger(order.id)).toMatchObject({ net: 0 });
+      await ledgers.db.$executeRaw`UPDATE reconciliation_findings SET at = at - interval '61 minutes'`;
+      await ledgers.reconcile({ actionsPerHourMax: 5 });
+      for (const order of orders) expect(await ledgers.ledger(order.id)).toMatchObject({ net: 0 });
     } finally {
-      await books.stop();
+      await ledgers.stop();
     }
   });
 });

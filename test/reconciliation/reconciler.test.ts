@@ -7,11 +7,11 @@ import { startReconciler } from '../../reconciliation/reconciler.js';
 import { eventually } from '../support/conditions.js';
 import { eventTypes, stock } from '../support/database.js';
 import { startSagaStack } from '../support/saga.js';
-import { type Books, openBooks, SILENT } from './support.js';
+import { type TestLedgers, openLedgers, SILENT } from './support.js';
 
-let b: Books;
+let b: TestLedgers;
 beforeAll(async () => {
-  b = await openBooks();
+  b = await openLedgers();
 });
 afterAll(() => b.stop());
 
@@ -35,7 +35,7 @@ const start = (changed: Partial<Parameters<typeof startReconciler>[0]> = {}) => 
 const isPaidBack = async (orderId: string) => (await b.ledger(orderId)).net === 0;
 
 describe('the reconciler', () => {
-  test('works on a schedule that nobody has to keep for it', async () => {
+  test('works on a schedule of its own', async () => {
     start({ everyMs: 100 });
     const order = await b.cancelled();
     await b.takeMoney(order.id);
@@ -87,7 +87,7 @@ describe('the reconciler', () => {
   });
 });
 
-test('a charge that lands when its saga has long unwound is found and given back, whatever the saga thought', async () => {
+test('a charge that lands when its saga has long unwound is found and given back, although the saga had found none', async () => {
   let release: () => void = () => undefined;
   const held = new Promise<void>((resolve) => {
     release = resolve;

@@ -1,4 +1,4 @@
-/** After an order's end: its refund is followed until it is final, and what becomes of it is told, not hidden. */
+/** After an order's end: its refund is followed until it is final, and what becomes of it is reported. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { closeReported, refundReported } from '../../domain/finding-closures.js';
 import { readOrder } from '../../domain/orders.js';
@@ -8,15 +8,15 @@ import { SCAN_DEFAULTS } from '../../reconciliation/scans.js';
 import { failureOf, finish, refund, refundEvents, unwind } from '../activities/undo.js';
 import { eventually } from '../support/conditions.js';
 import { eventTypes } from '../support/database.js';
-import { type Books, findingsOf, openBooks } from './support.js';
+import { type TestLedgers, findingsOf, openLedgers } from './support.js';
 
 const DAY_MS = 86_400_000;
 /** When no list of charges shows its charge any more. */
 const FAILS_AFTER_DAYS = 3;
 
-let b: Books;
+let b: TestLedgers;
 beforeAll(async () => {
-  b = await openBooks({ refundFailsAfterMs: FAILS_AFTER_DAYS * DAY_MS });
+  b = await openLedgers({ refundFailsAfterMs: FAILS_AFTER_DAYS * DAY_MS });
 });
 afterAll(() => b.stop());
 let aheadMs = 0;
@@ -51,7 +51,7 @@ const fail = async (reference: string) => {
 };
 const findingIdOf = async (orderId: string) => (await listFindings(b.db, { orderId }))[0]?.id ?? '';
 
-test('how often and for how long is a promise: within five minutes for a day, within the hour for two months', () => {
+test('how often and for how long refunds are followed: within five minutes for a day, within the hour for two months', () => {
   expect(SCAN_DEFAULTS).toEqual({
     refundCheckEveryMs: 4 * 60_000,
     refundYoungForMs: DAY_MS,
@@ -63,8 +63,8 @@ test('how often and for how long is a promise: within five minutes for a day, wi
 describe.each([
   ['by an event', (orderId: string) => b.reconcile({}, [orderId])],
   ['without one', reconcileAll],
-])('a refund that fails after the order’s end, heard of %s', (_how, pass) => {
-  test('is told and made once more; a second failure is told, and nothing moves until an operator says so', async () => {
+])('a refund that fails after the order’s end, found %s', (_how, pass) => {
+  test('is reported and made once more; a second failure is reported, and nothing moves until an operator says so', async () => {
     const { orderId, reference, events } = await givenBack('pm_card_refundFail');
     await b.reconcile();
     await allHaveFailed(reference, 1);
@@ -95,7 +95,7 @@ describe.each([
 describe.each([
   ['by an event', (orderId: string) => b.reconcile({}, [orderId])],
   ['without one', reconcileAll],
-])('a refund that begins to wait for its customer after the order’s end, heard of %s,', (_how, pass) => {
+])('a refund that begins to wait for its customer after the order’s end, found %s,', (_how, pass) => {
   /** As many refunds do that go to a bank account: first accepted, then the customer has to say which. */
   async function waiting() {
     await b.fault({ mode: 'refund_pending', route: 'refund', count: 1 });
@@ -106,7 +106,7 @@ describe.each([
     return { ...given, refund: refund?.reference, become };
   }
 
-  test('is told once, with its amount and what can be done, and no longer when it has gone through', async () => {
+  test('is reported once, with its amount and what can be done, and no longer when it has gone through', async () => {
     const { orderId, reference, refund, become, events } = await waiting();
     expect(await pass(orderId)).toMatchObject({ reported: 1, refunded: 0 });
     for (let again = 0; again < 2; again++) expect(await pass(orderId)).toMatchObject({ reported: 0, refunded: 0 });
@@ -133,7 +133,7 @@ describe.each([
     expect(await b.ledger(orderId)).toMatchObject({ net: 0 });
   });
 
-  test('is closed for good by an operator’s word', async () => {
+  test('is closed for good by an operator’s request', async () => {
     const { orderId } = await waiting();
     await pass(orderId);
     const word = { as: 'cancelled', operator: 'op-1', reason: 'the customer knows' } as const;
@@ -215,7 +215,7 @@ test('a refund that was pending and succeeds is no news', async () => {
   expect(await findingsOf(b.db, orderId)).toEqual([]);
 });
 
-test('one that fails weeks later, its key forgotten, is made anew once and not twice', async () => {
+test('one that fails weeks later, its key forgotten, is made again once and not twice', async () => {
   const { orderId, reference, events } = await givenBack();
   await b.reconcile();
   daysPass(20);
@@ -231,22 +231,22 @@ test('one that fails weeks later, its key forgotten, is made anew once and not t
 });
 
 describe('what a customer’s bank takes issue with', () => {
-  test('is found by the list of disputes alone, at an order of any state, and is told once', async () => {
-    const books = await openBooks({ disputeAfterMs: 50 });
+  test('is found by the list of disputes alone, at an order of any state, and is reported once', async () => {
+    const ledgers = await openLedgers({ disputeAfterMs: 50 });
     try {
-      const { order, reference } = await books.confirmed({ paymentMethod: 'pm_card_createDispute' });
-      await eventually('it is disputed', async () => (await books.gateway.readCharge(reference))?.disputed);
-      await books.db.$executeRaw`UPDATE payments SET created_at = now() - interval '2 days'`;
-      const unlisted = { ...books.gateway, listCharges: async () => ({ items: [] }) };
-      expect(await books.reconcile({ gateway: unlisted })).toMatchObject({ reported: 1, refunded: 0 });
-      expect(await books.reconcile()).toMatchObject({ reported: 0 });
-      expect(await findingsOf(books.db, order.id)).toEqual([['DISPUTED', reference, 'reported']]);
+      const { order, reference } = await ledgers.confirmed({ paymentMethod: 'pm_card_createDispute' });
+      await eventually('it is disputed', async () => (await ledgers.gateway.readCharge(reference))?.disputed);
+      await ledgers.db.$executeRaw`UPDATE payments SET created_at = now() - interval '2 days'`;
+      const unlisted = { ...ledgers.gateway, listCharges: async () => ({ items: [] }) };
+      expect(await ledgers.reconcile({ gateway: unlisted })).toMatchObject({ reported: 1, refunded: 0 });
+      expect(await ledgers.reconcile()).toMatchObject({ reported: 0 });
+      expect(await findingsOf(ledgers.db, order.id)).toEqual([['DISPUTED', reference, 'reported']]);
     } finally {
-      await books.stop();
+      await ledgers.stop();
     }
   });
 
-  test('after its refund has failed is not given back by a machine', async () => {
+  test('after its refund has failed is not given back without an operator', async () => {
     const { orderId, reference } = await givenBack();
     await fail(reference);
     await b.intervene(`/sandbox/payment_intents/${reference}/dispute`);
@@ -258,7 +258,7 @@ describe('what a customer’s bank takes issue with', () => {
   });
 });
 
-test('money that was paid outside is not given back by a machine: the refund waits for a word, and says who gave it', async () => {
+test('money that was paid outside is not given back without an operator: the refund waits for a request, and records whose it was', async () => {
   const order = await b.pending();
   await recordCharge(b.db, order.id, null, { attempts: 1, skippedBy: 'op-1' });
   await b.db.$executeRaw`UPDATE orders SET status = 'CONFIRMED' WHERE id = ${order.id}::uuid`;

@@ -2,19 +2,19 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { listFindings } from '../../domain/reconciliation-findings.js';
-import { type Books, findingsOf, openBooks } from './support.js';
+import { type TestLedgers, findingsOf, openLedgers } from './support.js';
 
-let b: Books;
+let b: TestLedgers;
 beforeAll(async () => {
-  b = await openBooks();
+  b = await openLedgers();
 });
 afterAll(() => b.stop());
 
 /** Several passes, with the whole day's scan in each. */
-async function reconcileForLong(books: Books): Promise<void> {
+async function reconcileForLong(ledgers: TestLedgers): Promise<void> {
   for (let pass = 0; pass < 3; pass++) {
-    await books.db.$executeRaw`UPDATE reconciliation_scans SET due_at = now()`;
-    await books.reconcile();
+    await ledgers.db.$executeRaw`UPDATE reconciliation_scans SET due_at = now()`;
+    await ledgers.reconcile();
   }
 }
 const isUntouched = async (reference: string) => {
@@ -37,7 +37,7 @@ describe('what a stranger makes on the same account', () => {
     ['of ours, for another purpose', cancelled({ purpose: 'gift-card' }, true), {}],
     ['with an order’s name of 500 characters', () => ({ orderId: 'x'.repeat(500) }), {}],
     ['with a name that is hardly text', () => ({ orderId: "\u0001';--" }), {}],
-  ])('%s, is neither touched nor told', async (_what, metadata, changed) => {
+  ])('%s, is neither touched nor reported', async (_what, metadata, changed) => {
     const before = (await listFindings(b.db)).length;
     const reference = await b.charged(await metadata(), changed);
     await reconcileForLong(b);
@@ -56,7 +56,7 @@ function cancelled(changed: Record<string, string>, isOurs = false) {
 }
 
 describe('what may be ours', () => {
-  test('but is not marked is told once and untouched: it fits a cancelled order', async () => {
+  test('but is not marked is reported once and not touched: it fits a cancelled order', async () => {
     const order = await b.cancelled();
     const reference = await b.charged({ orderId: order.id });
     await reconcileForLong(b);
@@ -65,7 +65,7 @@ describe('what may be ours', () => {
   });
 
   test.each([{ amount: '1200' }, { currency: 'eur' }])(
-    'and is marked, but of %j is told and untouched',
+    'and is marked, but of %j is reported and not touched',
     async (other) => {
       const order = await b.cancelled();
       const reference = await b.charged(ours(order.id), other);
@@ -78,17 +78,17 @@ describe('what may be ours', () => {
   test.each([
     ['a charge', {}, { net: 0 }],
     ['an open intent', { payment_method: 'pm_card_authenticationRequired' }, { captured: 0 }],
-  ])('and is marked goes back: %s', async (_what, changed, books) => {
+  ])('and is marked goes back: %s', async (_what, changed, sums) => {
     const order = await b.cancelled();
     const reference = await b.charged(ours(order.id), changed);
     await reconcileForLong(b);
     expect(await isUntouched(reference)).toBe(false);
-    expect(await b.ledger(order.id)).toMatchObject(books);
+    expect(await b.ledger(order.id)).toMatchObject(sums);
   });
 });
 
 test('two installations on one account leave each other’s orders alone, paid and cancelled', async () => {
-  const other = await openBooks({ account: b.url, installationId: 'shop-b' });
+  const other = await openLedgers({ account: b.url, installationId: 'shop-b' });
   try {
     const paid = [await b.confirmed(), await other.confirmed()];
     const gone = [await b.cancelled(), await other.cancelled()] as const;
@@ -111,24 +111,24 @@ test('two installations on one account leave each other’s orders alone, paid a
   }
 });
 
-test('machines stop after so many actions of a kind within an hour, whatever the kind', async () => {
-  const books = await openBooks();
+test('the reconciler stops after so many actions of a kind within an hour, whatever the kind', async () => {
+  const ledgers = await openLedgers();
   try {
-    const orders = await Promise.all(Array.from({ length: 4 }, () => books.cancelled()));
-    for (const order of orders) await books.leaveOpen(order.id);
-    const counts = await books.reconcile({ actionsPerHourMax: 1 });
+    const orders = await Promise.all(Array.from({ length: 4 }, () => ledgers.cancelled()));
+    for (const order of orders) await ledgers.leaveOpen(order.id);
+    const counts = await ledgers.reconcile({ actionsPerHourMax: 1 });
     expect(counts.cancelled).toBeGreaterThan(0);
     expect(counts.reported).toBeGreaterThan(0);
     expect(counts.cancelled + counts.reported).toBe(4);
-    await books.db.$executeRaw`UPDATE reconciliation_findings SET at = at - interval '61 minutes'`;
-    await books.reconcile();
-    for (const order of orders) expect(await findingsOf(books.db, order.id)).toMatchObject([{ 2: 'cancelled' }]);
+    await ledgers.db.$executeRaw`UPDATE reconciliation_findings SET at = at - interval '61 minutes'`;
+    await ledgers.reconcile();
+    for (const order of orders) expect(await findingsOf(ledgers.db, order.id)).toMatchObject([{ 2: 'cancelled' }]);
   } finally {
-    await books.stop();
+    await ledgers.stop();
   }
 });
 
-test('refunds of strangers, in whatever name, cost no question each', async () => {
+test('refunds of strangers, in whatever name, cost no request each', async () => {
   const references = await Promise.all(Array.from({ length: 5 }, () => b.charged({ orderId: randomUUID() })));
   for (const reference of references)
     await b.stripe('POST', '/v1/refunds', { payment_intent: reference, 'metadata[orderId]': randomUUID() });
@@ -149,7 +149,7 @@ test('one entry from the future does not hide what comes after it', async () => 
   const dated = await b.charged({ orderId: 'WOO-1003' });
   const ahead = {
     ...b.gateway,
-    listCharges: async (request: Parameters<Books['gateway']['listCharges']>[0]) => {
+    listCharges: async (request: Parameters<TestLedgers['gateway']['listCharges']>[0]) => {
       const page = await b.gateway.listCharges(request);
       const items = page.items.map((charge) =>
         charge.reference === dated ? { ...charge, createdAt: new Date(Date.now() + 30 * 86_400_000) } : charge,

@@ -16,10 +16,11 @@ import { nameInstallation, readStanding } from '../../domain/installation.js';
 import type { AccountMarker, ChargeRequest, Gateway } from '../../gateways/payments.js';
 import { createPaymentGateway } from '../../gateways/stripe.js';
 import { createSandbox } from '../../sandbox/server.js';
-import { type Counts, type Reconciler, reconcileOnce } from '../../reconciliation/comparison.js';
+import { reconcileOnce } from '../../reconciliation/pass.js';
+import type { PassCounts, Reconciler } from '../../reconciliation/pass-state.js';
 import { accept, createTestDatabase, stock } from '../support/database.js';
 
-export type Books = {
+export type TestLedgers = {
   db: Database;
   databaseUrl: string;
   gateway: Gateway & AccountMarker;
@@ -29,23 +30,23 @@ export type Books = {
   /** Moves the gateway's clock, against ours; it never runs backwards. */
   setClock(offsetMs: number): void;
   /** A pass of a reconciler that has just started. */
-  reconcile(changed?: Partial<Reconciler>, orderIds?: string[]): Promise<Counts>;
+  reconcile(changed?: Partial<Reconciler>, orderIds?: string[]): Promise<PassCounts>;
   reconciler(changed?: Partial<Reconciler>): Reconciler;
   pending(sku?: string): Promise<Order>;
   /** An order as its saga leaves it, and its charge. */
   confirmed(made?: { sku?: string; paymentMethod?: string }): Promise<{ order: Order; reference: string }>;
   cancelled(): Promise<Order>;
-  /** Money that arrives at the gateway by our own hand, with nobody of ours knowing any more. */
+  /** Money that arrives at the gateway by our own charge, of which our database knows nothing. */
   takeMoney(
     orderId: string,
     changed?: { amount?: number; paymentMethod?: string; installationId?: string | null },
   ): Promise<string>;
   /** What our code asks the gateway for to have an order paid. */
   request(orderId: string, changed?: Partial<ChargeRequest['due']>): ChargeRequest;
-  /** All of a charge goes back, by our own hand, or by somebody's in the gateway's dashboard. */
+  /** All of a charge goes back, by our own hand, or by a person's in the gateway's dashboard. */
   giveBack(orderId: string, reference: string): Promise<void>;
   byHand(reference: string, amount?: number): Promise<string>;
-  /** The provider's own API, as anybody with a key of the account may use it. @returns its answer */
+  /** The provider's own API, as any program with a key of the account may use it. @returns its answer */
   stripe(
     method: 'GET' | 'POST',
     path: string,
@@ -73,21 +74,21 @@ export type Setting = {
   aheadMs?: number;
   refundFailsAfterMs?: number;
   disputeAfterMs?: number;
-  /** The account of other books, by its url, and what this installation is called there. */
+  /** The account of other ledgers, by its url, and what this installation is called there. */
   account?: string;
   installationId?: string;
 };
 
-export async function openBooks({
+export async function openLedgers({
   aheadMs = 0,
   account,
   installationId: name,
   ...timing
-}: Setting = {}): Promise<Books> {
+}: Setting = {}): Promise<TestLedgers> {
   const database = await createTestDatabase();
   const { db } = database;
   await stock(db, 'A', 1_000);
-  const dataDir = await mkdtemp(join(tmpdir(), 'order-saga-books-'));
+  const dataDir = await mkdtemp(join(tmpdir(), 'order-saga-ledgers-'));
   let offsetMs = aheadMs;
   const now = () => Date.now() + offsetMs;
   const sandbox = await createSandbox({ dataDir, logger: SILENT, searchLagMs: 0, processingMs: 1_000, now, ...timing });
@@ -95,8 +96,8 @@ export async function openBooks({
   const { id: installationId } = await readStanding(db);
   await sandbox.listen({ host: '127.0.0.1', port: 0 });
   const url = account ?? `http://127.0.0.1:${(sandbox.server.address() as AddressInfo).port}`;
-  const gateway = createPaymentGateway({ url, apiKey: 'sk_test_books', timeoutMs: 2_000 });
-  const request: Books['request'] = (orderId, changed = {}) => ({
+  const gateway = createPaymentGateway({ url, apiKey: 'sk_test_ledgers', timeoutMs: 2_000 });
+  const request: TestLedgers['request'] = (orderId, changed = {}) => ({
     due: { orderId, installationId, amount: 1_000, currency: 'USD', ...changed },
     paymentMethod: 'pm_card_visa',
     idempotencyKey: `${orderId}/charge`,
@@ -106,11 +107,11 @@ export async function openBooks({
       return { dbNow, spans: [{ from: new Date(dbNow.getTime() - 60_000), until: dbNow }] };
     },
   });
-  const stripe: Books['stripe'] = async (method, path, form, idempotencyKey) => {
+  const stripe: TestLedgers['stripe'] = async (method, path, form, idempotencyKey) => {
     const answer = await fetch(`${url}${path}`, {
       method,
       headers: {
-        authorization: 'Bearer sk_test_books',
+        authorization: 'Bearer sk_test_ledgers',
         ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
       },
       ...(form && { body: new URLSearchParams(form) }),
@@ -146,7 +147,7 @@ export async function openBooks({
       offsetMs = ms;
     },
     reconcile: async (changed, orderIds) => {
-      // Whoever held the lease has ended: its tests are elsewhere.
+      // The last holder of the lease has ended: leases are tested elsewhere.
       await db.$executeRaw`UPDATE reconciliation_cursors SET lease_owner = NULL`;
       return reconcileOnce(reconciler(changed), orderIds);
     },
@@ -219,7 +220,9 @@ export async function openBooks({
       return made['id'] as string;
     },
     ledger: async (orderId) =>
-      (await (await fetch(`${url}/sandbox/ledger?orderId=${orderId}`)).json()) as Awaited<ReturnType<Books['ledger']>>,
+      (await (await fetch(`${url}/sandbox/ledger?orderId=${orderId}`)).json()) as Awaited<
+        ReturnType<TestLedgers['ledger']>
+      >,
     fault: async (fault) => {
       const answer = await fetch(`${url}/sandbox/faults`, {
         method: 'POST',

@@ -3,11 +3,11 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { closeReported } from '../../domain/finding-closures.js';
 import { listFindings } from '../../domain/reconciliation-findings.js';
 import { GatewayUnknown, type PageRequest } from '../../gateways/payments.js';
-import { type Books, findingsOf, openBooks } from './support.js';
+import { type TestLedgers, findingsOf, openLedgers } from './support.js';
 
-let b: Books;
+let b: TestLedgers;
 beforeEach(async () => {
-  b = await openBooks();
+  b = await openLedgers();
 });
 afterEach(() => b.stop());
 
@@ -37,7 +37,7 @@ const refuse = (answer: Record<string, unknown>) => {
 };
 
 describe('pages after the first that answer 429', () => {
-  test('keep nothing else from being found, do not grow the window, and are read once the gateway is well', async () => {
+  test('keep nothing else from being found, do not grow the window, and are read once the gateway answers', async () => {
     const { order, reference } = await b.confirmed();
     await b.reconcile();
     const late = [];
@@ -49,7 +49,7 @@ describe('pages after the first that answer 429', () => {
     const asked: PageRequest[] = [];
     const gateway = inSmallPages(asked);
     await expect(b.reconcile({ gateway })).rejects.toThrow('429');
-    await b.byHand(reference); // meanwhile somebody gives another order's money back in the dashboard
+    await b.byHand(reference); // meanwhile another order's money is given back in the dashboard
     for (let pass = 0; pass < 3; pass++) await b.reconcile({ gateway }).catch(() => undefined);
     expect(await findingsOf(b.db, order.id)).toEqual([['REFUNDED_AT_GATEWAY', reference, 'reported']]);
     expect(await gapOf('charges')).not.toBeNull();
@@ -78,9 +78,9 @@ test('money of hours ago that the newest entries do not show is found by the sca
   expect(await b.ledger(order.id)).toMatchObject({ captured: 1_000, net: 0 });
 });
 
-describe('an ill list', () => {
-  const ill = async (): Promise<never> => {
-    throw new GatewayUnknown('this list is ill');
+describe('a list that fails', () => {
+  const failing = async (): Promise<never> => {
+    throw new GatewayUnknown('this list fails');
   };
   test.each(['listRefunds', 'listDisputes'])(
     '(%s) leaves charges and orders that are named to be settled',
@@ -88,7 +88,9 @@ describe('an ill list', () => {
       const [order, named] = [await b.cancelled(), await b.cancelled()];
       await b.takeMoney(order.id);
       await b.takeMoney(named.id);
-      await expect(b.reconcile({ gateway: { ...b.gateway, [list]: ill } }, [named.id])).rejects.toThrow('ill');
+      await expect(b.reconcile({ gateway: { ...b.gateway, [list]: failing } }, [named.id])).rejects.toThrow(
+        'this list fails',
+      );
       expect(await b.ledger(order.id)).toMatchObject({ net: 0 });
       expect(await b.ledger(named.id)).toMatchObject({ net: 0 });
     },
@@ -99,7 +101,9 @@ describe('an ill list', () => {
     const named = await b.cancelled();
     await b.takeMoney(named.id);
     await b.byHand(reference);
-    await expect(b.reconcile({ gateway: { ...b.gateway, listCharges: ill } }, [named.id])).rejects.toThrow('ill');
+    await expect(b.reconcile({ gateway: { ...b.gateway, listCharges: failing } }, [named.id])).rejects.toThrow(
+      'this list fails',
+    );
     expect(await findingsOf(b.db, order.id)).toEqual([['REFUNDED_AT_GATEWAY', reference, 'reported']]);
     expect(await b.ledger(named.id)).toMatchObject({ net: 0 });
   });
@@ -114,7 +118,7 @@ describe('a finding', () => {
     return [amount, action, detail];
   };
 
-  test('follows the ledger: what more goes back changes its amount, and is told again', async () => {
+  test('follows the ledger: what more goes back changes its amount, and is reported again', async () => {
     const { order, reference } = await b.confirmed();
     await b.byHand(reference, 300);
     expect(await b.reconcile()).toMatchObject({ reported: 1 });

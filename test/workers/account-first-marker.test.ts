@@ -5,12 +5,12 @@ import { adoptAccount, nameInstallation, readStanding } from '../../domain/insta
 import { type AccountMarker, GatewayUnknown } from '../../gateways/payments.js';
 import { lookOnce, watchAccount } from '../../workers/account.js';
 import { copyDatabase, type TestDatabase } from '../support/database.js';
-import { type Books, openBooks, SILENT } from '../reconciliation/support.js';
+import { type TestLedgers, openLedgers, SILENT } from '../reconciliation/support.js';
 
-let b: Books;
+let b: TestLedgers;
 let copies: TestDatabase[] = [];
 beforeEach(async () => {
-  b = await openBooks();
+  b = await openLedgers();
 });
 afterEach(async () => {
   for (const copy of copies) await copy.drop();
@@ -28,9 +28,9 @@ const restored = async () => {
   copies.push(copy);
   return copy.db;
 };
-/** Somebody deletes a customer in the gateway's dashboard. */
+/** As a person deletes a customer in the gateway's dashboard. */
 const remove = (id: string) =>
-  fetch(`${b.url}/v1/customers/${id}`, { method: 'DELETE', headers: { authorization: 'Bearer sk_test_books' } });
+  fetch(`${b.url}/v1/customers/${id}`, { method: 'DELETE', headers: { authorization: 'Bearer sk_test_ledgers' } });
 /** As many processes as said search before any of them makes a marker, and search again when each has made its own. */
 function sideBySide(processes: number): AccountMarker {
   const together = () => {
@@ -74,7 +74,7 @@ describe('a backup from before the first marker', () => {
     expect([await isHeld(backup), await isHeld()]).toEqual([false, true]);
   });
 
-  test('is held also if the marker was made by a build that gave it no address, once it has been told a word since', async () => {
+  test('is held also if the marker was made by a build that gave it no address, once another word has been written to it since', async () => {
     const backup = await restored();
     await look();
     const { marker } = await readStanding(b.db);
@@ -102,7 +102,7 @@ describe('a fresh installation', () => {
     expect(await isHeld()).toBe(false);
     const made = await markers();
     expect(made).toHaveLength(3);
-    expect(made.at(-1)?.id).toBe((await readStanding(b.db)).marker); // the oldest, as whoever is restored will find
+    expect(made.at(-1)?.id).toBe((await readStanding(b.db)).marker); // the oldest, as a restored database will find
   });
 
   test('that dies between making its marker and noting it finds it again', async () => {
@@ -127,7 +127,7 @@ describe('a fresh installation', () => {
     await b.stripe('POST', '/v1/customers', { email, 'metadata[purpose]': 'something else' });
     await b.db.installation.updateMany({ data: { marker: null, word: null, offered: [] } });
     expect(await isHeld()).toBe(false);
-    const other = await openBooks({ account: b.url, installationId: 'shop-b' });
+    const other = await openLedgers({ account: b.url, installationId: 'shop-b' });
     try {
       const seen = await lookOnce({ db: other.db, marker: other.gateway, logger: SILENT });
       expect(seen.heldBecause).toBeNull();

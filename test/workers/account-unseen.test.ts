@@ -10,13 +10,13 @@ import { createPaymentGateway } from '../../gateways/stripe.js';
 import { lookOnce, watchAccount } from '../../workers/account.js';
 import { eventually } from '../support/conditions.js';
 import { copyDatabase, type TestDatabase } from '../support/database.js';
-import { type Books, openBooks, SILENT } from '../reconciliation/support.js';
+import { type TestLedgers, openLedgers, SILENT } from '../reconciliation/support.js';
 
-let b: Books;
+let b: TestLedgers;
 let copies: TestDatabase[] = [];
 let stops: (() => Promise<void>)[] = [];
 beforeEach(async () => {
-  b = await openBooks();
+  b = await openLedgers();
   await look();
 });
 afterEach(async () => {
@@ -75,7 +75,7 @@ describe('a process that starts while only the marker’s endpoint fails', () =>
 
   test('by silence moves money once the first look has waited, and lets nothing else wait', async () => {
     await b.fault({ mode: 'hang', route: 'customer' });
-    const marker = createPaymentGateway({ url: b.url, apiKey: 'sk_test_books', timeoutMs: 300 });
+    const marker = createPaymentGateway({ url: b.url, apiKey: 'sk_test_ledgers', timeoutMs: 300 });
     await b.requests();
     const process = start(b.db, { marker, everyMs: 60_000 });
     await process.ensureOurs();
@@ -98,7 +98,7 @@ describe('a process that starts while only the marker’s endpoint fails', () =>
     await process.charge();
   });
 
-  test('moves none after another process has found the database a stranger, whatever it has seen before', async () => {
+  test('moves none after another process has found that the account does not know the database, whatever it has seen before', async () => {
     const seeing = start();
     await seeing.charge();
     await b.fault({ mode: 'down', route: 'customer' });
@@ -115,7 +115,7 @@ describe('a process that starts while only the marker’s endpoint fails', () =>
     await expect(start().charge()).rejects.toMatchObject(UNKNOWN);
   });
 
-  test('moves none just after an adoption that has not been told yet, nor before there is a marker', async () => {
+  test('moves none just after an adoption that is not at the marker yet, nor before there is a marker', async () => {
     await holdAccount(b.db, 'for a test');
     await adoptAccount(b.db, { operator: 'op-1', reason: 'a test' });
     await b.fault({ mode: 'down', route: 'customer' });
@@ -142,15 +142,15 @@ describe('of a database and a copy of its data directory', () => {
     expect([await isHeld(), await isHeld(copy.db), await isHeld()]).toEqual([false, true, false]);
   });
 
-  test('the only one that is left speaks again by itself, though its server has started anew', async () => {
+  test('the only one that is left writes words again by itself, though its server was restarted', async () => {
     const copy = await copiedWithItsCluster();
     const { word } = await readStanding(copy.db);
     await secondsPass(181, copy.db);
     expect(await isHeld(copy.db)).toBe(false);
     expect((await readStanding(copy.db)).word).not.toBe(word);
     await secondsPass(61, copy.db);
-    const told = (await readStanding(copy.db)).word;
+    const written = (await readStanding(copy.db)).word;
     await look(copy.db);
-    expect((await readStanding(copy.db)).word).not.toBe(told);
+    expect((await readStanding(copy.db)).word).not.toBe(written);
   });
 });

@@ -12,14 +12,14 @@ import { failureOf, refund, unwind } from '../activities/undo.js';
 import { json, startOddGateway } from '../gateways/odd-gateway.js';
 import { eventually } from '../support/conditions.js';
 import { copyDatabase, type TestDatabase } from '../support/database.js';
-import { type Books, openBooks, SILENT } from '../reconciliation/support.js';
+import { type TestLedgers, openLedgers, SILENT } from '../reconciliation/support.js';
 
-let b: Books;
+let b: TestLedgers;
 let copies: TestDatabase[] = [];
 /** What runs beside a test, so that it ends with it however that ends. */
 let stops: (() => Promise<void>)[] = [];
 beforeEach(async () => {
-  b = await openBooks();
+  b = await openLedgers();
   await look();
 });
 afterEach(async () => {
@@ -31,7 +31,7 @@ afterEach(async () => {
 
 const look = (db: Database = b.db, marker: AccountMarker = b.gateway) => lookOnce({ db, marker, logger: SILENT });
 const isHeld = async (db?: Database) => (await look(db)).heldBecause !== null;
-/** A word is told once a minute. */
+/** A word is written once a minute. */
 const aMinutePasses = (db: Database = b.db) =>
   db.$executeRaw`UPDATE installation SET spoken_at = spoken_at - interval '61 seconds'`;
 const watch = (marker: AccountMarker, db: Database = b.db, everyMs?: number) => {
@@ -40,7 +40,7 @@ const watch = (marker: AccountMarker, db: Database = b.db, everyMs?: number) => 
   return account;
 };
 const PAUSE = { everyMs: 60_000, elsewhereMs: 60_000 };
-const tellMarker = async (word: string) => {
+const writeMarker = async (word: string) => {
   const { id, marker } = await readStanding(b.db);
   await b.gateway.writeMarker(marker ?? '', { installationId: id, word });
 };
@@ -51,7 +51,7 @@ const copied = async () => {
   return copy;
 };
 
-test('a database that goes on by itself is never held, however often it is looked at, by whomever', async () => {
+test('a database that goes on by itself is never held, however often it is looked at, by whichever process', async () => {
   for (let minute = 0; minute < 25; minute++) {
     await aMinutePasses();
     expect(await Promise.all([isHeld(), isHeld()])).toEqual([false, false]);
@@ -59,7 +59,7 @@ test('a database that goes on by itself is never held, however often it is looke
 });
 
 describe('of a database and its copy', () => {
-  test('the one that spoke last goes on, the other is held, and an adoption turns that round', async () => {
+  test('the one that wrote last goes on, the other is held, and an adoption reverses that', async () => {
     const copy = await copied();
     await aMinutePasses();
     expect(await isHeld()).toBe(false);
@@ -73,7 +73,7 @@ describe('of a database and its copy', () => {
     expect(await adopt(copy.db)).toBe(false); // there is nothing to adopt
   });
 
-  test('a process that has long been at work notices that another speaks, and calls nothing off any more', async () => {
+  test('a process that has long been at work notices that another writes words, and calls nothing off any more', async () => {
     const copy = await copied();
     const { id } = await b.cancelled();
     const open = await b.leaveOpen(id);
@@ -116,9 +116,9 @@ describe('of a database and its copy', () => {
     expect((await failureOf(refund({ ...b, db: copy.db }, order.id, { gateway }))).failure.type).toBe('AccountHeld');
     stops.push(startReconciler({ db: copy.db, databaseUrl: copy.url, gateway, everyMs: 50, logger: SILENT }));
     const finding = () => listFindings(copy.db).then((found) => found.find(({ kind }) => kind === 'ACCOUNT_HELD'));
-    const told = await eventually('it is told', finding);
-    await eventually('the next pass has come by', async () => ((await finding())?.updatedAt ?? 0) > told.updatedAt);
-    expect(await listFindings(copy.db)).toHaveLength(1); // the rest is somebody else's affair
+    const reported = await eventually('it is reported', finding);
+    await eventually('the next pass has come by', async () => ((await finding())?.updatedAt ?? 0) > reported.updatedAt);
+    expect(await listFindings(copy.db)).toHaveLength(1); // what a pass would find is another database's affair
     expect(await b.ledger(order.id)).toMatchObject({ net: 1_000 });
     expect(await b.gateway.readCharge(money)).toMatchObject({ refunded: 0 });
     expect((await b.gateway.readCharge(open))?.state).toBe('open');
@@ -135,7 +135,7 @@ describe('a database that was copied a moment ago', () => {
     await aMinutePasses();
     await look();
     const copy = await copied();
-    await aMinutePasses(copy.db); // its turn to speak has come before the original's
+    await aMinutePasses(copy.db); // it is due to write before the original is
     expect(await isHeld(copy.db)).toBe(true);
     await aMinutePasses();
     expect(await isHeld()).toBe(false);
@@ -162,31 +162,31 @@ describe('a database that was restored', () => {
   });
 });
 
-describe('a process that sleeps', () => {
-  test('after it has noted a word, and tells it when another has told a later one, does not hold its own', async () => {
+describe('a process that is paused', () => {
+  test('after it has noted a word, and writes it when another has written a later one, does not hold its own database', async () => {
     await aMinutePasses();
     await offerWord(b.db, 'late', PAUSE);
     await aMinutePasses();
     await look();
-    await tellMarker('late');
+    await writeMarker('late');
     expect(await isHeld()).toBe(false);
     await aMinutePasses();
     expect(await isHeld()).toBe(false);
   });
 
-  test('after it has told a word, and notes that when another has told a later one, does not hold its own', async () => {
+  test('after it has written a word, and notes that when another has written a later one, does not hold its own database', async () => {
     await aMinutePasses();
     await offerWord(b.db, 'early', PAUSE);
-    await tellMarker('early');
+    await writeMarker('early');
     await aMinutePasses();
     await offerWord(b.db, 'later', PAUSE);
-    await tellMarker('later');
+    await writeMarker('later');
     await keepWord(b.db, 'later', null);
     await keepWord(b.db, 'early', null);
     expect(await isHeld()).toBe(false);
   });
 
-  test('while it takes an account over with another at the same time does not hold its own', async () => {
+  test('while it takes an account over with another at the same time does not hold its own database', async () => {
     await b.db.installation.updateMany({ data: { word: 'of old', offered: [] } });
     await look();
     await adopt(b.db);
@@ -218,7 +218,7 @@ describe('a key', () => {
     await account.ensureOurs();
   });
 
-  test('without that right is told by its 403, and goes on as well', async () => {
+  test('without that right is recognised by its 403, and goes on as well', async () => {
     const odd = await startOddGateway(1_000);
     try {
       odd.answer = (_request, response) =>
@@ -231,13 +231,13 @@ describe('a key', () => {
   });
 
   test('of another account, which has no such marker, moves no money; with the right one again it is released', async () => {
-    const other = await openBooks();
+    const other = await openLedgers();
     try {
       const account = watch(other.gateway);
       const why = expect.stringContaining('has no marker of this installation');
       await expect(account.ensureOurs()).rejects.toMatchObject({ name: 'AccountHeld', message: why });
       expect((await readStanding(b.db)).heldSince).not.toBeNull();
-      expect(await isHeld()).toBe(false); // the marker says our word: nobody else has spoken since
+      expect(await isHeld()).toBe(false); // the marker says our word: no other database has written since
       expect((await readStanding(b.db)).heldSince).toBeNull();
     } finally {
       await other.stop();

@@ -1,4 +1,4 @@
-/** Parked is not abandoned: when the neighbour is back, sagas that it had parked go on without anybody's help. */
+/** Parked is not abandoned: when the neighbour is back, sagas that had been parked for it go on without an operator. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { NeedsOperator, translated } from '../../activities/failures.js';
@@ -20,7 +20,7 @@ let trouble: Trouble | undefined;
 const ownTrouble = new Map<string, Trouble>();
 /** Charges that are being tried at this moment, and the most there ever were. */
 const side = { now: 0, most: 0 };
-/** Whether the gateway answers whoever asks on behalf of all. */
+/** Whether the gateway answers the prober's one question on behalf of all. */
 let isAnswering = true;
 const chargesOf = new Map<string, number>();
 
@@ -159,7 +159,7 @@ test('a saga that is parked because the database was away goes on when it is bac
 const signals = async (saga: WorkflowHandle) =>
   ((await saga.fetchHistory()).events ?? []).filter((e) => e.workflowExecutionSignaledEventAttributes).length;
 
-describe('is never tried by a machine:', () => {
+describe('is never tried by the prober:', () => {
   const round = () =>
     probeOnce({ client: s.client, isBack: async () => true, isStopping: () => true, logger: SILENT }, newMemory());
 
@@ -185,13 +185,13 @@ describe('is never tried by a machine:', () => {
     trouble = met;
     const wrong = await parkedOne();
     trouble = unknown;
-    const weather = await parkedOne();
+    const transient = await parkedOne();
     trouble = undefined;
     const tries = triesOf(wrong.order.id);
     // Nor if it is asked by name: what a list says may be old.
     await wrong.saga.signal('retry', { by: 'prober' });
     stopProber = start();
-    expect(await weather.result()).toEqual({ status: 'CONFIRMED' });
+    expect(await transient.result()).toEqual({ status: 'CONFIRMED' });
     expect(triesOf(wrong.order.id)).toBe(tries);
     expect(await signals(wrong.saga)).toBe(1); // ours
     await eventually('it takes no place in the list, once the other has left it', async () => {

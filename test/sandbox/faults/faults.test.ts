@@ -39,7 +39,7 @@ describe('a fault before anything is recorded', () => {
     expect(await ledgerOf(sandbox, 'o1')).toMatchObject({ net: 9_800 });
   });
 
-  it('error answers 500 for good although nothing happened, so that only a look-up tells', async () => {
+  it('error answers 500 for good although nothing happened, so that only a look-up says so', async () => {
     await setFault(sandbox, { mode: 'error', count: 1 });
     expect((await errorOf(charge('o1'))).statusCode).toBe(500);
     expect((await errorOf(charge('o1'))).statusCode).toBe(500);
@@ -58,7 +58,7 @@ describe('a fault after the effect', () => {
     expect((await stripe.refunds.list({ payment_intent: id })).data).toMatchObject([{ amount: 9_800 }]);
   });
 
-  it('reset_after has charged although the connection broke, and the repeated key tells', async () => {
+  it('reset_after has charged although the connection broke, and the repeated key says so', async () => {
     await setFault(sandbox, { mode: 'reset_after', count: 1 });
     // The client repeats a request whose connection was cut by itself; the key makes that harmless.
     expect(await charge('o1')).toMatchObject({ status: 'succeeded' });
@@ -68,6 +68,30 @@ describe('a fault after the effect', () => {
   it('hang_after answers in the end', async () => {
     await setFault(sandbox, { mode: 'hang_after', delayMs: 50, count: 1 });
     expect(await charge('o1')).toMatchObject({ status: 'succeeded' });
+  });
+});
+
+describe('a wrong Date header', () => {
+  const listed = async () => {
+    const { lastResponse, data } = await stripe.paymentIntents.list();
+    return { date: String(lastResponse.headers['date']), created: data.map((intent) => intent.created * 1_000) };
+  };
+
+  it('is off by what was asked for, beside another fault, while the objects keep the true time', async () => {
+    await charge('o1');
+    await setFault(sandbox, { mode: 'wrong_date', aheadMs: -600_000 });
+    await setFault(sandbox, { mode: 'down', count: 1 });
+    const down = await errorOf(charge('o2'));
+    expect(down.statusCode).toBe(503);
+    for (const date of [String(down.headers?.['date']), (await listed()).date])
+      expect(Math.abs(Date.now() - 600_000 - Date.parse(date))).toBeLessThan(10_000);
+    for (const created of (await listed()).created) expect(Math.abs(Date.now() - created)).toBeLessThan(10_000);
+  });
+
+  it('is sent as it was given, as often as it says', async () => {
+    await setFault(sandbox, { mode: 'wrong_date', date: 'junk', count: 1 });
+    expect((await listed()).date).toBe('junk');
+    expect(Math.abs(Date.now() - Date.parse((await listed()).date))).toBeLessThan(10_000);
   });
 });
 
@@ -83,7 +107,7 @@ describe('the control of faults', () => {
     expect(await charge('o3')).toMatchObject({ status: 'succeeded' });
   });
 
-  it('strikes look-ups too, of one order if so told', async () => {
+  it('strikes look-ups too, of one order if it names one', async () => {
     const { id } = await charge('o1');
     const other = await charge('o2');
     await setFault(sandbox, { mode: 'error', route: 'lookup', orderId: 'o1' });
@@ -112,7 +136,7 @@ describe('the control of faults', () => {
     await expect(setFault(sandbox, fault)).rejects.toThrow(/^400/);
   });
 
-  it('says which modes and routes there are to whoever asks for another, or looks around', async () => {
+  it('says which modes and routes there are in the refusal of another one, and at /', async () => {
     const refused = setFault(sandbox, { mode: 'bogus', route: 'nowhere' });
     await expect(refused).rejects.toThrow('body/mode must be one of down, busy, reset, hang, slow, error, error_after');
     await expect(setFault(sandbox, { mode: 'down', route: 'nowhere' })).rejects.toThrow(
@@ -136,7 +160,7 @@ it('stops at once although requests are hanging and a client has sent only half 
   expect(await hanging).toBeInstanceOf(Stripe.errors.StripeConnectionError);
 });
 
-it('lets go of whoever waits when it stops', async () => {
+it('ends the requests that wait when it stops', async () => {
   const faults = new Faults({ hangMs: 60_000, slowMs: 60_000 });
   const waiting = faults.wait(60_000);
   faults.stop();

@@ -76,7 +76,7 @@ describe('Retry-After', () => {
     },
   );
 
-  it('is absent when nobody set one', async () => {
+  it('is absent when none was set', async () => {
     await setFault(sandbox, { mode: 'busy' });
     expect((await errorOf(list())).headers?.['retry-after']).toBeUndefined();
   });
@@ -108,7 +108,7 @@ describe('a list', () => {
     expect(await search()).toMatchObject({ data: [], has_more: true, next_page: expect.any(String) });
   });
 
-  it('is slow by as much as it is told', async () => {
+  it('is slow by as much as the fault says', async () => {
     await setFault(sandbox, { mode: 'slow', route: 'page', delayMs: 300 });
     const before = Date.now();
     await list();
@@ -119,7 +119,7 @@ describe('a list', () => {
 });
 
 describe('a wrong echo', () => {
-  it('names another amount for a charge, in its answer and in the repetition of it; the books say what was charged', async () => {
+  it('names another amount for a charge, in its answer and in the repetition of it; the ledger says what was charged', async () => {
     await setFault(sandbox, { mode: 'wrong_echo', route: 'charge', amount: 1, count: 1 });
     const charge = () => stripe.paymentIntents.create(order('o9'), { idempotencyKey: 'k9' });
     const first = await charge();
@@ -162,6 +162,10 @@ describe('a fault that could never strike', () => {
     [{ mode: 'down', amount: 5 }, 'down has no amount or currency'],
     [{ mode: 'down', event: 'refund.failed' }, 'down is about no event'],
     [{ mode: 'busy', retryAfter: 'a\nb' }, 'body/retryAfter'],
+    [{ mode: 'wrong_date' }, 'wrong_date takes either date or aheadMs'],
+    [{ mode: 'wrong_date', date: 'junk', aheadMs: 1 }, 'wrong_date takes either date or aheadMs'],
+    [{ mode: 'wrong_date', aheadMs: 1, route: 'charge' }, 'wrong_date has no route and no orderId'],
+    [{ mode: 'down', date: 'junk' }, 'down has no date or aheadMs'],
   ])('%j is refused in a sentence', async (fault, sentence) => {
     await expect(setFault(sandbox, fault)).rejects.toThrow(sentence);
   });

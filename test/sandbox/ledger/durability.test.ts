@@ -52,11 +52,11 @@ describe('a process', () => {
         expect((await stripe.paymentIntents.create(order(key), { idempotencyKey: key })).id).toBe(id);
       }),
     );
-    const books = await ledgerOf({ url: `http://127.0.0.1:${second.port}` });
-    expect(books.ordersChargedMoreThanOnce.count).toBe(0);
+    const sums = await ledgerOf({ url: `http://127.0.0.1:${second.port}` });
+    expect(sums.ordersChargedMoreThanOnce.count).toBe(0);
     // What was on its way when it died may or may not have been charged, but at most once each.
-    expect(books.charges['succeeded']).toBeGreaterThanOrEqual(answered.size);
-    expect(books.charges['succeeded']).toBeLessThanOrEqual(answered.size + 16);
+    expect(sums.charges['succeeded']).toBeGreaterThanOrEqual(answered.size);
+    expect(sums.charges['succeeded']).toBeLessThanOrEqual(answered.size + 16);
   });
 
   it('killed while it hangs after a charge answers the same key with that charge after its restart', async () => {
@@ -114,7 +114,7 @@ describe('a process', () => {
 describe('a ledger', () => {
   afterEach(cleanUp);
 
-  it('forgets a torn last line, which nobody was ever told about, and goes on behind the one before', async () => {
+  it('forgets a torn last line, which no answer ever named, and goes on behind the one before', async () => {
     const first = await startSandbox();
     const { id } = await first.stripe.paymentIntents.create(order('o1'));
     await first.close();
@@ -171,8 +171,8 @@ describe('a ledger', () => {
     const second = await startSandbox({ dataDir: first.dataDir });
     // Measured about 1.5 s, and 8 beside two other runs of this suite; anything quadratic would take minutes.
     expect(Date.now() - before).toBeLessThan(40_000);
-    const books = await ledgerOf(second);
-    expect(books.charges['succeeded']).toBe(200_000);
+    const sums = await ledgerOf(second);
+    expect(sums.charges['succeeded']).toBe(200_000);
     expect(await ledgerOf(second, 'o150000')).toMatchObject({
       net: 9_800,
       charges: [{ idempotency_key: 'key-o150000' }],

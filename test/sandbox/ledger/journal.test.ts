@@ -1,4 +1,4 @@
-/** Lines that nobody waits for: they get to the disk all the same, and are in nobody's way. */
+/** Lines that no caller waits for: they get to the disk all the same, and delay no other. */
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
@@ -45,7 +45,7 @@ test('a line that is jotted down is written soon, though no other comes; so is t
   await isWritten('one', 'two');
 });
 
-test('a line that is jotted down is written with the next that somebody waits for, not by itself, in their order', async () => {
+test('a line that is jotted down is written with the next that a caller waits for, not by itself, in their order', async () => {
   stopTheClock();
   journal.jot('one');
   await syncOnce();
@@ -61,7 +61,7 @@ test('closing loses no line that was jotted down', async () => {
   journal = await openAgain();
 });
 
-test('whoever appends after a jotted line was written with others is not kept waiting', async () => {
+test('an append after a jotted line was written with others is not kept waiting', async () => {
   stopTheClock();
   const first = journal.append('one');
   journal.jot('two'); // while the first is being synced: it goes with the next sync

@@ -146,7 +146,7 @@ describe('our own cards', () => {
     expect(await stripe.paymentIntents.create(order('o1', 'pm_sandbox_slow'))).toMatchObject({ status: 'succeeded' });
   });
 
-  it('refuses a card nobody has heard of, without recording anything', async () => {
+  it('refuses an unknown card, without recording anything', async () => {
     const error = await errorOf(stripe.paymentIntents.create(order('o1', 'pm_unknown')));
     expect(error).toBeInstanceOf(Stripe.errors.StripeInvalidRequestError);
     expect(error).toMatchObject({ statusCode: 400, code: 'resource_missing', param: 'payment_method' });

@@ -46,7 +46,7 @@ describe('a customer', () => {
     expect((await stripe.customers.update(id, { metadata: '' })).metadata).toEqual({});
   });
 
-  it('that nobody has made is missing, to whoever reads, changes or deletes it', async () => {
+  it('that was never made is missing, whether it is read, changed or deleted', async () => {
     for (const asked of [
       stripe.customers.retrieve('cus_none'),
       stripe.customers.update('cus_none', { metadata: { a: 'b' } }),

@@ -146,7 +146,7 @@ describe('on request a refund', () => {
     expect(await ledgerOf(sandbox, 'o1')).toMatchObject({ canceled: 9_800, refunded: 0, net: 9_800 });
   });
 
-  it('that nobody has made, a verb that nobody knows and a reason that is none are refused', async () => {
+  it('that was never made, an unknown verb and a reason that is none are refused', async () => {
     const { refund } = await refunded();
     expect((await intervene(sandbox, 'refunds/re_none/fail')).status).toBe(404);
     expect((await intervene(sandbox, `refunds/${refund.id}/lose`)).status).toBe(404);

@@ -84,7 +84,7 @@ it('lists refunds of one intent, newest first, in pages', async () => {
   expect((await stripe.refunds.list({ charge: other.latest_charge as string })).data).toHaveLength(1);
 });
 
-it('keeps the totals per currency for auditors', async () => {
+it('shows the totals per currency in /sandbox/ledger', async () => {
   await stripe.paymentIntents.create({ ...order('o2'), currency: 'eur', amount: 500 });
   await stripe.refunds.create({ payment_intent: intent.id, amount: 300 });
   expect(await ledgerOf(sandbox)).toMatchObject({

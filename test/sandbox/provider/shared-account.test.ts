@@ -1,4 +1,4 @@
-/** What strangers do on the same account: all through the provider's own API, and all of it in the books. */
+/** What strangers do on the same account: all through the provider's own API, and all of it in the ledger. */
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import type Stripe from 'stripe';
 import { cleanUp, errorOf, intervene, ledgerOf, order, type Running, startSandbox } from '../support.js';
@@ -14,7 +14,7 @@ afterEach(cleanUp);
 const UUID = '4f6c1f9e-5a0f-4d3b-9b51-0d2f6d3a9f10';
 const terms = { amount: 5_000, currency: 'usd', payment_method: 'pm_card_visa', confirm: true };
 
-it('charges without metadata and with metadata of others are theirs in the books', async () => {
+it('charges without metadata and with metadata of others are theirs in the ledger', async () => {
   const bare = await stripe.paymentIntents.create(terms);
   expect(bare.metadata).toEqual({});
   await stripe.paymentIntents.create({ ...terms, metadata: { orderId: 'WOO-1001', site: 'https://shop.example' } });

@@ -133,7 +133,7 @@ it('gives up after its last attempt, so a dead endpoint costs nothing for ever',
   const first = await start({ attemptsMax: 2, dataDir });
   await first.stripe.paymentIntents.create(order('o1'));
   const [given] = await eventCount(2);
-  // The second refusal has been sent; that it was heard, the ledger says.
+  // The second refusal has been sent; that it arrived, the ledger says.
   await until(
     async () => (await readFile(join(dataDir, 'sandbox', 'ledger.jsonl'), 'utf8')).includes('closedEvent') || undefined,
   );
@@ -199,8 +199,8 @@ it('tells of a dispute, and of its end', async () => {
   await eventCount(3);
   await intervene(sandbox, `disputes/${String(body['id'])}/win`);
   const all = await eventCount(5);
-  const told = Object.fromEntries(all.map(({ type, data }) => [type, data.object]));
-  expect(told).toMatchObject({
+  const announced = Object.fromEntries(all.map(({ type, data }) => [type, data.object]));
+  expect(announced).toMatchObject({
     'charge.dispute.created': { object: 'dispute', charge: paid.latest_charge, status: 'needs_response' },
     'charge.dispute.funds_withdrawn': { id: body['id'] },
     'charge.dispute.closed': { id: body['id'], status: 'won' },

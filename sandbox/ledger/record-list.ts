@@ -1,8 +1,8 @@
-/** Shelf: records by id, in the order in which they first appeared. */
+/** RecordList: records by id, in the order in which they first appeared. */
 
 export interface Listed {
   id: string;
-  /** Milliseconds since 1970; never decreases along a shelf, which is what lets a page stop early. */
+  /** Milliseconds since 1970; never decreases along a list, which is what lets a page stop early. */
   at: number;
 }
 
@@ -13,7 +13,7 @@ export interface Run<T extends Listed> {
   indexOf(id: string): number;
 }
 
-export class Shelf<T extends Listed> implements Run<T> {
+export class RecordList<T extends Listed> implements Run<T> {
   readonly items: T[] = [];
   readonly #places = new Map<string, number>();
 

@@ -1,6 +1,6 @@
 /**
- * Audit: what someone who checks the books wants to know without paging through them. `/sandbox/ledger` is the whole ledger
- * in sums, `?orderId=` everything about one order. Not the provider's API; no key needed.
+ * Ledger sums: for checking what the sandbox holds without paging through it. `/sandbox/ledger` is the whole ledger in sums,
+ * `?orderId=` everything about one order. Not the provider's API; no key needed.
  */
 import type { FastifyInstance } from 'fastify';
 import type { Ledger } from '../ledger/ledger.js';
@@ -13,7 +13,7 @@ import { isRefundable, renderDispute } from '../protocol/render-dispute.js';
 /** Enough to start looking; the count beside them says how many there are. */
 const EXAMPLES_MAX = 100;
 
-export function auditRoutes(app: FastifyInstance, ledger: Ledger): void {
+export function ledgerRoutes(app: FastifyInstance, ledger: Ledger): void {
   app.get('/sandbox/ledger', async (request) => {
     const orderId = text(readQuery(request, ['orderId']), 'orderId');
     await ledger.durable();
