@@ -10,6 +10,8 @@ import { TASK_QUEUE } from '../contracts/ids.js';
 export const WORKFLOW_TASK_FAILING = 'WORKFLOW_TASK_FAILING';
 /** Something waits to be worked on, and nobody takes it: no worker runs, or none of the saga's build, or it is frozen. */
 export const NO_POLLERS = 'NO_POLLERS';
+/** An operator has paused an activity of it (`temporal activity pause`), and the saga is not told: no fault, but it goes on only by an operator. */
+export const ACTIVITY_PAUSED = 'ACTIVITY_PAUSED';
 /** It should have come to its end by now, or have said why not. */
 export const OPEN_TOO_LONG = 'OPEN_TOO_LONG';
 
@@ -48,9 +50,10 @@ export async function judge(saga: WorkflowExecutionDescription, around: Surround
       if (await isUnserved(saga, around)) return { failure: NO_POLLERS, step: null };
     }
   }
+  const paused = (saga.raw.pendingActivities ?? []).find(({ state }) => state === PAUSED);
+  if (paused) return { failure: ACTIVITY_PAUSED, step: paused.activityType?.name ?? null };
   const waits = (saga.raw.pendingActivities ?? []).find(
-    ({ state, scheduledTime, paused }) =>
-      state === SCHEDULED && !paused && now - msOf(scheduledTime, now) > TASK_WAITS_MS,
+    ({ state, scheduledTime }) => state === SCHEDULED && now - msOf(scheduledTime, now) > TASK_WAITS_MS,
   );
   if (waits && (await isUnserved(saga, around))) return { failure: NO_POLLERS, step: waits.activityType?.name ?? null };
   return undefined;
@@ -58,6 +61,8 @@ export async function judge(saga: WorkflowExecutionDescription, around: Surround
 
 /** PENDING_ACTIVITY_STATE_SCHEDULED; while it backs off, its time is in the future. */
 const SCHEDULED = 1;
+/** PENDING_ACTIVITY_STATE_PAUSED; one whose try is still under way (PAUSE_REQUESTED) may yet succeed. */
+const PAUSED = 4;
 
 type Timestamp = { seconds?: unknown; nanos?: number | null } | null | undefined;
 const msOf = (time: Timestamp, otherwise: number): number =>

@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { safely } from './guard.js';
+import { explainTakenPorts, type PortUse } from './ports.js';
 import { SetupError } from '../say.mjs';
 
 export type Program = {
@@ -22,6 +23,8 @@ export type Program = {
   stopSignal: NodeJS.Signals;
   /** A folder that is of no use once the program has ended. */
   scratch?: string | undefined;
+  /** What it listens on: a program that ends while it starts may have found one taken, whatever was free before. */
+  ports?: PortUse[];
   isReady: () => Promise<boolean>;
   readyLimitMs: number;
 };
@@ -78,7 +81,11 @@ export async function untilReady(program: Program, running: Running): Promise<vo
   const deadline = performance.now() + program.readyLimitMs;
   while (!(await program.isReady())) {
     if (ended !== undefined) {
-      throw new SetupError(`${program.name} ended while it started (${describe(ended)}).${lastLines(program.logFile)}`);
+      const taken = await explainTakenPorts(program.ports ?? []);
+      const why = taken === undefined ? '' : `\n${taken}`;
+      throw new SetupError(
+        `${program.name} ended while it started (${describe(ended)}).${why}${lastLines(program.logFile)}`,
+      );
     }
     if (performance.now() > deadline) {
       running.kill();
