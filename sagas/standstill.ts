@@ -50,7 +50,9 @@ export async function judge(saga: WorkflowExecutionDescription, around: Surround
       if (await isUnserved(saga, around)) return { failure: NO_POLLERS, step: null };
     }
   }
-  const paused = (saga.raw.pendingActivities ?? []).find(({ state }) => state === PAUSED);
+  const paused = (saga.raw.pendingActivities ?? []).find(
+    ({ state, paused: isPaused }) => isPaused === true && !UNDER_WAY.has(state ?? 0),
+  );
   if (paused) return { failure: ACTIVITY_PAUSED, step: paused.activityType?.name ?? null };
   const waits = (saga.raw.pendingActivities ?? []).find(
     ({ state, scheduledTime }) => state === SCHEDULED && now - msOf(scheduledTime, now) > TASK_WAITS_MS,
@@ -61,8 +63,8 @@ export async function judge(saga: WorkflowExecutionDescription, around: Surround
 
 /** PENDING_ACTIVITY_STATE_SCHEDULED; while it backs off, its time is in the future. */
 const SCHEDULED = 1;
-/** PENDING_ACTIVITY_STATE_PAUSED; one whose try is still under way (PAUSE_REQUESTED) may yet succeed. */
-const PAUSED = 4;
+/** STARTED, CANCEL_REQUESTED and PAUSE_REQUESTED: the try that goes on may yet succeed. */
+const UNDER_WAY = new Set<number>([2, 3, 5]);
 
 type Timestamp = { seconds?: unknown; nanos?: number | null } | null | undefined;
 const msOf = (time: Timestamp, otherwise: number): number =>
