@@ -75,7 +75,8 @@ async function orderSteadily(api: URL): Promise<Waits> {
 
 /** @returns how long the 201 took; undefined for any other answer, and for none */
 function order(api: URL, agent: Agent): Promise<number | undefined> {
-  const body = '{"customerId":"cus_hostile","items":[{"sku":"SKU-HOSTILE","quantity":1}],"paymentMethod":"pm_card_visa"}';
+  const body =
+    '{"customerId":"cus_hostile","items":[{"sku":"SKU-HOSTILE","quantity":1}],"paymentMethod":"pm_card_visa"}';
   const headers = { 'content-type': 'application/json', 'content-length': body.length };
   const from = performance.now();
   return new Promise((resolve) => {

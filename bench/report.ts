@@ -18,7 +18,7 @@ export type Details = { title: string; head: string[]; rows: (string | number)[]
 
 export type Findings = { figures: Figure[]; details: Details[] };
 
-export function verdict({ value, target }: Figure): 'reached' | 'MISSED' | '' {
+export function outcomeOf({ value, target }: Figure): 'reached' | 'MISSED' | '' {
   if (target === undefined) return '';
   const isReached = 'atMost' in target ? value <= target.atMost : value >= target.atLeast;
   return isReached ? 'reached' : 'MISSED';
@@ -30,7 +30,7 @@ const rowOf = (figure: Figure): string[] => [
   figure.what,
   `${round(figure.value)}${figure.unit === undefined ? '' : ` ${figure.unit}`}`,
   targetText(figure),
-  verdict(figure),
+  outcomeOf(figure),
   figure.from ?? '',
 ];
 

@@ -192,7 +192,7 @@ function leaveOnSignals(supervisor: Supervisor): () => boolean {
         },
         (err: unknown) => {
           tell('stop', err);
-          process.exit(1); // whereupon the undertakers stop what still runs
+          process.exit(1); // whereupon the watchdogs stop what still runs
         },
       );
     } else if (now - leavingSince > SAME_WISH_MS && !killing) {

@@ -79,8 +79,8 @@ function read(path) {
 
 function livingOwner(content) {
   try {
-    const { pid, birth } = JSON.parse(content);
-    return birth !== undefined && birth === startTimeOf(pid) ? pid : undefined;
+    const { pid, birth: startTime } = JSON.parse(content); // the name in the file is as old as the first release
+    return startTime !== undefined && startTime === startTimeOf(pid) ? pid : undefined;
   } catch {
     return undefined; // not written by us, or by a disk that lost it: nobody's
   }

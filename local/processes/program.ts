@@ -1,7 +1,7 @@
 /**
  * Program: something this machine runs for us as a process of its own: Postgres, Temporal, the sandbox, our services. It
  * leads its own process group, so that Ctrl-C reaches the launcher first, and it never outlives whoever started it for
- * long: an undertaker stands by.
+ * long: an watchdog stands by.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
@@ -49,8 +49,8 @@ export function run(program: Program): Running {
     ...(program.user ?? {}),
   });
   closeSync(log);
-  const undertaker = child.pid === undefined ? undefined : hireUndertaker(program, child.pid);
-  const exited = exitOf(child).finally(() => undertaker?.dismiss());
+  const watchdog = child.pid === undefined ? undefined : startWatchdog(program, child.pid);
+  const exited = exitOf(child).finally(() => watchdog?.dismiss());
   const kill = () => killGroup(child.pid);
   return {
     pid: child.pid,
@@ -61,7 +61,7 @@ export function run(program: Program): Running {
       const timer = setTimeout(kill, limitMs);
       await exited;
       clearTimeout(timer);
-      await undertaker?.gone;
+      await watchdog?.gone;
     },
   };
 }
@@ -140,7 +140,7 @@ const LAST_GRACE_TENTHS = 150;
  * Reads its stdin, whose other end we hold: a line means that the program has ended by itself; the end of the stream means
  * that we are gone, however that came about, kill -9 included. Neither Postgres nor Temporal can watch for that.
  */
-const UNDERTAKER = `
+const WATCHDOG = `
 lives() { kill -s 0 "$1" 2>/dev/null && ! grep -qs ') Z' "/proc/$1/stat"; } # in a container, nobody may collect the dead
 if read -r _; then exit 0; fi
 kill -s "$1" "$2" 2>/dev/null
@@ -150,10 +150,10 @@ kill -s KILL -- "-$2" 2>/dev/null
 [ -z "$4" ] || rm -rf -- "$4"
 `;
 
-function hireUndertaker(program: Program, pid: number): { dismiss: () => void; gone: Promise<Exit> } | undefined {
+function startWatchdog(program: Program, pid: number): { dismiss: () => void; gone: Promise<Exit> } | undefined {
   if (process.platform === 'win32') return undefined;
   const signal = program.stopSignal.replace('SIG', '');
-  const args = ['-c', UNDERTAKER, 'undertaker', signal, `${pid}`, `${LAST_GRACE_TENTHS}`, program.scratch ?? ''];
+  const args = ['-c', WATCHDOG, 'watchdog', signal, `${pid}`, `${LAST_GRACE_TENTHS}`, program.scratch ?? ''];
   const child = spawn('/bin/sh', args, { stdio: ['pipe', 'ignore', 'ignore'], detached: true, cwd: '/' });
   child.stdin?.on('error', () => {}); // someone killed it: the next start reaps what it would have
   return { dismiss: () => child.stdin?.end('\n'), gone: exitOf(child) };

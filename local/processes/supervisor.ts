@@ -58,15 +58,15 @@ export function createSupervisor(register: Register): Supervisor {
   const keepRunning = async (member: Member): Promise<void> => {
     let pauseMs = RESTART_AFTER_MS;
     while (!stopping.signal.aborted) {
-      const bornAt = performance.now();
+      const startedAt = performance.now();
       const exit = await member.running.exited;
       if (stopping.signal.aborted) return;
-      const hasLived = performance.now() - bornAt >= STEADY_MS;
+      const hasLived = performance.now() - startedAt >= STEADY_MS;
       const isLoop = !hasLived && pauseMs > RESTART_AFTER_MS;
       if (hasLived) pauseMs = RESTART_AFTER_MS;
       const isWanted = member.restart.wanted.signal;
       if (!isWanted.aborted) {
-        say(obituary(member, exit, pauseMs, isLoop));
+        say(endNotice(member, exit, pauseMs, isLoop));
         await sleep(pauseMs, undefined, { signal: AbortSignal.any([stopping.signal, isWanted]) }).catch(
           () => undefined,
         );
@@ -130,7 +130,7 @@ export function createSupervisor(register: Register): Supervisor {
   };
 }
 
-function obituary({ program, running }: Member, exit: Exit, pauseMs: number, isLoop: boolean): string {
+function endNotice({ program, running }: Member, exit: Exit, pauseMs: number, isLoop: boolean): string {
   const process = running.pid === undefined ? '' : ` (process ${running.pid})`;
   const log = isLoop ? lastLines(program.logFile) : '';
   return `${program.name}${process} ended: ${describe(exit)}. It starts again in ${pauseMs / 1000} s.${log}`;

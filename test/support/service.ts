@@ -2,7 +2,7 @@
 import type { Program } from '../../local/processes/program.js';
 
 /**
- * With an undertaker each: whoever ends the test run, however, leaves no frozen process behind.
+ * With an watchdog each: whoever ends the test run, however, leaves no frozen process behind.
  * @param variables what it is told; nothing that a developer's shell, or the test run, says of other servers
  */
 export function serviceProgram(

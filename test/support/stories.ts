@@ -7,7 +7,7 @@ import { PLAN, PLAN_VERSION, type PlannedStep, type SagaPlan, stepsOf } from '..
 
 export type Told = {
   status: OrderStatus;
-  /** Under which the order was accepted; absent = today's, since books that do not show it are of a shop that is new. */
+  /** Under which the order was accepted; absent = today's, since ledgers that do not show it are of a shop that is new. */
   planVersion?: number;
   /** Types of its events that an operator has vouched for. */
   byHand: ReadonlySet<string>;

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { audit } from '../support/invariants.js';
+import { expectRightFromOutside } from '../support/invariants.js';
 import { eventually } from '../support/conditions.js';
 import {
   type ApiClient,
@@ -62,7 +62,7 @@ test(
     await eventually('no order is pending', async () => (await client.list('PENDING', 1)).length === 0, 90_000);
     const final = await client.list();
     expect(final.filter(({ status }) => status !== 'CONFIRMED')).toEqual([]);
-    await audit(client, final);
+    await expectRightFromOutside(client, final);
   },
   HELD_MS + 180_000,
 );

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Order, ProblemError } from '../../clients/typescript/client.js';
-import { audit } from '../support/invariants.js';
+import { expectRightFromOutside } from '../support/invariants.js';
 import { eventually } from '../support/conditions.js';
 import {
   type ApiClient,
@@ -86,7 +86,7 @@ test(
       charges: STOCK,
       money: STOCK * 1_000,
     });
-    await audit(client, final);
+    await expectRightFromOutside(client, final);
   },
   FINAL_LIMIT_MS + 300_000,
 );

@@ -168,4 +168,4 @@ test.each(cells)(
   LIMIT_MS,
 );
 
-test('and all books together are right', () => around.audit(keys));
+test('and all ledgers together are right', () => around.expectRight(keys));

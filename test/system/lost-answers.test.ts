@@ -159,4 +159,4 @@ test(
   LIMIT_MS,
 );
 
-test('and all books together are right', () => around.audit(customers - 1));
+test('and all ledgers together are right', () => around.expectRight(customers - 1));
