@@ -72,7 +72,7 @@ if (isWhole) writeFileSync(join(CHECKOUT, 'bench', 'RESULTS.md'), markdown(findi
 say(isWhole ? 'bench/RESULTS.md is written.' : 'A part, or a smoke test: bench/RESULTS.md stays as it is.');
 const missed = findings.figures.filter((figure) => outcomeOf(figure) === 'MISSED').length;
 say(missed === 0 ? 'Every target was reached.' : `${missed} targets were missed.`);
-process.exit(failed.length === 0 ? 0 : 1); // keep-alive connections to what has been stopped are nobody's concern
+process.exit(failed.length === 0 ? 0 : 1); // keep-alive connections to what has been stopped would hold the process
 
 function describeRun(watch: QuietWatch): string[] {
   const git = (...args: string[]) => execFileSync('git', args, { cwd: CHECKOUT, encoding: 'utf8' }).trim();

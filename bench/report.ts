@@ -39,7 +39,7 @@ function targetText({ target }: Figure): string {
   return 'atMost' in target ? `≤ ${target.atMost}` : `≥ ${target.atLeast}`;
 }
 
-/** Three digits that matter; nobody can compare more. */
+/** Three digits that matter; a reader cannot compare more. */
 export function round(value: number): string {
   if (Math.abs(value) >= 100) return value.toFixed(0);
   return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);

@@ -7,7 +7,7 @@ export type BannerFacts = {
   settings: Settings;
   dataDir: string;
   databaseUrlFile: string;
-  /** undefined where Temporal is somebody else's. */
+  /** undefined where Temporal is not ours. */
   temporalCli: string | undefined;
   processes: { name: string; pid: number | undefined }[];
   seconds: number;
@@ -36,7 +36,7 @@ export function banner(facts: BannerFacts): string {
   return `\norder-saga is ready (${seconds.toFixed(1)} s). Ctrl-C stops it.\n${list}\n${withoutWorkers(settings)}${hasApi ? invitation(settings) : ''}`;
 }
 
-/** Orders are accepted all the same, so that whoever waits for one would look for the fault elsewhere. */
+/** Orders are accepted all the same, so that a developer who waits for one would look for the fault elsewhere. */
 const withoutWorkers = ({ roles }: Settings): string =>
   roles.some(runsSagas)
     ? ''

@@ -67,7 +67,7 @@ async function renew(changed: string[], databaseUrl: string, supervisor: Supervi
 
 /** @returns the database's URL */
 async function startAll(settings: Settings, data: DataDir, supervisor: Supervisor): Promise<string> {
-  // Before anything is begun: what fails while nobody waits for it yet would end us with a stack.
+  // Before anything is begun: a promise that fails before it is awaited would end us with a stack.
   const metricsPorts = await findMetricsPorts(settings);
   const temporalCli = settings.TEMPORAL_ADDRESS === undefined ? findTemporalCli(process.env) : undefined;
   const database = startDatabase(settings, data, supervisor);

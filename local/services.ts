@@ -52,7 +52,7 @@ export function sandboxProgram(settings: Settings, { dataDir, stripeWebhookSecre
     ...process.env,
     STRIPE_WEBHOOK_SECRET: stripeWebhookSecret,
     DATA_DIR: dataDir,
-    HOST: LOOPBACK, // whatever HOST says of the API: the sandbox takes orders from anybody who reaches it
+    HOST: LOOPBACK, // whatever HOST says of the API: the sandbox obeys any client that reaches it
     SANDBOX_PORT: `${settings.SANDBOX_PORT}`,
   };
   const program = nodeProgram('sandbox', 'sandbox/main.js', env, logFile('sandbox'), () =>
@@ -128,7 +128,7 @@ function nodeProgram(
   };
 }
 
-/** Asked where it tells of all its roles; without a metrics port only an API can be asked, and speaks for itself. */
+/** The metrics port answers for all roles; without one, only an API can be asked, and answers for itself. */
 async function isReady(settings: Settings, role: Role, metricsPort: number | undefined): Promise<boolean> {
   const url = metricsPort === undefined ? apiUrl(settings) : urlOf(settings.METRICS_HOST, metricsPort);
   if (metricsPort === undefined && !servesHttp(role)) return true;

@@ -1,4 +1,4 @@
-/** The launcher's guard: runtime/guard, which tells the console. No stray error may take everything that the launcher runs with it. */
+/** The launcher's guard: runtime/guard, which prints on the console. No stray error may take everything that the launcher runs with it. */
 import { guarded, guardProcess, type Teller, tellUnexpected } from '../../runtime/guard.js';
 import { say } from '../say.mjs';
 
@@ -13,7 +13,7 @@ export const tell = (place: string, err: unknown): void => tellUnexpected(teller
 export const safely = <A extends unknown[]>(place: string, act: (...args: A) => unknown): ((...args: A) => void) =>
   guarded(teller, place, act);
 
-/** Nobody may read any more, as after `npm start | head`: telling that would fail, too. */
+/** The reader may be gone, as after `npm start | head`: reporting that would fail, too. */
 export function outliveReaders(): void {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 }

@@ -1,6 +1,6 @@
 /**
  * Leftovers: programs whose launcher was killed before it could stop them. The watchdogs of program.ts are about to stop
- * them, or were killed, too; whoever starts next must not find them on its ports and files.
+ * them, or were killed, too; the next launcher must not find them on its ports and files.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,7 +16,7 @@ export type Register = {
   remove: (pid: number) => void;
 };
 
-/** The list of what runs now, kept in a file for whoever comes after a crash. */
+/** The list of what runs now, kept in a file for the launcher that comes after a crash. */
 export function openRegister(file: string): Register {
   let entries: Entry[] = [];
   const save = () => writePrivate(file, JSON.stringify(entries, null, 2));

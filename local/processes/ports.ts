@@ -56,7 +56,7 @@ const sentenceAbout = ({ variable, port, host, what }: PortUse, refusal: string)
     : `Port ${port} (${variable}, for ${what}) cannot be opened on ${host}: ${refusal}.`;
 
 /**
- * An outgoing connection keeps its port in TIME-WAIT for a minute after its end. Nobody has that port then, yet the kernel lets no
+ * An outgoing connection keeps its port in TIME-WAIT for a minute after its end. No program has that port then, yet the kernel lets no
  * program listen on it: SO_REUSEADDR, which Node sets, counts only where the connection's socket had it, too.
  */
 async function refusalAfterTimeWait(use: PortUse): Promise<string | undefined> {
@@ -90,7 +90,7 @@ function isOnlyInTimeWait(port: number): boolean {
   return states.length > 0 && states.every((state) => state === TIME_WAIT);
 }
 
-/** @returns undefined where the system does not tell it as Linux does */
+/** @returns undefined where the system does not publish it as Linux does */
 function outgoingRange(): { from: number; to: number } | undefined {
   const [from, to] = (readLines('/proc/sys/net/ipv4/ip_local_port_range')[0] ?? '').split(/\s+/).map(Number);
   return from && to ? { from, to } : undefined;

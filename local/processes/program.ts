@@ -1,7 +1,7 @@
 /**
  * Program: something this machine runs for us as a process of its own: Postgres, Temporal, the sandbox, our services. It
- * leads its own process group, so that Ctrl-C reaches the launcher first, and it never outlives whoever started it for
- * long: an watchdog stands by.
+ * leads its own process group, so that Ctrl-C reaches the launcher first, and it never outlives the process that started it for
+ * long: a watchdog stands by.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ export type Program = {
   args: string[];
   env: NodeJS.ProcessEnv;
   cwd: string;
-  /** Whom it runs as, where that is not whoever started us. */
+  /** The user it runs as, where that is not the launcher’s. */
   user?: { uid: number; gid: number } | undefined;
   /** Receives all it prints, appended. */
   logFile: string;
@@ -116,7 +116,7 @@ export function lastLines(logFile: string, count = 15): string {
 
 function exitOf(child: ChildProcess): Promise<Exit> {
   return new Promise((resolve) => {
-    // For as long as it lives: each signal that cannot be sent is an error, and one that nobody hears would end us.
+    // For as long as it lives: each signal that cannot be sent is an error, and an error without a listener would end us.
     child.on('error', (error) => {
       if (child.pid === undefined) resolve({ code: null, signal: null, error }); // otherwise: a failed kill
     });
@@ -124,7 +124,7 @@ function exitOf(child: ChildProcess): Promise<Exit> {
   });
 }
 
-/** In a timer, and for one program after the other: that one may not be killed is told. */
+/** In a timer, and for one program after the other: a failed kill is reported, and the next is tried. */
 const killGroup = safely('kill', (pid: number | undefined) => {
   try {
     if (pid !== undefined) process.kill(-pid, 'SIGKILL');

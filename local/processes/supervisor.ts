@@ -16,17 +16,17 @@ export type Supervisor = {
   /** Stops what runs of a tier and starts it on the code of now; resolves when it is ready. @throws SetupError if it does not get ready */
   restart: (tier: Tier) => Promise<void>;
   list: () => { name: string; pid: number | undefined }[];
-  /** Asks everything to stop, in order; whoever does not in time is killed. Resolves when all are gone. */
+  /** Asks everything to stop, in order; what does not stop in time is killed. Resolves when all are gone. */
   stop: () => Promise<void>;
   kill: () => Promise<void>;
 };
 
 type Member = { tier: Tier; program: Program; running: Running; restart: Restart };
-/** Whether somebody wants it to start again, and waits until it has begun to. */
+/** Whether `restart` wants it to start again, and waits until it has begun to. */
 type Restart = { wanted: AbortController; begun: () => void };
 const restartable = (): Restart => ({ wanted: new AbortController(), begun: () => {} });
 
-/** Long enough to see that it died, short enough that nobody waits for it. */
+/** Long enough to see that it died, short enough not to be waited for. */
 const RESTART_AFTER_MS = 1_000;
 /** Whatever dies again and again gets pauses up to this. */
 const RESTART_AFTER_MAX_MS = 10_000;

@@ -229,7 +229,7 @@ describe('a row that is wrong is caught:', () => {
     ],
     [
       END,
-      'an order that was told twice that it is confirmed',
+      'an order with two events that confirm it',
       () =>
         `INSERT INTO outbox SELECT order_id, sequence + 1, type, data, correlation_id, traceparent, occurred_at, feed_xid FROM outbox WHERE order_id = ${of('other')} AND type = 'order.confirmed'`,
     ],
@@ -240,7 +240,7 @@ describe('a row that is wrong is caught:', () => {
     ],
     [
       END,
-      'an order told to be cancelled that is not',
+      'an order with an event that cancels it, which it is not',
       () => `UPDATE orders SET status = 'CONFIRMED', unwinding_reason = NULL WHERE id = ${of('takenBack')}`,
     ],
     [
@@ -281,7 +281,7 @@ describe('a row that is wrong is caught:', () => {
   });
 });
 
-/** What catches a step that the plan has and nobody else has thought of. */
+/** What catches a step that only the plan has. */
 describe('by the plan is caught:', () => {
   const caughtAfter = async (statements: string) => caught({ ...(await factsAfter(statements)), ...elsewhere });
 
@@ -294,8 +294,8 @@ describe('by the plan is caught:', () => {
     expect(await caughtAfter(`DELETE FROM ${table} WHERE order_id = '${ids.confirmed}'`)).toContain(PLANNED);
   });
 
-  const told = stepsOf(PLAN).flatMap(({ events }) => (events.undone ? [events.done, events.undone] : []));
-  test.each(told)('an order that has not told of its %s', async (type) => {
+  const events = stepsOf(PLAN).flatMap(({ events }) => (events.undone ? [events.done, events.undone] : []));
+  test.each(events)('an order without its event %s', async (type) => {
     const ofOrder = `order_id = '${ids.takenBack}'`;
     const renumbered = `UPDATE outbox o SET sequence = n.nth FROM (
       SELECT sequence, row_number() OVER (ORDER BY sequence) AS nth FROM outbox WHERE ${ofOrder}) n

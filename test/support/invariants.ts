@@ -252,7 +252,9 @@ function endOf(order: LedgerOrder, ledgers: Ledgers): (string | false)[] {
     count('order.confirmed') > 1 && `${order.id} was confirmed twice`,
     count('order.cancelled') !== (order.status === 'CANCELLED' ? 1 : 0) &&
       `${order.id} is ${order.status}, cancelled ${count('order.cancelled')} times`,
-    order.status === 'CONFIRMED' && count('order.confirmed') !== 1 && `${order.id} is CONFIRMED and was never told so`,
+    order.status === 'CONFIRMED' &&
+      count('order.confirmed') !== 1 &&
+      `${order.id} is CONFIRMED and has no event that says so`,
   ];
 }
 
@@ -261,9 +263,9 @@ const sagaTrouble = ({ workflowId, status }: NonNullable<Ledgers['sagas']>[numbe
 
 function sagaOf({ id, status }: LedgerOrder, { sagas = [] }: Ledgers): string | undefined {
   const resultOf = (workflowId: string) => sagas.find((saga) => saga.workflowId === workflowId)?.result?.status;
-  const [told, takenBack] = [resultOf(`order-${id}`), resultOf(`order-${id}-cancel`)];
-  if (told === undefined) return `${id} has no saga that has come to its end`;
-  return (takenBack ?? told) === status ? undefined : `${id} is ${status}, its saga says ${takenBack ?? told}`;
+  const [first, takenBack] = [resultOf(`order-${id}`), resultOf(`order-${id}-cancel`)];
+  if (first === undefined) return `${id} has no saga that has come to its end`;
+  return (takenBack ?? first) === status ? undefined : `${id} is ${status}, its saga says ${takenBack ?? first}`;
 }
 
 const nameOf = ({ orderId, sequence, type }: LedgerEvent) => `${orderId}-${sequence} ${type}`;

@@ -54,7 +54,7 @@ export async function newInstallation(env: NodeJS.ProcessEnv = {}): Promise<Inst
   );
   return {
     dataDir,
-    // The launcher takes the first free ones from there on: below those that the system gives out by itself, nobody takes one
+    // The launcher takes the first free ones from there on: below those that the system gives out by itself, no program takes one
     // between its looking and its process's listening.
     env: {
       ...inherited,

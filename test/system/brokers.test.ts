@@ -135,7 +135,7 @@ const names = await brokersHere(['kafka', 'nats', 'rabbitmq']);
   }, 300_000);
 });
 
-/** How far each destination has come, from the relays' own cursors: whoever asks a broker is in its way when it dies. */
+/** How far each destination has come, from the relays' own cursors: a reader of the broker would be in its way when it dies. */
 async function readPlaces({ env }: Installation): Promise<{ name: string; place: bigint }[]> {
   const url = readFileSync(join(env['DATA_DIR'] ?? '', 'database-url'), 'utf8').trim();
   const client = new pg.Client({ connectionString: url });

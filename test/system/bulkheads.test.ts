@@ -1,6 +1,6 @@
 /**
- * Somebody has one SKU's stock row locked, as a forgotten psql or a long report does. Only its own orders wait: others are
- * accepted, charged and confirmed meanwhile, nobody is parked, and when the row is free everything is finished. 12 s; 40 s
+ * One SKU's stock row is locked, as a forgotten psql or a long report does. Only its own orders wait: others are
+ * accepted, charged and confirmed meanwhile, no saga is parked, and when the row is free everything is finished. 12 s; 40 s
  * under `FULL=1`.
  */
 import { readFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * A flash sale: far more orders at once than there is stock. Exactly the stock is sold, everybody else is told so, and nobody
- * else pays. 500 orders of 20 pieces; 10,000 of 100 under `FULL=1`.
+ * A flash sale: far more orders at once than there is stock. Exactly the stock is sold, all other orders are cancelled for that reason,
+ * and cost nothing. 500 orders of 20 pieces; 10,000 of 100 under `FULL=1`.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Order, ProblemError } from '../../clients/typescript/client.js';

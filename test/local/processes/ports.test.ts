@@ -60,7 +60,7 @@ onLinux('a port that an outgoing connection has left is waited for, not refused:
     () => 'free',
     (err: Error) => err.message,
   );
-  await Promise.race([free, eventually('the wait is told', () => said.mock.calls.length > 0)]);
+  await Promise.race([free, eventually('the wait is reported', () => said.mock.calls.length > 0)]);
   const [line] = said.mock.calls[0] ?? [];
   jest.restoreAllMocks();
   expect(line).toContain(`Port ${port} (PORT)`);
