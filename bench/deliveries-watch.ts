@@ -32,7 +32,7 @@ export function watchDeliveries(metricsPort: number, destinations: string[]): De
     }
   };
   const looking = look();
-  looking.catch(() => undefined); // whoever waits or stops is told
+  looking.catch(() => undefined); // `until` and `stop` throw it
   return {
     samples,
     until: async (what, isSo, withinMs) => {

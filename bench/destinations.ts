@@ -8,7 +8,7 @@ import { startReceiver } from './receiver.js';
 export type Destinations = {
   /** As the product's metrics call them. */
   names: string[];
-  /** What the product is told of them. */
+  /** The product’s settings for them. */
   settings: Record<string, string>;
   leave: () => Promise<void>;
   comeBack: () => Promise<void>;

@@ -49,7 +49,7 @@ for (let round = 1; round <= ROUNDS; round++) {
   }
 }
 process.stdout.write(`${table(measured)}\n\n${remarks.join('\n')}\n`);
-process.exit(0); // what the attackers still hold open is nobody's concern
+process.exit(0); // what the attackers still hold open may be cut
 
 async function stock(api: URL): Promise<void> {
   const body = JSON.stringify({ name: 'Hostile clients', unitPrice: 100, currency: 'USD', onHand: 1_000_000 });

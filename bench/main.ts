@@ -10,7 +10,7 @@ import { CHECKOUT } from '../local/checkout.js';
 import { parseOptions } from './options.js';
 import { stopAll } from './product.js';
 import { type QuietWatch, watchQuiet } from './quiet.js';
-import { type Findings, markdown, printed, verdict } from './report.js';
+import { type Findings, markdown, printed, outcomeOf } from './report.js';
 import type { Bench, Scenario } from './scenario.js';
 import { burst } from './scenarios/burst.js';
 import { deliveries } from './scenarios/deliveries.js';
@@ -70,9 +70,9 @@ if (!quiet.isQuiet()) say('WARNING: this machine was not quiet. Measure again wh
 const isWhole = options.only.length === 0 && options.scale === 1 && failed.length === 0;
 if (isWhole) writeFileSync(join(CHECKOUT, 'bench', 'RESULTS.md'), markdown(findings, facts));
 say(isWhole ? 'bench/RESULTS.md is written.' : 'A part, or a smoke test: bench/RESULTS.md stays as it is.');
-const missed = findings.figures.filter((figure) => verdict(figure) === 'MISSED').length;
+const missed = findings.figures.filter((figure) => outcomeOf(figure) === 'MISSED').length;
 say(missed === 0 ? 'Every target was reached.' : `${missed} targets were missed.`);
-process.exit(failed.length === 0 ? 0 : 1); // keep-alive connections to what has been stopped are nobody's concern
+process.exit(failed.length === 0 ? 0 : 1); // keep-alive connections to what has been stopped would hold the process
 
 function describeRun(watch: QuietWatch): string[] {
   const git = (...args: string[]) => execFileSync('git', args, { cwd: CHECKOUT, encoding: 'utf8' }).trim();

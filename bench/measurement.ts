@@ -15,9 +15,9 @@ export type Measured<T> = { result: T; elapsedMs: number; cpuMs: Map<string, num
 const LOOK_EVERY_MS = 250;
 /** Below this share of a core, what still runs is what always runs: polls, timers, heartbeats. */
 const IDLE_SHARE = 0.08;
-const SETTLE_LIMIT_MS = 10_000;
+const QUIET_LIMIT_MS = 10_000;
 
-/** The time is until `work` ends; the CPU time is until everything has settled, so that nothing is left to the next one. */
+/** The time is until `work` ends; the CPU time is until no process works any more, so that nothing is left to the next one. */
 export async function measure<T>({ roots, except }: Subject, work: () => Promise<T>): Promise<Measured<T>> {
   const before = cpuByName(roots(), except);
   const start = performance.now();
@@ -30,7 +30,7 @@ export async function measure<T>({ roots, except }: Subject, work: () => Promise
 
 /** Waits until the programs do next to nothing. @returns what they had used by then */
 export async function untilSettled(read: () => Map<string, number>): Promise<Map<string, number>> {
-  const deadline = performance.now() + SETTLE_LIMIT_MS;
+  const deadline = performance.now() + QUIET_LIMIT_MS;
   for (let last = read(); ; ) {
     const from = performance.now();
     await sleep(LOOK_EVERY_MS);

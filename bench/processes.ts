@@ -15,7 +15,7 @@ type Stat = { parent: number; cpuMs: number };
 
 /**
  * @param except processes that are the measurer's own, e.g. its database session
- * @returns CPU milliseconds since each program's birth, by name
+ * @returns CPU milliseconds since each program's start, by name
  */
 export function cpuByName(roots: Roots, except: ReadonlySet<number> = new Set()): Map<string, number> {
   const used = new Map<string, number>();

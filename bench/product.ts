@@ -30,7 +30,7 @@ export type Product = Subject & {
   pid: (name: string) => number;
   /** Waits until /readyz says so. */
   ready: () => Promise<void>;
-  /** The session anew, after a crash of Postgres. */
+  /** A new session, after a crash of Postgres. */
   reconnect: () => Promise<void>;
 };
 
@@ -95,7 +95,7 @@ export async function withProduct<T>(env: NodeJS.ProcessEnv, use: (product: Prod
   }
 }
 
-/** What somebody's shell says of other servers, and npm of this run, must not reach the product. */
+/** What a developer's shell says of other servers, and npm of this run, must not reach the product. */
 const inherited = (): NodeJS.ProcessEnv =>
   Object.fromEntries(
     Object.entries(process.env).filter(
@@ -165,7 +165,7 @@ async function connect(
 
 async function openSession(url: string, own: Set<number>): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url, application_name: 'bench' });
-  client.on('error', () => {}); // a killed server; whoever asks next is told
+  client.on('error', () => {}); // a killed server; the next query fails with it
   await client.connect();
   const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
   own.add(rows[0]?.pid as number);

@@ -3,19 +3,19 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export type Receiver = {
-  /** What the product is told of it. */
+  /** The product’s settings for it. */
   settings: Record<string, string>;
   /** Requests taken, repetitions included. */
   received: () => number;
   /** Listens again, on the same port. */
   start: () => Promise<void>;
-  /** Hangs up, and answers nobody any more. */
+  /** Closes its connections, and answers no request any more. */
   stop: () => Promise<void>;
 };
 
 const SECRET = `whsec_${Buffer.from('a secret that is known to nobody').toString('base64')}`;
 
-/** @param take is told the id of each event, in the order of arrival */
+/** @param take is given the id of each event, in the order of arrival */
 export async function startReceiver(take: (eventId: string) => void = () => {}): Promise<Receiver> {
   let received = 0;
   const server = createServer((request, response) => {

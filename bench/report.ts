@@ -18,7 +18,7 @@ export type Details = { title: string; head: string[]; rows: (string | number)[]
 
 export type Findings = { figures: Figure[]; details: Details[] };
 
-export function verdict({ value, target }: Figure): 'reached' | 'MISSED' | '' {
+export function outcomeOf({ value, target }: Figure): 'reached' | 'MISSED' | '' {
   if (target === undefined) return '';
   const isReached = 'atMost' in target ? value <= target.atMost : value >= target.atLeast;
   return isReached ? 'reached' : 'MISSED';
@@ -30,7 +30,7 @@ const rowOf = (figure: Figure): string[] => [
   figure.what,
   `${round(figure.value)}${figure.unit === undefined ? '' : ` ${figure.unit}`}`,
   targetText(figure),
-  verdict(figure),
+  outcomeOf(figure),
   figure.from ?? '',
 ];
 
@@ -39,7 +39,7 @@ function targetText({ target }: Figure): string {
   return 'atMost' in target ? `≤ ${target.atMost}` : `≥ ${target.atLeast}`;
 }
 
-/** Three digits that matter; nobody can compare more. */
+/** Three digits that matter; a reader cannot compare more. */
 export function round(value: number): string {
   if (Math.abs(value) >= 100) return value.toFixed(0);
   return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);

@@ -3,7 +3,7 @@ import type { Options } from './options.js';
 import type { Findings } from './report.js';
 
 export type Bench = Options & {
-  /** Progress, for whoever watches. */
+  /** Progress, for the terminal. */
   say: (text: string) => void;
   /** As many as published, or fewer for a smoke test. */
   sized: (count: number) => number;

@@ -1,4 +1,4 @@
-/** A yardstick, as seen from the bench: a process of its own that is told how much to do. */
+/** A yardstick, as seen from the bench: a process of its own that is given how much to do. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Product } from './product.js';

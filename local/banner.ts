@@ -7,7 +7,7 @@ export type BannerFacts = {
   settings: Settings;
   dataDir: string;
   databaseUrlFile: string;
-  /** undefined where Temporal is somebody else's. */
+  /** undefined where Temporal is not ours. */
   temporalCli: string | undefined;
   processes: { name: string; pid: number | undefined }[];
   seconds: number;
@@ -33,11 +33,11 @@ export function banner(facts: BannerFacts): string {
     ['Processes', processes.map(({ name, pid }) => `${name} ${pid ?? '-'}`).join(', ')],
   ];
   const list = lines.map(([name, value]) => `  ${`${name}`.padEnd(12)} ${value}`).join('\n');
-  return `\norder-saga is ready (${seconds.toFixed(1)} s). Ctrl-C stops it.\n${list}\n${nobodysWork(settings)}${hasApi ? invitation(settings) : ''}`;
+  return `\norder-saga is ready (${seconds.toFixed(1)} s). Ctrl-C stops it.\n${list}\n${withoutWorkers(settings)}${hasApi ? invitation(settings) : ''}`;
 }
 
-/** Orders are accepted all the same, so that whoever waits for one would look for the fault elsewhere. */
-const nobodysWork = ({ roles }: Settings): string =>
+/** Orders are accepted all the same, so that a developer who waits for one would look for the fault elsewhere. */
+const withoutWorkers = ({ roles }: Settings): string =>
   roles.some(runsSagas)
     ? ''
     : '\nNo process here runs sagas: orders stay PENDING until a worker does. Put worker or all into LOCAL_PROCESSES.\n';

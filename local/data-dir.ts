@@ -1,4 +1,4 @@
-/** Data folder: everything that survives `npm start`. One launcher at a time owns it; nobody else may read what is in it. */
+/** Data folder: everything that survives `npm start`. One launcher at a time owns it; no other user may read what is in it. */
 import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
@@ -26,7 +26,7 @@ export type DataDir = {
 /** @throws SetupError if another launcher has it */
 export function openDataDir(path: string): DataDir {
   mkdirSync(path, { recursive: true, mode: 0o700 });
-  if (process.getuid?.() === 0 && isOurs(path)) chmodSync(path, 0o711); // Postgres, which runs as somebody else, passes through
+  if (process.getuid?.() === 0 && isOurs(path)) chmodSync(path, 0o711); // Postgres, which runs as another user, passes through
   const real = realpathSync(path);
   const { release, owner } = tryLock(join(real, 'lock'));
   if (release === undefined) {

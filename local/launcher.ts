@@ -9,18 +9,18 @@ import { guardLauncher, outliveReaders, safely, tell } from './processes/guard.j
 import { openRegister, reapLeftovers } from './processes/leftovers.js';
 import { rotate, showWarnings } from './processes/logs.js';
 import { migrate, seedCatalogue } from './setup/migrate.js';
-import { firstFreePorts, type PortUse, requireFreePorts } from './processes/ports.js';
+import { firstFreePorts, requireFreePorts } from './processes/ports.js';
+import { chosenPorts, postgresPort, temporalPorts } from './port-uses.js';
 import { adminUrl, type ClusterOptions, ensureDatabase, preparePostgres } from './postgres/server.js';
 import { durablePlace } from './postgres/place.js';
-import { say } from './say.mjs';
+import { SetupError, say } from './say.mjs';
 import { type ServiceEnv, sandboxProgram, servicePrograms } from './services.js';
-import { readSettings, type Settings, servesHttp } from './settings.js';
+import { readSettings, type Settings } from './settings.js';
 import { createSupervisor, type Supervisor } from './processes/supervisor.js';
 import { temporalProgram } from './temporal/server.js';
 import { findTemporalCli } from './temporal/cli.js';
 import { unprivilegedUser } from './processes/unprivileged.js';
 
-const LOOPBACK = '127.0.0.1';
 const DATABASE = 'order_saga';
 
 export type Launched = {
@@ -39,7 +39,7 @@ export async function launch(): Promise<Launched> {
   process.once('exit', safely('release', data.release));
   const processes = join(data.path, 'processes.json');
   await reapLeftovers(processes);
-  await requireFreePorts(portsOf(settings));
+  await requireFreePorts(chosenPorts(settings));
   const supervisor = createSupervisor(openRegister(processes));
   const isLeaving = leaveOnSignals(supervisor);
   try {
@@ -67,7 +67,7 @@ async function renew(changed: string[], databaseUrl: string, supervisor: Supervi
 
 /** @returns the database's URL */
 async function startAll(settings: Settings, data: DataDir, supervisor: Supervisor): Promise<string> {
-  // Before anything is begun: what fails while nobody waits for it yet would end us with a stack.
+  // Before anything is begun: a promise that fails before it is awaited would end us with a stack.
   const metricsPorts = await findMetricsPorts(settings);
   const temporalCli = settings.TEMPORAL_ADDRESS === undefined ? findTemporalCli(process.env) : undefined;
   const database = startDatabase(settings, data, supervisor);
@@ -112,7 +112,7 @@ async function startPostgres(settings: Settings, data: DataDir, supervisor: Supe
     password: data.secrets.postgresSuperuser,
     durable: true,
   };
-  await supervisor.start('server', await preparePostgres(cluster));
+  await supervisor.start('server', { ...(await preparePostgres(cluster)), ports: [postgresPort(settings)] });
   const url = await ensureDatabase(adminUrl(cluster), DATABASE, data.secrets.postgresApp);
   writePrivate(databaseUrlFile(data), url);
   return url;
@@ -129,7 +129,7 @@ async function startTemporal(cli: string, settings: Settings, data: DataDir, sup
     file: join(data.path, 'temporal', 'temporal.db'),
     logFile: logsOf(data)('temporal'),
   });
-  await supervisor.start('server', program);
+  await supervisor.start('server', { ...program, ports: temporalPorts(settings) });
 }
 
 async function startSandbox(settings: Settings, env: ServiceEnv, supervisor: Supervisor): Promise<void> {
@@ -158,28 +158,17 @@ const logsOf =
     return file;
   };
 
-function portsOf(settings: Settings): PortUse[] {
-  const { HOST, PORT, SANDBOX_PORT, POSTGRES_PORT, TEMPORAL_PORT, TEMPORAL_UI_PORT, roles } = settings;
-  const api = { variable: 'PORT', port: PORT, host: HOST, what: 'the API' };
-  const temporal = [
-    { variable: 'TEMPORAL_PORT', port: TEMPORAL_PORT, host: LOOPBACK, what: 'Temporal' },
-    { variable: 'TEMPORAL_UI_PORT', port: TEMPORAL_UI_PORT, host: LOOPBACK, what: 'the Temporal Web UI' },
-  ];
-  const sandbox = { variable: 'SANDBOX_PORT', port: SANDBOX_PORT, host: LOOPBACK, what: 'the payment sandbox' };
-  const postgres = { variable: 'POSTGRES_PORT', port: POSTGRES_PORT, host: LOOPBACK, what: 'Postgres' };
-  return [
-    ...(roles.some(servesHttp) ? [api] : []),
-    ...(settings.TEMPORAL_ADDRESS === undefined ? temporal : []),
-    ...(settings.PAYMENTS_URL === undefined ? [sandbox] : []),
-    ...(settings.DATABASE_URL === undefined ? [postgres] : []),
-  ];
-}
-
 async function findMetricsPorts(settings: Settings): Promise<number[]> {
   const { METRICS_PORT, METRICS_HOST, roles } = settings;
   if (METRICS_PORT === 0) return [];
-  const others = portsOf(settings).map(({ port }) => port);
-  return firstFreePorts(METRICS_PORT, roles.length, METRICS_HOST, others);
+  const others = chosenPorts(settings).map(({ port }) => port);
+  const found = await firstFreePorts(METRICS_PORT, roles.length, METRICS_HOST, others);
+  if (found.length < roles.length) {
+    throw new SetupError(
+      `From port ${METRICS_PORT} (METRICS_PORT, for metrics) on, fewer than ${roles.length} are free on ${METRICS_HOST}. Choose a lower one: METRICS_PORT=<port> npm start`,
+    );
+  }
+  return found;
 }
 
 /** A terminal's Ctrl-C reaches us twice, from the terminal and from npm: that is one wish. */
@@ -203,7 +192,7 @@ function leaveOnSignals(supervisor: Supervisor): () => boolean {
         },
         (err: unknown) => {
           tell('stop', err);
-          process.exit(1); // whereupon the undertakers stop what still runs
+          process.exit(1); // whereupon the watchdogs stop what still runs
         },
       );
     } else if (now - leavingSince > SAME_WISH_MS && !killing) {

@@ -1,7 +1,7 @@
 /**
  * Reset: removes what `npm start` keeps on this machine, so that the next one begins with nothing: orders, sagas, the sandbox's
- * ledger, keys, logs. Only what the launcher has made is removed: somebody's own files in the same folder, a Postgres or a
- * Temporal of somebody's own stay.
+ * ledger, keys, logs. Only what the launcher has made is removed: a user's own files in the same folder, a Postgres or a
+ * Temporal of their own stay.
  */
 import { readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ const OURS = [
   'temporal',
 ];
 
-/** @throws SetupError while order-saga runs on the folder, or if nobody says yes */
+/** @throws SetupError while order-saga runs on the folder, or if the user does not say yes */
 export async function reset(argv: string[], env: NodeJS.ProcessEnv): Promise<void> {
   const { yes } = new Command('npm run reset --')
     .description('Removes what `npm start` has kept in DATA_DIR: orders, sagas, payments of the sandbox, keys, logs.')
@@ -39,7 +39,7 @@ export async function reset(argv: string[], env: NodeJS.ProcessEnv): Promise<voi
     say(`There is nothing to remove: ${DATA_DIR} holds no data of order-saga.`);
     return;
   }
-  const data = openDataDir(DATA_DIR); // nobody can start on it meanwhile
+  const data = openDataDir(DATA_DIR); // no launcher can start on it meanwhile
   try {
     if (!yes) await ask(data.path);
     await reapLeftovers(join(data.path, 'processes.json'));

@@ -1,7 +1,7 @@
-/** What the scripts tell whoever started them. On stderr: stdout belongs to the program that follows. */
+/** What the scripts print for the user. On stderr: stdout belongs to the program that follows. */
 export const say = (text) => process.stderr.write(`${text}\n`);
 
-/** A sentence for whoever started us, without a stack: nothing is wrong with the program. */
+/** A sentence for the user, without a stack: nothing is wrong with the program. */
 export class SetupError extends Error {
   name = 'SetupError';
 }

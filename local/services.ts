@@ -1,7 +1,8 @@
 /** Our own processes, as programs to run on this machine: the service, in the roles asked for, and the payment sandbox. */
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { CHECKOUT } from './checkout.js';
+import { sandboxPort, servicePorts } from './port-uses.js';
+import { isListenedOn } from './processes/ports.js';
 import type { Program } from './processes/program.js';
 import { type Role, type Settings, servesHttp } from './settings.js';
 
@@ -38,7 +39,10 @@ export function servicePrograms(
       PORT: `${settings.PORT}`,
       METRICS_PORT: `${metricsPorts[index] ?? 0}`,
     };
-    return nodeProgram(name, 'service/main.js', env, logFile(name), () => isReady(settings, role, metricsPorts[index]));
+    const program = nodeProgram(name, 'service/main.js', env, logFile(name), () =>
+      isReady(settings, role, metricsPorts[index]),
+    );
+    return { ...program, ports: servicePorts(settings, role, metricsPorts[index]) };
   });
 }
 
@@ -48,10 +52,13 @@ export function sandboxProgram(settings: Settings, { dataDir, stripeWebhookSecre
     ...process.env,
     STRIPE_WEBHOOK_SECRET: stripeWebhookSecret,
     DATA_DIR: dataDir,
-    HOST: LOOPBACK, // whatever HOST says of the API: the sandbox takes orders from anybody who reaches it
+    HOST: LOOPBACK, // whatever HOST says of the API: the sandbox obeys any client that reaches it
     SANDBOX_PORT: `${settings.SANDBOX_PORT}`,
   };
-  return nodeProgram('sandbox', 'sandbox/main.js', env, logFile('sandbox'), () => canConnect(settings.SANDBOX_PORT));
+  const program = nodeProgram('sandbox', 'sandbox/main.js', env, logFile('sandbox'), () =>
+    isListenedOn(settings.SANDBOX_PORT, LOOPBACK),
+  );
+  return { ...program, ports: [sandboxPort(settings)] };
 }
 
 export const sandboxUrl = ({ SANDBOX_PORT }: Settings): string => `http://${LOOPBACK}:${SANDBOX_PORT}`;
@@ -121,7 +128,7 @@ function nodeProgram(
   };
 }
 
-/** Asked where it tells of all its roles; without a metrics port only an API can be asked, and speaks for itself. */
+/** The metrics port answers for all roles; without one, only an API can be asked, and answers for itself. */
 async function isReady(settings: Settings, role: Role, metricsPort: number | undefined): Promise<boolean> {
   const url = metricsPort === undefined ? apiUrl(settings) : urlOf(settings.METRICS_HOST, metricsPort);
   if (metricsPort === undefined && !servesHttp(role)) return true;
@@ -132,16 +139,4 @@ async function isReady(settings: Settings, role: Role, metricsPort: number | und
   } catch {
     return false; // not yet
   }
-}
-
-function canConnect(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ port, host: LOOPBACK });
-    const answer = (yes: boolean) => {
-      socket.destroy();
-      resolve(yes);
-    };
-    socket.once('connect', () => answer(true));
-    socket.once('error', () => answer(false));
-  });
 }

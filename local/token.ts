@@ -1,5 +1,5 @@
 /**
- * A token for a laptop: asks the issuer on this machine, which it starts if nobody is there. The issuer stays: the API needs
+ * A token for a laptop: asks the issuer on this machine, which it starts if none runs. The issuer stays: the API needs
  * it to verify what it has signed. On stdout stands the token and nothing else, so that `$(npm run -s token)` works.
  */
 import { spawn } from 'node:child_process';
@@ -49,14 +49,14 @@ const readOptions = (argv: string[]): Wanted =>
     .parse(argv)
     .opts<Wanted>();
 
-/** @throws SetupError if somebody else listens there */
+/** @throws SetupError if another program listens there */
 async function isIssuer(url: string): Promise<boolean> {
   let text: string;
   try {
     const answer = await fetch(url, { signal: AbortSignal.timeout(ASK_LIMIT_MS) });
     text = await answer.text();
   } catch {
-    return false; // nobody listens
+    return false; // no program listens
   }
   if (!text.includes('AUTH_ISSUER=')) throw new SetupError(`At ${url} is something else: set ISSUER_PORT.`);
   return true;

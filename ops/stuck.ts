@@ -25,10 +25,13 @@ export function addStuckCommand(program: Command): void {
     .command('stuck')
     .summary('which sagas need someone: by cause, then oldest and dearest first')
     .description(
-      'Sagas that ask for an operator (NEEDS_ATTENTION), that were ended from outside while their order is not final, that are missing, or that do not move: their code fails, no worker takes them, or they are open for too long.',
+      'Sagas that ask for an operator (NEEDS_ATTENTION), that were ended from outside while their order is not final, that are missing, or that do not move: their code fails, no worker takes them, an operator has paused an activity of theirs, or they are open for too long.',
     )
     .addOption(stepOption())
-    .option('--failure <kind>', 'only those stuck for this reason, e.g. GatewayUnknown, TERMINATED, NO_POLLERS')
+    .option(
+      '--failure <kind>',
+      'only those stuck for this reason, e.g. GatewayUnknown, TERMINATED, NO_POLLERS, ACTIVITY_PAUSED',
+    )
     .option('--limit <n>', `show so many (default: ${LIMIT_DEFAULT}, in JSON all); the groups count all`, wholeNumber)
     .addHelpText(
       'after',

@@ -10,6 +10,8 @@ import { TASK_QUEUE } from '../contracts/ids.js';
 export const WORKFLOW_TASK_FAILING = 'WORKFLOW_TASK_FAILING';
 /** A task waits, and no worker takes it: no worker runs, or none of the saga's build, or it is frozen. */
 export const NO_POLLERS = 'NO_POLLERS';
+/** An operator has paused an activity of it (`temporal activity pause`), of which the saga itself learns nothing: no bug, but only an operator lets it go on. */
+export const ACTIVITY_PAUSED = 'ACTIVITY_PAUSED';
 /** It should have come to its end by now, or have said why not. */
 export const OPEN_TOO_LONG = 'OPEN_TOO_LONG';
 
@@ -51,9 +53,12 @@ export async function findStandstill(
       if (await isUnserved(saga, around)) return { failure: NO_POLLERS, step: null };
     }
   }
+  const paused = (saga.raw.pendingActivities ?? []).find(
+    ({ state, paused: isPaused }) => isPaused === true && !UNDER_WAY.has(state ?? 0),
+  );
+  if (paused) return { failure: ACTIVITY_PAUSED, step: paused.activityType?.name ?? null };
   const waits = (saga.raw.pendingActivities ?? []).find(
-    ({ state, scheduledTime, paused }) =>
-      state === SCHEDULED && !paused && now - msOf(scheduledTime, now) > TASK_WAITS_MS,
+    ({ state, scheduledTime }) => state === SCHEDULED && now - msOf(scheduledTime, now) > TASK_WAITS_MS,
   );
   if (waits && (await isUnserved(saga, around))) return { failure: NO_POLLERS, step: waits.activityType?.name ?? null };
   return undefined;
@@ -61,6 +66,8 @@ export async function findStandstill(
 
 /** PENDING_ACTIVITY_STATE_SCHEDULED; while it backs off, its time is in the future. */
 const SCHEDULED = 1;
+/** STARTED, CANCEL_REQUESTED and PAUSE_REQUESTED: the try that goes on may yet succeed. */
+const UNDER_WAY = new Set<number>([2, 3, 5]);
 
 type Timestamp = { seconds?: unknown; nanos?: number | null } | null | undefined;
 const msOf = (time: Timestamp, otherwise: number): number =>

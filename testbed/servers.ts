@@ -16,7 +16,7 @@ import { type Running, start } from '../local/processes/program.js';
 import { findTemporalCli } from '../local/temporal/cli.js';
 import { unprivilegedUser } from '../local/processes/unprivileged.js';
 
-/** Migrated, empty, and nobody's: tests clone it, which takes some 50 ms. */
+/** Migrated, empty, and used by no test: tests clone it, which takes some 50 ms. */
 const TEMPLATE = 'order_saga_template';
 const STOP_LIMIT_MS = 10_000;
 const STARTING_LIMIT_MS = 5_000;
@@ -28,12 +28,12 @@ export type TestServers = {
   temporalCli: string;
 };
 
-/** @returns `stop` at once: whoever is interrupted while they start must leave nothing behind either */
+/** @returns `stop` at once: a process that is interrupted while they start must leave nothing behind either */
 export function startTestServers(): { ready: Promise<TestServers>; stop: () => Promise<void> } {
   const stops: (() => Promise<void>)[] = [];
   const starting = [startPostgres(stops), findTemporalCli(process.env)] as const;
   const stop = async () => {
-    // What is about to start can only be stopped once it has; but nobody waits for a download.
+    // What is about to start can only be stopped once it has; but a download is not waited for.
     await Promise.race([Promise.allSettled(starting), sleep(STARTING_LIMIT_MS, undefined, { ref: false })]);
     await Promise.all(stops.splice(0).map((each) => each()));
   };

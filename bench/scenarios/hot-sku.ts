@@ -1,4 +1,4 @@
-/** Hot SKU: everybody wants the same thing, so that every order waits for the same row of stock, twice. */
+/** Hot SKU: all customers want the same SKU, so that every order waits for the same row of stock, twice. */
 import { clientOf, SPREAD, spread, stock } from '../orders.js';
 import { type Product, withProduct } from '../product.js';
 import type { Findings } from '../report.js';

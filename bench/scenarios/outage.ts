@@ -1,6 +1,6 @@
 /**
  * Outage: destinations are away while events pile up behind them, and come back. How long do they take to catch up, and
- * what do clients notice of it? Twice: with clients that order all the while, and with nobody.
+ * what do clients notice of it? Twice: with clients that order all the while, and without.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../local/processes/ports.js';

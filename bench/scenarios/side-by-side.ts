@@ -19,13 +19,13 @@ export const sideBySide: Scenario = {
   run: (bench) => withProduct({}, (product) => compare(bench, product)),
 };
 
-/** Orders, workflows or requests per turn. */
+/** Orders, workflows or requests per round. */
 const COUNTS = { empty: 300, textbook: 120, ours: 400, alone: 100, bare: 300 };
-/** Before the first turn, since cold code is not what is compared: an order's cost falls for some 900 orders. */
+/** Before the first round, since cold code is not what is compared: an order's cost falls for some 900 orders. */
 const WARM_UP = { empty: 600, textbook: 240, ours: 900, alone: 50, bare: 600 };
 const CLIENTS = 16;
 
-/** One contender's turn: how much was done, in which time, with whose CPU. */
+/** One contender's round: how much was done, in which time, with whose CPU. */
 type Turn = { count: number; elapsedMs: number; cpuMs: Map<string, number>; latenciesMs: number[]; finalMs: number[] };
 
 async function compare(bench: Bench, product: Product): Promise<Findings> {

@@ -1,5 +1,5 @@
 /**
- * A yardstick's process: something that does less than the service, or does the same as everybody does, on the same
+ * A yardstick's process: something that does less than the service, or does the same in the usual way, on the same
  * servers and in the same minute. Started by the bench, with its name and the servers' addresses as arguments.
  */
 import type { Reply, Request, Servers, YardstickName } from './messages.js';

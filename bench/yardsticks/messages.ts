@@ -1,4 +1,4 @@
-/** What the bench and a yardstick's process tell each other, over Node's IPC. */
+/** What the bench and a yardstick's process send each other, over Node's IPC. */
 
 export const YARDSTICKS = ['empty-eager', 'empty-default', 'textbook-worker', 'textbook-client', 'bare-route'] as const;
 export type YardstickName = (typeof YARDSTICKS)[number];

@@ -26,7 +26,7 @@ const POINTER = 'postgres.place';
 /** Says, within a place elsewhere, which data folder it belongs to. */
 const OWNER = 'data-dir';
 
-/** @returns a folder that survives, owned by `user`, readable by nobody else */
+/** @returns a folder that survives, owned by `user`, readable by no other user */
 export function durablePlace(dataDir: string, user: User | undefined): string {
   if (user === undefined) return ownFolder(join(dataDir, 'postgres'), user);
   const pointer = join(dataDir, POINTER);
@@ -82,7 +82,7 @@ function elsewhere(dataDir: string, user: User): string {
   const place = join(parent, name);
   // Its data folder does not know it: that one was removed to start afresh.
   rmSync(place, { recursive: true, force: true });
-  mkdirSync(place, { mode: 0o700 }); // fails rather than use what somebody else has put there
+  mkdirSync(place, { mode: 0o700 }); // fails rather than use what another user has put there
   writeFileSync(join(place, OWNER), `${dataDir}\n`, { mode: 0o600 });
   chmodSync(place, 0o700);
   chownSync(place, user.uid, user.gid);

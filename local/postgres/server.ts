@@ -91,7 +91,7 @@ const THROWAWAY = { fsync: 'off', synchronous_commit: 'off', full_page_writes: '
 const settings = (values: Record<string, string>): string[] =>
   Object.entries(values).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
 
-/** Nothing of ours: PGDATA, PGOPTIONS or a locale of somebody's shell would change what we start. */
+/** Nothing of ours: PGDATA, PGOPTIONS or a locale of the developer's shell would change what we start. */
 const postgresEnv = (): NodeJS.ProcessEnv => ({ PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' });
 
 /** In a folder of its own and then put in place: a cluster that was interrupted half-made would never start. */

@@ -1,6 +1,6 @@
 /**
- * Leftovers: programs whose launcher was killed before it could stop them. The undertakers of program.ts are about to stop
- * them, or were killed, too; whoever starts next must not find them on its ports and files.
+ * Leftovers: programs whose launcher was killed before it could stop them. The watchdogs of program.ts are about to stop
+ * them, or were killed, too; the next launcher must not find them on its ports and files.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,7 +8,7 @@ import { startTimeOf } from './start-time.mjs';
 import { writePrivate } from '../data-dir.js';
 import { say } from '../say.mjs';
 
-/** `birth` tells the program from another one that was given the same id later. */
+/** `birth`, its start time, tells the program from another one that was given the same id later. */
 type Entry = { name: string; pid: number; birth: string; stopSignal: NodeJS.Signals };
 
 export type Register = {
@@ -16,16 +16,16 @@ export type Register = {
   remove: (pid: number) => void;
 };
 
-/** The list of what runs now, kept in a file for whoever comes after a crash. */
+/** The list of what runs now, kept in a file for the launcher that comes after a crash. */
 export function openRegister(file: string): Register {
   let entries: Entry[] = [];
   const save = () => writePrivate(file, JSON.stringify(entries, null, 2));
   save();
   return {
     add: (name, pid, stopSignal) => {
-      const birth = startTimeOf(pid);
-      if (birth === undefined) return; // gone already
-      entries.push({ name, pid, birth, stopSignal });
+      const startTime = startTimeOf(pid);
+      if (startTime === undefined) return; // gone already
+      entries.push({ name, pid, birth: startTime, stopSignal });
       save();
     },
     remove: (pid) => {
@@ -55,7 +55,7 @@ async function reap(entry: Entry, limitMs: number): Promise<void> {
   }
 }
 
-const isAlive = ({ pid, birth }: Entry): boolean => startTimeOf(pid) === birth;
+const isAlive = ({ pid, birth: startTime }: Entry): boolean => startTimeOf(pid) === startTime;
 
 function signal(pid: number, name: NodeJS.Signals): void {
   try {

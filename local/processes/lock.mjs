@@ -1,5 +1,5 @@
 /**
- * Lock: a folder that names the one living process that owns it. It outlives a crash of its owner, but binds nobody then:
+ * Lock: a folder that names the one living process that owns it. It outlives a crash of its owner, but binds no process then:
  * the next one sees that the owner is gone and takes over.
  */
 import { randomUUID } from 'node:crypto';
@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startTimeOf } from './start-time.mjs';
 
-/** Often enough that nobody notices the wait, rarely enough that waiting costs nothing. */
+/** Often enough that the wait is not noticed, rarely enough that waiting costs nothing. */
 const LOOK_AGAIN_MS = 200;
 /** Several may find the same stale lock; one of them wins each round. */
 const ROUNDS = 100;
@@ -37,7 +37,7 @@ export async function lock(path, onWait) {
   }
 }
 
-/** Renaming puts the folder in place with its content, or fails because there is one: nobody ever reads half a lock. */
+/** Renaming puts the folder in place with its content, or fails because there is one: no process ever reads half a lock. */
 function claim(path, content) {
   const draft = `${path}.${randomUUID()}`;
   mkdirSync(draft);
@@ -79,9 +79,9 @@ function read(path) {
 
 function livingOwner(content) {
   try {
-    const { pid, birth } = JSON.parse(content);
-    return birth !== undefined && birth === startTimeOf(pid) ? pid : undefined;
+    const { pid, birth: startTime } = JSON.parse(content); // the name in the file is as old as the first release
+    return startTime !== undefined && startTime === startTimeOf(pid) ? pid : undefined;
   } catch {
-    return undefined; // not written by us, or by a disk that lost it: nobody's
+    return undefined; // not written by us, or by a disk that lost it: it has no owner
   }
 }

@@ -1,12 +1,13 @@
 /**
  * Program: something this machine runs for us as a process of its own: Postgres, Temporal, the sandbox, our services. It
- * leads its own process group, so that Ctrl-C reaches the launcher first, and it never outlives whoever started it for
- * long: an undertaker stands by.
+ * leads its own process group, so that Ctrl-C reaches the launcher first, and it never outlives the process that started it for
+ * long: a watchdog stands by.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { safely } from './guard.js';
+import { explainTakenPorts, type PortUse } from './ports.js';
 import { SetupError } from '../say.mjs';
 
 export type Program = {
@@ -15,13 +16,15 @@ export type Program = {
   args: string[];
   env: NodeJS.ProcessEnv;
   cwd: string;
-  /** Whom it runs as, where that is not whoever started us. */
+  /** The user it runs as, where that is not the launcher’s. */
   user?: { uid: number; gid: number } | undefined;
   /** Receives all it prints, appended. */
   logFile: string;
   stopSignal: NodeJS.Signals;
   /** A folder that is of no use once the program has ended. */
   scratch?: string | undefined;
+  /** What it listens on: a program that ends while it starts may have found one taken, whatever was free before. */
+  ports?: PortUse[];
   isReady: () => Promise<boolean>;
   readyLimitMs: number;
 };
@@ -46,8 +49,8 @@ export function run(program: Program): Running {
     ...(program.user ?? {}),
   });
   closeSync(log);
-  const undertaker = child.pid === undefined ? undefined : hireUndertaker(program, child.pid);
-  const exited = exitOf(child).finally(() => undertaker?.dismiss());
+  const watchdog = child.pid === undefined ? undefined : startWatchdog(program, child.pid);
+  const exited = exitOf(child).finally(() => watchdog?.dismiss());
   const kill = () => killGroup(child.pid);
   return {
     pid: child.pid,
@@ -58,7 +61,7 @@ export function run(program: Program): Running {
       const timer = setTimeout(kill, limitMs);
       await exited;
       clearTimeout(timer);
-      await undertaker?.gone;
+      await watchdog?.gone;
     },
   };
 }
@@ -78,7 +81,11 @@ export async function untilReady(program: Program, running: Running): Promise<vo
   const deadline = performance.now() + program.readyLimitMs;
   while (!(await program.isReady())) {
     if (ended !== undefined) {
-      throw new SetupError(`${program.name} ended while it started (${describe(ended)}).${lastLines(program.logFile)}`);
+      const taken = await explainTakenPorts(program.ports ?? []);
+      const why = taken === undefined ? '' : `\n${taken}`;
+      throw new SetupError(
+        `${program.name} ended while it started (${describe(ended)}).${why}${lastLines(program.logFile)}`,
+      );
     }
     if (performance.now() > deadline) {
       running.kill();
@@ -109,7 +116,7 @@ export function lastLines(logFile: string, count = 15): string {
 
 function exitOf(child: ChildProcess): Promise<Exit> {
   return new Promise((resolve) => {
-    // For as long as it lives: each signal that cannot be sent is an error, and one that nobody hears would end us.
+    // For as long as it lives: each signal that cannot be sent is an error, and an error without a listener would end us.
     child.on('error', (error) => {
       if (child.pid === undefined) resolve({ code: null, signal: null, error }); // otherwise: a failed kill
     });
@@ -117,7 +124,7 @@ function exitOf(child: ChildProcess): Promise<Exit> {
   });
 }
 
-/** In a timer, and for one program after the other: that one may not be killed is told. */
+/** In a timer, and for one program after the other: a failed kill is reported, and the next is tried. */
 const killGroup = safely('kill', (pid: number | undefined) => {
   try {
     if (pid !== undefined) process.kill(-pid, 'SIGKILL');
@@ -133,7 +140,7 @@ const LAST_GRACE_TENTHS = 150;
  * Reads its stdin, whose other end we hold: a line means that the program has ended by itself; the end of the stream means
  * that we are gone, however that came about, kill -9 included. Neither Postgres nor Temporal can watch for that.
  */
-const UNDERTAKER = `
+const WATCHDOG = `
 lives() { kill -s 0 "$1" 2>/dev/null && ! grep -qs ') Z' "/proc/$1/stat"; } # in a container, nobody may collect the dead
 if read -r _; then exit 0; fi
 kill -s "$1" "$2" 2>/dev/null
@@ -143,10 +150,10 @@ kill -s KILL -- "-$2" 2>/dev/null
 [ -z "$4" ] || rm -rf -- "$4"
 `;
 
-function hireUndertaker(program: Program, pid: number): { dismiss: () => void; gone: Promise<Exit> } | undefined {
+function startWatchdog(program: Program, pid: number): { dismiss: () => void; gone: Promise<Exit> } | undefined {
   if (process.platform === 'win32') return undefined;
   const signal = program.stopSignal.replace('SIG', '');
-  const args = ['-c', UNDERTAKER, 'undertaker', signal, `${pid}`, `${LAST_GRACE_TENTHS}`, program.scratch ?? ''];
+  const args = ['-c', WATCHDOG, 'watchdog', signal, `${pid}`, `${LAST_GRACE_TENTHS}`, program.scratch ?? ''];
   const child = spawn('/bin/sh', args, { stdio: ['pipe', 'ignore', 'ignore'], detached: true, cwd: '/' });
   child.stdin?.on('error', () => {}); // someone killed it: the next start reaps what it would have
   return { dismiss: () => child.stdin?.end('\n'), gone: exitOf(child) };

@@ -1,6 +1,6 @@
 /**
- * Birth: when a process was born, as text to compare. A process id alone names nobody for long: ids are given out again,
- * in containers within minutes. Id and birth together name one process for ever.
+ * Start time: when a process began, as text to compare. A process id alone names a process only for a while: ids are given out
+ * again, in containers within minutes. Id and start time together name one process for ever.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';

@@ -16,17 +16,17 @@ export type Supervisor = {
   /** Stops what runs of a tier and starts it on the code of now; resolves when it is ready. @throws SetupError if it does not get ready */
   restart: (tier: Tier) => Promise<void>;
   list: () => { name: string; pid: number | undefined }[];
-  /** Asks everything to stop, in order; whoever does not in time is killed. Resolves when all are gone. */
+  /** Asks everything to stop, in order; what does not stop in time is killed. Resolves when all are gone. */
   stop: () => Promise<void>;
   kill: () => Promise<void>;
 };
 
 type Member = { tier: Tier; program: Program; running: Running; restart: Restart };
-/** Whether somebody wants it to start again, and waits until it has begun to. */
+/** Whether `restart` wants it to start again, and waits until it has begun to. */
 type Restart = { wanted: AbortController; begun: () => void };
 const restartable = (): Restart => ({ wanted: new AbortController(), begun: () => {} });
 
-/** Long enough to see that it died, short enough that nobody waits for it. */
+/** Long enough to see that it died, short enough not to be waited for. */
 const RESTART_AFTER_MS = 1_000;
 /** Whatever dies again and again gets pauses up to this. */
 const RESTART_AFTER_MAX_MS = 10_000;
@@ -58,15 +58,15 @@ export function createSupervisor(register: Register): Supervisor {
   const keepRunning = async (member: Member): Promise<void> => {
     let pauseMs = RESTART_AFTER_MS;
     while (!stopping.signal.aborted) {
-      const bornAt = performance.now();
+      const startedAt = performance.now();
       const exit = await member.running.exited;
       if (stopping.signal.aborted) return;
-      const hasLived = performance.now() - bornAt >= STEADY_MS;
+      const hasLived = performance.now() - startedAt >= STEADY_MS;
       const isLoop = !hasLived && pauseMs > RESTART_AFTER_MS;
       if (hasLived) pauseMs = RESTART_AFTER_MS;
       const isWanted = member.restart.wanted.signal;
       if (!isWanted.aborted) {
-        say(obituary(member, exit, pauseMs, isLoop));
+        say(endNotice(member, exit, pauseMs, isLoop));
         await sleep(pauseMs, undefined, { signal: AbortSignal.any([stopping.signal, isWanted]) }).catch(
           () => undefined,
         );
@@ -130,7 +130,7 @@ export function createSupervisor(register: Register): Supervisor {
   };
 }
 
-function obituary({ program, running }: Member, exit: Exit, pauseMs: number, isLoop: boolean): string {
+function endNotice({ program, running }: Member, exit: Exit, pauseMs: number, isLoop: boolean): string {
   const process = running.pid === undefined ? '' : ` (process ${running.pid})`;
   const log = isLoop ? lastLines(program.logFile) : '';
   return `${program.name}${process} ended: ${describe(exit)}. It starts again in ${pauseMs / 1000} s.${log}`;

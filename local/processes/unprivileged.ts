@@ -21,7 +21,7 @@ export function unprivilegedUser(): User | undefined {
   );
 }
 
-/** @returns who owns a path, unless that is root or nobody yet; what somebody has made, only they can go on with */
+/** @returns who owns a path, unless that is root or no user yet; what a user has made, only that user can go on with */
 export function ownerOf(path: string): User | undefined {
   const stat = statSync(path, { throwIfNoEntry: false });
   return process.getuid?.() === 0 && stat !== undefined && stat.uid !== 0

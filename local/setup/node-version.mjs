@@ -1,6 +1,6 @@
 /**
  * Imported first, and for its effect: an unsuitable Node must say so in a sentence, not in a syntax error. Hence this file
- * uses nothing that an old Node would not understand, and whoever imports it imports the rest dynamically.
+ * uses nothing that an old Node would not understand, and a script that imports it imports the rest dynamically.
  */
 const REQUIRED = [20, 19];
 

@@ -1,5 +1,5 @@
 /**
- * Build: dist/ from the sources. It is made beside dist/ and then put in its place, so that whoever reads dist/ meanwhile
+ * Build: dist/ from the sources. It is made beside dist/ and then put in its place, so that a process that reads dist/ meanwhile
  * sees the old build or the new one, never half of one. dist/.stamp says which sources it was made from.
  */
 import { spawnSync } from 'node:child_process';

@@ -69,7 +69,7 @@ function homeOfUser(): string {
   }
 }
 
-/** One process at a time downloads or builds; whoever waited finds the result in the cache. */
+/** One process at a time downloads or builds; those that waited find the result in the cache. */
 async function obtain(target: string, sources: Sources, tried: string[]): Promise<string> {
   const folder = join(target, '..');
   try {

@@ -54,7 +54,7 @@ const SQLITE = ['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synch
 
 const ENOUGH = 100_000;
 const SERVER: Record<string, number | boolean> = {
-  // A server of one's own has nobody to protect from its only client; each of these throttles at a few hundred orders/s.
+  // A server of one's own has no other client to protect from its only one; each of these throttles at a few hundred orders/s.
   'frontend.rps': ENOUGH,
   'frontend.namespaceRPS': ENOUGH,
   'frontend.namespaceRPS.visibility': ENOUGH,

@@ -10,7 +10,7 @@ import { ROLES } from '../../api/access/permissions.js';
 import { AWAY, INTERNALS, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { assertStockConserved, stock } from '../support/database.js';
-import { createJudge, createValidators, type OpenApi, operationsOf } from '../support/openapi.js';
+import { createConformanceCheck, createValidators, type OpenApi, operationsOf } from '../support/openapi.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 import { requestsFor, type Sender, type Sent } from './fuzz-requests.js';
 import { AUDIENCE, startTokenIssuer, type TokenIssuer } from './tokens.js';
@@ -127,7 +127,7 @@ const senders: fc.Arbitrary<Sender> = fc.oneof(
 
 /** What is wrong with the answer; undefined = nothing. */
 function createComplaints() {
-  const judge = createJudge(document);
+  const judge = createConformanceCheck(document);
   const operations = new Map(operationsOf(document).map((o) => [`${o.method} ${o.path}`, o]));
   const offered = new Set(['HEAD', 'OPTIONS', ...[...operations.values()].map(({ method }) => method)]);
   const isProblem = createValidators(document)({ $ref: '#/components/schemas/Problem' });

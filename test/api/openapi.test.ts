@@ -6,16 +6,23 @@ import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
 import { type Answer, startTestApi, type TestApi } from '../support/api.js';
 import { breakingChanges } from '../support/breaking-changes.js';
 import { stock } from '../support/database.js';
-import { createJudge, createValidators, type OpenApi, operationsOf, resolve, type Schema } from '../support/openapi.js';
+import {
+  createConformanceCheck,
+  createValidators,
+  type OpenApi,
+  operationsOf,
+  resolve,
+  type Schema,
+} from '../support/openapi.js';
 
 let api: TestApi;
 let document: OpenApi;
-let judge: ReturnType<typeof createJudge>;
+let judge: ReturnType<typeof createConformanceCheck>;
 let id: string;
 beforeAll(async () => {
   api = await startTestApi({ temporalUiUrl: 'http://127.0.0.1:8233' });
   document = (await api.get<OpenApi>('/openapi.json')).body;
-  judge = createJudge(document);
+  judge = createConformanceCheck(document);
   await stock(api.db, 'SKU-KEYBOARD', 100);
   id = (await api.place({ items: [{ sku: 'SKU-KEYBOARD', quantity: 1 }] })).body.id;
 });

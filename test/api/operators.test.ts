@@ -10,7 +10,7 @@ import { type RunningRelay, startRelay } from '../../relay/relay.js';
 import { describeRun } from '../../sagas/describe.js';
 import { SILENT, startTestApi, type TestApi } from '../support/api.js';
 import { expectRight } from '../support/invariants.js';
-import { booksOf, readCharges, readFacts } from '../support/ledgers.js';
+import { ledgersOf, readCharges, readFacts } from '../support/ledgers.js';
 import { eventually } from '../support/conditions.js';
 import { accept, assertStockConserved, eventTypes, stock } from '../support/database.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
@@ -138,10 +138,10 @@ describe('cancelling', () => {
     }
     for (const id of ids) await final(id, 'CANCELLED');
     const facts = await readFacts((sql) => s.db.$queryRawUnsafe(sql));
-    const books = booksOf({ ...facts, charges: await readCharges(s.sandboxUrl) }, ids);
-    expectRight(books);
+    const ledgers = ledgersOf({ ...facts, charges: await readCharges(s.sandboxUrl) }, ids);
+    expectRight(ledgers);
     // Whether the order was ever confirmed says which has won: over many orders, each has.
-    const confirmed = books.events.filter(({ type }) => type === 'order.confirmed').length;
+    const confirmed = ledgers.events.filter(({ type }) => type === 'order.confirmed').length;
     expect(confirmed).toBeGreaterThan(0);
     expect(confirmed).toBeLessThan(rounds);
     await assertStockConserved(s.db);

@@ -39,7 +39,7 @@ onLinux('a process that is excepted does not count', () => {
   );
 });
 
-onLinux('memory is told in mebibytes', () => {
+onLinux('memory is reported in mebibytes', () => {
   const used = memoryByName(new Map([[process.pid, 'tests']])).get('tests') ?? 0;
   expect(used).toBeGreaterThan(20);
   expect(used).toBeLessThan(4_000);

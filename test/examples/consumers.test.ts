@@ -26,7 +26,7 @@ const ORDERS = process.env['FULL'] === '1' ? 2_000 : 60;
 const PRICE = 1_001;
 /** Types are added: a consumer that does not know one takes the event, has no effect, and goes on. */
 const TYPE_OF_TOMORROW = 'shipment.dispatched';
-/** Told last: where these are known, all that was told before is. Enough for each of Kafka's partitions to get some. */
+/** Delivered last: where these have arrived, all before them has. Enough for each of Kafka's partitions to get some. */
 const LAST = 60;
 
 let database: TestDatabase;
@@ -100,7 +100,7 @@ async function knows(name: string, ids: string[]): Promise<boolean> {
   return rows[0].known === ids.length;
 }
 
-/** The stream itself drops what it is told twice within 2 min; here, only the inbox may. */
+/** The stream itself drops what is published twice within 2 min; here, only the inbox may. */
 async function letRepeat(url: string): Promise<void> {
   const connection = await connect({ servers: new URL(url).host });
   const manager = await jetstreamManager(connection);
@@ -139,7 +139,7 @@ for (const name of ['kafka', 'nats', 'rabbitmq'] as const) {
     }, 120_000);
     afterAll(() => broker?.stop());
 
-    test('its consumer, killed twice and told everything twice, has every effect exactly once', async () => {
+    test('its consumer, killed twice and sent everything twice, has every effect exactly once', async () => {
       await publish(broker.settings, confirmedOrders(1).slice(0, 1)); // makes topic, stream, queue
       if (name === 'nats') await letRepeat(broker.address);
       await proveExactlyOnce(name, broker.settings, (events) => publish(broker.settings, events));
@@ -148,7 +148,7 @@ for (const name of ['kafka', 'nats', 'rabbitmq'] as const) {
 }
 
 describe('webhook', () => {
-  test('its consumer, killed twice and told everything twice, has every effect exactly once', async () => {
+  test('its consumer, killed twice and sent everything twice, has every effect exactly once', async () => {
     const port = await freePort();
     const WEBHOOK_SECRET = `whsec_${Buffer.from('a secret of thirty-two bytes, say').toString('base64')}`;
     const destination = { WEBHOOK_URL: `http://127.0.0.1:${port}`, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE: 'true' };
@@ -157,11 +157,11 @@ describe('webhook', () => {
 });
 
 describe('feed', () => {
-  test('its consumer, killed twice and told everything thrice, has every effect exactly once', async () => {
+  test('its consumer, killed twice and sent everything thrice, has every effect exactly once', async () => {
     const api = await startTestApi();
     try {
       await stock(api.db, 'A', 1_000_000, PRICE);
-      // The feed repeats itself to whoever starts anew: there is nothing to deliver but the orders themselves.
+      // The feed repeats itself to a consumer that starts over: there is nothing to deliver but the orders themselves.
       const seen = new Set<string>();
       await proveExactlyOnce('feed', { FEED_URL: `${api.url}/events` }, async (events) => {
         const ids: string[] = [];

@@ -54,7 +54,7 @@ export async function cleanUp(): Promise<void> {
 }
 
 /** How the API sees a bearer of `token`. */
-export function createJudge(
+export function createConformanceCheck(
   issuer: Running,
   settings: Partial<AuthenticationSettings> = {},
 ): (token: string) => Promise<Caller> {

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { freePort } from '../../local/processes/ports.js';
 import { eventually } from '../support/conditions.js';
-import { cleanUp, createJudge, newFolder, startIssuer } from './support.js';
+import { cleanUp, createConformanceCheck, newFolder, startIssuer } from './support.js';
 
 const SCRIPT = join(process.cwd(), 'local/token.mjs');
 const started: number[] = [];
@@ -35,7 +35,7 @@ describe('npm run token', () => {
     const first = await runScript(env, '--role', 'operator');
     expect(first).toMatchObject({ status: 0, stdout: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+\n$/) });
     expect(first.stderr).toContain(`AUTH_ISSUER=http://127.0.0.1:${port} AUTH_AUDIENCE=order-saga`);
-    const judge = createJudge({ url: `http://127.0.0.1:${port}`, port, close: async () => undefined });
+    const judge = createConformanceCheck({ url: `http://127.0.0.1:${port}`, port, close: async () => undefined });
     expect(await judge(first.stdout.trim())).toEqual({ subject: 'local-operator', roles: ['operator'] });
 
     const again = await runScript(env, '--role', 'customer', 'auditor', '--sub', 'cus_42', '--ttl', '8h');

@@ -9,7 +9,7 @@ import {
   SignJWT,
   UnsecuredJWT,
 } from 'jose';
-import { askFor, cleanUp, createJudge, newFolder, type Running, startIssuer, tokenFor } from './support.js';
+import { askFor, cleanUp, createConformanceCheck, newFolder, type Running, startIssuer, tokenFor } from './support.js';
 
 afterEach(async () => {
   jest.useRealTimers();
@@ -24,24 +24,24 @@ describe('the API', () => {
     const issuer = await startIssuer(await newFolder());
     const token = await tokenFor(issuer, { sub: 'ada', roles: ['operator', 'auditor'], ttl: '5m', alg });
     expect(decodeProtectedHeader(token).alg).toBe(alg);
-    expect(await createJudge(issuer)(token)).toEqual({ subject: 'ada', roles: ['operator', 'auditor'] });
+    expect(await createConformanceCheck(issuer)(token)).toEqual({ subject: 'ada', roles: ['operator', 'auditor'] });
   });
 
   it('finds the keys without discovery, where their address is configured', async () => {
     const issuer = await startIssuer(await newFolder());
-    const judge = createJudge(issuer, { jwksUrl: `${issuer.url}/.well-known/jwks.json` });
+    const judge = createConformanceCheck(issuer, { jwksUrl: `${issuer.url}/.well-known/jwks.json` });
     expect(await judge(await tokenFor(issuer, { sub: 'cus_42' }))).toEqual({ subject: 'cus_42', roles: ['customer'] });
   });
 
   it('gives a role that it does not know no rights', async () => {
     const issuer = await startIssuer(await newFolder());
     const token = await tokenFor(issuer, { sub: 'eve', role: 'superuser' });
-    expect(await createJudge(issuer)(token)).toEqual({ subject: 'eve', roles: [] });
+    expect(await createConformanceCheck(issuer)(token)).toEqual({ subject: 'eve', roles: [] });
   });
 
   it('refuses a token whose time is over', async () => {
     const issuer = await startIssuer(await newFolder());
-    const judge = createJudge(issuer);
+    const judge = createConformanceCheck(issuer);
     const token = await tokenFor(issuer, { sub: 'cus_42', ttl: '1m' });
     passTime(60_000 + 29_000);
     expect(await judge(token)).toMatchObject({ subject: 'cus_42' }); // clocks differ
@@ -52,14 +52,16 @@ describe('the API', () => {
   it('refuses a token for another audience, and one of another issuer', async () => {
     const issuer = await startIssuer(await newFolder());
     const token = await tokenFor(issuer, { sub: 'cus_42' });
-    await expect(createJudge(issuer, { audience: 'another-api' })(token)).rejects.toMatchObject(UNAUTHENTICATED);
+    await expect(createConformanceCheck(issuer, { audience: 'another-api' })(token)).rejects.toMatchObject(
+      UNAUTHENTICATED,
+    );
     const other = await startIssuer(await newFolder());
-    await expect(createJudge(other)(token)).rejects.toMatchObject(UNAUTHENTICATED);
+    await expect(createConformanceCheck(other)(token)).rejects.toMatchObject(UNAUTHENTICATED);
   });
 
   it('refuses forgeries: no signature, one made with the public key as a secret, a changed payload', async () => {
     const issuer = await startIssuer(await newFolder());
-    const judge = createJudge(issuer);
+    const judge = createConformanceCheck(issuer);
     const token = await tokenFor(issuer, { sub: 'eve' });
     const claims = { ...decodeJwt(token), roles: ['operator'] };
     const key = await publicKey(issuer, 'RS256');
@@ -79,13 +81,13 @@ describe('the API', () => {
   it('refuses a key that the issuer has not published', async () => {
     const issuer = await startIssuer(await newFolder());
     const stranger = await startIssuer(await newFolder());
-    const judge = createJudge(issuer, { jwksUrl: `${stranger.url}/.well-known/jwks.json` });
+    const judge = createConformanceCheck(issuer, { jwksUrl: `${stranger.url}/.well-known/jwks.json` });
     await expect(judge(await tokenFor(issuer, { sub: 'cus_42' }))).rejects.toMatchObject(UNAUTHENTICATED);
   });
 
   it('follows a rotation: it takes the new key and no longer the old one', async () => {
     const before = await startIssuer(await newFolder());
-    const judge = createJudge(before);
+    const judge = createConformanceCheck(before);
     const old = await tokenFor(before, { sub: 'cus_42' });
     await judge(old);
     await before.close();
@@ -97,7 +99,7 @@ describe('the API', () => {
 
   it('serves on while the issuer is down, and says so to a caller whose key it has never seen', async () => {
     const issuer = await startIssuer(await newFolder());
-    const [knowing, fresh] = [createJudge(issuer), createJudge(issuer)];
+    const [knowing, fresh] = [createConformanceCheck(issuer), createConformanceCheck(issuer)];
     const token = await tokenFor(issuer, { sub: 'cus_42' });
     await knowing(token);
     await issuer.close();
@@ -113,7 +115,10 @@ describe('a token request', () => {
     const response = await fetch(`${issuer.url}/token`, { method: 'POST', body });
     const { access_token, ...rest } = (await response.json()) as { access_token: string };
     expect(rest).toEqual({ token_type: 'Bearer', expires_in: 90 });
-    expect(await createJudge(issuer)(access_token)).toEqual({ subject: 'shop', roles: ['service', 'auditor'] });
+    expect(await createConformanceCheck(issuer)(access_token)).toEqual({
+      subject: 'shop',
+      roles: ['service', 'auditor'],
+    });
   });
 
   it.each([

@@ -12,21 +12,24 @@ const facts: BannerFacts = {
   metricsPorts: [9464],
 };
 
-test('the banner says where the Temporal CLI is, of which nobody knows that has never installed it', () => {
+test('the banner says where the Temporal CLI is, which a developer who never installed it cannot know', () => {
   expect(banner(facts)).toContain('\n  Temporal CLI /cache/temporal-v1\n');
 });
 
-test('the banner names no CLI where Temporal is somebody else’s', () => {
+test('the banner names no CLI where Temporal is not ours', () => {
   const settings = readSettings({ TEMPORAL_ADDRESS: 'temporal.example:7233' });
   const text = banner({ ...facts, settings, temporalCli: undefined });
   expect(text).toContain('Temporal     temporal.example:7233');
   expect(text).not.toContain('Temporal CLI');
 });
 
-test.each(['api,relay', 'api', 'relay'])('the banner says that nobody runs sagas, of LOCAL_PROCESSES=%s', (text) => {
-  const settings = readSettings({ LOCAL_PROCESSES: text });
-  expect(banner({ ...facts, settings })).toContain('\nNo process here runs sagas: orders stay PENDING');
-});
+test.each(['api,relay', 'api', 'relay'])(
+  'the banner says that no process runs sagas, of LOCAL_PROCESSES=%s',
+  (text) => {
+    const settings = readSettings({ LOCAL_PROCESSES: text });
+    expect(banner({ ...facts, settings })).toContain('\nNo process here runs sagas: orders stay PENDING');
+  },
+);
 
 test.each(['all', 'api,worker,relay', 'worker'])('it does not of LOCAL_PROCESSES=%s', (text) => {
   const settings = readSettings({ LOCAL_PROCESSES: text });

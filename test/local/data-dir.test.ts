@@ -22,14 +22,14 @@ test('a second launcher is refused by name of the folder and of the process, unt
   openDataDir(path).release();
 });
 
-test('the lock of a launcher that was killed binds nobody, even if its process id lives on in another program', () => {
+test('the lock of a launcher that was killed binds no launcher, even if its process id lives on in another program', () => {
   mkdirSync(join(path, 'lock'), { recursive: true });
   writeFileSync(join(path, 'lock', 'owner'), JSON.stringify({ pid: process.pid, birth: 'another life' }));
   openDataDir(path).release();
   expect(readdirSync(path).filter((name) => name.startsWith('lock'))).toEqual([]);
 });
 
-test('secrets are made once and nobody else may read them', () => {
+test('secrets are made once and no other user may read them', () => {
   const first = openDataDir(path);
   first.release();
   const second = openDataDir(path);
@@ -39,7 +39,7 @@ test('secrets are made once and nobody else may read them', () => {
   for (const name of ['logs', 'temporal', 'sandbox']) expect(othersMay(join(path, name))).toBe(0);
 });
 
-test('a folder that holds somebody’s files stays as closed as it was', () => {
+test('a folder that holds a user’s files stays as closed as it was', () => {
   mkdirSync(path);
   writeFileSync(join(path, 'letter'), '');
   chmodSync(path, 0o700);

@@ -1,4 +1,4 @@
-/** `npm run reset`, as whoever types it: what it takes away, and what it leaves alone. */
+/** `npm run reset`, as its user types it: what it takes away, and what it leaves alone. */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,16 +14,16 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** Nobody sits at its terminal: it has none. */
-async function reset(...args: string[]): Promise<{ status: number | null; told: string }> {
+/** Without a terminal. */
+async function reset(...args: string[]): Promise<{ status: number | null; output: string }> {
   const env = { PATH: process.env['PATH'], DATA_DIR: dataDir };
   const child = spawn(process.execPath, ['local/reset.mjs', ...args], { env, stdio: ['ignore', 'ignore', 'pipe'] });
-  let told = '';
+  let output = '';
   child.stderr.on('data', (chunk) => {
-    told += chunk;
+    output += chunk;
   });
   const status = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { status, told };
+  return { status, output };
 }
 
 /** As a launcher leaves it, with its Postgres elsewhere. */
@@ -39,14 +39,14 @@ function leaveData(owner = dataDir): { place: string } {
 
 test('it removes all that was kept, wherever it is, when --yes is said', async () => {
   const { place } = leaveData();
-  expect(await reset('--yes')).toEqual({ status: 0, told: `Removed: ${dataDir}.\n` });
+  expect(await reset('--yes')).toEqual({ status: 0, output: `Removed: ${dataDir}.\n` });
   expect([existsSync(dataDir), existsSync(place)]).toEqual([false, false]);
 });
 
-test('it removes nothing where nobody can be asked', async () => {
+test('it removes nothing where no user can be asked', async () => {
   leaveData();
   const before = readdirSync(dataDir);
-  expect(await reset()).toEqual({ status: 1, told: expect.stringContaining('Nobody is there to ask: say --yes.') });
+  expect(await reset()).toEqual({ status: 1, output: expect.stringContaining('Nobody is there to ask: say --yes.') });
   expect(readdirSync(dataDir)).toEqual(before);
 });
 
@@ -54,24 +54,24 @@ test('it refuses while order-saga runs, whatever is said', async () => {
   leaveData();
   const { release } = openDataDir(dataDir); // as a launcher does, which is this process
   try {
-    const told = `order-saga runs on ${dataDir} already (process ${process.pid}).`;
-    expect(await reset('--yes')).toEqual({ status: 1, told: expect.stringContaining(told) });
+    const output = `order-saga runs on ${dataDir} already (process ${process.pid}).`;
+    expect(await reset('--yes')).toEqual({ status: 1, output: expect.stringContaining(output) });
     expect(existsSync(join(dataDir, 'secrets.json'))).toBe(true);
   } finally {
     release();
   }
 });
 
-test('it leaves alone what somebody else has put there, and the database of another data folder', async () => {
+test('it leaves alone what the user has put there, and the database of another data folder', async () => {
   const { place } = leaveData('/somewhere/else');
   writeFileSync(join(dataDir, 'my-notes'), 'x');
-  expect(await reset('--yes')).toEqual({ status: 0, told: expect.stringContaining('except my-notes') });
+  expect(await reset('--yes')).toEqual({ status: 0, output: expect.stringContaining('except my-notes') });
   expect(readdirSync(dataDir)).toEqual(['my-notes']);
   expect(existsSync(place)).toBe(true);
 });
 
 test('it touches no folder that holds no data of order-saga', async () => {
   mkdirSync(join(dataDir, 'logs'), { recursive: true });
-  expect(await reset('--yes')).toEqual({ status: 0, told: expect.stringContaining('There is nothing to remove') });
+  expect(await reset('--yes')).toEqual({ status: 0, output: expect.stringContaining('There is nothing to remove') });
   expect(readdirSync(dataDir)).toEqual(['logs']);
 });

@@ -1,4 +1,4 @@
-/** The scripts of package.json: each is told of, and does what a fresh clone needs. */
+/** The scripts of package.json: each is described, and does what a fresh clone needs. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -28,13 +28,13 @@ test.each(names)('the file that `npm run %s` runs is there', (name) => {
   for (const file of files) expect([file, existsSync(file)]).toEqual([file, true]);
 });
 
-test('a Node that has reached its end of life is told of, and no other', () => {
+test('a Node that has reached its end of life is reported at start, and no other', () => {
   expect(endOfLife('20.20.2')).toContain('end of life in 2026-04');
   expect(endOfLife('22.19.0')).toBeUndefined();
   expect(endOfLife('24.0.0')).toBeUndefined();
 });
 
-test('the Node to use is the same for people, the image, CI and whoever is told to leave his', () => {
+test('the Node to use is the same for people, the image, CI and the report of an old one', () => {
   const wanted = readFileSync('.nvmrc', 'utf8').trim();
   expect(readFileSync('deploy/Dockerfile', 'utf8')).toContain(`NODE_IMAGE=node:${wanted}-`);
   expect(endOfLife('20.19.0')).toContain(`Node ${wanted} is what to use`);

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { readSettings } from '../../local/settings.js';
 
 describe('LOCAL_PROCESSES', () => {
-  test('is one process with every role unless told otherwise', () => {
+  test('is one process with every role unless configured otherwise', () => {
     expect(readSettings({}).roles).toEqual(['all']);
   });
 

@@ -26,7 +26,9 @@ const seenAs = (failure: string, orderId: string, meanwhile: () => Promise<unkno
     `order ${orderId} is listed as ${failure}`,
     async () => {
       await meanwhile();
-      return (await failureOf(orderId)) === failure;
+      const seen = await failureOf(orderId);
+      if (seen !== failure) throw new Error(`it is ${seen}`);
+      return true;
     },
     SEEN_WITHIN_MS,
   );
@@ -56,6 +58,37 @@ test(
     await saga.signal('retry');
     await saga.result();
     expect(await failureOf(order.id)).toBeUndefined();
+  },
+  LIMIT_MS,
+);
+
+test(
+  'orders whose activity an operator has paused are listed as such within a minute; unpausing or a retry lets them go on',
+  async () => {
+    await s.fault({ route: 'charge', mode: 'down', count: null });
+    const [unpaused, retried] = [await s.place({ A: 1 }), await s.place({ A: 1 })];
+    const activity = ({ order }: typeof unpaused) => ({
+      namespace: s.client.options.namespace,
+      execution: { workflowId: orderSagaId(order.id) },
+      type: 'chargePayment',
+    });
+    for (const each of [unpaused, retried]) {
+      await eventually('its charge is being retried', async () => {
+        const { raw } = await each.saga.describe();
+        return (raw.pendingActivities ?? []).length > 0;
+      });
+      await s.client.workflowService.pauseActivity(activity(each));
+    }
+    await s.heal();
+    for (const { order } of [unpaused, retried]) await seenAs('ACTIVITY_PAUSED', order.id);
+    const { sagas } = await findStuck(s.db, s.client, PATIENT);
+    expect(sagas.find(({ orderId }) => orderId === retried.order.id)).toMatchObject({ step: 'chargePayment' });
+    await s.client.workflowService.unpauseActivity(activity(unpaused));
+    await retried.saga.signal('retry');
+    for (const each of [unpaused, retried]) {
+      expect(await each.result()).toMatchObject({ status: 'CONFIRMED' });
+      expect(await failureOf(each.order.id)).toBeUndefined();
+    }
   },
   LIMIT_MS,
 );

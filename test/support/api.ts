@@ -39,7 +39,7 @@ export async function lostTemporal(): Promise<TemporalLink> {
   return { ...AWAY, client: () => client, close: () => connection.close() };
 }
 
-/** A port at which nobody listens. */
+/** A port at which no program listens. */
 export function closedPort(): Promise<number> {
   return new Promise((resolve) => {
     const server = createTcpServer().listen(0, '127.0.0.1', () => {

@@ -1,4 +1,4 @@
-/** A certificate authority of our own, as companies have them inside: nobody trusts it who is not told to. */
+/** A certificate authority of our own, as companies have them inside: no client trusts it unless it is configured to. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -19,7 +19,7 @@ export async function brokersHere(names: readonly BrokerName[]): Promise<BrokerN
   return names.filter((_, index) => missing[index] === undefined);
 }
 
-/** Says so where everybody sees it. @throws where REQUIRE_BROKERS=1 */
+/** Says so in the output of the run. @throws where REQUIRE_BROKERS=1 */
 async function whyMissing(name: BrokerName): Promise<string | undefined> {
   const finding = await findBroker(name, process.env);
   if ('programs' in finding) return undefined;

@@ -5,7 +5,7 @@ import { type StoredEvent, toCloudEvent } from '../../contracts/events.js';
 import type { Database } from '../../domain/database.js';
 import { createEventValidator } from '../../relay/event-validator.js';
 
-/** As the published schemas, but closed: a field that nobody has documented is a promise that nobody has made. */
+/** As the published schemas, but closed: a field without documentation is a promise that was never made. */
 const ajv = new Ajv({ allowUnionTypes: true, formats: { uuid: true, 'date-time': true } });
 const strict = new Map(
   Object.entries(EVENT_SCHEMAS).map(([type, schema]) => [

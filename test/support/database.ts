@@ -19,7 +19,7 @@ export const createTestDatabase = (): Promise<TestDatabase> => createFrom(requir
 export async function copyDatabase(url: string): Promise<TestDatabase> {
   const name = new URL(url).pathname.slice(1);
   const end = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`;
-  return eventually('nobody is connected in between', async () => {
+  return eventually('no session is connected in between', async () => {
     await asAdmin(required('TEST_DATABASE_ADMIN_URL'), end);
     return createFrom(name);
   });
@@ -113,7 +113,7 @@ export async function assertStockConserved(db: Database): Promise<void> {
   if (broken[0]?.broken) throw new Error(`stock and reservations disagree for ${broken[0].broken.join(', ')}`);
 }
 
-/** Other test files write in the same cluster, and whoever began earlier holds the feed back until its transaction ends. */
+/** Other test files write in the same cluster, and a transaction that began earlier holds the feed back until it ends. */
 export async function feedShowsAll(db: Database): Promise<void> {
   await eventually('the feed shows all that is committed', async () => {
     const [row] = await db.$queryRaw<{ hidden: bigint }[]>`

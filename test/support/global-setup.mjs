@@ -1,7 +1,7 @@
 /**
  * Starts the servers of a test run. Plain .mjs: Jest loads it outside its module system, where a .ts file whose graph
- * awaits at top level cannot be loaded. They are stopped by global-teardown.mjs, by a signal, or by the death of whoever
- * runs Jest.
+ * awaits at top level cannot be loaded. They are stopped by global-teardown.mjs, by a signal, or by the death of the process
+ * that runs Jest.
  */
 import { root } from '../../local/setup/bootstrap.mjs';
 import { isBuilt } from '../../local/setup/stages.mjs';

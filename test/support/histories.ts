@@ -14,7 +14,7 @@ export const HISTORIES = join(process.cwd(), 'test/workflows/histories');
 
 /**
  * Through the CLI, whose JSON is what operators would send us too.
- * @param runId of a saga that has begun anew, the run that is meant; else its last
+ * @param runId of a saga that was restarted, the run that is meant; else its last
  */
 export async function recordHistory(
   name: string,

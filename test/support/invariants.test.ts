@@ -1,7 +1,7 @@
 /**
- * An auditor is worth what it catches. Each planted violation is one that the product's code could make if it were wrong:
+ * The invariant checker is worth what it catches. Each planted violation is one that the product's code could make if it were wrong:
  * rows changed behind its back, in a transaction that is rolled back, or in a copy of what the gateway, a consumer or
- * Temporal says. The invariant that names it must catch it; and before any, the books are right.
+ * Temporal says. The invariant that names it must catch it; and before any, the ledgers are right.
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
@@ -9,7 +9,7 @@ import { HOLDINGS, PLAN, stepsOf } from '../../contracts/plan.js';
 import { sagaStart } from '../../contracts/saga.js';
 import { readOrder, requestCancellation } from '../../domain/orders.js';
 import { checkInvariants, expectRight, INVARIANT_NAMES } from './invariants.js';
-import { type BookedEvent, type Books, readCharges, readFacts, readSagas } from './ledgers.js';
+import { type LedgerEvent, type Ledgers, readCharges, readFacts, readSagas } from './ledgers.js';
 import { eventually } from './conditions.js';
 import { stock } from './database.js';
 import { PATIENT, type SagaStack, startSagaStack } from './saga.js';
@@ -18,7 +18,7 @@ let s: SagaStack;
 let postgres: pg.Client;
 /** Orders by what became of them. */
 const ids = { confirmed: '', other: '', declined: '', short: '', takenBack: '', byHand: '' };
-let elsewhere: Required<Pick<Books, 'charges' | 'delivered' | 'sagas'>>;
+let elsewhere: Required<Pick<Ledgers, 'charges' | 'delivered' | 'sagas'>>;
 
 beforeAll(async () => {
   s = await startSagaStack();
@@ -86,18 +86,18 @@ async function factsAfter(statements: string) {
   }
 }
 
-const caught = (books: Books) =>
-  checkInvariants(books)
+const caught = (ledgers: Ledgers) =>
+  checkInvariants(ledgers)
     .filter(({ violations }) => violations.length > 0)
     .map(({ invariant }) => invariant);
 
-test('books that are right have nothing found in them, and every invariant has looked at something', async () => {
-  const books = { ...(await factsAfter('')), ...elsewhere };
-  expectRight(books);
-  expect(checkInvariants(books).map(({ checked }) => checked > 0)).toEqual(INVARIANT_NAMES.slice(1).map(() => true));
+test('ledgers that are right have nothing found in them, and every invariant has looked at something', async () => {
+  const ledgers = { ...(await factsAfter('')), ...elsewhere };
+  expectRight(ledgers);
+  expect(checkInvariants(ledgers).map(({ checked }) => checked > 0)).toEqual(INVARIANT_NAMES.slice(1).map(() => true));
 });
 
-test('books in which there is nothing are not right', () => {
+test('ledgers in which there is nothing are not right', () => {
   const nothing = {
     orders: [],
     events: [],
@@ -229,7 +229,7 @@ describe('a row that is wrong is caught:', () => {
     ],
     [
       END,
-      'an order that was told twice that it is confirmed',
+      'an order with two events that confirm it',
       () =>
         `INSERT INTO outbox SELECT order_id, sequence + 1, type, data, correlation_id, traceparent, occurred_at, feed_xid FROM outbox WHERE order_id = ${of('other')} AND type = 'order.confirmed'`,
     ],
@@ -240,7 +240,7 @@ describe('a row that is wrong is caught:', () => {
     ],
     [
       END,
-      'an order told to be cancelled that is not',
+      'an order with an event that cancels it, which it is not',
       () => `UPDATE orders SET status = 'CONFIRMED', unwinding_reason = NULL WHERE id = ${of('takenBack')}`,
     ],
     [
@@ -281,7 +281,7 @@ describe('a row that is wrong is caught:', () => {
   });
 });
 
-/** What catches a step that the plan has and nobody else has thought of. */
+/** What catches a step that only the plan has. */
 describe('by the plan is caught:', () => {
   const caughtAfter = async (statements: string) => caught({ ...(await factsAfter(statements)), ...elsewhere });
 
@@ -294,8 +294,8 @@ describe('by the plan is caught:', () => {
     expect(await caughtAfter(`DELETE FROM ${table} WHERE order_id = '${ids.confirmed}'`)).toContain(PLANNED);
   });
 
-  const told = stepsOf(PLAN).flatMap(({ events }) => (events.undone ? [events.done, events.undone] : []));
-  test.each(told)('an order that has not told of its %s', async (type) => {
+  const events = stepsOf(PLAN).flatMap(({ events }) => (events.undone ? [events.done, events.undone] : []));
+  test.each(events)('an order without its event %s', async (type) => {
     const ofOrder = `order_id = '${ids.takenBack}'`;
     const renumbered = `UPDATE outbox o SET sequence = n.nth FROM (
       SELECT sequence, row_number() OVER (ORDER BY sequence) AS nth FROM outbox WHERE ${ofOrder}) n
@@ -307,62 +307,62 @@ describe('by the plan is caught:', () => {
 });
 
 describe('what the gateway, a consumer or Temporal say wrong is caught:', () => {
-  const chargeOf = (books: Books, name: keyof typeof ids) => {
-    const charge = books.charges.find(({ orderId }) => orderId === ids[name]);
+  const chargeOf = (ledgers: Ledgers, name: keyof typeof ids) => {
+    const charge = ledgers.charges.find(({ orderId }) => orderId === ids[name]);
     if (!charge) throw new Error(`there is no charge of the ${name} order`);
     return charge;
   };
-  const inbox = (books: Books) => books.delivered?.['inbox'] as BookedEvent[];
-  const planted: [string, string, (books: Books) => void][] = [
+  const inbox = (ledgers: Ledgers) => ledgers.delivered?.['inbox'] as LedgerEvent[];
+  const planted: [string, string, (ledgers: Ledgers) => void][] = [
     [
       MONEY,
       'money given back for an order that stands',
-      (books) => {
-        chargeOf(books, 'other').holds -= 1;
+      (ledgers) => {
+        chargeOf(ledgers, 'other').holds -= 1;
       },
     ],
     [
       MONEY,
       'a refund that never happened',
-      (books) => {
-        chargeOf(books, 'takenBack').holds = chargeOf(books, 'takenBack').received;
+      (ledgers) => {
+        chargeOf(ledgers, 'takenBack').holds = chargeOf(ledgers, 'takenBack').received;
       },
     ],
     [
       MONEY,
       'money taken after the order was refused',
-      (books) => {
-        books.charges.push({ ...chargeOf(books, 'other'), orderId: ids.short });
+      (ledgers) => {
+        ledgers.charges.push({ ...chargeOf(ledgers, 'other'), orderId: ids.short });
       },
     ],
     [
       MONEY,
-      'money of nobody',
-      (books) => {
-        books.charges.push({ ...chargeOf(books, 'other'), orderId: '0199aaaa-0000-7000-8000-000000000000' });
+      'money of an order that does not exist',
+      (ledgers) => {
+        ledgers.charges.push({ ...chargeOf(ledgers, 'other'), orderId: '0199aaaa-0000-7000-8000-000000000000' });
       },
     ],
     [
       MONEY,
       'more given back than was taken',
-      (books) => {
-        chargeOf(books, 'takenBack').refunded += 1;
+      (ledgers) => {
+        chargeOf(ledgers, 'takenBack').refunded += 1;
       },
     ],
     [
       MONEY,
       'a charge that can still be completed',
-      (books) => {
-        chargeOf(books, 'declined').status = 'requires_action';
+      (ledgers) => {
+        chargeOf(ledgers, 'declined').status = 'requires_action';
       },
     ],
     [
       'I1 strangers are left alone',
       'a stranger’s charge that we have refunded',
-      (books) => {
+      (ledgers) => {
         const refunds = [{ status: 'succeeded', amount: 1_000, orderId: 'WOO-1001' }];
-        books.charges.push({
-          ...chargeOf(books, 'other'),
+        ledgers.charges.push({
+          ...chargeOf(ledgers, 'other'),
           reference: 'pi_theirs',
           orderId: 'WOO-1001',
           isOurs: false,
@@ -373,66 +373,66 @@ describe('what the gateway, a consumer or Temporal say wrong is caught:', () => 
     [
       'I1 the provider agrees with itself',
       'a refund that the charge does not know of',
-      (books) => {
-        chargeOf(books, 'takenBack').refunded = 0;
+      (ledgers) => {
+        chargeOf(ledgers, 'takenBack').refunded = 0;
       },
     ],
     [
       'I3 one charge per order',
       'an order charged twice, and refunded once',
-      (books) => {
-        books.charges.push({ ...chargeOf(books, 'other'), reference: 'pi_second', refunded: 1_000 });
+      (ledgers) => {
+        ledgers.charges.push({ ...chargeOf(ledgers, 'other'), reference: 'pi_second', refunded: 1_000 });
       },
     ],
     [
       SAGAS,
       'a saga that failed',
-      (books) => {
-        books.sagas?.splice(0, 1, { workflowId: `order-${ids.other}`, status: 'FAILED', result: null });
+      (ledgers) => {
+        ledgers.sagas?.splice(0, 1, { workflowId: `order-${ids.other}`, status: 'FAILED', result: null });
       },
     ],
     [
       SAGAS,
       'a saga that still runs',
-      (books) => {
-        books.sagas?.push({ workflowId: 'order-x', status: 'RUNNING', result: null });
+      (ledgers) => {
+        ledgers.sagas?.push({ workflowId: 'order-x', status: 'RUNNING', result: null });
       },
     ],
     [
       SAGAS,
       'an order without a saga',
-      (books) => {
-        books.sagas = books.sagas?.filter(({ workflowId }) => !workflowId.includes(ids.short)) ?? [];
+      (ledgers) => {
+        ledgers.sagas = ledgers.sagas?.filter(({ workflowId }) => !workflowId.includes(ids.short)) ?? [];
       },
     ],
     [
       DELIVERED,
       'an event that never arrived',
-      (books) => {
-        inbox(books).splice(-2, 1);
+      (ledgers) => {
+        inbox(ledgers).splice(-2, 1);
       },
     ],
     [
       DELIVERED,
       'an event that never was',
-      (books) => {
-        inbox(books).push({ orderId: ids.other, sequence: 5, type: 'order.cancelled', data: {} });
+      (ledgers) => {
+        inbox(ledgers).push({ orderId: ids.other, sequence: 5, type: 'order.cancelled', data: {} });
       },
     ],
     [
       IN_ORDER,
       'two events that overtook each other',
-      (books) => {
-        const got = inbox(books);
+      (ledgers) => {
+        const got = inbox(ledgers);
         got.splice(1, 0, ...got.splice(2, 1));
       },
     ],
   ];
 
   test.each(planted)('by %s: %s', async (invariant, _, plant) => {
-    const books: Books = { ...(await factsAfter('')), ...structuredClone(elsewhere) };
-    expect(caught(books)).toEqual([]);
-    plant(books);
-    expect(caught(books)).toContain(invariant);
+    const ledgers: Ledgers = { ...(await factsAfter('')), ...structuredClone(elsewhere) };
+    expect(caught(ledgers)).toEqual([]);
+    plant(ledgers);
+    expect(caught(ledgers)).toContain(invariant);
   });
 });

@@ -54,7 +54,7 @@ export async function newInstallation(env: NodeJS.ProcessEnv = {}): Promise<Inst
   );
   return {
     dataDir,
-    // The launcher takes the first free ones from there on: below those that the system gives out by itself, nobody takes one
+    // The launcher takes the first free ones from there on: below those that the system gives out by itself, no program takes one
     // between its looking and its process's listening.
     env: {
       ...inherited,
@@ -243,7 +243,7 @@ export function clientOf({ api, sandbox }: Installation) {
     for (;;) {
       const from = all.length === 0 ? '' : `&starting_after=${all.at(-1)?.id}`;
       const page = await json<{ data: T[]; has_more: boolean }>(`${sandbox}${path}?limit=100${from}`, {
-        headers: { authorization: 'Bearer sk_test_auditor' },
+        headers: { authorization: 'Bearer sk_test_invariants' },
       });
       all.push(...page.data);
       if (!page.has_more) return all;

@@ -1,11 +1,11 @@
-/** The books of a shop, for whoever audits them: what Postgres, the gateway, Temporal and the consumers each say, side by side. */
+/** The ledgers of a shop, for the invariant checker: what Postgres, the gateway, Temporal and the consumers each say, side by side. */
 import type { Client } from '@temporalio/client';
 import type { CloudEvent } from '../../contracts/events.js';
 import type { Order, OrderStatus } from '../../contracts/orders.js';
 import { HOLDINGS } from '../../contracts/plan.js';
 import type { ApiClient } from './launcher.js';
 
-export type BookedOrder = {
+export type LedgerOrder = {
   id: string;
   status: OrderStatus;
   reason: string | null;
@@ -14,13 +14,13 @@ export type BookedOrder = {
   lines: { sku: string; quantity: number; unitPrice: number }[];
   planVersion?: number;
 };
-export type BookedEvent = { orderId: string; sequence: number; type: string; data: Record<string, unknown> };
+export type LedgerEvent = { orderId: string; sequence: number; type: string; data: Record<string, unknown> };
 /**
  * A PaymentIntent of the gateway's own list, with the refunds of its own list. Amounts in the minor unit. `isOurs`: it carries an
  * installation's marks, or names an order as charges of before the marks did; all else is a stranger's. `refunded` counts what
  * went back or is about to, refund by refund; `holds` is what the provider itself says of the charge: the two must agree.
  */
-export type BookedCharge = {
+export type LedgerCharge = {
   reference: string;
   orderId: string | null;
   isOurs: boolean;
@@ -29,28 +29,28 @@ export type BookedCharge = {
   received: number;
   refunded: number;
   holds: number;
-  refunds: BookedRefund[];
+  refunds: LedgerRefund[];
 };
-/** `orderId`: a refund of ours names its order, one made in the provider's dashboard nobody's. */
-export type BookedRefund = { status: string; amount: number; orderId: string | null };
-export type BookedSaga = { workflowId: string; status: string; result: { status: string } | null };
+/** `orderId`: a refund of ours names its order, one made in the provider's dashboard names none. */
+export type LedgerRefund = { status: string; amount: number; orderId: string | null };
+export type LedgerSaga = { workflowId: string; status: string; result: { status: string } | null };
 
-/** What cannot be seen from where the auditor stands is absent; what can be seen must not be empty. */
-export type Books = {
-  orders: BookedOrder[];
-  events: BookedEvent[];
+/** What cannot be seen from where the checker reads is absent; what can be seen must not be empty. */
+export type Ledgers = {
+  orders: LedgerOrder[];
+  events: LedgerEvent[];
   stock: { sku: string; onHand: number; available: number; reserved: number; sold: number }[];
-  charges: BookedCharge[];
+  charges: LedgerCharge[];
   reservations?: { orderId: string; sku: string; quantity: number; state: string }[];
   /** Which orders have rows of which tables of the plan, in a state in which they hold something. */
   holdings?: { orderId: string; table: string }[];
   payments?: { orderId: string; status: string; amount: number; currency: string; reference: string | null }[];
   /** What each consumer got, repetitions included, in the order in which it got it. */
-  delivered?: Record<string, BookedEvent[]>;
-  sagas?: BookedSaga[];
+  delivered?: Record<string, LedgerEvent[]>;
+  sagas?: LedgerSaga[];
 };
 
-type Facts = Required<Pick<Books, 'orders' | 'events' | 'stock' | 'reservations' | 'payments' | 'holdings'>>;
+type Facts = Required<Pick<Ledgers, 'orders' | 'events' | 'stock' | 'reservations' | 'payments' | 'holdings'>>;
 
 const held = HOLDINGS.map(
   ({ table, column, held: states }) =>
@@ -80,7 +80,7 @@ export async function readFacts(query: (sql: string) => Promise<unknown>): Promi
 }
 
 /** Through the provider's own API, and nothing of ours. */
-export async function readCharges(gatewayUrl: string): Promise<BookedCharge[]> {
+export async function readCharges(gatewayUrl: string): Promise<LedgerCharge[]> {
   const [intents, refunds] = await Promise.all([
     readList<Intent>(gatewayUrl, '/v1/payment_intents', '&expand[]=data.latest_charge'),
     readList<Refund>(gatewayUrl, '/v1/refunds'),
@@ -124,7 +124,7 @@ async function readList<T extends { id: string }>(gatewayUrl: string, path: stri
   const all: T[] = [];
   for (;;) {
     const from = all.length === 0 ? '' : `&starting_after=${all.at(-1)?.id}`;
-    const headers = { authorization: 'Bearer sk_test_auditor' };
+    const headers = { authorization: 'Bearer sk_test_invariants' };
     const answer = await fetch(`${gatewayUrl}${path}?limit=100${from}${more}`, { headers });
     if (!answer.ok) throw new Error(`${path} answered ${answer.status}: ${await answer.text()}`);
     const page = (await answer.json()) as { data: T[]; has_more: boolean };
@@ -134,8 +134,8 @@ async function readList<T extends { id: string }>(gatewayUrl: string, path: stri
 }
 
 /** Every saga that Temporal knows of. Visibility trails: ask when all is over. */
-export async function readSagas(client: Client): Promise<BookedSaga[]> {
-  const sagas: BookedSaga[] = [];
+export async function readSagas(client: Client): Promise<LedgerSaga[]> {
+  const sagas: LedgerSaga[] = [];
   for await (const { workflowId, status } of client.workflow.list()) {
     const result = status.name === 'COMPLETED' ? await client.workflow.getHandle(workflowId).result() : null;
     sagas.push({ workflowId, status: status.name, result });
@@ -143,46 +143,46 @@ export async function readSagas(client: Client): Promise<BookedSaga[]> {
   return sagas;
 }
 
-/** What of the books is about these orders alone; the stock is everybody's. */
-export function booksOf(books: Books, orderIds: string[]): Books {
+/** What the ledgers have about these orders alone; the stock is that of all orders. */
+export function ledgersOf(ledgers: Ledgers, orderIds: string[]): Ledgers {
   const mine = new Set<string | null>(orderIds);
   const isMine = ({ orderId }: { orderId: string | null }) => mine.has(orderId);
   return {
-    ...books,
-    orders: books.orders.filter(({ id }) => mine.has(id)),
-    events: books.events.filter(isMine),
-    charges: books.charges.filter(isMine),
-    ...(books.holdings && { holdings: books.holdings.filter(isMine) }),
-    ...(books.payments && { payments: books.payments.filter(isMine) }),
+    ...ledgers,
+    orders: ledgers.orders.filter(({ id }) => mine.has(id)),
+    events: ledgers.events.filter(isMine),
+    charges: ledgers.charges.filter(isMine),
+    ...(ledgers.holdings && { holdings: ledgers.holdings.filter(isMine) }),
+    ...(ledgers.payments && { payments: ledgers.payments.filter(isMine) }),
   };
 }
 
 /** From outside, over HTTP only: of these orders, and of all stock. Reservations and payments are not to be seen there. */
-export async function readBooksFromOutside(
+export async function readLedgersFromOutside(
   client: ApiClient,
   orders: Order[],
   delivered?: CloudEvent[],
-): Promise<Books> {
+): Promise<Ledgers> {
   const mine = new Set(orders.map(({ id }) => id));
-  const toBooked = (events: CloudEvent[]) =>
+  const toLedger = (events: CloudEvent[]) =>
     events
       .filter(({ subject }) => mine.has(subject))
       .map(
-        ({ subject: orderId, sequence, type, data }): BookedEvent => ({
+        ({ subject: orderId, sequence, type, data }): LedgerEvent => ({
           orderId,
           sequence,
           type,
           data: { ...(data as object) },
         }),
       );
-  const { items } = await client.get<{ items: Books['stock'] }>('/inventory?limit=1000');
+  const { items } = await client.get<{ items: Ledgers['stock'] }>('/inventory?limit=1000');
   return {
     orders: orders.map(({ id, status, cancellation, total, items: lines }) => {
       return { id, status, reason: cancellation?.reason ?? null, currency: total.currency, total: total.amount, lines };
     }),
-    events: toBooked(await client.feed()),
+    events: toLedger(await client.feed()),
     stock: items,
     charges: (await readCharges(client.sandbox)).filter(({ orderId }) => orderId !== null && mine.has(orderId)),
-    ...(delivered && { delivered: { receiver: toBooked(delivered) } }),
+    ...(delivered && { delivered: { receiver: toLedger(delivered) } }),
   };
 }

@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 /**
  * - `slow`   a second on the way there and one on the way back, ± half
- * - `silent` nothing arrives any more, neither way, and nobody is told; whoever connects gets no answer
+ * - `silent` nothing arrives any more, neither way, and neither side learns of it; a new connection gets no answer
  * - `deaf`   requests arrive, answers do not
  * - `reset`  connections are reset, new ones at once
  *
@@ -44,7 +44,7 @@ export async function startLink(target: string): Promise<Link> {
     from.on('error', () => undefined);
     from.on('close', () => {
       pipes.delete(pipe);
-      if (!pipe.isDead) void pipe.last.then(() => to.destroy()); // of the dead, nobody hears
+      if (!pipe.isDead) void pipe.last.then(() => to.destroy()); // a dead link passes on no end
     });
   };
   const server = createServer((client) => {

@@ -1,4 +1,4 @@
-/** The OpenAPI document as a judge: whether an answer is one that it promises for the operation. */
+/** The OpenAPI document as a check: whether an answer is one that it promises for the operation. */
 import { Ajv, type ValidateFunction } from 'ajv';
 
 export type Schema = { [keyword: string]: unknown };
@@ -36,7 +36,9 @@ export function resolve({ components }: OpenApi, schema: Schema): Schema {
 const FORMATS = { uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, 'date-time': /^\d{4}-\d\d-\d\dT[\d:.]+Z$/ };
 
 /** @returns a function that says what is wrong with an answer to the operation, or undefined */
-export function createJudge(document: OpenApi): (operation: Operation, answer: Answered) => string | undefined {
+export function createConformanceCheck(
+  document: OpenApi,
+): (operation: Operation, answer: Answered) => string | undefined {
   const validatorOf = createValidators(closed(document) as OpenApi);
   return (operation, { status, headers, body }) => {
     const promised = operation.responses[status];

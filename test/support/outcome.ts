@@ -33,7 +33,7 @@ export async function outcomeOf(
 
 /**
  * Ends every saga, and with it whatever still waits for one: a test that ran out of time goes on waiting, and would throw, where
- * nobody catches it, when its connection has been closed, which ends Jest with all the files that it has still to run.
+ * no code catches it, when its connection has been closed, which ends Jest with all the files that it has still to run.
  */
 export async function endSagas(client: Client): Promise<void> {
   try {

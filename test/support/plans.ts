@@ -37,7 +37,7 @@ type Node = {
 export function openExplainedDatabase(url: string): ExplainedDatabase {
   const pool = new pg.Pool({ connectionString: url, max: 4 });
   const explainer = new pg.Pool({ connectionString: url, max: 1 });
-  // A pool says that it has ended before Postgres has heard of it; whoever drops the database then cuts what is left.
+  // A pool says that it has ended before Postgres has heard of it; dropping the database then cuts what is left.
   for (const each of [pool, explainer]) each.on('error', () => undefined);
   let plans: Plan[] = [];
   const run = pool.query.bind(pool) as (query: pg.QueryConfig) => Promise<pg.QueryResult>;
@@ -65,8 +65,8 @@ const MODES = ['force_custom_plan', 'force_generic_plan'] as const;
 
 async function explain(pool: pg.Pool, { text, values }: pg.QueryConfig): Promise<Plan[]> {
   const client = await pool.connect();
-  const told: string[] = [];
-  const onNotice = ({ message = '' }: { message?: string | undefined }) => void told.push(message);
+  const messages: string[] = [];
+  const onNotice = ({ message = '' }: { message?: string | undefined }) => void messages.push(message);
   client.on('notice', onNotice);
   try {
     await client.query(EXPLAIN_ALL);
@@ -80,7 +80,7 @@ async function explain(pool: pg.Pool, { text, values }: pg.QueryConfig): Promise
     client.off('notice', onNotice);
     client.release();
   }
-  const roots = told
+  const roots = messages
     .filter((message) => message.includes('"Plan"'))
     .map((message) => JSON.parse(message.slice(message.indexOf('{'))));
   if (roots.length < MODES.length) throw new Error(`Postgres did not explain: ${text}`);

@@ -34,7 +34,7 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
       [upstream, client],
     ] as const) {
       sockets.add(socket);
-      socket.on('error', () => undefined); // whoever is killed resets his connections
+      socket.on('error', () => undefined); // a killed process resets its connections
       socket.on('close', () => {
         sockets.delete(socket);
         other.destroy();

@@ -1,5 +1,5 @@
 /**
- * What tests print: why one failed, on one screen. Their sagas fail on purpose all the time, and a worker that told of each would
+ * What tests print: why one failed, on one screen. Their sagas fail on purpose all the time, and a worker that logged each would
  * bury it. `TEST_LOG=WARN npm test -- <file>` (or INFO, DEBUG) shows what workers and Temporal's server say.
  */
 import { DefaultLogger, type LogLevel, makeTelemetryFilterString, Runtime } from '@temporalio/worker';

@@ -3,7 +3,7 @@
  * be what the other promises. Only an optional property may come. Everything else is named.
  */
 
-/** A JSON Schema of the few keywords that ours use; any other keyword is refused, since nobody would compare it. */
+/** A JSON Schema of the few keywords that ours use; any other keyword is refused, since it would not be compared. */
 export type Schema = { [keyword: string]: unknown };
 
 const ANNOTATIONS = ['$schema', '$id', 'title', 'description', 'examples'];
@@ -25,7 +25,7 @@ export function brokenReleases(released: Schema[], current: Schema[]): string[] 
 export function breakingChanges(released: Schema, current: Schema, place = 'data'): string[] {
   for (const keyword of [...Object.keys(released), ...Object.keys(current)]) {
     if (![...ANNOTATIONS, ...RULES, ...STRUCTURE].includes(keyword))
-      throw new Error(`${place}: nobody compares the keyword "${keyword}"`);
+      throw new Error(`${place}: no rule compares the keyword "${keyword}"`);
   }
   const id = released['$id'] === current['$id'] ? [] : [`${place}: $id is ${current['$id']}, was ${released['$id']}`];
   return [

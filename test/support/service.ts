@@ -2,8 +2,8 @@
 import type { Program } from '../../local/processes/program.js';
 
 /**
- * With an undertaker each: whoever ends the test run, however, leaves no frozen process behind.
- * @param variables what it is told; nothing that a developer's shell, or the test run, says of other servers
+ * With a watchdog each: however the test run ends, it leaves no frozen process behind.
+ * @param variables its settings; nothing that a developer's shell, or the test run, says of other servers
  */
 export function serviceProgram(
   variables: Record<string, string>,

@@ -1,5 +1,5 @@
 /**
- * Which events an order may have told when it is final, by the plan: a step's event when it was done, that of its undo if it was
+ * Which events an order may have when it is final, by the plan: a step's event when it was done, that of its undo if it was
  * taken back, in the reverse order. A step of the plan is in these stories from the day on which it is in the plan.
  */
 import type { OrderStatus } from '../../contracts/orders.js';
@@ -7,7 +7,7 @@ import { PLAN, PLAN_VERSION, type PlannedStep, type SagaPlan, stepsOf } from '..
 
 export type Told = {
   status: OrderStatus;
-  /** Under which the order was accepted; absent = today's, since books that do not show it are of a shop that is new. */
+  /** Under which the order was accepted; absent = today's, since ledgers that do not show it are of a shop that is new. */
   planVersion?: number;
   /** Types of its events that an operator has vouched for. */
   byHand: ReadonlySet<string>;
@@ -38,13 +38,13 @@ export function legalStories(order: Told, plan: SagaPlan = PLAN): string[][] {
     const way = done(before);
     const stories = [cancelled(way, before)];
     if (next?.events.refused) stories.push(cancelled([...way, next.events.refused], before));
-    // The outcome of a charge may be unknown: then it is not told, and the gateway is found to have it.
+    // The outcome of a charge may be unknown: then there is no event, and the gateway is found to have it.
     if (next?.sharesPivot) stories.push(cancelled(way, [...before, next]));
     return stories;
   });
 }
 
-/** What an operator has done by hand holds nothing of ours; but money that was taken by hand is given back by hand, and told. */
+/** What an operator has done by hand holds nothing of ours; but money that was taken by hand is given back by hand, with an event. */
 const undone = ({ byHand, isRefundedByOthers }: Told, steps: PlannedStep[]): string[] =>
   steps
     .filter(({ events, sharesPivot }) => (sharesPivot ? !isRefundedByOthers : !byHand.has(events.done)))

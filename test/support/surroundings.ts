@@ -22,7 +22,7 @@ export type Surroundings = {
   /** Starts a process of the service with these settings, and ends it with everything else. `isReady` is given its log's path. */
   start: (variables: Record<string, string>, isReady: (log: string) => Promise<boolean>) => Promise<Running>;
   /** Waits until every saga has ended. @throws unless there are so many orders, and money, stock and events are right */
-  audit: (orders: number) => Promise<void>;
+  expectRight: (orders: number) => Promise<void>;
   stop: () => Promise<void>;
 };
 
@@ -52,7 +52,7 @@ export async function startSurroundings(): Promise<Surroundings> {
       running.push(service);
       return service;
     },
-    audit: async (orders) => {
+    expectRight: async (orders) => {
       const sagas = await eventually('all sagas have ended', async () => {
         const all = await readSagas(temporal.client);
         return all.every(({ status }) => status === 'COMPLETED') && all;

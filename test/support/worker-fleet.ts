@@ -1,7 +1,7 @@
 /**
- * A crew: worker processes as they are deployed, in a world of their own, to be killed, frozen and continued at the crash
- * points of their steps (workers/crash-points). They stand in lanes of two, one to fail and one to take over, each lane a
- * namespace of Temporal's, so that what fails in one delays no other. Whoever dies is replaced, as a supervisor would.
+ * A worker fleet: worker processes as they are deployed, in a world of their own, to be killed, frozen and continued at the crash
+ * points of their steps (workers/crash-points). Each Temporal namespace has two, one to fail and one to take over, so that what
+ * fails in one namespace delays no other. A worker that dies is replaced, as a supervisor would.
  */
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ import { serviceProgram } from './service.js';
 export type WorkerFleet = {
   db: Database;
   sandboxUrl: string;
-  /** One per lane, to start sagas in it. */
+  /** One per namespace, to start sagas in it. */
   clients: Client[];
   /** Has the first worker that comes to this moment of the order do that. */
   plan(orderId: string, moment: string, action: Action): void;
@@ -40,16 +40,16 @@ export type WorkerFleet = {
  */
 const FIND_THE_FROZEN = ['frontend.keepAliveTime="1s"', 'frontend.keepAliveTimeout="1s"'];
 
-/** A plan is met at once, unless its order was in the hands of a process that others have frozen. */
+/** A plan is met at once, unless its order was in a process that another plan has frozen. */
 const MEET_LIMIT_MS = 60_000;
 
-const LANE_SIZE = 2;
+const WORKERS_PER_NAMESPACE = 2;
 const KILL_LIMIT_MS = 5_000;
 
-export async function startFleet(laneCount: number): Promise<WorkerFleet> {
-  const lanes = Array.from({ length: laneCount }, (_, i) => `lane-${i}`);
+export async function startFleet(namespaceCount: number): Promise<WorkerFleet> {
+  const namespaces = Array.from({ length: namespaceCount }, (_, i) => `namespace-${i}`);
   const [env, database, sandbox, folder] = await Promise.all([
-    startTemporal(FIND_THE_FROZEN, lanes),
+    startTemporal(FIND_THE_FROZEN, namespaces),
     createTestDatabase(),
     startSandbox(),
     mkdtemp(join(tmpdir(), 'order-saga-failpoints-')),
@@ -60,31 +60,33 @@ export async function startFleet(laneCount: number): Promise<WorkerFleet> {
     DATABASE_POOL: '4',
     TEMPORAL_ADDRESS: env.address,
     PAYMENTS_URL: sandbox.url,
-    STRIPE_API_KEY: 'sk_test_crew',
+    STRIPE_API_KEY: 'sk_test_fleet',
     RECONCILE_EVERY: '1s',
     FAILPOINTS: folder,
   };
-  const crew = new Set<Running>();
-  let hired = 0;
+  const workers = new Set<Running>();
+  let started = 0;
   let stopping = false;
-  const hire = async (lane: string): Promise<void> => {
-    const log = join(folder, `worker-${hired++}.log`);
+  const startWorker = async (namespace: string): Promise<void> => {
+    const log = join(folder, `worker-${started++}.log`);
     const polls = async () => existsSync(log) && readFileSync(log, 'utf8').includes('the worker polls');
-    const program = serviceProgram({ ...variables, TEMPORAL_NAMESPACE: lane }, log, polls);
+    const program = serviceProgram({ ...variables, TEMPORAL_NAMESPACE: namespace }, log, polls);
     const worker = run(program);
-    crew.add(worker);
+    workers.add(worker);
     void worker.exited.then(() => {
-      crew.delete(worker);
-      if (!stopping) hire(lane).catch(() => undefined); // its own end has had a successor hired
+      workers.delete(worker);
+      if (!stopping) startWorker(namespace).catch(() => undefined); // its own end has started a successor
     });
     await untilReady(program, worker);
   };
-  await Promise.all(lanes.flatMap((lane) => Array.from({ length: LANE_SIZE }, () => hire(lane))));
+  await Promise.all(
+    namespaces.flatMap((namespace) => Array.from({ length: WORKERS_PER_NAMESPACE }, () => startWorker(namespace))),
+  );
   const pathOf = (orderId: string, moment: string) => join(folder, `${orderId}.${moment}`);
   return {
     db: database.db,
     sandboxUrl: sandbox.url,
-    clients: lanes.map((namespace) => new Client({ connection: env.connection, namespace })),
+    clients: namespaces.map((namespace) => new Client({ connection: env.connection, namespace })),
     plan: (orderId, moment, action) => writeFileSync(pathOf(orderId, moment), action),
     met: (orderId, moment) =>
       eventually(`a worker comes to ${moment}`, () => readMet(pathOf(orderId, moment)), MEET_LIMIT_MS),
@@ -97,7 +99,7 @@ export async function startFleet(laneCount: number): Promise<WorkerFleet> {
     },
     stop: async () => {
       stopping = true;
-      await Promise.all([...crew].map((worker) => worker.stop(KILL_LIMIT_MS)));
+      await Promise.all([...workers].map((worker) => worker.stop(KILL_LIMIT_MS)));
       await env.teardown();
       await Promise.all([database.drop(), sandbox.stop(), rm(folder, { recursive: true, force: true })]);
     },

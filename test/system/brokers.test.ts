@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import type { CloudEvent } from '../../contracts/events.js';
 import type { Order } from '../../contracts/orders.js';
-import { audit } from '../support/invariants.js';
+import { expectRightFromOutside } from '../support/invariants.js';
 import { readAll } from '../../testbed/brokers/readers.js';
 import { type Broker, startBroker } from '../../testbed/brokers/start.js';
 import { brokersHere } from '../support/brokers.js';
@@ -28,7 +28,7 @@ const KILLS = 3;
  * RabbitMQ writes the table of its quorum queues' names half a second after it last changed, which is at each start. Killed
  * before, it comes back with an empty queue of that name: nothing that was confirmed is left, and that is not ours to prove.
  */
-const SETTLE_MS = 2_000;
+const RECOVER_MS = 2_000;
 /** Longer than a lease, so that others take over and the paused one wakes up to a world that has gone on. */
 const PAUSE_MS = FULL ? 60_000 : 20_000;
 const LIMIT_MS = FULL ? 900_000 : 180_000;
@@ -105,7 +105,7 @@ const names = await brokersHere(['kafka', 'nats', 'rabbitmq']);
       for (let kill = 1; kill <= KILLS; kill++) {
         const posting = post(ORDERS / (KILLS + 1));
         await progress();
-        await pause(SETTLE_MS);
+        await pause(RECOVER_MS);
         await all((broker) => broker.kill());
         if (kill === 1) process.kill(paused, 'SIGSTOP');
         else process.kill(running.pid('relay-2'), 'SIGKILL'); // its partitions are the others' by now, or again its own
@@ -117,7 +117,7 @@ const names = await brokersHere(['kafka', 'nats', 'rabbitmq']);
       process.kill(paused, 'SIGCONT');
       const final = await Promise.all(accepted.map((order) => api.final(order.id, LIMIT_MS)));
       const ends = final.map(({ id, status }) => `${id} order.${status.toLowerCase()}`);
-      for (const broker of brokers) await audit(api, final, await delivered(broker, ends));
+      for (const broker of brokers) await expectRightFromOutside(api, final, await delivered(broker, ends));
     },
     LIMIT_MS * 2,
   );
@@ -135,7 +135,7 @@ const names = await brokersHere(['kafka', 'nats', 'rabbitmq']);
   }, 300_000);
 });
 
-/** How far each destination has come, from the relays' own cursors: whoever asks a broker is in its way when it dies. */
+/** How far each destination has come, from the relays' own cursors: a reader of the broker would be in its way when it dies. */
 async function readPlaces({ env }: Installation): Promise<{ name: string; place: bigint }[]> {
   const url = readFileSync(join(env['DATA_DIR'] ?? '', 'database-url'), 'utf8').trim();
   const client = new pg.Client({ connectionString: url });

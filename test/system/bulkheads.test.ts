@@ -1,13 +1,13 @@
 /**
- * Somebody has one SKU's stock row locked, as a forgotten psql or a long report does. Only its own orders wait: others are
- * accepted, charged and confirmed meanwhile, nobody is parked, and when the row is free everything is finished. 12 s; 40 s
+ * One SKU's stock row is locked, as a forgotten psql or a long report does. Only its own orders wait: others are
+ * accepted, charged and confirmed meanwhile, no saga is parked, and when the row is free everything is finished. 12 s; 40 s
  * under `FULL=1`.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { audit } from '../support/invariants.js';
+import { expectRightFromOutside } from '../support/invariants.js';
 import { eventually } from '../support/conditions.js';
 import {
   type ApiClient,
@@ -62,7 +62,7 @@ test(
     await eventually('no order is pending', async () => (await client.list('PENDING', 1)).length === 0, 90_000);
     const final = await client.list();
     expect(final.filter(({ status }) => status !== 'CONFIRMED')).toEqual([]);
-    await audit(client, final);
+    await expectRightFromOutside(client, final);
   },
   HELD_MS + 180_000,
 );

@@ -79,7 +79,7 @@ test('a frozen Temporal: scrapes and probes are answered, every POST is taken, a
       async () => (await Promise.all([scrape(), scrape()])).every((text) => text.includes(isUp('temporal', 0))),
       60_000,
     );
-    expect(await scrape()).toMatch(attention); // an alarm does not end because nobody knows any more
+    expect(await scrape()).toMatch(attention); // an alarm does not end because its source is silent
     for (let i = 0; i < 10; i++) ids.push((await client.post({ PLENTY: 1 })).id);
     expect((await within(PROBE_LIMIT_MS, `${installation.api}/readyz`)).text).toBe('{"ready":true}');
     const { status, text } = await within(PROBE_LIMIT_MS, `${metrics}/readyz`);

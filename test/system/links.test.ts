@@ -39,7 +39,7 @@ const HEALTH_LIMIT_MS = 4_000;
 /** Temporal's own driver would try on for 10 s. */
 const SAGA_LIMIT_MS = 7_000;
 /**
- * From the healing to everybody at work. The SDK's client of Temporal finds out by its pings that a connection is dead: every
+ * From the healing to all processes at work. The SDK's client of Temporal finds out by its pings that a connection is dead: every
  * 30 s one, which is waited for 15 s.
  */
 const healLimitMs = (link: LinkName) => (link.endsWith('temporal') ? 75_000 : 30_000);
@@ -168,4 +168,4 @@ test.each(cells)(
   LIMIT_MS,
 );
 
-test('and all books together are right', () => around.audit(keys));
+test('and all ledgers together are right', () => around.expectRight(keys));

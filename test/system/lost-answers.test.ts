@@ -1,7 +1,7 @@
 /**
- * The moments of accepting and delivering at which a process, or its connection to Postgres, is lost and nobody can know
- * what has committed. What a client asks again under its key is one order; what was accepted is finished by whoever is
- * left; what was delivered but not noted is delivered again, in order.
+ * The moments of accepting and delivering at which a process, or its connection to Postgres, is lost and no client can know
+ * what has committed. What a client asks again under its key is one order; what was accepted is finished by the processes
+ * that are left; what was delivered but not noted is delivered again, in order.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { Order } from '../../clients/typescript/client.js';
@@ -15,7 +15,7 @@ import { isServing, kill, orderOne, type Surroundings, startSurroundings } from 
 
 const ACCEPTING = 'INSERT INTO orders';
 const NOTING = 'SET feed_xid = h.xid';
-/** What PRODUCT promises of an order that was accepted by somebody who died of it. */
+/** What PRODUCT promises of an order that was accepted by a process that died of it. */
 const SWEEP_LIMIT_MS = 5_000;
 const FINAL_LIMIT_MS = 30_000;
 const LIMIT_MS = 120_000;
@@ -100,7 +100,7 @@ test(
 );
 
 test(
-  'killed when an order was durable, before anybody heard of it: its saga starts by itself, and who asks again is told of it',
+  'killed when an order was durable, before any client heard of it: its saga starts by itself, and a client that asks again gets it',
   async () => {
     await dieAccepting('never-heard', 'mute');
     const [accepted] = await ordersOfCustomer();
@@ -117,7 +117,7 @@ test(
 );
 
 test(
-  'without its connection when the order was durable: the client is told to ask again, and is told of that one order',
+  'without its connection when the order was durable: the client is asked to try again, and gets that one order',
   async () => {
     const service = await startService(proxy.url);
     const lost = proxy.lose(ACCEPTING, 'cut');
@@ -159,4 +159,4 @@ test(
   LIMIT_MS,
 );
 
-test('and all books together are right', () => around.audit(customers - 1));
+test('and all ledgers together are right', () => around.expectRight(customers - 1));

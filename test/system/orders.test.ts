@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Order } from '../../clients/typescript/client.js';
 import { STEPS } from '../../contracts/plan.js';
 import type { SagaProgress } from '../../contracts/saga.js';
-import { audit } from '../support/invariants.js';
+import { expectRightFromOutside } from '../support/invariants.js';
 import { eventually } from '../support/conditions.js';
 import {
   type ApiClient,
@@ -48,7 +48,7 @@ describe('an order', () => {
     expect(order).toMatchObject({ status: 'PENDING', total: { amount: 2_000, currency: 'USD' } });
     const final = await client.final(order.id);
     expect(final.status).toBe('CONFIRMED');
-    await audit(client, [final]);
+    await expectRightFromOutside(client, [final]);
     const saga = await client.get<SagaProgress & { webUrl: string; runId: string }>(`/orders/${order.id}/saga`);
     expect(saga.state).toBe('COMPLETED');
     expect(saga.steps.map(({ name, status }) => [name, status])).toEqual(STEPS.map((name) => [name, 'completed']));
@@ -69,7 +69,7 @@ describe('an order', () => {
   test('for more than there is, is cancelled as OUT_OF_STOCK before any money moves', async () => {
     const final = await client.final((await client.post({ GONE: 1 })).id);
     expect(final.cancellation?.reason).toBe('OUT_OF_STOCK');
-    await audit(client, [final]);
+    await expectRightFromOutside(client, [final]);
   });
 
   test('of two lines of which the second is out of stock leaves the first as it was', async () => {
@@ -84,7 +84,7 @@ describe('an order', () => {
     const final = await client.final((await client.post({ PLENTY: 5 }, 'pm_card_chargeDeclined')).id);
     expect(final.cancellation?.reason).toBe('PAYMENT_DECLINED');
     expect(await client.sku('PLENTY')).toEqual(before);
-    await audit(client, [final]);
+    await expectRightFromOutside(client, [final]);
   });
 
   test('of something unknown is refused and nothing is accepted', async () => {
@@ -102,7 +102,7 @@ describe('an order', () => {
 
   test('whose gateway hangs after charging is confirmed with that one charge', async () => {
     const order = await client.post({ PLENTY: 1 }, 'pm_sandbox_timeout_after_charge');
-    await audit(client, [await client.final(order.id)]);
+    await expectRightFromOutside(client, [await client.final(order.id)]);
   });
 });
 
@@ -144,8 +144,8 @@ describe('two hundred orders by sixteen clients', () => {
         ),
       ),
     );
-    await audit(client, final, receiver.received);
-    await audit(client, final);
+    await expectRightFromOutside(client, final, receiver.received);
+    await expectRightFromOutside(client, final);
   }, 120_000);
 });
 
@@ -161,21 +161,24 @@ describe('a killed process', () => {
       30_000,
     );
     expect(running.output()).toContain('It starts again');
-    await audit(client, await Promise.all([...slow, ...quick].map((order) => client.final(order.id, 60_000))));
+    await expectRightFromOutside(
+      client,
+      await Promise.all([...slow, ...quick].map((order) => client.final(order.id, 60_000))),
+    );
   }, 120_000);
 
   test('the gateway, amid sagas, comes back and every order is finished, charged once', async () => {
     const orders = await Promise.all(Array.from({ length: 20 }, () => client.post({ PLENTY: 1 })));
     process.kill(running.pid('sandbox'), 'SIGKILL');
     orders.push(...(await Promise.all(Array.from({ length: 5 }, () => client.post({ PLENTY: 1 })))));
-    await audit(client, await Promise.all(orders.map((order) => client.final(order.id, 60_000))));
+    await expectRightFromOutside(client, await Promise.all(orders.map((order) => client.final(order.id, 60_000))));
   }, 120_000);
 
   test('the database, amid sagas, comes back with everything that was acknowledged', async () => {
     const orders = await Promise.all(Array.from({ length: 20 }, () => client.post({ PLENTY: 1 })));
     process.kill(running.pid('Postgres'), 'SIGKILL');
     await eventually('the service is ready again', async () => (await fetch(`${installation.api}/readyz`)).ok, 60_000);
-    await audit(client, await Promise.all(orders.map((order) => client.final(order.id, 60_000))));
+    await expectRightFromOutside(client, await Promise.all(orders.map((order) => client.final(order.id, 60_000))));
   }, 120_000);
 });
 
@@ -192,14 +195,14 @@ describe('while Temporal is away', () => {
     } finally {
       process.kill(temporal, 'SIGCONT');
     }
-    await audit(client, await Promise.all(orders.map((order) => client.final(order.id, 60_000))));
+    await expectRightFromOutside(client, await Promise.all(orders.map((order) => client.final(order.id, 60_000))));
   }, 120_000);
 
   test('killed, it is started again on its own file, and no saga is lost', async () => {
     const orders = await Promise.all(Array.from({ length: 20 }, () => client.post({ PLENTY: 1 })));
     process.kill(running.pid('Temporal'), 'SIGKILL');
     orders.push(...(await Promise.all(Array.from({ length: 5 }, () => client.post({ PLENTY: 1 })))));
-    await audit(client, await Promise.all(orders.map((order) => client.final(order.id, 60_000))));
+    await expectRightFromOutside(client, await Promise.all(orders.map((order) => client.final(order.id, 60_000))));
   }, 120_000);
 });
 
@@ -238,6 +241,6 @@ describe('stopped and started again', () => {
     await running.killLauncher();
     running = await launch(installation);
     expect(before.filter(isAlive)).toEqual([]);
-    await audit(client, [await client.final(order.id, 60_000)]);
+    await expectRightFromOutside(client, [await client.final(order.id, 60_000)]);
   }, 150_000);
 });

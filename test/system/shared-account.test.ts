@@ -11,7 +11,7 @@ import pg from 'pg';
 import type { Order } from '../../clients/typescript/client.js';
 import { type Cli, cliOf } from '../ops/cli.js';
 import { expectRight } from '../support/invariants.js';
-import { booksOf, readCharges, readFacts } from '../support/ledgers.js';
+import { ledgersOf, readCharges, readFacts } from '../support/ledgers.js';
 import { eventually } from '../support/conditions.js';
 import {
   type ApiClient,
@@ -25,7 +25,7 @@ import {
 const FULL = process.env['FULL'] === '1';
 const ORDERS = FULL ? 2_000 : Number(process.env['SOAK'] ?? 120);
 const CLIENTS = 8;
-/** Two busy cores finish some twenty orders a second; the refunds of the last one must have failed, and been made anew. */
+/** Two busy cores finish some twenty orders a second; the refunds of the last one must have failed, and been made again. */
 const FINAL_LIMIT_MS = 120_000 + ORDERS * 100;
 const PRICE = 39_800;
 const GOODWILL = 500;
@@ -81,7 +81,7 @@ afterAll(async () => {
   await installation?.remove();
 }, 30_000);
 
-/** Strangers meet the same weather, and try again. */
+/** Strangers meet the same faults, and try again. */
 const gateway = (path: string, form: Record<string, string> = {}): Promise<{ id: string }> =>
   eventually(`${path} is answered`, async () => {
     const answer = await fetch(`${installation.sandbox}${path}`, {
@@ -128,7 +128,7 @@ const fault = (body: object) =>
   }).then(async (answer) => {
     if (!answer.ok) throw new Error(await answer.text());
   });
-const WEATHER = [
+const FAULTS = [
   { mode: 'busy', route: 'page', retryAfter: '86400', count: 10 },
   { mode: 'slow', route: 'list', delayMs: 400, count: 20 },
   { mode: 'busy', route: 'refund', retryAfter: 'Infinity', count: 5 },
@@ -152,7 +152,7 @@ const cancel = async (id: string) => {
 const isCancelled = (id: string) =>
   eventually(`${id} is cancelled`, async () => (await client.order(id)).status === 'CANCELLED', FINAL_LIMIT_MS);
 
-async function live(fate: Fate): Promise<Order> {
+async function placeOrder(fate: Fate): Promise<Order> {
   const { id } = await client.post({ A: 1 }, FATES[fate]);
   const order = await client.final(id, FINAL_LIMIT_MS);
   if (fate === 'kept' || fate === 'keptAfterTrouble' || fate === 'declined') return order;
@@ -179,21 +179,21 @@ async function sendBack(reference: string): Promise<void> {
 test(
   'money is right to the cent, nothing of strangers is touched, and nothing is stuck unseen',
   async () => {
-    const lived = new Map<string, Fate>();
+    const fateOf = new Map<string, Fate>();
     const strangers: string[] = [];
     await Promise.all(
       Array.from({ length: CLIENTS }, async (_, me) => {
         for (let i = me; i < ORDERS; i += CLIENTS) {
           const fate = SHARES[i % SHARES.length] as Fate;
-          if (i % 10 === 0) await fault(WEATHER[(i / 10) % WEATHER.length] as object);
-          const order = await live(fate);
-          lived.set(order.id, fate);
+          if (i % 10 === 0) await fault(FAULTS[(i / 10) % FAULTS.length] as object);
+          const order = await placeOrder(fate);
+          fateOf.set(order.id, fate);
           if (i % 8 === 0) strangers.push(...(await strangersCharge(order)));
         }
       }),
     );
     await fetch(`${installation.sandbox}/sandbox/faults`, { method: 'DELETE' });
-    const of = (...fates: Fate[]) => [...lived].filter(([, fate]) => fates.includes(fate)).map(([id]) => id);
+    const of = (...fates: Fate[]) => [...fateOf].filter(([, fate]) => fates.includes(fate)).map(([id]) => id);
     const given = new Set<Fate>(['cancelled', 'goodwillThenCancelled', 'sentBackOnce', 'declined']);
 
     const holds = async () => {
@@ -207,7 +207,7 @@ test(
       'all money that can go back has',
       async () => {
         const { held } = await holds();
-        const still = [...lived].filter(([id, fate]) => given.has(fate) && held(id) !== 0);
+        const still = [...fateOf].filter(([id, fate]) => given.has(fate) && held(id) !== 0);
         if (still.length > 0) throw new Error(`${still.length} still hold money: ${still.slice(0, 3).join('; ')}`);
         return true;
       },
@@ -215,7 +215,7 @@ test(
     );
     const lost = of('sentBackAlways');
     const reported = await eventually(
-      'what no refund can give back is told',
+      'what no refund can give back is reported',
       async () => {
         const { document } = await ops.json('reconcile');
         const { open } = document as { open: { kind: string; orderId: string; reference: string; action: string }[] };
@@ -238,8 +238,8 @@ test(
       expect(['succeeded', 'requires_action']).toContain(theirs?.status);
     }
     const facts = await readFacts(async (sql) => (await postgres.query(sql)).rows);
-    const mine = [...lived.keys()].filter((id) => !lost.includes(id));
-    expectRight(booksOf({ ...facts, charges: ours }, mine));
+    const mine = [...fateOf.keys()].filter((id) => !lost.includes(id));
+    expectRight(ledgersOf({ ...facts, charges: ours }, mine));
   },
   FINAL_LIMIT_MS * 4,
 );

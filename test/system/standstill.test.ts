@@ -1,4 +1,4 @@
-/** A worker that is frozen tells nobody. Everybody else goes on, and says so within a minute, wherever an operator looks. */
+/** A worker that is frozen reports nothing. All other processes go on, and report it within a minute, wherever an operator looks. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';

@@ -4,7 +4,7 @@ import type { Program } from '../../local/processes/program.js';
 /** What is started, in this order; the last one is the broker itself, which is killed and paused. */
 export type BrokerPlan = {
   programs: Program[];
-  /** What the product is told. */
+  /** The product’s settings for it. */
   settings: Record<string, string>;
 };
 

@@ -79,7 +79,7 @@ function findRabbit(env: NodeJS.ProcessEnv): Finding {
   return { programs: { server: realpathSync(server), names } };
 }
 
-/** One process at a time obtains; whoever waited finds the result. @returns why not */
+/** One process at a time obtains; those that waited find the result. @returns why not */
 async function obtain(
   folder: string,
   fill: (scratch: string) => Promise<string | undefined> | string,

@@ -1,5 +1,5 @@
 /**
- * Real brokers, each on free ports with its data in a folder of its own; gone with whoever started them, however that ends.
+ * Real brokers, each on free ports with its data in a folder of its own; gone with the process that started them, however that ends.
  * For tests and the bench: where one lacks the program, see broker-programs.
  */
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -6,7 +6,7 @@ import { expect, test } from '@jest/globals';
 
 const GUARD = pathToFileURL(join(process.cwd(), 'dist/local/processes/guard.js')).href;
 
-test('the launcher outlives those who read what it prints, and errors that nobody expects', async () => {
+test('the launcher outlives those who read what it prints, and unexpected errors', async () => {
   const script = `
     const { outliveReaders, guardLauncher } = await import(${JSON.stringify(GUARD)});
     outliveReaders();

@@ -68,8 +68,8 @@ test('a program does not outlive a dispatcher that is killed -9, and its scratch
   await eventually('so is its scratch', () => !readdirSync(folder).some((name) => name.startsWith('scratch-')));
 });
 
-test('a program that ends by itself is not mourned: nobody kills the next one that gets its process id', async () => {
+test('a program that ends by itself leaves the register: the launcher does not kill the next one that gets its process id', async () => {
   running = run(script(folder, 'short', ''));
   await expect(running.exited).resolves.toEqual({ code: 0, signal: null });
-  await running.stop(1_000); // resolves: its undertaker has left, too
+  await running.stop(1_000); // resolves: its watchdog has left, too
 });

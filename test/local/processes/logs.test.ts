@@ -49,8 +49,8 @@ test('a log that cannot be read for a while is shown again afterwards', async ()
   const stop = showWarnings('api', file, (line) => shown.push(line));
   mkdirSync(file);
   writeFileSync(join(file, 'something'), ''); // so that the folder has a size
-  const told = jest.spyOn(process.stderr, 'write').mockReturnValue(true);
-  await eventually('it was not readable', () => `${told.mock.calls}`.includes('EISDIR'));
+  const written = jest.spyOn(process.stderr, 'write').mockReturnValue(true);
+  await eventually('it was not readable', () => `${written.mock.calls}`.includes('EISDIR'));
   jest.restoreAllMocks();
   rmSync(file, { recursive: true });
   writeFileSync(file, 'TypeError: x is undefined\n');

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:net';
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { freePort, requireFreePorts } from '../../../local/processes/ports.js';
+import { eventually } from '../../support/conditions.js';
 
 const use = (variable: string, port: number) => ({
   variable,
@@ -42,6 +43,42 @@ test('one port for two purposes is refused with both variables', async () => {
   );
 });
 
+const onLinux = process.platform === 'linux' ? test : test.skip;
+onLinux('a port that an outgoing connection has left is waited for, not refused: no program has it', async () => {
+  const said = jest.spyOn(process.stderr, 'write').mockImplementation(() => true);
+  const server = await listenOn(0, '127.0.0.1');
+  const { port: serverPort } = server.address() as AddressInfo;
+  server.on('connection', (socket) => socket.on('end', () => socket.end()).resume());
+  const outgoing = connect(serverPort, '127.0.0.1').resume();
+  await once(outgoing, 'connect');
+  const port = outgoing.localPort ?? 0;
+  outgoing.end(); // who ends first keeps its port in TIME-WAIT
+  await once(outgoing, 'close');
+  await new Promise((resolve) => server.close(resolve));
+
+  const free = requireFreePorts([use('PORT', port)]).then(
+    () => 'free',
+    (err: Error) => err.message,
+  );
+  await Promise.race([free, eventually('the wait is reported', () => said.mock.calls.length > 0)]);
+  const [line] = said.mock.calls[0] ?? [];
+  jest.restoreAllMocks();
+  expect(line).toContain(`Port ${port} (PORT)`);
+  // Instead of the minute: what comes from the other end of a connection in TIME-WAIT makes the kernel forget it.
+  const stray = connect({ port, host: '127.0.0.1', localPort: serverPort });
+  await once(stray, 'error');
+  expect(await free).toBe('free');
+});
+
+onLinux('a port of the range for outgoing connections is refused with that range', async () => {
+  const server = await listenOn(0, '127.0.0.1');
+  const { port } = server.address() as AddressInfo;
+  await expect(requireFreePorts([use('PORT', port)])).rejects.toThrow(
+    /Choose one outside \d+ to \d+: those this system/,
+  );
+  server.close();
+});
+
 describe('launchers that start at the same moment', () => {
   const children: ChildProcess[] = [];
   afterEach(() => {
@@ -76,7 +113,7 @@ describe('launchers that start at the same moment', () => {
     await end(next, 'SIGTERM');
   });
 
-  test('and ask for the same port: one has it, the others are told its variable', async () => {
+  test('and ask for the same port: one has it, the others are refused with its variable', async () => {
     const use = { variable: 'PORT', port: await freePort(), host: '127.0.0.1', what: 'the API' };
     const ask = `ports.requireFreePorts([${JSON.stringify(use)}]).then(() => 'mine', (err) => err.message)`;
     const running = await Promise.all([launcher(ask), launcher(ask), launcher(ask)]);

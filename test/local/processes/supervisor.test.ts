@@ -63,7 +63,7 @@ describe('a program', () => {
 });
 
 describe('a tier that is restarted', () => {
-  test('runs anew and is ready when that is said; the others run on', async () => {
+  test('runs again and is ready when `restart` resolves; the others run on', async () => {
     await supervisor.start('server', script(folder, 'server'));
     await supervisor.start('service', script(folder, 'service'));
     const before = supervisor.list();
@@ -104,7 +104,7 @@ test('all are stopped, services before the servers that they need, and none is s
   expect(registered()).toEqual([]);
 });
 
-describe('the launcher’s own trouble is told, and takes nothing down:', () => {
+describe('the launcher’s own failure is reported, and takes nothing down:', () => {
   test('a program that cannot be started again is started when it can be', async () => {
     const logs = join(folder, 'logs');
     mkdirSync(logs);

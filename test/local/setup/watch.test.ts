@@ -18,13 +18,13 @@ afterEach(() => {
 
 const save = (path: string) => writeFileSync(join(root, path), 'x');
 
-/** What has been told, once per time that it was. `hold` keeps the one who is told busy until `go`. */
+/** The changes that were reported, call by call. `hold` keeps the listener busy until `go`. */
 function watching() {
-  const told: string[][] = [];
+  const reported: string[][] = [];
   let go = () => {};
   let held = Promise.resolve();
   const onChange = async (files: string[]) => {
-    told.push(files);
+    reported.push(files);
     await held;
   };
   stops.push(watchSources({ root, folders: ['api', 'prisma'], onChange }));
@@ -33,33 +33,37 @@ function watching() {
       go = resolve;
     });
   };
-  return { told, hold, go: () => go() };
+  return { reported, hold, go: () => go() };
 }
 
-test('what is saved within a moment is told at once, each file once, wherever it is', async () => {
-  const { told } = watching();
+test('what is saved within a moment is reported at once, each file once, wherever it is', async () => {
+  const { reported } = watching();
   for (const path of ['api/inner/b.ts', 'api/a.ts', 'api/a.ts', 'prisma/schema.prisma']) save(path);
-  expect(await eventually('it is told', () => told[0])).toEqual(['api/a.ts', 'api/inner/b.ts', 'prisma/schema.prisma']);
+  expect(await eventually('it is reported', () => reported[0])).toEqual([
+    'api/a.ts',
+    'api/inner/b.ts',
+    'prisma/schema.prisma',
+  ]);
 });
 
-test('what is saved while the last change is worked on is told after it', async () => {
-  const { told, hold, go } = watching();
+test('what is saved while the last change is worked on is reported after it', async () => {
+  const { reported, hold, go } = watching();
   hold();
   save('api/a.ts');
-  await eventually('it is told', () => told.length === 1);
+  await eventually('it is reported', () => reported.length === 1);
   const idle = watching();
   save('api/b.ts');
-  await eventually('who is not busy is told', () => idle.told.flat().includes('api/b.ts'));
-  expect(told).toHaveLength(1);
+  await eventually('a listener that is not busy gets it', () => idle.reported.flat().includes('api/b.ts'));
+  expect(reported).toHaveLength(1);
   save('api/c.ts');
   go();
-  await eventually('all is told', () => told.flat().includes('api/c.ts'));
-  expect(told.slice(1).flat()).toEqual(['api/b.ts', 'api/c.ts']);
+  await eventually('all is reported', () => reported.flat().includes('api/c.ts'));
+  expect(reported.slice(1).flat()).toEqual(['api/b.ts', 'api/c.ts']);
 });
 
-test('what the build itself makes is not told', async () => {
-  const { told } = watching();
+test('what the build itself makes is not reported', async () => {
+  const { reported } = watching();
   save('prisma/generated/client.ts');
   save('prisma/seed.ts');
-  expect(await eventually('it is told', () => told[0])).toEqual(['prisma/seed.ts']);
+  expect(await eventually('it is reported', () => reported[0])).toEqual(['prisma/seed.ts']);
 });

@@ -12,7 +12,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => around?.stop());
 
-test('without its namespace it is made anew until it polls, and orders are taken meanwhile', async () => {
+test('without its namespace it is created again until it polls, and orders are taken meanwhile', async () => {
   const [port, metrics] = [await freePort(), await freePort()];
   const { temporal, database, sandbox } = around;
   const api = `http://127.0.0.1:${port}`;
