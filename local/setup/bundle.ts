@@ -12,4 +12,4 @@ const { code } = await bundleWorkflowCode({
   // What webpack has to say in passing; a failure is thrown.
   logger: { trace: silent, debug: silent, info: silent, warn: silent, error: silent, log: silent },
 });
-await writeFile(beside('../workflow-bundle.js'), code);
+await writeFile(beside('../../workflow-bundle.js'), code);

@@ -37,9 +37,11 @@ const carriedOut = (file: string): string[] => [
 ];
 /** The patches that today's code asks for. */
 const patchesAsked = (): string[] =>
-  readdirSync('workflows').flatMap((file) =>
-    [...readFileSync(join('workflows', file), 'utf8').matchAll(/\bpatched\('([^']+)'\)/g)].map(([, id = '']) => id),
-  );
+  readdirSync('workflows', { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .flatMap((file) =>
+      [...readFileSync(join('workflows', file), 'utf8').matchAll(/\bpatched\('([^']+)'\)/g)].map(([, id = '']) => id),
+    );
 
 let bundle: { code: string };
 beforeAll(() => {
