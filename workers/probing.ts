@@ -1,6 +1,6 @@
 /**
  * One round of the prober: which parked sagas may be tried again, and what came of it. A saga decides for itself whether it is
- * parked for something that time mends (workflows/waking); here is only how many are asked at a time.
+ * parked for something that time mends (workflows/retry-requests); here is only how many are asked at a time.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Client, type WorkflowExecutionInfo, WorkflowNotFoundError } from '@temporalio/client';

@@ -2,7 +2,7 @@
  * An operator's decision (the update `resolve`): recorded, then applied. There is one in hand at a time. Whatever overtakes
  * it while it is being recorded has won: then it is refused, and the log says that it was not taken, and why.
  */
-import { ApplicationFailure, condition, currentUpdateInfo, patched, proxyActivities } from '@temporalio/workflow';
+import { condition, currentUpdateInfo, patched, proxyActivities } from '@temporalio/workflow';
 import type { Resolution } from '../contracts/saga.js';
 import type { Decision, NotTaken, SagaActivities } from '../contracts/steps.js';
 import { requestUnwinding } from './begin-unwinding.js';
@@ -12,6 +12,7 @@ import { skip, tryAgainNow } from './retry-requests.js';
 import type { Saga } from './saga.js';
 import type { StepLine } from './state/progress.js';
 import { firstTry, ORDINARY, ORDINARY_UNDO } from './steps.js';
+import { refuse, refuseAsConfirmed, requireNoneInHand } from './validation.js';
 
 /** @throws ApplicationFailure if the decision was not taken */
 export async function applyDecision(saga: Saga, { action, operator, reason }: Resolution): Promise<void> {
@@ -31,19 +32,6 @@ export async function applyDecision(saga: Saga, { action, operator, reason }: Re
     decisions.release(decision);
     await noteNotTaken(saga, decision, describeFailure(err).message);
     throw err;
-  }
-}
-
-export function requireNoneInHand({ orderId, decisions, progress }: Saga, action?: Resolution['action']): void {
-  const { inHand } = decisions;
-  if (inHand)
-    refuse(`order ${orderId} has a decision in hand: ${inHand.action}, by ${inHand.operator}`, 'DecisionInHand');
-  const skippedBy = decisions.skippedBy(progress.current);
-  if (action === 'skip' && skippedBy !== undefined) {
-    refuse(
-      `order ${orderId} has ${progress.current?.name} being recorded as done by hand, for ${skippedBy}`,
-      'DecisionInHand',
-    );
   }
 }
 
@@ -107,10 +95,6 @@ function refuseAsOvertaken({ orderId }: Saga, { action, step: name }: Decision, 
   );
 }
 
-export function refuseAsConfirmed({ orderId }: Saga): never {
-  refuse(`order ${orderId} was confirmed first`, 'AlreadyConfirmed');
-}
-
 /** Into the log, after the decision itself. Written without limit: the log would say what is not so. */
 export async function noteNotTaken(saga: Saga, decision: Decision, why: string): Promise<void> {
   const { id, action } = decision;
@@ -135,8 +119,4 @@ async function applyUnheld(saga: Saga, decision: Decision, step: StepLine | unde
   if (step === undefined || saga.progress.current !== step) return;
   if (decision.action === 'skip') await skip(saga, step, decision.operator);
   else await tryAgainNow(saga, 'operator');
-}
-
-export function refuse(message: string, type: string): never {
-  throw ApplicationFailure.nonRetryable(message, type);
 }

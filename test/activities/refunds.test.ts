@@ -1,7 +1,7 @@
-/** Giving back: it is done if and only if the charge holds nothing, and no machine makes more than one refund anew. */
+/** Giving back: it is done if and only if the charge holds nothing, and no machine makes more than one refund again. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { eventTypes, stock } from '../support/database.js';
 import { type Books, openBooks } from '../reconciliation/support.js';
+import { eventTypes, stock } from '../support/database.js';
 import { failureOf, finish, refund, refundEvents, unwind } from './undo.js';
 
 let b: Books;
