@@ -9,7 +9,7 @@ import { attemptsOf } from '../failures.js';
 import { isOfToday } from '../generation.js';
 import type { Stuck } from './progress.js';
 
-type Run = {
+type Pending = {
   readonly scope: CancellationScope;
   /** The activity's name; undefined = nothing but a wait. */
   readonly activity: Stuck['name'] | undefined;
@@ -19,8 +19,8 @@ type Run = {
 
 export class PendingActivity {
   readonly #input: OrderSagaInput;
-  #running: Run | undefined;
-  #last: Run | undefined;
+  #running: Pending | undefined;
+  #last: Pending | undefined;
 
   constructor(input: OrderSagaInput) {
     this.#input = input;
@@ -31,15 +31,15 @@ export class PendingActivity {
   }
 
   /** @param activity its name, or undefined for nothing but a wait */
-  async run<T>(activity: Run['activity'], work: () => Promise<T>): Promise<T> {
+  async run<T>(activity: Pending['activity'], work: () => Promise<T>): Promise<T> {
     // One that is cancelled from outside, with its workflow, has begun in all likelihood.
-    const run: Run = { scope: new CancellationScope(), activity, tries: activity === undefined ? 0 : 1 };
-    this.#running = run;
-    this.#last = run;
+    const pending: Pending = { scope: new CancellationScope(), activity, tries: activity === undefined ? 0 : 1 };
+    this.#running = pending;
+    this.#last = pending;
     try {
-      return await run.scope.run(work);
+      return await pending.scope.run(work);
     } finally {
-      if (this.#running === run) this.#running = undefined;
+      if (this.#running === pending) this.#running = undefined;
     }
   }
 
@@ -50,9 +50,9 @@ export class PendingActivity {
 
   /** Ends the waiting; what has been tried so far is counted first, since a cancelled activity takes that with it. */
   async interrupt(): Promise<void> {
-    const run = this.#running;
-    if (!run) return;
-    const { activity } = run;
+    const pending = this.#running;
+    if (!pending) return;
+    const { activity } = pending;
     if (activity !== undefined && isOfToday(this.#input) && patched('count-tries')) {
       const { countTries } = proxyLocalActivities<SagaActivities>({
         startToCloseTimeout: '2s',
@@ -60,8 +60,8 @@ export class PendingActivity {
       });
       // Only a count: the next try is made also without it.
       const tries = await CancellationScope.nonCancellable(() => countTries({ activity })).catch(() => null);
-      run.tries = tries ?? run.tries;
+      pending.tries = tries ?? pending.tries;
     }
-    if (this.#running === run) run.scope.cancel();
+    if (this.#running === pending) pending.scope.cancel();
   }
 }
