@@ -1,6 +1,6 @@
 /**
- * The one place where what went wrong becomes a Temporal failure. A refusal is final and BENIGN: nothing is broken, nobody
- * is paged. Everything else is weather: it is retried by whoever called, and its message says what an operator sees.
+ * The one place where what went wrong becomes a Temporal failure. A refusal is final and BENIGN: nothing is broken, no
+ * operator is paged. Everything else is a transient failure: the caller retries it, and its message says what an operator sees.
  */
 import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
@@ -35,7 +35,7 @@ export function step(work: (orderId: string, run: Run, input: StepInput) => Prom
     const run = runOf(input);
     const outcome = await translated(() => work(input.orderId, run, input), STEP_PAUSE_MAX_MS);
     if (outcome.outcome === 'refused') throw refusal(outcome.reason);
-    // Only to whoever asked for it: saga code of before would not listen, and its history must not say what it ignored.
+    // Only to a caller that asked for it: saga code of before would ignore it, and its history must not say what it ignored.
     return { attempt: activityInfo().attempt, ...(input.confirm && outcome.confirmed && { confirmed: true }) };
   };
 }
@@ -64,7 +64,7 @@ export async function translated<T>(work: () => Promise<T>, pauseMaxMs = UNDO_PA
   try {
     return await work();
   } catch (err) {
-    throw err instanceof NeedsOperator ? need(err) : weather(err, pauseMaxMs);
+    throw err instanceof NeedsOperator ? need(err) : transientFailure(err, pauseMaxMs);
   }
 }
 
@@ -83,19 +83,19 @@ function need({ kind, message }: NeedsOperator): ApplicationFailure {
   return ApplicationFailure.create({ type: NEEDS_OPERATOR, message: lastLine(message), nonRetryable: true, details });
 }
 
-/** By which sagas are grouped, and by which it is told whether time will mend it (contracts/saga). */
+/** By which sagas are grouped, and which says whether time will mend it (contracts/saga). */
 function kindOf(error: Error): string {
   if (error instanceof GatewayUnknown) return error.name;
   if (isLockTimeout(error)) return LOCKED;
   return isNotNow(error) ? DATABASE_UNAVAILABLE : error.name;
 }
 
-function weather(err: unknown, pauseMaxMs: number): ApplicationFailure {
+function transientFailure(err: unknown, pauseMaxMs: number): ApplicationFailure {
   const error = err instanceof Error ? err : new Error(String(err));
   return ApplicationFailure.create({
     type: kindOf(error),
     message: lastLine(error.message),
-    // A saga that hears of a whole budget's end learns from here how often it was tried.
+    // When a whole budget ends, the saga learns from here how often it was tried.
     details: [{ attempt: activityInfo().attempt } satisfies StepResult],
     ...(error.cause instanceof Error && { cause: new Error(lastLine(error.cause.message)) }),
     ...(error instanceof GatewayUnknown &&

@@ -6,7 +6,7 @@ import { beginUnwinding, cancelOrder } from '../domain/orders.js';
 import { recordDecision } from '../domain/saga-log.js';
 import { step, translated, undo } from './failures.js';
 
-/** Deciding an order: the pivot, the turn to unwinding, and the end of an unwound saga. */
+/** Deciding an order: the pivot, the beginning of its unwinding, and the end of an unwound saga. */
 export const createOrderActivities = ({ db }: { db: Database }) =>
   ({
     confirmOrder: step((orderId, run, { forward = false }) => confirmOrder(db, orderId, run, { forward })),

@@ -61,7 +61,7 @@ async function forOperators<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Of the attempt's limit, so that everything it asks has ended, and its failure is told, before it is given up. */
+/** Of the attempt's limit, so that everything it asks has ended, and its failure is reported, before it is given up. */
 const ATTEMPT_SHARE = 0.85;
 /** Where no limit is set, as in a test that runs an activity by itself. */
 const ATTEMPT_DEFAULT_MS = 10_000;
@@ -109,7 +109,7 @@ async function chargePayment(
   return recorded;
 }
 
-/** Keeps when attempts ran that may have left a charge nobody has heard of. One that is heard of needs no note. */
+/** Keeps when attempts ran that may have left a charge whose answer was lost. One that was answered needs no note. */
 async function noted(
   db: Database,
   due: PaymentDue,
@@ -132,7 +132,7 @@ async function noted(
   }
 }
 
-/** Also of a payment that was settled by hand: what the gateway may have taken besides is given back by it. */
+/** Also of a payment that was made outside, by an operator's word: what the gateway may have taken besides is given back by it. */
 async function refundPayment(
   deps: Dependencies,
   orderId: string,

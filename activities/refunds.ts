@@ -1,5 +1,5 @@
 /**
- * Giving a charge back, for whoever undoes an order and for whoever reconciles: one refund under the key that is next, and
+ * Giving a charge back, for the undo of an order and for the reconciliation: one refund under the key that is next, and
  * what the charge says of it afterwards. It is done if and only if the charge holds nothing any more.
  */
 import { refundKey } from '../contracts/ids.js';
@@ -9,7 +9,7 @@ import { type Deadline, GatewayUnknown, type PaymentGateway, type RefundOutcome 
 
 /**
  * No machine makes another refund: so many have failed, or the customer's bank has taken issue with the charge. The message says
- * what is so; what is to be done about it depends on who tells it.
+ * what is so; what is to be done about it depends on the caller.
  */
 export class RefundFailed extends Error {
   override name = 'RefundFailed';
@@ -41,7 +41,7 @@ export async function giveBackCharge(
     const result = await gateway.refund({
       due: { orderId, installationId: state.installationId },
       chargeReference: reference,
-      // Somebody may have given it back by hand meanwhile, so it is read all the same.
+      // An operator may have given it back by hand meanwhile, so it is read all the same.
       idempotencyKey: isUsedUp ? null : refundKey(orderId, reference, state.no),
       ...(deadline && { deadline }),
     });
@@ -59,7 +59,7 @@ export async function giveBackCharge(
       throw givenUp(orderId, state.failures + 1, failure);
     why = result.why;
   }
-  throw new GatewayUnknown(`The refund of order ${orderId} is to be made anew: ${why}`);
+  throw new GatewayUnknown(`The refund of order ${orderId} is to be made again: ${why}`);
 }
 
 function givenUp(

@@ -1,5 +1,5 @@
 /**
- * A SKU is held if and only if somebody who is not ours has kept its stock row locked for longer than a step waits. Steps
+ * A SKU is held if and only if a transaction that is not ours has kept its stock row locked for longer than a step waits. Steps
  * that would wait for it too fail at once, but for one at a time that tries it: a crowd of waiting steps would take every
  * connection of the worker, and orders of other SKUs would have none. Each worker process learns this by itself.
  */
@@ -66,7 +66,10 @@ async function claimTry(db: Database, board: Map<string, Held>, orderId: string)
   const now = performance.now();
   const barred = ours.find(({ held }) => held.isTried || held.nextTryAt > now);
   if (barred)
-    throw ApplicationFailure.create({ type: LOCKED, message: `Somebody holds the stock of ${barred.sku} locked` });
+    throw ApplicationFailure.create({
+      type: LOCKED,
+      message: `Another transaction holds the stock of ${barred.sku} locked`,
+    });
   for (const { held } of ours) held.isTried = true;
   return ours.map(({ sku }) => sku);
 }

@@ -2,13 +2,13 @@
 import type { EventType } from './events.js';
 
 /**
- * `rejected` = the destination has judged it; `unavailable-for-this-event` = it fails time and again while others get
+ * `rejected` = the destination has refused it for good; `unavailable-for-this-event` = it fails time and again while others get
  * through; `too-large`, `invalid` = it was not sent at all.
  */
 export const DEAD_LETTER_CAUSES = ['rejected', 'unavailable-for-this-event', 'too-large', 'invalid'] as const;
 export type DeadLetterCause = (typeof DEAD_LETTER_CAUSES)[number];
 
-/** PARKED waits for someone; REPLAYING is being sent; DELIVERED and DISCARDED are decided. */
+/** PARKED is held until an operator decides; REPLAYING is being sent; DELIVERED and DISCARDED are decided. */
 export const DEAD_LETTER_STATES = ['PARKED', 'REPLAYING', 'DELIVERED', 'DISCARDED'] as const;
 export type DeadLetterState = (typeof DEAD_LETTER_STATES)[number];
 

@@ -32,7 +32,7 @@ export type Order = {
   correlationId: string;
 };
 
-/** What a reader is told when nobody wrote a message of their own. */
+/** What a reader sees when the canceller wrote no message of their own. */
 export const CANCELLATION_MESSAGES: Record<CancellationReason, string> = {
   OUT_OF_STOCK: 'At least one item was not available in the ordered quantity.',
   UNKNOWN_SKU: 'At least one item is no longer in the catalogue.',

@@ -1,5 +1,5 @@
 /**
- * What a neighbour's Retry-After may make us do. Its number is a stranger's: only plain digits are understood, and nobody
+ * What a neighbour's Retry-After may make us do. Its number is not ours: only plain digits are understood, and no neighbour
  * makes us wait longer than we would by ourselves. RFC 9110, section 10.2.3, also allows a date: it would have us compare
  * our clock with a foreign one, so it counts as absent.
  */

@@ -16,7 +16,7 @@ import {
 
 /** Durations in milliseconds. Decided when the saga starts and carried in its input: a deploy never changes its mind. */
 export type SagaPolicy = {
-  /** How long a step is retried against bad weather before the saga parks and asks for an operator. */
+  /** How long a step is retried after transient failures before the saga parks and asks for an operator. */
   stepRetryBudgetMs: number;
   /** From the saga's start: a saga still parked then unwinds by itself. */
   sagaDeadlineMs: number;
@@ -27,7 +27,7 @@ export type SagaPolicy = {
 /** What sagas are begun with today. Raised with a release whose patches its predecessor must not meet after a rollback. */
 const GENERATION = 1;
 
-/** Opaque ids and durations only: everything here is readable by whoever can open the Temporal Web UI. */
+/** Opaque ids and durations only: everything here is readable by everyone who can open the Temporal Web UI. */
 export type OrderSagaInput = {
   orderId: string;
   policy: SagaPolicy;
@@ -35,11 +35,11 @@ export type OrderSagaInput = {
   planVersion?: number;
   /** Of the code that began it; absent = before there was a count. It decides which patches it may take: workflows/generation. */
   generation?: number;
-  /** Only of a run that goes on where a long one stopped: what an operator had asked for, and nobody has tried yet. */
-  word?: Word;
+  /** Only of a run that goes on where a long one stopped: what an operator had asked for, and has not been tried yet. */
+  word?: OperatorRequest;
 };
-/** An operator's wish that this step be tried again; `id` is its own. */
-export type Word = { step: StepName | UndoName; id: string };
+/** An operator's request that this step be tried again; `id` is its own. */
+export type OperatorRequest = { step: StepName | UndoName; id: string };
 /** `reason` as the order's row says it. */
 export type CancelOrderSagaInput = OrderSagaInput & { reason: CancellationReason };
 export type OrderSagaResult = { status: 'CONFIRMED' } | { status: 'CANCELLED'; reason: CancellationReason };
@@ -81,20 +81,20 @@ export const pendingStep = (name: StepProgress['name'], kind: StepProgress['kind
 });
 export type SagaProgress = { state: SagaState; steps: StepProgress[] };
 
-/** The handles of a running saga; `temporal workflow signal|update|query` reaches them under these very names. */
+/** The messages that a running saga answers; `temporal workflow signal|update|query` reaches them under these very names. */
 export const RETRY_SIGNAL = 'retry';
 /** What a machine gives to the signal `retry`; an operator gives nothing, so that a button in the Web UI will do. */
 export const BY_MACHINE = { by: 'machine' } as const;
 /** The prober's, which a saga follows only if time may have mended what it is parked for. */
 export const BY_PROBER = { by: 'prober' } as const;
-export type Waking = { by: 'operator' | 'machine' | 'prober' };
+export type RetryRequest = { by: 'operator' | 'machine' | 'prober' };
 
 /** The type of a failure that says that the database did not answer, or could not do it now. */
 export const DATABASE_UNAVAILABLE = 'DatabaseUnavailable';
-/** The type of a failure that says: a row that the step needs is somebody else's just now. */
+/** The type of a failure that says: a row that the step needs is locked by another transaction just now. */
 export const LOCKED = 'Locked';
 /**
- * What time alone mends, by the type of failure that a saga is marked with, and the neighbour that has to be back for it. Whatever
+ * What time alone mends, by the type of failure that a saga is marked with, and the neighbour that has to be back for it. What
  * is not in this list waits for an operator: a mismatch, a finding, a bug.
  */
 export const TRANSIENT_FAILURES = {
@@ -105,7 +105,7 @@ export const TRANSIENT_FAILURES = {
   [LOCKED]: 'database',
   /** The account was held for another database; it is tried again once this one has been adopted. */
   AccountHeld: 'gateway',
-  /** An attempt hung, or its worker died: whom it waited for is not known. */
+  /** An attempt hung, or its worker died: what it waited for is not known. */
   TimeoutFailure: 'gateway',
 } as const satisfies Record<string, Neighbour>;
 export type Neighbour = 'gateway' | 'database';
@@ -136,7 +136,7 @@ export const PROBEABLE_QUERY = `${STUCK_QUERY} AND SagaStep IN (${quoted(STEPS)}
 export const ENDED_FROM_OUTSIDE_QUERY =
   'ExecutionStatus IN ("Failed","Terminated","TimedOut","Canceled") AND WorkflowType IN ("OrderSaga","CancelOrderSaga")';
 
-/** For whoever opens a saga in the Web UI and has never seen one. */
+/** For an operator who opens a saga in the Web UI and has never seen one. */
 const orderDetails = (planVersion: number) =>
   `${namesOf(stepsOf(PLAN, planVersion))}; if refused, what was done is undone in reverse. Stuck? Mend the cause: what waits ` +
   'for a neighbour goes on by itself; else send the signal `retry`, or decide with the update `resolve`: docs/runbook.md.';
@@ -169,7 +169,7 @@ export function sagaStart(saga: UnstartedSaga, policy: SagaPolicy) {
       workflowId: kind === 'order' ? orderSagaId(id) : cancelOrderSagaId(id),
       taskQueue: TASK_QUEUE,
       args: [input] as [typeof input],
-      // One saga of a kind per order, for ever; only one that was ended from outside, or by a bug, may be begun anew: every
+      // One saga of a kind per order, for ever; only one that was ended from outside, or by a bug, may be restarted: every
       // step finds what the first has done.
       workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY' as const,
       workflowIdConflictPolicy: 'FAIL' as const,

@@ -7,10 +7,10 @@ import type { StepStatus } from './saga.js';
  * `skippedBy`: an operator vouches that the step has been done by hand; it is recorded as done, and nothing else happens.
  * `triedBefore`: tries of this step before this activity began, for the log.
  * `confirm`: to chargePayment: confirm the order in the transaction that records its charge.
- * `word`: this execution was begun because an operator asked for it, not a machine; another ask is another word. What only an
+ * `word`: this execution was begun because an operator asked for it, not a machine; another request is another word. What only an
  * operator may have repeated (a second refund, say) is repeated once for each.
  * `wokenBy`: this execution was begun because a machine has found the step's neighbour back; for the log.
- * `forward`: to what may confirm the order: there are steps after that, which somebody has to come back to.
+ * `forward`: to what may confirm the order: there are steps after that, which a saga has to come back to.
  * `left`: to cancelOrder: the steps that have not logged their own end.
  */
 export type StepInput = {
@@ -67,7 +67,7 @@ type UndoActivities = { [U in UndoName]: (input: StepInput) => Promise<UndoResul
 
 export type SagaActivities = StepActivities &
   UndoActivities & {
-    /** A confirmed order whose steps after the pivot have come to their ends: nobody has to come back to it. */
+    /** A confirmed order whose steps after the pivot have come to their ends: no saga has to come back to it. */
     finishOrder(input: { orderId: string }): Promise<void>;
     /** Turns the order from pending to unwinding, unless it is final; must be committed before the first undo. */
     beginUnwinding(input: {

@@ -1,5 +1,5 @@
 /**
- * Unwinding: the undos of whatever was begun, newest first, each until it succeeds. Nothing can cancel it, and no failure
+ * Unwinding: the undos of all steps that may have been begun, newest first, each until it succeeds. Nothing can cancel it, and no failure
  * of an undo is swallowed: after a while the saga is marked for an operator, and goes on trying.
  */
 import { CancellationScope, patched } from '@temporalio/workflow';
@@ -8,10 +8,10 @@ import { LAST_UNDO, type UndoName, undosOf } from '../contracts/plan.js';
 import type { OrderSagaResult } from '../contracts/saga.js';
 import type { LeftStep, UndoResult } from '../contracts/steps.js';
 import { clearAttention } from './attention.js';
-import { settleLeftSteps } from './left-steps.js';
-import { beginStep, endStep, leaveStep, type Saga, upToPivot } from './saga.js';
+import { beginUnwinding } from './begin-unwinding.js';
+import { concludeLeftSteps } from './left-steps.js';
+import { leaveStep, type Saga, upToPivot } from './saga.js';
 import type { Unwind } from './steps.js';
-import { turnAround } from './turning.js';
 import { tryUntilDone } from './until-done.js';
 
 /** @returns how the order ended: confirmed after all, if that was committed first */
@@ -19,27 +19,28 @@ export const unwind = (saga: Saga, why: Unwind): Promise<OrderSagaResult> =>
   CancellationScope.nonCancellable(async () => {
     let { reason } = why;
     if (!why.recorded) {
-      const decided = await turnAround(saga, reason);
+      const decided = await beginUnwinding(saga, reason);
       if (decided.outcome === 'confirmed') return confirmedAfterAll(saga);
       reason = decided.reason;
     }
     return takeBack(saga, undosFor(saga, why), reason);
   });
 
-/** Another try of the step had committed, and nobody has heard of it: there is nothing to undo, and nothing left to do. */
+/** Another try of the step had committed, and its answer was lost: there is nothing to undo, and nothing left to do. */
 function confirmedAfterAll(saga: Saga): OrderSagaResult {
+  const { progress } = saga;
   const done = upToPivot(saga).map(({ name }) => name);
-  for (const step of saga.steps) {
+  for (const step of progress.steps) {
     if (done.includes(step.name) && step.status !== 'completed' && step.status !== 'skipped')
-      endStep(step, 'completed');
+      progress.end(step, 'completed');
   }
-  if (saga.state === 'NEEDS_ATTENTION' && patched('confirmed-after-all'))
+  if (progress.state === 'NEEDS_ATTENTION' && patched('confirmed-after-all'))
     clearAttention(saga, 'RUNNING', 'Confirmed after all.');
   return { status: 'CONFIRMED' };
 }
 
 /**
- * This run may not be its order's first: one that was terminated or reset is begun anew, and the first may have gone further.
+ * This run may not be its order's first: one that was terminated or reset is restarted, and the first may have gone further.
  * Only a step's own refusal proves that nothing came after that step, since a step that was done refuses no more; otherwise
  * every undo runs, and finds what there is to undo.
  */
@@ -58,22 +59,20 @@ export async function takeBack(
   return CancellationScope.nonCancellable(async () => {
     clearAttention(saga, 'COMPENSATING', `Unwinding: ${reason}.`);
     for (const undo of undos) await runUndo(saga, undo);
-    saga.left = settleLeftSteps(saga);
-    await runUndo(saga, LAST_UNDO);
+    const left = concludeLeftSteps(saga);
+    await runUndo(saga, LAST_UNDO, left.length > 0 ? { left } : {});
     return { status: 'CANCELLED', reason };
   });
 }
 
-async function runUndo(saga: Saga, name: UndoName): Promise<void> {
-  const step = beginStep(saga, name, 'undo');
+async function runUndo(saga: Saga, name: UndoName, more: { left?: LeftStep[] } = {}): Promise<void> {
+  const { progress } = saga;
+  const step = progress.begin(name, 'undo');
   try {
-    const { result, skipped } = await tryUntilDone<UndoResult>(saga, name, step, leftFor(saga, name));
-    endStep(step, skipped ? 'skipped' : result.undone === 'done' ? 'undone' : 'nothing-to-undo');
+    const { result, skipped } = await tryUntilDone<UndoResult>(saga, name, step, more);
+    progress.end(step, skipped ? 'skipped' : result.undone === 'done' ? 'undone' : 'nothing-to-undo');
   } finally {
     leaveStep(saga, step);
   }
-  if (saga.state === 'NEEDS_ATTENTION') clearAttention(saga, 'COMPENSATING', `**${name}** succeeded; going on.`);
+  if (progress.state === 'NEEDS_ATTENTION') clearAttention(saga, 'COMPENSATING', `**${name}** succeeded; going on.`);
 }
-
-const leftFor = ({ left }: Saga, name: UndoName): { left?: LeftStep[] } =>
-  name === LAST_UNDO && left.length > 0 ? { left } : {};

@@ -1,50 +1,38 @@
 /**
- * An operator's decision (the update `resolve`): recorded, then carried out. There is one in hand at a time. Whatever overtakes
+ * An operator's decision (the update `resolve`): recorded, then applied. There is one in hand at a time. Whatever overtakes
  * it while it is being recorded has won: then it is refused, and the log says that it was not taken, and why.
  */
-import { ApplicationFailure, condition, currentUpdateInfo, patched, proxyActivities } from '@temporalio/workflow';
-import type { Resolution, StepProgress } from '../contracts/saga.js';
+import { condition, currentUpdateInfo, patched, proxyActivities } from '@temporalio/workflow';
+import type { Resolution } from '../contracts/saga.js';
 import type { Decision, NotTaken, SagaActivities } from '../contracts/steps.js';
+import { requestUnwinding } from './begin-unwinding.js';
 import { describeFailure } from './failures.js';
-import { requestUnwinding } from './flight.js';
 import { isOfToday } from './generation.js';
+import { skip, tryAgainNow } from './retry-requests.js';
 import type { Saga } from './saga.js';
+import type { StepLine } from './state/progress.js';
 import { firstTry, ORDINARY, ORDINARY_UNDO } from './steps.js';
-import { skip, tryAgainNow } from './waking.js';
+import { refuse, refuseAsConfirmed, requireNoneInHand } from './validation.js';
 
 /** @throws ApplicationFailure if the decision was not taken */
-export async function carryOut(saga: Saga, { action, operator, reason }: Resolution): Promise<void> {
-  const step = saga.current;
-  const name = step?.name ?? saga.turning?.name ?? 'none';
+export async function applyDecision(saga: Saga, { action, operator, reason }: Resolution): Promise<void> {
+  const { orderId, progress, direction, decisions } = saga;
+  const step = progress.current;
+  const name = step?.name ?? direction.question?.name ?? 'none';
   const id = currentUpdateInfo()?.id ?? '';
-  const decision: Decision = { id, orderId: saga.orderId, action, operator, reason, step: name, before: saga.state };
-  if (!isOfToday(saga) || !patched('decision-in-hand')) return carryOutUnheld(saga, decision, step);
+  const decision: Decision = { id, orderId, action, operator, reason, step: name, before: progress.state };
+  if (!isOfToday(saga.input) || !patched('decision-in-hand')) return applyUnheld(saga, decision, step);
   requireNoneInHand(saga); // two may be validated before either is begun
-  saga.inHand = decision;
+  decisions.take(decision);
   try {
     await record(saga, decision);
     if (action === 'compensate') await compensate(saga, decision);
     else await moveOn(saga, decision, step);
   } catch (err) {
-    release(saga, decision);
+    decisions.release(decision);
     await noteNotTaken(saga, decision, describeFailure(err).message);
     throw err;
   }
-}
-
-export function requireNoneInHand({ orderId, inHand, skipped, current }: Saga, action?: Resolution['action']): void {
-  if (inHand)
-    refuse(`order ${orderId} has a decision in hand: ${inHand.action}, by ${inHand.operator}`, 'DecisionInHand');
-  if (action === 'skip' && skipped && skipped.step === current) {
-    refuse(
-      `order ${orderId} has ${current.name} being recorded as done by hand, for ${skipped.operator}`,
-      'DecisionInHand',
-    );
-  }
-}
-
-function release(saga: Saga, decision: Decision): void {
-  if (saga.inHand === decision) saga.inHand = undefined;
 }
 
 /** Into the log before anything is done: a decision that cannot be kept is not taken. */
@@ -66,35 +54,37 @@ async function keep(saga: Saga, decision: Decision): Promise<void> {
   }
 }
 
-/** As for `cancel`, the order's row decides; but who is called because nothing works is not kept waiting for it. */
+/** As for `cancel`, the order's row decides; but an operator, called because nothing works, is not kept waiting for it. */
 async function compensate(saga: Saga, decision: Decision): Promise<void> {
+  const { decisions } = saga;
   const input = { orderId: saga.orderId, reason: 'OPERATOR', actor: decision.operator } as const;
-  // Without an answer the saga turns around all the same, and its first act then is to ask again, without limit.
+  // Without an answer the saga unwinds all the same, and its first act then is to ask again, without limit.
   const decided = await firstTry.beginUnwinding(input).catch(() => undefined);
   if (decided?.outcome === 'confirmed') refuseAsConfirmed(saga);
-  if (!decided && saga.inHand) saga.givenUp = decision;
-  release(saga, decision);
+  if (!decided && decisions.inHand) decisions.leaveUnanswered(decision);
+  decisions.release(decision);
   await requestUnwinding(saga, decided?.reason ?? 'OPERATOR');
 }
 
 /** `retry` or `skip`. */
-async function moveOn(saga: Saga, decision: Decision, step: StepProgress | undefined): Promise<void> {
+async function moveOn(saga: Saga, decision: Decision, step: StepLine | undefined): Promise<void> {
   const { action, operator } = decision;
-  if (step === undefined ? saga.turning === undefined : isOvertaken(saga, step))
+  const { decisions, direction } = saga;
+  if (step === undefined ? direction.question === undefined : isOvertaken(saga, step))
     refuseAsOvertaken(saga, decision, step);
-  saga.granted = step;
-  release(saga, decision);
+  decisions.grant(step);
+  decisions.release(decision);
   if (action === 'retry' || step === undefined) return tryAgainNow(saga, 'operator');
   await skip(saga, step, operator);
   // Another try of the step may have succeeded, or the order's row have turned this one away.
-  await condition(() => saga.skipped?.step !== step);
+  await condition(() => decisions.skippedBy(step) === undefined);
   if (step.status !== 'skipped') refuseAsOvertaken(saga, decision, step);
 }
 
-const isOvertaken = ({ current, unwindRequest }: Saga, step: StepProgress): boolean =>
-  current !== step || (step.kind === 'step' && unwindRequest !== undefined);
+const isOvertaken = ({ progress, direction }: Saga, step: StepLine): boolean =>
+  progress.current !== step || (step.kind === 'step' && direction.unwindRequest !== undefined);
 
-function refuseAsOvertaken({ orderId }: Saga, { action, step: name }: Decision, step: StepProgress | undefined): never {
+function refuseAsOvertaken({ orderId }: Saga, { action, step: name }: Decision, step: StepLine | undefined): never {
   // A step that was left gets a status of its undo's.
   const ends = step?.kind === 'undo' ? ['undone', 'nothing-to-undo', 'skipped'] : ['completed', 'skipped'];
   const isDone = step !== undefined && ends.includes(step.status);
@@ -105,10 +95,6 @@ function refuseAsOvertaken({ orderId }: Saga, { action, step: name }: Decision, 
   );
 }
 
-export function refuseAsConfirmed({ orderId }: Saga): never {
-  refuse(`order ${orderId} was confirmed first`, 'AlreadyConfirmed');
-}
-
 /** Into the log, after the decision itself. Written without limit: the log would say what is not so. */
 export async function noteNotTaken(saga: Saga, decision: Decision, why: string): Promise<void> {
   const { id, action } = decision;
@@ -116,28 +102,21 @@ export async function noteNotTaken(saga: Saga, decision: Decision, why: string):
   try {
     await firstTry.recordDecision(note);
   } catch {
-    saga.notes++;
-    // Whoever decided is told at once; the saga does not end before it is written.
-    void proxyActivities<SagaActivities>(ORDINARY_UNDO)
-      .recordDecision(note)
-      .finally(() => saga.notes--);
+    // The operator is answered at once; the saga does not end before it is written.
+    saga.decisions.noteLater(proxyActivities<SagaActivities>(ORDINARY_UNDO).recordDecision(note));
   }
 }
 
 /** Sagas of before: the decision was kept, and might then be dropped. */
-async function carryOutUnheld(saga: Saga, decision: Decision, step: StepProgress | undefined): Promise<void> {
+async function applyUnheld(saga: Saga, decision: Decision, step: StepLine | undefined): Promise<void> {
   await keep(saga, decision);
   if (decision.action === 'compensate') {
-    // Sagas of before that only noted the wish; the charge may be passing the pivot at this moment.
+    // Sagas of before that only noted the request; the charge may be passing the pivot at this moment.
     if (!patched('compensate-at-the-door')) return requestUnwinding(saga, 'OPERATOR');
     return compensate(saga, decision);
   }
   // The step may have come to an end while the decision was recorded: it must not hit the next one.
-  if (step === undefined || saga.current !== step) return;
+  if (step === undefined || saga.progress.current !== step) return;
   if (decision.action === 'skip') await skip(saga, step, decision.operator);
   else await tryAgainNow(saga, 'operator');
-}
-
-export function refuse(message: string, type: string): never {
-  throw ApplicationFailure.nonRetryable(message, type);
 }

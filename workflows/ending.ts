@@ -1,4 +1,4 @@
-/** The end of a saga: what it leaves behind in its progress, and whom it still owes an answer. */
+/** The end of a saga: what it leaves behind in its progress, and which answers and log entries it still owes. */
 import { allHandlersFinished, CancellationScope, condition } from '@temporalio/workflow';
 import type { OrderSagaResult } from '../contracts/saga.js';
 import { showState } from './attention.js';
@@ -7,11 +7,12 @@ import type { Saga } from './saga.js';
 
 /** The last act of a saga. @returns the result, once every update that was accepted has its answer */
 export async function endSaga(saga: Saga, result: OrderSagaResult): Promise<OrderSagaResult> {
-  saga.state = result.status === 'CONFIRMED' ? 'COMPLETED' : 'COMPENSATED';
-  if (result.status === 'CONFIRMED' && saga.givenUp)
-    await noteNotTaken(saga, saga.givenUp, 'the order was confirmed first');
+  const { progress, decisions } = saga;
+  progress.setState(result.status === 'CONFIRMED' ? 'COMPLETED' : 'COMPENSATED');
+  if (result.status === 'CONFIRMED' && decisions.unanswered)
+    await noteNotTaken(saga, decisions.unanswered, 'the order was confirmed first');
   if (result.status === 'CANCELLED') showState(saga, `Cancelled: ${result.reason}. Everything has been undone.`);
   // Also after the workflow itself was cancelled.
-  await CancellationScope.nonCancellable(() => condition(() => allHandlersFinished() && saga.notes === 0));
+  await CancellationScope.nonCancellable(() => condition(() => allHandlersFinished() && decisions.areNoted));
   return result;
 }

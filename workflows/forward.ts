@@ -1,9 +1,9 @@
-/** Steps after the pivot: the order is confirmed, so there is no way but forward, whatever anybody wants of this saga. */
+/** Steps after the pivot: the order is confirmed, so there is no way but forward, whatever is asked of this saga. */
 import { CancellationScope, proxyActivities } from '@temporalio/workflow';
 import type { StepName } from '../contracts/plan.js';
 import type { SagaActivities, StepResult } from '../contracts/steps.js';
 import { clearAttention } from './attention.js';
-import { afterPivot, beginStep, endStep, leaveStep, type Saga } from './saga.js';
+import { afterPivot, leaveStep, type Saga } from './saga.js';
 import { firstTry, ORDINARY_UNDO } from './steps.js';
 import { Refused, tryUntilDone } from './until-done.js';
 
@@ -11,8 +11,7 @@ import { Refused, tryUntilDone } from './until-done.js';
 export async function carryForward(saga: Saga, names: readonly string[]): Promise<void> {
   const steps = afterPivot(saga).filter(({ name }) => names.includes(name));
   if (steps.length === 0) return;
-  saga.isPastPivot = true;
-  saga.unwindRequest = undefined; // it came too late: the order's row has decided
+  saga.direction.passPivot();
   await CancellationScope.nonCancellable(async () => {
     for (const { name } of steps) await runForward(saga, name as StepName);
     await finish(saga);
@@ -20,21 +19,22 @@ export async function carryForward(saga: Saga, names: readonly string[]): Promis
 }
 
 async function runForward(saga: Saga, name: StepName): Promise<void> {
-  const step = beginStep(saga, name, 'step');
+  const { progress } = saga;
+  const step = progress.begin(name, 'step');
   try {
     const { skipped } = await tryUntilDone<StepResult>(saga, name, step);
-    endStep(step, skipped ? 'skipped' : 'completed');
+    progress.end(step, skipped ? 'skipped' : 'completed');
   } catch (err) {
     if (!(err instanceof Refused)) throw err;
-    step.lastError = err.message;
-    endStep(step, 'refused');
+    progress.noteError(step, err.message);
+    progress.end(step, 'refused');
   } finally {
     leaveStep(saga, step);
   }
-  if (saga.state === 'NEEDS_ATTENTION') clearAttention(saga, 'RUNNING', `**${name}** succeeded; going on.`);
+  if (progress.state === 'NEEDS_ATTENTION') clearAttention(saga, 'RUNNING', `**${name}** succeeded; going on.`);
 }
 
-/** From now on the order's row says that nobody has to come back to it. */
+/** From now on the order's row says that nothing is left to be done for it. */
 async function finish({ orderId }: Saga): Promise<void> {
   try {
     await firstTry.finishOrder({ orderId });

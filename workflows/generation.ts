@@ -3,13 +3,13 @@
  * goes on as that would, so that its history stays one that the older code can replay after a rollback.
  */
 import { patched, workflowInfo } from '@temporalio/workflow';
+import type { OrderSagaInput } from '../contracts/saga.js';
 import { needsOperator } from './failures.js';
-import type { Saga } from './saga.js';
 
 /** While it is replayed the history decides, which may hold a patch that was taken before sagas were counted. */
-export const isOfToday = ({ input }: Saga): boolean =>
-  (input.generation ?? 0) >= 1 || workflowInfo().unsafe.isReplaying;
+export const isOfToday = ({ generation = 0 }: OrderSagaInput): boolean =>
+  generation >= 1 || workflowInfo().unsafe.isReplaying;
 
-/** A failure that time does not mend: there is no second try before somebody is asked. Code of before made one. */
-export const parksAtOnce = (saga: Saga, err: unknown): boolean =>
-  needsOperator(err) && isOfToday(saga) && patched('park-at-once');
+/** A failure that time does not mend: there is no second try before an operator is asked. Code of before made one. */
+export const parksAtOnce = (input: OrderSagaInput, err: unknown): boolean =>
+  needsOperator(err) && isOfToday(input) && patched('park-at-once');

@@ -18,14 +18,19 @@ import {
 } from '@temporalio/workflow';
 import type { CancellationReason } from '../contracts/orders.js';
 import { type StepName, stepNamed } from '../contracts/plan.js';
-import type { StepProgress } from '../contracts/saga.js';
 import type { SagaActivities, StepInput, StepResult } from '../contracts/steps.js';
 import { clearAttention, markAgain } from './attention.js';
-import { describeFailure, type Failure, isCutShort, refusalOf, saysMoreThanTimeout } from './failures.js';
-import { inFlight, openFlight, triesOf } from './flight.js';
+import {
+  describeFailure,
+  type Failure,
+  isCutShort,
+  lastErrorAfter,
+  refusalOf,
+  saysMoreThanTimeout,
+} from './failures.js';
 import { isOfToday, parksAtOnce } from './generation.js';
-import { afterPivot, beginStep, endStep, leaveStep, type Saga, upToPivot } from './saga.js';
-import { forgetWord, wordFor } from './waking.js';
+import { afterPivot, leaveStep, type Saga, upToPivot } from './saga.js';
+import type { StepLine } from './state/progress.js';
 
 /**
  * The one table of timeouts and retries. Budgets and deadlines that users set are in the saga's policy.
@@ -37,18 +42,18 @@ export const FIRST_TRY: LocalActivityOptions = { startToCloseTimeout: '5s', retr
 export const ORDINARY = {
   // Twice the longest healthy attempt; also how long a dead worker's attempt is waited for.
   startToCloseTimeout: '10s',
-  // Begins quickly, because most weather is short; ends at a rate that a recovering neighbour can bear.
+  // Begins quickly, because most transient failures are short; ends at a rate that a recovering neighbour can bear.
   retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '15s' },
   // Never two attempts of one step side by side: a late result is taken, not fenced.
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 } as const satisfies ActivityOptions;
-/** An undo has no budget: it goes on for ever, and slower, since whatever keeps it down may stay down for hours. */
+/** An undo has no budget: it goes on for ever, and slower, since its cause may last for hours. */
 export const ORDINARY_UNDO = {
   ...ORDINARY,
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '60s' },
 } as const satisfies ActivityOptions;
 
-/** How often an undo that ended for good (a bug, an operator's mistake) is begun anew without being asked. */
+/** How often an undo that ended for good (a bug, an operator's mistake) is tried again without being asked. */
 export const WAIT_BEFORE_RETRY = '60s';
 
 export const firstTry = proxyLocalActivities<SagaActivities>(FIRST_TRY);
@@ -89,7 +94,7 @@ export const stepsOf = (saga: Saga) => {
 
 async function runStep(saga: Saga, name: StepName, atFirst: { confirm?: true } = {}): Promise<StepResult> {
   throwIfUnwindRequested(saga);
-  const step = beginStep(saga, name, 'step');
+  const step = saga.progress.begin(name, 'step');
   try {
     return await carryOut(saga, name, step, atFirst);
   } finally {
@@ -99,26 +104,21 @@ async function runStep(saga: Saga, name: StepName, atFirst: { confirm?: true } =
 
 /** A step that was done together with the one before it. */
 function noteStep(saga: Saga, name: StepName): void {
-  const step = beginStep(saga, name, 'step');
-  endStep(step, 'completed');
+  const step = saga.progress.begin(name, 'step');
+  saga.progress.end(step, 'completed');
   leaveStep(saga, step);
 }
 
 /** @param atFirst is asked of the first try only */
-async function carryOut(
-  saga: Saga,
-  name: StepName,
-  step: StepProgress,
-  atFirst: { confirm?: true },
-): Promise<StepResult> {
+async function carryOut(saga: Saga, name: StepName, step: StepLine, atFirst: { confirm?: true }): Promise<StepResult> {
   try {
     const result = await firstTry[name]({ orderId: saga.orderId, ...atFirst, ...forwardFor(saga, name) });
-    endStep(step, 'completed');
+    saga.progress.end(step, 'completed');
     return result;
   } catch (err) {
     throwIfFinal(saga, step, err);
     const failure = describeFailure(err);
-    if (parksAtOnce(saga, err)) await park(saga, name, step, failure);
+    if (parksAtOnce(saga.input, err)) await park(saga, name, step, failure);
     return runOrdinarily(saga, name, step, failure);
   }
 }
@@ -127,89 +127,88 @@ async function carryOut(
 type Allowance = { endsAt: number; once: boolean };
 const wholeBudget = (saga: Saga): Allowance => ({ endsAt: Date.now() + saga.policy.stepRetryBudgetMs, once: false });
 
-async function runOrdinarily(saga: Saga, name: StepName, step: StepProgress, failure: Failure): Promise<StepResult> {
+async function runOrdinarily(saga: Saga, name: StepName, step: StepLine, failure: Failure): Promise<StepResult> {
+  const { progress, pending, retries, decisions } = saga;
   let allowed = wholeBudget(saga);
   for (;;) {
     throwIfUnwindRequested(saga);
-    if (saga.granted !== step && Date.now() >= saga.deadline) throw new Unwind('DEADLINE_EXCEEDED', false);
-    const retriesSeen = saga.retries;
+    if (!decisions.isGranted(step) && Date.now() >= saga.deadline) throw new Unwind('DEADLINE_EXCEEDED', false);
+    const isAsked = retries.watch();
     const input = inputOf(saga, step);
-    const flight = openFlight(name);
-    step.status = 'retrying';
+    progress.setStatus(step, 'retrying');
     try {
       const ordinary = proxyActivities<SagaActivities>(optionsOf(saga, step, allowed));
-      const result = await inFlight(saga, flight, () => ordinary[name](input));
-      step.attempts += result.attempt;
-      endStep(step, input.skippedBy === undefined ? 'completed' : 'skipped');
-      if (saga.state === 'NEEDS_ATTENTION')
+      const result = await pending.run(name, () => ordinary[name](input));
+      progress.countTries(step, result.attempt);
+      progress.end(step, input.skippedBy === undefined ? 'completed' : 'skipped');
+      if (progress.state === 'NEEDS_ATTENTION')
         clearAttention(saga, 'RUNNING', `**${name}** succeeded by itself; going on.`);
       return result;
     } catch (err) {
-      step.attempts += triesOf(flight, err);
+      progress.countTries(step, pending.triesOf(err));
       throwIfFinal(saga, step, err);
       if (saysMoreThanTimeout(err)) failure = describeFailure(err);
-      if (!isCancellation(err)) forgetWord(saga, input.word);
-      if (saga.retries === retriesSeen) {
-        if (!isCancellation(err)) saga.granted = undefined;
+      if (!isCancellation(err)) retries.forgetOperatorRequest(input.word);
+      if (!isAsked()) {
+        if (!isCancellation(err)) decisions.endGrant();
         if (isCutShort(err) && (await lastTryIsDue(saga, name, step, allowed))) {
           allowed = { ...allowed, once: true };
           continue;
         }
       }
-      if (saga.retries === retriesSeen) await park(saga, name, step, failure);
-      else if (saga.state === 'NEEDS_ATTENTION') clearAttention(saga, 'RUNNING', beingTried(name));
-      allowed = saga.wokenBy === 'prober' ? { endsAt: 0, once: true } : wholeBudget(saga); // whoever asks means a whole one
+      if (!isAsked()) await park(saga, name, step, failure);
+      else if (progress.state === 'NEEDS_ATTENTION') clearAttention(saga, 'RUNNING', beingTried(name));
+      allowed = retries.wokenBy === 'prober' ? { endsAt: 0, once: true } : wholeBudget(saga); // any other asks for a whole one
     }
   }
 }
 
-function optionsOf(saga: Saga, step: StepProgress, { endsAt, once }: Allowance): ActivityOptions {
+function optionsOf(saga: Saga, step: StepLine, { endsAt, once }: Allowance): ActivityOptions {
   if (once)
     return { ...ORDINARY, retry: { maximumAttempts: 1 }, scheduleToCloseTimeout: '10s', summary: whyAgain(saga, step) };
   // What an operator has decided before the deadline is tried after it too.
-  const ends = saga.granted === step ? endsAt : Math.min(endsAt, saga.deadline);
+  const ends = saga.decisions.isGranted(step) ? endsAt : Math.min(endsAt, saga.deadline);
   const scheduleToCloseTimeout = Math.max(1_000, ends - Date.now());
   return { ...ORDINARY, scheduleToCloseTimeout, summary: whyAgain(saga, step) };
 }
 
 /**
  * The server ends an activity as soon as its next pause would go beyond the budget: up to a quarter of it would be given away.
- * @returns whether one more try is to be made now, at the budget's end; not when the step was woken, or the saga turned around
+ * @returns whether one more try is to be made now, at the budget's end; not when there was a request to try again or to unwind
  */
-async function lastTryIsDue(
-  saga: Saga,
-  name: StepName,
-  step: StepProgress,
-  { endsAt, once }: Allowance,
-): Promise<boolean> {
+async function lastTryIsDue(saga: Saga, name: StepName, step: StepLine, { endsAt, once }: Allowance): Promise<boolean> {
   const leftMs = endsAt - Date.now();
   if (once || leftMs <= 0 || endsAt >= saga.deadline) return false;
-  if (!isOfToday(saga) || !patched('whole-budget')) return false;
-  const retriesSeen = saga.retries;
+  if (!isOfToday(saga.input) || !patched('whole-budget')) return false;
+  const isAsked = saga.retries.watch();
   try {
-    await inFlight(saga, openFlight(), () => sleep(leftMs, { summary: `until the last try of ${name}` }));
+    await saga.pending.run(undefined, () => sleep(leftMs, { summary: `until the last try of ${name}` }));
   } catch (err) {
     throwIfFinal(saga, step, err);
   }
-  return saga.retries === retriesSeen;
+  return !isAsked();
 }
 
-/** For the timeline in the Web UI, beside the activity's name: who wants it tried again, and what the try before met. */
-export const whyAgain = ({ wokenBy }: Saga, { lastError }: StepProgress): string =>
-  `${wokenBy === 'prober' ? 'probe, ' : ''}after: ${lastError ?? 'the first try'}`.slice(0, 150);
+/** For the timeline in the Web UI, beside the activity's name: whether the prober asked for it, and what the try before met. */
+export const whyAgain = ({ retries }: Saga, { lastError }: StepLine): string =>
+  `${retries.wokenBy === 'prober' ? 'probe, ' : ''}after: ${lastError ?? 'the first try'}`.slice(0, 150);
 
 /** What an activity is given: the order, and the operator if one vouches for this very step, or has asked for this try. */
-export const inputOf = (saga: Saga, step: StepProgress): StepInput => ({
-  orderId: saga.orderId,
-  triedBefore: step.attempts,
-  ...(saga.skipped?.step === step && { skippedBy: saga.skipped.operator }),
-  ...(saga.wokenBy === 'prober' && { wokenBy: 'prober' as const }),
-  ...forwardFor(saga, step.name),
-  ...wordFor(saga, step),
-});
+export function inputOf(saga: Saga, step: StepLine): StepInput {
+  const { orderId, decisions, retries } = saga;
+  const skippedBy = decisions.skippedBy(step);
+  return {
+    orderId,
+    triedBefore: step.attempts,
+    ...(skippedBy !== undefined && { skippedBy }),
+    ...(retries.wokenBy === 'prober' && { wokenBy: 'prober' as const }),
+    ...forwardFor(saga, step.name),
+    ...retries.operatorRequestFor(step),
+  };
+}
 
-/** Whoever may pass the pivot says in the order's row that there is more to do. */
-function forwardFor(saga: Saga, name: StepProgress['name']): { forward?: true } {
+/** A step that may pass the pivot says in the order's row that there is more to do. */
+function forwardFor(saga: Saga, name: StepLine['name']): { forward?: true } {
   const mayConfirm = name === saga.plan.pivot.name || stepNamed(saga.plan, name)?.sharesPivot === true;
   return mayConfirm && afterPivot(saga).length > 0 ? { forward: true } : {};
 }
@@ -218,55 +217,47 @@ function forwardFor(saga: Saga, name: StepProgress['name']): { forward?: true } 
  * Waits for an operator, or for the prober if time may mend it.
  * @throws Unwind when the deadline comes first, or when that is the decision
  */
-async function park(saga: Saga, name: StepName, step: StepProgress, failure: Failure) {
-  const retriesSeen = saga.retries;
-  step.status = 'parked';
-  saga.wokenBy = undefined;
-  saga.parkedFor = failure;
+async function park(saga: Saga, name: StepName, step: StepLine, failure: Failure) {
+  const { progress, retries, decisions, direction } = saga;
+  const isAsked = retries.watch();
+  progress.setStatus(step, 'parked');
+  retries.park(failure);
   markAgain(saga, step, failure);
-  const isOver = () => saga.retries > retriesSeen || saga.unwindRequest !== undefined;
+  const isOver = () => isAsked() || direction.unwindRequest !== undefined;
   const decided = await condition(isOver, Math.max(1, saga.deadline - Date.now()), {
     summary: `${name} waits for an operator, or for the deadline`,
   })
     // A decision that was accepted in time and is being recorded holds the deadline.
-    .then(() => condition(() => isOver() || saga.inHand === undefined))
+    .then(() => condition(() => isOver() || decisions.inHand === undefined))
     .then(isOver)
     .catch((err: unknown) => {
       if (isCancellation(err)) throw new Unwind('OPERATOR', false);
       throw err;
     })
-    .finally(() => {
-      saga.parkedFor = undefined;
-    });
+    .finally(() => retries.unpark());
   throwIfUnwindRequested(saga);
   if (!decided) throw new Unwind('DEADLINE_EXCEEDED', false);
   // While the prober tries, the saga stays listed: it is an operator's still if that fails.
-  if (saga.wokenBy === 'prober') setCurrentDetails(`**${name}** is being tried again by the prober.`);
+  if (retries.wokenBy === 'prober') setCurrentDetails(`**${name}** is being tried again by the prober.`);
   else clearAttention(saga, 'RUNNING', beingTried(name));
 }
 
 const beingTried = (name: StepName): string => `**${name}** is being tried again.`;
 
-function throwIfUnwindRequested(saga: Saga): void {
-  if (saga.unwindRequest !== undefined) throw new Unwind(saga.unwindRequest, false);
+function throwIfUnwindRequested({ direction: { unwindRequest } }: Saga): void {
+  if (unwindRequest !== undefined) throw new Unwind(unwindRequest, false);
 }
 
-/** Tells a refusal, a turn-around and the end of the workflow from weather, which alone returns. */
-function throwIfFinal(saga: Saga, step: StepProgress, err: unknown): void {
+/** Tells a refusal, a request to unwind and the end of the workflow from a transient failure, which alone returns. */
+function throwIfFinal(saga: Saga, step: StepLine, err: unknown): void {
   const refusal = refusalOf(err);
   if (refusal) {
-    step.lastError = refusal.reason;
-    endStep(step, 'refused');
+    saga.progress.noteError(step, refusal.reason);
+    saga.progress.end(step, 'refused');
     throw new Unwind(refusal.reason, true);
   }
   throwIfUnwindRequested(saga);
-  // Somebody cancelled the workflow itself, from the Web UI or the CLI: they want the order gone.
+  // An operator cancelled the workflow itself, from the Web UI or the CLI: the order is to go.
   if (CancellationScope.current().consideredCancelled) throw new Unwind('OPERATOR', false);
-  noteError(step, err);
-}
-
-/** What the last try met. That the time was up is no cause, unless no other is known. */
-export function noteError(step: Pick<StepProgress, 'lastError'>, err: unknown): void {
-  if (isCancellation(err) || !(saysMoreThanTimeout(err) || step.lastError === null)) return;
-  step.lastError = describeFailure(err).message;
+  saga.progress.noteError(step, lastErrorAfter(step, err));
 }

@@ -160,7 +160,11 @@ async function askTemporal({ db, temporal }: ApiDependencies, workflowId: string
 
 /** As the list of stuck sagas judges it. */
 const standstillOf = async (db: Database, client: Client, saga: WorkflowExecutionDescription) =>
-  findStandstill(saga, { client, standstillSeconds: await readStandstillSeconds(db), builds: () => readBuilds(client) });
+  findStandstill(saga, {
+    client,
+    standstillSeconds: await readStandstillSeconds(db),
+    builds: () => readBuilds(client),
+  });
 
 const shownBy = ({ typedSearchAttributes }: WorkflowExecutionDescription): SagaState | undefined =>
   typedSearchAttributes.get(SAGA_STATE) as SagaState | undefined;

@@ -1,4 +1,4 @@
-/** The look-up of a charge that nobody has heard of: bounded, in the gateway's own time, and gone on with. */
+/** The look-up of a charge whose answer was lost: bounded, in the gateway's own time, and gone on with. */
 
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { beginAttempt, readAttempts } from '../../domain/charge-attempts.js';
@@ -22,7 +22,7 @@ const open = async (setting?: Setting) => {
 };
 afterEach(() => b.stop());
 
-/** An attempt takes the money, and nobody hears of it. */
+/** An attempt takes the money, and its answer is lost. */
 async function chargedUnheard(): Promise<string> {
   const order = await b.pending();
   await b.fault({ mode: 'reset_after', route: 'charge', count: 1 });
@@ -228,7 +228,7 @@ test.each(['down', 'busy'])(
   },
 );
 
-test('a place in the list that is gone is no end: it begins that list anew', async () => {
+test('a place in the list that is gone is no end: it begins that list again', async () => {
   await open();
   const orderId = await chargedUnheard();
   await searchIsLate();
@@ -290,7 +290,7 @@ describe('an attempt that may still be at the gateway', () => {
       },
     };
     const charging = failureOf(charge(b, order.id, { gateway: sleepy, attempt }));
-    await eventually('it is past the door', () => hasArrived);
+    await eventually('it is past the guard', () => hasArrived);
     await unwind(b, order.id);
     await b.db.$executeRaw`UPDATE charge_attempts SET began_at = now() - interval '1 minute'`;
     expect((await refund(b, order.id)).undone).toBe('nothing');

@@ -1,4 +1,4 @@
-/** Giving back: it is done if and only if the charge holds nothing, and no machine makes more than one refund anew. */
+/** Giving back: it is done if and only if the charge holds nothing, and no machine makes more than one refund again. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventTypes, stock } from '../support/database.js';
 import { type TestLedgers, openLedgers } from '../reconciliation/support.js';

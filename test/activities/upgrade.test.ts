@@ -1,8 +1,8 @@
 /** Orders that an older build began: what is sent for them stays what it was, and what was taken for them stays ours. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { chargeKey } from '../../contracts/ids.js';
-import { reserveInventory } from '../../domain/inventory.js';
 import { confirmOrder } from '../../domain/confirmation.js';
+import { reserveInventory } from '../../domain/inventory.js';
 import { recordCharge } from '../../domain/payments.js';
 import { type TestLedgers, findingsOf, openLedgers } from '../reconciliation/support.js';
 import { charge, failureOf, finish, refund, unwind } from './undo.js';
@@ -64,7 +64,7 @@ describe('an order that was accepted before there were marks, and is cancelled a
     expect(await finish(b, orderId)).toBe('CANCELLED');
   });
 
-  test.each(['search', 'list'])('charged, and nobody has heard of it: %s finds it, and it goes back', async (by) => {
+  test.each(['search', 'list'])('charged, its answer lost: %s finds it, and it goes back', async (by) => {
     const orderId = await acceptedBefore();
     await oldBuildCharges(orderId);
     if (by === 'list') await searchIsLate();
@@ -74,7 +74,7 @@ describe('an order that was accepted before there were marks, and is cancelled a
     expect(await b.ledger(orderId)).toMatchObject(givenBack);
   });
 
-  test('charged when all was over: the reconciler gives back what fits it, and only tells what does not', async () => {
+  test('charged when all was over: the reconciler gives back what fits it, and only reports what does not', async () => {
     const [fits, other] = [await acceptedBefore(), await acceptedBefore()];
     for (const orderId of [fits, other]) {
       await unwind(b, orderId);
@@ -111,7 +111,7 @@ describe('an order that goes on after the upgrade', () => {
     expect(await metadataOf(second[0]?.reference ?? '')).toEqual(marks);
   });
 
-  test('is told in the units that it was accepted in', async () => {
+  test('is reported in the units that it was accepted in', async () => {
     const isk = { amount: 2_000, currency: 'ISK' };
     const [old, today] = [await acceptedBefore(), (await b.pending()).id];
     await b.gateway.charge(b.request(old, { ...isk, installationId: null }));

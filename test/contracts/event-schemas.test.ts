@@ -1,4 +1,4 @@
-/** The contract with consumers of events: what is committed, what was released, and what nobody may do to it. */
+/** The contract with consumers of events: what is committed, what was released, and which changes to it are refused. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { Ajv } from 'ajv';
@@ -124,7 +124,7 @@ describe('a breaking change is named:', () => {
     expect(breakingChanges(base(), changed)).toEqual([]);
   });
 
-  test('a keyword that nobody compares is refused', () => {
+  test('a keyword that is not compared is refused', () => {
     expect(() => breakingChanges(base(), { ...base(), oneOf: [] })).toThrow('nobody compares the keyword "oneOf"');
   });
 });
@@ -155,7 +155,7 @@ describe('the validator', () => {
       { ...good, dataschema: dataSchemaId('order.confirmed') },
       'not one of order.created',
     ],
-    ['a schema that nobody knows', { ...good, dataschema: 'urn:order-saga:schema:order.created:v9' }, 'not one of'],
+    ['an unknown schema', { ...good, dataschema: 'urn:order-saga:schema:order.created:v9' }, 'not one of'],
     ['data without a field', { ...good, data: { ...(good.data as object), total: undefined } }, "'total'"],
     ['data of another type', { ...good, data: { ...(good.data as object), items: 'none' } }, '.items must be array'],
     ['a time that is none', { ...good, time: 'yesterday' }, '.time'],

@@ -19,7 +19,7 @@ import { type SagaStack, startSagaStack } from '../support/saga.js';
 type Action = Resolution['action'];
 /** Decisions, by action, that are accepted but cannot be recorded yet. */
 const held = new Set<string>();
-/** Orders of which the row cannot be asked who has won. */
+/** Orders whose row cannot be asked what was decided. */
 const undecidable = new Set<string>();
 /** Whether charges park their sagas at once. */
 let isParking = false;
@@ -176,7 +176,7 @@ describe('a decision that is overtaken is refused, and the log says so:', () => 
     const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
     await stuck(order.id);
     undecidable.add(order.id);
-    await resolve(saga, { action: 'compensate' }); // who is called because nothing works is not kept waiting
+    await resolve(saga, { action: 'compensate' }); // an operator, called because nothing works, is not kept waiting
     await recordCharge(s.db, order.id, `pi_${order.id}`);
     await confirmOrder(s.db, order.id);
     undecidable.clear();

@@ -20,7 +20,7 @@ beforeAll(async () => {
       const needing = <I, R>(name: 'chargePayment' | 'refundPayment', act: (input: I) => Promise<R>) => {
         return async (input: I): Promise<R> => {
           if (inNeed.has(name))
-            await translated(() => Promise.reject(new NeedsOperator('somebody has to look', 'GatewayMismatch')));
+            await translated(() => Promise.reject(new NeedsOperator('an operator has to look', 'GatewayMismatch')));
           return act(input);
         };
       };

@@ -7,7 +7,7 @@ import { progressOf, resolve, statusOf } from '../support/decisions.js';
 import { recordHistory } from '../support/histories.js';
 import { type SagaStack, startSagaStack } from '../support/saga.js';
 
-/** Instead of some thousand events; the saga of this test reaches it with a few wakings. */
+/** Instead of some thousand events; the saga of this test reaches it with a few retries. */
 const LONG = 30;
 
 let s: SagaStack;
@@ -18,21 +18,21 @@ beforeAll(async () => {
 afterEach(() => s.heal());
 afterAll(() => s.stop());
 
-/** An order whose charge is unknown and whose refund fails, on its way back. */
+/** An order whose charge is unknown and whose refund fails while it is unwound. */
 async function failingRefund() {
   await s.fault({ route: 'all', mode: 'down', count: null });
   const placed = await s.place({ A: 1 });
   await eventually('the charge backs off', async () => {
     return statusOf(await progressOf(placed.saga), 'chargePayment') === 'retrying';
   });
-  // Nobody knows whether money was taken, and the gateway cannot be asked: the refund fails.
+  // Whether money was taken is unknown, and the gateway cannot be asked: the refund fails.
   await cancel(placed.saga);
   return placed;
 }
 const cancel = (saga: WorkflowHandle) =>
   saga.executeUpdate('cancel', { args: [{ reason: 'changed my mind', requestedBy: 'cus_1' }] });
 
-test('an operator’s word for the undo of a saga whose history is full is kept, not lost with the run', async () => {
+test('an operator’s `skip` of an undo of a saga whose history is full is kept, not lost with the run', async () => {
   const { saga, result } = await failingRefund();
   await eventually('the refund backs off', async () => {
     return statusOf(await progressOf(saga), 'refundPayment') === 'retrying';
@@ -47,13 +47,13 @@ test('an operator’s word for the undo of a saga whose history is full is kept,
   await recordHistory('undo-skipped', saga, s.env.address);
 });
 
-test('a saga whose undo is woken again and again begins anew with an empty history, and still gives everything back', async () => {
+test('a saga whose undo is tried again and again is continued as new with an empty history, and still gives everything back', async () => {
   const { order, saga, result } = await failingRefund();
   const first = (await saga.describe()).runId;
   await eventually(
     'another run has begun',
     async () => {
-      await saga.signal('retry').catch(() => undefined); // between two runs there is nobody to wake
+      await saga.signal('retry').catch(() => undefined); // between two runs no saga takes it
       return (await saga.describe()).runId !== first;
     },
     40_000,

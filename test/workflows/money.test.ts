@@ -57,7 +57,7 @@ test('an answer about another sum parks the saga at once, and cancelled, the ord
 });
 
 describe('an order that was paid by other means, and is cancelled', () => {
-  test('waits for whoever gives the money back, and says who did', async () => {
+  test('waits for the operator who gives the money back, and says who did', async () => {
     await s.fault({ route: 'charge', mode: 'down' });
     const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
     await listedAsStuck(s.client, order.id);
@@ -75,13 +75,17 @@ describe('an order that was paid by other means, and is cancelled', () => {
 });
 
 describe('refunds that fail', () => {
-  test('twice park the cancellation at once; an operator’s retry makes one more, and the order ends', async () => {
+  test('twice park the cancellation at once, and its page says that it waits for an operator; an operator’s retry makes one more, and the order ends', async () => {
     const { order, result } = await s.place({ PLENTY: 1 });
     await result();
     await fault({ mode: 'refund_failed', route: 'refund', count: 2 });
     const { saga, result: cancelled } = await cancel(order.id);
     expect(await cancellationIsStuck(order.id)).toBe('RefundFailed');
     expect(await statusOfOrder(order.id)).toBe('CONFIRMED');
+    const { currentDetails } = await saga.query<{ currentDetails?: string }>('__temporal_workflow_metadata');
+    expect(currentDetails).toContain('needs attention after 1 attempt: 2 refunds of order');
+    expect(currentDetails).toContain('Nothing is done about it without an operator');
+    expect(currentDetails).not.toContain('tried again by itself');
     await resolve(saga, { action: 'retry' });
     expect(await cancelled()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
     expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
@@ -92,7 +96,7 @@ test('a saga that waits from one build to the next sends what the first one sent
   await s.fault({ route: 'charge', mode: 'down' });
   const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
   await listedAsStuck(s.client, order.id);
-  // As the build of before accepted it, and charged it when nobody heard.
+  // As the build of before accepted it, and charged it, its answer lost.
   await s.db.$executeRaw`UPDATE orders SET charge_version = 1, installation_id = NULL WHERE id = ${order.id}::uuid`;
   await s.heal();
   const sent = await fetch(`${s.sandboxUrl}/v1/payment_intents`, {

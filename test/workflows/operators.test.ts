@@ -1,10 +1,10 @@
-/** An operator takes over: the handles of a stuck saga, also from the `temporal` command, and undos that fail for long. */
+/** An operator takes over: the messages to a stuck saga, also from the `temporal` command, and undos that fail for long. */
 import { execFile } from 'node:child_process';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { SAGA_STATE, SAGA_STEP, type SagaProgress } from '../../contracts/saga.js';
-import { readSku } from '../../domain/inventory.js';
 import { confirmOrder } from '../../domain/confirmation.js';
+import { readSku } from '../../domain/inventory.js';
 import { beginUnwinding } from '../../domain/orders.js';
 import { recordCharge } from '../../domain/payments.js';
 import { GatewayUnknown } from '../../gateways/payments.js';
@@ -22,7 +22,7 @@ const MARKING_MS = 5_000;
 
 /** How often the refund of an order is still to fail. */
 const failingRefunds = new Map<string, number>();
-/** Orders whose row cannot be asked who has won. */
+/** Orders whose row cannot be asked what was decided. */
 const undecidable = new Set<string>();
 
 let s: SagaStack;
@@ -131,7 +131,7 @@ describe('a step that an operator vouches for', () => {
 
 describe('an undo that fails', () => {
   test(
-    'ten times is marked within its time, and succeeds at the eleventh without anybody’s help',
+    'ten times is marked within its time, and succeeds at the eleventh without an operator’s help',
     async () => {
       const before = await readSku(s.db, 'PLENTY');
       await s.fault({ route: 'charge', mode: 'hang_after', count: 1 });
@@ -215,7 +215,7 @@ test('a parked saga whose order was confirmed without it ends as confirmed when 
 });
 
 describe('an undo that fails in a saga whose workflow was cancelled', () => {
-  test('can still be decided, and a late cancel neither stops it nor calls anybody', async () => {
+  test('can still be decided, and a late cancel neither stops it nor marks it', async () => {
     await s.fault({ route: 'charge', mode: 'hang_after', count: 1 });
     const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { compensationAttentionAfterMs: 400 } });
     await eventually('the charge is in the ledger', async () => (await s.money(order.id)).charges === 1);

@@ -2,12 +2,13 @@
  * The plan, carried out: a shop that wraps gifts has a step of its own in the midst of ours, and one after the pivot.
  * What the plan says holds without a word of the workflows, and orders of before go on without what they never had.
  */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+
 import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Order } from '../../contracts/orders.js';
 import { PLAN, PLAN_VERSION, STEPS, stepsOf, undosOf } from '../../contracts/plan.js';
 import { sagaStart } from '../../contracts/saga.js';
-import { readOrderState, readOrder, requestCancellation } from '../../domain/orders.js';
+import { readOrder, readOrderState, requestCancellation } from '../../domain/orders.js';
 import { readSagaLog } from '../../domain/saga-log.js';
 import { FROM_THE_BEGINNING, superviseOnce } from '../../relay/open-orders.js';
 import { findStuck } from '../../sagas/stuck.js';
@@ -68,7 +69,7 @@ describe('a step of the plan', () => {
     expect(await readOrderState(s.db, order.id)).toMatchObject({ status: 'CONFIRMED', forwardDue: false });
   });
 
-  test('is undone with the others, newest first, though nobody has told the unwinding of it', async () => {
+  test('is undone with the others, newest first, though the unwinding does not name it', async () => {
     const { order, saga } = await place({ paymentMethod: DECLINED });
     expect(await saga.result()).toEqual({ status: 'CANCELLED', reason: 'PAYMENT_DECLINED' });
     expect(await giftOf(order.id)).toBe('UNWRAPPED');
@@ -131,7 +132,7 @@ describe('a step after the pivot that fails', () => {
     expect(await giftOf(order.id)).toBe('ON_ITS_WAY');
   });
 
-  test('lets nobody turn the order around by this saga: it is confirmed', async () => {
+  test('is not unwound by this saga, whatever is asked of it: the order is confirmed', async () => {
     courier.isDown = true;
     const { saga } = await place();
     await eventually('it is being retried', async () => (await statuses(saga))['callCourier'] === 'retrying');
@@ -165,7 +166,7 @@ describe('a step after the pivot that fails', () => {
     expect(statusOf(await progressOf(saga), 'callCourier')).toBe('refused');
   });
 
-  test('is not lost with its saga: one that is terminated is restarted anew', async () => {
+  test('is not lost with its saga: one that is terminated is restarted', async () => {
     courier.isDown = true;
     const { order, saga } = await place();
     await eventually('it is being retried', async () => (await statuses(saga))['callCourier'] === 'retrying');

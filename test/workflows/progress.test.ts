@@ -256,7 +256,7 @@ describe('the page of a stuck saga offers what helps there, and nothing else:', 
     await result();
   });
 
-  test('of a bug, that nobody but an operator tries it again', async () => {
+  test('of a bug, that only an operator has it tried again', async () => {
     behaviour.set('reserveInventory', failing('Bug! Something that cannot be'));
     const { order, saga, result } = await s.place({ A: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
     await listedAsStuck(s.client, order.id);
@@ -275,6 +275,10 @@ describe('the page of a stuck saga offers what helps there, and nothing else:', 
     const offers = await offersOf(saga);
     expect(offers).toContain('`skip`');
     expect(offers).not.toContain('compensate');
+    expect(offers).toContain('It is tried again by itself');
+    // How often, the saga learns when the activity ends.
+    expect(offers).toMatch(/\*\*releaseInventory\*\* has not succeeded since .+ and is still being tried/);
+    expect(offers).not.toMatch(/attempt/);
     behaviour.clear();
     await saga.signal('retry');
     await result();

@@ -26,7 +26,7 @@ afterEach(async () => {
 });
 afterAll(async () => {
   const { breaches } = await checkContracts(s.db).finally(() => s.stop());
-  expect(breaches).toEqual([]); // of what all these stories have told
+  expect(breaches).toEqual([]); // in the events of all these stories
 });
 
 const stuck = (orderId: string) => listedAsStuck(s.client, orderId);
@@ -65,7 +65,7 @@ describe('an order that meets no trouble', () => {
 });
 
 describe('a refusal', () => {
-  test('by an empty shelf cancels the order before any money moves', async () => {
+  test('by an empty stock row cancels the order before any money moves', async () => {
     const { order, saga, result } = await s.place({ PLENTY: 1, NONE: 1 });
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'OUT_OF_STOCK' });
     expect(await s.money(order.id)).toEqual({ net: 0, charges: 0 });
@@ -118,7 +118,7 @@ describe('a payment whose outcome is unknown', () => {
     await s.fault({ route: 'charge', mode: 'hang_after', count: null });
     const { order, saga, result } = await s.place({ PLENTY: 1 });
     await eventually('the charge is in the ledger', async () => (await s.money(order.id)).charges === 1);
-    // The first try is still hanging at the gateway; the next one finds the door shut and does not ask.
+    // The first try is still hanging at the gateway; the next one finds the order unwinding and does not ask.
     await beginUnwinding(s.db, order.id, { reason: 'CANCELLED_BY_CUSTOMER' });
     expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
     expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
@@ -182,7 +182,7 @@ describe('a gateway that stays down', () => {
     await recordHistory('deadline', saga, s.env.address);
   });
 
-  test('beyond the deadline, for every question, has the saga wait with its refund until it is told that there is none', async () => {
+  test('beyond the deadline, for every question, has the saga wait with its refund until it learns that there is none', async () => {
     const before = await readSku(s.db, 'PLENTY');
     await s.fault({ route: 'all', mode: 'down', count: null });
     const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { ...policy, sagaDeadlineMs: 3_000 } });
@@ -196,7 +196,7 @@ describe('a gateway that stays down', () => {
     await expectNothingLeft(order.id, before);
   });
 
-  test('can be ended by an operator: `resolve` with compensate unwinds, and tells why it refuses', async () => {
+  test('can be ended by an operator: `resolve` with compensate unwinds, and says why it refuses', async () => {
     await s.fault({ route: 'charge', mode: 'down' });
     const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy });
     await stuck(order.id);

@@ -1,5 +1,5 @@
 /**
- * The generic proof of unwinding. For every step there is: the order is turned around before it, and after it; every
+ * The generic proof of unwinding. For every step there is: the order begins to unwind before it, and after it; every
  * step fails once before its effect and once after it; every undo fails once and runs twice. Then the slate must be
  * clean. A new step is proved the day it is written: it need only stand in the plan, and every list here comes from there.
  */
@@ -130,7 +130,7 @@ describe('every step fails once', () => {
   );
 });
 
-describe('every order that is turned around', () => {
+describe('every order that is unwound', () => {
   test.each(cells.filter(({ when, name, pivot }) => !(when === 'after' && name === pivot)))(
     '$way: $when $name leaves a clean slate, though each undo dies once and runs three times',
     async ({ apart, when, name }) => {
@@ -154,7 +154,7 @@ describe('every order that is turned around', () => {
   });
 });
 
-test('a saga that has confirmed its order without hearing of it is shown as it is when it does: all done', async () => {
+test('a saga that has confirmed its order without learning of it is shown as it is when it does: all done', async () => {
   isApart = false;
   const failAgain = async () => {
     script.get(sharing)?.set('before', failAgain);
@@ -172,7 +172,7 @@ test('a saga that has confirmed its order without hearing of it is shown as it i
   expect([state, ...steps.map(({ status }) => status)]).toEqual(['COMPLETED', ...STEPS.map(() => 'completed')]);
 });
 
-describe('a saga that is terminated while it unwinds, and begun anew,', () => {
+describe('a saga that is terminated while it unwinds, and restarted,', () => {
   test.each(beforePivot)(
     'after %s leaves a clean slate: the second run undoes what the first has done',
     async (name) => {

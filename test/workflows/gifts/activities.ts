@@ -4,6 +4,7 @@ import { stepsOf } from '../../../contracts/plan.js';
 import type { SagaActivities } from '../../../contracts/steps.js';
 import type { Database } from '../../../domain/database.js';
 import { cancelOrder, readOrderState, type StepOutcome } from '../../../domain/orders.js';
+import type { Run } from '../../../domain/saga-log.js';
 import { GIFT_PLAN } from './plan.js';
 
 export const createGifts = (db: Database) =>
@@ -23,7 +24,7 @@ export function giftActivities(real: SagaActivities, db: Database, courier: Cour
         ON CONFLICT (order_id) DO UPDATE SET state = 'UNWRAPPED' WHERE gifts.state <> 'UNWRAPPED'`;
       return rows > 0 ? 'done' : 'nothing';
     }),
-    callCourier: step((orderId, { skippedBy }) => call(db, orderId, courier, skippedBy !== undefined)),
+    callCourier: step((orderId, run) => call(db, orderId, run, courier)),
     cancelOrder: undo((orderId, run, { left }) => cancelOrder(db, orderId, run, left, holdings)),
   };
 }
@@ -36,10 +37,10 @@ async function schedule(db: Database, orderId: string): Promise<StepOutcome> {
   return standing(db, orderId);
 }
 
-async function call(db: Database, orderId: string, { isDown }: Courier, byHand: boolean): Promise<StepOutcome> {
-  const door = await standing(db, orderId);
-  if (door.outcome === 'refused') return door;
-  if (isDown && !byHand) throw new Error('the courier is down');
+async function call(db: Database, orderId: string, { skippedBy }: Run, { isDown }: Courier): Promise<StepOutcome> {
+  const orderState = await standing(db, orderId);
+  if (orderState.outcome === 'refused') return orderState;
+  if (isDown && skippedBy === undefined) throw new Error('the courier is down');
   await db.$executeRaw`
     UPDATE gifts SET state = 'ON_ITS_WAY' FROM orders o
     WHERE o.id = order_id AND order_id = ${orderId}::uuid AND o.unwinding_reason IS NULL AND state = 'WRAPPED'`;

@@ -1,4 +1,4 @@
-/** What only an operator may have repeated: how his word reaches the step, and what asks for it. */
+/** What only an operator may have repeated: how the request (the input's `word`) reaches the step, and which steps wait for one. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { activityInfo } from '@temporalio/activity';
 import { NeedsOperator, translated } from '../../activities/failures.js';
@@ -10,13 +10,13 @@ import { listedAsStuck, progressOf, resolve, statusOf } from '../support/decisio
 import { recordHistory } from '../support/histories.js';
 import { type SagaStack, startSagaStack } from '../support/saga.js';
 
-/** Instead of some thousand events; the saga of this test reaches it with a few wakings. */
+/** Instead of some thousand events; the saga of this test reaches it with a few retries. */
 const LONG = 30;
 type Try = { word: string | undefined; isLocal: boolean; attempt: number };
 /** Tries of what needs an operator, by order and step. */
 const tries = new Map<string, Try[]>();
-/** What each step of an order meets: until it is mended, weather or a need. */
-const trouble = new Map<StepName | UndoName, 'weather' | 'need'>();
+/** What each step of an order meets: until it is mended, a transient failure or one that needs an operator. */
+const trouble = new Map<StepName | UndoName, 'transient' | 'need'>();
 
 let s: SagaStack;
 beforeAll(async () => {
@@ -32,7 +32,7 @@ beforeAll(async () => {
           const key = `${input.orderId}/${name}`;
           tries.set(key, [...(tries.get(key) ?? []), { word: input.word, isLocal, attempt }]);
           const met = trouble.get(name);
-          if (met === 'weather') throw new Error('planned failure');
+          if (met === 'transient') throw new Error('planned failure');
           if (met === 'need') {
             await translated(() => {
               throw new NeedsOperator(
@@ -61,18 +61,18 @@ afterEach(async () => {
 afterAll(() => s.stop());
 
 const triesOf = (orderId: string, name: StepName | UndoName) => tries.get(`${orderId}/${name}`) ?? [];
-/** What each word was given to, once `count` words have been heard; a word may be given to several tries. */
-const words = (orderId: string, name: StepName | UndoName, count: number) =>
-  eventually(`${count} words have reached ${name}`, () => {
-    const heard = triesOf(orderId, name).flatMap(({ word }) => word ?? []);
-    const distinct = [...new Set(heard)];
+/** The operator's requests that have reached the step, once there are `count`; one may be given to several tries. */
+const requests = (orderId: string, name: StepName | UndoName, count: number) =>
+  eventually(`${count} requests have reached ${name}`, () => {
+    const given = triesOf(orderId, name).flatMap(({ word }) => word ?? []);
+    const distinct = [...new Set(given)];
     return distinct.length >= count && distinct;
   });
 const isWaiting = (saga: Parameters<typeof progressOf>[0], name: string) =>
   eventually(`${name} is being retried`, async () => statusOf(await progressOf(saga), name) === 'retrying');
 
-/** An order whose refund meets this, on its way back. */
-async function troubledRefund(met: 'weather' | 'need') {
+/** An order whose refund meets this while it is unwound. */
+async function troubledRefund(met: 'transient' | 'need') {
   trouble.set('refundPayment', met);
   await s.fault({ route: 'charge', mode: 'down', count: null });
   const placed = await s.place({ A: 1 });
@@ -81,9 +81,9 @@ async function troubledRefund(met: 'weather' | 'need') {
   return placed;
 }
 
-describe('an operator’s word', () => {
-  test('reaches the undo that he has tried again, another one each time; a machine’s wake-up carries none', async () => {
-    const { order, saga, result } = await troubledRefund('weather');
+describe('an operator’s request to try again', () => {
+  test('reaches the undo that it is for, another one each time; a machine’s request does not', async () => {
+    const { order, saga, result } = await troubledRefund('transient');
     await isWaiting(saga, 'refundPayment');
     const before = triesOf(order.id, 'refundPayment').length;
     await saga.signal('retry', BY_MACHINE);
@@ -91,9 +91,9 @@ describe('an operator’s word', () => {
     expect(triesOf(order.id, 'refundPayment').flatMap(({ word }) => word ?? [])).toEqual([]);
 
     await saga.signal('retry'); // as the button in the Web UI does
-    const [first] = await words(order.id, 'refundPayment', 1);
+    const [first] = await requests(order.id, 'refundPayment', 1);
     await resolve(saga, { action: 'retry' });
-    const [, second] = await words(order.id, 'refundPayment', 2);
+    const [, second] = await requests(order.id, 'refundPayment', 2);
     expect(second).not.toBe(first);
     trouble.clear();
     await s.heal();
@@ -101,31 +101,31 @@ describe('an operator’s word', () => {
     expect(await result()).toMatchObject({ status: 'CANCELLED' });
   });
 
-  test('reaches the step that he has tried again, and no other', async () => {
-    trouble.set('chargePayment', 'weather');
+  test('reaches the step that it is for, and no other', async () => {
+    trouble.set('chargePayment', 'transient');
     const { order, saga, result } = await s.place({ A: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
     await listedAsStuck(s.client, order.id);
     expect(triesOf(order.id, 'chargePayment').flatMap(({ word }) => word ?? [])).toEqual([]);
     await resolve(saga, { action: 'retry' });
-    await words(order.id, 'chargePayment', 1);
+    await requests(order.id, 'chargePayment', 1);
     await saga.executeUpdate('cancel', { args: [{ reason: 'changed my mind', requestedBy: 'cus_1' }] });
     expect(await result()).toMatchObject({ status: 'CANCELLED' });
     expect(triesOf(order.id, 'refundPayment').flatMap(({ word }) => word ?? [])).toEqual([]);
   });
 
-  test('is not lost when the saga begins anew just then', async () => {
-    const { order, saga, result } = await troubledRefund('weather');
+  test('is not lost when the saga is continued as new just then', async () => {
+    const { order, saga, result } = await troubledRefund('transient');
     const first = (await saga.describe()).runId;
     await eventually(
       'another run has begun',
       async () => {
-        await saga.signal('retry').catch(() => undefined); // between two runs there is nobody to wake
+        await saga.signal('retry').catch(() => undefined); // between two runs no saga takes it
         return (await saga.describe()).runId !== first;
       },
       40_000,
     );
-    // The last word of the first run was never tried by it: its turn comes in the second run's first try.
-    const carried = await eventually('a first try has a word', () =>
+    // The last request of the first run was never tried by it: the second run's first try is given it.
+    const carried = await eventually('a first try was given a request', () =>
       triesOf(order.id, 'refundPayment').find(({ isLocal, word }) => isLocal && word !== undefined),
     );
     expect(carried.word).toContain(first);
@@ -136,7 +136,7 @@ describe('an operator’s word', () => {
 });
 
 describe('what only an operator can mend', () => {
-  test('(an undo) marks the saga at once, under its kind, and is tried again only when he says so', async () => {
+  test('(an undo) marks the saga at once, under its kind, and is tried again at an operator’s request', async () => {
     const { order, saga, result } = await troubledRefund('need'); // marked by time only after a minute
     const listed = await listedAsStuck(s.client, order.id);
     expect(listed.typedSearchAttributes.get(SAGA_FAILURE)).toBe('RefundFailed');
@@ -146,9 +146,9 @@ describe('what only an operator can mend', () => {
       lastError: 'the refund failed for good: give the money back by hand, then skip',
     });
     await saga.signal('retry');
-    const [word] = await words(order.id, 'refundPayment', 1);
+    const [word] = await requests(order.id, 'refundPayment', 1);
     await eventually('it waits again', async () => statusOf(await progressOf(saga), 'refundPayment') === 'parked');
-    // Locally, if the saga has begun anew in between: histories are made to be short in this file.
+    // Locally, if the saga was continued as new in between: histories are made to be short in this file.
     expect(triesOf(order.id, 'refundPayment')).toMatchObject([
       { word: undefined, isLocal: true, attempt: 1 },
       { word, attempt: 1 },

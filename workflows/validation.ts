@@ -1,0 +1,75 @@
+/** What a running saga refuses to be asked, before anything is done or written to its history. */
+import { ApplicationFailure } from '@temporalio/workflow';
+import { type CancelRequest, REASON_LENGTH_MAX, type Resolution, SENTENCE, SUBJECT } from '../contracts/saga.js';
+import { isWaiting } from './retry-requests.js';
+import type { Saga } from './saga.js';
+
+export function validateResolution(saga: Saga, resolution: Resolution): void {
+  if (!['retry', 'skip', 'compensate'].includes(resolution?.action)) {
+    refuse(
+      `action must be "retry", "skip" or "compensate", got ${JSON.stringify(resolution?.action)}`,
+      'InvalidArgument',
+    );
+  }
+  requireSubject('operator', resolution.operator);
+  requireReason(resolution.reason);
+  requireUndecided(saga);
+  requireNoneInHand(saga, resolution.action);
+  const isAsking = resolution.action === 'retry' && saga.direction.question !== undefined;
+  if (resolution.action !== 'compensate' && !isWaiting(saga) && !isAsking) {
+    refuse(`order ${saga.orderId} has no step that waits; there is nothing to ${resolution.action}`, 'NotWaiting');
+  }
+  if (resolution.action === 'compensate' && saga.direction.isPastPivot) refuseAsConfirmed(saga);
+  if (resolution.action === 'compensate' && isUnwinding(saga)) {
+    refuse(`order ${saga.orderId} is being unwound already`, 'AlreadyUnwinding');
+  }
+}
+
+export function validateCancel(saga: Saga, request: CancelRequest): void {
+  requireSubject('requestedBy', request?.requestedBy);
+  requireReason(request.reason);
+  requireUndecided(saga);
+  if (saga.direction.isPastPivot) refuseAsConfirmed(saga);
+}
+
+function requireUndecided({ orderId, progress: { state } }: Saga): void {
+  if (state === 'COMPLETED') refuse(`order ${orderId} is confirmed; the saga has ended`, 'AlreadyConfirmed');
+  if (state === 'COMPENSATED') refuse(`order ${orderId} is cancelled; the saga has ended`, 'AlreadyCancelled');
+}
+
+const isUnwinding = ({ progress: { state, steps }, direction }: Saga): boolean =>
+  state === 'COMPENSATING' || direction.unwindRequest !== undefined || steps.some(({ kind }) => kind === 'undo');
+
+function requireSubject(field: string, value: unknown): void {
+  if (typeof value !== 'string' || !SUBJECT.test(value)) {
+    refuse(`${field} must be an opaque subject id of at most 128 characters`, 'InvalidArgument');
+  }
+}
+
+function requireReason(value: unknown): void {
+  if (typeof value !== 'string' || value.length > REASON_LENGTH_MAX || !SENTENCE.test(value)) {
+    const range = `1 to ${REASON_LENGTH_MAX} characters`;
+    refuse(`reason must be ${range}, without control characters and personal data`, 'InvalidArgument');
+  }
+}
+
+export function requireNoneInHand({ orderId, decisions, progress }: Saga, action?: Resolution['action']): void {
+  const { inHand } = decisions;
+  if (inHand)
+    refuse(`order ${orderId} has a decision in hand: ${inHand.action}, by ${inHand.operator}`, 'DecisionInHand');
+  const skippedBy = decisions.skippedBy(progress.current);
+  if (action === 'skip' && skippedBy !== undefined) {
+    refuse(
+      `order ${orderId} has ${progress.current?.name} being recorded as done by hand, for ${skippedBy}`,
+      'DecisionInHand',
+    );
+  }
+}
+
+export function refuseAsConfirmed({ orderId }: Saga): never {
+  refuse(`order ${orderId} was confirmed first`, 'AlreadyConfirmed');
+}
+
+export function refuse(message: string, type: string): never {
+  throw ApplicationFailure.nonRetryable(message, type);
+}
