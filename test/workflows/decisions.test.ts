@@ -205,13 +205,18 @@ describe('while a decision is in hand', () => {
   });
 
   test('one of two that arrive together is refused', async () => {
-    await s.fault({ route: 'charge', mode: 'down', count: null });
-    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
+    isParking = true;
+    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { stepRetryBudgetMs: 30_000 } });
     await stuck(order.id);
-    const answers = await Promise.all([
+    // The one that comes first is in hand until the other has its answer; otherwise both might be right, one after the other.
+    held.add('skip').add('compensate');
+    const deciding = [
       refusal(resolve(saga, { action: 'skip', operator: 'op-1' })),
       refusal(resolve(saga, { action: 'compensate', operator: 'op-2' })),
-    ]);
+    ];
+    await Promise.race(deciding);
+    held.clear();
+    const answers = await Promise.all(deciding);
     expect(answers).toContain('accepted');
     expect(answers).not.toEqual(['accepted', 'accepted']);
     const { status } = await result();
