@@ -10,7 +10,10 @@ import { TASK_QUEUE } from '../contracts/ids.js';
 export const WORKFLOW_TASK_FAILING = 'WORKFLOW_TASK_FAILING';
 /** A task waits, and no worker takes it: no worker runs, or none of the saga's build, or it is frozen. */
 export const NO_POLLERS = 'NO_POLLERS';
-/** An operator has paused an activity of it (`temporal activity pause`), of which the saga itself learns nothing: no bug, but only an operator lets it go on. */
+/**
+ * An operator has paused an activity of it (`temporal activity pause`), of which the saga itself learns nothing: no bug, but only
+ * an operator lets it go on.
+ */
 export const ACTIVITY_PAUSED = 'ACTIVITY_PAUSED';
 /** It should have come to its end by now, or have said why not. */
 export const OPEN_TOO_LONG = 'OPEN_TOO_LONG';

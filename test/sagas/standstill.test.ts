@@ -10,6 +10,8 @@ import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 /** From the first order that does not move. */
 const SEEN_WITHIN_MS = 60_000;
 const LIMIT_MS = 150_000;
+/** STARTED and PAUSE_REQUESTED of temporal.api.enums.v1.PendingActivityState. */
+const TRYING = new Set<number>([2, 5]);
 
 let s: SagaStack;
 beforeAll(async () => {
@@ -63,28 +65,33 @@ test(
 );
 
 test(
-  'orders whose activity an operator has paused are listed as such within a minute; unpausing or a retry lets them go on',
+  'orders whose activity an operator has paused are listed as such within a minute; unpausing or `ops retry` lets them go on',
   async () => {
     await s.fault({ route: 'charge', mode: 'down', count: null });
-    const [unpaused, retried] = [await s.place({ A: 1 }), await s.place({ A: 1 })];
+    const policy = { stepRetryBudgetMs: 2 * SEEN_WITHIN_MS };
+    const [unpaused, retried] = [await s.place({ A: 1 }, { policy }), await s.place({ A: 1 }, { policy })];
     const activity = ({ order }: typeof unpaused) => ({
       namespace: s.client.options.namespace,
       execution: { workflowId: orderSagaId(order.id) },
       type: 'chargePayment',
     });
+    const charges = async ({ saga }: typeof unpaused) => (await saga.describe()).raw.pendingActivities ?? [];
     for (const each of [unpaused, retried]) {
-      await eventually('its charge is being retried', async () => {
-        const { raw } = await each.saga.describe();
-        return (raw.pendingActivities ?? []).length > 0;
-      });
+      await eventually('its charge is being retried', async () => (await charges(each)).length > 0);
       await s.client.workflowService.pauseActivity(activity(each));
     }
+    // A try that was under way goes on, and would succeed once the gateway is well.
+    for (const each of [unpaused, retried])
+      await eventually('no try is under way', async () =>
+        (await charges(each)).every(({ paused, state }) => paused && !TRYING.has(state ?? 0)),
+      );
     await s.heal();
     for (const { order } of [unpaused, retried]) await seenAs('ACTIVITY_PAUSED', order.id);
     const { sagas } = await findStuck(s.db, s.client, PATIENT);
     expect(sagas.find(({ orderId }) => orderId === retried.order.id)).toMatchObject({ step: 'chargePayment' });
     await s.client.workflowService.unpauseActivity(activity(unpaused));
-    await retried.saga.signal('retry');
+    const resolution = { action: 'retry', operator: 'op-1', reason: 'paused by mistake' };
+    await retried.saga.executeUpdate('resolve', { args: [resolution] }); // as `ops retry` does
     for (const each of [unpaused, retried]) {
       expect(await each.result()).toMatchObject({ status: 'CONFIRMED' });
       expect(await failureOf(each.order.id)).toBeUndefined();
