@@ -63,7 +63,7 @@ function tamper(real: SagaActivities, _db: Database): SagaActivities {
 const fail = async () => {
   throw new Error('planned failure');
 };
-const turnAround = async (orderId: string) => {
+const decideToUnwind = async (orderId: string) => {
   await beginUnwinding(s.db, orderId, { reason: 'CANCELLED_BY_CUSTOMER' });
 };
 
@@ -136,7 +136,7 @@ describe('every order that is unwound', () => {
     async ({ apart, when, name }) => {
       isApart = apart;
       const before = await stockNow();
-      script.set(name, new Map([[when, turnAround]]));
+      script.set(name, new Map([[when, decideToUnwind]]));
       const { order, saga, result } = await s.place({ A: 2, B: 1 });
       expect(await result()).toEqual({ status: 'CANCELLED', reason: 'CANCELLED_BY_CUSTOMER' });
       expect(script.get(name)?.size).toBe(0);
@@ -147,7 +147,7 @@ describe('every order that is unwound', () => {
 
   test.each(ways)('$way: after the pivot goes forward: it is confirmed', async ({ apart, pivot }) => {
     isApart = apart;
-    script.set(pivot, new Map([['after', turnAround]]));
+    script.set(pivot, new Map([['after', decideToUnwind]]));
     const { order, result } = await s.place({ A: 1 });
     expect(await result()).toEqual({ status: 'CONFIRMED' });
     expect((await readOrder(s.db, order.id))?.status).toBe('CONFIRMED');
@@ -185,7 +185,7 @@ describe('a saga that is terminated while it unwinds, and restarted,', () => {
             [
               'after',
               async (orderId) => {
-                await turnAround(orderId);
+                await decideToUnwind(orderId);
                 await s.client.workflow.getHandle(`order-${orderId}`).terminate('by mistake');
                 resolve();
                 // Local activities need no server: a first run that is let go on would undo everything before it hears of it.
@@ -210,7 +210,7 @@ describe('a saga that is terminated while it unwinds, and restarted,', () => {
 describe('every step that arrives late', () => {
   test.each(STEPS)('(%s), after the order has been unwound, changes nothing', async (name) => {
     const before = await stockNow();
-    script.set(sharing, new Map([['before', turnAround]]));
+    script.set(sharing, new Map([['before', decideToUnwind]]));
     const { order, result } = await s.place({ A: 2 });
     await result();
     // A zombie: the worker was paused inside the step, and wakes up now.
