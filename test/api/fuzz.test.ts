@@ -19,7 +19,7 @@ const FULL = process.env['FULL'] === '1';
 const REQUESTS = FULL ? 20_000 : 2_000;
 const SEED = Number(process.env['FUZZ_SEED'] ?? (FULL ? Date.now() % 2 ** 31 : 1));
 /** Sent side by side, so that requests meet each other too. */
-const LANES = 8;
+const CLIENTS = 8;
 const ANSWER_LIMIT_MS = 20_000;
 const CUSTOMER = 'cus_fuzz';
 
@@ -28,7 +28,7 @@ let issuer: TokenIssuer;
 let api: TestApi;
 let document: OpenApi;
 let orderIds: string[];
-const agent = new Agent({ keepAlive: true, maxSockets: LANES });
+const agent = new Agent({ keepAlive: true, maxSockets: CLIENTS });
 const tokens = new Map<string, string>();
 
 beforeAll(async () => {
@@ -175,7 +175,7 @@ test(`${REQUESTS} requests (seed ${SEED}) are each answered as the document prom
     amount: fc.constantFrom(0, 1_000, 2_000),
     onHand: fc.constantFrom(0, 20, 1_000_000),
   });
-  const lane = (seed: number) =>
+  const client = (seed: number) =>
     fc.assert(
       fc.asyncProperty(requests, senders, async (request, sender) => {
         const answer = await send(request, authorizationOf(sender));
@@ -185,11 +185,11 @@ test(`${REQUESTS} requests (seed ${SEED}) are each answered as the document prom
         reached.set(name, (reached.get(name) ?? new Set()).add(answer.status));
         if (answer.status === 201) accepted.add((answer.body as { id: string }).id);
       }),
-      { seed, numRuns: REQUESTS / LANES },
+      { seed, numRuns: REQUESTS / CLIENTS },
     );
   // Each to its end, also if one fails: no request may be under way when the server stops.
-  const lanes = await Promise.allSettled(Array.from({ length: LANES }, (_, i) => lane(SEED + i)));
-  for (const ended of lanes) if (ended.status === 'rejected') throw ended.reason;
+  const clients = await Promise.allSettled(Array.from({ length: CLIENTS }, (_, i) => client(SEED + i)));
+  for (const ended of clients) if (ended.status === 'rejected') throw ended.reason;
 
   // Every operation has served and has refused, so that its handler was reached.
   const refusedEarly = [400, 401, 403, 415];
