@@ -14,7 +14,7 @@ import { type Loss, type PostgresProxy, startPostgresProxy } from '../support/po
 import { isServing, kill, orderOne, type Surroundings, startSurroundings } from '../support/surroundings.js';
 
 const ACCEPTING = 'INSERT INTO orders';
-const NOTING = 'SET feed_xid = h.xid';
+const NOTING = 'UPDATE relay_cursors c SET feed_xid';
 /** What PRODUCT promises of an order that was accepted by a process that died of it. */
 const SWEEP_LIMIT_MS = 5_000;
 const FINAL_LIMIT_MS = 30_000;
