@@ -44,6 +44,13 @@ export async function beginUnwinding(db: Database, orderId: string, why: Unwindi
   return { outcome: orderState.status === 'CANCELLED' ? 'cancelled' : 'unwinding', reason: orderState.unwindingReason };
 }
 
+/** `planVersion`: of the order, whichever build takes it back. */
+export type RequestedCancellation = {
+  outcome: 'unwinding' | 'cancellation-due' | 'cancelled';
+  reason: CancellationReason;
+  planVersion: number;
+};
+
 /**
  * A customer's or operator's wish to have the order gone, at any time: pending, it begins to unwind; confirmed, its
  * cancellation saga becomes due (the sweep's list has it from this commit on).
@@ -53,7 +60,7 @@ export async function requestCancellation(
   db: Database,
   orderId: string,
   why: Unwinding,
-): Promise<{ outcome: 'unwinding' | 'cancellation-due' | 'cancelled'; reason: CancellationReason }> {
+): Promise<RequestedCancellation> {
   await db.$executeRaw`
     WITH begun AS (
       UPDATE orders o SET unwinding_reason = ${why.reason}, cancellation_message = ${why.message ?? null}, updated_at = now(),
@@ -66,7 +73,8 @@ export async function requestCancellation(
   if (orderState.unwindingReason === null)
     throw new Error(`Bug! Order ${orderId} was to be cancelled and has no reason`);
   const outcome = { PENDING: 'unwinding', CONFIRMED: 'cancellation-due', CANCELLED: 'cancelled' } as const;
-  return { outcome: outcome[orderState.status], reason: orderState.unwindingReason };
+  const { planVersion, unwindingReason: reason } = orderState;
+  return { outcome: outcome[orderState.status], reason, planVersion };
 }
 
 const logUnwinding = ({ reason, actor, detail }: Unwinding): Prisma.Sql => Prisma.sql`
@@ -130,14 +138,19 @@ async function readHeld(db: Database, orderId: string, holdings: readonly Holdin
   return row?.tables ?? [];
 }
 
-/** `forwardDue`: confirmed, with steps after the pivot still to be done. */
-export type OrderState = { status: OrderStatus; unwindingReason: CancellationReason | null; forwardDue: boolean };
+/** `forwardDue`: confirmed, with steps after the pivot still to be done. `planVersion`: under which it was accepted. */
+export type OrderState = {
+  status: OrderStatus;
+  unwindingReason: CancellationReason | null;
+  forwardDue: boolean;
+  planVersion: number;
+};
 
 /** How the order stands for a step that could not act on it. @throws if there is no such order */
 export async function readOrderState(db: Database, orderId: string): Promise<OrderState> {
   const row = await db.order.findUnique({
     where: { id: orderId },
-    select: { status: true, unwindingReason: true, forwardDue: true },
+    select: { status: true, unwindingReason: true, forwardDue: true, planVersion: true },
   });
   if (!row) throw new Error(`Order ${orderId} does not exist`);
   return row as OrderState;

@@ -23,9 +23,9 @@ const ALLOWED_AT_FIRST = Prisma.sql`${ALLOWED}::int`;
 /** @returns null if the order has no payment yet: nothing can have been taken in its name that is ours to give back */
 export async function readRefundState(db: Database, charge: OrderCharge): Promise<RefundState | null> {
   const [row] = await db.$queryRaw<RefundState[]>`
-    SELECT coalesce(c.refund_no, ${kept(charge, Prisma.sql`refund_no`, NONE)}) AS no,
-      coalesce(c.refund_failures, ${kept(charge, Prisma.sql`refund_failures`, NONE)}) AS failures,
-      coalesce(c.refunds_allowed, ${kept(charge, Prisma.sql`refunds_allowed`, ALLOWED_AT_FIRST)}) AS allowed,
+    SELECT greatest(c.refund_no, ${kept(charge, Prisma.sql`refund_no`, NONE)}) AS no,
+      greatest(c.refund_failures, ${kept(charge, Prisma.sql`refund_failures`, NONE)}) AS failures,
+      greatest(c.refunds_allowed, ${kept(charge, Prisma.sql`refunds_allowed`, ALLOWED_AT_FIRST)}) AS allowed,
       o.installation_id AS "installationId"
     FROM payments p JOIN orders o ON o.id = p.order_id
     LEFT JOIN charge_refunds c ON c.order_id = p.order_id AND c.gateway_reference = ${charge.reference}
@@ -33,15 +33,22 @@ export async function readRefundState(db: Database, charge: OrderCharge): Promis
   return row ?? null;
 }
 
-/** Most charges never need a row. */
+/**
+ * Most charges never need a row. One that is there learns what a worker of the release before has counted since, which writes to the
+ * payment only: counts and permissions only ever grow, so the greater one is true.
+ */
 async function ensureRow(db: Database, charge: OrderCharge): Promise<void> {
   await db.$executeRaw`
-    INSERT INTO charge_refunds (gateway_reference, order_id, refund_no, refund_failures, refund_failures_seen, refunds_allowed, refund_word)
+    INSERT INTO charge_refunds AS c (gateway_reference, order_id, refund_no, refund_failures, refund_failures_seen, refunds_allowed, refund_word)
     SELECT ${charge.reference}::text, p.order_id, ${kept(charge, Prisma.sql`refund_no`, NONE)}, ${kept(charge, Prisma.sql`refund_failures`, NONE)},
       ${kept(charge, Prisma.sql`refund_failures_seen`, NONE)}, ${kept(charge, Prisma.sql`refunds_allowed`, ALLOWED_AT_FIRST)},
       ${kept(charge, Prisma.sql`refund_word`, Prisma.sql`NULL`)}
     FROM payments p WHERE p.order_id = ${charge.orderId}::uuid
-    ON CONFLICT DO NOTHING`;
+    ON CONFLICT (gateway_reference, order_id) DO UPDATE SET
+      refund_word = CASE WHEN excluded.refunds_allowed > c.refunds_allowed THEN excluded.refund_word ELSE c.refund_word END,
+      refund_no = greatest(c.refund_no, excluded.refund_no), refund_failures = greatest(c.refund_failures, excluded.refund_failures),
+      refund_failures_seen = greatest(c.refund_failures_seen, excluded.refund_failures_seen),
+      refunds_allowed = greatest(c.refunds_allowed, excluded.refunds_allowed)`;
 }
 
 /** Of the charge on record the payment says the same, for workers of the release before. */

@@ -38,8 +38,16 @@ export function openDataDir(path: string): DataDir {
   return { path: real, secrets: openSecrets(join(real, SECRETS)), release };
 }
 
-/** Whether a launcher has kept its data there. */
-export const isDataDir = (path: string): boolean => existsSync(join(path, SECRETS));
+/** Whether a launcher has kept its data there. Other programs have files of that name, too: what is in it says whose it is. */
+export function isDataDir(path: string): boolean {
+  try {
+    const secrets = JSON.parse(readFileSync(join(path, SECRETS), 'utf8')) as Partial<Secrets> | null;
+    return NAMES.every((name) => typeof secrets?.[name] === 'string');
+  } catch {
+    return false;
+  }
+}
+const NAMES = ['postgresSuperuser', 'postgresApp', 'stripeWebhook'] as const satisfies (keyof Secrets)[];
 /** A folder that served for something else before is not ours to open to others. */
 const isOurs = (path: string) => isDataDir(path) || readdirSync(path).length === 0;
 const SECRETS = 'secrets.json';

@@ -23,8 +23,8 @@ const OURS = [
   'postgres.place',
   'processes.json',
   'sandbox',
-  'secrets.json',
   'temporal',
+  'secrets.json', // the last: by it a reset that was cut short knows the folder again
 ];
 
 /** @throws SetupError while order-saga runs on the folder, or if the user does not say yes */

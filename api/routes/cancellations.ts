@@ -66,8 +66,11 @@ async function recordCancellation(
       orderId: order.id,
     });
   }
-  if (recorded.outcome === 'cancellation-due')
-    deps.dispatcher.start({ ...order, kind: 'cancellation', reason: recorded.reason });
+  if (recorded.outcome === 'cancellation-due') {
+    // Of the plan that the order was accepted under: this process may be of an older build, or of a newer one.
+    const { reason, planVersion } = recorded;
+    deps.dispatcher.start({ ...order, kind: 'cancellation', reason, planVersion });
+  }
   if (recorded.outcome === 'unwinding') void wakeSoon(deps, order.id);
   request.log.info({ orderId: order.id, reason: recorded.reason, outcome: recorded.outcome }, 'cancellation requested');
 }

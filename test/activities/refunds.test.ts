@@ -1,5 +1,6 @@
 /** Giving back: it is done if and only if the charge holds nothing, and no machine makes more than one refund again. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { allowRefund, readRefundState, spendRefundKey } from '../../domain/refunds.js';
 import { eventTypes, stock } from '../support/database.js';
 import { type TestLedgers, openLedgers } from '../reconciliation/support.js';
 import { failureOf, finish, refund, refundEvents, unwind } from './undo.js';
@@ -169,5 +170,35 @@ describe('an answer that says nothing', () => {
     expect((await refund(b, orderId)).undone).toBe('done');
     expect(await b.ledger(orderId)).toMatchObject({ net: 0 });
     expect(await refundEvents(b, orderId)).toMatchObject([{ amount: { amount: 39_800 } }]);
+  });
+});
+
+describe('a worker of the release before, which counts in the payment only,', () => {
+  const failed = { hasFailed: true, isListed: true, isForOperator: false };
+  /** Its own statements. */
+  const spends = (orderId: string) => b.db.$executeRaw`
+    UPDATE payments SET refund_no = refund_no + 1, refund_failures_seen = refund_failures_seen + 1, refund_failures = refund_failures + 1
+    WHERE order_id = ${orderId}::uuid`;
+  const allows = (orderId: string, word: string) => b.db.$executeRaw`
+    UPDATE payments SET refunds_allowed = greatest(refunds_allowed, refund_failures + 1), refund_word = ${word}
+    WHERE order_id = ${orderId}::uuid AND refund_word IS DISTINCT FROM ${word}`;
+
+  test('spends a key after us: it is spent for us, too, and no machine makes a third refund', async () => {
+    const charge = await cancelling();
+    await spendRefundKey(b.db, charge, 0, failed);
+    await spends(charge.orderId);
+    expect(await readRefundState(b.db, charge)).toMatchObject({ no: 2, failures: 2, allowed: 2 });
+  });
+
+  test('hears an operator: so do we, once, and leave its counts as they are', async () => {
+    const charge = await cancelling();
+    await spendRefundKey(b.db, charge, 0, failed);
+    await spends(charge.orderId);
+    await allows(charge.orderId, 'word-1');
+    expect(await readRefundState(b.db, charge)).toMatchObject({ no: 2, failures: 2, allowed: 3 });
+    await spendRefundKey(b.db, charge, 2, failed);
+    await allowRefund(b.db, charge, 'word-1');
+    expect(await readRefundState(b.db, charge)).toMatchObject({ no: 3, failures: 3, allowed: 3 });
+    expect(await paymentOf(charge.orderId)).toMatchObject({ refundNo: 3, refundFailures: 3, refundsAllowed: 3 });
   });
 });

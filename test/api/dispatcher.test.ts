@@ -3,8 +3,12 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Client } from '@temporalio/client';
 import { v7 as uuidv7 } from 'uuid';
 import { createSagaDispatcher, type SagaDispatcher } from '../../api/dispatcher.js';
+import type { UnstartedSaga } from '../../contracts/saga.js';
 import { listUnstarted } from '../../domain/acceptance.js';
-import { PATIENT, SILENT } from '../support/api.js';
+import { reserveInventory } from '../../domain/inventory.js';
+import { recordCharge } from '../../domain/payments.js';
+import { FIRST_RUN } from '../../domain/saga-log.js';
+import { PATIENT, SILENT, startServer, startTestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 
@@ -137,4 +141,26 @@ test('a dispatcher that is stopped leaves to the sweep nothing that it has start
   startAll(dispatcher, orders);
   await dispatcher.stop();
   expect(await listed(orders)).toEqual([]);
+});
+
+test('the cancellation of a confirmed order has the undos of the plan under which the order was accepted', async () => {
+  const api = await startTestApi();
+  endings.push(api.stop);
+  const dispatched: UnstartedSaga[] = [];
+  const dispatcher: SagaDispatcher = {
+    start: (saga) => void dispatched.push(saga),
+    inHand: new Set(),
+    isBehind: () => false,
+    stop: async () => undefined,
+  };
+  const server = await startServer(api, { dispatcher });
+  endings.unshift(server.stop);
+  await stock(api.db, 'A', 10);
+  const { id } = await accept(api.db, { A: 1 });
+  await reserveInventory(api.db, id);
+  await recordCharge(api.db, id, 'pi_1', FIRST_RUN, { confirm: true });
+  await api.db.order.update({ where: { id }, data: { planVersion: 7 } }); // another build has accepted it
+  const { status } = await server.client.send('POST', `/orders/${id}/cancel`, { reason: 'changed my mind' });
+  expect(status).toBe(202);
+  expect(dispatched).toMatchObject([{ id, kind: 'cancellation', planVersion: 7 }]);
 });

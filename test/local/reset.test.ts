@@ -75,3 +75,11 @@ test('it touches no folder that holds no data of order-saga', async () => {
   expect(await reset('--yes')).toEqual({ status: 0, output: expect.stringContaining('There is nothing to remove') });
   expect(readdirSync(dataDir)).toEqual(['logs']);
 });
+
+test('it touches no folder whose secrets are another program’s', async () => {
+  mkdirSync(join(dataDir, 'postgres'), { recursive: true });
+  mkdirSync(join(dataDir, 'logs'));
+  writeFileSync(join(dataDir, 'secrets.json'), '{"aws":"theirs"}');
+  expect(await reset('--yes')).toEqual({ status: 0, output: expect.stringContaining('There is nothing to remove') });
+  expect(readdirSync(dataDir).sort()).toEqual(['logs', 'postgres', 'secrets.json']);
+});
