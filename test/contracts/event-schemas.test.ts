@@ -125,7 +125,7 @@ describe('a breaking change is named:', () => {
   });
 
   test('a keyword that is not compared is refused', () => {
-    expect(() => breakingChanges(base(), { ...base(), oneOf: [] })).toThrow('nobody compares the keyword "oneOf"');
+    expect(() => breakingChanges(base(), { ...base(), oneOf: [] })).toThrow('no rule compares the keyword "oneOf"');
   });
 });
 
