@@ -260,9 +260,13 @@ function toProblem(error: FastifyError | Problem): Problem {
   return new Problem('internal-error', 'The error has been recorded under this correlation id.');
 }
 
+/** Of a field that a client has named: no answer is many times its request. */
+const NAME_LENGTH_MAX = 100;
+
 /** ajv's error → field and sentence. Unknown fields are reported at the object; a client looks for the field. */
 function fieldError(context: string, v: NonNullable<FastifyError['validation']>[number]): FieldError {
-  const field = (v.params['additionalProperty'] ?? v.params['missingProperty']) as string | undefined;
+  const name = (v.params['additionalProperty'] ?? v.params['missingProperty']) as string | undefined;
+  const field = name !== undefined && name.length > NAME_LENGTH_MAX ? `${name.slice(0, NAME_LENGTH_MAX)}…` : name;
   const path = v.instancePath + (field === undefined ? '' : `/${field.replaceAll('~', '~0').replaceAll('/', '~1')}`);
   const pointer = context === 'body' ? path : `${context}${path}`;
   if (v.keyword === 'additionalProperties') return { pointer, detail: 'is not a known field' };

@@ -2,9 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { v7 as uuidv7 } from 'uuid';
 import { acceptOrder, listUnstarted, markStarted } from '../../domain/acceptance.js';
 import { putSku, readSku, releaseInventory, reserveInventory } from '../../domain/inventory.js';
-import { confirmOrder } from '../../domain/confirmation.js';
+import { confirmOrder, finishOrder } from '../../domain/confirmation.js';
 import { beginUnwinding, cancelOrder, listOrders, readOrder, requestCancellation } from '../../domain/orders.js';
 import { recordCharge, recordDecline, recordRefund, shutPayment } from '../../domain/payments.js';
+import { countSlowOrders, listWaitingOrders } from '../../domain/stuck-sagas.js';
 import {
   accept,
   assertStockConserved,
@@ -359,6 +360,22 @@ describe('a mark that comes late', () => {
     await markStarted(db, [{ id, kind: 'cancellation' }]);
     expect(await due()).toBeUndefined();
   });
+});
+
+test('an order with steps left after its confirmation waits, and is seen to, until they are done', async () => {
+  const { db } = t;
+  await stock(db, 'FORWARD', 5);
+  const id = await readyToConfirm('FORWARD');
+  await confirmOrder(db, id, undefined, { forward: true });
+  await db.$executeRaw`UPDATE orders SET updated_at = now() - interval '2 hours' WHERE id = ${id}::uuid`;
+  const limits = { sagaDeadlineMs: 60_000, compensationAttentionAfterMs: 60_000 };
+  const waits = async () => (await listWaitingOrders(db, limits, 1_000)).find(({ orderId }) => orderId === id);
+  const slow = async () => (await countSlowOrders(db, 1_000)).oldest?.orderId;
+  expect(await waits()).toMatchObject({ takingBack: false, isOpenTooLong: true, isLate: true });
+  expect(await slow()).toBe(id);
+  await finishOrder(db, id);
+  expect(await waits()).toBeUndefined();
+  expect(await slow()).not.toBe(id);
 });
 
 describe('lists and stock', () => {

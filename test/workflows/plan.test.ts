@@ -122,7 +122,9 @@ describe('a step after the pivot that fails', () => {
     expect(['retrying', 'parked']).toContain(steps.at(-1)?.status);
     expect(await readOrderState(s.db, order.id)).toMatchObject({ status: 'CONFIRMED', forwardDue: true });
     const { sagas } = await findStuck(s.db, s.client, { ...PATIENT, ...policy });
-    expect(sagas).toMatchObject([{ orderId: order.id, step: 'callCourier', status: 'CONFIRMED' }]);
+    expect(sagas).toMatchObject([
+      { orderId: order.id, step: 'callCourier', failure: 'StepFailing', status: 'CONFIRMED' },
+    ]);
     const log = await logOf(order.id);
     expect([log.state, log.steps.at(-1)?.status]).toEqual(['RUNNING', 'pending']);
 
