@@ -5,6 +5,7 @@
 import type { Client } from '@temporalio/client';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
+import { UnknownPlan } from '../contracts/plan.js';
 import type { SagaPolicy, UnstartedSaga } from '../contracts/saga.js';
 import { markStarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
@@ -67,7 +68,7 @@ export function createSagaDispatcher(deps: {
     try {
       return await startSaga(client, order, deps.policy, { requestEagerStart: deps.eager });
     } catch (err) {
-      restUntil = Date.now() + REST_AFTER_FAILURE_MS;
+      if (!(err instanceof UnknownPlan)) restUntil = Date.now() + REST_AFTER_FAILURE_MS; // a fault of this order's own delays no other
       deps.logger.warn({ err, orderId: order.id }, 'could not start the saga; the sweep will');
       return false;
     }

@@ -142,10 +142,15 @@ export const HOLDINGS: readonly Holding[] = stepsOf(PLAN).flatMap(({ holds }) =>
 export const stepNamed = (it: SagaPlan, name: string): PlannedStep | undefined =>
   stepsOf(it).find((step) => step.name === name);
 
+/** The order waits for a build that knows its plan. */
+export class UnknownPlan extends Error {
+  override name = 'UnknownPlan';
+}
+
 /** After a rollback: a saga without the steps that it does not know would end an order that is not done. @throws if so */
 export function requireKnownPlan(orderId: string, version: number, known: SagaPlan = PLAN): void {
   if (version <= versionOf(known)) return;
-  throw new Error(
+  throw new UnknownPlan(
     `Order ${orderId} was accepted under plan ${version}, and this build knows ${versionOf(known)}: it takes a newer build`,
   );
 }

@@ -23,7 +23,9 @@ export type DataDir = {
   release: () => void;
 };
 
-/** @throws SetupError if another launcher has it */
+const FOLDERS = ['logs', 'temporal', 'sandbox'];
+
+/** @throws SetupError if another launcher has it, or if it holds folders of the user's own under the names of ours */
 export function openDataDir(path: string): DataDir {
   mkdirSync(path, { recursive: true, mode: 0o700 });
   if (process.getuid?.() === 0 && isOurs(path)) chmodSync(path, 0o711); // Postgres, which runs as another user, passes through
@@ -34,8 +36,18 @@ export function openDataDir(path: string): DataDir {
       `order-saga runs on ${real} already (process ${owner}). Stop that one, or set DATA_DIR to another folder and the ports to free ones.`,
     );
   }
-  for (const name of ['logs', 'temporal', 'sandbox']) mkdirSync(join(real, name), { recursive: true, mode: 0o700 });
-  return { path: real, secrets: openSecrets(join(real, SECRETS)), release };
+  const theirs = isDataDir(real)
+    ? []
+    : readdirSync(real).filter((name) => FOLDERS.includes(name) || name === 'postgres');
+  if (theirs.length > 0) {
+    release();
+    throw new SetupError(
+      `DATA_DIR ${real} has folders of its own (${theirs.join(', ')}), which \`npm run reset\` would remove. Set DATA_DIR to an empty folder.`,
+    );
+  }
+  const secrets = openSecrets(join(real, SECRETS)); // first: by them the folder is known as ours
+  for (const name of FOLDERS) mkdirSync(join(real, name), { recursive: true, mode: 0o700 });
+  return { path: real, secrets, release };
 }
 
 /** Whether a launcher has kept its data there. Other programs have files of that name, too: what is in it says whose it is. */

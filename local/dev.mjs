@@ -15,10 +15,10 @@ await runScript(async () => {
   const { renew } = await launch();
   let files = []; // changed since the last build that runs
   const onChange = async (changed) => {
-    if (isBuilt(root) && files.length === 0) return; // saved as it was
-    files = [...new Set([...files, ...changed])].sort();
     const start = performance.now();
     try {
+      if (files.length === 0 && isBuilt(root)) return; // saved as it was
+      files = [...new Set([...files, ...changed])].sort();
       await bootstrap();
       await renew(files);
       say(`[dev] ${nameOf(files)}: running after ${((performance.now() - start) / 1000).toFixed(1)} s`);
@@ -26,6 +26,7 @@ await runScript(async () => {
         say('[dev] The launcher itself is still the old one: for a change in local/ start `npm run dev` again.');
       files = [];
     } catch (err) {
+      files = [...new Set([...files, ...changed])].sort();
       say(`[dev] ${nameOf(files)}: ${err.name === 'SetupError' ? err.message : err.stack}`);
       say('[dev] Waiting for the next change.');
     }

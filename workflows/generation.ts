@@ -2,7 +2,7 @@
  * Whether a saga may take the patches of this release: if and only if code of this release began it. One that older code began
  * goes on as that would, so that its history stays one that the older code can replay after a rollback.
  */
-import { patched, workflowInfo } from '@temporalio/workflow';
+import { workflowInfo } from '@temporalio/workflow';
 import type { OrderSagaInput } from '../contracts/saga.js';
 import { needsOperator } from './failures.js';
 
@@ -10,6 +10,11 @@ import { needsOperator } from './failures.js';
 export const isOfToday = ({ generation = 0 }: OrderSagaInput): boolean =>
   generation >= 1 || workflowInfo().unsafe.isReplaying;
 
+/**
+ * What code of generation 1 did from its first day on, without a patch: only the count tells. A saga without one goes on as the
+ * code did that began it, while it is replayed, too.
+ */
+export const isCounted = ({ generation = 0 }: OrderSagaInput): boolean => generation >= 1;
+
 /** A failure that time does not mend: there is no second try before an operator is asked. Code of before made one. */
-export const parksAtOnce = (input: OrderSagaInput, err: unknown): boolean =>
-  needsOperator(err) && isOfToday(input) && patched('park-at-once');
+export const parksAtOnce = (input: OrderSagaInput, err: unknown): boolean => needsOperator(err) && isCounted(input);

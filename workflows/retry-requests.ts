@@ -1,8 +1,8 @@
 /** Requests to try again at once: which has an effect, and when. They come from operators, from a machine and from the prober. */
-import { patched, workflowInfo } from '@temporalio/workflow';
+import { workflowInfo } from '@temporalio/workflow';
 import type { RetryRequest } from '../contracts/saga.js';
 import { isTransient } from './attention.js';
-import { isOfToday } from './generation.js';
+import { isCounted } from './generation.js';
 import type { Saga } from './saga.js';
 import type { StepLine } from './state/progress.js';
 
@@ -22,7 +22,7 @@ export async function tryAgainNow(saga: Saga, by: 'operator' | 'machine'): Promi
  * that a saga that it began goes on as it would.
  */
 export async function probe(saga: Saga): Promise<void> {
-  if (!isOfToday(saga.input) || !patched('probe')) return tryAgainNow(saga, 'machine');
+  if (!isCounted(saga.input)) return tryAgainNow(saga, 'machine');
   const { retries, decisions, direction } = saga;
   if (!retries.parkedFor || !isTransient(retries.parkedFor)) return;
   if (decisions.inHand !== undefined || retries.wokenBy !== undefined || direction.unwindRequest !== undefined) return;

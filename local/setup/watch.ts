@@ -26,8 +26,11 @@ export function watchSources({ root, folders, onChange }: WatchOptions): () => v
     isBusy = true;
     const files = [...changed].sort();
     changed.clear();
-    await onChange(files);
-    isBusy = false;
+    try {
+      await onChange(files);
+    } finally {
+      isBusy = false; // or the next change would never be reported
+    }
     await work();
   };
   const watchers = folders.map((folder) =>
