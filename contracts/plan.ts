@@ -99,7 +99,7 @@ export const PLAN = {
   },
   afterPivot: [],
   lastUndo: { name: 'cancelOrder', event: 'order.cancelled' },
-  // Checked by `satisfies`, so that a mistake in the table is one complaint, here, and none wherever its names are used.
+  // Checked by `satisfies`: a mistake in the table is a complaint here, whatever else it makes of the names that are derived.
 } as const satisfies SagaPlan;
 definePlan(PLAN);
 

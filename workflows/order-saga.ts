@@ -14,7 +14,7 @@ import { endSaga } from './ending.js';
 import { carryForward } from './forward.js';
 import { registerMessageHandlers } from './message-handlers.js';
 import { openSaga, type Saga } from './saga.js';
-import { stepsOf, Unwind } from './steps.js';
+import { stepRunner, Unwind } from './steps.js';
 
 export const OrderSaga = sagaOf(PLAN, ['reserveInventory', 'chargePayment', 'confirmOrder']);
 
@@ -33,9 +33,9 @@ export function sagaOf<const P extends SagaPlan>(plan: P, names: StepNamesOf<P>)
 }
 
 async function confirmOrUnwind(saga: Saga, names: readonly string[]): Promise<OrderSagaResult> {
-  const { carryOut } = stepsOf(saga);
+  const run = stepRunner(saga);
   try {
-    for (const name of names) await carryOut(name);
+    for (const name of names) await run(name);
     return { status: 'CONFIRMED' };
   } catch (err) {
     if (!(err instanceof Unwind)) throw err;

@@ -70,25 +70,23 @@ export class Unwind extends Error {
 }
 
 /**
- * The saga's steps up to the pivot, each to be carried out once, in the plan's order. A call returns when the step is done, or
- * throws `Unwind`; a step that is not this order's, or that comes after the pivot, is passed over.
+ * @returns what carries out the saga's steps up to the pivot, each to be asked for once, in the plan's order. A call returns when
+ *   the step is done, or throws `Unwind`; a step that is not this order's, or that comes after the pivot, is passed over.
  *
  * The first try of the step that shares the pivot passes it in its own transaction: one local activity and one commit less
  * for every order without trouble. Whatever had trouble goes on step by step, so that an operator sees which one is stuck.
  * (docs/decisions/0008)
  */
-export const stepsOf = (saga: Saga) => {
+export const stepRunner = (saga: Saga) => {
   const ours = upToPivot(saga);
   let isConfirmed = false;
-  return {
-    carryOut: async (name: string): Promise<void> => {
-      const planned = ours.find((step) => step.name === name);
-      if (!planned) return;
-      if (planned === saga.plan.pivot && isConfirmed) return noteStep(saga, name as StepName);
-      const atFirst = planned.sharesPivot ? ({ confirm: true } as const) : {};
-      const { confirmed } = await runStep(saga, name as StepName, atFirst);
-      if (confirmed) isConfirmed = true;
-    },
+  return async (name: string): Promise<void> => {
+    const planned = ours.find((step) => step.name === name);
+    if (!planned) return;
+    if (planned === saga.plan.pivot && isConfirmed) return noteStep(saga, name as StepName);
+    const atFirst = planned.sharesPivot ? ({ confirm: true } as const) : {};
+    const { confirmed } = await runStep(saga, name as StepName, atFirst);
+    if (confirmed) isConfirmed = true;
   };
 };
 
