@@ -46,3 +46,9 @@ test('a folder that holds a user’s files stays as closed as it was', () => {
   openDataDir(path).release();
   expect(othersMay(path)).toBe(0);
 });
+
+test('a folder that has the user’s own folders under the names of ours is refused, and left as it is', () => {
+  mkdirSync(join(path, 'logs'), { recursive: true });
+  expect(() => openDataDir(path)).toThrow(/has folders of its own \(logs\)/);
+  expect(readdirSync(path)).toEqual(['logs']); // the lock is given back, too
+});
