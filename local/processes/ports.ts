@@ -114,12 +114,15 @@ async function refusalOf({ port, host }: Pick<PortUse, 'port' | 'host'>): Promis
  * down which ports it is going to take, for as long as it lives.
  */
 function claim(port: number): boolean {
-  const { release, owner } = tryLock(join(tmpdir(), `order-saga-ports-${process.getuid?.() ?? 0}`, `${port}`));
-  if (release) {
-    if (releases.push(release) === 1) process.once('exit', releaseAll);
-    return true;
-  }
-  return owner === process.pid;
+  const owner = reserve('order-saga-ports', port);
+  return owner === undefined || owner === process.pid;
+}
+
+/** @returns undefined if it is ours from now on, or else the living process (this one, maybe) that has reserved it */
+function reserve(folder: 'order-saga-ports' | 'order-saga-free-ports', port: number): number | undefined {
+  const { release, owner } = tryLock(join(tmpdir(), `${folder}-${process.getuid?.() ?? 0}`, `${port}`));
+  if (release && releases.push(release) === 1) process.once('exit', releaseAll);
+  return owner;
 }
 const releases: (() => void)[] = [];
 function releaseAll(): void {
@@ -165,13 +168,15 @@ export async function firstFreePorts(from: number, count: number, host: string, 
  * Below the ports that systems give to outgoing connections: what is free there now, no program takes by accident between our
  * look and our program's listening.
  */
-const PORT_MIN = 15_000;
-const PORT_MAX = 32_000;
+const FREE_PORT_MIN = 15_000;
+/** Those from here to 32,000 are left to launchers that take the first free ones from a number on. */
+export const FREE_PORT_MAX = 28_000;
 
-/** @returns a port of 127.0.0.1 that is free now, and not reserved */
+/** @returns a port of 127.0.0.1 that is free now; no other call gets the same, in any process, for as long as this process lives */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(PORT_MIN, PORT_MAX);
-    if ((await refusalOf({ port, host: '127.0.0.1' })) === undefined) return port;
+    const port = randomInt(FREE_PORT_MIN, FREE_PORT_MAX);
+    if ((await refusalOf({ port, host: '127.0.0.1' })) !== undefined) continue;
+    if (reserve('order-saga-free-ports', port) === undefined) return port;
   }
 }

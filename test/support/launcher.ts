@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createClient, type Order, orThrow, type Sku } from '../../clients/typescript/client.js';
 import type { CloudEvent } from '../../contracts/events.js';
 import { startTimeOf } from '../../local/processes/start-time.mjs';
-import { freePort } from '../../local/processes/ports.js';
+import { FREE_PORT_MAX, freePort } from '../../local/processes/ports.js';
 import { eventually } from './conditions.js';
 import { required } from './database.js';
 
@@ -60,7 +60,7 @@ export async function newInstallation(env: NodeJS.ProcessEnv = {}): Promise<Inst
       ...inherited,
       ...ports,
       ...PG_OF_A_SHELL,
-      METRICS_PORT: `${randomInt(15_000, 30_000)}`,
+      METRICS_PORT: `${randomInt(FREE_PORT_MAX, 31_900)}`,
       DATA_DIR: dataDir,
       TEMPORAL_CLI_PATH: required('TEMPORAL_CLI_PATH'),
       ...env,

@@ -21,6 +21,11 @@ test('free ports are no news', async () => {
   await requireFreePorts([use('PORT', await freePort()), use('SANDBOX_PORT', await freePort())]);
 });
 
+test('no free port is given twice, though none of them listens yet', async () => {
+  const ports = await Promise.all(Array.from({ length: 400 }, freePort)); // at random, some of them would be the same
+  expect(new Set(ports).size).toBe(ports.length);
+});
+
 test.each(['127.0.0.1', '0.0.0.0'])(
   'a port that is taken on %s is named with its variable, and only that one',
   async (host) => {
