@@ -2,11 +2,10 @@
  * The bench: what the service costs and how fast it is, measured on real processes, beside yardsticks on the same servers
  * in the same minutes. Its figures are compared with what is promised; absolute ones belong to the machine.
  */
-import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { CHECKOUT } from '../local/checkout.js';
+import { describeMachine } from './machine.js';
 import { parseOptions } from './options.js';
 import { stopAll } from './product.js';
 import { type QuietWatch, watchQuiet } from './quiet.js';
@@ -75,11 +74,8 @@ say(missed === 0 ? 'Every target was reached.' : `${missed} targets were missed.
 process.exit(failed.length === 0 ? 0 : 1); // keep-alive connections to what has been stopped would hold the process
 
 function describeRun(watch: QuietWatch): string[] {
-  const git = (...args: string[]) => execFileSync('git', args, { cwd: CHECKOUT, encoding: 'utf8' }).trim();
-  const dirty = git('status', '--porcelain') === '' ? '' : ' with changes';
   return [
-    `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC, commit ${git('rev-parse', '--short', 'HEAD')}${dirty}`,
-    `${availableParallelism()} cores (${cpus()[0]?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.version}`,
+    ...describeMachine(),
     watch.describe(),
     `${options.repetitions} repetitions in turns, medians; ${((performance.now() - begun) / 60_000).toFixed(1)} minutes`,
   ];

@@ -40,8 +40,11 @@ export type Installation = {
   remove: () => Promise<void>;
 };
 
-/** @param env what its user would have set */
-export async function newInstallation(env: NodeJS.ProcessEnv = {}): Promise<Installation> {
+/**
+ * @param env what its user would have set
+ * @param checkout where its source is; another one than ours, to compare with
+ */
+export async function newInstallation(env: NodeJS.ProcessEnv = {}, checkout = CHECKOUT): Promise<Installation> {
   const dataDir = await mkdtemp(join(tmpdir(), 'order-saga-bench-'));
   const ports = Object.fromEntries(
     await Promise.all(PORTS.map(async (name) => [name, `${await freePort()}`] as const)),
@@ -51,7 +54,7 @@ export async function newInstallation(env: NodeJS.ProcessEnv = {}): Promise<Inst
   return {
     run: async (use) => {
       const child = spawn('npm', ['start'], {
-        cwd: CHECKOUT,
+        cwd: checkout,
         env: allEnv,
         stdio: ['ignore', 'pipe', 'pipe'],
         detached: true, // a terminal's Ctrl-C is for the bench, which then stops it in order
@@ -86,8 +89,12 @@ export async function stopAll(): Promise<void> {
 }
 
 /** One installation, one run. */
-export async function withProduct<T>(env: NodeJS.ProcessEnv, use: (product: Product) => Promise<T>): Promise<T> {
-  const installation = await newInstallation(env);
+export async function withProduct<T>(
+  env: NodeJS.ProcessEnv,
+  use: (product: Product) => Promise<T>,
+  checkout = CHECKOUT,
+): Promise<T> {
+  const installation = await newInstallation(env, checkout);
   try {
     return await installation.run(use);
   } finally {

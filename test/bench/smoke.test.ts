@@ -26,8 +26,25 @@ onLinux('a scenario that does not exist is refused by name', async () => {
   expect({ code, output }).toEqual({ code: 1, output: expect.stringContaining('no scenario "nonsense"') });
 });
 
-async function runBench(...args: string[]): Promise<{ code: number | null; output: string }> {
-  const child = spawn(process.execPath, ['dist/bench/main.js', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+onLinux(
+  '`npm run siege` measures what customers notice of an attack, and leaves the published table alone if it is a part',
+  async () => {
+    const published = readFileSync('bench/SIEGE.md', 'utf8');
+    const options = ['--only', 'documents', '--seconds', '1', '--orders', '2'];
+    const { code, output } = await run('dist/bench/siege/main.js', ...options);
+    expect({ code, output }).toEqual({
+      code: 0,
+      output: expect.stringMatching(/^\| documents \| \d+ \| .* × 200 \|$/m),
+    });
+    expect(readFileSync('bench/SIEGE.md', 'utf8')).toBe(published);
+  },
+  180_000,
+);
+
+const runBench = (...args: string[]) => run('dist/bench/main.js', ...args);
+
+async function run(program: string, ...args: string[]): Promise<{ code: number | null; output: string }> {
+  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
   const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
