@@ -25,7 +25,7 @@ export type SagaPolicy = {
 };
 
 /** What sagas are begun with today. Raised with a release whose patches its predecessor must not meet after a rollback. */
-const GENERATION = 1;
+const GENERATION = 2;
 
 /** Opaque ids and durations only: everything here is readable by everyone who can open the Temporal Web UI. */
 export type OrderSagaInput = {

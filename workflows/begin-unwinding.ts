@@ -24,13 +24,13 @@ export async function requestUnwinding(
 
 /** Asks the order's row what it says, and makes it "unwinding" if it is undecided. Tried without limit. */
 export async function decideUnwinding(
-  { orderId }: Saga,
+  saga: Saga,
   reason: CancellationReason,
   requester: Requester = {},
 ): Promise<UnwindResult> {
-  const input = { orderId, reason, ...requester };
+  const input = { orderId: saga.orderId, reason, ...requester };
   try {
-    return await firstTry.beginUnwinding(input);
+    return await firstTry(saga).beginUnwinding(input);
   } catch {
     // Not swallowed: the same call goes on as an ordinary activity, until it is answered.
     return await ordinary().beginUnwinding(input);
@@ -42,7 +42,7 @@ export async function beginUnwinding(saga: Saga, reason: CancellationReason): Pr
   const input = { orderId: saga.orderId, reason };
   const question: Question = { name: 'beginUnwinding', attempts: 1, lastError: null };
   try {
-    return await firstTry.beginUnwinding(input);
+    return await firstTry(saga).beginUnwinding(input);
   } catch (err) {
     question.lastError = lastErrorAfter(question, err);
   }

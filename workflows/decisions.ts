@@ -46,7 +46,7 @@ async function record(saga: Saga, decision: Decision): Promise<void> {
 
 async function keep(saga: Saga, decision: Decision): Promise<void> {
   try {
-    await firstTry.recordDecision(decision);
+    await firstTry(saga).recordDecision(decision);
   } catch {
     // Not swallowed: it goes on as an ordinary activity, for as long as a step would.
     const scheduleToCloseTimeout = saga.policy.stepRetryBudgetMs;
@@ -59,7 +59,9 @@ async function compensate(saga: Saga, decision: Decision): Promise<void> {
   const { decisions } = saga;
   const input = { orderId: saga.orderId, reason: 'OPERATOR', actor: decision.operator } as const;
   // Without an answer the saga unwinds all the same, and its first act then is to ask again, without limit.
-  const decided = await firstTry.beginUnwinding(input).catch(() => undefined);
+  const decided = await firstTry(saga)
+    .beginUnwinding(input)
+    .catch(() => undefined);
   if (decided?.outcome === 'confirmed') refuseAsConfirmed(saga);
   if (!decided && decisions.inHand) decisions.leaveUnanswered(decision);
   decisions.release(decision);
@@ -100,7 +102,7 @@ export async function noteNotTaken(saga: Saga, decision: Decision, why: string):
   const { id, action } = decision;
   const note: NotTaken = { ...decision, id: `${id}/not-taken`, action: `${action}-not-taken`, reason: why };
   try {
-    await firstTry.recordDecision(note);
+    await firstTry(saga).recordDecision(note);
   } catch {
     // The operator is answered at once; the saga does not end before it is written.
     saga.decisions.noteLater(proxyActivities<SagaActivities>(ORDINARY_UNDO).recordDecision(note));

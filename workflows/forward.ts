@@ -35,9 +35,10 @@ async function runForward(saga: Saga, name: StepName): Promise<void> {
 }
 
 /** From now on the order's row says that nothing is left to be done for it. */
-async function finish({ orderId }: Saga): Promise<void> {
+async function finish(saga: Saga): Promise<void> {
+  const { orderId } = saga;
   try {
-    await firstTry.finishOrder({ orderId });
+    await firstTry(saga).finishOrder({ orderId });
   } catch {
     // Not swallowed: the same call goes on as an ordinary activity, until it is answered.
     await proxyActivities<SagaActivities>({ ...ORDINARY_UNDO, summary: 'finishOrder' }).finishOrder({ orderId });

@@ -16,5 +16,8 @@ export const isOfToday = ({ generation = 0 }: OrderSagaInput): boolean =>
  */
 export const isCounted = ({ generation = 0 }: OrderSagaInput): boolean => generation >= 1;
 
+/** Code of generation 2 runs one local activity at a time: workflows/state/local-activities. */
+export const takesTurns = ({ generation = 0 }: OrderSagaInput): boolean => generation >= 2;
+
 /** A failure that time does not mend: there is no second try before an operator is asked. Code of before made one. */
 export const parksAtOnce = (input: OrderSagaInput, err: unknown): boolean => needsOperator(err) && isCounted(input);

@@ -6,6 +6,7 @@ import { type PlannedStep, requireKnownPlan, type SagaPlan, type StepName, steps
 import type { OrderSagaInput, SagaPolicy } from '../contracts/saga.js';
 import { Decisions } from './state/decisions.js';
 import { Direction } from './state/direction.js';
+import { LocalActivities } from './state/local-activities.js';
 import { PendingActivity } from './state/pending-activity.js';
 import type { StepLine } from './state/progress.js';
 import { Progress } from './state/progress.js';
@@ -20,6 +21,7 @@ export type Saga = {
   readonly policy: SagaPolicy;
   /** When the saga, still parked, unwinds by itself. Milliseconds since the epoch. */
   readonly deadline: number;
+  readonly local: LocalActivities;
   readonly progress: Progress;
   readonly pending: PendingActivity;
   readonly retries: Retries;
@@ -34,6 +36,7 @@ export type Saga = {
  */
 export function openSaga(input: OrderSagaInput, plan: SagaPlan, shows: 'all-steps' | 'no-steps' = 'all-steps'): Saga {
   const { orderId, policy, planVersion = 1 } = input;
+  const local = new LocalActivities(input);
   requireKnownPlan(orderId, planVersion, plan);
   const planned = stepsOf(plan, planVersion);
   const shown = shows === 'all-steps' ? planned.map(({ name }) => name as StepName) : [];
@@ -45,7 +48,8 @@ export function openSaga(input: OrderSagaInput, plan: SagaPlan, shows: 'all-step
     policy,
     deadline: Date.now() + policy.sagaDeadlineMs,
     progress: new Progress(shown),
-    pending: new PendingActivity(input),
+    local,
+    pending: new PendingActivity(input, local),
     retries: new Retries(input.word),
     decisions: new Decisions(),
     direction: new Direction(),

@@ -12,7 +12,6 @@ import {
   type LocalActivityOptions,
   patched,
   proxyActivities,
-  proxyLocalActivities,
   setCurrentDetails,
   sleep,
 } from '@temporalio/workflow';
@@ -56,7 +55,7 @@ export const ORDINARY_UNDO = {
 /** How often an undo that ended for good (a bug, an operator's mistake) is tried again without being asked. */
 export const WAIT_BEFORE_RETRY = '60s';
 
-export const firstTry = proxyLocalActivities<SagaActivities>(FIRST_TRY);
+export const firstTry = ({ local }: Saga) => local.with(FIRST_TRY);
 
 /** The order is to be unwound. `recorded` = the order's row says so already, with this reason. */
 export class Unwind extends Error {
@@ -110,7 +109,7 @@ function noteStep(saga: Saga, name: StepName): void {
 /** @param atFirst is asked of the first try only */
 async function carryOut(saga: Saga, name: StepName, step: StepLine, atFirst: { confirm?: true }): Promise<StepResult> {
   try {
-    const result = await firstTry[name]({ orderId: saga.orderId, ...atFirst, ...forwardFor(saga, name) });
+    const result = await firstTry(saga)[name]({ orderId: saga.orderId, ...atFirst, ...forwardFor(saga, name) });
     saga.progress.end(step, 'completed');
     return result;
   } catch (err) {

@@ -38,7 +38,7 @@ export async function tryUntilDone<R>(
   const { orderId, retries, progress } = saga;
   const operatorRequest = retries.operatorRequestFor(step);
   try {
-    const result = await firstTry[name]({ orderId, ...operatorRequest, ...more });
+    const result = await firstTry(saga)[name]({ orderId, ...operatorRequest, ...more });
     return { result: result as R, skipped: false };
   } catch (err) {
     throwIfRefused(step, err);

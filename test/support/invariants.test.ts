@@ -8,10 +8,10 @@ import pg from 'pg';
 import { HOLDINGS, PLAN, stepsOf } from '../../contracts/plan.js';
 import { sagaStart } from '../../contracts/saga.js';
 import { readOrder, requestCancellation } from '../../domain/orders.js';
-import { checkInvariants, expectRight, INVARIANT_NAMES } from './invariants.js';
-import { type LedgerEvent, type Ledgers, readCharges, readFacts, readSagas } from './ledgers.js';
 import { eventually } from './conditions.js';
 import { stock } from './database.js';
+import { checkInvariants, expectRight, INVARIANT_NAMES } from './invariants.js';
+import { type LedgerEvent, type Ledgers, readCharges, readFacts, readSagas } from './ledgers.js';
 import { PATIENT, type SagaStack, startSagaStack } from './saga.js';
 
 let s: SagaStack;

@@ -5,8 +5,8 @@
 import type { Order } from '../../clients/typescript/client.js';
 import type { CloudEvent } from '../../contracts/events.js';
 import { PLAN, stepsOf } from '../../contracts/plan.js';
-import { type LedgerEvent, type LedgerOrder, type Ledgers, readLedgersFromOutside } from './ledgers.js';
 import type { ApiClient } from './launcher.js';
+import { type LedgerEvent, type LedgerOrder, type Ledgers, readLedgersFromOutside } from './ledgers.js';
 import { legalStories } from './stories.js';
 
 export type Finding = { invariant: string; checked: number; violations: string[] };

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient, type Order, orThrow, type Sku } from '../../clients/typescript/client.js';
 import type { CloudEvent } from '../../contracts/events.js';
-import { startTimeOf } from '../../local/processes/start-time.mjs';
 import { FREE_PORT_MAX, freePort } from '../../local/processes/ports.js';
+import { startTimeOf } from '../../local/processes/start-time.mjs';
 import { eventually } from './conditions.js';
 import { required } from './database.js';
 

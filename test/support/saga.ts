@@ -25,6 +25,7 @@ import { createSandbox } from '../../sandbox/server.js';
 import type { WorkerVersion } from '../../workers/versioning.js';
 import { createActivities, createWorker } from '../../workers/worker.js';
 import { accept, createTestDatabase, required } from './database.js';
+import { assertReplayable, workflowBundle } from './histories.js';
 import { endSagas, outcomeOf } from './outcome.js';
 import { quietTemporal, SERVER_LOG, SERVER_SILENT } from './quiet.js';
 
@@ -64,6 +65,7 @@ export type SagaStack = {
   dismiss(): Promise<void>;
   /** Another worker of the same code. */
   engage(): Promise<void>;
+  /** @throws Error if a saga cannot be replayed from its history */
   stop(): Promise<void>;
 };
 
@@ -112,6 +114,7 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
     return codePath;
   };
   await run(tamper.workflowsPath ? await bundled(tamper.workflowsPath, 'first') : workflowBundle(), tamper.version);
+  let isOtherCode = false;
   const json = async (path: string, init?: RequestInit) => {
     const answer = await fetch(`${sandbox.url}${path}`, init);
     if (!answer.ok) throw new Error(`the sandbox answered ${answer.status} to ${path}: ${await answer.text()}`);
@@ -156,16 +159,21 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
       await fetch(`${sandbox.url}/sandbox/faults`, { method: 'DELETE' });
     },
     deploy: async ({ version, workflowsPath }) => {
+      isOtherCode = true;
       await run(await bundled(workflowsPath, version.buildId), version);
     },
     dismiss,
     engage: () => run(workflowBundle(), tamper.version),
     stop: async () => {
       await dismiss();
-      await rm(scratch, { recursive: true, force: true });
-      await endSagas(env.client);
-      await env.teardown();
-      await Promise.all([database.drop(), sandbox.stop()]);
+      try {
+        if (tamper.workflowsPath === undefined && !isOtherCode) await assertReplayable(env.client);
+      } finally {
+        await rm(scratch, { recursive: true, force: true });
+        await endSagas(env.client);
+        await env.teardown();
+        await Promise.all([database.drop(), sandbox.stop()]);
+      }
     },
   };
 }
@@ -173,9 +181,6 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
 type Intent = { id: string; amount_received: number; metadata: Record<string, string> };
 type Refund = { amount: number; status: string; payment_intent: string };
 const authorized = { headers: { authorization: 'Bearer sk_test_saga' } };
-
-/** The bundle that ships: npm test builds it before it runs. */
-export const workflowBundle = (): string => join(process.cwd(), 'dist/workflow-bundle.js');
 
 /**
  * @param config     dynamic configuration, `key=value`

@@ -5,9 +5,8 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { Worker } from '@temporalio/worker';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { STEPS, UNDOS } from '../../contracts/plan.js';
-import { HISTORIES } from '../support/histories.js';
+import { HISTORIES, workflowBundle } from '../support/histories.js';
 import { quietTemporal } from '../support/quiet.js';
-import { workflowBundle } from '../support/saga.js';
 
 const files = readdirSync(HISTORIES).filter((file) => file.endsWith('.json'));
 type Marker = { markerName: string; details: Record<string, { payloads: { data: string }[] }> };

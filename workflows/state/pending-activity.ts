@@ -2,11 +2,11 @@
  * The pending activity: an ordinary activity that runs or backs off, or the wait before one, in a scope of its own, so that a
  * message handler can end the waiting. A try that is under way is waited for.
  */
-import { CancellationScope, isCancellation, patched, proxyLocalActivities } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, patched } from '@temporalio/workflow';
 import type { OrderSagaInput } from '../../contracts/saga.js';
-import type { SagaActivities } from '../../contracts/steps.js';
 import { attemptsOf } from '../failures.js';
 import { isOfToday } from '../generation.js';
+import type { LocalActivities } from './local-activities.js';
 import type { Stuck } from './progress.js';
 
 type Pending = {
@@ -19,11 +19,13 @@ type Pending = {
 
 export class PendingActivity {
   readonly #input: OrderSagaInput;
+  readonly #local: LocalActivities;
   #running: Pending | undefined;
   #last: Pending | undefined;
 
-  constructor(input: OrderSagaInput) {
+  constructor(input: OrderSagaInput, local: LocalActivities) {
     this.#input = input;
+    this.#local = local;
   }
 
   get isRunning(): boolean {
@@ -54,10 +56,7 @@ export class PendingActivity {
     if (!pending) return;
     const { activity } = pending;
     if (activity !== undefined && isOfToday(this.#input) && patched('count-tries')) {
-      const { countTries } = proxyLocalActivities<SagaActivities>({
-        startToCloseTimeout: '2s',
-        retry: { maximumAttempts: 1 },
-      });
+      const { countTries } = this.#local.with({ startToCloseTimeout: '2s', retry: { maximumAttempts: 1 } });
       // Only a count: the next try is made also without it.
       const tries = await CancellationScope.nonCancellable(() => countTries({ activity })).catch(() => null);
       pending.tries = tries ?? pending.tries;
