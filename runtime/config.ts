@@ -33,9 +33,25 @@ const httpUrl = (leadsTo: 'issuer' | 'payments' | 'webhook' | 'link' | 'laptop')
   leadsTo === 'issuer' || leadsTo === 'payments' ? leadingTo(leadsTo, anyHttpUrl) : anyHttpUrl;
 /** Kept to the letter: tokens must say the same. */
 const issuer = leadingTo('issuer', str);
-const natsUrls = leadingTo('nats', str);
-const amqpUrl = leadingTo('rabbitmq', str);
-const kafkaBrokers = leadingTo('kafka', str);
+/** None of these is repeated in its error: there may be a password in it. */
+const urlsOf = (protocols: string[], severalOf?: 'several') =>
+  makeValidator<string>((input) => {
+    const urls = severalOf ? input.split(',').map((url) => url.trim()) : [input];
+    if (!urls.every((url) => URL.canParse(url) && protocols.includes(new URL(url).protocol)))
+      throw new EnvError(`it must begin with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`);
+    return input;
+  });
+const natsUrls = leadingTo('nats', urlsOf(['nats:', 'tls:'], 'several'));
+const amqpUrl = leadingTo('rabbitmq', urlsOf(['amqp:', 'amqps:']));
+const kafkaBrokers = leadingTo(
+  'kafka',
+  makeValidator<string>((input) => {
+    const brokers = input.split(',').map((each) => each.trim());
+    if (!brokers.every((each) => /^[^\s:/@]+(:\d+)?$|^\[[\da-f:]+\]:\d+$/i.test(each)))
+      throw new EnvError('it must look like host:9092,host:9092');
+    return input;
+  }),
+);
 const parsePostgresUrl = makeValidator<string>((input) => {
   if (!/^postgres(ql)?:\/\/\S+$/.test(input))
     throw new EnvError('it must look like postgresql://user:password@host:5432/database');
@@ -98,15 +114,15 @@ const plaintextWords = makeValidator<string>((input) => {
 const SECRET_BYTES_MIN = 24;
 const webhookSecrets = makeValidator<string>((input) => {
   const secrets = input.trim().split(/\s+/);
+  if (!secrets.every((each) => /^(whsec_)?[A-Za-z0-9+/]+={0,2}$/.test(each)))
+    throw new EnvError('it must be whsec_… (base64), or several of them separated by spaces');
   const bytes = secrets.map((each) => Buffer.from(each.replace(/^whsec_/, ''), 'base64').length);
   const short = bytes.findIndex((length) => length < SECRET_BYTES_MIN);
-  if (short >= 0) {
-    const which = secrets.length > 1 ? `number ${short + 1} of its secrets` : 'it';
-    throw new EnvError(
-      `${which} has ${bytes[short]} bytes behind its base64, and ${SECRET_BYTES_MIN} are the least: echo "whsec_$(openssl rand -base64 32)"`,
-    );
-  }
-  return input;
+  if (short < 0) return input;
+  const which = secrets.length > 1 ? `number ${short + 1} of its secrets` : 'it';
+  throw new EnvError(
+    `${which} has ${bytes[short]} bytes, base64 decoded; ${SECRET_BYTES_MIN} are the least. Make one: echo "whsec_$(openssl rand -base64 32)"`,
+  );
 });
 
 const installationId = makeValidator<string>((input) => {
