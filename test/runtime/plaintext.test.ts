@@ -73,7 +73,7 @@ describe.each(LINES)('%s', (variable, word, plain, safe, more = {}) => {
       expect(refusal).toContain(`add ${word} to ALLOW_PLAINTEXT`);
       expect(refusal).not.toContain('hidden');
       expect(start({ ...at(host), ALLOW_PLAINTEXT: word })).toBe('taken');
-      expect(start({ ...at(host), ALLOW_PLAINTEXT: ` ${word.toUpperCase()} , ${word}` })).toBe('taken');
+      expect(start({ ...at(host), ALLOW_PLAINTEXT: `${word.toUpperCase()} , ${word}` })).toBe('taken');
       const others = ['postgres', 'temporal', 'kafka', 'nats', 'rabbitmq', 'redis', 'issuer', 'payments'];
       const allBut = others.filter((other) => other !== word).join(',');
       expect(start({ ...at(host), ALLOW_PLAINTEXT: allBut })).toBe(refusal);
