@@ -7,7 +7,7 @@ import { closedPort } from '../../support/api.js';
 import { eventsOf } from './contract.js';
 
 const DATABASE_URL = 'postgresql://nobody@127.0.0.1:1/nothing';
-const configured = (env: NodeJS.ProcessEnv) => createPublishers(readConfig(settings, { DATABASE_URL, ...env }));
+const configured = async (env: NodeJS.ProcessEnv) => createPublishers(readConfig(settings, { DATABASE_URL, ...env }));
 
 describe('the destinations', () => {
   test('are those that are configured, several at once, and none of them need be there', async () => {
