@@ -9,7 +9,7 @@ import { createIssuer } from './server.js';
 const SPEC = {
   HOST: kinds.str({ default: '127.0.0.1', desc: 'Address to listen on' }),
   ISSUER_PORT: kinds.port({ default: 12112, desc: 'Port to listen on' }),
-  ISSUER_URL: kinds.httpUrl({ default: undefined, desc: 'What `iss` says; unset = http://HOST:ISSUER_PORT' }),
+  ISSUER_URL: kinds.httpUrl('laptop')({ default: undefined, desc: 'What `iss` says; unset = http://HOST:ISSUER_PORT' }),
   ISSUER_AUDIENCE: kinds.str({ default: 'order-saga', desc: 'What `aud` says' }),
   ISSUER_ALLOW_REMOTE: kinds.bool({ default: false, desc: 'Permit a HOST beyond loopback, as in a container' }),
   DATA_DIR: kinds.str({ default: '.data', desc: 'The keys live in <DATA_DIR>/issuer/' }),

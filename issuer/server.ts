@@ -56,7 +56,7 @@ function discoveryDocument(issuer: string): object {
     grant_types_supported: ['client_credentials'],
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ALGORITHMS,
-    claims_supported: ['iss', 'aud', 'sub', 'iat', 'exp', 'jti', 'roles'],
+    claims_supported: ['iss', 'aud', 'sub', 'iat', 'exp', 'jti', 'client_id', 'roles'],
   };
 }
 

@@ -65,8 +65,9 @@ export async function issueToken(
   const { kid, key } = settings.keys.signing(algorithm);
   const now = Math.floor(Date.now() / 1_000);
   const expiresIn = Math.floor(ttlMs / 1_000);
-  const token = await new SignJWT({ roles })
-    .setProtectedHeader({ alg: algorithm, kid, typ: 'JWT' })
+  // As https://www.rfc-editor.org/rfc/rfc9068#section-2 has access tokens; whoever asks is its own client.
+  const token = await new SignJWT({ roles, client_id: sub })
+    .setProtectedHeader({ alg: algorithm, kid, typ: 'at+jwt' })
     .setIssuer(settings.issuer)
     .setAudience(settings.audience)
     .setSubject(sub)

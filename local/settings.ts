@@ -1,6 +1,8 @@
 /** What decides how everything runs on this machine. The services read their own variables themselves. */
 import { resolve } from 'node:path';
 import { ConfigError, kinds, readConfig } from '../runtime/config.js';
+import { settings } from '../runtime/settings.js';
+import { temporalRefusals } from '../runtime/temporal-config.js';
 
 const { httpUrl, port, portOrNone, postgresUrl, secret, str } = kinds;
 
@@ -16,7 +18,7 @@ const SPEC = {
   METRICS_HOST: str({ default: '127.0.0.1', desc: 'Address that metrics are served on' }),
   DATABASE_URL: postgresUrl({ default: undefined, desc: 'A Postgres of yours; unset = the embedded one' }),
   TEMPORAL_ADDRESS: str({ default: undefined, desc: 'A Temporal of yours, host:port; unset = the embedded one' }),
-  PAYMENTS_URL: httpUrl({ default: undefined, desc: 'The payment API; unset = the sandbox' }),
+  PAYMENTS_URL: httpUrl('payments')({ default: undefined, desc: 'The payment API; unset = the sandbox' }),
   STRIPE_API_KEY: secret({ default: 'sk_test_sandbox', desc: 'Its secret key' }),
   STRIPE_WEBHOOK_SECRET: secret({ default: undefined, desc: 'whsec_…; unset = made once, kept in DATA_DIR' }),
   LOCAL_PROCESSES: str({
@@ -30,10 +32,13 @@ export type Role = (typeof ROLES)[number];
 
 export type Settings = Omit<ReturnType<typeof readSpec>, 'LOCAL_PROCESSES'> & { roles: Role[] };
 
-/** @throws ConfigError naming every wrong variable */
+/** @throws ConfigError naming every wrong variable, of the service's own processes too: before anything is started */
 export function readSettings(env: NodeJS.ProcessEnv): Settings {
+  const [ours, service] = [refusalsOf(() => readSpec(env)), refusalsOf(() => readServiceSettings(env))];
+  const refusals = [...new Set([...ours, ...service])];
+  if (refusals.length > 0) throw new ConfigError(refusals.join('\n'));
   const { LOCAL_PROCESSES, ...config } = readSpec(env);
-  if (config.PAYMENTS_URL === undefined && config.STRIPE_API_KEY.startsWith('sk_live_')) {
+  if (config.PAYMENTS_URL === undefined && /^[sr]k_live_/.test(config.STRIPE_API_KEY)) {
     throw new ConfigError(
       'STRIPE_API_KEY is a live key, but PAYMENTS_URL is not set: set PAYMENTS_URL=https://api.stripe.com to use Stripe, or unset the key to use the sandbox.',
     );
@@ -42,6 +47,25 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
 }
 
 const readSpec = (env: NodeJS.ProcessEnv) => readConfig(SPEC, env);
+
+/** What a process of ours will be given that is not in the environment is right, and leads to this machine. */
+const EMBEDDED = { DATABASE_URL: 'postgresql://embedded@127.0.0.1/order_saga', STRIPE_API_KEY: 'sk_test_sandbox' };
+
+function readServiceSettings(env: NodeJS.ProcessEnv): void {
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const given = { ...EMBEDDED, ...set, ROLE: 'all' };
+  readConfig(settings, given, set['TEMPORAL_ADDRESS'] === undefined ? undefined : temporalRefusals);
+}
+
+function refusalsOf(read: () => void): string[] {
+  try {
+    read();
+    return [];
+  } catch (err) {
+    if (err instanceof ConfigError) return err.message.split('\n');
+    throw err;
+  }
+}
 
 function parseRoles(text: string): Role[] {
   const names = text.split(',').map((name) => name.trim());

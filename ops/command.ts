@@ -18,7 +18,7 @@ export async function run(command: Command, work: (ops: Ops) => Promise<ExitCode
   let to: Connections | undefined;
   try {
     const config = readOpsConfig(process.env);
-    to = openConnections(config);
+    to = openConnections(config, process.env);
     process.exitCode = await work({ out, config, to });
   } catch (err) {
     const { message, exitCode } = explain(err);

@@ -5,18 +5,22 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { loadClientConnectConfig } from '@temporalio/envconfig';
+import type { ClientConnectConfig } from '@temporalio/envconfig';
 import type { SagaPolicy } from '../contracts/saga.js';
+import { isOnThisMachine } from '../prisma/plain-text.mjs';
+import { refusePlainPostgres } from '../prisma/session.mjs';
 import { kinds, readConfig } from '../runtime/config.js';
 import { openDatabase } from '../runtime/database.js';
 import { checkDatabase } from '../runtime/database-check.js';
 import { settings } from '../runtime/settings.js';
+import { readTemporalConfig } from '../runtime/temporal-config.js';
 import { unavailable, usage } from './exit.js';
 
 const { port, postgresUrl, str } = kinds;
 
 const SPEC = {
   DATABASE_URL: postgresUrl({ default: undefined }),
+  ALLOW_PLAINTEXT: settings.ALLOW_PLAINTEXT,
   TEMPORAL_ADDRESS: str({ default: undefined }),
   TEMPORAL_PROFILE: str({ default: undefined }),
   DATA_DIR: str({ default: '.data' }),
@@ -63,18 +67,18 @@ const CONNECT_LIMIT_MS = 4_000;
 /** Bulk commands read an order per item, some of them at a time. */
 const POOL = 4;
 
-export function openConnections(config: OpsConfig): Connections {
+export function openConnections(config: OpsConfig, env: NodeJS.ProcessEnv): Connections {
   refuseStrangePair(config);
   const closers: (() => Promise<void>)[] = [];
   let database: Promise<Postgres> | undefined;
   let temporal: Promise<Temporal> | undefined;
   return {
     database: () => {
-      database ??= connectDatabase(databaseUrlOf(config), closers);
+      database ??= connectDatabase(databaseUrlOf(config), env, closers);
       return database;
     },
     temporal: () => {
-      temporal ??= connectTemporal(config, closers);
+      temporal ??= connectTemporal(config, env, closers);
       return temporal;
     },
     close: async () => {
@@ -83,7 +87,14 @@ export function openConnections(config: OpsConfig): Connections {
   };
 }
 
-async function connectDatabase(url: string, closers: (() => Promise<void>)[]): Promise<Postgres> {
+async function connectDatabase(
+  url: string,
+  env: NodeJS.ProcessEnv,
+  closers: (() => Promise<void>)[],
+): Promise<Postgres> {
+  // The URL may be from a file, which no one has judged.
+  const plain = refusePlainPostgres(url, env);
+  if (plain !== undefined) throw usage(plain);
   const refusal = await checkDatabase(url);
   if (refusal?.isFinal) throw usage(refusal.sentence);
   if (refusal) throw unavailable(`${refusal.sentence} Does it run?`);
@@ -92,8 +103,12 @@ async function connectDatabase(url: string, closers: (() => Promise<void>)[]): P
   return db;
 }
 
-async function connectTemporal(config: OpsConfig, closers: (() => Promise<void>)[]): Promise<Temporal> {
-  const { connectionOptions, namespace = 'default', uiUrl } = temporalOf(config);
+async function connectTemporal(
+  config: OpsConfig,
+  env: NodeJS.ProcessEnv,
+  closers: (() => Promise<void>)[],
+): Promise<Temporal> {
+  const { connectionOptions, namespace = 'default', uiUrl } = temporalOf(config, env);
   const where = `${connectionOptions.address ?? '127.0.0.1:7233'}/${namespace}`;
   try {
     const connection = await Connection.connect({ ...connectionOptions, connectTimeout: CONNECT_LIMIT_MS });
@@ -125,19 +140,19 @@ function databaseUrlOf({ DATABASE_URL, DATA_DIR }: OpsConfig): string {
   }
 }
 
-type TemporalPlace = Pick<ReturnType<typeof loadClientConnectConfig>, 'connectionOptions' | 'namespace'> & {
+type TemporalPlace = Pick<ClientConnectConfig, 'connectionOptions' | 'namespace'> & {
   uiUrl: string | undefined;
 };
 
 /** The environment, then the laptop's own server (which knows no profile, no keys), then a profile. */
-function temporalOf(config: OpsConfig): TemporalPlace {
+function temporalOf(config: OpsConfig, env: NodeJS.ProcessEnv): TemporalPlace {
   const dataDir = resolve(config.DATA_DIR);
   const isNamed = config.TEMPORAL_ADDRESS !== undefined || config.TEMPORAL_PROFILE !== undefined;
   const isLaptop = !isNamed && existsSync(join(dataDir, 'temporal'));
   const uiPort = config.TEMPORAL_UI_PORT ?? (isLaptop ? 8233 : undefined);
   const uiUrl = config.TEMPORAL_UI_URL ?? (uiPort === undefined ? undefined : `http://127.0.0.1:${uiPort}`);
   if (isLaptop) return { connectionOptions: { address: `127.0.0.1:${config.TEMPORAL_PORT}` }, uiUrl };
-  const place = loadClientConnectConfig();
+  const place = readTemporalConfig(env);
   if (place.connectionOptions.address === undefined) {
     throw unavailable(
       `No Temporal: TEMPORAL_ADDRESS is not set, and ${dataDir} is not the folder of an installation. Set TEMPORAL_ADDRESS (host:port), or DATA_DIR and TEMPORAL_PORT as for \`npm start\`.`,
@@ -158,8 +173,7 @@ function refuseStrangePair({ DATABASE_URL, TEMPORAL_ADDRESS, TEMPORAL_PROFILE }:
   }
 }
 
-const isLoopback = (host: string): boolean =>
-  ['', 'localhost', '::1', '[::1]'].includes(host) || host.startsWith('127.');
+const isLoopback = (host: string): boolean => host === '' || isOnThisMachine(host);
 
 /** Prisma's and gRPC's messages end with what happened. */
 export const lastLine = (err: unknown): string =>

@@ -8,6 +8,7 @@ import { realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { refusePlainPostgres } from './session.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -17,8 +18,8 @@ const here = dirname(fileURLToPath(import.meta.url));
  * @throws {PrismaError} with the exit status, and with the output where that was not shown
  */
 export function prisma(args, { env = process.env, quiet = false } = {}) {
-  if (env.DATABASE_URL && !URL.canParse(env.DATABASE_URL)) {
-    const sentence = 'DATABASE_URL is wrong: it must look like postgresql://user:password@host:5432/database.';
+  const sentence = refusal(args, env);
+  if (sentence !== undefined) {
     if (!quiet) process.stderr.write(`${sentence}\n`);
     throw new PrismaError(sentence, 1);
   }
@@ -33,6 +34,21 @@ export function prisma(args, { env = process.env, quiet = false } = {}) {
   if (result.status !== 0) {
     const output = `${result.stdout ?? ''}${result.stderr ?? ''}`.trim();
     throw new PrismaError(`\`prisma ${args.join(' ')}\` failed.${output ? `\n${output}` : ''}`, result.status ?? 1);
+  }
+}
+
+/** Those that reach no database. */
+const OFFLINE = new Set(['generate', 'validate', 'format', 'version', '--version', '-v', '--help', '-h']);
+
+function refusal([command], env) {
+  if (!env.DATABASE_URL) return undefined;
+  if (!URL.canParse(env.DATABASE_URL))
+    return 'DATABASE_URL is wrong: it must look like postgresql://user:password@host:5432/database.';
+  if (OFFLINE.has(command)) return undefined;
+  try {
+    return refusePlainPostgres(env.DATABASE_URL, env);
+  } catch {
+    return undefined; // not a URL of Postgres, or a file that it names is missing: the engine says so
   }
 }
 

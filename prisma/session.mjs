@@ -5,6 +5,7 @@
  * prisma/schema-engine.mjs needs it before there is a build.
  */
 import { parse } from 'pg-connection-string';
+import { allowedInPlainText, isOnThisMachine, plainTextSentence } from './plain-text.mjs';
 
 /**
  * What our statements and drivers take for granted. Not among them: `default_transaction_read_only`. Whoever sets it, a host
@@ -48,6 +49,8 @@ export function splitUrl(raw) {
  */
 export function sessionConfig(raw, more = {}) {
   const { url, schema } = splitUrl(raw);
+  // Today's driver verifies on these, too, and its next major will not; what is verified shall stay so.
+  if (isStrict(url)) url.searchParams.set('sslmode', 'verify-full');
   const { host, port, user, database, ssl, options, sslnegotiation, ...rest } = parse(url.href);
   const place = host || 'localhost';
   return {
@@ -59,7 +62,7 @@ export function sessionConfig(raw, more = {}) {
     client_encoding: 'UTF8',
     sslnegotiation: sslnegotiation ?? 'postgres',
     // To oneself nobody speaks TLS. Elsewhere PGSSLMODE may be meant for us: without it, a connection would be open to readers.
-    ...(ssl !== undefined ? { ssl } : isLocal(place) ? { ssl: false } : {}),
+    ...(ssl !== undefined ? { ssl } : isOnThisMachine(place) ? { ssl: false } : {}),
     // Of two settings the later one counts.
     options: [asOptions({ search_path: quoteName(schema) }), options, asOptions({ ...TAKEN_FOR_GRANTED, ...more })]
       .filter(Boolean)
@@ -67,7 +70,34 @@ export function sessionConfig(raw, more = {}) {
   };
 }
 
-const isLocal = (host) => host.startsWith('/') || ['localhost', '127.0.0.1', '::1'].includes(host);
+const isStrict = ({ searchParams }) =>
+  ['require', 'verify-ca'].includes(modeOf(searchParams)) && !searchParams.has('uselibpqcompat');
+const modeOf = (searchParams) => searchParams.getAll('sslmode').at(-1);
+
+/**
+ * How a connection to this URL would be protected. `prefer` and `allow` count as not at all: that is what they promise.
+ * @param {NodeJS.ProcessEnv} env for PGSSLMODE, where the URL leaves it open
+ * @returns {{ host: string, tls: 'verified' | 'unverified' | 'none' }}
+ */
+export function protectionOf(raw, env) {
+  const { host, ssl } = sessionConfig(raw);
+  const mode = modeOf(splitUrl(raw).url.searchParams) ?? (ssl === undefined ? env.PGSSLMODE : undefined) ?? '';
+  if (['disable', 'allow', 'prefer'].includes(mode)) return { host, tls: 'none' };
+  if (mode === 'no-verify' || ssl === 'no-verify') return { host, tls: 'unverified' };
+  if (ssl === undefined)
+    return { host, tls: ['require', 'verify-ca', 'verify-full'].includes(mode) ? 'verified' : 'none' };
+  if (ssl !== true && typeof ssl !== 'object') return { host, tls: 'none' };
+  const isVerified = ssl === true || (ssl.rejectUnauthorized !== false && ssl.checkServerIdentity === undefined);
+  return { host, tls: isVerified ? 'verified' : 'unverified' };
+}
+
+/** @returns a sentence if this URL leads beyond this machine without TLS, and ALLOW_PLAINTEXT does not name Postgres */
+export function refusePlainPostgres(raw, env) {
+  const { host, tls } = protectionOf(raw, env);
+  if (tls !== 'none' || isOnThisMachine(host) || allowedInPlainText(env).includes('postgres')) return undefined;
+  return plainTextSentence('DATABASE_URL', host, 'postgres', 'add sslmode=verify-full to it');
+}
+
 const quoteName = (name) => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`);
 
 const asOptions = (settings) =>

@@ -5,6 +5,7 @@
 import { isIP } from 'node:net';
 import { bool, type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator, port, str } from 'envalid';
 import { sessionConfig } from '../prisma/session.mjs';
+import { leadingTo, PLAINTEXT_WORDS, plaintextRefusals } from './plaintext.js';
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -18,13 +19,40 @@ export function parseDurationMs(text: string): number {
 /** Written as text in the environment, read as milliseconds; a default is given in milliseconds. */
 const durationMs = makeValidator<number>(parseDurationMs);
 /** A wrong URL is not shown in the error: there may be a password in it. */
-const httpUrl = makeValidator<string>((input) => {
+const anyHttpUrl = makeValidator<string>((input) => {
   const url = URL.canParse(input) ? new URL(input) : undefined;
   if (/\s/.test(input) || (url?.protocol !== 'http:' && url?.protocol !== 'https:'))
     throw new EnvError('it is not an http(s) URL');
   return input.replace(/\/$/, '');
 });
-const postgresUrl = makeValidator<string>((input) => {
+/**
+ * @param leadsTo the neighbour, where plain text is refused (runtime/plaintext.ts); `link` is only shown, `laptop` is a part of
+ *   what stands in for others, and `webhook` has WEBHOOK_ALLOW_PRIVATE as its own rule
+ */
+const httpUrl = (leadsTo: 'issuer' | 'payments' | 'webhook' | 'link' | 'laptop'): typeof anyHttpUrl =>
+  leadsTo === 'issuer' || leadsTo === 'payments' ? leadingTo(leadsTo, anyHttpUrl) : anyHttpUrl;
+/** Kept to the letter: tokens must say the same. */
+const issuer = leadingTo('issuer', str);
+/** None of these is repeated in its error: there may be a password in it. */
+const urlsOf = (protocols: string[], severalOf?: 'several') =>
+  makeValidator<string>((input) => {
+    const urls = severalOf ? input.split(',').map((url) => url.trim()) : [input];
+    if (!urls.every((url) => URL.canParse(url) && protocols.includes(new URL(url).protocol)))
+      throw new EnvError(`it must begin with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`);
+    return input;
+  });
+const natsUrls = leadingTo('nats', urlsOf(['nats:', 'tls:'], 'several'));
+const amqpUrl = leadingTo('rabbitmq', urlsOf(['amqp:', 'amqps:']));
+const kafkaBrokers = leadingTo(
+  'kafka',
+  makeValidator<string>((input) => {
+    const brokers = input.split(',').map((each) => each.trim());
+    if (!brokers.every((each) => /^[^\s:/@]+(:\d+)?$|^\[[\da-f:]+\]:\d+$/i.test(each)))
+      throw new EnvError('it must look like host:9092,host:9092');
+    return input;
+  }),
+);
+const parsePostgresUrl = makeValidator<string>((input) => {
   if (!/^postgres(ql)?:\/\/\S+$/.test(input))
     throw new EnvError('it must look like postgresql://user:password@host:5432/database');
   try {
@@ -36,6 +64,7 @@ const postgresUrl = makeValidator<string>((input) => {
   }
   return input;
 });
+const postgresUrl = leadingTo('postgres', parsePostgresUrl);
 /** Goes into a header as it is, where nothing else may stand. */
 const secret = makeValidator<string>((input) => {
   if (!/^[\x21-\x7e]*$/.test(input)) throw new EnvError('it has a blank or another character that no key has in it');
@@ -68,9 +97,32 @@ const addresses = makeValidator<string>((input) => {
   if (wrong !== undefined) throw new EnvError(`"${wrong}" is not an address or a range like 10.0.0.0/8`);
   return input;
 });
-const redisUrl = makeValidator<string>((input) => {
-  if (!/^rediss?:\/\/\S+$/.test(input)) throw new EnvError('it must look like redis://host:6379');
-  return input;
+const redisUrl = leadingTo(
+  'redis',
+  makeValidator<string>((input) => {
+    if (!/^rediss?:\/\/\S+$/.test(input)) throw new EnvError('it must look like redis://host:6379');
+    return input;
+  }),
+);
+const plaintextWords = makeValidator<string>((input) => {
+  const words = input.split(',').map((word) => word.trim().toLowerCase());
+  const wrong = words.find((word) => !(PLAINTEXT_WORDS as readonly string[]).includes(word));
+  if (wrong !== undefined) throw new EnvError(`"${wrong}" is not one of ${PLAINTEXT_WORDS.join(', ')}`);
+  return words.join(',');
+});
+/** Standard Webhooks: the key of a signature has 24 to 64 random bytes. Fewer can be guessed from a single event. */
+const SECRET_BYTES_MIN = 24;
+const webhookSecrets = makeValidator<string>((input) => {
+  const secrets = input.trim().split(/\s+/);
+  if (!secrets.every((each) => /^(whsec_)?[A-Za-z0-9+/]+={0,2}$/.test(each)))
+    throw new EnvError('it must be whsec_… (base64), or several of them separated by spaces');
+  const bytes = secrets.map((each) => Buffer.from(each.replace(/^whsec_/, ''), 'base64').length);
+  const short = bytes.findIndex((length) => length < SECRET_BYTES_MIN);
+  if (short < 0) return input;
+  const which = secrets.length > 1 ? `number ${short + 1} of its secrets` : 'it';
+  throw new EnvError(
+    `${which} has ${bytes[short]} bytes, base64 decoded; ${SECRET_BYTES_MIN} are the least. Make one: echo "whsec_$(openssl rand -base64 32)"`,
+  );
 });
 
 const installationId = makeValidator<string>((input) => {
@@ -89,42 +141,59 @@ const portOrNone = makeValidator<number>((input) => {
 /** The kinds of values; each takes envalid's `{ default, desc, choices }`. */
 export const kinds = {
   addresses,
+  amqpUrl,
   bool,
   count,
   durationMs,
   httpUrl,
   installationId,
+  issuer,
+  kafkaBrokers,
+  natsUrls,
   origins,
+  plaintextWords,
   port,
   portOrNone,
   postgresUrl,
   redisUrl,
   secret,
   str,
+  webhookSecrets,
 };
 
 /**
  * @param spec variable name → kind
  * @param env  usually `process.env`; an empty string counts as unset, as Compose files write it
- * @throws ConfigError naming every wrong variable
+ * @param more what else is refused, so that all of it is said at once
+ * @throws ConfigError naming every wrong variable, and every one that leads somewhere in plain text
  */
-export function readConfig<S>(spec: S, env: NodeJS.ProcessEnv): CleanedEnv<S> {
+export function readConfig<S>(
+  spec: S,
+  env: NodeJS.ProcessEnv,
+  more: (env: NodeJS.ProcessEnv) => string[] = () => [],
+): CleanedEnv<S> {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
   const unclean = Object.keys(set).filter((name) => isRead(name, spec as object) && UNCLEAN.test(set[name] ?? ''));
   const values = cleanEnv(set, spec, {
-    reporter: ({ errors }) => {
+    reporter: ({ errors, env: cleaned }) => {
       const sentences = Object.entries(errors)
         .filter(([name]) => !unclean.includes(name))
         .map(([name, error]) =>
           error instanceof EnvMissingError ? `${name} is not set.` : `${name} is wrong: ${(error as Error).message}.`,
         );
       sentences.push(...unclean.map((name) => `${name} is wrong: ${UNCLEAN_SENTENCE}.`));
+      sentences.push(
+        ...plaintextRefusals(spec as object, { values: cleaned as object as Values, env: set }),
+        ...more(env),
+      );
       if (sentences.length > 0) throw new ConfigError(sentences.join('\n'));
     },
   });
   // A plain frozen object: envalid's own is a proxy that throws on unknown keys, which trips structured logging.
   return Object.freeze({ ...values }) as CleanedEnv<S>;
 }
+
+type Values = Readonly<Record<string, unknown>>;
 
 /**
  * A file that ends with a line break makes such values, and a process that uses them fails for ever: they are headers,

@@ -3,18 +3,24 @@ import { kinds } from './config.js';
 
 const {
   addresses,
+  amqpUrl,
   bool,
   count,
   durationMs,
   httpUrl,
   installationId,
+  issuer,
+  kafkaBrokers,
+  natsUrls,
   origins,
+  plaintextWords,
   port,
   portOrNone,
   postgresUrl,
   redisUrl,
   secret,
   str,
+  webhookSecrets,
 } = kinds;
 const minutes = (n: number) => n * 60_000;
 
@@ -23,12 +29,16 @@ export const settings = {
   LOG_LEVEL: str({ choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const, default: 'info' }),
   DATABASE_URL: postgresUrl({ desc: 'postgresql://user:password@host:5432/database' }),
   DATABASE_POOL: count({ default: 16, desc: 'Connections of this process to Postgres, at most' }),
+  ALLOW_PLAINTEXT: plaintextWords({
+    default: undefined,
+    desc: 'Neighbours beyond this machine that may be spoken to without TLS, e.g. postgres,temporal; unset = none',
+  }),
   METRICS_PORT: portOrNone({ default: 9464, desc: 'Port of GET /metrics; 0 = none' }),
   METRICS_HOST: str({ default: '127.0.0.1', desc: 'Address it listens on; callers are not authenticated' }),
 
   HOST: str({ default: '127.0.0.1', desc: 'Address the API listens on' }),
   PORT: port({ default: 3000, desc: 'Port the API listens on' }),
-  TEMPORAL_UI_URL: httpUrl({ default: undefined, desc: 'Temporal Web UI, for links to sagas' }),
+  TEMPORAL_UI_URL: httpUrl('link')({ default: undefined, desc: 'Temporal Web UI, for links to sagas' }),
   IDEMPOTENCY_TTL: durationMs({ default: 7 * 24 * 60 * minutes(1), desc: 'How long an Idempotency-Key is remembered' }),
 
   RATE_LIMIT_ORDERS_PER_MINUTE: count({
@@ -51,16 +61,24 @@ export const settings = {
     desc: 'Addresses and ranges of the proxies whose X-Forwarded-* is believed; unset = none',
   }),
 
-  AUTH_ISSUER: str({
+  AUTH_ISSUER: issuer({
     default: undefined,
     desc: 'OIDC issuer whose tokens are taken; unset = no authentication, loopback only',
   }),
   AUTH_AUDIENCE: str({ default: '', desc: 'The `aud` that tokens must have' }),
-  AUTH_JWKS_URL: httpUrl({
+  AUTH_JWKS_URL: httpUrl('issuer')({
     default: undefined,
     desc: 'Where the issuer publishes its keys; unset = found by discovery',
   }),
   AUTH_ROLES_CLAIM: str({ default: 'roles', desc: 'The claim that lists customer, service, operator, auditor' }),
+  AUTH_TOKEN_AGE_MAX: durationMs({
+    default: 10 * 24 * 60 * minutes(1),
+    desc: 'How long after it was issued (`iat`) a token is taken at most, whatever its `exp` says',
+  }),
+  AUTH_REQUIRE_AT_JWT: bool({
+    default: false,
+    desc: 'Take only tokens that say of themselves that they are access tokens (`typ` at+jwt, RFC 9068)',
+  }),
 
   STEP_RETRY_BUDGET: durationMs({
     default: minutes(2),
@@ -72,7 +90,7 @@ export const settings = {
     desc: 'How long an undo may fail before its saga is marked',
   }),
 
-  PAYMENTS_URL: httpUrl({ default: undefined, desc: 'Base URL of the payment API; unset = Stripe itself' }),
+  PAYMENTS_URL: httpUrl('payments')({ default: undefined, desc: 'Base URL of the payment API; unset = Stripe itself' }),
   STRIPE_API_KEY: secret({ default: '', desc: 'Secret key of the payment API' }),
   STRIPE_WEBHOOK_SECRET: secret({
     default: '',
@@ -124,10 +142,16 @@ export const settings = {
     default: 'oldest',
     desc: 'Where a destination begins that is new: with the oldest event that is kept, or with what comes from now on',
   }),
-  WEBHOOK_URL: httpUrl({ default: undefined, desc: 'Destination of events: a webhook receiver' }),
-  WEBHOOK_SECRET: str({ default: '', desc: 'whsec_… (base64), shared with the receiver; several during a rotation' }),
+  WEBHOOK_URL: httpUrl('webhook')({ default: undefined, desc: 'Destination of events: a webhook receiver' }),
+  WEBHOOK_SECRET: webhookSecrets({
+    default: '',
+    desc: 'whsec_… (base64 of 24 bytes or more), shared with the receiver; several during a rotation',
+  }),
   WEBHOOK_ALLOW_PRIVATE: bool({ default: false, desc: 'Permit http:// and private or loopback receivers' }),
-  KAFKA_BROKERS: str({ default: undefined, desc: 'Destination of events: Kafka, host:port, several with commas' }),
+  KAFKA_BROKERS: kafkaBrokers({
+    default: undefined,
+    desc: 'Destination of events: Kafka, host:port, several with commas',
+  }),
   KAFKA_TLS: bool({ default: false, desc: 'Speak TLS with Kafka' }),
   KAFKA_SASL_MECHANISM: str({
     choices: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const,
@@ -136,9 +160,9 @@ export const settings = {
   }),
   KAFKA_USERNAME: str({ default: '', desc: 'Unset = no authentication' }),
   KAFKA_PASSWORD: str({ default: '', desc: 'Its password' }),
-  NATS_URL: str({ default: undefined, desc: 'Destination of events: NATS JetStream, nats:// or tls://' }),
+  NATS_URL: natsUrls({ default: undefined, desc: 'Destination of events: NATS JetStream, nats:// or tls://' }),
   NATS_CREDENTIALS_FILE: str({ default: undefined, desc: 'A .creds file for NATS' }),
-  RABBITMQ_URL: str({ default: undefined, desc: 'Destination of events: RabbitMQ, amqp:// or amqps://' }),
+  RABBITMQ_URL: amqpUrl({ default: undefined, desc: 'Destination of events: RabbitMQ, amqp:// or amqps://' }),
   BROKER_CREATE: bool({ default: true, desc: 'Make topic, stream, exchange and queue where there are none' }),
 
   FAILPOINTS: str({

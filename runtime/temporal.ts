@@ -3,10 +3,11 @@
  * eagerly started workflow needs both on the same connection). A process starts, and serves, while Temporal is away.
  */
 import { Client } from '@temporalio/client';
-import { type ClientConnectConfig, loadClientConnectConfig } from '@temporalio/envconfig';
+import type { ClientConnectConfig } from '@temporalio/envconfig';
 import * as temporal from '@temporalio/worker';
 import { NativeConnection, type RuntimeOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
+import { readTemporalConfig } from './temporal-config.js';
 
 export type TemporalLink = {
   /** Resolves once, when Temporal has answered for the first time. */
@@ -19,12 +20,8 @@ export type TemporalLink = {
 
 const RECONNECT_AFTER_MS = 500;
 
-/**
- * Reads TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_… and the profile file as every Temporal
- * tool does. https://docs.temporal.io/develop/environment-configuration
- */
-export function openTemporal(logger: Logger): TemporalLink {
-  const config = loadClientConnectConfig();
+export function openTemporal(logger: Logger, env: NodeJS.ProcessEnv): TemporalLink {
+  const config = readTemporalConfig(env);
   const namespace = config.namespace ?? 'default';
   let client: Client | undefined;
   const closing = new AbortController();

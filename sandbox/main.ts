@@ -23,7 +23,7 @@ const SPEC = {
     default: 2_000,
     desc: 'How long after it was paid a charge of pm_card_createDispute is disputed',
   }),
-  SANDBOX_WEBHOOK_URL: kinds.httpUrl({
+  SANDBOX_WEBHOOK_URL: kinds.httpUrl('laptop')({
     default: undefined,
     desc: 'Where signed events go; with STRIPE_WEBHOOK_SECRET',
   }),

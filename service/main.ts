@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino';
 import { startApi } from '../api/api.js';
+import { protectionOf } from '../prisma/session.mjs';
 import { createPublishers } from '../relay/publishers/configured.js';
 import { startRelay } from '../relay/relay.js';
 import { ConfigError, readConfig, runMain } from '../runtime/config.js';
@@ -17,6 +18,7 @@ import { openPools, type PoolName } from '../runtime/pools.js';
 import { settings } from '../runtime/settings.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
+import { temporalRefusals } from '../runtime/temporal-config.js';
 import { requireFeedClock } from './feed-clock.js';
 import { useInstallationId } from './installation.js';
 import { whenPostgresIsUnresponsive } from './unresponsive-postgres.js';
@@ -35,11 +37,12 @@ const POOLS: Record<Config['ROLE'], [PoolName, ...PoolName[]]> = {
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 
 await runMain(async () => {
-  const config = readConfig(settings, process.env);
+  const config = readConfig(settings, process.env, temporalRefusals);
   const logger = createLogger(config.ROLE, config.LOG_LEVEL);
   guardProcess(logger);
   const runs = (role: (typeof ROLES)[number]) => config.ROLE === 'all' || config.ROLE === role;
   const health = createHealth(ROLES.filter(runs));
+  warnOfUnverified(config, logger);
   const failpoints = readFailpoints(config, logger);
   const authentication = readAuthentication(config);
   if (runs('api') && !authentication) refuseUnprotected(config, logger);
@@ -52,7 +55,7 @@ await runMain(async () => {
   await requireDatabase(config.DATABASE_URL, logger);
   await requireFeedClock(db, logger);
   if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
-  const temporal = openTemporal(logger);
+  const temporal = openTemporal(logger, process.env);
   const policy = {
     stepRetryBudgetMs: config.STEP_RETRY_BUDGET,
     sagaDeadlineMs: config.SAGA_DEADLINE,
@@ -128,10 +131,21 @@ function readAuthentication({
   AUTH_AUDIENCE: audience,
   AUTH_JWKS_URL,
   AUTH_ROLES_CLAIM: rolesClaim,
+  AUTH_TOKEN_AGE_MAX: tokenAgeMaxMs,
+  AUTH_REQUIRE_AT_JWT: requireAtJwt,
+  ALLOW_PLAINTEXT,
 }: Config) {
   if (issuer === undefined) return undefined;
   if (audience === '') throw new ConfigError('AUTH_AUDIENCE is not set, but AUTH_ISSUER is.');
-  return { issuer, audience, rolesClaim, ...(AUTH_JWKS_URL !== undefined && { jwksUrl: AUTH_JWKS_URL }) };
+  const allowPlaintext = ALLOW_PLAINTEXT?.split(',').includes('issuer') ?? false;
+  const common = { issuer, audience, rolesClaim, tokenAgeMaxMs, requireAtJwt, allowPlaintext };
+  return { ...common, ...(AUTH_JWKS_URL !== undefined && { jwksUrl: AUTH_JWKS_URL }) };
+}
+
+/** Encrypted, and perhaps with somebody else. */
+function warnOfUnverified({ DATABASE_URL }: Config, logger: Logger): void {
+  if (protectionOf(DATABASE_URL, process.env).tls === 'unverified')
+    logger.warn('DATABASE_URL: TLS does not verify with whom it is spoken. sslmode=verify-full does.');
 }
 
 /** Without authentication every caller may do everything; that is for loopback only. */

@@ -3,9 +3,10 @@
  * keys and with nothing that the token itself brings along or points at.
  */
 import type { FastifyRequest } from 'fastify';
-import { errors, type JWTPayload, jwtVerify } from 'jose';
-import { createIssuerKeys, KeysMissing } from './issuer-keys.js';
-import { ANONYMOUS, type Caller, ROLES } from './permissions.js';
+import { type CryptoKey, errors, type JWTPayload, type JWTVerifyResult, jwtVerify } from 'jose';
+import { rolesOf, subjectFault, tokenKindFault } from './access-tokens.js';
+import { createIssuerKeys, type IssuerKeys, KeysMissing } from './issuer-keys.js';
+import { ANONYMOUS, type Caller } from './permissions.js';
 import { Problem } from '../http/problems.js';
 
 export type AuthenticationSettings = {
@@ -15,8 +16,14 @@ export type AuthenticationSettings = {
   audience: string;
   /** Where the issuer publishes its keys, if not to be discovered. */
   jwksUrl?: string;
+  /** Where they may come from over plain http beyond this machine; undefined = nowhere. */
+  allowPlaintext?: boolean;
   /** The claim that lists a caller's roles. */
   rolesClaim: string;
+  /** How long after its `iat` a token is taken at most; undefined = 10 days. */
+  tokenAgeMaxMs?: number;
+  /** Take only tokens whose `typ` is at+jwt. */
+  requireAtJwt?: boolean;
 };
 
 /** Signatures that only the issuer can make. Symmetric ones would let every verifier forge tokens; `none` is no signature. */
@@ -34,6 +41,8 @@ const ALGORITHMS = [
   'Ed25519',
 ];
 const CLOCK_TOLERANCE_S = 30;
+/** A token that was stolen from a backup or a log is worth nothing after this, however far its `exp` is away. */
+const TOKEN_AGE_MAX_MS = 10 * 24 * 60 * 60_000;
 /** Tokens of real issuers have 1 to 2 KB; half of what all headers together may have. */
 const TOKEN_MAX_CHARS = 8_192;
 
@@ -43,22 +52,48 @@ export type Authenticate = (request: FastifyRequest) => Promise<Caller>;
 export function createAuthenticator(settings: AuthenticationSettings | undefined): Authenticate {
   if (!settings) return async () => ANONYMOUS;
   const keys = createIssuerKeys(settings);
+  const tokenAgeMaxS = (settings.tokenAgeMaxMs ?? TOKEN_AGE_MAX_MS) / 1_000;
+  const limits = {
+    issuer: settings.issuer,
+    audience: settings.audience,
+    algorithms: ALGORITHMS,
+    clockTolerance: CLOCK_TOLERANCE_S,
+    requiredClaims: ['sub', 'exp', 'iat'],
+    maxTokenAge: tokenAgeMaxS,
+  };
   return async (request) => {
     const token = readToken(request);
     try {
-      const { payload } = await jwtVerify(token, keys, {
-        issuer: settings.issuer,
-        audience: settings.audience,
-        algorithms: ALGORITHMS,
-        clockTolerance: CLOCK_TOLERANCE_S,
-        requiredClaims: ['sub', 'exp'],
-      });
-      if (!isSubject(payload.sub)) throw invalid('The token is not valid here.');
-      return toCaller(payload, settings.rolesClaim);
+      const { protectedHeader, payload } = await verify(token, keys, limits);
+      const fault =
+        tokenKindFault(protectedHeader, payload, settings.requireAtJwt ?? false) ?? subjectFault(payload.sub);
+      if (fault !== undefined) throw invalid(fault);
+      return toCaller(payload, settings.rolesClaim, tokenAgeMaxS);
     } catch (err) {
       throw toProblem(err, request);
     }
   };
+}
+
+/** A token need not name its key: then each that could be meant is tried. @throws what is wrong with the token, or with our keys */
+async function verify(
+  token: string,
+  keys: IssuerKeys,
+  limits: Parameters<typeof jwtVerify>[2],
+): Promise<JWTVerifyResult> {
+  try {
+    return await jwtVerify(token, keys, limits);
+  } catch (err) {
+    if (!(err instanceof errors.JWKSMultipleMatchingKeys)) throw err;
+    for await (const key of err as AsyncIterable<CryptoKey>) {
+      try {
+        return await jwtVerify(token, key, limits);
+      } catch (failure) {
+        if (!(failure instanceof errors.JWSSignatureVerificationFailed)) throw failure;
+      }
+    }
+    throw new errors.JWSSignatureVerificationFailed();
+  }
 }
 
 /** @throws Problem unauthenticated unless there is exactly one, in the one place where tokens belong */
@@ -73,13 +108,13 @@ function readToken({ headers, raw }: FastifyRequest): string {
   throw new Problem('unauthenticated', 'Send Authorization: Bearer <token>.');
 }
 
-/** It becomes part of rows, logs and headers to Temporal: text, and no control characters. */
-const isSubject = (sub: unknown): boolean => typeof sub === 'string' && /^[^\p{Cc}\p{Cs}]{1,255}$/u.test(sub);
-
-function toCaller(payload: JWTPayload, rolesClaim: string): Caller {
-  const claimed = payload[rolesClaim];
-  const names = Array.isArray(claimed) ? claimed : typeof claimed === 'string' ? claimed.split(' ') : [];
-  return { subject: payload.sub ?? '', roles: ROLES.filter((role) => names.includes(role)) };
+function toCaller(payload: JWTPayload, rolesClaim: string, tokenAgeMaxS: number): Caller {
+  const { sub = '', iat = 0, exp = 0 } = payload;
+  return {
+    subject: sub,
+    roles: rolesOf(payload, rolesClaim),
+    expiresAt: Math.floor(Math.min(exp, iat + tokenAgeMaxS) * 1_000),
+  };
 }
 
 /** What is wrong with a token is its sender's business; what is wrong with our key source is ours. */
@@ -89,7 +124,10 @@ function toProblem(err: unknown, request: FastifyRequest): Error {
     request.log.warn({ err }, 'nobody can be authenticated');
     return new Problem('unavailable', 'The issuer’s keys cannot be had just now.');
   }
-  if (err instanceof errors.JWTExpired) return invalid('The token has expired.');
+  if (err instanceof errors.JWTExpired)
+    return invalid(err.claim === 'iat' ? 'The token was issued too long ago (iat).' : 'The token has expired.');
+  // Said only of what the issuer has signed.
+  if (err instanceof errors.JWTClaimValidationFailed) return invalid(`The token is not valid here (${err.claim}).`);
   return invalid('The token is not valid here.');
 }
 

@@ -6,11 +6,13 @@ export const ROLES = ['customer', 'service', 'operator', 'auditor'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** The authenticated sender of a request. Without authentication every caller is `anonymous`, with every role. */
-export type Caller = { subject: string; roles: readonly Role[] };
+export type Caller = {
+  subject: string;
+  roles: readonly Role[];
+  /** When the token is good no more, in ms since 1970: what is answered for longer ends then. undefined = no authentication. */
+  expiresAt?: number;
+};
 export const ANONYMOUS: Caller = { subject: 'anonymous', roles: ROLES };
-
-/** Characters of a subject that the logs keep; an issuer's may be longer. */
-export const ACTOR_LENGTH_MAX = 128;
 
 const everyone = ROLES;
 const open = 'open';
@@ -52,7 +54,8 @@ export function permissionOf(method: string, url: string): readonly Role[] | typ
 
 export function requireRole(caller: Caller, allowed: readonly Role[]): void {
   if (!caller.roles.some((role) => allowed.includes(role))) {
-    throw new Problem('forbidden', `This takes the role ${allowed.join(' or ')}.`);
+    const options = { challenge: 'Bearer error="insufficient_scope"' };
+    throw new Problem('forbidden', `This takes the role ${allowed.join(' or ')}.`, {}, options);
   }
 }
 
@@ -72,5 +75,5 @@ export function operatorOf(caller: Caller, named: string | undefined): string {
   if (named !== undefined && named !== caller.subject) {
     throw new Problem('forbidden', 'operator must be the token’s own subject.');
   }
-  return caller.subject.slice(0, ACTOR_LENGTH_MAX);
+  return caller.subject;
 }

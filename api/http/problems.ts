@@ -110,7 +110,7 @@ export type Extras = { errors?: FieldError[]; orderId?: string; total?: Money; m
 export type ProblemOptions = {
   /** After how long to try again. */
   retryAfterS?: number;
-  /** WWW-Authenticate of a 401; undefined = `Bearer`. */
+  /** WWW-Authenticate; undefined = `Bearer` of a 401, else none. */
   challenge?: string;
   /** Answered as not found, because the caller may not see it. */
   conceals?: boolean;
@@ -155,7 +155,8 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
   const [status] = PROBLEMS[problem.code];
   const retryAfterS = problem.options.retryAfterS ?? (status === 503 ? RETRY_AFTER_S : undefined);
   if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
-  if (status === 401) reply.header('www-authenticate', problem.options.challenge ?? 'Bearer');
+  const challenge = problem.options.challenge ?? (status === 401 ? 'Bearer' : undefined);
+  if (challenge !== undefined) reply.header('www-authenticate', challenge);
   return reply
     .code(status)
     .type('application/problem+json')

@@ -119,6 +119,7 @@ const RETRY_AFTER = header('retry-after', 'Seconds after which to try again');
 const BY_STATUS: Record<string, Headers> = {
   201: header('location', 'Where to read it'),
   401: header('www-authenticate', 'RFC 6750'),
+  403: header('www-authenticate', 'RFC 6750; only if the token has no role that may do this'),
   429: RETRY_AFTER,
   503: RETRY_AFTER,
 };

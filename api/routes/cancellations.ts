@@ -10,7 +10,7 @@ import { IdempotencyKeyHeader } from '../http/headers.js';
 import { answerOnce } from '../http/idempotency.js';
 import { problemResponses } from '../openapi/problems.js';
 import { requireOrder } from './orders.js';
-import { ACTOR_LENGTH_MAX, ANONYMOUS, confinedTo } from '../access/permissions.js';
+import { ANONYMOUS, confinedTo } from '../access/permissions.js';
 import { Problem } from '../http/problems.js';
 import { FreeText, IdParams, OrderSchema } from '../http/schemas.js';
 
@@ -58,7 +58,7 @@ async function recordCancellation(
   const recorded = await requestCancellation(deps.db, order.id, {
     reason: code,
     message,
-    actor: request.caller.subject.slice(0, ACTOR_LENGTH_MAX),
+    actor: request.caller.subject,
   });
   if (recorded.reason !== code && recorded.reason !== 'CANCELLED_BY_CUSTOMER') {
     const how = recorded.outcome === 'cancelled' ? 'was cancelled' : 'is being cancelled';

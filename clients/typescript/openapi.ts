@@ -433,6 +433,8 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -524,6 +526,8 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -675,6 +679,8 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -778,6 +784,8 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -876,6 +884,8 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -951,6 +961,8 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -1050,6 +1062,8 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -1227,6 +1241,8 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -1316,6 +1332,8 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -1483,6 +1501,8 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -1588,6 +1608,8 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -1689,6 +1711,8 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -1838,6 +1862,8 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -2000,6 +2026,8 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -2131,6 +2159,8 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -2206,6 +2236,8 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -2296,6 +2328,8 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];

@@ -18,7 +18,13 @@ import { dirname, join } from 'node:path';
 import { SetupError, stage } from '../say.mjs';
 
 /** Scripts that compiled code imports: there is nothing to compile in them, but they must stand where it looks. */
-const COPIED = ['prisma/session.mjs', 'local/processes/start-time.mjs', 'local/processes/lock.mjs', 'local/say.mjs'];
+const COPIED = [
+  'prisma/session.mjs',
+  'prisma/plain-text.mjs',
+  'local/processes/start-time.mjs',
+  'local/processes/lock.mjs',
+  'local/say.mjs',
+];
 
 /** Folders that the workflow bundle is made of; test/workflows/bundle.test.ts looks inside. */
 const BUNDLED = ['contracts', 'workflows'];

@@ -22,6 +22,8 @@ export type TokenRequest = {
   issuer?: string;
   audience?: string | string[] | undefined;
   expiresInS?: number | undefined;
+  /** `iat`; absent = now. */
+  issuedAt?: number | undefined;
   claims?: object;
   /** Of the protected header. */
   header?: object;
@@ -41,6 +43,8 @@ export type TokenIssuer = {
   hang(): void;
   /** From now on its keys are this text. */
   babble(text: string): void;
+  /** From now on the issuer answers this path so. */
+  answer(path: string, status: number, headers: Record<string, string>, body?: string): void;
   /** From now on the issuer answers everything with this status, and no JSON. */
   fail(status: number): undefined;
   repair(): void;
@@ -56,11 +60,14 @@ export async function startTokenIssuer(): Promise<TokenIssuer> {
   let hanging = false;
   let babble: string | undefined;
   let asked = 0;
+  const answers = new Map<string, { status: number; headers: Record<string, string>; body: string }>();
   let url = '';
   const server = createServer((request, response) => {
     if (request.url === '/jwks') asked++;
     if (hanging) return;
     response.setHeader('connection', 'close');
+    const answer = answers.get(request.url ?? '');
+    if (answer) return void response.writeHead(answer.status, answer.headers).end(answer.body);
     if (babble !== undefined) return void response.writeHead(200).end(babble);
     if (failing !== undefined) return void response.writeHead(failing).end('<html>');
     const documents: Record<string, object> = {
@@ -89,6 +96,7 @@ export async function startTokenIssuer(): Promise<TokenIssuer> {
     babble: (text) => {
       babble = text;
     },
+    answer: (path, status, headers, body = '') => void answers.set(path, { status, headers, body }),
     fail: (status) => {
       failing = status;
       return undefined;
@@ -97,6 +105,7 @@ export async function startTokenIssuer(): Promise<TokenIssuer> {
       failing = undefined;
       babble = undefined;
       hanging = false;
+      answers.clear();
     },
     token: async (request = {}) => `Bearer ${await sign({ issuer: url, keys, ...request })}`,
     stop: async () => {
@@ -113,12 +122,13 @@ function sign({
   roles = ['auditor'],
   ...request
 }: TokenRequest & { keys: Keys; issuer: string }): Promise<string> {
-  const { subject, audience, expiresInS } = { subject: 'cus_42', audience: AUDIENCE, expiresInS: HOUR_S, ...request };
   const now = Math.floor(Date.now() / 1_000);
+  const defaults = { subject: 'cus_42', audience: AUDIENCE, expiresInS: HOUR_S, issuedAt: now };
+  const { subject, audience, expiresInS, issuedAt } = { ...defaults, ...request };
   const token = new SignJWT({ roles, ...claims })
     .setProtectedHeader({ alg: keys.alg, kid: keys.kid, ...header })
-    .setIssuer(request.issuer)
-    .setIssuedAt(now);
+    .setIssuer(request.issuer);
+  if (issuedAt !== undefined) token.setIssuedAt(issuedAt);
   if (subject !== undefined) token.setSubject(subject);
   if (audience !== undefined) token.setAudience(audience);
   if (expiresInS !== undefined) token.setExpirationTime(now + expiresInS);

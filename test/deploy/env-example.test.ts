@@ -32,7 +32,11 @@ describe('.env.example', () => {
     expect(variables.length).toBeGreaterThan(20);
     const wanted = variables.map(([name, fallback]) => `${name}=${fallback ?? example.get(name) ?? '(missing)'}`);
     const written = variables.map(([name]) => `${name}=${example.get(name)}`);
-    const own: Record<string, string> = { TEMPORAL_ADDRESS: 'localhost:7233', TEMPORAL_UI_URL: '' }; // compose has its own
+    const own: Record<string, string> = {
+      TEMPORAL_ADDRESS: 'localhost:7233',
+      TEMPORAL_UI_URL: '',
+      ALLOW_PLAINTEXT: '',
+    }; // compose has its own
     expect(written).toEqual(
       wanted.map((line) => line.replace(/^(\w+)=.*/, (all, name) => (name in own ? `${name}=${own[name]}` : all))),
     );

@@ -36,11 +36,11 @@ describe('npm run token', () => {
     expect(first).toMatchObject({ status: 0, stdout: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+\n$/) });
     expect(first.stderr).toContain(`AUTH_ISSUER=http://127.0.0.1:${port} AUTH_AUDIENCE=order-saga`);
     const judge = createConformanceCheck({ url: `http://127.0.0.1:${port}`, port, close: async () => undefined });
-    expect(await judge(first.stdout.trim())).toEqual({ subject: 'local-operator', roles: ['operator'] });
+    expect(await judge(first.stdout.trim())).toMatchObject({ subject: 'local-operator', roles: ['operator'] });
 
     const again = await runScript(env, '--role', 'customer', 'auditor', '--sub', 'cus_42', '--ttl', '8h');
     expect(again).toMatchObject({ status: 0, stderr: '', pid: undefined });
-    expect(await judge(again.stdout.trim())).toEqual({ subject: 'cus_42', roles: ['customer', 'auditor'] });
+    expect(await judge(again.stdout.trim())).toMatchObject({ subject: 'cus_42', roles: ['customer', 'auditor'] });
     const { exp = 0, iat = 0 } = decodeJwt(again.stdout.trim());
     expect(exp - iat).toBe(8 * 3_600);
 

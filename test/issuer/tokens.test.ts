@@ -23,20 +23,26 @@ describe('the API', () => {
   it.each(['RS256', 'ES256'])('takes a token signed with %s, for its subject and its roles', async (alg) => {
     const issuer = await startIssuer(await newFolder());
     const token = await tokenFor(issuer, { sub: 'ada', roles: ['operator', 'auditor'], ttl: '5m', alg });
-    expect(decodeProtectedHeader(token).alg).toBe(alg);
-    expect(await createConformanceCheck(issuer)(token)).toEqual({ subject: 'ada', roles: ['operator', 'auditor'] });
+    expect(decodeProtectedHeader(token)).toMatchObject({ alg, typ: 'at+jwt' });
+    expect(await createConformanceCheck(issuer)(token)).toMatchObject({
+      subject: 'ada',
+      roles: ['operator', 'auditor'],
+    });
   });
 
   it('finds the keys without discovery, where their address is configured', async () => {
     const issuer = await startIssuer(await newFolder());
     const judge = createConformanceCheck(issuer, { jwksUrl: `${issuer.url}/.well-known/jwks.json` });
-    expect(await judge(await tokenFor(issuer, { sub: 'cus_42' }))).toEqual({ subject: 'cus_42', roles: ['customer'] });
+    expect(await judge(await tokenFor(issuer, { sub: 'cus_42' }))).toMatchObject({
+      subject: 'cus_42',
+      roles: ['customer'],
+    });
   });
 
   it('gives a role that it does not know no rights', async () => {
     const issuer = await startIssuer(await newFolder());
     const token = await tokenFor(issuer, { sub: 'eve', role: 'superuser' });
-    expect(await createConformanceCheck(issuer)(token)).toEqual({ subject: 'eve', roles: [] });
+    expect(await createConformanceCheck(issuer)(token)).toMatchObject({ subject: 'eve', roles: [] });
   });
 
   it('refuses a token whose time is over', async () => {
@@ -115,7 +121,7 @@ describe('a token request', () => {
     const response = await fetch(`${issuer.url}/token`, { method: 'POST', body });
     const { access_token, ...rest } = (await response.json()) as { access_token: string };
     expect(rest).toEqual({ token_type: 'Bearer', expires_in: 90 });
-    expect(await createConformanceCheck(issuer)(access_token)).toEqual({
+    expect(await createConformanceCheck(issuer)(access_token)).toMatchObject({
       subject: 'shop',
       roles: ['service', 'auditor'],
     });

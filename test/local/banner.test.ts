@@ -17,7 +17,7 @@ test('the banner says where the Temporal CLI is, which a developer who never ins
 });
 
 test('the banner names no CLI where Temporal is not ours', () => {
-  const settings = readSettings({ TEMPORAL_ADDRESS: 'temporal.example:7233' });
+  const settings = readSettings({ TEMPORAL_ADDRESS: 'temporal.example:7233', TEMPORAL_TLS: 'true' });
   const text = banner({ ...facts, settings, temporalCli: undefined });
   expect(text).toContain('Temporal     temporal.example:7233');
   expect(text).not.toContain('Temporal CLI');

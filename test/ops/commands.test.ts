@@ -389,7 +389,7 @@ describe('the installation', () => {
   });
 
   test('is not put together from a server’s half and a laptop’s', async () => {
-    const env = { ...cleanEnv(), DATABASE_URL: 'postgresql://app@db.example.com/orders' };
+    const env = { ...cleanEnv(), DATABASE_URL: 'postgresql://app@db.example.com/orders?sslmode=verify-full' };
     expect(await runCli(['stuck'], env)).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('TEMPORAL_ADDRESS is not set'),

@@ -70,7 +70,11 @@ describe('what came with a line break, as from a file, is refused at the start, 
   const OTHERS = ['AUTH_ISSUER', 'AUTH_AUDIENCE', 'HOST', 'KAFKA_BROKERS', 'TEMPORAL_ADDRESS', 'PORT'];
   const good: Record<string, string> = {
     DATABASE_URL: 'postgresql://nobody:hidden@127.0.0.1:1/nothing',
-    REDIS_URL: 'redis://:hidden@redis:6379',
+    REDIS_URL: 'rediss://:hidden@redis:6379',
+    NATS_URL: 'tls://u:hidden@nats.example',
+    RABBITMQ_URL: 'amqps://u:hidden@rabbit.example',
+    KAFKA_BROKERS: 'localhost:9092',
+    WEBHOOK_SECRET: `whsec_${Buffer.from('hidden'.repeat(6)).toString('base64')}`,
     PORT: '3000',
   };
   const sampleOf = (name: string) =>

@@ -15,20 +15,16 @@ export type Authority = {
 
 const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-x509', '-days', '2'];
 
-export async function createAuthority(): Promise<Authority> {
+/** @param names whom the server's certificate is for, as openssl writes them */
+export async function createAuthority(names = 'DNS:localhost,IP:127.0.0.1'): Promise<Authority> {
   const folder = mkdtempSync(join(tmpdir(), 'order-saga-authority-'));
   const [ca, caKey, certificate, key, keyAndCertificate] = ['ca', 'ca-key', 'server', 'server-key', 'both'].map(
     (name) => join(folder, `${name}.pem`),
   ) as [string, string, string, string, string];
   await openssl('req', ...KEY, '-keyout', caKey, '-out', ca, '-subj', '/CN=an authority of our own');
-  const names = [
-    '-addext',
-    'subjectAltName=DNS:localhost,IP:127.0.0.1',
-    '-addext',
-    'basicConstraints=critical,CA:FALSE',
-  ];
+  const extensions = ['-addext', `subjectAltName=${names}`, '-addext', 'basicConstraints=critical,CA:FALSE'];
   const server = ['-keyout', key, '-out', certificate, '-subj', '/CN=localhost'];
-  await openssl('req', ...KEY, '-CA', ca, '-CAkey', caKey, ...server, ...names);
+  await openssl('req', ...KEY, '-CA', ca, '-CAkey', caKey, ...server, ...extensions);
   writeFileSync(keyAndCertificate, readFileSync(key, 'utf8') + readFileSync(certificate, 'utf8'));
   return { ca, key, certificate, keyAndCertificate, remove: () => rmSync(folder, { recursive: true }) };
 }

@@ -7,7 +7,7 @@ import { closedPort } from '../../support/api.js';
 import { eventsOf } from './contract.js';
 
 const DATABASE_URL = 'postgresql://nobody@127.0.0.1:1/nothing';
-const configured = (env: NodeJS.ProcessEnv) => createPublishers(readConfig(settings, { DATABASE_URL, ...env }));
+const configured = async (env: NodeJS.ProcessEnv) => createPublishers(readConfig(settings, { DATABASE_URL, ...env }));
 
 describe('the destinations', () => {
   test('are those that are configured, several at once, and none of them need be there', async () => {
@@ -48,7 +48,7 @@ describe('the destinations', () => {
     [
       'one of two secrets',
       { WEBHOOK_URL: 'https://receiver.example', WEBHOOK_SECRET: 'whsec_YWJj whsec_!' },
-      'WEBHOOK_SECRET must be whsec_… (base64), or several of them separated by spaces.',
+      'WEBHOOK_SECRET is wrong: it must be whsec_… (base64), or several of them separated by spaces.',
     ],
   ])('are refused where %s of the webhook is wrong, all at once', async (_what, env, sentences) => {
     const refusal = await configured(env).catch((err: unknown) => err);

@@ -1,0 +1,29 @@
+/**
+ * Where Temporal is, and how it is spoken to: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_… and the
+ * profile file, as every Temporal tool reads them. https://docs.temporal.io/develop/environment-configuration
+ */
+import { type ClientConnectConfig, loadClientConnectConfig } from '@temporalio/envconfig';
+import { ConfigError } from './config.js';
+import { refusalOf } from './plaintext.js';
+
+/** @throws ConfigError where they cannot be read, and where they lead beyond this machine in plain text */
+export function readTemporalConfig(env: NodeJS.ProcessEnv): ClientConnectConfig {
+  const { config, refusals } = judge(env);
+  if (config === undefined || refusals.length > 0) throw new ConfigError(refusals.join('\n'));
+  return config;
+}
+
+/** For `readConfig`, which says all that is refused at once. */
+export const temporalRefusals = (env: NodeJS.ProcessEnv): string[] => judge(env).refusals;
+
+function judge(env: NodeJS.ProcessEnv): { config?: ClientConnectConfig; refusals: string[] } {
+  try {
+    const config = loadClientConnectConfig({ overrideEnvVars: env as Record<string, string> });
+    const { address, tls } = config.connectionOptions;
+    const hosts = tls ? [] : [(address || 'localhost').replace(/:\d+$/, '')];
+    const line = { variable: 'TEMPORAL_ADDRESS', word: 'temporal', remedy: 'set TEMPORAL_TLS=true' } as const;
+    return { config, refusals: refusalOf({ ...line, hosts, env }) };
+  } catch (err) {
+    return { refusals: [`The settings of Temporal (TEMPORAL_…) cannot be read: ${(err as Error).message}.`] };
+  }
+}
