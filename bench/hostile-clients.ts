@@ -107,7 +107,7 @@ function slowloris(api: URL): ReturnType<Attack> {
       open(head, drip);
     });
   };
-  const head = 'POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
+  const head = 'POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n';
   for (let i = 0; i < SLOW_HEADERS; i++) open(head, 'X-Slow: 1\r\n');
   for (let i = 0; i < SLOW_BODIES; i++) open(`${head}Content-Length: 60000\r\n\r\n`, ' ');
   return {

@@ -5,6 +5,7 @@
 import { isIP } from 'node:net';
 import { bool, type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator, port, str } from 'envalid';
 import { sessionConfig } from '../prisma/session.mjs';
+import { parseAuthority } from './listeners/host.js';
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -68,6 +69,13 @@ const addresses = makeValidator<string>((input) => {
   if (wrong !== undefined) throw new EnvError(`"${wrong}" is not an address or a range like 10.0.0.0/8`);
   return input;
 });
+/** A port or a wildcard would mean nothing: a name is allowed with every port, and alone. */
+const hosts = makeValidator<string>((input) => {
+  const list = input.split(',').map((name) => name.trim().toLowerCase());
+  const wrong = list.find((name) => parseAuthority(name)?.name !== name);
+  if (wrong !== undefined) throw new EnvError(`"${wrong}" is not a host's name or address, without a port`);
+  return list.join(',');
+});
 const redisUrl = makeValidator<string>((input) => {
   if (!/^rediss?:\/\/\S+$/.test(input)) throw new EnvError('it must look like redis://host:6379');
   return input;
@@ -92,6 +100,7 @@ export const kinds = {
   bool,
   count,
   durationMs,
+  hosts,
   httpUrl,
   installationId,
   origins,
