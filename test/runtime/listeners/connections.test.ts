@@ -61,8 +61,10 @@ const B = '127.0.0.3';
 
 describe('when all are taken', () => {
   test('a new connection takes the place of the one that has been idle longest, though it never sent a request', async () => {
-    const { open, isServed } = await listen({ max: 4, perAddressMax: 4 });
-    const idle = [await open(A), await open(B, 'GET /'), await open(A, BODY), await open(B)];
+    const { open, isServed, waiting } = await listen({ max: 4, perAddressMax: 4 });
+    const idle = [await open(A), await open(B, 'GET /'), await open(A, BODY)];
+    await eventually('the half-sent request is there', () => waiting() === 1);
+    idle.push(await open(B));
     expect(await isServed(A)).toBe('served');
     await eventually('the first is closed', () => !idle[0]?.isOpen());
     expect(idle.map((each) => each.isOpen())).toEqual([false, true, true, true]);
