@@ -7,8 +7,9 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Counter } from 'prom-client';
-import { addressKey, createProxyCheck, forwardedClient } from './client-address.js';
-import type { Refusal } from './refusals.js';
+import { type Connection, createAddressBook, isInWork } from './addresses.js';
+import { createProxyCheck, forwardedClient } from './client-address.js';
+import type { Listener, Refusal } from './refusals.js';
 
 export type ConnectionLimits = {
   max: number;
@@ -29,46 +30,19 @@ export const closedConnections = new Counter({
   registers: [],
 });
 
-type Address = { key: string; isProxy: boolean; connections: number; inWork: number; idle: Set<Connection> };
-type Connection = {
-  socket: Socket;
-  address: Address;
-  /** Whose requests are in work on it. */
-  client: Address;
-  /** The latest of them. */
-  request: IncomingMessage | undefined;
-  unanswered: number;
-  idleSince: number;
-};
-
 export const defaultShare = (max: number): number =>
   Math.max(1, Math.floor(max / 10), Math.min(FEW, Math.floor(max / 2)));
 
-/** @returns to be called with each request before it is handled: counts it, and refuses it if its client has too many in work */
-export function limitConnections(server: Server, listener: string, limits: ConnectionLimits) {
+/** @returns to be called with each request before it is handled: counts it, and refuses it if its client has its share in work */
+export function limitConnections(server: Server, listener: Listener, limits: ConnectionLimits) {
   const { max, perAddressMax = defaultShare(max) } = limits;
   const nearly = Math.max(1, Math.floor(max * NEARLY));
   const isProxy = createProxyCheck(limits.trustProxy);
+  const book = createAddressBook(perAddressMax, isProxy);
   const connections = new Map<Socket, Connection>();
-  const addresses = new Map<string, Address>();
-  const greedy = new Set<Address>();
-  /** Longest idle first. May have some that are not idle: see `longestIdle`. */
+  /** Longest idle first. May have some that are in work: see `longestIdle`. */
   const idle = new Set<Connection>();
 
-  const addressOf = (text: string): Address => {
-    const key = addressKey(text);
-    const known = addresses.get(key);
-    if (known) return known;
-    const fresh = { key, isProxy: isProxy(text), connections: 0, inWork: 0, idle: new Set<Connection>() };
-    addresses.set(key, fresh);
-    return fresh;
-  };
-  const count = (address: Address, what: 'connections' | 'inWork', change: 1 | -1) => {
-    address[what] += change;
-    if (address.connections > perAddressMax && !address.isProxy) greedy.add(address);
-    else greedy.delete(address);
-    if (address.connections === 0 && address.inWork === 0) addresses.delete(address.key);
-  };
   const setIdle = (connection: Connection, isIdle: boolean) => {
     for (const set of [idle, connection.address.idle]) {
       set.delete(connection);
@@ -78,23 +52,29 @@ export function limitConnections(server: Server, listener: string, limits: Conne
   };
   const forget = (connection: Connection) => {
     if (!connections.delete(connection.socket)) return;
-    idle.delete(connection);
-    connection.address.idle.delete(connection);
-    if (connection.unanswered > 0) count(connection.client, 'inWork', -1);
-    count(connection.address, 'connections', -1);
+    setIdle(connection, false);
+    book.end(connection);
+    book.countConnection(connection.address, -1);
+  };
+  /** Drops from the set what is in work by now; it is put back when it has been answered. */
+  const longestIdle = (set: Set<Connection>): Connection | undefined => {
+    for (const connection of set) {
+      if (!isInWork(connection)) return connection;
+      setIdle(connection, false);
+    }
+    return undefined;
   };
   const victimFor = (newcomer: Connection): Connection => {
-    const pools = greedy.has(newcomer.address) ? [newcomer.address.idle] : [...greedy].map((address) => address.idle);
-    const [first = longestIdle(idle) ?? newcomer] = pools
-      .flatMap((pool) => longestIdle(pool) ?? [])
-      .sort((a, b) => a.idleSince - b.idleSince);
+    const addresses = book.greedy.has(newcomer.address) ? [newcomer.address] : [...book.greedy];
+    const candidates = addresses.flatMap((address) => longestIdle(address.idle) ?? []);
+    const [first = longestIdle(idle) ?? newcomer] = candidates.sort((a, b) => a.idleSince - b.idleSince);
     return first;
   };
   server.on('connection', (socket: Socket) => {
-    const address = addressOf(socket.remoteAddress ?? '');
+    const address = book.addressOf(socket.remoteAddress ?? '');
     const newcomer = { socket, address, client: address, request: undefined, unanswered: 0, idleSince: 0 };
     connections.set(socket, newcomer);
-    count(address, 'connections', 1);
+    book.countConnection(address, 1);
     setIdle(newcomer, true);
     socket.once('close', () => forget(newcomer));
     if (connections.size <= max) return;
@@ -107,35 +87,24 @@ export function limitConnections(server: Server, listener: string, limits: Conne
   return (request: IncomingMessage, response: ServerResponse): Refusal | undefined => {
     const connection = connections.get(request.socket);
     if (!connection) return undefined;
-    const { address } = connection;
     if (connection.unanswered++ === 0) {
-      const named = address.isProxy ? forwardedClient(request, isProxy) : undefined;
-      connection.client = named === undefined ? address : addressOf(named);
-      count(connection.client, 'inWork', 1);
+      const named = connection.address.isProxy ? forwardedClient(request, isProxy) : undefined;
+      connection.client = named === undefined ? connection.address : book.addressOf(named);
+      book.begin(connection);
     }
     connection.request = request;
     setIdle(connection, true); // until it has arrived as a whole
     response.once('close', () => {
       if (connections.get(connection.socket) !== connection || --connection.unanswered > 0) return;
       connection.request = undefined;
-      count(connection.client, 'inWork', -1);
+      book.end(connection);
       setIdle(connection, true);
     });
-    const { client } = connection;
-    return connections.size >= nearly && client.inWork > perAddressMax && !client.isProxy ? TOO_MANY : undefined;
+    return connections.size >= nearly && book.hasItsShare(connection.client, connection) ? TOO_MANY : undefined;
   };
-
-  /** Drops from the set what is at work by now; it is put back when it has been answered. */
-  function longestIdle(set: Set<Connection>): Connection | undefined {
-    for (const connection of set) {
-      if (!connection.request?.complete) return connection;
-      setIdle(connection, false);
-    }
-    return undefined;
-  }
 }
 
 const TOO_MANY: Refusal = {
   code: 'overloaded',
-  detail: 'Nearly all connections are taken, and your address has more than its share of requests in work on them.',
+  detail: 'Nearly all connections are taken, and your address has its share of requests in work on them.',
 };

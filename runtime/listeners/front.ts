@@ -4,13 +4,9 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { type ConnectionLimits, limitConnections } from './connections.js';
-import { answerRefusal, type Refusal, refusedAtListeners } from './refusals.js';
+import { answerRefusal, type Listener, type Refusal, refusedAtListeners } from './refusals.js';
 import { readForm, refuseExpectation } from './request-form.js';
 import { createStrangerCheck, type Trusted } from './strangers.js';
-
-/** Every port that a process of ours opens. */
-export const LISTENERS = ['api', 'metrics', 'sandbox', 'issuer'] as const;
-export type Listener = (typeof LISTENERS)[number];
 
 export type Front = {
   listener: Listener;

@@ -6,6 +6,10 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import type { Socket } from 'node:net';
 import { Counter } from 'prom-client';
 
+/** Every port that a process of ours opens. */
+export const LISTENERS = ['api', 'metrics', 'sandbox', 'issuer'] as const;
+export type Listener = (typeof LISTENERS)[number];
+
 const STATUSES = {
   'malformed-request': 400,
   'cross-site': 403,

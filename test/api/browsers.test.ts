@@ -80,9 +80,14 @@ describe('a page of another origin', () => {
     });
 
   test('may do nothing unless it is configured', async () => {
-    expectProblem(await preflight(api, SHOP), 405, 'method-not-allowed');
-    const answer = await api.get('/orders', { origin: SHOP });
+    expectProblem(await preflight(proxied, SHOP), 405, 'method-not-allowed');
+    const authorization = await issuer.token({ subject: 'shop', roles: ['service'] });
+    const answer = await proxied.get('/orders', { origin: SHOP, authorization });
     expect([answer.status, allowOf(answer)]).toEqual([200, []]);
+    for (const refused of [await preflight(api, SHOP), await api.get('/orders', { origin: SHOP })]) {
+      expectProblem(refused, 403, 'cross-site'); // where nobody is authenticated
+      expect(allowOf(refused)).toEqual([]);
+    }
   });
 
   test('that is configured may ask, without a token for the asking, and read what clients need', async () => {

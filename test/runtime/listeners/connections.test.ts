@@ -124,6 +124,13 @@ describe('when nearly all are taken', () => {
     expect(await isServed(B)).toBe('served');
   });
 
+  test('requests that have not arrived as a whole are nobody’s share: they give way, and hold up none', async () => {
+    const { open, isServed, waiting } = await listen({ max: 4, perAddressMax: 1 });
+    for (let i = 0; i < 4; i++) await open(A, BODY);
+    await eventually('all are there', () => waiting() === 4);
+    for (let i = 0; i < 3; i++) expect(await isServed(A)).toBe('served');
+  });
+
   test('a proxy that is believed has no share, but its clients have', async () => {
     const { open, waiting } = await listen({ max: 10, perAddressMax: 2, trustProxy: '127.0.0.0/24' });
     const of = (client: string) => `X-Forwarded-For: 127.0.0.9, ${client}, ${B}\r\n`;

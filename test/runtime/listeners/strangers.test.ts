@@ -6,7 +6,7 @@ import { openKeys } from '../../../issuer/keys.js';
 import { createIssuer } from '../../../issuer/server.js';
 import { freePort } from '../../../local/processes/ports.js';
 import { createHealth } from '../../../runtime/health.js';
-import { LISTENERS, type Listener } from '../../../runtime/listeners/front.js';
+import { LISTENERS, type Listener } from '../../../runtime/listeners/refusals.js';
 import { startMetrics } from '../../../runtime/metrics.js';
 import { createSandbox } from '../../../sandbox/server.js';
 import { type Answer, raw, SILENT, startTestApi, type TestApi } from '../../support/api.js';
@@ -206,6 +206,13 @@ describe.each(LISTENERS)('the listener %s', (listener) => {
     // What is refused by its route is so in that listener's own form.
     if (status === 400) expect(headers.get('content-type')).toBe('application/problem+json');
   });
+});
+
+test('what cannot be read is not answered amid, or in the place of, an earlier request’s answer', async () => {
+  const { text } = await ask('api', `GET /events HTTP/1.1\r\n${HOST}Accept: text/event-stream\r\n\r\nhello\r\n\r\n`);
+  expect(text).not.toContain('malformed-request');
+  const posted = 'POST /webhooks/payments HTTP/1.1\r\nContent-Length: 0\r\n';
+  expect((await ask('api', `${posted}${HOST}\r\nhello\r\n\r\n`)).text).not.toContain('malformed-request');
 });
 
 test('a page of an origin in CORS_ORIGINS is no stranger, and no other page changes a price', async () => {
