@@ -201,10 +201,9 @@ describe.each(LISTENERS)('the listener %s', (listener) => {
   ])('refuses %s as a problem, or closes', async (_, request) => {
     const { status, headers, text } = await ask(listener, request);
     if (text === '' && Number.isNaN(status)) return;
-    expect(status).toBeGreaterThanOrEqual(400);
-    expect(status).toBeLessThan(500);
-    // What is refused by its route is so in that listener's own form.
-    if (status === 400) expect(headers.get('content-type')).toBe('application/problem+json');
+    // Its route has refused what comes before a chunk that cannot be read; each listener does so in a form of its own.
+    if (request.includes('\r\nzz')) expect([400, 401, 404, 405]).toContain(status);
+    else expect([status, headers.get('content-type')]).toEqual([400, 'application/problem+json']);
   });
 });
 
