@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import type { ReadinessCheck } from '../runtime/health.js';
+import { firstAddressOf, listenOnOtherLoopback } from '../runtime/listeners/loopback.js';
 import type { TemporalLink } from '../runtime/temporal.js';
 import { createAuditor } from './access/audit-recorder.js';
 import { type AuthenticationSettings, createAuthenticator } from './access/authentication.js';
@@ -76,14 +77,15 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       ...(paymentsWebhookSecret && { paymentsWebhookSecret }),
     },
     logger,
-    settings,
+    { ...settings, authenticates: settings.authentication !== undefined },
   );
   const connections = new Set<Socket>();
   app.server.on('connection', (socket) => {
     connections.add(socket);
     socket.once('close', () => connections.delete(socket));
   });
-  await app.listen({ host: settings.host, port: settings.port });
+  await app.listen({ host: firstAddressOf(settings.host), port: settings.port });
+  await listenOnOtherLoopback(app.server, settings.host);
   return {
     port: (app.server.address() as AddressInfo).port,
     inHand: dispatcher.inHand,

@@ -3,7 +3,7 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { type FastifyBaseLogger, fastify, LogController } from 'fastify';
-import { v7 as uuidv7 } from 'uuid';
+import { FRONT_OPTIONS, putFrontBefore } from '../runtime/listeners/front.js';
 import { adminRoutes } from './routes/admin.js';
 import { auditRoutes } from './routes/audit.js';
 import { auditAnswers } from './access/audit-recorder.js';
@@ -12,14 +12,15 @@ import { deadLetterRoutes } from './routes/dead-letters.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { eventRoutes } from './routes/events.js';
 import { allowOrigins, checkRequests } from './http/request-checks.js';
-import { CORRELATION_ID } from './http/headers.js';
+import { answerRefusal, answerUnparsable } from './http/front.js';
+import { correlationIdOf } from './http/headers.js';
 import { healthRoutes } from './routes/health.js';
 import { inventoryRoutes } from './routes/inventory.js';
 import { openApi } from './openapi/document.js';
 import { orderPlacementRoutes } from './routes/order-placement.js';
 import { orderRoutes } from './routes/orders.js';
 import { permissionOf, requireRole } from './access/permissions.js';
-import { answerUnparsable, answerUnroutable, handleProblems, notFoundProblem } from './http/problems.js';
+import { answerUnroutable, handleProblems, notFoundProblem } from './http/problems.js';
 import { sagaRoutes } from './routes/sagas.js';
 import { setStandardHeaders } from './http/security-headers.js';
 import { type SheddingSettings, shedLoad } from './load/shedding.js';
@@ -54,8 +55,13 @@ export type ServerSettings = {
   trustProxy?: string;
   /** Origins whose pages may use the API. */
   corsOrigins?: string[];
+  /** Callers are authenticated, so that strangers may ask; else only programs and pages of this machine may. */
+  authenticates?: boolean;
+  /** Names that the server answers to besides those of this machine, while it authenticates nobody. */
+  allowedHosts?: string[];
   shedding?: SheddingSettings;
   connectionsMax?: number;
+  connectionsPerAddressMax?: number;
   timeLimits?: typeof TIME_LIMITS;
 };
 
@@ -134,7 +140,7 @@ function createApp(logger: FastifyBaseLogger, settings: ServerSettings): Api {
     trustProxy: settings.trustProxy ?? false,
     requestTimeout: requestMs,
     connectionTimeout: STALLED_MS,
-    http: { headersTimeout: headersMs, connectionsCheckingInterval: checkEveryMs },
+    http: { ...FRONT_OPTIONS, headersTimeout: headersMs, connectionsCheckingInterval: checkEveryMs },
     keepAliveTimeout: KEEP_ALIVE_MS,
     routerOptions: { maxParamLength: 200 },
     forceCloseConnections: 'idle',
@@ -143,12 +149,19 @@ function createApp(logger: FastifyBaseLogger, settings: ServerSettings): Api {
     // A body with __proto__ or constructor reaches the schemas, which name the field and refuse it like any unknown one.
     onProtoPoisoning: 'ignore',
     onConstructorPoisoning: 'ignore',
-    genReqId: (request) => {
-      const given = request.headers['x-correlation-id'];
-      return typeof given === 'string' && CORRELATION_ID.test(given) ? given : uuidv7();
-    },
+    genReqId: ({ headers }) => correlationIdOf(headers),
   }).withTypeProvider<TypeBoxTypeProvider>();
 
-  app.server.maxConnections = settings.connectionsMax ?? CONNECTIONS_MAX;
+  const { authenticates, allowedHosts = [], corsOrigins = [], trustProxy, connectionsPerAddressMax } = settings;
+  putFrontBefore(app.server, {
+    listener: 'api',
+    trusted: authenticates ? undefined : { allowedHosts, origins: corsOrigins },
+    connections: {
+      max: settings.connectionsMax ?? CONNECTIONS_MAX,
+      ...(connectionsPerAddressMax !== undefined && { perAddressMax: connectionsPerAddressMax }),
+      ...(trustProxy !== undefined && { trustProxy }),
+    },
+    answer: answerRefusal,
+  });
   return app;
 }

@@ -1,6 +1,7 @@
 /** The issuer's process. */
 import { join } from 'node:path';
 import { ConfigError, kinds, readConfig, runMain } from '../runtime/config.js';
+import { firstAddressOf, isLoopbackHost, listenOnOtherLoopback } from '../runtime/listeners/loopback.js';
 import { createLogger } from '../runtime/logger.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { openKeys } from './keys.js';
@@ -12,15 +13,15 @@ const SPEC = {
   ISSUER_URL: kinds.httpUrl('laptop')({ default: undefined, desc: 'What `iss` says; unset = http://HOST:ISSUER_PORT' }),
   ISSUER_AUDIENCE: kinds.str({ default: 'order-saga', desc: 'What `aud` says' }),
   ISSUER_ALLOW_REMOTE: kinds.bool({ default: false, desc: 'Permit a HOST beyond loopback, as in a container' }),
+  ALLOWED_HOSTS: kinds.hosts({ default: undefined, desc: 'Names besides localhost that it answers to' }),
   DATA_DIR: kinds.str({ default: '.data', desc: 'The keys live in <DATA_DIR>/issuer/' }),
   LOG_LEVEL: kinds.str({ default: 'info', choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] }),
 };
-const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 
 await runMain(async () => {
   const config = readConfig(SPEC, process.env);
   const { HOST: host, ISSUER_PORT: port } = config;
-  if (!LOOPBACK.has(host) && !config.ISSUER_ALLOW_REMOTE) {
+  if (!isLoopbackHost(host) && !config.ISSUER_ALLOW_REMOTE) {
     throw new ConfigError(
       `HOST is ${host}, beyond loopback, and this process makes anybody an operator. Set ISSUER_ALLOW_REMOTE=true where only you can reach it.`,
     );
@@ -28,11 +29,13 @@ await runMain(async () => {
   const logger = createLogger('issuer', config.LOG_LEVEL);
   const issuer = config.ISSUER_URL ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
   const keys = await openKeys(join(config.DATA_DIR, 'issuer'));
-  const app = createIssuer({ issuer, audience: config.ISSUER_AUDIENCE, keys, logger });
+  const allowedHosts = config.ALLOWED_HOSTS?.split(',') ?? [];
+  const app = createIssuer({ issuer, audience: config.ISSUER_AUDIENCE, keys, allowedHosts, logger });
   stopOnSignals(logger, () => app.close());
-  await app.listen({ host, port }).catch((err: unknown) => {
+  await app.listen({ host: firstAddressOf(host), port }).catch((err: unknown) => {
     const taken = (err as NodeJS.ErrnoException).code === 'EADDRINUSE';
     throw taken ? new ConfigError(`ISSUER_PORT ${port} is taken.`) : err;
   });
+  await listenOnOtherLoopback(app.server, host);
   logger.warn({ issuer }, 'the token issuer is ready: whoever reaches it may be anybody');
 });

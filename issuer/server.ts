@@ -4,6 +4,8 @@
  */
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import { FRONT_OPTIONS, putFrontBefore } from '../runtime/listeners/front.js';
+import { answerUnparsable } from '../runtime/listeners/refusals.js';
 import { ALGORITHMS, type Keys } from './keys.js';
 import { InvalidRequest, issueToken, readTokenRequest } from './tokens.js';
 import { welcome } from './welcome.js';
@@ -15,11 +17,19 @@ export type IssuerOptions = {
   issuer: string;
   audience: string;
   keys: Keys;
+  /** Names that it answers to besides this machine's own. */
+  allowedHosts?: string[];
   logger: Logger;
 };
 
-export function createIssuer({ issuer, audience, keys, logger }: IssuerOptions): FastifyInstance {
-  const app = Fastify({ bodyLimit: BODY_MAX_BYTES, forceCloseConnections: true });
+export function createIssuer({ issuer, audience, keys, allowedHosts, logger }: IssuerOptions): FastifyInstance {
+  const app = Fastify({
+    bodyLimit: BODY_MAX_BYTES,
+    forceCloseConnections: true,
+    http: FRONT_OPTIONS,
+    clientErrorHandler: answerUnparsable,
+  });
+  putFrontBefore(app.server, { listener: 'issuer', trusted: { allowedHosts } });
   app.addContentTypeParser(
     'application/x-www-form-urlencoded',
     { parseAs: 'string' },

@@ -4,7 +4,7 @@
  */
 export type CachedRead<T> = {
   /** How long an answer is good for. */
-  freshMs: number;
+  freshMs: number | ((answer: T) => number);
   /** How long a caller waits. */
   limitMs: number;
   read: () => Promise<T>;
@@ -17,7 +17,7 @@ export function createCachedRead<T>({ freshMs, limitMs, read, otherwise }: Cache
   let known: { answer: T; untilMs: number } | undefined;
   const readOnce = async (): Promise<T> => {
     const answer = await Promise.resolve().then(read).catch(otherwise);
-    known = { answer, untilMs: performance.now() + freshMs };
+    known = { answer, untilMs: performance.now() + (typeof freshMs === 'number' ? freshMs : freshMs(answer)) };
     pending = undefined;
     return answer;
   };

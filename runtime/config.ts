@@ -6,6 +6,7 @@ import { isIP } from 'node:net';
 import { bool, type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator, port, str } from 'envalid';
 import { sessionConfig } from '../prisma/session.mjs';
 import { leadingTo, PLAINTEXT_WORDS, plaintextRefusals } from './plaintext.js';
+import { parseAuthority } from './listeners/host.js';
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -124,6 +125,13 @@ const webhookSecrets = makeValidator<string>((input) => {
     `${which} has ${bytes[short]} bytes, base64 decoded; ${SECRET_BYTES_MIN} are the least. Make one: echo "whsec_$(openssl rand -base64 32)"`,
   );
 });
+/** A port or a wildcard would mean nothing: a name is allowed with every port, and alone. */
+const hosts = makeValidator<string>((input) => {
+  const list = input.split(',').map((name) => name.trim().toLowerCase());
+  const wrong = list.find((name) => parseAuthority(name)?.name !== name);
+  if (wrong !== undefined) throw new EnvError(`"${wrong}" is not a host's name or address, without a port`);
+  return list.join(',');
+});
 
 const installationId = makeValidator<string>((input) => {
   if (!/^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/.test(input))
@@ -145,6 +153,7 @@ export const kinds = {
   bool,
   count,
   durationMs,
+  hosts,
   httpUrl,
   installationId,
   issuer,

@@ -1,13 +1,20 @@
 /**
  * A process's metrics: one registry, to which each role adds its own, and a port of their own that speaks Prometheus' text
- * format, and says whether the process lives and is ready. Counting is cheap and never fails; gauges that must be read
+ * format, and says whether the process lives and is ready, however many strangers keep its other ports busy. Counting is cheap and never fails; gauges that must be read
  * from elsewhere are read at a scrape.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
+import { createCachedRead } from './cached-read.js';
 import { guarded, reportUnexpected, unexpectedErrors } from './guard.js';
 import type { Health } from './health.js';
+import { closedConnections } from './listeners/connections.js';
+import { FRONT_OPTIONS, putFrontBefore } from './listeners/front.js';
+import { firstAddressOf, listenOnOtherLoopback } from './listeners/loopback.js';
+import { answerUnparsable, problemOf, refusedAtListeners, sendProblem } from './listeners/refusals.js';
+import type { Trusted } from './listeners/strangers.js';
 
 const registry = new Registry();
 
@@ -25,34 +32,52 @@ export function onScrape(refresh: () => Promise<void>): void {
 
 /** Serving must not depend on metrics: a port that is taken is tried again. */
 const TRY_AGAIN_MS = 10_000;
+/** However many scrape, and however often: the work of one a second. A gauge that is late is shown as it was. */
+const SCRAPE = { freshMs: 1_000, refreshLimitMs: 3_000, limitMs: 10_000 };
+/** Who asks here is a neighbour, whose request fits into one packet. */
+const TIME_LIMITS = { headersTimeout: 5_000, requestTimeout: 5_000, connectionsCheckingInterval: 1_000 };
+/** How long a scrape may take nothing of its answer. */
+const STALLED_MS = 30_000;
 
-/** @param role a label of every metric, which distinguishes the processes of one machine */
+export type MetricsPort = {
+  host: string;
+  port: number;
+  /** A label of every metric, which distinguishes the processes of one machine. */
+  role: string;
+  health: Health;
+  /** Open connections; a new one beyond them takes the place of the one that has been idle longest. */
+  connectionsMax: number;
+  /** Whom it answers while nobody is authenticated; undefined = the network before it decides. */
+  trusted?: Trusted | undefined;
+  logger: Logger;
+};
+
 export function startMetrics({
   host,
   port,
   role,
   health,
+  connectionsMax,
+  trusted,
   logger,
-}: {
-  host: string;
-  port: number;
-  role: string;
-  health: Health;
-  logger: Logger;
-}): () => Promise<void> {
+}: MetricsPort): () => Promise<void> {
   registry.setDefaultLabels({ role });
   collectDefaultMetrics({ register: registry });
-  show([unexpectedErrors]);
-  const server = createServer((request, response) => {
-    answer(request, response, health, logger).catch((err: unknown) => {
+  show([unexpectedErrors, refusedAtListeners, closedConnections]);
+  const scrape = createScrape(logger);
+  const server = createServer({ ...FRONT_OPTIONS, ...TIME_LIMITS }, (request, response) => {
+    answer(request, response, health, scrape).catch((err: unknown) => {
       reportUnexpected(logger, 'metrics port', err);
       if (response.headersSent) response.destroy();
       else respond(response, 500, 'text/plain', 'see the log of this process\n');
     });
   });
+  server.setTimeout(STALLED_MS);
+  server.on('clientError', answerUnparsable);
+  putFrontBefore(server, { listener: 'metrics', trusted, connections: { max: connectionsMax } });
   let trying: NodeJS.Timeout | undefined;
   const listen = guarded(logger, 'metrics port', () => {
-    if (!server.listening) server.listen(port, host);
+    if (!server.listening) server.listen(port, firstAddressOf(host), () => void listenOnOtherLoopback(server, host));
   });
   // Also of a connection that could not be accepted, while the port is held.
   server.on('error', (err) => {
@@ -67,27 +92,45 @@ export function startMetrics({
   };
 }
 
+type Scrape = () => Promise<string | Error>;
+
+/** One at a time, whoever waits for it. */
+function createScrape(logger: Logger): Scrape {
+  return createCachedRead<string | Error>({
+    freshMs: SCRAPE.freshMs,
+    limitMs: SCRAPE.limitMs,
+    read: async () => {
+      const refreshed = Promise.all(refreshers.map((refresh) => refreshGuarded(refresh, logger)));
+      await Promise.race([refreshed, pause(SCRAPE.refreshLimitMs, undefined, { ref: false })]);
+      return registry.metrics();
+    },
+    otherwise: (err) => (err instanceof Error ? err : new Error('the metrics could not be read in time')),
+  });
+}
+
 async function answer(
   { method, url }: IncomingMessage,
   response: ServerResponse,
   health: Health,
-  logger: Logger,
+  scrape: Scrape,
 ): Promise<void> {
-  const path = method === 'GET' ? url?.split('?')[0] : undefined;
-  switch (path) {
-    case '/metrics':
-      await Promise.all(refreshers.map((refresh) => refreshGuarded(refresh, logger)));
-      return respond(response, 200, registry.contentType, await registry.metrics());
-    case '/livez':
-      return respond(response, 200, 'application/json', JSON.stringify({ alive: true }));
-    case '/readyz': {
-      const readiness = await health.read();
-      return respond(response, readiness.ready ? 200 : 503, 'application/json', JSON.stringify(readiness));
-    }
-    default:
-      return respond(response, 404, 'text/plain', 'GET /metrics, /livez, /readyz\n');
+  const path = url?.split('?')[0] ?? '';
+  if (!PATHS.includes(path)) return sendProblem(response, problemOf('not-found', `There is ${PATHS.join(', ')}.`));
+  if (method !== 'GET' && method !== 'HEAD')
+    return sendProblem(response, problemOf('method-not-allowed', 'GET and HEAD are offered here.'), {
+      allow: 'GET, HEAD',
+    });
+  if (path === '/livez') return respond(response, 200, 'application/json', JSON.stringify({ alive: true }));
+  if (path === '/readyz') {
+    const readiness = await health.read();
+    return respond(response, readiness.ready ? 200 : 503, 'application/json', JSON.stringify(readiness));
   }
+  const text = await scrape();
+  if (text instanceof Error) throw text;
+  respond(response, 200, registry.contentType, text);
 }
+
+const PATHS = ['/metrics', '/livez', '/readyz'];
 
 /** A refresh that fails is reported; the other gauges are shown all the same. */
 async function refreshGuarded(refresh: () => Promise<void>, logger: Logger): Promise<void> {
@@ -98,8 +141,16 @@ async function refreshGuarded(refresh: () => Promise<void>, logger: Logger): Pro
   }
 }
 
+/** No page may take it for a script, or run anything in it. */
 function respond(response: ServerResponse, status: number, type: string, body: string): void {
-  response.writeHead(status, { 'content-type': type }).end(body);
+  response
+    .writeHead(status, {
+      'content-type': type,
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      'cross-origin-resource-policy': 'same-origin',
+    })
+    .end(body);
 }
 
 function close(server: Server): Promise<void> {

@@ -7,6 +7,7 @@ const {
   bool,
   count,
   durationMs,
+  hosts,
   httpUrl,
   installationId,
   issuer,
@@ -33,8 +34,13 @@ export const settings = {
     default: undefined,
     desc: 'Neighbours beyond this machine that may be spoken to without TLS, e.g. postgres,temporal; unset = none',
   }),
-  METRICS_PORT: portOrNone({ default: 9464, desc: 'Port of GET /metrics; 0 = none' }),
+  METRICS_PORT: portOrNone({ default: 9464, desc: 'Port of GET /metrics, /livez and /readyz; 0 = none' }),
   METRICS_HOST: str({ default: '127.0.0.1', desc: 'Address it listens on; callers are not authenticated' }),
+  METRICS_CONNECTIONS_MAX: count({ default: 100, desc: 'Open connections to it, at most' }),
+  ALLOWED_HOSTS: hosts({
+    default: undefined,
+    desc: 'Names besides localhost that API and metrics answer to while AUTH_ISSUER is unset, separated by commas',
+  }),
 
   HOST: str({ default: '127.0.0.1', desc: 'Address the API listens on' }),
   PORT: port({ default: 3000, desc: 'Port the API listens on' }),
@@ -55,6 +61,10 @@ export const settings = {
     desc: 'How late the process may be before it answers 503 at once',
   }),
   CONNECTIONS_MAX: count({ default: 10_000, desc: 'Open connections of clients, at most' }),
+  CONNECTIONS_PER_ADDRESS_MAX: count({
+    default: undefined,
+    desc: 'Of those with requests in work, of one address, once they are nearly all taken; unset = a tenth of them',
+  }),
   CORS_ORIGINS: origins({ default: undefined, desc: 'Origins whose web pages may use the API, separated by commas' }),
   TRUST_PROXY: addresses({
     default: undefined,

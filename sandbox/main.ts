@@ -1,5 +1,6 @@
 /** The payment sandbox's process. */
 import { ConfigError, kinds, readConfig, runMain } from '../runtime/config.js';
+import { firstAddressOf, listenOnOtherLoopback } from '../runtime/listeners/loopback.js';
 import { createLogger } from '../runtime/logger.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { LockedError } from './ledger/lock.js';
@@ -8,6 +9,7 @@ import { createSandbox } from './server.js';
 const SPEC = {
   HOST: kinds.str({ default: '127.0.0.1', desc: 'Address to listen on' }),
   SANDBOX_PORT: kinds.port({ default: 12111, desc: 'Port to listen on' }),
+  ALLOWED_HOSTS: kinds.hosts({ default: undefined, desc: 'Names besides localhost that it answers to' }),
   DATA_DIR: kinds.str({ default: '.data', desc: 'The ledger lives in <DATA_DIR>/sandbox/' }),
   LOG_LEVEL: kinds.str({ default: 'info', choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] }),
   SANDBOX_SEARCH_LAG: kinds.durationMs({ default: 1_000, desc: 'How long search does not find a new PaymentIntent' }),
@@ -37,6 +39,7 @@ await runMain(async () => {
   const app = await createSandbox({
     dataDir: config.DATA_DIR,
     logger,
+    ...(config.ALLOWED_HOSTS !== undefined && { allowedHosts: config.ALLOWED_HOSTS.split(',') }),
     searchLagMs: config.SANDBOX_SEARCH_LAG,
     refundSettlesAfterMs: config.SANDBOX_REFUND_SETTLES_AFTER,
     refundFailsAfterMs: config.SANDBOX_REFUND_FAILS_AFTER,
@@ -50,10 +53,13 @@ await runMain(async () => {
     throw err instanceof LockedError ? new ConfigError(`DATA_DIR is in use: ${err.message}.`) : err;
   });
   stopOnSignals(logger, () => app.close());
-  const address = await app.listen({ host: config.HOST, port: config.SANDBOX_PORT }).catch(async (err: unknown) => {
-    await app.close();
-    const taken = (err as NodeJS.ErrnoException).code === 'EADDRINUSE';
-    throw taken ? new ConfigError(`SANDBOX_PORT ${config.SANDBOX_PORT} is taken.`) : err;
-  });
+  const address = await app
+    .listen({ host: firstAddressOf(config.HOST), port: config.SANDBOX_PORT })
+    .catch(async (err: unknown) => {
+      await app.close();
+      const taken = (err as NodeJS.ErrnoException).code === 'EADDRINUSE';
+      throw taken ? new ConfigError(`SANDBOX_PORT ${config.SANDBOX_PORT} is taken.`) : err;
+    });
+  await listenOnOtherLoopback(app.server, config.HOST);
   logger.info({ address, webhooks: Boolean(url && secret) }, 'the payment sandbox is ready');
 });

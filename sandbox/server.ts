@@ -11,6 +11,8 @@ import Fastify, {
   type FastifySchemaValidationError,
 } from 'fastify';
 import type { Logger } from 'pino';
+import { FRONT_OPTIONS, putFrontBefore } from '../runtime/listeners/front.js';
+import { answerUnparsable } from '../runtime/listeners/refusals.js';
 import { ledgerRoutes } from './controls/ledger-sums.js';
 import { interventionRoutes } from './controls/interventions.js';
 import { countTraffic } from './controls/traffic.js';
@@ -43,6 +45,8 @@ export interface SandboxOptions {
   /** The ledger lives in `<dataDir>/sandbox/`. */
   dataDir: string;
   logger: Logger;
+  /** Names that it answers to besides this machine's own. */
+  allowedHosts?: string[];
   /** Absent: no events are recorded or sent. */
   webhook?: WebhookTarget;
   /** How long search does not find a new intent. */
@@ -77,6 +81,7 @@ export async function createSandbox(options: SandboxOptions): Promise<FastifyIns
   const webhooks = webhook ? new Webhooks(webhook, { ledger, faults, logger }) : undefined;
 
   const app = newApp(logger, () => ledger.now());
+  putFrontBefore(app.server, { listener: 'sandbox', trusted: { allowedHosts: options.allowedHosts } });
   app.addHook('preClose', async () => {
     faults.stop();
     stopSettling();
@@ -103,6 +108,8 @@ function newApp(logger: Logger, now: () => number): FastifyInstance {
     bodyLimit: BODY_MAX_BYTES,
     forceCloseConnections: true, // a hanging request must not delay a shutdown
     genReqId: () => newId('req'),
+    http: FRONT_OPTIONS,
+    clientErrorHandler: answerUnparsable,
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
     schemaErrorFormatter: explain,
   });

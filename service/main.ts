@@ -12,6 +12,8 @@ import { checkDatabase } from '../runtime/database-check.js';
 import { type Failpoints, openFailpoints } from '../runtime/failpoints.js';
 import { guardProcess } from '../runtime/guard.js';
 import { createHealth } from '../runtime/health.js';
+import { isLoopbackHost } from '../runtime/listeners/loopback.js';
+import { affordableConnections } from '../runtime/listeners/open-files.js';
 import { createLogger } from '../runtime/logger.js';
 import { startMetrics } from '../runtime/metrics.js';
 import { openPools, type PoolName } from '../runtime/pools.js';
@@ -34,7 +36,6 @@ const POOLS: Record<Config['ROLE'], [PoolName, ...PoolName[]]> = {
   worker: ['steps', 'background'],
   relay: ['background'],
 };
-const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 
 await runMain(async () => {
   const config = readConfig(settings, process.env, temporalRefusals);
@@ -46,6 +47,7 @@ await runMain(async () => {
   const failpoints = readFailpoints(config, logger);
   const authentication = readAuthentication(config);
   if (runs('api') && !authentication) refuseUnprotected(config, logger);
+  const neighbours = readNeighbours(config);
 
   installTemporalRuntime(logger);
   const pools = openPools(config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], {
@@ -66,7 +68,15 @@ await runMain(async () => {
   const stopMetrics =
     config.METRICS_PORT === 0
       ? undefined
-      : startMetrics({ host: config.METRICS_HOST, port: config.METRICS_PORT, role: config.ROLE, health, logger });
+      : startMetrics({
+          host: config.METRICS_HOST,
+          port: config.METRICS_PORT,
+          role: config.ROLE,
+          health,
+          connectionsMax: config.METRICS_CONNECTIONS_MAX,
+          ...(!authentication && { trusted: { ...neighbours, origins: neighbours.corsOrigins } }),
+          logger,
+        });
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
   const worker = runs('worker') ? startWorkerRole({ pools, temporal, config, logger, failpoints }) : undefined;
   if (worker) health.add('worker', worker.readiness);
@@ -79,7 +89,8 @@ await runMain(async () => {
         idempotencyTtlMs: config.IDEMPOTENCY_TTL,
         paymentsWebhookSecret: config.STRIPE_WEBHOOK_SECRET,
         eager: runs('worker'),
-        ...readLimits(config),
+        ...readLimits(config, logger),
+        ...neighbours,
         ...(authentication && { authentication }),
         ...(config.TEMPORAL_UI_URL !== undefined && { temporalUiUrl: config.TEMPORAL_UI_URL }),
       })
@@ -115,12 +126,20 @@ async function requireDatabase(url: string, logger: Logger): Promise<void> {
   if (failure) logger.warn(`${failure.sentence} It is asked until it does.`);
 }
 
-function readLimits(config: Config) {
-  const { REDIS_URL: redisUrl, CORS_ORIGINS: corsOrigins, TRUST_PROXY: trustProxy } = config;
+function readLimits(config: Config, logger: Logger) {
+  const { REDIS_URL: redisUrl, CONNECTIONS_PER_ADDRESS_MAX: connectionsPerAddressMax } = config;
   return {
     rateLimit: { ordersPerMinute: config.RATE_LIMIT_ORDERS_PER_MINUTE, ...(redisUrl !== undefined && { redisUrl }) },
     shedding: { requestsMax: config.REQUESTS_MAX, eventLoopDelayMaxMs: config.EVENT_LOOP_DELAY_MAX },
-    connectionsMax: config.CONNECTIONS_MAX,
+    connectionsMax: affordableConnections(config.CONNECTIONS_MAX, logger),
+    ...(connectionsPerAddressMax !== undefined && { connectionsPerAddressMax }),
+  };
+}
+
+/** Who is let in where nobody is authenticated, and which proxies are believed where somebody is. */
+function readNeighbours({ ALLOWED_HOSTS: hosts, CORS_ORIGINS: corsOrigins, TRUST_PROXY: trustProxy }: Config) {
+  return {
+    ...(hosts !== undefined && { allowedHosts: hosts.split(',') }),
     ...(corsOrigins !== undefined && { corsOrigins: corsOrigins.split(',') }),
     ...(trustProxy !== undefined && { trustProxy }),
   };
@@ -149,10 +168,14 @@ function warnOfUnverified({ DATABASE_URL }: Config, logger: Logger): void {
 }
 
 /** Without authentication every caller may do everything; that is for loopback only. */
-function refuseUnprotected({ HOST }: Config, logger: Logger): void {
-  if (!LOOPBACK.has(HOST))
+function refuseUnprotected({ HOST, TRUST_PROXY }: Config, logger: Logger): void {
+  if (!isLoopbackHost(HOST))
     throw new ConfigError(
       `HOST is ${HOST}, beyond loopback, but no authentication is configured: set AUTH_ISSUER and AUTH_AUDIENCE.`,
+    );
+  if (TRUST_PROXY !== undefined)
+    throw new ConfigError(
+      'TRUST_PROXY is set, but AUTH_ISSUER is not: whoever comes through that proxy would have every role. Set AUTH_ISSUER and AUTH_AUDIENCE, or unset TRUST_PROXY.',
     );
   logger.warn('No authentication is configured: every caller has every role. The API serves loopback only.');
 }

@@ -1,6 +1,8 @@
 /** Request headers with a grammar of their own. */
 import { createHash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import { Type } from 'typebox';
+import { v7 as uuidv7 } from 'uuid';
 import { Problem } from './problems.js';
 
 /** Of the schema of a route that takes an Idempotency-Key. Its grammar is checked where it is read. */
@@ -58,6 +60,12 @@ export function parsePreferWait(header: string | string[] | undefined): number |
 
 /** A client's correlation id is kept only if it is harmless in a log line and in a header; otherwise one is made. */
 export const CORRELATION_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
+
+/** @returns the client's own, or one that is made */
+export function correlationIdOf(headers: IncomingHttpHeaders): string {
+  const given = headers['x-correlation-id'];
+  return typeof given === 'string' && CORRELATION_ID.test(given) ? given : uuidv7();
+}
 
 /** W3C Trace Context, version 00. @returns the header if it is well-formed */
 export function parseTraceparent(header: string | string[] | undefined): string | undefined {

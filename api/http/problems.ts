@@ -2,15 +2,12 @@
  * Errors as clients see them: problem+json (RFC 9457), each `type` a path on this server at which it is explained. A
  * problem names the field and the remedy, and never what the server is made of.
  */
-import { STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { v7 as uuidv7 } from 'uuid';
 import type { Money } from '../../contracts/orders.js';
 import { isNotNow } from '../../domain/database.js';
 import { MoneySchema } from './schemas.js';
-import { setStandardHeaders, SECURITY_HEADERS } from './security-headers.js';
+import { setStandardHeaders } from './security-headers.js';
 
 /** Every problem that this API can answer: its code → its status, title and what a client can do. */
 export const PROBLEMS = {
@@ -37,6 +34,16 @@ export const PROBLEMS = {
   ],
   unauthenticated: [401, 'Who are you?', 'Send a valid bearer token of the configured issuer.'],
   forbidden: [403, 'You may not do this', 'Ask for the role that `detail` names.'],
+  'cross-site': [
+    403,
+    'A page of another site asks, and nobody is authenticated',
+    'Name the page’s origin in CORS_ORIGINS, or configure authentication.',
+  ],
+  'proxied-request': [
+    403,
+    'The request was forwarded, and nobody is authenticated',
+    'Ask without a proxy, or configure authentication and TRUST_PROXY.',
+  ],
   'not-found': [404, 'There is no such thing', 'Check the path and the identifier.'],
   'method-not-allowed': [405, 'This method is not offered here', 'See /openapi.json.'],
   'request-timeout': [408, 'The request did not arrive in time', 'Send it again, at once and whole.'],
@@ -60,6 +67,12 @@ export const PROBLEMS = {
     415,
     'The body must be application/json',
     'Send Content-Type: application/json, and no Content-Encoding.',
+  ],
+  'expectation-failed': [417, 'The expectation cannot be met', 'Send Expect: 100-continue, or none.'],
+  'misdirected-request': [
+    421,
+    'This is not the host that is asked',
+    'Ask it as localhost or 127.0.0.1, name its host in ALLOWED_HOSTS, or configure authentication.',
   ],
   'headers-too-large': [431, 'The headers are too large', 'Send at most 100 headers, of less than 16 KiB together.'],
   'unknown-sku': [
@@ -164,7 +177,7 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
     .send(toBody(problem, reply.request.id));
 }
 
-function toBody({ code, message, extras }: Problem, correlationId: string) {
+export function toBody({ code, message, extras }: Problem, correlationId: string) {
   const [status, title] = PROBLEMS[code];
   return { type: `/problems/${code}`, title, status, detail: message, code, ...extras, correlationId };
 }
@@ -180,29 +193,6 @@ export function answerUnroutable(error: FastifyError, _request: FastifyRequest, 
       : new Problem('malformed-request', 'The path is not a valid URL.'),
   );
 }
-
-/** For bytes that Node's parser cannot read as a request. */
-export function answerUnparsable(err: Error & { code?: string }, socket: Socket): void {
-  if (err.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-  const code = UNPARSABLE[err.code ?? ''] ?? 'malformed-request';
-  const [status, title] = PROBLEMS[code];
-  const correlationId = uuidv7();
-  const body = JSON.stringify(toBody(new Problem(code, `${title}.`), correlationId));
-  const head = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    'Content-Type: application/problem+json',
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    `X-Correlation-ID: ${correlationId}`,
-    ...Object.entries(SECURITY_HEADERS).map(([name, value]) => `${name}: ${value}`),
-    'Connection: close',
-  ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
-}
-
-const UNPARSABLE: Record<string, ProblemCode> = {
-  ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout',
-  HPE_HEADER_OVERFLOW: 'headers-too-large',
-};
 
 /** Answers every error of a request, and every path without a route, with a problem. */
 export function handleProblems(app: FastifyInstance): void {

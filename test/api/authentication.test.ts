@@ -120,7 +120,7 @@ describe('a token', () => {
   });
 
   test('with a NUL in it does not even arrive', async () => {
-    const head = 'GET /orders HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n';
+    const head = 'GET /orders HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n';
     const token = await issuer.token();
     expectProblem(await raw(api.port, `${head}Authorization: ${token}\u0000\r\n\r\n`), 400, 'malformed-request');
   });
@@ -130,7 +130,10 @@ describe('a token', () => {
     ['a good one twice', async () => Array(2).fill(await issuer.token())],
   ])('in one of two Authorization headers (%s) is refused', async (_, both) => {
     const headers = (await both()).map((token) => `Authorization: ${token}\r\n`).join('');
-    const answer = await raw(api.port, `GET /orders HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n${headers}\r\n`);
+    const answer = await raw(
+      api.port,
+      `GET /orders HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${headers}\r\n`,
+    );
     expectProblem(answer, 401, 'unauthenticated');
   });
 

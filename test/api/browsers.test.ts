@@ -14,13 +14,14 @@ beforeAll(async () => {
   api = await startTestApi();
   await stock(api.db, 'KEYBOARD', 1_000);
   const shared = { db: api.db, databaseUrl: api.databaseUrl };
+  const authentication = { issuer: issuer.url, audience: AUDIENCE, rolesClaim: 'roles', jwksUrl: issuer.jwksUrl };
   open = await startTestApi({
     ...shared,
     corsOrigins: [SHOP, 'http://localhost:5173'],
-    authentication: { issuer: issuer.url, audience: AUDIENCE, rolesClaim: 'roles', jwksUrl: issuer.jwksUrl },
+    authentication,
     rateLimit: { ordersPerMinute: 100 },
   });
-  proxied = await startTestApi({ ...shared, trustProxy: '127.0.0.1' });
+  proxied = await startTestApi({ ...shared, authentication, trustProxy: '127.0.0.1' });
 });
 afterAll(async () => {
   await Promise.all([open.stop(), proxied.stop()]);
@@ -28,7 +29,7 @@ afterAll(async () => {
 });
 
 describe('every answer', () => {
-  const HEAD = 'Host: shop\r\nConnection: close\r\n';
+  const HEAD = 'Host: localhost\r\nConnection: close\r\n';
   const answers: [string, () => Promise<Answer<unknown>>][] = [
     ['that is data', () => api.get('/orders')],
     ['to a POST', () => api.place()],
@@ -64,7 +65,7 @@ describe('every answer', () => {
     const https = { 'x-forwarded-proto': 'https' };
     expect((await proxied.get('/livez', https)).headers.get('strict-transport-security')).toBe('max-age=31536000');
     expect((await proxied.get('/livez')).headers.get('strict-transport-security')).toBeNull();
-    expect((await api.get('/livez', https)).headers.get('strict-transport-security')).toBeNull();
+    expect((await open.get('/livez', https)).headers.get('strict-transport-security')).toBeNull();
   });
 });
 
@@ -79,9 +80,14 @@ describe('a page of another origin', () => {
     });
 
   test('may do nothing unless it is configured', async () => {
-    expectProblem(await preflight(api, SHOP), 405, 'method-not-allowed');
-    const answer = await api.get('/orders', { origin: SHOP });
+    expectProblem(await preflight(proxied, SHOP), 405, 'method-not-allowed');
+    const authorization = await issuer.token({ subject: 'shop', roles: ['service'] });
+    const answer = await proxied.get('/orders', { origin: SHOP, authorization });
     expect([answer.status, allowOf(answer)]).toEqual([200, []]);
+    for (const refused of [await preflight(api, SHOP), await api.get('/orders', { origin: SHOP })]) {
+      expectProblem(refused, 403, 'cross-site'); // where nobody is authenticated
+      expect(allowOf(refused)).toEqual([]);
+    }
   });
 
   test('that is configured may ask, without a token for the asking, and read what clients need', async () => {

@@ -54,7 +54,7 @@ beforeAll(async () => {
   const slow = connect(api.port, '127.0.0.1');
   slow.on('error', () => undefined);
   slow.write(
-    'POST /orders HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"cus',
+    'POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"cus',
   );
   await api.get('/livez');
   const began = performance.now();
@@ -169,7 +169,7 @@ async function disconnectAmid({ port }: TestApi): Promise<void> {
   const socket = connect(port, '127.0.0.1');
   await new Promise<void>((resolve) =>
     socket.write(
-      'POST /orders HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"cus',
+      'POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"cus',
       () => resolve(),
     ),
   );

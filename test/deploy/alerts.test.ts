@@ -5,7 +5,16 @@ import { read } from './text.js';
 
 const alerts = read('deploy/prometheus/alerts.yml');
 const runbook = read('docs/runbook.md');
-const sources = ['api/metrics.ts', 'relay/metrics.ts', 'workers/metrics.ts', 'runtime/guard.ts'].map(read).join('\n');
+const sources = [
+  'api/metrics.ts',
+  'relay/metrics.ts',
+  'workers/metrics.ts',
+  'runtime/guard.ts',
+  'runtime/listeners/connections.ts',
+  'runtime/listeners/refusals.ts',
+]
+  .map(read)
+  .join('\n');
 const metrics = [...sources.matchAll(/(?:name: 'order_saga_|counter\('|gauge\(\s*')([a-z_]+)'/g)].map(
   ([, name]) => name,
 );

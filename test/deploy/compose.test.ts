@@ -49,6 +49,25 @@ describe('docker-compose.yml', () => {
     expect(secrets.filter(([, fallback]) => fallback !== undefined)).toEqual([]);
   });
 
+  const services = new Map(
+    [...text.matchAll(/^ {2}([a-z-]+):\n((?: {4}.*\n|\s*\n)+)/gm)].map(([, name = '', body = '']) => [name, body]),
+  );
+
+  it('asks each role for its health where strangers do not reach it', () => {
+    expect(/x-asks-readyz:[\s\S]*?METRICS_PORT \+ '\/readyz'/.test(text)).toBe(true);
+    for (const role of ['api', 'worker', 'relay'])
+      expect([role, services.get(role)]).toEqual([role, expect.stringContaining('healthcheck: *asks-readyz\n')]);
+  });
+
+  it('has each process that authenticates nobody answer to the name by which its neighbours ask it', () => {
+    const urls = [...read('deploy/dev.env').matchAll(/=http:\/\/([a-z]+):\d+$/gm)].map(([, name = '']) => name);
+    const [, targets = ''] = /names: \[(.*)\]/.exec(read('deploy/prometheus/prometheus.yml')) ?? [];
+    const asked = [...urls, ...targets.split(', ').filter((name) => name !== 'api')]; // whose callers have tokens
+    expect(asked.sort()).toEqual(['issuer', 'relay', 'sandbox', 'worker']);
+    for (const name of asked)
+      expect([name, services.get(name)]).toEqual([name, expect.stringMatching(`\n {6}ALLOWED_HOSTS: ${name}\\b`)]);
+  });
+
   it('mounts files that exist', () => {
     const mounted = [...text.matchAll(/\.\/(deploy\/[\w./-]+):/g)].map(([, path = '']) => path);
     expect(mounted.length).toBeGreaterThan(2);

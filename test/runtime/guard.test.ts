@@ -9,6 +9,7 @@ import { createCachedRead } from '../../runtime/cached-read.js';
 import { guarded } from '../../runtime/guard.js';
 import { createHealth } from '../../runtime/health.js';
 import { onScrape, show, startMetrics } from '../../runtime/metrics.js';
+import { eventually } from '../support/conditions.js';
 
 const logger = pino({ level: 'silent' });
 const never = new Promise<never>(() => undefined);
@@ -21,7 +22,8 @@ test('a guarded callback neither throws nor rejects, and each of its errors is c
     throw new Error('later');
   })();
   const port = await freePort();
-  const stop = startMetrics({ host: '127.0.0.1', port, role: 'test', health: createHealth([]), logger });
+  const health = createHealth([]);
+  const stop = startMetrics({ host: '127.0.0.1', port, role: 'test', health, connectionsMax: 10, logger });
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   for (const place of ['throws', 'rejects'])
     expect(text).toContain(`order_saga_unexpected_errors_total{place="${place}",role="test"} 1`);
@@ -42,7 +44,7 @@ test('a guarded callback neither throws nor rejects, and each of its errors is c
       },
     }),
   ]);
-  expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(500);
+  await eventually('it cannot be read', async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).status === 500);
   expect((await fetch(`http://127.0.0.1:${port}/livez`)).status).toBe(200);
   expect((await fetch(`http://127.0.0.1:${port}/orders`)).status).toBe(404);
   await stop();
@@ -59,7 +61,29 @@ test('a process is ready when each of its roles has said so, and alive before', 
   health.add('worker', async () => ({ ready: polls, polls }));
   expect((await health.read()).ready).toBe(false);
   polls = true;
+  await eventually('it is ready', async () => (await health.read()).ready);
   expect(await health.read()).toEqual({ ready: true, roles: { api: { ready: true }, worker: { ready: true, polls } } });
+});
+
+test('a role is asked once a second at most, however many ask; one that fails or is silent is not ready', async () => {
+  let asked = 0;
+  const health = createHealth(['api', 'worker', 'relay']);
+  health.add('api', async () => ({ ready: ++asked > 0 }));
+  health.add('worker', () => Promise.reject(new Error('a bug')));
+  const soon = await health.read();
+  expect([asked, soon.roles['api'], soon.roles['relay']]).toEqual([
+    1,
+    { ready: true },
+    { ready: false, starting: true },
+  ]);
+  await health.read();
+  expect(asked).toBe(1);
+  health.add('relay', () => never);
+  const answers = await Promise.all(Array.from({ length: 100 }, () => health.read()));
+  expect(answers[99]).toEqual({
+    ready: false,
+    roles: { api: { ready: true }, worker: { ready: false, failed: true }, relay: { ready: false, late: true } },
+  });
 });
 
 describe('a cached read', () => {

@@ -10,6 +10,7 @@ describe('a setting is taken:', () => {
   test.each([
     ['CORS_ORIGINS', 'https://shop.example, http://localhost:5173', 'https://shop.example,http://localhost:5173'],
     ['TRUST_PROXY', '10.0.0.0/8,127.0.0.1,::1,fd00::/8', '10.0.0.0/8,127.0.0.1,::1,fd00::/8'],
+    ['ALLOWED_HOSTS', 'Worker, orders.internal,10.0.0.7,[fd00::7]', 'worker,orders.internal,10.0.0.7,[fd00::7]'],
     ['REDIS_URL', 'rediss://:secret@redis:6380/1', 'rediss://:secret@redis:6380/1'],
     ['RATE_LIMIT_ORDERS_PER_MINUTE', '60', 60],
     ['EVENT_LOOP_DELAY_MAX', '250ms', 250],
@@ -46,6 +47,12 @@ describe('a setting is refused by name:', () => {
       'proxy',
       '10.0.0.1,',
     ].map((text) => ['TRUST_PROXY', text]),
+    ...['*', '*.example', 'worker:9464', 'http://worker', 'a b', '[fd00', 'worker,'].map((text) => [
+      'ALLOWED_HOSTS',
+      text,
+    ]),
+    ['METRICS_CONNECTIONS_MAX', '0'],
+    ['CONNECTIONS_PER_ADDRESS_MAX', '0'],
     ['REDIS_URL', 'http://redis:6379'],
     ['RATE_LIMIT_ORDERS_PER_MINUTE', '0'],
     ['RATE_LIMIT_ORDERS_PER_MINUTE', '1e3x'],

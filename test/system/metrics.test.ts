@@ -1,6 +1,7 @@
 /** Metrics, scraped from real processes after real orders: api, worker and relay apart. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { scrape } from '../../bench/scrape.js';
+import { raw } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import {
   type ApiClient,
@@ -21,6 +22,7 @@ beforeAll(async () => {
   receiver = await startReceiver();
   installation = await newInstallation({
     LOCAL_PROCESSES: 'api,worker,relay',
+    ALLOWED_HOSTS: 'orders.internal',
     WEBHOOK_URL: receiver.url,
     WEBHOOK_SECRET: receiver.secret,
     WEBHOOK_ALLOW_PRIVATE: 'true',
@@ -63,6 +65,23 @@ describe('metrics', () => {
     for (const [index, role] of ['api', 'worker', 'relay'].entries()) {
       const names = [...(await scrape(ports[index] ?? 0)).keys()];
       expect(names).toContain(`process_resident_memory_bytes{role="${role}"}`);
+    }
+  });
+
+  test('and health answer this machine only while nobody is authenticated, as the API and the sandbox do', async () => {
+    const listeners = [...ports, Number(installation.env['PORT']), Number(installation.env['SANDBOX_PORT'])];
+    const ask = async (port: number, headers: string) =>
+      (await raw(port, `GET /livez HTTP/1.1\r\n${headers}\r\nConnection: close\r\n\r\n`)).status;
+    for (const port of listeners) {
+      const statuses = [
+        await ask(port, 'Host: localhost'),
+        await ask(port, 'Host: orders.internal:80'),
+        await ask(port, 'Host: evil.example'),
+        await ask(port, 'Host: localhost\r\nSec-Fetch-Site: cross-site'),
+        await ask(port, 'Host: localhost\r\nX-Forwarded-For: 203.0.113.7'),
+        await ask(port, 'Host: localhost\r\nHost: localhost'),
+      ];
+      expect([port, statuses]).toEqual([port, [200, 200, 421, 403, 403, 400]]);
     }
   });
 

@@ -151,7 +151,7 @@ describe('the control of faults', () => {
 
 it('stops at once although requests are hanging and a client has sent only half of one', async () => {
   const half = connect(Number(new URL(sandbox.url).port), '127.0.0.1');
-  half.on('error', () => {}).write('POST /v1/refunds HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\na');
+  half.on('error', () => {}).write('POST /v1/refunds HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\na');
   const hanging = errorOf(stripe.paymentIntents.create(order('o1', 'pm_sandbox_timeout_after_charge')));
   await until(async () => (await stripe.paymentIntents.list()).data[0]);
   const before = Date.now();
