@@ -235,9 +235,9 @@ export function handleProblems(app: FastifyInstance, pace?: PaceRefusals): void 
   });
 }
 
-/** What is refused before any work was done for it. */
-const isPaced = ({ code }: Problem, { is404 }: FastifyRequest): boolean =>
-  code === 'too-many-requests' || code === 'unauthenticated' || is404;
+/** What is refused before any work was done for it, and costs its sender nothing: of callers, and of strangers. */
+const isPaced = ({ code }: Problem, { caller }: FastifyRequest): boolean =>
+  code === 'too-many-requests' || code === 'forbidden' || (!caller && PROBLEMS[code][0] < 500);
 
 const senderOf = ({ caller, ip }: FastifyRequest): string => (caller ? `caller ${caller.subject}` : ip);
 

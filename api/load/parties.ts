@@ -52,7 +52,7 @@ export function createParties(limits: CallerLimits): Parties {
       if (!caller) return { key: `${ip} at ${routeOptions.url}`, allowance: strangers, isService: false };
       if (confinedTo(caller, 'read') !== undefined) return customer(caller.subject);
       if (caller.roles.includes('operator') && isAct(method, routeOptions.url ?? '')) return undefined;
-      return { key: `service ${caller.subject}`, allowance: services, isService: true };
+      return { key: `service ${caller.subject}`, allowance: services, isService: caller.roles.includes('service') };
     },
     customer,
   };
