@@ -63,15 +63,14 @@ export function admitCallers(app: Api, workload: Workload, limits: CallerLimits 
 
 function awaitTurn(turns: Turns, party: Party, request: FastifyRequest, done: (err?: Error) => void): void {
   const { leave } = request.place as Place;
-  let endTurn = nothing as () => void;
-  request.releaseSlot = () => {
-    leave();
-    endTurn();
-    endTurn = nothing;
-  };
   const giveUp = () =>
     done(tooMany('Too many of your requests are in work; its turn did not come.', party.key, 'turn'));
-  endTurn = turns.take(party.key, party.allowance.atATime, () => done(), giveUp);
+  const turn = turns.take(party.key, party.allowance.atATime, () => done(), giveUp);
+  request.releaseSlot = () => {
+    leave();
+    turn.end();
+  };
+  if (turn.isNow) done();
 }
 
 function drawFor(parties: Parties, request: FastifyRequest, customerId: string): void {

@@ -174,6 +174,23 @@ describe('a customer behind a service', () => {
   });
 });
 
+test('a customer behind a service that goes on although it is refused takes up none of the service’s turns', async () => {
+  const api = await apiWith({
+    ...SLOW,
+    servicePerSecond: 500,
+    serviceAtATime: 2,
+    refusalsPerSecond: 1,
+    turnWaitMaxMs: 500,
+  });
+  const shop = await as('shop', 'service');
+  const greedy = () => api.get('/orders?customerId=greedy&limit=1000', shop);
+  expect((await greedy()).status).toBe(200);
+  const flood = Array.from({ length: 20 }, greedy);
+  const modest = await Promise.all(Array.from({ length: 20 }, (_, i) => api.get(`/orders?customerId=m-${i}`, shop)));
+  expect(modest.map(({ status }) => status)).toEqual(Array(20).fill(200));
+  for (const answer of await Promise.all(flood)) expectProblem(answer, 429, 'too-many-requests');
+});
+
 test('an operator whose bucket is empty ends an overload all the same', async () => {
   const api = await apiWith(SLOW);
   const operator = await as('op-7', 'operator');
