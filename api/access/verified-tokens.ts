@@ -11,22 +11,25 @@ const REMEMBERED_MS = 5_000;
 const TOKENS_MAX = 2_000;
 
 export function rememberVerified(authenticate: Authenticate): Authenticate {
-  const known = new Map<string, { caller: Caller; untilMs: number }>();
+  const known = new Map<string, { caller: Caller; verifiedAt: number; expiresMs: number }>();
   return async (request) => {
     const { authorization } = request.headers;
     const remembered =
       authorization === undefined || hasSeveral(request.raw.rawHeaders) ? undefined : known.get(authorization);
-    if (remembered && Date.now() < remembered.untilMs) return remembered.caller;
+    if (remembered && isFresh(remembered)) return remembered.caller;
     const caller = await authenticate(request);
     if (authorization === undefined) return caller;
     const expiresMs = (decodeJwt(authorization.replace(/^bearer /i, '')).exp ?? 0) * 1_000;
     known.delete(authorization);
     const [oldest] = known.keys();
     if (oldest !== undefined && known.size >= TOKENS_MAX) known.delete(oldest);
-    known.set(authorization, { caller, untilMs: Math.min(Date.now() + REMEMBERED_MS, expiresMs) });
+    known.set(authorization, { caller, verifiedAt: performance.now(), expiresMs });
     return caller;
   };
 }
+
+const isFresh = ({ verifiedAt, expiresMs }: { verifiedAt: number; expiresMs: number }): boolean =>
+  performance.now() - verifiedAt < REMEMBERED_MS && Date.now() < expiresMs;
 
 /** Node keeps the first of several Authorization headers only; which of them is meant is the authenticator's to judge. */
 const hasSeveral = (rawHeaders: string[]): boolean =>

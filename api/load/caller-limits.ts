@@ -7,7 +7,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { Api } from '../dependencies.js';
 import { whenResponseEnds } from '../http/disconnects.js';
-import { costOfRequest } from './costs.js';
+import { costOfRequest, restOfService } from './costs.js';
 import { type CallerLimits, createParties, type Parties, type Party, refusalOf, tooMany } from './parties.js';
 import { isNeverShed, overloaded } from './shedding.js';
 import { createTurns, type Turns } from './turns.js';
@@ -77,9 +77,8 @@ function drawFor(parties: Parties, request: FastifyRequest, customerId: string):
   const service = parties.of(request);
   if (!service?.isService) return;
   const customer = parties.customer(customerId);
-  const cost = costOfRequest(request);
   // The customer first: what it is refused does not use up what its service has for others.
-  const refused = refusalOf(customer, cost) ?? refusalOf(service, cost - 1);
+  const refused = refusalOf(customer, costOfRequest(request)) ?? refusalOf(service, restOfService(request));
   if (refused) throw refused;
   if (request.place && !request.place.join(customer.key)) throw shareTaken(customer);
 }

@@ -54,6 +54,13 @@ const COSTS: Record<Route, Cost> = {
   'GET /problems/:code': 1,
 };
 
+/**
+ * @returns what a service pays besides the one that it pays at first, when the customer in whose name it asks has paid. Nothing for an
+ * order: how many a service may place, RATE_LIMIT_ORDERS_PER_MINUTE says, and a shop may place them all at once.
+ */
+export const restOfService = (request: FastifyRequest): number =>
+  request.method === 'POST' && request.routeOptions.url === '/orders' ? 0 : costOfRequest(request) - 1;
+
 /** The dearest request there is must fit into every bucket, or its callers would wait for ever. */
 export const COST_MAX = 1 + PAGE_MAX / ROWS_PER_UNIT;
 
