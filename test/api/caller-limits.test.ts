@@ -165,6 +165,13 @@ describe('a customer behind a service', () => {
     expectProblem(await orderFor(api, 'fay', await as('shop', 'service')), 429, 'too-many-requests');
   });
 
+  test('pays for its order; its service, which has a limit of orders, may place many at once', async () => {
+    const api = await apiWith(SLOW);
+    const shop = await as('shop', 'service');
+    const placed = await Promise.all(Array.from({ length: FULL }, (_, i) => orderFor(api, `buyer-${i}`, shop)));
+    expect(placed.map(({ status }) => status)).toEqual(Array(FULL).fill(201));
+  });
+
   test('cannot empty the service’s bucket by being refused', async () => {
     const api = await apiWith({ ...SLOW, servicePerSecond: 50 }); // holds 100
     const shop = await as('shop', 'service');
