@@ -8,10 +8,13 @@ import { firstAddressOf, listenOnOtherLoopback } from '../runtime/listeners/loop
 import type { TemporalLink } from '../runtime/temporal.js';
 import { createAuditor } from './access/audit-recorder.js';
 import { type AuthenticationSettings, createAuthenticator } from './access/authentication.js';
+import { rememberVerified } from './access/verified-tokens.js';
 import type { Api } from './dependencies.js';
 import { createApiReadiness } from './routes/health.js';
 import { showApiMetrics } from './metrics.js';
-import { createBuckets, limitRate } from './load/rate-limit.js';
+import { createBuckets } from './load/buckets.js';
+import type { CallerLimits } from './load/parties.js';
+import { limitRate } from './load/rate-limit.js';
 import { createServer, type ServerSettings } from './server.js';
 import { createSharedBuckets } from './load/shared-buckets.js';
 import { createSagaDispatcher } from './dispatcher.js';
@@ -32,6 +35,8 @@ export type ApiSettings = ServerSettings & {
   authentication?: AuthenticationSettings;
   /** Of POST /orders, per authenticated caller; without authentication there is none. Redis, if given, shares the buckets. */
   rateLimit?: { ordersPerMinute: number; redisUrl?: string };
+  /** Of every caller, over all routes; without authentication there are none. */
+  callerLimits?: CallerLimits;
   /** This process runs a worker too, so that a saga may begin in it at once. */
   eager: boolean;
   logger: Logger;
@@ -58,11 +63,12 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   const orderChanges = createOrderChanges(settings.databaseUrl, logger);
   const auditor = createAuditor({ db, logger, namesSource: settings.trustProxy !== undefined });
   const limit = settings.authentication && settings.rateLimit && (await createLimit(settings.rateLimit, logger));
+  const authenticate = createAuthenticator(settings.authentication);
   const readiness = createApiReadiness(db, stopping.signal);
   const { temporalUiUrl, idempotencyTtlMs, paymentsWebhookSecret } = settings;
   const app = await createServer(
     {
-      authenticate: createAuthenticator(settings.authentication),
+      authenticate: settings.authentication ? rememberVerified(authenticate) : authenticate,
       auditor,
       db,
       temporal,
@@ -73,6 +79,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       readiness,
       stopping: stopping.signal,
       ...(limit && { limitOrders: limit.hook }),
+      ...(settings.authentication && settings.callerLimits && { callerLimits: settings.callerLimits }),
       ...(temporalUiUrl && { temporalUiUrl }),
       ...(paymentsWebhookSecret && { paymentsWebhookSecret }),
     },

@@ -3,7 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type {
   FastifyBaseLogger,
   FastifyInstance,
-  onRequestAsyncHookHandler,
+  preHandlerAsyncHookHandler,
   RawReplyDefaultExpression,
   RawRequestDefaultExpression,
   RawServerDefault,
@@ -16,6 +16,7 @@ import type { Auditor } from './access/audit-recorder.js';
 import type { Authenticate } from './access/authentication.js';
 import type { Caller } from './access/permissions.js';
 import type { SagaDispatcher } from './dispatcher.js';
+import type { CallerLimits } from './load/parties.js';
 import type { OrderChanges } from './order-changes.js';
 
 export type ApiDependencies = {
@@ -35,7 +36,9 @@ export type ApiDependencies = {
   /** whsec_… of the payment gateway; undefined = its webhooks are not taken. */
   paymentsWebhookSecret?: string;
   /** undefined = POST /orders is not limited. */
-  limitOrders?: onRequestAsyncHookHandler;
+  limitOrders?: preHandlerAsyncHookHandler;
+  /** undefined = no caller is distinguished, and none limited. */
+  callerLimits?: CallerLimits;
   /** On event streams; undefined = as often as proxies need it. */
   heartbeatEveryMs?: number;
   /** Aborts when the process begins to stop, so that no request outlives it by waiting. */

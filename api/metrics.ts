@@ -16,4 +16,11 @@ export const postDuration = new Histogram({
   registers: [],
 });
 
-export const showApiMetrics = (): void => show([ordersAccepted, postDuration]);
+export const requestsRefused = new Counter({
+  name: 'order_saga_requests_refused_total',
+  help: 'Requests answered with a problem, by status and reason: the problem’s code, or for 429 what was used up',
+  labelNames: ['status', 'reason'],
+  registers: [],
+});
+
+export const showApiMetrics = (): void => show([ordersAccepted, postDuration, requestsRefused]);

@@ -23,6 +23,10 @@ import { permissionOf, requireRole } from './access/permissions.js';
 import { answerUnroutable, handleProblems, notFoundProblem } from './http/problems.js';
 import { sagaRoutes } from './routes/sagas.js';
 import { setStandardHeaders } from './http/security-headers.js';
+import { admitCallers } from './load/caller-limits.js';
+import { costOf } from './load/costs.js';
+import { queuePipelined } from './load/pipelining.js';
+import { createRefusalPace } from './load/refusals.js';
 import { type SheddingSettings, shedLoad } from './load/shedding.js';
 import { validateStrictly } from './http/validator.js';
 import { webhookRoutes } from './routes/webhooks.js';
@@ -36,6 +40,8 @@ const KEEP_ALIVE_MS = 65_000;
 const STALLED_MS = 90_000;
 /** Each costs some 20 KB and a file descriptor, of which a process commonly has 1,024 or more. */
 const CONNECTIONS_MAX = 10_000;
+/** Twice what one read of a connection brings; a client that sends more before it reads an answer does not want the answers. */
+const PIPELINED_MAX = 1_000;
 /** The limits of a process that works on nothing but requests; see the settings of the same names. */
 const SHEDDING: SheddingSettings = { requestsMax: 1_000, eventLoopDelayMaxMs: 1_000 };
 
@@ -62,6 +68,8 @@ export type ServerSettings = {
   shedding?: SheddingSettings;
   connectionsMax?: number;
   connectionsPerAddressMax?: number;
+  /** Requests that wait on one connection. */
+  pipelinedMax?: number;
   timeLimits?: typeof TIME_LIMITS;
 };
 
@@ -73,11 +81,14 @@ export async function createServer(
   const app = createApp(logger, settings);
   validateStrictly(app);
   app.addHook('onRoute', ({ method, url }) => {
-    for (const m of [method].flat()) permissionOf(m, url);
+    for (const m of [method].flat()) {
+      permissionOf(m, url);
+      costOf(m, url);
+    }
   });
   await addRequestHooks(app, deps, settings);
   auditAnswers(app, () => deps.auditor);
-  handleProblems(app);
+  handleProblems(app, deps.callerLimits && createRefusalPace(deps.callerLimits.refusalsPerSecond));
   await serveDocumentation(app);
   await app.register(async (routes: Api) => addRoutes(routes, deps));
   return app;
@@ -108,7 +119,8 @@ async function addRequestHooks(app: Api, deps: ApiDependencies, settings: Server
     done();
   });
   if (settings.corsOrigins) await allowOrigins(app, settings.corsOrigins);
-  shedLoad(app, settings.shedding ?? SHEDDING);
+  queuePipelined(app, settings.pipelinedMax ?? PIPELINED_MAX);
+  const workload = shedLoad(app, settings.shedding ?? SHEDDING);
   // Before the headers are checked: a request to no route would be refused for its headers first.
   app.addHook('onRequest', (request, reply, done) => {
     done(request.is404 ? notFoundProblem(app, request, reply) : undefined);
@@ -121,6 +133,7 @@ async function addRequestHooks(app: Api, deps: ApiDependencies, settings: Server
     request.caller = await deps.authenticate(request);
     requireRole(request.caller, allowed);
   });
+  admitCallers(app, workload, deps.callerLimits);
 }
 
 async function serveDocumentation(app: Api): Promise<void> {

@@ -55,6 +55,29 @@ export const settings = {
     default: undefined,
     desc: 'Where several API processes share those limits; unset = each has its own',
   }),
+  RATE_LIMIT_CUSTOMER: count({
+    default: 100,
+    desc: 'Cheap requests a second that a customer is served over all routes, fewer of dearer ones; no limit without AUTH_ISSUER',
+  }),
+  RATE_LIMIT_SERVICE: count({
+    default: 500,
+    desc: 'The same for any other caller: half of what one process can serve, since a shop asks for all its customers',
+  }),
+  RATE_LIMIT_STRANGER: count({
+    default: 100,
+    desc: 'The same for one address at one route that needs no token; health is not limited',
+  }),
+  REQUESTS_MAX_CUSTOMER: count({
+    default: 8,
+    desc: 'Requests of a customer that are worked on at a time; its others wait for their turn',
+  }),
+  REQUESTS_MAX_SERVICE: count({ default: 32, desc: 'The same for any other caller' }),
+  REQUEST_TURN_WAIT_MAX: durationMs({ default: 5_000, desc: 'How long a request waits for its turn' }),
+  REFUSALS_MAX: count({
+    default: 20,
+    desc: 'Refusals a second that a caller, or an address without one, is sent at once; the others a second later',
+  }),
+  PIPELINED_MAX: count({ default: 1_000, desc: 'Requests that may wait on one connection; then it is closed' }),
   REQUESTS_MAX: count({ default: 1_000, desc: 'Requests in work at a time; beyond that 503 at once' }),
   EVENT_LOOP_DELAY_MAX: durationMs({
     default: 1_000,

@@ -131,8 +131,18 @@ function readLimits(config: Config, logger: Logger) {
   return {
     rateLimit: { ordersPerMinute: config.RATE_LIMIT_ORDERS_PER_MINUTE, ...(redisUrl !== undefined && { redisUrl }) },
     shedding: { requestsMax: config.REQUESTS_MAX, eventLoopDelayMaxMs: config.EVENT_LOOP_DELAY_MAX },
+    callerLimits: {
+      customerPerSecond: config.RATE_LIMIT_CUSTOMER,
+      servicePerSecond: config.RATE_LIMIT_SERVICE,
+      strangerPerSecond: config.RATE_LIMIT_STRANGER,
+      customerAtATime: config.REQUESTS_MAX_CUSTOMER,
+      serviceAtATime: config.REQUESTS_MAX_SERVICE,
+      turnWaitMaxMs: config.REQUEST_TURN_WAIT_MAX,
+      refusalsPerSecond: config.REFUSALS_MAX,
+    },
     connectionsMax: affordableConnections(config.CONNECTIONS_MAX, logger),
     ...(connectionsPerAddressMax !== undefined && { connectionsPerAddressMax }),
+    pipelinedMax: config.PIPELINED_MAX,
   };
 }
 

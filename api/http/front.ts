@@ -9,13 +9,16 @@ import {
   sendProblem,
   writeProblem,
 } from '../../runtime/listeners/refusals.js';
+import { requestsRefused } from '../metrics.js';
 import { correlationIdOf } from './headers.js';
 import { Problem, toBody } from './problems.js';
 import { SECURITY_HEADERS } from './security-headers.js';
 
 export function answerRefusal({ code, detail }: Refusal, { headers }: IncomingMessage, response: ServerResponse): void {
   const correlationId = correlationIdOf(headers);
-  sendProblem(response, toBody(new Problem(code, detail), correlationId), {
+  const body = toBody(new Problem(code, detail), correlationId);
+  requestsRefused.inc({ status: body.status, reason: code });
+  sendProblem(response, body, {
     ...SECURITY_HEADERS,
     'x-correlation-id': correlationId,
     ...(code === 'overloaded' && { 'retry-after': RETRY_AFTER_S }),
@@ -27,5 +30,6 @@ export function answerUnparsable(err: Error & { code?: string }, socket: Socket)
   if (!refusal) return;
   const correlationId = uuidv7();
   const body = toBody(new Problem(refusal.code, refusal.detail), correlationId);
+  requestsRefused.inc({ status: body.status, reason: refusal.code });
   writeProblem(socket, body, { 'X-Correlation-ID': correlationId, ...SECURITY_HEADERS });
 }

@@ -6,6 +6,8 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { Type } from 'typebox';
 import type { Money } from '../../contracts/orders.js';
 import { isNotNow } from '../../domain/database.js';
+import type { PaceRefusals } from '../load/refusals.js';
+import { requestsRefused } from '../metrics.js';
 import { MoneySchema } from './schemas.js';
 import { setStandardHeaders } from './security-headers.js';
 
@@ -127,6 +129,10 @@ export type ProblemOptions = {
   challenge?: string;
   /** Answered as not found, because the caller may not see it. */
   conceals?: boolean;
+  /** Why, where a code has several reasons: a label of the metric, so one of a few words. */
+  reason?: string;
+  /** Who is slowed down if it goes on asking; undefined = the caller, or the address of a request without one. */
+  pacedBy?: string;
 };
 
 export class Problem extends Error {
@@ -168,6 +174,7 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
   const [status] = PROBLEMS[problem.code];
   const retryAfterS = problem.options.retryAfterS ?? (status === 503 ? RETRY_AFTER_S : undefined);
   if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
+  requestsRefused.inc({ status, reason: problem.options.reason ?? problem.code });
   const challenge = problem.options.challenge ?? (status === 401 ? 'Bearer' : undefined);
   if (challenge !== undefined) reply.header('www-authenticate', challenge);
   return reply
@@ -194,13 +201,19 @@ export function answerUnroutable(error: FastifyError, _request: FastifyRequest, 
   );
 }
 
-/** Answers every error of a request, and every path without a route, with a problem. */
-export function handleProblems(app: FastifyInstance): void {
+/**
+ * Answers every error of a request, and every path without a route, with a problem.
+ * @param pace of the refusals that a client may ask for again and again; undefined = they are all sent at once
+ */
+export function handleProblems(app: FastifyInstance, pace?: PaceRefusals): void {
   app.setErrorHandler((error: FastifyError | Problem, request, reply) => {
     const problem = toProblem(error);
     if (problem.options.conceals) request.isConcealed = true;
     if (PROBLEMS[problem.code][0] >= 500) request.log.error({ err: error }, 'request failed');
-    return sendProblem(reply, problem);
+    const held = pace && isPaced(problem, request) ? pace(problem.options.pacedBy ?? senderOf(request)) : undefined;
+    if (!held) return sendProblem(reply, problem);
+    request.releaseSlot?.(); // it only waits
+    return void held.then(() => sendProblem(reply, problem));
   });
   app.setNotFoundHandler((request, reply) => sendProblem(reply, notFoundProblem(app, request, reply)));
   app.get('/problems/:code', { schema: { hide: true } }, (request, reply) => {
@@ -211,6 +224,12 @@ export function handleProblems(app: FastifyInstance): void {
     return reply.send({ type: `/problems/${code}`, code, status, title, remedy });
   });
 }
+
+/** What is refused before any work was done for it, and costs its sender nothing: of callers, and of strangers. */
+const isPaced = ({ code }: Problem, { caller }: FastifyRequest): boolean =>
+  code === 'too-many-requests' || code === 'forbidden' || (!caller && PROBLEMS[code][0] < 500);
+
+const senderOf = ({ caller, ip }: FastifyRequest): string => (caller ? `caller ${caller.subject}` : ip);
 
 export function notFoundProblem(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Problem {
   const [path = ''] = request.url.split('?');

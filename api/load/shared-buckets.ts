@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino';
 import { ConfigError } from '../../runtime/config.js';
-import { type Bucket, createBuckets, type TakeToken } from './rate-limit.js';
+import { type Bucket, createBuckets, type TakeToken } from './buckets.js';
 
 /** Each order waits for Redis. */
 const ASK_LIMIT_MS = 100;

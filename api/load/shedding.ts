@@ -6,8 +6,8 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Api } from '../dependencies.js';
-import { whenResponseEnds } from '../http/disconnects.js';
 import { Problem } from '../http/problems.js';
+import { createWorkload, type Workload } from './workload.js';
 
 export type SheddingSettings = {
   /**
@@ -24,9 +24,10 @@ const SAMPLES_LATE = 2;
 /** Spread, so that the refused clients do not all come back at once. */
 const RETRY_AFTER_MAX_S = 4;
 
-export function shedLoad(app: Api, { requestsMax, eventLoopDelayMaxMs }: SheddingSettings): void {
-  let inWork = 0;
+/** Refuses what would be too much, before it costs anything. @returns where requests take their places once their caller is known */
+export function shedLoad(app: Api, { requestsMax, eventLoopDelayMaxMs }: SheddingSettings): Workload {
   let late = 0;
+  const workload = createWorkload(requestsMax);
   const delay = monitorEventLoopDelay();
   delay.enable();
   const sampling = setInterval(() => {
@@ -37,26 +38,14 @@ export function shedLoad(app: Api, { requestsMax, eventLoopDelayMaxMs }: Sheddin
     clearInterval(sampling);
     delay.disable();
   });
-
-  const isOverloaded = () => inWork >= requestsMax || late >= SAMPLES_LATE;
-  const nothing = () => undefined;
-  app.decorateRequest('releaseSlot');
-  app.addHook('onRequest', (request, reply, done) => {
-    request.releaseSlot = nothing;
-    if (isExempt(request.routeOptions.url)) return done();
-    if (isOverloaded()) return done(overloaded());
-    inWork++;
-    request.releaseSlot = () => {
-      inWork--;
-      request.releaseSlot = nothing;
-    };
-    // Not onResponse, which is not called if the client has closed the connection.
-    whenResponseEnds(reply, () => request.releaseSlot());
-    done();
+  app.addHook('onRequest', (request, _reply, done) => {
+    const isOverloaded = workload.isFull() || late >= SAMPLES_LATE;
+    done(isOverloaded && !isNeverShed(request.routeOptions.url) ? overloaded() : undefined);
   });
+  return workload;
 }
 
-const overloaded = () =>
+export const overloaded = () =>
   new Problem(
     'overloaded',
     'More is asked than can be answered in time; nothing was done.',
@@ -66,4 +55,4 @@ const overloaded = () =>
     },
   );
 
-const isExempt = (url = ''): boolean => url === '/livez' || url === '/readyz' || url.startsWith('/admin/');
+export const isNeverShed = (url = ''): boolean => url === '/livez' || url === '/readyz' || url.startsWith('/admin/');

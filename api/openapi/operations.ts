@@ -9,6 +9,8 @@ import type { FastifySchema } from 'fastify';
 import { describeProblems, problemCodesOf } from './problems.js';
 import { permissionOf } from '../access/permissions.js';
 import { PROBLEMS, type ProblemCode } from '../http/problems.js';
+import { costOf } from '../load/costs.js';
+import { isNeverShed } from '../load/shedding.js';
 
 type Headers = Record<string, { type: string; description: string }>;
 type Response = { description?: string; headers?: Headers; content?: object };
@@ -73,6 +75,8 @@ const takesHeader = ({ headers }: Documented, header: string): boolean => header
 function problemCodesOfItsKind(method: string, url: string, schema: Documented): ProblemCode[] {
   const codes: ProblemCode[] = ['invalid-request', 'internal-error', 'unavailable'];
   if (permissionOf(method, url) !== 'open') codes.push('unauthenticated', 'forbidden');
+  if (costOf(method, url) !== 0) codes.push('too-many-requests');
+  if (!isNeverShed(url)) codes.push('overloaded');
   if (url.includes(':')) codes.push('not-found');
   if (schema.body !== undefined)
     codes.push('malformed-json', 'request-timeout', 'payload-too-large', 'unsupported-media-type');

@@ -40,6 +40,7 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
     },
     async (request, reply) => {
       const order = await requireOrder(deps, request.params.id, request.caller, 'write');
+      request.drawFor(order.customerId);
       return answerOnce(deps, request, reply, async () => {
         await recordCancellation(deps, request, order, (request.body as Static<typeof Cancellation>).reason);
         return { status: 202, body: await requireOrder(deps, order.id, request.caller) };

@@ -52,7 +52,8 @@ function orderEventsRoute(app: Api, deps: ApiDependencies): void {
       },
     },
     async (request, reply) => {
-      const { id } = await requireOrder(deps, request.params.id, request.caller);
+      const { id, customerId } = await requireOrder(deps, request.params.id, request.caller);
+      request.drawFor(customerId);
       const { limit, cursor } = request.query;
       if (wantsStream(request)) {
         const last = lastEventId(request);

@@ -25,7 +25,7 @@ export function orderPlacementRoutes(app: Api, deps: ApiDependencies): void {
   app.post(
     '/orders',
     {
-      ...(deps.limitOrders && { onRequest: deps.limitOrders }),
+      ...(deps.limitOrders && { preHandler: deps.limitOrders }),
       schema: {
         summary: 'Place an order',
         description:

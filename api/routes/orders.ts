@@ -30,6 +30,7 @@ function readRoute(app: Api, deps: ApiDependencies): void {
     },
     async (request, reply) => {
       const order = await requireOrder(deps, request.params.id, request.caller);
+      request.drawFor(order.customerId);
       return answerUnlessKnown(request, reply, order);
     },
   );

@@ -68,7 +68,11 @@ export function sagaRoutes(app: Api, deps: ApiDependencies): void {
         response: { 200: SagaSchema, '4xx': ProblemSchema },
       },
     },
-    async (request) => describeSaga(deps, await requireOrder(deps, request.params.id, request.caller), request.caller),
+    async (request) => {
+      const order = await requireOrder(deps, request.params.id, request.caller);
+      request.drawFor(order.customerId);
+      return describeSaga(deps, order, request.caller);
+    },
   );
 }
 

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { createBuckets } from '../../api/load/rate-limit.js';
+import { createBuckets } from '../../api/load/buckets.js';
 import type { ServerSettings } from '../../api/server.js';
 import { createSharedBuckets } from '../../api/load/shared-buckets.js';
 import { closedPort, expectProblem, ORDER, SILENT, startTestApi, type TestApi } from '../support/api.js';

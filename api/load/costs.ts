@@ -1,0 +1,80 @@
+/**
+ * Costs: what a request takes out of its caller's bucket, one table in which every route must stand. The unit is a cheap
+ * request, such as `GET /orders/{id}`: about a millisecond of this process. Dearer ones are as many times dearer as they were
+ * measured to be, sagas and undos that they set off included.
+ */
+import type { FastifyRequest } from 'fastify';
+import type { Route } from '../access/permissions.js';
+
+type Cost = number | ((request: FastifyRequest) => number);
+
+/** Rows that cost as much as a cheap request: a page of 1,000 orders is some 50 times as dear as one order. */
+const ROWS_PER_UNIT = 20;
+const PAGE_DEFAULT = 100;
+const PAGE_MAX = 1_000;
+
+/** Of a list, by the rows asked for. The parameter is not validated yet: what is no number will be refused, and costs little. */
+const page = ({ query }: FastifyRequest): number => {
+  const limit = Number((query as { limit?: unknown }).limit ?? PAGE_DEFAULT);
+  const rows = Number.isFinite(limit) ? Math.min(Math.max(limit, 1), PAGE_MAX) : 1;
+  return 1 + Math.floor(rows / ROWS_PER_UNIT);
+};
+
+/** Health is never refused. The documents are large, and read by people. */
+const FREE = 0;
+const DOCUMENTS: Cost = 2;
+
+const COSTS: Record<Route, Cost> = {
+  // With its saga, of which a machine of two cores runs some 30 a second.
+  'POST /orders': 8,
+  'GET /orders': page,
+  'GET /orders/:id': 1,
+  // Two statements, a signal, an answer that is kept for its Idempotency-Key, and the undos.
+  'POST /orders/:id/cancel': 10,
+  // Asks the worker, which runs everybody's sagas.
+  'GET /orders/:id/saga': 15,
+  // An order has some ten events, whatever the limit.
+  'GET /orders/:id/events': 2,
+  'GET /events': page,
+  'GET /inventory': page,
+  'GET /inventory/:sku': 1,
+  'PUT /inventory/:sku': 3,
+  // Asks Temporal for all that is stuck.
+  'GET /admin/sagas': 30,
+  'POST /admin/sagas/:id/resolve': 15,
+  'GET /admin/audit': page,
+  'GET /admin/dead-letters': page,
+  'POST /admin/dead-letters/replay': 20,
+  'POST /admin/dead-letters/:id/replay': 5,
+  'POST /admin/dead-letters/:id/discard': 5,
+  'POST /webhooks/payments': 2,
+  'GET /livez': FREE,
+  'GET /readyz': FREE,
+  'GET /openapi.json': 10,
+  'GET /problems/:code': 1,
+};
+
+/**
+ * @returns what a service pays besides the one that it pays at first, when the customer in whose name it asks has paid. Nothing for an
+ * order: how many a service may place, RATE_LIMIT_ORDERS_PER_MINUTE says, and a shop may place them all at once.
+ */
+export const restOfService = (request: FastifyRequest): number =>
+  request.method === 'POST' && request.routeOptions.url === '/orders' ? 0 : costOfRequest(request) - 1;
+
+/** The dearest request there is must fit into every bucket, or its callers would wait for ever. */
+export const COST_MAX = 1 + PAGE_MAX / ROWS_PER_UNIT;
+
+/** @throws at start-up for a route that the table does not name: nothing is free by oversight */
+export function costOf(method: string, url: string): Cost {
+  if (method === 'OPTIONS' && url === '*') return FREE; // preflights, if CORS is on
+  if (url === '/docs' || url.startsWith('/docs/')) return DOCUMENTS;
+  const cost = COSTS[`${method === 'HEAD' ? 'GET' : method} ${url}` as Route] as Cost | undefined;
+  if (cost === undefined) throw new Error(`Bug! ${method} ${url} is not in the table of costs`);
+  return cost;
+}
+
+/** @returns what this request takes out of its caller's bucket */
+export function costOfRequest(request: FastifyRequest): number {
+  const cost = costOf(request.method, request.routeOptions.url ?? '');
+  return typeof cost === 'number' ? cost : cost(request);
+}
