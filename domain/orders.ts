@@ -168,7 +168,7 @@ export async function readOrder(db: Database, orderId: string): Promise<Order | 
  */
 export async function listOrders(
   db: Database,
-  filter: { status?: OrderStatus; customerId?: string; beforeId?: string },
+  filter: { status?: OrderStatus; customerId?: string; beforeId?: string | undefined },
   limit: number,
 ): Promise<Order[]> {
   const rows = await db.order.findMany({

@@ -45,6 +45,10 @@ export const settings = {
     desc: 'How late the process may be before it answers 503 at once',
   }),
   CONNECTIONS_MAX: count({ default: 10_000, desc: 'Open connections of clients, at most' }),
+  PAGE_BYTES_MAX: count({
+    default: 512 * 1024,
+    desc: 'Bytes of a list’s page, beside its `limit` of rows; a single row is given however large',
+  }),
   CORS_ORIGINS: origins({ default: undefined, desc: 'Origins whose web pages may use the API, separated by commas' }),
   TRUST_PROXY: addresses({
     default: undefined,
