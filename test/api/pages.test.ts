@@ -170,7 +170,8 @@ test('a page that is exactly as long as the list is its last, whatever bounds it
 });
 
 describe('of what retention has removed,', () => {
-  const feed = (query = '') => api.get<{ events: { subject: string; sequence: number }[]; next: string }>(`/events?limit=5${query}`);
+  const feed = (query = '') =>
+    api.get<{ events: { subject: string; sequence: number }[]; next: string }>(`/events?limit=5${query}`);
   test('a reader that has read it goes on, one that has not is told of the gap', async () => {
     const early = (await feed()).body.next;
     const late = (await feed(`&after=${early}`)).body.next;
