@@ -21,10 +21,19 @@ export function validateStrictly(app: Api): void {
 }
 
 type Validator = { (data: unknown): boolean; errors?: ErrorObject[] | null };
-type Schema = { properties?: Record<string, Schema>; additionalProperties?: unknown; items?: Schema; maxItems?: number };
+type Schema = {
+  properties?: Record<string, Schema>;
+  additionalProperties?: unknown;
+  items?: Schema;
+  maxItems?: number;
+};
 
 /** @param compileAll that finds every error; most schemas never need it */
-function reportingEachFieldOnce(schema: Schema, first: ValidateFunction, compileAll: () => ValidateFunction): Validator {
+function reportingEachFieldOnce(
+  schema: Schema,
+  first: ValidateFunction,
+  compileAll: () => ValidateFunction,
+): Validator {
   let all: ValidateFunction | undefined;
   const validator: Validator = (data) => {
     validator.errors = null;
