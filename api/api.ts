@@ -29,6 +29,8 @@ export type ApiSettings = ServerSettings & {
   port: number;
   temporalUiUrl?: string;
   idempotencyTtlMs: number;
+  /** Of a list's page; undefined = the default of http/pages. */
+  pageBytesMax?: number;
   /** undefined = the payment gateway's webhooks are not taken. */
   paymentsWebhookSecret?: string;
   /** undefined = every caller has every role. */
@@ -65,7 +67,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   const limit = settings.authentication && settings.rateLimit && (await createLimit(settings.rateLimit, logger));
   const authenticate = createAuthenticator(settings.authentication);
   const readiness = createApiReadiness(db, stopping.signal);
-  const { temporalUiUrl, idempotencyTtlMs, paymentsWebhookSecret } = settings;
+  const { temporalUiUrl, idempotencyTtlMs, pageBytesMax, paymentsWebhookSecret } = settings;
   const app = await createServer(
     {
       authenticate: settings.authentication ? rememberVerified(authenticate) : authenticate,
@@ -81,6 +83,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       ...(limit && { limitOrders: limit.hook }),
       ...(settings.authentication && settings.callerLimits && { callerLimits: settings.callerLimits }),
       ...(temporalUiUrl && { temporalUiUrl }),
+      ...(pageBytesMax !== undefined && { pageBytesMax }),
       ...(paymentsWebhookSecret && { paymentsWebhookSecret }),
     },
     logger,

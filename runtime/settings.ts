@@ -88,6 +88,10 @@ export const settings = {
     default: undefined,
     desc: 'Of those with requests in work, of one address, once they are nearly all taken; unset = a tenth of them',
   }),
+  PAGE_BYTES_MAX: count({
+    default: 512 * 1024,
+    desc: 'Bytes of a list’s page, beside its `limit` of rows; a single row is given however large',
+  }),
   CORS_ORIGINS: origins({ default: undefined, desc: 'Origins whose web pages may use the API, separated by commas' }),
   TRUST_PROXY: addresses({
     default: undefined,

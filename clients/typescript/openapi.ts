@@ -21,25 +21,28 @@ export interface paths {
   "/orders/{id}/events": {
     /**
      * Events of an order, oldest first
-     * @description With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. Events leave after `OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, or nothing. The order itself stays.
+     * @description With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. Events leave after `OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, or nothing. The order itself stays. A cursor whose next event has left is answered 410, whose `oldest` goes on with what is left.
      */
     get: operations["getOrdersIdEvents"];
   };
   "/events": {
     /**
      * The feed: every event of every order
-     * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new. Events stay for `OUTBOX_RETENTION` (30 days); a place older than that goes on with the oldest event there is.
+     * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them.
      */
     get: operations["getEvents"];
   };
   "/orders/{id}/saga": {
-    /** How the order’s saga stands, step by step */
+    /**
+     * How the order’s saga stands, step by step
+     * @description Of an order that is final, as its log has it. While a saga runs, what its steps are trying just now may be half a second old; `state` never is older than the order.
+     */
     get: operations["getOrdersIdSaga"];
   };
   "/orders/{id}/cancel": {
     /**
      * Cancel an order
-     * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless.
+     * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key.
      */
     post: operations["postOrdersIdCancel"];
   };
@@ -208,6 +211,18 @@ export interface components {
         amount: number;
         /** @description ISO 4217 */
         currency: string;
+      };
+      /** @description Cursor that goes on with the oldest event that is kept */
+      oldest?: string;
+      /** @description What has left */
+      gap?: {
+        /** @description Cursor of the last event before the gap */
+        after: string;
+        /**
+         * Format: date-time
+         * @description When the newest event that has left came about
+         */
+        until?: string;
       };
       correlationId: string;
     };
@@ -385,7 +400,7 @@ export interface operations {
         status?: "PENDING" | "CONFIRMED" | "CANCELLED";
         /** @description Opaque id of the customer; never a name or an e-mail address */
         customerId?: string;
-        /** @description Entries per page */
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
         /** @description `next` of the page before */
         cursor?: string;
@@ -401,7 +416,7 @@ export interface operations {
         content: {
           "application/json": {
             orders: components["schemas"]["Order"][];
-            /** @description Cursor of the next page; null on the last */
+            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
             next: string | null;
           };
         };
@@ -722,12 +737,12 @@ export interface operations {
   };
   /**
    * Events of an order, oldest first
-   * @description With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. Events leave after `OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, or nothing. The order itself stays.
+   * @description With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. Events leave after `OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, or nothing. The order itself stays. A cursor whose next event has left is answered 410, whose `oldest` goes on with what is left.
    */
   getOrdersIdEvents: {
     parameters: {
       query?: {
-        /** @description Entries per page */
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
         /** @description `next` of the page before */
         cursor?: string;
@@ -751,7 +766,7 @@ export interface operations {
         content: {
           "application/json": {
             events: components["schemas"]["Event"][];
-            /** @description Cursor of the next page; null on the last */
+            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
             next: string | null;
           };
           "text/event-stream": string;
@@ -801,6 +816,16 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `events-gone`: Events after this place have left */
+      410: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -827,12 +852,12 @@ export interface operations {
   };
   /**
    * The feed: every event of every order
-   * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new. Events stay for `OUTBOX_RETENTION` (30 days); a place older than that goes on with the oldest event there is.
+   * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them.
    */
   getEvents: {
     parameters: {
       query?: {
-        /** @description Entries per page */
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
         /** @description `next` of the page before */
         after?: string;
@@ -852,6 +877,7 @@ export interface operations {
         content: {
           "application/json": {
             events: components["schemas"]["Event"][];
+            /** @description Ask again with it as `after`; equal to `after` = nothing is new */
             next: string;
           };
           "text/event-stream": string;
@@ -891,6 +917,16 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `events-gone`: Events after this place have left */
+      410: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -915,7 +951,10 @@ export interface operations {
       };
     };
   };
-  /** How the order’s saga stands, step by step */
+  /**
+   * How the order’s saga stands, step by step
+   * @description Of an order that is final, as its log has it. While a saga runs, what its steps are trying just now may be half a second old; `state` never is older than the order.
+   */
   getOrdersIdSaga: {
     parameters: {
       path: {
@@ -1004,7 +1043,7 @@ export interface operations {
   };
   /**
    * Cancel an order
-   * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless.
+   * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key.
    */
   postOrdersIdCancel: {
     parameters: {
@@ -1159,7 +1198,7 @@ export interface operations {
       query?: {
         /** @description Default NEEDS_ATTENTION */
         state?: "NEEDS_ATTENTION" | "COMPENSATING";
-        /** @description Entries per page */
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
         /** @description `next` of the page before */
         cursor?: string;
@@ -1209,7 +1248,7 @@ export interface operations {
                     currency: string;
                   }[];
               })[];
-            /** @description Cursor of the next page; null on the last */
+            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
             next: string | null;
           };
         };
@@ -1430,7 +1469,7 @@ export interface operations {
   getAdminAudit: {
     parameters: {
       query?: {
-        /** @description Entries per page */
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
         /** @description `next` of the page before */
         after?: string;
@@ -1544,7 +1583,7 @@ export interface operations {
         type?: string;
         /** @description Default: PARKED and REPLAYING */
         state?: "PARKED" | "REPLAYING" | "DELIVERED" | "DISCARDED";
-        /** @description Entries per page */
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
         /** @description `next` of the page before */
         cursor?: string;
@@ -1576,7 +1615,7 @@ export interface operations {
                 /** Format: date-time */
                 oldest: string;
               })[];
-            /** @description Cursor of the next page; null on the last */
+            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
             next: string | null;
           };
         };
@@ -2111,7 +2150,7 @@ export interface operations {
   getInventory: {
     parameters: {
       query?: {
-        /** @description Entries per page */
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
         /** @description `next` of the page before */
         cursor?: string;
@@ -2127,7 +2166,7 @@ export interface operations {
         content: {
           "application/json": {
             items: components["schemas"]["Sku"][];
-            /** @description Cursor of the next page; null on the last */
+            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
             next: string | null;
           };
         };
