@@ -16,7 +16,7 @@ import type { Auditor } from './access/audit-recorder.js';
 import type { Authenticate } from './access/authentication.js';
 import type { Caller } from './access/permissions.js';
 import type { SagaDispatcher } from './dispatcher.js';
-import type { OrderChanges } from './order-changes.js';
+import type { Waiting } from './waiting/waiting.js';
 
 export type ApiDependencies = {
   authenticate: Authenticate;
@@ -24,7 +24,7 @@ export type ApiDependencies = {
   db: Database;
   temporal: TemporalLink;
   dispatcher: SagaDispatcher;
-  orderChanges: OrderChanges;
+  waiting: Waiting;
   policy: SagaPolicy;
   /** Where people look at workflows; undefined = no link is shown. */
   temporalUiUrl?: string;
@@ -38,6 +38,8 @@ export type ApiDependencies = {
   limitOrders?: onRequestAsyncHookHandler;
   /** On event streams; undefined = as often as proxies need it. */
   heartbeatEveryMs?: number;
+  /** How long a stream's reader may take for what is written at once; undefined = long. */
+  slowReaderLimitMs?: number;
   /** Aborts when the process begins to stop, so that no request outlives it by waiting. */
   stopping: AbortSignal;
 };

@@ -9,7 +9,7 @@ import { HOLDINGS, type Holding } from '../contracts/plan.js';
 import type { LeftStep } from '../contracts/steps.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
-import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
+import { countEvent, eventColumns, insertEvent, wakeAsFinal } from './outbox.js';
 import { FIRST_RUN, insertLeft, insertLog, type Run, skipMark } from './saga-log.js';
 
 /**
@@ -111,7 +111,7 @@ export async function cancelOrder(
     ), logged AS (
       ${insertLog(Prisma.sql`moved`, 'cancelOrder', 'undone', run)}
     ) ${logLeft}
-    SELECT ${wakeRelay} FROM moved`;
+    SELECT ${wakeAsFinal} FROM moved`;
   if (cancelled.length > 0) return 'done';
   const orderState = await readOrderState(db, orderId);
   if (orderState.status === 'CANCELLED') return 'done';
@@ -162,6 +162,19 @@ export async function readOrder(db: Database, orderId: string): Promise<Order | 
   return row && toOrder(row);
 }
 
+/** Those of the orders that are CONFIRMED or CANCELLED, in one statement however many they are. */
+export async function readFinalOrders(db: Database, orderIds: string[]): Promise<Order[]> {
+  const rows = await db.$queryRaw<OrderRow[]>`
+    SELECT id, status, unwinding_reason AS "unwindingReason", cancellation_message AS "cancellationMessage",
+      customer_id AS "customerId", total_amount AS "totalAmount", currency, external_order_id AS "externalOrderId",
+      created_at AS "createdAt", updated_at AS "updatedAt", correlation_id AS "correlationId", (
+        SELECT json_agg(json_build_object('sku', l.sku, 'quantity', l.quantity, 'unitPrice', l.unit_price) ORDER BY l.line_no)
+        FROM order_lines l WHERE l.order_id = orders.id
+      ) AS lines
+    FROM orders WHERE id = ANY(${orderIds}::uuid[]) AND status <> 'PENDING'`;
+  return rows.map(toOrder);
+}
+
 /**
  * Orders, newest first.
  * @param filter.beforeId only orders older than this one (ids are time-ordered); a page boundary that inserts don't move
@@ -186,7 +199,23 @@ export async function listOrders(
 
 const withLines = { lines: { orderBy: { lineNo: 'asc' } } } as const satisfies Prisma.OrderInclude;
 
-function toOrder(row: Prisma.OrderGetPayload<{ include: typeof withLines }>): Order {
+type StoredOrder = Prisma.OrderGetPayload<{ include: typeof withLines }>;
+type OrderRow = Pick<
+  StoredOrder,
+  | 'id'
+  | 'status'
+  | 'unwindingReason'
+  | 'cancellationMessage'
+  | 'customerId'
+  | 'totalAmount'
+  | 'currency'
+  | 'externalOrderId'
+  | 'createdAt'
+  | 'updatedAt'
+  | 'correlationId'
+> & { lines: { sku: string; quantity: number; unitPrice: bigint | number }[] };
+
+function toOrder(row: OrderRow): Order {
   const reason = row.unwindingReason as CancellationReason | null;
   return {
     id: row.id,

@@ -45,6 +45,21 @@ export const settings = {
     desc: 'How late the process may be before it answers 503 at once',
   }),
   CONNECTIONS_MAX: count({ default: 10_000, desc: 'Open connections of clients, at most' }),
+  STREAMS_MAX: count({ default: 2_000, desc: 'Event streams that are open at a time; beyond that 503' }),
+  STREAMS_PER_CUSTOMER_MAX: count({
+    default: 32,
+    desc: 'Those of a customer, also of each behind a service; beyond that 429. No limit without AUTH_ISSUER',
+  }),
+  STREAMS_PER_SERVICE_MAX: count({ default: 256, desc: 'Those of any other authenticated caller' }),
+  WAITS_MAX: count({
+    default: 2_000,
+    desc: 'Answers that `Prefer: wait` holds back at a time; beyond that an order is answered at once',
+  }),
+  WAITS_PER_CUSTOMER_MAX: count({
+    default: 32,
+    desc: 'Those of a customer, also of each behind a service. No limit without AUTH_ISSUER',
+  }),
+  WAITS_PER_SERVICE_MAX: count({ default: 256, desc: 'Those of any other authenticated caller' }),
   CORS_ORIGINS: origins({ default: undefined, desc: 'Origins whose web pages may use the API, separated by commas' }),
   TRUST_PROXY: addresses({
     default: undefined,

@@ -118,6 +118,16 @@ function readLimits(config: Config) {
     rateLimit: { ordersPerMinute: config.RATE_LIMIT_ORDERS_PER_MINUTE, ...(redisUrl !== undefined && { redisUrl }) },
     shedding: { requestsMax: config.REQUESTS_MAX, eventLoopDelayMaxMs: config.EVENT_LOOP_DELAY_MAX },
     connectionsMax: config.CONNECTIONS_MAX,
+    streams: {
+      perProcess: config.STREAMS_MAX,
+      perCustomer: config.STREAMS_PER_CUSTOMER_MAX,
+      perService: config.STREAMS_PER_SERVICE_MAX,
+    },
+    waits: {
+      perProcess: config.WAITS_MAX,
+      perCustomer: config.WAITS_PER_CUSTOMER_MAX,
+      perService: config.WAITS_PER_SERVICE_MAX,
+    },
     ...(corsOrigins !== undefined && { corsOrigins: corsOrigins.split(',') }),
     ...(trustProxy !== undefined && { trustProxy }),
   };

@@ -79,7 +79,11 @@ const isSubject = (sub: unknown): boolean => typeof sub === 'string' && /^[^\p{C
 function toCaller(payload: JWTPayload, rolesClaim: string): Caller {
   const claimed = payload[rolesClaim];
   const names = Array.isArray(claimed) ? claimed : typeof claimed === 'string' ? claimed.split(' ') : [];
-  return { subject: payload.sub ?? '', roles: ROLES.filter((role) => names.includes(role)) };
+  return {
+    subject: payload.sub ?? '',
+    roles: ROLES.filter((role) => names.includes(role)),
+    ...(payload.exp !== undefined && { expiresAt: payload.exp * 1_000 }),
+  };
 }
 
 /** What is wrong with a token is its sender's business; what is wrong with our key source is ours. */

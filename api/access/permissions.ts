@@ -6,7 +6,12 @@ export const ROLES = ['customer', 'service', 'operator', 'auditor'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** The authenticated sender of a request. Without authentication every caller is `anonymous`, with every role. */
-export type Caller = { subject: string; roles: readonly Role[] };
+export type Caller = {
+  subject: string;
+  roles: readonly Role[];
+  /** When its token expires, in milliseconds since 1970; undefined without authentication. */
+  expiresAt?: number;
+};
 export const ANONYMOUS: Caller = { subject: 'anonymous', roles: ROLES };
 
 /** Characters of a subject that the logs keep; an issuer's may be longer. */

@@ -1,16 +1,16 @@
 /** Events over HTTP: of one order, and the whole feed; as pages, or live as Server-Sent Events. */
 import { type TSchema, Type } from 'typebox';
 import { toCloudEvent } from '../../contracts/events.js';
-import { FEED_START, type FeedEvent, type FeedPlace, readFeed, readOrderEvents } from '../../domain/outbox.js';
+import { FEED_START, readFeed, readOrderEvents } from '../../domain/outbox.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
-import { lastEventId, streamEvents, wantsStream } from '../http/event-stream.js';
-import { requireOrder } from './orders.js';
-import { badCursor, Cursor, decodeCursor, encodeCursor, Limit, Next, page } from '../http/pages.js';
-import { ProblemSchema } from '../http/problems.js';
+import { wantsStream } from '../http/event-stream.js';
+import { decodePlace, encodePlace } from '../http/feed-places.js';
+import { Cursor, decodeCursor, Limit, Next, page } from '../http/pages.js';
 import { EventSchema, IdParams } from '../http/schemas.js';
+import { problemResponses } from '../openapi/problems.js';
+import { streamFeed, streamOrder } from './event-streams.js';
+import { requireOrder } from './orders.js';
 
-/** Eighteen digits stay within a bigint; transaction ids and positions do not live to see more. */
-const PLACE = /^\d{1,18}-\d{1,18}$/;
 const SEQUENCE = /^\d{1,9}$/;
 
 const live = Type.Object({
@@ -41,30 +41,25 @@ function orderEventsRoute(app: Api, deps: ApiDependencies): void {
       schema: {
         summary: 'Events of an order, oldest first',
         description:
-          'With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. Events leave after ' +
+          'With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. The stream ends when the ' +
+          'order is CANCELLED, and when your token expires; of a CONFIRMED order it stays open. Events leave after ' +
           '`OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, ' +
           'or nothing. The order itself stays.',
         tags: ['events'],
         params: IdParams,
         headers: live,
         querystring: Type.Object({ limit: Limit, cursor: Type.Optional(Cursor) }, { additionalProperties: false }),
-        response: { 200: pageOrStream(Next), '4xx': ProblemSchema },
+        response: {
+          200: pageOrStream(Next),
+          204: Type.Null({ description: 'To a stream: the order is CANCELLED, and you have all its events' }),
+          '4xx': problemResponses('too-many-requests'),
+        },
       },
     },
     async (request, reply) => {
+      if (wantsStream(request)) return streamOrder(deps, request, reply, request.params.id);
       const { id } = await requireOrder(deps, request.params.id, request.caller);
       const { limit, cursor } = request.query;
-      if (wantsStream(request)) {
-        const last = lastEventId(request);
-        if (last !== undefined && !SEQUENCE.test(last)) throw badCursor('headers/last-event-id');
-        return streamEvents(deps, request, reply, {
-          from: last === undefined ? 0 : Number(last),
-          read: (after, max) => readOrderEvents(db, id, after, max),
-          placeOf: (event) => event.sequence,
-          idOf: (event) => `${event.sequence}`,
-          orderId: id,
-        });
-      }
       const after = cursor === undefined ? 0 : Number(decodeCursor(cursor, SEQUENCE));
       const { rows, next } = page(
         await readOrderEvents(db, id, after, limit + 1),
@@ -90,32 +85,16 @@ function feedRoute(app: Api, deps: ApiDependencies): void {
         tags: ['events'],
         headers: live,
         querystring: Type.Object({ limit: Limit, after: Type.Optional(Cursor) }, { additionalProperties: false }),
-        response: { 200: pageOrStream(Type.String()), '4xx': ProblemSchema },
+        response: { 200: pageOrStream(Type.String()), '4xx': problemResponses('too-many-requests') },
       },
     },
     async (request, reply) => {
       const { limit, after } = request.query;
-      const from = after === undefined ? FEED_START : placeOf(decodeCursor(after, PLACE, 'querystring/after'));
-      if (wantsStream(request)) {
-        const last = lastEventId(request);
-        return streamEvents(deps, request, reply, {
-          from: last === undefined ? from : placeOf(decodeCursor(last, PLACE, 'headers/last-event-id')),
-          read: (place, max) => readFeed(db, place, max),
-          placeOf: (event): FeedPlace => event,
-          idOf: (event) => cursorOf(event),
-        });
-      }
+      const from = after === undefined ? FEED_START : decodePlace(after, 'querystring/after');
+      if (wantsStream(request)) return streamFeed(deps, request, reply, from);
       const events = await readFeed(db, from, limit);
       const last = events.at(-1);
-      return { events: events.map(toCloudEvent), next: last ? cursorOf(last) : (after ?? cursorOf(FEED_START)) };
+      return { events: events.map(toCloudEvent), next: last ? encodePlace(last) : (after ?? encodePlace(FEED_START)) };
     },
   );
-}
-
-const cursorOf = ({ feedXid, feedPosition }: FeedPlace | FeedEvent): string =>
-  encodeCursor(`${feedXid}-${feedPosition}`);
-
-function placeOf(cursor: string): FeedPlace {
-  const [xid = '0', position = '0'] = cursor.split('-');
-  return { feedXid: BigInt(xid), feedPosition: BigInt(position) };
 }
