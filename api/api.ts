@@ -26,6 +26,8 @@ export type ApiSettings = ServerSettings & {
   port: number;
   temporalUiUrl?: string;
   idempotencyTtlMs: number;
+  /** Of a list's page; undefined = the default of http/pages. */
+  pageBytesMax?: number;
   /** undefined = the payment gateway's webhooks are not taken. */
   paymentsWebhookSecret?: string;
   /** undefined = every caller has every role. */
@@ -71,7 +73,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   const auditor = createAuditor({ db, logger, namesSource: settings.trustProxy !== undefined });
   const limit = settings.authentication && settings.rateLimit && (await createLimit(settings.rateLimit, logger));
   const readiness = createApiReadiness(db, stopping.signal);
-  const { temporalUiUrl, idempotencyTtlMs, paymentsWebhookSecret } = settings;
+  const { temporalUiUrl, idempotencyTtlMs, pageBytesMax, paymentsWebhookSecret } = settings;
   const app = await createServer(
     {
       authenticate: createAuthenticator(settings.authentication),
@@ -86,6 +88,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       stopping: stopping.signal,
       ...(limit && { limitOrders: limit.hook }),
       ...(temporalUiUrl && { temporalUiUrl }),
+      ...(pageBytesMax !== undefined && { pageBytesMax }),
       ...(paymentsWebhookSecret && { paymentsWebhookSecret }),
     },
     logger,

@@ -29,6 +29,8 @@ export type ApiDependencies = {
   /** Where people look at workflows; undefined = no link is shown. */
   temporalUiUrl?: string;
   idempotencyTtlMs: number;
+  /** Of a list's page; undefined = the default of http/pages. */
+  pageBytesMax?: number;
   readiness: ReadinessCheck;
   /** Of a key whose request is in work; undefined = as long as a crash may hold up its repetition. */
   keyLock?: { lockMs: number; extendEveryMs: number };

@@ -13,6 +13,7 @@ import type { Api, ApiDependencies } from './dependencies.js';
 import { eventRoutes } from './routes/events.js';
 import { allowOrigins, checkRequests } from './http/request-checks.js';
 import { CORRELATION_ID } from './http/headers.js';
+import { keepDocuments } from './http/documents.js';
 import { healthRoutes } from './routes/health.js';
 import { inventoryRoutes } from './routes/inventory.js';
 import { openApi } from './openapi/document.js';
@@ -119,8 +120,11 @@ async function addRequestHooks(app: Api, deps: ApiDependencies, settings: Server
 
 async function serveDocumentation(app: Api): Promise<void> {
   await app.register(swagger, openApi);
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_CSP });
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  await app.register(async (scope: Api) => {
+    keepDocuments(scope);
+    await scope.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_CSP });
+    scope.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  });
 }
 
 /** Fastify with the limits of a server that strangers reach. */

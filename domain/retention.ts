@@ -60,8 +60,16 @@ export async function purgeEvents(
   return { purged, next: looked === limit ? { feedXid, feedPosition } : undefined };
 }
 
-/** Removes keys whose time is over. @returns how many */
+/**
+ * Removes keys whose time is over, and the answers that no key stands for any more.
+ * @returns how many keys
+ */
 export async function purgeKeys(db: Database, limit: number): Promise<number> {
+  // An answer's time is over with its longest-lived key's; a request that needs it just now holds the row, and prolongs it.
+  await db.$executeRaw`
+    DELETE FROM idempotency_answers WHERE digest IN (
+      SELECT digest FROM idempotency_answers WHERE expires_at <= now()
+      ORDER BY expires_at LIMIT ${limit} FOR UPDATE SKIP LOCKED)`;
   // A request may be taking one of them anew: it holds the row, and keeps it.
   return db.$executeRaw`
     DELETE FROM idempotency_keys WHERE (caller, route, key) IN (

@@ -45,6 +45,10 @@ export const settings = {
     desc: 'How late the process may be before it answers 503 at once',
   }),
   CONNECTIONS_MAX: count({ default: 10_000, desc: 'Open connections of clients, at most' }),
+  PAGE_BYTES_MAX: count({
+    default: 512 * 1024,
+    desc: 'Bytes of a list’s page, beside its `limit` of rows; a single row is given however large',
+  }),
   STREAMS_MAX: count({ default: 2_000, desc: 'Event streams that are open at a time; beyond that 503' }),
   STREAMS_PER_CUSTOMER_MAX: count({
     default: 32,

@@ -74,6 +74,7 @@ await runMain(async () => {
         host: config.HOST,
         port: config.PORT,
         idempotencyTtlMs: config.IDEMPOTENCY_TTL,
+        pageBytesMax: config.PAGE_BYTES_MAX,
         paymentsWebhookSecret: config.STRIPE_WEBHOOK_SECRET,
         eager: runs('worker'),
         ...readLimits(config),

@@ -11,8 +11,11 @@ export function answerUnlessKnown(request: FastifyRequest, reply: FastifyReply, 
   return reply.type('application/json; charset=utf-8').send(text);
 }
 
+/** A client keeps a version or two; who lists hundreds gets the answer. */
+const KNOWN_LENGTH_MAX = 2_000;
+
 /** https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2: compared weakly, so that a proxy may have weakened it. */
-function isKnown(header: string | undefined, tag: string): boolean {
-  if (header === undefined) return false;
+export function isKnown(header: string | undefined, tag: string): boolean {
+  if (header === undefined || header.length > KNOWN_LENGTH_MAX) return false;
   return header.trim() === '*' || header.split(',').some((known) => known.trim().replace(/^W\//, '') === tag);
 }

@@ -55,6 +55,11 @@ export const PROBLEMS = {
   ],
   'price-changed': [409, 'The total is not what was expected', 'Show the new total and order again.'],
   'stock-committed': [409, 'More is reserved and sold than that', 'Set onHand to at least reserved + sold.'],
+  'events-gone': [
+    410,
+    'Events after this place have left',
+    'What they said is to be had from the orders themselves. Go on with `oldest`, once whoever runs the reader knows of the gap.',
+  ],
   'payload-too-large': [413, 'The body is too large', 'At most 64 KiB.'],
   'unsupported-media-type': [
     415,
@@ -104,7 +109,15 @@ export const ERRORS_MAX = 20;
 export type FieldError = { pointer: string; detail: string };
 
 /** Fields of single problems. */
-export type Extras = { errors?: FieldError[]; orderId?: string; total?: Money; minimum?: Money; maximum?: Money };
+export type Extras = {
+  errors?: FieldError[];
+  orderId?: string;
+  total?: Money;
+  minimum?: Money;
+  maximum?: Money;
+  oldest?: string;
+  gap?: { after: string; until?: string };
+};
 
 /** What goes with a problem besides its body. */
 export type ProblemOptions = {
@@ -144,6 +157,18 @@ export const ProblemSchema = Type.Object(
       amount('The least that can be charged in this currency; a total of 0 is not charged at all'),
     ),
     maximum: Type.Optional(amount('The most that can be charged in this currency')),
+    oldest: Type.Optional(Type.String({ description: 'Cursor that goes on with the oldest event that is kept' })),
+    gap: Type.Optional(
+      Type.Object(
+        {
+          after: Type.String({ description: 'Cursor of the last event before the gap' }),
+          until: Type.Optional(
+            Type.String({ format: 'date-time', description: 'When the newest event that has left came about' }),
+          ),
+        },
+        { description: 'What has left' },
+      ),
+    ),
     correlationId: Type.String(),
   },
   { $id: 'Problem', description: 'RFC 9457 problem details' },

@@ -26,7 +26,7 @@ import { IdempotencyKeyHeader } from '../http/headers.js';
 import { answerOnce } from '../http/idempotency.js';
 import { problemResponses } from '../openapi/problems.js';
 import { requireOrder } from './orders.js';
-import { Cursor, decodeCursor, Limit, Next, page } from '../http/pages.js';
+import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
 import { operatorOf } from '../access/permissions.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
 import { describeSaga, SagaSchema } from './sagas.js';
@@ -106,12 +106,22 @@ function listRoute(app: Api, deps: ApiDependencies): void {
         },
       },
     },
-    async ({ query: { state = 'NEEDS_ATTENTION', limit, cursor } }) => {
+    async ({ query: { state = 'NEEDS_ATTENTION', limit, cursor } }, reply) => {
       const sagas = await callTemporal(() => findSagas(deps, state as (typeof LISTED_STATES)[number]));
       const after = cursor === undefined ? undefined : parsePlace(decodeCursor(cursor, PLACE));
       const rest = after ? sagas.filter((saga) => comparePlaces(stuckPlace(saga), after) > 0) : sagas;
-      const { rows, next } = page(rest, limit, (saga) => formatPlace(stuckPlace(saga)));
-      return { sagas: rows, groups: groupByFailure(sagas), next };
+      return sendPage<StuckSaga>(reply, {
+        name: 'sagas',
+        schema: StuckSagaSchema,
+        limit,
+        bytesMax: deps.pageBytesMax,
+        read: async (last, rows) => {
+          const from = last === undefined ? 0 : rest.indexOf(last) + 1;
+          return rest.slice(from, from + rows);
+        },
+        next: nextBy((saga) => formatPlace(stuckPlace(saga))),
+        also: { groups: groupByFailure(sagas) },
+      });
     },
   );
 }

@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { listAudit } from '../../domain/audit.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
-import { Cursor, decodeCursor, encodeCursor, Limit } from '../http/pages.js';
+import { Cursor, decodeCursor, encodeCursor, Limit, sendPage } from '../http/pages.js';
 import { ProblemSchema } from '../http/problems.js';
 
 const START = '0';
@@ -22,7 +22,7 @@ const EntrySchema = Type.Object({
   source: nullable('Address; only where TRUST_PROXY says which proxies to believe'),
 });
 
-export function auditRoutes(app: Api, { db }: ApiDependencies): void {
+export function auditRoutes(app: Api, { db, pageBytesMax }: ApiDependencies): void {
   app.get(
     '/admin/audit',
     {
@@ -35,16 +35,22 @@ export function auditRoutes(app: Api, { db }: ApiDependencies): void {
         response: { 200: Type.Object({ entries: Type.Array(EntrySchema), next: Type.String() }), '4xx': ProblemSchema },
       },
     },
-    async ({ query: { limit, after } }) => {
+    async ({ query: { limit, after } }, reply) => {
       const place = after === undefined ? START : decodeCursor(after, PLACE, 'querystring/after');
-      const rows = await listAudit(db, BigInt(place), limit);
-      const entries = rows.map(({ id, at, firstAt, ...rest }) => ({
-        id: Number(id),
-        at: at.toISOString(),
-        firstAt: firstAt.toISOString(),
-        ...rest,
-      }));
-      return { entries, next: encodeCursor(rows.at(-1)?.id.toString() ?? place) };
+      return sendPage<Awaited<ReturnType<typeof listAudit>>[number]>(reply, {
+        name: 'entries',
+        schema: EntrySchema,
+        limit,
+        bytesMax: pageBytesMax,
+        read: async (last, rows) => listAudit(db, last?.id ?? BigInt(place), rows),
+        show: ({ id, at, firstAt, ...rest }) => ({
+          id: Number(id),
+          at: at.toISOString(),
+          firstAt: firstAt.toISOString(),
+          ...rest,
+        }),
+        next: ({ last }) => encodeCursor(last?.id.toString() ?? place),
+      });
     },
   );
 }

@@ -14,7 +14,7 @@ import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
 import { answerOnce } from '../http/idempotency.js';
 import { problemResponses } from '../openapi/problems.js';
-import { Cursor, decodeCursor, Limit, Next, page } from '../http/pages.js';
+import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
 import { operatorOf } from '../access/permissions.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
 import { OperatorId, oneOf, Reason } from '../http/schemas.js';
@@ -117,7 +117,7 @@ export function deadLetterRoutes(app: Api, deps: ApiDependencies): void {
   bulkReplayRoute(app, deps);
 }
 
-function listRoute(app: Api, { db }: ApiDependencies): void {
+function listRoute(app: Api, { db, pageBytesMax }: ApiDependencies): void {
   app.get(
     '/admin/dead-letters',
     {
@@ -139,14 +139,17 @@ function listRoute(app: Api, { db }: ApiDependencies): void {
         },
       },
     },
-    async ({ query: { limit, cursor, ...filter } }) => {
-      const after = cursor === undefined ? undefined : decodeCursor(cursor, /^[1-9][0-9]{0,17}$/);
-      const [deadLetters, groups] = await Promise.all([
-        listDeadLetters(db, filter as DeadLetterFilter, limit + 1, after),
-        countDeadLetters(db, filter as DeadLetterFilter),
-      ]);
-      const { rows, next } = page(deadLetters, limit, (deadLetter) => deadLetter.id);
-      return { deadLetters: rows, groups, next };
+    async ({ query: { limit, cursor, ...filter } }, reply) => {
+      const after = cursor === undefined ? undefined : decodeCursor(cursor, DEAD_LETTER_ID);
+      return sendPage<DeadLetter>(reply, {
+        name: 'deadLetters',
+        schema: DeadLetterSchema,
+        limit,
+        bytesMax: pageBytesMax,
+        read: async (last, rows) => listDeadLetters(db, filter as DeadLetterFilter, rows, last?.id ?? after),
+        next: nextBy((deadLetter) => deadLetter.id),
+        also: { groups: await countDeadLetters(db, filter as DeadLetterFilter) },
+      });
     },
   );
 }

@@ -1,29 +1,36 @@
 /** Events live, as Server-Sent Events: of one order until it is CANCELLED, and the whole feed. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Order } from '../../contracts/orders.js';
-import { type FeedPlace, readOrderEvents } from '../../domain/outbox.js';
+import { readOrderEvents } from '../../domain/outbox.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { inChunks, lastEventId, RETRY, type StreamContent, streamEvents } from '../http/event-stream.js';
-import { decodePlace } from '../http/feed-places.js';
-import { badCursor } from '../http/pages.js';
+import {
+  beginFeed,
+  type FeedCursor,
+  PLACE,
+  placeOf,
+  requireKept,
+  requireSequenceKept,
+  SEQUENCE,
+} from '../http/feed-cursors.js';
+import { badCursor, decodeCursor } from '../http/pages.js';
 import { refusedPlace } from '../waiting/places.js';
 import { requireOrder } from './orders.js';
 
 const LAST_EVENT_ID = 'headers/last-event-id';
-const SEQUENCE = /^\d{1,9}$/;
 /** Events of an order that are read at a time; it has some ten. */
 const EVENTS_MAX = 100;
 
-/** @param from where a client begins that has no Last-Event-ID */
+/** @param after where a client begins that has no Last-Event-ID; undefined = with the oldest event that is kept */
 export async function streamFeed(
   deps: ApiDependencies,
   request: FastifyRequest,
   reply: FastifyReply,
-  from: FeedPlace,
+  after: FeedCursor | undefined,
 ): Promise<FastifyReply> {
   const last = lastEventId(request);
-  const place = last === undefined ? from : decodePlace(last, LAST_EVENT_ID);
-  return streamEvents(deps, request, reply, (signal) => followFeed(deps, place, signal));
+  const from = last === undefined ? after : placeOf(decodeCursor(last, PLACE, LAST_EVENT_ID));
+  return streamEvents(deps, request, reply, (signal) => followFeed(deps, from, signal));
 }
 
 export async function streamOrder(
@@ -43,22 +50,23 @@ export async function streamOrder(
       const refusal = place.countFor(order.customerId);
       if (refusal) throw refusedPlace(refusal, 'event streams of this customer');
     }
-    yield* followOrder(deps, order, last === undefined ? 0 : Number(last), signal);
+    yield* followOrder(deps, order, last, signal);
   };
   return streamEvents(deps, request, reply, content, customerId);
 }
 
-/** An order's events after a sequence, until it is CANCELLED: a confirmed one may still be. */
+/** An order's events after the last that the client has, until it is CANCELLED: a confirmed one may still be. */
 async function* followOrder(
   { db, waiting }: ApiDependencies,
   { id, status }: Order,
-  after: number,
+  last: string | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<string, void> {
   const watch = waiting.newEvents.watch(id); // before the read, so that nothing falls between the two
   try {
-    let sequence = after;
+    let sequence = Number(last ?? 0);
     let events = await readOrderEvents(db, id, sequence, EVENTS_MAX);
+    if (last !== undefined) await requireSequenceKept(db, id, sequence, events[0]?.sequence);
     let isOver = status === 'CANCELLED';
     if (isOver && events.length === 0) return;
     yield RETRY;
@@ -78,13 +86,15 @@ async function* followOrder(
 }
 
 async function* followFeed(
-  { waiting }: ApiDependencies,
-  from: FeedPlace,
+  { db, waiting }: ApiDependencies,
+  after: FeedCursor | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<string | Uint8Array, void> {
+  const from = after ?? (await beginFeed(db));
   const reader = waiting.feed.follow(from);
   try {
     let piece = await reader.read(signal);
+    await requireKept(db, from);
     yield RETRY;
     while (!signal.aborted) {
       if (piece) yield piece.bytes;

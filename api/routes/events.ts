@@ -1,17 +1,23 @@
 /** Events over HTTP: of one order, and the whole feed; as pages, or live as Server-Sent Events. */
 import { type TSchema, Type } from 'typebox';
-import { toCloudEvent } from '../../contracts/events.js';
-import { FEED_START, readFeed, readOrderEvents } from '../../domain/outbox.js';
+import { type StoredEvent, toCloudEvent } from '../../contracts/events.js';
+import { type FeedEvent, readFeed, readOrderEvents } from '../../domain/outbox.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { wantsStream } from '../http/event-stream.js';
-import { decodePlace, encodePlace } from '../http/feed-places.js';
-import { Cursor, decodeCursor, Limit, Next, page } from '../http/pages.js';
-import { EventSchema, IdParams } from '../http/schemas.js';
-import { problemResponses } from '../openapi/problems.js';
-import { streamFeed, streamOrder } from './event-streams.js';
 import { requireOrder } from './orders.js';
-
-const SEQUENCE = /^\d{1,9}$/;
+import {
+  beginFeed,
+  cursorOf,
+  PLACE,
+  placeOf,
+  requireKept,
+  requireSequenceKept,
+  SEQUENCE,
+} from '../http/feed-cursors.js';
+import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
+import { problemResponses } from '../openapi/problems.js';
+import { EventSchema, IdParams } from '../http/schemas.js';
+import { streamFeed, streamOrder } from './event-streams.js';
 
 const live = Type.Object({
   'last-event-id': Type.Optional(Type.String({ maxLength: 200, description: 'Resumes a stream after this event' })),
@@ -27,6 +33,8 @@ const pageOrStream = <N extends TSchema>(next: N) => ({
     },
   },
 });
+
+const FeedNext = Type.String({ description: 'Ask again with it as `after`; equal to `after` = nothing is new' });
 
 export function eventRoutes(app: Api, deps: ApiDependencies): void {
   orderEventsRoute(app, deps);
@@ -44,7 +52,8 @@ function orderEventsRoute(app: Api, deps: ApiDependencies): void {
           'With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. The stream ends when the ' +
           'order is CANCELLED, and when your token expires; of a CONFIRMED order it stays open. Events leave after ' +
           '`OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, ' +
-          'or nothing. The order itself stays.',
+          'or nothing. The order itself stays. A cursor whose next event has left is answered 410, whose `oldest` goes on ' +
+          'with what is left.',
         tags: ['events'],
         params: IdParams,
         headers: live,
@@ -52,7 +61,7 @@ function orderEventsRoute(app: Api, deps: ApiDependencies): void {
         response: {
           200: pageOrStream(Next),
           204: Type.Null({ description: 'To a stream: the order is CANCELLED, and you have all its events' }),
-          '4xx': problemResponses('too-many-requests'),
+          '4xx': problemResponses('events-gone', 'too-many-requests'),
         },
       },
     },
@@ -61,12 +70,19 @@ function orderEventsRoute(app: Api, deps: ApiDependencies): void {
       const { id } = await requireOrder(deps, request.params.id, request.caller);
       const { limit, cursor } = request.query;
       const after = cursor === undefined ? 0 : Number(decodeCursor(cursor, SEQUENCE));
-      const { rows, next } = page(
-        await readOrderEvents(db, id, after, limit + 1),
+      return sendPage<StoredEvent>(reply, {
+        name: 'events',
+        schema: EventSchema,
         limit,
-        (event) => `${event.sequence}`,
-      );
-      return { events: rows.map(toCloudEvent), next };
+        bytesMax: deps.pageBytesMax,
+        read: async (last, rows) => {
+          const events = await readOrderEvents(db, id, last?.sequence ?? after, rows);
+          if (!last && cursor !== undefined) await requireSequenceKept(db, id, after, events[0]?.sequence);
+          return events;
+        },
+        show: toCloudEvent,
+        next: nextBy((event) => `${event.sequence}`),
+      });
     },
   );
 }
@@ -80,21 +96,31 @@ function feedRoute(app: Api, deps: ApiDependencies): void {
         summary: 'The feed: every event of every order',
         description:
           'In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. ' +
-          '`next` is never null; it equals `after` when there is nothing new. Events stay for `OUTBOX_RETENTION` (30 days); a ' +
-          'place older than that goes on with the oldest event there is.',
+          '`next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events ' +
+          'than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 ' +
+          'days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them.',
         tags: ['events'],
         headers: live,
         querystring: Type.Object({ limit: Limit, after: Type.Optional(Cursor) }, { additionalProperties: false }),
-        response: { 200: pageOrStream(Type.String()), '4xx': problemResponses('too-many-requests') },
+        response: { 200: pageOrStream(FeedNext), '4xx': problemResponses('events-gone', 'too-many-requests') },
       },
     },
     async (request, reply) => {
       const { limit, after } = request.query;
-      const from = after === undefined ? FEED_START : decodePlace(after, 'querystring/after');
-      if (wantsStream(request)) return streamFeed(deps, request, reply, from);
-      const events = await readFeed(db, from, limit);
-      const last = events.at(-1);
-      return { events: events.map(toCloudEvent), next: last ? encodePlace(last) : (after ?? encodePlace(FEED_START)) };
+      const given = after === undefined ? undefined : placeOf(decodeCursor(after, PLACE, 'querystring/after'));
+      if (wantsStream(request)) return streamFeed(deps, request, reply, given);
+      const from = given ?? (await beginFeed(db));
+      const { known } = from;
+      return sendPage<FeedEvent>(reply, {
+        name: 'events',
+        schema: EventSchema,
+        limit,
+        bytesMax: deps.pageBytesMax,
+        read: async (last, rows) => readFeed(db, last ?? from, rows),
+        check: async () => requireKept(db, from),
+        show: toCloudEvent,
+        next: ({ last }) => (last ? cursorOf({ ...last, ...(known && { known }) }) : (after ?? cursorOf(from))),
+      });
     },
   );
 }

@@ -1,10 +1,10 @@
 /** Catalogue and stock over HTTP. */
 import { type Static, Type } from 'typebox';
-import { listInventory, putSku, readSku } from '../../domain/inventory.js';
+import { listInventory, putSku, readSku, type Sku } from '../../domain/inventory.js';
 import { refusePrice } from '../../domain/prices.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { problemResponses } from '../openapi/problems.js';
-import { Cursor, decodeCursor, Limit, Next, page } from '../http/pages.js';
+import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
 import { Currency, SKU, SkuName } from '../http/schemas.js';
 
@@ -44,7 +44,7 @@ export function inventoryRoutes(app: Api, deps: ApiDependencies): void {
   putRoute(app, deps);
 }
 
-function listRoute(app: Api, { db }: ApiDependencies): void {
+function listRoute(app: Api, { db, pageBytesMax }: ApiDependencies): void {
   app.get(
     '/inventory',
     {
@@ -55,10 +55,16 @@ function listRoute(app: Api, { db }: ApiDependencies): void {
         response: { 200: Type.Object({ items: Type.Array(SkuSchema), next: Next }), '4xx': ProblemSchema },
       },
     },
-    async ({ query: { limit, cursor } }) => {
+    async ({ query: { limit, cursor } }, reply) => {
       const after = cursor === undefined ? undefined : decodeCursor(cursor, SKU);
-      const { rows, next } = page(await listInventory(db, after, limit + 1), limit, (row) => row.sku);
-      return { items: rows, next };
+      return sendPage<Sku>(reply, {
+        name: 'items',
+        schema: SkuSchema,
+        limit,
+        bytesMax: pageBytesMax,
+        read: async (last, rows) => listInventory(db, last?.sku ?? after, rows),
+        next: nextBy((row) => row.sku),
+      });
     },
   );
 }

@@ -4,7 +4,7 @@ import type { Order } from '../../contracts/orders.js';
 import { listOrders, readOrder } from '../../domain/orders.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { answerUnlessKnown } from '../http/etags.js';
-import { Cursor, decodeCursor, Limit, Next, page } from '../http/pages.js';
+import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
 import { type Caller, confinedTo } from '../access/permissions.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
 import { CustomerId, IdParams, OrderSchema, OrderStatus, UUID } from '../http/schemas.js';
@@ -35,7 +35,7 @@ function readRoute(app: Api, deps: ApiDependencies): void {
   );
 }
 
-function listRoute(app: Api, { db }: ApiDependencies): void {
+function listRoute(app: Api, { db, pageBytesMax }: ApiDependencies): void {
   app.get(
     '/orders',
     {
@@ -54,17 +54,23 @@ function listRoute(app: Api, { db }: ApiDependencies): void {
         response: { 200: Type.Object({ orders: Type.Array(OrderSchema), next: Next }), '4xx': ProblemSchema },
       },
     },
-    async ({ query: { status, customerId, limit, cursor }, caller }) => {
+    async ({ query: { status, customerId, limit, cursor }, caller }, reply) => {
       const own = confinedTo(caller, 'read');
       if (own !== undefined && customerId !== undefined && customerId !== own) return { orders: [], next: null };
       const whose = own ?? customerId;
       const filter = {
         ...(status && { status }),
         ...(whose && { customerId: whose }),
-        ...(cursor && { beforeId: decodeCursor(cursor, UUID) }),
       };
-      const { rows, next } = page(await listOrders(db, filter, limit + 1), limit, (order) => order.id);
-      return { orders: rows, next };
+      const before = cursor === undefined ? undefined : decodeCursor(cursor, UUID);
+      return sendPage<Order>(reply, {
+        name: 'orders',
+        schema: OrderSchema,
+        limit,
+        bytesMax: pageBytesMax,
+        read: async (last, rows) => listOrders(db, { ...filter, beforeId: last?.id ?? before }, rows),
+        next: nextBy((order) => order.id),
+      });
     },
   );
 }

@@ -1,4 +1,4 @@
-/** How an order's saga stands: from Temporal while it answers, from Postgres when it does not. */
+/** How an order's saga stands: while it runs, from Temporal if that answers; from Postgres when it does not, or all is done. */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { type Static, Type } from 'typebox';
 import { cancelOrderSagaId, orderSagaId } from '../../contracts/ids.js';
@@ -14,8 +14,10 @@ import {
 } from '../../contracts/saga.js';
 import type { Database } from '../../domain/database.js';
 import { type OrderState, readOrderState } from '../../domain/orders.js';
-import { readSagaLog, stateOf } from '../../domain/saga-log.js';
+import { readSagaLog } from '../../domain/saga-log.js';
 import { readStandstillSeconds } from '../../domain/stuck-sagas.js';
+import { createSharedReads } from '../../runtime/shared-reads.js';
+import { describeRun } from '../../sagas/describe.js';
 import { endedFromOutside, withPendingAttempts } from '../../sagas/execution.js';
 import { findStandstill, NO_POLLERS, readBuilds } from '../../sagas/standstill.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
@@ -57,69 +59,103 @@ export const SagaSchema = Type.Object(
   { $id: 'Saga' },
 );
 
+/** As long as an answer of Temporal's is given to others too, unless the order has moved on; watching is no quicker than that. */
+const SHARED_MS = 500;
+/** A saga that has ended keeps its run, unless it is begun anew by hand. */
+const RUN_SHARED_MS = 60_000;
+const SHARED_MAX = 10_000;
+
 export function sagaRoutes(app: Api, deps: ApiDependencies): void {
+  const shared = createSharedReads<TemporalView>({ freshMs: () => SHARED_MS, keysMax: SHARED_MAX });
+  const sharedRuns = createSharedReads<string | null>({
+    freshMs: (runId) => (runId === null ? SHARED_MS : RUN_SHARED_MS),
+    keysMax: SHARED_MAX,
+  });
+  const questions: Questions = {
+    view: (workflowId, order) => shared(`${workflowId} ${order.updatedAt}`, () => askTemporal(deps, workflowId)),
+    runId: (workflowId) => sharedRuns(workflowId, () => askRunId(deps, workflowId)),
+  };
   app.get(
     '/orders/:id/saga',
     {
       schema: {
         summary: 'How the order’s saga stands, step by step',
+        description:
+          'Of an order that is final, as its log has it. While a saga runs, what its steps are trying just now may be half a ' +
+          'second old; `state` never is older than the order.',
         tags: ['sagas'],
         params: IdParams,
         response: { 200: SagaSchema, '4xx': ProblemSchema },
       },
     },
-    async (request) => describeSaga(deps, await requireOrder(deps, request.params.id, request.caller), request.caller),
+    async (request) =>
+      describeSaga(deps, await requireOrder(deps, request.params.id, request.caller), request.caller, questions),
   );
 }
 
+/** What is asked of Temporal: a view costs a worker the saga's code, from its beginning if it has forgotten it; a run nobody. */
+type Questions = {
+  view: (workflowId: string, order: Order) => Promise<TemporalView>;
+  runId: (workflowId: string) => Promise<string | null>;
+};
+
+/** @param questions undefined = asked anew, by whoever has just changed something */
 export async function describeSaga(
   deps: ApiDependencies,
   order: Order,
   caller: Caller,
+  questions: Questions = {
+    view: (workflowId) => askTemporal(deps, workflowId),
+    runId: (workflowId) => askRunId(deps, workflowId),
+  },
 ): Promise<Static<typeof SagaSchema>> {
-  const workflowId = orderSagaId(order.id);
-  const { progress: answered, runId, shown, waitingFor, isCompleted } = await askTemporal(deps, workflowId);
+  const before = await readOrderState(deps.db, order.id);
+  if (isFinal(before)) return describeEnded(deps, await asOf(deps, before, order, caller), questions);
+  const isTakenBack = isOnItsWayBack(before);
+  const workflowId = isTakenBack ? cancelOrderSagaId(order.id) : orderSagaId(order.id);
+  const view = await questions.view(workflowId, order);
   // The order as it is after the question: a saga may commit while we ask.
-  const now = await requireOrder(deps, order.id, caller);
   const orderState = await readOrderState(deps.db, order.id);
-  const cancellation = await describeCancellation(deps, now, orderState, answered);
-  if (cancellation) return cancellation;
+  const now = await asOf(deps, orderState, order, caller);
+  if (isFinal(orderState)) return describeEnded(deps, now, questions);
+  if (isOnItsWayBack(orderState) !== isTakenBack) return describeSaga(deps, now, caller, questions);
+  const log = await readSagaLog(deps.db, now);
   // A saga commits its order's end before its own: this one was completed by another client, and what it shows has not happened.
-  const isPremature = isCompleted && (now.status === 'PENDING' || orderState.forwardDue);
-  const progress = (isPremature ? undefined : answered) ?? (await readSagaLog(deps.db, order));
-  return {
-    ...progress,
-    state: isPremature ? 'NEEDS_ATTENTION' : stateOf(now, shown ?? progress.state, orderState.forwardDue),
-    workflowId,
-    runId,
-    webUrl: webUrl(deps, workflowId, runId),
-    ...waitingFor,
-  };
+  const answered = view.isCompleted ? undefined : view.progress;
+  const open = view.isCompleted ? 'NEEDS_ATTENTION' : view.shown;
+  const { runId } = view;
+  const described = { workflowId, runId, webUrl: webUrl(deps, workflowId, runId), ...view.waitingFor };
+  if (!isTakenBack) {
+    const progress = answered ?? log;
+    return { ...progress, state: open ?? progress.state, ...described };
+  }
+  // Its undos follow the steps of the saga that confirmed it, which Temporal may have forgotten.
+  const steps = answered ? [...log.steps.filter(({ kind }) => kind === 'step'), ...answered.steps] : log.steps;
+  return { state: open ?? answered?.state ?? 'COMPENSATING', steps, ...described };
 }
 
+/** No saga works for the order any more, and its log is whole. */
+const isFinal = ({ status, unwindingReason, forwardDue }: OrderState): boolean =>
+  status === 'CANCELLED' || (status === 'CONFIRMED' && unwindingReason === null && !forwardDue);
+
+/** Confirmed, and another saga takes it back. */
+const isOnItsWayBack = ({ status, unwindingReason }: OrderState): boolean =>
+  status === 'CONFIRMED' && unwindingReason !== null;
+
+/** @returns the order, read again if it has moved on since */
+const asOf = async (deps: ApiDependencies, { status }: OrderState, order: Order, caller: Caller): Promise<Order> =>
+  status === order.status ? order : requireOrder(deps, order.id, caller);
+
 /**
- * An order that was confirmed and is being taken back has a second saga, whose undos follow the first one's steps. The order's
- * row says which is in charge: Temporal may have forgotten the first.
+ * From Postgres alone, which knows all of it but the run. An order that was confirmed and taken back has had two sagas: the
+ * second is the one that ended it.
  */
-async function describeCancellation(
-  deps: ApiDependencies,
-  order: Order,
-  { status, unwindingReason }: OrderState,
-  first: SagaProgress | undefined,
-) {
-  if (order.status === 'PENDING' || unwindingReason === null) return undefined;
+async function describeEnded(deps: ApiDependencies, order: Order, { runId: runIdOf }: Questions) {
   const log = await readSagaLog(deps.db, order);
-  const before = first ?? { state: log.state, steps: log.steps.filter(({ kind }) => kind === 'step') };
-  if (status === 'CANCELLED' && !wasConfirmed(before)) return undefined;
-  const workflowId = cancelOrderSagaId(order.id);
-  const { progress, runId, shown, waitingFor, isCompleted } = await askTemporal(deps, workflowId);
-  const isCancelled =
-    status === 'CANCELLED' || (isCompleted && (await readOrderState(deps.db, order.id)).status === 'CANCELLED');
-  const isPremature = isCompleted && !isCancelled;
-  const steps = progress && !isPremature ? [...before.steps, ...progress.steps] : log.steps;
-  const open = isPremature ? 'NEEDS_ATTENTION' : (shown ?? progress?.state ?? 'COMPENSATING');
-  const state: SagaState = isCancelled ? 'COMPENSATED' : open;
-  return { state, steps, workflowId, runId, webUrl: webUrl(deps, workflowId, runId), ...waitingFor };
+  const isTakenBack = order.status === 'CANCELLED' && wasConfirmed(log);
+  const workflowId = isTakenBack ? cancelOrderSagaId(order.id) : orderSagaId(order.id);
+  const runId = await runIdOf(workflowId);
+  return { ...log, workflowId, runId, webUrl: webUrl(deps, workflowId, runId) };
 }
 
 const wasConfirmed = ({ steps }: SagaProgress): boolean =>
@@ -156,6 +192,15 @@ async function askTemporal({ db, temporal }: ApiDependencies, workflowId: string
     ...(standstill && { waitingFor: { waitingFor: standstill.failure === NO_POLLERS ? 'worker' : 'operator' } }),
     isCompleted: description.status.name === 'COMPLETED',
   };
+}
+
+/** @returns null if Temporal does not know it any more, or does not answer */
+async function askRunId({ temporal }: ApiDependencies, workflowId: string): Promise<string | null> {
+  const client = temporal.client();
+  if (!client) return null;
+  const question = () => describeRun(client, workflowId);
+  const description = await client.withDeadline(Date.now() + ASK_LIMIT_MS, question).catch(() => null);
+  return description?.runId ?? null;
 }
 
 /** As the list of stuck sagas judges it. */

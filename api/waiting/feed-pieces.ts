@@ -1,4 +1,5 @@
 /** Pieces of the feed, written out once; and those of the feed's end, kept for all streams that are there or a little behind. */
+import { isBefore } from '../../domain/feed-horizon.js';
 import type { FeedEvent, FeedPlace } from '../../domain/outbox.js';
 
 /** Events written out: what a stream sends next, and the place that it has then come to. */
@@ -7,9 +8,6 @@ type DividedPiece = FeedPiece & { ends: { place: FeedPlace; byte: number }[] };
 
 /** What one stream holds in memory while its reader is slow, about: an event may have 10 KB. */
 const PIECE_BYTES = 65_536;
-
-export const isBefore = (a: FeedPlace, b: FeedPlace): boolean =>
-  a.feedXid < b.feedXid || (a.feedXid === b.feedXid && a.feedPosition < b.feedPosition);
 
 /** @returns as many of the events as make a piece; `isCut`: not all of them */
 export function toPiece(

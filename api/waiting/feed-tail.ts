@@ -7,8 +7,10 @@ import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import type { Database } from '../../domain/database.js';
 import { type FeedEvent, type FeedPlace, readFeed, readFeedEnd } from '../../domain/outbox.js';
+import { isBefore } from '../../domain/feed-horizon.js';
 import { startLoop } from '../../runtime/loop.js';
-import { createKeptPieces, type FeedPiece, isBefore, type KeptPieces, toPiece } from './feed-pieces.js';
+import type { FeedCursor } from '../http/feed-cursors.js';
+import { createKeptPieces, type FeedPiece, type KeptPieces, toPiece } from './feed-pieces.js';
 
 export type FeedReader = {
   /** @returns undefined if it has come to the feed's end */
@@ -19,7 +21,8 @@ export type FeedReader = {
 };
 
 export type FeedTail = {
-  follow(from: FeedPlace): FeedReader;
+  /** @param from.known goes into the ids of the events (http/feed-cursors) */
+  follow(from: FeedCursor): FeedReader;
   /** An event has been stored, or may have been. */
   noteChange(): void;
   stop(): Promise<void>;
@@ -28,7 +31,7 @@ export type FeedTail = {
 export type FeedTailOptions = {
   db: Database;
   /** As it is sent. */
-  encode: (event: FeedEvent) => string;
+  encode: (event: FeedEvent & FeedCursor) => string;
   pollMs: number;
   logger: Logger;
   /** Bytes that are kept for streams that are a little behind. */
@@ -99,9 +102,9 @@ export function createFeedTail(options: FeedTailOptions): FeedTail {
     });
 
   return {
-    follow: (from) => {
+    follow: ({ known, ...from }) => {
       followers++;
-      let place = from;
+      let place: FeedPlace = from;
       let isAtEnd = false;
       return {
         read: async (signal) => {
@@ -114,7 +117,7 @@ export function createFeedTail(options: FeedTailOptions): FeedTail {
             isAtEnd = false; // if it has fallen behind again since, it reads by itself again
             return undefined;
           }
-          const caughtUp = await catchUp(place, signal);
+          const caughtUp = await catchUp({ ...place, ...(known && { known }) }, signal);
           place = caughtUp.place;
           isAtEnd = caughtUp.isAtEnd && caughtUp.piece !== undefined;
           return caughtUp.piece;
@@ -139,19 +142,19 @@ type CaughtUp = { piece: FeedPiece | undefined; place: FeedPlace; isAtEnd: boole
 /** Reads for streams that are behind, in turn. */
 function createCatchingUp({ db, encode }: FeedTailOptions, kept: KeptPieces) {
   const turns = pLimit(CATCHING_UP_MAX);
-  const readNext = async (place: FeedPlace, signal: AbortSignal): Promise<CaughtUp> => {
+  const readNext = async ({ known, ...place }: FeedCursor, signal: AbortSignal): Promise<CaughtUp> => {
     if (signal.aborted) return { piece: undefined, place, isAtEnd: false };
     const began = performance.now();
     const head = kept.head();
     const events = await readFeed(db, place, EVENTS_MAX);
-    const { piece, isCut } = toPiece(events, encode);
+    const { piece, isCut } = toPiece(events, (event) => encode({ ...event, ...(known && { known }) }));
     if (turns.pendingCount > 0) await pause(performance.now() - began); // half of the time is for other requests
     const reached = piece?.last ?? place;
     if (isCut || events.length === EVENTS_MAX) return { piece, place: reached, isAtEnd: false };
     // The tail had come to its head before this was read: between what was found and the head there is nothing.
     return { piece, place: head && isBefore(reached, head) ? head : reached, isAtEnd: true };
   };
-  return (place: FeedPlace, signal: AbortSignal) => turns(readNext, place, signal);
+  return (place: FeedCursor, signal: AbortSignal) => turns(readNext, place, signal);
 }
 
 /** A copy is walked: one that waits again at once is not woken again. */

@@ -8,7 +8,8 @@ import type { Order } from '../../contracts/orders.js';
 import type { Database } from '../../domain/database.js';
 import { readFinalOrders } from '../../domain/orders.js';
 import { readNewEvents } from '../../domain/outbox.js';
-import { encodeFeedEvent } from '../http/feed-places.js';
+import { encodeEvent } from '../http/event-stream.js';
+import { cursorOf } from '../http/feed-cursors.js';
 import { createFeedTail, type FeedTail } from './feed-tail.js';
 import { type BeginLifetime, createLifetimes } from './lifetimes.js';
 import { createOrderChanges, type OrderChanges, POLL_MS } from './order-changes.js';
@@ -74,7 +75,7 @@ export function createWaiting(options: WaitingOptions): Waiting {
     everyMs: pollMs,
     logger,
   });
-  const feed = createFeedTail({ db, encode: encodeFeedEvent, pollMs, logger });
+  const feed = createFeedTail({ db, encode: (event) => encodeEvent(cursorOf(event), event), pollMs, logger });
   const changes = createOrderChanges(
     databaseUrl,
     ({ orderId, isFinal }) => {

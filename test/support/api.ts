@@ -233,6 +233,8 @@ export type Problem = {
   total?: Money;
   minimum?: Money;
   maximum?: Money;
+  oldest?: string;
+  gap?: { after: string; until?: string };
 };
 
 const MONEY = {
@@ -267,6 +269,13 @@ const isProblem = new Ajv({ strict: false }).compile({
     total: MONEY,
     minimum: MONEY,
     maximum: MONEY,
+    oldest: { type: 'string', minLength: 1 },
+    gap: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['after'],
+      properties: { after: { type: 'string', minLength: 1 }, until: { type: 'string', minLength: 1 } },
+    },
     correlationId: { type: 'string', minLength: 1 },
   },
 });
