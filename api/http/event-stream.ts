@@ -3,19 +3,14 @@
  * expires, there is no more to come or the server stops. https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type StoredEvent, toCloudEvent } from '../../contracts/events.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { slowReadersClosed, streamsOpen, streamsRefused } from '../metrics.js';
 import { isRefused, type Place, refusedPlace } from '../waiting/places.js';
 
-/** Characters of a stream that are written at once, about. */
-const CHUNK_LENGTH = 32_768;
 /** Between the comments that keep proxies from cutting an idle stream; most cut after 30 s or more. */
 const HEARTBEAT_EVERY_MS = 15_000;
 /** How long a reader may take for what is written at once; it resumes with Last-Event-ID. */
 const SLOW_READER_LIMIT_MS = 30_000;
-/** What each stream begins with: how long a client waits before it connects again. */
-export const RETRY = 'retry: 1000\n\n';
 
 export const wantsStream = (request: FastifyRequest): boolean =>
   request.method === 'GET' && // a HEAD would wait for ever for a body that never comes
@@ -24,22 +19,6 @@ export const wantsStream = (request: FastifyRequest): boolean =>
 export function lastEventId(request: FastifyRequest): string | undefined {
   const id = request.headers['last-event-id'];
   return typeof id === 'string' && id !== '' ? id : undefined;
-}
-
-export const encodeEvent = (id: string, event: StoredEvent): string =>
-  `id: ${id}\nevent: ${event.type}\ndata: ${JSON.stringify(toCloudEvent(event))}\n\n`;
-
-/** A write per event costs more than the event; a write of all of them, each of which may be 10 KB, too much memory. */
-export function* inChunks(events: StoredEvent[], idOf: (event: StoredEvent) => string): Generator<string> {
-  let chunk = '';
-  for (const event of events) {
-    chunk += encodeEvent(idOf(event), event);
-    if (chunk.length >= CHUNK_LENGTH) {
-      yield chunk;
-      chunk = '';
-    }
-  }
-  if (chunk !== '') yield chunk;
 }
 
 /**

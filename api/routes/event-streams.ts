@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Order } from '../../contracts/orders.js';
 import { readOrderEvents } from '../../domain/outbox.js';
 import type { ApiDependencies } from '../dependencies.js';
-import { inChunks, lastEventId, RETRY, type StreamContent, streamEvents } from '../http/event-stream.js';
+import { lastEventId, type StreamContent, streamEvents } from '../http/event-stream.js';
 import {
   beginFeed,
   type FeedCursor,
@@ -14,6 +14,7 @@ import {
   SEQUENCE,
 } from '../http/feed-cursors.js';
 import { badCursor, decodeCursor } from '../http/pages.js';
+import { inChunks, RETRY } from '../http/server-sent-events.js';
 import { refusedPlace } from '../waiting/places.js';
 import { requireOrder } from './orders.js';
 

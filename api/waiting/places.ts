@@ -52,13 +52,13 @@ export function createPlaces({ perProcess, perCustomer, perService }: PlaceLimit
         if (isKnown && !refusal) keys.push(key);
         return refusal;
       };
-      const refusal = countUnder(caller.subject, isCustomer ? perCustomer : perService);
+      const refusal = countUnder(`caller ${caller.subject}`, isCustomer ? perCustomer : perService);
       if (refusal) return refusal;
       taken++;
       let isTaken = true;
       return {
         countFor: (customerId) =>
-          isCustomer ? undefined : countUnder(JSON.stringify([caller.subject, customerId]), perCustomer),
+          isCustomer ? undefined : countUnder(`customer ${JSON.stringify([caller.subject, customerId])}`, perCustomer),
         giveBack: () => {
           if (isTaken) taken--;
           isTaken = false;

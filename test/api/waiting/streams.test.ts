@@ -5,9 +5,10 @@ import { confirmOrder } from '../../../domain/confirmation.js';
 import { releaseInventory, reserveInventory } from '../../../domain/inventory.js';
 import { beginUnwinding, cancelOrder, requestCancellation } from '../../../domain/orders.js';
 import { recordCharge, recordRefund, shutPayment } from '../../../domain/payments.js';
-import { type EventStream, startServer, startTestApi, type TestApi } from '../../support/api.js';
+import { purgeEvents } from '../../../domain/retention.js';
+import { type EventStream, expectProblem, startServer, startTestApi, type TestApi } from '../../support/api.js';
 import { eventually } from '../../support/conditions.js';
-import { accept, stock } from '../../support/database.js';
+import { accept, feedShowsAll, stock } from '../../support/database.js';
 import { AUDIENCE, startTokenIssuer, type TokenIssuer } from '../tokens.js';
 
 let api: TestApi;
@@ -107,6 +108,33 @@ async function xid(): Promise<bigint> {
   const [row] = await api.db.$queryRaw<{ xid: bigint }[]>`SELECT pg_current_xact_id()::text::bigint AS xid`;
   return row?.xid ?? 0n;
 }
+
+describe('a place behind which events have left', () => {
+  test('is answered 410 with the gap, to streams as to pages', async () => {
+    const other = await startTestApi();
+    await stock(other.db, 'KEYBOARD', 10);
+    const { id } = await accept(other.db, { KEYBOARD: 1 });
+    await reserveInventory(other.db, id);
+    await feedShowsAll(other.db);
+    const { body } = await other.get<{ next: string }>('/events?limit=1');
+    await recordCharge(other.db, id, `pi_${id}`);
+    await feedShowsAll(other.db);
+    await purgeEvents(other.db, { olderThanMs: -60_000, limit: 100 });
+    const stream = { accept: 'text/event-stream' };
+    const ofFeed = await other.get(`/events?after=${body.next}`, stream);
+    expect(expectProblem(ofFeed, 410, 'events-gone')).toHaveProperty('oldest');
+    expectProblem(await other.get('/events', { ...stream, 'last-event-id': body.next }), 410, 'events-gone');
+    const ofOrder = await other.get(`/orders/${id}/events`, { ...stream, 'last-event-id': '1' });
+    expect(expectProblem(ofOrder, 410, 'events-gone')).toHaveProperty('gap');
+    for (const path of ['/events', `/orders/${id}/events`]) {
+      const left = await other.stream(path);
+      await eventually('what is left', () => left.events.length === 1);
+      expect(types(left)).toEqual(['payment.charged']);
+      left.close();
+    }
+    await other.stop();
+  });
+});
 
 describe('a stream and a wait', () => {
   test('end when the token expires', async () => {
