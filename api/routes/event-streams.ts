@@ -94,13 +94,13 @@ async function* followFeed(
   const from = after ?? (await beginFeed(db));
   const reader = waiting.feed.follow(from);
   try {
-    let piece = await reader.read(signal);
+    let piece = await reader.read();
     await requireKept(db, from);
     yield RETRY;
     while (!signal.aborted) {
       if (piece) yield piece.bytes;
       else await reader.news(signal);
-      piece = await reader.read(signal);
+      piece = await reader.read();
     }
   } finally {
     reader.close();

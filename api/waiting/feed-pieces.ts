@@ -6,6 +6,8 @@ import type { FeedEvent, FeedPlace } from '../../domain/outbox.js';
 export type FeedPiece = { bytes: Uint8Array; last: FeedPlace };
 type DividedPiece = FeedPiece & { ends: { place: FeedPlace; byte: number }[] };
 
+/** Events that are read at a time. */
+export const EVENTS_MAX = 100;
 /** What one stream holds in memory while its reader is slow, about: an event may have 10 KB. */
 const PIECE_BYTES = 65_536;
 

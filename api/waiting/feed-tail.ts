@@ -2,19 +2,19 @@
  * The feed's tail: one reader of the feed's end for all streams that have come to it, which share what it has read. A stream
  * that is behind reads by itself, a piece at a time and in turn with the others, until it has come to the end.
  */
-import { setTimeout as pause } from 'node:timers/promises';
-import pLimit from 'p-limit';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Database } from '../../domain/database.js';
 import { type FeedEvent, type FeedPlace, readFeed, readFeedEnd } from '../../domain/outbox.js';
 import { isBefore } from '../../domain/feed-horizon.js';
 import { startLoop } from '../../runtime/loop.js';
 import type { FeedCursor } from '../http/feed-cursors.js';
-import { createKeptPieces, type FeedPiece, type KeptPieces, toPiece } from './feed-pieces.js';
+import { createCatchingUp } from './feed-catching-up.js';
+import { createKeptPieces, EVENTS_MAX, type FeedPiece, type KeptPieces, toPiece } from './feed-pieces.js';
 
 export type FeedReader = {
   /** @returns undefined if it has come to the feed's end */
-  read(signal: AbortSignal): Promise<FeedPiece | undefined>;
+  read(): Promise<FeedPiece | undefined>;
   /** Resolves when there may be more, or when `signal` aborts. */
   news(signal: AbortSignal): Promise<void>;
   close(): void;
@@ -38,17 +38,14 @@ export type FeedTailOptions = {
   keptMaxBytes?: number;
 };
 
-const EVENTS_MAX = 100;
 const KEPT_MAX_BYTES = 1_048_576;
 /** A burst of notifications is one read. */
 const LINGER_MS = 15;
-/** Streams that are behind and read at a time. */
-const CATCHING_UP_MAX = 2;
 /** Streams that are woken before other requests get their turn. */
-const WOKEN_MAX = 50;
+const WOKEN_MAX = 20;
 /** Each stream costs a write per piece: with many of them, pieces are fewer and larger. */
-const REST_PER_STREAM_MS = 0.25;
-const REST_MAX_MS = 250;
+const REST_PER_STREAM_MS = 0.5;
+const REST_MAX_MS = 500;
 const BACKOFF_MAX_MS = 2_000;
 
 export function createFeedTail(options: FeedTailOptions): FeedTail {
@@ -80,7 +77,7 @@ export function createFeedTail(options: FeedTailOptions): FeedTail {
     { name: 'the feed’s tail', everyMs: pollMs, backoffMaxMs: BACKOFF_MAX_MS, lingerMs: LINGER_MS, logger },
     readOn,
   );
-  const catchUp = createCatchingUp(options, kept);
+  const catchUp = createCatchingUp({ db, encode }, kept);
 
   const news = (place: FeedPlace, signal: AbortSignal) =>
     new Promise<void>((resolve) => {
@@ -102,32 +99,13 @@ export function createFeedTail(options: FeedTailOptions): FeedTail {
     });
 
   return {
-    follow: ({ known, ...from }) => {
+    follow: (from) => {
       followers++;
-      let place: FeedPlace = from;
-      let isAtEnd = false;
-      return {
-        read: async (signal) => {
-          if (kept.covers(place)) {
-            const piece = kept.after(place);
-            if (piece) place = piece.last;
-            return piece;
-          }
-          if (isAtEnd) {
-            isAtEnd = false; // if it has fallen behind again since, it reads by itself again
-            return undefined;
-          }
-          const caughtUp = await catchUp({ ...place, ...(known && { known }) }, signal);
-          place = caughtUp.place;
-          isAtEnd = caughtUp.isAtEnd && caughtUp.piece !== undefined;
-          return caughtUp.piece;
-        },
-        news: (signal) => news(place, signal),
-        close: () => {
-          followers--;
-          if (followers === 0) kept.clear();
-        },
+      const close = () => {
+        followers--;
+        if (followers === 0) kept.clear();
       };
+      return createReader(from, { kept, catchUp, news, close });
     },
     noteChange: () => {
       hasNews = true;
@@ -137,31 +115,44 @@ export function createFeedTail(options: FeedTailOptions): FeedTail {
   };
 }
 
-type CaughtUp = { piece: FeedPiece | undefined; place: FeedPlace; isAtEnd: boolean };
+type Tail = {
+  kept: KeptPieces;
+  catchUp: ReturnType<typeof createCatchingUp>;
+  news: (place: FeedPlace, signal: AbortSignal) => Promise<void>;
+  close: () => void;
+};
 
-/** Reads for streams that are behind, in turn. */
-function createCatchingUp({ db, encode }: FeedTailOptions, kept: KeptPieces) {
-  const turns = pLimit(CATCHING_UP_MAX);
-  const readNext = async ({ known, ...place }: FeedCursor, signal: AbortSignal): Promise<CaughtUp> => {
-    if (signal.aborted) return { piece: undefined, place, isAtEnd: false };
-    const began = performance.now();
-    const head = kept.head();
-    const events = await readFeed(db, place, EVENTS_MAX);
-    const { piece, isCut } = toPiece(events, (event) => encode({ ...event, ...(known && { known }) }));
-    if (turns.pendingCount > 0) await pause(performance.now() - began); // half of the time is for other requests
-    const reached = piece?.last ?? place;
-    if (isCut || events.length === EVENTS_MAX) return { piece, place: reached, isAtEnd: false };
-    // The tail had come to its head before this was read: between what was found and the head there is nothing.
-    return { piece, place: head && isBefore(reached, head) ? head : reached, isAtEnd: true };
+function createReader({ known, ...from }: FeedCursor, { kept, catchUp, news, close }: Tail): FeedReader {
+  let place: FeedPlace = from;
+  let isAtEnd = false;
+  return {
+    read: async () => {
+      if (kept.covers(place)) {
+        const piece = kept.after(place);
+        if (piece) place = piece.last;
+        return piece;
+      }
+      if (isAtEnd) {
+        isAtEnd = false; // if it has fallen behind again since, it reads by itself again
+        return undefined;
+      }
+      const caughtUp = await catchUp({ ...place, ...(known && { known }) });
+      place = caughtUp.place;
+      isAtEnd = caughtUp.isAtEnd && caughtUp.piece !== undefined;
+      return caughtUp.piece;
+    },
+    news: (signal) => news(place, signal),
+    close,
   };
-  return (place: FeedCursor, signal: AbortSignal) => turns(readNext, place, signal);
 }
 
 /** A copy is walked: one that waits again at once is not woken again. */
 async function wakeAll(waiting: Set<() => void>): Promise<void> {
   const all = [...waiting];
   for (let i = 0; i < all.length; i += WOKEN_MAX) {
+    const began = performance.now();
     for (const done of all.slice(i, i + WOKEN_MAX)) done();
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn(); // by then they have written
+    if (all.length > WOKEN_MAX) await pause(performance.now() - began); // half of the time is for other requests
   }
 }

@@ -55,16 +55,7 @@ export function createOrderLookups<About, Answer, Found>(
   };
   const lookUp = async (): Promise<boolean> => {
     if (performance.now() - lookedAtAll >= 0.9 * everyMs) markAllDue(); // timers are not exact
-    const abouts = new Map<string, About[]>();
-    const asked: Waiter<About, Answer>[] = [];
-    for (const waiter of due) {
-      if (!waiter.waiting) continue; // stays due until it waits
-      if (abouts.size >= ORDERS_MAX) break;
-      const those = abouts.get(waiter.orderId);
-      if (those) those.push(waiter.waiting.about);
-      else abouts.set(waiter.orderId, [waiter.waiting.about]);
-      asked.push(waiter);
-    }
+    const { abouts, asked } = collect(due);
     if (asked.length === 0) return false;
     for (const waiter of asked) due.delete(waiter);
     try {
@@ -85,19 +76,11 @@ export function createOrderLookups<About, Answer, Found>(
       add(byOrder, waiter);
       if (isDue) due.add(waiter);
       return {
-        next: (about, signal) =>
-          new Promise((resolve) => {
-            if (signal.aborted) return resolve(undefined);
-            const done = (result: Answer | undefined) => {
-              delete waiter.waiting;
-              signal.removeEventListener('abort', giveUp);
-              resolve(result);
-            };
-            const giveUp = () => done(undefined);
-            waiter.waiting = { about, resolve: done };
-            signal.addEventListener('abort', giveUp);
-            if (due.has(waiter)) loop.wake();
-          }),
+        next: (about, signal) => {
+          const answered = waitFor(waiter, about, signal);
+          if (due.has(waiter)) loop.wake();
+          return answered;
+        },
         close: () => {
           due.delete(waiter);
           remove(byOrder, waiter);
@@ -112,6 +95,39 @@ export function createOrderLookups<About, Answer, Found>(
     },
     stop: () => loop.stop(),
   };
+}
+
+/** Those that are due and wait: who does not wait just now stays due until it does. */
+function collect<About, Answer>(due: Set<Waiter<About, Answer>>) {
+  const abouts = new Map<string, About[]>();
+  const asked: Waiter<About, Answer>[] = [];
+  for (const waiter of due) {
+    if (!waiter.waiting) continue;
+    if (abouts.size >= ORDERS_MAX) break;
+    const those = abouts.get(waiter.orderId);
+    if (those) those.push(waiter.waiting.about);
+    else abouts.set(waiter.orderId, [waiter.waiting.about]);
+    asked.push(waiter);
+  }
+  return { abouts, asked };
+}
+
+function waitFor<About, Answer>(
+  waiter: Waiter<About, Answer>,
+  about: About,
+  signal: AbortSignal,
+): Promise<Answer | undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve(undefined);
+    const done = (result: Answer | undefined) => {
+      delete waiter.waiting;
+      signal.removeEventListener('abort', giveUp);
+      resolve(result);
+    };
+    const giveUp = () => done(undefined);
+    waiter.waiting = { about, resolve: done };
+    signal.addEventListener('abort', giveUp);
+  });
 }
 
 function tell<About, Answer, Found>(
