@@ -10,7 +10,7 @@ export interface paths {
     get: operations["getOrders"];
     /**
      * Place an order
-     * @description Answers as soon as the order is durable. It is then worked on by its saga, whatever happens; `Prefer: wait=N` has the answer wait for the final status. With `Idempotency-Key` the request may be repeated safely.
+     * @description Answers as soon as the order is durable. It is then worked on by its saga, whatever happens; `Prefer: wait=N` has the answer wait for the final status, unless too many wait already: then it comes at once, without `Preference-Applied`. With `Idempotency-Key` the request may be repeated safely.
      */
     post: operations["postOrders"];
   };
@@ -21,19 +21,22 @@ export interface paths {
   "/orders/{id}/events": {
     /**
      * Events of an order, oldest first
-     * @description With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. Events leave after `OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, or nothing. The order itself stays.
+     * @description With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. The stream ends when the order is CANCELLED, and when your token expires; of a CONFIRMED order it stays open. Events leave after `OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, or nothing. The order itself stays. A cursor whose next event has left is answered 410, whose `oldest` goes on with what is left.
      */
     get: operations["getOrdersIdEvents"];
   };
   "/events": {
     /**
      * The feed: every event of every order
-     * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new. Events stay for `OUTBOX_RETENTION` (30 days); a place older than that goes on with the oldest event there is.
+     * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them.
      */
     get: operations["getEvents"];
   };
   "/orders/{id}/saga": {
-    /** How the order’s saga stands, step by step */
+    /**
+     * How the order’s saga stands, step by step
+     * @description Of an order that is final, as its log has it. While a saga runs, what its steps are trying just now may be half a second old; `state` never is older than the order.
+     */
     get: operations["getOrdersIdSaga"];
   };
   "/orders/{id}/cancel": {
@@ -208,6 +211,18 @@ export interface components {
         amount: number;
         /** @description ISO 4217 */
         currency: string;
+      };
+      /** @description Cursor that goes on with the oldest event that is kept */
+      oldest?: string;
+      /** @description What has left */
+      gap?: {
+        /** @description Cursor of the last event before the gap */
+        after: string;
+        /**
+         * Format: date-time
+         * @description When the newest event that has left came about
+         */
+        until?: string;
       };
       correlationId: string;
     };
@@ -385,7 +400,7 @@ export interface operations {
         status?: "PENDING" | "CONFIRMED" | "CANCELLED";
         /** @description Opaque id of the customer; never a name or an e-mail address */
         customerId?: string;
-        /** @description Entries per page */
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
         /** @description `next` of the page before */
         cursor?: string;
@@ -401,7 +416,7 @@ export interface operations {
         content: {
           "application/json": {
             orders: components["schemas"]["Order"][];
-            /** @description Cursor of the next page; null on the last */
+            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
             next: string | null;
           };
         };
@@ -464,7 +479,7 @@ export interface operations {
   };
   /**
    * Place an order
-   * @description Answers as soon as the order is durable. It is then worked on by its saga, whatever happens; `Prefer: wait=N` has the answer wait for the final status. With `Idempotency-Key` the request may be repeated safely.
+   * @description Answers as soon as the order is durable. It is then worked on by its saga, whatever happens; `Prefer: wait=N` has the answer wait for the final status, unless too many wait already: then it comes at once, without `Preference-Applied`. With `Idempotency-Key` the request may be repeated safely.
    */
   postOrders: {
     parameters: {
@@ -716,12 +731,12 @@ export interface operations {
   };
   /**
    * Events of an order, oldest first
-   * @description With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. Events leave after `OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, or nothing. The order itself stays.
+   * @description With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. The stream ends when the order is CANCELLED, and when your token expires; of a CONFIRMED order it stays open. Events leave after `OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, or nothing. The order itself stays. A cursor whose next event has left is answered 410, whose `oldest` goes on with what is left.
    */
   getOrdersIdEvents: {
     parameters: {
       query?: {
-        /** @description Entries per page */
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
         /** @description `next` of the page before */
         cursor?: string;
@@ -745,10 +760,20 @@ export interface operations {
         content: {
           "application/json": {
             events: components["schemas"]["Event"][];
-            /** @description Cursor of the next page; null on the last */
+            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
             next: string | null;
           };
           "text/event-stream": string;
+        };
+      };
+      /** @description To a stream: the order is CANCELLED, and you have all its events */
+      204: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": null;
         };
       };
       /** @description `invalid-request`: The request is not valid */
@@ -793,6 +818,28 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `events-gone`: Events after this place have left */
+      410: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -819,12 +866,12 @@ export interface operations {
   };
   /**
    * The feed: every event of every order
-   * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new. Events stay for `OUTBOX_RETENTION` (30 days); a place older than that goes on with the oldest event there is.
+   * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them.
    */
   getEvents: {
     parameters: {
       query?: {
-        /** @description Entries per page */
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
         /** @description `next` of the page before */
         after?: string;
@@ -844,6 +891,7 @@ export interface operations {
         content: {
           "application/json": {
             events: components["schemas"]["Event"][];
+            /** @description Ask again with it as `after`; equal to `after` = nothing is new */
             next: string;
           };
           "text/event-stream": string;
@@ -881,6 +929,28 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `events-gone`: Events after this place have left */
+      410: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -905,7 +975,10 @@ export interface operations {
       };
     };
   };
-  /** How the order’s saga stands, step by step */
+  /**
+   * How the order’s saga stands, step by step
+   * @description Of an order that is final, as its log has it. While a saga runs, what its steps are trying just now may be half a second old; `state` never is older than the order.
+   */
   getOrdersIdSaga: {
     parameters: {
       path: {
@@ -1145,7 +1218,7 @@ export interface operations {
       query?: {
         /** @description Default NEEDS_ATTENTION */
         state?: "NEEDS_ATTENTION" | "COMPENSATING";
-        /** @description Entries per page */
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
         /** @description `next` of the page before */
         cursor?: string;
@@ -1195,7 +1268,7 @@ export interface operations {
                     currency: string;
                   }[];
               })[];
-            /** @description Cursor of the next page; null on the last */
+            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
             next: string | null;
           };
         };
@@ -1412,7 +1485,7 @@ export interface operations {
   getAdminAudit: {
     parameters: {
       query?: {
-        /** @description Entries per page */
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
         /** @description `next` of the page before */
         after?: string;
@@ -1524,7 +1597,7 @@ export interface operations {
         type?: string;
         /** @description Default: PARKED and REPLAYING */
         state?: "PARKED" | "REPLAYING" | "DELIVERED" | "DISCARDED";
-        /** @description Entries per page */
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
         /** @description `next` of the page before */
         cursor?: string;
@@ -1556,7 +1629,7 @@ export interface operations {
                 /** Format: date-time */
                 oldest: string;
               })[];
-            /** @description Cursor of the next page; null on the last */
+            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
             next: string | null;
           };
         };
@@ -2083,7 +2156,7 @@ export interface operations {
   getInventory: {
     parameters: {
       query?: {
-        /** @description Entries per page */
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
         /** @description `next` of the page before */
         cursor?: string;
@@ -2099,7 +2172,7 @@ export interface operations {
         content: {
           "application/json": {
             items: components["schemas"]["Sku"][];
-            /** @description Cursor of the next page; null on the last */
+            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
             next: string | null;
           };
         };
