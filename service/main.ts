@@ -121,13 +121,13 @@ function readLimits(config: Config) {
     connectionsMax: config.CONNECTIONS_MAX,
     streams: {
       perProcess: config.STREAMS_MAX,
-      perCustomer: config.STREAMS_PER_CUSTOMER_MAX,
-      perService: config.STREAMS_PER_SERVICE_MAX,
+      perCustomer: config.STREAMS_MAX_CUSTOMER,
+      perService: config.STREAMS_MAX_SERVICE,
     },
     waits: {
       perProcess: config.WAITS_MAX,
-      perCustomer: config.WAITS_PER_CUSTOMER_MAX,
-      perService: config.WAITS_PER_SERVICE_MAX,
+      perCustomer: config.WAITS_MAX_CUSTOMER,
+      perService: config.WAITS_MAX_SERVICE,
     },
     ...(corsOrigins !== undefined && { corsOrigins: corsOrigins.split(',') }),
     ...(trustProxy !== undefined && { trustProxy }),

@@ -7,13 +7,13 @@ import { Problem } from '../http/problems.js';
 
 export type PlaceLimits = {
   perProcess: number;
-  /** Of a caller with the role customer, and of each customer for whom a service asks. */
+  /** Of a caller with the role customer. */
   perCustomer: number;
-  /** Of any other caller. */
+  /** Of any other caller. Of its last half, each customer for whom it asks has at most `perCustomer`. */
   perService: number;
 };
 
-export const PLACES: PlaceLimits = { perProcess: 2_000, perCustomer: 32, perService: 256 };
+export const PLACES: PlaceLimits = { perProcess: 2_000, perCustomer: 32, perService: 512 };
 
 export type Refusal = { by: 'process' | 'caller'; limit: number };
 export type Place = {
@@ -29,42 +29,46 @@ export const isRefused = (place: Place | Refusal): place is Refusal => 'by' in p
 
 export function createPlaces({ perProcess, perCustomer, perService }: PlaceLimits): Places {
   let taken = 0;
-  const takenBy = new Map<string, number>();
-  const count = (key: string, limit: number): Refusal | undefined => {
-    const before = takenBy.get(key) ?? 0;
-    if (before >= limit) return { by: 'caller', limit };
-    takenBy.set(key, before + 1);
-    return undefined;
-  };
-  const uncount = (key: string) => {
-    const left = (takenBy.get(key) ?? 0) - 1;
-    if (left > 0) takenBy.set(key, left);
-    else takenBy.delete(key);
-  };
+  const counts = createCounts();
   return {
     take: (caller) => {
       if (taken >= perProcess) return { by: 'process', limit: perProcess };
       const isCustomer = confinedTo(caller, 'read') !== undefined;
-      const isKnown = caller !== ANONYMOUS; // without authentication no caller can be told from another
-      const keys: string[] = [];
-      const countUnder = (key: string, limit: number) => {
-        const refusal = isKnown ? count(key, limit) : undefined;
-        if (isKnown && !refusal) keys.push(key);
-        return refusal;
-      };
-      const refusal = countUnder(`caller ${caller.subject}`, isCustomer ? perCustomer : perService);
-      if (refusal) return refusal;
+      const own = caller === ANONYMOUS ? undefined : `caller ${caller.subject}`; // without authentication none can be told apart
+      const limit = isCustomer ? perCustomer : perService;
+      if (own !== undefined && counts.of(own) >= limit) return { by: 'caller', limit };
+      const keys = own === undefined ? [] : [own];
+      for (const key of keys) counts.add(key, 1);
       taken++;
       let isTaken = true;
       return {
-        countFor: (customerId) =>
-          isCustomer ? undefined : countUnder(`customer ${JSON.stringify([caller.subject, customerId])}`, perCustomer),
+        countFor: (customerId) => {
+          if (own === undefined || isCustomer) return undefined;
+          const key = `customer ${JSON.stringify([caller.subject, customerId])}`;
+          if (counts.of(own) > perService / 2 && counts.of(key) >= perCustomer)
+            return { by: 'caller', limit: perCustomer };
+          counts.add(key, 1);
+          keys.push(key);
+          return undefined;
+        },
         giveBack: () => {
           if (isTaken) taken--;
           isTaken = false;
-          for (const key of keys.splice(0)) uncount(key);
+          for (const key of keys.splice(0)) counts.add(key, -1);
         },
       };
+    },
+  };
+}
+
+function createCounts() {
+  const counts = new Map<string, number>();
+  return {
+    of: (key: string): number => counts.get(key) ?? 0,
+    add: (key: string, more: number): void => {
+      const count = (counts.get(key) ?? 0) + more;
+      if (count > 0) counts.set(key, count);
+      else counts.delete(key);
     },
   };
 }
