@@ -72,7 +72,8 @@ export function createKeptPieces(maxBytes: number): KeptPieces {
     },
     covers: (place) => from !== undefined && !isBefore(place, from),
     after: (place) => {
-      const piece = pieces.find(({ last }) => isBefore(place, last));
+      // From the new end, where most streams are.
+      const piece = pieces[1 + pieces.findLastIndex(({ last }) => !isBefore(place, last))];
       const seen = piece?.ends.findLast((end) => !isBefore(place, end.place));
       return piece && seen ? { bytes: piece.bytes.subarray(seen.byte), last: piece.last } : piece;
     },
