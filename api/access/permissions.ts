@@ -9,7 +9,7 @@ export type Role = (typeof ROLES)[number];
 export type Caller = {
   subject: string;
   roles: readonly Role[];
-  /** When its token expires, in milliseconds since 1970; undefined without authentication. */
+  /** When the token is good no more, in ms since 1970: what is answered for longer ends then. undefined = no authentication. */
   expiresAt?: number;
 };
 export const ANONYMOUS: Caller = { subject: 'anonymous', roles: ROLES };
