@@ -4,7 +4,11 @@
  * one. Any other POST claims first, works, and then keeps its answer: between the two the key is locked, for a time that its
  * holder extends. What a crash left behind is claimed again by the same request when the lock has ended; the work that
  * stands behind it must therefore be safe to repeat. All times are the database's.
+ *
+ * Answers that are the same bytes are kept once, however many keys stand for them: cancelling an order a thousand times with
+ * fresh keys keeps a few answers, and a short row for each key, of which an order has `KEYS_PER_ORDER_MAX`.
  */
+import { createHash } from 'node:crypto';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 
@@ -15,7 +19,12 @@ export type KeyClaim = {
   key: string;
   fingerprint: Uint8Array<ArrayBuffer>;
   ttlMs: number;
+  /** The order that the request is about, of which there may be so many keys; undefined = they are not counted. */
+  orderId?: string;
 };
+
+/** Of one order's cancellation: a client needs one. Beyond, requests are carried out without their key. */
+export const KEYS_PER_ORDER_MAX = 100;
 
 export type Earlier =
   /** The key has been used for the same request: here is the first answer, its body byte for byte. */
@@ -52,8 +61,9 @@ export async function earlierAnswer(db: Database, claim: KeyClaim | undefined): 
   const [row] = await db.$queryRaw<
     { fingerprint: Uint8Array; orderId: string | null; status: number; response: string | null }[]
   >`
-    SELECT fingerprint, order_id AS "orderId", status, response FROM idempotency_keys
-    WHERE ${sameKey(claim)} AND expires_at > now()`;
+    SELECT fingerprint, order_id AS "orderId", status, coalesce(k.response, a.response) AS response
+    FROM idempotency_keys k LEFT JOIN idempotency_answers a ON a.digest = k.answer
+    WHERE ${sameKey(claim)} AND k.expires_at > now()`;
   if (!row) return undefined;
   const { fingerprint, response, ...rest } = row;
   if (!Buffer.from(fingerprint).equals(claim.fingerprint)) return { outcome: 'key-reused' };
@@ -63,24 +73,44 @@ export async function earlierAnswer(db: Database, claim: KeyClaim | undefined): 
 /** A claim whose work is under way; `id` tells its holder from a request that takes over after the lock's end. */
 export type HeldClaim = KeyClaim & { id: string; lockMs: number };
 
-/** Takes a key that is free, or that the same request left locked in a crash. @returns whether it was taken */
+/**
+ * Takes a key that is free, or that the same request left locked in a crash; not if the order has all the keys it may have.
+ * @returns whether it was taken
+ */
 export async function claimKey(db: Database, held: HeldClaim): Promise<boolean> {
   const claimed = await db.$executeRaw`
-    INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint, claim, locked_until, expires_at)
-    VALUES (${held.caller}, ${held.route}, ${held.key}, ${held.fingerprint}, ${held.id}::uuid, ${fromNow(held.lockMs)},
-      ${fromNow(held.ttlMs)})
-    ON CONFLICT (caller, route, key) DO UPDATE SET fingerprint = excluded.fingerprint, claim = excluded.claim,
-      locked_until = excluded.locked_until, expires_at = excluded.expires_at, response = NULL
+    INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint, order_id, claim, locked_until, expires_at)
+    SELECT ${held.caller}, ${held.route}, ${held.key}, ${held.fingerprint}, ${held.orderId ?? null}::uuid, ${held.id}::uuid,
+      ${fromNow(held.lockMs)}, ${fromNow(held.ttlMs)}
+    WHERE NOT ${hasAllKeys(held)} OR EXISTS (SELECT FROM idempotency_keys WHERE ${sameKey(held)})
+    ON CONFLICT (caller, route, key) DO UPDATE SET fingerprint = excluded.fingerprint, order_id = excluded.order_id,
+      claim = excluded.claim, locked_until = excluded.locked_until, expires_at = excluded.expires_at, response = NULL,
+      answer = NULL
     WHERE k.expires_at <= now()
-      OR (k.response IS NULL AND k.locked_until <= now() AND k.fingerprint = excluded.fingerprint)`;
+      OR (k.response IS NULL AND k.answer IS NULL AND k.locked_until <= now() AND k.fingerprint = excluded.fingerprint)`;
   return claimed > 0;
 }
+
+/** Whether the order has all the keys that it may have, those of requests under way included. */
+export async function isOutOfKeys(db: Database, claim: KeyClaim): Promise<boolean> {
+  const [row] = await db.$queryRaw<{ isOut: boolean }[]>`SELECT ${hasAllKeys(claim)} AS "isOut"`;
+  return row?.isOut === true;
+}
+
+/** Counted on idempotency_keys_cancelled_order_idx, which is why the route stands in it as it is. */
+const hasAllKeys = ({ orderId, route }: KeyClaim): Prisma.Sql =>
+  orderId === undefined || route !== CANCELLATION
+    ? Prisma.sql`false`
+    : Prisma.sql`(SELECT count(*) >= ${KEYS_PER_ORDER_MAX}::int FROM (
+        SELECT FROM idempotency_keys WHERE route = ${Prisma.raw(`'${CANCELLATION}'`)} AND order_id = ${orderId}::uuid
+        LIMIT ${KEYS_PER_ORDER_MAX}::int) AS counted)`;
+const CANCELLATION = 'POST /orders/:id/cancel';
 
 /** Goes on holding the key. */
 export async function extendClaim(db: Database, held: HeldClaim): Promise<void> {
   await db.$executeRaw`
     UPDATE idempotency_keys SET locked_until = ${fromNow(held.lockMs)}
-    WHERE ${sameKey(held)} AND claim = ${held.id}::uuid AND response IS NULL`;
+    WHERE ${sameKey(held)} AND ${isUnanswered(held)}`;
 }
 
 /** Keeps the answer. @returns false if the claim had gone to a repetition of the request meanwhile */
@@ -89,18 +119,27 @@ export async function keepAnswer(
   held: HeldClaim,
   { status, response }: { status: number; response: string },
 ): Promise<boolean> {
+  const digest = new Uint8Array(createHash('sha256').update(response).digest());
   const kept = await db.$executeRaw`
-    UPDATE idempotency_keys SET status = ${status}::int, response = ${response}, locked_until = NULL,
+    WITH kept AS (
+      INSERT INTO idempotency_answers AS a (digest, response, expires_at)
+      VALUES (${digest}, ${response}, ${fromNow(held.ttlMs)})
+      ON CONFLICT (digest) DO UPDATE SET expires_at = greatest(a.expires_at, excluded.expires_at)
+    )
+    UPDATE idempotency_keys SET status = ${status}::int, answer = ${digest}, locked_until = NULL,
       expires_at = ${fromNow(held.ttlMs)}
-    WHERE ${sameKey(held)} AND claim = ${held.id}::uuid AND response IS NULL`;
+    WHERE ${sameKey(held)} AND ${isUnanswered(held)}`;
   return kept > 0;
 }
 
 /** Gives the key back: a refused request does not burn it. */
 export async function releaseClaim(db: Database, held: HeldClaim): Promise<void> {
   await db.$executeRaw`
-    DELETE FROM idempotency_keys WHERE ${sameKey(held)} AND claim = ${held.id}::uuid AND response IS NULL`;
+    DELETE FROM idempotency_keys WHERE ${sameKey(held)} AND ${isUnanswered(held)}`;
 }
+
+const isUnanswered = ({ id }: HeldClaim): Prisma.Sql =>
+  Prisma.sql`claim = ${id}::uuid AND response IS NULL AND answer IS NULL`;
 
 const sameKey = ({ caller, route, key }: KeyClaim): Prisma.Sql =>
   Prisma.sql`caller = ${caller} AND route = ${route} AND key = ${key}`;

@@ -108,9 +108,11 @@ const PROMISES = `## What you may rely on
   events are older than what is kept; from there on there is no gap either. Between orders there is no order to rely on in
   destinations; the feed has one that never changes.
 - **The feed never skips.** Keep \`next\` (or the stream's last \`id\`) and go on from there: an event that is committed late comes
-  later, never before your cursor.
+  later, never before your cursor. A page may hold fewer events than \`limit\`, for its bytes are bounded too: only a \`next\` that
+  equals your \`after\` means that there is nothing more.
 - **Retention.** Events stay for \`OUTBOX_RETENTION\` (30 days), and beyond it until every destination in use has taken them. A
-  cursor that is older than that goes on with the oldest event there is. \`GET /orders/{id}/events\` then begins above \`sequence\` 1.
+  cursor behind which events have left is answered 410: \`gap\` says what is missing, and \`oldest\` is the cursor that goes on
+  without it, which is for a person to decide. \`GET /orders/{id}/events\` then begins above \`sequence\` 1.
 - **Schemas grow by optional fields only.** Ignore what you do not know. Whatever else changes comes as a new version, with
   another \`dataschema\`: see [decision 7](decisions/0007-event-contracts.md).
 - **Types are added.** An event of a \`type\` that you do not know is no error: take it, keep its \`id\` and \`sequence\` as of any other,

@@ -14,6 +14,7 @@ import {
   type Earlier,
   earlierAnswer,
   extendClaim,
+  isOutOfKeys,
   type HeldClaim,
   type KeyClaim,
   keepAnswer,
@@ -32,19 +33,22 @@ const RETRY_AFTER_S = 1;
 /**
  * @param act does the work, which must be safe to repeat; what it throws is answered and not kept. Its argument is the same
  *   whenever it is repeated under the same key, so that Temporal, too, recognizes a repetition; undefined without a key
+ * @param about the order whose keys are counted
  */
 export async function answerOnce(
   { db, idempotencyTtlMs, keyLock = LOCK }: Pick<ApiDependencies, 'db' | 'idempotencyTtlMs' | 'keyLock'>,
   request: FastifyRequest,
   reply: FastifyReply,
   act: (onceId: string | undefined) => Promise<{ status: number; body: unknown }>,
+  about: Pick<KeyClaim, 'orderId'> = {},
 ): Promise<FastifyReply> {
-  const claim = claimOf(request, idempotencyTtlMs);
-  if (!claim) {
+  const key = claimOf(request, idempotencyTtlMs);
+  const claim = key && { ...key, ...about };
+  const held = claim && (await claimOrReplay(db, claim, keyLock.lockMs));
+  if (!held) {
     const { status, body } = await act(undefined);
     return reply.code(status).send(body);
   }
-  const held = await claimOrReplay(db, claim, keyLock.lockMs);
   if ('outcome' in held)
     return reply.code(held.status).header('idempotent-replayed', 'true').type(JSON_TYPE).send(held.response);
   const extending = setInterval(
@@ -52,7 +56,7 @@ export async function answerOnce(
     keyLock.extendEveryMs,
   );
   try {
-    const { status, body } = await act(onceIdOf(claim));
+    const { status, body } = await act(onceIdOf(held));
     const response = reply.code(status).serialize(body) as string;
     if (!(await keepAnswer(db, held, { status, response })))
       request.log.warn('the claim of a key was lost while it was held');
@@ -86,17 +90,21 @@ export function claimOf(request: FastifyRequest, ttlMs: number): KeyClaim | unde
   };
 }
 
-/** @returns the key, held, or the answer that it stands for @throws Problem if it is in use, or stands for another request */
+/**
+ * @returns the key, held, or the answer that it stands for; undefined if it cannot be kept
+ * @throws Problem if it is in use, or stands for another request
+ */
 async function claimOrReplay(
   db: Database,
   claim: KeyClaim,
   lockMs: number,
-): Promise<HeldClaim | Extract<Earlier, { outcome: 'replayed' }>> {
+): Promise<HeldClaim | Extract<Earlier, { outcome: 'replayed' }> | undefined> {
   const held = { ...claim, id: uuidv7(), lockMs };
   for (let claims = 0; claims < CLAIMS_MAX; claims++) {
     if (await claimKey(db, held)) return held;
     const earlier = await earlierAnswer(db, claim);
     if (earlier) return replayable(earlier);
+    if (await isOutOfKeys(db, claim)) return undefined;
   }
   throw inProgress();
 }

@@ -30,7 +30,8 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
         summary: 'Cancel an order',
         description:
           'A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the ' +
-          'order as it stands; follow it to see it CANCELLED. Repeating it is harmless.',
+          'order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are ' +
+          'remembered: what comes with further ones is done as if without a key.',
         tags: ['orders'],
         params: IdParams,
         headers: Type.Object(IdempotencyKeyHeader),
@@ -40,10 +41,11 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
     },
     async (request, reply) => {
       const order = await requireOrder(deps, request.params.id, request.caller, 'write');
-      return answerOnce(deps, request, reply, async () => {
+      const act = async () => {
         await recordCancellation(deps, request, order, (request.body as Static<typeof Cancellation>).reason);
         return { status: 202, body: await requireOrder(deps, order.id, request.caller) };
-      });
+      };
+      return answerOnce(deps, request, reply, act, { orderId: order.id });
     },
   );
 }

@@ -59,22 +59,19 @@ export const SagaSchema = Type.Object(
   { $id: 'Saga' },
 );
 
-/** As long as an answer of Temporal's is given to others too, unless the order has moved on; watching is no quicker than that. */
+/** As long as a description is given to others too, unless the order has moved on; watching is no quicker than that. */
 const SHARED_MS = 500;
 /** A saga that has ended keeps its run, unless it is begun anew by hand. */
 const RUN_SHARED_MS = 60_000;
 const SHARED_MAX = 10_000;
 
 export function sagaRoutes(app: Api, deps: ApiDependencies): void {
-  const shared = createSharedReads<TemporalView>({ freshMs: () => SHARED_MS, keysMax: SHARED_MAX });
+  const shared = createSharedReads<Saga>({ freshMs: () => SHARED_MS, keysMax: SHARED_MAX });
   const sharedRuns = createSharedReads<string | null>({
     freshMs: (runId) => (runId === null ? SHARED_MS : RUN_SHARED_MS),
     keysMax: SHARED_MAX,
   });
-  const questions: Questions = {
-    view: (workflowId, order) => shared(`${workflowId} ${order.updatedAt}`, () => askTemporal(deps, workflowId)),
-    runId: (workflowId) => sharedRuns(workflowId, () => askRunId(deps, workflowId)),
-  };
+  const runIdOf = (workflowId: string) => sharedRuns(workflowId, () => askRunId(deps, workflowId));
   app.get(
     '/orders/:id/saga',
     {
@@ -88,37 +85,34 @@ export function sagaRoutes(app: Api, deps: ApiDependencies): void {
         response: { 200: SagaSchema, '4xx': ProblemSchema },
       },
     },
-    async (request) =>
-      describeSaga(deps, await requireOrder(deps, request.params.id, request.caller), request.caller, questions),
+    async ({ params: { id }, caller }) => {
+      const order = await requireOrder(deps, id, caller);
+      // Whoever may read the order may read its saga: what one is told is good for all of them, as long as the order stays as it is.
+      return shared(`${order.id} ${order.status} ${order.updatedAt}`, () => describeSaga(deps, order, caller, runIdOf));
+    },
   );
 }
 
-/** What is asked of Temporal: a view costs a worker the saga's code, from its beginning if it has forgotten it; a run nobody. */
-type Questions = {
-  view: (workflowId: string, order: Order) => Promise<TemporalView>;
-  runId: (workflowId: string) => Promise<string | null>;
-};
+type Saga = Static<typeof SagaSchema>;
+type RunIdOf = (workflowId: string) => Promise<string | null>;
 
-/** @param questions undefined = asked anew, by whoever has just changed something */
+/** @param runIdOf undefined = asked anew */
 export async function describeSaga(
   deps: ApiDependencies,
   order: Order,
   caller: Caller,
-  questions: Questions = {
-    view: (workflowId) => askTemporal(deps, workflowId),
-    runId: (workflowId) => askRunId(deps, workflowId),
-  },
-): Promise<Static<typeof SagaSchema>> {
+  runIdOf: RunIdOf = (workflowId) => askRunId(deps, workflowId),
+): Promise<Saga> {
   const before = await readOrderState(deps.db, order.id);
-  if (isFinal(before)) return describeEnded(deps, await asOf(deps, before, order, caller), questions);
+  if (isFinal(before)) return describeEnded(deps, await asOf(deps, before, order, caller), runIdOf);
   const isTakenBack = isOnItsWayBack(before);
   const workflowId = isTakenBack ? cancelOrderSagaId(order.id) : orderSagaId(order.id);
-  const view = await questions.view(workflowId, order);
+  const view = await askTemporal(deps, workflowId);
   // The order as it is after the question: a saga may commit while we ask.
   const orderState = await readOrderState(deps.db, order.id);
   const now = await asOf(deps, orderState, order, caller);
-  if (isFinal(orderState)) return describeEnded(deps, now, questions);
-  if (isOnItsWayBack(orderState) !== isTakenBack) return describeSaga(deps, now, caller, questions);
+  if (isFinal(orderState)) return describeEnded(deps, now, runIdOf);
+  if (isOnItsWayBack(orderState) !== isTakenBack) return describeSaga(deps, now, caller, runIdOf);
   const log = await readSagaLog(deps.db, now);
   // A saga commits its order's end before its own: this one was completed by another client, and what it shows has not happened.
   const answered = view.isCompleted ? undefined : view.progress;
@@ -150,7 +144,7 @@ const asOf = async (deps: ApiDependencies, { status }: OrderState, order: Order,
  * From Postgres alone, which knows all of it but the run. An order that was confirmed and taken back has had two sagas: the
  * second is the one that ended it.
  */
-async function describeEnded(deps: ApiDependencies, order: Order, { runId: runIdOf }: Questions) {
+async function describeEnded(deps: ApiDependencies, order: Order, runIdOf: RunIdOf): Promise<Saga> {
   const log = await readSagaLog(deps.db, order);
   const isTakenBack = order.status === 'CANCELLED' && wasConfirmed(log);
   const workflowId = isTakenBack ? cancelOrderSagaId(order.id) : orderSagaId(order.id);

@@ -62,5 +62,20 @@ export async function orThrow<T>(
   throw new ProblemError(response.status, isProblem(error) ? error : undefined);
 }
 
+/**
+ * Follows a list to its end. A page may hold fewer entries than `limit`: only `next` says whether there is another.
+ * @param read a page, from the cursor; undefined = the first
+ */
+export async function* pagesOf<P extends { next: string | null }>(
+  read: (cursor: string | undefined) => Promise<P>,
+): AsyncGenerator<P, void, undefined> {
+  let cursor: string | undefined;
+  do {
+    const page = await read(cursor);
+    yield page;
+    cursor = page.next ?? undefined;
+  } while (cursor !== undefined);
+}
+
 const isProblem = (error: unknown): error is Problem =>
   typeof error === 'object' && error !== null && 'code' in error && 'detail' in error;

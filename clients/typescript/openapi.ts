@@ -42,7 +42,7 @@ export interface paths {
   "/orders/{id}/cancel": {
     /**
      * Cancel an order
-     * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless.
+     * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key.
      */
     post: operations["postOrdersIdCancel"];
   };
@@ -1065,7 +1065,7 @@ export interface operations {
   };
   /**
    * Cancel an order
-   * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless.
+   * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key.
    */
   postOrdersIdCancel: {
     parameters: {

@@ -6,8 +6,9 @@ import { fingerprint } from '../../api/http/headers.js';
 import { answerOnce } from '../../api/http/idempotency.js';
 import { handleProblems } from '../../api/http/problems.js';
 import type { Order } from '../../contracts/orders.js';
-import { claimKey, extendClaim, type HeldClaim, keepAnswer } from '../../domain/idempotency.js';
+import { claimKey, extendClaim, type HeldClaim, KEYS_PER_ORDER_MAX, keepAnswer } from '../../domain/idempotency.js';
 import { cancelOrder } from '../../domain/orders.js';
+import { purgeKeys } from '../../domain/retention.js';
 import { expectProblem, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { accept, stock } from '../support/database.js';
@@ -74,6 +75,59 @@ describe('a repeated POST', () => {
       expect(early.headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
     }
     expect(await timesUnwound(order)).toBe(1);
+  });
+});
+
+describe('a thousand fresh keys for one cancellation', () => {
+  let order: Order;
+  let first: Awaited<ReturnType<typeof cancel>>;
+  const kept = async () => {
+    const [row] = await api.db.$queryRaw<{ keys: number; bytes: number }[]>`
+      SELECT count(*)::int AS keys, sum(pg_column_size(k.*))::int AS bytes FROM idempotency_keys k
+      WHERE order_id = ${order.id}::uuid`;
+    const answers = await api.db.idempotencyAnswer.count({ where: { response: { contains: order.id } } });
+    return { answers, keys: row?.keys ?? 0, bytes: row?.bytes ?? 0 };
+  };
+  beforeAll(async () => {
+    order = await newOrder();
+    first = await cancel(order, 'fresh-first');
+    await cancelOrder(api.db, order.id);
+    const caller = as('shop', 'service');
+    for (let sent = 0; sent < 1_000; sent += 50) {
+      const keys = Array.from({ length: 50 }, (_, i) => `fresh-${sent + i}`);
+      for (const answer of await Promise.all(keys.map((key) => cancel(order, key, REASON, caller))))
+        expect([answer.status, answer.body.status]).toEqual([202, 'CANCELLED']);
+    }
+  }, 60_000);
+
+  test('keep two answers, and not many keys', async () => {
+    const { answers, keys, bytes } = await kept();
+    expect(answers).toBe(2);
+    expect(keys).toBeGreaterThanOrEqual(KEYS_PER_ORDER_MAX);
+    expect(keys).toBeLessThan(KEYS_PER_ORDER_MAX + 50); // those that came at the same time
+    expect(bytes).toBeLessThan(keys * 300);
+  });
+
+  test('are answered again with the same bytes, by the first, by a later one and by one that is not kept', async () => {
+    const replayed = async (key: string) => {
+      const { status, text, headers } = await cancel(order, key);
+      return [status, text, headers.get('idempotent-replayed')];
+    };
+    const later = (await cancel(order, 'fresh-0')).text;
+    expect(await replayed('fresh-first')).toEqual([202, first.text, 'true']);
+    expect(await replayed('fresh-0')).toEqual([202, later, 'true']);
+    expect(await replayed('fresh-999')).toEqual([202, later, null]);
+    expectProblem(await cancel(order, 'fresh-0', { reason: 'other' }), 422, 'idempotency-key-reused');
+  });
+
+  test('leave, with their answers, when their time is over', async () => {
+    await api.db.$executeRaw`UPDATE idempotency_keys SET expires_at = now() WHERE order_id = ${order.id}::uuid`;
+    await purgeKeys(api.db, 1_000);
+    expect(await kept()).toMatchObject({ answers: 2, keys: 0 });
+    await api.db.$executeRaw`UPDATE idempotency_answers SET expires_at = now() WHERE response LIKE ${`%${order.id}%`}`;
+    await purgeKeys(api.db, 1_000);
+    expect(await kept()).toMatchObject({ answers: 0 });
+    expect((await cancel(order, 'fresh-first')).headers.get('idempotent-replayed')).toBeNull();
   });
 });
 

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { CANCEL_ORDER_SAGA, cancelOrderSagaId, ORDER_SAGA, orderSagaId, TASK_QUEUE } from '../../contracts/ids.js';
 import { PLAN_VERSION, STEPS } from '../../contracts/plan.js';
+import type { Order } from '../../contracts/orders.js';
 import type { SagaProgress } from '../../contracts/saga.js';
 import { listUnstarted } from '../../domain/acceptance.js';
 import { requestCancellation } from '../../domain/orders.js';
@@ -174,6 +175,48 @@ test('what has happened is read from Postgres while Temporal is away or lost', a
   await lost.stop();
   await temporal.close();
 });
+
+test('however many watch a saga, and however often, a worker is asked a few times; of one that has ended, never', async () => {
+  const asked: string[] = [];
+  const { workflow } = s.client;
+  const handleOf = workflow.getHandle.bind(workflow);
+  workflow.getHandle = ((...args: Parameters<typeof handleOf>) => {
+    const handle = handleOf(...args);
+    const query = handle.query.bind(handle);
+    handle.query = ((...of: Parameters<typeof query>) => {
+      asked.push(args[0]);
+      return query(...of);
+    }) as typeof handle.query;
+    return handle;
+  }) as typeof workflow.getHandle;
+  const watch = (id: string) => Promise.all(Array.from({ length: 40 }, () => sagaOf(id)));
+  try {
+    const { body: ended } = await api.place({}, { prefer: 'wait=25' });
+    await s.fault({ route: 'all', mode: 'down' });
+    const { body: stuck } = await api.place();
+    await eventually('it is parked', async () => (await sagaOf(stuck.id)).state === 'NEEDS_ATTENTION');
+    asked.length = 0;
+    const all = [await watch(ended.id), await watch(ended.id), await watch(stuck.id)];
+    expect(all.map((sagas) => new Set(sagas.map(({ state }) => state)))).toEqual([
+      new Set(['COMPLETED']),
+      new Set(['COMPLETED']),
+      new Set(['NEEDS_ATTENTION']),
+    ]);
+    for (const saga of all.flat()) expect(saga.runId).not.toBeNull();
+    expect(asked.every((workflowId) => workflowId === orderSagaId(stuck.id))).toBe(true);
+    expect(asked.length).toBeLessThan(10);
+    // What has been committed since is never older than the order, whatever was shared a moment before.
+    await api.send('POST', `/orders/${stuck.id}/cancel`, { reason: 'enough' });
+    await s.heal();
+    const final = await eventually('it is cancelled', async () => {
+      const [{ body: order }, saga] = [await api.get<Order>(`/orders/${stuck.id}`), await sagaOf(stuck.id)];
+      return order.status === 'CANCELLED' && saga;
+    });
+    expect(final.state).toBe('COMPENSATED');
+  } finally {
+    workflow.getHandle = handleOf;
+  }
+}, 60_000);
 
 /** The last one here: the worker is gone after it. */
 test('a saga that no worker works on is shown as waiting for one, with what it has done', async () => {

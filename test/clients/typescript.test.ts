@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { createClient, orThrow, ProblemError } from '../../clients/typescript/client.js';
+import { createClient, orThrow, pagesOf, ProblemError } from '../../clients/typescript/client.js';
 import { AUDIENCE, startTokenIssuer } from '../api/tokens.js';
 import { startTestApi, type TestApi } from '../support/api.js';
 import { stock } from '../support/database.js';
@@ -35,6 +35,19 @@ test('places an order once, however often it is called, and reads it back', asyn
     client.GET('/orders', { params: { query: { customerId: 'cus_42', status: 'PENDING', limit: 10 } } }),
   );
   expect([orders.map(({ id }) => id), next]).toEqual([[order.id], null]);
+});
+
+test('follows a list to its end, though every page is shorter than asked for', async () => {
+  const narrow = await startTestApi({ db: api.db, databaseUrl: api.databaseUrl, pageBytesMax: 1 });
+  const client = createClient({ baseUrl: narrow.url });
+  const customerId = 'cus_pages';
+  for (let i = 0; i < 3; i++) await orThrow(client.POST('/orders', { body: { ...body, customerId } }));
+  const counts: number[] = [];
+  const list = (cursor?: string) =>
+    orThrow(client.GET('/orders', { params: { query: { customerId, ...(cursor && { cursor }) } } }));
+  for await (const { orders } of pagesOf(list)) counts.push(orders.length);
+  expect(counts).toEqual([1, 1, 1]);
+  await narrow.stop();
 });
 
 test('throws the server’s problem when a request is refused', async () => {

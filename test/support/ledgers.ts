@@ -175,13 +175,19 @@ export async function readLedgersFromOutside(
           data: { ...(data as object) },
         }),
       );
-  const { items } = await client.get<{ items: Ledgers['stock'] }>('/inventory?limit=1000');
+  const stock: Ledgers['stock'] = [];
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const from: string = cursor === '' ? '' : `&cursor=${cursor}`;
+    const page = await client.get<{ items: Ledgers['stock']; next: string | null }>(`/inventory?limit=1000${from}`);
+    stock.push(...page.items);
+    cursor = page.next;
+  }
   return {
     orders: orders.map(({ id, status, cancellation, total, items: lines }) => {
       return { id, status, reason: cancellation?.reason ?? null, currency: total.currency, total: total.amount, lines };
     }),
     events: toLedger(await client.feed()),
-    stock: items,
+    stock,
     charges: (await readCharges(client.sandbox)).filter(({ orderId }) => orderId !== null && mine.has(orderId)),
     ...(delivered && { delivered: { receiver: toLedger(delivered) } }),
   };
