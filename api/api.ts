@@ -18,7 +18,8 @@ import { limitRate } from './load/rate-limit.js';
 import { createServer, type ServerSettings } from './server.js';
 import { createSharedBuckets } from './load/shared-buckets.js';
 import { createSagaDispatcher } from './dispatcher.js';
-import { createOrderChanges } from './order-changes.js';
+import type { PlaceLimits } from './waiting/places.js';
+import { createWaiting } from './waiting/waiting.js';
 
 export type ApiSettings = ServerSettings & {
   db: Database;
@@ -39,6 +40,10 @@ export type ApiSettings = ServerSettings & {
   rateLimit?: { ordersPerMinute: number; redisUrl?: string };
   /** Of every caller, over all routes; without authentication there are none. */
   callerLimits?: CallerLimits;
+  /** Open at a time; absent = the defaults. */
+  streams?: PlaceLimits;
+  /** Answers that wait for an order's final status; absent = the defaults. */
+  waits?: PlaceLimits;
   /** This process runs a worker too, so that a saga may begin in it at once. */
   eager: boolean;
   logger: Logger;
@@ -62,7 +67,15 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   showApiMetrics();
   const stopping = new AbortController();
   const dispatcher = createSagaDispatcher({ db, client: temporal.client, policy, eager, logger });
-  const orderChanges = createOrderChanges(settings.databaseUrl, logger);
+  const { databaseUrl, streams, waits } = settings;
+  const waiting = createWaiting({
+    db,
+    databaseUrl,
+    stopping: stopping.signal,
+    logger,
+    ...(streams && { streams }),
+    ...(waits && { waits }),
+  });
   const auditor = createAuditor({ db, logger, namesSource: settings.trustProxy !== undefined });
   const limit = settings.authentication && settings.rateLimit && (await createLimit(settings.rateLimit, logger));
   const authenticate = createAuthenticator(settings.authentication);
@@ -75,7 +88,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       db,
       temporal,
       dispatcher,
-      orderChanges,
+      waiting,
       policy,
       idempotencyTtlMs,
       readiness,
@@ -106,7 +119,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       await dispatcher.stop();
       await auditor.stop();
       limit?.stop();
-      await orderChanges.stop();
+      await waiting.stop();
     },
   };
 }

@@ -17,7 +17,7 @@ import type { Authenticate } from './access/authentication.js';
 import type { Caller } from './access/permissions.js';
 import type { SagaDispatcher } from './dispatcher.js';
 import type { CallerLimits } from './load/parties.js';
-import type { OrderChanges } from './order-changes.js';
+import type { Waiting } from './waiting/waiting.js';
 
 export type ApiDependencies = {
   authenticate: Authenticate;
@@ -25,7 +25,7 @@ export type ApiDependencies = {
   db: Database;
   temporal: TemporalLink;
   dispatcher: SagaDispatcher;
-  orderChanges: OrderChanges;
+  waiting: Waiting;
   policy: SagaPolicy;
   /** Where people look at workflows; undefined = no link is shown. */
   temporalUiUrl?: string;
@@ -43,6 +43,8 @@ export type ApiDependencies = {
   callerLimits?: CallerLimits;
   /** On event streams; undefined = as often as proxies need it. */
   heartbeatEveryMs?: number;
+  /** How long a stream's reader may take for what is written at once; undefined = long. */
+  slowReaderLimitMs?: number;
   /** Aborts when the process begins to stop, so that no request outlives it by waiting. */
   stopping: AbortSignal;
 };

@@ -1,5 +1,5 @@
 /** The API's metrics. Sum them over all processes with this role. */
-import { Counter, Histogram } from 'prom-client';
+import { Counter, Gauge, Histogram } from 'prom-client';
 import { show } from '../runtime/metrics.js';
 
 export const ordersAccepted = new Counter({
@@ -23,4 +23,29 @@ export const requestsRefused = new Counter({
   registers: [],
 });
 
-export const showApiMetrics = (): void => show([ordersAccepted, postDuration, requestsRefused]);
+export const streamsOpen = new Gauge({
+  name: 'order_saga_event_streams',
+  help: 'Event streams that are open',
+  registers: [],
+});
+
+export const streamsRefused = new Counter({
+  name: 'order_saga_event_streams_refused_total',
+  help: 'Event streams that were refused because too many are open, of the caller or of the process',
+  registers: [],
+});
+
+export const slowReadersClosed = new Counter({
+  name: 'order_saga_event_streams_too_slow_total',
+  help: 'Event streams that were closed because their readers did not take what was sent',
+  registers: [],
+});
+
+export const waitsRefused = new Counter({
+  name: 'order_saga_waits_refused_total',
+  help: 'Orders that were answered at once although the client preferred to wait, because too many wait',
+  registers: [],
+});
+
+export const showApiMetrics = (): void =>
+  show([ordersAccepted, postDuration, requestsRefused, streamsOpen, streamsRefused, slowReadersClosed, waitsRefused]);

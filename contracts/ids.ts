@@ -34,6 +34,9 @@ export const dataSchemaId = (eventType: string): string => `urn:order-saga:schem
 /** The Postgres channel that says "there may be new events", of the order in the payload; a hint only, the outbox is the truth. */
 export const OUTBOX_CHANNEL = 'order_saga_outbox';
 
+/** Follows the order's id on it when the order has become CONFIRMED or CANCELLED. */
+export const ORDER_FINAL = ' final';
+
 /** What is said on it when relays have come or gone: the others look at their leases. */
 export const LEASES_MOVED = 'leases';
 

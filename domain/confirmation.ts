@@ -5,7 +5,7 @@
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 import { readOrderState, type StepOutcome } from './orders.js';
-import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
+import { countEvent, eventColumns, insertEvent, wakeAsFinal } from './outbox.js';
 import { FIRST_RUN, insertLog, type Run, skipMark } from './saga-log.js';
 
 /** CTEs that turn what the order in `moved` has reserved into sold pieces, stock rows in SKU order. */
@@ -52,7 +52,7 @@ export async function confirmOrder(
     ), logged AS (
       ${insertLog(Prisma.sql`moved`, 'confirmOrder', 'completed', run)}
     )
-    SELECT ${wakeRelay} FROM moved`;
+    SELECT ${wakeAsFinal} FROM moved`;
   if (confirmed.length > 0) return { outcome: 'done' };
   const orderState = await readOrderState(db, orderId);
   if (orderState.status === 'CONFIRMED') return { outcome: 'done' }; // even if it is being cancelled by now: this saga has done its part

@@ -9,7 +9,7 @@ import { HOLDINGS, type Holding } from '../contracts/plan.js';
 import type { LeftStep } from '../contracts/steps.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
-import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
+import { countEvent, eventColumns, insertEvent, wakeAsFinal } from './outbox.js';
 import { FIRST_RUN, insertLeft, insertLog, type Run, skipMark } from './saga-log.js';
 
 /**
@@ -111,7 +111,7 @@ export async function cancelOrder(
     ), logged AS (
       ${insertLog(Prisma.sql`moved`, 'cancelOrder', 'undone', run)}
     ) ${logLeft}
-    SELECT ${wakeRelay} FROM moved`;
+    SELECT ${wakeAsFinal} FROM moved`;
   if (cancelled.length > 0) return 'done';
   const orderState = await readOrderState(db, orderId);
   if (orderState.status === 'CANCELLED') return 'done';
@@ -162,6 +162,14 @@ export async function readOrder(db: Database, orderId: string): Promise<Order | 
   return row && toOrder(row);
 }
 
+/** Those of the orders that are CONFIRMED or CANCELLED, in one statement however many they are. */
+export async function readFinalOrders(db: Database, orderIds: string[]): Promise<Order[]> {
+  const rows = await db.$queryRaw<OrderRow[]>`
+    SELECT ${orderColumns}
+    FROM orders WHERE id = ANY(${orderIds}::uuid[]) AND status <> 'PENDING'`;
+  return rows.map(toOrder);
+}
+
 /**
  * Orders, newest first.
  * @param filter.beforeId only orders older than this one (ids are time-ordered); a page boundary that inserts don't move
@@ -177,18 +185,21 @@ export async function listOrders(
     ...(customerId === undefined ? [] : [Prisma.sql`customer_id = ${customerId}`]),
     ...(beforeId === undefined ? [] : [Prisma.sql`id < ${beforeId}::uuid`]),
   ];
-  // The lines as one value each: rows of their own, and objects for them, would cost the process five times as much.
   const rows = await db.$queryRaw<OrderRow[]>`
-    SELECT id, status, customer_id AS "customerId", unwinding_reason AS "unwindingReason",
-      cancellation_message AS "cancellationMessage", total_amount AS "totalAmount", currency,
-      external_order_id AS "externalOrderId", created_at AS "createdAt", updated_at AS "updatedAt",
-      correlation_id AS "correlationId", (
-        SELECT json_agg(json_build_object('sku', sku, 'quantity', quantity, 'unitPrice', unit_price) ORDER BY line_no)
-        FROM order_lines WHERE order_id = orders.id) AS lines
+    SELECT ${orderColumns}
     FROM orders ${wanted.length === 0 ? Prisma.empty : Prisma.sql`WHERE ${Prisma.join(wanted, ' AND ')}`}
     ORDER BY id DESC LIMIT ${limit}`;
   return rows.map(toOrder);
 }
+
+/** The lines as one value each: rows of their own, and objects for them, would cost the process five times as much. */
+const orderColumns = Prisma.sql`
+  id, status, customer_id AS "customerId", unwinding_reason AS "unwindingReason",
+  cancellation_message AS "cancellationMessage", total_amount AS "totalAmount", currency,
+  external_order_id AS "externalOrderId", created_at AS "createdAt", updated_at AS "updatedAt",
+  correlation_id AS "correlationId", (
+    SELECT json_agg(json_build_object('sku', sku, 'quantity', quantity, 'unitPrice', unit_price) ORDER BY line_no)
+    FROM order_lines WHERE order_id = orders.id) AS lines`;
 
 type OrderRow = Pick<
   Prisma.OrderModel,

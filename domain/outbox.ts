@@ -8,7 +8,7 @@
  * sequence must win. A stored feed_xid is thus never below the writer's own id, which keeps the rule of visibility valid.
  */
 import type { EventType, StoredEvent } from '../contracts/events.js';
-import { OUTBOX_CHANNEL } from '../contracts/ids.js';
+import { ORDER_FINAL, OUTBOX_CHANNEL } from '../contracts/ids.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 
@@ -51,6 +51,8 @@ export const insertEvents = (
  * where `id` is the order's.
  */
 export const wakeRelay = Prisma.sql`pg_notify(${OUTBOX_CHANNEL}, id::text)::text`;
+/** The same, of an order that is now CONFIRMED or CANCELLED: requests that wait for just that are woken by nothing else. */
+export const wakeAsFinal = Prisma.sql`pg_notify(${OUTBOX_CHANNEL}, id::text || ${ORDER_FINAL})::text`;
 
 /** A place in the feed: everything up to and including it has been read. */
 export type FeedPlace = { feedXid: bigint; feedPosition: bigint };
@@ -78,6 +80,14 @@ export async function readFeed(db: Database, after: FeedPlace, limit: number): P
     WHERE (feed_xid, feed_position) > (${after.feedXid}::bigint, ${after.feedPosition}::bigint) AND ${isSettled}
     ORDER BY feed_xid, feed_position
     LIMIT ${limit}`;
+}
+
+/** @returns the place of the feed's newest event: whatever is stored from now on comes after it */
+export async function readFeedEnd(db: Database): Promise<FeedPlace> {
+  const [end = FEED_START] = await db.$queryRaw<FeedPlace[]>`
+    SELECT feed_xid AS "feedXid", feed_position AS "feedPosition" FROM outbox WHERE ${isSettled}
+    ORDER BY feed_xid DESC, feed_position DESC LIMIT 1`;
+  return end;
 }
 
 export type PartitionPlace = FeedPlace & { partition: number };
@@ -110,6 +120,24 @@ export async function readPartitions(
       LIMIT ${limit}
     ) AS e
     ORDER BY e."feedXid", e."feedPosition"`;
+}
+
+/**
+ * Events of several orders, each after a sequence of its own; of each order the oldest first.
+ * @param limit.perOrder events of one order at most
+ * @param limit.total    events of all of them at most: with so many, orders may be missing or cut short
+ */
+export async function readNewEvents(
+  db: Database,
+  after: { orderId: string; sequence: number }[],
+  limit: { perOrder: number; total: number },
+): Promise<StoredEvent[]> {
+  return db.$queryRaw<StoredEvent[]>`
+    SELECT e.* FROM unnest(${after.map((a) => a.orderId)}::uuid[], ${after.map((a) => a.sequence)}::int[]) AS a (of, seen)
+    CROSS JOIN LATERAL (
+      SELECT ${eventRow} FROM outbox WHERE order_id = a.of AND sequence > a.seen ORDER BY sequence LIMIT ${limit.perOrder}
+    ) AS e
+    LIMIT ${limit.total}`;
 }
 
 /** An order's events after a sequence, oldest first. @param afterSequence 0 for all */

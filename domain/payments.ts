@@ -7,7 +7,7 @@ import { Prisma } from '../prisma/generated/client.js';
 import { type Database, violatedUniqueKey } from './database.js';
 import { confirmedData, confirmedWith, sellReserved } from './confirmation.js';
 import { readOrderState, type StepOutcome } from './orders.js';
-import { countEvent, countEvents, eventColumns, insertEvent, insertEvents, wakeRelay } from './outbox.js';
+import { countEvent, countEvents, eventColumns, insertEvent, insertEvents, wakeAsFinal, wakeRelay } from './outbox.js';
 import { FIRST_RUN, insertLog, insertLogs, type Run, skipMark } from './saga-log.js';
 
 /** SETTLED_OUTSIDE: an operator vouches for the money; the gateway's ledger need not agree. */
@@ -92,7 +92,7 @@ export async function recordCharge(
         ...(confirm ? [{ step: 'confirmOrder', run: FIRST_RUN } as const] : []),
       ])}
     )
-    SELECT NULL AS refusal, ${confirm}::boolean AS confirmed, ${wakeRelay} FROM moved`,
+    SELECT NULL AS refusal, ${confirm}::boolean AS confirmed, ${confirm ? wakeAsFinal : wakeRelay} FROM moved`,
   );
 }
 

@@ -92,6 +92,27 @@ export const settings = {
     default: 512 * 1024,
     desc: 'Bytes of a list’s page, beside its `limit` of rows; a single row is given however large',
   }),
+  STREAMS_MAX: count({ default: 2_000, desc: 'Event streams that are open at a time; beyond that 503' }),
+  STREAMS_MAX_CUSTOMER: count({
+    default: 32,
+    desc: 'Those of a customer; beyond that 429. No limit without AUTH_ISSUER',
+  }),
+  STREAMS_MAX_SERVICE: count({
+    default: 512,
+    desc: 'Those of any other caller; of its last half, each of its customers has at most a customer’s',
+  }),
+  WAITS_MAX: count({
+    default: 2_000,
+    desc: 'Answers that `Prefer: wait` holds back at a time; beyond that an order is answered at once',
+  }),
+  WAITS_MAX_CUSTOMER: count({
+    default: 32,
+    desc: 'Those of a customer. No limit without AUTH_ISSUER',
+  }),
+  WAITS_MAX_SERVICE: count({
+    default: 512,
+    desc: 'Those of any other caller; of its last half, each of its customers has at most a customer’s',
+  }),
   CORS_ORIGINS: origins({ default: undefined, desc: 'Origins whose web pages may use the API, separated by commas' }),
   TRUST_PROXY: addresses({
     default: undefined,

@@ -144,6 +144,16 @@ function readLimits(config: Config, logger: Logger) {
     connectionsMax: affordableConnections(config.CONNECTIONS_MAX, logger),
     ...(connectionsPerAddressMax !== undefined && { connectionsPerAddressMax }),
     pipelinedMax: config.PIPELINED_MAX,
+    streams: {
+      perProcess: config.STREAMS_MAX,
+      perCustomer: config.STREAMS_MAX_CUSTOMER,
+      perService: config.STREAMS_MAX_SERVICE,
+    },
+    waits: {
+      perProcess: config.WAITS_MAX,
+      perCustomer: config.WAITS_MAX_CUSTOMER,
+      perService: config.WAITS_MAX_SERVICE,
+    },
   };
 }
 

@@ -1,18 +1,16 @@
 /**
- * Events as a stream of Server-Sent Events: those that are stored, then each as it is stored, until the client goes or the
- * server stops. https://html.spec.whatwg.org/multipage/server-sent-events.html
+ * Events as a stream of Server-Sent Events: those that are stored, then each as it is stored, until the client goes, its token
+ * expires, there is no more to come or the server stops. https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
-import { once } from 'node:events';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type StoredEvent, toCloudEvent } from '../../contracts/events.js';
 import type { ApiDependencies } from '../dependencies.js';
-import { whenResponseEnds } from './disconnects.js';
+import { slowReadersClosed, streamsOpen, streamsRefused } from '../metrics.js';
+import { isRefused, type Place, refusedPlace } from '../waiting/places.js';
 
-const BATCH_MAX = 500;
-/** Characters of a stream that are written at once, about. */
-const CHUNK_LENGTH = 32_768;
 /** Between the comments that keep proxies from cutting an idle stream; most cut after 30 s or more. */
 const HEARTBEAT_EVERY_MS = 15_000;
+/** How long a reader may take for what is written at once; it resumes with Last-Event-ID. */
+const SLOW_READER_LIMIT_MS = 30_000;
 
 export const wantsStream = (request: FastifyRequest): boolean =>
   request.method === 'GET' && // a HEAD would wait for ever for a body that never comes
@@ -23,28 +21,82 @@ export function lastEventId(request: FastifyRequest): string | undefined {
   return typeof id === 'string' && id !== '' ? id : undefined;
 }
 
-type Stream<E extends StoredEvent, P> = {
-  from: P;
-  read: (after: P, limit: number) => Promise<E[]>;
-  placeOf: (event: E) => P;
-  idOf: (event: E) => string;
-  /** The order whose events these are; undefined = every order's. */
-  orderId?: string;
-};
+/**
+ * What a stream sends, piece by piece, until `signal` aborts. Its first piece comes at once, whether there is an event or not:
+ * what fails before is answered with a problem. Without any piece the answer is 204, on which no EventSource connects again.
+ */
+export type StreamContent = (signal: AbortSignal, place: Place) => AsyncGenerator<string | Uint8Array, void>;
 
-/** Writes events until the client goes or the server stops. */
-export async function streamEvents<E extends StoredEvent, P>(
-  { orderChanges, stopping, heartbeatEveryMs = HEARTBEAT_EVERY_MS }: ApiDependencies,
+/** @param customerId whose events these are, if a service asks and it is known already */
+export async function streamEvents(
+  deps: ApiDependencies,
   request: FastifyRequest,
   reply: FastifyReply,
-  { from, read, placeOf, idOf, orderId }: Stream<E, P>,
+  content: StreamContent,
+  customerId?: string,
 ): Promise<FastifyReply> {
-  const gone = new AbortController();
-  whenResponseEnds(reply, () => gone.abort());
-  const ended = AbortSignal.any([gone.signal, stopping]);
-  let place = from;
-  let events = await read(place, BATCH_MAX); // before the headers: what fails here can still be answered with a problem
+  const place = takePlace(deps, request, customerId);
+  const { signal, end } = deps.waiting.beginLifetime(reply);
+  signal.addEventListener('abort', () => place.giveBack());
+  const pieces = content(signal, place);
+  try {
+    const first = await pieces.next();
+    if (first.done) return reply.code(204).send();
+    await send(deps, request, reply, signal, first.value, pieces);
+  } finally {
+    end();
+    place.giveBack();
+  }
+  return reply;
+}
 
+/** Before any statement. */
+function takePlace({ waiting }: ApiDependencies, { caller }: FastifyRequest, customerId: string | undefined): Place {
+  const place = waiting.streams.take(caller);
+  const refusal = isRefused(place) ? place : customerId === undefined ? undefined : place.countFor(customerId);
+  if (!isRefused(place) && !refusal) return place;
+  if (!isRefused(place)) place.giveBack();
+  streamsRefused.inc();
+  throw refusedPlace(refusal as NonNullable<typeof refusal>, 'event streams');
+}
+
+async function send(
+  { heartbeatEveryMs = HEARTBEAT_EVERY_MS, slowReaderLimitMs = SLOW_READER_LIMIT_MS }: ApiDependencies,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  signal: AbortSignal,
+  first: string | Uint8Array,
+  pieces: AsyncGenerator<string | Uint8Array, void>,
+): Promise<void> {
+  const { raw } = reply;
+  beginResponse(request, reply);
+  streamsOpen.inc();
+  const heartbeat = setInterval(() => {
+    if (!raw.writableNeedDrain) raw.write(': still here\n\n');
+  }, heartbeatEveryMs);
+  let keepsUp = true;
+  try {
+    keepsUp = await write(reply, signal, first, slowReaderLimitMs);
+    while (keepsUp && !signal.aborted) {
+      const { done, value } = await pieces.next();
+      if (done) break;
+      keepsUp = await write(reply, signal, value, slowReaderLimitMs);
+    }
+  } catch (err) {
+    // The client sees the stream end and resumes with Last-Event-ID.
+    request.log.warn({ err }, 'an event stream broke');
+  } finally {
+    clearInterval(heartbeat);
+    streamsOpen.dec();
+    if (!keepsUp) slowReadersClosed.inc();
+    if (!keepsUp || raw.writableNeedDrain)
+      request.raw.socket.destroy(); // it would not take the end either
+    else raw.end();
+    await pieces.return();
+  }
+}
+
+function beginResponse(request: FastifyRequest, reply: FastifyReply): void {
   reply.hijack();
   request.releaseSlot();
   for (const [name, value] of Object.entries(reply.getHeaders()))
@@ -54,50 +106,26 @@ export async function streamEvents<E extends StoredEvent, P>(
     'cache-control': 'no-store',
     'x-accel-buffering': 'no',
   });
-  reply.raw.write('retry: 1000\n\n');
-  const heartbeat = setInterval(() => reply.raw.write(': still here\n\n'), heartbeatEveryMs);
-  let change: Promise<void> | undefined;
-  try {
-    while (!ended.aborted) {
-      for (const chunk of inChunks(events, idOf)) await write(reply, ended, chunk);
-      const last = events.at(-1);
-      if (last) place = placeOf(last);
-      if (events.length < BATCH_MAX && change) {
-        await change;
-        change = undefined;
-      }
-      // Registered before the read, so that nothing falls between the two; and once, however long the catching up takes.
-      change ??= orderChanges.next({ signal: ended, ...(orderId !== undefined && { orderId }) });
-      if (!ended.aborted) events = await read(place, BATCH_MAX);
-    }
-  } catch (err) {
-    // The client sees the stream end and resumes with Last-Event-ID.
-    request.log.warn({ err }, 'an event stream broke');
-  } finally {
-    clearInterval(heartbeat);
-    reply.raw.end();
-  }
-  return reply;
 }
 
-/** A write per event costs more than the event; a write of all of them, each of which may be 10 KB, too much memory. */
-function* inChunks<E extends StoredEvent>(events: E[], idOf: (event: E) => string): Generator<string> {
-  let chunk = '';
-  for (const event of events) {
-    chunk += `id: ${idOf(event)}\nevent: ${event.type}\ndata: ${JSON.stringify(toCloudEvent(event))}\n\n`;
-    if (chunk.length >= CHUNK_LENGTH) {
-      yield chunk;
-      chunk = '';
-    }
-  }
-  if (chunk !== '') yield chunk;
-}
-
-async function write(reply: FastifyReply, ended: AbortSignal, chunk: string): Promise<void> {
-  if (ended.aborted) return;
-  const room = reply.raw.write(chunk);
-  // A slow reader slows its own stream down instead of filling our memory.
-  if (!room && !ended.aborted) {
-    await once(reply.raw, 'drain', { signal: ended }).catch(() => undefined); // gone or stopping: the loop sees it
-  }
+/** A slow reader slows its own stream down instead of filling our memory. @returns false if it is too slow */
+function write(
+  { raw }: FastifyReply,
+  signal: AbortSignal,
+  piece: string | Uint8Array,
+  limitMs: number,
+): Promise<boolean> | boolean {
+  if (signal.aborted || raw.write(piece)) return true;
+  return new Promise((resolve) => {
+    const end = (inTime: boolean) => {
+      clearTimeout(timer);
+      raw.off('drain', drained);
+      signal.removeEventListener('abort', drained);
+      resolve(inTime);
+    };
+    const drained = () => end(true);
+    const timer = setTimeout(() => end(false), limitMs);
+    raw.on('drain', drained);
+    signal.addEventListener('abort', drained);
+  });
 }

@@ -230,13 +230,13 @@ async function requireDeadLetter({ db }: ApiDependencies, id: string): Promise<D
 }
 
 /** @returns the dead letters once none is being sent any more, or as they stand when the time is up or the server stops */
-async function awaitReplays({ db, orderChanges, stopping }: ApiDependencies, ids: string[]): Promise<DeadLetter[]> {
+async function awaitReplays({ db, waiting, stopping }: ApiDependencies, ids: string[]): Promise<DeadLetter[]> {
   const timeUp = new AbortController();
   const timer = setTimeout(() => timeUp.abort(), OUTCOME_LIMIT_MS);
   const enough = AbortSignal.any([timeUp.signal, stopping]);
   try {
     for (;;) {
-      const change = orderChanges.next({ signal: enough }); // registered before the read, so that nothing falls between the two
+      const change = waiting.nextChange(enough); // registered before the read, so that nothing falls between the two
       const deadLetters = await readDeadLetters(db, ids);
       if (enough.aborted || deadLetters.every(({ state }) => state !== 'REPLAYING')) return deadLetters;
       await change;

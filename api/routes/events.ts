@@ -1,9 +1,9 @@
 /** Events over HTTP: of one order, and the whole feed; as pages, or live as Server-Sent Events. */
 import { type TSchema, Type } from 'typebox';
 import { type StoredEvent, toCloudEvent } from '../../contracts/events.js';
-import { type FeedEvent, type FeedPlace, readFeed, readOrderEvents } from '../../domain/outbox.js';
+import { type FeedEvent, readFeed, readOrderEvents } from '../../domain/outbox.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
-import { lastEventId, streamEvents, wantsStream } from '../http/event-stream.js';
+import { wantsStream } from '../http/event-stream.js';
 import { requireOrder } from './orders.js';
 import {
   beginFeed,
@@ -14,9 +14,10 @@ import {
   requireSequenceKept,
   SEQUENCE,
 } from '../http/feed-cursors.js';
-import { badCursor, Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
+import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
 import { problemResponses } from '../openapi/problems.js';
 import { EventSchema, IdParams } from '../http/schemas.js';
+import { streamFeed, streamOrder } from './event-streams.js';
 
 const live = Type.Object({
   'last-event-id': Type.Optional(Type.String({ maxLength: 200, description: 'Resumes a stream after this event' })),
@@ -48,7 +49,8 @@ function orderEventsRoute(app: Api, deps: ApiDependencies): void {
       schema: {
         summary: 'Events of an order, oldest first',
         description:
-          'With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. Events leave after ' +
+          'With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. The stream ends when the ' +
+          'order is CANCELLED, and when your token expires; of a CONFIRMED order it stays open. Events leave after ' +
           '`OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, ' +
           'or nothing. The order itself stays. A cursor whose next event has left is answered 410, whose `oldest` goes on ' +
           'with what is left.',
@@ -56,24 +58,18 @@ function orderEventsRoute(app: Api, deps: ApiDependencies): void {
         params: IdParams,
         headers: live,
         querystring: Type.Object({ limit: Limit, cursor: Type.Optional(Cursor) }, { additionalProperties: false }),
-        response: { 200: pageOrStream(Next), '4xx': problemResponses('events-gone') },
+        response: {
+          200: pageOrStream(Next),
+          204: Type.Null({ description: 'To a stream: the order is CANCELLED, and you have all its events' }),
+          '4xx': problemResponses('events-gone', 'too-many-requests'),
+        },
       },
     },
     async (request, reply) => {
+      if (wantsStream(request)) return streamOrder(deps, request, reply, request.params.id);
       const { id, customerId } = await requireOrder(deps, request.params.id, request.caller);
       request.drawFor(customerId);
       const { limit, cursor } = request.query;
-      if (wantsStream(request)) {
-        const last = lastEventId(request);
-        if (last !== undefined && !SEQUENCE.test(last)) throw badCursor('headers/last-event-id');
-        return streamEvents(deps, request, reply, {
-          from: last === undefined ? 0 : Number(last),
-          read: (after, max) => readOrderEvents(db, id, after, max),
-          placeOf: (event) => event.sequence,
-          idOf: (event) => `${event.sequence}`,
-          orderId: id,
-        });
-      }
       const after = cursor === undefined ? 0 : Number(decodeCursor(cursor, SEQUENCE));
       return sendPage<StoredEvent>(reply, {
         name: 'events',
@@ -107,21 +103,14 @@ function feedRoute(app: Api, deps: ApiDependencies): void {
         tags: ['events'],
         headers: live,
         querystring: Type.Object({ limit: Limit, after: Type.Optional(Cursor) }, { additionalProperties: false }),
-        response: { 200: pageOrStream(FeedNext), '4xx': problemResponses('events-gone') },
+        response: { 200: pageOrStream(FeedNext), '4xx': problemResponses('events-gone', 'too-many-requests') },
       },
     },
     async (request, reply) => {
       const { limit, after } = request.query;
-      const from = after === undefined ? await beginFeed(db) : placeOf(decodeCursor(after, PLACE, 'querystring/after'));
-      if (wantsStream(request)) {
-        const last = lastEventId(request);
-        return streamEvents(deps, request, reply, {
-          from: last === undefined ? from : placeOf(decodeCursor(last, PLACE, 'headers/last-event-id')),
-          read: (place, max) => readFeed(db, place, max),
-          placeOf: (event): FeedPlace => event,
-          idOf: (event) => cursorOf(event),
-        });
-      }
+      const given = after === undefined ? undefined : placeOf(decodeCursor(after, PLACE, 'querystring/after'));
+      if (wantsStream(request)) return streamFeed(deps, request, reply, given);
+      const from = given ?? (await beginFeed(db));
       const { known } = from;
       return sendPage<FeedEvent>(reply, {
         name: 'events',

@@ -8,8 +8,7 @@ import type { Database } from '../../domain/database.js';
 import { earlierAnswer, type KeyClaim } from '../../domain/idempotency.js';
 import { type Admission, createAdmission } from '../load/admission.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
-import { whenResponseEnds } from '../http/disconnects.js';
-import { IdempotencyKeyHeader, parsePreferWait, parseTraceparent } from '../http/headers.js';
+import { IdempotencyKeyHeader, parseTraceparent } from '../http/headers.js';
 import { claimOf, replayable } from '../http/idempotency.js';
 import { ordersAccepted, postDuration } from '../metrics.js';
 import { problemResponses } from '../openapi/problems.js';
@@ -18,6 +17,7 @@ import { requireOrder } from './orders.js';
 import { createPricing, PRICING_PROBLEMS, type Priced, type Pricing, refuseRepeatedSkus } from './pricing.js';
 import { Problem } from '../http/problems.js';
 import { NewOrder, OrderSchema } from '../http/schemas.js';
+import { beginWait, type FinalStatusWait } from '../waiting/final-status.js';
 
 export function orderPlacementRoutes(app: Api, deps: ApiDependencies): void {
   const pricing = createPricing(deps.db);
@@ -30,7 +30,8 @@ export function orderPlacementRoutes(app: Api, deps: ApiDependencies): void {
         summary: 'Place an order',
         description:
           'Answers as soon as the order is durable. It is then worked on by its saga, whatever happens; `Prefer: wait=N` ' +
-          'has the answer wait for the final status. With `Idempotency-Key` the request may be repeated safely.',
+          'has the answer wait for the final status, unless too many wait already: then it comes at once, without ' +
+          '`Preference-Applied`. With `Idempotency-Key` the request may be repeated safely.',
         tags: ['orders'],
         headers: Type.Object({
           ...IdempotencyKeyHeader,
@@ -72,9 +73,11 @@ async function placeOrder(
   if (acceptance.outcome !== 'accepted') return answerEarlier(deps, acceptance, request, reply);
 
   ordersAccepted.inc();
+  // Before the saga starts: the order is read once, when it is final.
+  const wait = beginWait(deps, request, reply, { orderId: order.id, customerId: order.customerId, isDue: false });
   dispatcher.start({ ...order, kind: 'order' });
   request.log.info({ orderId: order.id }, 'order accepted');
-  return answer(deps, order.id, response, request, reply);
+  return answer(order.id, response, wait, request, reply);
 }
 
 /** Each needs another change of the catalogue between two statements; a request that meets that many is answered 503. */
@@ -125,7 +128,7 @@ function newOrder(body: NewOrder, { items, total }: Priced, correlationId: strin
 async function answerEarlier(
   deps: ApiDependencies,
   earlier: Exclude<Acceptance, { outcome: 'accepted' | 'prices-changed' }>,
-  request: FastifyRequest,
+  request: FastifyRequest<{ Body: NewOrder }>,
   reply: FastifyReply,
 ) {
   if (earlier.outcome === 'external-id-taken') {
@@ -136,48 +139,26 @@ async function answerEarlier(
   const { orderId, response } = replayable(earlier);
   if (orderId === null) throw new Error('Bug! An accepted order is kept without its id');
   reply.header('idempotent-replayed', 'true');
-  return answer(deps, orderId, response, request, reply);
+  const { customerId } = request.body;
+  const wait = beginWait(deps, request, reply, { orderId, customerId, isDue: true });
+  return answer(orderId, response, wait, request, reply, () => requireOrder(deps, orderId, request.caller));
 }
 
+/** @param readNow what is answered when the order is not final in time; undefined = as it was accepted */
 async function answer(
-  deps: ApiDependencies,
   orderId: string,
   response: string,
+  wait: FinalStatusWait | undefined,
   request: FastifyRequest,
   reply: FastifyReply,
+  readNow?: () => Promise<Order>,
 ) {
   reply.code(201).header('location', `/orders/${orderId}`).type('application/json; charset=utf-8');
-  const wait = parsePreferWait(request.headers['prefer']);
   if (wait === undefined) return reply.send(response);
-  reply.header('preference-applied', `wait=${wait}`);
+  reply.header('preference-applied', `wait=${wait.seconds}`);
   request.releaseSlot();
+  const final = await wait.order();
   // The order is accepted, whatever happens while we wait: a database that goes away must not make this a failure.
-  const order = await waitForFinal(deps, orderId, wait * 1000, reply).catch((err: unknown) => {
-    request.log.warn({ err, orderId }, 'could not wait for the final status');
-  });
+  const order = final ?? (await readNow?.().catch((err: unknown) => request.log.warn({ err, orderId }, 'not read')));
   return reply.send(order ? JSON.stringify(order) : response);
-}
-
-/** @returns the order once it is final, or as it stands when the time is up, the client gone or the server stopping */
-async function waitForFinal(
-  { db, orderChanges, stopping }: ApiDependencies,
-  orderId: string,
-  waitMs: number,
-  reply: FastifyReply,
-) {
-  const gone = new AbortController();
-  whenResponseEnds(reply, () => gone.abort());
-  // Not AbortSignal.timeout: nothing but AbortSignal.any would hold it, weakly, and a collected one never fires.
-  const timer = setTimeout(() => gone.abort(), waitMs);
-  const enough = AbortSignal.any([gone.signal, stopping]);
-  try {
-    for (;;) {
-      const change = orderChanges.next({ signal: enough, orderId }); // registered before the read, so that nothing falls between the two
-      const order = await requireOrder({ db }, orderId, reply.request.caller);
-      if (order.status !== 'PENDING' || enough.aborted) return order;
-      await change;
-    }
-  } finally {
-    clearTimeout(timer);
-  }
 }

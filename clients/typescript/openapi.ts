@@ -10,7 +10,7 @@ export interface paths {
     get: operations["getOrders"];
     /**
      * Place an order
-     * @description Answers as soon as the order is durable. It is then worked on by its saga, whatever happens; `Prefer: wait=N` has the answer wait for the final status. With `Idempotency-Key` the request may be repeated safely.
+     * @description Answers as soon as the order is durable. It is then worked on by its saga, whatever happens; `Prefer: wait=N` has the answer wait for the final status, unless too many wait already: then it comes at once, without `Preference-Applied`. With `Idempotency-Key` the request may be repeated safely.
      */
     post: operations["postOrders"];
   };
@@ -21,7 +21,7 @@ export interface paths {
   "/orders/{id}/events": {
     /**
      * Events of an order, oldest first
-     * @description With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. Events leave after `OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, or nothing. The order itself stays. A cursor whose next event has left is answered 410, whose `oldest` goes on with what is left.
+     * @description With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. The stream ends when the order is CANCELLED, and when your token expires; of a CONFIRMED order it stays open. Events leave after `OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, or nothing. The order itself stays. A cursor whose next event has left is answered 410, whose `oldest` goes on with what is left.
      */
     get: operations["getOrdersIdEvents"];
   };
@@ -481,7 +481,7 @@ export interface operations {
   };
   /**
    * Place an order
-   * @description Answers as soon as the order is durable. It is then worked on by its saga, whatever happens; `Prefer: wait=N` has the answer wait for the final status. With `Idempotency-Key` the request may be repeated safely.
+   * @description Answers as soon as the order is durable. It is then worked on by its saga, whatever happens; `Prefer: wait=N` has the answer wait for the final status, unless too many wait already: then it comes at once, without `Preference-Applied`. With `Idempotency-Key` the request may be repeated safely.
    */
   postOrders: {
     parameters: {
@@ -737,7 +737,7 @@ export interface operations {
   };
   /**
    * Events of an order, oldest first
-   * @description With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. Events leave after `OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, or nothing. The order itself stays. A cursor whose next event has left is answered 410, whose `oldest` goes on with what is left.
+   * @description With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. The stream ends when the order is CANCELLED, and when your token expires; of a CONFIRMED order it stays open. Events leave after `OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, or nothing. The order itself stays. A cursor whose next event has left is answered 410, whose `oldest` goes on with what is left.
    */
   getOrdersIdEvents: {
     parameters: {
@@ -770,6 +770,16 @@ export interface operations {
             next: string | null;
           };
           "text/event-stream": string;
+        };
+      };
+      /** @description To a stream: the order is CANCELLED, and you have all its events */
+      204: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": null;
         };
       };
       /** @description `invalid-request`: The request is not valid */
@@ -821,6 +831,18 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -922,6 +944,18 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];

@@ -1,11 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { createOrderChanges } from '../../api/order-changes.js';
 import type { CloudEvent } from '../../contracts/events.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { confirmOrder } from '../../domain/confirmation.js';
 import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
 import { recordCharge } from '../../domain/payments.js';
-import { expectProblem, SILENT, startServer, startTestApi, type TestApi } from '../support/api.js';
+import { expectProblem, startServer, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { stock } from '../support/database.js';
 
@@ -170,20 +169,4 @@ describe('the event stream of an order', () => {
       await stop();
     },
   );
-
-  test('is no longer worked on when its reader has gone', async () => {
-    const waiting = new Set<AbortSignal>();
-    const orderChanges = createOrderChanges(api.databaseUrl, SILENT);
-    const next: typeof orderChanges.next = (about) => {
-      if (about?.signal) waiting.add(about.signal);
-      return orderChanges.next(about);
-    };
-    const { client, stop } = await startServer(api, { orderChanges: { ...orderChanges, next } });
-    const stream = await client.stream('/events');
-    await eventually('the stream waits for news', () => waiting.size > 0);
-    expect([...waiting].some((signal) => signal.aborted)).toBe(false);
-    stream.close();
-    await eventually('the server has noticed', () => [...waiting].every((signal) => signal.aborted));
-    await Promise.all([stop(), orderChanges.stop()]);
-  });
 });

@@ -1,9 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { createOrderChanges } from '../../api/order-changes.js';
 import type { CloudEvent } from '../../contracts/events.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { openDatabase } from '../../runtime/database.js';
-import { type EventStream, SILENT, startServer, startTestApi, type TestApi } from '../support/api.js';
+import { type EventStream, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { accept, stock } from '../support/database.js';
 
@@ -202,24 +201,5 @@ describe('the feed’s stream', () => {
     const stream = await follow('', { 'last-event-id': end });
     await eventually('all of them', () => stream.events.length >= whole.length);
     expect(stream.events.map(({ data }) => data)).toEqual(whole);
-  });
-
-  test('asks for news once, however long it takes to catch up', async () => {
-    // More than two batches; mostly there already, from the test before.
-    await acceptMany(1_050 - (await api.db.event.count()));
-    const { id: newest } = await accept(api.db, { KEYBOARD: 1 });
-    await endOfFeed();
-    const orderChanges = createOrderChanges(api.databaseUrl, SILENT);
-    let asked = 0;
-    const next: typeof orderChanges.next = (about) => {
-      asked++;
-      return new Promise((resolve) => about?.signal?.addEventListener('abort', () => resolve()));
-    };
-    const { client, stop } = await startServer(api, { orderChanges: { ...orderChanges, next } });
-    const stream = await client.stream('/events');
-    await eventually('it has caught up', () => stream.events.some(({ data }) => data.subject === newest));
-    expect(asked).toBe(1);
-    stream.close();
-    await Promise.all([stop(), orderChanges.stop()]);
   });
 });

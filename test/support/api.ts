@@ -9,9 +9,9 @@ import { createAuthenticator } from '../../api/access/authentication.js';
 import { type ApiSettings, startApi } from '../../api/api.js';
 import type { ApiDependencies } from '../../api/dependencies.js';
 import { createSagaDispatcher } from '../../api/dispatcher.js';
-import { createOrderChanges } from '../../api/order-changes.js';
 import { createApiReadiness } from '../../api/routes/health.js';
 import { createServer } from '../../api/server.js';
+import { createWaiting } from '../../api/waiting/waiting.js';
 import type { Money, Order } from '../../contracts/orders.js';
 import type { Database } from '../../domain/database.js';
 import type { TemporalLink } from '../../runtime/temporal.js';
@@ -102,17 +102,17 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}): Promise
 /** The server by itself, for a test that must see into it, on the database of an API that runs. @param changed dependencies */
 export async function startServer({ db, databaseUrl }: TestApi, changed: Partial<ApiDependencies> = {}) {
   const dispatcher = createSagaDispatcher({ db, client: AWAY.client, policy: PATIENT, eager: false, logger: SILENT });
-  const orderChanges = createOrderChanges(databaseUrl, SILENT);
   const authenticate = createAuthenticator(undefined);
   const auditor = createAuditor({ db, logger: SILENT, namesSource: false });
   const stopping = new AbortController().signal;
+  const waiting = createWaiting({ db, databaseUrl, stopping, logger: SILENT });
   const dependencies = {
     authenticate,
     auditor,
     db,
     temporal: AWAY,
     dispatcher,
-    orderChanges,
+    waiting,
     policy: PATIENT,
     idempotencyTtlMs: DAY_MS,
     readiness: createApiReadiness(db, stopping),
@@ -123,7 +123,7 @@ export async function startServer({ db, databaseUrl }: TestApi, changed: Partial
   const client = speakTo(url);
   const stop = async () => {
     app.server.closeAllConnections(); // fetch keeps its own, and opens a fresh one for one that it gave up
-    await Promise.all([app.close(), dispatcher.stop(), orderChanges.stop(), auditor.stop()]);
+    await Promise.all([app.close(), dispatcher.stop(), waiting.stop(), auditor.stop()]);
   };
   return { app, url, client, stop };
 }
