@@ -55,6 +55,11 @@ export const PROBLEMS = {
   ],
   'price-changed': [409, 'The total is not what was expected', 'Show the new total and order again.'],
   'stock-committed': [409, 'More is reserved and sold than that', 'Set onHand to at least reserved + sold.'],
+  'precondition-failed': [
+    412,
+    'It is not what If-Match or If-None-Match asks for',
+    'Read it again, and decide anew what is to be changed.',
+  ],
   'payload-too-large': [413, 'The body is too large', 'At most 64 KiB.'],
   'unsupported-media-type': [
     415,
