@@ -4,7 +4,7 @@ import { openDatabase } from '../../runtime/database.js';
 import { confirmOrder } from '../../domain/confirmation.js';
 import { releaseInventory, reserveInventory } from '../../domain/inventory.js';
 import { beginUnwinding, cancelOrder, requestCancellation } from '../../domain/orders.js';
-import { recordCharge, recordRefund } from '../../domain/payments.js';
+import { recordCharge, recordRefund, shutPayment } from '../../domain/payments.js';
 import type { Order } from '../../contracts/orders.js';
 import { expectProblem, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
@@ -54,7 +54,8 @@ test('of an order that was confirmed and then cancelled is free as well', async 
   await expectTaken('taken-back', first);
   await requestCancellation(api.db, first, { reason: 'CANCELLED_BY_CUSTOMER' });
   await expectTaken('taken-back', first);
-  await recordRefund(api.db, first, { charge: 'pi_taken_back', refund: 're_taken_back', gaveBack: 9_800 });
+  await shutPayment(api.db, first);
+  await recordRefund(api.db, first, { charge: 'pi_taken_back', refund: 're_taken_back', gaveBack: 2_000 });
   await releaseInventory(api.db, first);
   await cancelOrder(api.db, first);
   await place('taken-back');
