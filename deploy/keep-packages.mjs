@@ -26,7 +26,11 @@ const queue = roots.map((name) => find('', name)).filter((path) => path !== unde
 for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
   if (kept.has(path)) continue;
   kept.add(path);
-  queue.push(...needsOf(packages[path]).map((name) => find(path, name)).filter((found) => found !== undefined));
+  queue.push(
+    ...needsOf(packages[path])
+      .map((name) => find(path, name))
+      .filter((found) => found !== undefined),
+  );
 }
 
 const removed = Object.keys(packages).filter((path) => !kept.has(path) && existsSync(path));

@@ -33,8 +33,8 @@ export function environment(from: NodeJS.ProcessEnv, ...reads: Wanted): NodeJS.P
 /** Windows writes `Path` and `SystemRoot`, and means the same. */
 const nameOf = (name: string): string => (process.platform === 'win32' ? name.toUpperCase() : name);
 
-/** By which an operator, and a check, knows whose a process is: `ps e` shows them. */
-const SIGNS: Wanted = ['ROLE', 'DATA_DIR', /^([A-Z]+_)*PORT$/];
+/** By which an operator, and a check, knows whose a process is: `ps e` shows them. Not ROLE: a watchdog has none. */
+const SIGNS: Wanted = ['DATA_DIR', /^([A-Z]+_)*PORT$/];
 
 /** Of the little process that stands by a program. */
 export const environmentOfWatchdog = (program: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>

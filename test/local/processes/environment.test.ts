@@ -79,7 +79,7 @@ test('what a shell says of other servers reaches the service where those are the
 
 test('the watchdog carries whose it is, and nothing else', () => {
   const program = { PATH: '/bin', ROLE: 'worker', PORT: '3000', METRICS_PORT: '9464', LD_PRELOAD: 'x', ...SECRETS };
-  expect(environmentOfWatchdog(program)).toEqual({ PATH: '/bin', ROLE: 'worker', PORT: '3000', METRICS_PORT: '9464' });
+  expect(environmentOfWatchdog(program)).toEqual({ PATH: '/bin', PORT: '3000', METRICS_PORT: '9464' });
 });
 
 test('names are what they are asked for, not what they contain', () => {
