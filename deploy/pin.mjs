@@ -14,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const read = (path) => readFileSync(join(root, path), 'utf8');
 const LIMIT_MS = 60_000;
+const digests = new Map();
 
 const tasks = { images: pinImages, temporal: pinTemporal };
 const asked = process.argv.slice(2);
@@ -47,7 +48,6 @@ function pinImages() {
   process.stdout.write('docker-compose.override.yml: every image by its digest.\n');
 }
 
-const digests = new Map();
 function pinned(image) {
   const [tagged] = image.split('@');
   if (!digests.has(tagged)) {
