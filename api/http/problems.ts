@@ -47,7 +47,11 @@ export const PROBLEMS = {
     'Read the saga: GET /orders/{id}/saga.',
   ],
   'already-decided': [409, 'The dead letter is decided otherwise', 'Read it: GET /admin/dead-letters?state=….'],
-  'order-exists': [409, 'The customer has an order with this externalOrderId', 'Read the order that `orderId` names.'],
+  'order-exists': [
+    409,
+    'The customer has an order with this externalOrderId',
+    'Read the order that `orderId` names. Once that is CANCELLED, the number may be ordered again.',
+  ],
   'idempotency-key-in-use': [
     409,
     'A request with this Idempotency-Key is under way',

@@ -93,7 +93,10 @@ export interface paths {
   "/inventory/{sku}": {
     /** Read a SKU */
     get: operations["getInventorySku"];
-    /** Create or change a SKU */
+    /**
+     * Create or change a SKU
+     * @description With `If-Match` only what you have read is changed: any order in between changes it, too. `If-None-Match: *` creates a SKU and changes none.
+     */
     put: operations["putInventorySku"];
   };
   "/livez": {
@@ -2163,6 +2166,10 @@ export interface operations {
   /** Read a SKU */
   getInventorySku: {
     parameters: {
+      header?: {
+        /** @description The ETag that you have */
+        "if-none-match"?: string;
+      };
       path: {
         /** @description Stock keeping unit */
         sku: string;
@@ -2245,9 +2252,18 @@ export interface operations {
       };
     };
   };
-  /** Create or change a SKU */
+  /**
+   * Create or change a SKU
+   * @description With `If-Match` only what you have read is changed: any order in between changes it, too. `If-None-Match: *` creates a SKU and changes none.
+   */
   putInventorySku: {
     parameters: {
+      header?: {
+        /** @description The ETag that the SKU must have, or `*`: it must be there */
+        "if-match"?: string;
+        /** @description `*`: the SKU must not be there */
+        "if-none-match"?: string;
+      };
       path: {
         /** @description Stock keeping unit */
         sku: string;
@@ -2323,6 +2339,16 @@ export interface operations {
       };
       /** @description `stock-committed`: More is reserved and sold than that */
       409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `precondition-failed`: It is not what If-Match or If-None-Match asks for */
+      412: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
