@@ -131,7 +131,7 @@ export interface components {
         }[];
       /** @description The gateway’s id of a payment method; never card data */
       paymentMethod: string;
-      /** @description The caller’s own number of the order, unique per customer */
+      /** @description The caller’s own number of the order, unique among the customer’s orders that are not CANCELLED */
       externalOrderId?: string;
       expectedTotal?: {
         /** @description In the currency’s minor unit */
