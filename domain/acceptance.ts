@@ -20,9 +20,12 @@ export type Acceptance =
   | { outcome: 'accepted' }
   /** The catalogue has another price for one of the lines, or none: nothing was done. */
   | { outcome: 'prices-changed' }
-  /** The customer has an order with this externalOrderId. */
+  /** The customer has an order with this externalOrderId that is not CANCELLED. */
   | { outcome: 'external-id-taken'; orderId: string }
   | Earlier;
+
+/** Each but the first needs an order that was cancelled between two statements, and another one that took its externalOrderId. */
+const TRIES_MAX = 3;
 
 /**
  * The caller may have read the prices a while ago. What counts is the catalogue as this statement sees it: unless the prices
@@ -32,8 +35,26 @@ export type Acceptance =
  */
 export async function acceptOrder(
   db: Database,
-  { order, paymentMethod, traceparent }: OrderToAccept,
+  toAccept: OrderToAccept,
   claim?: KeyClaim & { response: string },
+): Promise<Acceptance> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await insertOrder(db, toAccept, claim);
+    } catch (err) {
+      if (violatedUniqueKey(err) !== 'orders_external_order_id_key') throw err;
+    }
+    const earlier = await earlierAnswer(db, claim);
+    if (earlier) return earlier;
+    const first = await readHolder(db, toAccept.order, tries < TRIES_MAX);
+    if (first) return { outcome: 'external-id-taken', orderId: first.id };
+  }
+}
+
+async function insertOrder(
+  db: Database,
+  { order, paymentMethod, traceparent }: OrderToAccept,
+  claim: (KeyClaim & { response: string }) | undefined,
 ): Promise<Acceptance> {
   const { items, total } = order;
   const created: EventData['order.created'] = {
@@ -43,50 +64,45 @@ export async function acceptOrder(
     items,
     total,
   };
-  try {
-    const [priced] = await db.$queryRaw<{ isAccepted: boolean }[]>`
-      WITH ordered AS (
-        SELECT * FROM unnest(${items.map((i) => i.sku)}::text[], ${items.map((i) => i.quantity)}::int[],
-          ${items.map((i) => i.unitPrice)}::bigint[]) WITH ORDINALITY AS l(sku, quantity, unit_price, line_no)
-      ), priced AS (
-        SELECT FROM ordered l JOIN inventory i USING (sku)
-        WHERE i.unit_price = l.unit_price AND i.currency = ${total.currency}
-        HAVING count(*) = ${items.length}::int
-      ), ${claim ? claimedForOrder(claim, order.id, Prisma.sql`priced`) : Prisma.empty}
-      accepted AS (
-        INSERT INTO orders AS o (id, customer_id, external_order_id, currency, total_amount, payment_method,
-          correlation_id, traceparent, charge_version, installation_id, plan_version, event_count, event_xid, created_at, updated_at)
-        SELECT ${order.id}::uuid, ${order.customerId}, ${order.externalOrderId ?? null}, ${total.currency},
-          ${total.amount}::bigint, ${paymentMethod}, ${order.correlationId}, ${traceparent ?? null},
-          ${CHARGE_VERSION}::smallint, (SELECT id FROM installation), ${PLAN_VERSION}::smallint, 1, pg_current_xact_id()::text::bigint, ${order.createdAt}::timestamptz, ${order.createdAt}::timestamptz
-        FROM ${claim ? Prisma.sql`claimed` : Prisma.sql`priced`}
-        RETURNING id, event_count, event_xid, correlation_id, traceparent
-      ), lines AS (
-        INSERT INTO order_lines (order_id, line_no, sku, quantity, unit_price)
-        SELECT a.id, l.line_no, l.sku, l.quantity, l.unit_price
-        FROM accepted a, ordered l
-      ), event AS (
-        ${insertEvent(Prisma.sql`accepted`, 'order.created', Prisma.sql`${JSON.stringify(created)}::jsonb`)}
-      )
-      SELECT (SELECT ${wakeRelay} FROM accepted) IS NOT NULL AS "isAccepted" FROM priced`;
-    if (!priced) return { outcome: 'prices-changed' };
-    if (priced.isAccepted) return { outcome: 'accepted' };
-  } catch (err) {
-    if (violatedUniqueKey(err) !== 'orders_external_order_id_key') throw err;
-    return (await earlierAnswer(db, claim)) ?? (await externalIdTaken(db, order));
-  }
+  const [priced] = await db.$queryRaw<{ isAccepted: boolean }[]>`
+    WITH ordered AS (
+      SELECT * FROM unnest(${items.map((i) => i.sku)}::text[], ${items.map((i) => i.quantity)}::int[],
+        ${items.map((i) => i.unitPrice)}::bigint[]) WITH ORDINALITY AS l(sku, quantity, unit_price, line_no)
+    ), priced AS (
+      SELECT FROM ordered l JOIN inventory i USING (sku)
+      WHERE i.unit_price = l.unit_price AND i.currency = ${total.currency}
+      HAVING count(*) = ${items.length}::int
+    ), ${claim ? claimedForOrder(claim, order.id, Prisma.sql`priced`) : Prisma.empty}
+    accepted AS (
+      INSERT INTO orders AS o (id, customer_id, external_order_id, currency, total_amount, payment_method,
+        correlation_id, traceparent, charge_version, installation_id, plan_version, event_count, event_xid, created_at, updated_at)
+      SELECT ${order.id}::uuid, ${order.customerId}, ${order.externalOrderId ?? null}, ${total.currency},
+        ${total.amount}::bigint, ${paymentMethod}, ${order.correlationId}, ${traceparent ?? null},
+        ${CHARGE_VERSION}::smallint, (SELECT id FROM installation), ${PLAN_VERSION}::smallint, 1, pg_current_xact_id()::text::bigint, ${order.createdAt}::timestamptz, ${order.createdAt}::timestamptz
+      FROM ${claim ? Prisma.sql`claimed` : Prisma.sql`priced`}
+      RETURNING id, event_count, event_xid, correlation_id, traceparent
+    ), lines AS (
+      INSERT INTO order_lines (order_id, line_no, sku, quantity, unit_price)
+      SELECT a.id, l.line_no, l.sku, l.quantity, l.unit_price
+      FROM accepted a, ordered l
+    ), event AS (
+      ${insertEvent(Prisma.sql`accepted`, 'order.created', Prisma.sql`${JSON.stringify(created)}::jsonb`)}
+    )
+    SELECT (SELECT ${wakeRelay} FROM accepted) IS NOT NULL AS "isAccepted" FROM priced`;
+  if (!priced) return { outcome: 'prices-changed' };
+  if (priced.isAccepted) return { outcome: 'accepted' };
   const earlier = await earlierAnswer(db, claim);
   if (earlier) return earlier;
   throw new Error('Bug! An order was neither accepted nor refused');
 }
 
-async function externalIdTaken(db: Database, order: Order): Promise<Acceptance> {
-  const first = await db.order.findFirstOrThrow({
-    where: { customerId: order.customerId, externalOrderId: order.externalOrderId ?? null },
+/** @returns the customer's newest order with this externalOrderId; `live`: the one that is not CANCELLED, if it still is not */
+const readHolder = (db: Database, { customerId, externalOrderId }: Order, live: boolean) =>
+  db.order.findFirst({
+    where: { customerId, externalOrderId: externalOrderId ?? null, ...(live && { status: { not: 'CANCELLED' } }) },
+    orderBy: { id: 'desc' },
     select: { id: true },
   });
-  return { outcome: 'external-id-taken', orderId: first.id };
-}
 
 const dueSaga = Prisma.sql`
   id, customer_id AS "customerId", correlation_id AS "correlationId", plan_version AS "planVersion", unwinding_reason AS reason,

@@ -208,25 +208,45 @@ export async function readPrices(db: Database, skus: string[]): Promise<Price[]>
   return rows.map((row) => ({ ...row, unitPrice: Number(row.unitPrice) }));
 }
 
+/** What a SKU must be at the moment of its change: anything; in the catalogue; not in it; or just what was read before. */
+export type ExpectedSku = 'anything' | 'present' | 'absent' | Sku;
+
+export type SkuChange = { name: string; unitPrice: number; currency: string; onHand: number };
+
 /**
  * Creates or changes a SKU. Pieces added or removed are available ones.
- * @returns null, and changes nothing, if `onHand` is below what is reserved and sold already
+ * @returns null, and changes nothing, if the SKU is not what is expected, or if `onHand` is below what is reserved and sold already
  */
 export async function putSku(
   db: Database,
   sku: string,
-  entry: { name: string; unitPrice: number; currency: string; onHand: number },
+  entry: SkuChange,
+  expected: ExpectedSku = 'anything',
 ): Promise<Sku | null> {
-  const rows = await db.$queryRaw<unknown[]>`
+  const inserted = Prisma.sql`
     INSERT INTO inventory AS i (sku, name, unit_price, currency, on_hand_total, available)
-    VALUES (${sku}, ${entry.name}, ${entry.unitPrice}::bigint, ${entry.currency}, ${entry.onHand}::bigint, ${entry.onHand}::bigint)
-    ON CONFLICT (sku) DO UPDATE SET
-      name = excluded.name, unit_price = excluded.unit_price, currency = excluded.currency, updated_at = now(),
-      on_hand_total = excluded.on_hand_total, available = excluded.on_hand_total - i.reserved - i.sold
-    WHERE excluded.on_hand_total >= i.reserved + i.sold
-    RETURNING sku`;
+    VALUES (${sku}, ${entry.name}, ${entry.unitPrice}::bigint, ${entry.currency}, ${entry.onHand}::bigint, ${entry.onHand}::bigint)`;
+  const changed = Prisma.sql`
+    name = ${entry.name}, unit_price = ${entry.unitPrice}::bigint, currency = ${entry.currency}, updated_at = now(),
+    on_hand_total = ${entry.onHand}::bigint, available = ${entry.onHand}::bigint - i.reserved - i.sold`;
+  const covers = Prisma.sql`${entry.onHand}::bigint >= i.reserved + i.sold`;
+  const statement =
+    expected === 'absent'
+      ? Prisma.sql`${inserted} ON CONFLICT (sku) DO NOTHING`
+      : expected === 'anything'
+        ? Prisma.sql`${inserted} ON CONFLICT (sku) DO UPDATE SET ${changed} WHERE ${covers}`
+        : Prisma.sql`UPDATE inventory i SET ${changed} WHERE sku = ${sku} AND ${covers} AND ${isStill(expected)}`;
+  const rows = await db.$queryRaw<unknown[]>`${statement} RETURNING i.sku`;
   return rows.length === 0 ? null : readSku(db, sku);
 }
+
+/** Of the row as it stands when the statement has it: a change that came in between is seen. */
+const isStill = (expected: 'present' | Sku): Prisma.Sql =>
+  expected === 'present'
+    ? Prisma.sql`true`
+    : Prisma.sql`(i.name, i.currency) = (${expected.name}, ${expected.currency})
+        AND (i.unit_price, i.on_hand_total, i.available, i.reserved, i.sold) = (${expected.unitPrice}::bigint,
+          ${expected.onHand}::bigint, ${expected.available}::bigint, ${expected.reserved}::bigint, ${expected.sold}::bigint)`;
 
 function toSku(row: Prisma.InventoryModel): Sku {
   return {

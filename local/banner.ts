@@ -1,7 +1,7 @@
 /** What a person wants to know once everything runs. */
 import { join } from 'node:path';
 import { apiUrl, sandboxUrl, temporalUiUrl } from './services.js';
-import { runsSagas, type Settings, servesHttp } from './settings.js';
+import { ISSUER_PORT_DEFAULT, runsSagas, type Settings, servesHttp } from './settings.js';
 
 export type BannerFacts = {
   settings: Settings;
@@ -51,9 +51,20 @@ function invitation(settings: Settings): string {
     items: [{ sku: 'SKU-KEYBOARD', quantity: 2 }],
     paymentMethod: 'pm_card_visa',
   };
+  const authorization = bearer(settings, order.customerId);
   return `
 Place an order:
   curl -sS ${apiUrl(settings)}/orders -H 'Content-Type: application/json' -H 'Prefer: wait=10' \\
-    -d '${JSON.stringify(order)}'
-`;
+    ${authorization === undefined ? '' : `-H "Authorization: Bearer ${authorization}" \\\n    `}-d '${JSON.stringify(order)}'
+${authorization === '$TOKEN' ? `TOKEN is one of ${settings.AUTH_ISSUER}, with the role service.\n` : ''}`;
+}
+
+/** @returns what stands for a token in a shell; undefined where none is asked for */
+function bearer({ AUTH_ISSUER, ISSUER_PORT }: Settings, customerId: string): string | undefined {
+  if (AUTH_ISSUER === undefined) return undefined;
+  const url = URL.canParse(AUTH_ISSUER) ? new URL(AUTH_ISSUER) : undefined;
+  const isOurs = url?.port === `${ISSUER_PORT}` && ['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname);
+  if (!isOurs) return '$TOKEN';
+  const elsewhere = ISSUER_PORT === ISSUER_PORT_DEFAULT ? '' : `ISSUER_PORT=${ISSUER_PORT} `; // the shell it is pasted to need not have it
+  return `$(${elsewhere}npm run -s token -- --role customer --sub ${customerId})`;
 }

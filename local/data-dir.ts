@@ -28,7 +28,8 @@ const FOLDERS = ['logs', 'temporal', 'sandbox'];
 /** @throws SetupError if another launcher has it, or if it holds folders of the user's own under the names of ours */
 export function openDataDir(path: string): DataDir {
   mkdirSync(path, { recursive: true, mode: 0o700 });
-  if (process.getuid?.() === 0 && isOurs(path)) chmodSync(path, 0o711); // Postgres, which runs as another user, passes through
+  // Also one that an earlier release, or another umask, has left open. Of root's, Postgres, which runs as another user, passes through.
+  if (isOurs(path)) chmodSync(path, process.getuid?.() === 0 ? 0o711 : 0o700);
   const real = realpathSync(path);
   const { release, owner } = tryLock(join(real, 'lock'));
   if (release === undefined) {
@@ -60,8 +61,10 @@ export function isDataDir(path: string): boolean {
   }
 }
 const NAMES = ['postgresSuperuser', 'postgresApp', 'stripeWebhook'] as const satisfies (keyof Secrets)[];
-/** A folder that served for something else before is not ours to open to others. */
-const isOurs = (path: string) => isDataDir(path) || readdirSync(path).length === 0;
+/** A folder that served for something else before is not ours to open to others, nor to close. */
+const isOurs = (path: string) => isDataDir(path) || readdirSync(path).every((name) => ISSUER.includes(name));
+/** What `npm run token` makes where nothing was started yet. */
+const ISSUER = ['issuer', 'issuer.log'];
 const SECRETS = 'secrets.json';
 
 /** Made once: the cluster remembers its passwords, too. */

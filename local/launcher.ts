@@ -14,7 +14,7 @@ import { chosenPorts, postgresPort, temporalPorts } from './port-uses.js';
 import { adminUrl, type ClusterOptions, ensureDatabase, preparePostgres } from './postgres/server.js';
 import { durablePlace } from './postgres/place.js';
 import { SetupError, say } from './say.mjs';
-import { type ServiceEnv, sandboxProgram, servicePrograms } from './services.js';
+import { type ServiceEnv, sandboxProgram, servicePrograms, signsOf } from './services.js';
 import { readSettings, type Settings } from './settings.js';
 import { createSupervisor, type Supervisor } from './processes/supervisor.js';
 import { temporalProgram } from './temporal/server.js';
@@ -111,6 +111,7 @@ async function startPostgres(settings: Settings, data: DataDir, supervisor: Supe
     logFile: logsOf(data)('postgres'),
     password: data.secrets.postgresSuperuser,
     durable: true,
+    signs: signsOf(settings),
   };
   await supervisor.start('server', { ...(await preparePostgres(cluster)), ports: [postgresPort(settings)] });
   const url = await ensureDatabase(adminUrl(cluster), DATABASE, data.secrets.postgresApp);
@@ -128,6 +129,7 @@ async function startTemporal(cli: string, settings: Settings, data: DataDir, sup
     uiPort: settings.TEMPORAL_UI_PORT,
     file: join(data.path, 'temporal', 'temporal.db'),
     logFile: logsOf(data)('temporal'),
+    signs: signsOf(settings),
   });
   await supervisor.start('server', { ...program, ports: temporalPorts(settings) });
 }

@@ -1,7 +1,9 @@
 /** Our own processes, as programs to run on this machine: the service, in the roles asked for, and the payment sandbox. */
 import { join } from 'node:path';
+import { settings as serviceSettings } from '../runtime/settings.js';
 import { CHECKOUT } from './checkout.js';
 import { sandboxPort, servicePorts } from './port-uses.js';
+import { environment, NODE_READS, PROXIES } from './processes/environment.js';
 import { isListenedOn } from './processes/ports.js';
 import type { Program } from './processes/program.js';
 import { type Role, type Settings, servesHttp } from './settings.js';
@@ -27,9 +29,10 @@ export function servicePrograms(
   return settings.roles.map((role, index) => {
     const name = nameOf(settings.roles, index);
     const env = {
-      ...process.env,
+      ...environment(process.env, ...SERVICE_READS),
       ...postgresEnv(settings),
       ...temporalEnv(settings),
+      ...signsOf(settings),
       ROLE: role,
       DATABASE_URL: databaseUrl,
       PAYMENTS_URL: settings.PAYMENTS_URL ?? sandboxUrl(settings),
@@ -49,7 +52,9 @@ export function servicePrograms(
 export function sandboxProgram(settings: Settings, { dataDir, stripeWebhookSecret, logFile }: ServiceEnv): Program {
   const env = {
     SANDBOX_WEBHOOK_URL: `${apiUrl(settings)}/webhooks/payments`,
-    ...process.env,
+    ...environment(process.env, ...SANDBOX_READS),
+    ...signsOf(settings),
+    ROLE: 'sandbox',
     STRIPE_WEBHOOK_SECRET: stripeWebhookSecret,
     DATA_DIR: dataDir,
     HOST: LOOPBACK, // whatever HOST says of the API: the sandbox obeys any client that reaches it
@@ -63,7 +68,7 @@ export function sandboxProgram(settings: Settings, { dataDir, stripeWebhookSecre
 
 export const sandboxUrl = ({ SANDBOX_PORT }: Settings): string => `http://${LOOPBACK}:${SANDBOX_PORT}`;
 /** What says nothing of a server, but what our worker is. */
-const OURS = new Set(['TEMPORAL_WORKER_BUILD_ID', 'TEMPORAL_DEPLOYMENT_NAME']);
+const OURS = ['TEMPORAL_WORKER_BUILD_ID', 'TEMPORAL_DEPLOYMENT_NAME'];
 
 export const temporalUiUrl = ({ TEMPORAL_UI_PORT }: Settings): string => `http://${LOOPBACK}:${TEMPORAL_UI_PORT}`;
 
@@ -82,19 +87,40 @@ function nameOf(roles: Role[], index: number): string {
   return nth === 0 ? role : `${role}-${nth + 1}`;
 }
 
+/** All that the service's own table has, and what its libraries read by themselves. */
+const SERVICE_READS = [
+  ...Object.keys(serviceSettings),
+  ...OURS,
+  ...NODE_READS,
+  ...PROXIES,
+  /^OTEL_/,
+  /^(TOKIO|RUST)_/, // of Temporal's core
+];
+/** It reaches nobody but the API on this machine. */
+const SANDBOX_READS = [/^SANDBOX_/, 'LOG_LEVEL', 'ALLOWED_HOSTS', ...NODE_READS];
+
+/** Of each process that the launcher starts: by these it is known as this installation's. */
+export const signsOf = (settings: Settings): NodeJS.ProcessEnv => ({
+  DATA_DIR: settings.DATA_DIR,
+  PORT: `${settings.PORT}`,
+  METRICS_PORT: `${settings.METRICS_PORT}`,
+  SANDBOX_PORT: `${settings.SANDBOX_PORT}`,
+  POSTGRES_PORT: `${settings.POSTGRES_PORT}`,
+  TEMPORAL_PORT: `${settings.TEMPORAL_PORT}`,
+  TEMPORAL_UI_PORT: `${settings.TEMPORAL_UI_PORT}`,
+});
+
 /** The embedded one is reached as its URL says, without TLS: what a shell's PG… says is meant for other servers. */
-function postgresEnv({ DATABASE_URL }: Settings): NodeJS.ProcessEnv {
-  if (DATABASE_URL !== undefined) return {};
-  const foreign = Object.keys(process.env).filter((name) => name.startsWith('PG'));
-  return Object.fromEntries(foreign.map((name) => [name, undefined]));
-}
+const postgresEnv = ({ DATABASE_URL }: Settings): NodeJS.ProcessEnv =>
+  DATABASE_URL === undefined ? {} : startingWith('PG');
+
+const startingWith = (prefix: string): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith(prefix)));
 
 /** The embedded server knows one namespace and no keys: what a profile says of other servers must not reach it. */
 function temporalEnv(settings: Settings): NodeJS.ProcessEnv {
-  if (settings.TEMPORAL_ADDRESS !== undefined) return {};
-  const foreign = Object.keys(process.env).filter((name) => name.startsWith('TEMPORAL_') && !OURS.has(name));
+  if (settings.TEMPORAL_ADDRESS !== undefined) return startingWith('TEMPORAL_');
   return {
-    ...Object.fromEntries(foreign.map((name) => [name, undefined])),
     TEMPORAL_ADDRESS: `${LOOPBACK}:${settings.TEMPORAL_PORT}`,
     TEMPORAL_NAMESPACE: 'default',
     TEMPORAL_CONFIG_FILE: join(CHECKOUT, 'local', 'temporal', 'profile.toml'),

@@ -6,6 +6,8 @@ import { temporalRefusals } from '../runtime/temporal-config.js';
 
 const { httpUrl, port, portOrNone, postgresUrl, secret, str } = kinds;
 
+export const ISSUER_PORT_DEFAULT = 12112;
+
 const SPEC = {
   DATA_DIR: str({ default: '.data', desc: 'Folder of everything that is kept' }),
   HOST: str({ default: '127.0.0.1', desc: 'Address the API listens on' }),
@@ -21,6 +23,8 @@ const SPEC = {
   PAYMENTS_URL: httpUrl('payments')({ default: undefined, desc: 'The payment API; unset = the sandbox' }),
   STRIPE_API_KEY: secret({ default: 'sk_test_sandbox', desc: 'Its secret key' }),
   STRIPE_WEBHOOK_SECRET: secret({ default: undefined, desc: 'whsec_…; unset = made once, kept in DATA_DIR' }),
+  AUTH_ISSUER: str({ default: undefined, desc: 'Whose tokens the API takes; unset = no authentication' }),
+  ISSUER_PORT: port({ default: ISSUER_PORT_DEFAULT, desc: 'Port of the token issuer, which `npm run token` starts' }),
   LOCAL_PROCESSES: str({
     default: 'all',
     desc: 'Service processes to run, by role, e.g. api,worker,relay or all,worker',

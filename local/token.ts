@@ -10,6 +10,7 @@ import { Command, Option } from 'commander';
 import { ROLES } from '../api/access/permissions.js';
 import { kinds, readConfig } from '../runtime/config.js';
 import { CHECKOUT } from './checkout.js';
+import { environment, NODE_READS } from './processes/environment.js';
 import { SetupError, say } from './say.mjs';
 
 const SPEC = {
@@ -73,12 +74,17 @@ async function startIssuer({
   dataDir: string;
   env: NodeJS.ProcessEnv;
 }): Promise<void> {
-  mkdirSync(dataDir, { recursive: true });
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const logFile = join(dataDir, 'issuer.log');
   const log = openSync(logFile, 'a', 0o600);
   const child = spawn(process.execPath, [join(CHECKOUT, 'dist', 'issuer', 'main.js')], {
     cwd: CHECKOUT,
-    env: { ...env, HOST: '127.0.0.1', ISSUER_PORT: `${port}`, DATA_DIR: dataDir },
+    env: {
+      ...environment(env, /^ISSUER_/, 'LOG_LEVEL', 'ALLOWED_HOSTS', ...NODE_READS),
+      HOST: '127.0.0.1',
+      ISSUER_PORT: `${port}`,
+      DATA_DIR: dataDir,
+    },
     stdio: ['ignore', log, log],
     detached: true,
   });

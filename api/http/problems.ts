@@ -56,7 +56,11 @@ export const PROBLEMS = {
     'Read the saga: GET /orders/{id}/saga.',
   ],
   'already-decided': [409, 'The dead letter is decided otherwise', 'Read it: GET /admin/dead-letters?state=….'],
-  'order-exists': [409, 'The customer has an order with this externalOrderId', 'Read the order that `orderId` names.'],
+  'order-exists': [
+    409,
+    'The customer has an order with this externalOrderId',
+    'Read the order that `orderId` names. Once that is CANCELLED, the number may be ordered again.',
+  ],
   'idempotency-key-in-use': [
     409,
     'A request with this Idempotency-Key is under way',
@@ -68,6 +72,11 @@ export const PROBLEMS = {
     410,
     'Events after this place have left',
     'What they said is to be had from the orders themselves. Go on with `oldest`, once whoever runs the reader knows of the gap.',
+  ],
+  'precondition-failed': [
+    412,
+    'It is not what If-Match or If-None-Match asks for',
+    'Read it again, and decide anew what is to be changed.',
   ],
   'payload-too-large': [413, 'The body is too large', 'At most 64 KiB.'],
   'unsupported-media-type': [

@@ -1,8 +1,11 @@
 /** Catalogue and stock over HTTP. */
 import { type Static, Type } from 'typebox';
-import { listInventory, putSku, readSku, type Sku } from '../../domain/inventory.js';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Database } from '../../domain/database.js';
+import { type ExpectedSku, listInventory, putSku, readSku, type Sku } from '../../domain/inventory.js';
 import { refusePrice } from '../../domain/prices.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
+import { answerUnlessKnown, permitsChange } from '../http/etags.js';
 import { problemResponses } from '../openapi/problems.js';
 import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
@@ -77,13 +80,17 @@ function readRoute(app: Api, { db }: ApiDependencies): void {
         summary: 'Read a SKU',
         tags: ['inventory'],
         params: SkuParams,
+        headers: Type.Object({
+          'if-none-match': Type.Optional(Type.String({ description: 'The ETag that you have' })),
+        }),
         response: { 200: SkuSchema, '4xx': ProblemSchema },
       },
     },
-    async ({ params: { sku } }) => {
+    async (request, reply) => {
+      const { sku } = request.params;
       const entry = await readSku(db, sku);
       if (!entry) throw new Problem('not-found', `There is no SKU ${sku}.`);
-      return entry;
+      return answerUnlessKnown(request, reply, entry);
     },
   );
 }
@@ -94,26 +101,66 @@ function putRoute(app: Api, { db }: ApiDependencies): void {
     {
       schema: {
         summary: 'Create or change a SKU',
+        description:
+          'With `If-Match` only what you have read is changed: any order in between changes it, too. `If-None-Match: *` ' +
+          'creates a SKU and changes none.',
         tags: ['inventory'],
         params: SkuParams,
+        headers: Type.Object({
+          'if-match': Type.Optional(
+            Type.String({ description: 'The ETag that the SKU must have, or `*`: it must be there' }),
+          ),
+          'if-none-match': Type.Optional(Type.String({ description: '`*`: the SKU must not be there' })),
+        }),
         body: SkuEntry,
         response: {
           200: SkuSchema,
-          '4xx': problemResponses('stock-committed', 'unsupported-currency', 'unsupported-unit-price'),
+          '4xx': problemResponses(
+            'stock-committed',
+            'precondition-failed',
+            'unsupported-currency',
+            'unsupported-unit-price',
+          ),
         },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const entry = request.body as Static<typeof SkuEntry>;
       const refusal = refusePrice(entry);
       if (refusal)
         throw new Problem(refusal.code, `${refusal.field}: ${refusal.detail}.`, {
           errors: [{ pointer: `/${refusal.field}`, detail: refusal.detail }],
         });
-      const stored = await putSku(db, request.params.sku, entry);
-      if (!stored)
-        throw new Problem('stock-committed', `More than ${entry.onHand} pieces are reserved or sold already.`);
-      return stored;
+      return change(db, request, reply, { sku: request.params.sku, ...entry });
     },
   );
 }
+
+type SkuToPut = Static<typeof SkuEntry> & { sku: string };
+
+/** Each but the first needs a change of the SKU between two statements that its own condition permits. */
+const TRIES_MAX = 5;
+
+/** The condition is judged by what was read, and the statement takes effect only if that is what it changes. @throws Problem */
+async function change(db: Database, request: FastifyRequest, reply: FastifyReply, { sku, ...entry }: SkuToPut) {
+  const { 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = request.headers;
+  const isConditional = ifMatch !== undefined || ifNoneMatch !== undefined;
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    const current = isConditional ? await readSku(db, sku) : null;
+    if (!permitsChange(request, reply, current)) {
+      const found =
+        current === null ? 'not there' : ifMatch === undefined ? 'there already' : 'not as you have read it';
+      throw new Problem('precondition-failed', `${sku} is ${found}; it was left as it is.`);
+    }
+    const stored = await putSku(db, sku, entry, isConditional ? expectedOf(request, current) : 'anything');
+    if (stored) return stored;
+    const now = await readSku(db, sku);
+    if (now !== null && entry.onHand < now.reserved + now.sold)
+      throw new Problem('stock-committed', `More than ${entry.onHand} pieces are reserved or sold already.`);
+  }
+  throw new Problem('unavailable', `${sku} is changing all the time just now; it was left as it is.`);
+}
+
+/** `*` asks only whether the SKU is there; then a change of its stock in between does not matter. */
+const expectedOf = ({ headers }: FastifyRequest, current: Sku | null): ExpectedSku =>
+  current === null ? 'absent' : headers['if-match']?.trim() === '*' && !headers['if-none-match'] ? 'present' : current;

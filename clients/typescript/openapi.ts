@@ -96,7 +96,10 @@ export interface paths {
   "/inventory/{sku}": {
     /** Read a SKU */
     get: operations["getInventorySku"];
-    /** Create or change a SKU */
+    /**
+     * Create or change a SKU
+     * @description With `If-Match` only what you have read is changed: any order in between changes it, too. `If-None-Match: *` creates a SKU and changes none.
+     */
     put: operations["putInventorySku"];
   };
   "/livez": {
@@ -131,7 +134,7 @@ export interface components {
         }[];
       /** @description The gateway’s id of a payment method; never card data */
       paymentMethod: string;
-      /** @description The caller’s own number of the order, unique per customer */
+      /** @description The caller’s own number of the order, unique among the customer’s orders that are not CANCELLED */
       externalOrderId?: string;
       expectedTotal?: {
         /** @description In the currency’s minor unit */
@@ -2266,6 +2269,10 @@ export interface operations {
   /** Read a SKU */
   getInventorySku: {
     parameters: {
+      header?: {
+        /** @description The ETag that you have */
+        "if-none-match"?: string;
+      };
       path: {
         /** @description Stock keeping unit */
         sku: string;
@@ -2350,9 +2357,18 @@ export interface operations {
       };
     };
   };
-  /** Create or change a SKU */
+  /**
+   * Create or change a SKU
+   * @description With `If-Match` only what you have read is changed: any order in between changes it, too. `If-None-Match: *` creates a SKU and changes none.
+   */
   putInventorySku: {
     parameters: {
+      header?: {
+        /** @description The ETag that the SKU must have, or `*`: it must be there */
+        "if-match"?: string;
+        /** @description `*`: the SKU must not be there */
+        "if-none-match"?: string;
+      };
       path: {
         /** @description Stock keeping unit */
         sku: string;
@@ -2430,6 +2446,16 @@ export interface operations {
       };
       /** @description `stock-committed`: More is reserved and sold than that */
       409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `precondition-failed`: It is not what If-Match or If-None-Match asks for */
+      412: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;

@@ -21,6 +21,8 @@ export type ClusterOptions = {
   password: string;
   /** false: faster, and lost with the machine's power. */
   durable: boolean;
+  /** By which its process is known as this installation's: services.ts. */
+  signs?: NodeJS.ProcessEnv;
 };
 
 const HOST = '127.0.0.1';
@@ -40,7 +42,7 @@ export async function preparePostgres(options: ClusterOptions): Promise<Program>
     name: 'Postgres',
     command: join(programs, 'postgres'),
     args: ['-D', cluster, ...settings({ ...BASICS, ...(options.durable ? {} : THROWAWAY), port: `${port}` })],
-    env: postgresEnv(),
+    env: postgresEnv(options.signs),
     cwd: place,
     user,
     logFile,
@@ -92,7 +94,13 @@ const settings = (values: Record<string, string>): string[] =>
   Object.entries(values).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
 
 /** Nothing of ours: PGDATA, PGOPTIONS or a locale of the developer's shell would change what we start. */
-const postgresEnv = (): NodeJS.ProcessEnv => ({ PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' });
+const postgresEnv = (signs: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
+  PATH: process.env['PATH'],
+  LC_ALL: 'C',
+  TZ: 'UTC',
+  ...signs,
+  ROLE: 'postgres',
+});
 
 /** In a folder of its own and then put in place: a cluster that was interrupted half-made would never start. */
 async function initialise(

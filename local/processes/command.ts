@@ -1,8 +1,10 @@
 /** Command: a program that we run to its end, for what it prints. */
 import { spawn } from 'node:child_process';
+import { environment } from './environment.js';
 
 export type CommandOptions = {
   cwd?: string;
+  /** Unset = what any program needs of ours, and nothing else. */
   env?: NodeJS.ProcessEnv;
   user?: { uid: number; gid: number } | undefined;
   timeoutMs?: number;
@@ -12,10 +14,11 @@ export type CommandOptions = {
 export async function runToEnd(
   file: string,
   args: string[],
-  { user, timeoutMs, ...options }: CommandOptions = {},
+  { user, timeoutMs, env = environment(process.env), ...options }: CommandOptions = {},
 ): Promise<{ failure: string | undefined; output: string }> {
   const child = spawn(file, args, {
     ...options,
+    env,
     ...user,
     ...(timeoutMs && { timeout: timeoutMs }),
     stdio: ['ignore', 'pipe', 'pipe'],

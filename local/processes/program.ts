@@ -6,6 +6,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { environmentOfWatchdog } from './environment.js';
 import { safely } from './guard.js';
 import { explainTakenPorts, type PortUse } from './ports.js';
 import { SetupError } from '../say.mjs';
@@ -154,7 +155,12 @@ function startWatchdog(program: Program, pid: number): { dismiss: () => void; go
   if (process.platform === 'win32') return undefined;
   const signal = program.stopSignal.replace('SIG', '');
   const args = ['-c', WATCHDOG, 'watchdog', signal, `${pid}`, `${LAST_GRACE_TENTHS}`, program.scratch ?? ''];
-  const child = spawn('/bin/sh', args, { stdio: ['pipe', 'ignore', 'ignore'], detached: true, cwd: '/' });
+  const child = spawn('/bin/sh', args, {
+    env: environmentOfWatchdog(program.env),
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+    cwd: '/',
+  });
   child.stdin?.on('error', () => {}); // someone killed it: the next start reaps what it would have
   return { dismiss: () => child.stdin?.end('\n'), gone: exitOf(child) };
 }

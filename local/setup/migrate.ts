@@ -8,6 +8,7 @@ import { sessionConfig } from '../../prisma/session.mjs';
 import { explainFailure } from '../../runtime/database-check.js';
 import { CHECKOUT } from '../checkout.js';
 import { runToEnd } from '../processes/command.js';
+import { environment, NODE_READS, PROXIES } from '../processes/environment.js';
 import { SetupError, say } from '../say.mjs';
 
 const MIGRATIONS = join(CHECKOUT, 'prisma', 'migrations');
@@ -64,7 +65,7 @@ async function deploy(url: string): Promise<void> {
     [join(CHECKOUT, 'prisma', 'cli.mjs'), 'migrate', 'deploy'],
     {
       cwd: CHECKOUT,
-      env: { ...process.env, DATABASE_URL: url },
+      env: { ...environment(process.env, ...NODE_READS, ...PROXIES, /^(PRISMA_|PG)/, 'CI'), DATABASE_URL: url },
     },
   );
   if (failure !== undefined) throw new SetupError(`The database could not be migrated (${failure}).\n${output}`);

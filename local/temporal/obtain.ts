@@ -1,35 +1,25 @@
-/** Two ways to a Temporal CLI that this machine does not have: the SDK's downloader, and `go install`. */
+/**
+ * Two ways to a Temporal CLI that this machine does not have: its publisher's release, and `go install`, whose sources Go compares with
+ * its checksum database.
+ */
 import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, delimiter, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { environment, PROXIES } from '../processes/environment.js';
 import { safely } from '../processes/guard.js';
 import { say } from '../say.mjs';
+import { downloadRelease, releaseOf } from './download.js';
 
 export const CLI_VERSION = '1.5.1';
 
-/** A network that drops packets answers nothing, for ever; one that is slow still moves. */
-const DOWNLOAD_STALL_MS = 30_000;
-const DOWNLOAD_LIMIT_MS = 15 * 60_000;
 const BUILD_LIMIT_MS = 30 * 60_000;
 const PROGRESS_MS = 15_000;
 
-/** In a process of its own: the SDK's downloader has no time limit, and cannot be interrupted. @throws Error why not */
-export async function downloadCli(target: string): Promise<void> {
+/** @throws Error why not */
+export async function downloadCli(target: string, release = releaseOf(CLI_VERSION)): Promise<void> {
   await inScratch(target, async (scratch) => {
-    say(`Downloading the Temporal CLI ${CLI_VERSION} …`);
-    const script = fileURLToPath(new URL('./download.js', import.meta.url));
-    let seen = -1;
-    let movedAt = performance.now();
-    await command(process.execPath, [script, scratch], { ...process.env }, DOWNLOAD_LIMIT_MS, () => {
-      const size = bytesIn(scratch);
-      if (size !== seen) movedAt = performance.now();
-      seen = size;
-      return performance.now() - movedAt > DOWNLOAD_STALL_MS ? 'nothing arrives' : undefined;
-    });
-    const file = readdirSync(scratch).find((name) => name.startsWith('temporal-'));
-    if (file === undefined) throw new Error('the download left no file');
-    put(join(scratch, file), target);
+    say(`Downloading the Temporal CLI ${release.version} …`);
+    put(await downloadRelease(release, scratch), target);
   });
 }
 
@@ -49,7 +39,7 @@ export async function buildCli(target: string, env: NodeJS.ProcessEnv): Promise<
     await command(
       go,
       ['install', '-v', '-ldflags', `-s -w ${stamp}`, module],
-      { ...env, ...home, GOBIN: scratch },
+      { ...environment(env, ...PROXIES, ...GO_READS), ...home, GOBIN: scratch },
       BUILD_LIMIT_MS,
       (lines) => {
         packages += lines.length;
@@ -63,6 +53,9 @@ export async function buildCli(target: string, env: NodeJS.ProcessEnv): Promise<
     put(join(scratch, `temporal${extension}`), target);
   });
 }
+
+/** Where modules come from, with which credentials, and how C is compiled. */
+const GO_READS = [/^(GO|CGO_|GIT_)/, /^SSL_CERT_(FILE|DIR)$/, 'CC', 'CXX', 'SSH_AUTH_SOCK'];
 
 /** Beside the target, so that the last step is a rename: the cache never holds half a file. */
 async function inScratch(target: string, work: (folder: string) => Promise<void>): Promise<void> {
@@ -84,12 +77,6 @@ function put(file: string, target: string): void {
   mkdirSync(dirname(target), { recursive: true });
   renameSync(file, target);
 }
-
-const bytesIn = (folder: string): number =>
-  readdirSync(folder).reduce(
-    (sum, name) => sum + (statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0),
-    0,
-  );
 
 /** @param look called once a second with the lines printed since; a string from it ends the command with that reason */
 async function command(

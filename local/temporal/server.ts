@@ -1,6 +1,7 @@
 /** Temporal on this machine: the development server of the Temporal CLI, which is the real server on SQLite. */
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { environment } from '../processes/environment.js';
 import type { Program } from '../processes/program.js';
 
 export type TemporalOptions = {
@@ -11,6 +12,8 @@ export type TemporalOptions = {
   uiPort: number;
   file: string;
   logFile: string;
+  /** By which its process is known as this installation's: services.ts. */
+  signs?: NodeJS.ProcessEnv;
 };
 
 const HOST = '127.0.0.1';
@@ -34,7 +37,7 @@ export function temporalProgram(options: TemporalOptions): Program {
       ...SEARCH_ATTRIBUTES.flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
       ...Object.entries(SERVER).flatMap(([key, value]) => ['--dynamic-config-value', `${key}=${value}`]),
     ],
-    env: temporalEnv(),
+    env: temporalEnv(options.signs ?? {}),
     cwd: dirname(file),
     logFile,
     stopSignal: 'SIGTERM',
@@ -70,11 +73,16 @@ const SERVER: Record<string, number | boolean> = {
   'system.enableActivityEagerExecution': true,
 };
 
-/** TEMPORAL_ADDRESS, TEMPORAL_PROFILE and the like are for clients; the CLI would read them here, too. */
-function temporalEnv(): NodeJS.ProcessEnv {
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TEMPORAL_'));
-  return { GOGC: '400', ...Object.fromEntries(inherited) }; // 400: 5 % less CPU for some 100 MB
-}
+/**
+ * TEMPORAL_ADDRESS, TEMPORAL_PROFILE and the like are for clients; the CLI would read them here, too. GOGC: 400 takes 5 % less CPU for
+ * some 100 MB.
+ */
+const temporalEnv = (signs: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({
+  GOGC: '400',
+  ...environment(process.env, 'GOGC', 'GOMEMLIMIT', 'GOMAXPROCS', 'GODEBUG', 'GOTRACEBACK'),
+  ...signs,
+  ROLE: 'temporal',
+});
 
 /** Ready: the namespace is there, and so are the search attributes, which are registered after it. */
 async function isReady(uiPort: number): Promise<boolean> {

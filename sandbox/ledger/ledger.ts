@@ -51,7 +51,7 @@ export interface LedgerOptions {
 
 /** @throws LockedError when another sandbox owns the directory */
 export async function openLedger(options: LedgerOptions): Promise<Ledger> {
-  mkdirSync(options.directory, { recursive: true });
+  mkdirSync(options.directory, { recursive: true, mode: 0o700 });
   const unlock = acquireLock(join(options.directory, 'lock'));
   try {
     const facts = new Facts();

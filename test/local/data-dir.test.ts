@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,6 +38,42 @@ test('secrets are made once and no other user may read them', () => {
   expect(second.secrets).toEqual(first.secrets);
   expect(othersMay(join(path, 'secrets.json'))).toBe(0);
   for (const name of ['logs', 'temporal', 'sandbox']) expect(othersMay(join(path, name))).toBe(0);
+});
+
+const isRoot = process.getuid?.() === 0;
+
+test.each([0o000, 0o022, 0o077])(
+  'under umask %p no other user may read the folder or list it, from the first moment',
+  (umask) => {
+    const before = process.umask(umask);
+    try {
+      // The processes that may be the first to need it: each in a folder of its own.
+      const made = ['launcher', 'issuer', 'sandbox'].map((name) => join(parent, name));
+      openDataDir(made[0] ?? '').release();
+      for (const main of ['issuer', 'sandbox']) startAndStop(main, join(parent, main));
+      expect(made.map((folder) => [folder, statSync(folder).mode & 0o066])).toEqual(made.map((folder) => [folder, 0]));
+      expect(made.slice(1).map(othersMay)).toEqual([0, 0]);
+      expect(othersMay(made[0] ?? '')).toBe(isRoot ? 0o011 : 0); // root's Postgres, another user, passes through
+    } finally {
+      process.umask(before);
+    }
+  },
+);
+
+/** Until it has made its folder: a port that is not one ends it right after, or before it; so it is given a taken one. */
+function startAndStop(main: string, dataDir: string): void {
+  const env = { PATH: process.env['PATH'], DATA_DIR: dataDir, HOST: '192.0.2.1', ISSUER_ALLOW_REMOTE: 'true' };
+  const { status } = spawnSync(process.execPath, [join('dist', main, 'main.js')], { env, timeout: 30_000 });
+  expect([main, status]).toEqual([main, 1]); // it cannot listen on an address that this machine does not have
+}
+
+test('a folder that was left open, by an earlier release or by whoever made it, is closed', () => {
+  mkdirSync(path, { mode: 0o755 });
+  mkdirSync(join(path, 'issuer'));
+  openDataDir(path).release();
+  chmodSync(path, 0o755);
+  openDataDir(path).release();
+  expect(statSync(path).mode & 0o066).toBe(0);
 });
 
 test('a folder that holds a user’s files stays as closed as it was', () => {

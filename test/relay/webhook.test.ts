@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
 import { type CloudEvent, toCloudEvent } from '../../contracts/events.js';
 import { publishOneByOne } from '../../relay/publishers/one-by-one.js';
-import { isPrivate, refusePrivateLiteral } from '../../relay/publishers/private-addresses.js';
+import { isPrivate, lookupPublicBy, refusePrivateLiteral } from '../../relay/publishers/private-addresses.js';
 import type { PublishOutcome } from '../../relay/publishers/publisher.js';
 import { createWebhookPublisher } from '../../relay/publishers/webhook.js';
 import { closedPort } from '../support/api.js';
@@ -117,9 +117,49 @@ test('a private address is refused, written out or looked up, at the moment of c
   }
   expect(() => create({ url: 'http://example.com/', allowPrivate: false })).toThrow('must be https');
   expect(() => refusePrivateLiteral('93.184.216.34')).not.toThrow();
-  expect(['169.254.169.254', '100.64.0.1', 'fd00::1', '::'].map(isPrivate)).toEqual([true, true, true, true]);
-  expect(['8.8.8.8', '2606:4700::1111'].map(isPrivate)).toEqual([false, false]);
 });
+
+test.each([
+  ...['0.0.0.0', '0.1.2.3', '10.1.2.3', '100.64.0.1', '100.127.255.255', '127.9.9.9', '169.254.169.254', '172.31.0.1'],
+  ...['192.0.0.8', '192.0.2.1', '192.88.99.1', '192.168.1.1', '198.18.0.1', '198.19.255.255', '198.51.100.1'],
+  ...['203.0.113.1', '224.0.0.1', '240.0.0.1', '255.255.255.255'],
+  ...['::', '::1', '::2', '::7f00:1', '::10.0.0.1', '::ffff:10.0.0.1', '::ffff:0:10.0.0.1', '::ffff:8.8.8.8'],
+  ...['64:ff9b::a00:1', '64:ff9b:1::a00:1', '100::1', '2001::1', '2001:0:4136:e378::1', '2001:10::1', '2001:20::1'],
+  ...['2001:db8::1', '2002:a00:1::1', '2002:7f00:1::', '3fff::1', '5f00::1', 'fc00::1', 'fd00::1', 'fe80::1'],
+  ...['fe80::1%eth0', 'fe80::1%1', 'febf::1', 'fec0::1', 'feff::1', 'ff02::1', 'ff0e::1', 'no address', ''],
+])('%p is no receiver’s address', (address) => {
+  expect(isPrivate(address)).toBe(true);
+});
+
+test.each([
+  ...['1.1.1.1', '8.8.8.8', '9.255.255.255', '11.0.0.0', '100.63.255.255', '100.128.0.0', '172.15.0.1', '172.32.0.1'],
+  ...['192.0.1.1', '192.0.3.1', '198.17.255.255', '198.20.0.0', '223.255.255.255'],
+  ...['2001:200::1', '2001:4860:4860::8888', '2003::1', '2606:4700::1111', '2a00:1450::1', '3ffe::1'],
+])('%p may be a receiver’s', (address) => {
+  expect(isPrivate(address)).toBe(false);
+});
+
+test.each([true, false])(
+  'what is connected to is what was checked: a name is looked up once (all: %p)',
+  async (all) => {
+    const answers = [
+      [{ address: '93.184.216.34', family: 4 }],
+      [{ address: '127.0.0.1', family: 4 }],
+      [
+        { address: '93.184.216.34', family: 4 },
+        { address: '::7f00:1', family: 6 },
+      ],
+    ];
+    let asked = 0;
+    const lookup = lookupPublicBy((_name, _options, done) => done(null, answers[asked++] ?? []));
+    const connectedTo = () =>
+      new Promise((resolve) => lookup('rebinds.example', { all }, (err, found) => resolve(err?.message ?? found)));
+    expect(await connectedTo()).toEqual(all ? answers[0] : '93.184.216.34');
+    expect(asked).toBe(1);
+    expect(await connectedTo()).toContain('private address'); // as it has become
+    expect(await connectedTo()).toContain('private address'); // one of two
+  },
+);
 
 test('closing ends what is in flight, so that a stop does not wait for a receiver that hangs', async () => {
   receiver.delayMs = 60_000;
