@@ -11,6 +11,7 @@ import { kinds, readConfig } from '../runtime/config.js';
 import { openDatabase } from '../runtime/database.js';
 import { checkDatabase } from '../runtime/database-check.js';
 import { settings } from '../runtime/settings.js';
+import { sentenceOf } from '../runtime/errors/facts.js';
 import { unavailable, usage } from './exit.js';
 
 const { port, postgresUrl, str } = kinds;
@@ -108,7 +109,7 @@ async function connectTemporal(config: OpsConfig, closers: (() => Promise<void>)
       },
     };
   } catch (err) {
-    throw unavailable(`Temporal does not answer at ${where}: ${lastLine(err)}. Does it run?`, err);
+    throw unavailable(`Temporal does not answer at ${where}: ${sentenceOf(err)}. Does it run?`, err);
   }
 }
 
@@ -160,7 +161,3 @@ function refuseStrangePair({ DATABASE_URL, TEMPORAL_ADDRESS, TEMPORAL_PROFILE }:
 
 const isLoopback = (host: string): boolean =>
   ['', 'localhost', '::1', '[::1]'].includes(host) || host.startsWith('127.');
-
-/** Prisma's and gRPC's messages end with what happened. */
-export const lastLine = (err: unknown): string =>
-  (err instanceof Error ? err.message || err.name : String(err)).trim().split('\n').at(-1)?.trim() ?? '';

@@ -26,6 +26,7 @@ import { noteRefundFailures } from '../domain/refunds.js';
 import { deadlineIn } from '../gateways/deadline.js';
 import { amountFromGateway } from '../gateways/marks.js';
 import { type Gateway, GatewayUnknown, type LedgerCharge } from '../gateways/payments.js';
+import { sentenceOf } from '../runtime/errors/facts.js';
 import { type Classification, classify, dueOf, takeBack, wentBack } from './classification.js';
 
 /**
@@ -270,7 +271,7 @@ async function attempt<T>(
   try {
     return await act();
   } catch (err) {
-    const why = err instanceof Error ? err.message : String(err);
+    const why = sentenceOf(err);
     const isNews = await noteFailure(db, kind, reference, why);
     if (isNews && err instanceof GatewayUnknown)
       logger.warn({ kind, charge: reference, err: why }, 'reconciliation: cannot settle it yet');

@@ -5,6 +5,8 @@
 import { isIP } from 'node:net';
 import { bool, type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator, port, str } from 'envalid';
 import { sessionConfig } from '../prisma/session.mjs';
+import { printableError } from './errors/facts.js';
+import { concealSecrets, passwordsIn, scrub } from './errors/scrub.js';
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -37,10 +39,23 @@ const postgresUrl = makeValidator<string>((input) => {
   return input;
 });
 /** Goes into a header as it is, where nothing else may stand. */
-const secret = makeValidator<string>((input) => {
+const headerSecret = makeValidator<string>((input) => {
   if (!/^[\x21-\x7e]*$/.test(input)) throw new EnvError('it has a blank or another character that no key has in it');
   return input;
 });
+const confidentials = new WeakSet<object>();
+/** Marks a kind of value as one that no log may show. */
+const confidential = <S extends object>(spec: S): S => {
+  confidentials.add(spec);
+  return spec;
+};
+const secret = ((spec: { default: string; desc: string }) => confidential(headerSecret(spec))) as typeof headerSecret;
+
+/** @returns the variables of a table whose values, or passwords in whose values, no log may show */
+export const secretNamesOf = (spec: object): string[] =>
+  Object.entries(spec)
+    .filter(([name, kind]) => confidentials.has(kind) || /_(URL|ISSUER)$/.test(name))
+    .map(([name]) => name);
 const count = makeValidator<number>((input) => {
   const n = Number(input);
   if (!Number.isInteger(n) || n < 1) throw new EnvError(`"${input}" is not a whole number from 1`);
@@ -52,7 +67,7 @@ const origins = makeValidator<string>((input) => {
   const wrong = list.find(
     (origin) => !/^https?:[^*]*$/.test(origin) || !URL.canParse(origin) || new URL(origin).origin !== origin,
   );
-  if (wrong !== undefined) throw new EnvError(`"${wrong}" is not an origin like https://shop.example`);
+  if (wrong !== undefined) throw new EnvError(`"${scrub(wrong)}" is not an origin like https://shop.example`);
   return list.join(',');
 });
 const addresses = makeValidator<string>((input) => {
@@ -90,6 +105,7 @@ const portOrNone = makeValidator<number>((input) => {
 export const kinds = {
   addresses,
   bool,
+  confidential,
   count,
   durationMs,
   httpUrl,
@@ -110,6 +126,7 @@ export const kinds = {
  */
 export function readConfig<S>(spec: S, env: NodeJS.ProcessEnv): CleanedEnv<S> {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  concealSecrets(secretsOf(spec as object, set));
   const unclean = Object.keys(set).filter((name) => isRead(name, spec as object) && UNCLEAN.test(set[name] ?? ''));
   const values = cleanEnv(set, spec, {
     reporter: ({ errors }) => {
@@ -124,6 +141,17 @@ export function readConfig<S>(spec: S, env: NodeJS.ProcessEnv): CleanedEnv<S> {
   });
   // A plain frozen object: envalid's own is a proxy that throws on unknown keys, which trips structured logging.
   return Object.freeze({ ...values }) as CleanedEnv<S>;
+}
+
+/** Of Temporal's and Postgres' own variables, which their libraries read. */
+const SECRETS_OF_OTHERS = ['TEMPORAL_API_KEY', 'TEMPORAL_CODEC_AUTH', 'PGPASSWORD'];
+
+function secretsOf(spec: object, set: Record<string, string | undefined>): string[] {
+  return [...secretNamesOf(spec), ...SECRETS_OF_OTHERS].flatMap((name) => {
+    const value = set[name] ?? '';
+    if (value.includes('://')) return passwordsIn(value);
+    return /_(URL|ISSUER)$/.test(name) ? [] : value.split(/\s+/); // several during a rotation
+  });
 }
 
 /**
@@ -143,9 +171,7 @@ export async function runMain(main: () => Promise<void>): Promise<void> {
   try {
     await main();
   } catch (err) {
-    const text =
-      err instanceof ConfigError ? err.message : err instanceof Error ? (err.stack ?? err.message) : String(err);
-    process.stderr.write(`${text}\n`);
+    process.stderr.write(`${err instanceof ConfigError ? scrub(err.message) : printableError(err)}\n`);
     process.exit(err instanceof ConfigError ? 78 : 1); // 78 = EX_CONFIG of sysexits.h
   }
 }

@@ -4,6 +4,7 @@ import { kinds } from './config.js';
 const {
   addresses,
   bool,
+  confidential,
   count,
   durationMs,
   httpUrl,
@@ -125,7 +126,9 @@ export const settings = {
     desc: 'Where a destination begins that is new: with the oldest event that is kept, or with what comes from now on',
   }),
   WEBHOOK_URL: httpUrl({ default: undefined, desc: 'Destination of events: a webhook receiver' }),
-  WEBHOOK_SECRET: str({ default: '', desc: 'whsec_… (base64), shared with the receiver; several during a rotation' }),
+  WEBHOOK_SECRET: confidential(
+    str({ default: '', desc: 'whsec_… (base64), shared with the receiver; several during a rotation' }),
+  ),
   WEBHOOK_ALLOW_PRIVATE: bool({ default: false, desc: 'Permit http:// and private or loopback receivers' }),
   KAFKA_BROKERS: str({ default: undefined, desc: 'Destination of events: Kafka, host:port, several with commas' }),
   KAFKA_TLS: bool({ default: false, desc: 'Speak TLS with Kafka' }),
@@ -135,7 +138,7 @@ export const settings = {
     desc: 'How KAFKA_USERNAME is authenticated',
   }),
   KAFKA_USERNAME: str({ default: '', desc: 'Unset = no authentication' }),
-  KAFKA_PASSWORD: str({ default: '', desc: 'Its password' }),
+  KAFKA_PASSWORD: confidential(str({ default: '', desc: 'Its password' })),
   NATS_URL: str({ default: undefined, desc: 'Destination of events: NATS JetStream, nats:// or tls://' }),
   NATS_CREDENTIALS_FILE: str({ default: undefined, desc: 'A .creds file for NATS' }),
   RABBITMQ_URL: str({ default: undefined, desc: 'Destination of events: RabbitMQ, amqp:// or amqps://' }),

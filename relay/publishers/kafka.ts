@@ -5,6 +5,7 @@
  */
 import type { BaseOptions, Producer } from '@platformatic/kafka';
 import type { CloudEvent } from '../../contracts/events.js';
+import { sentenceOf } from '../../runtime/errors/facts.js';
 import { binaryMode } from './cloudevents.js';
 import { createLink } from './link.js';
 import { publishOneByOne } from './one-by-one.js';
@@ -153,7 +154,8 @@ function outcomeOf(err: unknown): SendOutcome {
 function withReason(error: Error): Error {
   let deepest = error;
   for (let next: unknown = error; next instanceof Error; next = inside(next)) deepest = next;
-  return deepest === error ? error : new Error(`${error.message} ${deepest.message}`, { cause: error });
+  if (deepest === error) return error;
+  return new Error(`Kafka does not take it: ${sentenceOf(deepest)}`, { cause: error });
 }
 
 const inside = (error: Error): unknown => (error instanceof AggregateError ? error.errors[0] : error.cause);

@@ -32,7 +32,7 @@ export async function publishOneByOne(
 
 const asUnavailable = (err: unknown): PublishOutcome => ({
   outcome: 'unavailable',
-  error: err instanceof Error ? err : new Error(String(err)),
+  error: err instanceof Error ? err : new Error('the destination failed', { cause: err }),
 });
 
 function placesByOrder(events: readonly CloudEvent[]): Map<string, number[]> {
