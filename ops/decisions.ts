@@ -21,7 +21,7 @@ import { stateOf } from '../domain/saga-log.js';
 import { restartSaga } from '../sagas/restart.js';
 import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
-import { type Temporal } from './connections.js';
+import type { Temporal } from './connections.js';
 import { describe, isServed, SERVED_LIMIT_MS } from './sagas.js';
 import { type Sequel, watch } from './watch.js';
 

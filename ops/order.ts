@@ -14,7 +14,7 @@ import { endedFromOutside } from '../sagas/execution.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 import { printFindings } from './close-findings.js';
 import { type Ops, orderId, run } from './command.js';
-import { type Temporal } from './connections.js';
+import type { Temporal } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
 import { age, duration, money, type Output, time } from './output.js';
 import { askProgress, describe } from './sagas.js';

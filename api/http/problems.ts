@@ -8,6 +8,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { Type } from 'typebox';
 import { v7 as uuidv7 } from 'uuid';
 import type { Money } from '../../contracts/orders.js';
+import { TEXT_PATTERN, TEXT_RULE } from '../../contracts/texts.js';
 import { isNotNow } from '../../domain/database.js';
 import { MoneySchema } from './schemas.js';
 import { setStandardHeaders, SECURITY_HEADERS } from './security-headers.js';
@@ -250,7 +251,7 @@ function toProblem(error: FastifyError | Problem): Problem {
   }
   // First: a client that disconnects amid its body is an ECONNRESET too.
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
-    return new Problem('invalid-request', error.message);
+    return new Problem('invalid-request', SENTENCES[error.code] ?? 'The request is not valid.');
   }
   if (isNotNow(error))
     return new Problem(
@@ -259,6 +260,14 @@ function toProblem(error: FastifyError | Problem): Problem {
     );
   return new Problem('internal-error', 'The error has been recorded under this correlation id.');
 }
+
+/** The framework's own messages may quote what was sent. */
+const SENTENCES: Record<string, string> = {
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'The body is not as long as Content-Length says.',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'The body is empty.',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'The body cannot be parsed as JSON.',
+  ECONNRESET: 'The request has ended before its body.',
+};
 
 /** Of a field that a client has named: no answer is many times its request. */
 const NAME_LENGTH_MAX = 100;
@@ -273,5 +282,7 @@ function fieldError(context: string, v: NonNullable<FastifyError['validation']>[
   if (v.keyword === 'required') return { pointer, detail: 'is required' };
   if (v.keyword === 'enum')
     return { pointer, detail: `must be one of ${(v.params['allowedValues'] as string[]).join(', ')}` };
+  if (v.keyword === 'pattern' && v.params['pattern'] === TEXT_PATTERN)
+    return { pointer, detail: `must be a text ${TEXT_RULE}` };
   return { pointer, detail: v.message ?? 'is not valid' };
 }

@@ -4,6 +4,7 @@ import { toCloudEvent } from '../../contracts/events.js';
 import { FEED_START, type FeedEvent, type FeedPlace, readFeed, readOrderEvents } from '../../domain/outbox.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { lastEventId, streamEvents, wantsStream } from '../http/event-stream.js';
+import { eventFor } from '../access/customers-view.js';
 import { requireOrder } from './orders.js';
 import { badCursor, Cursor, decodeCursor, encodeCursor, Limit, Next, page } from '../http/pages.js';
 import { ProblemSchema } from '../http/problems.js';
@@ -59,7 +60,7 @@ function orderEventsRoute(app: Api, deps: ApiDependencies): void {
         if (last !== undefined && !SEQUENCE.test(last)) throw badCursor('headers/last-event-id');
         return streamEvents(deps, request, reply, {
           from: last === undefined ? 0 : Number(last),
-          read: (after, max) => readOrderEvents(db, id, after, max),
+          read: async (after, max) => (await readOrderEvents(db, id, after, max)).map(eventFor(request.caller)),
           placeOf: (event) => event.sequence,
           idOf: (event) => `${event.sequence}`,
           orderId: id,
@@ -71,7 +72,7 @@ function orderEventsRoute(app: Api, deps: ApiDependencies): void {
         limit,
         (event) => `${event.sequence}`,
       );
-      return { events: rows.map(toCloudEvent), next };
+      return { events: rows.map(eventFor(request.caller)).map(toCloudEvent), next };
     },
   );
 }

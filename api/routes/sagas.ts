@@ -20,12 +20,15 @@ import { endedFromOutside, withPendingAttempts } from '../../sagas/execution.js'
 import { findStandstill, NO_POLLERS, readBuilds } from '../../sagas/standstill.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { requireOrder } from './orders.js';
+import { LastErrorSchema, sagaFor } from '../access/customers-view.js';
 import type { Caller } from '../access/permissions.js';
 import { ProblemSchema } from '../http/problems.js';
 import { IdParams, oneOf } from '../http/schemas.js';
 
 /** A worker answers a query in milliseconds, or it is busy or gone; then Postgres is read. */
 const ASK_LIMIT_MS = 1_500;
+
+type SagaView = SagaProgress & Pick<Static<typeof SagaSchema>, 'workflowId' | 'runId' | 'webUrl' | 'waitingFor'>;
 
 const nullable = Type.Union([Type.String(), Type.Null()]);
 export const SagaSchema = Type.Object(
@@ -39,14 +42,16 @@ export const SagaSchema = Type.Object(
         attempts: Type.Integer(),
         startedAt: nullable,
         finishedAt: nullable,
-        lastError: nullable,
+        lastError: LastErrorSchema,
       }),
     ),
     workflowId: Type.String(),
     runId: Type.Union([Type.String(), Type.Null()], {
       description: 'null before the start, or when Temporal cannot tell',
     }),
-    webUrl: Type.Union([Type.String(), Type.Null()], { description: 'The saga in the Temporal Web UI' }),
+    webUrl: Type.Union([Type.String(), Type.Null()], {
+      description: 'The saga in the Temporal Web UI; null for the role `customer`',
+    }),
     waitingFor: Type.Optional(
       oneOf(
         ['worker', 'operator'] as const,
@@ -68,15 +73,12 @@ export function sagaRoutes(app: Api, deps: ApiDependencies): void {
         response: { 200: SagaSchema, '4xx': ProblemSchema },
       },
     },
-    async (request) => describeSaga(deps, await requireOrder(deps, request.params.id, request.caller), request.caller),
+    async ({ params, caller }) =>
+      sagaFor(caller, await describeSaga(deps, await requireOrder(deps, params.id, caller), caller)),
   );
 }
 
-export async function describeSaga(
-  deps: ApiDependencies,
-  order: Order,
-  caller: Caller,
-): Promise<Static<typeof SagaSchema>> {
+export async function describeSaga(deps: ApiDependencies, order: Order, caller: Caller): Promise<SagaView> {
   const workflowId = orderSagaId(order.id);
   const { progress: answered, runId, shown, waitingFor, isCompleted } = await askTemporal(deps, workflowId);
   // The order as it is after the question: a saga may commit while we ask.
