@@ -2,7 +2,7 @@
  * What customers read of an order beside what they have ordered: words of a closed list instead of what our neighbours say, no
  * address of ours, no operator's name. Every other role reads all of it: those are programs and people of the shop.
  */
-import { type Static, type TSchema, Type } from 'typebox';
+import { type TSchema, Type } from 'typebox';
 import type { StoredEvent } from '../../contracts/events.js';
 import type { SagaProgress, StepProgress } from '../../contracts/saga.js';
 import { type Caller, confinedTo } from './permissions.js';
