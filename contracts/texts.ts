@@ -10,7 +10,7 @@ const FORBIDDEN =
 /** For schemas, which read it as Unicode. */
 export const TEXT_PATTERN = `^[^${FORBIDDEN}]+$`;
 export const TEXT = new RegExp(TEXT_PATTERN, 'u');
-export const TEXT_RULE = 'without control, direction-changing and invisible characters';
+export const TEXT_RULE = 'without control characters and others that are not seen or turn the line’s direction';
 
 /** @returns the text as it can be printed: old ones were let in with more in them */
 export const escapeForbidden = (text: string): string =>
