@@ -80,7 +80,8 @@ function ofError(error: Error, depth: number): ErrorFacts {
 }
 
 function typeOf(error: Error): string {
-  const names = [error.name, error.constructor?.name];
+  // Some libraries leave the name as it is, and have only the class.
+  const names = error.name === 'Error' ? [error.constructor?.name] : [error.name, error.constructor?.name];
   return names.find((name) => typeof name === 'string' && /^[A-Za-z]\w{0,63}$/.test(name)) ?? 'Error';
 }
 

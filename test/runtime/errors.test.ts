@@ -16,6 +16,7 @@ import { ConfigError, readConfig, secretNamesOf } from '../../runtime/config.js'
 import { describeError, printableError, sentenceOf } from '../../runtime/errors/facts.js';
 import { SAFE } from '../../runtime/logger.js';
 import { settings } from '../../runtime/settings.js';
+import { startStrictRedis } from '../support/canaries.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 const CANARY = 'canary-4f7e';
@@ -85,9 +86,8 @@ const MAKERS: [string, () => Promise<unknown>, Record<string, unknown>][] = [
   [
     'ioredis, a password that is refused',
     async () => {
-      const port = await listen(
-        createServer((socket) => socket.on('data', () => socket.write(`-WRONGPASS ${CANARY}\r\n`))),
-      );
+      const { port, stop } = await startStrictRedis();
+      servers.push({ close: stop });
       const redis = new Redis(`redis://:${CANARY}@127.0.0.1:${port}`, {
         maxRetriesPerRequest: 0,
         enableReadyCheck: false,
@@ -96,7 +96,7 @@ const MAKERS: [string, () => Promise<unknown>, Record<string, unknown>][] = [
       redis.disconnect();
       return error;
     },
-    { code: 'WRONGPASS', command: 'auth' },
+    { code: 'WRONGPASS', command: 'hello' },
   ],
   [
     'Stripe, a refusal whose body echoes the request in every field',

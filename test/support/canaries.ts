@@ -39,11 +39,11 @@ export const startStrictRedis = (): Promise<Neighbour> =>
   listening(
     createServer((socket) => {
       socket.on('error', () => undefined);
-      socket.on('data', (said) =>
-        socket.write(
-          `-WRONGPASS invalid username-password pair ${said.toString().replaceAll(/\s+/g, ' ')}\r\n`.repeat(2),
-        ),
-      );
+      socket.on('data', (said) => {
+        const commands = said.toString().match(/^\*\d+\r$/gm) ?? [];
+        const refusal = `-WRONGPASS invalid username-password pair ${said.toString().replaceAll(/\s+/g, ' ')}\r\n`;
+        socket.write(refusal.repeat(commands.length));
+      });
     }),
   );
 
