@@ -164,9 +164,13 @@ export async function report(
 ): Promise<Outcome> {
   const { isNew, action } = await openFinding(db, kind, 'reported', subject, detail);
   if (!isNew || action !== 'reported') return 'known';
-  logger.error({ kind, orderId: subject.orderId, charge: subject.reference }, 'reconciliation: for a human to decide');
+  // The mark of somebody else's charge may be any text.
+  const orderId = ORDER_ID.test(subject.orderId) ? subject.orderId : undefined;
+  logger.error({ kind, orderId, charge: subject.reference }, 'reconciliation: for a human to decide');
   return 'reported';
 }
+
+const ORDER_ID = /^[0-9a-f-]{36}$/i;
 
 async function refund(
   deps: SettlementDependencies,

@@ -27,7 +27,7 @@ export function createLogger(name: string, level: string): Logger {
 export const SAFE = {
   formatters: {
     level: (label) => ({ level: label }),
-    log: (about) => Object.fromEntries(Object.entries(about).map(([key, value]) => [key, described(value)])),
+    log: (about) => Object.fromEntries(Object.entries(about).map(([key, value]) => [key, described(value, DEPTH_MAX)])),
   },
   timestamp: () => `,"time":"${new Date().toISOString()}"`,
   serializers,
@@ -41,7 +41,16 @@ export const SAFE = {
   redact: ['req.headers.authorization', 'req.headers.cookie', 'paymentMethod', '*.paymentMethod'],
 } satisfies LoggerOptions;
 
-const described = (value: unknown): unknown => (isError(value) ? describeError(value) : value);
+/** An error deeper inside than this is an accident, whose own properties JSON would show. */
+const DEPTH_MAX = 3;
+
+function described(value: unknown, depth: number): unknown {
+  if (isError(value)) return describeError(value);
+  if (depth === 0 || typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((each) => described(each, depth - 1));
+  if (Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, described(each, depth - 1)]));
+}
 
 /** Of a line without a message of its own, pino makes the error's; and libraries pass that one on. */
 function withoutForeignMessage(args: unknown[]): unknown[] {

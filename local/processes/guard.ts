@@ -22,3 +22,9 @@ export function outliveReaders(): void {
 
 /** To be called once everything runs: what fails before ends the start, see `runScript`. */
 export const guardLauncher = (): void => guardProcess(teller);
+
+/** What the start failed of, as its script prints it: a sentence of ours, or what may be said of another error. */
+export function presentable(err: unknown): unknown {
+  if (['SetupError', 'ConfigError'].includes((err as Error | undefined)?.name ?? '')) return err;
+  return Object.assign(new Error('the start failed', { cause: err }), { stack: printableError(err) });
+}

@@ -179,7 +179,7 @@ describe.each(MAKERS)('of %s', (_, make, left) => {
       log.error({ err: error });
       log.error({ err: error }, message);
       if (error instanceof Object) log.error(error);
-      if (error instanceof Object) log.warn({ reason: error, error }, 'it failed');
+      if (error instanceof Object) log.warn({ reason: error, error, about: { errors: [error] } }, 'it failed');
     }
     expect(lines.length).toBeGreaterThanOrEqual(9);
     const errors = error instanceof Object ? lines : []; // a text is thrown, never logged as one
