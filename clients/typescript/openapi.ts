@@ -128,7 +128,7 @@ export interface components {
         }[];
       /** @description The gateway’s id of a payment method; never card data */
       paymentMethod: string;
-      /** @description The caller’s own number of the order, unique per customer */
+      /** @description The caller’s own number of the order, unique per customer; a number, never an e-mail address: it ends up in lists and events */
       externalOrderId?: string;
       expectedTotal?: {
         /** @description In the currency’s minor unit */
@@ -251,12 +251,12 @@ export interface components {
           attempts: number;
           startedAt: string | null;
           finishedAt: string | null;
-          lastError: string | null;
+          lastError: ("REFUSED" | "TRYING_AGAIN" | "NEEDS_ATTENTION") | string | null;
         })[];
       workflowId: string;
       /** @description null before the start, or when Temporal cannot tell */
       runId: string | null;
-      /** @description The saga in the Temporal Web UI */
+      /** @description The saga in the Temporal Web UI; null for the role `customer` */
       webUrl: string | null;
       /**
        * @description There if the saga runs, says nothing, and does not move: no worker takes what it waits to have done, or its code fails. It goes on by itself when that is mended

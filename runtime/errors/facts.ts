@@ -63,7 +63,8 @@ function ofError(error: Error, depth: number): ErrorFacts {
   const frames = framesOf(error);
   const type = typeOf(error);
   const isOurs = saysOurWords(type, frames);
-  const facts = isOurs ? {} : foreignFacts(type, error);
+  const { code, ...others } = foreignFacts(type, error);
+  const facts = { ...(code !== undefined && { code }), ...(!isOurs && others) };
   const causes = depth < DEPTH_MAX ? causesOf(error) : {};
   const cause = causes.cause && describe(causes.cause, depth + 1);
   const errors = causes.errors?.map((each) => describe(each, depth + 1));

@@ -108,7 +108,7 @@ test('an uncaught error ends no process: a rejection, a timer that throws, a lis
     void Promise.reject().catch(() => JSON.parse('canary'));
     setTimeout(() => new URL('canary'), 1);
     process.emitWarning('canary', { type: 'CanaryWarning', code: 'DEP0999', detail: 'canary' });
-    console.error('canary', new Error('canary'));
+    console.error('canary', { canary: 'canary' });
     void Promise.reject(new Error('a rejection'));
     setTimeout(() => { throw new Error('a timer'); }, 1);
     const emitter = new EventEmitter().on('news', () => { throw new Error('a listener'); });
