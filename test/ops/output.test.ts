@@ -7,7 +7,10 @@ let printed = '';
 beforeEach(() => {
   printed = '';
   for (const stream of [process.stdout, process.stderr])
-    jest.spyOn(stream, 'write').mockImplementation((text) => Boolean((printed += String(text))));
+    jest.spyOn(stream, 'write').mockImplementation((text) => {
+      printed += String(text);
+      return true;
+    });
 });
 afterEach(() => void jest.restoreAllMocks());
 

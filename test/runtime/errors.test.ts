@@ -2,8 +2,8 @@
  * What others' errors carry (rows, parameters, passwords, bodies, arguments) stays out of whatever we log or pass on. Each error
  * here is made by the library itself, of inputs that are canaries.
  */
-import { createServer as createHttpServer } from 'node:http';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:http';
+import type { AddressInfo, Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { fastify } from 'fastify';
 import { Redis } from 'ioredis';
@@ -30,9 +30,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-const listen = async (
-  server: ReturnType<typeof createServer> | ReturnType<typeof createHttpServer>,
-): Promise<number> => {
+const listen = async (server: Server): Promise<number> => {
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return (server.address() as AddressInfo).port;
@@ -106,7 +104,7 @@ const MAKERS: [string, () => Promise<unknown>, Record<string, unknown>][] = [
       );
       const answer = JSON.stringify({ error: { type: 'card_error', ...error } });
       const port = await listen(
-        createHttpServer((_, response) =>
+        createServer((_, response) =>
           response.writeHead(402, { 'request-id': CANARY, connection: 'close' }).end(answer),
         ),
       );

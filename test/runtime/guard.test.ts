@@ -106,7 +106,6 @@ test('an uncaught error ends no process: a rejection, a timer that throws, a lis
     import { guardProcess } from ${built('guard.js')};
     guardProcess(createLogger('test', 'info'));
     void Promise.reject().catch(() => JSON.parse('canary'));
-    setTimeout(() => new URL('canary'), 1);
     process.emitWarning('canary', { type: 'CanaryWarning', code: 'DEP0999', detail: 'canary' });
     console.error('canary', { canary: 'canary' });
     void Promise.reject(new Error('a rejection'));
@@ -123,15 +122,7 @@ test('an uncaught error ends no process: a rejection, a timer that throws, a lis
   child.stdout.on('data', (chunk) => (output += chunk));
   child.stderr.on('data', (chunk) => (output += chunk));
   const [code] = await once(child, 'close');
-  for (const what of [
-    'a rejection',
-    'a timer',
-    'it lives',
-    'SyntaxError',
-    'ERR_INVALID_URL',
-    'DEP0999',
-    '"method":"error"',
-  ])
+  for (const what of ['a rejection', 'a timer', 'it lives', 'SyntaxError', 'DEP0999', '"method":"error"'])
     expect(output).toContain(what);
   // Of one kind the 1st, 2nd, 4th … are logged.
   expect(output).toContain('a listener');
