@@ -152,13 +152,8 @@ function outcomeOf(err: unknown): SendOutcome {
 
 /** The client says "Cannot connect to any broker" of a wrong password and of an unknown authority alike: why is deep inside. */
 function withReason(error: Error): Error {
-  let deepest = error;
-  for (let next: unknown = error; next instanceof Error; next = inside(next)) deepest = next;
-  if (deepest === error) return error;
-  return new Error(`Kafka does not take it: ${sentenceOf(deepest)}`, { cause: error });
+  return new Error(sentenceOf(error), { cause: error });
 }
-
-const inside = (error: Error): unknown => (error instanceof AggregateError ? error.errors[0] : error.cause);
 
 function next(outcomes: Iterator<PublishOutcome>): PublishOutcome {
   const { value, done } = outcomes.next();

@@ -52,9 +52,18 @@ export function printableError(thrown: unknown): string {
 export const isError = (value: unknown): value is Error => types.isNativeError(value) || value instanceof Error;
 
 function describe(thrown: unknown, depth: number): ErrorFacts {
-  const facts = isError(thrown) ? ofError(thrown, depth) : { type: typeof thrown, message: WITHHELD };
+  const facts = isError(thrown) ? describedSafely(thrown, depth) : { type: typeof thrown, message: WITHHELD };
   made.add(facts);
   return facts;
+}
+
+/** Whoever logs an error is in trouble already: one whose own properties throw, or are not what they should be, makes no more. */
+function describedSafely(error: Error, depth: number): ErrorFacts {
+  try {
+    return ofError(error, depth);
+  } catch {
+    return { type: 'Error', message: 'an error that cannot be described' };
+  }
 }
 
 const WITHHELD = 'not an error of ours; what it says is withheld';

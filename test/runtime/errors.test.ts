@@ -196,6 +196,18 @@ test('a sentence of ours is said as it is, without userinfo, query, tokens, keys
   expect(said).not.toMatch(/canary|pa\/ss|jane/);
 });
 
+test('an error whose properties throw, whose message is none, or that causes itself is described all the same', () => {
+  const broken = Object.defineProperty(new Error('x'), 'cause', {
+    get: () => {
+      throw new Error(CANARY);
+    },
+  });
+  const own = new Error('own');
+  own.cause = own;
+  for (const error of [broken, Object.assign(new Error('x'), { message: 7, stack: 7 }), own])
+    expect(sayings(error)).not.toContain(CANARY);
+});
+
 test('an error that cannot be reached says so as Node does, without a name that a URL may have given it', async () => {
   const refused = await thrownBy(() =>
     new pg.Client({ host: '127.0.0.1', port: 1, user: 'u', password: CANARY }).connect(),
