@@ -6,7 +6,7 @@ import { isIP } from 'node:net';
 import { bool, type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator, port, str } from 'envalid';
 import { sessionConfig } from '../prisma/session.mjs';
 import { printableError } from './errors/facts.js';
-import { concealSecrets, passwordsIn, scrub } from './errors/scrub.js';
+import { concealSecrets, passwordsIn, scrub, withoutSecrets } from './errors/scrub.js';
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -171,7 +171,7 @@ export async function runMain(main: () => Promise<void>): Promise<void> {
   try {
     await main();
   } catch (err) {
-    process.stderr.write(`${err instanceof ConfigError ? scrub(err.message) : printableError(err)}\n`);
+    process.stderr.write(`${err instanceof ConfigError ? withoutSecrets(err.message) : printableError(err)}\n`);
     process.exit(err instanceof ConfigError ? 78 : 1); // 78 = EX_CONFIG of sysexits.h
   }
 }
