@@ -7,7 +7,8 @@ import { EXIT, type ExitCode, OpsError } from './exit.js';
 
 export function explain(err: unknown): { message: string; exitCode: ExitCode } {
   if (err instanceof OpsError) return { message: withoutSecrets(err.message), exitCode: err.exitCode };
-  if (err instanceof Error && err.name === 'ConfigError') return { message: withoutSecrets(err.message), exitCode: EXIT.usage };
+  if (err instanceof Error && err.name === 'ConfigError')
+    return { message: withoutSecrets(err.message), exitCode: EXIT.usage };
   const gone = isAway(err) ? 'Temporal' : isNotNow(err) ? 'Postgres' : undefined;
   if (gone)
     return { message: `${gone} has gone away, or cannot do it now: ${sentenceOf(err)}`, exitCode: EXIT.unavailable };

@@ -5,7 +5,7 @@
 import { styleText } from 'node:util';
 import Table from 'cli-table3';
 import type { Money } from '../contracts/orders.js';
-import { escapeForbidden } from '../contracts/texts.js';
+import { TEXT } from '../contracts/texts.js';
 
 export type OutputOptions = { output: 'table' | 'json'; color: boolean };
 
@@ -71,6 +71,11 @@ const NO_LINES = Object.fromEntries(
     ...['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid', 'middle'],
   ].map((part) => [part, '']),
 );
+
+const escapeForbidden = (text: string): string =>
+  text.replaceAll(/[^ -~]/gu, (character) =>
+    TEXT.test(character) ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 
 /** Errors, names and reasons are other people's text: nothing of theirs may steer the terminal. Our own colours and lines may.
  * The escapes are those of JSON, so that a document stays what it is. */

@@ -8,7 +8,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { Type } from 'typebox';
 import { v7 as uuidv7 } from 'uuid';
 import type { Money } from '../../contracts/orders.js';
-import { TEXT_PATTERN, TEXT_RULE } from '../../contracts/texts.js';
+import { TEXT, TEXT_RULE } from '../../contracts/texts.js';
 import { isNotNow } from '../../domain/database.js';
 import { MoneySchema } from './schemas.js';
 import { setStandardHeaders, SECURITY_HEADERS } from './security-headers.js';
@@ -282,7 +282,7 @@ function fieldError(context: string, v: NonNullable<FastifyError['validation']>[
   if (v.keyword === 'required') return { pointer, detail: 'is required' };
   if (v.keyword === 'enum')
     return { pointer, detail: `must be one of ${(v.params['allowedValues'] as string[]).join(', ')}` };
-  if (v.keyword === 'pattern' && v.params['pattern'] === TEXT_PATTERN)
+  if (v.keyword === 'pattern' && v.params['pattern'] === TEXT.source)
     return { pointer, detail: `must be a text ${TEXT_RULE}` };
   return { pointer, detail: v.message ?? 'is not valid' };
 }

@@ -8,7 +8,7 @@ import {
   ORDER_TOTAL_MAX,
 } from '../../contracts/orders.js';
 import { REASON_LENGTH_MAX } from '../../contracts/saga.js';
-import { TEXT_PATTERN } from '../../contracts/texts.js';
+import { TEXT } from '../../contracts/texts.js';
 
 export const oneOf = <const T extends readonly string[]>(values: T, description: string) =>
   Type.Unsafe<T[number]>({ type: 'string', enum: values, description });
@@ -29,7 +29,7 @@ const ExternalOrderId = Type.String({
 export const FreeText = Type.String({
   minLength: 1,
   maxLength: 200,
-  pattern: TEXT_PATTERN,
+  pattern: TEXT.source,
   description: 'Shown to whoever may read the order',
 });
 /** The operator who decides something, and the reason. */
@@ -40,7 +40,7 @@ export const OperatorId = Type.String({
 export const Reason = Type.String({
   minLength: 1,
   maxLength: REASON_LENGTH_MAX,
-  pattern: TEXT_PATTERN,
+  pattern: TEXT.source,
   description: 'Kept for ever; no personal data',
 });
 export const Currency = Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217' });

@@ -1,6 +1,6 @@
 /** Catalogue and stock over HTTP. */
 import { type Static, Type } from 'typebox';
-import { TEXT_PATTERN } from '../../contracts/texts.js';
+import { TEXT } from '../../contracts/texts.js';
 import { listInventory, putSku, readSku } from '../../domain/inventory.js';
 import { refusePrice } from '../../domain/prices.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
@@ -25,7 +25,7 @@ const SkuSchema = Type.Object(
 
 const SkuEntry = Type.Object(
   {
-    name: Type.String({ minLength: 1, maxLength: 200, pattern: TEXT_PATTERN }),
+    name: Type.String({ minLength: 1, maxLength: 200, pattern: TEXT.source }),
     unitPrice: Type.Integer({ minimum: 0, maximum: 99_999_999 }),
     currency: Currency,
     onHand: Type.Integer({ minimum: 0, maximum: 1_000_000_000_000 }),
