@@ -39,8 +39,8 @@ module.exports = {
     layer(
       'activities-sit-on-domain-and-gateways',
       '^activities/',
-      { path: ours, pathNot: '^(activities|domain|gateways|contracts)/' },
-      'activities/ composes domain/ and gateways/; it does not know how the process around it runs.',
+      { path: ours, pathNot: '^(activities|domain|gateways|contracts|runtime/errors)/' },
+      'activities/ composes domain/ and gateways/; it does not know how the process around it runs, but for what may be said of an error.',
     ),
     layer(
       'sagas-are-seen-from-outside',

@@ -3,7 +3,7 @@
  * operator is paged. Everything else is a transient failure: the caller retries it, and its message says what an operator sees.
  */
 import { activityInfo } from '@temporalio/activity';
-import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
+import { ApplicationFailure, ApplicationFailureCategory, TemporalFailure } from '@temporalio/common';
 import type { CancellationReason } from '../contracts/orders.js';
 import { NEEDS_OPERATOR, type Need, REFUSAL, type Refusal } from '../contracts/refusals.js';
 import { STEP_PAUSE_MAX_MS, UNDO_PAUSE_MAX_MS } from '../contracts/retry-after.js';
@@ -13,6 +13,7 @@ import { isLockTimeout, isNotNow } from '../domain/database.js';
 import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
 import type { Run } from '../domain/saga-log.js';
 import { GatewayUnknown } from '../gateways/payments.js';
+import { isError, sentenceOf } from '../runtime/errors/facts.js';
 
 /**
  * Thrown by a step or an undo that time will not mend. Its saga is marked at once, with `kind` where sagas are listed by
@@ -57,13 +58,14 @@ function runOf({ skippedBy, wokenBy, triedBefore = 0 }: StepInput): Run {
 }
 
 /**
- * Runs `work`; whatever it throws leaves as an ApplicationFailure that names its kind and its first line.
+ * Runs `work`; whatever it throws leaves as an ApplicationFailure that names its kind and says what may be said of it.
  * @param pauseMaxMs the longest that a neighbour may have us wait before the next try: no longer than we would by ourselves
  */
 export async function translated<T>(work: () => Promise<T>, pauseMaxMs = UNDO_PAUSE_MAX_MS): Promise<T> {
   try {
     return await work();
   } catch (err) {
+    if (err instanceof TemporalFailure) throw err; // it has been translated
     throw err instanceof NeedsOperator ? need(err) : transientFailure(err, pauseMaxMs);
   }
 }
@@ -80,7 +82,7 @@ function refusal(reason: CancellationReason): ApplicationFailure {
 
 function need({ kind, message }: NeedsOperator): ApplicationFailure {
   const details: [Need] = [{ kind, attempt: activityInfo().attempt }];
-  return ApplicationFailure.create({ type: NEEDS_OPERATOR, message: lastLine(message), nonRetryable: true, details });
+  return ApplicationFailure.create({ type: NEEDS_OPERATOR, message: bounded(message), nonRetryable: true, details });
 }
 
 /** By which sagas are grouped, and which says whether time will mend it (contracts/saga). */
@@ -91,17 +93,17 @@ function kindOf(error: Error): string {
 }
 
 function transientFailure(err: unknown, pauseMaxMs: number): ApplicationFailure {
-  const error = err instanceof Error ? err : new Error(String(err));
+  const error = isError(err) ? err : new Error('what was thrown is no error', { cause: err });
   return ApplicationFailure.create({
     type: kindOf(error),
-    message: lastLine(error.message),
+    message: bounded(sentenceOf(error)),
     // When a whole budget ends, the saga learns from here how often it was tried.
     details: [{ attempt: activityInfo().attempt } satisfies StepResult],
-    ...(error.cause instanceof Error && { cause: new Error(lastLine(error.cause.message)) }),
+    ...(isError(error.cause) && { cause: new Error(bounded(sentenceOf(error.cause))) }),
     ...(error instanceof GatewayUnknown &&
       error.retryAfterMs !== undefined && { nextRetryDelay: Math.min(error.retryAfterMs, pauseMaxMs) }),
   });
 }
 
-/** Prisma's messages begin with a drawing of the call and end with what happened. */
-const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.trim().slice(0, 300) ?? '';
+/** It stands in the saga's history and on screens: a sentence, not a page. */
+const bounded = (text: string): string => text.slice(0, 300);

@@ -119,8 +119,6 @@ export type CancelRequest = { reason: string; requestedBy: string };
 export const REASON_LENGTH_MAX = 200;
 /** What an operator writes is kept for ever and shown to many: an id of a person in our own system, never a name. */
 export const SUBJECT = /^[A-Za-z0-9][A-Za-z0-9._:@|-]{0,127}$/;
-/** Postgres cannot store a NUL, and half a character is not text. */
-export const SENTENCE = /^[^\p{Cc}\p{Cs}]+$/u;
 
 /** Unset while all is well, so that a saga without trouble writes no history for them. */
 export const SAGA_STATE = defineSearchAttributeKey('SagaState', SearchAttributeType.KEYWORD);

@@ -10,7 +10,7 @@ import {
   GatewayUnknown,
   type LedgerCharge,
 } from './payments.js';
-import { declineCode, isKeyUsedOtherwise, toUnknown } from './stripe-errors.js';
+import { declineCode, isKeyUsedOtherwise, toUnknown, wordOf } from './stripe-errors.js';
 import { type StripeParts, sameIntent, toCharge } from './stripe-ledger.js';
 import { callOff, type LookUpOptions, requireSameMoney, settleOpenCharges } from './stripe-look-up.js';
 
@@ -76,7 +76,7 @@ async function create(parts: StripeParts, request: ChargeRequest): Promise<Ledge
       intent.id,
       await stripe.paymentIntents.retrieve(intent.id, undefined, { timeout: timeFor(timeoutMs, deadline) }),
     );
-  const declined = intent.last_payment_error?.decline_code;
+  const declined = wordOf(intent.last_payment_error?.decline_code);
   return { ...toCharge(intent), ...(declined && { declined }) };
 }
 

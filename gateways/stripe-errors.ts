@@ -3,13 +3,20 @@ import Stripe from 'stripe';
 import { retryAfterMs, UNDO_PAUSE_MAX_MS } from '../contracts/retry-after.js';
 import { GatewayMismatch, GatewayUnknown } from './payments.js';
 
+/**
+ * Codes go into events, failures and logs: a word in small letters is one, whatever else the answer's body has there.
+ */
+export const wordOf = (code: unknown): string | undefined =>
+  typeof code === 'string' && /^[a-z][a-z_]{1,63}$/.test(code) ? code : undefined;
+
 /** @returns the gateway's word for a final "no", or undefined if the error is anything else */
 export function declineCode(err: unknown): string | undefined {
-  if (err instanceof Stripe.errors.StripeCardError) return err.decline_code || err.code || 'card_declined'; // the client says '' for an absent one
+  if (err instanceof Stripe.errors.StripeCardError)
+    return wordOf(err.decline_code) ?? wordOf(err.code) ?? 'card_declined';
   // What the client sent can never be charged: as final as a decline, and nothing an operator could mend.
   const clientsFault = err instanceof Stripe.errors.StripeInvalidRequestError && err.statusCode === 400;
   if (clientsFault && (err.param === 'payment_method' || err.param === 'amount'))
-    return err.code ?? `invalid_${err.param}`;
+    return wordOf(err.code) ?? `invalid_${err.param}`;
   return undefined;
 }
 
@@ -45,7 +52,7 @@ export function toUnknown(err: unknown): Error {
     return new GatewayUnknown('The payment gateway’s answer makes no sense', { cause: err });
   const noAnswer = err instanceof Stripe.errors.StripeConnectionError ? connectionOf(err.detail) : undefined;
   const answered = err.statusCode === undefined ? 'did not answer' : `answered ${err.statusCode}`;
-  const detail = [err.type, err.code].filter(Boolean).join(', ');
+  const detail = [err.type, wordOf(err.code)].filter(Boolean).join(', ');
   return new GatewayUnknown(`The payment gateway ${answered} (${detail})`, {
     cause: err.statusCode === undefined ? err : undefined,
     noAnswer,

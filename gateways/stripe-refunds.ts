@@ -12,7 +12,7 @@ import {
   type RefundOutcome,
   type RefundRequest,
 } from './payments.js';
-import { isKeyUsedOtherwise, isRefused, isStored500, toUnknown } from './stripe-errors.js';
+import { isKeyUsedOtherwise, isRefused, isStored500, toUnknown, wordOf } from './stripe-errors.js';
 import { readCharge, readRefunds, type StripeParts } from './stripe-ledger.js';
 
 /** @throws GatewayUnknown if it is not known what the charge holds now, or a refund waits for its customer */
@@ -49,7 +49,7 @@ async function create(
     );
     return { made };
   } catch (err) {
-    if (isRefused(err)) return { refused: err.code ?? 'invalid_request' };
+    if (isRefused(err)) return { refused: wordOf(err.code) ?? 'invalid_request' };
     // A stored 500 is replayed for ever, and what another build of ours has sent under this key cannot be sent again.
     return { unknown: toUnknown(err), keyIsSpent: isStored500(err) || isKeyUsedOtherwise(err) };
   }
@@ -80,7 +80,7 @@ function toOutcome(
   const now = made && ours.find(({ reference }) => reference === made.id);
   const hasEnded = now !== undefined && !isAlive(now);
   if (refused !== undefined || hasEnded) {
-    const why = refused ?? `the refund ${now?.reference} is "${now?.status}"`;
+    const why = refused ?? `the refund ${now?.reference} is "${wordOf(now?.status)}"`;
     return { outcome: 'failed', isListed: hasEnded, disputed: charge.disputed, why };
   }
   // Ours went through, and the charge holds money again: what others gave back before it has come back.

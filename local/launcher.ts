@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { banner } from './banner.js';
 import { type DataDir, openDataDir, writePrivate } from './data-dir.js';
-import { guardLauncher, outliveReaders, safely, tell } from './processes/guard.js';
+import { guardLauncher, outliveReaders, presentable, safely, tell } from './processes/guard.js';
 import { openRegister, reapLeftovers } from './processes/leftovers.js';
 import { rotate, showWarnings } from './processes/logs.js';
 import { migrate, seedCatalogue } from './setup/migrate.js';
@@ -49,7 +49,7 @@ export async function launch(): Promise<Launched> {
   } catch (err) {
     if (isLeaving()) return new Promise(() => {}); // whatever failed did so because of that; the process is about to end
     await supervisor.stop();
-    throw err;
+    throw presentable(err);
   }
 }
 

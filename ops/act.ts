@@ -1,7 +1,8 @@
 /** What all commands that change something have in common: who and why, what is about to happen, and a question before it. */
 import { confirm, isCancel } from '@clack/prompts';
 import { type Command, InvalidArgumentError } from 'commander';
-import { REASON_LENGTH_MAX, SENTENCE, SUBJECT } from '../contracts/saga.js';
+import { REASON_LENGTH_MAX, SUBJECT } from '../contracts/saga.js';
+import { TEXT, TEXT_RULE } from '../contracts/texts.js';
 import { exitCodeOf, type Item, type ItemResult, type Pace, printSummary, runAll, summarize } from './bulk.js';
 import { type Ops, wholeNumber } from './command.js';
 import type { OpsConfig } from './connections.js';
@@ -38,9 +39,9 @@ export function signatureOf(options: ActOptions, config: OpsConfig, fallback?: s
     );
   }
   const reason = options.reason ?? fallback;
-  if (reason === undefined || reason.length > REASON_LENGTH_MAX || !SENTENCE.test(reason)) {
+  if (reason === undefined || reason.length > REASON_LENGTH_MAX || !TEXT.test(reason)) {
     throw usage(
-      `--reason is needed: 1 to ${REASON_LENGTH_MAX} characters, on one line, that name no person. It is kept for ever.`,
+      `--reason is needed: 1 to ${REASON_LENGTH_MAX} characters, on one line, ${TEXT_RULE}, that name no person. It is kept for ever.`,
     );
   }
   return { operator, reason };

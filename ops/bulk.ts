@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { OUTCOMES, type ItemOutcome } from './decisions.js';
 import { EXIT, type ExitCode } from './exit.js';
-import { withoutControlCharacters, type Output } from './output.js';
+import { onOneLine, type Output } from './output.js';
 
 /** One of many, and what came of it. `state` = how its saga, or its dead letter, stands by then. */
 export type Item = { orderId: string };
@@ -121,7 +121,7 @@ const STYLES = {
 
 function lineOf(out: Output, { orderId, outcome, state, message }: ItemResult): string {
   const word = out.paint(STYLES[outcome], outcome.padEnd(10));
-  return `${orderId}  ${word}  ${(state ?? '').padEnd(15)}  ${withoutControlCharacters(message)}`.trimEnd();
+  return `${orderId}  ${word}  ${(state ?? '').padEnd(15)}  ${onOneLine(message)}`.trimEnd();
 }
 
 export type Summary = Record<ItemOutcome, number>;

@@ -10,9 +10,10 @@ import type { Database } from '../domain/database.js';
 import { readOrder, requestCancellation } from '../domain/orders.js';
 import { restartSaga } from '../sagas/restart.js';
 import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
+import { sentenceOf } from '../runtime/errors/facts.js';
 import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from './act.js';
 import { type Ops, orderIds, run } from './command.js';
-import { lastLine, type OpsConfig, policyOf, type Temporal } from './connections.js';
+import { type OpsConfig, policyOf, type Temporal } from './connections.js';
 import type { Result, Target } from './decisions.js';
 import { type ExitCode, nothingMatched, usage } from './exit.js';
 import { money } from './output.js';
@@ -52,7 +53,7 @@ async function cancelAll(ops: Ops, ids: string[], options: ActOptions): Promise<
   );
   await askBefore(ops, `cancel ${ids.length} ${ids.length === 1 ? 'order' : 'orders'}, as ${operator}?`, options.yes);
   const temporal = await ops.to.temporal().catch((err: unknown) => {
-    ops.out.notice(`${lastLine(err)}\nThe cancellation is recorded, and carried out when Temporal is back.`);
+    ops.out.notice(`${sentenceOf(err)}\nThe cancellation is recorded, and carried out when Temporal is back.`);
     return undefined;
   });
   const targets = ids.map((orderId) => ({ orderId, workflowId: '' }));
@@ -61,7 +62,7 @@ async function cancelAll(ops: Ops, ids: string[], options: ActOptions): Promise<
     try {
       return await cancel({ db, temporal, config: ops.config }, target, request);
     } catch (err) {
-      return { ...target, outcome: 'failed', state: null, message: lastLine(err) };
+      return { ...target, outcome: 'failed', state: null, message: sentenceOf(err) };
     }
   });
 }

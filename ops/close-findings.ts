@@ -14,10 +14,10 @@ import {
 import type { Database } from '../domain/database.js';
 import { GIVEN_BACK, GIVEN_BACK_ON_WORD } from '../domain/reconciliation.js';
 import { type Finding, listFindings, requestReconciliation } from '../domain/reconciliation-findings.js';
+import { sentenceOf } from '../runtime/errors/facts.js';
 import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from './act.js';
 import type { ItemResult } from './bulk.js';
 import type { Ops } from './command.js';
-import { lastLine } from './connections.js';
 import { type ExitCode, nothingMatched, usage } from './exit.js';
 import { money, type Output, time } from './output.js';
 
@@ -131,7 +131,7 @@ export async function refundFindings(ops: Ops, ids: string[], options: CloseOpti
         ? { ...subject, outcome: 'done', state: 'refunding', message: beingGivenBack(id, target.kind) }
         : { ...subject, state: now.action, ...result };
     } catch (err) {
-      return { ...subject, outcome: 'failed', state: null, message: lastLine(err) };
+      return { ...subject, outcome: 'failed', state: null, message: sentenceOf(err) };
     }
   });
 }
@@ -150,7 +150,7 @@ async function close(db: Database, { id, ...target }: FindingTarget, closing: Fi
     if (!now) throw new Error(`finding ${id} is gone: the two ledgers agree after all`);
     return { ...subject, state: now.action, ...resultOf(now, isClosed) };
   } catch (err) {
-    return { ...subject, outcome: 'failed', state: null, message: lastLine(err) };
+    return { ...subject, outcome: 'failed', state: null, message: sentenceOf(err) };
   }
 }
 

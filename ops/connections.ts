@@ -14,6 +14,7 @@ import { openDatabase } from '../runtime/database.js';
 import { checkDatabase } from '../runtime/database-check.js';
 import { settings } from '../runtime/settings.js';
 import { readTemporalConfig } from '../runtime/temporal-config.js';
+import { sentenceOf } from '../runtime/errors/facts.js';
 import { unavailable, usage } from './exit.js';
 
 const { port, postgresUrl, str } = kinds;
@@ -123,7 +124,7 @@ async function connectTemporal(
       },
     };
   } catch (err) {
-    throw unavailable(`Temporal does not answer at ${where}: ${lastLine(err)}. Does it run?`, err);
+    throw unavailable(`Temporal does not answer at ${where}: ${sentenceOf(err)}. Does it run?`, err);
   }
 }
 
@@ -174,7 +175,3 @@ function refuseStrangePair({ DATABASE_URL, TEMPORAL_ADDRESS, TEMPORAL_PROFILE }:
 }
 
 const isLoopback = (host: string): boolean => host === '' || isOnThisMachine(host);
-
-/** Prisma's and gRPC's messages end with what happened. */
-export const lastLine = (err: unknown): string =>
-  (err instanceof Error ? err.message || err.name : String(err)).trim().split('\n').at(-1)?.trim() ?? '';

@@ -19,10 +19,10 @@ import {
   listDeadLetters,
   readDeadLetters,
 } from '../domain/dead-letters.js';
+import { sentenceOf } from '../runtime/errors/facts.js';
 import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from './act.js';
 import type { ItemResult } from './bulk.js';
 import { type Ops, run, wholeNumber } from './command.js';
-import { lastLine } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched, usage } from './exit.js';
 import { age, type Output } from './output.js';
 
@@ -185,7 +185,7 @@ async function decideAndWait(db: Database, deadLetter: DeadLetter, decision: Dea
     const now = await awaitOutcome(db, deadLetter);
     return { ...subject, state: now.state, ...resultOf(now, decision, isRecorded) };
   } catch (err) {
-    return { ...subject, outcome: 'failed', state: null, message: lastLine(err) };
+    return { ...subject, outcome: 'failed', state: null, message: sentenceOf(err) };
   }
 }
 

@@ -20,7 +20,8 @@ import { readOrder } from '../domain/orders.js';
 import { stateOf } from '../domain/saga-log.js';
 import { restartSaga } from '../sagas/restart.js';
 import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
-import { lastLine, type Temporal } from './connections.js';
+import { sentenceOf } from '../runtime/errors/facts.js';
+import type { Temporal } from './connections.js';
 import { describe, isServed, SERVED_LIMIT_MS } from './sagas.js';
 import { type Sequel, watch } from './watch.js';
 
@@ -65,7 +66,7 @@ export async function decide(to: Deciding, target: Target, resolution: Resolutio
     const isUnanswered = isGrpcDeadlineError(err) || err instanceof WorkflowUpdateRPCTimeoutOrCancelledError;
     const message = isUnanswered
       ? `no answer in time; it may still take effect: see \`order ${target.orderId}\``
-      : lastLine(err);
+      : sentenceOf(err);
     return { ...target, outcome: isUnanswered ? 'unanswered' : 'failed', state: null, message };
   }
 }

@@ -1,5 +1,6 @@
 /** The ops CLI: for the operator who has just been woken. It acts on Temporal and Postgres directly, so that it works while the API does not. */
 import { Command, CommanderError, Option } from 'commander';
+import { printableError } from '../runtime/errors/facts.js';
 import { addAdoptCommand } from './adopt.js';
 import { addCancelCommand } from './cancel.js';
 import { addDeadLetterCommands } from './dead-letters.js';
@@ -61,6 +62,9 @@ addAdoptCommand(program);
 try {
   await program.parseAsync();
 } catch (err) {
-  if (!(err instanceof CommanderError)) throw err;
-  process.exitCode = err.exitCode === 0 ? EXIT.done : EXIT.usage;
+  if (err instanceof CommanderError) process.exitCode = err.exitCode === 0 ? EXIT.done : EXIT.usage;
+  else {
+    process.stderr.write(`${printableError(err)}\n`);
+    process.exitCode = EXIT.failed;
+  }
 }

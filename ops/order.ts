@@ -11,9 +11,10 @@ import { readPaymentDue } from '../domain/payments.js';
 import { type Finding, listFindings } from '../domain/reconciliation-findings.js';
 import { readSagaLog } from '../domain/saga-log.js';
 import { endedFromOutside } from '../sagas/execution.js';
+import { sentenceOf } from '../runtime/errors/facts.js';
 import { printFindings } from './close-findings.js';
 import { type Ops, orderId, run } from './command.js';
-import { lastLine, type Temporal } from './connections.js';
+import type { Temporal } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
 import { age, duration, money, type Output, time } from './output.js';
 import { askProgress, describe } from './sagas.js';
@@ -40,13 +41,13 @@ async function showOrder({ out, to }: Ops, id: string): Promise<ExitCode> {
   if (!order) throw nothingMatched(`There is no order ${id}.`);
   const temporal = await to.temporal().catch((err: unknown) => {
     out.notice(
-      `${lastLine(err)}\nWhat follows is from the log in Postgres: it knows what was done, not what is being tried.`,
+      `${sentenceOf(err)}\nWhat follows is from the log in Postgres: it knows what was done, not what is being tried.`,
     );
     return undefined;
   });
   const [sagas, orderState, payment, findings, decisions, events] = await Promise.all([
     readSagas(temporal, db, order).catch((err: unknown) => {
-      out.notice(`Temporal does not answer: ${lastLine(err)}. The steps are from the log in Postgres.`);
+      out.notice(`Temporal does not answer: ${sentenceOf(err)}. The steps are from the log in Postgres.`);
       return readSagas(undefined, db, order);
     }),
     readOrderState(db, id),

@@ -5,6 +5,7 @@
 import { styleText } from 'node:util';
 import Table from 'cli-table3';
 import type { Money } from '../contracts/orders.js';
+import { TEXT } from '../contracts/texts.js';
 
 export type OutputOptions = { output: 'table' | 'json'; color: boolean };
 
@@ -31,20 +32,20 @@ export function createOutput({ output, color }: OutputOptions): Output {
   const human = json ? process.stderr : process.stdout;
   const colored = color && human.isTTY === true;
   const paint = (style: Style, text: string) => (colored ? styleText(style, text, { validateStream: false }) : text);
-  const print = (text = '') => write(human, `${text}\n`);
+  const print = (text = '') => write(human, `${printable(text)}\n`);
   return {
     json,
     interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
     terminal: process.stderr,
     document: (value) => {
-      if (json) write(process.stdout, `${JSON.stringify(value, null, 2)}\n`);
+      if (json) write(process.stdout, `${printable(JSON.stringify(value, null, 2))}\n`);
     },
     print,
-    notice: (text) => write(process.stderr, `${text}\n`),
-    redraw: (text) => write(process.stderr, `\r\x1b[2K${text}`),
+    notice: (text) => write(process.stderr, `${printable(text)}\n`),
+    redraw: (text) => write(process.stderr, `\r\x1b[2K${printable(text)}`),
     table: (head, rows) => {
       const table = new Table({ head: head.map((title) => paint('dim', title)), style: PLAIN, chars: NO_LINES });
-      table.push(...rows.map((row) => row.map(withoutControlCharacters)));
+      table.push(...rows.map((row) => row.map(onOneLine)));
       print(table.toString().replaceAll(/ +$/gm, ''));
     },
     paint,
@@ -71,12 +72,22 @@ const NO_LINES = Object.fromEntries(
   ].map((part) => [part, '']),
 );
 
-/** Errors are other people's text: no control characters of theirs may reach the terminal. Our own colours may. */
-export const withoutControlCharacters = (text: string): string =>
-  text.replaceAll(COLOUR_OR_CONTROL, (_, ours: string | undefined) => ours ?? ' ');
+const escapeForbidden = (text: string): string =>
+  text.replaceAll(/[^ -~]/gu, (character) =>
+    TEXT.test(character) ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+
+/** Errors, names and reasons are other people's text: nothing of theirs may steer the terminal. Our own colours and lines may.
+ * The escapes are those of JSON, so that a document stays what it is. */
+const printable = (text: string): string =>
+  text
+    .split(OURS)
+    .map((part, nth) => (nth % 2 === 1 ? part : escapeForbidden(part)))
+    .join('');
+export const onOneLine = (text: string): string => printable(text.replaceAll(/[\n\r\t]/g, ' '));
 
 const ESC = String.fromCharCode(27);
-const COLOUR_OR_CONTROL = new RegExp(`(${ESC}\\[\\d+m)|\\p{Cc}`, 'gu');
+const OURS = new RegExp(`(${ESC}\\[\\d+m|\\n)`, 'u');
 
 /** 9800 USD → `98.00 USD`; 9800 JPY → `9800 JPY` */
 export function money({ amount, currency }: Money): string {

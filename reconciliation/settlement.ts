@@ -26,6 +26,7 @@ import { noteRefundFailures } from '../domain/refunds.js';
 import { deadlineIn } from '../gateways/deadline.js';
 import { amountFromGateway } from '../gateways/marks.js';
 import { type Gateway, GatewayUnknown, type LedgerCharge } from '../gateways/payments.js';
+import { sentenceOf } from '../runtime/errors/facts.js';
 import { type Classification, classify, dueOf, takeBack, wentBack } from './classification.js';
 
 /**
@@ -163,9 +164,13 @@ export async function report(
 ): Promise<Outcome> {
   const { isNew, action } = await openFinding(db, kind, 'reported', subject, detail);
   if (!isNew || action !== 'reported') return 'known';
-  logger.error({ kind, orderId: subject.orderId, charge: subject.reference }, 'reconciliation: for a human to decide');
+  // The mark of somebody else's charge may be any text.
+  const orderId = ORDER_ID.test(subject.orderId) ? subject.orderId : undefined;
+  logger.error({ kind, orderId, charge: subject.reference }, 'reconciliation: for a human to decide');
   return 'reported';
 }
+
+const ORDER_ID = /^[0-9a-f-]{36}$/i;
 
 async function refund(
   deps: SettlementDependencies,
@@ -270,7 +275,7 @@ async function attempt<T>(
   try {
     return await act();
   } catch (err) {
-    const why = err instanceof Error ? err.message : String(err);
+    const why = sentenceOf(err);
     const isNews = await noteFailure(db, kind, reference, why);
     if (isNews && err instanceof GatewayUnknown)
       logger.warn({ kind, charge: reference, err: why }, 'reconciliation: cannot settle it yet');

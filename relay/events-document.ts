@@ -117,4 +117,5 @@ const PROMISES = `## What you may rely on
   another \`dataschema\`: see [decision 7](decisions/0007-event-contracts.md).
 - **Types are added.** An event of a \`type\` that you do not know is no error: take it, keep its \`id\` and \`sequence\` as of any other,
   and do nothing else. A consumer that refused it would hold back the later events of its order.
-- **No personal data**: opaque ids, amounts, codes.`;
+- **No personal data**: opaque ids, amounts, codes. \`customerId\` and \`externalOrderId\` are what the ordering program gave: they must be
+  numbers of its own, never an e-mail address or a name, since they are kept, listed and delivered as they are.`;

@@ -4,6 +4,7 @@
  */
 import type { CloudEvent } from '../contracts/events.js';
 import type { HoldReason } from '../domain/held-events.js';
+import { sentenceOf } from '../runtime/errors/facts.js';
 import { backoffMs } from '../runtime/loop.js';
 import { type DestinationCounts, type OrderStream, replayOf, type Trouble } from './backlog.js';
 import type { PublishOutcome } from './publishers/publisher.js';
@@ -75,7 +76,7 @@ export function recordFailure(
   trouble.tries++;
   trouble.nextTryAtMs = performance.now() + waitMs;
   trouble.counts = circumstances.now;
-  return cause && { cause, error: failure.error.message, attempts: trouble.tries };
+  return cause && { cause, error: sentenceOf(failure.error), attempts: trouble.tries };
 }
 
 type NextStep = { cause?: HoldReason['cause']; waitMs: number };

@@ -7,6 +7,8 @@ import { bool, type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidat
 import { sessionConfig } from '../prisma/session.mjs';
 import { leadingTo, PLAINTEXT_WORDS, plaintextRefusals } from './plaintext.js';
 import { parseAuthority } from './listeners/host.js';
+import { printableError } from './errors/facts.js';
+import { concealSecrets, passwordsIn, scrub, withoutSecrets } from './errors/scrub.js';
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -67,10 +69,23 @@ const parsePostgresUrl = makeValidator<string>((input) => {
 });
 const postgresUrl = leadingTo('postgres', parsePostgresUrl);
 /** Goes into a header as it is, where nothing else may stand. */
-const secret = makeValidator<string>((input) => {
+const headerSecret = makeValidator<string>((input) => {
   if (!/^[\x21-\x7e]*$/.test(input)) throw new EnvError('it has a blank or another character that no key has in it');
   return input;
 });
+const confidentials = new WeakSet<object>();
+/** Marks a kind of value as one that no log may show. */
+const confidential = <S extends object>(spec: S): S => {
+  confidentials.add(spec);
+  return spec;
+};
+const secret = ((spec: { default: string; desc: string }) => confidential(headerSecret(spec))) as typeof headerSecret;
+
+/** @returns the variables of a table whose values, or passwords in whose values, no log may show */
+export const secretNamesOf = (spec: object): string[] =>
+  Object.entries(spec)
+    .filter(([name, kind]) => confidentials.has(kind) || /_(URL|ISSUER)$/.test(name))
+    .map(([name]) => name);
 const count = makeValidator<number>((input) => {
   const n = Number(input);
   if (!Number.isInteger(n) || n < 1) throw new EnvError(`"${input}" is not a whole number from 1`);
@@ -82,7 +97,7 @@ const origins = makeValidator<string>((input) => {
   const wrong = list.find(
     (origin) => !/^https?:[^*]*$/.test(origin) || !URL.canParse(origin) || new URL(origin).origin !== origin,
   );
-  if (wrong !== undefined) throw new EnvError(`"${wrong}" is not an origin like https://shop.example`);
+  if (wrong !== undefined) throw new EnvError(`"${scrub(wrong)}" is not an origin like https://shop.example`);
   return list.join(',');
 });
 const addresses = makeValidator<string>((input) => {
@@ -151,6 +166,7 @@ export const kinds = {
   addresses,
   amqpUrl,
   bool,
+  confidential,
   count,
   durationMs,
   hosts,
@@ -182,6 +198,7 @@ export function readConfig<S>(
   more: (env: NodeJS.ProcessEnv) => string[] = () => [],
 ): CleanedEnv<S> {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  concealSecrets(secretsOf(spec as object, set));
   const unclean = Object.keys(set).filter((name) => isRead(name, spec as object) && UNCLEAN.test(set[name] ?? ''));
   const values = cleanEnv(set, spec, {
     reporter: ({ errors, env: cleaned }) => {
@@ -203,6 +220,16 @@ export function readConfig<S>(
 }
 
 type Values = Readonly<Record<string, unknown>>;
+/** Of Temporal's and Postgres' own variables, which their libraries read. */
+const SECRETS_OF_OTHERS = ['TEMPORAL_API_KEY', 'TEMPORAL_CODEC_AUTH', 'PGPASSWORD'];
+
+function secretsOf(spec: object, set: Record<string, string | undefined>): string[] {
+  return [...secretNamesOf(spec), ...SECRETS_OF_OTHERS].flatMap((name) => {
+    const value = set[name] ?? '';
+    if (value.includes('://')) return passwordsIn(value);
+    return /_(URL|ISSUER)$/.test(name) ? [] : value.split(/\s+/); // several during a rotation
+  });
+}
 
 /**
  * A file that ends with a line break makes such values, and a process that uses them fails for ever: they are headers,
@@ -221,9 +248,7 @@ export async function runMain(main: () => Promise<void>): Promise<void> {
   try {
     await main();
   } catch (err) {
-    const text =
-      err instanceof ConfigError ? err.message : err instanceof Error ? (err.stack ?? err.message) : String(err);
-    process.stderr.write(`${text}\n`);
+    process.stderr.write(`${err instanceof ConfigError ? withoutSecrets(err.message) : printableError(err)}\n`);
     process.exit(err instanceof ConfigError ? 78 : 1); // 78 = EX_CONFIG of sysexits.h
   }
 }

@@ -1,6 +1,7 @@
 /** Why DATABASE_URL does not lead to a database, as a sentence for the operator who set it: without stack and password. */
 import pg from 'pg';
 import { sessionConfig } from '../prisma/session.mjs';
+import { sentenceOf } from './errors/facts.js';
 
 export type DatabaseFailure = {
   sentence: string;
@@ -48,10 +49,8 @@ export function explainFailure(err: unknown, url: string): DatabaseFailure {
     default:
   }
   if (/SSL|TLS|certificate/i.test(`${code} ${message}`))
-    return failure(`no TLS connection can be had with Postgres at ${at} (${firstLine(message) || code})`, true);
+    return failure(`no TLS connection can be had with Postgres at ${at} (${sentenceOf(err)})`, true);
   if (/SASL|password must be a string/.test(message))
     return failure(`Postgres at ${at} asks for a password of user ${user}, and there is none`, true);
-  return failure(`Postgres at ${at} does not answer (${code || firstLine(message)})`, false);
+  return failure(`Postgres at ${at} does not answer (${code || sentenceOf(err)})`, false);
 }
-
-const firstLine = (text: string): string => text.trim().split('\n')[0]?.slice(0, 200) ?? '';

@@ -5,9 +5,11 @@
  * else. What ends a process on purpose says so with `process.exit`.
  */
 import { Counter } from 'prom-client';
+import { describeError } from './errors/facts.js';
 
 /** A logger, or the launcher's console. */
 export type ErrorLogger = { error: (about: { err: unknown; place: string; nth: number }, message: string) => void };
+type LibraryLogger = ErrorLogger & { warn: (about: object, message: string) => void };
 
 /** Each is a bug of ours, or of a library's. */
 export const unexpectedErrors = new Counter({
@@ -45,7 +47,23 @@ export function guarded<A extends unknown[]>(
 }
 
 /** To be called once, when the process has its logger. What fails while it starts still ends it: see `runMain`. */
-export function guardProcess(logger: ErrorLogger): void {
+export function guardProcess(logger: LibraryLogger): void {
+  hearLibraries(logger);
   process.on('unhandledRejection', (err) => reportUnexpected(logger, 'rejection', err));
   process.on('uncaughtException', (err) => reportUnexpected(logger, 'exception', err));
+}
+
+/** What libraries print by themselves, and Node of them, quotes what they were given: URLs with passwords, for one. */
+function hearLibraries(logger: LibraryLogger): void {
+  process.removeAllListeners('warning'); // Node's own printer
+  process.on('warning', (warning) => {
+    const { type, code, stack } = describeError(warning);
+    logger.warn({ type, code, stack }, 'a warning by Node or a library; its text is withheld');
+  });
+  for (const method of ['log', 'info', 'warn', 'error', 'debug', 'trace'] as const)
+    console[method] = (...args: unknown[]) => {
+      const { stack } = describeError(new Error('printed'));
+      const errors = args.filter((arg) => arg instanceof Error).map(describeError);
+      logger.warn({ method, stack, errors }, 'a library has printed something; its text is withheld');
+    };
 }

@@ -7,6 +7,7 @@ import pg from 'pg';
 import type { Logger } from 'pino';
 import { sessionConfig } from '../prisma/session.mjs';
 import { SILENCE_LIMIT_MS } from './database.js';
+import { sentenceOf } from './errors/facts.js';
 import { guarded } from './guard.js';
 
 const RECONNECT_AFTER_MS = 1_000;
@@ -50,7 +51,7 @@ export function listen(
       // The 1st, 2nd, 4th, 8th … time: an outage must be seen, but not fill the log.
       if (Number.isInteger(Math.log2(failures)))
         logger.warn(
-          { err: err instanceof Error ? err.message : undefined, channel, failures },
+          { err: err === undefined ? undefined : sentenceOf(err), channel, failures },
           'lost the notifications; polling meanwhile',
         );
       fresh.end().catch(() => undefined); // it is broken already; what matters is the next one

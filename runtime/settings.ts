@@ -5,6 +5,7 @@ const {
   addresses,
   amqpUrl,
   bool,
+  confidential,
   count,
   durationMs,
   hosts,
@@ -201,10 +202,12 @@ export const settings = {
     desc: 'Where a destination begins that is new: with the oldest event that is kept, or with what comes from now on',
   }),
   WEBHOOK_URL: httpUrl('webhook')({ default: undefined, desc: 'Destination of events: a webhook receiver' }),
-  WEBHOOK_SECRET: webhookSecrets({
-    default: '',
-    desc: 'whsec_… (base64 of 24 bytes or more), shared with the receiver; several during a rotation',
-  }),
+  WEBHOOK_SECRET: confidential(
+    webhookSecrets({
+      default: '',
+      desc: 'whsec_… (base64 of 24 bytes or more), shared with the receiver; several during a rotation',
+    }),
+  ),
   WEBHOOK_ALLOW_PRIVATE: bool({ default: false, desc: 'Permit http:// and private or loopback receivers' }),
   KAFKA_BROKERS: kafkaBrokers({
     default: undefined,
@@ -217,7 +220,7 @@ export const settings = {
     desc: 'How KAFKA_USERNAME is authenticated',
   }),
   KAFKA_USERNAME: str({ default: '', desc: 'Unset = no authentication' }),
-  KAFKA_PASSWORD: str({ default: '', desc: 'Its password' }),
+  KAFKA_PASSWORD: confidential(str({ default: '', desc: 'Its password' })),
   NATS_URL: natsUrls({ default: undefined, desc: 'Destination of events: NATS JetStream, nats:// or tls://' }),
   NATS_CREDENTIALS_FILE: str({ default: undefined, desc: 'A .creds file for NATS' }),
   RABBITMQ_URL: amqpUrl({ default: undefined, desc: 'Destination of events: RabbitMQ, amqp:// or amqps://' }),

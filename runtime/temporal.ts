@@ -8,6 +8,8 @@ import * as temporal from '@temporalio/worker';
 import { NativeConnection, type RuntimeOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { readTemporalConfig } from './temporal-config.js';
+import { describeError, isError, sentenceOf } from './errors/facts.js';
+import { scrub } from './errors/scrub.js';
 
 export type TemporalLink = {
   /** Resolves once, when Temporal has answered for the first time. */
@@ -71,8 +73,7 @@ async function connect(config: ClientConnectConfig, logger: Logger, closing: Abo
     try {
       return await NativeConnection.connect(config.connectionOptions as Parameters<typeof NativeConnection.connect>[0]);
     } catch (err) {
-      if (attempt % 20 === 1)
-        logger.warn({ err: (err as Error).message, attempt }, 'Temporal does not answer; trying on');
+      if (attempt % 20 === 1) logger.warn({ err: sentenceOf(err), attempt }, 'Temporal does not answer; trying on');
       await new Promise((resolve) => setTimeout(resolve, RECONNECT_AFTER_MS));
     }
   }
@@ -83,12 +84,33 @@ export function installTemporalRuntime(logger: Logger): void {
   const options: RuntimeOptions = {
     shutdownSignals: [],
     logger: new temporal.DefaultLogger('WARN', ({ level, message, meta }) => {
-      const { error, ...rest } = meta ?? {};
-      logger[level === 'ERROR' ? 'error' : 'warn']({ ...rest, ...(error !== undefined && { err: error }) }, message);
+      logger[level === 'ERROR' ? 'error' : 'warn'](factsOf(meta ?? {}), scrub(message));
     }),
     telemetryOptions: {
       logging: { forward: {}, filter: temporal.makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) },
     },
   };
   temporal.Runtime.install(options);
+}
+
+/** Where in Temporal's world it happened: its log lines carry whole failures, requests and payloads beside. */
+const PLACES = [
+  ...['namespace', 'taskQueue', 'workflowId', 'runId', 'workflowType', 'activityId', 'activityType', 'attempt'],
+  ...['isLocal', 'sdkComponent', 'subsystem', 'identity', 'durationMs', 'state', 'run_id', 'workflow_id', 'task_queue'],
+  ...['gRPC_call', 'grpc_method', 'rpc'],
+];
+
+/** Core writes an error as text: what is a code of gRPC in it, or of a system call, is kept. */
+const CODES_IN_TEXT =
+  /\bcode: ['"]?([A-Z][A-Za-z]{1,30})\b|\b(Connection refused|Connection reset|deadline has elapsed)\b/;
+
+function factsOf(meta: Record<string, unknown>): Record<string, unknown> {
+  const { error } = meta;
+  const places = PLACES.filter((name) => ['string', 'number', 'boolean'].includes(typeof meta[name]));
+  const said = typeof error === 'string' ? CODES_IN_TEXT.exec(error) : undefined;
+  return {
+    ...Object.fromEntries(places.map((name) => [name, meta[name]])),
+    ...(isError(error) && { err: describeError(error) }),
+    ...(said && { err: said[1] ?? said[2] }),
+  };
 }

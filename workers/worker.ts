@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { translated } from '../activities/failures.js';
 import { createInventoryActivities } from '../activities/inventory.js';
 import { createOrderActivities } from '../activities/orders.js';
 import { createPaymentActivities } from '../activities/payments.js';
@@ -49,6 +50,8 @@ export async function createWorker({
     namespace,
     taskQueue: TASK_QUEUE,
     activities,
+    // Behind those of the activities: what is thrown beside a step must not stand in the history as its library says it.
+    interceptors: { activity: [() => ({ inbound: { execute: (input, next) => translated(() => next(input)) } })] },
     ...(version && {
       workerDeploymentOptions: { version, useWorkerVersioning: true, defaultVersioningBehavior: 'PINNED' as const },
     }),

@@ -1,15 +1,13 @@
 /** What a running saga refuses to be asked, before anything is done or written to its history. */
 import { ApplicationFailure } from '@temporalio/workflow';
-import { type CancelRequest, REASON_LENGTH_MAX, type Resolution, SENTENCE, SUBJECT } from '../contracts/saga.js';
+import { type CancelRequest, REASON_LENGTH_MAX, type Resolution, SUBJECT } from '../contracts/saga.js';
+import { TEXT, TEXT_RULE } from '../contracts/texts.js';
 import { isWaiting } from './retry-requests.js';
 import type { Saga } from './saga.js';
 
 export function validateResolution(saga: Saga, resolution: Resolution): void {
   if (!['retry', 'skip', 'compensate'].includes(resolution?.action)) {
-    refuse(
-      `action must be "retry", "skip" or "compensate", got ${JSON.stringify(resolution?.action)}`,
-      'InvalidArgument',
-    );
+    refuse(`action must be "retry", "skip" or "compensate", got another`, 'InvalidArgument');
   }
   requireSubject('operator', resolution.operator);
   requireReason(resolution.reason);
@@ -47,9 +45,9 @@ function requireSubject(field: string, value: unknown): void {
 }
 
 function requireReason(value: unknown): void {
-  if (typeof value !== 'string' || value.length > REASON_LENGTH_MAX || !SENTENCE.test(value)) {
+  if (typeof value !== 'string' || value.length > REASON_LENGTH_MAX || !TEXT.test(value)) {
     const range = `1 to ${REASON_LENGTH_MAX} characters`;
-    refuse(`reason must be ${range}, without control characters and personal data`, 'InvalidArgument');
+    refuse(`reason must be ${range}, ${TEXT_RULE}, and no personal data`, 'InvalidArgument');
   }
 }
 

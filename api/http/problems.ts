@@ -5,6 +5,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { Money } from '../../contracts/orders.js';
+import { TEXT, TEXT_RULE } from '../../contracts/texts.js';
 import { isNotNow } from '../../domain/database.js';
 import type { PaceRefusals } from '../load/refusals.js';
 import { requestsRefused } from '../metrics.js';
@@ -294,7 +295,7 @@ function toProblem(error: FastifyError | Problem): Problem {
   }
   // First: a client that disconnects amid its body is an ECONNRESET too.
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
-    return new Problem('invalid-request', error.message);
+    return new Problem('invalid-request', SENTENCES[error.code] ?? 'The request is not valid.');
   }
   if (isNotNow(error))
     return new Problem(
@@ -303,6 +304,14 @@ function toProblem(error: FastifyError | Problem): Problem {
     );
   return new Problem('internal-error', 'The error has been recorded under this correlation id.');
 }
+
+/** The framework's own messages may quote what was sent. */
+const SENTENCES: Record<string, string> = {
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'The body is not as long as Content-Length says.',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'The body is empty.',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'The body cannot be parsed as JSON.',
+  ECONNRESET: 'The request has ended before its body.',
+};
 
 /** Of a field that a client has named: no answer is many times its request. */
 const NAME_LENGTH_MAX = 100;
@@ -317,5 +326,7 @@ function fieldError(context: string, v: NonNullable<FastifyError['validation']>[
   if (v.keyword === 'required') return { pointer, detail: 'is required' };
   if (v.keyword === 'enum')
     return { pointer, detail: `must be one of ${(v.params['allowedValues'] as string[]).join(', ')}` };
+  if (v.keyword === 'pattern' && v.params['pattern'] === TEXT.source)
+    return { pointer, detail: `must be a text ${TEXT_RULE}` };
   return { pointer, detail: v.message ?? 'is not valid' };
 }

@@ -8,6 +8,7 @@ import {
   ORDER_TOTAL_MAX,
 } from '../../contracts/orders.js';
 import { REASON_LENGTH_MAX } from '../../contracts/saga.js';
+import { TEXT } from '../../contracts/texts.js';
 
 export const oneOf = <const T extends readonly string[]>(values: T, description: string) =>
   Type.Unsafe<T[number]>({ type: 'string', enum: values, description });
@@ -21,13 +22,14 @@ export const SKU = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 export const SkuName = Type.String({ pattern: SKU.source, description: 'Stock keeping unit' });
 const ExternalOrderId = Type.String({
   pattern: '^[\\x21-\\x7e]{1,128}$',
-  description: 'The caller’s own number of the order, unique among the customer’s orders that are not CANCELLED',
+  description:
+    'The caller’s own number of the order, unique among the customer’s orders that are not CANCELLED; never an e-mail address: it ends up in lists and events',
 });
-/** A person's sentence: no control characters, no halves of a character. */
+/** A person's sentence. */
 export const FreeText = Type.String({
   minLength: 1,
   maxLength: 200,
-  pattern: '^[^\\u0000-\\u001f\\ud800-\\udfff]+$',
+  pattern: TEXT.source,
   description: 'Shown to whoever may read the order',
 });
 /** The operator who decides something, and the reason. */
@@ -38,7 +40,7 @@ export const OperatorId = Type.String({
 export const Reason = Type.String({
   minLength: 1,
   maxLength: REASON_LENGTH_MAX,
-  pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]+$',
+  pattern: TEXT.source,
   description: 'Kept for ever; no personal data',
 });
 export const Currency = Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217' });

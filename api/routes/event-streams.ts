@@ -1,7 +1,9 @@
 /** Events live, as Server-Sent Events: of one order until it is CANCELLED, and the whole feed. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { StoredEvent } from '../../contracts/events.js';
 import type { Order } from '../../contracts/orders.js';
 import { readOrderEvents } from '../../domain/outbox.js';
+import { eventFor } from '../access/customers-view.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { lastEventId, type StreamContent, streamEvents } from '../http/event-stream.js';
 import {
@@ -52,7 +54,7 @@ export async function streamOrder(
       const refusal = place.countFor(order.customerId);
       if (refusal) throw refusedPlace(refusal, 'event streams of this customer');
     }
-    yield* followOrder(deps, order, last, signal);
+    yield* followOrder(deps, order, last, eventFor(request.caller), signal);
   };
   return streamEvents(deps, request, reply, content, customerId);
 }
@@ -62,6 +64,7 @@ async function* followOrder(
   { db, waiting }: ApiDependencies,
   { id, status }: Order,
   last: string | undefined,
+  show: (event: StoredEvent) => StoredEvent,
   signal: AbortSignal,
 ): AsyncGenerator<string, void> {
   const watch = waiting.newEvents.watch(id); // before the read, so that nothing falls between the two
@@ -73,7 +76,7 @@ async function* followOrder(
     if (isOver && events.length === 0) return;
     yield RETRY;
     while (!signal.aborted) {
-      yield* inChunks(events, (event) => `${event.sequence}`);
+      yield* inChunks(events.map(show), (event) => `${event.sequence}`);
       sequence = events.at(-1)?.sequence ?? sequence;
       isOver ||= events.some(({ type }) => type === 'order.cancelled');
       const isCut = events.length === EVENTS_MAX;

@@ -4,6 +4,7 @@ import { type StoredEvent, toCloudEvent } from '../../contracts/events.js';
 import { type FeedEvent, readFeed, readOrderEvents } from '../../domain/outbox.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { wantsStream } from '../http/event-stream.js';
+import { eventFor } from '../access/customers-view.js';
 import { requireOrder } from './orders.js';
 import {
   beginFeed,
@@ -81,7 +82,7 @@ function orderEventsRoute(app: Api, deps: ApiDependencies): void {
           if (!last && cursor !== undefined) await requireSequenceKept(db, id, after, events[0]?.sequence);
           return events;
         },
-        show: toCloudEvent,
+        show: (event) => toCloudEvent(eventFor(request.caller)(event)),
         next: nextBy((event) => `${event.sequence}`),
       });
     },

@@ -3,6 +3,7 @@ import { type Static, Type } from 'typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Database } from '../../domain/database.js';
 import { type ExpectedSku, listInventory, putSku, readSku, type Sku } from '../../domain/inventory.js';
+import { TEXT } from '../../contracts/texts.js';
 import { refusePrice } from '../../domain/prices.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { answerUnlessKnown, permitsChange } from '../http/etags.js';
@@ -27,7 +28,7 @@ const SkuSchema = Type.Object(
 
 const SkuEntry = Type.Object(
   {
-    name: Type.String({ minLength: 1, maxLength: 200, pattern: '^[^\\u0000-\\u001f\\ud800-\\udfff]+$' }),
+    name: Type.String({ minLength: 1, maxLength: 200, pattern: TEXT.source }),
     unitPrice: Type.Integer({ minimum: 0, maximum: 99_999_999 }),
     currency: Currency,
     onHand: Type.Integer({ minimum: 0, maximum: 1_000_000_000_000 }),

@@ -22,12 +22,15 @@ import { endedFromOutside, withPendingAttempts } from '../../sagas/execution.js'
 import { findStandstill, NO_POLLERS, readBuilds } from '../../sagas/standstill.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { requireOrder } from './orders.js';
+import { LastErrorSchema, sagaFor } from '../access/customers-view.js';
 import type { Caller } from '../access/permissions.js';
 import { ProblemSchema } from '../http/problems.js';
 import { IdParams, oneOf } from '../http/schemas.js';
 
 /** A worker answers a query in milliseconds, or it is busy or gone; then Postgres is read. */
 const ASK_LIMIT_MS = 1_500;
+
+type SagaView = SagaProgress & Pick<Static<typeof SagaSchema>, 'workflowId' | 'runId' | 'webUrl' | 'waitingFor'>;
 
 const nullable = Type.Union([Type.String(), Type.Null()]);
 export const SagaSchema = Type.Object(
@@ -41,14 +44,16 @@ export const SagaSchema = Type.Object(
         attempts: Type.Integer(),
         startedAt: nullable,
         finishedAt: nullable,
-        lastError: nullable,
+        lastError: LastErrorSchema,
       }),
     ),
     workflowId: Type.String(),
     runId: Type.Union([Type.String(), Type.Null()], {
       description: 'null before the start, or when Temporal cannot tell',
     }),
-    webUrl: Type.Union([Type.String(), Type.Null()], { description: 'The saga in the Temporal Web UI' }),
+    webUrl: Type.Union([Type.String(), Type.Null()], {
+      description: 'The saga in the Temporal Web UI; null for the role `customer`',
+    }),
     waitingFor: Type.Optional(
       oneOf(
         ['worker', 'operator'] as const,
@@ -66,7 +71,7 @@ const RUN_SHARED_MS = 60_000;
 const SHARED_MAX = 10_000;
 
 export function sagaRoutes(app: Api, deps: ApiDependencies): void {
-  const shared = createSharedReads<Saga>({ freshMs: () => SHARED_MS, keysMax: SHARED_MAX });
+  const shared = createSharedReads<SagaView>({ freshMs: () => SHARED_MS, keysMax: SHARED_MAX });
   const sharedRuns = createSharedReads<string | null>({
     freshMs: (runId) => (runId === null ? SHARED_MS : RUN_SHARED_MS),
     keysMax: SHARED_MAX,
@@ -91,12 +96,14 @@ export function sagaRoutes(app: Api, deps: ApiDependencies): void {
       const order = await requireOrder(deps, id, caller);
       request.drawFor(order.customerId);
       // Whoever may read the order may read its saga: what one is told is good for all of them, as long as the order stays as it is.
-      return shared(`${order.id} ${order.status} ${order.updatedAt}`, () => describeSaga(deps, order, caller, runIdOf));
+      const saga = await shared(`${order.id} ${order.status} ${order.updatedAt}`, () =>
+        describeSaga(deps, order, caller, runIdOf),
+      );
+      return sagaFor(caller, saga);
     },
   );
 }
 
-type Saga = Static<typeof SagaSchema>;
 type RunIdOf = (workflowId: string) => Promise<string | null>;
 
 /** @param runIdOf undefined = asked anew */
@@ -105,7 +112,7 @@ export async function describeSaga(
   order: Order,
   caller: Caller,
   runIdOf: RunIdOf = (workflowId) => askRunId(deps, workflowId),
-): Promise<Saga> {
+): Promise<SagaView> {
   const before = await readOrderState(deps.db, order.id);
   if (isFinal(before)) return describeEnded(deps, await asOf(deps, before, order, caller), runIdOf);
   const isTakenBack = isOnItsWayBack(before);
@@ -147,7 +154,7 @@ const asOf = async (deps: ApiDependencies, { status }: OrderState, order: Order,
  * From Postgres alone, which knows all of it but the run. An order that was confirmed and taken back has had two sagas: the
  * second is the one that ended it.
  */
-async function describeEnded(deps: ApiDependencies, order: Order, runIdOf: RunIdOf): Promise<Saga> {
+async function describeEnded(deps: ApiDependencies, order: Order, runIdOf: RunIdOf): Promise<SagaView> {
   const log = await readSagaLog(deps.db, order);
   const isTakenBack = order.status === 'CANCELLED' && wasConfirmed(log);
   const workflowId = isTakenBack ? cancelOrderSagaId(order.id) : orderSagaId(order.id);

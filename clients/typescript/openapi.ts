@@ -134,7 +134,7 @@ export interface components {
         }[];
       /** @description The gateway’s id of a payment method; never card data */
       paymentMethod: string;
-      /** @description The caller’s own number of the order, unique among the customer’s orders that are not CANCELLED */
+      /** @description The caller’s own number of the order, unique among the customer’s orders that are not CANCELLED; never an e-mail address: it ends up in lists and events */
       externalOrderId?: string;
       expectedTotal?: {
         /** @description In the currency’s minor unit */
@@ -269,12 +269,12 @@ export interface components {
           attempts: number;
           startedAt: string | null;
           finishedAt: string | null;
-          lastError: string | null;
+          lastError: ("REFUSED" | "TRYING_AGAIN" | "NEEDS_ATTENTION") | string | null;
         })[];
       workflowId: string;
       /** @description null before the start, or when Temporal cannot tell */
       runId: string | null;
-      /** @description The saga in the Temporal Web UI */
+      /** @description The saga in the Temporal Web UI; null for the role `customer` */
       webUrl: string | null;
       /**
        * @description There if the saga runs, says nothing, and does not move: no worker takes what it waits to have done, or its code fails. It goes on by itself when that is mended
@@ -458,6 +458,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -468,7 +480,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -623,7 +635,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -714,6 +726,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -724,7 +748,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -861,7 +885,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -974,7 +998,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -1054,6 +1078,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -1064,7 +1100,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -1205,6 +1241,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -1215,7 +1263,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -1319,6 +1367,18 @@ export interface operations {
           "x-correlation-id"?: string;
           /** @description RFC 6750; only if the token has no role that may do this */
           "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -1475,6 +1535,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -1584,6 +1656,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -1686,6 +1770,18 @@ export interface operations {
           "x-correlation-id"?: string;
           /** @description RFC 6750; only if the token has no role that may do this */
           "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -1854,6 +1950,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -2000,6 +2108,18 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -2159,6 +2279,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -2242,6 +2374,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -2252,7 +2396,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -2333,6 +2477,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -2343,7 +2499,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -2494,6 +2650,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -2504,7 +2672,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -2672,6 +2840,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -2682,7 +2862,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */

@@ -82,9 +82,15 @@ const BASICS = {
   unix_socket_directories: '', // their paths are shared by the machine, and have a length limit that checkouts exceed
   max_connections: '200',
   jit: 'off', // our statements take microseconds, compiling one takes milliseconds
-  // Postgres would log the statement, and the values, of every refused INSERT: that is data, and may be personal.
+  // Postgres would log the statement, and the values, of every refused INSERT: that is data, and may be personal. Of an error even
+  // the first line quotes a value that is none of its type; our own logs have its SQLSTATE and constraint.
+  log_min_messages: 'log',
   log_min_error_statement: 'panic',
   log_error_verbosity: 'terse',
+  log_statement: 'none',
+  log_min_duration_statement: '-1',
+  log_parameter_max_length: '0',
+  log_parameter_max_length_on_error: '0',
   log_checkpoints: 'off',
   log_timezone: 'UTC',
 };

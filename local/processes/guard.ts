@@ -1,10 +1,12 @@
 /** The launcher's guard: runtime/guard, which logs to the console. No stray error may take everything that the launcher runs with it. */
-import { guarded, guardProcess, type ErrorLogger, reportUnexpected } from '../../runtime/guard.js';
+import { printableError } from '../../runtime/errors/facts.js';
+import { guarded, guardProcess, reportUnexpected } from '../../runtime/guard.js';
 import { say } from '../say.mjs';
 
-const teller: ErrorLogger = {
-  error: ({ err, place, nth }) =>
-    say(`An unexpected error in the launcher (${place}, no. ${nth}); it goes on. ${(err as Error)?.stack ?? err}`),
+const teller = {
+  error: ({ err, place, nth }: { err: unknown; place: string; nth: number }) =>
+    say(`An unexpected error in the launcher (${place}, no. ${nth}); it goes on. ${printableError(err)}`),
+  warn: (_: object, message: string) => say(message),
 };
 
 export const tell = (place: string, err: unknown): void => reportUnexpected(teller, place, err);
@@ -20,3 +22,9 @@ export function outliveReaders(): void {
 
 /** To be called once everything runs: what fails before ends the start, see `runScript`. */
 export const guardLauncher = (): void => guardProcess(teller);
+
+/** What the start failed of, as its script prints it: a sentence of ours, or what may be said of another error. */
+export function presentable(err: unknown): unknown {
+  if (['SetupError', 'ConfigError'].includes((err as Error | undefined)?.name ?? '')) return err;
+  return Object.assign(new Error('the start failed', { cause: err }), { stack: printableError(err) });
+}

@@ -5,6 +5,7 @@
  */
 import type { BaseOptions, Producer } from '@platformatic/kafka';
 import type { CloudEvent } from '../../contracts/events.js';
+import { sentenceOf } from '../../runtime/errors/facts.js';
 import { binaryMode } from './cloudevents.js';
 import { createLink } from './link.js';
 import { publishOneByOne } from './one-by-one.js';
@@ -151,12 +152,8 @@ function outcomeOf(err: unknown): SendOutcome {
 
 /** The client says "Cannot connect to any broker" of a wrong password and of an unknown authority alike: why is deep inside. */
 function withReason(error: Error): Error {
-  let deepest = error;
-  for (let next: unknown = error; next instanceof Error; next = inside(next)) deepest = next;
-  return deepest === error ? error : new Error(`${error.message} ${deepest.message}`, { cause: error });
+  return new Error(sentenceOf(error), { cause: error });
 }
-
-const inside = (error: Error): unknown => (error instanceof AggregateError ? error.errors[0] : error.cause);
 
 function next(outcomes: Iterator<PublishOutcome>): PublishOutcome {
   const { value, done } = outcomes.next();

@@ -1,6 +1,7 @@
 /** For destinations that take one event at a time: orders side by side, each order's events one after another. */
 import pLimit from 'p-limit';
 import type { CloudEvent } from '../../contracts/events.js';
+import { isError } from '../../runtime/errors/facts.js';
 import type { PublishOutcome } from './publisher.js';
 
 /**
@@ -32,7 +33,7 @@ export async function publishOneByOne(
 
 const asUnavailable = (err: unknown): PublishOutcome => ({
   outcome: 'unavailable',
-  error: err instanceof Error ? err : new Error(String(err)),
+  error: isError(err) ? err : new Error('the destination failed', { cause: err }),
 });
 
 function placesByOrder(events: readonly CloudEvent[]): Map<string, number[]> {

@@ -43,6 +43,19 @@ describe('docker-compose.yml', () => {
     expect(beyond).toEqual(['${PUBLISH_ADDRESS:-127.0.0.1}:${PORT:-3000}']);
   });
 
+  it('has Postgres log no row, no statement and no value, as the embedded one does', () => {
+    const embedded = [...read('local/postgres/server.ts').matchAll(/^ {2}(log_(?:m|e|s|p)\w+): '([\w-]+)'/gm)];
+    const composed = [...text.matchAll(/^ {6}- -c(log_\w+)=([\w-]+)$/gm)];
+    const pairs = (found: RegExpMatchArray[]) => Object.fromEntries(found.map(([, name, value]) => [name, value]));
+    expect(pairs(composed)).toEqual(pairs(embedded));
+    expect(pairs(composed)).toMatchObject({
+      log_min_messages: 'log', // the first line of an error quotes values, too
+      log_error_verbosity: 'terse',
+      log_min_error_statement: 'panic',
+      log_parameter_max_length_on_error: '0',
+    });
+  });
+
   it('has no password in it, and none by default', () => {
     const secrets = [...composeVariables()].filter(([name]) => /PASSWORD|KEY$|SECRET/.test(name));
     expect(secrets.length).toBeGreaterThan(4);

@@ -122,28 +122,34 @@ describe('a cached read', () => {
   });
 });
 
-test('an uncaught error ends no process: a rejection, a timer that throws, a listener that throws', async () => {
-  const guard = new URL('dist/runtime/guard.js', `file://${process.cwd()}/`).href;
+test('an uncaught error ends no process: a rejection, a timer that throws, a listener that throws; and shows nothing of others’', async () => {
+  const built = (path: string) => JSON.stringify(new URL(`dist/runtime/${path}`, `file://${process.cwd()}/`).href);
   const script = `
     import { EventEmitter } from 'node:events';
-    import { pino } from 'pino';
-    import { guardProcess } from ${JSON.stringify(guard)};
-    guardProcess(pino({ base: null, timestamp: false }));
+    import { createLogger } from ${built('logger.js')};
+    import { guardProcess } from ${built('guard.js')};
+    guardProcess(createLogger('test', 'info'));
+    void Promise.reject().catch(() => JSON.parse('canary'));
+    process.emitWarning('canary', { type: 'CanaryWarning', code: 'DEP0999', detail: 'canary' });
+    console.error('canary', { canary: 'canary' });
     void Promise.reject(new Error('a rejection'));
     setTimeout(() => { throw new Error('a timer'); }, 1);
     const emitter = new EventEmitter().on('news', () => { throw new Error('a listener'); });
     setTimeout(() => emitter.emit('news'), 5);
     setTimeout(() => emitter.emit('error', new Error('no listener')), 10);
-    setTimeout(() => console.log('it lives'), 50);
+    setTimeout(() => process.stdout.write('it lives'), 50);
   `;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
   child.stdout.on('data', (chunk) => (output += chunk));
+  child.stderr.on('data', (chunk) => (output += chunk));
   const [code] = await once(child, 'close');
-  for (const what of ['a rejection', 'a timer', 'it lives']) expect(output).toContain(what);
+  for (const what of ['a rejection', 'a timer', 'it lives', 'SyntaxError', 'DEP0999', '"method":"error"'])
+    expect(output).toContain(what);
   // Of one kind the 1st, 2nd, 4th … are logged.
   expect(output).toContain('a listener');
   expect(code).toBe(0);
+  expect(output).not.toContain('canary');
 });
