@@ -2,6 +2,7 @@
 import type { AddressInfo, Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { SagaPolicy } from '../contracts/saga.js';
+import { type AuditKeys, auditKeys } from '../domain/audit/signatures.js';
 import type { Database } from '../domain/database.js';
 import type { ReadinessCheck } from '../runtime/health.js';
 import type { TemporalLink } from '../runtime/temporal.js';
@@ -31,6 +32,8 @@ export type ApiSettings = ServerSettings & {
   authentication?: AuthenticationSettings;
   /** Of POST /orders, per authenticated caller; without authentication there is none. Redis, if given, shares the buckets. */
   rateLimit?: { ordersPerMinute: number; redisUrl?: string };
+  /** By which acts are signed; undefined = by none, and they prove nothing. */
+  auditKeys?: AuditKeys;
   /** This process runs a worker too, so that a saga may begin in it at once. */
   eager: boolean;
   logger: Logger;
@@ -55,7 +58,8 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   const stopping = new AbortController();
   const dispatcher = createSagaDispatcher({ db, client: temporal.client, policy, eager, logger });
   const orderChanges = createOrderChanges(settings.databaseUrl, logger);
-  const auditor = createAuditor({ db, logger, namesSource: settings.trustProxy !== undefined });
+  const keys = settings.auditKeys ?? auditKeys([]);
+  const auditor = createAuditor({ db, keys, logger, namesSource: settings.trustProxy !== undefined });
   const limit = settings.authentication && settings.rateLimit && (await createLimit(settings.rateLimit, logger));
   const readiness = createApiReadiness(db, stopping.signal);
   const { temporalUiUrl, idempotencyTtlMs, paymentsWebhookSecret } = settings;

@@ -28,12 +28,14 @@ export type Acceptance =
  * The caller may have read the prices a while ago. What counts is the catalogue as this statement sees it: unless the prices
  * match, there is neither an order nor a claim. The catalogue's rows are read, not locked, for sagas change their
  * stock all the time.
- * @param claim with the answer to keep, if the request carried an Idempotency-Key
+ * @param claim   with the answer to keep, if the request carried an Idempotency-Key
+ * @param outside where to look up what was there before, if `db` is a transaction: the statement's refusal ends that
  */
 export async function acceptOrder(
   db: Database,
   { order, paymentMethod, traceparent }: OrderToAccept,
   claim?: KeyClaim & { response: string },
+  outside: Database = db,
 ): Promise<Acceptance> {
   const { items, total } = order;
   const created: EventData['order.created'] = {
@@ -73,7 +75,7 @@ export async function acceptOrder(
     if (priced.isAccepted) return { outcome: 'accepted' };
   } catch (err) {
     if (violatedUniqueKey(err) !== 'orders_external_order_id_key') throw err;
-    return (await earlierAnswer(db, claim)) ?? (await externalIdTaken(db, order));
+    return (await earlierAnswer(outside, claim)) ?? (await externalIdTaken(outside, order));
   }
   const earlier = await earlierAnswer(db, claim);
   if (earlier) return earlier;

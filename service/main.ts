@@ -4,8 +4,11 @@
  */
 import type { Logger } from 'pino';
 import { startApi } from '../api/api.js';
+import { auditKeys } from '../domain/audit/signatures.js';
+import { startAuditGuard } from '../relay/audit-guard.js';
 import { createPublishers } from '../relay/publishers/configured.js';
 import { startRelay } from '../relay/relay.js';
+import { readAuditSecrets } from '../runtime/audit-files.js';
 import { ConfigError, readConfig, runMain } from '../runtime/config.js';
 import { checkDatabase } from '../runtime/database-check.js';
 import { type Failpoints, openFailpoints } from '../runtime/failpoints.js';
@@ -43,6 +46,7 @@ await runMain(async () => {
   const failpoints = readFailpoints(config, logger);
   const authentication = readAuthentication(config);
   if (runs('api') && !authentication) refuseUnprotected(config, logger);
+  const keys = readAuditKeys(config, runs('api') && authentication !== undefined);
 
   installTemporalRuntime(logger);
   const pools = openPools(config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], {
@@ -76,6 +80,7 @@ await runMain(async () => {
         idempotencyTtlMs: config.IDEMPOTENCY_TTL,
         paymentsWebhookSecret: config.STRIPE_WEBHOOK_SECRET,
         eager: runs('worker'),
+        auditKeys: keys,
         ...readLimits(config),
         ...(authentication && { authentication }),
         ...(config.TEMPORAL_UI_URL !== undefined && { temporalUiUrl: config.TEMPORAL_UI_URL }),
@@ -93,11 +98,16 @@ await runMain(async () => {
       })
     : undefined;
   if (relay) health.add('relay', relay.readiness);
+  const stopAuditGuard = relay
+    ? startAuditGuard({
+        ...{ db, keys, logger, anchorFile: config.AUDIT_ANCHOR_FILE, callsRetentionMs: config.AUDIT_CALLS_RETENTION },
+      })
+    : undefined;
 
   const stopInOrder = async () => {
     // Upstream first: no new orders, then no new work, then what the work needs.
     await api?.stop();
-    await Promise.all([worker?.stop(), relay?.stop()]);
+    await Promise.all([worker?.stop(), relay?.stop(), stopAuditGuard?.()]);
     await stopMetrics?.();
     await temporal.close();
     await pools.close();
@@ -132,6 +142,16 @@ function readAuthentication({
   if (issuer === undefined) return undefined;
   if (audience === '') throw new ConfigError('AUTH_AUDIENCE is not set, but AUTH_ISSUER is.');
   return { issuer, audience, rolesClaim, ...(AUTH_JWKS_URL !== undefined && { jwksUrl: AUTH_JWKS_URL }) };
+}
+
+/** Where operators are known by name, what they did must be provable. */
+function readAuditKeys(config: Config, isNeeded: boolean) {
+  const secrets = readAuditSecrets(config);
+  if (isNeeded && secrets.length === 0)
+    throw new ConfigError(
+      'AUDIT_KEY or AUDIT_KEY_FILE is not set, but AUTH_ISSUER is: what operators do is signed. Make one with `openssl rand -hex 32`.',
+    );
+  return auditKeys(secrets);
 }
 
 /** Without authentication every caller may do everything; that is for loopback only. */

@@ -1,6 +1,7 @@
 /** Catalogue and stock over HTTP. */
 import { type Static, Type } from 'typebox';
-import { listInventory, putSku, readSku } from '../../domain/inventory.js';
+import { entryOfSku } from '../../domain/audit/changes.js';
+import { listInventory, readSku } from '../../domain/inventory.js';
 import { refusePrice } from '../../domain/prices.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { problemResponses } from '../openapi/problems.js';
@@ -82,7 +83,7 @@ function readRoute(app: Api, { db }: ApiDependencies): void {
   );
 }
 
-function putRoute(app: Api, { db }: ApiDependencies): void {
+function putRoute(app: Api, { auditor }: ApiDependencies): void {
   app.put(
     '/inventory/:sku',
     {
@@ -104,7 +105,7 @@ function putRoute(app: Api, { db }: ApiDependencies): void {
         throw new Problem(refusal.code, `${refusal.field}: ${refusal.detail}.`, {
           errors: [{ pointer: `/${refusal.field}`, detail: refusal.detail }],
         });
-      const stored = await putSku(db, request.params.sku, entry);
+      const stored = await auditor.act(request, entryOfSku(request.params.sku, entry));
       if (!stored)
         throw new Problem('stock-committed', `More than ${entry.onHand} pieces are reserved or sold already.`);
       return stored;

@@ -13,6 +13,7 @@ import { createServer } from '../../api/server.js';
 import { createSagaDispatcher } from '../../api/dispatcher.js';
 import { createOrderChanges } from '../../api/order-changes.js';
 import type { Money, Order } from '../../contracts/orders.js';
+import { auditKeys } from '../../domain/audit/signatures.js';
 import type { Database } from '../../domain/database.js';
 import type { TemporalLink } from '../../runtime/temporal.js';
 import { createTestDatabase } from './database.js';
@@ -104,7 +105,7 @@ export async function startServer({ db, databaseUrl }: TestApi, changed: Partial
   const dispatcher = createSagaDispatcher({ db, client: AWAY.client, policy: PATIENT, eager: false, logger: SILENT });
   const orderChanges = createOrderChanges(databaseUrl, SILENT);
   const authenticate = createAuthenticator(undefined);
-  const auditor = createAuditor({ db, logger: SILENT, namesSource: false });
+  const auditor = createAuditor({ db, keys: auditKeys([]), logger: SILENT, namesSource: false });
   const stopping = new AbortController().signal;
   const dependencies = {
     authenticate,
