@@ -46,6 +46,7 @@ export function openDataDir(path: string): DataDir {
     );
   }
   const secrets = openSecrets(join(real, SECRETS)); // first: by them the folder is known as ours
+  if (!existsSync(join(real, AUDIT_KEY))) writePrivate(join(real, AUDIT_KEY), randomBytes(32).toString('hex'));
   for (const name of FOLDERS) mkdirSync(join(real, name), { recursive: true, mode: 0o700 });
   return { path: real, secrets, release };
 }
@@ -63,6 +64,10 @@ const NAMES = ['postgresSuperuser', 'postgresApp', 'stripeWebhook'] as const sat
 /** A folder that served for something else before is not ours to open to others. */
 const isOurs = (path: string) => isDataDir(path) || readdirSync(path).length === 0;
 const SECRETS = 'secrets.json';
+/** Signs the audit trail: apart from the secrets, for it is no password of the database that it guards against. */
+export const AUDIT_KEY = 'audit-key';
+/** The newest entry of the audit trail, as the relay has seen it. */
+export const AUDIT_ANCHOR = 'audit-anchor';
 
 /** Made once: the cluster remembers its passwords, too. */
 function openSecrets(file: string): Secrets {

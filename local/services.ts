@@ -1,6 +1,7 @@
 /** Our own processes, as programs to run on this machine: the service, in the roles asked for, and the payment sandbox. */
 import { join } from 'node:path';
 import { CHECKOUT } from './checkout.js';
+import { AUDIT_ANCHOR, AUDIT_KEY } from './data-dir.js';
 import { sandboxPort, servicePorts } from './port-uses.js';
 import { isListenedOn } from './processes/ports.js';
 import type { Program } from './processes/program.js';
@@ -22,7 +23,7 @@ export type ServiceEnv = {
 export function servicePrograms(
   settings: Settings,
   databaseUrl: string,
-  { stripeWebhookSecret, logFile, metricsPorts }: ServiceEnv,
+  { dataDir, stripeWebhookSecret, logFile, metricsPorts }: ServiceEnv,
 ): Program[] {
   return settings.roles.map((role, index) => {
     const name = nameOf(settings.roles, index);
@@ -30,6 +31,7 @@ export function servicePrograms(
       ...process.env,
       ...postgresEnv(settings),
       ...temporalEnv(settings),
+      ...auditEnv(dataDir, role),
       ROLE: role,
       DATABASE_URL: databaseUrl,
       PAYMENTS_URL: settings.PAYMENTS_URL ?? sandboxUrl(settings),
@@ -87,6 +89,16 @@ function postgresEnv({ DATABASE_URL }: Settings): NodeJS.ProcessEnv {
   if (DATABASE_URL !== undefined) return {};
   const foreign = Object.keys(process.env).filter((name) => name.startsWith('PG'));
   return Object.fromEntries(foreign.map((name) => [name, undefined]));
+}
+
+/** Made once; what the shell sets goes first. A worker signs nothing. */
+function auditEnv(dataDir: string, role: Role): NodeJS.ProcessEnv {
+  if (role === 'worker') return {};
+  const { AUDIT_KEY: key, AUDIT_KEY_FILE: file, AUDIT_ANCHOR_FILE: anchor } = process.env;
+  return {
+    ...(!key && !file && { AUDIT_KEY_FILE: join(dataDir, AUDIT_KEY) }),
+    ...(!anchor && { AUDIT_ANCHOR_FILE: join(dataDir, AUDIT_ANCHOR) }),
+  };
 }
 
 /** The embedded server knows one namespace and no keys: what a profile says of other servers must not reach it. */

@@ -1,6 +1,7 @@
 /** The ops CLI: for the operator who has just been woken. It acts on Temporal and Postgres directly, so that it works while the API does not. */
 import { Command, CommanderError, Option } from 'commander';
 import { addAdoptCommand } from './adopt.js';
+import { addAuditCommands } from './audit.js';
 import { addCancelCommand } from './cancel.js';
 import { addDeadLetterCommands } from './dead-letters.js';
 import { EXIT, EXIT_HELP } from './exit.js';
@@ -24,6 +25,7 @@ At 3 a.m.:
   ops reconcile                                money: where the gateway's ledger and ours differ; close it with --close
   ops adopt                                    after a restore: which database moves money
   ops dead-letters                             events that a destination would not take; replay, discard
+  ops audit verify                             whether the audit trail is what was signed
 
 ops stands for \`npm run -s ops --\`. Commands that change something show what they are about to do and ask; --yes answers.
 It finds the installation by DATABASE_URL and TEMPORAL_ADDRESS (and TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_…,
@@ -57,6 +59,7 @@ addReconcileCommand(program);
 addDeadLetterCommands(program);
 addFeedClockCommand(program);
 addAdoptCommand(program);
+addAuditCommands(program);
 
 try {
   await program.parseAsync();

@@ -51,7 +51,6 @@ export function startAuditGuard(
 ): () => Promise<void> {
   const { logger } = guard;
   const state = openState(guard);
-  showAudit();
   const anchoring = startLoop(
     { name: 'audit anchor', everyMs: anchorEveryMs, backoffMaxMs: 2 * anchorEveryMs, logger },
     async () => {
@@ -81,11 +80,11 @@ export const openState = ({ anchorFile }: Pick<AuditGuard, 'anchorFile'>): Guard
 /** Moves the anchor to the newest entry, if what was anchored is there and what has come since was signed. */
 export async function anchorOnce(guard: AuditGuard, state: GuardState): Promise<void> {
   const { db, keys, anchorFile, logger } = guard;
-  if (await beginChain(db, keys)) logger.info('the audit chain is begun');
   const was = state.anchor;
   const lost = was && (await findFlawAtEnd(db, was));
   if (lost) return report(guard, state, lost);
-  const now = await readAnchor(db);
+  let now = await readAnchor(db);
+  if (now.id === 0 && (await beginChain(db, keys))) now = await readAnchor(db);
   if (was && was.id === now.id && was.calls === now.calls) return;
   const place = { after: was?.id ?? 0, hash: was?.hash ?? null, atMs: 0, isKeyed: false };
   const { flaw } = await findFlawInActs(db, keys, place, Number.POSITIVE_INFINITY);
@@ -117,10 +116,12 @@ export async function verifyOnce(guard: AuditGuard, state: GuardState, partMax =
   if (part && !part.isAtEnd) return;
   state.flaw = null;
   auditIntact.set(1);
+  showAudit();
 }
 
 function report({ logger }: AuditGuard, state: GuardState, flaw: Flaw): void {
   auditIntact.set(0);
+  showAudit();
   const { table, id, what, detail } = flaw;
   const isNew = state.flaw?.table !== table || state.flaw.id !== id || state.flaw.what !== what;
   if (isNew) logger.error({ table, id, what, detail }, 'the audit trail is not what was signed');

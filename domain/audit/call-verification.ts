@@ -18,6 +18,8 @@ export async function findFlawInCalls(
   const part: Part = { flaw: null, erased: 0, checked: 0, isAtEnd: false };
   const { seals, purgedTo } = await readSeals(db);
   place.after = Math.max(place.after, purgedTo);
+  /** Retention may remove a day while it is looked at. */
+  const isPurgedSince = async () => (await readSeals(db)).purgedTo > purgedTo;
   while (part.checked < limit) {
     const seal = seals.find(({ toId }) => toId > place.after);
     const signatures: Uint8Array[] = [];
@@ -25,7 +27,7 @@ export async function findFlawInCalls(
       const rows = await readPage(db, place.after, seal?.toId);
       for (const row of rows) {
         part.flaw = flawOf(keys, place.after, row);
-        if (part.flaw) return part;
+        if (part.flaw) return (await isPurgedSince()) ? findFlawInCalls(db, keys, place, limit) : part;
         part.checked++;
         if (isErased(row)) part.erased++;
         signatures.push(row.hash);
@@ -36,7 +38,7 @@ export async function findFlawInCalls(
     }
     if (seal) {
       part.flaw = flawOfSeal(keys, seal, place.after, signatures);
-      if (part.flaw) return part;
+      if (part.flaw) return (await isPurgedSince()) ? findFlawInCalls(db, keys, place, limit) : part;
     }
     if (part.isAtEnd) break;
   }
