@@ -6,7 +6,7 @@
 import { Prisma, type PrismaClient } from '../../prisma/generated/client.js';
 import type { Database } from '../database.js';
 import { type Actor, append, KEEPER, storable } from './acts.js';
-import { type AuditKeys, ERASABLE, type Erasable, hashField, sealCalls, signCall } from './signatures.js';
+import { type AuditKeys, ERASABLE, type Erasable, hashField, hex, sealCalls, signCall } from './signatures.js';
 
 export const CALL_KINDS = ['refused', 'read', 'no-effect'] as const;
 export type AuditedCall = Actor & {
@@ -46,14 +46,14 @@ export async function recordCalls(db: Database, { signing }: AuditKeys, calls: r
         ? []
         : [
             Prisma.sql`${rows.map(({ stored }) => stored[n])}::text[]`,
-            Prisma.sql`${rows.map(({ hashes }) => hashes[name])}::bytea[]`,
+            Prisma.sql`${rows.map(({ hashes }) => hex(hashes[name]))}::text[]`, // the driver guesses an array's type by its first
           ],
     );
     await tx.$executeRaw`
       INSERT INTO audit_calls (id, at, first_at, kind, route, status, correlation_id, times, hash, key_id,
         subject, subject_hash, resource, resource_hash, source, source_hash)
       SELECT id, ${place.at.toISOString()}::timestamptz, first_at, kind, route, status, correlation_id, times, hash, ${signing.id},
-        subject, subject_hash, resource, resource_hash, source, source_hash
+        subject, decode(subject_hash, 'hex'), resource, decode(resource_hash, 'hex'), source, decode(source_hash, 'hex')
       FROM unnest(${rows.map(({ id }) => id)}::bigint[], ${rows.map((row) => row.firstAt.toISOString())}::timestamptz[],
         ${rows.map(({ kind }) => kind)}::text[], ${rows.map(({ route }) => route)}::text[],
         ${rows.map(({ status }) => status)}::int[], ${rows.map(({ correlationId }) => correlationId)}::text[],
