@@ -15,7 +15,7 @@ import { type Anchor, findFlawAtEnd, readAnchor } from '../domain/audit/verifica
 import type { Database } from '../domain/database.js';
 import { readAnchorFile, writeAnchorFile } from '../runtime/audit-files.js';
 import { startLoop } from '../runtime/loop.js';
-import { auditChecked, auditHead, auditIntact, removed, showAudit } from './metrics.js';
+import { auditAnchored, auditChecked, auditIntact, removed, showAudit } from './metrics.js';
 
 /** So that an entry is anchored within 10 s, also if one look fails. */
 const ANCHOR_EVERY_MS = 3_000;
@@ -85,7 +85,7 @@ export async function anchorOnce(guard: AuditGuard, state: GuardState): Promise<
   if (lost) return report(guard, state, lost);
   let now = await readAnchor(db);
   if (now.id === 0 && (await beginChain(db, keys))) now = await readAnchor(db);
-  if (was && was.id === now.id && was.calls === now.calls) return;
+  if (was && was.id === now.id && was.calls === now.calls) return auditAnchored.setToCurrentTime();
   const place = { after: was?.id ?? 0, hash: was?.hash ?? null, atMs: 0, isKeyed: false };
   const { flaw } = await findFlawInActs(db, keys, place, Number.POSITIVE_INFINITY);
   if (flaw) return report(guard, state, flaw);
@@ -93,7 +93,7 @@ export async function anchorOnce(guard: AuditGuard, state: GuardState): Promise<
     logger.warn({ auditId: now.id }, 'the audit trail had no anchor: it is anchored from here on');
   if (anchorFile !== undefined) writeAnchorFile(anchorFile, { ...now, at: new Date().toISOString() });
   state.anchor = now;
-  auditHead.set(now.id);
+  auditAnchored.setToCurrentTime();
   if (was?.id !== now.id) logger.info({ auditId: now.id, auditHash: now.hash }, 'the audit trail is anchored');
 }
 

@@ -41,18 +41,19 @@ function readKeyFile(file: string): string {
 /** The newest act by its id and signature, and how many audited calls there were. `at` = when that was noted. */
 export type AnchorFile = { id: number; hash: string | null; calls: number; at: string };
 
-/** @returns undefined if there is none. @throws if it cannot be read, or is no anchor */
+/** @returns undefined if there is none. @throws ConfigError if it cannot be read, or is no anchor */
 export function readAnchorFile(path: string): AnchorFile | undefined {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (err) {
-    if ((err as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw err;
+    const { code } = err as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    throw new ConfigError(`AUDIT_ANCHOR_FILE ${path} cannot be read (${code}).`);
   }
   const anchor = parse(text);
   if (!Number.isSafeInteger(anchor?.id) || !Number.isSafeInteger(anchor?.calls))
-    throw new Error(`AUDIT_ANCHOR_FILE ${path} is not an anchor of the audit trail`);
+    throw new ConfigError(`AUDIT_ANCHOR_FILE ${path} is not an anchor of the audit trail.`);
   return anchor;
 }
 

@@ -39,5 +39,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO order_sag
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO order_saga_app;
 -- What is only ever added to. On a new volume they do not exist yet: their migration revokes it then.
 SELECT format('REVOKE UPDATE, DELETE, TRUNCATE ON %I FROM order_saga_app', name)
-FROM unnest(ARRAY['audit_trail', 'reconciliation_closings', 'saga_log']) AS name
+FROM unnest(ARRAY['audit_acts', 'audit_trail', 'reconciliation_closings', 'saga_log']) AS name
+WHERE to_regclass(format('public.%I', name)) IS NOT NULL \gexec
+-- Of audited calls, retention removes the old ones.
+SELECT format('REVOKE UPDATE, TRUNCATE ON %I FROM order_saga_app', name)
+FROM unnest(ARRAY['audit_calls']) AS name
 WHERE to_regclass(format('public.%I', name)) IS NOT NULL \gexec
