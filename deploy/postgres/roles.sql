@@ -41,7 +41,9 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO order_saga_app;
 SELECT format('REVOKE UPDATE, DELETE, TRUNCATE ON %I FROM order_saga_app', name)
 FROM unnest(ARRAY['audit_acts', 'audit_trail', 'reconciliation_closings', 'saga_log']) AS name
 WHERE to_regclass(format('public.%I', name)) IS NOT NULL \gexec
--- Of audited calls, retention removes the old ones.
-SELECT format('REVOKE UPDATE, TRUNCATE ON %I FROM order_saga_app', name)
-FROM unnest(ARRAY['audit_calls']) AS name
+-- What is never removed, or never changed.
+SELECT format('REVOKE %s, TRUNCATE ON %I FROM order_saga_app', rights, name)
+FROM (SELECT 'DELETE' AS rights, unnest(ARRAY['orders', 'order_lines', 'inventory', 'reservations', 'payments',
+        'charge_refunds', 'charge_attempts', 'dead_letters', 'installation']) AS name
+    UNION ALL SELECT 'UPDATE', unnest(ARRAY['order_lines', 'outbox', 'audit_calls'])) AS needless
 WHERE to_regclass(format('public.%I', name)) IS NOT NULL \gexec

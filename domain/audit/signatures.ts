@@ -29,7 +29,6 @@ const keyId = (secret: string) =>
 /** What may be erased; each is signed by its hash. */
 export const ERASABLE = ['subject', 'resource', 'reason', 'source'] as const;
 export type Erasable = (typeof ERASABLE)[number];
-export type Identifying = Partial<Record<Erasable, string | null>>;
 
 export const hashField = (key: AuditKey, name: Erasable, value: string | null | undefined): Buffer | null =>
   value == null

@@ -8,7 +8,6 @@ import { beginChain } from '../../domain/audit/acts.js';
 import { recordCalls } from '../../domain/audit/calls.js';
 import { auditKeys } from '../../domain/audit/signatures.js';
 import { verifyAudit } from '../../domain/audit/verification.js';
-import type { PrismaClient } from '../../prisma/generated/client.js';
 import { type Answer, expectProblem, ORDER, SILENT, startServer, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { accept, stock } from '../support/database.js';
@@ -385,9 +384,12 @@ describe('the trail', () => {
 
   test('lets the service’s own role add and read, and nothing else', async () => {
     const migrations = await Promise.all(
-      ['20261121050100_audit_trail', '20261121070000_reconciliation_closings', '20261129100000_audit_chain'].map(
-        (name) => readFile(`prisma/migrations/${name}/migration.sql`, 'utf8'),
-      ),
+      [
+        '20261121050100_audit_trail',
+        '20261121070000_reconciliation_closings',
+        '20261129100000_audit_chain',
+        '20261129110000_least_rights',
+      ].map((name) => readFile(`prisma/migrations/${name}/migration.sql`, 'utf8')),
     );
     const revokes = migrations.map((migration) => /^DO \$\$ BEGIN[\s\S]*^END \$\$;/m.exec(migration)?.[0] ?? '');
     const client = new pg.Client({ connectionString: api.databaseUrl });
@@ -399,14 +401,16 @@ describe('the trail', () => {
       for (const revoke of revokes) await client.query(revoke);
       const rights = await client.query<{ name: string; rights: string[] }>(`
         SELECT name, array_agg(what ORDER BY what) AS rights
-        FROM unnest(ARRAY['audit_acts', 'audit_calls', 'audit_trail', 'reconciliation_closings', 'saga_log', 'orders']) name,
+        FROM unnest(ARRAY['audit_acts', 'audit_calls', 'audit_trail', 'reconciliation_closings', 'saga_log', 'orders', 'order_lines', 'outbox']) name,
           unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) what
         WHERE has_table_privilege('order_saga_app', name, what) GROUP BY name ORDER BY name`);
       expect(rights.rows).toEqual([
         { name: 'audit_acts', rights: ['INSERT', 'SELECT'] },
         { name: 'audit_calls', rights: ['DELETE', 'INSERT', 'SELECT'] }, // by retention
         { name: 'audit_trail', rights: ['INSERT', 'SELECT'] },
-        { name: 'orders', rights: ['DELETE', 'INSERT', 'SELECT', 'UPDATE'] },
+        { name: 'order_lines', rights: ['INSERT', 'SELECT'] },
+        { name: 'orders', rights: ['INSERT', 'SELECT', 'UPDATE'] },
+        { name: 'outbox', rights: ['DELETE', 'INSERT', 'SELECT'] },
         { name: 'reconciliation_closings', rights: ['INSERT', 'SELECT'] },
         { name: 'saga_log', rights: ['INSERT', 'SELECT'] },
       ]);
