@@ -20,6 +20,7 @@ import { auditAnchored, auditChecked, auditIntact, removed, showAudit } from './
 /** So that an entry is anchored within 10 s, also if one look fails. */
 const ANCHOR_EVERY_MS = 3_000;
 const VERIFY_EVERY_MS = 60_000;
+const TELL_LIMIT_MS = 3_000;
 /**
  * Entries of each table that are verified in a minute, some 0.2 s of work: acts are few, and all of them are looked at each time;
  * calls of months take hours to come round.
@@ -31,6 +32,8 @@ export type AuditGuard = {
   keys: AuditKeys;
   /** undefined = the log is the only anchor. */
   anchorFile?: string | undefined;
+  /** Is sent each anchor by POST, as JSON. */
+  anchorUrl?: string | undefined;
   callsRetentionMs: number;
   logger: Logger;
 };
@@ -40,6 +43,8 @@ export type GuardState = {
   /** undefined = nothing is anchored yet. */
   anchor: Anchor | undefined;
   place: Place;
+  /** The anchor that `anchorUrl` has taken last. */
+  told?: Anchor;
   /** Found by this round of the verification, or by the one before. */
   flaw: Flaw | null;
 };
@@ -81,11 +86,11 @@ export const openState = ({ anchorFile }: Pick<AuditGuard, 'anchorFile'>): Guard
 export async function anchorOnce(guard: AuditGuard, state: GuardState): Promise<void> {
   const { db, keys, anchorFile, logger } = guard;
   const was = state.anchor;
+  let now = await readAnchor(db);
+  if (isSame(was, now)) return tell(guard, state, now);
   const lost = was && (await findFlawAtEnd(db, was));
   if (lost) return report(guard, state, lost);
-  let now = await readAnchor(db);
   if (now.id === 0 && (await beginChain(db, keys))) now = await readAnchor(db);
-  if (was && was.id === now.id && was.calls === now.calls) return auditAnchored.setToCurrentTime();
   const place = { after: was?.id ?? 0, hash: was?.hash ?? null, atMs: 0, isKeyed: false };
   const { flaw } = await findFlawInActs(db, keys, place, Number.POSITIVE_INFINITY);
   if (flaw) return report(guard, state, flaw);
@@ -93,8 +98,28 @@ export async function anchorOnce(guard: AuditGuard, state: GuardState): Promise<
     logger.warn({ auditId: now.id }, 'the audit trail had no anchor: it is anchored from here on');
   if (anchorFile !== undefined) writeAnchorFile(anchorFile, { ...now, at: new Date().toISOString() });
   state.anchor = now;
-  auditAnchored.setToCurrentTime();
   if (was?.id !== now.id) logger.info({ auditId: now.id, auditHash: now.hash }, 'the audit trail is anchored');
+  await tell(guard, state, now);
+}
+
+const isSame = (a: Anchor | undefined, b: Anchor): boolean =>
+  a?.id === b.id && a.hash === b.hash && a.calls === b.calls;
+
+/** Tells it to whoever keeps it elsewhere, until that has taken it. */
+async function tell({ anchorUrl }: AuditGuard, state: GuardState, anchor: Anchor): Promise<void> {
+  if (anchorUrl !== undefined && !isSame(state.told, anchor)) {
+    const response = await fetch(anchorUrl, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ ...anchor, at: new Date().toISOString() }),
+      redirect: 'error',
+      signal: AbortSignal.timeout(TELL_LIMIT_MS),
+    });
+    await response.body?.cancel();
+    if (!response.ok) throw new Error(`AUDIT_ANCHOR_URL answers ${response.status}`);
+    state.told = anchor;
+  }
+  auditAnchored.setToCurrentTime();
 }
 
 /** Looks at a part of each table. A flaw stands until a whole round has found none. */

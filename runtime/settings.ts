@@ -71,6 +71,10 @@ export const settings = {
     default: undefined,
     desc: 'Where the relay notes the newest entry of the audit trail; unset = in its log only',
   }),
+  AUDIT_ANCHOR_URL: httpUrl({
+    default: undefined,
+    desc: 'Where the relay sends it, too, by POST: somewhere that the database’s owner cannot write',
+  }),
   AUDIT_CALLS_RETENTION: durationMs({
     default: 90 * 24 * 60 * minutes(1),
     desc: 'How long refused calls and audited reads are kept; acts are kept for ever',

@@ -100,7 +100,14 @@ await runMain(async () => {
   if (relay) health.add('relay', relay.readiness);
   const stopAuditGuard = relay
     ? startAuditGuard({
-        ...{ db, keys, logger, anchorFile: config.AUDIT_ANCHOR_FILE, callsRetentionMs: config.AUDIT_CALLS_RETENTION },
+        ...{
+          db,
+          keys,
+          logger,
+          anchorFile: config.AUDIT_ANCHOR_FILE,
+          anchorUrl: config.AUDIT_ANCHOR_URL,
+          callsRetentionMs: config.AUDIT_CALLS_RETENTION,
+        },
       })
     : undefined;
 

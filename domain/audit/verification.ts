@@ -25,7 +25,8 @@ export type Verification = {
 export async function verifyAudit(db: Database, keys: AuditKeys, anchor?: Anchor): Promise<Verification> {
   const place = structuredClone(VERIFICATION_START);
   const acts = await findFlawInActs(db, keys, place.acts, Number.POSITIVE_INFINITY);
-  const head = await readHead(db);
+  const { id, hash } = await readAnchor(db);
+  const head = hash === null ? null : { id, hash };
   const verification = { head, checked: { acts: acts.checked, calls: 0, trail: 0 }, erased: acts.erased };
   const flaw = acts.flaw ?? (anchor ? await findFlawAtEnd(db, anchor) : null) ?? findUnproved(keys, place, head);
   if (flaw) return { flaw, ...verification };
@@ -46,29 +47,19 @@ function findUnproved({ signing }: AuditKeys, { acts }: Place, head: Verificatio
   return { table: 'acts', id: 1, what: 'unknown-key', detail };
 }
 
-export async function readHead(db: Database): Promise<Verification['head']> {
-  const [head] = await db.$queryRaw<{ id: bigint; hash: string }[]>`
-    SELECT id, encode(hash, 'hex') AS hash FROM audit_acts ORDER BY id DESC LIMIT 1`;
-  return head ? { id: Number(head.id), hash: head.hash } : null;
-}
-
-/** What is newest in the database, to be noted outside it. */
+/** What is newest in the database, to be noted outside it. One statement: it is asked every few seconds. */
 export async function readAnchor(db: Database): Promise<Anchor> {
-  const head = await readHead(db);
-  return { id: head?.id ?? 0, hash: head?.hash ?? null, calls: await countCalls(db) };
-}
-
-async function countCalls(db: Database): Promise<number> {
-  const [calls] = await db.$queryRaw<{ last: bigint }[]>`
-    SELECT coalesce(greatest((SELECT max(id) FROM audit_calls), (SELECT max((after ->> 'toId')::bigint) FROM audit_acts
-      WHERE kind IN ('seal', 'purge') AND after ->> 'of' = 'calls')), 0) AS last`;
-  return Number(calls?.last ?? 0);
+  const [newest] = await db.$queryRaw<{ id: bigint | null; hash: string | null; calls: bigint }[]>`
+    SELECT head.id, encode(head.hash, 'hex') AS hash,
+      coalesce(greatest((SELECT max(id) FROM audit_calls), (SELECT max((after ->> 'toId')::bigint) FROM audit_acts
+        WHERE kind IN ('seal', 'purge') AND after ->> 'of' = 'calls')), 0) AS calls
+    FROM (SELECT) AS one LEFT JOIN LATERAL (SELECT id, hash FROM audit_acts ORDER BY id DESC LIMIT 1) AS head ON true`;
+  return { id: Number(newest?.id ?? 0), hash: newest?.hash ?? null, calls: Number(newest?.calls ?? 0) };
 }
 
 /** Whether the newest entries, as they were noted outside, are there. */
 export async function findFlawAtEnd(db: Database, anchor: Anchor): Promise<Flaw | null> {
-  const head = await readHead(db);
-  const last = head?.id ?? 0;
+  const { id: last, calls } = await readAnchor(db);
   if (last < anchor.id) {
     const detail = `the chain ends with entry ${last}, and entry ${anchor.id} was anchored`;
     return { table: 'acts', id: last + 1, what: 'cut-off', detail };
@@ -79,7 +70,6 @@ export async function findFlawAtEnd(db: Database, anchor: Anchor): Promise<Flaw 
     const detail = anchored ? 'it has another signature than the anchored one' : 'it was anchored, and is not there';
     return { table: 'acts', id: anchor.id, what: anchored ? 'replaced' : 'missing', detail };
   }
-  const calls = await countCalls(db);
   if (calls >= anchor.calls) return null;
   const detail = `audited calls end with ${calls}, and ${anchor.calls} were anchored`;
   return { table: 'calls', id: calls + 1, what: 'cut-off', detail };

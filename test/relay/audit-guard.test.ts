@@ -1,5 +1,7 @@
 /** The guard of the audit trail: what it anchors outside the database, and what its metric says when somebody has tampered. */
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -73,6 +75,30 @@ test.each([
   expect(state.flaw).not.toBeNull();
   if (!statement.startsWith('UPDATE')) expect(await readFile(anchorFile, 'utf8')).toBe(before);
   expect(await isIntact()).toBe(false);
+});
+
+test('each anchor is sent to whoever keeps it elsewhere, until it is taken', async () => {
+  const received: AnchorFile[] = [];
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk) => {
+      body += chunk;
+    });
+    request.on('end', () => {
+      received.push(JSON.parse(body));
+      response.writeHead(received.length === 1 ? 503 : 204).end();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const anchorUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/anchors`;
+  stop = startAuditGuard({ ...guard(), anchorUrl }, { anchorEveryMs: 20 });
+  await eventually('the beginning is sent again after a 503', () => received.length === 2 && received[1]?.id === 1);
+  const { recorded } = await change(1);
+  await eventually('the act is sent', () => received[2]?.hash === recorded?.hash);
+  expect(received).toHaveLength(3);
+  await stop();
+  stop = undefined;
+  server.close();
 });
 
 test('a guard that was not running finds what has happened meanwhile', async () => {
