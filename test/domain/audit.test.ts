@@ -126,6 +126,14 @@ describe('who owns the database is convicted of', () => {
     expect(await flaw(KEYS, undefined)).toBe('acts 1 unknown-key');
   });
 
+  test('putting an entry of another past in its place, which we did sign', async () => {
+    await tamper('CREATE TABLE past AS SELECT * FROM audit_acts WHERE id = 4', 'DELETE FROM audit_acts WHERE id = 4');
+    for (const price of [1, 2]) await act(t.db, KEYS, ACTOR, entryOfSku('MOUSE', entry(price)));
+    expect(await flaw(KEYS, await readAnchor(t.db))).toBeNull(); // as after a restore
+    await tamper('DELETE FROM audit_acts WHERE id = 4', 'INSERT INTO audit_acts SELECT * FROM past');
+    expect(await flaw(KEYS, undefined)).toBe('acts 5 changed');
+  });
+
   test('making its end anew, were it with our own key', async () => {
     await tamper('DELETE FROM audit_acts WHERE id = 4');
     await act(t.db, KEYS, ACTOR, entryOfSku('MOUSE', entry(1)));
