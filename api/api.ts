@@ -2,6 +2,7 @@
 import type { AddressInfo, Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { SagaPolicy } from '../contracts/saga.js';
+import { type AuditKeys, auditKeys } from '../domain/audit/signatures.js';
 import type { Database } from '../domain/database.js';
 import type { ReadinessCheck } from '../runtime/health.js';
 import { firstAddressOf, listenOnOtherLoopback } from '../runtime/listeners/loopback.js';
@@ -44,6 +45,8 @@ export type ApiSettings = ServerSettings & {
   streams?: PlaceLimits;
   /** Answers that wait for an order's final status; absent = the defaults. */
   waits?: PlaceLimits;
+  /** By which acts are signed; undefined = by none, and they prove nothing. */
+  auditKeys?: AuditKeys;
   /** This process runs a worker too, so that a saga may begin in it at once. */
   eager: boolean;
   logger: Logger;
@@ -76,7 +79,8 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
     ...(streams && { streams }),
     ...(waits && { waits }),
   });
-  const auditor = createAuditor({ db, logger, namesSource: settings.trustProxy !== undefined });
+  const keys = settings.auditKeys ?? auditKeys([]);
+  const auditor = createAuditor({ db, keys, logger, namesSource: settings.trustProxy !== undefined });
   const limit = settings.authentication && settings.rateLimit && (await createLimit(settings.rateLimit, logger));
   const authenticate = createAuthenticator(settings.authentication);
   const readiness = createApiReadiness(db, stopping.signal);

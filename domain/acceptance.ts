@@ -31,12 +31,14 @@ const TRIES_MAX = 3;
  * The caller may have read the prices a while ago. What counts is the catalogue as this statement sees it: unless the prices
  * match, there is neither an order nor a claim. The catalogue's rows are read, not locked, for sagas change their
  * stock all the time.
- * @param claim with the answer to keep, if the request carried an Idempotency-Key
+ * @param claim   with the answer to keep, if the request carried an Idempotency-Key
+ * @param outside where to look up what was there before, if `db` is a transaction: the statement's refusal ends that
  */
 export async function acceptOrder(
   db: Database,
   toAccept: OrderToAccept,
   claim?: KeyClaim & { response: string },
+  outside: Database = db,
 ): Promise<Acceptance> {
   for (let tries = 1; ; tries++) {
     try {
@@ -44,9 +46,11 @@ export async function acceptOrder(
     } catch (err) {
       if (violatedUniqueKey(err) !== 'orders_external_order_id_key') throw err;
     }
-    const earlier = await earlierAnswer(db, claim);
+    // A transaction ends with such a refusal: it cannot try again.
+    const isLast = outside !== db || tries === TRIES_MAX;
+    const earlier = await earlierAnswer(outside, claim);
     if (earlier) return earlier;
-    const first = await readHolder(db, toAccept.order, tries < TRIES_MAX);
+    const first = await readHolder(outside, toAccept.order, !isLast);
     if (first) return { outcome: 'external-id-taken', orderId: first.id };
   }
 }

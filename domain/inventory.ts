@@ -184,6 +184,13 @@ export async function readSku(db: Database, sku: string): Promise<Sku | null> {
   return row && toSku(row);
 }
 
+/** The SKU as it stands until this transaction ends, whoever else wants to enter it, or null if it is not in the catalogue. */
+export async function lockSku(tx: Database, sku: string): Promise<Sku | null> {
+  await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`inventory ${sku}`}, 0))`; // there may be no row to lock
+  await tx.$queryRaw`SELECT FROM inventory WHERE sku = ${sku} FOR UPDATE`;
+  return readSku(tx, sku);
+}
+
 /** @returns the SKUs of the order's lines */
 export async function readSkus(db: Database, orderId: string): Promise<string[]> {
   const lines = await db.orderLine.findMany({ where: { orderId }, select: { sku: true } });

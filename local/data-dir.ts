@@ -47,6 +47,7 @@ export function openDataDir(path: string): DataDir {
     );
   }
   const secrets = openSecrets(join(real, SECRETS)); // first: by them the folder is known as ours
+  if (!existsSync(join(real, AUDIT_KEY))) writePrivate(join(real, AUDIT_KEY), randomBytes(32).toString('hex'));
   for (const name of FOLDERS) mkdirSync(join(real, name), { recursive: true, mode: 0o700 });
   return { path: real, secrets, release };
 }
@@ -66,6 +67,10 @@ const isOurs = (path: string) => isDataDir(path) || readdirSync(path).every((nam
 /** What `npm run token` makes where nothing was started yet. */
 const ISSUER = ['issuer', 'issuer.log'];
 const SECRETS = 'secrets.json';
+/** Signs the audit trail: apart from the secrets, for it is no password of the database that it guards against. */
+export const AUDIT_KEY = 'audit-key';
+/** The newest entry of the audit trail, as the relay has seen it. */
+export const AUDIT_ANCHOR = 'audit-anchor';
 
 /** Made once: the cluster remembers its passwords, too. */
 function openSecrets(file: string): Secrets {

@@ -15,6 +15,8 @@ import { readSettings } from './settings.js';
 
 /** What is in a data folder: of the launcher, Postgres, Temporal, the sandbox, the token issuer. */
 const OURS = [
+  'audit-anchor',
+  'audit-key',
   'database-url',
   'issuer',
   'issuer.log',

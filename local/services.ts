@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { settings as serviceSettings } from '../runtime/settings.js';
 import { CHECKOUT } from './checkout.js';
+import { AUDIT_ANCHOR, AUDIT_KEY } from './data-dir.js';
 import { sandboxPort, servicePorts } from './port-uses.js';
 import { environment, NODE_READS, PROXIES } from './processes/environment.js';
 import { isListenedOn } from './processes/ports.js';
@@ -24,7 +25,7 @@ export type ServiceEnv = {
 export function servicePrograms(
   settings: Settings,
   databaseUrl: string,
-  { stripeWebhookSecret, logFile, metricsPorts }: ServiceEnv,
+  { dataDir, stripeWebhookSecret, logFile, metricsPorts }: ServiceEnv,
 ): Program[] {
   return settings.roles.map((role, index) => {
     const name = nameOf(settings.roles, index);
@@ -33,6 +34,7 @@ export function servicePrograms(
       ...postgresEnv(settings),
       ...temporalEnv(settings),
       ...signsOf(settings),
+      ...auditEnv(dataDir, role),
       ROLE: role,
       DATABASE_URL: databaseUrl,
       PAYMENTS_URL: settings.PAYMENTS_URL ?? sandboxUrl(settings),
@@ -116,6 +118,16 @@ const postgresEnv = ({ DATABASE_URL }: Settings): NodeJS.ProcessEnv =>
 
 const startingWith = (prefix: string): NodeJS.ProcessEnv =>
   Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith(prefix)));
+
+/** Made once; what the shell sets goes first. A worker signs nothing. */
+function auditEnv(dataDir: string, role: Role): NodeJS.ProcessEnv {
+  if (role === 'worker') return {};
+  const { AUDIT_KEY: key, AUDIT_KEY_FILE: file, AUDIT_ANCHOR_FILE: anchor } = process.env;
+  return {
+    ...(!key && !file && { AUDIT_KEY_FILE: join(dataDir, AUDIT_KEY) }),
+    ...(!anchor && { AUDIT_ANCHOR_FILE: join(dataDir, AUDIT_ANCHOR) }),
+  };
+}
 
 /** The embedded server knows one namespace and no keys: what a profile says of other servers must not reach it. */
 function temporalEnv(settings: Settings): NodeJS.ProcessEnv {

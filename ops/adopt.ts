@@ -3,10 +3,12 @@
  * installation at the payment gateway. Until then the workers accept orders and move no money.
  */
 import type { Command } from 'commander';
-import { adoptAccount, readStanding } from '../domain/installation.js';
+import { adoption } from '../domain/audit/changes.js';
+import { readStanding } from '../domain/installation.js';
 import { type ActOptions, addActOptions, askBefore, signatureOf } from './act.js';
 import { type Ops, run } from './command.js';
 import { EXIT, type ExitCode } from './exit.js';
+import { createRecorder } from './recorder.js';
 
 export function addAdoptCommand(program: Command): void {
   const command = program
@@ -34,7 +36,7 @@ async function adopt(ops: Ops, options: ActOptions): Promise<ExitCode> {
     `have this database move money, and hold any other that did, as ${signature.operator}?`,
     options.yes,
   );
-  const adopted = await adoptAccount(db, signature);
+  const adopted = await createRecorder(ops, 'adopt', signature.operator).act(db, adoption(signature));
   out.document({ installation: id, held: !adopted, adopted, ...signature });
   out.notice(adopted ? 'Adopted: the workers take the account over within 20 s.' : 'Another operator was faster.');
   return EXIT.done;

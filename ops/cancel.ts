@@ -7,7 +7,8 @@ import type { Command } from 'commander';
 import { cancelOrderSagaId } from '../contracts/ids.js';
 import { CANCEL_UPDATE, type CancelRequest, type SagaProgress } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
-import { readOrder, requestCancellation } from '../domain/orders.js';
+import { cancellation } from '../domain/audit/changes.js';
+import { readOrder } from '../domain/orders.js';
 import { restartSaga } from '../sagas/restart.js';
 import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
@@ -17,6 +18,7 @@ import { type OpsConfig, policyOf, type Temporal } from './connections.js';
 import type { Result, Target } from './decisions.js';
 import { type ExitCode, nothingMatched, usage } from './exit.js';
 import { money } from './output.js';
+import { createRecorder, type Recorder } from './recorder.js';
 import { describe, sagaInCharge } from './sagas.js';
 import { watch } from './watch.js';
 
@@ -58,25 +60,22 @@ async function cancelAll(ops: Ops, ids: string[], options: ActOptions): Promise<
   });
   const targets = ids.map((orderId) => ({ orderId, workflowId: '' }));
   const request: CancelRequest = { requestedBy: operator, reason };
+  const recorder = createRecorder(ops, 'cancel', operator);
   return actOnAll(ops, { action: 'cancel', operator, reason }, targets, options, async (target) => {
     try {
-      return await cancel({ db, temporal, config: ops.config }, target, request);
+      return await cancel({ db, temporal, config: ops.config, recorder }, target, request);
     } catch (err) {
       return { ...target, outcome: 'failed', state: null, message: sentenceOf(err) };
     }
   });
 }
 
-type Cancelling = { db: Database; temporal: Temporal | undefined; config: OpsConfig };
+type Cancelling = { db: Database; temporal: Temporal | undefined; config: OpsConfig; recorder: Recorder };
 
 async function cancel(to: Cancelling, { orderId }: Target, request: CancelRequest): Promise<Result> {
   const { requestedBy: actor, reason: message } = request;
-  const { outcome, reason } = await requestCancellation(to.db, orderId, {
-    reason: 'OPERATOR',
-    actor,
-    message,
-    detail: message,
-  });
+  const why = { reason: 'OPERATOR', actor, message, detail: message } as const;
+  const { outcome, reason } = await to.recorder.act(to.db, cancellation(orderId, why));
   const status = outcome === 'unwinding' ? 'PENDING' : outcome === 'cancelled' ? 'CANCELLED' : 'CONFIRMED';
   const target = { orderId, workflowId: sagaInCharge(orderId, { status, unwindingReason: reason }) };
   if (outcome === 'cancelled') {

@@ -3,14 +3,8 @@
  * reported is dealt with (`reconcile --close`), or that the reconciler is to give a charge back (`reconcile --refund`).
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import {
-  CLOSED_AS,
-  CLOSED_AS_REFUNDED,
-  type ClosedAs,
-  type FindingClosure,
-  closeReported,
-  refundReported,
-} from '../domain/finding-closures.js';
+import { CLOSED_AS, CLOSED_AS_REFUNDED, type ClosedAs, type FindingClosure } from '../domain/finding-closures.js';
+import { closureOfFinding, refundOfFinding } from '../domain/audit/changes.js';
 import type { Database } from '../domain/database.js';
 import { GIVEN_BACK, GIVEN_BACK_ON_WORD } from '../domain/reconciliation.js';
 import { type Finding, listFindings, requestReconciliation } from '../domain/reconciliation-findings.js';
@@ -20,6 +14,7 @@ import type { ItemResult } from './bulk.js';
 import type { Ops } from './command.js';
 import { type ExitCode, nothingMatched, usage } from './exit.js';
 import { money, type Output, time } from './output.js';
+import { createRecorder, type Recorder } from './recorder.js';
 
 export type CloseOptions = ActOptions & { close?: string[]; refund?: string[]; as?: ClosedAs };
 
@@ -82,7 +77,10 @@ export async function closeFindings(ops: Ops, ids: string[], options: CloseOptio
   const many = `${findings.length} ${findings.length === 1 ? 'finding' : 'findings'}`;
   await askBefore(ops, `close ${many} as ${as}, as ${closing.operator}?`, options.yes);
   const targets = findings.map(({ id, kind, reference, orderId }) => ({ id, kind, reference, orderId }));
-  return actOnAll(ops, { action: 'close', ...closing }, targets, options, (target) => close(db, target, closing));
+  const recorder = createRecorder(ops, 'reconcile --close', closing.operator);
+  return actOnAll(ops, { action: 'close', ...closing }, targets, options, (target) =>
+    close({ db, recorder }, target, closing),
+  );
 }
 
 /** A finding of its own, as the charge's and not only the order's. */
@@ -120,10 +118,11 @@ export async function refundFindings(ops: Ops, ids: string[], options: CloseOpti
   const many = `${findings.length} ${findings.length === 1 ? 'charge' : 'charges'}`;
   await askBefore(ops, `have ${many} given back, as ${signature.operator}?`, options.yes);
   const targets = findings.map(({ id, kind, reference, orderId }) => ({ id, kind, reference, orderId }));
+  const recorder = createRecorder(ops, 'reconcile --refund', signature.operator);
   return actOnAll(ops, { action: 'refund', ...signature }, targets, options, async ({ id, ...target }) => {
     const subject = { ...target, finding: id };
     try {
-      const isTaken = await refundReported(db, id, signature);
+      const isTaken = await recorder.act(db, refundOfFinding(id, signature));
       if (isTaken) await requestReconciliation(db, target.orderId);
       const [now] = await listFindings(db, { ids: [id] });
       const result = now && resultOf(now, false);
@@ -140,10 +139,14 @@ const beingGivenBack = (id: string, kind: Finding['kind']): string =>
   `finding ${id}: ${kind === 'UNMARKED_CHARGE' ? 'the charge is being given back' : 'another refund is being made'}`;
 
 /** @returns never throws for what concerns this finding alone */
-async function close(db: Database, { id, ...target }: FindingTarget, closing: FindingClosure): Promise<ItemResult> {
+async function close(
+  { db, recorder }: { db: Database; recorder: Recorder },
+  { id, ...target }: FindingTarget,
+  closing: FindingClosure,
+): Promise<ItemResult> {
   const subject = { ...target, finding: id };
   try {
-    const isClosed = await closeReported(db, id, closing);
+    const isClosed = await recorder.act(db, closureOfFinding(id, closing));
     // The gateway is asked at once whether that is so.
     if (isClosed && closing.as === 'refunded') await requestReconciliation(db, target.orderId);
     const [now] = await listFindings(db, { ids: [id] });

@@ -10,12 +10,12 @@ import {
   type DeadLetter,
   type DeadLetterDecision,
 } from '../contracts/dead-letters.js';
+import { decisionOnDeadLetter } from '../domain/audit/changes.js';
 import type { Database } from '../domain/database.js';
 import {
   countDeadLetters,
   type DeadLetterFilter,
   type DeadLetterGroup,
-  decideDeadLetter,
   listDeadLetters,
   readDeadLetters,
 } from '../domain/dead-letters.js';
@@ -25,6 +25,7 @@ import type { ItemResult } from './bulk.js';
 import { type Ops, run, wholeNumber } from './command.js';
 import { EXIT, type ExitCode, nothingMatched, usage } from './exit.js';
 import { age, type Output } from './output.js';
+import { createRecorder, type Recorder } from './recorder.js';
 
 /** A screenful or two; the groups above count them all. */
 const LIMIT_DEFAULT = 50;
@@ -152,7 +153,8 @@ async function replayAll(ops: Ops, ids: string[], options: ReplayOptions): Promi
   if (ids.length === 0) printDeadLetterGroups(ops.out, await countDeadLetters(db, filter));
   await askBefore(ops, `replay ${count(deadLetters)}, as ${signature.operator}?`, options.yes);
   const decision = { action: 'replay', ...signature } as const;
-  return actOnAll(ops, decision, deadLetters, options, (deadLetter) => decideAndWait(db, deadLetter, decision));
+  const recorder = createRecorder(ops, 'dead-letters replay', signature.operator);
+  return actOnAll(ops, decision, deadLetters, options, (letter) => decideAndWait({ db, recorder }, letter, decision));
 }
 
 async function discardAll(ops: Ops, ids: string[], options: ActOptions): Promise<ExitCode> {
@@ -161,7 +163,8 @@ async function discardAll(ops: Ops, ids: string[], options: ActOptions): Promise
   const deadLetters = await named(ops, db, ids);
   await askBefore(ops, `never send ${count(deadLetters)}, as ${signature.operator}?`, options.yes);
   const decision = { action: 'discard', ...signature } as const;
-  return actOnAll(ops, decision, deadLetters, options, (deadLetter) => decideAndWait(db, deadLetter, decision));
+  const recorder = createRecorder(ops, 'dead-letters discard', signature.operator);
+  return actOnAll(ops, decision, deadLetters, options, (letter) => decideAndWait({ db, recorder }, letter, decision));
 }
 
 const count = (deadLetters: DeadLetter[]): string =>
@@ -178,10 +181,14 @@ async function named({ out }: Ops, db: Database, ids: string[]): Promise<DeadLet
 }
 
 /** @returns never throws for what concerns this dead letter alone */
-async function decideAndWait(db: Database, deadLetter: DeadLetter, decision: DeadLetterDecision): Promise<ItemResult> {
+async function decideAndWait(
+  { db, recorder }: { db: Database; recorder: Recorder },
+  deadLetter: DeadLetter,
+  decision: DeadLetterDecision,
+): Promise<ItemResult> {
   const subject = { orderId: deadLetter.orderId, letter: deadLetter.id };
   try {
-    const isRecorded = await decideDeadLetter(db, deadLetter.id, decision);
+    const isRecorded = await recorder.act(db, decisionOnDeadLetter(deadLetter.id, decision));
     const now = await awaitOutcome(db, deadLetter);
     return { ...subject, state: now.state, ...resultOf(now, decision, isRecorded) };
   } catch (err) {

@@ -22,7 +22,8 @@ import { restartSaga } from '../sagas/restart.js';
 import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 import type { Temporal } from './connections.js';
-import { describe, isServed, SERVED_LIMIT_MS } from './sagas.js';
+import type { Recorder } from './recorder.js';
+import { askProgress, describe, isServed, SERVED_LIMIT_MS } from './sagas.js';
 import { type Sequel, watch } from './watch.js';
 
 export const OUTCOMES = ['done', 'waits', 'refused', 'failed', 'unanswered', 'gone', 'not-tried'] as const;
@@ -40,7 +41,7 @@ export type Result = {
 };
 
 export type Target = { orderId: string; workflowId: string };
-export type Deciding = { temporal: Temporal; db: Database; policy: SagaPolicy };
+export type Deciding = { temporal: Temporal; db: Database; policy: SagaPolicy; recorder: Recorder };
 
 /** The update first writes the decision to the log, which takes milliseconds, or up to 5 s when the database is in trouble. */
 const UPDATE_LIMIT_MS = 15_000;
@@ -75,15 +76,38 @@ async function decideRunning(to: Deciding, target: Target, resolution: Resolutio
   const { client } = to.temporal;
   const handle = client.workflow.getHandle(target.workflowId);
   const args: [Resolution] = [resolution];
+  const conclude = await announce(to, target, resolution, 'RUNNING');
   try {
     await client.withDeadline(Date.now() + UPDATE_LIMIT_MS, () =>
       handle.executeUpdate<SagaProgress, [Resolution]>(RESOLVE_UPDATE, { args }),
     );
   } catch (err) {
+    await conclude(err instanceof WorkflowUpdateFailedError ? 'refused' : 'unanswered');
     if (!(err instanceof WorkflowUpdateFailedError)) throw err;
     return { ...target, outcome: 'refused', state: null, message: err.cause?.message ?? err.message };
   }
+  await conclude('taken');
   return follow(to, target, resolution, seen);
+}
+
+/** On record before it is sent. @returns how to record what has come of it */
+async function announce(
+  { db, temporal, recorder }: Deciding,
+  { orderId, workflowId }: Target,
+  { action, reason }: Resolution,
+  saga: string,
+): Promise<(outcome: string) => Promise<void>> {
+  const placeOf = async () => {
+    const order = await readOrder(db, orderId);
+    const described = await describe(temporal, workflowId).catch(() => null);
+    const progress = described && (await askProgress(temporal, described));
+    const open = progress?.steps.find(({ startedAt, finishedAt }) => startedAt !== null && finishedAt === null);
+    return { status: order?.status ?? null, state: progress?.state ?? null, step: open?.name ?? null };
+  };
+  const about = { resource: orderId, reason };
+  await recorder.announce(db, { ...about, before: { ...(await placeOf()), saga }, after: { decision: action } });
+  return async (outcome) =>
+    recorder.conclude(db, { ...about, before: { decision: action }, after: { outcome, ...(await placeOf()) } });
 }
 
 /** No saga is there to take the decision; only a restart helps, and finds what the ended saga has done. */
@@ -95,7 +119,9 @@ async function decideEnded(to: Deciding, target: Target, resolution: Resolution,
   const { id: orderId } = await requireOrder(to.db, target.orderId);
   const { operator, reason } = resolution;
   const { client } = to.temporal;
+  const conclude = await announce(to, target, resolution, before);
   const workflowId = await restartSaga({ ...to, client }, orderId, { operator, reason, before });
+  await conclude(workflowId === null ? 'nothing to restart' : 'restarted');
   return workflowId === null ? gone(to, target) : follow(to, { orderId, workflowId }, resolution, []);
 }
 

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { advanceFeedClock, type FeedClock, feedClockLag, readFeedClock } from '../domain/feed-clock.js';
 import { type Ops, run } from './command.js';
 import { EXIT, type ExitCode } from './exit.js';
+import { createRecorder } from './recorder.js';
 
 /** Half an hour or so. Beyond it pg_resetwal is the way: it takes a restart, and no time. */
 const ADVANCE_MAX = 100_000_000n;
@@ -17,7 +18,8 @@ export function addFeedClockCommand(program: Command): void {
     });
 }
 
-async function feedClock({ out, to }: Ops, advance: boolean): Promise<ExitCode> {
+async function feedClock(ops: Ops, advance: boolean): Promise<ExitCode> {
+  const { out, to, config } = ops;
   const db = await to.database();
   let clock = await readFeedClock(db);
   const lag = feedClockLag(clock);
@@ -27,18 +29,25 @@ async function feedClock({ out, to }: Ops, advance: boolean): Promise<ExitCode> 
     );
     return report(out, clock, EXIT.failed);
   }
+  const recorder = createRecorder(ops, 'feed-clock --advance', config.OPS_OPERATOR ?? null);
+  const isActed = advance && lag > 0n;
+  if (isActed) await recorder.announce(db, { resource: null, before: factsOf(clock), after: null });
   for (let reportedAtMs = performance.now(); advance && feedClockLag(clock) > 0n; clock = await advanceFeedClock(db)) {
     if (performance.now() - reportedAtMs < 5_000) continue;
     reportedAtMs = performance.now();
     out.notice(`${feedClockLag(clock)} ids to go`);
   }
+  if (isActed) await recorder.conclude(db, { resource: null, before: null, after: factsOf(clock) });
   return report(out, clock, feedClockLag(clock) === 0n ? EXIT.done : EXIT.failed);
+}
+
+function factsOf(clock: FeedClock) {
+  return { highest: `${clock.highest}`, next: `${clock.next}`, lag: `${feedClockLag(clock)}` };
 }
 
 function report(out: Ops['out'], clock: FeedClock, code: ExitCode): ExitCode {
   const lag = feedClockLag(clock);
-  const facts = { highest: `${clock.highest}`, next: `${clock.next}`, lag: `${lag}` };
-  out.document({ feedClock: facts });
+  out.document({ feedClock: factsOf(clock) });
   out.notice(
     lag === 0n
       ? `The feed’s clock is this cluster’s: stored up to ${clock.highest}, next is ${clock.next}.`

@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { printableError } from '../runtime/errors/facts.js';
 import { addAdoptCommand } from './adopt.js';
+import { addAuditCommands } from './audit.js';
 import { addCancelCommand } from './cancel.js';
 import { addDeadLetterCommands } from './dead-letters.js';
 import { EXIT, EXIT_HELP } from './exit.js';
@@ -25,6 +26,7 @@ At 3 a.m.:
   ops reconcile                                money: where the gateway's ledger and ours differ; close it with --close
   ops adopt                                    after a restore: which database moves money
   ops dead-letters                             events that a destination would not take; replay, discard
+  ops audit verify                             whether the audit trail is what was signed
 
 ops stands for \`npm run -s ops --\`. Commands that change something show what they are about to do and ask; --yes answers.
 It finds the installation by DATABASE_URL and TEMPORAL_ADDRESS (and TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_…,
@@ -58,6 +60,7 @@ addReconcileCommand(program);
 addDeadLetterCommands(program);
 addFeedClockCommand(program);
 addAdoptCommand(program);
+addAuditCommands(program);
 
 try {
   await program.parseAsync();

@@ -10,6 +10,7 @@ import { decide, type Target } from './decisions.js';
 import { type ExitCode, nothingMatched, usage } from './exit.js';
 import { type StuckFilter, listStuck } from './stuck-sagas.js';
 import { money } from './output.js';
+import { createRecorder } from './recorder.js';
 import { sagaInCharge } from './sagas.js';
 import { printGroups } from './stuck.js';
 
@@ -66,7 +67,9 @@ async function resolveAll(ops: Ops, action: Resolution['action'], ids: string[],
   const targets = ids.length > 0 ? await named(ops, ids) : await filtered(ops, options);
   const many = `${targets.length} ${targets.length === 1 ? 'saga' : 'sagas'}`;
   await askBefore(ops, `${action} ${many}, as ${signature.operator}?`, options.yes);
-  const deciding = { temporal: await ops.to.temporal(), db: await ops.to.database(), policy: policyOf(ops.config) };
+  const [temporal, db] = [await ops.to.temporal(), await ops.to.database()];
+  const recorder = createRecorder(ops, action, signature.operator);
+  const deciding = { temporal, db, policy: policyOf(ops.config), recorder };
   return actOnAll(ops, resolution, targets, options, (target) => decide(deciding, target, resolution));
 }
 

@@ -53,6 +53,15 @@ const findings = gauge('reconciliation_findings', 'Differences of the two ledger
 ]);
 const attention = gauge('sagas_needing_attention', 'Sagas that will not end without someone', ['step', 'failure']);
 
+export const auditIntact = gauge('audit_chain_intact', '1 if the audit trail is what was signed and anchored, else 0');
+export const auditChecked = gauge('audit_checked_timestamp_seconds', 'When that was last looked at');
+export const auditAnchored = gauge(
+  'audit_anchored_timestamp_seconds',
+  'When the newest entry was last seen to be anchored outside the database',
+);
+/** Once it is known: until then a 1 would be a claim. */
+export const showAudit = (): void => show([auditIntact, auditChecked, auditAnchored]);
+
 /** @returns the same publisher, counted */
 export const countDeliveries = (publisher: Publisher): Publisher => ({
   ...publisher,

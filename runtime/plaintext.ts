@@ -7,6 +7,7 @@ import { allowedInPlainText, isOnThisMachine, plainTextSentence } from '../prism
 import { protectionOf } from '../prisma/session.mjs';
 
 export const PLAINTEXT_WORDS = [
+  'anchor',
   'issuer',
   'kafka',
   'nats',
@@ -56,6 +57,7 @@ const LINES = {
     plainHosts: (brokers, { values }) =>
       values['KAFKA_TLS'] === true ? [] : brokers.split(',').map((broker) => broker.trim().replace(/:\d+$/, '')),
   },
+  anchor: { word: 'anchor', remedy: 'write https://', plainHosts: (url) => hostsOf(url, ['http:']) },
   issuer: { word: 'issuer', remedy: 'write https://', plainHosts: (url) => hostsOf(url, ['http:']) },
   payments: {
     word: 'payments',

@@ -139,6 +139,24 @@ export const settings = {
     desc: 'Take only tokens that say of themselves that they are access tokens (`typ` at+jwt, RFC 9068)',
   }),
 
+  AUDIT_KEY: secret({
+    default: '',
+    desc: 'Signs the audit trail; several with commas during a rotation, of which the first signs. Needed with AUTH_ISSUER',
+  }),
+  AUDIT_KEY_FILE: str({ default: undefined, desc: 'The same from a file' }),
+  AUDIT_ANCHOR_FILE: str({
+    default: undefined,
+    desc: 'Where the relay notes the newest entry of the audit trail; unset = in its log only',
+  }),
+  AUDIT_ANCHOR_URL: httpUrl('anchor')({
+    default: undefined,
+    desc: 'Where the relay sends it, too, by POST: somewhere that the database’s owner cannot write',
+  }),
+  AUDIT_CALLS_RETENTION: durationMs({
+    default: 90 * 24 * 60 * minutes(1),
+    desc: 'How long refused calls and audited reads are kept; acts are kept for ever',
+  }),
+
   STEP_RETRY_BUDGET: durationMs({
     default: minutes(2),
     desc: 'How long a step is retried before its saga asks for an operator',

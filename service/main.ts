@@ -5,8 +5,11 @@
 import type { Logger } from 'pino';
 import { startApi } from '../api/api.js';
 import { protectionOf } from '../prisma/session.mjs';
+import { auditKeys } from '../domain/audit/signatures.js';
+import { startAuditGuard } from '../relay/audit-guard.js';
 import { createPublishers } from '../relay/publishers/configured.js';
 import { startRelay } from '../relay/relay.js';
+import { readAuditSecrets } from '../runtime/audit-files.js';
 import { ConfigError, readConfig, runMain } from '../runtime/config.js';
 import { checkDatabase } from '../runtime/database-check.js';
 import { type Failpoints, openFailpoints } from '../runtime/failpoints.js';
@@ -48,6 +51,7 @@ await runMain(async () => {
   const authentication = readAuthentication(config);
   if (runs('api') && !authentication) refuseUnprotected(config, logger);
   const neighbours = readNeighbours(config);
+  const keys = readAuditKeys(config, runs('api') && authentication !== undefined);
 
   installTemporalRuntime(logger);
   const pools = openPools(config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], {
@@ -90,6 +94,7 @@ await runMain(async () => {
         pageBytesMax: config.PAGE_BYTES_MAX,
         paymentsWebhookSecret: config.STRIPE_WEBHOOK_SECRET,
         eager: runs('worker'),
+        auditKeys: keys,
         ...readLimits(config, logger),
         ...neighbours,
         ...(authentication && { authentication }),
@@ -108,11 +113,23 @@ await runMain(async () => {
       })
     : undefined;
   if (relay) health.add('relay', relay.readiness);
+  const stopAuditGuard = relay
+    ? startAuditGuard({
+        ...{
+          db,
+          keys,
+          logger,
+          anchorFile: config.AUDIT_ANCHOR_FILE,
+          anchorUrl: config.AUDIT_ANCHOR_URL,
+          callsRetentionMs: config.AUDIT_CALLS_RETENTION,
+        },
+      })
+    : undefined;
 
   const stopInOrder = async () => {
     // Upstream first: no new orders, then no new work, then what the work needs.
     await api?.stop();
-    await Promise.all([worker?.stop(), relay?.stop()]);
+    await Promise.all([worker?.stop(), relay?.stop(), stopAuditGuard?.()]);
     await stopMetrics?.();
     await temporal.close();
     await pools.close();
@@ -186,6 +203,16 @@ function readAuthentication({
 function warnOfUnverified({ DATABASE_URL }: Config, logger: Logger): void {
   if (protectionOf(DATABASE_URL, process.env).tls === 'unverified')
     logger.warn('DATABASE_URL: TLS does not verify with whom it is spoken. sslmode=verify-full does.');
+}
+
+/** Where operators are known by name, what they did must be provable. */
+function readAuditKeys(config: Config, isNeeded: boolean) {
+  const secrets = readAuditSecrets(config);
+  if (isNeeded && secrets.length === 0)
+    throw new ConfigError(
+      'AUDIT_KEY or AUDIT_KEY_FILE is not set, but AUTH_ISSUER is: what operators do is signed. Make one with `openssl rand -hex 32`.',
+    );
+  return auditKeys(secrets);
 }
 
 /** Without authentication every caller may do everything; that is for loopback only. */

@@ -1,89 +1,112 @@
 /**
- * The auditor: records in the audit trail the calls made with an operator's rights, and the refused ones.
+ * The auditor: records what is done with an operator's rights, and which calls are refused.
  *
- * **Privileged calls** are recorded before they are answered: one that succeeded is not acknowledged unless its entry is
- * durable. **Refused calls** (401, 403, and 404 where the thing is there but the caller may not see it) are gathered in
- * memory and written in batches, those of one caller at one route as one entry with a count, so that a caller
- * who is refused a million times fills neither our memory nor the database. A crash loses the refused calls of the last seconds.
+ * **Acts** are recorded in the transaction of their change, with what stood before and after, or, where Temporal carries them out,
+ * before they are sent, and what has come of them before they are answered. Without its entry an act is not done. A privileged
+ * call that changed nothing is recorded, as a call, before it is answered. **Refused calls** (401, 403, and 404 where the thing is
+ * there but the caller may not see it) and **reads** by operators and auditors are gathered (call-gatherer).
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { type AuditEntry, recordAudit } from '../../domain/audit.js';
+import {
+  type Actor,
+  act,
+  type Change,
+  type Effect,
+  NotRecorded,
+  type Recorded,
+  recordAct,
+} from '../../domain/audit/acts.js';
+import { type AuditedCall, recordCalls } from '../../domain/audit/calls.js';
+import type { AuditKeys } from '../../domain/audit/signatures.js';
 import type { Database } from '../../domain/database.js';
-import { ANONYMOUS, permissionOf } from './permissions.js';
 import { Problem } from '../http/problems.js';
+import { createCallGatherer } from './call-gatherer.js';
+import { ANONYMOUS, permissionOf } from './permissions.js';
 
 export type Auditor = {
-  recordPrivileged(request: FastifyRequest, status: number): Promise<void>;
-  noteRefused(request: FastifyRequest, status: number): void;
+  /**
+   * Does a change, and records it if the caller makes it with an operator's rights.
+   * @throws Problem unavailable if it could not be recorded, and was not done
+   */
+  act<T, B>(request: FastifyRequest, change: Change<T, B>): Promise<T>;
+  /** Records an act that is about to be sent to Temporal. @throws Problem unavailable: it must not be sent */
+  announce(request: FastifyRequest, effect: Effect): Promise<void>;
+  /** Records what has come of it. */
+  conclude(request: FastifyRequest, effect: Effect): Promise<void>;
+  recordWithoutEffect(request: FastifyRequest, status: number): Promise<void>;
+  note(request: FastifyRequest, kind: 'refused' | 'read', status: number): void;
   /** Resolves when what was gathered is written. */
   stop(): Promise<void>;
 };
 
-const FLUSH_EVERY_MS = 5_000;
-/** Callers × routes distinguished between two batches; beyond that, entries name the route only. */
-const GATHERED_MAX = 500;
-
 export function createAuditor({
   db,
+  keys,
   logger,
   namesSource,
 }: {
   db: Database;
+  keys: AuditKeys;
   logger: Logger;
   /** Whether a request's address is the client's: only if it is known which proxies stand before us. */
   namesSource: boolean;
 }): Auditor {
-  let gathered = new Map<string, AuditEntry & { times: number }>();
-  const entryOf = (request: FastifyRequest, status: number): AuditEntry => ({
+  const gatherer = createCallGatherer({ db, keys, logger });
+  const actorOf = (request: FastifyRequest): Actor => ({
     subject: request.caller?.subject ?? null,
     route: routeOf(request),
-    resource: resourceOf(request),
-    status,
     correlationId: request.id,
     source: namesSource ? request.ip : null,
   });
-  const flush = async () => {
-    const entries = [...gathered.values()];
-    gathered = new Map();
-    if (entries.length > 0) await recordAudit(db, entries);
+  const callOf = (request: FastifyRequest, kind: AuditedCall['kind'], status: number) => ({
+    ...{ ...actorOf(request), kind, status, resource: resourceOf(request) },
+  });
+  /** The line leaves this machine with the log: an anchor of its own. */
+  const announceHead = (request: FastifyRequest, recorded: Recorded | null) => {
+    if (recorded) request.isAudited = true;
+    if (recorded) request.log.info({ auditId: recorded.id, auditHash: recorded.hash }, 'an act is on record');
   };
-  const flushing = setInterval(() => {
-    const lost = gathered.size;
-    // Not kept for the next time: while the database is away they would only grow.
-    flush().catch((err: unknown) => logger.error({ err, entries: lost }, 'refused calls could not be audited'));
-  }, FLUSH_EVERY_MS);
-
+  const record = async (request: FastifyRequest, kind: 'act' | 'outcome', effect: Effect, failure: string) => {
+    try {
+      announceHead(request, await recordAct(db, keys, kind, actorOf(request), effect));
+    } catch (err) {
+      request.log.error({ err }, 'an act could not be audited');
+      throw new Problem('unavailable', failure);
+    }
+  };
   return {
-    recordPrivileged: async (request, status) => {
-      const entry = entryOf(request, status);
+    act: async (request, change) => {
+      if (!isPrivileged(request)) return change.change(db);
       try {
-        await recordAudit(db, [entry]);
+        const { result, recorded } = await act(db, keys, actorOf(request), change);
+        announceHead(request, recorded);
+        return result;
       } catch (err) {
-        logger.error({ err, entry }, 'a privileged call could not be audited');
-        if (status < 400)
-          throw new Problem('unavailable', 'It was done, but could not be put on record: send it again.');
+        if (!(err instanceof NotRecorded)) throw err;
+        request.log.error({ err }, 'an act could not be audited, and was not done');
+        throw new Problem('unavailable', NOT_DONE);
       }
     },
-    noteRefused: (request, status) => {
-      const entry = { ...entryOf(request, status), times: 1, firstAt: new Date() };
-      const keyOf = ({ subject, route, source }: AuditEntry) => JSON.stringify([subject, route, status, source]);
-      const known = gathered.get(keyOf(entry));
-      if (!known && gathered.size >= GATHERED_MAX)
-        Object.assign(entry, { subject: null, source: null, resource: null });
-      const same = known ?? gathered.get(keyOf(entry));
-      if (!same) return void gathered.set(keyOf(entry), entry);
-      same.times++;
-      if (same.resource !== entry.resource) same.resource = null;
+    announce: (request, effect) => record(request, 'act', effect, NOT_DONE),
+    conclude: (request, effect) =>
+      record(request, 'outcome', effect, 'It was done, but what has come of it could not be put on record.'),
+    recordWithoutEffect: async (request, status) => {
+      const call = callOf(request, 'no-effect', status);
+      try {
+        await recordCalls(db, keys, [call]);
+      } catch (err) {
+        request.log.error({ err, route: call.route }, 'a privileged call could not be audited');
+        if (status < 400) throw new Problem('unavailable', 'It could not be put on record: send it again.');
+      }
     },
-    stop: async () => {
-      clearInterval(flushing);
-      await flush().catch((err: unknown) => logger.error({ err }, 'refused calls could not be audited'));
-    },
+    note: (request, kind, status) => gatherer.note(callOf(request, kind, status)),
+    stop: () => gatherer.stop(),
   };
 }
+const NOT_DONE = 'It could not be put on record, and was not done: send it again.';
 
-/** Audits every route by its responses. */
+/** Audits every route by its responses; a route that acts has recorded it by then. */
 export function auditAnswers(app: FastifyInstance, auditor: () => Auditor): void {
   app.decorateRequest('isAudited', false);
   app.decorateRequest('isConcealed', false);
@@ -91,11 +114,12 @@ export function auditAnswers(app: FastifyInstance, auditor: () => Auditor): void
     if (request.isAudited || !isPrivileged(request) || isRefused(request, reply)) return done(null, payload);
     request.isAudited = true; // first: if this fails, the answer that says so passes this hook again
     auditor()
-      .recordPrivileged(request, reply.statusCode)
+      .recordWithoutEffect(request, reply.statusCode)
       .then(() => done(null, payload), done);
   });
   app.addHook('onResponse', (request, reply, done) => {
-    if (isRefused(request, reply)) auditor().noteRefused(request, reply.statusCode);
+    if (isRefused(request, reply)) auditor().note(request, 'refused', reply.statusCode);
+    else if (isAuditedRead(request)) auditor().note(request, 'read', reply.statusCode);
     done();
   });
 }
@@ -109,6 +133,14 @@ function isPrivileged({ method, caller, routeOptions, is404 }: FastifyRequest): 
   const allowed = permissionOf(method, routeOptions.url ?? '');
   if (allowed === 'open') return false;
   return allowed.every((role) => role === 'operator') || (caller !== ANONYMOUS && caller.roles.includes('operator'));
+}
+
+/** By a person who may read what is somebody else's: everybody's orders, sagas, events. The catalogue is everybody's. */
+function isAuditedRead({ method, caller, routeOptions, is404 }: FastifyRequest): boolean {
+  if (method !== 'GET' || is404 || !caller || caller === ANONYMOUS) return false;
+  if (!caller.roles.includes('operator') && !caller.roles.includes('auditor')) return false;
+  const url = routeOptions.url ?? '';
+  return permissionOf(method, url) !== 'open' && !url.startsWith('/inventory');
 }
 
 const routeOf = ({ method, routeOptions }: FastifyRequest): string => `${method} ${routeOptions.url ?? ''}`;

@@ -8,10 +8,13 @@ import {
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
 } from '@temporalio/client';
+import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { cancelOrderSagaId, orderSagaId } from '../../contracts/ids.js';
+import type { Order } from '../../contracts/orders.js';
 import { RESOLVE_UPDATE, type Resolution, type SagaProgress } from '../../contracts/saga.js';
 import { readDueSaga } from '../../domain/acceptance.js';
+import type { Values } from '../../domain/audit/acts.js';
 import {
   comparePlaces,
   groupByFailure,
@@ -28,7 +31,7 @@ import { problemResponses } from '../openapi/problems.js';
 import { requireOrder } from './orders.js';
 import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
 import { operatorOf } from '../access/permissions.js';
-import { Problem, ProblemSchema } from '../http/problems.js';
+import { Problem, PROBLEMS, ProblemSchema } from '../http/problems.js';
 import { describeSaga, SagaSchema } from './sagas.js';
 import { IdParams, MoneySchema, OperatorId, OrderStatus, oneOf, Reason } from '../http/schemas.js';
 
@@ -151,11 +154,44 @@ function resolveRoute(app: Api, deps: ApiDependencies): void {
         operator: operatorOf(request.caller, operator),
       };
       return answerOnce(deps, request, reply, async (updateId) => {
-        await callTemporal(() => resolveSaga(deps, order.id, decision, updateId));
-        return { status: 200, body: await describeSaga(deps, order, request.caller) };
+        return { status: 200, body: await decideOnRecord(deps, request, order, decision, updateId) };
       });
     },
   );
+}
+
+/** What Temporal carries out is on record before it is sent, and what has come of it before it is answered. */
+async function decideOnRecord(
+  deps: ApiDependencies,
+  request: FastifyRequest,
+  order: Order,
+  decision: Resolution,
+  updateId: string | undefined,
+) {
+  const describe = () => describeSaga(deps, order, request.caller);
+  const { action, reason } = decision;
+  const about = { resource: order.id, reason };
+  await deps.auditor.announce(request, { ...about, before: placeOf(await describe()), after: { decision: action } });
+  const conclude = (status: number, after: Values) =>
+    deps.auditor.conclude(request, { ...about, status, before: { decision: action }, after });
+  try {
+    await callTemporal(() => resolveSaga(deps, order.id, decision, updateId));
+  } catch (err) {
+    const outcome = err instanceof Problem ? err.code : 'unavailable';
+    await conclude(PROBLEMS[outcome][0], { outcome }).catch(() => undefined); // it is logged; the failure is what is answered
+    throw err;
+  }
+  const body = await describe();
+  await conclude(200, { outcome: 'taken', ...placeOf(body) });
+  return body;
+}
+
+/** Where the saga stands: its state, and what it is at, or is parked at. */
+function placeOf({ state, steps }: Awaited<ReturnType<typeof describeSaga>>): Values {
+  const open = steps.find(
+    ({ status, startedAt, finishedAt }) => status === 'parked' || (startedAt !== null && !finishedAt),
+  );
+  return { state, step: open?.name ?? null };
 }
 
 function requireTemporal({ temporal }: ApiDependencies): Client {

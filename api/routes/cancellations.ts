@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { orderSagaId } from '../../contracts/ids.js';
 import type { CancellationReason, Order } from '../../contracts/orders.js';
-import { requestCancellation } from '../../domain/orders.js';
+import { cancellation } from '../../domain/audit/changes.js';
 import { wakeSaga } from '../../sagas/wake.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
@@ -58,11 +58,8 @@ async function recordCancellation(
   message: string,
 ): Promise<void> {
   const code = codeOf(request);
-  const recorded = await requestCancellation(deps.db, order.id, {
-    reason: code,
-    message,
-    actor: request.caller.subject,
-  });
+  const actor = request.caller.subject;
+  const recorded = await deps.auditor.act(request, cancellation(order.id, { reason: code, message, actor }));
   if (recorded.reason !== code && recorded.reason !== 'CANCELLED_BY_CUSTOMER') {
     const how = recorded.outcome === 'cancelled' ? 'was cancelled' : 'is being cancelled';
     throw new Problem('order-cancelled', `Order ${order.id} ${how} otherwise: ${recorded.reason}.`, {

@@ -3,10 +3,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { DEAD_LETTER_CAUSES, DEAD_LETTER_STATES, type DeadLetter } from '../../contracts/dead-letters.js';
+import { decisionOnDeadLetter } from '../../domain/audit/changes.js';
 import {
   countDeadLetters,
   type DeadLetterFilter,
-  decideDeadLetter,
   listDeadLetters,
   readDeadLetters,
 } from '../../domain/dead-letters.js';
@@ -178,11 +178,8 @@ function replayRoute(app: Api, deps: ApiDependencies): void {
       const before = await requireDeadLetter(deps, id);
       const by = operatorOf(request.caller, operator);
       return answerOnce(deps, request, reply, async () => {
-        await decideDeadLetter(deps.db, id, {
-          action: 'replay',
-          operator: by,
-          ...(reason !== undefined && { reason }),
-        });
+        const decision = { action: 'replay', operator: by, ...(reason !== undefined && { reason }) } as const;
+        await deps.auditor.act(request, decisionOnDeadLetter(id, decision));
         const [deadLetter = before] = await awaitReplays(deps, [id]);
         if (deadLetter.state === 'DISCARDED')
           throw new Problem('already-decided', `Dead letter ${id} has been discarded.`);
@@ -214,7 +211,7 @@ function discardRoute(app: Api, deps: ApiDependencies): void {
       await requireDeadLetter(deps, id);
       const by = operatorOf(request.caller, operator);
       return answerOnce(deps, request, reply, async () => {
-        await decideDeadLetter(deps.db, id, { action: 'discard', operator: by, reason });
+        await deps.auditor.act(request, decisionOnDeadLetter(id, { action: 'discard', operator: by, reason }));
         const deadLetter = await requireDeadLetter(deps, id);
         if (deadLetter.state === 'DISCARDED') return { status: 200, body: deadLetter };
         throw new Problem('already-decided', `Dead letter ${id} has been delivered.`);
@@ -272,7 +269,7 @@ function bulkReplayRoute(app: Api, deps: ApiDependencies): void {
       const by = operatorOf(request.caller, operator);
       return answerOnce(deps, request, reply, async () => ({
         status: 200,
-        body: { results: await replaySelected(deps, asked, by) },
+        body: { results: await replaySelected(deps, request, asked, by) },
       }));
     },
   );
@@ -287,22 +284,23 @@ function requireSelection({ ids, destination, cause, type }: Static<typeof BulkR
 
 async function replaySelected(
   deps: ApiDependencies,
+  request: FastifyRequest,
   { reason, limit = 100, ratePerSecond = 10, ids, ...filter }: Omit<Static<typeof BulkReplay>, 'all' | 'operator'>,
   operator: string,
 ): Promise<Static<typeof ResultSchema>[]> {
   const chosen = { ...filter, ...(ids && { ids }), state: 'PARKED' } as DeadLetterFilter;
   const deadLetters = await listDeadLetters(deps.db, chosen, limit);
   const signature = { operator, ...(reason !== undefined && { reason }) };
-  const replayed = await replayAll(deps, deadLetters, ratePerSecond, signature);
+  const replayed = await replayAll(deps, request, { deadLetters, ratePerSecond }, signature);
   const after = new Map((await awaitReplays(deps, replayed)).map((deadLetter) => [deadLetter.id, deadLetter]));
   return deadLetters.map((deadLetter) => resultOf(deadLetter, after.get(deadLetter.id)));
 }
 
 /** @returns the ids of those that there was time for */
 async function replayAll(
-  { db, stopping }: ApiDependencies,
-  deadLetters: DeadLetter[],
-  ratePerSecond: number,
+  { auditor, stopping }: ApiDependencies,
+  request: FastifyRequest,
+  { deadLetters, ratePerSecond }: { deadLetters: DeadLetter[]; ratePerSecond: number },
   signature: { operator: string; reason?: string },
 ): Promise<string[]> {
   const deadline = performance.now() + BULK_LIMIT_MS;
@@ -310,7 +308,7 @@ async function replayAll(
   for (const { id } of deadLetters) {
     if (replayed.length > 0) await pause(1_000 / ratePerSecond);
     if (stopping.aborted || performance.now() > deadline) break;
-    await decideDeadLetter(db, id, { action: 'replay', ...signature });
+    await auditor.act(request, decisionOnDeadLetter(id, { action: 'replay', ...signature }));
     replayed.push(id);
   }
   return replayed;

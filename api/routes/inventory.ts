@@ -1,8 +1,8 @@
 /** Catalogue and stock over HTTP. */
 import { type Static, Type } from 'typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Database } from '../../domain/database.js';
-import { type ExpectedSku, listInventory, putSku, readSku, type Sku } from '../../domain/inventory.js';
+import { entryOfSku } from '../../domain/audit/changes.js';
+import { type ExpectedSku, listInventory, readSku, type Sku } from '../../domain/inventory.js';
 import { TEXT } from '../../contracts/texts.js';
 import { refusePrice } from '../../domain/prices.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
@@ -96,7 +96,7 @@ function readRoute(app: Api, { db }: ApiDependencies): void {
   );
 }
 
-function putRoute(app: Api, { db }: ApiDependencies): void {
+function putRoute(app: Api, deps: ApiDependencies): void {
   app.put(
     '/inventory/:sku',
     {
@@ -132,7 +132,7 @@ function putRoute(app: Api, { db }: ApiDependencies): void {
         throw new Problem(refusal.code, `${refusal.field}: ${refusal.detail}.`, {
           errors: [{ pointer: `/${refusal.field}`, detail: refusal.detail }],
         });
-      return change(db, request, reply, { sku: request.params.sku, ...entry });
+      return change(deps, request, reply, { sku: request.params.sku, ...entry });
     },
   );
 }
@@ -143,7 +143,12 @@ type SkuToPut = Static<typeof SkuEntry> & { sku: string };
 const TRIES_MAX = 5;
 
 /** The condition is judged by what was read, and the statement takes effect only if that is what it changes. @throws Problem */
-async function change(db: Database, request: FastifyRequest, reply: FastifyReply, { sku, ...entry }: SkuToPut) {
+async function change(
+  { db, auditor }: ApiDependencies,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { sku, ...entry }: SkuToPut,
+) {
   const { 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = request.headers;
   const isConditional = ifMatch !== undefined || ifNoneMatch !== undefined;
   for (let tries = 0; tries < TRIES_MAX; tries++) {
@@ -153,7 +158,8 @@ async function change(db: Database, request: FastifyRequest, reply: FastifyReply
         current === null ? 'not there' : ifMatch === undefined ? 'there already' : 'not as you have read it';
       throw new Problem('precondition-failed', `${sku} is ${found}; it was left as it is.`);
     }
-    const stored = await putSku(db, sku, entry, isConditional ? expectedOf(request, current) : 'anything');
+    const expected = isConditional ? expectedOf(request, current) : 'anything';
+    const stored = await auditor.act(request, entryOfSku(sku, entry, expected));
     if (stored) return stored;
     const now = await readSku(db, sku);
     if (now !== null && entry.onHand < now.reserved + now.sold)

@@ -3,8 +3,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { v7 as uuidv7 } from 'uuid';
 import type { Order } from '../../contracts/orders.js';
-import { type Acceptance, acceptOrder } from '../../domain/acceptance.js';
-import type { Database } from '../../domain/database.js';
+import type { Acceptance } from '../../domain/acceptance.js';
+import { placing } from '../../domain/audit/changes.js';
 import { earlierAnswer, type KeyClaim } from '../../domain/idempotency.js';
 import { type Admission, createAdmission } from '../load/admission.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
@@ -68,7 +68,7 @@ async function placeOrder(
 
   const { order, response, acceptance } = await admit(
     () => request.raw.socket.destroyed,
-    () => acceptPriced(db, pricing, request, claim),
+    () => acceptPriced(deps, pricing, request, claim),
   );
   if (acceptance.outcome !== 'accepted') return answerEarlier(deps, acceptance, request, reply);
 
@@ -88,22 +88,20 @@ const PRICINGS_MAX = 4;
  * @throws Problem if it is refused, or if its prices change all the time
  */
 async function acceptPriced(
-  db: Database,
+  { db, auditor }: ApiDependencies,
   pricing: Pricing,
-  { body, id: correlationId, headers }: FastifyRequest<{ Body: NewOrder }>,
+  request: FastifyRequest<{ Body: NewOrder }>,
   claim: KeyClaim | undefined,
 ) {
+  const { body, id: correlationId, headers } = request;
   refuseRepeatedSkus(body.items);
   const traceparent = parseTraceparent(headers['traceparent']);
   for (let pricings = 0; pricings < PRICINGS_MAX; pricings++) {
     const priced = (pricings === 0 && pricing.recall(body)) || (await pricing.read(body));
     const order = newOrder(body, priced, correlationId);
     const response = JSON.stringify(order);
-    const acceptance = await acceptOrder(
-      db,
-      { order, paymentMethod: body.paymentMethod, ...(traceparent && { traceparent }) },
-      claim && { ...claim, response },
-    );
+    const toAccept = { order, paymentMethod: body.paymentMethod, ...(traceparent && { traceparent }) };
+    const acceptance = await auditor.act(request, placing(toAccept, claim && { ...claim, response }, db));
     if (acceptance.outcome !== 'prices-changed') return { order, response, acceptance };
   }
   throw new Problem('unavailable', 'The prices of these SKUs are changing just now; nothing was ordered.');

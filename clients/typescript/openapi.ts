@@ -59,7 +59,7 @@ export interface paths {
   };
   "/admin/audit": {
     /**
-     * Privileged and refused calls, oldest first
+     * Acts with an operator’s rights, refused calls and reads, oldest first
      * @description Keep `next`, ask again with it as `after`, and no entry is missed. `next` equals `after` when nothing is new.
      */
     get: operations["getAdminAudit"];
@@ -1572,7 +1572,7 @@ export interface operations {
     };
   };
   /**
-   * Privileged and refused calls, oldest first
+   * Acts with an operator’s rights, refused calls and reads, oldest first
    * @description Keep `next`, ask again with it as `after`, and no entry is missed. `next` equals `after` when nothing is new.
    */
   getAdminAudit: {
@@ -1594,8 +1594,13 @@ export interface operations {
         content: {
           "application/json": {
             entries: ({
-                /** @description Counts 1, 2, 3 … without a gap */
+                /** @description Counts 1, 2, 3 … without a gap among acts, among calls, and among `legacy` */
                 id: number;
+                /**
+                 * @description act, outcome (of an act that a saga carries out), seal and purge are the chain of acts; refused, read and no-effect are calls; legacy was recorded before there was a chain
+                 * @enum {string}
+                 */
+                kind: "act" | "outcome" | "seal" | "purge" | "refused" | "read" | "no-effect" | "legacy";
                 /** Format: date-time */
                 at: string;
                 /**
@@ -1603,20 +1608,32 @@ export interface operations {
                  * @description Of the first of the calls that this entry stands for
                  */
                 firstAt: string;
-                /** @description How many calls this entry stands for; more than one only of refused ones */
+                /** @description How many calls this entry stands for; more than one only of refused ones and reads */
                 times: number;
-                /** @description Who; null without a valid token */
+                /** @description Who; null without a valid token, or erased */
                 subject: string | null;
-                /** @description Method and pattern of the path */
+                /** @description Method and pattern of the path, or the command of the ops CLI */
                 route: string;
-                /** @description What the path named */
+                /** @description What the path named, or the command */
                 resource: string | null;
-                /** @description Of the answer */
+                /** @description As the operator gave it */
+                reason: string | null;
+                /** @description Of the answer; 0 where it was not HTTP */
                 status: number;
                 /** @description Of the first call */
                 correlationId: string;
                 /** @description Address; only where TRUST_PROXY says which proxies to believe */
                 source: string | null;
+                /** @description How what was changed stood before */
+                before: {
+                  [key: string]: unknown;
+                } | null;
+                /** @description and after; of an outcome, what has come of the act */
+                after: {
+                  [key: string]: unknown;
+                } | null;
+                /** @description Of an act: HMAC-SHA256 over its content and the hash of the act before. `ops audit verify` checks it */
+                hash: string;
               })[];
             next: string;
           };

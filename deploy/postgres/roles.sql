@@ -39,5 +39,11 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO order_sag
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO order_saga_app;
 -- What is only ever added to. On a new volume they do not exist yet: their migration revokes it then.
 SELECT format('REVOKE UPDATE, DELETE, TRUNCATE ON %I FROM order_saga_app', name)
-FROM unnest(ARRAY['audit_trail', 'reconciliation_closings', 'saga_log']) AS name
+FROM unnest(ARRAY['audit_acts', 'audit_trail', 'reconciliation_closings', 'saga_log']) AS name
+WHERE to_regclass(format('public.%I', name)) IS NOT NULL \gexec
+-- What is never removed, or never changed.
+SELECT format('REVOKE %s, TRUNCATE ON %I FROM order_saga_app', rights, name)
+FROM (SELECT 'DELETE' AS rights, unnest(ARRAY['orders', 'order_lines', 'inventory', 'reservations', 'payments',
+        'charge_refunds', 'charge_attempts', 'dead_letters', 'installation']) AS name
+    UNION ALL SELECT 'UPDATE', unnest(ARRAY['order_lines', 'outbox', 'audit_calls'])) AS needless
 WHERE to_regclass(format('public.%I', name)) IS NOT NULL \gexec

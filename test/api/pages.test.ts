@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Order } from '../../contracts/orders.js';
 import type { Database } from '../../domain/database.js';
-import { recordAudit } from '../../domain/audit.js';
+import { recordCalls } from '../../domain/audit/calls.js';
+import { auditKeys } from '../../domain/audit/signatures.js';
 import { PAGE_BYTES_MAX } from '../../api/http/pages.js';
 import { expectProblem, startTestApi, type TestApi } from '../support/api.js';
 import { createTestDatabase, feedShowsAll, stock, type TestDatabase } from '../support/database.js';
@@ -142,13 +143,15 @@ describe('of small rows, too, a page holds no more bytes than it may:', () => {
 
   const fill: Record<string, () => Promise<unknown>> = {
     entries: () =>
-      recordAudit(
+      recordCalls(
         database.db,
+        auditKeys(['a key of this test, 32 characters']),
         Array.from({ length: 50 }, (_, i) => ({
+          kind: 'refused' as const,
           subject: `op-${i}`,
           route: 'PUT /inventory/:sku',
           resource: 'KEYBOARD',
-          status: 200,
+          status: 403,
           correlationId: `c-${i}`,
           source: null,
         })),

@@ -1,5 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -88,4 +98,13 @@ test('a folder that has the user’s own folders under the names of ours is refu
   mkdirSync(join(path, 'logs'), { recursive: true });
   expect(() => openDataDir(path)).toThrow(/has folders of its own \(logs\)/);
   expect(readdirSync(path)).toEqual(['logs']); // the lock is given back, too
+});
+
+test('the key of the audit trail is made once, and no other user may read it', () => {
+  openDataDir(path).release();
+  const key = readFileSync(join(path, 'audit-key'), 'utf8');
+  expect(key).toMatch(/^[0-9a-f]{64}\n$/);
+  openDataDir(path).release();
+  expect(readFileSync(join(path, 'audit-key'), 'utf8')).toBe(key);
+  expect(othersMay(join(path, 'audit-key'))).toBe(0);
 });

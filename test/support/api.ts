@@ -13,6 +13,7 @@ import { createApiReadiness } from '../../api/routes/health.js';
 import { createServer } from '../../api/server.js';
 import { createWaiting } from '../../api/waiting/waiting.js';
 import type { Money, Order } from '../../contracts/orders.js';
+import { auditKeys } from '../../domain/audit/signatures.js';
 import type { Database } from '../../domain/database.js';
 import type { TemporalLink } from '../../runtime/temporal.js';
 import { createTestDatabase } from './database.js';
@@ -103,7 +104,7 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}): Promise
 export async function startServer({ db, databaseUrl }: TestApi, changed: Partial<ApiDependencies> = {}) {
   const dispatcher = createSagaDispatcher({ db, client: AWAY.client, policy: PATIENT, eager: false, logger: SILENT });
   const authenticate = createAuthenticator(undefined);
-  const auditor = createAuditor({ db, logger: SILENT, namesSource: false });
+  const auditor = createAuditor({ db, keys: auditKeys([]), logger: SILENT, namesSource: false });
   const stopping = new AbortController().signal;
   const waiting = createWaiting({ db, databaseUrl, stopping, logger: SILENT });
   const dependencies = {

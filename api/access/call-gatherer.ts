@@ -1,0 +1,77 @@
+/**
+ * Gathers audited calls that nobody waits for, refused ones and reads, and writes them in batches. **Whatever strangers do, they
+ * cost a bounded number of rows**: calls of one caller at one route share one, and only so many callers and routes a minute have
+ * one of their own; the others are counted together, by their status. A crash loses those of the last seconds.
+ */
+import type { Logger } from 'pino';
+import { type AuditedCall, recordCalls } from '../../domain/audit/calls.js';
+import type { AuditKeys } from '../../domain/audit/signatures.js';
+import type { Database } from '../../domain/database.js';
+
+/** After which a refused call is on record. */
+const FLUSH_EVERY_MS = 5_000;
+/** Reads by the same caller of the same route, in which nothing is urgent, and what is counted together: one row in a minute. */
+const FLUSHES_PER_SLOW_ONE = 12;
+/** Refused callers × routes that have a row of their own: so many at once, and so many more each minute. A row has some 0.5 KB. */
+const OWN_ROWS = { burst: 60, perMinute: 12 };
+/** Callers × routes of reads; those are people, and a token of the issuer's each. */
+const READS_MAX = 200;
+
+export type Gathered = AuditedCall & { times: number; firstAt: Date };
+export type CallGatherer = {
+  note(call: Omit<AuditedCall, 'times' | 'firstAt'>): void;
+  /** Resolves when what was gathered is written. */
+  stop(): Promise<void>;
+};
+
+export function createCallGatherer(
+  { db, keys, logger }: { db: Database; keys: AuditKeys; logger: Logger },
+  { burst, perMinute } = OWN_ROWS,
+): CallGatherer {
+  let refused = new Map<string, Gathered>();
+  let reads = new Map<string, Gathered>();
+  /** By status. */
+  let together = new Map<string, Gathered>();
+  let [ownRows, flushes] = [burst, 0];
+  const take = (isLast: boolean): Gathered[] => {
+    const isSlow = isLast || ++flushes % FLUSHES_PER_SLOW_ONE === 0;
+    const taken = [...refused.values(), ...(isSlow ? [...reads.values(), ...together.values()] : [])];
+    refused = new Map();
+    if (isSlow) [reads, together] = [new Map(), new Map()];
+    ownRows = Math.min(burst, ownRows + (perMinute * FLUSH_EVERY_MS) / 60_000);
+    return taken;
+  };
+  const flush = async (isLast = false) => {
+    const calls = take(isLast);
+    // Not kept for the next time: while the database is away they would only grow.
+    await recordCalls(db, keys, calls).catch((err: unknown) =>
+      logger.error({ err, entries: calls.length }, 'refused calls could not be audited'),
+    );
+  };
+  const flushing = setInterval(() => void flush(), FLUSH_EVERY_MS);
+  const count = (into: Map<string, Gathered>, key: string, call: AuditedCall) => {
+    const same = into.get(key);
+    if (!same) return void into.set(key, { ...call, times: 1, firstAt: new Date() });
+    same.times++;
+    if (same.resource !== call.resource) same.resource = null;
+  };
+  return {
+    note: (call) => {
+      const { subject, route, status, source, kind } = call;
+      const key = JSON.stringify([subject, route, status, source]);
+      const [into, hasRoom] = kind === 'read' ? [reads, reads.size < READS_MAX] : [refused, ownRows >= 1];
+      if (into.has(key) || hasRoom) {
+        if (kind !== 'read' && !into.has(key)) ownRows--;
+        return count(into, key, call);
+      }
+      count(together, `${kind} ${status}`, { ...call, ...NAMELESS });
+    },
+    stop: async () => {
+      clearInterval(flushing);
+      await flush(true);
+    },
+  };
+}
+
+/** Of many callers at many routes. */
+const NAMELESS = { subject: null, source: null, resource: null, route: '(several)' };
