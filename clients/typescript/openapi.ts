@@ -438,6 +438,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -448,7 +460,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -601,7 +613,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -690,6 +702,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -700,7 +724,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -793,6 +817,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -803,7 +839,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -881,6 +917,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -891,7 +939,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -966,6 +1014,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -976,7 +1036,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -1115,6 +1175,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -1125,7 +1197,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -1227,6 +1299,18 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -1381,6 +1465,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -1488,6 +1584,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -1588,6 +1696,18 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -1754,6 +1874,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -1898,6 +2030,18 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -2055,6 +2199,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -2136,6 +2292,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -2146,7 +2314,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -2221,6 +2389,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -2231,7 +2411,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -2361,6 +2541,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -2371,7 +2563,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -2539,6 +2731,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
       /** @description `internal-error`: Something went wrong on our side */
       500: {
         headers: {
@@ -2549,7 +2753,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
