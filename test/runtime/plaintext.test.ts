@@ -105,6 +105,16 @@ test.each<[string, Record<string, string>]>([
   expect(start(env)).toBe('taken');
 });
 
+test.each([
+  ['require', 'taken'],
+  ['verify-full', 'taken'],
+  ['prefer', 'DATABASE_URL is refused'],
+  ['disable', 'DATABASE_URL is refused'],
+])('PGSSLMODE=%s speaks for a DATABASE_URL that leaves it open: %s', (PGSSLMODE, outcome) => {
+  expect(start({ PGSSLMODE, DATABASE_URL: 'postgresql://db.example/d' })).toContain(outcome);
+  expect(start({ PGSSLMODE, DATABASE_URL: 'postgresql://db.example/d?sslmode=disable' })).toContain('is refused');
+});
+
 test('a profile of Temporal’s is judged as its variables are', () => {
   const folder = mkdtempSync(join(tmpdir(), 'order-saga-profile-'));
   const file = join(folder, 'temporal.toml');
