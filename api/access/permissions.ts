@@ -58,10 +58,8 @@ export function permissionOf(method: string, url: string): Allowed {
 }
 
 export function requireRole(caller: Caller, allowed: readonly Role[]): void {
-  if (!caller.roles.some((role) => allowed.includes(role))) {
-    const options = { challenge: 'Bearer error="insufficient_scope"' };
-    throw new Problem('forbidden', `This takes the role ${allowed.join(' or ')}.`, {}, options);
-  }
+  if (!caller.roles.some((role) => allowed.includes(role)))
+    throw new Problem('forbidden', `This takes the role ${allowed.join(' or ')}.`);
 }
 
 /** The roles that reach beyond their own orders, by access: being an auditor as well does not let a customer order for others. */

@@ -205,12 +205,18 @@ export const ProblemSchema = Type.Object(
 
 const RETRY_AFTER_S = 2;
 
+/** https://www.rfc-editor.org/rfc/rfc6750#section-3 */
+const CHALLENGES: Partial<Record<ProblemCode, string>> = {
+  unauthenticated: 'Bearer',
+  forbidden: 'Bearer error="insufficient_scope"',
+};
+
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
   const [status] = PROBLEMS[problem.code];
   const retryAfterS = problem.options.retryAfterS ?? (status === 503 ? RETRY_AFTER_S : undefined);
   if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
   requestsRefused.inc({ status, reason: problem.options.reason ?? problem.code });
-  const challenge = problem.options.challenge ?? (status === 401 ? 'Bearer' : undefined);
+  const challenge = problem.options.challenge ?? CHALLENGES[problem.code];
   if (challenge !== undefined) reply.header('www-authenticate', challenge);
   return reply
     .code(status)

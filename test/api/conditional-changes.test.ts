@@ -90,7 +90,7 @@ describe('If-Match', () => {
         await eventually('the change waits for the other one', async () => {
           const [waiting] = await api.db.$queryRaw<{ n: number }[]>`
             SELECT count(*)::int AS n FROM pg_stat_activity
-            WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%UPDATE inventory%'`;
+            WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ 'inventory.*FOR UPDATE|UPDATE inventory'`;
           return waiting?.n === 1;
         });
       },
