@@ -51,7 +51,7 @@ await runMain(async () => {
   const authentication = readAuthentication(config);
   if (runs('api') && !authentication) refuseUnprotected(config, logger);
   const neighbours = readNeighbours(config);
-  const keys = readAuditKeys(config, runs('api') && authentication !== undefined);
+  const keys = readAuditKeys(config, runs('api') && authentication !== undefined, logger);
 
   installTemporalRuntime(logger);
   const pools = openPools(config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], {
@@ -205,12 +205,12 @@ function warnOfUnverified({ DATABASE_URL }: Config, logger: Logger): void {
     logger.warn('DATABASE_URL: TLS does not verify with whom it is spoken. sslmode=verify-full does.');
 }
 
-/** Where operators are known by name, what they did must be provable. */
-function readAuditKeys(config: Config, isNeeded: boolean) {
+/** Where operators are known by name, what they did should be provable. A chain that was signed once takes no act without a key. */
+function readAuditKeys(config: Config, isNeeded: boolean, logger: Logger) {
   const secrets = readAuditSecrets(config);
   if (isNeeded && secrets.length === 0)
-    throw new ConfigError(
-      'AUDIT_KEY or AUDIT_KEY_FILE is not set, but AUTH_ISSUER is: what operators do is signed. Make one with `openssl rand -hex 32`.',
+    logger.error(
+      'AUDIT_KEY and AUDIT_KEY_FILE are not set, but AUTH_ISSUER is: what operators do is recorded, and proves nothing. Make a key with `openssl rand -hex 32`.',
     );
   return auditKeys(secrets);
 }
