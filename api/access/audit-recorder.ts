@@ -7,6 +7,7 @@
  * there but the caller may not see it) and **reads** by operators and auditors are gathered (call-gatherer).
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import {
   type Actor,
@@ -53,6 +54,8 @@ export function createAuditor({
   namesSource: boolean;
 }): Auditor {
   const gatherer = createCallGatherer({ db, keys, logger });
+  // Acts are a chain: side by side they would wait for each other in Postgres, each with a connection and its limit of time.
+  const inTurn = pLimit(1);
   const actorOf = (request: FastifyRequest): Actor => ({
     subject: request.caller?.subject ?? null,
     route: routeOf(request),
@@ -69,7 +72,7 @@ export function createAuditor({
   };
   const record = async (request: FastifyRequest, kind: 'act' | 'outcome', effect: Effect, failure: string) => {
     try {
-      announceHead(request, await recordAct(db, keys, kind, actorOf(request), effect));
+      announceHead(request, await inTurn(recordAct, db, keys, kind, actorOf(request), effect));
     } catch (err) {
       request.log.error({ err }, 'an act could not be audited');
       throw new Problem('unavailable', failure);
@@ -79,7 +82,7 @@ export function createAuditor({
     act: async (request, change) => {
       if (!isPrivileged(request)) return change.change(db);
       try {
-        const { result, recorded } = await act(db, keys, actorOf(request), change);
+        const { result, recorded } = await inTurn(() => act(db, keys, actorOf(request), change));
         announceHead(request, recorded);
         return result;
       } catch (err) {
