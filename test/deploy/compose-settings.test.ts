@@ -5,8 +5,8 @@ import { read, variablesOf } from './text.js';
 
 /** Those that a container is not to be given, each with the reason. */
 const NOT_IN_COMPOSE: Record<string, string> = {
+  AUDIT_KEY_FILE: 'AUDIT_KEY is there, like the other secrets',
   WORKFLOW_BUNDLE: 'the image has the bundle of its own build, and no other fits it',
-  AUDIT_KEY_FILE: 'AUDIT_KEY is asked for, and which of the two a server has, Compose cannot ask',
   FAILPOINTS: 'planned failures are for this product’s own tests',
 };
 
