@@ -52,15 +52,18 @@ export class ProblemError extends Error {
   }
 }
 
+/** What JSON there is: a route's `text/event-stream` is a text in its type, and answered to nobody who does not ask for it. */
+type Answered<T> = Exclude<NonNullable<T>, string>;
+
 /**
  * @returns what was answered
  * @throws ProblemError if the request was refused
  */
 export async function orThrow<T>(
   answer: Promise<{ data?: T; error?: unknown; response: Response }>,
-): Promise<NonNullable<T>> {
+): Promise<Answered<T>> {
   const { data, error, response } = await answer;
-  if (response.ok && data !== undefined && data !== null) return data;
+  if (response.ok && data !== undefined && data !== null) return data as Answered<T>;
   throw new ProblemError(response.status, isProblem(error) ? error : undefined, retryAfterOf(response));
 }
 
