@@ -102,7 +102,9 @@ function readToken({ headers, raw }: FastifyRequest): string {
   const given = raw.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'authorization').length;
   if (given > 1) throw invalid('Send one Authorization header.');
   const text = headers.authorization ?? '';
-  const token = text.length <= TOKEN_MAX_CHARS ? /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(text)?.[1] : undefined;
+  if (text.length > TOKEN_MAX_CHARS)
+    throw invalid(`The Authorization header is longer than ${TOKEN_MAX_CHARS} characters.`);
+  const token = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(text)?.[1];
   if (token) return token;
   if (text !== '') throw invalid('The Authorization header is not Bearer and a token.');
   throw new Problem('unauthenticated', 'Send Authorization: Bearer <token>.');

@@ -45,10 +45,15 @@ export class ProblemError extends Error {
   constructor(
     readonly status: number,
     readonly problem: Problem | undefined,
+    /** Seconds after which to try again, of a 429 or 503; undefined = the server has not said. */
+    readonly retryAfterS?: number,
   ) {
     super(problem ? `${problem.status} ${problem.code}: ${problem.detail}` : `the server answered ${status}`);
   }
 }
+
+/** What JSON there is: a route's `text/event-stream` is a text in its type, and answered to nobody who does not ask for it. */
+type Answered<T> = Exclude<NonNullable<T>, string>;
 
 /**
  * @returns what was answered
@@ -56,25 +61,33 @@ export class ProblemError extends Error {
  */
 export async function orThrow<T>(
   answer: Promise<{ data?: T; error?: unknown; response: Response }>,
-): Promise<NonNullable<T>> {
+): Promise<Answered<T>> {
   const { data, error, response } = await answer;
-  if (response.ok && data !== undefined && data !== null) return data;
-  throw new ProblemError(response.status, isProblem(error) ? error : undefined);
+  if (response.ok && data !== undefined && data !== null) return data as Answered<T>;
+  throw new ProblemError(response.status, isProblem(error) ? error : undefined, retryAfterOf(response));
+}
+
+function retryAfterOf({ headers }: Response): number | undefined {
+  const text = headers.get('retry-after') ?? '';
+  return /^\d{1,9}$/.test(text) ? Number(text) : undefined;
 }
 
 /**
- * Follows a list to its end. A page may hold fewer entries than `limit`: only `next` says whether there is another.
+ * Follows a list to its end, and the feed or the audit trail to where nothing is new. A page may hold fewer entries than `limit`:
+ * only `next` says whether there is another.
  * @param read a page, from the cursor; undefined = the first
  */
 export async function* pagesOf<P extends { next: string | null }>(
   read: (cursor: string | undefined) => Promise<P>,
 ): AsyncGenerator<P, void, undefined> {
+  let asked: string | undefined;
   let cursor: string | undefined;
   do {
-    const page = await read(cursor);
+    asked = cursor;
+    const page = await read(asked);
     yield page;
     cursor = page.next ?? undefined;
-  } while (cursor !== undefined);
+  } while (cursor !== undefined && cursor !== asked);
 }
 
 const isProblem = (error: unknown): error is Problem =>

@@ -2,7 +2,7 @@
  * Refusals before any handler has seen a request: what they are, how they are answered (RFC 9457), and how often. A listener
  * with a form of its own for problems answers them in that.
  */
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import { type IncomingMessage, maxHeaderSize, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { Counter } from 'prom-client';
 
@@ -81,6 +81,7 @@ const UNPARSABLE: Record<string, RefusalCode> = {
 export function refuseUnparsable(err: Error & { code?: string }, socket: Socket): Refusal | undefined {
   if (err.code === 'ECONNRESET' || !socket.writable || isAnswering(socket)) return void socket.destroy();
   const code = UNPARSABLE[err.code ?? ''] ?? 'malformed-request';
+  if (code === 'headers-too-large') return { code, detail: `The headers are larger than ${maxHeaderSize / 1024} KiB.` };
   return { code, detail: `This is no request that can be answered: ${STATUS_CODES[STATUSES[code]]}.` };
 }
 

@@ -119,6 +119,11 @@ describe('a token', () => {
     expect(answer.headers.get('www-authenticate')).toBe(forgery === '' ? 'Bearer' : 'Bearer error="invalid_token"');
   });
 
+  test('that is too long is told so', async () => {
+    const { body } = await ask(await issuer.token({ claims: { padding: 'x'.repeat(9_000) } }));
+    expect(body).toMatchObject({ detail: 'The Authorization header is longer than 8192 characters.' });
+  });
+
   test('with a NUL in it does not even arrive', async () => {
     const head = 'GET /orders HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n';
     const token = await issuer.token();

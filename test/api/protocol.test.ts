@@ -119,11 +119,9 @@ describe('a request that is no HTTP', () => {
   });
 
   test('because of the size of its headers is answered with that problem', async () => {
-    expectProblem(
-      await raw(api.port, `GET /livez HTTP/1.1\r\n${HEAD}X-A: ${'a'.repeat(20_000)}\r\n\r\n`),
-      431,
-      'headers-too-large',
-    );
+    const answer = await raw(api.port, `GET /livez HTTP/1.1\r\n${HEAD}X-A: ${'a'.repeat(20_000)}\r\n\r\n`);
+    expectProblem(answer, 431, 'headers-too-large');
+    expect(answer.body).toMatchObject({ detail: 'The headers are larger than 16 KiB.' });
   });
 
   test('because of the number of its headers is answered with that problem', async () => {

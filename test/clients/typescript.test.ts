@@ -50,6 +50,26 @@ test('follows a list to its end, though every page is shorter than asked for', a
   await narrow.stop();
 });
 
+test('follows the feed to where nothing is new, though its `next` is never null', async () => {
+  const client = createClient({ baseUrl: api.url });
+  const ids: string[] = [];
+  const feed = (after?: string) =>
+    orThrow(client.GET('/events', { params: { query: { limit: 2, ...(after && { after }) } } }));
+  for await (const { events } of pagesOf(feed)) ids.push(...events.map(({ id }) => id));
+  expect(ids.length).toBeGreaterThan(2);
+  expect(new Set(ids).size).toBe(ids.length);
+});
+
+test('says of a refusal after how many seconds to try again, if the server says so', async () => {
+  const refusal = (headers: Record<string, string>) =>
+    orThrow(Promise.resolve({ error: undefined, response: new Response(null, { status: 429, headers }) }));
+  await expect(refusal({ 'retry-after': '7' })).rejects.toMatchObject({ status: 429, retryAfterS: 7 });
+  await expect(refusal({})).rejects.toMatchObject({ retryAfterS: undefined });
+  await expect(refusal({ 'retry-after': 'Sat, 28 Nov 2026 22:10:30 GMT' })).rejects.toMatchObject({
+    retryAfterS: undefined,
+  });
+});
+
 test('throws the server’s problem when a request is refused', async () => {
   const client = createClient({ baseUrl: api.url });
   const refused = orThrow(client.POST('/orders', { body: { ...body, items: [] } }));
