@@ -23,6 +23,10 @@ import type { Database } from '../../domain/database.js';
 import { Problem } from '../http/problems.js';
 import { createCallGatherer } from './call-gatherer.js';
 import { ANONYMOUS, permissionOf } from './permissions.js';
+import { createTurns } from './turns.js';
+
+/** Of the requests' connections, of which a process has seven or more: the second so that one that waits for a row stops no other. */
+const ACTS_AT_ONCE = 2;
 
 export type Auditor = {
   /**
@@ -53,6 +57,7 @@ export function createAuditor({
   namesSource: boolean;
 }): Auditor {
   const gatherer = createCallGatherer({ db, keys, logger });
+  const inTurn = createTurns(ACTS_AT_ONCE);
   const actorOf = (request: FastifyRequest): Actor => ({
     subject: request.caller?.subject ?? null,
     route: routeOf(request),
@@ -69,7 +74,7 @@ export function createAuditor({
   };
   const record = async (request: FastifyRequest, kind: 'act' | 'outcome', effect: Effect, failure: string) => {
     try {
-      announceHead(request, await recordAct(db, keys, kind, actorOf(request), effect));
+      announceHead(request, await inTurn(() => recordAct(db, keys, kind, actorOf(request), effect)));
     } catch (err) {
       request.log.error({ err }, 'an act could not be audited');
       throw new Problem('unavailable', failure);
@@ -79,7 +84,7 @@ export function createAuditor({
     act: async (request, change) => {
       if (!isPrivileged(request)) return change.change(db);
       try {
-        const { result, recorded } = await act(db, keys, actorOf(request), change);
+        const { result, recorded } = await inTurn(() => act(db, keys, actorOf(request), change));
         announceHead(request, recorded);
         return result;
       } catch (err) {
@@ -94,7 +99,7 @@ export function createAuditor({
     recordWithoutEffect: async (request, status) => {
       const call = callOf(request, 'no-effect', status);
       try {
-        await recordCalls(db, keys, [call]);
+        await inTurn(() => recordCalls(db, keys, [call]));
       } catch (err) {
         request.log.error({ err, route: call.route }, 'a privileged call could not be audited');
         if (status < 400) throw new Problem('unavailable', 'It could not be put on record: send it again.');
