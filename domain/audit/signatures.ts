@@ -5,7 +5,7 @@
  */
 import { createHash, createHmac } from 'node:crypto';
 
-export type AuditKey = { id: string; secret: string };
+type AuditKey = { id: string; secret: string };
 export type AuditKeys = {
   /** Signs what is added. */
   signing: AuditKey;
