@@ -62,7 +62,7 @@ export const settings = {
   }),
   RATE_LIMIT_SERVICE: count({
     default: 500,
-    desc: 'The same for any other caller: half of what one process can serve, since a shop asks for all its customers',
+    desc: 'The same for any other caller: five customers’ worth, since a shop asks for all its customers',
   }),
   RATE_LIMIT_STRANGER: count({
     default: 100,

@@ -7,6 +7,7 @@
  * there but the caller may not see it) and **reads** by operators and auditors are gathered (call-gatherer).
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import {
   type Actor,
@@ -23,10 +24,6 @@ import type { Database } from '../../domain/database.js';
 import { Problem } from '../http/problems.js';
 import { createCallGatherer } from './call-gatherer.js';
 import { ANONYMOUS, permissionOf } from './permissions.js';
-import { createTurns } from './turns.js';
-
-/** Of the requests' connections, of which a process has seven or more: the second so that one that waits for a row stops no other. */
-const ACTS_AT_ONCE = 2;
 
 export type Auditor = {
   /**
@@ -57,7 +54,7 @@ export function createAuditor({
   namesSource: boolean;
 }): Auditor {
   const gatherer = createCallGatherer({ db, keys, logger });
-  const inTurn = createTurns(ACTS_AT_ONCE);
+  const inTurn = pLimit(ACTS_AT_ONCE);
   const actorOf = (request: FastifyRequest): Actor => ({
     subject: request.caller?.subject ?? null,
     route: routeOf(request),
@@ -74,7 +71,7 @@ export function createAuditor({
   };
   const record = async (request: FastifyRequest, kind: 'act' | 'outcome', effect: Effect, failure: string) => {
     try {
-      announceHead(request, await inTurn(() => recordAct(db, keys, kind, actorOf(request), effect)));
+      announceHead(request, await inTurn(recordAct, db, keys, kind, actorOf(request), effect));
     } catch (err) {
       request.log.error({ err }, 'an act could not be audited');
       throw new Problem('unavailable', failure);
@@ -109,6 +106,11 @@ export function createAuditor({
     stop: () => gatherer.stop(),
   };
 }
+/**
+ * Acts are a chain: side by side they would wait for each other in Postgres, each with a connection that customers need, and its
+ * limit of time. Two, so that one that waits for a row does not stop the others.
+ */
+const ACTS_AT_ONCE = 2;
 const NOT_DONE = 'It could not be put on record, and was not done: send it again.';
 
 /** Audits every route by its responses; a route that acts has recorded it by then. */

@@ -1,7 +1,8 @@
 /**
  * Costs: what a request takes out of its caller's bucket, one table in which every route must stand. The unit is a cheap
- * request, such as `GET /orders/{id}`: about a millisecond of this process. Dearer ones are as many times dearer as they were
- * measured to be, sagas and undos that they set off included.
+ * request, such as `GET /orders/{id}`: about two milliseconds of this process. Dearer ones count as more, by what was measured or, where it
+ * was not, by their statements,
+ * sagas and undos that they set off included.
  */
 import type { FastifyRequest } from 'fastify';
 import type { Route } from '../access/permissions.js';

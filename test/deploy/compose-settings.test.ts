@@ -5,6 +5,7 @@ import { read, variablesOf } from './text.js';
 
 /** Those that a container is not to be given, each with the reason. */
 const NOT_IN_COMPOSE: Record<string, string> = {
+  AUDIT_KEY_FILE: 'AUDIT_KEY is there, like the other secrets',
   WORKFLOW_BUNDLE: 'the image has the bundle of its own build, and no other fits it',
   FAILPOINTS: 'planned failures are for this product’s own tests',
 };

@@ -36,7 +36,9 @@ export async function compileSandbox(): Promise<string> {
     }
   }
   await mkdir(join(out, 'prisma'));
-  await copyFile(join(ROOT, 'prisma/session.mjs'), join(out, 'prisma/session.mjs')); // which runtime/ reads addresses with
+  // Which runtime/ reads addresses with.
+  for (const file of ['session.mjs', 'plain-text.mjs'])
+    await copyFile(join(ROOT, 'prisma', file), join(out, 'prisma', file));
   await writeFile(join(out, 'package.json'), '{"type":"module"}');
   await symlink(join(ROOT, 'node_modules'), join(out, 'node_modules'));
   return join(out, 'sandbox/main.js');

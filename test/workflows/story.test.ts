@@ -262,7 +262,7 @@ describe('a confirmation that fails', () => {
     expect(steps).toMatchObject([
       { name: 'reserveInventory', status: 'completed' },
       { name: 'chargePayment', status: 'completed', attempts: 2 },
-      { name: 'confirmOrder', lastError: expect.stringContaining('no confirmations today') },
+      { name: 'confirmOrder', lastError: expect.stringContaining('SQLSTATE P0001') },
     ]);
     await s.db.$executeRaw`DROP TRIGGER no_confirmation ON orders`;
     await saga.signal(RETRY_SIGNAL);

@@ -13,8 +13,8 @@ const SECRETS = {
   AWS_SECRET_ACCESS_KEY: 'planted-1',
   GITHUB_TOKEN: 'planted-2',
   STRIPE_API_KEY: 'sk_test_planted-3',
-  REDIS_URL: 'redis://:planted-4@elsewhere:6379',
-  WEBHOOK_SECRET: 'planted-5',
+  REDIS_URL: 'rediss://:planted-4@elsewhere:6379',
+  WEBHOOK_URL: 'https://planted-5.example',
   KAFKA_PASSWORD: 'planted-6',
   TEMPORAL_API_KEY: 'planted-7',
   PGPASSWORD: 'planted-8',
@@ -70,7 +70,10 @@ test('the service sees what it reads, and nothing of its shell besides', () => {
 });
 
 test('what a shell says of other servers reaches the service where those are the user’s', () => {
-  const theirs = { TEMPORAL_ADDRESS: 'temporal.example:7233', DATABASE_URL: 'postgresql://db.example/x' };
+  const theirs = {
+    TEMPORAL_ADDRESS: 'temporal.example:7233',
+    DATABASE_URL: 'postgresql://db.example/x?sslmode=verify-full',
+  };
   const [program] = withShell({ ...SECRETS, ...theirs }, () =>
     servicePrograms(readSettings(process.env), theirs.DATABASE_URL, serviceEnv),
   );
