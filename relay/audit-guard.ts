@@ -43,6 +43,8 @@ export type GuardState = {
   /** undefined = nothing is anchored yet. */
   anchor: Anchor | undefined;
   place: Place;
+  /** The chain has a first entry, and one that is signed with the key, if there is one. */
+  isBegun?: true;
   /** The anchor that `anchorUrl` has taken last. */
   told?: Anchor;
   /** Found by this round of the verification, or by the one before. */
@@ -87,10 +89,11 @@ export async function anchorOnce(guard: AuditGuard, state: GuardState): Promise<
   const { db, keys, anchorFile, logger } = guard;
   const was = state.anchor;
   let now = await readAnchor(db);
-  if (isSame(was, now)) return tell(guard, state, now);
+  if (isSame(was, now) && state.isBegun) return tell(guard, state, now);
   const lost = was && (await findFlawAtEnd(db, was));
   if (lost) return report(guard, state, lost);
-  if (now.id === 0 && (await beginChain(db, keys))) now = await readAnchor(db);
+  if (!state.isBegun && (await beginChain(db, keys))) now = await readAnchor(db);
+  state.isBegun = true;
   const place = { after: was?.id ?? 0, hash: was?.hash ?? null, atMs: 0, isKeyed: false };
   const { flaw } = await findFlawInActs(db, keys, place, Number.POSITIVE_INFINITY);
   if (flaw) return report(guard, state, flaw);
@@ -103,7 +106,7 @@ export async function anchorOnce(guard: AuditGuard, state: GuardState): Promise<
 }
 
 const isSame = (a: Anchor | undefined, b: Anchor): boolean =>
-  a?.id === b.id && a.hash === b.hash && a.calls === b.calls;
+  a?.id === b.id && a.hash === b.hash && a.calls === b.calls && a.callsHash === b.callsHash;
 
 /** Tells it to whoever keeps it elsewhere, until that has taken it. */
 async function tell({ anchorUrl }: AuditGuard, state: GuardState, anchor: Anchor): Promise<void> {
@@ -130,7 +133,7 @@ export async function verifyOnce(guard: AuditGuard, state: GuardState, partMax =
   const calls = await findFlawInCalls(db, keys, place.calls, partMax);
   const trail = await findFlawInTrail(db, place.trail, partMax);
   const end = state.anchor ? await findFlawAtEnd(db, state.anchor) : null;
-  const flaw = acts.flaw ?? end ?? calls.flaw ?? trail.flaw;
+  const flaw = acts.flaw ?? (end?.table === 'acts' ? end : null) ?? calls.flaw ?? end ?? trail.flaw;
   auditChecked.setToCurrentTime();
   if (acts.isAtEnd || acts.flaw) place.acts = structuredClone(VERIFICATION_START.acts);
   if (calls.isAtEnd || calls.flaw) place.calls = structuredClone(VERIFICATION_START.calls);

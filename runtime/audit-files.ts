@@ -38,8 +38,8 @@ function readKeyFile(file: string): string {
   }
 }
 
-/** The newest act by its id and signature, and how many audited calls there were. `at` = when that was noted. */
-export type AnchorFile = { id: number; hash: string | null; calls: number; at: string };
+/** The newest act and the newest audited call, by id and signature. `at` = when that was noted. */
+export type AnchorFile = { id: number; hash: string | null; calls: number; callsHash?: string | null; at: string };
 
 /** @returns undefined if there is none. @throws ConfigError if it cannot be read, or is no anchor */
 export function readAnchorFile(path: string): AnchorFile | undefined {

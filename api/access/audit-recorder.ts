@@ -54,8 +54,7 @@ export function createAuditor({
   namesSource: boolean;
 }): Auditor {
   const gatherer = createCallGatherer({ db, keys, logger });
-  // Acts are a chain: side by side they would wait for each other in Postgres, each with a connection and its limit of time.
-  const inTurn = pLimit(1);
+  const inTurn = pLimit(ACTS_AT_ONCE);
   const actorOf = (request: FastifyRequest): Actor => ({
     subject: request.caller?.subject ?? null,
     route: routeOf(request),
@@ -97,7 +96,7 @@ export function createAuditor({
     recordWithoutEffect: async (request, status) => {
       const call = callOf(request, 'no-effect', status);
       try {
-        await recordCalls(db, keys, [call]);
+        await inTurn(() => recordCalls(db, keys, [call]));
       } catch (err) {
         request.log.error({ err, route: call.route }, 'a privileged call could not be audited');
         if (status < 400) throw new Problem('unavailable', 'It could not be put on record: send it again.');
@@ -107,6 +106,11 @@ export function createAuditor({
     stop: () => gatherer.stop(),
   };
 }
+/**
+ * Acts are a chain: side by side they would wait for each other in Postgres, each with a connection that customers need, and its
+ * limit of time. Two, so that one that waits for a row does not stop the others.
+ */
+const ACTS_AT_ONCE = 2;
 const NOT_DONE = 'It could not be put on record, and was not done: send it again.';
 
 /** Audits every route by its responses; a route that acts has recorded it by then. */

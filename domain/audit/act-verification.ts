@@ -1,7 +1,17 @@
 /** Verification of the acts: each signature covers the one before, so that the first entry that is not in order is found. */
 import type { Database } from '../database.js';
-import { changedField, type Flaw, hashesOf, isErased, type Part, type Place, type Signed } from './flaws.js';
-import { type ActContent, type AuditKeys, hex, signAct, UNKEYED } from './signatures.js';
+import {
+  changedField,
+  type Flaw,
+  firstIdAfter,
+  hashesOf,
+  isErased,
+  type Part,
+  type Place,
+  PUT_BEFORE,
+  type Signed,
+} from './flaws.js';
+import { type ActContent, type AuditKeys, hex, keyOf, signAct, UNKEYED } from './signatures.js';
 
 const PAGE = 1_000;
 
@@ -23,7 +33,7 @@ export async function findFlawInActs(
       SELECT id, at, kind, route, status, correlation_id AS "correlationId", before, after, key_id AS "keyId",
         encode(hash, 'hex') AS hash, subject, subject_hash AS "subjectHash", resource, resource_hash AS "resourceHash",
         reason, reason_hash AS "reasonHash", source, source_hash AS "sourceHash"
-      FROM audit_acts WHERE id > ${place.after}::bigint ORDER BY id LIMIT ${PAGE}`;
+      FROM audit_acts WHERE id >= ${firstIdAfter(place.after)}::bigint ORDER BY id LIMIT ${PAGE}`;
     for (const row of rows) {
       part.flaw = flawOf(keys, place, row);
       if (part.flaw) return part;
@@ -38,13 +48,13 @@ export async function findFlawInActs(
   return part;
 }
 
-function flawOf({ known }: AuditKeys, before: Place['acts'], row: ActRow): Flaw | null {
+function flawOf(keys: AuditKeys, before: Place['acts'], row: ActRow): Flaw | null {
   const [id, expected] = [Number(row.id), before.after + 1];
   const flaw = (what: Flaw['what'], detail: string, at = id): Flaw => ({ table: 'acts', id: at, what, detail });
+  if (id < 1) return flaw('changed', PUT_BEFORE);
   if (id !== expected) return flaw('missing', `after entry ${before.after} comes entry ${id}`, expected);
-  const key = known.get(row.keyId);
-  if (!key || (before.isKeyed && row.keyId === UNKEYED))
-    return flaw('unknown-key', `it is signed with the key ${row.keyId}, which is not known here`);
+  const key = keyOf(keys, row.keyId, before.isKeyed);
+  if (!key) return flaw('unknown-key', `it is signed with the key ${row.keyId}, which is not known here`);
   const isBackDated = row.at.getTime() < before.atMs;
   const content = { ...row, id, hashes: hashesOf(row) };
   if (hex(signAct(key, content, before.hash)) !== row.hash)

@@ -5,7 +5,7 @@
  */
 import { Prisma, type PrismaClient } from '../../prisma/generated/client.js';
 import type { Database } from '../database.js';
-import { type AuditKeys, ERASABLE, type Erasable, hashField, hex, signAct, UNKEYED } from './signatures.js';
+import { type AuditKeys, ERASABLE, type Erasable, hashField, hex, mayFollow, signAct, UNKEYED } from './signatures.js';
 
 /** Who, by which way. */
 export type Actor = {
@@ -99,11 +99,16 @@ export async function append(
   }
 }
 
-/** Begins the chain, with a seal of what was recorded before there was one. @returns false if it has been begun */
+/**
+ * Begins the chain, with a seal of what was recorded before there was one; one that was begun without a key is signed as soon as
+ * there is one, so that no other like it can take its place.
+ * @returns false if there was nothing to do
+ */
 export async function beginChain(db: Database, keys: AuditKeys): Promise<boolean> {
   return (db as PrismaClient).$transaction(async (tx) => {
-    if ((await lockHead(tx)) !== null) return false;
-    await insert(tx, keys, { kind: 'seal', ...KEEPER, ...(await sealOfTrail(tx)) }, null);
+    const head = await lockHead(tx);
+    if (head !== null && (head.keyId !== UNKEYED || keys.signing.id === UNKEYED)) return false;
+    await insert(tx, keys, { kind: 'seal', ...KEEPER, ...(await sealOfTrail(tx)) }, head);
     return true;
   });
 }
@@ -121,9 +126,9 @@ export async function lockHead(tx: Database): Promise<Head | null> {
   return head ? { ...head, id: Number(head.id) } : null;
 }
 
-/** A process with another key, or none, would break the chain; a rotation gives every process the new key first (runbook). */
-function requireSuccession(keys: AuditKeys, lastKeyId: string | undefined): void {
-  if (lastKeyId === undefined || lastKeyId === UNKEYED || keys.known.has(lastKeyId)) return;
+/** @throws NotRecorded */
+export function requireSuccession(keys: AuditKeys, lastKeyId: string | null | undefined): void {
+  if (mayFollow(keys, lastKeyId)) return;
   throw new NotRecorded(
     `the audit chain is signed with the key ${lastKeyId}, which AUDIT_KEY or AUDIT_KEY_FILE does not hold here`,
   );

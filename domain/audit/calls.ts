@@ -1,11 +1,11 @@
 /**
  * Audited calls: refused ones, reads by operators and auditors, and privileged calls that changed nothing. Apart from the acts,
- * since strangers can cause them: each is signed by itself, a day of them is sealed by one entry of the chain, and what is older
- * than its retention goes. That it went is an entry, too: a row that is missing without one has been taken out.
+ * since strangers can cause them: they are a chain of their own, a day of them is sealed by one entry of the acts' chain, and what
+ * is older than its retention goes. That it went is an entry, too: a row that is missing without one has been taken out.
  */
 import { Prisma, type PrismaClient } from '../../prisma/generated/client.js';
 import type { Database } from '../database.js';
-import { type Actor, append, KEEPER, storable } from './acts.js';
+import { type Actor, append, KEEPER, requireSuccession, storable } from './acts.js';
 import { type AuditKeys, ERASABLE, type Erasable, hashField, hex, sealCalls, signCall } from './signatures.js';
 
 export const CALL_KINDS = ['refused', 'read', 'no-effect'] as const;
@@ -20,26 +20,35 @@ export type AuditedCall = Actor & {
   firstAt?: Date;
 };
 
-/** Writers wait for each other: the entries of many calls belong in one statement. */
-export async function recordCalls(db: Database, { signing }: AuditKeys, calls: readonly AuditedCall[]): Promise<void> {
+/**
+ * Writers wait for each other: the entries of many calls belong in one statement.
+ * @throws NotRecorded if the trail is signed with a key that is not known here
+ */
+export async function recordCalls(db: Database, keys: AuditKeys, calls: readonly AuditedCall[]): Promise<void> {
   if (calls.length === 0) return;
+  const { signing } = keys;
   await (db as PrismaClient).$transaction(async (tx) => {
     await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtext('audit_calls'))`;
-    const [place] = await tx.$queryRaw<{ at: Date; lastId: bigint }[]>`
+    const [place] = await tx.$queryRaw<{ at: Date; keyId: string | null }[]>`
       SELECT greatest(date_trunc('milliseconds', clock_timestamp()), (SELECT at FROM audit_calls ORDER BY id DESC LIMIT 1)) AS at,
-        greatest((SELECT max(id) FROM audit_calls), ${purgedTo}) AS "lastId"`;
+        (SELECT key_id FROM audit_acts ORDER BY id DESC LIMIT 1) AS "keyId"`;
     if (!place) throw new Error('Bug! A SELECT without FROM gave no row');
+    requireSuccession(keys, place.keyId);
+    const last = await readLastCall(tx);
+    let previous = last.hash;
     const rows = calls.map((call, i) => {
       const { kind, route, status, correlationId, times = 1, firstAt } = call;
       const fields = { subject: call.subject, resource: call.resource, reason: null, source: call.source };
       const stored = ERASABLE.map((name) => storable(name, fields[name]));
       const hashes = ERASABLE.map((name, n) => hashField(signing, name, stored[n]));
       const content = {
-        ...{ id: Number(place.lastId) + 1 + i, at: place.at, kind, route, status, correlationId, times },
+        ...{ id: last.id + 1 + i, at: place.at, kind, route, status, correlationId, times },
         firstAt: firstAt === undefined || firstAt > place.at ? place.at : firstAt,
         hashes: Object.fromEntries(ERASABLE.map((name, n) => [name, hashes[n]])) as Record<Erasable, Buffer | null>,
       };
-      return { ...content, stored, hash: signCall(signing, content) };
+      const hash = signCall(signing, content, previous);
+      previous = hex(hash);
+      return { ...content, stored, hash };
     });
     const columns = ERASABLE.flatMap((name, n) =>
       name === 'reason'
@@ -62,6 +71,16 @@ export async function recordCalls(db: Database, { signing }: AuditKeys, calls: r
         subject, subject_hash, resource, resource_hash, source, source_hash)
       ORDER BY id`;
   });
+}
+
+/** The newest call, though retention may have removed it. Read under the writers' lock, or for what may be a little old. */
+export async function readLastCall(db: Database): Promise<{ id: number; hash: string | null }> {
+  const [last] = await db.$queryRaw<{ id: bigint; hash: string | null }[]>`
+    (SELECT id, encode(hash, 'hex') AS hash FROM audit_calls ORDER BY id DESC LIMIT 1)
+    UNION ALL
+    (SELECT (after ->> 'toId')::bigint, after ->> 'hash' FROM audit_acts WHERE kind = 'purge' ORDER BY id DESC LIMIT 1)
+    ORDER BY id DESC LIMIT 1`;
+  return { id: Number(last?.id ?? 0), hash: last?.hash ?? null };
 }
 
 /** Up to which id calls were removed, as the chain says. */
@@ -125,8 +144,10 @@ export async function purgeCalls(db: Database, keys: AuditKeys, olderThanMs: num
         AND ((after ->> 'day')::date + 1)::timestamp AT TIME ZONE 'UTC' < now() - ${olderThanMs}::float8 * interval '1 ms'
       ORDER BY id LIMIT 1`;
     if (!day) return 0;
+    const [last] = await tx.$queryRaw<{ hash: string; keyId: string }[]>`
+      SELECT encode(hash, 'hex') AS hash, key_id AS "keyId" FROM audit_calls WHERE id = ${day.toId}`;
     const removed = await tx.$executeRaw`DELETE FROM audit_calls WHERE id <= ${day.toId}`;
-    const after = { of: 'calls', day: day.day, toId: Number(day.toId), count: removed };
+    const after = { of: 'calls', day: day.day, toId: Number(day.toId), count: removed, ...last };
     await append(tx, keys, 'purge', KEEPER, { resource: null, before: null, after });
     return removed;
   });

@@ -13,14 +13,18 @@ export type Flaw = {
 /** How far a verification has come: it may be done in parts. */
 export type Place = {
   acts: { after: number; hash: string | null; atMs: number; isKeyed: boolean };
-  calls: { after: number };
+  calls: { after: number; hash: string | null; isKeyed: boolean };
   trail: { after: number; hash: string | null };
 };
 export const VERIFICATION_START: Place = {
   acts: { after: 0, hash: null, atMs: 0, isKeyed: false },
-  calls: { after: 0 },
+  calls: { after: 0, hash: null, isKeyed: false },
   trail: { after: 0, hash: null },
 };
+
+/** From where rows are read: at the start, also those that somebody has put before the first. */
+export const firstIdAfter = (after: number): bigint => (after === 0 ? -(2n ** 63n) : BigInt(after) + 1n);
+export const PUT_BEFORE = 'it stands before the first, and was put there';
 
 export type Part = { flaw: Flaw | null; erased: number; checked: number; isAtEnd: boolean };
 /** The columns that may be erased, and their hashes. */

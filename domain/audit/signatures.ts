@@ -15,13 +15,24 @@ export type AuditKeys = {
 
 /** Of a process without a key: its entries are a chain that anyone could have made. For laptops and tests. */
 export const UNKEYED = 'unkeyed';
+const NO_KEY: AuditKey = { id: UNKEYED, secret: '' };
 
 /** @param secrets the first signs, the others only verify; none = nothing is proved */
 export function auditKeys(secrets: readonly string[]): AuditKeys {
   const keys = secrets.map((secret) => ({ id: keyId(secret), secret }));
-  const [signing = { id: UNKEYED, secret: '' }] = keys;
+  const [signing = NO_KEY] = keys;
   return { signing, known: new Map([signing, ...keys].map((key) => [key.id, key])) };
 }
+/**
+ * Whose signature an entry carries. Entries of before there was a key are taken up to the first one that is signed with one, which
+ * covers them; after it, not having a key is no excuse.
+ * @returns undefined if the key is not known here
+ */
+export const keyOf = ({ known }: AuditKeys, keyId: string, isKeyed: boolean): AuditKey | undefined =>
+  keyId === UNKEYED ? (isKeyed ? undefined : NO_KEY) : known.get(keyId);
+/** A process with another key, or none, would break the trail; a rotation gives every process the new key first (runbook). */
+export const mayFollow = ({ known }: AuditKeys, lastKeyId: string | null | undefined): boolean =>
+  lastKeyId == null || lastKeyId === UNKEYED || known.has(lastKeyId);
 /** Says which key it was, and nothing of the key. */
 const keyId = (secret: string) =>
   createHash('sha256').update(`order-saga audit key\n${secret}`).digest('hex').slice(0, 12);
@@ -65,13 +76,15 @@ export const signAct = (key: AuditKey, act: ActContent, previous: string | null)
 
 export type CallContent = Omit<ActContent, 'before' | 'after'> & { firstAt: Date; times: number };
 
-export const signCall = (key: AuditKey, call: CallContent): Buffer =>
+/** @param previous as of acts */
+export const signCall = (key: AuditKey, call: CallContent, previous: string | null): Buffer =>
   createHmac('sha256', key.secret)
     .update(
       canonical([
         ...['call/1', key.id, call.id, call.at.toISOString(), call.firstAt.toISOString(), call.kind, call.route],
         ...[call.status, call.correlationId, call.times],
         ERASABLE.map((name) => hex(call.hashes[name])),
+        previous,
       ]),
     )
     .digest();

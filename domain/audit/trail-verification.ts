@@ -3,7 +3,7 @@
  * chain has sealed of them, nobody without the key can have made anew.
  */
 import type { Database } from '../database.js';
-import type { Flaw, Part, Place } from './flaws.js';
+import { type Flaw, firstIdAfter, type Part, type Place, PUT_BEFORE } from './flaws.js';
 
 const PAGE = 1_000;
 
@@ -40,7 +40,7 @@ const readPage = (db: Database, { after, hash }: Place['trail']): Promise<Row[]>
   SELECT id, encode(hash, 'hex') AS hash, encode(sha256(coalesce(lag(hash) OVER (ORDER BY id), decode(${hash ?? ''}, 'hex')) ||
     convert_to(jsonb_build_array(id, extract(epoch FROM at), extract(epoch FROM first_at), subject, route, resource, status,
       correlation_id, source, times)::text, 'UTF8')), 'hex') AS wanted
-  FROM audit_trail WHERE id > ${after}::bigint ORDER BY id LIMIT ${PAGE}`;
+  FROM audit_trail WHERE id >= ${firstIdAfter(after)}::bigint ORDER BY id LIMIT ${PAGE}`;
 
 function flawOf(
   after: number,
@@ -48,6 +48,7 @@ function flawOf(
   { hash, wanted, sealed }: Pick<Row, 'hash' | 'wanted'> & { sealed: string | null | undefined },
 ): Flaw | null {
   const flaw = (what: Flaw['what'], detail: string, at = id): Flaw => ({ table: 'trail', id: at, what, detail });
+  if (id < 1) return flaw('changed', PUT_BEFORE);
   if (id !== after + 1) return flaw('missing', `after row ${after} comes row ${id}`, after + 1);
   if (hash !== wanted) return flaw('changed', 'it is not what was recorded: it was changed, or put in its place');
   if (sealed !== undefined && sealed !== hash)

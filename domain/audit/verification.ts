@@ -6,12 +6,13 @@
 import type { Database } from '../database.js';
 import { findFlawInActs } from './act-verification.js';
 import { findFlawInCalls } from './call-verification.js';
+import { readLastCall } from './calls.js';
 import { type Flaw, type Place, VERIFICATION_START } from './flaws.js';
 import { type AuditKeys, UNKEYED } from './signatures.js';
 import { findFlawInTrail } from './trail-verification.js';
 
-/** The newest entry as it was noted outside the database, and how many calls there were. */
-export type Anchor = { id: number; hash: string | null; calls: number };
+/** The newest entry as it was noted outside the database, and the newest call. */
+export type Anchor = { id: number; hash: string | null; calls: number; callsHash?: string | null };
 
 export type Verification = {
   flaw: Flaw | null;
@@ -28,12 +29,13 @@ export async function verifyAudit(db: Database, keys: AuditKeys, anchor?: Anchor
   const { id, hash } = await readAnchor(db);
   const head = hash === null ? null : { id, hash };
   const verification = { head, checked: { acts: acts.checked, calls: 0, trail: 0 }, erased: acts.erased };
-  const flaw = acts.flaw ?? (anchor ? await findFlawAtEnd(db, anchor) : null) ?? findUnproved(keys, place, head);
+  const end = anchor ? await findFlawAtEnd(db, anchor) : null;
+  const flaw = acts.flaw ?? (end?.table === 'acts' ? end : null) ?? findUnproved(keys, place, head);
   if (flaw) return { flaw, ...verification };
   const calls = await findFlawInCalls(db, keys, place.calls, Number.POSITIVE_INFINITY);
-  const trail = calls.flaw ? undefined : await findFlawInTrail(db, place.trail, Number.POSITIVE_INFINITY);
+  const trail = (calls.flaw ?? end) ? undefined : await findFlawInTrail(db, place.trail, Number.POSITIVE_INFINITY);
   return {
-    flaw: calls.flaw ?? trail?.flaw ?? null,
+    flaw: calls.flaw ?? end ?? trail?.flaw ?? null,
     head,
     checked: { acts: acts.checked, calls: calls.checked, trail: trail?.checked ?? 0 },
     erased: acts.erased + calls.erased,
@@ -47,14 +49,12 @@ function findUnproved({ signing }: AuditKeys, { acts }: Place, head: Verificatio
   return { table: 'acts', id: 1, what: 'unknown-key', detail };
 }
 
-/** What is newest in the database, to be noted outside it. One statement: it is asked every few seconds. */
+/** What is newest in the database, to be noted outside it. It is asked every few seconds. */
 export async function readAnchor(db: Database): Promise<Anchor> {
-  const [newest] = await db.$queryRaw<{ id: bigint | null; hash: string | null; calls: bigint }[]>`
-    SELECT head.id, encode(head.hash, 'hex') AS hash,
-      coalesce(greatest((SELECT max(id) FROM audit_calls), (SELECT max((after ->> 'toId')::bigint) FROM audit_acts
-        WHERE kind IN ('seal', 'purge') AND after ->> 'of' = 'calls')), 0) AS calls
-    FROM (SELECT) AS one LEFT JOIN LATERAL (SELECT id, hash FROM audit_acts ORDER BY id DESC LIMIT 1) AS head ON true`;
-  return { id: Number(newest?.id ?? 0), hash: newest?.hash ?? null, calls: Number(newest?.calls ?? 0) };
+  const [newest] = await db.$queryRaw<{ id: bigint; hash: string }[]>`
+    SELECT id, encode(hash, 'hex') AS hash FROM audit_acts ORDER BY id DESC LIMIT 1`;
+  const { id: calls, hash: callsHash } = await readLastCall(db);
+  return { id: Number(newest?.id ?? 0), hash: newest?.hash ?? null, calls, callsHash };
 }
 
 /** Whether the newest entries, as they were noted outside, are there. */
@@ -70,7 +70,18 @@ export async function findFlawAtEnd(db: Database, anchor: Anchor): Promise<Flaw 
     const detail = anchored ? 'it has another signature than the anchored one' : 'it was anchored, and is not there';
     return { table: 'acts', id: anchor.id, what: anchored ? 'replaced' : 'missing', detail };
   }
-  if (calls >= anchor.calls) return null;
-  const detail = `audited calls end with ${calls}, and ${anchor.calls} were anchored`;
-  return { table: 'calls', id: calls + 1, what: 'cut-off', detail };
+  return findFlawAtLastCall(db, anchor, calls);
+}
+
+async function findFlawAtLastCall(db: Database, anchor: Anchor, last: number): Promise<Flaw | null> {
+  if (last < anchor.calls) {
+    const detail = `audited calls end with ${last}, and ${anchor.calls} were anchored`;
+    return { table: 'calls', id: last + 1, what: 'cut-off', detail };
+  }
+  const [anchored] = await db.$queryRaw<{ hash: string }[]>`
+    SELECT encode(hash, 'hex') AS hash FROM audit_calls WHERE id = ${anchor.calls}::bigint`;
+  // One that retention has removed since is missed by nobody: that it was is in the chain.
+  if (!anchored || anchor.callsHash === undefined || anchored.hash === anchor.callsHash) return null;
+  const detail = 'it has another signature than the anchored one';
+  return { table: 'calls', id: anchor.calls, what: 'replaced', detail };
 }

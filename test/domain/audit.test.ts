@@ -44,8 +44,9 @@ async function tamper(...statements: string[]) {
   for (const table of ['audit_acts', 'audit_calls', 'audit_trail'])
     await t.db.$executeRawUnsafe(`ALTER TABLE ${table} ENABLE TRIGGER USER`);
 }
-const flaw = async (keys = KEYS, from: Anchor | undefined = anchor) => {
-  const found = (await verifyAudit(t.db, keys, from)).flaw;
+/** @param from null = no anchor is known */
+const flaw = async (keys = KEYS, from: Anchor | null = anchor) => {
+  const found = (await verifyAudit(t.db, keys, from ?? undefined)).flaw;
   return found && `${found.table} ${found.id} ${found.what}`;
 };
 
@@ -86,7 +87,7 @@ describe('who owns the database is convicted of', () => {
   ])('%s', async (_, statement) => {
     await tamper(statement);
     expect(await flaw()).toBe('acts 3 changed');
-    expect(await flaw(KEYS, undefined)).toMatch(/^acts/); // no anchor is needed for that
+    expect(await flaw(KEYS, null)).toMatch(/^acts/); // no anchor is needed for that
   });
 
   test('dating an entry back', async () => {
@@ -123,7 +124,7 @@ describe('who owns the database is convicted of', () => {
     const theirs = auditKeys(secrets);
     for (const price of [1, 2, 3, 4]) await act(t.db, theirs, ACTOR, entryOfSku('MOUSE', entry(price)));
     expect(await flaw()).toMatch(/^acts (1 unknown-key|4 replaced)$/);
-    expect(await flaw(KEYS, undefined)).toBe('acts 1 unknown-key');
+    expect(await flaw(KEYS, null)).toBe('acts 1 unknown-key');
   });
 
   test('putting an entry of another past in its place, which we did sign', async () => {
@@ -131,7 +132,7 @@ describe('who owns the database is convicted of', () => {
     for (const price of [1, 2]) await act(t.db, KEYS, ACTOR, entryOfSku('MOUSE', entry(price)));
     expect(await flaw(KEYS, await readAnchor(t.db))).toBeNull(); // as after a restore
     await tamper('DELETE FROM audit_acts WHERE id = 4', 'INSERT INTO audit_acts SELECT * FROM past');
-    expect(await flaw(KEYS, undefined)).toBe('acts 5 changed');
+    expect(await flaw(KEYS, null)).toBe('acts 5 changed');
   });
 
   test('making its end anew, were it with our own key', async () => {
@@ -160,6 +161,40 @@ describe('who owns the database is convicted of', () => {
     await recordAsBefore(2);
     expect(await flaw()).toBe('trail 2 replaced');
   });
+
+  test.each([
+    ['the last call', 'id = 4', [9]],
+    ['a call amid others, the later ones put back', 'id >= 2', [9]],
+  ])('putting another that we did sign in the place of %s', async (_, which, others) => {
+    await tamper(
+      'CREATE TABLE past AS SELECT * FROM audit_calls WHERE id > 2',
+      `DELETE FROM audit_calls WHERE ${which}`,
+    );
+    await recordCalls(t.db, KEYS, others.map(call));
+    await tamper('INSERT INTO audit_calls SELECT * FROM past ON CONFLICT DO NOTHING');
+    expect(await flaw()).toMatch(/^calls (4 replaced|3 changed)$/);
+  });
+
+  test.each([
+    ['acts', `VALUES (-9223372036854775808, 'purge', '{"of":"calls","toId":4}')`, 'acts -9223372036854776000 changed'],
+    ['acts, as the first', `VALUES (0, 'act', NULL)`, 'acts 0 changed'],
+  ])('putting an entry before the %s, that says that calls were removed', async (_, values, expected) => {
+    await forgeAct(values);
+    await tamper('DELETE FROM audit_calls');
+    expect(await flaw()).toBe(expected);
+  });
+
+  test('having retention remove calls by a seal that was none, whether or not it is left there', async () => {
+    await forgeAct(`VALUES (-1, 'seal', '{"of":"calls","toId":3,"day":"2020-01-01","fromId":1,"count":3}')`);
+    expect(await purgeCalls(t.db, KEYS, 86_400_000)).toBe(3);
+    expect(await flaw()).toBe('acts -1 changed');
+    await tamper('DELETE FROM audit_acts WHERE id = -1');
+    expect(await flaw()).toBe('calls 1 missing');
+  });
+
+  const forgeAct = (values: string) =>
+    tamper(`INSERT INTO audit_acts (id, at, kind, route, correlation_id, after, key_id, hash)
+      SELECT id, now(), kind, 'audit', 'audit', after::jsonb, 'mine', sha256('mine') FROM (${values}) AS forged (id, kind, after)`);
 
   test('a verdict of the database itself', async () => {
     await tamper(
@@ -190,6 +225,25 @@ test('a rotated key signs, and those of before go on proving', async () => {
   expect((await t.db.inventory.findUniqueOrThrow({ where: { sku: 'MOUSE' } })).unitPrice).toBe(1n);
 });
 
+test('what was recorded before there was a key is covered by the first entry that is signed with one', async () => {
+  const unsigned = await createTestDatabase();
+  const { db } = unsigned;
+  await act(db, auditKeys([]), ACTOR, entryOfSku('MOUSE', entry(1)));
+  await recordCalls(db, auditKeys([]), [call(0), call(1)]);
+  expect((await verifyAudit(db, KEYS)).flaw).toMatchObject({ what: 'unknown-key' });
+  expect(await beginChain(db, auditKeys([]))).toBe(false);
+  expect(await beginChain(db, KEYS)).toBe(true);
+  expect(await beginChain(db, KEYS)).toBe(false);
+  await recordCalls(db, KEYS, [call(2)]);
+  const noted = await readAnchor(db);
+  expect(await verifyAudit(db, KEYS, noted)).toMatchObject({ flaw: null, checked: { acts: 3, calls: 3 } });
+  await expect(recordCalls(db, auditKeys([]), [call(3)])).rejects.toThrow(/signed with the key [0-9a-f]{12}/);
+  await db.$executeRaw`ALTER TABLE audit_calls DISABLE TRIGGER USER`;
+  await db.$executeRaw`UPDATE audit_calls SET times = 9 WHERE id = 1`;
+  expect((await verifyAudit(db, KEYS, noted)).flaw).toMatchObject({ table: 'calls', id: 1, what: 'changed' });
+  await unsigned.drop();
+});
+
 test('rows that the code of before adds during a deploy are sealed later', async () => {
   await recordAsBefore(1);
   expect(await sealTrail(t.db, KEYS)).toBe(false); // once a day
@@ -212,14 +266,17 @@ async function shiftDays(table: 'acts' | 'calls', days: number) {
   const calls = rows.map(({ id }) => call(Number(id) - 1));
   await recordCalls(t.db, KEYS, calls);
   const { signCall } = await import('../../domain/audit/signatures.js');
+  let previous: string | null = null;
   for (const row of await t.db.auditCall.findMany({ orderBy: { id: 'asc' } })) {
     const at = new Date(row.at.getTime() - days * 86_400_000);
     const hashes = { subject: row.subjectHash, resource: row.resourceHash, reason: null, source: row.sourceHash };
-    const hash = signCall(KEYS.signing, { ...row, id: Number(row.id), at, hashes });
+    const hash = signCall(KEYS.signing, { ...row, id: Number(row.id), at, hashes }, previous);
+    previous = hash.toString('hex');
     await tamper(
       `UPDATE audit_calls SET at = '${at.toISOString()}', hash = '\\x${hash.toString('hex')}' WHERE id = ${row.id}`,
     );
   }
+  anchor = await readAnchor(t.db);
 }
 
 describe('audited calls', () => {
@@ -237,6 +294,13 @@ describe('audited calls', () => {
     await recordCalls(t.db, KEYS, [call(7)]);
     expect((await t.db.auditCall.findFirstOrThrow()).id).toBe(5n);
     expect(await flaw()).toBeNull();
+    // Of what is gone, nobody can make anew what was in it.
+    await tamper(
+      'CREATE TABLE now AS SELECT * FROM audit_calls',
+      'UPDATE now SET id = 2',
+      'INSERT INTO audit_calls SELECT * FROM now',
+    );
+    expect(await flaw()).toBe('calls 2 changed');
   });
 
   test.each([

@@ -57,6 +57,17 @@ test('the anchor follows each entry within 10 s, in a file that only we can read
   expect(await isIntact()).toBe(true);
 });
 
+test('a key that is set later signs the chain at the guard’s next start, and what was unsigned is whole', async () => {
+  const before = { ...guard(), keys: auditKeys([]) };
+  await anchorOnce(before, openState(before));
+  const state = openState(guard());
+  await anchorOnce(guard(), state);
+  await verifyOnce(guard(), state);
+  expect([(await anchored()).id, await isIntact()]).toEqual([2, true]);
+  await anchorOnce(guard(), openState(guard()));
+  expect((await anchored()).id).toBe(2);
+});
+
 test.each([
   ['a tail that was cut off', 'DELETE FROM audit_acts WHERE id = 3'],
   ['a changed middle', `UPDATE audit_acts SET after = jsonb_set(after, '{unitPrice}', '9') WHERE id = 2`],
