@@ -8,7 +8,7 @@ import * as temporal from '@temporalio/worker';
 import { NativeConnection, type RuntimeOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { readTemporalConfig } from './temporal-config.js';
-import { describeError, isError } from './errors/facts.js';
+import { isError } from './errors/facts.js';
 import { scrub } from './errors/scrub.js';
 
 export type TemporalLink = {
@@ -106,7 +106,7 @@ const CODES_IN_TEXT =
 
 /** An answer of the server, whole, in a sentence of core's: only its code is ours to say. Exported for its test. */
 export const sentenceOfCore = (message: string): string =>
-  scrub(message.replace(/\bStatus \{ code: ['"]?([A-Za-z][\w ]{1,60})\b[^]*$/, 'Status $1'));
+  scrub(message.replace(/\bStatus \{ code: ['"]?([A-Za-z][\w ]{1,60})\b.*$/s, 'Status $1'));
 
 function factsOf(meta: Record<string, unknown>): Record<string, unknown> {
   const { error } = meta;
@@ -114,7 +114,7 @@ function factsOf(meta: Record<string, unknown>): Record<string, unknown> {
   const said = typeof error === 'string' ? CODES_IN_TEXT.exec(error) : undefined;
   return {
     ...Object.fromEntries(places.map((name) => [name, meta[name]])),
-    ...(isError(error) && { err: describeError(error) }),
+    ...(isError(error) && { err: error }),
     ...(said && { reason: said[1] ?? said[2] }),
   };
 }

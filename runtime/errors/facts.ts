@@ -26,12 +26,12 @@ const MESSAGE_LENGTH_MAX = 1_000;
 
 const made = new WeakSet<object>();
 
+/** Whether it is what `describeError` has returned; a copy of that is not. */
+export const isDescribed = (value: unknown): value is ErrorFacts =>
+  typeof value === 'object' && value !== null && made.has(value);
+
 /** @param thrown anything; what this has returned before is returned as it is */
-export function describeError(thrown: unknown): ErrorFacts {
-  return typeof thrown === 'object' && thrown !== null && made.has(thrown)
-    ? (thrown as ErrorFacts)
-    : describe(thrown, 0);
-}
+export const describeError = (thrown: unknown): ErrorFacts => (isDescribed(thrown) ? thrown : describe(thrown, 0));
 
 /** @returns what happened in one line */
 export function sentenceOf(thrown: unknown): string {
