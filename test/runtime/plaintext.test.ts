@@ -58,6 +58,7 @@ const LINES: [string, string, string, string, Record<string, string>?][] = [
   ['AUTH_JWKS_URL', 'issuer', 'http://HOST/jwks', 'https://HOST/jwks'],
   ['PAYMENTS_URL', 'payments', 'http://HOST/', 'https://HOST/', LIVE],
   ['PAYMENTS_URL', 'payments', 'http://HOST:8080', 'https://HOST', { STRIPE_API_KEY: 'rk_live_hidden' }],
+  ['AUDIT_ANCHOR_URL', 'anchor', 'http://HOST/', 'https://HOST/'],
   ['TEMPORAL_ADDRESS', 'temporal', 'HOST:7233', '127.0.0.1:7233'],
   ['TEMPORAL_ADDRESS', 'temporal', 'HOST', '[::1]:7233', { TEMPORAL_TLS: 'false', TEMPORAL_API_KEY: 'hidden' }],
 ];
