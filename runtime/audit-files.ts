@@ -4,6 +4,7 @@
  */
 import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { ConfigError } from './config.js';
+import { concealSecrets } from './errors/scrub.js';
 
 /** As SHA-256 gives it; a shorter one could be guessed from entries whose content is known. */
 const KEY_LENGTH_MIN = 32;
@@ -27,6 +28,7 @@ export function readAuditSecrets({
     throw new ConfigError(
       `${name} is wrong: a key has ${KEY_LENGTH_MIN} characters or more, as \`openssl rand -hex 32\` makes it.`,
     );
+  concealSecrets(keys); // a file's are no variable's, and of several each is one
   return keys;
 }
 

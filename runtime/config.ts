@@ -117,6 +117,9 @@ const redisUrl = leadingTo(
   'redis',
   makeValidator<string>((input) => {
     if (!/^rediss?:\/\/\S+$/.test(input)) throw new EnvError('it must look like redis://host:6379');
+    // The client takes all of its options from there: `tls=` ends TLS, and of two hosts it takes the second.
+    const unfit = input.match(/[?&](?:tls|host|port|path|sentinels)=/);
+    if (unfit) throw new EnvError('its host, its port and rediss:// do not belong behind a question mark');
     return input;
   }),
 );

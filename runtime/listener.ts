@@ -7,7 +7,6 @@ import pg from 'pg';
 import type { Logger } from 'pino';
 import { sessionConfig } from '../prisma/session.mjs';
 import { SILENCE_LIMIT_MS } from './database.js';
-import { sentenceOf } from './errors/facts.js';
 import { guarded } from './guard.js';
 
 const RECONNECT_AFTER_MS = 1_000;
@@ -50,10 +49,7 @@ export function listen(
       failures++;
       // The 1st, 2nd, 4th, 8th … time: an outage must be seen, but not fill the log.
       if (Number.isInteger(Math.log2(failures)))
-        logger.warn(
-          { err: err === undefined ? undefined : sentenceOf(err), channel, failures },
-          'lost the notifications; polling meanwhile',
-        );
+        logger.warn({ err, channel, failures }, 'lost the notifications; polling meanwhile');
       fresh.end().catch(() => undefined); // it is broken already; what matters is the next one
       setTimeout(begin, RECONNECT_AFTER_MS).unref();
     };

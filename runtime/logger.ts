@@ -3,7 +3,7 @@
  * described (runtime/errors), under whatever name they are logged and by whichever library.
  */
 import { type Logger, type LoggerOptions, pino } from 'pino';
-import { describeError, isError, sentenceOf } from './errors/facts.js';
+import { describeError, isDescribed, isError, sentenceOf } from './errors/facts.js';
 import { withoutSecrets } from './errors/scrub.js';
 
 /** Of a request, what our routes are; a path or a query may be anything. */
@@ -45,7 +45,7 @@ export const SAFE = {
 const DEPTH_MAX = 3;
 
 function described(value: unknown, depth: number): unknown {
-  if (isError(value)) return describeError(value);
+  if (isError(value) || isDescribed(value)) return describeError(value);
   if (depth === 0 || typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map((each) => described(each, depth - 1));
   if (Object.getPrototypeOf(value) !== Object.prototype) return value;

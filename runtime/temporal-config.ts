@@ -24,6 +24,12 @@ function judge(env: NodeJS.ProcessEnv): { config?: ClientConnectConfig; refusals
     const line = { variable: 'TEMPORAL_ADDRESS', word: 'temporal', remedy: 'set TEMPORAL_TLS=true' } as const;
     return { config, refusals: refusalOf({ ...line, hosts, env }) };
   } catch (err) {
-    return { refusals: [`The settings of Temporal (TEMPORAL_…) cannot be read: ${(err as Error).message}.`] };
+    return { refusals: [`The settings of Temporal (TEMPORAL_…) cannot be read: ${reasonOf(err as Error)}.`] };
   }
+}
+
+/** A profile that is no TOML is quoted by its parser, an API key with it: what is wrong is said, and at which line. */
+function reasonOf({ message, line, column }: Error & { line?: unknown; column?: unknown }): string {
+  const [what = ''] = message.split('\n', 1);
+  return typeof line === 'number' ? `${what} (line ${line}, column ${column})` : what;
 }

@@ -8,7 +8,7 @@ import * as temporal from '@temporalio/worker';
 import { NativeConnection, type RuntimeOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { readTemporalConfig } from './temporal-config.js';
-import { describeError, isError, sentenceOf } from './errors/facts.js';
+import { isError } from './errors/facts.js';
 import { scrub } from './errors/scrub.js';
 
 export type TemporalLink = {
@@ -73,7 +73,7 @@ async function connect(config: ClientConnectConfig, logger: Logger, closing: Abo
     try {
       return await NativeConnection.connect(config.connectionOptions as Parameters<typeof NativeConnection.connect>[0]);
     } catch (err) {
-      if (attempt % 20 === 1) logger.warn({ err: sentenceOf(err), attempt }, 'Temporal does not answer; trying on');
+      if (attempt % 20 === 1) logger.warn({ err, attempt }, 'Temporal does not answer; trying on');
       await new Promise((resolve) => setTimeout(resolve, RECONNECT_AFTER_MS));
     }
   }
@@ -84,7 +84,7 @@ export function installTemporalRuntime(logger: Logger): void {
   const options: RuntimeOptions = {
     shutdownSignals: [],
     logger: new temporal.DefaultLogger('WARN', ({ level, message, meta }) => {
-      logger[level === 'ERROR' ? 'error' : 'warn'](factsOf(meta ?? {}), scrub(message));
+      logger[level === 'ERROR' ? 'error' : 'warn'](factsOf(meta ?? {}), sentenceOfCore(message));
     }),
     telemetryOptions: {
       logging: { forward: {}, filter: temporal.makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) },
@@ -104,13 +104,17 @@ const PLACES = [
 const CODES_IN_TEXT =
   /\bcode: ['"]?([A-Z][A-Za-z]{1,30})\b|\b(Connection refused|Connection reset|deadline has elapsed)\b/;
 
+/** An answer of the server, whole, in a sentence of core's: only its code is ours to say. Exported for its test. */
+export const sentenceOfCore = (message: string): string =>
+  scrub(message.replace(/\bStatus \{ code: ['"]?([A-Za-z][\w ]{1,60})\b.*$/s, 'Status $1'));
+
 function factsOf(meta: Record<string, unknown>): Record<string, unknown> {
   const { error } = meta;
   const places = PLACES.filter((name) => ['string', 'number', 'boolean'].includes(typeof meta[name]));
   const said = typeof error === 'string' ? CODES_IN_TEXT.exec(error) : undefined;
   return {
     ...Object.fromEntries(places.map((name) => [name, meta[name]])),
-    ...(isError(error) && { err: describeError(error) }),
-    ...(said && { err: said[1] ?? said[2] }),
+    ...(isError(error) && { err: error }),
+    ...(said && { reason: said[1] ?? said[2] }),
   };
 }

@@ -3,7 +3,6 @@
  * Every process that moves money looks; once a minute, the first of them to come writes a new word to the marker.
  */
 import { randomUUID } from 'node:crypto';
-import { sentenceOf } from '../runtime/errors/facts.js';
 import type { Logger } from 'pino';
 import type { Database } from '../domain/database.js';
 import {
@@ -110,7 +109,7 @@ async function believe({ db, logger }: Dependencies, err: Error, before: View | 
   const ageMs = await readWordAgeMs(db, await readCluster(db));
   if (ageMs === null || ageMs > BELIEVED_FOR_MS) return undefined;
   const leftMs = BELIEVED_FOR_MS - ageMs;
-  if (before?.believedUntilMs === undefined) logger.warn({ err: sentenceOf(err), leftMs }, BELIEVED);
+  if (before?.believedUntilMs === undefined) logger.warn({ err, leftMs }, BELIEVED);
   return { heldBecause: null, believedUntilMs: performance.now() + leftMs };
 }
 
@@ -136,7 +135,7 @@ export async function lookOnce(deps: Dependencies): Promise<View> {
     return { heldBecause: null };
   } catch (err) {
     if (!(err instanceof MarkerUnavailable)) throw err;
-    logger.warn({ err: sentenceOf(err) }, 'a restored or copied database cannot be recognised');
+    logger.warn({ err }, 'a restored or copied database cannot be recognised');
     return { heldBecause: (await readStanding(db)).heldBecause }; // what is held already stays so
   }
 }

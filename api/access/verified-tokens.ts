@@ -2,7 +2,6 @@
  * Tokens that have just been verified: a signature costs more than all else about a refused request, and clients send the
  * same token again and again. Only good ones are remembered, and not for long, so that a withdrawn key or role is not.
  */
-import { decodeJwt } from 'jose';
 import type { Authenticate } from './authentication.js';
 import type { Caller } from './permissions.js';
 
@@ -11,7 +10,7 @@ const REMEMBERED_MS = 5_000;
 const TOKENS_MAX = 2_000;
 
 export function rememberVerified(authenticate: Authenticate): Authenticate {
-  const known = new Map<string, { caller: Caller; verifiedAt: number; expiresMs: number }>();
+  const known = new Map<string, Verified>();
   return async (request) => {
     const { authorization } = request.headers;
     const remembered =
@@ -19,17 +18,19 @@ export function rememberVerified(authenticate: Authenticate): Authenticate {
     if (remembered && isFresh(remembered)) return remembered.caller;
     const caller = await authenticate(request);
     if (authorization === undefined) return caller;
-    const expiresMs = (decodeJwt(authorization.replace(/^bearer /i, '')).exp ?? 0) * 1_000;
     known.delete(authorization);
     const [oldest] = known.keys();
     if (oldest !== undefined && known.size >= TOKENS_MAX) known.delete(oldest);
-    known.set(authorization, { caller, verifiedAt: performance.now(), expiresMs });
+    known.set(authorization, { caller, verifiedAt: performance.now() });
     return caller;
   };
 }
 
-const isFresh = ({ verifiedAt, expiresMs }: { verifiedAt: number; expiresMs: number }): boolean =>
-  performance.now() - verifiedAt < REMEMBERED_MS && Date.now() < expiresMs;
+type Verified = { caller: Caller; verifiedAt: number };
+
+/** Not after `exp`, nor after the greatest age. */
+const isFresh = ({ verifiedAt, caller: { expiresAt = 0 } }: Verified): boolean =>
+  performance.now() - verifiedAt < REMEMBERED_MS && Date.now() < expiresAt;
 
 /** Node keeps the first of several Authorization headers only; which of them is meant is the authenticator's to judge. */
 const hasSeveral = (rawHeaders: string[]): boolean =>

@@ -26,12 +26,12 @@ const MESSAGE_LENGTH_MAX = 1_000;
 
 const made = new WeakSet<object>();
 
+/** Whether it is what `describeError` has returned; a copy of that is not. */
+export const isDescribed = (value: unknown): value is ErrorFacts =>
+  typeof value === 'object' && value !== null && made.has(value);
+
 /** @param thrown anything; what this has returned before is returned as it is */
-export function describeError(thrown: unknown): ErrorFacts {
-  return typeof thrown === 'object' && thrown !== null && made.has(thrown)
-    ? (thrown as ErrorFacts)
-    : describe(thrown, 0);
-}
+export const describeError = (thrown: unknown): ErrorFacts => (isDescribed(thrown) ? thrown : describe(thrown, 0));
 
 /** @returns what happened in one line */
 export function sentenceOf(thrown: unknown): string {
@@ -120,7 +120,7 @@ function foreignSentence(type: string, error: Error, facts: ForeignFacts, deeper
 }
 
 function wordsOf(error: Error, { syscall, address, port, code, ...rest }: ForeignFacts): string | undefined {
-  const { sqlState, table, constraint, status, requestId, command } = rest;
+  const { sqlState, table, constraint, kind, status, requestId, command } = rest;
   if (syscall !== undefined && code !== undefined) {
     const at = address === undefined ? '' : ` ${address}${port === undefined ? '' : `:${port}`}`;
     return `${syscall} ${code}${at}`;
@@ -130,10 +130,11 @@ function wordsOf(error: Error, { syscall, address, port, code, ...rest }: Foreig
     sqlState !== undefined && sqlState !== code && `SQLSTATE ${sqlState}`,
     table !== undefined && `table ${table}`,
     constraint !== undefined && `constraint ${constraint}`,
+    kind,
     status !== undefined && `status ${status}`,
     requestId !== undefined && `request ${requestId}`,
     command !== undefined && `command ${command}`,
-  ].filter((word) => word !== false);
+  ].filter((word) => word !== false && word !== undefined);
   const phrase = knownPhrase(error.message);
   if (coded.length === 0) return phrase;
   return `${phrase ?? typeOf(error)} (${coded.join(', ')})`;

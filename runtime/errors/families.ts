@@ -12,6 +12,8 @@ export type ForeignFacts = {
   severity?: string;
   constraint?: string;
   table?: string;
+  /** Of a Postgres that has not answered, the word of Prisma's for it: its own code says only that a statement failed. */
+  kind?: string;
   /** Of Node: which call, to which address. */
   syscall?: string;
   address?: string;
@@ -55,9 +57,11 @@ function codeOf(type: string, { code, message, apiId, details }: Foreign): strin
     matching(apiId, /^[A-Z][A-Z0-9_]{2,63}$/) ?? // of Kafka: more to the point than the client's own
     matching(code, /^[A-Z][A-Z0-9_]{2,63}$|^[0-9A-Z]{5}$/) ??
     // Temporal's core has it in its text only.
-    (type === 'TransportError' ? /\bcode: (['"]?)([A-Z][A-Za-z]{1,30})\b/.exec(String(message))?.[2] : undefined)
+    (type === 'TransportError' ? OF_CORE.exec(String(message))?.slice(1).find(Boolean) : undefined)
   );
 }
+const OF_CORE =
+  /\bcode: ['"]?([A-Z][A-Za-z]{1,30})\b|\bkind: (?!Uncategorized)([A-Z][A-Za-z]{1,30})\b|ConnectError\("(dns error)"/;
 const REDIS_WORD =
   /^(?:WRONGPASS|NOAUTH|NOPERM|ERR|LOADING|READONLY|OOM|BUSY|MASTERDOWN|MISCONF|NOREPLICAS|TRYAGAIN)\b/;
 
@@ -80,7 +84,7 @@ function ofPostgres(foreign: Foreign) {
     source['originalCode'] ?? (kept || 'severity' in foreign ? source['code'] : undefined),
     /^[0-9A-Z]{5}$/,
   );
-  if (sqlState === undefined) return {};
+  if (sqlState === undefined) return { kind: matching(adapterCauseOf(foreign)?.['kind'], /^[A-Z][A-Za-z]{2,40}$/) };
   const named = VIOLATION.test(sqlState)
     ? quotedNames(String(source['originalMessage'] ?? source['message'] ?? ''))
     : [];
@@ -96,11 +100,16 @@ function ofPostgres(foreign: Foreign) {
   };
 }
 
-function keptByPrisma({ meta, cause, name }: Foreign): Foreign | undefined {
+function keptByPrisma(foreign: Foreign): Foreign | undefined {
+  const kept = adapterCauseOf(foreign);
+  return kept && 'originalCode' in kept ? kept : undefined;
+}
+
+function adapterCauseOf({ meta, cause, name }: Foreign): Foreign | undefined {
   const adapterError = ((meta as Foreign | undefined)?.['driverAdapterError'] ??
     (name === 'DriverAdapterError' ? { cause } : cause)) as Foreign | undefined;
   const kept = adapterError?.['cause'];
-  return typeof kept === 'object' && kept !== null && 'originalCode' in kept ? (kept as Foreign) : undefined;
+  return typeof kept === 'object' && kept !== null ? (kept as Foreign) : undefined;
 }
 
 /** In whatever quotes the server's language has. */

@@ -45,9 +45,15 @@ const CROSS_SITE: Refusal = {
 const isOwnHost = (name: string, localAddress: string | undefined, allowed: ReadonlySet<string>): boolean =>
   isLoopbackName(name) || allowed.has(name) || (localAddress !== undefined && name === nameOfAddress(localAddress));
 
+/** What proxies and tunnels say of themselves (Via: each of them has to) and of whom they speak for. */
+const FORWARDED = new Set([
+  ...['forwarded', 'via', 'cdn-loop', 'client-ip', 'true-client-ip', 'cf-connecting-ip', 'fastly-client-ip'],
+  ...['x-real-ip', 'x-client-ip', 'x-cluster-client-ip', 'x-original-forwarded-for', 'x-envoy-external-address'],
+]);
+
 function isForwarded(headers: IncomingHttpHeaders): boolean {
   for (const name in headers) {
-    if (name.startsWith('x-forwarded-') || name === 'forwarded' || name === 'x-real-ip') return true;
+    if (name.startsWith('x-forwarded') || FORWARDED.has(name)) return true;
   }
   return false;
 }

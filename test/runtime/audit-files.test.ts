@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { readAnchorFile, readAuditSecrets, writeAnchorFile } from '../../runtime/audit-files.js';
+import { withoutSecrets } from '../../runtime/errors/scrub.js';
 import { eventually } from '../support/conditions.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'audit-files-'));
@@ -23,6 +24,13 @@ describe('the key', () => {
     expect(read(`${KEY},${OLD}`)).toEqual([KEY, OLD]);
     expect(read('', file(`${KEY}\n${OLD}\n`))).toEqual([KEY, OLD]);
     expect(read('')).toEqual([]);
+  });
+
+  test('is in no line of a log, each of several for itself, from a file too', () => {
+    const [ours, before, kept] = ['a', 'b', 'c'].map((letter) => letter.repeat(40)) as [string, string, string];
+    read(`${ours},${before}`);
+    read('', file(`${kept}\n`));
+    expect(withoutSecrets(`x ${ours} y ${before} z ${kept}`)).toBe('x [withheld] y [withheld] z [withheld]');
   });
 
   test.each([

@@ -13,6 +13,7 @@ import { pino } from 'pino';
 import Stripe from 'stripe';
 import { sessionConfig } from '../../prisma/session.mjs';
 import { ConfigError, readConfig, secretNamesOf } from '../../runtime/config.js';
+import { openDatabase } from '../../runtime/database.js';
 import { describeError, printableError, sentenceOf } from '../../runtime/errors/facts.js';
 import { SAFE } from '../../runtime/logger.js';
 import { settings } from '../../runtime/settings.js';
@@ -66,6 +67,14 @@ const MAKERS: [string, () => Promise<unknown>, Record<string, unknown>][] = [
     'Prisma, a call that it does not understand',
     () => thrownBy(() => database.db.order.findMany({ where: { [CANARY]: CANARY } as never })),
     { type: 'PrismaClientValidationError' },
+  ],
+  [
+    'Prisma, a Postgres that does not answer',
+    async () => {
+      const away = openDatabase(`postgresql://u:${CANARY}@127.0.0.1:1/${CANARY}`, 1);
+      return await thrownBy(() => away.$queryRaw`SELECT ${CANARY}`).finally(() => away.$disconnect());
+    },
+    { message: expect.stringContaining('DatabaseNotReachable') },
   ],
   [
     'pg, a violated constraint, with row, statement and parameters',

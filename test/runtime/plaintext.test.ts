@@ -58,6 +58,7 @@ const LINES: [string, string, string, string, Record<string, string>?][] = [
   ['AUTH_JWKS_URL', 'issuer', 'http://HOST/jwks', 'https://HOST/jwks'],
   ['PAYMENTS_URL', 'payments', 'http://HOST/', 'https://HOST/', LIVE],
   ['PAYMENTS_URL', 'payments', 'http://HOST:8080', 'https://HOST', { STRIPE_API_KEY: 'rk_live_hidden' }],
+  ['AUDIT_ANCHOR_URL', 'anchor', 'http://HOST/', 'https://HOST/'],
   ['TEMPORAL_ADDRESS', 'temporal', 'HOST:7233', '127.0.0.1:7233'],
   ['TEMPORAL_ADDRESS', 'temporal', 'HOST', '[::1]:7233', { TEMPORAL_TLS: 'false', TEMPORAL_API_KEY: 'hidden' }],
 ];
@@ -115,6 +116,14 @@ test.each([
   expect(start({ PGSSLMODE, DATABASE_URL: 'postgresql://db.example/d?sslmode=disable' })).toContain('is refused');
 });
 
+test.each(['rediss://HOST?tls=', 'redis:///0?host=localhost&host=HOST', 'redis://localhost?sentinels=HOST'])(
+  'a Redis that would be found, or spoken to, otherwise than its URL says is refused: %s',
+  (url) => {
+    expect(start({ REDIS_URL: url.replace('HOST', 'redis.example') })).toMatch(/^REDIS_URL is wrong: its host/);
+    expect(start({ REDIS_URL: 'rediss://redis.example?family=6' })).toBe('taken');
+  },
+);
+
 test('a profile of Temporal’s is judged as its variables are', () => {
   const folder = mkdtempSync(join(tmpdir(), 'order-saga-profile-'));
   const file = join(folder, 'temporal.toml');
@@ -126,6 +135,9 @@ test('a profile of Temporal’s is judged as its variables are', () => {
   expect(start({ ...env, TEMPORAL_PROFILE: 'cloud' })).toMatch(/TEMPORAL_ADDRESS is refused: it leads to t\.example /);
   expect(start({ ...env, TEMPORAL_PROFILE: 'safe' })).toBe('taken');
   expect(start({ ...env, TEMPORAL_PROFILE: 'none' })).toMatch(/TEMPORAL_…\) cannot be read/);
+  writeFileSync(file, '[profile.default]\napi_key = "hidden"\naddress = t.example:7233\n');
+  expect(start(env)).toMatch(/TEMPORAL_…\) cannot be read: Invalid TOML document.* \(line 3, column \d+\)\.$/);
+  writeFileSync(file, '[profile.cloud]\naddress = "t.example:7233"\n');
   expect(() => readTemporalConfig({ ...env, TEMPORAL_PROFILE: 'cloud' })).toThrow('TEMPORAL_ADDRESS is refused');
   rmSync(folder, { recursive: true });
 });
