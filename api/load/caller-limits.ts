@@ -10,7 +10,7 @@ import { whenResponseEnds } from '../http/disconnects.js';
 import { costOfRequest, restOfService } from './costs.js';
 import { type CallerLimits, createParties, type Parties, type Party, refusalOf, tooMany } from './parties.js';
 import { isNeverShed, overloaded } from './shedding.js';
-import { createTurns, type Turns } from './turns.js';
+import { createTurns, type Turn, type Turns } from './turns.js';
 import type { Place, Workload } from './workload.js';
 
 declare module 'fastify' {
@@ -45,10 +45,11 @@ export function admitCallers(app: Api, workload: Workload, limits: CallerLimits 
     if (typeof place === 'string') return done(place === 'full' || !party ? overloaded() : shareTaken(party));
     request.place = place;
     request.releaseSlot = place.leave;
-    // Not onResponse, which is not called if the client has closed the connection.
+    const turn = party && turns && takeTurn(turns, party, request, done);
+    // Not onResponse, which is not called if the client has closed the connection; which it may have done while its token was
+    // verified: then this gives back at once all that has been taken before.
     whenResponseEnds(reply, () => request.releaseSlot());
-    if (party && turns) awaitTurn(turns, party, request, done);
-    else done();
+    if (!turn || turn.isNow) done();
   });
   app.addHook('preHandler', (request, _reply, done) => {
     const customerId = customerNamed(request);
@@ -61,7 +62,8 @@ export function admitCallers(app: Api, workload: Workload, limits: CallerLimits 
   });
 }
 
-function awaitTurn(turns: Turns, party: Party, request: FastifyRequest, done: (err?: Error) => void): void {
+/** @param done is called when the turn comes, unless it is now */
+function takeTurn(turns: Turns, party: Party, request: FastifyRequest, done: (err?: Error) => void): Turn {
   const { leave } = request.place as Place;
   const giveUp = () =>
     done(tooMany('Too many of your requests are in work; its turn did not come.', party.key, 'turn'));
@@ -70,7 +72,7 @@ function awaitTurn(turns: Turns, party: Party, request: FastifyRequest, done: (e
     leave();
     turn.end();
   };
-  if (turn.isNow) done();
+  return turn;
 }
 
 function drawFor(parties: Parties, request: FastifyRequest, customerId: string): void {

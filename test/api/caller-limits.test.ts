@@ -332,6 +332,22 @@ describe('the turn of a request', () => {
   });
 });
 
+test('a client that disconnects while its token is verified leaves no turn behind', async () => {
+  const api = await apiWith({ ...PLENTY, customerAtATime: 1, turnWaitMaxMs: 500 });
+  for (let i = 0; i < 100; i++) {
+    const token = await issuer.token({ subject: 'ann', roles: ['customer'], claims: { i } }); // none is remembered
+    await new Promise<void>((closed) => {
+      const socket = connect(api.port, '127.0.0.1', () =>
+        socket.write(`GET /inventory HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: ${token}\r\n\r\n`, () =>
+          socket.resetAndDestroy(),
+        ),
+      );
+      socket.on('error', () => undefined).once('close', () => closed());
+    });
+  }
+  expect((await api.get('/inventory', await as('ann', 'customer'))).status).toBe(200);
+});
+
 describe('requests that are pipelined', () => {
   const ask = (path: string, times: number) => `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`.repeat(times);
 
