@@ -26,8 +26,9 @@ import { sagaRoutes } from './routes/sagas.js';
 import { setStandardHeaders } from './http/security-headers.js';
 import { admitCallers } from './load/caller-limits.js';
 import { costOf } from './load/costs.js';
+import { paceFreeRequests } from './load/free-requests.js';
 import { queuePipelined } from './load/pipelining.js';
-import { createRefusalPace } from './load/refusals.js';
+import { createPace } from './load/refusals.js';
 import { type SheddingSettings, shedLoad } from './load/shedding.js';
 import { validateStrictly } from './http/validator.js';
 import { webhookRoutes } from './routes/webhooks.js';
@@ -89,7 +90,7 @@ export async function createServer(
   });
   await addRequestHooks(app, deps, settings);
   auditAnswers(app, () => deps.auditor);
-  handleProblems(app, deps.callerLimits && createRefusalPace(deps.callerLimits.refusalsPerSecond));
+  handleProblems(app, deps.callerLimits && createPace(deps.callerLimits.refusalsPerSecond));
   await serveDocumentation(app);
   await app.register(async (routes: Api) => addRoutes(routes, deps));
   return app;
@@ -119,8 +120,9 @@ async function addRequestHooks(app: Api, deps: ApiDependencies, settings: Server
     setStandardHeaders(reply);
     done();
   });
-  if (settings.corsOrigins) await allowOrigins(app, settings.corsOrigins);
   queuePipelined(app, settings.pipelinedMax ?? PIPELINED_MAX);
+  if (deps.callerLimits) paceFreeRequests(app);
+  if (settings.corsOrigins) await allowOrigins(app, settings.corsOrigins);
   const workload = shedLoad(app, settings.shedding ?? SHEDDING);
   // Before the headers are checked: a request to no route would be refused for its headers first.
   app.addHook('onRequest', (request, reply, done) => {

@@ -4,6 +4,7 @@
  * from elsewhere are read at a scrape.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
@@ -65,7 +66,13 @@ export function startMetrics({
   collectDefaultMetrics({ register: registry });
   show([unexpectedErrors, refusedAtListeners, closedConnections]);
   const scrape = createScrape(logger);
+  const unanswered = new WeakSet<Socket>();
   const server = createServer({ ...FRONT_OPTIONS, ...TIME_LIMITS }, (request, response) => {
+    const { socket } = request;
+    // No neighbour asks before it has been answered; who does could have thousands answered in one go, and the API wait for it.
+    if (unanswered.has(socket)) return void socket.destroy();
+    unanswered.add(socket);
+    response.once('finish', () => unanswered.delete(socket));
     answer(request, response, health, scrape).catch((err: unknown) => {
       reportUnexpected(logger, 'metrics port', err);
       if (response.headersSent) response.destroy();
@@ -97,7 +104,7 @@ type Scrape = () => Promise<string | Error>;
 /** One at a time, whoever waits for it. */
 function createScrape(logger: Logger): Scrape {
   return createCachedRead<string | Error>({
-    freshMs: SCRAPE.freshMs,
+    freshMs: 0,
     limitMs: SCRAPE.limitMs,
     read: async () => {
       const refreshed = Promise.all(refreshers.map((refresh) => refreshGuarded(refresh, logger)));

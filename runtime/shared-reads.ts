@@ -26,8 +26,9 @@ export function createSharedReads<T>({ freshMs, keysMax }: SharedReads<T>) {
         if (reads.get(key) === shared) reads.delete(key);
       },
     );
-    for (const oldest of reads.keys()) {
-      if (reads.size <= keysMax) break;
+    // Also those that are not fresh any more: they would be held for nothing until as many others had been read.
+    for (const [oldest, { untilMs }] of reads) {
+      if (reads.size <= keysMax && performance.now() < untilMs) break;
       reads.delete(oldest);
     }
     return shared.answer;

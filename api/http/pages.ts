@@ -48,7 +48,7 @@ export type Listing<T> = {
 };
 
 /** `last`: the row that the page ends with. `more`: it is not the list's last. */
-export type Page<T> = { texts: string[]; last: T | undefined; more: boolean };
+export type Page<T> = { texts: string[]; bytes: number; last: T | undefined; more: boolean };
 
 /** What is read, and written as JSON, in one go: some 4 ms of the process. */
 const PIECE_BYTES = 64 * 1024;
@@ -69,15 +69,15 @@ export async function readPage<T>(listing: Listing<T>, write: (row: T) => string
     const wanted = Math.min(limit + 1 - texts.length, piece(texts.length, bytes, bytesMax));
     const rows = await (last === undefined ? read(last, wanted) : inTurn(read, last, wanted));
     for (const row of rows) {
-      if (texts.length === limit) return { texts, last, more: true };
+      if (texts.length === limit) return { texts, bytes, last, more: true };
       const text = write(row);
       const size = Buffer.byteLength(text) + 1;
-      if (texts.length > 0 && bytes + size > bytesMax) return { texts, last, more: true };
+      if (texts.length > 0 && bytes + size > bytesMax) return { texts, bytes, last, more: true };
       texts.push(text);
       bytes += size;
       last = row;
     }
-    if (rows.length < wanted) return { texts, last, more: false };
+    if (rows.length < wanted) return { texts, bytes, last, more: false };
   }
 }
 
@@ -109,6 +109,7 @@ export async function sendPage<T>(reply: FastifyReply, answered: Answered<T>): P
   const compiled = reply.compileSerializationSchema(schema as { [key: string]: unknown }) as (row: unknown) => string;
   const page = await readPage(answered, (row) => compiled(show(row)));
   await check?.();
+  reply.request.payForBytes(page.bytes);
   const rest = JSON.stringify({ ...also, next: next(page) }).slice(1);
   return reply
     .code(200)

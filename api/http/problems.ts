@@ -7,7 +7,8 @@ import { Type } from 'typebox';
 import type { Money } from '../../contracts/orders.js';
 import { TEXT, TEXT_RULE } from '../../contracts/texts.js';
 import { isNotNow } from '../../domain/database.js';
-import type { PaceRefusals } from '../load/refusals.js';
+import { addressKey } from '../../runtime/listeners/client-address.js';
+import type { Pace } from '../load/refusals.js';
 import { requestsRefused } from '../metrics.js';
 import { MoneySchema } from './schemas.js';
 import { setStandardHeaders } from './security-headers.js';
@@ -156,6 +157,8 @@ export type ProblemOptions = {
   reason?: string;
   /** Who is slowed down if it goes on asking; undefined = the caller, or the address of a request without one. */
   pacedBy?: string;
+  /** The caller has paid for being refused: it is answered at once, however often. */
+  isPaid?: boolean;
 };
 
 export class Problem extends Error {
@@ -246,7 +249,7 @@ export function answerUnroutable(error: FastifyError, _request: FastifyRequest, 
  * Answers every error of a request, and every path without a route, with a problem.
  * @param pace of the refusals that a client may ask for again and again; undefined = they are all sent at once
  */
-export function handleProblems(app: FastifyInstance, pace?: PaceRefusals): void {
+export function handleProblems(app: FastifyInstance, pace?: Pace): void {
   app.setErrorHandler((error: FastifyError | Problem, request, reply) => {
     const problem = toProblem(error);
     if (problem.options.conceals) request.isConcealed = true;
@@ -267,10 +270,10 @@ export function handleProblems(app: FastifyInstance, pace?: PaceRefusals): void 
 }
 
 /** What is refused before any work was done for it, and costs its sender nothing: of callers, and of strangers. */
-const isPaced = ({ code }: Problem, { caller }: FastifyRequest): boolean =>
-  code === 'too-many-requests' || code === 'forbidden' || (!caller && PROBLEMS[code][0] < 500);
+const isPaced = ({ code, options }: Problem, { caller }: FastifyRequest): boolean =>
+  !options.isPaid && (code === 'too-many-requests' || code === 'forbidden' || (!caller && PROBLEMS[code][0] < 500));
 
-const senderOf = ({ caller, ip }: FastifyRequest): string => (caller ? `caller ${caller.subject}` : ip);
+const senderOf = ({ caller, ip }: FastifyRequest): string => (caller ? `caller ${caller.subject}` : addressKey(ip));
 
 export function notFoundProblem(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Problem {
   const [path = ''] = request.url.split('?');

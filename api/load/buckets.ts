@@ -5,8 +5,11 @@
 export type Bucket = { isTaken: boolean; tokens: number };
 /** @returns what the caller's bucket holds after it was asked for one token */
 export type TakeToken = (caller: string) => Bucket | Promise<Bucket>;
-/** @param cost tokens; one if not said */
-export type TakeTokens = (caller: string, cost?: number) => Bucket;
+/**
+ * @param cost tokens; one if not said
+ * @param isOwed it is taken whatever the bucket holds, which is then less than nothing: for what has been done already
+ */
+export type TakeTokens = (caller: string, cost?: number, isOwed?: boolean) => Bucket;
 
 const MINUTE_MS = 60_000;
 /** Callers remembered; the one that has been away longest is forgotten first, and finds a full bucket again. */
@@ -19,11 +22,11 @@ export function createBuckets(
   size = perMinute,
 ): TakeTokens {
   const buckets = new Map<string, { tokens: number; at: number }>();
-  return (caller, cost = 1) => {
+  return (caller, cost = 1, isOwed = false) => {
     const at = now();
     const known = buckets.get(caller);
     const filled = Math.min(size, known ? known.tokens + ((at - known.at) * perMinute) / MINUTE_MS : size);
-    const isTaken = filled >= cost;
+    const isTaken = isOwed || filled >= cost;
     const tokens = filled - (isTaken ? cost : 0);
     buckets.delete(caller);
     const [longestAway] = buckets.keys();

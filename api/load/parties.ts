@@ -4,6 +4,7 @@
  * overload must not be refused in one.
  */
 import type { FastifyRequest } from 'fastify';
+import { addressKey } from '../../runtime/listeners/client-address.js';
 import { confinedTo } from '../access/permissions.js';
 import { Problem } from '../http/problems.js';
 import { type TakeTokens, createBuckets } from './buckets.js';
@@ -49,7 +50,7 @@ export function createParties(limits: CallerLimits): Parties {
     of: (request) => {
       const { caller, method, routeOptions, ip } = request;
       if (costOfRequest(request) === 0) return undefined; // health
-      if (!caller) return { key: `${ip} at ${routeOptions.url}`, allowance: strangers, isService: false };
+      if (!caller) return { key: `${addressKey(ip)} at ${routeOptions.url}`, allowance: strangers, isService: false };
       if (confinedTo(caller, 'read') !== undefined) return customer(caller.subject);
       if (caller.roles.includes('operator') && isAct(method, routeOptions.url ?? '')) return undefined;
       return { key: `service ${caller.subject}`, allowance: services, isService: caller.roles.includes('service') };
@@ -72,6 +73,9 @@ export function refusalOf({ key, allowance: { perSecond, take } }: Party, cost: 
     Math.ceil((cost - tokens) / perSecond),
   );
 }
+
+/** Takes what has turned out to be owed; its next requests wait until the bucket holds it again. */
+export const owe = ({ key, allowance: { take } }: Party, cost: number): void => void take(key, cost, true);
 
 /** @param who is slowed down if it does not heed the refusal @param reason of the metric */
 export const tooMany = (detail: string, who: string, reason: 'rate' | 'share' | 'turn', retryAfterS = 1) =>

@@ -20,7 +20,7 @@ import { siegeReport, type Row } from './report.js';
 import type { Scene } from './scene.js';
 
 const CUSTOMERS = 10;
-const SECONDS = 15;
+const SECONDS = 10;
 const LARGE_ORDERS = 900;
 /** An attack is in full swing by then. */
 const BEGIN_AFTER_MS = 2_000;

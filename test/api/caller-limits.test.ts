@@ -138,6 +138,40 @@ describe('a caller', () => {
   });
 });
 
+describe('bytes', () => {
+  test('of a page are owed when they are more than its rows paid for', async () => {
+    const skus = Array.from({ length: 100 }, (_, i) => `A-LARGE-ORDER-HAS-${i}`);
+    for (const sku of skus) await stock(base.db, sku, 100);
+    const lines = Object.fromEntries(skus.map((sku) => [sku, 1]));
+    for (let i = 0; i < 19; i++) await accept(base.db, lines, { customerId: 'large' });
+    const api = await apiWith(SLOW);
+    const page = async () => api.get('/orders?limit=19&customerId=large', await as('large', 'customer'));
+    expect((await page()).text.length).toBeGreaterThan(100_000);
+    expect(await servedBeforeRefused(page)).toBeLessThanOrEqual(4);
+    const behind = await apiWith({ ...SLOW, servicePerSecond: 500 });
+    const shop = await as('shop', 'service');
+    const asked = () => behind.get('/orders?limit=19&customerId=large', shop);
+    expect(await servedBeforeRefused(asked)).toBeLessThanOrEqual(5);
+  });
+
+  test.each([
+    ['its length', (text: string) => text],
+    ['none', (text: string) => new Blob([text]).stream()],
+  ])('of a body are paid for by a service that says %s', async (_, bodyOf) => {
+    const api = await apiWith(SLOW);
+    const shop = await as('shop', 'service');
+    const wrong = `{"items":[${'{"a":1},'.repeat(8_000)}{}]}`;
+    const statuses: number[] = [];
+    for (let i = 0; i < 8; i++) {
+      const headers = { ...shop, 'content-type': 'application/json' };
+      const init = { method: 'POST', headers, body: bodyOf(wrong), duplex: 'half' };
+      statuses.push((await fetch(`${api.url}/orders`, init as RequestInit)).status);
+    }
+    expect(statuses.filter((status) => status === 400).length).toBeGreaterThanOrEqual(5);
+    expect(statuses.slice(7)).toEqual([429]);
+  });
+});
+
 describe('a customer behind a service', () => {
   const orderFor = (api: TestApi, customerId: string, shop: Headings) => api.place({ customerId }, shop);
 
@@ -199,6 +233,16 @@ test('a customer behind a service that goes on although it is refused takes up n
   for (const answer of await Promise.all(flood)) expectProblem(answer, 429, 'too-many-requests');
 });
 
+test('a customer behind a service is refused at once, however often: held, it would take the service’s connections', async () => {
+  const api = await apiWith({ ...SLOW, servicePerSecond: 500, refusalsPerSecond: 1 });
+  const shop = await as('shop', 'service');
+  const greedy = () => api.get('/orders?customerId=greedy&limit=1000', shop);
+  expect((await greedy()).status).toBe(200);
+  const began = performance.now();
+  for (let i = 0; i < 20; i++) expectProblem(await greedy(), 429, 'too-many-requests');
+  expect(performance.now() - began).toBeLessThan(2_000); // held, they would take 19 seconds
+});
+
 test('an operator whose bucket is empty ends an overload all the same', async () => {
   const api = await apiWith(SLOW);
   const operator = await as('op-7', 'operator');
@@ -221,6 +265,41 @@ test('an address without a token has a bucket at each open route; health is neve
   for (let i = 0; i < 2 * FULL; i++) expect((await api.get('/livez')).status).toBe(200);
   expect((await api.get('/problems/not-found')).status).toBe(200);
 });
+
+test('an IPv6 client is one, whichever of its addresses it asks from', async () => {
+  const api = await apiWith(SLOW, { trustProxy: '127.0.0.1' });
+  let asked = 0;
+  const ask = () => api.get('/openapi.json', { 'x-forwarded-for': `2001:db8:0:1::${(++asked).toString(16)}` });
+  expect(await servedBeforeRefused(ask)).toBe(Math.floor(FULL / 10));
+  expect((await api.get('/openapi.json', { 'x-forwarded-for': '2001:db8:0:2::1' })).status).toBe(200);
+});
+
+test.each([
+  ['health', 'GET', '/livez', 200],
+  ['preflights', 'OPTIONS', '/orders', 204],
+])(
+  '%s, however often one address asks, is answered, later and later, and others are served',
+  async (_, method, path, status) => {
+    const api = await apiWith(PLENTY, { corsOrigins: ['https://shop.example'], trustProxy: '127.0.0.1' });
+    const ask = (from: string) =>
+      api.send(method, path, undefined, {
+        'x-forwarded-for': from,
+        origin: 'https://shop.example',
+        'access-control-request-method': 'POST',
+      });
+    const began = performance.now();
+    const answered = Array.from({ length: 500 }, async () => {
+      expect((await ask('203.0.113.1')).status).toBe(status);
+      return performance.now() - began;
+    });
+    expect((await ask('203.0.113.2')).status).toBe(status);
+    const others = performance.now() - began;
+    const took = (await Promise.all(answered)).sort((a, b) => a - b);
+    expect(took[250]).toBeGreaterThan(1_000);
+    expect(took[499]).toBeGreaterThan(2_500); // a hundred a second of one sender
+    expect(others).toBeLessThan(took[499] as number);
+  },
+);
 
 /** Requests that read the catalogue meanwhile stay in work. */
 async function whileStuck<T>(work: () => Promise<T>): Promise<T> {
@@ -330,6 +409,22 @@ describe('the turn of a request', () => {
       expect((await api.get('/orders?limit=1', greedy)).status).toBe(200);
     });
   });
+});
+
+test('a client that disconnects while its token is verified leaves no turn behind', async () => {
+  const api = await apiWith({ ...PLENTY, customerAtATime: 1, turnWaitMaxMs: 500 });
+  for (let i = 0; i < 100; i++) {
+    const token = await issuer.token({ subject: 'ann', roles: ['customer'], claims: { i } }); // none is remembered
+    await new Promise<void>((closed) => {
+      const socket = connect(api.port, '127.0.0.1', () =>
+        socket.write(`GET /inventory HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: ${token}\r\n\r\n`, () =>
+          socket.resetAndDestroy(),
+        ),
+      );
+      socket.on('error', () => undefined).once('close', () => closed());
+    });
+  }
+  expect((await api.get('/inventory', await as('ann', 'customer'))).status).toBe(200);
 });
 
 describe('requests that are pipelined', () => {
