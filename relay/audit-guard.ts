@@ -1,7 +1,7 @@
 /**
  * The guard of the audit trail: notes its newest entry outside the database within seconds, and verifies every minute that what
- * was signed is still there. It seals audited calls by the day and removes old ones. A guard that finds a flaw anchors nothing more:
- * what was there when all was well is what an auditor needs.
+ * was signed is still there. It seals audited calls by the day and removes old ones. The anchor does not move over a cut or a
+ * replaced end: what was there when all was well is what an auditor needs.
  */
 import type { Logger } from 'pino';
 import { findFlawInActs } from '../domain/audit/act-verification.js';
