@@ -47,12 +47,12 @@ async function open(count: number, path: (i: number) => string): Promise<EventSt
 
 /** They answer when the test has gone on. */
 async function wait(count: number, customerId: string) {
-  const answers = Array.from({ length: count }, () => api.place({ customerId }, { prefer: 'wait=30' }));
+  const answers = Array.from({ length: count }, () => api.place({ customerId }, { prefer: 'wait=12' }));
   await eventually('all wait', async () => (await t.db.order.count({ where: { customerId } })) === count);
   return answers;
 }
 
-const WHILE_MS = 4_000;
+const WHILE_MS = 2_500;
 /** Three polls twice a second. */
 const IDLE_MAX = 7 * (WHILE_MS / 1_000);
 
