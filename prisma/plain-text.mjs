@@ -1,6 +1,6 @@
 /**
  * Plain text: what is sent beyond this machine without TLS, readable for all on the way. It is refused unless ALLOW_PLAINTEXT
- * names the neighbour. Plain .mjs, because migrations follow the same rule before there is a build; runtime/plaintext.ts has
+ * names the neighbour. Plain .mjs, because migrations follow the same rule before there is a build; runtime/plain-text.ts has
  * the settings it applies to.
  */
 import { BlockList, isIP } from 'node:net';

@@ -5,7 +5,7 @@
 import { isIP } from 'node:net';
 import { bool, type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator, port, str } from 'envalid';
 import { sessionConfig } from '../prisma/session.mjs';
-import { leadingTo, PLAINTEXT_WORDS, plaintextRefusals } from './plaintext.js';
+import { leadingTo, PLAINTEXT_WORDS, plaintextRefusals } from './plain-text.js';
 import { parseAuthority } from './listeners/host.js';
 import { printableError } from './errors/facts.js';
 import { concealSecrets, passwordsIn, scrub, withoutSecrets } from './errors/scrub.js';
@@ -29,7 +29,7 @@ const anyHttpUrl = makeValidator<string>((input) => {
   return input.replace(/\/$/, '');
 });
 /**
- * @param leadsTo the neighbour, where plain text is refused (runtime/plaintext.ts); `link` is only shown, `laptop` is a part of
+ * @param leadsTo the neighbour, where plain text is refused (runtime/plain-text.ts); `link` is only shown, `laptop` is a part of
  *   what stands in for others, and `webhook` has WEBHOOK_ALLOW_PRIVATE as its own rule
  */
 const httpUrl = (leadsTo: 'anchor' | 'issuer' | 'payments' | 'webhook' | 'link' | 'laptop'): typeof anyHttpUrl =>

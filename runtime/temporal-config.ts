@@ -4,7 +4,7 @@
  */
 import { type ClientConnectConfig, loadClientConnectConfig } from '@temporalio/envconfig';
 import { ConfigError } from './config.js';
-import { refusalOf } from './plaintext.js';
+import { refusalOf } from './plain-text.js';
 
 /** @throws ConfigError where they cannot be read, and where they lead beyond this machine in plain text */
 export function readTemporalConfig(env: NodeJS.ProcessEnv): ClientConnectConfig {

@@ -4,7 +4,7 @@
  * that sends tokens of made-up keys makes us ask the issuer once per cooldown, no more.
  */
 import { type CryptoKey, createLocalJWKSet, errors, type JSONWebKeySet, type JWTHeaderParameters } from 'jose';
-import { isPlainHttp } from '../../runtime/plaintext.js';
+import { isPlainHttp } from '../../runtime/plain-text.js';
 
 /** @returns the key that the token names. @throws KeysMissing, or an error of `jose` that says what is wrong with the token */
 export type IssuerKeys = (header: JWTHeaderParameters, token: Parameters<KeySet>[1]) => Promise<CryptoKey>;

@@ -1,7 +1,6 @@
 /** What one caller may have of the API, over all routes, beside all others. */
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import pg from 'pg';
 import type { CallerLimits } from '../../api/load/parties.js';
 import type { Order } from '../../contracts/orders.js';
 import { createHealth } from '../../runtime/health.js';
@@ -10,6 +9,7 @@ import { type Answer, closedPort, expectProblem, SILENT, startTestApi, type Test
 import { eventually } from '../support/conditions.js';
 import { accept, stock } from '../support/database.js';
 import { AUDIENCE, startTokenIssuer, type TokenIssuer } from './tokens.js';
+import { whileStuck } from './stuck-catalogue.js';
 
 let issuer: TokenIssuer;
 let base: TestApi;
@@ -301,17 +301,6 @@ test.each([
   },
 );
 
-/** Requests that read the catalogue meanwhile stay in work. */
-async function whileStuck<T>(work: () => Promise<T>): Promise<T> {
-  const holder = new pg.Client({ connectionString: base.databaseUrl });
-  await holder.connect();
-  await holder.query('BEGIN; LOCK TABLE inventory IN ACCESS EXCLUSIVE MODE');
-  try {
-    return await work();
-  } finally {
-    await holder.end();
-  }
-}
 /** How many statements wait for the catalogue. */
 async function lockWaits(): Promise<number> {
   const rows = await base.db.$queryRaw<{ n: number }[]>`
@@ -326,7 +315,7 @@ describe('the requests in work', () => {
   test('are at most half one caller’s: it is refused the next, another is not', async () => {
     const api = await apiWith(PLENTY, { shedding });
     const [greedy, modest] = [await as('greedy', 'service'), await as('modest', 'customer')];
-    const { hers, his } = await whileStuck(async () => {
+    const { hers, his } = await whileStuck(base.databaseUrl, async () => {
       const hers = Array.from({ length: 5 }, () => api.get('/inventory', greedy));
       const refused = await eventually('she has her share', async () => {
         const answer = await api.get('/orders?limit=1', greedy);
@@ -344,7 +333,7 @@ describe('the requests in work', () => {
   test('are at most a third those of one customer of a service: the service’s others are served', async () => {
     const api = await apiWith(PLENTY, { shedding });
     const shop = await as('shop', 'service');
-    await whileStuck(async () => {
+    await whileStuck(base.databaseUrl, async () => {
       const inWork: Promise<Answer<unknown>>[] = [];
       for (let refused = false; !refused; ) {
         const order = api.place({ customerId: 'greedy' }, shop);
@@ -368,7 +357,7 @@ describe('the turn of a request', () => {
     const api = await apiWith({ ...PLENTY, customerAtATime: 2 });
     const [greedy, modest] = [await as('greedy', 'customer'), await as('modest', 'customer')];
     const ended: string[] = [];
-    const hers = await whileStuck(async () => {
+    const hers = await whileStuck(base.databaseUrl, async () => {
       const stuck = Array.from({ length: 2 }, () => api.get('/inventory', greedy));
       await eventually('both are in work', async () => (await lockWaits()) === 2);
       const waiting = Array.from({ length: 5 }, () =>
@@ -385,7 +374,7 @@ describe('the turn of a request', () => {
   test('is given up after a while, with 429, and the turns go on afterwards', async () => {
     const api = await apiWith({ ...PLENTY, customerAtATime: 1, turnWaitMaxMs: 100 });
     const greedy = await as('greedy', 'customer');
-    const { stuck } = await whileStuck(async () => {
+    const { stuck } = await whileStuck(base.databaseUrl, async () => {
       const stuck = api.get('/inventory', greedy);
       await eventually('it is in work', async () => (await lockWaits()) === 1);
       expectProblem(await api.get('/orders', greedy), 429, 'too-many-requests');
@@ -398,7 +387,7 @@ describe('the turn of a request', () => {
   test('is free again when its client has disconnected, waiting or in work', async () => {
     const api = await apiWith({ ...PLENTY, customerAtATime: 1 });
     const greedy = await as('greedy', 'customer');
-    await whileStuck(async () => {
+    await whileStuck(base.databaseUrl, async () => {
       const leaving = new AbortController();
       const leave = () =>
         fetch(`${api.url}/inventory`, { headers: greedy, signal: leaving.signal }).catch(() => undefined);
@@ -442,7 +431,7 @@ describe('requests that are pipelined', () => {
     socket.on('data', (chunk) => {
       text += chunk;
     });
-    await whileStuck(async () => {
+    await whileStuck(base.databaseUrl, async () => {
       socket.write(ask('/inventory', 50) + ask('/nothing', 1));
       for (let i = 0; i < 20; i++) expect((await api.get('/orders?limit=1')).status).toBe(200);
     });
@@ -460,7 +449,7 @@ describe('requests that are pipelined', () => {
     const socket = connect(api.port, '127.0.0.1');
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
     socket.on('error', () => undefined).resume();
-    await whileStuck(async () => {
+    await whileStuck(base.databaseUrl, async () => {
       socket.write(ask('/inventory', 50));
       await closed;
     });

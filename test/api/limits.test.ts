@@ -2,7 +2,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import pg from 'pg';
 import { createBuckets } from '../../api/load/buckets.js';
 import type { ServerSettings } from '../../api/server.js';
 import { createSharedBuckets } from '../../api/load/shared-buckets.js';
@@ -10,6 +9,7 @@ import { closedPort, expectProblem, ORDER, SILENT, startTestApi, type TestApi } 
 import { eventually } from '../support/conditions.js';
 import { stock } from '../support/database.js';
 import { AUDIENCE, startTokenIssuer, type TokenIssuer } from './tokens.js';
+import { whileStuck } from './stuck-catalogue.js';
 
 let issuer: TokenIssuer;
 let base: TestApi;
@@ -213,21 +213,9 @@ const canConnect = (port: number) =>
 
 describe('more than can be answered', () => {
   const shedding = { requestsMax: 5, eventLoopDelayMaxMs: 60_000 };
-  /** Requests that read the catalogue meanwhile stay in work. */
-  async function whileStuck<T>(work: () => Promise<T>): Promise<T> {
-    const holder = new pg.Client({ connectionString: base.databaseUrl });
-    await holder.connect();
-    await holder.query('BEGIN; LOCK TABLE inventory IN ACCESS EXCLUSIVE MODE');
-    try {
-      return await work();
-    } finally {
-      await holder.end();
-    }
-  }
-
   test('is refused at once, with a time to come back; health and operators are not', async () => {
     const api = await apiWith({ shedding });
-    const { inWork } = await whileStuck(async () => {
+    const { inWork } = await whileStuck(base.databaseUrl, async () => {
       const inWork = Array.from({ length: 5 }, () => api.get('/inventory'));
       const refused = await eventually('the sixth is refused', async () => {
         const answer = await api.get('/orders');
@@ -254,7 +242,7 @@ describe('more than can be answered', () => {
     }
     const streams = [];
     for (let i = 0; i < 8; i++) streams.push(await api.stream('/events'));
-    await whileStuck(async () => {
+    await whileStuck(base.databaseUrl, async () => {
       const leaving = new AbortController();
       const left = Array.from({ length: 5 }, () =>
         fetch(`${api.url}/inventory`, { signal: leaving.signal }).catch(() => 'left'),
