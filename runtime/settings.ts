@@ -69,7 +69,7 @@ export const settings = {
     desc: 'The same for one address at one route that needs no token; health is not limited',
   }),
   REQUESTS_MAX_CUSTOMER: count({
-    default: 8,
+    default: 4,
     desc: 'Requests of a customer that are worked on at a time; its others wait for their turn',
   }),
   REQUESTS_MAX_SERVICE: count({ default: 32, desc: 'The same for any other caller' }),

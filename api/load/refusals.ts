@@ -31,7 +31,9 @@ export function createPace(perSecond: number): Pace {
   };
   return (who) => {
     if (take(who).isTaken || held >= HELD_MAX) return undefined;
-    const delayMs = Math.min(HELD_LONGEST_MS, Math.max(HELD_MS, (count(who, 1) * 1_000) / HELD_PER_SECOND));
+    const inTurnMs = (count(who, 1) * 1_000) / HELD_PER_SECOND;
+    // Those that were refused together do not come again together.
+    const delayMs = Math.min(HELD_LONGEST_MS, Math.max(HELD_MS * (1 + Math.random()), inTurnMs));
     return new Promise((resolve) => {
       setTimeout(() => {
         count(who, -1);

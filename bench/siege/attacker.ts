@@ -7,7 +7,7 @@ const [name = '', scene = ''] = process.argv.slice(2);
 const declared = ATTACKS[name];
 if (declared === undefined) throw new Error(`There is no attack "${name}".`);
 /** Real attackers have machines of their own: this one gets what is left of this one. */
-setPriority(10);
+setPriority(19);
 const attack = declared.start(JSON.parse(scene) as Scene);
 process.stdin.resume().once('end', () => {
   process.stdout.write(JSON.stringify(Object.fromEntries(attack.seen)), () => process.exit(0));

@@ -17,8 +17,9 @@ export function siegeReport({ rows, before, machine: [commit, machine], seconds 
     '',
     'Written by `npm run siege`: ten customers send 20 orders a second together, each with a token of its own, while one attacker does',
     'its worst. Authentication is on; every other setting is the default, but `CONNECTIONS_MAX`, which one process must be able to take.',
-    'The attacker has a process of its own on the same machine. `÷ peace` is the p99 of `POST /orders` divided by that of the same',
-    `${seconds} seconds without an attack, just before. Health is asked of the API's port and of the metrics port, on a new connection each time.`,
+    'The attacker has a process of its own on the same machine, which gets what the others leave of it. `÷ peace` is the p99 of',
+    `\`POST /orders\` divided by that without an attack, which is measured for ${seconds} seconds before each of them and taken together. Health`,
+    "is asked of the API's port and of the metrics port, on a new connection each time.",
     '',
     `- ${commit}`,
     `- ${machine}`,
@@ -43,25 +44,34 @@ const HEAD = [
   'the attacker was answered',
 ];
 
-const table = (rows: Row[]): string[] => [
-  line(HEAD),
-  line(HEAD.map(() => '---')),
-  ...rows.map(({ name, peace, noticed, seen }) =>
-    line([
-      name,
-      `${noticed.orders.waitsMs.length}`,
-      failures(noticed.orders),
-      at(noticed.orders, 0.5),
-      at(noticed.orders, 0.99),
-      (p99(noticed.orders) / p99(peace.orders)).toFixed(1),
-      health(noticed.health),
-      health(noticed.sideHealth),
-      Object.entries(seen)
-        .toSorted(([, a], [, b]) => b - a)
-        .map(([what, times]) => `${times} × ${what}`)
-        .join(', '),
-    ]),
-  ),
+function table(rows: Row[]): string[] {
+  const peace = together(rows.map((row) => row.peace.orders));
+  return [
+    line(HEAD),
+    line(HEAD.map(() => '---')),
+    line(['**peace**', `${peace.waitsMs.length}`, failures(peace), at(peace, 0.5), at(peace, 0.99), '1', '', '', '']),
+    ...rows.map((row) => line(cellsOf(row, peace))),
+  ];
+}
+
+const together = (timed: Timed[]): Timed => ({
+  waitsMs: timed.flatMap(({ waitsMs }) => waitsMs),
+  failed: Object.assign({}, ...timed.map(({ failed }) => failed)) as Timed['failed'],
+});
+
+const cellsOf = ({ name, noticed, seen }: Row, peace: Timed): string[] => [
+  name,
+  `${noticed.orders.waitsMs.length}`,
+  failures(noticed.orders),
+  at(noticed.orders, 0.5),
+  at(noticed.orders, 0.99),
+  (p99(noticed.orders) / p99(peace)).toFixed(1),
+  health(noticed.health),
+  health(noticed.sideHealth),
+  Object.entries(seen)
+    .toSorted(([, a], [, b]) => b - a)
+    .map(([what, times]) => `${times} × ${what}`)
+    .join(', '),
 ];
 
 const line = (cells: string[]): string => `| ${cells.join(' | ')} |`;

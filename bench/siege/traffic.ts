@@ -11,6 +11,8 @@ export type Asked = { path: string; method?: string; headers?: Record<string, st
 
 /** A connection that is cut at once is not opened again at once: the attacker's own processor is not what is measured. */
 const REOPEN_AFTER_MS = 100;
+/** Strangers have addresses of their own. */
+const STRANGER = '127.0.0.2';
 const SLOW_EVERY_MS = 1_000;
 
 const count = (seen: Seen, what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1);
@@ -93,7 +95,7 @@ function rawConnections(base: string, connections: number, use: (socket: Socket,
   let stopped = false;
   const open = (): void => {
     if (stopped) return;
-    const socket = connect(Number(port), hostname);
+    const socket = connect({ port: Number(port), host: hostname, localAddress: STRANGER });
     sockets.add(socket);
     socket.on('error', () => undefined);
     socket.once('connect', () => {

@@ -21,6 +21,9 @@ export type Address = {
   /** Longest idle first. */
   idle: Set<Connection>;
   unanswered: Set<Connection>;
+  /** New connections that came while all were taken, since then. */
+  replaced: number;
+  replacingSince: number;
 };
 
 /** A request that has not arrived as a whole may never: nothing is in work for it that could not be given up. */
@@ -47,6 +50,8 @@ export function createAddressBook(perAddressMax: number, isProxy: (address: stri
         connections: 0,
         idle: new Set<Connection>(),
         unanswered: new Set<Connection>(),
+        replaced: 0,
+        replacingSince: 0,
       };
       addresses.set(key, fresh);
       return fresh;

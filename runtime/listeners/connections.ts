@@ -7,7 +7,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Counter } from 'prom-client';
-import { type Connection, createAddressBook, isInWork } from './addresses.js';
+import { type Address, type Connection, createAddressBook, isInWork } from './addresses.js';
 import { createProxyCheck, forwardedClient } from './client-address.js';
 import type { Listener, Refusal } from './refusals.js';
 
@@ -22,6 +22,13 @@ export type ConnectionLimits = {
 /** Share of `max` from which on they are nearly all taken. */
 const NEARLY = 0.9;
 const FEW = 8;
+/**
+ * While all are taken, so many new connections of an address with more than its share find a place in that time; the others are
+ * cut before anything is made ready for them. An attacker that opens a thousand at once, and each again when it is cut, would
+ * else have this process do nothing but that.
+ */
+const REPLACED_MAX = 50;
+const REPLACED_WITHIN_MS = 100;
 
 export const closedConnections = new Counter({
   name: 'order_saga_connections_closed_total',
@@ -29,6 +36,15 @@ export const closedConnections = new Counter({
   labelNames: ['listener', 'reason'],
   registers: [],
 });
+
+function mayReplace(address: Address): boolean {
+  const now = performance.now();
+  if (now - address.replacingSince >= REPLACED_WITHIN_MS) {
+    address.replacingSince = now;
+    address.replaced = 0;
+  }
+  return ++address.replaced <= REPLACED_MAX;
+}
 
 export const defaultShare = (max: number): number =>
   Math.max(1, Math.floor(max / 10), Math.min(FEW, Math.floor(max / 2)));
@@ -70,8 +86,15 @@ export function limitConnections(server: Server, listener: Listener, limits: Con
     const [first = longestIdle(idle) ?? newcomer] = candidates.sort((a, b) => a.idleSince - b.idleSince);
     return first;
   };
+  const handlers = server.listeners('connection') as ((socket: Socket) => void)[];
+  server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
     const address = book.addressOf(socket.remoteAddress ?? '');
+    if (connections.size >= max && book.greedy.has(address) && !mayReplace(address)) {
+      closedConnections.inc({ listener, reason: 'refused' });
+      return void socket.resetAndDestroy();
+    }
+    for (const handle of handlers) handle.call(server, socket);
     const newcomer = { socket, address, client: address, request: undefined, unanswered: 0, idleSince: 0 };
     connections.set(socket, newcomer);
     book.countConnection(address, 1);

@@ -103,7 +103,7 @@ describe('a caller', () => {
     const carl = await as('carl', 'customer');
     let key = 0;
     const place = () => api.place({ customerId: 'carl' }, { ...carl, 'idempotency-key': `carl-${key++}` });
-    expect(await servedBeforeRefused(place)).toBe(Math.floor(FULL / 8));
+    expect(await servedBeforeRefused(place)).toBe(Math.floor(FULL / 10));
     const own = await accept(base.db, { KEYBOARD: 1 }, { customerId: 'cora' });
     const cora = await as('cora', 'customer');
     const cancel = () =>
@@ -178,7 +178,7 @@ describe('a customer behind a service', () => {
   test('is refused by itself: the service’s other customers are served, and have its orders', async () => {
     const api = await apiWith({ ...SLOW, servicePerSecond: 500 }, { rateLimit: { ordersPerMinute: 20 } });
     const shop = await as('shop', 'service');
-    expect(await servedBeforeRefused(() => orderFor(api, 'greedy', shop))).toBe(Math.floor(FULL / 8));
+    expect(await servedBeforeRefused(() => orderFor(api, 'greedy', shop))).toBe(Math.floor(FULL / 10));
     for (let i = 0; i < 30; i++) expectProblem(await orderFor(api, 'greedy', shop), 429, 'too-many-requests');
     const others = await Promise.all(Array.from({ length: 14 }, (_, i) => orderFor(api, `modest-${i}`, shop)));
     expect(others.map(({ status }) => status)).toEqual(Array(14).fill(201)); // 20 a minute, less the 6
@@ -210,7 +210,7 @@ describe('a customer behind a service', () => {
   test('cannot empty the service’s bucket by being refused', async () => {
     const api = await apiWith({ ...SLOW, servicePerSecond: 50 }); // holds 100
     const shop = await as('shop', 'service');
-    await servedBeforeRefused(() => orderFor(api, 'greedy', shop)); // 6 × 8, and one for the refusal
+    await servedBeforeRefused(() => orderFor(api, 'greedy', shop)); // 5 × 10, and one for the refusal
     for (let i = 0; i < 20; i++) expectProblem(await orderFor(api, 'greedy', shop), 429, 'too-many-requests');
     expect((await orderFor(api, 'modest', shop)).status).toBe(201);
   });

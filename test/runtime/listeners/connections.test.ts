@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { addressKey } from '../../../runtime/listeners/client-address.js';
-import { type ConnectionLimits, defaultShare } from '../../../runtime/listeners/connections.js';
+import { closedConnections, type ConnectionLimits, defaultShare } from '../../../runtime/listeners/connections.js';
 import { FRONT_OPTIONS, putFrontBefore } from '../../../runtime/listeners/front.js';
 import { affordableConnections } from '../../../runtime/listeners/open-files.js';
 import { eventually } from '../../support/conditions.js';
@@ -35,7 +35,7 @@ async function listen(limits: ConnectionLimits) {
     const socket = connect({ port, host: '127.0.0.1', localAddress: from });
     clients.push(socket);
     socket.on('error', () => undefined).on('data', (chunk) => (text += chunk));
-    await new Promise((resolve) => socket.once('connect', resolve));
+    await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
     await eventually('it is accepted or refused', () => socket.closed || accepted(socket));
     if (begin !== '') socket.write(begin);
     return {
@@ -52,7 +52,16 @@ async function listen(limits: ConnectionLimits) {
     ask('/');
     return eventually('it is served or refused', () => (text().includes('200 OK') ? 'served' : !isOpen() && 'refused'));
   };
-  return { open, isServed, waiting: () => waiting };
+  /** Opens so many at once. @returns when each has been cut, or is connected */
+  const flood = (from: string, count: number) =>
+    Promise.all(
+      Array.from({ length: count }, () => {
+        const socket = connect({ port, host: '127.0.0.1', localAddress: from });
+        clients.push(socket);
+        return new Promise((resolve) => socket.on('error', resolve).once('close', resolve).once('connect', resolve));
+      }),
+    );
+  return { open, isServed, flood, waiting: () => waiting };
 }
 const get = (path: string, headers = '') => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${headers}\r\n`;
 const BODY = 'POST /wait HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n1';
@@ -102,6 +111,27 @@ describe('when all are taken', () => {
     expect(own.slice(0, 11).some((each) => each.isOpen())).toBe(false);
   });
 });
+
+describe('when one address opens connections faster than they can be of use', () => {
+  /** Fewer than the kernel lets wait, or it would make them come again a second later. */
+  const FLOOD = 400;
+
+  test('some are cut before they have a place, others are served meanwhile, and it is itself when it has calmed down', async () => {
+    const { open, isServed, flood } = await listen({ max: 4, perAddressMax: 2 });
+    for (let i = 0; i < 4; i++) await open(A);
+    const cutBefore = await cutAtOnce();
+    const flooded = flood(A, FLOOD);
+    expect(await isServed(B)).toBe('served');
+    await flooded;
+    expect((await cutAtOnce()) - cutBefore).toBeGreaterThan(0);
+    expect(await eventually('it finds a place', async () => (await isServed(A)) === 'served')).toBe(true);
+  });
+});
+
+async function cutAtOnce(): Promise<number> {
+  const { values } = await closedConnections.get();
+  return values.find(({ labels }) => labels.listener === 'api' && labels.reason === 'refused')?.value ?? 0;
+}
 
 describe('when nearly all are taken', () => {
   const wait = async (open: Awaited<ReturnType<typeof listen>>['open'], from: string, headers = '') => {
