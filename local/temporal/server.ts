@@ -73,6 +73,9 @@ const SERVER: Record<string, number | boolean> = {
   // twice. In one go there may be as many records as the starts and ends of 1,000 sagas make.
   'history.visibilityProcessorMaxPollRPS': 1,
   'history.visibilityTaskBatchSize': 2_000,
+  // SQLite has one connection, and whoever waits for it is chosen by chance: with the default of 512 a second's records would hold up the sagas
+  // that run. Two write as fast.
+  'history.visibilityProcessorSchedulerWorkerCount': 2,
   'system.enableEagerWorkflowStart': true,
   'system.enableActivityEagerExecution': true,
 };
