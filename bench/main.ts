@@ -23,7 +23,19 @@ import { soak } from './scenarios/soak.js';
 import { startUp } from './scenarios/start-up.js';
 import { waiting } from './scenarios/waiting.js';
 
-const SCENARIOS: Scenario[] = [sideBySide, waiting, burst, hotSku, deliveries, outage, recovery, growth, scaleOut, soak, startUp];
+const SCENARIOS: Scenario[] = [
+  sideBySide,
+  waiting,
+  burst,
+  hotSku,
+  deliveries,
+  outage,
+  recovery,
+  growth,
+  scaleOut,
+  soak,
+  startUp,
+];
 /** Below this a median or a percentile says nothing at all. */
 const COUNT_MIN = 20;
 

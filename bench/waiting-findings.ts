@@ -17,7 +17,8 @@ const p95 = ({ latenciesMs }: Turn): number => quantile(latenciesMs, 0.95);
 /** What each repetition gave. */
 export const each = (turns: Turn[], value: (turn: Turn) => number): number[] => turns.map(value);
 /** Repetition by repetition: what the machine does in passing has met both alike. */
-export const ratios = (above: number[], below: number[]): number[] => above.map((value, i) => value / (below[i] ?? Number.NaN));
+export const ratios = (above: number[], below: number[]): number[] =>
+  above.map((value, i) => value / (below[i] ?? Number.NaN));
 /** Median, and the least and the most of the repetitions. */
 export const spread = (values: number[]): string =>
   `${round(median(values))} [${round(Math.min(...values))}–${round(Math.max(...values))}]`;
@@ -27,8 +28,18 @@ export function waitingFindings(measured: Measured): Findings {
 }
 
 function figures({ new: ours, base }: Measured): Figure[] {
-  const cpu = compared('CPU per order of 16 waiting clients, all processes', 0.7, each(ours.few, cpuEach), base && each(base.few, cpuEach));
-  const post = compared('POST→201 p50 beside 16 waiting clients', 0.5, each(ours.beside, p50), base && each(base.beside, p50));
+  const cpu = compared(
+    'CPU per order of 16 waiting clients, all processes',
+    0.7,
+    each(ours.few, cpuEach),
+    base && each(base.few, cpuEach),
+  );
+  const post = compared(
+    'POST→201 p50 beside 16 waiting clients',
+    0.5,
+    each(ours.beside, p50),
+    base && each(base.beside, p50),
+  );
   const within = (what: string, target: Figure['target'], of: (turns: Turns) => number[]): Figure => {
     const values = of(ours);
     const other = base ? `; base ${spread(of(base))}` : '';

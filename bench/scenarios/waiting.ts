@@ -53,7 +53,8 @@ async function withContender<T>(bench: Bench, side: Side, use: (contender: Conte
 
 async function compare(bench: Bench, contenders: Contender[]): Promise<Findings> {
   bench.say('  warming up');
-  for (const contender of contenders) for (const turn of Object.values(turnsOf(bench, contender, WARM_UP))) await turn();
+  for (const contender of contenders)
+    for (const turn of Object.values(turnsOf(bench, contender, WARM_UP))) await turn();
   const works = contenders.map((contender) => [contender.side, turnsOf(bench, contender, COUNTS)] as const);
   const kinds = Object.keys(COUNTS) as (keyof typeof COUNTS)[];
   const named = kinds.flatMap((kind) => works.map(([side, turns]) => [`${side}: ${kind}`, turns[kind]] as const));
@@ -73,7 +74,9 @@ function turnsOf(bench: Bench, { product, client, empty }: Contender, counts: ty
     many: placed(MANY_CLIENTS, bench.sized(counts.many)),
     empty: async (): Promise<Turn> => {
       const request = { clients: CLIENTS, count: bench.sized(counts.empty) };
-      const { result, ...measured } = await measure(subjectOf(product, [empty], ['Temporal']), () => empty.run(request));
+      const { result, ...measured } = await measure(subjectOf(product, [empty], ['Temporal']), () =>
+        empty.run(request),
+      );
       return { ...measured, count: result.length, latenciesMs: result };
     },
     beside: () => postBeside(client, bench.sized(counts.beside)),

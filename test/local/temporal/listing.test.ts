@@ -63,7 +63,10 @@ test('sagas that have ended before they are listed are written once, not twice',
   const count = 240;
   const startsBefore = await startsWritten();
   const from = performance.now();
-  await closedLoop({ clients: CLIENTS, count }, async (n) => (await startOne('Short')(n)).terminate());
+  await closedLoop({ clients: CLIENTS, count }, async (n) => {
+    const saga = await startOne('Short')(n);
+    await saga.terminate();
+  });
   const seconds = (performance.now() - from) / 1_000;
   await eventually('all are listed', async () => (await listed('Short', 'Terminated')) === count, LISTED_WITHIN_MS);
   // Each second's writing meets one running saga per client.
