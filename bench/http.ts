@@ -4,7 +4,8 @@ import { Agent, request } from 'node:http';
 export type Answer = { status: number; body: string };
 export type Post = (path: string, body: unknown, headers?: Record<string, string>) => Promise<Answer>;
 
-const ANSWER_LIMIT_MS = 10_000;
+/** Longer than `Prefer: wait` asks for. */
+const ANSWER_LIMIT_MS = 30_000;
 
 /** @param base http://host:port */
 export function createPost(base: string): { post: Post; close: () => void } {

@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CHECKOUT } from '../local/checkout.js';
-import { describeMachine } from './machine.js';
+import { commitOf, describeMachine } from './machine.js';
 import { parseOptions } from './options.js';
 import { stopAll } from './product.js';
 import { type QuietWatch, watchQuiet } from './quiet.js';
@@ -17,11 +17,25 @@ import { growth } from './scenarios/growth.js';
 import { hotSku } from './scenarios/hot-sku.js';
 import { outage } from './scenarios/outage.js';
 import { recovery } from './scenarios/recovery.js';
+import { scaleOut } from './scenarios/scale-out.js';
 import { sideBySide } from './scenarios/side-by-side.js';
 import { soak } from './scenarios/soak.js';
 import { startUp } from './scenarios/start-up.js';
+import { waiting } from './scenarios/waiting.js';
 
-const SCENARIOS: Scenario[] = [sideBySide, burst, hotSku, deliveries, outage, recovery, growth, soak, startUp];
+const SCENARIOS: Scenario[] = [
+  sideBySide,
+  waiting,
+  burst,
+  hotSku,
+  deliveries,
+  outage,
+  recovery,
+  growth,
+  scaleOut,
+  soak,
+  startUp,
+];
 /** Below this a median or a percentile says nothing at all. */
 const COUNT_MIN = 20;
 
@@ -76,6 +90,7 @@ process.exit(failed.length === 0 ? 0 : 1); // keep-alive connections to what has
 function describeRun(watch: QuietWatch): string[] {
   return [
     ...describeMachine(),
+    ...(options.base === undefined ? [] : [`base: commit ${commitOf(options.base)}`]),
     watch.describe(),
     `${options.repetitions} repetitions in turns, medians; ${((performance.now() - begun) / 60_000).toFixed(1)} minutes`,
   ];

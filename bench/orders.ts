@@ -1,7 +1,7 @@
 /** Orders: placing them as clients do, and waiting for them as only a bench can. */
 import { v7 as uuidv7 } from 'uuid';
 import { type Completions, watchCompletions } from './completions.js';
-import { createPost } from './http.js';
+import { createPost, type Post } from './http.js';
 import { closedLoop, type Load } from './load.js';
 import { type Measured, measure } from './measurement.js';
 import type { Product } from './product.js';
@@ -39,12 +39,19 @@ export const orderOf = (sku: string) => ({
   paymentMethod: 'pm_card_visa',
 });
 
+/** What a shop's page sends that shows the end of an order; the service holds its answer back for as long. */
+const PREFER = { prefer: 'wait=20' };
+
 /** SKUs that orders are spread over, so that no row of stock is waited for. */
 export const SPREAD = Array.from({ length: 100 }, (_, n) => `BENCH-${n}`);
 export const spread = (n: number): string => SPREAD[n % SPREAD.length] as string;
 
+type Connections = ReturnType<typeof createPost>;
+
 export type Client = {
-  /** Clients that place an order, wait until it is final, and place the next. */
+  /** Clients that place an order with `Prefer: wait`, are answered when it is final, and place the next: what most of them do. */
+  waiting: (load: Load, skuOf?: (n: number) => string) => Promise<Measured<Placed[]>>;
+  /** Clients that place an order, are answered at once, and place the next when it is final, which the bench reads in Postgres. */
   steadily: (load: { clients: number; count: number }, skuOf?: (n: number) => string) => Promise<Measured<Placed[]>>;
   /** The same, but what it leaves to be done is not waited for, and no CPU is counted: for times when much else is going on. */
   amid: (load: Load) => Promise<{ placed: Placed[]; elapsedMs: number }>;
@@ -55,13 +62,28 @@ export type Client = {
   close: () => void;
 };
 
-export function clientOf(product: Product): Client {
-  const { post, close } = createPost(product.api);
+/** @param apis the processes that its requests take turns with */
+export function clientOf(product: Product, apis = [product.api]): Client {
+  const connections = apis.map(createPost);
+  let sent = 0;
+  const post: Post = (...request) => (connections[sent++ % apis.length] as Connections).post(...request);
+  const close = () => {
+    for (const each of connections) each.close();
+  };
   const completions: Completions = watchCompletions(product.client);
   const place = async (sku: string): Promise<string> => {
     const answer = await post('/orders', orderOf(sku));
     if (answer.status !== 201) throw new Error(`POST /orders: ${answer.status} ${answer.body}`);
     return (JSON.parse(answer.body) as { id: string }).id;
+  };
+  const placeWaiting = async (sku: string): Promise<Placed> => {
+    const from = performance.now();
+    const answer = await post('/orders', orderOf(sku), PREFER);
+    const finalMs = performance.now() - from;
+    const { id, status } = JSON.parse(answer.body) as { id: string; status?: string };
+    if (answer.status !== 201 || status !== 'CONFIRMED')
+      throw new Error(`POST /orders with Prefer: ${PREFER.prefer}: ${answer.status} ${answer.body}`);
+    return { id, acceptedMs: finalMs, finalMs };
   };
   const placeAndWait = async (sku: string): Promise<Placed> => {
     const from = performance.now();
@@ -71,6 +93,7 @@ export function clientOf(product: Product): Client {
     return { id, acceptedMs, finalMs: performance.now() - from };
   };
   return {
+    waiting: (load, skuOf = spread) => measure(product, () => closedLoop(load, (n) => placeWaiting(skuOf(n)))),
     steadily: async (load, skuOf = spread) => {
       const measured = await measure(product, () => closedLoop(load, (n) => placeAndWait(skuOf(n))));
       await requireConfirmed(

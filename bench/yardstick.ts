@@ -1,6 +1,7 @@
 /** A yardstick, as seen from the bench: a process of its own that is given how much to do. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { Subject } from './measurement.js';
 import type { Product } from './product.js';
 import type { Reply, Request, Servers, YardstickName } from './yardsticks/messages.js';
 
@@ -37,6 +38,18 @@ export async function startYardstick(name: YardstickName, product: Product, data
       child.kill('SIGKILL'); // it has nothing to lose
       await exited;
     },
+  };
+}
+
+/** Of the product's programs only those that work for this yardstick; the idle others are not its cost. */
+export function subjectOf({ roots, except }: Product, yardsticks: Yardstick[], servers: string[]): Subject {
+  return {
+    roots: () =>
+      new Map([
+        ...[...roots()].filter(([, name]) => servers.includes(name)),
+        ...yardsticks.map(({ pid, name }) => [pid, name] as [number, string]),
+      ]),
+    ...(except && { except }),
   };
 }
 

@@ -34,6 +34,9 @@ const PAUSE_MS = { step: 2_500, max: 10_000 };
 const HISTORY = { free: 5_000, doubling: 500, most: 40_000 };
 const OWN_PAUSE_MAX_MS = 10 * 60_000;
 
+/** For so long Temporal's list may show a saga as it was: it is written once a second (deploy/temporal/dynamic-config.yaml). */
+const LIST_BEHIND_MS = 2_000;
+
 /** @returns how long a saga with so many events is left alone after a try in vain, unless there is news of its neighbour */
 export function pauseMsAfter(events: number, freeEvents = HISTORY.free): number {
   if (events >= HISTORY.most) return Number.POSITIVE_INFINITY;
@@ -51,8 +54,8 @@ export type Probing = {
   /** Up to so many events of its history a saga may be tried in every round. */
   freeEvents?: number;
 };
-/** By a clock that never jumps: when a saga was tried last, and for how long it is left alone after it. */
-type Tried = { atMs: number; pauseMs: number };
+/** By a clock that never jumps: when a saga was tried last, for how long it is left alone after it, and whether it goes on since. */
+type Tried = { atMs: number; pauseMs: number; goesOn?: boolean };
 /** What a prober remembers from round to round. */
 export type Memory = {
   /** How many sagas the next round tries. */
@@ -146,6 +149,8 @@ async function withNeighbourBack(
 function isDue(saga: WorkflowExecutionInfo, { tried, mendedAtMs }: Memory): boolean {
   const last = tried.get(saga.workflowId);
   if (last === undefined) return true;
+  // Asked again and again, it would keep workers from those that wait.
+  if (last.goesOn && performance.now() < last.atMs + LIST_BEHIND_MS) return false;
   if (last.pauseMs === Number.POSITIVE_INFINITY) return false;
   const neighbour = neighbourOf(saga);
   const mendedAt = neighbour === undefined ? undefined : mendedAtMs.get(neighbour);
@@ -165,6 +170,7 @@ async function probeSaga(
   tried.set(workflowId, { atMs: performance.now(), pauseMs: 0 });
   const goesOn = await tryOnce(probing, workflowId);
   const neighbour = neighbourOf(saga);
+  if (goesOn) tried.set(workflowId, { atMs: performance.now(), pauseMs: 0, goesOn });
   if (goesOn && neighbour !== undefined) mendedAtMs.set(neighbour, performance.now());
   if (!goesOn) {
     const pauseMs = pauseMsAfter(await eventsOf(probing, workflowId), probing.freeEvents);

@@ -23,13 +23,13 @@ async function measureBursts(bench: Bench, product: Product): Promise<Findings> 
   bench.starts.first.push(product.readySeconds);
   await stock(product, SPREAD);
   const client = clientOf(product);
-  await client.steadily({ ...STEADY, count: bench.sized(STEADY.count) });
+  await client.waiting({ ...STEADY, count: bench.sized(STEADY.count) });
   const repetitions = Math.min(bench.repetitions, REPETITIONS_MAX);
   const turns = await inTurns(
     { ...bench, repetitions },
     {
       steady: async (): Promise<Rates> => {
-        const { result, elapsedMs } = await client.steadily({ ...STEADY, count: bench.sized(STEADY.count) });
+        const { result, elapsedMs } = await client.waiting({ ...STEADY, count: bench.sized(STEADY.count) });
         const perS = (result.length / elapsedMs) * 1000;
         return {
           acceptedPerS: perS,

@@ -31,7 +31,7 @@ async function count(bench: Bench, product: Product, receiver: Receiver): Promis
   const turns = await inTurns(bench, {
     'orders with a webhook': async () => {
       const [before, eventsBefore] = [await nextTransaction(product), receiver.received()];
-      const { totalCpuMs } = await client.steadily(load);
+      const { totalCpuMs } = await client.waiting(load);
       const deadline = performance.now() + ARRIVAL_LIMIT_MS;
       while (receiver.received() < eventsBefore + EVENTS_PER_ORDER * load.count) {
         if (performance.now() > deadline) throw new Error('events did not arrive at the receiver');

@@ -22,7 +22,7 @@ async function compare(bench: Bench, empty: Product, full: Product): Promise<Fin
   const clients = await Promise.all([empty, full].map(prepare));
   const [ofEmpty, ofFull] = clients as [Client, Client];
   const load = { ...LOAD, count: bench.sized(LOAD.count) };
-  const cpuWith = async (client: Client) => (await client.steadily(load)).totalCpuMs / load.count;
+  const cpuWith = async (client: Client) => (await client.waiting(load)).totalCpuMs / load.count;
   bench.say('  warming up');
   for (const client of clients) await cpuWith(client);
   const cpu = await inTurns(bench, { 'empty tables': () => cpuWith(ofEmpty), 'full tables': () => cpuWith(ofFull) });

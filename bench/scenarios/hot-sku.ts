@@ -19,7 +19,7 @@ async function compare(bench: Bench, product: Product): Promise<Findings> {
   const client = clientOf(product);
   const load = { ...LOAD, count: bench.sized(LOAD.count) };
   const rateWith = async (skuOf: (n: number) => string) => {
-    const { result, elapsedMs } = await client.steadily(load, skuOf);
+    const { result, elapsedMs } = await client.waiting(load, skuOf);
     return (result.length / elapsedMs) * 1000;
   };
   await rateWith(spread);

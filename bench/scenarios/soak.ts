@@ -27,7 +27,7 @@ async function run(bench: Bench, product: Product): Promise<Findings> {
   let orders = 0;
   let saidAtMs = 0;
   while (performance.now() - from < bench.soakMs) {
-    orders += (await client.steadily({ clients: CLIENTS, count: ROUND })).result.length;
+    orders += (await client.waiting({ clients: CLIENTS, count: ROUND })).result.length;
     if (performance.now() - from - saidAtMs > bench.soakMs / 10) {
       saidAtMs = performance.now() - from;
       bench.say(`  ${orders} orders in ${(saidAtMs / 1000).toFixed(0)} s`);

@@ -69,6 +69,13 @@ const SERVER: Record<string, number | boolean> = {
   // A second partition only adds hops where one process serves them all.
   'matching.numTaskqueueReadPartitions': 1,
   'matching.numTaskqueueWritePartitions': 1,
+  // The list of workflows is written once a second instead of 20 times: a saga that has ended by then is written once, as ended, instead of
+  // twice. In one go there may be as many records as the starts and ends of 1,000 sagas make.
+  'history.visibilityProcessorMaxPollRPS': 1,
+  'history.visibilityTaskBatchSize': 2_000,
+  // SQLite has one connection, and whoever waits for it is chosen by chance: with the default of 512 a second's records would hold up the sagas
+  // that run. Two write as fast.
+  'history.visibilityProcessorSchedulerWorkerCount': 2,
   'system.enableEagerWorkflowStart': true,
   'system.enableActivityEagerExecution': true,
 };

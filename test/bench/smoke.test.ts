@@ -21,6 +21,20 @@ onLinux(
   180_000,
 );
 
+onLinux(
+  '`npm run bench -- --only waiting --base …` measures two versions in turns, and says how the one stands to the other',
+  async () => {
+    const { code, output } = await runBench('--quick', '--only', 'waiting', '--base', '.');
+    expect({ code, output }).toEqual({
+      code: 0,
+      output: expect.stringMatching(/CPU per order of 16 waiting clients, all processes ÷ the base.s.*≤ 0\.7/),
+    });
+    expect(output).toMatch(/POST→201 p50 beside 16 waiting clients ÷ the base.s.*≤ 0\.5/);
+    expect(output).toMatch(/16 waiting clients: base +│ +[\d.]+ \[/);
+  },
+  300_000,
+);
+
 onLinux('a scenario that does not exist is refused by name', async () => {
   const { code, output } = await runBench('--only', 'nonsense');
   expect({ code, output }).toEqual({ code: 1, output: expect.stringContaining('no scenario "nonsense"') });

@@ -31,6 +31,7 @@ const away = () =>
 let s: SagaStack;
 beforeAll(async () => {
   s = await startSagaStack({
+    temporalConfig: ['history.visibilityProcessorMaxPollRPS=1'], // as where the product runs
     activities: (real) => ({
       ...real,
       chargePayment: async (input) => {
@@ -241,6 +242,20 @@ describe('many parked sagas', () => {
     memory.notBeforeMs = 0;
     expect(await round(memory)).toMatchObject({ tried: 1, succeeded: 1 });
     stopProber = start();
+    await Promise.all(placed.map(({ result }) => result()));
+  });
+
+  test('are not tried again once they go on, while the list still shows them as they were', async () => {
+    const placed = await parked(5);
+    trouble = undefined;
+    const memory = newMemory();
+    let tried = 0;
+    await eventually('all have left the list', async () => {
+      const counts = await round(memory);
+      tried += counts.tried;
+      return counts.parked === 0;
+    });
+    expect(tried).toBe(placed.length);
     await Promise.all(placed.map(({ result }) => result()));
   });
 
