@@ -3,6 +3,7 @@
  * eagerly started workflow needs both on the same connection). A process starts, and serves, while Temporal is away.
  */
 import { Client } from '@temporalio/client';
+import type { Logger as SdkLogger } from '@temporalio/common';
 import type { ClientConnectConfig } from '@temporalio/envconfig';
 import * as temporal from '@temporalio/worker';
 import { NativeConnection, type RuntimeOptions } from '@temporalio/worker';
@@ -90,7 +91,16 @@ export function installTemporalRuntime(logger: Logger): void {
       logging: { forward: {}, filter: temporal.makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) },
     },
   };
-  temporal.Runtime.install(options);
+  ignoreBelowWarning(temporal.Runtime.install(options).logger);
+}
+
+/**
+ * Where core's log is forwarded, the SDK keeps every line, traces too, for 100 ms to sort it among core's, and only then asks for its
+ * level: some 25 lines for each saga, each a copy of what it tells of, whole activations among them.
+ */
+function ignoreBelowWarning(collector: SdkLogger): void {
+  const ignore = () => {};
+  Object.assign(collector, { trace: ignore, debug: ignore, info: ignore } satisfies Partial<SdkLogger>);
 }
 
 /** Where in Temporal's world it happened: its log lines carry whole failures, requests and payloads beside. */

@@ -34,10 +34,20 @@ describe('the workflow bundle', () => {
     expect(sources.filter((path) => path.includes(name))).toEqual([]);
   });
 
+  const preloads = /exports\.preloadModules = function[^}]*}/.exec(code)?.[0] ?? '';
+
   test('has the SDK take short stacks, before anything else runs', () => {
-    const preloads = /exports\.preloadModules = function[^}]*}/.exec(code)?.[0];
-    expect(preloads).toContain('short-stacks');
+    expect(preloads).toMatch(/^[^;]*short-stacks/);
     expect(code).toMatch(/^Error\.stackTraceLimit = [1-9];$/m);
+  });
+
+  test('is loaded once for all sagas of a worker, and no module of ours keeps anything of one', () => {
+    expect(preloads).toContain('workflows/index');
+    const [, ...heads] = code.split(/^ {2}!\*\*\* /m);
+    const keeping = /^(?:let|var) |^const \w+ = (?:new (?:Weak)?(?:Map|Set|Array)\b|\[\]|\{\})/m;
+    const modules = heads.filter((text) => ours.some((path) => text.startsWith(path)));
+    expect(modules.length).toBeGreaterThan(30);
+    expect(modules.filter((text) => keeping.test(text)).map((text) => text.split(' ')[0])).toEqual([]);
   });
 
   test('stays small', () => {
