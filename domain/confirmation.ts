@@ -8,7 +8,11 @@ import { readOrderState, type StepOutcome } from './orders.js';
 import { countEvent, eventColumns, insertEvent, wakeAsFinal } from './outbox.js';
 import { FIRST_RUN, insertLog, type Run, skipMark } from './saga-log.js';
 
-/** CTEs that turn what the order in `moved` has reserved into sold pieces, stock rows in SKU order. */
+/**
+ * CTEs that turn what the order in `moved` has reserved into sold pieces, stock rows in SKU order. They belong right behind
+ * `moved`: Postgres carries out the writing parts of a WITH that nothing reads from the last to the first, and other orders wait
+ * for a stock row from its lock to the commit.
+ */
 export const sellReserved = Prisma.sql`
   sold AS (
     UPDATE reservations r SET state = 'SOLD' FROM moved WHERE r.order_id = moved.id AND r.state = 'RESERVED'

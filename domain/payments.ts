@@ -81,10 +81,10 @@ export async function recordCharge(
       WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
         AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id)
       RETURNING ${eventColumns}, total_amount, currency
-    ), payment AS (
+    ), ${confirm ? Prisma.sql`${sellReserved},` : Prisma.empty} payment AS (
       INSERT INTO payments (order_id, status, amount, currency, gateway_reference)
       SELECT id, ${status}, total_amount, currency, ${gatewayReference} FROM moved
-    ), ${confirm ? Prisma.sql`${sellReserved},` : Prisma.empty} event AS (
+    ), event AS (
       ${insertEvents(Prisma.sql`moved`, confirm ? [charged, confirmed] : [charged])}
     ), logged AS (
       ${insertLogs(Prisma.sql`moved`, [

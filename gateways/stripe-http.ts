@@ -11,6 +11,12 @@ import type Stripe from 'stripe';
 const ANSWER_MAX_BYTES = 8 * 1024 * 1024;
 /** Answers of which the time is remembered: one that is wrong must not decide alone. */
 const HEARD_MAX = 8;
+/**
+ * A connection that has been idle for longer is closed, and after less if the gateway says so (`Keep-Alive: timeout`, which Node
+ * heeds only where there is a limit of ours): balancers cut theirs after 60 s as a rule, some without a word, and the next charge
+ * would be sent into the void.
+ */
+const IDLE_MAX_MS = 50_000;
 
 export type GatewayClock = {
   /** The gateway's time in ms since 1970, to a second; undefined while it has never answered this process. */
@@ -23,7 +29,8 @@ export type HttpClient = NonNullable<Stripe.StripeConfig['httpClient']>;
 
 /** @returns the client's transport, and the clock that its answers set */
 export function createHttpClient(): { httpClient: HttpClient; clock: GatewayClock } {
-  const agents = { http: new http.Agent({ keepAlive: true }), https: new https.Agent({ keepAlive: true }) };
+  const kept = { keepAlive: true, timeout: IDLE_MAX_MS };
+  const agents = { http: new http.Agent(kept), https: new https.Agent(kept) };
   /** Its time less that of a clock of ours that never jumps, by answer; the newest last. */
   const heard: number[] = [];
   const hear = (date: string | undefined) => {

@@ -75,7 +75,7 @@ export function createCrashingActivities(deps: {
   return { ...real, ...Object.fromEntries(steps) };
 }
 
-/** Our statements commit by themselves; here each has a transaction of its own, which can be left open. */
+/** Our statements commit by themselves; here each has a transaction of its own, which can be left open once it has written. */
 const committing = (db: PrismaClient, passCommit: () => void): Database =>
   new Proxy(db, {
     get: (target, key) => {
@@ -83,11 +83,18 @@ const committing = (db: PrismaClient, passCommit: () => void): Database =>
       return (...statement: Parameters<Database['$queryRaw']>) =>
         target.$transaction(async (tx) => {
           const answer = await tx[key](...statement);
-          passCommit();
+          if (await hasWritten(tx)) passCommit();
           return answer;
         });
     },
   });
+
+/** What has only read leaves nothing behind that a commit could keep. */
+async function hasWritten(tx: Database): Promise<boolean> {
+  const [row] = await tx.$queryRaw<{ written: boolean }[]>`
+    SELECT pg_current_xact_id_if_assigned() IS NOT NULL AS written`;
+  return row?.written === true;
+}
 
 const asking = (gateway: PaymentGateway, pass: (moment: string) => void): PaymentGateway => ({
   ...gateway,
