@@ -7,7 +7,7 @@ import type { Order } from '../contracts/orders.js';
 import { PLAN_VERSION } from '../contracts/plan.js';
 import type { UnstartedSaga } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
-import { type Database, violatedUniqueKey } from './database.js';
+import { type Statements, violatedUniqueKey } from './database.js';
 import { claimedForOrder, type Earlier, earlierAnswer, type KeyClaim } from './idempotency.js';
 import { insertEvent, wakeRelay } from './outbox.js';
 
@@ -35,10 +35,10 @@ const TRIES_MAX = 3;
  * @param outside where to look up what was there before, if `db` is a transaction: the statement's refusal ends that
  */
 export async function acceptOrder(
-  db: Database,
+  db: Statements,
   toAccept: OrderToAccept,
   claim?: KeyClaim & { response: string },
-  outside: Database = db,
+  outside: Statements = db,
 ): Promise<Acceptance> {
   for (let tries = 1; ; tries++) {
     try {
@@ -56,7 +56,7 @@ export async function acceptOrder(
 }
 
 async function insertOrder(
-  db: Database,
+  db: Statements,
   { order, paymentMethod, traceparent }: OrderToAccept,
   claim: (KeyClaim & { response: string }) | undefined,
 ): Promise<Acceptance> {
@@ -101,12 +101,12 @@ async function insertOrder(
 }
 
 /** @returns the customer's newest order with this externalOrderId; `live`: the one that is not CANCELLED, if it still is not */
-const readHolder = (db: Database, { customerId, externalOrderId }: Order, live: boolean) =>
-  db.order.findFirst({
-    where: { customerId, externalOrderId: externalOrderId ?? null, ...(live && { status: { not: 'CANCELLED' } }) },
-    orderBy: { id: 'desc' },
-    select: { id: true },
-  });
+async function readHolder(db: Statements, { customerId, externalOrderId }: Order, live: boolean) {
+  const [first] = await db.$queryRaw<{ id: string }[]>`
+    SELECT id FROM orders WHERE customer_id = ${customerId} AND external_order_id = ${externalOrderId ?? null}
+      ${live ? Prisma.sql`AND status <> 'CANCELLED'` : Prisma.empty} ORDER BY id DESC LIMIT 1`;
+  return first;
+}
 
 const dueSaga = Prisma.sql`
   id, customer_id AS "customerId", correlation_id AS "correlationId", plan_version AS "planVersion", unwinding_reason AS reason,
@@ -119,7 +119,7 @@ const dueSaga = Prisma.sql`
  * @param except      orders that are left out
  */
 export async function listUnstarted(
-  db: Database,
+  db: Statements,
   olderThanMs: number,
   limit: number,
   except: string[] = [],
@@ -133,7 +133,7 @@ export async function listUnstarted(
 }
 
 /** @returns the saga that this order needs to come to its end, or null if the order is final */
-export async function readDueSaga(db: Database, orderId: string): Promise<UnstartedSaga | null> {
+export async function readDueSaga(db: Statements, orderId: string): Promise<UnstartedSaga | null> {
   const [due] = await db.$queryRaw<UnstartedSaga[]>`
     SELECT ${dueSaga} FROM orders
     WHERE id = ${orderId}::uuid
@@ -145,7 +145,7 @@ export async function readDueSaga(db: Database, orderId: string): Promise<Unstar
  * Takes sagas off the sweep's work list. A mark may come late, when the order's next saga is due already: it takes off only
  * what it is about.
  */
-export async function markStarted(db: Database, sagas: Pick<UnstartedSaga, 'id' | 'kind'>[]): Promise<void> {
+export async function markStarted(db: Statements, sagas: Pick<UnstartedSaga, 'id' | 'kind'>[]): Promise<void> {
   const idsOf = (kind: UnstartedSaga['kind']) => sagas.filter((saga) => saga.kind === kind).map((saga) => saga.id);
   const isCancellation = Prisma.sql`(status <> 'PENDING' AND unwinding_reason IS NOT NULL)`;
   await db.$executeRaw`
@@ -175,7 +175,7 @@ export type OpenFor = { unwindingMs: number; pendingMs: number; overdueMs: numbe
  * @param afterId where the page before ended
  */
 export async function listOpen(
-  db: Database,
+  db: Statements,
   { unwindingMs, pendingMs, overdueMs }: OpenFor,
   { afterId, limit }: { afterId: string; limit: number },
 ): Promise<OpenOrder[]> {

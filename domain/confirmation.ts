@@ -3,7 +3,7 @@
  * order without trouble passes it in the transaction that records its charge (domain/payments), any other by `confirmOrder`.
  */
 import { Prisma } from '../prisma/generated/client.js';
-import type { Database } from './database.js';
+import type { Statements } from './database.js';
 import { readOrderState, type StepOutcome } from './orders.js';
 import { countEvent, eventColumns, insertEvent, wakeAsFinal } from './outbox.js';
 import { FIRST_RUN, insertLog, type Run, skipMark } from './saga-log.js';
@@ -39,7 +39,7 @@ export const confirmedData = Prisma.sql`
  * @throws if the order was never paid for: a bug that must not become a shipped order
  */
 export async function confirmOrder(
-  db: Database,
+  db: Statements,
   orderId: string,
   run: Run = FIRST_RUN,
   { forward = false } = {},
@@ -65,6 +65,6 @@ export async function confirmOrder(
 }
 
 /** The steps after the pivot have come to their ends. */
-export async function finishOrder(db: Database, orderId: string): Promise<void> {
+export async function finishOrder(db: Statements, orderId: string): Promise<void> {
   await db.$executeRaw`UPDATE orders SET forward_due = false WHERE id = ${orderId}::uuid AND forward_due`;
 }

@@ -10,7 +10,7 @@
  */
 import { createHash } from 'node:crypto';
 import { Prisma } from '../prisma/generated/client.js';
-import type { Database } from './database.js';
+import type { Statements } from './database.js';
 
 /** Who asked what under which key; the key's life in milliseconds. `fingerprint` = SHA-256 of what was asked. */
 export type KeyClaim = {
@@ -56,7 +56,7 @@ export const claimedForOrder = (
   ),`;
 
 /** What the key, if there is one, was used for before. @returns undefined if it is free */
-export async function earlierAnswer(db: Database, claim: KeyClaim | undefined): Promise<Earlier | undefined> {
+export async function earlierAnswer(db: Statements, claim: KeyClaim | undefined): Promise<Earlier | undefined> {
   if (!claim) return undefined;
   const [row] = await db.$queryRaw<
     { fingerprint: Uint8Array; orderId: string | null; status: number; response: string | null }[]
@@ -77,7 +77,7 @@ export type HeldClaim = KeyClaim & { id: string; lockMs: number };
  * Takes a key that is free, or that the same request left locked in a crash; not if the order has all the keys it may have.
  * @returns whether it was taken
  */
-export async function claimKey(db: Database, held: HeldClaim): Promise<boolean> {
+export async function claimKey(db: Statements, held: HeldClaim): Promise<boolean> {
   const claimed = await db.$executeRaw`
     INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint, order_id, claim, locked_until, expires_at)
     SELECT ${held.caller}, ${held.route}, ${held.key}, ${held.fingerprint}, ${held.orderId ?? null}::uuid, ${held.id}::uuid,
@@ -92,7 +92,7 @@ export async function claimKey(db: Database, held: HeldClaim): Promise<boolean> 
 }
 
 /** Whether the order has all the keys that it may have, those of requests under way included. */
-export async function isOutOfKeys(db: Database, claim: KeyClaim): Promise<boolean> {
+export async function isOutOfKeys(db: Statements, claim: KeyClaim): Promise<boolean> {
   const [row] = await db.$queryRaw<{ isOut: boolean }[]>`SELECT ${hasAllKeys(claim)} AS "isOut"`;
   return row?.isOut === true;
 }
@@ -107,7 +107,7 @@ const hasAllKeys = ({ orderId, route }: KeyClaim): Prisma.Sql =>
 const CANCELLATION = 'POST /orders/:id/cancel';
 
 /** Goes on holding the key. */
-export async function extendClaim(db: Database, held: HeldClaim): Promise<void> {
+export async function extendClaim(db: Statements, held: HeldClaim): Promise<void> {
   await db.$executeRaw`
     UPDATE idempotency_keys SET locked_until = ${fromNow(held.lockMs)}
     WHERE ${sameKey(held)} AND ${isUnanswered(held)}`;
@@ -115,7 +115,7 @@ export async function extendClaim(db: Database, held: HeldClaim): Promise<void> 
 
 /** Keeps the answer. @returns false if the claim had gone to a repetition of the request meanwhile */
 export async function keepAnswer(
-  db: Database,
+  db: Statements,
   held: HeldClaim,
   { status, response }: { status: number; response: string },
 ): Promise<boolean> {
@@ -133,7 +133,7 @@ export async function keepAnswer(
 }
 
 /** Gives the key back: a refused request does not burn it. */
-export async function releaseClaim(db: Database, held: HeldClaim): Promise<void> {
+export async function releaseClaim(db: Statements, held: HeldClaim): Promise<void> {
   await db.$executeRaw`
     DELETE FROM idempotency_keys WHERE ${sameKey(held)} AND ${isUnanswered(held)}`;
 }

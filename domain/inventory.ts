@@ -4,7 +4,7 @@
  */
 import type { CancellationReason } from '../contracts/orders.js';
 import { Prisma } from '../prisma/generated/client.js';
-import { type Database, violatedUniqueKey } from './database.js';
+import { type Database, type Statements, violatedUniqueKey } from './database.js';
 import { readOrderState, type StepOutcome, type UndoOutcome } from './orders.js';
 import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
 import { FIRST_RUN, insertLog, type Run, skipMark } from './saga-log.js';
@@ -15,7 +15,7 @@ import { FIRST_RUN, insertLog, type Run, skipMark } from './saga-log.js';
  * Takes the order's row, then the stock rows in SKU order: two orders with the same SKUs never wait for each other in a
  * circle.
  */
-export async function reserveInventory(db: Database, orderId: string, run: Run = FIRST_RUN): Promise<StepOutcome> {
+export async function reserveInventory(db: Statements, orderId: string, run: Run = FIRST_RUN): Promise<StepOutcome> {
   if (run.skippedBy !== undefined) return skipReservation(db, orderId, run);
   let rows: { refusal: CancellationReason | null }[];
   try {
@@ -75,14 +75,14 @@ export async function reserveInventory(db: Database, orderId: string, run: Run =
 }
 
 /** What an earlier or faster run of the step has come to. */
-async function outcomeOfOtherRun(db: Database, orderId: string): Promise<StepOutcome> {
+async function outcomeOfOtherRun(db: Statements, orderId: string): Promise<StepOutcome> {
   const { status, unwindingReason } = await readOrderState(db, orderId);
   if (status === 'CONFIRMED' || unwindingReason === null) return { outcome: 'done' };
   return { outcome: 'refused', reason: unwindingReason };
 }
 
 /** The pieces have been set aside by hand: the order goes on without holding any of ours, and can never take them again. */
-async function skipReservation(db: Database, orderId: string, run: Run): Promise<StepOutcome> {
+async function skipReservation(db: Statements, orderId: string, run: Run): Promise<StepOutcome> {
   await db.$queryRaw`
     WITH moved AS (
       UPDATE orders o SET saga_started_at = coalesce(o.saga_started_at, now()), ${countEvent}
@@ -110,7 +110,7 @@ async function skipReservation(db: Database, orderId: string, run: Run): Promise
  * Releases what the unwinding order holds, and leaves a RELEASED row per line as tombstone.
  * @returns `nothing` if it held nothing (then no event is written)
  */
-export async function releaseInventory(db: Database, orderId: string, run: Run = FIRST_RUN): Promise<UndoOutcome> {
+export async function releaseInventory(db: Statements, orderId: string, run: Run = FIRST_RUN): Promise<UndoOutcome> {
   const [released] = await db.$queryRaw<{ pieces: number }[]>`
     WITH guarded AS (
       SELECT id FROM orders WHERE id = ${orderId}::uuid AND unwinding_reason IS NOT NULL AND status <> 'CANCELLED' FOR UPDATE
@@ -153,11 +153,16 @@ export async function releaseInventory(db: Database, orderId: string, run: Run =
     SELECT (SELECT count(*)::int FROM held) AS pieces, (SELECT ${wakeRelay} FROM moved) AS woken FROM guarded`;
   if (released && released.pieces > 0) return 'done';
   // Nothing is held: never was, or an earlier run has released it and its answer was lost.
-  if (released)
-    return (await db.event.count({ where: { orderId, type: 'inventory.released' } })) > 0 ? 'done' : 'nothing';
+  if (released) return (await wasReleased(db, orderId)) ? 'done' : 'nothing';
   const orderState = await readOrderState(db, orderId);
   if (orderState.status === 'CANCELLED') return 'nothing';
   throw new Error(`Bug! Stock of order ${orderId} was to be released although it is not unwinding`);
+}
+
+async function wasReleased(db: Statements, orderId: string): Promise<boolean> {
+  const events = await db.$queryRaw<unknown[]>`
+    SELECT FROM outbox WHERE order_id = ${orderId}::uuid AND type = 'inventory.released' LIMIT 1`;
+  return events.length > 0;
 }
 
 /** A SKU as the catalogue and its stock stand: `onHand` = available + reserved + sold. Price in the minor unit. */
@@ -198,7 +203,7 @@ export async function readSkus(db: Database, orderId: string): Promise<string[]>
 }
 
 /** @returns those of these SKUs whose stock another transaction has locked at this moment */
-export async function listLockedSkus(db: Database, skus: string[]): Promise<string[]> {
+export async function listLockedSkus(db: Statements, skus: string[]): Promise<string[]> {
   const rows = await db.$queryRaw<{ sku: string }[]>`
     WITH free AS MATERIALIZED (SELECT sku FROM inventory WHERE sku = ANY(${skus}) FOR UPDATE SKIP LOCKED)
     SELECT sku FROM inventory WHERE sku = ANY(${skus}) AND sku NOT IN (SELECT sku FROM free)`;
@@ -209,7 +214,7 @@ export async function listLockedSkus(db: Database, skus: string[]): Promise<stri
 export type Price = { sku: string; unitPrice: number; currency: string };
 
 /** @returns the catalogue's prices of these SKUs; what it does not know is absent */
-export async function readPrices(db: Database, skus: string[]): Promise<Price[]> {
+export async function readPrices(db: Statements, skus: string[]): Promise<Price[]> {
   const rows = await db.$queryRaw<(Omit<Price, 'unitPrice'> & { unitPrice: bigint })[]>`
     SELECT sku, unit_price AS "unitPrice", currency FROM inventory WHERE sku = ANY(${skus})`;
   return rows.map((row) => ({ ...row, unitPrice: Number(row.unitPrice) }));

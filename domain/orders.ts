@@ -8,7 +8,7 @@ import { CANCELLATION_MESSAGES } from '../contracts/orders.js';
 import { HOLDINGS, type Holding } from '../contracts/plan.js';
 import type { LeftStep } from '../contracts/steps.js';
 import { Prisma } from '../prisma/generated/client.js';
-import type { Database } from './database.js';
+import type { Statements } from './database.js';
 import { countEvent, eventColumns, insertEvent, wakeAsFinal } from './outbox.js';
 import { FIRST_RUN, insertLeft, insertLog, type Run, skipMark } from './saga-log.js';
 
@@ -30,7 +30,7 @@ export type UnwindingOutcome =
  * before the first undo.
  * @returns what has become of the order, whichever statement decided it
  */
-export async function beginUnwinding(db: Database, orderId: string, why: Unwinding): Promise<UnwindingOutcome> {
+export async function beginUnwinding(db: Statements, orderId: string, why: Unwinding): Promise<UnwindingOutcome> {
   await db.$executeRaw`
     WITH begun AS (
       UPDATE orders o SET unwinding_reason = ${why.reason}, cancellation_message = ${why.message ?? null}, updated_at = now()
@@ -57,7 +57,7 @@ export type RequestedCancellation = {
  * @returns how the order stands: `cancellation-due` = confirmed and on its way back; with the reason recorded first
  */
 export async function requestCancellation(
-  db: Database,
+  db: Statements,
   orderId: string,
   why: Unwinding,
 ): Promise<RequestedCancellation> {
@@ -88,7 +88,7 @@ const logUnwinding = ({ reason, actor, detail }: Unwinding): Prisma.Sql => Prism
  * @throws if the order still holds something (contracts/plan): an undo is missing, or has not done its work
  */
 export async function cancelOrder(
-  db: Database,
+  db: Statements,
   orderId: string,
   run: Run = FIRST_RUN,
   left: readonly LeftStep[] = [],
@@ -131,7 +131,7 @@ const holdsNothing = (holdings: readonly Holding[]) =>
   );
 
 /** @returns the tables in which the order holds something */
-async function readHeld(db: Database, orderId: string, holdings: readonly Holding[]): Promise<string[]> {
+async function readHeld(db: Statements, orderId: string, holdings: readonly Holding[]): Promise<string[]> {
   const answers = holdings.map((holding) => Prisma.sql`CASE WHEN ${isHeld(holding)} THEN ${holding.table}::text END`);
   const [row] = await db.$queryRaw<{ tables: string[] }[]>`
     SELECT array_remove(ARRAY[${Prisma.join(answers)}], NULL) AS tables FROM orders o WHERE o.id = ${orderId}::uuid`;
@@ -147,23 +147,22 @@ export type OrderState = {
 };
 
 /** How the order stands for a step that could not act on it. @throws if there is no such order */
-export async function readOrderState(db: Database, orderId: string): Promise<OrderState> {
-  const row = await db.order.findUnique({
-    where: { id: orderId },
-    select: { status: true, unwindingReason: true, forwardDue: true, planVersion: true },
-  });
+export async function readOrderState(db: Statements, orderId: string): Promise<OrderState> {
+  const [row] = await db.$queryRaw<OrderState[]>`
+    SELECT status, unwinding_reason AS "unwindingReason", forward_due AS "forwardDue", plan_version AS "planVersion"
+    FROM orders WHERE id = ${orderId}::uuid`;
   if (!row) throw new Error(`Order ${orderId} does not exist`);
-  return row as OrderState;
+  return row;
 }
 
 /** @returns the order, or null if there is none */
-export async function readOrder(db: Database, orderId: string): Promise<Order | null> {
-  const row = await db.order.findUnique({ where: { id: orderId }, include: withLines });
-  return row && toOrder(row);
+export async function readOrder(db: Statements, orderId: string): Promise<Order | null> {
+  const [row] = await db.$queryRaw<OrderRow[]>`SELECT ${orderColumns} FROM orders WHERE id = ${orderId}::uuid`;
+  return row ? toOrder(row) : null;
 }
 
 /** Those of the orders that are CONFIRMED or CANCELLED, in one statement however many they are. */
-export async function readFinalOrders(db: Database, orderIds: string[]): Promise<Order[]> {
+export async function readFinalOrders(db: Statements, orderIds: string[]): Promise<Order[]> {
   const rows = await db.$queryRaw<OrderRow[]>`
     SELECT ${orderColumns}
     FROM orders WHERE id = ANY(${orderIds}::uuid[]) AND status <> 'PENDING'`;
@@ -175,7 +174,7 @@ export async function readFinalOrders(db: Database, orderIds: string[]): Promise
  * @param filter.beforeId only orders older than this one (ids are time-ordered); a page boundary that inserts don't move
  */
 export async function listOrders(
-  db: Database,
+  db: Statements,
   filter: { status?: OrderStatus; customerId?: string; beforeId?: string | undefined },
   limit: number,
 ): Promise<Order[]> {
@@ -214,9 +213,7 @@ type OrderRow = Pick<
   | 'createdAt'
   | 'updatedAt'
   | 'correlationId'
-> & { lines: { sku: string; quantity: number; unitPrice: number | bigint }[] | null };
-
-const withLines = { lines: { orderBy: { lineNo: 'asc' } } } as const satisfies Prisma.OrderInclude;
+> & { lines: OrderLine[] | null };
 
 function toOrder(row: OrderRow): Order {
   const reason = row.unwindingReason as CancellationReason | null;
@@ -224,9 +221,7 @@ function toOrder(row: OrderRow): Order {
     id: row.id,
     status: row.status as OrderStatus,
     customerId: row.customerId,
-    items: (row.lines ?? []).map(
-      (line): OrderLine => ({ sku: line.sku, quantity: line.quantity, unitPrice: Number(line.unitPrice) }),
-    ),
+    items: row.lines ?? [],
     total: { amount: Number(row.totalAmount), currency: row.currency },
     ...(row.externalOrderId !== null && { externalOrderId: row.externalOrderId }),
     ...(row.status === 'CANCELLED' &&

@@ -4,7 +4,7 @@
  */
 import type { CancellationReason, OrderStatus } from '../contracts/orders.js';
 import { Prisma } from '../prisma/generated/client.js';
-import { type Database, violatedUniqueKey } from './database.js';
+import { type Statements, violatedUniqueKey } from './database.js';
 import { confirmedData, confirmedWith, sellReserved } from './confirmation.js';
 import { readOrderState, type StepOutcome } from './orders.js';
 import { countEvent, countEvents, eventColumns, insertEvent, insertEvents, wakeAsFinal, wakeRelay } from './outbox.js';
@@ -37,7 +37,7 @@ export type PaymentDue = {
 };
 
 /** @throws if there is no such order */
-export async function readPaymentDue(db: Database, orderId: string): Promise<PaymentDue> {
+export async function readPaymentDue(db: Statements, orderId: string): Promise<PaymentDue> {
   const [due] = await db.$queryRaw<(Omit<PaymentDue, 'amount'> & { amount: bigint })[]>`
     SELECT o.id AS "orderId", o.status AS "orderStatus", o.total_amount AS amount, o.currency, o.payment_method AS "paymentMethod",
       o.created_at AS "createdAt", o.installation_id AS "installationId", p.status, p.gateway_reference AS "gatewayReference",
@@ -60,7 +60,7 @@ const money = Prisma.sql`jsonb_build_object('amount', total_amount, 'currency', 
  * @returns refused if the order is unwinding: the money is then to be given back by the caller
  */
 export async function recordCharge(
-  db: Database,
+  db: Statements,
   orderId: string,
   gatewayReference: string | null,
   run: Run = FIRST_RUN,
@@ -101,7 +101,7 @@ export async function recordCharge(
  * @param declineCode the gateway's code for it, e.g. `insufficient_funds`
  */
 export async function recordDecline(
-  db: Database,
+  db: Statements,
   orderId: string,
   declineCode: string,
   run: Run = FIRST_RUN,
@@ -131,7 +131,7 @@ export async function recordDecline(
   );
 }
 
-async function recordOutcome(db: Database, orderId: string, statement: Prisma.Sql): Promise<StepOutcome> {
+async function recordOutcome(db: Statements, orderId: string, statement: Prisma.Sql): Promise<StepOutcome> {
   let rows: { refusal: CancellationReason | null; confirmed: boolean }[];
   try {
     rows = await db.$queryRaw<typeof rows>(statement);
@@ -154,7 +154,7 @@ async function recordOutcome(db: Database, orderId: string, statement: Prisma.Sq
  * VOIDED (the tombstone that a late charge finds). Repeatable.
  * @returns how the payment stands now
  */
-export async function shutPayment(db: Database, orderId: string): Promise<PaymentStatus> {
+export async function shutPayment(db: Statements, orderId: string): Promise<PaymentStatus> {
   const [row] = await db.$queryRaw<{ status: PaymentStatus }[]>`
     INSERT INTO payments AS p (order_id, status, amount, currency)
     SELECT id, 'VOIDED', total_amount, currency FROM orders WHERE id = ${orderId}::uuid AND unwinding_reason IS NOT NULL
@@ -174,7 +174,7 @@ export type Refunded = { charge: string | null; refund: string | null; gaveBack:
  * whose money others had given back before: the event says what this saga has done.
  */
 export async function recordRefund(
-  db: Database,
+  db: Statements,
   orderId: string,
   { charge, refund, gaveBack, pending = false }: Refunded,
   run: Run = FIRST_RUN,
@@ -212,7 +212,7 @@ export async function recordRefund(
 }
 
 /** Keeps in the log that there was no money to give back. */
-export async function recordNothingToRefund(db: Database, orderId: string, run: Run): Promise<void> {
+export async function recordNothingToRefund(db: Statements, orderId: string, run: Run): Promise<void> {
   await db.$executeRaw`
     ${insertLog(Prisma.sql`orders WHERE id = ${orderId}::uuid`, 'refundPayment', 'nothing-to-undo', run)}`;
 }

@@ -34,26 +34,15 @@ export type ChargeName = { reference: string; orderId: string | null };
  * @returns by reference: the order whose payment names the charge, else the order that the charge names; strangers' are absent
  */
 export async function readOrdersMoney(db: Database, charges: ChargeName[]): Promise<Map<string, OrderMoney>> {
-  const recorded = await db.payment.findMany({
-    where: { gatewayReference: { in: charges.map(({ reference }) => reference) } },
-    select: { orderId: true },
-  });
   const named = charges.flatMap(({ orderId }) => (orderId !== null && UUID.test(orderId) ? [orderId] : []));
-  const ids = new Set([...named, ...recorded.map(({ orderId }) => orderId)]);
-  const orders = await db.order.findMany({ where: { id: { in: [...ids] } }, include: { payment: true } });
-  const money = orders.map(
-    (order): OrderMoney => ({
-      orderId: order.id,
-      status: order.status as OrderStatus,
-      unwindingReason: order.unwindingReason as CancellationReason | null,
-      total: Number(order.totalAmount),
-      currency: order.currency,
-      installationId: order.installationId,
-      payment: (order.payment?.status ?? null) as PaymentStatus | null,
-      gatewayReference: order.payment?.gatewayReference ?? null,
-      createdAt: order.createdAt,
-    }),
-  );
+  const rows = await db.$queryRaw<(Omit<OrderMoney, 'total'> & { total: bigint })[]>`
+    SELECT o.id AS "orderId", o.status, o.unwinding_reason AS "unwindingReason", o.total_amount AS total, o.currency,
+      o.installation_id AS "installationId", p.status AS payment, p.gateway_reference AS "gatewayReference", o.created_at AS "createdAt"
+    FROM orders o LEFT JOIN payments p ON p.order_id = o.id
+    WHERE o.id IN (
+      SELECT unnest(${named}::uuid[])
+      UNION SELECT order_id FROM payments WHERE gateway_reference = ANY(${charges.map(({ reference }) => reference)}::text[]))`;
+  const money = rows.map((row): OrderMoney => ({ ...row, total: Number(row.total) }));
   const byId = new Map(money.map((order) => [order.orderId, order]));
   const byReference = new Map(money.map((order) => [order.gatewayReference, order]));
   return new Map(
@@ -118,11 +107,9 @@ const UUID_TEXT = '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$';
 
 /** @returns those of the charges that are on record with us */
 export async function listRecorded(db: Database, references: string[]): Promise<string[]> {
-  const rows = await db.payment.findMany({
-    where: { gatewayReference: { in: references } },
-    select: { gatewayReference: true },
-  });
-  return rows.flatMap((row) => row.gatewayReference ?? []);
+  const rows = await db.$queryRaw<{ reference: string }[]>`
+    SELECT gateway_reference AS reference FROM payments WHERE gateway_reference = ANY(${references}::text[])`;
+  return rows.map(({ reference }) => reference);
 }
 
 export type FindingKind =
@@ -266,11 +253,10 @@ const AGREED_AGAIN = 'not so any more: the ledgers have moved since';
 /** @returns those of the charges of which something is open, in hand or reported */
 export async function listOpenReferences(db: Database, references: string[]): Promise<Set<string>> {
   if (references.length === 0) return new Set();
-  const rows = await db.reconciliationFinding.findMany({
-    where: { gatewayReference: { in: references }, action: { notIn: ['refunded', 'cancelled'] } },
-    select: { gatewayReference: true },
-  });
-  return new Set(rows.map((row) => row.gatewayReference));
+  const rows = await db.$queryRaw<{ reference: string }[]>`
+    SELECT DISTINCT gateway_reference AS reference FROM reconciliation_findings
+    WHERE gateway_reference = ANY(${references}::text[]) AND action NOT IN ('refunded', 'cancelled')`;
+  return new Set(rows.map(({ reference }) => reference));
 }
 
 /** @returns what was begun about a charge and not finished */

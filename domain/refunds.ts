@@ -4,7 +4,7 @@
  * by one for each operator's request. An order may have had more than one charge: each has its own.
  */
 import { Prisma } from '../prisma/generated/client.js';
-import type { Database } from './database.js';
+import type { Statements } from './database.js';
 
 /** A charge as one of an order's. */
 export type OrderCharge = { orderId: string; reference: string };
@@ -21,7 +21,7 @@ const NONE = Prisma.sql`0`;
 const ALLOWED_AT_FIRST = Prisma.sql`${ALLOWED}::int`;
 
 /** @returns null if the order has no payment yet: nothing can have been taken in its name that is ours to give back */
-export async function readRefundState(db: Database, charge: OrderCharge): Promise<RefundState | null> {
+export async function readRefundState(db: Statements, charge: OrderCharge): Promise<RefundState | null> {
   const [row] = await db.$queryRaw<RefundState[]>`
     SELECT greatest(c.refund_no, ${kept(charge, Prisma.sql`refund_no`, NONE)}) AS no,
       greatest(c.refund_failures, ${kept(charge, Prisma.sql`refund_failures`, NONE)}) AS failures,
@@ -37,7 +37,7 @@ export async function readRefundState(db: Database, charge: OrderCharge): Promis
  * Most charges never need a row. One that is there learns what a worker of the release before has counted since, which writes to the
  * payment only: counts and permissions only ever grow, so the greater one is true.
  */
-async function ensureRow(db: Database, charge: OrderCharge): Promise<void> {
+async function ensureRow(db: Statements, charge: OrderCharge): Promise<void> {
   await db.$executeRaw`
     INSERT INTO charge_refunds AS c (gateway_reference, order_id, refund_no, refund_failures, refund_failures_seen, refunds_allowed, refund_word)
     SELECT ${charge.reference}::text, p.order_id, ${kept(charge, Prisma.sql`refund_no`, NONE)}, ${kept(charge, Prisma.sql`refund_failures`, NONE)},
@@ -53,7 +53,7 @@ async function ensureRow(db: Database, charge: OrderCharge): Promise<void> {
 
 /** Of the charge on record the payment says the same, for workers of the release before. */
 async function change(
-  db: Database,
+  db: Statements,
   { orderId, reference }: OrderCharge,
   set: Prisma.Sql,
   where: Prisma.Sql,
@@ -76,7 +76,7 @@ async function change(
  * @param isForOperator whatever is allowed by itself is used up: no machine makes another refund
  */
 export async function spendRefundKey(
-  db: Database,
+  db: Statements,
   charge: OrderCharge,
   no: number,
   { hasFailed, isListed, isForOperator }: { hasFailed: boolean; isListed: boolean; isForOperator: boolean },
@@ -88,13 +88,13 @@ export async function spendRefundKey(
 }
 
 /** An operator wants one more refund than have failed so far. Once for each request, known by its `word`. */
-export async function allowRefund(db: Database, charge: OrderCharge, word: string): Promise<void> {
+export async function allowRefund(db: Statements, charge: OrderCharge, word: string): Promise<void> {
   const set = Prisma.sql`refunds_allowed = greatest(refunds_allowed, refund_failures + 1), refund_word = ${word}`;
   await change(db, charge, set, Prisma.sql`refund_word IS DISTINCT FROM ${word}`);
 }
 
 /** @param listed how many refunds of ours the gateway shows as failed: each that was not seen before has spent its key */
-export async function noteRefundFailures(db: Database, charge: OrderCharge, listed: number): Promise<void> {
+export async function noteRefundFailures(db: Statements, charge: OrderCharge, listed: number): Promise<void> {
   if (listed === 0) return;
   const set = Prisma.sql`refund_failures = refund_failures + ${listed}::int - refund_failures_seen,
     refund_no = refund_no + ${listed}::int - refund_failures_seen, refund_failures_seen = ${listed}::int`;

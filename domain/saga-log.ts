@@ -14,7 +14,7 @@ import {
 } from '../contracts/saga.js';
 import type { Decision, LeftStep, NotTaken } from '../contracts/steps.js';
 import { Prisma } from '../prisma/generated/client.js';
-import type { Database } from './database.js';
+import type { Database, Statements } from './database.js';
 
 /** How a step came to run: for the log, and for its event if an operator vouches for it. */
 export type Run = {
@@ -62,12 +62,9 @@ export const insertLogs = (from: Prisma.Sql, steps: { step: StepName; run: Run }
 export const insertLeft = (from: Prisma.Sql, left: readonly LeftStep[]): Prisma.Sql => Prisma.sql`
   INSERT INTO saga_log (order_id, step, outcome, attempts, detail)
   SELECT id, l.step, l.outcome, l.attempts, l.detail
-  FROM ${from} CROSS JOIN (VALUES ${Prisma.join(
-    left.map(
-      ({ step, outcome, attempts, lastError }, i) =>
-        Prisma.sql`(${i}::int, ${step}, ${outcome}, ${attempts}::int, ${lastError}::text)`,
-    ),
-  )}) AS l (nth, step, outcome, attempts, detail)
+  FROM ${from} CROSS JOIN unnest(${left.map(({ step }) => step)}::text[], ${left.map(({ outcome }) => outcome)}::text[],
+    ${left.map(({ attempts }) => attempts)}::int[], ${left.map(({ lastError }) => lastError)}::text[])
+    WITH ORDINALITY AS l (step, outcome, attempts, detail, nth)
   WHERE l.outcome = 'undone' OR NOT EXISTS (SELECT FROM saga_log known WHERE known.order_id = ${from}.id AND known.step = l.step)
   ORDER BY l.nth`;
 
@@ -76,7 +73,7 @@ export const skipMark = (run: Run): Prisma.Sql =>
   run.skippedBy === undefined ? Prisma.empty : Prisma.sql`|| jsonb_build_object('skippedBy', ${run.skippedBy}::text)`;
 
 /** Keeps who decided what, why, and how the saga stood before, or why it was not taken; once, however often a crash has it recorded. */
-export async function recordDecision(db: Database, decision: Decision | NotTaken): Promise<void> {
+export async function recordDecision(db: Statements, decision: Decision | NotTaken): Promise<void> {
   const { id, orderId, action, operator, reason, step, before } = decision;
   await db.$executeRaw`
     INSERT INTO saga_log (order_id, step, outcome, attempts, actor, detail, decision_id)

@@ -126,25 +126,14 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
  * @returns those whose order is not final, oldest first and dearest first among those of one minute
  */
 export async function joinStuckSagas(db: Database, candidates: StuckCandidate[]): Promise<StuckSaga[]> {
-  const orders = await db.order.findMany({
-    where: {
-      // A saga that was started by hand may be called anything; the list must survive it.
-      id: { in: candidates.map((candidate) => candidate.orderId).filter((id) => UUID.test(id)) },
-      OR: [
-        { status: 'PENDING' },
-        { status: 'CONFIRMED', OR: [{ unwindingReason: { not: null } }, { forwardDue: true }] },
-      ],
-    },
-    select: {
-      id: true,
-      status: true,
-      customerId: true,
-      totalAmount: true,
-      currency: true,
-      unwindingReason: true,
-      payment: { select: { gatewayReference: true } },
-    },
-  });
+  // A saga that was started by hand may be called anything; the list must survive it.
+  const ids = candidates.map((candidate) => candidate.orderId).filter((id) => UUID.test(id));
+  const orders = await db.$queryRaw<OpenOrderRow[]>`
+    SELECT o.id, o.status, o.customer_id AS "customerId", o.total_amount AS "totalAmount", o.currency,
+      o.unwinding_reason AS "unwindingReason", p.gateway_reference AS "gatewayReference"
+    FROM orders o LEFT JOIN payments p ON p.order_id = o.id
+    WHERE o.id = ANY(${ids}::uuid[])
+      AND (o.status = 'PENDING' OR (o.status = 'CONFIRMED' AND (o.unwinding_reason IS NOT NULL OR o.forward_due)))`;
   const byId = new Map(orders.map((order) => [order.id, order]));
   const stuck = candidates.flatMap((candidate): StuckSaga[] => {
     const order = byId.get(candidate.orderId);
@@ -155,15 +144,25 @@ export async function joinStuckSagas(db: Database, candidates: StuckCandidate[])
       {
         ...candidate,
         startedAt: candidate.startedAt.toISOString(),
-        status: order.status as OrderStatus,
+        status: order.status,
         customerId,
         total,
-        gatewayReference: order.payment?.gatewayReference ?? null,
+        gatewayReference: order.gatewayReference,
       },
     ];
   });
   return stuck.sort(byUrgency);
 }
+
+type OpenOrderRow = {
+  id: string;
+  status: OrderStatus;
+  customerId: string;
+  totalAmount: bigint;
+  currency: string;
+  unwindingReason: string | null;
+  gatewayReference: string | null;
+};
 
 /** The saga that confirmed an order has done its part, however it ended, once the order is taken back: that is another saga's. */
 const isDone = (

@@ -6,6 +6,7 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { PrismaClient } from '../prisma/generated/client.js';
 import { sessionConfig, splitUrl } from '../prisma/session.mjs';
+import { type Statements, statementsOver } from './statements.js';
 
 export type PoolOptions = {
   /** Makes the connections; a test's failpoints cut them. */
@@ -13,6 +14,9 @@ export type PoolOptions = {
   /** How long a statement waits for a row that another transaction has locked. */
   lockLimitMs?: number;
 };
+
+/** The ORM's client, whose raw statements go straight to the driver; those of a transaction go through the ORM, which has its connection. */
+export type DatabaseClient = Omit<PrismaClient, keyof Statements> & Statements;
 
 /**
  * @param url      postgresql://…
@@ -22,7 +26,7 @@ export function openDatabase(
   url: string,
   poolSize: number,
   { openSocket, lockLimitMs = LOCK_LIMIT_MS }: PoolOptions = {},
-): PrismaClient {
+): DatabaseClient {
   const plans = nameStatements();
   const pool = new pg.Pool({
     // A statement that hangs would hold its connection for ever; the longest of ours takes milliseconds.
@@ -40,15 +44,29 @@ export function openDatabase(
     ...(openSocket && { stream: openSocket }),
   });
   pool.on('connect', (client) => forgetOutdatedPlans(client, plans.forget));
+  pool.on('error', () => undefined); // of a connection that is not in use: the pool has closed it
   retryUndoneStatements(pool);
-  return new PrismaClient({
-    adapter: new PrismaPg(pool, {
-      disposeExternalPool: true,
-      schema: splitUrl(url).schema,
-      statementNameGenerator: plans.nameOf,
-    }),
+  const orm = new PrismaClient({
+    adapter: new PrismaPg(pool, { schema: splitUrl(url).schema, statementNameGenerator: plans.nameOf }),
+  });
+  return withOwn(orm, {
+    ...statementsOver(pool, plans.nameOf),
+    $disconnect: async () => {
+      await orm.$disconnect();
+      if (!pool.ending) await pool.end();
+    },
   });
 }
+
+/** The client with these in place of its own. Its own methods go on seeing it as it is: a transaction's client is made of that. */
+const withOwn = <Own extends object>(client: PrismaClient, own: Own): Omit<PrismaClient, keyof Own> & Own =>
+  new Proxy(client, {
+    get: (target, key) => {
+      if (Object.hasOwn(own, key)) return Reflect.get(own, key);
+      const value: unknown = Reflect.get(target, key);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  }) as unknown as Omit<PrismaClient, keyof Own> & Own;
 
 /**
  * A statement with a name is parsed and planned once per connection instead of each time: a third of Postgres' work for an

@@ -2,8 +2,7 @@
  * A process's connections, divided among roles that must not wait for one another: requests are answered while steps wait
  * for a row, and the relay and the reconciler go on while requests crowd.
  */
-import type { PrismaClient } from '../prisma/generated/client.js';
-import { openDatabase, type PoolOptions } from './database.js';
+import { type DatabaseClient, openDatabase, type PoolOptions } from './database.js';
 
 /** Requests and steps are many and short; what runs in the background is a few loops. */
 const WEIGHTS = { requests: 7, steps: 6, background: 3 } as const;
@@ -14,7 +13,7 @@ const CONNECTIONS_PER_POOL_MIN = 2;
 /** A step that waits in vain is tried again by Temporal; one that waits long occupies a connection that others need. */
 const STEP_LOCK_LIMIT_MS = 500;
 
-export type Pools = Record<PoolName, PrismaClient> & { close(): Promise<void> };
+export type Pools = Record<PoolName, DatabaseClient> & { close(): Promise<void> };
 
 /**
  * @param connectionsMax of all pools together
@@ -31,7 +30,7 @@ export function openPools(
   const sizes = shareConnections(connectionsMax, used);
   const shared = sizes ? undefined : open(connectionsMax, false);
   const opened = new Map(used.map((name) => [name, shared ?? open(sizes?.[name] ?? 0, name !== 'steps')]));
-  const poolOf = (name: PoolName) => (opened.get(name) ?? opened.get(used[0])) as PrismaClient;
+  const poolOf = (name: PoolName) => (opened.get(name) ?? opened.get(used[0])) as DatabaseClient;
   return {
     requests: poolOf('requests'),
     steps: poolOf('steps'),

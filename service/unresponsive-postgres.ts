@@ -1,7 +1,7 @@
 /** A stop does not wait for a Postgres that does not answer: work under way then is found again, as after a crash. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { Prisma } from '../prisma/generated/client.js';
+import type { DatabaseClient } from '../runtime/database.js';
 import { watchPostgres } from '../runtime/postgres-health.js';
 
 const CHECK_EVERY_MS = 1_000;
@@ -9,10 +9,7 @@ const CHECK_EVERY_MS = 1_000;
 const UNANSWERED_MAX = 2;
 
 /** Resolves when Postgres has not answered for a few seconds; never while it does. */
-export async function whenPostgresIsUnresponsive(
-  db: Pick<Prisma.TransactionClient, '$queryRaw'>,
-  logger: Logger,
-): Promise<void> {
+export async function whenPostgresIsUnresponsive(db: Pick<DatabaseClient, '$queryRaw'>, logger: Logger): Promise<void> {
   const read = watchPostgres(db);
   for (let unanswered = 0; unanswered < UNANSWERED_MAX; ) {
     unanswered = (await read()) === 'down' ? unanswered + 1 : 0;

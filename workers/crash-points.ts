@@ -17,7 +17,7 @@ import { STEPS, type StepName, UNDOS, type UndoName } from '../contracts/plan.js
 import type { SagaActivities } from '../contracts/steps.js';
 import type { Database } from '../domain/database.js';
 import type { PaymentGateway } from '../gateways/payments.js';
-import type { PrismaClient } from '../prisma/generated/client.js';
+import type { DatabaseClient } from '../runtime/database.js';
 import type { Failpoints } from '../runtime/failpoints.js';
 import { createActivities } from './worker.js';
 
@@ -44,7 +44,7 @@ type Passing = { step: StepName | UndoName; orderId: string; commits: number };
 
 /** The activities of a worker, made so that each step passes its crash points. */
 export function createCrashingActivities(deps: {
-  db: PrismaClient;
+  db: DatabaseClient;
   gateway: PaymentGateway;
   failpoints: Failpoints;
 }): SagaActivities {
@@ -76,7 +76,7 @@ export function createCrashingActivities(deps: {
 }
 
 /** Our statements commit by themselves; here each has a transaction of its own, which can be left open once it has written. */
-const committing = (db: PrismaClient, passCommit: () => void): Database =>
+const committing = (db: DatabaseClient, passCommit: () => void): Database =>
   new Proxy(db, {
     get: (target, key) => {
       if (key !== '$queryRaw' && key !== '$executeRaw') return Reflect.get(target, key);

@@ -13,7 +13,7 @@ import { pino } from 'pino';
 import Stripe from 'stripe';
 import { sessionConfig } from '../../prisma/session.mjs';
 import { ConfigError, readConfig, secretNamesOf } from '../../runtime/config.js';
-import { openDatabase } from '../../runtime/database.js';
+import { type DatabaseClient, openDatabase } from '../../runtime/database.js';
 import { describeError, printableError, sentenceOf } from '../../runtime/errors/facts.js';
 import { SAFE } from '../../runtime/logger.js';
 import { settings } from '../../runtime/settings.js';
@@ -46,22 +46,31 @@ const thrownBy = async (act: () => unknown): Promise<Error> => {
 };
 const sayings = (err: unknown) => [JSON.stringify(describeError(err)), sentenceOf(err), printableError(err)].join('\n');
 
+const insertCanary = (db: Pick<DatabaseClient, '$executeRaw'>) => db.$executeRaw`
+  INSERT INTO inventory (sku, name, unit_price, currency, available, reserved, sold, on_hand_total)
+  VALUES (${CANARY}, ${CANARY}, -1, 'USD', 0, 0, 0, 0)`;
+
 /** Library → an error of its own that carries the canary, and what must be left of it. */
 const MAKERS: [string, () => Promise<unknown>, Record<string, unknown>][] = [
   [
     'Prisma, a violated CHECK, with the row in its detail',
-    () =>
-      thrownBy(
-        () =>
-          database.db
-            .$executeRaw`INSERT INTO inventory (sku, name, unit_price, currency, available, reserved, sold, on_hand_total) VALUES (${CANARY}, ${CANARY}, -1, 'USD', 0, 0, 0, 0)`,
-      ),
-    { sqlState: expect.stringMatching(/^23/) },
+    () => thrownBy(() => database.db.$transaction((tx) => insertCanary(tx))),
+    { sqlState: '23514' },
+  ],
+  [
+    'a raw statement, a violated CHECK, with the row in its detail',
+    () => thrownBy(() => insertCanary(database.db)),
+    { type: 'DatabaseError', sqlState: '23514', table: 'inventory', constraint: 'inventory_unit_price_check' },
   ],
   [
     'Prisma, a value that is none of its type',
-    () => thrownBy(() => database.db.$queryRaw`SELECT ${CANARY}::text::uuid`),
+    () => thrownBy(() => database.db.$transaction((tx) => tx.$queryRaw`SELECT ${CANARY}::text::uuid`)),
     { sqlState: '22P02' },
+  ],
+  [
+    'a raw statement, a value that is none of its type',
+    () => thrownBy(() => database.db.$queryRaw`SELECT ${CANARY}::text::uuid`),
+    { type: 'DatabaseError', sqlState: '22P02' },
   ],
   [
     'Prisma, a call that it does not understand',
@@ -72,9 +81,19 @@ const MAKERS: [string, () => Promise<unknown>, Record<string, unknown>][] = [
     'Prisma, a Postgres that does not answer',
     async () => {
       const away = openDatabase(`postgresql://u:${CANARY}@127.0.0.1:1/${CANARY}`, 1);
-      return await thrownBy(() => away.$queryRaw`SELECT ${CANARY}`).finally(() => away.$disconnect());
+      return await thrownBy(() => away.order.findMany({ where: { customerId: CANARY } })).finally(() =>
+        away.$disconnect(),
+      );
     },
     { message: expect.stringContaining('DatabaseNotReachable') },
+  ],
+  [
+    'a raw statement, a Postgres that does not answer',
+    async () => {
+      const away = openDatabase(`postgresql://u:${CANARY}@127.0.0.1:1/${CANARY}`, 1);
+      return await thrownBy(() => away.$queryRaw`SELECT ${CANARY}`).finally(() => away.$disconnect());
+    },
+    { code: 'ECONNREFUSED', message: 'connect ECONNREFUSED 127.0.0.1:1' },
   ],
   [
     'pg, a violated constraint, with row, statement and parameters',

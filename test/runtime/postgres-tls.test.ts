@@ -2,6 +2,7 @@
 import { chownSync, copyFileSync, chmodSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { isNotNow } from '../../domain/database.js';
 import { throwawayPlace } from '../../local/postgres/place.js';
 import { type ClusterOptions, databaseUrl, preparePostgres } from '../../local/postgres/server.js';
 import { runToEnd } from '../../local/processes/command.js';
@@ -11,6 +12,7 @@ import { unprivilegedUser } from '../../local/processes/unprivileged.js';
 import { protectionOf } from '../../prisma/session.mjs';
 import { openDatabase } from '../../runtime/database.js';
 import { checkDatabase } from '../../runtime/database-check.js';
+import { sentenceOf } from '../../runtime/errors/facts.js';
 import { cleanEnv, runCli } from '../ops/cli.js';
 import { type Authority, createAuthority } from '../support/authority.js';
 
@@ -85,6 +87,19 @@ describe.each(['verify-full', 'verify-ca', 'require'])('sslmode=%s verifies:', (
       expect(failure?.sentence).not.toContain(PASSWORD);
     }
   });
+});
+
+test.each<[string, () => string]>([
+  ['a certificate of another authority', () => url({ ca: stranger.ca })],
+  ['a certificate for another host', () => url({ host: '127.0.0.1' })],
+  ['a server that has no TLS', () => `${process.env['TEST_DATABASE_ADMIN_URL']}?sslmode=verify-full`],
+])('%s may be mended while a process runs: no refusal of Postgres', async (_, wrong) => {
+  const db = openDatabase(wrong(), 1);
+  for (const ask of [() => db.$queryRaw`SELECT 1`, () => db.inventory.count()]) {
+    const failure = await (async () => ask())().catch((err: unknown) => err);
+    expect([isNotNow(failure), sentenceOf(failure)]).toEqual([true, expect.any(String)]);
+  }
+  await db.$disconnect();
 });
 
 test('a server that has no TLS is not spoken to in plain text instead', async () => {

@@ -6,12 +6,11 @@ import type { Order, OrderLine } from '../../contracts/orders.js';
 import { acceptOrder } from '../../domain/acceptance.js';
 import type { Database } from '../../domain/database.js';
 import { putSku, readPrices } from '../../domain/inventory.js';
-import type { PrismaClient } from '../../prisma/generated/client.js';
 import { sessionConfig } from '../../prisma/session.mjs';
-import { openDatabase } from '../../runtime/database.js';
+import { type DatabaseClient, openDatabase } from '../../runtime/database.js';
 import { eventually } from './conditions.js';
 
-export type TestDatabase = { db: PrismaClient; url: string; drop: () => Promise<void> };
+export type TestDatabase = { db: DatabaseClient; url: string; drop: () => Promise<void> };
 
 export const createTestDatabase = (): Promise<TestDatabase> => createFrom(required('TEST_TEMPLATE_DATABASE'));
 
