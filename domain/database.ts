@@ -1,8 +1,18 @@
 /** What domain functions are given to reach Postgres, and how they tell the database's refusals from its failures. */
 import type { Prisma } from '../prisma/generated/client.js';
 
-/** A client, or a transaction of one: every function here is a statement or two, and may become part of something larger. */
-export type Database = Prisma.TransactionClient;
+/** Makes known that orders have changed, once that has committed (domain/order-changes). */
+export type Announcer = { announce(change: string): void };
+
+/**
+ * A client, or a transaction of one: every function here is a statement or two, and may become part of something larger. A
+ * client may have an announcer; a transaction has none, for what is done in it may still be undone.
+ */
+export type Database = Prisma.TransactionClient & { readonly announcer?: Announcer };
+
+/** The client, whose statements leave it to the announcer to make known what they have changed. */
+export const withAnnouncer = <Client extends Database>(client: Client, announcer: Announcer): Client =>
+  new Proxy(client, { get: (target, key) => (key === 'announcer' ? announcer : Reflect.get(target, key)) });
 
 /** @returns the violated constraint's name if `err` says that a unique key exists already, else undefined */
 export function violatedUniqueKey(err: unknown): string | undefined {
