@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { SagaPolicy } from '../contracts/saga.js';
 import { type AuditKeys, auditKeys } from '../domain/audit/signatures.js';
 import type { Database } from '../domain/database.js';
+import type { Channel } from '../runtime/channel.js';
 import type { ReadinessCheck } from '../runtime/health.js';
 import { firstAddressOf, listenOnOtherLoopback } from '../runtime/listeners/loopback.js';
 import type { TemporalLink } from '../runtime/temporal.js';
@@ -24,7 +25,8 @@ import { createWaiting } from './waiting/waiting.js';
 
 export type ApiSettings = ServerSettings & {
   db: Database;
-  databaseUrl: string;
+  /** Changes of orders. */
+  changes: Pick<Channel, 'subscribe'>;
   temporal: TemporalLink;
   policy: SagaPolicy;
   host: string;
@@ -70,10 +72,10 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   showApiMetrics();
   const stopping = new AbortController();
   const dispatcher = createSagaDispatcher({ db, client: temporal.client, policy, eager, logger });
-  const { databaseUrl, streams, waits } = settings;
+  const { changes, streams, waits } = settings;
   const waiting = createWaiting({
     db,
-    databaseUrl,
+    changes,
     stopping: stopping.signal,
     logger,
     ...(streams && { streams }),

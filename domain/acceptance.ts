@@ -9,7 +9,8 @@ import type { UnstartedSaga } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
 import { type Statements, violatedUniqueKey } from './database.js';
 import { claimedForOrder, type Earlier, earlierAnswer, type KeyClaim } from './idempotency.js';
-import { insertEvent, wakeRelay } from './outbox.js';
+import { orderChanged, queryChanging } from './order-changes.js';
+import { insertEvent } from './outbox.js';
 
 export type OrderToAccept = { order: Order; paymentMethod: string; traceparent?: string };
 
@@ -68,7 +69,9 @@ async function insertOrder(
     items,
     total,
   };
-  const [priced] = await db.$queryRaw<{ isAccepted: boolean }[]>`
+  const [priced] = await queryChanging<{ changed: string | null }>(
+    db,
+    Prisma.sql`
     WITH ordered AS (
       SELECT * FROM unnest(${items.map((i) => i.sku)}::text[], ${items.map((i) => i.quantity)}::int[],
         ${items.map((i) => i.unitPrice)}::bigint[]) WITH ORDINALITY AS l(sku, quantity, unit_price, line_no)
@@ -92,9 +95,10 @@ async function insertOrder(
     ), event AS (
       ${insertEvent(Prisma.sql`accepted`, 'order.created', Prisma.sql`${JSON.stringify(created)}::jsonb`)}
     )
-    SELECT (SELECT ${wakeRelay} FROM accepted) IS NOT NULL AS "isAccepted" FROM priced`;
+    SELECT (SELECT ${orderChanged(db)} FROM accepted) AS changed FROM priced`,
+  );
   if (!priced) return { outcome: 'prices-changed' };
-  if (priced.isAccepted) return { outcome: 'accepted' };
+  if (priced.changed !== null) return { outcome: 'accepted' };
   const earlier = await earlierAnswer(db, claim);
   if (earlier) return earlier;
   throw new Error('Bug! An order was neither accepted nor refused');

@@ -4,8 +4,9 @@
  */
 import { Prisma } from '../prisma/generated/client.js';
 import type { Statements } from './database.js';
+import { orderChanged, queryChanging } from './order-changes.js';
 import { readOrderState, type StepOutcome } from './orders.js';
-import { countEvent, eventColumns, insertEvent, wakeAsFinal } from './outbox.js';
+import { countEvent, eventColumns, insertEvent } from './outbox.js';
 import { FIRST_RUN, insertLog, type Run, skipMark } from './saga-log.js';
 
 /**
@@ -45,7 +46,9 @@ export async function confirmOrder(
   { forward = false } = {},
 ): Promise<StepOutcome> {
   const isPaid = Prisma.sql`EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN ('CHARGED', 'SETTLED_OUTSIDE'))`;
-  const confirmed = await db.$queryRaw<unknown[]>`
+  const confirmed = await queryChanging(
+    db,
+    Prisma.sql`
     WITH moved AS (
       UPDATE orders o SET ${confirmedWith(forward)}, ${countEvent}
       WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
@@ -56,7 +59,8 @@ export async function confirmOrder(
     ), logged AS (
       ${insertLog(Prisma.sql`moved`, 'confirmOrder', 'completed', run)}
     )
-    SELECT ${wakeAsFinal} FROM moved`;
+    SELECT ${orderChanged(db, { isFinal: true })} AS changed FROM moved`,
+  );
   if (confirmed.length > 0) return { outcome: 'done' };
   const orderState = await readOrderState(db, orderId);
   if (orderState.status === 'CONFIRMED') return { outcome: 'done' }; // even if it is being cancelled by now: this saga has done its part

@@ -1,19 +1,28 @@
 /** What domain functions are given to reach Postgres, and how they tell the database's refusals from its failures. */
 import type { Prisma } from '../prisma/generated/client.js';
 
+/** Makes known that orders have changed, once that has committed (domain/order-changes). */
+export type Announcer = { announce(change: string): void };
+
 /**
  * Raw statements. Each is a transaction of its own and goes straight to the driver, unless it is part of a larger one
- * (runtime/statements). A function that is given nothing else cannot take the longer way through the ORM by accident.
+ * (runtime/statements). A function that is given nothing else cannot take the longer way through the ORM by accident. A client
+ * may have an announcer; a transaction has none, for what is done in it may still be undone.
  */
 export type Statements = {
   /** @returns the statement's rows */
   $queryRaw<Rows = unknown>(statement: TemplateStringsArray | Prisma.Sql, ...values: unknown[]): Promise<Rows>;
   /** @returns how many rows it has changed */
   $executeRaw(statement: TemplateStringsArray | Prisma.Sql, ...values: unknown[]): Promise<number>;
+  readonly announcer?: Announcer;
 };
 
 /** A client, or a transaction of one: every function here is a statement or two, and may become part of something larger. */
 export type Database = Statements & Omit<Prisma.TransactionClient, keyof Statements>;
+
+/** The client, whose statements leave it to the announcer to make known what they have changed. */
+export const withAnnouncer = <Client extends Statements>(client: Client, announcer: Announcer): Client =>
+  new Proxy(client, { get: (target, key) => (key === 'announcer' ? announcer : Reflect.get(target, key)) });
 
 /** @returns the violated constraint's name if `err` says that a unique key exists already, else undefined */
 export function violatedUniqueKey(err: unknown): string | undefined {

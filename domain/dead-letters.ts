@@ -5,7 +5,7 @@
 import type { DeadLetter, DeadLetterCause, DeadLetterDecision, DeadLetterState } from '../contracts/dead-letters.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
-import { wakeRelay } from './outbox.js';
+import { orderChanged, queryChanging } from './order-changes.js';
 
 export type DeadLetterFilter = {
   ids?: string[];
@@ -90,7 +90,9 @@ export async function decideDeadLetter(
   id: string,
   { action, operator, reason }: DeadLetterDecision,
 ): Promise<boolean> {
-  const rows = await db.$queryRaw<unknown[]>`
+  const rows = await queryChanging(
+    db,
+    Prisma.sql`
     WITH decided AS (
       UPDATE dead_letters SET state = ${action === 'replay' ? 'REPLAYING' : 'DISCARDED'},
         decided_by = ${operator}, reason = ${reason ?? null}, updated_at = now()
@@ -101,6 +103,7 @@ export async function decideDeadLetter(
       SELECT id, 'dead-letter', ${action}, attempts, ${operator},
         format('%s, event %s', destination, sequence) || coalesce(': ' || ${reason ?? null}::text, '') FROM decided
     )
-    SELECT ${wakeRelay} FROM decided`;
+    SELECT ${orderChanged(db)} AS changed FROM decided`,
+  );
   return rows.length > 0;
 }

@@ -8,7 +8,8 @@ import type { StoredEvent } from '../contracts/events.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { PartitionLease } from './cursors.js';
 import type { Database } from './database.js';
-import { partitionOfOrder, wakeRelay } from './outbox.js';
+import { orderChanged, queryChanging } from './order-changes.js';
+import { partitionOfOrder } from './outbox.js';
 
 /** Why an event is held: what was wrong, and after how many tries it was given up. */
 export type HoldReason = { cause: DeadLetterCause; error: string; attempts: number };
@@ -38,7 +39,9 @@ export async function holdEvent(
   after?: DecidedDeadLetter,
 ): Promise<boolean> {
   const earlier = after === undefined ? Prisma.sql`leased` : Prisma.sql`closed`;
-  const rows = await db.$queryRaw<unknown[]>`
+  const rows = await queryChanging(
+    db,
+    Prisma.sql`
     WITH ${under(lease)}, closed AS (
       UPDATE dead_letters SET closed_at = now(), updated_at = now(), state = ${closedAs(after)}
       WHERE id = ${after?.id ?? null}::bigint AND closed_at IS NULL AND EXISTS (SELECT FROM leased) RETURNING destination
@@ -47,7 +50,8 @@ export async function holdEvent(
       SELECT destination, ${orderId}::uuid, ${sequence}::int, ${type}, ${cause}, ${cut(error)}, ${attempts}::int FROM ${earlier}
       ON CONFLICT (destination, order_id) WHERE closed_at IS NULL DO NOTHING RETURNING order_id AS id
     )
-    SELECT ${wakeRelay} FROM held`;
+    SELECT ${orderChanged(db)} AS changed FROM held`,
+  );
   return rows.length > 0;
 }
 
@@ -58,13 +62,16 @@ export async function holdAgain(
   id: string,
   { cause, error, attempts }: HoldReason,
 ): Promise<boolean> {
-  const rows = await db.$queryRaw<unknown[]>`
+  const rows = await queryChanging(
+    db,
+    Prisma.sql`
     WITH ${under(lease)}, held AS (
       UPDATE dead_letters SET state = 'PARKED', cause = ${cause}, error = ${cut(error)},
         attempts = attempts + ${attempts}::int, updated_at = now()
       WHERE id = ${id}::bigint AND state = 'REPLAYING' AND EXISTS (SELECT FROM leased) RETURNING order_id AS id
     )
-    SELECT (SELECT ${wakeRelay} FROM held) FROM leased`;
+    SELECT (SELECT ${orderChanged(db)} FROM held) AS changed FROM leased`,
+  );
   return rows.length > 0;
 }
 
@@ -74,12 +81,15 @@ export async function closeDeadLetter(
   lease: PartitionLease,
   deadLetter: DecidedDeadLetter,
 ): Promise<boolean> {
-  const rows = await db.$queryRaw<unknown[]>`
+  const rows = await queryChanging(
+    db,
+    Prisma.sql`
     WITH ${under(lease)}, closed AS (
       UPDATE dead_letters SET closed_at = now(), updated_at = now(), state = ${closedAs(deadLetter)}
-      WHERE id = ${deadLetter.id}::bigint AND closed_at IS NULL AND EXISTS (SELECT FROM leased) RETURNING id
+      WHERE id = ${deadLetter.id}::bigint AND closed_at IS NULL AND EXISTS (SELECT FROM leased) RETURNING order_id AS id
     )
-    SELECT ${wakeRelay} FROM closed`;
+    SELECT ${orderChanged(db)} AS changed FROM closed`,
+  );
   return rows.length > 0;
 }
 

@@ -5,8 +5,9 @@
 import type { CancellationReason } from '../contracts/orders.js';
 import { Prisma } from '../prisma/generated/client.js';
 import { type Database, type Statements, violatedUniqueKey } from './database.js';
+import { orderChanged, queryChanging } from './order-changes.js';
 import { readOrderState, type StepOutcome, type UndoOutcome } from './orders.js';
-import { countEvent, eventColumns, insertEvent, wakeRelay } from './outbox.js';
+import { countEvent, eventColumns, insertEvent } from './outbox.js';
 import { FIRST_RUN, insertLog, type Run, skipMark } from './saga-log.js';
 
 /**
@@ -19,7 +20,9 @@ export async function reserveInventory(db: Statements, orderId: string, run: Run
   if (run.skippedBy !== undefined) return skipReservation(db, orderId, run);
   let rows: { refusal: CancellationReason | null }[];
   try {
-    rows = await db.$queryRaw<{ refusal: CancellationReason | null }[]>`
+    rows = await queryChanging(
+      db,
+      Prisma.sql`
     WITH guarded AS (
       SELECT id FROM orders
       WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
@@ -63,7 +66,8 @@ export async function reserveInventory(db: Statements, orderId: string, run: Run
         Prisma.sql`refusal`,
       )}
     )
-    SELECT refusal, ${wakeRelay} FROM moved`;
+    SELECT refusal, ${orderChanged(db)} AS changed FROM moved`,
+    );
   } catch (err) {
     // The same step is running elsewhere and was faster; its commit is visible now.
     if (violatedUniqueKey(err) !== 'reservations_pkey') throw err;
@@ -83,7 +87,9 @@ async function outcomeOfOtherRun(db: Statements, orderId: string): Promise<StepO
 
 /** The pieces have been set aside by hand: the order goes on without holding any of ours, and can never take them again. */
 async function skipReservation(db: Statements, orderId: string, run: Run): Promise<StepOutcome> {
-  await db.$queryRaw`
+  await queryChanging(
+    db,
+    Prisma.sql`
     WITH moved AS (
       UPDATE orders o SET saga_started_at = coalesce(o.saga_started_at, now()), ${countEvent}
       WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
@@ -102,7 +108,8 @@ async function skipReservation(db: Statements, orderId: string, run: Run): Promi
     ), logged AS (
       ${insertLog(Prisma.sql`moved`, 'reserveInventory', 'skipped', run)}
     )
-    SELECT ${wakeRelay} FROM moved`;
+    SELECT ${orderChanged(db)} AS changed FROM moved`,
+  );
   return outcomeOfOtherRun(db, orderId);
 }
 
@@ -111,7 +118,9 @@ async function skipReservation(db: Statements, orderId: string, run: Run): Promi
  * @returns `nothing` if it held nothing (then no event is written)
  */
 export async function releaseInventory(db: Statements, orderId: string, run: Run = FIRST_RUN): Promise<UndoOutcome> {
-  const [released] = await db.$queryRaw<{ pieces: number }[]>`
+  const [released] = await queryChanging<{ pieces: number }>(
+    db,
+    Prisma.sql`
     WITH guarded AS (
       SELECT id FROM orders WHERE id = ${orderId}::uuid AND unwinding_reason IS NOT NULL AND status <> 'CANCELLED' FOR UPDATE
     ), held AS (
@@ -150,7 +159,8 @@ export async function releaseInventory(db: Statements, orderId: string, run: Run
         run,
       )}
     )
-    SELECT (SELECT count(*)::int FROM held) AS pieces, (SELECT ${wakeRelay} FROM moved) AS woken FROM guarded`;
+    SELECT (SELECT count(*)::int FROM held) AS pieces, (SELECT ${orderChanged(db)} FROM moved) AS changed FROM guarded`,
+  );
   if (released && released.pieces > 0) return 'done';
   // Nothing is held: never was, or an earlier run has released it and its answer was lost.
   if (released) return (await wasReleased(db, orderId)) ? 'done' : 'nothing';

@@ -9,7 +9,8 @@ import { HOLDINGS, type Holding } from '../contracts/plan.js';
 import type { LeftStep } from '../contracts/steps.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Statements } from './database.js';
-import { countEvent, eventColumns, insertEvent, wakeAsFinal } from './outbox.js';
+import { orderChanged, queryChanging } from './order-changes.js';
+import { countEvent, eventColumns, insertEvent } from './outbox.js';
 import { FIRST_RUN, insertLeft, insertLog, type Run, skipMark } from './saga-log.js';
 
 /**
@@ -96,7 +97,9 @@ export async function cancelOrder(
 ): Promise<UndoOutcome> {
   const logLeft =
     left.length === 0 ? Prisma.empty : Prisma.sql`, left_behind AS (${insertLeft(Prisma.sql`moved`, left)})`;
-  const cancelled = await db.$queryRaw<unknown[]>`
+  const cancelled = await queryChanging(
+    db,
+    Prisma.sql`
     WITH moved AS (
       UPDATE orders o SET status = 'CANCELLED', ${countEvent}
       WHERE id = ${orderId}::uuid AND status <> 'CANCELLED' AND unwinding_reason IS NOT NULL
@@ -111,7 +114,8 @@ export async function cancelOrder(
     ), logged AS (
       ${insertLog(Prisma.sql`moved`, 'cancelOrder', 'undone', run)}
     ) ${logLeft}
-    SELECT ${wakeAsFinal} FROM moved`;
+    SELECT ${orderChanged(db, { isFinal: true })} AS changed FROM moved`,
+  );
   if (cancelled.length > 0) return 'done';
   const orderState = await readOrderState(db, orderId);
   if (orderState.status === 'CANCELLED') return 'done';

@@ -8,7 +8,6 @@
  * sequence must win. A stored feed_xid is thus never below the writer's own id, which keeps the rule of visibility valid.
  */
 import type { EventType, StoredEvent } from '../contracts/events.js';
-import { ORDER_FINAL, OUTBOX_CHANNEL } from '../contracts/ids.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 
@@ -45,14 +44,6 @@ export const insertEvents = (
     events.map(({ type, data }, i) => Prisma.sql`(${events.length - 1 - i}::int, ${type}, ${data})`),
   )}) AS e (later, type, data)
   ORDER BY e.later DESC`;
-
-/**
- * Wakes the relays, and the requests that wait for this order, when the transaction commits. A hint: all also poll. Belongs
- * where `id` is the order's.
- */
-export const wakeRelay = Prisma.sql`pg_notify(${OUTBOX_CHANNEL}, id::text)::text`;
-/** The same, of an order that is now CONFIRMED or CANCELLED: requests that wait for just that are woken by nothing else. */
-export const wakeAsFinal = Prisma.sql`pg_notify(${OUTBOX_CHANNEL}, id::text || ${ORDER_FINAL})::text`;
 
 /** A place in the feed: everything up to and including it has been read. */
 export type FeedPlace = { feedXid: bigint; feedPosition: bigint };

@@ -7,7 +7,8 @@ import { Prisma } from '../prisma/generated/client.js';
 import { type Statements, violatedUniqueKey } from './database.js';
 import { confirmedData, confirmedWith, sellReserved } from './confirmation.js';
 import { readOrderState, type StepOutcome } from './orders.js';
-import { countEvent, countEvents, eventColumns, insertEvent, insertEvents, wakeAsFinal, wakeRelay } from './outbox.js';
+import { orderChanged, queryChanging } from './order-changes.js';
+import { countEvent, countEvents, eventColumns, insertEvent, insertEvents } from './outbox.js';
 import { FIRST_RUN, insertLog, insertLogs, type Run, skipMark } from './saga-log.js';
 
 /** SETTLED_OUTSIDE: an operator vouches for the money; the gateway's ledger need not agree. */
@@ -92,7 +93,7 @@ export async function recordCharge(
         ...(confirm ? [{ step: 'confirmOrder', run: FIRST_RUN } as const] : []),
       ])}
     )
-    SELECT NULL AS refusal, ${confirm}::boolean AS confirmed, ${confirm ? wakeAsFinal : wakeRelay} FROM moved`,
+    SELECT NULL AS refusal, ${confirm}::boolean AS confirmed, ${orderChanged(db, { isFinal: confirm })} AS changed FROM moved`,
   );
 }
 
@@ -127,14 +128,14 @@ export async function recordDecline(
     ), logged AS (
       ${insertLog(Prisma.sql`moved`, 'chargePayment', 'refused', run, Prisma.sql`${`PAYMENT_DECLINED: ${declineCode}`}`)}
     )
-    SELECT 'PAYMENT_DECLINED' AS refusal, false AS confirmed, ${wakeRelay} FROM moved`,
+    SELECT 'PAYMENT_DECLINED' AS refusal, false AS confirmed, ${orderChanged(db)} AS changed FROM moved`,
   );
 }
 
 async function recordOutcome(db: Statements, orderId: string, statement: Prisma.Sql): Promise<StepOutcome> {
   let rows: { refusal: CancellationReason | null; confirmed: boolean }[];
   try {
-    rows = await db.$queryRaw<typeof rows>(statement);
+    rows = await queryChanging(db, statement);
   } catch (err) {
     // The same step is running elsewhere and was faster; its commit is visible now.
     if (violatedUniqueKey(err) !== 'payments_pkey') throw err;
@@ -181,7 +182,9 @@ export async function recordRefund(
 ): Promise<void> {
   const status = run.skippedBy === undefined ? 'REFUNDED' : 'SETTLED_OUTSIDE';
   const refundStatus = refund === null ? null : pending ? 'pending' : 'succeeded';
-  await db.$queryRaw`
+  await queryChanging(
+    db,
+    Prisma.sql`
     WITH refunded AS (
       UPDATE payments SET status = ${status}, updated_at = now(), refund_reference = ${refund ?? (run.skippedBy === undefined ? null : SETTLED_OUTSIDE)},
         refunded_amount = ${gaveBack}::bigint, gateway_reference = coalesce(gateway_reference, ${charge})
@@ -208,7 +211,8 @@ export async function recordRefund(
         run,
       )}
     )
-    SELECT ${wakeRelay} FROM moved`;
+    SELECT ${orderChanged(db)} AS changed FROM moved`,
+  );
 }
 
 /** Keeps in the log that there was no money to give back. */

@@ -84,10 +84,11 @@ export async function countActedOn(db: Database, kind: FindingKind): Promise<num
 /**
  * Asks for a comparison at once, by whichever process reconciles. A hint, as every notification: lost, it costs the time
  * until the next scheduled pass.
- * @param orderId the order that it is about, whose charges are then looked up however old they are
+ * @param orderIds the orders that it is about, whose charges are then looked up however old they are; none = what is recent
  */
-export async function requestReconciliation(db: Database, orderId?: string): Promise<void> {
-  await db.$queryRaw(Prisma.sql`SELECT pg_notify(${RECONCILIATION_CHANNEL}, ${orderId ?? ''})::text`);
+export async function requestReconciliation(db: Database, ...orderIds: string[]): Promise<void> {
+  const named = orderIds.length === 0 ? [''] : orderIds;
+  await db.$queryRaw`SELECT pg_notify(${RECONCILIATION_CHANNEL}, named)::text FROM unnest(${named}::text[]) AS named`;
 }
 
 /**
@@ -100,24 +101,34 @@ export type PaymentClaim = {
   says: 'taken' | 'not taken' | 'given back' | 'sent back' | 'disputed';
 };
 
+/** Whether money may have moved, of some order. */
+export const mayBeNews = ({ orderId, says, reference }: PaymentClaim): boolean =>
+  says !== 'not taken' && (orderId !== null || reference !== null);
+
 /**
- * Whether our own ledger says the same, or will without help: then the gateway need not be asked.
- * The happy path's one read per event, by unique keys.
- * @returns the order whose charges are to be looked at; null = none of ours, or nothing new
+ * Whether our own ledger says the same as each of the claims, or will without help: then the gateway need not be asked.
+ * One statement however many they are; each is looked up by unique keys.
+ * @returns the orders whose charges are to be looked at: those of ours of which a claim says something new
  */
-export async function readNews(db: Database, { orderId, says, reference }: PaymentClaim): Promise<string | null> {
-  if (says === 'not taken' || (orderId === null && reference === null)) return null; // no money moved
-  const [row] = await db.$queryRaw<{ orderId: string; explained: boolean }[]>`
-    SELECT o.id AS "orderId", CASE
-      WHEN ${says} IN ('sent back', 'disputed') THEN false
+export async function readNews(db: Database, claims: PaymentClaim[]): Promise<string[]> {
+  const rows = await db.$queryRaw<{ orderId: string }[]>`
+    SELECT DISTINCT o.id AS "orderId"
+    FROM unnest(${claims.map((c) => c.orderId)}::uuid[], ${claims.map((c) => c.reference)}::text[],
+      ${claims.map((c) => c.says)}::text[]) AS c (order_id, reference, says)
+    CROSS JOIN LATERAL (
+      SELECT c.order_id WHERE c.order_id IS NOT NULL
+      UNION ALL
+      SELECT order_id FROM payments WHERE c.order_id IS NULL AND gateway_reference = c.reference
+    ) AS named (id)
+    JOIN orders o ON o.id = named.id LEFT JOIN payments p ON p.order_id = o.id
+    WHERE CASE
+      WHEN c.says IN ('sent back', 'disputed') THEN false
       WHEN o.status = 'PENDING' OR (o.status = 'CONFIRMED' AND o.unwinding_reason IS NOT NULL)
         THEN o.updated_at > now() - ${SAGA_AT_WORK}
-      WHEN o.status = 'CONFIRMED' THEN ${says} = 'taken' AND p.gateway_reference = ${reference}::text AND p.status = 'CHARGED'
-      ELSE p.gateway_reference = ${reference}::text AND p.status = 'REFUNDED' -- taken, and given back since
-    END AS explained
-    FROM orders o LEFT JOIN payments p ON p.order_id = o.id
-    WHERE o.id = coalesce(${orderId}::uuid, (SELECT order_id FROM payments WHERE gateway_reference = ${reference}::text))`;
-  return row && row.explained !== true ? row.orderId : null;
+      WHEN o.status = 'CONFIRMED' THEN c.says = 'taken' AND p.gateway_reference = c.reference AND p.status = 'CHARGED'
+      ELSE p.gateway_reference = c.reference AND p.status = 'REFUNDED' -- taken, and given back since
+    END IS NOT TRUE`;
+  return rows.map(({ orderId }) => orderId);
 }
 /** A saga that moved within this time is at work, and gets the gateway's answer itself. */
 const SAGA_AT_WORK = Prisma.sql`interval '30 seconds'`;

@@ -67,7 +67,7 @@ async function reconcileOrClose(ops: Ops, options: Options): Promise<ExitCode> {
 async function reconcile({ out, to }: Ops, { order }: Pick<Options, 'order'>): Promise<ExitCode> {
   const db = await to.database();
   const before = await passOf(db);
-  await requestReconciliation(db, order);
+  await requestReconciliation(db, ...(order === undefined ? [] : [order]));
   const isAnswered = await nextPass(db, before.movedAt);
   const whose = order === undefined ? {} : { orderId: order };
   const [done, open] = await Promise.all([

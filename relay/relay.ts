@@ -2,11 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { LEASES_MOVED, OUTBOX_CHANNEL } from '../contracts/ids.js';
+import { LEASES_MOVED } from '../contracts/ids.js';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
+import type { Channel } from '../runtime/channel.js';
 import type { ReadinessCheck } from '../runtime/health.js';
-import { listen } from '../runtime/listener.js';
 import { type Loop, startLoop } from '../runtime/loop.js';
 import { watchPostgres } from '../runtime/postgres-health.js';
 import type { TemporalLink } from '../runtime/temporal.js';
@@ -20,7 +20,7 @@ import { createPartitionLeases } from './partition-leases.js';
 import { type Failing, startUnstartedOnce } from './sweep.js';
 import { startSupervision } from './open-orders.js';
 
-/** Without a notification an event waits this long at most: well under the 2 s of idle lag that consumers are promised. */
+/** Without a hint an event waits this long at most: well under the 2 s of idle lag that consumers are promised. */
 const POLL_MS = 500;
 /** A saga's events come in bursts of milliseconds; one round serves them all. */
 const LINGER_MS = 150;
@@ -32,7 +32,8 @@ const SWEEP_EVERY_MS = 1_000;
 
 export type RelayDependencies = {
   db: Database;
-  databaseUrl: string;
+  /** Changes of orders. */
+  changes: Pick<Channel, 'subscribe'>;
   temporal: TemporalLink;
   publishers: Publisher[];
   policy: SagaPolicy;
@@ -83,7 +84,7 @@ export function startRelay(deps: RelayDependencies): RunningRelay {
 
 /** One loop per destination, so that one that is down holds back no other; and one that renews this relay's leases. */
 function startDeliveries(deps: RelayDependencies) {
-  const { db, databaseUrl, publishers, deliveryBackoffMaxMs, destinationsBegin: begin, logger } = deps;
+  const { db, changes, publishers, deliveryBackoffMaxMs, destinationsBegin: begin, logger } = deps;
   const owner = randomUUID();
   const validate = createEventValidator();
   const destinations = publishers.map((publisher) => publisher.destination);
@@ -109,17 +110,12 @@ function startDeliveries(deps: RelayDependencies) {
     wakeAll();
     return false;
   });
-  const stopListening = listen(
-    databaseUrl,
-    OUTBOX_CHANNEL,
-    (payload) => {
-      if (payload === undefined || payload === LEASES_MOVED) leaseLoop.wake();
-      else wakeAll();
-    },
-    logger,
-  );
+  const unsubscribe = changes.subscribe((hint) => {
+    if (hint === undefined || hint === LEASES_MOVED) leaseLoop.wake();
+    else wakeAll();
+  });
   const stop = async () => {
-    await stopListening();
+    unsubscribe();
     const ended = Promise.all([leaseLoop, ...served.map(({ loop }) => loop)].map((loop: Loop) => loop.stop()));
     await Promise.race([ended, pause(STOP_LIMIT_MS, undefined, { ref: false })]);
     await Promise.all(publishers.map((publisher) => publisher.close()));

@@ -4,12 +4,15 @@
  */
 import type { Logger } from 'pino';
 import { startApi } from '../api/api.js';
+import { OUTBOX_CHANNEL } from '../contracts/ids.js';
 import { protectionOf } from '../prisma/session.mjs';
 import { auditKeys } from '../domain/audit/signatures.js';
+import { withAnnouncer } from '../domain/database.js';
 import { startAuditGuard } from '../relay/audit-guard.js';
 import { createPublishers } from '../relay/publishers/configured.js';
 import { startRelay } from '../relay/relay.js';
 import { readAuditSecrets } from '../runtime/audit-files.js';
+import { type Channel, openChannel } from '../runtime/channel.js';
 import { ConfigError, readConfig, runMain } from '../runtime/config.js';
 import { checkDatabase } from '../runtime/database-check.js';
 import { type Failpoints, openFailpoints } from '../runtime/failpoints.js';
@@ -19,7 +22,7 @@ import { isLoopbackHost } from '../runtime/listeners/loopback.js';
 import { affordableConnections } from '../runtime/listeners/open-files.js';
 import { createLogger } from '../runtime/logger.js';
 import { startMetrics } from '../runtime/metrics.js';
-import { openPools, type PoolName } from '../runtime/pools.js';
+import { openPools, type PoolName, type Pools } from '../runtime/pools.js';
 import { settings } from '../runtime/settings.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
@@ -54,11 +57,13 @@ await runMain(async () => {
   const keys = readAuditKeys(config, runs('api') && authentication !== undefined, logger);
 
   installTemporalRuntime(logger);
-  const pools = openPools(config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], {
+  await requireDatabase(config.DATABASE_URL, logger);
+  const changes = openChannel({ url: config.DATABASE_URL, name: OUTBOX_CHANNEL, logger });
+  const opened = openPools(config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], {
     openSocket: failpoints?.openSocket,
   });
+  const pools = announceBy(changes, opened);
   const db = pools.background;
-  await requireDatabase(config.DATABASE_URL, logger);
   await requireFeedClock(db, logger);
   if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
   const temporal = openTemporal(logger, process.env);
@@ -67,7 +72,7 @@ await runMain(async () => {
     sagaDeadlineMs: config.SAGA_DEADLINE,
     compensationAttentionAfterMs: config.COMPENSATION_ATTENTION_AFTER,
   };
-  const common = { db, databaseUrl: config.DATABASE_URL, temporal, policy, logger };
+  const common = { db, changes, temporal, policy, logger };
 
   const stopMetrics =
     config.METRICS_PORT === 0
@@ -132,10 +137,20 @@ await runMain(async () => {
     await Promise.all([worker?.stop(), relay?.stop(), stopAuditGuard?.()]);
     await stopMetrics?.();
     await temporal.close();
+    await changes.stop();
     await pools.close();
   };
   stopOnSignals(logger, () => Promise.race([stopInOrder(), whenPostgresIsUnresponsive(db, logger)]));
 });
+
+function announceBy(changes: Channel, { requests, steps, background, close }: Pools): Pools {
+  return {
+    requests: withAnnouncer(requests, changes),
+    steps: withAnnouncer(steps, changes),
+    background: withAnnouncer(background, changes),
+    close,
+  };
+}
 
 /** A database that does not answer yet stops no process from starting; one that never will, does. */
 async function requireDatabase(url: string, logger: Logger): Promise<void> {

@@ -1,13 +1,14 @@
 /**
  * The payment gateway's webhooks: signed events that something has happened at the gateway. An event is never believed:
  * it has the reconciler ask the gateway itself, now instead of at its next pass. Lost, repeated, late or out of order, an
- * event changes nothing but the time at which a difference is found.
+ * event changes nothing but the time at which a difference is found. It is answered when it has been looked up (claim-lookups).
  */
 import { Type } from 'typebox';
 import type { Database } from '../../domain/database.js';
-import { readNews, requestReconciliation } from '../../domain/reconciliation-findings.js';
+import { mayBeNews } from '../../domain/reconciliation-findings.js';
 import type { Api } from '../dependencies.js';
 import { problemResponses } from '../openapi/problems.js';
+import { createClaimLookups } from './claim-lookups.js';
 import { readClaim } from './payment-claims.js';
 import { readEvent, verifySignature } from './payment-events.js';
 import { Problem } from '../http/problems.js';
@@ -25,6 +26,7 @@ const REMEMBERED_MAX = 10_000;
 
 export function webhookRoutes(app: Api, { db, paymentsWebhookSecret: secret }: WebhookDependencies): void {
   const remembered = new Set<string>();
+  const lookUp = createClaimLookups(db);
   app.register(async (scope) => {
     // The signature is over the bytes as they came, whatever their Content-Type.
     scope.removeAllContentTypeParsers();
@@ -63,8 +65,7 @@ export function webhookRoutes(app: Api, { db, paymentsWebhookSecret: secret }: W
         const event = readEvent(body);
         if (event === undefined || remembered.has(event.id)) return { received: true };
         const claim = readClaim(event);
-        const orderId = claim && (await readNews(db, claim));
-        if (orderId) await requestReconciliation(db, orderId);
+        if (claim && mayBeNews(claim)) await lookUp(event.id, claim);
         remember(remembered, event.id);
         return { received: true };
       },

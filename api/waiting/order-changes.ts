@@ -1,10 +1,9 @@
 /**
- * Changes of orders, as Postgres notifies them: one connection per process, however many requests wait. A notification is a
- * hint; who is told reads the truth, and looks at intervals without one, too.
+ * Changes of orders, as the requests that wait learn of them: from this process at once, from others by its channel, however many
+ * wait. Each is a hint; who is told reads the truth, and looks at intervals without one, too.
  */
-import type { Logger } from 'pino';
-import { ORDER_FINAL, OUTBOX_CHANNEL } from '../../contracts/ids.js';
-import { listen } from '../../runtime/listener.js';
+import { ORDER_FINAL } from '../../contracts/ids.js';
+import type { Channel } from '../../runtime/channel.js';
 
 /** `orderId` undefined = any order may have changed; `isFinal`: it may have become CONFIRMED or CANCELLED. */
 export type OrderChange = { orderId?: string; isFinal: boolean };
@@ -12,19 +11,18 @@ export type OrderChange = { orderId?: string; isFinal: boolean };
 export type OrderChanges = {
   /** Resolves at the next sign of a change of any order, when it is time to look all the same, or when `signal` aborts. */
   next(signal: AbortSignal): Promise<void>;
-  stop(): Promise<void>;
+  stop(): void;
 };
 
-/** How late a waiter is when the notification is lost. */
+/** How late a waiter is when the hint is lost. */
 export const POLL_MS = 500;
-/** A burst of notifications wakes who waits for all orders once. */
+/** A burst of hints wakes who waits for all orders once. */
 const DEBOUNCE_MS = 100;
 
-/** @param onChange called for each notification; must not throw */
+/** @param onChange called for each hint; must not throw */
 export function createOrderChanges(
-  databaseUrl: string,
+  channel: Pick<Channel, 'subscribe'>,
   onChange: (change: OrderChange) => void,
-  logger: Logger,
   pollMs = POLL_MS,
 ): OrderChanges {
   const waiters = new Set<() => void>();
@@ -33,15 +31,10 @@ export function createOrderChanges(
     debounce = undefined;
     for (const done of [...waiters]) done(); // a copy: one that waits again at once is not woken again
   };
-  const stopListening = listen(
-    databaseUrl,
-    OUTBOX_CHANNEL,
-    (payload) => {
-      onChange(read(payload));
-      if (waiters.size > 0) debounce ??= setTimeout(wake, DEBOUNCE_MS);
-    },
-    logger,
-  );
+  const unsubscribe = channel.subscribe((hint) => {
+    onChange(read(hint));
+    if (waiters.size > 0) debounce ??= setTimeout(wake, DEBOUNCE_MS);
+  });
   return {
     next: (signal) =>
       new Promise((resolve) => {
@@ -56,17 +49,17 @@ export function createOrderChanges(
         waiters.add(done);
         signal.addEventListener('abort', done);
       }),
-    stop: async () => {
+    stop: () => {
+      unsubscribe();
       clearTimeout(debounce);
       wake();
-      await stopListening();
     },
   };
 }
 
-/** After a (re)connection there is no payload: some may have been missed. */
-function read(payload: string | undefined): OrderChange {
-  if (!payload) return { isFinal: true };
-  const isFinal = payload.endsWith(ORDER_FINAL);
-  return { orderId: isFinal ? payload.slice(0, -ORDER_FINAL.length) : payload, isFinal };
+/** Without a hint, some may have been missed. */
+function read(hint: string | undefined): OrderChange {
+  if (hint === undefined) return { isFinal: true };
+  const isFinal = hint.endsWith(ORDER_FINAL);
+  return { orderId: isFinal ? hint.slice(0, -ORDER_FINAL.length) : hint, isFinal };
 }

@@ -8,6 +8,7 @@ import type { Order } from '../../contracts/orders.js';
 import type { Database } from '../../domain/database.js';
 import { readFinalOrders } from '../../domain/orders.js';
 import { readNewEvents } from '../../domain/outbox.js';
+import type { Channel } from '../../runtime/channel.js';
 import { cursorOf } from '../http/feed-cursors.js';
 import { encodeEvent } from '../http/server-sent-events.js';
 import { createFeedTail, type FeedTail } from './feed-tail.js';
@@ -34,7 +35,8 @@ export type Waiting = {
 
 export type WaitingOptions = {
   db: Database;
-  databaseUrl: string;
+  /** Changes of orders. */
+  changes: Pick<Channel, 'subscribe'>;
   stopping: AbortSignal;
   logger: Logger;
   /** Absent = the defaults. */
@@ -47,7 +49,7 @@ export type WaitingOptions = {
 const NEW_EVENTS = { perOrder: 100, total: 1_000 };
 
 export function createWaiting(options: WaitingOptions): Waiting {
-  const { db, databaseUrl, logger, pollMs = POLL_MS } = options;
+  const { db, logger, pollMs = POLL_MS } = options;
   const finalOrders = createOrderLookups<void, Order, Order>({
     name: 'the look-up of final orders',
     find: async (waiting) => {
@@ -77,13 +79,12 @@ export function createWaiting(options: WaitingOptions): Waiting {
   });
   const feed = createFeedTail({ db, encode: (event) => encodeEvent(cursorOf(event), event), pollMs, logger });
   const changes = createOrderChanges(
-    databaseUrl,
+    options.changes,
     ({ orderId, isFinal }) => {
       newEvents.noteChange(orderId);
       if (isFinal) finalOrders.noteChange(orderId);
       feed.noteChange();
     },
-    logger,
     pollMs,
   );
   return {
@@ -96,7 +97,8 @@ export function createWaiting(options: WaitingOptions): Waiting {
     feed,
     nextChange: changes.next,
     stop: async () => {
-      await Promise.all([changes.stop(), finalOrders.stop(), newEvents.stop(), feed.stop()]);
+      changes.stop();
+      await Promise.all([finalOrders.stop(), newEvents.stop(), feed.stop()]);
     },
   };
 }

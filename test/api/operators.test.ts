@@ -11,6 +11,7 @@ import { describeRun } from '../../sagas/describe.js';
 import { SILENT, startTestApi, type TestApi } from '../support/api.js';
 import { expectRight } from '../support/invariants.js';
 import { ledgersOf, readCharges, readFacts } from '../support/ledgers.js';
+import { NO_CHANGES } from '../support/changes.js';
 import { eventually } from '../support/conditions.js';
 import { accept, assertStockConserved, eventTypes, stock } from '../support/database.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
@@ -30,10 +31,11 @@ beforeAll(async () => {
     namespace: 'default',
     close: async () => undefined,
   };
-  const common = { db: s.db, databaseUrl: s.databaseUrl, temporal, policy, logger: SILENT };
-  api = await startTestApi(common);
+  const common = { db: s.db, temporal, policy, logger: SILENT };
+  api = await startTestApi({ ...common, databaseUrl: s.databaseUrl });
   relay = startRelay({
     ...common,
+    changes: NO_CHANGES,
     publishers: [],
     inHand: new Set(),
     deliveryBackoffMaxMs: 1_000,

@@ -19,6 +19,7 @@ import {
   listUnseenCharges,
   readOrdersMoney,
 } from '../../domain/reconciliation.js';
+import { readNews } from '../../domain/reconciliation-findings.js';
 import { purgeEvents } from '../../domain/retention.js';
 import { readSagaLog } from '../../domain/saga-log.js';
 import { countSlowOrders, listWaitingOrders } from '../../domain/stuck-sagas.js';
@@ -225,6 +226,11 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
         recent.map((id) => ({ orderId: id, reference: `pi_${id}` })),
       );
       await listOpenReferences(db, references);
+      const claims = references.flatMap((reference, i) => [
+        { orderId: null, reference, says: 'taken' as const },
+        { orderId: recent[i] ?? null, reference, says: 'disputed' as const },
+      ]);
+      expect((await readNews(db, claims)).length).toBeGreaterThan(0);
       await readAttempts(db, next());
       await listNewsOfRefunds(
         db,

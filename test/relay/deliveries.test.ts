@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { pino } from 'pino';
 import type { CloudEvent } from '../../contracts/events.js';
 import { advanceCursors, readBacklog } from '../../domain/cursors.js';
-import type { Database } from '../../domain/database.js';
+import { type Database, withAnnouncer } from '../../domain/database.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
 import { FEED_START } from '../../domain/outbox.js';
@@ -10,8 +10,10 @@ import { deliverOnce, saveCursors } from '../../relay/deliveries.js';
 import type { Publisher } from '../../relay/publishers/publisher.js';
 import { createWebhookPublisher } from '../../relay/publishers/webhook.js';
 import { startRelay } from '../../relay/relay.js';
+import type { Channel } from '../../runtime/channel.js';
 import { openDatabase } from '../../runtime/database.js';
 import { AWAY } from '../support/api.js';
+import { changesOf } from '../support/changes.js';
 import { eventually } from '../support/conditions.js';
 import { accept, createTestDatabase, feedShowsAll, stock, type TestDatabase } from '../support/database.js';
 import { type Receiver, startReceiver } from '../support/receiver.js';
@@ -225,11 +227,17 @@ describe('relays', () => {
 });
 
 describe('the relay', () => {
+  let elsewhere: Channel;
+  beforeAll(() => {
+    elsewhere = changesOf(t);
+  });
+  afterAll(() => elsewhere.stop());
   beforeEach(() => t.db.relayCursor.deleteMany({ where: { destination: { not: 'webhook' } } }));
   const startIt = (publishers: Publisher[]) => {
+    const changes = changesOf(t);
     const relay = startRelay({
       db: t.db,
-      databaseUrl: t.url,
+      changes,
       temporal: AWAY,
       publishers,
       inHand: new Set(),
@@ -239,15 +247,23 @@ describe('the relay', () => {
       outboxRetentionMs: 86_400_000,
       logger: pino({ level: 'silent' }),
     });
-    return relay.stop;
+    return async () => {
+      await relay.stop();
+      await changes.stop();
+    };
   };
 
-  test('delivers within the idle lag after a commit, woken or polling', async () => {
+  test.each([
+    ['by the statement', () => t.db],
+    ['by another process', () => withAnnouncer(t.db, elsewhere)],
+    ['not at all, since the process that wrote it has died', () => withAnnouncer(t.db, { announce: () => undefined })],
+  ])('delivers within the idle lag after a commit, notified %s', async (_, writer) => {
     const stop = startIt([publisher()]);
     try {
-      const { id } = await accept(t.db, { A: 1 });
-      await beginUnwinding(t.db, id, { reason: 'OPERATOR' });
-      await cancelOrder(t.db, id);
+      const db = writer();
+      const { id } = await accept(db, { A: 1 });
+      await beginUnwinding(db, id, { reason: 'OPERATOR' });
+      await cancelOrder(db, id);
       await eventually('both events arrive', () => receiver.sequences(id).length === 2, 2_000);
       expect(receiver.received.at(-1)).toMatchObject({
         type: 'order.cancelled',

@@ -8,6 +8,7 @@ import { readOrder, requestCancellation } from '../../domain/orders.js';
 import { type RunningRelay, startRelay } from '../../relay/relay.js';
 import { FROM_THE_BEGINNING, type SupervisionState, superviseOnce } from '../../relay/open-orders.js';
 import { AWAY, SILENT } from '../support/api.js';
+import { NO_CHANGES } from '../support/changes.js';
 import { eventually } from '../support/conditions.js';
 import { accept, assertStockConserved, createTestDatabase, stock } from '../support/database.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
@@ -33,7 +34,7 @@ const statusOf = async (id: string) => (await readOrder(s.db, id))?.status;
 const begin = () => {
   relay = startRelay({
     db: s.db,
-    databaseUrl: s.databaseUrl,
+    changes: NO_CHANGES,
     temporal: { ...AWAY, client: () => s.client },
     policy: PATIENT,
     publishers: [],

@@ -14,8 +14,9 @@ import { createServer } from '../../api/server.js';
 import { createWaiting } from '../../api/waiting/waiting.js';
 import type { Money, Order } from '../../contracts/orders.js';
 import { auditKeys } from '../../domain/audit/signatures.js';
-import type { Database } from '../../domain/database.js';
+import { type Database, withAnnouncer } from '../../domain/database.js';
 import type { TemporalLink } from '../../runtime/temporal.js';
+import { changesOf } from './changes.js';
 import { createTestDatabase } from './database.js';
 
 // @fastify/static, which serves /docs, requires this ES module from CommonJS: Node can, Jest cannot. Only downloads use it.
@@ -70,12 +71,18 @@ export type TestApi = {
 /** What `place` sends: two pieces of a SKU that the test must have stocked. */
 export const ORDER = { customerId: 'cus_42', items: [{ sku: 'KEYBOARD', quantity: 2 }], paymentMethod: 'pm_card_visa' };
 
-/** @param settings whatever differs; with a `db` of one's own, that one is used and left alone */
-export async function startTestApi(settings: Partial<ApiSettings> = {}): Promise<TestApi> {
-  const database = settings.db ? undefined : await createTestDatabase();
+/** @param settings whatever differs; with a `db` of one's own, and its URL, that one is used and left alone */
+export async function startTestApi({
+  db: given,
+  databaseUrl: urlOfGiven,
+  ...settings
+}: Partial<Omit<ApiSettings, 'changes'>> & { databaseUrl?: string } = {}): Promise<TestApi> {
+  const database = given ? undefined : await createTestDatabase();
+  const [db, databaseUrl] = [given ?? (database?.db as Database), urlOfGiven ?? (database?.url as string)];
+  const changes = changesOf({ url: databaseUrl });
   const complete: ApiSettings = {
-    db: database?.db as Database,
-    databaseUrl: database?.url as string,
+    db: withAnnouncer(db, changes),
+    changes,
     temporal: AWAY,
     policy: PATIENT,
     host: '127.0.0.1',
@@ -91,10 +98,11 @@ export async function startTestApi(settings: Partial<ApiSettings> = {}): Promise
     ...speakTo(url),
     url,
     port,
-    db: complete.db,
-    databaseUrl: complete.databaseUrl,
+    db,
+    databaseUrl,
     stop: async () => {
       await stop();
+      await changes.stop();
       await database?.drop();
     },
   };
@@ -106,7 +114,8 @@ export async function startServer({ db, databaseUrl }: TestApi, changed: Partial
   const authenticate = createAuthenticator(undefined);
   const auditor = createAuditor({ db, keys: auditKeys([]), logger: SILENT, namesSource: false });
   const stopping = new AbortController().signal;
-  const waiting = createWaiting({ db, databaseUrl, stopping, logger: SILENT });
+  const changes = changesOf({ url: databaseUrl });
+  const waiting = createWaiting({ db, changes, stopping, logger: SILENT });
   const dependencies = {
     authenticate,
     auditor,
@@ -124,7 +133,7 @@ export async function startServer({ db, databaseUrl }: TestApi, changed: Partial
   const client = speakTo(url);
   const stop = async () => {
     app.server.closeAllConnections(); // fetch keeps its own, and opens a fresh one for one that it gave up
-    await Promise.all([app.close(), dispatcher.stop(), waiting.stop(), auditor.stop()]);
+    await Promise.all([app.close(), dispatcher.stop(), waiting.stop(), auditor.stop(), changes.stop()]);
   };
   return { app, url, client, stop };
 }

@@ -3,7 +3,7 @@ import type { Database } from '../../domain/database.js';
 import { createWebhookPublisher } from '../../relay/publishers/webhook.js';
 import { startRelay } from '../../relay/relay.js';
 import { AWAY, SILENT } from './api.js';
-
+import { changesOf } from './changes.js';
 import type { Receiver } from './receiver.js';
 
 export const webhookTo = ({ url, secret }: Receiver) => createWebhookPublisher({ url, secret, allowPrivate: true });
@@ -13,10 +13,11 @@ export const runRelay = (
   { db, url }: { db: Database; url: string },
   receiver: Receiver,
   destinationsBegin: 'oldest' | 'now' = 'oldest',
-): (() => Promise<void>) =>
-  startRelay({
+): (() => Promise<void>) => {
+  const changes = changesOf({ url });
+  const relay = startRelay({
     db,
-    databaseUrl: url,
+    changes,
     temporal: AWAY,
     publishers: [webhookTo(receiver)],
     inHand: new Set(),
@@ -25,4 +26,9 @@ export const runRelay = (
     destinationsBegin,
     outboxRetentionMs: 86_400_000,
     logger: SILENT,
-  }).stop;
+  });
+  return async () => {
+    await relay.stop();
+    await changes.stop();
+  };
+};

@@ -3,29 +3,33 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { createWaiting, type Waiting } from '../../../api/waiting/waiting.js';
 import { OUTBOX_CHANNEL } from '../../../contracts/ids.js';
 import { confirmOrder } from '../../../domain/confirmation.js';
+import { type Database, withAnnouncer } from '../../../domain/database.js';
 import { reserveInventory } from '../../../domain/inventory.js';
 import { recordCharge } from '../../../domain/payments.js';
-import { SILENT } from '../../support/api.js';
+import { type Channel, openChannel } from '../../../runtime/channel.js';
+import { closedPort, SILENT } from '../../support/api.js';
+import { changesOf } from '../../support/changes.js';
 import { eventually } from '../../support/conditions.js';
 import { accept, createTestDatabase, stock, type TestDatabase } from '../../support/database.js';
 
 const NEVER_MS = 600_000;
 const STAYS = new AbortController().signal;
 let t: TestDatabase;
-const opened: Waiting[] = [];
+const opened: { stop(): Promise<void> }[] = [];
 beforeAll(async () => {
   t = await createTestDatabase();
   await stock(t.db, 'A', 1_000);
 });
 afterEach(async () => {
-  await Promise.all(opened.splice(0).map((waiting) => waiting.stop()));
+  await Promise.all(opened.splice(0).map((each) => each.stop()));
 });
 afterAll(() => t.drop());
 
 /** Listening: its first notification is that it does. */
 async function listening(pollMs: number): Promise<Waiting> {
-  const waiting = createWaiting({ db: t.db, databaseUrl: t.url, stopping: STAYS, logger: SILENT, pollMs });
-  opened.push(waiting);
+  const changes = changesOf(t);
+  const waiting = createWaiting({ db: t.db, changes, stopping: new AbortController().signal, logger: SILENT, pollMs });
+  opened.push(waiting, changes);
   await waiting.nextChange(STAYS);
   return waiting;
 }
@@ -77,14 +81,15 @@ describe('a request that waits', () => {
         return Reflect.get(db, name);
       },
     });
+    const changes = changesOf(t);
     const waiting = createWaiting({
       db: counting,
-      databaseUrl: t.url,
-      stopping: STAYS,
+      changes,
+      stopping: new AbortController().signal,
       logger: SILENT,
       pollMs: NEVER_MS,
     });
-    opened.push(waiting);
+    opened.push(waiting, changes);
     await waiting.nextChange(STAYS);
     const { id, items, total } = await place();
     const order = waiting.finalOrders.watch(id).next(undefined, STAYS);
@@ -127,5 +132,58 @@ describe('a request that waits', () => {
     await Promise.all(answers);
     expect(await watch.next(0, gone.signal)).toBeUndefined();
     await waiting.nextChange(gone.signal);
+  });
+});
+
+describe('a request that waits for an order', () => {
+  const waitBy = (changes: Channel, pollMs: number) => {
+    const waiting = createWaiting({
+      db: t.db,
+      changes,
+      stopping: new AbortController().signal,
+      logger: SILENT,
+      pollMs,
+    });
+    opened.push(waiting, changes);
+    return waiting;
+  };
+  /** The database of a process of its own, that can notify. */
+  const otherProcess = async (): Promise<Database> => {
+    const changes = changesOf(t);
+    await new Promise<void>((connected) => changes.subscribe(() => connected()));
+    opened.push(changes);
+    return withAnnouncer(t.db, changes);
+  };
+  const end = async (db: Database, id: string) => {
+    await reserveInventory(db, id);
+    await recordCharge(db, id, `pi_${id}`, undefined, { confirm: true });
+  };
+  const endsOf = (waiting: Waiting, id: string) =>
+    Promise.all([waiting.finalOrders.watch(id).next(undefined, STAYS), waiting.newEvents.watch(id).next(3, STAYS)]);
+
+  test('is answered when the order ends in another process', async () => {
+    const [waiting, other] = [await listening(NEVER_MS), await otherProcess()];
+    const { id } = await accept(other, { A: 1 });
+    const ends = endsOf(waiting, id);
+    await end(other, id);
+    expect(await ends).toMatchObject([{ id, status: 'CONFIRMED' }, [{ type: 'order.confirmed' }]]);
+  });
+
+  test('is answered when it ends in the same process, which has no connection for notifications', async () => {
+    const url = `postgresql://u:p@127.0.0.1:${await closedPort()}/d`;
+    const changes = openChannel({ url, name: OUTBOX_CHANNEL, logger: SILENT });
+    const waiting = waitBy(changes, NEVER_MS);
+    const { id } = await place();
+    const ends = endsOf(waiting, id);
+    await end(withAnnouncer(t.db, changes), id);
+    expect(await ends).toMatchObject([{ id, status: 'CONFIRMED' }, [{ type: 'order.confirmed' }]]);
+  });
+
+  test('is answered within an interval when the process dies between the commit and its announcement', async () => {
+    const waiting = await listening(50);
+    const { id } = await place();
+    const ends = endsOf(waiting, id);
+    await end(withAnnouncer(t.db, { announce: () => undefined }), id);
+    expect(await ends).toMatchObject([{ id, status: 'CONFIRMED' }, [{ type: 'order.confirmed' }]]);
   });
 });
