@@ -60,19 +60,22 @@ export function createSagaSlots({
     atWork--;
     tellFree();
   };
-  const release = (orderId: string) => {
+  const drop = (orderId: string): boolean => {
     const slot = held.get(orderId);
-    if (!slot) return;
+    if (!slot) return false;
     held.delete(orderId);
     for (const timer of slot.timers) clearTimeout(timer);
     if (slot.isAtWork) atWork--;
     slot.isAtWork = false;
-    tellFree();
+    return true;
+  };
+  const release = (orderId: string) => {
+    if (drop(orderId)) tellFree();
   };
   return {
     isFree: () => atWork < atWorkMax && held.size < heldMax,
     take: (orderId) => {
-      release(orderId); // the order's earlier saga has ended
+      drop(orderId); // the order's earlier saga has ended
       const slot: Slot = { isAtWork: true, isLate: false, timers: [] };
       const late = () => {
         slot.isLate = true;
