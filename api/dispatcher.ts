@@ -17,7 +17,7 @@ export type SagaDispatcher = {
   start(saga: UnstartedSaga): void;
   /** Orders whose saga this process is about to start, or has just started: nothing that the sweep must take care of. */
   inHand: ReadonlySet<string>;
-  /** Whether sagas wait for their start: orders are accepted faster than they are worked on. */
+  /** Whether many sagas wait for their start: orders are accepted faster than they are worked on. */
   isBehind(): boolean;
   /** How many wait for their start, and for how long the first of them has. */
   queue(): { waiting: number; oldestMs: number };
@@ -29,6 +29,8 @@ export type SagaDispatcher = {
 const STARTS_MAX = 8;
 /** Orders waiting for their start; beyond that a burst is left to the sweep instead of to this process's memory. */
 const WAITING_MAX = 5_000;
+/** A few always wait while every slot is taken; with more than these, more orders would only have sagas wait longer. */
+const BEHIND_FROM = 32;
 /** While Temporal does not answer, each start would wait in vain; the sweep watches for its return. */
 const REST_AFTER_FAILURE_MS = 1_000;
 /** Started orders leave the sweep's list in batches, at half the sweep's patience. */
@@ -95,7 +97,7 @@ export function createSagaDispatcher(options: DispatcherOptions): SagaDispatcher
       beginNext();
     },
     inHand,
-    isBehind: () => waiting.size > 0,
+    isBehind: () => waiting.size >= BEHIND_FROM,
     queue: () => {
       const [first] = waiting.values();
       return { waiting: waiting.size, oldestMs: first ? performance.now() - first.since : 0 };

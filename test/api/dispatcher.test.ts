@@ -83,7 +83,7 @@ function dispatcherInSuspense() {
 }
 
 describe('a dispatcher that Temporal keeps waiting', () => {
-  test('has orders in hand until they have left the sweep’s list, and is behind while some wait', async () => {
+  test('has orders in hand until they have left the sweep’s list, and is behind while many wait', async () => {
     const { dispatcher, answer } = dispatcherInSuspense();
     const orders = await someOrders();
     startAll(dispatcher, orders);
@@ -91,7 +91,8 @@ describe('a dispatcher that Temporal keeps waiting', () => {
     expect(dispatcher.isBehind()).toBe(true);
 
     answer();
-    await eventually('none waits', () => !dispatcher.isBehind());
+    await eventually('none waits', () => dispatcher.queue().waiting === 0);
+    expect(dispatcher.isBehind()).toBe(false);
     const letGoTooEarly = new Set<string>();
     await eventually('nothing is in hand', async () => {
       const letGo = orders.filter(({ id }) => !dispatcher.inHand.has(id)); // before it is seen what is listed
@@ -108,7 +109,7 @@ describe('a dispatcher that Temporal keeps waiting', () => {
     await eventually('it is asked', () => limits.length > 1);
     expect(limits.length).toBeLessThan(MANY / 2);
     answer();
-    await eventually('none waits', () => !dispatcher.isBehind());
+    await eventually('none waits', () => dispatcher.queue().waiting === 0);
     expect(limits).toHaveLength(MANY);
     expect(Math.max(...limits)).toBeLessThan(5_000);
   });
@@ -182,6 +183,13 @@ describe('a dispatcher whose sagas run in its own process', () => {
     expect(slots.atWork()).toBe(0);
   });
 
+  test('is not behind while a few wait', async () => {
+    const dispatcher = dispatcherBefore(succeed, threeSlots());
+    startAll(dispatcher, await someOrders(AT_WORK + 16));
+    expect(dispatcher.queue().waiting).toBe(16);
+    expect(dispatcher.isBehind()).toBe(false);
+  });
+
   test('tells for how long the oldest that waits has waited', async () => {
     const slots = threeSlots();
     const dispatcher = dispatcherBefore(succeed, slots);
@@ -202,7 +210,7 @@ describe('a dispatcher whose sagas run in its own process', () => {
     await eventually('all are started', () => asked.length === MANY);
     const failing = dispatcherBefore(() => Promise.reject(new Error('Temporal is away')), threeSlots());
     startAll(failing, orders);
-    await eventually('none waits', () => !failing.isBehind());
+    await eventually('none waits', () => failing.queue().waiting === 0);
   });
 
   test('starts none that the sweep of another process has started meanwhile', async () => {
