@@ -8,12 +8,13 @@ import type { Channel } from '../runtime/channel.js';
 import type { ReadinessCheck } from '../runtime/health.js';
 import { firstAddressOf, listenOnOtherLoopback } from '../runtime/listeners/loopback.js';
 import type { TemporalLink } from '../runtime/temporal.js';
+import type { SagaSlots } from '../sagas/slots.js';
 import { createAuditor } from './access/audit-recorder.js';
 import { type AuthenticationSettings, createAuthenticator } from './access/authentication.js';
 import { rememberVerified } from './access/verified-tokens.js';
 import type { Api } from './dependencies.js';
 import { createApiReadiness } from './routes/health.js';
-import { showApiMetrics } from './metrics.js';
+import { showApiMetrics, showStarts } from './metrics.js';
 import { createBuckets } from './load/buckets.js';
 import type { CallerLimits } from './load/parties.js';
 import { limitRate } from './load/rate-limit.js';
@@ -49,8 +50,8 @@ export type ApiSettings = ServerSettings & {
   waits?: PlaceLimits;
   /** By which acts are signed; undefined = by none, and they prove nothing. */
   auditKeys?: AuditKeys;
-  /** This process runs a worker too, so that a saga may begin in it at once. */
-  eager: boolean;
+  /** Of the worker in this process, so that a saga may begin in it at once; absent = sagas run elsewhere. */
+  slots?: SagaSlots;
   logger: Logger;
 };
 
@@ -68,10 +69,11 @@ export type RunningApi = {
 };
 
 export async function startApi(settings: ApiSettings): Promise<RunningApi> {
-  const { db, temporal, policy, eager, logger } = settings;
+  const { db, temporal, policy, slots, logger } = settings;
   showApiMetrics();
   const stopping = new AbortController();
-  const dispatcher = createSagaDispatcher({ db, client: temporal.client, policy, eager, logger });
+  const dispatcher = createSagaDispatcher({ db, client: temporal.client, policy, logger, ...(slots && { slots }) });
+  showStarts(dispatcher, slots);
   const { changes, streams, waits } = settings;
   const waiting = createWaiting({
     db,
@@ -80,6 +82,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
     logger,
     ...(streams && { streams }),
     ...(waits && { waits }),
+    ...(slots && { onFinal: slots.release }),
   });
   const keys = settings.auditKeys ?? auditKeys([]);
   const auditor = createAuditor({ db, keys, logger, namesSource: settings.trustProxy !== undefined });

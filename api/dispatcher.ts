@@ -1,103 +1,152 @@
 /**
  * Starts the saga of an order that has just been accepted, without making the client wait and without a promise: what it
- * does not get to, or loses in a crash, the relay's sweep starts within seconds.
+ * does not get to, or loses in a crash, the relay's sweep starts within seconds. First come, first served: as many sagas are
+ * begun as there are slots for (sagas/slots), and the other orders wait here.
  */
 import type { Client } from '@temporalio/client';
-import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { UnknownPlan } from '../contracts/plan.js';
 import type { SagaPolicy, UnstartedSaga } from '../contracts/saga.js';
-import { markStarted } from '../domain/acceptance.js';
+import { listStarted, markStarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import { guarded } from '../runtime/guard.js';
-import { startSaga } from '../sagas/start.js';
+import { createSagaSlots, type SagaSlots } from '../sagas/slots.js';
+import { type StartedSaga, startSaga } from '../sagas/start.js';
 
 export type SagaDispatcher = {
   start(saga: UnstartedSaga): void;
   /** Orders whose saga this process is about to start, or has just started: nothing that the sweep must take care of. */
   inHand: ReadonlySet<string>;
-  /** Whether sagas wait for their start: orders are accepted faster than they are worked on. */
+  /** Whether many sagas wait for their start: orders are accepted faster than they are worked on. */
   isBehind(): boolean;
-  /** Resolves when nothing is under way any more. */
+  /** How many wait for their start, and for how long the first of them has. */
+  queue(): { waiting: number; oldestMs: number };
+  /** Resolves when no start is under way any more. What waits is left to the sweep of another process, or of this one's successor. */
   stop(): Promise<void>;
 };
 
-/**
- * Starts under way at a time. In a burst more would not finish more sagas, but have more of them half done: with 32, a
- * third fewer were completed while orders came in.
- */
-const PARALLEL_MAX = 8;
+/** Starts under way at a time where the sagas run elsewhere: each waits for Temporal, and for nothing of this process. */
+const STARTS_MAX = 8;
 /** Orders waiting for their start; beyond that a burst is left to the sweep instead of to this process's memory. */
 const WAITING_MAX = 5_000;
+/** A few always wait while every slot is taken; with more than these, more orders would only have sagas wait longer. */
+const BEHIND_FROM = 32;
 /** While Temporal does not answer, each start would wait in vain; the sweep watches for its return. */
 const REST_AFTER_FAILURE_MS = 1_000;
 /** Started orders leave the sweep's list in batches, at half the sweep's patience. */
 const MARK_EVERY_MS = 1_000;
+/** The sweeps of other processes start what waits for longer than their patience, oldest first and in batches. */
+const SWEPT = { afterMs: 2_500, max: 500 };
 
-export function createSagaDispatcher(deps: {
+type DispatcherOptions = {
   db: Database;
   client: () => Client | undefined;
   policy: SagaPolicy;
-  /** Run the first workflow task in this process, if it has a worker: saves a round trip and a poll. */
-  eager: boolean;
+  /** Of the worker in this process, in which a saga may begin at once: saves a round trip and a poll. Absent = sagas run elsewhere. */
+  slots?: SagaSlots;
   logger: Logger;
-}): SagaDispatcher {
-  const limit = pLimit(PARALLEL_MAX);
-  let restUntil = 0;
-  const inHand = new Set<string>();
-  let started: UnstartedSaga[] = [];
-  const mark = async () => {
-    const sagas = started;
-    started = [];
-    try {
-      if (sagas.length > 0) await markStarted(deps.db, sagas);
-    } finally {
-      for (const { id } of sagas) inHand.delete(id);
-    }
-  };
-  // Failing to mark costs the sweep one refused start per order, nothing else.
-  const marking = setInterval(
-    () => void mark().catch((err: unknown) => deps.logger.debug({ err }, 'marking failed')),
-    MARK_EVERY_MS,
-  );
+};
+type Waiting = Map<string, { order: UnstartedSaga; since: number }>;
 
-  /** @returns whether the saga has been started by this */
-  const startNow = async (order: UnstartedSaga): Promise<boolean> => {
-    const client = deps.client();
-    if (!client || Date.now() < restUntil) return false;
-    try {
-      return await startSaga(client, order, deps.policy, { requestEagerStart: deps.eager });
-    } catch (err) {
-      if (!(err instanceof UnknownPlan)) restUntil = Date.now() + REST_AFTER_FAILURE_MS; // a fault of this order's own delays no other
-      deps.logger.warn({ err, orderId: order.id }, 'could not start the saga; the sweep will');
-      return false;
+export function createSagaDispatcher(options: DispatcherOptions): SagaDispatcher {
+  const { db, logger, slots = createSagaSlots({ atWorkMax: STARTS_MAX }) } = options;
+  const waiting: Waiting = new Map();
+  const underWay = new Set<Promise<void>>();
+  const inHand = new Set<string>();
+  const marks = keepMarks(db, inHand);
+  const startNow = createStart(options);
+  let isStopped = false;
+
+  const begin = async (order: UnstartedSaga): Promise<void> => {
+    slots.take(order.id);
+    const started = await startNow(order);
+    if (started) marks.add(order);
+    else inHand.delete(order.id); // the sweep's, from now on
+    // Where no saga runs, a slot is for the start alone. One that another process runs, for want of room here, keeps its slot
+    // until its end is heard of, but is not at work here.
+    if (!started || !options.slots) slots.release(order.id);
+    else if (!started.isHere) slots.pause(order.id);
+  };
+  const beginNext = guarded(logger, 'dispatcher', () => {
+    for (const [orderId, { order }] of waiting) {
+      if (isStopped || !slots.isFree()) return;
+      waiting.delete(orderId);
+      const begun = begin(order).finally(() => underWay.delete(begun));
+      underWay.add(begun);
+    }
+  });
+  slots.onFree(beginNext);
+
+  const dropSwept = async () => {
+    for (const orderId of await findSwept(db, waiting)) {
+      waiting.delete(orderId);
+      inHand.delete(orderId);
     }
   };
-  const takeInHand = async (order: UnstartedSaga) => {
-    inHand.add(order.id);
-    let isStarted = false;
-    try {
-      isStarted = await limit(startNow, order);
-    } finally {
-      if (isStarted) started.push(order);
-      else inHand.delete(order.id); // the sweep's, from now on
-    }
-  };
-  const take = guarded(deps.logger, 'dispatcher', takeInHand);
+  // Failing costs one refused start per order, here or in the sweep, nothing else.
+  const noted = (err: unknown) => logger.debug({ err }, 'marking failed');
+  const keepingUp = setInterval(() => {
+    marks.write().catch(noted);
+    dropSwept().catch(noted);
+  }, MARK_EVERY_MS);
   return {
     start: (order) => {
-      if (limit.pendingCount < WAITING_MAX) take(order);
+      if (waiting.size >= WAITING_MAX) return;
+      inHand.add(order.id);
+      waiting.set(order.id, { order, since: performance.now() });
+      beginNext();
     },
     inHand,
-    isBehind: () => limit.pendingCount > 0,
+    isBehind: () => waiting.size >= BEHIND_FROM,
+    queue: () => {
+      const [first] = waiting.values();
+      return { waiting: waiting.size, oldestMs: first ? performance.now() - first.since : 0 };
+    },
     stop: async () => {
-      clearInterval(marking);
-      limit.clearQueue();
-      const idle = async (): Promise<void> => {
-        while (limit.activeCount > 0) await new Promise((resolve) => setTimeout(resolve, 10));
-      };
-      await idle();
-      await mark().catch((err: unknown) => deps.logger.debug({ err }, 'marking failed'));
+      isStopped = true;
+      clearInterval(keepingUp);
+      await Promise.all(underWay);
+      await marks.write().catch(noted);
+    },
+  };
+}
+
+/** @returns what starts a saga unless Temporal is away; undefined = not started by this */
+function createStart({ client: current, policy, slots, logger }: DispatcherOptions) {
+  let restUntil = 0;
+  return async (order: UnstartedSaga): Promise<StartedSaga | undefined> => {
+    const client = current();
+    if (!client || Date.now() < restUntil) return undefined;
+    try {
+      return await startSaga(client, order, policy, { requestEagerStart: slots !== undefined });
+    } catch (err) {
+      if (!(err instanceof UnknownPlan)) restUntil = Date.now() + REST_AFTER_FAILURE_MS; // a fault of this order's own delays no other
+      logger.warn({ err, orderId: order.id }, 'could not start the saga; the sweep will');
+      return undefined;
+    }
+  };
+}
+
+/** @returns the waiting orders whose saga another process has started */
+async function findSwept(db: Database, waiting: Waiting): Promise<string[]> {
+  const before = performance.now() - SWEPT.afterMs;
+  const old = [...waiting].slice(0, SWEPT.max).flatMap(([orderId, { since }]) => (since < before ? [orderId] : []));
+  return old.length === 0 ? [] : listStarted(db, old);
+}
+
+/** Started orders that are still on the sweep's list. */
+function keepMarks(db: Database, inHand: Set<string>) {
+  let started: UnstartedSaga[] = [];
+  return {
+    add: (saga: UnstartedSaga) => void started.push(saga),
+    write: async () => {
+      const sagas = started;
+      started = [];
+      try {
+        if (sagas.length > 0) await markStarted(db, sagas);
+      } finally {
+        for (const { id } of sagas) inHand.delete(id);
+      }
     },
   };
 }

@@ -1,6 +1,8 @@
 /** The API's metrics. Sum them over all processes with this role. */
 import { Counter, Gauge, Histogram } from 'prom-client';
-import { show } from '../runtime/metrics.js';
+import { onScrape, show } from '../runtime/metrics.js';
+import type { SagaSlots } from '../sagas/slots.js';
+import type { SagaDispatcher } from './dispatcher.js';
 
 export const ordersAccepted = new Counter({
   name: 'order_saga_orders_accepted_total',
@@ -46,6 +48,35 @@ export const waitsRefused = new Counter({
   help: 'Orders that were answered at once although the client preferred to wait, because too many wait',
   registers: [],
 });
+
+const startsWaiting = new Gauge({
+  name: 'order_saga_starts_waiting',
+  help: 'Orders that this process has accepted and whose saga waits for its start',
+  registers: [],
+});
+
+const startsWaitingOldest = new Gauge({
+  name: 'order_saga_starts_waiting_oldest_seconds',
+  help: 'For how long the first of them has waited',
+  registers: [],
+});
+
+const sagasAtWork = new Gauge({
+  name: 'order_saga_sagas_at_work',
+  help: 'Sagas that this process has begun and that neither have ended nor wait for the payment gateway',
+  registers: [],
+});
+
+/** @param slots of the worker in this process, if it has one */
+export function showStarts({ queue }: SagaDispatcher, slots: SagaSlots | undefined): void {
+  show(slots ? [startsWaiting, startsWaitingOldest, sagasAtWork] : [startsWaiting, startsWaitingOldest]);
+  onScrape(async () => {
+    const { waiting, oldestMs } = queue();
+    startsWaiting.set(waiting);
+    startsWaitingOldest.set(oldestMs / 1_000);
+    if (slots) sagasAtWork.set(slots.atWork());
+  });
+}
 
 export const showApiMetrics = (): void =>
   show([ordersAccepted, postDuration, requestsRefused, streamsOpen, streamsRefused, slowReadersClosed, waitsRefused]);

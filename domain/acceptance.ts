@@ -136,6 +136,13 @@ export async function listUnstarted(
     ORDER BY created_at LIMIT ${limit}`;
 }
 
+/** @returns those of the orders whose due saga a process has seen running */
+export async function listStarted(db: Database, orderIds: string[]): Promise<string[]> {
+  const started = await db.$queryRaw<{ id: string }[]>`
+    SELECT id FROM orders WHERE id = ANY(${orderIds}::uuid[]) AND saga_started_at IS NOT NULL`;
+  return started.map(({ id }) => id);
+}
+
 /** @returns the saga that this order needs to come to its end, or null if the order is final */
 export async function readDueSaga(db: Statements, orderId: string): Promise<UnstartedSaga | null> {
   const [due] = await db.$queryRaw<UnstartedSaga[]>`

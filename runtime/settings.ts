@@ -114,6 +114,10 @@ export const settings = {
     default: 512,
     desc: 'Those of any other caller; of its last half, each of its customers has at most a customer’s',
   }),
+  SAGAS_AT_WORK_MAX: count({
+    default: 8,
+    desc: 'Sagas that a process with ROLE=all has at work at a time; the others wait for their start',
+  }),
   CORS_ORIGINS: origins({ default: undefined, desc: 'Origins whose web pages may use the API, separated by commas' }),
   TRUST_PROXY: addresses({
     default: undefined,

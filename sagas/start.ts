@@ -7,9 +7,12 @@ const START_LIMIT_MS = 3_000;
 
 type Changed = Pick<WorkflowStartOptions, 'workflowIdReusePolicy' | 'requestEagerStart'>;
 
+/** `isHere`: it has begun in a worker of this very process, as an eager start asks for. */
+export type StartedSaga = { isHere: boolean };
+
 /**
  * @param changed what differs from the start options of every saga
- * @returns whether this has started it; false = one runs, or has come to its end
+ * @returns undefined if this has not started it: one runs, or has come to its end
  * @throws if Temporal does not answer, or if this build does not know the order's plan
  */
 export async function startSaga(
@@ -17,15 +20,15 @@ export async function startSaga(
   saga: UnstartedSaga,
   policy: SagaPolicy,
   changed: Changed = {},
-): Promise<boolean> {
+): Promise<StartedSaga | undefined> {
   const { type, options } = sagaStart(saga, policy);
   try {
-    await client.withDeadline(Date.now() + START_LIMIT_MS, () =>
+    const { eagerlyStarted } = await client.withDeadline(Date.now() + START_LIMIT_MS, () =>
       client.workflow.start(type, { ...options, ...changed }),
     );
-    return true;
+    return { isHere: eagerlyStarted };
   } catch (err) {
-    if (err instanceof WorkflowExecutionAlreadyStartedError) return false;
+    if (err instanceof WorkflowExecutionAlreadyStartedError) return undefined;
     throw err;
   }
 }

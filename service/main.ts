@@ -27,6 +27,7 @@ import { settings } from '../runtime/settings.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
 import { temporalRefusals } from '../runtime/temporal-config.js';
+import { createSagaSlots } from '../sagas/slots.js';
 import { requireFeedClock } from './feed-clock.js';
 import { useInstallationId } from './installation.js';
 import { whenPostgresIsUnresponsive } from './unresponsive-postgres.js';
@@ -86,8 +87,10 @@ await runMain(async () => {
           ...(!authentication && { trusted: { ...neighbours, origins: neighbours.corsOrigins } }),
           logger,
         });
+  // Where sagas run in the process that accepts their orders, no more are begun than it has slots for.
+  const slots = runs('api') && runs('worker') ? createSagaSlots({ atWorkMax: config.SAGAS_AT_WORK_MAX }) : undefined;
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
-  const worker = runs('worker') ? startWorkerRole({ pools, temporal, config, logger, failpoints }) : undefined;
+  const worker = runs('worker') ? startWorkerRole({ pools, temporal, config, logger, failpoints, slots }) : undefined;
   if (worker) health.add('worker', worker.readiness);
   const api = runs('api')
     ? await startApi({
@@ -98,7 +101,7 @@ await runMain(async () => {
         idempotencyTtlMs: config.IDEMPOTENCY_TTL,
         pageBytesMax: config.PAGE_BYTES_MAX,
         paymentsWebhookSecret: config.STRIPE_WEBHOOK_SECRET,
-        eager: runs('worker'),
+        ...(slots && { slots }),
         auditKeys: keys,
         ...readLimits(config, logger),
         ...neighbours,

@@ -17,11 +17,13 @@ import type { Pools } from '../runtime/pools.js';
 import { watchPostgres } from '../runtime/postgres-health.js';
 import type { settings } from '../runtime/settings.js';
 import type { TemporalLink } from '../runtime/temporal.js';
+import type { SagaSlots } from '../sagas/slots.js';
 import { wakeSaga } from '../sagas/wake.js';
 import { watchAccount } from '../workers/account.js';
 import { createCrashingActivities } from '../workers/crash-points.js';
 import { exposeAccount, exposeBreaker } from '../workers/metrics.js';
 import { startProber } from '../workers/prober.js';
+import { pausingSlots, releasingSlots } from '../workers/saga-progress.js';
 import { startReconciler } from '../reconciliation/reconciler.js';
 import { reportVersion } from '../workers/versioning.js';
 import { createActivities, createWorker } from '../workers/worker.js';
@@ -44,11 +46,13 @@ export type WorkerRoleOptions = {
   config: ReturnType<typeof readConfig<typeof settings>>;
   logger: Logger;
   failpoints: Failpoints | undefined;
+  /** Of sagas that the API of this process starts. */
+  slots: SagaSlots | undefined;
 };
 
 /** Polls as soon as Temporal answers. */
 export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
-  const { pools, temporal, config, logger, failpoints } = options;
+  const { pools, temporal, config, logger, failpoints, slots } = options;
   if (config.STRIPE_API_KEY === '') throw new ConfigError('STRIPE_API_KEY is not set.');
   const stripe = createPaymentGateway({
     apiKey: config.STRIPE_API_KEY,
@@ -85,10 +89,9 @@ export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
     everyMs: config.PROBE_EVERY,
     logger,
   });
-  const activities = failpoints
-    ? createCrashingActivities({ db: pools.steps, gateway, failpoints })
-    : createActivities({ db: pools.steps, gateway });
-  const polling = keepPolling(options, activities);
+  const steps = { db: pools.steps, gateway: slots ? pausingSlots(gateway, slots) : gateway };
+  const activities = failpoints ? createCrashingActivities({ ...steps, failpoints }) : createActivities(steps);
+  const polling = keepPolling(options, slots ? releasingSlots(activities, slots) : activities);
   return {
     readiness: createReadiness(options, polling.isPolling),
     stop: async () => {

@@ -11,6 +11,7 @@ import { TASK_QUEUE } from '../contracts/ids.js';
 import type { SagaActivities } from '../contracts/steps.js';
 import type { Database } from '../domain/database.js';
 import type { PaymentGateway } from '../gateways/payments.js';
+import { WORKFLOW_TASKS_MAX } from '../sagas/slots.js';
 import { createCountingActivities } from './tries.js';
 import type { WorkerVersion } from './versioning.js';
 
@@ -55,6 +56,8 @@ export async function createWorker({
     ...(version && {
       workerDeploymentOptions: { version, useWorkerVersioning: true, defaultVersioningBehavior: 'PINNED' as const },
     }),
+    // More than the API of this process begins sagas at a time, so that each finds room: sagas/slots.
+    maxConcurrentWorkflowTaskExecutions: WORKFLOW_TASKS_MAX,
     // After a worker's death, tasks stick to its queue for this long. 10 s by default, which was seen as 9 s of silence.
     stickyQueueScheduleToStartTimeout: '1s',
     // Sagas sleep only while something is wrong; a thousand of them in memory are some 100 MB.

@@ -1,5 +1,5 @@
 /**
- * Admission: while sagas wait for their start, orders are accepted a few at a time, in the order of their arrival. API and
+ * Admission: while many sagas wait for their start, orders are accepted a few at a time, in the order of their arrival. API and
  * sagas may share a process, and always share Postgres: if all orders were accepted at once, the sagas of those accepted
  * would not get on. The others wait in memory, where they cost next to nothing, and count as requests in work (shedding).
  */
@@ -13,7 +13,7 @@ export type Admission = <T>(isGone: () => boolean, accept: () => Promise<T>) => 
 const PARALLEL_WHILE_BEHIND = 2;
 const UNLIMITED = Number.POSITIVE_INFINITY;
 
-/** @param isBehind asked whenever an order comes or has been accepted: the limit ends with the first that finds no saga waiting */
+/** @param isBehind asked whenever an order comes or has been accepted: the limit ends with the first that finds few sagas waiting */
 export function createAdmission(isBehind: () => boolean): Admission {
   const gate = pLimit(UNLIMITED);
   const adjust = () => {

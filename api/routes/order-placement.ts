@@ -75,9 +75,10 @@ async function placeOrder(
   ordersAccepted.inc();
   // Before the saga starts: the order is read once, when it is final.
   const wait = beginWait(deps, request, reply, { orderId: order.id, customerId: order.customerId, isDue: false });
-  dispatcher.start({ ...order, kind: 'order' });
   request.log.info({ orderId: order.id }, 'order accepted');
-  return answer(order.id, response, wait, request, reply);
+  const answered = answer(order.id, response, wait, request, reply);
+  dispatcher.start({ ...order, kind: 'order' }); // once the answer is on its way: the client does not wait for what this costs
+  return answered;
 }
 
 /** Each needs another change of the catalogue between two statements; a request that meets that many is answered 503. */

@@ -43,13 +43,15 @@ export type WaitingOptions = {
   streams?: PlaceLimits;
   waits?: PlaceLimits;
   pollMs?: number;
+  /** Hears of each order that has become CONFIRMED or CANCELLED, unless the notification is lost; must not throw. */
+  onFinal?: (orderId: string) => void;
 };
 
 /** Of one order: more than it ever has. Of all in one statement: an event may have 10 KB. */
 const NEW_EVENTS = { perOrder: 100, total: 1_000 };
 
 export function createWaiting(options: WaitingOptions): Waiting {
-  const { db, logger, pollMs = POLL_MS } = options;
+  const { db, logger, pollMs = POLL_MS, onFinal } = options;
   const finalOrders = createOrderLookups<void, Order, Order>({
     name: 'the look-up of final orders',
     find: async (waiting) => {
@@ -83,6 +85,7 @@ export function createWaiting(options: WaitingOptions): Waiting {
     ({ orderId, isFinal }) => {
       newEvents.noteChange(orderId);
       if (isFinal) finalOrders.noteChange(orderId);
+      if (isFinal && orderId !== undefined) onFinal?.(orderId);
       feed.noteChange();
     },
     pollMs,

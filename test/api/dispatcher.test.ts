@@ -3,11 +3,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Client } from '@temporalio/client';
 import { v7 as uuidv7 } from 'uuid';
 import { createSagaDispatcher, type SagaDispatcher } from '../../api/dispatcher.js';
+import { orderIdOf } from '../../contracts/ids.js';
 import type { UnstartedSaga } from '../../contracts/saga.js';
-import { listUnstarted } from '../../domain/acceptance.js';
+import { listUnstarted, markStarted } from '../../domain/acceptance.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { recordCharge } from '../../domain/payments.js';
 import { FIRST_RUN } from '../../domain/saga-log.js';
+import { createSagaSlots, type SagaSlots } from '../../sagas/slots.js';
 import { PATIENT, SILENT, startServer, startTestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
@@ -15,6 +17,8 @@ import { accept, createTestDatabase, stock, type TestDatabase } from '../support
 let t: TestDatabase;
 /** How long each start may take, in milliseconds; as many as Temporal was asked for. */
 let limits: number[];
+/** The orders whose sagas it was asked to start, in that order. */
+let asked: string[];
 /** How to end what a test has begun, answers included. */
 let endings: (() => unknown)[];
 beforeAll(async () => {
@@ -23,6 +27,7 @@ beforeAll(async () => {
 });
 beforeEach(() => {
   limits = [];
+  asked = [];
   endings = [];
 });
 afterEach(async () => {
@@ -42,21 +47,27 @@ const listed = async (orders: { id: string }[]) => {
   return orders.filter(({ id }) => all.has(id));
 };
 
-/** A dispatcher before a Temporal whose answers the test controls. */
-function dispatcherBefore(answer: () => Promise<unknown>) {
+/** A dispatcher before a Temporal whose answers the test controls. @param slots of the worker in this process, where the sagas run */
+function dispatcherBefore(answer: () => Promise<unknown>, slots?: SagaSlots, eagerlyStarted = slots !== undefined) {
   const client = {
     withDeadline: (deadline: number, work: () => Promise<unknown>) => {
       limits.push(deadline - Date.now());
       return work();
     },
-    workflow: { start: answer },
+    workflow: {
+      start: async (_type: string, { workflowId }: { workflowId: string }) => {
+        asked.push(orderIdOf(workflowId));
+        await answer();
+        return { eagerlyStarted };
+      },
+    },
   } as unknown as Client;
   const dispatcher = createSagaDispatcher({
     db: t.db,
     client: () => client,
     policy: PATIENT,
-    eager: false,
     logger: SILENT,
+    ...(slots && { slots }),
   });
   endings.push(() => dispatcher.stop());
   return dispatcher;
@@ -72,7 +83,7 @@ function dispatcherInSuspense() {
 }
 
 describe('a dispatcher that Temporal keeps waiting', () => {
-  test('has orders in hand until they have left the sweep’s list, and is behind while some wait', async () => {
+  test('has orders in hand until they have left the sweep’s list, and is behind while many wait', async () => {
     const { dispatcher, answer } = dispatcherInSuspense();
     const orders = await someOrders();
     startAll(dispatcher, orders);
@@ -80,7 +91,8 @@ describe('a dispatcher that Temporal keeps waiting', () => {
     expect(dispatcher.isBehind()).toBe(true);
 
     answer();
-    await eventually('none waits', () => !dispatcher.isBehind());
+    await eventually('none waits', () => dispatcher.queue().waiting === 0);
+    expect(dispatcher.isBehind()).toBe(false);
     const letGoTooEarly = new Set<string>();
     await eventually('nothing is in hand', async () => {
       const letGo = orders.filter(({ id }) => !dispatcher.inHand.has(id)); // before it is seen what is listed
@@ -97,7 +109,7 @@ describe('a dispatcher that Temporal keeps waiting', () => {
     await eventually('it is asked', () => limits.length > 1);
     expect(limits.length).toBeLessThan(MANY / 2);
     answer();
-    await eventually('none waits', () => !dispatcher.isBehind());
+    await eventually('none waits', () => dispatcher.queue().waiting === 0);
     expect(limits).toHaveLength(MANY);
     expect(Math.max(...limits)).toBeLessThan(5_000);
   });
@@ -135,6 +147,97 @@ describe('when Temporal fails, a dispatcher', () => {
   });
 });
 
+test('an API hears of the end of a saga that another process runs', async () => {
+  const slots = createSagaSlots({ atWorkMax: 1, atWorkLimitMs: 60_000, heldLimitMs: 60_000 });
+  const api = await startTestApi({ slots });
+  endings.push(api.stop);
+  await stock(api.db, 'A', 10);
+  const { id } = await accept(api.db, { A: 1 });
+  slots.take(id);
+  await reserveInventory(api.db, id);
+  expect(slots.isFree()).toBe(false);
+  await recordCharge(api.db, id, 'pi_1', FIRST_RUN, { confirm: true });
+  await eventually('its slot is free', () => slots.isFree());
+});
+
+describe('a dispatcher whose sagas run in its own process', () => {
+  const AT_WORK = 3;
+  const LONG_MS = 60_000;
+  const threeSlots = () =>
+    createSagaSlots({ atWorkMax: AT_WORK, heldMax: MANY, atWorkLimitMs: LONG_MS, heldLimitMs: LONG_MS });
+  const succeed = async () => undefined;
+  const idsOf = (orders: { id: string }[]) => orders.map(({ id }) => id);
+
+  test('begins as many as may be at work; the others follow in the order of their acceptance, one for each that ends', async () => {
+    const slots = threeSlots();
+    const dispatcher = dispatcherBefore(succeed, slots);
+    const orders = await someOrders(12);
+    startAll(dispatcher, orders);
+    for (const [ended, { id }] of orders.entries()) {
+      const begun = Math.min(orders.length, ended + AT_WORK);
+      expect(asked).toEqual(idsOf(orders.slice(0, begun)));
+      expect(dispatcher.queue().waiting).toBe(orders.length - begun);
+      slots.release(id);
+    }
+    expect(dispatcher.isBehind()).toBe(false);
+    expect(slots.atWork()).toBe(0);
+  });
+
+  test('is not behind while a few wait', async () => {
+    const dispatcher = dispatcherBefore(succeed, threeSlots());
+    startAll(dispatcher, await someOrders(AT_WORK + 16));
+    expect(dispatcher.queue().waiting).toBe(16);
+    expect(dispatcher.isBehind()).toBe(false);
+  });
+
+  test('tells for how long the oldest that waits has waited', async () => {
+    const slots = threeSlots();
+    const dispatcher = dispatcherBefore(succeed, slots);
+    const orders = await someOrders(AT_WORK + 1);
+    startAll(dispatcher, orders.slice(0, AT_WORK));
+    expect(dispatcher.queue()).toEqual({ waiting: 0, oldestMs: 0 });
+    const from = performance.now();
+    startAll(dispatcher, orders.slice(AT_WORK));
+    await eventually('it has waited for a while', () => dispatcher.queue().oldestMs > 50);
+    expect(dispatcher.queue().oldestMs).toBeLessThanOrEqual(performance.now() - from);
+    for (const id of idsOf(orders)) slots.release(id);
+    expect(dispatcher.queue()).toEqual({ waiting: 0, oldestMs: 0 });
+  });
+
+  test('holds up no order for a saga that another process runs, or that could not be started', async () => {
+    const orders = await someOrders();
+    startAll(dispatcherBefore(succeed, threeSlots(), false), orders);
+    await eventually('all are started', () => asked.length === MANY);
+    const failing = dispatcherBefore(() => Promise.reject(new Error('Temporal is away')), threeSlots());
+    startAll(failing, orders);
+    await eventually('none waits', () => failing.queue().waiting === 0);
+  });
+
+  test('starts none that the sweep of another process has started meanwhile', async () => {
+    const slots = threeSlots();
+    const dispatcher = dispatcherBefore(succeed, slots);
+    const orders = await someOrders(AT_WORK + 2);
+    startAll(dispatcher, orders);
+    const [swept, last] = orders.slice(AT_WORK);
+    if (!swept || !last) throw new Error('there are too few orders');
+    await markStarted(t.db, [{ ...swept, kind: 'order' }]);
+    await eventually('it is let go', () => !dispatcher.inHand.has(swept.id));
+    for (const id of idsOf(orders)) slots.release(id);
+    expect(asked).toEqual(idsOf([...orders.slice(0, AT_WORK), last]));
+  });
+
+  test('starts no more once it is stopped, and leaves what waits on the sweep’s list', async () => {
+    const slots = threeSlots();
+    const dispatcher = dispatcherBefore(succeed, slots);
+    const orders = await someOrders(AT_WORK + 5);
+    startAll(dispatcher, orders);
+    await dispatcher.stop();
+    for (const id of idsOf(orders)) slots.release(id);
+    expect(asked).toHaveLength(AT_WORK);
+    expect(new Set(idsOf(await listed(orders)))).toEqual(new Set(idsOf(orders.slice(AT_WORK))));
+  });
+});
+
 test('a dispatcher that is stopped leaves to the sweep nothing that it has started', async () => {
   const dispatcher = dispatcherBefore(async () => undefined);
   const orders = await someOrders(3);
@@ -151,6 +254,7 @@ test('the cancellation of a confirmed order has the undos of the plan under whic
     start: (saga) => void dispatched.push(saga),
     inHand: new Set(),
     isBehind: () => false,
+    queue: () => ({ waiting: 0, oldestMs: 0 }),
     stop: async () => undefined,
   };
   const server = await startServer(api, { dispatcher });

@@ -7,6 +7,7 @@ import { read, variablesOf } from './text.js';
 const NOT_IN_COMPOSE: Record<string, string> = {
   AUDIT_KEY_FILE: 'AUDIT_KEY is there, like the other secrets',
   WORKFLOW_BUNDLE: 'the image has the bundle of its own build, and no other fits it',
+  SAGAS_AT_WORK_MAX: 'Compose has no process with ROLE=all',
   FAILPOINTS: 'planned failures are for this product’s own tests',
 };
 

@@ -25,6 +25,7 @@ const client = {
       asked.push(orderIdOf(workflowId));
       const err = answer(orderIdOf(workflowId));
       if (err) throw err;
+      return { eagerlyStarted: false };
     },
   },
 } as unknown as Client;

@@ -88,7 +88,6 @@ export async function startTestApi({
     host: '127.0.0.1',
     port: 0,
     idempotencyTtlMs: 7 * DAY_MS,
-    eager: false,
     logger: SILENT,
     ...settings,
   };
@@ -110,7 +109,7 @@ export async function startTestApi({
 
 /** The server by itself, for a test that must see into it, on the database of an API that runs. @param changed dependencies */
 export async function startServer({ db, databaseUrl }: TestApi, changed: Partial<ApiDependencies> = {}) {
-  const dispatcher = createSagaDispatcher({ db, client: AWAY.client, policy: PATIENT, eager: false, logger: SILENT });
+  const dispatcher = createSagaDispatcher({ db, client: AWAY.client, policy: PATIENT, logger: SILENT });
   const authenticate = createAuthenticator(undefined);
   const auditor = createAuditor({ db, keys: auditKeys([]), logger: SILENT, namesSource: false });
   const stopping = new AbortController().signal;
