@@ -12,6 +12,8 @@ export type PoolOptions = {
   openSocket?: (() => Socket) | undefined;
   /** How long a statement waits for a row that another transaction has locked. */
   lockLimitMs?: number;
+  /** Is given the pool, for metrics. */
+  onPool?: (pool: pg.Pool) => void;
 };
 
 /**
@@ -21,7 +23,7 @@ export type PoolOptions = {
 export function openDatabase(
   url: string,
   poolSize: number,
-  { openSocket, lockLimitMs = LOCK_LIMIT_MS }: PoolOptions = {},
+  { openSocket, lockLimitMs = LOCK_LIMIT_MS, onPool }: PoolOptions = {},
 ): PrismaClient {
   const plans = nameStatements();
   const pool = new pg.Pool({
@@ -41,6 +43,7 @@ export function openDatabase(
   });
   pool.on('connect', (client) => forgetOutdatedPlans(client, plans.forget));
   retryUndoneStatements(pool);
+  onPool?.(pool);
   return new PrismaClient({
     adapter: new PrismaPg(pool, {
       disposeExternalPool: true,

@@ -16,6 +16,13 @@ describeWithCompose('docker compose config', () => {
     expect(compose({}, '--env-file', 'deploy/dev.env')).toEqual({ status: 0, stderr: '' });
   });
 
+  it('takes the profile observability beside it', () => {
+    expect(compose({ COMPOSE_PROFILES: 'dev,observability' }, '--env-file', 'deploy/dev.env')).toEqual({
+      status: 0,
+      stderr: '',
+    });
+  });
+
   it('takes a server that sets what has no default', () => {
     const env = Object.fromEntries(required.map((name) => [name, 'x']));
     expect(compose(env, '--env-file', '/dev/null')).toEqual({ status: 0, stderr: '' });
@@ -41,6 +48,13 @@ describe('docker-compose.yml', () => {
     const beyond = published.filter((address) => !address.startsWith('127.0.0.1:'));
     // biome-ignore lint/suspicious/noTemplateCurlyInString: Compose's syntax, not ours
     expect(beyond).toEqual(['${PUBLISH_ADDRESS:-127.0.0.1}:${PORT:-3000}']);
+  });
+
+  it('names every image of others by an exact version', () => {
+    const images = [...text.matchAll(/^ {4}image: (?:&[\w-]+ )?(\S+)$/gm)].map(([, image = '']) => image);
+    const others = images.filter((image) => !image.startsWith('*') && !image.includes('order-saga'));
+    expect(others.length).toBeGreaterThanOrEqual(7);
+    expect(others.filter((image) => !/:(\$\{\w+:-)?v?\d+\.\d+[\w.-]*\}?$/.test(image))).toEqual([]);
   });
 
   it('has Postgres log no row, no statement and no value, as the embedded one does', () => {
