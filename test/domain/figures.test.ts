@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { confirmOrder } from '../../domain/confirmation.js';
 import { countDue, countFinal, readFeedEnd, readOpenOrders } from '../../domain/figures.js';
 import { releaseInventory, reserveInventory } from '../../domain/inventory.js';
-import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
+import { cancelOrder, requestCancellation } from '../../domain/orders.js';
 import { FEED_START } from '../../domain/outbox.js';
 import { recordCharge, recordRefund, shutPayment } from '../../domain/payments.js';
 import { accept, createTestDatabase, feedShowsAll, stock, type TestDatabase } from '../support/database.js';
@@ -23,7 +23,7 @@ async function confirmed(): Promise<string> {
   return id;
 }
 async function takeBack(id: string): Promise<void> {
-  await beginUnwinding(t.db, id, { reason: 'OPERATOR' });
+  await requestCancellation(t.db, id, { reason: 'OPERATOR' });
   await shutPayment(t.db, id);
   await recordRefund(t.db, id, { charge: `pi_${id}`, refund: `re_${id}`, gaveBack: 2_000 });
   await releaseInventory(t.db, id);

@@ -108,7 +108,6 @@ test('Temporal’s SDK tells of its slots, pollers, waits, memory and failures o
     'temporal_activity_schedule_to_start_latency_seconds_bucket',
     'temporal_workflow_task_execution_latency_seconds_count',
     'temporal_sticky_cache_hit_total',
-    'temporal_sticky_cache_miss_total',
     'temporal_sticky_cache_size',
     'temporal_activity_execution_failed_total',
   ])
