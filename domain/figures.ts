@@ -56,31 +56,41 @@ export type FinalOrders = {
   amount: number;
 };
 
-/** Orders that became final between two places of the feed. */
+/** Of one scrape: minutes of a busy service, should scrapes have stayed away. */
+const FINAL_MAX = 50_000;
+
+/** Orders that became final between two places of the feed; what is more than 50,000 is not counted. */
 export async function countFinal(db: Database, after: FeedPlace, upTo: FeedPlace): Promise<FinalOrders[]> {
   return db.$queryRaw`
-    WITH ends AS (
+    WITH events AS MATERIALIZED (
+      SELECT order_id, type, data->>'reason' AS reason, occurred_at FROM outbox
+      WHERE (feed_xid, feed_position) > (${after.feedXid}::bigint, ${after.feedPosition}::bigint)
+        AND (feed_xid, feed_position) <= (${upTo.feedXid}::bigint, ${upTo.feedPosition}::bigint)
+        AND type IN ('order.confirmed', 'order.cancelled')
+      ORDER BY feed_xid, feed_position LIMIT ${FINAL_MAX}
+    ), ends AS (
       SELECT CASE e.type WHEN 'order.confirmed' THEN 'CONFIRMED' ELSE 'CANCELLED' END AS status,
-        coalesce(e.data->>'reason', '') AS reason, trim(o.currency) AS currency, o.total_amount AS amount,
+        coalesce(e.reason, '') AS reason, trim(o.currency) AS currency, o.total_amount AS amount,
         greatest(extract(epoch FROM e.occurred_at - o.created_at), 0)::float8 AS seconds,
         e.type = 'order.cancelled' AND EXISTS (
           SELECT FROM outbox c WHERE c.order_id = e.order_id AND c.type = 'order.confirmed') AS "takenBack"
-      FROM outbox e JOIN orders o ON o.id = e.order_id
-      WHERE (e.feed_xid, e.feed_position) > (${after.feedXid}::bigint, ${after.feedPosition}::bigint)
-        AND (e.feed_xid, e.feed_position) <= (${upTo.feedXid}::bigint, ${upTo.feedPosition}::bigint)
-        AND e.type IN ('order.confirmed', 'order.cancelled')
+      FROM events e CROSS JOIN LATERAL (
+        SELECT currency, total_amount, created_at FROM orders WHERE id = e.order_id LIMIT 1) AS o
     )
     SELECT status, reason, currency, "takenBack", count(*)::int AS count, sum(seconds)::float8 AS seconds,
       sum(amount)::float8 AS amount
     FROM ends GROUP BY status, reason, currency, "takenBack", width_bucket(seconds, ${SAGA_SECONDS}::float8[])`;
 }
 
-/** Orders that are neither confirmed nor cancelled: how many (100,000 at most), and for how long the oldest has been so. */
+/** Enough to see that they pile up; for how long the oldest has waited says the rest. */
+const OPEN_MAX = 1_000;
+
+/** Orders that are neither confirmed nor cancelled: how many (1,000 at most), and for how long the oldest has been so. */
 export async function readOpenOrders(db: Database): Promise<{ count: number; oldestSeconds: number }> {
   const [row] = await db.$queryRaw<{ count: number; oldestSeconds: number }[]>`
-    SELECT (SELECT count(*)::int FROM (SELECT FROM orders WHERE status = 'PENDING' LIMIT ${COUNT_MAX}) AS open) AS count,
-      greatest(coalesce(extract(epoch FROM now() - (
-        SELECT created_at FROM orders WHERE status = 'PENDING' ORDER BY id LIMIT 1)), 0), 0)::float8 AS "oldestSeconds"`;
+    SELECT count(*)::int AS count,
+      greatest(coalesce(extract(epoch FROM now() - min(created_at)), 0), 0)::float8 AS "oldestSeconds"
+    FROM (SELECT created_at FROM orders WHERE status = 'PENDING' ORDER BY id LIMIT ${OPEN_MAX}) AS open`;
   return row ?? { count: 0, oldestSeconds: 0 };
 }
 

@@ -45,7 +45,7 @@ const publishDuration = new Histogram({
   buckets: [0.05, 0.2, 1, 5],
   registers: [],
 });
-const openOrders = gauge('open_orders', 'Orders that are neither confirmed nor cancelled; 100,000 at most');
+const openOrders = gauge('open_orders', 'Orders that are neither confirmed nor cancelled; 1,000 at most');
 const openOrdersAge = gauge('oldest_open_order_age_seconds', 'Age of the oldest of them');
 const unstarted = gauge('unstarted_orders', 'Accepted orders whose saga nobody has seen running');
 const unstartedAge = gauge('unstarted_orders_oldest_seconds', 'Age of the oldest of them');

@@ -152,8 +152,10 @@ describe('metrics', () => {
     );
     const order = 'role="api",method="GET",route="/orders/{id}"';
     expect((await api?.())?.get(`order_saga_http_request_duration_seconds_count{${order}}`)).toBeGreaterThan(0);
-    for (const of of [api, worker, relay]) {
-      const pools = [...((await of?.()) ?? [])].filter(([series]) => series.startsWith('order_saga_pool_connections{'));
+    for (const read of [api, worker, relay]) {
+      const pools = [...((await read?.()) ?? [])].filter(([series]) =>
+        series.startsWith('order_saga_pool_connections{'),
+      );
       expect(pools.length).toBeGreaterThanOrEqual(3);
     }
   });
