@@ -14,7 +14,7 @@ import { type AuthenticationSettings, createAuthenticator } from './access/authe
 import { rememberVerified } from './access/verified-tokens.js';
 import type { Api } from './dependencies.js';
 import { createApiReadiness } from './routes/health.js';
-import { showApiMetrics, showStarts } from './metrics.js';
+import { showApiMetrics, exposeStarts } from './metrics.js';
 import { createBuckets } from './load/buckets.js';
 import type { CallerLimits } from './load/parties.js';
 import { limitRate } from './load/rate-limit.js';
@@ -73,7 +73,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   showApiMetrics();
   const stopping = new AbortController();
   const dispatcher = createSagaDispatcher({ db, client: temporal.client, policy, logger, ...(slots && { slots }) });
-  showStarts(dispatcher, slots);
+  exposeStarts(dispatcher, slots);
   const { changes, streams, waits } = settings;
   const waiting = createWaiting({
     db,

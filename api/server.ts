@@ -11,6 +11,7 @@ import { cancellationRoutes } from './routes/cancellations.js';
 import { deadLetterRoutes } from './routes/dead-letters.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { eventRoutes } from './routes/events.js';
+import { countRequests } from './http/request-metrics.js';
 import { allowOrigins, checkRequests } from './http/request-checks.js';
 import { answerRefusal, answerUnparsable } from './http/front.js';
 import { correlationIdOf } from './http/headers.js';
@@ -116,6 +117,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
  * request costs as little as possible. Hooks that wait for nothing are callbacks: a promise each would double what they cost.
  */
 async function addRequestHooks(app: Api, deps: ApiDependencies, settings: ServerSettings): Promise<void> {
+  countRequests(app);
   app.addHook('onRequest', (_request, reply, done) => {
     setStandardHeaders(reply);
     done();

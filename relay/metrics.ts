@@ -4,15 +4,16 @@
  */
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
-import { Counter, Gauge } from 'prom-client';
+import { Counter, Gauge, Histogram } from 'prom-client';
 import { readBacklog } from '../domain/cursors.js';
 import type { Database } from '../domain/database.js';
 import { countDeadLetters } from '../domain/dead-letters.js';
-import { countFinal, countFindings, readFeedEnd, readFeedHeldSeconds, readUnstarted } from '../domain/figures.js';
-import { FEED_START, type FeedPlace } from '../domain/outbox.js';
+import { countFindings, readFeedHeldSeconds, readOpenOrders, readUnstarted } from '../domain/figures.js';
 import { createCachedRead } from '../runtime/cached-read.js';
 import { onScrape, show } from '../runtime/metrics.js';
+import { countPollers } from '../sagas/pollers.js';
 import { findStuck, type SagaTimeLimits } from '../sagas/stuck.js';
+import { followDue, followFinals, followedOrders } from './order-metrics.js';
 import type { Publisher } from './publishers/publisher.js';
 
 /** However often metrics are scraped. */
@@ -37,7 +38,15 @@ export const removed = counter('retention_removed_total', 'What retention has re
 const up = gauge('facts_up', '1 if the source of the facts has answered, else 0 and its facts are its last answer', [
   'source',
 ]);
-const final = counter('orders_final_total', 'Orders that became final since this process began', ['status', 'reason']);
+const publishDuration = new Histogram({
+  name: 'order_saga_publish_duration_seconds',
+  help: 'Batches of events until a destination has answered for all of them',
+  labelNames: ['destination'],
+  buckets: [0.05, 0.2, 1, 5],
+  registers: [],
+});
+const openOrders = gauge('open_orders', 'Orders that are neither confirmed nor cancelled; 1,000 at most');
+const openOrdersAge = gauge('oldest_open_order_age_seconds', 'Age of the oldest of them');
 const unstarted = gauge('unstarted_orders', 'Accepted orders whose saga nobody has seen running');
 const unstartedAge = gauge('unstarted_orders_oldest_seconds', 'Age of the oldest of them');
 const backlog = gauge('outbox_backlog_events', 'Events that a destination has not taken', ['destination']);
@@ -52,6 +61,12 @@ const findings = gauge('reconciliation_findings', 'Differences of the two ledger
   'action',
 ]);
 const attention = gauge('sagas_needing_attention', 'Sagas that will not end without someone', ['step', 'failure']);
+const parked = gauge('sagas_parked', 'Those of them that say so themselves: their step, or undo, has failed too long', [
+  'step',
+]);
+const pollers = gauge('pollers', 'Workers’ requests for tasks that Temporal has had within 70 s, by the kind of task', [
+  'kind',
+]);
 
 export const auditIntact = gauge('audit_chain_intact', '1 if the audit trail is what was signed and anchored, else 0');
 export const auditChecked = gauge('audit_checked_timestamp_seconds', 'When that was last looked at');
@@ -59,15 +74,29 @@ export const auditAnchored = gauge(
   'audit_anchored_timestamp_seconds',
   'When the newest entry was last seen to be anchored outside the database',
 );
+const auditMetrics = [auditIntact, auditChecked, auditAnchored];
 /** Once it is known: until then a 1 would be a claim. */
-export const showAudit = (): void => show([auditIntact, auditChecked, auditAnchored]);
+export const showAudit = (): void => show(auditMetrics);
+
+const ofPostgres = [
+  ...[openOrders, openOrdersAge, unstarted, unstartedAge],
+  ...[backlog, lag, deadLetters, feedHeld, findings],
+];
+const ofTemporal = [attention, parked, pollers];
+const ofThisProcess = [deliveries, publishDuration, removed, up];
+export const relayMetrics = [
+  ...[...ofThisProcess, ...followedOrders],
+  ...[...ofPostgres, ...ofTemporal, ...auditMetrics],
+];
 
 /** @returns the same publisher, counted */
 export const countDeliveries = (publisher: Publisher): Publisher => ({
   ...publisher,
   publish: async (events) => {
     const { destination } = publisher;
+    const began = performance.now();
     const outcomes = await publisher.publish(events);
+    publishDuration.observe({ destination }, (performance.now() - began) / 1_000);
     for (const { outcome } of outcomes) deliveries.inc({ destination, outcome });
     return outcomes;
   },
@@ -88,18 +117,22 @@ export function exposeFacts({
   timeLimits: SagaTimeLimits;
   logger: Logger;
 }) {
-  const ofPostgres = [unstarted, unstartedAge, backlog, lag, deadLetters, feedHeld, findings];
-  show([deliveries, removed, up, final]);
+  show([...ofThisProcess, ...followedOrders]);
   const finals = followFinals(db);
-  const ofDatabase = async () => {
-    const [orders, backlogs, deadLetterGroups, heldSeconds, found] = await Promise.all([
+  const due = followDue(db);
+  const askPostgres = async () => {
+    const [open, orders, backlogs, deadLetterGroups, heldSeconds, found] = await Promise.all([
+      readOpenOrders(db),
       readUnstarted(db),
       readBacklog(db),
       countDeadLetters(db),
       readFeedHeldSeconds(db),
       countFindings(db),
       finals(),
+      due(),
     ]);
+    openOrders.set(open.count);
+    openOrdersAge.set(open.oldestSeconds);
     unstarted.set(orders.count);
     unstartedAge.set(orders.oldestSeconds);
     feedHeld.set(heldSeconds);
@@ -111,17 +144,22 @@ export function exposeFacts({
     for (const { destination, cause, count } of deadLetterGroups) deadLetters.inc({ destination, cause }, count);
     for (const { kind, action, count } of found) findings.set({ kind, action }, count);
   };
-  const ofTemporal = async () => {
+  const askTemporal = async () => {
     const temporal = client();
     if (!temporal) throw new Error('Temporal has never answered');
-    const { sagas } = await temporal.withDeadline(Date.now() + TEMPORAL_LIMIT_MS, () =>
-      findStuck(db, temporal, timeLimits),
+    const [{ sagas }, polling] = await temporal.withDeadline(Date.now() + TEMPORAL_LIMIT_MS, () =>
+      Promise.all([findStuck(db, temporal, timeLimits), countPollers(temporal)]),
     );
     attention.reset();
-    for (const { step, failure } of sagas) attention.inc({ step: step ?? '', failure: failure ?? '' });
+    parked.reset();
+    for (const { step, failure, state } of sagas) {
+      attention.inc({ step: step ?? '', failure: failure ?? '' });
+      if (state === 'NEEDS_ATTENTION') parked.inc({ step: step ?? '' });
+    }
+    for (const [kind, count] of Object.entries(polling)) pollers.set({ kind }, count);
   };
-  onScrape(source({ name: 'database', everyMs: DATABASE_EVERY_MS, ask: ofDatabase, gauges: ofPostgres, logger }));
-  onScrape(source({ name: 'temporal', everyMs: TEMPORAL_EVERY_MS, ask: ofTemporal, gauges: [attention], logger }));
+  onScrape(source({ name: 'database', everyMs: DATABASE_EVERY_MS, ask: askPostgres, gauges: ofPostgres, logger }));
+  onScrape(source({ name: 'temporal', everyMs: TEMPORAL_EVERY_MS, ask: askTemporal, gauges: ofTemporal, logger }));
 }
 
 type Source = { name: string; everyMs: number; ask: () => Promise<void>; gauges: Gauge[]; logger: Logger };
@@ -146,15 +184,4 @@ function source({ name, everyMs, ask, gauges, logger }: Source): () => Promise<v
       up.set({ source: name }, 0);
     },
   });
-}
-
-/** DestinationCounts from the feed's end at the first scrape on: what was final before is no news. */
-function followFinals(db: Database): () => Promise<void> {
-  let place: FeedPlace | undefined;
-  return async () => {
-    const end = (await readFeedEnd(db)) ?? FEED_START;
-    const from = place ?? end;
-    for (const { status, reason, count } of await countFinal(db, from, end)) final.inc({ status, reason }, count);
-    place = end;
-  };
 }

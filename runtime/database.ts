@@ -13,6 +13,8 @@ export type PoolOptions = {
   openSocket?: (() => Socket) | undefined;
   /** How long a statement waits for a row that another transaction has locked. */
   lockLimitMs?: number;
+  /** Is given the pool, for metrics. */
+  onPool?: (pool: pg.Pool) => void;
 };
 
 /** The ORM's client, whose raw statements go straight to the driver; those of a transaction go through the ORM, which has its connection. */
@@ -25,7 +27,7 @@ export type DatabaseClient = Omit<PrismaClient, keyof Statements> & Statements;
 export function openDatabase(
   url: string,
   poolSize: number,
-  { openSocket, lockLimitMs = LOCK_LIMIT_MS }: PoolOptions = {},
+  { openSocket, lockLimitMs = LOCK_LIMIT_MS, onPool }: PoolOptions = {},
 ): DatabaseClient {
   const plans = nameStatements();
   const pool = new pg.Pool({
@@ -46,6 +48,7 @@ export function openDatabase(
   pool.on('connect', (client) => forgetOutdatedPlans(client, plans.forget));
   pool.on('error', () => undefined); // of a connection that is not in use: the pool has closed it
   retryUndoneStatements(pool);
+  onPool?.(pool);
   const orm = new PrismaClient({
     adapter: new PrismaPg(pool, { schema: splitUrl(url).schema, statementNameGenerator: plans.nameOf }),
   });

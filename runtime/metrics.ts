@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
+import { collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client';
 import { createCachedRead } from './cached-read.js';
 import { guarded, reportUnexpected, unexpectedErrors } from './guard.js';
 import type { Health } from './health.js';
@@ -25,12 +25,30 @@ export function show(metrics: Metric[]): void {
 }
 
 const refreshers: (() => Promise<void>)[] = [];
+const foreign: (() => Promise<string>)[] = [];
+
+/** @param read lines in Prometheus' text format that a library has made; keeps a limit of its own */
+export function showForeign(read: () => Promise<string>): void {
+  foreign.push(read);
+}
 
 /** @param refresh brings gauges up to date before a scrape is answered; keeps a limit of its own, since scrapes wait for it */
 export function onScrape(refresh: () => Promise<void>): void {
   refreshers.push(refresh);
 }
 
+/** When this process began; absent for a role = no process of that role is scraped. */
+const started = new Gauge({
+  name: 'order_saga_process_started_timestamp_seconds',
+  help: 'When this process began',
+  labelNames: ['node'],
+  registers: [],
+});
+/** What every process shows, beside those of Node (`process_…`, `nodejs_…`). */
+export const processMetrics: Metric[] = [started, unexpectedErrors, refusedAtListeners, closedConnections];
+
+/** Fewer than by default: of four kinds each. */
+const GC_SECONDS = [0.01, 0.1];
 /** Serving must not depend on metrics: a port that is taken is tried again. */
 const TRY_AGAIN_MS = 10_000;
 /** However many scrape, and however often: the work of one a second. A gauge that is late is shown as it was. */
@@ -63,9 +81,10 @@ export function startMetrics({
   logger,
 }: MetricsPort): () => Promise<void> {
   registry.setDefaultLabels({ role });
-  collectDefaultMetrics({ register: registry });
-  show([unexpectedErrors, refusedAtListeners, closedConnections]);
-  const scrape = createScrape(logger);
+  collectDefaultMetrics({ register: registry, gcDurationBuckets: GC_SECONDS });
+  show(processMetrics);
+  started.set({ node: process.version }, Date.now() / 1_000);
+  const scrape = createScrape(role, logger);
   const unanswered = new WeakSet<Socket>();
   const server = createServer({ ...FRONT_OPTIONS, ...TIME_LIMITS }, (request, response) => {
     const { socket } = request;
@@ -99,17 +118,24 @@ export function startMetrics({
   };
 }
 
+/** A role for lines of a library's, which know of none. */
+const labelled = (text: string, role: string): string =>
+  text === ''
+    ? ''
+    : `${text.replace(/^(\w+)(?:\{(.*)\})? /gm, (_, name, labels) => `${name}{${labels ? `${labels},` : ''}role="${role}"} `)}\n`;
+
 type Scrape = () => Promise<string | Error>;
 
 /** One at a time, whoever waits for it. */
-function createScrape(logger: Logger): Scrape {
+function createScrape(role: string, logger: Logger): Scrape {
   return createCachedRead<string | Error>({
     freshMs: 0,
     limitMs: SCRAPE.limitMs,
     read: async () => {
       const refreshed = Promise.all(refreshers.map((refresh) => refreshGuarded(refresh, logger)));
       await Promise.race([refreshed, pause(SCRAPE.refreshLimitMs, undefined, { ref: false })]);
-      return registry.metrics();
+      const others = await Promise.all(foreign.map((read) => read().catch(() => ''))); // whose absence shows
+      return [await registry.metrics(), ...others.map((text) => labelled(text, role))].join('');
     },
     otherwise: (err) => (err instanceof Error ? err : new Error('the metrics could not be read in time')),
   });

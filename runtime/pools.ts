@@ -3,6 +3,7 @@
  * for a row, and the relay and the reconciler go on while requests crowd.
  */
 import { type DatabaseClient, openDatabase, type PoolOptions } from './database.js';
+import type { Pool } from './pool-metrics.js';
 
 /** Requests and steps are many and short; what runs in the background is a few loops. */
 const WEIGHTS = { requests: 7, steps: 6, background: 3 } as const;
@@ -13,7 +14,11 @@ const CONNECTIONS_PER_POOL_MIN = 2;
 /** A step that waits in vain is tried again by Temporal; one that waits long occupies a connection that others need. */
 const STEP_LOCK_LIMIT_MS = 500;
 
-export type Pools = Record<PoolName, DatabaseClient> & { close(): Promise<void> };
+export type Pools = Record<PoolName, DatabaseClient> & {
+  /** What there is, by name; one that all share is `shared`. */
+  opened: ReadonlyMap<string, Pool>;
+  close(): Promise<void>;
+};
 
 /**
  * @param connectionsMax of all pools together
@@ -25,18 +30,24 @@ export function openPools(
   used: [PoolName, ...PoolName[]],
   { openSocket }: Pick<PoolOptions, 'openSocket'> = {},
 ): Pools {
-  const open = (size: number, waitsLong: boolean) =>
-    openDatabase(url, size, { openSocket, ...(!waitsLong && { lockLimitMs: STEP_LOCK_LIMIT_MS }) });
+  const opened = new Map<string, Pool>();
+  const open = (name: string, size: number, waitsLong: boolean) =>
+    openDatabase(url, size, {
+      openSocket,
+      onPool: (pool) => opened.set(name, pool),
+      ...(!waitsLong && { lockLimitMs: STEP_LOCK_LIMIT_MS }),
+    });
   const sizes = shareConnections(connectionsMax, used);
-  const shared = sizes ? undefined : open(connectionsMax, false);
-  const opened = new Map(used.map((name) => [name, shared ?? open(sizes?.[name] ?? 0, name !== 'steps')]));
-  const poolOf = (name: PoolName) => (opened.get(name) ?? opened.get(used[0])) as DatabaseClient;
+  const shared = sizes ? undefined : open('shared', connectionsMax, false);
+  const clients = new Map(used.map((name) => [name, shared ?? open(name, sizes?.[name] ?? 0, name !== 'steps')]));
+  const poolOf = (name: PoolName) => (clients.get(name) ?? clients.get(used[0])) as DatabaseClient;
   return {
+    opened,
     requests: poolOf('requests'),
     steps: poolOf('steps'),
     background: poolOf('background'),
     close: async () => {
-      await Promise.all([...new Set(opened.values())].map((db) => db.$disconnect()));
+      await Promise.all([...new Set(clients.values())].map((db) => db.$disconnect()));
     },
   };
 }

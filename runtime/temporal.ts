@@ -6,7 +6,7 @@ import { Client } from '@temporalio/client';
 import type { Logger as SdkLogger } from '@temporalio/common';
 import type { ClientConnectConfig } from '@temporalio/envconfig';
 import * as temporal from '@temporalio/worker';
-import { NativeConnection, type RuntimeOptions } from '@temporalio/worker';
+import { NativeConnection, type RuntimeOptions, type TelemetryOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { readTemporalConfig } from './temporal-config.js';
 import { isError } from './errors/facts.js';
@@ -80,8 +80,11 @@ async function connect(config: ClientConnectConfig, logger: Logger, closing: Abo
   }
 }
 
-/** Must run before the first connection of the process: routes the SDK's own log, and keeps it from handling our signals. */
-export function installTemporalRuntime(logger: Logger): void {
+/**
+ * Must run before the first connection of the process: routes the SDK's own log, and keeps it from handling our signals.
+ * @param metrics where the SDK's own metrics go; undefined = it counts nothing
+ */
+export function installTemporalRuntime(logger: Logger, metrics?: TelemetryOptions['metrics']): void {
   const options: RuntimeOptions = {
     shutdownSignals: [],
     logger: new temporal.DefaultLogger('WARN', ({ level, message, meta }) => {
@@ -89,6 +92,7 @@ export function installTemporalRuntime(logger: Logger): void {
     }),
     telemetryOptions: {
       logging: { forward: {}, filter: temporal.makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) },
+      ...(metrics && { metrics }),
     },
   };
   ignoreBelowWarning(temporal.Runtime.install(options).logger);

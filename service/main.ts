@@ -21,9 +21,11 @@ import { createHealth } from '../runtime/health.js';
 import { isLoopbackHost } from '../runtime/listeners/loopback.js';
 import { affordableConnections } from '../runtime/listeners/open-files.js';
 import { createLogger } from '../runtime/logger.js';
-import { startMetrics } from '../runtime/metrics.js';
+import { showForeign, startMetrics } from '../runtime/metrics.js';
+import { exposePools } from '../runtime/pool-metrics.js';
 import { openPools, type PoolName, type Pools } from '../runtime/pools.js';
 import { settings } from '../runtime/settings.js';
+import { installWithMetrics } from '../runtime/sdk-metrics.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
 import { temporalRefusals } from '../runtime/temporal-config.js';
@@ -57,12 +59,14 @@ await runMain(async () => {
   const neighbours = readNeighbours(config);
   const keys = readAuditKeys(config, runs('api') && authentication !== undefined, logger);
 
-  installTemporalRuntime(logger);
+  if (config.METRICS_PORT === 0) installTemporalRuntime(logger);
+  else showForeign(await installWithMetrics((metrics) => installTemporalRuntime(logger, metrics)));
   await requireDatabase(config.DATABASE_URL, logger);
   const changes = openChannel({ url: config.DATABASE_URL, name: OUTBOX_CHANNEL, logger });
   const opened = openPools(config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], {
     openSocket: failpoints?.openSocket,
   });
+  exposePools(opened.opened);
   const pools = announceBy(changes, opened);
   const db = pools.background;
   await requireFeedClock(db, logger);

@@ -21,7 +21,8 @@ import type { SagaSlots } from '../sagas/slots.js';
 import { wakeSaga } from '../sagas/wake.js';
 import { watchAccount } from '../workers/account.js';
 import { createCrashingActivities } from '../workers/crash-points.js';
-import { exposeAccount, exposeBreaker } from '../workers/metrics.js';
+import { countGateway } from '../workers/gateway-metrics.js';
+import { exposeWorker } from '../workers/metrics.js';
 import { startProber } from '../workers/prober.js';
 import { pausingSlots, releasingSlots } from '../workers/saga-progress.js';
 import { startReconciler } from '../reconciliation/reconciler.js';
@@ -60,9 +61,8 @@ export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
     ...(config.PAYMENTS_URL !== undefined && { url: config.PAYMENTS_URL }),
   });
   const account = watchAccount({ db: pools.background, marker: stripe, logger });
-  const gateway = guardAccount(protectGateway(stripe, logger), account.ensureOurs);
-  exposeBreaker(gateway.breakerState);
-  exposeAccount(account.state);
+  const gateway = guardAccount(protectGateway(countGateway(stripe), logger), account.ensureOurs);
+  exposeWorker({ db: pools.background, breakerState: gateway.breakerState, accountState: account.state, logger });
   // Beside the worker, not in it: it goes on while Temporal is away, since it watches what Temporal should have done.
   const stopReconciler = startReconciler({
     db: pools.background,

@@ -12,6 +12,7 @@ import type { SagaActivities } from '../contracts/steps.js';
 import type { Database } from '../domain/database.js';
 import type { PaymentGateway } from '../gateways/payments.js';
 import { WORKFLOW_TASKS_MAX } from '../sagas/slots.js';
+import { countAttempts } from './step-metrics.js';
 import { createCountingActivities } from './tries.js';
 import type { WorkerVersion } from './versioning.js';
 
@@ -52,7 +53,12 @@ export async function createWorker({
     taskQueue: TASK_QUEUE,
     activities,
     // Behind those of the activities: what is thrown beside a step must not stand in the history as its library says it.
-    interceptors: { activity: [() => ({ inbound: { execute: (input, next) => translated(() => next(input)) } })] },
+    interceptors: {
+      activity: [
+        ({ info }) => ({ inbound: countAttempts(info.activityType) }),
+        () => ({ inbound: { execute: (input, next) => translated(() => next(input)) } }),
+      ],
+    },
     ...(version && {
       workerDeploymentOptions: { version, useWorkerVersioning: true, defaultVersioningBehavior: 'PINNED' as const },
     }),

@@ -16,6 +16,13 @@ describeWithCompose('docker compose config', () => {
     expect(compose({}, '--env-file', 'deploy/dev.env')).toEqual({ status: 0, stderr: '' });
   });
 
+  it('takes the profile observability beside it', () => {
+    expect(compose({ COMPOSE_PROFILES: 'dev,observability' }, '--env-file', 'deploy/dev.env')).toEqual({
+      status: 0,
+      stderr: '',
+    });
+  });
+
   it('takes a server that sets what has no default', () => {
     const env = Object.fromEntries(required.map((name) => [name, 'x']));
     expect(compose(env, '--env-file', '/dev/null')).toEqual({ status: 0, stderr: '' });

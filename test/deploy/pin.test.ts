@@ -75,5 +75,5 @@ test('every image that is not ours is named by an exact version', () => {
   const foreign = [NODE, ...images.filter((image) => !/order-saga|^\*/.test(image))];
   expect(foreign.length).toBeGreaterThan(4);
   const tags = foreign.map((image) => image.replace(/\$\{\w+:-([^}]*)\}/g, '$1'));
-  expect(tags.filter((tag) => !/:\d+\.\d+(\.\d+)?(-[a-z-]+)?(@sha256:[0-9a-f]{64})?$/.test(tag))).toEqual([]);
+  expect(tags.filter((tag) => !/:v?\d+\.\d+(\.\d+)?(-[a-z-]+)?(@sha256:[0-9a-f]{64})?$/.test(tag))).toEqual([]);
 });

@@ -5,7 +5,7 @@ import { addPastOrders } from '../../bench/past-orders.js';
 import { acceptOrder, listOpen, listUnstarted, markStarted, readDueSaga } from '../../domain/acceptance.js';
 import { readAttempts } from '../../domain/charge-attempts.js';
 import { advanceCursors, createCursors, renewLeases } from '../../domain/cursors.js';
-import { readFeedEnd, readFeedHeldSeconds } from '../../domain/figures.js';
+import { countDue, countFinal, readFeedEnd, readFeedHeldSeconds, readOpenOrders } from '../../domain/figures.js';
 import { earlierAnswer } from '../../domain/idempotency.js';
 import { readPrices, releaseInventory, reserveInventory } from '../../domain/inventory.js';
 import { confirmOrder } from '../../domain/confirmation.js';
@@ -182,6 +182,10 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
       await purgeEvents(db, { olderThanMs: 1_000, limit: 100 });
       await readFeedEnd(db);
       await readFeedHeldSeconds(db);
+      const end = (await readFeedEnd(db)) ?? FEED_START;
+      await countFinal(db, { ...end, feedPosition: end.feedPosition - 20n }, end);
+      await countDue(db, new Date(Date.now() - 5_000), new Date());
+      await readOpenOrders(db);
     }, LIST_PAGES_MAX);
   });
 

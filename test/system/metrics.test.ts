@@ -109,9 +109,60 @@ describe('metrics', () => {
     // Of those that do not wait for the end.
     expect(counted?.get('order_saga_order_post_duration_seconds_count{role="api",code="201"}')).toBe(3);
     const names = [...((await worker?.()) ?? new Map()).keys()].filter((name) => name.startsWith('order_saga_'));
+    const own =
+      /^order_saga_(payment_|step_|undo|gateway_|relay_partitions|pool_|process_started|refused_at_listener_total)/;
+    expect(names.filter((name) => !own.test(name))).toEqual([]);
+  });
+
+  test('count the same orders by outcome, worth and duration, and what was done for them', async () => {
+    const confirmed = 'outcome="CONFIRMED"';
+    await until('two are confirmed', relay, `order_saga_orders_total{${confirmed},role="relay"}`, (is) => is === 2);
+    await until(
+      'two are cancelled',
+      relay,
+      'order_saga_orders_total{outcome="CANCELLED",role="relay"}',
+      (is) => is === 2,
+    );
+    const facts = await relay?.();
+    expect(facts?.get(`order_saga_saga_duration_seconds_count{role="relay",${confirmed}}`)).toBe(2);
+    expect(facts?.get(`order_saga_saga_duration_seconds_sum{role="relay",${confirmed}}`)).toBeGreaterThan(0);
+    expect(facts?.get(`order_saga_orders_amount_minor_total{${confirmed},currency="USD",role="relay"}`)).toBe(2_000);
+
+    const done = await worker?.();
+    const refused = 'step="chargePayment",reason="PAYMENT_DECLINED"';
+    expect(done?.get(`order_saga_step_refusals_total{${refused},role="worker"}`)).toBe(1);
+    expect(done?.get('order_saga_gateway_requests_total{call="charge",outcome="charged",role="worker"}')).toBe(2);
+    expect(done?.get('order_saga_gateway_requests_total{call="charge",outcome="declined",role="worker"}')).toBe(1);
+    expect(done?.get('order_saga_undos_total{step="cancelOrder",outcome="done",role="worker"}')).toBe(2);
     expect(
-      names.filter((name) => !/^order_saga_(payment_(breaker|account)_state|refused_at_listener_total)/.test(name)),
-    ).toEqual([]);
+      done?.get('order_saga_step_duration_seconds_count{role="worker",step="reserveInventory"}'),
+    ).toBeGreaterThanOrEqual(4);
+    expect(done?.get('order_saga_relay_partitions_unserved{role="worker"}')).toBe(0);
+
+    const asked = await api?.();
+    // Of four, one has waited for the end.
+    const posts = 'role="api",method="POST",route="/orders"';
+    expect(asked?.get(`order_saga_http_request_duration_seconds_count{${posts}}`)).toBe(3);
+    await client.send('POST', '/orders', {});
+    await until(
+      'a refused one is counted',
+      api,
+      'order_saga_http_request_errors_total{method="POST",route="/orders",code="4xx",role="api"}',
+      (is) => is === 1,
+    );
+    const order = 'role="api",method="GET",route="/orders/{id}"';
+    expect((await api?.())?.get(`order_saga_http_request_duration_seconds_count{${order}}`)).toBeGreaterThan(0);
+    for (const read of [api, worker, relay]) {
+      const pools = [...((await read?.()) ?? [])].filter(([series]) =>
+        series.startsWith('order_saga_pool_connections{'),
+      );
+      expect(pools.length).toBeGreaterThanOrEqual(3);
+    }
+  });
+
+  test('say who asks Temporal for work', async () => {
+    for (const kind of ['workflow', 'activity'])
+      await until('workers ask', relay, `order_saga_pollers{kind="${kind}",role="relay"}`, (is) => is > 0);
   });
 
   test('say that all is well', async () => {
@@ -155,7 +206,17 @@ describe('metrics', () => {
     const stuck = /^order_saga_sagas_needing_attention\{step="chargePayment",failure="\w+",role="relay"\}$/;
     const isStuck = ([series, value]: [string, number]) => stuck.test(series) && value === 1;
     const shown = eventually('it is shown as stuck', async () => [...((await relay?.()) ?? [])].some(isStuck), 45_000);
-    await shown.finally(() => fault('DELETE'));
+    const parked = until(
+      'and as parked',
+      relay,
+      'order_saga_sagas_parked{step="chargePayment",role="relay"}',
+      (is) => is === 1,
+    );
+    await Promise.all([shown, parked]).finally(() => fault('DELETE'));
+    const tries = [...((await worker?.()) ?? [])].filter(([series]) =>
+      series.startsWith('order_saga_step_retries_total{step="chargePayment",cause="GatewayUnknown"'),
+    );
+    expect(tries[0]?.[1]).toBeGreaterThan(0);
     const answer = await client.send('POST', `/admin/sagas/${id}/resolve`, {
       action: 'retry',
       operator: 'anonymous',

@@ -1,0 +1,206 @@
+/**
+ * What a real Prometheus makes of the service: every panel has data, and an alarm is raised, and clears, when what it stands for
+ * happens. The frozen worker always; with FULL=1 the other faults that can be made on one machine, each with its alarms.
+ */
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { type Prometheus, startPrometheus } from '../../testbed/prometheus.js';
+import { RULES } from '../deploy/alarms/promtool.js';
+import { panels } from '../deploy/dashboards.js';
+import { ROOT } from '../deploy/text.js';
+import { eventually } from '../support/conditions.js';
+import {
+  type ApiClient,
+  clientOf,
+  type Installation,
+  launch,
+  newInstallation,
+  type Running,
+} from '../support/launcher.js';
+import { describeWithPrometheus } from '../support/prometheus.js';
+import { type Receiver, startReceiver } from '../support/receiver.js';
+
+/** What a worker's silence may take to be known. */
+const NOTICED_WITHIN_MS = 60_000;
+/** Alarms with the longest `for`, and what a busy machine adds. */
+const RAISED_WITHIN_MS = 6 * 60_000;
+const CLEARED_WITHIN_MS = 8 * 60_000;
+
+describeWithPrometheus('a real Prometheus', (programs) => {
+  let installation: Installation;
+  let running: Running;
+  let client: ApiClient;
+  let receiver: Receiver;
+  let prometheus: Prometheus;
+  beforeAll(async () => {
+    receiver = await startReceiver();
+    installation = await newInstallation({
+      LOCAL_PROCESSES: 'api,worker,relay',
+      WEBHOOK_URL: receiver.url,
+      WEBHOOK_SECRET: receiver.secret,
+      WEBHOOK_ALLOW_PRIVATE: 'true',
+      STEP_RETRY_BUDGET: '1s',
+      DELIVERY_BACKOFF_MAX: '500ms',
+    });
+    running = await launch(installation);
+    client = clientOf(installation);
+    const [line = ''] = /Metrics .*/.exec(running.output()) ?? [];
+    const targets = [...line.matchAll(/:(\d+)/g)].map(([, port]) => `127.0.0.1:${port}`);
+    prometheus = await startPrometheus(programs, { targets, rules: RULES.map((file) => join(ROOT, file)) });
+    await client.stock('PLENTY', 1_000_000);
+    await client.stock('GONE', 0);
+    await eventually('all are scraped', async () => (await prometheus.query('up == 1')).length === 3, 60_000);
+  }, 180_000);
+  afterAll(async () => {
+    await prometheus?.stop();
+    await running?.stop();
+    await receiver?.stop();
+    await installation?.remove();
+  }, 60_000);
+
+  const fault = (method: string, body?: object) =>
+    fetch(`${installation.sandbox}/sandbox/faults`, {
+      method,
+      ...(body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    });
+  const orders = async () => {
+    const posted = await Promise.all([
+      client.post({ PLENTY: 1 }),
+      client.post({ PLENTY: 1 }, 'pm_card_chargeDeclined'),
+      client.post({ GONE: 1 }),
+    ]);
+    for (const { id } of posted) await client.final(id);
+    await client.list('CONFIRMED', 1);
+  };
+  const isFiring = (alarm: string) => async () => (await prometheus.firing()).includes(alarm);
+  const isCalm = (alarms: string[]) => async () => {
+    const now = await prometheus.firing();
+    return alarms.every((alarm) => !now.includes(alarm));
+  };
+
+  test('every panel of every dashboard has data', async () => {
+    const inTime = 'order_saga:slo_errors:ratio_rate5m{slo="final-in-time"}';
+    await eventually(
+      'orders of half a minute ago are counted',
+      async () => {
+        await orders(); // a rate is one between two scrapes
+        return !Number.isNaN((await prometheus.query(inTime))[0]?.value ?? Number.NaN);
+      },
+      120_000,
+    );
+    const asked = panels().flatMap(({ dashboard, title, exprs }) => exprs.map((expr) => ({ dashboard, title, expr })));
+    const own = asked.filter(({ expr }) => !expr.includes('node_filesystem_')); // node_exporter's: not part of the service
+    await eventually(
+      'all have data',
+      async () => {
+        const answers = await Promise.all(own.map(({ expr }) => prometheus.query(expr)));
+        const without = own.filter((_, i) => !answers[i]?.some(({ value }) => !Number.isNaN(value)));
+        if (without.length > 0) throw new Error(JSON.stringify(without, null, 1));
+        return true;
+      },
+      60_000,
+    );
+  }, 200_000);
+
+  test('nothing is said against a service that is well', async () => {
+    await eventually('only the watchdog fires', async () => {
+      const firing = (await prometheus.firing()).filter((alarm) => alarm !== 'Watchdog');
+      // Two of three orders of this test are refused, on purpose.
+      const wrong = firing.filter((alarm) => alarm !== 'CompensationRateHigh');
+      if (wrong.length > 0) throw new Error(wrong.join());
+      return (await prometheus.firing()).includes('Watchdog');
+    });
+  });
+
+  test('a frozen worker is an alarm within a minute, and none any more once it moves again', async () => {
+    const worker = running.pid('worker');
+    process.kill(worker, 'SIGSTOP');
+    let id: string;
+    const from = performance.now();
+    try {
+      ({ id } = await client.post({ PLENTY: 1 }));
+      await eventually('NoWorker is raised', isFiring('NoWorker'), NOTICED_WITHIN_MS);
+      expect(performance.now() - from).toBeLessThan(NOTICED_WITHIN_MS);
+      await eventually('InstanceDown is raised', isFiring('InstanceDown'), NOTICED_WITHIN_MS);
+    } finally {
+      process.kill(worker, 'SIGCONT');
+    }
+    expect((await client.final(id, 60_000)).status).toBe('CONFIRMED');
+    await eventually('they clear', isCalm(['NoWorker', 'InstanceDown', 'NoPollers', 'RoleMissing']), 120_000);
+  }, 300_000);
+
+  const whenFull = process.env['FULL'] === '1' ? test : test.skip;
+
+  whenFull(
+    'a gateway that is away, its breaker, what it holds up, and the promise that breaks',
+    async () => {
+      const alarms = ['PaymentCircuitOpen', 'SagasNeedAttention', 'ManySagasParked', 'GatewayFails'];
+      expect((await fault('POST', { route: 'charge', mode: 'down', count: null })).ok).toBe(true);
+      try {
+        const posted = await Promise.all(Array.from({ length: 8 }, () => client.post({ PLENTY: 1 })));
+        for (const alarm of alarms) await eventually(`${alarm} is raised`, isFiring(alarm), RAISED_WITHIN_MS);
+        await eventually('the budget burns', isFiring('ErrorBudgetBurnsFast'), RAISED_WITHIN_MS);
+        await fault('DELETE');
+        for (const { id } of posted) expect((await client.final(id, 180_000)).status).toBe('CONFIRMED');
+      } finally {
+        await fault('DELETE');
+      }
+      await eventually('they clear', isCalm(alarms), CLEARED_WITHIN_MS);
+    },
+    1_800_000,
+  );
+
+  whenFull(
+    'a receiver that is away, and one that dislikes an event',
+    async () => {
+      receiver.answer = () => 503;
+      try {
+        await client.post({ PLENTY: 1 });
+        for (const alarm of ['DestinationBehind', 'DestinationFarBehind'])
+          await eventually(`${alarm} is raised`, isFiring(alarm), RAISED_WITHIN_MS);
+      } finally {
+        receiver.answer = () => 204;
+      }
+      await eventually('they clear', isCalm(['DestinationBehind', 'DestinationFarBehind']), CLEARED_WITHIN_MS);
+      receiver.answer = () => 422;
+      try {
+        await client.post({ PLENTY: 1 });
+        await eventually('DeadLetters is raised', isFiring('DeadLetters'), RAISED_WITHIN_MS);
+      } finally {
+        receiver.answer = () => 204;
+      }
+      const answer = await client.send('POST', '/admin/dead-letters/replay', {
+        all: true,
+        operator: 'anonymous',
+        reason: 'mended',
+      });
+      expect(answer.status).toBeLessThan(300);
+      await eventually('it clears', isCalm(['DeadLetters']), CLEARED_WITHIN_MS);
+    },
+    1_800_000,
+  );
+
+  whenFull(
+    'a frozen relay, seen by Prometheus and by the worker; and a frozen Temporal',
+    async () => {
+      const relay = running.pid('relay');
+      process.kill(relay, 'SIGSTOP');
+      try {
+        for (const alarm of ['RoleMissing', 'NoRelay', 'RelayLeasesLapsed'])
+          await eventually(`${alarm} is raised`, isFiring(alarm), RAISED_WITHIN_MS);
+      } finally {
+        process.kill(relay, 'SIGCONT');
+      }
+      await eventually('they clear', isCalm(['RoleMissing', 'NoRelay', 'RelayLeasesLapsed']), CLEARED_WITHIN_MS);
+      const temporal = running.pid('Temporal');
+      process.kill(temporal, 'SIGSTOP');
+      try {
+        await eventually('FactsUnknown is raised', isFiring('FactsUnknown'), RAISED_WITHIN_MS);
+      } finally {
+        process.kill(temporal, 'SIGCONT');
+      }
+      await eventually('it clears', isCalm(['FactsUnknown']), CLEARED_WITHIN_MS);
+    },
+    1_800_000,
+  );
+});
