@@ -28,6 +28,12 @@ export const refundKey = (orderId: string, chargeReference: string, no: number):
 /** @returns the CloudEvents `id`: an event is its order's n-th, so no random is needed and duplicates are recognisable. */
 export const eventId = (orderId: string, sequence: number): string => `${orderId}-${sequence}`;
 
+/** @param event an id that `eventId` has made */
+export function partsOfEventId(event: string): { orderId: string; sequence: number } {
+  const end = event.lastIndexOf('-');
+  return { orderId: event.slice(0, end), sequence: Number(event.slice(end + 1)) };
+}
+
 /** @returns the `$id` of the schema that an event's data follows */
 export const dataSchemaId = (eventType: string): string => `urn:order-saga:schema:${eventType}:v1`;
 

@@ -137,9 +137,10 @@ export const ENDED_FROM_OUTSIDE_QUERY =
 /** For an operator who opens a saga in the Web UI and has never seen one. */
 const orderDetails = (planVersion: number) =>
   `${namesOf(stepsOf(PLAN, planVersion))}; if refused, what was done is undone in reverse. Stuck? Mend the cause: what waits ` +
-  'for a neighbour goes on by itself; else send the signal `retry`, or decide with the update `resolve`: docs/runbook.md.';
+  'for a neighbour goes on by itself; else send the signal `retry`, or decide with the update `resolve`: docs/runbook.md. ' +
+  'Terminating it undoes nothing: what is reserved stays reserved, and what is charged stays charged. Cancelling it unwinds.';
 const cancellationDetails = (planVersion: number) =>
-  `A confirmed order taken back: ${[...undosOf(stepsOf(PLAN, planVersion)), LAST_UNDO].join(', ')}. It goes on until all is done.`;
+  `A confirmed order taken back: ${[...undosOf(stepsOf(PLAN, planVersion)), LAST_UNDO].join(', ')}. It goes on until all is done. Terminating it undoes nothing more.`;
 const namesOf = (steps: readonly { name: string }[]) => steps.map(({ name }) => name).join(', ');
 
 /** An order whose saga is to be started: the one that finishes it, or the one that takes it back after its confirmation. */

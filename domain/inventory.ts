@@ -270,6 +270,21 @@ const isStill = (expected: 'present' | Sku): Prisma.Sql =>
         AND (i.unit_price, i.on_hand_total, i.available, i.reserved, i.sold) = (${expected.unitPrice}::bigint,
           ${expected.onHand}::bigint, ${expected.available}::bigint, ${expected.reserved}::bigint, ${expected.sold}::bigint)`;
 
+/** As PUT /inventory takes it at most. */
+const ON_HAND_MAX = 1_000_000_000_000;
+
+/**
+ * Adds pieces to the stock of a SKU, or removes them: found, lost, broken, counted anew. They are available ones.
+ * @param by below 0 = removed
+ * @returns null, and changes nothing, if there is no such SKU, if fewer are available, or if more cannot be kept
+ */
+export async function adjustStock(db: Database, sku: string, by: number): Promise<Sku | null> {
+  const rows = await db.$queryRaw<unknown[]>`
+    UPDATE inventory SET on_hand_total = on_hand_total + ${by}::bigint, available = available + ${by}::bigint, updated_at = now()
+    WHERE sku = ${sku} AND available + ${by}::bigint >= 0 AND on_hand_total + ${by}::bigint <= ${ON_HAND_MAX}::bigint RETURNING sku`;
+  return rows.length === 0 ? null : readSku(db, sku);
+}
+
 function toSku(row: Prisma.InventoryModel): Sku {
   return {
     sku: row.sku,

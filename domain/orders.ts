@@ -5,6 +5,7 @@
  */
 import type { CancellationReason, Order, OrderLine, OrderStatus } from '../contracts/orders.js';
 import { CANCELLATION_MESSAGES } from '../contracts/orders.js';
+import { partsOfEventId } from '../contracts/ids.js';
 import { HOLDINGS, type Holding } from '../contracts/plan.js';
 import type { LeftStep } from '../contracts/steps.js';
 import { Prisma } from '../prisma/generated/client.js';
@@ -173,19 +174,47 @@ export async function readFinalOrders(db: Statements, orderIds: string[]): Promi
   return rows.map(toOrder);
 }
 
-/**
- * Orders, newest first.
- * @param filter.beforeId only orders older than this one (ids are time-ordered); a page boundary that inserts don't move
- */
-export async function listOrders(
-  db: Statements,
-  filter: { status?: OrderStatus; customerId?: string; beforeId?: string | undefined },
-  limit: number,
-): Promise<Order[]> {
-  const { status, customerId, beforeId } = filter;
+/** By what orders are looked for; all of it must fit. */
+export type OrderFilter = {
+  status?: OrderStatus;
+  customerId?: string;
+  /** Of any customer, and whatever has become of the order. */
+  externalOrderId?: string;
+  /** The gateway's id of the charge, or of the refund, that is on record. */
+  gatewayReference?: string;
+  /** Of the request that placed it. */
+  correlationId?: string;
+  /** Of any event of the order. */
+  eventId?: string;
+  /** Accepted at or after, and before: ms since 1970. */
+  createdFromMs?: number;
+  createdToMs?: number;
+  /** Only orders older than this one (ids are time-ordered); a page boundary that inserts don't move. */
+  beforeId?: string | undefined;
+};
+
+/** An id is made by the clock of the process that accepts, `created_at` by the database's: they differ by less than that. */
+const CLOCKS_DIFFER_MS = 10 * 60_000;
+
+/** @returns the lowest UUIDv7 of that moment */
+const lowestIdAt = (ms: number): string => {
+  const hex = Math.max(0, Math.floor(ms)).toString(16).padStart(12, '0').slice(-12);
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
+};
+
+/** Orders that fit, newest first. */
+export async function listOrders(db: Statements, filter: OrderFilter, limit: number): Promise<Order[]> {
+  const { status, customerId, externalOrderId, gatewayReference, correlationId, eventId } = filter;
+  const { createdFromMs, createdToMs, beforeId } = filter;
   const wanted = [
     ...(status === undefined ? [] : [Prisma.sql`status = ${status}`]),
     ...(customerId === undefined ? [] : [Prisma.sql`customer_id = ${customerId}`]),
+    ...(externalOrderId === undefined ? [] : [Prisma.sql`external_order_id = ${externalOrderId}`]),
+    ...(gatewayReference === undefined ? [] : [Prisma.sql`id IN (${ordersOfReference(gatewayReference)})`]),
+    ...(correlationId === undefined ? [] : [Prisma.sql`correlation_id = ${correlationId}`]),
+    ...(eventId === undefined ? [] : [ofEvent(eventId)]),
+    ...(createdFromMs === undefined ? [] : [createdFrom(createdFromMs)]),
+    ...(createdToMs === undefined ? [] : [createdBefore(createdToMs)]),
     ...(beforeId === undefined ? [] : [Prisma.sql`id < ${beforeId}::uuid`]),
   ];
   const rows = await db.$queryRaw<OrderRow[]>`
@@ -194,6 +223,28 @@ export async function listOrders(
     ORDER BY id DESC LIMIT ${limit}`;
   return rows.map(toOrder);
 }
+
+function ofEvent(event: string): Prisma.Sql {
+  const { orderId, sequence } = partsOfEventId(event);
+  return Prisma.sql`id = ${orderId}::uuid AND event_count >= ${sequence}::int`;
+}
+
+const ordersOfReference = (reference: string): Prisma.Sql => Prisma.sql`
+  SELECT order_id FROM payments WHERE gateway_reference = ${reference}
+  UNION SELECT order_id FROM payments WHERE refund_reference = ${reference}
+  UNION SELECT order_id FROM charge_refunds WHERE gateway_reference = ${reference}
+  UNION SELECT CASE WHEN order_id ~* ${UUID_PATTERN} THEN order_id::uuid END FROM reconciliation_findings WHERE gateway_reference = ${reference}`;
+const UUID_PATTERN = '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$';
+
+/** The id is found by its index, and `created_at` decides. */
+const createdFrom = (ms: number): Prisma.Sql => Prisma.sql`
+  id >= ${lowestIdAt(ms - CLOCKS_DIFFER_MS)}::uuid AND created_at >= ${new Date(ms).toISOString()}::timestamptz`;
+const createdBefore = (ms: number): Prisma.Sql => Prisma.sql`
+  id < ${lowestIdAt(ms + CLOCKS_DIFFER_MS)}::uuid AND created_at < ${new Date(ms).toISOString()}::timestamptz`;
+
+/** Of the columns of `orders`: accepted in this span, found by ids. */
+export const createdWithin = ({ fromMs, toMs }: { fromMs: number; toMs: number }): Prisma.Sql =>
+  Prisma.sql`${createdFrom(fromMs)} AND ${createdBefore(toMs)}`;
 
 /** The lines as one value each: rows of their own, and objects for them, would cost the process five times as much. */
 const orderColumns = Prisma.sql`

@@ -106,6 +106,17 @@ export async function countSlowOrders(db: Database, limit: number): Promise<Slow
   return { count, oldest: orderId !== null && since !== null ? { orderId, since: since.toISOString() } : null };
 }
 
+/** One of them: `takingBack` as in WaitingOrder. */
+export type SlowOrder = { orderId: string; takingBack: boolean; since: string };
+
+/** @returns the longest waiting first */
+export async function listSlowOrders(db: Database, limit: number): Promise<SlowOrder[]> {
+  const rows = await db.$queryRaw<(Omit<SlowOrder, 'since'> & { since: Date })[]>`
+    SELECT id AS "orderId", status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AS "takingBack", since
+    FROM (${waitingFor(Prisma.sql`${SLOW_AFTER_S}::int * interval '1 s'`, limit)}) AS waiting ORDER BY since LIMIT ${limit}`;
+  return rows.map((row) => ({ ...row, since: row.since.toISOString() }));
+}
+
 /** Orders with a saga to end: not final yet, on their way back, or with steps after the pivot. Each part reads an index. */
 const waitingFor = (time: Prisma.Sql, limit: number): Prisma.Sql => Prisma.sql`
   (SELECT id, status, unwinding_reason, saga_started_at, created_at AS since FROM orders

@@ -1,7 +1,7 @@
 /** What a person wants to know once everything runs. */
 import { join } from 'node:path';
 import { apiUrl, sandboxUrl, temporalUiUrl } from './services.js';
-import { ISSUER_PORT_DEFAULT, runsSagas, type Settings, servesHttp } from './settings.js';
+import { ISSUER_PORT_DEFAULT, runsSagas, type Settings, servesHttp, TEMPORAL_PORT_DEFAULT } from './settings.js';
 
 export type BannerFacts = {
   settings: Settings;
@@ -24,7 +24,7 @@ export function banner(facts: BannerFacts): string {
       'Temporal',
       settings.TEMPORAL_ADDRESS ?? `${temporalUiUrl(settings)} (Web UI), 127.0.0.1:${settings.TEMPORAL_PORT}`,
     ],
-    ...(temporalCli === undefined ? [] : [['Temporal CLI', temporalCli]]),
+    ...(temporalCli === undefined ? [] : [['Temporal CLI', `${temporalCli}${elsewhere(settings)}`]]),
     ['Payments', settings.PAYMENTS_URL ?? `${sandboxUrl(settings)} (sandbox)`],
     ['Postgres', settings.DATABASE_URL === undefined ? `psql "$(cat ${databaseUrlFile})"` : 'yours (DATABASE_URL)'],
     ...metricsPorts.slice(0, 1).map((port) => ['Metrics', metricsUrls(settings, port, metricsPorts)]),
@@ -35,6 +35,10 @@ export function banner(facts: BannerFacts): string {
   const list = lines.map(([name, value]) => `  ${`${name}`.padEnd(12)} ${value}`).join('\n');
   return `\norder-saga is ready (${seconds.toFixed(1)} s). Ctrl-C stops it.\n${list}\n${withoutWorkers(settings)}${hasApi ? invitation(settings) : ''}`;
 }
+
+/** It asks at 7233 by itself. */
+const elsewhere = ({ TEMPORAL_PORT }: Settings): string =>
+  TEMPORAL_PORT === TEMPORAL_PORT_DEFAULT ? '' : ` --address 127.0.0.1:${TEMPORAL_PORT}`;
 
 /** Orders are accepted all the same, so that a developer who waits for one would look for the fault elsewhere. */
 const withoutWorkers = ({ roles }: Settings): string =>

@@ -4,7 +4,9 @@
  */
 import { join } from 'node:path';
 import { banner } from './banner.js';
+import { CHECKOUT } from './checkout.js';
 import { type DataDir, openDataDir, writePrivate } from './data-dir.js';
+import { ignoredEnvFile } from './env-file.js';
 import { guardLauncher, outliveReaders, presentable, safely, tell } from './processes/guard.js';
 import { openRegister, reapLeftovers } from './processes/leftovers.js';
 import { rotate, showWarnings } from './processes/logs.js';
@@ -34,6 +36,8 @@ export type Launched = {
  */
 export async function launch(): Promise<Launched> {
   outliveReaders();
+  const ignored = ignoredEnvFile(CHECKOUT, process.env);
+  if (ignored !== undefined) say(ignored);
   const settings = readSettings(process.env);
   const data = openDataDir(settings.DATA_DIR);
   process.once('exit', safely('release', data.release));

@@ -7,6 +7,7 @@ import { temporalRefusals } from '../runtime/temporal-config.js';
 const { httpUrl, port, portOrNone, postgresUrl, secret, str } = kinds;
 
 export const ISSUER_PORT_DEFAULT = 12112;
+export const TEMPORAL_PORT_DEFAULT = 7233;
 
 const SPEC = {
   DATA_DIR: str({ default: '.data', desc: 'Folder of everything that is kept' }),
@@ -14,7 +15,7 @@ const SPEC = {
   PORT: port({ default: 3000, desc: 'Port the API listens on' }),
   SANDBOX_PORT: port({ default: 12111, desc: 'Port of the payment sandbox' }),
   POSTGRES_PORT: port({ default: 5433, desc: 'Port of the embedded Postgres' }),
-  TEMPORAL_PORT: port({ default: 7233, desc: 'Port of the embedded Temporal' }),
+  TEMPORAL_PORT: port({ default: TEMPORAL_PORT_DEFAULT, desc: 'Port of the embedded Temporal' }),
   TEMPORAL_UI_PORT: port({ default: 8233, desc: 'Port of its Web UI' }),
   METRICS_PORT: portOrNone({ default: 9464, desc: 'First port that may be one of metrics; 0 = no metrics' }),
   METRICS_HOST: str({ default: '127.0.0.1', desc: 'Address that metrics are served on' }),

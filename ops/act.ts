@@ -8,17 +8,23 @@ import { type Ops, wholeNumber } from './command.js';
 import type { OpsConfig } from './connections.js';
 import { EXIT, type ExitCode, OpsError, usage } from './exit.js';
 
-export type ActOptions = { operator?: string; reason?: string; yes?: boolean; canary?: number; rate: number };
+export type SignatureOptions = { operator?: string; reason?: string; yes?: boolean };
+export type ActOptions = SignatureOptions & { canary?: number; rate: number };
 
 /** Gentle for a neighbour that is just recovering; 50 sagas take ten seconds. */
 const RATE_DEFAULT = 5;
 const RATE_MAX = 100;
 
-export const addActOptions = (command: Command): Command =>
+/** Of a command that does one thing. */
+export const addSignatureOptions = (command: Command): Command =>
   command
     .option('--operator <subject>', 'your subject id, kept for ever (default: OPS_OPERATOR)')
     .option('--reason <text>', `why, at most ${REASON_LENGTH_MAX} characters, naming no person; kept for ever`)
-    .option('--yes', 'do not ask before acting')
+    .option('--yes', 'do not ask before acting');
+
+/** Of a command that may do it to many. */
+export const addActOptions = (command: Command): Command =>
+  addSignatureOptions(command)
     .option('--canary <n>', 'the first n one by one; stop at the first that is not done', wholeNumber)
     .option('--rate <n/s>', 'so many per second at most', perSecond, RATE_DEFAULT);
 
@@ -29,7 +35,7 @@ function perSecond(text: string): number {
 }
 
 /** @param fallback the reason if the operator gave none; undefined = one must be given */
-export function signatureOf(options: ActOptions, config: OpsConfig, fallback?: string) {
+export function signatureOf(options: SignatureOptions, config: OpsConfig, fallback?: string) {
   const operator = options.operator ?? config.OPS_OPERATOR;
   if (operator === undefined || !SUBJECT.test(operator)) {
     throw usage(

@@ -13,8 +13,8 @@ const CLOSE_LIMIT_MS = 2_000;
 
 /** Runs a command's work, tells its failure in a sentence, and sets the process's exit code. */
 export async function run(command: Command, work: (ops: Ops) => Promise<ExitCode>): Promise<void> {
-  const { output, color } = command.optsWithGlobals<OutputOptions>();
-  const out = createOutput({ output, color: color && !process.env['NO_COLOR'] }); // https://no-color.org
+  const { output, color, json } = command.optsWithGlobals<OutputOptions & { json?: true }>();
+  const out = createOutput({ output: json ? 'json' : output, color: color && !process.env['NO_COLOR'] }); // https://no-color.org
   let to: Connections | undefined;
   try {
     const config = readOpsConfig(process.env);
@@ -29,6 +29,9 @@ export async function run(command: Command, work: (ops: Ops) => Promise<ExitCode
   setTimeout(() => process.exit(), CLOSE_LIMIT_MS).unref();
   await to?.close();
 }
+
+/** Of commands that are run by machines above all. */
+export const addJsonOption = (command: Command): Command => command.option('--json', 'the same as --output json');
 
 export const stepOption = (): Option =>
   new Option('--step <step>', 'only those stuck at this step or undo').choices([...STEPS, ...UNDOS]);

@@ -17,7 +17,7 @@ import { readTemporalConfig } from '../runtime/temporal-config.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 import { unavailable, usage } from './exit.js';
 
-const { port, postgresUrl, str } = kinds;
+const { httpUrl, port, postgresUrl, str } = kinds;
 
 const SPEC = {
   DATABASE_URL: postgresUrl({ default: undefined }),
@@ -28,6 +28,13 @@ const SPEC = {
   TEMPORAL_PORT: port({ default: 7233 }),
   TEMPORAL_UI_PORT: port({ default: undefined }),
   TEMPORAL_UI_URL: settings.TEMPORAL_UI_URL,
+  PAYMENTS_URL: settings.PAYMENTS_URL,
+  STRIPE_API_KEY: settings.STRIPE_API_KEY,
+  SANDBOX_PORT: port({ default: 12111 }),
+  PROBE_EVERY: settings.PROBE_EVERY,
+  HOST: settings.HOST,
+  PORT: settings.PORT,
+  PROMETHEUS_URL: httpUrl('link')({ default: undefined, desc: 'Prometheus, for the alarms that `ops doctor` lists' }),
   OPS_OPERATOR: str({ default: undefined }),
   AUDIT_KEY: settings.AUDIT_KEY,
   AUDIT_KEY_FILE: settings.AUDIT_KEY_FILE,

@@ -6,17 +6,22 @@ import { addAuditCommands } from './audit.js';
 import { addCancelCommand } from './cancel.js';
 import { addDeadLetterCommands } from './dead-letters.js';
 import { EXIT, EXIT_HELP } from './exit.js';
+import { addDoctorCommand } from './doctor/command.js';
 import { addFeedClockCommand } from './feed-clock.js';
+import { addFindCommand } from './find.js';
 import { addOrderCommand } from './order.js';
 import { ignoreClosedPipes } from './output.js';
 import { addReconcileCommand } from './reconcile.js';
+import { addReportCommand } from './report/command.js';
 import { addResolveCommands } from './resolve.js';
 import { addStockCommand } from './stock.js';
 import { addStuckCommand } from './stuck.js';
 
 const HELP = `
 At 3 a.m.:
-  ops stuck                                    what is wrong, grouped by cause
+  ops doctor                                   what of the service is well, and what is not
+  ops stuck                                    which orders stand still, grouped by cause
+  ops find --customer <id> --from 2h           from what a caller has to the order
   ops order <id>                               one of them: which step, which error, whose money
   (mend the cause: the gateway, the database, the credentials)
   ops retry --all --step chargePayment --canary 3
@@ -26,7 +31,9 @@ At 3 a.m.:
   ops reconcile                                money: where the gateway's ledger and ours differ; close it with --close
   ops adopt                                    after a restore: which database moves money
   ops dead-letters                             events that a destination would not take; replay, discard
+  ops stock adjust <sku> --by -7 --reason …    pieces that were lost or found
   ops audit verify                             whether the audit trail is what was signed
+  ops report --from 2026-11-01 --csv           orders by outcome, compensations, decisions, findings
 
 ops stands for \`npm run -s ops --\`. Commands that change something show what they are about to do and ask; --yes answers.
 It finds the installation by DATABASE_URL and TEMPORAL_ADDRESS (and TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_…,
@@ -51,8 +58,10 @@ const program = new Command('ops')
   .configureHelp({ showGlobalOptions: true })
   .exitOverride();
 
+addDoctorCommand(program);
 addStuckCommand(program);
 addOrderCommand(program);
+addFindCommand(program);
 addResolveCommands(program);
 addCancelCommand(program);
 addStockCommand(program);
@@ -61,6 +70,7 @@ addDeadLetterCommands(program);
 addFeedClockCommand(program);
 addAdoptCommand(program);
 addAuditCommands(program);
+addReportCommand(program);
 
 try {
   await program.parseAsync();

@@ -1,23 +1,22 @@
 /** `order`: all that is known of one order: how it stands, its money, what its sagas did, who decided what, its events. */
 import type { Command } from 'commander';
 import type { StoredEvent } from '../contracts/events.js';
-import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
 import type { Order } from '../contracts/orders.js';
-import type { SagaState, StepProgress } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
-import { readOrderState, readOrder } from '../domain/orders.js';
+import { type OrderState, readOrderState, readOrder } from '../domain/orders.js';
 import { readOrderEvents } from '../domain/outbox.js';
 import { readPaymentDue } from '../domain/payments.js';
 import { type Finding, listFindings } from '../domain/reconciliation-findings.js';
-import { readSagaLog } from '../domain/saga-log.js';
-import { endedFromOutside } from '../sagas/execution.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 import { printFindings } from './close-findings.js';
 import { type Ops, orderId, run } from './command.js';
-import type { Temporal } from './connections.js';
+import { policyOf, type OpsConfig, type Temporal } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
+import { type GatewayView, readGateway } from './gateway-view.js';
+import { type NextAct, nextActs, readPolicy } from './next-acts.js';
 import { age, duration, money, type Output, time } from './output.js';
-import { askProgress, describe } from './sagas.js';
+import { readEarlierRuns, readSagas, type SagaStory } from './saga-stories.js';
+import { describe, sagaInCharge } from './sagas.js';
 
 /** A saga's events are a dozen; so many would be a bug that one wants to see the beginning of. */
 const EVENTS_MAX = 1_000;
@@ -35,7 +34,7 @@ export function addOrderCommand(program: Command): void {
     .action((id: string) => run(command, (ops) => showOrder(ops, id)));
 }
 
-async function showOrder({ out, to }: Ops, id: string): Promise<ExitCode> {
+async function showOrder({ out, to, config }: Ops, id: string): Promise<ExitCode> {
   const db = await to.database();
   const order = await readOrder(db, id);
   if (!order) throw nothingMatched(`There is no order ${id}.`);
@@ -45,7 +44,7 @@ async function showOrder({ out, to }: Ops, id: string): Promise<ExitCode> {
     );
     return undefined;
   });
-  const [sagas, orderState, payment, findings, decisions, events] = await Promise.all([
+  const [sagas, orderState, payment, findings, decisions, events, traceId] = await Promise.all([
     readSagas(temporal, db, order).catch((err: unknown) => {
       out.notice(`Temporal does not answer: ${sentenceOf(err)}. The steps are from the log in Postgres.`);
       return readSagas(undefined, db, order);
@@ -55,14 +54,24 @@ async function showOrder({ out, to }: Ops, id: string): Promise<ExitCode> {
     listFindings(db, { orderId: order.id, open: true }),
     readDecisions(db, id),
     readOrderEvents(db, id, 0, EVENTS_MAX),
+    readTraceId(db, id),
   ]);
-  const { status, gatewayReference } = payment;
+  const [gateway, next, earlierRuns] = await Promise.all([
+    readGateway(config, payment),
+    readNextActs(temporal, config, order, orderState),
+    temporal ? readEarlierRuns(temporal, sagas).catch(() => []) : [],
+  ]);
+  const { status, gatewayReference, refundReference } = payment;
   const report = {
     order,
     unwindingReason: orderState.unwindingReason,
-    payment: { status, gatewayReference },
+    traceId,
+    payment: { status, gatewayReference, refundReference },
+    gateway,
+    next,
     findings,
     sagas,
+    earlierRuns,
     decisions,
   };
   out.document({ ...report, events: events.map(briefly) });
@@ -73,52 +82,37 @@ async function showOrder({ out, to }: Ops, id: string): Promise<ExitCode> {
 type OrderReport = {
   order: Order;
   unwindingReason: string | null;
-  payment: { status: string | null; gatewayReference: string | null };
+  /** As W3C Trace Context has it; null if the request that placed the order was not traced. */
+  traceId: string | null;
+  payment: { status: string | null; gatewayReference: string | null; refundReference: string | null };
+  gateway: GatewayView;
+  next: NextAct[];
   /** Differences of the gateway's ledger and ours that are not settled. */
   findings: Finding[];
   sagas: SagaStory[];
+  /** Runs that ended before those began: an operator had terminated them, or they had grown too long. */
+  earlierRuns: SagaStory[];
   decisions: LoggedDecision[];
 };
 
-type SagaStory = {
-  workflowId: string;
-  runId: string | null;
-  /** How Temporal has it: RUNNING, COMPLETED, TERMINATED …; null if it cannot tell. */
-  execution: string | null;
-  webUrl: string | null;
-  /** Who tells the steps: the saga itself, or the log in Postgres. */
-  source: 'saga' | 'log';
-  state: SagaState;
-  steps: StepProgress[];
-};
-
-/** The order's saga, and the one that takes it back if there is one. The log knows them as one. */
-async function readSagas(temporal: Temporal | undefined, db: Database, order: Order): Promise<SagaStory[]> {
-  const ids = temporal ? [orderSagaId(order.id), cancelOrderSagaId(order.id)] : [];
-  const sagas = await Promise.all(ids.map((workflowId) => temporal && askSaga(temporal, workflowId)));
-  const known = sagas.filter((saga) => saga !== null && saga !== undefined);
-  if (known.length > 0 && known.every(({ source }) => source === 'saga')) return known;
-  const log = await readSagaLog(db, order);
-  const [first] = known;
-  const unknown = { workflowId: orderSagaId(order.id), runId: null, execution: null, webUrl: null };
-  return [{ ...(first ?? unknown), source: 'log', ...log }];
+/** @returns none that needs Temporal if that does not answer */
+async function readNextActs(
+  temporal: Temporal | undefined,
+  config: OpsConfig,
+  order: Order,
+  orderState: OrderState,
+): Promise<NextAct[]> {
+  const ask = async () => {
+    const saga = temporal && (await describe(temporal, sagaInCharge(order.id, orderState)));
+    return { saga, policy: temporal && saga ? await readPolicy(temporal, saga) : undefined };
+  };
+  const asked = await ask().catch(() => ({ saga: undefined, policy: undefined }));
+  return nextActs({ order, orderState, ...asked, policyOfToday: policyOf(config), probeEveryMs: config.PROBE_EVERY });
 }
 
-async function askSaga(temporal: Temporal, workflowId: string): Promise<SagaStory | null> {
-  const description = await describe(temporal, workflowId);
-  if (!description) return null;
-  const { runId, status } = description;
-  const progress = await askProgress(temporal, description);
-  const execution = endedFromOutside(status.name) ?? status.name;
-  return {
-    workflowId,
-    runId,
-    execution,
-    webUrl: temporal.link(workflowId, runId),
-    source: progress ? 'saga' : 'log',
-    state: progress?.state ?? 'RUNNING',
-    steps: progress?.steps ?? [],
-  };
+async function readTraceId(db: Database, id: string): Promise<string | null> {
+  const row = await db.order.findUnique({ where: { id }, select: { traceparent: true } });
+  return row?.traceparent?.split('-')[1] ?? null;
 }
 
 type LoggedDecision = { at: string; by: string; what: string; detail: string | null };
@@ -140,28 +134,17 @@ const briefly = ({ sequence, type, occurredAt, data }: StoredEvent) => ({
   data,
 });
 
-function print(
-  out: Output,
-  { order, unwindingReason, payment, findings, sagas, decisions }: OrderReport,
-  events: StoredEvent[],
-): void {
-  const why = order.cancellation?.reason ?? unwindingReason;
-  out.print(
-    `${out.paint('bold', order.id)}  ${paintStatus(out, order)}${why === null ? '' : ` (${order.cancellation ? '' : 'unwinding: '}${why})`}  ${money(order.total)}`,
-  );
-  const external = order.externalOrderId === undefined ? '' : `, external id ${order.externalOrderId}`;
-  out.print(`accepted ${time(order.createdAt)} (${age(order.createdAt)} ago), customer ${order.customerId}${external}`);
-  const { currency } = order.total;
-  for (const { sku, quantity, unitPrice } of order.items) {
-    out.print(`  ${quantity} × ${sku} at ${money({ amount: unitPrice, currency })}`);
-  }
-  out.print(
-    `payment  ${payment.status ?? 'no outcome known'}${payment.gatewayReference ? `, ${payment.gatewayReference}` : ''}`,
-  );
+function print(out: Output, report: OrderReport, events: StoredEvent[]): void {
+  const { order, traceId, findings, sagas, earlierRuns, decisions } = report;
+  printHead(out, report);
+  out.print(`correlation id  ${order.correlationId}${traceId === null ? '' : `, trace id ${traceId}`}`);
+  printMoney(out, report);
+  printNext(out, report);
   if (findings.length > 0) {
     out.print(out.paint('red', '\nThe gateway’s ledger says otherwise'));
     printFindings(out, findings);
   }
+  for (const run of earlierRuns) printSaga(out, run, 'Earlier run of');
   for (const saga of sagas) printSaga(out, saga);
   if (decisions.length > 0) {
     out.print(out.paint('bold', '\nDecisions'));
@@ -177,12 +160,63 @@ function print(
   );
 }
 
-function printSaga(out: Output, { workflowId, execution, webUrl, source, state, steps }: SagaStory): void {
+function printHead(out: Output, { order, unwindingReason }: OrderReport): void {
+  const why = order.cancellation?.reason ?? unwindingReason;
+  out.print(
+    `${out.paint('bold', order.id)}  ${paintStatus(out, order)}${why === null ? '' : ` (${order.cancellation ? '' : 'unwinding: '}${why})`}  ${money(order.total)}`,
+  );
+  const external = order.externalOrderId === undefined ? '' : `, external id ${order.externalOrderId}`;
+  out.print(`accepted ${time(order.createdAt)} (${age(order.createdAt)} ago), customer ${order.customerId}${external}`);
+  const { currency } = order.total;
+  for (const { sku, quantity, unitPrice } of order.items) {
+    out.print(`  ${quantity} × ${sku} at ${money({ amount: unitPrice, currency })}`);
+  }
+}
+
+/** What we have on record, and what the gateway itself says. */
+function printMoney(out: Output, { order, payment, gateway }: OrderReport): void {
+  const { status, gatewayReference, refundReference } = payment;
+  const references = [gatewayReference, refundReference].filter((reference) => reference !== null).join(', ');
+  out.print(`payment  ${status ?? 'no outcome known'}${references && `, ${references}`}`);
+  if (!gateway.asked) {
+    out.print(`gateway  not asked: ${gateway.why}`);
+    return;
+  }
+  const { currency } = order.total;
+  const late =
+    gateway.charges.length === 0 ? ': it lists no charge of this order (its search is up to a minute late)' : '';
+  out.print(`gateway  holds ${money({ amount: gateway.holds, currency })}${late}`);
+  for (const { reference, state, received, refunded, disputed } of gateway.charges) {
+    const moved = `${money({ amount: received, currency })} taken, ${money({ amount: refunded, currency })} given back`;
+    out.print(`  ${reference}  ${state}, ${moved}${disputed ? out.paint('red', ', disputed') : ''}`);
+  }
+}
+
+function printNext(out: Output, { next }: OrderReport): void {
+  if (next.length === 0) {
+    out.print('next     nothing: the order is final');
+    return;
+  }
+  for (const { what, at } of next) {
+    const when = at === null ? '' : `  ${time(at)} (${whenOf(at)})`;
+    out.print(`next     ${what}${when}`);
+  }
+}
+
+const whenOf = (at: string): string =>
+  Date.parse(at) > Date.now() ? `in ${duration(Date.parse(at) - Date.now())}` : `${age(at)} ago`;
+
+function printSaga(
+  out: Output,
+  { workflowId, execution, webUrl, source, state, steps }: SagaStory,
+  title: 'Saga' | 'Earlier run of' = 'Saga',
+): void {
   const isOurs = execution === null || execution === 'RUNNING' || execution === 'COMPLETED';
-  const shown = isOurs ? state : `${execution}: no worker works on it; \`retry\` restarts it`;
+  const ended = title === 'Saga' ? ': no worker works on it; `retry` restarts it' : ': another run has followed it';
+  const shown = isOurs ? state : `${execution}${ended}`;
   const style = isOurs && state !== 'NEEDS_ATTENTION' ? 'bold' : 'red';
   out.print(
-    `\n${out.paint('bold', 'Saga')} ${workflowId}  ${out.paint(style, shown)}${source === 'log' ? '  (from the log in Postgres)' : ''}`,
+    `\n${out.paint('bold', title)} ${workflowId}  ${out.paint(style, shown)}${source === 'log' ? '  (from the log in Postgres)' : ''}`,
   );
   if (webUrl !== null) out.print(out.paint('dim', webUrl));
   out.table(

@@ -23,6 +23,8 @@ export type Output = {
   /** Draws over the last drawing; only where `interactive`. */
   redraw(text: string): void;
   table(head: string[], rows: string[][]): void;
+  /** The answer in a format of its own: nothing but its line ends is let through unescaped. */
+  raw(text: string): void;
   paint(style: Style, text: string): string;
 };
 type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow';
@@ -48,6 +50,7 @@ export function createOutput({ output, color }: OutputOptions): Output {
       table.push(...rows.map((row) => row.map(onOneLine)));
       print(table.toString().replaceAll(/ +$/gm, ''));
     },
+    raw: (text) => write(process.stdout, text.split('\r\n').map(printable).join('\r\n')),
     paint,
   };
 }

@@ -6,6 +6,7 @@ import { refusePrice } from '../domain/prices.js';
 import { type Ops, run } from './command.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
 import { money } from './output.js';
+import { addAdjustCommand } from './stock-adjust.js';
 
 const PAGE = 1_000;
 
@@ -20,6 +21,7 @@ export function addStockCommand(program: Command): void {
     .option('--unsellable', 'only what is not sold for its price')
     .addHelpText('after', '\nExamples:\n  ops stock\n  ops stock SKU-KEYBOARD\n  ops stock --unsellable')
     .action((sku: string | undefined, options: Options) => run(command, (ops) => showStock(ops, sku, options)));
+  addAdjustCommand(command);
 }
 
 type Options = { unsellable?: true };

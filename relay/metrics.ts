@@ -11,7 +11,7 @@ import { countDeadLetters } from '../domain/dead-letters.js';
 import { countFindings, readFeedHeldSeconds, readOpenOrders, readUnstarted } from '../domain/figures.js';
 import { createCachedRead } from '../runtime/cached-read.js';
 import { onScrape, show } from '../runtime/metrics.js';
-import { countPollers } from '../sagas/pollers.js';
+import { readPollers } from '../sagas/pollers.js';
 import { findStuck, type SagaTimeLimits } from '../sagas/stuck.js';
 import { followDue, followFinals, followedOrders } from './order-metrics.js';
 import type { Publisher } from './publishers/publisher.js';
@@ -148,7 +148,7 @@ export function exposeFacts({
     const temporal = client();
     if (!temporal) throw new Error('Temporal has never answered');
     const [{ sagas }, polling] = await temporal.withDeadline(Date.now() + TEMPORAL_LIMIT_MS, () =>
-      Promise.all([findStuck(db, temporal, timeLimits), countPollers(temporal)]),
+      Promise.all([findStuck(db, temporal, timeLimits), readPollers(temporal)]),
     );
     attention.reset();
     parked.reset();

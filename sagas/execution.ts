@@ -22,6 +22,12 @@ export const pendingActivities = ({ raw }: WorkflowExecutionDescription): Pendin
 
 /** STARTED, CANCEL_REQUESTED and PAUSE_REQUESTED of temporal.api.enums.v1.PendingActivityState. */
 const UNDER_WAY = new Set<number>([2, 3, 5]);
+/** SCHEDULED of the same; while it backs off, its time is in the future. */
+export const STATE_SCHEDULED = 1;
+
+type Timestamp = { seconds?: unknown; nanos?: number | null } | null | undefined;
+export const msOf = (time: Timestamp, otherwise: number): number =>
+  time ? Number(time.seconds) * 1_000 + (time.nanos ?? 0) / 1e6 : otherwise;
 
 /** The saga itself does not see how often an activity that is still under way has been tried; the server does. */
 export function withPendingAttempts(progress: SagaProgress, description: WorkflowExecutionDescription): SagaProgress {

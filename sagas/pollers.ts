@@ -1,26 +1,46 @@
-/** Who asks Temporal for our tasks, as its server sees it: a worker that is frozen or gone asks no more. */
+/**
+ * Pollers: workers as Temporal's task queue knows them. A worker that has nothing to do asks once a minute, and one that was killed
+ * is remembered for five: so this says who was there a moment ago. Whether anybody works shows in tasks that wait (standstill.ts).
+ */
 import type { Client } from '@temporalio/client';
 import { TASK_QUEUE } from '../contracts/ids.js';
+import { msOf } from './execution.js';
 
-/** An idle worker's request is open for a minute before it asks again. */
-const ASKED_WITHIN_MS = 70_000;
+/** A worker's question is answered after a minute if there is nothing to do, and then it asks again. */
+const LIVE_WITHIN_MS = 70_000;
 
-/** temporal.api.enums.v1.TaskQueueType */
-const KINDS = { workflow: 1, activity: 2 } as const;
+/** TaskQueueType of temporal.api.enums.v1. */
+const QUEUES = { workflow: 1, activity: 2 } as const;
 
-/** @returns requests within the last 70 s, by the kind of task that they ask for */
-export async function countPollers(client: Client): Promise<Record<keyof typeof KINDS, number>> {
-  const count = async (taskQueueType: 1 | 2): Promise<number> => {
+export type Pollers = {
+  /** Workers that have asked within the last minute, by what they ask for. */
+  workflow: string[];
+  activity: string[];
+  /** Seconds since any of them has asked; null = none is known. */
+  lastAskedSeconds: number | null;
+};
+
+export async function readPollers(client: Client): Promise<Pollers> {
+  const now = Date.now();
+  const ask = async (taskQueueType: number) => {
     const { pollers } = await client.workflowService.describeTaskQueue({
       namespace: client.options.namespace,
       taskQueue: { name: TASK_QUEUE },
       taskQueueType,
     });
-    const now = Date.now();
-    return (pollers ?? []).filter(
-      ({ lastAccessTime }) => now - Number(lastAccessTime?.seconds ?? 0) * 1_000 < ASKED_WITHIN_MS,
-    ).length;
+    return (pollers ?? []).map(({ identity, lastAccessTime }) => ({
+      identity: identity ?? '',
+      ageMs: now - msOf(lastAccessTime, 0),
+    }));
   };
-  const [workflow, activity] = await Promise.all([count(KINDS.workflow), count(KINDS.activity)]);
-  return { workflow, activity };
+  const [workflow, activity] = await Promise.all([ask(QUEUES.workflow), ask(QUEUES.activity)]);
+  const live = (pollers: typeof workflow) => [
+    ...new Set(pollers.filter(({ ageMs }) => ageMs < LIVE_WITHIN_MS).map(({ identity }) => identity)),
+  ];
+  const newest = Math.min(...[...workflow, ...activity].map(({ ageMs }) => ageMs));
+  return {
+    workflow: live(workflow),
+    activity: live(activity),
+    lastAskedSeconds: Number.isFinite(newest) ? Math.max(0, newest / 1_000) : null,
+  };
 }

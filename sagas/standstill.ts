@@ -5,6 +5,7 @@
  */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { TASK_QUEUE } from '../contracts/ids.js';
+import { msOf, STATE_SCHEDULED } from './execution.js';
 
 /** The saga's code fails in its worker: a bug, or a release that does not fit what the saga has done so far. */
 export const WORKFLOW_TASK_FAILING = 'WORKFLOW_TASK_FAILING';
@@ -61,20 +62,14 @@ export async function findStandstill(
   );
   if (paused) return { failure: ACTIVITY_PAUSED, step: paused.activityType?.name ?? null };
   const waits = (saga.raw.pendingActivities ?? []).find(
-    ({ state, scheduledTime }) => state === SCHEDULED && now - msOf(scheduledTime, now) > TASK_WAITS_MS,
+    ({ state, scheduledTime }) => state === STATE_SCHEDULED && now - msOf(scheduledTime, now) > TASK_WAITS_MS,
   );
   if (waits && (await isUnserved(saga, around))) return { failure: NO_POLLERS, step: waits.activityType?.name ?? null };
   return undefined;
 }
 
-/** PENDING_ACTIVITY_STATE_SCHEDULED; while it backs off, its time is in the future. */
-const SCHEDULED = 1;
 /** STARTED, CANCEL_REQUESTED and PAUSE_REQUESTED: the try that goes on may yet succeed. */
 const UNDER_WAY = new Set<number>([2, 3, 5]);
-
-type Timestamp = { seconds?: unknown; nanos?: number | null } | null | undefined;
-const msOf = (time: Timestamp, otherwise: number): number =>
-  time ? Number(time.seconds) * 1_000 + (time.nanos ?? 0) / 1e6 : otherwise;
 
 const hasMoved = ({ standstillSeconds }: Surroundings): boolean => standstillSeconds < MOVED_WITHIN_S;
 

@@ -20,7 +20,7 @@ export const CustomerId = Type.String({
 });
 export const SKU = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 export const SkuName = Type.String({ pattern: SKU.source, description: 'Stock keeping unit' });
-const ExternalOrderId = Type.String({
+export const ExternalOrderId = Type.String({
   pattern: '^[\\x21-\\x7e]{1,128}$',
   description:
     'The caller’s own number of the order, unique among the customer’s orders that are not CANCELLED; never an e-mail address: it ends up in lists and events',

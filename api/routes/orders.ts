@@ -1,13 +1,13 @@
 /** Orders over HTTP: read one, list them. */
-import { Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import type { Order } from '../../contracts/orders.js';
-import { listOrders, readOrder } from '../../domain/orders.js';
+import { listOrders, type OrderFilter, readOrder } from '../../domain/orders.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { answerUnlessKnown } from '../http/etags.js';
 import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
 import { type Caller, confinedTo } from '../access/permissions.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
-import { CustomerId, IdParams, OrderSchema, OrderStatus, UUID } from '../http/schemas.js';
+import { CustomerId, ExternalOrderId, IdParams, OrderSchema, OrderStatus, UUID } from '../http/schemas.js';
 
 export function orderRoutes(app: Api, deps: ApiDependencies): void {
   readRoute(app, deps);
@@ -36,33 +36,47 @@ function readRoute(app: Api, deps: ApiDependencies): void {
   );
 }
 
+/** UTC unless it says otherwise; a date alone is its first moment. */
+const MOMENT = '^\\d{4}-\\d\\d-\\d\\d(T\\d\\d:\\d\\d(:\\d\\d(\\.\\d{1,9})?)?(Z|[+-]\\d\\d:\\d\\d)?)?$';
+const moment = (description: string) => Type.Optional(Type.String({ pattern: MOMENT, description }));
+const reference = (description: string, pattern = '^[\\x21-\\x7e]{1,200}$') =>
+  Type.Optional(Type.String({ pattern, description }));
+
+const ListQuery = Type.Object(
+  {
+    status: Type.Optional(OrderStatus),
+    customerId: Type.Optional(CustomerId),
+    externalOrderId: Type.Optional(ExternalOrderId),
+    gatewayReference: reference('The payment provider’s id of a charge or a refund'),
+    correlationId: reference('Of the request that placed the order'),
+    eventId: reference('Of any of its events', `${UUID.source.replace('$', '')}-\\d{1,9}$`),
+    createdFrom: moment('Accepted at or after this moment (ISO 8601; UTC unless it says otherwise)'),
+    createdTo: moment('Accepted before this moment'),
+    limit: Limit,
+    cursor: Type.Optional(Cursor),
+  },
+  { additionalProperties: false },
+);
+
 function listRoute(app: Api, { db, pageBytesMax }: ApiDependencies): void {
   app.get(
     '/orders',
     {
       schema: {
         summary: 'List orders, newest first',
+        description:
+          'All filters that are given must fit. An `externalOrderId` may have several orders: of several customers, and of one ' +
+          'whose earlier order with it was cancelled. Customers find their own orders only.',
         tags: ['orders'],
-        querystring: Type.Object(
-          {
-            status: Type.Optional(OrderStatus),
-            customerId: Type.Optional(CustomerId),
-            limit: Limit,
-            cursor: Type.Optional(Cursor),
-          },
-          { additionalProperties: false },
-        ),
+        querystring: ListQuery,
         response: { 200: Type.Object({ orders: Type.Array(OrderSchema), next: Next }), '4xx': ProblemSchema },
       },
     },
-    async ({ query: { status, customerId, limit, cursor }, caller }, reply) => {
+    async ({ query, caller }, reply) => {
+      const { limit, cursor, customerId } = query;
       const own = confinedTo(caller, 'read');
       if (own !== undefined && customerId !== undefined && customerId !== own) return { orders: [], next: null };
-      const whose = own ?? customerId;
-      const filter = {
-        ...(status && { status }),
-        ...(whose && { customerId: whose }),
-      };
+      const filter = filterOf(query, own);
       const before = cursor === undefined ? undefined : decodeCursor(cursor, UUID);
       return sendPage<Order>(reply, {
         name: 'orders',
@@ -75,6 +89,31 @@ function listRoute(app: Api, { db, pageBytesMax }: ApiDependencies): void {
     },
   );
 }
+
+/** @param own the customer that the caller is confined to. @throws Problem invalid-request for a moment that there is not */
+function filterOf(query: Static<typeof ListQuery>, own: string | undefined): OrderFilter {
+  const { status, customerId, externalOrderId, gatewayReference, correlationId, eventId } = query;
+  const whose = own ?? customerId;
+  return {
+    ...(status && { status }),
+    ...(whose && { customerId: whose }),
+    ...(externalOrderId !== undefined && { externalOrderId }),
+    ...(gatewayReference !== undefined && { gatewayReference }),
+    ...(correlationId !== undefined && { correlationId }),
+    ...(eventId !== undefined && { eventId }),
+    ...(query.createdFrom !== undefined && { createdFromMs: momentOf('createdFrom', query.createdFrom) }),
+    ...(query.createdTo !== undefined && { createdToMs: momentOf('createdTo', query.createdTo) }),
+  };
+}
+
+function momentOf(name: 'createdFrom' | 'createdTo', text: string): number {
+  const ms = Date.parse(/T.*(Z|[+-]\d\d:\d\d)$|^[^T]*$/.test(text) ? text : `${text}Z`);
+  if (Number.isFinite(ms)) return Math.min(Math.max(ms, 0), LAST_MOMENT_MS);
+  const error = { pointer: `querystring/${name}`, detail: 'must be a moment, such as 2026-11-21T09:00:00Z' };
+  throw new Problem('invalid-request', `${error.pointer}: ${error.detail}`, { errors: [error] });
+}
+/** Beyond it, ISO 8601 has years that Postgres does not read. */
+const LAST_MOMENT_MS = Date.UTC(9999, 11, 31);
 
 /** @throws Problem not-found, also for what is not an id at all, and for an order that the caller may not see */
 export async function requireOrder(

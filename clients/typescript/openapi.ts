@@ -6,7 +6,10 @@
 
 export interface paths {
   "/orders": {
-    /** List orders, newest first */
+    /**
+     * List orders, newest first
+     * @description All filters that are given must fit. An `externalOrderId` may have several orders: of several customers, and of one whose earlier order with it was cancelled. Customers find their own orders only.
+     */
     get: operations["getOrders"];
     /**
      * Place an order
@@ -395,7 +398,10 @@ export type external = Record<string, never>;
 
 export interface operations {
 
-  /** List orders, newest first */
+  /**
+   * List orders, newest first
+   * @description All filters that are given must fit. An `externalOrderId` may have several orders: of several customers, and of one whose earlier order with it was cancelled. Customers find their own orders only.
+   */
   getOrders: {
     parameters: {
       query?: {
@@ -403,6 +409,18 @@ export interface operations {
         status?: "PENDING" | "CONFIRMED" | "CANCELLED";
         /** @description Opaque id of the customer; never a name or an e-mail address */
         customerId?: string;
+        /** @description The caller’s own number of the order, unique among the customer’s orders that are not CANCELLED; never an e-mail address: it ends up in lists and events */
+        externalOrderId?: string;
+        /** @description The payment provider’s id of a charge or a refund */
+        gatewayReference?: string;
+        /** @description Of the request that placed the order */
+        correlationId?: string;
+        /** @description Of any of its events */
+        eventId?: string;
+        /** @description Accepted at or after this moment (ISO 8601; UTC unless it says otherwise) */
+        createdFrom?: string;
+        /** @description Accepted before this moment */
+        createdTo?: string;
         /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
         /** @description `next` of the page before */

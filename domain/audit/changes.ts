@@ -6,7 +6,7 @@ import { decideDeadLetter } from '../dead-letters.js';
 import { closeReported, type FindingClosure, refundReported } from '../finding-closures.js';
 import type { KeyClaim } from '../idempotency.js';
 import { adoptAccount, readStanding, type Standing } from '../installation.js';
-import { type ExpectedSku, lockSku, putSku, type Sku } from '../inventory.js';
+import { adjustStock, type ExpectedSku, lockSku, putSku, type Sku } from '../inventory.js';
 import { type RequestedCancellation, requestCancellation, type Unwinding } from '../orders.js';
 import type { Change, Values } from './acts.js';
 
@@ -19,6 +19,16 @@ export const entryOfSku = (
   before: (tx) => lockSku(tx, sku),
   change: (tx) => putSku(tx, sku, entry, expected),
   effect: (after, before) => after && { resource: sku, status: 200, before: valuesOf(before), after: valuesOf(after) },
+});
+/** Of no effect where fewer pieces are available than are to be removed. */
+export const adjustmentOfStock = (
+  sku: string,
+  { by, reason }: { by: number; reason: string },
+): Change<Sku | null, Sku | null> => ({
+  before: (tx) => lockSku(tx, sku),
+  change: (tx) => adjustStock(tx, sku, by),
+  effect: (after, before) =>
+    after && { resource: sku, reason, before: valuesOf(before), after: { ...valuesOf(after), by } },
 });
 const valuesOf = (sku: Sku | null): Values | null => sku && { ...sku };
 

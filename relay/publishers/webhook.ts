@@ -7,6 +7,7 @@ import https from 'node:https';
 import { Webhook } from 'standardwebhooks';
 import { retryAfterMs, UNDO_PAUSE_MAX_MS } from '../../contracts/retry-after.js';
 import type { CloudEvent } from '../../contracts/events.js';
+import { readWords } from './answer-words.js';
 import { publishOneByOne } from './one-by-one.js';
 import { lookupPublic, refusePrivateLiteral } from './private-addresses.js';
 import type { Publisher, PublishOutcome } from './publisher.js';
@@ -76,10 +77,10 @@ const secretFault = (secrets: string): string =>
     : 'WEBHOOK_SECRET must be whsec_… (base64), or several of them separated by spaces.';
 
 async function send(post: Post, event: CloudEvent): Promise<PublishOutcome> {
-  const { status, retryAfterMs } = await request(post, event);
+  const { status, words, retryAfterMs } = await request(post, event);
   if (status >= 200 && status < 300) return { outcome: 'taken' };
   // A redirect is not followed: it could lead anywhere, our own network included.
-  const error = new Error(`the webhook receiver answered ${status}`);
+  const error = new Error(`the webhook receiver answered ${status}${words && ` (${words})`}`);
   if (REJECTIONS.has(status)) return { outcome: 'rejected', error };
   return {
     outcome: 'unavailable',
@@ -89,7 +90,8 @@ async function send(post: Post, event: CloudEvent): Promise<PublishOutcome> {
   };
 }
 
-type Answer = { status: number; retryAfterMs?: number };
+/** `words`: of an answer that is not 2xx, what answer-words lets through. */
+type Answer = { status: number; words: string; retryAfterMs?: number };
 
 async function request(post: Post, event: CloudEvent): Promise<Answer> {
   const { url, webhooks, agent, allowPrivate } = post;
@@ -124,8 +126,11 @@ function attempt({ url, inFlight }: Post, options: http.RequestOptions, body: Bu
   return new Promise((resolve, reject) => {
     const request = (url.protocol === 'https:' ? https : http).request(url, options, (response) => {
       response.on('error', () => undefined); // the status has said it all
+      const status = response.statusCode ?? 0;
+      const answer = { status, ...retryAfterOf(response) };
+      if (status < 200 || status >= 300) return void readWords(response).then((words) => resolve({ ...answer, words }));
       response.resume();
-      resolve({ status: response.statusCode ?? 0, ...retryAfterOf(response) });
+      resolve({ ...answer, words: '' });
     });
     const tooLate = new Error(`the webhook receiver has not answered within ${ANSWER_LIMIT_MS / 1_000} s`);
     const timer = setTimeout(() => request.destroy(tooLate), ANSWER_LIMIT_MS);

@@ -221,6 +221,21 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
     }, LIST_PAGES_MAX);
   });
 
+  test('an order, by what a caller has of it', async () => {
+    const order = (await readOrder(t.db, recent[1] as string)) as NonNullable<Awaited<ReturnType<typeof readOrder>>>;
+    await t.db.order.update({ where: { id: order.id }, data: { externalOrderId: 'of-a-caller' } });
+    const hour = { createdFromMs: Date.now() - 3_600_000, createdToMs: Date.now() };
+    for (const filter of [
+      { externalOrderId: 'of-a-caller' },
+      { correlationId: order.correlationId },
+      { gatewayReference: 'pi_of_a_caller' },
+      { eventId: `${order.id}-1` },
+      { customerId: order.customerId, ...hour },
+    ])
+      await expectIndexesOnly(() => listOrders(explained.db, filter, 26));
+    await expectIndexesOnly(() => listOrders(explained.db, hour, 101), LIST_PAGES_MAX);
+  });
+
   test('what the reconciler compares', async () => {
     const { db } = explained;
     const references = recent.map((id) => `pi_${id}`);

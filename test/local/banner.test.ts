@@ -17,6 +17,11 @@ test('the banner says where the Temporal CLI is, which a developer who never ins
   expect(banner(facts)).toContain('\n  Temporal CLI /cache/temporal-v1\n');
 });
 
+test('the Temporal CLI that it names asks the Temporal that runs, on another port, too', () => {
+  const settings = readSettings({ TEMPORAL_PORT: '7299' });
+  expect(banner({ ...facts, settings })).toContain('\n  Temporal CLI /cache/temporal-v1 --address 127.0.0.1:7299\n');
+});
+
 test('the banner names no CLI where Temporal is not ours', () => {
   const settings = readSettings({ TEMPORAL_ADDRESS: 'temporal.example:7233', TEMPORAL_TLS: 'true' });
   const text = banner({ ...facts, settings, temporalCli: undefined });

@@ -39,7 +39,8 @@ export function cliOf(
 export const cleanEnv = (): NodeJS.ProcessEnv =>
   Object.fromEntries(
     Object.entries(process.env).filter(
-      ([name]) => !/^(TEMPORAL_|DATABASE_|DATA_DIR|AUDIT_|OPS_|NO_COLOR|FORCE_COLOR)/.test(name),
+      ([name]) =>
+        !/^(TEMPORAL_|DATABASE_|DATA_DIR|AUDIT_|OPS_|PAYMENTS_|STRIPE_|PROMETHEUS_|NO_COLOR|FORCE_COLOR)/.test(name),
     ),
   );
 

@@ -1,0 +1,80 @@
+/** What `doctor` asks Postgres: whether it takes changes, keeps what it says it has kept, and whose tables these are. */
+import type { Database } from '../../domain/database.js';
+import { feedClockLag, readFeedClock } from '../../domain/feed-clock.js';
+import { duration } from '../output.js';
+import { type Check, check, fail, type Finding, ok, warn } from './checks.js';
+
+/** Events and retries are ordered by other means; but what is dated in the future reads wrong, and deadlines come early. */
+const SKEW_WARN_MS = 1_000;
+const SKEW_FAIL_MS = 30_000;
+/** Of max_connections: what is left is for whoever has to look at it. */
+const CONNECTIONS_WARN = 0.85;
+
+export const checkPostgres = (db: Database): Promise<Check[]> =>
+  Promise.all([
+    check('database', () => takesChanges(db)),
+    check('database settings', () => readSettings(db)),
+    check('database connections', () => countConnections(db)),
+    check('clock of the database', () => compareClocks(db)),
+    check('clock of the feed', () => readClockOfFeed(db)),
+  ]);
+
+async function takesChanges(db: Database): Promise<Finding> {
+  const [row] = await db.$queryRaw<{ isStandby: boolean; isReadOnly: boolean; version: string; name: string }[]>`
+    SELECT pg_is_in_recovery() AS "isStandby", current_setting('transaction_read_only') = 'on' AS "isReadOnly",
+      current_setting('server_version') AS version, current_database() AS name`;
+  const { isStandby = false, isReadOnly = false, version, name } = row ?? {};
+  if (isStandby)
+    return fail(
+      `Postgres ${version}, ${name}: a standby, which takes no changes: DATABASE_URL must lead to the primary`,
+    );
+  if (isReadOnly)
+    return fail(`Postgres ${version}, ${name}: read-only (default_transaction_read_only): no order is accepted`);
+  return ok(`Postgres ${version}, ${name}, takes changes`);
+}
+
+/** What a crash of the server must not take away again. */
+const DURABLE = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on' } as const;
+
+async function readSettings(db: Database): Promise<Finding> {
+  const rows = await db.$queryRaw<{ name: string; setting: string }[]>`
+    SELECT name, setting FROM pg_settings WHERE name = ANY(${Object.keys(DURABLE)})`;
+  const values = new Map(rows.map(({ name, setting }) => [name, setting]));
+  // `remote_apply` and the like keep more than `on` does.
+  const weak = Object.keys(DURABLE).filter((name) => ['off', 'local'].includes(values.get(name) ?? ''));
+  const shown = [...values].map(([name, setting]) => `${name}=${setting}`).join(', ');
+  if (weak.length > 0)
+    return fail(`${shown}: an order that was acknowledged may be lost by a crash (${weak.join(', ')})`);
+  return ok(shown);
+}
+
+async function countConnections(db: Database): Promise<Finding> {
+  const [row] = await db.$queryRaw<{ used: number; max: number }[]>`
+    SELECT (SELECT count(*)::int FROM pg_stat_activity WHERE backend_type = 'client backend') AS used,
+      current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS max`;
+  const { used = 0, max = 0 } = row ?? {};
+  const detail = `${used} of ${max} in use`;
+  return used >= CONNECTIONS_WARN * max ? warn(`${detail}: processes that start now may get none`) : ok(detail);
+}
+
+/** As this machine has it in the middle of the question. */
+async function compareClocks(db: Database): Promise<Finding> {
+  const asked = Date.now();
+  const [row] = await db.$queryRaw<{ at: Date }[]>`SELECT clock_timestamp() AS at`;
+  const answered = Date.now();
+  const skewMs = (row?.at.getTime() ?? Number.NaN) - (asked + answered) / 2;
+  return rateSkew('this machine', skewMs, (answered - asked) / 2);
+}
+
+/** @param uncertainMs by which the comparison may be wrong */
+export function rateSkew(than: string, skewMs: number, uncertainMs: number): Finding {
+  const shown = `${duration(Math.abs(skewMs))} ${skewMs < 0 ? 'behind' : 'ahead of'} ${than}`;
+  const certainMs = Math.abs(skewMs) - uncertainMs;
+  if (certainMs > SKEW_FAIL_MS) return fail(`${shown}: set one of them right (NTP)`);
+  return certainMs > SKEW_WARN_MS ? warn(shown) : ok(shown);
+}
+
+async function readClockOfFeed(db: Database): Promise<Finding> {
+  const lag = feedClockLag(await readFeedClock(db));
+  return lag === 0n ? ok('ahead of all events') : fail(`${lag} behind its events: ops feed-clock --advance`);
+}

@@ -1,0 +1,80 @@
+/** What `doctor` asks Temporal: whether the namespace is there, can be searched as operators search, and who polls. */
+import { CUSTOMER_ID, SAGA_FAILURE, SAGA_STATE, SAGA_STEP, type SagaPolicy } from '../../contracts/saga.js';
+import type { Database } from '../../domain/database.js';
+import { countSlowOrders, groupByFailure } from '../../domain/stuck-sagas.js';
+import { readPollers } from '../../sagas/pollers.js';
+import { findStuck } from '../../sagas/stuck.js';
+import type { Temporal } from '../connections.js';
+import { duration } from '../output.js';
+import { type Check, check, fail, type Finding, ok, warn } from './checks.js';
+
+/** A day: less than that, and what failed on Friday is gone on Monday. */
+const RETENTION_WARN_S = 86_400;
+const SLOW_MAX = 10_000;
+
+export const checkTemporal = (temporal: Temporal, db: Database | undefined, policy: SagaPolicy): Promise<Check[]> =>
+  Promise.all([
+    check('temporal', () => describeNamespace(temporal)),
+    check('search attributes', () => trySearchAttributes(temporal)),
+    check('workers', () => countPollers(temporal)),
+    ...(db === undefined ? [] : [check('sagas', () => countStuck(temporal, db, policy))]),
+  ]);
+
+async function describeNamespace({ client, where }: Temporal): Promise<Finding> {
+  const { namespace } = client.options;
+  const [{ config }, system] = await Promise.all([
+    client.workflowService.describeNamespace({ namespace }),
+    client.workflowService.getSystemInfo({}),
+  ]);
+  const retentionS = Number(config?.workflowExecutionRetentionTtl?.seconds ?? 0);
+  const kept = `keeps histories for ${duration(retentionS * 1_000)}`;
+  const detail = `${where}, server ${system.serverVersion || 'of unknown version'}, ${kept}`;
+  return retentionS < RETENTION_WARN_S ? warn(`${detail}: less than a day`) : ok(detail);
+}
+
+/** By a question that needs each: who may search need not be let see the list of them. */
+async function trySearchAttributes({ client }: Temporal): Promise<Finding> {
+  const names = [SAGA_STATE, SAGA_STEP, SAGA_FAILURE, CUSTOMER_ID].map(({ name }) => name);
+  const missing = await Promise.all(
+    names.map((name) =>
+      client.workflow.count(`${name}="ops-doctor"`).then(
+        () => [],
+        (err: unknown) => {
+          // gRPC's INVALID_ARGUMENT: the namespace does not know it. Anything else is another fault.
+          if (
+            (err as { cause?: { code?: number }; code?: number }).cause?.code === 3 ||
+            (err as { code?: number }).code === 3
+          )
+            return [name];
+          throw err;
+        },
+      ),
+    ),
+  );
+  const gone = missing.flat();
+  return gone.length === 0
+    ? ok(names.join(', '))
+    : fail(
+        `not registered: ${gone.join(', ')}: no saga can be marked, and none begins (temporal operator search-attribute create --type Keyword --name …)`,
+      );
+}
+
+async function countPollers({ client }: Temporal): Promise<Finding> {
+  const { workflow, activity, lastAskedSeconds } = await readPollers(client);
+  const last = lastAskedSeconds === null ? '' : `, the last one ${duration(lastAskedSeconds * 1_000)} ago`;
+  const detail = `${workflow.length} ask for sagas, ${activity.length} for activities${last}`;
+  return workflow.length > 0 && activity.length > 0 ? ok(detail) : fail(`${detail}: orders stay PENDING`);
+}
+
+async function countStuck({ client }: Temporal, db: Database, policy: SagaPolicy): Promise<Finding> {
+  const [{ sagas }, slow] = await Promise.all([findStuck(db, client, policy), countSlowOrders(db, SLOW_MAX)]);
+  if (sagas.length > 0) {
+    const groups = groupByFailure(sagas).map(({ count, step, failure }) =>
+      `${count} ${step ?? ''} ${failure ?? ''}`.trim(),
+    );
+    return fail(`${sagas.length} need someone (${groups.join('; ')}): ops stuck`);
+  }
+  if (slow.oldest === null) return ok('none is stuck, none is slow');
+  const since = duration(Date.now() - Date.parse(slow.oldest.since));
+  return warn(`none needs a decision, ${slow.count} are slow, the oldest ${since}: ops stuck`);
+}

@@ -1,0 +1,134 @@
+/** `find`: from what a caller has in hand (a customer and a time, a number, a reference, an id in a log) to the order. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { partsOfEventId } from '../contracts/ids.js';
+import { ORDER_STATUSES, type Order, type OrderStatus } from '../contracts/orders.js';
+import type { Database } from '../domain/database.js';
+import { listOrders, type OrderFilter, readOrder } from '../domain/orders.js';
+import { type Ops, run, wholeNumber } from './command.js';
+import { EXIT, type ExitCode, nothingMatched, usage } from './exit.js';
+import { age, money, time } from './output.js';
+
+/** A screenful: who finds more than that says more of what is looked for. */
+const LIMIT_DEFAULT = 25;
+
+type Options = {
+  customer?: string;
+  external?: string;
+  reference?: string;
+  correlation?: string;
+  event?: string;
+  status?: OrderStatus;
+  from?: number;
+  to?: number;
+  limit: number;
+};
+
+export function addFindCommand(program: Command): void {
+  const command = program
+    .command('find')
+    .summary('an order by customer and time, number, reference, correlation id or event')
+    .description(
+      'Finds orders, newest first. All that is given must fit. Without an option: the argument is tried as an order’s, an event’s or a workflow’s id, as a correlation id, as the shop’s own number, and as the payment provider’s reference.',
+    )
+    .argument('[anything]', 'what the caller, the log or the provider’s dashboard has')
+    .option('--customer <id>', 'of this customer')
+    .option('--external <number>', 'with this externalOrderId: the shop’s own number')
+    .option('--reference <id>', 'the payment provider’s id of a charge or a refund: pi_…, re_…')
+    .option('--correlation <id>', 'placed by the request with this correlation id')
+    .option('--event <id>', 'of the event with this id', eventIdOption)
+    .addOption(new Option('--status <status>', 'only these').choices([...ORDER_STATUSES]))
+    .option('--from <moment>', 'accepted at or after, e.g. 2026-11-21, 2026-11-21T09:00 (UTC), or 2h (ago)', moment)
+    .option('--to <moment>', 'accepted before', moment)
+    .option('--limit <n>', 'so many at most', wholeNumber, LIMIT_DEFAULT)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ops find --customer cus_42 --from 2h
+  ops find --external web-1001
+  ops find pi_3Ab0000000000001
+  ops find 01a1fc4b-2622-70f0-8b6b-725674f9c1d0-3`,
+    )
+    .action((anything: string | undefined, options: Options) =>
+      run(command, (ops) => find(ops, anything?.trim(), options)),
+    );
+}
+
+const EVENT_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-\d{1,9}$/i;
+const ORDER_ID = /^(?:order-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:-cancel)?$/i;
+
+function eventIdOption(text: string): string {
+  if (!EVENT_ID.test(text))
+    throw new InvalidArgumentError('The id of an event is that of its order, a hyphen, and a number.');
+  return text;
+}
+
+const UNITS_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** UTC, whatever this machine thinks; or so long ago. @returns ms since 1970 */
+export function moment(text: string): number {
+  const ago = /^(\d{1,6})([mhd])$/.exec(text);
+  if (ago) return Date.now() - Number(ago[1]) * UNITS_MS[ago[2] as keyof typeof UNITS_MS];
+  const isWhole = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/.test(text);
+  const iso = text.replace(' ', 'T');
+  const ms = isWhole ? Date.parse(/T.*(Z|[+-]\d\d:\d\d)$|^[^T]*$/.test(iso) ? iso : `${iso}Z`) : Number.NaN;
+  if (!Number.isFinite(ms))
+    throw new InvalidArgumentError(
+      'Write a moment as 2026-11-21, 2026-11-21T09:00 (UTC) or 2026-11-21T09:00+02:00, or how long ago: 30m, 2h, 3d.',
+    );
+  return ms;
+}
+
+async function find({ out, to }: Ops, anything: string | undefined, options: Options): Promise<ExitCode> {
+  const filter = filterOf(options);
+  const isFiltered = Object.keys(filter).length > 0;
+  if (anything === undefined && !isFiltered) throw usage('What is known of it? See `find --help`.');
+  if (anything !== undefined && isFiltered) throw usage('Give what is known as an argument, or by options: not both.');
+  const db = await to.database();
+  const { limit } = options;
+  const found =
+    anything === undefined ? await listOrders(db, filter, limit + 1) : await findAnything(db, anything, limit + 1);
+  const orders = found.slice(0, limit);
+  if (orders.length === 0) throw nothingMatched('There is no such order.');
+  out.document({ orders, more: found.length > limit });
+  out.table(
+    ['order', 'status', 'total', 'accepted', 'ago', 'customer', 'number'],
+    orders.map((order) => [
+      order.id,
+      order.status + (order.cancellation ? ` (${order.cancellation.reason})` : ''),
+      money(order.total),
+      time(order.createdAt),
+      age(order.createdAt),
+      order.customerId,
+      order.externalOrderId ?? '–',
+    ]),
+  );
+  if (found.length > limit) out.notice(`There are more than ${limit}: --limit, or say more of what is looked for.`);
+  return EXIT.done;
+}
+
+function filterOf({ customer, external, reference, correlation, event, status, from, to }: Options): OrderFilter {
+  return {
+    ...(customer !== undefined && { customerId: customer }),
+    ...(external !== undefined && { externalOrderId: external }),
+    ...(reference !== undefined && { gatewayReference: reference }),
+    ...(correlation !== undefined && { correlationId: correlation }),
+    ...(event !== undefined && { eventId: event }),
+    ...(status !== undefined && { status }),
+    ...(from !== undefined && { createdFromMs: from }),
+    ...(to !== undefined && { createdToMs: to }),
+  };
+}
+
+/** Each is a look into an index. An id that somebody else has made may look like one of ours, so all are tried. */
+async function findAnything(db: Database, text: string, limit: number): Promise<Order[]> {
+  const [, orderId] = ORDER_ID.exec(text) ?? [];
+  const id = orderId ?? (EVENT_ID.test(text) ? partsOfEventId(text).orderId : undefined);
+  const filters: OrderFilter[] = [{ correlationId: text }, { externalOrderId: text }, { gatewayReference: text }];
+  const found = await Promise.all([
+    id === undefined ? null : readOrder(db, id.toLowerCase()),
+    ...filters.map((filter) => listOrders(db, filter, limit)),
+  ]);
+  const orders = new Map(found.flat().flatMap((order) => (order === null ? [] : [[order.id, order] as const])));
+  return [...orders.values()].sort((a, b) => b.id.localeCompare(a.id)).slice(0, limit);
+}

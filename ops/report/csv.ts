@@ -1,0 +1,15 @@
+/** CSV as RFC 4180 has it, for a spreadsheet, in which no cell can become a formula: reasons are other people's text. */
+export type Cell = string | number | null;
+
+export const csv = (head: string[], rows: Cell[][]): string =>
+  `${[head, ...rows].map((row) => row.map(cellOf).join(',')).join('\r\n')}\r\n`;
+
+/** What begins like a formula is one to a spreadsheet, unless a quote stands before it. */
+const FORMULA = /^[=+\-@\t\r]/;
+
+function cellOf(cell: Cell): string {
+  if (cell === null) return '';
+  if (typeof cell === 'number') return `${cell}`;
+  const text = FORMULA.test(cell) ? `'${cell}` : cell;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}

@@ -1,0 +1,52 @@
+/**
+ * What a running saga waits for just now, as Temporal's server describes it: answered without a worker, and so also when all
+ * of them are frozen. It says what is the case, not whether that is too long: that is standstill.ts.
+ */
+import type { WorkflowExecutionDescription } from '@temporalio/client';
+import { msOf, STATE_SCHEDULED } from './execution.js';
+
+/**
+ * - `worker`      a task is there for the taking, and no worker has taken it
+ * - `attempt`     an attempt, or the saga's own code, is under way at a worker
+ * - `next-try`    an attempt has failed, and the next one has its time
+ * - `unpausing`   an operator has paused the activity
+ * - `its-own-time` nothing is to be done: the saga waits for a timer or for a message
+ */
+export const WAITS_FOR = ['worker', 'attempt', 'next-try', 'unpausing', 'its-own-time'] as const;
+export type WaitsFor = (typeof WAITS_FOR)[number];
+
+export type Wait = {
+  waitsFor: WaitsFor;
+  /** The step or undo; null = the saga's own code, which runs first tries of steps itself. */
+  step: string | null;
+  /** Of an activity: which try is next, or under way. */
+  attempt: number | null;
+  lastError: string | null;
+  /** Since when a task waits or is under way, or when the next try begins. */
+  at: string | null;
+};
+
+/** @returns the one thing that holds the saga up: what has failed before what only waits */
+export function waitOf({ raw }: WorkflowExecutionDescription, now = Date.now()): Wait {
+  const activities = raw.pendingActivities ?? [];
+  const [activity] = activities.toSorted((a, b) => Number(Boolean(b.lastFailure)) - Number(Boolean(a.lastFailure)));
+  if (activity) {
+    const { state, paused, attempt, scheduledTime, lastStartedTime, lastFailure, activityType } = activity;
+    const isScheduled = state === STATE_SCHEDULED;
+    const at = msOf(isScheduled ? scheduledTime : (lastStartedTime ?? scheduledTime), now);
+    return {
+      waitsFor:
+        paused === true && isScheduled ? 'unpausing' : !isScheduled ? 'attempt' : at > now ? 'next-try' : 'worker',
+      step: activityType?.name ?? null,
+      attempt: attempt ?? null,
+      lastError: lastFailure?.message ?? null,
+      at: new Date(at).toISOString(),
+    };
+  }
+  const task = raw.pendingWorkflowTask;
+  const none = { step: null, attempt: null, lastError: null };
+  if (!task) return { waitsFor: 'its-own-time', ...none, at: null };
+  const started = task.startedTime;
+  const at = new Date(msOf(started ?? task.scheduledTime, now)).toISOString();
+  return { waitsFor: started ? 'attempt' : 'worker', ...none, attempt: task.attempt ?? null, at };
+}

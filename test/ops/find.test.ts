@@ -1,0 +1,61 @@
+/** From what a caller has in hand to the order; there is no API and no Temporal, since they may be what is down. */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { recordCharge } from '../../domain/payments.js';
+import { reserveInventory } from '../../domain/inventory.js';
+import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
+import { type Cli, cliOf } from './cli.js';
+
+let t: TestDatabase;
+let ops: Cli;
+beforeAll(async () => {
+  t = await createTestDatabase();
+  ops = cliOf({ databaseUrl: t.url, env: { address: '127.0.0.1:1' } });
+  await stock(t.db, 'A', 1_000);
+});
+afterAll(() => t.drop());
+
+const idsOf = async (...args: string[]) => {
+  const { document } = await ops.json('find', ...args);
+  return (document.orders as { id: string }[]).map(({ id }) => id);
+};
+
+test('an order is found by customer and time, number, reference, correlation id, event, and its saga’s id', async () => {
+  const other = await accept(t.db, { A: 1 }, { customerId: 'cus_other' });
+  const order = await accept(t.db, { A: 1 }, { customerId: 'cus_caller' });
+  await t.db.order.update({ where: { id: order.id }, data: { externalOrderId: 'web-1001' } });
+  await reserveInventory(t.db, order.id);
+  await recordCharge(t.db, order.id, 'pi_of_the_caller');
+  for (const args of [
+    ['--customer', 'cus_caller', '--from', '10m'],
+    ['--customer', 'cus_caller', '--status', 'PENDING'],
+    ['--external', 'web-1001'],
+    ['--reference', 'pi_of_the_caller'],
+    ['--correlation', order.correlationId],
+    ['--event', `${order.id}-2`],
+    ['web-1001'],
+    ['pi_of_the_caller'],
+    [order.correlationId],
+    [`${order.id}-1`],
+    [order.id],
+    [`order-${order.id}-cancel`],
+  ])
+    expect([args, await idsOf(...args)]).toEqual([args, [order.id]]);
+  expect(await idsOf('--from', '1h')).toEqual([order.id, other.id]);
+  const { stdout } = await ops('find', '--customer', 'cus_caller');
+  expect(stdout).toMatch(new RegExp(`${order.id} +PENDING +10\\.00 USD .* cus_caller +web-1001`));
+});
+
+test('what is not there ends with 3, what is no question with 2', async () => {
+  expect(await ops('find', '--customer', 'cus_nobody')).toMatchObject({
+    code: 3,
+    stderr: expect.stringContaining('no such order'),
+  });
+  expect((await ops('find', '--to', '30d', '--customer', 'cus_caller')).code).toBe(3);
+  expect((await ops('find', `${'0'.repeat(8)}-0000-7000-8000-${'0'.repeat(12)}-7`)).code).toBe(3);
+  expect((await ops('find')).code).toBe(2);
+  expect((await ops('find', 'x', '--customer', 'y')).code).toBe(2);
+  expect(await ops('find', '--from', 'yesterday')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('2026-11-21'),
+  });
+});
