@@ -137,7 +137,7 @@ export async function listUnstarted(
 }
 
 /** @returns those of the orders whose due saga a process has seen running */
-export async function listStarted(db: Database, orderIds: string[]): Promise<string[]> {
+export async function listStarted(db: Statements, orderIds: string[]): Promise<string[]> {
   const started = await db.$queryRaw<{ id: string }[]>`
     SELECT id FROM orders WHERE id = ANY(${orderIds}::uuid[]) AND saga_started_at IS NOT NULL`;
   return started.map(({ id }) => id);

@@ -64,7 +64,7 @@ const attention = gauge('sagas_needing_attention', 'Sagas that will not end with
 const parked = gauge('sagas_parked', 'Those of them that say so themselves: their step, or undo, has failed too long', [
   'step',
 ]);
-const pollers = gauge('pollers', 'Workers’ requests for tasks that Temporal has had within 70 s, by the kind of task', [
+const pollers = gauge('pollers', 'Workers that have asked Temporal for tasks within 70 s, by the kind of task', [
   'kind',
 ]);
 
@@ -156,7 +156,7 @@ export function exposeFacts({
       attention.inc({ step: step ?? '', failure: failure ?? '' });
       if (state === 'NEEDS_ATTENTION') parked.inc({ step: step ?? '' });
     }
-    for (const [kind, count] of Object.entries(polling)) pollers.set({ kind }, count);
+    for (const kind of ['workflow', 'activity'] as const) pollers.set({ kind }, polling[kind].length);
   };
   onScrape(source({ name: 'database', everyMs: DATABASE_EVERY_MS, ask: askPostgres, gauges: ofPostgres, logger }));
   onScrape(source({ name: 'temporal', everyMs: TEMPORAL_EVERY_MS, ask: askTemporal, gauges: ofTemporal, logger }));

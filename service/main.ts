@@ -63,11 +63,12 @@ await runMain(async () => {
   else showForeign(await installWithMetrics((metrics) => installTemporalRuntime(logger, metrics)));
   await requireDatabase(config.DATABASE_URL, logger);
   const changes = openChannel({ url: config.DATABASE_URL, name: OUTBOX_CHANNEL, logger });
-  const opened = openPools(config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], {
-    openSocket: failpoints?.openSocket,
-  });
-  exposePools(opened.opened);
-  const pools = announceBy(changes, opened);
+  const connections = { openSocket: failpoints?.openSocket };
+  const pools = announceBy(
+    changes,
+    openPools(config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], connections),
+  );
+  exposePools(pools.opened);
   const db = pools.background;
   await requireFeedClock(db, logger);
   if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
@@ -150,12 +151,13 @@ await runMain(async () => {
   stopOnSignals(logger, () => Promise.race([stopInOrder(), whenPostgresIsUnresponsive(db, logger)]));
 });
 
-function announceBy(changes: Channel, { requests, steps, background, close }: Pools): Pools {
+function announceBy(changes: Channel, pools: Pools): Pools {
+  const { requests, steps, background } = pools;
   return {
+    ...pools,
     requests: withAnnouncer(requests, changes),
     steps: withAnnouncer(steps, changes),
     background: withAnnouncer(background, changes),
-    close,
   };
 }
 

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { holdAccount } from '../../domain/installation.js';
 import { startRelay } from '../../relay/relay.js';
 import { AWAY, SILENT } from '../support/api.js';
+import { changesOf } from '../support/changes.js';
 import { eventually } from '../support/conditions.js';
 import { assertStockConserved, createTestDatabase, eventTypes, stock } from '../support/database.js';
 import { type Receiver, startReceiver } from '../support/receiver.js';
@@ -16,10 +17,11 @@ let s: SagaStack;
 let receiver: Receiver;
 let stopRelay: () => Promise<void>;
 let ops: Cli;
-const start = () =>
-  startRelay({
+const start = () => {
+  const changes = changesOf({ url: s.databaseUrl });
+  const relay = startRelay({
     db: s.db,
-    databaseUrl: s.databaseUrl,
+    changes,
     temporal: { ...AWAY, client: () => s.client },
     publishers: [webhookTo(receiver)],
     inHand: new Set(),
@@ -28,7 +30,12 @@ const start = () =>
     destinationsBegin: 'oldest',
     outboxRetentionMs: 86_400_000,
     logger: SILENT,
-  }).stop;
+  });
+  return async () => {
+    await relay.stop();
+    await changes.stop();
+  };
+};
 
 beforeAll(async () => {
   s = await startSagaStack();
