@@ -33,7 +33,7 @@ const DOCUMENTS: Cost = 2;
 
 const COSTS: Record<Route, Cost> = {
   // With its saga, which takes 10 to 15 ms of other processes, too.
-  'POST /orders': 10,
+  'POST /orders': 12,
   'GET /orders': page,
   'GET /orders/:id': 1,
   // Two statements, a signal, an answer that is kept for its Idempotency-Key, and the undos.

@@ -103,12 +103,12 @@ describe('a caller', () => {
     const carl = await as('carl', 'customer');
     let key = 0;
     const place = () => api.place({ customerId: 'carl' }, { ...carl, 'idempotency-key': `carl-${key++}` });
-    expect(await servedBeforeRefused(place)).toBe(Math.floor(FULL / 10));
+    expect(await servedBeforeRefused(place)).toBe(Math.floor(FULL / 12));
     const own = await accept(base.db, { KEYBOARD: 1 }, { customerId: 'cora' });
     const cora = await as('cora', 'customer');
     const cancel = () =>
       api.send('POST', `/orders/${own.id}/cancel`, { reason: 'x' }, { ...cora, 'idempotency-key': `cora-${key++}` });
-    expect(await servedBeforeRefused(cancel)).toBe(Math.floor(FULL / 10));
+    expect(await servedBeforeRefused(cancel)).toBe(Math.floor(FULL / 12));
   });
 
   test('is told when the bucket holds enough again, and is served then', async () => {
@@ -178,7 +178,7 @@ describe('a customer behind a service', () => {
   test('is refused by itself: the service’s other customers are served, and have its orders', async () => {
     const api = await apiWith({ ...SLOW, servicePerSecond: 500 }, { rateLimit: { ordersPerMinute: 20 } });
     const shop = await as('shop', 'service');
-    expect(await servedBeforeRefused(() => orderFor(api, 'greedy', shop))).toBe(Math.floor(FULL / 10));
+    expect(await servedBeforeRefused(() => orderFor(api, 'greedy', shop))).toBe(Math.floor(FULL / 12));
     for (let i = 0; i < 30; i++) expectProblem(await orderFor(api, 'greedy', shop), 429, 'too-many-requests');
     const others = await Promise.all(Array.from({ length: 14 }, (_, i) => orderFor(api, `modest-${i}`, shop)));
     expect(others.map(({ status }) => status)).toEqual(Array(14).fill(201)); // 20 a minute, less the 6
@@ -210,7 +210,7 @@ describe('a customer behind a service', () => {
   test('cannot empty the service’s bucket by being refused', async () => {
     const api = await apiWith({ ...SLOW, servicePerSecond: 50 }); // holds 100
     const shop = await as('shop', 'service');
-    await servedBeforeRefused(() => orderFor(api, 'greedy', shop)); // 5 × 10, and one for the refusal
+    await servedBeforeRefused(() => orderFor(api, 'greedy', shop)); // 4 × 12, and one for the refusal
     for (let i = 0; i < 20; i++) expectProblem(await orderFor(api, 'greedy', shop), 429, 'too-many-requests');
     expect((await orderFor(api, 'modest', shop)).status).toBe(201);
   });
@@ -260,7 +260,7 @@ test('an operator whose bucket is empty ends an overload all the same', async ()
 
 test('an address without a token has a bucket at each open route; health is never refused', async () => {
   const api = await apiWith(SLOW);
-  expect(await servedBeforeRefused(() => api.get('/openapi.json'))).toBe(Math.floor(FULL / 10));
+  expect(await servedBeforeRefused(() => api.get('/openapi.json'))).toBe(Math.floor(FULL / 12));
   expect(await servedBeforeRefused(() => api.get('/docs/static/index.html'))).toBe(Math.floor(FULL / 2));
   for (let i = 0; i < 2 * FULL; i++) expect((await api.get('/livez')).status).toBe(200);
   expect((await api.get('/problems/not-found')).status).toBe(200);
@@ -270,7 +270,7 @@ test('an IPv6 client is one, whichever of its addresses it asks from', async () 
   const api = await apiWith(SLOW, { trustProxy: '127.0.0.1' });
   let asked = 0;
   const ask = () => api.get('/openapi.json', { 'x-forwarded-for': `2001:db8:0:1::${(++asked).toString(16)}` });
-  expect(await servedBeforeRefused(ask)).toBe(Math.floor(FULL / 10));
+  expect(await servedBeforeRefused(ask)).toBe(Math.floor(FULL / 12));
   expect((await api.get('/openapi.json', { 'x-forwarded-for': '2001:db8:0:2::1' })).status).toBe(200);
 });
 
