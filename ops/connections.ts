@@ -13,7 +13,7 @@ import { kinds, readConfig } from '../runtime/config.js';
 import { openDatabase } from '../runtime/database.js';
 import { checkDatabase } from '../runtime/database-check.js';
 import { settings } from '../runtime/settings.js';
-import { readTemporalConfig } from '../runtime/temporal-config.js';
+import { readTemporalConfig, temporalRefusals } from '../runtime/temporal-config.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 import { unavailable, usage } from './exit.js';
 
@@ -46,7 +46,11 @@ const SPEC = {
 export type OpsConfig = ReturnType<typeof readOpsConfig>;
 
 /** @throws ConfigError naming every wrong variable */
-export const readOpsConfig = (env: NodeJS.ProcessEnv) => readConfig(SPEC, env);
+export const readOpsConfig = (env: NodeJS.ProcessEnv) => readConfig(SPEC, env, refusedTemporal);
+
+/** A Temporal that is named is judged at once, whatever the command asks first; a laptop's own, or a profile's that is not named, once it is needed. */
+const refusedTemporal = (env: NodeJS.ProcessEnv): string[] =>
+  env['TEMPORAL_ADDRESS'] || env['TEMPORAL_PROFILE'] ? temporalRefusals(env) : [];
 
 /** What a saga that is started from here is given, as the service's processes would. */
 export const policyOf = (config: OpsConfig): SagaPolicy => ({

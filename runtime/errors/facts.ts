@@ -126,8 +126,8 @@ function wordsOf(error: Error, { syscall, address, port, code, ...rest }: Foreig
     return `${syscall} ${code}${at}`;
   }
   const coded = [
-    code !== undefined && `${code}`,
-    sqlState !== undefined && sqlState !== code && `SQLSTATE ${sqlState}`,
+    code !== undefined && code !== sqlState && `${code}`,
+    sqlState !== undefined && `SQLSTATE ${sqlState}`,
     table !== undefined && `table ${table}`,
     constraint !== undefined && `constraint ${constraint}`,
     kind,

@@ -108,7 +108,7 @@ describe('a caller', () => {
     const cora = await as('cora', 'customer');
     const cancel = () =>
       api.send('POST', `/orders/${own.id}/cancel`, { reason: 'x' }, { ...cora, 'idempotency-key': `cora-${key++}` });
-    expect(await servedBeforeRefused(cancel)).toBe(Math.floor(FULL / 12));
+    expect(await servedBeforeRefused(cancel)).toBe(Math.floor(FULL / 10));
   });
 
   test('is told when the bucket holds enough again, and is served then', async () => {
@@ -260,7 +260,7 @@ test('an operator whose bucket is empty ends an overload all the same', async ()
 
 test('an address without a token has a bucket at each open route; health is never refused', async () => {
   const api = await apiWith(SLOW);
-  expect(await servedBeforeRefused(() => api.get('/openapi.json'))).toBe(Math.floor(FULL / 12));
+  expect(await servedBeforeRefused(() => api.get('/openapi.json'))).toBe(Math.floor(FULL / 10));
   expect(await servedBeforeRefused(() => api.get('/docs/static/index.html'))).toBe(Math.floor(FULL / 2));
   for (let i = 0; i < 2 * FULL; i++) expect((await api.get('/livez')).status).toBe(200);
   expect((await api.get('/problems/not-found')).status).toBe(200);
@@ -270,7 +270,7 @@ test('an IPv6 client is one, whichever of its addresses it asks from', async () 
   const api = await apiWith(SLOW, { trustProxy: '127.0.0.1' });
   let asked = 0;
   const ask = () => api.get('/openapi.json', { 'x-forwarded-for': `2001:db8:0:1::${(++asked).toString(16)}` });
-  expect(await servedBeforeRefused(ask)).toBe(Math.floor(FULL / 12));
+  expect(await servedBeforeRefused(ask)).toBe(Math.floor(FULL / 10));
   expect((await api.get('/openapi.json', { 'x-forwarded-for': '2001:db8:0:2::1' })).status).toBe(200);
 });
 

@@ -124,10 +124,12 @@ describe('a thousand fresh keys for one cancellation', () => {
   });
 
   test('leave, with their answers, when their time is over', async () => {
-    await api.db.$executeRaw`UPDATE idempotency_keys SET expires_at = now() WHERE order_id = ${order.id}::uuid`;
+    await api.db
+      .$executeRaw`UPDATE idempotency_keys SET expires_at = now() - interval '1 s' WHERE order_id = ${order.id}::uuid`;
     await purgeKeys(api.db, 1_000);
     expect(await kept()).toMatchObject({ answers: 2, keys: 0 });
-    await api.db.$executeRaw`UPDATE idempotency_answers SET expires_at = now() WHERE response LIKE ${`%${order.id}%`}`;
+    await api.db
+      .$executeRaw`UPDATE idempotency_answers SET expires_at = now() - interval '1 s' WHERE response LIKE ${`%${order.id}%`}`;
     await purgeKeys(api.db, 1_000);
     expect(await kept()).toMatchObject({ answers: 0 });
     expect((await cancel(order, 'fresh-first')).headers.get('idempotent-replayed')).toBeNull();
