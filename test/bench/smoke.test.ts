@@ -21,7 +21,10 @@ onLinux(
   180_000,
 );
 
-onLinux(
+/** Two products and their warming up take two minutes: in full runs only. */
+const inFull = process.env['FULL'] === '1' ? onLinux : test.skip;
+
+inFull(
   '`npm run bench -- --only waiting --base …` measures two versions in turns, and says how the one stands to the other',
   async () => {
     const { code, output } = await runBench('--quick', '--only', 'waiting', '--base', '.');
