@@ -150,6 +150,31 @@ describe('a pool', () => {
     });
   });
 
+  test.each([
+    ['a rule has refused', Prisma.sql`UPDATE inventory SET unit_price = -1`],
+    ['waited in vain for a row', Prisma.sql`UPDATE inventory SET name = 'waits'`],
+  ])('keeps the connection of a statement that %s, with all that it has planned', async (_, statement) => {
+    await withPool(async (db) => {
+      await db.$queryRaw`SELECT 1`;
+      const [session] = await sessions();
+      await other.query('BEGIN; SELECT FROM inventory FOR NO KEY UPDATE');
+      expect(await failureOf(() => db.$executeRaw(statement))).toBeInstanceOf(Error);
+      await other.query('ROLLBACK');
+      await db.$queryRaw`SELECT 1`;
+      expect(await sessions()).toEqual([session]);
+    });
+  });
+
+  test('has another connection once a server that writes nothing any more has answered', async () => {
+    await withPool(async (db) => {
+      await db.$executeRaw`SET default_transaction_read_only = on`;
+      const [session] = await sessions();
+      expect(await failureOf(() => db.$executeRaw`UPDATE inventory SET name = 'A'`)).toBeInstanceOf(Error);
+      expect(await db.$executeRaw`UPDATE inventory SET name = 'A' WHERE sku = 'A'`).toBe(1);
+      expect(await sessions()).not.toContainEqual(session);
+    });
+  });
+
   test('that has been asked nothing but raw statements is closed all the same, once', async () => {
     await withPool(async (db) => {
       await db.$queryRaw`SELECT 1`;
