@@ -33,6 +33,18 @@ const failureOf = (work: () => Promise<unknown>) =>
 const AT = new Date('2026-11-29T23:59:59.290Z');
 const DAY = new Date('2026-11-29');
 
+/** The same moment, as a process sees it whose TZ is Asia/Tokyo. */
+function inTokyo(at: Date): Date {
+  const there = new Date(at.getTime() + 9 * 3_600_000);
+  return Object.assign(new Date(at), {
+    getTimezoneOffset: () => -9 * 60,
+    getFullYear: () => there.getUTCFullYear(),
+    getMonth: () => there.getUTCMonth(),
+    getDate: () => there.getUTCDate(),
+    getHours: () => there.getUTCHours(),
+  });
+}
+
 describe.each([
   ['directly', directly],
   ['in a transaction', inTransaction],
@@ -81,6 +93,7 @@ describe.each([
     ['bytes', new Uint8Array([0, 255]), 'bytea', '\\x00ff'],
     ['a time', AT, 'timestamptz', '2026-11-29 23:59:59.29+00'],
     ['a time without a zone', AT, 'timestamp', '2026-11-29 23:59:59.29'],
+    ['a time without a zone, in a process that has one', inTokyo(AT), 'timestamp', '2026-11-29 23:59:59.29'],
     ['a time as a day', AT, 'date', '2026-11-29'],
     ['a list of texts', ['a', null, 'b,"c"\\'], 'text[]', '{a,NULL,"b,\\"c\\"\\\\"}'],
     ['an empty list', [], 'uuid[]', '{}'],
