@@ -93,7 +93,7 @@ export function createSagaDispatcher(options: DispatcherOptions): SagaDispatcher
     start: (order) => {
       if (waiting.size >= WAITING_MAX) return;
       inHand.add(order.id);
-      waiting.set(order.id, { order, since: performance.now() });
+      waiting.set(order.id, { order: onlyItsStart(order), since: performance.now() });
       beginNext();
     },
     inHand,
@@ -109,6 +109,13 @@ export function createSagaDispatcher(options: DispatcherOptions): SagaDispatcher
       await marks.write().catch(noted);
     },
   };
+}
+
+/** Whoever dispatches has the whole order, of up to a hundred lines: thousands of those would wait here. */
+function onlyItsStart(saga: UnstartedSaga): UnstartedSaga {
+  const { id, customerId, correlationId, planVersion } = saga;
+  const start = { id, customerId, correlationId, ...(planVersion !== undefined && { planVersion }) };
+  return saga.kind === 'order' ? { ...start, kind: saga.kind } : { ...start, kind: saga.kind, reason: saga.reason };
 }
 
 /** @returns what starts a saga unless Temporal is away; undefined = not started by this */

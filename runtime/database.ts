@@ -120,11 +120,10 @@ const PAUSE_MAX_MS = 50;
  * own go to the pool; those of a longer transaction have a connection.
  */
 function retryUndoneStatements(pool: pg.Pool): void {
-  const ask = pool.query.bind(pool) as (statement: pg.QueryConfig) => Promise<pg.QueryResult>;
   const queryWithRetries = async (statement: pg.QueryConfig): Promise<pg.QueryResult> => {
     for (let tries = 1; ; tries++) {
       try {
-        return await ask(statement);
+        return await ask(pool, statement);
       } catch (err) {
         const isOutdated = isOutdatedPlan(err as pg.DatabaseError);
         if (tries >= TRIES_MAX || !(isOutdated || LOST_A_CONFLICT.has((err as pg.DatabaseError).code ?? ''))) throw err;
@@ -135,6 +134,30 @@ function retryUndoneStatements(pool: pg.Pool): void {
   };
   pool.query = queryWithRetries as typeof pool.query;
 }
+
+/**
+ * A connection is as good as before when a rule of the tables has refused its statement, or a row was locked. `pool.query` would
+ * close it: for each order whose number there is already, a session is begun anew, and plans all of its statements again. With
+ * anything else that fails it is closed, for the server at its other end may not be the right one any more.
+ */
+async function ask(pool: pg.Pool, statement: pg.QueryConfig): Promise<pg.QueryResult> {
+  const client = await pool.connect();
+  const heard = () => undefined; // the statement is rejected with it
+  client.on('error', heard);
+  let fault: Error | undefined;
+  try {
+    return await client.query(statement);
+  } catch (err) {
+    if (!LEAVES_AS_IT_WAS.test((err as pg.DatabaseError).code ?? '')) fault = err as Error;
+    throw err;
+  } finally {
+    client.off('error', heard);
+    client.release(fault);
+  }
+}
+
+/** Integrity of data, lock not available. */
+const LEAVES_AS_IT_WAS = /^(23...|55P03)$/;
 
 /** Shorter than an activity's start-to-close timeout, so that the failure that is seen names the database. */
 const CONNECT_LIMIT_MS = 3_000;

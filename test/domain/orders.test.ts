@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
 import { acceptOrder, listUnstarted, markStarted } from '../../domain/acceptance.js';
-import { putSku, readSku, releaseInventory, reserveInventory } from '../../domain/inventory.js';
+import { listLockedSkus, putSku, readSku, releaseInventory, reserveInventory } from '../../domain/inventory.js';
 import { confirmOrder, finishOrder } from '../../domain/confirmation.js';
 import { beginUnwinding, cancelOrder, listOrders, readOrder, requestCancellation } from '../../domain/orders.js';
 import { recordCharge, recordDecline, recordRefund, shutPayment } from '../../domain/payments.js';
 import { countSlowOrders, listWaitingOrders } from '../../domain/stuck-sagas.js';
+import { eventually } from '../support/conditions.js';
 import {
   accept,
   assertStockConserved,
@@ -105,6 +107,36 @@ describe('a confirmed order', () => {
       'cannot go from CONFIRMED to PENDING',
     );
   });
+});
+
+test('a charge that waits for something holds no stock yet: other orders have it meanwhile', async () => {
+  const { db } = t;
+  await stock(db, 'FREE', 5);
+  const { id } = await accept(db, { FREE: 1 });
+  await reserveInventory(db, id);
+  const other = new pg.Client({ connectionString: t.url });
+  await other.connect();
+  try {
+    // As another run of the same step, which is slower to end.
+    await other.query('BEGIN');
+    await other.query(
+      "INSERT INTO payments (order_id, status, amount, currency, gateway_reference) VALUES ($1, 'CHARGED', 1, 'USD', 'pi_other')",
+      [id],
+    );
+    const charged = recordCharge(db, id, `pi_${id}`, undefined, { confirm: true });
+    await eventually('it waits', async () => {
+      const [row] = await db.$queryRaw<{ waits: boolean }[]>`
+        SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'
+          AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())) AS waits`;
+      return row?.waits;
+    });
+    expect(await listLockedSkus(db, ['FREE'])).toEqual([]);
+    await other.query('ROLLBACK');
+    expect(await charged).toEqual({ outcome: 'done', confirmed: true });
+    expect(await readSku(db, 'FREE')).toMatchObject({ available: 4, reserved: 0, sold: 1 });
+  } finally {
+    await other.end();
+  }
 });
 
 describe('a reservation', () => {

@@ -144,6 +144,18 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
     }, LIST_PAGES_MAX);
   });
 
+  test('thousands that the sweep leaves out are looked up, not searched for one by one, whatever the values', async () => {
+    const [{ statement = '' } = {}] = await explained.plansOf(() => listUnstarted(explained.db, 0, 200, [next()]));
+    const client = new pg.Client({ connectionString: t.url });
+    await client.connect();
+    try {
+      const { rows } = await client.query(`EXPLAIN (GENERIC_PLAN) ${statement}`);
+      expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toContain('hashed SubPlan');
+    } finally {
+      await client.end();
+    }
+  });
+
   test('the next page of the feed, from its beginning and from its end', async () => {
     const { db } = explained;
     await expectIndexesOnly(async () => {

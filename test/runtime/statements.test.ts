@@ -33,6 +33,18 @@ const failureOf = (work: () => Promise<unknown>) =>
 const AT = new Date('2026-11-29T23:59:59.290Z');
 const DAY = new Date('2026-11-29');
 
+/** The same moment, as a process sees it whose TZ is Asia/Tokyo. */
+function inTokyo(at: Date): Date {
+  const there = new Date(at.getTime() + 9 * 3_600_000);
+  return Object.assign(new Date(at), {
+    getTimezoneOffset: () => -9 * 60,
+    getFullYear: () => there.getUTCFullYear(),
+    getMonth: () => there.getUTCMonth(),
+    getDate: () => there.getUTCDate(),
+    getHours: () => there.getUTCHours(),
+  });
+}
+
 describe.each([
   ['directly', directly],
   ['in a transaction', inTransaction],
@@ -81,6 +93,7 @@ describe.each([
     ['bytes', new Uint8Array([0, 255]), 'bytea', '\\x00ff'],
     ['a time', AT, 'timestamptz', '2026-11-29 23:59:59.29+00'],
     ['a time without a zone', AT, 'timestamp', '2026-11-29 23:59:59.29'],
+    ['a time without a zone, in a process that has one', inTokyo(AT), 'timestamp', '2026-11-29 23:59:59.29'],
     ['a time as a day', AT, 'date', '2026-11-29'],
     ['a list of texts', ['a', null, 'b,"c"\\'], 'text[]', '{a,NULL,"b,\\"c\\"\\\\"}'],
     ['an empty list', [], 'uuid[]', '{}'],
@@ -147,6 +160,31 @@ describe('a pool', () => {
       const planned = await db.$queryRaw<{ from_sql: boolean }[]>`
         SELECT from_sql FROM pg_prepared_statements WHERE statement LIKE '%looked at%' AND statement NOT LIKE '%pg_prepared%'`;
       expect(planned).toHaveLength(1);
+    });
+  });
+
+  test.each([
+    ['a rule has refused', Prisma.sql`UPDATE inventory SET unit_price = -1`],
+    ['waited in vain for a row', Prisma.sql`UPDATE inventory SET name = 'waits'`],
+  ])('keeps the connection of a statement that %s, with all that it has planned', async (_, statement) => {
+    await withPool(async (db) => {
+      await db.$queryRaw`SELECT 1`;
+      const [session] = await sessions();
+      await other.query('BEGIN; SELECT FROM inventory FOR NO KEY UPDATE');
+      expect(await failureOf(() => db.$executeRaw(statement))).toBeInstanceOf(Error);
+      await other.query('ROLLBACK');
+      await db.$queryRaw`SELECT 1`;
+      expect(await sessions()).toEqual([session]);
+    });
+  });
+
+  test('has another connection once a server that writes nothing any more has answered', async () => {
+    await withPool(async (db) => {
+      await db.$executeRaw`SET default_transaction_read_only = on`;
+      const [session] = await sessions();
+      expect(await failureOf(() => db.$executeRaw`UPDATE inventory SET name = 'A'`)).toBeInstanceOf(Error);
+      expect(await db.$executeRaw`UPDATE inventory SET name = 'A' WHERE sku = 'A'`).toBe(1);
+      expect(await sessions()).not.toContainEqual(session);
     });
   });
 

@@ -120,6 +120,7 @@ test('an order whose payment fails, or is declined, holds up no other', async ()
   for (const order of first) dispatcher.start({ ...order, kind: 'order' });
   await areAll('CONFIRMED', await place(3));
   expect(await t.db.order.count({ where: { id: { in: failing }, status: 'PENDING' } })).toBe(AT_WORK);
+  await noneIsAtWork(); // those that are to be tried again neither
   isMended = true;
   await areAll('CONFIRMED', first);
   await noneIsAtWork();
