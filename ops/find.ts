@@ -10,6 +10,8 @@ import { age, money, time } from './output.js';
 
 /** A screenful: who finds more than that says more of what is looked for. */
 const LIMIT_DEFAULT = 25;
+/** As much as a page of the API: a statement has 4 s. */
+const LIMIT_MAX = 1_000;
 
 type Options = {
   customer?: string;
@@ -39,7 +41,7 @@ export function addFindCommand(program: Command): void {
     .addOption(new Option('--status <status>', 'only these').choices([...ORDER_STATUSES]))
     .option('--from <moment>', 'accepted at or after, e.g. 2026-11-21, 2026-11-21T09:00 (UTC), or 2h (ago)', moment)
     .option('--to <moment>', 'accepted before', moment)
-    .option('--limit <n>', 'so many at most', wholeNumber, LIMIT_DEFAULT)
+    .option('--limit <n>', `so many, at most ${LIMIT_MAX}`, limitOption, LIMIT_DEFAULT)
     .addHelpText(
       'after',
       `
@@ -63,10 +65,23 @@ function eventIdOption(text: string): string {
   return text;
 }
 
+function limitOption(text: string): number {
+  const limit = wholeNumber(text);
+  if (limit > LIMIT_MAX) throw new InvalidArgumentError(`At most ${LIMIT_MAX}: say more of what is looked for.`);
+  return limit;
+}
+
 const UNITS_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** UTC, whatever this machine thinks; or so long ago. @returns ms since 1970 */
+/** Beyond it, ISO 8601 has years that Postgres does not read, as it has before year 1. */
+const LAST_MOMENT_MS = Date.UTC(9999, 11, 31);
+
+/** UTC, whatever this machine thinks; or so long ago. @returns ms since 1970, of which none is before 0 */
 export function moment(text: string): number {
+  return Math.min(Math.max(momentOf(text), 0), LAST_MOMENT_MS);
+}
+
+function momentOf(text: string): number {
   const ago = /^(\d{1,6})([mhd])$/.exec(text);
   if (ago) return Date.now() - Number(ago[1]) * UNITS_MS[ago[2] as keyof typeof UNITS_MS];
   const isWhole = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/.test(text);

@@ -63,7 +63,7 @@ async function probeOrder(db: Database): Promise<Order | undefined> {
     total: { amount: unitPrice, currency },
     createdAt: now,
     updatedAt: now,
-    correlationId: `ops-doctor-${id}`,
+    correlationId: `${PROBE_CUSTOMER}-${id}`, // by which reports know it
   };
 }
 
