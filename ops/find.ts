@@ -4,6 +4,7 @@ import { partsOfEventId } from '../contracts/ids.js';
 import { ORDER_STATUSES, type Order, type OrderStatus } from '../contracts/orders.js';
 import type { Database } from '../domain/database.js';
 import { listOrders, type OrderFilter, readOrder } from '../domain/orders.js';
+import { parseMoment } from '../runtime/moments.js';
 import { type Ops, run, wholeNumber } from './command.js';
 import { EXIT, type ExitCode, nothingMatched, usage } from './exit.js';
 import { age, money, time } from './output.js';
@@ -73,21 +74,12 @@ function limitOption(text: string): number {
 
 const UNITS_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** Beyond it, ISO 8601 has years that Postgres does not read, as it has before year 1. */
-const LAST_MOMENT_MS = Date.UTC(9999, 11, 31);
-
-/** UTC, whatever this machine thinks; or so long ago. @returns ms since 1970, of which none is before 0 */
+/** UTC, whatever this machine thinks; or so long ago. @returns ms since 1970 */
 export function moment(text: string): number {
-  return Math.min(Math.max(momentOf(text), 0), LAST_MOMENT_MS);
-}
-
-function momentOf(text: string): number {
   const ago = /^(\d{1,6})([mhd])$/.exec(text);
-  if (ago) return Date.now() - Number(ago[1]) * UNITS_MS[ago[2] as keyof typeof UNITS_MS];
-  const isWhole = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/.test(text);
-  const iso = text.replace(' ', 'T');
-  const ms = isWhole ? Date.parse(/T.*(Z|[+-]\d\d:\d\d)$|^[^T]*$/.test(iso) ? iso : `${iso}Z`) : Number.NaN;
-  if (!Number.isFinite(ms))
+  if (ago) return Math.max(0, Date.now() - Number(ago[1]) * UNITS_MS[ago[2] as keyof typeof UNITS_MS]);
+  const ms = parseMoment(text);
+  if (Number.isNaN(ms))
     throw new InvalidArgumentError(
       'Write a moment as 2026-11-21, 2026-11-21T09:00 (UTC) or 2026-11-21T09:00+02:00, or how long ago: 30m, 2h, 3d.',
     );

@@ -2,6 +2,7 @@
 import { type Static, Type } from 'typebox';
 import type { Order } from '../../contracts/orders.js';
 import { listOrders, type OrderFilter, readOrder } from '../../domain/orders.js';
+import { parseMoment } from '../../runtime/moments.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { answerUnlessKnown } from '../http/etags.js';
 import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
@@ -107,13 +108,11 @@ function filterOf(query: Static<typeof ListQuery>, own: string | undefined): Ord
 }
 
 function momentOf(name: 'createdFrom' | 'createdTo', text: string): number {
-  const ms = Date.parse(/T.*(Z|[+-]\d\d:\d\d)$|^[^T]*$/.test(text) ? text : `${text}Z`);
-  if (Number.isFinite(ms)) return Math.min(Math.max(ms, 0), LAST_MOMENT_MS);
+  const ms = parseMoment(text);
+  if (!Number.isNaN(ms)) return ms;
   const error = { pointer: `querystring/${name}`, detail: 'must be a moment, such as 2026-11-21T09:00:00Z' };
   throw new Problem('invalid-request', `${error.pointer}: ${error.detail}`, { errors: [error] });
 }
-/** Beyond it, ISO 8601 has years that Postgres does not read. */
-const LAST_MOMENT_MS = Date.UTC(9999, 11, 31);
 
 /** @throws Problem not-found, also for what is not an id at all, and for an order that the caller may not see */
 export async function requireOrder(

@@ -55,6 +55,7 @@ test('what is not there ends with 3, what is no question with 2', async () => {
   expect((await ops('find', `${'0'.repeat(8)}-0000-7000-8000-${'0'.repeat(12)}-7`)).code).toBe(3);
   expect((await ops('find')).code).toBe(2);
   expect((await ops('find', '--from', '1h', '--limit', '1001')).code).toBe(2);
+  expect((await ops('find', '--from', '2026-02-30')).code).toBe(2);
   expect((await ops('find', 'x', '--customer', 'y')).code).toBe(2);
   expect(await ops('find', '--from', 'yesterday')).toMatchObject({
     code: 2,
