@@ -6,6 +6,7 @@ import { UNDOS } from '../contracts/plan.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 import { createdWithin } from './orders.js';
+import { isProbe } from './probes.js';
 
 /** From `fromMs` on, before `toMs`; ms since 1970. */
 export type Span = { fromMs: number; toMs: number };
@@ -31,19 +32,12 @@ export async function withOrders(db: Database, { fromMs, toMs }: Span): Promise<
   return { fromMs: Math.max(fromMs, beganMs), toMs: Math.min(toMs, now) };
 }
 
-/**
- * A probe (ops/doctor) is no order. Its customer alone does not make it one, for anybody may order in that name: but nobody knows an
- * order's id beforehand, to have it in the correlation id.
- */
-const isProbe = (customer: string): Prisma.Sql =>
-  Prisma.sql`o.customer_id = ${customer} AND o.correlation_id = ${customer}::text || '-' || o.id::text`;
-
-/** @param probeCustomer whose orders are probes */
-export async function countOutcomes(db: Database, span: Span, probeCustomer: string): Promise<OutcomeCount[]> {
+/** Without probes. */
+export async function countOutcomes(db: Database, span: Span): Promise<OutcomeCount[]> {
   return db.$queryRaw`
     SELECT status, unwinding_reason AS reason, unwinding_reason IS NOT NULL AND status <> 'CANCELLED' AS "isUnwinding", currency,
       count(*)::int AS count, sum(total_amount)::float8 AS amount
-    FROM orders o WHERE ${createdWithin(span)} AND NOT (${isProbe(probeCustomer)})
+    FROM orders o WHERE ${createdWithin(span)} AND NOT ${isProbe}
     GROUP BY 1, 2, 3, 4`;
 }
 
@@ -57,13 +51,12 @@ export async function countCompensations(
   db: Database,
   { fromId, toId }: Ids,
   { fromMs, toMs }: Span,
-  probeCustomer: string,
 ): Promise<CompensationCount[]> {
   return db.$queryRaw`
     SELECT l.step, l.outcome, count(*)::int AS count, max(l.attempts)::int AS "attemptsMax"
     FROM saga_log l JOIN orders o ON o.id = l.order_id
     WHERE l.id >= ${fromId}::bigint AND l.id < ${toId}::bigint AND l.step = ANY(${[...UNDOS]})
-      AND l.at >= ${iso(fromMs)}::timestamptz AND l.at < ${iso(toMs)}::timestamptz AND NOT (${isProbe(probeCustomer)})
+      AND l.at >= ${iso(fromMs)}::timestamptz AND l.at < ${iso(toMs)}::timestamptz AND NOT ${isProbe}
     GROUP BY 1, 2`;
 }
 

@@ -15,7 +15,6 @@ import {
   type Span,
   withOrders,
 } from '../../domain/report.js';
-import { PROBE_CUSTOMER } from '../doctor/probe.js';
 
 export type Report = {
   orders: OutcomeCount[];
@@ -45,7 +44,7 @@ async function gatherOutcomes(db: Database, span: Span): Promise<OutcomeCount[]>
   const sums = new Map<string, OutcomeCount>();
   for (let at = fromMs; at < toMs; at += SLICE_MS) {
     const slice = { fromMs: at, toMs: Math.min(at + SLICE_MS, toMs) };
-    for (const one of await countOutcomes(db, slice, PROBE_CUSTOMER)) {
+    for (const one of await countOutcomes(db, slice)) {
       const key = JSON.stringify([one.status, one.reason, one.isUnwinding, one.currency]);
       const sum = sums.get(key);
       if (sum) {
@@ -64,7 +63,7 @@ async function gatherLog(db: Database, span: Span): Promise<Pick<Report, 'compen
   for (let at = fromId; at < toId; at += SLICE_IDS) {
     const ids = { fromId: at, toId: at + SLICE_IDS < toId ? at + SLICE_IDS : toId };
     decisions.push(...(await listDecisions(db, ids, span)));
-    for (const one of await countCompensations(db, ids, span, PROBE_CUSTOMER)) {
+    for (const one of await countCompensations(db, ids, span)) {
       const key = `${one.step} ${one.outcome}`;
       const sum = sums.get(key) ?? { ...one, count: 0 };
       sums.set(key, {
