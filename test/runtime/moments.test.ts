@@ -14,9 +14,14 @@ test.each([
   expect(new Date(parseMoment(text)).toISOString()).toBe(iso);
 });
 
-test.each(['', 'yesterday', '2026-02-30', '2026-11-31T09:00', '2026-13-01', '2026-11-21T25:00', '2026-11-21T09:00+24:59'])(
-  '%p is none',
-  (text) => {
-    expect(parseMoment(text)).toBeNaN();
-  },
-);
+test.each([
+  '',
+  'yesterday',
+  '2026-02-30',
+  '2026-11-31T09:00',
+  '2026-13-01',
+  '2026-11-21T25:00',
+  '2026-11-21T09:00+24:59',
+])('%p is none', (text) => {
+  expect(parseMoment(text)).toBeNaN();
+});
