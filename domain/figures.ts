@@ -2,6 +2,7 @@
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 import type { FeedPlace } from './outbox.js';
+import { isProbe } from './probes.js';
 
 /** What is more than that is shown as that: an alarm has long gone off. */
 const COUNT_MAX = 100_000;
@@ -59,7 +60,7 @@ export type FinalOrders = {
 /** Of one scrape: minutes of a busy service, should scrapes have stayed away. */
 const FINAL_MAX = 50_000;
 
-/** Orders that became final between two places of the feed; what is more than 50,000 is not counted. */
+/** Orders that became final between two places of the feed, probes excepted; what is more than 50,000 is not counted. */
 export async function countFinal(db: Database, after: FeedPlace, upTo: FeedPlace): Promise<FinalOrders[]> {
   return db.$queryRaw`
     WITH events AS MATERIALIZED (
@@ -75,7 +76,7 @@ export async function countFinal(db: Database, after: FeedPlace, upTo: FeedPlace
         e.type = 'order.cancelled' AND EXISTS (
           SELECT FROM outbox c WHERE c.order_id = e.order_id AND c.type = 'order.confirmed') AS "takenBack"
       FROM events e CROSS JOIN LATERAL (
-        SELECT currency, total_amount, created_at FROM orders WHERE id = e.order_id LIMIT 1) AS o
+        SELECT currency, total_amount, created_at FROM orders o WHERE id = e.order_id AND NOT ${isProbe} LIMIT 1) AS o
     )
     SELECT status, reason, currency, "takenBack", count(*)::int AS count, sum(seconds)::float8 AS seconds,
       sum(amount)::float8 AS amount

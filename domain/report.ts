@@ -3,8 +3,10 @@
  * found in it. Read in slices that each take an index, so that a year is only more of them.
  */
 import { UNDOS } from '../contracts/plan.js';
+import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
 import { createdWithin } from './orders.js';
+import { isProbe } from './probes.js';
 
 /** From `fromMs` on, before `toMs`; ms since 1970. */
 export type Span = { fromMs: number; toMs: number };
@@ -30,32 +32,31 @@ export async function withOrders(db: Database, { fromMs, toMs }: Span): Promise<
   return { fromMs: Math.max(fromMs, beganMs), toMs: Math.min(toMs, now) };
 }
 
-/** Orders of these customers are none: probes (ops/doctor). */
-export async function countOutcomes(db: Database, span: Span, exceptCustomers: string[]): Promise<OutcomeCount[]> {
+/** Without probes. */
+export async function countOutcomes(db: Database, span: Span): Promise<OutcomeCount[]> {
   return db.$queryRaw`
     SELECT status, unwinding_reason AS reason, unwinding_reason IS NOT NULL AND status <> 'CANCELLED' AS "isUnwinding", currency,
       count(*)::int AS count, sum(total_amount)::float8 AS amount
-    FROM orders WHERE ${createdWithin(span)} AND customer_id <> ALL(${exceptCustomers})
+    FROM orders o WHERE ${createdWithin(span)} AND NOT ${isProbe}
     GROUP BY 1, 2, 3, 4`;
 }
 
 /** An undo, or the whole: `cancelOrder` is the last act of an unwound saga. */
 export type CompensationCount = { step: string; outcome: string; count: number; attemptsMax: number };
 
-/** Of the log's entries with these ids. */
+/** Of entries with these ids. */
 export type Ids = { fromId: bigint; toId: bigint };
 
 export async function countCompensations(
   db: Database,
   { fromId, toId }: Ids,
   { fromMs, toMs }: Span,
-  exceptCustomers: string[],
 ): Promise<CompensationCount[]> {
   return db.$queryRaw`
     SELECT l.step, l.outcome, count(*)::int AS count, max(l.attempts)::int AS "attemptsMax"
     FROM saga_log l JOIN orders o ON o.id = l.order_id
     WHERE l.id >= ${fromId}::bigint AND l.id < ${toId}::bigint AND l.step = ANY(${[...UNDOS]})
-      AND l.at >= ${iso(fromMs)}::timestamptz AND l.at < ${iso(toMs)}::timestamptz AND o.customer_id <> ALL(${exceptCustomers})
+      AND l.at >= ${iso(fromMs)}::timestamptz AND l.at < ${iso(toMs)}::timestamptz AND NOT ${isProbe}
     GROUP BY 1, 2`;
 }
 
@@ -86,16 +87,16 @@ export type ActEntry = {
   reason: string | null;
 };
 
-/** @param afterId of the page before. @returns oldest first */
+/** @returns oldest first */
 export async function listActs(
   db: Database,
+  { fromId, toId }: Ids,
   { fromMs, toMs }: Span,
-  afterId: bigint,
   limit: number,
 ): Promise<ActEntry[]> {
   return db.$queryRaw`
     SELECT id, at, route, subject AS by, resource, reason FROM audit_acts
-    WHERE id > ${afterId}::bigint AND kind = 'act' AND at >= ${iso(fromMs)}::timestamptz AND at < ${iso(toMs)}::timestamptz
+    WHERE id >= ${fromId}::bigint AND id < ${toId}::bigint AND kind = 'act' AND at >= ${iso(fromMs)}::timestamptz AND at < ${iso(toMs)}::timestamptz
     ORDER BY id LIMIT ${limit}`;
 }
 
@@ -111,23 +112,24 @@ export async function countFindingsOf(db: Database, { fromMs, toMs }: Span): Pro
 /** Ids are given out in time, and `at` is when their transaction began: they differ by less than a transaction may last. */
 const TRANSACTION_MAX_MS = 120_000;
 
-/** @returns the ids between which all of the log's entries of the span are */
-export async function logIdsOf(db: Database, { fromMs, toMs }: Span): Promise<Ids> {
+/** @returns the ids between which all entries of the span are: of the sagas' log, or of the acts, which are kept for ever, too */
+export async function idsOf(db: Database, table: 'saga_log' | 'audit_acts', { fromMs, toMs }: Span): Promise<Ids> {
+  const entries = Prisma.raw(table);
   const [row] = await db.$queryRaw<{ first: bigint; last: bigint }[]>`
-    SELECT coalesce(min(id), 1) AS first, coalesce(max(id), 0) + 1 AS last FROM saga_log`;
+    SELECT coalesce(min(id), 1) AS first, coalesce(max(id), 0) + 1 AS last FROM ${entries}`;
   const { first = 1n, last = 1n } = row ?? {};
-  const find = (ms: number) => firstIdAt(db, ms, first, last);
+  const find = (ms: number) => firstIdAt(db, entries, ms, { fromId: first, toId: last });
   return { fromId: await find(fromMs - TRANSACTION_MAX_MS), toId: await find(toMs + TRANSACTION_MAX_MS) };
 }
 
 /** Halves the ids until it has the first entry of that time: some 30 looks at the key. */
-async function firstIdAt(db: Database, ms: number, first: bigint, last: bigint): Promise<bigint> {
-  let [low, high] = [first, last];
+async function firstIdAt(db: Database, entries: Prisma.Sql, ms: number, { fromId, toId }: Ids): Promise<bigint> {
+  let [low, high] = [fromId, toId];
   while (low < high) {
     const middle = (low + high) / 2n;
     const [entry] = await db.$queryRaw<
       { at: Date }[]
-    >`SELECT at FROM saga_log WHERE id >= ${middle}::bigint ORDER BY id LIMIT 1`;
+    >`SELECT at FROM ${entries} WHERE id >= ${middle}::bigint ORDER BY id LIMIT 1`;
     if (entry && entry.at.getTime() < ms) low = middle + 1n;
     else high = middle;
   }

@@ -4,12 +4,15 @@ import { partsOfEventId } from '../contracts/ids.js';
 import { ORDER_STATUSES, type Order, type OrderStatus } from '../contracts/orders.js';
 import type { Database } from '../domain/database.js';
 import { listOrders, type OrderFilter, readOrder } from '../domain/orders.js';
+import { parseMoment } from '../runtime/moments.js';
 import { type Ops, run, wholeNumber } from './command.js';
 import { EXIT, type ExitCode, nothingMatched, usage } from './exit.js';
 import { age, money, time } from './output.js';
 
 /** A screenful: who finds more than that says more of what is looked for. */
 const LIMIT_DEFAULT = 25;
+/** As much as a page of the API: a statement has 4 s. */
+const LIMIT_MAX = 1_000;
 
 type Options = {
   customer?: string;
@@ -39,7 +42,7 @@ export function addFindCommand(program: Command): void {
     .addOption(new Option('--status <status>', 'only these').choices([...ORDER_STATUSES]))
     .option('--from <moment>', 'accepted at or after, e.g. 2026-11-21, 2026-11-21T09:00 (UTC), or 2h (ago)', moment)
     .option('--to <moment>', 'accepted before', moment)
-    .option('--limit <n>', 'so many at most', wholeNumber, LIMIT_DEFAULT)
+    .option('--limit <n>', `so many, at most ${LIMIT_MAX}`, limitOption, LIMIT_DEFAULT)
     .addHelpText(
       'after',
       `
@@ -63,16 +66,20 @@ function eventIdOption(text: string): string {
   return text;
 }
 
+function limitOption(text: string): number {
+  const limit = wholeNumber(text);
+  if (limit > LIMIT_MAX) throw new InvalidArgumentError(`At most ${LIMIT_MAX}: say more of what is looked for.`);
+  return limit;
+}
+
 const UNITS_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** UTC, whatever this machine thinks; or so long ago. @returns ms since 1970 */
 export function moment(text: string): number {
   const ago = /^(\d{1,6})([mhd])$/.exec(text);
-  if (ago) return Date.now() - Number(ago[1]) * UNITS_MS[ago[2] as keyof typeof UNITS_MS];
-  const isWhole = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/.test(text);
-  const iso = text.replace(' ', 'T');
-  const ms = isWhole ? Date.parse(/T.*(Z|[+-]\d\d:\d\d)$|^[^T]*$/.test(iso) ? iso : `${iso}Z`) : Number.NaN;
-  if (!Number.isFinite(ms))
+  if (ago) return Math.max(0, Date.now() - Number(ago[1]) * UNITS_MS[ago[2] as keyof typeof UNITS_MS]);
+  const ms = parseMoment(text);
+  if (Number.isNaN(ms))
     throw new InvalidArgumentError(
       'Write a moment as 2026-11-21, 2026-11-21T09:00 (UTC) or 2026-11-21T09:00+02:00, or how long ago: 30m, 2h, 3d.',
     );

@@ -162,7 +162,7 @@ function printPollers(out: Output, { workflow, activity, lastAskedSeconds }: Pol
   const seen = `${workflow.length} for sagas, ${activity.length} for activities`;
   if (workflow.length > 0 && activity.length > 0) {
     out.print(
-      `\nWorkers that have asked Temporal for work within the last minute: ${seen}. One that is frozen is among them for that long.`,
+      `\nWorkers that have asked Temporal for work within the last minute: ${seen}. One that is frozen stays among them for up to two.`,
     );
     return;
   }

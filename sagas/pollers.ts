@@ -1,6 +1,7 @@
 /**
  * Pollers: workers as Temporal's task queue knows them. A worker that has nothing to do asks once a minute, and one that was killed
- * is remembered for five: so this says who was there a moment ago. Whether anybody works shows in tasks that wait (standstill.ts).
+ * is remembered for five; one that is frozen seems to ask once more when the server ends its open question: so this says who was there
+ * up to two minutes ago. Whether anybody works shows in tasks that wait (standstill.ts).
  */
 import type { Client } from '@temporalio/client';
 import { TASK_QUEUE } from '../contracts/ids.js';

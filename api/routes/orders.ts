@@ -2,6 +2,7 @@
 import { type Static, Type } from 'typebox';
 import type { Order } from '../../contracts/orders.js';
 import { listOrders, type OrderFilter, readOrder } from '../../domain/orders.js';
+import { parseMoment } from '../../runtime/moments.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { answerUnlessKnown } from '../http/etags.js';
 import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
@@ -36,8 +37,10 @@ function readRoute(app: Api, deps: ApiDependencies): void {
   );
 }
 
-/** UTC unless it says otherwise; a date alone is its first moment. Whatever fits is one: the 31st of a shorter month is early in the next. */
-const DATE = '\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])';
+/** UTC unless it says otherwise; a date alone is its first moment. Days that there are: the 29th of February every four years. */
+const DAY_31 = '(0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])';
+const DAY_30 = '(0[469]|11)-(0[1-9]|[12]\\d|30)';
+const DATE = `(\\d{4}-(${DAY_31}|${DAY_30}|02-(0[1-9]|1\\d|2[0-8]))|\\d\\d([02468][048]|[13579][26])-02-29)`;
 const HOUR_MINUTE = '([01]\\d|2[0-3]):[0-5]\\d';
 const MOMENT = `^${DATE}(T${HOUR_MINUTE}(:[0-5]\\d(\\.\\d{1,9})?)?(Z|[+-]${HOUR_MINUTE})?)?$`;
 const moment = (description: string) => Type.Optional(Type.String({ pattern: MOMENT, description }));
@@ -92,7 +95,7 @@ function listRoute(app: Api, { db, pageBytesMax }: ApiDependencies): void {
   );
 }
 
-/** @param own the customer that the caller is confined to */
+/** @param own the customer that the caller is confined to. @throws Problem invalid-request for a day that there is not */
 function filterOf(query: Static<typeof ListQuery>, own: string | undefined): OrderFilter {
   const { status, customerId, externalOrderId, gatewayReference, correlationId, eventId } = query;
   const whose = own ?? customerId;
@@ -103,17 +106,17 @@ function filterOf(query: Static<typeof ListQuery>, own: string | undefined): Ord
     ...(gatewayReference !== undefined && { gatewayReference }),
     ...(correlationId !== undefined && { correlationId }),
     ...(eventId !== undefined && { eventId }),
-    ...(query.createdFrom !== undefined && { createdFromMs: momentOf(query.createdFrom) }),
-    ...(query.createdTo !== undefined && { createdToMs: momentOf(query.createdTo) }),
+    ...(query.createdFrom !== undefined && { createdFromMs: momentOf('createdFrom', query.createdFrom) }),
+    ...(query.createdTo !== undefined && { createdToMs: momentOf('createdTo', query.createdTo) }),
   };
 }
 
-function momentOf(text: string): number {
-  const ms = Date.parse(/T.*(Z|[+-]\d\d:\d\d)$|^[^T]*$/.test(text) ? text : `${text}Z`);
-  return Math.min(Math.max(ms, 0), LAST_MOMENT_MS);
+function momentOf(name: 'createdFrom' | 'createdTo', text: string): number {
+  const ms = parseMoment(text);
+  if (!Number.isNaN(ms)) return ms;
+  const error = { pointer: `querystring/${name}`, detail: 'must be a moment, such as 2026-11-21T09:00:00Z' };
+  throw new Problem('invalid-request', `${error.pointer}: ${error.detail}`, { errors: [error] });
 }
-/** Beyond it, ISO 8601 has years that Postgres does not read. */
-const LAST_MOMENT_MS = Date.UTC(9999, 11, 31);
 
 /** @throws Problem not-found, also for what is not an id at all, and for an order that the caller may not see */
 export async function requireOrder(

@@ -48,9 +48,10 @@ async function readSettings(db: Database): Promise<Finding> {
   return ok(shown);
 }
 
+/** By the statistics of databases: pg_stat_activity conceals what other roles' sessions are, Temporal's for one. */
 async function countConnections(db: Database): Promise<Finding> {
   const [row] = await db.$queryRaw<{ used: number; max: number }[]>`
-    SELECT (SELECT count(*)::int FROM pg_stat_activity WHERE backend_type = 'client backend') AS used,
+    SELECT (SELECT coalesce(sum(numbackends), 0)::int FROM pg_stat_database WHERE datname IS NOT NULL) AS used,
       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS max`;
   const { used = 0, max = 0 } = row ?? {};
   const detail = `${used} of ${max} in use`;

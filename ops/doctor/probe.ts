@@ -14,6 +14,7 @@ import { listInventory } from '../../domain/inventory.js';
 import { readOrder, requestCancellation } from '../../domain/orders.js';
 import { readPaymentDue } from '../../domain/payments.js';
 import { refusePrice } from '../../domain/prices.js';
+import { PROBE_CUSTOMER, probeCorrelationId } from '../../domain/probes.js';
 import { duration } from '../output.js';
 import type { Recorder } from '../recorder.js';
 import { type Check, check, fail, type Finding, ok, skipped } from './checks.js';
@@ -25,8 +26,6 @@ const POLL_MS = 200;
 /** Each wait ends by itself; this is for a question that is not answered. */
 const MARGIN_MS = 5_000;
 const CATALOGUE_MAX = 1_000;
-/** Consumers of events know it by this, and reports leave it out. */
-export const PROBE_CUSTOMER = 'ops-doctor';
 const WHY = 'a probe of the operators’ doctor: no goods, no money';
 
 /** @returns what came of it, link by link of the chain */
@@ -63,7 +62,7 @@ async function probeOrder(db: Database): Promise<Order | undefined> {
     total: { amount: unitPrice, currency },
     createdAt: now,
     updatedAt: now,
-    correlationId: `ops-doctor-${id}`,
+    correlationId: probeCorrelationId(id),
   };
 }
 

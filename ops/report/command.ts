@@ -15,7 +15,7 @@ export function addReportCommand(program: Command): void {
     .command('report')
     .summary('orders by outcome, compensations, decisions, acts and findings of a span of time')
     .description(
-      'Counts the orders that were accepted in the span by what has become of them, and what was compensated, decided, done and found in it. Decisions are those of the saga log, by whichever way they came; acts are those of the audit trail. Probes of `doctor` are left out.',
+      'Counts the orders that were accepted in the span by what has become of them, and what was compensated, decided, done and found in it. Decisions are those of the saga log, by whichever way they came; acts are those of the audit trail. Probes of `doctor` are no orders here, and are among the acts.',
     )
     .requiredOption('--from <moment>', 'e.g. 2026-11-01 (UTC), or 7d (ago)', moment)
     .option('--to <moment>', 'before this moment (default: now)', moment)

@@ -8,14 +8,13 @@ import {
   countOutcomes,
   type DecisionEntry,
   type FindingCount,
+  idsOf,
   listActs,
   listDecisions,
-  logIdsOf,
   type OutcomeCount,
   type Span,
   withOrders,
 } from '../../domain/report.js';
-import { PROBE_CUSTOMER } from '../doctor/probe.js';
 
 export type Report = {
   orders: OutcomeCount[];
@@ -29,7 +28,6 @@ export type Report = {
 const SLICE_MS = 6 * 3_600_000;
 const SLICE_IDS = 50_000n;
 const PAGE = 1_000;
-const EXCEPT = [PROBE_CUSTOMER];
 
 export async function gatherReport(db: Database, span: Span): Promise<Report> {
   const log = await gatherLog(db, span);
@@ -46,7 +44,7 @@ async function gatherOutcomes(db: Database, span: Span): Promise<OutcomeCount[]>
   const sums = new Map<string, OutcomeCount>();
   for (let at = fromMs; at < toMs; at += SLICE_MS) {
     const slice = { fromMs: at, toMs: Math.min(at + SLICE_MS, toMs) };
-    for (const one of await countOutcomes(db, slice, EXCEPT)) {
+    for (const one of await countOutcomes(db, slice)) {
       const key = JSON.stringify([one.status, one.reason, one.isUnwinding, one.currency]);
       const sum = sums.get(key);
       if (sum) {
@@ -61,11 +59,11 @@ async function gatherOutcomes(db: Database, span: Span): Promise<OutcomeCount[]>
 async function gatherLog(db: Database, span: Span): Promise<Pick<Report, 'compensations' | 'decisions'>> {
   const sums = new Map<string, CompensationCount>();
   const decisions: DecisionEntry[] = [];
-  const { fromId, toId } = await logIdsOf(db, span);
+  const { fromId, toId } = await idsOf(db, 'saga_log', span);
   for (let at = fromId; at < toId; at += SLICE_IDS) {
     const ids = { fromId: at, toId: at + SLICE_IDS < toId ? at + SLICE_IDS : toId };
     decisions.push(...(await listDecisions(db, ids, span)));
-    for (const one of await countCompensations(db, ids, span, EXCEPT)) {
+    for (const one of await countCompensations(db, ids, span)) {
       const key = `${one.step} ${one.outcome}`;
       const sum = sums.get(key) ?? { ...one, count: 0 };
       sums.set(key, {
@@ -80,9 +78,12 @@ async function gatherLog(db: Database, span: Span): Promise<Pick<Report, 'compen
 
 async function gatherActs(db: Database, span: Span): Promise<ActEntry[]> {
   const acts: ActEntry[] = [];
-  for (;;) {
-    const page = await listActs(db, span, acts.at(-1)?.id ?? 0n, PAGE);
+  const { fromId: firstId, toId } = await idsOf(db, 'audit_acts', span);
+  for (let fromId = firstId; ; ) {
+    const page = await listActs(db, { fromId, toId }, span, PAGE);
     acts.push(...page);
-    if (page.length < PAGE) return acts;
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE) return acts;
+    fromId = last.id + 1n;
   }
 }

@@ -104,6 +104,7 @@ test('orders are found by when they were accepted: from a moment on, and before 
 test.each([
   ['createdFrom=yesterday', 'createdFrom'],
   ['createdTo=2026-13-01', 'createdTo'],
+  ['createdFrom=2026-02-30', 'createdFrom'],
   ['eventId=7', 'eventId'],
   ['externalOrderId=', 'externalOrderId'],
   [`gatewayReference=${'x'.repeat(201)}`, 'gatewayReference'],

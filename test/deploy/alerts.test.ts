@@ -17,6 +17,11 @@ describe('deploy/prometheus/alerts.yml', () => {
     expect(asked.filter((name) => !metrics.includes(name))).toEqual([]);
   });
 
+  it('has the watchdog repeated every minute, whatever others wait for', () => {
+    const route = /alertname="Watchdog".*/.exec(read('deploy/alertmanager/alertmanager.yml'))?.[0] ?? '';
+    expect(route).toMatch(/group_interval: 1m, repeat_interval: 50s/);
+  });
+
   it('leads to sections of the runbook', () => {
     const headings = [...runbook.matchAll(/^#{2,3} (.+)$/gm)].map(([, heading = '']) => anchor(heading));
     const links = [...`${alerts}${runbook}`.matchAll(/(?:runbook\.md|\()#([a-z0-9-]+)/g)].map(([, link]) => link);

@@ -81,6 +81,17 @@ describe('a command of ops', () => {
     expect(faultOf(['explode'])).toBe('there is no command explode');
   });
 
+  test('doctor has each of its checks in the runbook, with what to look at', () => {
+    const source = readdirSync('ops/doctor').map((name) => read(`ops/doctor/${name}`));
+    const names = source.flatMap((text) => [...text.matchAll(/\bcheck\('([^']+)'/g)].map(([, name]) => name));
+    expect(names.length).toBeGreaterThan(20);
+    const table = (read('docs/runbook.md').split('## What `doctor` says')[1] ?? '').split('\n## ')[0] ?? '';
+    const named = [...table.matchAll(/^\| (`[^|]+) \|/gm)].flatMap(([, cell = '']) =>
+      [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name),
+    );
+    expect(named.toSorted()).toEqual([...new Set(names)].toSorted());
+  });
+
   test('has its line on the reference, each of them', () => {
     const missing = namesIn(helpOf()).filter((name) => name !== 'help' && !reference.includes(`\`ops ${name}`));
     expect(missing).toEqual([]);

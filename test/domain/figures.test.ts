@@ -6,6 +6,7 @@ import { releaseInventory, reserveInventory } from '../../domain/inventory.js';
 import { cancelOrder, requestCancellation } from '../../domain/orders.js';
 import { FEED_START } from '../../domain/outbox.js';
 import { recordCharge, recordRefund, shutPayment } from '../../domain/payments.js';
+import { PROBE_CUSTOMER, probeCorrelationId } from '../../domain/probes.js';
 import { accept, createTestDatabase, feedShowsAll, stock, type TestDatabase } from '../support/database.js';
 
 let t: TestDatabase;
@@ -50,6 +51,20 @@ test('orders that ended are told by their end and worth, once, and one that is t
   await takeBack(other);
   const after = await countFinal(t.db, between, await end());
   expect(after).toMatchObject([{ status: 'CANCELLED', reason: 'OPERATOR', takenBack: true, count: 1, amount: 2_000 }]);
+});
+
+test('a probe of the doctor is none of them; what somebody has ordered in its name is', async () => {
+  const from = await end();
+  const [probe, order] = [
+    await accept(t.db, { A: 1 }, { customerId: PROBE_CUSTOMER }),
+    await accept(t.db, { A: 1 }, { customerId: PROBE_CUSTOMER }),
+  ];
+  await t.db.order.update({ where: { id: probe.id }, data: { correlationId: probeCorrelationId(probe.id) } });
+  for (const { id } of [probe, order]) {
+    await requestCancellation(t.db, id, { reason: 'OPERATOR' });
+    expect(await cancelOrder(t.db, id)).toBe('done');
+  }
+  expect(await countFinal(t.db, from, await end())).toMatchObject([{ status: 'CANCELLED', count: 1, amount: 1_000 }]);
 });
 
 test('an order is late while it is open, or if its end came after its time, and not because of what came later', async () => {

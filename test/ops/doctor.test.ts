@@ -3,7 +3,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { holdAccount } from '../../domain/installation.js';
+import { checkPostgres } from '../../ops/doctor/postgres.js';
 import { startRelay } from '../../relay/relay.js';
+import { openDatabase } from '../../runtime/database.js';
 import { AWAY, SILENT } from '../support/api.js';
 import { changesOf } from '../support/changes.js';
 import { eventually } from '../support/conditions.js';
@@ -147,6 +149,23 @@ test('a database that takes no changes fails at that, and nothing is tried on it
     expect(statusesOf(document)).toMatchObject({ database: 'fail', 'probe order': 'fail' });
   } finally {
     await drop();
+  }
+}, 60_000);
+
+test('connections are counted whoever has them, also as a role that may not see their sessions', async () => {
+  const role = `sees_little_${process.pid}`;
+  await s.db.$executeRawUnsafe(`CREATE ROLE ${role} LOGIN PASSWORD 'none'`);
+  const admin = openDatabase(s.databaseUrl, 12);
+  const url = new URL(s.databaseUrl);
+  [url.username, url.password] = [role, 'none'];
+  const db = openDatabase(url.href, 1);
+  try {
+    await Promise.all(Array.from({ length: 12 }, () => admin.$queryRaw`SELECT 1 AS one FROM pg_sleep(0.3)`));
+    const connections = (await checkPostgres(db)).find(({ name }) => name === 'database connections');
+    expect(Number.parseInt(connections?.detail ?? '', 10)).toBeGreaterThanOrEqual(12);
+  } finally {
+    await Promise.all([db.$disconnect(), admin.$disconnect()]);
+    await s.db.$executeRawUnsafe(`DROP ROLE ${role}`);
   }
 }, 60_000);
 

@@ -40,7 +40,8 @@ test('an order is found by customer and time, number, reference, correlation id,
     [`order-${order.id}-cancel`],
   ])
     expect([args, await idsOf(...args)]).toEqual([args, [order.id]]);
-  expect(await idsOf('--from', '1h')).toEqual([order.id, other.id]);
+  for (const from of ['1h', '0000-01-01', '999999d'])
+    expect([from, await idsOf('--from', from)]).toEqual([from, [order.id, other.id]]);
   const { stdout } = await ops('find', '--customer', 'cus_caller');
   expect(stdout).toMatch(new RegExp(`${order.id} +PENDING +10\\.00 USD .* cus_caller +web-1001`));
 });
@@ -53,6 +54,8 @@ test('what is not there ends with 3, what is no question with 2', async () => {
   expect((await ops('find', '--to', '30d', '--customer', 'cus_caller')).code).toBe(3);
   expect((await ops('find', `${'0'.repeat(8)}-0000-7000-8000-${'0'.repeat(12)}-7`)).code).toBe(3);
   expect((await ops('find')).code).toBe(2);
+  expect((await ops('find', '--from', '1h', '--limit', '1001')).code).toBe(2);
+  expect((await ops('find', '--from', '2026-02-30')).code).toBe(2);
   expect((await ops('find', 'x', '--customer', 'y')).code).toBe(2);
   expect(await ops('find', '--from', 'yesterday')).toMatchObject({
     code: 2,

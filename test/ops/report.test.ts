@@ -4,7 +4,9 @@ import { releaseInventory, reserveInventory } from '../../domain/inventory.js';
 import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
 import { recordDecision } from '../../domain/saga-log.js';
 import { csv } from '../../ops/report/csv.js';
+import { gatherReport } from '../../ops/report/gather.js';
 import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
+import { openExplainedDatabase } from '../support/plans.js';
 import { type Cli, cliOf } from './cli.js';
 
 let t: TestDatabase;
@@ -16,7 +18,8 @@ beforeAll(async () => {
   await stock(t.db, 'A', 1_000);
   await accept(t.db, { A: 1 });
   await accept(t.db, { A: 2 });
-  await accept(t.db, { A: 1 }, { customerId: 'ops-doctor' }); // a probe
+  const probe = await accept(t.db, { A: 1 }, { customerId: 'ops-doctor' });
+  await t.db.order.update({ where: { id: probe.id }, data: { correlationId: `ops-doctor-${probe.id}` } });
   const order = await accept(t.db, { A: 3 });
   cancelled = order.id;
   await reserveInventory(t.db, order.id);
@@ -69,6 +72,9 @@ test('is one table as CSV, in which no reason becomes a formula', async () => {
     `,${cancelled},op-7,"chargePayment, NEEDS_ATTENTION: =1+1, ""ticket"" 12"`,
   );
   expect(csv(['a'], [['=1+1'], ['-x'], ['x\n"y"']])).toBe('a\r\n\'=1+1\r\n\'-x\r\n"x\n""y"""\r\n');
+  expect(csv(['a'], [[' =1'], ['＝1'], ['x;=1'], ['x; @1;-1'], ['x;y=1-1']])).toBe(
+    "a\r\n' =1\r\n'＝1\r\nx;'=1\r\nx;' @1;'-1\r\nx;y=1-1\r\n",
+  );
 });
 
 test('is a page for people, too', async () => {
@@ -76,3 +82,38 @@ test('is a page for people, too', async () => {
   expect(stdout).toMatch(/Orders\norders +status.*\n2 +PENDING +– +30\.00 USD\n1 +CANCELLED +OPERATOR +30\.00 USD/);
   expect(stdout).toMatch(/Findings: none/);
 });
+
+test('leaves out probes of the doctor, and nothing that somebody has ordered in its name', async () => {
+  await accept(t.db, { A: 5 }, { customerId: 'ops-doctor' });
+  const { document } = await ops.json('report', '--from', '1h');
+  expect(document.orders[0]).toMatchObject({ status: 'PENDING', count: 3, amount: 8_000 });
+});
+
+test('takes whatever moment can be written', async () => {
+  for (const from of ['0000-01-01', '999999d'])
+    expect([from, (await ops('report', '--from', from, '--to', '9999-12-31T23:59-12:00')).code]).toEqual([from, 0]);
+});
+
+test('looks at the acts of its span alone, however many there were before and since', async () => {
+  const { db, url, drop } = await createTestDatabase();
+  const explained = openExplainedDatabase(url);
+  try {
+    await db.$executeRawUnsafe('ALTER TABLE audit_acts DISABLE TRIGGER USER');
+    await db.$executeRawUnsafe(`
+      INSERT INTO audit_acts (id, at, kind, route, reason, correlation_id, key_id, hash)
+      SELECT n, now() - (40000 - n) * interval '1 min', 'act', 'ops stock adjust', repeat('x', 200), 'c', 'none', sha256('x')
+      FROM generate_series(1, 40000) AS n`);
+    await db.$executeRawUnsafe('ANALYZE audit_acts');
+    const span = { fromMs: Date.now() - 20_000 * 60_000, toMs: Date.now() - 18_500 * 60_000 };
+    const plans = await explained.plansOf(async () => {
+      const { acts } = await gatherReport(explained.db, span);
+      expect(acts.length).toBe(1_500);
+    });
+    const ofActs = plans.filter(({ statement }) => statement.includes('audit_acts'));
+    expect(ofActs.length).toBeGreaterThan(2);
+    expect(ofActs.filter(({ pages, scanned }) => pages > 250 || scanned.length > 0)).toEqual([]);
+  } finally {
+    await explained.close();
+    await drop();
+  }
+}, 60_000);

@@ -1,5 +1,5 @@
 /** For each alarm: what just does not raise it, what does, and that it clears. Read by promtool, minute by minute. */
-import { absent, type AlarmCase, perMinute, secondsAgo } from './promtool.js';
+import { absent, type AlarmCase, flapping, perMinute, secondsAgo } from './promtool.js';
 
 const is = (name: string, labels: string): string => `order_saga_${name}{${labels},role="relay"}`;
 const stuck = (failure: string) => is('sagas_needing_attention', `step="chargePayment",failure="${failure}"`);
@@ -41,6 +41,15 @@ export const CASES: AlarmCase[] = [
   {
     alert: 'PaymentCircuitOpen',
     series: { 'order_saga_payment_breaker_state{state="open",role="worker"}': [0, 1] },
+    summary: 'the payment gateway does not answer',
+  },
+  {
+    alert: 'PaymentCircuitOpen',
+    what: 'although scrapes come upon its probes',
+    series: {
+      'order_saga_payment_breaker_state{state="open",role="worker"}': [0, flapping(1, 0)],
+      'order_saga_payment_breaker_state{state="half-open",role="worker"}': [0, flapping(0, 1)],
+    },
     summary: 'the payment gateway does not answer',
   },
   {
@@ -172,6 +181,14 @@ export const CASES: AlarmCase[] = [
     series: { 'order_saga_unexpected_errors_total{place="sweep",role="relay"}': [perMinute(0), perMinute(1)] },
     labels: { place: 'sweep' },
     summary: '10 errors that nobody expected, at sweep: see the log',
+  },
+  {
+    alert: 'UnexpectedErrors',
+    what: 'a single one, of a place that had none',
+    series: { 'order_saga_unexpected_errors_total{place="sweep",role="relay"}': [absent, 1, 1] },
+    minutes: [15, 5, 30],
+    labels: { place: 'sweep' },
+    summary: '1 errors that nobody expected, at sweep: see the log',
   },
   {
     alert: 'ManySagasParked',

@@ -7,7 +7,10 @@ export const perMinute = (rise: number): Level => ({ rise });
 export const secondsAgo = (ago: number): Level => ({ ago });
 export const absent: Level = 'absent';
 
-type Level = number | { rise: number } | { ago: number } | 'absent';
+/** Now one level, now the other, a minute each. */
+export const flapping = (one: number, other: number): Level => ({ flaps: [one, other] });
+
+type Level = number | { rise: number } | { ago: number } | { flaps: [number, number] } | 'absent';
 export type AlarmCase = {
   alert: string;
   /** Where an alarm has several cases: which. */
@@ -91,6 +94,7 @@ function valuesOf(levels: [Level, Level, Level], minutes: [number, number, numbe
     at += length;
     if (level === 'absent') return `_x${length}`;
     if (typeof level === 'number') return `${level}+0x${length - 1}`;
+    if ('flaps' in level) return Array.from({ length }, (_, minute) => level.flaps[minute % 2]).join(' ');
     if ('ago' in level) return `${began * 60 - level.ago}+60x${length - 1}`;
     const from = total + level.rise;
     total += level.rise * length;
