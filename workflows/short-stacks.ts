@@ -1,7 +1,7 @@
 /**
  * Loaded into a worker's workflow sandbox before anything else (local/setup/bundle). The SDK takes a stack at every promise that a
  * workflow makes, for the query `__stack_trace`, and maps each of its frames to our source: with V8's ten frames that is a
- * tenth of what an order costs the service. With two, an error still says where it was made, and by whom it was called (one that the SDK
- * makes for us, as a refusal: its type and its message do), and the query says nothing; what a saga waits for, its query `progress` tells.
+ * tenth of what an order costs the service. An error still says where it was made, and by whom it was called; what a saga
+ * waits for, its query `progress` tells.
  */
-Error.stackTraceLimit = 2;
+Error.stackTraceLimit = 4;
