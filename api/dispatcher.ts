@@ -51,6 +51,8 @@ type Waiting = Map<string, { order: UnstartedSaga; since: number }>;
 export function createSagaDispatcher(options: DispatcherOptions): SagaDispatcher {
   const { db, logger, slots = createSagaSlots({ atWorkMax: STARTS_MAX }) } = options;
   const waiting: Waiting = new Map();
+  /** They go first: of an order that is being cancelled, its customer is promised the end within a minute. */
+  const cancellations: Waiting = new Map();
   const underWay = new Set<Promise<void>>();
   const inHand = new Set<string>();
   const marks = keepMarks(db, inHand);
@@ -68,12 +70,13 @@ export function createSagaDispatcher(options: DispatcherOptions): SagaDispatcher
     else if (!started.isHere) slots.pause(order.id);
   };
   const beginNext = guarded(logger, 'dispatcher', () => {
-    for (const [orderId, { order }] of waiting) {
-      if (isStopped || !slots.isFree()) return;
-      waiting.delete(orderId);
-      const begun = begin(order).finally(() => underWay.delete(begun));
-      underWay.add(begun);
-    }
+    for (const queue of [cancellations, waiting])
+      for (const [orderId, { order }] of queue) {
+        if (isStopped || !slots.isFree()) return;
+        queue.delete(orderId);
+        const begun = begin(order).finally(() => underWay.delete(begun));
+        underWay.add(begun);
+      }
   });
   slots.onFree(beginNext);
 
@@ -91,16 +94,19 @@ export function createSagaDispatcher(options: DispatcherOptions): SagaDispatcher
   }, MARK_EVERY_MS);
   return {
     start: (order) => {
-      if (waiting.size >= WAITING_MAX) return;
+      const queue = order.kind === 'order' ? waiting : cancellations;
+      if (queue.size >= WAITING_MAX) return;
       inHand.add(order.id);
-      waiting.set(order.id, { order: onlyItsStart(order), since: performance.now() });
+      queue.set(order.id, { order: onlyItsStart(order), since: performance.now() });
       beginNext();
     },
     inHand,
     isBehind: () => waiting.size >= BEHIND_FROM,
     queue: () => {
-      const [first] = waiting.values();
-      return { waiting: waiting.size, oldestMs: first ? performance.now() - first.since : 0 };
+      const firsts = [cancellations, waiting].flatMap((queue) => queue.values().next().value ?? []);
+      const now = performance.now();
+      const since = Math.min(now, ...firsts.map((first) => first.since));
+      return { waiting: cancellations.size + waiting.size, oldestMs: now - since };
     },
     stop: async () => {
       isStopped = true;
@@ -123,11 +129,11 @@ function createStart({ client: current, policy, slots, logger }: DispatcherOptio
   let restUntil = 0;
   return async (order: UnstartedSaga): Promise<StartedSaga | undefined> => {
     const client = current();
-    if (!client || Date.now() < restUntil) return undefined;
+    if (!client || performance.now() < restUntil) return undefined;
     try {
       return await startSaga(client, order, policy, { requestEagerStart: slots !== undefined });
     } catch (err) {
-      if (!(err instanceof UnknownPlan)) restUntil = Date.now() + REST_AFTER_FAILURE_MS; // a fault of this order's own delays no other
+      if (!(err instanceof UnknownPlan)) restUntil = performance.now() + REST_AFTER_FAILURE_MS; // a fault of this order's own delays no other
       logger.warn({ err, orderId: order.id }, 'could not start the saga; the sweep will');
       return undefined;
     }

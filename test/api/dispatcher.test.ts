@@ -183,6 +183,20 @@ describe('a dispatcher whose sagas run in its own process', () => {
     expect(slots.atWork()).toBe(0);
   });
 
+  test('begins cancellations before orders that have waited for longer', async () => {
+    const slots = threeSlots();
+    const dispatcher = dispatcherBefore(succeed, slots);
+    const orders = await someOrders(6);
+    startAll(dispatcher, orders);
+    const cancelled = await accept(t.db, { A: 1 });
+    dispatcher.start({ ...cancelled, kind: 'cancellation', reason: 'CANCELLED_BY_CUSTOMER' });
+    expect(dispatcher.queue().waiting).toBe(4);
+    slots.release(orders[0]?.id ?? '');
+    await eventually('one more is asked for', () => asked.length === 4);
+    expect(asked.at(-1)).toBe(cancelled.id);
+    for (const { id } of [...orders, cancelled]) slots.release(id);
+  });
+
   test('is not behind while a few wait', async () => {
     const dispatcher = dispatcherBefore(succeed, threeSlots());
     startAll(dispatcher, await someOrders(AT_WORK + 16));
