@@ -81,6 +81,8 @@ export type Running = {
   pids(): Record<string, number>;
   /** @throws if nothing of that name runs: a signal to process 0 would go to the test run itself */
   pid(name: string): number;
+  /** Of each of the service's processes, in the banner's order: all, or api, worker and relay. */
+  metricsPorts(): number[];
 };
 
 /** Starts everything and waits for the banner. */
@@ -118,6 +120,7 @@ export async function launch(installation: Installation): Promise<Running> {
         throw new Error(`no process "${name}" runs, only ${Object.keys(readPids(installation)).join(', ')}`);
       return pid;
     },
+    metricsPorts: () => [...(/Metrics .*/.exec(output)?.[0] ?? '').matchAll(/:(\d+)/g)].map(([, port]) => Number(port)),
   };
 }
 
@@ -152,6 +155,7 @@ export const isAlive = (pid: number): boolean => startTimeOf(pid) !== undefined;
 /** A client of the HTTP API: the typed one that we give away, and plain requests for what it would not send. */
 export function clientOf({ api, sandbox }: Installation) {
   const typed = createClient({ baseUrl: api });
+  const faults = `${sandbox}/sandbox/faults`;
   const json = async <T>(url: string, init?: RequestInit): Promise<T> => {
     const answer = await fetch(url, { signal: AbortSignal.timeout(35_000), ...init });
     if (!answer.ok) throw new Error(`${init?.method ?? 'GET'} ${url}: ${answer.status} ${await answer.text()}`);
@@ -193,6 +197,17 @@ export function clientOf({ api, sandbox }: Installation) {
     stock: async (sku: string, onHand: number, unitPrice = 1_000) => {
       const body = { name: sku, unitPrice, currency: 'USD', onHand };
       await orThrow(typed.PUT('/inventory/{sku}', { params: { path: { sku } }, body }));
+    },
+    /** A fault of the payment provider's, as docs/sandbox.md has them. */
+    fault: async (fault: object): Promise<void> => {
+      const headers = { 'content-type': 'application/json' };
+      const answer = await fetch(faults, { method: 'POST', headers, body: JSON.stringify(fault) });
+      if (!answer.ok) throw new Error(`POST ${faults}: ${answer.status} ${await answer.text()}`);
+    },
+    /** Ends all of them. */
+    heal: async (): Promise<void> => {
+      const answer = await fetch(faults, { method: 'DELETE' });
+      if (!answer.ok) throw new Error(`DELETE ${faults}: ${answer.status}`);
     },
     sku: (sku: string): Promise<Sku> => orThrow(typed.GET('/inventory/{sku}', { params: { path: { sku } } })),
     /** All orders, or the first few; of one status, or of any. */

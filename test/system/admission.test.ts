@@ -27,19 +27,12 @@ beforeAll(async () => {
   client = clientOf(installation);
   await client.stock('PLENTY', 100_000);
 }, 120_000);
-afterEach(() => heal());
+afterEach(() => client.heal());
 afterAll(async () => {
   await running?.stop();
   await installation?.remove();
 }, 30_000);
 
-const heal = () => fetch(`${installation.sandbox}/sandbox/faults`, { method: 'DELETE' });
-const misbehave = (fault: object) =>
-  fetch(`${installation.sandbox}/sandbox/faults`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ route: 'charge', ...fault }),
-  });
 const atOnce = (count: number, headers: Record<string, string> = {}): Promise<Order[]> =>
   Promise.all(Array.from({ length: count }, () => client.post({ PLENTY: 1 }, 'pm_card_visa', headers)));
 const waits = async () => {
@@ -63,18 +56,18 @@ test('clients that wait are served in the order in which they came', async () =>
 }, 90_000);
 
 test('payments that hang hold up no other order', async () => {
-  await misbehave({ mode: 'hang', count: 16, delayMs: 60_000 });
+  await client.fault({ route: 'charge', mode: 'hang', count: 16, delayMs: 60_000 });
   const orders = await atOnce(48);
   await eventually('all others are confirmed', async () => {
     const now = await Promise.all(orders.map(({ id }) => client.order(id)));
     return now.filter(({ status }) => status === 'CONFIRMED').length >= 32;
   });
-  await heal();
+  await client.heal();
   await areFinal();
 }, 150_000);
 
 test('what waits for its start is shown, and none of it is lost with the process', async () => {
-  await misbehave({ mode: 'slow', delayMs: 2_000 });
+  await client.fault({ route: 'charge', mode: 'slow', delayMs: 2_000 });
   const accepted = await atOnce(150);
   await eventually('orders wait', async () => {
     const { orders = 0, oldestSeconds = 0 } = await waits();
@@ -82,7 +75,7 @@ test('what waits for its start is shown, and none of it is lost with the process
   });
   const victim = running.pid('all');
   process.kill(victim, 'SIGKILL');
-  await heal();
+  await client.heal();
   await eventually('another process runs', () => running.pids()['all'] !== victim && waits(), 45_000);
   await areFinal();
   const orders = await client.list();

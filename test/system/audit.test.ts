@@ -32,7 +32,7 @@ test('what an operator does is proved, and what its database’s owner does to i
   });
   for (const name of ['audit-key', 'audit-anchor']) expect(statSync(kept(name)).mode & 0o077).toBe(0);
 
-  const port = Number([...(/Metrics .*/.exec(running.output())?.[0] ?? '').matchAll(/:(\d+)/g)][2]?.[1]);
+  const port = running.metricsPorts()[2] ?? 0;
   const series = 'order_saga_audit_chain_intact{role="relay"}';
   const intact = async () => (await scrape(port)).get(series);
   await eventually('the metric says so', async () => (await intact()) === 1);

@@ -31,8 +31,7 @@ beforeAll(async () => {
   });
   running = await launch(installation);
   client = clientOf(installation);
-  const [line = ''] = /Metrics .*/.exec(running.output()) ?? [];
-  ports = [...line.matchAll(/:(\d+)/g)].map(([, port]) => Number(port));
+  ports = running.metricsPorts();
   await client.stock('PLENTY', 1_000);
   await client.stock('GONE', 0);
 }, 120_000);
@@ -195,12 +194,7 @@ describe('metrics', () => {
   });
 
   test('show a saga that asks for an operator, by its step and failure', async () => {
-    const fault = (method: string, body?: object) =>
-      fetch(`${installation.sandbox}/sandbox/faults`, {
-        method,
-        ...(body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
-      });
-    expect((await fault('POST', { route: 'charge', mode: 'down', count: null })).ok).toBe(true);
+    await client.fault({ route: 'charge', mode: 'down', count: null });
     const { id } = await client.post({ PLENTY: 1 });
     // Whether the gateway's refusal or the budget's end is what it failed of is a matter of moments.
     const stuck = /^order_saga_sagas_needing_attention\{step="chargePayment",failure="\w+",role="relay"\}$/;
@@ -212,7 +206,7 @@ describe('metrics', () => {
       'order_saga_sagas_parked{step="chargePayment",role="relay"}',
       (is) => is === 1,
     );
-    await Promise.all([shown, parked]).finally(() => fault('DELETE'));
+    await Promise.all([shown, parked]).finally(() => client.heal());
     const tries = [...((await worker?.()) ?? [])].filter(([series]) =>
       series.startsWith('order_saga_step_retries_total{step="chargePayment",cause="GatewayUnknown"'),
     );

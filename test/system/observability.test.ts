@@ -44,8 +44,7 @@ describeWithPrometheus('a real Prometheus', (programs) => {
     });
     running = await launch(installation);
     client = clientOf(installation);
-    const [line = ''] = /Metrics .*/.exec(running.output()) ?? [];
-    const targets = [...line.matchAll(/:(\d+)/g)].map(([, port]) => `127.0.0.1:${port}`);
+    const targets = running.metricsPorts().map((port) => `127.0.0.1:${port}`);
     prometheus = await startPrometheus(programs, { targets, rules: RULES.map((file) => join(ROOT, file)) });
     await client.stock('PLENTY', 1_000_000);
     await client.stock('GONE', 0);

@@ -29,7 +29,7 @@ beforeAll(async () => {
   });
   running = await launch(installation);
   client = clientOf(installation);
-  port = Number(/Metrics .*?:(\d+)/.exec(running.output())?.[1]);
+  port = running.metricsPorts()[0] ?? 0;
   await client.stock('PLENTY', 1_000);
   await client.stock('GONE', 0);
 }, 120_000);
@@ -39,13 +39,6 @@ afterAll(async () => {
   await installation?.remove();
 }, 60_000);
 
-const fault = async (method: string, body?: object) => {
-  const headers = { 'content-type': 'application/json' };
-  await fetch(`${installation.sandbox}/sandbox/faults`, {
-    method,
-    ...(body && { headers, body: JSON.stringify(body) }),
-  });
-};
 const names = async () => new Set([...(await scrape(port)).keys()].map((series) => series.replace(/\{.*/, '')));
 
 /** One request at least to each route that the API documents, most of them refused. */
@@ -74,12 +67,12 @@ test('orders of every end, a gateway that is away and every route asked: 500 ser
   expect((await client.send('POST', `/orders/${ends[0]?.id}/cancel`, { reason: 'not wanted' })).status).toBeLessThan(
     300,
   );
-  await fault('POST', { route: 'charge', mode: 'down', count: null });
+  await client.fault({ route: 'charge', mode: 'down', count: null });
   const parked = await client.post({ PLENTY: 1 });
   try {
     await eventually('it is parked', async () => (await names()).has('order_saga_sagas_parked'), 60_000);
   } finally {
-    await fault('DELETE');
+    await client.heal();
   }
   await client.final(parked.id, 60_000);
   receiver.answer = () => 422;

@@ -22,8 +22,7 @@ beforeAll(async () => {
   installation = await newInstallation({ LOCAL_PROCESSES: 'api,worker,relay' });
   running = await launch(installation);
   client = clientOf(installation);
-  const [line = ''] = /Metrics .*/.exec(running.output()) ?? [];
-  ports = [...line.matchAll(/:(\d+)/g)].map(([, port]) => Number(port));
+  ports = running.metricsPorts();
   await client.stock('PLENTY', 1_000);
 }, 120_000);
 afterAll(async () => {
