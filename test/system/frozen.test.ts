@@ -31,7 +31,7 @@ beforeAll(async () => {
   [metrics = ''] = /http:\S+(?=\/metrics)/.exec(running.output()) ?? [];
   await client.stock('PLENTY', 1_000);
 }, 120_000);
-afterEach(() => fault('DELETE'));
+afterEach(() => client.heal());
 afterAll(async () => {
   await running?.stop();
   await installation?.remove();
@@ -92,7 +92,7 @@ test('a frozen Temporal: scrapes and probes are answered, every POST is taken, a
     ]);
     expect((await within(PROBE_LIMIT_MS, `${metrics}/livez`)).status).toBe(200);
     expect(isAlive(pid)).toBe(true);
-    await fault('DELETE');
+    await client.heal();
   });
   expect(running.pid('all')).toBe(pid);
   await final(ids);
@@ -139,15 +139,9 @@ test('a frozen Postgres: scrapes and probes are answered, a POST is refused in t
   await final([(await client.post({ PLENTY: 1 })).id]);
 }, 300_000);
 
-const fault = (method: string, body?: object) =>
-  fetch(`${installation.sandbox}/sandbox/faults`, {
-    method,
-    ...(body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
-  });
-
 /** An order that asks for an operator, for as long as the gateway is down. */
 async function park(): Promise<{ id: string }> {
-  await fault('POST', { route: 'charge', mode: 'down', count: null });
+  await client.fault({ route: 'charge', mode: 'down', count: null });
   const order = await client.post({ PLENTY: 1 });
   await eventually(
     'it is parked',

@@ -120,14 +120,6 @@ async function strangersCharge(order: Order): Promise<string[]> {
   return made.map(({ id }) => id);
 }
 
-const fault = (body: object) =>
-  fetch(`${installation.sandbox}/sandbox/faults`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  }).then(async (answer) => {
-    if (!answer.ok) throw new Error(await answer.text());
-  });
 const FAULTS = [
   { mode: 'busy', route: 'page', retryAfter: '86400', count: 10 },
   { mode: 'slow', route: 'list', delayMs: 400, count: 20 },
@@ -185,14 +177,14 @@ test(
       Array.from({ length: CLIENTS }, async (_, me) => {
         for (let i = me; i < ORDERS; i += CLIENTS) {
           const fate = SHARES[i % SHARES.length] as Fate;
-          if (i % 10 === 0) await fault(FAULTS[(i / 10) % FAULTS.length] as object);
+          if (i % 10 === 0) await client.fault(FAULTS[(i / 10) % FAULTS.length] as object);
           const order = await placeOrder(fate);
           fateOf.set(order.id, fate);
           if (i % 8 === 0) strangers.push(...(await strangersCharge(order)));
         }
       }),
     );
-    await fetch(`${installation.sandbox}/sandbox/faults`, { method: 'DELETE' });
+    await client.heal();
     const of = (...fates: Fate[]) => [...fateOf].filter(([, fate]) => fates.includes(fate)).map(([id]) => id);
     const given = new Set<Fate>(['cancelled', 'goodwillThenCancelled', 'sentBackOnce', 'declined']);
 
