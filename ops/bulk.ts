@@ -4,9 +4,15 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import pLimit from 'p-limit';
-import { OUTCOMES, type ItemOutcome } from './decisions.js';
 import { EXIT, type ExitCode } from './exit.js';
 import { onOneLine, type Output } from './output.js';
+
+export const OUTCOMES = ['done', 'waits', 'refused', 'failed', 'unanswered', 'gone', 'not-tried'] as const;
+/**
+ * `waits` = accepted, and the gateway is still at it; `refused` = with a sentence, and nothing has changed; `failed` =
+ * accepted, but it did not help; `unanswered` = no answer came, and the message says whether it was sent at all; `gone` = the saga had come to its own end.
+ */
+export type ItemOutcome = (typeof OUTCOMES)[number];
 
 /** One of many, and what came of it. `state` = how its saga, or its dead letter, stands by then. */
 export type Item = { orderId: string };

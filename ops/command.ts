@@ -3,7 +3,6 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { STEPS, UNDOS } from '../contracts/plan.js';
 import { type Connections, type OpsConfig, openConnections, readOpsConfig } from './connections.js';
 import type { ExitCode } from './exit.js';
-import { explain } from './explain.js';
 import { createOutput, type Output, type OutputOptions } from './output.js';
 
 export type Ops = { out: Output; config: OpsConfig; to: Connections };
@@ -21,6 +20,7 @@ export async function run(command: Command, work: (ops: Ops) => Promise<ExitCode
     to = openConnections(config, process.env);
     process.exitCode = await work({ out, config, to });
   } catch (err) {
+    const { explain } = await import('./explain.js'); // knows Temporal's errors, and loads its client for it
     const { message, exitCode } = explain(err);
     out.notice(out.paint('red', message));
     out.document({ error: { message, exitCode } });

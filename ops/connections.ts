@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { Client, Connection } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import type { ClientConnectConfig } from '@temporalio/envconfig';
 import type { SagaPolicy } from '../contracts/saga.js';
 import { isOnThisMachine } from '../prisma/plain-text.mjs';
@@ -125,6 +125,7 @@ async function connectTemporal(
 ): Promise<Temporal> {
   const { connectionOptions, namespace = 'default', uiUrl } = temporalOf(config, env);
   const where = `${connectionOptions.address ?? '127.0.0.1:7233'}/${namespace}`;
+  const { Client, Connection } = await import('@temporalio/client'); // as long as the rest of the CLI's start: some commands do without
   try {
     const connection = await Connection.connect({ ...connectionOptions, connectTimeout: CONNECT_LIMIT_MS });
     closers.push(() => connection.close());

@@ -21,17 +21,12 @@ import { stateOf } from '../domain/saga-log.js';
 import { restartSaga } from '../sagas/restart.js';
 import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
+import type { ItemOutcome } from './bulk.js';
 import type { Temporal } from './connections.js';
 import type { Recorder } from './recorder.js';
 import { askProgress, describe, isServed, SERVED_LIMIT_MS } from './sagas.js';
 import { type Sequel, watch } from './watch.js';
 
-export const OUTCOMES = ['done', 'waits', 'refused', 'failed', 'unanswered', 'gone', 'not-tried'] as const;
-/**
- * `waits` = accepted, and the gateway is still at it; `refused` = with a sentence, and nothing has changed; `failed` =
- * accepted, but it did not help; `unanswered` = no answer came, and the message says whether it was sent at all; `gone` = the saga had come to its own end.
- */
-export type ItemOutcome = (typeof OUTCOMES)[number];
 export type Result = {
   orderId: string;
   workflowId: string;

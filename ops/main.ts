@@ -1,21 +1,8 @@
 /** The ops CLI: for the operator who has just been woken. It acts on Temporal and Postgres directly, so that it works while the API does not. */
 import { Command, CommanderError, Option } from 'commander';
 import { printableError } from '../runtime/errors/facts.js';
-import { addAdoptCommand } from './adopt.js';
-import { addAuditCommands } from './audit.js';
-import { addCancelCommand } from './cancel.js';
-import { addDeadLetterCommands } from './dead-letters.js';
 import { EXIT, EXIT_HELP } from './exit.js';
-import { addDoctorCommand } from './doctor/command.js';
-import { addFeedClockCommand } from './feed-clock.js';
-import { addFindCommand } from './find.js';
-import { addOrderCommand } from './order.js';
 import { ignoreClosedPipes } from './output.js';
-import { addReconcileCommand } from './reconcile.js';
-import { addReportCommand } from './report/command.js';
-import { addResolveCommands } from './resolve.js';
-import { addStockCommand } from './stock.js';
-import { addStuckCommand } from './stuck.js';
 
 const HELP = `
 At 3 a.m.:
@@ -42,6 +29,33 @@ TEMPORAL_UI_URL gives the links. NO_COLOR is respected.
 
 ${EXIT_HELP}`;
 
+type Loader = () => Promise<(program: Command) => void>;
+/**
+ * What adds the commands, in the order of `--help`. Some load what others do without, Temporal's client above all, which takes as long
+ * as the rest together: a command waits for what it needs itself.
+ */
+const LOADERS: [names: string, load: Loader][] = [
+  ['doctor', async () => (await import('./doctor/command.js')).addDoctorCommand],
+  ['stuck', async () => (await import('./stuck.js')).addStuckCommand],
+  ['order', async () => (await import('./order.js')).addOrderCommand],
+  ['find', async () => (await import('./find.js')).addFindCommand],
+  ['retry skip compensate', async () => (await import('./resolve.js')).addResolveCommands],
+  ['cancel', async () => (await import('./cancel.js')).addCancelCommand],
+  ['stock', async () => (await import('./stock.js')).addStockCommand],
+  ['reconcile', async () => (await import('./reconcile.js')).addReconcileCommand],
+  ['dead-letters', async () => (await import('./dead-letters.js')).addDeadLetterCommands],
+  ['feed-clock', async () => (await import('./feed-clock.js')).addFeedClockCommand],
+  ['adopt', async () => (await import('./adopt.js')).addAdoptCommand],
+  ['audit', async () => (await import('./audit.js')).addAuditCommands],
+  ['report', async () => (await import('./report/command.js')).addReportCommand],
+];
+
+/** @returns that of the command that comes first in these arguments; all, for the list of commands, if none does */
+function loadersFor([first = '']: string[]): Loader[] {
+  const own = LOADERS.filter(([names]) => names.split(' ').includes(first));
+  return (own.length > 0 ? own : LOADERS).map(([, load]) => load);
+}
+
 ignoreClosedPipes();
 
 const program = new Command('ops')
@@ -58,19 +72,7 @@ const program = new Command('ops')
   .configureHelp({ showGlobalOptions: true })
   .exitOverride();
 
-addDoctorCommand(program);
-addStuckCommand(program);
-addOrderCommand(program);
-addFindCommand(program);
-addResolveCommands(program);
-addCancelCommand(program);
-addStockCommand(program);
-addReconcileCommand(program);
-addDeadLetterCommands(program);
-addFeedClockCommand(program);
-addAdoptCommand(program);
-addAuditCommands(program);
-addReportCommand(program);
+for (const add of await Promise.all(loadersFor(process.argv.slice(2)).map((load) => load()))) add(program);
 
 try {
   await program.parseAsync();
