@@ -145,7 +145,7 @@ describe('without its database', () => {
   test('an order that was accepted is answered as accepted, although its final status cannot be waited for', async () => {
     const api = await start();
     await stock(api.db, 'KEYBOARD', 10);
-    const answer = api.place({}, { prefer: 'wait=25' });
+    const answer = api.place({}, { prefer: 'wait=5' });
     await eventually('it is accepted', () => api.db.order.findFirst());
     await open(api.databaseUrl, false);
     const { status, body } = await answer;

@@ -1,6 +1,6 @@
 /**
- * Node, one test file at a time for each processor of this machine, whoever runs them: two runs at once (`npm test` in two
- * checkouts) take longer, and the limits that the product sets itself still mean something. A file's own limits begin when it runs.
+ * Node, and only so many test files at a time on this machine, whoever runs them: two runs at once (`npm test` in two checkouts) take
+ * longer, and the limits that the product sets itself still mean something. A file's own limits begin when it runs.
  */
 import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -9,8 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { TestEnvironment } from 'jest-environment-node';
 import { tryLock } from '../../local/processes/lock.mjs';
 
-/** As many as one run has workers, at least: alone, it never waits. */
-const PLACES = Math.max(2, availableParallelism());
+/** As many as one run has workers (jest.config.js), at least: alone, it never waits. */
+const PLACES = Math.max(3, availableParallelism());
 const LOOK_AGAIN_MS = 250;
 const FOLDER = join(tmpdir(), `order-saga-test-places-${process.getuid?.() ?? 0}`);
 
