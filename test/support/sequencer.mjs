@@ -1,6 +1,7 @@
 /**
- * The longest files first, so that no worker is left alone with one at the end. Jest does so itself once it has timed them on this
- * machine; in a fresh clone it goes by their size, which says little: some long ones are short to read, since they wait.
+ * The longest files early, so that no worker is left alone with one at the end, but not all of them at once: many start a whole
+ * installation, and three of those beside each other would be held to limits of time that two processors cannot keep. By itself Jest
+ * goes by their size in a fresh clone, which says little: some long ones are short to read, since they wait.
  */
 import { createRequire } from 'node:module';
 import { relative } from 'node:path';
@@ -11,7 +12,8 @@ const { default: Sequencer } = ['jest', '@jest/core', 'jest-config'].reduce(
   createRequire(import.meta.url),
 )('@jest/test-sequencer');
 
-/** Seconds that a file takes, of those that take more than half a minute beside others; of the rest, the size decides. */
+/** Seconds that a file takes, of those that take about half a minute or more beside others; a byte of any other counts for a millisecond. */
+const LONG_FROM_MS = 30_000;
 const LONG_S = {
   'system/links': 150,
   'system/observability': 113,
@@ -52,6 +54,19 @@ const LONG_S = {
 };
 
 export default class extends Sequencer {
+  /** Between two long ones come as many short ones as take half of the first one's time: of three workers one has short ones. */
+  async sort(tests) {
+    const sorted = await super.sort(tests); // what failed last, then the longest
+    const short = sorted.filter(({ duration }) => duration < LONG_FROM_MS);
+    const order = [];
+    for (const long of sorted.filter(({ duration }) => duration >= LONG_FROM_MS)) {
+      order.push(long);
+      for (let ms = long.duration / 2; ms > 0 && short.length > 0; ms -= order.at(-1).duration)
+        order.push(short.shift());
+    }
+    return [...order, ...short];
+  }
+
   time(test) {
     const { config, hasteFS } = test.context;
     const name = relative(config.rootDir, test.path).replaceAll('\\', '/');
