@@ -61,7 +61,7 @@ export function createHttpClient(): { httpClient: HttpClient; clock: GatewayCloc
 }
 
 /** A path without what it is about; a query may hold anything. Their trace is not sent to others: it says nothing to them. */
-const templateOf = (path: string): string => (path.split('?')[0] ?? '').replace(/\/[a-z]{2,8}_[^/]+/g, '/{id}');
+const templateOf = (path: string): string => (path.split('?')[0] ?? '').replace(/\/[a-z]{2,5}_[^/]+/g, '/{id}');
 const spanOf = (host: string, port: string | number, path: string, method: string) => ({
   kind: 'client' as const,
   attributes: {

@@ -53,6 +53,12 @@ export function traceRequests(app: Api, { db }: Pick<ApiDependencies, 'db'>): vo
   });
 }
 
+/** @returns the request's trace, if it is recorded; also after its end */
+export function recordedTraceOf(request: FastifyRequest): string | undefined {
+  const span = spans.get(request);
+  return span?.isSampled ? span.traceId : undefined;
+}
+
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** The client's context, with our own word on whether it is recorded. */

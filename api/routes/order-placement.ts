@@ -7,10 +7,12 @@ import type { Acceptance } from '../../domain/acceptance.js';
 import { placing } from '../../domain/audit/changes.js';
 import { earlierAnswer, type KeyClaim } from '../../domain/idempotency.js';
 import { type Admission, createAdmission } from '../load/admission.js';
+import { observeTraced } from '../../runtime/exemplars.js';
 import { activeTraceparent } from '../../runtime/tracing/spans.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader, parseTraceparent } from '../http/headers.js';
 import { claimOf, replayable } from '../http/idempotency.js';
+import { recordedTraceOf } from '../http/tracing.js';
 import { ordersAccepted, postDuration } from '../metrics.js';
 import { problemResponses } from '../openapi/problems.js';
 import { confinedTo } from '../access/permissions.js';
@@ -44,9 +46,9 @@ export function orderPlacementRoutes(app: Api, deps: ApiDependencies): void {
           '4xx': problemResponses('too-many-requests', 'order-exists', ...PRICING_PROBLEMS),
         },
       },
-      onResponse: async (_request, reply) => {
+      onResponse: async (request, reply) => {
         if (!reply.hasHeader('preference-applied'))
-          postDuration.observe({ code: reply.statusCode }, reply.elapsedTime / 1_000);
+          observeTraced(postDuration, { code: reply.statusCode }, reply.elapsedTime / 1_000, recordedTraceOf(request));
       },
     },
     async (request, reply) => placeOrder(placing, request as FastifyRequest<{ Body: NewOrder }>, reply),

@@ -26,7 +26,7 @@ export function traceStatements(pool: pg.Pool): void {
 
 /** "UPDATE orders, INSERT outbox" or, of what only reads, "SELECT orders". https://opentelemetry.io/docs/specs/semconv/db/database-spans/ */
 export function summarize(text: string): string {
-  const writes = [...text.matchAll(/\b(INSERT) INTO (\w+)|\b(UPDATE) (?!SET\b)(\w+)|\b(DELETE) FROM (\w+)/g)].map(
+  const writes = [...text.matchAll(/\b(INSERT) INTO (\w+)|\b(UPDATE) (?!SET\b|OF\b)(\w+)|\b(DELETE) FROM (\w+)/g)].map(
     (match) => match.slice(1).filter(Boolean).join(' '),
   );
   const [, table = ''] = /\bFROM "?(?:\w+"?\.)?"?(\w+)/.exec(text) ?? [];

@@ -34,7 +34,8 @@ beforeAll(async () => {
     },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  const common = { DATABASE_URL: database.url, TEMPORAL_ADDRESS: temporal.address, ...traces };
+  const policy = { STEP_RETRY_BUDGET: '2s' };
+  const common = { DATABASE_URL: database.url, TEMPORAL_ADDRESS: temporal.address, ...policy, ...traces };
   const webhook = around.webhook(`http://127.0.0.1:${consumerPort}/`);
   worker = await startWorker();
   await around.start({ ROLE: 'relay', ...common, ...webhook }, async () => true);
@@ -53,7 +54,6 @@ const startWorker = () =>
       DATABASE_URL: around.database.url,
       TEMPORAL_ADDRESS: around.temporal.address,
       PAYMENTS_URL: around.sandbox.url,
-      STEP_RETRY_BUDGET: '2s',
       ...traces,
     },
     async (log) => (await readFile(log, 'utf8')).includes('the worker polls'),
