@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import { reportingExporter } from './reporting-exporter.js';
 import { createSampler } from './sampler.js';
 import { type Attributes, readTraceparent, type Span, type SpanOptions, type Tracer } from './spans.js';
-import type { TracingSettings } from './opened.js';
+import type { TracingSettings } from './settings.js';
 import { wholeTreesFirst } from './whole-trees.js';
 
 const KINDS = {

@@ -1,20 +1,8 @@
 /** Whether OpenTelemetry is asked for, by its own standard variables; only then is anything of it loaded. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Logger } from 'pino';
+import type { TracingSettings } from './settings.js';
 import { installTracer, type Span } from './spans.js';
-
-export type TracingSettings = {
-  ROLE: string;
-  OTEL_SDK_DISABLED: boolean;
-  OTEL_TRACES_EXPORTER: string | undefined;
-  OTEL_EXPORTER_OTLP_ENDPOINT: string | undefined;
-  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: string | undefined;
-  OTEL_EXPORTER_OTLP_PROTOCOL: string | undefined;
-  OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: string | undefined;
-  OTEL_SERVICE_NAME: string | undefined;
-  OTEL_TRACES_SAMPLER: string;
-  OTEL_TRACES_SAMPLER_ARG: string | undefined;
-};
 
 /** What is left of a shutdown must not wait longer for a collector that does not answer. */
 const FLUSH_LIMIT_MS = 2_000;

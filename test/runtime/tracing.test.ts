@@ -10,7 +10,7 @@ const silent = pino({ level: 'silent' });
 const sampler = (OTEL_TRACES_SAMPLER: string, OTEL_TRACES_SAMPLER_ARG?: string) =>
   createSampler({ OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG }, silent);
 
-/** Which modules of OpenTelemetry a process of the service has loaded by the time it looks for its database. */
+/** Which modules of OpenTelemetry the parts of the service have loaded; but for its API, which prom-client brings along for exemplars. */
 function modulesLoaded(more: Record<string, string>): string[] {
   const script = `
     const { readConfig } = await import('./dist/runtime/config.js');
@@ -20,7 +20,7 @@ function modulesLoaded(more: Record<string, string>): string[] {
     for (const part of ['api/server', 'workers/worker', 'relay/relay', 'service/worker', 'runtime/pools']) await import('./dist/' + part + '.js');
     await openTracing(readConfig(settings, process.env), createLogger('all', 'silent'));
     const { createRequire } = await import('node:module');
-    console.log(JSON.stringify(Object.keys(createRequire(import.meta.url).cache).filter((path) => path.includes('/@opentelemetry/'))));
+    console.log(JSON.stringify(Object.keys(createRequire(import.meta.url).cache).filter((path) => /@opentelemetry.(?!api.build)/.test(path))));
     process.exit(0);`;
   const out = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
     env: { PATH: process.env['PATH'], DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/nothing', ...more },

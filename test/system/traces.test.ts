@@ -16,6 +16,7 @@ let collector: Collector;
 let consumers: TestDatabase;
 let consumer: ChildProcess;
 let api: string;
+let metricsPort: number;
 let worker: Running;
 let traces: Record<string, string>;
 
@@ -26,6 +27,7 @@ beforeAll(async () => {
   await stock(database.db, 'B', 0);
   traces = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_BSP_SCHEDULE_DELAY: '200' };
   const [port, consumerPort] = [await freePort(), await freePort()];
+  metricsPort = await freePort();
   api = `http://127.0.0.1:${port}`;
   consumer = spawn(process.execPath, ['examples/consumers/webhook.mjs'], {
     env: {
@@ -39,7 +41,7 @@ beforeAll(async () => {
   const webhook = around.webhook(`http://127.0.0.1:${consumerPort}/`);
   worker = await startWorker();
   await around.start({ ROLE: 'relay', ...common, ...webhook }, async () => true);
-  await around.start({ ROLE: 'api', PORT: `${port}`, ...common }, () => isServing(api));
+  await around.start({ ROLE: 'api', PORT: `${port}`, METRICS_PORT: `${metricsPort}`, ...common }, () => isServing(api));
 }, LIMIT_MS);
 afterAll(async () => {
   consumer?.kill('SIGKILL');
@@ -144,6 +146,26 @@ test(
   },
   LIMIT_MS,
 );
+
+/** What a scrape shows, asked in this way. */
+async function scrape(accept: string): Promise<{ type: string | null; text: string; names: string[] }> {
+  const answer = await fetch(`http://127.0.0.1:${metricsPort}/metrics`, { headers: { accept } });
+  const text = await answer.text();
+  const names = [...text.matchAll(/^(\w+)(?:\{| )/gm)].map(([, name]) => name ?? '');
+  return { type: answer.headers.get('content-type'), text, names: [...new Set(names)].sort() };
+}
+
+test('an exemplar leads from the histogram of POST to a trace, for those who ask for OpenMetrics; series are called the same', async () => {
+  const open = await scrape('application/openmetrics-text;version=1.0.0');
+  expect(open.type).toMatch(/^application\/openmetrics-text/);
+  expect(open.text).toMatch(/\n# EOF\n$/);
+  const [, traceId = ''] =
+    /^order_saga_order_post_duration_seconds_bucket\{.* # \{trace_id="(\w+)"\}/m.exec(open.text) ?? [];
+  expect(collector.spans.map((span) => span.traceId)).toContain(traceId);
+  const plain = await scrape('*/*');
+  expect([plain.type, plain.text.includes('trace_id')]).toEqual(['text/plain; version=0.0.4; charset=utf-8', false]);
+  expect(open.names).toEqual(plain.names);
+});
 
 test(
   'so is one that was compensated; a trace that its client has begun goes on',
