@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
+import { reportingExporter } from '../../runtime/tracing/reporting-exporter.js';
 import { createSampler } from '../../runtime/tracing/sampler.js';
 import { activeTraceId, readTraceparent } from '../../runtime/tracing/spans.js';
 import { summarize } from '../../runtime/tracing/statements.js';
@@ -40,6 +41,21 @@ describe('nothing of OpenTelemetry is loaded', () => {
     expect(modulesLoaded({ ...endpoint, OTEL_TRACES_EXPORTER: 'none' })).toEqual([]);
     expect(modulesLoaded(endpoint)).not.toEqual([]); // else this would prove nothing
   });
+});
+
+test('a collector that does not take spans is one warning, and one line when it does again', () => {
+  const lines: string[] = [];
+  const logger = pino({ base: null, timestamp: false }, { write: (line) => void lines.push(JSON.parse(line).msg) });
+  let code = 1;
+  const exporter = reportingExporter(
+    { export: (_spans, done) => done({ code }), shutdown: async () => undefined },
+    logger,
+  );
+  const send = () => exporter.export([], () => undefined);
+  for (let n = 0; n < 3; n++) send();
+  code = 0;
+  for (let n = 0; n < 3; n++) send();
+  expect(lines).toEqual(['traces are lost: the collector does not take them', 'the collector takes traces again']);
 });
 
 describe('a client that asks to be recorded', () => {
