@@ -27,14 +27,14 @@ module.exports = {
     layer(
       'domain-knows-no-one-above',
       '^domain/',
-      { path: ours, pathNot: '^(domain|contracts|prisma/generated)/' },
-      'domain/ states facts in Postgres; it knows neither Temporal nor HTTP nor the gateway, so that every caller gets the same rules.',
+      { path: ours, pathNot: '^(domain|contracts|prisma/generated)/|^runtime/tracing/spans\\.ts$' },
+      'domain/ states facts in Postgres; it knows neither Temporal nor HTTP nor the gateway, so that every caller gets the same rules; of the process around it only which trace the work belongs to.',
     ),
     layer(
       'gateways-know-contracts-only',
       '^gateways/',
-      { path: ours, pathNot: '^(gateways|contracts)/' },
-      'gateways/ translates systems that are not ours; it does not touch our database, so that each effect has one home.',
+      { path: ours, pathNot: '^(gateways|contracts)/|^runtime/tracing/spans\\.ts$' },
+      'gateways/ translates systems that are not ours; it does not touch our database, so that each effect has one home; of the process around it it knows which trace the work belongs to.',
     ),
     layer(
       'activities-sit-on-domain-and-gateways',
@@ -45,8 +45,8 @@ module.exports = {
     layer(
       'sagas-are-seen-from-outside',
       '^sagas/',
-      { path: ours, pathNot: '^(sagas|domain|contracts)/' },
-      'sagas/ asks Temporal and Postgres about running sagas, for whoever shows or moves them; it runs none.',
+      { path: ours, pathNot: '^(sagas|domain|contracts)/|^runtime/tracing/spans\\.ts$' },
+      'sagas/ asks Temporal and Postgres about running sagas, for whoever shows or moves them; it runs none, and says which trace a start belongs to.',
     ),
     layer(
       'runtime-knows-nothing-of-ours',

@@ -16,6 +16,7 @@ export const postDuration = new Histogram({
   labelNames: ['code'],
   // 0.2 is the objective, 0.5 and 1 are what alarms ask for; each costs a series per status code.
   buckets: [0.01, 0.05, 0.1, 0.2, 0.5, 1, 5],
+  enableExemplars: true,
   registers: [],
 });
 

@@ -4,6 +4,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { type FastifyBaseLogger, fastify, LogController } from 'fastify';
 import { FRONT_OPTIONS, putFrontBefore } from '../runtime/listeners/front.js';
+import { isTracing } from '../runtime/tracing/spans.js';
 import { adminRoutes } from './routes/admin.js';
 import { auditRoutes } from './routes/audit.js';
 import { auditAnswers } from './access/audit-recorder.js';
@@ -16,6 +17,7 @@ import { allowOrigins, checkRequests } from './http/request-checks.js';
 import { answerRefusal, answerUnparsable } from './http/front.js';
 import { correlationIdOf } from './http/headers.js';
 import { keepDocuments } from './http/documents.js';
+import { traceRequests } from './http/tracing.js';
 import { healthRoutes } from './routes/health.js';
 import { inventoryRoutes } from './routes/inventory.js';
 import { openApi } from './openapi/document.js';
@@ -118,6 +120,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
  */
 async function addRequestHooks(app: Api, deps: ApiDependencies, settings: ServerSettings): Promise<void> {
   countRequests(app);
+  if (isTracing()) traceRequests(app, deps);
   app.addHook('onRequest', (_request, reply, done) => {
     setStandardHeaders(reply);
     done();

@@ -21,6 +21,7 @@ import { scaleOut } from './scenarios/scale-out.js';
 import { sideBySide } from './scenarios/side-by-side.js';
 import { soak } from './scenarios/soak.js';
 import { startUp } from './scenarios/start-up.js';
+import { traces } from './scenarios/traces.js';
 import { waiting } from './scenarios/waiting.js';
 
 const SCENARIOS: Scenario[] = [
@@ -35,6 +36,7 @@ const SCENARIOS: Scenario[] = [
   scaleOut,
   soak,
   startUp,
+  traces,
 ];
 /** Below this a median or a percentile says nothing at all. */
 const COUNT_MIN = 20;

@@ -4,6 +4,10 @@ export const TASK_QUEUE = 'order-saga';
 export const ORDER_SAGA = 'OrderSaga';
 export const CANCEL_ORDER_SAGA = 'CancelOrderSaga';
 
+/** The header in which Temporal's own interceptors carry a trace, and so do ours: at a saga's start, and with each activity. */
+export const TRACE_HEADER = '_tracer-data';
+export type TraceHeader = { traceparent?: string };
+
 /** @returns the workflow id of an order's saga; Temporal admits one at a time, which is what makes starting it repeatable. */
 export const orderSagaId = (orderId: string): string => `order-${orderId}`;
 

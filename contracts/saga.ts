@@ -37,6 +37,15 @@ export type OrderSagaInput = {
   generation?: number;
   /** Only of a run that goes on where a long one stopped: what an operator had asked for, and has not been tried yet. */
   word?: OperatorRequest;
+  /** Of the trace that it belongs to, taken from the start's header inside the saga (workflows/trace); in no start's input. */
+  traceparent?: string;
+};
+/** What a saga tells whoever traces it, outside of the sandbox. */
+export type TraceSinks = {
+  traces: {
+    parked(traceparent: string, at: { step: string; failure: string; attempts: number; until: string }): void;
+    ended(traceparent: string, result: { status: OrderSagaResult['status'] }): void;
+  };
 };
 /** An operator's request that this step be tried again; `id` is its own. */
 export type OperatorRequest = { step: StepName | UndoName; id: string };
@@ -148,6 +157,8 @@ export type UnstartedSaga = {
   id: string;
   customerId: string;
   correlationId: string;
+  /** W3C trace context of its acceptance, if that was traced. */
+  traceparent?: string | null;
   /** Under which the order was accepted; absent = by this very build. */
   planVersion?: number;
 } & ({ kind: 'order' } | { kind: 'cancellation'; reason: CancellationReason });

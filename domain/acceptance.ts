@@ -113,7 +113,7 @@ async function readHolder(db: Statements, { customerId, externalOrderId }: Order
 }
 
 const dueSaga = Prisma.sql`
-  id, customer_id AS "customerId", correlation_id AS "correlationId", plan_version AS "planVersion", unwinding_reason AS reason,
+  id, customer_id AS "customerId", correlation_id AS "correlationId", traceparent, plan_version AS "planVersion", unwinding_reason AS reason,
   CASE WHEN status = 'CONFIRMED' AND unwinding_reason IS NOT NULL THEN 'cancellation' ELSE 'order' END AS kind`;
 
 /**

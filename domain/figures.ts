@@ -55,6 +55,8 @@ export type FinalOrders = {
   seconds: number;
   /** Of all of them together, in the currency's minor unit. */
   amount: number;
+  /** Of one of them whose trace is recorded. */
+  traceparent: string | null;
 };
 
 /** Of one scrape: minutes of a busy service, should scrapes have stayed away. */
@@ -64,14 +66,14 @@ const FINAL_MAX = 50_000;
 export async function countFinal(db: Database, after: FeedPlace, upTo: FeedPlace): Promise<FinalOrders[]> {
   return db.$queryRaw`
     WITH events AS MATERIALIZED (
-      SELECT order_id, type, data->>'reason' AS reason, occurred_at FROM outbox
+      SELECT order_id, type, data->>'reason' AS reason, occurred_at, traceparent FROM outbox
       WHERE (feed_xid, feed_position) > (${after.feedXid}::bigint, ${after.feedPosition}::bigint)
         AND (feed_xid, feed_position) <= (${upTo.feedXid}::bigint, ${upTo.feedPosition}::bigint)
         AND type IN ('order.confirmed', 'order.cancelled')
       ORDER BY feed_xid, feed_position LIMIT ${FINAL_MAX}
     ), ends AS (
       SELECT CASE e.type WHEN 'order.confirmed' THEN 'CONFIRMED' ELSE 'CANCELLED' END AS status,
-        coalesce(e.reason, '') AS reason, trim(o.currency) AS currency, o.total_amount AS amount,
+        coalesce(e.reason, '') AS reason, trim(o.currency) AS currency, o.total_amount AS amount, e.traceparent,
         greatest(extract(epoch FROM e.occurred_at - o.created_at), 0)::float8 AS seconds,
         e.type = 'order.cancelled' AND EXISTS (
           SELECT FROM outbox c WHERE c.order_id = e.order_id AND c.type = 'order.confirmed') AS "takenBack"
@@ -79,7 +81,7 @@ export async function countFinal(db: Database, after: FeedPlace, upTo: FeedPlace
         SELECT currency, total_amount, created_at FROM orders o WHERE id = e.order_id AND NOT ${isProbe} LIMIT 1) AS o
     )
     SELECT status, reason, currency, "takenBack", count(*)::int AS count, sum(seconds)::float8 AS seconds,
-      sum(amount)::float8 AS amount
+      sum(amount)::float8 AS amount, max(traceparent) FILTER (WHERE traceparent LIKE '%-01') AS traceparent
     FROM ends GROUP BY status, reason, currency, "takenBack", width_bucket(seconds, ${SAGA_SECONDS}::float8[])`;
 }
 

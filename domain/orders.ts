@@ -286,3 +286,10 @@ function toOrder(row: OrderRow): Order {
     correlationId: row.correlationId,
   };
 }
+
+/** @returns the W3C trace context of the order's acceptance; null if that was not traced */
+export async function readTraceOf(db: Statements, orderId: string): Promise<string | null> {
+  const [order] = await db.$queryRaw<{ traceparent: string | null }[]>`
+    SELECT traceparent FROM orders WHERE id = ${orderId}::uuid`;
+  return order?.traceparent ?? null;
+}

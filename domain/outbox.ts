@@ -9,6 +9,7 @@
  */
 import type { EventType, StoredEvent } from '../contracts/events.js';
 import { Prisma } from '../prisma/generated/client.js';
+import { activeTraceparent } from '../runtime/tracing/spans.js';
 import type { Database } from './database.js';
 
 /** SET list that counts so many more events on the order's row, named `o` in the statement. */
@@ -21,6 +22,9 @@ export const countEvent = countEvents(1);
 /** RETURNING list that an event is made of; belongs to an UPDATE … SET `countEvent`. */
 export const eventColumns = Prisma.sql`o.id, o.event_count, o.event_xid, o.correlation_id, o.traceparent`;
 
+/** An event belongs to the trace of the work that writes it; where that is not traced, to its order's. */
+const ofThisWork = () => Prisma.sql`coalesce(${activeTraceparent() ?? null}::text, traceparent)`;
+
 /**
  * @param from the CTE whose single row has the `eventColumns`
  * @param type an event type, or an expression over `from` that gives one
@@ -28,7 +32,7 @@ export const eventColumns = Prisma.sql`o.id, o.event_count, o.event_xid, o.corre
  */
 export const insertEvent = (from: Prisma.Sql, type: EventType | Prisma.Sql, data: Prisma.Sql): Prisma.Sql => Prisma.sql`
   INSERT INTO outbox (order_id, sequence, type, data, correlation_id, traceparent, feed_xid)
-  SELECT id, event_count, ${type}, ${data}, correlation_id, traceparent, event_xid FROM ${from}`;
+  SELECT id, event_count, ${type}, ${data}, correlation_id, ${ofThisWork()}, event_xid FROM ${from}`;
 
 /**
  * Several events of one order, in their order: the last has the `event_count` that `countEvents` has brought it to. One
@@ -39,7 +43,7 @@ export const insertEvents = (
   events: { type: EventType; data: Prisma.Sql }[],
 ): Prisma.Sql => Prisma.sql`
   INSERT INTO outbox (order_id, sequence, type, data, correlation_id, traceparent, feed_xid)
-  SELECT id, event_count - e.later, e.type, e.data, correlation_id, traceparent, event_xid
+  SELECT id, event_count - e.later, e.type, e.data, correlation_id, ${ofThisWork()}, event_xid
   FROM ${from} CROSS JOIN LATERAL (VALUES ${Prisma.join(
     events.map(({ type, data }, i) => Prisma.sql`(${events.length - 1 - i}::int, ${type}, ${data})`),
   )}) AS e (later, type, data)

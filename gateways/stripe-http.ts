@@ -6,6 +6,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import type Stripe from 'stripe';
+import { tracedWithin } from '../runtime/tracing/spans.js';
 
 /** A page of 100 intents with all their metadata and charges is some 700 KB. */
 const ANSWER_MAX_BYTES = 8 * 1024 * 1024;
@@ -44,8 +45,10 @@ export function createHttpClient(): { httpClient: HttpClient; clock: GatewayCloc
     makeRequest: (host, port, path, method, headers, body, protocol, timeoutMs) => {
       const isPlain = protocol === 'http';
       const options = { host, port, path, method, headers: headers as http.OutgoingHttpHeaders };
-      return ask({ isPlain, agents, options, body, timeoutMs }).then((answer) => {
+      return tracedWithin(`${method} ${templateOf(path)}`, spanOf(host, port, path, method), async (span) => {
+        const answer = await ask({ isPlain, agents, options, body, timeoutMs });
         hear(answer.headers.date);
+        span?.set({ 'http.response.status_code': answer.status });
         return responseOf(answer);
       });
     },
@@ -56,6 +59,16 @@ export function createHttpClient(): { httpClient: HttpClient; clock: GatewayCloc
   };
   return { httpClient, clock };
 }
+
+/** A path without what it is about; a query may hold anything. Their trace is not sent to others: it says nothing to them. */
+const templateOf = (path: string): string => (path.split('?')[0] ?? '').replace(/\/[a-z]{2,5}_[^/]+/g, '/{id}');
+const spanOf = (host: string, port: string | number, path: string, method: string) => ({
+  kind: 'client' as const,
+  attributes: {
+    ...{ 'http.request.method': method, 'server.address': host, 'server.port': Number(port) },
+    'url.template': templateOf(path),
+  },
+});
 
 /** As HTTP writes it (RFC 9110, 5.6.7); `Date.parse` would take "7" for a day of the year 2001. */
 const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;

@@ -3,12 +3,14 @@
  * leased: it reads on, sends what is due, holds orders behind rejected events, works off decided dead letters, and moves the
  * cursors to just before the oldest event that is still owed.
  */
+import type { CloudEvent } from '../contracts/events.js';
 import { advanceCursors } from '../domain/cursors.js';
 import { readPartitions } from '../domain/outbox.js';
 import { type Delivery, dropBacklog } from './delivery.js';
 import { addEvent, countOwed, isBefore, openBacklog, servedUpTo } from './backlog.js';
 import { closeDelivered, giveUpDiscarded, hold, takeUpDecided } from './dead-letters.js';
 import { type PublishFailure, recordFailure } from './hold-policy.js';
+import { tracedPublish } from './tracing.js';
 import { listFailures, applyOutcomes, composeBatch } from './batch.js';
 
 /** What one round sends. Bounds, with `SAVE_EVERY_MS`, what a killed relay sends twice. */
@@ -99,7 +101,7 @@ async function sendDue(delivery: Delivery): Promise<RoundResult> {
   const before = { ...delivery.counts };
   const { entries, unsendable } = composeBatch(delivery.backlogs.values(), BATCH_MAX, delivery.validate);
   const batch = entries.flatMap(({ events }) => events);
-  const results = applyOutcomes(entries, batch.length === 0 ? [] : await delivery.publisher.publish(batch));
+  const results = applyOutcomes(entries, batch.length === 0 ? [] : await publishBatch(delivery, batch));
   const failed = listFailures(results);
   const delivered = results.reduce((sum, { taken }) => sum + taken, 0);
   delivery.counts = { taken: before.taken + delivered, failed: before.failed + failed.filter((f) => f.isFirst).length };
@@ -121,6 +123,9 @@ async function sendDue(delivery: Delivery): Promise<RoundResult> {
   }
   return { delivered, held, failures: failed.map(({ failure }) => failure) };
 }
+
+const publishBatch = ({ publisher }: Delivery, batch: CloudEvent[]) =>
+  tracedPublish(publisher.destination, batch, () => publisher.publish(batch));
 
 function leaveAlone(delivery: Delivery, retryAfterMs = 0): void {
   const untilMs = performance.now() + Math.min(retryAfterMs, delivery.backoffMaxMs);

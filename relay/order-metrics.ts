@@ -12,6 +12,8 @@ import {
   readFeedEnd,
   SAGA_SECONDS,
 } from '../domain/figures.js';
+import { observeTraced } from '../runtime/exemplars.js';
+import { readTraceparent } from '../runtime/tracing/spans.js';
 import { FEED_START, type FeedPlace } from '../domain/outbox.js';
 
 const counter = (name: string, help: string, labelNames: string[]) =>
@@ -30,6 +32,7 @@ const sagaDuration = new Histogram({
   help: 'From the acceptance of an order to its end, by outcome; without orders that are taken back',
   labelNames: ['outcome'],
   buckets: SAGA_SECONDS,
+  enableExemplars: true,
   registers: [],
 });
 const due = counter('orders_due_total', `Orders that were accepted ${FINAL_WITHIN_S} s ago: were they final in time?`, [
@@ -61,7 +64,7 @@ export function followFinals(db: Database): () => Promise<void> {
 }
 
 function add(
-  { status: outcome, reason, currency, takenBack, count, seconds, amount: worth }: FinalOrders,
+  { status: outcome, reason, currency, takenBack, count, seconds, amount: worth, traceparent }: FinalOrders,
   isShown: boolean,
 ) {
   final.inc({ status: outcome, reason }, count);
@@ -70,7 +73,8 @@ function add(
   if (takenBack) return;
   // All of them are within one bucket, and so is their mean: buckets, sum and count are as if each had been observed.
   const duration = sagaDuration.labels({ outcome });
-  for (let n = 0; n < count; n++) duration.observe(seconds / count);
+  for (let n = 1; n < count; n++) duration.observe(seconds / count);
+  observeTraced(sagaDuration, { outcome }, seconds / count, readTraceparent(traceparent)?.traceId);
 }
 
 /** After a longer silence of scrapes, orders of before are not made up for: one read must stay a small one. */

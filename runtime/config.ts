@@ -32,8 +32,12 @@ const anyHttpUrl = makeValidator<string>((input) => {
  * @param leadsTo the neighbour, where plain text is refused (runtime/plain-text.ts); `link` is only shown, `laptop` is a part of
  *   what stands in for others, and `webhook` has WEBHOOK_ALLOW_PRIVATE as its own rule
  */
-const httpUrl = (leadsTo: 'anchor' | 'issuer' | 'payments' | 'webhook' | 'link' | 'laptop'): typeof anyHttpUrl =>
-  leadsTo === 'anchor' || leadsTo === 'issuer' || leadsTo === 'payments' ? leadingTo(leadsTo, anyHttpUrl) : anyHttpUrl;
+const httpUrl = (
+  leadsTo: 'anchor' | 'issuer' | 'payments' | 'traces' | 'webhook' | 'link' | 'laptop',
+): typeof anyHttpUrl =>
+  leadsTo === 'anchor' || leadsTo === 'issuer' || leadsTo === 'payments' || leadsTo === 'traces'
+    ? leadingTo(leadsTo, anyHttpUrl)
+    : anyHttpUrl;
 /** Kept to the letter: tokens must say the same. */
 const issuer = leadingTo('issuer', str);
 /** None of these is repeated in its error: there may be a password in it. */

@@ -7,6 +7,8 @@ import pg from 'pg';
 import { PrismaClient } from '../prisma/generated/client.js';
 import { sessionConfig, splitUrl } from '../prisma/session.mjs';
 import { type Statements, statementsOver } from './statements.js';
+import { isTracing } from './tracing/spans.js';
+import { traceStatements } from './tracing/statements.js';
 
 export type PoolOptions = {
   /** Makes the connections; a test's failpoints cut them. */
@@ -48,6 +50,7 @@ export function openDatabase(
   pool.on('connect', (client) => forgetOutdatedPlans(client, plans.forget));
   pool.on('error', () => undefined); // of a connection that is not in use: the pool has closed it
   retryUndoneStatements(pool);
+  if (isTracing()) traceStatements(pool);
   onPool?.(pool);
   const orm = new PrismaClient({
     adapter: new PrismaPg(pool, { schema: splitUrl(url).schema, statementNameGenerator: plans.nameOf }),

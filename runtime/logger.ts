@@ -5,6 +5,7 @@
 import { type Logger, type LoggerOptions, pino } from 'pino';
 import { describeError, isDescribed, isError, sentenceOf } from './errors/facts.js';
 import { withoutSecrets } from './errors/scrub.js';
+import { activeTraceId } from './tracing/spans.js';
 
 /** Of a request, what our routes are; a path or a query may be anything. */
 const ofRequest = ({ method, routeOptions }: { method?: string; routeOptions?: { url?: string } }) => ({
@@ -31,6 +32,10 @@ export const SAFE = {
   },
   timestamp: () => `,"time":"${new Date().toISOString()}"`,
   serializers,
+  mixin: () => {
+    const traceId = activeTraceId();
+    return traceId === undefined ? {} : { traceId };
+  },
   hooks: {
     logMethod(args, method) {
       method.apply(this, withoutForeignMessage(args as unknown[]) as Parameters<typeof method>);

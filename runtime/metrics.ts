@@ -9,6 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client';
 import { createCachedRead } from './cached-read.js';
+import { asOpenMetrics, OPEN_METRICS } from './exemplars.js';
 import { guarded, reportUnexpected, unexpectedErrors } from './guard.js';
 import type { Health } from './health.js';
 import { closedConnections } from './listeners/connections.js';
@@ -16,6 +17,7 @@ import { FRONT_OPTIONS, putFrontBefore } from './listeners/front.js';
 import { firstAddressOf, listenOnOtherLoopback } from './listeners/loopback.js';
 import { answerUnparsable, problemOf, refusedAtListeners, sendProblem } from './listeners/refusals.js';
 import type { Trusted } from './listeners/strangers.js';
+import { isTracing } from './tracing/spans.js';
 
 const registry = new Registry();
 
@@ -124,25 +126,31 @@ const labelled = (text: string, role: string): string =>
     ? ''
     : `${text.replace(/^(\w+)(?:\{(.*)\})? /gm, (_, name, labels) => `${name}{${labels ? `${labels},` : ''}role="${role}"} `)}\n`;
 
-type Scrape = () => Promise<string | Error>;
+/** `open`: the same as OpenMetrics, with exemplars. */
+type Scraped = { text: string; open?: string };
+type Scrape = () => Promise<Scraped | Error>;
 
 /** One at a time, whoever waits for it. */
 function createScrape(role: string, logger: Logger): Scrape {
-  return createCachedRead<string | Error>({
+  return createCachedRead<Scraped | Error>({
     freshMs: 0,
     limitMs: SCRAPE.limitMs,
     read: async () => {
       const refreshed = Promise.all(refreshers.map((refresh) => refreshGuarded(refresh, logger)));
       await Promise.race([refreshed, pause(SCRAPE.refreshLimitMs, undefined, { ref: false })]);
       const others = await Promise.all(foreign.map((read) => read().catch(() => ''))); // whose absence shows
-      return [await registry.metrics(), ...others.map((text) => labelled(text, role))].join('');
+      const lines = others.map((text) => labelled(text, role));
+      return {
+        text: [await registry.metrics(), ...lines].join(''),
+        ...(isTracing() && { open: await asOpenMetrics(registry, lines) }),
+      };
     },
     otherwise: (err) => (err instanceof Error ? err : new Error('the metrics could not be read in time')),
   });
 }
 
 async function answer(
-  { method, url }: IncomingMessage,
+  { method, url, headers }: IncomingMessage,
   response: ServerResponse,
   health: Health,
   scrape: Scrape,
@@ -158,9 +166,11 @@ async function answer(
     const readiness = await health.read();
     return respond(response, readiness.ready ? 200 : 503, 'application/json', JSON.stringify(readiness));
   }
-  const text = await scrape();
-  if (text instanceof Error) throw text;
-  respond(response, 200, registry.contentType, text);
+  const scraped = await scrape();
+  if (scraped instanceof Error) throw scraped;
+  const wantsOpen = `${headers.accept}`.includes('application/openmetrics-text');
+  if (wantsOpen && scraped.open !== undefined) return respond(response, 200, OPEN_METRICS, scraped.open);
+  respond(response, 200, registry.contentType, scraped.text);
 }
 
 const PATHS = ['/metrics', '/livez', '/readyz'];

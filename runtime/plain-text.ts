@@ -16,6 +16,7 @@ export const PLAINTEXT_WORDS = [
   'rabbitmq',
   'redis',
   'temporal',
+  'traces',
 ] as const;
 type Word = (typeof PLAINTEXT_WORDS)[number];
 
@@ -59,6 +60,7 @@ const LINES = {
   },
   anchor: { word: 'anchor', remedy: 'write https://', plainHosts: (url) => hostsOf(url, ['http:']) },
   issuer: { word: 'issuer', remedy: 'write https://', plainHosts: (url) => hostsOf(url, ['http:']) },
+  traces: { word: 'traces', remedy: 'write https://', plainHosts: (url) => hostsOf(url, ['http:']) },
   payments: {
     word: 'payments',
     remedy: 'write https://',

@@ -248,6 +248,28 @@ export const settings = {
   RABBITMQ_URL: amqpUrl({ default: undefined, desc: 'Destination of events: RabbitMQ, amqp:// or amqps://' }),
   BROKER_CREATE: bool({ default: true, desc: 'Make topic, stream, exchange and queue where there are none' }),
 
+  OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl('traces')({
+    default: undefined,
+    desc: 'Collector that traces are sent to, OTLP http/protobuf, e.g. http://127.0.0.1:4318; unset = no traces',
+  }),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: httpUrl('traces')({
+    default: undefined,
+    desc: 'The same with its whole path, as …/v1/traces',
+  }),
+  OTEL_EXPORTER_OTLP_HEADERS: confidential(str({ default: undefined, desc: 'Headers for it, such as its key' })),
+  OTEL_EXPORTER_OTLP_TRACES_HEADERS: confidential(str({ default: undefined, desc: 'The same, for traces alone' })),
+  OTEL_EXPORTER_OTLP_PROTOCOL: str({ default: undefined, desc: 'http/protobuf is spoken, nothing else' }),
+  OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: str({ default: undefined, desc: 'The same, for traces alone' }),
+  OTEL_TRACES_EXPORTER: str({ default: undefined, desc: 'otlp, or none; unset = otlp if there is an endpoint' }),
+  OTEL_SDK_DISABLED: bool({ default: false, desc: 'true = no traces, whatever else is set' }),
+  OTEL_TRACES_SAMPLER: str({
+    default: 'parentbased_always_on',
+    desc: 'Which traces are recorded: always_on, always_off, traceidratio, each also with parentbased_ before it',
+  }),
+  OTEL_TRACES_SAMPLER_ARG: str({ default: undefined, desc: 'The share of them, from 0 to 1, of traceidratio' }),
+  OTEL_SERVICE_NAME: str({ default: undefined, desc: 'The name of this process in traces; unset = by ROLE' }),
+  OTEL_RESOURCE_ATTRIBUTES: str({ default: undefined, desc: 'What else each span says of its process, as a=b,c=d' }),
+
   FAILPOINTS: str({
     default: undefined,
     desc: 'Folder of planned failures, for this product’s own tests; refused on any database but theirs',

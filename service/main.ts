@@ -29,6 +29,7 @@ import { installWithMetrics } from '../runtime/sdk-metrics.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
 import { temporalRefusals } from '../runtime/temporal-config.js';
+import { openTracing } from '../runtime/tracing/opened.js';
 import { createSagaSlots } from '../sagas/slots.js';
 import { requireFeedClock } from './feed-clock.js';
 import { useInstallationId } from './installation.js';
@@ -50,6 +51,7 @@ await runMain(async () => {
   const config = readConfig(settings, process.env, temporalRefusals);
   const logger = createLogger(config.ROLE, config.LOG_LEVEL);
   guardProcess(logger);
+  const stopTracing = await openTracing(config, logger);
   const runs = (role: (typeof ROLES)[number]) => config.ROLE === 'all' || config.ROLE === role;
   const health = createHealth(ROLES.filter(runs));
   warnOfUnverified(config, logger);
@@ -147,6 +149,7 @@ await runMain(async () => {
     await temporal.close();
     await changes.stop();
     await pools.close();
+    await stopTracing();
   };
   stopOnSignals(logger, () => Promise.race([stopInOrder(), whenPostgresIsUnresponsive(db, logger)]));
 });

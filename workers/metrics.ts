@@ -11,7 +11,7 @@ import type { AccountState } from './account.js';
 const counter = (name: string, help: string, labelNames: string[]) =>
   new Counter({ name: `order_saga_${name}`, help, labelNames, registers: [] });
 const histogram = (name: string, help: string, labelNames: string[], buckets: number[]) =>
-  new Histogram({ name: `order_saga_${name}`, help, labelNames, buckets, registers: [] });
+  new Histogram({ name: `order_saga_${name}`, help, labelNames, buckets, enableExemplars: true, registers: [] });
 const gauge = (name: string, help: string, labelNames: string[] = []) =>
   new Gauge({ name: `order_saga_${name}`, help, labelNames, registers: [] });
 

@@ -8,6 +8,8 @@ import { STEPS, UNDOS } from '../contracts/plan.js';
 import { NEEDS_OPERATOR, type Need, REFUSAL, type Refusal } from '../contracts/refusals.js';
 import { DATABASE_UNAVAILABLE, LOCKED, TRANSIENT_FAILURES } from '../contracts/saga.js';
 import type { UndoResult } from '../contracts/steps.js';
+import { observeTraced } from '../runtime/exemplars.js';
+import { exemplarTraceId } from '../runtime/tracing/spans.js';
 import { stepDuration, stepRefusals, stepRetries, undoFailures, undos } from './metrics.js';
 
 const isStep = new Set<string>(STEPS);
@@ -17,7 +19,7 @@ const isUndo = new Set<string>(UNDOS);
 export function countAttempts(activity: string): ActivityInboundCallsInterceptor {
   const isOurs = isStep.has(activity) || isUndo.has(activity);
   if (!isOurs) return {};
-  const duration = stepDuration.labels({ step: activity });
+  const labels = { step: activity };
   return {
     execute: async (input, next) => {
       const began = performance.now();
@@ -29,7 +31,7 @@ export function countAttempts(activity: string): ActivityInboundCallsInterceptor
         countFailure(activity, err);
         throw err;
       } finally {
-        duration.observe((performance.now() - began) / 1_000);
+        observeTraced(stepDuration, labels, (performance.now() - began) / 1_000, exemplarTraceId());
       }
     },
   };

@@ -1,6 +1,7 @@
 /** The Temporal worker: runs the sagas and their steps. Any number of processes may run one. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { Info } from '@temporalio/activity';
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { translated } from '../activities/failures.js';
 import { createInventoryActivities } from '../activities/inventory.js';
@@ -11,10 +12,14 @@ import { TASK_QUEUE } from '../contracts/ids.js';
 import type { SagaActivities } from '../contracts/steps.js';
 import type { Database } from '../domain/database.js';
 import type { PaymentGateway } from '../gateways/payments.js';
+import { isTracing } from '../runtime/tracing/spans.js';
 import { WORKFLOW_TASKS_MAX } from '../sagas/slots.js';
 import { countAttempts } from './step-metrics.js';
+import { traceAttempts, traceSinks } from './tracing.js';
 import { createCountingActivities } from './tries.js';
 import type { WorkerVersion } from './versioning.js';
+
+const traceModule = fileURLToPath(new URL('../workflows/trace.js', import.meta.url));
 
 export type WorkerDependencies = {
   connection: NativeConnection;
@@ -52,9 +57,12 @@ export async function createWorker({
     namespace,
     taskQueue: TASK_QUEUE,
     activities,
+    sinks: traceSinks,
     // Behind those of the activities: what is thrown beside a step must not stand in the history as its library says it.
     interceptors: {
+      ...(workflows.workflowsPath !== undefined && { workflowModules: [traceModule] }),
       activity: [
+        ...(isTracing() ? [({ info }: { info: Info }) => ({ inbound: traceAttempts(info) })] : []),
         ({ info }) => ({ inbound: countAttempts(info.activityType) }),
         () => ({ inbound: { execute: (input, next) => translated(() => next(input)) } }),
       ],

@@ -47,8 +47,11 @@ function showFailure(saga: Saga, step: Stuck, failure: Failure): void {
 }
 
 function showAttention(saga: Saga, step: Stuck, failure: Failure, what: string): void {
-  setCurrentDetails(`**${step.name}** ${what}: ${failure.message}\n\n${offers(saga, step, failure)}`);
+  setCurrentDetails(`**${step.name}** ${what}: ${failure.message}\n\n${offers(saga, step, failure)}${traceOf(saga)}`);
 }
+
+const traceOf = ({ input: { traceparent } }: Saga): string =>
+  traceparent === undefined ? '' : `\n\nTrace ${traceparent.split('-')[1] ?? ''}`;
 
 const NOW = 'Send the signal `retry` to try again now';
 

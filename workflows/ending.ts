@@ -4,6 +4,7 @@ import type { OrderSagaResult } from '../contracts/saga.js';
 import { showState } from './attention.js';
 import { noteNotTaken } from './decisions.js';
 import type { Saga } from './saga.js';
+import { traceEnd } from './trace.js';
 
 /** The last act of a saga. @returns the result, once every update that was accepted has its answer */
 export async function endSaga(saga: Saga, result: OrderSagaResult): Promise<OrderSagaResult> {
@@ -14,8 +15,8 @@ export async function endSaga(saga: Saga, result: OrderSagaResult): Promise<Orde
   if (result.status === 'CANCELLED') showState(saga, `Cancelled: ${result.reason}. Everything has been undone.`);
   const owesNothing = () => allHandlersFinished() && decisions.areNoted;
   // Most sagas: a scope and a condition are ten promises, each of which the SDK takes a stack of. Same answer, same moment.
-  if (owesNothing()) return result;
   // Also after the workflow itself was cancelled.
-  await CancellationScope.nonCancellable(() => condition(owesNothing));
+  if (!owesNothing()) await CancellationScope.nonCancellable(() => condition(owesNothing));
+  traceEnd(saga, result);
   return result;
 }

@@ -30,6 +30,7 @@ import {
 import { isOfToday, parksAtOnce } from './generation.js';
 import { afterPivot, leaveStep, type Saga, upToPivot } from './saga.js';
 import type { StepLine } from './state/progress.js';
+import { traceParking } from './trace.js';
 
 /**
  * The one table of timeouts and retries. Budgets and deadlines that users set are in the saga's policy.
@@ -220,6 +221,7 @@ async function park(saga: Saga, name: StepName, step: StepLine, failure: Failure
   progress.setStatus(step, 'parked');
   retries.park(failure);
   markAgain(saga, step, failure);
+  traceParking(saga, name, failure, step.attempts);
   const isOver = () => isAsked() || direction.unwindRequest !== undefined;
   const decided = await condition(isOver, Math.max(1, saga.deadline - Date.now()), {
     summary: `${name} waits for an operator, or for the deadline`,

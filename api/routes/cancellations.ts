@@ -4,6 +4,7 @@ import { type Static, Type } from 'typebox';
 import { orderSagaId } from '../../contracts/ids.js';
 import type { CancellationReason, Order } from '../../contracts/orders.js';
 import { cancellation } from '../../domain/audit/changes.js';
+import { readTraceOf } from '../../domain/orders.js';
 import { wakeSaga } from '../../sagas/wake.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
@@ -69,7 +70,8 @@ async function recordCancellation(
   if (recorded.outcome === 'cancellation-due') {
     // Of the plan that the order was accepted under: this process may be of an older build, or of a newer one.
     const { reason, planVersion } = recorded;
-    deps.dispatcher.start({ ...order, kind: 'cancellation', reason, planVersion });
+    const traceparent = await readTraceOf(deps.db, order.id).catch(() => null); // then its trace is another one
+    deps.dispatcher.start({ ...order, traceparent, kind: 'cancellation', reason, planVersion });
   }
   if (recorded.outcome === 'unwinding') void wakeSoon(deps, order.id);
   request.log.info({ orderId: order.id, reason: recorded.reason, outcome: recorded.outcome }, 'cancellation requested');

@@ -7,9 +7,12 @@ import type { Acceptance } from '../../domain/acceptance.js';
 import { placing } from '../../domain/audit/changes.js';
 import { earlierAnswer, type KeyClaim } from '../../domain/idempotency.js';
 import { type Admission, createAdmission } from '../load/admission.js';
+import { observeTraced } from '../../runtime/exemplars.js';
+import { activeTraceparent } from '../../runtime/tracing/spans.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader, parseTraceparent } from '../http/headers.js';
 import { claimOf, replayable } from '../http/idempotency.js';
+import { recordedTraceOf } from '../http/tracing.js';
 import { ordersAccepted, postDuration } from '../metrics.js';
 import { problemResponses } from '../openapi/problems.js';
 import { confinedTo } from '../access/permissions.js';
@@ -43,9 +46,9 @@ export function orderPlacementRoutes(app: Api, deps: ApiDependencies): void {
           '4xx': problemResponses('too-many-requests', 'order-exists', ...PRICING_PROBLEMS),
         },
       },
-      onResponse: async (_request, reply) => {
+      onResponse: async (request, reply) => {
         if (!reply.hasHeader('preference-applied'))
-          postDuration.observe({ code: reply.statusCode }, reply.elapsedTime / 1_000);
+          observeTraced(postDuration, { code: reply.statusCode }, reply.elapsedTime / 1_000, recordedTraceOf(request));
       },
     },
     async (request, reply) => placeOrder(placing, request as FastifyRequest<{ Body: NewOrder }>, reply),
@@ -66,7 +69,7 @@ async function placeOrder(
   const earlier = await earlierAnswer(db, claim);
   if (earlier) return answerEarlier(deps, earlier, request, reply);
 
-  const { order, response, acceptance } = await admit(
+  const { order, response, acceptance, traceparent } = await admit(
     () => request.raw.socket.destroyed,
     () => acceptPriced(deps, pricing, request, claim),
   );
@@ -77,7 +80,7 @@ async function placeOrder(
   const wait = beginWait(deps, request, reply, { orderId: order.id, customerId: order.customerId, isDue: false });
   request.log.info({ orderId: order.id }, 'order accepted');
   const answered = answer(order.id, response, wait, request, reply);
-  dispatcher.start({ ...order, kind: 'order' }); // once the answer is on its way: the client does not wait for what this costs
+  dispatcher.start({ ...order, ...(traceparent && { traceparent }), kind: 'order' }); // once the answer is on its way: the client does not wait for what this costs
   return answered;
 }
 
@@ -96,14 +99,14 @@ async function acceptPriced(
 ) {
   const { body, id: correlationId, headers } = request;
   refuseRepeatedSkus(body.items);
-  const traceparent = parseTraceparent(headers['traceparent']);
+  const traceparent = activeTraceparent() ?? parseTraceparent(headers['traceparent']);
   for (let pricings = 0; pricings < PRICINGS_MAX; pricings++) {
     const priced = (pricings === 0 && pricing.recall(body)) || (await pricing.read(body));
     const order = newOrder(body, priced, correlationId);
     const response = JSON.stringify(order);
     const toAccept = { order, paymentMethod: body.paymentMethod, ...(traceparent && { traceparent }) };
     const acceptance = await auditor.act(request, placing(toAccept, claim && { ...claim, response }, db));
-    if (acceptance.outcome !== 'prices-changed') return { order, response, acceptance };
+    if (acceptance.outcome !== 'prices-changed') return { order, response, acceptance, traceparent };
   }
   throw new Problem('unavailable', 'The prices of these SKUs are changing just now; nothing was ordered.');
 }

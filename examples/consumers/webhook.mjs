@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { Webhook } from 'standardwebhooks';
 import { openInbox } from './inbox.mjs';
+import { processed } from './tracing.mjs';
 
 const once = await openInbox('webhook');
 const webhook = new Webhook(process.env.WEBHOOK_SECRET);
@@ -14,7 +15,7 @@ const server = createServer(async (request, response) => {
   try {
     const body = await text(request);
     if (!isSigned(body, request.headers)) return response.writeHead(401).end();
-    await once(JSON.parse(body)); // CloudEvents' structured mode: the body is the event
+    await processed(JSON.parse(body), once); // CloudEvents' structured mode: the body is the event
     response.writeHead(204).end(); // after the effect; lost, it only brings the event again
   } catch (err) {
     process.stderr.write(`${err.stack}\n`);

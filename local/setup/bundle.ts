@@ -8,6 +8,7 @@ const silent = () => {};
 
 const { code } = await bundleWorkflowCode({
   workflowsPath: beside('../../workflows/index.js'),
+  workflowInterceptorModules: [beside('../../workflows/trace.js')],
   // Loaded once into the sandbox that all sagas of a worker share, instead of anew for each: what runs first, then all of our own. None of
   // these modules may keep anything of a saga (test/workflows/bundle.test.ts); the SDK freezes what they export.
   preloadModules: ['short-stacks', 'index'].map((name) => beside(`../../workflows/${name}.js`)),

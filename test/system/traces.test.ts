@@ -1,0 +1,220 @@
+/** One trace per order, from its POST to the consumer of its events, collected from real processes. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { Order } from '../../clients/typescript/client.js';
+import { freePort } from '../../local/processes/ports.js';
+import type { Running } from '../../local/processes/program.js';
+import { eventually } from '../support/conditions.js';
+import { createTestDatabase, stock, type TestDatabase } from '../support/database.js';
+import { type Collector, type SeenSpan, startCollector, treeOf } from '../support/otlp.js';
+import { isServing, kill, type Surroundings, startSurroundings } from '../support/surroundings.js';
+
+const LIMIT_MS = 180_000;
+let around: Surroundings;
+let collector: Collector;
+let consumers: TestDatabase;
+let consumer: ChildProcess;
+let api: string;
+let metricsPort: number;
+let worker: Running;
+let traces: Record<string, string>;
+
+beforeAll(async () => {
+  [around, collector, consumers] = await Promise.all([startSurroundings(), startCollector(), createTestDatabase()]);
+  const { database, temporal } = around;
+  await stock(database.db, 'A', 1_000);
+  await stock(database.db, 'B', 0);
+  traces = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_BSP_SCHEDULE_DELAY: '200' };
+  const [port, consumerPort] = [await freePort(), await freePort()];
+  metricsPort = await freePort();
+  api = `http://127.0.0.1:${port}`;
+  consumer = spawn(process.execPath, ['examples/consumers/webhook.mjs'], {
+    env: {
+      ...{ PATH: process.env['PATH'], DATABASE_URL: consumers.url, PORT: `${consumerPort}`, ...traces },
+      WEBHOOK_SECRET: around.receiver.secret,
+    },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const policy = { STEP_RETRY_BUDGET: '2s' };
+  const common = { DATABASE_URL: database.url, TEMPORAL_ADDRESS: temporal.address, ...policy, ...traces };
+  const webhook = around.webhook(`http://127.0.0.1:${consumerPort}/`);
+  worker = await startWorker();
+  await around.start({ ROLE: 'relay', ...common, ...webhook }, async () => true);
+  await around.start({ ROLE: 'api', PORT: `${port}`, METRICS_PORT: `${metricsPort}`, ...common }, () => isServing(api));
+}, LIMIT_MS);
+afterAll(async () => {
+  consumer?.kill('SIGKILL');
+  await around?.stop();
+  await Promise.all([collector?.stop(), consumers?.drop()]);
+}, 60_000);
+
+const startWorker = () =>
+  around.start(
+    {
+      ROLE: 'worker',
+      DATABASE_URL: around.database.url,
+      TEMPORAL_ADDRESS: around.temporal.address,
+      PAYMENTS_URL: around.sandbox.url,
+      ...traces,
+    },
+    async (log) => (await readFile(log, 'utf8')).includes('the worker polls'),
+  );
+
+async function fault(set: object | null): Promise<void> {
+  const body = set && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(set) };
+  const answer = await fetch(`${around.sandbox.url}/sandbox/faults`, { method: set ? 'POST' : 'DELETE', ...body });
+  expect(answer.ok).toBe(true);
+}
+
+async function place(
+  sku: string,
+  more: Record<string, string> = {},
+  headers: Record<string, string> = {},
+): Promise<Order> {
+  const response = await fetch(`${api}/orders`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({
+      customerId: 'cus_trace',
+      items: [{ sku, quantity: 1 }],
+      paymentMethod: 'pm_card_visa',
+      ...more,
+    }),
+  });
+  expect(response.status).toBe(201);
+  return (await response.json()) as Order;
+}
+
+const spansOf = (order: Order): SeenSpan[] => {
+  const found = collector.spans.find(({ attributes }) => attributes['order_saga.order_id'] === order.id);
+  return found ? collector.spans.filter(({ traceId }) => traceId === found.traceId) : [];
+};
+const nameOf = ({ name }: SeenSpan) => name;
+
+/** @returns the trace, once so many of its events have been processed by the consumer */
+async function whole(order: Order, events: number): Promise<SeenSpan[]> {
+  return eventually('the whole trace is there', () => {
+    const spans = spansOf(order);
+    const ids = new Set(spans.map(({ spanId }) => spanId));
+    const processed = collector.spans.filter(
+      ({ name, links }) => /^process /.test(name) && links.some((l) => ids.has(l.spanId)),
+    );
+    const isEnded = spans.some(({ name }) => name === 'OrderSaga') && spans.some(({ name }) => /^POST /.test(name));
+    const delivered = spans.filter(({ name }) => /^deliver /.test(name));
+    return processed.length >= events && isEnded && delivered.length >= events && spans;
+  });
+}
+
+function expectOneTree(spans: SeenSpan[]): void {
+  const ids = new Set(spans.map(({ spanId }) => spanId));
+  expect(new Set(spans.map(({ traceId }) => traceId)).size).toBe(1);
+  expect(spans.filter(({ parentSpanId }) => !ids.has(parentSpanId)).map(nameOf)).toEqual(['POST /orders']);
+}
+const show = (title: string, spans: SeenSpan[]) => {
+  if (process.env['SHOW_TRACES']) process.stderr.write(`\n## ${title}\n${treeOf(spans, spans[0]?.traceId ?? '')}\n`);
+};
+
+test(
+  'a confirmed order is one trace, from its POST to the consumer',
+  async () => {
+    const order = await place('A');
+    const spans = await whole(order, 4);
+    show('confirmed', spans);
+    expectOneTree(spans);
+    const tree = treeOf(spans, spans[0]?.traceId ?? '');
+    for (const step of ['reserveInventory', 'chargePayment'])
+      expect(tree).toMatch(new RegExp(`^ +${step}, attempt 1, done`, 'm'));
+    expect(tree).toMatch(/^ +POST \/v1\/payment_intents \[order-saga-worker\]$/m);
+    expect(tree).toMatch(/^ +\S.*INSERT outbox.* \[order-saga-worker\]$/m);
+    expect(new Set(spans.map(({ service }) => service)).size).toBe(3);
+    expect(new Set(collector.spans.map(({ instance }) => instance)).size).toBe(4);
+    expect(new Set(collector.requests.map(({ type }) => type))).toEqual(new Set(['application/x-protobuf']));
+    // A batch is a trace of its own, which links the transactions.
+    const batch = collector.spans.find(
+      ({ name, links }) => name === 'send webhook' && links.some((l) => l.traceId === spans[0]?.traceId),
+    );
+    expect([batch?.parentSpanId, spans.some(({ traceId }) => traceId === batch?.traceId)]).toEqual(['', false]);
+    // Each event says by which work it was written.
+    const events = await around.database.db.event.findMany({
+      where: { orderId: order.id },
+      orderBy: { sequence: 'asc' },
+    });
+    const writers = events.map(({ traceparent }) => spans.find(({ spanId }) => traceparent?.includes(spanId))?.name);
+    expect(writers).toEqual(['POST /orders', 'reserveInventory', 'chargePayment', 'chargePayment']);
+    expect(JSON.stringify(spans)).not.toMatch(/cus_trace|pm_card_visa|sk_test/);
+  },
+  LIMIT_MS,
+);
+
+/** What a scrape shows, asked in this way. */
+async function scrape(accept: string): Promise<{ type: string | null; text: string; names: string[] }> {
+  const answer = await fetch(`http://127.0.0.1:${metricsPort}/metrics`, { headers: { accept } });
+  const text = await answer.text();
+  const names = [...text.matchAll(/^(\w+)(?:\{| )/gm)].map(([, name]) => name ?? '');
+  return { type: answer.headers.get('content-type'), text, names: [...new Set(names)].sort() };
+}
+
+test('an exemplar leads from the histogram of POST to a trace, for those who ask for OpenMetrics; series are called the same', async () => {
+  const open = await scrape('application/openmetrics-text;version=1.0.0');
+  expect(open.type).toMatch(/^application\/openmetrics-text/);
+  expect(open.text).toMatch(/\n# EOF\n$/);
+  const [, traceId = ''] =
+    /^order_saga_order_post_duration_seconds_bucket\{.* # \{trace_id="(\w+)"\}/m.exec(open.text) ?? [];
+  expect(collector.spans.map((span) => span.traceId)).toContain(traceId);
+  const plain = await scrape('*/*');
+  expect([plain.type, plain.text.includes('trace_id')]).toEqual(['text/plain; version=0.0.4; charset=utf-8', false]);
+  expect(open.names).toEqual(plain.names);
+});
+
+test(
+  'so is one that was compensated; a trace that its client has begun goes on',
+  async () => {
+    const traceId = 'abcd'.repeat(8);
+    const headers = { traceparent: `00-${traceId}-${'12'.repeat(8)}-01`, baggage: 'name=Mallory' };
+    const order = await place('A', { paymentMethod: 'pm_card_chargeDeclined' }, headers);
+    const spans = await whole(order, 3);
+    show('compensated', spans);
+    expect(new Set(spans.map((span) => span.traceId))).toEqual(new Set([traceId]));
+    const tree = treeOf(spans, traceId);
+    expect(tree).toMatch(/^ +chargePayment, attempt 1, refused/m);
+    expect(tree).toMatch(/^ +releaseInventory, attempt 1, done/m);
+    expect(tree).toMatch(/^ +OrderSaga, CANCELLED/m);
+    expect(JSON.stringify(collector.spans)).not.toContain('Mallory');
+  },
+  LIMIT_MS,
+);
+
+test(
+  'a parked saga is in its trace while it is parked; what an operator does about it is linked, and a killed worker ends no trace',
+  async () => {
+    await fault({ mode: 'down', route: 'charge', count: null });
+    const order = await place('A');
+    await eventually(
+      'it is seen to be parked',
+      () => spansOf(order).some(({ name }) => name === 'parked at chargePayment'),
+      120_000,
+    );
+    const { traceId } = spansOf(order)[0] as SeenSpan;
+    await kill(worker);
+    await fault(null);
+    worker = await startWorker();
+    const cancelled = await fetch(`${api}/orders/${order.id}/cancel`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ reason: 'tired of waiting' }),
+    });
+    expect(cancelled.status).toBe(202);
+    const spans = await whole(order, 2);
+    show('parked, its worker killed, cancelled', spans);
+    expectOneTree(spans);
+    expect(
+      new Set(spans.filter(({ service }) => service === 'order-saga-worker').map(({ instance }) => instance)).size,
+    ).toBe(2);
+    const act = await eventually('the act is there', () =>
+      collector.spans.find(({ name }) => name === 'POST /orders/{id}/cancel'),
+    );
+    expect([act.traceId === traceId, act.links.map((link) => link.traceId)]).toEqual([false, [traceId]]);
+  },
+  LIMIT_MS,
+);

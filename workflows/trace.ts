@@ -1,0 +1,68 @@
+/**
+ * Which trace a saga belongs to: the start says so in a header, and each activity is told in its own. Nothing of a tracer is in here: spans
+ * are made outside, by whoever traces. What only the saga knows, that it is parked and that it ends, it says by a sink, which is
+ * not called again by a replay and writes no history.
+ */
+import { defaultPayloadConverter, type Headers } from '@temporalio/common';
+import { proxySinks, type WorkflowInterceptors } from '@temporalio/workflow';
+import { TRACE_HEADER, type TraceHeader } from '../contracts/ids.js';
+import type { OrderSagaInput, OrderSagaResult, TraceSinks } from '../contracts/saga.js';
+import type { Failure } from './failures.js';
+import type { Saga } from './saga.js';
+
+/** Loaded by the SDK for each saga (local/setup/bundle). */
+export const interceptors = (): WorkflowInterceptors => {
+  let given: Headers = {};
+  const carrying = <I extends { headers: Headers }>(input: I): I => ({
+    ...input,
+    headers: { ...input.headers, ...given },
+  });
+  return {
+    inbound: [
+      {
+        execute: (input, next) => {
+          const [saga] = input.args as [OrderSagaInput?];
+          const traceparent = readHeader(input.headers) ?? saga?.traceparent;
+          if (traceparent === undefined) return next(input);
+          given = headerOf(traceparent);
+          return next({ ...input, args: [{ ...saga, traceparent }] });
+        },
+      },
+    ],
+    outbound: [
+      {
+        scheduleActivity: (input, next) => next(carrying(input)),
+        scheduleLocalActivity: (input, next) => next(carrying(input)),
+      },
+    ],
+  };
+};
+
+/** Of another client's header, whatever it is, no more than a trace context is taken over. */
+function readHeader(headers: Headers): string | undefined {
+  try {
+    const payload = headers[TRACE_HEADER];
+    const said = payload && defaultPayloadConverter.fromPayload<TraceHeader | null>(payload)?.traceparent;
+    return typeof said === 'string' && said.length <= LENGTH_MAX ? said : undefined;
+  } catch {
+    return undefined;
+  }
+}
+const LENGTH_MAX = 55;
+
+const headerOf = (traceparent: string): Headers => ({
+  [TRACE_HEADER]: defaultPayloadConverter.toPayload({ traceparent } satisfies TraceHeader),
+});
+
+const isRecorded = ({ input }: Saga): boolean => input.traceparent?.endsWith('1') === true;
+
+/** Shows the wait in the trace while it lasts. */
+export function traceParking(saga: Saga, step: string, { type }: Failure, attempts: number): void {
+  if (!isRecorded(saga)) return;
+  const until = new Date(saga.deadline).toISOString();
+  proxySinks<TraceSinks>().traces.parked(saga.input.traceparent ?? '', { step, failure: type, attempts, until });
+}
+
+export function traceEnd(saga: Saga, { status }: OrderSagaResult): void {
+  if (isRecorded(saga)) proxySinks<TraceSinks>().traces.ended(saga.input.traceparent ?? '', { status });
+}
