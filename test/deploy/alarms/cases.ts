@@ -284,7 +284,7 @@ export const CASES: AlarmCase[] = [
     alert: 'ErrorBudgetBurnsFast',
     what: 'not for four of the orders of a night',
     series: {
-      [posts('count{code="503"}')]: [perMinute(0.01), perMinute(1)],
+      [posts('count{code="503"}')]: [perMinute(0.01), perMinute(1), perMinute(0)],
       [posts('count{code="201"}')]: [perMinute(0.09), perMinute(4)],
     },
     minutes: [390, 90, 60],

@@ -58,7 +58,10 @@ export function promtoolTest(
   const [below, above, clear] = minutes;
   const ends = [below - 1, below + above - 1, below + above + clear - 1];
   const { severity, runbook, dashboard } = rule;
-  const raised = { exp_labels: { severity, area: areaOf(rule, labels), ...labels }, exp_annotations: { summary, runbook, dashboard } };
+  const raised = {
+    exp_labels: { severity, area: areaOf(rule, labels), ...labels },
+    exp_annotations: { summary, runbook, dashboard },
+  };
   const byAlerts = ends.map((end, span) => ({
     eval_time: `${end}m`,
     alertname: alert,
@@ -86,7 +89,7 @@ export function promtoolTest(
 }
 
 /** Where the cause is: a word, or of alarms about several things, what their labels say. */
-const areaOf = ({ area }: Rule, { slo, source, missing }: Record<string, string>): string => {
+export const areaOf = ({ area }: Rule, { slo, source, missing }: Record<string, string>): string => {
   if (!area.includes('{{')) return area;
   return source ?? missing ?? (slo === 'final-in-time' ? 'sagas' : 'api');
 };
