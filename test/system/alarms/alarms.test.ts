@@ -19,6 +19,7 @@ import {
   type ApiClient,
   clientOf,
   type Installation,
+  isAlive,
   launch,
   newInstallation,
   type Running,
@@ -81,9 +82,17 @@ function inAPrometheus(programs: PrometheusPrograms): void {
 
   const see = (fault: () => Fault) => test(fault.name, () => recorder.see(fault()), LIMIT_MS);
   const frozen = (name: string): Pick<Fault, 'begin' | 'end'> => {
-    const pids = family(running.pid(name));
-    const send = (signal: NodeJS.Signals) => pids.forEach((pid) => void process.kill(pid, signal));
-    return { begin: async () => send('SIGSTOP'), end: async () => send('SIGCONT') };
+    let pids: number[] = [];
+    const send = (signal: NodeJS.Signals) => {
+      for (const pid of pids) if (isAlive(pid)) process.kill(pid, signal);
+    };
+    return {
+      begin: async () => {
+        pids = family(running.pid(name)); // now: a server's sessions come and go
+        send('SIGSTOP');
+      },
+      end: async () => send('SIGCONT'),
+    };
   };
   /** Now frozen, now not, for so long each. */
   const halting = (name: string, frozenMs: number, movingMs: number): Pick<Fault, 'begin' | 'end'> => {
@@ -106,7 +115,7 @@ function inAPrometheus(programs: PrometheusPrograms): void {
     const all = Array.from({ length: many }, () =>
       repeat(async () => {
         await client.post(items).catch(() => undefined);
-        await pause(50);
+        await pause(300);
       }),
     );
     return {
@@ -199,7 +208,7 @@ function inAPrometheus(programs: PrometheusPrograms): void {
     return {
       what: 'Postgres halts for 1.5 s, time and again',
       alarms,
-      ...both(posting(10), halting('Postgres', 1_500, 200)),
+      ...both(posting(10), halting('Postgres', 1_500, 50)),
     };
   });
 
@@ -243,7 +252,6 @@ function inAPrometheus(programs: PrometheusPrograms): void {
 
   see(function unknownWorkflow() {
     let id = '';
-    const worker = frozen('worker');
     const temporal = async (act: (temporal: Client) => Promise<unknown>) => {
       const connection = await Connection.connect({ address: `127.0.0.1:${installation.env['TEMPORAL_PORT']}` });
       await act(new Client({ connection })).finally(() => connection.close());
@@ -252,21 +260,20 @@ function inAPrometheus(programs: PrometheusPrograms): void {
       what: 'a saga’s code is not in the worker’s release',
       alarms: ['WorkflowTasksFail'],
       begin: async () => {
-        await worker.begin();
+        await client.fault({ mode: 'down' }); // a saga that is stuck can be replaced
         ({ id } = await client.post({ PLENTY: 1 }));
+        const isParked = async () =>
+          (await client.get<{ sagas: { orderId: string }[] }>('/admin/sagas')).sagas.some(
+            (saga) => saga.orderId === id,
+          );
+        await eventually('it is parked', isParked, 60_000);
         await temporal(async ({ workflow }) => {
           const handle = workflow.getHandle(`order-${id}`);
-          await eventually('it is begun', () =>
-            handle.describe().then(
-              () => true,
-              () => false,
-            ),
-          );
           const { taskQueue } = await handle.describe();
           await handle.terminate('a test');
           await workflow.start('OfAnotherRelease', { workflowId: `order-${id}`, taskQueue, args: [] });
         });
-        await worker.end();
+        await client.heal();
       },
       end: async () => {
         await temporal(({ workflow }) => workflow.getHandle(`order-${id}`).terminate('a test'));
