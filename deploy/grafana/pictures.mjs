@@ -12,7 +12,20 @@ const ROW = 34;
 const POINTS = 240;
 /** Grafana shows more; of more nobody reads the colours. */
 const LEGEND_MAX = 14;
-const COLOURS = ['#7eb26d', '#eab839', '#6ed0e0', '#ef843c', '#e24d42', '#1f78c1', '#ba43a9', '#705da0', '#508642', '#cca300', '#447ebc', '#c15c17'];
+const COLOURS = [
+  '#7eb26d',
+  '#eab839',
+  '#6ed0e0',
+  '#ef843c',
+  '#e24d42',
+  '#1f78c1',
+  '#ba43a9',
+  '#705da0',
+  '#508642',
+  '#cca300',
+  '#447ebc',
+  '#c15c17',
+];
 
 const [url = 'http://127.0.0.1:9090', minutes = '60', folder = 'pictures'] = process.argv.slice(2);
 const dashboards = join(dirname(fileURLToPath(import.meta.url)), 'dashboards');
@@ -65,7 +78,9 @@ function draw({ title, gridPos: { x, y, w, h }, fieldConfig }, series) {
   });
   const gap = ((end - start) / POINTS) * 2.5;
   const lines = series.map(({ values }, nth) => {
-    const path = values.map(([at, value], i) => `${i === 0 || at - values[i - 1][0] > gap ? 'M' : 'L'}${px(at)} ${py(value)}`);
+    const path = values.map(
+      ([at, value], i) => `${i === 0 || at - values[i - 1][0] > gap ? 'M' : 'L'}${px(at)} ${py(value)}`,
+    );
     return `<path d="${path.join('')}" fill="none" stroke="${COLOURS[nth % COLOURS.length]}" stroke-width="1.5"/>`;
   });
   const empty = series.length > 0 ? '' : `<text x="${width / 2}" y="${height / 2}" text-anchor="middle">No data</text>`;
