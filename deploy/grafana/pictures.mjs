@@ -85,7 +85,7 @@ function draw({ title, gridPos: { x, y, w, h }, fieldConfig }, series) {
   });
   const empty = series.length > 0 ? '' : `<text x="${width / 2}" y="${height / 2}" text-anchor="middle">No data</text>`;
   return `<g transform="translate(${x * COLUMN + 4},${y * ROW + 44})"><rect width="${width}" height="${height}" class="panel"/>
-<text x="10" y="19" class="title">${escape(title)}</text>${grid.join('')}${times.join('')}${lines.join('')}${empty}
+<text x="10" y="19" class="title">${escaped(title)}</text>${grid.join('')}${times.join('')}${lines.join('')}${empty}
 <g transform="translate(10,${height - legend.height})">${legend.text}</g></g>`;
 }
 
@@ -97,7 +97,7 @@ function legendOf(series, width) {
   const text = shown.map(({ name, colour }) => {
     const needs = 26 + name.length * 6.1;
     if (x > 0 && x + needs > width) [x, row] = [0, row + 1];
-    const at = `<rect x="${x}" y="${row * 15 + 3}" width="12" height="4" fill="${colour}"/><text x="${x + 17}" y="${row * 15 + 10}">${escape(name)}</text>`;
+    const at = `<rect x="${x}" y="${row * 15 + 3}" width="12" height="4" fill="${colour}"/><text x="${x + 17}" y="${row * 15 + 10}">${escaped(name)}</text>`;
     x += needs;
     return at;
   });
@@ -118,7 +118,7 @@ function format(value, unit) {
   return value >= 10_000 ? `${short(value / 1_000)} k` : short(value);
 }
 
-function escape(text) {
+function escaped(text) {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 }
 
@@ -126,7 +126,7 @@ function svg(title, height, panels) {
   const span = `${new Date(start * 1_000).toISOString().slice(0, 16).replace('T', ' ')} to ${new Date(end * 1_000).toISOString().slice(11, 16)} UTC`;
   return `<svg xmlns="http://www.w3.org/2000/svg" width="1296" height="${height}" viewBox="0 0 1296 ${height}">
 <style>text{font:11px "DejaVu Sans",sans-serif;fill:#c7c9d1}.title{font-size:13px;fill:#e6e7eb}.panel{fill:#181b1f;stroke:#2c3036}.grid{stroke:#2c3036}</style>
-<rect width="1296" height="${height}" fill="#111217"/><text x="8" y="28" class="title">${escape(title)}</text>
+<rect width="1296" height="${height}" fill="#111217"/><text x="8" y="28" class="title">${escaped(title)}</text>
 <text x="1288" y="28" text-anchor="end">${span}; drawn from Prometheus’ answers to the panels’ queries, not by Grafana</text>
 ${panels}
 </svg>
