@@ -19,6 +19,8 @@ export const postDuration = new Histogram({
   enableExemplars: true,
   registers: [],
 });
+// From the start on: Prometheus takes no series' first sample for a rise, and so would miss the first failures of an outage.
+for (const code of ['500', '503']) postDuration.zero({ code });
 
 export const requestDuration = new Histogram({
   name: 'order_saga_http_request_duration_seconds',

@@ -20,18 +20,31 @@ export const checkPostgres = (db: Database): Promise<Check[]> =>
   ]);
 
 async function takesChanges(db: Database): Promise<Finding> {
-  const [row] = await db.$queryRaw<{ isStandby: boolean; isReadOnly: boolean; version: string; name: string }[]>`
+  const [row] = await db.$queryRaw<{ isStandby: boolean; isReadOnly: boolean; setBy: string; version: string; name: string }[]>`
     SELECT pg_is_in_recovery() AS "isStandby", current_setting('transaction_read_only') = 'on' AS "isReadOnly",
+      (SELECT source FROM pg_settings WHERE pg_settings.name = 'default_transaction_read_only') AS "setBy",
       current_setting('server_version') AS version, current_database() AS name`;
-  const { isStandby = false, isReadOnly = false, version, name } = row ?? {};
+  const { isStandby = false, isReadOnly = false, setBy = '', version, name } = row ?? {};
   if (isStandby)
     return fail(
       `Postgres ${version}, ${name}: a standby, which takes no changes: DATABASE_URL must lead to the primary`,
     );
   if (isReadOnly)
-    return fail(`Postgres ${version}, ${name}: read-only (default_transaction_read_only): no order is accepted`);
+    return fail(
+      `Postgres ${version}, ${name}: read-only, by default_transaction_read_only of ${SET_BY[setBy] ?? setBy}: no order is accepted, steps wait`,
+    );
   return ok(`Postgres ${version}, ${name}, takes changes`);
 }
+
+/** Where a setting comes from, as whoever is to take it back has to know. */
+const SET_BY: Record<string, string> = {
+  client: 'whoever connects with this DATABASE_URL (its options, or PGOPTIONS)',
+  user: 'the role (ALTER ROLE … SET)',
+  database: 'the database (ALTER DATABASE … SET)',
+  'database user': 'the role in this database (ALTER ROLE … IN DATABASE … SET)',
+  'configuration file': 'the server (ALTER SYSTEM, postgresql.conf)',
+  'command line': 'the server (its command line)',
+};
 
 /** What a crash of the server must not take away again. */
 const DURABLE = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on' } as const;

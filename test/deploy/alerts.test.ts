@@ -42,6 +42,35 @@ describe('deploy/prometheus/alerts.yml', () => {
     expect(readRules().filter((rule) => !headings.includes(rule.runbook))).toEqual([]);
   });
 
+  it('has sections that say what it means, a first command, and what to do', () => {
+    const sections = runbook.split(/^(?=#{2,3} )/m);
+    const command = /ops -- |curl |psql|SELECT |temporal |df -h|top -H|docker /;
+    const wanting = readRules().filter(({ runbook: link }) => {
+      const section =
+        sections.find((text) => link.endsWith(`#${anchor(/^#{2,3} (.+)$/m.exec(text)?.[1] ?? '')}`)) ?? '';
+      return !(/\*\*(What it means|See)\.\*\*/.test(section) && command.test(section) && /\*\*Act|- `/.test(section));
+    });
+    expect(wanting.map(({ alert }) => alert)).toEqual([]);
+  });
+
+  it('gets someone up, leaves a ticket, or is the watchdog', () => {
+    expect(new Set(readRules().map(({ severity }) => severity))).toEqual(new Set(['page', 'ticket', 'none']));
+    // Of these nothing is lost, and nothing gets worse, by morning.
+    const tickets = readRules().filter(({ severity }) => severity === 'ticket');
+    expect(tickets.map(({ alert }) => alert)).toEqual(expect.arrayContaining(['CompensationRateHigh', 'InstanceDown']));
+  });
+
+  it('says that nobody knows, before what was known lapses', () => {
+    const rules = alerts.split(/^ {6}- (?=alert: )/m).slice(1);
+    const kept = rules.filter((rule) =>
+      /\((order_saga_(sagas|unstarted|outbox|dead|feed_held|reconciliation|pollers))/.test(rule),
+    );
+    expect(kept.length).toBeGreaterThan(10);
+    expect(kept.filter((rule) => !rule.includes('keep_firing_for: 3m'))).toEqual([]);
+    for (const name of ['NoRelay', 'RoleMissing'])
+      expect(rules.find((rule) => rule.startsWith(`alert: ${name}`))).toMatch(/absent\([\s\S]*for: [12]m/);
+  });
+
   it('raises one for each neighbour that is silent, and lets none end because of that', () => {
     expect(alerts).toMatch(/alert: FactsUnknown\n +expr: min by \(source\) \(order_saga_facts_up\) == 0/);
     expect(alerts).toMatch(/alert: NoRelay\n +expr: absent\(order_saga_facts_up\)/);

@@ -1,6 +1,6 @@
 /**
  * What a real Prometheus makes of the service: every panel has data, and an alarm is raised, and clears, when what it stands for
- * happens. The frozen worker always; with FULL=1 the other faults that can be made on one machine, each with its alarms.
+ * happens, here the frozen worker; all the others are seen with FULL=1 (alarms/).
  */
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -22,9 +22,6 @@ import { type Receiver, startReceiver } from '../support/receiver.js';
 
 /** What a worker's silence may take to be known. */
 const NOTICED_WITHIN_MS = 60_000;
-/** Alarms with the longest `for`, and what a busy machine adds. */
-const RAISED_WITHIN_MS = 6 * 60_000;
-const CLEARED_WITHIN_MS = 8 * 60_000;
 
 describeWithPrometheus('a real Prometheus', (programs) => {
   let installation: Installation;
@@ -115,88 +112,11 @@ describeWithPrometheus('a real Prometheus', (programs) => {
       ({ id } = await client.post({ PLENTY: 1 }));
       await eventually('NoWorker is raised', isFiring('NoWorker'), NOTICED_WITHIN_MS);
       expect(performance.now() - from).toBeLessThan(NOTICED_WITHIN_MS);
-      await eventually('InstanceDown is raised', isFiring('InstanceDown'), NOTICED_WITHIN_MS);
+      await eventually('InstanceDown is raised', isFiring('InstanceDown'), 2 * NOTICED_WITHIN_MS);
     } finally {
       process.kill(worker, 'SIGCONT');
     }
     expect((await client.final(id, 60_000)).status).toBe('CONFIRMED');
     await eventually('they clear', isCalm(['NoWorker', 'InstanceDown', 'NoPollers', 'RoleMissing']), 120_000);
   }, 300_000);
-
-  const whenFull = process.env['FULL'] === '1' ? test : test.skip;
-
-  whenFull(
-    'a gateway that is away, its breaker, what it holds up, and the promise that breaks',
-    async () => {
-      const alarms = ['PaymentCircuitOpen', 'SagasNeedAttention', 'ManySagasParked', 'GatewayFails'];
-      // Silent, so that no answer closes the circuit; it is probed for seconds each time.
-      const sandbox = running.pid('sandbox');
-      process.kill(sandbox, 'SIGSTOP');
-      try {
-        const posted = await Promise.all(Array.from({ length: 8 }, () => client.post({ PLENTY: 1 })));
-        for (const alarm of alarms) await eventually(`${alarm} is raised`, isFiring(alarm), RAISED_WITHIN_MS);
-        await eventually('the budget burns', isFiring('ErrorBudgetBurnsFast'), RAISED_WITHIN_MS);
-        process.kill(sandbox, 'SIGCONT');
-        for (const { id } of posted) expect((await client.final(id, 180_000)).status).toBe('CONFIRMED');
-      } finally {
-        process.kill(sandbox, 'SIGCONT');
-      }
-      await eventually('they clear', isCalm(alarms), CLEARED_WITHIN_MS);
-    },
-    1_800_000,
-  );
-
-  whenFull(
-    'a receiver that is away, and one that dislikes an event',
-    async () => {
-      receiver.answer = () => 503;
-      try {
-        await client.post({ PLENTY: 1 });
-        for (const alarm of ['DestinationBehind', 'DestinationFarBehind'])
-          await eventually(`${alarm} is raised`, isFiring(alarm), RAISED_WITHIN_MS);
-      } finally {
-        receiver.answer = () => 204;
-      }
-      await eventually('they clear', isCalm(['DestinationBehind', 'DestinationFarBehind']), CLEARED_WITHIN_MS);
-      receiver.answer = () => 422;
-      try {
-        await client.post({ PLENTY: 1 });
-        await eventually('DeadLetters is raised', isFiring('DeadLetters'), RAISED_WITHIN_MS);
-      } finally {
-        receiver.answer = () => 204;
-      }
-      const answer = await client.send('POST', '/admin/dead-letters/replay', {
-        all: true,
-        operator: 'anonymous',
-        reason: 'mended',
-      });
-      expect(answer.status).toBeLessThan(300);
-      await eventually('it clears', isCalm(['DeadLetters']), CLEARED_WITHIN_MS);
-    },
-    1_800_000,
-  );
-
-  whenFull(
-    'a frozen relay, seen by Prometheus and by the worker; and a frozen Temporal',
-    async () => {
-      const relay = running.pid('relay');
-      process.kill(relay, 'SIGSTOP');
-      try {
-        for (const alarm of ['RoleMissing', 'NoRelay', 'RelayLeasesLapsed'])
-          await eventually(`${alarm} is raised`, isFiring(alarm), RAISED_WITHIN_MS);
-      } finally {
-        process.kill(relay, 'SIGCONT');
-      }
-      await eventually('they clear', isCalm(['RoleMissing', 'NoRelay', 'RelayLeasesLapsed']), CLEARED_WITHIN_MS);
-      const temporal = running.pid('Temporal');
-      process.kill(temporal, 'SIGSTOP');
-      try {
-        await eventually('FactsUnknown is raised', isFiring('FactsUnknown'), RAISED_WITHIN_MS);
-      } finally {
-        process.kill(temporal, 'SIGCONT');
-      }
-      await eventually('it clears', isCalm(['FactsUnknown']), CLEARED_WITHIN_MS);
-    },
-    1_800_000,
-  );
 });

@@ -53,7 +53,7 @@ describeWithPrometheus('promtool', ({ promtool }) => {
   it('the watchdog fires from the first moment on', () => {
     const file = join(folder, 'watchdog.json');
     const expr = 'ALERTS{alertname="Watchdog",alertstate="firing"}';
-    const labels = '{__name__="ALERTS", alertname="Watchdog", alertstate="firing", severity="none"}';
+    const labels = '{__name__="ALERTS", alertname="Watchdog", alertstate="firing", area="pipeline", severity="none"}';
     const tests = [
       { interval: '1m', promql_expr_test: [{ expr, eval_time: '0m', exp_samples: [{ labels, value: 1 }] }] },
     ];

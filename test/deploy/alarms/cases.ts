@@ -103,6 +103,7 @@ export const CASES: AlarmCase[] = [
       [posts('bucket{code="201",le="1"}')]: [perMinute(99), perMinute(98)],
       [posts('bucket{code="201",le="5"}')]: [perMinute(100), perMinute(100)],
       [posts('bucket{code="201",le="+Inf"}')]: [perMinute(100), perMinute(100)],
+      [posts('count{code="201"}')]: [perMinute(100), perMinute(100)],
     },
     minutes: [20, 30, 30],
     summary: '1 % of POST /orders take longer than 3s',
@@ -113,6 +114,7 @@ export const CASES: AlarmCase[] = [
       [posts('bucket{code="201",le="0.5"}')]: [perMinute(95), perMinute(90)],
       [posts('bucket{code="201",le="1"}')]: [perMinute(100), perMinute(100)],
       [posts('bucket{code="201",le="+Inf"}')]: [perMinute(100), perMinute(100)],
+      [posts('count{code="201"}')]: [perMinute(100), perMinute(100)],
     },
     summary: 'a twentieth of POST /orders take longer than 750ms',
   },
@@ -123,6 +125,26 @@ export const CASES: AlarmCase[] = [
       [posts('count{code="201"}')]: [perMinute(99), perMinute(98)],
     },
     summary: '2% of POST /orders fail',
+  },
+  {
+    alert: 'OrdersFail',
+    what: 'not for a few at night',
+    series: {
+      [posts('count{code="500"}')]: [perMinute(0.3), perMinute(2)],
+      [posts('count{code="201"}')]: [perMinute(0.3), perMinute(8)],
+    },
+    summary: '20% of POST /orders fail',
+  },
+  {
+    alert: 'PostLatencyHigh',
+    what: 'not for a few at night',
+    series: {
+      [posts('bucket{code="201",le="0.5"}')]: [perMinute(2), perMinute(90)],
+      [posts('bucket{code="201",le="1"}')]: [perMinute(3), perMinute(100)],
+      [posts('bucket{code="201",le="+Inf"}')]: [perMinute(3), perMinute(100)],
+      [posts('count{code="201"}')]: [perMinute(3), perMinute(100)],
+    },
+    summary: 'a twentieth of POST /orders take longer than 750ms',
   },
   {
     alert: 'CompensationRateHigh',
@@ -257,6 +279,17 @@ export const CASES: AlarmCase[] = [
     minutes: [60, 90, 60],
     labels: { slo: 'post-availability' },
     summary: "post-availability: 2% break the promise; a month's budget is gone within days",
+  },
+  {
+    alert: 'ErrorBudgetBurnsFast',
+    what: 'not for four of the orders of a night',
+    series: {
+      [posts('count{code="503"}')]: [perMinute(0.01), perMinute(1), perMinute(0)],
+      [posts('count{code="201"}')]: [perMinute(0.09), perMinute(4)],
+    },
+    minutes: [390, 90, 60],
+    labels: { slo: 'post-availability' },
+    summary: "post-availability: 20% break the promise; a month's budget is gone within days",
   },
   {
     alert: 'ErrorBudgetBurnsFast',

@@ -28,7 +28,7 @@ export type AlarmCase = {
 const MINUTES: [number, number, number] = [15, 20, 30];
 export const RULES = ['deploy/prometheus/alerts.yml', 'deploy/prometheus/slo.yml'];
 
-export type Rule = { alert: string; severity: string; runbook: string; dashboard: string };
+export type Rule = { alert: string; severity: string; area: string; runbook: string; dashboard: string };
 
 /** The alarms, in the order of their files. */
 export function readRules(): Rule[] {
@@ -38,10 +38,11 @@ export function readRules(): Rule[] {
       .slice(1),
   );
   return blocks.map((block) => {
-    const value = (name: string) => new RegExp(`\\b${name}: ([^\\s}]+)`).exec(block)?.[1] ?? '';
+    const value = (name: string) => new RegExp(`\\b${name}: ([^\\s},]+)`).exec(block)?.[1] ?? '';
     return {
       alert: value('alert'),
       severity: value('severity'),
+      area: /\barea: (.+?) \}$/m.exec(block)?.[1] ?? '',
       runbook: value('runbook'),
       dashboard: value('dashboard'),
     };
@@ -57,7 +58,10 @@ export function promtoolTest(
   const [below, above, clear] = minutes;
   const ends = [below - 1, below + above - 1, below + above + clear - 1];
   const { severity, runbook, dashboard } = rule;
-  const raised = { exp_labels: { severity, ...labels }, exp_annotations: { summary, runbook, dashboard } };
+  const raised = {
+    exp_labels: { severity, area: areaOf(rule, labels), ...labels },
+    exp_annotations: { summary, runbook, dashboard },
+  };
   const byAlerts = ends.map((end, span) => ({
     eval_time: `${end}m`,
     alertname: alert,
@@ -83,6 +87,12 @@ export function promtoolTest(
     ],
   });
 }
+
+/** Where the cause is: a word, or of alarms about several things, what their labels say. */
+export const areaOf = ({ area }: Rule, { slo, source, missing }: Record<string, string>): string => {
+  if (!area.includes('{{')) return area;
+  return source ?? missing ?? (slo === 'final-in-time' ? 'sagas' : 'api');
+};
 
 /** In promtool's notation: `start+step x further`; what rises goes on from where it has come to. */
 function valuesOf(levels: [Level, Level, Level], minutes: [number, number, number]): string {
