@@ -3,7 +3,7 @@
  * The times in the rules are shortened by one factor. ALARMS_TABLE names a file for what was seen (docs/alarms.md has one).
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, rmdirSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -393,21 +393,31 @@ function inAPrometheus(programs: PrometheusPrograms): void {
   });
 
   see(function lostReceiver() {
-    const anchor = join(installation.dataDir, 'audit-anchor');
     return {
-      what: 'the receiver answers 503 for five minutes; the anchor cannot be written',
-      alarms: ['DestinationBehind', 'DestinationFarBehind', 'BacklogHigh', 'AuditUnchecked'],
+      what: 'the receiver answers 503, and 300 orders come',
+      alarms: ['DestinationBehind', 'DestinationFarBehind', 'BacklogHigh'],
       begin: async () => {
         receiver.answer = () => 503;
-        renameSync(anchor, `${anchor}.away`);
-        mkdirSync(anchor);
         for (let i = 0; i < 300; i++) await client.post({ PLENTY: 1 });
       },
       end: async () => {
-        rmdirSync(anchor);
-        renameSync(`${anchor}.away`, anchor);
         receiver.answer = () => 204;
       },
+    };
+  });
+
+  see(function lockedAudit() {
+    const session = { client: undefined as pg.Client | undefined };
+    return {
+      what: 'a session locks the audit trail for five minutes',
+      alarms: ['AuditUnchecked'],
+      begin: async () => {
+        session.client = new pg.Client({ connectionString: ownerUrl() });
+        await session.client.connect();
+        await session.client.query('BEGIN');
+        await session.client.query('LOCK TABLE audit_acts IN ACCESS EXCLUSIVE MODE');
+      },
+      end: async () => session.client?.end(),
     };
   });
 
