@@ -8,6 +8,7 @@ import { addDeadLetterCommands } from './dead-letters.js';
 import { EXIT, EXIT_HELP } from './exit.js';
 import { addDoctorCommand } from './doctor/command.js';
 import { addFeedClockCommand } from './feed-clock.js';
+import { addExplainCommand } from './explain-order.js';
 import { addFindCommand } from './find.js';
 import { addOrderCommand } from './order.js';
 import { ignoreClosedPipes } from './output.js';
@@ -22,7 +23,8 @@ At 3 a.m.:
   ops doctor                                   what of the service is well, and what is not
   ops stuck                                    which orders stand still, grouped by cause
   ops find --customer <id> --from 2h           from what a caller has to the order
-  ops order <id>                               one of them: which step, which error, whose money
+  ops explain <id>                             one of them: why it stands so, what you may do, what that costs
+  ops order <id>                               all of it: which step, which error, whose money
   (mend the cause: the gateway, the database, the credentials)
   ops retry --all --step chargePayment --canary 3
                                                three first, one by one; the rest only if these succeed
@@ -61,6 +63,7 @@ const program = new Command('ops')
 addDoctorCommand(program);
 addStuckCommand(program);
 addOrderCommand(program);
+addExplainCommand(program);
 addFindCommand(program);
 addResolveCommands(program);
 addCancelCommand(program);
