@@ -13,6 +13,7 @@ import { addFindCommand } from './find.js';
 import { addOrderCommand } from './order.js';
 import { ignoreClosedPipes } from './output.js';
 import { addReconcileCommand } from './reconcile.js';
+import { addReplayCheckCommand } from './replay-check/command.js';
 import { addReportCommand } from './report/command.js';
 import { addResolveCommands } from './resolve.js';
 import { addStockCommand } from './stock.js';
@@ -35,6 +36,7 @@ At 3 a.m.:
   ops dead-letters                             events that a destination would not take; replay, discard
   ops stock adjust <sku> --by -7 --reason …    pieces that were lost or found
   ops audit verify                             whether the audit trail is what was signed
+  ops replay-check --since 24h --bundle <path> before a deploy: can new saga code go on with the sagas there are?
   ops report --from 2026-11-01 --csv           orders by outcome, compensations, decisions, findings
 
 ops stands for \`npm run -s ops --\`. Commands that change something show what they are about to do and ask; --yes answers.
@@ -73,6 +75,7 @@ addDeadLetterCommands(program);
 addFeedClockCommand(program);
 addAdoptCommand(program);
 addAuditCommands(program);
+addReplayCheckCommand(program);
 addReportCommand(program);
 
 try {
