@@ -1,7 +1,7 @@
 // The layers, as import fences. Each comment is an invariant that ARCHITECTURE.md refers to; there is no second list.
 const layer = (name, from, to, comment) => ({ name, severity: 'error', comment, from: { path: from }, to });
 const ours =
-  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|reconciliation|relay|service|sandbox|issuer|ops|local|testbed|prisma|clients|examples|bench|test)/';
+  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|explanation|reconciliation|relay|service|sandbox|issuer|ops|local|testbed|prisma|clients|examples|bench|test)/';
 const notType = { dependencyTypesNot: ['type-only'] };
 
 module.exports = {
@@ -47,6 +47,12 @@ module.exports = {
       '^sagas/',
       { path: ours, pathNot: '^(sagas|domain|contracts)/|^runtime/tracing/spans\\.ts$' },
       'sagas/ asks Temporal and Postgres about running sagas, for whoever shows or moves them; it runs none, and says which trace a start belongs to.',
+    ),
+    layer(
+      'explanation-only-reads',
+      '^explanation/',
+      { path: ours, pathNot: '^(explanation|sagas|domain|contracts|gateways/(marks|payments)|runtime/errors)' },
+      'explanation/ says of one order what its four sources say; whoever asks hands it the sources, and it changes nothing.',
     ),
     layer(
       'runtime-knows-nothing-of-ours',

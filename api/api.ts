@@ -12,7 +12,7 @@ import type { SagaSlots } from '../sagas/slots.js';
 import { createAuditor } from './access/audit-recorder.js';
 import { type AuthenticationSettings, createAuthenticator } from './access/authentication.js';
 import { rememberVerified } from './access/verified-tokens.js';
-import type { Api } from './dependencies.js';
+import type { Api, Explaining } from './dependencies.js';
 import { createApiReadiness } from './routes/health.js';
 import { showApiMetrics, exposeStarts } from './metrics.js';
 import { createBuckets } from './load/buckets.js';
@@ -34,6 +34,8 @@ export type ApiSettings = ServerSettings & {
   port: number;
   temporalUiUrl?: string;
   idempotencyTtlMs: number;
+  /** For explaining orders; absent = the gateway is not asked. */
+  explaining?: Explaining;
   /** Of a list's page; undefined = the default of http/pages. */
   pageBytesMax?: number;
   /** undefined = the payment gateway's webhooks are not taken. */
@@ -102,6 +104,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       idempotencyTtlMs,
       readiness,
       stopping: stopping.signal,
+      ...(settings.explaining && { explaining: settings.explaining }),
       ...(limit && { limitOrders: limit.hook }),
       ...(settings.authentication && settings.callerLimits && { callerLimits: settings.callerLimits }),
       ...(temporalUiUrl && { temporalUiUrl }),

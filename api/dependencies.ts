@@ -10,6 +10,7 @@ import type {
 } from 'fastify';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
+import type { ExplanationSources } from '../explanation/explain.js';
 import type { ReadinessCheck } from '../runtime/health.js';
 import type { TemporalLink } from '../runtime/temporal.js';
 import type { Auditor } from './access/audit-recorder.js';
@@ -37,6 +38,8 @@ export type ApiDependencies = {
   keyLock?: { lockMs: number; extendEveryMs: number };
   /** whsec_… of the payment gateway; undefined = its webhooks are not taken. */
   paymentsWebhookSecret?: string;
+  /** For explaining orders; undefined = this process does not reach the gateway, and its prober is not known. */
+  explaining?: Explaining;
   /** undefined = POST /orders is not limited. */
   limitOrders?: preHandlerAsyncHookHandler;
   /** undefined = no caller is distinguished, and none limited. */
@@ -48,6 +51,9 @@ export type ApiDependencies = {
   /** Aborts when the process begins to stop, so that no request outlives it by waiting. */
   stopping: AbortSignal;
 };
+
+/** What an explanation takes that this role has of no other use. */
+export type Explaining = Pick<ExplanationSources, 'gateway' | 'probeEveryMs'>;
 
 export type Api = FastifyInstance<
   RawServerDefault,

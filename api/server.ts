@@ -6,6 +6,7 @@ import { type FastifyBaseLogger, fastify, LogController } from 'fastify';
 import { FRONT_OPTIONS, putFrontBefore } from '../runtime/listeners/front.js';
 import { isTracing } from '../runtime/tracing/spans.js';
 import { adminRoutes } from './routes/admin.js';
+import { explanationRoutes } from './routes/explanations.js';
 import { auditRoutes } from './routes/audit.js';
 import { auditAnswers } from './access/audit-recorder.js';
 import { cancellationRoutes } from './routes/cancellations.js';
@@ -107,6 +108,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   sagaRoutes(app, deps);
   cancellationRoutes(app, deps);
   adminRoutes(app, deps);
+  explanationRoutes(app, deps);
   auditRoutes(app, deps);
   deadLetterRoutes(app, deps);
   inventoryRoutes(app, deps);

@@ -9,7 +9,8 @@ At 3 a.m.:
   ops doctor                                   what of the service is well, and what is not
   ops stuck                                    which orders stand still, grouped by cause
   ops find --customer <id> --from 2h           from what a caller has to the order
-  ops order <id>                               one of them: which step, which error, whose money
+  ops explain <id>                             one of them: why it stands so, what you may do, what that costs
+  ops order <id>                               all of it: which step, which error, whose money
   (mend the cause: the gateway, the database, the credentials)
   ops retry --all --step chargePayment --canary 3
                                                three first, one by one; the rest only if these succeed
@@ -20,6 +21,7 @@ At 3 a.m.:
   ops dead-letters                             events that a destination would not take; replay, discard
   ops stock adjust <sku> --by -7 --reason …    pieces that were lost or found
   ops audit verify                             whether the audit trail is what was signed
+  ops replay-check --since 24h --bundle <path> before a deploy: can new saga code go on with the sagas there are?
   ops report --from 2026-11-01 --csv           orders by outcome, compensations, decisions, findings
 
 ops stands for \`npm run -s ops --\`. Commands that change something show what they are about to do and ask; --yes answers.
@@ -38,6 +40,7 @@ const LOADERS: [names: string, load: Loader][] = [
   ['doctor', async () => (await import('./doctor/command.js')).addDoctorCommand],
   ['stuck', async () => (await import('./stuck.js')).addStuckCommand],
   ['order', async () => (await import('./order.js')).addOrderCommand],
+  ['explain', async () => (await import('./explain-order.js')).addExplainCommand],
   ['find', async () => (await import('./find.js')).addFindCommand],
   ['retry skip compensate', async () => (await import('./resolve.js')).addResolveCommands],
   ['cancel', async () => (await import('./cancel.js')).addCancelCommand],
@@ -47,6 +50,7 @@ const LOADERS: [names: string, load: Loader][] = [
   ['feed-clock', async () => (await import('./feed-clock.js')).addFeedClockCommand],
   ['adopt', async () => (await import('./adopt.js')).addAdoptCommand],
   ['audit', async () => (await import('./audit.js')).addAuditCommands],
+  ['replay-check', async () => (await import('./replay-check/command.js')).addReplayCheckCommand],
   ['report', async () => (await import('./report/command.js')).addReportCommand],
 ];
 

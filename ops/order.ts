@@ -7,13 +7,14 @@ import { type OrderState, readOrderState, readOrder } from '../domain/orders.js'
 import { readOrderEvents } from '../domain/outbox.js';
 import { readPaymentDue } from '../domain/payments.js';
 import { type Finding, listFindings } from '../domain/reconciliation-findings.js';
+import type { GatewayView } from '../explanation/gateway-view.js';
+import { type NextAct, nextActs, readPolicy } from '../explanation/next-acts.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 import { printFindings } from './close-findings.js';
 import { type Ops, orderId, run } from './command.js';
 import { policyOf, type OpsConfig, type Temporal } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
-import { type GatewayView, readGateway } from './gateway-view.js';
-import { type NextAct, nextActs, readPolicy } from './next-acts.js';
+import { readGatewayOf } from './gateway-view.js';
 import { age, duration, money, type Output, time } from './output.js';
 import { readEarlierRuns, readSagas, type SagaStory } from './saga-stories.js';
 import { describe, sagaInCharge } from './sagas.js';
@@ -57,7 +58,7 @@ async function showOrder({ out, to, config }: Ops, id: string): Promise<ExitCode
     readTraceId(db, id),
   ]);
   const [gateway, next, earlierRuns] = await Promise.all([
-    readGateway(config, payment),
+    readGatewayOf(config, payment),
     readNextActs(temporal, config, order, orderState),
     temporal ? readEarlierRuns(temporal, sagas).catch(() => []) : [],
   ]);

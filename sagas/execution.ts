@@ -20,8 +20,11 @@ export const pendingActivities = ({ raw }: WorkflowExecutionDescription): Pendin
     lastFailure: activity.lastFailure?.message ?? null,
   }));
 
-/** STARTED, CANCEL_REQUESTED and PAUSE_REQUESTED of temporal.api.enums.v1.PendingActivityState. */
-const UNDER_WAY = new Set<number>([2, 3, 5]);
+/**
+ * STARTED, CANCEL_REQUESTED and PAUSE_REQUESTED of temporal.api.enums.v1.PendingActivityState: the try that goes on may yet
+ * succeed. What is paused is SCHEDULED or PAUSED.
+ */
+export const UNDER_WAY = new Set<number>([2, 3, 5]);
 /** SCHEDULED of the same; while it backs off, its time is in the future. */
 export const STATE_SCHEDULED = 1;
 

@@ -5,7 +5,7 @@
  */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { TASK_QUEUE } from '../contracts/ids.js';
-import { msOf, STATE_SCHEDULED } from './execution.js';
+import { msOf, STATE_SCHEDULED, UNDER_WAY } from './execution.js';
 
 /** The saga's code fails in its worker: a bug, or a release that does not fit what the saga has done so far. */
 export const WORKFLOW_TASK_FAILING = 'WORKFLOW_TASK_FAILING';
@@ -67,9 +67,6 @@ export async function findStandstill(
   if (waits && (await isUnserved(saga, around))) return { failure: NO_POLLERS, step: waits.activityType?.name ?? null };
   return undefined;
 }
-
-/** STARTED, CANCEL_REQUESTED and PAUSE_REQUESTED: the try that goes on may yet succeed. */
-const UNDER_WAY = new Set<number>([2, 3, 5]);
 
 const hasMoved = ({ standstillSeconds }: Surroundings): boolean => standstillSeconds < MOVED_WITHIN_S;
 

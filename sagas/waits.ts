@@ -3,7 +3,7 @@
  * of them are frozen. It says what is the case, not whether that is too long: that is standstill.ts.
  */
 import type { WorkflowExecutionDescription } from '@temporalio/client';
-import { msOf, STATE_SCHEDULED } from './execution.js';
+import { msOf, STATE_SCHEDULED, UNDER_WAY } from './execution.js';
 
 /**
  * - `worker`      a task is there for the taking, and no worker has taken it
@@ -36,7 +36,13 @@ export function waitOf({ raw }: WorkflowExecutionDescription, now = Date.now()):
     const at = msOf(isScheduled ? scheduledTime : (lastStartedTime ?? scheduledTime), now);
     return {
       waitsFor:
-        paused === true && isScheduled ? 'unpausing' : !isScheduled ? 'attempt' : at > now ? 'next-try' : 'worker',
+        paused === true && !UNDER_WAY.has(state ?? 0)
+          ? 'unpausing'
+          : !isScheduled
+            ? 'attempt'
+            : at > now
+              ? 'next-try'
+              : 'worker',
       step: activityType?.name ?? null,
       attempt: attempt ?? null,
       lastError: lastFailure?.message ?? null,

@@ -32,6 +32,7 @@ import { temporalRefusals } from '../runtime/temporal-config.js';
 import { openTracing } from '../runtime/tracing/opened.js';
 import { createSagaSlots } from '../sagas/slots.js';
 import { requireFeedClock } from './feed-clock.js';
+import { ledgerPlace } from './ledger.js';
 import { useInstallationId } from './installation.js';
 import { whenPostgresIsUnresponsive } from './unresponsive-postgres.js';
 import { startWorkerRole } from './worker.js';
@@ -108,6 +109,7 @@ await runMain(async () => {
         idempotencyTtlMs: config.IDEMPOTENCY_TTL,
         pageBytesMax: config.PAGE_BYTES_MAX,
         paymentsWebhookSecret: config.STRIPE_WEBHOOK_SECRET,
+        explaining: { gateway: ledgerPlace(config), probeEveryMs: config.PROBE_EVERY },
         ...(slots && { slots }),
         auditKeys: keys,
         ...readLimits(config, logger),

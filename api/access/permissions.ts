@@ -33,6 +33,7 @@ const TABLE = {
   'PUT /inventory/:sku': ['operator'],
   'GET /admin/sagas': ['operator', 'auditor'],
   'POST /admin/sagas/:id/resolve': ['operator'],
+  'GET /admin/orders/:id/explanation': ['operator', 'auditor'],
   'GET /admin/audit': ['operator', 'auditor'],
   'GET /admin/dead-letters': ['operator', 'auditor'],
   'POST /admin/dead-letters/replay': ['operator'],

@@ -49,6 +49,8 @@ const COSTS: Record<Route, Cost> = {
   // Asks Temporal for all that is stuck.
   'GET /admin/sagas': 30,
   'POST /admin/sagas/:id/resolve': 15,
+  // Ten statements, four questions to Temporal, two to the gateway.
+  'GET /admin/orders/:id/explanation': 30,
   'GET /admin/audit': page,
   'GET /admin/dead-letters': page,
   'POST /admin/dead-letters/replay': 20,

@@ -60,6 +60,13 @@ export interface paths {
      */
     post: operations["postAdminSagasIdResolve"];
   };
+  "/admin/orders/{id}/explanation": {
+    /**
+     * Why an order stands as it does, what comes next, what may be done and what it costs
+     * @description From its row, its saga, the payment gateway and its events; where these do not agree, that is marked. Changes nothing. Temporal or the gateway being away is part of the answer.
+     */
+    get: operations["getAdminOrdersIdExplanation"];
+  };
   "/admin/audit": {
     /**
      * Acts with an operator’s rights, refused calls and reads, oldest first
@@ -299,6 +306,63 @@ export interface components {
       operator?: string;
       /** @description Kept for ever; no personal data */
       reason: string;
+    };
+    Explanation: {
+      orderId: string;
+      /** @description When it was looked */
+      at: string;
+      /**
+       * @description How the order stands
+       * @enum {string}
+       */
+      situation: "confirmed" | "cancelled" | "waits-for-start" | "saga-missing" | "saga-ended" | "newer-plan" | "temporal-unreachable" | "under-way" | "retrying" | "paused" | "waits-for-worker" | "stands-still" | "parked" | "unwinding" | "undo-failing" | "taking-back";
+      /**
+       * @description PENDING until the saga has ended
+       * @enum {string}
+       */
+      status: "PENDING" | "CONFIRMED" | "CANCELLED";
+      /** @description The step or undo that it is at */
+      step: string | null;
+      workflowId: string | null;
+      why: string[];
+      happened: ({
+          at: string;
+          /**
+           * @description Where that is on record
+           * @enum {string}
+           */
+          source: "row" | "log" | "event" | "gateway" | "finding";
+          what: string;
+        })[];
+      /** @description What happens if nobody does anything; `at` null = at no time that is known */
+      next: ({
+          what: string;
+          at: string | null;
+        })[];
+      /** @description What an operator may do, and what each costs; what would be refused is not listed */
+      choices: ({
+          command: string;
+          does: string;
+          money: string;
+          stock: string;
+          customer: string;
+          reversible: string;
+          http: string | null;
+        })[];
+      /** @description Where the sources do not say the same */
+      disagreements: {
+          /** @description Two of row, saga, gateway, events, stock */
+          between: string[];
+          says: string;
+          sequel: string;
+        }[];
+      /** @description What each source is good for just now; one that does not answer says so here */
+      sources: {
+        row: string;
+        saga: string;
+        gateway: string;
+        events: string;
+      };
     };
     DeadLetter: {
       id: string;
@@ -1545,6 +1609,108 @@ export interface operations {
       };
       /** @description `idempotency-key-reused`: The Idempotency-Key was used for another request */
       422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Why an order stands as it does, what comes next, what may be done and what it costs
+   * @description From its row, its saga, the payment gateway and its events; where these do not agree, that is marked. Changes nothing. Temporal or the gateway being away is part of the answer.
+   */
+  getAdminOrdersIdExplanation: {
+    parameters: {
+      path: {
+        /** @description Order id */
+        id: string;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Explanation"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;

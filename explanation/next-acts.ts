@@ -1,12 +1,11 @@
 /** What happens to an order next if nobody does anything, and when: so that an operator can decide to wait. */
 import { defaultPayloadConverter } from '@temporalio/common';
-import type { WorkflowExecutionDescription } from '@temporalio/client';
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { SAGA_FAILURE, SAGA_STATE, SAGA_STEP, type SagaPolicy, TRANSIENT_FAILURES } from '../contracts/saga.js';
 import { STEPS } from '../contracts/plan.js';
 import type { OrderState } from '../domain/orders.js';
 import { endedFromOutside } from '../sagas/execution.js';
 import { waitOf } from '../sagas/waits.js';
-import type { Temporal } from './connections.js';
 
 /** `at` null = at no time that is known: `what` says after what. */
 export type NextAct = { what: string; at: string | null };
@@ -89,7 +88,7 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 
 /** @returns what the saga's run was begun with, as its history has it; undefined if that cannot be read */
 export async function readPolicy(
-  { client }: Temporal,
+  { client }: { client: Client },
   { workflowId, runId }: WorkflowExecutionDescription,
 ): Promise<SagaPolicy | undefined> {
   const { history } = await client.workflowService.getWorkflowExecutionHistory({

@@ -1,0 +1,80 @@
+/** One order explained to an operator: the same as `ops explain` says, from the same code. */
+import { type Static, Type } from 'typebox';
+import { explainOrder } from '../../explanation/explain.js';
+import { SITUATIONS } from '../../explanation/situation.js';
+import type { Api, ApiDependencies } from '../dependencies.js';
+import { Problem, ProblemSchema } from '../http/problems.js';
+import { IdParams, OrderStatus, oneOf } from '../http/schemas.js';
+
+const nullable = Type.Union([Type.String(), Type.Null()]);
+const texts = <const K extends string>(...names: K[]) =>
+  Object.fromEntries(names.map((name) => [name, Type.String()])) as Record<K, ReturnType<typeof Type.String>>;
+
+const ExplanationSchema = Type.Object(
+  {
+    orderId: Type.String(),
+    at: Type.String({ description: 'When it was looked' }),
+    situation: oneOf(SITUATIONS, 'How the order stands'),
+    status: OrderStatus,
+    step: Type.Union([Type.String(), Type.Null()], { description: 'The step or undo that it is at' }),
+    workflowId: nullable,
+    why: Type.Array(Type.String()),
+    happened: Type.Array(
+      Type.Object({
+        at: Type.String(),
+        source: oneOf(['row', 'log', 'event', 'gateway', 'finding'] as const, 'Where that is on record'),
+        what: Type.String(),
+      }),
+    ),
+    next: Type.Array(Type.Object({ what: Type.String(), at: nullable }), {
+      description: 'What happens if nobody does anything; `at` null = at no time that is known',
+    }),
+    choices: Type.Array(
+      Type.Object({ ...texts('command', 'does', 'money', 'stock', 'customer', 'reversible'), http: nullable }),
+      { description: 'What an operator may do, and what each costs; what would be refused is not listed' },
+    ),
+    disagreements: Type.Array(
+      Type.Object({
+        between: Type.Array(Type.String(), { description: 'Two of row, saga, gateway, events, stock' }),
+        ...texts('says', 'sequel'),
+      }),
+      { description: 'Where the sources do not say the same' },
+    ),
+    sources: Type.Object(texts('row', 'saga', 'gateway', 'events'), {
+      description: 'What each source is good for just now; one that does not answer says so here',
+    }),
+  },
+  { $id: 'Explanation' },
+);
+
+/** A process that knows no gateway says so; the default of PROBE_EVERY stands for the workers' own. */
+const UNREACHED = {
+  gateway: { why: 'this process has no key of the gateway: `ops explain` asks it' },
+  probeEveryMs: 30_000,
+};
+
+export function explanationRoutes(app: Api, deps: ApiDependencies): void {
+  app.get(
+    '/admin/orders/:id/explanation',
+    {
+      schema: {
+        summary: 'Why an order stands as it does, what comes next, what may be done and what it costs',
+        description:
+          'From its row, its saga, the payment gateway and its events; where these do not agree, that is marked. Changes nothing. ' +
+          'Temporal or the gateway being away is part of the answer.',
+        tags: ['sagas'],
+        params: IdParams,
+        response: { 200: ExplanationSchema, '4xx': ProblemSchema },
+      },
+    },
+    async ({ params: { id } }): Promise<Static<typeof ExplanationSchema>> => {
+      const { db, temporal, policy, explaining = UNREACHED } = deps;
+      const explanation = await explainOrder(
+        { db, client: temporal.client(), policyOfToday: policy, ...explaining },
+        id,
+      );
+      if (explanation === null) throw new Problem('not-found', `There is no order ${id}.`);
+      return explanation as Static<typeof ExplanationSchema>;
+    },
+  );
+}

@@ -1,0 +1,194 @@
+/** What an operator may do about one order as it stands, and what each choice costs: money, stock, the customer, and whether it can be taken back. */
+import type { GatewayView } from './gateway-view.js';
+import type { OrderRow } from './order-row.js';
+import type { SagaView } from './saga-view.js';
+import { isFinal, type Standing } from './situation.js';
+
+export type Choice = {
+  /** Of the CLI, or of Temporal's; arguments in <…> are the operator's. */
+  command: string;
+  /** The same over HTTP, where there is a route. */
+  http: string | null;
+  does: string;
+  money: string;
+  stock: string;
+  customer: string;
+  reversible: string;
+};
+
+const NONE = 'none';
+const REASON = `--reason '<why, ticket>'`;
+const bodyOf = (action: string) => ({ action, reason: '<why, ticket>' });
+
+/** @returns empty = there is nothing to do but wait; what would be refused is not listed */
+export function choicesOf(row: OrderRow, saga: SagaView, gateway: GatewayView, standing: Standing): Choice[] {
+  const found: Choice[] = [];
+  const { situation } = standing;
+  const unwinds = row.state.unwindingReason !== null;
+  if (situation === 'paused' && saga.asked && saga.known) found.push(unpause(saga.workflowId, standing));
+  if (['paused', 'retrying', 'parked', 'undo-failing'].includes(situation) || isRetryingUndo(saga, situation))
+    found.push(retry(row, standing), skip(row, standing));
+  if (situation === 'saga-ended' || situation === 'saga-missing' || situation === 'waits-for-start')
+    found.push(restart(row));
+  if (['retrying', 'parked', 'paused'].includes(situation) && !unwinds) found.push(giveUp(row, gateway, 'compensate'));
+  if (row.state.status !== 'CANCELLED' && !unwinds) found.push(giveUp(row, gateway, 'cancel'));
+  return [...found, ...ofFindings(row), ...ofHeldEvents(row), ...lookAgain(row, gateway)];
+}
+
+const isRetryingUndo = (saga: SagaView, situation: Standing['situation']): boolean =>
+  situation === 'unwinding' && saga.asked && saga.known && saga.wait?.waitsFor === 'next-try';
+
+const amountOf = ({ total }: OrderRow): string => `${total.amount} ${total.currency} (minor unit)`;
+
+function heldOf(row: OrderRow, gateway: GatewayView): string {
+  if (gateway.asked) return gateway.holds > 0 ? `${gateway.holds} ${row.total.currency} (minor unit) go back` : NONE;
+  return row.payment.status === 'CHARGED'
+    ? `${amountOf(row)} go back`
+    : 'what was taken goes back (not known how much)';
+}
+
+function resolved({ id }: OrderRow, action: 'retry' | 'skip' | 'compensate'): Pick<Choice, 'command' | 'http'> {
+  return {
+    command: `ops ${action} ${id} --yes ${REASON}`,
+    http: `POST /admin/sagas/${id}/resolve ${JSON.stringify(bodyOf(action))}`,
+  };
+}
+
+function retry(row: OrderRow, { step }: Standing): Choice {
+  return {
+    ...resolved(row, 'retry'),
+    does: `tries ${step} now instead of waiting; mend the cause first`,
+    money:
+      step === 'chargePayment'
+        ? `takes ${amountOf(row)}, once, whatever was tried before (one key)`
+        : step === 'refundPayment'
+          ? 'gives back what was taken, once'
+          : NONE,
+    stock: step === 'reserveInventory' ? 'reserves the order’s pieces' : NONE,
+    customer: 'the order goes on',
+    reversible: 'nothing is lost by trying: if it fails, it stands as before',
+  };
+}
+
+function skip(row: OrderRow, { step }: Standing): Choice {
+  return {
+    ...resolved(row, 'skip'),
+    does: `records, in your name, that ${step} has been done by hand, and goes on`,
+    money:
+      step === 'chargePayment'
+        ? `nothing is charged: ${amountOf(row)} must have come by another way`
+        : step === 'refundPayment'
+          ? 'nothing is given back: it must have been already'
+          : NONE,
+    stock: /Inventory/.test(step ?? '') ? 'nothing is moved: you vouch for the pieces' : NONE,
+    customer: 'the order goes on as if the step had succeeded',
+    reversible: 'no: it stays on record, and what you vouch for nobody checks',
+  };
+}
+
+function restart(row: OrderRow): Choice {
+  return {
+    ...resolved(row, 'retry'),
+    does: 'begins its saga now; every step finds what was done before',
+    money: NONE.concat(' beyond what the order owes anyway'),
+    stock: NONE.concat(' beyond what the order takes anyway'),
+    customer: 'the order goes on',
+    reversible: 'the order can be given up afterwards, too',
+  };
+}
+
+function giveUp(row: OrderRow, gateway: GatewayView, action: 'compensate' | 'cancel'): Choice {
+  const { id } = row;
+  const resolve = action === 'compensate' ? resolved(row, 'compensate') : undefined;
+  return {
+    command: resolve?.command ?? `ops cancel ${id} --yes ${REASON}`,
+    http: resolve ? resolve.http : `POST /orders/${id}/cancel {"reason":"<why, ticket>"}`,
+    does:
+      action === 'compensate'
+        ? 'gives the order up now: its saga undoes what was done'
+        : 'gives the order up; recorded in Postgres first, so that it holds even while Temporal or all workers are away',
+    money: heldOf(row, gateway),
+    stock: row.reservations.some(({ state }) => state === 'RESERVED' || state === 'SOLD')
+      ? 'the order’s pieces go back on sale'
+      : NONE,
+    customer: 'the order is cancelled; every reader sees the reason',
+    reversible: 'no: the customer has to order anew',
+  };
+}
+
+function unpause(workflowId: string, { step }: Standing): Choice {
+  return {
+    command: `temporal activity unpause --workflow-id ${workflowId} --activity-type ${step}`,
+    http: null,
+    does: `lets ${step} go on: it is tried at once`,
+    money: NONE.concat(' beyond what the step does'),
+    stock: NONE.concat(' beyond what the step does'),
+    customer: 'the order goes on',
+    reversible: 'it can be paused again while it fails',
+  };
+}
+
+/** The reconciler gives a charge back by itself; what it has reported waits for one of these. */
+const REFUNDABLE = new Set(['LATE_CHARGE', 'DOUBLE_CHARGE', 'LOST_REFUND', 'REFUND_FAILED', 'UNMARKED_CHARGE']);
+
+function ofFindings({ findings }: OrderRow): Choice[] {
+  return findings.flatMap(({ id, kind, action, amount, currency }) => {
+    if (id === null || action !== 'reported') return [];
+    const close: Choice = {
+      command: `ops reconcile --close ${id} --as cancelled --yes ${REASON}`,
+      http: null,
+      does: `says that finding ${id} (${kind}) has been dealt with`,
+      ...{ money: 'nothing moves', stock: NONE, customer: NONE },
+      reversible: 'it is reported again only if the ledger changes',
+    };
+    if (!REFUNDABLE.has(kind)) return [close];
+    const refund: Choice = {
+      ...close,
+      command: `ops reconcile --refund ${id} --yes ${REASON}`,
+      does: `has the reconciler make one more refund of finding ${id} (${kind})`,
+      money: `${amount} ${currency} (minor unit) go back`,
+      customer: 'gets the money back',
+      reversible: 'no: what has gone back is gone',
+    };
+    return [refund, close];
+  });
+}
+
+function ofHeldEvents({ heldEvents }: OrderRow): Choice[] {
+  return heldEvents
+    .filter(({ state }) => state === 'PARKED')
+    .flatMap(({ id, destination, type, sequence }) => [
+      {
+        ...{ command: `ops dead-letters replay ${id} --yes ${REASON}`, http: `POST /admin/dead-letters/${id}/replay` },
+        does: `sends event ${sequence} (${type}) to ${destination} again, and then those behind it`,
+        ...{ money: NONE, stock: NONE, customer: NONE },
+        reversible: 'nothing is lost by trying: refused again, it is held again',
+      },
+      {
+        ...{
+          command: `ops dead-letters discard ${id} --yes ${REASON}`,
+          http: `POST /admin/dead-letters/${id}/discard`,
+        },
+        does: `never sends event ${sequence} (${type}) to ${destination}; those behind it follow`,
+        ...{ money: NONE, stock: NONE, customer: NONE },
+        reversible: `no: ${destination} has to learn of it by another way`,
+      },
+    ]);
+}
+
+/** Of an order that is final, money where none belongs, or none where it does. */
+function lookAgain(row: OrderRow, gateway: GatewayView): Choice[] {
+  if (!isFinal(row) || !gateway.asked) return [];
+  const due = row.state.status === 'CONFIRMED' && row.payment.status !== 'SETTLED_OUTSIDE' ? row.total.amount : 0;
+  if (gateway.holds === due || row.payment.status === 'SETTLED_OUTSIDE') return [];
+  return [
+    {
+      ...{ command: `ops reconcile --order ${row.id}`, http: null },
+      does: 'has the reconciler compare this order’s charges with the gateway’s now, however old they are',
+      money:
+        gateway.holds > due ? `${gateway.holds - due} ${row.total.currency} (minor unit) too much may go back` : NONE,
+      ...{ stock: NONE, customer: NONE },
+      reversible: 'it only does what it would do by itself',
+    },
+  ];
+}

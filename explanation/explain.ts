@@ -1,0 +1,148 @@
+/**
+ * Explaining one order to the person who was woken for it: what happened, why it stands so, what comes next by itself, what may be
+ * done and what that costs; from its row, its saga, the gateway and its events, with whatever they do not agree on marked.
+ * Bounded: a fixed number of statements, one description and one page of history, one look-up at the gateway, each with a limit of
+ * time. A source that does not answer is named as such; it is no failure.
+ */
+import type { Client } from '@temporalio/client';
+import type { SagaPolicy } from '../contracts/saga.js';
+import type { Database } from '../domain/database.js';
+import { type Choice, choicesOf } from './choices.js';
+import { type Disagreement, disagreementsOf } from './disagreements.js';
+import { type GatewayView, type LedgerPlace, readGateway } from './gateway-view.js';
+import { type NextAct, nextActs } from './next-acts.js';
+import { type OrderRow, readOrderRow } from './order-row.js';
+import { readSaga, type SagaView } from './saga-view.js';
+import { isFinal, type Situation, type Standing, standingOf } from './situation.js';
+
+export type ExplanationSources = {
+  db: Database;
+  /** undefined = Temporal has never answered. */
+  client: Client | undefined;
+  gateway: LedgerPlace;
+  policyOfToday: SagaPolicy;
+  probeEveryMs: number;
+};
+
+export type Happening = { at: string; source: 'row' | 'log' | 'event' | 'gateway' | 'finding'; what: string };
+export type Explanation = {
+  orderId: string;
+  /** When it was looked. */
+  at: string;
+  situation: Situation;
+  status: string;
+  step: string | null;
+  workflowId: string | null;
+  why: string[];
+  happened: Happening[];
+  next: NextAct[];
+  choices: Choice[];
+  disagreements: Disagreement[];
+  /** What each source is good for just now. */
+  sources: { row: string; saga: string; gateway: string; events: string };
+};
+
+/** @returns null if there is no such order */
+export async function explainOrder(sources: ExplanationSources, id: string): Promise<Explanation | null> {
+  const row = await readOrderRow(sources.db, id);
+  if (row === null) return null;
+  const { installationId, payment } = row;
+  const asked = { orderId: id, installationId, gatewayReference: payment.gatewayReference };
+  const [saga, gateway] = await Promise.all([readSaga(sources.client, row), readGateway(sources.gateway, asked)]);
+  const standing = standingOf(row, saga);
+  return {
+    orderId: id,
+    at: new Date().toISOString(),
+    situation: standing.situation,
+    status: row.state.status,
+    step: standing.step,
+    workflowId: saga.asked ? saga.workflowId : null,
+    why: [...standing.sentences, ...moneySentences(row, gateway)],
+    happened: happenedOf(row, gateway),
+    next: nextOf(sources, row, saga, standing),
+    choices: choicesOf(row, saga, gateway, standing),
+    disagreements: disagreementsOf(row, saga, gateway),
+    sources: sourcesOf(row, saga, gateway),
+  };
+}
+
+function moneySentences({ payment, total }: OrderRow, gateway: GatewayView): string[] {
+  const record = `Money: we have on record ${payment.status ?? 'no outcome'} of ${total.amount} ${total.currency} (minor unit)`;
+  if (!gateway.asked) return [`${record}; the gateway was not asked.`];
+  const none = gateway.charges.length === 0 ? ' (it lists no charge; its search is up to a minute late)' : '';
+  return [`${record}; the gateway holds ${gateway.holds}${none}.`];
+}
+
+/** Oldest first; the log and the events tell the same deeds from two sides. */
+function happenedOf(row: OrderRow, gateway: GatewayView): Happening[] {
+  const happened: Happening[] = [
+    { at: row.createdAt, source: 'row', what: 'accepted' },
+    ...(row.sagaStartedAt === null
+      ? []
+      : [{ at: row.sagaStartedAt, source: 'row', what: 'its saga was seen to begin' } as const]),
+    ...row.log.map(({ at, step, outcome, actor, detail }): Happening => {
+      const by = actor === null ? '' : ` by ${actor}`;
+      return { at, source: 'log', what: `${step}: ${outcome}${by}${detail === null ? '' : ` (${detail})`}` };
+    }),
+    ...row.events.map(({ at, type, sequence }): Happening => ({ at, source: 'event', what: `${sequence} ${type}` })),
+    ...row.findings.map(({ at, kind, action, reference }): Happening => {
+      return { at: at.toISOString(), source: 'finding', what: `${kind} at ${reference || 'no charge'}: ${action}` };
+    }),
+    ...(gateway.asked ? gateway.charges : []).map(({ at, reference, state, received, refunded }): Happening => {
+      return { at, source: 'gateway', what: `${reference} ${state}: ${received} taken, ${refunded} given back` };
+    }),
+  ];
+  return happened.toSorted((a, b) => a.at.localeCompare(b.at));
+}
+
+function nextOf(sources: ExplanationSources, row: OrderRow, saga: SagaView, { situation }: Standing): NextAct[] {
+  const next: NextAct[] = [];
+  if (situation === 'newer-plan') next.push({ what: 'it goes on as soon as workers of a newer build run', at: null });
+  else if (!isFinal(row))
+    next.push(
+      ...nextActs({
+        order: row,
+        orderState: row.state,
+        saga: !saga.asked ? undefined : saga.known ? saga.description : null,
+        policy: saga.asked && saga.known ? saga.policy : undefined,
+        policyOfToday: sources.policyOfToday,
+        probeEveryMs: sources.probeEveryMs,
+      }),
+    );
+  for (const { kind, action } of row.findings) {
+    if (action === 'refunding' || action === 'waiting' || action === 'cancelling')
+      next.push({ what: `the reconciler goes on with ${kind} (${action}) on its next passes`, at: null });
+  }
+  const held = new Set(row.heldEvents.map(({ destination }) => destination));
+  for (const destination of row.owing)
+    next.push({ what: `a relay goes on delivering events to ${destination}`, at: null });
+  for (const destination of held)
+    next.push({ what: `none of the events held for ${destination}: a dead letter waits for a decision`, at: null });
+  return next;
+}
+
+function sourcesOf(row: OrderRow, saga: SagaView, gateway: GatewayView): Explanation['sources'] {
+  const first = row.events[0]?.sequence;
+  return {
+    row: 'read',
+    saga: !saga.asked
+      ? `not reached: ${saga.why}`
+      : saga.known
+        ? `${saga.execution}, ${saga.historyLength} events of history`
+        : isFinal(row)
+          ? 'not known any more: Temporal keeps histories for its retention only; the log in Postgres stands for it'
+          : 'not known to Temporal',
+    gateway: gateway.asked ? `read at ${gateway.where}` : `not asked: ${gateway.why}`,
+    events:
+      first === undefined
+        ? `none kept of ${row.eventCount}: retention has removed them`
+        : `${row.events.length} of ${row.eventCount}, ${owedOf(row)}`,
+  };
+}
+
+function owedOf({ owing, heldEvents }: OrderRow): string {
+  const held = heldEvents.map(({ destination }) => destination);
+  if (owing.length === 0 && held.length === 0) return 'delivered to every destination';
+  const parts = [owing.length > 0 && `owed to ${owing.join(', ')}`, held.length > 0 && `held for ${held.join(', ')}`];
+  return parts.filter(Boolean).join('; ');
+}

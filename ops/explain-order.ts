@@ -1,0 +1,77 @@
+/** `explain`: one order for the person who was woken for it: how it stands, why, what comes next, what may be done and what that costs. */
+import type { Command } from 'commander';
+import { type Explanation, explainOrder } from '../explanation/explain.js';
+import { sentenceOf } from '../runtime/errors/facts.js';
+import { addJsonOption, type Ops, orderId, run } from './command.js';
+import { policyOf } from './connections.js';
+import { EXIT, type ExitCode, nothingMatched } from './exit.js';
+import { ledgerPlace } from './gateway-view.js';
+import { age, type Output, time } from './output.js';
+
+export function addExplainCommand(program: Command): void {
+  const command = addJsonOption(program.command('explain'))
+    .summary('one order: why it stands so, what comes next, what may be done and at what cost')
+    .description(
+      'Explains how one order stands, from its row, its saga, the gateway and its events, and marks where they do not agree. Changes nothing. Works while Temporal or the gateway is away: it says what it could not read.',
+    )
+    .argument('<order>', 'id of the order, or workflow id of its saga', orderId)
+    .addHelpText('after', '\nExamples:\n  ops explain 01a1fc4b-2622-70f0-8b6b-725674f9c1d0')
+    .action((id: string) => run(command, (ops) => explain(ops, id)));
+}
+
+async function explain({ out, to, config }: Ops, id: string): Promise<ExitCode> {
+  const db = await to.database();
+  let away: string | undefined;
+  const temporal = await to.temporal().catch((err: unknown) => {
+    away = sentenceOf(err);
+    return undefined;
+  });
+  const explanation = await explainOrder(
+    {
+      db,
+      client: temporal?.client,
+      gateway: ledgerPlace(config),
+      policyOfToday: policyOf(config),
+      probeEveryMs: config.PROBE_EVERY,
+    },
+    id,
+  );
+  if (explanation === null) throw nothingMatched(`There is no order ${id}.`);
+  if (away !== undefined) out.notice(away);
+  out.document(explanation);
+  if (!out.json) print(out, explanation);
+  return EXIT.done;
+}
+
+/** The verdict first, since it is read on a telephone; what happened last, since it is the longest. */
+function print(out: Output, it: Explanation): void {
+  const title = (text: string) => out.print(out.paint('bold', `\n${text}`));
+  const step = it.step === null ? '' : ` at ${it.step}`;
+  out.print(`${out.paint('bold', it.orderId)}  ${it.status}, ${it.situation}${step}`);
+  for (const sentence of it.why) out.print(`  ${sentence}`);
+  if (it.disagreements.length > 0) {
+    out.print(out.paint('red', '\nThe sources do not agree'));
+    for (const { between, says, sequel } of it.disagreements) {
+      out.print(out.paint('red', `  ! ${between.join(' / ')}: ${says}`));
+      out.print(`    ${sequel}`);
+    }
+  }
+  title('What happens next by itself');
+  if (it.next.length === 0) out.print('  nothing');
+  for (const { what, at } of it.next) out.print(`  ${what}${at === null ? '' : `, at ${time(at)}`}`);
+  title('What you may do');
+  if (it.choices.length === 0) out.print('  nothing, but wait');
+  for (const { command, does, money, stock, customer, reversible } of it.choices) {
+    out.print(`  ${out.paint('bold', command)}`);
+    out.print(`    ${does}`);
+    out.print(`    money: ${money} · stock: ${stock} · customer: ${customer}`);
+    out.print(`    can it be taken back: ${reversible}`);
+  }
+  title('What happened');
+  out.table(
+    ['time', 'from', 'what'],
+    it.happened.map(({ at, source, what }) => [`${time(at)} (${age(at)} ago)`, source, what]),
+  );
+  title('Read from');
+  for (const [source, state] of Object.entries(it.sources)) out.print(`  ${source.padEnd(8)} ${state}`);
+}
