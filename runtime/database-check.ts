@@ -34,7 +34,10 @@ export function explainFailure(err: unknown, url: string): DatabaseFailure {
   const failure = (why: string, isFinal: boolean) => ({ sentence: `DATABASE_URL: ${why}.`, isFinal });
   switch (code) {
     case '28P01':
-      return failure(`Postgres at ${at} does not take the password of user ${user}: this URL has another one than the role has`, true);
+      return failure(
+        `Postgres at ${at} does not take the password of user ${user}: this URL has another one than the role has`,
+        true,
+      );
     case '28000':
       return failure(`Postgres at ${at} does not let user ${user} in`, true);
     case '42501':

@@ -20,7 +20,9 @@ export const checkPostgres = (db: Database): Promise<Check[]> =>
   ]);
 
 async function takesChanges(db: Database): Promise<Finding> {
-  const [row] = await db.$queryRaw<{ isStandby: boolean; isReadOnly: boolean; setBy: string; version: string; name: string }[]>`
+  const [row] = await db.$queryRaw<
+    { isStandby: boolean; isReadOnly: boolean; setBy: string; version: string; name: string }[]
+  >`
     SELECT pg_is_in_recovery() AS "isStandby", current_setting('transaction_read_only') = 'on' AS "isReadOnly",
       (SELECT source FROM pg_settings WHERE pg_settings.name = 'default_transaction_read_only') AS "setBy",
       current_setting('server_version') AS version, current_database() AS name`;
