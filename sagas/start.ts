@@ -34,9 +34,9 @@ export async function startSaga(
   const trace = { parent: saga.traceparent ?? null, traceId: saga.id.replaceAll('-', '') };
   const attributes = { 'order_saga.order_id': saga.id, temporalWorkflowId: options.workflowId };
   return traced(`start ${type}`, { kind: 'client', ...trace, attributes }, async (span) => {
-    const { workflow, headers } = carrierOf(client);
     const traceparent = span?.traceparent ?? saga.traceparent;
-    if (traceparent) headers.set(options.workflowId, traceparent);
+    const { workflow, headers } = traceparent ? carrierOf(client) : { workflow: client.workflow, headers: undefined };
+    if (traceparent) headers?.set(options.workflowId, traceparent);
     try {
       const { eagerlyStarted, firstExecutionRunId } = await client.withDeadline(Date.now() + START_LIMIT_MS, () =>
         workflow.start(type, { ...options, ...changed }),
@@ -46,7 +46,7 @@ export async function startSaga(
       if (err instanceof WorkflowExecutionAlreadyStartedError) return undefined;
       throw err;
     } finally {
-      headers.delete(options.workflowId);
+      headers?.delete(options.workflowId);
     }
   });
 }

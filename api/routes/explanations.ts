@@ -4,7 +4,7 @@ import { explainOrder } from '../../explanation/explain.js';
 import { SITUATIONS } from '../../explanation/situation.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
-import { IdParams, OrderStatus, oneOf } from '../http/schemas.js';
+import { IdParams, OrderStatus, oneOf, UUID } from '../http/schemas.js';
 
 const nullable = Type.Union([Type.String(), Type.Null()]);
 const texts = <const K extends string>(...names: K[]) =>
@@ -69,10 +69,8 @@ export function explanationRoutes(app: Api, deps: ApiDependencies): void {
     },
     async ({ params: { id } }): Promise<Static<typeof ExplanationSchema>> => {
       const { db, temporal, policy, explaining = UNREACHED } = deps;
-      const explanation = await explainOrder(
-        { db, client: temporal.client(), policyOfToday: policy, ...explaining },
-        id,
-      );
+      const sources = { db, client: temporal.client(), policyOfToday: policy, ...explaining };
+      const explanation = UUID.test(id) ? await explainOrder(sources, id) : null;
       if (explanation === null) throw new Problem('not-found', `There is no order ${id}.`);
       return explanation as Static<typeof ExplanationSchema>;
     },

@@ -2,12 +2,12 @@
  * What a real Prometheus makes of the service: every panel has data, and an alarm is raised, and clears, when what it stands for
  * happens, here the frozen worker; all the others are seen with FULL=1 (alarms/).
  */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Prometheus, startPrometheus } from '../../testbed/prometheus.js';
-import { RULES } from '../deploy/alarms/promtool.js';
 import { panels } from '../deploy/dashboards.js';
-import { ROOT } from '../deploy/text.js';
 import { eventually } from '../support/conditions.js';
 import {
   type ApiClient,
@@ -19,6 +19,7 @@ import {
 } from '../support/launcher.js';
 import { describeWithPrometheus } from '../support/prometheus.js';
 import { type Receiver, startReceiver } from '../support/receiver.js';
+import { withoutKeeping } from './alarms/shortened.js';
 
 /** What a worker's silence may take to be known. */
 const NOTICED_WITHIN_MS = 60_000;
@@ -29,8 +30,10 @@ describeWithPrometheus('a real Prometheus', (programs) => {
   let client: ApiClient;
   let receiver: Receiver;
   let prometheus: Prometheus;
+  let folder: string;
   beforeAll(async () => {
     receiver = await startReceiver();
+    folder = await mkdtemp(join(tmpdir(), 'order-saga-rules-'));
     installation = await newInstallation({
       LOCAL_PROCESSES: 'api,worker,relay',
       WEBHOOK_URL: receiver.url,
@@ -42,7 +45,7 @@ describeWithPrometheus('a real Prometheus', (programs) => {
     running = await launch(installation);
     client = clientOf(installation);
     const targets = running.metricsPorts().map((port) => `127.0.0.1:${port}`);
-    prometheus = await startPrometheus(programs, { targets, rules: RULES.map((file) => join(ROOT, file)) });
+    prometheus = await startPrometheus(programs, { targets, rules: withoutKeeping(folder) });
     await client.stock('PLENTY', 1_000_000);
     await client.stock('GONE', 0);
     await eventually('all are scraped', async () => (await prometheus.query('up == 1')).length === 3, 60_000);
@@ -52,6 +55,7 @@ describeWithPrometheus('a real Prometheus', (programs) => {
     await running?.stop();
     await receiver?.stop();
     await installation?.remove();
+    await rm(folder, { recursive: true, force: true });
   }, 60_000);
 
   const orders = async () => {

@@ -61,10 +61,13 @@ beforeAll(async () => {
     WEBHOOK_URL: `http://shop:${canary('userinfo')}@${receiver}/hook?key=${canary('query')}`,
     WEBHOOK_SECRET: CANARY_KEY,
     AUDIT_KEY: canary('audit-key-of-thirty-two-characters'),
+    OTEL_EXPORTER_OTLP_HEADERS: `authorization=${canary('otlp')}`,
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS: `x-key=${canary('otlp-traces')}`,
     AUDIT_ANCHOR_URL: `http://shop:${canary('anchor')}@${receiver}/anchor?key=${canary('anchor-query')}`,
   };
   installation = await newInstallation({
     ...planted,
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://${receiver}`,
     PAYMENTS_URL: `http://${gateway}`,
     AUTH_ISSUER: issuer.url,
     AUTH_AUDIENCE: AUDIENCE,
