@@ -154,10 +154,10 @@ test(
     const writers = events.map(({ traceparent }) => spans.find(({ spanId }) => traceparent?.includes(spanId))?.name);
     expect(writers).toEqual(['POST /orders', 'reserveInventory', 'chargePayment', 'chargePayment']);
     expect(JSON.stringify(spans)).not.toMatch(/cus_trace|pm_card_visa|sk_test/);
-    const story = await storyOf('shop:confirmed.1', 'OrderConfirmed');
+    const story = await storyOf('shop:confirmed.1', 'order.confirmed');
     expect(story.map(factOf).toSorted()).toEqual([
       'chargePayment: done 1',
-      ...['InventoryReserved', 'OrderConfirmed', 'OrderPlaced', 'PaymentCharged'].map(
+      ...['inventory.reserved', 'order.confirmed', 'order.created', 'payment.charged'].map(
         (type) => `event delivered ${type}`,
       ),
       'order accepted',
@@ -213,7 +213,7 @@ test(
     expect(tree).toMatch(/^ +releaseInventory, attempt 1, done/m);
     expect(tree).toMatch(/^ +OrderSaga, CANCELLED/m);
     expect(JSON.stringify(collector.spans)).not.toContain('Mallory');
-    const story = await storyOf('shop:declined.1', 'OrderCancelled');
+    const story = await storyOf('shop:declined.1', 'order.cancelled');
     expect(story.filter(({ step }) => step !== undefined).map(factOf)).toEqual([
       'reserveInventory: done 1',
       'chargePayment: refused 1 CARD_DECLINED',
@@ -256,7 +256,7 @@ test(
       collector.spans.find(({ name }) => name === 'POST /orders/{id}/cancel'),
     );
     expect([act.traceId === traceId, act.links.map((link) => link.traceId)]).toEqual([false, [traceId]]);
-    const story = await storyOf('shop:parked.1', 'OrderCancelled');
+    const story = await storyOf('shop:parked.1', 'order.cancelled');
     const ofSaga = story.filter(({ msg }) => String(msg).startsWith('saga: ')).map(factOf);
     expect(new Set(ofSaga).size).toBe(ofSaga.length);
     expect(ofSaga).toEqual([expect.stringMatching(/^saga: parked \d+$/), 'saga: asked to cancel']);
