@@ -132,10 +132,18 @@ function createStart({ client: current, policy, slots, logger }: DispatcherOptio
     const client = current();
     if (!client || performance.now() < restUntil) return undefined;
     try {
-      return await startSaga(client, order, policy, { requestEagerStart: slots !== undefined });
+      const started = await startSaga(client, order, policy, { requestEagerStart: slots !== undefined });
+      if (started) {
+        const { id: orderId, correlationId } = order;
+        logger.info({ correlationId, orderId, workflowId: started.workflowId, runId: started.runId }, 'saga started');
+      }
+      return started;
     } catch (err) {
       if (!(err instanceof UnknownPlan)) restUntil = performance.now() + REST_AFTER_FAILURE_MS; // a fault of this order's own delays no other
-      logger.warn({ err, orderId: order.id }, 'could not start the saga; the sweep will');
+      logger.warn(
+        { err, correlationId: order.correlationId, orderId: order.id },
+        'could not start the saga; the sweep will',
+      );
       return undefined;
     }
   };

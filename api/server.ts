@@ -13,6 +13,7 @@ import { cancellationRoutes } from './routes/cancellations.js';
 import { deadLetterRoutes } from './routes/dead-letters.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { eventRoutes } from './routes/events.js';
+import { logRequests } from './http/request-log.js';
 import { countRequests } from './http/request-metrics.js';
 import { allowOrigins, checkRequests } from './http/request-checks.js';
 import { answerRefusal, answerUnparsable } from './http/front.js';
@@ -122,6 +123,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
  */
 async function addRequestHooks(app: Api, deps: ApiDependencies, settings: ServerSettings): Promise<void> {
   countRequests(app);
+  logRequests(app);
   if (isTracing()) traceRequests(app, deps);
   app.addHook('onRequest', (_request, reply, done) => {
     setStandardHeaders(reply);
@@ -160,7 +162,7 @@ function createApp(logger: FastifyBaseLogger, settings: ServerSettings): Api {
   const { headersMs, requestMs, checkEveryMs } = settings.timeLimits ?? TIME_LIMITS;
   const app: Api = fastify({
     loggerInstance: logger,
-    // One line per accepted order is enough; access logs are the proxy's.
+    // Ours tells a route by its template: http/request-log.
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'correlationId' }),
     bodyLimit: BODY_MAX_BYTES,
     trustProxy: settings.trustProxy ?? false,

@@ -47,6 +47,13 @@ export type TraceSinks = {
     ended(traceparent: string, result: { status: OrderSagaResult['status'] }): void;
   };
 };
+/** What a saga alone knows of itself, for the log of the process that runs it. Operators are named by their opaque ids. */
+export type SagaFact =
+  | { fact: 'parked'; step: string; failure: string; attempt: number; until?: string }
+  | { fact: 'asked to try again'; step: string | undefined }
+  | { fact: 'asked to cancel'; actor: string; outcome: 'unwinding' | 'confirmed' }
+  | { fact: 'decided by an operator'; action: Resolution['action']; step: string; actor: string };
+export type LogSinks = { log: { write(fact: SagaFact): void } };
 /** An operator's request that this step be tried again; `id` is its own. */
 export type OperatorRequest = { step: StepName | UndoName; id: string };
 /** `reason` as the order's row says it. */

@@ -12,6 +12,8 @@ const RECONCILER = 'reconciler';
 /** An order as far as its money goes; amounts in the minor unit. */
 export type OrderMoney = {
   orderId: string;
+  /** Of the call that placed the order. */
+  correlationId: string;
   status: OrderStatus;
   unwindingReason: CancellationReason | null;
   total: number;
@@ -36,7 +38,7 @@ export type ChargeName = { reference: string; orderId: string | null };
 export async function readOrdersMoney(db: Database, charges: ChargeName[]): Promise<Map<string, OrderMoney>> {
   const named = charges.flatMap(({ orderId }) => (orderId !== null && UUID.test(orderId) ? [orderId] : []));
   const rows = await db.$queryRaw<(Omit<OrderMoney, 'total'> & { total: bigint })[]>`
-    SELECT o.id AS "orderId", o.status, o.unwinding_reason AS "unwindingReason", o.total_amount AS total, o.currency,
+    SELECT o.id AS "orderId", o.correlation_id AS "correlationId", o.status, o.unwinding_reason AS "unwindingReason", o.total_amount AS total, o.currency,
       o.installation_id AS "installationId", p.status AS payment, p.gateway_reference AS "gatewayReference", o.created_at AS "createdAt"
     FROM orders o LEFT JOIN payments p ON p.order_id = o.id
     WHERE o.id IN (

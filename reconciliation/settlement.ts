@@ -48,8 +48,9 @@ export type SettlementDependencies = {
 export type Outcome = 'agreed' | 'waiting' | 'wake' | 'refunded' | 'cancelled' | 'reported' | 'known';
 
 /** @returns what has become of the charge; `known` = found and dealt with before */
-export async function settle(deps: SettlementDependencies, named: ChargeName, now: Date): Promise<Outcome> {
-  const { charge, classification, order } = await lookAgain(deps, named, now);
+export async function settle(given: SettlementDependencies, named: ChargeName, now: Date): Promise<Outcome> {
+  const { charge, classification, order } = await lookAgain(given, named, now);
+  const deps = order ? { ...given, logger: given.logger.child({ correlationId: order.correlationId }) } : given;
   const orderId = order?.orderId ?? named.orderId ?? '';
   const subject = {
     reference: named.reference,

@@ -84,8 +84,11 @@ export async function hold(
   }
   backlog.streams.delete(orderId);
   if (!replay && reason.cause === 'rejected') delivery.heldInARow++;
-  const { sequence, type } = event;
-  logger.warn({ destination: publisher.destination, orderId, sequence, type, ...reason }, 'held as a dead letter');
+  const { sequence, type, correlationId } = event;
+  logger.warn(
+    { destination: publisher.destination, correlationId, orderId, sequence, type, ...reason },
+    'held as a dead letter',
+  );
   return 1;
 }
 

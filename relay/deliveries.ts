@@ -11,7 +11,7 @@ import { addEvent, countOwed, isBefore, openBacklog, servedUpTo } from './backlo
 import { closeDelivered, giveUpDiscarded, hold, takeUpDecided } from './dead-letters.js';
 import { type PublishFailure, recordFailure } from './hold-policy.js';
 import { tracedPublish } from './tracing.js';
-import { listFailures, applyOutcomes, composeBatch } from './batch.js';
+import { applyOutcomes, composeBatch, type EntryResult, listFailures } from './batch.js';
 
 /** What one round sends. Bounds, with `SAVE_EVERY_MS`, what a killed relay sends twice. */
 export const BATCH_MAX = 500;
@@ -102,6 +102,7 @@ async function sendDue(delivery: Delivery): Promise<RoundResult> {
   const { entries, unsendable } = composeBatch(delivery.backlogs.values(), BATCH_MAX, delivery.validate);
   const batch = entries.flatMap(({ events }) => events);
   const results = applyOutcomes(entries, batch.length === 0 ? [] : await publishBatch(delivery, batch));
+  logDelivered(delivery, results);
   const failed = listFailures(results);
   const delivered = results.reduce((sum, { taken }) => sum + taken, 0);
   delivery.counts = { taken: before.taken + delivered, failed: before.failed + failed.filter((f) => f.isFirst).length };
@@ -122,6 +123,16 @@ async function sendDue(delivery: Delivery): Promise<RoundResult> {
     else if (failure.outcome === 'unavailable') leaveAlone(delivery, failure.retryAfterMs);
   }
   return { delivered, held, failures: failed.map(({ failure }) => failure) };
+}
+
+function logDelivered({ publisher: { destination }, logger }: Delivery, results: EntryResult[]): void {
+  for (const { entry, taken } of results) {
+    for (const { id, correlationid, subject, type, sequence, traceparent } of entry.events.slice(0, taken)) {
+      const traceId = traceparent?.split('-')[1];
+      const about = { correlationId: correlationid, orderId: subject, ...(traceId !== undefined && { traceId }) };
+      logger.info({ ...about, destination, eventId: id, type, sequence }, 'event delivered');
+    }
+  }
 }
 
 const publishBatch = ({ publisher }: Delivery, batch: CloudEvent[]) =>

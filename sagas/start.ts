@@ -16,7 +16,7 @@ const START_LIMIT_MS = 3_000;
 type Changed = Pick<WorkflowStartOptions, 'workflowIdReusePolicy' | 'requestEagerStart'>;
 
 /** `isHere`: it has begun in a worker of this very process, as an eager start asks for. */
-export type StartedSaga = { isHere: boolean };
+export type StartedSaga = { isHere: boolean; workflowId: string; runId: string };
 
 /**
  * @param changed what differs from the start options of every saga
@@ -38,10 +38,10 @@ export async function startSaga(
     const { workflow, headers } = traceparent ? carrierOf(client) : { workflow: client.workflow, headers: undefined };
     if (traceparent) headers?.set(options.workflowId, traceparent);
     try {
-      const { eagerlyStarted } = await client.withDeadline(Date.now() + START_LIMIT_MS, () =>
+      const { eagerlyStarted, firstExecutionRunId } = await client.withDeadline(Date.now() + START_LIMIT_MS, () =>
         workflow.start(type, { ...options, ...changed }),
       );
-      return { isHere: eagerlyStarted };
+      return { isHere: eagerlyStarted, workflowId: options.workflowId, runId: firstExecutionRunId };
     } catch (err) {
       if (err instanceof WorkflowExecutionAlreadyStartedError) return undefined;
       throw err;

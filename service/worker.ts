@@ -113,7 +113,14 @@ function keepPolling(
   const runOnce = async () => {
     const { connection, client } = await temporal.connected;
     const { namespace } = temporal;
-    worker = await createWorker({ connection, namespace, activities, workflowBundle, ...(version && { version }) });
+    worker = await createWorker({
+      connection,
+      namespace,
+      activities,
+      workflowBundle,
+      logger,
+      ...(version && { version }),
+    });
     if (stopping.signal.aborted) return;
     logger.info('the worker polls');
     if (version) guarded(logger, 'versioning', reportVersion)(client, namespace, version, logger);

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Info } from '@temporalio/activity';
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import type { Logger } from 'pino';
 import { translated } from '../activities/failures.js';
 import { createInventoryActivities } from '../activities/inventory.js';
 import { createOrderActivities } from '../activities/orders.js';
@@ -14,6 +15,7 @@ import type { Database } from '../domain/database.js';
 import type { PaymentGateway } from '../gateways/payments.js';
 import { isTracing } from '../runtime/tracing/spans.js';
 import { WORKFLOW_TASKS_MAX } from '../sagas/slots.js';
+import { logAttempts, logSinks } from './saga-log.js';
 import { countAttempts } from './step-metrics.js';
 import { traceAttempts, traceSinks } from './tracing.js';
 import { createCountingActivities } from './tries.js';
@@ -27,6 +29,7 @@ export type WorkerDependencies = {
   activities: SagaActivities;
   /** Path of the bundle made by `npm run build`; workflows are bundled at start-up if it is absent. */
   workflowBundle?: string;
+  logger: Logger;
   /** Sagas that begin on this worker stay on its build until they end. undefined = any worker takes any saga. */
   version?: WorkerVersion;
 };
@@ -45,6 +48,7 @@ export async function createWorker({
   namespace,
   activities,
   workflowBundle,
+  logger,
   version,
 }: WorkerDependencies): Promise<Worker> {
   const workflows: Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> =
@@ -57,12 +61,13 @@ export async function createWorker({
     namespace,
     taskQueue: TASK_QUEUE,
     activities,
-    sinks: traceSinks,
+    sinks: { ...traceSinks, ...logSinks(logger) },
     // Behind those of the activities: what is thrown beside a step must not stand in the history as its library says it.
     interceptors: {
       ...(workflows.workflowsPath !== undefined && { workflowModules: [traceModule] }),
       activity: [
         ...(isTracing() ? [({ info }: { info: Info }) => ({ inbound: traceAttempts(info) })] : []),
+        ({ info }) => ({ inbound: logAttempts(logger, info) }),
         ({ info }) => ({ inbound: countAttempts(info.activityType) }),
         () => ({ inbound: { execute: (input, next) => translated(() => next(input)) } }),
       ],

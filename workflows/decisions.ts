@@ -8,6 +8,7 @@ import type { Decision, NotTaken, SagaActivities } from '../contracts/steps.js';
 import { requestUnwinding } from './begin-unwinding.js';
 import { describeFailure } from './failures.js';
 import { isOfToday } from './generation.js';
+import { logFact } from './log.js';
 import { skip, tryAgainNow } from './retry-requests.js';
 import type { Saga } from './saga.js';
 import type { StepLine } from './state/progress.js';
@@ -21,6 +22,7 @@ export async function applyDecision(saga: Saga, { action, operator, reason }: Re
   const name = step?.name ?? direction.question?.name ?? 'none';
   const id = currentUpdateInfo()?.id ?? '';
   const decision: Decision = { id, orderId, action, operator, reason, step: name, before: progress.state };
+  logFact({ fact: 'decided by an operator', action, step: name, actor: operator });
   if (!isOfToday(saga.input) || !patched('decision-in-hand')) return applyUnheld(saga, decision, step);
   requireNoneInHand(saga); // two may be validated before either is begun
   decisions.take(decision);

@@ -12,6 +12,7 @@ import {
 } from '../contracts/saga.js';
 import { decideUnwinding, requestUnwinding } from './begin-unwinding.js';
 import { applyDecision } from './decisions.js';
+import { logFact } from './log.js';
 import { probe, tryAgainNow } from './retry-requests.js';
 import type { Saga } from './saga.js';
 import { refuseAsConfirmed, validateCancel, validateResolution } from './validation.js';
@@ -40,6 +41,7 @@ export function registerMessageHandlers(saga: Saga): void {
 /** A signal without a sender is an operator's: a button in the Web UI sends nothing. */
 async function onRetry(saga: Saga, by?: RetryRequest['by']): Promise<void> {
   if (by === 'prober') return probe(saga);
+  if (by !== 'machine') logFact({ fact: 'asked to try again', step: saga.progress.current?.name });
   await tryAgainNow(saga, by === 'machine' ? 'machine' : 'operator');
 }
 
@@ -47,6 +49,8 @@ async function onCancel(saga: Saga, { requestedBy, reason }: CancelRequest): Pro
   // The order's row decides, so that the answer is true whatever the saga is doing at this moment.
   const requester = { actor: requestedBy, detail: reason };
   const decided = await decideUnwinding(saga, 'CANCELLED_BY_CUSTOMER', requester);
+  const outcome = decided.outcome === 'confirmed' ? 'confirmed' : 'unwinding';
+  logFact({ fact: 'asked to cancel', actor: requestedBy, outcome });
   if (decided.outcome === 'confirmed') refuseAsConfirmed(saga);
   await requestUnwinding(saga, decided.reason);
 }

@@ -30,6 +30,7 @@ import {
 import { isOfToday, parksAtOnce } from './generation.js';
 import { afterPivot, leaveStep, type Saga, upToPivot } from './saga.js';
 import type { StepLine } from './state/progress.js';
+import { logFact } from './log.js';
 import { traceParking } from './trace.js';
 
 /**
@@ -221,6 +222,8 @@ async function park(saga: Saga, name: StepName, step: StepLine, failure: Failure
   progress.setStatus(step, 'parked');
   retries.park(failure);
   markAgain(saga, step, failure);
+  const until = new Date(saga.deadline).toISOString();
+  logFact({ fact: 'parked', step: name, failure: failure.type, attempt: step.attempts, until });
   traceParking(saga, name, failure, step.attempts);
   const isOver = () => isAsked() || direction.unwindRequest !== undefined;
   const decided = await condition(isOver, Math.max(1, saga.deadline - Date.now()), {

@@ -1,11 +1,11 @@
 /**
- * Which trace a saga belongs to: the start says so in a header, and each activity is told in its own. Nothing of a tracer is in here: spans
+ * Which trace and which correlation id a saga belongs to: its start says so, and each activity is told in its headers. Nothing of a tracer is in here: spans
  * are made outside, by whoever traces. What only the saga knows, that it is parked and that it ends, it says by a sink, which is
  * not called again by a replay and writes no history.
  */
 import { defaultPayloadConverter, type Headers } from '@temporalio/common';
-import { proxySinks, type WorkflowInterceptors } from '@temporalio/workflow';
-import { TRACE_HEADER, type TraceHeader } from '../contracts/ids.js';
+import { proxySinks, type WorkflowInterceptors, workflowInfo } from '@temporalio/workflow';
+import { CORRELATION_HEADER, TRACE_HEADER, type TraceHeader } from '../contracts/ids.js';
 import type { OrderSagaInput, OrderSagaResult, TraceSinks } from '../contracts/saga.js';
 import type { Failure } from './failures.js';
 import type { Saga } from './saga.js';
@@ -21,10 +21,11 @@ export const interceptors = (): WorkflowInterceptors => {
     inbound: [
       {
         execute: (input, next) => {
+          given = correlationHeader();
           const [saga] = input.args as [OrderSagaInput?];
           const traceparent = readHeader(input.headers) ?? saga?.traceparent;
           if (traceparent === undefined) return next(input);
-          given = headerOf(traceparent);
+          given = { ...given, ...headerOf(traceparent) };
           return next({ ...input, args: [{ ...saga, traceparent }] });
         },
       },
@@ -53,6 +54,13 @@ const LENGTH_MAX = 55;
 const headerOf = (traceparent: string): Headers => ({
   [TRACE_HEADER]: defaultPayloadConverter.toPayload({ traceparent } satisfies TraceHeader),
 });
+
+/** A saga that was started by hand has none. */
+function correlationHeader(): Headers {
+  const correlationId = workflowInfo().memo?.['correlationId'];
+  if (typeof correlationId !== 'string') return {};
+  return { [CORRELATION_HEADER]: defaultPayloadConverter.toPayload(correlationId) };
+}
 
 const isRecorded = ({ input }: Saga): boolean => input.traceparent?.endsWith('1') === true;
 

@@ -18,6 +18,7 @@ import { markAttention } from './attention.js';
 import { markAfter } from './begin-unwinding.js';
 import { describeFailure, type Failure, lastErrorAfter, refusalOf } from './failures.js';
 import { parksAtOnce } from './generation.js';
+import { logFact } from './log.js';
 import type { Saga } from './saga.js';
 import type { StepLine } from './state/progress.js';
 import { firstTry, inputOf, ORDINARY_UNDO, WAIT_BEFORE_RETRY, whyAgain } from './steps.js';
@@ -91,6 +92,7 @@ async function tryOrdinarily<R>(saga: Saga, name: Name, step: StepLine, more: Pa
 async function markAndWait(saga: Saga, name: Name, step: StepLine, failure: Failure): Promise<void> {
   const isAsked = saga.retries.watch();
   saga.progress.setStatus(step, 'parked');
+  logFact({ fact: 'parked', step: name, failure: failure.type, attempt: step.attempts });
   markAttention(saga, step, failure);
   await condition(isAsked, WAIT_BEFORE_RETRY, { summary: `until ${name} is tried again` });
 }

@@ -38,4 +38,4 @@ function countedAs(labels: { method: string; route: string }): Counted {
 }
 
 /** As the OpenAPI document writes it; the pages of the documentation are one route. */
-const templateOf = (url: string): string => (url.startsWith('/docs') ? '/docs' : url.replace(/:(\w+)/g, '{$1}'));
+export const templateOf = (url: string): string => (url.startsWith('/docs') ? '/docs' : url.replace(/:(\w+)/g, '{$1}'));

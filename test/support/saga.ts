@@ -104,6 +104,7 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
       namespace: 'default',
       activities: tamper.activities?.(activities, db) ?? activities,
       workflowBundle: codePath,
+      logger: pino({ level: 'silent' }),
       ...(version && { version }),
     });
     workers.push({ worker, running: worker.run() });

@@ -1,5 +1,5 @@
 /** What processes of the service need around them, all of it real, for tests that start, kill and cut off such processes. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
@@ -21,6 +21,8 @@ export type Surroundings = {
   webhook: (url?: string) => Record<string, string>;
   /** Starts a process of the service with these settings, and ends it with everything else. `isReady` is given its log's path. */
   start: (variables: Record<string, string>, isReady: (log: string) => Promise<boolean>) => Promise<Running>;
+  /** All lines that all processes have logged, those of ended ones as well. */
+  logged: () => Promise<Record<string, unknown>[]>;
   /** Waits until every saga has ended. @throws unless there are so many orders, and money, stock and events are right */
   expectRight: (orders: number) => Promise<void>;
   stop: () => Promise<void>;
@@ -51,6 +53,10 @@ export async function startSurroundings(): Promise<Surroundings> {
       const service = await start(serviceProgram({ ...common, ...variables }, log, () => isReady(log)));
       running.push(service);
       return service;
+    },
+    logged: async () => {
+      const files = await Promise.all(running.map((_, at) => readFile(join(folder, `${at}.log`), 'utf8')));
+      return files.flatMap((text) => text.split('\n').flatMap(parsed));
     },
     expectRight: async (orders) => {
       const sagas = await eventually('all sagas have ended', async () => {
@@ -87,3 +93,12 @@ export const orderOne = (api: string, key: string, customerId: string, limitMs =
     body: JSON.stringify({ customerId, items: [{ sku: 'A', quantity: 1 }], paymentMethod: 'pm_card_visa' }),
     signal: AbortSignal.timeout(limitMs),
   });
+
+/** A line that is being written is not whole yet; what Node itself prints is not ours. */
+function parsed(line: string): Record<string, unknown>[] {
+  try {
+    return [JSON.parse(line) as Record<string, unknown>];
+  } catch {
+    return [];
+  }
+}

@@ -1,4 +1,4 @@
-/** One trace per order, from its POST to the consumer of its events, collected from real processes. */
+/** One trace per order, and one story in the logs, from its POST to the consumer of its events, collected from real processes. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -111,6 +111,17 @@ function expectOneTree(spans: SeenSpan[]): void {
   expect(new Set(spans.map(({ traceId }) => traceId)).size).toBe(1);
   expect(spans.filter(({ parentSpanId }) => !ids.has(parentSpanId)).map(nameOf)).toEqual(['POST /orders']);
 }
+/** @returns what all processes have logged about the order: those lines that `grep` finds by its correlation id */
+async function storyOf(correlationId: string, ends: string): Promise<Record<string, unknown>[]> {
+  const story = await eventually('the story is whole', async () => {
+    const lines = (await around.logged()).filter((line) => line['correlationId'] === correlationId);
+    return lines.some(({ type }) => type === ends) && lines;
+  });
+  return story.toSorted((a, b) => String(a['time']).localeCompare(String(b['time'])));
+}
+/** What a line tells, without what differs from run to run; an attempt with its number. */
+const factOf = ({ msg, type, attempt, status, reason }: Record<string, unknown>) =>
+  [msg, type, attempt, status, reason].filter((word) => word !== undefined).join(' ');
 const show = (title: string, spans: SeenSpan[]) => {
   if (process.env['SHOW_TRACES']) process.stderr.write(`\n## ${title}\n${treeOf(spans, spans[0]?.traceId ?? '')}\n`);
 };
@@ -118,7 +129,7 @@ const show = (title: string, spans: SeenSpan[]) => {
 test(
   'a confirmed order is one trace, from its POST to the consumer',
   async () => {
-    const order = await place('A');
+    const order = await place('A', {}, { 'x-correlation-id': 'shop:confirmed.1' });
     const spans = await whole(order, 4);
     show('confirmed', spans);
     expectOneTree(spans);
@@ -143,6 +154,23 @@ test(
     const writers = events.map(({ traceparent }) => spans.find(({ spanId }) => traceparent?.includes(spanId))?.name);
     expect(writers).toEqual(['POST /orders', 'reserveInventory', 'chargePayment', 'chargePayment']);
     expect(JSON.stringify(spans)).not.toMatch(/cus_trace|pm_card_visa|sk_test/);
+    const story = await storyOf('shop:confirmed.1', 'order.confirmed');
+    expect(story.map(factOf).toSorted()).toEqual([
+      'chargePayment: done 1',
+      ...['inventory.reserved', 'order.confirmed', 'order.created', 'payment.charged'].map(
+        (type) => `event delivered ${type}`,
+      ),
+      'order accepted',
+      'request completed 201',
+      'reserveInventory: done 1',
+      'saga started',
+    ]);
+    const { orderId, workflowId, runId, traceId } = story.find(({ step }) => step === 'chargePayment') ?? {};
+    const run = await around.temporal.client.workflow.getHandle(`order-${order.id}`).describe();
+    expect({ orderId, workflowId, runId, traceId }).toEqual({
+      ...{ orderId: order.id, workflowId: run.workflowId, runId: run.runId },
+      traceId: spans[0]?.traceId,
+    });
   },
   LIMIT_MS,
 );
@@ -171,7 +199,11 @@ test(
   'so is one that was compensated; a trace that its client has begun goes on',
   async () => {
     const traceId = 'abcd'.repeat(8);
-    const headers = { traceparent: `00-${traceId}-${'12'.repeat(8)}-01`, baggage: 'name=Mallory' };
+    const headers = {
+      'x-correlation-id': 'shop:declined.1',
+      traceparent: `00-${traceId}-${'12'.repeat(8)}-01`,
+      baggage: 'name=Mallory',
+    };
     const order = await place('A', { paymentMethod: 'pm_card_chargeDeclined' }, headers);
     const spans = await whole(order, 3);
     show('compensated', spans);
@@ -181,6 +213,15 @@ test(
     expect(tree).toMatch(/^ +releaseInventory, attempt 1, done/m);
     expect(tree).toMatch(/^ +OrderSaga, CANCELLED/m);
     expect(JSON.stringify(collector.spans)).not.toContain('Mallory');
+    const story = await storyOf('shop:declined.1', 'order.cancelled');
+    expect(story.filter(({ step }) => step !== undefined).map(factOf)).toEqual([
+      'reserveInventory: done 1',
+      'chargePayment: refused 1 CARD_DECLINED',
+      'beginUnwinding: done 1',
+      'releaseInventory: done 1',
+      'cancelOrder: done 1',
+    ]);
+    expect(new Set(story.map(({ level }) => level))).toEqual(new Set(['info']));
   },
   LIMIT_MS,
 );
@@ -189,7 +230,7 @@ test(
   'a parked saga is in its trace while it is parked; what an operator does about it is linked, and a killed worker ends no trace',
   async () => {
     await fault({ mode: 'down', route: 'charge', count: null });
-    const order = await place('A');
+    const order = await place('A', {}, { 'x-correlation-id': 'shop:parked.1' });
     await eventually(
       'it is seen to be parked',
       () => spansOf(order).some(({ name }) => name === 'parked at chargePayment'),
@@ -215,6 +256,13 @@ test(
       collector.spans.find(({ name }) => name === 'POST /orders/{id}/cancel'),
     );
     expect([act.traceId === traceId, act.links.map((link) => link.traceId)]).toEqual([false, [traceId]]);
+    const story = await storyOf('shop:parked.1', 'order.cancelled');
+    const ofSaga = story.filter(({ msg }) => String(msg).startsWith('saga: ')).map(factOf);
+    expect(new Set(ofSaga).size).toBe(ofSaga.length);
+    expect(ofSaga).toEqual([expect.stringMatching(/^saga: parked \d+$/), 'saga: asked to cancel']);
+    const tries = story.filter(({ step }) => step === 'chargePayment').map(({ msg, attempt }) => `${msg} ${attempt}`);
+    expect(tries.length).toBeGreaterThan(1);
+    expect(new Set(tries).size).toBe(tries.length);
   },
   LIMIT_MS,
 );
