@@ -16,6 +16,7 @@ import { addReportCommand } from './report/command.js';
 import { addResolveCommands } from './resolve.js';
 import { addStockCommand } from './stock.js';
 import { addStuckCommand } from './stuck.js';
+import { addVerifyCommand } from './verify.js';
 
 const HELP = `
 At 3 a.m.:
@@ -33,6 +34,7 @@ At 3 a.m.:
   ops dead-letters                             events that a destination would not take; replay, discard
   ops stock adjust <sku> --by -7 --reason …    pieces that were lost or found
   ops audit verify                             whether the audit trail is what was signed
+  ops verify                                   whether orders, stock and events are as promised; it only reads
   ops report --from 2026-11-01 --csv           orders by outcome, compensations, decisions, findings
 
 ops stands for \`npm run -s ops --\`. Commands that change something show what they are about to do and ask; --yes answers.
@@ -71,6 +73,7 @@ addFeedClockCommand(program);
 addAdoptCommand(program);
 addAuditCommands(program);
 addReportCommand(program);
+addVerifyCommand(program);
 
 try {
   await program.parseAsync();
