@@ -1,7 +1,7 @@
 // The layers, as import fences. Each comment is an invariant that ARCHITECTURE.md refers to; there is no second list.
 const layer = (name, from, to, comment) => ({ name, severity: 'error', comment, from: { path: from }, to });
 const ours =
-  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|explanation|reconciliation|relay|service|sandbox|issuer|ops|local|testbed|prisma|clients|examples|bench|test)/';
+  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|explanation|reconciliation|verification|relay|service|sandbox|issuer|ops|local|testbed|prisma|clients|examples|bench|test)/';
 const notType = { dependencyTypesNot: ['type-only'] };
 
 module.exports = {
@@ -83,6 +83,12 @@ module.exports = {
       '^reconciliation/',
       { path: ours, pathNot: '^(reconciliation|activities|domain|gateways|contracts|runtime|sagas)/', ...notType },
       'reconciliation/ compares the gateway’s ledger with ours on a loop of its own; it knows neither HTTP nor workers, so that any process can run it.',
+    ),
+    layer(
+      'verification-only-compares',
+      '^verification/',
+      { path: ours, pathNot: '^(verification|contracts|runtime|prisma/generated)/' },
+      'verification/ reads what the ledgers say with statements of its own: code that it shared with those who write them would share their mistakes.',
     ),
     layer(
       'workers-load-workflows-by-path',

@@ -22,6 +22,7 @@ At 3 a.m.:
   ops stock adjust <sku> --by -7 --reason …    pieces that were lost or found
   ops audit verify                             whether the audit trail is what was signed
   ops replay-check --since 24h --bundle <path> before a deploy: can new saga code go on with the sagas there are?
+  ops verify                                   whether orders, stock and events are as promised; it only reads
   ops report --from 2026-11-01 --csv           orders by outcome, compensations, decisions, findings
 
 ops stands for \`npm run -s ops --\`. Commands that change something show what they are about to do and ask; --yes answers.
@@ -50,6 +51,7 @@ const LOADERS: [names: string, load: Loader][] = [
   ['feed-clock', async () => (await import('./feed-clock.js')).addFeedClockCommand],
   ['adopt', async () => (await import('./adopt.js')).addAdoptCommand],
   ['audit', async () => (await import('./audit.js')).addAuditCommands],
+  ['verify', async () => (await import('./verify.js')).addVerifyCommand],
   ['replay-check', async () => (await import('./replay-check/command.js')).addReplayCheckCommand],
   ['report', async () => (await import('./report/command.js')).addReportCommand],
 ];

@@ -54,11 +54,13 @@ function outcomeOf(result: unknown): { confirmed?: true; outcome?: string } {
 /** A refusal is business; an attempt that is called off makes way for another; all else is tried again, or parks the saga. */
 function logFailure(logger: Logger, about: { step: string }, err: unknown): void {
   const { step } = about;
-  if (err instanceof CancelledFailure) return logger.debug(about, `${step}: called off`);
   const failure = err instanceof ApplicationFailure ? err : undefined;
-  if (failure?.type !== REFUSAL) return logger.warn({ ...about, failure: failure?.type, err }, `${step}: failed`);
-  const [refusal] = (failure.details ?? []) as [Refusal?];
-  logger.info({ ...about, reason: refusal?.reason }, `${step}: refused`);
+  if (err instanceof CancelledFailure) logger.debug(about, `${step}: called off`);
+  else if (failure?.type !== REFUSAL) logger.warn({ ...about, failure: failure?.type, err }, `${step}: failed`);
+  else {
+    const [refusal] = (failure.details ?? []) as [Refusal?];
+    logger.info({ ...about, reason: refusal?.reason }, `${step}: refused`);
+  }
 }
 
 function correlationIdIn(headers: Headers): string | undefined {

@@ -15,7 +15,7 @@ import { NO_CHANGES } from '../support/changes.js';
 import { eventually } from '../support/conditions.js';
 import { accept, assertStockConserved, eventTypes, stock } from '../support/database.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
-import { ALL_DONE, ALL_UNDONE } from '../support/stories.js';
+import { ALL_DONE, ALL_UNDONE } from '../../verification/stories.js';
 
 let s: SagaStack;
 let api: TestApi;

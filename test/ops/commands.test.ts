@@ -12,7 +12,7 @@ import { readOrder } from '../../domain/orders.js';
 import { eventually } from '../support/conditions.js';
 import { accept, assertStockConserved, createTestDatabase, eventTypes, stock } from '../support/database.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
-import { ALL_UNDONE } from '../support/stories.js';
+import { ALL_UNDONE } from '../../verification/stories.js';
 import { type Cli, cleanEnv, cliOf, runCli } from './cli.js';
 
 let s: SagaStack;

@@ -1,54 +1,10 @@
 /** The ledgers of a shop, for the invariant checker: what Postgres, the gateway, Temporal and the consumers each say, side by side. */
 import type { Client } from '@temporalio/client';
 import type { CloudEvent } from '../../contracts/events.js';
-import type { Order, OrderStatus } from '../../contracts/orders.js';
+import type { Order } from '../../contracts/orders.js';
 import { HOLDINGS } from '../../contracts/plan.js';
+import type { LedgerCharge, LedgerEvent, LedgerSaga, Ledgers } from '../../verification/ledgers.js';
 import type { ApiClient } from './launcher.js';
-
-export type LedgerOrder = {
-  id: string;
-  status: OrderStatus;
-  reason: string | null;
-  currency: string;
-  total: number;
-  lines: { sku: string; quantity: number; unitPrice: number }[];
-  planVersion?: number;
-};
-export type LedgerEvent = { orderId: string; sequence: number; type: string; data: Record<string, unknown> };
-/**
- * A PaymentIntent of the gateway's own list, with the refunds of its own list. Amounts in the minor unit. `isOurs`: it carries an
- * installation's marks, or names an order as charges of before the marks did; all else is a stranger's. `refunded` counts what
- * went back or is about to, refund by refund; `holds` is what the provider itself says of the charge: the two must agree.
- */
-export type LedgerCharge = {
-  reference: string;
-  orderId: string | null;
-  isOurs: boolean;
-  currency: string;
-  status: string;
-  received: number;
-  refunded: number;
-  holds: number;
-  refunds: LedgerRefund[];
-};
-/** `orderId`: a refund of ours names its order, one made in the provider's dashboard names none. */
-export type LedgerRefund = { status: string; amount: number; orderId: string | null };
-export type LedgerSaga = { workflowId: string; status: string; result: { status: string } | null };
-
-/** What cannot be seen from where the checker reads is absent; what can be seen must not be empty. */
-export type Ledgers = {
-  orders: LedgerOrder[];
-  events: LedgerEvent[];
-  stock: { sku: string; onHand: number; available: number; reserved: number; sold: number }[];
-  charges: LedgerCharge[];
-  reservations?: { orderId: string; sku: string; quantity: number; state: string }[];
-  /** Which orders have rows of which tables of the plan, in a state in which they hold something. */
-  holdings?: { orderId: string; table: string }[];
-  payments?: { orderId: string; status: string; amount: number; currency: string; reference: string | null }[];
-  /** What each consumer got, repetitions included, in the order in which it got it. */
-  delivered?: Record<string, LedgerEvent[]>;
-  sagas?: LedgerSaga[];
-};
 
 type Facts = Required<Pick<Ledgers, 'orders' | 'events' | 'stock' | 'reservations' | 'payments' | 'holdings'>>;
 
@@ -151,7 +107,7 @@ export function ledgersOf(ledgers: Ledgers, orderIds: string[]): Ledgers {
     ...ledgers,
     orders: ledgers.orders.filter(({ id }) => mine.has(id)),
     events: ledgers.events.filter(isMine),
-    charges: ledgers.charges.filter(isMine),
+    ...(ledgers.charges && { charges: ledgers.charges.filter(isMine) }),
     ...(ledgers.holdings && { holdings: ledgers.holdings.filter(isMine) }),
     ...(ledgers.payments && { payments: ledgers.payments.filter(isMine) }),
   };

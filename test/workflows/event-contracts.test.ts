@@ -8,7 +8,7 @@ import { checkContracts } from '../support/contracts.js';
 import { accept, stock } from '../support/database.js';
 import { outcomeOf } from '../support/outcome.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
-import { ALL_DONE, ALL_UNDONE } from '../support/stories.js';
+import { ALL_DONE, ALL_UNDONE } from '../../verification/stories.js';
 
 let s: SagaStack;
 beforeAll(async () => {

@@ -2,8 +2,8 @@
  * Which events an order may have when it is final, by the plan: a step's event when it was done, that of its undo if it was
  * taken back, in the reverse order. A step of the plan is in these stories from the day on which it is in the plan.
  */
-import type { OrderStatus } from '../../contracts/orders.js';
-import { PLAN, PLAN_VERSION, type PlannedStep, type SagaPlan, stepsOf } from '../../contracts/plan.js';
+import type { OrderStatus } from '../contracts/orders.js';
+import { PLAN, PLAN_VERSION, type PlannedStep, type SagaPlan, stepsOf } from '../contracts/plan.js';
 
 export type Told = {
   status: OrderStatus;
