@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Order } from '../../clients/typescript/client.js';
 import { freePort } from '../../local/processes/ports.js';
 import type { Running } from '../../local/processes/program.js';
+import { cliOf } from '../ops/cli.js';
 import { eventually } from '../support/conditions.js';
 import { createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 import { type Collector, type SeenSpan, startCollector, treeOf } from '../support/otlp.js';
@@ -237,6 +238,8 @@ test(
       120_000,
     );
     const { traceId } = spansOf(order)[0] as SeenSpan;
+    const saga = await fetch(`${api}/orders/${order.id}/saga`);
+    expect(await saga.json()).toMatchObject({ state: 'NEEDS_ATTENTION', traceId });
     await kill(worker);
     await fault(null);
     worker = await startWorker();
@@ -263,6 +266,22 @@ test(
     const tries = story.filter(({ step }) => step === 'chargePayment').map(({ msg, attempt }) => `${msg} ${attempt}`);
     expect(tries.length).toBeGreaterThan(1);
     expect(new Set(tries).size).toBe(tries.length);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'what an operator does by the CLI is a trace of its own, which links the order’s',
+  async () => {
+    const order = await place('A');
+    const spans = await whole(order, 4);
+    const { database, temporal } = around;
+    const cli = cliOf({ databaseUrl: database.url, env: temporal }, traces);
+    expect(await cli('cancel', order.id, '--reason', 'recalled', '--yes')).toMatchObject({ code: 0, stderr: '' });
+    const act = await eventually('the act is there', () => collector.spans.find(({ name }) => name === 'ops cancel'));
+    expect([act.service, act.links.map((link) => link.traceId)]).toEqual(['order-saga-ops', [spans[0]?.traceId]]);
+    expect(act.attributes).toEqual({ 'order_saga.order_id': order.id, 'order_saga.outcome': 'done' });
+    expect(act.traceId).not.toBe(spans[0]?.traceId);
   },
   LIMIT_MS,
 );
