@@ -23,6 +23,8 @@ export type Request = {
   customerId?: string;
   externalOrderId?: string;
   key?: string;
+  /** `Prefer: wait`: the answer is the order as it is by then. */
+  isWaiting?: boolean;
   /** What tells one body from another. */
   body?: unknown;
   /** Which process it goes to. */

@@ -11,6 +11,9 @@ export function describeResult(result: Result): string {
   const wrong = held.filter((one) => one.violations.length > 0);
   return [
     `${orders.accepted} orders: ${orders.confirmed} confirmed, ${orders.cancelled} cancelled; ${seconds} s, of which ${quiesceSeconds} s until all was quiet`,
+    `cancelled for ${Object.entries(result.reasons)
+      .map(([reason, count]) => `${reason} ${count}`)
+      .join(', ')}`,
     `faults: ${sumOf(result.faults, 'done')} done, ${sumOf(result.faults, 'missed')} with nothing to harm`,
     ...Object.entries(result.operations).map(
       ([kind, by]) => `  ${kind}: ${OUTCOMES.map((outcome) => `${by[outcome] ?? 0} ${outcome}`).join(', ')}`,

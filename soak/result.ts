@@ -14,6 +14,8 @@ export type Result = Pick<Size, 'seed' | 'slice'> & {
   seconds: number;
   quiesceSeconds: number;
   orders: { accepted: number; confirmed: number; cancelled: number };
+  /** Why orders were cancelled. */
+  reasons: Record<string, number>;
   /** By kind, then by outcome. */
   operations: Record<string, Record<string, number>>;
   /** By kind and target, then by what became of them. */

@@ -76,11 +76,6 @@ async function harmAndVerify(
   };
   const held = [...(await rightInTheEnd(around, log)), amid];
   const failed = nemesis.results().filter(({ became }) => became === 'failed');
-  const { rows } = await around.pool.query<{ status: string; count: number }>(
-    'SELECT status, count(*)::int AS count FROM orders GROUP BY status',
-  );
-  const count = (status?: string) =>
-    rows.reduce((sum, row) => sum + (status === undefined || row.status === status ? row.count : 0), 0);
   return {
     ...describeRun(),
     seed: plan.seed,
@@ -90,7 +85,7 @@ async function harmAndVerify(
     size: { orders: plan.orders, faults: plan.faults },
     seconds: Math.round((performance.now() - from) / 1000),
     quiesceSeconds: Math.round(quiescence.seconds),
-    orders: { accepted: count(), confirmed: count('CONFIRMED'), cancelled: count('CANCELLED') },
+    ...(await countEnds(around)),
     operations: tallyCalls(log.calls()),
     faults: tally(
       nemesis.results(),
@@ -107,6 +102,18 @@ async function harmAndVerify(
         ({ kind, target, why }) => `the fault ${kind} ${target} could not be carried out or healed: ${why}`,
       ),
     ],
+  };
+}
+
+async function countEnds({ pool }: Installation): Promise<Pick<Result, 'orders' | 'reasons'>> {
+  const { rows } = await pool.query<{ status: string; reason: string | null; count: number }>(
+    'SELECT status, unwinding_reason AS reason, count(*)::int AS count FROM orders GROUP BY status, reason',
+  );
+  const sum = (of: typeof rows) => of.reduce((total, { count }) => total + count, 0);
+  const withStatus = (status: string) => sum(rows.filter((row) => row.status === status));
+  return {
+    orders: { accepted: sum(rows), confirmed: withStatus('CONFIRMED'), cancelled: withStatus('CANCELLED') },
+    reasons: Object.fromEntries(rows.flatMap(({ reason, count }) => (reason === null ? [] : [[reason, count]]))),
   };
 }
 

@@ -83,7 +83,7 @@ export const SKUS = Array.from({ length: 12 }, (_, n) => `SOAK-${n}`);
 const SCARCE: ReadonlySet<string> = new Set(SKUS.slice(0, 2));
 export const FIRST_PRICE = 1_000;
 export const firstStock = (sku: string, orders: number): number =>
-  SCARCE.has(sku) ? Math.ceil(orders / 12) : 1_000_000;
+  SCARCE.has(sku) ? Math.ceil(orders / 5) : 1_000_000;
 
 /** How far back an operation may reach for its order. */
 const RECENT = 40;

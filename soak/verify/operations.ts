@@ -75,9 +75,7 @@ function oneOrderPerKey({ calls, facts }: History): Looked {
 /** Byte for byte, but for those who wait for its end: they are told how the order stands. */
 function sameAnswers({ calls }: History): Looked {
   const first = groupBy(
-    calls.filter(
-      (call) => isOrder(call) && isOk(call) && call.key !== undefined && answerOf<Told>(call).status === 'PENDING',
-    ),
+    calls.filter((call) => isOrder(call) && isOk(call) && call.key !== undefined && !call.isWaiting),
     ({ key }) => key as string,
   );
   return each(

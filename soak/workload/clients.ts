@@ -45,7 +45,15 @@ export function createWorkload(apis: readonly string[], log: OperationLog): Work
     if (key !== undefined && kind !== 'repeat') open.set(key, { operation, order, kind });
     for (let n = 0; n < tries && !isStopped; n++) {
       const call = await ask(
-        { operation, kind, order: no, customerId, ...(key && { key }), ...(externalOrderId && { externalOrderId }) },
+        {
+          operation,
+          kind,
+          order: no,
+          customerId,
+          ...(key && { key }),
+          ...(externalOrderId && { externalOrderId }),
+          isWaiting: preferWaitSeconds !== undefined,
+        },
         { method: 'POST', path: '/orders', body: bodyOf(order), headers: headersOf(key, preferWaitSeconds) },
         operation + n,
       );
