@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeRun } from './machine.js';
+import { keepEvidence } from './evidence.js';
 import { createNemesis, type Nemesis } from './nemesis/nemesis.js';
 import { openOperationLog, type OperationLog } from './operation-log.js';
 import { commandOf, type Plan, planOf, type Size } from './plan/plan.js';
@@ -41,6 +42,7 @@ export async function soak(options: RunOptions): Promise<Result> {
     say(`${commandOf(size)}: ready after ${((performance.now() - from) / 1000).toFixed(0)} s`);
     const result = await harmAndVerify(plan, around, log, say);
     writeFileSync(join(folder, 'result.json'), JSON.stringify(result, undefined, 1));
+    if (!isRight(result)) await keepEvidence(around);
     return result;
   } finally {
     await around.stop();
@@ -98,12 +100,20 @@ async function harmAndVerify(
     violations: [
       ...quiescence.violations,
       ...around.surprises,
+      ...unseen(plan, held),
       ...failed.map(
         ({ kind, target, why }) => `the fault ${kind} ${target} could not be carried out or healed: ${why}`,
       ),
     ],
   };
 }
+
+/** From so many orders on, each check has something to look at; one that has not has proved nothing. */
+const ALL_ARE_SEEN_FROM = 500;
+const unseen = ({ operations }: Plan, held: Held[]): string[] =>
+  operations.length < ALL_ARE_SEEN_FROM
+    ? []
+    : held.filter(({ checked }) => checked === 0).map(({ invariant }) => `nothing to look at for: ${invariant}`);
 
 async function countEnds({ pool }: Installation): Promise<Pick<Result, 'orders' | 'reasons'>> {
   const { rows } = await pool.query<{ status: string; reason: string | null; count: number }>(
