@@ -35,7 +35,11 @@ export function randomOf(seed: string): Random {
     weighed: (weights) => {
       const all = Object.entries(weights) as [keyof typeof weights, number][];
       let left = next() * all.reduce((sum, [, weight]) => sum + weight, 0);
-      const chosen = all.find(([, weight]) => (left -= weight) < 0) ?? all.at(-1);
+      const chosen =
+        all.find(([, weight]) => {
+          left -= weight;
+          return left < 0;
+        }) ?? all.at(-1);
       if (!chosen) throw new Error('there is nothing to choose from');
       return chosen[0];
     },

@@ -38,8 +38,8 @@ export function tally<Row>(
 ): Record<string, Record<string, number>> {
   const counts: Record<string, Record<string, number>> = {};
   for (const row of rows) {
-    const of = (counts[nameOf(row)] ??= {});
-    of[outcomeOf(row)] = (of[outcomeOf(row)] ?? 0) + 1;
+    const of = counts[nameOf(row)] ?? {};
+    counts[nameOf(row)] = { ...of, [outcomeOf(row)]: (of[outcomeOf(row)] ?? 0) + 1 };
   }
   return counts;
 }

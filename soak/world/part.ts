@@ -47,7 +47,7 @@ export function startPart({ name, program, surprised }: PartOptions): Part {
   let isReadyNow = false;
   let mayEnd = false;
   let variables: NodeJS.ProcessEnv = {};
-  const end = async (how: (of: Running) => Promise<unknown> | void) => {
+  const end = async (how: (of: Running) => unknown) => {
     wanted = false;
     const of = running;
     if (!of) return;
