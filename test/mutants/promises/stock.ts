@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: what is changed is source text
 import type { Mutant } from '../mutant.js';
 
 const ORDERS = 'test/domain/orders.test.ts';
