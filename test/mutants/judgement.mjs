@@ -1,5 +1,5 @@
 /** Whether a run of tests says what it must say: it is a test's own assertion that has to fail, no set-up and no compiler. */
-import { patternOf } from './tests.mjs';
+import { patternOf } from './names.mjs';
 
 /** Jest's matchers, fast-check's counterexamples, and conditions that did not come about (test/support/conditions). */
 const ASSERTION = /expect\(|Property failed|: not within \d+ ms; last: |has not ended after \d+ s|toEqual|toBe/;

@@ -10,8 +10,11 @@ import { say } from '../../local/say.mjs';
 import { judge } from './judgement.mjs';
 import { runTests } from './tests.mjs';
 
-/** @returns a result for each mutant, in their order: itself, whether it was caught, in how many seconds, and if not, why */
-export async function plantAll(root, mutants, workers) {
+/**
+ * @param keep is told each result
+ * @returns a result for each mutant, in their order: itself, whether it was caught, in how many seconds, and if not, why
+ */
+export async function plantAll(root, mutants, workers, keep) {
   const folder = mkdtempSync(join(tmpdir(), 'order-saga-mutants-'));
   const { startTestServers } = await import('../../dist/testbed/servers.js');
   const { ready, stop } = startTestServers();
@@ -29,6 +32,7 @@ export async function plantAll(root, mutants, workers) {
     for (let group = groups.shift(); group; group = groups.shift())
       await plantGroup(copy, await serversOf(ready), group, (mutant, verdict) => {
         results.set(mutant.id, { ...mutant, ...verdict });
+        keep({ ...mutant, ...verdict });
         const { caught, seconds, why } = verdict;
         const state = caught ? 'caught in' : 'SURVIVED';
         say(`${results.size}/${mutants.length} ${mutant.id}: ${state} ${seconds} s${caught ? '' : `: ${why}`}`);

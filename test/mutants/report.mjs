@@ -18,7 +18,7 @@ Made by \`npm run mutants\`; not to be edited. Each line is one small change to 
 notice: it passes without the change and fails with it, by what it asserts. What is changed into what stands in \`test/mutants/promises\`.
 
 **${caught} of ${results.length} caught**, on ${new Date().toISOString().slice(0, 10)}, at commit ${commit} (${machine}, Node ${process.version}).
-Seconds are those of building, starting and running the named test alone.
+Seconds are those of building, starting and running the named test alone, beside whatever else the machine did.
 ${areas
   .map((area) =>
     section(

@@ -1,7 +1,7 @@
 /**
  * `npm run mutants`: plants one change after the other in a copy of this checkout, and has the test that is named with it notice.
- * `--list`: what there is. `--only <id or area>`, several times: those. `--workers <n>`: so many copies at once. Ends with 1 if one is not
- * caught. A run of all writes docs/mutants.md.
+ * `--list`: what there is. `--only <id or area>`, several times: those. `--workers <n>`: so many copies at once. `--resume`: what was caught
+ * before, in the same file by the same test, counts. Ends with 1 if one is not caught. A run of all writes docs/mutants.md.
  */
 import { parseArgs } from 'node:util';
 import '../../local/setup/node-version.mjs';
@@ -15,6 +15,7 @@ await runScript(async () => {
       list: { type: 'boolean', default: false },
       only: { type: 'string', multiple: true, default: [] },
       workers: { type: 'string', default: '2' },
+      resume: { type: 'boolean', default: false },
     },
   });
   await bootstrap();
@@ -33,7 +34,12 @@ await runScript(async () => {
   }
   const { plantAll } = await import('./plant.mjs');
   const { table, writeDocument } = await import('./report.mjs');
-  const results = await plantAll(root, chosen, Number(values.workers));
+  const { openMemory } = await import('./memory.mjs');
+  const memory = openMemory(root);
+  const known = chosen.flatMap((mutant) => (values.resume ? (memory.recall(mutant) ?? []) : []));
+  const left = chosen.filter(({ id }) => !known.some((result) => result.id === id));
+  const fresh = left.length === 0 ? [] : await plantAll(root, left, Number(values.workers), memory.keep);
+  const results = chosen.map(({ id }) => [...known, ...fresh].find((result) => result.id === id));
   process.stdout.write(table(results));
   if (chosen.length === all.length) writeDocument(root, results);
   const survivors = results.filter(({ caught }) => !caught);

@@ -2,17 +2,11 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { patternOf } from './names.mjs';
 
 /** Longer than any single test may take, with its build. */
 const LIMIT_MS = 180_000;
 const SAID_MAX = 2_000;
-
-/** A name as it stands in the source; what stands in it for a value may become anything. */
-export const patternOf = (name) =>
-  name
-    .split(/%[sdijpo]|\$\w+/)
-    .map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-    .join('.*');
 
 /** @returns the tests that ran, as Jest reports them, or why there are none */
 export async function runTests(copy, servers, { test, name }) {
