@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Order } from '../../contracts/orders.js';
-import { PLAN, PLAN_VERSION, STEPS, stepsOf, undosOf } from '../../contracts/plan.js';
+import { PLAN, PLAN_VERSION, STEPS, stepsOf } from '../../contracts/plan.js';
 import { sagaStart } from '../../contracts/saga.js';
 import { readOrder, readOrderState, requestCancellation } from '../../domain/orders.js';
 import { readSagaLog } from '../../domain/saga-log.js';
@@ -74,7 +74,10 @@ describe('a step of the plan', () => {
     expect(await saga.result()).toEqual({ status: 'CANCELLED', reason: 'PAYMENT_DECLINED' });
     expect(await giftOf(order.id)).toBe('UNWRAPPED');
     const undos = (await progressOf(saga)).steps.filter(({ kind }) => kind === 'undo');
-    const ofOurs = undosOf(stepsOf(PLAN));
+    // By itself, and not by the function that the unwinding goes by: that one may be wrong.
+    const ofOurs = stepsOf(PLAN)
+      .toReversed()
+      .flatMap(({ undo }) => (typeof undo === 'string' ? [undo] : []));
     expect(undos.map(({ name }) => name)).toEqual([
       ...ofOurs.slice(0, -1),
       'unwrapGift',
