@@ -216,8 +216,8 @@ test(
     const story = await storyOf('shop:declined.1', 'order.cancelled');
     expect(story.filter(({ step }) => step !== undefined).map(factOf)).toEqual([
       'reserveInventory: done 1',
-      'chargePayment: refused 1 CARD_DECLINED',
-      'beginUnwinding: done 1',
+      'chargePayment: refused 1 PAYMENT_DECLINED',
+      'refundPayment: done 1',
       'releaseInventory: done 1',
       'cancelOrder: done 1',
     ]);
@@ -259,7 +259,11 @@ test(
     const story = await storyOf('shop:parked.1', 'order.cancelled');
     const ofSaga = story.filter(({ msg }) => String(msg).startsWith('saga: ')).map(factOf);
     expect(new Set(ofSaga).size).toBe(ofSaga.length);
-    expect(ofSaga).toEqual([expect.stringMatching(/^saga: parked \d+$/), 'saga: asked to cancel']);
+    expect(ofSaga).toEqual([
+      expect.stringMatching(/^saga: parked \d+$/),
+      'saga: asked to cancel CANCELLED_BY_CUSTOMER',
+    ]);
+    expect(story.filter(({ actor }) => actor !== undefined).map(({ actor }) => actor)).toEqual(['anonymous']);
     const tries = story.filter(({ step }) => step === 'chargePayment').map(({ msg, attempt }) => `${msg} ${attempt}`);
     expect(tries.length).toBeGreaterThan(1);
     expect(new Set(tries).size).toBe(tries.length);
