@@ -170,6 +170,7 @@ export async function markStarted(db: Statements, sagas: Pick<UnstartedSaga, 'id
 /** An order that should be final by now, or about to be: the supervision looks whether a saga works on it. */
 export type OpenOrder = {
   id: string;
+  correlationId: string;
   /** Confirmed, and on its way back. */
   takingBack: boolean;
   isUnwinding: boolean;
@@ -193,7 +194,7 @@ export async function listOpen(
 ): Promise<OpenOrder[]> {
   const before = (ms: number) => Prisma.sql`now() - ${ms}::float8 * interval '1 ms'`;
   const columns = Prisma.sql`
-    id, status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AS "takingBack", unwinding_reason IS NOT NULL AS "isUnwinding",
+    id, correlation_id AS "correlationId", status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AS "takingBack", unwinding_reason IS NOT NULL AS "isUnwinding",
     status = 'CONFIRMED' AND unwinding_reason IS NULL AS "isForward",
     saga_started_at < ${before(overdueMs)} AS "isOverdue"`;
   const begun = Prisma.sql`saga_started_at IS NOT NULL AND id > ${afterId}::uuid`;

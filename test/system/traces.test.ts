@@ -3,11 +3,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Order } from '../../clients/typescript/client.js';
+import { requestCancellation } from '../../domain/orders.js';
 import { freePort } from '../../local/processes/ports.js';
 import type { Running } from '../../local/processes/program.js';
+import { restartSaga } from '../../sagas/restart.js';
 import { eventually } from '../support/conditions.js';
 import { createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 import { type Collector, type SeenSpan, startCollector, treeOf } from '../support/otlp.js';
+import { PATIENT } from '../support/saga.js';
 import { isServing, kill, type Surroundings, startSurroundings } from '../support/surroundings.js';
 
 const LIMIT_MS = 180_000;
@@ -84,6 +87,15 @@ async function place(
   });
   expect(response.status).toBe(201);
   return (await response.json()) as Order;
+}
+
+async function decide(order: Order, decision: Record<string, string>): Promise<void> {
+  const response = await fetch(`${api}/admin/sagas/${order.id}/resolve`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(decision),
+  });
+  expect(response.status).toBe(200);
 }
 
 const spansOf = (order: Order): SeenSpan[] => {
@@ -231,6 +243,7 @@ test(
   async () => {
     await fault({ mode: 'down', route: 'charge', count: null });
     const order = await place('A', {}, { 'x-correlation-id': 'shop:parked.1' });
+    const decided = await place('A', {}, { 'x-correlation-id': 'shop:decided.1' });
     await eventually(
       'it is seen to be parked',
       () => spansOf(order).some(({ name }) => name === 'parked at chargePayment'),
@@ -240,6 +253,7 @@ test(
     await kill(worker);
     await fault(null);
     worker = await startWorker();
+    await decide(decided, { action: 'compensate', operator: 'op-7', reason: 'ticket 12' });
     const cancelled = await fetch(`${api}/orders/${order.id}/cancel`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -264,9 +278,34 @@ test(
       'saga: asked to cancel CANCELLED_BY_CUSTOMER',
     ]);
     expect(story.filter(({ actor }) => actor !== undefined).map(({ actor }) => actor)).toEqual(['anonymous']);
+    const ofDecided = await storyOf('shop:decided.1', 'order.cancelled');
+    expect(ofDecided.filter(({ actor }) => actor !== undefined)).toMatchObject([
+      { msg: 'saga: decided by an operator', action: 'compensate', actor: 'op-7', step: 'chargePayment' },
+    ]);
     const tries = story.filter(({ step }) => step === 'chargePayment').map(({ msg, attempt }) => `${msg} ${attempt}`);
     expect(tries.length).toBeGreaterThan(1);
     expect(new Set(tries).size).toBe(tries.length);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'an operator who has a confirmed order taken back by the CLI, which writes no log, is in the story of the order',
+  async () => {
+    const { database, temporal } = around;
+    const order = await place('A', {}, { 'x-correlation-id': 'shop:taken-back.1' });
+    await storyOf('shop:taken-back.1', 'order.confirmed');
+    await requestCancellation(database.db, order.id, { reason: 'OPERATOR', actor: 'op-7' });
+    await restartSaga({ client: temporal.client, db: database.db, policy: PATIENT, operator: 'op-7' }, order.id);
+    const story = await storyOf('shop:taken-back.1', 'order.cancelled');
+    const workflowId = `order-${order.id}-cancel`;
+    expect(story.filter(({ actor }) => actor !== undefined)).toMatchObject([
+      { msg: 'saga: started by an operator', actor: 'op-7', orderId: order.id, workflowId },
+    ]);
+    expect(story.filter((line) => line['workflowId'] === workflowId).map(factOf)).toEqual([
+      'saga: started by an operator',
+      ...['refundPayment', 'releaseInventory', 'cancelOrder'].map((undo) => `${undo}: done 1`),
+    ]);
   },
   LIMIT_MS,
 );
