@@ -131,6 +131,8 @@ async function storyOf(correlationId: string, ends: string): Promise<Record<stri
   });
   return story.toSorted((a, b) => String(a['time']).localeCompare(String(b['time'])));
 }
+const SANDBOX = { headers: { authorization: 'Bearer sk_test_traces' } };
+type Charges = { data: { metadata: Record<string, string> }[] };
 /** What a line tells, without what differs from run to run; an attempt with its number. */
 const factOf = ({ msg, type, attempt, status, reason }: Record<string, unknown>) =>
   [msg, type, attempt, status, reason].filter((word) => word !== undefined).join(' ');
@@ -177,6 +179,9 @@ test(
       'reserveInventory: done 1',
       'saga started',
     ]);
+    const charges = (await (await fetch(`${around.sandbox.url}/v1/payment_intents`, SANDBOX)).json()) as Charges;
+    const charge = charges.data.find(({ metadata }) => metadata['orderId'] === order.id);
+    expect(charge?.metadata['correlationId']).toBe('shop:confirmed.1');
     const { orderId, workflowId, runId, traceId } = story.find(({ step }) => step === 'chargePayment') ?? {};
     const run = await around.temporal.client.workflow.getHandle(`order-${order.id}`).describe();
     expect({ orderId, workflowId, runId, traceId }).toEqual({
