@@ -181,6 +181,10 @@ export const settings = {
     default: undefined,
     desc: 'Distinguishes our charges from others’ on the payment account; unset = made once, kept in Postgres',
   }),
+  CHARGE_CORRELATION_ID: bool({
+    default: true,
+    desc: 'Charges carry the correlation id of their order; false while workers of a release run that cannot send it',
+  }),
   RECONCILE_EVERY: durationMs({
     default: 20_000,
     desc: 'How often the payment API’s ledger is compared with ours',
