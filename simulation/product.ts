@@ -88,6 +88,16 @@ export class Product {
     return make();
   }
 
+  /** Has a promise of this context tell how it was settled, in the entry in which it is. */
+  settled(promise: Promise<unknown>, tell: (result: unknown, err?: unknown) => void): void {
+    // A reaction that is made outside would wait for the microtasks of the outside.
+    const react = (this.#context['__react'] ??= vm.runInContext(
+      '(promise, tell) => void promise.then((value) => void tell(value), (err) => void tell(undefined, err))',
+      this.#context,
+    )) as (...args: unknown[]) => void;
+    react(promise, tell);
+  }
+
   /** The real activities, and the classes of errors by which they know a gateway's answers. */
   activities(neighbours: Neighbours): { create: Record<string, (deps: unknown) => Activities>; gatewayErrors: Exports } {
     const loaded = new Map<string, Exports>();
