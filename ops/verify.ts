@@ -25,7 +25,11 @@ export function addVerifyCommand(program: Command): void {
     .description(
       `Holds every order that has not changed for a minute, and all stock, against the invariants, by what Postgres, the gateway's lists and Temporal say of them; it only reads. What is wrong is looked at a second time before it is told; what reconciliation has in hand is not told. Invariants: ${VERIFIED.join('; ')}.`,
     )
-    .option('--since <moment>', 'only orders accepted, and charges made, at or after, e.g. 2026-11-21, or 2h (ago)', moment)
+    .option(
+      '--since <moment>',
+      'only orders accepted, and charges made, at or after, e.g. 2026-11-21, or 2h (ago)',
+      moment,
+    )
     .option('--order <id>', 'only this order; may be repeated', orderIds)
     .option('--invariant <name>', 'only this invariant, or all of a number, e.g. I4; may be repeated', invariants)
     .addHelpText(
@@ -72,7 +76,9 @@ async function verifyInstallation(ops: Ops, options: Options): Promise<ExitCode>
 /** Invariants whose sources have answered, with nothing. */
 function blindOf({ findings, failures }: Verified): InvariantName[] {
   const failed = new Set(failures.flatMap(({ invariants: names }) => names));
-  return findings.filter(({ invariant, checked }) => checked === 0 && !failed.has(invariant)).map((one) => one.invariant);
+  return findings
+    .filter(({ invariant, checked }) => checked === 0 && !failed.has(invariant))
+    .map((one) => one.invariant);
 }
 
 /** Of some orders, what is not an order's is not asked for. @throws OpsError with the code for "could not look" */

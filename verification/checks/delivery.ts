@@ -21,7 +21,9 @@ export const served: Check = ({ cursors }) =>
       ({ destination }) => destination,
       ({ destination, partition, isServed, isWithinFeed, owedTooLong }) => [
         !isWithinFeed && `${destination} is said to have got what was never told: share ${partition} would miss events`,
-        owedTooLong !== null && !isServed && `${destination} is owed an event of ${owedTooLong}, and no relay serves it`,
+        owedTooLong !== null &&
+          !isServed &&
+          `${destination} is owed an event of ${owedTooLong}, and no relay serves it`,
       ],
     ),
   };

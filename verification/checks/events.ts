@@ -54,7 +54,6 @@ function firstArrivals(events: LedgerEvent[]): LedgerEvent[] {
   );
 }
 
-
 const isGapless = (events: LedgerEvent[]) => events.every(({ sequence }, i) => sequence === i + 1);
 
 function storyTrouble(order: LedgerOrder, events: LedgerEvent[], ledgers: Ledgers): string | undefined {

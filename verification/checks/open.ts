@@ -11,7 +11,10 @@ export const atWork: Check = (ledgers) =>
     violations: each(ledgers.standings, idOf, (order) => {
       if (order.isFinal || !order.isStarted) return undefined;
       const saga = sagaOf(order, ledgers);
-      return saga?.status !== 'RUNNING' && `${order.id} is open, and no saga works for it: ${saga?.status ?? 'there is none'}`;
+      return (
+        saga?.status !== 'RUNNING' &&
+        `${order.id} is open, and no saga works for it: ${saga?.status ?? 'there is none'}`
+      );
     }),
   };
 

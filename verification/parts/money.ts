@@ -5,7 +5,14 @@
 import type { LedgerCharge as Listed, LedgerRefund, Page, PageRequest } from '../../gateways/payments.js';
 import type { InvariantName } from '../invariants.js';
 import type { LedgerCharge, LedgerOrder } from '../ledgers.js';
-import { findCharges, type GatewayLists, readCharges, readRefunds, type Refunds, toLedger } from '../sources/gateway.js';
+import {
+  findCharges,
+  type GatewayLists,
+  readCharges,
+  readRefunds,
+  type Refunds,
+  toLedger,
+} from '../sources/gateway.js';
 import { type PaymentPlace, readMoney, readPayments } from '../sources/money.js';
 import { type Looked, lookTwice, ofOrders, type Part, type PartOptions, present, type Sources } from './part.js';
 
@@ -35,7 +42,10 @@ async function* lookAtLists(counter: Counter, { names, since = new Date(0), page
   const { db, gateway, graceMs } = counter;
   const look = async (charges: Listed[], refunds: Refunds, orderIds: string[] = []) =>
     lookTwice(names, await compare(counter, charges, refunds, orderIds), (subjects) =>
-      gather(counter, [...subjects, ...referencesOf(charges.filter(({ orderId }) => subjects.includes(orderId ?? '')))]),
+      gather(counter, [
+        ...subjects,
+        ...referencesOf(charges.filter(({ orderId }) => subjects.includes(orderId ?? ''))),
+      ]),
     );
   const refunds = await listRefunds(gateway, since);
   const until = new Date((gateway.nowMs() ?? Date.now()) - graceMs);
@@ -57,7 +67,10 @@ async function* lookAtLists(counter: Counter, { names, since = new Date(0), page
   for (let after: PaymentPlace | undefined; ; ) {
     const { payments, last } = await readPayments(db, recordedFrom, pageSize, after);
     const unseen = payments.filter(({ reference }) => reference === null || !seen.has(reference));
-    const charges = await readCharges(gateway, unseen.flatMap(({ reference }) => reference ?? []));
+    const charges = await readCharges(
+      gateway,
+      unseen.flatMap(({ reference }) => reference ?? []),
+    );
     const orderIds = unseen.map(({ orderId }) => orderId);
     yield await look(charges, await readRefunds(gateway, charges), orderIds);
     if (last === undefined) return;
@@ -88,7 +101,10 @@ async function listRefunds(gateway: GatewayLists, since: Date): Promise<Map<stri
 async function gather(counter: Counter, subjects: readonly string[]): Promise<Looked[]> {
   const { db, gateway, graceMs } = counter;
   const { orders, payments } = await readMoney(db, { references: subjects, orderIds: subjects }, graceMs);
-  const found = await findCharges(gateway, orders.map(({ id }) => id));
+  const found = await findCharges(
+    gateway,
+    orders.map(({ id }) => id),
+  );
   const isOrder = new Set(orders.map(({ id }) => id));
   const references = [
     ...subjects.filter((subject) => !isOrder.has(subject)),
@@ -115,7 +131,10 @@ async function compare(
   const elsewhere = facts.payments.filter(
     ({ reference, orderId }) => !known.has(reference) && orders.get(orderId)?.isQuiet,
   );
-  const more = await readCharges(gateway, elsewhere.flatMap(({ reference }) => reference ?? []));
+  const more = await readCharges(
+    gateway,
+    elsewhere.flatMap(({ reference }) => reference ?? []),
+  );
   const all = new Map([...refunds, ...(await readRefunds(gateway, more))]);
   const orderOf = (charge: Listed) => orders.get(payer.get(charge.reference) ?? charge.orderId?.toLowerCase() ?? '');
   const entryOf = (charge: Listed) => toLedger(charge, all, orderOf(charge), facts);

@@ -31,8 +31,7 @@ export const sagasPart: Part = {
     };
     for (let after: string | undefined; ; ) {
       const page = await readStandings(db, span, limit, after);
-      const again = async (ids: string[]) =>
-        look(await readStandings(db, { ...span, ids }, limit), describeSagas);
+      const again = async (ids: string[]) => look(await readStandings(db, { ...span, ids }, limit), describeSagas);
       yield await lookTwice(names, await look(page, readSagas), again, againAfterMs);
       after = page.at(-1)?.id;
       if (page.length < limit) return;
@@ -61,7 +60,10 @@ export const claimedPart: Part = {
   needs: 'temporal',
   isOfAll: true,
   async *looks({ db, temporal }, { names, pageSize, since }) {
-    for await (const workflowIds of listClaimed(present<Client>(temporal), since, { page: pageSize, all: CLAIMED_MAX })) {
+    for await (const workflowIds of listClaimed(present<Client>(temporal), since, {
+      page: pageSize,
+      all: CLAIMED_MAX,
+    })) {
       const look = async (): Promise<Looked[]> => [
         [names, ofOrders({ claimed: { workflowIds, unknown: await unknownOf(db, workflowIds) } })],
       ];

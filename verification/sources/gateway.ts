@@ -40,7 +40,12 @@ export async function readRefunds(gateway: GatewayLists, charges: readonly Liste
 }
 
 /** A charge as the invariants take it. @param order that it names, or whose payment names it */
-export function toLedger(charge: Listed, refunds: Refunds, order: PaidOrder | undefined, facts: MoneyFacts): LedgerCharge {
+export function toLedger(
+  charge: Listed,
+  refunds: Refunds,
+  order: PaidOrder | undefined,
+  facts: MoneyFacts,
+): LedgerCharge {
   const { reference, currency, received, refunded } = charge;
   const installationId = order ? order.installationId : charge.installationId;
   const minor = (amount: number) => amountFromGateway(installationId, { amount, currency });

@@ -23,12 +23,7 @@ const held = Prisma.raw(
 );
 
 /** @param after the last id of the page before */
-export async function readOrders(
-  db: DatabaseClient,
-  span: Span,
-  limit: number,
-  after = FIRST_ID,
-): Promise<OrdersPage> {
+export async function readOrders(db: DatabaseClient, span: Span, limit: number, after = FIRST_ID): Promise<OrdersPage> {
   const { facts } = await readOnly<{ facts: Facts }>(
     db,
     Prisma.sql`WITH page AS MATERIALIZED (
