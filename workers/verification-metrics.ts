@@ -18,7 +18,7 @@ export const rowsLookedAt = new Counter({
 /** With a label, since a gauge without any cannot be taken away again. */
 export const passed = new Gauge({
   name: 'order_saga_verification_timestamp_seconds',
-  help: 'When a pass last came to its end with every source answering: of what is new, and of all',
+  help: 'When a pass last came to its end with every source answering, of what is new and of all; until then, when this process began to verify',
   labelNames: ['pass'],
   registers: [],
 });

@@ -118,8 +118,9 @@ const isHeld = ({ renewedAtMs }: State): boolean => performance.now() - renewedA
 async function renew({ db }: VerifierSettings, state: State): Promise<boolean> {
   const askedAtMs = performance.now();
   const isTaken = await takeLease(db, LEASE, { owner: state.owner, leaseMs: LEASE_MS });
-  state.renewedAtMs = isTaken ? askedAtMs : Number.NEGATIVE_INFINITY;
   if (!isTaken) hideVerification();
+  else if (!isHeld(state)) for (const pass of ['new', 'all'] as const) showPassed(pass, new Date());
+  state.renewedAtMs = isTaken ? askedAtMs : Number.NEGATIVE_INFINITY;
   return isTaken;
 }
 
