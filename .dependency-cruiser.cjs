@@ -87,8 +87,8 @@ module.exports = {
     layer(
       'verification-only-compares',
       '^verification/',
-      { path: ours, pathNot: '^(verification|contracts|runtime|prisma/generated)/' },
-      'verification/ reads what the ledgers say with statements of its own: code that it shared with those who write them would share their mistakes.',
+      { path: ours, pathNot: '^(verification|contracts|runtime|prisma/generated)/|^gateways/(marks|payments)\\.ts$' },
+      'verification/ reads what the ledgers say with statements of its own: code that it shared with those who write them would share their mistakes. Of the gateway it takes the port and what the marks mean.',
     ),
     layer(
       'workers-load-workflows-by-path',
