@@ -51,6 +51,21 @@ export function changedAudit({ sql }: Stage): Fault {
   };
 }
 
+export function spoiltOrder({ sql }: Stage): Fault {
+  const total = (change: string) =>
+    sql([
+      'ALTER TABLE orders DISABLE TRIGGER USER',
+      `UPDATE orders SET total_amount = total_amount ${change} WHERE id = (SELECT min(id::text)::uuid FROM orders WHERE status = 'CONFIRMED')`,
+      'ALTER TABLE orders ENABLE TRIGGER USER',
+    ]);
+  return {
+    what: 'an order’s total is changed behind the service’s back, and changed back',
+    alarms: ['InvariantViolated'],
+    begin: () => total('+ 1'),
+    end: () => total('- 1'),
+  };
+}
+
 export function refundByHand(stage: Stage): Fault {
   const { client, query } = stage;
   return {

@@ -48,6 +48,7 @@ async function open(programs: PrometheusPrograms, folder: string, closers: (() =
     STEP_RETRY_BUDGET: '1s',
     DELIVERY_BACKOFF_MAX: '500ms',
     RECONCILE_EVERY: '2s',
+    VERIFY_EVERY: '2s',
     REFUND_CHECK_EVERY: '3s',
     SANDBOX_REFUND_FAILS_AFTER: '1s',
     RATE_LIMIT_STRANGER: '100000',
