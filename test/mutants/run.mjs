@@ -35,7 +35,7 @@ await runScript(async () => {
   const { plantAll } = await import('./plant.mjs');
   const { table, writeDocument } = await import('./report.mjs');
   const { openMemory } = await import('./memory.mjs');
-  const memory = openMemory(root);
+  const memory = openMemory(root, chosen);
   const known = chosen.flatMap((mutant) => (values.resume ? (memory.recall(mutant) ?? []) : []));
   const left = chosen.filter(({ id }) => !known.some((result) => result.id === id));
   const fresh = left.length === 0 ? [] : await plantAll(root, left, Number(values.workers), memory.keep);

@@ -29,7 +29,7 @@ export default [
     promise: 'A workflow that is cancelled from outside unwinds its order all the same.',
     file: 'workflows/compensation.ts',
     find: 'CancellationScope.nonCancellable(async () => {\n    let { reason } = why;',
-    replace: 'CancellationScope.cancellable(async () => {\n    let { reason } = why;',
+    replace: 'CancellationScope.current().run(async () => {\n    let { reason } = why;',
     test: STORY,
     name: 'does not stop a cancelled workflow from unwinding',
     says: 'Workflow execution cancelled',
