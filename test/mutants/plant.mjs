@@ -78,6 +78,11 @@ async function plantGroup(copy, servers, mutants, report) {
     );
 }
 
+/** Tests load the product from its sources, but for the workflow bundle, the tables, and the processes that they start. */
+const isMadeOfDist = (copy, { file, test }) =>
+  /^(contracts|workflows|prisma)\//.test(file) ||
+  /dist\/|support\/(service|surroundings|launcher)/.test(readFileSync(join(copy, test), 'utf8'));
+
 async function plant(copy, servers, mutant) {
   const path = join(copy, mutant.file);
   const source = readFileSync(path, 'utf8');
@@ -88,7 +93,8 @@ async function plant(copy, servers, mutant) {
     source.replace(mutant.find, () => mutant.replace),
   );
   try {
-    const run = await runTests(copy, mutant.file.startsWith('prisma/') ? {} : servers, mutant);
+    const lent = mutant.file.startsWith('prisma/') ? {} : servers;
+    const run = await runTests(copy, lent, { ...mutant, isBuiltFirst: isMadeOfDist(copy, mutant) });
     const why = judge.mutated(run, mutant);
     return { caught: why === undefined, seconds: run.seconds, ...(why && { why }) };
   } finally {
