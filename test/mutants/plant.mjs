@@ -30,7 +30,7 @@ export async function plantAll(root, mutants, workers, keep) {
     const copy = join(folder, `${n}`);
     copyCheckout(root, copy);
     for (let group = groups.shift(); group; group = groups.shift())
-      await plantGroup(copy, await serversOf(ready), group, (mutant, verdict) => {
+      await plantGroup({ root, copy, servers: await serversOf(ready) }, group, (mutant, verdict) => {
         results.set(mutant.id, { ...mutant, ...verdict });
         keep({ ...mutant, ...verdict });
         const { caught, seconds, why } = verdict;
@@ -68,14 +68,11 @@ function copyCheckout(root, copy) {
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
 }
 
-async function plantGroup(copy, servers, mutants, report) {
-  const intact = await runTests(copy, servers, mutants[0]);
+async function plantGroup(place, mutants, report) {
+  const intact = await runTests(place.copy, place.servers, mutants[0]);
   const unfit = judge.intact(intact, mutants[0].name);
   for (const mutant of mutants)
-    report(
-      mutant,
-      unfit ? { caught: false, seconds: 0, why: `without it, ${unfit}` } : await plant(copy, servers, mutant),
-    );
+    report(mutant, unfit ? { caught: false, seconds: 0, why: `without it, ${unfit}` } : await plant(place, mutant));
 }
 
 /** Tests load the product from its sources, but for the workflow bundle, the tables, and the processes that they start. */
@@ -83,9 +80,10 @@ const isMadeOfDist = (copy, { file, test }) =>
   /^(contracts|workflows|prisma)\//.test(file) ||
   /dist\/|support\/(service|surroundings|launcher)/.test(readFileSync(join(copy, test), 'utf8'));
 
-async function plant(copy, servers, mutant) {
+async function plant({ root, copy, servers }, mutant) {
   const path = join(copy, mutant.file);
   const source = readFileSync(path, 'utf8');
+  const isBuiltFirst = isMadeOfDist(copy, mutant);
   if (source.split(mutant.find).length !== 2)
     return { caught: false, seconds: 0, why: 'what it changes is not there once' };
   writeFileSync(
@@ -94,10 +92,14 @@ async function plant(copy, servers, mutant) {
   );
   try {
     const lent = mutant.file.startsWith('prisma/') ? {} : servers;
-    const run = await runTests(copy, lent, { ...mutant, isBuiltFirst: isMadeOfDist(copy, mutant) });
+    const run = await runTests(copy, lent, { ...mutant, isBuiltFirst });
     const why = judge.mutated(run, mutant);
     return { caught: why === undefined, seconds: run.seconds, ...(why && { why }) };
   } finally {
     writeFileSync(path, source);
+    if (isBuiltFirst) {
+      rmSync(join(copy, 'dist'), { recursive: true, force: true });
+      cpSync(join(root, 'dist'), join(copy, 'dist'), { recursive: true });
+    }
   }
 }
