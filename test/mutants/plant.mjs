@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { say } from '../../local/say.mjs';
 import { judge } from './judgement.mjs';
-import { runTests } from './tests.mjs';
+import { runTests, stopTests } from './tests.mjs';
 
 /**
  * @param keep is told each result
@@ -20,7 +20,8 @@ export async function plantAll(root, mutants, workers, keep) {
   const { ready, stop } = startTestServers();
   let stopped;
   const leave = () => {
-    stopped ??= stop().finally(() => rmSync(folder, { recursive: true, force: true }));
+    stopTests();
+    stopped ??= stop().finally(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 500 }));
     return stopped;
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => leave().then(() => process.exit(1)));

@@ -30,6 +30,13 @@ export async function runTests(copy, servers, { test, name, isBuiltFirst }) {
     : { tests, seconds, failure: `no test ran: ${file?.message.slice(0, SAID_MAX)}` };
 }
 
+const running = new Set();
+
+/** For a run that is interrupted. */
+export function stopTests() {
+  for (const child of running) child.kill();
+}
+
 /** @returns what it printed */
 function run(copy, servers, args) {
   return new Promise((resolve, reject) => {
@@ -38,6 +45,7 @@ function run(copy, servers, args) {
       env: { ...process.env, ...servers, NO_COLOR: '1', FORCE_COLOR: '0' },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    running.add(child);
     let said = '';
     const keep = (piece) => {
       said = (said + piece).slice(-10 * SAID_MAX);
@@ -48,6 +56,7 @@ function run(copy, servers, args) {
     child.once('error', reject);
     child.once('close', () => {
       clearTimeout(timer);
+      running.delete(child);
       resolve(said);
     });
   });
