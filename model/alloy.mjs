@@ -49,7 +49,7 @@ export function solve(jar, model, commands) {
     const file = join(folder, 'model.als');
     writeFileSync(file, `${model}\n${commands.join('\n')}\n`);
     const out = join(folder, 'out');
-    execFileSync('java', ['-XX:+UseSerialGC', '-jar', jar, 'exec', '-f', '-o', out, '-s', 'minisat', file], {
+    execFileSync('java', ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-jar', jar, 'exec', '-f', '-o', out, '-s', 'minisat', file], {
       stdio: ['ignore', 'ignore', 'pipe'],
       maxBuffer: 100_000_000,
     });
