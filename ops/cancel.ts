@@ -98,7 +98,8 @@ async function wake(to: Cancelling, temporal: Temporal, target: Target, request:
   const saga = await describe(temporal, target.workflowId);
   if (saga?.status.name === 'COMPLETED') return [];
   if (saga === null || endedFromOutside(saga.status.name)) {
-    await restartSaga({ client: temporal.client, db: to.db, policy: policyOf(to.config) }, target.orderId);
+    const operator = request.requestedBy;
+    await restartSaga({ client: temporal.client, db: to.db, policy: policyOf(to.config), operator }, target.orderId);
     return [];
   }
   const seen = pendingActivities(saga).map(({ id }) => id);

@@ -5,6 +5,7 @@
 import { type Logger, type LoggerOptions, pino } from 'pino';
 import { describeError, isDescribed, isError, sentenceOf } from './errors/facts.js';
 import { withoutSecrets } from './errors/scrub.js';
+import { openLogStream } from './log-stream.js';
 import { activeTraceId } from './tracing/spans.js';
 
 /** Of a request, what our routes are; a path or a query may be anything. */
@@ -19,7 +20,7 @@ const serializers = { err: describeError, req: ofRequest };
  * @param level a pino level: fatal, error, warn, info, debug, trace or silent
  */
 export function createLogger(name: string, level: string): Logger {
-  const logger = pino({ ...SAFE, name, level, base: { pid: process.pid } });
+  const logger = pino({ ...SAFE, name, level, base: { pid: process.pid } }, openLogStream());
   // Fastify gives its own loggers the standard serializers, unless the logger that it is given names others.
   return Object.assign(logger, { serializers });
 }
