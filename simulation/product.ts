@@ -49,7 +49,8 @@ export class Product {
   constructor(dist: string, changes: readonly Change[] = []) {
     this.#dist = dist;
     this.#changes = changes;
-    this.#context = vm.createContext({}, { microtaskMode: 'afterEvaluate' });
+    // A global object of its own kind would be asked in C++ for each global name that is used.
+    this.#context = vm.createContext(vm.constants.DONT_CONTEXTIFY, { microtaskMode: 'afterEvaluate' });
     Object.defineProperty(this.#context, '__webpack_module_cache__', { value: {} });
     injectGlobals(this.#context);
     const code = this.#read('workflow-bundle.js').replace(/\/\/# sourceMappingURL=.*/s, '');
