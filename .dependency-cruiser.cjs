@@ -1,7 +1,7 @@
 // The layers, as import fences. Each comment is an invariant that ARCHITECTURE.md refers to; there is no second list.
 const layer = (name, from, to, comment) => ({ name, severity: 'error', comment, from: { path: from }, to });
 const ours =
-  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|explanation|reconciliation|verification|relay|service|sandbox|issuer|ops|local|testbed|prisma|clients|examples|bench|test)/';
+  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|explanation|reconciliation|verification|simulation|relay|service|sandbox|issuer|ops|local|testbed|prisma|clients|examples|bench|test)/';
 const notType = { dependencyTypesNot: ['type-only'] };
 
 module.exports = {
@@ -149,6 +149,18 @@ module.exports = {
       '^(?!bench/|test/)',
       { path: '^bench/' },
       'The product does not know how it is measured.',
+    ),
+    layer(
+      'simulation-imports-the-vocabulary-only',
+      '^simulation/',
+      { path: ours, pathNot: '^(simulation|contracts|verification)/' },
+      'simulation/ carries out workflows and activities as they were built, by loading them into a context of its own; what it imported would run outside of it.',
+    ),
+    layer(
+      'product-does-not-import-the-simulation',
+      '^(?!simulation/|test/)',
+      { path: '^simulation/' },
+      'The product does not know how it is simulated.',
     ),
     layer(
       'nobody-imports-a-main',

@@ -5,7 +5,7 @@
 import { type Loaded, simulate } from './saga.js';
 import { Tape } from './tape.js';
 
-const TRIES_MAX = 3_000;
+const TRIES_MAX = 1_200;
 
 /** @returns the plainest tape that was found, without the noughts at its end */
 export function shrink(loaded: Loaded, values: readonly number[], invariant: string, triesMax = TRIES_MAX): number[] {
