@@ -151,8 +151,8 @@ test("an order is asked for by itself; what is not an order's is not", async () 
   expect(code).toBe(0);
 });
 
-test('pages of any size come to the same, and what has just changed is not looked at', async () => {
-  const [small, large] = [await pass(), await pass({}, { pageSize: 500 })];
+test('pages of any size, and results asked for or listed, come to the same; and what has just changed is not looked at', async () => {
+  const [small, large] = [await pass(), await pass({}, { pageSize: 500, results: 'listed' })];
   expect(small).toEqual(large);
   expect(small.failures).toEqual([]);
   const { findings } = await pass({}, { graceMs: 7_200_000, invariants: ['I5 one end', 'I1 money'] });
