@@ -5,6 +5,7 @@
  * time. A source that does not answer is named as such; it is no failure.
  */
 import type { Client } from '@temporalio/client';
+import { money } from '../contracts/amounts.js';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import { type Choice, choicesOf } from './choices.js';
@@ -67,10 +68,10 @@ export async function explainOrder(sources: ExplanationSources, id: string): Pro
 }
 
 function moneySentences({ payment, total }: OrderRow, gateway: GatewayView): string[] {
-  const record = `Money: we have on record ${payment.status ?? 'no outcome'} of ${total.amount} ${total.currency} (minor unit)`;
+  const record = `Money: we have on record ${payment.status ?? 'no outcome'} of ${money(total)}`;
   if (!gateway.asked) return [`${record}; the gateway was not asked.`];
   const none = gateway.charges.length === 0 ? ' (it lists no charge; its search is up to a minute late)' : '';
-  return [`${record}; the gateway holds ${gateway.holds}${none}.`];
+  return [`${record}; the gateway holds ${money({ amount: gateway.holds, currency: total.currency })}${none}.`];
 }
 
 /** Oldest first; the log and the events tell the same deeds from two sides. */
@@ -88,9 +89,12 @@ function happenedOf(row: OrderRow, gateway: GatewayView): Happening[] {
     ...row.findings.map(({ at, kind, action, reference }): Happening => {
       return { at: at.toISOString(), source: 'finding', what: `${kind} at ${reference || 'no charge'}: ${action}` };
     }),
-    ...(gateway.asked ? gateway.charges : []).map(({ at, reference, state, received, refunded }): Happening => {
-      return { at, source: 'gateway', what: `${reference} ${state}: ${received} taken, ${refunded} given back` };
-    }),
+    ...(gateway.asked ? gateway.charges : []).map(
+      ({ at, reference, state, received, refunded, currency }): Happening => {
+        const [taken, back] = [received, refunded].map((amount) => money({ amount, currency }));
+        return { at, source: 'gateway', what: `${reference} ${state}: ${taken} taken, ${back} given back` };
+      },
+    ),
   ];
   return happened.toSorted((a, b) => a.at.localeCompare(b.at));
 }

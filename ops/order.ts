@@ -1,5 +1,6 @@
 /** `order`: all that is known of one order: how it stands, its money, what its sagas did, who decided what, its events. */
 import type { Command } from 'commander';
+import { money } from '../contracts/amounts.js';
 import type { StoredEvent } from '../contracts/events.js';
 import type { Order } from '../contracts/orders.js';
 import type { Database } from '../domain/database.js';
@@ -15,7 +16,7 @@ import { type Ops, orderId, run } from './command.js';
 import { policyOf, type OpsConfig, type Temporal } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
 import { readGatewayOf } from './gateway-view.js';
-import { age, duration, money, type Output, time } from './output.js';
+import { age, duration, type Output, time } from './output.js';
 import { readEarlierRuns, readSagas, type SagaStory } from './saga-stories.js';
 import { describe, sagaInCharge } from './sagas.js';
 

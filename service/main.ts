@@ -112,6 +112,7 @@ await runMain(async () => {
         explaining: { gateway: ledgerPlace(config), probeEveryMs: config.PROBE_EVERY },
         ...(slots && { slots }),
         auditKeys: keys,
+        chargeCorrelation: config.CHARGE_CORRELATION_ID,
         ...readLimits(config, logger),
         ...neighbours,
         ...(authentication && { authentication }),

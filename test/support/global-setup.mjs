@@ -19,6 +19,7 @@ export default async function setup() {
     if (name === 'DATABASE_URL' || (name.startsWith('TEMPORAL_') && name !== 'TEMPORAL_CLI_PATH'))
       delete process.env[name];
   }
+  if (process.env.TEST_DATABASE_ADMIN_URL) return; // whoever runs us lends its servers, and stops them (test/mutants)
   const start = performance.now();
   const { ready, stop } = servers.startTestServers();
   globalThis.stopTestServers = stop;

@@ -54,6 +54,7 @@ function inAPrometheus(programs: PrometheusPrograms): void {
       STEP_RETRY_BUDGET: '1s',
       DELIVERY_BACKOFF_MAX: '500ms',
       RECONCILE_EVERY: '2s',
+      VERIFY_EVERY: '2s',
       REFUND_CHECK_EVERY: '3s',
       SANDBOX_REFUND_FAILS_AFTER: '1s',
       RATE_LIMIT_STRANGER: '100000',
@@ -353,6 +354,21 @@ function inAPrometheus(programs: PrometheusPrograms): void {
     };
   });
 
+  see(function spoiltOrder() {
+    const total = (change: string) =>
+      sql([
+        'ALTER TABLE orders DISABLE TRIGGER USER',
+        `UPDATE orders SET total_amount = total_amount ${change} WHERE id = (SELECT min(id::text)::uuid FROM orders WHERE status = 'CONFIRMED')`,
+        'ALTER TABLE orders ENABLE TRIGGER USER',
+      ]);
+    return {
+      what: 'an order’s total is changed behind the service’s back, and changed back',
+      alarms: ['InvariantViolated'],
+      begin: () => total('+ 1'),
+      end: () => total('- 1'),
+    };
+  });
+
   see(function refundByHand() {
     return {
       what: 'a confirmed order is refunded at the gateway, by hand',
@@ -435,6 +451,7 @@ function inAPrometheus(programs: PrometheusPrograms): void {
 
   test('every alarm was seen', () => {
     const seen = recorder.seen().add('Watchdog').add('ErrorBudgetBurnsSlowly');
+    seen.add('VerificationStalled'); // only after a quarter of an hour
     expect(
       readRules()
         .map(({ alert }) => alert)

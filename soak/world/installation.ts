@@ -1,0 +1,141 @@
+/**
+ * An installation to be harmed: the product's processes in roles of their own and all together, their neighbours, a consumer, and a
+ * proxy on every link between them.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import { freePort } from '../../local/processes/ports.js';
+import { sessionConfig } from '../../prisma/session.mjs';
+import { type Link, startLink } from '../../testbed/link.js';
+import { LINKS, type LinkName, type PartName, SERVICES } from '../plan/faults.js';
+import { type Consumer, startConsumer } from './consumer.js';
+import { type Part, startPart } from './part.js';
+import { serviceProgramOf, gatewayProgram } from './programs.js';
+import { natsServer, postgresServer, type Server, temporalServer } from './servers.js';
+import { until } from './waiting.js';
+
+export type Installation = {
+  folder: string;
+  parts: ReadonlyMap<PartName, Part>;
+  links: ReadonlyMap<LinkName, Link>;
+  consumer: Consumer;
+  /** What the clients ask, each through its link. */
+  apis: string[];
+  /** Past all links, for whoever repairs and checks. */
+  direct: { api: string; gateway: string; temporal: string; database: string; nats?: string };
+  /** The checker's own sessions, and those of faults. */
+  pool: pg.Pool;
+  /** What has happened that no fault explains. */
+  surprises: string[];
+  /** @throws after so long */
+  untilReady: (limitMs: number) => Promise<void>;
+  stop: () => Promise<void>;
+};
+
+const HOST = '127.0.0.1';
+const READY_LIMIT_MS = 120_000;
+
+/** @param stops what is to be undone, last first, from the first process on: the start may fail half-way */
+export async function startInstallation(folder: string, stops: (() => Promise<unknown>)[]): Promise<Installation> {
+  mkdirSync(join(folder, 'logs'), { recursive: true });
+  const logOf = (name: string) => join(folder, 'logs', `${name}.log`);
+  const surprises: string[] = [];
+  const parts = new Map<PartName, Part>();
+  const add = (name: PartName, program: Parameters<typeof startPart>[0]['program']) => {
+    const part = startPart({ name, program, surprised: (says) => surprises.push(says) });
+    parts.set(name, part);
+    stops.push(() => part.retire());
+    return part;
+  };
+  const addServer = async (name: PartName, server: Server) => {
+    stops.push(async () => server.remove());
+    await isUp(add(name, server.program));
+  };
+  const consumer = await startConsumer();
+  stops.push(() => consumer.stop());
+  const postgres = await postgresServer(logOf('postgres'));
+  const temporal = await temporalServer(folder, logOf('temporal'));
+  const nats = await natsServer(folder, logOf('nats'));
+  const ports = Object.fromEntries(
+    await Promise.all(['api', 'all', 'gateway'].map(async (name) => [name, await freePort()] as const)),
+  ) as Record<'api' | 'all' | 'gateway', number>;
+  const targets: Record<string, string> = {
+    api: `${HOST}:${ports.api}`,
+    all: `${HOST}:${ports.all}`,
+    gateway: `${HOST}:${ports.gateway}`,
+    postgres: postgres.address,
+    temporal: temporal.address,
+    consumer: consumer.address,
+    ...(nats && { nats: nats.address }),
+  };
+  const links = await layLinks(targets, stops);
+  await Promise.all([
+    addServer('postgres', postgres),
+    addServer('temporal', temporal),
+    ...(nats ? [addServer('nats', nats)] : []),
+    isUp(add('gateway', () => gatewayProgram(folder, ports.gateway, link(links, 'gateway-api'), logOf('gateway')))),
+  ]);
+  const database = await postgres.prepare();
+  const pool = new pg.Pool({
+    ...sessionConfig(database),
+    max: 8,
+    connectionTimeoutMillis: 5_000,
+    query_timeout: 20_000,
+  });
+  pool.on('error', () => undefined); // its server is killed now and then
+  stops.push(() => pool.end());
+  for (const name of SERVICES) {
+    const port = name === 'api' || name === 'all' ? ports[name] : undefined;
+    const metricsPort = await freePort();
+    add(name, () => serviceProgramOf(name, { port, metricsPort, database, links, consumer, logFile: logOf(name) }));
+  }
+  const untilReady = async (limitMs: number) => {
+    for (const part of parts.values()) await isUp(part, limitMs);
+  };
+  await untilReady(READY_LIMIT_MS);
+  return {
+    folder,
+    parts,
+    links,
+    consumer,
+    apis: [`http://${link(links, 'client-api')}`, `http://${link(links, 'client-all')}`],
+    direct: {
+      api: `http://${targets['api']}`,
+      gateway: `http://${targets['gateway']}`,
+      temporal: temporal.address,
+      database,
+      ...(nats && { nats: nats.address }),
+    },
+    pool,
+    surprises,
+    untilReady,
+    stop: async () => {
+      for (const stop of stops.splice(0).reverse()) await stop();
+    },
+  };
+}
+
+const isUp = (part: Part, limitMs = READY_LIMIT_MS) => until(`${part.name} is ready`, limitMs, () => part.isReady());
+
+async function layLinks(
+  targets: Record<string, string>,
+  stops: (() => Promise<unknown>)[],
+): Promise<Map<LinkName, Link>> {
+  const links = new Map<LinkName, Link>();
+  for (const name of LINKS) {
+    const target = targets[name.split('-')[1] as string];
+    if (target === undefined) continue;
+    const laid = await startLink(target);
+    links.set(name, laid);
+    stops.push(() => laid.stop());
+  }
+  return links;
+}
+
+/** host:port of a link's near end. */
+function link(links: ReadonlyMap<LinkName, Link>, name: LinkName): string {
+  const found = links.get(name);
+  if (!found) throw new Error(`there is no link ${name}`);
+  return found.address;
+}
