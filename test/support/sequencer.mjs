@@ -34,6 +34,7 @@ const LONG_S = {
   'workflows/replayable': 50,
   'api/health': 45,
   'ops/unmarked': 45,
+  'ops/verify': 45,
   'system/metrics': 45,
   'system/standstill': 45,
   'examples/consumers': 40,
