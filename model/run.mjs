@@ -56,6 +56,17 @@ function promises() {
   run(true, 'moneyAtOnceIsNotPromised', fair('moneyAtOnce'), scope(15));
   const unreconciled = `planted[NoReconciler] and fairReconciler and not moneyInTheEnd and (${along(LATE)})`;
   run(true, 'plantedNoReconciler', unreconciled, scope(14));
+  if (!isReduced) {
+    const hangs = (fairness) => `${noRelay} and intact and ${fairness} and not everyOrderEnds`;
+    run(false, 'everyOrderEnds', hangs('fairSystem'), scope(10));
+    run(true, 'anOrderMayHangWithoutFairness', hangs('some Order'), scope(8));
+    run(
+      true,
+      'aCancelledOrderIsFairToo',
+      `${noRelay} and intact and fairSystem and eventually Order.status = Cancelled`,
+      scope(10),
+    );
+  }
   for (const [change, path] of Object.entries(PLANTED)) {
     const broken = (with_) => `${with_} and not safe and (${along(path)})`;
     run(true, `planted${change}`, broken(`planted[${change}]`), scope(statesOf(path)));
