@@ -58,7 +58,7 @@ function promises() {
   run(true, 'plantedNoReconciler', unreconciled, scope(14));
   if (!isReduced) {
     const hangs = (fairness) => `${noRelay} and intact and ${fairness} and not everyOrderEnds`;
-    run(false, 'everyOrderEnds', hangs('fairSystem'), scope(10));
+    run(false, 'everyOrderEnds', hangs('fairSystem'), scope(12));
     run(true, 'anOrderMayHangWithoutFairness', hangs('some Order'), scope(8));
     run(
       true,
