@@ -194,12 +194,28 @@ pred canMove[o: Order] { canStart[o] or waitsForOperator[o] or (no o.reason and 
   or canRelease[o] or canFinish[o])) }
 pred neverStuck { always all o: Order | final_[o] or canMove[o] }
 
--- liveness, by the fairness of the reconciler alone, and of the relay alone
+-- liveness, by the fairness of the reconciler, and of the system
 pred fairReconciler { all o: Order | (eventually always canReconcile[o]) implies always eventually reconcile[o] }
-pred fairRelay { all o: Order, e: Event { (eventually always waits[o, e]) implies always eventually (deliver[o, e] or hold[o, e])
-  (eventually always e in o.dead) implies always eventually replay[o, e] } }
 pred moneyInTheEnd { all o: Order | (eventually always o.status = Cancelled) implies
   eventually always (o.pay = Outside or Taken not in o.gate or Back in o.gate) }
-pred allDelivered { all o: Order, e: Event | (eventually e in o.emitted) implies eventually e in o.delivered }
+-- that what the system can do all the time it does at some time, and that nobody ends its saga for ever
+pred fairSystem { all o: Order {
+  (eventually always canStart[o]) implies always eventually (start[o] or firstStart[o])
+  all s: Step | (eventually always canBegin[o, s]) implies always eventually begin[o, s]
+  (eventually always canUnwind[o]) implies always eventually unwind[o]
+  (eventually always canEnd[o]) implies always eventually end[o]
+  (eventually always canReserve[o]) implies always eventually reserve[o]
+  (eventually always canRefuse[o]) implies always eventually refuse[o]
+  (eventually always (open_[o] and some o.begun)) implies always eventually deadline[o]
+  (eventually always canShut[o]) implies always eventually shut[o]
+  (eventually always canGiveBack[o]) implies always eventually giveBack[o]
+  (eventually always canRecordRefund[o]) implies always eventually recordRefund[o]
+  (eventually always canRefundDone[o]) implies always eventually refundDone[o]
+  (eventually always canRelease[o]) implies always eventually release[o]
+  (eventually always canFinish[o]) implies always eventually finish[o]
+  (eventually always waitsForOperator[o]) implies always eventually skipRefund[o]
+  eventually always not terminate[o]
+} }
+pred everyOrderEnds { all o: Order | eventually always final_[o] }
 -- what is deliberately not promised: the charge that lands after the undo has looked is given back later, not at once
 pred moneyAtOnce { always all o: Order | (o.status = Cancelled and o.pay != Outside and Taken in o.gate) implies (Back + FailedLater) & o.gate != none }
