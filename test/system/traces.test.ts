@@ -137,6 +137,12 @@ type Charges = { data: { metadata: Record<string, string> }[] };
 /** What a line tells, without what differs from run to run; an attempt with its number. */
 const factOf = ({ msg, type, attempt, status, reason }: Record<string, unknown>) =>
   [msg, type, attempt, status, reason].filter((word) => word !== undefined).join(' ');
+/** What an order's story takes of the log; docs/logs.md says how much. */
+function expectBrief(title: string, story: Record<string, unknown>[], bytesMax: number): void {
+  const bytes = story.reduce((sum, line) => sum + JSON.stringify(line).length + 1, 0);
+  if (process.env['SHOW_TRACES']) process.stderr.write(`\n${title}: ${bytes} bytes of log in ${story.length} lines\n`);
+  expect(bytes).toBeLessThan(bytesMax);
+}
 const show = (title: string, spans: SeenSpan[]) => {
   if (process.env['SHOW_TRACES']) process.stderr.write(`\n## ${title}\n${treeOf(spans, spans[0]?.traceId ?? '')}\n`);
 };
@@ -180,6 +186,7 @@ test(
       'reserveInventory: done 1',
       'saga started',
     ]);
+    expectBrief('confirmed', story, 4_096);
     const charges = (await (await fetch(`${around.sandbox.url}/v1/payment_intents`, SANDBOX)).json()) as Charges;
     const charge = charges.data.find(({ metadata }) => metadata['orderId'] === order.id);
     expect(charge?.metadata['correlationId']).toBe('shop:confirmed.1');
@@ -240,6 +247,7 @@ test(
       'cancelOrder: done 1',
     ]);
     expect(new Set(story.map(({ level }) => level))).toEqual(new Set(['info']));
+    expectBrief('compensated', story, 5_120);
   },
   LIMIT_MS,
 );
