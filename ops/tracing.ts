@@ -2,12 +2,12 @@
  * An operator's acts as spans, where `OTEL_…` asks for them as in the service: each a trace of its own with a link to the order's, as it
  * is of an act over HTTP. What an act writes and starts belongs to it.
  */
+import type { Database } from '../domain/database.js';
 import { readTraceOf } from '../domain/orders.js';
 import { settings } from '../runtime/settings.js';
 import { openTracing } from '../runtime/tracing/opened.js';
 import { isTracing, traced } from '../runtime/tracing/spans.js';
 import type { Item, ItemResult } from './bulk.js';
-import type { Ops } from './command.js';
 import type { Output } from './output.js';
 
 /** The settings of traces, for the CLI's own table. */
@@ -33,7 +33,7 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** @param what as it is typed after `ops` */
 export async function tracedAct<T extends Item>(
-  { to }: Pick<Ops, 'to'>,
+  { to }: { to: { database(): Promise<Database> } },
   what: string,
   target: T,
   act: (target: T) => Promise<ItemResult>,
