@@ -6,25 +6,29 @@ import { join } from 'node:path';
 
 const FOLDER = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'order-saga');
 
-export function openMemory(root) {
+/** @param mutants as they are now: what becomes of their files while a run goes on is not what it was about */
+export function openMemory(root, mutants) {
   const file = join(FOLDER, 'mutants.json');
   const read = () => (existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {});
   /** Of the mutant, the file that it changes and the one that notices: the rest may have changed since. */
   const keyOf = ({ id, file, find, replace, test, name, says }) => {
-    const contents = [file, test].map((path) => readFileSync(join(root, path), 'utf8'));
+    const contents = [file, test].map((path) =>
+      existsSync(join(root, path)) ? readFileSync(join(root, path), 'utf8') : '',
+    );
     return createHash('sha256')
       .update(JSON.stringify([id, find, replace, name, says, contents]))
       .digest('hex');
   };
+  const keys = new Map(mutants.map((mutant) => [mutant.id, keyOf(mutant)]));
   return {
     recall: (mutant) => {
-      const verdict = read()[keyOf(mutant)];
+      const verdict = read()[keys.get(mutant.id)];
       return verdict && { ...mutant, ...verdict };
     },
-    keep: ({ caught, seconds, ...mutant }) => {
+    keep: ({ id, caught, seconds }) => {
       if (!caught) return;
       mkdirSync(FOLDER, { recursive: true });
-      writeFileSync(file, JSON.stringify({ ...read(), [keyOf(mutant)]: { caught, seconds } }));
+      writeFileSync(file, JSON.stringify({ ...read(), [keys.get(id)]: { caught, seconds } }));
     },
   };
 }

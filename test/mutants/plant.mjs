@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { say } from '../../local/say.mjs';
 import { judge } from './judgement.mjs';
-import { runTests } from './tests.mjs';
+import { runTests, stopTests } from './tests.mjs';
 
 /**
  * @param keep is told each result
@@ -20,7 +20,8 @@ export async function plantAll(root, mutants, workers, keep) {
   const { ready, stop } = startTestServers();
   let stopped;
   const leave = () => {
-    stopped ??= stop().finally(() => rmSync(folder, { recursive: true, force: true }));
+    stopTests();
+    stopped ??= stop().finally(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 500 }));
     return stopped;
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => leave().then(() => process.exit(1)));
@@ -30,7 +31,7 @@ export async function plantAll(root, mutants, workers, keep) {
     const copy = join(folder, `${n}`);
     copyCheckout(root, copy);
     for (let group = groups.shift(); group; group = groups.shift())
-      await plantGroup(copy, await serversOf(ready), group, (mutant, verdict) => {
+      await plantGroup({ root, copy, servers: await serversOf(ready) }, group, (mutant, verdict) => {
         results.set(mutant.id, { ...mutant, ...verdict });
         keep({ ...mutant, ...verdict });
         const { caught, seconds, why } = verdict;
@@ -68,19 +69,22 @@ function copyCheckout(root, copy) {
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
 }
 
-async function plantGroup(copy, servers, mutants, report) {
-  const intact = await runTests(copy, servers, mutants[0]);
+async function plantGroup(place, mutants, report) {
+  const intact = await runTests(place.copy, place.servers, mutants[0]);
   const unfit = judge.intact(intact, mutants[0].name);
   for (const mutant of mutants)
-    report(
-      mutant,
-      unfit ? { caught: false, seconds: 0, why: `without it, ${unfit}` } : await plant(copy, servers, mutant),
-    );
+    report(mutant, unfit ? { caught: false, seconds: 0, why: `without it, ${unfit}` } : await plant(place, mutant));
 }
 
-async function plant(copy, servers, mutant) {
+/** Tests load the product from its sources, but for the workflow bundle, the tables, and the processes that they start. */
+const isMadeOfDist = (copy, { file, test }) =>
+  /^(contracts|workflows|prisma)\//.test(file) ||
+  /dist\/|support\/(service|surroundings|launcher)/.test(readFileSync(join(copy, test), 'utf8'));
+
+async function plant({ root, copy, servers }, mutant) {
   const path = join(copy, mutant.file);
   const source = readFileSync(path, 'utf8');
+  const isBuiltFirst = isMadeOfDist(copy, mutant);
   if (source.split(mutant.find).length !== 2)
     return { caught: false, seconds: 0, why: 'what it changes is not there once' };
   writeFileSync(
@@ -88,10 +92,15 @@ async function plant(copy, servers, mutant) {
     source.replace(mutant.find, () => mutant.replace),
   );
   try {
-    const run = await runTests(copy, mutant.file.startsWith('prisma/') ? {} : servers, mutant);
+    const lent = mutant.file.startsWith('prisma/') ? {} : servers;
+    const run = await runTests(copy, lent, { ...mutant, isBuiltFirst });
     const why = judge.mutated(run, mutant);
     return { caught: why === undefined, seconds: run.seconds, ...(why && { why }) };
   } finally {
     writeFileSync(path, source);
+    if (isBuiltFirst) {
+      rmSync(join(copy, 'dist'), { recursive: true, force: true });
+      cpSync(join(root, 'dist'), join(copy, 'dist'), { recursive: true });
+    }
   }
 }

@@ -12,12 +12,13 @@ export function writeDocument(root, results) {
   const commit = `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain') ? ', with changes' : ''}`;
   const machine = `${platform()} ${arch()}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}`;
   const caught = results.filter((result) => result.caught).length;
+  const unrun = results.filter((result) => result.caught === undefined).length;
   const areas = [...new Set(results.map(({ area }) => area))];
   const text = `# Planted bugs
 Made by \`npm run mutants\`; not to be edited. Each line is one small change to the product that breaks one promise, and the test that must
 notice: it passes without the change and fails with it, by what it asserts. What is changed into what stands in \`test/mutants/promises\`.
 
-**${caught} of ${results.length} caught**, on ${new Date().toISOString().slice(0, 10)}, at commit ${commit} (${machine}, Node ${process.version}).
+**${caught} of ${results.length} caught**${unrun === 0 ? '' : `, ${unrun} not run`}, on ${new Date().toISOString().slice(0, 10)}, at commit ${commit} (${machine}, Node ${process.version}).
 Seconds are those of building, starting and running the named test alone, beside whatever else the machine did.
 ${areas
   .map((area) =>
@@ -38,7 +39,7 @@ ${results.map(line).join('\n')}
 `;
 
 const line = ({ id, promise, file, find, replace, test, name, caught, seconds, why }) =>
-  `| \`${id}\` | ${cell(promise)} | \`${file}\`: ${change(find, replace)} | ${caught ? `\`${test}\`: ${cell(name)}` : `**nothing**: ${cell(why)}`} | ${seconds} |`;
+  `| \`${id}\` | ${cell(promise)} | \`${file}\`: ${change(find, replace)} | ${caught === false ? `**nothing**: ${cell(why)}` : `\`${test}\`: ${cell(name)}`} | ${seconds ?? 'not run'} |`;
 
 const cell = (text) => text.replaceAll('|', '\\|').replaceAll(/\s+/g, ' ');
 const CODE_MAX = 90;

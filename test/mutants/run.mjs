@@ -1,7 +1,8 @@
 /**
  * `npm run mutants`: plants one change after the other in a copy of this checkout, and has the test that is named with it notice.
  * `--list`: what there is. `--only <id or area>`, several times: those. `--workers <n>`: so many copies at once. `--resume`: what was caught
- * before, in the same file by the same test, counts. Ends with 1 if one is not caught. A run of all writes docs/mutants.md.
+ * before, in the same file by the same test, counts. Ends with 1 if one is not caught. A run of all writes docs/mutants.md;
+ * `--report` writes it of what is known so far, and runs nothing.
  */
 import { parseArgs } from 'node:util';
 import '../../local/setup/node-version.mjs';
@@ -16,6 +17,7 @@ await runScript(async () => {
       only: { type: 'string', multiple: true, default: [] },
       workers: { type: 'string', default: '2' },
       resume: { type: 'boolean', default: false },
+      report: { type: 'boolean', default: false },
     },
   });
   await bootstrap();
@@ -35,8 +37,13 @@ await runScript(async () => {
   const { plantAll } = await import('./plant.mjs');
   const { table, writeDocument } = await import('./report.mjs');
   const { openMemory } = await import('./memory.mjs');
-  const memory = openMemory(root);
-  const known = chosen.flatMap((mutant) => (values.resume ? (memory.recall(mutant) ?? []) : []));
+  const memory = openMemory(root, chosen);
+  const known = chosen.flatMap((mutant) => (values.resume || values.report ? (memory.recall(mutant) ?? []) : []));
+  if (values.report)
+    return writeDocument(
+      root,
+      chosen.map((mutant) => known.find(({ id }) => id === mutant.id) ?? mutant),
+    );
   const left = chosen.filter(({ id }) => !known.some((result) => result.id === id));
   const fresh = left.length === 0 ? [] : await plantAll(root, left, Number(values.workers), memory.keep);
   const results = chosen.map(({ id }) => [...known, ...fresh].find((result) => result.id === id));

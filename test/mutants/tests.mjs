@@ -1,4 +1,7 @@
-/** Runs some tests of one file in a copy of the checkout, as `npm test` would: built first, on servers of its own or given ones. */
+/**
+ * Runs some tests of one file in a copy of the checkout, on servers of its own or lent ones. Jest reads the sources as they are: it is
+ * built first, as `npm test` would, only for what is read from dist/ or made of it.
+ */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,12 +10,14 @@ import { patternOf } from './names.mjs';
 /** Longer than any single test may take, with its build. */
 const LIMIT_MS = 180_000;
 const SAID_MAX = 2_000;
+const JEST = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
 
 /** @returns the tests that ran, as Jest reports them, or why there are none */
-export async function runTests(copy, servers, { test, name }) {
+export async function runTests(copy, servers, { test, name, isBuiltFirst }) {
   const outputFile = join(copy, 'dist.jest.json');
   rmSync(outputFile, { force: true });
-  const args = ['local/test.mjs', '--runInBand', '--json', `--outputFile=${outputFile}`, '-t', patternOf(name), test];
+  const program = isBuiltFirst ? ['local/test.mjs'] : JEST;
+  const args = [...program, '--runInBand', '--json', `--outputFile=${outputFile}`, '-t', patternOf(name), test];
   const start = performance.now();
   const said = await run(copy, servers, args);
   const seconds = Math.round((performance.now() - start) / 100) / 10;
@@ -25,6 +30,13 @@ export async function runTests(copy, servers, { test, name }) {
     : { tests, seconds, failure: `no test ran: ${file?.message.slice(0, SAID_MAX)}` };
 }
 
+const running = new Set();
+
+/** For a run that is interrupted. */
+export function stopTests() {
+  for (const child of running) child.kill();
+}
+
 /** @returns what it printed */
 function run(copy, servers, args) {
   return new Promise((resolve, reject) => {
@@ -33,6 +45,7 @@ function run(copy, servers, args) {
       env: { ...process.env, ...servers, NO_COLOR: '1', FORCE_COLOR: '0' },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    running.add(child);
     let said = '';
     const keep = (piece) => {
       said = (said + piece).slice(-10 * SAID_MAX);
@@ -43,6 +56,7 @@ function run(copy, servers, args) {
     child.once('error', reject);
     child.once('close', () => {
       clearTimeout(timer);
+      running.delete(child);
       resolve(said);
     });
   });
