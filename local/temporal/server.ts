@@ -76,8 +76,8 @@ const SERVER: Record<string, number | boolean> = {
   // SQLite has one connection, and whoever waits for it is chosen by chance: with the default of 512 a second's records would hold up the sagas
   // that run. Two write as fast.
   'history.visibilityProcessorSchedulerWorkerCount': 2,
-  // As a server in production has it. The development server reads anew from SQLite which search attributes there are wherever it meets one: seven
-  // of the ten reads of an order.
+  // As a server in production has it. By itself the development server reads anew from SQLite which search attributes there are wherever it meets
+  // one: seven of the nine reads of an order.
   'system.forceSearchAttributesCacheRefreshOnRead': false,
   'system.enableEagerWorkflowStart': true,
   'system.enableActivityEagerExecution': true,
@@ -94,7 +94,7 @@ const temporalEnv = (signs: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({
   ROLE: 'temporal',
 });
 
-/** Ready: the namespace is there, and it knows the search attributes, which are registered after it and heard of within two seconds. */
+/** Ready: the namespace is there, and whoever asks by the search attributes, which are registered after it, is answered. */
 async function isReady(uiPort: number): Promise<boolean> {
   const query = encodeURIComponent(SEARCH_ATTRIBUTES.map((name) => `${name} = 'none'`).join(' AND '));
   try {
