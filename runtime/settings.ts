@@ -218,7 +218,7 @@ export const settings = {
     desc: 'How often what is new is verified against the invariants (docs/verification.md); 0 = never',
   }),
   VERIFY_ALL_EVERY: durationMs({
-    default: 6 * 60 * minutes(1),
+    default: 12 * 60 * minutes(1),
     desc: 'How often all of VERIFY_SPAN is, and all stock; at once again while something is violated',
   }),
   VERIFY_SPAN: durationMs({
