@@ -1,6 +1,6 @@
 /**
- * One JSON line per fact, to stdout; on a terminal a line for people instead. No personal data: log ids, never names, addresses, cards or free text of clients. Errors are
- * described (runtime/errors), under whatever name they are logged and by whichever library.
+ * One JSON line per fact, to stdout; on a terminal a line for people instead. No personal data: log ids, never names, addresses,
+ * cards or free text of clients. Errors are described (runtime/errors), under whatever name they are logged and by whichever library.
  */
 import { createRequire } from 'node:module';
 import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino';
@@ -23,7 +23,8 @@ const serializers = { err: describeError, req: ofRequest };
  */
 export function createLogger(name: string, level: string, format: 'auto' | 'json' = 'auto'): Logger {
   const options = { ...SAFE, name, level, base: { pid: process.pid } };
-  const logger = format === 'auto' && process.stdout.isTTY ? pino(options, forPeople()) : pino(options, openLogStream());
+  const logger =
+    format === 'auto' && process.stdout.isTTY ? pino(options, forPeople()) : pino(options, openLogStream());
   // Fastify gives its own loggers the standard serializers, unless the logger that it is given names others.
   return Object.assign(logger, { serializers });
 }

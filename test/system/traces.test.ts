@@ -289,8 +289,9 @@ test(
     const story = await storyOf('shop:parked.1', 'order.cancelled');
     const ofSaga = story.filter(({ msg }) => String(msg).startsWith('saga: ')).map(factOf);
     expect(new Set(ofSaga).size).toBe(ofSaga.length);
-    expect(ofSaga).toEqual([
-      expect.stringMatching(/^saga: parked \d+$/),
+    // It parks again, with another number, if the prober has tried it in the meantime.
+    expect(ofSaga[0]).toMatch(/^saga: parked \d+$/);
+    expect(ofSaga.filter((fact) => !/^saga: parked \d+$/.test(fact))).toEqual([
       'saga: asked to cancel CANCELLED_BY_CUSTOMER',
     ]);
     expect(story.filter(({ actor }) => actor !== undefined).map(({ actor }) => actor)).toEqual(['anonymous']);
