@@ -11,7 +11,7 @@ import {
   type PaymentLedger,
   type RefundStatus,
 } from './payments.js';
-import { answered, isMissing } from './stripe-errors.js';
+import { answered, isMissing, wordOf } from './stripe-errors.js';
 import type { GatewayClock } from './stripe-http.js';
 
 const PAGE_MAX = 100;
@@ -143,12 +143,15 @@ const idOf = (of: string | { id: string }): string => (typeof of === 'string' ? 
 export function toCharge(intent: Stripe.PaymentIntent): LedgerCharge {
   requireSense(intent, [intent.amount, intent.amount_received, intent.created]);
   const charge = typeof intent.latest_charge === 'object' ? intent.latest_charge : null;
+  const { status, last_payment_error: error } = intent;
+  const declined = status === 'canceled' ? status : (wordOf(error?.decline_code) ?? wordOf(error?.code));
   return {
     reference: intent.id,
     orderId: intent.metadata?.[MARKS.orderId] ?? null,
     installationId: intent.metadata?.[MARKS.installationId] ?? null,
     purpose: intent.metadata?.[MARKS.purpose] ?? null,
     state: stateOf(intent.status),
+    ...(declined && { declined }),
     amount: intent.amount,
     received: intent.amount_received,
     refunded: intent.status === 'succeeded' ? (charge?.amount_refunded ?? 0) : 0,
