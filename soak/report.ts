@@ -69,6 +69,7 @@ export function markdown(results: Result[]): string {
         result.violations.length + result.held.reduce((n, { violations }) => n + violations.length, 0),
       ]),
     ),
+    ...(wrong.length > 0 ? ['What was wrong, in the words of the checker:', wrong.map(wrongOf).join('\n')] : []),
     table(
       ['fault', 'how often'],
       [...faults].sort(([one], [other]) => one.localeCompare(other)),
@@ -79,6 +80,16 @@ export function markdown(results: Result[]): string {
     ),
   ].join('\n\n')}\n`;
 }
+
+/** Orders' ids say nothing to a reader of another day. */
+const wrongOf = (result: Result): string =>
+  [
+    `- \`${commandLineOf(result).replace('npm run soak -- ', '')}\` (${result.commit})`,
+    ...result.held.flatMap(({ invariant, violations }) =>
+      violations.length > 0 ? [`  - ${violations.length} × ${invariant}`] : [],
+    ),
+    ...result.violations.map((says) => `  - ${says}`),
+  ].join('\n');
 
 function addTo(
   sums: Map<string, { checked: number; violations: number }>,
