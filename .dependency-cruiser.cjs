@@ -1,7 +1,7 @@
 // The layers, as import fences. Each comment is an invariant that ARCHITECTURE.md refers to; there is no second list.
 const layer = (name, from, to, comment) => ({ name, severity: 'error', comment, from: { path: from }, to });
 const ours =
-  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|explanation|reconciliation|verification|relay|service|sandbox|issuer|ops|local|testbed|prisma|clients|examples|bench|soak|test)/';
+  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|explanation|reconciliation|verification|simulation|relay|service|sandbox|issuer|ops|local|testbed|prisma|clients|examples|bench|soak|test)/';
 const notType = { dependencyTypesNot: ['type-only'] };
 
 module.exports = {
@@ -153,7 +153,7 @@ module.exports = {
     layer(
       'soak-stands-outside',
       '^soak/',
-      { path: ours, pathNot: '^(soak|testbed|local|verification|contracts|prisma/session)' },
+      { path: ours, pathNot: '^(soak|testbed|local|verification|simulation|contracts|prisma/session)' },
       'soak/ starts, harms and asks the product as others would, and reads its ledgers with the invariants’ own readers: code of the product in it would share the product’s mistakes.',
     ),
     layer(

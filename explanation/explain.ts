@@ -8,6 +8,7 @@ import type { Client } from '@temporalio/client';
 import { money } from '../contracts/amounts.js';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
+import type { PaymentStatus } from '../domain/payments.js';
 import { type Choice, choicesOf } from './choices.js';
 import { type Disagreement, disagreementsOf } from './disagreements.js';
 import { type GatewayView, type LedgerPlace, readGateway } from './gateway-view.js';
@@ -67,8 +68,20 @@ export async function explainOrder(sources: ExplanationSources, id: string): Pro
   };
 }
 
+/** The words of our record, for whoever has only this text. */
+const MEANS: Record<PaymentStatus, string> = {
+  CHARGED: 'taken',
+  DECLINED: 'refused by the gateway: nothing was taken',
+  VOIDED: 'given up before anything was seen to be taken',
+  REFUNDING: 'being given back',
+  REFUNDED: 'given back',
+  SETTLED_OUTSIDE: 'paid or given back by other means, as an operator has vouched',
+};
+
 function moneySentences({ payment, total }: OrderRow, gateway: GatewayView): string[] {
-  const record = `Money: we have on record ${payment.status ?? 'no outcome'} of ${money(total)}`;
+  const { status } = payment;
+  const outcome = status === null ? 'no outcome is on record' : `it is ${status} (${MEANS[status]})`;
+  const record = `Money: of the charge of ${money(total)} ${outcome}`;
   if (!gateway.asked) return [`${record}; the gateway was not asked.`];
   const none = gateway.charges.length === 0 ? ' (it lists no charge; its search is up to a minute late)' : '';
   return [`${record}; the gateway holds ${money({ amount: gateway.holds, currency: total.currency })}${none}.`];
@@ -121,7 +134,10 @@ function nextOf(sources: ExplanationSources, row: OrderRow, saga: SagaView, { si
   for (const destination of row.owing)
     next.push({ what: `a relay goes on delivering events to ${destination}`, at: null });
   for (const destination of held)
-    next.push({ what: `none of the events held for ${destination}: a dead letter waits for a decision`, at: null });
+    next.push({
+      what: `the events held for ${destination} are not sent: a dead letter waits for a decision`,
+      at: null,
+    });
   return next;
 }
 

@@ -49,10 +49,14 @@ export function solve(jar, model, commands) {
     const file = join(folder, 'model.als');
     writeFileSync(file, `${model}\n${commands.join('\n')}\n`);
     const out = join(folder, 'out');
-    execFileSync('java', ['-XX:+UseSerialGC', '-jar', jar, 'exec', '-f', '-o', out, '-s', 'minisat', file], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      maxBuffer: 100_000_000,
-    });
+    execFileSync(
+      'java',
+      ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-jar', jar, 'exec', '-f', '-o', out, '-s', 'minisat', file],
+      {
+        stdio: ['ignore', 'ignore', 'pipe'],
+        maxBuffer: 100_000_000,
+      },
+    );
     const receipt = JSON.parse(readFileSync(join(out, 'receipt.json'), 'utf8')).commands;
     const asked = commands.map((command) => command.split(' ')[1]);
     const missing = asked.filter((name) => receipt[name] === undefined);

@@ -62,6 +62,8 @@ class Order {
   from = [];
   at = '';
   begun = new Set();
+  /** Steps that a run which was ended from outside may have begun: that is recorded with their end only. */
+  mayBeBegun = new Set();
   done = new Set();
   lost = new Set();
   reason;
@@ -70,12 +72,15 @@ class Order {
   isCancelled = false;
 
   add(...actions) {
-    this.actions.push(...actions);
-    this.from.push(...actions.map(() => this.at));
+    for (const action of actions) {
+      if (action.endsWith('?') && action === this.actions.at(-1)) continue; // that it may have been is said already
+      this.actions.push(action);
+      this.from.push(this.at);
+    }
   }
 
   begin(step) {
-    if (!this.begun.has(step)) this.add(`begin ${step}`);
+    if (!this.begun.has(step)) this.add(`begin ${step}${this.mayBeBegun.has(step) ? '?' : ''}`);
     this.begun.add(step);
     // It asks the gateway only if the row lets it, and if no request is under way.
     if (step === 'Charge' && !this.done.has('Charge')) this.add('ask?');
@@ -98,7 +103,7 @@ class Order {
   }
 
   /** A step's own "no", or that of the order's row, which someone has decided. */
-  refuse(step, reason) {
+  refuse(reason) {
     const own = OWN_REFUSALS[reason];
     if (this.reason === reason) return;
     if (own === undefined) return this.decide(reason);
@@ -125,9 +130,23 @@ class Order {
 
   /** The row says so, although no try of ours has said it. */
   confirmUnheard() {
-    if (!this.isConfirmed) this.add('ask?', 'land?', 'record?|recordConfirmed', 'begin Confirm?', 'confirm?');
+    if (!this.isConfirmed && !this.done.has('Charge')) this.add('ask?', 'land?', 'record?|recordConfirmed');
+    if (!this.isConfirmed) this.add('begin Confirm?', 'confirm?');
+    if (!this.begun.has('Confirm')) this.mayBeBegun.add('Confirm');
+    this.done.add('Charge');
     this.isConfirmed = true;
     this.add('is Confirmed');
+  }
+
+  /** A first try that was under way may have had its effect. */
+  terminate() {
+    const step = Object.values(STEPS).find((one) => !this.done.has(one));
+    if (step && !this.begun.has(step) && this.reason === undefined) {
+      this.mayBeBegun.add(step);
+      this.lost.add(step);
+      this.add(`begin ${step}?`, ...(step === 'Charge' ? ['ask?'] : []));
+    }
+    this.add('terminate');
   }
 
   undo(name, undone, skippedBy) {
@@ -175,7 +194,7 @@ function translate(order, run) {
       order.succeed(step, { skippedBy: fact.skippedBy, confirmed: fact.result?.confirmed });
     } else if (step && outcome === 'refused') {
       settleRunning(order, facts, place);
-      order.refuse(step, fact.reason);
+      order.refuse(fact.reason);
     } else if (step) {
       order.lost.add(step);
     } else if (outcome === 'done' && ['refundPayment', 'releaseInventory', 'cancelOrder'].includes(name)) {
@@ -197,7 +216,7 @@ function settleRunning(order, facts, place) {
 }
 
 function close(order, { result }) {
-  if (result === undefined) order.add('terminate');
+  if (result === undefined) order.terminate();
   else if (result.status === 'CONFIRMED') order.add('end', 'is Confirmed');
   else order.add('is Cancelled', `because ${REASONS[result.reason] ?? 'Refused'}`);
 }

@@ -19,11 +19,10 @@ export const readPaths = (file) =>
  * @returns Alloy's `run`, which has an instance if and only if the model admits the path
  */
 export function runOf(name, actions, known) {
-  const said = actions.filter((action, n) => action !== actions[n - 1] || !action.endsWith('?')); // twice is as good as once
-  const moves = said.filter((action) => !isState(action)).length;
+  const moves = actions.filter((action) => !isState(action)).length;
   let held = '';
   const parts = [];
-  for (const action of said) {
+  for (const action of actions) {
     if (isState(action)) held += `${toState(action)} and `;
     else {
       parts.push(`(${held}${toAction(action, known)})`);

@@ -16,6 +16,7 @@ import { settings } from '../runtime/settings.js';
 import { readTemporalConfig, temporalRefusals } from '../runtime/temporal-config.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 import { OpsError, unavailable, usage } from './exit.js';
+import { TRACING } from './tracing.js';
 
 const { httpUrl, port, postgresUrl, str } = kinds;
 
@@ -42,6 +43,7 @@ const SPEC = {
   STEP_RETRY_BUDGET: settings.STEP_RETRY_BUDGET,
   SAGA_DEADLINE: settings.SAGA_DEADLINE,
   COMPENSATION_ATTENTION_AFTER: settings.COMPENSATION_ATTENTION_AFTER,
+  ...TRACING,
 };
 export type OpsConfig = ReturnType<typeof readOpsConfig>;
 

@@ -30,6 +30,11 @@ const minutes = (n: number) => n * 60_000;
 export const settings = {
   ROLE: str({ choices: ['all', 'api', 'worker', 'relay'] as const, default: 'all', desc: 'What this process runs' }),
   LOG_LEVEL: str({ choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const, default: 'info' }),
+  LOG_FORMAT: str({
+    choices: ['auto', 'json'] as const,
+    default: 'auto',
+    desc: 'auto = lines for people on a terminal; json = JSON there, too',
+  }),
   DATABASE_URL: postgresUrl({ desc: 'postgresql://user:password@host:5432/database' }),
   DATABASE_POOL: count({ default: 16, desc: 'Connections of this process to Postgres, at most' }),
   ALLOW_PLAINTEXT: plaintextWords({
@@ -213,7 +218,7 @@ export const settings = {
     desc: 'How often what is new is verified against the invariants (docs/verification.md); 0 = never',
   }),
   VERIFY_ALL_EVERY: durationMs({
-    default: 6 * 60 * minutes(1),
+    default: 12 * 60 * minutes(1),
     desc: 'How often all of VERIFY_SPAN is, and all stock; at once again while something is violated',
   }),
   VERIFY_SPAN: durationMs({

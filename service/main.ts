@@ -50,7 +50,7 @@ const POOLS: Record<Config['ROLE'], [PoolName, ...PoolName[]]> = {
 
 await runMain(async () => {
   const config = readConfig(settings, process.env, temporalRefusals);
-  const logger = createLogger(config.ROLE, config.LOG_LEVEL);
+  const logger = createLogger(config.ROLE, config.LOG_LEVEL, config.LOG_FORMAT);
   guardProcess(logger);
   const stopTracing = await openTracing(config, logger);
   const runs = (role: (typeof ROLES)[number]) => config.ROLE === 'all' || config.ROLE === role;

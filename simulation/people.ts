@@ -24,7 +24,9 @@ const ACTS = [
 type Act = (typeof ACTS)[number];
 
 /** From the instant of a commit to beyond the deadline. */
-const WHEN_MS = [1, 3, 6, 12, 40, 300, 4_000, 6_000, 20_000, 70_000, 125_000, 400_000, 1_500_000, 3_590_000, 3_610_000] as const;
+const WHEN_MS = [
+  1, 3, 6, 12, 40, 300, 4_000, 6_000, 20_000, 70_000, 125_000, 400_000, 1_500_000, 3_590_000, 3_610_000,
+] as const;
 const ACTS_MAX = 5;
 
 export type Decided = { id: string; what: string; answer: Answer | 'aborted' | undefined };
@@ -32,6 +34,8 @@ export type Decided = { id: string; what: string; answer: Answer | 'aborted' | u
 export type Stage = {
   clock: Clock;
   tape: Tape;
+  /** One activity fails until somebody does something about it. */
+  isInTrouble: boolean;
   /** Those that are open. */
   sagas(): Execution[];
   /** The API writes a cancellation into the order's row. */
@@ -54,6 +58,12 @@ export class People {
       const ms = tape.oneOf(WHEN_MS);
       if (act !== 'nothing') clock.in(ms, () => this.act(act));
     }
+    if (!stage.isInTrouble) return;
+    // Somebody takes the confirmed order back, so that undos come to their turn; and somebody sees to what is stuck.
+    if (tape.chance(500)) clock.in(50, () => this.act('cancel by the API'));
+    const remedy = tape.oneOf(['retry', 'resolve: retry', 'resolve: skip', 'retry by the prober'] as const);
+    const ms = tape.oneOf([7_000, 140_000, 500_000]);
+    for (const again of [0, 400]) clock.in(ms + again, () => this.act(remedy));
   }
 
   act(act: Act): void {
@@ -97,7 +107,11 @@ export class People {
 
   resolve(saga: Execution | undefined, action: 'retry' | 'skip' | 'compensate'): void {
     if (saga && action === 'skip') this.#stage.doByHand();
-    this.#update(saga, RESOLVE_UPDATE, `resolve: ${action}`, { action, operator: 'op-7', reason: 'as the runbook says' });
+    this.#update(saga, RESOLVE_UPDATE, `resolve: ${action}`, {
+      action,
+      operator: 'op-7',
+      reason: 'as the runbook says',
+    });
   }
 
   #update(saga: Execution | undefined, name: string, what: string, input: unknown): void {

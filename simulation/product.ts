@@ -12,9 +12,9 @@ import * as temporalCommon from '@temporalio/common';
 
 const require = createRequire(import.meta.url);
 /** Gives a context what the worker gives its own: TextEncoder, AsyncLocalStorage and the like. */
-const { injectGlobals } = require(
-  join(dirname(require.resolve('@temporalio/worker')), 'workflow/vm-shared.js'),
-) as { injectGlobals(context: vm.Context): void };
+const { injectGlobals } = require(join(dirname(require.resolve('@temporalio/worker')), 'workflow/vm-shared.js')) as {
+  injectGlobals(context: vm.Context): void;
+};
 
 /** A change to a built file, made in memory: the text must be there exactly once. */
 export type Change = { file: string; find: string; put: string };
@@ -49,7 +49,8 @@ export class Product {
   constructor(dist: string, changes: readonly Change[] = []) {
     this.#dist = dist;
     this.#changes = changes;
-    this.#context = vm.createContext({}, { microtaskMode: 'afterEvaluate' });
+    // A global object of its own kind would be asked in C++ for each global name that is used.
+    this.#context = vm.createContext(vm.constants.DONT_CONTEXTIFY, { microtaskMode: 'afterEvaluate' });
     Object.defineProperty(this.#context, '__webpack_module_cache__', { value: {} });
     injectGlobals(this.#context);
     const code = this.#read('workflow-bundle.js').replace(/\/\/# sourceMappingURL=.*/s, '');
@@ -99,7 +100,10 @@ export class Product {
   }
 
   /** The real activities, and the classes of errors by which they know a gateway's answers. */
-  activities(neighbours: Neighbours): { create: Record<string, (deps: unknown) => Activities>; gatewayErrors: Exports } {
+  activities(neighbours: Neighbours): {
+    create: Record<string, (deps: unknown) => Activities>;
+    gatewayErrors: Exports;
+  } {
     const loaded = new Map<string, Exports>();
     const given: Record<string, Exports> = {
       '@temporalio/activity': { activityInfo: neighbours.activityInfo },

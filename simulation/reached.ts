@@ -9,7 +9,6 @@ type End = {
   gateway: Gateway;
   executions: Execution[];
   people: People;
-  hasReached(what: string): boolean;
 };
 
 const STEP_OF: Record<string, string> = {
@@ -21,15 +20,18 @@ const STEP_OF: Record<string, string> = {
   'order.cancelled': 'cancelOrder',
 };
 
-export function* reachedAtTheEnd({ ledger, gateway, executions, people, hasReached }: End): Generator<string> {
+export function* reachedAtTheEnd({ ledger, gateway, executions, people }: End): Generator<string> {
   const { status, reason, wanted } = ledger;
   const histories = executions.flatMap(({ earlier, history }) => [...earlier, history]);
   const all = histories.flat();
   const scheduled = all.flatMap((event) => (event.type === 'activityScheduled' ? [event] : []));
   const marks = all.flatMap((event) => (event.type === 'upsert' ? [event.attributes] : []));
-  const parked = all.some((event) => event.type === 'timerStarted' && event.summary?.endsWith('or for the deadline') === true);
+  const parked = all.some(
+    (event) => event.type === 'timerStarted' && event.summary?.endsWith('or for the deadline') === true,
+  );
   if (status === 'CONFIRMED' && scheduled.length === 0) yield 'confirmed at once';
-  if (scheduled.some(({ name }) => name === 'confirmOrder') && status === 'CONFIRMED') yield 'confirmed by an ordinary activity';
+  if (scheduled.some(({ name }) => name === 'confirmOrder') && status === 'CONFIRMED')
+    yield 'confirmed by an ordinary activity';
   if (reason === 'OUT_OF_STOCK') yield 'out of stock';
   if (reason === 'UNKNOWN_SKU') yield 'withdrawn from the catalogue';
   if (reason === 'PAYMENT_DECLINED') yield 'declined';
@@ -47,7 +49,6 @@ export function* reachedAtTheEnd({ ledger, gateway, executions, people, hasReach
     if ((input as { word?: string }).word !== undefined) yield `retried by an operator: ${name}`;
     if ((input as { wokenBy?: string }).wokenBy === 'prober') yield 'the prober wakes a parked saga';
   }
-  if (all.some((event) => event.type === 'laMarker' && event.name === 'beginUnwinding')) yield 'it asks whether it may unwind';
   for (const { what, answer } of people.decisions) {
     const isTaken = answer !== undefined && answer !== 'aborted' && 'success' in answer;
     if (what === 'cancel' && isTaken) yield 'a customer cancels and is obeyed';
@@ -56,5 +57,4 @@ export function* reachedAtTheEnd({ ledger, gateway, executions, people, hasReach
     if (typeOf(answer) === 'Overtaken') yield 'an operator’s decision is overtaken';
     if (typeOf(answer) === 'DecisionInHand') yield 'a second decision is turned away';
   }
-  if (hasReached('a confirmed order is taken back') && status !== 'CANCELLED') yield 'a confirmed order is on its way back';
 }

@@ -83,7 +83,12 @@ class Simulation {
     this.#tape = tape;
     this.#tells = tells;
     this.#faults = new Faults(tape, clock);
-    this.#gateway = new Gateway({ clock, tape, faults: this.#faults, isForgetful: loaded.planted?.gatewayForgetsKeys ?? false });
+    this.#gateway = new Gateway({
+      clock,
+      tape,
+      faults: this.#faults,
+      isForgetful: loaded.planted?.gatewayForgetsKeys ?? false,
+    });
     this.#gateway.errors = loaded.workers.gatewayErrors;
     this.#gateway.reached = (what) => this.#reach(what);
     const quantity = 2;
@@ -107,11 +112,15 @@ class Simulation {
     this.#host = this.#makeHost();
     this.#begin('order');
     this.#people = new People({
-      ...{ clock, tape },
+      ...{ clock, tape, isInTrouble: this.#faults.inTrouble !== undefined },
       sagas: () => this.executions.filter(({ isClosed }) => !isClosed),
       requestCancellation: (reason) => this.#requestCancellation(reason),
       doByHand: () => {
-        if (this.#open.some(({ attributes, tries }) => attributes['SagaStep'] === 'refundPayment' || tries('refundPayment')))
+        if (
+          this.#open.some(
+            ({ attributes, tries }) => attributes['SagaStep'] === 'refundPayment' || tries('refundPayment'),
+          )
+        )
           this.#gateway.giveBackByHand();
       },
       loseWorkers: (how) => {
@@ -139,7 +148,8 @@ class Simulation {
         }
         this.#tell(`${name} begins (attempt ${info.attempt})`);
         return workers.attempt(name, input, info, (outcome) => {
-          const how = 'failure' in outcome ? `fails: ${outcome.failure.message}` : `answers ${JSON.stringify(outcome.result)}`;
+          const how =
+            'failure' in outcome ? `fails: ${outcome.failure.message}` : `answers ${JSON.stringify(outcome.result)}`;
           this.#tell(`${name} ${how}`);
           done(outcome);
         });
@@ -186,7 +196,8 @@ class Simulation {
     this.#faults.areOver = true;
     this.#tell('all faults are over');
     for (let round = 0; this.#open.length > 0; round++) {
-      if (round === ROUNDS_MAX) throw new Broken({ invariant: 'always ends', how: 'operators have decided, and it still runs' });
+      if (round === ROUNDS_MAX)
+        throw new Broken({ invariant: 'always ends', how: 'operators have decided, and it still runs' });
       this.#clock.now = Math.max(this.#clock.now, now + HEALED_AFTER_MS + round * ROUND_MS);
       this.#seeTo(round);
       goOn(now + HEALED_AFTER_MS + (round + 1) * ROUND_MS);
@@ -195,7 +206,7 @@ class Simulation {
     if (this.#replaysAtTheEnd) this.#replay();
     const end = { ledger: this.#ledger, gateway: this.#gateway, executions: this.executions, people: this.#people };
     this.#breakIf(checkAtTheEnd({ ...end, reached: (what) => this.#reach(what) }));
-    for (const what of reachedAtTheEnd({ ...end, hasReached: (it) => this.reached.has(it) })) this.#reach(what);
+    for (const what of reachedAtTheEnd(end)) this.#reach(what);
   }
 
   /** What an operator does who works through the list of stuck sagas. */

@@ -53,4 +53,22 @@ export const SOMETIMES = [
   'a long saga begins anew',
   'the prober wakes a parked saga',
 ] as const;
-export type Sometimes = (typeof SOMETIMES)[number];
+
+/** Those of which a few thousand seeds may have none. */
+export const RARE: ReadonlySet<string> = new Set<(typeof SOMETIMES)[number]>([
+  'confirmed by an ordinary activity',
+  'parked, then confirmed',
+  'a charge arrives after the order was cancelled',
+  'a charge is processed for a while',
+  'a charge is disputed when it is to be given back',
+  'a refund that was accepted fails later',
+  'a customer cancels too late',
+  'retried by an operator: confirmOrder',
+  'retried by an operator: cancelOrder',
+  'skipped: reserveInventory',
+  'skipped: confirmOrder',
+  'skipped: releaseInventory',
+  'skipped: cancelOrder',
+  'a local activity is called off',
+  'the prober wakes a parked saga',
+]);

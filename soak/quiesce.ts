@@ -8,7 +8,6 @@ import type { Workload } from './workload/clients.js';
 import { send } from './workload/http.js';
 import { countRunning } from './verify/temporal.js';
 import type { Installation } from './world/installation.js';
-import { until } from './world/waiting.js';
 
 export type Quiescence = {
   /** What was not over in time. */
@@ -20,11 +19,10 @@ export type Quiescence = {
   replayed: number;
 };
 
-const READY_LIMIT_MS = 120_000;
-const SETTLE_LIMIT_MS = 120_000;
-/** From then on everything is to be final; what an operator is to decide about, is decided meanwhile. */
-const FINAL_LIMIT_MS = 180_000;
-const DELIVERED_LIMIT_MS = 60_000;
+const READY_LIMIT_MS = 180_000;
+/** Of each step: so long without any progress, or in all. What is promised is 120 s; a busy machine takes longer for a thousand orders. */
+const STALL_LIMIT_MS = 120_000;
+const LIMIT_MS = 900_000;
 /** What a machine will try again, it has tried by then. */
 const OPERATOR_AFTER_MS = 15_000;
 const LOOK_MS = 1_000;
@@ -33,33 +31,50 @@ export async function quiesce(around: Installation, workload: Workload, log: Ope
   const from = performance.now();
   const violations: string[] = [];
   const operator = createOperator(around, log);
-  const step = async (what: string, limitMs: number, question: () => Promise<boolean>) => {
+  /** @param left how many there still are */
+  const untilNone = async (what: string, left: () => Promise<number>) => {
     log.note({ phase: 'quiesce', what });
-    await until(what, limitMs, question).catch((err: unknown) => violations.push((err as Error).message));
+    const late = await whyNotNone(left);
+    if (late !== undefined) violations.push(`${what}: ${late}`);
   };
   await around.untilReady(READY_LIMIT_MS).catch((err: unknown) => violations.push((err as Error).message));
-  await step('every order under a key is answered for', SETTLE_LIMIT_MS, async () => (await workload.settle()) === 0);
+  await untilNone('orders under a key without an answer', () => workload.settle());
   const healedAt = performance.now();
-  await step('every order is final', FINAL_LIMIT_MS, async () => {
+  await untilNone('orders that are not final', async () => {
     const open = await countOpen(around);
     if (open > 0 && performance.now() - healedAt > OPERATOR_AFTER_MS) await operator.decide();
-    await sleep(LOOK_MS);
-    if (open > 0) throw new Error(`${open} orders are not`);
-    return true;
+    return open;
   });
-  await step('every event is delivered', DELIVERED_LIMIT_MS, async () => {
+  await untilNone('events that are not delivered', async () => {
     const owed = await countOwed(around);
-    if (owed === 0) return true;
-    await operator.replay();
-    await sleep(LOOK_MS);
-    throw new Error(`${owed} events are not`);
+    if (owed > 0) await operator.replay();
+    return owed;
   });
-  await step('no workflow runs', DELIVERED_LIMIT_MS, async () => {
-    const running = await countRunning(around.direct.temporal);
-    if (running > 0) throw new Error(`${running} run`);
-    return true;
-  });
+  await untilNone('workflows that run', () => countRunning(around.direct.temporal));
   return { violations, seconds: (performance.now() - from) / 1000, ...operator.counts };
+}
+
+/** @returns undefined once there is none, or how many there were when it took too long */
+async function whyNotNone(left: () => Promise<number>): Promise<string | undefined> {
+  const from = performance.now();
+  let movedAt = from;
+  let fewest = Number.POSITIVE_INFINITY;
+  let last = '';
+  for (;;) {
+    try {
+      const count = await left();
+      if (count === 0) return undefined;
+      if (count < fewest) movedAt = performance.now();
+      fewest = Math.min(fewest, count);
+      last = `${count}`;
+    } catch (err) {
+      last = `not known (${(err as Error).message})`;
+    }
+    const now = performance.now();
+    if (now - movedAt > STALL_LIMIT_MS || now - from > LIMIT_MS)
+      return `${last} after ${Math.round((now - from) / 1000)} s`;
+    await sleep(LOOK_MS);
+  }
 }
 
 /** Accepted and not final, or on its way back. */

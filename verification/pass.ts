@@ -31,6 +31,7 @@ const DEFAULTS = {
   pageSize: 200,
   rest: 1,
   againAfterMs: 15_000,
+  results: 'asked' as const,
 };
 const NO_CHARGE = 'nothing was charged for these orders';
 /** Of single orders. */
@@ -38,10 +39,11 @@ const MAY_BE_NONE_OF_SOME = Object.fromEntries(moneyPart.invariants.map((name) =
 /** Kept of each invariant: more than these are one cause. */
 const VIOLATIONS_MAX = 1_000;
 
-export type PassOptions = Omit<PartOptions, 'names' | 'pageSize' | 'againAfterMs'> & {
+export type PassOptions = Omit<PartOptions, 'names' | 'pageSize' | 'againAfterMs' | 'results'> & {
   invariants?: readonly InvariantName[];
   pageSize?: number;
   againAfterMs?: number;
+  results?: 'asked' | 'listed';
   /** After each page it rests for so many times as long as the page took. */
   rest?: number;
   /** What has been found so far, after each page. */

@@ -43,9 +43,14 @@ export function legalStories(order: Told, plan: SagaPlan = PLAN): string[][] {
     if (next?.events.refused) stories.push(cancelled([...way, next.events.refused], before));
     // The outcome of a charge may be unknown: then there is no event, and the gateway is found to have it.
     if (next?.sharesPivot) stories.push(cancelled(way, [...before, next]));
+    // An operator may vouch for its refund before it was tried: then there is an event of that alone.
+    const refund = steps.slice(i).find(({ sharesPivot, events }) => sharesPivot && byHand(order, events.undone));
+    if (refund) stories.push(cancelled(way, [...before, refund]));
     return stories;
   });
 }
+
+const byHand = ({ byHand }: Told, event: string | undefined): boolean => event !== undefined && byHand.has(event);
 
 /** What an operator has done by hand holds nothing of ours; but money that was taken by hand is given back by hand, with an event. */
 const undone = (order: Told, steps: PlannedStep[]): string[] =>

@@ -93,7 +93,11 @@ export class Core {
   #activate(jobs: Job[], activation: Activation): void {
     for (const raw of this.#instance.activate(jobs, activation)) this.#take(raw as unknown as Raw);
     const calledOff = this.#calledOff.splice(0);
-    if (calledOff.length > 0) this.#activate(calledOff.map((seq) => this.#canceledJob(seq)), activation);
+    if (calledOff.length > 0)
+      this.#activate(
+        calledOff.map((seq) => this.#canceledJob(seq)),
+        activation,
+      );
   }
 
   #canceledJob(seq: number): Job {
@@ -136,7 +140,10 @@ export class Core {
   }
 
   #take(raw: Raw): void {
-    const [kind, command] = Object.entries(raw).find(([key, value]) => value && !OTHER_PARTS.has(key)) as [string, Raw[string]];
+    const [kind, command] = Object.entries(raw).find(([key, value]) => value && !OTHER_PARTS.has(key)) as [
+      string,
+      Raw[string],
+    ];
     const seq = command['seq'] as number;
     const summary = fromPayload(raw.userMetadata?.summary) as string | undefined;
     const input = fromPayload(command.arguments?.[0]);
@@ -159,7 +166,12 @@ export class Core {
         else this.commands.push({ type: 'activityCancelRequested', seq });
         return;
       case 'startTimer':
-        this.commands.push({ type: 'timerStarted', seq, ms: toMs(command['startToFireTimeout'] as Duration) ?? 0, summary });
+        this.commands.push({
+          type: 'timerStarted',
+          seq,
+          ms: toMs(command['startToFireTimeout'] as Duration) ?? 0,
+          summary,
+        });
         return;
       case 'cancelTimer':
         if (!this.#withdraw('timerStarted', seq)) this.commands.push({ type: 'timerCanceled', seq });

@@ -11,7 +11,12 @@ export type Failure = {
   applicationFailureInfo?: { type: string; nonRetryable?: boolean; details?: unknown[]; nextRetryDelayMs?: number };
   timeoutFailureInfo?: { timeoutType: TimeoutType; lastFailure?: Failure };
   canceledFailureInfo?: object;
-  activityFailureInfo?: { activityType: string; activityId: string; scheduledEventId?: number; startedEventId?: number };
+  activityFailureInfo?: {
+    activityType: string;
+    activityId: string;
+    scheduledEventId?: number;
+    startedEventId?: number;
+  };
 };
 export type TimeoutType = 'START_TO_CLOSE' | 'SCHEDULE_TO_CLOSE' | 'SCHEDULE_TO_START';
 
@@ -44,7 +49,14 @@ export type CommandEvent =
 
 /** What a workflow is told. */
 export type InboundEvent =
-  | { type: 'started'; workflowType: string; input: unknown; workflowId: string; runId: string; memo: Record<string, unknown> }
+  | {
+      type: 'started';
+      workflowType: string;
+      input: unknown;
+      workflowId: string;
+      runId: string;
+      memo: Record<string, unknown>;
+    }
   | { type: 'signaled'; name: string; input: unknown[] }
   | { type: 'cancelRequested' }
   | { type: 'timerFired'; seq: number }

@@ -15,7 +15,13 @@ const TASK_TIMEOUT_MS = 5_000;
 /** A worker hands in a task of which local activities are still running after so long, and gets a new one. */
 const HEARTBEAT_MS = 4_000;
 
-type Task = { state: 'scheduled' | 'started'; startedAt: number; updates: Update[]; planned: Planned };
+type Task = {
+  state: 'scheduled' | 'started';
+  startedAt: number;
+  updates: Update[];
+  planned: Planned;
+  suggestsAnew: boolean;
+};
 type Local = { attempt: Attempt; limit: Planned };
 export type Start = { workflowType: string; workflowId: string; input: unknown };
 
@@ -89,7 +95,9 @@ export class Execution {
     if (this.#task?.state !== 'started') return;
     const { clock } = this.#host;
     clock.cancel(this.#task.planned);
-    this.#task.planned = clock.in(this.#task.startedAt + TASK_TIMEOUT_MS - clock.now, () => this.#giveTaskBack('taskTimedOut'));
+    this.#task.planned = clock.in(this.#task.startedAt + TASK_TIMEOUT_MS - clock.now, () =>
+      this.#giveTaskBack('taskTimedOut'),
+    );
     this.#host.reached('a worker dies amid a task');
   }
 
@@ -133,15 +141,16 @@ export class Execution {
   #scheduleTask(): void {
     this.#append({ type: 'taskScheduled' });
     const planned = this.#host.clock.in(this.#host.pickUpMs(), () => this.#startTask());
-    this.#task = { state: 'scheduled', startedAt: 0, updates: [], planned };
+    this.#task = { state: 'scheduled', startedAt: 0, updates: [], planned, suggestsAnew: false };
   }
 
   #startTask(): void {
     const task = this.#task as Task;
     const { clock, product } = this.#host;
     const startedAt = this.history.length;
-    this.#append({ type: 'taskStarted', suggestsAnew: startedAt > this.#anewAfter });
-    Object.assign(task, { state: 'started', startedAt: clock.now });
+    const suggestsAnew = startedAt > this.#anewAfter;
+    this.#append({ type: 'taskStarted', suggestsAnew });
+    Object.assign(task, { state: 'started', startedAt: clock.now, suggestsAnew });
     const isInMemory = this.#core !== undefined;
     try {
       this.#core ??= this.#recover(product);
@@ -160,7 +169,9 @@ export class Execution {
     }
     this.#told = startedAt;
     core.startTask();
-    this.#inTask(() => core.deliver(inbound, task.updates, { ...this.#activation(), patches: [], runValidators: true }));
+    this.#inTask(() =>
+      core.deliver(inbound, task.updates, { ...this.#activation(), patches: [], runValidators: true }),
+    );
     if (this.#task !== task) return;
     const ended = this.#ended.splice(0);
     if (ended.length > 0) this.#inTask(() => core.resolveLocal(ended, this.#activation()));
@@ -175,7 +186,7 @@ export class Execution {
   }
 
   #activation() {
-    const suggestsAnew = this.history.length > this.#anewAfter;
+    const suggestsAnew = this.#task?.suggestsAnew ?? false;
     return { at: this.#host.clock.now, isReplaying: false, suggestsAnew, historyLength: this.history.length };
   }
 

@@ -16,11 +16,21 @@ export class Instance {
   readonly #product: Product;
   readonly #activator: Activator;
 
-  constructor(product: Product, { workflowType, workflowId, runId }: Record<'workflowType' | 'workflowId' | 'runId', string>) {
+  constructor(
+    product: Product,
+    { workflowType, workflowId, runId }: Record<'workflowType' | 'workflowId' | 'runId', string>,
+  ) {
     this.#product = product;
     product.api('initRuntime', undefined, {
       info: {
-        ...{ workflowType, workflowId, runId, firstExecutionRunId: runId, taskQueue: 'order-saga', namespace: 'default' },
+        ...{
+          workflowType,
+          workflowId,
+          runId,
+          firstExecutionRunId: runId,
+          taskQueue: 'order-saga',
+          namespace: 'default',
+        },
         ...{ attempt: 1, taskTimeoutMs: 5_000, searchAttributes: {}, memo: {}, historyLength: 0, historySize: 0 },
         ...{ continueAsNewSuggested: false, currentBuildId: '', startTime: new Date(0), runStartTime: new Date(0) },
         unsafe: { isReplaying: false, isReplayingHistoryEvents: false },
@@ -67,11 +77,14 @@ export class Instance {
 
   /** @returns what its query answers */
   query(name: string): Payload {
-    const job = { variant: 'queryWorkflow', queryWorkflow: { queryType: name, queryId: 'q', arguments: [], headers: {} } };
+    const job = {
+      variant: 'queryWorkflow',
+      queryWorkflow: { queryType: name, queryId: 'q', arguments: [], headers: {} },
+    };
     this.#call('activate', { jobs: [job] });
-    const [answer] = this.#call<{ successful: { commands: { respondToQuery: { succeeded: { response: Payload } } }[] } }>(
-      'concludeActivation',
-    ).successful.commands;
+    const [answer] = this.#call<{
+      successful: { commands: { respondToQuery: { succeeded: { response: Payload } } }[] };
+    }>('concludeActivation').successful.commands;
     return answer?.respondToQuery.succeeded.response ?? toPayload(null);
   }
 

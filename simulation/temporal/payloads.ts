@@ -7,9 +7,7 @@ const JSON_PLAIN = encoder.encode('json/plain');
 const NOTHING: Payload = { metadata: { encoding: encoder.encode('binary/null') }, data: new Uint8Array() };
 
 export const toPayload = (value: unknown): Payload =>
-  value === undefined
-    ? NOTHING
-    : { metadata: { encoding: JSON_PLAIN }, data: encoder.encode(JSON.stringify(value)) };
+  value === undefined ? NOTHING : { metadata: { encoding: JSON_PLAIN }, data: encoder.encode(JSON.stringify(value)) };
 
 /** Of `undefined` there is a payload without data. */
 export function fromPayload(payload: Payload | null | undefined): unknown {

@@ -77,7 +77,9 @@ function replayTask(core: Core, events: readonly HistoryEvent[], task: Task, tol
   const patches = expected.flatMap((event) => (event.type === 'patchMarker' ? [event.patchId] : []));
   const inbound = events.slice(told, task.startedAt);
   core.deliver(inbound, updates, { ...activation, patches, runValidators: false });
-  const markers = new Map(expected.flatMap((event) => (event.type === 'laMarker' ? [[event.seq, event] as const] : [])));
+  const markers = new Map(
+    expected.flatMap((event) => (event.type === 'laMarker' ? [[event.seq, event] as const] : [])),
+  );
   for (;;) {
     // Those that were called together are told together.
     const ended = [...core.outstanding.keys()].flatMap((seq) => markers.get(seq) ?? []);

@@ -50,9 +50,15 @@ const ofPayments = (at: World, statement: Statement): Modules => ({
   },
   'domain/charge-attempts.js': {
     noteFirstAttempt: (_: unknown, __: string, began: Date) =>
-      statement('note attempt', () => void at.ledger.attempts.push({ began: began.getTime(), ended: at.ledger.readPaymentDue().now.getTime() })),
+      statement(
+        'note attempt',
+        () => void at.ledger.attempts.push({ began: began.getTime(), ended: at.ledger.readPaymentDue().now.getTime() }),
+      ),
     beginAttempt: () =>
-      statement('begin attempt', () => at.ledger.attempts.push({ began: at.ledger.readPaymentDue().now.getTime(), ended: undefined }) - 1),
+      statement(
+        'begin attempt',
+        () => at.ledger.attempts.push({ began: at.ledger.readPaymentDue().now.getTime(), ended: undefined }) - 1,
+      ),
     endAttempt: (_: unknown, id: number) =>
       statement('end attempt', () => {
         const attempt = at.ledger.attempts[id];
@@ -67,8 +73,12 @@ const ofPayments = (at: World, statement: Statement): Modules => ({
       statement('record charge', () => at.ledger.recordCharge(reference, run, passing)),
     recordDecline: () => statement('record decline', () => at.ledger.recordDecline()),
     recordNothingToRefund: () => statement('nothing to refund', () => at.ledger.recordNothingToRefund()),
-    recordRefund: (_: unknown, __: string, refunded: Parameters<Ledger['recordRefund']>[0], run: Run = { attempts: 1 }) =>
-      statement('record refund', () => at.ledger.recordRefund(refunded, run)),
+    recordRefund: (
+      _: unknown,
+      __: string,
+      refunded: Parameters<Ledger['recordRefund']>[0],
+      run: Run = { attempts: 1 },
+    ) => statement('record refund', () => at.ledger.recordRefund(refunded, run)),
     shutPayment: () => statement('shut payment', () => at.ledger.shutPayment()),
   },
 });

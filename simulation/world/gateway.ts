@@ -88,7 +88,15 @@ export class Gateway {
   #charge(call: Call, { due, idempotencyKey: key, deadline }: Request): Promise<unknown> {
     const tookMs = this.#faults.tookMs();
     const limitMs = Math.min(REQUEST_LIMIT_MS, deadline?.leftMs() ?? REQUEST_LIMIT_MS);
-    const fault = this.#faults.ofGateway(['503', '429', 'answer lost', 'hangs', 'arrives late', 'processing', 'mismatch'] as const);
+    const fault = this.#faults.ofGateway([
+      '503',
+      '429',
+      'answer lost',
+      'hangs',
+      'arrives late',
+      'processing',
+      'mismatch',
+    ] as const);
     const noAnswer = () => {
       throw this.#unknown('The gateway did not answer');
     };
@@ -139,7 +147,9 @@ export class Gateway {
     if (this.#faults.isAway('gateway')) throw this.#unknown('The gateway could not be reached');
     if (this.#faults.ofGateway([true])) throw this.#unknown('The look-up was not answered');
     const found = this.charges.filter(({ landedAt }) =>
-      spans.some(({ from, until }) => landedAt >= from.getTime() - MARGIN_MS && landedAt <= until.getTime() + MARGIN_MS),
+      spans.some(
+        ({ from, until }) => landedAt >= from.getTime() - MARGIN_MS && landedAt <= until.getTime() + MARGIN_MS,
+      ),
     );
     if (found.some(({ state }) => state === 'processing')) throw this.#unknown('The charge is being processed');
     const held = found.filter((charge) => this.held(charge) > 0);
@@ -150,7 +160,15 @@ export class Gateway {
   #refund({ chargeReference, idempotencyKey: key }: RefundRequest) {
     if (this.#faults.isAway('gateway')) throw this.#unknown('The gateway could not be reached');
     const charge = this.charges.find(({ reference }) => reference === chargeReference) as Charge;
-    const fault = this.#faults.ofGateway(['503', 'answer lost', 'pending', 'refused', 'fails', 'key spent', 'disputed'] as const);
+    const fault = this.#faults.ofRefund([
+      '503',
+      'answer lost',
+      'pending',
+      'refused',
+      'fails',
+      'key spent',
+      'disputed',
+    ] as const);
     if (fault === '503') throw this.#unknown('The gateway answered 503');
     if (fault === 'disputed') charge.isDisputed = true;
     if (fault === 'key spent') return { outcome: 'key-spent', why: 'the key is worn out' };

@@ -92,7 +92,11 @@ export class Ledger {
     return this.events.some(({ type }) => type === 'inventory.released') ? 'done' : 'nothing';
   }
 
-  recordCharge(reference: string | null, run: Run, { confirm = false }: { confirm?: boolean | undefined }): StepOutcome {
+  recordCharge(
+    reference: string | null,
+    run: Run,
+    { confirm = false }: { confirm?: boolean | undefined },
+  ): StepOutcome {
     if (this.isOpen && !this.payment) {
       const status = run.skippedBy === undefined ? 'CHARGED' : 'SETTLED_OUTSIDE';
       this.payment = { status, reference, refund: null };
@@ -158,10 +162,14 @@ export class Ledger {
     return this.payment.status;
   }
 
-  recordRefund({ charge, refund, gaveBack }: { charge: string | null; refund: string | null; gaveBack: number }, run: Run): void {
+  recordRefund(
+    { charge, refund, gaveBack }: { charge: string | null; refund: string | null; gaveBack: number },
+    run: Run,
+  ): void {
     const { payment } = this;
     this.moneySettledAt = this.#clock.now;
-    if (!payment || payment.refund !== null || !['REFUNDING', 'VOIDED', 'SETTLED_OUTSIDE'].includes(payment.status)) return;
+    if (!payment || payment.refund !== null || !['REFUNDING', 'VOIDED', 'SETTLED_OUTSIDE'].includes(payment.status))
+      return;
     payment.status = run.skippedBy === undefined ? 'REFUNDED' : 'SETTLED_OUTSIDE';
     payment.refund = refund ?? (run.skippedBy === undefined ? null : 'settled-outside');
     payment.reference ??= charge;
@@ -179,7 +187,9 @@ export class Ledger {
       ...(this.payment?.status === 'CHARGED' || this.payment?.status === 'REFUNDING' ? ['payments'] : []),
     ];
     if (held.length > 0 || this.reason === null)
-      throw new Error(`Bug! The order came to its cancellation ${held.length > 0 ? `still holding ${held}` : 'without a reason'}`);
+      throw new Error(
+        `Bug! The order came to its cancellation ${held.length > 0 ? `still holding ${held}` : 'without a reason'}`,
+      );
     this.status = 'CANCELLED';
     this.#tell('order.cancelled', run);
     return 'done';

@@ -13,6 +13,9 @@ import type { Faults } from './faults.js';
 import type { Gateway, GatewayErrors } from './gateway.js';
 
 type Running = Attempt & {
+  name: string;
+  isConfirming: boolean;
+  isByHand: boolean;
   info: AttemptInfo;
   how: 'killed' | 'asleep' | undefined;
   /** What it has come to in this very step. */
@@ -63,7 +66,9 @@ export class Workers {
     });
     this.gatewayErrors = gatewayErrors as GatewayErrors;
     const port = (name: 'charge' | 'settleOpenCharges' | 'refund') => (request: never) =>
-      site().gateway.port((what, ms, work) => this.#call(what, ms, work))[name](request);
+      site()
+        .gateway.port((what, ms, work) => this.#call(what, ms, work))
+        [name](request);
     const gateway = { charge: port('charge'), settleOpenCharges: port('settleOpenCharges'), refund: port('refund') };
     this.#activities = Object.assign({}, ...Object.values(create).map((make) => make({ db: {}, gateway })));
   }
@@ -76,6 +81,9 @@ export class Workers {
 
   attempt(name: string, input: unknown, info: AttemptInfo, done: (outcome: Outcome) => void): Attempt {
     const running: Running = {
+      name,
+      isConfirming: (input as { confirm?: true }).confirm === true,
+      isByHand: (input as { skippedBy?: string }).skippedBy !== undefined,
       info,
       done,
       how: undefined,
@@ -105,9 +113,10 @@ export class Workers {
 
   #statement(name: string, work: () => unknown): Promise<unknown> {
     const { faults } = this.#site as Site;
+    const running = this.#current as Running;
     return this.#call(name, faults.tookMs(), () => {
       if (faults.isAway('database')) throw new DatabaseAway('The database does not answer');
-      const fault = faults.ofStatement();
+      const fault = faults.ofStatement(running);
       if (fault === 'not done') throw new DatabaseAway('The database does not answer');
       if (fault === 'locked') throw new RowLocked('A row is locked');
       const result = work();

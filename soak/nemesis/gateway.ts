@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { GATEWAY_FAULTS } from '../plan/faults.js';
 import type { Installation } from '../world/installation.js';
 import { until } from '../world/waiting.js';
-import { type Begin, nothingToHeal } from './act.js';
+import { type Begin, nothingToHeal, whenPostgresAnswers } from './act.js';
 
 /** It may be down by another fault. */
 const ANSWERS_WITHIN_MS = 90_000;
@@ -48,7 +48,9 @@ export const lateRefundFailure: Begin = async (around) => {
 
 /** They charge for themselves, and some name orders of ours. */
 export const strangers: Begin = async (around) => {
-  const { rows } = await around.pool.query<{ id: string }>('SELECT id FROM orders ORDER BY id DESC LIMIT 1');
+  const { rows } = await whenPostgresAnswers(() =>
+    around.pool.query<{ id: string }>('SELECT id FROM orders ORDER BY id DESC LIMIT 1'),
+  );
   const orderId = rows[0]?.id ?? randomUUID();
   const charge = (metadata: Record<string, string>, card = 'pm_card_visa') =>
     ask(

@@ -8,7 +8,7 @@ import type { Installation } from '../world/installation.js';
 import { processTree } from '../world/process-tree.js';
 import { CONNECTIONS_MAX } from '../world/programs.js';
 import { until } from '../world/waiting.js';
-import type { Begin } from './act.js';
+import { type Begin, type Heal, nothingToHeal, whenPostgresAnswers } from './act.js';
 import { partOf } from './processes.js';
 
 /** More than it permits. */
@@ -47,22 +47,30 @@ async function takeSockets({ direct }: Installation) {
 
 /** Postgres then ends all its sessions, and replays its log. */
 export const sessionKilled: Begin = async ({ pool }) => {
-  const { rows } = await pool.query<{ pid: number }>(
-    `SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1`,
+  const { rows } = await whenPostgresAnswers(() =>
+    pool.query<{ pid: number }>(
+      `SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1`,
+    ),
   );
   if (rows[0] === undefined) return undefined;
   process.kill(rows[0].pid, 'SIGKILL');
-  return async () => undefined;
+  return nothingToHeal;
 };
 
-async function inTransaction(around: Installation, statement: string) {
-  const client = new pg.Client({ ...sessionConfig(around.direct.database), connectionTimeoutMillis: 5_000 });
-  client.on('error', () => undefined);
-  await client.connect();
-  await client.query('BEGIN');
-  await client.query(statement);
-  return async () => client.end().catch(() => undefined);
-}
+const inTransaction = (around: Installation, statement: string): Promise<Heal> =>
+  whenPostgresAnswers(async () => {
+    const client = new pg.Client({ ...sessionConfig(around.direct.database), connectionTimeoutMillis: 5_000 });
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      await client.query('BEGIN');
+      await client.query(statement);
+    } catch (err) {
+      await client.end().catch(() => undefined);
+      throw err;
+    }
+    return async () => client.end().catch(() => undefined);
+  });
 
 export const rowLocked: Begin = (around, { target }) =>
   inTransaction(

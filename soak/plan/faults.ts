@@ -1,4 +1,7 @@
-/** Which faults there are, and when: all of it from the seed. Every cell of kind and target comes before any comes again. */
+/**
+ * Which faults there are, and when: all of it from the seed. Cells of kind and target are dealt as cards are: all of a deck come before
+ * any comes again. Links have a deck of their own, since they are as many as all others together.
+ */
 import type { LinkFault } from '../../testbed/link.js';
 import type { Random } from '../random.js';
 
@@ -91,10 +94,6 @@ const DECK: Cell[] = [
   ...cells('restart', PARTS),
   ...cells('deploy', ['services', 'services']),
   ...cells('session-killed', ['postgres']),
-  ...cells(
-    'link',
-    LINKS.flatMap((link) => LINK_FAULTS.map((fault) => `${link} ${fault}`)),
-  ),
   ...cells('gateway', Object.keys(GATEWAY_FAULTS)),
   ...cells('late-refund-failure', ['gateway', 'gateway']),
   ...cells('strangers', ['gateway', 'gateway']),
@@ -105,6 +104,15 @@ const DECK: Cell[] = [
   ...cells('disk-full', ['postgres', 'gateway']),
   ...cells('clock', SERVICES),
 ];
+const DECK_OF_LINKS = cells(
+  'link',
+  LINKS.flatMap((link) => LINK_FAULTS.map((fault) => `${link} ${fault}`)),
+);
+const LINKS_SHARE = 0.35;
+
+function* deal(random: Random, deck: readonly Cell[]): Generator<Cell, never> {
+  for (;;) yield* random.shuffled(deck);
+}
 
 const FOR_MS = { least: 300, most: 5_000 };
 /** So many come together with the one before. */
@@ -112,13 +120,13 @@ const TOGETHER = 0.35;
 
 /** @param operations how many there are */
 export function planFaults(random: Random, count: number, operations: number): Fault[] {
-  const dealt: Cell[] = [];
-  while (dealt.length < count) dealt.push(...random.shuffled(DECK));
+  const [links, others] = [deal(random, DECK_OF_LINKS), deal(random, DECK)];
+  const dealt = Array.from({ length: count }, () => (random.chance(LINKS_SHARE) ? links : others).next().value);
   const places = Array.from({ length: count }, () =>
     random.between(Math.ceil(operations * 0.03), Math.floor(operations * 0.97)),
   );
   places.sort((one, other) => one - other);
-  return dealt.slice(0, count).map((cell, no) => {
+  return dealt.map((cell, no) => {
     const isTogether = no > 0 && random.chance(TOGETHER);
     const atOperation = places[isTogether ? no - 1 : no] as number;
     return { no, ...cell, atOperation, forMs: random.between(FOR_MS.least, FOR_MS.most) };

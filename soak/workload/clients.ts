@@ -86,10 +86,7 @@ const ACTS: { [Kind in OperationKind]: Act<Kind> } = {
     return caller.ask({ operation: n, kind }, { method: 'PUT', path: `/inventory/${sku}`, body }, n);
   },
   resolve: async (caller, { n, kind, action, nth }) => {
-    const listed = await send({ method: 'GET', url: `${caller.apiOf(n)}/admin/sagas?limit=20` });
-    const { sagas } =
-      listed.outcome === 'ok' ? (JSON.parse(listed.text ?? '') as { sagas: { orderId: string }[] }) : { sagas: [] };
-    const orderId = sagas[nth % Math.max(sagas.length, 1)]?.orderId;
+    const orderId = await findToDecide(caller, n, nth);
     if (orderId === undefined) return caller.log.skip(n, kind);
     const body = { action, operator: 'soak-operator', reason: `operation ${n}` };
     const sent = { method: 'POST' as const, path: `/admin/sagas/${orderId}/resolve`, body };
@@ -101,6 +98,18 @@ const ACTS: { [Kind in OperationKind]: Act<Kind> } = {
     return caller.ask({ operation: n, kind, customerId }, { method: 'POST', path: '/orders', ...odd }, n);
   },
 };
+
+/** One of the stuck sagas, or of those at work if none is stuck: operators decide about these, too. */
+async function findToDecide(caller: Caller, n: number, nth: number): Promise<string | undefined> {
+  const list = async (path: string) => {
+    const { outcome, text = '{}' } = await send({ method: 'GET', url: `${caller.apiOf(n)}${path}` });
+    return outcome === 'ok' ? (JSON.parse(text) as { sagas?: { orderId: string }[]; orders?: { id: string }[] }) : {};
+  };
+  const { sagas = [] } = await list('/admin/sagas?limit=20');
+  const { orders = [] } = sagas.length > 0 ? {} : await list('/orders?status=PENDING&limit=20');
+  const found = [...sagas.map(({ orderId }) => orderId), ...orders.map(({ id }) => id)];
+  return found[nth % Math.max(found.length, 1)];
+}
 
 /** What cannot be asked, as its order is not known, is passed over, and the log says so. */
 async function carryOut(caller: Caller, ordered: ReadonlyMap<number, PlannedOrder>, one: Operation): Promise<void> {

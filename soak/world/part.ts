@@ -12,8 +12,8 @@ export type Part = {
   isReady: () => Promise<boolean>;
   /** kill -9, and down until `up`. */
   kill: () => Promise<void>;
-  /** Asks it to stop, and down until `up`. @returns how long it took */
-  stop: () => Promise<number>;
+  /** Asks it to stop, and down until `up`. */
+  stop: () => Promise<void>;
   up: () => void;
   /** Frozen with all its children, until `resume`. */
   pause: () => void;
@@ -40,74 +40,64 @@ const LOOK_MS = 100;
 const STOP_LIMIT_MS = 30_000;
 
 export function startPart({ name, program, surprised }: PartOptions): Part {
-  let running: Running | undefined;
-  let current: Program | undefined;
-  let wanted = true;
-  let isOver = false;
-  let isReadyNow = false;
-  let mayEnd = false;
-  let variables: NodeJS.ProcessEnv = {};
-  const end = async (how: (of: Running) => unknown) => {
-    wanted = false;
-    const of = running;
-    if (!of) return;
-    await how(of);
-    await of.exited;
-  };
-  const supervise = async (): Promise<void> => {
-    while (!isOver) {
-      if (!wanted) {
+  const state = { wanted: true, isOver: false, mayEnd: false, variables: {} as NodeJS.ProcessEnv };
+  let now: { running: Running; program: Program; isReady: boolean } | undefined;
+  const keepUp = async (): Promise<void> => {
+    while (!state.isOver) {
+      if (!state.wanted) {
         await sleep(LOOK_MS);
         continue;
       }
       const made = await program();
-      if (!wanted) continue;
-      current = { ...made, env: { ...made.env, ...variables } };
-      const started = run(current);
-      running = started;
-      isReadyNow = false;
-      const exit = await started.exited;
-      running = undefined;
-      if (wanted && isReadyNow && !mayEnd) surprised(`${name} has ended by itself (${describe(exit)})`);
-      isReadyNow = false;
-      if (wanted) await sleep(START_AGAIN_MS);
+      if (!state.wanted) continue;
+      const current = { ...made, env: { ...made.env, ...state.variables } };
+      const mine = { running: run(current), program: current, isReady: false };
+      now = mine;
+      const exit = await mine.running.exited;
+      now = undefined;
+      if (state.wanted && mine.isReady && !state.mayEnd) surprised(`${name} has ended by itself (${describe(exit)})`);
+      if (state.wanted) await sleep(START_AGAIN_MS);
     }
   };
-  const supervised = supervise().catch((err: unknown) =>
-    surprised(`${name} cannot be started: ${(err as Error).message}`),
-  );
+  const keptUp = keepUp().catch((err: unknown) => surprised(`${name} cannot be started: ${(err as Error).message}`));
+  const end = async (how: (running: Running) => unknown) => {
+    state.wanted = false;
+    if (!now) return;
+    const { running } = now;
+    await how(running);
+    await running.exited;
+  };
+  const kill = () => end((running) => running.kill());
   return {
     name,
-    pid: () => running?.pid,
+    pid: () => now?.running.pid,
     isReady: async () => {
-      const of = running;
-      const answer = of !== undefined && (await current?.isReady().catch(() => false)) === true;
-      if (answer && of === running) isReadyNow = true;
+      const asked = now;
+      const answer = (await asked?.program.isReady().catch(() => false)) === true && asked === now;
+      if (asked && answer) asked.isReady = true;
       return answer;
     },
-    kill: () => end((of) => of.kill()),
+    kill,
     stop: async () => {
       const from = performance.now();
-      await end((of) => of.stop(STOP_LIMIT_MS));
-      const ms = performance.now() - from;
-      if (ms >= STOP_LIMIT_MS) surprised(`${name} did not stop within ${STOP_LIMIT_MS / 1000} s`);
-      return ms;
+      await end((running) => running.stop(STOP_LIMIT_MS));
+      if (performance.now() - from >= STOP_LIMIT_MS) surprised(`${name} did not stop within ${STOP_LIMIT_MS / 1000} s`);
     },
     up: () => {
-      wanted = true;
+      state.wanted = true;
     },
-    pause: () => signalTree(running?.pid, 'SIGSTOP'),
-    resume: () => signalTree(running?.pid, 'SIGCONT'),
-    vary: (settings) => {
-      variables = settings;
+    pause: () => signalTree(now?.running.pid, 'SIGSTOP'),
+    resume: () => signalTree(now?.running.pid, 'SIGCONT'),
+    vary: (variables) => {
+      state.variables = variables;
     },
     mayEnd: (isSo) => {
-      mayEnd = isSo;
+      state.mayEnd = isSo;
     },
     retire: async () => {
-      isOver = true;
-      await end((of) => of.kill());
-      await supervised;
+      state.isOver = true;
+      await kill();
+      await keptUp;
     },
   };
 }

@@ -7,6 +7,7 @@ import { requestCancellation } from '../../domain/orders.js';
 import { freePort } from '../../local/processes/ports.js';
 import type { Running } from '../../local/processes/program.js';
 import { restartSaga } from '../../sagas/restart.js';
+import { cliOf } from '../ops/cli.js';
 import { eventually } from '../support/conditions.js';
 import { createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 import { type Collector, type SeenSpan, startCollector, treeOf } from '../support/otlp.js';
@@ -136,6 +137,12 @@ type Charges = { data: { metadata: Record<string, string> }[] };
 /** What a line tells, without what differs from run to run; an attempt with its number. */
 const factOf = ({ msg, type, attempt, status, reason }: Record<string, unknown>) =>
   [msg, type, attempt, status, reason].filter((word) => word !== undefined).join(' ');
+/** What an order's story takes of the log; docs/logs.md says how much. */
+function expectBrief(title: string, story: Record<string, unknown>[], bytesMax: number): void {
+  const bytes = story.reduce((sum, line) => sum + JSON.stringify(line).length + 1, 0);
+  if (process.env['SHOW_TRACES']) process.stderr.write(`\n${title}: ${bytes} bytes of log in ${story.length} lines\n`);
+  expect(bytes).toBeLessThan(bytesMax);
+}
 const show = (title: string, spans: SeenSpan[]) => {
   if (process.env['SHOW_TRACES']) process.stderr.write(`\n## ${title}\n${treeOf(spans, spans[0]?.traceId ?? '')}\n`);
 };
@@ -179,6 +186,7 @@ test(
       'reserveInventory: done 1',
       'saga started',
     ]);
+    expectBrief('confirmed', story, 4_096);
     const charges = (await (await fetch(`${around.sandbox.url}/v1/payment_intents`, SANDBOX)).json()) as Charges;
     const charge = charges.data.find(({ metadata }) => metadata['orderId'] === order.id);
     expect(charge?.metadata['correlationId']).toBe('shop:confirmed.1');
@@ -239,6 +247,7 @@ test(
       'cancelOrder: done 1',
     ]);
     expect(new Set(story.map(({ level }) => level))).toEqual(new Set(['info']));
+    expectBrief('compensated', story, 5_120);
   },
   LIMIT_MS,
 );
@@ -255,6 +264,8 @@ test(
       120_000,
     );
     const { traceId } = spansOf(order)[0] as SeenSpan;
+    const saga = await fetch(`${api}/orders/${order.id}/saga`);
+    expect(await saga.json()).toMatchObject({ state: 'NEEDS_ATTENTION', traceId });
     await kill(worker);
     await fault(null);
     worker = await startWorker();
@@ -290,6 +301,22 @@ test(
     const tries = story.filter(({ step }) => step === 'chargePayment').map(({ msg, attempt }) => `${msg} ${attempt}`);
     expect(tries.length).toBeGreaterThan(1);
     expect(new Set(tries).size).toBe(tries.length);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'what an operator does by the CLI is a trace of its own, which links the order’s',
+  async () => {
+    const order = await place('A');
+    const spans = await whole(order, 4);
+    const { database, temporal } = around;
+    const cli = cliOf({ databaseUrl: database.url, env: temporal }, traces);
+    expect(await cli('cancel', order.id, '--reason', 'recalled', '--yes')).toMatchObject({ code: 0, stderr: '' });
+    const act = await eventually('the act is there', () => collector.spans.find(({ name }) => name === 'ops cancel'));
+    expect([act.service, act.links.map((link) => link.traceId)]).toEqual(['order-saga-ops', [spans[0]?.traceId]]);
+    expect(act.attributes).toEqual({ 'order_saga.order_id': order.id, 'order_saga.outcome': 'done' });
+    expect(act.traceId).not.toBe(spans[0]?.traceId);
   },
   LIMIT_MS,
 );

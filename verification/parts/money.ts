@@ -50,7 +50,9 @@ async function* lookAtLists(counter: Counter, { names, since = new Date(0), page
   const refunds = await listRefunds(gateway, since);
   const until = new Date((gateway.nowMs() ?? Date.now()) - graceMs);
   const seen = new Set<string>();
-  const note = (charges: Listed[]) => charges.forEach(({ reference }) => seen.add(reference));
+  const note = (charges: Listed[]) => {
+    for (const { reference } of charges) seen.add(reference);
+  };
   let [pages, recordedFrom] = [0, since];
   for await (const charges of pagesOf((request) => gateway.listCharges({ ...request, until }), since)) {
     note(charges);

@@ -18,6 +18,8 @@ export type PartOptions = Span & {
   openAtMostMs: { unmarked: number; inAll: number };
   /** Between the first look at a saga that is out of the ordinary and the second: a try by a machine is over by then. */
   againAfterMs: number;
+  /** How it is learnt what a saga has come to: see readSagas. */
+  results: 'asked' | 'listed';
 };
 
 export type Part = {

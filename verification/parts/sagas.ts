@@ -21,18 +21,23 @@ const OPEN: InvariantName[] = ['I5 open orders have a saga', 'I14 nothing is stu
 export const sagasPart: Part = {
   invariants: [...ENDED, ...OPEN],
   needs: 'temporal',
-  async *looks({ db, temporal }, { names, pageSize, againAfterMs, openAtMostMs, ...span }) {
+  async *looks({ db, temporal }, { names, pageSize, againAfterMs, openAtMostMs, results, ...span }) {
     const client = present(temporal);
     const limit = Math.min(pageSize, PAGE_MAX);
     const keptMs = SURELY_KEPT * (await readRetentionMs(client));
-    const look = async (page: LedgerStanding[], read: typeof readSagas) => {
+    const look = async (page: LedgerStanding[], read: typeof describeSagas) => {
       const known = page.filter(({ isFinal, quietForMs }) => !isFinal || keptMs === 0 || quietForMs < keptMs);
       return ledgersOf(page, known, await read(client, known), openAtMostMs);
     };
     for (let after: string | undefined; ; ) {
       const page = await readStandings(db, span, limit, after);
       const again = async (ids: string[]) => look(await readStandings(db, { ...span, ids }, limit), describeSagas);
-      yield await lookTwice(names, await look(page, readSagas), again, againAfterMs);
+      yield await lookTwice(
+        names,
+        await look(page, (of, orders) => readSagas(of, orders, results)),
+        again,
+        againAfterMs,
+      );
       after = page.at(-1)?.id;
       if (page.length < limit) return;
     }

@@ -4,12 +4,15 @@ import type { DatabaseClient } from '../../runtime/database.js';
 
 /** Less than the pool's own limit: a statement of somebody who only looks gives way first. */
 const STATEMENT_LIMIT_MS = 3_000;
+/** Of a transaction of one statement: more than its statements may take, so that a busy machine is no failure. */
+const ONE_LIMIT_MS = 15_000;
+const CONNECTION_LIMIT_MS = 10_000;
 
 type Ask = <Row>(statement: Prisma.Sql) => Promise<Row[]>;
 
 /** One statement, hence one snapshot. @returns its one row */
 export async function readOnly<Row>(db: DatabaseClient, statement: Prisma.Sql): Promise<Row> {
-  return inSnapshot(db, 2 * STATEMENT_LIMIT_MS, async (ask) => only(await ask<Row>(statement)));
+  return inSnapshot(db, ONE_LIMIT_MS, async (ask) => only(await ask<Row>(statement)));
 }
 
 /**
@@ -23,7 +26,7 @@ export function inSnapshot<T>(db: DatabaseClient, limitMs: number, read: (ask: A
       await tx.$executeRaw`SELECT set_config('statement_timeout', ${String(STATEMENT_LIMIT_MS)}, true)`;
       return read((statement) => tx.$queryRaw(statement));
     },
-    { isolationLevel: Prisma.TransactionIsolationLevel.RepeatableRead, timeout: limitMs },
+    { isolationLevel: Prisma.TransactionIsolationLevel.RepeatableRead, timeout: limitMs, maxWait: CONNECTION_LIMIT_MS },
   );
 }
 

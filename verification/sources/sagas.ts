@@ -11,8 +11,16 @@ const PARALLEL_MAX = 4;
 
 type Run = Pick<WorkflowExecutionInfo, 'workflowId' | 'runId' | 'status' | 'startTime' | 'typedSearchAttributes'>;
 
-/** The sagas of these orders by Temporal's list, which trails by a second or so. Results are asked for of final orders only. */
-export async function readSagas(client: Client, orders: readonly LedgerStanding[]): Promise<LedgerSaga[]> {
+/**
+ * The sagas of these orders by Temporal's list, which trails by a second or so.
+ * @param results what a saga has come to is `asked` of its history, which costs six times as much as all else here, or taken as it is
+ *   `listed`: one that has undone its order says so in its last act (workflows/ending)
+ */
+export async function readSagas(
+  client: Client,
+  orders: readonly LedgerStanding[],
+  results: 'asked' | 'listed',
+): Promise<LedgerSaga[]> {
   if (orders.length === 0) return [];
   const ids = orders.flatMap(idsOf);
   const newest = new Map<string, Run>();
@@ -21,7 +29,7 @@ export async function readSagas(client: Client, orders: readonly LedgerStanding[
     const known = newest.get(run.workflowId);
     if (!known || known.startTime < run.startTime) newest.set(run.workflowId, run);
   }
-  return withResults(client, orders, [...newest.values()]);
+  return results === 'asked' ? withResults(client, orders, [...newest.values()]) : [...newest.values()].map(asListed);
 }
 
 /** The same by asking for each: what it says is the case. */
@@ -47,15 +55,23 @@ async function describe(client: Client, workflowId: string): Promise<Run | undef
   }
 }
 
+function asListed({ workflowId, status, typedSearchAttributes }: Run): LedgerSaga {
+  const state = typedSearchAttributes.get(SAGA_STATE) ?? null;
+  const result = { status: state === 'COMPENSATED' ? 'CANCELLED' : 'CONFIRMED' };
+  return { workflowId, status: status.name, result: status.name === 'COMPLETED' ? result : null, state };
+}
+
+/** Of final orders' sagas. */
 async function withResults(client: Client, orders: readonly LedgerStanding[], runs: Run[]): Promise<LedgerSaga[]> {
   const final = new Set(orders.filter(({ isFinal }) => isFinal).flatMap(idsOf));
   const limit = pLimit(PARALLEL_MAX);
   return Promise.all(
-    runs.map(async ({ workflowId, runId, status, typedSearchAttributes }) => {
+    runs.map(async (run) => {
+      const { workflowId, runId, status } = run;
       const hasResult = status.name === 'COMPLETED' && final.has(workflowId);
       const handle = client.workflow.getHandle(workflowId, runId);
       const result = hasResult ? await limit(() => within(client, () => handle.result())) : null;
-      return { workflowId, status: status.name, result, state: typedSearchAttributes.get(SAGA_STATE) ?? null };
+      return { ...asListed(run), result };
     }),
   );
 }
