@@ -127,6 +127,15 @@ describe('who owns the database is convicted of', () => {
     expect(await flaw(KEYS, null)).toBe('acts 1 unknown-key');
   });
 
+  test('going on without a key after entries that have one', async () => {
+    await tamper('DELETE FROM audit_acts WHERE id = 4');
+    const [signed] = await t.db.$queryRaw<{ keyId: string }[]>`SELECT key_id AS "keyId" FROM audit_acts WHERE id = 3`;
+    await tamper(`UPDATE audit_acts SET key_id = 'unkeyed' WHERE id = 3`); // else the service itself would not go on so
+    await act(t.db, auditKeys([]), ACTOR, entryOfSku('MOUSE', entry(9)));
+    await tamper(`UPDATE audit_acts SET key_id = '${signed?.keyId}' WHERE id = 3`);
+    expect(await flaw(KEYS, null)).toBe('acts 4 unknown-key');
+  });
+
   test('putting an entry of another past in its place, which we did sign', async () => {
     await tamper('CREATE TABLE past AS SELECT * FROM audit_acts WHERE id = 4', 'DELETE FROM audit_acts WHERE id = 4');
     for (const price of [1, 2]) await act(t.db, KEYS, ACTOR, entryOfSku('MOUSE', entry(price)));

@@ -29,7 +29,7 @@ export default [
     find: 'keyId === UNKEYED ? (isKeyed ? undefined : NO_KEY) : known.get(keyId);',
     replace: 'keyId === UNKEYED || isKeyed === undefined ? NO_KEY : known.get(keyId);',
     test: CHAIN,
-    name: 'what was recorded before there was a key is covered by the first entry that is signed with one',
+    name: 'going on without a key after entries that have one',
   },
   {
     id: 'name-not-signed',

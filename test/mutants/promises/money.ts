@@ -54,7 +54,7 @@ export default [
     id: 'waiting-for-the-customer-is-paid',
     promise: 'A charge that waits for its customer’s bank is a decline, not a payment.',
     file: 'gateways/stripe-charges.ts',
-    find: "return { outcome: 'declined', code: 'authentication_required' };",
+    find: "return { outcome: 'declined', code: UNAUTHENTICATED };",
     replace: "return { outcome: 'charged', reference: made.reference };",
     test: STORY,
     name: 'by the gateway (pm_card_authenticationRequired) releases the stock and cancels the order',

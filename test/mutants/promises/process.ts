@@ -112,7 +112,7 @@ export default [
     find: 'setTimeout(late, atWorkLimitMs).unref(),',
     replace: 'setTimeout(late, 1_000 * atWorkLimitMs).unref(),',
     test: 'test/sagas/slots.test.ts',
-    name: 'all are begun in time, even if none of them ever ends',
+    name: 'a saga that was at work for too long no longer counts when a neighbour answers it',
   },
   {
     id: 'stop-forgets-its-hints',

@@ -41,6 +41,7 @@ export default [
     replace: "return takeBack(charge, 'ORPHAN_CHARGE');",
     test: COMPARISON,
     name: 'is marked as ours, and there is no such order: it is reported at once, and not touched',
+    says: 'has no payment to give back',
   },
   {
     id: 'wrong-amount-unseen',
@@ -79,15 +80,6 @@ export default [
     name: 'is found by the list of disputes alone, at an order of any state, and is reported once',
   },
   {
-    id: 'one-look-is-enough',
-    promise: 'A saga that is giving the money back while the reconciler looks is no finding.',
-    file: 'reconciliation/settlement.ts',
-    find: "if (!isSure) return { charge, order, classification: { do: 'wait', wake: false } satisfies Classification };",
-    replace: 'if (!isSure) return { charge, order: before, classification: early };',
-    test: COMPARISON,
-    name: 'of looking while a saga gives the money back is no finding',
-  },
-  {
     id: 'pending-order-settled',
     promise: 'The money of an order whose saga is at work is left to the saga.',
     file: 'reconciliation/classification.ts',
@@ -123,6 +115,7 @@ export default [
     replace: 'refund: async (request) => {\n    void ensureOurs;',
     test: 'test/workers/account.test.ts',
     name: 'the held one moves no money and calls nothing off, and says so where findings are',
+    says: 'it succeeded',
   },
   {
     id: 'foreign-clock-decides',
