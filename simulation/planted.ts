@@ -17,15 +17,6 @@ export const PLANTED: readonly PlantedBug[] = [
     change: bundle('progress.markAs(type);', 'progress.markAs(type); if (name) return;'),
   },
   {
-    name: 'a charge that comes too late is not given back by its own step',
-    caughtBy: 'money',
-    change: {
-      file: 'activities/payments.js',
-      find: "if (recorded.outcome === 'refused')",
-      put: 'if (false)',
-    },
-  },
-  {
     name: 'an undo does not ask which attempts may still run',
     caughtBy: 'money',
     change: { file: 'activities/payments.js', find: 'held.length === 0 && mayRunUntil !== null', put: 'false' },

@@ -40,6 +40,11 @@ export function legalStories(order: Told, plan: SagaPlan = PLAN): string[][] {
     if (next?.events.refused) stories.push(cancelled([...way, next.events.refused], before));
     // The outcome of a charge may be unknown: then there is no event, and the gateway is found to have it.
     if (next?.sharesPivot) stories.push(cancelled(way, [...before, next]));
+    // A worker that slept may charge when the undos are done: its own step gives that back, before the order is cancelled or after it.
+    if (next?.sharesPivot && !order.isRefundedByOthers && next.events.undone) {
+      const late = [...begun, ...way, ...undone(order, before), next.events.undone, plan.lastUndo.event];
+      stories.push(late);
+    }
     // An operator may vouch for its refund before it was tried: then there is an event of that alone.
     const refund = steps.slice(i).find(({ sharesPivot, events }) => sharesPivot && byHand(order, events.undone));
     if (refund) stories.push(cancelled(way, [...before, refund]));
