@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { types } from 'node:util';
 import vm from 'node:vm';
 import { transformSync } from '@swc/core';
 import * as temporalCommon from '@temporalio/common';
@@ -108,7 +109,7 @@ export class Product {
     const given: Record<string, Exports> = {
       '@temporalio/activity': { activityInfo: neighbours.activityInfo },
       '@temporalio/common': temporalCommon as unknown as Exports,
-      'runtime/errors/facts.js': { isError: (e: unknown) => e instanceof Object, sentenceOf: (e: Error) => e.message },
+      'runtime/errors/facts.js': { isError: types.isNativeError, sentenceOf: (e: Error) => e.message },
       ...neighbours.domain,
     };
     const performance = { now: neighbours.nowMs };
