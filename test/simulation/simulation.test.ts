@@ -53,8 +53,8 @@ describe('a planted bug', () => {
   test.each(PLANTED)('is caught: $name', ({ change, world, caughtBy }) => {
     const loaded = load(DIST, change ? [change] : [], world);
     let broken: string | undefined;
-    for (let seed = 0; seed < 1_500 && broken === undefined; seed++)
+    for (let seed = 0; seed < 400 && broken === undefined; seed++)
       broken = simulate(loaded, new Tape({ seed })).violation?.invariant;
-    expect(caughtBy.split('|')).toContain(broken);
+    expect(broken).toBe(caughtBy);
   });
 });
