@@ -1,7 +1,7 @@
 // The layers, as import fences. Each comment is an invariant that ARCHITECTURE.md refers to; there is no second list.
 const layer = (name, from, to, comment) => ({ name, severity: 'error', comment, from: { path: from }, to });
 const ours =
-  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|explanation|reconciliation|verification|simulation|relay|service|sandbox|issuer|ops|local|testbed|prisma|clients|examples|bench|test)/';
+  '^(contracts|workflows|activities|domain|gateways|sagas|runtime|api|workers|explanation|reconciliation|verification|simulation|relay|service|sandbox|issuer|ops|local|testbed|prisma|clients|examples|bench|soak|test)/';
 const notType = { dependencyTypesNot: ['type-only'] };
 
 module.exports = {
@@ -87,8 +87,8 @@ module.exports = {
     layer(
       'verification-only-compares',
       '^verification/',
-      { path: ours, pathNot: '^(verification|contracts|runtime|prisma/generated)/' },
-      'verification/ reads what the ledgers say with statements of its own: code that it shared with those who write them would share their mistakes.',
+      { path: ours, pathNot: '^(verification|contracts|runtime|prisma/generated)/|^gateways/(marks|payments)\\.ts$' },
+      'verification/ reads what the ledgers say with statements of its own: code that it shared with those who write them would share their mistakes. Of the gateway it takes the port and what the marks mean.',
     ),
     layer(
       'workers-load-workflows-by-path',
@@ -139,8 +139,8 @@ module.exports = {
       'api/http, access and load are what every request passes; what a single route does is in api/routes.',
     ),
     layer(
-      'testbed-is-for-tests-and-bench',
-      '^(?!testbed/|bench/|test/)',
+      'testbed-is-for-tests-bench-and-soak',
+      '^(?!testbed/|bench/|soak/|test/)',
       { path: '^testbed/' },
       'testbed/ has servers and brokers to be tested and measured against; the product is given its neighbours by address.',
     ),
@@ -151,16 +151,16 @@ module.exports = {
       'The product does not know how it is measured.',
     ),
     layer(
-      'simulation-imports-the-vocabulary-only',
-      '^simulation/',
-      { path: ours, pathNot: '^(simulation|contracts|verification)/' },
-      'simulation/ carries out workflows and activities as they were built, by loading them into a context of its own; what it imported would run outside of it.',
+      'soak-stands-outside',
+      '^soak/',
+      { path: ours, pathNot: '^(soak|testbed|local|verification|simulation|contracts|prisma/session)' },
+      'soak/ starts, harms and asks the product as others would, and reads its ledgers with the invariants’ own readers: code of the product in it would share the product’s mistakes.',
     ),
     layer(
-      'product-does-not-import-the-simulation',
-      '^(?!simulation/|test/)',
-      { path: '^simulation/' },
-      'The product does not know how it is simulated.',
+      'product-does-not-import-the-soak',
+      '^(?!soak/|test/)',
+      { path: '^soak/' },
+      'The product does not know who harms it.',
     ),
     layer(
       'nobody-imports-a-main',

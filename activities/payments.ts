@@ -16,6 +16,7 @@ import { readUnmarkedDecisions } from '../domain/finding-closures.js';
 import type { Database } from '../domain/database.js';
 import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
 import {
+  CHARGE_VERSION_MAX,
   type PaymentDue,
   readPaymentDue,
   recordCharge,
@@ -91,6 +92,8 @@ async function chargePayment(
   if (due.status === 'CHARGED' || due.status === 'SETTLED_OUTSIDE') return { outcome: 'done' };
   if (due.amount === 0 || run.skippedBy !== undefined) return recordCharge(db, orderId, null, run, passing);
 
+  if (due.chargeVersion > CHARGE_VERSION_MAX)
+    throw new Error(`Order ${orderId} is charged as version ${due.chargeVersion}: it takes a newer build`);
   const answer = await noted(db, due, run, () =>
     gateway.charge({
       due,

@@ -13,6 +13,7 @@ import { createAuditor } from './access/audit-recorder.js';
 import { type AuthenticationSettings, createAuthenticator } from './access/authentication.js';
 import { rememberVerified } from './access/verified-tokens.js';
 import type { Api, Explaining } from './dependencies.js';
+import { chargeCorrelationOf } from './routes/charge-correlation.js';
 import { createApiReadiness } from './routes/health.js';
 import { showApiMetrics, exposeStarts } from './metrics.js';
 import { createBuckets } from './load/buckets.js';
@@ -52,6 +53,8 @@ export type ApiSettings = ServerSettings & {
   waits?: PlaceLimits;
   /** By which acts are signed; undefined = by none, and they prove nothing. */
   auditKeys?: AuditKeys;
+  /** Whether charges carry the correlation id of their order, for which every worker must be of a build that knows how. */
+  chargeCorrelation?: boolean;
   /** Of the worker in this process, so that a saga may begin in it at once; absent = sagas run elsewhere. */
   slots?: SagaSlots;
   logger: Logger;
@@ -108,6 +111,9 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       ...(limit && { limitOrders: limit.hook }),
       ...(settings.authentication && settings.callerLimits && { callerLimits: settings.callerLimits }),
       ...(temporalUiUrl && { temporalUiUrl }),
+      ...(settings.chargeCorrelation && {
+        chargeCorrelationOf: (correlationId) => chargeCorrelationOf(correlationId, keys.signing.secret),
+      }),
       ...(pageBytesMax !== undefined && { pageBytesMax }),
       ...(paymentsWebhookSecret && { paymentsWebhookSecret }),
     },

@@ -31,6 +31,8 @@ export type ApiDependencies = {
   /** Where people look at workflows; undefined = no link is shown. */
   temporalUiUrl?: string;
   idempotencyTtlMs: number;
+  /** What the charge of an order carries of its correlation id; undefined = nothing. */
+  chargeCorrelationOf?: (correlationId: string) => string;
   /** Of a list's page; undefined = the default of http/pages. */
   pageBytesMax?: number;
   readiness: ReadinessCheck;

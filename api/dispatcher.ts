@@ -11,7 +11,7 @@ import { listStarted, markStarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import { guarded } from '../runtime/guard.js';
 import { createSagaSlots, type SagaSlots } from '../sagas/slots.js';
-import { type StartedSaga, startSaga } from '../sagas/start.js';
+import { type StartedSaga, startedLine, startSaga } from '../sagas/start.js';
 
 export type SagaDispatcher = {
   start(saga: UnstartedSaga): void;
@@ -133,10 +133,7 @@ function createStart({ client: current, policy, slots, logger }: DispatcherOptio
     if (!client || performance.now() < restUntil) return undefined;
     try {
       const started = await startSaga(client, order, policy, { requestEagerStart: slots !== undefined });
-      if (started) {
-        const { id: orderId, correlationId } = order;
-        logger.info({ correlationId, orderId, workflowId: started.workflowId, runId: started.runId }, 'saga started');
-      }
+      if (started) logger.info(startedLine(order, started), 'saga started');
       return started;
     } catch (err) {
       if (!(err instanceof UnknownPlan)) restUntil = performance.now() + REST_AFTER_FAILURE_MS; // a fault of this order's own delays no other

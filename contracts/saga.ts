@@ -52,6 +52,7 @@ export type SagaFact =
   | { fact: 'parked'; step: string; failure: string; attempt: number; until?: string }
   | { fact: 'asked to try again'; step: string | undefined }
   | { fact: 'asked to cancel'; actor: string; outcome: 'unwinding' | 'confirmed' }
+  | { fact: 'started by an operator'; actor: string }
   | { fact: 'decided by an operator'; action: Resolution['action']; step: string; actor: string };
 export type LogSinks = { log: { write(fact: SagaFact): void } };
 /** An operator's request that this step be tried again; `id` is its own. */

@@ -12,10 +12,16 @@ import { claimedForOrder, type Earlier, earlierAnswer, type KeyClaim } from './i
 import { orderChanged, queryChanging } from './order-changes.js';
 import { insertEvent } from './outbox.js';
 
-export type OrderToAccept = { order: Order; paymentMethod: string; traceparent?: string };
+export type OrderToAccept = {
+  order: Order;
+  paymentMethod: string;
+  traceparent?: string;
+  /** What its charge is to carry of its correlation id; undefined = nothing. */
+  chargeCorrelationId?: string;
+};
 
-/** What is sent to charge an order of today, whichever build sends it: version 2 carries the installation's id (gateways/marks). */
-const CHARGE_VERSION = 2;
+/** What is sent to charge the order, whichever build sends it: 2 carries the installation's id (gateways/marks), 3 the correlation id, too. */
+const chargeVersionOf = ({ chargeCorrelationId }: OrderToAccept) => (chargeCorrelationId === undefined ? 2 : 3);
 
 export type Acceptance =
   | { outcome: 'accepted' }
@@ -58,9 +64,10 @@ export async function acceptOrder(
 
 async function insertOrder(
   db: Statements,
-  { order, paymentMethod, traceparent }: OrderToAccept,
+  toAccept: OrderToAccept,
   claim: (KeyClaim & { response: string }) | undefined,
 ): Promise<Acceptance> {
+  const { order, paymentMethod, traceparent, chargeCorrelationId } = toAccept;
   const { items, total } = order;
   const created: EventData['order.created'] = {
     orderId: order.id,
@@ -82,10 +89,10 @@ async function insertOrder(
     ), ${claim ? claimedForOrder(claim, order.id, Prisma.sql`priced`) : Prisma.empty}
     accepted AS (
       INSERT INTO orders AS o (id, customer_id, external_order_id, currency, total_amount, payment_method,
-        correlation_id, traceparent, charge_version, installation_id, plan_version, event_count, event_xid, created_at, updated_at)
+        correlation_id, traceparent, charge_version, charge_correlation_id, installation_id, plan_version, event_count, event_xid, created_at, updated_at)
       SELECT ${order.id}::uuid, ${order.customerId}, ${order.externalOrderId ?? null}, ${total.currency},
         ${total.amount}::bigint, ${paymentMethod}, ${order.correlationId}, ${traceparent ?? null},
-        ${CHARGE_VERSION}::smallint, (SELECT id FROM installation), ${PLAN_VERSION}::smallint, 1, pg_current_xact_id()::text::bigint, ${order.createdAt}::timestamptz, ${order.createdAt}::timestamptz
+        ${chargeVersionOf(toAccept)}::smallint, ${chargeCorrelationId ?? null}, (SELECT id FROM installation), ${PLAN_VERSION}::smallint, 1, pg_current_xact_id()::text::bigint, ${order.createdAt}::timestamptz, ${order.createdAt}::timestamptz
       FROM ${claim ? Prisma.sql`claimed` : Prisma.sql`priced`}
       RETURNING id, event_count, event_xid, correlation_id, traceparent
     ), lines AS (
@@ -170,6 +177,7 @@ export async function markStarted(db: Statements, sagas: Pick<UnstartedSaga, 'id
 /** An order that should be final by now, or about to be: the supervision looks whether a saga works on it. */
 export type OpenOrder = {
   id: string;
+  correlationId: string;
   /** Confirmed, and on its way back. */
   takingBack: boolean;
   isUnwinding: boolean;
@@ -193,7 +201,7 @@ export async function listOpen(
 ): Promise<OpenOrder[]> {
   const before = (ms: number) => Prisma.sql`now() - ${ms}::float8 * interval '1 ms'`;
   const columns = Prisma.sql`
-    id, status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AS "takingBack", unwinding_reason IS NOT NULL AS "isUnwinding",
+    id, correlation_id AS "correlationId", status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AS "takingBack", unwinding_reason IS NOT NULL AS "isUnwinding",
     status = 'CONFIRMED' AND unwinding_reason IS NULL AS "isForward",
     saga_started_at < ${before(overdueMs)} AS "isOverdue"`;
   const begun = Prisma.sql`saga_started_at IS NOT NULL AND id > ${afterId}::uuid`;

@@ -100,6 +100,8 @@ export type DecidedDeadLetter = {
   partition: number;
   sequence: number;
   state: DeadLetterState;
+  /** The operator. */
+  decidedBy: string | null;
   /** The order's events that are never to be sent: those of earlier dead letters, and of this one if it is discarded. */
   discarded: number[];
 };
@@ -113,7 +115,7 @@ export async function listDecided(
   limit: number,
 ): Promise<DecidedDeadLetter[]> {
   return db.$queryRaw<DecidedDeadLetter[]>`
-    SELECT id::text, order_id AS "orderId", ${partitionOfOrder} AS partition, sequence, state, ARRAY(
+    SELECT id::text, order_id AS "orderId", ${partitionOfOrder} AS partition, sequence, state, decided_by AS "decidedBy", ARRAY(
       SELECT d.sequence FROM dead_letters d WHERE d.order_id = dead_letters.order_id
         AND d.destination = ${destination} AND d.state = 'DISCARDED') AS discarded
     FROM dead_letters
@@ -122,9 +124,9 @@ export async function listDecided(
     ORDER BY updated_at, id LIMIT ${limit}`;
 }
 
-/** @returns those of the dead letters that have been discarded */
-export async function findDiscarded(db: Database, ids: string[]): Promise<Set<string>> {
-  const rows = await db.$queryRaw<{ id: string }[]>`
-    SELECT id::text FROM dead_letters WHERE id = ANY(${ids}::bigint[]) AND state = 'DISCARDED'`;
-  return new Set(rows.map(({ id }) => id));
+/** @returns those of the dead letters that have been discarded, with the operator who has */
+export async function findDiscarded(db: Database, ids: string[]): Promise<Map<string, string | null>> {
+  const rows = await db.$queryRaw<{ id: string; decidedBy: string | null }[]>`
+    SELECT id::text, decided_by AS "decidedBy" FROM dead_letters WHERE id = ANY(${ids}::bigint[]) AND state = 'DISCARDED'`;
+  return new Map(rows.map(({ id, decidedBy }) => [id, decidedBy]));
 }

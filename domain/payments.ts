@@ -14,6 +14,9 @@ import { FIRST_RUN, insertLog, insertLogs, type Run, skipMark } from './saga-log
 /** SETTLED_OUTSIDE: an operator vouches for the money; the gateway's ledger need not agree. */
 export type PaymentStatus = 'CHARGED' | 'DECLINED' | 'VOIDED' | 'REFUNDING' | 'REFUNDED' | 'SETTLED_OUTSIDE';
 
+/** The newest way of charging an order that this build knows. */
+export const CHARGE_VERSION_MAX = 3;
+
 /** Stands where a refund's reference would: the money went back by another way. */
 const SETTLED_OUTSIDE = 'settled-outside';
 
@@ -27,6 +30,9 @@ export type PaymentDue = {
   createdAt: Date;
   /** With which its charge is marked at the gateway; null: accepted before there were marks. */
   installationId: string | null;
+  /** What is sent to charge it (domain/acceptance), and what that carries of the order's correlation id. */
+  chargeVersion: number;
+  correlationId: string | null;
   status: PaymentStatus | null;
   gatewayReference: string | null;
   refundReference: string | null;
@@ -41,7 +47,8 @@ export type PaymentDue = {
 export async function readPaymentDue(db: Statements, orderId: string): Promise<PaymentDue> {
   const [due] = await db.$queryRaw<(Omit<PaymentDue, 'amount'> & { amount: bigint })[]>`
     SELECT o.id AS "orderId", o.status AS "orderStatus", o.total_amount AS amount, o.currency, o.payment_method AS "paymentMethod",
-      o.created_at AS "createdAt", o.installation_id AS "installationId", p.status, p.gateway_reference AS "gatewayReference",
+      o.created_at AS "createdAt", o.installation_id AS "installationId", o.charge_version AS "chargeVersion",
+      o.charge_correlation_id AS "correlationId", p.status, p.gateway_reference AS "gatewayReference",
       p.refund_reference AS "refundReference", EXISTS (SELECT FROM charge_attempts a WHERE a.order_id = o.id) AS "wasAttempted",
       clock_timestamp() AS now, o.unwinding_reason AS "unwindingReason"
     FROM orders o LEFT JOIN payments p ON p.order_id = o.id

@@ -59,14 +59,16 @@ export async function listFindings(
  * What is in hand and what comes next: first what can be decided, since its order is final or was begun, then the longest
  * unseen. Each listing sends what it lists to the end of the queue.
  */
-export async function takeUnfinished(db: Database, limit: number): Promise<Pick<Finding, 'reference' | 'orderId'>[]> {
+export type UnfinishedFinding = Pick<Finding, 'reference' | 'orderId'> & { correlationId: string | null };
+export async function takeUnfinished(db: Database, limit: number): Promise<UnfinishedFinding[]> {
   return db.$queryRaw`
-    UPDATE reconciliation_findings SET updated_at = now() WHERE id IN (
+    UPDATE reconciliation_findings f SET updated_at = now() WHERE f.id IN (
       SELECT f.id FROM reconciliation_findings f
       LEFT JOIN orders o ON o.id = ${orderOfFinding}
       WHERE f.action IN ('waiting', 'refunding', 'cancelling')
       ORDER BY (f.action = 'waiting' AND o.status = 'PENDING') NULLS FIRST, f.updated_at LIMIT ${limit}
-    ) RETURNING gateway_reference AS reference, order_id AS "orderId"`;
+    ) RETURNING f.gateway_reference AS reference, f.order_id AS "orderId",
+      (SELECT o.correlation_id FROM orders o WHERE o.id = ${orderOfFinding}) AS "correlationId"`;
 }
 const UUID = '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$';
 

@@ -64,7 +64,13 @@ export async function readRecordedCharge(db: Database, orderId: string): Promise
 }
 
 /** A charge that we have on record and that a list of the gateway's did not show. */
-export type UnseenCharge = { orderId: string; reference: string; amount: number; currency: string };
+export type UnseenCharge = {
+  orderId: string;
+  correlationId: string;
+  reference: string;
+  amount: number;
+  currency: string;
+};
 
 /**
  * Confirmed orders whose recorded charge is not among `seen`, and not reported as missing yet, oldest first.
@@ -77,7 +83,7 @@ export async function listUnseenCharges(
   limit: number,
 ): Promise<UnseenCharge[]> {
   const rows = await db.$queryRaw<(Omit<UnseenCharge, 'amount'> & { amount: bigint })[]>`
-    SELECT p.order_id AS "orderId", p.gateway_reference AS reference, p.amount, p.currency
+    SELECT p.order_id AS "orderId", o.correlation_id AS "correlationId", p.gateway_reference AS reference, p.amount, p.currency
     FROM payments p JOIN orders o ON o.id = p.order_id
     WHERE p.created_at BETWEEN ${between.from} AND ${between.until}
       AND p.status = 'CHARGED' AND p.gateway_reference IS NOT NULL AND o.status = 'CONFIRMED' AND o.unwinding_reason IS NULL

@@ -1,4 +1,5 @@
 /** What an operator may do about one order as it stands, and what each choice costs: money, stock, the customer, and whether it can be taken back. */
+import { money } from '../contracts/amounts.js';
 import type { GatewayView } from './gateway-view.js';
 import type { OrderRow } from './order-row.js';
 import type { SagaView } from './saga-view.js';
@@ -38,12 +39,11 @@ export function choicesOf(row: OrderRow, saga: SagaView, gateway: GatewayView, s
 const isRetryingUndo = (saga: SagaView, situation: Standing['situation']): boolean =>
   situation === 'unwinding' && saga.asked && saga.known && saga.wait?.waitsFor === 'next-try';
 
-const amountOf = ({ total }: OrderRow): string => `${total.amount} ${total.currency} (minor unit)`;
-
 function heldOf(row: OrderRow, gateway: GatewayView): string {
-  if (gateway.asked) return gateway.holds > 0 ? `${gateway.holds} ${row.total.currency} (minor unit) go back` : NONE;
+  if (gateway.asked)
+    return gateway.holds > 0 ? `${money({ amount: gateway.holds, currency: row.total.currency })} goes back` : NONE;
   return row.payment.status === 'CHARGED'
-    ? `${amountOf(row)} go back`
+    ? `${money(row.total)} goes back`
     : 'what was taken goes back (not known how much)';
 }
 
@@ -60,7 +60,7 @@ function retry(row: OrderRow, { step }: Standing): Choice {
     does: `tries ${step} now instead of waiting; mend the cause first`,
     money:
       step === 'chargePayment'
-        ? `takes ${amountOf(row)}, once, whatever was tried before (one key)`
+        ? `takes ${money(row.total)}, once, whatever was tried before (one key)`
         : step === 'refundPayment'
           ? 'gives back what was taken, once'
           : NONE,
@@ -76,7 +76,7 @@ function skip(row: OrderRow, { step }: Standing): Choice {
     does: `records, in your name, that ${step} has been done by hand, and goes on`,
     money:
       step === 'chargePayment'
-        ? `nothing is charged: ${amountOf(row)} must have come by another way`
+        ? `nothing is charged: ${money(row.total)} must have come by another way`
         : step === 'refundPayment'
           ? 'nothing is given back: it must have been already'
           : NONE,
@@ -146,7 +146,7 @@ function ofFindings({ findings }: OrderRow): Choice[] {
       ...close,
       command: `ops reconcile --refund ${id} --yes ${REASON}`,
       does: `has the reconciler make one more refund of finding ${id} (${kind})`,
-      money: `${amount} ${currency} (minor unit) go back`,
+      money: `${money({ amount, currency })} goes back`,
       customer: 'gets the money back',
       reversible: 'no: what has gone back is gone',
     };
@@ -186,7 +186,9 @@ function lookAgain(row: OrderRow, gateway: GatewayView): Choice[] {
       ...{ command: `ops reconcile --order ${row.id}`, http: null },
       does: 'has the reconciler compare this order’s charges with the gateway’s now, however old they are',
       money:
-        gateway.holds > due ? `${gateway.holds - due} ${row.total.currency} (minor unit) too much may go back` : NONE,
+        gateway.holds > due
+          ? `${money({ amount: gateway.holds - due, currency: row.total.currency })} too much may go back`
+          : NONE,
       ...{ stock: NONE, customer: NONE },
       reversible: 'it only does what it would do by itself',
     },

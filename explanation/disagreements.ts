@@ -1,4 +1,5 @@
 /** Where the order's row, its saga, the gateway's ledger and its events do not say the same. Nothing here is decided: it is marked. */
+import { money } from '../contracts/amounts.js';
 import { isFinal } from './situation.js';
 import type { GatewayView } from './gateway-view.js';
 import type { OrderRow } from './order-row.js';
@@ -27,7 +28,7 @@ function ofMoney({ state, payment, total }: OrderRow, gateway: GatewayView): Dis
   const { holds, charges } = gateway;
   const between: [Source, Source] = ['row', 'gateway'];
   const found: Disagreement[] = [];
-  const has = `the gateway holds ${holds} of ${total.amount} ${total.currency} (minor unit)`;
+  const has = `the gateway holds ${money({ amount: holds, currency: total.currency })} of ${money(total)}`;
   const isPaid = payment.status === 'CHARGED';
   if (isPaid && holds < total.amount)
     found.push({ between, says: `The row says CHARGED, and ${has}: it was given back outside.`, sequel: PERSON });

@@ -5,8 +5,10 @@
  * time. A source that does not answer is named as such; it is no failure.
  */
 import type { Client } from '@temporalio/client';
+import { money } from '../contracts/amounts.js';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
+import type { PaymentStatus } from '../domain/payments.js';
 import { type Choice, choicesOf } from './choices.js';
 import { type Disagreement, disagreementsOf } from './disagreements.js';
 import { type GatewayView, type LedgerPlace, readGateway } from './gateway-view.js';
@@ -66,11 +68,23 @@ export async function explainOrder(sources: ExplanationSources, id: string): Pro
   };
 }
 
+/** The words of our record, for whoever has only this text. */
+const MEANS: Record<PaymentStatus, string> = {
+  CHARGED: 'taken',
+  DECLINED: 'refused by the gateway: nothing was taken',
+  VOIDED: 'given up before anything was seen to be taken',
+  REFUNDING: 'being given back',
+  REFUNDED: 'given back',
+  SETTLED_OUTSIDE: 'paid or given back by other means, as an operator has vouched',
+};
+
 function moneySentences({ payment, total }: OrderRow, gateway: GatewayView): string[] {
-  const record = `Money: we have on record ${payment.status ?? 'no outcome'} of ${total.amount} ${total.currency} (minor unit)`;
+  const { status } = payment;
+  const outcome = status === null ? 'no outcome is on record' : `it is ${status} (${MEANS[status]})`;
+  const record = `Money: of the charge of ${money(total)} ${outcome}`;
   if (!gateway.asked) return [`${record}; the gateway was not asked.`];
   const none = gateway.charges.length === 0 ? ' (it lists no charge; its search is up to a minute late)' : '';
-  return [`${record}; the gateway holds ${gateway.holds}${none}.`];
+  return [`${record}; the gateway holds ${money({ amount: gateway.holds, currency: total.currency })}${none}.`];
 }
 
 /** Oldest first; the log and the events tell the same deeds from two sides. */
@@ -88,9 +102,12 @@ function happenedOf(row: OrderRow, gateway: GatewayView): Happening[] {
     ...row.findings.map(({ at, kind, action, reference }): Happening => {
       return { at: at.toISOString(), source: 'finding', what: `${kind} at ${reference || 'no charge'}: ${action}` };
     }),
-    ...(gateway.asked ? gateway.charges : []).map(({ at, reference, state, received, refunded }): Happening => {
-      return { at, source: 'gateway', what: `${reference} ${state}: ${received} taken, ${refunded} given back` };
-    }),
+    ...(gateway.asked ? gateway.charges : []).map(
+      ({ at, reference, state, received, refunded, currency }): Happening => {
+        const [taken, back] = [received, refunded].map((amount) => money({ amount, currency }));
+        return { at, source: 'gateway', what: `${reference} ${state}: ${taken} taken, ${back} given back` };
+      },
+    ),
   ];
   return happened.toSorted((a, b) => a.at.localeCompare(b.at));
 }
@@ -117,7 +134,10 @@ function nextOf(sources: ExplanationSources, row: OrderRow, saga: SagaView, { si
   for (const destination of row.owing)
     next.push({ what: `a relay goes on delivering events to ${destination}`, at: null });
   for (const destination of held)
-    next.push({ what: `none of the events held for ${destination}: a dead letter waits for a decision`, at: null });
+    next.push({
+      what: `the events held for ${destination} are not sent: a dead letter waits for a decision`,
+      at: null,
+    });
   return next;
 }
 

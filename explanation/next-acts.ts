@@ -56,7 +56,7 @@ function ofRunning(standing: Standing, saga: WorkflowExecutionDescription): Next
   if (wait.waitsFor === 'next-try') acts.push({ what: `try ${wait.attempt} of ${step}`, at: wait.at });
   if (wait.waitsFor === 'attempt') acts.push({ what: `${step} is under way`, at: wait.at });
   if (wait.waitsFor === 'worker') acts.push({ what: `${step} goes on as soon as a worker takes it`, at: null });
-  if (wait.waitsFor === 'unpausing') acts.push({ what: `none of ${step}: an operator has paused it`, at: null });
+  if (wait.waitsFor === 'unpausing') acts.push({ what: `${step} is not tried: an operator has paused it`, at: null });
   const parkedAt = saga.typedSearchAttributes.get(SAGA_STEP);
   const isParked = saga.typedSearchAttributes.get(SAGA_STATE) === 'NEEDS_ATTENTION' && wait.waitsFor === 'its-own-time';
   if (isParked) acts.push(probeOf(standing, saga, parkedAt));
@@ -73,7 +73,8 @@ function probeOf(
 ): NextAct {
   const failure = typedSearchAttributes.get(SAGA_FAILURE) ?? '';
   const neighbour = (TRANSIENT_FAILURES as Partial<Record<string, string>>)[failure];
-  if (neighbour === undefined) return { what: `none of ${step}: it waits for an operator (${failure})`, at: null };
+  if (neighbour === undefined)
+    return { what: `${step} is not tried again by itself: it waits for an operator (${failure})`, at: null };
   const every = `asked every ${probeEveryMs / 1_000} s`;
   return { what: `the prober tries ${step} again within 30 s of the return of the ${neighbour} (${every})`, at: null };
 }
@@ -81,7 +82,12 @@ function probeOf(
 /** Only what is parked then: a step that is under way at that time is waited for. */
 function unwindingOf({ policy }: Standing, { startTime }: WorkflowExecutionDescription): NextAct[] {
   if (policy === undefined) return [];
-  return [{ what: 'if it is parked then, it unwinds', at: iso(startTime.getTime() + policy.sagaDeadlineMs) }];
+  return [
+    {
+      what: 'if it is still parked then, it unwinds: what was done is undone, and the order is cancelled',
+      at: iso(startTime.getTime() + policy.sagaDeadlineMs),
+    },
+  ];
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString();

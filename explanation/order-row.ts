@@ -3,6 +3,7 @@ import type { Money } from '../contracts/orders.js';
 import type { Database } from '../domain/database.js';
 import { listOwing } from '../domain/destinations.js';
 import type { OrderState } from '../domain/orders.js';
+import type { PaymentStatus } from '../domain/payments.js';
 import { type Finding, listFindings } from '../domain/reconciliation-findings.js';
 import { readStandstillSeconds } from '../domain/stuck-sagas.js';
 
@@ -26,7 +27,7 @@ export type OrderRow = {
   updatedAt: string;
   sagaStartedAt: string | null;
   installationId: string | null;
-  payment: { status: string | null; gatewayReference: string | null; refundReference: string | null };
+  payment: { status: PaymentStatus | null; gatewayReference: string | null; refundReference: string | null };
   reservations: { sku: string; quantity: number; state: string }[];
   /** Oldest first. */
   log: LogEntry[];
@@ -75,7 +76,7 @@ export async function readOrderRow(db: Database, id: string): Promise<OrderRow |
     sagaStartedAt: row.sagaStartedAt?.toISOString() ?? null,
     installationId: row.installationId,
     payment: {
-      status: payment?.status ?? null,
+      status: (payment?.status ?? null) as PaymentStatus | null,
       gatewayReference: payment?.gatewayReference ?? null,
       refundReference: payment?.refundReference ?? null,
     },

@@ -1,5 +1,6 @@
 /** How an order stands, in one word, and why it stands so. The row decides what is true of the order; Temporal, what is being done about it. */
 import { PLAN_VERSION, stepsOf, PLAN } from '../contracts/plan.js';
+import { TRANSIENT_FAILURES } from '../contracts/saga.js';
 import type { OrderRow } from './order-row.js';
 import type { KnownSaga, SagaView } from './saga-view.js';
 
@@ -91,6 +92,19 @@ function endedOf({ execution, closedAt, endedBy, lastError }: KnownSaga, why: st
 
 const isStepName = (name: string): boolean => stepsOf(PLAN).some((step) => step.name === name);
 
+const isMendedByTime = (failure: string | null): boolean =>
+  failure !== null && Object.hasOwn(TRANSIENT_FAILURES, failure);
+
+const parkedFor = (failure: string | null): string =>
+  isMendedByTime(failure)
+    ? `it failed for its whole budget (${failure}), and is tried again when its neighbour is back.`
+    : `it failed (${failure ?? 'for a reason not known'}), and is not tried again by itself: an operator has to look.`;
+
+const undoFailing = (failure: string | null): string =>
+  failure === 'UndoFailing' || isMendedByTime(failure)
+    ? 'has failed for long, and goes on being tried.'
+    : `has failed (${failure ?? 'for a reason not known'}): it needs an operator, and is only looked at now and then in case that the cause has gone.`;
+
 function runningOf(row: OrderRow, saga: KnownSaga): Standing {
   const { wait, standstill, marked, lastError } = saga;
   const step = wait?.step ?? marked.step;
@@ -111,8 +125,8 @@ function runningOf(row: OrderRow, saga: KnownSaga): Standing {
   const isUndo = row.state.unwindingReason !== null || marked.state === 'COMPENSATING';
   if (marked.state === 'NEEDS_ATTENTION')
     return isUndo && (step === null || !isStepName(step))
-      ? at('undo-failing', step, [`The undo ${step} has failed for long, and goes on being tried.`, ...error])
-      : at('parked', step, [`${step} is parked: it failed for its whole budget (${marked.failure}).`, ...error]);
+      ? at('undo-failing', step, [`The undo ${step} ${undoFailing(marked.failure)}`, ...error])
+      : at('parked', step, [`${step} is parked: ${parkedFor(marked.failure)}`, ...error]);
   if (wait?.waitsFor === 'next-try')
     return at(isUndo && step !== null && !isStepName(step) ? 'unwinding' : 'retrying', step, [
       `${step} failed, and is tried again: try ${wait.attempt} is next.`,

@@ -52,6 +52,17 @@ export function ownershipOf(charge: ChargeMarks, order: OrderMarks): Ownership {
   return fits ? 'ours' : 'unlike';
 }
 
+/** Beside the marks; nothing is decided by it. */
+const CORRELATION_ID = 'correlationId';
+
+/** @returns the metadata of the order's charge */
+export const chargeMetadata = (
+  due: Pick<OrderMarks, 'orderId' | 'installationId'> & { correlationId?: string | null },
+): Record<string, string> => ({
+  ...metadataFor(due, CHARGE_PURPOSE),
+  ...(due.correlationId && { [CORRELATION_ID]: due.correlationId }),
+});
+
 /** @returns the metadata of a charge or a refund for this order */
 export const metadataFor = (
   { orderId, installationId }: Pick<OrderMarks, 'orderId' | 'installationId'>,

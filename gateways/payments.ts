@@ -12,8 +12,11 @@ import type { OrderMarks } from './marks.js';
 /** The end of an attempt, on a clock that never jumps (deadline.ts). */
 export type Deadline = { leftMs(): number };
 
-/** An order as far as its charge goes: what was fixed when it was accepted. Amount in the minor unit, above 0. */
-export type Due = OrderMarks;
+/**
+ * An order as far as its charge goes: what was fixed when it was accepted. Amount in the minor unit, above 0. Without a
+ * `correlationId` the charge carries none.
+ */
+export type Due = OrderMarks & { correlationId?: string | null };
 
 /** When attempts at a charge may have run: by the database's clock. */
 export type AttemptSpan = { from: Date; until: Date };
@@ -105,6 +108,8 @@ export type LedgerCharge = {
   refunded: number;
   /** ISO 4217, upper case. */
   currency: string;
+  /** Why it took no money, in the gateway's word, if it was declined or called off. */
+  declined?: string;
   /** The customer's bank has taken issue with it: the money is no longer ours to give back. */
   disputed: boolean;
   /** By the gateway's clock, in whole seconds. */

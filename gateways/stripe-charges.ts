@@ -2,7 +2,7 @@
 import Stripe from 'stripe';
 import { STILL_PROCESSED } from '../contracts/refusals.js';
 import { timeFor } from './deadline.js';
-import { amountAtGateway, CHARGE_PURPOSE, ownershipOf, metadataFor } from './marks.js';
+import { amountAtGateway, chargeMetadata, ownershipOf } from './marks.js';
 import {
   type ChargeOutcome,
   type ChargeRequest,
@@ -10,9 +10,9 @@ import {
   GatewayUnknown,
   type LedgerCharge,
 } from './payments.js';
-import { declineCode, isKeyUsedOtherwise, toUnknown, wordOf } from './stripe-errors.js';
+import { declineCode, isKeyUsedOtherwise, toUnknown } from './stripe-errors.js';
 import { type StripeParts, sameIntent, toCharge } from './stripe-ledger.js';
-import { callOff, type LookUpOptions, requireSameMoney, settleOpenCharges } from './stripe-look-up.js';
+import { callOff, lookUpCharges, requireSameMoney, UNAUTHENTICATED } from './stripe-look-up.js';
 
 /**
  * The gateway forgets an idempotency key after 24 h, and then the same key charges again. So for an older order it is first
@@ -24,7 +24,7 @@ const KEY_TRUSTED_MS = 20 * 3_600_000;
 export async function charge(parts: StripeParts, request: ChargeRequest): Promise<ChargeOutcome> {
   try {
     if (Date.now() - request.since.getTime() > KEY_TRUSTED_MS) {
-      const paid = await findPaid(parts, request, {});
+      const paid = await findOutcome(parts, request, { isKeyUsed: false });
       if (paid) return paid;
     }
     return await toOutcome(parts, await create(parts, request), request);
@@ -35,27 +35,32 @@ export async function charge(parts: StripeParts, request: ChargeRequest): Promis
     // build of ours has done under the same key with other parameters. Its list knows.
     const wasUsedOtherwise = isKeyUsedOtherwise(err);
     if (wasUsedOtherwise || err instanceof Stripe.errors.StripeAPIError) {
-      const paid = await findPaid(parts, request, { takeUnmarked: wasUsedOtherwise });
-      if (paid) return paid;
+      const outcome = await findOutcome(parts, request, { isKeyUsed: wasUsedOtherwise });
+      if (outcome) return outcome;
     }
     throw toUnknown(err);
   }
 }
 
-/** The look-up of a charge that is wanted, not undone: what could still be completed is left alone. */
-async function findPaid(
+/**
+ * The look-up of a charge that is wanted, not undone: what could still be completed is left alone.
+ * @param isKeyUsed the order's key has been used by another build: the one charge that this has made is its outcome, a decline as well
+ */
+async function findOutcome(
   parts: StripeParts,
   { due, lookUp, deadline }: ChargeRequest,
-  options: LookUpOptions,
+  { isKeyUsed }: { isKeyUsed: boolean },
 ): Promise<ChargeOutcome | undefined> {
   const known = { ...(await lookUp()), due, ...(deadline && { deadline }) };
-  const [held] = await settleOpenCharges(parts, known, { ...options, leaveOpen: true });
+  const { held: all, declined } = await lookUpCharges(parts, known, { leaveOpen: !isKeyUsed, isKeyUsed });
+  const [held] = all;
   if (held && held.refunded > 0)
     throw new GatewayMismatch(`The gateway has given back ${held.refunded} of the charge of order ${due.orderId}`);
-  return held && { outcome: 'charged', reference: held.reference };
+  if (held) return { outcome: 'charged', reference: held.reference };
+  return isKeyUsed && declined !== undefined ? { outcome: 'declined', code: declined } : undefined;
 }
 
-async function create(parts: StripeParts, request: ChargeRequest): Promise<LedgerCharge & { declined?: string }> {
+async function create(parts: StripeParts, request: ChargeRequest): Promise<LedgerCharge> {
   const { stripe, timeoutMs } = parts;
   const { due, paymentMethod, idempotencyKey, deadline } = request;
   // Made only of what was fixed when the order was accepted: under one key, nothing else may ever be sent.
@@ -66,7 +71,7 @@ async function create(parts: StripeParts, request: ChargeRequest): Promise<Ledge
       payment_method: paymentMethod,
       automatic_payment_methods: { enabled: true, allow_redirects: 'never' },
       confirm: true,
-      metadata: metadataFor(due, CHARGE_PURPOSE),
+      metadata: chargeMetadata(due),
     },
     { idempotencyKey, timeout: timeFor(timeoutMs, deadline) },
   );
@@ -76,13 +81,12 @@ async function create(parts: StripeParts, request: ChargeRequest): Promise<Ledge
       intent.id,
       await stripe.paymentIntents.retrieve(intent.id, undefined, { timeout: timeFor(timeoutMs, deadline) }),
     );
-  const declined = wordOf(intent.last_payment_error?.decline_code);
-  return { ...toCharge(intent), ...(declined && { declined }) };
+  return toCharge(intent);
 }
 
 async function toOutcome(
   parts: StripeParts,
-  made: LedgerCharge & { declined?: string },
+  made: LedgerCharge,
   { due, deadline }: ChargeRequest,
 ): Promise<ChargeOutcome> {
   requireSameMoney(made, due);
@@ -95,7 +99,7 @@ async function toOutcome(
     case 'open':
       // The customer is not there to authenticate; called off, so that the charge cannot be completed later.
       await callOff(parts, made.reference, deadline);
-      return { outcome: 'declined', code: 'authentication_required' };
+      return { outcome: 'declined', code: UNAUTHENTICATED };
     case 'over':
       return { outcome: 'declined', code: made.declined ?? 'requires_payment_method' };
     case 'processing':

@@ -11,7 +11,7 @@ import {
   type PaymentLedger,
   type RefundStatus,
 } from './payments.js';
-import { answered, isMissing } from './stripe-errors.js';
+import { answered, isMissing, wordOf } from './stripe-errors.js';
 import type { GatewayClock } from './stripe-http.js';
 
 const PAGE_MAX = 100;
@@ -72,9 +72,25 @@ export function sameIntent(reference: string, intent: Stripe.PaymentIntent): Str
   return intent;
 }
 
+/** Of one charge: more have never been made. */
+const REFUND_PAGES_MAX = 10;
+
+/**
+ * All refunds of a charge.
+ * @throws GatewayUnknown if the list promises more than it shows: what it leaves out may be what we have just given back
+ */
 export async function readRefunds(stripe: Stripe, reference: string, limits: Limits): Promise<LedgerRefund[]> {
-  const { data } = await stripe.refunds.list({ payment_intent: reference, limit: PAGE_MAX }, limits);
-  return data.flatMap(toRefund).filter(({ chargeReference }) => chargeReference === reference);
+  const all: Stripe.Refund[] = [];
+  let after: string | undefined;
+  for (let pages = 0; pages < REFUND_PAGES_MAX; pages++) {
+    const from = after === undefined ? {} : { starting_after: after };
+    const page = await stripe.refunds.list({ payment_intent: reference, limit: PAGE_MAX, ...from }, limits);
+    all.push(...page.data);
+    after = afterOf(page, { ...(after !== undefined && { after }) }).after;
+    if (after === undefined)
+      return all.flatMap(toRefund).filter(({ chargeReference }) => chargeReference === reference);
+  }
+  throw new GatewayUnknown(`The payment gateway’s list of refunds of ${reference} does not end`);
 }
 
 /** Search answers fast but late: what it finds is there, what it does not find proves nothing. */
@@ -107,7 +123,7 @@ const places = new Map<string, number>();
  */
 function afterOf(
   { has_more, data }: { has_more: boolean; data: { id: string; created: number }[] },
-  { after }: PageRequest,
+  { after }: Pick<PageRequest, 'after'>,
 ): { after?: string } {
   if (!has_more) return {};
   const last = data.at(-1);
@@ -127,12 +143,15 @@ const idOf = (of: string | { id: string }): string => (typeof of === 'string' ? 
 export function toCharge(intent: Stripe.PaymentIntent): LedgerCharge {
   requireSense(intent, [intent.amount, intent.amount_received, intent.created]);
   const charge = typeof intent.latest_charge === 'object' ? intent.latest_charge : null;
+  const { status, last_payment_error: error } = intent;
+  const declined = status === 'canceled' ? status : (wordOf(error?.decline_code) ?? wordOf(error?.code));
   return {
     reference: intent.id,
     orderId: intent.metadata?.[MARKS.orderId] ?? null,
     installationId: intent.metadata?.[MARKS.installationId] ?? null,
     purpose: intent.metadata?.[MARKS.purpose] ?? null,
     state: stateOf(intent.status),
+    ...(declined && { declined }),
     amount: intent.amount,
     received: intent.amount_received,
     refunded: intent.status === 'succeeded' ? (charge?.amount_refunded ?? 0) : 0,

@@ -23,21 +23,24 @@ export type LookUpOptions = {
   /** A charge that may still be completed is left alone: the caller goes on to complete it. */
   leaveOpen?: boolean;
   /** What names the order and would fit it was made by another build of ours: its use of the order's key proves that. */
-  takeUnmarked?: boolean;
+  isKeyUsed?: boolean;
 };
 
-/** What a look-up has found so far. */
-type Finds = { held: HeldCharge[]; isProcessing: boolean };
+/** What a look-up has found so far. `declined`: a charge of the order that took no money and never will, in the gateway's word. */
+type Finds = { held: HeldCharge[]; isProcessing: boolean; declined?: string | undefined };
+
+/** The decline of a charge that is called off, since its customer is not there to authenticate. */
+export const UNAUTHENTICATED = 'authentication_required';
 
 /**
  * Finds the order's charges: by search, which is quick and late, else page by page through the times at which an attempt may
  * have run, newest first. It ends with its attempt, and the next one goes on where this one was.
  */
-export async function settleOpenCharges(
-  parts: StripeParts,
-  lookUp: LookUp,
-  options: LookUpOptions = {},
-): Promise<HeldCharge[]> {
+export const settleOpenCharges = async (parts: StripeParts, lookUp: LookUp): Promise<HeldCharge[]> =>
+  (await lookUpCharges(parts, lookUp, {})).held;
+
+/** @throws GatewayUnknown while one is still being processed */
+export async function lookUpCharges(parts: StripeParts, lookUp: LookUp, options: LookUpOptions): Promise<Finds> {
   const { due, deadline } = lookUp;
   try {
     const found = await searchIfThereIs(parts, due.orderId, deadline);
@@ -45,7 +48,7 @@ export async function settleOpenCharges(
     if (finds.held.length === 0) finds = merge(finds, await readSpans(parts, lookUp, options));
     if (finds.isProcessing && finds.held.length === 0)
       throw new GatewayUnknown(`A charge of order ${due.orderId} ${STILL_PROCESSED}`);
-    return finds.held;
+    return finds;
   } catch (err) {
     throw toUnknown(err);
   }
@@ -108,19 +111,22 @@ async function readWindow(
 const merge = (a: Finds, b: Finds): Finds => ({
   held: [...a.held, ...b.held],
   isProcessing: a.isProcessing || b.isProcessing,
+  declined: a.declined ?? b.declined,
 });
 
 async function take(
   parts: Asking,
   charges: LedgerCharge[],
   { due, deadline, vouchedFor = [], disowned = [] }: LookUp,
-  { leaveOpen = false, takeUnmarked = false }: LookUpOptions,
+  { leaveOpen = false, isKeyUsed = false }: LookUpOptions,
 ): Promise<Finds> {
   const finds: Finds = { held: [], isProcessing: false };
   for (const found of charges) {
     const ownership = ownershipOf(found, due);
+    // A stranger's that names the order, and would fit it, is no answer to us; nor is one that does not say that it was declined.
+    if (ownership === 'ours' && found.state === 'over') finds.declined ??= found.declined;
     if (ownership === 'foreign' || found.state === 'over') continue;
-    if (ownership === 'unmarked' && !takeUnmarked && !vouchedFor.includes(found.reference)) {
+    if (ownership === 'unmarked' && !isKeyUsed && !vouchedFor.includes(found.reference)) {
       // It was given back in full: whose it was matters no more.
       const holdsNothing = found.state === 'succeeded' && found.refunded >= found.received;
       if (holdsNothing || disowned.includes(found.reference)) continue;
@@ -132,7 +138,10 @@ async function take(
       requireSameMoney(found, due);
       finds.held.push({ reference: found.reference, refunded: found.refunded });
     } else if (found.state === 'processing') finds.isProcessing = true;
-    else if (!leaveOpen) await callOff(parts, found.reference, deadline);
+    else if (!leaveOpen && !(isKeyUsed && ownership === 'unmarked')) {
+      await callOff(parts, found.reference, deadline);
+      finds.declined ??= UNAUTHENTICATED;
+    }
   }
   return finds;
 }

@@ -67,6 +67,9 @@ function toOutcome(
   const waiting = ours.find(({ status }) => status === 'requires_action');
   if (waiting)
     throw new GatewayUnknown(`The refund ${waiting.reference} of order ${due.orderId} waits for its customer`);
+  const now = made && ours.find(({ reference }) => reference === made.id);
+  // The list is older than what was just made: how much of it is ours cannot be told.
+  if (made && !now) throw new GatewayUnknown(`The refund of order ${due.orderId} is not to be seen yet`);
   if (holds <= 0) {
     const alive = ours.filter(isAlive);
     const amount = alive.reduce((sum, made) => sum + made.amount, 0);
@@ -77,7 +80,6 @@ function toOutcome(
       pending: alive.some(({ status }) => status === 'pending'),
     };
   }
-  const now = made && ours.find(({ reference }) => reference === made.id);
   const hasEnded = now !== undefined && !isAlive(now);
   if (refused !== undefined || hasEnded) {
     const why = refused ?? `the refund ${now?.reference} is "${wordOf(now?.status)}"`;

@@ -16,6 +16,7 @@ const SPEC = {
   ALLOWED_HOSTS: kinds.hosts({ default: undefined, desc: 'Names besides localhost that it answers to' }),
   DATA_DIR: kinds.str({ default: '.data', desc: 'The keys live in <DATA_DIR>/issuer/' }),
   LOG_LEVEL: kinds.str({ default: 'info', choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] }),
+  LOG_FORMAT: kinds.str({ default: 'auto', choices: ['auto', 'json'] as const }),
 };
 
 await runMain(async () => {
@@ -26,7 +27,7 @@ await runMain(async () => {
       `HOST is ${host}, beyond loopback, and this process makes anybody an operator. Set ISSUER_ALLOW_REMOTE=true where only you can reach it.`,
     );
   }
-  const logger = createLogger('issuer', config.LOG_LEVEL);
+  const logger = createLogger('issuer', config.LOG_LEVEL, config.LOG_FORMAT);
   const issuer = config.ISSUER_URL ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
   const keys = await openKeys(join(config.DATA_DIR, 'issuer'));
   const allowedHosts = config.ALLOWED_HOSTS?.split(',') ?? [];

@@ -99,7 +99,7 @@ const SERVICE_READS = [
   /^(TOKIO|RUST)_/, // of Temporal's core
 ];
 /** It reaches nobody but the API on this machine. */
-const SANDBOX_READS = [/^SANDBOX_/, 'LOG_LEVEL', 'ALLOWED_HOSTS', ...NODE_READS];
+const SANDBOX_READS = [/^SANDBOX_/, 'LOG_LEVEL', 'LOG_FORMAT', 'ALLOWED_HOSTS', ...NODE_READS];
 
 /** Of each process that the launcher starts: by these it is known as this installation's. */
 export const signsOf = (settings: Settings): NodeJS.ProcessEnv => ({

@@ -80,7 +80,7 @@ async function startIssuer({
   const child = spawn(process.execPath, [join(CHECKOUT, 'dist', 'issuer', 'main.js')], {
     cwd: CHECKOUT,
     env: {
-      ...environment(env, /^ISSUER_/, 'LOG_LEVEL', 'ALLOWED_HOSTS', ...NODE_READS),
+      ...environment(env, /^ISSUER_/, 'LOG_LEVEL', 'LOG_FORMAT', 'ALLOWED_HOSTS', ...NODE_READS),
       HOST: '127.0.0.1',
       ISSUER_PORT: `${port}`,
       DATA_DIR: dataDir,

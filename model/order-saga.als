@@ -12,7 +12,7 @@ pred planted[c: Change] { Model.planted = c }
 
 abstract sig Status {} one sig Pending, Confirmed, Cancelled extends Status {}
 abstract sig Reason {} one sig Refused, Asked, Deadline extends Reason {}
-abstract sig Held {} one sig Reserved, Sold, Released extends Held {}
+abstract sig Held {} one sig Reserved, Sold, Released, ByHand extends Held {}
 abstract sig Payment {} one sig Charged, Declined, Voided, Refunding, Refunded, Outside extends Payment {}
 abstract sig Work {} one sig Running, Undoing, Ended extends Work {}
 abstract sig Step {} one sig Reserve, Charge, Confirm extends Step {}
@@ -25,7 +25,7 @@ one sig Stock { var left: set Piece }
 
 sig Order {
   var status: one Status, var reason: lone Reason,   -- the row: what decides
-  var held: lone Held, var piece: lone Piece,        -- its reservation; Released = the undo's tombstone
+  var held: lone Held, var piece: lone Piece,        -- its reservation; Released = the undo's tombstone, ByHand = an operator's
   var pay: lone Payment,                             -- its payment; Voided = the undo's tombstone
   var work: lone Work, var begun: set Step,          -- its saga; an attempt that was begun may still take effect, at any later time
   var undone: set Undo,
@@ -64,8 +64,9 @@ pred firstStart[o: Order] { no o.work no o.begun o.status = Pending o.work' = Ru
   sameRow[o] sameStock[o] samePay[o] sameGate[o] quiet[o] sameRelay[o] others[o] }
 pred terminate[o: Order] { o.work in Running + Undoing some o.work no o.work' no o.undone' o.begun' = o.begun
   sameRow[o] sameStock[o] samePay[o] sameGate[o] quiet[o] sameRelay[o] others[o] }
-pred canBegin[o: Order, s: Step] { o.work = Running no o.reason s not in o.begun
-  s = Charge implies o.held = Reserved
+-- whatever the row says: only a step's effect asks it
+pred canBegin[o: Order, s: Step] { o.work = Running s not in o.begun
+  s = Charge implies (o.held in Reserved + ByHand and some o.held)
   s = Confirm implies (o.pay in Charged + Outside and some o.pay) }
 pred begin[o: Order, s: Step] { canBegin[o, s] o.begun' = o.begun + s o.work' = o.work o.undone' = o.undone
   sameRow[o] sameStock[o] samePay[o] sameGate[o] quiet[o] sameRelay[o] others[o] }
@@ -94,14 +95,15 @@ pred decline[o: Order] { Flying in o.gate open_[o] no o.pay o.gate' = o.gate - F
 pred canRecord[o: Order] { Taken in o.gate Charge in o.begun mayStep[o] no o.pay }
 pred record[o: Order] { canRecord[o] o.pay' = Charged emit[o, PaymentCharged] sameRow[o] sameStock[o] sameSaga[o] sameGate[o] sameRelay[o] others[o] }
 -- the first try passes the pivot in the same transaction
-pred recordConfirmed[o: Order] { canRecord[o] o.held = Reserved o.pay' = Charged o.status' = Confirmed o.reason' = o.reason o.held' = Sold
+pred sell[o: Order] { o.held' = (o.held = Reserved implies Sold else o.held) }
+pred recordConfirmed[o: Order] { canRecord[o] o.held in Reserved + ByHand some o.held o.pay' = Charged o.status' = Confirmed o.reason' = o.reason sell[o]
   o.piece' = o.piece Stock.left' = Stock.left o.emitted' = o.emitted + PaymentCharged + OrderConfirmed
   o.earlier' = o.earlier + (o.emitted - PaymentCharged) -> PaymentCharged + (o.emitted + PaymentCharged) -> OrderConfirmed
   sameSaga[o] sameGate[o] sameRelay[o] others[o] }
 pred canConfirm[o: Order] { Confirm in o.begun or (planted[ConfirmUnpaid] and o.work = Running)
   open_[o] or (planted[ConfirmWhileUnwinding] and o.status = Pending)
-  o.held = Reserved (o.pay in Charged + Outside and some o.pay) or planted[ConfirmUnpaid] }
-pred confirm[o: Order] { canConfirm[o] o.status' = Confirmed o.reason' = o.reason o.held' = Sold o.piece' = o.piece Stock.left' = Stock.left
+  (o.held in Reserved + ByHand and some o.held) (o.pay in Charged + Outside and some o.pay) or planted[ConfirmUnpaid] }
+pred confirm[o: Order] { canConfirm[o] o.status' = Confirmed o.reason' = o.reason sell[o] o.piece' = o.piece Stock.left' = Stock.left
   (planted[EventAfterwards] implies quiet[o] else emit[o, OrderConfirmed]) samePay[o] sameSaga[o] sameGate[o] sameRelay[o] others[o] }
 
 -- decisions
@@ -112,19 +114,26 @@ pred deadline[o: Order] { open_[o] some o.begun o.reason' = Deadline o.status' =
 pred skip[o: Order] { Charge in o.begun o.work = Running open_[o] no o.pay o.pay' = Outside emit[o, PaymentCharged]
   sameRow[o] sameStock[o] sameSaga[o] sameGate[o] sameRelay[o] others[o] }
 
+pred skipReserve[o: Order] { Reserve in o.begun o.work = Running open_[o] no o.held o.held' = ByHand o.piece' = o.piece Stock.left' = Stock.left
+  emit[o, StockReserved] sameRow[o] samePay[o] sameSaga[o] sameGate[o] sameRelay[o] others[o] }
+
 -- undos: none asks whether its step ran
 pred undoing[o: Order] { o.work = Undoing some o.reason }
 pred canShut[o: Order] { undoing[o] no o.pay or o.pay = Charged }
 pred shut[o: Order] { canShut[o] o.pay' = (o.pay = Charged implies (planted[RecordBeforeRefund] implies Refunded else Refunding) else Voided)
   sameRow[o] sameStock[o] sameSaga[o] sameGate[o] quiet[o] sameRelay[o] others[o] }
-pred canGiveBack[o: Order] { undoing[o] o.pay in Voided + Refunding some o.pay Taken in o.gate Back not in o.gate }
+pred canGiveBack[o: Order] { undoing[o] o.pay in Voided + Refunding + Outside some o.pay Taken in o.gate Back not in o.gate }
 pred giveBack[o: Order] { canGiveBack[o] o.gate' = o.gate + Back sameRow[o] sameStock[o] samePay[o] sameSaga[o] quiet[o] sameRelay[o] others[o] }
-pred canRecordRefund[o: Order] { undoing[o] o.pay = Refunding Back in o.gate }
+pred canRecordRefund[o: Order] { undoing[o] o.pay in Refunding + Voided some o.pay Back in o.gate }
 pred recordRefund[o: Order] { canRecordRefund[o] o.pay' = Refunded emit[o, PaymentRefunded]
   sameRow[o] sameStock[o] sameSaga[o] sameGate[o] sameRelay[o] others[o] }
+-- an operator vouches that the money went back: of a payment that was made outside, no machine can give it back
+pred skipRefund[o: Order] { undoing[o] PaymentRefunded not in o.emitted o.pay in Refunding + Voided + Outside some o.pay o.pay' = Outside
+  emit[o, PaymentRefunded] sameRow[o] sameStock[o] sameSaga[o] sameGate[o] sameRelay[o] others[o] }
+pred waitsForOperator[o: Order] { undoing[o] o.pay = Outside PaymentRefunded not in o.emitted }
 -- the look sees what is taken now; what lands after it is the reconciler's
 pred canRefundDone[o: Order] { undoing[o] RefundPayment not in o.undone
-  (some o.pay and o.pay not in Charged + Refunding and (o.pay = Voided and Taken in o.gate implies Back in o.gate))
+  (some o.pay and o.pay not in Charged + Refunding and not waitsForOperator[o] and (o.pay = Voided implies Taken not in o.gate))
     or (planted[UndoTrustsItsMemory] and no o.pay & (Charged + Refunding)) }
 pred refundDone[o: Order] { canRefundDone[o] o.undone' = o.undone + RefundPayment o.work' = o.work o.begun' = o.begun
   sameRow[o] sameStock[o] samePay[o] sameGate[o] quiet[o] sameRelay[o] others[o] }
@@ -155,16 +164,21 @@ pred replay[o: Order, e: Event] { e in o.dead o.dead' = o.dead - e o.delivered' 
   sameRow[o] sameStock[o] samePay[o] sameSaga[o] sameGate[o] quiet[o] others[o] }
 pred nothing { all o: Order { sameRow[o] o.held' = o.held o.piece' = o.piece samePay[o] sameSaga[o] sameGate[o] quiet[o] sameRelay[o] } Stock.left' = Stock.left }
 pred act[o: Order] { firstStart[o] or start[o] or terminate[o] or (some s: Step | begin[o, s]) or unwind[o] or end[o] or reserve[o] or refuse[o] or ask[o]
-  or land[o] or lose[o] or decline[o] or record[o] or recordConfirmed[o] or confirm[o] or cancel[o] or deadline[o] or skip[o] or shut[o] or giveBack[o]
+  or land[o] or lose[o] or decline[o] or record[o] or recordConfirmed[o] or confirm[o] or cancel[o] or deadline[o] or skip[o] or skipReserve[o] or skipRefund[o] or shut[o] or giveBack[o]
   or recordRefund[o] or refundDone[o] or release[o] or finish[o] or reconcile[o] or refundFails[o]
   or (some e: Event | deliver[o, e] or hold[o, e] or replay[o, e]) }
-fact { init and always (nothing or some o: Order | act[o]) }
+pred protocol { init and always (nothing or some o: Order | act[o]) }
+-- a path: what a saga did, action by action, and nothing after it. Its actions are those of `act`, which model/run.mjs sees to
+pred told[o: Order, e: Event] { e in o.emitted }
+pred untold[o: Order, e: Event] { e not in o.emitted }
+pred is[o: Order, s: Status] { o.status = s }
+pred because[o: Order, r: Reason] { o.reason = r }
 
 -- safety
 pred stockConserved { always { Stock.left + Order.piece = Piece no Stock.left & Order.piece all disj o, p: Order | no o.piece & p.piece } }
 pred nothingHeldWhenCancelled { always all o: Order | o.status = Cancelled implies (not holds[o] and no o.piece) }
 pred confirmedIsPaid { always all o: Order | (o.status = Confirmed and no o.reason) implies
-  (o.held = Sold and some o.pay and o.pay in Charged + Outside and (o.pay = Charged implies Taken in o.gate and Back not in o.gate)) }
+  (o.held in Sold + ByHand and some o.held and some o.pay and o.pay in Charged + Outside and (o.pay = Charged implies Taken in o.gate and Back not in o.gate)) }
 pred unwindingIsNeverConfirmed { always all o: Order | (o.status = Pending and some o.reason) implies always o.status != Confirmed }
 pred cancelledIsFinal { always all o: Order | o.status = Cancelled implies always (o.status = Cancelled and no o.piece) }
 pred tombstonesStay { always all o: Order | o.status = Cancelled implies ((some o.pay or Charge not in o.begun) and o.held = Released) }
@@ -175,7 +189,7 @@ pred safe { stockConserved nothingHeldWhenCancelled confirmedIsPaid unwindingIsN
 
 -- nothing stands still: an order that has not come to its end always has something that the system itself will do
 pred final_[o: Order] { o.status = Cancelled or (o.status = Confirmed and no o.reason) }
-pred canMove[o: Order] { canStart[o] or (some s: Step | canBegin[o, s]) or canUnwind[o] or canEnd[o] or canReserve[o] or canRefuse[o] or canAsk[o]
+pred canMove[o: Order] { canStart[o] or waitsForOperator[o] or (no o.reason and some s: Step | canBegin[o, s]) or canUnwind[o] or canEnd[o] or canReserve[o] or canRefuse[o] or canAsk[o]
   or Flying in o.gate or canRecord[o] or canConfirm[o] or (undoing[o] and (canShut[o] or canGiveBack[o] or canRecordRefund[o] or canRefundDone[o]
   or canRelease[o] or canFinish[o])) }
 pred neverStuck { always all o: Order | final_[o] or canMove[o] }

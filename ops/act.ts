@@ -7,6 +7,7 @@ import { exitCodeOf, type Item, type ItemResult, type Pace, printSummary, runAll
 import { type Ops, wholeNumber } from './command.js';
 import type { OpsConfig } from './connections.js';
 import { EXIT, type ExitCode, OpsError, usage } from './exit.js';
+import { tracedAct } from './tracing.js';
 
 export type SignatureOptions = { operator?: string; reason?: string; yes?: boolean };
 export type ActOptions = SignatureOptions & { canary?: number; rate: number };
@@ -68,14 +69,14 @@ export async function askBefore({ out }: Ops, question: string, yes: boolean | u
 
 /** Acts on all targets, prints each result and the sum of them. */
 export async function actOnAll<T extends Item>(
-  { out }: Ops,
-  what: Record<string, string>,
+  { out, to }: Ops,
+  what: Record<string, string> & { action: string },
   targets: T[],
   { canary = 0, rate }: ActOptions,
   act: (target: T) => Promise<ItemResult>,
 ): Promise<ExitCode> {
   const pace: Pace = { canary, perSecond: rate };
-  const results = await runAll(out, targets, pace, act);
+  const results = await runAll(out, targets, pace, (target) => tracedAct({ to }, what.action, target, act));
   const summary = summarize(results);
   printSummary(out, summary);
   out.document({ ...what, summary, items: results });

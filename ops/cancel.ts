@@ -4,6 +4,7 @@
  */
 import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import type { Command } from 'commander';
+import { money } from '../contracts/amounts.js';
 import { cancelOrderSagaId } from '../contracts/ids.js';
 import { CANCEL_UPDATE, type CancelRequest, type SagaProgress } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
@@ -17,7 +18,6 @@ import { type Ops, orderIds, run } from './command.js';
 import { type OpsConfig, policyOf, type Temporal } from './connections.js';
 import type { Result, Target } from './decisions.js';
 import { type ExitCode, nothingMatched, usage } from './exit.js';
-import { money } from './output.js';
 import { createRecorder, type Recorder } from './recorder.js';
 import { describe, sagaInCharge } from './sagas.js';
 import { watch } from './watch.js';
@@ -98,7 +98,8 @@ async function wake(to: Cancelling, temporal: Temporal, target: Target, request:
   const saga = await describe(temporal, target.workflowId);
   if (saga?.status.name === 'COMPLETED') return [];
   if (saga === null || endedFromOutside(saga.status.name)) {
-    await restartSaga({ client: temporal.client, db: to.db, policy: policyOf(to.config) }, target.orderId);
+    const operator = request.requestedBy;
+    await restartSaga({ client: temporal.client, db: to.db, policy: policyOf(to.config), operator }, target.orderId);
     return [];
   }
   const seen = pendingActivities(saga).map(({ id }) => id);

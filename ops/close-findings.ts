@@ -3,6 +3,7 @@
  * reported is dealt with (`reconcile --close`), or that the reconciler is to give a charge back (`reconcile --refund`).
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { money } from '../contracts/amounts.js';
 import { CLOSED_AS, CLOSED_AS_REFUNDED, type ClosedAs, type FindingClosure } from '../domain/finding-closures.js';
 import { closureOfFinding, refundOfFinding } from '../domain/audit/changes.js';
 import type { Database } from '../domain/database.js';
@@ -13,7 +14,7 @@ import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from
 import type { ItemResult } from './bulk.js';
 import type { Ops } from './command.js';
 import { type ExitCode, nothingMatched, usage } from './exit.js';
-import { money, type Output, time } from './output.js';
+import { type Output, time } from './output.js';
 import { createRecorder, type Recorder } from './recorder.js';
 
 export type CloseOptions = ActOptions & { close?: string[]; refund?: string[]; as?: ClosedAs };

@@ -4,6 +4,7 @@ import { STEPS, UNDOS } from '../contracts/plan.js';
 import { type Connections, type OpsConfig, openConnections, readOpsConfig } from './connections.js';
 import type { ExitCode } from './exit.js';
 import { createOutput, type Output, type OutputOptions } from './output.js';
+import { openOpsTracing } from './tracing.js';
 
 export type Ops = { out: Output; config: OpsConfig; to: Connections };
 
@@ -15,8 +16,10 @@ export async function run(command: Command, work: (ops: Ops) => Promise<ExitCode
   const { output, color, json } = command.optsWithGlobals<OutputOptions & { json?: true }>();
   const out = createOutput({ output: json ? 'json' : output, color: color && !process.env['NO_COLOR'] }); // https://no-color.org
   let to: Connections | undefined;
+  let sendTraces = async (): Promise<void> => undefined;
   try {
     const config = readOpsConfig(process.env);
+    sendTraces = await openOpsTracing(config, out);
     to = openConnections(config, process.env);
     process.exitCode = await work({ out, config, to });
   } catch (err) {
@@ -26,6 +29,7 @@ export async function run(command: Command, work: (ops: Ops) => Promise<ExitCode
     out.document({ error: { message, exitCode } });
     process.exitCode = exitCode;
   }
+  await sendTraces();
   setTimeout(() => process.exit(), CLOSE_LIMIT_MS).unref();
   await to?.close();
 }

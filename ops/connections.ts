@@ -15,7 +15,8 @@ import { checkDatabase } from '../runtime/database-check.js';
 import { settings } from '../runtime/settings.js';
 import { readTemporalConfig, temporalRefusals } from '../runtime/temporal-config.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
-import { unavailable, usage } from './exit.js';
+import { OpsError, unavailable, usage } from './exit.js';
+import { TRACING } from './tracing.js';
 
 const { httpUrl, port, postgresUrl, str } = kinds;
 
@@ -42,6 +43,7 @@ const SPEC = {
   STEP_RETRY_BUDGET: settings.STEP_RETRY_BUDGET,
   SAGA_DEADLINE: settings.SAGA_DEADLINE,
   COMPENSATION_ATTENTION_AFTER: settings.COMPENSATION_ATTENTION_AFTER,
+  ...TRACING,
 };
 export type OpsConfig = ReturnType<typeof readOpsConfig>;
 
@@ -74,6 +76,8 @@ export type Connections = {
   database(): Promise<Postgres>;
   /** @throws OpsError unavailable */
   temporal(): Promise<Temporal>;
+  /** Whether anything says where Temporal is. */
+  knowsTemporal(): boolean;
   close(): Promise<void>;
 };
 
@@ -96,6 +100,7 @@ export function openConnections(config: OpsConfig, env: NodeJS.ProcessEnv): Conn
       temporal ??= connectTemporal(config, env, closers);
       return temporal;
     },
+    knowsTemporal: () => knowsTemporal(config, env),
     close: async () => {
       await Promise.allSettled(closers.map((close) => close()));
     },
@@ -175,6 +180,15 @@ function temporalOf(config: OpsConfig, env: NodeJS.ProcessEnv): TemporalPlace {
     );
   }
   return { ...place, uiUrl };
+}
+
+function knowsTemporal(config: OpsConfig, env: NodeJS.ProcessEnv): boolean {
+  try {
+    return temporalOf(config, env).connectionOptions !== undefined;
+  } catch (err) {
+    if (err instanceof OpsError) return false;
+    throw err;
+  }
 }
 
 /** A server's database with a laptop's Temporal, or the other way round, would start sagas where they do not belong. */

@@ -60,7 +60,8 @@ function print(out: Output, it: Explanation): void {
   if (it.next.length === 0) out.print('  nothing');
   for (const { what, at } of it.next) out.print(`  ${what}${at === null ? '' : `, at ${time(at)}`}`);
   title('What you may do');
-  if (it.choices.length === 0) out.print('  nothing, but wait');
+  if (it.choices.length === 0)
+    out.print(it.next.length === 0 ? '  nothing: it has come to its end' : '  nothing, but wait');
   for (const { command, does, money, stock, customer, reversible } of it.choices) {
     out.print(`  ${out.paint('bold', command)}`);
     out.print(`    ${does}`);

@@ -1,5 +1,6 @@
 /** `find`: from what a caller has in hand (a customer and a time, a number, a reference, an id in a log) to the order. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { money } from '../contracts/amounts.js';
 import { partsOfEventId } from '../contracts/ids.js';
 import { ORDER_STATUSES, type Order, type OrderStatus } from '../contracts/orders.js';
 import type { Database } from '../domain/database.js';
@@ -7,7 +8,7 @@ import { listOrders, type OrderFilter, readOrder } from '../domain/orders.js';
 import { parseMoment } from '../runtime/moments.js';
 import { type Ops, run, wholeNumber } from './command.js';
 import { EXIT, type ExitCode, nothingMatched, usage } from './exit.js';
-import { age, money, time } from './output.js';
+import { age, time } from './output.js';
 
 /** A screenful: who finds more than that says more of what is looked for. */
 const LIMIT_DEFAULT = 25;

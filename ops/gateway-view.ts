@@ -22,9 +22,10 @@ export function ledgerPlace(config: OpsConfig): LedgerPlace {
 
 /** As a worker of this installation reaches it; undefined where nothing says so. */
 export function gatewayPlace(config: OpsConfig): { url?: string; apiKey: string } | undefined {
-  const { STRIPE_API_KEY: apiKey, PAYMENTS_URL: url, SANDBOX_PORT, DATABASE_URL, DATA_DIR } = config;
-  if (apiKey !== '') return { apiKey, ...(url !== undefined && { url }) };
-  if (url !== undefined) return { apiKey: SANDBOX_KEY, url };
+  const { STRIPE_API_KEY: apiKey, PAYMENTS_URL, SANDBOX_PORT, DATABASE_URL, DATA_DIR } = config;
+  // A key without a place is the sandbox's there, as `npm start` has it, and Stripe's elsewhere.
   const isLaptop = DATABASE_URL === undefined && existsSync(join(resolve(DATA_DIR), 'sandbox'));
-  return isLaptop ? { apiKey: SANDBOX_KEY, url: `http://127.0.0.1:${SANDBOX_PORT}` } : undefined;
+  const url = PAYMENTS_URL ?? (isLaptop ? `http://127.0.0.1:${SANDBOX_PORT}` : undefined);
+  if (url !== undefined) return { apiKey: apiKey || SANDBOX_KEY, url };
+  return apiKey === '' ? undefined : { apiKey };
 }

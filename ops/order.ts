@@ -1,21 +1,23 @@
 /** `order`: all that is known of one order: how it stands, its money, what its sagas did, who decided what, its events. */
 import type { Command } from 'commander';
+import { money } from '../contracts/amounts.js';
 import type { StoredEvent } from '../contracts/events.js';
 import type { Order } from '../contracts/orders.js';
 import type { Database } from '../domain/database.js';
-import { type OrderState, readOrderState, readOrder } from '../domain/orders.js';
+import { type OrderState, readOrderState, readOrder, readTraceOf } from '../domain/orders.js';
 import { readOrderEvents } from '../domain/outbox.js';
 import { readPaymentDue } from '../domain/payments.js';
 import { type Finding, listFindings } from '../domain/reconciliation-findings.js';
 import type { GatewayView } from '../explanation/gateway-view.js';
 import { type NextAct, nextActs, readPolicy } from '../explanation/next-acts.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
+import { readTraceparent } from '../runtime/tracing/spans.js';
 import { printFindings } from './close-findings.js';
 import { type Ops, orderId, run } from './command.js';
 import { policyOf, type OpsConfig, type Temporal } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
 import { readGatewayOf } from './gateway-view.js';
-import { age, duration, money, type Output, time } from './output.js';
+import { age, duration, type Output, time } from './output.js';
 import { readEarlierRuns, readSagas, type SagaStory } from './saga-stories.js';
 import { describe, sagaInCharge } from './sagas.js';
 
@@ -111,10 +113,8 @@ async function readNextActs(
   return nextActs({ order, orderState, ...asked, policyOfToday: policyOf(config), probeEveryMs: config.PROBE_EVERY });
 }
 
-async function readTraceId(db: Database, id: string): Promise<string | null> {
-  const row = await db.order.findUnique({ where: { id }, select: { traceparent: true } });
-  return row?.traceparent?.split('-')[1] ?? null;
-}
+const readTraceId = async (db: Database, id: string): Promise<string | null> =>
+  readTraceparent(await readTraceOf(db, id))?.traceId ?? null;
 
 type LoggedDecision = { at: string; by: string; what: string; detail: string | null };
 

@@ -4,6 +4,7 @@
  */
 import { styleText } from 'node:util';
 import Table from 'cli-table3';
+import { money } from '../contracts/amounts.js';
 import type { Money } from '../contracts/orders.js';
 import { TEXT } from '../contracts/texts.js';
 
@@ -91,20 +92,6 @@ export const onOneLine = (text: string): string => printable(text.replaceAll(/[\
 
 const ESC = String.fromCharCode(27);
 const OURS = new RegExp(`(${ESC}\\[\\d+m|\\n)`, 'u');
-
-/** 9800 USD → `98.00 USD`; 9800 JPY → `9800 JPY` */
-export function money({ amount, currency }: Money): string {
-  const { maximumFractionDigits: digits = 2 } = digitsOf(currency);
-  return `${(amount / 10 ** digits).toFixed(digits)} ${currency}`;
-}
-
-function digitsOf(currency: string): { maximumFractionDigits?: number } {
-  try {
-    return new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions();
-  } catch {
-    return {}; // not a currency that Intl can spell
-  }
-}
 
 export const sum = (amounts: Money[]): string => amounts.map(money).join(' + ') || '0';
 

@@ -1,5 +1,6 @@
 /** `retry`, `skip`, `compensate`: an operator's decision on one saga, some, or all that look alike. */
 import type { Command } from 'commander';
+import { money } from '../contracts/amounts.js';
 import type { Resolution } from '../contracts/saga.js';
 import { readOrderState, readOrder } from '../domain/orders.js';
 import { groupByFailure } from '../domain/stuck-sagas.js';
@@ -9,7 +10,6 @@ import { policyOf } from './connections.js';
 import { decide, type Target } from './decisions.js';
 import { type ExitCode, nothingMatched, usage } from './exit.js';
 import { type StuckFilter, listStuck } from './stuck-sagas.js';
-import { money } from './output.js';
 import { createRecorder } from './recorder.js';
 import { sagaInCharge } from './sagas.js';
 import { printGroups } from './stuck.js';

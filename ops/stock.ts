@@ -1,11 +1,11 @@
 /** `stock`: what is there, and whether stock and reservations agree: available + reserved + sold = on hand, and the reservations too. */
 import type { Command } from 'commander';
+import { money } from '../contracts/amounts.js';
 import type { Database } from '../domain/database.js';
 import { listInventory, readSku, type Sku } from '../domain/inventory.js';
 import { refusePrice } from '../domain/prices.js';
 import { type Ops, run } from './command.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
-import { money } from './output.js';
 import { addAdjustCommand } from './stock-adjust.js';
 
 const PAGE = 1_000;

@@ -11,12 +11,13 @@ import {
 } from '../domain/stuck-sagas.js';
 import { type Pollers, readPollers } from '../sagas/pollers.js';
 import { describeSlow, groupSlow, type SlowSaga } from '../sagas/slow.js';
+import { money } from '../contracts/amounts.js';
 import { type Ops, run, stepOption, wholeNumber } from './command.js';
 import type { Temporal } from './connections.js';
 import { EXIT, type ExitCode, OpsError } from './exit.js';
 import { readLastErrors } from './last-errors.js';
 import { type StuckFilter, listStuck } from './stuck-sagas.js';
-import { age, duration, money, type Output, sum } from './output.js';
+import { age, duration, type Output, sum } from './output.js';
 
 type Options = StuckFilter & { limit?: number };
 

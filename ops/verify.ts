@@ -1,27 +1,47 @@
-/** `verify`: whether what was promised of every order holds of what Postgres has. It only reads. */
+/** `verify`: whether what was promised of every order holds, by what Postgres, the gateway and Temporal say. It only reads. */
 import { type Command, InvalidArgumentError } from 'commander';
+import { createPaymentGateway } from '../gateways/stripe.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 import type { Finding, InvariantName } from '../verification/invariants.js';
-import { VERIFIED, verify } from '../verification/pass.js';
+import { openAtMostMs } from '../verification/limits.js';
+import type { Sources } from '../verification/parts/part.js';
+import { VERIFIED, VERIFIED_OF_ORDERS, type Verified, verify } from '../verification/pass.js';
 import { addJsonOption, type Ops, orderIds, run } from './command.js';
+import { policyOf } from './connections.js';
 import { EXIT, type ExitCode, OpsError, usage } from './exit.js';
 import { moment } from './find.js';
+import { gatewayPlace } from './gateway-view.js';
 
-/** An order that has come to its end within it is looked at the next time. */
+/** What has changed within it is looked at the next time: it may still be under way. */
 const GRACE_MS = 60_000;
+const GATEWAY_TIMEOUT_MS = 10_000;
 
 type Options = { since?: number; order?: string[]; invariant?: InvariantName[] };
 
 export function addVerifyCommand(program: Command): void {
   const command = program
     .command('verify')
-    .summary('whether orders, stock and events are as promised; ends with 1 if not, 2 if it could not look')
+    .summary('whether orders, money, stock, sagas and events are as promised; 1 if not, 2 if it could not look')
     .description(
-      `Holds every order that has been final for a minute, and all stock, against the invariants, by what Postgres says of them; it only reads. What the gateway and Temporal say is not asked. Invariants: ${VERIFIED.join('; ')}.`,
+      `Holds every order that has not changed for a minute, and all stock, against the invariants, by what Postgres, the gateway's lists and Temporal say of them; it only reads. What is wrong is looked at a second time before it is told; what reconciliation has in hand is not told. Invariants: ${VERIFIED.join('; ')}.`,
     )
-    .option('--since <moment>', 'only orders accepted at or after, e.g. 2026-11-21, or 2h (ago)', moment)
+    .option(
+      '--since <moment>',
+      'only orders accepted, and charges made, at or after, e.g. 2026-11-21, or 2h (ago)',
+      moment,
+    )
     .option('--order <id>', 'only this order; may be repeated', orderIds)
-    .option('--invariant <name>', 'only this invariant, or all of a number, e.g. I4; may be repeated', invariants);
+    .option('--invariant <name>', 'only this invariant, or all of a number, e.g. I4; may be repeated', invariants)
+    .addHelpText(
+      'after',
+      `
+Ends with
+  0  everything that was looked at holds
+  1  something is violated
+  2  it could not look: a source does not answer, there were no rows where there must be some, or what was asked for by
+     --invariant could not be looked at. Where no gateway or no Temporal is configured here, and nobody has asked for its
+     invariants, that is only said: 0.`,
+    );
   addJsonOption(command).action((options: Options) => run(command, (ops) => verifyInstallation(ops, options)));
 }
 
@@ -32,35 +52,64 @@ function invariants(text: string, earlier: InvariantName[] = []): InvariantName[
 }
 
 async function verifyInstallation(ops: Ops, options: Options): Promise<ExitCode> {
-  const found = await look(ops, options);
-  const blind = found.filter(({ checked }) => checked === 0).map(({ invariant: name }) => name);
-  const broken = found.filter(({ violations }) => violations.length > 0);
-  ops.out.document({ clean: broken.length === 0 && blind.length === 0, invariants: found });
+  const verified = await look(ops, options);
+  const { findings, notLookedAt, failures } = verified;
+  const failed = failures.map(({ invariants: names, cause }) => ({ invariants: names, why: sentenceOf(cause) }));
+  const blind = blindOf(verified);
+  const broken = findings.filter(({ violations }) => violations.length > 0);
+  const isBlind = blind.length + failed.length > 0 || (options.invariant !== undefined && notLookedAt.length > 0);
+  ops.out.document({ clean: broken.length === 0 && !isBlind, invariants: findings, notLookedAt, failed });
   ops.out.table(
     ['', 'invariant', 'rows', 'violations'],
-    found.map((one) => rowOf(ops, one)),
+    findings.map((one) => rowOf(ops, one)),
   );
   for (const { invariant: name, violations } of broken)
     for (const { says } of violations) ops.out.print(ops.out.paint('red', `${name}: ${says}`));
+  for (const { invariant: name, why } of notLookedAt) ops.out.print(`${name}: not looked at, ${why}`);
+  for (const { invariants: names, why } of failed)
+    ops.out.notice(ops.out.paint('red', `Could not look, or not to the end: ${names.join('; ')}: ${why}`));
+  if (blind.length > 0) ops.out.notice(`Nothing was there to look at, so nothing is proved: ${blind.join('; ')}.`);
   if (broken.length > 0) return EXIT.failed;
-  if (blind.length === 0) return EXIT.done;
-  ops.out.notice(`Nothing was there to look at, so nothing is proved: ${blind.join('; ')}.`);
-  return EXIT.usage;
+  return isBlind ? EXIT.usage : EXIT.done;
 }
 
-/** Of some orders, the stock is not asked for. @throws OpsError with the code for "could not look" */
-async function look({ to }: Ops, { since, order, invariant }: Options): Promise<Finding[]> {
-  const ofOrders = VERIFIED.filter((name) => order === undefined || !name.startsWith('I2'));
-  const names = ofOrders.filter((name) => invariant === undefined || invariant.includes(name));
-  if (names.length === 0) throw usage('Stock is that of all orders: it cannot be verified with --order.');
+/** Invariants whose sources have answered, with nothing. */
+function blindOf({ findings, failures }: Verified): InvariantName[] {
+  const failed = new Set(failures.flatMap(({ invariants: names }) => names));
+  return findings
+    .filter(({ invariant, checked }) => checked === 0 && !failed.has(invariant))
+    .map((one) => one.invariant);
+}
+
+/** Of some orders, what is not an order's is not asked for. @throws OpsError with the code for "could not look" */
+async function look(ops: Ops, { since, order, invariant }: Options): Promise<Verified> {
+  const possible = order === undefined ? VERIFIED : VERIFIED_OF_ORDERS;
+  const names = possible.filter((name) => invariant === undefined || invariant.includes(name));
+  if (names.length === 0) throw usage('That is not of single orders: it cannot be verified with --order.');
+  return verify(await sourcesOf(ops), {
+    ids: order,
+    graceMs: GRACE_MS,
+    since: since === undefined ? undefined : new Date(since),
+    invariants: names,
+    openAtMostMs: openAtMostMs(policyOf(ops.config)),
+  });
+}
+
+async function sourcesOf({ to, config }: Ops): Promise<Sources> {
+  const place = gatewayPlace(config);
   try {
-    const db = await to.database();
-    return await verify(db, {
-      ids: order,
-      graceMs: GRACE_MS,
-      since: since === undefined ? undefined : new Date(since),
-      invariants: names,
-    });
+    return {
+      db: await to.database(),
+      gateway: place
+        ? createPaymentGateway({ ...place, timeoutMs: GATEWAY_TIMEOUT_MS })
+        : { why: 'since STRIPE_API_KEY is not set here (and PAYMENTS_URL, if it is not Stripe itself)' },
+      temporal: to.knowsTemporal()
+        ? await to.temporal().then(
+            ({ client }) => client,
+            (cause: unknown) => ({ why: 'since it does not answer', cause }),
+          )
+        : { why: 'since TEMPORAL_ADDRESS is not set here' },
+    };
   } catch (err) {
     throw new OpsError(`Could not look: ${sentenceOf(err)}`, EXIT.usage, { cause: err });
   }

@@ -48,10 +48,11 @@ export async function examine(pass: Pass, charges: LedgerCharge[]): Promise<void
 async function settleOne(pass: Pass, charge: LedgerCharge, order: OrderMoney | undefined): Promise<void> {
   const { deps, cursor, failures } = pass;
   const orderId = order?.orderId ?? charge.orderId;
+  const { correlationId } = order ?? {};
   if (pass.settled.has(charge.reference)) return; // another track settles it, and looks at everything again itself
   pass.settled.add(charge.reference);
   try {
-    await count(pass, await settle(deps, charge, cursor.now), orderId);
+    await count(pass, await settle(deps, charge, cursor.now), { orderId, correlationId });
   } catch (err) {
     failures.push(err);
     // What it is known as already is in hand; what is not would be forgotten with this pass.
@@ -65,8 +66,11 @@ async function settleOne(pass: Pass, charge: LedgerCharge, order: OrderMoney | u
   }
 }
 
-export async function count(pass: Pass, outcome: Outcome, orderId: string | null): Promise<void> {
-  if (outcome === 'wake' && orderId !== null && (await pass.deps.wake?.(orderId))) pass.counts.woken++;
+type Named = { orderId: string | null; correlationId: string | null | undefined };
+
+export async function count(pass: Pass, outcome: Outcome, { orderId, correlationId }: Named): Promise<void> {
+  const isToWake = outcome === 'wake' && orderId !== null;
+  if (isToWake && (await pass.deps.wake?.({ orderId, correlationId: correlationId ?? undefined }))) pass.counts.woken++;
   pass.counts[outcome === 'wake' ? 'waiting' : outcome]++;
 }
 
@@ -91,7 +95,10 @@ export async function examineUnseen(pass: Pass, between: { from: Date; until: Da
   for (const unseen of await listUnseenCharges(deps.db, between, [...seen], UNSEEN_MAX)) {
     const charge = await deps.gateway.readCharge(unseen.reference);
     if (charge) await examine(pass, [charge]);
-    else await count(pass, await report(deps, 'MISSING_CHARGE', unseen, GONE), unseen.orderId);
+    else {
+      const logger = deps.logger.child({ correlationId: unseen.correlationId });
+      await count(pass, await report({ ...deps, logger }, 'MISSING_CHARGE', unseen, GONE), unseen);
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 import { advanceReconciliation, type Lease, type ReconciliationCursor } from '../domain/reconciliation-cursor.js';
 import { type Scanned, SCAN_DEFAULTS, type ScanSettings, scansOf } from './scans.js';
 import type { Outcome, SettlementDependencies } from './settlement.js';
+import type { WakeOrder } from './waker.js';
 
 /** A reconciler that dies or is paused delays the others by this much: with the schedule's 20 s, a pass within 60 s. */
 export const LEASE_MS = 30_000;
@@ -12,8 +13,7 @@ export type Reconciler = SettlementDependencies & {
   /** This process, for the lease. */
   owner: string;
   scans?: ScanSettings;
-  /** Wakes an order's saga. @returns whether it did */
-  wake?: (orderId: string) => Promise<boolean>;
+  wake?: WakeOrder;
 };
 
 /** `leased` is false when another process is at it. `listed` charges were looked at, the other counts say what came of them. */

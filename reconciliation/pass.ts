@@ -49,7 +49,7 @@ async function settleUnfinished(pass: Pass): Promise<void> {
   for (const unfinished of await takeUnfinished(pass.deps.db, UNFINISHED_MAX)) {
     if (pass.settled.has(unfinished.reference)) continue;
     try {
-      await count(pass, await settle(pass.deps, unfinished, pass.cursor.now), unfinished.orderId);
+      await count(pass, await settle(pass.deps, unfinished, pass.cursor.now), unfinished);
     } catch (err) {
       pass.failures.push(err);
     }

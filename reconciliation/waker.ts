@@ -6,24 +6,27 @@ const WAKE_AGAIN_AFTER_MS = 5 * 60_000;
 /** Orders remembered; beyond it all are forgotten, which costs a few signals. */
 const WOKEN_MAX = 10_000;
 
+/** Wakes an order's saga. @returns whether it did */
+export type WakeOrder = (order: { orderId: string; correlationId: string | undefined }) => Promise<boolean>;
+
 /**
  * @param signal reaches the saga; may fail
  * @returns a function that says whether the saga was woken: not again within minutes
  */
-export function createWaker(signal: (orderId: string) => Promise<void>, logger: Logger) {
+export function createWaker(signal: (orderId: string) => Promise<void>, logger: Logger): WakeOrder {
   /** Order → when, on a clock that never jumps. */
   const woken = new Map<string, number>();
-  return async (orderId: string): Promise<boolean> => {
+  return async ({ orderId, correlationId }) => {
     const last = woken.get(orderId);
     if (last !== undefined && performance.now() - last < WAKE_AGAIN_AFTER_MS) return false;
     if (woken.size >= WOKEN_MAX) woken.clear();
     woken.set(orderId, performance.now());
     try {
       await signal(orderId);
-      logger.info({ orderId }, 'reconciliation: the saga was told that its charge exists');
+      logger.info({ correlationId, orderId }, 'reconciliation: the saga was told that its charge exists');
       return true;
     } catch (err) {
-      logger.debug({ orderId, err }, 'reconciliation: the saga could not be woken');
+      logger.debug({ correlationId, orderId, err }, 'reconciliation: the saga could not be woken');
       return false;
     }
   };

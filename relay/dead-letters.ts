@@ -3,6 +3,7 @@
  * operator has decided, the events that have waited are sent in sequence, and only then are the order's new events sent as
  * they come. All of it happens in the rounds of the one relay that holds the lease of the order's partition.
  */
+import type { StoredEvent } from '../contracts/events.js';
 import { readOrderEvents } from '../domain/outbox.js';
 import {
   closeDeadLetter,
@@ -24,15 +25,17 @@ const TAKEN_UP_MAX = 500;
 const BEHIND_MAX = 1_000;
 
 /** Gives up replays that an operator has discarded meanwhile: what waits behind them is sent at once. */
-export async function giveUpDiscarded({ db, backlogs }: Delivery): Promise<void> {
+export async function giveUpDiscarded(delivery: Delivery): Promise<void> {
+  const { db, backlogs } = delivery;
   const orders = [...backlogs.values()].flatMap((backlog) => [...backlog.streams.values()]);
   const replayed = orders.flatMap((stream) => replayOf(stream)?.id ?? []);
   if (replayed.length === 0) return;
   const discarded = await findDiscarded(db, replayed);
   for (const stream of orders) {
     if (!stream.deadLetter || !discarded.has(stream.deadLetter.id)) continue;
-    stream.deadLetter = { ...stream.deadLetter, state: 'DISCARDED' };
-    stream.events.shift();
+    const decidedBy = discarded.get(stream.deadLetter.id) ?? null;
+    stream.deadLetter = { ...stream.deadLetter, state: 'DISCARDED', decidedBy };
+    logDecision(delivery, stream.deadLetter, stream.events.shift());
     stream.trouble = noTrouble();
   }
 }
@@ -51,12 +54,24 @@ export async function takeUpDecided(delivery: Delivery): Promise<void> {
     if (!backlog || backlog.streams.get(deadLetter.orderId)?.deadLetter) continue;
     const isDiscarded = deadLetter.state === 'DISCARDED';
     const behind = await readOrderEvents(db, deadLetter.orderId, deadLetter.sequence - 1, BEHIND_MAX);
+    logDecision(delivery, deadLetter, behind[0]);
     const events = behind.filter(({ sequence }) => !deadLetter.discarded.includes(sequence));
     const stream: OrderStream = { orderId: deadLetter.orderId, events, deadLetter, trouble: noTrouble() };
     if (isDiscarded || events[0]?.sequence === deadLetter.sequence) backlog.streams.set(deadLetter.orderId, stream);
     else await forget(delivery, backlog, deadLetter);
     room -= events.length;
   }
+}
+
+/** Once per relay that has it in hand: whoever decided, by API or CLI, has told Postgres alone. */
+function logDecision(
+  { publisher, logger }: Delivery,
+  { orderId, sequence, state, decidedBy: actor }: DecidedDeadLetter,
+  event: StoredEvent | undefined,
+): void {
+  const action = state === 'DISCARDED' ? 'discard' : 'replay';
+  const about = { destination: publisher.destination, correlationId: event?.correlationId, orderId, sequence };
+  logger.info({ ...about, type: event?.type, actor, action }, 'dead letter: decided by an operator');
 }
 
 async function forget({ db }: Delivery, { lease }: PartitionBacklog, { id }: DecidedDeadLetter): Promise<void> {

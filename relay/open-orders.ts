@@ -54,6 +54,7 @@ export type Supervision = {
   /** What this process remembers from round to round. */
   state: SupervisionState;
   openFor?: Partial<OpenFor>;
+  logger: Pick<Logger, 'info'>;
 };
 
 /** @returns what was done, and why single orders could not be looked at @throws if Temporal is away */
@@ -66,7 +67,11 @@ export async function superviseOnce(supervision: Supervision): Promise<Supervisi
     if (away) return; // the rest would only wait for the same answer
     try {
       const action = await checkOrder(supervision, order);
-      if (action !== 'nothing') count[action]++;
+      if (action !== 'nothing') {
+        count[action]++;
+        const { id: orderId, correlationId } = order;
+        supervision.logger.info({ correlationId, orderId }, `saga ${action} by the supervision of open orders`);
+      }
     } catch (err) {
       if (isAway(err)) {
         away = err;
@@ -151,7 +156,7 @@ export function startSupervision({
   const loop = startLoop({ name: 'supervision', everyMs: EVERY_MS, backoffMaxMs: EVERY_MS, logger }, async () => {
     const temporal = client();
     if (!temporal) return false;
-    const { woken, restarted, errors } = await superviseOnce({ db, client: temporal, policy, state });
+    const { woken, restarted, errors } = await superviseOnce({ db, client: temporal, policy, state, logger });
     if (errors.length > 0)
       logger.error({ err: errors[0], orders: errors.length }, 'single open orders cannot be supervised');
     if (woken + restarted > 0) logger.info({ woken, restarted }, 'sagas of open orders were woken, or restarted');

@@ -57,7 +57,7 @@ export function startRelay(deps: RelayDependencies): RunningRelay {
     async () => {
       const client = temporal.client();
       if (!client) return false;
-      const { started, more, errors } = await startUnstartedOnce({ db, client, policy, failing, inHand });
+      const { started, more, errors } = await startUnstartedOnce({ db, client, policy, failing, inHand, logger });
       if (errors.length > 0)
         logger.error({ err: errors[0], orders: errors.length }, 'sagas of single orders cannot be started');
       if (started > 0) logger.info({ started }, 'the sweep has taken care of orders without a saga');

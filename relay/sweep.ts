@@ -4,12 +4,13 @@
  */
 import type { Client } from '@temporalio/client';
 import pLimit from 'p-limit';
+import type { Logger } from 'pino';
 import type { SagaPolicy, UnstartedSaga } from '../contracts/saga.js';
 import { listUnstarted, markStarted } from '../domain/acceptance.js';
 import type { Database } from '../domain/database.js';
 import { backoffMs } from '../runtime/loop.js';
 import { isAway } from '../sagas/away.js';
-import { startSaga } from '../sagas/start.js';
+import { startedLine, startSaga } from '../sagas/start.js';
 
 /** Leaves the API time to start the saga itself. With the sweep's period of 1 s, an orphan waits 4 s at most. */
 const ORPHAN_AFTER_MS = 2_500;
@@ -36,8 +37,10 @@ export async function startUnstartedOnce(deps: {
   policy: SagaPolicy;
   failing: Failing;
   inHand: ReadonlySet<string>;
+  /** Told of each saga that this starts, as the dispatcher tells of its own. */
+  logger: Pick<Logger, 'info'>;
 }): Promise<SweepCount> {
-  const { db, failing, inHand } = deps;
+  const { db, failing, inHand, logger } = deps;
   const orders = await listUnstarted(db, ORPHAN_AFTER_MS, BATCH_MAX, [...notYet(failing), ...inHand]);
   forgetAllBut(orders, failing);
   const limit = pLimit(PARALLEL_MAX);
@@ -49,7 +52,8 @@ export async function startUnstartedOnce(deps: {
       limit(async () => {
         if (away) return; // the rest would only wait for the same answer
         try {
-          await startSaga(deps.client, order, deps.policy);
+          const saga = await startSaga(deps.client, order, deps.policy);
+          if (saga) logger.info(startedLine(order, saga), 'saga started');
         } catch (err) {
           if (isAway(err)) away = err;
           else {

@@ -21,6 +21,8 @@ export function parseDurationMs(text: string): number {
 
 /** Written as text in the environment, read as milliseconds; a default is given in milliseconds. */
 const durationMs = makeValidator<number>(parseDurationMs);
+/** The same of what 0 turns off. */
+const durationMsOrNone = makeValidator<number>((input) => (input === '0' ? 0 : parseDurationMs(input)));
 /** A wrong URL is not shown in the error: there may be a password in it. */
 const anyHttpUrl = makeValidator<string>((input) => {
   const url = URL.canParse(input) ? new URL(input) : undefined;
@@ -176,6 +178,7 @@ export const kinds = {
   confidential,
   count,
   durationMs,
+  durationMsOrNone,
   hosts,
   httpUrl,
   installationId,

@@ -1,10 +1,12 @@
 /**
- * One JSON line per fact, to stdout. No personal data: log ids, never names, addresses, cards or free text of clients. Errors are
+ * One JSON line per fact, to stdout; on a terminal a line for people instead. No personal data: log ids, never names, addresses, cards or free text of clients. Errors are
  * described (runtime/errors), under whatever name they are logged and by whichever library.
  */
-import { type Logger, type LoggerOptions, pino } from 'pino';
+import { createRequire } from 'node:module';
+import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino';
 import { describeError, isDescribed, isError, sentenceOf } from './errors/facts.js';
 import { withoutSecrets } from './errors/scrub.js';
+import { openLogStream } from './log-stream.js';
 import { activeTraceId } from './tracing/spans.js';
 
 /** Of a request, what our routes are; a path or a query may be anything. */
@@ -15,13 +17,22 @@ const ofRequest = ({ method, routeOptions }: { method?: string; routeOptions?: {
 const serializers = { err: describeError, req: ofRequest };
 
 /**
- * @param name  which process speaks, e.g. `api`
- * @param level a pino level: fatal, error, warn, info, debug, trace or silent
+ * @param name   which process speaks, e.g. `api`
+ * @param level  a pino level: fatal, error, warn, info, debug, trace or silent
+ * @param format `auto` = for people if stdout is a terminal; programs read pipes and files, and get JSON
  */
-export function createLogger(name: string, level: string): Logger {
-  const logger = pino({ ...SAFE, name, level, base: { pid: process.pid } });
+export function createLogger(name: string, level: string, format: 'auto' | 'json' = 'auto'): Logger {
+  const options = { ...SAFE, name, level, base: { pid: process.pid } };
+  const logger = format === 'auto' && process.stdout.isTTY ? pino(options, forPeople()) : pino(options, openLogStream());
   // Fastify gives its own loggers the standard serializers, unless the logger that it is given names others.
   return Object.assign(logger, { serializers });
+}
+
+/** Loaded here, for terminals alone. A line is the JSON that it would be elsewhere, without secrets (`streamWrite`). */
+function forPeople(): DestinationStream {
+  const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as typeof import('pino-pretty');
+  const readable = prettyFactory({ singleLine: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid' });
+  return { write: (line) => void process.stdout.write(readable(line)) };
 }
 
 /** Exported for its test. */

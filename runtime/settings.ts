@@ -8,6 +8,7 @@ const {
   confidential,
   count,
   durationMs,
+  durationMsOrNone,
   hosts,
   httpUrl,
   installationId,
@@ -29,6 +30,11 @@ const minutes = (n: number) => n * 60_000;
 export const settings = {
   ROLE: str({ choices: ['all', 'api', 'worker', 'relay'] as const, default: 'all', desc: 'What this process runs' }),
   LOG_LEVEL: str({ choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const, default: 'info' }),
+  LOG_FORMAT: str({
+    choices: ['auto', 'json'] as const,
+    default: 'auto',
+    desc: 'auto = lines for people on a terminal; json = JSON there, too',
+  }),
   DATABASE_URL: postgresUrl({ desc: 'postgresql://user:password@host:5432/database' }),
   DATABASE_POOL: count({ default: 16, desc: 'Connections of this process to Postgres, at most' }),
   ALLOW_PLAINTEXT: plaintextWords({
@@ -181,6 +187,10 @@ export const settings = {
     default: undefined,
     desc: 'Distinguishes our charges from others’ on the payment account; unset = made once, kept in Postgres',
   }),
+  CHARGE_CORRELATION_ID: bool({
+    default: true,
+    desc: 'Charges carry the correlation id of their order; false while workers of a release run that cannot send it',
+  }),
   RECONCILE_EVERY: durationMs({
     default: 20_000,
     desc: 'How often the payment API’s ledger is compared with ours',
@@ -202,6 +212,22 @@ export const settings = {
   PROBE_EVERY: durationMs({
     default: 5_000,
     desc: 'How often it is looked whether the neighbour of parked sagas is back; then they are tried again',
+  }),
+  VERIFY_EVERY: durationMsOrNone({
+    default: minutes(1),
+    desc: 'How often what is new is verified against the invariants (docs/verification.md); 0 = never',
+  }),
+  VERIFY_ALL_EVERY: durationMs({
+    default: 12 * 60 * minutes(1),
+    desc: 'How often all of VERIFY_SPAN is, and all stock; at once again while something is violated',
+  }),
+  VERIFY_SPAN: durationMs({
+    default: 26 * 60 * minutes(1),
+    desc: 'How far back that goes; `ops verify` goes back to the first order',
+  }),
+  VERIFY_PAGE: count({
+    default: 100,
+    desc: 'Orders that are verified together; after each page it rests for four times as long as that took',
   }),
   TEMPORAL_WORKER_BUILD_ID: str({
     default: '',

@@ -17,21 +17,24 @@ const LOOK_LIMIT_MS = 5_000;
 export type Signature = Pick<Resolution, 'operator' | 'reason'> & { before: string };
 
 /**
- * Starts the saga that the order as it stands needs; that another process was faster is no failure.
+ * Starts the saga that the order as it stands needs; that another process was faster is no failure. It tells the log which
+ * operator has started it, for the CLI writes none.
  * @param signature goes into the log before anything is done; undefined = no operator has decided it
  * @returns its workflow id, or null if the order needs none
  */
 export async function restartSaga(
-  { client, db, policy }: { client: Client; db: Database; policy: SagaPolicy },
+  { client, db, policy, operator }: { client: Client; db: Database; policy: SagaPolicy; operator?: string },
   orderId: string,
   signature?: Signature,
 ): Promise<string | null> {
   const due = await readDueSaga(db, orderId);
   if (!due) return null;
   if (signature) await recordDecision(db, { id: randomUUID(), orderId, action: 'retry', step: 'saga', ...signature });
-  const { workflowId } = sagaStart(due, policy).options;
-  if (!(await startSaga(client, due, policy)) && (await isCompletedButDue({ client, db }, due, workflowId)))
-    await startSaga(client, due, policy, { workflowIdReusePolicy: 'ALLOW_DUPLICATE' });
+  const { workflowId, memo } = sagaStart(due, policy).options;
+  const startedBy = signature?.operator ?? operator;
+  const told = startedBy === undefined ? {} : { memo: { ...memo, startedBy } };
+  if (!(await startSaga(client, due, policy, told)) && (await isCompletedButDue({ client, db }, due, workflowId)))
+    await startSaga(client, due, policy, { ...told, workflowIdReusePolicy: 'ALLOW_DUPLICATE' });
   await markStarted(db, [due]);
   return workflowId;
 }

@@ -13,7 +13,7 @@ import { traced } from '../runtime/tracing/spans.js';
 /** Temporal answers a start in milliseconds or is in trouble; the sweep tries again. */
 const START_LIMIT_MS = 3_000;
 
-type Changed = Pick<WorkflowStartOptions, 'workflowIdReusePolicy' | 'requestEagerStart'>;
+type Changed = Pick<WorkflowStartOptions, 'workflowIdReusePolicy' | 'requestEagerStart' | 'memo'>;
 
 /** `isHere`: it has begun in a worker of this very process, as an eager start asks for. */
 export type StartedSaga = { isHere: boolean; workflowId: string; runId: string };
@@ -50,6 +50,14 @@ export async function startSaga(
     }
   });
 }
+
+/** What the log tells of a start, whoever has made it. */
+export const startedLine = ({ id, correlationId }: UnstartedSaga, { workflowId, runId }: StartedSaga) => ({
+  correlationId,
+  orderId: id,
+  workflowId,
+  runId,
+});
 
 /** Starts with a header; the SDK takes none but from an interceptor. `headers`: workflow id → traceparent, while it is being started. */
 type Carrier = { workflow: Pick<WorkflowClient, 'start'>; headers: Map<string, string> };

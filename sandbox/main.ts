@@ -12,6 +12,7 @@ const SPEC = {
   ALLOWED_HOSTS: kinds.hosts({ default: undefined, desc: 'Names besides localhost that it answers to' }),
   DATA_DIR: kinds.str({ default: '.data', desc: 'The ledger lives in <DATA_DIR>/sandbox/' }),
   LOG_LEVEL: kinds.str({ default: 'info', choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] }),
+  LOG_FORMAT: kinds.str({ default: 'auto', choices: ['auto', 'json'] as const }),
   SANDBOX_SEARCH_LAG: kinds.durationMs({ default: 1_000, desc: 'How long search does not find a new PaymentIntent' }),
   SANDBOX_REFUND_SETTLES_AFTER: kinds.durationMs({
     default: 10_000,
@@ -34,7 +35,7 @@ const SPEC = {
 
 await runMain(async () => {
   const config = readConfig(SPEC, process.env);
-  const logger = createLogger('sandbox', config.LOG_LEVEL);
+  const logger = createLogger('sandbox', config.LOG_LEVEL, config.LOG_FORMAT);
   const { SANDBOX_WEBHOOK_URL: url, STRIPE_WEBHOOK_SECRET: secret } = config;
   const app = await createSandbox({
     dataDir: config.DATA_DIR,

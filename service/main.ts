@@ -50,7 +50,7 @@ const POOLS: Record<Config['ROLE'], [PoolName, ...PoolName[]]> = {
 
 await runMain(async () => {
   const config = readConfig(settings, process.env, temporalRefusals);
-  const logger = createLogger(config.ROLE, config.LOG_LEVEL);
+  const logger = createLogger(config.ROLE, config.LOG_LEVEL, config.LOG_FORMAT);
   guardProcess(logger);
   const stopTracing = await openTracing(config, logger);
   const runs = (role: (typeof ROLES)[number]) => config.ROLE === 'all' || config.ROLE === role;
@@ -112,6 +112,7 @@ await runMain(async () => {
         explaining: { gateway: ledgerPlace(config), probeEveryMs: config.PROBE_EVERY },
         ...(slots && { slots }),
         auditKeys: keys,
+        chargeCorrelation: config.CHARGE_CORRELATION_ID,
         ...readLimits(config, logger),
         ...neighbours,
         ...(authentication && { authentication }),

@@ -24,9 +24,12 @@ import { createCrashingActivities } from '../workers/crash-points.js';
 import { countGateway } from '../workers/gateway-metrics.js';
 import { exposeWorker } from '../workers/metrics.js';
 import { startProber } from '../workers/prober.js';
+import { startVerifier, VERIFIER_DEFAULTS } from '../workers/verifier.js';
+import { openAtMostMs } from '../verification/limits.js';
 import { pausingSlots, releasingSlots } from '../workers/saga-progress.js';
 import { startReconciler } from '../reconciliation/reconciler.js';
 import { reportVersion } from '../workers/versioning.js';
+import type { GatewayLists } from '../verification/sources/gateway.js';
 import { createActivities, createWorker } from '../workers/worker.js';
 
 /** Of one request; less where its attempt's deadline (gateways/deadline) comes first, which ends an attempt from inside. */
@@ -89,16 +92,37 @@ export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
     everyMs: config.PROBE_EVERY,
     logger,
   });
+  const stopVerifier = verify(options, gateway);
   const steps = { db: pools.steps, gateway: slots ? pausingSlots(gateway, slots) : gateway };
   const activities = failpoints ? createCrashingActivities({ ...steps, failpoints }) : createActivities(steps);
   const polling = keepPolling(options, slots ? releasingSlots(activities, slots) : activities);
   return {
     readiness: createReadiness(options, polling.isPolling),
     stop: async () => {
-      await Promise.all([stopReconciler(), stopProber(), polling.stop()]);
+      await Promise.all([stopReconciler(), stopProber(), stopVerifier?.(), polling.stop()]);
       await account.stop();
     },
   };
+}
+
+function verify({ pools, temporal, config, logger }: WorkerRoleOptions, gateway: GatewayLists) {
+  if (config.VERIFY_EVERY === 0) return undefined;
+  return startVerifier({
+    ...VERIFIER_DEFAULTS,
+    db: pools.background,
+    gateway,
+    client: () => temporal.client(),
+    everyMs: config.VERIFY_EVERY,
+    allEveryMs: config.VERIFY_ALL_EVERY,
+    spanMs: config.VERIFY_SPAN,
+    pageSize: config.VERIFY_PAGE,
+    openAtMostMs: openAtMostMs({
+      stepRetryBudgetMs: config.STEP_RETRY_BUDGET,
+      sagaDeadlineMs: config.SAGA_DEADLINE,
+      compensationAttentionAfterMs: config.COMPENSATION_ATTENTION_AFTER,
+    }),
+    logger,
+  });
 }
 
 function keepPolling(

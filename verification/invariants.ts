@@ -1,11 +1,13 @@
 /**
- * The invariants: what must hold of the ledgers of orders that are final. One list for `ops verify` and for the tests. Each says how
+ * The invariants: what must hold of the ledgers of orders that are final, and of those that are not. One list for `ops verify` and for the tests. Each says how
  * many rows it has looked at: one that has looked at nothing has proved nothing.
  */
+import { answered, fedInOrder, served } from './checks/delivery.js';
 import { oneEnd, sagas } from './checks/ends.js';
 import { delivered, deliveredInOrder, events } from './checks/events.js';
 import { holdings, reservations, stock } from './checks/holdings.js';
 import { lines, money, oneCharge, payments, provider, strangers } from './checks/money.js';
+import { atWork, ofOrders, seen } from './checks/open.js';
 import type { Ledgers } from './ledgers.js';
 import type { Check, Violation } from './look.js';
 
@@ -21,9 +23,15 @@ const INVARIANTS = {
   'I4 orders hold what the plan says': holdings,
   'I5 one end': oneEnd,
   'I5 sagas have ended as their orders': sagas,
+  'I5 open orders have a saga': atWork,
+  'I5 sagas are of orders': ofOrders,
+  'I7 what was answered is there': answered,
   'I8 delivered at least once': delivered,
+  'I8 destinations are served': served,
   'I9 delivered in order': deliveredInOrder,
+  'I9 fed in order': fedInOrder,
   'I10 exactly its events': events,
+  'I14 nothing is stuck unseen': seen,
 } satisfies Record<string, Check>;
 export type InvariantName = keyof typeof INVARIANTS;
 

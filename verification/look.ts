@@ -1,5 +1,5 @@
 /** What an invariant says of ledgers: how many rows it has looked at, and what of them is wrong. */
-import type { Ledgers } from './ledgers.js';
+import type { LedgerEvent, Ledgers } from './ledgers.js';
 
 /** `of`: the order, charge, SKU or workflow that it is about. */
 export type Violation = { of: string; says: string };
@@ -29,3 +29,9 @@ export const idOf = ({ id }: { id: string }): string => id;
 export const isVouched = (ledgers: Ledgers, orderId: string, type: string): boolean =>
   ledgers.orders.some(({ id, areEventsGone }) => id === orderId && areEventsGone) ||
   ledgers.events.some((e) => e.orderId === orderId && e.type === type && 'skippedBy' in e.data);
+
+export function byOrder(events: LedgerEvent[]): Map<string, LedgerEvent[]> {
+  const orders = new Map<string, LedgerEvent[]>();
+  for (const event of events) orders.set(event.orderId, [...(orders.get(event.orderId) ?? []), event]);
+  return orders;
+}

@@ -30,7 +30,10 @@ export function legalStories(order: Told, plan: SagaPlan = PLAN): string[][] {
   const cancelled = (way: string[], toUndo: PlannedStep[]) => [
     ...begun,
     ...way,
-    ...undone(order, toUndo),
+    ...undone(
+      order,
+      steps.filter((step) => toUndo.includes(step) || isUndoneByHand(order, step)),
+    ),
     plan.lastUndo.event,
   ];
   return [...steps, undefined].flatMap((next, i) => {
@@ -55,8 +58,16 @@ export function legalStories(order: Told, plan: SagaPlan = PLAN): string[][] {
 const byHand = ({ byHand }: Told, event: string | undefined): boolean => event !== undefined && byHand.has(event);
 
 /** What an operator has done by hand holds nothing of ours; but money that was taken by hand is given back by hand, with an event. */
-const undone = ({ byHand, isRefundedByOthers }: Told, steps: PlannedStep[]): string[] =>
+const undone = (order: Told, steps: PlannedStep[]): string[] =>
   steps
-    .filter(({ events, sharesPivot }) => (sharesPivot ? !isRefundedByOthers : !byHand.has(events.done)))
+    .filter((step) => {
+      const { events, sharesPivot } = step;
+      if (isUndoneByHand(order, step)) return true;
+      return sharesPivot ? !order.isRefundedByOthers : !order.byHand.has(events.done);
+    })
     .flatMap(({ events }) => events.undone ?? [])
     .reverse();
+
+/** An operator's word is told whatever was begun: an undo runs, and may be skipped, of a step that never was. */
+const isUndoneByHand = ({ byHand }: Told, { events: { undone: event } }: PlannedStep): boolean =>
+  event !== undefined && byHand.has(event);

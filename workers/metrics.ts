@@ -7,6 +7,7 @@ import type { BreakerState } from '../gateways/breaker.js';
 import { createCachedRead } from '../runtime/cached-read.js';
 import { onScrape, show } from '../runtime/metrics.js';
 import type { AccountState } from './account.js';
+import { verificationMetrics } from './verification-metrics.js';
 
 const counter = (name: string, help: string, labelNames: string[]) =>
   new Counter({ name: `order_saga_${name}`, help, labelNames, registers: [] });
@@ -60,6 +61,7 @@ const unserved = gauge(
 export const workerMetrics = [
   ...[stepDuration, stepRetries, stepRefusals, undos, undoFailures, gatewayRequests, gatewayDuration],
   ...[breaker, account, unserved],
+  ...verificationMetrics,
 ];
 
 const BREAKER_STATES = ['closed', 'half-open', 'open'] as const satisfies BreakerState[];

@@ -5,6 +5,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Client, type WorkflowExecutionInfo, WorkflowNotFoundError } from '@temporalio/client';
 import type { Logger } from 'pino';
+import { orderIdOf } from '../contracts/ids.js';
 import {
   BY_PROBER,
   type Neighbour,
@@ -168,7 +169,7 @@ async function probeSaga(
 ): Promise<boolean> {
   const { workflowId } = saga;
   tried.set(workflowId, { atMs: performance.now(), pauseMs: 0 });
-  const goesOn = await tryOnce(probing, workflowId);
+  const goesOn = await tryOnce(probing, saga);
   const neighbour = neighbourOf(saga);
   if (goesOn) tried.set(workflowId, { atMs: performance.now(), pauseMs: 0, goesOn });
   if (goesOn && neighbour !== undefined) mendedAtMs.set(neighbour, performance.now());
@@ -189,7 +190,7 @@ const eventsOf = (probing: Probing, workflowId: string): Promise<number> =>
     () => 0,
   );
 
-async function tryOnce(probing: Probing, workflowId: string): Promise<boolean> {
+async function tryOnce(probing: Probing, { workflowId, memo }: WorkflowExecutionInfo): Promise<boolean> {
   const { client, isStopping, logger } = probing;
   const saga = client.workflow.getHandle(workflowId);
   const ask = () => calling(probing, () => saga.query<SagaProgress>(PROGRESS_QUERY)).catch(() => undefined);
@@ -208,7 +209,8 @@ async function tryOnce(probing: Probing, workflowId: string): Promise<boolean> {
   while (performance.now() < deadline && !isStopping()) {
     const now = await ask();
     if (now !== undefined && now.state !== 'NEEDS_ATTENTION') {
-      logger.info({ workflowId }, 'prober: a parked saga goes on');
+      const { correlationId } = memo ?? {};
+      logger.info({ correlationId, orderId: orderIdOf(workflowId), workflowId }, 'prober: a parked saga goes on');
       return true;
     }
     if (now?.steps.some(({ status }) => status === 'parked') && attemptsIn(now) > attempts) return false;

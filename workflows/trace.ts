@@ -8,6 +8,7 @@ import { proxySinks, type WorkflowInterceptors, workflowInfo } from '@temporalio
 import { CORRELATION_HEADER, TRACE_HEADER, type TraceHeader } from '../contracts/ids.js';
 import type { OrderSagaInput, OrderSagaResult, TraceSinks } from '../contracts/saga.js';
 import type { Failure } from './failures.js';
+import { logFact } from './log.js';
 import type { Saga } from './saga.js';
 
 /** Loaded by the SDK for each saga (local/setup/bundle). */
@@ -22,6 +23,7 @@ export const interceptors = (): WorkflowInterceptors => {
       {
         execute: (input, next) => {
           given = correlationHeader();
+          logOperator();
           const [saga] = input.args as [OrderSagaInput?];
           const traceparent = readHeader(input.headers) ?? saga?.traceparent;
           if (traceparent === undefined) return next(input);
@@ -60,6 +62,12 @@ function correlationHeader(): Headers {
   const correlationId = workflowInfo().memo?.['correlationId'];
   if (typeof correlationId !== 'string') return {};
   return { [CORRELATION_HEADER]: defaultPayloadConverter.toPayload(correlationId) };
+}
+
+/** One that was ended from outside, or a cancellation: begun by hand, by an operator whose program writes no log. */
+function logOperator(): void {
+  const actor = workflowInfo().memo?.['startedBy'];
+  if (typeof actor === 'string') logFact({ fact: 'started by an operator', actor });
 }
 
 const isRecorded = ({ input }: Saga): boolean => input.traceparent?.endsWith('1') === true;

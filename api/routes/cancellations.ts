@@ -4,7 +4,7 @@ import { type Static, Type } from 'typebox';
 import { orderSagaId } from '../../contracts/ids.js';
 import type { CancellationReason, Order } from '../../contracts/orders.js';
 import { cancellation } from '../../domain/audit/changes.js';
-import { readTraceOf } from '../../domain/orders.js';
+import { type RequestedCancellation, readTraceOf } from '../../domain/orders.js';
 import { wakeSaga } from '../../sagas/wake.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
@@ -74,7 +74,17 @@ async function recordCancellation(
     deps.dispatcher.start({ ...order, traceparent, kind: 'cancellation', reason, planVersion });
   }
   if (recorded.outcome === 'unwinding') void wakeSoon(deps, order.id);
-  request.log.info({ orderId: order.id, reason: recorded.reason, outcome: recorded.outcome }, 'cancellation requested');
+  logCancellation(request, order, recorded);
+}
+
+/** In the order's own story; the saga, which only finds its order unwinding, has nothing to add. */
+function logCancellation(
+  { server, id: callId, caller }: FastifyRequest,
+  { id: orderId, correlationId }: Order,
+  { outcome, reason }: RequestedCancellation,
+): void {
+  const about = { correlationId, orderId, callId, actor: caller.subject, outcome, reason };
+  server.log.info(about, 'saga: asked to cancel');
 }
 
 /** An operator's decision has a reason of its own; without authentication no caller is known to be an operator. */

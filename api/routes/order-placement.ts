@@ -92,19 +92,20 @@ const PRICINGS_MAX = 4;
  * @throws Problem if it is refused, or if its prices change all the time
  */
 async function acceptPriced(
-  { db, auditor }: ApiDependencies,
+  { db, auditor, chargeCorrelationOf }: ApiDependencies,
   pricing: Pricing,
   request: FastifyRequest<{ Body: NewOrder }>,
   claim: KeyClaim | undefined,
 ) {
   const { body, id: correlationId, headers } = request;
   refuseRepeatedSkus(body.items);
+  const carried = chargeCorrelationOf && { chargeCorrelationId: chargeCorrelationOf(correlationId) };
   const traceparent = activeTraceparent() ?? parseTraceparent(headers['traceparent']);
   for (let pricings = 0; pricings < PRICINGS_MAX; pricings++) {
     const priced = (pricings === 0 && pricing.recall(body)) || (await pricing.read(body));
     const order = newOrder(body, priced, correlationId);
     const response = JSON.stringify(order);
-    const toAccept = { order, paymentMethod: body.paymentMethod, ...(traceparent && { traceparent }) };
+    const toAccept = { order, paymentMethod: body.paymentMethod, ...(traceparent && { traceparent }), ...carried };
     const acceptance = await auditor.act(request, placing(toAccept, claim && { ...claim, response }, db));
     if (acceptance.outcome !== 'prices-changed') return { order, response, acceptance, traceparent };
   }

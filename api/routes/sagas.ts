@@ -13,10 +13,11 @@ import {
   STEP_STATUSES,
 } from '../../contracts/saga.js';
 import type { Database } from '../../domain/database.js';
-import { type OrderState, readOrderState } from '../../domain/orders.js';
+import { type OrderState, readOrderState, readTraceOf } from '../../domain/orders.js';
 import { readSagaLog } from '../../domain/saga-log.js';
 import { readStandstillSeconds } from '../../domain/stuck-sagas.js';
 import { createSharedReads } from '../../runtime/shared-reads.js';
+import { readTraceparent } from '../../runtime/tracing/spans.js';
 import { describeRun } from '../../sagas/describe.js';
 import { endedFromOutside, withPendingAttempts } from '../../sagas/execution.js';
 import { findStandstill, NO_POLLERS, readBuilds } from '../../sagas/standstill.js';
@@ -30,7 +31,8 @@ import { IdParams, oneOf } from '../http/schemas.js';
 /** A worker answers a query in milliseconds, or it is busy or gone; then Postgres is read. */
 const ASK_LIMIT_MS = 1_500;
 
-type SagaView = SagaProgress & Pick<Static<typeof SagaSchema>, 'workflowId' | 'runId' | 'webUrl' | 'waitingFor'>;
+type SagaView = SagaProgress &
+  Pick<Static<typeof SagaSchema>, 'workflowId' | 'runId' | 'webUrl' | 'traceId' | 'waitingFor'>;
 
 const nullable = Type.Union([Type.String(), Type.Null()]);
 export const SagaSchema = Type.Object(
@@ -54,6 +56,12 @@ export const SagaSchema = Type.Object(
     webUrl: Type.Union([Type.String(), Type.Null()], {
       description: 'The saga in the Temporal Web UI; null for the role `customer`',
     }),
+    traceId: Type.Optional(
+      Type.String({
+        pattern: '^[0-9a-f]{32}$',
+        description: 'There if the request that placed the order was traced: where its trace is looked up',
+      }),
+    ),
     waitingFor: Type.Optional(
       oneOf(
         ['worker', 'operator'] as const,
@@ -113,6 +121,20 @@ export async function describeSaga(
   caller: Caller,
   runIdOf: RunIdOf = (workflowId) => askRunId(deps, workflowId),
 ): Promise<SagaView> {
+  const [saga, traceparent] = await Promise.all([
+    describeProgress(deps, order, caller, runIdOf),
+    readTraceOf(deps.db, order.id),
+  ]);
+  const trace = readTraceparent(traceparent);
+  return trace ? { ...saga, traceId: trace.traceId } : saga;
+}
+
+async function describeProgress(
+  deps: ApiDependencies,
+  order: Order,
+  caller: Caller,
+  runIdOf: RunIdOf,
+): Promise<SagaView> {
   const before = await readOrderState(deps.db, order.id);
   if (isFinal(before)) return describeEnded(deps, await asOf(deps, before, order, caller), runIdOf);
   const isTakenBack = isOnItsWayBack(before);
@@ -122,7 +144,7 @@ export async function describeSaga(
   const orderState = await readOrderState(deps.db, order.id);
   const now = await asOf(deps, orderState, order, caller);
   if (isFinal(orderState)) return describeEnded(deps, now, runIdOf);
-  if (isOnItsWayBack(orderState) !== isTakenBack) return describeSaga(deps, now, caller, runIdOf);
+  if (isOnItsWayBack(orderState) !== isTakenBack) return describeProgress(deps, now, caller, runIdOf);
   const log = await readSagaLog(deps.db, now);
   // A saga commits its order's end before its own: this one was completed by another client, and what it shows has not happened.
   const answered = view.isCompleted ? undefined : view.progress;

@@ -286,6 +286,8 @@ export interface components {
       runId: string | null;
       /** @description The saga in the Temporal Web UI; null for the role `customer` */
       webUrl: string | null;
+      /** @description There if the request that placed the order was traced: where its trace is looked up */
+      traceId?: string;
       /**
        * @description There if the saga runs, says nothing, and does not move: no worker takes what it waits to have done, or its code fails. It goes on by itself when that is mended
        * @enum {string}

@@ -5,6 +5,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { openInbox } from './inbox.mjs';
+import { processed } from './tracing.mjs';
 
 const POLL_MS = 500;
 const COMPLAIN_EVERY_MS = 60_000;
@@ -21,7 +22,7 @@ for (;;) {
     continue;
   }
   const { events, next } = answer?.ok ? await answer.json() : { events: [] }; // away, or busy: ask again
-  for (const event of events) await once(event);
+  for (const event of events) await processed(event, once);
   if (next) after = `&after=${encodeURIComponent(next)}`; // after the effects; lost, it only brings them again
   if (events.length === 0) await pause(POLL_MS);
 }

@@ -4,6 +4,7 @@
  */
 import { Consumer, MessagesStreamFallbackModes, MessagesStreamModes, stringDeserializers } from '@platformatic/kafka';
 import { openInbox } from './inbox.mjs';
+import { processed } from './tracing.mjs';
 
 const once = await openInbox('kafka');
 const consumer = new Consumer({
@@ -21,7 +22,7 @@ const messages = await consumer.consume({
   autocommit: false,
 });
 for await (const message of messages) {
-  await once(toEvent(message));
+  await processed(toEvent(message), once);
   await message.commit(); // after the effect; lost, it only brings the message again
 }
 

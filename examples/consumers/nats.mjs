@@ -5,6 +5,7 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { openInbox } from './inbox.mjs';
+import { processed } from './tracing.mjs';
 
 const once = await openInbox('nats');
 const connection = await connect({ servers: new URL(process.env.NATS_URL).host });
@@ -17,6 +18,6 @@ await manager.consumers.add('orders', {
 });
 const consumer = await manager.jetstream().consumers.get('orders', 'sales');
 for await (const message of await consumer.consume()) {
-  await once(message.json()); // CloudEvents' structured mode: the message is the event
+  await processed(message.json(), once); // CloudEvents' structured mode: the message is the event
   message.ack(); // after the effect; lost, it only brings the message again
 }

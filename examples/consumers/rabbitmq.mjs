@@ -4,6 +4,7 @@
  */
 import { Connection } from 'rabbitmq-client';
 import { openInbox } from './inbox.mjs';
+import { processed } from './tracing.mjs';
 
 const once = await openInbox('rabbitmq');
 const connection = new Connection(process.env.RABBITMQ_URL);
@@ -14,7 +15,7 @@ const options = {
   qos: { prefetchCount: 1 }, // one at a time: a second one in flight could overtake the first
 };
 const consumer = connection.createConsumer(options, async (message) => {
-  await once(toEvent(message)).catch(fail); // it is acknowledged when this function returns, after the effect
+  await processed(toEvent(message), once).catch(fail); // it is acknowledged when this function returns, after the effect
 });
 consumer.on('error', (err) => process.stderr.write(`${err.message}\n`)); // the queue may not be there yet
 

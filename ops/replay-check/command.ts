@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { addJsonOption, type Ops, run, wholeNumber } from '../command.js';
 import { EXIT, type ExitCode, usage } from '../exit.js';
 import { moment } from '../find.js';
-import { fetchHistories, type History, sampleSagas } from './histories.js';
+import { fetchHistories, type History, type Sample, sampleSagas } from './histories.js';
 import { type Incompatible, replayOn } from './replay.js';
 
 /** A replay takes milliseconds, and so does a history's way here. */
@@ -66,11 +66,30 @@ async function replayCheck({ out, to }: Ops, { since, bundle, against, limit }: 
     if (command.expected) out.print(`  the history has ${command.expected}, the bundle does ${command.found}`);
     out.print(`  ${error}`);
   }
-  out.print(
-    `${count} of ${open} open and ${closed} closed sagas replayed: ${fresh.length} cannot be${failingToday.length === 0 ? '' : `, and ${failingToday.length} more cannot be on today’s bundle either`}.`,
-  );
+  out.print(sentenceOf(sample, fetchedOf(sample, fetched), { fresh: fresh.length, failingToday: failingToday.length }));
   return fresh.length === 0 ? EXIT.done : EXIT.failed;
 }
+
+type Split = { open: number; closed: number };
+
+/** Retention may have taken some of the chosen meanwhile. */
+function fetchedOf({ chosen, openChosen }: Sample, fetched: ReadonlyMap<string, unknown>): Split {
+  const open = chosen.slice(0, openChosen).filter(({ workflowId, runId }) => fetched.has(`${workflowId}/${runId}`));
+  return { open: open.length, closed: fetched.size - open.length };
+}
+
+/** `Replayed 3 sagas: 1 open, 2 of 40 closed. The bundle can go on with all of them.` */
+export function sentenceOf(all: Split, replayed: Split, failed: { fresh: number; failingToday: number }): string {
+  const share = (of: keyof Split) => `${replayed[of]}${replayed[of] === all[of] ? '' : ` of ${all[of]}`} ${of}`;
+  const count = replayed.open + replayed.closed;
+  const what = `Replayed ${sagas(count)}: ${share('open')}, ${share('closed')}.`;
+  const { fresh, failingToday } = failed;
+  const known = failingToday === 0 ? '' : ` ${sagas(failingToday)} cannot be replayed on today’s bundle either.`;
+  if (fresh > 0) return `${what} The bundle cannot go on with ${fresh} of them.${known}`;
+  return `${what} The bundle can go on with ${failingToday === 0 ? 'all of them' : 'all others'}.${known}`;
+}
+
+const sagas = (count: number): string => `${count} ${count === 1 ? 'saga' : 'sagas'}`;
 
 /** @returns the names of those that this bundle cannot replay either */
 async function failingOn(

@@ -6,7 +6,9 @@ export type History = {
   workflowId: string;
   history: Awaited<ReturnType<ReturnType<Client['workflow']['getHandle']>['fetchHistory']>>;
 };
-export type Sample = { open: number; closed: number; chosen: Pick<WorkflowExecutionInfo, 'workflowId' | 'runId'>[] };
+type Chosen = Pick<WorkflowExecutionInfo, 'workflowId' | 'runId'>[];
+/** `open`, `closed`: how many there are; of the chosen, the open ones are the first `openChosen`. */
+export type Sample = { open: number; closed: number; openChosen: number; chosen: Chosen };
 
 const OURS = `WorkflowType IN ("${ORDER_SAGA}","${CANCEL_ORDER_SAGA}")`;
 
@@ -20,18 +22,14 @@ export async function sampleSagas({ workflow }: Client, since: Date, limit: numb
   const counts = await Promise.all([open, closed].map(async (query) => (await workflow.count(query)).count));
   const [openCount = 0, closedCount = 0] = counts;
   const chosen = await take(workflow, open, limit, 1);
-  const left = limit - chosen.length;
+  const openChosen = chosen.length;
+  const left = limit - openChosen;
   if (left > 0) chosen.push(...(await take(workflow, closed, left, Math.max(1, Math.ceil(closedCount / left)))));
-  return { open: openCount, closed: closedCount, chosen };
+  return { open: openCount, closed: closedCount, openChosen, chosen };
 }
 
-async function take(
-  workflow: Client['workflow'],
-  query: string,
-  limit: number,
-  every: number,
-): Promise<Sample['chosen']> {
-  const taken: Sample['chosen'] = [];
+async function take(workflow: Client['workflow'], query: string, limit: number, every: number): Promise<Chosen> {
+  const taken: Chosen = [];
   let seen = 0;
   for await (const { workflowId, runId } of workflow.list({ query })) {
     if (seen++ % every === 0) taken.push({ workflowId, runId });

@@ -1,10 +1,11 @@
 /** `report`: for those who account for the service: orders by outcome, compensations, operators' decisions and acts, findings. */
 import type { Command } from 'commander';
+import { money } from '../../contracts/amounts.js';
 import type { Span } from '../../domain/report.js';
 import { addJsonOption, type Ops, run } from '../command.js';
 import { EXIT, type ExitCode, usage } from '../exit.js';
 import { moment } from '../find.js';
-import { money, type Output, time } from '../output.js';
+import { type Output, time } from '../output.js';
 import { type Cell, csv } from './csv.js';
 import { gatherReport, type Report } from './gather.js';
 

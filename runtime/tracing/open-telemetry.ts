@@ -4,11 +4,10 @@ import { type Context, ROOT_CONTEXT, type Span as SdkSpan, SpanKind, SpanStatusC
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import { BasicTracerProvider, BatchSpanProcessor, RandomIdGenerator } from '@opentelemetry/sdk-trace-base';
-import type { Logger } from 'pino';
 import { reportingExporter } from './reporting-exporter.js';
 import { createSampler } from './sampler.js';
 import { type Attributes, readTraceparent, type Span, type SpanOptions, type Tracer } from './spans.js';
-import type { TracingSettings } from './settings.js';
+import type { Teller, TracingSettings } from './settings.js';
 import { wholeTreesFirst } from './whole-trees.js';
 
 const KINDS = {
@@ -23,7 +22,7 @@ const LIMITS = { linkCountLimit: 512, attributeValueLengthLimit: 256, attributeC
 
 export function createTracer(
   settings: TracingSettings,
-  logger: Logger,
+  logger: Teller,
 ): { tracer: Tracer; flush: () => Promise<void> } {
   const ids = new RandomIdGenerator();
   let nextTraceId: string | undefined;

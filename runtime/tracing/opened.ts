@@ -1,14 +1,13 @@
 /** Whether OpenTelemetry is asked for, by its own standard variables; only then is anything of it loaded. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Logger } from 'pino';
-import type { TracingSettings } from './settings.js';
+import type { Teller, TracingSettings } from './settings.js';
 import { installTracer, type Span } from './spans.js';
 
 /** What is left of a shutdown must not wait longer for a collector that does not answer. */
 const FLUSH_LIMIT_MS = 2_000;
 
 /** @returns how what is collected is sent off at the end; does not wait longer than 2 s */
-export async function openTracing(settings: TracingSettings, logger: Logger): Promise<() => Promise<void>> {
+export async function openTracing(settings: TracingSettings, logger: Teller): Promise<() => Promise<void>> {
   if (!isAsked(settings, logger)) return async () => undefined;
   const { createTracer } = await import('./open-telemetry.js');
   const { tracer, flush } = createTracer(settings, logger);
@@ -23,7 +22,7 @@ export async function openTracing(settings: TracingSettings, logger: Logger): Pr
   };
 }
 
-function isAsked(settings: TracingSettings, logger: Logger): boolean {
+function isAsked(settings: TracingSettings, logger: Teller): boolean {
   const { OTEL_TRACES_EXPORTER: exporters, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_EXPORTER_OTLP_TRACES_PROTOCOL } = settings;
   if (settings.OTEL_SDK_DISABLED) return false;
   const endpoint = settings.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? settings.OTEL_EXPORTER_OTLP_ENDPOINT;

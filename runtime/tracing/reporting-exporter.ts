@@ -1,11 +1,11 @@
 /** A collector that does not take spans is reported once, and once that it does again. Nothing but spans is lost meanwhile. */
 import type { SpanExporter } from '@opentelemetry/sdk-trace-base';
-import type { Logger } from 'pino';
+import type { Teller } from './settings.js';
 
 /** https://github.com/open-telemetry/opentelemetry-js `ExportResultCode.SUCCESS` */
 const SUCCESS = 0;
 
-export function reportingExporter(exporter: SpanExporter, logger: Logger): SpanExporter {
+export function reportingExporter(exporter: SpanExporter, logger: Teller): SpanExporter {
   let isFailing = false;
   return {
     export: (spans, done) => {

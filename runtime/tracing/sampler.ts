@@ -5,7 +5,7 @@
  */
 import { trace } from '@opentelemetry/api';
 import { type Sampler, SamplingDecision } from '@opentelemetry/sdk-trace-base';
-import type { Logger } from 'pino';
+import type { Teller } from './settings.js';
 
 export const SAMPLERS = ['always_on', 'always_off', 'traceidratio'].flatMap((name) => [name, `parentbased_${name}`]);
 
@@ -16,7 +16,7 @@ type Settings = { OTEL_TRACES_SAMPLER: string; OTEL_TRACES_SAMPLER_ARG: string |
 
 export function createSampler(
   { OTEL_TRACES_SAMPLER: name, OTEL_TRACES_SAMPLER_ARG: argument }: Settings,
-  logger: Logger,
+  logger: Teller,
 ): {
   sampler: Sampler;
   samplesStranger: (isAsked: boolean) => boolean;
@@ -47,7 +47,7 @@ export function createSampler(
   };
 }
 
-function ratioOf(name: string, argument: string | undefined, logger: Logger): number {
+function ratioOf(name: string, argument: string | undefined, logger: Teller): number {
   if (name.endsWith('always_on')) return 1;
   if (name.endsWith('always_off')) return 0;
   const ratio = Number(argument ?? 1);

@@ -11,3 +11,6 @@ export type TracingSettings = {
   OTEL_TRACES_SAMPLER: string;
   OTEL_TRACES_SAMPLER_ARG: string | undefined;
 };
+
+/** A logger, or the terminal of whoever runs the CLI. */
+export type Teller = Record<'warn' | 'info', { (message: string): void; (about: object, message: string): void }>;

@@ -67,6 +67,22 @@ describe('what others have given back', () => {
   });
 });
 
+describe('a list of refunds that says less than there is', () => {
+  test.each(['empty_page', 'repeat_page'])(
+    'is not believed (%s): what was given back is told once it is to be seen',
+    async (mode) => {
+      const { orderId } = await cancelling();
+      await b.fault({ mode, route: 'list' });
+      expect((await failureOf(refund(b, orderId))).failure.type).toBe('GatewayUnknown');
+      expect(await refundEvents(b, orderId)).toEqual([]);
+      await b.heal();
+      expect((await refund(b, orderId)).undone).toBe('done');
+      expect(await refundEvents(b, orderId)).toMatchObject([{ amount: due }]);
+      expect(await b.ledger(orderId)).toMatchObject({ net: 0, refunds: { length: 1 } });
+    },
+  );
+});
+
 describe('a refund that has definitely failed', () => {
   test('is not done: one more is made under a new key', async () => {
     const { orderId } = await cancelling();

@@ -4,7 +4,9 @@ import { chargeKey } from '../../contracts/ids.js';
 import { confirmOrder } from '../../domain/confirmation.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { recordCharge } from '../../domain/payments.js';
+import { type Gateway, GatewayUnknown } from '../../gateways/payments.js';
 import { type TestLedgers, findingsOf, openLedgers } from '../reconciliation/support.js';
+import { accept } from '../support/database.js';
 import { charge, failureOf, finish, refund, unwind } from './undo.js';
 
 let b: TestLedgers;
@@ -163,4 +165,91 @@ describe('an order of today, whose key an older build has used after a rollback'
     expect((await failureOf(charge(b, orderId, { attempt: 2 }))).failure.type).toBe('GatewayUnknown');
     expect(await b.db.payment.findUnique({ where: { orderId } })).toBeNull();
   });
+});
+
+describe('an order whose charge carries its correlation id', () => {
+  const accepted = async (paymentMethod = 'pm_card_visa') => {
+    const order = await accept(b.db, { A: 1 }, { paymentMethod, chargeCorrelationId: 'shop:4711' });
+    await reserveInventory(b.db, order.id);
+    return order.id;
+  };
+  /** As the release before it, for which the row's version is none of its business. */
+  const earlierReleaseCharges = (orderId: string, paymentMethod: string) =>
+    oldBuildCharges(orderId, {
+      payment_method: paymentMethod,
+      'metadata[installationId]': b.installationId,
+      'metadata[purpose]': 'order',
+    });
+  const paymentOf = (orderId: string) => b.db.payment.findUnique({ where: { orderId } });
+
+  test('shows it at the gateway, and sends the same at each attempt, whatever becomes of the row’s other columns', async () => {
+    const orderId = await accepted();
+    const marks = { orderId, installationId: b.installationId, purpose: 'order' };
+    const lost = await failureOf(charge(b, orderId, { gateway: answerLost(b.gateway) }));
+    expect(lost.failure.type).toBe('GatewayUnknown');
+    await b.db.$executeRaw`UPDATE orders SET correlation_id = 'another' WHERE id = ${orderId}::uuid`;
+    await b.requests();
+    await charge(b, orderId, { attempt: 2 });
+    expect(await b.requests()).toEqual({ 'POST /v1/payment_intents': 1 }); // it was answered, with no look-up
+    const reference = (await paymentOf(orderId))?.gatewayReference ?? '';
+    expect(await metadataOf(reference)).toEqual({ ...marks, correlationId: 'shop:4711' });
+  });
+
+  test.each([
+    ['pm_card_chargeDeclined', 'search', 'generic_decline'],
+    ['pm_card_chargeDeclined', 'list', 'generic_decline'],
+    ['pm_card_authenticationRequired', 'search', 'authentication_required'],
+  ])('and whose decline (%s) another release has heard, and lost, is declined: %s says so', async (card, by, code) => {
+    const orderId = await accepted(card);
+    await earlierReleaseCharges(orderId, card);
+    if (by === 'list') await searchIsLate();
+    const { failure } = await failureOf(charge(b, orderId, { attempt: 2 }));
+    expect([failure.type, await paymentOf(orderId)]).toMatchObject([
+      'Refusal',
+      { status: 'DECLINED', declineCode: code },
+    ]);
+    expect(await b.ledger(orderId)).toMatchObject({ captured: 0 });
+  });
+
+  test('is charged once, if another release has charged it and lost the answer', async () => {
+    const orderId = await accepted();
+    const made = await earlierReleaseCharges(orderId, 'pm_card_visa');
+    await charge(b, orderId, { attempt: 2 });
+    expect(await paymentOf(orderId)).toMatchObject({ status: 'CHARGED', gatewayReference: made['id'] });
+    expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 1_000 });
+  });
+
+  test('is not declined by a stranger’s charge that names it', async () => {
+    const orderId = await accepted();
+    await b.stripe(
+      'POST',
+      '/v1/payment_intents',
+      { ...STRANGERS, 'metadata[orderId]': orderId },
+      `${orderId}/stranger`,
+    );
+    await b.stripe('POST', '/v1/payment_intents', { amount: '500', currency: 'usd' }, chargeKey(orderId));
+    expect((await failureOf(charge(b, orderId, { attempt: 2 }))).failure.type).toBe('GatewayUnknown');
+    expect(await paymentOf(orderId)).toBeNull();
+  });
+
+  test('is left to a newer build if that charges it in a way of its own', async () => {
+    const orderId = await accepted();
+    await b.db.$executeRaw`ALTER TABLE orders DROP CONSTRAINT orders_charge_version_check`;
+    await b.db.$executeRaw`UPDATE orders SET charge_version = 4 WHERE id = ${orderId}::uuid`;
+    expect((await failureOf(charge(b, orderId))).failure.message).toMatch(
+      /charged as version 4: it takes a newer build/,
+    );
+    expect(await b.ledger(orderId)).toMatchObject({ captured: 0 });
+  });
+});
+
+const STRANGERS = { amount: '1000', currency: 'usd', payment_method: 'pm_card_chargeDeclined', confirm: 'true' };
+
+/** It has charged, and the connection breaks. */
+const answerLost = (gateway: Gateway): Gateway => ({
+  ...gateway,
+  charge: async (request) => {
+    await gateway.charge(request);
+    throw new GatewayUnknown('The payment gateway did not answer');
+  },
 });

@@ -162,6 +162,19 @@ describe('a customer', () => {
   });
 });
 
+test('an operator decides in its own name only', async () => {
+  const [{ id } = { id: 0n }] = await api.db.$queryRaw<{ id: bigint }[]>`
+    INSERT INTO dead_letters (destination, order_id, sequence, type, cause, error, attempts)
+    VALUES ('webhook', ${own.id}::uuid, 1, 'order.created', 'rejected', 'no', 3) RETURNING id`;
+  const discard = async (operator?: string) =>
+    api.send('POST', `/admin/dead-letters/${id}/discard`, { reason: 'stale', operator }, await as('operator'));
+  expectProblem(await discard('op-other'), 403, 'forbidden');
+  expect(await api.db.deadLetter.findMany({ select: { state: true, decidedBy: true } })).toEqual([
+    { state: 'PARKED', decidedBy: null },
+  ]);
+  expect((await discard('cus_own')).body).toMatchObject({ state: 'DISCARDED', decidedBy: 'cus_own' });
+});
+
 describe('the table of permissions', () => {
   test('names every route: one that it does not name cannot be registered', async () => {
     const dependencies = {

@@ -280,3 +280,14 @@ describe('every problem', () => {
     },
   );
 });
+
+test('a failure of ours is answered without a word of what has failed', async () => {
+  await api.db.$executeRaw`ALTER TABLE inventory RENAME COLUMN name TO title`; // as no release of ours would
+  try {
+    const answer = await api.get('/inventory');
+    expectProblem(answer, 500, 'internal-error');
+    expect(answer.text).not.toMatch(/column|name|P20|prisma|select/i);
+  } finally {
+    await api.db.$executeRaw`ALTER TABLE inventory RENAME COLUMN title TO name`;
+  }
+});

@@ -10,7 +10,7 @@ import { openDatabase } from '../../runtime/database.js';
 import { expectProblem, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
-import { startLink } from '../support/link.js';
+import { startLink } from '../../testbed/link.js';
 import { type CountedDatabase, countStatements } from './waiting/statements.js';
 
 const SECRET = 'whsec_a_test_secret';

@@ -215,7 +215,8 @@ describe('unwinding', () => {
 
   test('keeps the first reason given, whatever later requests say', async () => {
     const { db } = t;
-    const { id } = await accept(db, { LATE: 1 });
+    await stock(db, 'FIRST', 5);
+    const { id } = await accept(db, { FIRST: 1 });
     await beginUnwinding(db, id, { reason: 'CANCELLED_BY_CUSTOMER' });
     expect(await beginUnwinding(db, id, { reason: 'OPERATOR' })).toEqual({
       outcome: 'unwinding',
@@ -276,19 +277,21 @@ describe('unwinding', () => {
 
   test('with nothing to undo leaves tombstones and no event', async () => {
     const { db } = t;
-    const { id } = await accept(db, { BACK: 1 });
+    await stock(db, 'NOTHING', 5);
+    const { id } = await accept(db, { NOTHING: 1 });
     await beginUnwinding(db, id, { reason: 'OPERATOR' });
     expect(await shutPayment(db, id)).toBe('VOIDED');
     expect(await releaseInventory(db, id)).toBe('nothing');
     expect(await db.reservation.findMany({ where: { orderId: id } })).toEqual([
-      { orderId: id, sku: 'BACK', quantity: 1, state: 'RELEASED' },
+      { orderId: id, sku: 'NOTHING', quantity: 1, state: 'RELEASED' },
     ]);
     expect(await eventTypes(db, id)).toEqual(['order.created']);
   });
 
   test('is required before an undo: stock and money of a healthy order cannot be taken from it', async () => {
     const { db } = t;
-    const id = await readyToConfirm('BACK');
+    await stock(db, 'HEALTHY', 5);
+    const id = await readyToConfirm('HEALTHY');
     await expect(releaseInventory(db, id)).rejects.toThrow('not unwinding');
     await expect(shutPayment(db, id)).rejects.toThrow('not unwinding');
   });

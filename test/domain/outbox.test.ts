@@ -52,7 +52,7 @@ test('an order’s events keep their sequence in the feed even if its transactio
 });
 
 test('pages of the feed, of any size, are the whole feed', async () => {
-  await Promise.all(Array.from({ length: 20 }, () => accept(t.db, { A: 1 })));
+  await Promise.all(Array.from({ length: 21 }, () => accept(t.db, { A: 1 })));
   await feedShowsAll(t.db);
   const whole = names(await readFeed(t.db, FEED_START, 10_000));
   const paged: string[] = [];

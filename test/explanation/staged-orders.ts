@@ -226,7 +226,7 @@ export const STAGED: Staged[] = [
     },
     said: {
       situation: 'confirmed',
-      disagreements: /holds 2000 of 1000 USD .*charged twice/,
+      disagreements: /holds 20\.00 USD of 10\.00 USD: it was charged twice/,
       choices: ['cancel', 'reconcile'],
     },
   },
@@ -241,7 +241,11 @@ export const STAGED: Staged[] = [
       await stage.intervene(`/sandbox/refunds/${refundReference}/fail`);
       return id;
     },
-    said: { situation: 'cancelled', disagreements: /REFUNDED, and the gateway holds 1000/, choices: ['reconcile'] },
+    said: {
+      situation: 'cancelled',
+      disagreements: /REFUNDED, and the gateway holds 10\.00 USD/,
+      choices: ['reconcile'],
+    },
   },
   {
     name: 'confirmed, and given back at the gateway',
@@ -252,7 +256,7 @@ export const STAGED: Staged[] = [
     },
     said: {
       situation: 'confirmed',
-      disagreements: /CHARGED, and the gateway holds 0 of 1000/,
+      disagreements: /CHARGED, and the gateway holds 0\.00 USD of 10\.00 USD/,
       choices: ['cancel', 'reconcile'],
     },
   },

@@ -77,6 +77,7 @@ test.each([999, 0, 1_001])(
     const odd = await startOddGateway(1_000);
     try {
       const created = Math.floor(Date.now() / 1_000);
+      const orderId = randomUUID();
       const intent = {
         id: 'pi_1',
         object: 'payment_intent',
@@ -84,9 +85,10 @@ test.each([999, 0, 1_001])(
         amount: 1_000,
         currency: 'usd',
         created,
+        metadata: { orderId, installationId: b.installationId, purpose: 'order' }, // else it would be refused as a stranger's
       };
       odd.answer = (_request, response) => json(response, { ...intent, amount_received: received });
-      await expect(odd.gateway.charge(b.request(randomUUID()))).rejects.toMatchObject(MISMATCH);
+      await expect(odd.gateway.charge(b.request(orderId))).rejects.toMatchObject(MISMATCH);
     } finally {
       await odd.stop();
     }

@@ -9,7 +9,8 @@ import { reconcileOnce } from '../../reconciliation/pass.js';
 import { createWaker } from '../../reconciliation/waker.js';
 import { eventually } from '../support/conditions.js';
 import { eventTypes } from '../support/database.js';
-import { type TestLedgers, findingsOf, openLedgers, SILENT } from './support.js';
+import { keepLog } from '../support/log.js';
+import { type TestLedgers, findingsOf, openLedgers } from './support.js';
 
 let b: TestLedgers;
 beforeAll(async () => {
@@ -142,7 +143,12 @@ describe('what only an operator can decide is reported once, and not touched', (
     const { order, reference } = await b.confirmed();
     await b.db
       .$executeRaw`UPDATE payments SET gateway_reference = ${`${reference}gone`}, created_at = now() - interval '30 seconds' WHERE order_id = ${order.id}::uuid`;
-    await b.reconcile();
+    const { logger, lines } = keepLog();
+    await b.reconcile({ logger });
+    expect(lines.map(({ kind, correlationId }) => [kind, correlationId]).toSorted()).toEqual([
+      ['DOUBLE_CHARGE', order.correlationId],
+      ['MISSING_CHARGE', order.correlationId],
+    ]);
     const findings = await findingsOf(b.db, order.id);
     expect(findings).toContainEqual(['MISSING_CHARGE', `${reference}gone`, 'reported']);
     expect(findings).toContainEqual(['DOUBLE_CHARGE', reference, 'reported']);
@@ -167,13 +173,15 @@ describe('an order that is still pending', () => {
     const order = await b.pending();
     await b.takeMoney(order.id);
     const calls: string[] = [];
-    const wake = createWaker(async (orderId) => void calls.push(orderId), SILENT);
+    const { logger, lines } = keepLog();
+    const wake = createWaker(async (orderId) => void calls.push(orderId), logger);
     const reconciler = b.reconciler({ wake });
     await b.db.$executeRaw`UPDATE orders SET created_at = now() - interval '90 seconds' WHERE id = ${order.id}::uuid`;
     await b.db.$executeRaw`UPDATE reconciliation_cursors SET lease_owner = NULL`;
     expect(await reconcileOnce(reconciler)).toMatchObject({ woken: 1, refunded: 0 });
     expect(await reconcileOnce(reconciler)).toMatchObject({ woken: 0, refunded: 0 });
     expect(calls).toEqual([order.id]);
+    expect(lines).toMatchObject([{ orderId: order.id, correlationId: order.correlationId }]);
     expect(await b.ledger(order.id)).toMatchObject({ net: 1_000 });
   });
 });

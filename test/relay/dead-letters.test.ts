@@ -9,6 +9,7 @@ import { deliverOnce } from '../../relay/deliveries.js';
 import { EVENT_MAX_BYTES, HELD_IN_A_ROW_MAX } from '../../relay/hold-policy.js';
 import { eventually } from '../support/conditions.js';
 import { createTestDatabase, feedShowsAll, stock, type TestDatabase } from '../support/database.js';
+import { keepLog } from '../support/log.js';
 import { type Receiver, startReceiver } from '../support/receiver.js';
 import { webhookTo } from '../support/relay.js';
 import { beginAtTheEnd, deliverAll, someOrders, startTestRelay, type TestRelay } from './relays.js';
@@ -110,7 +111,8 @@ describe('an event that its destination rejects', () => {
   });
 
   test('is held again by a replay at the first rejection, and the next replay still keeps the order', async () => {
-    const relay = await startOne();
+    const { logger, lines } = keepLog();
+    const relay = await startOne({ logger });
     const { id, deadLetter } = await holdOne(relay);
     await unwind(id);
     receiver.answer = (event) => (is(id, 2)(event) ? 400 : 204);
@@ -132,6 +134,15 @@ describe('an event that its destination rejects', () => {
     await decide(third?.id ?? '', 'replay');
     await roundsUntil(relay, 'all is delivered', () => receiver.sequences(id).length === 4);
     expect(receiver.sequences(id)).toEqual([1, 2, 3, 4]);
+    // Its story has each act, once, and what came of it.
+    const { correlationId } = await t.db.order.findUniqueOrThrow({ where: { id } });
+    const told = lines.filter((line) => line['correlationId'] === correlationId);
+    const replayed = 'dead letter: decided by an operator op-7 replay';
+    const held = 'held as a dead letter';
+    const delivered = 'event delivered';
+    expect(told.map(({ msg, actor, action }) => [msg, actor, action].filter(Boolean).join(' '))).toEqual([
+      ...[delivered, held, replayed, held, replayed, delivered, held, replayed, delivered, delivered],
+    ]);
   });
 
   test('whose replay finds the destination down waits for it, and is not held again', async () => {
@@ -147,7 +158,8 @@ describe('an event that its destination rejects', () => {
   });
 
   test('that is discarded is never sent, with the reason kept, and the later ones follow in order', async () => {
-    const relay = await startOne();
+    const { logger, lines } = keepLog();
+    const relay = await startOne({ logger });
     const { id, deadLetter } = await holdOne(relay);
     receiver.answer = () => 204;
     expect(await decide(deadLetter.id, 'discard', 'the consumer has it from a file, ticket 12')).toBe(true);
@@ -161,6 +173,8 @@ describe('an event that its destination rejects', () => {
       decidedBy: 'op-7',
       reason: 'the consumer has it from a file, ticket 12',
     });
+    const told = { orderId: id, sequence: 2, actor: 'op-7', action: 'discard' };
+    expect(lines.filter(({ actor }) => actor !== undefined)).toEqual([expect.objectContaining(told)]);
     const logged = await t.db.sagaLogEntry.findMany({ where: { orderId: id, step: 'dead-letter' } });
     expect(logged).toMatchObject([
       { outcome: 'discard', detail: 'webhook, event 2: the consumer has it from a file, ticket 12' },
@@ -171,7 +185,8 @@ describe('an event that its destination rejects', () => {
     { status: 204, state: 'DELIVERED', sent: [1, 2, 3, 4] },
     { status: 422, state: 'DISCARDED', sent: [1, 3, 4] },
   ])('that is discarded while its replay is being answered $status ends as $state', async ({ status, state, sent }) => {
-    const relay = await startOne();
+    const { logger, lines } = keepLog();
+    const relay = await startOne({ logger });
     const { id, deadLetter } = await holdOne(relay);
     await unwind(id);
     answer(is(id, 2), status);
@@ -182,6 +197,8 @@ describe('an event that its destination rejects', () => {
     await roundsUntil(relay, 'closed', async () => (await t.db.deadLetter.count({ where: { closedAt: null } })) === 0);
     expect(await read(deadLetter.id)).toMatchObject({ state, reason: 'by hand' });
     expect(receiver.sequences(id)).toEqual(sent);
+    const acts = lines.flatMap(({ action }) => action ?? []);
+    expect(acts).toEqual(state === 'DISCARDED' ? ['replay', 'discard'] : ['replay']);
   });
 
   test('that is discarded holds its order no longer when the next one is rejected, too', async () => {

@@ -8,6 +8,7 @@ import { readOrder, requestCancellation } from '../../domain/orders.js';
 import { type RunningRelay, startRelay } from '../../relay/relay.js';
 import { FROM_THE_BEGINNING, type SupervisionState, superviseOnce } from '../../relay/open-orders.js';
 import { AWAY, SILENT } from '../support/api.js';
+import { keepLog } from '../support/log.js';
 import { NO_CHANGES } from '../support/changes.js';
 import { eventually } from '../support/conditions.js';
 import { accept, assertStockConserved, createTestDatabase, stock } from '../support/database.js';
@@ -29,7 +30,7 @@ afterAll(() => s.stop());
 
 const policy = { stepRetryBudgetMs: 1_200 };
 const fresh = (): SupervisionState => ({ afterId: FROM_THE_BEGINNING, seen: new Map() });
-const supervise = () => superviseOnce({ db: s.db, client: s.client, policy: PATIENT, state: fresh() });
+const supervise = () => superviseOnce({ db: s.db, client: s.client, policy: PATIENT, state: fresh(), logger: SILENT });
 const statusOf = async (id: string) => (await readOrder(s.db, id))?.status;
 const begin = () => {
   relay = startRelay({
@@ -177,7 +178,7 @@ test('the saga of an unwinding order that does not begin to unwind is woken agai
   const t = await createTestDatabase();
   try {
     await stock(t.db, 'A', 10);
-    await accept(t.db, { A: 1 });
+    const order = await accept(t.db, { A: 1 });
     await t.db.$executeRaw`
       UPDATE orders SET saga_started_at = now(), updated_at = now() - interval '1 h', unwinding_reason = 'OPERATOR'`;
     let wakings = 0;
@@ -192,8 +193,9 @@ test('the saga of an unwinding order that does not begin to unwind is woken agai
       workflow: { getHandle: () => saga },
     } as unknown as Client;
     const state = fresh();
+    const { logger, lines } = keepLog();
     for (let look = 1; look <= 20; look++) {
-      expect(await superviseOnce({ db: t.db, client, policy: PATIENT, state })).toEqual({
+      expect(await superviseOnce({ db: t.db, client, policy: PATIENT, state, logger })).toEqual({
         woken: 1,
         restarted: 0,
         errors: [],
@@ -201,6 +203,9 @@ test('the saga of an unwinding order that does not begin to unwind is woken agai
       expect(wakings).toBe(look);
       for (const entry of state.seen.values()) entry.nextLookAtMs -= 300_000; // so much time passes
     }
+    expect(lines).toHaveLength(20);
+    const msg = 'saga woken by the supervision of open orders';
+    expect(lines[0]).toMatchObject({ msg, orderId: order.id, correlationId: order.correlationId });
   } finally {
     await t.drop();
   }
@@ -233,7 +238,7 @@ describe('orders whose sagas cannot be looked at', () => {
         },
       } as unknown as Client;
       const state = fresh();
-      const round = () => superviseOnce({ db: t.db, client, policy: PATIENT, state });
+      const round = () => superviseOnce({ db: t.db, client, policy: PATIENT, state, logger: SILENT });
       expect((await round()).errors).toHaveLength(200);
       expect((await round()).errors).toHaveLength(30);
       expect(new Set(asked)).toEqual(new Set(ids.map(orderSagaId)));

@@ -4,6 +4,7 @@ import { type Client, ServiceError, WorkflowExecutionAlreadyStartedError } from 
 import { orderIdOf } from '../../contracts/ids.js';
 import { type Failing, startUnstartedOnce } from '../../relay/sweep.js';
 import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
+import { keepLog } from '../support/log.js';
 
 let t: TestDatabase;
 let asked: string[];
@@ -25,13 +26,14 @@ const client = {
       asked.push(orderIdOf(workflowId));
       const err = answer(orderIdOf(workflowId));
       if (err) throw err;
-      return { eagerlyStarted: false };
+      return { eagerlyStarted: false, firstExecutionRunId: 'run-1' };
     },
   },
 } as unknown as Client;
 const policy = { stepRetryBudgetMs: 1, sagaDeadlineMs: 1, compensationAttentionAfterMs: 1 };
 const inHand = new Set<string>();
-const sweep = () => startUnstartedOnce({ db: t.db, client, policy, failing, inHand });
+const { logger, lines } = keepLog();
+const sweep = () => startUnstartedOnce({ db: t.db, client, policy, failing, inHand, logger });
 
 beforeAll(async () => {
   t = await createTestDatabase();
@@ -39,6 +41,7 @@ beforeAll(async () => {
 });
 beforeEach(() => {
   asked = [];
+  lines.length = 0;
   failing.clear();
   inHand.clear();
 });
@@ -86,6 +89,19 @@ test('a saga that runs already counts as started', async () => {
   answer = () => new WorkflowExecutionAlreadyStartedError('it runs', `order-${id}`, 'OrderSaga');
   expect(await sweep()).toMatchObject({ started: 1, errors: [] });
   expect(await sweep()).toMatchObject({ started: 0 });
+  expect(lines).toEqual([]);
+});
+
+test('each saga that the sweep starts is told in its order’s own story', async () => {
+  const ids = await orphans(2);
+  answer = () => undefined;
+  await sweep();
+  const orders = await t.db.order.findMany({ where: { id: { in: ids } }, select: { id: true, correlationId: true } });
+  const told = orders.map(({ id, correlationId }) => ({
+    ...{ level: 'info', msg: 'saga started', correlationId, orderId: id, workflowId: `order-${id}`, runId: 'run-1' },
+  }));
+  expect(lines).toHaveLength(2);
+  expect(lines).toEqual(expect.arrayContaining(told));
 });
 
 test('when Temporal is away, the sweep ends early, and forgets nothing', async () => {

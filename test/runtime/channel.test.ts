@@ -6,7 +6,7 @@ import { pino } from 'pino';
 import { type Channel, openChannel } from '../../runtime/channel.js';
 import { eventually } from '../support/conditions.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { startLink } from '../support/link.js';
+import { startLink } from '../../testbed/link.js';
 
 const NAME = 'news';
 const logger = pino({ level: 'silent' });

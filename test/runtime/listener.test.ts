@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { listen } from '../../runtime/listener.js';
 import { eventually } from '../support/conditions.js';
 import { createTestDatabase } from '../support/database.js';
-import { startLink } from '../support/link.js';
+import { startLink } from '../../testbed/link.js';
 
 const logger = pino({ level: 'silent' });
 

@@ -66,7 +66,11 @@ export async function stock(db: Database, sku: string, onHand: number, unitPrice
 export async function accept(
   db: Database,
   lines: Record<string, number>,
-  { paymentMethod = 'pm_card_visa', customerId = 'cus_test' } = {},
+  {
+    paymentMethod = 'pm_card_visa',
+    customerId = 'cus_test',
+    ...more
+  }: { paymentMethod?: string; customerId?: string; chargeCorrelationId?: string } = {},
 ): Promise<Order> {
   const prices = new Map((await readPrices(db, Object.keys(lines))).map(({ sku, unitPrice }) => [sku, unitPrice]));
   const items = Object.entries(lines).map(([sku, quantity]): OrderLine => {
@@ -85,7 +89,7 @@ export async function accept(
     updatedAt: now,
     correlationId: uuidv7(),
   };
-  const acceptance = await acceptOrder(db, { order, paymentMethod });
+  const acceptance = await acceptOrder(db, { order, paymentMethod, ...more });
   if (acceptance.outcome !== 'accepted') throw new Error(`the order was not accepted: ${acceptance.outcome}`);
   return order;
 }

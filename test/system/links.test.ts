@@ -9,7 +9,7 @@ import type { Order } from '../../clients/typescript/client.js';
 import { freePort } from '../../local/processes/ports.js';
 import { eventually } from '../support/conditions.js';
 import { stock } from '../support/database.js';
-import { type Link, type LinkFault, startLink } from '../support/link.js';
+import { type Link, type LinkFault, startLink } from '../../testbed/link.js';
 import { isServing, orderOne, type Surroundings, startSurroundings } from '../support/surroundings.js';
 
 const FULL = process.env['FULL'] === '1';

@@ -3,11 +3,15 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Order } from '../../clients/typescript/client.js';
+import { requestCancellation } from '../../domain/orders.js';
 import { freePort } from '../../local/processes/ports.js';
 import type { Running } from '../../local/processes/program.js';
+import { restartSaga } from '../../sagas/restart.js';
+import { cliOf } from '../ops/cli.js';
 import { eventually } from '../support/conditions.js';
 import { createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 import { type Collector, type SeenSpan, startCollector, treeOf } from '../support/otlp.js';
+import { PATIENT } from '../support/saga.js';
 import { isServing, kill, type Surroundings, startSurroundings } from '../support/surroundings.js';
 
 const LIMIT_MS = 180_000;
@@ -86,6 +90,15 @@ async function place(
   return (await response.json()) as Order;
 }
 
+async function decide(order: Order, decision: Record<string, string>): Promise<void> {
+  const response = await fetch(`${api}/admin/sagas/${order.id}/resolve`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(decision),
+  });
+  expect(response.status).toBe(200);
+}
+
 const spansOf = (order: Order): SeenSpan[] => {
   const found = collector.spans.find(({ attributes }) => attributes['order_saga.order_id'] === order.id);
   return found ? collector.spans.filter(({ traceId }) => traceId === found.traceId) : [];
@@ -119,9 +132,17 @@ async function storyOf(correlationId: string, ends: string): Promise<Record<stri
   });
   return story.toSorted((a, b) => String(a['time']).localeCompare(String(b['time'])));
 }
+const SANDBOX = { headers: { authorization: 'Bearer sk_test_traces' } };
+type Charges = { data: { metadata: Record<string, string> }[] };
 /** What a line tells, without what differs from run to run; an attempt with its number. */
 const factOf = ({ msg, type, attempt, status, reason }: Record<string, unknown>) =>
   [msg, type, attempt, status, reason].filter((word) => word !== undefined).join(' ');
+/** What an order's story takes of the log; docs/logs.md says how much. */
+function expectBrief(title: string, story: Record<string, unknown>[], bytesMax: number): void {
+  const bytes = story.reduce((sum, line) => sum + JSON.stringify(line).length + 1, 0);
+  if (process.env['SHOW_TRACES']) process.stderr.write(`\n${title}: ${bytes} bytes of log in ${story.length} lines\n`);
+  expect(bytes).toBeLessThan(bytesMax);
+}
 const show = (title: string, spans: SeenSpan[]) => {
   if (process.env['SHOW_TRACES']) process.stderr.write(`\n## ${title}\n${treeOf(spans, spans[0]?.traceId ?? '')}\n`);
 };
@@ -165,6 +186,10 @@ test(
       'reserveInventory: done 1',
       'saga started',
     ]);
+    expectBrief('confirmed', story, 4_096);
+    const charges = (await (await fetch(`${around.sandbox.url}/v1/payment_intents`, SANDBOX)).json()) as Charges;
+    const charge = charges.data.find(({ metadata }) => metadata['orderId'] === order.id);
+    expect(charge?.metadata['correlationId']).toBe('shop:confirmed.1');
     const { orderId, workflowId, runId, traceId } = story.find(({ step }) => step === 'chargePayment') ?? {};
     const run = await around.temporal.client.workflow.getHandle(`order-${order.id}`).describe();
     expect({ orderId, workflowId, runId, traceId }).toEqual({
@@ -216,12 +241,13 @@ test(
     const story = await storyOf('shop:declined.1', 'order.cancelled');
     expect(story.filter(({ step }) => step !== undefined).map(factOf)).toEqual([
       'reserveInventory: done 1',
-      'chargePayment: refused 1 CARD_DECLINED',
-      'beginUnwinding: done 1',
+      'chargePayment: refused 1 PAYMENT_DECLINED',
+      'refundPayment: done 1',
       'releaseInventory: done 1',
       'cancelOrder: done 1',
     ]);
     expect(new Set(story.map(({ level }) => level))).toEqual(new Set(['info']));
+    expectBrief('compensated', story, 5_120);
   },
   LIMIT_MS,
 );
@@ -231,15 +257,19 @@ test(
   async () => {
     await fault({ mode: 'down', route: 'charge', count: null });
     const order = await place('A', {}, { 'x-correlation-id': 'shop:parked.1' });
+    const decided = await place('A', {}, { 'x-correlation-id': 'shop:decided.1' });
     await eventually(
       'it is seen to be parked',
       () => spansOf(order).some(({ name }) => name === 'parked at chargePayment'),
       120_000,
     );
     const { traceId } = spansOf(order)[0] as SeenSpan;
+    const saga = await fetch(`${api}/orders/${order.id}/saga`);
+    expect(await saga.json()).toMatchObject({ state: 'NEEDS_ATTENTION', traceId });
     await kill(worker);
     await fault(null);
     worker = await startWorker();
+    await decide(decided, { action: 'compensate', operator: 'op-7', reason: 'ticket 12' });
     const cancelled = await fetch(`${api}/orders/${order.id}/cancel`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -259,10 +289,55 @@ test(
     const story = await storyOf('shop:parked.1', 'order.cancelled');
     const ofSaga = story.filter(({ msg }) => String(msg).startsWith('saga: ')).map(factOf);
     expect(new Set(ofSaga).size).toBe(ofSaga.length);
-    expect(ofSaga).toEqual([expect.stringMatching(/^saga: parked \d+$/), 'saga: asked to cancel']);
+    expect(ofSaga).toEqual([
+      expect.stringMatching(/^saga: parked \d+$/),
+      'saga: asked to cancel CANCELLED_BY_CUSTOMER',
+    ]);
+    expect(story.filter(({ actor }) => actor !== undefined).map(({ actor }) => actor)).toEqual(['anonymous']);
+    const ofDecided = await storyOf('shop:decided.1', 'order.cancelled');
+    expect(ofDecided.filter(({ actor }) => actor !== undefined)).toMatchObject([
+      { msg: 'saga: decided by an operator', action: 'compensate', actor: 'op-7', step: 'chargePayment' },
+    ]);
     const tries = story.filter(({ step }) => step === 'chargePayment').map(({ msg, attempt }) => `${msg} ${attempt}`);
     expect(tries.length).toBeGreaterThan(1);
     expect(new Set(tries).size).toBe(tries.length);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'what an operator does by the CLI is a trace of its own, which links the order’s',
+  async () => {
+    const order = await place('A');
+    const spans = await whole(order, 4);
+    const { database, temporal } = around;
+    const cli = cliOf({ databaseUrl: database.url, env: temporal }, traces);
+    expect(await cli('cancel', order.id, '--reason', 'recalled', '--yes')).toMatchObject({ code: 0, stderr: '' });
+    const act = await eventually('the act is there', () => collector.spans.find(({ name }) => name === 'ops cancel'));
+    expect([act.service, act.links.map((link) => link.traceId)]).toEqual(['order-saga-ops', [spans[0]?.traceId]]);
+    expect(act.attributes).toEqual({ 'order_saga.order_id': order.id, 'order_saga.outcome': 'done' });
+    expect(act.traceId).not.toBe(spans[0]?.traceId);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'an operator who has a confirmed order taken back by the CLI, which writes no log, is in the story of the order',
+  async () => {
+    const { database, temporal } = around;
+    const order = await place('A', {}, { 'x-correlation-id': 'shop:taken-back.1' });
+    await storyOf('shop:taken-back.1', 'order.confirmed');
+    await requestCancellation(database.db, order.id, { reason: 'OPERATOR', actor: 'op-7' });
+    await restartSaga({ client: temporal.client, db: database.db, policy: PATIENT, operator: 'op-7' }, order.id);
+    const story = await storyOf('shop:taken-back.1', 'order.cancelled');
+    const workflowId = `order-${order.id}-cancel`;
+    expect(story.filter(({ actor }) => actor !== undefined)).toMatchObject([
+      { msg: 'saga: started by an operator', actor: 'op-7', orderId: order.id, workflowId },
+    ]);
+    expect(story.filter((line) => line['workflowId'] === workflowId).map(factOf)).toEqual([
+      'saga: started by an operator',
+      ...['refundPayment', 'releaseInventory', 'cancelOrder'].map((undo) => `${undo}: done 1`),
+    ]);
   },
   LIMIT_MS,
 );

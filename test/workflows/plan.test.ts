@@ -6,12 +6,13 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Order } from '../../contracts/orders.js';
-import { PLAN, PLAN_VERSION, STEPS, stepsOf, undosOf } from '../../contracts/plan.js';
+import { PLAN, PLAN_VERSION, STEPS, stepsOf } from '../../contracts/plan.js';
 import { sagaStart } from '../../contracts/saga.js';
 import { readOrder, readOrderState, requestCancellation } from '../../domain/orders.js';
 import { readSagaLog } from '../../domain/saga-log.js';
 import { FROM_THE_BEGINNING, superviseOnce } from '../../relay/open-orders.js';
 import { findStuck } from '../../sagas/stuck.js';
+import { SILENT } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { accept, stock } from '../support/database.js';
 import { listedAsStuck, progressOf, resolve, statusOf } from '../support/decisions.js';
@@ -74,7 +75,10 @@ describe('a step of the plan', () => {
     expect(await saga.result()).toEqual({ status: 'CANCELLED', reason: 'PAYMENT_DECLINED' });
     expect(await giftOf(order.id)).toBe('UNWRAPPED');
     const undos = (await progressOf(saga)).steps.filter(({ kind }) => kind === 'undo');
-    const ofOurs = undosOf(stepsOf(PLAN));
+    // By itself, and not by the function that the unwinding goes by: that one may be wrong.
+    const ofOurs = stepsOf(PLAN)
+      .toReversed()
+      .flatMap(({ undo }) => (typeof undo === 'string' ? [undo] : []));
     expect(undos.map(({ name }) => name)).toEqual([
       ...ofOurs.slice(0, -1),
       'unwrapGift',
@@ -177,17 +181,14 @@ describe('a step after the pivot that fails', () => {
     const state = { afterId: FROM_THE_BEGINNING, seen: new Map() };
     const openFor = { pendingMs: 0, unwindingMs: 0 };
     // The relay is of today's build, which does not know the next version of the plan.
-    await expect(superviseOnce({ db: s.db, client: s.client, policy: PATIENT, state, openFor })).resolves.toMatchObject(
-      {
-        errors: [expect.objectContaining({ message: expect.stringMatching(/takes a newer build/) })],
-      },
-    );
+    const supervise = () =>
+      superviseOnce({ db: s.db, client: s.client, policy: PATIENT, state, openFor, logger: SILENT });
+    await expect(supervise()).resolves.toMatchObject({
+      errors: [expect.objectContaining({ message: expect.stringMatching(/takes a newer build/) })],
+    });
     await s.db.order.update({ where: { id: order.id }, data: { planVersion: PLAN_VERSION } });
     state.seen.clear();
-    expect(await superviseOnce({ db: s.db, client: s.client, policy: PATIENT, state, openFor })).toMatchObject({
-      restarted: 1,
-      errors: [],
-    });
+    expect(await supervise()).toMatchObject({ restarted: 1, errors: [] });
   });
 });
 

@@ -18,7 +18,7 @@ const READERS: Record<BrokerName, (address: string) => Promise<Message[]>> = {
 };
 
 /** Everything that has ever arrived, in the order of arrival (of Kafka: per partition). RabbitMQ's queue is left as it was. */
-export async function readAll(broker: Broker): Promise<Arrival[]> {
+export async function readAll(broker: Pick<Broker, 'name' | 'address'>): Promise<Arrival[]> {
   const messages = await READERS[broker.name](broker.address);
   return messages.map((message) => ({ event: toEvent(message), message }));
 }

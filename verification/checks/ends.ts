@@ -39,6 +39,6 @@ const sagaTrouble = ({ workflowId, status }: LedgerSaga) => status !== 'COMPLETE
 function sagaOf({ id, status }: LedgerOrder, { sagas: all = [] }: Ledgers): string | undefined {
   const resultOf = (workflowId: string) => all.find((saga) => saga.workflowId === workflowId)?.result?.status;
   const [first, takenBack] = [resultOf(orderSagaId(id)), resultOf(cancelOrderSagaId(id))];
-  if (first === undefined) return `${id} has no saga that has come to its end`;
+  if (first === undefined && takenBack === undefined) return `${id} has no saga that has come to its end`;
   return (takenBack ?? first) === status ? undefined : `${id} is ${status}, its saga says ${takenBack ?? first}`;
 }

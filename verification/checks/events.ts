@@ -1,6 +1,6 @@
 /** Events: exactly those of what became of the order, in their order; and each consumer got them all. */
 import type { LedgerEvent, LedgerOrder, Ledgers } from '../ledgers.js';
-import { type Check, each, idOf } from '../look.js';
+import { byOrder, type Check, each, idOf } from '../look.js';
 import { legalStories } from '../stories.js';
 
 export const events: Check = (ledgers) => {
@@ -52,12 +52,6 @@ function firstArrivals(events: LedgerEvent[]): LedgerEvent[] {
   return events.filter(
     ({ orderId, sequence }) => !seen.has(`${orderId}-${sequence}`) && seen.add(`${orderId}-${sequence}`),
   );
-}
-
-function byOrder(events: LedgerEvent[]): Map<string, LedgerEvent[]> {
-  const orders = new Map<string, LedgerEvent[]>();
-  for (const event of events) orders.set(event.orderId, [...(orders.get(event.orderId) ?? []), event]);
-  return orders;
 }
 
 const isGapless = (events: LedgerEvent[]) => events.every(({ sequence }, i) => sequence === i + 1);

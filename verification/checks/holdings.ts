@@ -3,18 +3,21 @@ import { PLAN, stepsOf } from '../../contracts/plan.js';
 import type { LedgerOrder, LedgerReservation, Ledgers } from '../ledgers.js';
 import { type Check, each, idOf, isVouched } from '../look.js';
 
-export const stock: Check = (ledgers) => ({
-  rows: ledgers.stock.length,
-  violations: each(
-    ledgers.stock,
-    ({ sku }) => sku,
-    (row) => [
-      row.available + row.reserved + row.sold !== row.onHand && `${row.sku} does not add up`,
-      Math.min(row.available, row.reserved, row.sold) < 0 && `${row.sku} is negative`,
-      !agreesWithReservations(row, ledgers) && `${row.sku} disagrees with its reservations`,
-    ],
-  ),
-});
+export const stock: Check = (ledgers) => {
+  const sums = ledgers.reservations && sumsOf(ledgers.reservations);
+  return {
+    rows: ledgers.stock.length,
+    violations: each(
+      ledgers.stock,
+      ({ sku }) => sku,
+      (row) => [
+        row.available + row.reserved + row.sold !== row.onHand && `${row.sku} does not add up`,
+        Math.min(row.available, row.reserved, row.sold) < 0 && `${row.sku} is negative`,
+        !agreesWithReservations(row, sums) && `${row.sku} disagrees with its reservations`,
+      ],
+    ),
+  };
+};
 
 export const reservations: Check = (ledgers) =>
   ledgers.reservations && {
@@ -35,12 +38,24 @@ export const holdings: Check = (ledgers) =>
     violations: each(ledgers.orders, idOf, (order) => plannedHoldingsOf(order, ledgers)),
   };
 
+type Sums = ReadonlyMap<string, { reserved: number; sold: number }>;
+
+function sumsOf(reservations: LedgerReservation[]): Sums {
+  const sums = new Map<string, { reserved: number; sold: number }>();
+  for (const { sku, state, quantity } of reservations) {
+    const sum = sums.get(sku) ?? { reserved: 0, sold: 0 };
+    if (state === 'RESERVED') sum.reserved += quantity;
+    if (state === 'SOLD') sum.sold += quantity;
+    sums.set(sku, sum);
+  }
+  return sums;
+}
+
 /** Without reservations to compare with, from outside: nothing is reserved when every order is final. */
-function agreesWithReservations({ sku, reserved, sold }: Ledgers['stock'][number], { reservations }: Ledgers): boolean {
-  if (!reservations) return reserved === 0;
-  const sum = (state: string) =>
-    reservations.filter((r) => r.sku === sku && r.state === state).reduce((total, { quantity }) => total + quantity, 0);
-  return reserved === sum('RESERVED') && sold === sum('SOLD');
+function agreesWithReservations({ sku, reserved, sold }: Ledgers['stock'][number], sums: Sums | undefined): boolean {
+  if (!sums) return reserved === 0;
+  const sum = sums.get(sku) ?? { reserved: 0, sold: 0 };
+  return reserved === sum.reserved && sold === sum.sold;
 }
 
 function holdingsOf(order: LedgerOrder, ledgers: Ledgers): (string | false)[] {

@@ -199,6 +199,32 @@ export const CASES: AlarmCase[] = [
     summary: 'for 6m 0s the audit trail was not verified, or not anchored',
   },
   {
+    alert: 'InvariantViolated',
+    series: {
+      'order_saga_invariant_violations{invariant="I1 money",role="worker"}': [0, 2],
+      'order_saga_invariant_violations{invariant="I5 one end",role="worker"}': [0, 0],
+    },
+    labels: { invariant: 'I1 money' },
+    summary: '2 violations of I1 money',
+  },
+  {
+    alert: 'VerificationStalled',
+    series: {
+      'order_saga_verification_timestamp_seconds{pass="new",role="worker"}': [secondsAgo(900), secondsAgo(960)],
+      'order_saga_verification_timestamp_seconds{pass="all",role="worker"}': [secondsAgo(3_600), secondsAgo(3_600)],
+    },
+    summary: 'for 16m 0s no pass over the invariants has come to its end',
+  },
+  {
+    alert: 'VerificationStalled',
+    what: 'of all',
+    series: {
+      'order_saga_verification_timestamp_seconds{pass="new",role="worker"}': [secondsAgo(10), secondsAgo(10)],
+      'order_saga_verification_timestamp_seconds{pass="all",role="worker"}': [secondsAgo(86_400), secondsAgo(90_000)],
+    },
+    summary: 'for 1d 1h 0m 0s no pass over the invariants has come to its end',
+  },
+  {
     alert: 'UnexpectedErrors',
     series: { 'order_saga_unexpected_errors_total{place="sweep",role="relay"}': [perMinute(0), perMinute(1)] },
     labels: { place: 'sweep' },

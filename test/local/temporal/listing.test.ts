@@ -1,6 +1,6 @@
 /**
- * The list of workflows, as the server that `npm start` runs keeps it: it is behind by a second, and each saga that is quick is
- * written into it once.
+ * The list of workflows, as the server that `npm start` runs keeps it: it is behind by a second, each saga that is quick is
+ * written into it once, and it knows the sagas' search attributes from the moment at which it is ready.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -51,6 +51,21 @@ const startOne = (type: string) => (n: number) =>
 const listed = async (type: string, status: string) =>
   (await client.workflow.count(`WorkflowType="${type}" AND ExecutionStatus="${status}"`)).count;
 
+test('once the server is ready, sagas begin with their search attributes, of which it keeps in memory which there are', async () => {
+  const searchAttributes = {
+    SagaState: ['RUNNING'],
+    SagaStep: ['step'],
+    SagaFailure: ['failure'],
+    CustomerId: ['cus_1'],
+  };
+  const start = (n: number) =>
+    client.workflow.start('Marked', { workflowId: `Marked-${n}`, taskQueue: 'nobody', args: [], searchAttributes });
+  await start(0);
+  const before = await counted('persistence_requests', 'GetCurrentClusterMetadata');
+  for (let n = 1; n <= 20; n++) await start(n);
+  expect((await counted('persistence_requests', 'GetCurrentClusterMetadata')) - before).toBeLessThan(10);
+});
+
 test('a saga is listed within seconds of its start, and as ended within seconds of its end, hundreds beside it or not', async () => {
   const count = 300;
   const sagas = await closedLoop({ clients: CLIENTS, count }, startOne('Long'));
@@ -75,13 +90,13 @@ test('sagas that have ended before they are listed are written once, not twice',
   expect((await startsWritten()) - startsBefore).toBeLessThanOrEqual(CLIENTS * (seconds + 2));
 }, 60_000);
 
-async function startsWritten(): Promise<number> {
+const startsWritten = () => counted('visibility_persistence_requests', 'RecordWorkflowExecutionStarted');
+
+async function counted(metric: string, operation: string): Promise<number> {
   const series = [...(await scrape(metricsPort))].filter(
-    ([name]) =>
-      name.startsWith('visibility_persistence_requests{') &&
-      name.includes('operation="RecordWorkflowExecutionStarted"'),
+    ([name]) => name.startsWith(`${metric}{`) && name.includes(`operation="${operation}"`),
   );
-  if (series.length === 0) throw new Error('the server does not count what it writes into the list');
+  if (series.length === 0) throw new Error(`the server does not count ${operation}`);
   return series.reduce((sum, [, value]) => sum + value, 0);
 }
 

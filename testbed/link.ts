@@ -6,10 +6,11 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
  * - `silent` nothing arrives any more, neither way, and neither side learns of it; a new connection gets no answer
  * - `deaf`   requests arrive, answers do not
  * - `reset`  connections are reset, new ones at once
+ * - `half-closed` the far side is told that nothing more is sent, and its answers still arrive; new connections likewise
  *
  * As a firewall that forgets: what was connected during `silent` or `deaf` stays dead after the healing.
  */
-export type LinkFault = 'slow' | 'silent' | 'deaf' | 'reset';
+export type LinkFault = 'slow' | 'silent' | 'deaf' | 'reset' | 'half-closed';
 
 export type Link = {
   /** host:port */
@@ -32,6 +33,7 @@ export async function startLink(target: string): Promise<Link> {
   const lay = (from: Socket, to: Socket, way: Way) => {
     const pipe: Pipe = { from, to, way, isDead: isLost(fault, way), last: Promise.resolve() };
     pipes.add(pipe);
+    if (fault === 'half-closed') halfClose(pipe);
     from.on('data', (chunk: Buffer) => {
       if (pipe.isDead) return;
       const delay = fault === 'slow' ? DELAY_MS * (0.5 + Math.random()) : 0;
@@ -63,6 +65,7 @@ export async function startLink(target: string): Promise<Link> {
       fault = next;
       for (const pipe of pipes) {
         if (next === 'reset') pipe.from.resetAndDestroy();
+        else if (next === 'half-closed') halfClose(pipe);
         else pipe.isDead ||= isLost(next, pipe.way);
       }
     },
@@ -78,3 +81,9 @@ export async function startLink(target: string): Promise<Link> {
 
 const isLost = (fault: LinkFault | undefined, way: Way): boolean =>
   fault === 'silent' || (fault === 'deaf' && way === 'back');
+
+function halfClose(pipe: Pipe): void {
+  if (pipe.way !== 'there') return;
+  pipe.isDead = true;
+  pipe.to.end();
+}

@@ -1,0 +1,1 @@
+export function patternOf(name: string): string;

@@ -1,0 +1,88 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: what is changed is source text
+import type { Mutant } from '../mutant.js';
+
+const ORDERS = 'test/domain/orders.test.ts';
+
+export default [
+  {
+    id: 'confirms-while-unwinding',
+    promise: 'An order that has begun to unwind is never confirmed.',
+    file: 'domain/confirmation.ts',
+    find: "status = 'PENDING' AND unwinding_reason IS NULL\n        AND ${isPaid}",
+    replace: "status = 'PENDING'\n        AND ${isPaid}",
+    test: ORDERS,
+    name: 'and $what at the same moment have exactly one winner',
+  },
+  {
+    id: 'charges-while-unwinding',
+    promise: 'A charge that arrives after the order began to unwind takes no effect.',
+    file: 'domain/payments.ts',
+    find: "${countEvents(confirm ? 2 : 1)}\n      WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL",
+    replace: "${countEvents(confirm ? 2 : 1)}\n      WHERE id = ${orderId}::uuid AND status = 'PENDING'",
+    test: ORDERS,
+    name: 'refuses every step that arrives late',
+  },
+  {
+    id: 'confirms-without-payment',
+    promise: 'No order is confirmed that was not paid.',
+    file: 'domain/confirmation.ts',
+    find: 'AND ${isPaid}',
+    replace: '',
+    test: ORDERS,
+    name: 'is never confirmed without a charge',
+  },
+  {
+    id: 'later-reason-wins',
+    promise: 'The first reason why an order is taken back is the one that stays.',
+    file: 'domain/orders.ts',
+    find: "AND status = 'PENDING' AND unwinding_reason IS NULL\n      RETURNING o.id",
+    replace: "AND status = 'PENDING'\n      RETURNING o.id",
+    test: ORDERS,
+    name: 'keeps the first reason given, whatever later requests say',
+  },
+  {
+    id: 'cancelled-while-holding',
+    promise: 'An order is not called cancelled while it still holds stock or money.',
+    file: 'domain/orders.ts',
+    find: 'AND ${holdsNothing(holdings)}',
+    replace: '',
+    test: ORDERS,
+    name: 'gives back stock and money once, however often its undos run, and then cancels',
+  },
+  {
+    id: 'one-key-two-orders',
+    promise: 'Requests with one Idempotency-Key make one order, however many arrive at once.',
+    file: 'domain/idempotency.ts',
+    find: 'WHERE k.expires_at <= now()\n    RETURNING 1',
+    replace: 'WHERE true\n    RETURNING 1',
+    test: ORDERS,
+    name: 'fifty racers on one Idempotency-Key make one order and see one answer',
+  },
+  {
+    id: 'key-of-another-request',
+    promise: 'An Idempotency-Key that was used for another request is refused.',
+    file: 'domain/idempotency.ts',
+    find: "if (!Buffer.from(fingerprint).equals(claim.fingerprint)) return { outcome: 'key-reused' };",
+    replace: '',
+    test: ORDERS,
+    name: 'refuses a key that was used for another request, and takes one whose time is over',
+  },
+  {
+    id: 'accepted-at-an-old-price',
+    promise: 'An order is accepted only at the prices that the catalogue has at that moment.',
+    file: 'domain/acceptance.ts',
+    find: 'WHERE i.unit_price = l.unit_price AND i.currency = ${total.currency}',
+    replace: 'WHERE i.currency = ${total.currency}',
+    test: ORDERS,
+    name: 'does nothing if the catalogue has %s by now, and does not burn the key',
+  },
+  {
+    id: 'cancellation-swallowed-by-a-late-mark',
+    promise: 'A cancellation that has become due is not lost to a late mark of the order’s start.',
+    file: 'domain/acceptance.ts',
+    find: "AND ((id = ANY(${idsOf('order')}::uuid[]) AND NOT ${isCancellation})",
+    replace: "AND ((id = ANY(${idsOf('order')}::uuid[]))",
+    test: ORDERS,
+    name: 'for the order’s start does not swallow the cancellation that has become due since',
+  },
+] satisfies Mutant[];

@@ -1,0 +1,93 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: what is changed is source text
+import type { Mutant } from '../mutant.js';
+
+const ORDERS = 'test/domain/orders.test.ts';
+
+export default [
+  {
+    id: 'sells-what-is-not-there',
+    promise: 'Nothing is sold that is not in stock, however many want it at once.',
+    file: 'domain/inventory.ts',
+    find: 'WHERE s.sku IS NULL OR s.available < l.quantity',
+    replace: 'WHERE s.sku IS NULL OR s.available + s.quantity < l.quantity',
+    test: ORDERS,
+    name: 'never oversells: 40 orders at once for 25 pieces sell exactly 25',
+    says: 'inventory_available_check',
+  },
+  {
+    id: 'reserves-half-an-order',
+    promise: 'A reservation is all or nothing: one line that is short leaves every SKU as it was.',
+    file: 'domain/inventory.ts',
+    find: 'FROM stock s, decided d WHERE i.sku = s.sku AND d.refusal IS NULL',
+    replace: 'FROM stock s, decided d WHERE i.sku = s.sku AND s.available >= s.quantity',
+    test: ORDERS,
+    name: 'is all or nothing: one short line leaves every SKU as it was, and the refusal is final',
+  },
+  {
+    id: 'forgets-what-is-sold',
+    promise: 'What a confirmed order has bought counts as sold, and no longer as reserved.',
+    file: 'domain/confirmation.ts',
+    find: 'reserved = i.reserved - l.quantity, sold = i.sold + l.quantity',
+    replace: 'available = i.available',
+    test: ORDERS,
+    name: 'has exactly its four events, its stock sold, and every step may be run again',
+  },
+  {
+    id: 'releases-twice',
+    promise: 'Stock is given back once, however often the undo runs.',
+    file: 'domain/inventory.ts',
+    find: "WHERE r.state <> 'RELEASED' FOR UPDATE OF r",
+    replace: 'FOR UPDATE OF r',
+    test: ORDERS,
+    name: 'gives back stock and money once, however often its undos run, and then cancels',
+    says: 'inventory_conservation_check',
+  },
+  {
+    id: 'release-leaves-stock-reserved',
+    promise: 'What an unwound order held is on sale again.',
+    file: 'domain/inventory.ts',
+    find: 'SET available = i.available + l.quantity, updated_at = now(),',
+    replace: 'SET on_hand_total = i.on_hand_total - l.quantity, updated_at = now(),',
+    test: ORDERS,
+    name: 'gives back stock and money once, however often its undos run, and then cancels',
+  },
+  {
+    id: 'release-without-tombstone',
+    promise: 'An undo that finds nothing leaves its tombstone, which a step that arrives late finds.',
+    file: 'domain/inventory.ts',
+    find: "SELECT guarded.id, l.sku, l.quantity, 'RELEASED' FROM guarded JOIN order_lines l ON l.order_id = guarded.id",
+    replace:
+      "SELECT guarded.id, l.sku, l.quantity, 'RELEASED' FROM guarded JOIN order_lines l ON l.order_id = guarded.id AND EXISTS (SELECT FROM held)",
+    test: ORDERS,
+    name: 'with nothing to undo leaves tombstones and no event',
+  },
+  {
+    id: 'release-of-a-healthy-order',
+    promise: 'No undo takes the stock of an order that is not unwinding.',
+    file: 'domain/inventory.ts',
+    find: 'SELECT id FROM orders WHERE id = ${orderId}::uuid AND unwinding_reason IS NOT NULL AND status',
+    replace: 'SELECT id FROM orders WHERE id = ${orderId}::uuid AND status',
+    test: ORDERS,
+    name: 'is required before an undo: stock and money of a healthy order cannot be taken from it',
+  },
+  {
+    id: 'stock-locked-in-line-order',
+    promise: 'Orders of the same SKUs never wait for each other in a circle.',
+    file: 'domain/inventory.ts',
+    find: 'ORDER BY i.sku FOR UPDATE OF i\n    ), missing',
+    replace: 'ORDER BY l.line_no FOR UPDATE OF i\n    ), missing',
+    test: ORDERS,
+    name: 'of the same SKUs in opposite orders does not deadlock',
+    says: 'timeout',
+  },
+  {
+    id: 'stock-below-what-is-held',
+    promise: 'The stock of a SKU cannot be set below what is reserved and sold.',
+    file: 'domain/inventory.ts',
+    find: 'Prisma.sql`${entry.onHand}::bigint >= i.reserved + i.sold`',
+    replace: 'Prisma.sql`${entry.onHand}::bigint >= i.sold`',
+    test: ORDERS,
+    name: 'onHand cannot go below what is reserved and sold',
+    says: 'inventory_available_check',
+  },
+] satisfies Mutant[];
