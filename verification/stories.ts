@@ -49,13 +49,11 @@ export function legalStories(order: Told, plan: SagaPlan = PLAN): string[][] {
       stories.push(late);
     }
     // An operator may vouch for its refund before it was tried: then there is an event of that alone.
-    const refund = steps.slice(i).find(({ sharesPivot, events }) => sharesPivot && byHand(order, events.undone));
+    const refund = steps.slice(i).find((step) => step.sharesPivot && isUndoneByHand(order, step));
     if (refund) stories.push(cancelled(way, [...before, refund]));
     return stories;
   });
 }
-
-const byHand = ({ byHand }: Told, event: string | undefined): boolean => event !== undefined && byHand.has(event);
 
 /** What an operator has done by hand holds nothing of ours; but money that was taken by hand is given back by hand, with an event. */
 const undone = (order: Told, steps: PlannedStep[]): string[] =>
