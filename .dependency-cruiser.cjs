@@ -163,6 +163,18 @@ module.exports = {
       'The product does not know who harms it.',
     ),
     layer(
+      'simulation-imports-the-vocabulary-only',
+      '^simulation/',
+      { path: ours, pathNot: '^(simulation|contracts|verification)/' },
+      'simulation/ carries out workflows and activities as they were built, by loading them into a context of its own; what it imported would run outside of it.',
+    ),
+    layer(
+      'product-does-not-import-the-simulation',
+      '^(?!simulation/|test/)',
+      { path: '^simulation/' },
+      'The product does not know how it is simulated.',
+    ),
+    layer(
       'nobody-imports-a-main',
       '',
       { path: '/main\\.ts$' },

@@ -171,7 +171,8 @@ async function giveBack(
   const { db } = deps;
   const { orderId, gatewayReference: known, amount } = due;
   if (due.refundReference !== null) return 'done'; // an operator has vouched for that, too
-  if (run.skippedBy !== undefined || (amount === 0 && due.status === 'REFUNDING')) {
+  // Of an order of nothing too: what was told as charged is told as given back, whoever has vouched for it.
+  if (run.skippedBy !== undefined || (amount === 0 && due.status !== 'VOIDED')) {
     await recordRefund(db, orderId, { charge: known, refund: null, gaveBack: amount }, run);
     return 'done';
   }

@@ -109,7 +109,9 @@ function money({ ledger, gateway, reached }: End): Violation | undefined {
     if (isOutside('payment.charged') || held() === wanted.amount) return undefined;
     return { invariant: 'money', how: `${held()} is held of a confirmed order of ${wanted.amount}` };
   }
-  const isLate = gateway.charges.some((charge) => charge.landedAt > ledger.moneySettledAt && gateway.held(charge) > 0);
+  const isLate = gateway.charges.some(
+    (charge) => gateway.held(charge) > 0 && (charge.isStray || charge.landedAt > ledger.moneySettledAt),
+  );
   if (isLate) reached('a charge arrives after the order was cancelled');
   if (held() > 0 && !isLate && !isOutside('payment.refunded'))
     return { invariant: 'money', how: `${held()} is held of a cancelled order, payment ${payment?.status}` };

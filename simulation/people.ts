@@ -72,32 +72,45 @@ export class People {
     stage.told(act);
     switch (act) {
       case 'retry':
-        return saga?.signal(RETRY_SIGNAL, []);
+        saga?.signal(RETRY_SIGNAL, []);
+        return;
       case 'retry by a machine':
-        return saga?.signal(RETRY_SIGNAL, [BY_MACHINE]);
+        saga?.signal(RETRY_SIGNAL, [BY_MACHINE]);
+        return;
       case 'retry by the prober':
-        return saga?.signal(RETRY_SIGNAL, [BY_PROBER]);
+        saga?.signal(RETRY_SIGNAL, [BY_PROBER]);
+        return;
       case 'resolve: retry':
-        return this.resolve(saga, 'retry');
+        this.resolve(saga, 'retry');
+        return;
       case 'resolve: skip':
-        return this.resolve(saga, 'skip');
+        this.resolve(saga, 'skip');
+        return;
       case 'resolve: compensate':
-        return this.resolve(saga, 'compensate');
+        this.resolve(saga, 'compensate');
+        return;
       case 'cancel':
-        return this.#update(saga, CANCEL_UPDATE, 'cancel', { reason: 'changed my mind', requestedBy: 'cus_42' });
+        this.#update(saga, CANCEL_UPDATE, 'cancel', { reason: 'changed my mind', requestedBy: 'cus_42' });
+        return;
       case 'cancel by the API':
         stage.requestCancellation('CANCELLED_BY_CUSTOMER');
-        return saga?.signal(RETRY_SIGNAL, [BY_MACHINE]);
+        saga?.signal(RETRY_SIGNAL, [BY_MACHINE]);
+        return;
       case 'cancel by the API, and its saga is not told':
-        return stage.requestCancellation('CANCELLED_BY_CUSTOMER');
+        stage.requestCancellation('CANCELLED_BY_CUSTOMER');
+        return;
       case 'cancel the workflow':
-        return saga?.requestCancel();
+        saga?.requestCancel();
+        return;
       case 'a worker is killed':
-        return stage.loseWorkers('killed');
+        stage.loseWorkers('killed');
+        return;
       case 'a worker falls asleep':
-        return stage.loseWorkers('asleep');
+        stage.loseWorkers('asleep');
+        return;
       case 'a worker forgets':
-        return stage.loseWorkers('forgotten');
+        stage.loseWorkers('forgotten');
+        return;
       case 'nothing':
         return;
       default:

@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { types } from 'node:util';
 import vm from 'node:vm';
 import { transformSync } from '@swc/core';
 import * as temporalCommon from '@temporalio/common';
@@ -37,11 +38,18 @@ export type Neighbours = {
   nowMs(): number;
 };
 type Exports = Record<string, unknown>;
+type Deferred = {
+  promise: Promise<unknown>;
+  resolve: (value: unknown) => void;
+  reject: (err: unknown) => void;
+};
 export type Activities = Record<string, (input: unknown) => Promise<unknown>>;
 
 export class Product {
   readonly #context: vm.Context & { __TEMPORAL_ACTIVATOR__?: Activator | undefined };
   readonly #enter = new vm.Script('__enter()');
+  readonly #defer: () => Deferred;
+  readonly #react: (promise: Promise<unknown>, tell: (result: unknown, err?: unknown) => void) => void;
   readonly #dist: string;
   readonly #changes: readonly Change[];
 
@@ -61,6 +69,16 @@ export class Product {
       'globalThis.__enter = () => { const { call, args } = globalThis.__entry; return call(...args); }; globalThis.__api = __TEMPORAL__.api; Error.stackTraceLimit = 0;',
       this.#context,
     );
+    this.#defer = this.#inside(
+      '() => { let resolve, reject; const promise = new Promise((a, b) => { resolve = a; reject = b; }); return { promise, resolve, reject }; }',
+    );
+    this.#react = this.#inside(
+      '(promise, tell) => void promise.then((value) => void tell(value), (err) => void tell(undefined, err))',
+    );
+  }
+
+  #inside<F>(code: string): F {
+    return vm.runInContext(code, this.#context) as F;
   }
 
   /** Calls a function inside, and lets everything happen that follows from it. */
@@ -81,22 +99,14 @@ export class Product {
   }
 
   /** @returns a promise of this context, whose reactions run in the next entry, and what settles it */
-  promise(): { promise: Promise<unknown>; resolve: (value: unknown) => void; reject: (err: unknown) => void } {
-    const make = (this.#context['__deferred'] ??= vm.runInContext(
-      '() => { let resolve, reject; const promise = new Promise((a, b) => { resolve = a; reject = b; }); return { promise, resolve, reject }; }',
-      this.#context,
-    )) as () => ReturnType<Product['promise']>;
-    return make();
+  promise(): Deferred {
+    return this.#defer();
   }
 
   /** Has a promise of this context tell how it was settled, in the entry in which it is. */
   settled(promise: Promise<unknown>, tell: (result: unknown, err?: unknown) => void): void {
     // A reaction that is made outside would wait for the microtasks of the outside.
-    const react = (this.#context['__react'] ??= vm.runInContext(
-      '(promise, tell) => void promise.then((value) => void tell(value), (err) => void tell(undefined, err))',
-      this.#context,
-    )) as (...args: unknown[]) => void;
-    react(promise, tell);
+    this.#react(promise, tell);
   }
 
   /** The real activities, and the classes of errors by which they know a gateway's answers. */
@@ -108,7 +118,7 @@ export class Product {
     const given: Record<string, Exports> = {
       '@temporalio/activity': { activityInfo: neighbours.activityInfo },
       '@temporalio/common': temporalCommon as unknown as Exports,
-      'runtime/errors/facts.js': { isError: (e: unknown) => e instanceof Object, sentenceOf: (e: Error) => e.message },
+      'runtime/errors/facts.js': { isError: types.isNativeError, sentenceOf: (e: Error) => e.message },
       ...neighbours.domain,
     };
     const performance = { now: neighbours.nowMs };

@@ -43,14 +43,17 @@ export function legalStories(order: Told, plan: SagaPlan = PLAN): string[][] {
     if (next?.events.refused) stories.push(cancelled([...way, next.events.refused], before));
     // The outcome of a charge may be unknown: then there is no event, and the gateway is found to have it.
     if (next?.sharesPivot) stories.push(cancelled(way, [...before, next]));
+    // A worker that slept may charge when the undos are done: its own step gives that back, before the order is cancelled or after it.
+    if (next?.sharesPivot && !order.isRefundedByOthers && next.events.undone) {
+      const late = [...begun, ...way, ...undone(order, before), next.events.undone, plan.lastUndo.event];
+      stories.push(late);
+    }
     // An operator may vouch for its refund before it was tried: then there is an event of that alone.
-    const refund = steps.slice(i).find(({ sharesPivot, events }) => sharesPivot && byHand(order, events.undone));
+    const refund = steps.slice(i).find((step) => step.sharesPivot && isUndoneByHand(order, step));
     if (refund) stories.push(cancelled(way, [...before, refund]));
     return stories;
   });
 }
-
-const byHand = ({ byHand }: Told, event: string | undefined): boolean => event !== undefined && byHand.has(event);
 
 /** What an operator has done by hand holds nothing of ours; but money that was taken by hand is given back by hand, with an event. */
 const undone = (order: Told, steps: PlannedStep[]): string[] =>

@@ -3,7 +3,7 @@
  * What arrives while a task is under way is told with the next one; a task that its worker does not hand in is begun again elsewhere.
  */
 import type { Planned } from '../clock.js';
-import { Core, type LocalActivity, type Outcome, type Update } from './core.js';
+import type { Core, LocalActivity, Outcome, Update } from './core.js';
 import type { Answer, CommandEvent, HistoryEvent, InboundEvent } from './events.js';
 import { canceled, timedOut, timeout } from './failures.js';
 import type { Attempt, Host } from './host.js';
@@ -72,7 +72,10 @@ export class Execution {
   }
 
   update(id: string, name: string, input: unknown, answered: (answer: Answer | 'aborted') => void): void {
-    if (this.isClosed) return answered('aborted');
+    if (this.isClosed) {
+      answered('aborted');
+      return;
+    }
     this.#answers.set(id, answered);
     this.#updates.push({ id, name, input, sequencingId: 0 });
     if (!this.#task) this.#scheduleTask();
@@ -157,7 +160,8 @@ export class Execution {
     } catch (err) {
       if (!(err instanceof NotTheSame)) throw err;
       this.#host.violated('replay', err.message);
-      return this.#close();
+      this.#close();
+      return;
     }
     const core = this.#core as Core;
     task.updates = this.#updates.map((update) => ({ ...update, sequencingId: startedAt }));
@@ -213,7 +217,10 @@ export class Execution {
     }
     for (const it of core.outstanding.values()) if (!this.#locals.has(it.seq)) this.#beginLocal(it);
     const isOver = core.commands.some(({ type }) => type === 'completed' || type === 'continuedAsNew');
-    if (core.outstanding.size === 0 || isOver) return this.#handIn();
+    if (core.outstanding.size === 0 || isOver) {
+      this.#handIn();
+      return;
+    }
     this.#host.clock.cancel(task.planned);
     task.planned = this.#host.clock.in(task.startedAt + HEARTBEAT_MS - this.#host.clock.now, () => {
       this.#host.reached('a task is handed in amid a local activity');
@@ -268,7 +275,8 @@ export class Execution {
     const isOver = core.commands.some(({ type }) => type === 'completed' || type === 'continuedAsNew');
     if (isOver && this.#buffered.length > 0) {
       this.#host.reached('a message comes as the saga ends');
-      return this.#giveTaskBack('taskFailed');
+      this.#giveTaskBack('taskFailed');
+      return;
     }
     const flags = core.flags.slice(this.#flagsKnown);
     this.#flagsKnown += flags.length;

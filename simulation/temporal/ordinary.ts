@@ -93,8 +93,8 @@ export class Ordinary {
     const failure = timeout(which, this.#lastFailure);
     const { seq } = this.#it;
     const event = (retryState: string) => ({ type: 'activityTimedOut' as const, seq, failure, retryState });
-    if (which === 'START_TO_CLOSE') return this.#retryOr(failure, event);
-    this.#end([...(isRunning ? [this.#started()] : []), event('NON_RETRYABLE_FAILURE')]);
+    if (which === 'START_TO_CLOSE') this.#retryOr(failure, event);
+    else this.#end([...(isRunning ? [this.#started()] : []), event('NON_RETRYABLE_FAILURE')]);
   }
 
   #stop(): void {
@@ -117,7 +117,10 @@ export class Ordinary {
           : this.#host.clock.now + pauseMs > endsAt
             ? 'TIMEOUT'
             : undefined;
-    if (why !== undefined) return this.#end([this.#started(), event(why)]);
+    if (why !== undefined) {
+      this.#end([this.#started(), event(why)]);
+      return;
+    }
     this.#lastFailure = failure;
     this.attempt++;
     this.#next = this.#host.clock.in(pauseMs, () => this.#begin());

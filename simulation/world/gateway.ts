@@ -17,6 +17,8 @@ export type Charge = {
   refunds: Refund[];
   byHand: number;
   isDisputed: boolean;
+  /** It arrived so long after its request was given up that no look-up of its saga has to find it. */
+  isStray: boolean;
 };
 type Unknown = new (message: string, options?: object) => Error;
 export type GatewayErrors = { GatewayUnknown: Unknown; GatewayMismatch: new (message: string) => Error };
@@ -29,6 +31,8 @@ export type Call = (name: string, ms: number, work: () => unknown) => Promise<un
 
 /** How much further than its spans a look-up reads (gateways/look-up-windows). */
 const MARGIN_MS = 60_000;
+/** A worker that is slow notes its attempt's end after its request's. */
+const STRAY_AFTER_MS = 25_000;
 /** Our own limit of one request. */
 const REQUEST_LIMIT_MS = 8_000;
 
@@ -105,7 +109,10 @@ export class Gateway {
       // Ours is cut off; the request is on its way all the same.
       const lateMs = tookMs > limitMs ? tookMs : limitMs + this.#tape.oneOf([10, 2_000, 6_000, 30_000, 200_000]);
       this.#clock.in(lateMs, () => {
-        if (!this.#faults.isAway('gateway')) this.#land(key, due.amount);
+        if (this.#faults.isAway('gateway')) return;
+        const known = this.charges.length;
+        const charge = this.#land(key, due.amount);
+        charge.isStray = this.charges.length > known && lateMs - limitMs > STRAY_AFTER_MS;
       });
       this.reached('a charge arrives after its request was given up');
       return call('charge is given up', limitMs, noAnswer);
@@ -132,7 +139,7 @@ export class Gateway {
     const final = this.#card === 'good' ? 'succeeded' : 'declined';
     const charge: Charge = {
       ...{ reference: `ch_${this.charges.length + 1}`, key, amount, landedAt: this.#clock.now },
-      ...{ state: isSlow ? 'processing' : final, refunds: [], byHand: 0, isDisputed: false },
+      ...{ state: isSlow ? 'processing' : final, refunds: [], byHand: 0, isDisputed: false, isStray: false },
     };
     this.charges.push(charge);
     if (isSlow)

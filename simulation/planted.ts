@@ -1,0 +1,46 @@
+/** Planted bugs: one line each of the built product, or of the world, and the invariant that catches it first. Made in memory. */
+import type { Change } from './product.js';
+import type { Planted } from './saga.js';
+
+export type PlantedBug = { name: string; caughtBy: string; change?: Change; world?: Planted };
+const bundle = (find: string, put: string): Change => ({ file: 'workflow-bundle.js', find, put });
+
+export const PLANTED: readonly PlantedBug[] = [
+  {
+    name: 'an order that is found confirmed is unwound all the same',
+    caughtBy: 'always ends',
+    change: bundle("if (decided.outcome === 'confirmed')\n            return confirmedAfterAll(saga);", ''),
+  },
+  {
+    name: 'a saga is not listed when it parks',
+    caughtBy: 'parked is seen',
+    change: bundle('progress.markAs(type);', 'progress.markAs(type); if (name) return;'),
+  },
+  {
+    name: 'each attempt charges under a key of its own',
+    caughtBy: 'one charge',
+    change: {
+      file: 'activities/payments.js',
+      find: 'idempotencyKey: chargeKey(orderId),',
+      put: 'idempotencyKey: chargeKey(orderId) + activityInfo().currentAttemptScheduledTimestampMs,',
+    },
+  },
+  {
+    name: 'the gateway forgets its keys',
+    caughtBy: 'one charge',
+    world: { gatewayForgetsKeys: true },
+  },
+  {
+    name: 'the undos stop one short',
+    caughtBy: 'always ends',
+    change: bundle('for (const undo of undos)', 'for (const undo of undos.slice(0, -1))'),
+  },
+  {
+    name: 'a saga that is carried on from its history undoes in another order',
+    caughtBy: 'replay',
+    change: bundle(
+      'takeBack(saga, undosFor(saga, why), reason)',
+      'takeBack(saga, globalThis.__TEMPORAL_ACTIVATOR__.info.unsafe.isReplaying ? undosFor(saga, why).reverse() : undosFor(saga, why), reason)',
+    ),
+  },
+];
