@@ -88,6 +88,15 @@ export default [
     name: 'a saga that has confirmed its order without learning of it is shown as it is when it does: all done',
   },
   {
+    id: 'skip-of-what-does-not-wait',
+    promise: 'An operator cannot vouch for a step while nothing waits.',
+    file: 'workflows/validation.ts',
+    find: "if (resolution.action !== 'compensate' && !isWaiting(saga) && !isAsking) {",
+    replace: "if (resolution.action === 'retry' && !isWaiting(saga) && !isAsking) {",
+    test: OPERATORS,
+    name: 'cannot be vouched for while nothing waits',
+  },
+  {
     id: 'two-decisions-at-once',
     promise: 'There is one decision in hand at a time: of two that arrive together one is refused.',
     file: 'workflows/decisions.ts',
