@@ -87,6 +87,16 @@ export default [
     name: 'with a total of 0 is confirmed without asking the gateway',
   },
   {
+    id: 'vouched-for-nothing-is-not-given-back',
+    promise:
+      'What was told as charged is told as given back, also where nothing was to be paid and an operator has vouched.',
+    file: 'activities/payments.ts',
+    find: "(amount === 0 && due.status !== 'VOIDED')",
+    replace: "(amount === 0 && due.status === 'REFUNDING')",
+    test: 'test/activities/refunds.test.ts',
+    name: 'an order of nothing whose charge an operator has vouched for is told as given back when it is unwound, once',
+  },
+  {
     id: 'late-money-is-kept',
     promise: 'Money that lands after its order was unwound is given back by the worker that took it.',
     file: 'activities/payments.ts',
