@@ -170,6 +170,15 @@ export default [
     name: 'is not done: one more is made under a new key',
   },
   {
+    id: 'pending-refund-called-given-back',
+    promise: 'A refund that is only pending at the provider is told as under way, not as given back.',
+    file: 'explanation/gateway-view.ts',
+    find: "status === 'pending' || status === 'requires_action'\n",
+    replace: "status === 'requires_action'\n",
+    test: 'test/explanation/situations.test.ts',
+    name: 'a refund that is pending is told as under way, by `explain` and `order`, and as given back once it is final',
+  },
+  {
     id: 'third-refund-by-machine',
     promise: 'After two refunds that failed no machine makes a third.',
     file: 'activities/refunds.ts',
