@@ -103,7 +103,7 @@ export default [
     find: '  requireNoneInHand(saga); // two may be validated before either is begun\n',
     replace: '',
     test: DECISIONS,
-    name: 'one of two that arrive together is refused',
+    name: 'one of two that arrive together is refused, and not kept',
   },
   {
     id: 'decision-taken-unrecorded',
@@ -130,7 +130,7 @@ export default [
     find: "if (decided?.outcome === 'confirmed') refuseAsConfirmed(saga);",
     replace: '',
     test: DECISIONS,
-    name: 'by the pivot, which the order had passed before it could be asked',
+    name: 'by the pivot, which the order had passed: the operator is told',
   },
   {
     id: 'local-activities-side-by-side',
