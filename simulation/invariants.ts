@@ -12,7 +12,7 @@ type State = { ledger: Ledger; gateway: Gateway; executions: Execution[]; reache
 const SLACK_MS = 45_000;
 
 /** @returns the first thing that is wrong, if anything is */
-export function checkOnTheWay(state: State & { nowMs: number; deadline: number }): Violation | undefined {
+export function checkOnTheWay(state: State & { nowMs: number; deadlineMs: number }): Violation | undefined {
   return stock(state.ledger) ?? oneCharge(state.gateway) ?? seen(state);
 }
 
@@ -38,8 +38,8 @@ function oneCharge({ charges }: Gateway): Violation | undefined {
 }
 
 /** A saga that waits for someone is in the list of those that do; one that waits for nothing would wait for ever. */
-function seen({ executions, nowMs, deadline }: State & { nowMs: number; deadline: number }): Violation | undefined {
-  for (const { waitsFor, attributes, isClosed } of executions) {
+function seen({ executions, nowMs, deadlineMs }: State & { nowMs: number; deadlineMs: number }): Violation | undefined {
+  for (const { waitsFor, attributes, isClosed, history } of executions) {
     if (isClosed || !waitsFor) continue;
     const { activities, timers } = waitsFor;
     const isListed = attributes['SagaState'] === 'NEEDS_ATTENTION';
@@ -50,7 +50,11 @@ function seen({ executions, nowMs, deadline }: State & { nowMs: number; deadline
       return { invariant: 'parked is seen', how: `it waits for "${timers}", and is not listed` };
     const undo = activities.find(({ name, openMs }) => UNDOS.has(name) && openMs > 60_000 + SLACK_MS);
     if (undo && !isListed) return { invariant: 'parked is seen', how: `${undo.name} fails, and is not listed` };
-    if (timers.some((it) => it.endsWith('or for the deadline')) && nowMs > deadline + SLACK_MS)
+    if (
+      timers.some((it) => it.endsWith('or for the deadline')) &&
+      nowMs > (history[0]?.at ?? 0) + deadlineMs + SLACK_MS
+    )
+      // a saga that begins anew has its time anew
       return { invariant: 'the deadline ends it', how: 'it is parked beyond its deadline' };
   }
   return undefined;

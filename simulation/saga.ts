@@ -222,7 +222,7 @@ class Simulation {
     this.#breakIf(
       checkOnTheWay({
         ...{ ledger: this.#ledger, gateway: this.#gateway, executions: this.executions, nowMs: this.#clock.now },
-        deadline: NOON + POLICY.sagaDeadlineMs,
+        deadlineMs: POLICY.sagaDeadlineMs,
         reached: (what) => this.#reach(what),
       }),
     );
