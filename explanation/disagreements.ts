@@ -1,5 +1,6 @@
 /** Where the order's row, its saga, the gateway's ledger and its events do not say the same. Nothing here is decided: it is marked. */
 import { money } from '../contracts/amounts.js';
+import { isVouched } from '../domain/reconciliation-findings.js';
 import { isFinal } from './situation.js';
 import type { GatewayView } from './gateway-view.js';
 import type { OrderRow } from './order-row.js';
@@ -54,10 +55,10 @@ function ofMoney({ state, payment, total }: OrderRow, gateway: GatewayView): Dis
 /** What the reconciler has found and not settled; whatever is settled is part of what happened. */
 function ofFindings({ findings }: OrderRow): Disagreement[] {
   return findings
-    .filter(({ action }) => action !== 'refunded' && action !== 'cancelled')
+    .filter((finding) => finding.action !== 'refunded' && finding.action !== 'cancelled' && !isVouched(finding))
     .map(({ id, kind, action, reference, detail }) => ({
       between: ['row', 'gateway'],
-      says: `Finding ${id ?? '–'}: ${kind} at ${reference || 'no charge'}${detail === null ? '' : ` (${detail})`}.`,
+      says: `Finding ${id}: ${kind} at ${reference || 'no charge'}${detail === null ? '' : ` (${detail})`}.`,
       sequel: action === 'reported' ? 'It waits for a human.' : `The reconciler is at it (${action}).`,
     }));
 }

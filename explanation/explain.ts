@@ -14,6 +14,7 @@ import { type Disagreement, disagreementsOf } from './disagreements.js';
 import { type GatewayView, type LedgerPlace, readGateway } from './gateway-view.js';
 import { type NextAct, nextActs } from './next-acts.js';
 import { type OrderRow, readOrderRow } from './order-row.js';
+import { isVouched } from '../domain/reconciliation-findings.js';
 import { readSaga, type SagaView } from './saga-view.js';
 import { isFinal, type Situation, type Standing, standingOf } from './situation.js';
 
@@ -78,9 +79,13 @@ const MEANS: Record<PaymentStatus, string> = {
   SETTLED_OUTSIDE: 'paid or given back by other means, as an operator has vouched',
 };
 
-function moneySentences({ payment, total }: OrderRow, gateway: GatewayView): string[] {
+const meaningOf = (status: PaymentStatus, { findings }: OrderRow): string =>
+  MEANS[status].replace('an operator', findings.find(isVouched)?.closedBy ?? 'an operator');
+
+function moneySentences(row: OrderRow, gateway: GatewayView): string[] {
+  const { payment, total } = row;
   const { status } = payment;
-  const outcome = status === null ? 'no outcome is on record' : `it is ${status} (${MEANS[status]})`;
+  const outcome = status === null ? 'no outcome is on record' : `it is ${status} (${meaningOf(status, row)})`;
   const record = `Money: of the charge of ${money(total)} ${outcome}`;
   if (!gateway.asked) return [`${record}; the gateway was not asked.`];
   const none = gateway.charges.length === 0 ? ' (it lists no charge; its search is up to a minute late)' : '';
@@ -99,8 +104,10 @@ function happenedOf(row: OrderRow, gateway: GatewayView): Happening[] {
       return { at, source: 'log', what: `${step}: ${outcome}${by}${detail === null ? '' : ` (${detail})`}` };
     }),
     ...row.events.map(({ at, type, sequence }): Happening => ({ at, source: 'event', what: `${sequence} ${type}` })),
-    ...row.findings.map(({ at, kind, action, reference }): Happening => {
-      return { at: at.toISOString(), source: 'finding', what: `${kind} at ${reference || 'no charge'}: ${action}` };
+    ...row.findings.flatMap((finding): Happening[] => {
+      if (isVouched(finding)) return []; // the log has it, as the step that was skipped
+      const { at, kind, action, reference } = finding;
+      return [{ at: at.toISOString(), source: 'finding', what: `${kind} at ${reference || 'no charge'}: ${action}` }];
     }),
     ...(gateway.asked ? gateway.charges : []).map(
       ({ at, reference, state, received, refunded, currency }): Happening => {
