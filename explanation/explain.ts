@@ -1,8 +1,8 @@
 /**
  * Explaining one order to the person who was woken for it: what happened, why it stands so, what comes next by itself, what may be
  * done and what that costs; from its row, its saga, the gateway and its events, with whatever they do not agree on marked.
- * Bounded: a fixed number of statements, one description and one page of history, one look-up at the gateway, each with a limit of
- * time. A source that does not answer is named as such; it is no failure.
+ * Bounded: a fixed number of statements, one description and one page of history, one look-up at the gateway and one more for each
+ * charge of which something went back, each with a limit of time. A source that does not answer is named as such; it is no failure.
  */
 import type { Client } from '@temporalio/client';
 import { money } from '../contracts/amounts.js';
@@ -11,7 +11,7 @@ import type { Database } from '../domain/database.js';
 import type { PaymentStatus } from '../domain/payments.js';
 import { type Choice, choicesOf } from './choices.js';
 import { type Disagreement, disagreementsOf } from './disagreements.js';
-import { type GatewayView, type LedgerPlace, readGateway } from './gateway-view.js';
+import { type GatewayView, type LedgerPlace, movementsOf, readGateway, refundUnderWay } from './gateway-view.js';
 import { type NextAct, nextActs } from './next-acts.js';
 import { type OrderRow, readOrderRow } from './order-row.js';
 import { isVouched } from '../domain/reconciliation-findings.js';
@@ -85,7 +85,9 @@ const meaningOf = (status: PaymentStatus, { findings }: OrderRow): string =>
 function moneySentences(row: OrderRow, gateway: GatewayView): string[] {
   const { payment, total } = row;
   const { status } = payment;
-  const outcome = status === null ? 'no outcome is on record' : `it is ${status} (${meaningOf(status, row)})`;
+  const underWay = status === 'REFUNDED' ? refundUnderWay(gateway, payment) : undefined;
+  const means = status === null ? '' : underWay === undefined ? ` (${meaningOf(status, row)})` : `: ${underWay}`;
+  const outcome = status === null ? 'no outcome is on record' : `it is ${status}${means}`;
   const record = `Money: of the charge of ${money(total)} ${outcome}`;
   if (!gateway.asked) return [`${record}; the gateway was not asked.`];
   const none = gateway.charges.length === 0 ? ' (it lists no charge; its search is up to a minute late)' : '';
@@ -109,12 +111,10 @@ function happenedOf(row: OrderRow, gateway: GatewayView): Happening[] {
       const { at, kind, action, reference } = finding;
       return [{ at: at.toISOString(), source: 'finding', what: `${kind} at ${reference || 'no charge'}: ${action}` }];
     }),
-    ...(gateway.asked ? gateway.charges : []).map(
-      ({ at, reference, state, received, refunded, currency }): Happening => {
-        const [taken, back] = [received, refunded].map((amount) => money({ amount, currency }));
-        return { at, source: 'gateway', what: `${reference} ${state}: ${taken} taken, ${back} given back` };
-      },
-    ),
+    ...(gateway.asked ? gateway.charges : []).map((charge): Happening => {
+      const { at, reference, state } = charge;
+      return { at, source: 'gateway', what: `${reference} ${state}: ${movementsOf(charge)}` };
+    }),
   ];
   return happened.toSorted((a, b) => a.at.localeCompare(b.at));
 }

@@ -27,7 +27,13 @@ export type OrderRow = {
   updatedAt: string;
   sagaStartedAt: string | null;
   installationId: string | null;
-  payment: { status: PaymentStatus | null; gatewayReference: string | null; refundReference: string | null };
+  payment: {
+    status: PaymentStatus | null;
+    gatewayReference: string | null;
+    refundReference: string | null;
+    /** When its refund was told of as accepted, and not carried out yet. */
+    pendingAt: string | null;
+  };
   reservations: { sku: string; quantity: number; state: string }[];
   /** Oldest first. */
   log: LogEntry[];
@@ -79,6 +85,7 @@ export async function readOrderRow(db: Database, id: string): Promise<OrderRow |
       status: (payment?.status ?? null) as PaymentStatus | null,
       gatewayReference: payment?.gatewayReference ?? null,
       refundReference: payment?.refundReference ?? null,
+      pendingAt: refundPendingAt(events),
     },
     reservations: row.reservations.map(({ sku, quantity, state }) => ({ sku, quantity, state })),
     log: sagaLog
@@ -97,4 +104,11 @@ export async function readOrderRow(db: Database, id: string): Promise<OrderRow |
     findings,
     standstillSeconds,
   };
+}
+
+/** What the order's own event says of its refund; the reconciler follows it after that, and writes no other. */
+export function refundPendingAt(events: { type: string; data: unknown; occurredAt: Date }[]): string | null {
+  const isPending = (data: unknown) => (data as { refundStatus?: unknown } | null)?.refundStatus === 'pending';
+  const told = events.find(({ type, data }) => type === 'payment.refunded' && isPending(data));
+  return told?.occurredAt.toISOString() ?? null;
 }

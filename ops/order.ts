@@ -8,8 +8,9 @@ import { type OrderState, readOrderState, readOrder, readTraceOf } from '../doma
 import { readOrderEvents } from '../domain/outbox.js';
 import { readPaymentDue } from '../domain/payments.js';
 import { type Finding, isVouched, listFindings } from '../domain/reconciliation-findings.js';
-import type { GatewayView } from '../explanation/gateway-view.js';
+import { type GatewayView, movementsOf, refundUnderWay } from '../explanation/gateway-view.js';
 import { type NextAct, nextActs, readPolicy } from '../explanation/next-acts.js';
+import { refundPendingAt } from '../explanation/order-row.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 import { readTraceparent } from '../runtime/tracing/spans.js';
 import { printFindings, printVouched } from './close-findings.js';
@@ -144,7 +145,7 @@ function print(out: Output, report: OrderReport, events: StoredEvent[]): void {
   const { order, traceId, findings, vouched, sagas, earlierRuns, decisions } = report;
   printHead(out, report);
   out.print(`correlation id  ${order.correlationId}${traceId === null ? '' : `, trace id ${traceId}`}`);
-  printMoney(out, report);
+  printMoney(out, report, events);
   printNext(out, report);
   if (findings.length > 0) {
     out.print(out.paint('red', '\nThe gateway’s ledger says otherwise'));
@@ -181,10 +182,13 @@ function printHead(out: Output, { order, unwindingReason }: OrderReport): void {
 }
 
 /** What we have on record, and what the gateway itself says. */
-function printMoney(out: Output, { order, payment, gateway }: OrderReport): void {
+function printMoney(out: Output, { order, payment, gateway }: OrderReport, events: StoredEvent[]): void {
   const { status, gatewayReference, refundReference } = payment;
   const references = [gatewayReference, refundReference].filter((reference) => reference !== null).join(', ');
-  out.print(`payment  ${status ?? 'no outcome known'}${references && `, ${references}`}`);
+  const underWay = status === 'REFUNDED' ? refundUnderWay(gateway, { pendingAt: refundPendingAt(events) }) : undefined;
+  out.print(
+    `payment  ${status ?? 'no outcome known'}${references && `, ${references}`}${underWay ? `: ${underWay}` : ''}`,
+  );
   if (!gateway.asked) {
     out.print(`gateway  not asked: ${gateway.why}`);
     return;
@@ -193,9 +197,9 @@ function printMoney(out: Output, { order, payment, gateway }: OrderReport): void
   const late =
     gateway.charges.length === 0 ? ': it lists no charge of this order (its search is up to a minute late)' : '';
   out.print(`gateway  holds ${money({ amount: gateway.holds, currency })}${late}`);
-  for (const { reference, state, received, refunded, disputed } of gateway.charges) {
-    const moved = `${money({ amount: received, currency })} taken, ${money({ amount: refunded, currency })} given back`;
-    out.print(`  ${reference}  ${state}, ${moved}${disputed ? out.paint('red', ', disputed') : ''}`);
+  for (const charge of gateway.charges) {
+    const disputed = charge.disputed ? out.paint('red', ', disputed') : '';
+    out.print(`  ${charge.reference}  ${charge.state}, ${movementsOf(charge)}${disputed}`);
   }
 }
 

@@ -3,12 +3,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { allowRefund, readRefundState, spendRefundKey } from '../../domain/refunds.js';
 import { eventTypes, stock } from '../support/database.js';
 import { type TestLedgers, openLedgers } from '../reconciliation/support.js';
-import { failureOf, finish, refund, refundEvents, unwind } from './undo.js';
+import { charge, failureOf, finish, refund, refundEvents, unwind } from './undo.js';
 
 let b: TestLedgers;
 beforeAll(async () => {
   b = await openLedgers();
   await stock(b.db, 'C', 1_000, 39_800);
+  await stock(b.db, 'FREE', 1_000, 0);
 });
 afterEach(() => b.heal());
 afterAll(() => b.stop());
@@ -217,4 +218,20 @@ describe('a worker of the release before, which counts in the payment only,', ()
     expect(await readRefundState(b.db, charge)).toMatchObject({ no: 3, failures: 3, allowed: 3 });
     expect(await paymentOf(charge.orderId)).toMatchObject({ refundNo: 3, refundFailures: 3, refundsAllowed: 3 });
   });
+});
+
+test('an order of nothing whose charge an operator has vouched for is told as given back when it is unwound, once', async () => {
+  const { id } = await b.pending('FREE');
+  await charge(b, id, { skippedBy: 'op-1' });
+  await unwind(b, id);
+  for (const _ of ['first', 'again, as after a worker’s death']) expect((await refund(b, id)).undone).toBe('done');
+  expect(await finish(b, id)).toBe('CANCELLED');
+  expect(await refundEvents(b, id)).toMatchObject([{ amount: { amount: 0, currency: 'USD' }, gatewayReference: null }]);
+  expect(await eventTypes(b.db, id)).toEqual([
+    'order.created',
+    'payment.charged',
+    'payment.refunded',
+    'order.cancelled',
+  ]);
+  expect(await b.ledger(id)).toMatchObject({ captured: 0, refunds: [] });
 });

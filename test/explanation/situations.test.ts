@@ -9,7 +9,7 @@ import { createPaymentGateway } from '../../gateways/stripe.js';
 import { AWAY, closedPort, lostTemporal, startTestApi } from '../support/api.js';
 import { accept } from '../support/database.js';
 import { KEY, openStage, type Stage } from './stage.js';
-import { confirmed, parkedAt, retrying, STAGED, type Staged, useStage } from './staged-orders.js';
+import { cancelAndEnd, confirmed, parkedAt, retrying, STAGED, type Staged, useStage } from './staged-orders.js';
 
 let stage: Stage;
 beforeAll(async () => {
@@ -154,3 +154,28 @@ test('explaining an order costs a bounded number of questions', async () => {
   };
   expect(Object.values(counts).reduce((a, b) => a + b, 0)).toBeLessThanOrEqual(2);
 });
+
+test('a refund that is pending is told as under way, by `explain` and `order`, and as given back once it is final', async () => {
+  const { order, result } = await stage.s.place({ A: 1 }, { paymentMethod: 'pm_card_pendingRefund' });
+  await result();
+  await cancelAndEnd(order.id);
+  const payment = await stage.s.db.payment.findUniqueOrThrow({ where: { orderId: order.id } });
+  const whyOf = async (changed?: Parameters<Stage['explain']>[1]) => linesOf(await stage.explain(order.id, changed));
+  const pending = await whyOf();
+  expect(pending.why).toMatch(/it is REFUNDED: refund under way at the provider \(pending since \d{4}-\S+Z\)/);
+  expect(pending.happened).toMatch(/10\.00 USD taken, 10\.00 USD refund under way at the provider \(pending since/);
+  expect(pending.why + pending.happened).not.toMatch(/given back/);
+  const unasked = await whyOf({ gateway: { why: 'a test has no key' } });
+  expect(unasked.why).toMatch(/REFUNDED: refund accepted by the provider at \d{4}-\S+Z, and pending then/);
+  const shown = await stage.ops('order', order.id);
+  expect(shown.stdout).toMatch(/^payment +REFUNDED, pi_\S+, re_\S+: refund under way at the provider \(pending since/m);
+  expect(shown.stdout).not.toContain('given back');
+  const { document } = await stage.ops.json('order', order.id);
+  expect(document.payment).toMatchObject({ status: 'REFUNDED', refundReference: payment.refundReference });
+  expect(document.gateway.charges).toMatchObject([{ refunded: 1_000, refundsUnderWay: [{ status: 'pending' }] }]);
+
+  await stage.intervene(`/sandbox/refunds/${payment.refundReference}/settle`);
+  const final = await whyOf();
+  expect(final.why).toContain('it is REFUNDED (given back)');
+  expect(final.happened).toContain('10.00 USD taken, 10.00 USD given back');
+}, 60_000);

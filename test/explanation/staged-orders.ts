@@ -53,6 +53,12 @@ const reconcile = async (id: string) => {
   await reconcileOnce({ db: stage.s.db, gateway, installationId, logger: SILENT, owner: randomUUID() }, [id]);
 };
 const cancelIn = (id: string) => requestCancellation(stage.s.db, id, wanted);
+/** Of a confirmed order: its cancellation is carried out. */
+export const cancelAndEnd = async (id: string) => {
+  await cancelIn(id);
+  await restartSaga({ client: stage.s.client, db: stage.s.db, policy: PATIENT }, id);
+  await stage.until(id, 'cancelled');
+};
 /** As Postgres has an order whose history is gone. */
 const confirmedLongAgo = async () => {
   const { db } = stage.s;
@@ -283,9 +289,7 @@ export const STAGED: Staged[] = [
     name: 'taken back, and its refund failed later',
     stage: async () => {
       const id = await confirmed();
-      await cancelIn(id);
-      await restartSaga({ client: stage.s.client, db: stage.s.db, policy: PATIENT }, id);
-      await stage.until(id, 'cancelled');
+      await cancelAndEnd(id);
       const { refundReference } = await stage.s.db.payment.findUniqueOrThrow({ where: { orderId: id } });
       await stage.intervene(`/sandbox/refunds/${refundReference}/fail`);
       return id;

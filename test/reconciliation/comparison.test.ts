@@ -187,34 +187,43 @@ describe('an order that is still pending', () => {
 });
 
 describe('trouble', () => {
-  test('of looking while a saga gives the money back is no finding', async () => {
-    const { order, reference } = await b.confirmed();
-    await requestCancellation(b.db, order.id, { reason: 'OPERATOR' });
-    const racing = {
-      ...b.gateway,
-      listCharges: async (request: PageRequest) => {
-        const page = await b.gateway.listCharges(request);
-        return { ...page, items: page.items.filter((charge) => charge.reference === reference).map(age) };
-      },
-      readCharge: async (asked: string) => {
-        const seen = await b.gateway.readCharge(asked);
-        if (asked !== reference) return seen;
+  test.each(['before', 'after'])(
+    'of looking while a saga gives the money back is no finding: the charge is read %s it',
+    async (moment) => {
+      const { order, reference } = await b.confirmed();
+      await b.byHand(reference, 100); // by which it is told from a charge that agrees
+      const cancelled = async () => {
+        await requestCancellation(b.db, order.id, { reason: 'OPERATOR' });
         await shutPayment(b.db, order.id);
         await b.giveBack(order.id, reference);
-        await recordRefund(b.db, order.id, { charge: reference, refund: 're_1', gaveBack: 1_000 });
+        await recordRefund(b.db, order.id, { charge: reference, refund: 're_1', gaveBack: 900 });
         await releaseInventory(b.db, order.id);
         await cancelOrder(b.db, order.id);
-        return seen;
-      },
-    };
-    // Old enough not to be listed again: it must be looked at now.
-    const age = (charge: LedgerCharge) => ({ ...charge, createdAt: new Date(Date.now() - 3_600_000) });
-    await b.reconcile({ gateway: racing });
-    expect(await findingsOf(b.db, order.id)).toEqual([['UNDECIDED', reference, 'waiting']]);
-    await b.reconcile();
-    expect(await findingsOf(b.db, order.id)).toEqual([]);
-    expect(await b.ledger(order.id)).toMatchObject({ net: 0, refunds: { length: 1 } });
-  });
+      };
+      const racing = {
+        ...b.gateway,
+        listCharges: async (request: PageRequest) => {
+          const page = await b.gateway.listCharges(request);
+          return { ...page, items: page.items.filter((charge) => charge.reference === reference).map(age) };
+        },
+        // The order was confirmed when it was looked at first, and is cancelled at the second look.
+        readCharge: async (asked: string) => {
+          if (asked !== reference) return b.gateway.readCharge(asked);
+          if (moment === 'after') await cancelled();
+          const seen = await b.gateway.readCharge(asked);
+          if (moment === 'before') await cancelled();
+          return seen;
+        },
+      };
+      // Old enough not to be listed again: it must be looked at now.
+      const age = (charge: LedgerCharge) => ({ ...charge, createdAt: new Date(Date.now() - 3_600_000) });
+      expect(await b.reconcile({ gateway: racing })).toMatchObject({ reported: 0, refunded: 0 });
+      expect(await findingsOf(b.db, order.id)).toEqual([['UNDECIDED', reference, 'waiting']]);
+      await b.reconcile();
+      expect(await findingsOf(b.db, order.id)).toEqual([]);
+      expect(await b.ledger(order.id)).toMatchObject({ net: 0, refunds: { length: 2 } });
+    },
+  );
 
   test('with a refund leaves it in hand with its reason, hinders no other, and is settled by a later pass', async () => {
     const [stuck, fine] = [await b.cancelled(), await b.cancelled()];

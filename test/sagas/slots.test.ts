@@ -1,5 +1,5 @@
 /** How many sagas may be begun: no more than are allowed to work, and a saga that waits, ends or takes long holds up no other. */
-import { beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { createSagaSlots, type SagaSlots, type SlotLimits } from '../../sagas/slots.js';
 import { eventually } from '../support/conditions.js';
 
@@ -10,6 +10,7 @@ let slots: SagaSlots;
 let queue: string[];
 let begun: string[];
 beforeEach(() => use(limits));
+afterEach(() => void jest.useRealTimers());
 
 function use(chosen: SlotLimits): void {
   slots = createSagaSlots(chosen);
@@ -63,6 +64,19 @@ describe('of twenty orders', () => {
     expect(begun).toHaveLength(2);
     await eventually('all are begun', () => begun.length === 20);
   });
+});
+
+test('a saga that never ends has another begun after a second, and leaves the worker’s room after five', () => {
+  jest.useFakeTimers();
+  use({ atWorkMax: 1, heldMax: 2 });
+  begin();
+  expect(begun).toEqual(['order-0']);
+  jest.advanceTimersByTime(1_000);
+  expect(begun).toEqual(['order-0', 'order-1']);
+  jest.advanceTimersByTime(3_999);
+  expect(begun).toHaveLength(2);
+  jest.advanceTimersByTime(1);
+  expect(begun).toEqual(['order-0', 'order-1', 'order-2']);
 });
 
 test('a saga that was at work for too long no longer counts when a neighbour answers it', async () => {

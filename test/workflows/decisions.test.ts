@@ -70,6 +70,15 @@ const refusal = (update: Promise<unknown>) =>
     () => 'accepted',
     (err: unknown) => (err instanceof WorkflowUpdateFailedError ? err.cause?.message : `unexpected ${String(err)}`),
   );
+/** Whether the server holds the update for the saga's next workflow task. */
+const hasArrived = ({ workflowId }: WorkflowHandle, updateId: string) =>
+  s.client.workflowService
+    .pollWorkflowExecutionUpdate({
+      namespace: 'default',
+      updateRef: { workflowExecution: { workflowId }, updateId },
+      waitPolicy: { lifecycleStage: 0 }, // as it is now
+    })
+    .then(() => true);
 /** What the log says that was decided, and of each whether it was taken. */
 const decisions = async (orderId: string) => {
   const entries = await s.db.sagaLogEntry.findMany({ where: { orderId, step: 'resolve' }, orderBy: { id: 'asc' } });
@@ -93,7 +102,8 @@ describe('the deadline', () => {
   test('waits for a `skip` that was accepted before it: the charge is settled outside, and the order confirmed', async () => {
     const { order, saga, result, deciding } = await overtakenByDeadline('skip');
     held.clear();
-    expect((await deciding.result()).steps.find(({ name }) => name === 'chargePayment')?.status).toBe('skipped');
+    expect(await refusal(deciding.result())).toBe('accepted');
+    expect(statusOf(await progressOf(saga), 'chargePayment')).toBe('skipped');
     expect(await result()).toEqual({ status: 'CONFIRMED' });
     expect(await s.db.payment.findUnique({ where: { orderId: order.id } })).toMatchObject({
       status: 'SETTLED_OUTSIDE',
@@ -171,6 +181,18 @@ describe('a decision that is overtaken is refused, and the log says so:', () => 
     expect(await s.db.payment.count({ where: { orderId: order.id, status: 'SETTLED_OUTSIDE' } })).toBe(0);
   });
 
+  test('by the pivot, which the order had passed: the operator is told', async () => {
+    await s.fault({ route: 'charge', mode: 'down', count: null });
+    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
+    await stuck(order.id);
+    await recordCharge(s.db, order.id, `pi_${order.id}`);
+    await confirmOrder(s.db, order.id);
+    expect(await refusal(resolve(saga, { action: 'compensate' }))).toContain('was confirmed first');
+    await saga.signal('retry');
+    expect(await result()).toEqual({ status: 'CONFIRMED' });
+    expect(await decisions(order.id)).toEqual(['compensate', 'compensate-not-taken']);
+  });
+
   test('by the pivot, which the order had passed before it could be asked', async () => {
     await s.fault({ route: 'charge', mode: 'down', count: null });
     const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
@@ -204,25 +226,25 @@ describe('while a decision is in hand', () => {
     expect(await decisions(order.id)).toEqual([action]);
   });
 
-  test('one of two that arrive together is refused', async () => {
+  test('one of two that arrive together is refused, and not kept', async () => {
     isParking = true;
     const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { stepRetryBudgetMs: 30_000 } });
     await stuck(order.id);
-    // The one that comes first is in hand until the other has its answer; otherwise both might be right, one after the other.
-    held.add('skip').add('compensate');
-    const deciding = [
-      refusal(resolve(saga, { action: 'skip', operator: 'op-1' })),
-      refusal(resolve(saga, { action: 'compensate', operator: 'op-2' })),
-    ];
-    await Promise.race(deciding);
-    held.clear();
+    await s.dismiss(); // so that both are there before a worker looks at either
+    const send = (action: Action, updateId: string) =>
+      refusal(
+        saga.executeUpdate('resolve', { args: [{ action, operator: updateId, reason: 'tested by hand' }], updateId }),
+      );
+    const deciding = [send('skip', 'op-1'), send('compensate', 'op-2')];
+    for (const updateId of ['op-1', 'op-2'])
+      await eventually(`the server has the decision of ${updateId}`, () => hasArrived(saga, updateId));
+    await s.engage();
     const answers = await Promise.all(deciding);
-    expect(answers).toContain('accepted');
-    expect(answers).not.toEqual(['accepted', 'accepted']);
-    const { status } = await result();
-    expect(status).toBe(answers[0] === 'accepted' ? 'CONFIRMED' : 'CANCELLED');
-    // Whichever came second was turned away before it was kept, or kept with what became of it.
-    expect((await decisions(order.id))[0]).toBe(answers[0] === 'accepted' ? 'skip' : 'compensate');
+    const [taken, refused] = answers[0] === 'accepted' ? (['skip', 1] as const) : (['compensate', 0] as const);
+    expect(answers[1 - refused]).toBe('accepted');
+    expect(answers[refused]).toContain(`a decision in hand: ${taken}`);
+    expect(await result()).toMatchObject({ status: taken === 'skip' ? 'CONFIRMED' : 'CANCELLED' });
+    expect(await decisions(order.id)).toEqual([taken]);
   });
 });
 

@@ -22,6 +22,8 @@ const MARKING_MS = 5_000;
 
 /** How often the refund of an order is still to fail. */
 const failingRefunds = new Map<string, number>();
+/** Charges wait at the gateway while there is a list for them; calling an entry lets its charge go on. */
+let heldCharges: (() => void)[] | undefined;
 /** Orders whose row cannot be asked what was decided. */
 const undecidable = new Set<string>();
 
@@ -30,6 +32,10 @@ beforeAll(async () => {
   s = await startSagaStack({
     gateway: (real) => ({
       ...real,
+      charge: async (request) => {
+        await new Promise<void>((goOn) => (heldCharges ? heldCharges.push(goOn) : goOn()));
+        return real.charge(request);
+      },
       refund: async (request) => {
         const { orderId } = request.due;
         const left = failingRefunds.get(orderId) ?? 0;
@@ -120,11 +126,17 @@ describe('a step that an operator vouches for', () => {
   });
 
   test('cannot be vouched for while nothing waits', async () => {
-    await s.fault({ route: 'charge', mode: 'slow', delayMs: 300 });
+    const held: (() => void)[] = [];
+    heldCharges = held;
     const { order, saga, result } = await s.place({ PLENTY: 1 });
-    await expect(resolve(saga, { action: 'skip' })).rejects.toThrow();
+    try {
+      await eventually('the charge is under way', () => held.length > 0);
+      await expect(resolve(saga, { action: 'skip' })).rejects.toMatchObject({ cause: { type: 'NotWaiting' } });
+    } finally {
+      heldCharges = undefined;
+      for (const goOn of held) goOn();
+    }
     expect(await result()).toEqual({ status: 'CONFIRMED' });
-    await s.heal();
     expect(await s.money(order.id)).toEqual({ net: order.total.amount, charges: 1 });
   });
 });

@@ -142,8 +142,9 @@ test('a step is tried until its whole budget is over, the last time at its end',
   const budgetMs = 6_000; // the server sees no room for a try after the one at 3.5 s
   const { order, saga, result } = await s.place({ A: 1 }, { policy: { stepRetryBudgetMs: budgetMs } });
   await listedAsStuck(s.client, order.id);
-  const [first = 0, ...others] = triesOf(order.id, 'reserveInventory');
-  expect((others.at(-1) ?? 0) - first).toBeGreaterThanOrEqual(budgetMs - 100);
+  // By the saga's clock, which stands still during a workflow task: on a busy machine the first try is later than that.
+  const begunAt = Date.parse(stepOf(await progressOf(saga), 'reserveInventory')?.startedAt ?? '');
+  expect((triesOf(order.id, 'reserveInventory').at(-1) ?? 0) - begunAt).toBeGreaterThanOrEqual(budgetMs - 100);
   behaviour.clear();
   await saga.signal('retry');
   expect(await result()).toEqual({ status: 'CONFIRMED' });

@@ -87,6 +87,16 @@ export default [
     name: 'with a total of 0 is confirmed without asking the gateway',
   },
   {
+    id: 'vouched-for-nothing-is-not-given-back',
+    promise:
+      'What was told as charged is told as given back, also where nothing was to be paid and an operator has vouched.',
+    file: 'activities/payments.ts',
+    find: "(amount === 0 && due.status !== 'VOIDED')",
+    replace: "(amount === 0 && due.status === 'REFUNDING')",
+    test: 'test/activities/refunds.test.ts',
+    name: 'an order of nothing whose charge an operator has vouched for is told as given back when it is unwound, once',
+  },
+  {
     id: 'late-money-is-kept',
     promise: 'Money that lands after its order was unwound is given back by the worker that took it.',
     file: 'activities/payments.ts',
@@ -158,6 +168,15 @@ export default [
     replace: 'if (holds <= 0 || made) {',
     test: REFUNDS,
     name: 'is not done: one more is made under a new key',
+  },
+  {
+    id: 'pending-refund-called-given-back',
+    promise: 'A refund that is only pending at the provider is told as under way, not as given back.',
+    file: 'explanation/gateway-view.ts',
+    find: "status === 'pending' || status === 'requires_action'\n",
+    replace: "status === 'requires_action'\n",
+    test: 'test/explanation/situations.test.ts',
+    name: 'a refund that is pending is told as under way, by `explain` and `order`, and as given back once it is final',
   },
   {
     id: 'third-refund-by-machine',

@@ -106,6 +106,15 @@ export default [
     name: 'starts no more once it is stopped, and leaves what waits on the sweep’s list',
   },
   {
+    id: 'a-slot-for-ever',
+    promise: 'No saga holds up another for long: a slot has a limit of time.',
+    file: 'sagas/slots.ts',
+    find: 'setTimeout(late, atWorkLimitMs).unref(),',
+    replace: 'setTimeout(late, 1_000 * atWorkLimitMs).unref(),',
+    test: 'test/sagas/slots.test.ts',
+    name: 'a saga that never ends has another begun after a second, and leaves the worker’s room after five',
+  },
+  {
     id: 'stop-forgets-its-hints',
     promise: 'What a process has announced before its stop is sent.',
     file: 'runtime/channel.ts',

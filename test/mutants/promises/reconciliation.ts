@@ -80,6 +80,15 @@ export default [
     name: 'is found by the list of disputes alone, at an order of any state, and is reported once',
   },
   {
+    id: 'one-look-is-enough',
+    promise: 'A saga that is giving the money back while the reconciler looks is no finding.',
+    file: 'reconciliation/settlement.ts',
+    find: "if (!isSure) return { charge, order, classification: { do: 'wait', wake: false } satisfies Classification };",
+    replace: 'if (!isSure) return { charge, order: before, classification: early };',
+    test: COMPARISON,
+    name: 'of looking while a saga gives the money back is no finding: the charge is read %s it',
+  },
+  {
     id: 'pending-order-settled',
     promise: 'The money of an order whose saga is at work is left to the saga.',
     file: 'reconciliation/classification.ts',

@@ -88,13 +88,22 @@ export default [
     name: 'a saga that has confirmed its order without learning of it is shown as it is when it does: all done',
   },
   {
+    id: 'skip-of-what-does-not-wait',
+    promise: 'An operator cannot vouch for a step while nothing waits.',
+    file: 'workflows/validation.ts',
+    find: "if (resolution.action !== 'compensate' && !isWaiting(saga) && !isAsking) {",
+    replace: "if (resolution.action === 'retry' && !isWaiting(saga) && !isAsking) {",
+    test: OPERATORS,
+    name: 'cannot be vouched for while nothing waits',
+  },
+  {
     id: 'two-decisions-at-once',
     promise: 'There is one decision in hand at a time: of two that arrive together one is refused.',
     file: 'workflows/decisions.ts',
     find: '  requireNoneInHand(saga); // two may be validated before either is begun\n',
     replace: '',
     test: DECISIONS,
-    name: 'one of two that arrive together is refused',
+    name: 'one of two that arrive together is refused, and not kept',
   },
   {
     id: 'decision-taken-unrecorded',
@@ -121,7 +130,7 @@ export default [
     find: "if (decided?.outcome === 'confirmed') refuseAsConfirmed(saga);",
     replace: '',
     test: DECISIONS,
-    name: 'by the pivot, which the order had passed before it could be asked',
+    name: 'by the pivot, which the order had passed: the operator is told',
   },
   {
     id: 'local-activities-side-by-side',
