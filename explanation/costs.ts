@@ -30,11 +30,17 @@ function outsideOf(row: OrderRow, gateway: GatewayView): string {
 }
 
 function heldOf(row: OrderRow, gateway: GatewayView): string {
-  if (gateway.asked)
-    return gateway.holds > 0 ? `${money({ amount: gateway.holds, currency: row.total.currency })} goes back` : NONE;
-  return row.payment.status === 'CHARGED'
-    ? `${money(row.total)} goes back`
-    : 'what was taken goes back (not known how much)';
+  if (!gateway.asked)
+    return row.payment.status === 'CHARGED'
+      ? `${money(row.total)} goes back`
+      : 'what was taken goes back (not known how much)';
+  if (gateway.holds <= 0) return NONE;
+  const back = `${money({ amount: gateway.holds, currency: row.total.currency })} goes back`;
+  const charge = gateway.charges.find(({ disputed }) => disputed);
+  if (charge === undefined || charge.dispute === 'won') return back;
+  return charge.dispute === 'lost'
+    ? 'nothing goes back: the dispute is lost, and the bank has paid'
+    : `${back} if the dispute is won; nothing while it is open, or if it is lost: then the bank has paid`;
 }
 
 const customerOf = (row: OrderRow, step: string | null): string =>
@@ -60,14 +66,10 @@ export function costOfRetry(row: OrderRow, gateway: GatewayView, { step }: Stand
 
 function refundOf(row: OrderRow, gateway: GatewayView): string {
   const held = heldOf(row, gateway);
-  const taken = held === NONE ? 'nothing goes back: the gateway holds nothing of it' : `${held}, once`;
-  if (isPaidOutside(row)) {
-    const back = gateway.asked && gateway.holds > 0 ? `${taken}; ` : '';
-    return `${back}not ${money(row.total)} that came by other means: give it back by hand, then skip`;
-  }
-  if (gateway.asked && gateway.charges.some(({ disputed }) => disputed))
-    return `${taken}, if the dispute is won; nothing while it is open, or if it is lost: then the bank has paid`;
-  return taken;
+  const taken = held === NONE ? 'nothing goes back: the gateway holds nothing of it' : held;
+  if (!isPaidOutside(row)) return taken;
+  const back = gateway.asked && gateway.holds > 0 ? `${taken}; ` : '';
+  return `${back}not ${money(row.total)} that came by other means: give it back by hand, then skip`;
 }
 
 export function costOfSkip(row: OrderRow, { step }: Standing): Cost {

@@ -47,9 +47,23 @@ function ofMoney({ state, payment, total }: OrderRow, gateway: GatewayView): Dis
       sequel:
         'The next try finds the charge under its key and records it; if the order is given up, its undo gives it back.',
     });
-  if (charges.some(({ disputed }) => disputed))
-    found.push({ between, says: 'The customer disputes the charge with their bank.', sequel: PERSON });
+  for (const { disputed, dispute } of charges) if (disputed) found.push({ between, ...disputeOf(dispute) });
   return found;
+}
+
+function disputeOf(dispute: string | null): Omit<Disagreement, 'between'> {
+  if (dispute === 'lost')
+    return {
+      says: 'The customer’s dispute of the charge is lost: the bank has given the money back.',
+      sequel: 'Nothing more is to be given back: an undo that waits for it is to be skipped, and the finding closed.',
+    };
+  if (dispute === 'won')
+    return {
+      says: 'The customer’s dispute of the charge is won: the money is the shop’s again.',
+      sequel: 'A refund is possible again: an undo that waits for it is to be retried.',
+    };
+  const how = dispute === null ? '' : ` (${dispute})`;
+  return { says: `The customer disputes the charge with their bank${how}.`, sequel: PERSON };
 }
 
 /** What the reconciler has found and not settled; whatever is settled is part of what happened. */

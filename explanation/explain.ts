@@ -2,7 +2,7 @@
  * Explaining one order to the person who was woken for it: what happened, why it stands so, what comes next by itself, what may be
  * done and what that costs; from its row, its saga, the gateway and its events, with whatever they do not agree on marked.
  * Bounded: a fixed number of statements, one description and one page of history, one look-up at the gateway and one more for each
- * charge of which something went back, each with a limit of time. A source that does not answer is named as such; it is no failure.
+ * charge of which something went back or that is disputed, each with a limit of time. A source that does not answer is named as such; it is no failure.
  */
 import type { Client } from '@temporalio/client';
 import { money } from '../contracts/amounts.js';

@@ -334,7 +334,35 @@ export const STAGED: Staged[] = [
       await stage.intervene(`/sandbox/payment_intents/${await chargeOf(id)}/dispute`);
       return id;
     },
-    said: { situation: 'confirmed', disagreements: /disputes the charge/ },
+    said: {
+      situation: 'confirmed',
+      disagreements: /disputes the charge with their bank \(needs_response\)/,
+      costs: { cancel: /^10\.00 USD goes back if the dispute is won; nothing while it is open/ },
+    },
+  },
+  {
+    name: 'being taken back, its dispute lost',
+    stage: async () => {
+      const id = await confirmed();
+      const charge = await chargeOf(id);
+      await stage.intervene(`/sandbox/payment_intents/${charge}/dispute`);
+      await cancelIn(id);
+      await restartSaga({ client: stage.s.client, db: stage.s.db, policy: PATIENT }, id);
+      await stage.until(id, 'undo-failing');
+      const { s } = stage;
+      const disputes = await fetch(`${s.sandboxUrl}/v1/disputes?payment_intent=${charge}`, {
+        headers: { authorization: `Bearer ${KEY}` },
+      });
+      const { data } = (await disputes.json()) as { data: { id: string }[] };
+      await stage.intervene(`/sandbox/disputes/${data[0]?.id}/lose`);
+      return id;
+    },
+    said: {
+      situation: 'undo-failing',
+      disagreements: /dispute of the charge is lost: the bank has given the money back/,
+      choices: ['retry', 'skip'],
+      costs: { retry: /^nothing goes back: the dispute is lost, and the bank has paid · none|the bank has paid · the/ },
+    },
   },
   {
     name: 'terminated',
