@@ -186,6 +186,8 @@ export type OrderFilter = {
   correlationId?: string;
   /** Of any event of the order. */
   eventId?: string;
+  /** With a line of it. No index has it: orders are read newest first, so give `createdFromMs` with it. */
+  sku?: string;
   /** Accepted at or after, and before: ms since 1970. */
   createdFromMs?: number;
   createdToMs?: number;
@@ -204,7 +206,7 @@ const lowestIdAt = (ms: number): string => {
 
 /** Orders that fit, newest first. */
 export async function listOrders(db: Statements, filter: OrderFilter, limit: number): Promise<Order[]> {
-  const { status, customerId, externalOrderId, gatewayReference, correlationId, eventId } = filter;
+  const { status, customerId, externalOrderId, gatewayReference, correlationId, eventId, sku } = filter;
   const { createdFromMs, createdToMs, beforeId } = filter;
   const wanted = [
     ...(status === undefined ? [] : [Prisma.sql`status = ${status}`]),
@@ -213,6 +215,9 @@ export async function listOrders(db: Statements, filter: OrderFilter, limit: num
     ...(gatewayReference === undefined ? [] : [Prisma.sql`id IN (${ordersOfReference(gatewayReference)})`]),
     ...(correlationId === undefined ? [] : [Prisma.sql`correlation_id = ${correlationId}`]),
     ...(eventId === undefined ? [] : [ofEvent(eventId)]),
+    ...(sku === undefined
+      ? []
+      : [Prisma.sql`EXISTS (SELECT FROM order_lines l WHERE l.order_id = orders.id AND l.sku = ${sku})`]),
     ...(createdFromMs === undefined ? [] : [createdFrom(createdFromMs)]),
     ...(createdToMs === undefined ? [] : [createdBefore(createdToMs)]),
     ...(beforeId === undefined ? [] : [Prisma.sql`id < ${beforeId}::uuid`]),

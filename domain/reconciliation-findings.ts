@@ -15,7 +15,7 @@ export type Finding = {
   currency: string;
   action: FindingAction;
   detail: string | null;
-  /** The operator who closed it last, and why; it may have been reported again since. */
+  /** The operator who closed it last, and why; it may have been reported again since. Where `id` is null: who vouches. */
   closedBy: string | null;
   /** How; `refunding` = they had one more refund made. */
   closedAs: FindingAction | null;
@@ -25,7 +25,8 @@ export type Finding = {
 };
 
 /**
- * Findings, newest change first, and with them every order whose money an operator vouches for: no ledger proves those.
+ * Findings, newest change first, and with them every order whose money an operator vouches for: no ledger proves those, and
+ * they are no findings (`isVouched`).
  * @param filter.open only what is not settled: in hand, or waiting for a human
  */
 export async function listFindings(
@@ -44,7 +45,9 @@ export async function listFindings(
       UNION ALL
       SELECT NULL, 'SETTLED_OUTSIDE', coalesce(p.gateway_reference, ''), p.order_id::text, p.amount, p.currency,
         CASE WHEN p.refund_reference IS NULL THEN 'reported' ELSE 'refunded' END, -- an operator vouches for that, too
-        'An operator vouches for this money', NULL, NULL, NULL, p.created_at, p.updated_at
+        'An operator vouches for this money', (SELECT actor FROM saga_log l WHERE l.order_id = p.order_id
+          AND l.step IN ('chargePayment', 'refundPayment') AND l.outcome = 'skipped' ORDER BY l.id DESC LIMIT 1),
+        NULL, NULL, p.created_at, p.updated_at
       FROM payments p WHERE p.status = 'SETTLED_OUTSIDE'
         AND NOT EXISTS (SELECT FROM reconciliation_findings f WHERE f.kind = 'SETTLED_OUTSIDE' AND f.order_id = p.order_id::text)
     ) AS f
@@ -53,6 +56,17 @@ export async function listFindings(
       AND (NOT ${open} OR action NOT IN ('refunded', 'cancelled'))
     ORDER BY "updatedAt" DESC LIMIT ${limit}`;
   return rows.map((row) => ({ ...row, amount: Number(row.amount) }));
+}
+
+/** What an operator has said of money that no gateway knows: neither open nor a difference of the ledgers. It stays listed. */
+export const isVouched = ({ id }: Finding): boolean => id === null;
+
+/** @returns orders whose money nobody but an operator vouches for: as many as `listFindings` would list so */
+export async function countVouched(db: Database): Promise<number> {
+  const [row] = await db.$queryRaw<{ count: bigint }[]>`
+    SELECT count(*) FROM payments p WHERE p.status = 'SETTLED_OUTSIDE'
+      AND NOT EXISTS (SELECT FROM reconciliation_findings f WHERE f.kind = 'SETTLED_OUTSIDE' AND f.order_id = p.order_id::text)`;
+  return Number(row?.count ?? 0);
 }
 
 /**

@@ -1,23 +1,20 @@
 /** What an operator may do about one order as it stands, and what each choice costs: money, stock, the customer, and whether it can be taken back. */
 import { money } from '../contracts/amounts.js';
+import { type Cost, costOfGivingUp, costOfRetry, costOfSkip, NONE } from './costs.js';
 import type { GatewayView } from './gateway-view.js';
 import type { OrderRow } from './order-row.js';
 import type { SagaView } from './saga-view.js';
 import { isFinal, type Standing } from './situation.js';
 
-export type Choice = {
+export type Choice = Cost & {
   /** Of the CLI, or of Temporal's; arguments in <…> are the operator's. */
   command: string;
   /** The same over HTTP, where there is a route. */
   http: string | null;
   does: string;
-  money: string;
-  stock: string;
-  customer: string;
   reversible: string;
 };
 
-const NONE = 'none';
 const REASON = `--reason '<why, ticket>'`;
 const bodyOf = (action: string) => ({ action, reason: '<why, ticket>' });
 
@@ -28,9 +25,9 @@ export function choicesOf(row: OrderRow, saga: SagaView, gateway: GatewayView, s
   const unwinds = row.state.unwindingReason !== null;
   if (situation === 'paused' && saga.asked && saga.known) found.push(unpause(saga.workflowId, standing));
   if (['paused', 'retrying', 'parked', 'undo-failing'].includes(situation) || isRetryingUndo(saga, situation))
-    found.push(retry(row, standing), skip(row, standing));
+    found.push(retry(row, gateway, standing), skip(row, standing));
   if (situation === 'saga-ended' || situation === 'saga-missing' || situation === 'waits-for-start')
-    found.push(restart(row));
+    found.push(restart(row, gateway));
   if (['retrying', 'parked', 'paused'].includes(situation) && !unwinds) found.push(giveUp(row, gateway, 'compensate'));
   if (row.state.status !== 'CANCELLED' && !unwinds) found.push(giveUp(row, gateway, 'cancel'));
   return [...found, ...ofFindings(row), ...ofHeldEvents(row), ...lookAgain(row, gateway)];
@@ -39,14 +36,6 @@ export function choicesOf(row: OrderRow, saga: SagaView, gateway: GatewayView, s
 const isRetryingUndo = (saga: SagaView, situation: Standing['situation']): boolean =>
   situation === 'unwinding' && saga.asked && saga.known && saga.wait?.waitsFor === 'next-try';
 
-function heldOf(row: OrderRow, gateway: GatewayView): string {
-  if (gateway.asked)
-    return gateway.holds > 0 ? `${money({ amount: gateway.holds, currency: row.total.currency })} goes back` : NONE;
-  return row.payment.status === 'CHARGED'
-    ? `${money(row.total)} goes back`
-    : 'what was taken goes back (not known how much)';
-}
-
 function resolved({ id }: OrderRow, action: 'retry' | 'skip' | 'compensate'): Pick<Choice, 'command' | 'http'> {
   return {
     command: `ops ${action} ${id} --yes ${REASON}`,
@@ -54,46 +43,37 @@ function resolved({ id }: OrderRow, action: 'retry' | 'skip' | 'compensate'): Pi
   };
 }
 
-function retry(row: OrderRow, { step }: Standing): Choice {
+function retry(row: OrderRow, gateway: GatewayView, standing: Standing): Choice {
   return {
     ...resolved(row, 'retry'),
-    does: `tries ${step} now instead of waiting; mend the cause first`,
-    money:
-      step === 'chargePayment'
-        ? `takes ${money(row.total)}, once, whatever was tried before (one key)`
-        : step === 'refundPayment'
-          ? 'gives back what was taken, once'
-          : NONE,
-    stock: step === 'reserveInventory' ? 'reserves the order’s pieces' : NONE,
-    customer: 'the order goes on',
+    does: `tries ${standing.step} now instead of waiting; mend the cause first`,
+    ...costOfRetry(row, gateway, standing),
     reversible: 'nothing is lost by trying: if it fails, it stands as before',
   };
 }
 
-function skip(row: OrderRow, { step }: Standing): Choice {
+function skip(row: OrderRow, standing: Standing): Choice {
   return {
     ...resolved(row, 'skip'),
-    does: `records, in your name, that ${step} has been done by hand, and goes on`,
-    money:
-      step === 'chargePayment'
-        ? `nothing is charged: ${money(row.total)} must have come by another way`
-        : step === 'refundPayment'
-          ? 'nothing is given back: it must have been already'
-          : NONE,
-    stock: /Inventory/.test(step ?? '') ? 'nothing is moved: you vouch for the pieces' : NONE,
-    customer: 'the order goes on as if the step had succeeded',
+    does: `records, in your name, that ${standing.step} has been done by hand, and goes on`,
+    ...costOfSkip(row, standing),
     reversible: 'no: it stays on record, and what you vouch for nobody checks',
   };
 }
 
-function restart(row: OrderRow): Choice {
+function restart(row: OrderRow, gateway: GatewayView): Choice {
+  const unwinds = row.state.unwindingReason !== null;
   return {
     ...resolved(row, 'retry'),
     does: 'begins its saga now; every step finds what was done before',
-    money: NONE.concat(' beyond what the order owes anyway'),
-    stock: NONE.concat(' beyond what the order takes anyway'),
-    customer: 'the order goes on',
-    reversible: 'the order can be given up afterwards, too',
+    ...(unwinds
+      ? costOfGivingUp(row, gateway)
+      : {
+          money: NONE.concat(' beyond what the order owes anyway'),
+          stock: NONE.concat(' beyond what the order takes anyway'),
+          customer: 'the order goes on',
+        }),
+    reversible: unwinds ? 'no: it is being cancelled already' : 'the order can be given up afterwards, too',
   };
 }
 
@@ -107,11 +87,7 @@ function giveUp(row: OrderRow, gateway: GatewayView, action: 'compensate' | 'can
       action === 'compensate'
         ? 'gives the order up now: its saga undoes what was done'
         : 'gives the order up; recorded in Postgres first, so that it holds even while Temporal or all workers are away',
-    money: heldOf(row, gateway),
-    stock: row.reservations.some(({ state }) => state === 'RESERVED' || state === 'SOLD')
-      ? 'the order’s pieces go back on sale'
-      : NONE,
-    customer: 'the order is cancelled; every reader sees the reason',
+    ...costOfGivingUp(row, gateway),
     reversible: 'no: the customer has to order anew',
   };
 }

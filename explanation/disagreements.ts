@@ -1,5 +1,6 @@
 /** Where the order's row, its saga, the gateway's ledger and its events do not say the same. Nothing here is decided: it is marked. */
 import { money } from '../contracts/amounts.js';
+import { isVouched } from '../domain/reconciliation-findings.js';
 import { isFinal } from './situation.js';
 import type { GatewayView } from './gateway-view.js';
 import type { OrderRow } from './order-row.js';
@@ -46,18 +47,32 @@ function ofMoney({ state, payment, total }: OrderRow, gateway: GatewayView): Dis
       sequel:
         'The next try finds the charge under its key and records it; if the order is given up, its undo gives it back.',
     });
-  if (charges.some(({ disputed }) => disputed))
-    found.push({ between, says: 'The customer disputes the charge with their bank.', sequel: PERSON });
+  for (const { disputed, dispute } of charges) if (disputed) found.push({ between, ...disputeOf(dispute) });
   return found;
+}
+
+function disputeOf(dispute: string | null): Omit<Disagreement, 'between'> {
+  if (dispute === 'lost')
+    return {
+      says: 'The customer’s dispute of the charge is lost: the bank has given the money back.',
+      sequel: 'Nothing more is to be given back: an undo that waits for it is to be skipped, and the finding closed.',
+    };
+  if (dispute === 'won')
+    return {
+      says: 'The customer’s dispute of the charge is won: the money is the shop’s again.',
+      sequel: 'A refund is possible again: an undo that waits for it is to be retried.',
+    };
+  const how = dispute === null ? '' : ` (${dispute})`;
+  return { says: `The customer disputes the charge with their bank${how}.`, sequel: PERSON };
 }
 
 /** What the reconciler has found and not settled; whatever is settled is part of what happened. */
 function ofFindings({ findings }: OrderRow): Disagreement[] {
   return findings
-    .filter(({ action }) => action !== 'refunded' && action !== 'cancelled')
+    .filter((finding) => finding.action !== 'refunded' && finding.action !== 'cancelled' && !isVouched(finding))
     .map(({ id, kind, action, reference, detail }) => ({
       between: ['row', 'gateway'],
-      says: `Finding ${id ?? '–'}: ${kind} at ${reference || 'no charge'}${detail === null ? '' : ` (${detail})`}.`,
+      says: `Finding ${id}: ${kind} at ${reference || 'no charge'}${detail === null ? '' : ` (${detail})`}.`,
       sequel: action === 'reported' ? 'It waits for a human.' : `The reconciler is at it (${action}).`,
     }));
 }

@@ -2,7 +2,7 @@
  * Explaining one order to the person who was woken for it: what happened, why it stands so, what comes next by itself, what may be
  * done and what that costs; from its row, its saga, the gateway and its events, with whatever they do not agree on marked.
  * Bounded: a fixed number of statements, one description and one page of history, one look-up at the gateway and one more for each
- * charge of which something went back, each with a limit of time. A source that does not answer is named as such; it is no failure.
+ * charge of which something went back or that is disputed, each with a limit of time. A source that does not answer is named as such; it is no failure.
  */
 import type { Client } from '@temporalio/client';
 import { money } from '../contracts/amounts.js';
@@ -14,6 +14,7 @@ import { type Disagreement, disagreementsOf } from './disagreements.js';
 import { type GatewayView, type LedgerPlace, movementsOf, readGateway, refundUnderWay } from './gateway-view.js';
 import { type NextAct, nextActs } from './next-acts.js';
 import { type OrderRow, readOrderRow } from './order-row.js';
+import { isVouched } from '../domain/reconciliation-findings.js';
 import { readSaga, type SagaView } from './saga-view.js';
 import { isFinal, type Situation, type Standing, standingOf } from './situation.js';
 
@@ -78,10 +79,14 @@ const MEANS: Record<PaymentStatus, string> = {
   SETTLED_OUTSIDE: 'paid or given back by other means, as an operator has vouched',
 };
 
-function moneySentences({ payment, total }: OrderRow, gateway: GatewayView): string[] {
+const meaningOf = (status: PaymentStatus, { findings }: OrderRow): string =>
+  MEANS[status].replace('an operator', findings.find(isVouched)?.closedBy ?? 'an operator');
+
+function moneySentences(row: OrderRow, gateway: GatewayView): string[] {
+  const { payment, total } = row;
   const { status } = payment;
   const underWay = status === 'REFUNDED' ? refundUnderWay(gateway, payment) : undefined;
-  const means = status === null ? '' : underWay === undefined ? ` (${MEANS[status]})` : `: ${underWay}`;
+  const means = status === null ? '' : underWay === undefined ? ` (${meaningOf(status, row)})` : `: ${underWay}`;
   const outcome = status === null ? 'no outcome is on record' : `it is ${status}${means}`;
   const record = `Money: of the charge of ${money(total)} ${outcome}`;
   if (!gateway.asked) return [`${record}; the gateway was not asked.`];
@@ -101,8 +106,10 @@ function happenedOf(row: OrderRow, gateway: GatewayView): Happening[] {
       return { at, source: 'log', what: `${step}: ${outcome}${by}${detail === null ? '' : ` (${detail})`}` };
     }),
     ...row.events.map(({ at, type, sequence }): Happening => ({ at, source: 'event', what: `${sequence} ${type}` })),
-    ...row.findings.map(({ at, kind, action, reference }): Happening => {
-      return { at: at.toISOString(), source: 'finding', what: `${kind} at ${reference || 'no charge'}: ${action}` };
+    ...row.findings.flatMap((finding): Happening[] => {
+      if (isVouched(finding)) return []; // the log has it, as the step that was skipped
+      const { at, kind, action, reference } = finding;
+      return [{ at: at.toISOString(), source: 'finding', what: `${kind} at ${reference || 'no charge'}: ${action}` }];
     }),
     ...(gateway.asked ? gateway.charges : []).map((charge): Happening => {
       const { at, reference, state } = charge;

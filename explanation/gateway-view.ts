@@ -12,6 +12,8 @@ export type HeldCharge = Pick<LedgerCharge, 'reference' | 'state' | 'currency' |
   refunded: number;
   /** Refunds that are not final: the money has not left the gateway, and may come back. */
   refundsUnderWay: RefundUnderWay[];
+  /** How its newest dispute stands, in the gateway's word: `lost`, `won`, `needs_response` …; null = it has none. */
+  dispute: string | null;
   at: string;
 };
 export type RefundUnderWay = {
@@ -24,7 +26,7 @@ export type GatewayView =
   /** `holds`: what was taken and not given back, of all its charges. */
   { asked: true; where: string; holds: number; charges: HeldCharge[] } | { asked: false; why: string };
 
-type Reads = Pick<PaymentLedger, 'findCharges' | 'readCharge' | 'readRefunds'>;
+type Reads = Pick<PaymentLedger, 'findCharges' | 'readCharge' | 'readRefunds' | 'readDisputes'>;
 
 /** The gateway as this process reaches it, or why it does not. */
 export type LedgerPlace = { where: string; ledger: Reads } | { where?: never; why: string };
@@ -39,7 +41,8 @@ export async function readGateway(place: LedgerPlace, order: AskedOrder): Promis
       (await readCharges(ledger, order)).map(async (charge) => {
         // Of most charges nothing went back: they cost no further question.
         const refunds = charge.refunded > 0 ? await ledger.readRefunds(charge.reference) : [];
-        return toHeld(charge, refunds, order.installationId);
+        const [dispute] = charge.disputed ? await ledger.readDisputes(charge.reference) : [];
+        return { ...toHeld(charge, refunds, order.installationId), dispute: dispute?.status ?? null };
       }),
     );
     const holds = charges.reduce((sum, { received, refunded }) => sum + received - refunded, 0);
@@ -58,7 +61,11 @@ async function readCharges(ledger: Reads, { orderId, gatewayReference }: AskedOr
   return recorded === null ? found : [recorded, ...found.filter(({ reference }) => reference !== recorded.reference)];
 }
 
-function toHeld(charge: LedgerCharge, refunds: LedgerRefund[], installationId: string | null): HeldCharge {
+function toHeld(
+  charge: LedgerCharge,
+  refunds: LedgerRefund[],
+  installationId: string | null,
+): Omit<HeldCharge, 'dispute'> {
   const { reference, state, currency, disputed, createdAt } = charge;
   const ours = (amount: number) => amountFromGateway(installationId, { amount, currency });
   return {

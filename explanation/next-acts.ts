@@ -73,6 +73,12 @@ function probeOf(
 ): NextAct {
   const failure = typedSearchAttributes.get(SAGA_FAILURE) ?? '';
   const neighbour = (TRANSIENT_FAILURES as Partial<Record<string, string>>)[failure];
+  // An undo has no way but forward (workflows/until-done): it is tried for ever.
+  if (step !== undefined && !STEPS.some((name) => name === step))
+    return {
+      what: `${step} is tried again every minute, and fails until its cause has gone or an operator decides (${failure})`,
+      at: null,
+    };
   if (neighbour === undefined)
     return { what: `${step} is not tried again by itself: it waits for an operator (${failure})`, at: null };
   const every = `asked every ${probeEveryMs / 1_000} s`;

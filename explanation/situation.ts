@@ -90,7 +90,7 @@ function endedOf({ execution, closedAt, endedBy, lastError }: KnownSaga, why: st
   ]);
 }
 
-const isStepName = (name: string): boolean => stepsOf(PLAN).some((step) => step.name === name);
+export const isStepName = (name: string): boolean => stepsOf(PLAN).some((step) => step.name === name);
 
 const isMendedByTime = (failure: string | null): boolean =>
   failure !== null && Object.hasOwn(TRANSIENT_FAILURES, failure);
@@ -103,7 +103,7 @@ const parkedFor = (failure: string | null): string =>
 const undoFailing = (failure: string | null): string =>
   failure === 'UndoFailing' || isMendedByTime(failure)
     ? 'has failed for long, and goes on being tried.'
-    : `has failed (${failure ?? 'for a reason not known'}): it needs an operator, and is only looked at now and then in case that the cause has gone.`;
+    : `has failed (${failure ?? 'for a reason not known'}): it needs an operator. It is tried again every minute, and succeeds only once the cause has gone.`;
 
 function runningOf(row: OrderRow, saga: KnownSaga): Standing {
   const { wait, standstill, marked, lastError } = saga;

@@ -40,6 +40,7 @@ export function protectGateway(
     findCharges: (orderId) => breaker.call(orderId, () => gateway.findCharges(orderId)),
     readCharge: (reference) => breaker.call(reference, () => gateway.readCharge(reference)),
     readRefunds: (reference) => breaker.call(reference, () => gateway.readRefunds(reference)),
+    readDisputes: (reference) => breaker.call(reference, () => gateway.readDisputes(reference)),
     callOff: (reference) => breaker.call(reference, () => gateway.callOff(reference)),
     nowMs: gateway.nowMs,
     breakerState: breaker.state,

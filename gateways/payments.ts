@@ -147,6 +147,8 @@ export type PaymentLedger = {
   readCharge(reference: string): Promise<LedgerCharge | null>;
   /** The refunds of one charge, newest first, 100 at most. */
   readRefunds(chargeReference: string): Promise<LedgerRefund[]>;
+  /** The disputes of one charge, newest first, 100 at most. Only they say how one has ended. */
+  readDisputes(chargeReference: string): Promise<LedgerDispute[]>;
   /** Calls off an `open` charge, so that its customer cannot complete it later. */
   callOff(reference: string): Promise<void>;
   /** What time it is there, in ms since 1970; undefined while it has never answered this process. */

@@ -52,8 +52,8 @@ async function findOutcome(
   { isKeyUsed }: { isKeyUsed: boolean },
 ): Promise<ChargeOutcome | undefined> {
   const known = { ...(await lookUp()), due, ...(deadline && { deadline }) };
-  const { held: all, declined } = await lookUpCharges(parts, known, { leaveOpen: !isKeyUsed, isKeyUsed });
-  const [held] = all;
+  const { held: marked, declined, unmarked } = await lookUpCharges(parts, known, { leaveOpen: !isKeyUsed, isKeyUsed });
+  const held = marked[0] ?? (declined === undefined ? unmarked : undefined);
   if (held && held.refunded > 0)
     throw new GatewayMismatch(`The gateway has given back ${held.refunded} of the charge of order ${due.orderId}`);
   if (held) return { outcome: 'charged', reference: held.reference };

@@ -46,6 +46,11 @@ export function createLedger(stripe: Stripe, timeoutMs: number, clock: GatewayCl
       answered(async () => (await searchIntents(stripe, orderId, { timeout: timeoutMs })).map(toCharge)),
     readCharge: (reference) => answered(() => readCharge(stripe, reference, { timeout: timeoutMs })),
     readRefunds: (reference) => answered(() => readRefunds(stripe, reference, { timeout: timeoutMs })),
+    readDisputes: (reference) =>
+      answered(async () => {
+        const page = await stripe.disputes.list({ payment_intent: reference, limit: PAGE_MAX }, { timeout: timeoutMs });
+        return page.data.flatMap(toDispute).filter(({ chargeReference }) => chargeReference === reference);
+      }),
     callOff: (reference) =>
       answered(async () => {
         await stripe.paymentIntents.cancel(reference, undefined, { timeout: timeoutMs });

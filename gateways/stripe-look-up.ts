@@ -26,8 +26,16 @@ export type LookUpOptions = {
   isKeyUsed?: boolean;
 };
 
-/** What a look-up has found so far. `declined`: a charge of the order that took no money and never will, in the gateway's word. */
-type Finds = { held: HeldCharge[]; isProcessing: boolean; declined?: string | undefined };
+/**
+ * What a look-up has found so far. `declined`: a charge of the order that took no money and never will, in the gateway's word.
+ * `unmarked`: what holds money for the order if nothing of it carries the marks; a stranger's may be among these.
+ */
+type Finds = {
+  held: HeldCharge[];
+  isProcessing: boolean;
+  declined?: string | undefined;
+  unmarked?: HeldCharge | undefined;
+};
 
 /** The decline of a charge that is called off, since its customer is not there to authenticate. */
 export const UNAUTHENTICATED = 'authentication_required';
@@ -112,6 +120,7 @@ const merge = (a: Finds, b: Finds): Finds => ({
   held: [...a.held, ...b.held],
   isProcessing: a.isProcessing || b.isProcessing,
   declined: a.declined ?? b.declined,
+  unmarked: a.unmarked ?? b.unmarked,
 });
 
 async function take(
@@ -136,7 +145,10 @@ async function take(
     }
     if (found.state === 'succeeded' || ownership === 'unlike') {
       requireSameMoney(found, due);
-      finds.held.push({ reference: found.reference, refunded: found.refunded });
+      const held = { reference: found.reference, refunded: found.refunded };
+      // With a correlation id it is the release before, too, that has used the key, and that marks its charges.
+      if (isKeyUsed && ownership === 'unmarked' && due.correlationId) finds.unmarked ??= held;
+      else finds.held.push(held);
     } else if (found.state === 'processing') finds.isProcessing = true;
     else if (!leaveOpen && !(isKeyUsed && ownership === 'unmarked')) {
       await callOff(parts, found.reference, deadline);

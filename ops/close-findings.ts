@@ -52,6 +52,22 @@ export function printFindings(out: Output, findings: Finding[]): void {
   out.table(['finding', 'since', 'found', 'action', 'amount', 'order', 'charge', ''], findings.map(rowOf));
 }
 
+/** Apart from findings: there is nothing to close, and nothing that differs. */
+export function printVouched(out: Output, vouched: Finding[]): void {
+  if (vouched.length === 0) return;
+  out.print(out.paint('bold', '\nPaid, or given back, by other means, as an operator vouches: nothing to do'));
+  out.table(
+    ['order', 'amount', 'vouched for by', 'since', ''],
+    vouched.map(({ orderId, amount, currency, closedBy, updatedAt, action }) => [
+      orderId,
+      money({ amount, currency }),
+      closedBy ?? 'nobody on record',
+      time(updatedAt.toISOString()),
+      action === 'refunded' ? 'given back' : 'paid',
+    ]),
+  );
+}
+
 const rowOf = (finding: Finding): string[] => [
   finding.id ?? '–',
   time(finding.at.toISOString()),

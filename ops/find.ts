@@ -21,6 +21,7 @@ type Options = {
   reference?: string;
   correlation?: string;
   event?: string;
+  sku?: string;
   status?: OrderStatus;
   from?: number;
   to?: number;
@@ -40,6 +41,7 @@ export function addFindCommand(program: Command): void {
     .option('--reference <id>', 'the payment provider’s id of a charge or a refund: pi_…, re_…')
     .option('--correlation <id>', 'placed by the request with this correlation id')
     .option('--event <id>', 'of the event with this id', eventIdOption)
+    .option('--sku <sku>', 'with a line of this SKU; of the last 7 days, unless --from says otherwise')
     .addOption(new Option('--status <status>', 'only these').choices([...ORDER_STATUSES]))
     .option('--from <moment>', 'accepted at or after, e.g. 2026-11-21, 2026-11-21T09:00 (UTC), or 2h (ago)', moment)
     .option('--to <moment>', 'accepted before', moment)
@@ -50,6 +52,7 @@ export function addFindCommand(program: Command): void {
 Examples:
   ops find --customer cus_42 --from 2h
   ops find --external web-1001
+  ops find --sku SKU-KEYBOARD --status CONFIRMED
   ops find pi_3Ab0000000000001
   ops find 01a1fc4b-2622-70f0-8b6b-725674f9c1d0-3`,
     )
@@ -99,10 +102,12 @@ async function find({ out, to }: Ops, anything: string | undefined, options: Opt
   const orders = found.slice(0, limit);
   if (orders.length === 0) throw nothingMatched('There is no such order.');
   out.document({ orders, more: found.length > limit });
+  const { sku } = options;
   out.table(
-    ['order', 'status', 'total', 'accepted', 'ago', 'customer', 'number'],
+    ['order', ...(sku === undefined ? [] : ['pieces']), 'status', 'total', 'accepted', 'ago', 'customer', 'number'],
     orders.map((order) => [
       order.id,
+      ...(sku === undefined ? [] : [`${order.items.find((item) => item.sku === sku)?.quantity}`]),
       order.status + (order.cancellation ? ` (${order.cancellation.reason})` : ''),
       money(order.total),
       time(order.createdAt),
@@ -115,8 +120,13 @@ async function find({ out, to }: Ops, anything: string | undefined, options: Opt
   return EXIT.done;
 }
 
-function filterOf({ customer, external, reference, correlation, event, status, from, to }: Options): OrderFilter {
+/** No index leads from a SKU to its orders: so far back they are read, newest first. */
+const SKU_SINCE_MS = 7 * UNITS_MS.d;
+
+function filterOf(options: Options): OrderFilter {
+  const { customer, external, reference, correlation, event, sku, status, from, to } = options;
   return {
+    ...(sku !== undefined && { sku, createdFromMs: Date.now() - SKU_SINCE_MS }),
     ...(customer !== undefined && { customerId: customer }),
     ...(external !== undefined && { externalOrderId: external }),
     ...(reference !== undefined && { gatewayReference: reference }),

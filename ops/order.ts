@@ -7,13 +7,13 @@ import type { Database } from '../domain/database.js';
 import { type OrderState, readOrderState, readOrder, readTraceOf } from '../domain/orders.js';
 import { readOrderEvents } from '../domain/outbox.js';
 import { readPaymentDue } from '../domain/payments.js';
-import { type Finding, listFindings } from '../domain/reconciliation-findings.js';
+import { type Finding, isVouched, listFindings } from '../domain/reconciliation-findings.js';
 import { type GatewayView, movementsOf, refundUnderWay } from '../explanation/gateway-view.js';
 import { type NextAct, nextActs, readPolicy } from '../explanation/next-acts.js';
 import { refundPendingAt } from '../explanation/order-row.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 import { readTraceparent } from '../runtime/tracing/spans.js';
-import { printFindings } from './close-findings.js';
+import { printFindings, printVouched } from './close-findings.js';
 import { type Ops, orderId, run } from './command.js';
 import { policyOf, type OpsConfig, type Temporal } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
@@ -48,18 +48,20 @@ async function showOrder({ out, to, config }: Ops, id: string): Promise<ExitCode
     );
     return undefined;
   });
-  const [sagas, orderState, payment, findings, decisions, events, traceId] = await Promise.all([
+  const [sagas, orderState, payment, listed, decisions, events, traceId] = await Promise.all([
     readSagas(temporal, db, order).catch((err: unknown) => {
       out.notice(`Temporal does not answer: ${sentenceOf(err)}. The steps are from the log in Postgres.`);
       return readSagas(undefined, db, order);
     }),
     readOrderState(db, id),
     readPaymentDue(db, id),
-    listFindings(db, { orderId: order.id, open: true }),
+    listFindings(db, { orderId: order.id }),
     readDecisions(db, id),
     readOrderEvents(db, id, 0, EVENTS_MAX),
     readTraceId(db, id),
   ]);
+  const findings = listed.filter((one) => !isVouched(one) && one.action !== 'refunded' && one.action !== 'cancelled');
+  const vouched = listed.filter(isVouched);
   const [gateway, next, earlierRuns] = await Promise.all([
     readGatewayOf(config, payment),
     readNextActs(temporal, config, order, orderState),
@@ -74,6 +76,7 @@ async function showOrder({ out, to, config }: Ops, id: string): Promise<ExitCode
     gateway,
     next,
     findings,
+    vouched,
     sagas,
     earlierRuns,
     decisions,
@@ -93,6 +96,8 @@ type OrderReport = {
   next: NextAct[];
   /** Differences of the gateway's ledger and ours that are not settled. */
   findings: Finding[];
+  /** At most one: an operator's word that its money came, or went back, by other means. */
+  vouched: Finding[];
   sagas: SagaStory[];
   /** Runs that ended before those began: an operator had terminated them, or they had grown too long. */
   earlierRuns: SagaStory[];
@@ -137,7 +142,7 @@ const briefly = ({ sequence, type, occurredAt, data }: StoredEvent) => ({
 });
 
 function print(out: Output, report: OrderReport, events: StoredEvent[]): void {
-  const { order, traceId, findings, sagas, earlierRuns, decisions } = report;
+  const { order, traceId, findings, vouched, sagas, earlierRuns, decisions } = report;
   printHead(out, report);
   out.print(`correlation id  ${order.correlationId}${traceId === null ? '' : `, trace id ${traceId}`}`);
   printMoney(out, report, events);
@@ -146,6 +151,7 @@ function print(out: Output, report: OrderReport, events: StoredEvent[]): void {
     out.print(out.paint('red', '\nThe gateway’s ledger says otherwise'));
     printFindings(out, findings);
   }
+  printVouched(out, vouched);
   for (const run of earlierRuns) printSaga(out, run, 'Earlier run of');
   for (const saga of sagas) printSaga(out, saga);
   if (decisions.length > 0) {

@@ -6,12 +6,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { Database } from '../domain/database.js';
-import { listFindings, requestReconciliation } from '../domain/reconciliation-findings.js';
+import { type Finding, isVouched, listFindings, requestReconciliation } from '../domain/reconciliation-findings.js';
 import {
   addCloseOptions,
   type CloseOptions,
   closeFindings,
   printFindings,
+  printVouched,
   refundFindings,
   requireClose,
 } from './close-findings.js';
@@ -70,15 +71,19 @@ async function reconcile({ out, to }: Ops, { order }: Pick<Options, 'order'>): P
   await requestReconciliation(db, ...(order === undefined ? [] : [order]));
   const isAnswered = await nextPass(db, before.movedAt);
   const whose = order === undefined ? {} : { orderId: order };
-  const [done, open] = await Promise.all([
+  const [done, unsettled] = await Promise.all([
     listFindings(db, { ...whose, since: new Date(before.now.getTime() - RECENT_MS) }),
     listFindings(db, { ...whose, open: true }, OPEN_MAX),
   ]);
-  const settled = done.filter(({ action }) => action === 'refunded' || action === 'cancelled');
-  out.document({ answered: isAnswered, settled, open });
+  const isSettled = ({ action }: Finding) => action === 'refunded' || action === 'cancelled';
+  const settled = done.filter((finding) => isSettled(finding) && !isVouched(finding));
+  const open = unsettled.filter((finding) => !isVouched(finding));
+  const vouched = unsettled.filter(isVouched);
+  out.document({ answered: isAnswered, settled, open, vouched });
   if (!isAnswered)
     out.notice(out.paint('red', `No worker has reconciled within ${ANSWER_LIMIT_MS / 1_000} s: does one run?`));
   printFindings(out, [...settled, ...open]);
+  printVouched(out, vouched);
   out.print(
     `${settled.length} settled within the last hour, ${open.length} open${order === undefined ? '' : ` for order ${order}`}.`,
   );

@@ -1,5 +1,6 @@
 /** `verify`: whether what was promised of every order holds, by what Postgres, the gateway and Temporal say. It only reads. */
 import { type Command, InvalidArgumentError } from 'commander';
+import type { Database } from '../domain/database.js';
 import { createPaymentGateway } from '../gateways/stripe.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 import type { Finding, InvariantName } from '../verification/invariants.js';
@@ -38,7 +39,7 @@ export function addVerifyCommand(program: Command): void {
 Ends with
   0  everything that was looked at holds
   1  something is violated
-  2  it could not look: a source does not answer, there were no rows where there must be some, or what was asked for by
+  2  it could not look: a source does not answer, an order of --order has changed within the minute, there were no rows where there must be some, or what was asked for by
      --invariant could not be looked at. Where no gateway or no Temporal is configured here, and nobody has asked for its
      invariants, that is only said: 0.`,
     );
@@ -52,13 +53,14 @@ function invariants(text: string, earlier: InvariantName[] = []): InvariantName[
 }
 
 async function verifyInstallation(ops: Ops, options: Options): Promise<ExitCode> {
-  const verified = await look(ops, options);
+  const { aside, verified } = await look(ops, options);
   const { findings, notLookedAt, failures } = verified;
   const failed = failures.map(({ invariants: names, cause }) => ({ invariants: names, why: sentenceOf(cause) }));
   const blind = blindOf(verified);
   const broken = findings.filter(({ violations }) => violations.length > 0);
-  const isBlind = blind.length + failed.length > 0 || (options.invariant !== undefined && notLookedAt.length > 0);
-  ops.out.document({ clean: broken.length === 0 && !isBlind, invariants: findings, notLookedAt, failed });
+  const isBlind =
+    aside.length + blind.length + failed.length > 0 || (options.invariant !== undefined && notLookedAt.length > 0);
+  ops.out.document({ clean: broken.length === 0 && !isBlind, invariants: findings, notLookedAt, failed, aside });
   ops.out.table(
     ['', 'invariant', 'rows', 'violations'],
     findings.map((one) => rowOf(ops, one)),
@@ -68,6 +70,7 @@ async function verifyInstallation(ops: Ops, options: Options): Promise<ExitCode>
   for (const { invariant: name, why } of notLookedAt) ops.out.print(`${name}: not looked at, ${why}`);
   for (const { invariants: names, why } of failed)
     ops.out.notice(ops.out.paint('red', `Could not look, or not to the end: ${names.join('; ')}: ${why}`));
+  for (const { order, why } of aside) ops.out.notice(ops.out.paint('yellow', `${order}: not looked at, ${why}`));
   if (blind.length > 0) ops.out.notice(`Nothing was there to look at, so nothing is proved: ${blind.join('; ')}.`);
   if (broken.length > 0) return EXIT.failed;
   return isBlind ? EXIT.usage : EXIT.done;
@@ -81,17 +84,39 @@ function blindOf({ findings, failures }: Verified): InvariantName[] {
     .map((one) => one.invariant);
 }
 
+/** An order that was asked for, and why it was not looked at. */
+type Aside = { order: string; why: string };
+
 /** Of some orders, what is not an order's is not asked for. @throws OpsError with the code for "could not look" */
-async function look(ops: Ops, { since, order, invariant }: Options): Promise<Verified> {
+async function look(ops: Ops, { since, order, invariant }: Options): Promise<{ aside: Aside[]; verified: Verified }> {
   const possible = order === undefined ? VERIFIED : VERIFIED_OF_ORDERS;
   const names = possible.filter((name) => invariant === undefined || invariant.includes(name));
   if (names.length === 0) throw usage('That is not of single orders: it cannot be verified with --order.');
-  return verify(await sourcesOf(ops), {
-    ids: order,
+  const sources = await sourcesOf(ops);
+  const aside = order === undefined ? [] : await findAside(sources.db, order);
+  const ids = order?.filter((id) => !aside.some((one) => one.order === id));
+  if (ids?.length === 0) return { aside, verified: { findings: [], notLookedAt: [], failures: [] } };
+  const verified = await verify(sources, {
+    ids,
     graceMs: GRACE_MS,
     since: since === undefined ? undefined : new Date(since),
     invariants: names,
     openAtMostMs: openAtMostMs(policyOf(ops.config)),
+  });
+  return { aside, verified };
+}
+
+/** By the database's clock, as the pass itself goes by. */
+async function findAside(db: Database, ids: string[]): Promise<Aside[]> {
+  const rows = await db.$queryRaw<{ id: string; updatedAt: Date; now: Date }[]>`
+    SELECT id::text, updated_at AS "updatedAt", now() FROM orders WHERE id = ANY(${ids}::uuid[])`;
+  return ids.flatMap((order) => {
+    const row = rows.find(({ id }) => id === order);
+    if (row === undefined) return [{ order, why: 'there is no such order' }];
+    const agoMs = row.now.getTime() - row.updatedAt.getTime();
+    if (agoMs >= GRACE_MS) return [];
+    const from = new Date(row.updatedAt.getTime() + GRACE_MS + 999).toISOString().slice(11, 19);
+    return [{ order, why: `it changed ${Math.round(agoMs / 1_000)} s ago; looked at from ${from} UTC on` }];
   });
 }
 

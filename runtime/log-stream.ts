@@ -3,7 +3,7 @@
  * lines. A warning or worse is written at once, with all lines before it; anything less within a tenth of a second. Only a process
  * that is killed loses what has waited for that.
  */
-import { pino } from 'pino';
+import { type Output, openStandardOutput } from './standard-output.js';
 
 /** Shorter than whoever reads along notices; with 40 orders a second, twenty lines. */
 const WAIT_MAX_MS = 100;
@@ -11,11 +11,10 @@ const WAIT_MAX_MS = 100;
 const WAITING_MAX_CHARS = 16 * 1024;
 const AT_ONCE = 40; // pino's number for `warn`
 
-type Output = { write: (text: string) => unknown; flushSync: () => void };
 type LogStream = { lastLevel: number; write: (line: string) => void; flushSync: () => void };
 
-/** @param output by default standard output, written to by a thread beside: whoever does not read it holds up nobody */
-export function openLogStream(output: Output = pino.destination({ dest: 1, sync: false })): LogStream {
+/** @param output by default standard output */
+export function openLogStream(output: Output = openStandardOutput()): LogStream {
   let waiting = '';
   let timer: NodeJS.Timeout | undefined;
   const writeOut = () => {
@@ -31,9 +30,7 @@ export function openLogStream(output: Output = pino.destination({ dest: 1, sync:
     output.flushSync();
   };
   process.once('beforeExit', writeOut);
-  process.once('exit', () => {
-    if (waiting !== '') flushSync(); // what was given to the output before, pino itself sees to
-  });
+  process.once('exit', flushSync);
   const stream: LogStream = {
     lastLevel: 0,
     write: (line) => {

@@ -12,7 +12,7 @@ export type LedgerOrder = {
   total: number;
   lines: { sku: string; quantity: number; unitPrice: number }[];
   planVersion?: number;
-  /** Its events are older than what the outbox keeps: what they would say of it is not known any more. */
+  /** Events of it are older than what the outbox keeps, and not there any more: what they would say of it is not known. */
   areEventsGone?: boolean;
   /** How many events the order's own row says that it has told. */
   eventCount?: number;

@@ -15,6 +15,7 @@ const KINDS: Record<Call, 'charge' | 'refund' | 'read'> = {
   findCharges: 'read',
   readCharge: 'read',
   readRefunds: 'read',
+  readDisputes: 'read',
   callOff: 'refund',
 };
 

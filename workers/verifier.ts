@@ -41,6 +41,8 @@ const OF_ALL_ONLY: readonly InvariantName[] = [
   'I5 sagas are of orders',
   'I7 what was answered is there',
 ];
+const STANDSTILL: InvariantName = 'I14 nothing is stuck unseen';
+const NO_LIMIT = { unmarked: Number.POSITIVE_INFINITY, inAll: Number.POSITIVE_INFINITY };
 const OF_NEW = VERIFIED.filter((name) => !OF_ALL_ONLY.includes(name));
 
 export type VerifierSettings = Pick<PassOptions, 'openAtMostMs' | 'graceMs'> & {
@@ -63,6 +65,8 @@ type State = {
   /** Since when it has held the lease without a break; by `performance.now()`. */
   renewedAtMs: number;
   stopping: AbortController;
+  /** Since when this process is up, and Temporal answers it: sagas that stood still before have had no time yet to say so. */
+  ableSinceMs: number;
   /** What is wrong, as far as is known; and what of it was found since the pass over all began that is under way. */
   wrong: Wrong;
   found: Wrong;
@@ -75,6 +79,7 @@ export function startVerifier(settings: VerifierSettings): () => Promise<void> {
     owner: randomUUID(),
     renewedAtMs: Number.NEGATIVE_INFINITY,
     stopping: new AbortController(),
+    ableSinceMs: performance.now(),
     wrong: new Map(),
     found: new Map(),
   };
@@ -118,6 +123,9 @@ export function startVerifier(settings: VerifierSettings): () => Promise<void> {
 const isAnyWrong = (wrong: Wrong): boolean => [...wrong.values()].some((says) => says.size > 0);
 const isHeld = ({ renewedAtMs }: State): boolean => performance.now() - renewedAtMs < LEASE_MS;
 
+/** What workers and Temporal were away for is theirs: a saga may take all of its time once more when they are back. */
+const isAble = ({ ableSinceMs }: State, forMs: number): boolean => performance.now() - ableSinceMs > forMs;
+
 /** @returns whether this process is the one that verifies */
 async function renew({ db }: VerifierSettings, state: State): Promise<boolean> {
   const askedAtMs = performance.now();
@@ -144,7 +152,7 @@ async function lookAt(
   const again = settings.againAfterMs === undefined ? {} : { againAfterMs: settings.againAfterMs };
   const options = {
     graceMs,
-    openAtMostMs,
+    openAtMostMs: isAble(state, openAtMostMs.unmarked) ? openAtMostMs : NO_LIMIT,
     pageSize,
     rest,
     ...again,
@@ -152,7 +160,10 @@ async function lookAt(
     results: 'listed' as const,
     stopping: state.stopping.signal,
   };
-  return verify({ db, gateway, temporal }, { ...options, ...which });
+  const verified = await verify({ db, gateway, temporal }, { ...options, ...which });
+  if (verified.failures.some(({ invariants }) => invariants.includes(STANDSTILL)))
+    state.ableSinceMs = performance.now();
+  return verified;
 }
 const AWAY = 'Temporal has never answered this process';
 

@@ -6,8 +6,8 @@
 import { createHmac } from 'node:crypto';
 import { scrub } from '../../runtime/errors/scrub.js';
 
-/** Also keeps out addresses: there is no @. Bounds what others may have written into the column. */
-const HARMLESS = /^[A-Za-z0-9._:-]{1,128}$/;
+/** Also keeps out addresses: there is no @. What is shown as it is can never be taken for the hash of another id. */
+const HARMLESS = /^(?!hmac-sha256:)[A-Za-z0-9._:-]{1,128}$/;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** @param secret of this installation (AUDIT_KEY); '' = the hash can be made by anybody who guesses the id */

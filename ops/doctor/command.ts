@@ -10,12 +10,13 @@ import { type OpsConfig, policyOf, type Temporal } from '../connections.js';
 import { EXIT, type ExitCode, usage } from '../exit.js';
 import type { Output } from '../output.js';
 import { createRecorder } from '../recorder.js';
+import { whyNoProbe, withCauses, withRefusedKey } from './causes.js';
 import { type Check, type CheckStatus, check, fail, skipped } from './checks.js';
 import { checkEvents } from './events.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkPostgres } from './postgres.js';
 import { checkWithProbe } from './probe.js';
-import { checkTemporal } from './temporal.js';
+import { checkTemporal, readErrorsOfParked } from './temporal.js';
 
 type Options = { probe: boolean; api?: string; operator?: string };
 
@@ -49,15 +50,20 @@ async function doctor(ops: Ops, options: Options): Promise<ExitCode> {
   if (!SUBJECT.test(operator)) throw usage('--operator must be an opaque subject id of at most 128 characters.');
   const asked = await Promise.all([reach('database', () => to.database()), reach('temporal', () => to.temporal())]);
   const [{ value: db, missing: noDatabase }, { value: temporal, missing: noTemporal }] = asked;
-  const [postgres, events, sagas, neighbours] = await Promise.all([
+  const [postgres, events, sagas, neighbours, lastErrors] = await Promise.all([
     db ? checkPostgres(db) : [],
     db ? checkEvents(db) : [],
     temporal ? checkTemporal(temporal, db, policyOf(config)) : [],
     checkNeighbours({ config, apiUrl: options.api ?? laptopApi(config) }, db),
+    db && temporal ? readErrorsOfParked(db, temporal) : [],
   ]);
-  const probe = await probeChecks(ops, { db, temporal, isWanted: options.probe, operator });
+  const before = [
+    ...neighbours.map((one) => (one.name === 'gateway' ? withRefusedKey(one, lastErrors) : one)),
+    ...events,
+  ];
+  const probe = await probeChecks(ops, { db, temporal, before, isWanted: options.probe, operator });
   const away = [...noDatabase, ...noTemporal];
-  const checks = [...away, ...postgres, ...sagas, ...neighbours, ...events, ...probe];
+  const checks = withCauses([...away, ...postgres, ...sagas, ...before, ...probe]);
   const counts = countsOf(checks);
   out.document({ well: counts.fail === 0, counts, checks });
   printChecks(out, checks, counts);
@@ -74,13 +80,22 @@ async function reach<T>(name: string, connect: () => Promise<T>): Promise<{ valu
   }
 }
 
-type Probe = { db: Database | undefined; temporal: Temporal | undefined; isWanted: boolean; operator: string };
+type Probe = {
+  db: Database | undefined;
+  temporal: Temporal | undefined;
+  /** What of the service is known by then. */
+  before: Check[];
+  isWanted: boolean;
+  operator: string;
+};
 
-function probeChecks(ops: Ops, { db, temporal, isWanted, operator }: Probe): Promise<Check[]> {
+function probeChecks(ops: Ops, { db, temporal, before, isWanted, operator }: Probe): Promise<Check[]> {
   const not = (why: string) => Promise.all([check('probe order', async () => skipped(why))]);
   if (!isWanted) return not('--no-probe');
   if (db === undefined || temporal === undefined) return not('Postgres and Temporal come first');
-  return checkWithProbe(db, createRecorder(ops, 'doctor', operator), operator);
+  const why = whyNoProbe(before);
+  if (why !== undefined) return not(why);
+  return checkWithProbe({ db, temporal }, createRecorder(ops, 'doctor', operator), operator);
 }
 
 /** Of what `npm start` runs; a server's API may be anywhere. */

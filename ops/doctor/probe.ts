@@ -5,7 +5,9 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { v7 as uuidv7 } from 'uuid';
+import { orderSagaId } from '../../contracts/ids.js';
 import type { Order } from '../../contracts/orders.js';
+import { SAGA_FAILURE, SAGA_STEP } from '../../contracts/saga.js';
 import { acceptOrder } from '../../domain/acceptance.js';
 import type { Change } from '../../domain/audit/acts.js';
 import type { Database } from '../../domain/database.js';
@@ -16,7 +18,11 @@ import { readPaymentDue } from '../../domain/payments.js';
 import { refusePrice } from '../../domain/prices.js';
 import { PROBE_CUSTOMER, probeCorrelationId } from '../../domain/probes.js';
 import { duration } from '../output.js';
+import { waitOf } from '../../sagas/waits.js';
+import type { Temporal } from '../connections.js';
 import type { Recorder } from '../recorder.js';
+import { describe } from '../sagas.js';
+import { whereItWaits } from './causes.js';
 import { type Check, check, fail, type Finding, ok, skipped } from './checks.js';
 
 /** The sweep finds it within 5 s; then a saga without steps takes milliseconds, and events leave within 2 s. */
@@ -29,7 +35,11 @@ const CATALOGUE_MAX = 1_000;
 const WHY = 'a probe of the operators’ doctor: no goods, no money';
 
 /** @returns what came of it, link by link of the chain */
-export async function checkWithProbe(db: Database, recorder: Recorder, operator: string): Promise<Check[]> {
+export async function checkWithProbe(
+  { db, temporal }: { db: Database; temporal: Temporal },
+  recorder: Recorder,
+  operator: string,
+): Promise<Check[]> {
   const placed: { id?: string; atMs: number } = { atMs: performance.now() };
   const first = await check('probe order', async () => {
     const order = await probeOrder(db);
@@ -41,7 +51,7 @@ export async function checkWithProbe(db: Database, recorder: Recorder, operator:
   });
   const { id, atMs } = placed;
   if (id === undefined) return [first];
-  const end = await check('probe saga', () => awaitEnd(db, id, atMs), END_LIMIT_MS + MARGIN_MS);
+  const end = await check('probe saga', () => awaitEnd({ db, temporal }, id, atMs), END_LIMIT_MS + MARGIN_MS);
   if (end.status !== 'ok') return [first, end];
   const leftovers = await check('probe leaves nothing', () => findLeftovers(db, id));
   const delivery = await check('probe delivery', () => awaitDelivery(db, id), DELIVERY_LIMIT_MS + MARGIN_MS);
@@ -81,18 +91,30 @@ const probing = (outside: Database, order: Order, actor: string): Change<boolean
       : null,
 });
 
-async function awaitEnd(db: Database, id: string, beganMs: number): Promise<Finding> {
+async function awaitEnd(
+  { db, temporal }: { db: Database; temporal: Temporal },
+  id: string,
+  beganMs: number,
+): Promise<Finding> {
   for (;;) {
     const order = await readOrder(db, id);
     const tookMs = performance.now() - beganMs;
     if (order?.status === 'CANCELLED') return ok(`started and ended within ${duration(tookMs)}`);
     if (tookMs > END_LIMIT_MS) {
       const started = await db.order.findUnique({ where: { id }, select: { sagaStartedAt: true } });
-      const where = started?.sagaStartedAt ? 'no worker ends it' : 'no relay starts it';
+      const where = started?.sagaStartedAt ? await readWait(temporal, id) : 'no relay starts it';
       return fail(`${order?.status} after ${duration(tookMs)}: ${where}: ops order ${id}`);
     }
     await pause(POLL_MS);
   }
+}
+
+/** What it waits for, from Temporal's server: no worker is asked, since it may be what is missing. */
+async function readWait(temporal: Temporal, id: string): Promise<string> {
+  const saga = await describe(temporal, orderSagaId(id)).catch(() => null);
+  if (saga === null) return 'what its saga waits for is not known';
+  const { typedSearchAttributes: marks } = saga;
+  return whereItWaits(waitOf(saga), { step: marks.get(SAGA_STEP), failure: marks.get(SAGA_FAILURE) });
 }
 
 async function findLeftovers(db: Database, id: string): Promise<Finding> {

@@ -3,8 +3,9 @@ import { CUSTOMER_ID, SAGA_FAILURE, SAGA_STATE, SAGA_STEP, type SagaPolicy } fro
 import type { Database } from '../../domain/database.js';
 import { countSlowOrders, groupByFailure } from '../../domain/stuck-sagas.js';
 import { readPollers } from '../../sagas/pollers.js';
-import { findStuck } from '../../sagas/stuck.js';
+import { findInState, findStuck } from '../../sagas/stuck.js';
 import type { Temporal } from '../connections.js';
+import { readLastErrors } from '../last-errors.js';
 import { duration } from '../output.js';
 import { type Check, check, fail, type Finding, ok, warn } from './checks.js';
 
@@ -64,6 +65,20 @@ async function countPollers({ client }: Temporal): Promise<Finding> {
   const last = lastAskedSeconds === null ? '' : `, the last one ${duration(lastAskedSeconds * 1_000)} ago`;
   const detail = `${workflow.length} ask for sagas, ${activity.length} for activities${last}`;
   return workflow.length > 0 && activity.length > 0 ? ok(detail) : fail(`${detail}: orders stay PENDING`);
+}
+
+/** One cause is the same at all of them. */
+const PARKED_MAX = 16;
+
+/** What sagas that are parked failed by last; none where it cannot be read: `sagas` and `temporal` say that. */
+export async function readErrorsOfParked(db: Database, temporal: Temporal): Promise<(string | null)[]> {
+  try {
+    const { sagas } = await findInState(db, temporal.client, 'NEEDS_ATTENTION');
+    const byGateway = sagas.filter(({ failure }) => failure === 'GatewayUnknown' || failure === 'UndoFailing');
+    return await readLastErrors(temporal, byGateway.slice(0, PARKED_MAX));
+  } catch {
+    return [];
+  }
 }
 
 async function countStuck({ client }: Temporal, db: Database, policy: SagaPolicy): Promise<Finding> {

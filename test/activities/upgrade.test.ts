@@ -219,6 +219,28 @@ describe('an order whose charge carries its correlation id', () => {
     expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 1_000 });
   });
 
+  test.each(['search', 'list'])(
+    'is not paid by what a stranger took in its name meanwhile: %s shows its own',
+    async (by) => {
+      const [paid, declined] = [await accepted(), await accepted('pm_card_chargeDeclined')];
+      const made = await earlierReleaseCharges(paid, 'pm_card_visa');
+      await earlierReleaseCharges(declined, 'pm_card_chargeDeclined');
+      for (const orderId of [paid, declined]) await b.charged({ orderId });
+      if (by === 'list') await searchIsLate();
+      await charge(b, paid, { attempt: 2 });
+      expect(await paymentOf(paid)).toMatchObject({ status: 'CHARGED', gatewayReference: made['id'] });
+      expect((await failureOf(charge(b, declined, { attempt: 2 }))).failure.type).toBe('Refusal');
+      expect(await paymentOf(declined)).toMatchObject({ status: 'DECLINED' });
+    },
+  );
+
+  test('is charged once, if a build of before the marks has charged it', async () => {
+    const orderId = await accepted();
+    const made = await oldBuildCharges(orderId);
+    await charge(b, orderId, { attempt: 2 });
+    expect(await paymentOf(orderId)).toMatchObject({ status: 'CHARGED', gatewayReference: made['id'] });
+  });
+
   test('is not declined by a stranger’s charge that names it', async () => {
     const orderId = await accepted();
     await b.stripe(

@@ -26,6 +26,7 @@ test.each([
   ['one that is too long', 'a'.repeat(129)],
   ['one with other characters', 'a b'],
   ['nothing', ''],
+  ['the hash of another id', `hmac-sha256:${'0'.repeat(64)}`],
 ])('%s is told as a keyed hash: always the same, and another one under another key', (_, id) => {
   const hash = chargeCorrelationOf(id, KEY);
   expect(hash).toMatch(HASH);

@@ -45,6 +45,11 @@ test.each(STAGED)(
       else if (expected !== undefined) expect(lines[part]).toMatch(expected);
     }
     if (said.choices) expect(it.choices.map(wordOf)).toEqual(said.choices);
+    const costs = it.choices.map((choice) => [
+      wordOf(choice),
+      `${choice.money} · ${choice.stock} · ${choice.customer}`,
+    ]);
+    for (const [word, cost] of Object.entries(said.costs ?? {})) expect(Object.fromEntries(costs)[word]).toMatch(cost);
     // Everywhere as `ops order` tells it: 10.00 USD, and not 1000 of a unit that one has to know.
     expect([...Object.values(lines), ...it.choices.map(({ money }) => money)].join('\n')).not.toMatch(
       /minor unit|(?<![.\d])\d+ (USD|taken|given back)|holds \d+(?![.\d])/,

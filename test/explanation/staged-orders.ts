@@ -69,6 +69,16 @@ const confirmedLongAgo = async () => {
   return id;
 };
 
+/** An operator has vouched that the money came by bank transfer. */
+const paidOutside = async () => {
+  const { db } = stage.s;
+  const { id } = await accept(db, { A: 1 });
+  await reserveInventory(db, id);
+  await recordCharge(db, id, null, { attempts: 3, skippedBy: 'op-7' });
+  await confirmOrder(db, id);
+  return id;
+};
+
 type Said = {
   situation: string;
   /** Of `why`, `next`, `choices`, `disagreements`: what must be in the text; null = there is nothing of it. */
@@ -76,6 +86,8 @@ type Said = {
   next?: RegExp | null;
   /** First words of the commands that may be typed, in their order; the arguments are tested by running them. */
   choices?: string[];
+  /** What they cost, by these words: money, stock, customer. */
+  costs?: Record<string, RegExp>;
   disagreements?: RegExp | null;
   sources?: RegExp;
   happened?: RegExp;
@@ -180,7 +192,12 @@ export const STAGED: Staged[] = [
     said: {
       situation: 'undo-failing',
       why: /releaseInventory has failed for long/,
+      next: /releaseInventory is tried again every minute|try \d+ of releaseInventory/,
       choices: ['retry', 'skip'],
+      costs: {
+        retry: /^none · the order’s pieces go back on sale, once · the order is then cancelled$/,
+        skip: /^none · nothing is moved: you vouch for the pieces · the order is then cancelled$/,
+      },
       disagreements: null,
     },
   },
@@ -203,6 +220,38 @@ export const STAGED: Staged[] = [
       return id;
     },
     said: { situation: 'unwinding', next: /try \d+ of refundPayment/, choices: ['retry', 'skip'], disagreements: null },
+  },
+  {
+    name: 'confirmed, and paid outside',
+    stage: paidOutside,
+    said: {
+      situation: 'confirmed',
+      why: /SETTLED_OUTSIDE \(paid or given back by other means, as op-7 has vouched\)/,
+      choices: ['cancel'],
+      costs: { cancel: /^10\.00 USD came by other means; give it back by hand; the cancel waits at refundPayment/ },
+      disagreements: null,
+    },
+  },
+  {
+    name: 'paid outside, and being taken back',
+    stage: async () => {
+      const id = await paidOutside();
+      await cancelIn(id);
+      await restartSaga({ client: stage.s.client, db: stage.s.db, policy: PATIENT }, id);
+      return id;
+    },
+    said: {
+      situation: 'undo-failing',
+      why: /\(PaidOutside\): it needs an operator\. It is tried again every minute/,
+      next: /refundPayment is tried again every minute.*\(PaidOutside\)/,
+      choices: ['retry', 'skip'],
+      costs: {
+        retry:
+          /^not 10\.00 USD that came by other means: give it back by hand, then skip · none · the order is then cancelled$/,
+        skip: /^nothing is given back: .*of 10\.00 USD must have been already · none · the order is then cancelled$/,
+      },
+      disagreements: null,
+    },
   },
   {
     name: 'cancelled, and charged late',
@@ -285,7 +334,35 @@ export const STAGED: Staged[] = [
       await stage.intervene(`/sandbox/payment_intents/${await chargeOf(id)}/dispute`);
       return id;
     },
-    said: { situation: 'confirmed', disagreements: /disputes the charge/ },
+    said: {
+      situation: 'confirmed',
+      disagreements: /disputes the charge with their bank \(needs_response\)/,
+      costs: { cancel: /^10\.00 USD goes back if the dispute is won; nothing while it is open/ },
+    },
+  },
+  {
+    name: 'being taken back, its dispute lost',
+    stage: async () => {
+      const id = await confirmed();
+      const charge = await chargeOf(id);
+      await stage.intervene(`/sandbox/payment_intents/${charge}/dispute`);
+      await cancelIn(id);
+      await restartSaga({ client: stage.s.client, db: stage.s.db, policy: PATIENT }, id);
+      await stage.until(id, 'undo-failing');
+      const { s } = stage;
+      const disputes = await fetch(`${s.sandboxUrl}/v1/disputes?payment_intent=${charge}`, {
+        headers: { authorization: `Bearer ${KEY}` },
+      });
+      const { data } = (await disputes.json()) as { data: { id: string }[] };
+      await stage.intervene(`/sandbox/disputes/${data[0]?.id}/lose`);
+      return id;
+    },
+    said: {
+      situation: 'undo-failing',
+      disagreements: /dispute of the charge is lost: the bank has given the money back/,
+      choices: ['retry', 'skip'],
+      costs: { retry: /^nothing goes back: the dispute is lost, and the bank has paid · none|the bank has paid · the/ },
+    },
   },
   {
     name: 'terminated',

@@ -105,7 +105,8 @@ test('without workers it says so, and its probe holds nothing while it waits for
   expect(code).toBe(1);
   expect(statusesOf(document)).toMatchObject({ 'probe order': 'ok', 'probe saga': 'fail' });
   const [probe] = await probeOrders();
-  expect(document.checks.find(({ name }: Check) => name === 'probe saga').detail).toContain(`ops order ${probe?.id}`);
+  const said = document.checks.find(({ name }: Check) => name === 'probe saga').detail;
+  expect(said).toMatch(new RegExp(`waits for a worker, and no worker takes it: ops order ${probe?.id}`));
   expect(await s.db.reservation.count({ where: { orderId: probe?.id ?? '' } })).toBe(0);
   await s.engage();
 }, 90_000);
@@ -113,8 +114,12 @@ test('without workers it says so, and its probe holds nothing while it waits for
 test('each part that is missing is named, and the others are looked at all the same', async () => {
   await holdAccount(s.db, 'restored');
   await s.fault({ route: 'all', mode: 'down', count: null });
-  const { code, document } = await ops.json('doctor', '--no-probe', '--api', 'http://127.0.0.1:1');
+  const { code, document } = await ops.json('doctor', '--api', 'http://127.0.0.1:1');
   expect(code).toBe(1);
+  expect(document.checks.find(({ name }: Check) => name === 'probe order')).toMatchObject({
+    status: 'skipped',
+    detail: expect.stringMatching(/^follows from: gateway, account at the gateway;/),
+  });
   expect(statusesOf(document)).toMatchObject({
     'account at the gateway': 'fail',
     gateway: 'fail',
@@ -147,6 +152,8 @@ test('a database that takes no changes fails at that, and nothing is tried on it
     const { code, document } = await cliOf({ ...s, databaseUrl: url }).json('doctor');
     expect(code).toBe(1);
     expect(statusesOf(document)).toMatchObject({ database: 'fail', 'probe order': 'fail' });
+    const probe = document.checks.find(({ name }: Check) => name === 'probe order');
+    expect(probe.detail).toMatch(/^follows from: database, mend that first/);
   } finally {
     await drop();
   }

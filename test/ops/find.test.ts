@@ -46,6 +46,22 @@ test('an order is found by customer and time, number, reference, correlation id,
   expect(stdout).toMatch(new RegExp(`${order.id} +PENDING +10\\.00 USD .* cus_caller +web-1001`));
 });
 
+test('orders of a SKU are found, newest first, with how many pieces each has; of a week, unless more is asked for', async () => {
+  await stock(t.db, 'RARE', 10);
+  const old = await accept(t.db, { RARE: 1 });
+  await t.db.$executeRaw`UPDATE orders SET created_at = now() - interval '8 days' WHERE id = ${old.id}::uuid`;
+  const [first, last] = [await accept(t.db, { RARE: 2 }), await accept(t.db, { RARE: 3, A: 1 })];
+  await accept(t.db, { A: 1 });
+  expect(await idsOf('--sku', 'RARE')).toEqual([last.id, first.id]);
+  const { stdout } = await ops('find', '--sku', 'RARE', '--from', '30d');
+  const shown = [...stdout.matchAll(/^(\S{36}) +(\d+) +PENDING/gm)].map(([, id, pieces]) => [id, pieces]);
+  expect(shown).toEqual([
+    [last.id, '3'],
+    [first.id, '2'],
+    [old.id, '1'],
+  ]);
+});
+
 test('what is not there ends with 3, what is no question with 2', async () => {
   expect(await ops('find', '--customer', 'cus_nobody')).toMatchObject({
     code: 3,

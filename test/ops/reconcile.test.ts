@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { recordCharge } from '../../domain/payments.js';
 import { startReconciler } from '../../reconciliation/reconciler.js';
 import { type TestLedgers, openLedgers, SILENT } from '../reconciliation/support.js';
 import { type Cli, cliOf } from './cli.js';
@@ -26,6 +27,15 @@ test('reconcile has a running worker settle what it finds, and lists that', asyn
     });
     expect(code).toBe(0);
     expect(await books.ledger(order.id)).toMatchObject({ net: 0 });
+
+    // What an operator vouches for is neither open nor settled, and says who does.
+    const paid = await books.pending();
+    await recordCharge(books.db, paid.id, null, { attempts: 3, skippedBy: 'op-7' });
+    const shown = await ops('reconcile', '--order', paid.id);
+    expect(shown.stdout).toMatch(new RegExp(`nothing to do\\n[^\\n]*\\n${paid.id} +10\\.00 USD +op-7 .* paid`));
+    expect(shown.stdout).toContain('0 open');
+    const { document: told } = await ops.json('order', paid.id);
+    expect(told).toMatchObject({ findings: [], vouched: [{ closedBy: 'op-7', amount: 1_000 }] });
   } finally {
     await stop();
   }

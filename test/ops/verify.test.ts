@@ -17,7 +17,7 @@ import { openAtMostMs } from '../../verification/limits.js';
 import type { Sources } from '../../verification/parts/part.js';
 import { type PassOptions, VERIFIED, verify } from '../../verification/pass.js';
 import { eventually } from '../support/conditions.js';
-import { copyDatabase, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
+import { accept, copyDatabase, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 import { type Cli, cliOf } from './cli.js';
 
@@ -149,6 +149,23 @@ test("an order is asked for by itself; what is not an order's is not", async () 
   expect(document.invariants).toContainEqual({ invariant: 'I1 money', checked: 1, violations: [] });
   expect(JSON.stringify(document.invariants)).not.toContain('I2');
   expect(code).toBe(0);
+});
+
+test('an order that has just changed is told as such with the time from which it is looked at: 2, and no word of money', async () => {
+  const { id } = await accept(s.db, { A: 1 });
+  try {
+    const { code, stdout, stderr } = await cli('verify', '--order', id);
+    expect(stderr).toMatch(
+      new RegExp(`${id}: not looked at, it changed \\d+ s ago; looked at from \\d\\d:\\d\\d:\\d\\d UTC on`),
+    );
+    expect(stdout + stderr).not.toMatch(/nothing was charged|Nothing was there/);
+    expect(code).toBe(2);
+  } finally {
+    await asOwner(
+      s.databaseUrl,
+      `DELETE FROM orders WHERE id = '${id}'; DELETE FROM order_lines WHERE order_id = '${id}'; DELETE FROM outbox WHERE order_id = '${id}'`,
+    );
+  }
 });
 
 test('pages of any size, and results asked for or listed, come to the same; and what has just changed is not looked at', async () => {

@@ -109,7 +109,7 @@ describe('metrics', () => {
     expect(counted?.get('order_saga_order_post_duration_seconds_count{role="api",code="201"}')).toBe(3);
     const names = [...((await worker?.()) ?? new Map()).keys()].filter((name) => name.startsWith('order_saga_'));
     const own =
-      /^order_saga_(payment_|step_|undo|gateway_|relay_partitions|pool_|process_started|refused_at_listener_total)/;
+      /^order_saga_(payment_|step_|undo|gateway_|invariant_|verification_|relay_partitions|pool_|process_started|refused_at_listener_total)/;
     expect(names.filter((name) => !own.test(name))).toEqual([]);
   });
 

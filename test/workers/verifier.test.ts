@@ -1,9 +1,12 @@
 /** The verifier's loop: what is planted shows in its metrics within a minute, and goes when it is mended; one process at a time says so. */
+import type { Client } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { createCursors } from '../../domain/cursors.js';
+import { confirmDestinations } from '../../domain/retention.js';
 import { openAtMostMs } from '../../verification/limits.js';
-import { VERIFIED } from '../../verification/pass.js';
+import { VERIFIED, verify } from '../../verification/pass.js';
 import { passed, rowsLookedAt, violations } from '../../workers/verification-metrics.js';
-import { startVerifier } from '../../workers/verifier.js';
+import { startVerifier, type VerifierSettings } from '../../workers/verifier.js';
 import { openLedgers, SILENT, type TestLedgers } from '../reconciliation/support.js';
 import { eventually } from '../support/conditions.js';
 import { PATIENT } from '../support/saga.js';
@@ -25,11 +28,11 @@ afterEach(async () => {
 });
 afterAll(() => books.stop());
 
-function start(allEveryMs = 200) {
+function start(allEveryMs = 200, changed: Partial<VerifierSettings> = {}) {
   const { db, gateway } = books;
   const often = { everyMs: 100, allEveryMs, spanMs: 3_600_000, pageSize: 1, graceMs: 0, rest: 0 };
   const about = { client: () => undefined, openAtMostMs: openAtMostMs(PATIENT), logger: SILENT };
-  const stop = startVerifier({ db: db as DatabaseClient, gateway, ...often, ...about });
+  const stop = startVerifier({ db: db as DatabaseClient, gateway, ...often, ...about, ...changed });
   stops.push(stop);
   return stop;
 }
@@ -84,4 +87,64 @@ test('one process verifies; when another has the lease, or it stops, it shows no
   await stop();
   expect((await shown()).size).toBe(0);
   expect(await books.db.workLease.findUnique({ where: { name: 'verifier' } })).toBeNull();
+});
+
+const SEEN = 'I14 nothing is stuck unseen';
+const DESTINATIONS = 'I8 destinations are served';
+
+/** A Temporal in which this saga has begun, and says nothing. */
+function temporalOf(workflowId: string): Client {
+  const typedSearchAttributes = { get: () => undefined };
+  const run = { workflowId, runId: 'run', status: { name: 'RUNNING' }, startTime: new Date(), typedSearchAttributes };
+  const client = {
+    options: { namespace: 'default' },
+    withDeadline: (_: unknown, ask: () => unknown) => ask(),
+    workflowService: { describeNamespace: async () => ({}) },
+    workflow: {
+      list: async function* () {
+        yield run;
+      },
+      getHandle: () => ({ describe: async () => run }),
+    },
+  };
+  return client as unknown as Client;
+}
+
+test('a saga that stood still while no worker ran has all of its time once more before it is told of', async () => {
+  const { id } = await books.pending();
+  await books.db.$executeRaw`UPDATE orders SET saga_started_at = now() - interval '1 hour' WHERE id = ${id}::uuid`;
+  const client = () => temporalOf(`order-${id}`);
+  const stop = start(200, { client, againAfterMs: 0 });
+  const rowsOf = async () =>
+    (await rowsLookedAt.get()).values.find(({ labels }) => labels['invariant'] === SEEN)?.value ?? 0;
+  const enough = (await rowsOf()) + 10;
+  await eventually('it is looked at', async () => (await rowsOf()) > enough);
+  expect((await shown()).get(SEEN)).toBe(0);
+  await stop();
+  start(200, { client, againAfterMs: 0, openAtMostMs: { unmarked: 500, inAll: 500 } });
+  await shows(SEEN, 1);
+});
+
+test('what waited while everything was down is no destination that nobody serves, once its relay is back', async () => {
+  const { db, gateway } = books;
+  await createCursors(db, ['webhook'], 'oldest');
+  await confirmDestinations(db, ['webhook']);
+  await db.$executeRaw`UPDATE outbox SET occurred_at = now() - interval '20 minutes'`;
+  const options = { graceMs: 0, openAtMostMs: openAtMostMs(PATIENT), invariants: [DESTINATIONS] as const };
+  const said = async (looking: DatabaseClient, againAfterMs: number) => {
+    const sources = { db: looking, gateway, temporal: { why: 'there is none' } };
+    const { findings } = await verify(sources, { ...options, againAfterMs });
+    return findings.flatMap(({ violations: all }) => all).length;
+  };
+  expect(await said(db as DatabaseClient, 0)).toBeGreaterThan(0);
+  // The relay is a moment later than the first look.
+  const takeLeases = () =>
+    db.$executeRaw`UPDATE relay_cursors SET lease_owner = 'relay', lease_until = now() + interval '1 minute'`;
+  const transaction = (db as DatabaseClient).$transaction.bind(db);
+  const $transaction = async (...asked: Parameters<typeof transaction>) => {
+    const answer = await transaction(...asked);
+    setTimeout(takeLeases, 100);
+    return answer;
+  };
+  expect(await said({ $transaction } as unknown as DatabaseClient, 500)).toBe(0);
 });

@@ -50,7 +50,7 @@ function feedTrouble({ id, areEventsGone, eventCount }: LedgerOrder, events: Led
   const newest = events.at(-1)?.sequence;
   return [
     !isInOrder && `the feed has the events of ${id} in another order`,
-    !areEventsGone &&
+    !(areEventsGone && newest === undefined) &&
       eventCount !== undefined &&
       newest !== eventCount &&
       `${id} has told ${eventCount} events, of which the newest is ${newest ?? 'none'}`,

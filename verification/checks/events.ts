@@ -54,12 +54,15 @@ function firstArrivals(events: LedgerEvent[]): LedgerEvent[] {
   );
 }
 
+const isConsecutive = (events: LedgerEvent[]) =>
+  events.every(({ sequence }, i) => sequence === (events[0]?.sequence ?? 0) + i);
 const isGapless = (events: LedgerEvent[]) => events.every(({ sequence }, i) => sequence === i + 1);
 
 function storyTrouble(order: LedgerOrder, events: LedgerEvent[], ledgers: Ledgers): string | undefined {
   const types = events.map(({ type }) => type);
+  // The oldest go first: what is left ends with the newest.
+  if (order.areEventsGone ? !isConsecutive(events) : !isGapless(events)) return `the events of ${order.id} have gaps`;
   if (order.areEventsGone) return undefined;
-  if (!isGapless(events)) return `the events of ${order.id} have gaps`;
   const byHand = new Set(events.filter(({ data }) => 'skippedBy' in data).map(({ type }) => type));
   // Without the gateway's lists it may be so or not.
   const refundedByOthers = ledgers.charges

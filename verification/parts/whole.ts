@@ -32,8 +32,9 @@ export const keysPart: Part = {
 export const cursorsPart: Part = {
   invariants: ['I8 destinations are served'],
   isOfAll: true,
-  async *looks({ db }, { names }) {
+  async *looks({ db }, { names, againAfterMs }) {
     const look = async (): Promise<Looked[]> => [[names, ofOrders({ cursors: await readCursors(db) })]];
-    yield await lookTwice(names, await look(), look);
+    // When everything starts anew, the relays take their leases while this looks already.
+    yield await lookTwice(names, await look(), look, againAfterMs);
   },
 };

@@ -3,7 +3,7 @@ import type { CancellationReason, OrderStatus } from '../../contracts/orders.js'
 import { Prisma } from '../../prisma/generated/client.js';
 import type { DatabaseClient } from '../../runtime/database.js';
 import type { LedgerEvent, LedgerPayment } from '../ledgers.js';
-import { isFinal, isInHand } from './orders.js';
+import { areEventsGone, isFinal, isInHand } from './orders.js';
 import { readOnly } from './read-only.js';
 
 export type PaidOrder = {
@@ -44,8 +44,8 @@ export async function readMoney(
       'installationId', (SELECT id FROM installation),
       'orders', (SELECT coalesce(json_agg(json_build_object('id', id, 'status', status, 'reason', unwinding_reason, 'currency', currency,
           'total', total_amount, 'installationId', installation_id,
-          'areEventsGone', created_at <= coalesce((SELECT occurred_at FROM feed_horizon), '-infinity'),
-          'isQuiet', ${isFinal} AND updated_at < now() - ${graceMs}::float8 * interval '1 ms')), '[]') FROM named),
+          'areEventsGone', ${areEventsGone},
+          'isQuiet', ${isFinal} AND updated_at < now() - ${graceMs}::float8 * interval '1 ms')), '[]') FROM named o),
       'payments', (SELECT coalesce(json_agg(json_build_object('orderId', order_id, 'status', status, 'amount', amount,
           'currency', currency, 'reference', gateway_reference)), '[]') FROM payments WHERE order_id IN (SELECT id FROM named)),
       'events', (SELECT coalesce(json_agg(json_build_object('orderId', order_id, 'sequence', sequence, 'type', type, 'data', data)), '[]')

@@ -15,6 +15,13 @@ export const isInHand = Prisma.sql`(f.action NOT IN ('refunded', 'cancelled')
   OR EXISTS (SELECT FROM reconciliation_closings c WHERE c.finding_id = f.id))`;
 export const isFinal = Prisma.sql`(status = 'CANCELLED' OR (status = 'CONFIRMED' AND unwinding_reason IS NULL AND NOT forward_due))`;
 
+/**
+ * Of an order `o`: some of its events are not there any more, and it is not younger than the newest that has left the feed, by clocks that
+ * may differ. Whoever deletes an event moves that place: an order that has all of its events is held against them in any case.
+ */
+export const areEventsGone = Prisma.sql`(o.event_count > (SELECT count(*) FROM outbox e WHERE e.order_id = o.id)
+  AND o.created_at <= coalesce((SELECT occurred_at + interval '1 hour' FROM feed_horizon), '-infinity'))`;
+
 const held = Prisma.raw(
   HOLDINGS.map(
     ({ table, column, held: states }) =>
@@ -31,7 +38,7 @@ export async function readOrders(db: DatabaseClient, span: Span, limit: number, 
     SELECT json_build_object(
       'orders', (SELECT coalesce(json_agg(json_build_object('id', id, 'status', status, 'reason', unwinding_reason,
           'planVersion', plan_version, 'currency', currency, 'total', total_amount, 'eventCount', event_count,
-          'areEventsGone', created_at <= coalesce((SELECT occurred_at FROM feed_horizon), '-infinity'),
+          'areEventsGone', ${areEventsGone},
           'lines', (SELECT coalesce(json_agg(json_build_object('sku', sku, 'quantity', quantity, 'unitPrice', unit_price)), '[]')
             FROM order_lines WHERE order_id = o.id)) ORDER BY id), '[]') FROM page o),
       'events', (SELECT coalesce(json_agg(json_build_object('orderId', order_id, 'sequence', sequence, 'type', type, 'data', data,
