@@ -100,7 +100,7 @@ export default [
     id: 'two-decisions-at-once',
     promise: 'There is one decision in hand at a time: of two that arrive together one is refused.',
     file: 'workflows/decisions.ts',
-    find: '  requireNoneInHand(saga); // two may be validated before either is begun\n',
+    find: '  decisions.take(decision);\n',
     replace: '',
     test: DECISIONS,
     name: 'one of two that arrive together is refused, and not kept',
