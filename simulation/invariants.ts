@@ -113,8 +113,9 @@ function money({ ledger, gateway, reached }: End): Violation | undefined {
     if (isOutside('payment.charged') || held() === wanted.amount) return undefined;
     return { invariant: 'money', how: `${held()} is held of a confirmed order of ${wanted.amount}` };
   }
+  const knownAt = Math.min(gateway.lookedUpAt ?? ledger.moneySettledAt, ledger.moneySettledAt);
   const isLate = gateway.charges.some(
-    (charge) => gateway.held(charge) > 0 && (charge.isStray || charge.landedAt > ledger.moneySettledAt),
+    (charge) => gateway.held(charge) > 0 && (charge.isStray || charge.landedAt > knownAt),
   );
   if (isLate) reached('a charge arrives after the order was cancelled');
   if (held() > 0 && !isLate && !isOutside('payment.refunded'))

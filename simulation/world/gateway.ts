@@ -38,6 +38,8 @@ const REQUEST_LIMIT_MS = 8_000;
 
 export class Gateway {
   readonly charges: Charge[] = [];
+  /** When it was last looked up what there is: what lands while the answer is on its way is as late as what lands after it. */
+  lookedUpAt: number | undefined;
   readonly #clock: Clock;
   readonly #tape: Tape;
   readonly #faults: Faults;
@@ -160,6 +162,7 @@ export class Gateway {
     );
     if (found.some(({ state }) => state === 'processing')) throw this.#unknown('The charge is being processed');
     const held = found.filter((charge) => this.held(charge) > 0);
+    this.lookedUpAt = this.#clock.now;
     if (held.length > 0) this.reached('a look-up finds a charge that nobody knew of');
     return held.map((charge) => ({ reference: charge.reference, refunded: charge.amount - this.held(charge) }));
   }
