@@ -109,11 +109,11 @@ export class Execution {
   }
 
   /** What it waits for; a task that is due, or under way, is nothing to wait for. */
-  get waitsFor(): { activities: Ordinary[]; timers: string[] } | undefined {
+  get waitsFor(): { activities: Ordinary[]; timers: { summary: string; at: number }[] } | undefined {
     if (this.#task || this.isClosed) return undefined;
     return {
       activities: [...this.#activities.values()],
-      timers: [...this.#timers.values()].map(({ summary }) => summary ?? ''),
+      timers: [...this.#timers.values()].map(({ summary = '', at }) => ({ summary, at })),
     };
   }
 
