@@ -2,8 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readOperationFacts } from './verify/facts.js';
-import { readCharges } from './verify/gateway.js';
-import { readInstallationId, readPages, readStock } from './verify/postgres.js';
+import { readGateway } from './verify/invariants.js';
+import { readPages, readStock } from './verify/postgres.js';
 import { readSagas } from './verify/temporal.js';
 import type { Installation } from './world/installation.js';
 
@@ -24,7 +24,7 @@ export async function keepEvidence({ folder, pool, direct, consumer }: Installat
       const { keys, acts, ...facts } = await readOperationFacts(pool);
       return { ...facts, keys: [...keys], acts: [...acts] };
     },
-    gateway: async () => readCharges(direct.gateway, await readInstallationId(pool)),
+    gateway: () => readGateway({ pool, direct }),
     temporal: () => readSagas(direct.temporal),
     consumer: async () => consumer.received,
   };

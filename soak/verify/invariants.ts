@@ -2,10 +2,10 @@
 import { orderIdOf } from '../../contracts/ids.js';
 import type { CloudEvent } from '../../contracts/events.js';
 import { checkInvariants, type Finding, INVARIANT_NAMES, type InvariantName } from '../../verification/invariants.js';
-import type { LedgerEvent, Ledgers } from '../../verification/ledgers.js';
+import type { LedgerCharge, LedgerEvent, Ledgers } from '../../verification/ledgers.js';
 import { readAll } from '../../testbed/brokers/readers.js';
 import type { Installation } from '../world/installation.js';
-import { readCharges } from './gateway.js';
+import { readCharges } from '../../testbed/gateway-ledger.js';
 import { groupBy } from './grouping.js';
 import { readInHand, readInstallationId, readPages, readStock } from './postgres.js';
 import { readSagas } from './temporal.js';
@@ -14,6 +14,12 @@ const PAGE_SIZE = 200;
 const OF_STOCK = ['I2 stock is conserved'] as const satisfies InvariantName[];
 /** All others. */
 const OF_ORDERS = INVARIANT_NAMES.filter((name) => !OF_STOCK.some((one) => one === name));
+
+/** All charges; ours are those that carry this installation's mark. */
+export async function readGateway({ pool, direct }: Pick<Installation, 'pool' | 'direct'>): Promise<LedgerCharge[]> {
+  const own = await readInstallationId(pool);
+  return readCharges(direct.gateway, ({ installationId }) => installationId === own);
+}
 
 /** @returns of each invariant how many rows it looked at, and what is wrong */
 export async function holdInvariants(around: Installation): Promise<Finding[]> {
@@ -28,7 +34,7 @@ export async function holdInvariants(around: Installation): Promise<Finding[]> {
     }
   };
   const inHand = await readInHand(pool);
-  const charges = await readCharges(direct.gateway, await readInstallationId(pool));
+  const charges = await readGateway(around);
   const ofOrder = groupBy(charges, ({ orderId }) => orderId);
   const sagas = groupBy(await readSagas(direct.temporal), ({ workflowId }) => orderIdOf(workflowId));
   const consumers = await readConsumers(around);

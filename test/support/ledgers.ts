@@ -3,6 +3,7 @@ import type { Client } from '@temporalio/client';
 import type { CloudEvent } from '../../contracts/events.js';
 import type { Order } from '../../contracts/orders.js';
 import { HOLDINGS } from '../../contracts/plan.js';
+import { readCharges as readAllCharges } from '../../testbed/gateway-ledger.js';
 import type { LedgerCharge, LedgerEvent, LedgerSaga, Ledgers } from '../../verification/ledgers.js';
 import type { ApiClient } from './launcher.js';
 
@@ -35,59 +36,10 @@ export async function readFacts(query: (sql: string) => Promise<unknown>): Promi
   return row.facts;
 }
 
-/** Through the provider's own API, and nothing of ours. */
-export async function readCharges(gatewayUrl: string): Promise<LedgerCharge[]> {
-  const [intents, refunds] = await Promise.all([
-    readList<Intent>(gatewayUrl, '/v1/payment_intents', '&expand[]=data.latest_charge'),
-    readList<Refund>(gatewayUrl, '/v1/refunds'),
-  ]);
-  return intents.map((intent) => {
-    const orderId = intent.metadata['orderId'] ?? null;
-    const own = refunds.filter((refund) => refund.payment_intent === intent.id);
-    return {
-      reference: intent.id,
-      orderId,
-      isOurs: intent.metadata['installationId'] !== undefined || UUID.test(orderId ?? ''),
-      currency: intent.currency.toUpperCase(),
-      status: intent.status,
-      received: intent.amount_received,
-      refunded: own.filter(({ status }) => GOES_BACK.has(status)).reduce((sum, { amount }) => sum + amount, 0),
-      holds: intent.amount_received - (intent.latest_charge?.amount_refunded ?? 0),
-      refunds: own.map(({ status, amount, metadata }) => ({ status, amount, orderId: metadata?.['orderId'] ?? null })),
-    };
-  });
-}
-const GOES_BACK = new Set(['succeeded', 'pending', 'requires_action']);
+/** Charges of before the marks carry an order's id alone. */
+export const readCharges = (gatewayUrl: string): Promise<LedgerCharge[]> =>
+  readAllCharges(gatewayUrl, ({ installationId, orderId }) => installationId !== undefined || UUID.test(orderId ?? ''));
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
-type Intent = {
-  id: string;
-  status: string;
-  currency: string;
-  amount_received: number;
-  metadata: Record<string, string>;
-  latest_charge: { amount_refunded: number } | null;
-};
-type Refund = {
-  id: string;
-  status: string;
-  amount: number;
-  payment_intent: string;
-  metadata: Record<string, string> | null;
-};
-
-async function readList<T extends { id: string }>(gatewayUrl: string, path: string, more = ''): Promise<T[]> {
-  const all: T[] = [];
-  for (;;) {
-    const from = all.length === 0 ? '' : `&starting_after=${all.at(-1)?.id}`;
-    const headers = { authorization: 'Bearer sk_test_invariants' };
-    const answer = await fetch(`${gatewayUrl}${path}?limit=100${from}${more}`, { headers });
-    if (!answer.ok) throw new Error(`${path} answered ${answer.status}: ${await answer.text()}`);
-    const page = (await answer.json()) as { data: T[]; has_more: boolean };
-    all.push(...page.data);
-    if (!page.has_more) return all;
-  }
-}
 
 /** Every saga that Temporal knows of. Visibility trails: ask when all is over. */
 export async function readSagas(client: Client): Promise<LedgerSaga[]> {

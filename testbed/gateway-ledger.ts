@@ -1,34 +1,36 @@
-/** The gateway's ledger, through the provider's own lists and nothing of ours. */
-import type { LedgerCharge } from '../../verification/ledgers.js';
-import { groupBy } from './grouping.js';
+/** The gateway's ledger as the invariants take it, through the provider's own lists and nothing of ours: for the soak and the tests. */
+import type { LedgerCharge } from '../verification/ledgers.js';
 
-/** @param installationId by which our charges are marked; all others are strangers' */
-export async function readCharges(gateway: string, installationId: string): Promise<LedgerCharge[]> {
+/** @param isOurs by a charge's metadata; all others are strangers' */
+export async function readCharges(gateway: string, isOurs: (metadata: Metadata) => boolean): Promise<LedgerCharge[]> {
   const intents = await readList<Intent>(gateway, '/v1/payment_intents', '&expand[]=data.latest_charge');
-  const refunds = groupBy(await readList<Refund>(gateway, '/v1/refunds'), (refund) => refund.payment_intent);
+  const refunds = new Map<string, Refund[]>();
+  for (const refund of await readList<Refund>(gateway, '/v1/refunds'))
+    refunds.set(refund.payment_intent, [...(refunds.get(refund.payment_intent) ?? []), refund]);
   return intents.map(({ id, status, currency, amount_received: received, metadata, latest_charge }) => {
     const own = refunds.get(id) ?? [];
     return {
       reference: id,
       orderId: metadata['orderId'] ?? null,
-      isOurs: metadata['installationId'] === installationId,
+      isOurs: isOurs(metadata),
       currency: currency.toUpperCase(),
       status,
       received,
       refunded: own.filter((refund) => GOES_BACK.has(refund.status)).reduce((sum, { amount }) => sum + amount, 0),
       holds: received - (latest_charge?.amount_refunded ?? 0),
-      refunds: own.map((refund) => ({ ...refund, orderId: refund.metadata?.['orderId'] ?? null })),
+      refunds: own.map(({ status, amount, metadata }) => ({ status, amount, orderId: metadata?.['orderId'] ?? null })),
     };
   });
 }
 const GOES_BACK = new Set(['succeeded', 'pending', 'requires_action']);
 
+type Metadata = Record<string, string>;
 type Intent = {
   id: string;
   status: string;
   currency: string;
   amount_received: number;
-  metadata: Record<string, string>;
+  metadata: Metadata;
   latest_charge: { amount_refunded: number } | null;
 };
 type Refund = {
@@ -36,7 +38,7 @@ type Refund = {
   status: string;
   amount: number;
   payment_intent: string;
-  metadata: Record<string, string> | null;
+  metadata: Metadata | null;
 };
 
 async function readList<T extends { id: string }>(gateway: string, path: string, more = ''): Promise<T[]> {
