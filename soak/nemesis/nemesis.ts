@@ -1,12 +1,13 @@
 /** The nemesis: begins each fault when its time has come, takes it back after a while, and holds what is harmed for itself meanwhile. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OperationLog } from '../operation-log.js';
-import { type Fault, type FaultKind, SERVICES } from '../plan/faults.js';
+import { type Fault, type FaultKind, type OwingTarget, SERVICES } from '../plan/faults.js';
 import type { Installation } from '../world/installation.js';
 import { within } from '../world/waiting.js';
 import type { Begin } from './act.js';
 import { endGatewayFaults, gateway, lateRefundFailure, strangers } from './gateway.js';
 import { consumer, link } from './network.js';
+import { owing } from './owing.js';
 import { clock, deploy, kill, pause, restart } from './processes.js';
 import { connections, diskFull, openTransaction, rowLocked, sessionKilled } from './resources.js';
 
@@ -18,6 +19,7 @@ const FAULTS: Record<FaultKind, Begin> = {
   clock,
   link,
   consumer,
+  owing,
   gateway,
   'late-refund-failure': lateRefundFailure,
   strangers,
@@ -108,6 +110,10 @@ const nameOf = ({ kind, target }: Fault): string => `${kind} ${target}`;
 
 function harmedBy({ kind, target }: Fault): string[] {
   if (kind === 'deploy') return [...SERVICES];
+  if (kind === 'owing') {
+    const [part, destination] = target.split(' ') as OwingTarget;
+    return [part, ...(destination === 'nats' ? ['link relay-nats', 'link all-nats'] : ['consumer'])];
+  }
   if (kind === 'gateway') return ['faults of the gateway'];
   if (kind === 'link') return [`link ${target.split(' ')[0]}`];
   if (kind === 'kill' || kind === 'pause' || kind === 'restart' || kind === 'disk-full' || kind === 'clock')

@@ -16,7 +16,7 @@ export function partOf(around: Installation, name: string): Part {
   return part;
 }
 
-async function upAgain(part: Part): Promise<void> {
+export async function upAgain(part: Part): Promise<void> {
   part.up();
   await until(`${part.name} is ready again`, READY_LIMIT_MS, () => part.isReady());
 }

@@ -60,6 +60,11 @@ export const GATEWAY_FAULTS = {
   'events-disordered': { mode: 'webhook_out_of_order', delayMs: 2_000 },
 } as const satisfies Record<string, object>;
 
+/** Which relay dies, and which destination takes nothing before. */
+const OWING = ['relay consumer', 'all consumer', 'relay nats', 'all nats'] as const;
+type Words<Text extends string> = Text extends `${infer One} ${infer Other}` ? [One, Other] : never;
+export type OwingTarget = Words<(typeof OWING)[number]>;
+
 /** `target`: a part, a link and what happens to it, or a fault of the gateway's. */
 export type FaultKind =
   | 'kill'
@@ -75,6 +80,7 @@ export type FaultKind =
   | 'row-locked'
   | 'open-transaction'
   | 'consumer'
+  | 'owing'
   | 'disk-full'
   | 'clock';
 export type Fault = {
@@ -101,6 +107,7 @@ const DECK: Cell[] = [
   ...cells('row-locked', ['order', 'sku']),
   ...cells('open-transaction', ['postgres']),
   ...cells('consumer', ['rejects', 'fails', 'slow', 'gone']),
+  ...cells('owing', OWING),
   ...cells('disk-full', ['postgres', 'gateway']),
   ...cells('clock', SERVICES),
 ];
