@@ -59,7 +59,11 @@ export async function quiesce(around: Installation, workload: Workload, log: Ope
 type Left = () => Promise<number | { count: number; steps: number }>;
 
 /** @returns undefined once there is none, or how many there were when nothing moved any more */
-export async function whyNotNone(left: Left, wait = startWait(STALL_LIMIT_MS, CAP_MS), lookMs = LOOK_MS): Promise<string | undefined> {
+export async function whyNotNone(
+  left: Left,
+  wait = startWait(STALL_LIMIT_MS, CAP_MS),
+  lookMs = LOOK_MS,
+): Promise<string | undefined> {
   let fewest = Number.POSITIVE_INFINITY;
   let most = Number.NEGATIVE_INFINITY;
   let last = '';
