@@ -18,6 +18,7 @@ export function startSampler({ pool, direct }: Installation): Sampler {
   const stock: Held = { invariant: 'I2 stock is conserved at every moment', checked: 0, violations: [] };
   const standstill: Held = { invariant: 'I14 nothing is stuck unseen at any moment', checked: 0, violations: [] };
   let suspects = new Map<string, number>();
+  let openSince = new Map<string, number>();
   let isOver = false;
   const look = async () => {
     const read = await readStock(pool);
@@ -29,7 +30,10 @@ export function startSampler({ pool, direct }: Installation): Sampler {
       );
   };
   const lookAtStandings = async () => {
-    const open = await readStandings(pool, 'open');
+    const read = await readStandings(pool, 'open');
+    // By our own clock: Postgres' own may have jumped.
+    openSince = new Map(read.map(({ id }) => [id, openSince.get(id) ?? performance.now()]));
+    const open = read.map((one) => ({ ...one, openForMs: performance.now() - (openSince.get(one.id) ?? 0) }));
     const found = holdStandings(open, await readRunning(direct.temporal));
     const seen = found.filter(({ invariant }) => invariant === 'I14 nothing is stuck unseen');
     standstill.checked += open.length;

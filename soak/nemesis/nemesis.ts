@@ -6,6 +6,7 @@ import type { Installation } from '../world/installation.js';
 import { within } from '../world/waiting.js';
 import type { Begin } from './act.js';
 import { endGatewayFaults, gateway, lateRefundFailure, strangers } from './gateway.js';
+import { clockJump } from './clock-jump.js';
 import { consumer, link } from './network.js';
 import { owing } from './owing.js';
 import { clock, deploy, kill, pause, restart } from './processes.js';
@@ -17,6 +18,7 @@ const FAULTS: Record<FaultKind, Begin> = {
   restart,
   deploy,
   clock,
+  'clock-jump': clockJump,
   link,
   consumer,
   owing,
@@ -108,6 +110,8 @@ export function createNemesis(around: Installation, schedule: readonly Fault[], 
 
 const nameOf = ({ kind, target }: Fault): string => `${kind} ${target}`;
 
+const OF_A_PART: ReadonlySet<FaultKind> = new Set(['kill', 'pause', 'restart', 'disk-full', 'clock', 'clock-jump']);
+
 function harmedBy({ kind, target }: Fault): string[] {
   if (kind === 'deploy') return [...SERVICES];
   if (kind === 'owing') {
@@ -116,7 +120,6 @@ function harmedBy({ kind, target }: Fault): string[] {
   }
   if (kind === 'gateway') return ['faults of the gateway'];
   if (kind === 'link') return [`link ${target.split(' ')[0]}`];
-  if (kind === 'kill' || kind === 'pause' || kind === 'restart' || kind === 'disk-full' || kind === 'clock')
-    return [target];
+  if (OF_A_PART.has(kind)) return [target];
   return [kind];
 }

@@ -82,7 +82,8 @@ export type FaultKind =
   | 'consumer'
   | 'owing'
   | 'disk-full'
-  | 'clock';
+  | 'clock'
+  | 'clock-jump';
 export type Fault = {
   no: number;
   kind: FaultKind;
@@ -110,6 +111,7 @@ const DECK: Cell[] = [
   ...cells('owing', OWING),
   ...cells('disk-full', ['postgres', 'gateway']),
   ...cells('clock', SERVICES),
+  ...cells('clock-jump', [...SERVICES, 'postgres']),
 ];
 const DECK_OF_LINKS = cells(
   'link',

@@ -16,7 +16,7 @@ export async function readKeys(pool: pg.Pool): Promise<LedgerKey[]> {
 export async function readCursors(pool: pg.Pool): Promise<LedgerCursor[]> {
   const { rows } = await pool.query<LedgerCursor>(
     `SELECT c.destination, c.partition, coalesce(c.lease_until > now(), false) AS "isServed",
-       (c.feed_xid, c.feed_position) <= (SELECT (feed_xid, feed_position) FROM outbox ORDER BY feed_xid DESC, feed_position DESC LIMIT 1)
+       (c.feed_xid, c.feed_position) <= (SELECT feed_xid, feed_position FROM outbox ORDER BY feed_xid DESC, feed_position DESC LIMIT 1)
          AS "isWithinFeed",
        (SELECT order_id FROM outbox e WHERE ('x' || right(e.order_id::text, 1))::bit(4)::int = c.partition
          AND (e.feed_xid, e.feed_position) > (c.feed_xid, c.feed_position) ORDER BY feed_xid, feed_position LIMIT 1) AS "owedTooLong"
