@@ -9,13 +9,14 @@ import { endGatewayFaults, gateway, lateRefundFailure, strangers } from './gatew
 import { clockJump } from './clock-jump.js';
 import { consumer, link } from './network.js';
 import { owing } from './owing.js';
-import { clock, deploy, kill, pause, restart } from './processes.js';
+import { clock, deploy, kill, pause, promote, restart } from './processes.js';
 import { connections, diskFull, openTransaction, rowLocked, sessionKilled } from './resources.js';
 
 const FAULTS: Record<FaultKind, Begin> = {
   kill,
   pause,
   restart,
+  promote,
   deploy,
   clock,
   'clock-jump': clockJump,
@@ -118,6 +119,8 @@ function harmedBy({ kind, target }: Fault): string[] {
     const [part, destination] = target.split(' ') as OwingTarget;
     return [part, ...(destination === 'nats' ? ['link relay-nats', 'link all-nats'] : ['consumer'])];
   }
+  // What ends all sessions, or takes all, would end the copying.
+  if (kind === 'promote') return [target, 'session-killed', 'connections'];
   if (kind === 'gateway') return ['faults of the gateway'];
   if (kind === 'link') return [`link ${target.split(' ')[0]}`];
   if (OF_A_PART.has(kind)) return [target];

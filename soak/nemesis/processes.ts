@@ -40,6 +40,17 @@ export const restart: Begin = async (around, { target }) => {
   return () => upAgain(part);
 };
 
+/** A standby follows it, and each commit waits for that, until it is lost with its disk; what was acknowledged is on the other one. */
+export const promote: Begin = async (around, { target }) => {
+  const part = partOf(around, target);
+  const standby = await around.postgres.followed();
+  return async () => {
+    await part.kill();
+    await standby.promote();
+    await upAgain(part);
+  };
+};
+
 /** One process after the other, as a rolling deployment of the same build. */
 export const deploy: Begin = async (around) => {
   for (const name of SERVICES) {

@@ -70,6 +70,7 @@ export type FaultKind =
   | 'kill'
   | 'pause'
   | 'restart'
+  | 'promote'
   | 'deploy'
   | 'session-killed'
   | 'link'
@@ -100,6 +101,7 @@ const DECK: Cell[] = [
   ...cells('pause', [...PARTS, ...PARTS]),
   ...cells('restart', PARTS),
   ...cells('deploy', ['services', 'services']),
+  ...cells('promote', ['postgres', 'postgres']),
   ...cells('session-killed', ['postgres']),
   ...cells('gateway', Object.keys(GATEWAY_FAULTS)),
   ...cells('late-refund-failure', ['gateway', 'gateway']),
