@@ -83,7 +83,7 @@ describe('docker-compose.yml', () => {
     const urls = [...read('deploy/dev.env').matchAll(/=http:\/\/([a-z]+):\d+$/gm)].map(([, name = '']) => name);
     const [, targets = ''] = /names: \[(.*)\]/.exec(read('deploy/prometheus/prometheus.yml')) ?? [];
     const asked = [...urls, ...targets.split(', ').filter((name) => name !== 'api')]; // whose callers have tokens
-    expect(asked.sort()).toEqual(['issuer', 'relay', 'sandbox', 'worker']);
+    expect(asked.sort()).toEqual(['issuer', 'relay', 'sandbox', 'worker', 'worker-draining']);
     for (const name of asked)
       expect([name, services.get(name)]).toEqual([name, expect.stringMatching(`\n {6}ALLOWED_HOSTS: ${name}\\b`)]);
   });
