@@ -70,7 +70,10 @@ describe('docker-compose.yml', () => {
   });
 
   const services = new Map(
-    [...text.matchAll(/^ {2}([a-z-]+):\n((?: {4}.*\n|\s*\n)+)/gm)].map(([, name = '', body = '']) => [name, body]),
+    [...text.matchAll(/^ {2}([a-z-]+):(?: &[a-z-]+)?\n((?: {4}.*\n|\s*\n)+)/gm)].map(([, name = '', body = '']) => [
+      name,
+      body,
+    ]),
   );
 
   it('asks each role for its health where strangers do not reach it', () => {
