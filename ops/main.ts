@@ -18,6 +18,7 @@ At 3 a.m.:
   ops cancel <id> --reason 'recalled'          also a confirmed one: refund, release, cancel
   ops reconcile                                money: where the gateway's ledger and ours differ; close it with --close
   ops adopt                                    after a restore: which database moves money
+  ops after-restore --since 2h                 after a restore: orders on which Postgres, Temporal and the gateway disagree
   ops dead-letters                             events that a destination would not take; replay, discard
   ops stock adjust <sku> --by -7 --reason …    pieces that were lost or found
   ops audit verify                             whether the audit trail is what was signed
@@ -51,6 +52,7 @@ const LOADERS: [names: string, load: Loader][] = [
   ['dead-letters', async () => (await import('./dead-letters.js')).addDeadLetterCommands],
   ['feed-clock', async () => (await import('./feed-clock.js')).addFeedClockCommand],
   ['adopt', async () => (await import('./adopt.js')).addAdoptCommand],
+  ['after-restore', async () => (await import('./after-restore/command.js')).addAfterRestoreCommand],
   ['audit', async () => (await import('./audit.js')).addAuditCommands],
   ['verify', async () => (await import('./verify.js')).addVerifyCommand],
   ['replay-check', async () => (await import('./replay-check/command.js')).addReplayCheckCommand],
