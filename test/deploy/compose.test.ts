@@ -91,6 +91,22 @@ describe('docker-compose.yml', () => {
       expect([name, services.get(name)]).toEqual([name, expect.stringMatching(`\n {6}ALLOWED_HOSTS: ${name}\\b`)]);
   });
 
+  it('lets nobody but those who work with it reach Temporal, which authenticates nobody', () => {
+    const networksOf = (body: string) => /^ {4}networks: \[(.*)\]/m.exec(body)?.[1]?.split(', ') ?? ['default'];
+    const temporals = networksOf(services.get('temporal') ?? '');
+    expect(temporals).toEqual(['temporal', 'database']);
+    const beside = (network: string) =>
+      [...services].filter(([, body]) => networksOf(body).includes(network)).map(([name]) => name);
+    expect(beside('temporal')).toEqual(['api', 'worker', 'relay', 'temporal', 'temporal-namespace', 'temporal-ui']);
+    // Postgres needs a network with Temporal as well; on that one there are none but jobs of ours beside them.
+    const jobs = ['migrate', 'temporal-schema', 'seed'];
+    expect(beside('database')).toEqual(expect.arrayContaining(['postgres', ...jobs]));
+    expect(beside('database').filter((name) => !['postgres', ...jobs, ...beside('temporal')].includes(name))).toEqual(
+      [],
+    );
+    expect([...beside('default')]).toEqual(expect.arrayContaining(['sandbox', 'issuer', 'prometheus', 'collector']));
+  });
+
   it('mounts files that exist', () => {
     const mounted = [...text.matchAll(/\.\/(deploy\/[\w./-]+):/g)].map(([, path = '']) => path);
     expect(mounted.length).toBeGreaterThan(2);
