@@ -128,7 +128,7 @@ async function countEnds({ pool }: Installation): Promise<Pick<Result, 'orders' 
 }
 
 /** Reconciliation and late refunds are in time, too: what is wrong still after a while is wrong. */
-async function rightInTheEnd(around: Installation, log: OperationLog): Promise<Held[]> {
+export async function rightInTheEnd(around: Installation, log: OperationLog): Promise<Held[]> {
   const deadline = performance.now() + RIGHT_WITHIN_MS;
   for (;;) {
     const ledgers = (await holdInvariants(around)).map(({ violations, ...rest }) => ({
