@@ -20,6 +20,7 @@ export async function server({ folder, page, own, setEnv, note }) {
       .split('\n')
       .filter((line) => ASKED_FOR.test(line)),
   );
+  setEnv(['AUTH_ISSUER=https://issuer.example']); // asked for its keys by the first token only
   const took = clock();
   page.run(/^docker compose up -d --build --wait$/);
   note('`up --build --wait` of a server', `${took()} s; the images are built in it`);
@@ -58,7 +59,7 @@ export async function start({ page, own, note }) {
 }
 
 export async function orders({ note }) {
-  const { count, again, tookS, acceptedS } = await confirmed(300, { atATime: 16 });
+  const { count, again, tookS, acceptedS } = await confirmed(200, { atATime: 16 });
   note(
     `${count} orders, 16 at a time`,
     `all confirmed; accepted within ${acceptedS} s, ended within ${tookS} s, ${again} requests tried again`,
@@ -69,35 +70,36 @@ export async function stuck({ folder, page, note }) {
   sh('docker compose stop sandbox', { cwd: folder });
   const placed = await place(2, { atATime: 2 });
   const took = clock();
-  const id = placed.ids[0];
-  await until(
-    'the saga is listed',
-    () => page.run(/^ops stuck/).includes(id) && page.run(/^temporal workflow list/).includes(id),
-  );
+  const [id, other] = placed.ids;
+  const isListed = () => {
+    const listed = page.run(/^ops stuck/);
+    return listed.includes(id) && listed.includes(other) && page.run(/^temporal workflow list/).includes(id);
+  };
+  await until('the sagas are listed', isListed);
   note(
-    'a saga whose gateway is away',
+    'two sagas whose gateway is away',
     `listed by \`ops stuck\` and \`SagaState\` after ${took()} s (STEP_RETRY_BUDGET 15 s)`,
   );
+  page.run(/^temporal workflow signal/, { '<workflow>': `order-${id}` });
+  page.run(/^temporal workflow update execute/, { '<workflow>': `order-${other}` });
   sh('docker compose start sandbox', { cwd: folder });
   const undone = clock();
-  page.run(/^temporal workflow signal/, { '<workflow>': `order-${id}` });
-  page.run(/^temporal workflow update execute/, { '<workflow>': `order-${placed.ids[1]}` });
   const { said } = await finals(placed);
-  note('the gateway is back, `retry` and `resolve` as on the page', `${said} after ${undone()} s`);
+  note('`retry` and `resolve` as on the page, and the gateway is back', `${said} after ${undone()} s`);
 }
 
 export async function kills({ folder, note }) {
-  const calm = await confirmed(100);
-  note('100 orders, nothing killed', `ended within ${calm.tookS} s`);
+  const calm = await confirmed(60);
+  note('60 orders, nothing killed', `ended within ${calm.tookS} s`);
   for (const service of ['api', 'worker', 'relay', 'temporal', 'postgres']) {
-    const load = confirmed(100);
+    const load = confirmed(60);
     await new Promise((resolve) => setTimeout(resolve, 1_500)); // amid the orders
     const { isBack } = await kill(folder, service, 'SIGKILL');
     const backS = await until(`${service} runs again`, isBack);
     const answersS = service === 'api' ? `, the API answers ${await until('the API answers', apiAnswers)} s later` : '';
     const { tookS, again } = await load;
     note(
-      `${service} killed amid 100 orders`,
+      `${service} killed amid 60 orders`,
       `runs again after ${backS} s${answersS}; all confirmed within ${tookS} s, ${again} requests tried again`,
     );
   }

@@ -17,7 +17,7 @@ const openOf = (page, build) =>
       Number.NaN,
   );
 
-export async function upgrade({ folder, page, note }) {
+export async function upgrade({ folder, page, setEnv, note }) {
   const fill = names('one', 'two');
   page.run(/^# in \.env: ORDER_SAGA_IMAGE=order-saga:<old>/, fill);
   page.run(/^docker compose up -d --build --wait$/);
@@ -56,9 +56,10 @@ export async function upgrade({ folder, page, note }) {
   page.run(/^temporal worker deployment describe --name/, fill);
   note('open sagas of build one, then its worker removed', `${openOf(page, 'one')}`);
   page.run(/^docker compose rm --stop --force worker-draining/, fill);
+  setEnv(['COMPOSE_PROFILES=dev']);
 }
 
-export async function back({ folder, page, note }) {
+export async function back({ folder, page, setEnv, note }) {
   const fill = names('two', 'one');
   sh('docker compose stop sandbox', { cwd: folder });
   const inFlight = await place(40);
@@ -74,6 +75,7 @@ export async function back({ folder, page, note }) {
   if (!first.allConfirmed || !second.allConfirmed) throw new Error(`after the way back: ${first.said}; ${second.said}`);
   note('the gateway is back', `those begun on two: ${first.said}; on one: ${second.said}, within ${first.tookS} s`);
   page.run(/^docker compose rm --stop --force worker-draining/, fill);
+  setEnv(['COMPOSE_PROFILES=dev']);
 }
 
 /** The page's own steps from one build to another. */
