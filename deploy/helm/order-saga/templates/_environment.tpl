@@ -73,7 +73,7 @@ migrate: []
 {{- end -}}
 {{- if and (eq .role "relay") $v.auditAnchor.volume.enabled -}}{{- $_ := set $env "AUDIT_ANCHOR_FILE" "/data/audit-anchor" -}}{{- end -}}
 {{- if and (eq .role "doctor") $v.metrics.prometheusUrl -}}{{- $_ := set $env "PROMETHEUS_URL" $v.metrics.prometheusUrl -}}{{- end -}}
-{{- if eq .role "migrate" -}}{{- $_ := set $env "HOME" "/tmp" -}}{{- end -}}
+{{- $_ := set $env "HOME" "/tmp" -}}
 {{- range include "order-saga.secretsOf" . | fromJsonArray -}}
 {{- $_ := set $env (printf "%s_FILE" .) (printf "/etc/order-saga/secrets/%s" .) -}}
 {{- end -}}
