@@ -36,7 +36,7 @@ export function createReport(say) {
         '# The Helm chart, held against real parts of Kubernetes',
         `Written by \`npm run kube:test\` on ${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC; ${failures} failed.`,
         `With ${versions.join(', ')}.`,
-        'No kubelet and no container runtime took part: that a pod runs is said by kwok, and no image was started.',
+        'No kubelet and no container runtime took part: that a pod runs was only said, and no image was started.',
       ];
       return `${head.join('\n')}\n\n${tables.join('\n\n')}\n`;
     },
