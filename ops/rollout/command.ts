@@ -149,7 +149,8 @@ const routingAfter = async (deployment: Deployment) => ({ routing: shown(await d
 function say({ out }: Ops, { build }: RolloutPlan, { current }: Routing, { outcome, because }: RolloutReport): void {
   if (outcome === 'current') {
     const others = current === null ? '' : ` Keep the workers of ${current} until its sagas have ended.`;
-    return out.notice(`${build} is current.${others}`);
+    out.notice(`${build} is current.${others}`);
+    return;
   }
   out.notice(out.paint('red', `${build} was taken back: ${because}.`));
   out.notice(
