@@ -5,15 +5,13 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import pg from 'pg';
 import { newSince, previousBuild } from '../../.ci/migrations/build-previous.mjs';
 import type { Order } from '../../clients/typescript/client.js';
 import { freePort } from '../../local/processes/ports.js';
 import { migrate } from '../../local/setup/migrate.js';
-import { sessionConfig } from '../../prisma/session.mjs';
 import { openDatabase } from '../../runtime/database.js';
 import { eventually } from '../support/conditions.js';
-import { required, stock } from '../support/database.js';
+import { asAdmin, required, stock } from '../support/database.js';
 import { migrationNames, migrationsWith } from '../support/migrations.js';
 import { isServing, kill, orderOne, type Surroundings, startSurroundings } from '../support/surroundings.js';
 
@@ -30,19 +28,14 @@ afterAll(() => around?.stop(), 60_000);
 async function createOlder() {
   const names = await migrationNames();
   const missing = previous.missing === undefined ? newSince(previous.knows) : names.slice(-1);
-  const url = new URL(required('TEST_DATABASE_ADMIN_URL'));
-  const admin = new pg.Client(sessionConfig(url.href));
-  await admin.connect();
+  const adminUrl = required('TEST_DATABASE_ADMIN_URL');
   const name = `test_${randomUUID().replaceAll('-', '')}`;
-  await admin.query(`CREATE DATABASE ${name}`);
-  url.pathname = `/${name}`;
+  await asAdmin(adminUrl, `CREATE DATABASE ${name}`);
+  const url = Object.assign(new URL(adminUrl), { pathname: `/${name}` });
   const older = await migrationsWith(Object.fromEntries(missing.map((each) => [each, null])));
   expect(await older.deploy(url.href)).toEqual({ failure: undefined, output: expect.anything() });
   await older.remove();
-  const drop = async () => {
-    await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
-    await admin.end();
-  };
+  const drop = () => asAdmin(adminUrl, `DROP DATABASE ${name} WITH (FORCE)`);
   return { url: url.href, firstMissing: missing[0], drop };
 }
 
@@ -59,7 +52,10 @@ test(
     let log = '';
     const service = await around.start({ ROLE: 'api', DATABASE_URL: database.url, ...settings }, async (path) => {
       log = path;
-      return (await health('/readyz'))[0] === 503;
+      return health('/readyz').then(
+        ([status]) => status === 503,
+        () => false,
+      );
     });
     const missing = { missingMigration: database.firstMissing, ready: false };
     await eventually('it says why', async () => {
