@@ -32,14 +32,14 @@ export function makeSchemas(go, version, folder) {
 function strict(schema) {
   if (Array.isArray(schema)) return schema.map(strict);
   if (schema === null || typeof schema !== 'object') return schema;
-  const { $ref, ...rest } = schema;
-  const made = Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, strict(value)]));
+  const made = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, strict(value)]));
   if (made.type === 'object' && made.properties && made.additionalProperties === undefined)
     made.additionalProperties = false;
   if (made.format === 'int-or-string') {
     delete made.type;
     made.oneOf = [{ type: 'string' }, { type: 'integer' }];
   }
-  if ($ref) made.$ref = $ref.replace('#/components/schemas/', '#/definitions/');
+  // One kind has a property of that name.
+  if (typeof made.$ref === 'string') made.$ref = made.$ref.replace('#/components/schemas/', '#/definitions/');
   return made;
 }
