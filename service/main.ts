@@ -35,6 +35,7 @@ import { createSagaSlots } from '../sagas/slots.js';
 import { requireFeedClock } from './feed-clock.js';
 import { ledgerPlace } from './ledger.js';
 import { useInstallationId } from './installation.js';
+import { requireSchema } from './schema.js';
 import { whenPostgresIsUnresponsive } from './unresponsive-postgres.js';
 import { startWorkerRole } from './worker.js';
 
@@ -75,16 +76,6 @@ await runMain(async () => {
   );
   exposePools(pools.opened);
   const db = pools.background;
-  await requireFeedClock(db, logger);
-  if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
-  const temporal = openTemporal(logger, process.env);
-  const policy = {
-    stepRetryBudgetMs: config.STEP_RETRY_BUDGET,
-    sagaDeadlineMs: config.SAGA_DEADLINE,
-    compensationAttentionAfterMs: config.COMPENSATION_ATTENTION_AFTER,
-  };
-  const common = { db, changes, temporal, policy, logger };
-
   const stopMetrics =
     config.METRICS_PORT === 0
       ? undefined
@@ -97,6 +88,17 @@ await runMain(async () => {
           ...(!authentication && { trusted: { ...neighbours, origins: neighbours.corsOrigins } }),
           logger,
         });
+  await requireSchema(db, { health, roles: ROLES.filter(runs), logger });
+  await requireFeedClock(db, logger);
+  if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
+  const temporal = openTemporal(logger, process.env);
+  const policy = {
+    stepRetryBudgetMs: config.STEP_RETRY_BUDGET,
+    sagaDeadlineMs: config.SAGA_DEADLINE,
+    compensationAttentionAfterMs: config.COMPENSATION_ATTENTION_AFTER,
+  };
+  const common = { db, changes, temporal, policy, logger };
+
   // Where sagas run in the process that accepts their orders, no more are begun than it has slots for.
   const slots = runs('api') && runs('worker') ? createSagaSlots({ atWorkMax: config.SAGAS_AT_WORK_MAX }) : undefined;
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
