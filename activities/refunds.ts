@@ -5,7 +5,13 @@
 import { refundKey } from '../contracts/ids.js';
 import type { Database } from '../domain/database.js';
 import { readRefundState, spendRefundKey } from '../domain/refunds.js';
-import { type Deadline, GatewayUnknown, type PaymentGateway, type RefundOutcome } from '../gateways/payments.js';
+import {
+  type Deadline,
+  type Gateway,
+  GatewayUnknown,
+  type PaymentGateway,
+  type RefundOutcome,
+} from '../gateways/payments.js';
 
 /**
  * No machine makes another refund: so many have failed, or the customer's bank has taken issue with the charge. The message says
@@ -60,6 +66,28 @@ export async function giveBackCharge(
     why = result.why;
   }
   throw new GatewayUnknown(`The refund of order ${orderId} is to be made again: ${why}`);
+}
+
+/**
+ * Gives a charge back whose order this database has lost, on an operator's word: nothing is on record of it, so the gateway says which
+ * keys are spent. The first is the one under which the lost order's own saga would have given it back.
+ * @throws as giveBackCharge
+ */
+export async function giveBackOrphan(
+  { gateway, installationId }: { gateway: Pick<Gateway, 'refund' | 'readRefunds'>; installationId: string },
+  { orderId, reference, deadline }: { orderId: string; reference: string; deadline: Deadline },
+): Promise<GivenBack> {
+  const ours = (await gateway.readRefunds(reference)).filter((made) => made.orderId === orderId);
+  const failures = ours.filter(({ status }) => status === 'failed' || status === 'canceled').length;
+  const result = await gateway.refund({
+    due: { orderId, installationId },
+    chargeReference: reference,
+    idempotencyKey: refundKey(orderId, reference, failures),
+    deadline,
+  });
+  if (result.outcome === 'done') return result;
+  if (result.outcome === 'failed') throw givenUp(orderId, failures + 1, result);
+  throw new GatewayUnknown(`The refund of order ${orderId} is to be made again: ${result.why}`);
 }
 
 function givenUp(

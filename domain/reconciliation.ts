@@ -142,8 +142,8 @@ export type FindingKind =
   | 'ACCOUNT_HELD';
 /** Findings that are settled by giving a charge back. */
 export const GIVEN_BACK: FindingKind[] = ['LATE_CHARGE', 'DOUBLE_CHARGE', 'LOST_REFUND', 'REFUND_FAILED'];
-/** Findings that an operator may have settled so: a charge without marks is given back only when one asks for it. */
-export const GIVEN_BACK_ON_WORD: FindingKind[] = [...GIVEN_BACK, 'UNMARKED_CHARGE'];
+/** Findings that an operator may have settled so: a charge without marks, or without an order, is given back only when one asks for it. */
+export const GIVEN_BACK_ON_WORD: FindingKind[] = [...GIVEN_BACK, 'UNMARKED_CHARGE', 'ORPHAN_CHARGE'];
 export type FindingAction = 'waiting' | 'refunding' | 'refunded' | 'cancelling' | 'cancelled' | 'reported';
 export type Subject = { reference: string; orderId: string; amount: number; currency: string };
 

@@ -105,7 +105,14 @@ function unpause(workflowId: string, { step }: Standing): Choice {
 }
 
 /** The reconciler gives a charge back by itself; what it has reported waits for one of these. */
-const REFUNDABLE = new Set(['LATE_CHARGE', 'DOUBLE_CHARGE', 'LOST_REFUND', 'REFUND_FAILED', 'UNMARKED_CHARGE']);
+const REFUNDABLE = new Set([
+  'LATE_CHARGE',
+  'DOUBLE_CHARGE',
+  'LOST_REFUND',
+  'REFUND_FAILED',
+  'UNMARKED_CHARGE',
+  'ORPHAN_CHARGE',
+]);
 
 function ofFindings({ findings }: OrderRow): Choice[] {
   return findings.flatMap(({ id, kind, action, amount, currency }) => {

@@ -25,7 +25,7 @@ export const addCloseOptions = (command: Command): Command =>
       .option('--close <findings...>', 'ids of reported findings that have been dealt with', findingIds)
       .option(
         '--refund <findings...>',
-        `ids of reported ${GIVEN_BACK.join(', ')}: the reconciler makes one more refund than have failed; or UNMARKED_CHARGE, which is given back only so`,
+        `ids of reported ${GIVEN_BACK.join(', ')}: the reconciler makes one more refund than have failed; or UNMARKED_CHARGE and ORPHAN_CHARGE, which are given back only so`,
         findingIds,
       )
       .addOption(
@@ -153,7 +153,7 @@ export async function refundFindings(ops: Ops, ids: string[], options: CloseOpti
 }
 
 const beingGivenBack = (id: string, kind: Finding['kind']): string =>
-  `finding ${id}: ${kind === 'UNMARKED_CHARGE' ? 'the charge is being given back' : 'another refund is being made'}`;
+  `finding ${id}: ${kind === 'UNMARKED_CHARGE' || kind === 'ORPHAN_CHARGE' ? 'the charge is being given back' : 'another refund is being made'}`;
 
 /** @returns never throws for what concerns this finding alone */
 async function close(

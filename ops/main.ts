@@ -18,10 +18,12 @@ At 3 a.m.:
   ops cancel <id> --reason 'recalled'          also a confirmed one: refund, release, cancel
   ops reconcile                                money: where the gateway's ledger and ours differ; close it with --close
   ops adopt                                    after a restore: which database moves money
+  ops after-restore --since 2h                 after a restore: orders on which Postgres, Temporal and the gateway disagree
   ops dead-letters                             events that a destination would not take; replay, discard
   ops stock adjust <sku> --by -7 --reason …    pieces that were lost or found
   ops audit verify                             whether the audit trail is what was signed
   ops replay-check --since 24h --bundle <path> before a deploy: can new saga code go on with the sagas there are?
+  ops rollout --build <id> --bundle <path>     a share of sagas for a new build, growing; taken back by itself if they fail
   ops verify                                   whether orders, stock and events are as promised; it only reads
   ops report --from 2026-11-01 --csv           orders by outcome, compensations, decisions, findings
 
@@ -50,9 +52,11 @@ const LOADERS: [names: string, load: Loader][] = [
   ['dead-letters', async () => (await import('./dead-letters.js')).addDeadLetterCommands],
   ['feed-clock', async () => (await import('./feed-clock.js')).addFeedClockCommand],
   ['adopt', async () => (await import('./adopt.js')).addAdoptCommand],
+  ['after-restore', async () => (await import('./after-restore/command.js')).addAfterRestoreCommand],
   ['audit', async () => (await import('./audit.js')).addAuditCommands],
   ['verify', async () => (await import('./verify.js')).addVerifyCommand],
   ['replay-check', async () => (await import('./replay-check/command.js')).addReplayCheckCommand],
+  ['rollout', async () => (await import('./rollout/command.js')).addRolloutCommand],
   ['report', async () => (await import('./report/command.js')).addReportCommand],
 ];
 

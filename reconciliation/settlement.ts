@@ -4,7 +4,7 @@
  * saga's own refund would; then the finding is closed. Dying in between, or running twice, does no more than running once.
  */
 import type { Logger } from 'pino';
-import { giveBackCharge, RefundFailed } from '../activities/refunds.js';
+import { giveBackCharge, giveBackOrphan, RefundFailed } from '../activities/refunds.js';
 import type { Database } from '../domain/database.js';
 import { shutPayment } from '../domain/payments.js';
 import {
@@ -95,16 +95,17 @@ async function lookAgain(deps: SettlementDependencies, named: ChargeName, now: D
   return { charge, order, classification: await orAsOperatorSaid(deps, charge, classification) };
 }
 
-/** A charge without marks is given back if an operator has said so, and for as long as it fits its order. */
+/** A charge without marks is given back if an operator has said so, and for as long as it fits its order; so is one without an order. */
 async function orAsOperatorSaid(
   { db }: SettlementDependencies,
   charge: LedgerCharge,
   classification: Classification,
 ): Promise<Classification> {
-  if (kindOf(classification) !== 'UNMARKED_CHARGE') return classification;
+  const found = kindOf(classification);
+  if (found !== 'UNMARKED_CHARGE' && found !== 'ORPHAN_CHARGE') return classification;
   const inHand = await listInHand(db, charge.reference);
-  const isSaid = inHand.some(({ kind, action }) => kind === 'UNMARKED_CHARGE' && action === 'refunding');
-  return isSaid ? takeBack(charge, 'UNMARKED_CHARGE') : classification;
+  const isSaid = inHand.some(({ kind, action }) => kind === found && action === 'refunding');
+  return isSaid ? takeBack(charge, found) : classification;
 }
 
 /** A refund that counts as given back, and is not: its customer has to do something first. */
@@ -194,7 +195,9 @@ async function refund(
   else if (action !== 'refunding') return 'known';
   try {
     const made = await attempt(deps, kind, reference, () =>
-      giveBackCharge(deps, { orderId, reference, deadline: deadlineIn(SETTLE_LIMIT_MS) }),
+      kind === 'ORPHAN_CHARGE'
+        ? giveBackOrphan(deps, { orderId, reference, deadline: deadlineIn(SETTLE_LIMIT_MS) })
+        : giveBackCharge(deps, { orderId, reference, deadline: deadlineIn(SETTLE_LIMIT_MS) }),
     );
     await closeFinding(db, kind, 'refunded', subject, made.reference);
     logger.warn({ kind, orderId, charge: reference, refund: made.reference }, 'reconciliation: money given back');

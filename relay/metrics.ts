@@ -11,6 +11,7 @@ import { countDeadLetters } from '../domain/dead-letters.js';
 import { countFindings, readFeedHeldSeconds, readOpenOrders, readUnstarted } from '../domain/figures.js';
 import { createCachedRead } from '../runtime/cached-read.js';
 import { onScrape, show } from '../runtime/metrics.js';
+import { readLeftBehind } from '../sagas/builds.js';
 import { readPollers } from '../sagas/pollers.js';
 import { findStuck, type SagaTimeLimits } from '../sagas/stuck.js';
 import { followDue, followFinals, followedOrders } from './order-metrics.js';
@@ -64,6 +65,7 @@ const attention = gauge('sagas_needing_attention', 'Sagas that will not end with
 const parked = gauge('sagas_parked', 'Those of them that say so themselves: their step, or undo, has failed too long', [
   'step',
 ]);
+const leftBehind = gauge('sagas_without_workers', 'Open sagas of a build that no worker runs', ['build']);
 const pollers = gauge('pollers', 'Workers that have asked Temporal for tasks within 70 s, by the kind of task', [
   'kind',
 ]);
@@ -82,7 +84,7 @@ const ofPostgres = [
   ...[openOrders, openOrdersAge, unstarted, unstartedAge],
   ...[backlog, lag, deadLetters, feedHeld, findings],
 ];
-const ofTemporal = [attention, parked, pollers];
+const ofTemporal = [attention, parked, pollers, leftBehind];
 const ofThisProcess = [deliveries, publishDuration, removed, up];
 export const relayMetrics = [
   ...[...ofThisProcess, ...followedOrders],
@@ -147,8 +149,8 @@ export function exposeFacts({
   const askTemporal = async () => {
     const temporal = client();
     if (!temporal) throw new Error('Temporal has never answered');
-    const [{ sagas }, polling] = await temporal.withDeadline(Date.now() + TEMPORAL_LIMIT_MS, () =>
-      Promise.all([findStuck(db, temporal, timeLimits), readPollers(temporal)]),
+    const [{ sagas }, polling, behind] = await temporal.withDeadline(Date.now() + TEMPORAL_LIMIT_MS, () =>
+      Promise.all([findStuck(db, temporal, timeLimits), readPollers(temporal), readLeftBehind(temporal)]),
     );
     attention.reset();
     parked.reset();
@@ -156,6 +158,8 @@ export function exposeFacts({
       attention.inc({ step: step ?? '', failure: failure ?? '' });
       if (state === 'NEEDS_ATTENTION') parked.inc({ step: step ?? '' });
     }
+    leftBehind.reset();
+    for (const { build, sagas: count } of behind) leftBehind.set({ build }, count);
     for (const kind of ['workflow', 'activity'] as const) pollers.set({ kind }, polling[kind].length);
   };
   onScrape(source({ name: 'database', everyMs: DATABASE_EVERY_MS, ask: askPostgres, gauges: ofPostgres, logger }));

@@ -40,6 +40,24 @@ export async function restartSaga(
 }
 
 /**
+ * After a restore: ends the saga that runs, or overrules how it ended, and starts the one that the order as it stands needs. Its
+ * history may say of steps that they are done which the database has lost.
+ * @returns its workflow id, or null if the order needs none
+ */
+export async function replaceSaga(
+  { client, db, policy, operator }: { client: Client; db: Database; policy: SagaPolicy; operator: string },
+  orderId: string,
+): Promise<string | null> {
+  const due = await readDueSaga(db, orderId);
+  if (!due) return null;
+  const { workflowId, memo } = sagaStart(due, policy).options;
+  const anew = { workflowIdReusePolicy: 'ALLOW_DUPLICATE', workflowIdConflictPolicy: 'TERMINATE_EXISTING' } as const;
+  await startSaga(client, due, policy, { ...anew, memo: { ...memo, startedBy: operator } });
+  await markStarted(db, [due]);
+  return workflowId;
+}
+
+/**
  * A saga that comes to its end by itself has made its order final before. So the order is read again, after Temporal has
  * said that it ended: only if it is due still, an operator has completed it by hand (`temporal activity complete`). Two
  * processes that see this at a time may restart it twice, one after the other: the second saga finds nothing to do.

@@ -102,15 +102,16 @@ async function hasTaskFailed(
 /**
  * Asked about a task that waits: a worker that is idle has asked up to a minute ago, and would have been given it; one that is
  * busy has asked just now.
- * @returns builds of which a worker has asked for workflow tasks since the task waits
+ * @param askedWithinMs of a task that waits: less than it has waited
+ * @returns builds of which a worker has asked for workflow tasks since
  */
-export async function readBuilds(client: Client): Promise<Set<string>> {
+export async function readBuilds(client: Client, askedWithinMs = TASK_WAITS_MS): Promise<Set<string>> {
   const { pollers } = await client.workflowService.describeTaskQueue({
     namespace: client.options.namespace,
     taskQueue: { name: TASK_QUEUE },
     taskQueueType: 1, // workflow tasks
   });
   const now = Date.now();
-  const live = (pollers ?? []).filter(({ lastAccessTime }) => now - msOf(lastAccessTime, 0) < TASK_WAITS_MS);
+  const live = (pollers ?? []).filter(({ lastAccessTime }) => now - msOf(lastAccessTime, 0) < askedWithinMs);
   return new Set(live.map(({ deploymentOptions }) => buildName(deploymentOptions ?? {})));
 }

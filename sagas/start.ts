@@ -13,7 +13,10 @@ import { traced } from '../runtime/tracing/spans.js';
 /** Temporal answers a start in milliseconds or is in trouble; the sweep tries again. */
 const START_LIMIT_MS = 3_000;
 
-type Changed = Pick<WorkflowStartOptions, 'workflowIdReusePolicy' | 'requestEagerStart' | 'memo'>;
+type Changed = Pick<
+  WorkflowStartOptions,
+  'workflowIdReusePolicy' | 'workflowIdConflictPolicy' | 'requestEagerStart' | 'memo'
+>;
 
 /** `isHere`: it has begun in a worker of this very process, as an eager start asks for. */
 export type StartedSaga = { isHere: boolean; workflowId: string; runId: string };

@@ -17,6 +17,8 @@ export type Link = {
   address: string;
   fail(fault: LinkFault): void;
   heal(): void;
+  /** New connections go to this host:port from now on, as after a failover; those that there are stay as they are. */
+  lead(target: string): void;
   stop(): Promise<void>;
 };
 
@@ -27,7 +29,7 @@ type Pipe = { from: Socket; to: Socket; way: Way; isDead: boolean; last: Promise
 
 /** @param target host:port */
 export async function startLink(target: string): Promise<Link> {
-  const { hostname, port } = new URL(`tcp://${target}`);
+  let { hostname, port } = new URL(`tcp://${target}`);
   const pipes = new Set<Pipe>();
   let fault: LinkFault | undefined;
   const lay = (from: Socket, to: Socket, way: Way) => {
@@ -71,6 +73,9 @@ export async function startLink(target: string): Promise<Link> {
     },
     heal: () => {
       fault = undefined;
+    },
+    lead: (next) => {
+      ({ hostname, port } = new URL(`tcp://${next}`));
     },
     stop: async () => {
       for (const { from } of pipes) from.destroy();

@@ -2,6 +2,7 @@
 import { CUSTOMER_ID, SAGA_FAILURE, SAGA_STATE, SAGA_STEP, type SagaPolicy } from '../../contracts/saga.js';
 import type { Database } from '../../domain/database.js';
 import { countSlowOrders, groupByFailure } from '../../domain/stuck-sagas.js';
+import { readLeftBehind } from '../../sagas/builds.js';
 import { readPollers } from '../../sagas/pollers.js';
 import { findInState, findStuck } from '../../sagas/stuck.js';
 import type { Temporal } from '../connections.js';
@@ -61,10 +62,17 @@ async function trySearchAttributes({ client }: Temporal): Promise<Finding> {
 }
 
 async function countPollers({ client }: Temporal): Promise<Finding> {
-  const { workflow, activity, lastAskedSeconds } = await readPollers(client);
+  const [{ workflow, activity, lastAskedSeconds }, behind] = await Promise.all([
+    readPollers(client),
+    readLeftBehind(client),
+  ]);
   const last = lastAskedSeconds === null ? '' : `, the last one ${duration(lastAskedSeconds * 1_000)} ago`;
   const detail = `${workflow.length} ask for sagas, ${activity.length} for activities${last}`;
-  return workflow.length > 0 && activity.length > 0 ? ok(detail) : fail(`${detail}: orders stay PENDING`);
+  if (workflow.length === 0 || activity.length === 0) return fail(`${detail}: orders stay PENDING`);
+  if (behind.length === 0) return ok(detail);
+  return fail(
+    `${detail}; no worker runs ${behind.map(({ build, sagas }) => `${build}, of which ${sagas} sagas are open`).join('; ')}`,
+  );
 }
 
 /** One cause is the same at all of them. */

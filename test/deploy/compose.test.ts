@@ -70,7 +70,10 @@ describe('docker-compose.yml', () => {
   });
 
   const services = new Map(
-    [...text.matchAll(/^ {2}([a-z-]+):\n((?: {4}.*\n|\s*\n)+)/gm)].map(([, name = '', body = '']) => [name, body]),
+    [...text.matchAll(/^ {2}([a-z-]+):(?: &[a-z-]+)?\n((?: {4}.*\n|\s*\n)+)/gm)].map(([, name = '', body = '']) => [
+      name,
+      body,
+    ]),
   );
 
   it('asks each role for its health where strangers do not reach it', () => {
@@ -83,7 +86,7 @@ describe('docker-compose.yml', () => {
     const urls = [...read('deploy/dev.env').matchAll(/=http:\/\/([a-z]+):\d+$/gm)].map(([, name = '']) => name);
     const [, targets = ''] = /names: \[(.*)\]/.exec(read('deploy/prometheus/prometheus.yml')) ?? [];
     const asked = [...urls, ...targets.split(', ').filter((name) => name !== 'api')]; // whose callers have tokens
-    expect(asked.sort()).toEqual(['issuer', 'relay', 'sandbox', 'worker']);
+    expect(asked.sort()).toEqual(['issuer', 'relay', 'sandbox', 'worker', 'worker-draining']);
     for (const name of asked)
       expect([name, services.get(name)]).toEqual([name, expect.stringMatching(`\n {6}ALLOWED_HOSTS: ${name}\\b`)]);
   });

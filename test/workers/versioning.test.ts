@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Client } from '@temporalio/client';
+import { readLeftBehind } from '../../sagas/builds.js';
 import { findStuck } from '../../sagas/stuck.js';
 import { eventually } from '../support/conditions.js';
 import { stock } from '../support/database.js';
@@ -36,6 +37,8 @@ describe('a worker that knows its build', () => {
     expect(await fresh.result()).toEqual({ status: 'CONFIRMED' });
     expect(await buildOf(fresh.saga.workflowId)).toBe('next');
 
+    expect(await readLeftBehind(saga.client)).toEqual([]);
+
     await parked.saga.signal('retry');
     expect(await parked.result()).toEqual({ status: 'CONFIRMED' });
     expect(await buildOf(parked.saga.workflowId)).toBe('today');
@@ -64,6 +67,7 @@ describe('a worker that knows its build', () => {
       60_000,
     );
     expect(listed).toMatchObject([{ orderId: left.order.id, failure: 'NO_POLLERS', step: 'chargePayment' }]);
+    expect(await readLeftBehind(saga.client, 20_000)).toEqual([{ build: 'order-saga:today', sagas: 1 }]);
   }, 150_000);
 });
 

@@ -249,6 +249,12 @@ export const CASES: AlarmCase[] = [
     labels: { kind: 'workflow' },
     summary: 'no worker asks Temporal for workflow tasks: sagas stand still',
   },
+  {
+    alert: 'BuildWithoutWorkers',
+    series: byBoth('order_saga_sagas_without_workers{build="order-saga:1.4",role="relay"}', [0, 2]),
+    labels: { build: 'order-saga:1.4' },
+    summary: 'no worker runs order-saga:1.4, of which 2 sagas are open',
+  },
   ...['api', 'worker', 'relay'].map((missing) => ({
     alert: 'RoleMissing',
     what: `of the role ${missing}`,
