@@ -24,6 +24,7 @@ import { createLogger } from '../runtime/logger.js';
 import { showForeign, startMetrics } from '../runtime/metrics.js';
 import { exposePools } from '../runtime/pool-metrics.js';
 import { openPools, type PoolName, type Pools } from '../runtime/pools.js';
+import { reportSecretFiles } from '../runtime/secret-files.js';
 import { settings } from '../runtime/settings.js';
 import { installWithMetrics } from '../runtime/sdk-metrics.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
@@ -54,6 +55,7 @@ await runMain(async () => {
   const config = readConfig(settings, process.env, temporalRefusals);
   const logger = createLogger(config.ROLE, config.LOG_LEVEL, config.LOG_FORMAT);
   guardProcess(logger);
+  const stopReporting = reportSecretFiles(logger);
   startStallWatch(config.ROLE, config.EVENT_LOOP_STALL_MAX);
   const stopTracing = await openTracing(config, logger);
   const runs = (role: (typeof ROLES)[number]) => config.ROLE === 'all' || config.ROLE === role;
@@ -68,11 +70,11 @@ await runMain(async () => {
   if (config.METRICS_PORT === 0) installTemporalRuntime(logger);
   else showForeign(await installWithMetrics((metrics) => installTemporalRuntime(logger, metrics)));
   await requireDatabase(config.DATABASE_URL, logger);
-  const changes = openChannel({ url: config.DATABASE_URL, name: OUTBOX_CHANNEL, logger });
+  const changes = openChannel({ url: () => config.DATABASE_URL, name: OUTBOX_CHANNEL, logger });
   const connections = { openSocket: failpoints?.openSocket };
   const pools = announceBy(
     changes,
-    openPools(config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], connections),
+    openPools(() => config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], connections),
   );
   exposePools(pools.opened);
   const db = pools.background;
@@ -112,7 +114,7 @@ await runMain(async () => {
         port: config.PORT,
         idempotencyTtlMs: config.IDEMPOTENCY_TTL,
         pageBytesMax: config.PAGE_BYTES_MAX,
-        paymentsWebhookSecret: config.STRIPE_WEBHOOK_SECRET,
+        ...(config.STRIPE_WEBHOOK_SECRET !== '' && { paymentsWebhookSecret: () => config.STRIPE_WEBHOOK_SECRET }),
         explaining: { gateway: ledgerPlace(config), probeEveryMs: config.PROBE_EVERY },
         ...(slots && { slots }),
         auditKeys: keys,
@@ -157,6 +159,7 @@ await runMain(async () => {
     await changes.stop();
     await pools.close();
     await stopTracing();
+    stopReporting();
   };
   stopOnSignals(logger, () => Promise.race([stopInOrder(), whenPostgresIsUnresponsive(db, logger)]));
 });
