@@ -145,7 +145,6 @@ test(
     });
     const facts = await readFacts((sql) => db.$queryRawUnsafe(sql));
     expectRight({ ...facts, sagas, charges: await readCharges(around.sandbox.url) });
-    if (process.env['FULL'] === '1') console.log({ acknowledged: told.size, promotedAfterMs: Math.round(tookMs) });
   },
   LIMIT_MS,
 );
