@@ -15,6 +15,8 @@ export type PoolOptions = {
   openSocket?: (() => Socket) | undefined;
   /** How long a statement waits for a row that another transaction has locked. */
   lockLimitMs?: number;
+  /** Is given each new connection before it is used; if it throws, the connection is closed instead. */
+  onConnect?: (client: pg.PoolClient) => Promise<void>;
   /** Is given the pool, for metrics. */
   onPool?: (pool: pg.Pool) => void;
 };
@@ -29,7 +31,7 @@ export type DatabaseClient = Omit<PrismaClient, keyof Statements> & Statements;
 export function openDatabase(
   url: string,
   poolSize: number,
-  { openSocket, lockLimitMs = LOCK_LIMIT_MS, onPool }: PoolOptions = {},
+  { openSocket, lockLimitMs = LOCK_LIMIT_MS, onConnect, onPool }: PoolOptions = {},
 ): DatabaseClient {
   const plans = nameStatements();
   const pool = new pg.Pool({
@@ -46,6 +48,7 @@ export function openDatabase(
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
     keepAlive: true,
     ...(openSocket && { stream: openSocket }),
+    ...(onConnect && { verify: (client, done) => void onConnect(client).then(() => done(), done) }),
   });
   pool.on('connect', (client) => forgetOutdatedPlans(client, plans.forget));
   pool.on('error', () => undefined); // of a connection that is not in use: the pool has closed it

@@ -31,7 +31,7 @@ import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
 import { temporalRefusals } from '../runtime/temporal-config.js';
 import { openTracing } from '../runtime/tracing/opened.js';
 import { createSagaSlots } from '../sagas/slots.js';
-import { requireFeedClock } from './feed-clock.js';
+import { guardFeedClock, requireFeedClock } from './feed-clock.js';
 import { ledgerPlace } from './ledger.js';
 import { useInstallationId } from './installation.js';
 import { whenPostgresIsUnresponsive } from './unresponsive-postgres.js';
@@ -66,7 +66,8 @@ await runMain(async () => {
   else showForeign(await installWithMetrics((metrics) => installTemporalRuntime(logger, metrics)));
   await requireDatabase(config.DATABASE_URL, logger);
   const changes = openChannel({ url: config.DATABASE_URL, name: OUTBOX_CHANNEL, logger });
-  const connections = { openSocket: failpoints?.openSocket };
+  const feedClock = guardFeedClock(logger);
+  const connections = { openSocket: failpoints?.openSocket, onConnect: feedClock.ask };
   const pools = announceBy(
     changes,
     openPools(config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], connections),
@@ -74,6 +75,7 @@ await runMain(async () => {
   exposePools(pools.opened);
   const db = pools.background;
   await requireFeedClock(db, logger);
+  feedClock.arm();
   if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
   const temporal = openTemporal(logger, process.env);
   const policy = {
