@@ -1,8 +1,9 @@
 /**
  * Leaves of node_modules what some of the direct dependencies need, and removes the rest:
- *   node deploy/keep-packages.mjs [--all-but] prisma @prisma/schema-engine-wasm
+ *   node deploy/keep-packages.mjs [--all-but] prisma @prisma/schema-engine-wasm [--without @prisma/studio-core]
  * npm tells production from development only; the image of the service, and that of the migrations, each need a part of the first.
  * Peers that are optional do not keep a package: Prisma's client, which the service needs, names Prisma's CLI as one.
+ * What stands after --without keeps nothing either, whoever depends on it: it is never loaded there.
  */
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -12,11 +13,17 @@ const { packages } = JSON.parse(readFileSync('node_modules/.package-lock.json', 
 const { dependencies, optionalDependencies = {} } = JSON.parse(readFileSync('package.json', 'utf8'));
 
 const args = process.argv.slice(2);
-const named = args.filter((name) => name !== '--all-but');
+const end = args.includes('--without') ? args.indexOf('--without') : args.length;
+const named = args.slice(0, end).filter((name) => name !== '--all-but');
+const without = args.slice(end + 1);
 const direct = Object.keys({ ...dependencies, ...optionalDependencies });
-const unknown = named.filter((name) => !direct.includes(name));
+const installed = new Set(Object.keys(packages).map((path) => path.split('node_modules/').at(-1)));
+const unknown = [
+  ...named.filter((name) => !direct.includes(name)),
+  ...without.filter((name) => !installed.has(name)),
+];
 if (named.length === 0 || unknown.length > 0) {
-  process.stderr.write(`Not among the dependencies of package.json: ${unknown.join(', ') || '(nothing named)'}\n`);
+  process.stderr.write(`Not among the dependencies: ${unknown.join(', ') || '(nothing named)'}\n`);
   process.exit(1);
 }
 const roots = args.includes('--all-but') ? direct.filter((name) => !named.includes(name)) : named;
@@ -28,6 +35,7 @@ for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
   kept.add(path);
   queue.push(
     ...needsOf(packages[path])
+      .filter((name) => !without.includes(name))
       .map((name) => find(path, name))
       .filter((found) => found !== undefined),
   );

@@ -37,7 +37,10 @@ function fail(sentence) {
 function pinImages() {
   const base = /^ARG NODE_IMAGE=(\S+)/m.exec(read('deploy/Dockerfile'))?.[1];
   const { services } = JSON.parse(docker('compose', 'config', '--format', 'json'));
-  const lines = Object.entries(services).flatMap(([name, { image, build }]) =>
+  const all = Object.entries(services);
+  const built = new Set(all.filter(([, { build }]) => build !== undefined).map(([, { image }]) => image));
+  const asked = all.filter(([, { image, build }]) => build !== undefined || !built.has(image));
+  const lines = asked.flatMap(([name, { image, build }]) =>
     build === undefined
       ? [`  ${name}:`, `    image: ${pinned(image)}`]
       : [`  ${name}:`, `    build: { args: { NODE_IMAGE: "${pinned(base)}" } }`],

@@ -1,12 +1,18 @@
 /**
- * Attempts at a charge: when one may have run whose outcome is unknown. Only within these times can the gateway
- * have a charge of the order, so only they are looked through. The order's very first attempt is noted once it has failed,
- * since most succeed; every other before it begins. An attempt whose worker died is taken to have ended with its limit.
+ * Attempts at a charge: when what an attempt has asked for, whose outcome is unknown, may have reached the gateway. Only these
+ * times of its list are looked through. The order's very first attempt is noted once it has failed, since most succeed; every
+ * other before it begins. An attempt whose end is not noted may have been asleep in its worker: what it has asked for may have
+ * arrived at any time until now.
  */
 import type { Database } from './database.js';
 
 /** An attempt's own limit (workflows/steps) and time for its last request to arrive. */
 const ATTEMPT_LIMIT_MS = 15_000;
+/**
+ * A request that its attempt has given up may still be on its way: a kernel repeats what a closed connection has left unsent for
+ * some 100 s, and proxies hold requests for a minute, a few for five.
+ */
+const LANDS_WITHIN_MS = 5 * 60_000;
 /** Spans that lie closer together are read as one: a page of the list more is cheaper than another beginning. */
 const JOINED_WITHIN_MS = 120_000;
 
@@ -37,7 +43,7 @@ export type Attempts = {
   from: { since: Date; after: string | null } | undefined;
 };
 
-/** @returns the times at which the order may have been charged, newest first, and where their look-up goes on */
+/** @returns the times at which a charge of the order may have arrived, newest first, and where their look-up goes on */
 export async function readAttempts(db: Database, orderId: string): Promise<Attempts> {
   const rows = await db.$queryRaw<{ now: Date; earliest: Date; began: Date | null; ended: Date | null }[]>`
     SELECT clock_timestamp() AS now, a.began_at AS began, a.ended_at AS ended,
@@ -49,12 +55,13 @@ export async function readAttempts(db: Database, orderId: string): Promise<Attem
   if (!first) throw new Error(`Order ${orderId} does not exist`);
   const { now: dbNow, earliest } = first;
   const limitOf = (began: Date) => new Date(began.getTime() + ATTEMPT_LIMIT_MS);
-  const earlier = (a: Date, b: Date) => (a < b ? a : b);
+  const landedBy = (ended: Date | undefined) =>
+    new Date(Math.min(dbNow.getTime(), (ended ?? dbNow).getTime() + LANDS_WITHIN_MS));
   const noted = rows.flatMap(({ began, ended }) =>
-    began === null ? [] : [{ from: began, until: ended ?? earlier(dbNow, limitOf(began)) }],
+    began === null ? [] : [{ from: began, until: landedBy(ended ?? undefined) }],
   );
   // A first attempt whose worker died was not noted; it ran before the next one did.
-  const unnoted = { from: earliest, until: noted[0]?.from ?? dbNow };
+  const unnoted = { from: earliest, until: landedBy(noted[0]?.from) };
   const open = rows.flatMap(({ began, ended }) => (began !== null && ended === null ? [limitOf(began)] : []));
   const latest = open.sort((a, b) => b.getTime() - a.getTime())[0];
   const place = await db.payment.findUnique({

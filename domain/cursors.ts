@@ -6,6 +6,7 @@
  */
 import { LEASES_MOVED, OUTBOX_CHANNEL } from '../contracts/ids.js';
 import { Prisma } from '../prisma/generated/client.js';
+import { isOver } from './leases.js';
 import type { Database } from './database.js';
 import { type FeedPlace, isSettled, PARTITIONS, partitionOfOrder } from './outbox.js';
 
@@ -71,11 +72,11 @@ export async function renewLeases(
     ), shares AS (
       SELECT d AS destination, ceil(${PARTITIONS}::float8 / (1 + count(m.owner))) AS size
       FROM unnest(${destinations}::text[]) AS d
-      LEFT JOIN relay_members m ON m.destination = d AND m.owner <> ${owner} AND m.alive_until > now()
+      LEFT JOIN relay_members m ON m.destination = d AND m.owner <> ${owner} AND NOT (${isOver(Prisma.sql`m.alive_until`)})
       GROUP BY d
     ), free AS MATERIALIZED (
       SELECT destination, partition, lease_owner FROM relay_cursors
-      WHERE destination = ANY(${destinations}) AND (lease_owner = ${owner} OR lease_owner IS NULL OR lease_until < now())
+      WHERE destination = ANY(${destinations}) AND (lease_owner = ${owner} OR lease_owner IS NULL OR ${isOver(Prisma.sql`lease_until`)})
       ORDER BY destination, partition FOR UPDATE
     ), ranked AS (
       SELECT f.*, f.lease_owner IS NOT DISTINCT FROM ${owner} AS is_mine, s.size, row_number() OVER (

@@ -11,6 +11,7 @@
 import { createHash } from 'node:crypto';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Statements } from './database.js';
+import { isOver } from './leases.js';
 
 /** Who asked what under which key; the key's life in milliseconds. `fingerprint` = SHA-256 of what was asked. */
 export type KeyClaim = {
@@ -87,7 +88,7 @@ export async function claimKey(db: Statements, held: HeldClaim): Promise<boolean
       claim = excluded.claim, locked_until = excluded.locked_until, expires_at = excluded.expires_at, response = NULL,
       answer = NULL
     WHERE k.expires_at <= now()
-      OR (k.response IS NULL AND k.answer IS NULL AND k.locked_until <= now() AND k.fingerprint = excluded.fingerprint)`;
+      OR (k.response IS NULL AND k.answer IS NULL AND ${isOver(Prisma.sql`k.locked_until`)} AND k.fingerprint = excluded.fingerprint)`;
   return claimed > 0;
 }
 

@@ -3,6 +3,7 @@
  * done under it is safe to do twice.
  */
 import { Prisma } from '../prisma/generated/client.js';
+import { isOver } from './leases.js';
 import type { Database } from './database.js';
 
 const GATEWAY = 'payments';
@@ -49,7 +50,7 @@ export async function leaseReconciliation(
         - ${CLOCK_SKEW}) AS since
     ) AS s
     ON CONFLICT (gateway) DO UPDATE SET lease_owner = excluded.lease_owner, lease_until = excluded.lease_until
-    WHERE c.lease_owner = excluded.lease_owner OR c.lease_owner IS NULL OR c.lease_until < now()
+    WHERE c.lease_owner = excluded.lease_owner OR c.lease_owner IS NULL OR ${isOver(Prisma.sql`c.lease_until`)}
     RETURNING now() AS now, ${position('charges')}, ${position('refunds')}, sweep_due_at <= now() AS "sweepDue",
       sweep_since AS "sweepSince", sweep_after AS "sweepAfter"`;
   if (!row) return null;

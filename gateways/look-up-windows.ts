@@ -7,7 +7,7 @@
  * taken for true and one window is read for each, not everything in between: however far off a clock is, a look-up reads
  * as many windows as there are opinions, each as long as its span and its margins.
  */
-import type { AttemptSpan } from './payments.js';
+import type { AttemptSpan, LookUpPlace } from './payments.js';
 
 /** What a clock may have drifted between the attempt and the answer that it is now compared by. */
 const CLOCK_MARGIN_MS = 60_000;
@@ -17,7 +17,24 @@ const CLOCK_MARGIN_MS = 60_000;
  */
 const UNHEARD_MARGIN_MS = 5 * 60_000;
 
+/** The gateway's search is late by a minute: whatever landed before these times, and near no attempt, it has shown. */
+const SEARCH_LATE_MS = 2 * 60_000;
+
 export type Window = { since: Date; until: Date };
+
+/**
+ * @param spans newest first
+ * @param from where an earlier attempt of this look-up was cut off
+ * @returns the same, and the last minutes: a charge may arrive however long after its attempt, and be too young for the search
+ */
+export function withLastMinutes(spans: AttemptSpan[], dbNow: Date, from: LookUpPlace | undefined): AttemptSpan[] {
+  const [newest, ...older] = spans;
+  const since = new Date(dbNow.getTime() - SEARCH_LATE_MS);
+  if (newest && newest.until >= since) return [{ from: newest.from, until: dbNow }, ...older];
+  // One that was cut off within its own last minutes goes on there: they reach up to now, and have their beginning still.
+  const isCutOffThere = from && from.since < since && (!newest || from.since > newest.from);
+  return [{ from: isCutOffThere ? from.since : since, until: dbNow }, ...spans];
+}
 
 /** @param heard what time it is there, by each of the gateway's last answers; ms since 1970 @returns newest first, disjoint */
 export function windowsOf(span: AttemptSpan, dbNow: Date, heard: number[]): Window[] {

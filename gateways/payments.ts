@@ -18,7 +18,7 @@ export type Deadline = { leftMs(): number };
  */
 export type Due = OrderMarks & { correlationId?: string | null };
 
-/** When attempts at a charge may have run: by the database's clock. */
+/** When what an attempt at a charge has asked for may have arrived at the gateway: by the database's clock. */
 export type AttemptSpan = { from: Date; until: Date };
 
 /** Where the look-up of a charge goes on: everything younger than `since` is done, and `since`'s own span up to `after`. */
@@ -27,7 +27,7 @@ export type LookUpPlace = { since: Date; after: string | null };
 /** Everything that proving or finding a charge takes. */
 export type LookUp = {
   due: Due;
-  /** Newest first, not overlapping. Nothing of the order can have been charged outside of them. */
+  /** Newest first, not overlapping. What arrived outside of them came later than any network should bring it. */
   spans: AttemptSpan[];
   /** The database's clock when the spans were read, so that they can be converted to the gateway's time. */
   dbNow: Date;

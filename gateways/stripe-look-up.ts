@@ -2,7 +2,7 @@
 import Stripe from 'stripe';
 import { STILL_PROCESSED } from '../contracts/refusals.js';
 import { timeFor } from './deadline.js';
-import { type Window, windowsOf } from './look-up-windows.js';
+import { type Window, windowsOf, withLastMinutes } from './look-up-windows.js';
 import { amountAtGateway, ownershipOf } from './marks.js';
 import {
   type AttemptSpan,
@@ -41,8 +41,8 @@ type Finds = {
 export const UNAUTHENTICATED = 'authentication_required';
 
 /**
- * Finds the order's charges: by search, which is quick and late, else page by page through the times at which an attempt may
- * have run, newest first. It ends with its attempt, and the next one goes on where this one was.
+ * Finds the order's charges: by search, which is quick and late, else page by page through the last minutes and the times at which
+ * what an attempt has asked for may have arrived, newest first. It ends with its attempt, and the next one goes on where this one was.
  */
 export const settleOpenCharges = async (parts: StripeParts, lookUp: LookUp): Promise<HeldCharge[]> =>
   (await lookUpCharges(parts, lookUp, {})).held;
@@ -80,7 +80,7 @@ async function readSpans(parts: StripeParts, lookUp: LookUp, options: LookUpOpti
   const { spans, dbNow, from } = lookUp;
   const heard = parts.clock.timesMs();
   let finds: Finds = { held: [], isProcessing: false };
-  for (const span of spans) {
+  for (const span of withLastMinutes(spans, dbNow, from)) {
     if (from && span.from > from.since) continue; // an earlier attempt has read it
     const place = from && span.from.getTime() === from.since.getTime() ? (from.after ?? undefined) : undefined;
     // The place is the same in every window of its span: nothing newer than it is listed any more.

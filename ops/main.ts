@@ -23,6 +23,7 @@ At 3 a.m.:
   ops stock adjust <sku> --by -7 --reason …    pieces that were lost or found
   ops audit verify                             whether the audit trail is what was signed
   ops replay-check --since 24h --bundle <path> before a deploy: can new saga code go on with the sagas there are?
+  ops rollout --build <id> --bundle <path>     a share of sagas for a new build, growing; taken back by itself if they fail
   ops verify                                   whether orders, stock and events are as promised; it only reads
   ops report --from 2026-11-01 --csv           orders by outcome, compensations, decisions, findings
 
@@ -55,6 +56,7 @@ const LOADERS: [names: string, load: Loader][] = [
   ['audit', async () => (await import('./audit.js')).addAuditCommands],
   ['verify', async () => (await import('./verify.js')).addVerifyCommand],
   ['replay-check', async () => (await import('./replay-check/command.js')).addReplayCheckCommand],
+  ['rollout', async () => (await import('./rollout/command.js')).addRolloutCommand],
   ['report', async () => (await import('./report/command.js')).addReportCommand],
 ];
 

@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum } from '@prisma/driver-adapter-utils';
 import pg from 'pg';
+import { isLockNotHad, runScript } from './migration-scripts.mjs';
 import { sessionConfig, splitUrl } from './session.mjs';
 
 const { values: options, positionals } = parseArgs({
@@ -100,8 +101,28 @@ async function answer(engine, { id, method, params }) {
   }
 }
 
+/** The script that was not run because a lock was not to be had, since the last time that somebody asked. */
+let lockNotHad;
+
 /** Where the native engine does something that the WASM one leaves to its host. */
 const methods = {
+  /** A migration that could not begin has changed nothing, and is no failed one, which would have to be resolved by hand. */
+  applyMigrations: async (engine, params) => {
+    lockNotHad = undefined;
+    try {
+      return await (await engine()).applyMigrations(params);
+    } catch (err) {
+      const { migrationDirectories } = params.migrationsList;
+      const refused = migrationDirectories.find(({ migrationFile }) => migrationFile.content.value === lockNotHad);
+      if (lockNotHad === undefined || !refused) throw err;
+      await (await engine()).markMigrationRolledBack({ migrationName: refused.path });
+      throw new Error(
+        `The migration ${refused.path} has changed nothing: a lock that it needs was held by others all the time. ` +
+          'pg_stat_activity says by whom; when they have ended, run this again.',
+        { cause: err },
+      );
+    }
+  },
   createDatabase: async () => {
     await commands['create-database']();
     return { databaseName: splitUrl(datasource.url).database };
@@ -109,7 +130,7 @@ const methods = {
   getDatabaseVersion: async (engine) => (await engine()).version(null),
   diff: async (engine, params) => {
     const { stdout, exitCode } = await (await engine()).diff(params);
-    if (stdout) send({ id: `print-${randomUUID()}`, method: 'print', params: { content: stdout } });
+    if (stdout) print(stdout);
     return { exitCode, stdout: null };
   },
 };
@@ -180,11 +201,21 @@ async function repair(adapter) {
 function runScriptsWhole(prototype) {
   prototype.executeScript = async function (script) {
     try {
-      await this.client.query(script);
+      await runScript(this.client, script, { onRetry: tellOfRetry, ...patience });
     } catch (err) {
+      if (isLockNotHad(err)) lockNotHad = script;
       this.onError(err);
     }
   };
+}
+
+/** For how long a migration tries to get its locks; unset = as long as prisma/migration-scripts says. */
+const { MIGRATE_PATIENCE_MS } = process.env;
+const patience = MIGRATE_PATIENCE_MS ? { patienceMs: Number(MIGRATE_PATIENCE_MS) } : {};
+
+/** Once: an operator looks at a job that does not end, and shall know what it waits for. */
+function tellOfRetry(tries) {
+  if (tries === 1) print('A lock that this migration needs is held by others; it is tried again until it can be had.');
 }
 
 /** The adapter does not know Postgres's internal "char" type, which the engine's questions to the catalog return. */
@@ -233,6 +264,9 @@ function log(level, fields) {
   const line = { timestamp: new Date().toISOString(), level, fields, target: 'schema_engine::logger' };
   process.stderr.write(`${JSON.stringify(line)}\n`);
 }
+
+/** By way of the CLI, which has the terminal. */
+const print = (content) => send({ id: `print-${randomUUID()}`, method: 'print', params: { content } });
 
 function send(message) {
   process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);

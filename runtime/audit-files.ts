@@ -3,6 +3,7 @@
  * last. Whoever owns the database can change what is in it; that it was changed, these two show.
  */
 import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { ConfigError } from './config.js';
 import { concealSecrets } from './errors/scrub.js';
 
@@ -67,9 +68,12 @@ function parse(text: string): AnchorFile | undefined {
   }
 }
 
-/** The file is whole or as it was, whatever happens meanwhile. */
+/**
+ * The file is whole or as it was, whatever happens meanwhile. Relays that share it may be on several machines, or in containers where each is process 1:
+ * none may write into another's draft.
+ */
 export function writeAnchorFile(path: string, anchor: AnchorFile): void {
-  const draft = `${path}.${process.pid}.new`;
+  const draft = `${path}.${hostname()}.${process.pid}.new`;
   writeFileSync(draft, `${JSON.stringify(anchor)}\n`, { mode: 0o600 });
   chmodSync(draft, 0o600);
   renameSync(draft, path);

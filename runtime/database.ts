@@ -23,6 +23,7 @@ export type PoolOptions = {
 
 /** The ORM's client, whose raw statements go straight to the driver; those of a transaction go through the ORM, which has its connection. */
 export type DatabaseClient = Omit<PrismaClient, keyof Statements> & Statements;
+type Transactions = Pick<PrismaClient, '$transaction'>;
 
 /**
  * @param url      postgresql://…
@@ -60,6 +61,7 @@ export function openDatabase(
   });
   return withOwn(orm, {
     ...statementsOver(pool, plans.nameOf),
+    $transaction: retryUndoneTransactions(orm),
     $disconnect: async () => {
       await orm.$disconnect();
       if (!pool.ending) await pool.end();
@@ -115,7 +117,9 @@ function forgetOutdatedPlans(client: pg.PoolClient, forget: () => void): void {
 }
 
 /** "cached plan must not change result type", which Postgres says in the server's language. */
-const isOutdatedPlan = ({ code, routine }: pg.DatabaseError) => code === '0A000' && routine === 'RevalidateCachedQuery';
+const isOutdatedPlan = ({ code, routine }: pg.DatabaseError) =>
+  code === OUTDATED_PLAN && routine === 'RevalidateCachedQuery';
+const OUTDATED_PLAN = '0A000';
 /** Serialization failure, deadlock: the statement was undone, and would go through now. */
 const LOST_A_CONFLICT = new Set(['40001', '40P01']);
 const TRIES_MAX = 3;
@@ -140,6 +144,34 @@ function retryUndoneStatements(pool: pg.Pool): void {
   };
   pool.query = queryWithRetries as typeof pool.query;
 }
+
+/**
+ * Does a transaction anew that Postgres has undone whole and would carry out now: a migration beside it has outdated the plan of one of
+ * its statements, or it was the one to end of a deadlock. So whatever a transaction does must be in its statements; ours are.
+ */
+function retryUndoneTransactions(orm: Transactions): Transactions['$transaction'] {
+  const run = async (work: never, options?: never): Promise<unknown> => {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await orm.$transaction(work, options);
+      } catch (err) {
+        if (tries >= TRIES_MAX || !wasUndone(err)) throw err;
+        await pause(Math.random() * PAUSE_MAX_MS);
+      }
+    }
+  };
+  return run as Transactions['$transaction'];
+}
+
+/** The ORM keeps the driver's error in its own, in one of two places, or has a code of its own for it; and we may have wrapped that. */
+function wasUndone(err: unknown, depth = 0): boolean {
+  if (typeof err !== 'object' || err === null || depth > CAUSES_MAX) return false;
+  const { code, originalCode = code, meta, cause } = err as Wrapped;
+  if (code === 'P2034' || originalCode === OUTDATED_PLAN || LOST_A_CONFLICT.has(originalCode ?? '')) return true;
+  return wasUndone(meta?.driverAdapterError, depth + 1) || wasUndone(cause, depth + 1);
+}
+type Wrapped = { code?: string; originalCode?: string; meta?: { driverAdapterError?: unknown }; cause?: unknown };
+const CAUSES_MAX = 5;
 
 /**
  * A connection is as good as before when a rule of the tables has refused its statement, or a row was locked. `pool.query` would

@@ -90,6 +90,10 @@ export const settings = {
     default: 1_000,
     desc: 'How late the process may be before it answers 503 at once',
   }),
+  EVENT_LOOP_STALL_MAX: durationMsOrNone({
+    default: minutes(1),
+    desc: 'How long the event loop may stand still before the process ends itself, to be started again; 0 = for ever',
+  }),
   CONNECTIONS_MAX: count({ default: 10_000, desc: 'Open connections of clients, at most' }),
   CONNECTIONS_PER_ADDRESS_MAX: count({
     default: undefined,

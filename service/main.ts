@@ -27,6 +27,7 @@ import { openPools, type PoolName, type Pools } from '../runtime/pools.js';
 import { settings } from '../runtime/settings.js';
 import { installWithMetrics } from '../runtime/sdk-metrics.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
+import { startStallWatch } from '../runtime/stall-watch.js';
 import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
 import { temporalRefusals } from '../runtime/temporal-config.js';
 import { openTracing } from '../runtime/tracing/opened.js';
@@ -52,6 +53,7 @@ await runMain(async () => {
   const config = readConfig(settings, process.env, temporalRefusals);
   const logger = createLogger(config.ROLE, config.LOG_LEVEL, config.LOG_FORMAT);
   guardProcess(logger);
+  startStallWatch(config.ROLE, config.EVENT_LOOP_STALL_MAX);
   const stopTracing = await openTracing(config, logger);
   const runs = (role: (typeof ROLES)[number]) => config.ROLE === 'all' || config.ROLE === role;
   const health = createHealth(ROLES.filter(runs));

@@ -115,9 +115,11 @@ function money({ ledger, gateway, reached }: End): Violation | undefined {
     if (isOutside('payment.charged') || held() === wanted.amount) return undefined;
     return { invariant: 'money', how: `${held()} is held of a confirmed order of ${wanted.amount}` };
   }
-  const knownAt = Math.min(gateway.lookedUpAt ?? ledger.moneySettledAt, ledger.moneySettledAt);
+  const lookedUpAt = Math.min(gateway.lookedUpAt ?? ledger.moneySettledAt, ledger.moneySettledAt);
+  // As long as an attempt may have been running, as far as its notes said, it had to be looked up once more.
+  const knownAt = Math.max(lookedUpAt, ledger.attemptsRead.mayRunUntil);
   const isLate = gateway.charges.some(
-    (charge) => gateway.held(charge) > 0 && (charge.isStray || charge.landedAt > knownAt),
+    (charge) => gateway.held(charge) > 0 && !charge.wasLeft && (charge.isStray || charge.landedAt > knownAt),
   );
   if (isLate) reached('a charge arrives after the order was cancelled');
   if (held() > 0 && !isLate && !isOutside('payment.refunded'))

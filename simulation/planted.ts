@@ -26,6 +26,21 @@ export const PLANTED: readonly PlantedBug[] = [
     },
   },
   {
+    name: 'an undo does not ask which attempts may still run',
+    caughtBy: 'money',
+    change: { file: 'activities/payments.js', find: 'held.length === 0 && mayRunUntil !== null', put: 'false' },
+  },
+  {
+    name: 'a late charge is not given back by its own step',
+    caughtBy: 'money',
+    change: { file: 'activities/payments.js', find: "if (recorded.outcome === 'refused')", put: 'if (false)' },
+  },
+  {
+    name: 'an attempt whose end was not noted is taken to have ended with its limit',
+    caughtBy: 'money',
+    world: { attemptsEndWithTheirLimit: true },
+  },
+  {
     name: 'the gateway forgets its keys',
     caughtBy: 'one charge',
     world: { gatewayForgetsKeys: true },

@@ -28,7 +28,7 @@ const ROUNDS_MAX = 40;
 const STEPS_MAX = 20_000;
 
 /** Changes to the world instead of to the code, for planted bugs. */
-export type Planted = { gatewayForgetsKeys?: boolean };
+export type Planted = { gatewayForgetsKeys?: boolean; attemptsEndWithTheirLimit?: boolean };
 export type Loaded = { product: Product; workers: Workers; planted?: Planted };
 export type Line = { atMs: number; what: string };
 export type Simulated = {
@@ -98,6 +98,7 @@ class Simulation {
       onHand: tape.oneOf([5, 5, 5, 5, 2, 1]),
       isKnown: tape.oneOf([true, true, true, true, true, true, true, false]),
     });
+    this.#ledger.isHasty = loaded.planted?.attemptsEndWithTheirLimit ?? false;
     this.#anewAfter = tape.oneOf([10_000, 10_000, 120, 40]);
     this.#pickUp = tape.oneOf([[1], [1, 1, 30, 900]]);
     this.#replaysAtTheEnd = tape.oneOf([false, false, false, true]);
@@ -105,7 +106,7 @@ class Simulation {
       ...{ clock, faults: this.#faults, gateway: this.#gateway, ledger: this.#ledger, refunds: new Map() },
       sleepMs: () => {
         this.#reach('a worker that slept goes on');
-        return tape.oneOf([1_000, 20_000, 200_000]);
+        return tape.oneOf([1_000, 20_000, 200_000, 1_500_000]);
       },
       looked: (step) => this.#tell(step),
     });

@@ -18,6 +18,8 @@ export const SOMETIMES = [
   'a charge is asked for again under its key',
   'a charge is processed for a while',
   'a look-up finds a charge that nobody knew of',
+  'only a search shows a charge',
+  'only a search would have shown a charge',
   'a charge is disputed when it is to be given back',
   'a refund is refused',
   'a refund that was accepted fails later',

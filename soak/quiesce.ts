@@ -8,6 +8,7 @@ import type { Workload } from './workload/clients.js';
 import { send } from './workload/http.js';
 import { countRunning } from './verify/temporal.js';
 import type { Installation } from './world/installation.js';
+import { startWait } from './world/patience.js';
 
 export type Quiescence = {
   /** What was not over in time. */
@@ -20,9 +21,10 @@ export type Quiescence = {
 };
 
 const READY_LIMIT_MS = 180_000;
-/** Of each step: so long without any progress, or in all. What is promised is 120 s; a busy machine takes longer for a thousand orders. */
+/** Of each step: so long without any movement. What is promised is 120 s; a busy machine takes longer for a thousand orders. */
 const STALL_LIMIT_MS = 120_000;
-const LIMIT_MS = 900_000;
+/** In all, by the clock on the wall: what still moves then has not been waited for. */
+const CAP_MS = 1_800_000;
 /** What a machine will try again, it has tried by then. */
 const OPERATOR_AFTER_MS = 15_000;
 const LOOK_MS = 1_000;
@@ -31,18 +33,17 @@ export async function quiesce(around: Installation, workload: Workload, log: Ope
   const from = performance.now();
   const violations: string[] = [];
   const operator = createOperator(around, log);
-  /** @param left how many there still are */
-  const untilNone = async (what: string, left: () => Promise<number>) => {
+  const untilNone = async (what: string, left: Left) => {
     log.note({ phase: 'quiesce', what });
     const late = await whyNotNone(left);
     if (late !== undefined) violations.push(`${what}: ${late}`);
   };
   await around.untilReady(READY_LIMIT_MS).catch((err: unknown) => violations.push((err as Error).message));
   await untilNone('orders under a key without an answer', () => workload.settle());
-  const healedAt = performance.now();
+  const healed = startWait(OPERATOR_AFTER_MS);
   await untilNone('orders that are not final', async () => {
     const open = await countOpen(around);
-    if (open > 0 && performance.now() - healedAt > OPERATOR_AFTER_MS) await operator.decide();
+    if (open.count > 0 && healed.over() !== undefined) await operator.decide();
     return open;
   });
   await untilNone('events that are not delivered', async () => {
@@ -54,36 +55,43 @@ export async function quiesce(around: Installation, workload: Workload, log: Ope
   return { violations, seconds: (performance.now() - from) / 1000, ...operator.counts };
 }
 
-/** @returns undefined once there is none, or how many there were when it took too long */
-async function whyNotNone(left: () => Promise<number>): Promise<string | undefined> {
-  const from = performance.now();
-  let movedAt = from;
+/** How many there still are, fewer or not; `steps`: what else shows that they move. */
+type Left = () => Promise<number | { count: number; steps: number }>;
+
+/** @returns undefined once there is none, or how many there were when nothing moved any more */
+export async function whyNotNone(
+  left: Left,
+  wait = startWait(STALL_LIMIT_MS, CAP_MS),
+  lookMs = LOOK_MS,
+): Promise<string | undefined> {
   let fewest = Number.POSITIVE_INFINITY;
+  let most = Number.NEGATIVE_INFINITY;
   let last = '';
   for (;;) {
     try {
-      const count = await left();
+      const looked = await left();
+      const { count, steps } = typeof looked === 'number' ? { count: looked, steps: 0 } : looked;
       if (count === 0) return undefined;
-      if (count < fewest) movedAt = performance.now();
-      fewest = Math.min(fewest, count);
+      if (count < fewest || steps > most) wait.moved();
+      [fewest, most] = [Math.min(fewest, count), Math.max(most, steps)];
       last = `${count}`;
     } catch (err) {
       last = `not known (${(err as Error).message})`;
     }
-    const now = performance.now();
-    if (now - movedAt > STALL_LIMIT_MS || now - from > LIMIT_MS)
-      return `${last} after ${Math.round((now - from) / 1000)} s`;
-    await sleep(LOOK_MS);
+    const why = wait.over();
+    if (why !== undefined) return `${last}; ${why}`;
+    await sleep(lookMs);
   }
 }
 
-/** Accepted and not final, or on its way back. */
-export async function countOpen({ pool }: Installation): Promise<number> {
-  const { rows } = await pool.query<{ count: number }>(
-    `SELECT count(*)::int AS count FROM orders
-     WHERE status = 'PENDING' OR (status = 'CONFIRMED' AND (unwinding_reason IS NOT NULL OR forward_due))`,
+/** Accepted and not final, or on its way back; and how many events orders have told: each is a step of one. */
+async function countOpen({ pool }: Installation): Promise<{ count: number; steps: number }> {
+  const { rows } = await pool.query<{ count: number; steps: number }>(
+    `SELECT count(*) FILTER (WHERE status = 'PENDING' OR (status = 'CONFIRMED' AND (unwinding_reason IS NOT NULL OR forward_due)))::int AS count,
+       coalesce(sum(event_count), 0)::int AS steps FROM orders`,
   );
-  return rows[0]?.count ?? 0;
+  if (!rows[0]) throw new Error('Postgres did not answer');
+  return rows[0];
 }
 
 async function countOwed({ pool, consumer }: Installation): Promise<number> {

@@ -14,6 +14,7 @@ const LIMIT_DEFAULT = 1_000;
 const PROGRESS_EVERY = 100;
 
 type Options = { since: number; bundle: string; against?: string; limit: number };
+type Replaying = Omit<Options, 'limit'> & { limit?: number };
 
 export function addReplayCheckCommand(program: Command): void {
   const command = addJsonOption(program.command('replay-check'))
@@ -32,7 +33,15 @@ export function addReplayCheckCommand(program: Command): void {
     .action((options: Options) => run(command, (ops) => replayCheck(ops, options)));
 }
 
-async function replayCheck({ out, to }: Ops, { since, bundle, against, limit }: Options): Promise<ExitCode> {
+async function replayCheck(ops: Ops, options: Options): Promise<ExitCode> {
+  const report = await replaySagas(ops, options);
+  if (report.replayed === 0) throw usage(`No saga to replay: none is open, and none was closed since ${report.since}.`);
+  ops.out.document(report);
+  return report.incompatible.length === 0 ? EXIT.done : EXIT.failed;
+}
+
+/** Says for people what was found. @returns the same for machines; `replayed` 0: there was none, which proves nothing */
+export async function replaySagas({ out, to }: Ops, { since, bundle, against, limit = LIMIT_DEFAULT }: Replaying) {
   const { client } = await to.temporal();
   const sample = await sampleSagas(client, new Date(since), limit);
   // Of those that fail a second bundle is asked, and the report names their events: which they are is known only afterwards.
@@ -42,14 +51,21 @@ async function replayCheck({ out, to }: Ops, { since, bundle, against, limit }: 
     if (fetched.size % PROGRESS_EVERY === 0) out.notice(`${fetched.size} of ${sample.chosen.length} …`);
   });
   const { count, incompatible } = await replayOn(bundle, histories, fetched);
-  if (count === 0)
-    throw usage(`No saga to replay: none is open, and none was closed since ${new Date(since).toISOString()}.`);
   const known = against === undefined ? new Set<string>() : await failingOn(against, incompatible, fetched);
   const isKnown = ({ workflowId, runId }: Incompatible) => known.has(`${workflowId}/${runId}`);
   const fresh = incompatible.filter((one) => !isKnown(one));
   const failingToday = incompatible.filter(isKnown);
   const { open, closed } = sample;
-  out.document({
+  for (const one of fresh) {
+    const { event, command, workflowId, runId, error } = one;
+    out.print(out.paint('red', `✗ ${workflowId}, run ${runId}`));
+    if (event) out.print(`  event ${event.id}, ${event.type}${event.of === null ? '' : ` of ${event.of}`}`);
+    if (command.expected) out.print(`  the history has ${command.expected}, the bundle does ${command.found}`);
+    out.print(`  ${error}`);
+  }
+  const failed = { fresh: fresh.length, failingToday: failingToday.length };
+  if (count > 0) out.print(sentenceOf(sample, fetchedOf(sample, fetched), failed));
+  return {
     since: new Date(since).toISOString(),
     bundle,
     against: against ?? null,
@@ -58,16 +74,7 @@ async function replayCheck({ out, to }: Ops, { since, bundle, against, limit }: 
     replayed: count,
     incompatible: fresh,
     failingToday,
-  });
-  for (const one of fresh) {
-    const { event, command, workflowId, runId, error } = one;
-    out.print(out.paint('red', `✗ ${workflowId}, run ${runId}`));
-    if (event) out.print(`  event ${event.id}, ${event.type}${event.of === null ? '' : ` of ${event.of}`}`);
-    if (command.expected) out.print(`  the history has ${command.expected}, the bundle does ${command.found}`);
-    out.print(`  ${error}`);
-  }
-  out.print(sentenceOf(sample, fetchedOf(sample, fetched), { fresh: fresh.length, failingToday: failingToday.length }));
-  return fresh.length === 0 ? EXIT.done : EXIT.failed;
+  };
 }
 
 type Split = { open: number; closed: number };

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../clock.js';
 import type { Tape } from '../tape.js';
+import { windowsOf, withLastMinutes } from '../../gateways/look-up-windows.js';
 import type { Faults } from './faults.js';
 
 type Refund = { key: string; amount: number; status: 'succeeded' | 'pending' | 'failed' };
@@ -13,28 +14,33 @@ export type Charge = {
   amount: number;
   state: 'succeeded' | 'processing' | 'declined';
   /** By our clock: both clocks are one here. */
+  askedAt: number;
   landedAt: number;
   refunds: Refund[];
   byHand: number;
   isDisputed: boolean;
-  /** It arrived so long after its request was given up that no look-up of its saga has to find it. */
+  /** It came longer after its request was given up than any network should bring it, and the account's search did not show it. */
   isStray: boolean;
+  /** The step that took it was told that the order is being unwound, came to its end, and had not given it back. */
+  wasLeft: boolean;
 };
 type Unknown = new (message: string, options?: object) => Error;
 export type GatewayErrors = { GatewayUnknown: Unknown; GatewayMismatch: new (message: string) => Error };
-type LookUp = { spans: { from: Date; until: Date }[]; deadline?: { leftMs(): number } };
-type Request = { due: { amount: number }; idempotencyKey: string; deadline?: { leftMs(): number } };
-type RefundRequest = { chargeReference: string; idempotencyKey: string | null };
+type Within = { deadline?: { leftMs(): number } };
+type LookUp = Within & { spans: { from: Date; until: Date }[]; dbNow: Date };
+type Request = Within & { due: { amount: number }; idempotencyKey: string };
+type RefundRequest = Within & { chargeReference: string; idempotencyKey: string | null };
 
 /** Calls a neighbour: `work` is what it does at its place and time, and what it returns or throws is the answer. */
 export type Call = (name: string, ms: number, work: () => unknown) => Promise<unknown>;
 
-/** How much further than its spans a look-up reads (gateways/look-up-windows). */
-const MARGIN_MS = 60_000;
-/** A worker that is slow notes its attempt's end after its request's. */
-const STRAY_AFTER_MS = 25_000;
-/** Our own limit of one request. */
+/** The search shows what landed so long ago, if it is not late. */
+const SEARCH_LATE_MS = 60_000;
+/** Longer than this no network keeps a request that was given up (domain/charge-attempts). */
+const STRAY_AFTER_MS = 300_000;
+/** Our own limit of one request, and with how little time left none is made (gateways/deadline). */
 const REQUEST_LIMIT_MS = 8_000;
+const WORTH_ASKING_MS = 100;
 
 export class Gateway {
   readonly charges: Charge[] = [];
@@ -45,6 +51,7 @@ export class Gateway {
   readonly #faults: Faults;
   readonly #card: 'good' | 'declined';
   readonly #isForgetful: boolean;
+  readonly #hasSearch: boolean;
   errors: GatewayErrors | undefined;
   reached: (what: string) => void = () => undefined;
 
@@ -54,12 +61,18 @@ export class Gateway {
     this.#faults = parts.faults;
     this.#isForgetful = parts.isForgetful;
     this.#card = parts.tape.oneOf(['good', 'good', 'good', 'declined']);
+    this.#hasSearch = parts.tape.oneOf([true, true, true, false]);
   }
 
   /** What it holds of a charge. */
   held({ state, amount, refunds, byHand }: Charge): number {
     if (state !== 'succeeded') return 0;
     return amount - byHand - refunds.reduce((sum, { status, amount }) => sum + (status === 'failed' ? 0 : amount), 0);
+  }
+
+  /** A step that has taken money, and was told that it must not, has come to its end. */
+  leave(): void {
+    for (const charge of this.charges) charge.wasLeft ||= this.held(charge) > 0;
   }
 
   /** An operator gives back whatever is held, at the provider's own desk. */
@@ -80,10 +93,17 @@ export class Gateway {
 
   /** The port, as activities are given it. */
   port(call: Call) {
+    const inTime = <R extends Within>(ask: (request: R) => Promise<unknown>) => {
+      return (request: R) => {
+        if ((request.deadline?.leftMs() ?? REQUEST_LIMIT_MS) < WORTH_ASKING_MS)
+          throw this.#unknown('The time of this attempt is over');
+        return ask(request);
+      };
+    };
     return {
-      charge: (request: Request) => this.#charge(call, request),
-      settleOpenCharges: (lookUp: LookUp) => call('look up', this.#faults.tookMs(), () => this.#lookUp(lookUp)),
-      refund: (request: RefundRequest) => call('refund', this.#faults.tookMs(), () => this.#refund(request)),
+      charge: inTime((request: Request) => this.#charge(call, request)),
+      settleOpenCharges: inTime((it: LookUp) => call('look up', this.#faults.tookMs(), () => this.#lookUp(it))),
+      refund: inTime((it: RefundRequest) => call('refund', this.#faults.tookMs(), () => this.#refund(it))),
     };
   }
 
@@ -92,6 +112,7 @@ export class Gateway {
   }
 
   #charge(call: Call, { due, idempotencyKey: key, deadline }: Request): Promise<unknown> {
+    const askedAt = this.#clock.now;
     const tookMs = this.#faults.tookMs();
     const limitMs = Math.min(REQUEST_LIMIT_MS, deadline?.leftMs() ?? REQUEST_LIMIT_MS);
     const fault = this.#faults.ofGateway([
@@ -109,12 +130,11 @@ export class Gateway {
     if (fault === 'hangs') return call('charge hangs', limitMs, noAnswer);
     if (fault === 'arrives late' || tookMs > limitMs) {
       // Ours is cut off; the request is on its way all the same.
-      const lateMs = tookMs > limitMs ? tookMs : limitMs + this.#tape.oneOf([10, 2_000, 6_000, 30_000, 200_000]);
+      const lateMs =
+        tookMs > limitMs ? tookMs : limitMs + this.#tape.oneOf([10, 2_000, 6_000, 30_000, 200_000, 1_500_000]);
       this.#clock.in(lateMs, () => {
         if (this.#faults.isAway('gateway')) return;
-        const known = this.charges.length;
-        const charge = this.#land(key, due.amount);
-        charge.isStray = this.charges.length > known && lateMs - limitMs > STRAY_AFTER_MS;
+        this.#land(key, { amount: due.amount, askedAt });
       });
       this.reached('a charge arrives after its request was given up');
       return call('charge is given up', limitMs, noAnswer);
@@ -124,7 +144,7 @@ export class Gateway {
       if (fault === '503') throw this.#unknown('The gateway answered 503');
       if (fault === '429') throw this.#unknown('The gateway answered 429', this.#tape.oneOf([1_000, 15_000, 60_000]));
       if (fault === 'mismatch') throw new (this.errors as GatewayErrors).GatewayMismatch('Another amount was charged');
-      const charge = this.#land(key, due.amount, fault === 'processing');
+      const charge = this.#land(key, { amount: due.amount, askedAt, isSlow: fault === 'processing' });
       if (fault === 'answer lost') noAnswer();
       if (charge.state === 'processing') throw this.#unknown('The charge is being processed');
       if (charge.state === 'declined') return { outcome: 'declined', code: 'card_declined' };
@@ -132,7 +152,7 @@ export class Gateway {
     });
   }
 
-  #land(key: string, amount: number, isSlow = false): Charge {
+  #land(key: string, { isSlow = false, ...asked }: { amount: number; askedAt: number; isSlow?: boolean }): Charge {
     const known = this.#isForgetful ? undefined : this.charges.find((charge) => charge.key === key);
     if (known) {
       this.reached('a charge is asked for again under its key');
@@ -140,8 +160,9 @@ export class Gateway {
     }
     const final = this.#card === 'good' ? 'succeeded' : 'declined';
     const charge: Charge = {
-      ...{ reference: `ch_${this.charges.length + 1}`, key, amount, landedAt: this.#clock.now },
-      ...{ state: isSlow ? 'processing' : final, refunds: [], byHand: 0, isDisputed: false, isStray: false },
+      ...{ reference: `ch_${this.charges.length + 1}`, key, ...asked, landedAt: this.#clock.now },
+      ...{ state: isSlow ? 'processing' : final, refunds: [], byHand: 0 },
+      ...{ isDisputed: false, isStray: false, wasLeft: false },
     };
     this.charges.push(charge);
     if (isSlow)
@@ -152,14 +173,23 @@ export class Gateway {
     return charge;
   }
 
-  #lookUp({ spans }: LookUp) {
+  #lookUp({ spans, dbNow }: LookUp) {
+    const { now } = this.#clock;
     if (this.#faults.isAway('gateway')) throw this.#unknown('The gateway could not be reached');
-    if (this.#faults.ofGateway([true])) throw this.#unknown('The look-up was not answered');
-    const found = this.charges.filter(({ landedAt }) =>
-      spans.some(
-        ({ from, until }) => landedAt >= from.getTime() - MARGIN_MS && landedAt <= until.getTime() + MARGIN_MS,
-      ),
-    );
+    const fault = this.#faults.ofGateway(['no answer', 'the search is late'] as const);
+    if (fault === 'no answer') throw this.#unknown('The look-up was not answered');
+    const isSearched = this.#hasSearch && fault === undefined;
+    const windows = withLastMinutes(spans, dbNow, undefined).flatMap((span) => windowsOf(span, dbNow, [now]));
+    const isListed = ({ landedAt: at }: Charge) =>
+      windows.some(({ since, until }) => at >= since.getTime() && at <= until.getTime());
+    const isShown = ({ landedAt }: Charge) => isSearched && landedAt <= now - SEARCH_LATE_MS;
+    const found = this.charges.filter((charge) => isListed(charge) || isShown(charge));
+    for (const charge of this.charges) {
+      const isLate = charge.landedAt - charge.askedAt > REQUEST_LIMIT_MS + STRAY_AFTER_MS;
+      charge.isStray = isLate && !isSearched && !found.includes(charge);
+      if (isShown(charge) && !isListed(charge) && this.held(charge) > 0) this.reached('only a search shows a charge');
+      if (charge.isStray && this.held(charge) > 0) this.reached('only a search would have shown a charge');
+    }
     if (found.some(({ state }) => state === 'processing')) throw this.#unknown('The charge is being processed');
     const held = found.filter((charge) => this.held(charge) > 0);
     this.lookedUpAt = this.#clock.now;

@@ -3,6 +3,7 @@
  * worker may die, or sleep and go on later as if nothing had happened.
  */
 import { ApplicationFailure } from '@temporalio/common';
+import { REFUSAL } from '../../contracts/refusals.js';
 import type { Activities, Product } from '../product.js';
 import type { Outcome } from '../temporal/core.js';
 import type { Failure } from '../temporal/events.js';
@@ -11,6 +12,7 @@ import type { Clock } from '../clock.js';
 import { domainOver, type World } from './domain.js';
 import type { Faults } from './faults.js';
 import type { Gateway, GatewayErrors } from './gateway.js';
+import type { StepOutcome } from './ledger.js';
 
 type Running = Attempt & {
   name: string;
@@ -18,6 +20,8 @@ type Running = Attempt & {
   isByHand: boolean;
   info: AttemptInfo;
   how: 'killed' | 'asleep' | undefined;
+  /** It has taken money, and was told that the order is being unwound. */
+  hasUnwanted: boolean;
   /** What it has come to in this very step. */
   outcome: Outcome | undefined;
   done: (outcome: Outcome) => void;
@@ -87,6 +91,7 @@ export class Workers {
       info,
       done,
       how: undefined,
+      hasUnwanted: false,
       outcome: undefined,
       abandon: (how) => {
         running.how ??= how;
@@ -108,6 +113,7 @@ export class Workers {
     this.#product.enter(what as (...args: never[]) => void);
     const { outcome } = running;
     running.outcome = undefined;
+    if (running.hasUnwanted && isRefusal(outcome)) (this.#site as Site).gateway.leave();
     if (outcome && running.how === undefined) running.done(outcome);
   }
 
@@ -120,6 +126,7 @@ export class Workers {
       if (fault === 'not done') throw new DatabaseAway('The database does not answer');
       if (fault === 'locked') throw new RowLocked('A row is locked');
       const result = work();
+      if (name === 'record charge' && (result as StepOutcome).outcome === 'refused') running.hasUnwanted = true;
       if (fault === 'answer lost') throw new DatabaseAway('The connection broke');
       return result;
     });
@@ -150,6 +157,9 @@ export class Workers {
     return promise;
   }
 }
+
+const isRefusal = (outcome: Outcome | undefined): boolean =>
+  outcome !== undefined && 'failure' in outcome && outcome.failure.applicationFailureInfo?.type === REFUSAL;
 
 const plain = (value: unknown): unknown => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)));
 

@@ -1,23 +1,28 @@
 /** The nemesis: begins each fault when its time has come, takes it back after a while, and holds what is harmed for itself meanwhile. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OperationLog } from '../operation-log.js';
-import { type Fault, type FaultKind, SERVICES } from '../plan/faults.js';
+import { type Fault, type FaultKind, type OwingTarget, SERVICES } from '../plan/faults.js';
 import type { Installation } from '../world/installation.js';
 import { within } from '../world/waiting.js';
 import type { Begin } from './act.js';
 import { endGatewayFaults, gateway, lateRefundFailure, strangers } from './gateway.js';
+import { clockJump } from './clock-jump.js';
 import { consumer, link } from './network.js';
-import { clock, deploy, kill, pause, restart } from './processes.js';
+import { owing } from './owing.js';
+import { clock, deploy, kill, pause, promote, restart } from './processes.js';
 import { connections, diskFull, openTransaction, rowLocked, sessionKilled } from './resources.js';
 
 const FAULTS: Record<FaultKind, Begin> = {
   kill,
   pause,
   restart,
+  promote,
   deploy,
   clock,
+  'clock-jump': clockJump,
   link,
   consumer,
+  owing,
   gateway,
   'late-refund-failure': lateRefundFailure,
   strangers,
@@ -106,11 +111,18 @@ export function createNemesis(around: Installation, schedule: readonly Fault[], 
 
 const nameOf = ({ kind, target }: Fault): string => `${kind} ${target}`;
 
+const OF_A_PART: ReadonlySet<FaultKind> = new Set(['kill', 'pause', 'restart', 'disk-full', 'clock', 'clock-jump']);
+
 function harmedBy({ kind, target }: Fault): string[] {
   if (kind === 'deploy') return [...SERVICES];
+  if (kind === 'owing') {
+    const [part, destination] = target.split(' ') as OwingTarget;
+    return [part, ...(destination === 'nats' ? ['link relay-nats', 'link all-nats'] : ['consumer'])];
+  }
+  // What ends all sessions, or takes all, would end the copying.
+  if (kind === 'promote') return [target, 'session-killed', 'connections'];
   if (kind === 'gateway') return ['faults of the gateway'];
   if (kind === 'link') return [`link ${target.split(' ')[0]}`];
-  if (kind === 'kill' || kind === 'pause' || kind === 'restart' || kind === 'disk-full' || kind === 'clock')
-    return [target];
+  if (OF_A_PART.has(kind)) return [target];
   return [kind];
 }

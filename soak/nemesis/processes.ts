@@ -16,7 +16,7 @@ export function partOf(around: Installation, name: string): Part {
   return part;
 }
 
-async function upAgain(part: Part): Promise<void> {
+export async function upAgain(part: Part): Promise<void> {
   part.up();
   await until(`${part.name} is ready again`, READY_LIMIT_MS, () => part.isReady());
 }
@@ -38,6 +38,17 @@ export const restart: Begin = async (around, { target }) => {
   const part = partOf(around, target);
   await part.stop();
   return () => upAgain(part);
+};
+
+/** A standby follows it, and each commit waits for that, until it is lost with its disk; what was acknowledged is on the other one. */
+export const promote: Begin = async (around, { target }) => {
+  const part = partOf(around, target);
+  const standby = await around.postgres.followed();
+  return async () => {
+    await part.kill();
+    await standby.promote();
+    await upAgain(part);
+  };
 };
 
 /** One process after the other, as a rolling deployment of the same build. */

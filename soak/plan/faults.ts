@@ -60,11 +60,17 @@ export const GATEWAY_FAULTS = {
   'events-disordered': { mode: 'webhook_out_of_order', delayMs: 2_000 },
 } as const satisfies Record<string, object>;
 
+/** Which relay dies, and which destination takes nothing before. */
+const OWING = ['relay consumer', 'all consumer', 'relay nats', 'all nats'] as const;
+type Words<Text extends string> = Text extends `${infer One} ${infer Other}` ? [One, Other] : never;
+export type OwingTarget = Words<(typeof OWING)[number]>;
+
 /** `target`: a part, a link and what happens to it, or a fault of the gateway's. */
 export type FaultKind =
   | 'kill'
   | 'pause'
   | 'restart'
+  | 'promote'
   | 'deploy'
   | 'session-killed'
   | 'link'
@@ -75,8 +81,10 @@ export type FaultKind =
   | 'row-locked'
   | 'open-transaction'
   | 'consumer'
+  | 'owing'
   | 'disk-full'
-  | 'clock';
+  | 'clock'
+  | 'clock-jump';
 export type Fault = {
   no: number;
   kind: FaultKind;
@@ -93,6 +101,7 @@ const DECK: Cell[] = [
   ...cells('pause', [...PARTS, ...PARTS]),
   ...cells('restart', PARTS),
   ...cells('deploy', ['services', 'services']),
+  ...cells('promote', ['postgres', 'postgres']),
   ...cells('session-killed', ['postgres']),
   ...cells('gateway', Object.keys(GATEWAY_FAULTS)),
   ...cells('late-refund-failure', ['gateway', 'gateway']),
@@ -101,8 +110,10 @@ const DECK: Cell[] = [
   ...cells('row-locked', ['order', 'sku']),
   ...cells('open-transaction', ['postgres']),
   ...cells('consumer', ['rejects', 'fails', 'slow', 'gone']),
+  ...cells('owing', OWING),
   ...cells('disk-full', ['postgres', 'gateway']),
   ...cells('clock', SERVICES),
+  ...cells('clock-jump', [...SERVICES, 'postgres']),
 ];
 const DECK_OF_LINKS = cells(
   'link',

@@ -7,13 +7,21 @@ import { readAll } from '../../testbed/brokers/readers.js';
 import type { Installation } from '../world/installation.js';
 import { readCharges } from '../../testbed/gateway-ledger.js';
 import { groupBy } from './grouping.js';
+import { readCursors, readKeys } from './answers.js';
+import { holdStandings, OF_STANDINGS, readStandings } from './standings.js';
 import { readInHand, readInstallationId, readPages, readStock } from './postgres.js';
 import { readSagas } from './temporal.js';
 
 const PAGE_SIZE = 200;
 const OF_STOCK = ['I2 stock is conserved'] as const satisfies InvariantName[];
+const OF_THE_WHOLE = [
+  'I5 sagas are of orders',
+  'I7 what was answered is there',
+  'I8 destinations are served',
+] as const satisfies InvariantName[];
 /** All others. */
-const OF_ORDERS = INVARIANT_NAMES.filter((name) => !OF_STOCK.some((one) => one === name));
+const ELSEWHERE: readonly InvariantName[] = [...OF_STOCK, ...OF_THE_WHOLE, ...OF_STANDINGS];
+const OF_ORDERS = INVARIANT_NAMES.filter((name) => !ELSEWHERE.includes(name));
 
 /** All charges; ours are those that carry this installation's mark. */
 export async function readGateway({ pool, direct }: Pick<Installation, 'pool' | 'direct'>): Promise<LedgerCharge[]> {
@@ -36,7 +44,8 @@ export async function holdInvariants(around: Installation): Promise<Finding[]> {
   const inHand = await readInHand(pool);
   const charges = await readGateway(around);
   const ofOrder = groupBy(charges, ({ orderId }) => orderId);
-  const sagas = groupBy(await readSagas(direct.temporal), ({ workflowId }) => orderIdOf(workflowId));
+  const listed = await readSagas(direct.temporal);
+  const sagas = groupBy(listed, ({ workflowId }) => orderIdOf(workflowId));
   const consumers = await readConsumers(around);
   for await (const page of readPages(pool, PAGE_SIZE)) {
     const ids = page.orders.map(({ id }) => id);
@@ -59,7 +68,14 @@ export async function holdInvariants(around: Installation): Promise<Finding[]> {
   // What names no order that there is: of our charges none may be left, and no saga.
   const rest = { orders: [], events: [], stock: [], inHand, charges: [...ofOrder.values()].flat() };
   add(checkInvariants(rest, ['I1 money', 'I1 strangers are left alone', 'I3 one charge per order']));
-  add(checkInvariants({ ...rest, sagas: [...sagas.values()].flat() }, ['I5 sagas have ended as their orders']));
+  const unclaimed = [...sagas.values()].flat();
+  add(checkInvariants({ ...rest, sagas: unclaimed }, ['I5 sagas have ended as their orders']));
+  const workflowIds = listed.map(({ workflowId }) => workflowId);
+  const claimed = { workflowIds, unknown: unclaimed.map(({ workflowId }) => workflowId) };
+  add(
+    checkInvariants({ ...rest, claimed, keys: await readKeys(pool), cursors: await readCursors(pool) }, OF_THE_WHOLE),
+  );
+  add(holdStandings(await readStandings(pool, 'all'), listed));
   add(checkInvariants({ orders: [], events: [], ...(await readStock(pool)) }, OF_STOCK));
   return [...sums.values()];
 }

@@ -19,10 +19,14 @@ const PAGE = `WITH page AS MATERIALIZED (SELECT * FROM orders WHERE id > $1::uui
 SELECT json_build_object(
   'orders', ${list(
     `'id', id, 'status', status, 'reason', unwinding_reason, 'planVersion', plan_version, 'currency', currency,
-     'total', total_amount, 'lines', ${list(`'sku', sku, 'quantity', quantity, 'unitPrice', unit_price`, 'order_lines WHERE order_id = o.id')}`,
+     'total', total_amount, 'eventCount', event_count, 'lines', ${list(`'sku', sku, 'quantity', quantity, 'unitPrice', unit_price`, 'order_lines WHERE order_id = o.id')}`,
     '(SELECT * FROM page ORDER BY id) o',
   )},
-  'events', ${list(`'orderId', order_id, 'sequence', sequence, 'type', type, 'data', data`, `(SELECT * FROM outbox ${ofPage} ORDER BY order_id, sequence) e`)},
+  'events', ${list(
+    `'orderId', order_id, 'sequence', sequence, 'type', type, 'data', data,
+    'feedPlace', json_build_array(feed_xid::text, feed_position::text)`,
+    `(SELECT * FROM outbox ${ofPage} ORDER BY order_id, sequence) e`,
+  )},
   'reservations', ${list(`'orderId', order_id, 'sku', sku, 'quantity', quantity, 'state', state`, `reservations ${ofPage}`)},
   'holdings', ${list(`'orderId', order_id, 'table', name`, `(${held}) h`)},
   'payments', ${list(`'orderId', order_id, 'status', status, 'amount', amount, 'currency', currency, 'reference', gateway_reference`, `payments ${ofPage}`)}

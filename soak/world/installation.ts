@@ -12,7 +12,7 @@ import { LINKS, type LinkName, type PartName, SERVICES } from '../plan/faults.js
 import { type Consumer, startConsumer } from './consumer.js';
 import { type Part, type PartOptions, startPart } from './part.js';
 import { serviceProgramOf, gatewayProgram } from './programs.js';
-import { natsServer, postgresServer, type Server, temporalServer } from './servers.js';
+import { natsServer, type PostgresServer, postgresServer, type Server, temporalServer } from './servers.js';
 import { until } from './waiting.js';
 
 export type Installation = {
@@ -20,6 +20,7 @@ export type Installation = {
   parts: ReadonlyMap<PartName, Part>;
   links: ReadonlyMap<LinkName, Link>;
   consumer: Consumer;
+  postgres: Pick<PostgresServer, 'followed'>;
   /** What the clients ask, each through its link. */
   apis: string[];
   /** Past all links, for whoever repairs and checks. */
@@ -51,7 +52,7 @@ export async function startInstallation(folder: string, stops: Stops): Promise<I
     stops.push(() => part.retire());
     return part;
   };
-  const { consumer, links, addresses, database } = await startNeighbours(folder, logOf, add, stops);
+  const { consumer, links, addresses, postgres, database } = await startNeighbours(folder, logOf, add, stops);
   const pool = new pg.Pool({
     ...sessionConfig(database),
     max: 8,
@@ -75,6 +76,7 @@ export async function startInstallation(folder: string, stops: Stops): Promise<I
     parts,
     links,
     consumer,
+    postgres,
     apis: [`http://${nearEnd(links, 'client-api')}`, `http://${nearEnd(links, 'client-all')}`],
     direct: { api: `http://${api}`, gateway: `http://${gateway}`, temporal, database, ...(nats && { nats }) },
     pool,
@@ -117,7 +119,7 @@ async function startNeighbours(folder: string, logOf: (name: string) => string, 
     ...(nats ? [addServer('nats', nats)] : []),
     isUp(add('gateway', () => gatewayProgram(folder, gatewayPort, events, logOf('gateway')))),
   ]);
-  return { consumer, links, addresses, database: await postgres.prepare() };
+  return { consumer, links, addresses, postgres, database: await postgres.prepare() };
 }
 
 const isUp = (part: Part, limitMs = READY_LIMIT_MS) => until(`${part.name} is ready`, limitMs, () => part.isReady());

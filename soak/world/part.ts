@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, type Program, type Running, run } from '../../local/processes/program.js';
+import { startWait } from './patience.js';
 import { signalTree } from './process-tree.js';
 
 export type Part = {
@@ -38,6 +39,8 @@ const START_AGAIN_MS = 500;
 const LOOK_MS = 100;
 /** What `npm start` and deployments give a process to end in. */
 const STOP_LIMIT_MS = 30_000;
+/** By when it is killed here, where the machine is busy. */
+const STOP_CAP_MS = 300_000;
 
 export function startPart({ name, program, surprised }: PartOptions): Part {
   const state = { wanted: true, isOver: false, mayEnd: false, variables: {} as NodeJS.ProcessEnv };
@@ -79,9 +82,10 @@ export function startPart({ name, program, surprised }: PartOptions): Part {
     },
     kill,
     stop: async () => {
-      const from = performance.now();
-      await end((running) => running.stop(STOP_LIMIT_MS));
-      if (performance.now() - from >= STOP_LIMIT_MS) surprised(`${name} did not stop within ${STOP_LIMIT_MS / 1000} s`);
+      const wait = startWait(STOP_LIMIT_MS, STOP_CAP_MS);
+      await end((running) => running.stop(STOP_CAP_MS));
+      const why = wait.over();
+      if (why !== undefined) surprised(`${name} did not stop: ${why}`);
     },
     up: () => {
       state.wanted = true;

@@ -1,5 +1,6 @@
 /** The product's own processes, with limits that are short: an hour's trouble passes in a minute. */
 import { join } from 'node:path';
+import type { SagaPolicy } from '../../contracts/saga.js';
 import { CHECKOUT } from '../../local/checkout.js';
 import { environment, NODE_READS } from '../../local/processes/environment.js';
 import type { Program } from '../../local/processes/program.js';
@@ -13,11 +14,17 @@ const HOST = '127.0.0.1';
 const WEBHOOK_SECRET = `whsec_${Buffer.from('what the gateway signs with, long').toString('base64')}`;
 const READY_LIMIT_MS = 60_000;
 
+/** What sagas are begun with. */
+export const POLICY: SagaPolicy = {
+  stepRetryBudgetMs: 8_000,
+  sagaDeadlineMs: 45_000,
+  compensationAttentionAfterMs: 8_000,
+};
 /** As an operator would set them who has a minute instead of an hour. */
 const IMPATIENT = {
-  STEP_RETRY_BUDGET: '8s',
-  SAGA_DEADLINE: '45s',
-  COMPENSATION_ATTENTION_AFTER: '8s',
+  STEP_RETRY_BUDGET: `${POLICY.stepRetryBudgetMs / 1_000}s`,
+  SAGA_DEADLINE: `${POLICY.sagaDeadlineMs / 1_000}s`,
+  COMPENSATION_ATTENTION_AFTER: `${POLICY.compensationAttentionAfterMs / 1_000}s`,
   RECONCILE_EVERY: '2s',
   RECONCILE_ACTIONS_PER_HOUR: '1000000',
   REFUND_CHECK_EVERY: '3s',

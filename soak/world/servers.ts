@@ -1,21 +1,19 @@
 /** The neighbours of the service, as programs that can be killed and started again on what they have kept. */
 import { mkdirSync, rmSync } from 'node:fs';
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import pg from 'pg';
-import { throwawayPlace } from '../../local/postgres/place.js';
-import { adminUrl, type ClusterOptions, ensureDatabase, preparePostgres } from '../../local/postgres/server.js';
+import { ensureDatabase, preparePostgres } from '../../local/postgres/server.js';
 import { freePort } from '../../local/processes/ports.js';
 import type { Program } from '../../local/processes/program.js';
-import { unprivilegedUser } from '../../local/processes/unprivileged.js';
 import { migrate } from '../../local/setup/migrate.js';
 import { findTemporalCli } from '../../local/temporal/cli.js';
 import { temporalProgram } from '../../local/temporal/server.js';
-import { sessionConfig } from '../../prisma/session.mjs';
 import { natsPrograms } from '../../testbed/brokers/nats.js';
 import { findBroker } from '../../testbed/brokers/programs.js';
+import { answers, newCluster } from '../../testbed/postgres/cluster.js';
+import { type Standby, startStandby } from '../../testbed/postgres/standby.js';
 
 const HOST = '127.0.0.1';
+const STOP_LIMIT_MS = 60_000;
 
 export type Server = {
   /** host:port, past all links. */
@@ -25,51 +23,45 @@ export type Server = {
   remove: () => void;
 };
 export type PostgresServer = Server & {
-  admin: string;
   /** Makes the database that the service uses. @returns its URL */
   prepare: () => Promise<string>;
+  /** A standby follows it from now on, and each commit waits for that; to be promoted when the other one is gone. */
+  followed: () => Promise<{ promote: () => Promise<void> }>;
 };
 
 /** A database of the product's own, durable: what it has acknowledged must survive a kill -9. */
 export async function postgresServer(logFile: string): Promise<PostgresServer> {
-  const user = unprivilegedUser();
-  const place = throwawayPlace(user);
-  const port = await freePort();
-  const cluster: ClusterOptions = {
-    place,
-    user,
-    port,
-    logFile,
-    password: randomBytes(18).toString('base64url'),
-    durable: true,
-  };
-  const admin = adminUrl(cluster);
+  let cluster = await newCluster(logFile);
+  let following: Standby | undefined;
+  const { admin, port } = cluster;
   return {
     address: `${HOST}:${port}`,
-    admin,
-    // Its own file says "ready" of the one that was killed, too.
-    program: async () => ({ ...(await preparePostgres(cluster)), isReady: () => answers(admin) }),
+    // What was promoted is served where the other one was, as an address that moves along.
+    program: async () => ({ ...(await preparePostgres({ ...cluster, port })), isReady: () => answers(admin) }),
     prepare: async () => {
       const url = await ensureDatabase(admin, 'order_saga', 'soak');
       await migrate(url);
       return url;
     },
-    remove: () => rmSync(place, { recursive: true, force: true }),
+    followed: async () => {
+      const standby = await startStandby({ ...cluster, port, admin }, { logFile, isSynchronous: true });
+      following = standby;
+      return {
+        promote: async () => {
+          await standby.promote();
+          await standby.running.stop(STOP_LIMIT_MS);
+          cluster.remove();
+          cluster = standby;
+          following = undefined;
+        },
+      };
+    },
+    remove: () => {
+      following?.running.kill();
+      following?.remove();
+      cluster.remove();
+    },
   };
-}
-
-async function answers(url: string): Promise<boolean> {
-  const client = new pg.Client({ ...sessionConfig(url), connectionTimeoutMillis: 2_000, query_timeout: 2_000 });
-  client.on('error', () => undefined);
-  try {
-    await client.connect();
-    await client.query('SELECT 1');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    await client.end().catch(() => undefined);
-  }
 }
 
 export async function temporalServer(folder: string, logFile: string): Promise<Server> {

@@ -1,10 +1,12 @@
 /** Waiting, with a limit: nothing in a soak may take for ever, or a fault that is never healed would look like a slow machine. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startWait } from './patience.js';
 
 const POLL_MS = 200;
 
 /**
  * Asks again until the answer is neither false nor undefined, and returns it.
+ * @param limitMs of an idle machine's time
  * @throws saying what was waited for, and what was seen last
  */
 export async function until<T>(
@@ -12,7 +14,7 @@ export async function until<T>(
   limitMs: number,
   question: () => Promise<T | false | undefined> | T | false | undefined,
 ): Promise<T> {
-  const deadline = performance.now() + limitMs;
+  const wait = startWait(limitMs);
   let last: unknown;
   for (;;) {
     try {
@@ -21,22 +23,20 @@ export async function until<T>(
     } catch (err) {
       last = err;
     }
-    if (performance.now() > deadline)
-      throw new Error(`${what}: not within ${limitMs / 1000} s${last ? `; last: ${(last as Error).message}` : ''}`);
+    const why = wait.over();
+    if (why !== undefined) throw new Error(`${what}: ${why}${last ? `; last: ${(last as Error).message}` : ''}`);
     await sleep(POLL_MS);
   }
 }
 
-/** @throws if it takes longer */
+/** @throws if it takes longer than so much of an idle machine's time */
 export async function within<T>(what: string, limitMs: number, work: Promise<T>): Promise<T> {
-  const giveUp = new AbortController();
-  const late = sleep(limitMs, undefined, { signal: giveUp.signal }).then(() => {
-    throw new Error(`${what} has not ended after ${limitMs / 1000} s`);
-  });
-  late.catch(() => undefined); // given up
+  let isOver = false;
+  const late = until(`${what} has not ended`, limitMs, () => isOver);
+  late.catch(() => undefined); // it has ended
   try {
-    return await Promise.race([work, late]);
+    return (await Promise.race([work, late])) as T;
   } finally {
-    giveUp.abort();
+    isOver = true;
   }
 }

@@ -54,13 +54,14 @@ describe.each([
     await open({ aheadMs: aheadMs - HOUR_MS });
     const orderId = await chargedUnheard();
     await anHourPasses(orderId);
-    b.setClock(aheadMs);
+    b.setClock(aheadMs - HOUR_MS / 2);
     await strangersCharge(strangers);
+    b.setClock(aheadMs);
     await searchIsLate();
     await unwind(b, orderId);
     await b.requests();
     expect((await refund(b, orderId)).undone).toBe('done');
-    expect((await b.requests())[LIST]).toBe(1);
+    expect((await b.requests())[LIST]).toBe(2); // the last minutes, and the attempt's
     expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 0 });
   });
 });
@@ -142,7 +143,7 @@ describe('where a proxy rewrites the Date header, and the gateway dates its char
     await b.requests();
     const gateway = createPaymentGateway({ url: b.url, apiKey: 'sk_test_anew', timeoutMs: 2_000 });
     expect((await refund(b, orderId, { gateway })).undone).toBe('done');
-    expect((await b.requests())[LIST]).toBeLessThanOrEqual(2);
+    expect((await b.requests())[LIST]).toBeLessThanOrEqual(4); // the last minutes, too
     expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 0 });
   });
 
@@ -159,6 +160,33 @@ describe('where a proxy rewrites the Date header, and the gateway dates its char
     await b.requests();
     expect((await refund(b, orderId, { gateway })).undone).toBe('done');
     expect((await b.requests())[LIST]).toBeLessThanOrEqual(4);
+    expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 0 });
+  });
+});
+
+describe('a charge that arrived long after its attempt is found, although its search is late', () => {
+  /** By our books its attempt began an hour ago. */
+  async function arrived(beforeMs: number, ended: string): Promise<string> {
+    await open({ aheadMs: -beforeMs });
+    const orderId = await chargedUnheard();
+    await b.db.$executeRawUnsafe(
+      `UPDATE charge_attempts SET began_at = now() - interval '60 minutes', ended_at = ${ended}`,
+    );
+    await b.db.$executeRaw`UPDATE orders SET created_at = now() - interval '1 hour' WHERE id = ${orderId}::uuid`;
+    b.setClock(0);
+    await searchIsLate();
+    await unwind(b, orderId);
+    return orderId;
+  }
+
+  test.each([
+    ['after its worker had slept for half an hour', 30 * MINUTE_MS, 'NULL'],
+    ['4 minutes after it was given up', 56 * MINUTE_MS, "now() - interval '60 minutes'"],
+    ['a minute before the undo, whenever it was given up', MINUTE_MS, "now() - interval '60 minutes'"],
+  ])('%s', async (_name, beforeMs, ended) => {
+    const orderId = await arrived(beforeMs, ended);
+    expect((await refund(b, orderId)).undone).toBe('done');
+    expect(await finish(b, orderId)).toBe('CANCELLED');
     expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 0 });
   });
 });

@@ -389,31 +389,59 @@ describe('the trail', () => {
         '20261121070000_reconciliation_closings',
         '20261129100000_audit_chain',
         '20261129110000_least_rights',
+        '20261129193000_bookkeeping_rights',
       ].map((name) => readFile(`prisma/migrations/${name}/migration.sql`, 'utf8')),
     );
     const revokes = migrations.map((migration) => /^DO \$\$ BEGIN[\s\S]*^END \$\$;/m.exec(migration)?.[0] ?? '');
     const client = new pg.Client({ connectionString: api.databaseUrl });
     await client.connect();
+    const grantAll = () =>
+      client.query('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO order_saga_app');
+    const readRights = () =>
+      client.query<{ name: string; rights: string[] }>(`
+        SELECT name, array_agg(what ORDER BY what) AS rights
+        FROM unnest(ARRAY['_prisma_migrations', 'audit_acts', 'audit_calls', 'audit_trail', 'reconciliation_closings', 'saga_log', 'orders', 'order_lines', 'outbox']) name,
+          unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) what
+        WHERE has_table_privilege('order_saga_app', name, what) GROUP BY name ORDER BY name`);
+    // roles.sql, which is run again for new passwords, grants everything and takes back the same.
+    const [, ending = ''] = (await readFile('deploy/postgres/roles.sql', 'utf8')).split(
+      /^GRANT USAGE ON ALL SEQUENCES.*$/m,
+    );
+    const generators = ending.split('\\gexec').filter((statement) => statement.includes('SELECT'));
+    expect(generators).toHaveLength(2);
+    const runRoles = async () => {
+      for (const generator of generators)
+        for (const row of (await client.query<{ format: string }>(generator)).rows) await client.query(row.format);
+    };
+    const takeBack: (() => Promise<void>)[] = [
+      async () => {
+        for (const revoke of revokes) await client.query(revoke);
+      },
+      runRoles,
+    ];
     try {
       await client.query('BEGIN'); // the role is the cluster's, and goes with the transaction
       await client.query('CREATE ROLE order_saga_app');
-      await client.query('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO order_saga_app');
-      for (const revoke of revokes) await client.query(revoke);
-      const rights = await client.query<{ name: string; rights: string[] }>(`
-        SELECT name, array_agg(what ORDER BY what) AS rights
-        FROM unnest(ARRAY['audit_acts', 'audit_calls', 'audit_trail', 'reconciliation_closings', 'saga_log', 'orders', 'order_lines', 'outbox']) name,
-          unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) what
-        WHERE has_table_privilege('order_saga_app', name, what) GROUP BY name ORDER BY name`);
-      expect(rights.rows).toEqual([
-        { name: 'audit_acts', rights: ['INSERT', 'SELECT'] },
-        { name: 'audit_calls', rights: ['DELETE', 'INSERT', 'SELECT'] }, // by retention
-        { name: 'audit_trail', rights: ['INSERT', 'SELECT'] },
-        { name: 'order_lines', rights: ['INSERT', 'SELECT'] },
-        { name: 'orders', rights: ['INSERT', 'SELECT', 'UPDATE'] },
-        { name: 'outbox', rights: ['DELETE', 'INSERT', 'SELECT'] },
-        { name: 'reconciliation_closings', rights: ['INSERT', 'SELECT'] },
-        { name: 'saga_log', rights: ['INSERT', 'SELECT'] },
-      ]);
+      for (const revokeAll of takeBack) {
+        await grantAll();
+        await revokeAll();
+        expect((await readRights()).rows).toEqual([
+          { name: '_prisma_migrations', rights: ['SELECT'] },
+          { name: 'audit_acts', rights: ['INSERT', 'SELECT'] },
+          { name: 'audit_calls', rights: ['DELETE', 'INSERT', 'SELECT'] }, // by retention
+          { name: 'audit_trail', rights: ['INSERT', 'SELECT'] },
+          { name: 'order_lines', rights: ['INSERT', 'SELECT'] },
+          { name: 'orders', rights: ['INSERT', 'SELECT', 'UPDATE'] },
+          { name: 'outbox', rights: ['DELETE', 'INSERT', 'SELECT'] },
+          { name: 'reconciliation_closings', rights: ['INSERT', 'SELECT'] },
+          { name: 'saga_log', rights: ['INSERT', 'SELECT'] },
+        ]);
+      }
+      await client.query('SET ROLE order_saga_app');
+      await client.query('SELECT count(*) FROM _prisma_migrations');
+      await expect(client.query('UPDATE _prisma_migrations SET rolled_back_at = now()')).rejects.toThrow(
+        'permission denied',
+      );
     } finally {
       await client.query('ROLLBACK');
       await client.end();

@@ -44,7 +44,7 @@ describe('docker-compose.yml', () => {
 /** Section (`x-service`, `api`, …) → its text, and the variables that stand in its environment. */
 function sectionsOf(compose: string): Map<string, { text: string; named: Set<string> }> {
   const [text = ''] = compose.replace(/(^|\s)#.*$/gm, '').split(/^networks:$/m); // volumes have the services' names
-  const parts = text.split(/^(?=x-[\w-]+:| {2}[a-z-]+:$)/m);
+  const parts = text.split(/^(?=x-[\w-]+:| {2}[a-z-]+:(?: &[a-z-]+)?$)/m);
   return new Map(
     parts.flatMap((part) => {
       const name = /^ *([\w-]+):/.exec(part)?.[1];

@@ -70,7 +70,10 @@ describe('docker-compose.yml', () => {
   });
 
   const services = new Map(
-    [...text.matchAll(/^ {2}([a-z-]+):\n((?: {4}.*\n|\s*\n)+)/gm)].map(([, name = '', body = '']) => [name, body]),
+    [...text.matchAll(/^ {2}([a-z-]+):(?: &[a-z-]+)?\n((?: {4}.*\n|\s*\n)+)/gm)].map(([, name = '', body = '']) => [
+      name,
+      body,
+    ]),
   );
 
   it('asks each role for its health where strangers do not reach it', () => {
@@ -83,9 +86,25 @@ describe('docker-compose.yml', () => {
     const urls = [...read('deploy/dev.env').matchAll(/=http:\/\/([a-z]+):\d+$/gm)].map(([, name = '']) => name);
     const [, targets = ''] = /names: \[(.*)\]/.exec(read('deploy/prometheus/prometheus.yml')) ?? [];
     const asked = [...urls, ...targets.split(', ').filter((name) => name !== 'api')]; // whose callers have tokens
-    expect(asked.sort()).toEqual(['issuer', 'relay', 'sandbox', 'worker']);
+    expect(asked.sort()).toEqual(['issuer', 'relay', 'sandbox', 'worker', 'worker-draining']);
     for (const name of asked)
       expect([name, services.get(name)]).toEqual([name, expect.stringMatching(`\n {6}ALLOWED_HOSTS: ${name}\\b`)]);
+  });
+
+  it('lets nobody but those who work with it reach Temporal, which authenticates nobody', () => {
+    const networksOf = (body: string) => /^ {4}networks: \[(.*)\]/m.exec(body)?.[1]?.split(', ') ?? ['default'];
+    const temporals = networksOf(services.get('temporal') ?? '');
+    expect(temporals).toEqual(['temporal', 'database']);
+    const beside = (network: string) =>
+      [...services].filter(([, body]) => networksOf(body).includes(network)).map(([name]) => name);
+    expect(beside('temporal')).toEqual(['api', 'worker', 'relay', 'temporal', 'temporal-namespace', 'temporal-ui']);
+    // Postgres needs a network with Temporal as well; on that one there are none but jobs of ours beside them.
+    const jobs = ['migrate', 'temporal-schema', 'seed'];
+    expect(beside('database')).toEqual(expect.arrayContaining(['postgres', ...jobs]));
+    expect(beside('database').filter((name) => !['postgres', ...jobs, ...beside('temporal')].includes(name))).toEqual(
+      [],
+    );
+    expect([...beside('default')]).toEqual(expect.arrayContaining(['sandbox', 'issuer', 'prometheus', 'collector']));
   });
 
   it('mounts files that exist', () => {

@@ -53,7 +53,15 @@ test('one keeps what it needs, in the version that it finds', () => {
 test('a name that is none of package.json’s ends the build', () => {
   expect(keep('--all-but', 'clii')).toMatchObject({
     status: 1,
-    stderr: 'Not among the dependencies of package.json: clii\n',
+    stderr: 'Not among the dependencies: clii\n',
+  });
+});
+
+test('what is never loaded is left out, whoever depends on it, and a name that is not installed ends the build', () => {
+  expect(keep('cli', '--without', 'studio').kept).toEqual(['cli', 'cli/shared']);
+  expect(keep('cli', '--without', 'studioo')).toMatchObject({
+    status: 1,
+    stderr: 'Not among the dependencies: studioo\n',
   });
 });
 

@@ -15,6 +15,7 @@ afterEach(() => rmSync(root, { recursive: true }));
 
 const services = {
   api: { image: 'order-saga:local', build: { context: '.' } },
+  worker: { image: 'order-saga:local' }, // built by another service: no registry has it
   postgres: { image: 'postgres:18.6-bookworm' },
   temporal: { image: 'temporalio/server:1.31.2' },
 };
@@ -52,6 +53,7 @@ test('images are written with the digests of their registries, and ours are buil
   const { status, stderr, written } = pin((image) => `echo '{"digest":"${digestOf(image)}"}'`);
   expect([status, stderr]).toEqual([0, '']);
   expect(written).toContain(`  postgres:\n    image: postgres:18.6-bookworm@${digestOf('postgres:18.6-bookworm')}\n`);
+  expect(written).not.toContain('worker:');
   expect(written).toContain(`  api:\n    build: { args: { NODE_IMAGE: "${NODE}@${digestOf(NODE)}" } }\n`);
 });
 

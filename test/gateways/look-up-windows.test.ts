@@ -1,6 +1,6 @@
 /** Which part of the gateway's list a look-up reads: all of it where a charge of the span can be dated, and little more. */
 import { describe, expect, test } from '@jest/globals';
-import { windowsOf } from '../../gateways/look-up-windows.js';
+import { windowsOf, withLastMinutes } from '../../gateways/look-up-windows.js';
 
 const MINUTE_MS = 60_000;
 const dbNow = new Date('2026-11-28T12:00:00Z');
@@ -34,4 +34,27 @@ test('a gateway whose time is ours is believed to a minute', () => {
   const heard = [dbNow.getTime()];
   expect(isRead(span.until.getTime() + 50_000, heard)).toBe(true);
   expect(isRead(span.until.getTime() + 4 * MINUTE_MS, heard)).toBe(false);
+});
+
+describe('the last minutes', () => {
+  const old = { from: new Date(dbNow.getTime() - 60 * MINUTE_MS), until: new Date(dbNow.getTime() - 50 * MINUTE_MS) };
+  const later = new Date(dbNow.getTime() + 10 * MINUTE_MS);
+
+  test('are read besides attempts of long ago, and with one of just now', () => {
+    expect(withLastMinutes([old], dbNow, undefined)[0]).toMatchObject({ until: dbNow });
+    expect(withLastMinutes([old], dbNow, undefined)[1]).toBe(old);
+    const recent = { from: old.from, until: new Date(dbNow.getTime() - MINUTE_MS) };
+    expect(withLastMinutes([recent], dbNow, undefined)).toEqual([{ from: old.from, until: dbNow }]);
+  });
+
+  test('are gone on with by a look-up that was cut off within them, ten minutes later', () => {
+    const [first] = withLastMinutes([old], dbNow, undefined);
+    const place = { since: first?.from as Date, after: 'pi_7' };
+    expect(withLastMinutes([old], later, place)[0]).toEqual({ from: first?.from, until: later });
+  });
+
+  test('are not begun anew by a look-up that had come to the attempts', () => {
+    const [first] = withLastMinutes([old], later, { since: old.from, after: 'pi_7' });
+    expect(first?.from.getTime()).toBeGreaterThan(old.from.getTime()); // so that it is passed over
+  });
 });

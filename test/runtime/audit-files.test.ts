@@ -1,6 +1,6 @@
 /** The key and the anchor of the audit trail: what is taken, what is refused by the variable's name, and never with the key in it. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
@@ -75,4 +75,13 @@ test('an anchor is as it was written, and no other user may read it; what is non
     writeFileSync(path, content);
     expect(() => readAnchorFile(path)).toThrow('is not an anchor');
   }
+});
+
+test('a relay leaves alone what another one is about to write to the same place, as two containers do whose process has the same number', () => {
+  const path = join(folder, 'shared-anchor');
+  const others = [`${path}.${process.pid}.new`, `${path}.other-host.${process.pid}.new`];
+  for (const other of others) writeFileSync(other, 'half');
+  writeAnchorFile(path, { id: 4, hash: 'cd', calls: 2, at: '2026-01-01T00:00:00.000Z' });
+  expect(others.map((other) => readFileSync(other, 'utf8'))).toEqual(['half', 'half']);
+  expect(readdirSync(folder).filter((name) => name.includes('.new'))).toHaveLength(2);
 });

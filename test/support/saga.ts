@@ -61,7 +61,11 @@ export type SagaStack = {
   }): Promise<void>;
   heal(): Promise<void>;
   /** Deploys another build of the saga's code: a worker of its own beside the first one. */
-  deploy(build: { version: WorkerVersion; workflowsPath: string }): Promise<void>;
+  deploy(build: {
+    version: WorkerVersion;
+    workflowsPath: string;
+    activities?: (real: SagaActivities) => SagaActivities;
+  }): Promise<void>;
   /** Ends all workers. */
   dismiss(): Promise<void>;
   /** Another worker of the same code. */
@@ -98,11 +102,11 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
     for (const { worker } of all) worker.shutdown();
     await Promise.all(all.map(({ running }) => running));
   };
-  const run = async (codePath: string, version?: WorkerVersion) => {
+  const run = async (codePath: string, version?: WorkerVersion, ofBuild?: (real: SagaActivities) => SagaActivities) => {
     const worker = await createWorker({
       connection: env.nativeConnection,
       namespace: 'default',
-      activities: tamper.activities?.(activities, db) ?? activities,
+      activities: ofBuild?.(activities) ?? tamper.activities?.(activities, db) ?? activities,
       workflowBundle: codePath,
       logger: pino({ level: 'silent' }),
       ...(version && { version }),
@@ -160,9 +164,9 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
     heal: async () => {
       await fetch(`${sandbox.url}/sandbox/faults`, { method: 'DELETE' });
     },
-    deploy: async ({ version, workflowsPath }) => {
+    deploy: async ({ version, workflowsPath, activities: ofBuild }) => {
       isOtherCode = true;
-      await run(await bundled(workflowsPath, version.buildId), version);
+      await run(await bundled(workflowsPath, version.buildId), version, ofBuild);
     },
     dismiss,
     engage: () => run(workflowBundle(), tamper.version),

@@ -80,7 +80,7 @@ test('one process verifies; when another has the lease, or it stops, it shows no
   const stop = start();
   await shows(LINES, 0);
   await books.db
-    .$executeRaw`UPDATE leases SET owner = 'another', until = now() + interval '1 hour' WHERE name = 'verifier'`;
+    .$executeRaw`UPDATE leases SET owner = 'another', until = now() + interval '5 minutes' WHERE name = 'verifier'`;
   await eventually('it shows nothing', async () => (await shown()).size === 0);
   await books.db.$executeRaw`DELETE FROM leases WHERE name = 'verifier'`;
   await shows(LINES, 0);

@@ -61,7 +61,7 @@ export async function ask<Row extends object>(admin: string, sql: string, values
   }
 }
 
-const answers = (admin: string): Promise<boolean> =>
+export const answers = (admin: string): Promise<boolean> =>
   ask(admin, 'SELECT 1').then(
     () => true,
     () => false,

@@ -26,7 +26,7 @@ export default [
     id: 'key-not-locked-while-worked-on',
     promise: 'While a request is worked on, its repetition does not begin the same work.',
     file: 'domain/idempotency.ts',
-    find: 'AND k.locked_until <= now() AND k.fingerprint = excluded.fingerprint)`;',
+    find: 'AND ${isOver(Prisma.sql`k.locked_until`)} AND k.fingerprint = excluded.fingerprint)`;',
     replace: 'AND k.fingerprint = excluded.fingerprint)`;',
     test: POSTS,
     name: 'is amid the work is not carried out a second time',

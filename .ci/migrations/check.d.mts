@@ -1,0 +1,3 @@
+import type { PreviousRelease } from './previous-release.mjs';
+
+export function problems(folder?: string, previous?: PreviousRelease): Promise<string[]>;
