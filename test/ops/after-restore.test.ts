@@ -261,7 +261,9 @@ test(
     };
     await Promise.all([charged.id, takenBack.id, open.id].map(forget));
     await shows('ExecutionStatus="Running"', 1);
-    expect(await listed()).toEqual({
+    // Lost orders are named for as long as Temporal knows their sagas.
+    const differs = Object.fromEntries(Object.entries(await listed()).filter(([id]) => !lost.has(id)));
+    expect(differs).toEqual({
       [older.id]: { kind: 'SAGA_BEHIND', does: 'nothing', held: 1 },
       [takenBack.id]: { kind: 'SAGA_MISSING', does: 'restart', held: 1 },
       [open.id]: { kind: 'SAGA_MISSING', does: 'restart', held: 0 },
