@@ -70,34 +70,15 @@ await runMain(async () => {
   if (config.METRICS_PORT === 0) installTemporalRuntime(logger);
   else showForeign(await installWithMetrics((metrics) => installTemporalRuntime(logger, metrics)));
   await requireDatabase(config.DATABASE_URL, logger);
-<<<<<<< HEAD
   const changes = openChannel({ url: () => config.DATABASE_URL, name: OUTBOX_CHANNEL, logger });
-  const connections = { openSocket: failpoints?.openSocket };
-=======
-  const changes = openChannel({ url: config.DATABASE_URL, name: OUTBOX_CHANNEL, logger });
   const feedClock = guardFeedClock(logger);
   const connections = { openSocket: failpoints?.openSocket, onConnect: feedClock.ask };
->>>>>>> heads/restore
   const pools = announceBy(
     changes,
     openPools(() => config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], connections),
   );
   exposePools(pools.opened);
   const db = pools.background;
-<<<<<<< HEAD
-=======
-  await requireFeedClock(db, logger);
-  feedClock.arm();
-  if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
-  const temporal = openTemporal(logger, process.env);
-  const policy = {
-    stepRetryBudgetMs: config.STEP_RETRY_BUDGET,
-    sagaDeadlineMs: config.SAGA_DEADLINE,
-    compensationAttentionAfterMs: config.COMPENSATION_ATTENTION_AFTER,
-  };
-  const common = { db, changes, temporal, policy, logger };
-
->>>>>>> heads/restore
   const stopMetrics =
     config.METRICS_PORT === 0
       ? undefined
@@ -112,6 +93,7 @@ await runMain(async () => {
         });
   await requireSchema(db, { health, roles: ROLES.filter(runs), logger });
   await requireFeedClock(db, logger);
+  feedClock.arm();
   if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
   const temporal = openTemporal(logger, process.env);
   const policy = {
