@@ -10,12 +10,13 @@ import { traceEnd } from './trace.js';
 export async function endSaga(saga: Saga, result: OrderSagaResult): Promise<OrderSagaResult> {
   const { progress, decisions } = saga;
   progress.setState(result.status === 'CONFIRMED' ? 'COMPLETED' : 'COMPENSATED');
-  if (result.status === 'CONFIRMED' && decisions.unanswered)
-    await noteNotTaken(saga, decisions.unanswered, 'the order was confirmed first');
+  const { unanswered } = decisions;
+  // Also after the workflow itself was cancelled: what is owed to the log is written all the same.
+  if (result.status === 'CONFIRMED' && unanswered)
+    await CancellationScope.nonCancellable(() => noteNotTaken(saga, unanswered, 'the order was confirmed first'));
   if (result.status === 'CANCELLED') showState(saga, `Cancelled: ${result.reason}. Everything has been undone.`);
   const owesNothing = () => allHandlersFinished() && decisions.areNoted;
   // Most sagas: a scope and a condition are ten promises, each of which the SDK takes a stack of. Same answer, same moment.
-  // Also after the workflow itself was cancelled.
   if (!owesNothing()) await CancellationScope.nonCancellable(() => condition(owesNothing));
   traceEnd(saga, result);
   return result;
