@@ -3,6 +3,7 @@
  * who then decides. That it takes too long is a violation like any other.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { actInCalm } from './calm.js';
 import type { OperationLog } from './operation-log.js';
 import type { Workload } from './workload/clients.js';
 import { send } from './workload/http.js';
@@ -44,6 +45,8 @@ export async function quiesce(
   };
   await around.untilReady(READY_LIMIT_MS).catch((err: unknown) => violations.push((err as Error).message));
   await untilNone('orders under a key without an answer', () => workload.settle());
+  const unacted = await actInCalm(around, log);
+  if (unacted !== undefined) violations.push(unacted);
   const healed = startWait(OPERATOR_AFTER_MS);
   await untilNone('orders that are not final', async () => {
     const open = await countOpen(around);
