@@ -13,6 +13,7 @@ const ASKED_FOR =
   /^(POSTGRES_PASSWORD|ORDER_SAGA_\w+_PASSWORD|TEMPORAL_DB_PASSWORD|AUTH_\w+|AUDIT_KEY|STRIPE_API_KEY)=/;
 
 export async function server({ folder, page, own, setEnv, note }) {
+  sh('docker compose down -v', { cwd: folder });
   page.run(/^cp \.env\.example/);
   own();
   setEnv(
