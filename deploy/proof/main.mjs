@@ -78,7 +78,12 @@ for (const name of stages) {
     failed = true;
     rows.push(`| **failed** | ${err.message.replaceAll(/\s+/g, ' ').replaceAll('|', '/').slice(0, 300)} |`);
     say(`FAILED: ${err.stack}`);
-    say(sh('docker compose ps -a; docker compose logs --tail 15 2>&1 | cut -c1-300', { cwd: folder }));
+    say(
+      sh(
+        "docker compose ps -a --format '{{.Service}} {{.Status}}'; docker compose logs --tail 2 api worker relay 2>&1 | cut -c1-300",
+        { cwd: folder },
+      ),
+    );
   }
   say(`  ${seconds((performance.now() - began) / 1_000)} s`);
   if (asked.length === 0) report(stages.slice(stages.indexOf(name) + 1));
