@@ -17,6 +17,8 @@ const timed = (act) => {
   return seconds((performance.now() - began) / 1_000);
 };
 
+const healthy = (folder) => sh('docker compose up -d --no-deps --wait api worker relay', { cwd: folder });
+
 export async function physical({ folder, page, note }) {
   const before = count(folder);
   const tookS = timed(() => page.run(/pg_basebackup/));
@@ -31,7 +33,8 @@ export async function physical({ folder, page, note }) {
     page.run(/before-restore/);
     page.run(/rm -rf "\$PGDATA" && mkdir/, { 'order-saga-<date>.tar.gz': file });
     page.run(/^docker compose up -d --wait postgres +#/);
-    page.run(/^docker compose up -d --wait +#/);
+    page.run(/^docker compose up -d +#/);
+    healthy(folder);
   });
   if (count(folder) !== before)
     throw new Error(`${count(folder)} confirmed orders after the restore, ${before} at the backup`);
@@ -60,7 +63,8 @@ export async function logical({ folder, page, note }) {
     page.run(/^docker compose up -d --wait postgres$/);
     page.run(/psql -U postgres -f - < order-saga\.sql/);
     page.run(/feed-clock --advance/);
-    page.run(/^docker compose up -d --wait$/);
+    page.run(/^docker compose up -d$/);
+    healthy(folder);
   });
   if (count(folder) !== before)
     throw new Error(`${count(folder)} confirmed orders after the restore, ${before} before`);

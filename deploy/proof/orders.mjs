@@ -82,6 +82,5 @@ export async function confirmed(count, options) {
   return { count, again: placed.again, acceptedS: placed.acceptedS, tookS };
 }
 
-export const statusOf = async (id) => (await ask(`/orders/${id}`, await token('proof', 'service'))).body.status;
 export const pause = (ms = PAUSE_MS) => new Promise((resolve) => setTimeout(resolve, ms));
 export const apiAnswers = async () => (await fetch(`${API}/livez`, { signal: AbortSignal.timeout(1_000) })).ok;

@@ -13,6 +13,7 @@ const ASKED_FOR =
   /^(POSTGRES_PASSWORD|ORDER_SAGA_\w+_PASSWORD|TEMPORAL_DB_PASSWORD|AUTH_\w+|AUDIT_KEY|STRIPE_API_KEY)=/;
 
 export async function server({ folder, page, own, setEnv, note }) {
+  sh('docker compose down -v', { cwd: folder });
   page.run(/^cp \.env\.example/);
   own();
   setEnv(
@@ -22,8 +23,9 @@ export async function server({ folder, page, own, setEnv, note }) {
   );
   setEnv(['AUTH_ISSUER=https://issuer.example']); // asked for its keys by the first token only
   const took = clock();
-  page.run(/^docker compose up -d --build --wait$/);
-  note('`up --build --wait` of a server', `${took()} s; the images are built in it`);
+  page.run(/^docker compose up -d --build$/);
+  page.run(/^docker compose up -d --no-deps --wait api worker relay +#/);
+  note('`up --build` of a server', `${took()} s; the images are built in it`);
   const ready = page.run(/^curl -s http:\/\/127\.0\.0\.1:3000\/readyz$/);
   if (!ready.includes('"ready":true')) throw new Error(`not ready: ${ready}`);
   note('images', sizes(['order-saga-proof', 'order-saga-migrate-proof', 'order-saga-stand-ins']));
@@ -41,8 +43,9 @@ export async function start({ page, own, note }) {
   page.run(/^cp deploy\/dev\.env/);
   own();
   const took = clock();
-  page.run(/^docker compose up -d --build --wait +#/);
-  note('`up --build --wait` of the dev profile, nothing there, images built', `${took()} s`);
+  page.run(/^docker compose up -d --build +#/);
+  page.run(/^docker compose up -d --no-deps --wait api worker relay issuer/);
+  note('`up --build` of the dev profile, until it is healthy; images built before', `${took()} s`);
   page.run(/^TOKEN=/);
   const order = page.run(/cus_42/);
   if (!order.includes('"status":"CONFIRMED"')) throw new Error(`the page's first order: ${order}`);
@@ -160,7 +163,7 @@ export async function stopAndStart({ folder, note }) {
 export async function scaling({ folder, setEnv, note }) {
   setEnv(['PORT=3000-3001']);
   const took = clock();
-  sh('docker compose up -d --no-recreate --wait --scale api=2 --scale worker=3 --scale relay=2', { cwd: folder });
+  sh('docker compose up -d --no-recreate --scale api=2 --scale worker=3 --scale relay=2', { cwd: folder });
   const second = sh(`docker compose port --index 2 api 3000`, { cwd: folder }).trim();
   await until('the second API answers', async () => (await fetch(`http://${second}/livez`)).ok);
   note('`--scale api=2 --scale worker=3 --scale relay=2`', `ready after ${took()} s; the second API at ${second}`);
@@ -178,7 +181,7 @@ export async function scaling({ folder, setEnv, note }) {
       .join(', ')} of 200`,
   );
   setEnv(['PORT=3000']);
-  sh('docker compose up -d --wait', { cwd: folder });
+  sh('docker compose up -d && docker compose up -d --no-deps --wait api worker relay', { cwd: folder });
   const left = sh(`docker compose ps --format '{{.Service}}' | grep -c -E '^(api|worker|relay)$'`, {
     cwd: folder,
   }).trim();

@@ -20,7 +20,7 @@ const openOf = (page, build) =>
 export async function upgrade({ folder, page, setEnv, note }) {
   const fill = names('one', 'two');
   page.run(/^# in \.env: ORDER_SAGA_IMAGE=order-saga:<old>/, fill);
-  page.run(/^docker compose up -d --build --wait$/);
+  page.run(/^docker compose up -d --build && /);
   await made(page, /set-current-version .*<old> --yes/, fill);
   note('build `one` made current', 'without a question asked');
 
