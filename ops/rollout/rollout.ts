@@ -48,7 +48,10 @@ export async function roll(around: Around, plan: RolloutPlan, from: Routing): Pr
       if (report.verdict === 'well') continue;
       return await back(around, steps, becauseOf(plan, report));
     }
-    await patiently(around, plan.provedWithinMs, () => deployment.makeCurrent(plan.build));
+    const isStopping = plan.steps.length === 0 && from.ramping !== null;
+    if (isStopping) await patiently(around, plan.provedWithinMs, () => deployment.ramp('', 0));
+    if (from.current !== plan.build)
+      await patiently(around, plan.provedWithinMs, () => deployment.makeCurrent(plan.build));
     return { outcome: 'current', because: null, steps };
   } catch (err) {
     if (!isRamping) throw err;

@@ -6,7 +6,9 @@ import { CHART, describeWithHelm, type Rendered, renderAll, runHelm, type Sets, 
 
 describeWithHelm('the Helm chart', (helm) => {
   let sets: Sets;
-  beforeAll(async () => void (sets = await renderAll(helm)));
+  beforeAll(async () => {
+    sets = await renderAll(helm);
+  });
   const of = (set: string): Rendered[] => sets.get(set) ?? [];
   /** Of all sets, with the set's name. */
   const each = (): [string, Workload][] =>
