@@ -102,11 +102,20 @@ const asker = (port) => (method, path, body) =>
     const asked = request({ host: '127.0.0.1', port, path, method, headers, rejectUnauthorized: false }, (answer) => {
       let text = '';
       answer.on('data', (part) => (text += part));
-      answer.on('end', () => resolve({ status: answer.statusCode, body: JSON.parse(text || '{}') }));
+      answer.on('end', () => resolve({ status: answer.statusCode, body: parsed(text) }));
     });
     asked.once('error', reject);
     asked.end(body && JSON.stringify(body));
   });
+
+/** What stands between us and a server that is away answers in plain words. */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return { message: text };
+  }
+}
 
 const kubeconfigOf = (server) =>
   JSON.stringify({

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { playKubelets } from './kubelets.mjs';
 import { followLoad } from './load.mjs';
-import { runBeside } from './programs.mjs';
+import { runBeside, until } from './programs.mjs';
 
 const ZONES = ['a', 'b', 'c'];
 /** Two builds, of which one drains. */
@@ -21,7 +21,7 @@ const AUTOSCALED = {
   worker: {
     autoscaling: {
       enabled: true,
-      maxReplicas: 8,
+      maxReplicas: 5,
       backlogMetric: 'approximate_backlog_count',
       scaleDownWindowSeconds: 20,
     },
@@ -45,11 +45,14 @@ async function live(context) {
   const { report, cluster, chart, folder, programs } = context;
   const { ask, namespace } = cluster;
   let turn = 0;
-  const helm = (command, values) => {
+  const helm = async (command, values) => {
     const path = join(folder, `life-${++turn}.yaml`);
     writeFileSync(path, JSON.stringify(values));
     const args = ['--kubeconfig', cluster.kubeconfig, '-n', namespace, '-f', path, '--wait', '--timeout', '4m'];
-    return runBeside(programs.helm.path, [command, 'shop', chart, ...args]);
+    const done = await runBeside(programs.helm.path, [command, 'shop', chart, ...args]);
+    // Helm waits for the new pods, not for the old ones to be gone.
+    if (done.ok) await until('nothing is being replaced', async () => (await deployments()).every(isSettled));
+    return done;
   };
   const deployments = async () => (await ask('GET', `/apis/apps/v1/namespaces/${namespace}/deployments`)).body.items;
   const state = async () =>
@@ -118,12 +121,19 @@ async function live(context) {
   );
 
   report.section('Autoscaling: 10 → 100 → 10 orders/s, by metrics that a model of the load gives');
+  const fewScaled = watchFewest(deployments);
   const scaled = await helm('upgrade', {
     ...VALUES,
     ...AUTOSCALED,
     worker: { ...AUTOSCALED.worker, builds: [{ id: 'v2' }], drained: ['v1'] },
   });
-  if (report.check('the autoscalers are taken', scaled.ok, scaled.err)) await followLoad(context);
+  const fewestScaled = Object.entries(await fewScaled.stop()).map(([name, { ready }]) => `${name} ${ready}`);
+  report.check(
+    'that autoscalers take over takes no pod away',
+    scaled.ok && fewestScaled.every((one) => !/ [01]$/.test(one)),
+    scaled.ok ? fewestScaled.join(', ') : scaled.err,
+  );
+  if (scaled.ok) await followLoad(context);
 
   async function pods() {
     const { body } = await ask(
@@ -133,6 +143,10 @@ async function live(context) {
     return body.items.filter(({ metadata }) => !metadata.deletionTimestamp);
   }
 }
+
+const isSettled = ({ metadata, spec, status }) =>
+  status.observedGeneration === metadata.generation &&
+  ['replicas', 'updatedReplicas', 'availableReplicas'].every((count) => (status[count] ?? 0) === spec.replicas);
 
 /** Nodes in zones, and what the chart takes for granted: Secrets, and a volume that several nodes may have. */
 async function prepare({ cluster, folder, report }) {

@@ -31,6 +31,8 @@ try {
     if (cluster.hasNodes) await checkLife(context);
     else report.skip('Rollouts, evictions and autoscaling', 'needs kube-controller-manager and kube-scheduler');
   } else report.skip('A real API server', 'needs etcd, kube-apiserver and kubectl');
+} catch (err) {
+  report.fail(err);
 } finally {
   await cluster?.stop();
   if (!process.env['KEEP']) rmSync(folder, { recursive: true, force: true });
