@@ -60,7 +60,7 @@ const SETTINGS = {
   SAGA_DEADLINE: '4h',
   COMPENSATION_ATTENTION_AFTER: '2h',
 };
-const PARKED_SHARE = 0.6;
+const PARKED_SHARE = 0.8;
 /** `ops retry` of so many a second at most. */
 const RETRY_RATE = '50/s';
 

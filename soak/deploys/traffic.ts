@@ -7,7 +7,7 @@ import { type Caller, createCaller } from '../workload/caller.js';
 export type Traffic = {
   caller: Caller;
   /** Places so many at once, and waits until all are acknowledged. @returns their ids */
-  crowd: (count: number) => Promise<string[]>;
+  crowd: (count: number, paymentMethod: string) => Promise<string[]>;
   /** From now on, until `stop`. */
   flow: () => void;
   stop: () => Promise<void>;
@@ -17,7 +17,7 @@ const CLIENTS = 4;
 const CROWD_AT_ONCE = 8;
 /** The one retry that is allowed. */
 const TRIES = 2;
-const PAID = 'pm_card_visa';
+export const PAID = 'pm_card_visa';
 const DECLINED_EVERY = 12;
 /** Not those that run out, nor those of which orders would wait for each other. */
 const SKUS_ASKED_FOR = SKUS.slice(2);
@@ -48,12 +48,12 @@ export function createTraffic(apis: readonly string[], log: OperationLog, perSec
   };
   return {
     caller,
-    crowd: async (count) => {
+    crowd: async (count, paymentMethod) => {
       const placed: number[] = [];
       const some = async () => {
         while (placed.length < count) {
           const at = placed.push(-1) - 1;
-          placed[at] = await place(PAID);
+          placed[at] = await place(paymentMethod);
         }
       };
       await Promise.all(Array.from({ length: CROWD_AT_ONCE }, some));
