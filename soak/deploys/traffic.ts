@@ -25,8 +25,9 @@ const SKUS_ASKED_FOR = SKUS.slice(2);
 /** @param perSecond orders of all clients together */
 export function createTraffic(apis: readonly string[], log: OperationLog, perSecond: number): Traffic {
   const caller = createCaller(apis, log);
+  const first = createCaller(apis.slice(0, 1), log);
   let next = 0;
-  const place = async (paymentMethod?: string): Promise<number> => {
+  const place = async (paymentMethod?: string, by = caller): Promise<number> => {
     const no = next++;
     const order = {
       no,
@@ -35,7 +36,7 @@ export function createTraffic(apis: readonly string[], log: OperationLog, perSec
       items: [{ sku: SKUS_ASKED_FOR[no % SKUS_ASKED_FOR.length] as string, quantity: 1 }],
       paymentMethod: paymentMethod ?? (no % DECLINED_EVERY === 7 ? 'pm_card_chargeDeclined' : PAID),
     };
-    await caller.place({ operation: no, order, kind: 'order' }, TRIES);
+    await by.place({ operation: no, order, kind: 'order' }, TRIES);
     return no;
   };
   const clients: Promise<void>[] = [];
@@ -53,11 +54,11 @@ export function createTraffic(apis: readonly string[], log: OperationLog, perSec
       const some = async () => {
         while (placed.length < count) {
           const at = placed.push(-1) - 1;
-          placed[at] = await place(paymentMethod);
+          placed[at] = await place(paymentMethod, first);
         }
       };
       await Promise.all(Array.from({ length: CROWD_AT_ONCE }, some));
-      return placed.flatMap((no) => caller.ids.get(no) ?? []);
+      return placed.flatMap((no) => first.ids.get(no) ?? []);
     },
     flow: () => void clients.push(...Array.from({ length: CLIENTS }, flow)),
     stop: async () => {
