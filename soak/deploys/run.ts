@@ -6,7 +6,6 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeRun } from '../machine.js';
-import { endGatewayFaults } from '../nemesis/gateway.js';
 import { openOperationLog, type OperationLog } from '../operation-log.js';
 import { quiesce } from '../quiesce.js';
 import type { Held } from '../result.js';
@@ -26,7 +25,7 @@ import {
   restartEach,
   takeBackBroken,
 } from './acts.js';
-import { assemble, type Crowd, hold } from './crowd.js';
+import { assemble, type Crowd, holdUp } from './crowd.js';
 import { type Histories, readHistories } from './histories.js';
 import { type Act, createStage, type Stage } from './stage.js';
 import { createTraffic } from './traffic.js';
@@ -60,7 +59,7 @@ const SETTINGS = {
   SAGA_DEADLINE: '4h',
   COMPENSATION_ATTENTION_AFTER: '2h',
 };
-const PARKED_SHARE = 0.6;
+const PARKED_SHARE = 0.8;
 /** `ops retry` of so many a second at most. */
 const RETRY_RATE = '50/s';
 
@@ -127,8 +126,7 @@ async function play(options: DeploysOptions, around: Installation, log: Operatio
 async function release(stage: Stage, { parked, retrying }: Crowd, share = 0.5): Promise<Crowd> {
   const some = <T>(all: T[]) => Math.ceil(all.length * share);
   const left = { parked: parked.slice(some(parked)), retrying: retrying.slice(some(retrying)) };
-  if (left.parked.length + left.retrying.length === 0) await endGatewayFaults(stage.around);
-  else await hold(stage.around, left);
+  await holdUp(stage.around, left.retrying);
   const ids = parked.slice(0, some(parked));
   const told = await stage.ops('retry', ...ids, '--rate', RETRY_RATE, '--yes');
   if (told.code !== 0) stage.violations.push(`ops retry ended with ${told.code}: ${told.said.slice(-600)}`);

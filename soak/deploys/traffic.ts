@@ -7,7 +7,7 @@ import { type Caller, createCaller } from '../workload/caller.js';
 export type Traffic = {
   caller: Caller;
   /** Places so many at once, and waits until all are acknowledged. @returns their ids */
-  crowd: (count: number) => Promise<string[]>;
+  crowd: (count: number, paymentMethod: string) => Promise<string[]>;
   /** From now on, until `stop`. */
   flow: () => void;
   stop: () => Promise<void>;
@@ -17,7 +17,7 @@ const CLIENTS = 4;
 const CROWD_AT_ONCE = 8;
 /** The one retry that is allowed. */
 const TRIES = 2;
-const PAID = 'pm_card_visa';
+export const PAID = 'pm_card_visa';
 const DECLINED_EVERY = 12;
 /** Not those that run out, nor those of which orders would wait for each other. */
 const SKUS_ASKED_FOR = SKUS.slice(2);
@@ -25,8 +25,9 @@ const SKUS_ASKED_FOR = SKUS.slice(2);
 /** @param perSecond orders of all clients together */
 export function createTraffic(apis: readonly string[], log: OperationLog, perSecond: number): Traffic {
   const caller = createCaller(apis, log);
+  const first = createCaller(apis.slice(0, 1), log);
   let next = 0;
-  const place = async (paymentMethod?: string): Promise<number> => {
+  const place = async (paymentMethod?: string, by = caller): Promise<number> => {
     const no = next++;
     const order = {
       no,
@@ -35,7 +36,7 @@ export function createTraffic(apis: readonly string[], log: OperationLog, perSec
       items: [{ sku: SKUS_ASKED_FOR[no % SKUS_ASKED_FOR.length] as string, quantity: 1 }],
       paymentMethod: paymentMethod ?? (no % DECLINED_EVERY === 7 ? 'pm_card_chargeDeclined' : PAID),
     };
-    await caller.place({ operation: no, order, kind: 'order' }, TRIES);
+    await by.place({ operation: no, order, kind: 'order' }, TRIES);
     return no;
   };
   const clients: Promise<void>[] = [];
@@ -48,16 +49,16 @@ export function createTraffic(apis: readonly string[], log: OperationLog, perSec
   };
   return {
     caller,
-    crowd: async (count) => {
+    crowd: async (count, paymentMethod) => {
       const placed: number[] = [];
       const some = async () => {
         while (placed.length < count) {
           const at = placed.push(-1) - 1;
-          placed[at] = await place(PAID);
+          placed[at] = await place(paymentMethod, first);
         }
       };
       await Promise.all(Array.from({ length: CROWD_AT_ONCE }, some));
-      return placed.flatMap((no) => caller.ids.get(no) ?? []);
+      return placed.flatMap((no) => first.ids.get(no) ?? []);
     },
     flow: () => void clients.push(...Array.from({ length: CLIENTS }, flow)),
     stop: async () => {
