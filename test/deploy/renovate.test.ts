@@ -41,9 +41,12 @@ test.each(FILES.slice(1))('each program’s version in %s is found', (file) => {
     ([, v]) => v,
   );
   expect(versions.length).toBeGreaterThan(0);
-  expect(found.filter((each) => each.file === file).map(({ version }) => version).toSorted()).toEqual(
-    versions.toSorted(),
-  );
+  expect(
+    found
+      .filter((each) => each.file === file)
+      .map(({ version }) => version)
+      .toSorted(),
+  ).toEqual(versions.toSorted());
 });
 
 test('what a release is signed by is in the workflow, and signs what was pushed by its digest', () => {
