@@ -177,7 +177,7 @@ test(
     await s.dismiss();
     await s.heal();
     const { id: installationId } = await readStanding(s.db);
-      const due = { orderId: nowhere, installationId, amount: 1_000, currency: 'USD' };
+    const due = { orderId: nowhere, installationId, amount: 1_000, currency: 'USD' };
     const since = new Date();
     const made = await gateway().charge({
       ...{ due, paymentMethod: 'pm_card_visa', idempotencyKey: chargeKey(nowhere), since },
