@@ -70,7 +70,8 @@ export function sessionsOf(url: DatabaseUrl): Sessions {
         try {
           return await connect();
         } catch (err) {
-          const mayBeOther = before !== undefined && REFUSED.has((err as pg.DatabaseError).code ?? '');
+          // Of several that began at once, one may have found out meanwhile which of the two is right.
+          const mayBeOther = REFUSED.has((err as pg.DatabaseError).code ?? '') && choose() !== refused;
           if (!mayBeOther || tries >= TRIES_MAX) throw err;
         }
       }

@@ -101,7 +101,8 @@ async function send(post: Post, event: CloudEvent): Promise<PublishOutcome> {
 type Answer = { status: number; words: string; retryAfterMs?: number };
 
 async function request(post: Post, event: CloudEvent): Promise<Answer> {
-  const { url, webhooks, agent, allowPrivate } = post;
+  const { url, agent, allowPrivate } = post;
+  const webhooks = post.webhooks();
   if (!allowPrivate) refusePrivateLiteral(url.hostname);
   const body = Buffer.from(JSON.stringify(event));
   const at = new Date();
@@ -114,9 +115,7 @@ async function request(post: Post, event: CloudEvent): Promise<Answer> {
       'user-agent': 'order-saga',
       'webhook-id': event.id,
       'webhook-timestamp': `${Math.floor(at.getTime() / 1000)}`,
-      'webhook-signature': webhooks()
-        .map((webhook) => webhook.sign(event.id, at, body.toString()))
-        .join(' '),
+      'webhook-signature': webhooks.map((webhook) => webhook.sign(event.id, at, body.toString())).join(' '),
     },
     ...(!allowPrivate && { lookup: lookupPublic }),
   };

@@ -9,6 +9,8 @@ import { openListener } from '../../runtime/listener.js';
 import { eventually } from '../support/conditions.js';
 import { createTestDatabase, required, type TestDatabase } from '../support/database.js';
 
+/** Sessions that begin at once: some are refused while others have found out which password is right. */
+const CROWD = 24;
 const role = `rotating_${randomUUID().replaceAll('-', '')}`;
 let t: TestDatabase;
 let admin: pg.Client;
@@ -45,7 +47,7 @@ const setPassword = (password: string) => admin.query(`ALTER ROLE ${role} PASSWO
 test('the file first, then the role: in between the old password is used, and afterwards the new one', async () => {
   await setPassword('first');
   let url = urlWith('first');
-  const db = openDatabase(() => url, 4);
+  const db = openDatabase(() => url, CROWD);
   const wakes: string[] = [];
   const listener = openListener(
     () => url,
@@ -53,11 +55,11 @@ test('the file first, then the role: in between the old password is used, and af
     () => wakes.push('woken'),
     pino({ level: 'silent' }),
   );
-  const crowd = () => Promise.all([1, 2, 3, 4].map(() => whoAmI(db)));
+  const crowd = () => Promise.all(Array.from({ length: CROWD }, () => whoAmI(db)));
   const newSessions = async () => {
     const before = wakes.length;
     await endSessions();
-    expect(await crowd()).toEqual(Array.from({ length: 4 }, () => role));
+    expect(await crowd()).toEqual(Array.from({ length: CROWD }, () => role));
     expect(await db.$transaction((tx) => whoAmI(tx as never))).toBe(role);
     await eventually('notifications are heard again', () => wakes.length > before);
   };
