@@ -183,7 +183,6 @@ export class Gateway {
       const isLate = charge.landedAt - charge.askedAt > REQUEST_LIMIT_MS + STRAY_AFTER_MS;
       charge.isStray = isLate && !isSearched && !found.includes(charge);
       if (isShown(charge) && !isListed(charge) && this.held(charge) > 0) this.reached('only a search shows a charge');
-      if (charge.isStray && this.held(charge) > 0) this.reached('only a search would have shown a charge');
     }
     if (found.some(({ state }) => state === 'processing')) throw this.#unknown('The charge is being processed');
     const held = found.filter((charge) => this.held(charge) > 0);
