@@ -30,7 +30,11 @@ const CAP_MS = 1_800_000;
 const OPERATOR_AFTER_MS = 15_000;
 const LOOK_MS = 1_000;
 
-export async function quiesce(around: Installation, workload: Workload, log: OperationLog): Promise<Quiescence> {
+export async function quiesce(
+  around: Installation,
+  workload: Pick<Workload, 'settle'>,
+  log: OperationLog,
+): Promise<Quiescence> {
   const from = performance.now();
   const violations: string[] = [];
   const operator = createOperator(around, log);
