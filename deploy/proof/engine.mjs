@@ -70,15 +70,16 @@ export async function kill(folder, service, signal) {
 /** @returns seconds until `isSo` */
 export async function until(what, isSo, limitS = 120) {
   const began = performance.now();
-  for (;;) {
-    const took = (performance.now() - began) / 1_000;
+  const took = () => (performance.now() - began) / 1_000;
+  let reason = '';
+  while (took() <= limitS) {
     try {
-      if (await isSo()) return seconds(took);
+      if (await isSo()) return seconds(took());
     } catch (err) {
-      if (took > limitS) throw new Error(`${what}: not within ${limitS} s: ${err.message}`);
+      reason = `: ${err.message}`;
     }
-    if (took > limitS) throw new Error(`${what}: not within ${limitS} s`);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
+  throw new Error(`${what}: not within ${limitS} s${reason}`);
 }
 export const seconds = (s) => Math.round(s * 10) / 10;
