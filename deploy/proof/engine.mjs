@@ -9,6 +9,8 @@ import { promisify } from 'node:util';
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const COMMAND_LIMIT_MS = 600_000;
 export const PROJECT = 'order-saga-proof';
+/** Of the API on this machine; the page says 3000. */
+export const PORT = Number(process.env.PROOF_PORT ?? 3000);
 
 /** What every command is run with; images have names of their own, too. */
 const ENV = {

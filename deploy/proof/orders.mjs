@@ -1,8 +1,8 @@
 /** Orders from where customers stand: placed, tried again under the same key while they are not accepted, and asked for until they are final. */
 import { randomUUID } from 'node:crypto';
-import { seconds } from './engine.mjs';
+import { PORT, seconds } from './engine.mjs';
 
-const API = 'http://127.0.0.1:3000';
+const API = `http://127.0.0.1:${PORT}`;
 const ISSUER = 'http://127.0.0.1:12112';
 const TRIES = 150;
 const PAUSE_MS = 300;

@@ -1,7 +1,7 @@
 /** Stages of the proof: the installation starts, takes orders, and lives through kills, hangs, stops and more of its processes. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { kill, seconds, sh, shBeside, until } from './engine.mjs';
+import { kill, PORT, seconds, sh, shBeside, until } from './engine.mjs';
 import { apiAnswers, confirmed, finals, place, stockUp, token } from './orders.mjs';
 
 const clock = () => {
@@ -164,7 +164,7 @@ export async function stopAndStart({ folder, note }) {
 }
 
 export async function scaling({ folder, setEnv, note }) {
-  setEnv(['PORT=3000-3001']);
+  setEnv([`PORT=${PORT}-${PORT + 1}`]);
   const took = clock();
   sh('docker compose up -d --no-recreate --scale api=2 --scale worker=3 --scale relay=2', { cwd: folder });
   const second = sh(`docker compose port --index 2 api 3000`, { cwd: folder }).trim();
@@ -184,7 +184,7 @@ export async function scaling({ folder, setEnv, note }) {
       .map(([user, n]) => `${user} ${n}`)
       .join(', ')} of 200`,
   );
-  setEnv(['PORT=3000']);
+  setEnv([`PORT=${PORT}`]);
   sh('docker compose up -d && docker compose up -d --no-deps --wait api worker relay', { cwd: folder });
   const left = sh(`docker compose ps --format '{{.Service}}' | grep -c -E '^(api|worker|relay)$'`, {
     cwd: folder,
