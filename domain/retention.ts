@@ -5,6 +5,7 @@
  */
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
+import { reach } from './progress-marks.js';
 import { FEED_START, type FeedPlace, partitionOfOrder } from './outbox.js';
 
 /** A destination that no relay has had configured for this long has been given up: it holds nothing back any more. */
@@ -51,7 +52,7 @@ export async function purgeEvents(
         SELECT o.order_id, o.sequence FROM old o WHERE ${isDelivered} AND NOT (${isBehindDeadLetter})
           AND (o.feed_xid, o.feed_position) < (SELECT feed_xid, feed_position FROM outbox ORDER BY feed_xid DESC, feed_position DESC LIMIT 1))
       RETURNING 1
-    )
+    ), marked AS (${reach('events-purged', Prisma.sql`SELECT now() - ${olderThanMs}::float8 * interval '1 ms' WHERE EXISTS (SELECT FROM purged)`)})
     SELECT (SELECT count(*)::int FROM purged) AS purged, (SELECT count(*)::int FROM old) AS looked,
       last.feed_xid AS "feedXid", last.feed_position AS "feedPosition"
     FROM (SELECT feed_xid, feed_position FROM oldest ORDER BY feed_xid DESC, feed_position DESC LIMIT 1) AS last`;

@@ -18,22 +18,24 @@ export const rowsLookedAt = new Counter({
 /** With a label, since a gauge without any cannot be taken away again. */
 export const passed = new Gauge({
   name: 'order_saga_verification_timestamp_seconds',
-  help: 'When a pass last came to its end with every source answering, of what is new and of all; until then, when this process began to verify',
+  help: 'When a pass last came to its end with every source answering, of what is new and of all, whichever process made it; until then, when verification began',
   labelNames: ['pass'],
   registers: [],
 });
 export const verificationMetrics = [violations, rowsLookedAt, passed];
 
-/** Violations by invariant, as the sentences that say what is wrong. */
-export type Wrong = ReadonlyMap<InvariantName, ReadonlySet<string>>;
+/** Violations by invariant: the sentences that say what is wrong, and what each is about. */
+export type Wrong = ReadonlyMap<InvariantName, ReadonlyMap<string, string>>;
 
 export const wrongOf = (findings: readonly Finding[]): Wrong =>
-  new Map(findings.map(({ invariant, violations: all }) => [invariant, new Set(all.map(({ says }) => says))]));
+  new Map(
+    findings.map(({ invariant, violations: all }) => [invariant, new Map(all.map(({ says, of }) => [says, of]))]),
+  );
 
 /** What both say. */
 export function joined(a: Wrong, b: Wrong): Wrong {
   const all = new Map(a);
-  for (const [invariant, says] of b) all.set(invariant, new Set([...(all.get(invariant) ?? []), ...says]));
+  for (const [invariant, says] of b) all.set(invariant, new Map([...(all.get(invariant) ?? []), ...says]));
   return all;
 }
 

@@ -2,16 +2,19 @@
  * The verifier: holds what production does against the invariants, all the time, by what Postgres, the gateway and Temporal say. It only
  * reads. Any number of processes may run it; a lease has one of them do the work, slowly, and show what it has found.
  *
- * What is new is looked at every minute or so, and all of the last day now and then, since a row may be spoilt later. While
- * something is wrong all is looked at again and again, so that what was mended does not go on raising an alarm.
+ * What is new is looked at every minute or so, and all of the last day now and then, since a row may be spoilt later. What was found
+ * wrong is looked at again every minute as well, so that what was mended does not go on raising an alarm; and while something is wrong
+ * all is looked at again and again, since more may be.
  */
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { giveUpLease, takeLease } from '../domain/leases.js';
+import { beginMark, reachNow } from '../domain/progress-marks.js';
 import type { DatabaseClient } from '../runtime/database.js';
 import { type Loop, startLoop } from '../runtime/loop.js';
 import type { Finding, InvariantName } from '../verification/invariants.js';
+import type { Sources } from '../verification/parts/part.js';
 import { type PassOptions, VERIFIED, type Verified, verify } from '../verification/pass.js';
 import type { GatewayLists } from '../verification/sources/gateway.js';
 import {
@@ -24,6 +27,7 @@ import {
   type Wrong,
   wrongOf,
 } from './verification-metrics.js';
+import { questionsAbout, without } from './suspects.js';
 
 const LEASE = 'verifier';
 /** Longer than a page and the rest after it, the slowest page included: stock, in one snapshot. */
@@ -67,9 +71,10 @@ type State = {
   stopping: AbortController;
   /** Since when this process is up, and Temporal answers it: sagas that stood still before have had no time yet to say so. */
   ableSinceMs: number;
-  /** What is wrong, as far as is known; and what of it was found since the pass over all began that is under way. */
+  /** What is wrong, as far as is known. */
   wrong: Wrong;
-  found: Wrong;
+  /** What was wrong at any look since the last pass over all: it may have been amid being mended when it was found to be right. */
+  suspects: Wrong;
 };
 
 /** @returns how to stop it: the page that is being read is finished first */
@@ -81,7 +86,7 @@ export function startVerifier(settings: VerifierSettings): () => Promise<void> {
     stopping: new AbortController(),
     ableSinceMs: performance.now(),
     wrong: new Map(),
-    found: new Map(),
+    suspects: new Map(),
   };
   hideUnless(() => isHeld(state));
   let newSince = Date.now();
@@ -92,22 +97,17 @@ export function startVerifier(settings: VerifierSettings): () => Promise<void> {
     const beganAt = Date.now();
     const verified = await lookAt(settings, state, { since: new Date(newSince - OVERLAP_MS), invariants: OF_NEW });
     if (verified.failures.length === 0) newSince = beganAt;
-    state.wrong = joined(state.wrong, wrongOf(verified.findings));
-    state.found = joined(state.found, wrongOf(verified.findings));
-    finish(settings, state, 'new', verified);
+    await lookAgain(settings, state);
+    await finish(settings, state, 'new', verified);
     return false;
   });
   const ofAll = startLoop({ name: 'verification', ...options }, async () => {
     const isDue = performance.now() >= allDueAtMs || isAnyWrong(state.wrong);
     if (!isDue || !(await renew(settings, state))) return false;
-    state.found = new Map();
     const verified = await lookAt(settings, state, { since: new Date(Date.now() - spanMs) });
-    // What it could not look at stays as it was known.
-    const failed = new Set(verified.failures.flatMap(({ invariants }) => invariants));
-    const kept = new Map([...state.wrong].filter(([invariant]) => failed.has(invariant)));
-    state.wrong = joined(joined(wrongOf(verified.findings), kept), state.found);
+    state.suspects = state.wrong;
     allDueAtMs = performance.now() + allEveryMs;
-    finish(settings, state, 'all', verified);
+    await finish(settings, state, 'all', verified);
     return false;
   });
   return async () => {
@@ -131,7 +131,8 @@ async function renew({ db }: VerifierSettings, state: State): Promise<boolean> {
   const askedAtMs = performance.now();
   const isTaken = await takeLease(db, LEASE, { owner: state.owner, leaseMs: LEASE_MS });
   if (!isTaken) hideVerification();
-  else if (!isHeld(state)) for (const pass of ['new', 'all'] as const) showPassed(pass, new Date());
+  else if (!isHeld(state))
+    for (const pass of ['new', 'all'] as const) showPassed(pass, await beginMark(db, `verified-${pass}`));
   state.renewedAtMs = isTaken ? askedAtMs : Number.NEGATIVE_INFINITY;
   return isTaken;
 }
@@ -141,46 +142,74 @@ async function lookAt(
   state: State,
   which: Pick<PassOptions, 'since' | 'invariants'>,
 ): Promise<Verified> {
-  const { db, gateway, client, graceMs, openAtMostMs, pageSize, rest, logger } = settings;
-  const temporal = client() ?? { why: AWAY, cause: new Error(AWAY) };
-  const onPage = (page: readonly Finding[], soFar: readonly Finding[]) => {
+  const onPage = (page: readonly Finding[]) => {
     countRows(page);
-    if (isHeld(state)) showWrong(joined(state.wrong, wrongOf(soFar)));
+    note(state, wrongOf(page));
     if (performance.now() - state.renewedAtMs < RENEW_AFTER_MS) return;
-    renew(settings, state).catch((err: unknown) => logger.debug({ err }, 'the lease of the verifier is not renewed'));
+    renew(settings, state).catch((err: unknown) =>
+      settings.logger.debug({ err }, 'the lease of the verifier is not renewed'),
+    );
   };
-  const again = settings.againAfterMs === undefined ? {} : { againAfterMs: settings.againAfterMs };
-  const options = {
-    graceMs,
-    openAtMostMs: isAble(state, openAtMostMs.unmarked) ? openAtMostMs : NO_LIMIT,
-    pageSize,
-    rest,
-    ...again,
-    onPage,
-    results: 'listed' as const,
-    stopping: state.stopping.signal,
-  };
-  const verified = await verify({ db, gateway, temporal }, { ...options, ...which });
+  const verified = await verify(sourcesOf(settings), { ...optionsOf(settings, state), onPage, ...which });
+  // What there was nothing to look at for is not wrong either.
+  note(state, wrongOf(verified.findings));
   if (verified.failures.some(({ invariants }) => invariants.includes(STANDSTILL)))
     state.ableSinceMs = performance.now();
   return verified;
 }
+
+function note(state: State, found: Wrong): void {
+  state.wrong = joined(state.wrong, found);
+  state.suspects = joined(state.suspects, found);
+  if (isHeld(state)) showWrong(state.wrong);
+}
+
+/** What has been found wrong, by itself. */
+async function lookAgain(settings: VerifierSettings, state: State): Promise<void> {
+  // What has just changed as well: it may have been mended.
+  const options = { ...optionsOf(settings, state), graceMs: 0 };
+  for (const { invariants, ids } of questionsAbout(state.suspects)) {
+    const { findings, failures } = await verify(sourcesOf(settings), { ...options, invariants, ...(ids && { ids }) });
+    // What could not be looked at stays as it was known.
+    const failed = new Set(failures.flatMap((one) => one.invariants));
+    const answered = invariants.filter((name) => !failed.has(name));
+    state.wrong = joined(without(state.wrong, answered, ids && new Set(ids)), wrongOf(findings));
+    if (isHeld(state)) showWrong(state.wrong);
+  }
+}
+
+const sourcesOf = ({ db, gateway, client }: VerifierSettings): Sources => ({
+  db,
+  gateway,
+  temporal: client() ?? { why: AWAY, cause: new Error(AWAY) },
+});
+
+const optionsOf = (settings: VerifierSettings, state: State): PassOptions => ({
+  graceMs: settings.graceMs,
+  openAtMostMs: isAble(state, settings.openAtMostMs.unmarked) ? settings.openAtMostMs : NO_LIMIT,
+  pageSize: settings.pageSize,
+  rest: settings.rest,
+  ...(settings.againAfterMs !== undefined && { againAfterMs: settings.againAfterMs }),
+  results: 'listed',
+  stopping: state.stopping.signal,
+});
 const AWAY = 'Temporal has never answered this process';
 
 /** A pass whose process has lost the lease meanwhile says nothing: another one does. */
-function finish(
-  { logger }: VerifierSettings,
+async function finish(
+  { db, logger }: VerifierSettings,
   state: State,
   pass: 'new' | 'all',
   { findings, failures }: Verified,
-): void {
+): Promise<void> {
   for (const { invariants, cause } of failures) logger.warn({ err: cause, invariants }, 'what could not be verified');
   if (!isHeld(state) || state.stopping.signal.aborted) return;
-  showWrong(state.wrong);
   for (const { invariant, violations } of findings)
     if (violations.length > 0)
       logger.error({ invariant, violations: violations.slice(0, LOGGED_MAX) }, 'an invariant is violated');
-  if (failures.length === 0) showPassed(pass, new Date());
+  if (failures.length > 0) return;
+  showPassed(pass, new Date());
+  await reachNow(db, `verified-${pass}`);
 }
 /** The rest is shown by `ops verify`. */
 const LOGGED_MAX = 10;

@@ -10,7 +10,7 @@ import { partOf, upAgain } from './processes.js';
 
 /** Of all shares of the orders, of which a relay serves half: some are its own. */
 const OWED_LEAST = 25;
-const OWED_WITHIN_MS = 20_000;
+const OWED_WITHIN_MS = 6_000;
 
 export const owing: Begin = async (around, { target }) => {
   const [name, destination] = target.split(' ') as OwingTarget;

@@ -1,5 +1,6 @@
 /** Whatever can be set must be settable on a server, too: docker-compose.yml passes on no variable that it does not name. */
 import { describe, expect, it } from '@jest/globals';
+import { fileSecretsOf } from '../../runtime/config.js';
 import { settings } from '../../runtime/settings.js';
 import { read, variablesOf } from './text.js';
 
@@ -27,6 +28,14 @@ describe('docker-compose.yml', () => {
     );
     // Either, not both: an exception that is none any more is to be removed.
     expect([name, given.length > 0]).toEqual([name, NOT_IN_COMPOSE[name] === undefined]);
+  });
+
+  it.each(fileSecretsOf(settings))('passes on %s_FILE where it passes on the secret itself', (name) => {
+    const where = (variable: string) =>
+      ['x-database', 'x-service', 'api', 'worker', 'relay'].filter((section) =>
+        sections.get(section)?.named.has(variable),
+      );
+    expect(where(`${name}_FILE`)).toEqual(where(name));
   });
 
   it.each(['sandbox', 'issuer'])('passes on what .env.example says of the %s', (standIn) => {

@@ -1,5 +1,5 @@
 /** Postgres over TLS, with a certificate of an authority that only we know, as deploy/README.md says how to have it. */
-import { chownSync, copyFileSync, chmodSync, rmSync } from 'node:fs';
+import { chownSync, copyFileSync, chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { isNotNow } from '../../domain/database.js';
@@ -22,6 +22,7 @@ let place: string;
 let server: Running;
 let port: number;
 const PASSWORD = 'hidden-4711';
+const CERTIFIED = 'certified';
 
 beforeAll(async () => {
   [authority, stranger] = await Promise.all([createAuthority('DNS:localhost'), createAuthority('DNS:localhost')]);
@@ -37,14 +38,22 @@ beforeAll(async () => {
     durable: false,
   };
   const program = await preparePostgres(cluster);
-  const [key, certificate] = ['server.key', 'server.crt'].map((name) => join(place, name)) as [string, string];
+  const names = ['server.key', 'server.crt', 'ca.crt'];
+  const [key, certificate, ca] = names.map((name) => join(place, name)) as [string, string, string];
   copyFileSync(authority.key, key);
   copyFileSync(authority.certificate, certificate);
-  for (const file of [key, certificate]) {
+  copyFileSync(authority.ca, ca);
+  for (const file of [key, certificate, ca]) {
     chmodSync(file, 0o600); // Postgres takes no key that others may read
     if (user !== undefined) chownSync(file, user.uid, user.gid);
   }
-  const tls = ['-c', 'ssl=on', '-c', `ssl_key_file=${key}`, '-c', `ssl_cert_file=${certificate}`];
+  const tls = [`ssl_key_file=${key}`, `ssl_cert_file=${certificate}`, `ssl_ca_file=${ca}`, 'ssl=on'].flatMap((each) => [
+    '-c',
+    each,
+  ]);
+  // This role has no password: it comes with a certificate that bears its name, or not at all.
+  const access = join(place, 'cluster', 'pg_hba.conf');
+  writeFileSync(access, `hostssl all ${CERTIFIED} all cert\n${readFileSync(access, 'utf8')}`);
   server = await start({ ...program, args: [...program.args, ...tls] });
 }, 120_000);
 afterAll(async () => {
@@ -113,6 +122,38 @@ test('what does not verify is told apart from what does', () => {
   expect(['verify-full', 'verify-ca', 'require'].map(tlsOf)).toEqual(['verified', 'verified', 'verified']);
   expect(['no-verify', 'require&uselibpqcompat=true'].map(tlsOf)).toEqual(['unverified', 'unverified']);
   expect(['prefer', 'allow', 'disable'].map(tlsOf)).toEqual(['none', 'none', 'none']);
+});
+
+test('with a client’s certificate instead of a password; a new one is used from the next session on', async () => {
+  const admin = openDatabase(url(), 1);
+  await admin.$executeRawUnsafe(`CREATE ROLE ${CERTIFIED} LOGIN`);
+  await admin.$disconnect();
+  const [key, certificate] = ['client.key', 'client.crt'].map((name) => join(place, name)) as [string, string];
+  const install = (from: { key: string; certificate: string }) => {
+    for (const [source, target] of [
+      [from.key, key],
+      [from.certificate, certificate],
+    ] as const)
+      writeFileSync(target, readFileSync(source), { mode: 0o600 });
+  };
+  const at = new URL(url());
+  Object.assign(at, { username: CERTIFIED, password: '' });
+  expect(await checkDatabase(at.href)).toMatchObject({ isFinal: true });
+  at.searchParams.set('sslcert', certificate);
+  at.searchParams.set('sslkey', key);
+  install(await authority.certify(CERTIFIED));
+  const db = openDatabase(at.href, 2);
+  const whoAmI = () => db.$queryRaw`SELECT current_user::text AS name`;
+  expect(await whoAmI()).toEqual([{ name: CERTIFIED }]);
+  for (const wrong of [await authority.certify('somebody-else'), await stranger.certify(CERTIFIED)]) {
+    install(wrong);
+    expect(await checkDatabase(at.href)).toMatchObject({ isFinal: true });
+    expect(await whoAmI()).toEqual([{ name: CERTIFIED }]); // in the session that there was
+  }
+  install(await authority.certify(CERTIFIED));
+  // Both connections at once: the second one begins with the new certificate.
+  expect(await Promise.all([whoAmI(), whoAmI()])).toHaveLength(2);
+  await db.$disconnect();
 });
 
 describe('our other programs', () => {

@@ -10,6 +10,8 @@ export type Authority = {
   key: string;
   certificate: string;
   keyAndCertificate: string;
+  /** Makes a client's certificate, for this common name. */
+  certify(name: string): Promise<{ key: string; certificate: string }>;
   remove(): void;
 };
 
@@ -26,7 +28,18 @@ export async function createAuthority(names = 'DNS:localhost,IP:127.0.0.1'): Pro
   const server = ['-keyout', key, '-out', certificate, '-subj', '/CN=localhost'];
   await openssl('req', ...KEY, '-CA', ca, '-CAkey', caKey, ...server, ...extensions);
   writeFileSync(keyAndCertificate, readFileSync(key, 'utf8') + readFileSync(certificate, 'utf8'));
-  return { ca, key, certificate, keyAndCertificate, remove: () => rmSync(folder, { recursive: true }) };
+  let certified = 0;
+  const certify = async (name: string) => {
+    const [clientKey, client] = ['key', 'crt'].map((end) => join(folder, `client-${++certified}.${end}`)) as [
+      string,
+      string,
+    ];
+    const of = ['-keyout', clientKey, '-out', client, '-subj', `/CN=${name}`];
+    const usage = ['-addext', 'basicConstraints=critical,CA:FALSE', '-addext', 'extendedKeyUsage=clientAuth'];
+    await openssl('req', ...KEY, '-CA', ca, '-CAkey', caKey, ...of, ...usage);
+    return { key: clientKey, certificate: client };
+  };
+  return { ca, key, certificate, keyAndCertificate, certify, remove: () => rmSync(folder, { recursive: true }) };
 }
 
 async function openssl(...args: string[]): Promise<void> {

@@ -1,5 +1,6 @@
 /** Events that have left the outbox: what they would say of their orders is not known, but nothing else is let off for it. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { purgeEvents } from '../../domain/retention.js';
 import type { DatabaseClient } from '../../runtime/database.js';
 import type { InvariantName } from '../../verification/invariants.js';
 import { openAtMostMs } from '../../verification/limits.js';
@@ -39,11 +40,22 @@ test('an event that anybody deletes is missed, and excuses no other order from a
 
 test('events that retention has removed are not missed, whether all or the oldest, and whatever clock dated their order', async () => {
   const [all, oldest] = [await books.confirmed(), await books.confirmed()];
+  await books.confirmed(); // the feed's newest event stays
+  await books.db.$executeRaw`UPDATE outbox SET occurred_at = now() + interval '1 day'
+    WHERE order_id <> ${all.order.id}::uuid AND NOT (order_id = ${oldest.order.id}::uuid AND sequence <= 2)`;
   for (const { order } of [all, oldest])
     await books.db
       .$executeRaw`UPDATE orders SET created_at = now() + interval '5 seconds' WHERE id = ${order.id}::uuid`;
-  await forget(all.order.id, 1, 4);
-  await forget(oldest.order.id, 1, 2);
+  expect(await purgeEvents(books.db, { olderThanMs: 0, limit: 1_000 })).toMatchObject({ purged: 6 });
   expect(await saysOf(all.order.id)).toEqual([]);
   expect(await saysOf(oldest.order.id)).toEqual([]);
+});
+
+test('the oldest events of an order, or all, that are not old enough for retention are missed, whatever has left the feed', async () => {
+  const [all, oldest] = [await books.confirmed(), await books.confirmed()];
+  await books.db.$executeRaw`UPDATE progress_marks SET reached_at = now() - interval '2 hours'`;
+  await forget(all.order.id, 1, 4);
+  await forget(oldest.order.id, 1, 2);
+  expect(await saysOf(all.order.id)).toContain(`${all.order.id} is CONFIRMED and has no event that says so`);
+  expect(await saysOf(oldest.order.id)).toContain(`the events of ${oldest.order.id} have gaps`);
 });

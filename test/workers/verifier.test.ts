@@ -148,3 +148,36 @@ test('what waited while everything was down is no destination that nobody serves
   };
   expect(await said({ $transaction } as unknown as DatabaseClient, 500)).toBe(0);
 });
+
+/** A gateway whose list of what is older than half an hour takes as long as the test: a pass over all does not end. */
+function slowLists(): VerifierSettings['gateway'] {
+  const { gateway } = books;
+  const held = new Promise<void>((resolve) => stops.push(async () => resolve()));
+  const listCharges: typeof gateway.listCharges = async (request) => {
+    if (Date.now() - (request.since?.getTime() ?? 0) > 1_800_000) await held;
+    return gateway.listCharges(request);
+  };
+  return new Proxy(gateway, { get: (of, name) => (name === 'listCharges' ? listCharges : Reflect.get(of, name)) });
+}
+
+test('what was mended is not shown any more while a pass over all is still under way', async () => {
+  const gateway = slowLists();
+  start(200, { gateway });
+  await shows(LINES, 0);
+  await spoil(1);
+  await shows(LINES, 1);
+  await shows(MONEY, 1);
+  await spoil(-1);
+  await shows(LINES, 0);
+  await shows(MONEY, 0);
+});
+
+test('how long no pass over all has come to its end is known beyond the process that made it', async () => {
+  await books.db.$executeRaw`INSERT INTO progress_marks VALUES ('verified-all', now() - interval '2 days')
+      ON CONFLICT (name) DO UPDATE SET reached_at = excluded.reached_at`;
+  const gateway = slowLists();
+  const shownSince = async () =>
+    (await passed.get()).values.find(({ labels }) => labels['pass'] === 'all')?.value ?? Number.POSITIVE_INFINITY;
+  start(200, { gateway, client: () => temporalOf('none') });
+  await eventually('it is shown', async () => Date.now() / 1_000 - (await shownSince()) > 86_400, 20_000);
+});

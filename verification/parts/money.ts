@@ -27,8 +27,11 @@ type Counter = Pick<Sources, 'db'> & { gateway: GatewayLists; graceMs: number };
 const OF_CHARGES: InvariantName[] = ['I1 strangers are left alone', 'I1 the provider agrees with itself'];
 const OF_ORDERS: InvariantName[] = ['I1 money', 'I1 payments agree with the gateway', 'I3 one charge per order'];
 
+/** Of single ones it is asked by ids of orders and references of charges. */
+export const MONEY: readonly InvariantName[] = [...OF_CHARGES, ...OF_ORDERS];
+
 export const moneyPart: Part = {
-  invariants: [...OF_CHARGES, ...OF_ORDERS],
+  invariants: MONEY,
   needs: 'gateway',
   async *looks({ db, gateway }, options) {
     const counter = { db, gateway: present(gateway), graceMs: options.graceMs };

@@ -16,11 +16,12 @@ export const isInHand = Prisma.sql`(f.action NOT IN ('refunded', 'cancelled')
 export const isFinal = Prisma.sql`(status = 'CANCELLED' OR (status = 'CONFIRMED' AND unwinding_reason IS NULL AND NOT forward_due))`;
 
 /**
- * Of an order `o`: some of its events are not there any more, and it is not younger than the newest that has left the feed, by clocks that
- * may differ. Whoever deletes an event moves that place: an order that has all of its events is held against them in any case.
+ * Of an order `o`: some of its events are not there any more, and it is as old as those that retention has removed, by clocks that may
+ * differ. What anybody else deletes moves the feed's horizon, too, but not retention's own mark; and an order that has all of its events
+ * is held against them in any case.
  */
 export const areEventsGone = Prisma.sql`(o.event_count > (SELECT count(*) FROM outbox e WHERE e.order_id = o.id)
-  AND o.created_at <= coalesce((SELECT occurred_at + interval '1 hour' FROM feed_horizon), '-infinity'))`;
+  AND o.created_at <= coalesce((SELECT reached_at FROM progress_marks WHERE name = 'events-purged') + interval '1 hour', '-infinity'))`;
 
 const held = Prisma.raw(
   HOLDINGS.map(

@@ -10,7 +10,7 @@ export function makeSchemas(go, version, folder) {
   const documents = join(Dir, 'api/openapi-spec/v3');
   const target = join(folder, version);
   mkdirSync(target, { recursive: true });
-  let kinds = 0;
+  const kinds = new Set();
   for (const file of readdirSync(documents).filter((name) => /^apis?__.*_openapi\.json$/.test(name))) {
     const { components } = JSON.parse(readFileSync(join(documents, file), 'utf8'));
     const definitions = Object.fromEntries(
@@ -21,25 +21,25 @@ export function makeSchemas(go, version, folder) {
         const short = group === '' ? '' : `${group.split('.')[0]}-`;
         const path = join(target, `${kind.toLowerCase()}-${short}${api}.json`);
         writeFileSync(path, JSON.stringify({ definitions, $ref: `#/definitions/${name}` }));
-        kinds++;
+        kinds.add(path);
       }
     }
   }
-  return { version, kinds, location: join(target, '{{.ResourceKind}}{{.KindSuffix}}.json') };
+  return { version, kinds: kinds.size, location: join(target, '{{.ResourceKind}}{{.KindSuffix}}.json') };
 }
 
 /** References lead within one file, and an object has no field but those that are named. */
 function strict(schema) {
   if (Array.isArray(schema)) return schema.map(strict);
   if (schema === null || typeof schema !== 'object') return schema;
-  const { $ref, ...rest } = schema;
-  const made = Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, strict(value)]));
+  const made = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, strict(value)]));
   if (made.type === 'object' && made.properties && made.additionalProperties === undefined)
     made.additionalProperties = false;
   if (made.format === 'int-or-string') {
     delete made.type;
     made.oneOf = [{ type: 'string' }, { type: 'integer' }];
   }
-  if ($ref) made.$ref = $ref.replace('#/components/schemas/', '#/definitions/');
+  // One kind has a property of that name.
+  if (typeof made.$ref === 'string') made.$ref = made.$ref.replace('#/components/schemas/', '#/definitions/');
   return made;
 }

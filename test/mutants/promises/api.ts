@@ -198,7 +198,7 @@ export default [
     id: 'webhook-not-verified',
     promise: 'An event of the gateway without its signature is refused.',
     file: 'api/routes/webhooks.ts',
-    find: "verifySignature(body, request.headers['stripe-signature'], secret);",
+    find: "verifySignature(body, request.headers['stripe-signature'], secrets);",
     replace: 'void verifySignature;',
     test: 'test/api/webhooks.test.ts',
     name: 'that is %s is refused, and requests no look-up',
