@@ -9,6 +9,8 @@ import { promisify } from 'node:util';
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const COMMAND_LIMIT_MS = 600_000;
 export const PROJECT = 'order-saga-proof';
+/** Of the API on this machine; the page says 3000. */
+export const PORT = Number(process.env.PROOF_PORT ?? 3000);
 
 /** What every command is run with; images have names of their own, too. */
 const ENV = {
@@ -70,15 +72,16 @@ export async function kill(folder, service, signal) {
 /** @returns seconds until `isSo` */
 export async function until(what, isSo, limitS = 120) {
   const began = performance.now();
-  for (;;) {
-    const took = (performance.now() - began) / 1_000;
+  const took = () => (performance.now() - began) / 1_000;
+  let reason = '';
+  while (took() <= limitS) {
     try {
-      if (await isSo()) return seconds(took);
+      if (await isSo()) return seconds(took());
     } catch (err) {
-      if (took > limitS) throw new Error(`${what}: not within ${limitS} s: ${err.message}`);
+      reason = `: ${err.message}`;
     }
-    if (took > limitS) throw new Error(`${what}: not within ${limitS} s`);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
+  throw new Error(`${what}: not within ${limitS} s${reason}`);
 }
 export const seconds = (s) => Math.round(s * 10) / 10;

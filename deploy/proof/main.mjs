@@ -2,13 +2,14 @@
  * Deploy test: docker-compose.yml and deploy/README.md, run on a Docker engine in a project of their own, from the first start to restores:
  *   npm run deploy:test                       all of it; writes deploy/RESULTS.md
  *   npm run deploy:test -- start kills        some stages, and writes nothing
- * Needs `docker compose`, an engine on this machine, the right to signal its processes, and the ports of the page. KEEP=1 leaves all as it is.
+ * Needs `docker compose`, an engine on this machine, the right to signal its processes, and the ports of the page (PROOF_PORT
+ * instead of 3000). KEEP=1 leaves all as it is.
  */
 import { cpus } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { logical, physical } from './backup.mjs';
-import { copyCheckout, seconds, sh, whyNot } from './engine.mjs';
+import { copyCheckout, PORT, seconds, sh, whyNot } from './engine.mjs';
 import { readPage } from './page.mjs';
 import { hang, heap, kills, orders, scaling, server, start, stopAndStart, stuck } from './running.mjs';
 import { back, upgrade } from './upgrade.mjs';
@@ -30,7 +31,7 @@ const STAGES = {
 };
 /** Shorter than on a server, so that what they lead to is seen soon; and images whose names are nobody else's. */
 const OWN = [
-  ...['STEP_RETRY_BUDGET=15s', 'EVENT_LOOP_STALL_MAX=10s'],
+  ...['STEP_RETRY_BUDGET=15s', 'EVENT_LOOP_STALL_MAX=10s', `PORT=${PORT}`],
   ...['ORDER_SAGA_IMAGE=order-saga-proof:one', 'ORDER_SAGA_MIGRATE_IMAGE=order-saga-migrate-proof:one'],
 ];
 

@@ -1,8 +1,8 @@
 /** Orders from where customers stand: placed, tried again under the same key while they are not accepted, and asked for until they are final. */
 import { randomUUID } from 'node:crypto';
-import { seconds } from './engine.mjs';
+import { PORT, seconds } from './engine.mjs';
 
-const API = 'http://127.0.0.1:3000';
+const API = `http://127.0.0.1:${PORT}`;
 const ISSUER = 'http://127.0.0.1:12112';
 const TRIES = 150;
 const PAUSE_MS = 300;
@@ -38,7 +38,7 @@ export async function place(count, { atATime = 8 } = {}) {
         () => undefined,
       );
       if (answer?.status === 201) return void ids.push(answer.body.id);
-      if (nth > 1) again++;
+      again++;
       await pause();
     }
   };
@@ -80,6 +80,13 @@ export async function confirmed(count, options) {
   if (!allConfirmed || placed.ids.length !== count)
     throw new Error(`Of ${count} orders: ${placed.ids.length} accepted, ${said}.`);
   return { count, again: placed.again, acceptedS: placed.acceptedS, tookS };
+}
+
+/** The page's stock is soon sold. */
+export async function stockUp(bearer) {
+  const body = JSON.stringify({ name: 'Mechanical keyboard', unitPrice: 4900, currency: 'USD', onHand: 1_000_000 });
+  const { status } = await ask('/inventory/SKU-KEYBOARD', bearer, { method: 'PUT', body });
+  if (status !== 200) throw new Error(`the stock cannot be set: ${status}`);
 }
 
 export const pause = (ms = PAUSE_MS) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -4,7 +4,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { sh } from './engine.mjs';
+import { PORT, sh } from './engine.mjs';
 
 /** Commands that the proof does not run, each with the reason. */
 const NOT_RUN = [
@@ -75,7 +75,10 @@ const isWithinQuotes = (text) => (text.replaceAll(/"'"|#.*$/gm, '').split("'").l
 function filled(command, fill) {
   const inEnv = /^# in \.env: (.*)$/.exec(command)?.[1];
   const text = Object.entries(fill).reduce((all, [name, value]) => all.replaceAll(name, value), command);
-  if (inEnv === undefined) return text.replace('docker compose logs --since 15m -f', 'docker compose logs --since 15m');
+  if (inEnv === undefined)
+    return text
+      .replace('docker compose logs --since 15m -f', 'docker compose logs --since 15m')
+      .replaceAll('127.0.0.1:3000', `127.0.0.1:${PORT}`);
   const assignments = /^# in \.env: (.*)$/.exec(text)?.[1] ?? '';
   return assignments
     .split(' ')

@@ -1,8 +1,8 @@
 /** Stages of the proof: the installation starts, takes orders, and lives through kills, hangs, stops and more of its processes. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { kill, seconds, sh, shBeside, until } from './engine.mjs';
-import { apiAnswers, confirmed, finals, place, token } from './orders.mjs';
+import { kill, PORT, seconds, sh, shBeside, until } from './engine.mjs';
+import { apiAnswers, confirmed, finals, place, stockUp, token } from './orders.mjs';
 
 const clock = () => {
   const began = performance.now();
@@ -49,8 +49,10 @@ export async function start({ page, own, note }) {
   page.run(/^TOKEN=/);
   const order = page.run(/cus_42/);
   if (!order.includes('"status":"CONFIRMED"')) throw new Error(`the page's first order: ${order}`);
-  page.set('TOKEN', await token('op-1', 'operator'));
+  const operator = await token('op-1', 'operator');
+  page.set('TOKEN', operator);
   page.run(/inventory\/SKU-KEYBOARD/);
+  await stockUp(operator);
   page.run(/inventory\/SKU-PROBE/);
   const probe = page.run(/cus_probe/);
   if (!probe.includes('"status":"CONFIRMED"')) throw new Error(`the page's probe order: ${probe}`);
@@ -96,6 +98,7 @@ export async function kills({ folder, note }) {
   note('60 orders, nothing killed', `ended within ${calm.tookS} s`);
   for (const service of ['api', 'worker', 'relay', 'temporal', 'postgres']) {
     const load = confirmed(60);
+    load.catch(() => undefined); // it is awaited below, after what may fail first
     await new Promise((resolve) => setTimeout(resolve, 1_500)); // amid the orders
     const { isBack } = await kill(folder, service, 'SIGKILL');
     const backS = await until(`${service} runs again`, isBack);
@@ -161,13 +164,14 @@ export async function stopAndStart({ folder, note }) {
 }
 
 export async function scaling({ folder, setEnv, note }) {
-  setEnv(['PORT=3000-3001']);
+  setEnv([`PORT=${PORT}-${PORT + 1}`]);
   const took = clock();
   sh('docker compose up -d --no-recreate --scale api=2 --scale worker=3 --scale relay=2', { cwd: folder });
   const second = sh(`docker compose port --index 2 api 3000`, { cwd: folder }).trim();
   await until('the second API answers', async () => (await fetch(`http://${second}/livez`)).ok);
   note('`--scale api=2 --scale worker=3 --scale relay=2`', `ready after ${took()} s; the second API at ${second}`);
   const load = confirmed(200, { atATime: 16 });
+  load.catch(() => undefined);
   let most = {};
   const watch = setInterval(async () => {
     most = greater(most, await connections(folder).catch(() => ({})));
@@ -180,7 +184,7 @@ export async function scaling({ folder, setEnv, note }) {
       .map(([user, n]) => `${user} ${n}`)
       .join(', ')} of 200`,
   );
-  setEnv(['PORT=3000']);
+  setEnv([`PORT=${PORT}`]);
   sh('docker compose up -d && docker compose up -d --no-deps --wait api worker relay', { cwd: folder });
   const left = sh(`docker compose ps --format '{{.Service}}' | grep -c -E '^(api|worker|relay)$'`, {
     cwd: folder,
