@@ -28,7 +28,7 @@ beforeAll(async () => {
     deploymentName,
     buildId: 'today',
   });
-}, 60_000);
+}, 120_000);
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
   await s.stop();
@@ -109,7 +109,7 @@ test('a build that sagas cannot go on with gets none, and a dry run changes noth
   expect(await ops.json('rollout', '--build', 'unheard-of', '--unchecked', '--reason', 'x')).toMatchObject({ code: 2 });
   expect(await routing()).toEqual({ current: 'today', ...NONE_RAMPS });
   expect(await acts()).toEqual(before);
-}, 90_000);
+}, 180_000);
 
 test('a build whose steps fail is taken back by itself; sagas begin on the build of before again', async () => {
   const fails = async () => {
@@ -136,7 +136,7 @@ test('a build whose steps fail is taken back by itself; sagas begin on the build
   await Promise.all(after.map(({ result }) => result()));
   expect(await Promise.all(after.map(({ saga }) => buildOf(saga)))).toEqual(Array(10).fill('today'));
   expect(placed.length).toBeGreaterThan(0);
-}, 90_000);
+}, 180_000);
 
 test('sagas that a build could not even begin are begun by the build of before, once it is taken back', async () => {
   await s.deploy({ version: { deploymentName, buildId: 'breaks' }, workflowsPath: buildFile('breaks') });
@@ -147,7 +147,7 @@ test('sagas that a build could not even begin are begun by the build of before, 
     because: expect.stringContaining('its failures rose: the saga’s code fails'),
   });
   expect(await Promise.all(placed.map(({ result }) => result()))).toEqual(placed.map(() => ({ status: 'CONFIRMED' })));
-}, 90_000);
+}, 180_000);
 
 test('a build that is well gets its share at each step, and is current in the end', async () => {
   await s.deploy({ version: { deploymentName, buildId: 'next' }, workflowsPath: buildFile('next') });
@@ -164,4 +164,4 @@ test('a build that is well gets its share at each step, and is current in the en
   expect(await routing()).toEqual({ current: 'next', ...NONE_RAMPS });
   expect(await Promise.all(placed.map(({ result }) => result()))).toEqual(placed.map(() => ({ status: 'CONFIRMED' })));
   expect(new Set(await Promise.all(placed.map(({ saga }) => buildOf(saga))))).toEqual(new Set(['today', 'next']));
-}, 90_000);
+}, 180_000);
