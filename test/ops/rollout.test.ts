@@ -2,6 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import type { SagaActivities } from '../../contracts/steps.js';
@@ -12,6 +13,8 @@ import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 import { type Cli, cliOf } from './cli.js';
 
 const deploymentName = 'order-saga';
+/** As fast as they could, they would be a load of their own. */
+const ORDER_EVERY_MS = 50;
 const QUICK = ['--hold', '1s', '--sagas', '5', '--within', '60s', '--unchecked', '--yes', '--reason', 'a release'];
 
 let s: SagaStack;
@@ -53,9 +56,13 @@ type Placed = Awaited<ReturnType<SagaStack['place']>>[];
 async function rollout(...args: string[]) {
   const placed: Placed = [];
   let isOver = false;
-  const customers = (async () => {
-    while (!isOver) placed.push(await s.place({ A: 1 }, { policy: PATIENT }));
+  const customers = (async (): Promise<void> => {
+    while (!isOver) {
+      placed.push(await s.place({ A: 1 }, { policy: PATIENT }));
+      await pause(ORDER_EVERY_MS);
+    }
   })();
+  customers.catch(() => undefined); // told below
   try {
     return { ...(await ops.json('rollout', ...args)), placed };
   } finally {
