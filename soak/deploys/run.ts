@@ -12,6 +12,7 @@ import type { Held } from '../result.js';
 import { rightInTheEnd } from '../run.js';
 import { stockUp } from '../workload/clients.js';
 import { type Installation, startInstallation } from '../world/installation.js';
+import { until } from '../world/waiting.js';
 import {
   dismiss,
   drained,
@@ -60,6 +61,8 @@ const SETTINGS = {
   COMPENSATION_ATTENTION_AFTER: '2h',
 };
 const PARKED_SHARE = 0.8;
+/** A busy machine answers "not now" at first. */
+const STOCKED_LIMIT_MS = 120_000;
 /** `ops retry` of so many a second at most. */
 const RETRY_RATE = '50/s';
 
@@ -79,7 +82,10 @@ async function play(options: DeploysOptions, around: Installation, log: Operatio
   const { sagas, perSecond, pace, withBadReleases, stops, say } = options;
   const stage = createStage({ around, log, settings: SETTINGS, stops, say });
   const traffic = createTraffic(around.apis, log, perSecond);
-  await stockUp(around.direct.api, 10 * sagas);
+  await until('there is stock', STOCKED_LIMIT_MS, async () => {
+    await stockUp(around.direct.api, 10 * sagas);
+    return true;
+  });
   await makeCurrent(stage, NOW);
   const crowd = await stage.act('the crowd comes', () => assemble(around, traffic, sagas, PARKED_SHARE));
   traffic.flow();

@@ -23,7 +23,6 @@ const LONG_S = {
   'relay/publishers/rabbitmq': 80,
   'system/brokers': 75,
   'system/audit': 70,
-  'soak/deploys': 70,
   'soak/soak': 70,
   'system/frozen': 70,
   'api/operators': 65,
