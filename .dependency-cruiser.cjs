@@ -57,7 +57,7 @@ module.exports = {
     layer(
       'runtime-knows-nothing-of-ours',
       '^runtime/',
-      { path: ours, pathNot: '^(runtime|prisma/generated)/|^prisma/(session|plain-text)\\.mjs' },
+      { path: ours, pathNot: '^(runtime|prisma/generated)/|^prisma/(session|plain-text|secret-files)\\.mjs' },
       'runtime/ is how any process runs; the sandbox uses it too, so it can know nothing about orders.',
     ),
     layer(

@@ -40,7 +40,7 @@ export type ApiSettings = ServerSettings & {
   /** Of a list's page; undefined = the default of http/pages. */
   pageBytesMax?: number;
   /** undefined = the payment gateway's webhooks are not taken. */
-  paymentsWebhookSecret?: string;
+  paymentsWebhookSecret?: string | (() => string);
   /** undefined = every caller has every role. */
   authentication?: AuthenticationSettings;
   /** Of POST /orders, per authenticated caller; without authentication there is none. Redis, if given, shares the buckets. */

@@ -39,7 +39,7 @@ export type ApiDependencies = {
   /** Of a key whose request is in work; undefined = as long as a crash may hold up its repetition. */
   keyLock?: { lockMs: number; extendEveryMs: number };
   /** whsec_… of the payment gateway; undefined = its webhooks are not taken. */
-  paymentsWebhookSecret?: string;
+  paymentsWebhookSecret?: string | (() => string);
   /** For explaining orders; undefined = this process does not reach the gateway, and its prober is not known. */
   explaining?: Explaining;
   /** undefined = POST /orders is not limited. */

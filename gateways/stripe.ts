@@ -11,7 +11,8 @@ import { createLedger } from './stripe-ledger.js';
 import { settleOpenCharges } from './stripe-look-up.js';
 import { refund } from './stripe-refunds.js';
 
-type Options = { url?: string; apiKey: string; timeoutMs: number };
+/** A function where the key comes from a file, which may change: each request has the present one. */
+type Options = { url?: string; apiKey: string | (() => string); timeoutMs: number };
 
 /**
  * @param options.url       base of the API, e.g. http://127.0.0.1:12111 for the sandbox; undefined = Stripe itself
@@ -34,7 +35,11 @@ export function createPaymentGateway(options: Options): Gateway & AccountMarker 
 
 function connect({ url, apiKey, timeoutMs }: Options, httpClient: HttpClient): Stripe {
   const at = url === undefined ? undefined : new URL(url);
-  return new Stripe(apiKey, {
+  const keyOf = typeof apiKey === 'string' ? () => apiKey : apiKey;
+  return new Stripe('', {
+    authenticator: async ({ headers }) => {
+      headers['Authorization'] = `Bearer ${keyOf()}`;
+    },
     httpClient,
     // Temporal retries; a second retry loop inside would hide attempts and stretch timeouts.
     maxNetworkRetries: 0,

@@ -1,5 +1,6 @@
 /** Our own processes, as programs to run on this machine: the service, in the roles asked for, and the payment sandbox. */
 import { join } from 'node:path';
+import { fileSecretsOf } from '../runtime/config.js';
 import { settings as serviceSettings } from '../runtime/settings.js';
 import { CHECKOUT } from './checkout.js';
 import { AUDIT_ANCHOR, AUDIT_KEY } from './data-dir.js';
@@ -89,9 +90,13 @@ function nameOf(roles: Role[], index: number): string {
   return nth === 0 ? role : `${role}-${nth + 1}`;
 }
 
+/** Read here, from their files too, and given to the service as values. */
+const GIVEN = new Set(['DATABASE_URL', 'STRIPE_API_KEY', 'STRIPE_WEBHOOK_SECRET']);
+
 /** All that the service's own table has, and what its libraries read by themselves. */
 const SERVICE_READS = [
   ...Object.keys(serviceSettings),
+  ...fileSecretsOf(serviceSettings).flatMap((name) => (GIVEN.has(name) ? [] : [`${name}_FILE`])),
   ...OURS,
   ...NODE_READS,
   ...PROXIES,

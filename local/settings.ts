@@ -4,7 +4,7 @@ import { ConfigError, kinds, readConfig } from '../runtime/config.js';
 import { settings } from '../runtime/settings.js';
 import { temporalRefusals } from '../runtime/temporal-config.js';
 
-const { httpUrl, port, portOrNone, postgresUrl, secret, str } = kinds;
+const { httpUrl, port, portOrNone, postgresUrl, secret, secrets, str } = kinds;
 
 export const ISSUER_PORT_DEFAULT = 12112;
 export const TEMPORAL_PORT_DEFAULT = 7233;
@@ -23,7 +23,7 @@ const SPEC = {
   TEMPORAL_ADDRESS: str({ default: undefined, desc: 'A Temporal of yours, host:port; unset = the embedded one' }),
   PAYMENTS_URL: httpUrl('payments')({ default: undefined, desc: 'The payment API; unset = the sandbox' }),
   STRIPE_API_KEY: secret({ default: 'sk_test_sandbox', desc: 'Its secret key' }),
-  STRIPE_WEBHOOK_SECRET: secret({ default: undefined, desc: 'whsec_…; unset = made once, kept in DATA_DIR' }),
+  STRIPE_WEBHOOK_SECRET: secrets({ default: undefined, desc: 'whsec_…; unset = made once, kept in DATA_DIR' }),
   AUTH_ISSUER: str({ default: undefined, desc: 'Whose tokens the API takes; unset = no authentication' }),
   ISSUER_PORT: port({ default: ISSUER_PORT_DEFAULT, desc: 'Port of the token issuer, which `npm run token` starts' }),
   LOCAL_PROCESSES: str({
@@ -58,7 +58,8 @@ const EMBEDDED = { DATABASE_URL: 'postgresql://embedded@127.0.0.1/order_saga', S
 
 function readServiceSettings(env: NodeJS.ProcessEnv): void {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const given = { ...EMBEDDED, ...set, ROLE: 'all' };
+  const embedded = Object.entries(EMBEDDED).filter(([name]) => set[`${name}_FILE`] === undefined);
+  const given = { ...Object.fromEntries(embedded), ...set, ROLE: 'all' };
   readConfig(settings, given, set['TEMPORAL_ADDRESS'] === undefined ? undefined : temporalRefusals);
 }
 

@@ -8,6 +8,7 @@ import { realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { secretsFromFiles } from './secret-files.mjs';
 import { refusePlainPostgres } from './session.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -17,8 +18,10 @@ const here = dirname(fileURLToPath(import.meta.url));
  * @param {{ env?: NodeJS.ProcessEnv, quiet?: boolean }} [options] quiet: output is shown only if the command fails
  * @throws {PrismaError} with the exit status, and with the output where that was not shown
  */
-export function prisma(args, { env = process.env, quiet = false } = {}) {
-  const sentence = refusal(args, env);
+export function prisma(args, { env: given = process.env, quiet = false } = {}) {
+  const files = secretsFromFiles(['DATABASE_URL'], given);
+  const env = { ...given, ...files.values, DATABASE_URL_FILE: '' };
+  const sentence = files.faults.DATABASE_URL ?? refusal(args, env);
   if (sentence !== undefined) {
     if (!quiet) process.stderr.write(`${sentence}\n`);
     throw new PrismaError(sentence, 1);

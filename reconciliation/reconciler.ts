@@ -11,6 +11,7 @@ import { readStanding } from '../domain/installation.js';
 import { retractFindings } from '../domain/reconciliation.js';
 import { releaseReconciliation } from '../domain/reconciliation-cursor.js';
 import type { Gateway } from '../gateways/payments.js';
+import type { DatabaseUrl } from '../runtime/database-sessions.js';
 import { listen } from '../runtime/listener.js';
 import { startLoop } from '../runtime/loop.js';
 import { reconcileOnce } from './pass.js';
@@ -21,7 +22,7 @@ import { createWaker } from './waker.js';
 
 export type ReconcilerSettings = {
   db: Database;
-  databaseUrl: string;
+  databaseUrl: DatabaseUrl;
   gateway: Gateway;
   everyMs: number;
   scans?: ScanSettings;

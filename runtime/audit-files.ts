@@ -4,6 +4,7 @@
  */
 import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { readSecretFile, SecretFileError } from '../prisma/secret-files.mjs';
 import { ConfigError } from './config.js';
 import { concealSecrets } from './errors/scrub.js';
 
@@ -24,7 +25,6 @@ export function readAuditSecrets({
   if (given !== '' && file !== undefined) throw new ConfigError('AUDIT_KEY and AUDIT_KEY_FILE are both set: set one.');
   const name = given === '' ? 'AUDIT_KEY_FILE' : 'AUDIT_KEY';
   const keys = (file === undefined ? given : readKeyFile(file)).split(/[\s,]+/).filter((key) => key !== '');
-  if (file !== undefined && keys.length === 0) throw new ConfigError(`AUDIT_KEY_FILE ${file} is empty.`);
   if (keys.some((key) => key.length < KEY_LENGTH_MIN))
     throw new ConfigError(
       `${name} is wrong: a key has ${KEY_LENGTH_MIN} characters or more, as \`openssl rand -hex 32\` makes it.`,
@@ -35,9 +35,9 @@ export function readAuditSecrets({
 
 function readKeyFile(file: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    return readSecretFile('AUDIT_KEY_FILE', file);
   } catch (err) {
-    throw new ConfigError(`AUDIT_KEY_FILE ${file} cannot be read (${(err as NodeJS.ErrnoException).code}).`);
+    throw err instanceof SecretFileError ? new ConfigError(err.message) : err;
   }
 }
 

@@ -5,6 +5,7 @@
  * looks at intervals.
  */
 import type { Logger } from 'pino';
+import type { DatabaseUrl } from './database-sessions.js';
 import { guarded } from './guard.js';
 import { openListener } from './listener.js';
 
@@ -30,7 +31,7 @@ const PENDING_MAX = 10_000;
 const ANYTHING = '';
 const FLUSH_LIMIT_MS = 1_000;
 
-export function openChannel({ url, name, logger }: { url: string; name: string; logger: Logger }): Channel {
+export function openChannel({ url, name, logger }: { url: DatabaseUrl; name: string; logger: Logger }): Channel {
   const subscribers = new Set<(hint?: string) => void>();
   const tellSubscribers = (hint?: string) => {
     for (const tell of subscribers) tell(hint);

@@ -4,11 +4,13 @@
  */
 import { isIP } from 'node:net';
 import { bool, type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator, port, str } from 'envalid';
+import { secretsFromFiles } from '../prisma/secret-files.mjs';
 import { sessionConfig } from '../prisma/session.mjs';
 import { leadingTo, PLAINTEXT_WORDS, plaintextRefusals } from './plain-text.js';
 import { parseAuthority } from './listeners/host.js';
 import { printableError } from './errors/facts.js';
 import { concealSecrets, passwordsIn, scrub, withoutSecrets } from './errors/scrub.js';
+import { openSecretFile } from './secret-files.js';
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -18,6 +20,16 @@ export function parseDurationMs(text: string): number {
   if (!match) throw new EnvError(`"${text}" is not a duration; write 500ms, 30s, 2m, 1h or 7d`);
   return Math.round(Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS]);
 }
+
+const confidentials = new WeakSet<object>();
+/** Marks a setting as one that no log may show, and that may come from a file: `<VARIABLE>_FILE`. */
+const confidential = <S extends object>(spec: S): S => {
+  confidentials.add(spec);
+  return spec;
+};
+/** @returns the same kind of value, each setting of which is confidential */
+const asSecret = <K extends (spec: never) => object>(kind: K): K =>
+  ((spec: never) => confidential(kind(spec))) as unknown as K;
 
 /** Written as text in the environment, read as milliseconds; a default is given in milliseconds. */
 const durationMs = makeValidator<number>(parseDurationMs);
@@ -50,8 +62,8 @@ const urlsOf = (protocols: string[], severalOf?: 'several') =>
       throw new EnvError(`it must begin with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`);
     return input;
   });
-const natsUrls = leadingTo('nats', urlsOf(['nats:', 'tls:'], 'several'));
-const amqpUrl = leadingTo('rabbitmq', urlsOf(['amqp:', 'amqps:']));
+const natsUrls = asSecret(leadingTo('nats', urlsOf(['nats:', 'tls:'], 'several')));
+const amqpUrl = asSecret(leadingTo('rabbitmq', urlsOf(['amqp:', 'amqps:'])));
 const kafkaBrokers = leadingTo(
   'kafka',
   makeValidator<string>((input) => {
@@ -73,19 +85,27 @@ const parsePostgresUrl = makeValidator<string>((input) => {
   }
   return input;
 });
-const postgresUrl = leadingTo('postgres', parsePostgresUrl);
+const postgresUrl = asSecret(leadingTo('postgres', parsePostgresUrl));
 /** Goes into a header as it is, where nothing else may stand. */
 const headerSecret = makeValidator<string>((input) => {
   if (!/^[\x21-\x7e]*$/.test(input)) throw new EnvError('it has a blank or another character that no key has in it');
   return input;
 });
-const confidentials = new WeakSet<object>();
-/** Marks a kind of value as one that no log may show. */
-const confidential = <S extends object>(spec: S): S => {
-  confidentials.add(spec);
-  return spec;
-};
-const secret = ((spec: { default: string; desc: string }) => confidential(headerSecret(spec))) as typeof headerSecret;
+const secret = asSecret(headerSecret);
+/** Several during a rotation, separated by blanks or commas; none of them has one in it. */
+const secrets = asSecret(
+  makeValidator<string>((input) => {
+    if (!/^[\x21-\x7e]*( *[ ,] *[\x21-\x7e]+)*$/.test(input))
+      throw new EnvError('it has a character that no secret has in it; several are separated by blanks');
+    return input.split(/[ ,]+/).join(' ');
+  }),
+);
+
+/** @returns the variables of a table that may be given by a file; a table that has the `_FILE` itself reads that by itself */
+export const fileSecretsOf = (spec: object): string[] =>
+  Object.entries(spec)
+    .filter(([name, kind]) => confidentials.has(kind) && !(`${name}_FILE` in spec))
+    .map(([name]) => name);
 
 /** @returns the variables of a table whose values, or passwords in whose values, no log may show */
 export const secretNamesOf = (spec: object): string[] =>
@@ -119,15 +139,17 @@ const addresses = makeValidator<string>((input) => {
   if (wrong !== undefined) throw new EnvError(`"${wrong}" is not an address or a range like 10.0.0.0/8`);
   return input;
 });
-const redisUrl = leadingTo(
-  'redis',
-  makeValidator<string>((input) => {
-    if (!/^rediss?:\/\/\S+$/.test(input)) throw new EnvError('it must look like redis://host:6379');
-    // The client takes all of its options from there: `tls=` ends TLS, and of two hosts it takes the second.
-    const unfit = input.match(/[?&](?:tls|host|port|path|sentinels)=/);
-    if (unfit) throw new EnvError('its host, its port and rediss:// do not belong behind a question mark');
-    return input;
-  }),
+const redisUrl = asSecret(
+  leadingTo(
+    'redis',
+    makeValidator<string>((input) => {
+      if (!/^rediss?:\/\/\S+$/.test(input)) throw new EnvError('it must look like redis://host:6379');
+      // The client takes all of its options from there: `tls=` ends TLS, and of two hosts it takes the second.
+      const unfit = input.match(/[?&](?:tls|host|port|path|sentinels)=/);
+      if (unfit) throw new EnvError('its host, its port and rediss:// do not belong behind a question mark');
+      return input;
+    }),
+  ),
 );
 const plaintextWords = makeValidator<string>((input) => {
   const words = input.split(',').map((word) => word.trim().toLowerCase());
@@ -192,6 +214,7 @@ export const kinds = {
   postgresUrl,
   redisUrl,
   secret,
+  secrets,
   str,
   webhookSecrets,
 };
@@ -200,6 +223,7 @@ export const kinds = {
  * @param spec variable name → kind
  * @param env  usually `process.env`; an empty string counts as unset, as Compose files write it
  * @param more what else is refused, so that all of it is said at once
+ * @returns the values, frozen; of a secret that came from a file always the present one: read it where it is used
  * @throws ConfigError naming every wrong variable, and every one that leads somewhere in plain text
  */
 export function readConfig<S>(
@@ -207,17 +231,24 @@ export function readConfig<S>(
   env: NodeJS.ProcessEnv,
   more: (env: NodeJS.ProcessEnv) => string[] = () => [],
 ): CleanedEnv<S> {
-  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const files = secretsFromFiles(fileSecretsOf(spec as object), env);
+  const given: NodeJS.ProcessEnv = { ...env, ...files.values };
+  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ''));
   concealSecrets(secretsOf(spec as object, set));
   const unclean = Object.keys(set).filter((name) => isRead(name, spec as object) && UNCLEAN.test(set[name] ?? ''));
+  /** As the operator gave it. */
+  const placeOf = (name: string) => (files.paths[name] === undefined ? name : `${name}_FILE ${files.paths[name]}`);
   const values = cleanEnv(set, spec, {
     reporter: ({ errors, env: cleaned }) => {
       const sentences = Object.entries(errors)
-        .filter(([name]) => !unclean.includes(name))
+        .filter(([name]) => !unclean.includes(name) && files.faults[name] === undefined)
         .map(([name, error]) =>
-          error instanceof EnvMissingError ? `${name} is not set.` : `${name} is wrong: ${(error as Error).message}.`,
+          error instanceof EnvMissingError
+            ? `${name} is not set.`
+            : `${placeOf(name)} is wrong: ${(error as Error).message}.`,
         );
-      sentences.push(...unclean.map((name) => `${name} is wrong: ${UNCLEAN_SENTENCE}.`));
+      sentences.push(...Object.values(files.faults));
+      sentences.push(...unclean.map((name) => `${placeOf(name)} is wrong: ${UNCLEAN_SENTENCE}.`));
       sentences.push(
         ...plaintextRefusals(spec as object, { values: cleaned as object as Values, env: set }),
         ...more(env),
@@ -226,7 +257,19 @@ export function readConfig<S>(
     },
   });
   // A plain frozen object: envalid's own is a proxy that throws on unknown keys, which trips structured logging.
-  return Object.freeze({ ...values }) as CleanedEnv<S>;
+  const config = { ...values };
+  for (const [name, path] of Object.entries(files.paths)) {
+    const file = { variable: `${name}_FILE`, path };
+    const get = openSecretFile(file, config[name as never], (text) => parseAlone(spec, name, { ...env, [name]: text }));
+    Object.defineProperty(config, name, { get });
+  }
+  return Object.freeze(config) as CleanedEnv<S>;
+}
+
+/** As at the start, to the same rules. */
+function parseAlone<S>(spec: S, name: string, env: NodeJS.ProcessEnv): never {
+  const only = { [name]: (spec as Record<string, unknown>)[name] };
+  return readConfig(only, { ...env, [`${name}_FILE`]: '' })[name] as never;
 }
 
 type Values = Readonly<Record<string, unknown>>;

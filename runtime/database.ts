@@ -5,7 +5,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { PrismaClient } from '../prisma/generated/client.js';
-import { sessionConfig, splitUrl } from '../prisma/session.mjs';
+import { splitUrl } from '../prisma/session.mjs';
+import { type DatabaseUrl, sessionsOf } from './database-sessions.js';
 import { type Statements, statementsOver } from './statements.js';
 import { isTracing } from './tracing/spans.js';
 import { traceStatements } from './tracing/statements.js';
@@ -15,6 +16,8 @@ export type PoolOptions = {
   openSocket?: (() => Socket) | undefined;
   /** How long a statement waits for a row that another transaction has locked. */
   lockLimitMs?: number;
+  /** Is given each new connection before it is used; if it throws, the connection is closed instead. */
+  onConnect?: (client: pg.PoolClient) => Promise<void>;
   /** Is given the pool, for metrics. */
   onPool?: (pool: pg.Pool) => void;
 };
@@ -28,11 +31,12 @@ type Transactions = Pick<PrismaClient, '$transaction'>;
  * @param poolSize connections at most; a request waits for one at most `CONNECT_LIMIT_MS`
  */
 export function openDatabase(
-  url: string,
+  url: DatabaseUrl,
   poolSize: number,
-  { openSocket, lockLimitMs = LOCK_LIMIT_MS, onPool }: PoolOptions = {},
+  { openSocket, lockLimitMs = LOCK_LIMIT_MS, onConnect, onPool }: PoolOptions = {},
 ): DatabaseClient {
   const plans = nameStatements();
+  const sessions = sessionsOf(url);
   const pool = new pg.Pool({
     // A statement that hangs would hold its connection for ever; the longest of ours takes milliseconds.
     statement_timeout: STATEMENT_LIMIT_MS,
@@ -42,19 +46,24 @@ export function openDatabase(
     query_timeout: SILENCE_LIMIT_MS,
     idle_in_transaction_session_timeout: STATEMENT_LIMIT_MS,
     application_name: 'order-saga',
-    ...sessionConfig(url),
+    Client: sessions.Client,
     max: poolSize,
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
     keepAlive: true,
     ...(openSocket && { stream: openSocket }),
+    ...(onConnect && { verify: (client, done) => void onConnect(client).then(() => done(), done) }),
   });
   pool.on('connect', (client) => forgetOutdatedPlans(client, plans.forget));
   pool.on('error', () => undefined); // of a connection that is not in use: the pool has closed it
+  tryAllPasswords(pool, sessions.tryAll);
   retryUndoneStatements(pool);
   if (isTracing()) traceStatements(pool);
   onPool?.(pool);
   const orm = new PrismaClient({
-    adapter: new PrismaPg(pool, { schema: splitUrl(url).schema, statementNameGenerator: plans.nameOf }),
+    adapter: new PrismaPg(pool, {
+      schema: splitUrl(typeof url === 'string' ? url : url()).schema,
+      statementNameGenerator: plans.nameOf,
+    }),
   });
   return withOwn(orm, {
     ...statementsOver(pool, plans.nameOf),
@@ -64,6 +73,12 @@ export function openDatabase(
       if (!pool.ending) await pool.end();
     },
   });
+}
+
+/** Whoever asks the pool for a connection, the ORM for a transaction too, has one whose password was taken. */
+function tryAllPasswords(pool: pg.Pool, tryAll: ReturnType<typeof sessionsOf>['tryAll']): void {
+  const connect = pool.connect.bind(pool) as () => Promise<pg.PoolClient>;
+  pool.connect = (() => tryAll(connect)) as typeof pool.connect;
 }
 
 /** The client with these in place of its own. Its own methods go on seeing it as it is: a transaction's client is made of that. */

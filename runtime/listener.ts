@@ -6,8 +6,8 @@ import type { Socket } from 'node:net';
 import pLimit from 'p-limit';
 import pg from 'pg';
 import type { Logger } from 'pino';
-import { sessionConfig } from '../prisma/session.mjs';
 import { SILENCE_LIMIT_MS } from './database.js';
+import { type DatabaseUrl, sessionsOf } from './database-sessions.js';
 import { guarded } from './guard.js';
 
 const RECONNECT_AFTER_MS = 1_000;
@@ -33,7 +33,7 @@ export const listen = (...to: Parameters<typeof openListener>): (() => Promise<v
  *               missed
  */
 export function openListener(
-  url: string,
+  url: DatabaseUrl,
   channel: string,
   onWake: (payload?: string) => void,
   logger: Logger,
@@ -43,12 +43,12 @@ export function openListener(
   let notifyOthers: Listener['notify'] = notifyNobody;
   let stopped = false;
   let failures = 0;
+  const { Client } = sessionsOf(url);
   const wake = guarded(logger, 'notification', onWake);
   const connect = async (): Promise<void> => {
     if (stopped) return;
-    const fresh = new pg.Client({
+    const fresh = new Client({
       application_name: 'order-saga listener',
-      ...sessionConfig(url),
       connectionTimeoutMillis: SILENCE_LIMIT_MS,
       query_timeout: SILENCE_LIMIT_MS,
     });

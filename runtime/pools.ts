@@ -3,6 +3,7 @@
  * for a row, and the relay and the reconciler go on while requests crowd.
  */
 import { type DatabaseClient, openDatabase, type PoolOptions } from './database.js';
+import type { DatabaseUrl } from './database-sessions.js';
 import type { Pool } from './pool-metrics.js';
 
 /** Requests and steps are many and short; what runs in the background is a few loops. */
@@ -25,15 +26,16 @@ export type Pools = Record<PoolName, DatabaseClient> & {
  * @param used           what this process has use for, at least one; the other names stand for one of these
  */
 export function openPools(
-  url: string,
+  url: DatabaseUrl,
   connectionsMax: number,
   used: [PoolName, ...PoolName[]],
-  { openSocket }: Pick<PoolOptions, 'openSocket'> = {},
+  { openSocket, onConnect }: Pick<PoolOptions, 'openSocket' | 'onConnect'> = {},
 ): Pools {
   const opened = new Map<string, Pool>();
   const open = (name: string, size: number, waitsLong: boolean) =>
     openDatabase(url, size, {
       openSocket,
+      ...(onConnect && { onConnect }),
       onPool: (pool) => opened.set(name, pool),
       ...(!waitsLong && { lockLimitMs: STEP_LOCK_LIMIT_MS }),
     });

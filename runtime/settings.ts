@@ -22,6 +22,7 @@ const {
   postgresUrl,
   redisUrl,
   secret,
+  secrets,
   str,
   webhookSecrets,
 } = kinds;
@@ -162,10 +163,12 @@ export const settings = {
     default: undefined,
     desc: 'Where the relay notes the newest entry of the audit trail; unset = in its log only',
   }),
-  AUDIT_ANCHOR_URL: httpUrl('anchor')({
-    default: undefined,
-    desc: 'Where the relay sends it, too, by POST: somewhere that the database’s owner cannot write',
-  }),
+  AUDIT_ANCHOR_URL: confidential(
+    httpUrl('anchor')({
+      default: undefined,
+      desc: 'Where the relay sends it, too, by POST: somewhere that the database’s owner cannot write',
+    }),
+  ),
   AUDIT_CALLS_RETENTION: durationMs({
     default: 90 * 24 * 60 * minutes(1),
     desc: 'How long refused calls and audited reads are kept; acts are kept for ever',
@@ -183,9 +186,9 @@ export const settings = {
 
   PAYMENTS_URL: httpUrl('payments')({ default: undefined, desc: 'Base URL of the payment API; unset = Stripe itself' }),
   STRIPE_API_KEY: secret({ default: '', desc: 'Secret key of the payment API' }),
-  STRIPE_WEBHOOK_SECRET: secret({
+  STRIPE_WEBHOOK_SECRET: secrets({
     default: '',
-    desc: 'whsec_… of the payment API’s webhooks; unset = they are not taken',
+    desc: 'whsec_… of the payment API’s webhooks, several during a rotation; unset = they are not taken',
   }),
   INSTALLATION_ID: installationId({
     default: undefined,
@@ -253,7 +256,9 @@ export const settings = {
     default: 'oldest',
     desc: 'Where a destination begins that is new: with the oldest event that is kept, or with what comes from now on',
   }),
-  WEBHOOK_URL: httpUrl('webhook')({ default: undefined, desc: 'Destination of events: a webhook receiver' }),
+  WEBHOOK_URL: confidential(
+    httpUrl('webhook')({ default: undefined, desc: 'Destination of events: a webhook receiver' }),
+  ),
   WEBHOOK_SECRET: confidential(
     webhookSecrets({
       default: '',

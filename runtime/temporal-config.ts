@@ -3,8 +3,14 @@
  * profile file, as every Temporal tool reads them. https://docs.temporal.io/develop/environment-configuration
  */
 import { type ClientConnectConfig, loadClientConnectConfig } from '@temporalio/envconfig';
+import { secretsFromFiles } from '../prisma/secret-files.mjs';
 import { ConfigError } from './config.js';
+import { concealSecrets } from './errors/scrub.js';
 import { refusalOf } from './plain-text.js';
+import type { SecretFile } from './secret-files.js';
+
+/** The one secret among them that is no path already. */
+const API_KEY = 'TEMPORAL_API_KEY';
 
 /** @throws ConfigError where they cannot be read, and where they lead beyond this machine in plain text */
 export function readTemporalConfig(env: NodeJS.ProcessEnv): ClientConnectConfig {
@@ -13,12 +19,25 @@ export function readTemporalConfig(env: NodeJS.ProcessEnv): ClientConnectConfig 
   return config;
 }
 
+/** @returns the API key's file, if it comes from one */
+export const apiKeyFile = (env: NodeJS.ProcessEnv): SecretFile | undefined => {
+  const variable = `${API_KEY}_FILE`;
+  const path = env[variable];
+  return path ? { variable, path } : undefined;
+};
+
 /** For `readConfig`, which says all that is refused at once. */
 export const temporalRefusals = (env: NodeJS.ProcessEnv): string[] => judge(env).refusals;
 
 function judge(env: NodeJS.ProcessEnv): { config?: ClientConnectConfig; refusals: string[] } {
+  const files = secretsFromFiles([API_KEY], env);
+  concealSecrets(Object.values(files.values));
+  const faults = Object.values(files.faults);
+  if (faults.length > 0) return { refusals: faults };
   try {
-    const config = loadClientConnectConfig({ overrideEnvVars: env as Record<string, string> });
+    const config = loadClientConnectConfig({
+      overrideEnvVars: { ...(env as Record<string, string>), ...files.values },
+    });
     const { address, tls } = config.connectionOptions;
     const hosts = tls ? [] : [(address || 'localhost').replace(/:\d+$/, '')];
     const line = { variable: 'TEMPORAL_ADDRESS', word: 'temporal', remedy: 'set TEMPORAL_TLS=true' } as const;

@@ -8,9 +8,10 @@ import type { ClientConnectConfig } from '@temporalio/envconfig';
 import * as temporal from '@temporalio/worker';
 import { NativeConnection, type RuntimeOptions, type TelemetryOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
-import { readTemporalConfig } from './temporal-config.js';
+import { openSecretFile } from './secret-files.js';
+import { apiKeyFile, readTemporalConfig } from './temporal-config.js';
 import { isError } from './errors/facts.js';
-import { scrub } from './errors/scrub.js';
+import { concealSecrets, scrub } from './errors/scrub.js';
 
 export type TemporalLink = {
   /** Resolves once, when Temporal has answered for the first time. */
@@ -28,7 +29,20 @@ export function openTemporal(logger: Logger, env: NodeJS.ProcessEnv): TemporalLi
   const namespace = config.namespace ?? 'default';
   let client: Client | undefined;
   const closing = new AbortController();
-  const connected = connect(config, logger, closing.signal).then((connection) => {
+  let connection: NativeConnection | undefined;
+  const file = apiKeyFile(env);
+  const presentKey =
+    file &&
+    openSecretFile(file, config.connectionOptions.apiKey as string, (key) => {
+      concealSecrets([key]);
+      connection
+        ?.setApiKey(key)
+        .catch((err: unknown) => logger.error({ err }, 'the new TEMPORAL_API_KEY is not in use'));
+      return key;
+    });
+  const optionsNow = () => ({ ...config.connectionOptions, ...(presentKey && { apiKey: presentKey() }) });
+  const connected = connect(optionsNow, logger, closing.signal).then((made) => {
+    connection = made;
     client = new DeadlineClient({ connection, namespace });
     return { connection, client };
   });
@@ -68,11 +82,15 @@ const deadlineExceeded = (): Error =>
     metadata: {},
   });
 
-async function connect(config: ClientConnectConfig, logger: Logger, closing: AbortSignal): Promise<NativeConnection> {
+async function connect(
+  optionsNow: () => ClientConnectConfig['connectionOptions'],
+  logger: Logger,
+  closing: AbortSignal,
+): Promise<NativeConnection> {
   for (let attempt = 1; ; attempt++) {
     if (closing.aborted) throw new Error('closed before Temporal answered');
     try {
-      return await NativeConnection.connect(config.connectionOptions as Parameters<typeof NativeConnection.connect>[0]);
+      return await NativeConnection.connect(optionsNow() as Parameters<typeof NativeConnection.connect>[0]);
     } catch (err) {
       if (attempt % 20 === 1) logger.warn({ err, attempt }, 'Temporal does not answer; trying on');
       await new Promise((resolve) => setTimeout(resolve, RECONNECT_AFTER_MS));

@@ -30,7 +30,7 @@ const SPEC = {
     default: undefined,
     desc: 'Where signed events go; with STRIPE_WEBHOOK_SECRET',
   }),
-  STRIPE_WEBHOOK_SECRET: kinds.str({ default: undefined, desc: 'whsec_…, shared with the receiver' }),
+  STRIPE_WEBHOOK_SECRET: kinds.secrets({ default: undefined, desc: 'whsec_…, shared with the receiver' }),
 };
 
 await runMain(async () => {

@@ -7,8 +7,10 @@ const TIMEOUT_MS = 4_000;
 
 type Config = { STRIPE_API_KEY: string; PAYMENTS_URL: string | undefined };
 
-export function ledgerPlace({ STRIPE_API_KEY: apiKey, PAYMENTS_URL: url }: Config): LedgerPlace {
-  if (apiKey === '') return { why: 'this process has no STRIPE_API_KEY: `ops explain` asks the gateway' };
-  const place = { apiKey, timeoutMs: TIMEOUT_MS, ...(url !== undefined && { url }) };
+export function ledgerPlace(config: Config): LedgerPlace {
+  const { PAYMENTS_URL: url } = config;
+  if (config.STRIPE_API_KEY === '')
+    return { why: 'this process has no STRIPE_API_KEY: `ops explain` asks the gateway' };
+  const place = { apiKey: () => config.STRIPE_API_KEY, timeoutMs: TIMEOUT_MS, ...(url !== undefined && { url }) };
   return { where: url ?? 'Stripe', ledger: createPaymentGateway(place) };
 }

@@ -24,6 +24,7 @@ import { createLogger } from '../runtime/logger.js';
 import { showForeign, startMetrics } from '../runtime/metrics.js';
 import { exposePools } from '../runtime/pool-metrics.js';
 import { openPools, type PoolName, type Pools } from '../runtime/pools.js';
+import { reportSecretFiles } from '../runtime/secret-files.js';
 import { settings } from '../runtime/settings.js';
 import { installWithMetrics } from '../runtime/sdk-metrics.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
@@ -32,7 +33,7 @@ import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
 import { temporalRefusals } from '../runtime/temporal-config.js';
 import { openTracing } from '../runtime/tracing/opened.js';
 import { createSagaSlots } from '../sagas/slots.js';
-import { requireFeedClock } from './feed-clock.js';
+import { guardFeedClock, requireFeedClock } from './feed-clock.js';
 import { ledgerPlace } from './ledger.js';
 import { useInstallationId } from './installation.js';
 import { requireSchema } from './schema.js';
@@ -54,6 +55,7 @@ await runMain(async () => {
   const config = readConfig(settings, process.env, temporalRefusals);
   const logger = createLogger(config.ROLE, config.LOG_LEVEL, config.LOG_FORMAT);
   guardProcess(logger);
+  const stopReporting = reportSecretFiles(logger);
   startStallWatch(config.ROLE, config.EVENT_LOOP_STALL_MAX);
   const stopTracing = await openTracing(config, logger);
   const runs = (role: (typeof ROLES)[number]) => config.ROLE === 'all' || config.ROLE === role;
@@ -68,11 +70,12 @@ await runMain(async () => {
   if (config.METRICS_PORT === 0) installTemporalRuntime(logger);
   else showForeign(await installWithMetrics((metrics) => installTemporalRuntime(logger, metrics)));
   await requireDatabase(config.DATABASE_URL, logger);
-  const changes = openChannel({ url: config.DATABASE_URL, name: OUTBOX_CHANNEL, logger });
-  const connections = { openSocket: failpoints?.openSocket };
+  const changes = openChannel({ url: () => config.DATABASE_URL, name: OUTBOX_CHANNEL, logger });
+  const feedClock = guardFeedClock(logger);
+  const connections = { openSocket: failpoints?.openSocket, onConnect: feedClock.ask };
   const pools = announceBy(
     changes,
-    openPools(config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], connections),
+    openPools(() => config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], connections),
   );
   exposePools(pools.opened);
   const db = pools.background;
@@ -90,6 +93,7 @@ await runMain(async () => {
         });
   await requireSchema(db, { health, roles: ROLES.filter(runs), logger });
   await requireFeedClock(db, logger);
+  feedClock.arm();
   if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
   const temporal = openTemporal(logger, process.env);
   const policy = {
@@ -112,7 +116,7 @@ await runMain(async () => {
         port: config.PORT,
         idempotencyTtlMs: config.IDEMPOTENCY_TTL,
         pageBytesMax: config.PAGE_BYTES_MAX,
-        paymentsWebhookSecret: config.STRIPE_WEBHOOK_SECRET,
+        ...(config.STRIPE_WEBHOOK_SECRET !== '' && { paymentsWebhookSecret: () => config.STRIPE_WEBHOOK_SECRET }),
         explaining: { gateway: ledgerPlace(config), probeEveryMs: config.PROBE_EVERY },
         ...(slots && { slots }),
         auditKeys: keys,
@@ -157,6 +161,7 @@ await runMain(async () => {
     await changes.stop();
     await pools.close();
     await stopTracing();
+    stopReporting();
   };
   stopOnSignals(logger, () => Promise.race([stopInOrder(), whenPostgresIsUnresponsive(db, logger)]));
 });

@@ -59,7 +59,7 @@ export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
   const { pools, temporal, config, logger, failpoints, slots } = options;
   if (config.STRIPE_API_KEY === '') throw new ConfigError('STRIPE_API_KEY is not set.');
   const stripe = createPaymentGateway({
-    apiKey: config.STRIPE_API_KEY,
+    apiKey: () => config.STRIPE_API_KEY,
     timeoutMs: GATEWAY_TIMEOUT_MS,
     ...(config.PAYMENTS_URL !== undefined && { url: config.PAYMENTS_URL }),
   });
@@ -69,7 +69,7 @@ export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
   // Beside the worker, not in it: it goes on while Temporal is away, since it watches what Temporal should have done.
   const stopReconciler = startReconciler({
     db: pools.background,
-    databaseUrl: config.DATABASE_URL,
+    databaseUrl: () => config.DATABASE_URL,
     gateway,
     everyMs: config.RECONCILE_EVERY,
     actionsPerHourMax: config.RECONCILE_ACTIONS_PER_HOUR,

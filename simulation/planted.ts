@@ -36,11 +36,6 @@ export const PLANTED: readonly PlantedBug[] = [
     change: { file: 'activities/payments.js', find: "if (recorded.outcome === 'refused')", put: 'if (false)' },
   },
   {
-    name: 'an attempt whose end was not noted is taken to have ended with its limit',
-    caughtBy: 'money',
-    world: { attemptsEndWithTheirLimit: true },
-  },
-  {
     name: 'the gateway forgets its keys',
     caughtBy: 'one charge',
     world: { gatewayForgetsKeys: true },

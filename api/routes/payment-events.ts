@@ -12,19 +12,33 @@ const TOLERANCE_S = 300;
 /** Ids and types of the gateway's; whatever else stands there is not kept, and never reaches a statement. */
 const WORD = /^[\w.:-]{1,255}$/;
 
-/** @throws Problem invalid-signature */
+/**
+ * @param secrets any of which may have signed it: during a rotation the gateway's old and its new one
+ * @throws Problem invalid-signature
+ */
 export function verifySignature(
   body: unknown,
   signature: string | string[] | undefined,
-  secret: string,
+  secrets: string[],
 ): asserts body is Buffer {
   try {
     const verifier = Stripe.webhooks.signature;
     if (!verifier || !Buffer.isBuffer(body)) throw new Error('there is nothing to verify');
-    verifier.verifyHeader(body, signature ?? '', secret, TOLERANCE_S);
+    const isSignedBy = (secret: string) =>
+      fits(() => verifier.verifyHeader(body, signature ?? '', secret, TOLERANCE_S));
+    if (!secrets.some(isSignedBy)) throw new Error('none of them has signed it');
   } catch {
     // The reason is not answered: it would help only a forger.
     throw new Problem('invalid-signature', 'The Stripe-Signature does not fit the body, the secret or the time.');
+  }
+}
+
+function fits(verify: () => unknown): boolean {
+  try {
+    verify();
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -15,8 +15,8 @@ import { Problem } from '../http/problems.js';
 
 export type WebhookDependencies = {
   db: Database;
-  /** whsec_…; undefined = events are not taken. */
-  paymentsWebhookSecret?: string;
+  /** whsec_…, during a rotation several, separated by blanks; a function where a file has them. Undefined = events are not taken. */
+  paymentsWebhookSecret?: string | (() => string);
 };
 
 /** A PaymentIntent with all its metadata is some 5 KB. */
@@ -61,7 +61,8 @@ export function webhookRoutes(app: Api, { db, paymentsWebhookSecret: secret }: W
       async (request) => {
         if (secret === undefined) throw new Problem('not-found', 'Webhooks of the payment gateway are not configured.');
         const { body } = request as { body: unknown };
-        verifySignature(body, request.headers['stripe-signature'], secret);
+        const secrets = (typeof secret === 'string' ? secret : secret()).split(' ');
+        verifySignature(body, request.headers['stripe-signature'], secrets);
         const event = readEvent(body);
         if (event === undefined || remembered.has(event.id)) return { received: true };
         const claim = readClaim(event);

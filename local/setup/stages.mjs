@@ -19,6 +19,7 @@ import { SetupError, stage } from '../say.mjs';
 
 /** Scripts that compiled code imports: there is nothing to compile in them, but they must stand where it looks. */
 const COPIED = [
+  'prisma/secret-files.mjs',
   'prisma/session.mjs',
   'prisma/plain-text.mjs',
   'local/processes/start-time.mjs',

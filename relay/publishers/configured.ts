@@ -22,26 +22,32 @@ export type DestinationSettings = {
   BROKER_CREATE: boolean;
 };
 
-/** @throws ConfigError naming the variable, or the package that is missing; never a value, since that may be a password */
+/** @param settings whose secrets may change: each is read when a connection, or a signature, is made
+ * @throws ConfigError naming the variable, or the package that is missing; never a value, since that may be a password */
 export async function createPublishers(settings: DestinationSettings): Promise<Publisher[]> {
   const made = await Promise.all([webhook(settings), kafka(settings), nats(settings), rabbitmq(settings)]);
   return made.filter((publisher) => publisher !== undefined);
 }
 
-function webhook({ WEBHOOK_URL, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE }: DestinationSettings): Publisher | undefined {
+function webhook(settings: DestinationSettings): Publisher | undefined {
+  const { WEBHOOK_URL, WEBHOOK_ALLOW_PRIVATE } = settings;
   if (WEBHOOK_URL === undefined) return undefined;
   try {
-    return createWebhookPublisher({ url: WEBHOOK_URL, secret: WEBHOOK_SECRET, allowPrivate: WEBHOOK_ALLOW_PRIVATE });
+    return createWebhookPublisher({
+      url: WEBHOOK_URL,
+      secret: () => settings.WEBHOOK_SECRET,
+      allowPrivate: WEBHOOK_ALLOW_PRIVATE,
+    });
   } catch (err) {
     throw new ConfigError((err as Error).message);
   }
 }
 
 async function kafka(settings: DestinationSettings): Promise<Publisher | undefined> {
-  const { KAFKA_BROKERS, KAFKA_TLS, KAFKA_SASL_MECHANISM, KAFKA_USERNAME, KAFKA_PASSWORD } = settings;
+  const { KAFKA_BROKERS, KAFKA_TLS, KAFKA_SASL_MECHANISM, KAFKA_USERNAME } = settings;
   if (KAFKA_BROKERS === undefined) return undefined;
   const brokers = KAFKA_BROKERS.split(',').map((each) => each.trim());
-  const sasl = { mechanism: KAFKA_SASL_MECHANISM, username: KAFKA_USERNAME, password: KAFKA_PASSWORD };
+  const sasl = { mechanism: KAFKA_SASL_MECHANISM, username: KAFKA_USERNAME, password: () => settings.KAFKA_PASSWORD };
   const client = await load('KAFKA_BROKERS', '@platformatic/kafka', () => import('@platformatic/kafka'));
   return createKafkaPublisher(client, {
     brokers,
@@ -51,11 +57,8 @@ async function kafka(settings: DestinationSettings): Promise<Publisher | undefin
   });
 }
 
-async function nats({
-  NATS_URL,
-  NATS_CREDENTIALS_FILE,
-  BROKER_CREATE,
-}: DestinationSettings): Promise<Publisher | undefined> {
+async function nats(settings: DestinationSettings): Promise<Publisher | undefined> {
+  const { NATS_URL, NATS_CREDENTIALS_FILE, BROKER_CREATE } = settings;
   if (NATS_URL === undefined) return undefined;
   const [transport, jetstream] = await Promise.all([
     load('NATS_URL', '@nats-io/transport-node', () => import('@nats-io/transport-node')),
@@ -64,16 +67,17 @@ async function nats({
   const { connect, headers, credsAuthenticator } = transport;
   const client = { connect, headers, credsAuthenticator, jetstreamManager: jetstream.jetstreamManager };
   return createNatsPublisher(client, {
-    url: NATS_URL,
+    url: () => settings.NATS_URL ?? NATS_URL,
     ...(NATS_CREDENTIALS_FILE !== undefined && { credentialsFile: NATS_CREDENTIALS_FILE }),
     create: BROKER_CREATE,
   });
 }
 
-async function rabbitmq({ RABBITMQ_URL, BROKER_CREATE }: DestinationSettings): Promise<Publisher | undefined> {
+async function rabbitmq(settings: DestinationSettings): Promise<Publisher | undefined> {
+  const { RABBITMQ_URL, BROKER_CREATE } = settings;
   if (RABBITMQ_URL === undefined) return undefined;
   const client = await load('RABBITMQ_URL', 'rabbitmq-client', () => import('rabbitmq-client'));
-  return createRabbitPublisher(client, { url: RABBITMQ_URL, create: BROKER_CREATE });
+  return createRabbitPublisher(client, { url: () => settings.RABBITMQ_URL ?? RABBITMQ_URL, create: BROKER_CREATE });
 }
 
 /** Exported for its test: a package that is there cannot be missed. */

@@ -33,7 +33,8 @@ export type KafkaOptions = {
   /** host:port */
   brokers: string[];
   tls: boolean;
-  sasl?: { mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'; username: string; password: string };
+  /** The password is asked for with each connection. */
+  sasl?: { mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'; username: string; password: () => string };
   /** Whether to make the topic where there is none. */
   create: boolean;
 };

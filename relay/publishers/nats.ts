@@ -28,7 +28,7 @@ export type NatsClient = Pick<typeof import('@nats-io/transport-node'), 'connect
 
 export type NatsOptions = {
   /** nats:// or tls://, several separated by commas, with user:password@ or token@ */
-  url: string;
+  url: string | (() => string);
   /** A file as `nsc` or Synadia Cloud give them out. */
   credentialsFile?: string;
   /** Whether to make the stream where there is none. */
@@ -88,7 +88,7 @@ async function connectionOptions(
   client: NatsClient,
   { url, credentialsFile }: NatsOptions,
 ): Promise<ConnectionOptions> {
-  const urls = url.split(',').map((each) => new URL(each.trim()));
+  const urls = (typeof url === 'string' ? url : url()).split(',').map((each) => new URL(each.trim()));
   const [user, pass] = [urls[0]?.username, urls[0]?.password].map((text) => decodeURIComponent(text ?? ''));
   return {
     name: 'order-saga-relay',

@@ -24,7 +24,7 @@ export type RabbitClient = Pick<typeof import('rabbitmq-client'), 'Connection'>;
 
 export type RabbitOptions = {
   /** amqp:// or amqps:// with user:password@host/vhost */
-  url: string;
+  url: string | (() => string);
   /** Whether to make exchange and queue where there are none. */
   create: boolean;
 };
@@ -74,7 +74,7 @@ async function disconnect({ connection, channel }: Session): Promise<void> {
 const DISCONNECT_LIMIT_MS = 500;
 
 async function open(client: RabbitClient, { url, create }: RabbitOptions, lost: () => void): Promise<Session> {
-  const target = new URL(url);
+  const target = new URL(typeof url === 'string' ? url : url());
   if (target.username === '') Object.assign(target, { username: 'guest', password: 'guest' }); // what a bare URL means
   const connection = new client.Connection({
     url: target.href,

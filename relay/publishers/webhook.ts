@@ -24,7 +24,8 @@ const BUSY = new Set([429, 503]);
 
 type Post = {
   url: URL;
-  webhooks: Webhook[];
+  /** One per secret that is valid now. */
+  webhooks: () => Webhook[];
   agent: http.Agent;
   allowPrivate: boolean;
   inFlight: Set<http.ClientRequest>;
@@ -32,19 +33,25 @@ type Post = {
 
 /**
  * @param url          https, unless `allowPrivate`
- * @param secret       `whsec_` + base64, shared with the receiver; during a rotation several, separated by spaces
+ * @param secret       `whsec_` + base64, shared with the receiver; during a rotation several, separated by spaces; a function where a file has it
  * @param allowPrivate permits http:// and private or loopback addresses
  * @throws a sentence for each of them that is wrong
  */
-export function createWebhookPublisher(options: { url: string; secret: string; allowPrivate: boolean }): Publisher {
+export function createWebhookPublisher(options: {
+  url: string;
+  secret: string | (() => string);
+  allowPrivate: boolean;
+}): Publisher {
   const { allowPrivate } = options;
   const url = new URL(options.url);
-  const webhooks = readSecrets(options.secret);
+  const { secret } = options;
+  const presentSecret = typeof secret === 'string' ? () => secret : secret;
+  const webhooks = () => readSecrets(presentSecret());
   const faults = [
     ...(url.protocol !== 'https:' && !allowPrivate
       ? ['WEBHOOK_URL must be https, or WEBHOOK_ALLOW_PRIVATE=true.']
       : []),
-    ...(webhooks.length === 0 ? [secretFault(options.secret)] : []),
+    ...(webhooks().length === 0 ? [secretFault(presentSecret())] : []),
   ];
   if (faults.length > 0) throw new Error(faults.join('\n'));
   const agent = new (url.protocol === 'https:' ? https : http).Agent({ keepAlive: true });
@@ -107,7 +114,9 @@ async function request(post: Post, event: CloudEvent): Promise<Answer> {
       'user-agent': 'order-saga',
       'webhook-id': event.id,
       'webhook-timestamp': `${Math.floor(at.getTime() / 1000)}`,
-      'webhook-signature': webhooks.map((webhook) => webhook.sign(event.id, at, body.toString())).join(' '),
+      'webhook-signature': webhooks()
+        .map((webhook) => webhook.sign(event.id, at, body.toString()))
+        .join(' '),
     },
     ...(!allowPrivate && { lookup: lookupPublic }),
   };

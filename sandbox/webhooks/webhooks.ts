@@ -14,7 +14,7 @@ import { renderEvent } from './events.js';
 
 export interface WebhookTarget {
   url: string;
-  /** As given to the endpoint's verifier, `whsec_` included. */
+  /** As given to the endpoint's verifier, `whsec_` included; during a rotation several, separated by blanks: each signs. */
   secret: string;
   /** 12 by default: with the backoff below the last one comes about five minutes after the first. */
   attemptsMax?: number;
@@ -200,7 +200,8 @@ export class Webhooks {
   }
 }
 
-function sign(body: Buffer, secret: string): string {
+function sign(body: Buffer, secrets: string): string {
   const t = seconds(Date.now());
-  return `t=${t},v1=${createHmac('sha256', secret).update(`${t}.`).update(body).digest('hex')}`;
+  const v1 = (secret: string) => createHmac('sha256', secret).update(`${t}.`).update(body).digest('hex');
+  return [`t=${t}`, ...secrets.split(' ').map((secret) => `v1=${v1(secret)}`)].join(',');
 }

@@ -37,7 +37,7 @@ export async function compileSandbox(): Promise<string> {
   }
   await mkdir(join(out, 'prisma'));
   // Which runtime/ reads addresses with.
-  for (const file of ['session.mjs', 'plain-text.mjs'])
+  for (const file of ['session.mjs', 'plain-text.mjs', 'secret-files.mjs'])
     await copyFile(join(ROOT, 'prisma', file), join(out, 'prisma', file));
   await writeFile(join(out, 'package.json'), '{"type":"module"}');
   await symlink(join(ROOT, 'node_modules'), join(out, 'node_modules'));
