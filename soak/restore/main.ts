@@ -40,6 +40,7 @@ for (let n = 0; n < Number(options.rounds); n++) {
     },
   );
   rounds.push(round);
+  process.stderr.write(`[restore ${n + 1}] ${JSON.stringify(round)}\n`);
   if (round.violations.length === 0) rmSync(place, { recursive: true, force: true });
 }
 const s = (seconds: number) => seconds.toFixed(1);

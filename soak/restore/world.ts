@@ -1,6 +1,6 @@
 /** An installation that can be lost and restored: one Postgres with an archive, Temporal on it where its programs are there, the gateway, the service. */
 import { execFile } from 'node:child_process';
-import { chownSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { CHECKOUT } from '../../local/checkout.js';
@@ -166,10 +166,6 @@ export async function ops(
   );
   return { code: told.code, document: JSON.parse(told.stdout) as Record<string, unknown> };
 }
-
-/** Whether what the archive has is readable by its owner alone. */
-export const archiveFiles = ({ archive }: World): string[] =>
-  readdirSync(archive).filter((name) => name.endsWith('.gz'));
 
 export async function stopWorld(world: World): Promise<void> {
   for (const name of ['service', 'temporal', 'gateway', 'postgres'] as const) {
