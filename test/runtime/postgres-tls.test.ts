@@ -141,9 +141,11 @@ test('with a client’s certificate instead of a password; a new one is used fro
   expect(await checkDatabase(at.href)).toMatchObject({ isFinal: true });
   at.searchParams.set('sslcert', certificate);
   at.searchParams.set('sslkey', key);
-  install(await authority.certify(CERTIFIED));
+  install(await stranger.certify(CERTIFIED));
   const db = openDatabase(at.href, 2);
   const whoAmI = () => db.$queryRaw`SELECT current_user::text AS name`;
+  await expect(whoAmI()).rejects.toThrow();
+  install(await authority.certify(CERTIFIED));
   expect(await whoAmI()).toEqual([{ name: CERTIFIED }]);
   for (const wrong of [await authority.certify('somebody-else'), await stranger.certify(CERTIFIED)]) {
     install(wrong);

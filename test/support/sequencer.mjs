@@ -49,6 +49,7 @@ const LONG_S = {
   'relay/publishers/kafka': 35,
   'system/bulkheads': 35,
   'system/lost-answers': 35,
+  'system/rotation': 40,
   'system/secrets': 35,
   'workflows/operators': 35,
   'workflows/progress': 35,
