@@ -18,10 +18,7 @@ const named = args.slice(0, end).filter((name) => name !== '--all-but');
 const without = args.slice(end + 1);
 const direct = Object.keys({ ...dependencies, ...optionalDependencies });
 const installed = new Set(Object.keys(packages).map((path) => path.split('node_modules/').at(-1)));
-const unknown = [
-  ...named.filter((name) => !direct.includes(name)),
-  ...without.filter((name) => !installed.has(name)),
-];
+const unknown = [...named.filter((name) => !direct.includes(name)), ...without.filter((name) => !installed.has(name))];
 if (named.length === 0 || unknown.length > 0) {
   process.stderr.write(`Not among the dependencies: ${unknown.join(', ') || '(nothing named)'}\n`);
   process.exit(1);

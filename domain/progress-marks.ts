@@ -13,10 +13,6 @@ export const reach = (name: ProgressMark, at: Prisma.Sql): Prisma.Sql => Prisma.
   INSERT INTO progress_marks AS m (name, reached_at) SELECT ${name}, at FROM (${at}) AS reached (at)
   ON CONFLICT (name) DO UPDATE SET reached_at = greatest(m.reached_at, excluded.reached_at)`;
 
-/** An expression: null where there is none yet. */
-export const reachedBy = (name: ProgressMark): Prisma.Sql =>
-  Prisma.sql`(SELECT reached_at FROM progress_marks WHERE name = ${name})`;
-
 export async function reachNow(db: Database, name: ProgressMark): Promise<void> {
   await db.$executeRaw(reach(name, Prisma.sql`SELECT now()`));
 }

@@ -1,8 +1,8 @@
 /** `ops feed-clock`: whether the feed's clock is that of this cluster, and making it so after a restore. */
 import type { Command } from 'commander';
-import { advanceFeedClock, type FeedClock, feedClockLag, readFeedClock } from '../domain/feed-clock.js';
-import { type Ops, run } from './command.js';
-import { EXIT, type ExitCode } from './exit.js';
+import { advanceFeedClock, type FeedClock, feedClockLag, readFeedClock, useUp } from '../domain/feed-clock.js';
+import { type Ops, run, wholeNumber } from './command.js';
+import { EXIT, type ExitCode, usage } from './exit.js';
 import { createRecorder } from './recorder.js';
 
 /** Half an hour or so. Beyond it pg_resetwal is the way: it takes a restart, and no time. */
@@ -13,9 +13,29 @@ export function addFeedClockCommand(program: Command): void {
     .command('feed-clock')
     .description('the feed’s clock; after pg_restore into another cluster it must be advanced before anything starts')
     .option('--advance', 'use up transaction ids until the feed goes on where it was; safe to repeat, touches no row')
-    .action(async (options: { advance?: boolean }, command: Command) => {
-      await run(command, (ops) => feedClock(ops, options.advance ?? false));
+    .option(
+      '--ahead <ids>',
+      'after a restore to an earlier moment: use up more ids than were lost with it (100000), so that no reader of GET /events stands beyond new events',
+      wholeNumber,
+    )
+    .action(async ({ advance = false, ahead }: Options, command: Command) => {
+      await run(command, (ops) => (ahead === undefined ? feedClock(ops, advance) : goAhead(ops, BigInt(ahead))));
     });
+}
+
+type Options = { advance?: boolean; ahead?: number };
+
+/** What was lost was read by others, whose places lie beyond: new events must not come before them. */
+async function goAhead(ops: Ops, ids: bigint): Promise<ExitCode> {
+  const { out, to, config } = ops;
+  if (ids > ADVANCE_MAX) throw usage(`--ahead: at most ${ADVANCE_MAX}.`);
+  const db = await to.database();
+  const recorder = createRecorder(ops, 'feed-clock --ahead', config.OPS_OPERATOR ?? null);
+  await recorder.announce(db, { resource: null, before: factsOf(await readFeedClock(db)), after: null });
+  for (let left = ids; left > 0n; ) left -= await useUp(db, left);
+  const clock = await readFeedClock(db);
+  await recorder.conclude(db, { resource: null, before: null, after: factsOf(clock) });
+  return report(out, clock, feedClockLag(clock) === 0n ? EXIT.done : EXIT.failed);
 }
 
 async function feedClock(ops: Ops, advance: boolean): Promise<ExitCode> {

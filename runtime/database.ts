@@ -16,6 +16,8 @@ export type PoolOptions = {
   openSocket?: (() => Socket) | undefined;
   /** How long a statement waits for a row that another transaction has locked. */
   lockLimitMs?: number;
+  /** Is given each new connection before it is used; if it throws, the connection is closed instead. */
+  onConnect?: (client: pg.PoolClient) => Promise<void>;
   /** Is given the pool, for metrics. */
   onPool?: (pool: pg.Pool) => void;
 };
@@ -31,7 +33,7 @@ type Transactions = Pick<PrismaClient, '$transaction'>;
 export function openDatabase(
   url: DatabaseUrl,
   poolSize: number,
-  { openSocket, lockLimitMs = LOCK_LIMIT_MS, onPool }: PoolOptions = {},
+  { openSocket, lockLimitMs = LOCK_LIMIT_MS, onConnect, onPool }: PoolOptions = {},
 ): DatabaseClient {
   const plans = nameStatements();
   const sessions = sessionsOf(url);
@@ -49,6 +51,7 @@ export function openDatabase(
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
     keepAlive: true,
     ...(openSocket && { stream: openSocket }),
+    ...(onConnect && { verify: (client, done) => void onConnect(client).then(() => done(), done) }),
   });
   pool.on('connect', (client) => forgetOutdatedPlans(client, plans.forget));
   pool.on('error', () => undefined); // of a connection that is not in use: the pool has closed it

@@ -29,12 +29,13 @@ export function openPools(
   url: DatabaseUrl,
   connectionsMax: number,
   used: [PoolName, ...PoolName[]],
-  { openSocket }: Pick<PoolOptions, 'openSocket'> = {},
+  { openSocket, onConnect }: Pick<PoolOptions, 'openSocket' | 'onConnect'> = {},
 ): Pools {
   const opened = new Map<string, Pool>();
   const open = (name: string, size: number, waitsLong: boolean) =>
     openDatabase(url, size, {
       openSocket,
+      ...(onConnect && { onConnect }),
       onPool: (pool) => opened.set(name, pool),
       ...(!waitsLong && { lockLimitMs: STEP_LOCK_LIMIT_MS }),
     });

@@ -83,9 +83,9 @@ type Build = { deploymentName?: string | null; buildId?: string | null };
 const buildName = ({ deploymentName, buildId }: Build): string => `${deploymentName}/${buildId}`;
 
 /** The server writes a failed task into the history once; what fails again after it only counts as another attempt. */
-async function hasTaskFailed(
-  { workflowId, runId }: WorkflowExecutionDescription,
-  { client }: Surroundings,
+export async function hasTaskFailed(
+  { workflowId, runId }: Pick<WorkflowExecutionDescription, 'workflowId' | 'runId'>,
+  { client }: Pick<Surroundings, 'client'>,
 ): Promise<boolean> {
   const { history } = await client.workflowService.getWorkflowExecutionHistoryReverse({
     namespace: client.options.namespace,

@@ -1,14 +1,43 @@
 /** No process may write an event while the feed's clock stands still: see domain/feed-clock.ts. */
 import type { Logger } from 'pino';
 import type { Database } from '../domain/database.js';
-import { feedClockLag, readFeedClock } from '../domain/feed-clock.js';
+import { type FeedClock, feedClockLag, readFeedClock, readFeedClockOver } from '../domain/feed-clock.js';
 import { ConfigError } from '../runtime/config.js';
 
 const ASK_AGAIN_MS = 1_000;
 
+/** What is to be asked over each new connection of a pool before it is used, and ends the process unless the clock is right. */
+export type FeedClockGuard = {
+  ask: (connection: Parameters<typeof readFeedClockOver>[0]) => Promise<void>;
+  /** From here on; before it the start itself asks. */
+  arm: () => void;
+};
+
 /**
- * Asks the database once, at the start: a restored cluster does not become another one later. A database that does not answer
- * stops no process from starting; it is asked until it does.
+ * The server may be replaced under a process that runs: by a restore, by a standby that is promoted. Whatever it was, the process has
+ * lost its connections, and each new one asks. One that cannot be asked is used all the same: what it is wanted for will fail.
+ */
+export function guardFeedClock(logger: Logger): FeedClockGuard {
+  let isArmed = false;
+  return {
+    arm: () => {
+      isArmed = true;
+    },
+    ask: async (connection) => {
+      if (!isArmed) return;
+      const sentence = await readFeedClockOver(connection).then(sentenceOf, () => undefined);
+      if (sentence === undefined) return;
+      logger.fatal(sentence);
+      process.exit(MISCONFIGURED);
+    },
+  };
+}
+
+/** As a wrong configuration ends a process. */
+const MISCONFIGURED = 78;
+
+/**
+ * Asks the database at the start. A database that does not answer stops no process from starting; it is asked until it does.
  * @throws ConfigError if the tables come from another cluster
  */
 export async function requireFeedClock(db: Database, logger: Logger): Promise<void> {
@@ -26,7 +55,7 @@ function askUntilAnswered(db: Database, logger: Logger): void {
       const sentence = await mismatchSentence(db);
       if (sentence === undefined) return;
       logger.fatal(sentence);
-      process.exit(78); // as a wrong configuration does
+      process.exit(MISCONFIGURED);
     } catch {
       askUntilAnswered(db, logger); // it does not answer yet
     }
@@ -34,8 +63,9 @@ function askUntilAnswered(db: Database, logger: Logger): void {
   timer.unref();
 }
 
-async function mismatchSentence(db: Database): Promise<string | undefined> {
-  const clock = await readFeedClock(db);
+const mismatchSentence = async (db: Database): Promise<string | undefined> => sentenceOf(await readFeedClock(db));
+
+function sentenceOf(clock: FeedClock): string | undefined {
   const lag = feedClockLag(clock);
   if (lag === 0n) return undefined;
   return (

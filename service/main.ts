@@ -33,9 +33,10 @@ import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
 import { temporalRefusals } from '../runtime/temporal-config.js';
 import { openTracing } from '../runtime/tracing/opened.js';
 import { createSagaSlots } from '../sagas/slots.js';
-import { requireFeedClock } from './feed-clock.js';
+import { guardFeedClock, requireFeedClock } from './feed-clock.js';
 import { ledgerPlace } from './ledger.js';
 import { useInstallationId } from './installation.js';
+import { requireSchema } from './schema.js';
 import { whenPostgresIsUnresponsive } from './unresponsive-postgres.js';
 import { startWorkerRole } from './worker.js';
 
@@ -70,23 +71,14 @@ await runMain(async () => {
   else showForeign(await installWithMetrics((metrics) => installTemporalRuntime(logger, metrics)));
   await requireDatabase(config.DATABASE_URL, logger);
   const changes = openChannel({ url: () => config.DATABASE_URL, name: OUTBOX_CHANNEL, logger });
-  const connections = { openSocket: failpoints?.openSocket };
+  const feedClock = guardFeedClock(logger);
+  const connections = { openSocket: failpoints?.openSocket, onConnect: feedClock.ask };
   const pools = announceBy(
     changes,
     openPools(() => config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], connections),
   );
   exposePools(pools.opened);
   const db = pools.background;
-  await requireFeedClock(db, logger);
-  if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
-  const temporal = openTemporal(logger, process.env);
-  const policy = {
-    stepRetryBudgetMs: config.STEP_RETRY_BUDGET,
-    sagaDeadlineMs: config.SAGA_DEADLINE,
-    compensationAttentionAfterMs: config.COMPENSATION_ATTENTION_AFTER,
-  };
-  const common = { db, changes, temporal, policy, logger };
-
   const stopMetrics =
     config.METRICS_PORT === 0
       ? undefined
@@ -99,6 +91,18 @@ await runMain(async () => {
           ...(!authentication && { trusted: { ...neighbours, origins: neighbours.corsOrigins } }),
           logger,
         });
+  await requireSchema(db, { health, roles: ROLES.filter(runs), logger });
+  await requireFeedClock(db, logger);
+  feedClock.arm();
+  if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
+  const temporal = openTemporal(logger, process.env);
+  const policy = {
+    stepRetryBudgetMs: config.STEP_RETRY_BUDGET,
+    sagaDeadlineMs: config.SAGA_DEADLINE,
+    compensationAttentionAfterMs: config.COMPENSATION_ATTENTION_AFTER,
+  };
+  const common = { db, changes, temporal, policy, logger };
+
   // Where sagas run in the process that accepts their orders, no more are begun than it has slots for.
   const slots = runs('api') && runs('worker') ? createSagaSlots({ atWorkMax: config.SAGAS_AT_WORK_MAX }) : undefined;
   const publishers = runs('relay') ? await createPublishers(config) : undefined;

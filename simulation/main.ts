@@ -15,7 +15,7 @@ import { Tape } from './tape.js';
 const DIST = fileURLToPath(new URL('..', import.meta.url));
 const print = (line: string) => process.stdout.write(`${line}\n`);
 
-function main(): number {
+async function main(): Promise<number> {
   const { values: options } = parseArgs({
     options: {
       seeds: { type: 'string', default: '1000' },
@@ -31,7 +31,7 @@ function main(): number {
   const cpu = process.cpuUsage();
   const limitMs =
     options.seconds === undefined ? Number.POSITIVE_INFINITY : numberOf('--seconds', options.seconds) * 1_000;
-  const findings = runSeeds(() => load(DIST), { from, seeds, isTime: () => performance.now() - began > limitMs });
+  const findings = await runSeeds(() => load(DIST), { from, seeds, isTime: () => performance.now() - began > limitMs });
   const seconds = (performance.now() - began) / 1_000;
   const { user, system } = process.cpuUsage(cpu);
   const rate = findings.seeds / seconds;
@@ -100,4 +100,4 @@ function add(
   writeFileSync(file, `${JSON.stringify(figures, null, 2)}\n`);
 }
 
-process.exitCode = main();
+process.exitCode = await main();

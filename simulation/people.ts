@@ -28,6 +28,9 @@ const WHEN_MS = [
   1, 3, 6, 12, 40, 300, 4_000, 6_000, 20_000, 70_000, 125_000, 400_000, 1_500_000, 3_590_000, 3_610_000,
 ] as const;
 const ACTS_MAX = 5;
+const TAKE_BACK = ['cancel by the API', 'cancel', 'resolve: compensate', 'nothing'] as const;
+const LOSE_WORKER = ['a worker falls asleep', 'a worker is killed', 'nothing'] as const;
+const AMID_A_CHARGE_MS = [6, 300, 1_400, 3_000, 6_000] as const;
 
 export type Decided = { id: string; what: string; answer: Answer | 'aborted' | undefined };
 /** What people can reach. */
@@ -36,6 +39,8 @@ export type Stage = {
   tape: Tape;
   /** One activity fails until somebody does something about it. */
   isInTrouble: boolean;
+  /** Charges arrive late. */
+  isLate: boolean;
   /** Those that are open. */
   sagas(): Execution[];
   /** The API writes a cancellation into the order's row. */
@@ -57,6 +62,14 @@ export class People {
       const act = tape.oneOf(ACTS);
       const ms = tape.oneOf(WHEN_MS);
       if (act !== 'nothing') clock.in(ms, () => this.act(act));
+    }
+    if (stage.isLate) {
+      // Its worker is lost, and the order taken back, while a charge is on its way.
+      const ms = tape.oneOf(AMID_A_CHARGE_MS);
+      for (const [acts, laterMs] of [[LOSE_WORKER, 0] as const, [TAKE_BACK, tape.oneOf([1, 900, 6_000])] as const]) {
+        const act = tape.oneOf(acts);
+        clock.in(ms + laterMs, () => this.act(act));
+      }
     }
     if (!stage.isInTrouble) return;
     // Somebody takes the confirmed order back, so that undos come to their turn; and somebody sees to what is stuck.

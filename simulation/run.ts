@@ -35,13 +35,13 @@ const SEEDS_PER_CONTEXT = 5_000;
  * @param make loads the product
  * @param isTime whether to stop early
  */
-export function runSeeds(
+export async function runSeeds(
   make: () => Loaded,
   { from, seeds, isTime = () => false }: { from: number; seeds: number; isTime?: () => boolean },
-): Findings {
+): Promise<Findings> {
   const findings: Findings = { seeds: 0, events: 0, reached: {}, failing: undefined };
   let loaded = make();
-  withoutStacks(() => {
+  await withoutStacks(async (unhandled) => {
     for (let seed = from; seed < from + seeds && !isTime(); seed++) {
       if (findings.seeds > 0 && findings.seeds % SEEDS_PER_CONTEXT === 0) loaded = make();
       const tape = new Tape({ seed });
@@ -49,9 +49,12 @@ export function runSeeds(
       findings.seeds++;
       for (const { earlier, history } of executions) findings.events += earlier.flat().length + history.length;
       for (const what of reached) findings.reached[what] = (findings.reached[what] ?? 0) + 1;
-      if (!violation) continue;
-      findings.failing = { ...failing(loaded, tape.values, violation), seed };
-      return;
+      await new Promise(setImmediate); // whatever was rejected and not handled is told of now
+      const how = `a promise was rejected, and nobody looked: ${unhandled[0]}`;
+      if (unhandled.length > 0)
+        findings.failing = { ...failing(loaded, tape.values, { invariant: REJECTED, how }, 0), seed };
+      if (violation) findings.failing = { ...failing(loaded, tape.values, violation), seed };
+      if (findings.failing) return;
     }
   });
   return findings;
@@ -71,13 +74,24 @@ const SEEDS_FOR_ALL = 20_000;
 /** Of fewer, nothing. */
 export const SEEDS_FOR_MOST = 1_000;
 
-/** An activity that fails makes three errors; their stacks cost more than the rest of its simulation. */
-function withoutStacks(work: () => void): void {
+/** A worker fails the task of a workflow that leaves one behind. */
+const REJECTED = 'no rejection is left';
+
+/**
+ * An activity that fails makes three errors; their stacks cost more than the rest of its simulation.
+ * @param work is given what was rejected meanwhile, and not handled
+ */
+async function withoutStacks(work: (unhandled: unknown[]) => Promise<void>): Promise<void> {
   const { stackTraceLimit } = Error;
+  const unhandled: unknown[] = [];
+  const note = (err: unknown) => void unhandled.push(err);
   Error.stackTraceLimit = 0;
+  process.on('unhandledRejection', note);
   try {
-    work();
+    await work(unhandled);
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
+    await new Promise(setImmediate);
+    process.off('unhandledRejection', note);
   }
 }

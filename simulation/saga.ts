@@ -28,7 +28,7 @@ const ROUNDS_MAX = 40;
 const STEPS_MAX = 20_000;
 
 /** Changes to the world instead of to the code, for planted bugs. */
-export type Planted = { gatewayForgetsKeys?: boolean; attemptsEndWithTheirLimit?: boolean };
+export type Planted = { gatewayForgetsKeys?: boolean };
 export type Loaded = { product: Product; workers: Workers; planted?: Planted };
 export type Line = { atMs: number; what: string };
 export type Simulated = {
@@ -92,13 +92,13 @@ class Simulation {
     this.#gateway.errors = loaded.workers.gatewayErrors;
     this.#gateway.reached = (what) => this.#reach(what);
     const quantity = 2;
+    const { isLate } = this.#faults;
     this.#ledger = new Ledger(clock, {
-      amount: tape.oneOf([4_900, 4_900, 4_900, 4_900, 4_900, 0]),
+      amount: isLate ? 4_900 : tape.oneOf([4_900, 4_900, 4_900, 4_900, 4_900, 0]),
       quantity,
-      onHand: tape.oneOf([5, 5, 5, 5, 2, 1]),
-      isKnown: tape.oneOf([true, true, true, true, true, true, true, false]),
+      onHand: isLate ? 5 : tape.oneOf([5, 5, 5, 5, 2, 1]),
+      isKnown: isLate || tape.oneOf([true, true, true, true, true, true, true, false]),
     });
-    this.#ledger.isHasty = loaded.planted?.attemptsEndWithTheirLimit ?? false;
     this.#anewAfter = tape.oneOf([10_000, 10_000, 120, 40]);
     this.#pickUp = tape.oneOf([[1], [1, 1, 30, 900]]);
     this.#replaysAtTheEnd = tape.oneOf([false, false, false, true]);
@@ -113,7 +113,7 @@ class Simulation {
     this.#host = this.#makeHost();
     this.#begin('order');
     this.#people = new People({
-      ...{ clock, tape, isInTrouble: this.#faults.inTrouble !== undefined },
+      ...{ clock, tape, isInTrouble: this.#faults.inTrouble !== undefined, isLate: this.#faults.isLate },
       sagas: () => this.executions.filter(({ isClosed }) => !isClosed),
       requestCancellation: (reason) => this.#requestCancellation(reason),
       doByHand: () => {

@@ -3,6 +3,7 @@
  * who then decides. That it takes too long is a violation like any other.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { actInCalm } from './calm.js';
 import type { OperationLog } from './operation-log.js';
 import type { Workload } from './workload/clients.js';
 import { send } from './workload/http.js';
@@ -29,7 +30,11 @@ const CAP_MS = 1_800_000;
 const OPERATOR_AFTER_MS = 15_000;
 const LOOK_MS = 1_000;
 
-export async function quiesce(around: Installation, workload: Workload, log: OperationLog): Promise<Quiescence> {
+export async function quiesce(
+  around: Installation,
+  workload: Pick<Workload, 'settle'>,
+  log: OperationLog,
+): Promise<Quiescence> {
   const from = performance.now();
   const violations: string[] = [];
   const operator = createOperator(around, log);
@@ -40,6 +45,8 @@ export async function quiesce(around: Installation, workload: Workload, log: Ope
   };
   await around.untilReady(READY_LIMIT_MS).catch((err: unknown) => violations.push((err as Error).message));
   await untilNone('orders under a key without an answer', () => workload.settle());
+  const unacted = await actInCalm(around, log);
+  if (unacted !== undefined) violations.push(unacted);
   const healed = startWait(OPERATOR_AFTER_MS);
   await untilNone('orders that are not final', async () => {
     const open = await countOpen(around);

@@ -125,7 +125,7 @@ async function countEnds({ pool }: Installation): Promise<Pick<Result, 'orders' 
 }
 
 /** Reconciliation and late refunds are in time, too: what is wrong still when nothing has been mended for a while is wrong. */
-async function rightInTheEnd(around: Installation, log: OperationLog): Promise<Held[]> {
+export async function rightInTheEnd(around: Installation, log: OperationLog): Promise<Held[]> {
   const wait = startWait(RIGHT_WITHIN_MS, RIGHT_CAP_MS);
   for (let fewest = Number.POSITIVE_INFINITY; ; ) {
     const ledgers = (await holdInvariants(around)).map(({ violations, ...rest }) => ({

@@ -1,6 +1,6 @@
 /**
- * Worker Versioning: which build of the saga's code gets new sagas. An operator decides that, with `temporal worker deployment
- * set-current-version`; a worker only says what it is, and, since a forgotten decision would look like a standstill, how
+ * Worker Versioning: which build of the saga's code gets new sagas. An operator decides that, with `ops rollout` or `temporal worker
+ * deployment set-current-version`; a worker only says what it is, and, since a forgotten decision would look like a standstill, how
  * things stand.
  */
 import type { Client } from '@temporalio/client';
@@ -41,7 +41,7 @@ export async function reportVersion(
 }
 
 const commandFor = ({ deploymentName, buildId }: WorkerVersion): string =>
-  `temporal worker deployment set-current-version --deployment-name ${deploymentName} --build-id ${buildId}`;
+  `temporal worker deployment set-current-version --deployment-name ${deploymentName} --build-id ${buildId} --yes`;
 
 /** @returns undefined if none is: sagas then begin only on workers that are not versioned */
 async function readCurrentBuild(

@@ -9,7 +9,7 @@ import { type Product, withProduct } from '../product.js';
 import type { Findings } from '../report.js';
 import { emptyTurn, type Run, runName, type ScaleOut, scaleOutFindings } from '../scale-out-findings.js';
 import type { Bench, Scenario } from '../scenario.js';
-import { startTemporalOnPostgres, type TemporalServer } from '../temporal-on-postgres.js';
+import { startTemporalOnPostgres, type TemporalServer } from '../../testbed/temporal-on-postgres.js';
 import { startTwin, type Twin } from '../twins.js';
 import type { Turn } from '../waiting-findings.js';
 import { startYardstick, subjectOf, type Yardstick } from '../yardstick.js';

@@ -73,11 +73,19 @@ function compile(root, outDir, checkTypes) {
     outDir,
     ...(checkTypes ? [] : ['--noCheck']),
   ]);
+  writeFileSync(join(outDir, 'prisma', 'migrations.json'), JSON.stringify(migrations(root)));
   for (const path of COPIED) {
     mkdirSync(dirname(join(outDir, path)), { recursive: true });
     copyFileSync(join(root, path), join(outDir, path));
   }
 }
+
+/** What service/schema.ts asks a database for: an image of the service has no migrations. */
+const migrations = (root) =>
+  readdirSync(join(root, 'prisma', 'migrations'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .toSorted();
 
 function swap(root, fresh) {
   const dist = join(root, 'dist');

@@ -2,7 +2,7 @@
 import type { Database } from '../../domain/database.js';
 import { feedClockLag, readFeedClock } from '../../domain/feed-clock.js';
 import { duration } from '../output.js';
-import { type Check, check, fail, type Finding, ok, warn } from './checks.js';
+import { type Check, check, fail, type Finding, ok, skipped, warn } from './checks.js';
 
 /** Events and retries are ordered by other means; but what is dated in the future reads wrong, and deadlines come early. */
 const SKEW_WARN_MS = 1_000;
@@ -17,6 +17,7 @@ export const checkPostgres = (db: Database): Promise<Check[]> =>
     check('database connections', () => countConnections(db)),
     check('clock of the database', () => compareClocks(db)),
     check('clock of the feed', () => readClockOfFeed(db)),
+    check('archive of the WAL', () => readArchive(db)),
   ]);
 
 async function takesChanges(db: Database): Promise<Finding> {
@@ -93,4 +94,57 @@ export function rateSkew(than: string, skewMs: number, uncertainMs: number): Fin
 async function readClockOfFeed(db: Database): Promise<Finding> {
   const lag = feedClockLag(await readFeedClock(db));
   return lag === 0n ? ok('ahead of all events') : fail(`${lag} behind its events: ops feed-clock --advance`);
+}
+
+/** Nothing that is newer than this can be restored. */
+const ARCHIVE_FAIL_S = 300;
+
+/** The archiver tries a segment again and again: the newest attempt says how it stands. What was written since may wait for its segment. */
+async function readArchive(db: Database): Promise<Finding> {
+  const [row] = await db.$queryRaw<ArchiveRow[]>`
+    SELECT current_setting('archive_mode') <> 'off' AS "isOn", archived_count::int AS archived, failed_count::int AS failed, last_failed_wal AS "failedWal",
+      coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) AS "isFailing",
+      extract(epoch FROM now() - greatest(last_archived_time, stats_reset, pg_postmaster_start_time()))::int AS "agoS",
+      (SELECT setting::int FROM pg_settings WHERE name = 'archive_timeout') AS "timeoutS",
+      (SELECT count(*)::int FROM pg_stat_replication WHERE application_name = 'pg_receivewal') AS receivers
+    FROM pg_stat_archiver`;
+  return row ? rateArchive(row) : skipped('Postgres has no statistics of its archiver');
+}
+
+export type ArchiveRow = {
+  isOn: boolean;
+  archived: number;
+  failed: number;
+  failedWal: string | null;
+  isFailing: boolean;
+  /** Since a segment was archived, or since the server began. */
+  agoS: number;
+  /** 0 = a segment is archived once it is full. */
+  timeoutS: number;
+  receivers: number;
+};
+
+export function rateArchive({
+  isOn,
+  archived,
+  failed,
+  failedWal,
+  isFailing,
+  agoS,
+  timeoutS,
+  receivers,
+}: ArchiveRow): Finding {
+  if (!isOn)
+    return receivers > 0
+      ? ok(`streamed to ${receivers} pg_receivewal`)
+      : skipped('archive_mode is off: only a base backup, or a standby, can be gone back to');
+  const ago = duration(agoS * 1_000);
+  if (isFailing)
+    return fail(
+      `${failedWal} cannot be archived (${failed} failures), the newest that was is ${ago} old: mend archive_command before the disk is full`,
+    );
+  if (timeoutS === 0) return warn('archive_timeout is 0: what is in a segment that is not full is lost with the disk');
+  const isLate = agoS > Math.max(ARCHIVE_FAIL_S, 3 * timeoutS);
+  if (isLate) return warn(`nothing was archived for ${ago}: nothing was written, or the archiver hangs`);
+  return ok(`${archived} segments, the newest ${ago} ago, one at least every ${duration(timeoutS * 1_000)}`);
 }

@@ -8,6 +8,7 @@ import pLimit from 'p-limit';
 import { CANCEL_ORDER_SAGA, ORDER_SAGA } from '../../contracts/ids.js';
 import { SAGA_STATE, SAGA_STEP } from '../../contracts/saga.js';
 import { endedFromOutside } from '../../sagas/execution.js';
+import { hasTaskFailed } from '../../sagas/standstill.js';
 import type { Census } from './gate.js';
 
 /** Of those that run: so many of each build are looked at closely, and the rest is taken to be like them. */
@@ -75,7 +76,10 @@ async function lookAt(client: Client, limit: ReturnType<typeof pLimit>, query: s
           .getHandle(saga.workflowId, saga.runId)
           .describe()
           .catch(() => undefined); // retention, or the server for a moment
-        return { why: parked ?? (described && whyFailing(described)), triedOn: described && triedOn(described) };
+        return {
+          why: parked ?? (described && (await whyFailing(client, described))),
+          triedOn: described && triedOn(described),
+        };
       }),
     ),
   );
@@ -95,9 +99,12 @@ function whyParked({ typedSearchAttributes: attributes }: WorkflowExecutionInfo)
   return `parked at ${attributes.get(SAGA_STEP) ?? 'a step'}`;
 }
 
-function whyFailing({ status, raw }: WorkflowExecutionDescription): string | undefined {
+/** A task that times out, as on a busy machine or when its worker has gone, is none that fails. */
+async function whyFailing(client: Client, saga: WorkflowExecutionDescription): Promise<string | undefined> {
+  const { status, raw } = saga;
   if (status.name !== 'RUNNING') return undefined;
-  if ((raw.pendingWorkflowTask?.attempt ?? 1) >= TASK_ATTEMPTS_MIN) return 'the saga’s code fails';
+  const isTriedAgain = (raw.pendingWorkflowTask?.attempt ?? 1) >= TASK_ATTEMPTS_MIN;
+  if (isTriedAgain && (await hasTaskFailed(saga, { client }))) return 'the saga’s code fails';
   const failed = (raw.pendingActivities ?? []).find(({ lastFailure }) => lastFailure);
   return failed && `${failed.activityType?.name ?? 'a step'} fails`;
 }

@@ -20,6 +20,7 @@ type Options = SignatureOptions & {
   against?: string;
   unchecked?: true;
   dryRun?: true;
+  now?: true;
   steps: number[];
   hold: number;
   within: number;
@@ -51,11 +52,12 @@ export function addRolloutCommand(program: Command): void {
     )
     .option('--sagas <n>', 'no step is passed before so many sagas of the build have ended', wholeNumber, 10)
     .option('--failing <percent>', 'take it back if more fail than on the current build, by this', percent, 2)
+    .option('--now', 'all new sagas at once, neither replayed nor watched: to go back to a build that was well')
     .option('--dry-run', 'only replay, and say what would be done');
   addSignatureOptions(command)
     .addHelpText(
       'after',
-      "\nExamples:\n  ops rollout --build 1.8.0 --bundle new/workflow-bundle.js --against dist/workflow-bundle.js --reason 'release 1.8'\n  ops rollout --build 1.7.2 --steps 100 --hold 0s --sagas 1 --unchecked --reason 'back to 1.7.2'",
+      "\nExamples:\n  ops rollout --build 1.8.0 --bundle new/workflow-bundle.js --against dist/workflow-bundle.js --reason 'release 1.8'\n  ops rollout --build 1.7.2 --now --reason 'back to 1.7.2'",
     )
     .action((options: Options) => run(command, (ops) => rollout(ops, options)));
 }
@@ -64,25 +66,27 @@ async function rollout(ops: Ops, options: Options): Promise<ExitCode> {
   const { out, to, config } = ops;
   const plan: RolloutPlan = {
     build: options.build,
-    steps: options.steps,
+    steps: options.now ? [] : options.steps,
     holdMs: options.hold,
     provedWithinMs: options.within,
     sagasLeast: options.sagas,
     failingPercentMax: options.failing,
   };
-  if (options.bundle === undefined && !options.unchecked)
+  if (options.bundle === undefined && !options.unchecked && !options.now)
     throw usage('--bundle is needed, the new workflow bundle, to see whether sagas can go on with it; or --unchecked.');
   const signature = options.dryRun ? undefined : signatureOf(options, config);
   const { client } = await to.temporal();
   const deployment = deploymentOf(client, options.deployment, `ops rollout ${signature?.operator ?? '--dry-run'}`);
   const from = await deployment.read();
-  if (await isThere(deployment, from, options.build)) {
+  if (from.current === plan.build && from.ramping === null) {
     out.document({ build: options.build, outcome: 'current', because: null, steps: [] });
     out.notice(`${options.build} is current already: there is nothing to do.`);
     return EXIT.done;
   }
   const replay = await replayFirst(ops, options);
-  out.print(`${from.current ?? 'No build'} is current; ${plan.build} gets ${plan.steps.join(', ')} % of new sagas.`);
+  await requireReady(deployment, from, options);
+  const shares = plan.steps.length === 0 ? 'all new sagas now' : `${plan.steps.join(', ')} % of new sagas`;
+  out.print(`${from.current ?? 'No build'} is current; ${plan.build} gets ${shares}.`);
   if (signature === undefined) {
     out.document({ build: plan.build, outcome: 'dry run', routing: shown(from), plan, replay });
     return EXIT.done;
@@ -100,17 +104,15 @@ async function rollout(ops: Ops, options: Options): Promise<ExitCode> {
   return report.outcome === 'current' ? EXIT.done : EXIT.failed;
 }
 
-/** @returns whether it is current @throws OpsError if it cannot be rolled out now */
-async function isThere({ name, isServed }: Deployment, routing: Routing, build: string): Promise<boolean> {
-  const { builds, current, ramping, percent: share } = routing;
+/** @throws OpsError usage: it cannot be rolled out now */
+async function requireReady({ name, isServed }: Deployment, routing: Routing, { build, now }: Options): Promise<void> {
+  const { builds, ramping, percent: share } = routing;
   if (!builds.includes(build))
     throw usage(`${name} has no build ${build}, but ${builds.join(', ')}: start its workers first.`);
-  if (ramping !== null && ramping !== build)
+  if (ramping !== null && ramping !== build && !now)
     throw usage(`${ramping} has a share of ${share} % just now: end that rollout first.`);
-  if (current === build && ramping === null) return true;
   if (!(await isServed(build)))
     throw usage(`No worker of ${build} has asked for work in the last minute: start them first.`);
-  return false;
 }
 
 /** @throws OpsError failed: sagas cannot go on with the bundle, and it gets none */
@@ -147,7 +149,8 @@ const routingAfter = async (deployment: Deployment) => ({ routing: shown(await d
 function say({ out }: Ops, { build }: RolloutPlan, { current }: Routing, { outcome, because }: RolloutReport): void {
   if (outcome === 'current') {
     const others = current === null ? '' : ` Keep the workers of ${current} until its sagas have ended.`;
-    return out.notice(`${build} is current.${others}`);
+    out.notice(`${build} is current.${others}`);
+    return;
   }
   out.notice(out.paint('red', `${build} was taken back: ${because}.`));
   out.notice(

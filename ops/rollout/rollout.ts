@@ -17,7 +17,7 @@ export type RolloutPlan = GateLimits & {
   /** A step that has not proved itself by then is taken back. */
   provedWithinMs: number;
 };
-export type StepReport = { percent: number; seconds: number; verdict: Verdict; candidate: Census; before: Census };
+type StepReport = { percent: number; seconds: number; verdict: Verdict; candidate: Census; before: Census };
 export type RolloutReport = {
   outcome: 'current' | 'taken back';
   /** Why it was taken back. */
@@ -48,7 +48,10 @@ export async function roll(around: Around, plan: RolloutPlan, from: Routing): Pr
       if (report.verdict === 'well') continue;
       return await back(around, steps, becauseOf(plan, report));
     }
-    await patiently(around, plan.provedWithinMs, () => deployment.makeCurrent(plan.build));
+    const isStopping = plan.steps.length === 0 && from.ramping !== null;
+    if (isStopping) await patiently(around, plan.provedWithinMs, () => deployment.ramp('', 0));
+    if (from.current !== plan.build)
+      await patiently(around, plan.provedWithinMs, () => deployment.makeCurrent(plan.build));
     return { outcome: 'current', because: null, steps };
   } catch (err) {
     if (!isRamping) throw err;
@@ -115,7 +118,7 @@ async function patiently<T>({ out, stopped }: Around, limitMs: number, ask: () =
 }
 
 /** `10 %: 23 sagas began on next, 22 have ended, 0 fail; 211 on today, 209 have ended, 0 fail` */
-export function sentenceOfStep(build: string, current: string | null, { percent, candidate, before }: StepReport) {
+function sentenceOfStep(build: string, current: string | null, { percent, candidate, before }: StepReport) {
   const of = (census: Census) =>
     `${census.ended} have ended, ${census.failing} fail${census.failing === 0 ? '' : ` (${percentOf(census).toFixed(0)} %: ${whyOf(census)})`}`;
   const others = current === null ? '' : `; ${before.begun} on ${current}, ${of(before)}`;

@@ -4,6 +4,7 @@ import type { Tape } from '../tape.js';
 
 /** In so many of a thousand calls. */
 const LEVELS = [0, 0, 60, 300] as const;
+const LATE = 700;
 const OUTAGES_MS = [0, 0, 0, 5_000, 70_000, 240_000, 1_500_000, 4_500_000] as const;
 const SLOW_MS = [40, 900, 3_000, 6_000, 12_000, 30_000] as const;
 
@@ -33,6 +34,8 @@ export class Faults {
   readonly #slow: number;
   readonly #refunds: number;
   readonly #outages: Record<'database' | 'gateway', Outage>;
+  /** Charges arrive late, and people and workers do not wait for that. */
+  readonly isLate: boolean;
   readonly inTrouble: (typeof IN_TROUBLE)[number];
   readonly #troubleEnds: number;
   /** From then on all is well. */
@@ -41,7 +44,8 @@ export class Faults {
   constructor(tape: Tape, clock: Clock) {
     this.#tape = tape;
     this.#clock = clock;
-    this.inTrouble = tape.oneOf(IN_TROUBLE);
+    this.isLate = tape.oneOf([false, false, false, true]);
+    this.inTrouble = this.isLate ? undefined : tape.oneOf(IN_TROUBLE);
     this.#troubleEnds = clock.now + TROUBLE_MS;
     this.#database = this.inTrouble ? 0 : tape.oneOf(LEVELS);
     this.#gateway = tape.oneOf(LEVELS);
@@ -76,6 +80,10 @@ export class Faults {
 
   ofRefund<T>(ways: readonly T[]): T | undefined {
     return this.#now(Math.max(this.#gateway, this.#refunds)) ? this.#tape.oneOf(ways) : undefined;
+  }
+
+  ofCharge<L, T>(late: readonly L[], ways: readonly T[]): L | T | undefined {
+    return this.isLate && this.#now(LATE) ? this.#tape.oneOf(late) : this.ofGateway(ways);
   }
 
   ofGateway<T>(ways: readonly T[]): T | undefined {

@@ -37,8 +37,6 @@ export class Ledger {
   moneySettledAt = Number.NEGATIVE_INFINITY;
   /** When the attempts were last read, and until when by what they say one of them may have been running. */
   attemptsRead = { at: Number.NEGATIVE_INFINITY, mayRunUntil: Number.NEGATIVE_INFINITY };
-  /** A planted bug: it does without the times in which late requests arrive. */
-  isHasty = false;
   #reservedAt: number | undefined;
 
   constructor(clock: Clock, wanted: Wanted) {
@@ -222,10 +220,7 @@ export class Ledger {
   readAttempts() {
     const { now } = this.#clock;
     const landedBy = (ended = now) => new Date(Math.min(now, ended + LANDS_WITHIN_MS));
-    const noted = this.attempts.map(({ began, ended }) => ({
-      from: new Date(began),
-      until: this.isHasty ? new Date(ended ?? Math.min(now, began + ATTEMPT_LIMIT_MS)) : landedBy(ended),
-    }));
+    const noted = this.attempts.map(({ began, ended }) => ({ from: new Date(began), until: landedBy(ended) }));
     const earliest = new Date(this.#reservedAt ?? this.createdAt);
     const open = this.attempts.flatMap(({ began, ended }) => (ended === undefined ? [began + ATTEMPT_LIMIT_MS] : []));
     const latest = Math.max(...open, 0);

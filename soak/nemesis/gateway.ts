@@ -30,8 +30,10 @@ function ask<T>({ direct }: Installation, method: string, path: string, body?: o
 
 export const endGatewayFaults = (around: Installation) => ask(around, 'DELETE', '/sandbox/faults');
 
+export const setGatewayFault = (around: Installation, fault: object) => ask(around, 'POST', '/sandbox/faults', fault);
+
 export const gateway: Begin = async (around, { target }) => {
-  await ask(around, 'POST', '/sandbox/faults', GATEWAY_FAULTS[target as keyof typeof GATEWAY_FAULTS]);
+  await setGatewayFault(around, GATEWAY_FAULTS[target as keyof typeof GATEWAY_FAULTS]);
   return async () => void (await endGatewayFaults(around));
 };
 

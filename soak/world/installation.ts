@@ -40,8 +40,15 @@ const READY_LIMIT_MS = 120_000;
 type Stops = (() => Promise<unknown>)[];
 type Add = (name: PartName, program: PartOptions['program']) => Part;
 
-/** @param stops what is to be undone, last first, from the first process on: the start may fail half-way */
-export async function startInstallation(folder: string, stops: Stops): Promise<Installation> {
+/**
+ * @param stops    what is to be undone, last first, from the first process on: the start may fail half-way
+ * @param settings of the service's processes, besides those of every soak
+ */
+export async function startInstallation(
+  folder: string,
+  stops: Stops,
+  settings: NodeJS.ProcessEnv = {},
+): Promise<Installation> {
   mkdirSync(join(folder, 'logs'), { recursive: true });
   const logOf = (name: string) => join(folder, 'logs', `${name}.log`);
   const surprises: string[] = [];
@@ -64,7 +71,8 @@ export async function startInstallation(folder: string, stops: Stops): Promise<I
   for (const name of SERVICES) {
     const port = name === 'api' || name === 'all' ? Number(addresses[name].split(':')[1]) : undefined;
     const metricsPort = await freePort();
-    add(name, () => serviceProgramOf(name, { port, metricsPort, database, links, consumer, logFile: logOf(name) }));
+    const place = { port, metricsPort, database, links, consumer, logFile: logOf(name), settings };
+    add(name, () => serviceProgramOf(name, place));
   }
   const untilReady = async (limitMs: number) => {
     for (const part of parts.values()) await isUp(part, limitMs);

@@ -53,7 +53,7 @@ export function startWait(limitMs: number, capMs = CAP * limitMs, clocks = CLOCK
     },
     over: () => {
       if (clocks.patientMs() - movedAt > limitMs)
-        return `nothing has moved for ${limitMs / 1_000} s of an idle machine's time, after ${seconds()} s`;
+        return `nothing has moved for ${limitMs / 1_000} s of an idle machine’s time, after ${seconds()} s`;
       return clocks.realMs() - from > capMs
         ? `cut off after ${seconds()} s, which says nothing of what it would have come to`
         : undefined;

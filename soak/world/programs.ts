@@ -13,6 +13,7 @@ type Service = (typeof SERVICES)[number];
 const HOST = '127.0.0.1';
 const WEBHOOK_SECRET = `whsec_${Buffer.from('what the gateway signs with, long').toString('base64')}`;
 const READY_LIMIT_MS = 60_000;
+export const AUDIT_KEY = 'a'.repeat(64);
 
 /** What sagas are begun with. */
 export const POLICY: SagaPolicy = {
@@ -47,11 +48,13 @@ export type ServicePlace = {
   links: ReadonlyMap<LinkName, Link>;
   consumer: Consumer;
   logFile: string;
+  /** Besides those of every soak, or in their place. */
+  settings?: NodeJS.ProcessEnv;
 };
 
 /** @param name of the role, which is that of the process */
 export function serviceProgramOf(name: Service, place: ServicePlace): Program {
-  const { port, metricsPort, database, links, consumer, logFile } = place;
+  const { port, metricsPort, database, links, consumer, logFile, settings } = place;
   const through = (target: string) => links.get(`${name}-${target}` as LinkName)?.address;
   const url = new URL(database);
   url.host = through('postgres') ?? url.host;
@@ -65,7 +68,7 @@ export function serviceProgramOf(name: Service, place: ServicePlace): Program {
     TEMPORAL_CONFIG_FILE: join(CHECKOUT, 'local', 'temporal', 'profile.toml'),
     STRIPE_API_KEY: 'sk_test_soak',
     STRIPE_WEBHOOK_SECRET: WEBHOOK_SECRET,
-    AUDIT_KEY: 'a'.repeat(64),
+    AUDIT_KEY,
     CONNECTIONS_MAX: `${CONNECTIONS_MAX}`,
     ...(port !== undefined && { PORT: `${port}` }),
     ...(gateway !== undefined && { PAYMENTS_URL: `http://${gateway}` }),
@@ -76,6 +79,7 @@ export function serviceProgramOf(name: Service, place: ServicePlace): Program {
     }),
     ...(nats !== undefined && { NATS_URL: `nats://${nats}` }),
     ...IMPATIENT,
+    ...settings,
   };
   return nodeProgram(name, 'service/main.js', env, logFile, `http://${HOST}:${metricsPort}/readyz`);
 }

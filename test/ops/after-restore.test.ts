@@ -247,17 +247,23 @@ test(
     await requestCancellation(db, takenBack.id, { reason: 'CANCELLED_BY_CUSTOMER' });
     await markStarted(db, [{ id: takenBack.id, kind: 'cancellation' }]);
     // Temporal forgets what it has seen of one since it was begun, and all of the others.
+    const { events } = await s.client.workflow.getHandle(orderSagaId(older.id)).fetchHistory();
+    const first = events?.find((event) => event.workflowTaskCompletedEventAttributes)?.eventId;
     await s.client.workflowService.resetWorkflowExecution({
-      ...{ namespace: 'default', requestId: randomUUID(), reason: 'older', workflowTaskFinishEventId: FIRST_TASK },
+      ...{ namespace: 'default', requestId: randomUUID(), reason: 'older', workflowTaskFinishEventId: first ?? null },
       workflowExecution: { workflowId: orderSagaId(older.id) },
     });
-    for (const id of [charged.id, takenBack.id, open.id]) {
+    const forget = async (id: string) => {
       const workflowExecution = { workflowId: orderSagaId(id) };
       await s.client.workflowService.deleteWorkflowExecution({ namespace: 'default', workflowExecution });
-      await eventually('Temporal has lost it', async () => (await describeRun(s.client, orderSagaId(id))) === null);
-    }
+      const isGone = async () => (await describeRun(s.client, orderSagaId(id))) === null;
+      await eventually('Temporal has lost it', isGone, 40_000);
+    };
+    await Promise.all([charged.id, takenBack.id, open.id].map(forget));
     await shows('ExecutionStatus="Running"', 1);
-    expect(await listed()).toEqual({
+    // Lost orders are named for as long as Temporal knows their sagas.
+    const differs = Object.fromEntries(Object.entries(await listed()).filter(([id]) => !lost.has(id)));
+    expect(differs).toEqual({
       [older.id]: { kind: 'SAGA_BEHIND', does: 'nothing', held: 1 },
       [takenBack.id]: { kind: 'SAGA_MISSING', does: 'restart', held: 1 },
       [open.id]: { kind: 'SAGA_MISSING', does: 'restart', held: 0 },
@@ -275,6 +281,3 @@ test(
   },
   LIMIT_MS,
 );
-
-/** The saga's first workflow task: nothing is behind it. */
-const FIRST_TASK = 4;

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { readFeedClock } from '../../domain/feed-clock.js';
 import { FEED_START, readFeed } from '../../domain/outbox.js';
+import { eventually } from '../support/conditions.js';
 import { accept, createTestDatabase, feedShowsAll, stock, type TestDatabase } from '../support/database.js';
 import { cleanEnv, cliOf } from './cli.js';
 
@@ -66,6 +67,22 @@ test('keep every process from starting, with a sentence that says what to do; th
   const fresh = await accept(t.db, { A: 1 });
   await feedShowsAll(t.db);
   expect((await readFeed(t.db, FEED_START, 10)).map((event) => event.orderId)).toEqual([old, fresh.id]);
+});
+
+test('under a process that runs, as after a restore: with its next connection it ends, and writes nothing', async () => {
+  const running = startService(/never said/);
+  const sessions = () => t.db.$queryRaw<{ pid: number }[]>`
+    SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'order-saga%' AND pid <> pg_backend_pid()
+      AND query LIKE '%relay_%'`;
+  await eventually('it is at work', async () => (await sessions()).length > 0, 30_000);
+  await restore();
+  await t.db.$executeRaw`
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`.catch(
+    () => undefined,
+  );
+  const { code, said } = await running;
+  expect(code).toBe(78);
+  expect(said).toMatch(/restored into another cluster.*feed-clock --advance/s);
 });
 
 test('are noticed by a cursor alone, when retention has taken the events', async () => {

@@ -2,6 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import type { SagaActivities } from '../../contracts/steps.js';
@@ -12,6 +13,8 @@ import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 import { type Cli, cliOf } from './cli.js';
 
 const deploymentName = 'order-saga';
+/** As fast as they could, they would be a load of their own. */
+const ORDER_EVERY_MS = 50;
 const QUICK = ['--hold', '1s', '--sagas', '5', '--within', '60s', '--unchecked', '--yes', '--reason', 'a release'];
 
 let s: SagaStack;
@@ -28,7 +31,7 @@ beforeAll(async () => {
     deploymentName,
     buildId: 'today',
   });
-}, 60_000);
+}, 120_000);
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
   await s.stop();
@@ -53,9 +56,13 @@ type Placed = Awaited<ReturnType<SagaStack['place']>>[];
 async function rollout(...args: string[]) {
   const placed: Placed = [];
   let isOver = false;
-  const customers = (async () => {
-    while (!isOver) placed.push(await s.place({ A: 1 }, { policy: PATIENT }));
+  const customers = (async (): Promise<void> => {
+    while (!isOver) {
+      placed.push(await s.place({ A: 1 }, { policy: PATIENT }));
+      await pause(ORDER_EVERY_MS);
+    }
   })();
+  customers.catch(() => undefined); // told below
   try {
     return { ...(await ops.json('rollout', ...args)), placed };
   } finally {
@@ -109,7 +116,7 @@ test('a build that sagas cannot go on with gets none, and a dry run changes noth
   expect(await ops.json('rollout', '--build', 'unheard-of', '--unchecked', '--reason', 'x')).toMatchObject({ code: 2 });
   expect(await routing()).toEqual({ current: 'today', ...NONE_RAMPS });
   expect(await acts()).toEqual(before);
-}, 90_000);
+}, 180_000);
 
 test('a build whose steps fail is taken back by itself; sagas begin on the build of before again', async () => {
   const fails = async () => {
@@ -136,7 +143,7 @@ test('a build whose steps fail is taken back by itself; sagas begin on the build
   await Promise.all(after.map(({ result }) => result()));
   expect(await Promise.all(after.map(({ saga }) => buildOf(saga)))).toEqual(Array(10).fill('today'));
   expect(placed.length).toBeGreaterThan(0);
-}, 90_000);
+}, 180_000);
 
 test('sagas that a build could not even begin are begun by the build of before, once it is taken back', async () => {
   await s.deploy({ version: { deploymentName, buildId: 'breaks' }, workflowsPath: buildFile('breaks') });
@@ -147,7 +154,7 @@ test('sagas that a build could not even begin are begun by the build of before, 
     because: expect.stringContaining('its failures rose: the saga’s code fails'),
   });
   expect(await Promise.all(placed.map(({ result }) => result()))).toEqual(placed.map(() => ({ status: 'CONFIRMED' })));
-}, 90_000);
+}, 180_000);
 
 test('a build that is well gets its share at each step, and is current in the end', async () => {
   await s.deploy({ version: { deploymentName, buildId: 'next' }, workflowsPath: buildFile('next') });
@@ -164,4 +171,4 @@ test('a build that is well gets its share at each step, and is current in the en
   expect(await routing()).toEqual({ current: 'next', ...NONE_RAMPS });
   expect(await Promise.all(placed.map(({ result }) => result()))).toEqual(placed.map(() => ({ status: 'CONFIRMED' })));
   expect(new Set(await Promise.all(placed.map(({ saga }) => buildOf(saga))))).toEqual(new Set(['today', 'next']));
-}, 90_000);
+}, 180_000);

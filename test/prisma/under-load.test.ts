@@ -1,10 +1,6 @@
 /** Migrations beside a service at work: what waits for them, what they wait for, and what the service notices. */
-import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { runToEnd } from '../../local/processes/command.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { readPaymentDue, recordCharge } from '../../domain/payments.js';
 import { LOCK_WAIT_MS, runScript } from '../../prisma/migration-scripts.mjs';
@@ -13,6 +9,7 @@ import { type DatabaseClient, openDatabase } from '../../runtime/database.js';
 import { startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { createTestDatabase, stock, type TestDatabase } from '../support/database.js';
+import { migrationsWith } from '../support/migrations.js';
 
 let t: TestDatabase;
 let db: DatabaseClient;
@@ -133,23 +130,6 @@ test('a migration behind a long reader lets requests pass: none fails, and it is
   expect(seen.slowestMs).toBeLessThan(3 * LOCK_WAIT_MS);
 });
 
-/** As the image of the migrations has it: the CLI, and the migrations with these as well. */
-async function folderWith(more: Record<string, string>) {
-  const folder = await mkdtemp(join(tmpdir(), 'order-saga-migrations-'));
-  const filter = (path: string) => !path.endsWith('generated');
-  for (const each of ['prisma', 'prisma.config.ts']) await cp(each, join(folder, each), { recursive: true, filter });
-  await symlink(join(process.cwd(), 'node_modules'), join(folder, 'node_modules'));
-  for (const [name, sql] of Object.entries(more)) {
-    await mkdir(join(folder, 'prisma', 'migrations', name));
-    await writeFile(join(folder, 'prisma', 'migrations', name, 'migration.sql'), sql);
-  }
-  const deploy = (env: Record<string, string> = {}) =>
-    runToEnd(process.execPath, [join(folder, 'prisma', 'cli.mjs'), 'migrate', 'deploy'], {
-      cwd: folder,
-      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], DATABASE_URL: t.url, ...env },
-    });
-  return { deploy, remove: () => rm(folder, { recursive: true }) };
-}
 const one = async (sql: string) => Object.values((await sessions.migrator.query(sql)).rows[0] ?? {})[0];
 
 test('a migration that never gets its lock has changed nothing, and goes through when it is run again, and so does an index that was left unfinished', async () => {
@@ -157,14 +137,14 @@ test('a migration that never gets its lock has changed nothing, and goes through
   const index = 'orders_currency_idx';
   const isValid = `SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('${index}')`;
   const build = `CREATE INDEX CONCURRENTLY "${index}" ON "orders" ("currency")`;
-  const { deploy, remove } = await folderWith({
+  const { deploy, remove } = await migrationsWith({
     '29990101000000_ribbon': 'ALTER TABLE inventory ADD COLUMN bow text;\nALTER TABLE orders ADD COLUMN ribbon text;\n',
     '29990101000001_index': `-- By currency.\n${build};\n`,
   });
   await sessions.reader.query('BEGIN');
   await sessions.reader.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
   await sessions.reader.query('SELECT count(*) FROM orders');
-  const refused = await deploy({ MIGRATE_PATIENCE_MS: '2500' });
+  const refused = await deploy(t.url, { MIGRATE_PATIENCE_MS: '2500' });
   expect(refused.failure).toBe('exit 1');
   expect(refused.output).toContain('A lock that this migration needs is held by others');
   expect(refused.output).toContain('The migration 29990101000000_ribbon has changed nothing');
@@ -175,7 +155,7 @@ test('a migration that never gets its lock has changed nothing, and goes through
   expect(await one(isValid)).toBe(false);
   await sessions.reader.query('COMMIT');
 
-  expect(await deploy()).toEqual({ failure: undefined, output: expect.anything() });
+  expect(await deploy(t.url)).toEqual({ failure: undefined, output: expect.anything() });
   expect([await one(columns), await one(isValid)]).toEqual([2, true]);
   await remove();
 });

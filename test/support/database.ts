@@ -41,7 +41,7 @@ async function createFrom(template: string): Promise<TestDatabase> {
   };
 }
 
-async function asAdmin(url: string, statement: string): Promise<void> {
+export async function asAdmin(url: string, statement: string): Promise<void> {
   const client = new pg.Client(sessionConfig(url));
   await client.connect();
   try {

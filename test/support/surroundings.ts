@@ -19,8 +19,15 @@ export type Surroundings = {
   receiver: Receiver;
   /** Settings by which a relay delivers to `receiver`, at this address of it. */
   webhook: (url?: string) => Record<string, string>;
-  /** Starts a process of the service with these settings, and ends it with everything else. `isReady` is given its log's path. */
-  start: (variables: Record<string, string>, isReady: (log: string) => Promise<boolean>) => Promise<Running>;
+  /**
+   * Starts a process of the service with these settings, and ends it with everything else. `isReady` is given its log's path; `checkout`
+   * has another build than this one's.
+   */
+  start: (
+    variables: Record<string, string>,
+    isReady: (log: string) => Promise<boolean>,
+    checkout?: string,
+  ) => Promise<Running>;
   /** All lines that all processes have logged, those of ended ones as well. */
   logged: () => Promise<Record<string, unknown>[]>;
   /** Waits until every saga has ended. @throws unless there are so many orders, and money, stock and events are right */
@@ -47,10 +54,10 @@ export async function startSurroundings(): Promise<Surroundings> {
       WEBHOOK_SECRET: receiver.secret,
       WEBHOOK_ALLOW_PRIVATE: 'true',
     }),
-    start: async (variables, isReady) => {
+    start: async (variables, isReady, checkout) => {
       const log = join(folder, `${running.length}.log`);
       const common = { METRICS_PORT: '0', STRIPE_API_KEY: 'sk_test_surroundings' };
-      const service = await start(serviceProgram({ ...common, ...variables }, log, () => isReady(log)));
+      const service = await start(serviceProgram({ ...common, ...variables }, log, () => isReady(log), checkout));
       running.push(service);
       return service;
     },

@@ -1,6 +1,5 @@
 /** What Postgres says of orders that are final, a page at a time. Each page is one statement, hence one snapshot. */
 import { HOLDINGS } from '../../contracts/plan.js';
-import { reachedBy } from '../../domain/progress-marks.js';
 import { Prisma } from '../../prisma/generated/client.js';
 import type { DatabaseClient } from '../../runtime/database.js';
 import type { LedgerEvent, LedgerOrder, LedgerReservation, Ledgers } from '../ledgers.js';
@@ -22,7 +21,7 @@ export const isFinal = Prisma.sql`(status = 'CANCELLED' OR (status = 'CONFIRMED'
  * is held against them in any case.
  */
 export const areEventsGone = Prisma.sql`(o.event_count > (SELECT count(*) FROM outbox e WHERE e.order_id = o.id)
-  AND o.created_at <= coalesce(${reachedBy('events-purged')} + interval '1 hour', '-infinity'))`;
+  AND o.created_at <= coalesce((SELECT reached_at FROM progress_marks WHERE name = 'events-purged') + interval '1 hour', '-infinity'))`;
 
 const held = Prisma.raw(
   HOLDINGS.map(

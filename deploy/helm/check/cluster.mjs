@@ -1,6 +1,6 @@
 /**
- * A Kubernetes without machines: a real API server on etcd, and (where they are here) the real controllers and scheduler, with kwok in the place of
- * kubelets: its nodes say of every pod that it runs, and no image is ever needed.
+ * A Kubernetes without machines: a real API server on etcd, and (where they are here) the real controllers and scheduler.
+ * Nobody runs a pod: kubelets.mjs says of each that it does, and no image is ever needed.
  */
 import { generateKeyPairSync } from 'node:crypto';
 import { request } from 'node:https';
@@ -12,7 +12,7 @@ import { run, start, until } from './programs.mjs';
 const TOKEN = 'check';
 const NAMESPACE = 'shop';
 
-/** @returns kubectl(…args), ask(method, path, body) of the API itself, kubeconfig, certificates (a folder), hasNodes, namespace, begin(program, args), stop() */
+/** @returns kubectl(…args), ask(method, path, body) of the API itself, kubeconfig, certificates (a folder), hasNodes, namespace, stop() */
 export async function startCluster(programs, folder) {
   mkdirSync(folder, { recursive: true });
   const log = openSync(join(folder, 'cluster.log'), 'a');
@@ -50,7 +50,7 @@ export async function startCluster(programs, folder) {
   };
   try {
     await until('the API server is ready', () => kubectl('get', '--raw', '/readyz').ok, { limitMs: 180_000 });
-    const hasNodes = ['kube-controller-manager', 'kube-scheduler', 'kwok'].every((name) => programs[name]);
+    const hasNodes = ['kube-controller-manager', 'kube-scheduler'].every((name) => programs[name]);
     if (hasNodes) {
       begin('kube-controller-manager', [
         ...[
@@ -60,7 +60,10 @@ export async function startCluster(programs, folder) {
         ],
         ...[`--secure-port=${managerPort}`, '--bind-address=127.0.0.1', '--leader-elect=false'],
         ...[`--authentication-kubeconfig=${kubeconfig}`, `--authorization-kubeconfig=${kubeconfig}`],
-        ...['--horizontal-pod-autoscaler-sync-period=2s', '--controllers=*,-cloud-node-lifecycle-controller'],
+        ...[
+          '--horizontal-pod-autoscaler-sync-period=2s',
+          '--controllers=*,-node-lifecycle-controller,-taint-eviction-controller',
+        ],
       ]);
       begin('kube-scheduler', [
         ...[
@@ -92,15 +95,27 @@ export async function startCluster(programs, folder) {
 /** @returns {status, body} of the API server's answer */
 const asker = (port) => (method, path, body) =>
   new Promise((resolve, reject) => {
-    const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' };
+    const headers = {
+      authorization: `Bearer ${TOKEN}`,
+      'content-type': method === 'PATCH' ? 'application/strategic-merge-patch+json' : 'application/json',
+    };
     const asked = request({ host: '127.0.0.1', port, path, method, headers, rejectUnauthorized: false }, (answer) => {
       let text = '';
       answer.on('data', (part) => (text += part));
-      answer.on('end', () => resolve({ status: answer.statusCode, body: JSON.parse(text || '{}') }));
+      answer.on('end', () => resolve({ status: answer.statusCode, body: parsed(text) }));
     });
     asked.once('error', reject);
     asked.end(body && JSON.stringify(body));
   });
+
+/** What stands between us and a server that is away answers in plain words. */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return { message: text };
+  }
+}
 
 const kubeconfigOf = (server) =>
   JSON.stringify({

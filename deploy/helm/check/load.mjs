@@ -28,8 +28,8 @@ export async function followLoad({ cluster, report }) {
     );
     const scalers = async () =>
       (await cluster.ask('GET', `/apis/autoscaling/v2/namespaces/${cluster.namespace}/horizontalpodautoscalers`)).body
-        .items;
-    await until('each autoscaler has found its target and its metrics', async () => (await scalers()).every(isActive), {
+        .items ?? [];
+    await until('each autoscaler has found its target and its metrics', async () => areActive(await scalers()), {
       limitMs: 120_000,
     }).then(
       () => report.check('each autoscaler finds its target and its metrics (ScalingActive)', true),
@@ -86,7 +86,7 @@ export async function followLoad({ cluster, report }) {
 async function tellReasons({ ask, namespace }, report) {
   const { body } = await ask('GET', `/api/v1/namespaces/${namespace}/events?fieldSelector=reason=SuccessfulRescale`);
   const said = new Map();
-  for (const { involvedObject, message } of body.items) {
+  for (const { involvedObject, message } of body.items ?? []) {
     const name = involvedObject.name.replace('shop-order-saga-', '');
     said.set(name, [
       ...(said.get(name) ?? []),
@@ -103,6 +103,7 @@ async function tellReasons({ ask, namespace }, report) {
 
 const isActive = ({ status }) =>
   (status?.conditions ?? []).some(({ type, status: is }) => type === 'ScalingActive' && is === 'True');
+const areActive = (scalers) => scalers.length === 3 && scalers.every(isActive);
 const conditions = ({ metadata, status }) =>
   `${metadata.name}: ${(status?.conditions ?? []).map(({ type, status: is, message }) => `${type} ${is} ${message}`).join(', ')}`;
 
@@ -146,7 +147,8 @@ async function serve(model, certificates) {
     cert: readFileSync(join(certificates, 'apiserver.crt')),
     key: readFileSync(join(certificates, 'apiserver.key')),
   };
-  const server = createServer(tls, async (request, answer) => {
+  const server = createServer(tls, (request, answer) => void answerTo(request, answer).catch(() => answer.destroy()));
+  const answerTo = async (request, answer) => {
     const path = decodeURIComponent(request.url.split('?')[0]);
     const metric = path.split('/').at(-1);
     const now = new Date().toISOString();
@@ -189,7 +191,7 @@ async function serve(model, certificates) {
     };
     answer.setHeader('content-type', 'application/json');
     answer.end(JSON.stringify(body()));
-  });
+  };
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return server;
 }

@@ -29,8 +29,10 @@ try {
     const context = { chart: CHART, folder, programs, report, cluster, rendered };
     await checkAdmission(context);
     if (cluster.hasNodes) await checkLife(context);
-    else report.skip('Rollouts, evictions and autoscaling', 'needs kube-controller-manager, kube-scheduler and kwok');
+    else report.skip('Rollouts, evictions and autoscaling', 'needs kube-controller-manager and kube-scheduler');
   } else report.skip('A real API server', 'needs etcd, kube-apiserver and kubectl');
+} catch (err) {
+  report.fail(err);
 } finally {
   await cluster?.stop();
   if (!process.env['KEEP']) rmSync(folder, { recursive: true, force: true });

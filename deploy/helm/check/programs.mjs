@@ -1,5 +1,5 @@
 /** The programs that the chart is held against, and where they are taken from: an environment variable, or the PATH. */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
 
 /** Name of the program → variable that names another, what it is for, and whether nothing can be said without it. */
 const PROGRAMS = {
@@ -11,7 +11,6 @@ const PROGRAMS = {
   'kube-apiserver': { variable: 'KUBE_APISERVER', ask: ['--version'] },
   'kube-controller-manager': { variable: 'KUBE_CONTROLLER_MANAGER', ask: ['--version'] },
   'kube-scheduler': { variable: 'KUBE_SCHEDULER', ask: ['--version'] },
-  kwok: { variable: 'KWOK', ask: ['--version'] },
   go: { variable: 'GO', ask: ['version'] },
 };
 
@@ -37,6 +36,15 @@ export function run(program, args, options = {}) {
     ...options,
   });
   return { ok: status === 0, out: stdout ?? '', err: `${stderr ?? ''}${error ? error.message : ''}` };
+}
+
+/** The same, while other things go on meanwhile. */
+export function runBeside(program, args) {
+  return new Promise((resolve) =>
+    execFile(program, args, { encoding: 'utf8', maxBuffer: 256 * 1024 * 1024 }, (error, out, err) =>
+      resolve({ ok: error === null, out, err }),
+    ),
+  );
 }
 
 export const read = (program, args) => execFileSync(program, args, { encoding: 'utf8' });

@@ -10,7 +10,7 @@ export function makeSchemas(go, version, folder) {
   const documents = join(Dir, 'api/openapi-spec/v3');
   const target = join(folder, version);
   mkdirSync(target, { recursive: true });
-  let kinds = 0;
+  const kinds = new Set();
   for (const file of readdirSync(documents).filter((name) => /^apis?__.*_openapi\.json$/.test(name))) {
     const { components } = JSON.parse(readFileSync(join(documents, file), 'utf8'));
     const definitions = Object.fromEntries(
@@ -21,11 +21,11 @@ export function makeSchemas(go, version, folder) {
         const short = group === '' ? '' : `${group.split('.')[0]}-`;
         const path = join(target, `${kind.toLowerCase()}-${short}${api}.json`);
         writeFileSync(path, JSON.stringify({ definitions, $ref: `#/definitions/${name}` }));
-        kinds++;
+        kinds.add(path);
       }
     }
   }
-  return { version, kinds, location: join(target, '{{.ResourceKind}}{{.KindSuffix}}.json') };
+  return { version, kinds: kinds.size, location: join(target, '{{.ResourceKind}}{{.KindSuffix}}.json') };
 }
 
 /** References lead within one file, and an object has no field but those that are named. */

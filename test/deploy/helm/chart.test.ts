@@ -1,12 +1,23 @@
 /** The Helm chart, as far as its rendered objects show it. What an API server says of them: `npm run kube:test`. */
-import { beforeAll, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { readConfig } from '../../../runtime/config.js';
+import { settings } from '../../../runtime/settings.js';
+import { temporalRefusals } from '../../../runtime/temporal-config.js';
 import { read, variablesOf } from '../text.js';
+import { withFilesIn } from './mounted.js';
 import { againstRestricted, envOf, ofKind, selects, type Workload, workloads } from './pods.js';
 import { CHART, describeWithHelm, type Rendered, renderAll, runHelm, type Sets, VALUE_SETS } from './rendering.js';
 
 describeWithHelm('the Helm chart', (helm) => {
   let sets: Sets;
-  beforeAll(async () => void (sets = await renderAll(helm)));
+  const folder = mkdtempSync(join(tmpdir(), 'mounted-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  beforeAll(async () => {
+    sets = await renderAll(helm);
+  });
   const of = (set: string): Rendered[] => sets.get(set) ?? [];
   /** Of all sets, with the set's name. */
   const each = (): [string, Workload][] =>
@@ -72,10 +83,28 @@ describeWithHelm('the Helm chart', (helm) => {
 
   it('sets variables only that there are', () => {
     const known = [...variablesOf('.env.example').keys(), 'NODE_OPTIONS', 'HOME', 'PROMETHEUS_URL'];
+    const asFiles =
+      /From a file instead: (.*?) by its name/s.exec(read('.env.example'))?.[1]?.match(/[A-Z_]{8,}/g) ?? [];
+    expect(asFiles.length).toBeGreaterThan(10);
     const unknown = each().flatMap(([, one]) =>
-      Object.keys(envOf(one)).filter((name) => !known.includes(name) && !known.includes(name.replace(/_FILE$/, ''))),
+      Object.keys(envOf(one)).filter(
+        (name) => !known.includes(name) && !asFiles.some((secret) => name === `${secret}_FILE`),
+      ),
     );
     expect([...new Set(unknown)]).toEqual([]);
+  });
+
+  it('has each role started with settings that it takes, secrets and certificates from its files', () => {
+    const refusals = roles().flatMap(([set, one]) => {
+      const env = withFilesIn(folder, envOf(one));
+      try {
+        readConfig(settings, env, temporalRefusals);
+        return [];
+      } catch (err) {
+        return [[set, one.name, (err as Error).message]];
+      }
+    });
+    expect(refusals).toEqual([]);
   });
 
   it('asks each role on its metrics port: alive of nobody else, ready for its own work', () => {
@@ -144,12 +173,19 @@ describeWithHelm('the Helm chart', (helm) => {
     }
   });
 
-  it('keeps JavaScript’s heap well within the limit of memory', () => {
+  it('keeps JavaScript’s heap well within the limit of memory, as Compose does', () => {
+    const composed = [...read('docker-compose.yml').matchAll(/max-old-space-size=(\d+)/g)].map(([, mib]) =>
+      Number(mib),
+    );
+    const heapOf = (one: Workload) =>
+      Number(/^--max-old-space-size=(\d+)$/.exec(envOf(one)['NODE_OPTIONS'] ?? '')?.[1]);
+    const given = ['api', 'worker', 'relay'].map((name) => workloads(of('minimal')).find(({ role }) => role === name));
+    expect(given.map((one) => heapOf(one as Workload))).toEqual(composed);
     for (const [set, one] of roles()) {
-      const heapMiB = Number(/^--max-old-space-size=(\d+)$/.exec(envOf(one)['NODE_OPTIONS'] ?? '')?.[1]);
       const limit = one.container.resources.limits.memory;
       const limitMiB = Number.parseInt(limit, 10) * (limit.endsWith('Gi') ? 1024 : 1);
-      expect([set, one.name, heapMiB / limitMiB <= 0.7]).toEqual([set, one.name, true]);
+      const threads = one.role === 'worker' ? 2 : 1; // workflow code has one of its own
+      expect([set, one.name, (threads * heapOf(one)) / limitMiB <= 0.7]).toEqual([set, one.name, true]);
     }
   });
 

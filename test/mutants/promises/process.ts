@@ -123,4 +123,23 @@ export default [
     test: 'test/runtime/channel.test.ts',
     name: 'what is announced before a stop is sent',
   },
+  {
+    id: 'migration-waits-for-ever',
+    promise: 'No request fails behind a migration that waits for a lock.',
+    file: 'prisma/migration-scripts.mjs',
+    find: 'SET lock_timeout = ${lockWaitMs}',
+    replace: 'SET lock_timeout = 0',
+    test: 'test/prisma/under-load.test.ts',
+    name: 'a migration behind a long reader lets requests pass: none fails, and it is done when the reader has ended',
+    says: 'it has given way twice',
+  },
+  {
+    id: 'migration-breaks-transactions',
+    promise: 'A transaction whose plans a migration has outdated is done again.',
+    file: 'runtime/database.ts',
+    find: 'if (tries >= TRIES_MAX || !wasUndone(err)) throw err;',
+    replace: 'throw err;',
+    test: 'test/prisma/under-load.test.ts',
+    name: 'columns that are widened and added under traffic fail no request: what was planned before is planned anew',
+  },
 ] satisfies Mutant[];

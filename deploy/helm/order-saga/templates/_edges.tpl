@@ -7,8 +7,8 @@
 {{- $config := merge (dict) (default dict (get (get $v .role | default dict) "config")) $v.config -}}
 {{- if and (eq .role "api") (has "REDIS_URL" $optional) -}}{{- $edges = append $edges "redis" -}}{{- end -}}
 {{- if eq .role "relay" -}}
-{{- if or $config.WEBHOOK_URL $config.KAFKA_BROKERS $config.NATS_URL (has "NATS_URL" $optional) (has "RABBITMQ_URL" $optional) -}}{{- $edges = append $edges "destinations" -}}{{- end -}}
-{{- if $config.AUDIT_ANCHOR_URL -}}{{- $edges = append $edges "anchor" -}}{{- end -}}
+{{- if or $config.WEBHOOK_URL $config.KAFKA_BROKERS (has "WEBHOOK_URL" $optional) (has "NATS_URL" $optional) (has "RABBITMQ_URL" $optional) -}}{{- $edges = append $edges "destinations" -}}{{- end -}}
+{{- if or $config.AUDIT_ANCHOR_URL (has "AUDIT_ANCHOR_URL" $optional) -}}{{- $edges = append $edges "anchor" -}}{{- end -}}
 {{- end -}}
 {{- if and (has .role (list "api" "worker" "relay")) (or $config.OTEL_EXPORTER_OTLP_ENDPOINT $config.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) -}}{{- $edges = append $edges "collector" -}}{{- end -}}
 {{- if and (eq .role "doctor") $v.metrics.prometheusUrl -}}{{- $edges = append $edges "prometheus" -}}{{- end -}}

@@ -15,7 +15,7 @@ migrate: [DATABASE_URL]
 {{- define "order-saga.secretsOptional" -}}
 api: [STRIPE_WEBHOOK_SECRET, REDIS_URL, TEMPORAL_API_KEY, OTEL_EXPORTER_OTLP_HEADERS]
 worker: [TEMPORAL_API_KEY, OTEL_EXPORTER_OTLP_HEADERS]
-relay: [TEMPORAL_API_KEY, WEBHOOK_SECRET, KAFKA_PASSWORD, NATS_URL, NATS_CREDENTIALS, RABBITMQ_URL, OTEL_EXPORTER_OTLP_HEADERS]
+relay: [TEMPORAL_API_KEY, WEBHOOK_URL, WEBHOOK_SECRET, KAFKA_PASSWORD, NATS_URL, NATS_CREDENTIALS, RABBITMQ_URL, AUDIT_ANCHOR_URL, OTEL_EXPORTER_OTLP_HEADERS]
 doctor: [TEMPORAL_API_KEY]
 migrate: []
 {{- end -}}
@@ -73,7 +73,7 @@ migrate: []
 {{- end -}}
 {{- if and (eq .role "relay") $v.auditAnchor.volume.enabled -}}{{- $_ := set $env "AUDIT_ANCHOR_FILE" "/data/audit-anchor" -}}{{- end -}}
 {{- if and (eq .role "doctor") $v.metrics.prometheusUrl -}}{{- $_ := set $env "PROMETHEUS_URL" $v.metrics.prometheusUrl -}}{{- end -}}
-{{- if eq .role "migrate" -}}{{- $_ := set $env "HOME" "/tmp" -}}{{- end -}}
+{{- $_ := set $env "HOME" "/tmp" -}}
 {{- range include "order-saga.secretsOf" . | fromJsonArray -}}
 {{- $_ := set $env (printf "%s_FILE" .) (printf "/etc/order-saga/secrets/%s" .) -}}
 {{- end -}}

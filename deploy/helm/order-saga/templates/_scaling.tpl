@@ -29,3 +29,13 @@ behavior:
       - { type: Pods, value: 1, periodSeconds: 60 }
 {{- end -}}
 {{- end -}}
+
+{{/*
+How many a Deployment has that an autoscaler looks after: as many as it has just now. Were nothing said, Helm would take the number away that stood there
+before, which means 1. Where the cluster cannot be asked (`helm template`), nothing is said. @param root, name
+*/}}
+{{- define "order-saga.scaledReplicas" -}}
+{{- with (lookup "apps/v1" "Deployment" .root.Release.Namespace .name).spec -}}
+replicas: {{ .replicas }}
+{{- end -}}
+{{- end -}}

@@ -18,9 +18,9 @@ import { freePort } from '../local/processes/ports.js';
 import { type Program, type Running, start } from '../local/processes/program.js';
 import { unprivilegedUser } from '../local/processes/unprivileged.js';
 import { sessionConfig } from '../prisma/session.mjs';
-import type { Roots } from './processes.js';
 
-export type TemporalServer = { address: string; roots: Roots; stop: () => Promise<void> };
+/** `roots`: its processes, by id. */
+export type TemporalServer = { address: string; roots: Map<number, string>; stop: () => Promise<void> };
 
 const HOST = '127.0.0.1';
 const PLUGIN = 'postgres12_pgx';
@@ -50,9 +50,9 @@ export async function startTemporalOnPostgres(programs: string): Promise<Tempora
     const logFile = join(folder, 'postgres.log');
     const cluster = { place, user, port: await freePort(), logFile, password, durable: true };
     running.push(await start({ ...(await preparePostgres(cluster)), scratch: place }));
-    await makeSchemas(join(programs, 'temporal-sql-tool'), cluster);
+    await makeTemporalSchemas(programs, cluster);
     const port = await freePort();
-    const server = await serverProgram(join(programs, 'temporal-server'), cluster, { port, folder });
+    const server = await temporalProgramOn(programs, cluster, { port, folder });
     running.push(await start(server));
     const [postgres, temporal] = running.map(({ pid }) => pid as number) as [number, number];
     const roots = new Map([
@@ -66,7 +66,9 @@ export async function startTemporalOnPostgres(programs: string): Promise<Tempora
   }
 }
 
-async function makeSchemas(tool: string, cluster: ClusterOptions): Promise<void> {
+/** @param programs folder with `temporal-sql-tool` */
+export async function makeTemporalSchemas(programs: string, cluster: ClusterOptions): Promise<void> {
+  const tool = join(programs, 'temporal-sql-tool');
   const client = new pg.Client(sessionConfig(adminUrl(cluster)));
   await client.connect();
   try {
@@ -91,7 +93,12 @@ async function makeSchemas(tool: string, cluster: ClusterOptions): Promise<void>
 type Place = { port: number; folder: string };
 
 /** The environment that docker-compose.yml gives it, on ports of this machine that are free. */
-async function serverProgram(command: string, cluster: ClusterOptions, { port, folder }: Place): Promise<Program> {
+export async function temporalProgramOn(
+  programs: string,
+  cluster: ClusterOptions,
+  { port, folder }: Place,
+): Promise<Program> {
+  const command = join(programs, 'temporal-server');
   const services = ['FRONTEND', 'HISTORY', 'MATCHING', 'WORKER'];
   const ports: Record<string, string> = { FRONTEND_HTTP_PORT: `${await freePort()}` };
   for (const service of services) {
