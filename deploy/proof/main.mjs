@@ -36,7 +36,7 @@ const OWN = [
 ];
 
 const asked = process.argv.slice(2);
-const stages = Object.keys(STAGES).filter((name) => asked.length === 0 || asked.includes(name));
+const stages = asked.length === 0 ? Object.keys(STAGES) : asked.filter((name) => name in STAGES);
 const say = (sentence) => process.stdout.write(`${sentence}\n`);
 
 const reason = whyNot();

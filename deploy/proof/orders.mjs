@@ -5,12 +5,19 @@ import { PORT, seconds } from './engine.mjs';
 const API = `http://127.0.0.1:${PORT}`;
 const ISSUER = 'http://127.0.0.1:12112';
 const TRIES = 150;
+const TOKEN_TRIES = 3;
 const PAUSE_MS = 300;
 const LIMIT_MS = 10_000;
 
 export async function token(sub, role) {
   const body = new URLSearchParams({ sub, role });
-  return (await (await fetch(`${ISSUER}/token`, { method: 'POST', body })).json()).access_token;
+  for (let nth = 1; ; nth++) {
+    try {
+      return (await (await fetch(`${ISSUER}/token`, { method: 'POST', body })).json()).access_token;
+    } catch (err) {
+      if (nth === TOKEN_TRIES) throw err; // a kept connection may have gone while a command held this process up
+    }
+  }
 }
 
 async function ask(path, bearer, init = {}) {
