@@ -142,6 +142,8 @@ function answers({ ledger, people, executions }: End): Violation | undefined {
     if (!what.startsWith('resolve')) continue;
     const isTaken = 'success' in answer;
     const isNoted = ledger.decisions.has(`${id}/not-taken`);
+    if (isTaken && !isNoted && what === 'resolve: compensate' && ledger.status === 'CONFIRMED')
+      return { invariant: 'log', how: `${what} was taken, the order is confirmed, and the log does not say why` };
     if (isTaken && !ledger.decisions.has(id))
       return { invariant: 'log', how: `${what} was taken, and is not in the log` };
     if (!isTaken && ledger.decisions.has(id) && !isNoted && typeOf(answer) !== 'DecisionInHand')

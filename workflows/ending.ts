@@ -1,5 +1,5 @@
 /** The end of a saga: what it leaves behind in its progress, and which answers and log entries it still owes. */
-import { allHandlersFinished, CancellationScope, condition } from '@temporalio/workflow';
+import { allHandlersFinished, CancellationScope, condition, patched } from '@temporalio/workflow';
 import type { OrderSagaResult } from '../contracts/saga.js';
 import type { Decision } from '../contracts/steps.js';
 import { showState } from './attention.js';
@@ -11,10 +11,17 @@ import { traceEnd } from './trace.js';
 export async function endSaga(saga: Saga, result: OrderSagaResult): Promise<OrderSagaResult> {
   const { progress, decisions } = saga;
   progress.setState(result.status === 'CONFIRMED' ? 'COMPLETED' : 'COMPENSATED');
+  const isConfirmed = result.status === 'CONFIRMED';
   const { unanswered } = decisions;
-  if (result.status === 'CONFIRMED' && unanswered) await noteConfirmedFirst(saga, unanswered);
+  if (isConfirmed && unanswered) await noteConfirmedFirst(saga, unanswered);
   if (result.status === 'CANCELLED') showState(saga, `Cancelled: ${result.reason}. Everything has been undone.`);
   await payDebts(saga);
+  // A handler that was waited for has given up asking the order's row.
+  const late = decisions.unanswered;
+  if (isConfirmed && late && late !== unanswered && patched('late-unanswered')) {
+    await noteConfirmedFirst(saga, late);
+    await payDebts(saga);
+  }
   traceEnd(saga, result);
   return result;
 }
