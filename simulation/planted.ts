@@ -2,8 +2,15 @@
 import type { Change } from './product.js';
 import type { Planted } from './saga.js';
 
-/** `seeds`: how many it may take, if it takes what is rare. */
-export type PlantedBug = { name: string; caughtBy: string; change?: Change; world?: Planted; seeds?: number };
+/** `seeds`: how many it may take, if it takes what is rare; `tape`: the way there, where finding it again would take too long. */
+export type PlantedBug = {
+  name: string;
+  caughtBy: string;
+  change?: Change;
+  world?: Planted;
+  seeds?: number;
+  tape?: readonly number[];
+};
 const bundle = (find: string, put: string): Change => ({ file: 'workflow-bundle.js', find, put });
 
 export const PLANTED: readonly PlantedBug[] = [
@@ -42,6 +49,12 @@ export const PLANTED: readonly PlantedBug[] = [
     name: 'the gateway forgets its keys',
     caughtBy: 'one charge',
     world: { gatewayForgetsKeys: true },
+  },
+  {
+    name: 'the log does not hear of a decision that the saga’s end overtook',
+    caughtBy: 'log',
+    change: bundle('late !== unanswered &&', 'false &&'),
+    tape: [3, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 1, 0, 1, 0, 0, 0, 1], // seed 3268 of its day
   },
   {
     name: 'the undos stop one short',

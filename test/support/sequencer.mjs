@@ -47,6 +47,7 @@ const LONG_S = {
   'domain/audit': 35,
   'ops/bulk': 35,
   'prisma/under-load': 35,
+  'simulation/simulation': 35,
   'ops/rollout': 45,
   'relay/publishers/kafka': 35,
   'system/bulkheads': 35,
