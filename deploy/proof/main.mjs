@@ -8,7 +8,7 @@
 import { cpus } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { logical, physical } from './backup.mjs';
+import { logical, moment, physical } from './backup.mjs';
 import { copyCheckout, PORT, seconds, sh, whyNot } from './engine.mjs';
 import { readPage } from './page.mjs';
 import { hang, heap, kills, orders, scaling, server, start, stopAndStart, stuck } from './running.mjs';
@@ -26,6 +26,7 @@ const STAGES = {
   stuck,
   stopAndStart,
   scaling,
+  moment,
   logical,
   server,
 };
