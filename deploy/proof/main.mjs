@@ -12,13 +12,14 @@ import { logical, moment, physical } from './backup.mjs';
 import { copyCheckout, PORT, seconds, sh, whyNot } from './engine.mjs';
 import { readPage } from './page.mjs';
 import { hang, heap, kills, orders, scaling, server, start, stopAndStart, stuck } from './running.mjs';
-import { back, upgrade } from './upgrade.mjs';
+import { back, rollout, upgrade } from './upgrade.mjs';
 
 const STAGES = {
   start,
   orders,
   upgrade,
   back,
+  rollout,
   kills,
   hang,
   heap,
