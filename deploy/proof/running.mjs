@@ -67,7 +67,7 @@ export async function orders({ note }) {
   const { count, again, tookS, acceptedS } = await confirmed(200, { atATime: 16 });
   note(
     `${count} orders, 16 at a time`,
-    `all confirmed; accepted within ${acceptedS} s, ended within ${tookS} s, ${again} requests tried again`,
+    `all confirmed; accepted within ${acceptedS} s, ended within ${tookS} s, ${again}`,
   );
 }
 
@@ -107,7 +107,7 @@ export async function kills({ folder, note }) {
     const { tookS, again } = await load;
     note(
       `${service} killed amid 120 orders`,
-      `runs again after ${backS} s${answersS}; all confirmed within ${tookS} s, ${again} requests tried again`,
+      `runs again after ${backS} s${answersS}; all confirmed within ${tookS} s, ${again}`,
     );
   }
 }
@@ -178,8 +178,8 @@ export async function scaling({ folder, setEnv, note }) {
   const watch = setInterval(async () => {
     most = greater(most, await connections(folder).catch(() => ({})));
   }, 2_000);
-  const { tookS } = await load.finally(() => clearInterval(watch));
-  note('200 orders on them', `all confirmed within ${tookS} s`);
+  const { acceptedS, tookS, again } = await load.finally(() => clearInterval(watch));
+  note('200 orders on them', `all confirmed; accepted within ${acceptedS} s, ended within ${tookS} s, ${again}`);
   note(
     'connections to Postgres meanwhile, at most',
     `${Object.entries(most)

@@ -30,7 +30,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 const folder = join(CHECKOUT, '.soak', 'deploys');
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
-const pace = { steps: '10,50,100', hold: `${hold}s`, sagas: '10', quietMs: (hold * 1_000) / 2 };
+const pace = { steps: '10,50,100', hold: `${hold}s`, sagas: '5', quietMs: (hold * 1_000) / 2 };
 try {
   const result = await runDeploys({ sagas, perSecond: rate, pace, withBadReleases: true, folder, say, stops });
   const text = markdown(result);
