@@ -37,18 +37,19 @@ async function back({ folder, page, note }, which, fill) {
     healthy(folder);
   });
   const confirmedThen = count(folder);
-  await ordersAfter({ page, note });
+  await ordersAfter({ folder, page, note });
   return { restoredS, confirmedThen };
 }
 
 /** The workers notice by themselves whether the account knows this database, some seconds after they have begun. */
-async function ordersAfter({ page, note }) {
+async function ordersAfter({ folder, page, note }) {
   const placed = await place(20);
   let held = 'the account knew the database';
   const began = performance.now();
   for (;;) {
-    const said = page.run(/^ops adopt/, { '<you>': 'op-proof --yes' });
-    if (!said.includes('nothing to adopt')) held = `adopted: ${line(said, /Adopted|adopted/)}`;
+    const because = ask(folder, 'SELECT held_because FROM installation', 'order_saga');
+    if (because !== '') held = `adopted, since money was held: ${because}`;
+    page.run(/^ops adopt/, { '<you>': 'op-proof --yes' });
     const { said: ended, allConfirmed } = await finals({ ...placed, began: performance.now() }, 10);
     if (allConfirmed)
       return note('20 orders afterwards', `${ended} within ${seconds((performance.now() - began) / 1_000)} s; ${held}`);
@@ -74,8 +75,8 @@ export async function physical({ folder, page, note }) {
   );
 }
 
-const ask = (folder, question) =>
-  sh(`docker compose exec -T postgres psql -U postgres -Atc "${question}"`, { cwd: folder }).trim();
+const ask = (folder, question, database = 'postgres') =>
+  sh(`docker compose exec -T postgres psql -U postgres -d ${database} -Atc "${question}"`, { cwd: folder }).trim();
 
 export async function moment({ folder, page, setEnv, note }) {
   page.run(/^# in \.env: WAL_ARCHIVE/);
@@ -125,5 +126,5 @@ export async function logical({ folder, page, note }) {
     'dump, a new cluster, restore, `feed-clock --advance`',
     `${tookS} s from the stop until all is healthy; ${before} confirmed orders, as before`,
   );
-  await ordersAfter({ page, note });
+  await ordersAfter({ folder, page, note });
 }

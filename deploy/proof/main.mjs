@@ -3,7 +3,7 @@
  *   npm run deploy:test                       all of it; writes deploy/RESULTS.md
  *   npm run deploy:test -- start kills        some stages, and writes nothing
  * Needs `docker compose`, an engine on this machine, the right to signal its processes, and the ports of the page (PROOF_PORT
- * instead of 3000). KEEP=1 leaves all as it is.
+ * instead of 3000). KEEP=1 leaves all as it is, and FOLDER=<the folder that it names> goes on with that.
  */
 import { cpus } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';

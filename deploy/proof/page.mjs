@@ -16,7 +16,7 @@ const NOT_RUN = [
 export function readPage(folder) {
   const text = readFileSync(join(folder, 'deploy', 'README.md'), 'utf8');
   const state = join(folder, 'page-state.sh');
-  writeFileSync(state, '');
+  writeFileSync(state, '', { flag: 'a' });
   const commands = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block]) => commandsOf(block));
   const done = new Set();
 

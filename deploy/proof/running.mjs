@@ -56,7 +56,7 @@ export async function start({ page, own, note }) {
   page.run(/inventory\/SKU-PROBE/);
   const probe = page.run(/cus_probe/);
   if (!probe.includes('"status":"CONFIRMED"')) throw new Error(`the page's probe order: ${probe}`);
-  page.run(/^(ops|temporal|readyz)\(\)/);
+  page.run(/^(ops|alone|temporal|readyz)\(\)/);
   const doctor = page.run(/^ops doctor/);
   if (!page.run(/^readyz worker/).includes('"ready":true')) throw new Error('the worker is not ready');
   page.run(/^docker compose (exec postgres psql|logs)/);
