@@ -21,8 +21,8 @@ function watch({ shared, name, pid, stallMaxMs }: Guarded): void {
     seen = beats;
     if (ticks < TICKS) return;
     clearInterval(timer);
-    say({ name, pid, stallMaxMs });
     setTimeout(() => process.kill(pid, 'SIGKILL'), LAST_WORDS_MS); // no handler could run
+    say({ name, pid, stallMaxMs });
   }, stallMaxMs / TICKS);
 }
 
@@ -33,5 +33,5 @@ function say({ name, pid, stallMaxMs }: Omit<Guarded, 'shared'>): void {
   new Worker("require('node:fs').writeSync(2, require('node:worker_threads').workerData)", {
     eval: true,
     workerData: `${line}\n`,
-  });
+  }).on('error', () => undefined); // of a pipe that nobody reads: it would end this thread, and spare the process
 }
