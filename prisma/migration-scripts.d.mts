@@ -5,5 +5,5 @@ export function isLockNotHad(err: unknown): boolean;
 export function runScript(
   client: Pick<Client, 'query'>,
   script: string,
-  options?: { lockWaitMs?: number; patienceMs?: number; onRetry?: (tries: number) => void },
+  options?: { lockWaitMs?: number; patienceMs?: number; onRetry?: (tries: number) => void; signal?: AbortSignal },
 ): Promise<unknown>;

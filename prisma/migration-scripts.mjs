@@ -26,11 +26,12 @@ const withoutComments = (sql) => sql.replace(/\/\*[\s\S]*?\*\//g, ' ').replace(/
  * Runs a script whole: several statements are one transaction, so that a try that fails has changed nothing.
  * @param {import('pg').Client} client its session; its `lock_timeout` is unlimited afterwards
  * @param {string} script of which statements may set a `lock_timeout` of their own
- * @param {{ lockWaitMs?: number, patienceMs?: number, onRetry?: (tries: number) => void }} [options]
+ * @param {{ lockWaitMs?: number, patienceMs?: number, onRetry?: (tries: number) => void, signal?: AbortSignal }} [options]
+ * `signal`: whoever runs it does not want to wait for its lock any longer
  * @throws the driver's error of the last try
  */
 export async function runScript(client, script, options = {}) {
-  const { lockWaitMs = LOCK_WAIT_MS, patienceMs = PATIENCE_MS, onRetry } = options;
+  const { lockWaitMs = LOCK_WAIT_MS, patienceMs = PATIENCE_MS, onRetry, signal } = options;
   const bare = withoutComments(script);
   if (CONCURRENTLY.test(bare)) return runConcurrently(client, script, CREATED.exec(bare));
   const giveUpAt = Date.now() + patienceMs;
@@ -41,7 +42,8 @@ export async function runScript(client, script, options = {}) {
     } catch (err) {
       if (!isLockNotHad(err) || Date.now() + pauseMs > giveUpAt) throw err;
       onRetry?.(tries);
-      await sleep(pauseMs);
+      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+      if (signal?.aborted) throw err;
     } finally {
       await client.query('SET lock_timeout = 0').catch(() => undefined); // of a session that has ended
     }

@@ -78,9 +78,16 @@ async function serve() {
     const call = answer(engine, request).finally(() => pending.delete(call));
     pending.add(call);
   });
-  lines.on('close', async () => {
+  const stop = async () => {
+    if (stopping.signal.aborted) process.exit(1); // asked for twice
+    stopping.abort();
     await Promise.allSettled([...pending]);
     process.exit(0);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stop);
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined); // the CLI is gone
+  lines.on('close', () => {
+    if (!stopping.signal.aborted) void stop();
   });
 }
 
@@ -201,13 +208,19 @@ async function repair(adapter) {
 function runScriptsWhole(prototype) {
   prototype.executeScript = async function (script) {
     try {
-      await runScript(this.client, script, { onRetry: tellOfRetry, ...patience });
+      await runScript(this.client, script, { onRetry: tellOfRetry, signal: stopping.signal, ...patience });
     } catch (err) {
       if (isLockNotHad(err)) lockNotHad = script;
       this.onError(err);
     }
   };
 }
+
+/**
+ * Ctrl-C, or the CLI is gone: what runs is finished, what waits for its lock is given up, and marked as what it is. A migration that was
+ * left in the middle would have to be resolved by hand.
+ */
+const stopping = new AbortController();
 
 /** For how long a migration tries to get its locks; unset = as long as prisma/migration-scripts says. */
 const { MIGRATE_PATIENCE_MS } = process.env;

@@ -9,11 +9,11 @@ import { createPaymentGateway } from '../../gateways/stripe.js';
 import { actOnAll, type ActOptions, addActOptions, askBefore, signatureOf } from '../act.js';
 import { addJsonOption, type Ops, run } from '../command.js';
 import { policyOf } from '../connections.js';
-import { EXIT, type ExitCode, usage } from '../exit.js';
+import { EXIT, type ExitCode, OpsError, usage } from '../exit.js';
 import { moment } from '../find.js';
 import { gatewayPlace } from '../gateway-view.js';
 import { createRecorder } from '../recorder.js';
-import { type Difference, differenceOf } from './difference.js';
+import { type Difference, differenceOf, type Sides } from './difference.js';
 import { settleDifference } from './settle.js';
 import { readSides } from './sides.js';
 
@@ -76,6 +76,7 @@ async function afterRestore(ops: Ops, options: Options): Promise<ExitCode> {
     out.notice('There is nothing to be done.');
     return EXIT.done;
   }
+  if (isStranger(sides)) throw new OpsError(STRANGER, EXIT.failed);
   const many = `${targets.length} ${targets.length === 1 ? 'order' : 'orders'}`;
   await askBefore(
     ops,
@@ -88,6 +89,14 @@ async function afterRestore(ops: Ops, options: Options): Promise<ExitCode> {
     settleDifference(settling, target),
   );
 }
+
+/** Ending all sagas of another installation, because the shell points to the wrong database, would be the disaster. */
+const isStranger = (sides: Sides[]): boolean => {
+  const elsewhere = sides.filter(({ saga, cancellation, held }) => saga ?? cancellation ?? held[0]);
+  return elsewhere.length > 0 && elsewhere.every(({ order }) => order === undefined);
+};
+const STRANGER =
+  'This database has none of the orders that Temporal and the gateway know of: is DATABASE_URL the right one? If it is, go further back with --since, until there are orders that were not lost. Nothing was done.';
 
 const REMEDIES = { restart: 'restart its saga', unwind: 'cancel it', 'end-saga': 'end its saga', nothing: '' } as const;
 

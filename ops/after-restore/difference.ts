@@ -65,6 +65,10 @@ const RUNNING = 'RUNNING';
 const COMPLETED = 'COMPLETED';
 const WORK: ReadonlySet<string> = new Set([...STEPS, ...UNDOS]);
 
+/** Whether it is the second saga that has to work on it. An order with steps after the pivot is confirmed, and still the first one's. */
+export const isTakenBack = ({ status, unwindingReason }: RestoredOrder): boolean =>
+  status === 'CONFIRMED' && unwindingReason !== null;
+
 /** @returns undefined if nothing differs; of several differences the one whose remedy settles the others */
 export function differenceOf(sides: Sides): Difference | undefined {
   const { orderId, order, held } = sides;
@@ -85,8 +89,11 @@ function ofLost({ saga, cancellation, held }: Sides): Found | undefined {
 
 function ofKnown({ saga, cancellation, held, givenBack }: Sides, order: RestoredOrder): Found | undefined {
   // A surplus charge that went back says nothing of the one that pays for the order.
+  // Nor does the gateway of an order that an operator vouches for.
   const isGivenBack =
-    order.reference === null ? held.length === 0 && givenBack.length > 0 : givenBack.includes(order.reference);
+    order.reference === null
+      ? order.payment !== 'SETTLED_OUTSIDE' && held.length === 0 && givenBack.length > 0
+      : givenBack.includes(order.reference);
   const isConfirmed = order.status === 'CONFIRMED' && order.unwindingReason === null;
   if (isConfirmed && cancellation && (cancellation.status === RUNNING || cancellation.status === COMPLETED)) {
     const reason = cancellation.result?.reason ?? 'OPERATOR';
@@ -99,7 +106,7 @@ function ofKnown({ saga, cancellation, held, givenBack }: Sides, order: Restored
       says: 'confirmed here, and all its money was given back by a refund of ours',
       remedy: { do: 'unwind', reason: 'OPERATOR' },
     };
-  if (order.isDue) return ofDue(order, order.status === 'PENDING' ? saga : cancellation, { held, isGivenBack });
+  if (order.isDue) return ofDue(order, isTakenBack(order) ? cancellation : saga, { held, isGivenBack });
   const late = [saga, cancellation].find((run) => run?.status === RUNNING);
   return (
     late && {

@@ -38,7 +38,8 @@ function note(told: Told, name: string | undefined, result: Payload | null | und
   if (!name) return;
   told.done.add(name);
   if (name !== BEGIN_UNWINDING) return;
-  const { reason } = (decoded(result) ?? {}) as { reason?: unknown };
+  const { outcome, reason } = (decoded(result) ?? {}) as { outcome?: unknown; reason?: unknown };
+  if (outcome === 'confirmed') return; // the confirmation came first: nothing is taken back
   told.unwinding = CANCELLATION_REASONS.find((known) => known === reason) ?? 'OPERATOR';
 }
 

@@ -2,6 +2,7 @@
 import type { Client } from '@temporalio/client';
 import { cancelOrderSagaId, orderSagaId } from '../../contracts/ids.js';
 import type { SagaPolicy } from '../../contracts/saga.js';
+import { readRestored } from '../../domain/after-restore.js';
 import { cancellation, refundOfFinding } from '../../domain/audit/changes.js';
 import type { Database } from '../../domain/database.js';
 import { openFinding } from '../../domain/reconciliation.js';
@@ -55,6 +56,8 @@ async function settleKnown(
 
 async function settleLost({ db, client, recorder, signature, refundLost }: Settling, { orderId, held }: Difference) {
   const { reason, operator } = signature;
+  // Between the list and the operator's yes, a restore may still have been going on.
+  if ((await readRestored(db, [orderId])).length > 0) throw new Error('It is in this database by now: list again');
   const did: string[] = [];
   for (const workflowId of [orderSagaId(orderId), cancelOrderSagaId(orderId)]) {
     const saga = await inTime(client, () => describeRun(client, workflowId));

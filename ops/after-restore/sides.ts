@@ -7,7 +7,7 @@ import type { Database } from '../../domain/database.js';
 import { amountFromGateway, CHARGE_PURPOSE } from '../../gateways/marks.js';
 import type { LedgerCharge, Page, PageRequest, PaymentLedger } from '../../gateways/payments.js';
 import { describeRun } from '../../sagas/describe.js';
-import type { HeldMoney, SagaRun, Sides } from './difference.js';
+import { type HeldMoney, isTakenBack, type SagaRun, type Sides } from './difference.js';
 import { readTold } from './history.js';
 
 export type Ledger = Pick<PaymentLedger, 'listCharges' | 'listRefunds' | 'readCharge'>;
@@ -35,12 +35,15 @@ export async function readSides(sources: Sources, since: Date): Promise<Sides[]>
     [...ids].map((orderId) =>
       limit(async (): Promise<Sides> => {
         const order = orders.get(orderId);
+        const isDue = order?.isDue === true;
         const [saga, cancellation] = await Promise.all([
-          runOf(client, runs, orderSagaId(orderId), order?.isDue === true && order.status === 'PENDING'),
-          runOf(client, runs, cancelOrderSagaId(orderId), order?.isDue === true && order.status === 'CONFIRMED'),
+          runOf(client, runs, orderSagaId(orderId), isDue && !isTakenBack(order)),
+          runOf(client, runs, cancelOrderSagaId(orderId), isDue && isTakenBack(order)),
         ]);
+        // A saga writes here first, then to its history: what that says is here by now, unless this database has lost it.
+        const now = isDue ? (await readRestored(db, [orderId]))[0] : order;
         const { held, givenBack } = money.get(orderId) ?? NONE;
-        return { orderId, order, saga, cancellation, held, givenBack };
+        return { orderId, order: now, saga, cancellation, held, givenBack };
       }),
     ),
   );

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { sentenceOf } from '../../runtime/errors/facts.js';
 import { isAway } from '../../sagas/away.js';
+import { OpsError } from '../exit.js';
 import type { Output } from '../output.js';
 import { takeCensus } from './census.js';
 import { type Census, type GateLimits, judge, percentOf, type Verdict } from './gate.js';
@@ -37,9 +38,10 @@ export async function roll(around: Around, plan: RolloutPlan, from: Routing): Pr
   const { deployment, out } = around;
   const since = new Date();
   const steps: StepReport[] = [];
-  let isRamping = false;
+  let [isAsked, isRamping] = [false, false];
   try {
     for (const percent of plan.steps) {
+      isAsked = true;
       await patiently(around, plan.provedWithinMs, () => deployment.ramp(plan.build, percent));
       isRamping = true;
       const report = await watchStep(around, plan, from.current, percent, since);
@@ -54,7 +56,9 @@ export async function roll(around: Around, plan: RolloutPlan, from: Routing): Pr
       await patiently(around, plan.provedWithinMs, () => deployment.makeCurrent(plan.build));
     return { outcome: 'current', because: null, steps };
   } catch (err) {
-    if (!isRamping) throw err;
+    // What was refused has changed nothing; what was not answered may have.
+    const isAsBefore = !isAsked || (!isRamping && err instanceof OpsError);
+    if (isAsBefore) throw err;
     return await back(around, steps, around.stopped.aborted ? 'it was interrupted' : sentenceOf(err));
   }
 }

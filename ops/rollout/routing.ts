@@ -35,13 +35,46 @@ export function deploymentOf(client: Client, name: string, identity: string): De
   const { namespace } = client.options;
   const about = { namespace, deploymentName: name, identity };
   let token: Uint8Array | undefined;
+  /** Whether the routing is as the last change makes it, while no answer to that has come. */
+  let unanswered: ((routing: Routing) => boolean) | undefined;
+  const read = async (): Promise<Routing> => {
+    const { workerDeploymentInfo: info, conflictToken } = await client.workflowService
+      .describeWorkerDeployment({ namespace, deploymentName: name })
+      .catch((err: unknown) => {
+        if (grpcCode(err) !== NOT_FOUND) throw err;
+        throw usage(
+          `Temporal knows no deployment ${name}: no worker with TEMPORAL_WORKER_BUILD_ID has asked for work (deploy/README.md).`,
+        );
+      });
+    token = conflictToken;
+    const { currentDeploymentVersion, rampingDeploymentVersion, rampingVersionPercentage } = info?.routingConfig ?? {};
+    return {
+      current: currentDeploymentVersion?.buildId ?? null,
+      ramping: rampingDeploymentVersion?.buildId ?? null,
+      percent: rampingVersionPercentage ?? 0,
+      builds: (info?.versionSummaries ?? []).flatMap(({ deploymentVersion }) => deploymentVersion?.buildId ?? []),
+    };
+  };
   const change = async (
     act: (conflictToken: { conflictToken?: Uint8Array }) => Promise<{ conflictToken?: unknown }>,
-  ) => {
+    isDone: (routing: Routing) => boolean,
+  ): Promise<void> => {
+    const isBefore = unanswered;
     try {
+      unanswered = isDone;
       token = (await act(token ? { conflictToken: token } : {})).conflictToken as Uint8Array;
+      unanswered = undefined;
     } catch (err) {
       if (grpcCode(err) !== FAILED_PRECONDITION) throw err;
+      unanswered = isBefore;
+      if (isBefore) {
+        const known = token;
+        const routing = await read();
+        unanswered = undefined;
+        if (isDone(routing)) return;
+        if (isBefore(routing)) return await change(act, isDone); // it was no other's change, but ours
+        token = known;
+      }
       throw new OpsError(
         `Temporal refuses to change the routing of ${name}: ${(err as { details?: string }).details ?? (err as Error).message}`,
         EXIT.failed,
@@ -51,35 +84,22 @@ export function deploymentOf(client: Client, name: string, identity: string): De
   };
   return {
     name,
-    read: async () => {
-      const { workerDeploymentInfo: info, conflictToken } = await client.workflowService
-        .describeWorkerDeployment({ namespace, deploymentName: name })
-        .catch((err: unknown) => {
-          if (grpcCode(err) !== NOT_FOUND) throw err;
-          throw usage(
-            `Temporal knows no deployment ${name}: no worker with TEMPORAL_WORKER_BUILD_ID has asked for work (deploy/README.md).`,
-          );
-        });
-      token = conflictToken;
-      const { currentDeploymentVersion, rampingDeploymentVersion, rampingVersionPercentage } =
-        info?.routingConfig ?? {};
-      return {
-        current: currentDeploymentVersion?.buildId ?? null,
-        ramping: rampingDeploymentVersion?.buildId ?? null,
-        percent: rampingVersionPercentage ?? 0,
-        builds: (info?.versionSummaries ?? []).flatMap(({ deploymentVersion }) => deploymentVersion?.buildId ?? []),
-      };
-    },
+    read,
     ramp: (buildId, percentage) =>
-      change((known) =>
-        client.workflowService.setWorkerDeploymentRampingVersion({
-          ...about,
-          ...known,
-          ...(percentage > 0 && { buildId, percentage }),
-        }),
+      change(
+        (known) =>
+          client.workflowService.setWorkerDeploymentRampingVersion({
+            ...about,
+            ...known,
+            ...(percentage > 0 && { buildId, percentage }),
+          }),
+        ({ ramping, percent }) => (percentage > 0 ? ramping === buildId && percent === percentage : ramping === null),
       ),
     makeCurrent: (buildId) =>
-      change((known) => client.workflowService.setWorkerDeploymentCurrentVersion({ ...about, ...known, buildId })),
+      change(
+        (known) => client.workflowService.setWorkerDeploymentCurrentVersion({ ...about, ...known, buildId }),
+        ({ current }) => current === buildId,
+      ),
     isServed: async (buildId) => {
       const { pollers } = await client.workflowService.describeTaskQueue({
         namespace,

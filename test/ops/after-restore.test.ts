@@ -14,12 +14,14 @@ import type { Database } from '../../domain/database.js';
 import { readStanding } from '../../domain/installation.js';
 import { readOrder, requestCancellation } from '../../domain/orders.js';
 import { createPaymentGateway } from '../../gateways/stripe.js';
-import type { DifferenceKind } from '../../ops/after-restore/difference.js';
+import { type Difference, type DifferenceKind, differenceOf } from '../../ops/after-restore/difference.js';
+import { settleDifference } from '../../ops/after-restore/settle.js';
+import { readSides } from '../../ops/after-restore/sides.js';
 import { reconcileOnce } from '../../reconciliation/pass.js';
 import { describeRun } from '../../sagas/describe.js';
 import { createActivities, createWorker } from '../../workers/worker.js';
 import { eventually } from '../support/conditions.js';
-import { accept, copyDatabase, stock, type TestDatabase } from '../support/database.js';
+import { accept, copyDatabase, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 import { workflowBundle } from '../support/histories.js';
 import { expectRight } from '../support/invariants.js';
 import { readCharges, readFacts, readSagas } from '../support/ledgers.js';
@@ -281,3 +283,55 @@ test(
   },
   LIMIT_MS,
 );
+
+test(
+  'what goes on while it is looked at: a saga that ends meanwhile is no difference, and an order that is there is not ended as lost',
+  async () => {
+    const { db } = restored;
+    await s.fault({ route: 'charge', mode: 'down', count: null });
+    const { id } = await accept(db, { A: 1 });
+    const order = await readOrder(db, id);
+    if (!order) throw new Error('there is no such order');
+    const { type, options } = sagaStart({ ...order, kind: 'order' }, PATIENT);
+    const saga = await s.client.workflow.start(type, options);
+    await eventually('it is reserved', async () => (await db.reservation.count({ where: { orderId: id } })) === 1);
+
+    const lost: Difference = { orderId: id, kind: 'ORDER_LOST', says: '', remedy: { do: 'end-saga' }, held: [] };
+    const signature = { operator: 'op-test', reason: 'drill' };
+    const recorder = { act: unrecorded, announce: unrecorded, conclude: unrecorded };
+    const settling = { db, client: s.client, policy: PATIENT, recorder, signature, refundLost: true };
+    expect((await settleDifference(settling, lost)).outcome).toBe('failed');
+    expect((await saga.describe()).status.name).toBe('RUNNING');
+
+    // The order was read by then; the saga is asked for once it has ended.
+    const ended = async <T>(deadline: number | Date, ask: () => Promise<T>) => {
+      await s.heal();
+      await saga.result();
+      return s.client.withDeadline(deadline, ask);
+    };
+    const client = new Proxy(s.client, {
+      get: (of, name) => (name === 'withDeadline' ? ended : Reflect.get(of, name)),
+    });
+    const { id: installationId } = await readStanding(db);
+    const sides = await readSides({ db, client, ledger: gateway(), installationId }, new Date());
+    const side = sides.find(({ orderId }) => orderId === id);
+    expect(side?.saga?.status).toBe('COMPLETED');
+    expect(side && differenceOf(side)).toBeUndefined();
+  },
+  LIMIT_MS,
+);
+
+test('of a database that has none of the orders that Temporal knows nothing is settled', async () => {
+  const other = await createTestDatabase();
+  try {
+    const { code, stderr } = await cliOf(
+      { databaseUrl: other.url, env: s.env },
+      { PAYMENTS_URL: s.sandboxUrl },
+    )(...['after-restore', '--since', '1h', '--apply', '--yes', '--reason', 'the wrong shell']);
+    expect([code, stderr]).toEqual([1, expect.stringContaining('is DATABASE_URL the right one?')]);
+  } finally {
+    await other.drop();
+  }
+});
+
+const unrecorded = async () => undefined as never;

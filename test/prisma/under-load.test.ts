@@ -1,4 +1,5 @@
 /** Migrations beside a service at work: what waits for them, what they wait for, and what the service notices. */
+import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { reserveInventory } from '../../domain/inventory.js';
@@ -157,5 +158,23 @@ test('a migration that never gets its lock has changed nothing, and goes through
 
   expect(await deploy(t.url)).toEqual({ failure: undefined, output: expect.anything() });
   expect([await one(columns), await one(isValid)]).toEqual([2, true]);
+  await remove();
+});
+
+test('a migration that is interrupted while it waits for its lock is no failed one: it goes through when it is run again', async () => {
+  const { deploy, begin, remove } = await migrationsWith({
+    '29990101000002_bell': 'ALTER TABLE orders ADD COLUMN bell text;\n',
+  });
+  await sessions.reader.query('BEGIN');
+  await sessions.reader.query('SELECT count(*) FROM orders');
+  const job = begin(t.url);
+  const exit = once(job, 'exit');
+  let said = '';
+  job.stdout.on('data', (chunk) => (said += chunk));
+  await eventually('it waits', () => said.includes('is held by others'), 30_000);
+  process.kill(-(job.pid ?? 0), 'SIGINT'); // Ctrl-C
+  await exit;
+  await sessions.reader.query('COMMIT');
+  expect(await deploy(t.url)).toEqual({ failure: undefined, output: expect.anything() });
   await remove();
 });

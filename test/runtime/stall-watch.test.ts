@@ -33,6 +33,14 @@ test('a process whose event loop stands still says so, and dies', async () => {
   });
 });
 
+test('it dies although nobody reads what it says', async () => {
+  // Once Node has opened a pipe, a write that it has no room for fails rather than waits.
+  const fill = "for (;;) try { fs.writeSync(2, 'x'.repeat(4096)); } catch {}";
+  const child = watched(`const fs = await import('node:fs'); process.stderr; setTimeout(() => { ${fill} }, 100)`);
+  const [, signal] = await once(child, 'exit');
+  expect(signal).toBe('SIGKILL');
+});
+
 test('a process that is late again and again, or frozen as a whole, goes on', async () => {
   const late = 'const end = performance.now() + 400; while (performance.now() < end);';
   const child = watched(`setInterval(() => { ${late} console.log('late'); }, 100)`);

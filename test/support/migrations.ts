@@ -1,4 +1,5 @@
 /** Migrations as their image has them: Prisma's CLI, and the files of this checkout with some more, or without the newest. */
+import { spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,10 +24,12 @@ export async function migrationsWith(more: Record<string, string | null>) {
     await mkdir(place);
     await writeFile(join(place, 'migration.sql'), sql);
   }
+  const command = [join(folder, 'prisma', 'cli.mjs'), 'migrate', 'deploy'];
+  const environment = (url: string) => ({ PATH: process.env['PATH'], HOME: process.env['HOME'], DATABASE_URL: url });
   const deploy = (url: string, env: Record<string, string> = {}) =>
-    runToEnd(process.execPath, [join(folder, 'prisma', 'cli.mjs'), 'migrate', 'deploy'], {
-      cwd: folder,
-      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], DATABASE_URL: url, ...env },
-    });
-  return { deploy, remove: () => rm(folder, { recursive: true }) };
+    runToEnd(process.execPath, command, { cwd: folder, env: { ...environment(url), ...env } });
+  /** As from a terminal: in a process group of its own. */
+  const begin = (url: string) =>
+    spawn(process.execPath, command, { cwd: folder, env: environment(url), stdio: 'pipe', detached: true });
+  return { deploy, begin, remove: () => rm(folder, { recursive: true }) };
 }
