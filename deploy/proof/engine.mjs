@@ -57,15 +57,20 @@ export async function shBeside(script, { cwd } = {}) {
   return stdout;
 }
 
-/** Signals the process of a service's container, by the number that this machine's own kernel gives it. */
-export async function kill(folder, service, signal) {
+/**
+ * The process of a service's container, by the number that this machine's own kernel gives it. Found beforehand, so that the signal comes
+ * at once when it is wanted.
+ */
+export async function processOf(folder, service) {
   const [id] = (await shBeside(`docker compose ps -q ${service}`, { cwd: folder })).trim().split('\n');
   const inspect = async (what) => (await shBeside(`docker inspect -f '${what}' ${id}`)).trim();
-  const before = Number(await inspect('{{.RestartCount}}'));
-  process.kill(Number(await inspect('{{.State.Pid}}')), signal);
+  const [before, pid] = (await inspect('{{.RestartCount}} {{.State.Pid}}')).split(' ').map(Number);
   return {
-    isBack: async () =>
-      Number(await inspect('{{.RestartCount}}')) > before && (await inspect('{{.State.Running}}')) === 'true',
+    signal: (name) => process.kill(pid, name),
+    isBack: async () => {
+      const [count, running] = (await inspect('{{.RestartCount}} {{.State.Running}}')).split(' ');
+      return Number(count) > before && running === 'true';
+    },
   };
 }
 

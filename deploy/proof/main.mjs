@@ -8,17 +8,18 @@
 import { cpus } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { logical, physical } from './backup.mjs';
+import { logical, moment, physical } from './backup.mjs';
 import { copyCheckout, PORT, seconds, sh, whyNot } from './engine.mjs';
 import { readPage } from './page.mjs';
 import { hang, heap, kills, orders, scaling, server, start, stopAndStart, stuck } from './running.mjs';
-import { back, upgrade } from './upgrade.mjs';
+import { back, rollout, upgrade } from './upgrade.mjs';
 
 const STAGES = {
   start,
   orders,
   upgrade,
   back,
+  rollout,
   kills,
   hang,
   heap,
@@ -26,6 +27,7 @@ const STAGES = {
   stuck,
   stopAndStart,
   scaling,
+  moment,
   logical,
   server,
 };
@@ -36,7 +38,7 @@ const OWN = [
 ];
 
 const asked = process.argv.slice(2);
-const stages = Object.keys(STAGES).filter((name) => asked.length === 0 || asked.includes(name));
+const stages = asked.length === 0 ? Object.keys(STAGES) : asked.filter((name) => name in STAGES);
 const say = (sentence) => process.stdout.write(`${sentence}\n`);
 
 const reason = whyNot();

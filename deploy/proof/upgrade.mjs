@@ -1,4 +1,5 @@
 /** Stages of the proof: a new build beside the old one with sagas in flight, and back; what is missed when the old one goes too early. */
+import { spawn } from 'node:child_process';
 import { sh, until } from './engine.mjs';
 import { finals, place } from './orders.mjs';
 
@@ -26,6 +27,7 @@ export async function upgrade({ folder, page, setEnv, note }) {
 
   sh('docker compose stop sandbox', { cwd: folder }); // so that sagas stay in flight
   const inFlight = await place(40);
+  await until('Temporal lists them all', () => openOf(page, 'one') === 40);
   note('sagas in flight, their gateway away', `${inFlight.ids.length}, of build one ${openOf(page, 'one')}`);
   await change(page, fill);
   const after = await place(20);
@@ -78,15 +80,54 @@ export async function back({ folder, page, setEnv, note }) {
   setEnv(['COMPOSE_PROFILES=dev']);
 }
 
+/** Part by part, with orders all the while, and what is to be asked before. */
+export async function rollout({ page, setEnv, note }) {
+  const fill = { ...names('one', 'two'), '<you>': 'op-proof --yes --hold 5s --sagas 3 --within 2m' };
+  const load = placing();
+  try {
+    page.run(/^docker compose cp worker:/);
+    page.run(/^alone\(\)/);
+    note('`ops replay-check` on build one’s sagas', lastLine(page.run(/^alone replay-check/)));
+    await change(page, fill, async () => {
+      page.run(/^docker compose cp worker-draining:/);
+      let told = '';
+      const rolled = () => {
+        told = page.run(/^ops rollout/, fill);
+        return true;
+      };
+      const took = await until('the rollout', rolled, 300); // refused until a worker of that build has polled
+      note('`ops rollout` under orders, steps of 5 s', `${lastLine(told)} (${took} s)`);
+    });
+  } finally {
+    load.kill();
+  }
+  await until('the old build is drained', () => openOf(page, 'one') === 0);
+  page.run(/^docker compose rm --stop --force worker-draining/, fill);
+  setEnv(['COMPOSE_PROFILES=dev']);
+}
+const lastLine = (text) => text.trim().split('\n').at(-1);
+
+/** In a process of its own: the page's commands hold this one up. */
+const placing = () =>
+  spawn(
+    process.execPath,
+    [
+      '--input-type=module',
+      '-e',
+      `import { pause, place } from '${import.meta.resolve('./orders.mjs')}'; for (;;) { await place(1); await pause(); }`,
+    ],
+    { stdio: 'ignore' },
+  );
+
 /** The page's own steps from one build to another. */
-async function change(page, fill) {
+async function change(page, fill, makeCurrent = () => made(page, /set-current-version .*<new> --yes/, fill)) {
   page.run(/^# in \.env: DRAINING_IMAGE/, fill);
   page.run(/^docker compose up -d --no-deps --wait worker-draining/, fill);
   page.run(/^# in \.env: ORDER_SAGA_IMAGE=order-saga:<new>/, fill);
   page.run(/^docker compose build +#/, fill);
   page.run(/^docker compose run --rm migrate$/, fill);
   page.run(/^docker compose up -d --no-deps --wait worker$/, fill);
-  await made(page, /set-current-version .*<new> --yes/, fill);
+  await makeCurrent();
   page.run(/^docker compose up -d --no-deps --wait relay api/, fill);
 }
 

@@ -27,6 +27,8 @@ const LONG_S = {
   'system/frozen': 70,
   'api/operators': 65,
   'api/waiting/cost': 60,
+  'ops/after-restore': 60,
+  'system/failover': 60,
   'system/orders': 55,
   'ops/audit': 50,
   'ops/stuck': 50,

@@ -54,6 +54,8 @@ describe('the corpus of histories', () => {
       expect.arrayContaining([
         'begun-anew.at-once.json',
         'begun-anew.unpatched.json', // before 'begin-anew'
+        'compensated-as-it-ended.noted.json',
+        'compensated-as-it-ended.unpatched.json', // before 'late-unanswered'
         'confirmed.json',
         'declined.json',
         'out-of-stock.json',
