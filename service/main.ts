@@ -103,8 +103,10 @@ await runMain(async () => {
   };
   const common = { db, changes, temporal, policy, logger };
 
-  // Where sagas run in the process that accepts their orders, no more are begun than it has slots for.
-  const slots = runs('api') && runs('worker') ? createSagaSlots({ atWorkMax: config.SAGAS_AT_WORK_MAX }) : undefined;
+  // Where sagas run in the process that accepts their orders, no more are begun than it has slots for. Not so where workers know their
+  // build: which of them begins a saga is Temporal's to say, and an eager start, which slots go with, would begin it here in any case.
+  const begins = runs('api') && runs('worker') && config.TEMPORAL_WORKER_BUILD_ID === '';
+  const slots = begins ? createSagaSlots({ atWorkMax: config.SAGAS_AT_WORK_MAX }) : undefined;
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
   const worker = runs('worker') ? startWorkerRole({ pools, temporal, config, logger, failpoints, slots }) : undefined;
   if (worker) health.add('worker', worker.readiness);

@@ -12,12 +12,14 @@ import { PAID, type Traffic } from './traffic.js';
 export type Crowd = { parked: string[]; retrying: string[] };
 
 const CHARGED_WITHOUT_ANSWER = 'pm_sandbox_error_after_charge';
+/** Reconciliation has whoever is parked tried again as soon as the gateway tells the truth. */
+const ANOTHER_SUM = { mode: 'wrong_echo', amount: 1, route: 'lookup' };
 const READY_LIMIT_MS = 120_000;
 /** A thousand first tries on a machine with other work to do. */
-const IN_FLIGHT_LIMIT_MS = 240_000;
+const IN_FLIGHT_LIMIT_MS = 600_000;
 
 export async function assemble(around: Installation, traffic: Traffic, sagas: number, share: number): Promise<Crowd> {
-  await setGatewayFault(around, { mode: 'wrong_echo', amount: 1, route: 'lookup' });
+  await setGatewayFault(around, ANOTHER_SUM);
   const parked = await traffic.crowd(Math.round(sagas * share), CHARGED_WITHOUT_ANSWER);
   await until('those that park are parked', IN_FLIGHT_LIMIT_MS, async () => {
     const now = await countInFlight(around);
@@ -27,7 +29,7 @@ export async function assemble(around: Installation, traffic: Traffic, sagas: nu
   const workers = [partOf(around, 'worker'), partOf(around, 'all')];
   for (const part of workers) await part.stop();
   const retrying = await traffic.crowd(sagas - parked.length, PAID);
-  await holdUp(around, retrying);
+  await hold(around, { parked, retrying });
   for (const part of workers) part.up();
   for (const part of workers) await until(`${part.name} is ready`, READY_LIMIT_MS, () => part.isReady());
   await until('the others are tried again and again', IN_FLIGHT_LIMIT_MS, async () => {
@@ -37,10 +39,11 @@ export async function assemble(around: Installation, traffic: Traffic, sagas: nu
   return { parked, retrying };
 }
 
-/** Faults for these alone: whoever is in no list any more is charged as soon as it is tried again. */
-export async function holdUp(around: Installation, retrying: string[]): Promise<void> {
+/** Faults for these alone: whoever is in no list any more can be charged, or has its charge found. */
+export async function hold(around: Installation, { parked, retrying }: Crowd): Promise<void> {
   await endGatewayFaults(around);
   for (const orderId of retrying) await setGatewayFault(around, { mode: 'down', route: 'charge', orderId });
+  for (const orderId of parked) await setGatewayFault(around, { ...ANOTHER_SUM, orderId });
 }
 
 /** Orders that wait for nothing but their charge. */

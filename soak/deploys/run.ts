@@ -26,7 +26,7 @@ import {
   restartEach,
   takeBackBroken,
 } from './acts.js';
-import { assemble, type Crowd, holdUp } from './crowd.js';
+import { assemble, type Crowd, hold } from './crowd.js';
 import { type Histories, readHistories } from './histories.js';
 import { type Act, createStage, type Stage } from './stage.js';
 import { createTraffic } from './traffic.js';
@@ -132,7 +132,7 @@ async function play(options: DeploysOptions, around: Installation, log: Operatio
 async function release(stage: Stage, { parked, retrying }: Crowd, share = 0.5): Promise<Crowd> {
   const some = <T>(all: T[]) => Math.ceil(all.length * share);
   const left = { parked: parked.slice(some(parked)), retrying: retrying.slice(some(retrying)) };
-  await holdUp(stage.around, left.retrying);
+  await hold(stage.around, left);
   const ids = parked.slice(0, some(parked));
   // One that has gone on by itself meanwhile is no fault; one that has not is found in the end.
   await stage.ops('retry', ...ids, '--rate', RETRY_RATE, '--yes');

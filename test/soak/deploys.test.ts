@@ -38,6 +38,9 @@ whenFull('deploys under load', () => {
     const named = (name: string) => result.acts.find((act) => act.name === name);
     expect(named('restart of relay')?.inFlight.running).toBeGreaterThan(SIZE.sagas / 4);
     expect(Object.keys(named('N+1 goes out')?.begunOn ?? {}).sort()).toEqual(['N', 'N+1']);
+    // Also by the process that has every role: it begins none of its own on its own build.
+    const { N: late = 0, 'N+1': begun = 0 } = named('half of the crowd goes on')?.begunOn ?? {};
+    expect(begun).toBeGreaterThan(4 * late);
     expect(Object.keys(named('N+1 ends its sagas, and goes')?.begunOn ?? {})).toEqual(['N']);
   });
 });
