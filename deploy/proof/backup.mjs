@@ -105,9 +105,6 @@ export async function moment({ folder, page, setEnv, note }) {
   setEnv(['WAL_ARCHIVE=off']); // the cluster that \`logical\` makes has no archive of its own
   sh('docker compose up -d --no-deps --wait postgres', { cwd: folder });
 }
-const line = (text, which) =>
-  (text.split('\n').find((each) => which.test(each)) ?? 'nothing').replaceAll(/\s+/g, ' ').trim();
-
 export async function logical({ folder, page, note }) {
   const before = count(folder);
   const tookS = timed(() => {
