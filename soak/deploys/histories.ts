@@ -6,7 +6,7 @@ export type Histories = {
   sagas: number;
   /** By kind: activities, and the last try before the one that came to its end. */
   activityTimeouts: Record<string, number>;
-  /** An attempt of the saga's code: by cause. */
+  /** The saga's code has failed: by cause. */
   taskFailures: Record<string, number>;
   /** The worker was gone; another has taken it over. */
   taskTimeouts: number;
@@ -17,6 +17,9 @@ export type Histories = {
 };
 
 const AT_ONCE = 16;
+/** WorkflowTaskFailedCause of temporal.api.enums.v1. The second: a message came while the saga was ending, and it looks again. */
+const NONE = 0;
+const UNHANDLED_COMMAND = 1;
 /** TimeoutType of temporal.api.enums.v1. */
 const TIMEOUTS = ['unknown', 'start to close', 'schedule to start', 'retry budget', 'heartbeat'] as const;
 
@@ -41,8 +44,8 @@ export const readHistories = (address: string): Promise<Histories> =>
         if (timedOut?.timeoutFailureInfo)
           add(found.activityTimeouts, TIMEOUTS[timedOut.timeoutFailureInfo.timeoutType ?? 0] ?? 'unknown');
         if (event.workflowTaskTimedOutEventAttributes) taskTimeouts++;
-        const { cause } = event.workflowTaskFailedEventAttributes ?? {};
-        if (event.workflowTaskFailedEventAttributes) add(found.taskFailures, `cause ${cause}`);
+        const cause = event.workflowTaskFailedEventAttributes?.cause ?? NONE;
+        if (cause !== NONE && cause !== UNHANDLED_COMMAND) add(found.taskFailures, `cause ${cause}`);
       }
       sagas.push({ workflowId, startedMs, builds: [...new Set((events ?? []).flatMap(buildsOf))] });
     };

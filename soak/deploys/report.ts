@@ -14,7 +14,7 @@ export function markdown(result: DeploysResult): string {
     'Written by `npm run deploys -- --publish`; do not edit. What is done: [README.md](README.md#deploys).',
     `${result.at}, commit ${result.commit}; ${result.machine}.`,
     `${crowd.parked + crowd.retrying} sagas in flight from the start: ${crowd.parked} parked for an operator, ${crowd.retrying} being retried as the gateway is down for them. ` +
-      `${sum(({ orders }) => orders)} orders beside: ${sum(({ retried }) => retried)} asked a second time, ${sum(({ failed }) => failed)} without an answer then.`,
+      `${sum(({ orders }) => orders)} orders in all: ${sum(({ retried }) => retried)} asked a second time, ${sum(({ failed }) => failed)} without an answer then.`,
     table(
       [
         'act',

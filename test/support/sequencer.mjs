@@ -23,6 +23,7 @@ const LONG_S = {
   'relay/publishers/rabbitmq': 80,
   'system/brokers': 75,
   'system/audit': 70,
+  'soak/deploys': 65,
   'soak/soak': 70,
   'system/frozen': 70,
   'api/operators': 65,
