@@ -10,6 +10,7 @@ import { STEP_PAUSE_MAX_MS, UNDO_PAUSE_MAX_MS } from '../contracts/retry-after.j
 import { DATABASE_UNAVAILABLE, LOCKED } from '../contracts/saga.js';
 import type { StepInput, StepResult, UndoResult } from '../contracts/steps.js';
 import { isLockTimeout, isNotNow } from '../domain/database.js';
+import { HoldingLost } from '../domain/holdings.js';
 import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
 import type { Run } from '../domain/saga-log.js';
 import { GatewayUnknown } from '../gateways/payments.js';
@@ -66,6 +67,7 @@ export async function translated<T>(work: () => Promise<T>, pauseMaxMs = UNDO_PA
     return await work();
   } catch (err) {
     if (err instanceof TemporalFailure) throw err; // it has been translated
+    if (err instanceof HoldingLost) throw need({ kind: err.name, message: err.message });
     throw err instanceof NeedsOperator ? need(err) : transientFailure(err, pauseMaxMs);
   }
 }
@@ -80,7 +82,7 @@ function refusal(reason: CancellationReason): ApplicationFailure {
   });
 }
 
-function need({ kind, message }: NeedsOperator): ApplicationFailure {
+function need({ kind, message }: Pick<NeedsOperator, 'kind' | 'message'>): ApplicationFailure {
   const details: [Need] = [{ kind, attempt: activityInfo().attempt }];
   return ApplicationFailure.create({ type: NEEDS_OPERATOR, message: bounded(message), nonRetryable: true, details });
 }

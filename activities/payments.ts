@@ -14,6 +14,7 @@ import {
 } from '../domain/charge-attempts.js';
 import { readUnmarkedDecisions } from '../domain/finding-closures.js';
 import type { Database } from '../domain/database.js';
+import { HoldingLost } from '../domain/holdings.js';
 import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
 import {
   CHARGE_VERSION_MAX,
@@ -89,6 +90,7 @@ async function chargePayment(
   const due = await readPaymentDue(db, orderId);
   if (due.orderStatus === 'CONFIRMED') return { outcome: 'done', confirmed: true }; // even if it is being cancelled by now
   if (due.unwindingReason !== null) return { outcome: 'refused', reason: due.unwindingReason };
+  if (due.lostBefore.length > 0) throw new HoldingLost(orderId, due.lostBefore); // before money moves
   if (due.status === 'CHARGED' || due.status === 'SETTLED_OUTSIDE') return { outcome: 'done' };
   if (due.amount === 0 || run.skippedBy !== undefined) return recordCharge(db, orderId, null, run, passing);
 

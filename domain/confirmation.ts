@@ -4,6 +4,7 @@
  */
 import { Prisma } from '../prisma/generated/client.js';
 import type { Statements } from './database.js';
+import { requireEarlier, standsOnEarlier } from './holdings.js';
 import { orderChanged, queryChanging } from './order-changes.js';
 import { readOrderState, type StepOutcome } from './orders.js';
 import { countEvent, eventColumns, insertEvent } from './outbox.js';
@@ -37,7 +38,7 @@ export const confirmedData = Prisma.sql`
  * The pivot: PENDING → CONFIRMED, its stock sold, unless the order is unwinding.
  * Takes the order's row, then the stock rows in SKU order.
  * @param forward there are steps after it
- * @throws if the order was never paid for: a bug that must not become a shipped order
+ * @throws HoldingLost if nothing is reserved or paid for it: neither a bug nor a lost database must become a shipped order
  */
 export async function confirmOrder(
   db: Statements,
@@ -45,14 +46,13 @@ export async function confirmOrder(
   run: Run = FIRST_RUN,
   { forward = false } = {},
 ): Promise<StepOutcome> {
-  const isPaid = Prisma.sql`EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN ('CHARGED', 'SETTLED_OUTSIDE'))`;
   const confirmed = await queryChanging(
     db,
     Prisma.sql`
     WITH moved AS (
       UPDATE orders o SET ${confirmedWith(forward)}, ${countEvent}
       WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
-        AND ${isPaid}
+        AND ${standsOnEarlier('confirmOrder')}
       RETURNING ${eventColumns}, total_amount, currency
     ), ${sellReserved}, event AS (
       ${insertEvent(Prisma.sql`moved`, 'order.confirmed', Prisma.sql`${confirmedData} ${skipMark(run)}`)}
@@ -65,7 +65,8 @@ export async function confirmOrder(
   const orderState = await readOrderState(db, orderId);
   if (orderState.status === 'CONFIRMED') return { outcome: 'done' }; // even if it is being cancelled by now: this saga has done its part
   if (orderState.unwindingReason !== null) return { outcome: 'refused', reason: orderState.unwindingReason };
-  throw new Error(`Bug! Order ${orderId} came to its confirmation without a charge`);
+  await requireEarlier(db, orderId, 'confirmOrder');
+  throw new Error(`Bug! Order ${orderId} has all that its confirmation takes, and was not confirmed`);
 }
 
 /** The steps after the pivot have come to their ends. */

@@ -10,6 +10,7 @@ import { HOLDINGS, type Holding } from '../contracts/plan.js';
 import type { LeftStep } from '../contracts/steps.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Statements } from './database.js';
+import { holdsNothing, readHeld } from './holdings.js';
 import { orderChanged, queryChanging } from './order-changes.js';
 import { countEvent, eventColumns, insertEvent } from './outbox.js';
 import { FIRST_RUN, insertLeft, insertLog, type Run, skipMark } from './saga-log.js';
@@ -123,24 +124,6 @@ export async function cancelOrder(
   const tables = await readHeld(db, orderId, holdings);
   const what = tables.length === 0 ? 'without a reason' : `still holding ${tables.join(', ')}`;
   throw new Error(`Bug! Order ${orderId} came to its cancellation ${what}`);
-}
-
-/** Whether what the plan's step leaves behind is there, of the order `o`. */
-const isHeld = ({ table, column, held }: Holding) => Prisma.sql`EXISTS (
-  SELECT FROM ${Prisma.raw(table)} h WHERE h.order_id = o.id AND h.${Prisma.raw(column)} IN (${Prisma.join([...held])}))`;
-
-const holdsNothing = (holdings: readonly Holding[]) =>
-  Prisma.join(
-    holdings.map((holding) => Prisma.sql`NOT ${isHeld(holding)}`),
-    ' AND ',
-  );
-
-/** @returns the tables in which the order holds something */
-async function readHeld(db: Statements, orderId: string, holdings: readonly Holding[]): Promise<string[]> {
-  const answers = holdings.map((holding) => Prisma.sql`CASE WHEN ${isHeld(holding)} THEN ${holding.table}::text END`);
-  const [row] = await db.$queryRaw<{ tables: string[] }[]>`
-    SELECT array_remove(ARRAY[${Prisma.join(answers)}], NULL) AS tables FROM orders o WHERE o.id = ${orderId}::uuid`;
-  return row?.tables ?? [];
 }
 
 /** `forwardDue`: confirmed, with steps after the pivot still to be done. `planVersion`: under which it was accepted. */

@@ -6,6 +6,7 @@ import type { CancellationReason, OrderStatus } from '../contracts/orders.js';
 import { Prisma } from '../prisma/generated/client.js';
 import { type Statements, violatedUniqueKey } from './database.js';
 import { confirmedData, confirmedWith, sellReserved } from './confirmation.js';
+import { lostBefore, requireEarlier, standsOnEarlier } from './holdings.js';
 import { readOrderState, type StepOutcome } from './orders.js';
 import { orderChanged, queryChanging } from './order-changes.js';
 import { countEvent, countEvents, eventColumns, insertEvent, insertEvents } from './outbox.js';
@@ -41,6 +42,8 @@ export type PaymentDue = {
   /** The database's clock. */
   now: Date;
   unwindingReason: CancellationReason | null;
+  /** Steps before the charge whose holdings are not in the database. */
+  lostBefore: string[];
 };
 
 /** @throws if there is no such order */
@@ -50,7 +53,7 @@ export async function readPaymentDue(db: Statements, orderId: string): Promise<P
       o.created_at AS "createdAt", o.installation_id AS "installationId", o.charge_version AS "chargeVersion",
       o.charge_correlation_id AS "correlationId", p.status, p.gateway_reference AS "gatewayReference",
       p.refund_reference AS "refundReference", EXISTS (SELECT FROM charge_attempts a WHERE a.order_id = o.id) AS "wasAttempted",
-      clock_timestamp() AS now, o.unwinding_reason AS "unwindingReason"
+      clock_timestamp() AS now, o.unwinding_reason AS "unwindingReason", ${lostBefore('chargePayment')} AS "lostBefore"
     FROM orders o LEFT JOIN payments p ON p.order_id = o.id
     WHERE o.id = ${orderId}::uuid`;
   if (!due) throw new Error(`Order ${orderId} does not exist`);
@@ -66,6 +69,7 @@ const money = Prisma.sql`jsonb_build_object('amount', total_amount, 'currency', 
  *                and this statement is what asks for that
  * @param forward there are steps after the pivot
  * @returns refused if the order is unwinding: the money is then to be given back by the caller
+ * @throws HoldingLost if what the steps before it hold is not there. The charge stays: the order's saga finds it, or its undo does
  */
 export async function recordCharge(
   db: Statements,
@@ -88,6 +92,7 @@ export async function recordCharge(
       UPDATE orders o SET ${confirm ? Prisma.sql`${confirmedWith(forward)},` : Prisma.empty} ${countEvents(confirm ? 2 : 1)}
       WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
         AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id)
+        AND ${standsOnEarlier('chargePayment')}
       RETURNING ${eventColumns}, total_amount, currency
     ), ${confirm ? Prisma.sql`${sellReserved},` : Prisma.empty} payment AS (
       INSERT INTO payments (order_id, status, amount, currency, gateway_reference)
@@ -153,8 +158,9 @@ async function recordOutcome(db: Statements, orderId: string, statement: Prisma.
   if (decided) return { outcome: 'done', ...(decided.confirmed && { confirmed: true }) };
   const { status, unwindingReason } = await readOrderState(db, orderId);
   if (status === 'CONFIRMED') return { outcome: 'done', confirmed: true };
-  if (unwindingReason === null) return { outcome: 'done' };
-  return { outcome: 'refused', reason: unwindingReason };
+  if (unwindingReason !== null) return { outcome: 'refused', reason: unwindingReason };
+  await requireEarlier(db, orderId, 'chargePayment');
+  return { outcome: 'done' };
 }
 
 /**

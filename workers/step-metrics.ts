@@ -53,6 +53,7 @@ const CAUSES = new Set([
   LOCKED,
   'GatewayMismatch',
   'RefundFailed',
+  'HoldingLost',
 ]);
 
 function causeOf(failure: ApplicationFailure | undefined): string {

@@ -1,5 +1,5 @@
 /** The functions of domain/ that activities call, over the at.ledger. */
-import type { Ledger, Run } from './ledger.js';
+import { HoldingLost, type Ledger, type Run } from './ledger.js';
 
 /** Carries out one statement: at some time, and perhaps without an answer. */
 export type Statement = (name: string, work: () => unknown) => Promise<unknown>;
@@ -18,6 +18,7 @@ export function domainOver(at: World, statement: Statement): Modules {
       isNotNow: (err: { isNotNow?: true }) => err.isNotNow === true,
       isLockTimeout: (err: { isLocked?: true }) => err.isLocked === true,
     },
+    'domain/holdings.js': { HoldingLost },
     ...ofOrders(at, statement),
     ...ofPayments(at, statement),
     'domain/refunds.js': ofRefunds(at, statement),

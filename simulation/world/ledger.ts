@@ -16,6 +16,14 @@ export const ORDER_ID = '0199aaaa-0000-7000-8000-000000000001';
 const ATTEMPT_LIMIT_MS = 15_000;
 const LANDS_WITHIN_MS = 300_000;
 
+/** domain/holdings */
+export class HoldingLost extends Error {
+  override name = 'HoldingLost';
+  constructor(orderId: string, steps: readonly string[]) {
+    super(`What ${steps.join(', ')} did for order ${orderId} is not in the database`);
+  }
+}
+
 export type Wanted = { amount: number; quantity: number; onHand: number; isKnown: boolean };
 
 export class Ledger {
@@ -101,6 +109,7 @@ export class Ledger {
     { confirm = false }: { confirm?: boolean | undefined },
   ): StepOutcome {
     if (this.isOpen && !this.payment) {
+      this.#requireEarlier(this.lostBeforeCharge);
       const status = run.skippedBy === undefined ? 'CHARGED' : 'SETTLED_OUTSIDE';
       this.payment = { status, reference, refund: null };
       this.#tell('payment.charged', run);
@@ -124,14 +133,23 @@ export class Ledger {
   }
 
   confirmOrder(run: Run): StepOutcome {
-    const isPaid = this.payment?.status === 'CHARGED' || this.payment?.status === 'SETTLED_OUTSIDE';
-    if (this.isOpen && isPaid) {
+    if (this.isOpen) {
+      const isPaid = this.payment?.status === 'CHARGED' || this.payment?.status === 'SETTLED_OUTSIDE';
+      this.#requireEarlier([...this.lostBeforeCharge, ...(isPaid ? [] : ['chargePayment'])]);
       this.#confirm(run);
       return { outcome: 'done' };
     }
-    if (this.status === 'CONFIRMED') return { outcome: 'done' };
-    if (this.reason !== null) return { outcome: 'refused', reason: this.reason };
-    throw new Error('Bug! The order came to its confirmation without a charge');
+    if (this.reason !== null && this.status !== 'CONFIRMED') return { outcome: 'refused', reason: this.reason };
+    return { outcome: 'done' };
+  }
+
+  /** A reservation that an open order has as RELEASED was made by an operator's hand. */
+  get lostBeforeCharge(): string[] {
+    return this.reservation === undefined ? ['reserveInventory'] : [];
+  }
+
+  #requireEarlier(lost: string[]): void {
+    if (lost.length > 0) throw new HoldingLost(ORDER_ID, lost);
   }
 
   #confirm(run?: Run): void {
@@ -213,6 +231,7 @@ export class Ledger {
       wasAttempted: this.attempts.length > 0,
       now: new Date(this.#clock.now),
       unwindingReason: this.reason,
+      lostBefore: this.lostBeforeCharge,
     };
   }
 

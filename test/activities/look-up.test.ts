@@ -30,10 +30,17 @@ async function chargedUnheard(): Promise<string> {
   return order.id;
 }
 
+const reservedAnHourAgo = (orderId: string) =>
+  b.db.$transaction(async (tx) => {
+    await tx.$executeRaw`SET LOCAL session_replication_role = replica`; // the log takes no change from anyone else
+    await tx.$executeRaw`UPDATE saga_log SET at = at - interval '1 hour' WHERE order_id = ${orderId}::uuid`;
+  });
+
 /** What was done until now was done an hour ago: by our books, whose clock is not to be set. */
 async function anHourPasses(orderId: string): Promise<void> {
   await b.db.$executeRaw`UPDATE charge_attempts
     SET began_at = began_at - interval '1 hour', ended_at = ended_at - interval '1 hour' WHERE order_id = ${orderId}::uuid`;
+  await reservedAnHourAgo(orderId);
   await b.db.$executeRaw`UPDATE orders SET created_at = created_at - interval '1 hour' WHERE id = ${orderId}::uuid`;
 }
 
@@ -172,6 +179,7 @@ describe('a charge that arrived long after its attempt is found, although its se
     await b.db.$executeRawUnsafe(
       `UPDATE charge_attempts SET began_at = now() - interval '60 minutes', ended_at = ${ended}`,
     );
+    await reservedAnHourAgo(orderId);
     await b.db.$executeRaw`UPDATE orders SET created_at = now() - interval '1 hour' WHERE id = ${orderId}::uuid`;
     b.setClock(0);
     await searchIsLate();
@@ -262,8 +270,8 @@ test('a place in the list that is gone is no end: it begins that list again', as
   await searchIsLate();
   await unwind(b, orderId);
   await shutPayment(b.db, orderId);
-  const { createdAt } = await b.db.order.findUniqueOrThrow({ where: { id: orderId } });
-  await b.db.payment.update({ where: { orderId }, data: { lookUpSince: createdAt, lookUpAfter: 'pi_gone' } });
+  const { at } = await b.db.sagaLogEntry.findFirstOrThrow({ where: { orderId, step: 'reserveInventory' } });
+  await b.db.payment.update({ where: { orderId }, data: { lookUpSince: at, lookUpAfter: 'pi_gone' } });
   expect((await failureOf(refund(b, orderId))).failure.type).toBe('GatewayUnknown');
   expect((await refund(b, orderId)).undone).toBe('done');
   expect(await b.ledger(orderId)).toMatchObject({ captured: 1_000, net: 0 });

@@ -229,8 +229,10 @@ test('an order of nothing whose charge an operator has vouched for is told as gi
   expect(await refundEvents(b, id)).toMatchObject([{ amount: { amount: 0, currency: 'USD' }, gatewayReference: null }]);
   expect(await eventTypes(b.db, id)).toEqual([
     'order.created',
+    'inventory.reserved',
     'payment.charged',
     'payment.refunded',
+    'inventory.released',
     'order.cancelled',
   ]);
   expect(await b.ledger(id)).toMatchObject({ captured: 0, refunds: [] });

@@ -4,6 +4,7 @@ import pg from 'pg';
 import Stripe from 'stripe';
 import { RECONCILIATION_CHANNEL } from '../../contracts/ids.js';
 import { confirmOrder } from '../../domain/confirmation.js';
+import { reserveInventory } from '../../domain/inventory.js';
 import { beginUnwinding } from '../../domain/orders.js';
 import { recordCharge } from '../../domain/payments.js';
 import { openDatabase } from '../../runtime/database.js';
@@ -78,6 +79,7 @@ const waiting = async () => {
 };
 const confirmed = async (charge: string) => {
   const { id } = await accept(database.db, { A: 1 });
+  await reserveInventory(database.db, id);
   await recordCharge(database.db, id, charge);
   await confirmOrder(database.db, id);
   return id;

@@ -94,7 +94,7 @@ describe('a confirmed order', () => {
     await stock(db, 'UNPAID', 5);
     const { id } = await accept(db, { UNPAID: 1 });
     await reserveInventory(db, id);
-    await expect(confirmOrder(db, id)).rejects.toThrow('without a charge');
+    await expect(confirmOrder(db, id)).rejects.toThrow('What chargePayment did');
     expect(await readOrder(db, id)).toMatchObject({ status: 'PENDING' });
   });
 

@@ -6,8 +6,10 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { Worker } from '@temporalio/worker';
+import pg from 'pg';
 import { pino } from 'pino';
 import { chargeKey, cancelOrderSagaId, orderSagaId } from '../../contracts/ids.js';
+import type { Order } from '../../contracts/orders.js';
 import { sagaStart } from '../../contracts/saga.js';
 import { markStarted } from '../../domain/acceptance.js';
 import type { Database } from '../../domain/database.js';
@@ -21,7 +23,14 @@ import { reconcileOnce } from '../../reconciliation/pass.js';
 import { describeRun } from '../../sagas/describe.js';
 import { createActivities, createWorker } from '../../workers/worker.js';
 import { eventually } from '../support/conditions.js';
-import { accept, copyDatabase, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
+import {
+  accept,
+  assertStockConserved,
+  copyDatabase,
+  createTestDatabase,
+  stock,
+  type TestDatabase,
+} from '../support/database.js';
 import { workflowBundle } from '../support/histories.js';
 import { expectRight } from '../support/invariants.js';
 import { readCharges, readFacts, readSagas } from '../support/ledgers.js';
@@ -335,3 +344,62 @@ test('of a database that has none of the orders that Temporal knows nothing is s
 });
 
 const unrecorded = async () => undefined as never;
+
+test(
+  'workers that run on over a database that lost an order’s tail charge and confirm nothing, say why, and what is settled ends right',
+  async () => {
+    const before = restored;
+    const { db } = before;
+    await stock(db, 'B', 10);
+    const [unconfirmed, uncharged] = [await accept(db, { B: 1 }), await accept(db, { A: 1 })];
+    const standby = await copyDatabase(before.url); // what follows never reaches it
+    const begin = async (order: Order) => {
+      await s.fault({ route: 'charge', mode: 'down', count: null });
+      const { type, options } = sagaStart({ ...order, kind: 'order' }, PATIENT);
+      await s.client.workflow.start(type, options);
+      const hasTried = async () =>
+        (await db.$queryRaw<[]>`SELECT FROM charge_attempts WHERE order_id = ${order.id}::uuid`).length > 0;
+      await eventually('its first charge has failed', hasTried);
+    };
+    const locking = new pg.Client({ connectionString: before.url });
+    await locking.connect();
+    await begin(unconfirmed);
+    await locking.query("BEGIN; SELECT FROM inventory WHERE sku = 'B' FOR UPDATE");
+    await s.heal();
+    await eventually(
+      'it is charged',
+      async () => (await db.payment.count({ where: { orderId: unconfirmed.id } })) === 1,
+    );
+    await begin(uncharged);
+    await dismiss();
+    await locking.end();
+    await s.heal();
+
+    restored = standby;
+    await before.drop();
+    cli = cliOf({ databaseUrl: standby.url, env: s.env }, { PAYMENTS_URL: s.sandboxUrl });
+    await engage();
+    const ids = [unconfirmed.id, uncharged.id].sort();
+    await eventually('both wait for an operator, and say why', async () => {
+      const { document } = await cli.json('stuck');
+      const sagas = document.sagas as { orderId: string; failure: string; step: string }[];
+      const lost = sagas.filter(({ failure }) => failure === 'HoldingLost');
+      return JSON.stringify(lost.map(({ orderId }) => orderId).sort()) === JSON.stringify(ids);
+    });
+    for (const id of ids) expect(await statusOf(standby.db, id)).toBe('PENDING');
+    expect(await s.money(uncharged.id)).toEqual({ net: 0, charges: 0 });
+    const differs = await listed();
+    expect(differs[uncharged.id]).toEqual({ kind: 'SAGA_AHEAD', does: 'restart', held: 0 });
+    expect(differs[unconfirmed.id]).toEqual({ kind: 'SAGA_AHEAD', does: 'restart', held: 1 });
+    const { code, items } = await apply();
+    expect([code, items.map(({ orderId }) => orderId).sort()]).toEqual([0, ids]);
+    for (const id of ids) {
+      await s.client.workflow.getHandle(orderSagaId(id)).result();
+      expect(await standby.db.reservation.count({ where: { orderId: id, state: 'SOLD' } })).toBe(1);
+      expect(await statusOf(standby.db, id)).toBe('CONFIRMED');
+      expect(await s.money(id)).toEqual({ net: 1_000, charges: 1 });
+    }
+    await assertStockConserved(standby.db);
+  },
+  LIMIT_MS,
+);

@@ -34,7 +34,12 @@ describe('money that must not be kept', () => {
     expect(await b.db.sagaLogEntry.findMany({ where: { orderId: order.id, actor: 'reconciler' } })).toMatchObject([
       { step: 'reconciliation', outcome: 'refunded', detail: `LATE_CHARGE ${reference}` },
     ]);
-    expect(await eventTypes(b.db, order.id)).toEqual(['order.created', 'order.cancelled']);
+    expect(await eventTypes(b.db, order.id)).toEqual([
+      'order.created',
+      'inventory.reserved',
+      'inventory.released',
+      'order.cancelled',
+    ]);
     expect(await b.reconcile()).toMatchObject({ refunded: 0, reported: 0 });
   });
 

@@ -124,7 +124,11 @@ export async function openLedgers({
       chargeReference: reference,
       idempotencyKey: refundKey(orderId, reference, 0),
     });
-  const pending = (sku = 'A') => accept(db, { [sku]: 1 });
+  const pending = async (sku = 'A') => {
+    const order = await accept(db, { [sku]: 1 });
+    await reserveInventory(db, order.id);
+    return order;
+  };
   const reconciler = (changed: Partial<Reconciler> = {}): Reconciler => ({
     db,
     gateway,
@@ -153,7 +157,6 @@ export async function openLedgers({
     },
     confirmed: async ({ sku, paymentMethod = 'pm_card_visa' } = {}) => {
       const order = await pending(sku);
-      await reserveInventory(db, order.id);
       const charged = await gateway.charge({ ...request(order.id, { amount: order.total.amount }), paymentMethod });
       if (charged.outcome !== 'charged') throw new Error('the charge was declined');
       await recordCharge(db, order.id, charged.reference);
