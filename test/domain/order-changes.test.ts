@@ -61,9 +61,22 @@ test('whoever announces nothing, as the CLI, has its statements notify', async (
   expect(announced).toEqual([]);
 });
 
-test.each([
-  ['a confirmation by itself', (id: string) => recordCharge(db, id, `pi_${id}`).then(() => confirmOrder(db, id))],
-  ['a cancellation', (id: string) => beginUnwinding(db, id, { reason: 'OPERATOR' }).then(() => cancelOrder(db, id))],
+test.each<[string, (id: string) => Promise<void>]>([
+  [
+    'a confirmation by itself',
+    async (id: string) => {
+      await reserveInventory(db, id);
+      await recordCharge(db, id, `pi_${id}`);
+      await confirmOrder(db, id);
+    },
+  ],
+  [
+    'a cancellation',
+    async (id: string) => {
+      await beginUnwinding(db, id, { reason: 'OPERATOR' });
+      await cancelOrder(db, id);
+    },
+  ],
 ])('the end of an order is announced as such: %s', async (_, end) => {
   const { id } = await accept(db, { A: 1 });
   await end(id);
