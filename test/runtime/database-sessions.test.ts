@@ -32,9 +32,16 @@ const urlWith = (password: string, user = role): string => {
   Object.assign(url, { username: user, password });
   return url.href;
 };
-const whoAmI = async (db: DatabaseClient) => {
-  const rows = await db.$queryRaw<{ name: string }[]>`SELECT current_user::text AS name`;
-  return rows[0]?.name;
+const SESSION_ENDED = '57P01';
+/** Of a session that was ended the pool may hear by its next statement only: that one is asked again, in another session. */
+const whoAmI = async (db: DatabaseClient): Promise<string | undefined> => {
+  try {
+    const rows = await db.$queryRaw<{ name: string }[]>`SELECT current_user::text AS name`;
+    return rows[0]?.name;
+  } catch (err) {
+    if ((err as { code?: string }).code !== SESSION_ENDED) throw err;
+    return whoAmI(db);
+  }
 };
 /** As if all of them had been idle for long: the next one is a new one. */
 const endSessions = async () => {
