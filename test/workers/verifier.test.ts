@@ -65,8 +65,7 @@ test('what is right is shown as 0, with the rows that were looked at; what nobod
   expect((await passed.get()).values).toEqual(before);
 });
 
-test('what is spoilt is shown as long as it is, also by a row that is looked at seldom', async () => {
-  start(3_600_000);
+async function showsWhileSpoilt(): Promise<void> {
   await shows(LINES, 0);
   await spoil(1);
   await shows(LINES, 1);
@@ -74,6 +73,11 @@ test('what is spoilt is shown as long as it is, also by a row that is looked at 
   await spoil(-1);
   await shows(LINES, 0);
   await shows(MONEY, 0);
+}
+
+test('what is spoilt is shown as long as it is, also by a row that is looked at seldom', async () => {
+  start(3_600_000);
+  await showsWhileSpoilt();
 });
 
 test('one process verifies; when another has the lease, or it stops, it shows nothing', async () => {
@@ -163,13 +167,7 @@ function slowLists(): VerifierSettings['gateway'] {
 test('what was mended is not shown any more while a pass over all is still under way', async () => {
   const gateway = slowLists();
   start(200, { gateway });
-  await shows(LINES, 0);
-  await spoil(1);
-  await shows(LINES, 1);
-  await shows(MONEY, 1);
-  await spoil(-1);
-  await shows(LINES, 0);
-  await shows(MONEY, 0);
+  await showsWhileSpoilt();
 });
 
 test('how long no pass over all has come to its end is known beyond the process that made it', async () => {
