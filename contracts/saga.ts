@@ -152,6 +152,8 @@ const quoted = (words: readonly string[]) => words.map((word) => `"${word}"`).jo
 export const STUCK_QUERY = 'SagaState="NEEDS_ATTENTION" AND ExecutionStatus="Running"';
 /** Sagas that are parked at a step by what time mends. */
 export const PROBEABLE_QUERY = `${STUCK_QUERY} AND SagaStep IN (${quoted(STEPS)}) AND SagaFailure IN (${quoted(Object.keys(TRANSIENT_FAILURES))})`;
+/** Sagas whose charge waits for a brake. */
+export const HELD_QUERY = `${STUCK_QUERY} AND SagaFailure="${CHARGING_HELD}"`;
 export const ENDED_FROM_OUTSIDE_QUERY =
   'ExecutionStatus IN ("Failed","Terminated","TimedOut","Canceled") AND WorkflowType IN ("OrderSaga","CancelOrderSaga")';
 

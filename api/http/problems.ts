@@ -124,6 +124,11 @@ export const PROBLEMS = {
   ],
   'too-many-requests': [429, 'You ask more often than you may', 'Send it again after the time in Retry-After.'],
   'internal-error': [500, 'Something went wrong on our side', 'Try again; tell us the correlation id if it persists.'],
+  'not-accepting': [
+    503,
+    'No orders are accepted just now',
+    'Send it again after the time in Retry-After; all else of the service goes on.',
+  ],
   overloaded: [503, 'More is asked than can be answered', 'Send it again after the time in Retry-After.'],
   unavailable: [503, 'The service cannot answer just now', 'Try again after the time in Retry-After.'],
 } as const satisfies Record<string, readonly [number, string, string]>;
