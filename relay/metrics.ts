@@ -5,7 +5,7 @@
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { Counter, Gauge, Histogram } from 'prom-client';
-import { BRAKES } from '../contracts/brakes.js';
+import { BRAKES, CHARGING_HELD } from '../contracts/brakes.js';
 import { readBrakes, readSpending } from '../domain/brakes.js';
 import { readBacklog } from '../domain/cursors.js';
 import type { Database } from '../domain/database.js';
@@ -70,7 +70,7 @@ const findings = gauge('reconciliation_findings', 'Differences of the two ledger
   'action',
 ]);
 const attention = gauge('sagas_needing_attention', 'Sagas that will not end without someone', ['step', 'failure']);
-const parked = gauge('sagas_parked', 'Those of them that say so themselves: their step, or undo, has failed too long', [
+const parked = gauge('sagas_parked', 'Those of them that say so themselves: their step, or undo, has failed too long; what a brake holds has not', [
   'step',
 ]);
 const leftBehind = gauge('sagas_without_workers', 'Open sagas of a build that no worker runs', ['build']);
@@ -169,7 +169,7 @@ export function exposeFacts({
     parked.reset();
     for (const { step, failure, state } of sagas) {
       attention.inc({ step: step ?? '', failure: failure ?? '' });
-      if (state === 'NEEDS_ATTENTION') parked.inc({ step: step ?? '' });
+      if (state === 'NEEDS_ATTENTION' && failure !== CHARGING_HELD) parked.inc({ step: step ?? '' });
     }
     leftBehind.reset();
     for (const { build, sagas: count } of behind) leftBehind.set({ build }, count);
