@@ -117,6 +117,11 @@ export const PROBLEMS = {
   'amount-too-large': [422, 'The total is more than the payment provider charges', 'Order less at a time.'],
   'nothing-selected': [422, 'The request does not say which', 'Name a selection, or `all: true`.'],
   'total-too-large': [422, 'The total is too large', 'Order less at a time.'],
+  'not-of-this-brake': [
+    422,
+    'The brake needs another field, or has no such field',
+    '`spending` has limits and needs them; `accepting` has a message and retryAfterSeconds.',
+  ],
   'idempotency-key-reused': [
     422,
     'The Idempotency-Key was used for another request',

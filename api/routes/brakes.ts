@@ -123,7 +123,7 @@ function engageRoute(app: Api, deps: ApiDependencies): void {
         params,
         headers: Type.Object(IdempotencyKeyHeader),
         body: Engaging,
-        response: { 200: BrakeSchema, '4xx': problemResponses() },
+        response: { 200: BrakeSchema, '4xx': problemResponses('not-of-this-brake') },
       },
     },
     async (request, reply) => {
@@ -147,7 +147,7 @@ function engageRoute(app: Api, deps: ApiDependencies): void {
 /** A limit on the wrong brake would be taken for one that holds. */
 function refuseWhatItHasNot(brake: BrakeName, said: Partial<Static<typeof Engaging>>): void {
   const refuse = (field: string, detail: string) => {
-    throw new Problem('invalid-request', `/${field}: ${detail}`, { errors: [{ pointer: `/${field}`, detail }] });
+    throw new Problem('not-of-this-brake', `/${field}: ${detail}`, { errors: [{ pointer: `/${field}`, detail }] });
   };
   if (brake === 'spending' && said.limits === undefined) refuse('limits', 'is what this brake is about');
   if (brake !== 'spending' && said.limits !== undefined) refuse('limits', 'only the brake `spending` has limits');
@@ -167,7 +167,7 @@ function releaseRoute(app: Api, deps: ApiDependencies): void {
         params,
         headers: Type.Object(IdempotencyKeyHeader),
         body: Releasing,
-        response: { 200: BrakeSchema, '4xx': problemResponses() },
+        response: { 200: BrakeSchema, '4xx': ProblemSchema },
       },
     },
     async (request, reply) => {

@@ -2155,7 +2155,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      /** @description `not-of-this-brake`: The brake needs another field, or has no such field. `idempotency-key-reused`: The Idempotency-Key was used for another request */
       422: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
