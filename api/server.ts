@@ -9,6 +9,7 @@ import { adminRoutes } from './routes/admin.js';
 import { explanationRoutes } from './routes/explanations.js';
 import { auditRoutes } from './routes/audit.js';
 import { auditAnswers } from './access/audit-recorder.js';
+import { brakeRoutes } from './routes/brakes.js';
 import { cancellationRoutes } from './routes/cancellations.js';
 import { deadLetterRoutes } from './routes/dead-letters.js';
 import type { Api, ApiDependencies } from './dependencies.js';
@@ -111,6 +112,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   adminRoutes(app, deps);
   explanationRoutes(app, deps);
   auditRoutes(app, deps);
+  brakeRoutes(app, deps);
   deadLetterRoutes(app, deps);
   inventoryRoutes(app, deps);
   healthRoutes(app, deps);

@@ -16,6 +16,7 @@ At 3 a.m.:
                                                three first, one by one; the rest only if these succeed
   ops compensate <id> --reason 'ticket 4711'   or give an order up
   ops cancel <id> --reason 'recalled'          also a confirmed one: refund, release, cancel
+  ops brakes engage charging --reason …        stop something on purpose: accepting, charging, or a limit on spending
   ops reconcile                                money: where the gateway's ledger and ours differ; close it with --close
   ops adopt                                    after a restore: which database moves money
   ops after-restore --since 2h                 after a restore: orders on which Postgres, Temporal and the gateway disagree
@@ -47,6 +48,7 @@ const LOADERS: [names: string, load: Loader][] = [
   ['find', async () => (await import('./find.js')).addFindCommand],
   ['retry skip compensate', async () => (await import('./resolve.js')).addResolveCommands],
   ['cancel', async () => (await import('./cancel.js')).addCancelCommand],
+  ['brakes', async () => (await import('./brakes.js')).addBrakeCommands],
   ['stock', async () => (await import('./stock.js')).addStockCommand],
   ['reconcile', async () => (await import('./reconcile.js')).addReconcileCommand],
   ['dead-letters', async () => (await import('./dead-letters.js')).addDeadLetterCommands],

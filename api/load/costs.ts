@@ -52,6 +52,9 @@ const COSTS: Record<Route, Cost> = {
   // Ten statements, four questions to Temporal, two to the gateway.
   'GET /admin/orders/:id/explanation': 30,
   'GET /admin/audit': page,
+  'GET /admin/brakes': 3,
+  'POST /admin/brakes/:brake/engage': 5,
+  'POST /admin/brakes/:brake/release': 5,
   'GET /admin/dead-letters': page,
   'POST /admin/dead-letters/replay': 20,
   'POST /admin/dead-letters/:id/replay': 5,
