@@ -99,6 +99,7 @@ async function send(
 function beginResponse(request: FastifyRequest, reply: FastifyReply): void {
   reply.hijack();
   request.releaseSlot();
+  request.noteRead();
   for (const [name, value] of Object.entries(reply.getHeaders()))
     if (value !== undefined) reply.raw.setHeader(name, value);
   reply.raw.writeHead(200, {
