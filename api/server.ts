@@ -11,6 +11,7 @@ import { auditRoutes } from './routes/audit.js';
 import { auditAnswers } from './access/audit-recorder.js';
 import { auditReads } from './access/audited-reads.js';
 import { cancellationRoutes } from './routes/cancellations.js';
+import { customerRoutes } from './routes/customers.js';
 import { deadLetterRoutes } from './routes/dead-letters.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { eventRoutes } from './routes/events.js';
@@ -109,6 +110,7 @@ export async function createServer(
 function addRoutes(app: Api, deps: ApiDependencies): void {
   orderPlacementRoutes(app, deps);
   orderRoutes(app, deps);
+  customerRoutes(app, deps);
   eventRoutes(app, deps);
   sagaRoutes(app, deps);
   cancellationRoutes(app, deps);

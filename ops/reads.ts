@@ -32,4 +32,5 @@ export async function noteReads(ops: Ops, db: Database, command: string, resourc
 }
 
 /** As the trail names one; the id that clients know is not in it. */
-export const customerResource = (references: readonly string[]): string => `customer ${references.join(' ')}`;
+export const customerResource = (references: readonly string[]): string =>
+  `customer ${references.length === 0 ? 'of before references' : references.join(' ')}`;

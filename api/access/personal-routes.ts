@@ -12,6 +12,7 @@ const ANSWERS_PERSONAL_DATA: Record<Route, boolean> = {
   'POST /orders/:id/cancel': true,
   'GET /orders/:id/saga': true,
   'GET /orders/:id/events': true,
+  'GET /customers/:id/export': true,
   'GET /events': true,
   'GET /inventory': false,
   'GET /inventory/:sku': false,
