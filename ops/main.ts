@@ -10,6 +10,7 @@ At 3 a.m.:
   ops stuck                                    which orders stand still, grouped by cause
   ops find --customer <id> --from 2h           from what a caller has to the order
   ops explain <id>                             one of them: why it stands so, what you may do, what that costs
+  ops export <customer>                        all that is kept of one person, for a request of theirs
   ops order <id>                               all of it: which step, which error, whose money
   (mend the cause: the gateway, the database, the credentials)
   ops retry --all --step chargePayment --canary 3
@@ -46,6 +47,7 @@ const LOADERS: [names: string, load: Loader][] = [
   ['order', async () => (await import('./order.js')).addOrderCommand],
   ['explain', async () => (await import('./explain-order.js')).addExplainCommand],
   ['find', async () => (await import('./find.js')).addFindCommand],
+  ['export', async () => (await import('./export.js')).addExportCommand],
   ['retry skip compensate', async () => (await import('./resolve.js')).addResolveCommands],
   ['cancel', async () => (await import('./cancel.js')).addCancelCommand],
   ['brakes', async () => (await import('./brakes.js')).addBrakeCommands],

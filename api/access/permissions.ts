@@ -27,6 +27,7 @@ const TABLE = {
   'POST /orders/:id/cancel': ['customer', 'service', 'operator'],
   'GET /orders/:id/saga': everyone,
   'GET /orders/:id/events': everyone,
+  'GET /customers/:id/export': everyone,
   'GET /events': ['service', 'operator', 'auditor'],
   'GET /inventory': everyone,
   'GET /inventory/:sku': everyone,

@@ -42,6 +42,8 @@ const COSTS: Record<Route, Cost> = {
   'GET /orders/:id/saga': 15,
   // An order has some ten events, whatever the limit.
   'GET /orders/:id/events': 2,
+  // As a page of a thousand orders, and then by its bytes.
+  'GET /customers/:id/export': 1 + PAGE_MAX / ROWS_PER_UNIT,
   'GET /events': page,
   'GET /inventory': page,
   'GET /inventory/:sku': 1,

@@ -21,6 +21,13 @@ export interface paths {
     /** Read an order */
     get: operations["getOrdersId"];
   };
+  "/customers/{id}/export": {
+    /**
+     * All that is kept of a customer, as one document
+     * @description For requests under articles 15 and 20 of the GDPR. It is streamed, however many orders there are, and ends with `complete: true`; a connection that breaks before leaves no JSON: ask again. A customer reads their own only, which is empty if nothing is kept; anybody else’s, and one that is not known, is answered 404. It takes as much as a page of 1,000 orders out of the caller’s bucket, and reads by operators and auditors are on record.
+     */
+    get: operations["getCustomersIdExport"];
+  };
   "/orders/{id}/events": {
     /**
      * Events of an order, oldest first
@@ -257,6 +264,136 @@ export interface components {
         until?: string;
       };
       correlationId: string;
+    };
+    /** @description All that is kept of a customer */
+    CustomerExport: {
+      /** @constant */
+      format: "order-saga/customer-export/v1";
+      customerId: string;
+      /** Format: date-time */
+      exportedAt: string;
+      /** @description To whom data of the customer has been disclosed (GDPR article 15(1)(c)) */
+      recipients: {
+          recipient: string;
+          receives: string;
+        }[];
+      /** @description How long what is kept (15(1)(d)) */
+      retention: {
+          what: string;
+          kept: string;
+        }[];
+      /** @description 15(1)(e) and (f) */
+      rights: string[];
+      /** @description Newest first */
+      orders: ({
+          id: string;
+          /** @enum {string} */
+          status: "PENDING" | "CONFIRMED" | "CANCELLED";
+          items: {
+              sku: string;
+              quantity: number;
+              /** @description In the currency’s minor unit */
+              unitPrice: number;
+            }[];
+          total: {
+            /** @description In the currency’s minor unit */
+            amount: number;
+            currency: string;
+          };
+          /** @description The payment provider’s id of it */
+          paymentMethod: string;
+          externalOrderId?: string;
+          correlationId: string;
+          traceparent: string | null;
+          /** Format: date-time */
+          createdAt: string;
+          /** Format: date-time */
+          updatedAt: string;
+          cancellation?: {
+            /** @enum {string} */
+            reason: "OUT_OF_STOCK" | "UNKNOWN_SKU" | "PAYMENT_DECLINED" | "CANCELLED_BY_CUSTOMER" | "DEADLINE_EXCEEDED" | "OPERATOR";
+            message: string;
+          };
+          reservations: {
+              sku: string;
+              quantity: number;
+              state: string;
+            }[];
+          payment: ({
+            status: string;
+            /** @description In the currency’s minor unit */
+            amount: number;
+            currency: string;
+            gatewayReference: string | null;
+            refundReference: string | null;
+            declineCode: string | null;
+            refundedAmount: number | null;
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            updatedAt: string;
+          }) | null;
+          /** @description That came to nothing known */
+          chargeAttempts: ({
+              /** Format: date-time */
+              beganAt: string;
+              endedAt: string | null;
+            })[];
+          /** @description Given back with difficulty */
+          furtherCharges: {
+              gatewayReference: string;
+              refundFailures: number;
+            }[];
+          /** @description Where the payment provider’s ledger and ours differed */
+          findings: {
+              kind: string;
+              gatewayReference: string;
+              /** @description In the currency’s minor unit */
+              amount: number;
+              currency: string;
+              action: string;
+              /** Format: date-time */
+              at: string;
+            }[];
+          /** @description As they were sent to `recipients`; they leave before the order does */
+          events: {
+              sequence: number;
+              type: string;
+              /** Format: date-time */
+              time: string;
+              data: unknown;
+            }[];
+          /** @description What was done with the order; `by` null = by the service itself */
+          steps: ({
+              step: string;
+              outcome: string;
+              /** Format: date-time */
+              at: string;
+              by: ("customer" | "operator") | null;
+              detail: string | null;
+            })[];
+          undelivered: {
+              recipient: string;
+              type: string;
+              state: string;
+              /** Format: date-time */
+              since: string;
+            }[];
+          /** @description Idempotency-Keys that are remembered */
+          requestKeys: {
+              route: string;
+              key: string;
+              /** Format: date-time */
+              expiresAt: string;
+            }[];
+        })[];
+      /** @description Of the orders above */
+      count: number;
+      /**
+       * @description The last member: a document without it was cut, and is asked for again
+       * @constant
+       */
+      complete: true;
     };
     /** @description CloudEvents 1.0 */
     Event: {
@@ -821,6 +958,108 @@ export interface operations {
         };
         content: {
           "application/json": null;
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * All that is kept of a customer, as one document
+   * @description For requests under articles 15 and 20 of the GDPR. It is streamed, however many orders there are, and ends with `complete: true`; a connection that breaks before leaves no JSON: ask again. A customer reads their own only, which is empty if nothing is kept; anybody else’s, and one that is not known, is answered 404. It takes as much as a page of 1,000 orders out of the caller’s bucket, and reads by operators and auditors are on record.
+   */
+  getCustomersIdExport: {
+    parameters: {
+      path: {
+        /** @description Opaque id of the customer; never a name or an e-mail address */
+        id: string;
+      };
+    };
+    responses: {
+      /** @description All that is kept of a customer */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["CustomerExport"];
         };
       };
       /** @description `invalid-request`: The request is not valid */
