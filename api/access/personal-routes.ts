@@ -22,6 +22,9 @@ const ANSWERS_PERSONAL_DATA: Record<Route, boolean> = {
   'GET /admin/orders/:id/explanation': true,
   // Who has read and done what: operators are persons, too.
   'GET /admin/audit': true,
+  'GET /admin/brakes': false,
+  'POST /admin/brakes/:brake/engage': false,
+  'POST /admin/brakes/:brake/release': false,
   'GET /admin/dead-letters': true,
   'POST /admin/dead-letters/replay': true,
   'POST /admin/dead-letters/:id/replay': true,

@@ -15,9 +15,8 @@ import { operatorOf } from '../access/permissions.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
 import { answerOnce } from '../http/idempotency.js';
-import { NO_PERSONAL_DATA } from '../http/personal-texts.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
-import { FreeText, OperatorId, oneOf, Reason } from '../http/schemas.js';
+import { FreeText, NO_PERSONAL_DATA, OperatorId, oneOf, Reason } from '../http/schemas.js';
 import { problemResponses } from '../openapi/problems.js';
 
 const ASK_LIMIT_MS = 3_000;

@@ -38,7 +38,7 @@ export interface paths {
   "/events": {
     /**
      * The feed: every event of every order
-     * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them.
+     * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them. The header `Feed-As-Of` of a page says how complete it is: every event whose `time` is before it is on that page or an earlier one, by the database’s clock; it moves on while nothing is new, and is absent where it cannot be said.
      */
     get: operations["getEvents"];
   };
@@ -1281,7 +1281,7 @@ export interface operations {
   };
   /**
    * The feed: every event of every order
-   * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them.
+   * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them. The header `Feed-As-Of` of a page says how complete it is: every event whose `time` is before it is on that page or an earlier one, by the database’s clock; it moves on while nothing is new, and is absent where it cannot be said.
    */
   getEvents: {
     parameters: {
