@@ -70,9 +70,11 @@ const findings = gauge('reconciliation_findings', 'Differences of the two ledger
   'action',
 ]);
 const attention = gauge('sagas_needing_attention', 'Sagas that will not end without someone', ['step', 'failure']);
-const parked = gauge('sagas_parked', 'Those of them that say so themselves: their step, or undo, has failed too long; what a brake holds has not', [
-  'step',
-]);
+const parked = gauge(
+  'sagas_parked',
+  'Those of them that say so themselves: their step, or undo, has failed too long; what a brake holds has not',
+  ['step'],
+);
 const leftBehind = gauge('sagas_without_workers', 'Open sagas of a build that no worker runs', ['build']);
 const pollers = gauge('pollers', 'Workers that have asked Temporal for tasks within 70 s, by the kind of task', [
   'kind',
