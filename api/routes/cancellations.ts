@@ -2,7 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { orderSagaId } from '../../contracts/ids.js';
-import type { CancellationReason, Order } from '../../contracts/orders.js';
+import type { CancellationReason, StoredOrder } from '../../contracts/orders.js';
 import { cancellation } from '../../domain/audit/changes.js';
 import { type RequestedCancellation, readTraceOf } from '../../domain/orders.js';
 import { wakeSaga } from '../../sagas/wake.js';
@@ -10,9 +10,10 @@ import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
 import { answerOnce } from '../http/idempotency.js';
 import { problemResponses } from '../openapi/problems.js';
-import { requireOrder } from './orders.js';
+import { requireOrder, told } from './orders.js';
 import { ANONYMOUS, confinedTo } from '../access/permissions.js';
 import { Problem } from '../http/problems.js';
+import { refusePersonalText } from '../http/personal-texts.js';
 import { FreeText, IdParams, OrderSchema } from '../http/schemas.js';
 
 /** A saga that backs off or is parked is woken at once; if that fails, it finds the cancellation at its next try. */
@@ -32,7 +33,8 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
         description:
           'A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the ' +
           'order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are ' +
-          'remembered: what comes with further ones is done as if without a key.',
+          'remembered: what comes with further ones is done as if without a key. An operator’s reason is kept for ever, so ' +
+          'it is refused with an e-mail address, an IBAN, the number of a payment card or a phone number in it.',
         tags: ['orders'],
         params: IdParams,
         headers: Type.Object(IdempotencyKeyHeader),
@@ -43,9 +45,11 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
     async (request, reply) => {
       const order = await requireOrder(deps, request.params.id, request.caller, 'write');
       request.drawFor(order.customerId);
+      const { reason } = request.body as Static<typeof Cancellation>;
+      if (codeOf(request) === 'OPERATOR') refusePersonalText('/reason', reason); // the audit trail keeps it
       const act = async () => {
-        await recordCancellation(deps, request, order, (request.body as Static<typeof Cancellation>).reason);
-        return { status: 202, body: await requireOrder(deps, order.id, request.caller) };
+        await recordCancellation(deps, request, order, reason);
+        return { status: 202, body: told(await requireOrder(deps, order.id, request.caller)) };
       };
       return answerOnce(deps, request, reply, act, { orderId: order.id });
     },
@@ -55,7 +59,7 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
 async function recordCancellation(
   deps: ApiDependencies,
   request: FastifyRequest,
-  order: Order,
+  order: StoredOrder,
   message: string,
 ): Promise<void> {
   const code = codeOf(request);
@@ -71,7 +75,14 @@ async function recordCancellation(
     // Of the plan that the order was accepted under: this process may be of an older build, or of a newer one.
     const { reason, planVersion } = recorded;
     const traceparent = await readTraceOf(deps.db, order.id).catch(() => null); // then its trace is another one
-    deps.dispatcher.start({ ...order, traceparent, kind: 'cancellation', reason, planVersion });
+    deps.dispatcher.start({
+      ...order,
+
+      traceparent,
+      kind: 'cancellation',
+      reason,
+      planVersion,
+    });
   }
   if (recorded.outcome === 'unwinding') void wakeSoon(deps, order.id);
   logCancellation(request, order, recorded);
@@ -80,10 +91,11 @@ async function recordCancellation(
 /** In the order's own story; the saga, which only finds its order unwinding, has nothing to add. */
 function logCancellation(
   { server, id: callId, caller }: FastifyRequest,
-  { id: orderId, correlationId }: Order,
+  { id: orderId, correlationId }: StoredOrder,
   { outcome, reason }: RequestedCancellation,
 ): void {
-  const about = { correlationId, orderId, callId, actor: caller.subject, outcome, reason };
+  const isOwn = confinedTo(caller, 'write') !== undefined; // then the subject is the customer's id, which no log has
+  const about = { correlationId, orderId, callId, actor: isOwn ? 'customer' : caller.subject, outcome, reason };
   server.log.info(about, 'saga: asked to cancel');
 }
 

@@ -45,7 +45,7 @@ export interface paths {
   "/orders/{id}/cancel": {
     /**
      * Cancel an order
-     * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key.
+     * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key. An operator’s reason is kept for ever, so it is refused with an e-mail address, an IBAN, the number of a payment card or a phone number in it.
      */
     post: operations["postOrdersIdCancel"];
   };
@@ -162,6 +162,7 @@ export interface components {
        * @enum {string}
        */
       status: "PENDING" | "CONFIRMED" | "CANCELLED";
+      /** @description As it was ordered with; the reference of a customer who is erased */
       customerId: string;
       items: {
           sku: string;
@@ -306,7 +307,7 @@ export interface components {
       action: "retry" | "skip" | "compensate";
       /** @description Opaque subject id; with authentication, the token’s */
       operator?: string;
-      /** @description Kept for ever; no personal data */
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
       reason: string;
     };
     Explanation: {
@@ -399,13 +400,13 @@ export interface components {
     DeadLetterReplay: {
       /** @description Opaque subject id; with authentication, the token’s */
       operator?: string;
-      /** @description Kept for ever; no personal data */
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
       reason?: string;
     };
     DeadLetterDiscard: {
       /** @description Opaque subject id; with authentication, the token’s */
       operator?: string;
-      /** @description Kept for ever; no personal data */
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
       reason: string;
     };
     DeadLettersReplay: {
@@ -428,7 +429,7 @@ export interface components {
       ratePerSecond?: number;
       /** @description Opaque subject id; with authentication, the token’s */
       operator?: string;
-      /** @description Kept for ever; no personal data */
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
       reason?: string;
     };
     Sku: {
@@ -1200,7 +1201,7 @@ export interface operations {
   };
   /**
    * Cancel an order
-   * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key.
+   * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key. An operator’s reason is kept for ever, so it is refused with an e-mail address, an IBAN, the number of a payment card or a phone number in it.
    */
   postOrdersIdCancel: {
     parameters: {
@@ -1396,6 +1397,8 @@ export interface operations {
                  */
                 status: "PENDING" | "CONFIRMED" | "CANCELLED";
                 customerId: string;
+                /** @description Its search attribute `CustomerId` */
+                customerReference?: string;
                 total: {
                   /** @description In the currency’s minor unit */
                   amount: number;
