@@ -32,6 +32,8 @@ export const FreeText = Type.String({
   pattern: TEXT.source,
   description: 'Shown to whoever may read the order',
 });
+/** Keyword of a text that is kept for ever: what looks like a person's data in it is refused (personal-texts); clients read it in the document. */
+export const NO_PERSONAL_DATA = 'x-no-personal-data';
 /** The operator who decides something, and the reason. */
 export const OperatorId = Type.String({
   pattern: '^[A-Za-z0-9][A-Za-z0-9._:@|-]{0,127}$',
@@ -41,7 +43,9 @@ export const Reason = Type.String({
   minLength: 1,
   maxLength: REASON_LENGTH_MAX,
   pattern: TEXT.source,
-  description: 'Kept for ever; no personal data',
+  [NO_PERSONAL_DATA]: true,
+  description:
+    'Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused',
 });
 export const Currency = Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217' });
 export const MoneySchema = Type.Object(
