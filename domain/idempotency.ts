@@ -11,20 +11,17 @@
 import { createHash } from 'node:crypto';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Statements } from './database.js';
-import { isSameRequest, type KeptClaim, keptAs, mayBeInserted, sameKey, storedResponse } from './kept-claims.js';
+import {
+  isSameRequest,
+  type KeptClaim,
+  type KeyClaim,
+  keptAs,
+  mayBeInserted,
+  sameKey,
+  storedResponse,
+} from './kept-claims.js';
 import { isOver } from './leases.js';
 import { forgetStage } from './pseudonyms.js';
-
-/** Who asked what under which key; the key's life in milliseconds. `fingerprint` = SHA-256 of what was asked. */
-export type KeyClaim = {
-  caller: string;
-  route: string;
-  key: string;
-  fingerprint: Uint8Array<ArrayBuffer>;
-  ttlMs: number;
-  /** The order that the request is about, of which there may be so many keys; undefined = they are not counted. */
-  orderId?: string;
-};
 
 /** Of one order's cancellation: a client needs one. Beyond, requests are carried out without their key. */
 export const KEYS_PER_ORDER_MAX = 100;

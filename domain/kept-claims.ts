@@ -6,8 +6,18 @@
 import { Prisma } from '../prisma/generated/client.js';
 import { type IdentityKey, identityKeyOf, keyedHash } from './customers.js';
 import type { Statements } from './database.js';
-import type { KeyClaim } from './idempotency.js';
 import { isAtStage, type Stage, stageOf } from './pseudonyms.js';
+
+/** Who asked what under which key; the key's life in milliseconds. `fingerprint` = SHA-256 of what was asked. */
+export type KeyClaim = {
+  caller: string;
+  route: string;
+  key: string;
+  fingerprint: Uint8Array<ArrayBuffer>;
+  ttlMs: number;
+  /** The order that the request is about, of which there may be so many keys; undefined = they are not counted. */
+  orderId?: string;
+};
 
 export type KeptClaim = KeyClaim & {
   stage: Stage;
