@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import pLimit from 'p-limit';
 import type { KeyEncryption } from '../../contracts/key-encryption.js';
 import type { Statements } from '../database.js';
-import { addCustomerKey, type CustomerKey, readCustomerKeys } from './customer-keys.js';
+import { addCustomerKey, contextOf, type CustomerKey, readCustomerKeys } from './customer-keys.js';
 import { KeyDestroyed, KeyUnavailable } from './errors.js';
 
 /** AES-256. */
@@ -119,7 +119,6 @@ export function createDataKeys(
 
 /** In the place of a version. */
 const NEWEST = 0;
-const contextOf = (reference: string, version: number) => `order-saga/customer-key/${reference}/${version}`;
 const isDestroyed = (keys: CustomerKey[]) => keys.some(({ key }) => key === undefined);
 const unavailable = (cause: unknown): KeyUnavailable =>
   cause instanceof KeyUnavailable ? cause : new KeyUnavailable('The key store does not give this key', { cause });
