@@ -3,7 +3,7 @@
  * eagerly started workflow needs both on the same connection). A process starts, and serves, while Temporal is away.
  */
 import { Client } from '@temporalio/client';
-import type { Logger as SdkLogger } from '@temporalio/common';
+import type { DataConverter, Logger as SdkLogger } from '@temporalio/common';
 import type { ClientConnectConfig } from '@temporalio/envconfig';
 import * as temporal from '@temporalio/worker';
 import { NativeConnection, type RuntimeOptions, type TelemetryOptions } from '@temporalio/worker';
@@ -24,7 +24,8 @@ export type TemporalLink = {
 
 const RECONNECT_AFTER_MS = 500;
 
-export function openTemporal(logger: Logger, env: NodeJS.ProcessEnv): TemporalLink {
+/** @param dataConverter of what its client sends and reads; undefined = the SDK's own */
+export function openTemporal(logger: Logger, env: NodeJS.ProcessEnv, dataConverter?: DataConverter): TemporalLink {
   const config = readTemporalConfig(env);
   const namespace = config.namespace ?? 'default';
   let client: Client | undefined;
@@ -43,7 +44,7 @@ export function openTemporal(logger: Logger, env: NodeJS.ProcessEnv): TemporalLi
   const optionsNow = () => ({ ...config.connectionOptions, ...(presentKey && { apiKey: presentKey() }) });
   const connected = connect(optionsNow, logger, closing.signal).then((made) => {
     connection = made;
-    client = new DeadlineClient({ connection, namespace });
+    client = new DeadlineClient({ connection, namespace, ...(dataConverter && { dataConverter }) });
     return { connection, client };
   });
   // A caller that awaits it gets the error; a process that never does must not end by an unhandled rejection.
