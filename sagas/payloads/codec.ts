@@ -5,8 +5,8 @@
  * A worker ends when encoding throws, so that it polls only once the payload key is at hand; from then on encoding needs nobody.
  */
 import type { Payload, PayloadCodec } from '@temporalio/common';
-import { decrypt, encrypt, envelopeOf, isEncrypted, PayloadBroken } from './format.js';
-import { type FreeTexts, mayHaveTexts } from './free-texts.js';
+import { decrypt, encrypt, type Envelope, envelopeOf, isEncrypted, PayloadBroken, textPayload } from './format.js';
+import { type FreeTexts, mayHaveTexts, UNREADABLE } from './free-texts.js';
 import { type PayloadKeys, PayloadKeyUnavailable } from './payload-keys.js';
 
 /** `decode` reads what is encrypted, and writes as if there were no codec. */
@@ -31,7 +31,10 @@ export function createPayloadCodec(deps: { mode: CodecMode; keys: PayloadKeys; t
     if (workflow !== '' && envelope.workflow !== '' && workflow !== envelope.workflow)
       throw new PayloadBroken('An encrypted payload belongs to another workflow');
     const { version, customer } = envelope;
-    const plain = decrypt(payload, keys.atHand(version) ?? (await keys.read(version)), envelope);
+    const key = keys.atHand(version) ?? (await keys.read(version).catch((err: unknown) => unlessText(envelope, err)));
+    // One that cannot be read must not keep a list of sagas from whoever asks for it: their memos are texts.
+    if (!key) return textPayload(UNREADABLE);
+    const plain = decrypt(payload, key, envelope);
     if (customer === undefined) return plain;
     const value: unknown = JSON.parse(Buffer.from(plain.data ?? []).toString('utf8'));
     const opened = await texts.open(value, { workflow: envelope.workflow, customer });
@@ -45,6 +48,10 @@ export function createPayloadCodec(deps: { mode: CodecMode; keys: PayloadKeys; t
     decode: async (payloads, context) =>
       Promise.all(payloads.map((payload) => decode(payload, context?.workflowId ?? ''))),
   };
+}
+
+function unlessText({ isText }: Envelope, err: unknown): undefined {
+  if (!isText) throw err;
 }
 
 function parsedText({ metadata, data }: Payload): { value: unknown } | undefined {

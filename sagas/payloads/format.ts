@@ -6,6 +6,7 @@
  *   metadata.key        version of the installation's payload key
  *   metadata.workflow   the workflow id that it belongs to; absent = made where nobody knows it (the codec server)
  *   metadata.customer   reference of the customer whose key has sealed texts inside; absent = there are none
+ *   metadata.shape      text = it is a string by itself, by which no saga decides anything; absent = anything else
  *   data                nonce, ciphertext, tag
  *
  * Each workflow has a key of its own, made from the payload key: a payload that is moved to another workflow cannot be read there, and
@@ -16,7 +17,7 @@ import type { Payload } from '@temporalio/common';
 
 export type PayloadKey = { version: number; key: Buffer };
 /** `workflow` '' = not known. */
-export type Envelope = { version: number; workflow: string; customer: string | undefined };
+export type Envelope = { version: number; workflow: string; customer: string | undefined; isText: boolean };
 
 /** What is encrypted is no payload of ours, was changed, or belongs to another workflow. */
 export class PayloadBroken extends Error {
@@ -39,38 +40,45 @@ export function envelopeOf(payload: Payload): Envelope | undefined {
   const format = textOf(metadata['format']);
   const version = textOf(metadata['key']) ?? '';
   if (format !== FORMAT.toString() || !VERSION.test(version))
-    throw new PayloadBroken(`A payload is encrypted in a form that this build does not know (${format ?? 'no format'})`);
+    throw new PayloadBroken(
+      `A payload is encrypted in a form that this build does not know (${format ?? 'no format'})`,
+    );
   return {
     version: Number(version),
     workflow: textOf(metadata['workflow']) ?? '',
     customer: textOf(metadata['customer']),
+    isText: textOf(metadata['shape']) === TEXT,
   };
 }
 
-export function encrypt(payload: Payload, { version, key }: PayloadKey, { workflow, customer }: Place): Payload {
+export function encrypt(
+  payload: Payload,
+  { version, key }: PayloadKey,
+  { workflow, customer }: Pick<Envelope, 'workflow' | 'customer'>,
+): Payload {
+  const isText = isTextual(payload);
   const nonce = randomBytes(NONCE_BYTES);
   const cipher = createCipheriv('aes-256-gcm', workflowKey(key, version, workflow), nonce, {
     authTagLength: TAG_BYTES,
-  }).setAAD(aadOf(customer));
+  }).setAAD(aadOf({ customer, isText }));
   const data = Buffer.concat([nonce, cipher.update(toBytes(payload)), cipher.final(), cipher.getAuthTag()]);
   const metadata: Record<string, Uint8Array> = { encoding: ENCODING, format: FORMAT, key: Buffer.from(`${version}`) };
   if (workflow !== '') metadata['workflow'] = Buffer.from(workflow);
   if (customer !== undefined) metadata['customer'] = Buffer.from(customer);
+  if (isText) metadata['shape'] = Buffer.from(TEXT);
   return { metadata, data };
 }
-type Place = Pick<Envelope, 'workflow' | 'customer'>;
-
 /** @throws PayloadBroken */
-export function decrypt({ data }: Payload, { version, key }: PayloadKey, { workflow, customer }: Place): Payload {
+export function decrypt({ data }: Payload, { version, key }: PayloadKey, envelope: Envelope): Payload {
   const bytes = Buffer.from(data ?? []);
   if (bytes.length < NONCE_BYTES + TAG_BYTES + 1) throw new PayloadBroken('An encrypted payload is too short');
   const decipher = createDecipheriv(
     'aes-256-gcm',
-    workflowKey(key, version, workflow),
+    workflowKey(key, version, envelope.workflow),
     bytes.subarray(0, NONCE_BYTES),
     { authTagLength: TAG_BYTES },
   )
-    .setAAD(aadOf(customer))
+    .setAAD(aadOf(envelope))
     .setAuthTag(bytes.subarray(-TAG_BYTES));
   try {
     return fromBytes(Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]));
@@ -81,7 +89,18 @@ export function decrypt({ data }: Payload, { version, key }: PayloadKey, { workf
 
 const textOf = (bytes: Uint8Array | null | undefined): string | undefined =>
   bytes ? Buffer.from(bytes).toString('utf8') : undefined;
-const aadOf = (customer = ''): Buffer => Buffer.from(`order-saga/payload/1/${customer}`);
+const aadOf = ({ customer = '', isText }: { customer?: string | undefined; isText: boolean }): Buffer =>
+  Buffer.from(`order-saga/payload/1/${customer}/${isText ? TEXT : ''}`);
+
+const TEXT = 'text';
+const QUOTE = 0x22;
+const isTextual = ({ metadata, data }: Payload): boolean =>
+  data?.[0] === QUOTE && metadata?.['encoding'] !== undefined && JSON_PLAIN.equals(metadata['encoding']);
+/** A string as the SDK makes a payload of it. */
+export const textPayload = (text: string): Payload => ({
+  metadata: { encoding: JSON_PLAIN },
+  data: Buffer.from(JSON.stringify(text)),
+});
 
 /** Made once for the sagas at work: some 15 payloads of each go through this process. */
 const derived = new Map<string, Buffer>();

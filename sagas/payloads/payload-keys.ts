@@ -30,6 +30,8 @@ export type PayloadKeys = {
  * has it in a backup, and a task that meets it costs no look. Longer than two looks and the time for which data keys are remembered.
  */
 const ENCRYPTS_AFTER_MS = 5 * 60_000;
+/** A list of sagas has hundreds of payloads: what cannot be had is not looked for anew for each. */
+const ASKED_AGAIN_AFTER_MS = 1_000;
 /** Versions that a process reads at its start, so that the older of its sagas need no look either. */
 const READ_AHEAD_MAX = 8;
 
@@ -40,14 +42,17 @@ export function createPayloadKeys(
   const known = new Map<number, PayloadKey>();
   let encrypting: PayloadKey | undefined;
   let next: { key: PayloadKey; from: number } | undefined;
+  let missed: { version: number; until: number } | undefined;
 
   const read = async (version: number): Promise<PayloadKey> => {
+    if (missed?.version === version && now() < missed.until) throw unavailable(version);
     try {
       const key = await keys.ofVersion(INSTALLATION, version);
       known.set(version, key);
       return key;
     } catch (err) {
-      throw new PayloadKeyUnavailable(`The payload key of version ${version} cannot be had`, { cause: err });
+      missed = { version, until: now() + ASKED_AGAIN_AFTER_MS };
+      throw unavailable(version, err);
     }
   };
   const current = () => {
@@ -76,3 +81,6 @@ export function createPayloadKeys(
     },
   };
 }
+
+const unavailable = (version: number, cause?: unknown): PayloadKeyUnavailable =>
+  new PayloadKeyUnavailable(`The payload key of version ${version} cannot be had`, { cause });

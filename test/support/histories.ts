@@ -9,6 +9,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Client, WorkflowHandle } from '@temporalio/client';
+import type { DataConverter } from '@temporalio/common';
 import { Worker } from '@temporalio/worker';
 import { required } from './database.js';
 
@@ -48,7 +49,7 @@ const REPLAYED_MAX = 200;
  * replayed stands still for ever, and no test of its outcome sees that as long as its worker lives.
  * @throws Error that names each saga of this server that today's code cannot replay
  */
-export async function assertReplayable(client: Client): Promise<void> {
+export async function assertReplayable(client: Client, dataConverter?: DataConverter): Promise<void> {
   const bundle = { code: readFileSync(workflowBundle(), 'utf8') };
   const histories = async function* () {
     let count = 0;
@@ -58,7 +59,8 @@ export async function assertReplayable(client: Client): Promise<void> {
     }
   };
   const failures: string[] = [];
-  for await (const { workflowId, error } of Worker.runReplayHistories({ workflowBundle: bundle }, histories()))
+  const options = { workflowBundle: bundle, ...(dataConverter && { dataConverter }) };
+  for await (const { workflowId, error } of Worker.runReplayHistories(options, histories()))
     if (error) failures.push(`${workflowId}: ${error.message}`);
   if (failures.length > 0) throw new Error(`Sagas that cannot be replayed:\n${failures.join('\n')}`);
 }
