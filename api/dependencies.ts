@@ -8,6 +8,7 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify';
+import type { PayloadCodec } from '@temporalio/common';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import type { ExplanationSources } from '../explanation/explain.js';
@@ -40,6 +41,8 @@ export type ApiDependencies = {
   keyLock?: { lockMs: number; extendEveryMs: number };
   /** whsec_… of the payment gateway; undefined = its webhooks are not taken. */
   paymentsWebhookSecret?: string | (() => string);
+  /** Of payloads; undefined = they are not encrypted. */
+  codec?: CodecServer;
   /** For explaining orders; undefined = this process does not reach the gateway, and its prober is not known. */
   explaining?: Explaining;
   /** undefined = POST /orders is not limited. */
@@ -53,6 +56,8 @@ export type ApiDependencies = {
   /** Aborts when the process begins to stop, so that no request outlives it by waiting. */
   stopping: AbortSignal;
 };
+
+export type CodecServer = PayloadCodec;
 
 /** What an explanation takes that this role has of no other use. */
 export type Explaining = Pick<ExplanationSources, 'gateway' | 'probeEveryMs'>;
@@ -72,6 +77,8 @@ declare module 'fastify' {
     releaseSlot: () => void;
     /** Its entry in the audit trail is written, or was tried. */
     isAudited: boolean;
+    /** What is read is not named by the path, but this. */
+    auditedResource: string | null;
     /** 404 because the caller may not see what it asks for. */
     isConcealed: boolean;
   }

@@ -23,7 +23,7 @@ import type { AuditKeys } from '../../domain/audit/signatures.js';
 import type { Database } from '../../domain/database.js';
 import { Problem } from '../http/problems.js';
 import { createCallGatherer } from './call-gatherer.js';
-import { ANONYMOUS, permissionOf } from './permissions.js';
+import { ANONYMOUS, CHANGES_NOTHING, permissionOf } from './permissions.js';
 
 export type Auditor = {
   /**
@@ -62,7 +62,7 @@ export function createAuditor({
     source: namesSource ? request.ip : null,
   });
   const callOf = (request: FastifyRequest, kind: AuditedCall['kind'], status: number) => ({
-    ...{ ...actorOf(request), kind, status, resource: resourceOf(request) },
+    ...{ ...actorOf(request), kind, status, resource: request.auditedResource ?? resourceOf(request) },
   });
   /** The line leaves this machine with the log: an anchor of its own. */
   const announceHead = (request: FastifyRequest, recorded: Recorded | null) => {
@@ -102,7 +102,7 @@ export function createAuditor({
         if (status < 400) throw new Problem('unavailable', 'It could not be put on record: send it again.');
       }
     },
-    note: (request, kind, status) => gatherer.note(callOf(request, kind, status)),
+    note: (request, kind, status) => gatherer.note(callOf(request, kind, status), request.auditedResource),
     stop: () => gatherer.stop(),
   };
 }
@@ -117,6 +117,7 @@ const NOT_DONE = 'It could not be put on record, and was not done: send it again
 export function auditAnswers(app: FastifyInstance, auditor: () => Auditor): void {
   app.decorateRequest('isAudited', false);
   app.decorateRequest('isConcealed', false);
+  app.decorateRequest('auditedResource', null);
   app.addHook('onSend', (request, reply, payload, done) => {
     if (request.isAudited || !isPrivileged(request) || isRefused(request, reply)) return done(null, payload);
     request.isAudited = true; // first: if this fails, the answer that says so passes this hook again
@@ -137,16 +138,18 @@ const isRefused = (request: FastifyRequest, { statusCode }: FastifyReply): boole
 /** A change that takes an operator, or that a known operator makes where customers could make their own. */
 function isPrivileged({ method, caller, routeOptions, is404 }: FastifyRequest): boolean {
   if (method === 'GET' || method === 'HEAD' || is404 || !caller) return false;
-  const allowed = permissionOf(method, routeOptions.url ?? '');
+  const url = routeOptions.url ?? '';
+  if (CHANGES_NOTHING.has(url)) return false;
+  const allowed = permissionOf(method, url);
   if (allowed === 'open') return false;
   return allowed.every((role) => role === 'operator') || (caller !== ANONYMOUS && caller.roles.includes('operator'));
 }
 
 /** By a person who may read what is somebody else's: everybody's orders, sagas, events. The catalogue is everybody's. */
 function isAuditedRead({ method, caller, routeOptions, is404 }: FastifyRequest): boolean {
-  if (method !== 'GET' || is404 || !caller || caller === ANONYMOUS) return false;
-  if (!caller.roles.includes('operator') && !caller.roles.includes('auditor')) return false;
   const url = routeOptions.url ?? '';
+  if ((method !== 'GET' && !CHANGES_NOTHING.has(url)) || is404 || !caller || caller === ANONYMOUS) return false;
+  if (!caller.roles.includes('operator') && !caller.roles.includes('auditor')) return false;
   return permissionOf(method, url) !== 'open' && !url.startsWith('/inventory');
 }
 

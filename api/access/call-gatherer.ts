@@ -19,7 +19,8 @@ const READS_MAX = 200;
 
 export type Gathered = AuditedCall & { times: number; firstAt: Date };
 export type CallGatherer = {
-  note(call: Omit<AuditedCall, 'times' | 'firstAt'>): void;
+  /** @param apart calls that differ in it do not share a row */
+  note(call: Omit<AuditedCall, 'times' | 'firstAt'>, apart?: string | null): void;
   /** Resolves when what was gathered is written. */
   stop(): Promise<void>;
 };
@@ -56,9 +57,9 @@ export function createCallGatherer(
     if (same.resource !== call.resource) same.resource = null;
   };
   return {
-    note: (call) => {
+    note: (call, apart = null) => {
       const { subject, route, status, source, kind } = call;
-      const key = JSON.stringify([subject, route, status, source]);
+      const key = JSON.stringify([subject, route, status, source, apart]);
       const [into, hasRoom] = kind === 'read' ? [reads, reads.size < READS_MAX] : [refused, ownRows >= 1];
       if (into.has(key) || hasRoom) {
         if (kind !== 'read' && !into.has(key)) ownRows--;

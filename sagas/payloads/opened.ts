@@ -1,5 +1,6 @@
-/** The codec as a process uses it, made of its keys: the one place where a data converter comes from. */
-import type { DataConverter, PayloadCodec } from '@temporalio/common';
+/** The codec as a process uses it, made of its keys: the one place where a codec comes from. */
+import type { ClientOptions } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import type { Statements } from '../../domain/database.js';
 import type { DataKeys } from '../../domain/sealing/data-keys.js';
 import { findReferenceOfOrder } from '../../domain/sealing/order-references.js';
@@ -7,6 +8,7 @@ import type { Sealing } from '../../domain/sealing/sealing.js';
 import { type CodecMode, createPayloadCodec } from './codec.js';
 import { createFreeTexts, type FreeTextDependencies } from './free-texts.js';
 import { createPayloadKeys, type PayloadKeys } from './payload-keys.js';
+import { describing } from './reading.js';
 
 export type PayloadDependencies = {
   mode: CodecMode;
@@ -17,7 +19,13 @@ export type PayloadDependencies = {
   encryptsAfterMs?: number;
 };
 
-export type Payloads = { codec: PayloadCodec; dataConverter: DataConverter; keys: PayloadKeys };
+export type Payloads = {
+  /** For a worker. */
+  codec: PayloadCodec;
+  /** For a client. */
+  clientOptions: Required<Pick<ClientOptions, 'dataConverter' | 'interceptors'>>;
+  keys: PayloadKeys;
+};
 
 export function createPayloads({
   mode,
@@ -31,13 +39,12 @@ export function createPayloads({
   const { sealBytes, openBytes } = sealing;
   const texts = createFreeTexts({ sealBytes, openBytes, referenceOf: rememberedReferences(db), onFailure });
   const codec = createPayloadCodec({ mode, keys, texts });
-  return { codec, dataConverter: { payloadCodecs: [codec] }, keys };
+  const clientOptions = {
+    dataConverter: { payloadCodecs: [codec] },
+    interceptors: { workflow: [describing([codec])] },
+  };
+  return { codec, clientOptions, keys };
 }
-
-/** For replays, which write nothing, and give a history another name than its workflow had. */
-export const readingConverter = (codec: PayloadCodec): DataConverter => ({
-  payloadCodecs: [{ encode: async (payloads) => payloads, decode: (payloads) => codec.decode(payloads) }],
-});
 
 /** Those of the orders at work. A reference, once it is an order's, stays. */
 const REMEMBERED_MAX = 10_000;

@@ -9,8 +9,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import type { DataConverter } from '@temporalio/common';
 import { Worker } from '@temporalio/worker';
+import { codecsOf, replaying } from '../../sagas/payloads/reading.js';
 import { required } from './database.js';
 
 export const HISTORIES = join(process.cwd(), 'test/workflows/histories');
@@ -49,7 +49,7 @@ const REPLAYED_MAX = 200;
  * replayed stands still for ever, and no test of its outcome sees that as long as its worker lives.
  * @throws Error that names each saga of this server that today's code cannot replay
  */
-export async function assertReplayable(client: Client, dataConverter?: DataConverter): Promise<void> {
+export async function assertReplayable(client: Client): Promise<void> {
   const bundle = { code: readFileSync(workflowBundle(), 'utf8') };
   const histories = async function* () {
     let count = 0;
@@ -59,7 +59,7 @@ export async function assertReplayable(client: Client, dataConverter?: DataConve
     }
   };
   const failures: string[] = [];
-  const options = { workflowBundle: bundle, ...(dataConverter && { dataConverter }) };
+  const options = { workflowBundle: bundle, dataConverter: replaying(codecsOf(client)) };
   for await (const { workflowId, error } of Worker.runReplayHistories(options, histories()))
     if (error) failures.push(`${workflowId}: ${error.message}`);
   if (failures.length > 0) throw new Error(`Sagas that cannot be replayed:\n${failures.join('\n')}`);

@@ -11,7 +11,7 @@ import { orderSagaId } from '../../contracts/ids.js';
 import { type SagaPolicy, sagaStart } from '../../contracts/saga.js';
 import { destroyCustomerKeys } from '../../domain/sealing/customer-keys.js';
 import { GatewayUnknown } from '../../gateways/payments.js';
-import { readingConverter } from '../../sagas/payloads/opened.js';
+import { replaying } from '../../sagas/payloads/reading.js';
 import { eventually } from '../support/conditions.js';
 import { accept, stock } from '../support/database.js';
 import { listedAsStuck, progressOf, resolve, statusOf } from '../support/decisions.js';
@@ -85,7 +85,7 @@ async function replay({ saga }: Placed, by: TestPayloads): Promise<void> {
   const history = await saga.fetchHistory();
   const options = {
     workflowBundle: { code: readFileSync(workflowBundle(), 'utf8') },
-    dataConverter: readingConverter(by.codec),
+    dataConverter: replaying([by.codec]),
   };
   await Worker.runReplayHistory(options, history, `${saga.workflowId}/some-run`);
 }
@@ -139,7 +139,7 @@ test('a saga whose customer’s key is destroyed replays, and its texts read as 
 
   await destroyCustomerKeys(s.db, placed.reference);
   const later = await payloadsOf(s.db, store); // a process that has no key in hand
-  const client = new Client({ connection: s.env.connection, dataConverter: later.dataConverter });
+  const client = new Client({ connection: s.env.connection, ...later.clientOptions });
   const { memo } = await client.workflow.getHandle(placed.saga.workflowId).describe();
   expect(memo).toEqual({ correlationId: '[erased]' });
   expect(await decodedHistory(placed, later)).not.toContain('canary-reason');
@@ -173,7 +173,7 @@ describe('with sagas in flight', () => {
     await s.dismiss();
     const reading = await payloadsOf(s.db, store, { mode: 'decode' });
     const after = await place({
-      client: new Client({ connection: s.env.connection, dataConverter: reading.dataConverter }),
+      client: new Client({ connection: s.env.connection, ...reading.clientOptions }),
     });
     await s.engage(reading);
     await resolve(during.saga, { action: 'skip', reason: REASON });
@@ -189,7 +189,7 @@ describe('with sagas in flight', () => {
     const quick = await payloadsOf(s.db, store, { encryptsAfterMs: 0 });
     await s.dismiss();
     await s.engage(quick);
-    const client = new Client({ connection: s.env.connection, dataConverter: quick.dataConverter });
+    const client = new Client({ connection: s.env.connection, ...quick.clientOptions });
     const placed: Placed[] = [];
     for (let no = 0; no < 12; no++) {
       if (no % 4 === 3) {
@@ -223,7 +223,7 @@ describe('with sagas in flight', () => {
     store.isAway = true;
     const without = await payloadsOf(s.db, store, { look: false });
     await expect(without.keys.lookOnce()).rejects.toThrow('The payload key cannot be had');
-    const client = new Client({ connection: s.env.connection, dataConverter: without.dataConverter });
+    const client = new Client({ connection: s.env.connection, ...without.clientOptions });
     await expect(place({ client })).rejects.toThrow('not at hand');
     store.isAway = false;
     await without.keys.lookOnce();
