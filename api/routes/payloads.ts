@@ -54,9 +54,10 @@ export function payloadRoutes(app: Api, { codec }: ApiDependencies): void {
       },
     },
     async (request) => {
+      const decoder = requireCodec(codec);
       const payloads = toPayloads(request.body);
       request.auditedResource = workflowOf(payloads);
-      return { payloads: await Promise.all(payloads.map((payload) => decode(requireCodec(codec), payload))) };
+      return { payloads: await Promise.all(payloads.map((payload) => decode(decoder, payload))) };
     },
   );
   app.post(
