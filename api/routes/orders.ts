@@ -1,13 +1,14 @@
 /** Orders over HTTP: read one, list them. */
 import { type Static, Type } from 'typebox';
 import type { Order } from '../../contracts/orders.js';
-import { listOrders, type OrderFilter, readOrder } from '../../domain/orders.js';
+import { listOrders, type OrderFilter, readOrder, type Texts } from '../../domain/orders.js';
 import { parseMoment } from '../../runtime/moments.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
+import { problemResponses } from '../openapi/problems.js';
 import { answerUnlessKnown } from '../http/etags.js';
 import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
 import { type Caller, confinedTo } from '../access/permissions.js';
-import { Problem, ProblemSchema } from '../http/problems.js';
+import { Problem } from '../http/problems.js';
 import { CustomerId, ExternalOrderId, IdParams, OrderSchema, OrderStatus, UUID } from '../http/schemas.js';
 
 export function orderRoutes(app: Api, deps: ApiDependencies): void {
@@ -26,11 +27,15 @@ function readRoute(app: Api, deps: ApiDependencies): void {
         headers: Type.Object({
           'if-none-match': Type.Optional(Type.String({ description: 'The ETag that you have' })),
         }),
-        response: { 200: OrderSchema, 304: Type.Null({ description: 'As you know it' }), '4xx': ProblemSchema },
+        response: {
+          200: OrderSchema,
+          304: Type.Null({ description: 'As you know it' }),
+          '4xx': problemResponses('key-unavailable'),
+        },
       },
     },
     async (request, reply) => {
-      const order = await requireOrder(deps, request.params.id, request.caller);
+      const order = await requireOrder(deps, request.params.id, request.caller, { texts: 'opened' });
       request.drawFor(order.customerId);
       return answerUnlessKnown(request, reply, order);
     },
@@ -74,7 +79,10 @@ function listRoute(app: Api, { db, pageBytesMax }: ApiDependencies): void {
           'whose earlier order with it was cancelled. Customers find their own orders only.',
         tags: ['orders'],
         querystring: ListQuery,
-        response: { 200: Type.Object({ orders: Type.Array(OrderSchema), next: Next }), '4xx': ProblemSchema },
+        response: {
+          200: Type.Object({ orders: Type.Array(OrderSchema), next: Next }),
+          '4xx': problemResponses('key-unavailable'),
+        },
       },
     },
     async ({ query, caller }, reply) => {
@@ -88,7 +96,7 @@ function listRoute(app: Api, { db, pageBytesMax }: ApiDependencies): void {
         schema: OrderSchema,
         limit,
         bytesMax: pageBytesMax,
-        read: async (last, rows) => listOrders(db, { ...filter, beforeId: last?.id ?? before }, rows),
+        read: async (last, rows) => listOrders(db, { ...filter, beforeId: last?.id ?? before }, rows, 'opened'),
         next: nextBy((order) => order.id),
       });
     },
@@ -118,14 +126,17 @@ function momentOf(name: 'createdFrom' | 'createdTo', text: string): number {
   throw new Problem('invalid-request', `${error.pointer}: ${error.detail}`, { errors: [error] });
 }
 
-/** @throws Problem not-found, also for what is not an id at all, and for an order that the caller may not see */
+/**
+ * @param texts opened, if the order is shown
+ * @throws Problem not-found, also for what is not an id at all, and for an order that the caller may not see
+ */
 export async function requireOrder(
   { db }: Pick<ApiDependencies, 'db'>,
   id: string,
   caller: Caller,
-  access: 'read' | 'write' = 'read',
+  { access = 'read', texts = 'closed' }: { access?: 'read' | 'write'; texts?: Texts } = {},
 ): Promise<Order> {
-  const order = UUID.test(id) ? await readOrder(db, id) : null;
+  const order = UUID.test(id) ? await readOrder(db, id, texts) : null;
   const own = confinedTo(caller, access);
   const conceals = order !== null && own !== undefined && order.customerId !== own;
   if (!order || conceals) throw new Problem('not-found', `There is no order ${id.slice(0, 64)}.`, {}, { conceals });
