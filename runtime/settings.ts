@@ -1,5 +1,6 @@
 /** Every environment variable of the service: one table, from which each role takes what it needs. `.env.example` follows it. */
 import { kinds } from './config.js';
+import { keySettings } from './key-settings.js';
 
 const {
   addresses,
@@ -177,6 +178,8 @@ export const settings = {
     default: 90 * 24 * 60 * minutes(1),
     desc: 'How long refused calls and audited reads are kept; acts are kept for ever',
   }),
+
+  ...keySettings,
 
   STEP_RETRY_BUDGET: durationMs({
     default: minutes(2),
