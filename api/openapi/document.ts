@@ -18,11 +18,13 @@ export const openApi: FastifyDynamicSwaggerOptions = {
     servers: [{ url: '/', description: 'The server that shows this document' }],
     tags: [
       { name: 'orders', description: 'Place and read orders' },
+      { name: 'customers', description: 'What is kept of a person' },
       { name: 'events', description: 'What happened to them, as CloudEvents' },
       { name: 'sagas', description: 'How they are being worked on' },
       { name: 'dead letters', description: 'Events that a destination would not take' },
       { name: 'inventory', description: 'Catalogue and stock' },
       { name: 'audit', description: 'Who did what with an operator’s rights, and who was refused' },
+      { name: 'codec', description: 'What Temporal keeps encrypted, for its own tools' },
       { name: 'health', description: 'For load balancers and launchers' },
       { name: 'webhooks', description: 'What the payment gateway calls' },
     ],
