@@ -9,6 +9,7 @@ import { adminRoutes } from './routes/admin.js';
 import { explanationRoutes } from './routes/explanations.js';
 import { auditRoutes } from './routes/audit.js';
 import { auditAnswers } from './access/audit-recorder.js';
+import { brakeRoutes } from './routes/brakes.js';
 import { auditReads } from './access/audited-reads.js';
 import { cancellationRoutes } from './routes/cancellations.js';
 import { customerRoutes } from './routes/customers.js';
@@ -30,6 +31,7 @@ import { orderRoutes } from './routes/orders.js';
 import { permissionOf, requireRole } from './access/permissions.js';
 import { answersPersonalData } from './access/personal-routes.js';
 import { answerUnroutable, handleProblems, notFoundProblem } from './http/problems.js';
+import { payloadRoutes } from './routes/payloads.js';
 import { sagaRoutes } from './routes/sagas.js';
 import { setStandardHeaders } from './http/security-headers.js';
 import { admitCallers } from './load/caller-limits.js';
@@ -117,10 +119,12 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   adminRoutes(app, deps);
   explanationRoutes(app, deps);
   auditRoutes(app, deps);
+  brakeRoutes(app, deps);
   deadLetterRoutes(app, deps);
   inventoryRoutes(app, deps);
   healthRoutes(app, deps);
   webhookRoutes(app, deps);
+  payloadRoutes(app, deps);
 }
 
 /**

@@ -17,12 +17,14 @@ At 3 a.m.:
                                                three first, one by one; the rest only if these succeed
   ops compensate <id> --reason 'ticket 4711'   or give an order up
   ops cancel <id> --reason 'recalled'          also a confirmed one: refund, release, cancel
+  ops brakes engage charging --reason …        stop something on purpose: accepting, charging, or a limit on spending
   ops reconcile                                money: where the gateway's ledger and ours differ; close it with --close
   ops adopt                                    after a restore: which database moves money
   ops after-restore --since 2h                 after a restore: orders on which Postgres, Temporal and the gateway disagree
   ops dead-letters                             events that a destination would not take; replay, discard
   ops stock adjust <sku> --by -7 --reason …    pieces that were lost or found
   ops audit verify                             whether the audit trail is what was signed
+  ops keys                                     which keys wrap customers' keys; rewrap, rotate
   ops replay-check --since 24h --bundle <path> before a deploy: can new saga code go on with the sagas there are?
   ops rollout --build <id> --bundle <path>     a share of sagas for a new build, growing; taken back by itself if they fail
   ops verify                                   whether orders, stock and events are as promised; it only reads
@@ -49,6 +51,7 @@ const LOADERS: [names: string, load: Loader][] = [
   ['export', async () => (await import('./export.js')).addExportCommand],
   ['retry skip compensate', async () => (await import('./resolve.js')).addResolveCommands],
   ['cancel', async () => (await import('./cancel.js')).addCancelCommand],
+  ['brakes', async () => (await import('./brakes.js')).addBrakeCommands],
   ['stock', async () => (await import('./stock.js')).addStockCommand],
   ['reconcile', async () => (await import('./reconcile.js')).addReconcileCommand],
   ['dead-letters', async () => (await import('./dead-letters.js')).addDeadLetterCommands],
@@ -56,6 +59,7 @@ const LOADERS: [names: string, load: Loader][] = [
   ['adopt', async () => (await import('./adopt.js')).addAdoptCommand],
   ['after-restore', async () => (await import('./after-restore/command.js')).addAfterRestoreCommand],
   ['audit', async () => (await import('./audit.js')).addAuditCommands],
+  ['keys', async () => (await import('./keys/command.js')).addKeysCommands],
   ['verify', async () => (await import('./verify.js')).addVerifyCommand],
   ['replay-check', async () => (await import('./replay-check/command.js')).addReplayCheckCommand],
   ['rollout', async () => (await import('./rollout/command.js')).addRolloutCommand],

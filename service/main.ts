@@ -7,7 +7,8 @@ import { startApi } from '../api/api.js';
 import { OUTBOX_CHANNEL } from '../contracts/ids.js';
 import { protectionOf } from '../prisma/session.mjs';
 import { auditKeys } from '../domain/audit/signatures.js';
-import { withAnnouncer } from '../domain/database.js';
+import { withAnnouncer, withSealing } from '../domain/database.js';
+import type { Sealing } from '../domain/sealing/port.js';
 import { startAuditGuard } from '../relay/audit-guard.js';
 import { createPublishers } from '../relay/publishers/configured.js';
 import { startRelay } from '../relay/relay.js';
@@ -34,6 +35,7 @@ import { temporalRefusals } from '../runtime/temporal-config.js';
 import { openTracing } from '../runtime/tracing/opened.js';
 import { createSagaSlots } from '../sagas/slots.js';
 import { guardFeedClock, requireFeedClock } from './feed-clock.js';
+import { openSealing } from './keys.js';
 import { ledgerPlace } from './ledger.js';
 import { useInstallationId } from './installation.js';
 import { requireSchema } from './schema.js';
@@ -73,10 +75,9 @@ await runMain(async () => {
   const changes = openChannel({ url: () => config.DATABASE_URL, name: OUTBOX_CHANNEL, logger });
   const feedClock = guardFeedClock(logger);
   const connections = { openSocket: failpoints?.openSocket, onConnect: feedClock.ask };
-  const pools = announceBy(
-    changes,
-    openPools(() => config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], connections),
-  );
+  const opened = openPools(() => config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], connections);
+  const sealing = await openSealing(opened[runs('api') ? 'requests' : 'background'], config, logger);
+  const pools = equip(opened, changes, sealing);
   exposePools(pools.opened);
   const db = pools.background;
   const stopMetrics =
@@ -101,7 +102,7 @@ await runMain(async () => {
     sagaDeadlineMs: config.SAGA_DEADLINE,
     compensationAttentionAfterMs: config.COMPENSATION_ATTENTION_AFTER,
   };
-  const common = { db, changes, temporal, policy, logger };
+  const common = { db, changes, temporal, policy, customersTold: config.EVENTS_CUSTOMER, logger };
 
   // Where sagas run in the process that accepts their orders, no more are begun than it has slots for. Not so where workers know their
   // build: which of them begins a saga is Temporal's to say, and an eager start, which slots go with, would begin it here in any case.
@@ -168,14 +169,10 @@ await runMain(async () => {
   stopOnSignals(logger, () => Promise.race([stopInOrder(), whenPostgresIsUnresponsive(db, logger)]));
 });
 
-function announceBy(changes: Channel, pools: Pools): Pools {
-  const { requests, steps, background } = pools;
-  return {
-    ...pools,
-    requests: withAnnouncer(requests, changes),
-    steps: withAnnouncer(steps, changes),
-    background: withAnnouncer(background, changes),
-  };
+function equip(pools: Pools, changes: Channel, sealing: Sealing): Pools {
+  const each = (client: Pools['requests']) =>
+    withAnnouncer(sealing.isOn ? withSealing(client, sealing) : client, changes);
+  return { ...pools, requests: each(pools.requests), steps: each(pools.steps), background: each(pools.background) };
 }
 
 /** A database that does not answer yet stops no process from starting; one that never will, does. */

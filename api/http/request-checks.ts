@@ -35,6 +35,7 @@ function checkQuery(query: { limit?: unknown } | undefined): Problem | undefined
 
 const EXPOSED = [
   'ETag',
+  'Feed-As-Of',
   'Idempotent-Replayed',
   'Location',
   'Preference-Applied',
@@ -54,6 +55,8 @@ const ASKED = [
   'Prefer',
   'Traceparent',
   'X-Correlation-ID',
+  // The Web UI's, to its codec server.
+  'X-Namespace',
 ];
 const PREFLIGHT_KEPT_S = 600;
 

@@ -38,7 +38,7 @@ export interface paths {
   "/events": {
     /**
      * The feed: every event of every order
-     * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them.
+     * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them. The header `Feed-As-Of` of a page says how complete it is: every event whose `time` is before it is on that page or an earlier one, by the database’s clock; it moves on while nothing is new, and is absent where it cannot be said.
      */
     get: operations["getEvents"];
   };
@@ -80,6 +80,24 @@ export interface paths {
      * @description Keep `next`, ask again with it as `after`, and no entry is missed. `next` equals `after` when nothing is new.
      */
     get: operations["getAdminAudit"];
+  };
+  "/admin/brakes": {
+    /** What operators hold back just now */
+    get: operations["getAdminBrakes"];
+  };
+  "/admin/brakes/{brake}/engage": {
+    /**
+     * Hold something back, or change what is said of it
+     * @description It takes effect with the answer; a charge that is under way by then comes to its end. It lasts until it is released, whatever is restarted. While charges are held, the deadlines of the orders that wait for them stand still.
+     */
+    post: operations["postAdminBrakesBrakeEngage"];
+  };
+  "/admin/brakes/{brake}/release": {
+    /**
+     * Let go; repeating it is harmless
+     * @description Held charges go on by themselves, the oldest first: one, then more at a time as they succeed.
+     */
+    post: operations["postAdminBrakesBrakeRelease"];
   };
   "/admin/dead-letters": {
     /** Events that a destination would not take, oldest first; `groups` counts all that match */
@@ -130,6 +148,20 @@ export interface paths {
      */
     get: operations["getReadyz"];
   };
+  "/codec/decode": {
+    /**
+     * Payloads of sagas, decoded: the codec server of the Web UI and the `temporal` command
+     * @description Each by itself; one that is not encrypted, or not by this installation, comes back as it is. A text whose customer is erased reads `[erased]`. On record as a read, with the order if it is one.
+     */
+    post: operations["postCodecDecode"];
+  };
+  "/codec/encode": {
+    /**
+     * Payloads for a saga, encoded: for signals and updates of the `temporal` command
+     * @description For which saga is not known here, so that texts in them are protected by the installation’s key alone: they are erased with the history, not with their customer.
+     */
+    post: operations["postCodecEncode"];
+  };
   "/webhooks/payments": {
     /** Events of the payment gateway, signed by it */
     post: operations["postWebhooksPayments"];
@@ -169,6 +201,7 @@ export interface components {
        * @enum {string}
        */
       status: "PENDING" | "CONFIRMED" | "CANCELLED";
+      /** @description As it was ordered with; the reference of a customer who is erased */
       customerId: string;
       items: {
           sku: string;
@@ -503,6 +536,44 @@ export interface components {
         events: string;
       };
     };
+    Brake: {
+      /**
+       * @description accepting = no new orders; charging = orders are reserved and not charged; spending = a limit on what is charged within an hour
+       * @enum {string}
+       */
+      brake: "accepting" | "charging" | "spending";
+      engaged: boolean;
+      since: string | null;
+      by: string | null;
+      reason: string | null;
+      message?: string | null;
+      retryAfterSeconds?: number | null;
+      spending?: {
+          currency: string;
+          /** @description Charged, or let through to be charged, within the last hour; minor unit */
+          spent: number;
+          /** @description The limit; minor unit */
+          most: number;
+        }[];
+    };
+    BrakeEngaging: {
+      /** @description Opaque subject id; with authentication, the token’s */
+      operator?: string;
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
+      reason: string;
+      /** @description Of `accepting`: what whoever orders is told */
+      message?: string;
+      /** @description Of `accepting`: when they are told to come again (default 60) */
+      retryAfterSeconds?: number;
+      /** @description Of `spending`: currency → the most that is charged within an hour, in its minor unit */
+      limits?: Record<string, never>;
+    };
+    BrakeReleasing: {
+      /** @description Opaque subject id; with authentication, the token’s */
+      operator?: string;
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
+      reason: string;
+    };
     DeadLetter: {
       id: string;
       destination: string;
@@ -586,6 +657,15 @@ export interface components {
       /** @description ISO 4217 */
       currency: string;
       onHand: number;
+    };
+    /** @description temporal.api.common.v1.Payload, as JSON */
+    Payload: {
+      metadata?: Record<string, never>;
+      /** @description As base64 */
+      data?: string;
+    };
+    Payloads: {
+      payloads: components["schemas"]["Payload"][];
     };
   };
   responses: never;
@@ -701,7 +781,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      /** @description `key-unavailable`: A text of the customer cannot be read just now. `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -969,7 +1049,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      /** @description `key-unavailable`: A text of the customer cannot be read just now. `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -1224,7 +1304,7 @@ export interface operations {
   };
   /**
    * The feed: every event of every order
-   * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them.
+   * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them. The header `Feed-As-Of` of a page says how complete it is: every event whose `time` is before it is on that page or an earlier one, by the database’s clock; it moves on while nothing is new, and is absent where it cannot be said.
    */
   getEvents: {
     parameters: {
@@ -1586,7 +1666,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      /** @description `key-unavailable`: A text of the customer cannot be read just now. `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -1635,6 +1715,8 @@ export interface operations {
                  */
                 status: "PENDING" | "CONFIRMED" | "CANCELLED";
                 customerId: string;
+                /** @description Its search attribute `CustomerId` */
+                customerReference?: string;
                 total: {
                   /** @description In the currency’s minor unit */
                   amount: number;
@@ -2093,6 +2175,419 @@ export interface operations {
           "x-correlation-id"?: string;
           /** @description RFC 6750; only if the token has no role that may do this */
           "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** What operators hold back just now */
+  getAdminBrakes: {
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": {
+            brakes: components["schemas"]["Brake"][];
+            /** @description Orders whose charge waits for a brake; null while Temporal does not say */
+            heldOrders: number | null;
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Hold something back, or change what is said of it
+   * @description It takes effect with the answer; a charge that is under way by then comes to its end. It lasts until it is released, whatever is restarted. While charges are held, the deadlines of the orders that wait for them stand still.
+   */
+  postAdminBrakesBrakeEngage: {
+    parameters: {
+      header?: {
+        /** @description 1 to 255 visible ASCII characters; kept 7 days */
+        "idempotency-key"?: string;
+      };
+      path: {
+        /** @description Which brake */
+        brake: "accepting" | "charging" | "spending";
+      };
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["BrakeEngaging"];
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Brake"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON. `invalid-idempotency-key`: The Idempotency-Key is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-of-this-brake`: The brake needs another field, or has no such field. `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Let go; repeating it is harmless
+   * @description Held charges go on by themselves, the oldest first: one, then more at a time as they succeed.
+   */
+  postAdminBrakesBrakeRelease: {
+    parameters: {
+      header?: {
+        /** @description 1 to 255 visible ASCII characters; kept 7 days */
+        "idempotency-key"?: string;
+      };
+      path: {
+        /** @description Which brake */
+        brake: "accepting" | "charging" | "spending";
+      };
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["BrakeReleasing"];
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Brake"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON. `invalid-idempotency-key`: The Idempotency-Key is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -3227,6 +3722,268 @@ export interface operations {
           "application/json": {
             ready: boolean;
           };
+        };
+      };
+    };
+  };
+  /**
+   * Payloads of sagas, decoded: the codec server of the Web UI and the `temporal` command
+   * @description Each by itself; one that is not encrypted, or not by this installation, comes back as it is. A text whose customer is erased reads `[erased]`. On record as a read, with the order if it is one.
+   */
+  postCodecDecode: {
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["Payloads"];
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Payloads"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-possible-now`: The saga is not in a state in which this makes sense */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Payloads for a saga, encoded: for signals and updates of the `temporal` command
+   * @description For which saga is not known here, so that texts in them are protected by the installation’s key alone: they are erased with the history, not with their customer.
+   */
+  postCodecEncode: {
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["Payloads"];
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Payloads"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-possible-now`: The saga is not in a state in which this makes sense */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };

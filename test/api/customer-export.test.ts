@@ -165,7 +165,9 @@ test('a reader by right of office is on record, also one who hangs up amid it; t
   const { authorization } = await as('op-2', 'operator');
   await new Promise<void>((resolve) => {
     const socket = connect(Number(new URL(server.url).port), '127.0.0.1', () =>
-      socket.write(`GET /customers/cus_read_of/export HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: ${authorization}\r\n\r\n`),
+      socket.write(
+        `GET /customers/cus_read_of/export HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: ${authorization}\r\n\r\n`,
+      ),
     );
     socket.once('data', () => socket.destroy());
     socket.once('close', () => resolve());

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createAuthenticator } from '../../api/access/authentication.js';
 import type { ApiDependencies } from '../../api/dependencies.js';
-import { PERMISSIONS, ROLES } from '../../api/access/permissions.js';
+import { CHANGES_NOTHING, PERMISSIONS, ROLES } from '../../api/access/permissions.js';
 import { createServer } from '../../api/server.js';
 import type { Order } from '../../contracts/orders.js';
 import { type Answer, expectProblem, ORDER, SILENT, startTestApi, type TestApi } from '../support/api.js';
@@ -38,6 +38,7 @@ async function request(route: string, order: Named, headers: Record<string, stri
   const path = pattern
     .replace(/:(id|orderId)\b/, order.id)
     .replace(':sku', 'KEYBOARD')
+    .replace(':brake', 'charging')
     .replace(':code', 'not-found');
   const body = route === 'POST /orders' ? { ...ORDER, customerId: order.customerId } : exampleOf(method, pattern);
   return api.send(method, path, body, headers);
@@ -205,7 +206,9 @@ describe('the table of permissions', () => {
   });
 
   test('lets an auditor change nothing', () => {
-    const changing = routes.filter(([route]) => !route.startsWith('GET '));
+    const changing = routes.filter(
+      ([route]) => !route.startsWith('GET ') && !CHANGES_NOTHING.has(route.replace('POST ', '')),
+    );
     expect(changing.filter(([, allowed]) => allowed !== 'open' && allowed.includes('auditor'))).toEqual([]);
   });
 });

@@ -38,7 +38,7 @@ describe('the map', () => {
   test('has every search attribute and every part of a saga’s memo', () => {
     const attributes = [SAGA_STATE, SAGA_STEP, SAGA_FAILURE, CUSTOMER_ID].map(({ name }) => `searchAttribute.${name}`);
     const policy = { stepRetryBudgetMs: 1, sagaDeadlineMs: 1, compensationAttentionAfterMs: 1 };
-    const { options } = sagaStart({ id: 'o', customerId: 'c', correlationId: 'x', kind: 'order' }, policy);
+    const { options } = sagaStart({ id: 'o', customer: 'c', correlationId: 'x', kind: 'order' }, policy);
     const memo = Object.keys(options.memo).map((key) => `memo.${key}`);
     const mapped = fieldsOf(TEMPORAL).filter((field) => /^(searchAttribute|memo)\./.test(field));
     expect(mapped.sort()).toEqual([...attributes, ...memo].sort());
