@@ -16,10 +16,10 @@ import {
   extendClaim,
   isOutOfKeys,
   type HeldClaim,
-  type KeyClaim,
   keepAnswer,
   releaseClaim,
 } from '../../domain/idempotency.js';
+import { type KeyClaim, withCustomer } from '../../domain/kept-claims.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { fingerprint, parseIdempotencyKey } from './headers.js';
 import { Problem } from './problems.js';
@@ -33,24 +33,29 @@ const RETRY_AFTER_S = 1;
 /**
  * @param act does the work, which must be safe to repeat; what it throws is answered and not kept. Its argument is the same
  *   whenever it is repeated under the same key, so that Temporal, too, recognizes a repetition; undefined without a key
- * @param about the order whose keys are counted
+ * @param about the order whose keys are counted, and whose customer is in the answer
  */
 export async function answerOnce(
   { db, idempotencyTtlMs, keyLock = LOCK }: Pick<ApiDependencies, 'db' | 'idempotencyTtlMs' | 'keyLock'>,
   request: FastifyRequest,
   reply: FastifyReply,
   act: (onceId: string | undefined) => Promise<{ status: number; body: unknown }>,
-  about: Pick<KeyClaim, 'orderId'> = {},
+  about: Pick<KeyClaim, 'orderId'> & { customerId?: string } = {},
 ): Promise<FastifyReply> {
   const key = claimOf(request, idempotencyTtlMs);
-  const claim = key && { ...key, ...about };
+  const { customerId, ...counted } = about;
+  const claim = key && { ...key, ...counted };
   const held = claim && (await claimOrReplay(db, claim, keyLock.lockMs));
   if (!held) {
     const { status, body } = await act(undefined);
     return reply.code(status).send(body);
   }
   if ('outcome' in held)
-    return reply.code(held.status).header('idempotent-replayed', 'true').type(JSON_TYPE).send(held.response);
+    return reply
+      .code(held.status)
+      .header('idempotent-replayed', 'true')
+      .type(JSON_TYPE)
+      .send(withCustomer(held.response, customerId ?? ''));
   const extending = setInterval(
     () => void extendClaim(db, held).catch((err: unknown) => request.log.warn({ err }, 'could not extend a claim')),
     keyLock.extendEveryMs,

@@ -52,7 +52,7 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
         await recordCancellation(deps, request, order, reason);
         return { status: 202, body: told(await requireOrder(deps, order.id, request.caller, { texts: 'opened' })) };
       };
-      return answerOnce(deps, request, reply, act, { orderId: order.id });
+      return answerOnce(deps, request, reply, act, { orderId: order.id, customerId: order.customerId });
     },
   );
 }
@@ -64,7 +64,7 @@ async function recordCancellation(
   message: string,
 ): Promise<void> {
   const code = codeOf(request);
-  const actor = request.caller.subject;
+  const actor = actorOf(request, order);
   const stored = await sealCancellationMessage(deps.db, order.id, message);
   if (stored === undefined)
     request.log.warn(
@@ -106,6 +106,10 @@ function logCancellation(
   const about = { correlationId, orderId, callId, actor: isOwn ? 'customer' : caller.subject, outcome, reason };
   server.log.info(about, 'saga: asked to cancel');
 }
+
+/** What is kept, and logged, of a customer is the reference. */
+const actorOf = ({ caller }: FastifyRequest, { customer }: StoredOrder): string =>
+  confinedTo(caller, 'write') === undefined ? caller.subject : customer;
 
 /** An operator's decision has a reason of its own; without authentication no caller is known to be an operator. */
 function codeOf({ caller }: FastifyRequest): CancellationReason {
