@@ -3,9 +3,7 @@ import type { Logger } from 'pino';
 import { Counter, Gauge, type Metric } from 'prom-client';
 import type { KeyEncryption } from '../contracts/key-encryption.js';
 import type { Statements } from '../domain/database.js';
-import { createDataKeys } from '../domain/sealing/data-keys.js';
-import type { Sealing } from '../domain/sealing/port.js';
-import { createSealing, NO_SEALING } from '../domain/sealing/sealing.js';
+import { createDataKeys, type DataKeys } from '../domain/sealing/data-keys.js';
 import { openKeyStores } from '../gateways/key-encryption/configured.js';
 import { KeyStoreError } from '../gateways/key-encryption/errors.js';
 import { protectKeyStore } from '../gateways/key-encryption/protection.js';
@@ -35,11 +33,12 @@ export const keyMetrics: Metric[] = [calls, away, made];
 
 /**
  * @param db where the wrapped keys are
+ * @returns undefined with KEY_ENCRYPTION=off
  * @throws ConfigError naming what is wrong with KEY_ENCRYPTION. A store that is away stops no process from starting
  */
-export async function openSealing(db: Statements, config: Config, logger: Logger): Promise<Sealing> {
+export async function openDataKeys(db: Statements, config: Config, logger: Logger): Promise<DataKeys | undefined> {
   const store = await openStores(config, logger);
-  if (!store) return NO_SEALING;
+  if (!store) return undefined;
   show(keyMetrics);
   const onAway = (isAway: boolean, err?: unknown) => {
     away.set(isAway ? 1 : 0);
@@ -51,7 +50,7 @@ export async function openSealing(db: Statements, config: Config, logger: Logger
     onAway,
   });
   const limits = { customersMax: config.KEY_CACHE_MAX, ttlMs: config.KEY_CACHE_TTL };
-  return createSealing(createDataKeys(db, limited, limits, { onMake: () => made.inc() }));
+  return createDataKeys(db, limited, limits, { onMake: () => made.inc() });
 }
 
 async function openStores(config: Config, logger: Logger): Promise<KeyEncryption | undefined> {
