@@ -1,6 +1,7 @@
 /** The API role: HTTP in, JSON out. */
 import type { AddressInfo, Socket } from 'node:net';
 import type { Logger } from 'pino';
+import type { CustomersTold } from '../contracts/events.js';
 import type { SagaPolicy } from '../contracts/saga.js';
 import { type AuditKeys, auditKeys } from '../domain/audit/signatures.js';
 import type { Database } from '../domain/database.js';
@@ -37,6 +38,8 @@ export type ApiSettings = ServerSettings & {
   idempotencyTtlMs: number;
   /** For explaining orders; absent = the gateway is not asked. */
   explaining?: Explaining;
+  /** What events say of their customer; absent = the client's id. */
+  customersTold?: CustomersTold;
   /** Of payloads; absent = they are not encrypted. */
   codec?: CodecServer;
   /** Of a list's page; undefined = the default of http/pages. */
@@ -81,7 +84,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   const stopping = new AbortController();
   const dispatcher = createSagaDispatcher({ db, client: temporal.client, policy, logger, ...(slots && { slots }) });
   exposeStarts(dispatcher, slots);
-  const { changes, streams, waits } = settings;
+  const { changes, streams, waits, customersTold } = settings;
   const waiting = createWaiting({
     db,
     changes,
@@ -89,6 +92,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
     logger,
     ...(streams && { streams }),
     ...(waits && { waits }),
+    ...(customersTold && { customersTold }),
     ...(slots && { onFinal: slots.release }),
   });
   const keys = settings.auditKeys ?? auditKeys([]);
@@ -118,6 +122,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
         chargeCorrelationOf: (correlationId) => chargeCorrelationOf(correlationId, keys.signing.secret),
       }),
       ...(pageBytesMax !== undefined && { pageBytesMax }),
+      ...(customersTold && { customersTold }),
       ...(paymentsWebhookSecret && { paymentsWebhookSecret }),
     },
     logger,

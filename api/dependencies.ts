@@ -9,6 +9,7 @@ import type {
   RawServerDefault,
 } from 'fastify';
 import type { PayloadCodec } from '@temporalio/common';
+import type { CustomersTold } from '../contracts/events.js';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import type { ExplanationSources } from '../explanation/explain.js';
@@ -34,6 +35,8 @@ export type ApiDependencies = {
   idempotencyTtlMs: number;
   /** What the charge of an order carries of its correlation id; undefined = nothing. */
   chargeCorrelationOf?: (correlationId: string) => string;
+  /** What events say of their customer; undefined = the client's id. */
+  customersTold?: CustomersTold;
   /** Of a list's page; undefined = the default of http/pages. */
   pageBytesMax?: number;
   readiness: ReadinessCheck;
@@ -77,8 +80,6 @@ declare module 'fastify' {
     releaseSlot: () => void;
     /** Its entry in the audit trail is written, or was tried. */
     isAudited: boolean;
-    /** What is read is not named by the path, but this. */
-    auditedResource: string | null;
     /** 404 because the caller may not see what it asks for. */
     isConcealed: boolean;
   }

@@ -1,5 +1,6 @@
 /** The saga's messages: what starts it, what it answers, how operators talk to it, and how it appears in lists. */
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import { CHARGING_HELD } from './brakes.js';
 import { CANCEL_ORDER_SAGA, cancelOrderSagaId, ORDER_SAGA, orderSagaId, TASK_QUEUE } from './ids.js';
 import type { CancellationReason } from './orders.js';
 import {
@@ -25,7 +26,7 @@ export type SagaPolicy = {
 };
 
 /** What sagas are begun with today. Raised with a release whose patches its predecessor must not meet after a rollback. */
-const GENERATION = 2;
+const GENERATION = 3;
 
 /** Opaque ids and durations only: everything here is readable by everyone who can open the Temporal Web UI. */
 export type OrderSagaInput = {
@@ -124,8 +125,11 @@ export const TRANSIENT_FAILURES = {
   AccountHeld: 'gateway',
   /** An attempt hung, or its worker died: what it waited for is not known. */
   TimeoutFailure: 'gateway',
+  /** An operator holds charges back. */
+  [CHARGING_HELD]: 'brake',
 } as const satisfies Record<string, Neighbour>;
-export type Neighbour = 'gateway' | 'database';
+/** What has to be back, or, of the brakes, to let go. */
+export type Neighbour = 'gateway' | 'database' | 'brake';
 export const RESOLVE_UPDATE = 'resolve';
 export const CANCEL_UPDATE = 'cancel';
 export const PROGRESS_QUERY = 'progress';
@@ -148,6 +152,8 @@ const quoted = (words: readonly string[]) => words.map((word) => `"${word}"`).jo
 export const STUCK_QUERY = 'SagaState="NEEDS_ATTENTION" AND ExecutionStatus="Running"';
 /** Sagas that are parked at a step by what time mends. */
 export const PROBEABLE_QUERY = `${STUCK_QUERY} AND SagaStep IN (${quoted(STEPS)}) AND SagaFailure IN (${quoted(Object.keys(TRANSIENT_FAILURES))})`;
+/** Sagas whose charge waits for a brake. */
+export const HELD_QUERY = `${STUCK_QUERY} AND SagaFailure="${CHARGING_HELD}"`;
 export const ENDED_FROM_OUTSIDE_QUERY =
   'ExecutionStatus IN ("Failed","Terminated","TimedOut","Canceled") AND WorkflowType IN ("OrderSaga","CancelOrderSaga")';
 
@@ -163,7 +169,8 @@ const namesOf = (steps: readonly { name: string }[]) => steps.map(({ name }) => 
 /** An order whose saga is to be started: the one that finishes it, or the one that takes it back after its confirmation. */
 export type UnstartedSaga = {
   id: string;
-  customerId: string;
+  /** As the order's row holds it: the customer's reference, or the client's id of an order older than references. */
+  customer: string;
   correlationId: string;
   /** W3C trace context of its acceptance, if that was traced. */
   traceparent?: string | null;
@@ -177,7 +184,7 @@ export type UnstartedSaga = {
  * @throws if a newer build has accepted the order under a plan that this one does not know
  */
 export function sagaStart(saga: UnstartedSaga, policy: SagaPolicy) {
-  const { id, customerId, correlationId, kind, planVersion = PLAN_VERSION } = saga;
+  const { id, customer, correlationId, kind, planVersion = PLAN_VERSION } = saga;
   requireKnownPlan(id, planVersion);
   const common: OrderSagaInput = { orderId: id, policy, generation: GENERATION, planVersion };
   const input: OrderSagaInput | CancelOrderSagaInput = kind === 'order' ? common : { ...common, reason: saga.reason };
@@ -195,7 +202,7 @@ export function sagaStart(saga: UnstartedSaga, policy: SagaPolicy) {
       // thrashes: many tasks on a cold worker time out again.
       workflowTaskTimeout: '5s' as const,
       memo: { correlationId },
-      typedSearchAttributes: [{ key: CUSTOMER_ID, value: customerId }],
+      typedSearchAttributes: [{ key: CUSTOMER_ID, value: customer }],
       staticSummary: kind === 'order' ? `Order ${id}` : `Cancellation of order ${id}`,
       staticDetails: kind === 'order' ? orderDetails(planVersion) : cancellationDetails(planVersion),
     },

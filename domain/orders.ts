@@ -3,12 +3,13 @@
  * its check ("pending and not unwinding") to its commit, and unwinding is committed before the first undo; so when an
  * undo runs, no step is half-way and none can begin. Whichever commits first wins, whoever asked for it.
  */
-import type { CancellationReason, Order, OrderLine, OrderStatus } from '../contracts/orders.js';
+import type { CancellationReason, OrderLine, OrderStatus, StoredOrder } from '../contracts/orders.js';
 import { CANCELLATION_MESSAGES } from '../contracts/orders.js';
 import { partsOfEventId } from '../contracts/ids.js';
 import { HOLDINGS, type Holding } from '../contracts/plan.js';
 import type { LeftStep } from '../contracts/steps.js';
 import { Prisma } from '../prisma/generated/client.js';
+import { type CustomerBehind, customerBehind, customerIdsOf, identityKeyOf, isOf, toldCustomer } from './customers.js';
 import type { Statements } from './database.js';
 import { holdsNothing, readHeld } from './holdings.js';
 import { orderChanged, queryChanging } from './order-changes.js';
@@ -155,16 +156,33 @@ export async function readOrderState(db: Statements, orderId: string): Promise<O
 export type Texts = 'opened' | 'closed';
 
 /** @returns the order, or null if there is none. @throws KeyUnavailable if a text is to be opened, and cannot be now */
-export async function readOrder(db: Statements, orderId: string, texts: Texts = 'closed'): Promise<Order | null> {
+export async function readOrder(db: Statements, orderId: string, texts: Texts = 'closed'): Promise<StoredOrder | null> {
   const [row] = await db.$queryRaw<OrderRow[]>`SELECT ${orderColumns} FROM orders WHERE id = ${orderId}::uuid`;
   return row ? toOrder(db, row, texts) : null;
+}
+
+/**
+ * @returns the order, and whether it is this client's id's; null if there is none. Of another's order no text is opened
+ * @throws KeyUnavailable as readOrder
+ */
+export async function readOrderFor(
+  db: Statements,
+  orderId: string,
+  clientId: string,
+  texts: Texts = 'closed',
+): Promise<{ order: StoredOrder; isOwn: boolean } | null> {
+  const key = await identityKeyOf(db);
+  const [row] = await db.$queryRaw<OrderRow[]>`SELECT ${orderColumns} FROM orders WHERE id = ${orderId}::uuid`;
+  if (!row) return null;
+  const isOwn = isOf(key, clientId, { held: row.customer, behind: row.behind });
+  return { order: await toOrder(db, row, isOwn ? texts : 'closed'), isOwn };
 }
 
 /**
  * Those of the orders that are CONFIRMED or CANCELLED, in one statement however many they are; without those that have a text which
  * cannot be opened now.
  */
-export async function readFinalOrders(db: Statements, orderIds: string[]): Promise<Order[]> {
+export async function readFinalOrders(db: Statements, orderIds: string[]): Promise<StoredOrder[]> {
   const rows = await db.$queryRaw<OrderRow[]>`
     SELECT ${orderColumns}
     FROM orders WHERE id = ANY(${orderIds}::uuid[]) AND status <> 'PENDING'`;
@@ -182,6 +200,7 @@ export async function readFinalOrders(db: Statements, orderIds: string[]): Promi
 /** By what orders are looked for; all of it must fit. */
 export type OrderFilter = {
   status?: OrderStatus;
+  /** The client's id: of all its references, and of orders older than those. */
   customerId?: string;
   /** Of any customer, and whatever has become of the order. */
   externalOrderId?: string;
@@ -215,12 +234,11 @@ export async function listOrders(
   filter: OrderFilter,
   limit: number,
   texts: Texts = 'closed',
-): Promise<Order[]> {
+): Promise<StoredOrder[]> {
   const { status, customerId, externalOrderId, gatewayReference, correlationId, eventId, sku } = filter;
   const { createdFromMs, createdToMs, beforeId } = filter;
   const wanted = [
     ...(status === undefined ? [] : [Prisma.sql`status = ${status}`]),
-    ...(customerId === undefined ? [] : [Prisma.sql`customer_id = ${customerId}`]),
     ...(externalOrderId === undefined ? [] : [Prisma.sql`external_order_id = ${externalOrderId}`]),
     ...(gatewayReference === undefined ? [] : [Prisma.sql`id IN (${ordersOfReference(gatewayReference)})`]),
     ...(correlationId === undefined ? [] : [Prisma.sql`correlation_id = ${correlationId}`]),
@@ -232,10 +250,18 @@ export async function listOrders(
     ...(createdToMs === undefined ? [] : [createdBefore(createdToMs)]),
     ...(beforeId === undefined ? [] : [Prisma.sql`id < ${beforeId}::uuid`]),
   ];
-  const rows = await db.$queryRaw<OrderRow[]>`
-    SELECT ${orderColumns}
-    FROM orders ${wanted.length === 0 ? Prisma.empty : Prisma.sql`WHERE ${Prisma.join(wanted, ' AND ')}`}
+  const newest = (conditions: Prisma.Sql[]) => Prisma.sql`
+    FROM orders ${conditions.length === 0 ? Prisma.empty : Prisma.sql`WHERE ${Prisma.join(conditions, ' AND ')}`}
     ORDER BY id DESC LIMIT ${limit}`;
+  const rows =
+    customerId === undefined
+      ? await db.$queryRaw<OrderRow[]>`SELECT ${orderColumns} ${newest(wanted)}`
+      : // Of each reference the newest: an index has them in order for one at a time.
+        await db.$queryRaw<OrderRow[]>`
+        SELECT ${orderColumns} FROM (${customerIdsOf(await identityKeyOf(db), customerId)}) AS whose CROSS JOIN LATERAL (
+          SELECT * ${newest([Prisma.sql`customer_id = whose.reference`, ...wanted])}
+        ) AS orders
+        ORDER BY id DESC LIMIT ${limit}`;
   return Promise.all(rows.map((row) => toOrder(db, row, texts)));
 }
 
@@ -263,7 +289,7 @@ export const createdWithin = ({ fromMs, toMs }: { fromMs: number; toMs: number }
 
 /** The lines as one value each: rows of their own, and objects for them, would cost the process five times as much. */
 const orderColumns = Prisma.sql`
-  id, status, customer_id AS "customerId", unwinding_reason AS "unwindingReason",
+  id, status, customer_id AS customer, ${customerBehind(Prisma.sql`customer_id`)} AS behind, unwinding_reason AS "unwindingReason",
   cancellation_message AS "cancellationMessage", total_amount AS "totalAmount", currency,
   external_order_id AS "externalOrderId", created_at AS "createdAt", updated_at AS "updatedAt",
   correlation_id AS "correlationId", (
@@ -274,7 +300,6 @@ type OrderRow = Pick<
   Prisma.OrderModel,
   | 'id'
   | 'status'
-  | 'customerId'
   | 'unwindingReason'
   | 'cancellationMessage'
   | 'totalAmount'
@@ -283,10 +308,10 @@ type OrderRow = Pick<
   | 'createdAt'
   | 'updatedAt'
   | 'correlationId'
-> & { lines: OrderLine[] | null };
+> & { customer: string; behind: CustomerBehind | null; lines: OrderLine[] | null };
 
 /** @throws KeyUnavailable if it has a message that is to be opened, and cannot be now */
-async function toOrder(db: Statements, row: OrderRow, texts: Texts): Promise<Order> {
+async function toOrder(db: Statements, row: OrderRow, texts: Texts): Promise<StoredOrder> {
   const reason = row.unwindingReason as CancellationReason | null;
   const cancellation =
     row.status === 'CANCELLED' && reason
@@ -295,7 +320,8 @@ async function toOrder(db: Statements, row: OrderRow, texts: Texts): Promise<Ord
   return {
     id: row.id,
     status: row.status as OrderStatus,
-    customerId: row.customerId,
+    customerId: toldCustomer(row.customer, row.behind).customerId,
+    customer: row.customer,
     items: row.lines ?? [],
     total: { amount: Number(row.totalAmount), currency: row.currency },
     ...(row.externalOrderId !== null && { externalOrderId: row.externalOrderId }),
@@ -309,7 +335,7 @@ async function toOrder(db: Statements, row: OrderRow, texts: Texts): Promise<Ord
 /** @returns null = there is none, or it is to stay closed */
 async function readMessage(
   db: Statements,
-  { id: orderId, customerId: held, cancellationMessage: stored }: OrderRow,
+  { id: orderId, customer: held, cancellationMessage: stored }: OrderRow,
   texts: Texts,
 ): Promise<string | null> {
   if (stored === null || (texts === 'closed' && isSealed(stored))) return null;

@@ -8,6 +8,8 @@ import type { Money, OrderStatus } from '../contracts/orders.js';
 import { STEPS, UNDOS } from '../contracts/plan.js';
 import type { SagaPolicy, SagaState } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
+import { heldSince } from './brakes.js';
+import { type CustomerBehind, customerBehind, toldCustomer } from './customers.js';
 import type { Database } from './database.js';
 
 /** What Temporal's visibility tells of a saga, in the words of its search attributes. */
@@ -25,6 +27,7 @@ export type StuckCandidate = {
 export type StuckSaga = Omit<StuckCandidate, 'startedAt'> & {
   status: OrderStatus;
   customerId: string;
+  customerReference?: string;
   total: Money;
   /** The gateway's id of the charge, where there is one on record. */
   gatewayReference: string | null;
@@ -76,7 +79,7 @@ export async function listWaitingOrders(
   const before = (ms: number) => Prisma.sql`now() - ${ms}::float8 * interval '1 ms'`;
   return db.$queryRaw<WaitingOrder[]>`
     SELECT id AS "orderId", status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AS "takingBack", saga_started_at IS NOT NULL AS "everStarted", since,
-      CASE WHEN status = 'PENDING' THEN coalesce(saga_started_at, since) < ${before(allMs)} ELSE since < ${before(undoMs)} END
+      CASE WHEN status = 'PENDING' THEN coalesce(saga_started_at, since) + ${heldSince(Prisma.sql`coalesce(saga_started_at, since)`)} < ${before(allMs)} ELSE since < ${before(undoMs)} END
         AS "isOpenTooLong", since < now() - ${LATE_AFTER} AS "isLate"
     FROM (${waitingFor(WAITING_AFTER, limit)}) AS waiting
     ORDER BY since LIMIT ${limit}`;
@@ -140,7 +143,7 @@ export async function joinStuckSagas(db: Database, candidates: StuckCandidate[])
   // A saga that was started by hand may be called anything; the list must survive it.
   const ids = candidates.map((candidate) => candidate.orderId).filter((id) => UUID.test(id));
   const orders = await db.$queryRaw<OpenOrderRow[]>`
-    SELECT o.id, o.status, o.customer_id AS "customerId", o.total_amount AS "totalAmount", o.currency,
+    SELECT o.id, o.status, o.customer_id AS customer, ${customerBehind(Prisma.sql`o.customer_id`)} AS behind, o.total_amount AS "totalAmount", o.currency,
       o.unwinding_reason AS "unwindingReason", p.gateway_reference AS "gatewayReference"
     FROM orders o LEFT JOIN payments p ON p.order_id = o.id
     WHERE o.id = ANY(${ids}::uuid[])
@@ -149,14 +152,14 @@ export async function joinStuckSagas(db: Database, candidates: StuckCandidate[])
   const stuck = candidates.flatMap((candidate): StuckSaga[] => {
     const order = byId.get(candidate.orderId);
     if (!order || isDone(candidate, order)) return [];
-    const { customerId, totalAmount, currency } = order;
+    const { customer, behind, totalAmount, currency } = order;
     const total = { amount: Number(totalAmount), currency };
     return [
       {
         ...candidate,
         startedAt: candidate.startedAt.toISOString(),
         status: order.status,
-        customerId,
+        ...toldCustomer(customer, behind),
         total,
         gatewayReference: order.gatewayReference,
       },
@@ -168,7 +171,8 @@ export async function joinStuckSagas(db: Database, candidates: StuckCandidate[])
 type OpenOrderRow = {
   id: string;
   status: OrderStatus;
-  customerId: string;
+  customer: string;
+  behind: CustomerBehind | null;
   totalAmount: bigint;
   currency: string;
   unwindingReason: string | null;

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { money } from '../contracts/amounts.js';
 import type { StoredEvent } from '../contracts/events.js';
-import type { Order } from '../contracts/orders.js';
+import type { Order, StoredOrder } from '../contracts/orders.js';
 import type { Database } from '../domain/database.js';
 import { type OrderState, readOrderState, readOrder, readTraceOf } from '../domain/orders.js';
 import { readOrderEvents } from '../domain/outbox.js';
@@ -19,6 +19,7 @@ import { policyOf, type OpsConfig, type Temporal } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
 import { readGatewayOf } from './gateway-view.js';
 import { age, duration, type Output, time } from './output.js';
+import { noteReads } from './reads.js';
 import { readEarlierRuns, readSagas, type SagaStory } from './saga-stories.js';
 import { describe, sagaInCharge } from './sagas.js';
 
@@ -38,7 +39,8 @@ export function addOrderCommand(program: Command): void {
     .action((id: string) => run(command, (ops) => showOrder(ops, id)));
 }
 
-async function showOrder({ out, to, config }: Ops, id: string): Promise<ExitCode> {
+async function showOrder(ops: Ops, id: string): Promise<ExitCode> {
+  const { out, to, config } = ops;
   const db = await to.database();
   const order = await readOrder(db, id);
   if (!order) throw nothingMatched(`There is no order ${id}.`);
@@ -67,6 +69,7 @@ async function showOrder({ out, to, config }: Ops, id: string): Promise<ExitCode
     readNextActs(temporal, config, order, orderState),
     temporal ? readEarlierRuns(temporal, sagas).catch(() => []) : [],
   ]);
+  await noteReads(ops, db, 'order', [id]);
   const { status, gatewayReference, refundReference } = payment;
   const report = {
     order,
@@ -87,7 +90,7 @@ async function showOrder({ out, to, config }: Ops, id: string): Promise<ExitCode
 }
 
 type OrderReport = {
-  order: Order;
+  order: StoredOrder;
   unwindingReason: string | null;
   /** As W3C Trace Context has it; null if the request that placed the order was not traced. */
   traceId: string | null;
@@ -108,7 +111,7 @@ type OrderReport = {
 async function readNextActs(
   temporal: Temporal | undefined,
   config: OpsConfig,
-  order: Order,
+  order: StoredOrder,
   orderState: OrderState,
 ): Promise<NextAct[]> {
   const ask = async () => {
@@ -174,7 +177,9 @@ function printHead(out: Output, { order, unwindingReason }: OrderReport): void {
     `${out.paint('bold', order.id)}  ${paintStatus(out, order)}${why === null ? '' : ` (${order.cancellation ? '' : 'unwinding: '}${why})`}  ${money(order.total)}`,
   );
   const external = order.externalOrderId === undefined ? '' : `, external id ${order.externalOrderId}`;
-  out.print(`accepted ${time(order.createdAt)} (${age(order.createdAt)} ago), customer ${order.customerId}${external}`);
+  out.print(
+    `accepted ${time(order.createdAt)} (${age(order.createdAt)} ago), customer ${customerOf(order)}${external}`,
+  );
   const { currency } = order.total;
   for (const { sku, quantity, unitPrice } of order.items) {
     out.print(`  ${quantity} × ${sku} at ${money({ amount: unitPrice, currency })}`);
@@ -249,3 +254,7 @@ const took = (from: string, to: string | null): string =>
 
 const paintStatus = (out: Output, { status }: Order): string =>
   out.paint(status === 'CONFIRMED' ? 'green' : status === 'PENDING' ? 'yellow' : 'red', status);
+
+/** Whom people know it by, and by what its sagas and events are found. */
+const customerOf = ({ customerId, customer }: StoredOrder): string =>
+  customer === customerId ? customerId : `${customerId} (reference ${customer})`;

@@ -110,6 +110,9 @@ const PROMISES = `## What you may rely on
 - **The feed never skips.** Keep \`next\` (or the stream's last \`id\`) and go on from there: an event that is committed late comes
   later, never before your cursor. A page may hold fewer events than \`limit\`, for its bytes are bounded too: only a \`next\` that
   equals your \`after\` means that there is nothing more.
+- **The feed says how complete it is**, in a page's header \`Feed-As-Of\`: every event whose \`time\` is before it is on that page or an earlier one,
+  whatever was slow to commit; it moves on while nothing is new. A page without it leaves you where you were. It is the database's clock that
+  speaks: one that is set back, as in a failover, can make it untrue.
 - **Retention.** Events stay for \`OUTBOX_RETENTION\` (30 days), and beyond it until every destination in use has taken them. A
   cursor behind which events have left is answered 410: \`gap\` says what is missing, and \`oldest\` is the cursor that goes on
   without it, which is for a person to decide. \`GET /orders/{id}/events\` then begins above \`sequence\` 1.
@@ -117,5 +120,10 @@ const PROMISES = `## What you may rely on
   another \`dataschema\`: see [decision 7](decisions/0007-event-contracts.md).
 - **Types are added.** An event of a \`type\` that you do not know is no error: take it, keep its \`id\` and \`sequence\` as of any other,
   and do nothing else. A consumer that refused it would hold back the later events of its order.
+- **Customers.** \`data.customerReference\` is a customer's random reference, the same in all of its events, and of no use outside of them;
+  \`data.customerId\` the id that the order was placed with, or the reference where \`EVENTS_CUSTOMER=reference\`. Who is erased is told as the reference
+  in both, in whatever is delivered, replayed or read after that: a destination hears the id for seconds longer at most. A person who comes back has
+  another reference. Keep the reference beside what you keep of a customer; a client's id that equals a reference is no reference. The
+  role \`customer\` reads its own id alone.
 - **No personal data**: opaque ids, amounts, codes. \`customerId\` and \`externalOrderId\` are what the ordering program gave: they must be
   numbers of its own, never an e-mail address or a name, since they are kept, listed and delivered as they are.`;

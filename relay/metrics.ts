@@ -5,6 +5,8 @@
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { Counter, Gauge, Histogram } from 'prom-client';
+import { BRAKES, CHARGING_HELD } from '../contracts/brakes.js';
+import { readBrakes, readSpending } from '../domain/brakes.js';
 import { readBacklog } from '../domain/cursors.js';
 import type { Database } from '../domain/database.js';
 import { countDeadLetters } from '../domain/dead-letters.js';
@@ -57,14 +59,22 @@ const deadLetters = gauge('dead_letters_open', 'Events that a destination would 
   'cause',
 ]);
 const feedHeld = gauge('feed_held_seconds', 'For how long an open transaction has held the feed back');
+const brakes = gauge('brake_engaged', '1 while operators hold back what this brake is about, else 0', ['brake']);
+const spending = gauge(
+  'spending_limit_used',
+  'Charged within the last hour, as a share of the limit; of currencies with a limit',
+  ['currency'],
+);
 const findings = gauge('reconciliation_findings', 'Differences of the two ledgers that are not settled', [
   'kind',
   'action',
 ]);
 const attention = gauge('sagas_needing_attention', 'Sagas that will not end without someone', ['step', 'failure']);
-const parked = gauge('sagas_parked', 'Those of them that say so themselves: their step, or undo, has failed too long', [
-  'step',
-]);
+const parked = gauge(
+  'sagas_parked',
+  'Those of them that say so themselves: their step, or undo, has failed too long; what a brake holds has not',
+  ['step'],
+);
 const leftBehind = gauge('sagas_without_workers', 'Open sagas of a build that no worker runs', ['build']);
 const pollers = gauge('pollers', 'Workers that have asked Temporal for tasks within 70 s, by the kind of task', [
   'kind',
@@ -83,6 +93,7 @@ export const showAudit = (): void => show(auditMetrics);
 const ofPostgres = [
   ...[openOrders, openOrdersAge, unstarted, unstartedAge],
   ...[backlog, lag, deadLetters, feedHeld, findings],
+  ...[brakes, spending],
 ];
 const ofTemporal = [attention, parked, pollers, leftBehind];
 const ofThisProcess = [deliveries, publishDuration, removed, up];
@@ -123,13 +134,15 @@ export function exposeFacts({
   const finals = followFinals(db);
   const due = followDue(db);
   const askPostgres = async () => {
-    const [open, orders, backlogs, deadLetterGroups, heldSeconds, found] = await Promise.all([
+    const [open, orders, backlogs, deadLetterGroups, heldSeconds, found, engaged, limits] = await Promise.all([
       readOpenOrders(db),
       readUnstarted(db),
       readBacklog(db),
       countDeadLetters(db),
       readFeedHeldSeconds(db),
       countFindings(db),
+      readBrakes(db),
+      readSpending(db),
       finals(),
       due(),
     ]);
@@ -138,12 +151,14 @@ export function exposeFacts({
     unstarted.set(orders.count);
     unstartedAge.set(orders.oldestSeconds);
     feedHeld.set(heldSeconds);
-    for (const each of [backlog, lag, deadLetters, findings]) each.reset(); // what is no longer there
+    for (const brake of BRAKES) brakes.set({ brake }, engaged.some((one) => one.brake === brake) ? 1 : 0);
+    for (const each of [backlog, lag, deadLetters, findings, spending]) each.reset(); // what is no longer there
     for (const { destination, events, oldestAt } of backlogs.filter((b) => destinations.includes(b.destination))) {
       backlog.set({ destination }, events);
       lag.set({ destination }, oldestAt === null ? 0 : Math.max(0, Date.now() - oldestAt.getTime()) / 1_000);
     }
     for (const { destination, cause, count } of deadLetterGroups) deadLetters.inc({ destination, cause }, count);
+    for (const { currency, spent, most } of limits) spending.set({ currency }, most === 0 ? 1 : spent / most);
     for (const { kind, action, count } of found) findings.set({ kind, action }, count);
   };
   const askTemporal = async () => {
@@ -156,7 +171,7 @@ export function exposeFacts({
     parked.reset();
     for (const { step, failure, state } of sagas) {
       attention.inc({ step: step ?? '', failure: failure ?? '' });
-      if (state === 'NEEDS_ATTENTION') parked.inc({ step: step ?? '' });
+      if (state === 'NEEDS_ATTENTION' && failure !== CHARGING_HELD) parked.inc({ step: step ?? '' });
     }
     leftBehind.reset();
     for (const { build, sagas: count } of behind) leftBehind.set({ build }, count);

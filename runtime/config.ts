@@ -117,6 +117,22 @@ const count = makeValidator<number>((input) => {
   if (!Number.isInteger(n) || n < 1) throw new EnvError(`"${input}" is not a whole number from 1`);
   return n;
 });
+/** @returns a kind whose values lie between the two, both included */
+const countWithin = (least: number, most: number) =>
+  makeValidator<number>((input) => {
+    const n = Number(input);
+    if (!Number.isInteger(n) || n < least || n > most)
+      throw new EnvError(`"${input}" is not a whole number from ${least} to ${most}`);
+    return n;
+  });
+/** @param least,most as they are written */
+const durationWithin = (least: string, most: string) =>
+  makeValidator<number>((input) => {
+    const ms = parseDurationMs(input);
+    if (ms < parseDurationMs(least) || ms > parseDurationMs(most))
+      throw new EnvError(`"${input}" is not between ${least} and ${most}`);
+    return ms;
+  });
 
 const origins = makeValidator<string>((input) => {
   const list = input.split(',').map((origin) => origin.trim());
@@ -214,8 +230,10 @@ export const kinds = {
   bool,
   confidential,
   count,
+  countWithin,
   durationMs,
   durationMsOrNone,
+  durationWithin,
   hosts,
   httpUrl,
   installationId,

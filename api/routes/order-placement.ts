@@ -2,9 +2,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { v7 as uuidv7 } from 'uuid';
-import type { Order } from '../../contracts/orders.js';
+import { BRAKE_RETRY_AFTER_S } from '../../contracts/brakes.js';
+import type { Order, StoredOrder } from '../../contracts/orders.js';
 import type { Acceptance } from '../../domain/acceptance.js';
 import { placing } from '../../domain/audit/changes.js';
+import type { Brake } from '../../domain/brakes.js';
 import { earlierAnswer, type KeyClaim } from '../../domain/idempotency.js';
 import { type Admission, createAdmission } from '../load/admission.js';
 import { observeTraced } from '../../runtime/exemplars.js';
@@ -16,7 +18,7 @@ import { recordedTraceOf } from '../http/tracing.js';
 import { ordersAccepted, postDuration } from '../metrics.js';
 import { problemResponses } from '../openapi/problems.js';
 import { confinedTo } from '../access/permissions.js';
-import { requireOrder } from './orders.js';
+import { requireOrder, told } from './orders.js';
 import { createPricing, PRICING_PROBLEMS, type Priced, type Pricing, refuseRepeatedSkus } from './pricing.js';
 import { Problem } from '../http/problems.js';
 import { NewOrder, OrderSchema } from '../http/schemas.js';
@@ -80,7 +82,7 @@ async function placeOrder(
   const wait = beginWait(deps, request, reply, { orderId: order.id, customerId: order.customerId, isDue: false });
   request.log.info({ orderId: order.id }, 'order accepted');
   const answered = answer(order.id, response, wait, request, reply);
-  dispatcher.start({ ...order, ...(traceparent && { traceparent }), kind: 'order' }); // once the answer is on its way: the client does not wait for what this costs
+  dispatcher.start({ ...order, customer: acceptance.customer, ...(traceparent && { traceparent }), kind: 'order' }); // once the answer is on its way: the client does not wait for what this costs
   return answered;
 }
 
@@ -107,9 +109,21 @@ async function acceptPriced(
     const response = JSON.stringify(order);
     const toAccept = { order, paymentMethod: body.paymentMethod, ...(traceparent && { traceparent }), ...carried };
     const acceptance = await auditor.act(request, placing(toAccept, claim && { ...claim, response }, db));
+    if (acceptance.outcome === 'not-accepting') throw notAccepting(acceptance.brake);
     if (acceptance.outcome !== 'prices-changed') return { order, response, acceptance, traceparent };
   }
   throw new Problem('unavailable', 'The prices of these SKUs are changing just now; nothing was ordered.');
+}
+
+function notAccepting({ message, retryAfterS }: Brake): Problem {
+  return new Problem(
+    'not-accepting',
+    message ?? 'Orders are not accepted for the moment; nothing was ordered.',
+    {},
+    {
+      retryAfterS: retryAfterS ?? BRAKE_RETRY_AFTER_S.default,
+    },
+  );
 }
 
 function newOrder(body: NewOrder, { items, total }: Priced, correlationId: string): Order {
@@ -130,7 +144,7 @@ function newOrder(body: NewOrder, { items, total }: Priced, correlationId: strin
 /** The same bytes as at the first time; or the order as it is now, if the client is ready to wait for that. */
 async function answerEarlier(
   deps: ApiDependencies,
-  earlier: Exclude<Acceptance, { outcome: 'accepted' | 'prices-changed' }>,
+  earlier: Exclude<Acceptance, { outcome: 'accepted' | 'prices-changed' | 'not-accepting' }>,
   request: FastifyRequest<{ Body: NewOrder }>,
   reply: FastifyReply,
 ) {
@@ -156,7 +170,7 @@ async function answer(
   wait: FinalStatusWait | undefined,
   request: FastifyRequest,
   reply: FastifyReply,
-  readNow?: () => Promise<Order>,
+  readNow?: () => Promise<StoredOrder>,
 ) {
   reply.code(201).header('location', `/orders/${orderId}`).type('application/json; charset=utf-8');
   if (wait === undefined) return reply.send(response);
@@ -165,5 +179,5 @@ async function answer(
   const final = await wait.order();
   // The order is accepted, whatever happens while we wait: a database that goes away must not make this a failure.
   const order = final ?? (await readNow?.().catch((err: unknown) => request.log.warn({ err, orderId }, 'not read')));
-  return reply.send(order ? JSON.stringify(order) : response);
+  return reply.send(order ? JSON.stringify(told(order)) : response);
 }

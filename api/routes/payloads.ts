@@ -56,7 +56,7 @@ export function payloadRoutes(app: Api, { codec }: ApiDependencies): void {
     async (request) => {
       const decoder = requireCodec(codec);
       const payloads = toPayloads(request.body);
-      request.auditedResource = workflowOf(payloads);
+      request.auditedAs = workflowOf(payloads);
       return { payloads: await Promise.all(payloads.map((payload) => decode(decoder, payload))) };
     },
   );

@@ -1,5 +1,5 @@
 /** `keys rotate`: further versions of customers' own keys. */
-import { findReferences, readIdentityKey } from '../../domain/customers.js';
+import { findReferences, identityKeyOf } from '../../domain/customers.js';
 import type { Database } from '../../domain/database.js';
 import { readCustomerKeys } from '../../domain/sealing/customer-keys.js';
 import { createDataKeys } from '../../domain/sealing/data-keys.js';
@@ -57,7 +57,7 @@ const REFERENCE = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 async function referencesOf(db: Database, customer: string): Promise<string[]> {
   const candidates = [
     ...(REFERENCE.test(customer) ? [customer] : []),
-    ...(await findReferences(db, await readIdentityKey(db), customer)),
+    ...(await findReferences(db, await identityKeyOf(db), customer)),
   ];
   const found = await Promise.all(
     candidates.map(async (reference) => ((await readCustomerKeys(db, reference)).length > 0 ? [reference] : [])),

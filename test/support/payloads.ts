@@ -1,7 +1,7 @@
 /** A codec for tests, over a key store that can be away; and what stands in Temporal of a saga, as a client without a codec has it. */
 import { randomUUID } from 'node:crypto';
 import { Client } from '@temporalio/client';
-import { findReference, lookupOf, readIdentityKey } from '../../domain/customers.js';
+import { findReferences, lookupOf, readIdentityKey } from '../../domain/customers.js';
 import type { Database } from '../../domain/database.js';
 import { findReferenceOfOrder } from '../../domain/sealing/order-references.js';
 import { createDataKeys, type DataKeys } from '../../domain/sealing/data-keys.js';
@@ -41,9 +41,9 @@ export async function payloadsOf(
 /** Gives the client's id a reference, as an acceptance does, and the order that. @returns the reference */
 export async function referTo(db: Database, orderId: string, clientId: string = randomUUID()): Promise<string> {
   const key = await readIdentityKey(db);
-  const known = await findReference(db, key, clientId);
+  const [known] = await findReferences(db, key, clientId);
   const reference = known ?? randomUUID();
-  if (known === null)
+  if (known === undefined)
     await db.$executeRaw`INSERT INTO customers (reference, lookup, client_id) VALUES (${reference}::uuid, ${lookupOf(key, clientId)}, ${clientId})`;
   await db.$executeRaw`UPDATE orders SET customer_id = ${reference} WHERE id = ${orderId}::uuid`;
   return reference;
