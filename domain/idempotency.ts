@@ -28,8 +28,8 @@ export type KeyClaim = {
 export const KEYS_PER_ORDER_MAX = 100;
 
 export type Earlier =
-  /** The key has been used for the same request: here is the first answer, its body byte for byte. */
-  | { outcome: 'replayed'; status: number; response: string; orderId: string | null }
+  /** The key has been used for the same request: here is the first answer's body as it was kept, and the order's correlation id. */
+  | { outcome: 'replayed'; status: number; response: string; orderId: string | null; correlationId: string | null }
   /** The same request is under way. */
   | { outcome: 'in-progress' }
   /** The key has been used for another request. */
@@ -60,9 +60,16 @@ export const claimedForOrder = (
 export async function earlierAnswer(db: Statements, claim: KeyClaim | undefined): Promise<Earlier | undefined> {
   if (!claim) return undefined;
   const [row] = await db.$queryRaw<
-    { fingerprint: Uint8Array; orderId: string | null; status: number; response: string | null }[]
+    {
+      fingerprint: Uint8Array;
+      orderId: string | null;
+      status: number;
+      response: string | null;
+      correlationId: string | null;
+    }[]
   >`
-    SELECT fingerprint, order_id AS "orderId", status, coalesce(k.response, a.response) AS response
+    SELECT fingerprint, order_id AS "orderId", k.status, coalesce(k.response, a.response) AS response,
+      (SELECT correlation_id FROM orders o WHERE o.id = k.order_id) AS "correlationId"
     FROM idempotency_keys k LEFT JOIN idempotency_answers a ON a.digest = k.answer
     WHERE ${sameKey(claim)} AND k.expires_at > now()`;
   if (!row) return undefined;

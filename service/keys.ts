@@ -4,12 +4,13 @@ import { Counter, Gauge, type Metric } from 'prom-client';
 import type { KeyEncryption } from '../contracts/key-encryption.js';
 import type { Statements } from '../domain/database.js';
 import { createDataKeys, type DataKeys } from '../domain/sealing/data-keys.js';
+import { listKeksInUse } from '../domain/sealing/rotation.js';
 import { openKeyStores } from '../gateways/key-encryption/configured.js';
 import { KeyStoreError } from '../gateways/key-encryption/errors.js';
 import { protectKeyStore } from '../gateways/key-encryption/protection.js';
 import { ConfigError, type readConfig } from '../runtime/config.js';
 import type { keySettings } from '../runtime/key-settings.js';
-import { show } from '../runtime/metrics.js';
+import { onScrape, show } from '../runtime/metrics.js';
 
 type Config = ReturnType<typeof readConfig<typeof keySettings>>;
 
@@ -40,7 +41,9 @@ export async function openDataKeys(db: Statements, config: Config, logger: Logge
   const store = await openStores(config, logger);
   if (!store) return undefined;
   show(keyMetrics);
+  let isAwayNow = false;
   const onAway = (isAway: boolean, err?: unknown) => {
+    isAwayNow = isAway;
     away.set(isAway ? 1 : 0);
     if (isAway) logger.warn({ err }, 'the key store does not answer: what is sealed cannot be read');
     else logger.info('the key store answers again');
@@ -49,9 +52,27 @@ export async function openDataKeys(db: Statements, config: Config, logger: Logge
     onCall: (call, outcome) => calls.inc({ call, outcome }),
     onAway,
   });
+  // Without a request that needs a key nobody would notice that it answers again.
+  onScrape(async () => {
+    if (isAwayNow) await limited.currentId().catch(() => undefined);
+  });
+  void warnOfLostKeys(db, limited, logger);
   const limits = { customersMax: config.KEY_CACHE_MAX, ttlMs: config.KEY_CACHE_TTL };
   return createDataKeys(db, limited, limits, { onMake: () => made.inc() });
 }
+
+/** A key that was removed too early is told as the process starts, not when the first of its texts is to be read. */
+async function warnOfLostKeys(db: Statements, store: KeyEncryption, logger: Logger): Promise<void> {
+  try {
+    for (const { keyId, keys, sample } of await listKeksInUse(db))
+      await store.unwrap(sample, sample.context).catch((err: unknown) => {
+        if (err instanceof KeyStoreError && !err.isAway) logger.error({ keyId, keys, reason: err.message }, LOST);
+      });
+  } catch (err) {
+    logger.warn({ err }, 'it could not be read which keys wrap those of customers');
+  }
+}
+const LOST = 'a key that wraps keys of customers cannot be had: what they protect cannot be read';
 
 async function openStores(config: Config, logger: Logger): Promise<KeyEncryption | undefined> {
   try {
