@@ -12,6 +12,7 @@ import { type Brake, heldSince, isEngaged, readBrakes } from './brakes.js';
 import { customerIdsOf, type IdentityKey, identityKeyOf, lookupOf, unlessReplaced } from './customers.js';
 import { type Statements, violatedUniqueKey } from './database.js';
 import { claimedForOrder, type Earlier, earlierAnswer } from './idempotency.js';
+import { withoutPerson } from './kept-answers.js';
 import { type KeyClaim, keptWith } from './kept-claims.js';
 import { orderChanged, queryChanging } from './order-changes.js';
 import { insertEvent } from './outbox.js';
@@ -103,7 +104,7 @@ async function insertOrder(
       SELECT id FROM installation WHERE ${isAtStage(stage)}
     ), admitted AS (
       SELECT FROM priced, installed ${stage === 'begun' ? unlessHeldByClientId(order) : Prisma.empty}
-    ), ${claim ? claimedForOrder(keptWith(key, stage, claim), order.id, Prisma.sql`admitted`) : Prisma.empty}
+    ), ${claim ? claimedForOrder(keptWith(key, stage, asKept(claim, order, stage)), order.id, Prisma.sql`admitted`) : Prisma.empty}
     ${stage === 'plain' ? clientIdAsCustomer(order, admitted) : referenceAsCustomer(key, order, admitted)}, accepted AS (
       INSERT INTO orders AS o (id, customer_id, external_order_id, currency, total_amount, payment_method,
         correlation_id, traceparent, charge_version, charge_correlation_id, installation_id, plan_version, event_count, event_xid, created_at, updated_at)
@@ -134,6 +135,10 @@ async function insertOrder(
   if (holder) return { outcome: 'external-id-taken', orderId: holder.id };
   throw new Error('Bug! An order was neither accepted nor refused');
 }
+
+/** The release before, which may be beside this one until references begin, answers what is kept as it stands. */
+const asKept = (claim: KeyClaim & { response: string }, order: Order, stage: Stage) =>
+  stage === 'plain' ? claim : { ...claim, response: JSON.stringify(withoutPerson(order)) };
 
 /** Of an order that is older than references the unique key knows the customer by another name. */
 const unlessHeldByClientId = ({ customerId, externalOrderId }: Order): Prisma.Sql => Prisma.sql`

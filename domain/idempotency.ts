@@ -11,15 +11,7 @@
 import { createHash } from 'node:crypto';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Statements } from './database.js';
-import {
-  isSameRequest,
-  type KeptClaim,
-  type KeyClaim,
-  keptAs,
-  mayBeInserted,
-  sameKey,
-  storedResponse,
-} from './kept-claims.js';
+import { isSameRequest, type KeptClaim, type KeyClaim, keptAs, mayBeInserted, sameKey } from './kept-claims.js';
 import { isOver } from './leases.js';
 import { forgetStage } from './pseudonyms.js';
 
@@ -27,8 +19,8 @@ import { forgetStage } from './pseudonyms.js';
 export const KEYS_PER_ORDER_MAX = 100;
 
 export type Earlier =
-  /** The key has been used for the same request: here is the first answer, its body byte for byte. */
-  | { outcome: 'replayed'; status: number; response: string; orderId: string | null }
+  /** The key has been used for the same request: here is the first answer's body as it was kept, and the order's correlation id. */
+  | { outcome: 'replayed'; status: number; response: string; orderId: string | null; correlationId: string | null }
   /** The same request is under way. */
   | { outcome: 'in-progress' }
   /** The key has been used for another request. */
@@ -47,7 +39,7 @@ export const claimedForOrder = (
   claimed AS (
     INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint, order_id, response, expires_at)
     SELECT ${claim.storedCaller}, ${claim.route}, ${claim.key}, ${claim.storedFingerprint}, ${orderId}::uuid,
-      ${storedResponse(claim, claim.response)}, ${fromNow(claim.ttlMs)}
+      ${claim.response}, ${fromNow(claim.ttlMs)}
     FROM ${admitted} WHERE ${mayBeInserted(claim)}
     ON CONFLICT (caller, route, key) DO UPDATE SET fingerprint = excluded.fingerprint, order_id = excluded.order_id,
       response = excluded.response, expires_at = excluded.expires_at
@@ -56,16 +48,23 @@ export const claimedForOrder = (
   ),`;
 
 /**
- * What the key, if there is one, was used for before; an answer is without the customer's id (domain/kept-claims).
+ * What the key, if there is one, was used for before; an answer is without what is a person's (domain/kept-answers).
  * @returns undefined if it is free
  */
 export async function earlierAnswer(db: Statements, claim: KeyClaim | undefined): Promise<Earlier | undefined> {
   if (!claim) return undefined;
   const kept = await keptAs(db, claim);
   const [row] = await db.$queryRaw<
-    { fingerprint: Uint8Array; orderId: string | null; status: number; response: string | null }[]
+    {
+      fingerprint: Uint8Array;
+      orderId: string | null;
+      status: number;
+      response: string | null;
+      correlationId: string | null;
+    }[]
   >`
-    SELECT fingerprint, order_id AS "orderId", status, coalesce(k.response, a.response) AS response
+    SELECT fingerprint, order_id AS "orderId", k.status, coalesce(k.response, a.response) AS response,
+      (SELECT correlation_id FROM orders o WHERE o.id = k.order_id) AS "correlationId"
     FROM idempotency_keys k LEFT JOIN idempotency_answers a ON a.digest = k.answer
     WHERE ${sameKey(kept)} AND k.expires_at > now() LIMIT 1`;
   if (!row) return undefined;
@@ -125,10 +124,9 @@ export async function extendClaim(db: Statements, claim: HeldClaim): Promise<voi
 export async function keepAnswer(
   db: Statements,
   claim: HeldClaim,
-  { status, response: answered }: { status: number; response: string },
+  { status, response }: { status: number; response: string },
 ): Promise<boolean> {
   const held = await keptAs(db, claim);
-  const response = storedResponse(held, answered);
   const digest = new Uint8Array(createHash('sha256').update(response).digest());
   const kept = await db.$executeRaw`
     WITH kept AS (

@@ -1,6 +1,6 @@
 /**
  * How a claim to an Idempotency-Key is kept: by keyed hashes of who asked and what, since a caller may be a person, and a body may be
- * guessed; and its answer without the customer's id, which the same request brings again. Rows of before references began are as
+ * guessed; its answer without what is a person's (domain/kept-answers). Rows of before references began are as
  * the previous release reads them, and are looked for as well until they are replaced.
  */
 import { Prisma } from '../prisma/generated/client.js';
@@ -63,15 +63,3 @@ export const sameKey = ({ storedCaller, callerBefore, route, key }: KeptClaim): 
 export const mayBeInserted = ({ stage, callerBefore, route, key }: KeptClaim): Prisma.Sql => Prisma.sql`
   EXISTS (SELECT FROM installation WHERE ${isAtStage(stage)}) AND NOT EXISTS (
     SELECT FROM idempotency_keys b WHERE b.caller = ${callerBefore}::text AND b.route = ${route} AND b.key = ${key} AND b.expires_at > now())`;
-
-/** What is kept of an answer, which begins with an order or has none in it. */
-export const storedResponse = ({ stage }: Pick<KeptClaim, 'stage'>, response: string): string =>
-  stage === 'plain' ? response : withoutCustomer(response);
-
-const CUSTOMER = /"customerId":"(?:[^"\\]|\\.)*"/; // in a text within the answer the quotes are escaped
-const NOBODY = '"customerId":null';
-export const withoutCustomer = (response: string): string => response.replace(CUSTOMER, NOBODY);
-
-/** The answer byte for byte. @param customerId as the same request says it, or as its order is answered now */
-export const withCustomer = (response: string, customerId: string): string =>
-  response.replace(NOBODY, () => `"customerId":${JSON.stringify(customerId)}`);

@@ -7,7 +7,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import { Prisma } from '../prisma/generated/client.js';
 import { type IdentityKey, lookupOf } from './customers.js';
 import type { Database, Statements } from './database.js';
-import { HASHED, hashedCaller, hashedFingerprint, withoutCustomer } from './kept-claims.js';
+import { withoutPersonIn } from './kept-answers.js';
+import { HASHED, hashedCaller, hashedFingerprint } from './kept-claims.js';
 
 /** Writers that are at work finish first, and the next ones see it: none of them stores ids beside one that stores references. */
 export async function beginReferences(tx: Database): Promise<boolean> {
@@ -113,7 +114,8 @@ async function replaceKeys(db: Statements, key: IdentityKey, after: KeyPlace, li
     WHERE (k.caller, k.route, k.key) > (${after.caller}, ${after.route}, ${after.key})
     ORDER BY k.caller, k.route, k.key LIMIT ${limit}`;
   const old = page.filter(
-    ({ caller, response, answered }) => !caller.startsWith(HASHED) || [response, answered].some(saysCustomer),
+    ({ caller, route, response, answered }) =>
+      !caller.startsWith(HASHED) || [response, answered].some((text) => withoutPersonIn(route, text) !== text),
   );
   for (const row of old) await replaceKey(db, key, row);
   const last = page.at(-1);
@@ -123,15 +125,13 @@ async function replaceKeys(db: Statements, key: IdentityKey, after: KeyPlace, li
   };
 }
 
-const saysCustomer = (text: string | null): boolean => text !== null && withoutCustomer(text) !== text;
-
 /** Unless its request has answered, or taken it anew, in between: then the next pass finds it. */
 async function replaceKey(db: Statements, key: IdentityKey, row: OldKey): Promise<void> {
   const isHashed = row.caller.startsWith(HASHED);
   const caller = isHashed ? row.caller : hashedCaller(key, row.caller);
   const fingerprint = isHashed ? new Uint8Array(row.fingerprint) : hashedFingerprint(key, row.fingerprint);
-  const response = row.response === null ? null : withoutCustomer(row.response);
-  const answered = row.answered === null ? null : withoutCustomer(row.answered);
+  const response = withoutPersonIn(row.route, row.response);
+  const answered = withoutPersonIn(row.route, row.answered);
   const digest = answered === null ? null : new Uint8Array(createHash('sha256').update(answered).digest());
   await db.$executeRaw`
     WITH kept AS (

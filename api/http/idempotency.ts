@@ -19,7 +19,7 @@ import {
   keepAnswer,
   releaseClaim,
 } from '../../domain/idempotency.js';
-import { type KeyClaim, withCustomer } from '../../domain/kept-claims.js';
+import type { KeyClaim } from '../../domain/kept-claims.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { fingerprint, parseIdempotencyKey } from './headers.js';
 import { Problem } from './problems.js';
@@ -30,21 +30,23 @@ const LOCK = { lockMs: 15_000, extendEveryMs: 5_000 };
 const CLAIMS_MAX = 5;
 const RETRY_AFTER_S = 1;
 
+/** How an answer is kept: without something, which is put back when it is given again. */
+export type Keeping = { strip(body: unknown): unknown; restore(kept: string): Promise<string> };
+
 /**
  * @param act does the work, which must be safe to repeat; what it throws is answered and not kept. Its argument is the same
  *   whenever it is repeated under the same key, so that Temporal, too, recognizes a repetition; undefined without a key
- * @param about the order whose keys are counted, and whose customer is in the answer
+ * @param about the order whose keys are counted, and how its answer is kept if that is not as it is given
  */
 export async function answerOnce(
   { db, idempotencyTtlMs, keyLock = LOCK }: Pick<ApiDependencies, 'db' | 'idempotencyTtlMs' | 'keyLock'>,
   request: FastifyRequest,
   reply: FastifyReply,
   act: (onceId: string | undefined) => Promise<{ status: number; body: unknown }>,
-  about: Pick<KeyClaim, 'orderId'> & { customerId?: string } = {},
+  { keep, ...about }: Pick<KeyClaim, 'orderId'> & { keep?: Keeping } = {},
 ): Promise<FastifyReply> {
   const key = claimOf(request, idempotencyTtlMs);
-  const { customerId, ...counted } = about;
-  const claim = key && { ...key, ...counted };
+  const claim = key && { ...key, ...about };
   const held = claim && (await claimOrReplay(db, claim, keyLock.lockMs));
   if (!held) {
     const { status, body } = await act(undefined);
@@ -55,7 +57,7 @@ export async function answerOnce(
       .code(held.status)
       .header('idempotent-replayed', 'true')
       .type(JSON_TYPE)
-      .send(withCustomer(held.response, customerId ?? ''));
+      .send(keep ? await keep.restore(held.response) : held.response);
   const extending = setInterval(
     () => void extendClaim(db, held).catch((err: unknown) => request.log.warn({ err }, 'could not extend a claim')),
     keyLock.extendEveryMs,
@@ -63,7 +65,8 @@ export async function answerOnce(
   try {
     const { status, body } = await act(onceIdOf(held));
     const response = reply.code(status).serialize(body) as string;
-    if (!(await keepAnswer(db, held, { status, response })))
+    const kept = keep ? (reply.serialize(keep.strip(body)) as string) : response;
+    if (!(await keepAnswer(db, held, { status, response: kept })))
       request.log.warn('the claim of a key was lost while it was held');
     return reply.type(JSON_TYPE).send(response);
   } catch (err) {
