@@ -7,7 +7,9 @@ import type { Order, StoredOrder } from '../../contracts/orders.js';
 import type { Acceptance } from '../../domain/acceptance.js';
 import { placing } from '../../domain/audit/changes.js';
 import type { Brake } from '../../domain/brakes.js';
-import { earlierAnswer, type KeyClaim } from '../../domain/idempotency.js';
+import { earlierAnswer } from '../../domain/idempotency.js';
+import { withPerson } from '../../domain/kept-answers.js';
+import type { KeyClaim } from '../../domain/kept-claims.js';
 import { type Admission, createAdmission } from '../load/admission.js';
 import { observeTraced } from '../../runtime/exemplars.js';
 import { activeTraceparent } from '../../runtime/tracing/spans.js';
@@ -153,10 +155,14 @@ async function answerEarlier(
       orderId: earlier.orderId,
     });
   }
-  const { orderId, response } = replayable(earlier);
-  if (orderId === null) throw new Error('Bug! An accepted order is kept without its id');
+  const { orderId, correlationId, response: kept } = replayable(earlier);
+  if (orderId === null || correlationId === null) throw new Error('Bug! An accepted order is kept without its id');
   reply.header('idempotent-replayed', 'true');
-  const { customerId } = request.body;
+  const { customerId, externalOrderId } = request.body; // the same as at the first time
+  const response = await withPerson(kept, () => ({
+    ...{ customerId, correlationId },
+    ...(externalOrderId !== undefined && { externalOrderId }),
+  }));
   const wait = beginWait(deps, request, reply, { orderId, customerId, isDue: true });
   return answer(orderId, response, wait, request, reply, () =>
     requireOrder(deps, orderId, request.caller, { texts: 'opened' }),
