@@ -1,6 +1,6 @@
 /** Every environment variable of the service: one table, from which each role takes what it needs. `.env.example` follows it. */
 import { kinds } from './config.js';
-import { keySettings } from './key-settings.js';
+import { keySettings, payloadSettings } from './key-settings.js';
 
 const {
   addresses,
@@ -180,6 +180,7 @@ export const settings = {
   }),
 
   ...keySettings,
+  ...payloadSettings,
 
   STEP_RETRY_BUDGET: durationMs({
     default: minutes(2),

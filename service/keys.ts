@@ -3,10 +3,8 @@ import type { Logger } from 'pino';
 import { Counter, Gauge, type Metric } from 'prom-client';
 import type { KeyEncryption } from '../contracts/key-encryption.js';
 import type { Statements } from '../domain/database.js';
-import { createDataKeys } from '../domain/sealing/data-keys.js';
-import type { Sealing } from '../domain/sealing/port.js';
+import { createDataKeys, type DataKeys } from '../domain/sealing/data-keys.js';
 import { listKeksInUse } from '../domain/sealing/rotation.js';
-import { createSealing, NO_SEALING } from '../domain/sealing/sealing.js';
 import { openKeyStores } from '../gateways/key-encryption/configured.js';
 import { KeyStoreError } from '../gateways/key-encryption/errors.js';
 import { protectKeyStore } from '../gateways/key-encryption/protection.js';
@@ -36,11 +34,12 @@ export const keyMetrics: Metric[] = [calls, away, made];
 
 /**
  * @param db where the wrapped keys are
+ * @returns undefined with KEY_ENCRYPTION=off
  * @throws ConfigError naming what is wrong with KEY_ENCRYPTION. A store that is away stops no process from starting
  */
-export async function openSealing(db: Statements, config: Config, logger: Logger): Promise<Sealing> {
+export async function openDataKeys(db: Statements, config: Config, logger: Logger): Promise<DataKeys | undefined> {
   const store = await openStores(config, logger);
-  if (!store) return NO_SEALING;
+  if (!store) return undefined;
   show(keyMetrics);
   let isAwayNow = false;
   const onAway = (isAway: boolean, err?: unknown) => {
@@ -59,7 +58,7 @@ export async function openSealing(db: Statements, config: Config, logger: Logger
   });
   void warnOfLostKeys(db, limited, logger);
   const limits = { customersMax: config.KEY_CACHE_MAX, ttlMs: config.KEY_CACHE_TTL };
-  return createSealing(createDataKeys(db, limited, limits, { onMake: () => made.inc() }));
+  return createDataKeys(db, limited, limits, { onMake: () => made.inc() });
 }
 
 /** A key that was removed too early is told as the process starts, not when the first of its texts is to be read. */

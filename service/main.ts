@@ -9,6 +9,7 @@ import { protectionOf } from '../prisma/session.mjs';
 import { auditKeys } from '../domain/audit/signatures.js';
 import { withAnnouncer, withSealing } from '../domain/database.js';
 import type { Sealing } from '../domain/sealing/port.js';
+import { createSealing } from '../domain/sealing/sealing.js';
 import { startAuditGuard } from '../relay/audit-guard.js';
 import { createPublishers } from '../relay/publishers/configured.js';
 import { startRelay } from '../relay/relay.js';
@@ -35,9 +36,10 @@ import { temporalRefusals } from '../runtime/temporal-config.js';
 import { openTracing } from '../runtime/tracing/opened.js';
 import { createSagaSlots } from '../sagas/slots.js';
 import { guardFeedClock, requireFeedClock } from './feed-clock.js';
-import { openSealing } from './keys.js';
+import { openDataKeys } from './keys.js';
 import { ledgerPlace } from './ledger.js';
 import { useInstallationId } from './installation.js';
+import { openPayloads } from './payloads.js';
 import { requireSchema } from './schema.js';
 import { whenPostgresIsUnresponsive } from './unresponsive-postgres.js';
 import { startWorkerRole } from './worker.js';
@@ -67,6 +69,7 @@ await runMain(async () => {
   const authentication = readAuthentication(config);
   if (runs('api') && !authentication) refuseUnprotected(config, logger);
   const neighbours = readNeighbours(config);
+  requireKeysOfPayloads(config);
   const keys = readAuditKeys(config, runs('api') && authentication !== undefined, logger);
 
   if (config.METRICS_PORT === 0) installTemporalRuntime(logger);
@@ -76,7 +79,10 @@ await runMain(async () => {
   const feedClock = guardFeedClock(logger);
   const connections = { openSocket: failpoints?.openSocket, onConnect: feedClock.ask };
   const opened = openPools(() => config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], connections);
-  const sealing = await openSealing(opened[runs('api') ? 'requests' : 'background'], config, logger);
+  const keyed = opened[runs('api') ? 'requests' : 'background'];
+  const dataKeys = await openDataKeys(keyed, config, logger);
+  const sealing = createSealing(dataKeys);
+  const payloads = openPayloads({ mode: config.PAYLOAD_CODEC, db: keyed, dataKeys, sealing, logger });
   const pools = equip(opened, changes, sealing);
   exposePools(pools.opened);
   const db = pools.background;
@@ -96,7 +102,8 @@ await runMain(async () => {
   await requireFeedClock(db, logger);
   feedClock.arm();
   if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
-  const temporal = openTemporal(logger, process.env);
+  payloads?.start(); // the keys are in a table, whose schema is there by now
+  const temporal = openTemporal(logger, process.env, payloads?.clientOptions);
   const policy = {
     stepRetryBudgetMs: config.STEP_RETRY_BUDGET,
     sagaDeadlineMs: config.SAGA_DEADLINE,
@@ -109,7 +116,9 @@ await runMain(async () => {
   const begins = runs('api') && runs('worker') && config.TEMPORAL_WORKER_BUILD_ID === '';
   const slots = begins ? createSagaSlots({ atWorkMax: config.SAGAS_AT_WORK_MAX }) : undefined;
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
-  const worker = runs('worker') ? startWorkerRole({ pools, temporal, config, logger, failpoints, slots }) : undefined;
+  const worker = runs('worker')
+    ? startWorkerRole({ pools, temporal, payloads, config, logger, failpoints, slots })
+    : undefined;
   if (worker) health.add('worker', worker.readiness);
   const api = runs('api')
     ? await startApi({
@@ -122,6 +131,7 @@ await runMain(async () => {
         ...(config.STRIPE_WEBHOOK_SECRET !== '' && { paymentsWebhookSecret: () => config.STRIPE_WEBHOOK_SECRET }),
         explaining: { gateway: ledgerPlace(config), probeEveryMs: config.PROBE_EVERY },
         ...(slots && { slots }),
+        ...(payloads && { codec: payloads.codec }),
         auditKeys: keys,
         chargeCorrelation: config.CHARGE_CORRELATION_ID,
         ...readLimits(config, logger),
@@ -161,6 +171,7 @@ await runMain(async () => {
     await Promise.all([worker?.stop(), relay?.stop(), stopAuditGuard?.()]);
     await stopMetrics?.();
     await temporal.close();
+    await payloads?.stop();
     await changes.stop();
     await pools.close();
     await stopTracing();
@@ -235,6 +246,11 @@ function readAuthentication({
   const allowPlaintext = ALLOW_PLAINTEXT?.split(',').includes('issuer') ?? false;
   const common = { issuer, audience, rolesClaim, tokenAgeMaxMs, requireAtJwt, allowPlaintext };
   return { ...common, ...(AUTH_JWKS_URL !== undefined && { jwksUrl: AUTH_JWKS_URL }) };
+}
+
+function requireKeysOfPayloads({ PAYLOAD_CODEC: mode, KEY_ENCRYPTION: stores }: Config): void {
+  if (mode !== 'off' && stores === 'off')
+    throw new ConfigError(`PAYLOAD_CODEC is ${mode}, but KEY_ENCRYPTION is off: it says where the key is.`);
 }
 
 /** Encrypted, and perhaps with somebody else. */

@@ -17,6 +17,7 @@ import type { Pools } from '../runtime/pools.js';
 import { watchPostgres } from '../runtime/postgres-health.js';
 import type { settings } from '../runtime/settings.js';
 import type { TemporalLink } from '../runtime/temporal.js';
+import type { ServicePayloads } from './payloads.js';
 import type { SagaSlots } from '../sagas/slots.js';
 import { wakeSaga } from '../sagas/wake.js';
 import { watchAccount } from '../workers/account.js';
@@ -47,6 +48,8 @@ export type WorkerRole = {
 export type WorkerRoleOptions = {
   pools: Pools;
   temporal: TemporalLink;
+  /** undefined = payloads are not encrypted. */
+  payloads: ServicePayloads | undefined;
   config: ReturnType<typeof readConfig<typeof settings>>;
   logger: Logger;
   failpoints: Failpoints | undefined;
@@ -126,7 +129,7 @@ function verify({ pools, temporal, config, logger }: WorkerRoleOptions, gateway:
 }
 
 function keepPolling(
-  { temporal, config, logger }: WorkerRoleOptions,
+  { temporal, payloads, config, logger }: WorkerRoleOptions,
   activities: ReturnType<typeof createActivities>,
 ): { isPolling: () => boolean; stop: () => Promise<void> } {
   const workflowBundle = config.WORKFLOW_BUNDLE ?? fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
@@ -136,6 +139,9 @@ function keepPolling(
   let worker: Worker | undefined;
   const runOnce = async () => {
     const { connection, client } = await temporal.connected;
+    // Without its key it could not even say that it has failed, and would end by that.
+    await payloads?.ready;
+    if (stopping.signal.aborted) return;
     const { namespace } = temporal;
     worker = await createWorker({
       connection,
@@ -144,6 +150,7 @@ function keepPolling(
       workflowBundle,
       logger,
       ...(version && { version }),
+      ...(payloads && { payloadCodec: payloads.codec }),
     });
     if (stopping.signal.aborted) return;
     logger.info('the worker polls');
@@ -170,14 +177,14 @@ function keepPolling(
     stop: async () => {
       stopping.abort();
       if (worker?.getState() === 'RUNNING') worker.shutdown();
-      // Where Temporal has never answered there is nothing to wait for.
-      if (temporal.client() !== undefined) await ended;
+      // Where Temporal, or the store of keys, has never answered there is nothing to wait for.
+      if (temporal.client() !== undefined && payloads?.isReady() !== false) await ended;
     },
   };
 }
 
 /** Polls Temporal, which answers, and reaches Postgres. */
-function createReadiness({ pools, temporal }: WorkerRoleOptions, isPolling: () => boolean): ReadinessCheck {
+function createReadiness({ pools, temporal, payloads }: WorkerRoleOptions, isPolling: () => boolean): ReadinessCheck {
   const readDatabase = watchPostgres(pools.background);
   const readTemporal = createCachedRead<'up' | 'down'>({
     freshMs: TEMPORAL_LIMIT_MS,
@@ -193,6 +200,10 @@ function createReadiness({ pools, temporal }: WorkerRoleOptions, isPolling: () =
   return async () => {
     const [database, answer] = await Promise.all([readDatabase(), readTemporal()]);
     const polls = isPolling();
-    return { ready: polls && answer === 'up' && database === 'up', polls, temporal: answer, database };
+    return {
+      ready: polls && answer === 'up' && database === 'up',
+      ...{ polls, temporal: answer, database },
+      ...(payloads && { payloadKey: payloads.isReady() ? 'at hand' : 'missing' }),
+    };
   };
 }

@@ -43,6 +43,8 @@ const TABLE = {
   'POST /admin/dead-letters/replay': ['operator'],
   'POST /admin/dead-letters/:id/replay': ['operator'],
   'POST /admin/dead-letters/:id/discard': ['operator'],
+  'POST /codec/decode': ['operator', 'auditor'],
+  'POST /codec/encode': ['operator'],
   'POST /webhooks/payments': open, // signed
   'GET /livez': open,
   'GET /readyz': open,
@@ -61,6 +63,9 @@ export function permissionOf(method: string, url: string): Allowed {
   if (!permission) throw new Error(`Bug! ${method} ${url} is not in the table of permissions`);
   return permission;
 }
+
+/** POST because of what they are asked about: they change nothing. */
+export const CHANGES_NOTHING: ReadonlySet<string> = new Set(['/codec/decode', '/codec/encode']);
 
 export function requireRole(caller: Caller, allowed: readonly Role[]): void {
   if (!caller.roles.some((role) => allowed.includes(role)))

@@ -29,6 +29,8 @@ const ANSWERS_PERSONAL_DATA: Record<Route, boolean> = {
   'POST /admin/dead-letters/replay': true,
   'POST /admin/dead-letters/:id/replay': true,
   'POST /admin/dead-letters/:id/discard': true,
+  'POST /codec/decode': true,
+  'POST /codec/encode': false,
   'POST /webhooks/payments': false,
   'GET /livez': false,
   'GET /readyz': false,

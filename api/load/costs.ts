@@ -62,6 +62,8 @@ const COSTS: Record<Route, Cost> = {
   'POST /admin/dead-letters/:id/replay': 5,
   'POST /admin/dead-letters/:id/discard': 5,
   'POST /webhooks/payments': 2,
+  'POST /codec/decode': 2,
+  'POST /codec/encode': 2,
   'GET /livez': FREE,
   'GET /readyz': FREE,
   'GET /openapi.json': 10,

@@ -71,7 +71,9 @@ export const CASES: AlarmCase[] = [
   },
   {
     alert: 'KeyStoreRefuses',
-    series: { 'order_saga_key_store_calls_total{role="api",call="unwrap",outcome="refused"}': [perMinute(0), perMinute(1)] },
+    series: {
+      'order_saga_key_store_calls_total{role="api",call="unwrap",outcome="refused"}': [perMinute(0), perMinute(1)],
+    },
     summary: 'the store of keys refuses: a key is gone, or the token has ended',
   },
   {
