@@ -11,8 +11,9 @@ import { Prisma } from '../prisma/generated/client.js';
 import { type Brake, heldSince, isEngaged, readBrakes } from './brakes.js';
 import { customerIdsOf, type IdentityKey, identityKeyOf, lookupOf, unlessReplaced } from './customers.js';
 import { type Statements, violatedUniqueKey } from './database.js';
-import { claimedForOrder, type Earlier, earlierAnswer, type KeyClaim } from './idempotency.js';
+import { claimedForOrder, type Earlier, earlierAnswer } from './idempotency.js';
 import { withoutPerson } from './kept-answers.js';
+import { type KeyClaim, keptWith } from './kept-claims.js';
 import { orderChanged, queryChanging } from './order-changes.js';
 import { insertEvent } from './outbox.js';
 import { forgetStage, isAtStage, type Stage, stageOf } from './pseudonyms.js';
@@ -41,6 +42,8 @@ export type Acceptance =
 
 /** Each but the first needs an order that was cancelled between two statements, and another one that took its externalOrderId. */
 const TRIES_MAX = 3;
+/** It changes twice in the life of a database. */
+const STAGES_MAX = 10;
 
 /**
  * The caller may have read the prices a while ago. What counts is the catalogue as this statement sees it: unless the prices
@@ -60,6 +63,7 @@ export async function acceptOrder(
     try {
       const acceptance = await insertOrder(db, toAccept, claim, { key, stage: await stageOf(outside) });
       if (acceptance) return acceptance;
+      if (tries > STAGES_MAX) throw new Error('Bug! No stage of references is the one of this database');
       forgetStage(outside);
       continue;
     } catch (err) {
@@ -100,7 +104,7 @@ async function insertOrder(
       SELECT id FROM installation WHERE ${isAtStage(stage)}
     ), admitted AS (
       SELECT FROM priced, installed ${stage === 'begun' ? unlessHeldByClientId(order) : Prisma.empty}
-    ), ${claim ? claimedForOrder(asKept(claim, order, stage), order.id, Prisma.sql`admitted`) : Prisma.empty}
+    ), ${claim ? claimedForOrder(keptWith(key, stage, asKept(claim, order, stage)), order.id, Prisma.sql`admitted`) : Prisma.empty}
     ${stage === 'plain' ? clientIdAsCustomer(order, admitted) : referenceAsCustomer(key, order, admitted)}, accepted AS (
       INSERT INTO orders AS o (id, customer_id, external_order_id, currency, total_amount, payment_method,
         correlation_id, traceparent, charge_version, charge_correlation_id, installation_id, plan_version, event_count, event_xid, created_at, updated_at)

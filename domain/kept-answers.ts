@@ -39,3 +39,12 @@ export async function withPerson(
     correlationId,
   });
 }
+
+/** Routes whose answers are an order. */
+const ANSWER_ORDERS = ['POST /orders', 'POST /orders/:id/cancel'];
+
+/** @returns what is kept of an answer that was kept whole; the same, where it is no order or has nothing of a person any more */
+export function withoutPersonIn(route: string, text: string | null): string | null {
+  if (text === null || !ANSWER_ORDERS.includes(route)) return text;
+  return JSON.stringify(withoutPerson(JSON.parse(text) as Order));
+}

@@ -10,6 +10,7 @@ At 3 a.m.:
   ops stuck                                    which orders stand still, grouped by cause
   ops find --customer <id> --from 2h           from what a caller has to the order
   ops explain <id>                             one of them: why it stands so, what you may do, what that costs
+  ops customer <id>                            its references: by these Temporal, events and rows know a customer
   ops export <customer>                        all that is kept of one person, for a request of theirs
   ops order <id>                               all of it: which step, which error, whose money
   (mend the cause: the gateway, the database, the credentials)
@@ -19,6 +20,7 @@ At 3 a.m.:
   ops cancel <id> --reason 'recalled'          also a confirmed one: refund, release, cancel
   ops brakes engage charging --reason …        stop something on purpose: accepting, charging, or a limit on spending
   ops reconcile                                money: where the gateway's ledger and ours differ; close it with --close
+  ops pseudonyms --begin                       after the deploy that brought references of customers
   ops adopt                                    after a restore: which database moves money
   ops after-restore --since 2h                 after a restore: orders on which Postgres, Temporal and the gateway disagree
   ops dead-letters                             events that a destination would not take; replay, discard
@@ -48,6 +50,7 @@ const LOADERS: [names: string, load: Loader][] = [
   ['order', async () => (await import('./order.js')).addOrderCommand],
   ['explain', async () => (await import('./explain-order.js')).addExplainCommand],
   ['find', async () => (await import('./find.js')).addFindCommand],
+  ['customer', async () => (await import('./customer.js')).addCustomerCommand],
   ['export', async () => (await import('./export.js')).addExportCommand],
   ['retry skip compensate', async () => (await import('./resolve.js')).addResolveCommands],
   ['cancel', async () => (await import('./cancel.js')).addCancelCommand],
@@ -56,6 +59,7 @@ const LOADERS: [names: string, load: Loader][] = [
   ['reconcile', async () => (await import('./reconcile.js')).addReconcileCommand],
   ['dead-letters', async () => (await import('./dead-letters.js')).addDeadLetterCommands],
   ['feed-clock', async () => (await import('./feed-clock.js')).addFeedClockCommand],
+  ['pseudonyms', async () => (await import('./pseudonyms.js')).addPseudonymsCommand],
   ['adopt', async () => (await import('./adopt.js')).addAdoptCommand],
   ['after-restore', async () => (await import('./after-restore/command.js')).addAfterRestoreCommand],
   ['audit', async () => (await import('./audit.js')).addAuditCommands],

@@ -16,6 +16,7 @@ import { createDelivery } from './delivery.js';
 import { createEventValidator } from './event-validator.js';
 import { countDeliveries, exposeFacts } from './metrics.js';
 import type { Publisher } from './publishers/publisher.js';
+import { startReplacement } from './replacement.js';
 import { startRetention } from './retention.js';
 import { createPartitionLeases } from './partition-leases.js';
 import { type Failing, startUnstartedOnce } from './sweep.js';
@@ -69,6 +70,7 @@ export function startRelay(deps: RelayDependencies): RunningRelay {
   );
   const stopSupervision = startSupervision({ db, client: temporal.client, policy, logger });
   const destinations = publishers.map(({ destination }) => destination);
+  const stopReplacement = startReplacement(db, logger);
   const stopRetention = startRetention({ db, destinations, eventsOlderThanMs: deps.outboxRetentionMs }, logger);
   exposeFacts({ db, destinations, client: temporal.client, timeLimits: policy, logger });
   const deliveries = publishers.length === 0 ? undefined : startDeliveries(deps);
@@ -80,7 +82,7 @@ export function startRelay(deps: RelayDependencies): RunningRelay {
       return { ready: database === 'up' && areLeasesKnown, database, leases: areLeasesKnown };
     },
     stop: async () => {
-      await Promise.all([sweep.stop(), stopSupervision(), stopRetention(), deliveries?.stop()]);
+      await Promise.all([sweep.stop(), stopSupervision(), stopRetention(), stopReplacement(), deliveries?.stop()]);
     },
   };
 }

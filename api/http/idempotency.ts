@@ -16,10 +16,10 @@ import {
   extendClaim,
   isOutOfKeys,
   type HeldClaim,
-  type KeyClaim,
   keepAnswer,
   releaseClaim,
 } from '../../domain/idempotency.js';
+import type { KeyClaim } from '../../domain/kept-claims.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { fingerprint, parseIdempotencyKey } from './headers.js';
 import { Problem } from './problems.js';

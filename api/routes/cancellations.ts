@@ -78,7 +78,7 @@ async function recordCancellation(
   message: string,
 ): Promise<void> {
   const code = codeOf(request);
-  const actor = request.caller.subject;
+  const actor = actorOf(request, order);
   const stored = await sealCancellationMessage(deps.db, order.id, message);
   if (stored === undefined)
     request.log.warn(
@@ -120,6 +120,10 @@ function logCancellation(
   const about = { correlationId, orderId, callId, actor: isOwn ? 'customer' : caller.subject, outcome, reason };
   server.log.info(about, 'saga: asked to cancel');
 }
+
+/** What is kept, and logged, of a customer is the reference. */
+const actorOf = ({ caller }: FastifyRequest, { customer }: StoredOrder): string =>
+  confinedTo(caller, 'write') === undefined ? caller.subject : customer;
 
 /** An operator's decision has a reason of its own; without authentication no caller is known to be an operator. */
 function codeOf({ caller }: FastifyRequest): CancellationReason {
