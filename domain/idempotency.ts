@@ -72,10 +72,10 @@ export async function earlierAnswer(db: Statements, claim: KeyClaim | undefined)
     WHERE ${sameKey(kept)} AND k.expires_at > now()
     UNION ALL SELECT NULL, NULL, 0, NULL, NULL WHERE ${isErasedKey(kept)}`;
   // A tombstone comes before the key goes, and says nothing until then.
-  const row = rows.find((one) => one.fingerprint !== null);
+  const row = rows.find((one): one is typeof one & { fingerprint: Uint8Array } => one.fingerprint !== null);
   if (!row) return rows.length > 0 ? { outcome: 'erased' } : undefined;
   const { fingerprint, response, ...rest } = row;
-  if (!fingerprint || !isSameRequest(kept, fingerprint)) return { outcome: 'key-reused' };
+  if (!isSameRequest(kept, fingerprint)) return { outcome: 'key-reused' };
   return response === null ? { outcome: 'in-progress' } : { outcome: 'replayed', response, ...rest };
 }
 
