@@ -5,7 +5,9 @@ import type { Logger } from 'pino';
 import type { CustomersTold } from '../contracts/events.js';
 import type { SagaPolicy } from '../contracts/saga.js';
 import { type AuditKeys, auditKeys } from '../domain/audit/signatures.js';
+import { identityKeyOf } from '../domain/customers.js';
 import type { Database } from '../domain/database.js';
+import { hashedCaller } from '../domain/kept-claims.js';
 import type { Channel } from '../runtime/channel.js';
 import type { ReadinessCheck } from '../runtime/health.js';
 import { firstAddressOf, listenOnOtherLoopback } from '../runtime/listeners/loopback.js';
@@ -102,7 +104,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   });
   const keys = settings.auditKeys ?? auditKeys([]);
   const auditor = createAuditor({ db, keys, logger, namesSource: settings.trustProxy !== undefined });
-  const limit = settings.authentication && settings.rateLimit && (await createLimit(settings.rateLimit, logger));
+  const limit = settings.authentication && settings.rateLimit && (await createLimit(settings.rateLimit, db, logger));
   const authenticate = createAuthenticator(settings.authentication);
   const readiness = createApiReadiness(db, stopping.signal);
   const { temporalUiUrl, idempotencyTtlMs, pageBytesMax, paymentsWebhookSecret } = settings;
@@ -159,11 +161,17 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   };
 }
 
-async function createLimit({ ordersPerMinute, redisUrl }: NonNullable<ApiSettings['rateLimit']>, logger: Logger) {
+async function createLimit(
+  { ordersPerMinute, redisUrl }: NonNullable<ApiSettings['rateLimit']>,
+  db: Database,
+  logger: Logger,
+) {
   if (redisUrl === undefined)
     return { hook: limitRate(ordersPerMinute, createBuckets(ordersPerMinute)), stop: () => {} };
   const { take, stop } = await createSharedBuckets(redisUrl, ordersPerMinute, logger);
-  return { hook: limitRate(ordersPerMinute, take), stop };
+  // Outside this process a caller, who may be a customer, is a keyed hash.
+  const named = async (caller: string) => take(hashedCaller(await identityKeyOf(db), caller));
+  return { hook: limitRate(ordersPerMinute, named), stop };
 }
 
 /**
