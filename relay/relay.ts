@@ -46,6 +46,8 @@ export type RelayDependencies = {
   customersTold?: CustomersTold;
   /** Where a destination begins that is new. */
   destinationsBegin: 'oldest' | 'now';
+  /** How old an erasure may be before it raises an alarm. */
+  erasuresLateAfterMs: number;
   /** How long events stay readable. */
   outboxRetentionMs: number;
   logger: Logger;
@@ -72,7 +74,14 @@ export function startRelay(deps: RelayDependencies): RunningRelay {
   const destinations = publishers.map(({ destination }) => destination);
   const stopReplacement = startReplacement(db, logger);
   const stopRetention = startRetention({ db, destinations, eventsOlderThanMs: deps.outboxRetentionMs }, logger);
-  exposeFacts({ db, destinations, client: temporal.client, timeLimits: policy, logger });
+  exposeFacts({
+    db,
+    destinations,
+    client: temporal.client,
+    timeLimits: policy,
+    erasuresLateAfterMs: deps.erasuresLateAfterMs,
+    logger,
+  });
   const deliveries = publishers.length === 0 ? undefined : startDeliveries(deps);
   const readDatabase = watchPostgres(db);
   return {

@@ -36,6 +36,7 @@ import { temporalRefusals } from '../runtime/temporal-config.js';
 import { openTracing } from '../runtime/tracing/opened.js';
 import { createSagaSlots } from '../sagas/slots.js';
 import { guardFeedClock, requireFeedClock } from './feed-clock.js';
+import { readSigningKey } from '../runtime/signing-key.js';
 import { openDataKeys } from './keys.js';
 import { ledgerPlace } from './ledger.js';
 import { useInstallationId } from './installation.js';
@@ -117,7 +118,7 @@ await runMain(async () => {
   const slots = begins ? createSagaSlots({ atWorkMax: config.SAGAS_AT_WORK_MAX }) : undefined;
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
   const worker = runs('worker')
-    ? startWorkerRole({ pools, temporal, payloads, config, logger, failpoints, slots })
+    ? startWorkerRole({ pools, temporal, payloads, config, logger, failpoints, slots, keys })
     : undefined;
   if (worker) health.add('worker', worker.readiness);
   const api = runs('api')
@@ -133,6 +134,7 @@ await runMain(async () => {
         ...(slots && { slots }),
         ...(payloads && { codec: payloads.codec }),
         auditKeys: keys,
+        erasures: { deadlineMs: config.ERASURE_DEADLINE, signingKey: readSigningKey(config) },
         chargeCorrelation: config.CHARGE_CORRELATION_ID,
         ...readLimits(config, logger),
         ...neighbours,
@@ -149,6 +151,7 @@ await runMain(async () => {
         deliveryBackoffMaxMs: config.DELIVERY_BACKOFF_MAX,
         destinationsBegin: config.DESTINATIONS_BEGIN,
         outboxRetentionMs: config.OUTBOX_RETENTION,
+        erasuresLateAfterMs: Math.max(0, config.ERASURE_DEADLINE - config.ERASURE_ALERT_BEFORE),
       })
     : undefined;
   if (relay) health.add('relay', relay.readiness);
