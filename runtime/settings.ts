@@ -13,6 +13,7 @@ const {
   httpUrl,
   installationId,
   issuer,
+  journalPlace,
   kafkaBrokers,
   natsUrls,
   origins,
@@ -172,6 +173,11 @@ export const settings = {
   AUDIT_CALLS_RETENTION: durationMs({
     default: 90 * 24 * 60 * minutes(1),
     desc: 'How long refused calls and audited reads are kept; acts are kept for ever',
+  }),
+
+  ERASURE_JOURNAL: journalPlace({
+    default: undefined,
+    desc: 'Where erasures are noted outside the database and its backups: a file, or postgresql://… of another cluster; unset = a restore undoes erasures',
   }),
 
   STEP_RETRY_BUDGET: durationMs({

@@ -33,6 +33,7 @@ import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
 import { temporalRefusals } from '../runtime/temporal-config.js';
 import { openTracing } from '../runtime/tracing/opened.js';
 import { createSagaSlots } from '../sagas/slots.js';
+import { guardErasures, openJournal, requireErasures } from './erasure-journal.js';
 import { guardFeedClock, requireFeedClock } from './feed-clock.js';
 import { ledgerPlace } from './ledger.js';
 import { useInstallationId } from './installation.js';
@@ -72,7 +73,14 @@ await runMain(async () => {
   await requireDatabase(config.DATABASE_URL, logger);
   const changes = openChannel({ url: () => config.DATABASE_URL, name: OUTBOX_CHANNEL, logger });
   const feedClock = guardFeedClock(logger);
-  const connections = { openSocket: failpoints?.openSocket, onConnect: feedClock.ask };
+  const erasures = guardErasures(logger);
+  const connections = {
+    openSocket: failpoints?.openSocket,
+    onConnect: async (connection: Parameters<typeof erasures.ask>[0] & Parameters<typeof feedClock.ask>[0]) => {
+      await feedClock.ask(connection);
+      await erasures.ask(connection);
+    },
+  };
   const pools = announceBy(
     changes,
     openPools(() => config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], connections),
@@ -94,6 +102,11 @@ await runMain(async () => {
   await requireSchema(db, { health, roles: ROLES.filter(runs), logger });
   await requireFeedClock(db, logger);
   feedClock.arm();
+  const journal = openJournal(config, db, logger);
+  if (journal) {
+    await requireErasures(db, journal, logger);
+    await erasures.arm(journal, db);
+  }
   if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
   const temporal = openTemporal(logger, process.env);
   const policy = {
@@ -161,6 +174,7 @@ await runMain(async () => {
     await stopMetrics?.();
     await temporal.close();
     await changes.stop();
+    await journal?.close();
     await pools.close();
     await stopTracing();
     stopReporting();

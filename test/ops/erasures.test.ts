@@ -1,0 +1,186 @@
+/** A database that was restored to before an erasure, beside the journal, which was not. */
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { lookupOf, readIdentityKey } from '../../domain/customers.js';
+import { aloneAtJournal, readMark } from '../../domain/erasure-journal.js';
+import { openErasureJournal } from '../../gateways/erasure-journal/open.js';
+import { openSmallPool } from '../../runtime/small-pool.js';
+import { eventually } from '../support/conditions.js';
+import { copyDatabase, createTestDatabase, type TestDatabase } from '../support/database.js';
+import { cleanEnv, cliOf } from './cli.js';
+
+/** None of this asks Temporal. */
+const NO_SERVER = '127.0.0.1:1';
+const folder = mkdtempSync(join(tmpdir(), 'erasures-'));
+const path = join(folder, 'erasures.jsonl');
+const CANARY = 'canary-of-jane';
+let t: TestDatabase;
+let backup: TestDatabase;
+const customer = randomUUID();
+beforeAll(async () => {
+  t = await createTestDatabase();
+  await insert(t, customer, CANARY);
+  backup = await copyDatabase(t.url);
+  await erase(t, customer);
+});
+afterAll(async () => {
+  rmSync(folder, { recursive: true });
+  await Promise.all([t.drop(), backup.drop()]);
+});
+
+const journalOf = ({ db }: TestDatabase, place = path) =>
+  openErasureJournal(() => place, { alone: aloneAtJournal(db), openPool: (url) => openSmallPool(url, 'test') });
+const cli = ({ url }: TestDatabase, place = path) =>
+  cliOf({ databaseUrl: url, env: { address: NO_SERVER } }, { ERASURE_JOURNAL: place });
+
+async function insert({ db }: TestDatabase, reference: string, clientId: string): Promise<void> {
+  const lookup = lookupOf(await readIdentityKey(db), clientId);
+  await db.$executeRaw`INSERT INTO customers (reference, lookup, client_id) VALUES (${reference}::uuid, ${lookup}, ${clientId})`;
+}
+
+/** As an erasure goes through to its end. */
+async function erase(database: TestDatabase, reference: string): Promise<void> {
+  const { db } = database;
+  const journal = journalOf(database);
+  const erasureId = randomUUID();
+  await db.$executeRaw`UPDATE customers SET erasing_since = now() WHERE reference = ${reference}::uuid`;
+  await journal.append({ kind: 'requested', erasureId, customer: reference });
+  await db.$executeRaw`UPDATE customers SET erased_at = now(), lookup = NULL, client_id = NULL WHERE reference = ${reference}::uuid`;
+  await journal.append({ kind: 'done', erasureId, customer: reference });
+}
+
+type Started = { code: number | null; said: string };
+/** A process as it is deployed, until it has said `until` or has ended. */
+async function startService({ url }: TestDatabase, until: RegExp, env: NodeJS.ProcessEnv = {}): Promise<Started> {
+  const child = spawn(process.execPath, ['dist/service/main.js'], {
+    env: {
+      ...cleanEnv(),
+      ...{ ROLE: 'relay', DATABASE_URL: url, TEMPORAL_ADDRESS: NO_SERVER, METRICS_PORT: '0', LOG_LEVEL: 'debug' },
+      ...{ ERASURE_JOURNAL: path, ...env },
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk) => {
+      said += chunk;
+      if (until.test(said)) child.kill('SIGTERM');
+    });
+  }
+  return { code: await new Promise((resolve) => child.once('exit', resolve)), said };
+}
+const AT_WORK = /moves events|relay/i;
+
+/** Everything that is in the database, as a dump has it. */
+async function holds({ db }: TestDatabase, text: string): Promise<string[]> {
+  const tables = await db.$queryRaw<
+    { name: string }[]
+  >`SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'`;
+  const found: string[] = [];
+  for (const { name } of tables) {
+    const [row] = (await db.$queryRawUnsafe(
+      `SELECT count(*)::int AS n FROM "${name}" x WHERE x::text LIKE $1`,
+      `%${text}%`,
+    )) as {
+      n: number;
+    }[];
+    if (row?.n) found.push(name);
+  }
+  return found;
+}
+
+test('keeps every process from starting, with a sentence that says what to do; that done, nobody is there again', async () => {
+  expect(await holds(backup, CANARY)).toEqual(['customers']);
+  const refused = await startService(backup, /never said/);
+  expect(refused.code).toBe(78);
+  expect(refused.said).toMatch(/restored to before an erasure.*erasures --apply-journal/s);
+  expect(refused.said).not.toContain(customer);
+
+  const looked = await cli(backup).json('erasures');
+  expect([looked.code, looked.document.unknown.length]).toEqual([1, 2]);
+  const applied = await cli(backup).json('erasures', '--apply-journal', '--yes');
+  expect([applied.code, applied.document.applied, applied.document.unknown]).toEqual([0, [customer], []]);
+  expect(await holds(backup, CANARY)).toEqual([]);
+  const again = await cli(backup).json('erasures', '--apply-journal', '--yes');
+  expect([again.code, again.document.applied]).toEqual([0, []]);
+  expect((await startService(backup, AT_WORK)).code).toBe(0);
+});
+
+test('and one that was not restored is served; what was read is not read again', async () => {
+  expect((await startService(t, AT_WORK)).code).toBe(0);
+  expect((await readMark(t.db)).position).toBe(2);
+  expect((await cli(t)('erasures')).code).toBe(0);
+});
+
+test('under a process that runs: with its next connection it ends', async () => {
+  const other = randomUUID();
+  await insert(t, other, 'canary-of-john');
+  const before = await copyDatabase(t.url);
+  await erase(before, other);
+  const running = startService(before, /never said/);
+  await eventually('it is at work', async () => (await before.db.relayMember.count()) > 0, 60_000);
+  // As pg_restore --clean: the tables of the backup in place of these.
+  await before.db.$transaction([
+    before.db.$executeRawUnsafe('CREATE TABLE restored (LIKE customers INCLUDING ALL)'),
+    before.db.$executeRawUnsafe('INSERT INTO restored SELECT * FROM customers'),
+    before.db.$executeRawUnsafe('DROP TABLE customers'),
+    before.db.$executeRawUnsafe('ALTER TABLE restored RENAME TO customers'),
+    before.db.$executeRawUnsafe(
+      `UPDATE customers SET erased_at = NULL, erasing_since = NULL, client_id = 'canary-of-john', lookup = '\\x01' WHERE reference = '${other}'`,
+    ),
+  ]);
+  await before.db.$executeRaw`
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`.catch(
+    () => undefined,
+  );
+  const { code, said } = await running;
+  expect(code).toBe(78);
+  expect(said).toMatch(/restored to before an erasure/);
+  await before.drop();
+});
+
+test('with the journal away: a database that was compared with it is served, one that never was waits', async () => {
+  const away = join(folder, 'away', 'erasures.jsonl');
+  const { code, said } = await startService(t, AT_WORK, { ERASURE_JOURNAL: away });
+  // The file is not there, which this database has read: it is another one.
+  expect(code).toBe(78);
+  expect(said).toMatch(/ERASURE_JOURNAL: .*ends before entry/);
+  const unreachable = 'postgresql://u:hidden@127.0.0.1:1/nothing';
+  const served = await startService(t, AT_WORK, { ERASURE_JOURNAL: unreachable });
+  expect(served.code).toBe(0);
+  expect(served.said).toMatch(/erasure journal is away: erasures wait/);
+  expect(served.said).not.toContain('hidden');
+  const fresh = await copyDatabase(t.url);
+  const waiting = await startService(fresh, /this process waits/, { ERASURE_JOURNAL: unreachable });
+  expect(waiting.said).not.toMatch(/holds the leases/);
+  await fresh.drop();
+});
+
+test('a journal in the database’s own cluster is refused: one restore would take both back', async () => {
+  const { code, said } = await startService(t, AT_WORK, { ERASURE_JOURNAL: t.url });
+  expect(code).toBe(78);
+  expect(said).toMatch(/same Postgres cluster/);
+});
+
+test('without a journal it is served, and says what that means; so does the doctor', async () => {
+  const { code, said } = await startService(t, AT_WORK, { ERASURE_JOURNAL: '' });
+  expect(code).toBe(0);
+  expect(said).toMatch(/ERASURE_JOURNAL is not set: a restore of the database would undo/);
+  const { document } = await cli(t, '').json('doctor', '--no-probe');
+  expect(document.checks).toContainEqual(expect.objectContaining({ name: 'erasure journal', status: 'warn' }));
+});
+
+test('a journal that is lost is written anew from what the database knows, and not over what is there', async () => {
+  expect((await cli(t)('erasures', '--renew-journal', '--reason', 'disk lost', '--yes')).code).toBe(1);
+  renameSync(path, `${path}.lost`);
+  expect((await cli(t)('erasures')).code).toBe(1);
+  const renewed = await cli(t).json('erasures', '--renew-journal', '--reason', 'disk lost', '--yes');
+  expect([renewed.code, renewed.document.entries]).toEqual([0, 2]);
+  expect(existsSync(path)).toBe(true);
+  expect((await cli(t)('erasures')).code).toBe(0);
+  expect((await startService(t, AT_WORK)).code).toBe(0);
+});
