@@ -55,14 +55,17 @@ export async function forgetMark(db: Statements): Promise<void> {
   await db.$executeRaw`UPDATE erasure_journal_mark SET position = 0, hash = '', incarnation = ''`;
 }
 
-/** @returns those of the entries whose erasure is not known here. A customer who is not here has nothing to be erased. */
+/**
+ * @returns those of the entries whose erasure is not known here: who is still known although the erasure is done, or of whom none was asked
+ *   for. A customer who is not here has nothing to be erased.
+ */
 async function unknownOf(db: Statements, entries: JournalEntry[]): Promise<JournalEntry[]> {
   const unknown = await db.$queryRaw<{ position: number }[]>`
     SELECT e.position::float8 AS position
     FROM unnest(${entries.map((e) => e.position)}::bigint[], ${entries.map((e) => e.customer)}::uuid[],
       ${entries.map((e) => e.kind)}::text[]) AS e (position, customer, kind)
       JOIN customers c ON c.reference = e.customer
-    WHERE c.erasing_since IS NULL OR (e.kind = 'done' AND c.erased_at IS NULL)`;
+    WHERE c.erasing_since IS NULL OR (e.kind = 'done' AND c.client_id IS NOT NULL)`;
   const positions = new Set(unknown.map(({ position }) => position));
   return entries.filter(({ position }) => positions.has(position));
 }

@@ -19,7 +19,7 @@ At 3 a.m.:
   ops reconcile                                money: where the gateway's ledger and ours differ; close it with --close
   ops adopt                                    after a restore: which database moves money
   ops after-restore --since 2h                 after a restore: orders on which Postgres, Temporal and the gateway disagree
-  ops erasures                                 after a restore: persons who were erased, and are here again
+  ops erasure-journal                          after a restore: persons who were erased, and are here again
   ops dead-letters                             events that a destination would not take; replay, discard
   ops stock adjust <sku> --by -7 --reason …    pieces that were lost or found
   ops audit verify                             whether the audit trail is what was signed
@@ -54,7 +54,7 @@ const LOADERS: [names: string, load: Loader][] = [
   ['feed-clock', async () => (await import('./feed-clock.js')).addFeedClockCommand],
   ['adopt', async () => (await import('./adopt.js')).addAdoptCommand],
   ['after-restore', async () => (await import('./after-restore/command.js')).addAfterRestoreCommand],
-  ['erasures', async () => (await import('./erasures.js')).addErasuresCommand],
+  ['erasure-journal', async () => (await import('./erasure-journal/command.js')).addErasureJournalCommand],
   ['audit', async () => (await import('./audit.js')).addAuditCommands],
   ['verify', async () => (await import('./verify.js')).addVerifyCommand],
   ['replay-check', async () => (await import('./replay-check/command.js')).addReplayCheckCommand],

@@ -1,7 +1,7 @@
 /** What `doctor` asks about erasures: whether a restore would bring back who was erased, or has. */
 import { compareJournal, readMark } from '../../domain/erasure-journal.js';
 import type { Ops } from '../command.js';
-import { withJournal } from '../erasure-journal.js';
+import { withJournal } from '../erasure-journal/open.js';
 import { type Check, check, fail, type Finding, ok, warn } from './checks.js';
 
 export const checkErasures = (ops: Ops): Promise<Check[]> =>
@@ -20,7 +20,7 @@ async function askJournal(ops: Ops): Promise<Finding> {
     return persons === 0
       ? ok(`${journal.where}: every erasure is known here, ${mark.position + read} entries`)
       : fail(
-          `${persons} erased persons are here again, after a restore: ops erasures --apply-journal, before anything serves`,
+          `${persons} erased persons are here again, after a restore: ops erasure-journal --apply, before anything serves`,
         );
   });
 }

@@ -54,26 +54,48 @@ async function erase(database: TestDatabase, reference: string): Promise<void> {
 }
 
 type Started = { code: number | null; said: string };
-/** A process as it is deployed, until it has said `until` or has ended. */
-async function startService({ url }: TestDatabase, until: RegExp, env: NodeJS.ProcessEnv = {}): Promise<Started> {
+/** A process that is not to get to its work: until it has ended, or has said that it waits. */
+async function startService(database: TestDatabase, until: RegExp, env: NodeJS.ProcessEnv = {}): Promise<Started> {
+  const child = spawnService(database, env);
+  await Promise.race([child.ended, eventually('it waits', async () => until.test(child.said()), 50_000)]);
+  child.kill();
+  return { code: await child.ended, said: child.said() };
+}
+
+/** Whether a relay gets to its work, which it is at once it is a member. */
+async function serves(database: TestDatabase, env: NodeJS.ProcessEnv = {}): Promise<Started> {
+  await database.db.relayMember.deleteMany();
+  const child = spawnService(database, env);
+  await Promise.race([
+    child.ended,
+    eventually('it is at work', async () => (await database.db.relayMember.count()) > 0, 50_000),
+  ]);
+  child.kill();
+  return { code: await child.ended, said: child.said() };
+}
+
+function spawnService({ url }: TestDatabase, env: NodeJS.ProcessEnv) {
   const child = spawn(process.execPath, ['dist/service/main.js'], {
     env: {
       ...cleanEnv(),
       ...{ ROLE: 'relay', DATABASE_URL: url, TEMPORAL_ADDRESS: NO_SERVER, METRICS_PORT: '0', LOG_LEVEL: 'debug' },
+      ...DESTINATION,
       ...{ ERASURE_JOURNAL: path, ...env },
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let said = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk) => {
-      said += chunk;
-      if (until.test(said)) child.kill('SIGTERM');
-    });
-  }
-  return { code: await new Promise((resolve) => child.once('exit', resolve)), said };
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (said += chunk));
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  return { ended, kill: () => child.kill('SIGTERM'), said: () => said };
 }
-const AT_WORK = /moves events|relay/i;
+
+/** Nobody is there; a relay that has a destination leases its partitions. */
+const DESTINATION = {
+  WEBHOOK_URL: 'http://127.0.0.1:1/',
+  WEBHOOK_SECRET: `whsec_${Buffer.from('hidden'.repeat(6)).toString('base64')}`,
+  WEBHOOK_ALLOW_PRIVATE: 'true',
+};
 
 /** Everything that is in the database, as a dump has it. */
 async function holds({ db }: TestDatabase, text: string): Promise<string[]> {
@@ -97,23 +119,22 @@ test('keeps every process from starting, with a sentence that says what to do; t
   expect(await holds(backup, CANARY)).toEqual(['customers']);
   const refused = await startService(backup, /never said/);
   expect(refused.code).toBe(78);
-  expect(refused.said).toMatch(/restored to before an erasure.*erasures --apply-journal/s);
+  expect(refused.said).toMatch(/restored to before an erasure.*erasure-journal --apply/s);
   expect(refused.said).not.toContain(customer);
 
-  const looked = await cli(backup).json('erasures');
+  const looked = await cli(backup).json('erasure-journal');
   expect([looked.code, looked.document.unknown.length]).toEqual([1, 2]);
-  const applied = await cli(backup).json('erasures', '--apply-journal', '--yes');
+  const applied = await cli(backup).json('erasure-journal', '--apply', '--yes');
   expect([applied.code, applied.document.applied, applied.document.unknown]).toEqual([0, [customer], []]);
   expect(await holds(backup, CANARY)).toEqual([]);
-  const again = await cli(backup).json('erasures', '--apply-journal', '--yes');
+  const again = await cli(backup).json('erasure-journal', '--apply', '--yes');
   expect([again.code, again.document.applied]).toEqual([0, []]);
-  expect((await startService(backup, AT_WORK)).code).toBe(0);
+  expect((await serves(backup)).code).toBe(0);
 });
 
 test('and one that was not restored is served; what was read is not read again', async () => {
-  expect((await startService(t, AT_WORK)).code).toBe(0);
+  expect((await serves(t)).code).toBe(0);
   expect((await readMark(t.db)).position).toBe(2);
-  expect((await cli(t)('erasures')).code).toBe(0);
 });
 
 test('under a process that runs: with its next connection it ends', async () => {
@@ -121,6 +142,7 @@ test('under a process that runs: with its next connection it ends', async () => 
   await insert(t, other, 'canary-of-john');
   const before = await copyDatabase(t.url);
   await erase(before, other);
+  await before.db.relayMember.deleteMany();
   const running = startService(before, /never said/);
   await eventually('it is at work', async () => (await before.db.relayMember.count()) > 0, 60_000);
   // As pg_restore --clean: the tables of the backup in place of these.
@@ -129,6 +151,7 @@ test('under a process that runs: with its next connection it ends', async () => 
     before.db.$executeRawUnsafe('INSERT INTO restored SELECT * FROM customers'),
     before.db.$executeRawUnsafe('DROP TABLE customers'),
     before.db.$executeRawUnsafe('ALTER TABLE restored RENAME TO customers'),
+    before.db.$executeRawUnsafe('DELETE FROM erasure_journal_mark'),
     before.db.$executeRawUnsafe(
       `UPDATE customers SET erased_at = NULL, erasing_since = NULL, client_id = 'canary-of-john', lookup = '\\x01' WHERE reference = '${other}'`,
     ),
@@ -145,29 +168,31 @@ test('under a process that runs: with its next connection it ends', async () => 
 
 test('with the journal away: a database that was compared with it is served, one that never was waits', async () => {
   const away = join(folder, 'away', 'erasures.jsonl');
-  const { code, said } = await startService(t, AT_WORK, { ERASURE_JOURNAL: away });
+  const { code, said } = await serves(t, { ERASURE_JOURNAL: away });
   // The file is not there, which this database has read: it is another one.
   expect(code).toBe(78);
   expect(said).toMatch(/ERASURE_JOURNAL: .*ends before entry/);
   const unreachable = 'postgresql://u:hidden@127.0.0.1:1/nothing';
-  const served = await startService(t, AT_WORK, { ERASURE_JOURNAL: unreachable });
+  const served = await serves(t, { ERASURE_JOURNAL: unreachable });
   expect(served.code).toBe(0);
   expect(served.said).toMatch(/erasure journal is away: erasures wait/);
   expect(served.said).not.toContain('hidden');
   const fresh = await copyDatabase(t.url);
+  await fresh.db.relayMember.deleteMany();
   const waiting = await startService(fresh, /this process waits/, { ERASURE_JOURNAL: unreachable });
-  expect(waiting.said).not.toMatch(/holds the leases/);
+  expect(waiting.said).toMatch(/this process waits/);
+  expect(await fresh.db.relayMember.count()).toBe(0);
   await fresh.drop();
 });
 
 test('a journal in the database’s own cluster is refused: one restore would take both back', async () => {
-  const { code, said } = await startService(t, AT_WORK, { ERASURE_JOURNAL: t.url });
+  const { code, said } = await serves(t, { ERASURE_JOURNAL: t.url });
   expect(code).toBe(78);
   expect(said).toMatch(/same Postgres cluster/);
 });
 
 test('without a journal it is served, and says what that means; so does the doctor', async () => {
-  const { code, said } = await startService(t, AT_WORK, { ERASURE_JOURNAL: '' });
+  const { code, said } = await serves(t, { ERASURE_JOURNAL: '' });
   expect(code).toBe(0);
   expect(said).toMatch(/ERASURE_JOURNAL is not set: a restore of the database would undo/);
   const { document } = await cli(t, '').json('doctor', '--no-probe');
@@ -175,12 +200,11 @@ test('without a journal it is served, and says what that means; so does the doct
 });
 
 test('a journal that is lost is written anew from what the database knows, and not over what is there', async () => {
-  expect((await cli(t)('erasures', '--renew-journal', '--reason', 'disk lost', '--yes')).code).toBe(1);
+  expect((await cli(t)('erasure-journal', '--renew', '--reason', 'disk lost', '--yes')).code).toBe(1);
   renameSync(path, `${path}.lost`);
-  expect((await cli(t)('erasures')).code).toBe(1);
-  const renewed = await cli(t).json('erasures', '--renew-journal', '--reason', 'disk lost', '--yes');
+  expect((await cli(t)('erasure-journal')).code).toBe(1);
+  const renewed = await cli(t).json('erasure-journal', '--renew', '--reason', 'disk lost', '--yes');
   expect([renewed.code, renewed.document.entries]).toEqual([0, 2]);
   expect(existsSync(path)).toBe(true);
-  expect((await cli(t)('erasures')).code).toBe(0);
-  expect((await startService(t, AT_WORK)).code).toBe(0);
+  expect((await cli(t)('erasure-journal')).code).toBe(0);
 });

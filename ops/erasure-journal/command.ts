@@ -1,30 +1,30 @@
 /**
- * `ops erasures`: whether this database knows all erasures that the journal has, and carrying out those that it does not: after a restore,
+ * `ops erasure-journal`: whether this database knows all erasures that the journal has, and carrying out those that it does not: after a restore,
  * before anything serves.
  */
 import type { Command } from 'commander';
-import { JOURNAL_START, type JournalEntry } from '../contracts/erasure-journal.js';
-import { compareJournal, forgetMark, listErasing, readMark } from '../domain/erasure-journal.js';
-import { erasureAnew } from '../domain/restored-erasures.js';
-import { JournalSpoilt } from '../gateways/erasure-journal/journal.js';
-import { addSignatureOptions, askBefore, type SignatureOptions, signatureOf } from './act.js';
-import { addJsonOption, type Ops, run } from './command.js';
-import { withJournal } from './erasure-journal.js';
-import { EXIT, type ExitCode, OpsError, usage } from './exit.js';
-import { createRecorder } from './recorder.js';
+import { JOURNAL_START, type JournalEntry } from '../../contracts/erasure-journal.js';
+import { compareJournal, forgetMark, listErasing, readMark } from '../../domain/erasure-journal.js';
+import { erasureAnew } from '../../domain/restored-erasures.js';
+import { JournalSpoilt } from '../../gateways/erasure-journal/journal.js';
+import { addSignatureOptions, askBefore, type SignatureOptions, signatureOf } from '../act.js';
+import { addJsonOption, type Ops, run } from '../command.js';
+import { withJournal } from './open.js';
+import { EXIT, type ExitCode, OpsError, usage } from '../exit.js';
+import { createRecorder } from '../recorder.js';
 
-type Options = SignatureOptions & { applyJournal?: boolean; renewJournal?: boolean };
+type Options = SignatureOptions & { apply?: boolean; renew?: boolean };
 
-export function addErasuresCommand(program: Command): void {
+export function addErasureJournalCommand(program: Command): void {
   const command = program
-    .command('erasures')
+    .command('erasure-journal')
     .summary('whether this database knows all erasures of the journal; after a restore, carrying them out anew')
     .description(
-      'Reads all of the erasure journal (ERASURE_JOURNAL), verifies its chain, and lists the erasures that this database does not know: it was restored to before them. It only reads, unless --apply-journal is given.',
+      'Reads all of the erasure journal (ERASURE_JOURNAL), verifies its chain, and lists the erasures that this database does not know: it was restored to before them. It only reads, unless --apply is given.',
     )
-    .option('--apply-journal', 'forget the persons again, before anything serves; may be repeated')
+    .option('--apply', 'forget the persons again, before anything serves; may be repeated')
     .option(
-      '--renew-journal',
+      '--renew',
       'where the journal is lost: write another one, at a place where there is none, from what this database knows',
     );
   addSignatureOptions(addJsonOption(command))
@@ -34,21 +34,20 @@ export function addErasuresCommand(program: Command): void {
 Ends with 0 if all are known, or were carried out; with 1 if not.
 
 Examples:
-  ops erasures
-  ops erasures --apply-journal --reason 'restored to 09:14, ticket 12'`,
+  ops erasure-journal
+  ops erasure-journal --apply --reason 'restored to 09:14, ticket 12'`,
     )
     .action((options: Options) =>
       run(command, (ops) => {
-        if (options.applyJournal && options.renewJournal)
-          throw usage('--apply-journal and --renew-journal: one of them.');
-        return options.renewJournal ? renewJournal(ops, options) : erasures(ops, options);
+        if (options.apply && options.renew) throw usage('--apply and --renew: one of them.');
+        return options.renew ? renewJournal(ops, options) : erasures(ops, options);
       }),
     );
 }
 
 async function erasures(ops: Ops, options: Options): Promise<ExitCode> {
   const { out } = ops;
-  const signature = options.applyJournal
+  const signature = options.apply
     ? signatureOf(options, ops.config, 'the erasure journal, after a restore')
     : undefined;
   const { read, customers, unknown, where } = await compare(ops);
@@ -73,7 +72,7 @@ async function erasures(ops: Ops, options: Options): Promise<ExitCode> {
 const sentenceOf = (read: number, unknown: number): string =>
   unknown === 0
     ? `The chain of all ${read} entries is whole, and this database knows every erasure.`
-    : `${unknown} persons stand in this database who were erased: it was restored to before that. Before anything serves: ops erasures --apply-journal`;
+    : `${unknown} persons stand in this database who were erased: it was restored to before that. Before anything serves: ops erasure-journal --apply`;
 
 /** @returns the references that were forgotten */
 export async function applyJournal(
@@ -82,7 +81,7 @@ export async function applyJournal(
   unknown: JournalEntry[],
 ): Promise<string[]> {
   const db = await ops.to.database();
-  const recorder = createRecorder(ops, 'erasures --apply-journal', signature.operator);
+  const recorder = createRecorder(ops, 'erasure-journal --apply', signature.operator);
   const applied: string[] = [];
   for (const customer of new Set(unknown.map((entry) => entry.customer))) {
     if ((await recorder.act(db, erasureAnew(customer, signature.reason))) === 'forgotten') applied.push(customer);
@@ -118,7 +117,7 @@ async function renewJournal(ops: Ops, options: Options): Promise<ExitCode> {
       `write a new journal from what this database knows? If it was restored, erasures of after its backup are lost for good. As ${signature.operator}`,
       options.yes,
     );
-    const recorder = createRecorder(ops, 'erasures --renew-journal', signature.operator);
+    const recorder = createRecorder(ops, 'erasure-journal --renew', signature.operator);
     await recorder.announce(db, { resource: null, reason: signature.reason, before: null, after: null });
     let written = 0;
     for (let after = ''; ; ) {

@@ -1,10 +1,10 @@
 /** The erasure journal, as ERASURE_JOURNAL names it. */
-import { aloneAtJournal } from '../domain/erasure-journal.js';
-import { type ErasureJournal, JournalAway, JournalSpoilt } from '../gateways/erasure-journal/journal.js';
-import { openErasureJournal } from '../gateways/erasure-journal/open.js';
-import { openSmallPool } from '../runtime/small-pool.js';
-import type { Ops } from './command.js';
-import { EXIT, OpsError, unavailable, usage } from './exit.js';
+import { aloneAtJournal } from '../../domain/erasure-journal.js';
+import { type ErasureJournal, JournalAway, JournalSpoilt } from '../../gateways/erasure-journal/journal.js';
+import { openErasureJournal } from '../../gateways/erasure-journal/open.js';
+import { openSmallPool } from '../../runtime/small-pool.js';
+import type { Ops } from '../command.js';
+import { EXIT, OpsError, unavailable, usage } from '../exit.js';
 
 /** @throws OpsError if none is set, if it is away, or if it is not what was written */
 export async function withJournal<T>({ config, to }: Ops, work: (journal: ErasureJournal) => Promise<T>): Promise<T> {
@@ -23,7 +23,7 @@ export async function withJournal<T>({ config, to }: Ops, work: (journal: Erasur
     if (err instanceof JournalAway) throw unavailable(sentence(err), err);
     if (err instanceof JournalSpoilt)
       throw new OpsError(
-        `${sentence(err)} Put the right journal there; if it is lost: ops erasures --renew-journal`,
+        `${sentence(err)} Put the right journal there; if it is lost: ops erasure-journal --renew`,
         EXIT.failed,
         { cause: err },
       );
