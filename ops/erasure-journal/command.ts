@@ -50,7 +50,7 @@ async function erasures(ops: Ops, options: Options): Promise<ExitCode> {
   const signature = options.apply
     ? signatureOf(options, ops.config, 'the erasure journal, after a restore')
     : undefined;
-  const { read, customers, unknown, where } = await compare(ops);
+  const { read, customers, unknown, where } = await compareAll(ops);
   if (customers.length > 0)
     out.table(
       ['customer', 'noted', 'erasure'],
@@ -63,7 +63,7 @@ async function erasures(ops: Ops, options: Options): Promise<ExitCode> {
   }
   await askBefore(ops, `forget ${customers.length} persons again, as ${signature.operator}?`, options.yes);
   const applied = await applyJournal(ops, signature, unknown);
-  const left = await compare(ops);
+  const left = await compareAll(ops);
   out.document({ journal: where, entries: read, unknown: left.unknown, applied });
   out.notice(`${applied.length} persons were forgotten again. ${sentenceOf(left.read, left.customers.length)}`);
   return left.customers.length === 0 ? EXIT.done : EXIT.failed;
@@ -90,7 +90,7 @@ export async function applyJournal(
 }
 
 /** Of the whole journal: who acts on it should know that it is whole. */
-export async function compare(ops: Ops) {
+export async function compareAll(ops: Ops) {
   const db = await ops.to.database();
   return withJournal(ops, async (journal) => {
     // The mark's place is compared first: a journal that was cut and went on differently is whole in itself.
