@@ -36,7 +36,6 @@ describe('.env.example', () => {
       TEMPORAL_ADDRESS: 'localhost:7233',
       TEMPORAL_UI_URL: '',
       ALLOW_PLAINTEXT: '',
-      ERASURE_JOURNAL: '',
     }; // compose has its own
     expect(written).toEqual(
       wanted.map((line) => line.replace(/^(\w+)=.*/, (all, name) => (name in own ? `${name}=${own[name]}` : all))),
