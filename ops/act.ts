@@ -1,6 +1,7 @@
 /** What all commands that change something have in common: who and why, what is about to happen, and a question before it. */
 import { confirm, isCancel } from '@clack/prompts';
 import { type Command, InvalidArgumentError } from 'commander';
+import { personalFormIn, refusalOf } from '../contracts/personal-data.js';
 import { REASON_LENGTH_MAX, SUBJECT } from '../contracts/saga.js';
 import { TEXT, TEXT_RULE } from '../contracts/texts.js';
 import { exitCodeOf, type Item, type ItemResult, type Pace, printSummary, runAll, summarize } from './bulk.js';
@@ -51,6 +52,8 @@ export function signatureOf(options: SignatureOptions, config: OpsConfig, fallba
       `--reason is needed: 1 to ${REASON_LENGTH_MAX} characters, on one line, ${TEXT_RULE}, that name no person. It is kept for ever.`,
     );
   }
+  const form = personalFormIn(reason);
+  if (form !== undefined) throw usage(`--reason ${refusalOf(form)}. It is kept for ever.`);
   return { operator, reason };
 }
 

@@ -1,5 +1,6 @@
 /** What a running saga refuses to be asked, before anything is done or written to its history. */
 import { ApplicationFailure } from '@temporalio/workflow';
+import { personalFormIn, refusalOf } from '../contracts/personal-data.js';
 import { type CancelRequest, REASON_LENGTH_MAX, type Resolution, SUBJECT } from '../contracts/saga.js';
 import { TEXT, TEXT_RULE } from '../contracts/texts.js';
 import { isWaiting } from './retry-requests.js';
@@ -49,6 +50,9 @@ function requireReason(value: unknown): void {
     const range = `1 to ${REASON_LENGTH_MAX} characters`;
     refuse(`reason must be ${range}, ${TEXT_RULE}, and no personal data`, 'InvalidArgument');
   }
+  // Kept in the history, the log and the audit trail. An update that was accepted before is not validated again at a replay.
+  const form = personalFormIn(value);
+  if (form !== undefined) refuse(`reason ${refusalOf(form)}`, 'InvalidArgument');
 }
 
 export function requireNoneInHand({ orderId, decisions, progress }: Saga, action?: Resolution['action']): void {

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Type } from 'typebox';
 import { v7 as uuidv7 } from 'uuid';
+import { personalFormInId } from '../../contracts/personal-data.js';
 import { Problem } from './problems.js';
 
 /** Of the schema of a route that takes an Idempotency-Key. Its grammar is checked where it is read. */
@@ -58,16 +59,21 @@ export function parsePreferWait(header: string | string[] | undefined): number |
   return undefined;
 }
 
-/** A client's correlation id is kept only if it is harmless in a log line and in a header; otherwise one is made. */
+/**
+ * A client's correlation id is kept only if it is harmless in a log line and in a header, and looks like nothing of a person (it is
+ * in every line, event and at the gateway); otherwise one is made.
+ */
 export const CORRELATION_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
 
 /** @returns the client's own, or one that is made */
 export function correlationIdOf(headers: IncomingHttpHeaders): string {
   const given = headers['x-correlation-id'];
-  return typeof given === 'string' && CORRELATION_ID.test(given) ? given : uuidv7();
+  return typeof given === 'string' && isHarmlessId(given) ? given : uuidv7();
 }
 
 /** W3C Trace Context, version 00. @returns the header if it is well-formed */
 export function parseTraceparent(header: string | string[] | undefined): string | undefined {
   return typeof header === 'string' && /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(header) ? header : undefined;
 }
+
+export const isHarmlessId = (id: string): boolean => CORRELATION_ID.test(id) && personalFormInId(id) === undefined;

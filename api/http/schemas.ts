@@ -9,6 +9,7 @@ import {
 } from '../../contracts/orders.js';
 import { REASON_LENGTH_MAX } from '../../contracts/saga.js';
 import { TEXT } from '../../contracts/texts.js';
+import { NO_PERSONAL_DATA } from './personal-texts.js';
 
 export const oneOf = <const T extends readonly string[]>(values: T, description: string) =>
   Type.Unsafe<T[number]>({ type: 'string', enum: values, description });
@@ -41,7 +42,9 @@ export const Reason = Type.String({
   minLength: 1,
   maxLength: REASON_LENGTH_MAX,
   pattern: TEXT.source,
-  description: 'Kept for ever; no personal data',
+  [NO_PERSONAL_DATA]: true,
+  description:
+    'Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused',
 });
 export const Currency = Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217' });
 export const MoneySchema = Type.Object(

@@ -5,14 +5,15 @@
  */
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Api } from '../dependencies.js';
+import { addPersonalDataKeyword } from './personal-texts.js';
 import { ERRORS_MAX } from './problems.js';
 
 /** Bodies are taken as they are: no coercion, no field dropped in silence. Query strings are text, so they are read as such. */
 export function validateStrictly(app: Api): void {
   const base = { removeAdditional: false, strict: false, formats: { uuid: true, 'date-time': true } } as const;
   const compilerOf = (more: object) => {
-    const first = new Ajv({ ...base, ...more, allErrors: false });
-    const all = new Ajv({ ...base, ...more, allErrors: true });
+    const first = addPersonalDataKeyword(new Ajv({ ...base, ...more, allErrors: false }));
+    const all = addPersonalDataKeyword(new Ajv({ ...base, ...more, allErrors: true }));
     return (schema: Schema) => reportingEachFieldOnce(schema, first.compile(schema), () => all.compile(schema));
   };
   const strict = compilerOf({ coerceTypes: false, useDefaults: false });

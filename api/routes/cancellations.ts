@@ -13,6 +13,7 @@ import { problemResponses } from '../openapi/problems.js';
 import { requireOrder } from './orders.js';
 import { ANONYMOUS, confinedTo } from '../access/permissions.js';
 import { Problem } from '../http/problems.js';
+import { refusePersonalText } from '../http/personal-texts.js';
 import { FreeText, IdParams, OrderSchema } from '../http/schemas.js';
 
 /** A saga that backs off or is parked is woken at once; if that fails, it finds the cancellation at its next try. */
@@ -32,7 +33,8 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
         description:
           'A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the ' +
           'order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are ' +
-          'remembered: what comes with further ones is done as if without a key.',
+          'remembered: what comes with further ones is done as if without a key. An operator’s reason is kept for ever, so ' +
+          'it is refused with an e-mail address, an IBAN, the number of a payment card or a phone number in it.',
         tags: ['orders'],
         params: IdParams,
         headers: Type.Object(IdempotencyKeyHeader),
@@ -43,8 +45,10 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
     async (request, reply) => {
       const order = await requireOrder(deps, request.params.id, request.caller, 'write');
       request.drawFor(order.customerId);
+      const { reason } = request.body as Static<typeof Cancellation>;
+      if (codeOf(request) === 'OPERATOR') refusePersonalText('/reason', reason); // the audit trail keeps it
       const act = async () => {
-        await recordCancellation(deps, request, order, (request.body as Static<typeof Cancellation>).reason);
+        await recordCancellation(deps, request, order, reason);
         return { status: 202, body: await requireOrder(deps, order.id, request.caller) };
       };
       return answerOnce(deps, request, reply, act, { orderId: order.id });
@@ -83,7 +87,8 @@ function logCancellation(
   { id: orderId, correlationId }: Order,
   { outcome, reason }: RequestedCancellation,
 ): void {
-  const about = { correlationId, orderId, callId, actor: caller.subject, outcome, reason };
+  const isOwn = confinedTo(caller, 'write') !== undefined; // then the subject is the customer's id, which no log has
+  const about = { correlationId, orderId, callId, actor: isOwn ? 'customer' : caller.subject, outcome, reason };
   server.log.info(about, 'saga: asked to cancel');
 }
 

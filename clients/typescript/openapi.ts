@@ -45,7 +45,7 @@ export interface paths {
   "/orders/{id}/cancel": {
     /**
      * Cancel an order
-     * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key.
+     * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key. An operator’s reason is kept for ever, so it is refused with an e-mail address, an IBAN, the number of a payment card or a phone number in it.
      */
     post: operations["postOrdersIdCancel"];
   };
@@ -306,7 +306,7 @@ export interface components {
       action: "retry" | "skip" | "compensate";
       /** @description Opaque subject id; with authentication, the token’s */
       operator?: string;
-      /** @description Kept for ever; no personal data */
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
       reason: string;
     };
     Explanation: {
@@ -399,13 +399,13 @@ export interface components {
     DeadLetterReplay: {
       /** @description Opaque subject id; with authentication, the token’s */
       operator?: string;
-      /** @description Kept for ever; no personal data */
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
       reason?: string;
     };
     DeadLetterDiscard: {
       /** @description Opaque subject id; with authentication, the token’s */
       operator?: string;
-      /** @description Kept for ever; no personal data */
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
       reason: string;
     };
     DeadLettersReplay: {
@@ -428,7 +428,7 @@ export interface components {
       ratePerSecond?: number;
       /** @description Opaque subject id; with authentication, the token’s */
       operator?: string;
-      /** @description Kept for ever; no personal data */
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
       reason?: string;
     };
     Sku: {
@@ -1200,7 +1200,7 @@ export interface operations {
   };
   /**
    * Cancel an order
-   * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key.
+   * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key. An operator’s reason is kept for ever, so it is refused with an e-mail address, an IBAN, the number of a payment card or a phone number in it.
    */
   postOrdersIdCancel: {
     parameters: {

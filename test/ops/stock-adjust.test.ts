@@ -68,3 +68,21 @@ test('a reason, a SKU and a number are asked for', async () => {
   expect((await ops('stock', 'adjust', 'NONE', '--by', '1', '--reason', 'x', '--yes')).code).toBe(3);
   expect((await ops('stock', 'adjust', 'A', '--by', '1', '--reason', 'x')).code).toBe(4); // no terminal to ask on
 });
+
+test('a reason with a person’s data in it is refused, and not repeated', async () => {
+  const before = await t.db.auditAct.count();
+  for (const reason of [
+    'anna@example.com has it',
+    'DE89 3704 0044 0532 0130 00',
+    '4242-4242-4242-4242',
+    '+49 151 23456789',
+  ]) {
+    const { code, document } = await adjust('-1', '--reason', reason, '--yes');
+    expect(code).toBe(2);
+    expect(document.error.message).toMatch(
+      /^--reason looks as if it had an? .* in it; name a ticket or an order instead/,
+    );
+    expect(document.error.message).not.toMatch(/anna|3704|4242|2345/);
+  }
+  expect(await t.db.auditAct.count()).toBe(before);
+});

@@ -125,6 +125,28 @@ describe('a step that an operator vouches for', () => {
     expect(await s.money(order.id)).toEqual({ net: 0, charges: 1 });
   });
 
+  test('nor any other decision has a person’s data in its reason: it is refused before it is in the history', async () => {
+    await s.fault({ route: 'charge', mode: 'down' });
+    const { order, saga, result } = await s.place({ PLENTY: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
+    await stuck(order.id);
+    for (const [form, reason] of [
+      ['an e-mail address', 'asked by anna@example.com'],
+      ['a payment card number', 'card 4242 4242 4242 4242'],
+      ['an IBAN', 'DE89370400440532013000'],
+      ['a phone number', 'rang +49 151 23456789'],
+    ] as const) {
+      const words = `reason looks as if it had ${form} in it; name a ticket or an order instead`;
+      expect(await refusal(resolve(saga, { action: 'skip', reason }))).toBe(words);
+      const cancel = saga.executeUpdate('cancel', { args: [{ reason, requestedBy: 'op-9' }] });
+      expect(await refusal(cancel)).toBe(words);
+    }
+    const told = await temporal('workflow', 'show', '-w', saga.workflowId, '--output', 'json');
+    expect(told.stdout).not.toMatch(/anna@|4242|DE8937|23456789/);
+    await s.heal();
+    await resolve(saga, { action: 'retry', reason: 'ticket 4711' });
+    expect(await result()).toEqual({ status: 'CONFIRMED' });
+  });
+
   test('cannot be vouched for while nothing waits', async () => {
     const held: (() => void)[] = [];
     heldCharges = held;

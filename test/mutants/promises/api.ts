@@ -180,7 +180,7 @@ export default [
     id: 'correlation-id-dropped',
     promise: 'The correlation id of a request is in its header, its order and its events.',
     file: 'api/http/headers.ts',
-    find: "return typeof given === 'string' && CORRELATION_ID.test(given) ? given : uuidv7();",
+    find: "return typeof given === 'string' && isHarmlessId(given) ? given : uuidv7();",
     replace: "return typeof given === 'number' ? given : uuidv7();",
     test: 'test/api/orders.test.ts',
     name: 'goes through: header, order, event',

@@ -1,0 +1,14 @@
+/** Why a data key cannot be had. The first may be mended by time or by an operator, the second by nobody. */
+
+/** The key store is away, or refuses: nothing is known of what the key protects, and nothing is lost. */
+export class KeyUnavailable extends Error {
+  override name = 'KeyUnavailable';
+}
+
+/** The customer's keys are destroyed: what they protected is erased, and no key is made again. */
+export class KeyDestroyed extends Error {
+  override name = 'KeyDestroyed';
+  constructor() {
+    super('The keys of this customer are destroyed');
+  }
+}
