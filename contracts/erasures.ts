@@ -41,8 +41,10 @@ export const ERASED_PARTS = [
 export type ErasedPart = (typeof ERASED_PARTS)[number];
 export type ErasedCounts = Partial<Record<ErasedPart, number>>;
 
+export type Kept = { where: string; what: string; why: string };
+
 /** What an erasure leaves where it is, and why: for the report. */
-export const KEPT = [
+export const KEPT: Kept[] = [
   {
     where: 'Postgres: orders, lines, reservations, payments, refunds, findings, saga log, events',
     what: 'what was sold, when and for how much, what was paid and given back, by which reference at the payment provider, and how it came to that; the customer as a random reference that leads to nobody',
@@ -73,4 +75,4 @@ export const KEPT = [
     what: 'what was delivered, logged or copied before the erasure',
     why: '`customer.erased` tells consumers to erase theirs; logs and backups end with their retention',
   },
-] as const;
+];

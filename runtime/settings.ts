@@ -174,6 +174,25 @@ export const settings = {
     desc: 'How long refused calls and audited reads are kept; acts are kept for ever',
   }),
 
+  ERASURE_DEADLINE: durationMs({
+    default: 30 * 24 * 60 * minutes(1),
+    desc: 'By when a customer must be erased who asks for it; the law says a month',
+  }),
+  ERASURE_ALERT_BEFORE: durationMs({
+    default: 7 * 24 * 60 * minutes(1),
+    desc: 'How long before that an erasure that is still held raises an alarm',
+  }),
+  ERASURE_EVERY: durationMs({
+    default: 5_000,
+    desc: 'How often it is looked whether what holds an erasure is gone',
+  }),
+  ERASURE_SIGNING_KEY: confidential(
+    str({
+      default: '',
+      desc: 'Signs certificates of erasure: an Ed25519 private key in PEM; unset = the key of the audit trail does',
+    }),
+  ),
+
   STEP_RETRY_BUDGET: durationMs({
     default: minutes(2),
     desc: 'How long a step is retried before its saga asks for an operator',

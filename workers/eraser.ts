@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { HELD_ORDERS_MAX, type HeldOrder } from '../contracts/erasures.js';
 import type { AuditKeys } from '../domain/audit/signatures.js';
-import { type IdentityKey, readIdentityKey } from '../domain/customers.js';
+import { type IdentityKey, identityKeyOf } from '../domain/customers.js';
 import { eraseAuditTrail, findNames } from '../domain/erasure/audit-trail.js';
 import { completeErasure } from '../domain/erasure/completion.js';
 import { countErased, type Erasure, listOpenErasures, noteHolds, readErasure } from '../domain/erasure/erasures.js';
@@ -86,7 +86,7 @@ export async function eraseOnce(
   const counts = { waiting: 0, done: 0 };
   const failures: unknown[] = [];
   const open = await listOpenErasures(settings.db, LOOKED_AT_MAX);
-  const identityKey = open.length === 0 ? undefined : await readIdentityKey(settings.db);
+  const identityKey = open.length === 0 ? undefined : await identityKeyOf(settings.db);
   for (const erasure of open) {
     if (stopping.aborted || !identityKey || !(await keepLease())) break;
     try {

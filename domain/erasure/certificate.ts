@@ -4,7 +4,7 @@
  * with, or else with the key of the audit trail, for those who have that.
  */
 import { createHash, createHmac, createPublicKey, type KeyObject, sign, timingSafeEqual, verify } from 'node:crypto';
-import { type ErasedCounts, KEPT } from '../../contracts/erasures.js';
+import { type ErasedCounts, KEPT, type Kept } from '../../contracts/erasures.js';
 import { type AuditKeys, canonical } from '../audit/signatures.js';
 import type { Statements } from '../database.js';
 import type { Erasure } from './erasures.js';
@@ -21,7 +21,7 @@ export type CertificateBody = {
   requestedAt: string;
   erasedAt: string;
   erased: ErasedCounts;
-  kept: typeof KEPT;
+  kept: Kept[];
 };
 export type CertificateSignature = { algorithm: 'Ed25519' | 'HMAC-SHA256'; keyId: string; value: string };
 export type Certificate = CertificateBody & { signature: CertificateSignature };

@@ -7,6 +7,7 @@ import { OUTBOX_CHANNEL } from '../../contracts/ids.js';
 import { type Actor, append } from '../audit/acts.js';
 import type { AuditKeys } from '../audit/signatures.js';
 import type { Database, Statements } from '../database.js';
+import { destroyCustomerKeys } from '../sealing/customer-keys.js';
 import type { Erasure } from './erasures.js';
 import { findHolds } from './holds.js';
 
@@ -23,7 +24,7 @@ export async function completeErasure(
   await tx.$executeRaw`SELECT FROM customers WHERE reference = ${reference}::uuid FOR UPDATE`;
   if ((await findHolds(tx, reference)).count > 0) return 'held';
   if (await hasChanged(tx, erasure, settleMs)) return 'changed';
-  const counts = { customers: await forget(tx, reference, id), keys: await destroyKeys(tx, reference) };
+  const counts = { customers: await forget(tx, reference, id), keys: await destroyCustomerKeys(tx, reference) };
   const total = await conclude(tx, erasure, counts);
   await append(tx, keys, 'outcome', ERASER(id), {
     ...{ resource: id, before: { state: erasure.state }, after: { state: 'done', reference, erased: total } },
@@ -55,12 +56,6 @@ async function forget(tx: Statements, reference: string, erasureId: string): Pro
     SELECT reference, event_count, 'customer.erased', jsonb_build_object('customerReference', reference,
         'erasedAt', to_char(erased_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')), ${erasureId}, event_xid
     FROM erased`;
-}
-
-async function destroyKeys(tx: Statements, reference: string): Promise<number> {
-  const [row] = await tx.$queryRaw<{ destroyed: number }[]>`
-    SELECT destroy_customer_keys(${reference}::uuid) AS destroyed`;
-  return row?.destroyed ?? 0;
 }
 
 async function conclude(tx: Statements, { id, reference }: Erasure, counts: ErasedCounts): Promise<ErasedCounts> {

@@ -108,15 +108,22 @@ export async function listOpenErasures(db: Statements, limit: number): Promise<E
     SELECT ${columns} FROM erasures e WHERE state <> 'done' ORDER BY looked_at NULLS FIRST LIMIT ${limit}`;
 }
 
-export type OpenErasures = { waiting: number; erasing: number; oldestSeconds: number };
+export type OpenErasures = {
+  waiting: number;
+  erasing: number;
+  /** Those that were asked for longer ago than `lateAfterMs`. */
+  late: number;
+  oldestSeconds: number;
+};
 
-/** How many are not done, and for how long the oldest has not been. */
-export async function countOpenErasures(db: Statements): Promise<OpenErasures> {
+/** How many are not done, how many of them are late, and for how long the oldest has not been done. */
+export async function countOpenErasures(db: Statements, lateAfterMs: number): Promise<OpenErasures> {
   const [row] = await db.$queryRaw<OpenErasures[]>`
     SELECT (count(*) FILTER (WHERE state = 'waiting'))::int AS waiting, (count(*) FILTER (WHERE state = 'erasing'))::int AS erasing,
+      (count(*) FILTER (WHERE requested_at < now() - ${lateAfterMs}::float8 * interval '1 ms'))::int AS late,
       coalesce(extract(epoch FROM now() - min(requested_at)), 0)::float8 AS "oldestSeconds"
     FROM erasures WHERE state <> 'done'`;
-  return row ?? { waiting: 0, erasing: 0, oldestSeconds: 0 };
+  return row ?? { waiting: 0, erasing: 0, late: 0, oldestSeconds: 0 };
 }
 
 /** Notes what holds an erasure; nothing = it begins, or begins its pass over the orders anew. */

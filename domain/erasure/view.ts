@@ -1,5 +1,5 @@
 /** An erasure as it is told: by the API and by the CLI. */
-import { type ErasedCounts, type ErasureState, type HeldOrder, KEPT } from '../../contracts/erasures.js';
+import { type ErasedCounts, type ErasureState, type HeldOrder, KEPT, type Kept } from '../../contracts/erasures.js';
 import type { Statements } from '../database.js';
 import { type Certificate, type CertificateKeys, certificateOf } from './certificate.js';
 import type { Erasure } from './erasures.js';
@@ -18,7 +18,7 @@ export type ErasureView = {
   customerReference: string | null;
   waitingFor: HeldOrder[];
   waitingForCount: number;
-  report: { erased: ErasedCounts; kept: typeof KEPT } | null;
+  report: { erased: ErasedCounts; kept: Kept[] } | null;
   certificate: Certificate | null;
 };
 
