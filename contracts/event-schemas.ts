@@ -264,7 +264,11 @@ export const ENVELOPE_SCHEMA = {
       pattern: '^[a-z]+(\\.[a-z]+)+$',
       description: 'What happened. Types are added: take one that you do not know, and do nothing',
     },
-    subject: { type: 'string', format: 'uuid', description: 'What the event is about: the order’s id; of `customer.…` the customer’s reference' },
+    subject: {
+      type: 'string',
+      format: 'uuid',
+      description: 'What the event is about: the order’s id; of `customer.…` the customer’s reference',
+    },
     time: { type: 'string', format: 'date-time', description: 'When it was written, by the database’s clock, in UTC' },
     datacontenttype: { const: 'application/json', description: 'Of `data`' },
     dataschema: {

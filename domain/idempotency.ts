@@ -62,19 +62,18 @@ export const claimedForOrder = (
 /** What the key, if there is one, was used for before. @returns undefined if it is free */
 export async function earlierAnswer(db: Statements, claim: KeyClaim | undefined): Promise<Earlier | undefined> {
   if (!claim) return undefined;
-  const [row] = await db.$queryRaw<
+  const rows = await db.$queryRaw<
     { fingerprint: Uint8Array | null; orderId: string | null; status: number; response: string | null }[]
   >`
     SELECT fingerprint, order_id AS "orderId", status, coalesce(k.response, a.response) AS response
     FROM idempotency_keys k LEFT JOIN idempotency_answers a ON a.digest = k.answer
     WHERE ${sameKey(claim)} AND k.expires_at > now()
-    UNION ALL SELECT NULL, NULL, 0, NULL WHERE ${isErasedKey(claim)}
-    LIMIT 1`;
-  if (!row) return undefined;
+    UNION ALL SELECT NULL, NULL, 0, NULL WHERE ${isErasedKey(claim)}`;
+  // A tombstone comes before the key goes, and says nothing until then.
+  const row = rows.find((one) => one.fingerprint !== null);
+  if (!row) return rows.length > 0 ? { outcome: 'erased' } : undefined;
   const { fingerprint, response, ...rest } = row;
-  // Its tombstone comes before the key goes: where both are there, the key is the first of the two.
-  if (fingerprint === null) return { outcome: 'erased' };
-  if (!Buffer.from(fingerprint).equals(claim.fingerprint)) return { outcome: 'key-reused' };
+  if (!fingerprint || !Buffer.from(fingerprint).equals(claim.fingerprint)) return { outcome: 'key-reused' };
   return response === null ? { outcome: 'in-progress' } : { outcome: 'replayed', response, ...rest };
 }
 

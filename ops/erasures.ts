@@ -9,7 +9,12 @@ import { v7 as uuidv7 } from 'uuid';
 import { ERASURE_STATES, type ErasureState } from '../contracts/erasures.js';
 import { UNKEYED } from '../domain/audit/signatures.js';
 import { identityKeyOf, lookupOf } from '../domain/customers.js';
-import { CERTIFICATE_TYPE, type Certificate, type CertificateKeys, verifyCertificate } from '../domain/erasure/certificate.js';
+import {
+  CERTIFICATE_TYPE,
+  type Certificate,
+  type CertificateKeys,
+  verifyCertificate,
+} from '../domain/erasure/certificate.js';
 import { listErasures, ReferencesIncomplete, readErasure, requestOfErasure } from '../domain/erasure/erasures.js';
 import { type ErasureView, viewOf } from '../domain/erasure/view.js';
 import { readSigningKey } from '../runtime/signing-key.js';
@@ -35,7 +40,9 @@ export function addErasureCommands(program: Command): void {
     .addHelpText('after', "\nExamples:\n  ops erase cus_42 --reason 'the customer’s request, ticket 4711'")
     .action((id: string, options: SignatureOptions) => run(erase, (ops) => eraseCustomer(ops, id, options)));
 
-  const erasures = program.command('erasures').summary('customers who are erased or being erased: what holds them, certificates');
+  const erasures = program
+    .command('erasures')
+    .summary('customers who are erased or being erased: what holds them, certificates');
   const list = erasures
     .command('list', { isDefault: true })
     .summary('newest first')
@@ -81,7 +88,10 @@ async function eraseCustomer(ops: Ops, id: string, options: SignatureOptions): P
     .act(db, requestOfErasure({ id: uuidv7(), lookup, requestedBy: operator, reason }))
     .catch((err: unknown) => {
       if (err instanceof ReferencesIncomplete)
-        throw new OpsError('Not all orders have the reference of their customer yet: ops pseudonyms. Nothing was done.', EXIT.failed);
+        throw new OpsError(
+          'Not all orders have the reference of their customer yet: ops pseudonyms. Nothing was done.',
+          EXIT.failed,
+        );
       throw err;
     });
   const shown = await view(ops, erasure);
@@ -137,20 +147,34 @@ function printErasure(out: Output, shown: ErasureView): void {
   if (customerReference !== null) out.print(`customer ${customerReference}`);
   if (shown.waitingFor.length > 0) {
     out.print(`\n${shown.waitingForCount} orders hold it:`);
-    out.table(['order', 'why'], shown.waitingFor.map(({ orderId, why }) => [orderId, why]));
+    out.table(
+      ['order', 'why'],
+      shown.waitingFor.map(({ orderId, why }) => [orderId, why]),
+    );
   }
   const { report, certificate } = shown;
   if (report === null) return;
-  out.table(['erased', ''], Object.entries(report.erased).map(([part, count]) => [part, `${count}`]));
-  out.table(['stays', 'what', 'why'], report.kept.map(({ where, what, why }) => [where, what, why]));
-  out.print(`\nsigned: ${certificate?.signature.algorithm}, key ${certificate?.signature.keyId}; --output json has the certificate`);
+  out.table(
+    ['erased', ''],
+    Object.entries(report.erased).map(([part, count]) => [part, `${count}`]),
+  );
+  out.table(
+    ['stays', 'what', 'why'],
+    report.kept.map(({ where, what, why }) => [where, what, why]),
+  );
+  out.print(
+    `\nsigned: ${certificate?.signature.algorithm}, key ${certificate?.signature.keyId}; --output json has the certificate`,
+  );
 }
 
 async function verifyFile(ops: Ops, file: string, { publicKey }: { publicKey?: string }): Promise<ExitCode> {
   const { out } = ops;
   const certificate = readCertificate(file);
   const keys = keysOf(ops);
-  const verdict = verifyCertificate(certificate, publicKey === undefined ? keys : { ...keys, own: readPublic(publicKey) });
+  const verdict = verifyCertificate(
+    certificate,
+    publicKey === undefined ? keys : { ...keys, own: readPublic(publicKey) },
+  );
   const { erasure, signature } = certificate;
   out.document({ verdict, erasure, signature: { algorithm: signature.algorithm, keyId: signature.keyId } });
   if (signature.keyId === UNKEYED) out.notice('It was signed without a key: anyone could have made it.');

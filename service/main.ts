@@ -109,7 +109,9 @@ await runMain(async () => {
   const begins = runs('api') && runs('worker') && config.TEMPORAL_WORKER_BUILD_ID === '';
   const slots = begins ? createSagaSlots({ atWorkMax: config.SAGAS_AT_WORK_MAX }) : undefined;
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
-  const worker = runs('worker') ? startWorkerRole({ pools, temporal, config, logger, failpoints, slots, keys }) : undefined;
+  const worker = runs('worker')
+    ? startWorkerRole({ pools, temporal, config, logger, failpoints, slots, keys })
+    : undefined;
   if (worker) health.add('worker', worker.readiness);
   const api = runs('api')
     ? await startApi({

@@ -66,7 +66,9 @@ export function startEraser(settings: EraserSettings): () => Promise<void> {
   const stopping = new AbortController();
   const loop = startLoop({ name: 'eraser', everyMs, backoffMaxMs: 4 * everyMs, logger }, async () => {
     if (!(await takeLease(db, LEASE, { owner, leaseMs: LEASE_MS }))) return false;
-    const { done } = await eraseOnce(settings, stopping.signal, () => takeLease(db, LEASE, { owner, leaseMs: LEASE_MS }));
+    const { done } = await eraseOnce(settings, stopping.signal, () =>
+      takeLease(db, LEASE, { owner, leaseMs: LEASE_MS }),
+    );
     if (done > 0) logger.info({ done }, 'customers have been erased');
     return false;
   });

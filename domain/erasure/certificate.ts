@@ -53,8 +53,7 @@ export async function certificateOf(
 
 function signBody(body: CertificateBody, { audit, own }: CertificateKeys): CertificateSignature {
   const text = textOf(body);
-  if (own)
-    return { algorithm: 'Ed25519', keyId: publicKeyId(own), value: sign(null, text, own).toString('base64') };
+  if (own) return { algorithm: 'Ed25519', keyId: publicKeyId(own), value: sign(null, text, own).toString('base64') };
   const { id: keyId, secret } = audit.signing;
   return { algorithm: 'HMAC-SHA256', keyId, value: hmac(secret, text) };
 }

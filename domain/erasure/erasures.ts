@@ -55,7 +55,8 @@ export class ReferencesIncomplete extends Error {
 async function requestErasure(tx: Database, request: ErasureRequest): Promise<Requested> {
   const [installation] = await tx.$queryRaw<{ isComplete: boolean }[]>`
     SELECT pseudonyms_complete_at IS NOT NULL AS "isComplete" FROM installation`;
-  if (!installation?.isComplete) throw new ReferencesIncomplete('not all orders have the reference of their customer yet');
+  if (!installation?.isComplete)
+    throw new ReferencesIncomplete('not all orders have the reference of their customer yet');
   // Whoever accepts an order holds the customer's row until it has committed: none comes to this reference after this statement.
   const [customer] = await tx.$queryRaw<{ reference: string }[]>`
     SELECT reference FROM customers WHERE lookup = ${request.lookup} AND erasing_since IS NULL FOR UPDATE`;

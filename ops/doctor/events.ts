@@ -100,5 +100,7 @@ async function countErasures(
   if (waiting + erasing === 0) return ok('none open');
   const detail = `${waiting} waiting, ${erasing} under way, the oldest for ${duration(oldestSeconds * 1_000)}`;
   if (oldestSeconds * 1_000 > deadlineMs) return fail(`${detail}, past its deadline: ops erasures`);
-  return late > 0 ? warn(`${detail}; ${late} must be done within ${duration(alertBeforeMs)}: ops erasures`) : ok(detail);
+  return late > 0
+    ? warn(`${detail}; ${late} must be done within ${duration(alertBeforeMs)}: ops erasures`)
+    : ok(detail);
 }
