@@ -18,6 +18,10 @@ export const HOLDS = [
 export type Hold = (typeof HOLDS)[number];
 export type HeldOrder = { orderId: string; why: Hold };
 
+/** Without what an erasure cannot go on, besides; it is kept, and goes on when that is back. */
+export const STALLS = ['erasure-journal', 'payment-gateway', 'key-store', 'audit-key', 'other'] as const;
+export type Stall = (typeof STALLS)[number];
+
 /** Of the orders that hold an erasure so many are named. */
 export const HELD_ORDERS_MAX = 20;
 

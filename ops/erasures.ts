@@ -117,7 +117,7 @@ async function showErasures(ops: Ops, { state, limit }: { state?: ErasureState; 
       one.id,
       one.found ? one.state : 'found nobody',
       one.state === 'done' ? '' : dueOf(one),
-      one.state === 'waiting' ? heldBy(one) : '',
+      one.state === 'done' ? '' : heldBy(one),
       one.requestedBy,
       one.reason,
     ]),
@@ -127,8 +127,14 @@ async function showErasures(ops: Ops, { state, limit }: { state?: ErasureState; 
 
 const dueOf = ({ dueAt }: ErasureView): string =>
   Date.parse(dueAt) < Date.now() ? `late by ${age(dueAt)}` : dueAt.slice(0, 10);
-const heldBy = ({ waitingForCount: count, waitingFor: [first] }: ErasureView): string =>
-  first ? `${count} orders: ${first.why} ${first.orderId}` : 'not looked at yet';
+const heldBy = ({ waitingForCount: count, waitingFor: [first], stalledBy, state }: ErasureView): string =>
+  stalledBy !== null
+    ? `${stalledBy} is away`
+    : first
+      ? `${count} orders: ${first.why} ${first.orderId}`
+      : state === 'waiting'
+        ? 'begins within moments'
+        : '';
 
 async function showErasure(ops: Ops, id: string): Promise<ExitCode> {
   const erasure = await readErasure(await ops.to.database(), id);
@@ -145,6 +151,7 @@ function printErasure(out: Output, shown: ErasureView): void {
   out.print(`requested ${requestedAt} by ${requestedBy}: ${reason}`);
   out.print(finishedAt === null ? `due ${shown.dueAt}` : `done ${finishedAt}`);
   if (customerReference !== null) out.print(`customer ${customerReference}`);
+  if (shown.stalledBy !== null) out.print(`${shown.stalledBy} is away: it goes on when that is back`);
   if (shown.waitingFor.length > 0) {
     out.print(`\n${shown.waitingForCount} orders hold it:`);
     out.table(

@@ -4,12 +4,21 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import { HELD_ORDERS_MAX, type HeldOrder } from '../contracts/erasures.js';
+import { HELD_ORDERS_MAX, type HeldOrder, type Stall } from '../contracts/erasures.js';
 import type { AuditKeys } from '../domain/audit/signatures.js';
 import { type IdentityKey, identityKeyOf } from '../domain/customers.js';
 import { eraseAuditTrail, findNames } from '../domain/erasure/audit-trail.js';
 import { completeErasure } from '../domain/erasure/completion.js';
-import { countErased, type Erasure, listOpenErasures, noteHolds, readErasure } from '../domain/erasure/erasures.js';
+import {
+  concludeErasure,
+  countErased,
+  type Erasure,
+  listOpenErasures,
+  markNoted,
+  noteHolds,
+  noteStall,
+  readErasure,
+} from '../domain/erasure/erasures.js';
 import { findHolds, type Holds, listPendingRefunds } from '../domain/erasure/holds.js';
 import { eraseOrders } from '../domain/erasure/parts.js';
 import { entombKeys } from '../domain/erasure/tombstones.js';
@@ -36,6 +45,8 @@ export type EraserSettings = {
   gateway: Pick<PaymentLedger, 'readRefunds'>;
   /** Those of the orders whose saga waits for an operator, as far as can be told. */
   listParked(orderIds: string[]): Promise<ReadonlySet<string>>;
+  /** Writes to the erasure journal, and may be asked twice for the same; undefined = there is none. */
+  note?: (note: { kind: 'requested' | 'done'; erasureId: string; customer: string }) => Promise<unknown>;
   everyMs: number;
   settleMs?: number;
   batchMax?: number;
@@ -48,12 +59,14 @@ export type EraserSettings = {
 export const ERASER_MOMENTS = [
   'before-entombing',
   'before-beginning',
+  'after-noting',
   'before-batch',
   'before-batch-commit',
   'before-audit-commit',
   'before-completion',
   'before-completion-commit',
   'after-completion',
+  'after-noting-the-end',
 ] as const;
 export type EraserMoment = (typeof ERASER_MOMENTS)[number];
 
@@ -96,11 +109,22 @@ export async function eraseOnce(
       counts[isDone ? 'done' : 'waiting']++;
     } catch (err) {
       failures.push(err);
+      await noteStall(settings.db, erasure.id, stallOf(err));
     }
   }
   if (failures.length > 0) throw failures[0];
   return counts;
 }
+
+/** By the error's name: what throws them are neighbours of several layers. */
+const STALLED_BY: Partial<Record<string, Stall>> = {
+  JournalAway: 'erasure-journal',
+  JournalSpoilt: 'erasure-journal',
+  GatewayUnknown: 'payment-gateway',
+  KeyUnavailable: 'key-store',
+  NotRecorded: 'audit-key',
+};
+const stallOf = (err: unknown): Stall => STALLED_BY[err instanceof Error ? err.name : ''] ?? 'other';
 
 type Eraser = EraserSettings & {
   identityKey: IdentityKey;
@@ -109,21 +133,28 @@ type Eraser = EraserSettings & {
 };
 
 /** @returns whether it has come to its end */
-async function advance(eraser: Eraser, { id, reference, entombedForMs, state }: Erasure): Promise<boolean> {
+async function advance(eraser: Eraser, erasure: Erasure): Promise<boolean> {
+  const { id, reference, entombedForMs, state, erasedAt } = erasure;
   if (reference === null) throw new Error(`Bug! Erasure ${id} is of nobody, and open`);
   const { db, settleMs = SETTLE_MS, pass } = eraser;
+  if (erasedAt !== null) return conclude(eraser, id, reference);
   if (entombedForMs === null) {
     pass?.('before-entombing', id);
     await entombKeys(db, id, reference);
   }
-  const holds = await findAllHolds(eraser, reference);
-  // A request that carries one of the keys may have been looked at before there were tombstones.
-  const isSettled = entombedForMs !== null && entombedForMs > settleMs;
-  if (holds.count > 0 || state === 'waiting') {
+  if (state === 'waiting') {
+    const holds = await findAllHolds(eraser, reference);
+    // A request that carries one of the keys may have been looked at before there were tombstones.
+    const isSettled = entombedForMs !== null && entombedForMs > settleMs;
     if (holds.count === 0 && !isSettled) return false;
     pass?.('before-beginning', id);
     await noteHolds(db, id, holds);
     if (holds.count > 0) return false;
+  }
+  if (eraser.note && !erasure.isNoted) {
+    await eraser.note({ kind: 'requested', erasureId: id, customer: reference });
+    pass?.('after-noting', id);
+    await markNoted(db, id);
   }
   return erase(eraser, id, reference);
 }
@@ -151,15 +182,23 @@ async function erase(eraser: Eraser, id: string, reference: string): Promise<boo
   pass?.('before-completion', id);
   const completion = await db.$transaction(async (tx) => {
     const erasure = await readErasure(tx, id);
-    if (erasure === null || erasure.state === 'done') return 'done';
+    if (erasure === null || erasure.erasedAt !== null) return 'erased';
     const outcome = await completeErasure(tx, keys, { ...erasure, reference }, settleMs);
     pass?.('before-completion-commit', id);
     return outcome;
   });
-  if (completion === 'done') pass?.('after-completion', id);
-  // The next round looks what holds it, or passes over all orders once more.
-  else await noteHolds(db, id, await findHolds(db, reference));
-  return completion === 'done';
+  if (completion === 'erased') return conclude(eraser, id, reference);
+  // The next round waits for what holds it, or passes over all orders once more.
+  await noteHolds(db, id, await findHolds(db, reference));
+  return false;
+}
+
+async function conclude({ db, note, pass }: Eraser, id: string, customer: string): Promise<boolean> {
+  pass?.('after-completion', id);
+  await note?.({ kind: 'done', erasureId: id, customer });
+  pass?.('after-noting-the-end', id);
+  await concludeErasure(db, id);
+  return true;
 }
 
 /** What Postgres says; and if that is nothing, refunds that the gateway has accepted and not carried out. */

@@ -4,7 +4,7 @@
  */
 import { type Static, Type } from 'typebox';
 import { v7 as uuidv7 } from 'uuid';
-import { ERASED_PARTS, ERASURE_STATES, HELD_ORDERS_MAX, HOLDS } from '../../contracts/erasures.js';
+import { ERASED_PARTS, ERASURE_STATES, HELD_ORDERS_MAX, HOLDS, STALLS } from '../../contracts/erasures.js';
 import { identityKeyOf, lookupOf } from '../../domain/customers.js';
 import {
   type Erasure,
@@ -70,6 +70,9 @@ const ErasureSchema = Type.Object(
       { maxItems: HELD_ORDERS_MAX, description: 'Orders that hold it, at the last look; the first of them' },
     ),
     waitingForCount: Type.Integer({ description: 'How many there are' }),
+    stalledBy: Type.Union([oneOf(STALLS, 'What was away at the last look'), Type.Null()], {
+      description: 'It goes on by itself when that is back',
+    }),
     report: Type.Union([Type.Object({ erased: Erased, kept: Kept }), Type.Null()]),
     certificate: Type.Union([CertificateSchema, Type.Null()], { description: 'Once it is done' }),
   },

@@ -11,7 +11,8 @@ import { destroyCustomerKeys } from '../sealing/customer-keys.js';
 import type { Erasure } from './erasures.js';
 import { findHolds } from './holds.js';
 
-export type Completion = 'done' | 'held' | 'changed';
+/** `erased`: it is told, and only to be concluded (erasures.ts); `held`, `changed`: nothing was done, an order has moved since. */
+export type Completion = 'erased' | 'held' | 'changed';
 
 /** @param settleMs whatever was begun so long before a pass has ended by then */
 export async function completeErasure(
@@ -25,11 +26,12 @@ export async function completeErasure(
   if ((await findHolds(tx, reference)).count > 0) return 'held';
   if (await hasChanged(tx, erasure, settleMs)) return 'changed';
   const counts = { customers: await forget(tx, reference, id), keys: await destroyCustomerKeys(tx, reference) };
-  const total = await conclude(tx, erasure, counts);
+  await tx.$executeRaw`SELECT pg_notify(${OUTBOX_CHANNEL}, ${reference}::text)`;
+  const total = await sum(tx, id, counts);
   await append(tx, keys, 'outcome', ERASER(id), {
-    ...{ resource: id, before: { state: erasure.state }, after: { state: 'done', reference, erased: total } },
+    ...{ resource: id, before: null, after: { reference, erased: total } },
   });
-  return 'done';
+  return 'erased';
 }
 
 /** The service itself: who asked for it has an entry of their own. */
@@ -58,11 +60,8 @@ async function forget(tx: Statements, reference: string, erasureId: string): Pro
     FROM erased`;
 }
 
-async function conclude(tx: Statements, { id, reference }: Erasure, counts: ErasedCounts): Promise<ErasedCounts> {
-  await tx.$executeRaw`SELECT pg_notify(${OUTBOX_CHANNEL}, ${reference}::text)`;
+async function sum(tx: Statements, id: string, counts: ErasedCounts): Promise<ErasedCounts> {
   const [row] = await tx.$queryRaw<{ counts: ErasedCounts }[]>`
-    UPDATE erasures SET state = 'done', done_at = now(), looked_at = now(), waiting_for = '[]', waiting_count = 0,
-      counts = counts || ${JSON.stringify(counts)}::jsonb
-    WHERE id = ${id}::uuid RETURNING counts`;
+    UPDATE erasures SET counts = counts || ${JSON.stringify(counts)}::jsonb, stalled_by = NULL WHERE id = ${id}::uuid RETURNING counts`;
   return row?.counts ?? {};
 }

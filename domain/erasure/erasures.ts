@@ -3,7 +3,7 @@
  * often: from then on a new order of the same client's id has another reference, and this one's orders only come to their ends.
  * Who it is about is not in it. One that found nobody is kept as well, as the answer to who asked.
  */
-import type { ErasedCounts, ErasureState, HeldOrder } from '../../contracts/erasures.js';
+import type { ErasedCounts, ErasureState, HeldOrder, Stall } from '../../contracts/erasures.js';
 import { Prisma } from '../../prisma/generated/client.js';
 import type { Change } from '../audit/acts.js';
 import type { Database, Statements } from '../database.js';
@@ -19,7 +19,13 @@ export type Erasure = {
   /** What held it at the last look: the first of so many orders. */
   waitingFor: HeldOrder[];
   waitingCount: number;
+  /** What was away at the last look. */
+  stalledBy: Stall | null;
   counts: ErasedCounts;
+  /** The erasure journal has the request. */
+  isNoted: boolean;
+  /** From when on nobody stands behind the reference any more. */
+  erasedAt: Date | null;
   /** For how long all of the customer's Idempotency-Keys have had their tombstones; by the database's clock. */
   entombedForMs: number | null;
   passBeganAt: Date | null;
@@ -28,7 +34,9 @@ export type Erasure = {
 };
 
 const columns = Prisma.sql`e.id, e.reference, e.state, e.requested_by AS "requestedBy", e.reason, e.requested_at AS "requestedAt",
-  e.waiting_for AS "waitingFor", e.waiting_count AS "waitingCount", e.counts, (extract(epoch FROM now() - e.entombed_at) * 1000)::float8 AS "entombedForMs",
+  e.waiting_for AS "waitingFor", e.waiting_count AS "waitingCount",
+  e.stalled_by AS "stalledBy", e.counts, e.noted_at IS NOT NULL AS "isNoted",
+  (SELECT erased_at FROM customers c WHERE c.reference = e.reference) AS "erasedAt", (extract(epoch FROM now() - e.entombed_at) * 1000)::float8 AS "entombedForMs",
   e.pass_began_at AS "passBeganAt", e.pass_place AS "passPlace", e.done_at AS "doneAt"`;
 
 /** `id` is made by whoever asks, before; `lookup` is that of the client's id (domain/customers). */
@@ -134,7 +142,8 @@ export async function noteHolds(
   { held, count }: { held: HeldOrder[]; count: number },
 ): Promise<void> {
   await db.$executeRaw`
-    UPDATE erasures SET waiting_for = ${JSON.stringify(held)}::jsonb, waiting_count = ${count}::int, looked_at = now(),
+    UPDATE erasures SET waiting_for = ${JSON.stringify(held)}::jsonb, waiting_count = ${count}::int,
+      looked_at = now(), stalled_by = NULL,
       state = ${count === 0 ? 'erasing' : 'waiting'},
       pass_began_at = CASE WHEN ${count}::int = 0 THEN now() END, pass_place = NULL
     WHERE id = ${id}::uuid AND state <> 'done'`;
@@ -144,9 +153,40 @@ export async function noteHolds(
 export async function countErased(tx: Statements, id: string, counts: ErasedCounts, place?: string): Promise<void> {
   const [names, numbers] = [Object.keys(counts), Object.values(counts)];
   await tx.$executeRaw`
-    UPDATE erasures SET looked_at = now(), pass_place = coalesce(${place ?? null}::uuid, pass_place),
+    UPDATE erasures SET looked_at = now(), stalled_by = NULL, pass_place = coalesce(${place ?? null}::uuid, pass_place),
       counts = counts || coalesce((
         SELECT jsonb_object_agg(name, coalesce((counts ->> name)::int, 0) + number)
         FROM unnest(${names}::text[], ${numbers}::int[]) AS c (name, number) WHERE number > 0), '{}')
     WHERE id = ${id}::uuid`;
+}
+
+/** It goes on when that is back. */
+export async function noteStall(db: Statements, id: string, stall: Stall): Promise<void> {
+  await db.$executeRaw`UPDATE erasures SET stalled_by = ${stall}, looked_at = now() WHERE id = ${id}::uuid AND state <> 'done'`;
+}
+
+/** The erasure journal has the request: from now on something may be destroyed. */
+export async function markNoted(db: Statements, id: string): Promise<void> {
+  await db.$executeRaw`UPDATE erasures SET noted_at = now() WHERE id = ${id}::uuid AND noted_at IS NULL`;
+}
+
+/** Nobody stands behind the reference any more, and whoever had to be told of that has been. */
+export async function concludeErasure(db: Statements, id: string): Promise<void> {
+  await db.$executeRaw`
+    UPDATE erasures e SET state = 'done', done_at = c.erased_at, looked_at = now(), waiting_for = '[]', waiting_count = 0, stalled_by = NULL
+    FROM customers c WHERE e.id = ${id}::uuid AND e.state <> 'done' AND c.reference = e.reference AND c.erased_at IS NOT NULL`;
+}
+
+/**
+ * An erasure of which this database, restored to before it, does not know. Part of the transaction that has the person forgotten again.
+ * @returns false if it knows of one
+ */
+export async function insertAnew(
+  tx: Statements,
+  { id, reference, requestedBy, reason }: Omit<ErasureRequest, 'lookup'> & { reference: string },
+): Promise<boolean> {
+  const inserted = await tx.$executeRaw`
+    INSERT INTO erasures (id, reference, state, requested_by, reason) VALUES (${id}::uuid, ${reference}::uuid, 'waiting', ${requestedBy}, ${reason})
+    ON CONFLICT DO NOTHING`;
+  return inserted > 0;
 }

@@ -1,5 +1,12 @@
 /** An erasure as it is told: by the API and by the CLI. */
-import { type ErasedCounts, type ErasureState, type HeldOrder, KEPT, type Kept } from '../../contracts/erasures.js';
+import {
+  type ErasedCounts,
+  type ErasureState,
+  type HeldOrder,
+  KEPT,
+  type Kept,
+  type Stall,
+} from '../../contracts/erasures.js';
 import type { Statements } from '../database.js';
 import { type Certificate, type CertificateKeys, certificateOf } from './certificate.js';
 import type { Erasure } from './erasures.js';
@@ -18,6 +25,8 @@ export type ErasureView = {
   customerReference: string | null;
   waitingFor: HeldOrder[];
   waitingForCount: number;
+  /** What was away at the last look; it goes on when that is back. */
+  stalledBy: Stall | null;
   report: { erased: ErasedCounts; kept: Kept[] } | null;
   certificate: Certificate | null;
 };
@@ -37,6 +46,7 @@ export async function viewOf(
     customerReference: reference,
     waitingFor,
     waitingForCount: waitingCount,
+    stalledBy: erasure.stalledBy,
     report: doneAt === null ? null : { erased: counts, kept: KEPT },
     certificate: await certificateOf(db, keys, erasure),
   };

@@ -93,7 +93,7 @@ describe('a customer with orders of every outcome', () => {
     const entries = body.entries.filter(({ resource }) => resource === erasure.id);
     expect(entries).toMatchObject([
       { kind: 'act', route: 'POST /admin/customers/:id/erase', after: { state: 'waiting' } },
-      { kind: 'outcome', route: 'erasure', after: { state: 'done', erased: { orders: 4 } } },
+      { kind: 'outcome', route: 'erasure', after: { reference: erasure.customerReference, erased: { orders: 4 } } },
     ]);
   });
 

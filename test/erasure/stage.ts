@@ -9,7 +9,7 @@ import { FIRST_RUN } from '../../domain/saga-log.js';
 import { identityKeyOf, lookupOf } from '../../domain/customers.js';
 import type { LedgerRefund } from '../../gateways/payments.js';
 import type { DatabaseClient } from '../../runtime/database.js';
-import { type EraserMoment, eraseOnce } from '../../workers/eraser.js';
+import { type EraserMoment, type EraserSettings, eraseOnce } from '../../workers/eraser.js';
 import { type Answer, SILENT, startTestApi, type TestApi } from '../support/api.js';
 import { stock } from '../support/database.js';
 import { eventually } from '../support/conditions.js';
@@ -23,6 +23,7 @@ export type Erasure = {
   reason: string;
   waitingFor: { orderId: string; why: string }[];
   waitingForCount: number;
+  stalledBy: string | null;
   report: { erased: Record<string, number>; kept: unknown[] } | null;
   // biome-ignore lint/suspicious/noExplicitAny: tests say what they expect in it
   certificate: any;
@@ -42,7 +43,7 @@ export type Stage = {
   read(id: string): Promise<Erasure>;
   /** Runs the eraser until the erasure has come to that state. */
   until(id: string, state: Erasure['state']): Promise<Erasure>;
-  erase(pass?: (moment: EraserMoment, id: string) => void): Promise<void>;
+  erase(pass?: (moment: EraserMoment, id: string) => void, more?: Partial<EraserSettings>): Promise<void>;
   /** Places an order of a person, with texts that have the canary in them. */
   place(customerId: string, canary: string, changed?: object): Promise<Order>;
   stop(): Promise<void>;
@@ -54,12 +55,13 @@ export async function startStage(settings: Parameters<typeof startTestApi>[0] = 
   await stock(db, 'KEYBOARD', 1_000_000);
   const refunds: Stage['refunds'] = new Map();
   const parked = new Set<string>();
-  const erase: Stage['erase'] = async (pass) => {
+  const erase: Stage['erase'] = async (pass, more = {}) => {
     await eraseOnce({
       ...{ db, keys: KEYS, everyMs: 50, settleMs: SETTLE_MS, batchMax: 2, logger: SILENT },
       gateway: { readRefunds: async (charge) => (refunds.get(charge) ?? []) as LedgerRefund[] },
       listParked: async (ids) => new Set(ids.filter((id) => parked.has(id))),
       ...(pass && { pass }),
+      ...more,
     });
   };
   const read = async (id: string) => (await api.get<Erasure>(`/admin/erasures/${id}`)).body;

@@ -11,6 +11,10 @@ CREATE TABLE "erasures" (
     "waiting_for" JSONB NOT NULL DEFAULT '[]',
     "waiting_count" INTEGER NOT NULL DEFAULT 0,
     "looked_at" TIMESTAMPTZ(3),
+    -- What it could not go on without at the last look, besides: a neighbour that was away.
+    "stalled_by" TEXT,
+    -- From when on the erasure journal has the request, where there is one.
+    "noted_at" TIMESTAMPTZ(3),
     -- From when on all of the customer's Idempotency-Keys have their tombstones.
     "entombed_at" TIMESTAMPTZ(3),
     -- A pass over the customer's orders: its beginning, and the last order that it has done.
