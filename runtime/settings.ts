@@ -186,12 +186,10 @@ export const settings = {
     default: 5_000,
     desc: 'How often it is looked whether what holds an erasure is gone',
   }),
-  ERASURE_SIGNING_KEY: confidential(
-    str({
-      default: '',
-      desc: 'Signs certificates of erasure: an Ed25519 private key in PEM; unset = the key of the audit trail does',
-    }),
-  ),
+  ERASURE_SIGNING_KEY: secret({
+    default: '',
+    desc: 'Signs certificates of erasure: an Ed25519 private key, base64 of PKCS #8 (DER); unset = the key of the audit trail does',
+  }),
 
   STEP_RETRY_BUDGET: durationMs({
     default: minutes(2),
