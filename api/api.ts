@@ -1,4 +1,5 @@
 /** The API role: HTTP in, JSON out. */
+import type { KeyObject } from 'node:crypto';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { SagaPolicy } from '../contracts/saga.js';
@@ -53,6 +54,8 @@ export type ApiSettings = ServerSettings & {
   waits?: PlaceLimits;
   /** By which acts are signed; undefined = by none, and they prove nothing. */
   auditKeys?: AuditKeys;
+  /** Of erasures; absent = the defaults. */
+  erasures?: { deadlineMs: number; signingKey?: KeyObject | undefined };
   /** Whether charges carry the correlation id of their order, for which every worker must be of a build that knows how. */
   chargeCorrelation?: boolean;
   /** Of the worker in this process, so that a saga may begin in it at once; absent = sagas run elsewhere. */
@@ -60,6 +63,8 @@ export type ApiSettings = ServerSettings & {
   logger: Logger;
 };
 
+/** As ERASURE_DEADLINE says unless it is set. */
+const ERASURE_DEADLINE_MS = 30 * 86_400_000;
 const CLOSE_IDLE_EVERY_MS = 50;
 /** No request that has arrived takes longer to answer: what is still open then are clients that do not finish theirs. */
 const ANSWER_LIMIT_MS = 5_000;
@@ -99,6 +104,10 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
     {
       authenticate: settings.authentication ? rememberVerified(authenticate) : authenticate,
       auditor,
+      erasing: {
+        keys: { audit: keys, own: settings.erasures?.signingKey },
+        deadlineMs: settings.erasures?.deadlineMs ?? ERASURE_DEADLINE_MS,
+      },
       db,
       temporal,
       dispatcher,

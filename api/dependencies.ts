@@ -10,6 +10,7 @@ import type {
 } from 'fastify';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
+import type { CertificateKeys } from '../domain/erasure/certificate.js';
 import type { ExplanationSources } from '../explanation/explain.js';
 import type { ReadinessCheck } from '../runtime/health.js';
 import type { TemporalLink } from '../runtime/temporal.js';
@@ -42,6 +43,8 @@ export type ApiDependencies = {
   paymentsWebhookSecret?: string | (() => string);
   /** For explaining orders; undefined = this process does not reach the gateway, and its prober is not known. */
   explaining?: Explaining;
+  /** What signs certificates of erasures, and by when they must be done. */
+  erasing: Erasing;
   /** undefined = POST /orders is not limited. */
   limitOrders?: preHandlerAsyncHookHandler;
   /** undefined = no caller is distinguished, and none limited. */
@@ -56,6 +59,8 @@ export type ApiDependencies = {
 
 /** What an explanation takes that this role has of no other use. */
 export type Explaining = Pick<ExplanationSources, 'gateway' | 'probeEveryMs'>;
+
+export type Erasing = { keys: CertificateKeys; deadlineMs: number };
 
 export type Api = FastifyInstance<
   RawServerDefault,

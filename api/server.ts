@@ -12,6 +12,7 @@ import { auditAnswers } from './access/audit-recorder.js';
 import { cancellationRoutes } from './routes/cancellations.js';
 import { deadLetterRoutes } from './routes/dead-letters.js';
 import type { Api, ApiDependencies } from './dependencies.js';
+import { erasureRoutes } from './routes/erasures.js';
 import { eventRoutes } from './routes/events.js';
 import { logRequests } from './http/request-log.js';
 import { countRequests } from './http/request-metrics.js';
@@ -112,6 +113,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   explanationRoutes(app, deps);
   auditRoutes(app, deps);
   deadLetterRoutes(app, deps);
+  erasureRoutes(app, deps);
   inventoryRoutes(app, deps);
   healthRoutes(app, deps);
   webhookRoutes(app, deps);

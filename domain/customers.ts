@@ -16,6 +16,18 @@ export async function readIdentityKey(db: Statements): Promise<IdentityKey> {
   return Buffer.from(row.key, 'base64');
 }
 
+const keysRead = new WeakMap<Statements, Promise<IdentityKey>>();
+
+/** The same, read once per client, for it never changes. Of a transaction it is read each time: give the client, if there is one. */
+export function identityKeyOf(db: Statements): Promise<IdentityKey> {
+  const known = keysRead.get(db);
+  if (known) return known;
+  const read = readIdentityKey(db);
+  keysRead.set(db, read);
+  read.catch(() => keysRead.delete(db));
+  return read;
+}
+
 /** Of a client's id, by which its customer is found; it tells nothing to whoever does not have the key. */
 export const lookupOf = (key: IdentityKey, clientId: string): Uint8Array<ArrayBuffer> =>
   new Uint8Array(

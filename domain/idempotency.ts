@@ -11,6 +11,7 @@
 import { createHash } from 'node:crypto';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Statements } from './database.js';
+import { isErasedKey } from './erasure/tombstones.js';
 import { isOver } from './leases.js';
 
 /** Who asked what under which key; the key's life in milliseconds. `fingerprint` = SHA-256 of what was asked. */
@@ -33,7 +34,9 @@ export type Earlier =
   /** The same request is under way. */
   | { outcome: 'in-progress' }
   /** The key has been used for another request. */
-  | { outcome: 'key-reused' };
+  | { outcome: 'key-reused' }
+  /** The key stands for an order whose customer was erased: what it was used for is not known any more. */
+  | { outcome: 'erased' };
 
 /**
  * A CTE `claimed`: one row if the key is new, or if its time is over; else none, and a concurrent request with the same key
@@ -49,7 +52,7 @@ export const claimedForOrder = (
     INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint, order_id, response, expires_at)
     SELECT ${claim.caller}, ${claim.route}, ${claim.key}, ${claim.fingerprint}, ${orderId}::uuid, ${claim.response},
       ${fromNow(claim.ttlMs)}
-    FROM ${admitted}
+    FROM ${admitted} WHERE NOT ${isErasedKey(claim)}
     ON CONFLICT (caller, route, key) DO UPDATE SET fingerprint = excluded.fingerprint, order_id = excluded.order_id,
       response = excluded.response, expires_at = excluded.expires_at
     WHERE k.expires_at <= now()
@@ -59,15 +62,18 @@ export const claimedForOrder = (
 /** What the key, if there is one, was used for before. @returns undefined if it is free */
 export async function earlierAnswer(db: Statements, claim: KeyClaim | undefined): Promise<Earlier | undefined> {
   if (!claim) return undefined;
-  const [row] = await db.$queryRaw<
-    { fingerprint: Uint8Array; orderId: string | null; status: number; response: string | null }[]
+  const rows = await db.$queryRaw<
+    { fingerprint: Uint8Array | null; orderId: string | null; status: number; response: string | null }[]
   >`
     SELECT fingerprint, order_id AS "orderId", status, coalesce(k.response, a.response) AS response
     FROM idempotency_keys k LEFT JOIN idempotency_answers a ON a.digest = k.answer
-    WHERE ${sameKey(claim)} AND k.expires_at > now()`;
-  if (!row) return undefined;
+    WHERE ${sameKey(claim)} AND k.expires_at > now()
+    UNION ALL SELECT NULL, NULL, 0, NULL WHERE ${isErasedKey(claim)}`;
+  // A tombstone comes before the key goes, and says nothing until then.
+  const row = rows.find((one) => one.fingerprint !== null);
+  if (!row) return rows.length > 0 ? { outcome: 'erased' } : undefined;
   const { fingerprint, response, ...rest } = row;
-  if (!Buffer.from(fingerprint).equals(claim.fingerprint)) return { outcome: 'key-reused' };
+  if (!fingerprint || !Buffer.from(fingerprint).equals(claim.fingerprint)) return { outcome: 'key-reused' };
   return response === null ? { outcome: 'in-progress' } : { outcome: 'replayed', response, ...rest };
 }
 

@@ -8,6 +8,7 @@ import { Counter, Gauge, Histogram } from 'prom-client';
 import { readBacklog } from '../domain/cursors.js';
 import type { Database } from '../domain/database.js';
 import { countDeadLetters } from '../domain/dead-letters.js';
+import { countOpenErasures } from '../domain/erasure/erasures.js';
 import { countFindings, readFeedHeldSeconds, readOpenOrders, readUnstarted } from '../domain/figures.js';
 import { createCachedRead } from '../runtime/cached-read.js';
 import { onScrape, show } from '../runtime/metrics.js';
@@ -61,6 +62,11 @@ const findings = gauge('reconciliation_findings', 'Differences of the two ledger
   'kind',
   'action',
 ]);
+const erasures = gauge('erasures_open', 'Customers who are to be erased, and are not yet', ['state']);
+const erasuresLate = gauge(
+  'erasures_late',
+  'Those of them whose deadline (ERASURE_DEADLINE) is nearer than ERASURE_ALERT_BEFORE, or over',
+);
 const attention = gauge('sagas_needing_attention', 'Sagas that will not end without someone', ['step', 'failure']);
 const parked = gauge('sagas_parked', 'Those of them that say so themselves: their step, or undo, has failed too long', [
   'step',
@@ -82,7 +88,7 @@ export const showAudit = (): void => show(auditMetrics);
 
 const ofPostgres = [
   ...[openOrders, openOrdersAge, unstarted, unstartedAge],
-  ...[backlog, lag, deadLetters, feedHeld, findings],
+  ...[backlog, lag, deadLetters, feedHeld, findings, erasures, erasuresLate],
 ];
 const ofTemporal = [attention, parked, pollers, leftBehind];
 const ofThisProcess = [deliveries, publishDuration, removed, up];
@@ -110,6 +116,7 @@ export function exposeFacts({
   destinations,
   client,
   timeLimits,
+  erasuresLateAfterMs,
   logger,
 }: {
   db: Database;
@@ -117,19 +124,21 @@ export function exposeFacts({
   destinations: string[];
   client: () => Client | undefined;
   timeLimits: SagaTimeLimits;
+  erasuresLateAfterMs: number;
   logger: Logger;
 }) {
   show([...ofThisProcess, ...followedOrders]);
   const finals = followFinals(db);
   const due = followDue(db);
   const askPostgres = async () => {
-    const [open, orders, backlogs, deadLetterGroups, heldSeconds, found] = await Promise.all([
+    const [open, orders, backlogs, deadLetterGroups, heldSeconds, found, toErase] = await Promise.all([
       readOpenOrders(db),
       readUnstarted(db),
       readBacklog(db),
       countDeadLetters(db),
       readFeedHeldSeconds(db),
       countFindings(db),
+      countOpenErasures(db, erasuresLateAfterMs),
       finals(),
       due(),
     ]);
@@ -138,6 +147,8 @@ export function exposeFacts({
     unstarted.set(orders.count);
     unstartedAge.set(orders.oldestSeconds);
     feedHeld.set(heldSeconds);
+    for (const state of ['waiting', 'erasing'] as const) erasures.set({ state }, toErase[state]);
+    erasuresLate.set(toErase.late);
     for (const each of [backlog, lag, deadLetters, findings]) each.reset(); // what is no longer there
     for (const { destination, events, oldestAt } of backlogs.filter((b) => destinations.includes(b.destination))) {
       backlog.set({ destination }, events);

@@ -42,6 +42,8 @@ export type RelayDependencies = {
   deliveryBackoffMaxMs: number;
   /** Where a destination begins that is new. */
   destinationsBegin: 'oldest' | 'now';
+  /** How old an erasure may be before it raises an alarm. */
+  erasuresLateAfterMs: number;
   /** How long events stay readable. */
   outboxRetentionMs: number;
   logger: Logger;
@@ -67,7 +69,14 @@ export function startRelay(deps: RelayDependencies): RunningRelay {
   const stopSupervision = startSupervision({ db, client: temporal.client, policy, logger });
   const destinations = publishers.map(({ destination }) => destination);
   const stopRetention = startRetention({ db, destinations, eventsOlderThanMs: deps.outboxRetentionMs }, logger);
-  exposeFacts({ db, destinations, client: temporal.client, timeLimits: policy, logger });
+  exposeFacts({
+    db,
+    destinations,
+    client: temporal.client,
+    timeLimits: policy,
+    erasuresLateAfterMs: deps.erasuresLateAfterMs,
+    logger,
+  });
   const deliveries = publishers.length === 0 ? undefined : startDeliveries(deps);
   const readDatabase = watchPostgres(db);
   return {

@@ -179,6 +179,22 @@ export const settings = {
     default: undefined,
     desc: 'Where erasures are noted outside the database and its backups: a file, or postgresql://… of another cluster; unset = a restore undoes erasures',
   }),
+  ERASURE_DEADLINE: durationMs({
+    default: 30 * 24 * 60 * minutes(1),
+    desc: 'By when a customer must be erased who asks for it; the law says a month',
+  }),
+  ERASURE_ALERT_BEFORE: durationMs({
+    default: 7 * 24 * 60 * minutes(1),
+    desc: 'How long before that an erasure that is still held raises an alarm',
+  }),
+  ERASURE_EVERY: durationMs({
+    default: 5_000,
+    desc: 'How often it is looked whether what holds an erasure is gone',
+  }),
+  ERASURE_SIGNING_KEY: secret({
+    default: '',
+    desc: 'Signs certificates of erasure: an Ed25519 private key, base64 of PKCS #8 (DER); unset = the key of the audit trail does',
+  }),
 
   STEP_RETRY_BUDGET: durationMs({
     default: minutes(2),

@@ -35,6 +35,7 @@ import { openTracing } from '../runtime/tracing/opened.js';
 import { createSagaSlots } from '../sagas/slots.js';
 import { guardErasures, openJournal, requireErasures } from './erasure-journal.js';
 import { guardFeedClock, requireFeedClock } from './feed-clock.js';
+import { readSigningKey } from '../runtime/signing-key.js';
 import { ledgerPlace } from './ledger.js';
 import { useInstallationId } from './installation.js';
 import { requireSchema } from './schema.js';
@@ -121,7 +122,9 @@ await runMain(async () => {
   const begins = runs('api') && runs('worker') && config.TEMPORAL_WORKER_BUILD_ID === '';
   const slots = begins ? createSagaSlots({ atWorkMax: config.SAGAS_AT_WORK_MAX }) : undefined;
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
-  const worker = runs('worker') ? startWorkerRole({ pools, temporal, config, logger, failpoints, slots }) : undefined;
+  const worker = runs('worker')
+    ? startWorkerRole({ pools, temporal, config, logger, failpoints, slots, keys })
+    : undefined;
   if (worker) health.add('worker', worker.readiness);
   const api = runs('api')
     ? await startApi({
@@ -135,6 +138,7 @@ await runMain(async () => {
         explaining: { gateway: ledgerPlace(config), probeEveryMs: config.PROBE_EVERY },
         ...(slots && { slots }),
         auditKeys: keys,
+        erasures: { deadlineMs: config.ERASURE_DEADLINE, signingKey: readSigningKey(config) },
         chargeCorrelation: config.CHARGE_CORRELATION_ID,
         ...readLimits(config, logger),
         ...neighbours,
@@ -151,6 +155,7 @@ await runMain(async () => {
         deliveryBackoffMaxMs: config.DELIVERY_BACKOFF_MAX,
         destinationsBegin: config.DESTINATIONS_BEGIN,
         outboxRetentionMs: config.OUTBOX_RETENTION,
+        erasuresLateAfterMs: Math.max(0, config.ERASURE_DEADLINE - config.ERASURE_ALERT_BEFORE),
       })
     : undefined;
   if (relay) health.add('relay', relay.readiness);

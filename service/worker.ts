@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { orderSagaId } from '../contracts/ids.js';
+import type { AuditKeys } from '../domain/audit/signatures.js';
 import { guardAccount } from '../gateways/account-guard.js';
 import { protectGateway } from '../gateways/breaker.js';
 import { createPaymentGateway } from '../gateways/stripe.js';
@@ -18,10 +19,12 @@ import { watchPostgres } from '../runtime/postgres-health.js';
 import type { settings } from '../runtime/settings.js';
 import type { TemporalLink } from '../runtime/temporal.js';
 import type { SagaSlots } from '../sagas/slots.js';
+import { listParked } from '../sagas/parked.js';
 import { wakeSaga } from '../sagas/wake.js';
 import { watchAccount } from '../workers/account.js';
 import { createCrashingActivities } from '../workers/crash-points.js';
 import { countGateway } from '../workers/gateway-metrics.js';
+import { startEraser } from '../workers/eraser.js';
 import { exposeWorker } from '../workers/metrics.js';
 import { startProber } from '../workers/prober.js';
 import { startVerifier, VERIFIER_DEFAULTS } from '../workers/verifier.js';
@@ -50,6 +53,8 @@ export type WorkerRoleOptions = {
   config: ReturnType<typeof readConfig<typeof settings>>;
   logger: Logger;
   failpoints: Failpoints | undefined;
+  /** Of the audit trail, in which the end of an erasure is an entry. */
+  keys: AuditKeys;
   /** Of sagas that the API of this process starts. */
   slots: SagaSlots | undefined;
 };
@@ -93,13 +98,21 @@ export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
     logger,
   });
   const stopVerifier = verify(options, gateway);
+  const stopEraser = startEraser({
+    ...{ db: pools.background, keys: options.keys, gateway, everyMs: config.ERASURE_EVERY, logger },
+    listParked: async (orderIds) => {
+      const client = temporal.client();
+      return client ? listParked(client, orderIds) : new Set();
+    },
+    ...(failpoints && { pass: (moment, erasureId) => failpoints.at(moment, erasureId) }),
+  });
   const steps = { db: pools.steps, gateway: slots ? pausingSlots(gateway, slots) : gateway };
   const activities = failpoints ? createCrashingActivities({ ...steps, failpoints }) : createActivities(steps);
   const polling = keepPolling(options, slots ? releasingSlots(activities, slots) : activities);
   return {
     readiness: createReadiness(options, polling.isPolling),
     stop: async () => {
-      await Promise.all([stopReconciler(), stopProber(), stopVerifier?.(), polling.stop()]);
+      await Promise.all([stopReconciler(), stopProber(), stopVerifier?.(), stopEraser(), polling.stop()]);
       await account.stop();
     },
   };

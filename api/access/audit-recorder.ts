@@ -150,10 +150,13 @@ function isAuditedRead({ method, caller, routeOptions, is404 }: FastifyRequest):
   return permissionOf(method, url) !== 'open' && !url.startsWith('/inventory');
 }
 
+const NAMES_CUSTOMER = /\/customers\/:/;
+
 const routeOf = ({ method, routeOptions }: FastifyRequest): string => `${method} ${routeOptions.url ?? ''}`;
 
-/** Ids of ours only: a path may hold anything. */
-function resourceOf({ params }: FastifyRequest): string | null {
+/** Ids of ours only: a path may hold anything, and where it names a customer, a person. */
+function resourceOf({ params, routeOptions }: FastifyRequest): string | null {
+  if (NAMES_CUSTOMER.test(routeOptions.url ?? '')) return null;
   const ids = Object.values((params ?? {}) as Record<string, string>);
   return ids.length > 0 && ids.every((id) => /^[A-Za-z0-9][A-Za-z0-9._:|-]{0,127}$/.test(id)) ? ids.join('/') : null;
 }

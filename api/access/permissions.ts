@@ -39,6 +39,9 @@ const TABLE = {
   'POST /admin/dead-letters/replay': ['operator'],
   'POST /admin/dead-letters/:id/replay': ['operator'],
   'POST /admin/dead-letters/:id/discard': ['operator'],
+  'POST /admin/customers/:id/erase': ['operator'],
+  'GET /admin/erasures': ['operator', 'auditor'],
+  'GET /admin/erasures/:id': ['operator', 'auditor'],
   'POST /webhooks/payments': open, // signed
   'GET /livez': open,
   'GET /readyz': open,

@@ -43,7 +43,7 @@ export function orderPlacementRoutes(app: Api, deps: ApiDependencies): void {
         body: NewOrder,
         response: {
           201: OrderSchema,
-          '4xx': problemResponses('too-many-requests', 'order-exists', ...PRICING_PROBLEMS),
+          '4xx': problemResponses('too-many-requests', 'order-exists', 'order-erased', 'erased', ...PRICING_PROBLEMS),
         },
       },
       onResponse: async (request, reply) => {

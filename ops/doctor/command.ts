@@ -51,10 +51,11 @@ async function doctor(ops: Ops, options: Options): Promise<ExitCode> {
   if (!SUBJECT.test(operator)) throw usage('--operator must be an opaque subject id of at most 128 characters.');
   const asked = await Promise.all([reach('database', () => to.database()), reach('temporal', () => to.temporal())]);
   const [{ value: db, missing: noDatabase }, { value: temporal, missing: noTemporal }] = asked;
+  const erasing = { deadlineMs: config.ERASURE_DEADLINE, alertBeforeMs: config.ERASURE_ALERT_BEFORE };
   const [postgres, erasures, events, sagas, neighbours, lastErrors] = await Promise.all([
     db ? checkPostgres(db) : [],
     db ? checkErasures(ops) : [],
-    db ? checkEvents(db) : [],
+    db ? checkEvents(db, erasing) : [],
     temporal ? checkTemporal(temporal, db, policyOf(config)) : [],
     checkNeighbours({ config, apiUrl: options.api ?? laptopApi(config) }, db),
     db && temporal ? readErrorsOfParked(db, temporal) : [],
