@@ -19,7 +19,7 @@ At 3 a.m.:
   ops reconcile                                money: where the gateway's ledger and ours differ; close it with --close
   ops adopt                                    after a restore: which database moves money
   ops after-restore --since 2h                 after a restore: orders on which Postgres, Temporal and the gateway disagree
-  ops erasure-journal                          after a restore: persons who were erased, and are here again
+  ops erasures --apply-journal                 after a restore: persons who were erased, and are here again
   ops dead-letters                             events that a destination would not take; replay, discard
   ops erase <customer> --reason 'ticket 12'    erase a person; ops erasures says what holds it
   ops stock adjust <sku> --by -7 --reason …    pieces that were lost or found
@@ -56,7 +56,6 @@ const LOADERS: [names: string, load: Loader][] = [
   ['feed-clock', async () => (await import('./feed-clock.js')).addFeedClockCommand],
   ['adopt', async () => (await import('./adopt.js')).addAdoptCommand],
   ['after-restore', async () => (await import('./after-restore/command.js')).addAfterRestoreCommand],
-  ['erasure-journal', async () => (await import('./erasure-journal/command.js')).addErasureJournalCommand],
   ['audit', async () => (await import('./audit.js')).addAuditCommands],
   ['verify', async () => (await import('./verify.js')).addVerifyCommand],
   ['replay-check', async () => (await import('./replay-check/command.js')).addReplayCheckCommand],

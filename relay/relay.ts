@@ -16,6 +16,7 @@ import { createEventValidator } from './event-validator.js';
 import { countDeliveries, exposeFacts } from './metrics.js';
 import type { Publisher } from './publishers/publisher.js';
 import { startRetention } from './retention.js';
+import { type PersonalRetention, startPersonalRetention } from './personal-retention.js';
 import { createPartitionLeases } from './partition-leases.js';
 import { type Failing, startUnstartedOnce } from './sweep.js';
 import { startSupervision } from './open-orders.js';
@@ -46,6 +47,8 @@ export type RelayDependencies = {
   erasuresLateAfterMs: number;
   /** How long events stay readable. */
   outboxRetentionMs: number;
+  /** How long what is personal is kept; undefined = for ever. */
+  personalRetention?: PersonalRetention;
   logger: Logger;
 };
 
@@ -69,6 +72,7 @@ export function startRelay(deps: RelayDependencies): RunningRelay {
   const stopSupervision = startSupervision({ db, client: temporal.client, policy, logger });
   const destinations = publishers.map(({ destination }) => destination);
   const stopRetention = startRetention({ db, destinations, eventsOlderThanMs: deps.outboxRetentionMs }, logger);
+  const stopPersonalRetention = deps.personalRetention && startPersonalRetention(db, deps.personalRetention, logger);
   exposeFacts({
     db,
     destinations,
@@ -86,7 +90,13 @@ export function startRelay(deps: RelayDependencies): RunningRelay {
       return { ready: database === 'up' && areLeasesKnown, database, leases: areLeasesKnown };
     },
     stop: async () => {
-      await Promise.all([sweep.stop(), stopSupervision(), stopRetention(), deliveries?.stop()]);
+      await Promise.all([
+        sweep.stop(),
+        stopSupervision(),
+        stopRetention(),
+        stopPersonalRetention?.(),
+        deliveries?.stop(),
+      ]);
     },
   };
 }

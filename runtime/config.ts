@@ -36,6 +36,13 @@ const asSecret = <K extends (spec: never) => object>(kind: K): K =>
 const durationMs = makeValidator<number>(parseDurationMs);
 /** The same of what 0 turns off. */
 const durationMsOrNone = makeValidator<number>((input) => (input === '0' ? 0 : parseDurationMs(input)));
+/** What is younger may still be in hand: a refund that fails, a dispute. The database's own function refuses it, too. */
+const RETENTION_MIN_MS = 90 * UNIT_MS.d;
+const retentionMs = makeValidator<number>((input) => {
+  const ms = input === '0' ? 0 : parseDurationMs(input);
+  if (ms !== 0 && ms < RETENTION_MIN_MS) throw new EnvError(`"${input}" is less than 90d; 0 = for ever`);
+  return ms;
+});
 /** A wrong URL is not shown in the error: there may be a password in it. */
 const anyHttpUrl = makeValidator<string>((input) => {
   const url = URL.canParse(input) ? new URL(input) : undefined;
@@ -227,6 +234,7 @@ export const kinds = {
   portOrNone,
   postgresUrl,
   redisUrl,
+  retentionMs,
   secret,
   secrets,
   str,

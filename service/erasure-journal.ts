@@ -155,9 +155,9 @@ function sentenceOf({ unknown }: Comparison): string | undefined {
   const count = new Set(unknown.map(({ customer }) => customer)).size;
   return (
     `This database was restored to before ${count === 1 ? 'an erasure' : `${count} erasures`} (the first was noted at ${first.at}): ` +
-    'it has personal data again that was erased. Run `node dist/ops/main.js erasure-journal --apply`, then start again.'
+    'it has personal data again that was erased. Run `node dist/ops/main.js erasures --apply-journal`, then start again.'
   );
 }
 
 const spoiltSentence = (err: JournalSpoilt): string =>
-  `ERASURE_JOURNAL: ${err.message}. Put the right journal there; if it is lost, \`node dist/ops/main.js erasure-journal --renew\` writes another one from what this database knows.`;
+  `ERASURE_JOURNAL: ${err.message}. Put the right journal there; if it is lost, \`node dist/ops/main.js erasures journal --renew\` writes another one from what this database knows.`;

@@ -123,7 +123,7 @@ await runMain(async () => {
   const slots = begins ? createSagaSlots({ atWorkMax: config.SAGAS_AT_WORK_MAX }) : undefined;
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
   const worker = runs('worker')
-    ? startWorkerRole({ pools, temporal, config, logger, failpoints, slots, keys })
+    ? startWorkerRole({ pools, temporal, config, logger, failpoints, journal, slots, keys })
     : undefined;
   if (worker) health.add('worker', worker.readiness);
   const api = runs('api')
@@ -155,6 +155,11 @@ await runMain(async () => {
         deliveryBackoffMaxMs: config.DELIVERY_BACKOFF_MAX,
         destinationsBegin: config.DESTINATIONS_BEGIN,
         outboxRetentionMs: config.OUTBOX_RETENTION,
+        personalRetention: {
+          ordersMs: config.RETENTION_ORDERS_PERSONAL,
+          deadLettersMs: config.RETENTION_DEAD_LETTERS,
+          erasuresMs: config.RETENTION_ERASURE_REASONS,
+        },
         erasuresLateAfterMs: Math.max(0, config.ERASURE_DEADLINE - config.ERASURE_ALERT_BEFORE),
       })
     : undefined;

@@ -105,7 +105,7 @@ async function settleErasures(
   const { unknown, customers } = await compareAll(ops);
   if (customers.length === 0) return;
   ops.out.notice(
-    `${customers.length} persons who were erased are in this database again: ops erasure-journal --apply, or --apply here.`,
+    `${customers.length} persons who were erased are in this database again: ops erasures --apply-journal, or --apply here.`,
   );
   if (!signature) return;
   await askBefore(ops, `forget ${customers.length} persons again, as ${signature.operator}?`, options.yes);

@@ -20,7 +20,7 @@ async function askJournal(ops: Ops): Promise<Finding> {
     return persons === 0
       ? ok(`${journal.where}: every erasure is known here, ${mark.position + read} entries`)
       : fail(
-          `${persons} erased persons are here again, after a restore: ops erasure-journal --apply, before anything serves`,
+          `${persons} erased persons are here again, after a restore: ops erasures --apply-journal, before anything serves`,
         );
   });
 }

@@ -1,53 +1,45 @@
 /**
- * `ops erasure-journal`: whether this database knows all erasures that the journal has, and carrying out those that it does not: after a restore,
- * before anything serves.
+ * `erasures --apply-journal`, after a restore: whoever the journal has as erased is forgotten again, before anything serves.
+ * `erasures journal`: whether this database knows all erasures that the journal has, and writing it anew where it is lost.
  */
 import type { Command } from 'commander';
 import { JOURNAL_START, type JournalEntry } from '../../contracts/erasure-journal.js';
 import { compareJournal, forgetMark, listErasing, readMark } from '../../domain/erasure-journal.js';
-import { erasureAnew } from '../../domain/restored-erasures.js';
+import { eraseOrdersAnew, erasureAnew } from '../../domain/restored-erasures.js';
 import { JournalSpoilt } from '../../gateways/erasure-journal/journal.js';
 import { addSignatureOptions, askBefore, type SignatureOptions, signatureOf } from '../act.js';
 import { addJsonOption, type Ops, run } from '../command.js';
 import { withJournal } from './open.js';
-import { EXIT, type ExitCode, OpsError, usage } from '../exit.js';
+import { EXIT, type ExitCode, OpsError } from '../exit.js';
 import { createRecorder } from '../recorder.js';
 
-type Options = SignatureOptions & { apply?: boolean; renew?: boolean };
+export type JournalOptions = SignatureOptions & { applyJournal?: boolean; renew?: boolean };
 
-export function addErasureJournalCommand(program: Command): void {
-  const command = program
-    .command('erasure-journal')
-    .summary('whether this database knows all erasures of the journal; after a restore, carrying them out anew')
+/** @param erasures the command that has those of erasures @param list its default, which takes `--apply-journal` */
+export function addJournalCommands(erasures: Command, list: Command): void {
+  list.option(
+    '--apply-journal',
+    'after a restore: forget whoever the erasure journal has as erased, before anything serves; may be repeated',
+  );
+  addSignatureOptions(list);
+  const journal = erasures
+    .command('journal')
+    .summary('whether this database knows all erasures that the journal has')
     .description(
-      'Reads all of the erasure journal (ERASURE_JOURNAL), verifies its chain, and lists the erasures that this database does not know: it was restored to before them. It only reads, unless --apply is given.',
+      'Reads all of the erasure journal (ERASURE_JOURNAL), verifies its chain, and lists the erasures that this database does not know: it was restored to before them. It only reads, unless --renew is given. Ends with 1 if one is not known.',
     )
-    .option('--apply', 'forget the persons again, before anything serves; may be repeated')
     .option(
       '--renew',
-      'where the journal is lost: write another one, at a place where there is none, from what this database knows',
+      'where it is lost: write another one, at a place where there is none, from what this database knows',
     );
-  addSignatureOptions(addJsonOption(command))
-    .addHelpText(
-      'after',
-      `
-Ends with 0 if all are known, or were carried out; with 1 if not.
-
-Examples:
-  ops erasure-journal
-  ops erasure-journal --apply --reason 'restored to 09:14, ticket 12'`,
-    )
-    .action((options: Options) =>
-      run(command, (ops) => {
-        if (options.apply && options.renew) throw usage('--apply and --renew: one of them.');
-        return options.renew ? renewJournal(ops, options) : erasures(ops, options);
-      }),
-    );
+  addSignatureOptions(addJsonOption(journal)).action((options: JournalOptions) =>
+    run(journal, (ops) => (options.renew ? renewJournal(ops, options) : applyOrShow(ops, options))),
+  );
 }
 
-async function erasures(ops: Ops, options: Options): Promise<ExitCode> {
+export async function applyOrShow(ops: Ops, options: JournalOptions): Promise<ExitCode> {
   const { out } = ops;
-  const signature = options.apply
+  const signature = options.applyJournal
     ? signatureOf(options, ops.config, 'the erasure journal, after a restore')
     : undefined;
   const { read, customers, unknown, where } = await compareAll(ops);
@@ -72,7 +64,7 @@ async function erasures(ops: Ops, options: Options): Promise<ExitCode> {
 const sentenceOf = (read: number, unknown: number): string =>
   unknown === 0
     ? `The chain of all ${read} entries is whole, and this database knows every erasure.`
-    : `${unknown} persons stand in this database who were erased: it was restored to before that. Before anything serves: ops erasure-journal --apply`;
+    : `${unknown} persons stand in this database who were erased: it was restored to before that. Before anything serves: ops erasures --apply-journal`;
 
 /** @returns the references that were forgotten */
 export async function applyJournal(
@@ -81,10 +73,12 @@ export async function applyJournal(
   unknown: JournalEntry[],
 ): Promise<string[]> {
   const db = await ops.to.database();
-  const recorder = createRecorder(ops, 'erasure-journal --apply', signature.operator);
+  const recorder = createRecorder(ops, 'erasures --apply-journal', signature.operator);
   const applied: string[] = [];
-  for (const customer of new Set(unknown.map((entry) => entry.customer))) {
-    if ((await recorder.act(db, erasureAnew(customer, signature.reason))) === 'forgotten') applied.push(customer);
+  for (const entry of new Map(unknown.map((one) => [one.customer, one])).values()) {
+    const outcome = await recorder.act(db, erasureAnew(entry, signature));
+    await eraseOrdersAnew(db as Parameters<typeof eraseOrdersAnew>[0], entry.customer);
+    if (outcome === 'forgotten') applied.push(entry.customer);
   }
   return applied;
 }
@@ -102,7 +96,7 @@ export async function compareAll(ops: Ops) {
 }
 
 /** Every erasure that this database knows is written again. Those of after a backup that it was restored from are not among them. */
-async function renewJournal(ops: Ops, options: Options): Promise<ExitCode> {
+async function renewJournal(ops: Ops, options: JournalOptions): Promise<ExitCode> {
   const signature = signatureOf(options, ops.config);
   const db = await ops.to.database();
   return withJournal(ops, async (journal) => {
@@ -117,7 +111,7 @@ async function renewJournal(ops: Ops, options: Options): Promise<ExitCode> {
       `write a new journal from what this database knows? If it was restored, erasures of after its backup are lost for good. As ${signature.operator}`,
       options.yes,
     );
-    const recorder = createRecorder(ops, 'erasure-journal --renew', signature.operator);
+    const recorder = createRecorder(ops, 'erasures journal --renew', signature.operator);
     await recorder.announce(db, { resource: null, reason: signature.reason, before: null, after: null });
     let written = 0;
     for (let after = ''; ; ) {

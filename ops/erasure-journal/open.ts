@@ -23,7 +23,7 @@ export async function withJournal<T>({ config, to }: Ops, work: (journal: Erasur
     if (err instanceof JournalAway) throw unavailable(sentence(err), err);
     if (err instanceof JournalSpoilt)
       throw new OpsError(
-        `${sentence(err)} Put the right journal there; if it is lost: ops erasure-journal --renew`,
+        `${sentence(err)} Put the right journal there; if it is lost: ops erasures journal --renew`,
         EXIT.failed,
         { cause: err },
       );

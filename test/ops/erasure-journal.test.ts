@@ -5,27 +5,44 @@ import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { pino } from 'pino';
+import { JOURNAL_START } from '../../contracts/erasure-journal.js';
+import { auditKeys } from '../../domain/audit/signatures.js';
 import { lookupOf, readIdentityKey } from '../../domain/customers.js';
 import { aloneAtJournal, readMark } from '../../domain/erasure-journal.js';
+import { listErasures } from '../../domain/erasure/erasures.js';
 import { openErasureJournal } from '../../gateways/erasure-journal/open.js';
 import { openSmallPool } from '../../runtime/small-pool.js';
 import { eventually } from '../support/conditions.js';
-import { copyDatabase, createTestDatabase, type TestDatabase } from '../support/database.js';
+import { accept, copyDatabase, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
+import { eraseOnce } from '../../workers/eraser.js';
 import { cleanEnv, cliOf } from './cli.js';
 
 /** None of this asks Temporal. */
 const NO_SERVER = '127.0.0.1:1';
 const folder = mkdtempSync(join(tmpdir(), 'erasures-'));
 const path = join(folder, 'erasures.jsonl');
+const NO_KEYS = auditKeys([]);
 const CANARY = 'canary-of-jane';
 let t: TestDatabase;
 let backup: TestDatabase;
-const customer = randomUUID();
+const [customer, other] = [randomUUID(), randomUUID()];
+let [final, open, alone] = ['', '', ''];
 beforeAll(async () => {
   t = await createTestDatabase();
   await insert(t, customer, CANARY);
+  await stock(t.db, 'A', 1_000);
+  final = await order(t, customer);
+  open = await order(t, customer);
+  await t.db.$executeRaw`
+    UPDATE orders SET status = 'CANCELLED', unwinding_reason = 'CANCELLED_BY_CUSTOMER' WHERE id = ${final}::uuid`;
+  await insert(t, other, `${CANARY}-too`);
+  alone = await order(t, other);
+  await t.db.$executeRaw`
+    UPDATE orders SET status = 'CANCELLED', unwinding_reason = 'CANCELLED_BY_CUSTOMER' WHERE id = ${alone}::uuid`;
   backup = await copyDatabase(t.url);
   await erase(t, customer);
+  await erase(t, other);
 });
 afterAll(async () => {
   rmSync(folder, { recursive: true });
@@ -40,6 +57,15 @@ const cli = ({ url }: TestDatabase, place = path) =>
 async function insert({ db }: TestDatabase, reference: string, clientId: string): Promise<void> {
   const lookup = lookupOf(await readIdentityKey(db), clientId);
   await db.$executeRaw`INSERT INTO customers (reference, lookup, client_id) VALUES (${reference}::uuid, ${lookup}, ${clientId})`;
+}
+
+/** With the canary in whatever of it may be chosen. */
+async function order({ db }: TestDatabase, reference: string): Promise<string> {
+  const { id } = await accept(db, { A: 1 });
+  await db.$executeRaw`
+    UPDATE orders SET customer_id = ${reference}, payment_method = ${`pm_${CANARY}`}, external_order_id = ${`${CANARY}-${id}`},
+      cancellation_message = ${`I am ${CANARY}`}, correlation_id = ${`of-${CANARY}`} WHERE id = ${id}::uuid`;
+  return id;
 }
 
 /** As an erasure goes through to its end. */
@@ -116,32 +142,64 @@ async function holds({ db }: TestDatabase, text: string): Promise<string[]> {
 }
 
 test('keeps every process from starting, with a sentence that says what to do; that done, nobody is there again', async () => {
-  expect(await holds(backup, CANARY)).toEqual(['customers']);
+  expect(await holds(backup, CANARY)).toEqual(['customers', 'orders']);
   const refused = await startService(backup, /never said/);
   expect(refused.code).toBe(78);
-  expect(refused.said).toMatch(/restored to before an erasure.*erasure-journal --apply/s);
+  expect(refused.said).toMatch(/restored to before 2 erasures.*erasures --apply-journal/s);
   expect(refused.said).not.toContain(customer);
 
-  const looked = await cli(backup).json('erasure-journal');
-  expect([looked.code, looked.document.unknown.length]).toEqual([1, 2]);
-  const applied = await cli(backup).json('erasure-journal', '--apply', '--yes');
-  expect([applied.code, applied.document.applied, applied.document.unknown]).toEqual([0, [customer], []]);
-  expect(await holds(backup, CANARY)).toEqual([]);
-  const again = await cli(backup).json('erasure-journal', '--apply', '--yes');
+  const looked = await cli(backup).json('erasures', 'journal');
+  expect([looked.code, looked.document.unknown.length]).toEqual([1, 4]);
+  const applied = await cli(backup).json('erasures', '--apply-journal', '--yes');
+  expect([applied.code, applied.document.unknown]).toEqual([0, []]);
+  expect(applied.document.applied.sort()).toEqual([customer, other].sort());
+  // An order that is open needs how it is paid: what no saga reads is gone, and its customer is nobody.
+  expect(await holds(backup, CANARY)).toEqual(['orders']);
+  const left = await backup.db.order.findMany({ where: { paymentMethod: { contains: CANARY } } });
+  expect(left.map(({ id }) => id).sort()).toEqual([final, open].sort());
+  expect(left.map(({ cancellationMessage }) => cancellationMessage)).toEqual([null, null]);
+  const again = await cli(backup).json('erasures', '--apply-journal', '--yes');
   expect([again.code, again.document.applied]).toEqual([0, []]);
   expect((await serves(backup)).code).toBe(0);
 });
 
+test('what was open is erased once it is final, under the same erasure, and the order’s number stays taken', async () => {
+  const { db } = backup;
+  await db.$executeRaw`
+    UPDATE orders SET status = 'CANCELLED', unwinding_reason = 'OPERATOR' WHERE id = ${open}::uuid`;
+  const gateway = { readRefunds: async () => [] };
+  const eraser = {
+    db,
+    keys: NO_KEYS,
+    gateway,
+    listParked: async () => new Set<string>(),
+    everyMs: 1,
+    settleMs: 0,
+    logger: pino({ level: 'silent' }),
+  };
+  await eventually(
+    'both are erased',
+    async () => (await eraseOnce(eraser)) && (await db.customer.count({ where: { erasedAt: null } })) === 0,
+  );
+  expect(await holds(backup, CANARY)).toEqual([]);
+  expect(await db.customer.findMany({ select: { lookup: true, clientId: true } })).toEqual([
+    { lookup: null, clientId: null },
+    { lookup: null, clientId: null },
+  ]);
+  const ids = (await journalOf(backup).readAfter(JOURNAL_START, 10)).map(({ erasureId }) => erasureId);
+  expect((await listErasures(db, {}, 10)).map(({ id }) => id).sort()).toEqual([...new Set(ids)].sort());
+});
+
 test('and one that was not restored is served; what was read is not read again', async () => {
   expect((await serves(t)).code).toBe(0);
-  expect((await readMark(t.db)).position).toBe(2);
+  expect((await readMark(t.db)).position).toBe(4);
 });
 
 test('under a process that runs: with its next connection it ends', async () => {
-  const other = randomUUID();
-  await insert(t, other, 'canary-of-john');
+  const john = randomUUID();
+  await insert(t, john, 'canary-of-john');
   const before = await copyDatabase(t.url);
-  await erase(before, other);
+  await erase(before, john);
   await before.db.relayMember.deleteMany();
   const running = startService(before, /never said/);
   await eventually('it is at work', async () => (await before.db.relayMember.count()) > 0, 60_000);
@@ -153,7 +211,7 @@ test('under a process that runs: with its next connection it ends', async () => 
     before.db.$executeRawUnsafe('ALTER TABLE restored RENAME TO customers'),
     before.db.$executeRawUnsafe('DELETE FROM erasure_journal_mark'),
     before.db.$executeRawUnsafe(
-      `UPDATE customers SET erased_at = NULL, erasing_since = NULL, client_id = 'canary-of-john', lookup = '\\x01' WHERE reference = '${other}'`,
+      `UPDATE customers SET erased_at = NULL, erasing_since = NULL, client_id = 'canary-of-john', lookup = '\\x01' WHERE reference = '${john}'`,
     ),
   ]);
   await before.db.$executeRaw`
@@ -200,11 +258,11 @@ test('without a journal it is served, and says what that means; so does the doct
 });
 
 test('a journal that is lost is written anew from what the database knows, and not over what is there', async () => {
-  expect((await cli(t)('erasure-journal', '--renew', '--reason', 'disk lost', '--yes')).code).toBe(1);
+  expect((await cli(t)('erasures', 'journal', '--renew', '--reason', 'disk lost', '--yes')).code).toBe(1);
   renameSync(path, `${path}.lost`);
-  expect((await cli(t)('erasure-journal')).code).toBe(1);
-  const renewed = await cli(t).json('erasure-journal', '--renew', '--reason', 'disk lost', '--yes');
-  expect([renewed.code, renewed.document.entries]).toEqual([0, 2]);
+  expect((await cli(t)('erasures', 'journal')).code).toBe(1);
+  const renewed = await cli(t).json('erasures', 'journal', '--renew', '--reason', 'disk lost', '--yes');
+  expect([renewed.code, renewed.document.entries]).toEqual([0, 4]);
   expect(existsSync(path)).toBe(true);
-  expect((await cli(t)('erasure-journal')).code).toBe(0);
+  expect((await cli(t)('erasures', 'journal')).code).toBe(0);
 });
