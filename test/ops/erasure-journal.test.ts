@@ -138,7 +138,7 @@ async function holds({ db }: TestDatabase, text: string): Promise<string[]> {
     }[];
     if (row?.n) found.push(name);
   }
-  return found;
+  return found.sort();
 }
 
 test('keeps every process from starting, with a sentence that says what to do; that done, nobody is there again', async () => {
@@ -207,7 +207,7 @@ test('under a process that runs: with its next connection it ends', async () => 
   await before.db.$transaction([
     before.db.$executeRawUnsafe('CREATE TABLE restored (LIKE customers INCLUDING ALL)'),
     before.db.$executeRawUnsafe('INSERT INTO restored SELECT * FROM customers'),
-    before.db.$executeRawUnsafe('DROP TABLE customers'),
+    before.db.$executeRawUnsafe('DROP TABLE customers CASCADE'),
     before.db.$executeRawUnsafe('ALTER TABLE restored RENAME TO customers'),
     before.db.$executeRawUnsafe('DELETE FROM erasure_journal_mark'),
     before.db.$executeRawUnsafe(
