@@ -2,6 +2,7 @@
 import type { KeyObject } from 'node:crypto';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Logger } from 'pino';
+import type { CustomersTold } from '../contracts/events.js';
 import type { SagaPolicy } from '../contracts/saga.js';
 import { type AuditKeys, auditKeys } from '../domain/audit/signatures.js';
 import type { Database } from '../domain/database.js';
@@ -38,6 +39,8 @@ export type ApiSettings = ServerSettings & {
   idempotencyTtlMs: number;
   /** For explaining orders; absent = the gateway is not asked. */
   explaining?: Explaining;
+  /** What events say of their customer; absent = the client's id. */
+  customersTold?: CustomersTold;
   /** Of a list's page; undefined = the default of http/pages. */
   pageBytesMax?: number;
   /** undefined = the payment gateway's webhooks are not taken. */
@@ -84,7 +87,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   const stopping = new AbortController();
   const dispatcher = createSagaDispatcher({ db, client: temporal.client, policy, logger, ...(slots && { slots }) });
   exposeStarts(dispatcher, slots);
-  const { changes, streams, waits } = settings;
+  const { changes, streams, waits, customersTold } = settings;
   const waiting = createWaiting({
     db,
     changes,
@@ -92,6 +95,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
     logger,
     ...(streams && { streams }),
     ...(waits && { waits }),
+    ...(customersTold && { customersTold }),
     ...(slots && { onFinal: slots.release }),
   });
   const keys = settings.auditKeys ?? auditKeys([]);
@@ -124,6 +128,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
         chargeCorrelationOf: (correlationId) => chargeCorrelationOf(correlationId, keys.signing.secret),
       }),
       ...(pageBytesMax !== undefined && { pageBytesMax }),
+      ...(customersTold && { customersTold }),
       ...(paymentsWebhookSecret && { paymentsWebhookSecret }),
     },
     logger,

@@ -8,6 +8,7 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify';
+import type { CustomersTold } from '../contracts/events.js';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import type { CertificateKeys } from '../domain/erasure/certificate.js';
@@ -34,6 +35,8 @@ export type ApiDependencies = {
   idempotencyTtlMs: number;
   /** What the charge of an order carries of its correlation id; undefined = nothing. */
   chargeCorrelationOf?: (correlationId: string) => string;
+  /** What events say of their customer; undefined = the client's id. */
+  customersTold?: CustomersTold;
   /** Of a list's page; undefined = the default of http/pages. */
   pageBytesMax?: number;
   readiness: ReadinessCheck;

@@ -119,9 +119,9 @@ export function createSagaDispatcher(options: DispatcherOptions): SagaDispatcher
 
 /** Whoever dispatches has the whole order, of up to a hundred lines: thousands of those would wait here. */
 function onlyItsStart(saga: UnstartedSaga): UnstartedSaga {
-  const { id, customerId, correlationId, traceparent, planVersion } = saga;
+  const { id, customer, correlationId, traceparent, planVersion } = saga;
   const more = { ...(planVersion !== undefined && { planVersion }), ...(traceparent && { traceparent }) };
-  const start = { id, customerId, correlationId, ...more };
+  const start = { id, customer, correlationId, ...more };
   return saga.kind === 'order' ? { ...start, kind: saga.kind } : { ...start, kind: saga.kind, reason: saga.reason };
 }
 

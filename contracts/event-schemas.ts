@@ -69,7 +69,17 @@ export const EVENT_SCHEMAS = {
     type: 'object',
     properties: {
       orderId,
-      customerId: { type: 'string', minLength: 1, description: 'Opaque id of the customer' },
+      customerId: {
+        type: 'string',
+        minLength: 1,
+        description:
+          'Opaque id of the customer, as the ordering program gave it; once the customer is erased, or with `EVENTS_CUSTOMER=reference`, the reference',
+      },
+      customerReference: {
+        type: 'string',
+        format: 'uuid',
+        description: 'The customer’s random reference; absent from events older than references',
+      },
       externalOrderId: {
         type: 'string',
         minLength: 1,
@@ -96,6 +106,7 @@ export const EVENT_SCHEMAS = {
       {
         orderId: EXAMPLE_ORDER,
         customerId: 'cus_42',
+        customerReference: '5b0f3a52-6f0c-4c39-9a51-0f7a1c2de844',
         externalOrderId: 'web-1001',
         items: [{ sku: 'SKU-KEYBOARD', quantity: 2, unitPrice: 4900 }],
         total: { amount: 9800, currency: 'USD' },

@@ -39,8 +39,12 @@ export type CloudEvent = {
 
 export const EVENT_SOURCE = '/order-saga';
 
-/** @returns the envelope; a pure function of the row, so that every destination and every retry says the same. */
-export function toCloudEvent(event: StoredEvent): CloudEvent {
+/** What `customerId` of an event is: the client's id, or the reference, which leaves nothing of the client's in consumers' hands. */
+export const CUSTOMERS_TOLD = ['id', 'reference'] as const;
+export type CustomersTold = (typeof CUSTOMERS_TOLD)[number];
+
+/** @returns the envelope; made of the row, and of who stands behind its reference now: until an erasure always the same. */
+export function toCloudEvent(event: StoredEvent, customers: CustomersTold = 'id'): CloudEvent {
   return {
     specversion: '1.0',
     id: eventId(event.orderId, event.sequence),
@@ -50,9 +54,13 @@ export function toCloudEvent(event: StoredEvent): CloudEvent {
     time: event.occurredAt.toISOString(),
     datacontenttype: 'application/json',
     dataschema: dataSchemaId(event.type),
-    data: event.data,
+    data: customers === 'id' ? event.data : byReference(event.data as EventData['order.created']),
     sequence: event.sequence,
     correlationid: event.correlationId,
     ...(event.traceparent === null ? {} : { traceparent: event.traceparent }),
   };
 }
+
+/** Of an event older than references, or without a customer, it is as it is. */
+const byReference = <D extends { customerReference?: string }>(data: D): D =>
+  data.customerReference === undefined ? data : { ...data, customerId: data.customerReference };

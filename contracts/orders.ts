@@ -22,6 +22,7 @@ export type OrderLine = { sku: string; quantity: number; unitPrice: number };
 export type Order = {
   id: string;
   status: OrderStatus;
+  /** The client's id; the reference of a customer who is erased. */
   customerId: string;
   items: OrderLine[];
   total: Money;
@@ -31,6 +32,8 @@ export type Order = {
   updatedAt: string;
   correlationId: string;
 };
+/** `customer`: as its row holds it: the customer's reference, or the client's id of an order older than references. Not for clients. */
+export type StoredOrder = Order & { customer: string };
 
 /** What a reader sees when the canceller wrote no message of their own. */
 export const CANCELLATION_MESSAGES: Record<CancellationReason, string> = {

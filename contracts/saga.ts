@@ -163,7 +163,8 @@ const namesOf = (steps: readonly { name: string }[]) => steps.map(({ name }) => 
 /** An order whose saga is to be started: the one that finishes it, or the one that takes it back after its confirmation. */
 export type UnstartedSaga = {
   id: string;
-  customerId: string;
+  /** As the order's row holds it: the customer's reference, or the client's id of an order older than references. */
+  customer: string;
   correlationId: string;
   /** W3C trace context of its acceptance, if that was traced. */
   traceparent?: string | null;
@@ -177,7 +178,7 @@ export type UnstartedSaga = {
  * @throws if a newer build has accepted the order under a plan that this one does not know
  */
 export function sagaStart(saga: UnstartedSaga, policy: SagaPolicy) {
-  const { id, customerId, correlationId, kind, planVersion = PLAN_VERSION } = saga;
+  const { id, customer, correlationId, kind, planVersion = PLAN_VERSION } = saga;
   requireKnownPlan(id, planVersion);
   const common: OrderSagaInput = { orderId: id, policy, generation: GENERATION, planVersion };
   const input: OrderSagaInput | CancelOrderSagaInput = kind === 'order' ? common : { ...common, reason: saga.reason };
@@ -195,7 +196,7 @@ export function sagaStart(saga: UnstartedSaga, policy: SagaPolicy) {
       // thrashes: many tasks on a cold worker time out again.
       workflowTaskTimeout: '5s' as const,
       memo: { correlationId },
-      typedSearchAttributes: [{ key: CUSTOMER_ID, value: customerId }],
+      typedSearchAttributes: [{ key: CUSTOMER_ID, value: customer }],
       staticSummary: kind === 'order' ? `Order ${id}` : `Cancellation of order ${id}`,
       staticDetails: kind === 'order' ? orderDetails(planVersion) : cancellationDetails(planVersion),
     },

@@ -1,16 +1,20 @@
 /**
- * Accepting an order: the order, its lines, its first event and the answer to its Idempotency-Key become durable in one
+ * Accepting an order: its customer's reference, if the client's id has none yet, the order, its lines, its first event and the answer to its Idempotency-Key become durable in one
  * statement, at the prices that the catalogue has at that moment, or none of them does. After that the order is ours to finish, whatever happens to the process.
  */
+import { randomUUID } from 'node:crypto';
 import type { EventData } from '../contracts/events.js';
 import type { Order } from '../contracts/orders.js';
 import { PLAN_VERSION } from '../contracts/plan.js';
 import type { UnstartedSaga } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
+import { customerIdsOf, type IdentityKey, identityKeyOf, lookupOf } from './customers.js';
 import { type Statements, violatedUniqueKey } from './database.js';
+import { isErasedNumber } from './erasure/tombstones.js';
 import { claimedForOrder, type Earlier, earlierAnswer, type KeyClaim } from './idempotency.js';
 import { orderChanged, queryChanging } from './order-changes.js';
 import { insertEvent } from './outbox.js';
+import { forgetStage, isAtStage, type Stage, stageOf } from './pseudonyms.js';
 
 export type OrderToAccept = {
   order: Order;
@@ -24,11 +28,14 @@ export type OrderToAccept = {
 const chargeVersionOf = ({ chargeCorrelationId }: OrderToAccept) => (chargeCorrelationId === undefined ? 2 : 3);
 
 export type Acceptance =
-  | { outcome: 'accepted' }
+  /** `customer`: what the order's row holds of it: the reference, or the client's id where references have not begun. */
+  | { outcome: 'accepted'; customer: string }
   /** The catalogue has another price for one of the lines, or none: nothing was done. */
   | { outcome: 'prices-changed' }
   /** The customer has an order with this externalOrderId that is not CANCELLED. */
   | { outcome: 'external-id-taken'; orderId: string }
+  /** The customer had one with it before they were erased. */
+  | { outcome: 'external-id-erased' }
   | Earlier;
 
 /** Each but the first needs an order that was cancelled between two statements, and another one that took its externalOrderId. */
@@ -47,9 +54,13 @@ export async function acceptOrder(
   claim?: KeyClaim & { response: string },
   outside: Statements = db,
 ): Promise<Acceptance> {
+  const key = await identityKeyOf(outside);
   for (let tries = 1; ; tries++) {
     try {
-      return await insertOrder(db, toAccept, claim);
+      const acceptance = await insertOrder(db, toAccept, claim, { key, stage: await stageOf(outside) });
+      if (acceptance) return acceptance;
+      forgetStage(outside);
+      continue;
     } catch (err) {
       if (violatedUniqueKey(err) !== 'orders_external_order_id_key') throw err;
     }
@@ -57,26 +68,24 @@ export async function acceptOrder(
     const isLast = outside !== db || tries === TRIES_MAX;
     const earlier = await earlierAnswer(outside, claim);
     if (earlier) return earlier;
-    const first = await readHolder(outside, toAccept.order, !isLast);
+    const first = await readHolder(outside, key, toAccept.order, !isLast);
     if (first) return { outcome: 'external-id-taken', orderId: first.id };
   }
 }
 
+type Identities = { key: IdentityKey; stage: Stage };
+
+/** @returns undefined if the stage is another one: nothing was done */
 async function insertOrder(
   db: Statements,
   toAccept: OrderToAccept,
   claim: (KeyClaim & { response: string }) | undefined,
-): Promise<Acceptance> {
+  { key, stage }: Identities,
+): Promise<Acceptance | undefined> {
   const { order, paymentMethod, traceparent, chargeCorrelationId } = toAccept;
   const { items, total } = order;
-  const created: EventData['order.created'] = {
-    orderId: order.id,
-    customerId: order.customerId,
-    ...(order.externalOrderId !== undefined && { externalOrderId: order.externalOrderId }),
-    items,
-    total,
-  };
-  const [priced] = await queryChanging<{ changed: string | null }>(
+  const admitted = claim ? Prisma.sql`claimed` : Prisma.sql`admitted`;
+  const [priced] = await queryChanging<{ changed: string | null; customer: string | null; isAtStage: boolean }>(
     db,
     Prisma.sql`
     WITH ordered AS (
@@ -86,41 +95,100 @@ async function insertOrder(
       SELECT FROM ordered l JOIN inventory i USING (sku)
       WHERE i.unit_price = l.unit_price AND i.currency = ${total.currency}
       HAVING count(*) = ${items.length}::int
-    ), ${claim ? claimedForOrder(claim, order.id, Prisma.sql`priced`) : Prisma.empty}
-    accepted AS (
+    ), installed AS (
+      SELECT id FROM installation WHERE ${isAtStage(stage)}
+    ), admitted AS (
+      SELECT FROM priced, installed WHERE ${isNumberFree(key, order, stage)}
+    ), ${claim ? claimedForOrder(claim, order.id, Prisma.sql`admitted`) : Prisma.empty}
+    ${stage === 'plain' ? clientIdAsCustomer(order, admitted) : referenceAsCustomer(key, order, admitted)}, accepted AS (
       INSERT INTO orders AS o (id, customer_id, external_order_id, currency, total_amount, payment_method,
         correlation_id, traceparent, charge_version, charge_correlation_id, installation_id, plan_version, event_count, event_xid, created_at, updated_at)
-      SELECT ${order.id}::uuid, ${order.customerId}, ${order.externalOrderId ?? null}, ${total.currency},
+      SELECT ${order.id}::uuid, customer.id, ${order.externalOrderId ?? null}, ${total.currency},
         ${total.amount}::bigint, ${paymentMethod}, ${order.correlationId}, ${traceparent ?? null},
-        ${chargeVersionOf(toAccept)}::smallint, ${chargeCorrelationId ?? null}, (SELECT id FROM installation), ${PLAN_VERSION}::smallint, 1, pg_current_xact_id()::text::bigint, ${order.createdAt}::timestamptz, ${order.createdAt}::timestamptz
-      FROM ${claim ? Prisma.sql`claimed` : Prisma.sql`priced`}
-      RETURNING id, event_count, event_xid, correlation_id, traceparent
+        ${chargeVersionOf(toAccept)}::smallint, ${chargeCorrelationId ?? null}, installed.id, ${PLAN_VERSION}::smallint, 1, pg_current_xact_id()::text::bigint, ${order.createdAt}::timestamptz, ${order.createdAt}::timestamptz
+      FROM customer, installed
+      RETURNING id, customer_id, event_count, event_xid, correlation_id, traceparent
     ), lines AS (
       INSERT INTO order_lines (order_id, line_no, sku, quantity, unit_price)
       SELECT a.id, l.line_no, l.sku, l.quantity, l.unit_price
       FROM accepted a, ordered l
     ), event AS (
-      ${insertEvent(Prisma.sql`accepted`, 'order.created', Prisma.sql`${JSON.stringify(created)}::jsonb`)}
+      ${insertEvent(Prisma.sql`accepted`, 'order.created', createdData(order))}
     )
-    SELECT (SELECT ${orderChanged(db)} FROM accepted) AS changed FROM priced`,
+    SELECT (SELECT ${orderChanged(db)} FROM accepted) AS changed, (SELECT customer_id FROM accepted) AS customer,
+      EXISTS (SELECT FROM installed) AS "isAtStage" FROM priced`,
   );
   if (!priced) return { outcome: 'prices-changed' };
-  if (priced.changed !== null) return { outcome: 'accepted' };
+  if (!priced.isAtStage) return undefined;
+  if (priced.customer !== null) return { outcome: 'accepted', customer: priced.customer };
   const earlier = await earlierAnswer(db, claim);
   if (earlier) return earlier;
+  const holder = await readHolder(db, key, order, true);
+  if (holder) return { outcome: 'external-id-taken', orderId: holder.id };
+  if (await isNumberErased(db, key, order)) return { outcome: 'external-id-erased' };
+  if (order.externalOrderId !== undefined) return undefined; // its holder was cancelled between two statements
   throw new Error('Bug! An order was neither accepted nor refused');
 }
 
+/**
+ * Whether nobody holds the order number under another name of the customer, which the unique key does not know: a reference that is being
+ * erased, one that was, or the client's id in an order older than references.
+ */
+function isNumberFree(key: IdentityKey, { customerId, externalOrderId }: Order, stage: Stage): Prisma.Sql {
+  if (externalOrderId === undefined || stage === 'plain') return Prisma.sql`true`;
+  return Prisma.sql`NOT ${isErasedNumber(lookupOf(key, customerId), externalOrderId)} AND NOT EXISTS (
+    SELECT FROM (${customerIdsOf(key, customerId)}) AS whose JOIN orders o ON o.customer_id = whose.reference
+    WHERE o.external_order_id = ${externalOrderId} AND o.status <> 'CANCELLED')`;
+}
+
+async function isNumberErased(db: Statements, key: IdentityKey, { customerId, externalOrderId }: Order) {
+  if (externalOrderId === undefined) return false;
+  const [row] = await db.$queryRaw<{ isErased: boolean }[]>`
+    SELECT ${isErasedNumber(lookupOf(key, customerId), externalOrderId)} AS "isErased"`;
+  return row?.isErased === true;
+}
+
+const clientIdAsCustomer = ({ customerId }: Order, admitted: Prisma.Sql): Prisma.Sql =>
+  Prisma.sql`customer AS (SELECT ${customerId} AS id FROM ${admitted})`;
+
+/**
+ * The row of a known customer is held until the commit: an erasure, which takes it FOR UPDATE, either waits for this order and
+ * sees it, or has been before it, and then the order is another reference's. Who has lost a race for the first order of a
+ * client's id finds the winner's row by the conflict.
+ */
+const referenceAsCustomer = (key: IdentityKey, { customerId }: Order, admitted: Prisma.Sql): Prisma.Sql => Prisma.sql`
+  known AS MATERIALIZED (
+    SELECT reference FROM customers WHERE lookup = ${lookupOf(key, customerId)} AND erasing_since IS NULL FOR KEY SHARE
+  ), made AS (
+    INSERT INTO customers AS c (reference, lookup, client_id)
+    SELECT ${randomUUID()}::uuid, ${lookupOf(key, customerId)}, ${customerId} FROM ${admitted} WHERE NOT EXISTS (SELECT FROM known)
+    ON CONFLICT (lookup) WHERE erasing_since IS NULL DO UPDATE SET lookup = excluded.lookup
+    RETURNING reference
+  ), customer AS (
+    SELECT coalesce((SELECT reference FROM known), (SELECT reference FROM made))::text AS id FROM ${admitted}
+  )`;
+
+function createdData({ id, externalOrderId, items, total }: Order): Prisma.Sql {
+  const created: Omit<EventData['order.created'], 'customerId'> = {
+    orderId: id,
+    ...(externalOrderId !== undefined && { externalOrderId }),
+    items,
+    total,
+  };
+  return Prisma.sql`${JSON.stringify(created)}::jsonb || jsonb_build_object('customerId', customer_id)`;
+}
+
 /** @returns the customer's newest order with this externalOrderId; `live`: the one that is not CANCELLED, if it still is not */
-async function readHolder(db: Statements, { customerId, externalOrderId }: Order, live: boolean) {
+async function readHolder(db: Statements, key: IdentityKey, { customerId, externalOrderId }: Order, live: boolean) {
   const [first] = await db.$queryRaw<{ id: string }[]>`
-    SELECT id FROM orders WHERE customer_id = ${customerId} AND external_order_id = ${externalOrderId ?? null}
-      ${live ? Prisma.sql`AND status <> 'CANCELLED'` : Prisma.empty} ORDER BY id DESC LIMIT 1`;
+    SELECT o.id FROM (${customerIdsOf(key, customerId)}) AS whose JOIN orders o ON o.customer_id = whose.reference
+    WHERE o.external_order_id = ${externalOrderId ?? null}
+      ${live ? Prisma.sql`AND o.status <> 'CANCELLED'` : Prisma.empty} ORDER BY o.id DESC LIMIT 1`;
   return first;
 }
 
 const dueSaga = Prisma.sql`
-  id, customer_id AS "customerId", correlation_id AS "correlationId", traceparent, plan_version AS "planVersion", unwinding_reason AS reason,
+  id, customer_id AS customer, correlation_id AS "correlationId", traceparent, plan_version AS "planVersion", unwinding_reason AS reason,
   CASE WHEN status = 'CONFIRMED' AND unwinding_reason IS NOT NULL THEN 'cancellation' ELSE 'order' END AS kind`;
 
 /**

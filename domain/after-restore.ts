@@ -9,7 +9,8 @@ import type { PaymentStatus } from './payments.js';
 
 export type RestoredOrder = {
   id: string;
-  customerId: string;
+  /** As the row holds it: its saga is found by it. */
+  customer: string;
   status: OrderStatus;
   unwindingReason: CancellationReason | null;
   /** It is not final, or not finished: a saga has to work on it. */
@@ -23,7 +24,7 @@ export type RestoredOrder = {
 };
 
 const columns = Prisma.sql`
-  o.id::text, o.customer_id AS "customerId", o.status, o.unwinding_reason AS "unwindingReason",
+  o.id::text, o.customer_id AS customer, o.status, o.unwinding_reason AS "unwindingReason",
   o.status = 'PENDING' OR (o.status = 'CONFIRMED' AND (o.unwinding_reason IS NOT NULL OR o.forward_due)) AS "isDue",
   (SELECT p.status FROM payments p WHERE p.order_id = o.id) AS payment,
   (SELECT p.gateway_reference FROM payments p WHERE p.order_id = o.id) AS reference,

@@ -7,9 +7,10 @@
  * transactions of one order may take their ids in one sequence and the order's row in the other, and the order's own
  * sequence must win. A stored feed_xid is thus never below the writer's own id, which keeps the rule of visibility valid.
  */
-import type { EventType, StoredEvent } from '../contracts/events.js';
+import type { StoredEvent, EventType } from '../contracts/events.js';
 import { Prisma } from '../prisma/generated/client.js';
 import { activeTraceparent } from '../runtime/tracing/spans.js';
+import { type CustomerBehind, customerBehind, toldCustomer } from './customers.js';
 import type { Database } from './database.js';
 
 /** SET list that counts so many more events on the order's row, named `o` in the statement. */
@@ -61,7 +62,34 @@ export const PARTITIONS = 16;
 export const partitionOfOrder = Prisma.sql`(get_byte(uuid_send(order_id), 15) & 15)`;
 
 const eventRow = Prisma.sql`order_id AS "orderId", sequence, type, data, correlation_id AS "correlationId", traceparent,
-  occurred_at AS "occurredAt", feed_xid AS "feedXid", feed_position AS "feedPosition"`;
+  occurred_at AS "occurredAt", feed_xid AS "feedXid", feed_position AS "feedPosition",
+  CASE type WHEN 'order.created' THEN ${customerBehind(Prisma.sql`(data->>'customerId')`)} END AS behind`;
+
+/** What is stored says the customer's reference; who stands behind it is read with it, each time, and is told. */
+function told<E extends StoredEvent>({ behind, ...row }: Row<E>): E & ToldEvent {
+  const event = { ...(row as unknown as E), toldAtMs: performance.now() };
+  if (behind === null) return event;
+  const data = event.data as { customerId: string };
+  return { ...event, data: { ...data, ...toldCustomer(data.customerId, behind) } };
+}
+type Row<E> = E & { behind: CustomerBehind | null };
+
+/** By `performance.now()`: when it was read who stands behind its customer's reference. */
+export type ToldEvent = StoredEvent & { toldAtMs?: number };
+
+/** @returns what is told of the same events now, in their order */
+export async function tellAnew(db: Database, events: ToldEvent[]): Promise<ToldEvent[]> {
+  const references = events.map(({ data }) => (data as { customerReference?: string }).customerReference ?? null);
+  const rows = await db.$queryRaw<{ behind: CustomerBehind | null }[]>`
+    SELECT ${customerBehind(Prisma.sql`r.reference`)} AS behind
+    FROM unnest(${references}::text[]) WITH ORDINALITY AS r (reference, n) ORDER BY r.n`;
+  return events.map((event, i) => {
+    const [reference, behind] = [references[i], rows[i]?.behind];
+    const data = reference && behind ? { ...(event.data as object), ...toldCustomer(reference, behind) } : event.data;
+    return { ...event, data, toldAtMs: performance.now() };
+  });
+}
+
 /** Nothing that commits from now on can come before it. */
 export const isSettled = Prisma.sql`feed_xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint`;
 
@@ -70,11 +98,12 @@ export const isSettled = Prisma.sql`feed_xid < pg_snapshot_xmin(pg_current_snaps
  * @param limit number of events at most
  */
 export async function readFeed(db: Database, after: FeedPlace, limit: number): Promise<FeedEvent[]> {
-  return db.$queryRaw<FeedEvent[]>`
+  const rows = await db.$queryRaw<Row<FeedEvent>[]>`
     SELECT ${eventRow} FROM outbox
     WHERE (feed_xid, feed_position) > (${after.feedXid}::bigint, ${after.feedPosition}::bigint) AND ${isSettled}
     ORDER BY feed_xid, feed_position
     LIMIT ${limit}`;
+  return rows.map(told);
 }
 
 /** @returns the place of the feed's newest event: whatever is stored from now on comes after it */
@@ -99,7 +128,7 @@ export async function readPartitions(
   after: PartitionPlace[],
   limit: number,
 ): Promise<PartitionEvent[]> {
-  return db.$queryRaw<PartitionEvent[]>`
+  const rows = await db.$queryRaw<Row<PartitionEvent>[]>`
     SELECT p.partition, e.*, EXISTS (
       SELECT FROM dead_letters l WHERE l.destination = ${destination} AND l.order_id = e."orderId" AND l.closed_at IS NULL
     ) AS "isHeld", EXISTS (
@@ -115,6 +144,7 @@ export async function readPartitions(
       LIMIT ${limit}
     ) AS e
     ORDER BY e."feedXid", e."feedPosition"`;
+  return rows.map(told);
 }
 
 /**
@@ -127,20 +157,24 @@ export async function readNewEvents(
   after: { orderId: string; sequence: number }[],
   limit: { perOrder: number; total: number },
 ): Promise<StoredEvent[]> {
-  return db.$queryRaw<StoredEvent[]>`
+  const rows = await db.$queryRaw<Row<StoredEvent>[]>`
     SELECT e.* FROM unnest(${after.map((a) => a.orderId)}::uuid[], ${after.map((a) => a.sequence)}::int[]) AS a (of, seen)
     CROSS JOIN LATERAL (
       SELECT ${eventRow} FROM outbox WHERE order_id = a.of AND sequence > a.seen ORDER BY sequence LIMIT ${limit.perOrder}
     ) AS e
     LIMIT ${limit.total}`;
+  return rows.map(told);
 }
 
 /** An order's events after a sequence, oldest first. @param afterSequence 0 for all */
-export async function readOrderEvents(db: Database, orderId: string, afterSequence: number, limit: number) {
-  const rows = await db.event.findMany({
-    where: { orderId, sequence: { gt: afterSequence } },
-    orderBy: { sequence: 'asc' },
-    take: limit,
-  });
-  return rows.map((row): StoredEvent => ({ ...row, type: row.type as EventType }));
+export async function readOrderEvents(
+  db: Database,
+  orderId: string,
+  afterSequence: number,
+  limit: number,
+): Promise<StoredEvent[]> {
+  const rows = await db.$queryRaw<Row<StoredEvent>[]>`
+    SELECT ${eventRow} FROM outbox WHERE order_id = ${orderId}::uuid AND sequence > ${afterSequence}::int
+    ORDER BY sequence LIMIT ${limit}`;
+  return rows.map(told);
 }

@@ -8,6 +8,7 @@ import type { Money, OrderStatus } from '../contracts/orders.js';
 import { STEPS, UNDOS } from '../contracts/plan.js';
 import type { SagaPolicy, SagaState } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
+import { type CustomerBehind, customerBehind, toldCustomer } from './customers.js';
 import type { Database } from './database.js';
 
 /** What Temporal's visibility tells of a saga, in the words of its search attributes. */
@@ -25,6 +26,7 @@ export type StuckCandidate = {
 export type StuckSaga = Omit<StuckCandidate, 'startedAt'> & {
   status: OrderStatus;
   customerId: string;
+  customerReference?: string;
   total: Money;
   /** The gateway's id of the charge, where there is one on record. */
   gatewayReference: string | null;
@@ -140,7 +142,7 @@ export async function joinStuckSagas(db: Database, candidates: StuckCandidate[])
   // A saga that was started by hand may be called anything; the list must survive it.
   const ids = candidates.map((candidate) => candidate.orderId).filter((id) => UUID.test(id));
   const orders = await db.$queryRaw<OpenOrderRow[]>`
-    SELECT o.id, o.status, o.customer_id AS "customerId", o.total_amount AS "totalAmount", o.currency,
+    SELECT o.id, o.status, o.customer_id AS customer, ${customerBehind(Prisma.sql`o.customer_id`)} AS behind, o.total_amount AS "totalAmount", o.currency,
       o.unwinding_reason AS "unwindingReason", p.gateway_reference AS "gatewayReference"
     FROM orders o LEFT JOIN payments p ON p.order_id = o.id
     WHERE o.id = ANY(${ids}::uuid[])
@@ -149,14 +151,14 @@ export async function joinStuckSagas(db: Database, candidates: StuckCandidate[])
   const stuck = candidates.flatMap((candidate): StuckSaga[] => {
     const order = byId.get(candidate.orderId);
     if (!order || isDone(candidate, order)) return [];
-    const { customerId, totalAmount, currency } = order;
+    const { customer, behind, totalAmount, currency } = order;
     const total = { amount: Number(totalAmount), currency };
     return [
       {
         ...candidate,
         startedAt: candidate.startedAt.toISOString(),
         status: order.status,
-        customerId,
+        ...toldCustomer(customer, behind),
         total,
         gatewayReference: order.gatewayReference,
       },
@@ -168,7 +170,8 @@ export async function joinStuckSagas(db: Database, candidates: StuckCandidate[])
 type OpenOrderRow = {
   id: string;
   status: OrderStatus;
-  customerId: string;
+  customer: string;
+  behind: CustomerBehind | null;
   totalAmount: bigint;
   currency: string;
   unwindingReason: string | null;

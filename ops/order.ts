@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { money } from '../contracts/amounts.js';
 import type { StoredEvent } from '../contracts/events.js';
-import type { Order } from '../contracts/orders.js';
+import type { Order, StoredOrder } from '../contracts/orders.js';
 import type { Database } from '../domain/database.js';
 import { type OrderState, readOrderState, readOrder, readTraceOf } from '../domain/orders.js';
 import { readOrderEvents } from '../domain/outbox.js';
@@ -87,7 +87,7 @@ async function showOrder({ out, to, config }: Ops, id: string): Promise<ExitCode
 }
 
 type OrderReport = {
-  order: Order;
+  order: StoredOrder;
   unwindingReason: string | null;
   /** As W3C Trace Context has it; null if the request that placed the order was not traced. */
   traceId: string | null;
@@ -108,7 +108,7 @@ type OrderReport = {
 async function readNextActs(
   temporal: Temporal | undefined,
   config: OpsConfig,
-  order: Order,
+  order: StoredOrder,
   orderState: OrderState,
 ): Promise<NextAct[]> {
   const ask = async () => {
@@ -174,7 +174,9 @@ function printHead(out: Output, { order, unwindingReason }: OrderReport): void {
     `${out.paint('bold', order.id)}  ${paintStatus(out, order)}${why === null ? '' : ` (${order.cancellation ? '' : 'unwinding: '}${why})`}  ${money(order.total)}`,
   );
   const external = order.externalOrderId === undefined ? '' : `, external id ${order.externalOrderId}`;
-  out.print(`accepted ${time(order.createdAt)} (${age(order.createdAt)} ago), customer ${order.customerId}${external}`);
+  out.print(
+    `accepted ${time(order.createdAt)} (${age(order.createdAt)} ago), customer ${customerOf(order)}${external}`,
+  );
   const { currency } = order.total;
   for (const { sku, quantity, unitPrice } of order.items) {
     out.print(`  ${quantity} × ${sku} at ${money({ amount: unitPrice, currency })}`);
@@ -249,3 +251,7 @@ const took = (from: string, to: string | null): string =>
 
 const paintStatus = (out: Output, { status }: Order): string =>
   out.paint(status === 'CONFIRMED' ? 'green' : status === 'PENDING' ? 'yellow' : 'red', status);
+
+/** Whom people know it by, and by what its sagas and events are found. */
+const customerOf = ({ customerId, customer }: StoredOrder): string =>
+  customer === customerId ? customerId : `${customerId} (reference ${customer})`;

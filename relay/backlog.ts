@@ -3,9 +3,8 @@
  * holds the partition's lease. It is kept as one stream per order, so that an order that fails delays no other: reading goes
  * on, and only the cursor waits before the oldest event that is still owed.
  */
-import type { StoredEvent } from '../contracts/events.js';
 import type { PartitionLease, LeasedCursor } from '../domain/cursors.js';
-import type { FeedPlace, PartitionEvent } from '../domain/outbox.js';
+import type { FeedPlace, PartitionEvent, ToldEvent } from '../domain/outbox.js';
 import type { DecidedDeadLetter } from '../domain/held-events.js';
 
 export type PartitionBacklog = {
@@ -21,7 +20,7 @@ export type PartitionBacklog = {
 export type OrderStream = {
   orderId: string;
   /** In sequence; with the place of each that the cursor, not a dead letter, answers for. */
-  events: (StoredEvent & Partial<FeedPlace>)[];
+  events: (ToldEvent & Partial<FeedPlace>)[];
   /** The open dead letter behind which these events have waited: they are found again by it, not by the cursor. */
   deadLetter?: DecidedDeadLetter;
   /** How its first event has failed so far. */

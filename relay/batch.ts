@@ -1,5 +1,5 @@
 /** A batch: what is sent of each order in one round, and what became of it. */
-import { type CloudEvent, toCloudEvent } from '../contracts/events.js';
+import { type CloudEvent, type CustomersTold, toCloudEvent } from '../contracts/events.js';
 import type { HoldReason } from '../domain/held-events.js';
 import { type PartitionBacklog, noTrouble, type OrderStream } from './backlog.js';
 import { type PublishFailure, findUnsendable, type SentAfter, type ValidateEvent } from './hold-policy.js';
@@ -19,7 +19,7 @@ const TROUBLED_FIRST = 4;
 export function composeBatch(
   backlogs: Iterable<PartitionBacklog>,
   eventsMax: number,
-  validate?: ValidateEvent,
+  { validate, customersTold }: { validate?: ValidateEvent; customersTold?: CustomersTold } = {},
 ): { entries: BatchEntry[]; unsendable: UnsendableEntry[] } {
   const now = performance.now();
   const due = [...backlogs]
@@ -30,7 +30,7 @@ export function composeBatch(
   let room = eventsMax;
   for (const entry of interleaved(due)) {
     for (const stored of entry.stream.events.slice(0, room)) {
-      const event = toCloudEvent(stored);
+      const event = toCloudEvent(stored, customersTold);
       const reason = findUnsendable(event, validate);
       if (reason && entry.events.length === 0) unsendable.push({ entry, reason });
       if (reason) break; // what comes before it is sent first

@@ -10,6 +10,7 @@ import { type Delivery, dropBacklog } from './delivery.js';
 import { addEvent, countOwed, isBefore, openBacklog, servedUpTo } from './backlog.js';
 import { closeDelivered, giveUpDiscarded, hold, takeUpDecided } from './dead-letters.js';
 import { type PublishFailure, recordFailure } from './hold-policy.js';
+import { refreshCustomers } from './told-customers.js';
 import { tracedPublish } from './tracing.js';
 import { applyOutcomes, composeBatch, type EntryResult, listFailures } from './batch.js';
 
@@ -99,7 +100,8 @@ type RoundResult = { delivered: number; held: number; failures: PublishFailure[]
 
 async function sendDue(delivery: Delivery): Promise<RoundResult> {
   const before = { ...delivery.counts };
-  const { entries, unsendable } = composeBatch(delivery.backlogs.values(), BATCH_MAX, delivery.validate);
+  await refreshCustomers(delivery);
+  const { entries, unsendable } = composeBatch(delivery.backlogs.values(), BATCH_MAX, delivery);
   const batch = entries.flatMap(({ events }) => events);
   const results = applyOutcomes(entries, batch.length === 0 ? [] : await publishBatch(delivery, batch));
   logDelivered(delivery, results);

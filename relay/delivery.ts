@@ -1,5 +1,6 @@
 /** A destination's delivery: what it is made with, and what this process remembers of it between two rounds. */
 import type { Logger } from 'pino';
+import type { CustomersTold } from '../contracts/events.js';
 import type { LeasedCursor } from '../domain/cursors.js';
 import type { Database } from '../domain/database.js';
 import type { DestinationCounts, PartitionBacklog } from './backlog.js';
@@ -16,6 +17,8 @@ export type DeliveryOptions = {
   backoffMaxMs: number;
   logger: Logger;
   validate?: ValidateEvent;
+  /** What events say of their customer; absent = the client's id. */
+  customersTold?: CustomersTold;
   saveEveryMs?: number;
   troubledMax?: number;
 };

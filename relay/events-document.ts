@@ -120,5 +120,10 @@ const PROMISES = `## What you may rely on
   another \`dataschema\`: see [decision 7](decisions/0007-event-contracts.md).
 - **Types are added.** An event of a \`type\` that you do not know is no error: take it, keep its \`id\` and \`sequence\` as of any other,
   and do nothing else. A consumer that refused it would hold back the later events of its order.
+- **Customers.** \`data.customerReference\` is a customer's random reference, the same in all of its events, and of no use outside of them;
+  \`data.customerId\` the id that the order was placed with, or the reference where \`EVENTS_CUSTOMER=reference\`. Who is erased is told as the reference
+  in both, in whatever is delivered, replayed or read after that: a destination hears the id for seconds longer at most. A person who comes back has
+  another reference. Keep the reference beside what you keep of a customer; a client's id that equals a reference is no reference. The
+  role \`customer\` reads its own id alone.
 - **No personal data**: opaque ids, amounts, codes. \`customerId\` and \`externalOrderId\` are what the ordering program gave: they must be
   numbers of its own, never an e-mail address or a name, since they are kept, listed and delivered as they are, until the customer is erased.`;

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import type { CustomersTold } from '../contracts/events.js';
 import { LEASES_MOVED } from '../contracts/ids.js';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
@@ -41,6 +42,8 @@ export type RelayDependencies = {
   /** Orders of which the API in this process takes care itself; none, where there is no API. */
   inHand: ReadonlySet<string>;
   deliveryBackoffMaxMs: number;
+  /** What events say of their customer; absent = the client's id. */
+  customersTold?: CustomersTold;
   /** Where a destination begins that is new. */
   destinationsBegin: 'oldest' | 'now';
   /** How old an erasure may be before it raises an alarm. */
@@ -103,14 +106,14 @@ export function startRelay(deps: RelayDependencies): RunningRelay {
 
 /** One loop per destination, so that one that is down holds back no other; and one that renews this relay's leases. */
 function startDeliveries(deps: RelayDependencies) {
-  const { db, changes, publishers, deliveryBackoffMaxMs, destinationsBegin: begin, logger } = deps;
+  const { db, changes, publishers, deliveryBackoffMaxMs, destinationsBegin: begin, customersTold, logger } = deps;
   const owner = randomUUID();
   const validate = createEventValidator();
   const destinations = publishers.map((publisher) => publisher.destination);
   const leases = createPartitionLeases({ db, destinations, owner, leaseMs: LEASE_MS, begin, logger });
   const served = publishers.map(countDeliveries).map((publisher) => {
     const options = { db, publisher, owner, leases, backoffMaxMs: deliveryBackoffMaxMs, logger };
-    const delivery = createDelivery({ ...options, validate });
+    const delivery = createDelivery({ ...options, validate, ...(customersTold && { customersTold }) });
     const name = `delivery to ${publisher.destination}`;
     const loop = startLoop(
       { name, everyMs: POLL_MS, backoffMaxMs: deliveryBackoffMaxMs, lingerMs: LINGER_MS, logger },

@@ -292,6 +292,11 @@ export const settings = {
     default: 'oldest',
     desc: 'Where a destination begins that is new: with the oldest event that is kept, or with what comes from now on',
   }),
+  EVENTS_CUSTOMER: str({
+    choices: ['id', 'reference'] as const,
+    default: 'id',
+    desc: 'What customerId of an event is: the id that the order was placed with, or the customer’s reference',
+  }),
   WEBHOOK_URL: confidential(
     httpUrl('webhook')({ default: undefined, desc: 'Destination of events: a webhook receiver' }),
   ),

@@ -115,7 +115,7 @@ await runMain(async () => {
     sagaDeadlineMs: config.SAGA_DEADLINE,
     compensationAttentionAfterMs: config.COMPENSATION_ATTENTION_AFTER,
   };
-  const common = { db, changes, temporal, policy, logger };
+  const common = { db, changes, temporal, policy, customersTold: config.EVENTS_CUSTOMER, logger };
 
   // Where sagas run in the process that accepts their orders, no more are begun than it has slots for. Not so where workers know their
   // build: which of them begins a saga is Temporal's to say, and an eager start, which slots go with, would begin it here in any case.

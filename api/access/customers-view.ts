@@ -43,5 +43,11 @@ export const eventFor =
   (caller: Caller) =>
   <E extends StoredEvent>(event: E): E => {
     const data = event.data as Record<string, unknown>;
-    return isCustomer(caller) && 'skippedBy' in data ? { ...event, data: { ...data, skippedBy: SOMEBODY } } : event;
+    if (!isCustomer(caller)) return event;
+    if ('customerReference' in data) return { ...event, data: withoutReference(data) };
+    return 'skippedBy' in data ? { ...event, data: { ...data, skippedBy: SOMEBODY } } : event;
   };
+
+function withoutReference<T extends { customerReference?: unknown }>({ customerReference: _, ...rest }: T) {
+  return rest;
+}

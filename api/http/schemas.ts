@@ -92,7 +92,7 @@ export const OrderSchema = Type.Object(
   {
     id: Type.String({ format: 'uuid' }),
     status: OrderStatus,
-    customerId: Type.String(),
+    customerId: Type.String({ description: 'As it was ordered with; the reference of a customer who is erased' }),
     items: Type.Array(
       Type.Object({
         sku: Type.String(),

@@ -48,6 +48,7 @@ const StuckSagaSchema = Type.Object({
   startedAt: Type.String(),
   status: OrderStatus,
   customerId: Type.String(),
+  customerReference: Type.Optional(Type.String({ description: 'Its search attribute `CustomerId`' })),
   total: MoneySchema,
   gatewayReference: Type.Union([Type.String(), Type.Null()], {
     description: 'The gateway’s id of the charge, if one is on record',

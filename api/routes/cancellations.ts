@@ -2,7 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { orderSagaId } from '../../contracts/ids.js';
-import type { CancellationReason, Order } from '../../contracts/orders.js';
+import type { CancellationReason, StoredOrder } from '../../contracts/orders.js';
 import { cancellation } from '../../domain/audit/changes.js';
 import { type RequestedCancellation, readTraceOf } from '../../domain/orders.js';
 import { wakeSaga } from '../../sagas/wake.js';
@@ -10,7 +10,7 @@ import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
 import { answerOnce } from '../http/idempotency.js';
 import { problemResponses } from '../openapi/problems.js';
-import { requireOrder } from './orders.js';
+import { requireOrder, told } from './orders.js';
 import { ANONYMOUS, confinedTo } from '../access/permissions.js';
 import { Problem } from '../http/problems.js';
 import { refusePersonalText } from '../http/personal-texts.js';
@@ -49,7 +49,7 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
       if (codeOf(request) === 'OPERATOR') refusePersonalText('/reason', reason); // the audit trail keeps it
       const act = async () => {
         await recordCancellation(deps, request, order, reason);
-        return { status: 202, body: await requireOrder(deps, order.id, request.caller) };
+        return { status: 202, body: told(await requireOrder(deps, order.id, request.caller)) };
       };
       return answerOnce(deps, request, reply, act, { orderId: order.id });
     },
@@ -59,7 +59,7 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
 async function recordCancellation(
   deps: ApiDependencies,
   request: FastifyRequest,
-  order: Order,
+  order: StoredOrder,
   message: string,
 ): Promise<void> {
   const code = codeOf(request);
@@ -75,7 +75,14 @@ async function recordCancellation(
     // Of the plan that the order was accepted under: this process may be of an older build, or of a newer one.
     const { reason, planVersion } = recorded;
     const traceparent = await readTraceOf(deps.db, order.id).catch(() => null); // then its trace is another one
-    deps.dispatcher.start({ ...order, traceparent, kind: 'cancellation', reason, planVersion });
+    deps.dispatcher.start({
+      ...order,
+
+      traceparent,
+      kind: 'cancellation',
+      reason,
+      planVersion,
+    });
   }
   if (recorded.outcome === 'unwinding') void wakeSoon(deps, order.id);
   logCancellation(request, order, recorded);
@@ -84,7 +91,7 @@ async function recordCancellation(
 /** In the order's own story; the saga, which only finds its order unwinding, has nothing to add. */
 function logCancellation(
   { server, id: callId, caller }: FastifyRequest,
-  { id: orderId, correlationId }: Order,
+  { id: orderId, correlationId }: StoredOrder,
   { outcome, reason }: RequestedCancellation,
 ): void {
   const isOwn = confinedTo(caller, 'write') !== undefined; // then the subject is the customer's id, which no log has

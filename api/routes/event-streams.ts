@@ -61,7 +61,7 @@ export async function streamOrder(
 
 /** An order's events after the last that the client has, until it is CANCELLED: a confirmed one may still be. */
 async function* followOrder(
-  { db, waiting }: ApiDependencies,
+  { db, waiting, customersTold }: ApiDependencies,
   { id, status }: Order,
   last: string | undefined,
   show: (event: StoredEvent) => StoredEvent,
@@ -76,7 +76,7 @@ async function* followOrder(
     if (isOver && events.length === 0) return;
     yield RETRY;
     while (!signal.aborted) {
-      yield* inChunks(events.map(show), (event) => `${event.sequence}`);
+      yield* inChunks(events.map(show), (event) => `${event.sequence}`, customersTold);
       sequence = events.at(-1)?.sequence ?? sequence;
       isOver ||= events.some(({ type }) => type === 'order.cancelled');
       const isCut = events.length === EVENTS_MAX;

@@ -82,7 +82,7 @@ function orderEventsRoute(app: Api, deps: ApiDependencies): void {
           if (!last && cursor !== undefined) await requireSequenceKept(db, id, after, events[0]?.sequence);
           return events;
         },
-        show: (event) => toCloudEvent(eventFor(request.caller)(event)),
+        show: (event) => toCloudEvent(eventFor(request.caller)(event), deps.customersTold),
         next: nextBy((event) => `${event.sequence}`),
       });
     },
@@ -120,7 +120,7 @@ function feedRoute(app: Api, deps: ApiDependencies): void {
         bytesMax: deps.pageBytesMax,
         read: async (last, rows) => readFeed(db, last ?? from, rows),
         check: async () => requireKept(db, from),
-        show: toCloudEvent,
+        show: (event) => toCloudEvent(event, deps.customersTold),
         next: ({ last }) => (last ? cursorOf({ ...last, ...(known && { known }) }) : (after ?? cursorOf(from))),
       });
     },

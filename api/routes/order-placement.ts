@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { v7 as uuidv7 } from 'uuid';
-import type { Order } from '../../contracts/orders.js';
+import type { Order, StoredOrder } from '../../contracts/orders.js';
 import type { Acceptance } from '../../domain/acceptance.js';
 import { placing } from '../../domain/audit/changes.js';
 import { earlierAnswer, type KeyClaim } from '../../domain/idempotency.js';
@@ -16,7 +16,7 @@ import { recordedTraceOf } from '../http/tracing.js';
 import { ordersAccepted, postDuration } from '../metrics.js';
 import { problemResponses } from '../openapi/problems.js';
 import { confinedTo } from '../access/permissions.js';
-import { requireOrder } from './orders.js';
+import { requireOrder, told } from './orders.js';
 import { createPricing, PRICING_PROBLEMS, type Priced, type Pricing, refuseRepeatedSkus } from './pricing.js';
 import { Problem } from '../http/problems.js';
 import { NewOrder, OrderSchema } from '../http/schemas.js';
@@ -80,7 +80,7 @@ async function placeOrder(
   const wait = beginWait(deps, request, reply, { orderId: order.id, customerId: order.customerId, isDue: false });
   request.log.info({ orderId: order.id }, 'order accepted');
   const answered = answer(order.id, response, wait, request, reply);
-  dispatcher.start({ ...order, ...(traceparent && { traceparent }), kind: 'order' }); // once the answer is on its way: the client does not wait for what this costs
+  dispatcher.start({ ...order, customer: acceptance.customer, ...(traceparent && { traceparent }), kind: 'order' }); // once the answer is on its way: the client does not wait for what this costs
   return answered;
 }
 
@@ -139,6 +139,8 @@ async function answerEarlier(
       orderId: earlier.orderId,
     });
   }
+  if (earlier.outcome === 'external-id-erased')
+    throw new Problem('order-erased', 'The customer had an order with this externalOrderId before they were erased.');
   const { orderId, response } = replayable(earlier);
   if (orderId === null) throw new Error('Bug! An accepted order is kept without its id');
   reply.header('idempotent-replayed', 'true');
@@ -154,7 +156,7 @@ async function answer(
   wait: FinalStatusWait | undefined,
   request: FastifyRequest,
   reply: FastifyReply,
-  readNow?: () => Promise<Order>,
+  readNow?: () => Promise<StoredOrder>,
 ) {
   reply.code(201).header('location', `/orders/${orderId}`).type('application/json; charset=utf-8');
   if (wait === undefined) return reply.send(response);
@@ -163,5 +165,5 @@ async function answer(
   const final = await wait.order();
   // The order is accepted, whatever happens while we wait: a database that goes away must not make this a failure.
   const order = final ?? (await readNow?.().catch((err: unknown) => request.log.warn({ err, orderId }, 'not read')));
-  return reply.send(order ? JSON.stringify(order) : response);
+  return reply.send(order ? JSON.stringify(told(order)) : response);
 }

@@ -1,7 +1,7 @@
 /** Orders over HTTP: read one, list them. */
 import { type Static, Type } from 'typebox';
-import type { Order } from '../../contracts/orders.js';
-import { listOrders, type OrderFilter, readOrder } from '../../domain/orders.js';
+import type { Order, StoredOrder } from '../../contracts/orders.js';
+import { listOrders, type OrderFilter, readOrder, readOrderFor } from '../../domain/orders.js';
 import { parseMoment } from '../../runtime/moments.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { answerUnlessKnown } from '../http/etags.js';
@@ -32,7 +32,7 @@ function readRoute(app: Api, deps: ApiDependencies): void {
     async (request, reply) => {
       const order = await requireOrder(deps, request.params.id, request.caller);
       request.drawFor(order.customerId);
-      return answerUnlessKnown(request, reply, order);
+      return answerUnlessKnown(request, reply, told(order));
     },
   );
 }
@@ -83,12 +83,13 @@ function listRoute(app: Api, { db, pageBytesMax }: ApiDependencies): void {
       if (own !== undefined && customerId !== undefined && customerId !== own) return { orders: [], next: null };
       const filter = filterOf(query, own);
       const before = cursor === undefined ? undefined : decodeCursor(cursor, UUID);
-      return sendPage<Order>(reply, {
+      return sendPage<StoredOrder>(reply, {
         name: 'orders',
         schema: OrderSchema,
         limit,
         bytesMax: pageBytesMax,
         read: async (last, rows) => listOrders(db, { ...filter, beforeId: last?.id ?? before }, rows),
+        show: told,
         next: nextBy((order) => order.id),
       });
     },
@@ -124,10 +125,20 @@ export async function requireOrder(
   id: string,
   caller: Caller,
   access: 'read' | 'write' = 'read',
-): Promise<Order> {
-  const order = UUID.test(id) ? await readOrder(db, id) : null;
+): Promise<StoredOrder> {
   const own = confinedTo(caller, access);
-  const conceals = order !== null && own !== undefined && order.customerId !== own;
-  if (!order || conceals) throw new Problem('not-found', `There is no order ${id.slice(0, 64)}.`, {}, { conceals });
-  return order;
+  const found = UUID.test(id) ? await find(db, id, own) : null;
+  if (!found?.isOwn)
+    throw new Problem('not-found', `There is no order ${id.slice(0, 64)}.`, {}, { conceals: found !== null });
+  return found.order;
 }
+
+/** @param own the customer that the caller is confined to */
+async function find(db: ApiDependencies['db'], id: string, own: string | undefined) {
+  if (own !== undefined) return readOrderFor(db, id, own);
+  const order = await readOrder(db, id);
+  return order && { order, isOwn: true };
+}
+
+/** What is told of an order: by the customer's reference it is known inside, and to consumers of events. */
+export const told = ({ customer: _, ...order }: StoredOrder): Order => order;

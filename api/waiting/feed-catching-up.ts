@@ -8,7 +8,7 @@ import type { Database } from '../../domain/database.js';
 import { isBefore } from '../../domain/feed-horizon.js';
 import { type FeedEvent, type FeedPlace, readFeed } from '../../domain/outbox.js';
 import { cursorOf, type FeedCursor } from '../http/feed-cursors.js';
-import { EVENTS_MAX, type FeedPiece, type KeptPieces, toPiece } from './feed-pieces.js';
+import { EVENTS_MAX, type FeedPiece, type KeptPieces, SHOWN_MAX_MS, toPiece } from './feed-pieces.js';
 
 /** `place`: where the stream is when it has sent the piece. */
 type CaughtUp = { piece: FeedPiece | undefined; place: FeedPlace; isAtEnd: boolean };
@@ -23,7 +23,7 @@ export function createCatchingUp(
   kept: Pick<KeptPieces, 'head'>,
 ): (from: FeedCursor) => Promise<CaughtUp> {
   const turns = pLimit(PARALLEL_MAX);
-  const shared = new Map<string, Promise<CaughtUp>>();
+  const shared = new Map<string, { reading: Promise<CaughtUp>; sinceMs: number }>();
 
   const readNext = async ({ known, ...place }: FeedCursor): Promise<CaughtUp> => {
     const began = performance.now();
@@ -40,9 +40,9 @@ export function createCatchingUp(
   return async (from) => {
     const key = cursorOf(from);
     const known = shared.get(key);
-    if (known) return known;
+    if (known && performance.now() - known.sinceMs < SHOWN_MAX_MS) return known.reading;
     const reading = turns(readNext, from);
-    shared.set(key, reading);
+    shared.set(key, { reading, sinceMs: performance.now() });
     const [oldest] = shared.keys();
     if (shared.size > PLACES_MAX && oldest !== undefined) shared.delete(oldest);
     try {

@@ -4,12 +4,16 @@ import type { FeedEvent, FeedPlace } from '../../domain/outbox.js';
 
 /** Events written out: what a stream sends next, and the place that it has then come to. */
 export type FeedPiece = { bytes: Uint8Array; last: FeedPlace };
-type DividedPiece = FeedPiece & { ends: { place: FeedPlace; byte: number }[] };
+type DividedPiece = FeedPiece & { readAtMs: number; ends: { place: FeedPlace; byte: number }[] };
 
 /** Events that are read at a time. */
 export const EVENTS_MAX = 100;
 /** What one stream holds in memory while its reader is slow, about: an event may have 10 KB. */
 const PIECE_BYTES = 65_536;
+
+/** For so long a piece is shown to others: who stands behind an event's customer may have been erased since it was written out. */
+export const SHOWN_MAX_MS = 2_000;
+export const isShown = ({ readAtMs }: DividedPiece): boolean => performance.now() - readAtMs < SHOWN_MAX_MS;
 
 /** @returns as many of the events as make a piece; `isCut`: not all of them */
 export function toPiece(
@@ -28,7 +32,7 @@ export function toPiece(
   }
   const last = ends.at(-1)?.place;
   return {
-    piece: last && { bytes: Buffer.concat(parts), last, ends },
+    piece: last && { bytes: Buffer.concat(parts), last, ends, readAtMs: performance.now() },
     isCut: parts.length < events.length,
   };
 }
@@ -56,6 +60,14 @@ export function createKeptPieces(maxBytes: number): KeptPieces {
     pieces = [];
     size = 0;
   };
+  const dropOldest = () => {
+    const dropped = pieces.shift() as DividedPiece;
+    from = dropped.last;
+    size -= dropped.bytes.length;
+  };
+  const dropOld = () => {
+    while (pieces[0] && !isShown(pieces[0])) dropOldest();
+  };
   return {
     head: () => head,
     beginAt: begin,
@@ -64,13 +76,12 @@ export function createKeptPieces(maxBytes: number): KeptPieces {
       pieces.push(piece);
       head = piece.last;
       size += piece.bytes.length;
-      while (size > maxBytes && pieces.length > 1) {
-        const dropped = pieces.shift() as DividedPiece;
-        from = dropped.last;
-        size -= dropped.bytes.length;
-      }
+      while (size > maxBytes && pieces.length > 1) dropOldest();
     },
-    covers: (place) => from !== undefined && !isBefore(place, from),
+    covers: (place) => {
+      dropOld();
+      return from !== undefined && !isBefore(place, from);
+    },
     after: (place) => {
       // From the new end, where most streams are.
       const piece = pieces[1 + pieces.findLastIndex(({ last }) => !isBefore(place, last))];

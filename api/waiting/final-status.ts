@@ -1,6 +1,6 @@
 /** `Prefer: wait`: the answer to a POST of an order is held back until the order is CONFIRMED or CANCELLED, or the time is up. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Order } from '../../contracts/orders.js';
+import type { StoredOrder } from '../../contracts/orders.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { parsePreferWait } from '../http/headers.js';
 import { waitsRefused } from '../metrics.js';
@@ -9,7 +9,7 @@ import { isRefused } from './places.js';
 export type FinalStatusWait = {
   seconds: number;
   /** @returns undefined if the time is up, the token has expired, the client has gone or the server stops */
-  order(): Promise<Order | undefined>;
+  order(): Promise<StoredOrder | undefined>;
 };
 
 /**

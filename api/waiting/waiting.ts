@@ -3,8 +3,8 @@
  * status. However many there are, they cost Postgres a few statements a second per process while nothing happens.
  */
 import type { Logger } from 'pino';
-import type { StoredEvent } from '../../contracts/events.js';
-import type { Order } from '../../contracts/orders.js';
+import type { CustomersTold, StoredEvent } from '../../contracts/events.js';
+import type { StoredOrder } from '../../contracts/orders.js';
 import type { Database } from '../../domain/database.js';
 import { readFinalOrders } from '../../domain/orders.js';
 import { readNewEvents } from '../../domain/outbox.js';
@@ -24,7 +24,7 @@ export type Waiting = {
   waits: Places;
   customers: OrderCustomers;
   /** Resolve with the order once it is CONFIRMED or CANCELLED. */
-  finalOrders: OrderLookups<void, Order>;
+  finalOrders: OrderLookups<void, StoredOrder>;
   /** Resolve with the order's events after a sequence. */
   newEvents: OrderLookups<number, StoredEvent[]>;
   feed: FeedTail;
@@ -43,6 +43,8 @@ export type WaitingOptions = {
   streams?: PlaceLimits;
   waits?: PlaceLimits;
   pollMs?: number;
+  /** What events say of their customer; absent = the client's id. */
+  customersTold?: CustomersTold;
   /** Hears of each order that has become CONFIRMED or CANCELLED, unless the notification is lost; must not throw. */
   onFinal?: (orderId: string) => void;
 };
@@ -52,7 +54,7 @@ const NEW_EVENTS = { perOrder: 100, total: 1_000 };
 
 export function createWaiting(options: WaitingOptions): Waiting {
   const { db, logger, pollMs = POLL_MS, onFinal } = options;
-  const finalOrders = createOrderLookups<void, Order, Order>({
+  const finalOrders = createOrderLookups<void, StoredOrder, StoredOrder>({
     name: 'the look-up of final orders',
     find: async (waiting) => {
       const orders = await readFinalOrders(
@@ -79,7 +81,12 @@ export function createWaiting(options: WaitingOptions): Waiting {
     everyMs: pollMs,
     logger,
   });
-  const feed = createFeedTail({ db, encode: (event) => encodeEvent(cursorOf(event), event), pollMs, logger });
+  const feed = createFeedTail({
+    db,
+    encode: (event) => encodeEvent(cursorOf(event), event, options.customersTold),
+    pollMs,
+    logger,
+  });
   const changes = createOrderChanges(
     options.changes,
     ({ orderId, isFinal }) => {

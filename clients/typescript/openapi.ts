@@ -177,6 +177,7 @@ export interface components {
        * @enum {string}
        */
       status: "PENDING" | "CONFIRMED" | "CANCELLED";
+      /** @description As it was ordered with; the reference of a customer who is erased */
       customerId: string;
       items: {
           sku: string;
@@ -1535,6 +1536,8 @@ export interface operations {
                  */
                 status: "PENDING" | "CONFIRMED" | "CANCELLED";
                 customerId: string;
+                /** @description Its search attribute `CustomerId` */
+                customerReference?: string;
                 total: {
                   /** @description In the currency’s minor unit */
                   amount: number;

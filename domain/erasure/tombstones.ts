@@ -36,6 +36,11 @@ export const isErasedKey = ({ caller, route, key }: { caller: string; route: str
 export const orderNumberDigest = (lookup: Prisma.Sql, externalOrderId: Prisma.Sql): Prisma.Sql =>
   Prisma.sql`erasure_digest('order number', encode(${lookup}, 'hex'), ${externalOrderId})`;
 
+/** A condition: the customer had an order of this number when they were erased. */
+export const isErasedNumber = (lookup: Uint8Array, externalOrderId: string): Prisma.Sql => Prisma.sql`
+  EXISTS (SELECT FROM erased_order_numbers e
+    WHERE e.digest = ${orderNumberDigest(Prisma.sql`${lookup}::bytea`, Prisma.sql`${externalOrderId}`)})`;
+
 /** Removes tombstones of keys whose time is over. @returns how many */
 export const purgeErasedKeys = (db: Statements, limit: number): Promise<number> => db.$executeRaw`
   DELETE FROM erased_keys WHERE digest IN (

@@ -50,6 +50,7 @@ describe('the events of an order', () => {
       data: {
         orderId: order.id,
         customerId: 'cus_42',
+        customerReference: expect.stringMatching(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
         externalOrderId: 'web-7',
         items: order.items,
         total: order.total,

@@ -98,7 +98,7 @@ test.each([
       await eventually('the second order waits for the first', async () => {
         const [waiting] = await api.db.$queryRaw<{ n: number }[]>`
           SELECT count(*)::int AS n FROM pg_stat_activity
-          WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO orders%'`;
+          WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%priced AS (%'`;
         return waiting?.n === 1;
       });
       if (!commits) throw new Error('rolled back');

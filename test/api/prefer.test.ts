@@ -8,7 +8,7 @@ import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
 import { recordCharge } from '../../domain/payments.js';
 import { startServer, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
-import { stock } from '../support/database.js';
+import { stock, ordersOf } from '../support/database.js';
 
 let api: TestApi;
 beforeAll(async () => {
@@ -28,7 +28,7 @@ describe('Prefer: wait', () => {
   test('answers the final status as soon as there is one', async () => {
     const answer = api.place({ customerId: 'cus_waits' }, { prefer: 'wait=25' });
     const placed = await eventually('the order is in the database', () =>
-      api.db.order.findFirst({ where: { customerId: 'cus_waits' } }),
+      ordersOf(api.db, 'cus_waits').then(([order]) => order),
     );
     await confirm(placed.id);
     const { status, headers, body } = await answer;
@@ -39,7 +39,7 @@ describe('Prefer: wait', () => {
   test('answers a cancelled order with its reason', async () => {
     const answer = api.place({ customerId: 'cus_loses' }, { prefer: 'wait=25' });
     const placed = await eventually('the order is in the database', () =>
-      api.db.order.findFirst({ where: { customerId: 'cus_loses' } }),
+      ordersOf(api.db, 'cus_loses').then(([order]) => order),
     );
     await beginUnwinding(api.db, placed.id, { reason: 'PAYMENT_DECLINED' });
     await cancelOrder(api.db, placed.id);
@@ -60,7 +60,7 @@ describe('Prefer: wait', () => {
     const collect = runInNewContext('gc') as () => void;
     const customerId = 'cus_collected';
     const answers = Promise.all(Array.from({ length: 20 }, () => api.place({ customerId }, { prefer: 'wait=3' })));
-    await eventually('all of them wait', async () => (await api.db.order.count({ where: { customerId } })) === 20);
+    await eventually('all of them wait', async () => (await ordersOf(api.db, customerId)).length === 20);
     collect();
     collect();
     let statuses: number[] | undefined;
@@ -105,9 +105,7 @@ describe('Prefer: wait', () => {
   test('does not outlive the server: who waits is answered when it stops', async () => {
     const other = await startTestApi({ db: api.db, databaseUrl: api.databaseUrl });
     const answer = other.place({ customerId: 'cus_stopped' }, { prefer: 'wait=30' });
-    await eventually('the order is in the database', () =>
-      api.db.order.findFirst({ where: { customerId: 'cus_stopped' } }),
-    );
+    await eventually('the order is in the database', () => ordersOf(api.db, 'cus_stopped').then(([order]) => order));
     await other.stop();
     expect(await answer).toMatchObject({ status: 201, body: { status: 'PENDING' } });
   });

@@ -93,7 +93,7 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
       await readPrices(db, ['A', 'B']);
       await earlierAnswer(db, claim);
       const accept = acceptOrder(db, { order: fresh, paymentMethod: 'pm_card_visa' }, { ...claim, response: '{}' });
-      expect(await accept).toEqual({ outcome: 'accepted' });
+      expect(await accept).toMatchObject({ outcome: 'accepted' });
       await markStarted(db, [{ id: fresh.id, kind: 'order' }]);
     });
   });

@@ -6,7 +6,6 @@ import { reserveInventory, releaseInventory } from '../../domain/inventory.js';
 import { cancelOrder, requestCancellation } from '../../domain/orders.js';
 import { recordCharge, recordDecline, recordNothingToRefund, shutPayment } from '../../domain/payments.js';
 import { FIRST_RUN } from '../../domain/saga-log.js';
-import { identityKeyOf, lookupOf } from '../../domain/customers.js';
 import type { LedgerRefund } from '../../gateways/payments.js';
 import type { DatabaseClient } from '../../runtime/database.js';
 import { type EraserMoment, type EraserSettings, eraseOnce } from '../../workers/eraser.js';
@@ -84,7 +83,6 @@ export async function startStage(settings: Parameters<typeof startTestApi>[0] = 
       };
       const answer = await api.place({ ...texts, ...changed }, headers);
       if (answer.status !== 201) throw new Error(`not placed: ${answer.text}`);
-      await refer(db, customerId); // SHIM
       return answer.body;
     },
     stop: () => api.stop(),
@@ -131,11 +129,4 @@ export async function dump(db: DatabaseClient): Promise<string> {
     }),
   );
   return texts.join('\n');
-}
-
-// SHIM
-async function refer(db: DatabaseClient, clientId: string) {
-  const lookup = lookupOf(await identityKeyOf(db), clientId);
-  await db.$executeRaw`INSERT INTO customers (reference, lookup, client_id) SELECT gen_random_uuid(), ${lookup}, ${clientId} WHERE NOT EXISTS (SELECT FROM customers WHERE lookup = ${lookup} AND erasing_since IS NULL)`;
-  await db.$executeRaw`UPDATE orders SET customer_id = (SELECT reference::text FROM customers WHERE lookup = ${lookup} AND erasing_since IS NULL) WHERE customer_id = ${clientId}`;
 }

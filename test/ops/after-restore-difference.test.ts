@@ -8,7 +8,7 @@ import { readTold } from '../../ops/after-restore/history.js';
 
 const order: RestoredOrder = {
   id: 'o',
-  customerId: 'c',
+  customer: 'c',
   status: 'CONFIRMED',
   unwindingReason: null,
   isDue: false,

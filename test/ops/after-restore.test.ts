@@ -9,7 +9,7 @@ import type { Worker } from '@temporalio/worker';
 import pg from 'pg';
 import { pino } from 'pino';
 import { chargeKey, cancelOrderSagaId, orderSagaId } from '../../contracts/ids.js';
-import type { Order } from '../../contracts/orders.js';
+import type { StoredOrder } from '../../contracts/orders.js';
 import { sagaStart } from '../../contracts/saga.js';
 import { markStarted } from '../../domain/acceptance.js';
 import type { Database } from '../../domain/database.js';
@@ -353,7 +353,7 @@ test(
     await stock(db, 'B', 10);
     const [unconfirmed, uncharged] = [await accept(db, { B: 1 }), await accept(db, { A: 1 })];
     const standby = await copyDatabase(before.url); // what follows never reaches it
-    const begin = async (order: Order) => {
+    const begin = async (order: StoredOrder) => {
       await s.fault({ route: 'charge', mode: 'down', count: null });
       const { type, options } = sagaStart({ ...order, kind: 'order' }, PATIENT);
       await s.client.workflow.start(type, options);

@@ -9,7 +9,7 @@ import { openDatabase } from '../../runtime/database.js';
 import { AWAY, SILENT } from '../support/api.js';
 import { changesOf } from '../support/changes.js';
 import { eventually } from '../support/conditions.js';
-import { assertStockConserved, createTestDatabase, eventTypes, stock } from '../support/database.js';
+import { assertStockConserved, createTestDatabase, eventTypes, stock, ordersOf } from '../support/database.js';
 import { type Receiver, startReceiver } from '../support/receiver.js';
 import { webhookTo } from '../support/relay.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
@@ -56,7 +56,7 @@ afterAll(async () => {
 type Check = { name: string; status: string; detail: string };
 const statusesOf = ({ checks }: { checks: Check[] }) =>
   Object.fromEntries(checks.map(({ name, status }) => [name, status]));
-const probeOrders = () => s.db.order.findMany({ where: { customerId: 'ops-doctor' }, orderBy: { id: 'desc' } });
+const probeOrders = () => ordersOf(s.db, 'ops-doctor');
 
 test('a whole service is well, and its probe has gone through the chain and left nothing', async () => {
   const { code, document } = await ops.json('doctor');
@@ -84,7 +84,7 @@ test('a whole service is well, and its probe has gone through the chain and left
     api: 'skipped',
   });
   const [probe] = await probeOrders();
-  expect(probe).toMatchObject({ status: 'CANCELLED', unwindingReason: 'OPERATOR' });
+  expect(probe).toMatchObject({ status: 'CANCELLED', cancellation: { reason: 'OPERATOR' } });
   const id = probe?.id ?? '';
   expect(await eventTypes(s.db, id)).toEqual(['order.created', 'order.cancelled']);
   expect(await s.money(id)).toEqual({ net: 0, charges: 0 });

@@ -2,10 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
-import type { Order, OrderLine } from '../../contracts/orders.js';
+import type { Order, OrderLine, StoredOrder } from '../../contracts/orders.js';
 import { acceptOrder } from '../../domain/acceptance.js';
 import type { Database } from '../../domain/database.js';
 import { putSku, readPrices } from '../../domain/inventory.js';
+import { listOrders } from '../../domain/orders.js';
 import { sessionConfig } from '../../prisma/session.mjs';
 import { type DatabaseClient, openDatabase } from '../../runtime/database.js';
 import { eventually } from './conditions.js';
@@ -71,7 +72,7 @@ export async function accept(
     customerId = 'cus_test',
     ...more
   }: { paymentMethod?: string; customerId?: string; chargeCorrelationId?: string } = {},
-): Promise<Order> {
+): Promise<StoredOrder> {
   const prices = new Map((await readPrices(db, Object.keys(lines))).map(({ sku, unitPrice }) => [sku, unitPrice]));
   const items = Object.entries(lines).map(([sku, quantity]): OrderLine => {
     const unitPrice = prices.get(sku);
@@ -91,8 +92,12 @@ export async function accept(
   };
   const acceptance = await acceptOrder(db, { order, paymentMethod, ...more });
   if (acceptance.outcome !== 'accepted') throw new Error(`the order was not accepted: ${acceptance.outcome}`);
-  return order;
+  return { ...order, customer: acceptance.customer };
 }
+
+/** The orders of a client's id, newest first: in its row an order has a reference. */
+export const ordersOf = (db: Database, clientId: string): Promise<StoredOrder[]> =>
+  listOrders(db, { customerId: clientId }, 1_000);
 
 /** The order's events so far, by type. */
 export async function eventTypes(db: Database, orderId: string): Promise<string[]> {

@@ -8,7 +8,7 @@ import type { Client, WorkflowHandle } from '@temporalio/client';
 import { MockActivityEnvironment, TestWorkflowEnvironment } from '@temporalio/testing';
 import { bundleWorkflowCode, DefaultLogger, type Worker } from '@temporalio/worker';
 import { pino } from 'pino';
-import type { Order } from '../../contracts/orders.js';
+import type { StoredOrder } from '../../contracts/orders.js';
 import {
   CUSTOMER_ID,
   type OrderSagaResult,
@@ -49,7 +49,7 @@ export type SagaStack = {
   place(
     lines: Record<string, number>,
     options?: { paymentMethod?: string; policy?: Partial<SagaPolicy> },
-  ): Promise<{ order: Order; saga: WorkflowHandle; result: () => Promise<OrderSagaResult> }>;
+  ): Promise<{ order: StoredOrder; saga: WorkflowHandle; result: () => Promise<OrderSagaResult> }>;
   /** What the gateway's own ledger holds of an order: captured − refunded, and how many charges took money. */
   money(orderId: string): Promise<{ net: number; charges: number }>;
   /** Lets the gateway misbehave until `heal`. */

@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pLimit from 'p-limit';
-import type { Order } from '../../contracts/orders.js';
+import type { StoredOrder } from '../../contracts/orders.js';
 import { PIVOT, PLAN, STEPS, type StepName, stepsOf, type UndoName, UNDOS } from '../../contracts/plan.js';
 import { sagaStart, type UnstartedSaga } from '../../contracts/saga.js';
 import { readOrder, requestCancellation } from '../../domain/orders.js';
@@ -70,7 +70,7 @@ beforeAll(async () => {
   await stock(fleet.db, 'A', 1_000);
   await stock(fleet.db, 'B', 1_000);
   const newOrder = () => accept(fleet.db, { A: 2, B: 1 });
-  const staged: { cell: Cell; order: Order }[] = [];
+  const staged: { cell: Cell; order: StoredOrder }[] = [];
   for (const cell of cells) staged.push({ cell, order: await newOrder() }); // one after the other, before the load
   const lateOrder = await newOrder();
   const runAndRecord = async ({ cell, order }: (typeof staged)[number], namespace: number) => {
@@ -97,7 +97,11 @@ beforeAll(async () => {
 }, ALL_LIMIT_MS);
 afterAll(() => fleet?.stop(), 30_000);
 
-async function runCell({ step, moment, action, meanwhile }: Cell, order: Order, namespace: number): Promise<Outcome> {
+async function runCell(
+  { step, moment, action, meanwhile }: Cell,
+  order: StoredOrder,
+  namespace: number,
+): Promise<Outcome> {
   const at = `${step}.${moment}`;
   let saga: UnstartedSaga = { ...order, kind: 'order' };
   if (isUndo({ step })) {
@@ -129,7 +133,7 @@ async function runCell({ step, moment, action, meanwhile }: Cell, order: Order, 
 const LATE_MS = 25_000;
 
 /** The worst hour for a charge: it lands when its order is long cancelled, and no saga waits for it any more. */
-async function chargeLate(order: Order, namespace: number): Promise<void> {
+async function chargeLate(order: StoredOrder, namespace: number): Promise<void> {
   const { id: orderId } = order;
   const fault = { mode: 'slow', route: 'charge', orderId, count: 1, delayMs: LATE_MS };
   const answer = await fetch(`${fleet.sandboxUrl}/sandbox/faults`, {

@@ -9,7 +9,7 @@ import { freePort } from '../../local/processes/ports.js';
 import type { Running } from '../../local/processes/program.js';
 import { LEASE_MS } from '../../relay/deliveries.js';
 import { eventually } from '../support/conditions.js';
-import { stock } from '../support/database.js';
+import { stock, ordersOf } from '../support/database.js';
 import { type Loss, type PostgresProxy, startPostgresProxy } from '../support/postgres-proxy.js';
 import { isServing, kill, orderOne, type Surroundings, startSurroundings } from '../support/surroundings.js';
 
@@ -61,7 +61,11 @@ async function startService(databaseUrl: string, more: Record<string, string> = 
 
 const place = (api: string, key: string) => orderOne(api, key, customer);
 
-const ordersOfCustomer = () => around.database.db.order.findMany({ where: { customerId: customer } });
+const ordersOfCustomer = async () => {
+  const { db } = around.database;
+  const ids = (await ordersOf(db, customer)).map(({ id }) => id);
+  return db.order.findMany({ where: { id: { in: ids } } });
+};
 
 /** The customer's one order, once it is confirmed. */
 const confirmed = () =>

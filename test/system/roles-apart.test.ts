@@ -10,7 +10,7 @@ import { ORDER_FINAL, OUTBOX_CHANNEL } from '../../contracts/ids.js';
 import { freePort } from '../../local/processes/ports.js';
 import type { Running } from '../../local/processes/program.js';
 import { eventually } from '../support/conditions.js';
-import { stock } from '../support/database.js';
+import { stock, ordersOf } from '../support/database.js';
 import { isServing, kill, type Surroundings, startSurroundings } from '../support/surroundings.js';
 
 const WAVE = 40;
@@ -87,10 +87,8 @@ test(
   'so are those whose worker is killed amid their orders',
   async () => {
     const waiting = wave('cus_unlucky');
-    await eventually(
-      'some have ended',
-      async () =>
-        (await around.database.db.order.count({ where: { customerId: 'cus_unlucky', status: 'CONFIRMED' } })) > 0,
+    await eventually('some have ended', async () =>
+      (await ordersOf(around.database.db, 'cus_unlucky')).some(({ status }) => status === 'CONFIRMED'),
     );
     await kill(services.worker as Running);
     services.worker = await startWorker();

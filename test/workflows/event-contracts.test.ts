@@ -21,7 +21,7 @@ afterAll(() => s.stop());
 
 async function cancelConfirmed(orderId: string): Promise<void> {
   await requestCancellation(s.db, orderId, { reason: 'CANCELLED_BY_CUSTOMER' });
-  const order = { id: orderId, customerId: 'cus_test', correlationId: 'c' };
+  const order = { id: orderId, customer: 'cus_test', correlationId: 'c' };
   const start = sagaStart({ ...order, kind: 'cancellation', reason: 'CANCELLED_BY_CUSTOMER' }, PATIENT);
   await outcomeOf(await s.client.workflow.start(start.type, start.options));
 }

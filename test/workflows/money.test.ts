@@ -36,7 +36,7 @@ const statusOfOrder = async (id: string) => (await readOrder(s.db, id))?.status;
 
 async function cancel(orderId: string) {
   await requestCancellation(s.db, orderId, { reason: 'CANCELLED_BY_CUSTOMER' });
-  const order = { id: orderId, customerId: 'cus_test', correlationId: 'c' };
+  const order = { id: orderId, customer: 'cus_test', correlationId: 'c' };
   const start = sagaStart({ ...order, kind: 'cancellation', reason: 'CANCELLED_BY_CUSTOMER' }, PATIENT);
   const saga = await s.client.workflow.start(start.type, start.options);
   return { saga, result: () => outcomeOf(saga) };

@@ -5,7 +5,7 @@ import { reserveInventory } from '../../../domain/inventory.js';
 import { recordCharge } from '../../../domain/payments.js';
 import { type EventStream, startTestApi, type TestApi } from '../../support/api.js';
 import { eventually } from '../../support/conditions.js';
-import { accept, createTestDatabase, stock, type TestDatabase } from '../../support/database.js';
+import { accept, createTestDatabase, stock, type TestDatabase, ordersOf } from '../../support/database.js';
 import { type CountedDatabase, countStatements } from './statements.js';
 
 let t: TestDatabase;
@@ -48,7 +48,7 @@ async function open(count: number, path: (i: number) => string): Promise<EventSt
 /** They answer when the test has gone on. */
 async function wait(count: number, customerId: string) {
   const answers = Array.from({ length: count }, () => api.place({ customerId }, { prefer: 'wait=12' }));
-  await eventually('all wait', async () => (await t.db.order.count({ where: { customerId } })) === count);
+  await eventually('all wait', async () => (await ordersOf(t.db, customerId)).length === count);
   return answers;
 }
 

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { expectProblem, type EventStream, startTestApi, type TestApi } from '../../support/api.js';
 import { eventually } from '../../support/conditions.js';
-import { accept, stock } from '../../support/database.js';
+import { accept, stock, ordersOf } from '../../support/database.js';
 import { AUDIENCE, startTokenIssuer, type TokenIssuer } from '../tokens.js';
 import { type CountedDatabase, countStatements } from './statements.js';
 
@@ -114,7 +114,7 @@ describe('streams', () => {
 
 describe('an order whose client prefers to wait', () => {
   const placed = (customerId: string, times: number) =>
-    eventually('they wait', async () => (await base.db.order.count({ where: { customerId } })) === times);
+    eventually('they wait', async () => (await ordersOf(base.db, customerId)).length === times);
 
   test('beyond the customer’s limit is accepted and answered at once, without Preference-Applied', async () => {
     const me = await as('cus_w');

@@ -1,14 +1,15 @@
 import type { Mutant } from '../mutant.js';
 
 const PERMISSIONS = 'test/api/permissions.test.ts';
+const CUSTOMERS = 'test/api/customer-references.test.ts';
 
 export default [
   {
     id: 'orders-of-others-read',
     promise: 'A customer cannot read another’s order, nor learn that it is there.',
     file: 'api/routes/orders.ts',
-    find: 'const conceals = order !== null && own !== undefined && order.customerId !== own;',
-    replace: "const conceals = order !== null && own === '' && order.customerId !== own;",
+    find: 'if (own !== undefined) return readOrderFor(db, id, own);',
+    replace: "if (own === '') return readOrderFor(db, id, own);",
     test: PERMISSIONS,
     name: 'cannot distinguish another’s order from one that is not there',
   },
@@ -20,6 +21,24 @@ export default [
     replace: 'const whose = customerId;',
     test: PERMISSIONS,
     name: 'sees its own orders only, whatever it asks for',
+  },
+  {
+    id: 'erased-owner',
+    promise: 'An erased customer’s order is nobody’s, whatever a caller’s id is.',
+    file: 'domain/customers.ts',
+    find: 'behind === null ? held === clientId : behind.lookup ===',
+    replace: 'behind?.lookup == null ? held === clientId : behind.lookup ===',
+    test: CUSTOMERS,
+    name: 'an erased customer’s order is nobody’s, and says the reference',
+  },
+  {
+    id: 'one-reference',
+    promise: 'A customer whose first orders come at the same time has one reference.',
+    file: 'domain/acceptance.ts',
+    find: 'ON CONFLICT (lookup) WHERE erasing_since IS NULL DO UPDATE SET lookup = excluded.lookup',
+    replace: '',
+    test: CUSTOMERS,
+    name: 'of a customer whose first orders come at the same time has the reference of all of them',
   },
   {
     id: 'orders-for-others',
