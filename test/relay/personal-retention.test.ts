@@ -99,7 +99,7 @@ test('younger ones stay, and with them who their customer is', async () => {
   expect(await linesWith(`${word}-old`)).toEqual([]);
   const { body } = await s.api.get<Order>(`/orders/${youngId}`);
   expect(body.externalOrderId).toBe(`ext-${word}-young`);
-  await age(20, [{ ...young, id: youngId }]);
+  await age(1470, [{ ...young, id: youngId }]);
   expect(await blankAll()).toMatchObject({ orders: 1, customers: 1 });
   expect(await linesWith(word)).toEqual([]);
 });
@@ -116,7 +116,7 @@ test('an order of which anything is in hand stays as it is, however old, and lea
   await s.db.deadLetter.create({ data: { ...parked, attempts: 1, error: 'no' } });
   await s.db.reconciliationFinding.create({
     data: {
-      kind: 'K',
+      kind: 'ORPHAN_CHARGE',
       gatewayReference: `pi_${word}`,
       orderId: findingId,
       amount: 1n,
@@ -200,7 +200,7 @@ test('a relay does it by itself, one of two, and orders that come meanwhile are 
   for (const order of orders) await confirm(s, order);
   await age(1470, orders);
   const stops = [1, 2].map(() => startPersonalRetention(s.db, KEPT, SILENT));
-  const meanwhile = await Promise.all(Array.from({ length: 10 }, (_, i) => s.place(`${customer}-b`, `${word}b-${i}`)));
+  const meanwhile = await Promise.all(Array.from({ length: 10 }, (_, i) => s.place(`cus_b${word}`, `${word}b-${i}`)));
   await eventually('all of them are blanked', async () => (await linesWith(`${word}-`)).length === 0);
   expect(meanwhile).toHaveLength(10);
   await Promise.all(stops.map((stop) => stop()));
