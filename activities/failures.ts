@@ -4,6 +4,7 @@
  */
 import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory, TemporalFailure } from '@temporalio/common';
+import { CHARGING_HELD } from '../contracts/brakes.js';
 import type { CancellationReason } from '../contracts/orders.js';
 import { NEEDS_OPERATOR, type Need, REFUSAL, type Refusal } from '../contracts/refusals.js';
 import { STEP_PAUSE_MAX_MS, UNDO_PAUSE_MAX_MS } from '../contracts/retry-after.js';
@@ -29,6 +30,11 @@ export class NeedsOperator extends Error {
   ) {
     super(message);
   }
+}
+
+/** Thrown by a charge that a brake holds: nothing was asked of the gateway. It is tried again when the brake lets it. */
+export class ChargingHeld extends Error {
+  override name = CHARGING_HELD;
 }
 
 /** Makes an activity of a step: `done` is its result, `refused` its refusal. */
@@ -68,6 +74,7 @@ export async function translated<T>(work: () => Promise<T>, pauseMaxMs = UNDO_PA
   } catch (err) {
     if (err instanceof TemporalFailure) throw err; // it has been translated
     if (err instanceof HoldingLost) throw need({ kind: err.name, message: err.message });
+    if (err instanceof ChargingHeld) throw held(err);
     throw err instanceof NeedsOperator ? need(err) : transientFailure(err, pauseMaxMs);
   }
 }
@@ -86,6 +93,16 @@ function need({ kind, message }: Pick<NeedsOperator, 'kind' | 'message'>): Appli
   const details: [Need] = [{ kind, attempt: activityInfo().attempt }];
   return ApplicationFailure.create({ type: NEEDS_OPERATOR, message: bounded(message), nonRetryable: true, details });
 }
+
+/** No retries: whoever holds it says when it goes on, and until then no attempt would come to anything else. */
+const held = ({ name, message }: ChargingHeld): ApplicationFailure =>
+  ApplicationFailure.create({
+    type: name,
+    message,
+    nonRetryable: true,
+    category: ApplicationFailureCategory.BENIGN,
+    details: [{ attempt: activityInfo().attempt } satisfies StepResult],
+  });
 
 /** By which sagas are grouped, and which says whether time will mend it (contracts/saga). */
 function kindOf(error: Error): string {

@@ -13,6 +13,7 @@ import {
   readAttempts,
 } from '../domain/charge-attempts.js';
 import { readUnmarkedDecisions } from '../domain/finding-closures.js';
+import { claimSpending, returnSpending } from '../domain/brakes.js';
 import type { Database } from '../domain/database.js';
 import { HoldingLost } from '../domain/holdings.js';
 import type { StepOutcome, UndoOutcome } from '../domain/orders.js';
@@ -36,7 +37,7 @@ import {
   GatewayUnknown,
   type PaymentGateway,
 } from '../gateways/payments.js';
-import { NeedsOperator, step, undo } from './failures.js';
+import { ChargingHeld, NeedsOperator, step, undo } from './failures.js';
 import { type GivenBack, giveBackCharge, RefundFailed } from './refunds.js';
 
 type Dependencies = { db: Database; gateway: PaymentGateway };
@@ -96,6 +97,7 @@ async function chargePayment(
 
   if (due.chargeVersion > CHARGE_VERSION_MAX)
     throw new Error(`Order ${orderId} is charged as version ${due.chargeVersion}: it takes a newer build`);
+  await requireUnheld(db, due);
   const answer = await noted(db, due, run, () =>
     gateway.charge({
       due,
@@ -106,12 +108,23 @@ async function chargePayment(
       deadline,
     }),
   );
-  if (answer.outcome === 'declined') return recordDecline(db, orderId, answer.code, run);
+  if (answer.outcome === 'declined') {
+    // Should it fail, the amount counts until its hour is over.
+    if (due.heldBy.includes('spending')) await returnSpending(db, orderId).catch(() => undefined);
+    return recordDecline(db, orderId, answer.code, run);
+  }
 
   const recorded = await recordCharge(db, orderId, answer.reference, run, passing);
   // The order began to unwind while we were at the gateway. Its undo may have looked before the money was there.
   if (recorded.outcome === 'refused') await refundPayment({ db, gateway }, orderId, run, { deadline });
   return recorded;
+}
+
+/** @throws ChargingHeld if an operator holds charges back, or if there is no room in this hour's limit */
+async function requireUnheld(db: Database, { orderId, heldBy, amount, currency }: PaymentDue): Promise<void> {
+  if (heldBy.includes('charging')) throw new ChargingHeld('Operators have stopped all charging: see `ops brakes`');
+  if (heldBy.includes('spending') && !(await claimSpending(db, { orderId, amount, currency })))
+    throw new ChargingHeld(`It would be more than operators let be charged within an hour: see \`ops brakes\``);
 }
 
 /** Keeps when attempts ran that may have left a charge whose answer was lost. One that was answered needs no note. */

@@ -9,7 +9,10 @@ import { adminRoutes } from './routes/admin.js';
 import { explanationRoutes } from './routes/explanations.js';
 import { auditRoutes } from './routes/audit.js';
 import { auditAnswers } from './access/audit-recorder.js';
+import { brakeRoutes } from './routes/brakes.js';
+import { auditReads } from './access/audited-reads.js';
 import { cancellationRoutes } from './routes/cancellations.js';
+import { customerRoutes } from './routes/customers.js';
 import { deadLetterRoutes } from './routes/dead-letters.js';
 import type { Api, ApiDependencies } from './dependencies.js';
 import { erasureRoutes } from './routes/erasures.js';
@@ -27,6 +30,7 @@ import { openApi } from './openapi/document.js';
 import { orderPlacementRoutes } from './routes/order-placement.js';
 import { orderRoutes } from './routes/orders.js';
 import { permissionOf, requireRole } from './access/permissions.js';
+import { answersPersonalData } from './access/personal-routes.js';
 import { answerUnroutable, handleProblems, notFoundProblem } from './http/problems.js';
 import { sagaRoutes } from './routes/sagas.js';
 import { setStandardHeaders } from './http/security-headers.js';
@@ -92,10 +96,12 @@ export async function createServer(
     for (const m of [method].flat()) {
       permissionOf(m, url);
       costOf(m, url);
+      answersPersonalData(m, url);
     }
   });
   await addRequestHooks(app, deps, settings);
   auditAnswers(app, () => deps.auditor);
+  auditReads(app, deps.db, () => deps.auditor);
   handleProblems(app, deps.callerLimits && createPace(deps.callerLimits.refusalsPerSecond));
   await serveDocumentation(app);
   await app.register(async (routes: Api) => addRoutes(routes, deps));
@@ -106,12 +112,14 @@ export async function createServer(
 function addRoutes(app: Api, deps: ApiDependencies): void {
   orderPlacementRoutes(app, deps);
   orderRoutes(app, deps);
+  customerRoutes(app, deps);
   eventRoutes(app, deps);
   sagaRoutes(app, deps);
   cancellationRoutes(app, deps);
   adminRoutes(app, deps);
   explanationRoutes(app, deps);
   auditRoutes(app, deps);
+  brakeRoutes(app, deps);
   deadLetterRoutes(app, deps);
   erasureRoutes(app, deps);
   inventoryRoutes(app, deps);

@@ -1,5 +1,6 @@
 /** The saga's messages: what starts it, what it answers, how operators talk to it, and how it appears in lists. */
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import { CHARGING_HELD } from './brakes.js';
 import { CANCEL_ORDER_SAGA, cancelOrderSagaId, ORDER_SAGA, orderSagaId, TASK_QUEUE } from './ids.js';
 import type { CancellationReason } from './orders.js';
 import {
@@ -25,7 +26,7 @@ export type SagaPolicy = {
 };
 
 /** What sagas are begun with today. Raised with a release whose patches its predecessor must not meet after a rollback. */
-const GENERATION = 2;
+const GENERATION = 3;
 
 /** Opaque ids and durations only: everything here is readable by everyone who can open the Temporal Web UI. */
 export type OrderSagaInput = {
@@ -124,8 +125,11 @@ export const TRANSIENT_FAILURES = {
   AccountHeld: 'gateway',
   /** An attempt hung, or its worker died: what it waited for is not known. */
   TimeoutFailure: 'gateway',
+  /** An operator holds charges back. */
+  [CHARGING_HELD]: 'brake',
 } as const satisfies Record<string, Neighbour>;
-export type Neighbour = 'gateway' | 'database';
+/** What has to be back, or, of the brakes, to let go. */
+export type Neighbour = 'gateway' | 'database' | 'brake';
 export const RESOLVE_UPDATE = 'resolve';
 export const CANCEL_UPDATE = 'cancel';
 export const PROGRESS_QUERY = 'progress';
@@ -148,6 +152,8 @@ const quoted = (words: readonly string[]) => words.map((word) => `"${word}"`).jo
 export const STUCK_QUERY = 'SagaState="NEEDS_ATTENTION" AND ExecutionStatus="Running"';
 /** Sagas that are parked at a step by what time mends. */
 export const PROBEABLE_QUERY = `${STUCK_QUERY} AND SagaStep IN (${quoted(STEPS)}) AND SagaFailure IN (${quoted(Object.keys(TRANSIENT_FAILURES))})`;
+/** Sagas whose charge waits for a brake. */
+export const HELD_QUERY = `${STUCK_QUERY} AND SagaFailure="${CHARGING_HELD}"`;
 export const ENDED_FROM_OUTSIDE_QUERY =
   'ExecutionStatus IN ("Failed","Terminated","TimedOut","Canceled") AND WorkflowType IN ("OrderSaga","CancelOrderSaga")';
 

@@ -8,6 +8,7 @@ import type { Order } from '../contracts/orders.js';
 import { PLAN_VERSION } from '../contracts/plan.js';
 import type { UnstartedSaga } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
+import { type Brake, heldSince, isEngaged, readBrakes } from './brakes.js';
 import { customerIdsOf, type IdentityKey, identityKeyOf, lookupOf } from './customers.js';
 import { type Statements, violatedUniqueKey } from './database.js';
 import { isErasedNumber } from './erasure/tombstones.js';
@@ -36,6 +37,8 @@ export type Acceptance =
   | { outcome: 'external-id-taken'; orderId: string }
   /** The customer had one with it before they were erased. */
   | { outcome: 'external-id-erased' }
+  /** Operators have stopped accepting orders: nothing was done. */
+  | { outcome: 'not-accepting'; brake: Brake }
   | Earlier;
 
 /** Each but the first needs an order that was cancelled between two statements, and another one that took its externalOrderId. */
@@ -94,7 +97,7 @@ async function insertOrder(
     ), priced AS (
       SELECT FROM ordered l JOIN inventory i USING (sku)
       WHERE i.unit_price = l.unit_price AND i.currency = ${total.currency}
-      HAVING count(*) = ${items.length}::int
+      HAVING count(*) = ${items.length}::int AND NOT ${isEngaged('accepting')}
     ), installed AS (
       SELECT id FROM installation WHERE ${isAtStage(stage)}
     ), admitted AS (
@@ -118,7 +121,10 @@ async function insertOrder(
     SELECT (SELECT ${orderChanged(db)} FROM accepted) AS changed, (SELECT customer_id FROM accepted) AS customer,
       EXISTS (SELECT FROM installed) AS "isAtStage" FROM priced`,
   );
-  if (!priced) return { outcome: 'prices-changed' };
+  if (!priced) {
+    const brake = (await readBrakes(db)).find((engaged) => engaged.brake === 'accepting');
+    return brake ? { outcome: 'not-accepting', brake } : { outcome: 'prices-changed' };
+  }
   if (!priced.isAtStage) return undefined;
   if (priced.customer !== null) return { outcome: 'accepted', customer: priced.customer };
   const earlier = await earlierAnswer(db, claim);
@@ -271,7 +277,7 @@ export async function listOpen(
   const columns = Prisma.sql`
     id, correlation_id AS "correlationId", status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AS "takingBack", unwinding_reason IS NOT NULL AS "isUnwinding",
     status = 'CONFIRMED' AND unwinding_reason IS NULL AS "isForward",
-    saga_started_at < ${before(overdueMs)} AS "isOverdue"`;
+    saga_started_at + ${heldSince(Prisma.sql`saga_started_at`)} < ${before(overdueMs)} AS "isOverdue"`;
   const begun = Prisma.sql`saga_started_at IS NOT NULL AND id > ${afterId}::uuid`;
   return db.$queryRaw<OpenOrder[]>`
     SELECT * FROM (
@@ -288,4 +294,12 @@ export async function listOpen(
        ORDER BY id LIMIT ${limit})
     ) AS open
     ORDER BY id LIMIT ${limit}`;
+}
+
+/** @returns when the saga of the last of the oldest pending orders, so many of them, had begun; null = there are fewer */
+export async function readOldestOpenAt(db: Statements, orders: number): Promise<Date | null> {
+  const [row] = await db.$queryRaw<{ at: Date | null }[]>`
+    SELECT saga_started_at AS at FROM orders WHERE status = 'PENDING' AND unwinding_reason IS NULL AND saga_started_at IS NOT NULL
+    ORDER BY id OFFSET ${orders}::int - 1 LIMIT 1`;
+  return row?.at ?? null;
 }

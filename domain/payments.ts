@@ -4,6 +4,8 @@
  */
 import type { CancellationReason, OrderStatus } from '../contracts/orders.js';
 import { Prisma } from '../prisma/generated/client.js';
+import type { BrakeName } from '../contracts/brakes.js';
+import { chargeBrakes } from './brakes.js';
 import { type Statements, violatedUniqueKey } from './database.js';
 import { confirmedData, confirmedWith, sellReserved } from './confirmation.js';
 import { lostBefore, requireEarlier, standsOnEarlier } from './holdings.js';
@@ -44,6 +46,8 @@ export type PaymentDue = {
   unwindingReason: CancellationReason | null;
   /** Steps before the charge whose holdings are not in the database. */
   lostBefore: string[];
+  /** Brakes that are engaged and hold charges. */
+  heldBy: BrakeName[];
 };
 
 /** @throws if there is no such order */
@@ -53,7 +57,8 @@ export async function readPaymentDue(db: Statements, orderId: string): Promise<P
       o.created_at AS "createdAt", o.installation_id AS "installationId", o.charge_version AS "chargeVersion",
       o.charge_correlation_id AS "correlationId", p.status, p.gateway_reference AS "gatewayReference",
       p.refund_reference AS "refundReference", EXISTS (SELECT FROM charge_attempts a WHERE a.order_id = o.id) AS "wasAttempted",
-      clock_timestamp() AS now, o.unwinding_reason AS "unwindingReason", ${lostBefore('chargePayment')} AS "lostBefore"
+      clock_timestamp() AS now, o.unwinding_reason AS "unwindingReason", ${lostBefore('chargePayment')} AS "lostBefore",
+      ${chargeBrakes} AS "heldBy"
     FROM orders o LEFT JOIN payments p ON p.order_id = o.id
     WHERE o.id = ${orderId}::uuid`;
   if (!due) throw new Error(`Order ${orderId} does not exist`);

@@ -2,6 +2,7 @@
 import { defaultPayloadConverter } from '@temporalio/common';
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { SAGA_FAILURE, SAGA_STATE, SAGA_STEP, type SagaPolicy, TRANSIENT_FAILURES } from '../contracts/saga.js';
+import { CHARGING_HELD } from '../contracts/brakes.js';
 import { STEPS } from '../contracts/plan.js';
 import type { OrderState } from '../domain/orders.js';
 import { endedFromOutside } from '../sagas/execution.js';
@@ -81,13 +82,20 @@ function probeOf(
     };
   if (neighbour === undefined)
     return { what: `${step} is not tried again by itself: it waits for an operator (${failure})`, at: null };
+  if (neighbour === 'brake')
+    return { what: `${step} goes on, the oldest order first, when operators let it: see \`ops brakes\``, at: null };
   const every = `asked every ${probeEveryMs / 1_000} s`;
   return { what: `the prober tries ${step} again within 30 s of the return of the ${neighbour} (${every})`, at: null };
 }
 
 /** Only what is parked then: a step that is under way at that time is waited for. */
-function unwindingOf({ policy }: Standing, { startTime }: WorkflowExecutionDescription): NextAct[] {
+function unwindingOf(
+  { policy }: Standing,
+  { startTime, typedSearchAttributes }: WorkflowExecutionDescription,
+): NextAct[] {
   if (policy === undefined) return [];
+  if (typedSearchAttributes.get(SAGA_FAILURE) === CHARGING_HELD)
+    return [{ what: 'its deadline stands still for as long as a brake holds it', at: null }];
   return [
     {
       what: 'if it is still parked then, it unwinds: what was done is undone, and the order is cancelled',

@@ -1,4 +1,5 @@
 /** How an order stands, in one word, and why it stands so. The row decides what is true of the order; Temporal, what is being done about it. */
+import { CHARGING_HELD } from '../contracts/brakes.js';
 import { PLAN_VERSION, stepsOf, PLAN } from '../contracts/plan.js';
 import { TRANSIENT_FAILURES } from '../contracts/saga.js';
 import type { OrderRow } from './order-row.js';
@@ -96,9 +97,11 @@ const isMendedByTime = (failure: string | null): boolean =>
   failure !== null && Object.hasOwn(TRANSIENT_FAILURES, failure);
 
 const parkedFor = (failure: string | null): string =>
-  isMendedByTime(failure)
-    ? `it failed for its whole budget (${failure}), and is tried again when its neighbour is back.`
-    : `it failed (${failure ?? 'for a reason not known'}), and is not tried again by itself: an operator has to look.`;
+  failure === CHARGING_HELD
+    ? 'a brake that operators have engaged holds it, and nothing is wrong with the order: it goes on when that lets go.'
+    : isMendedByTime(failure)
+      ? `it failed for its whole budget (${failure}), and is tried again when its neighbour is back.`
+      : `it failed (${failure ?? 'for a reason not known'}), and is not tried again by itself: an operator has to look.`;
 
 const undoFailing = (failure: string | null): string =>
   failure === 'UndoFailing' || isMendedByTime(failure)

@@ -25,6 +25,7 @@ import type { ItemResult } from './bulk.js';
 import { type Ops, run, wholeNumber } from './command.js';
 import { EXIT, type ExitCode, nothingMatched, usage } from './exit.js';
 import { age, type Output } from './output.js';
+import { noteReads } from './reads.js';
 import { createRecorder, type Recorder } from './recorder.js';
 
 /** A screenful or two; the groups above count them all. */
@@ -83,14 +84,13 @@ function deadLetterIds(text: string, earlier: string[] = []): string[] {
   return [...new Set([...earlier, text])];
 }
 
-async function showDeadLetters(
-  { out, to }: Ops,
-  { limit, destination, cause, type, state }: ListOptions,
-): Promise<ExitCode> {
+async function showDeadLetters(ops: Ops, { limit, destination, cause, type, state }: ListOptions): Promise<ExitCode> {
+  const { out, to } = ops;
   const db = await to.database();
   const filter = given({ destination, cause, type, state });
   const [deadLetters, groups] = await Promise.all([listDeadLetters(db, filter, limit), countDeadLetters(db, filter)]);
   const count = groups.reduce((sum, group) => sum + group.count, 0);
+  await noteReads(ops, db, 'dead-letters list', []);
   out.document({ count, groups, deadLetters });
   if (count === 0) {
     out.print('There are no such dead letters.');

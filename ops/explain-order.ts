@@ -7,6 +7,7 @@ import { policyOf } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
 import { ledgerPlace } from './gateway-view.js';
 import { age, type Output, time } from './output.js';
+import { noteReads } from './reads.js';
 
 export function addExplainCommand(program: Command): void {
   const command = addJsonOption(program.command('explain'))
@@ -19,7 +20,8 @@ export function addExplainCommand(program: Command): void {
     .action((id: string) => run(command, (ops) => explain(ops, id)));
 }
 
-async function explain({ out, to, config }: Ops, id: string): Promise<ExitCode> {
+async function explain(ops: Ops, id: string): Promise<ExitCode> {
+  const { out, to, config } = ops;
   const db = await to.database();
   let away: string | undefined;
   const temporal = await to.temporal().catch((err: unknown) => {
@@ -38,6 +40,7 @@ async function explain({ out, to, config }: Ops, id: string): Promise<ExitCode> 
   );
   if (explanation === null) throw nothingMatched(`There is no order ${id}.`);
   if (away !== undefined) out.notice(away);
+  await noteReads(ops, db, 'explain', [id]);
   out.document(explanation);
   if (!out.json) print(out, explanation);
   return EXIT.done;

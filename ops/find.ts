@@ -9,6 +9,7 @@ import { parseMoment } from '../runtime/moments.js';
 import { type Ops, run, wholeNumber } from './command.js';
 import { EXIT, type ExitCode, nothingMatched, usage } from './exit.js';
 import { age, time } from './output.js';
+import { noteReads } from './reads.js';
 
 /** A screenful: who finds more than that says more of what is looked for. */
 const LIMIT_DEFAULT = 25;
@@ -90,7 +91,8 @@ export function moment(text: string): number {
   return ms;
 }
 
-async function find({ out, to }: Ops, anything: string | undefined, options: Options): Promise<ExitCode> {
+async function find(ops: Ops, anything: string | undefined, options: Options): Promise<ExitCode> {
+  const { out, to } = ops;
   const filter = filterOf(options);
   const isFiltered = Object.keys(filter).length > 0;
   if (anything === undefined && !isFiltered) throw usage('What is known of it? See `find --help`.');
@@ -101,6 +103,12 @@ async function find({ out, to }: Ops, anything: string | undefined, options: Opt
     anything === undefined ? await listOrders(db, filter, limit + 1) : await findAnything(db, anything, limit + 1);
   const orders = found.slice(0, limit);
   if (orders.length === 0) throw nothingMatched('There is no such order.');
+  await noteReads(
+    ops,
+    db,
+    'find',
+    orders.map(({ id }) => id),
+  );
   out.document({ orders, more: found.length > limit });
   const { sku } = options;
   out.table(

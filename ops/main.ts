@@ -10,12 +10,14 @@ At 3 a.m.:
   ops stuck                                    which orders stand still, grouped by cause
   ops find --customer <id> --from 2h           from what a caller has to the order
   ops explain <id>                             one of them: why it stands so, what you may do, what that costs
+  ops export <customer>                        all that is kept of one person, for a request of theirs
   ops order <id>                               all of it: which step, which error, whose money
   (mend the cause: the gateway, the database, the credentials)
   ops retry --all --step chargePayment --canary 3
                                                three first, one by one; the rest only if these succeed
   ops compensate <id> --reason 'ticket 4711'   or give an order up
   ops cancel <id> --reason 'recalled'          also a confirmed one: refund, release, cancel
+  ops brakes engage charging --reason …        stop something on purpose: accepting, charging, or a limit on spending
   ops reconcile                                money: where the gateway's ledger and ours differ; close it with --close
   ops adopt                                    after a restore: which database moves money
   ops after-restore --since 2h                 after a restore: orders on which Postgres, Temporal and the gateway disagree
@@ -47,8 +49,10 @@ const LOADERS: [names: string, load: Loader][] = [
   ['order', async () => (await import('./order.js')).addOrderCommand],
   ['explain', async () => (await import('./explain-order.js')).addExplainCommand],
   ['find', async () => (await import('./find.js')).addFindCommand],
+  ['export', async () => (await import('./export.js')).addExportCommand],
   ['retry skip compensate', async () => (await import('./resolve.js')).addResolveCommands],
   ['cancel', async () => (await import('./cancel.js')).addCancelCommand],
+  ['brakes', async () => (await import('./brakes.js')).addBrakeCommands],
   ['stock', async () => (await import('./stock.js')).addStockCommand],
   ['reconcile', async () => (await import('./reconcile.js')).addReconcileCommand],
   ['dead-letters', async () => (await import('./dead-letters.js')).addDeadLetterCommands],

@@ -19,6 +19,7 @@ import { policyOf, type OpsConfig, type Temporal } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
 import { readGatewayOf } from './gateway-view.js';
 import { age, duration, type Output, time } from './output.js';
+import { noteReads } from './reads.js';
 import { readEarlierRuns, readSagas, type SagaStory } from './saga-stories.js';
 import { describe, sagaInCharge } from './sagas.js';
 
@@ -38,7 +39,8 @@ export function addOrderCommand(program: Command): void {
     .action((id: string) => run(command, (ops) => showOrder(ops, id)));
 }
 
-async function showOrder({ out, to, config }: Ops, id: string): Promise<ExitCode> {
+async function showOrder(ops: Ops, id: string): Promise<ExitCode> {
+  const { out, to, config } = ops;
   const db = await to.database();
   const order = await readOrder(db, id);
   if (!order) throw nothingMatched(`There is no order ${id}.`);
@@ -67,6 +69,7 @@ async function showOrder({ out, to, config }: Ops, id: string): Promise<ExitCode
     readNextActs(temporal, config, order, orderState),
     temporal ? readEarlierRuns(temporal, sagas).catch(() => []) : [],
   ]);
+  await noteReads(ops, db, 'order', [id]);
   const { status, gatewayReference, refundReference } = payment;
   const report = {
     order,

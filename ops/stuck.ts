@@ -16,6 +16,7 @@ import { type Ops, run, stepOption, wholeNumber } from './command.js';
 import type { Temporal } from './connections.js';
 import { EXIT, type ExitCode, OpsError } from './exit.js';
 import { readLastErrors } from './last-errors.js';
+import { noteReads } from './reads.js';
 import { type StuckFilter, listStuck } from './stuck-sagas.js';
 import { age, duration, type Output, sum } from './output.js';
 
@@ -66,6 +67,7 @@ async function stuck(ops: Ops, { limit, ...filter }: Options): Promise<ExitCode>
   const lastErrors = await readLastErrors(temporal, shown.slice(0, ERRORS_MAX));
   const rows = shown.map((saga, i) => ({ ...saga, lastError: lastErrors[i] ?? null }));
   const standing = slow.count === 0 ? [] : await describeStanding(ops, temporal, sagas);
+  await noteReads(ops, db, 'stuck', []);
   out.document({
     count: sagas.length,
     more,

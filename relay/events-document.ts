@@ -110,6 +110,9 @@ const PROMISES = `## What you may rely on
 - **The feed never skips.** Keep \`next\` (or the stream's last \`id\`) and go on from there: an event that is committed late comes
   later, never before your cursor. A page may hold fewer events than \`limit\`, for its bytes are bounded too: only a \`next\` that
   equals your \`after\` means that there is nothing more.
+- **The feed says how complete it is**, in a page's header \`Feed-As-Of\`: every event whose \`time\` is before it is on that page or an earlier one,
+  whatever was slow to commit; it moves on while nothing is new. A page without it leaves you where you were. It is the database's clock that
+  speaks: one that is set back, as in a failover, can make it untrue.
 - **Retention.** Events stay for \`OUTBOX_RETENTION\` (30 days), and beyond it until every destination in use has taken them. A
   cursor behind which events have left is answered 410: \`gap\` says what is missing, and \`oldest\` is the cursor that goes on
   without it, which is for a person to decide. \`GET /orders/{id}/events\` then begins above \`sequence\` 1.

@@ -5,6 +5,8 @@
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { Counter, Gauge, Histogram } from 'prom-client';
+import { BRAKES, CHARGING_HELD } from '../contracts/brakes.js';
+import { readBrakes, readSpending } from '../domain/brakes.js';
 import { readBacklog } from '../domain/cursors.js';
 import type { Database } from '../domain/database.js';
 import { countDeadLetters } from '../domain/dead-letters.js';
@@ -58,6 +60,12 @@ const deadLetters = gauge('dead_letters_open', 'Events that a destination would 
   'cause',
 ]);
 const feedHeld = gauge('feed_held_seconds', 'For how long an open transaction has held the feed back');
+const brakes = gauge('brake_engaged', '1 while operators hold back what this brake is about, else 0', ['brake']);
+const spending = gauge(
+  'spending_limit_used',
+  'Charged within the last hour, as a share of the limit; of currencies with a limit',
+  ['currency'],
+);
 const findings = gauge('reconciliation_findings', 'Differences of the two ledgers that are not settled', [
   'kind',
   'action',
@@ -68,9 +76,11 @@ const erasuresLate = gauge(
   'Those of them whose deadline (ERASURE_DEADLINE) is nearer than ERASURE_ALERT_BEFORE, or over',
 );
 const attention = gauge('sagas_needing_attention', 'Sagas that will not end without someone', ['step', 'failure']);
-const parked = gauge('sagas_parked', 'Those of them that say so themselves: their step, or undo, has failed too long', [
-  'step',
-]);
+const parked = gauge(
+  'sagas_parked',
+  'Those of them that say so themselves: their step, or undo, has failed too long; what a brake holds has not',
+  ['step'],
+);
 const leftBehind = gauge('sagas_without_workers', 'Open sagas of a build that no worker runs', ['build']);
 const pollers = gauge('pollers', 'Workers that have asked Temporal for tasks within 70 s, by the kind of task', [
   'kind',
@@ -89,6 +99,7 @@ export const showAudit = (): void => show(auditMetrics);
 const ofPostgres = [
   ...[openOrders, openOrdersAge, unstarted, unstartedAge],
   ...[backlog, lag, deadLetters, feedHeld, findings, erasures, erasuresLate],
+  ...[brakes, spending],
 ];
 const ofTemporal = [attention, parked, pollers, leftBehind];
 const ofThisProcess = [deliveries, publishDuration, removed, up];
@@ -131,13 +142,15 @@ export function exposeFacts({
   const finals = followFinals(db);
   const due = followDue(db);
   const askPostgres = async () => {
-    const [open, orders, backlogs, deadLetterGroups, heldSeconds, found, toErase] = await Promise.all([
+    const [open, orders, backlogs, deadLetterGroups, heldSeconds, found, engaged, limits, toErase] = await Promise.all([
       readOpenOrders(db),
       readUnstarted(db),
       readBacklog(db),
       countDeadLetters(db),
       readFeedHeldSeconds(db),
       countFindings(db),
+      readBrakes(db),
+      readSpending(db),
       countOpenErasures(db, erasuresLateAfterMs),
       finals(),
       due(),
@@ -147,14 +160,16 @@ export function exposeFacts({
     unstarted.set(orders.count);
     unstartedAge.set(orders.oldestSeconds);
     feedHeld.set(heldSeconds);
+    for (const brake of BRAKES) brakes.set({ brake }, engaged.some((one) => one.brake === brake) ? 1 : 0);
     for (const state of ['waiting', 'erasing'] as const) erasures.set({ state }, toErase[state]);
     erasuresLate.set(toErase.late);
-    for (const each of [backlog, lag, deadLetters, findings]) each.reset(); // what is no longer there
+    for (const each of [backlog, lag, deadLetters, findings, spending]) each.reset(); // what is no longer there
     for (const { destination, events, oldestAt } of backlogs.filter((b) => destinations.includes(b.destination))) {
       backlog.set({ destination }, events);
       lag.set({ destination }, oldestAt === null ? 0 : Math.max(0, Date.now() - oldestAt.getTime()) / 1_000);
     }
     for (const { destination, cause, count } of deadLetterGroups) deadLetters.inc({ destination, cause }, count);
+    for (const { currency, spent, most } of limits) spending.set({ currency }, most === 0 ? 1 : spent / most);
     for (const { kind, action, count } of found) findings.set({ kind, action }, count);
   };
   const askTemporal = async () => {
@@ -167,7 +182,7 @@ export function exposeFacts({
     parked.reset();
     for (const { step, failure, state } of sagas) {
       attention.inc({ step: step ?? '', failure: failure ?? '' });
-      if (state === 'NEEDS_ATTENTION') parked.inc({ step: step ?? '' });
+      if (state === 'NEEDS_ATTENTION' && failure !== CHARGING_HELD) parked.inc({ step: step ?? '' });
     }
     leftBehind.reset();
     for (const { build, sagas: count } of behind) leftBehind.set({ build }, count);

@@ -10,6 +10,7 @@ import { type IdentityKey, identityKeyOf } from '../domain/customers.js';
 import { eraseAuditTrail, findNames } from '../domain/erasure/audit-trail.js';
 import { completeErasure } from '../domain/erasure/completion.js';
 import {
+  adoptErasures,
   concludeErasure,
   countErased,
   type Erasure,
@@ -100,6 +101,7 @@ export async function eraseOnce(
 ): Promise<EraserCounts> {
   const counts = { waiting: 0, done: 0 };
   const failures: unknown[] = [];
+  await adoptErasures(settings.db);
   const open = await listOpenErasures(settings.db, LOOKED_AT_MAX);
   const identityKey = open.length === 0 ? undefined : await identityKeyOf(settings.db);
   for (const erasure of open) {

@@ -8,6 +8,8 @@ import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { Neighbour } from '../contracts/saga.js';
+import { readOldestOpenAt } from '../domain/acceptance.js';
+import { mayCharge } from '../domain/brakes.js';
 import type { Database } from '../domain/database.js';
 import { giveUpLease, takeLease } from '../domain/leases.js';
 import { GatewayUnknown, type PaymentLedger } from '../gateways/payments.js';
@@ -35,11 +37,21 @@ export function startProber({ db, client, gateway, everyMs, logger }: ProberSett
   const owner = randomUUID();
   const memory = newMemory();
   let stopping = false;
-  const isBack = async (neighbour: Neighbour): Promise<boolean> => neighbour === 'database' || gatewayAnswers(gateway);
+  const isBack = async (neighbour: Neighbour): Promise<boolean> =>
+    neighbour === 'database' || (neighbour === 'brake' ? mayCharge(db) : gatewayAnswers(gateway));
   const loop = startLoop({ name: 'prober', everyMs, backoffMaxMs: 2 * everyMs, logger }, async () => {
     const temporal = client();
     if (!temporal || !(await takeLease(db, LEASE, { owner, leaseMs: LEASE_MS }))) return false;
-    const counts = await probeOnce({ client: temporal, isBack, isStopping: () => stopping, logger }, memory);
+    const counts = await probeOnce(
+      {
+        client: temporal,
+        isBack,
+        oldestUntil: (orders) => readOldestOpenAt(db, orders),
+        isStopping: () => stopping,
+        logger,
+      },
+      memory,
+    );
     // One that fails by itself is tried all the time; only what goes on is news.
     if (counts.tried > 0) logger[counts.succeeded > 0 ? 'info' : 'debug'](counts, 'probed parked sagas');
     return counts.tried > 0 && counts.succeeded === counts.tried && counts.parked > counts.tried;

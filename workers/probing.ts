@@ -49,6 +49,8 @@ export type Probing = {
   client: Client;
   /** Whether it answers again: asked once a round, on behalf of all. */
   isBack: (neighbour: Neighbour) => Promise<boolean>;
+  /** Until when the oldest open orders, so many of them, were accepted; null = there are fewer. */
+  oldestUntil?: (orders: number) => Promise<Date | null>;
   /** Whether watching a try is to be given up: this process ends. */
   isStopping: () => boolean;
   logger: Logger;
@@ -83,7 +85,7 @@ export type ProbeCounts = { parked: number; tried: number; succeeded: number };
 
 /** @returns how many sagas wait, and what became of those that were tried; all of them well: the next round is due at once */
 export async function probeOnce(probing: Probing, memory: Memory): Promise<ProbeCounts> {
-  const parked = await listProbeable(probing.client);
+  const parked = await listProbeable(probing);
   forgetAllBut(parked, memory);
   if (parked.length === 0) Object.assign(memory, newMemory());
   const none = { parked: parked.length, tried: 0, succeeded: 0 };
@@ -104,9 +106,19 @@ function adapt(memory: Memory, allWell: boolean): void {
   memory.notBeforeMs = allWell ? 0 : performance.now() + Math.min(PAUSE_MS.max, PAUSE_MS.step * memory.failures);
 }
 
-async function listProbeable(client: Client): Promise<WorkflowExecutionInfo[]> {
+/** Temporal lists the youngest first. Where there are too many for a round, those of the oldest open orders are asked for. */
+async function listProbeable({ client, oldestUntil }: Probing): Promise<WorkflowExecutionInfo[]> {
+  const youngest = await list(client, PROBEABLE_QUERY);
+  if (youngest.length < SAGAS_MAX) return youngest;
+  const until = await oldestUntil?.(SAGAS_MAX);
+  if (!until) return youngest;
+  const oldest = await list(client, `${PROBEABLE_QUERY} AND StartTime <= "${until.toISOString()}"`);
+  return oldest.length > 0 ? oldest : youngest;
+}
+
+async function list(client: Client, query: string): Promise<WorkflowExecutionInfo[]> {
   const found: WorkflowExecutionInfo[] = [];
-  for await (const saga of client.workflow.list({ query: PROBEABLE_QUERY })) {
+  for await (const saga of client.workflow.list({ query })) {
     found.push(saga);
     if (found.length === SAGAS_MAX) break;
   }

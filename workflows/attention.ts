@@ -66,14 +66,18 @@ function offers({ progress, direction, deadline }: Saga, { name }: Stuck, failur
       : 'It is tried again by itself';
     return `${byItself}. ${NOW}, or the update \`resolve\` with \`retry\`, or with \`skip\` once it has been done by hand.`;
   }
+  return (
+    `${whatComes(deadline, failure)}. ${NOW}, or the update \`resolve\`: \`retry\`, \`skip\` ` +
+    '(it has been done by hand) or `compensate` (unwind now).'
+  );
+}
+
+function whatComes(deadline: Saga['deadline'], failure: Failure): string {
+  if (deadline.isHeld) return 'It goes on when the brake is released; the order’s deadline stands still until then';
   const byItself = isTransient(failure)
     ? 'It is tried again by itself when its neighbour answers again'
     : 'It is not tried again by itself';
-  const until = new Date(deadline).toISOString();
-  return (
-    `${byItself}; at ${until} the order is unwound. ${NOW}, or the update \`resolve\`: \`retry\`, \`skip\` ` +
-    '(it has been done by hand) or `compensate` (unwind now).'
-  );
+  return `${byItself}; at ${new Date(deadline.atMs).toISOString()} the order is unwound`;
 }
 
 /** Back to a state in which the saga is working by itself. */

@@ -4,6 +4,7 @@
  */
 import { type PlannedStep, requireKnownPlan, type SagaPlan, type StepName, stepsOf } from '../contracts/plan.js';
 import type { OrderSagaInput, SagaPolicy } from '../contracts/saga.js';
+import { Deadline } from './state/deadline.js';
 import { Decisions } from './state/decisions.js';
 import { Direction } from './state/direction.js';
 import { LocalActivities } from './state/local-activities.js';
@@ -19,8 +20,8 @@ export type Saga = {
   /** The plan's steps, those that this order has. */
   readonly planned: readonly PlannedStep[];
   readonly policy: SagaPolicy;
-  /** When the saga, still parked, unwinds by itself. Milliseconds since the epoch. */
-  readonly deadline: number;
+  /** When the saga, still parked, unwinds by itself; it stands still while a brake holds the saga. */
+  readonly deadline: Deadline;
   readonly local: LocalActivities;
   readonly progress: Progress;
   readonly pending: PendingActivity;
@@ -46,7 +47,7 @@ export function openSaga(input: OrderSagaInput, plan: SagaPlan, shows: 'all-step
     plan,
     planned,
     policy,
-    deadline: Date.now() + policy.sagaDeadlineMs,
+    deadline: new Deadline(Date.now() + policy.sagaDeadlineMs),
     progress: new Progress(shown),
     local,
     pending: new PendingActivity(input, local),

@@ -27,7 +27,7 @@ import {
   refusalOf,
   saysMoreThanTimeout,
 } from './failures.js';
-import { isOfToday, parksAtOnce } from './generation.js';
+import { isHeld, isOfToday, parksAtOnce } from './generation.js';
 import { afterPivot, leaveStep, type Saga, upToPivot } from './saga.js';
 import type { StepLine } from './state/progress.js';
 import { logFact } from './log.js';
@@ -131,7 +131,7 @@ async function runOrdinarily(saga: Saga, name: StepName, step: StepLine, failure
   let allowed = wholeBudget(saga);
   for (;;) {
     throwIfUnwindRequested(saga);
-    if (!decisions.isGranted(step) && Date.now() >= saga.deadline) throw new Unwind('DEADLINE_EXCEEDED', false);
+    if (!decisions.isGranted(step) && Date.now() >= saga.deadline.atMs) throw new Unwind('DEADLINE_EXCEEDED', false);
     const isAsked = retries.watch();
     const input = inputOf(saga, step);
     progress.setStatus(step, 'retrying');
@@ -166,7 +166,7 @@ function optionsOf(saga: Saga, step: StepLine, { endsAt, once }: Allowance): Act
   if (once)
     return { ...ORDINARY, retry: { maximumAttempts: 1 }, scheduleToCloseTimeout: '10s', summary: whyAgain(saga, step) };
   // What an operator has decided before the deadline is tried after it too.
-  const ends = saga.decisions.isGranted(step) ? endsAt : Math.min(endsAt, saga.deadline);
+  const ends = saga.decisions.isGranted(step) ? endsAt : Math.min(endsAt, saga.deadline.atMs);
   const scheduleToCloseTimeout = Math.max(1_000, ends - Date.now());
   return { ...ORDINARY, scheduleToCloseTimeout, summary: whyAgain(saga, step) };
 }
@@ -177,7 +177,7 @@ function optionsOf(saga: Saga, step: StepLine, { endsAt, once }: Allowance): Act
  */
 async function lastTryIsDue(saga: Saga, name: StepName, step: StepLine, { endsAt, once }: Allowance): Promise<boolean> {
   const leftMs = endsAt - Date.now();
-  if (once || leftMs <= 0 || endsAt >= saga.deadline) return false;
+  if (once || leftMs <= 0 || endsAt >= saga.deadline.atMs) return false;
   if (!isOfToday(saga.input) || !patched('whole-budget')) return false;
   const isAsked = saga.retries.watch();
   try {
@@ -213,22 +213,26 @@ function forwardFor(saga: Saga, name: StepLine['name']): { forward?: true } {
 }
 
 /**
- * Waits for an operator, or for the prober if time may mend it.
+ * Waits for an operator, or for the prober if time may mend it. What a brake holds waits for as long as that does.
  * @throws Unwind when the deadline comes first, or when that is the decision
  */
 async function park(saga: Saga, name: StepName, step: StepLine, failure: Failure) {
-  const { progress, retries, decisions, direction } = saga;
+  const { progress, retries, decisions, direction, deadline } = saga;
   const isAsked = retries.watch();
   progress.setStatus(step, 'parked');
   retries.park(failure);
+  if (isHeld(saga.input, failure)) deadline.hold();
   markAgain(saga, step, failure);
-  const until = new Date(saga.deadline).toISOString();
-  logFact({ fact: 'parked', step: name, failure: failure.type, attempt: step.attempts, until });
+  const until = deadline.isHeld ? {} : { until: new Date(deadline.atMs).toISOString() };
+  logFact({ fact: 'parked', step: name, failure: failure.type, attempt: step.attempts, ...until });
   traceParking(saga, name, failure, step.attempts);
   const isOver = () => isAsked() || direction.unwindRequest !== undefined;
-  const decided = await condition(isOver, Math.max(1, saga.deadline - Date.now()), {
-    summary: `${name} waits for an operator, or for the deadline`,
-  })
+  const wait = deadline.isHeld
+    ? condition(isOver).then(() => true)
+    : condition(isOver, Math.max(1, deadline.atMs - Date.now()), {
+        summary: `${name} waits for an operator, or for the deadline`,
+      });
+  const decided = await wait
     // A decision that was accepted in time and is being recorded holds the deadline.
     .then(() => condition(() => isOver() || decisions.inHand === undefined))
     .then(isOver)
@@ -236,7 +240,10 @@ async function park(saga: Saga, name: StepName, step: StepLine, failure: Failure
       if (isCancellation(err)) throw new Unwind('OPERATOR', false);
       throw err;
     })
-    .finally(() => retries.unpark());
+    .finally(() => {
+      retries.unpark();
+      deadline.letGo();
+    });
   throwIfUnwindRequested(saga);
   if (!decided) throw new Unwind('DEADLINE_EXCEEDED', false);
   // While the prober tries, the saga stays listed: it is an operator's still if that fails.

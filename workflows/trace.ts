@@ -75,7 +75,7 @@ const isRecorded = ({ input }: Saga): boolean => input.traceparent?.endsWith('1'
 /** Shows the wait in the trace while it lasts. */
 export function traceParking(saga: Saga, step: string, { type }: Failure, attempts: number): void {
   if (!isRecorded(saga)) return;
-  const until = new Date(saga.deadline).toISOString();
+  const until = new Date(saga.deadline.atMs).toISOString();
   proxySinks<TraceSinks>().traces.parked(saga.input.traceparent ?? '', { step, failure: type, attempts, until });
 }
 

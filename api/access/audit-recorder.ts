@@ -24,6 +24,7 @@ import type { Database } from '../../domain/database.js';
 import { Problem } from '../http/problems.js';
 import { createCallGatherer } from './call-gatherer.js';
 import { ANONYMOUS, permissionOf } from './permissions.js';
+import { namesCustomer } from './personal-routes.js';
 
 export type Auditor = {
   /**
@@ -62,7 +63,7 @@ export function createAuditor({
     source: namesSource ? request.ip : null,
   });
   const callOf = (request: FastifyRequest, kind: AuditedCall['kind'], status: number) => ({
-    ...{ ...actorOf(request), kind, status, resource: resourceOf(request) },
+    ...{ ...actorOf(request), kind, status, resource: request.auditedAs ?? resourceOf(request) },
   });
   /** The line leaves this machine with the log: an anchor of its own. */
   const announceHead = (request: FastifyRequest, recorded: Recorded | null) => {
@@ -126,7 +127,6 @@ export function auditAnswers(app: FastifyInstance, auditor: () => Auditor): void
   });
   app.addHook('onResponse', (request, reply, done) => {
     if (isRefused(request, reply)) auditor().note(request, 'refused', reply.statusCode);
-    else if (isAuditedRead(request)) auditor().note(request, 'read', reply.statusCode);
     done();
   });
 }
@@ -142,21 +142,11 @@ function isPrivileged({ method, caller, routeOptions, is404 }: FastifyRequest): 
   return allowed.every((role) => role === 'operator') || (caller !== ANONYMOUS && caller.roles.includes('operator'));
 }
 
-/** By a person who may read what is somebody else's: everybody's orders, sagas, events. The catalogue is everybody's. */
-function isAuditedRead({ method, caller, routeOptions, is404 }: FastifyRequest): boolean {
-  if (method !== 'GET' || is404 || !caller || caller === ANONYMOUS) return false;
-  if (!caller.roles.includes('operator') && !caller.roles.includes('auditor')) return false;
-  const url = routeOptions.url ?? '';
-  return permissionOf(method, url) !== 'open' && !url.startsWith('/inventory');
-}
-
-const NAMES_CUSTOMER = /\/customers\/:/;
-
 const routeOf = ({ method, routeOptions }: FastifyRequest): string => `${method} ${routeOptions.url ?? ''}`;
 
-/** Ids of ours only: a path may hold anything, and where it names a customer, a person. */
+/** Ids of ours only: a path may hold anything. */
 function resourceOf({ params, routeOptions }: FastifyRequest): string | null {
-  if (NAMES_CUSTOMER.test(routeOptions.url ?? '')) return null;
+  if (namesCustomer(routeOptions.url ?? '')) return null;
   const ids = Object.values((params ?? {}) as Record<string, string>);
   return ids.length > 0 && ids.every((id) => /^[A-Za-z0-9][A-Za-z0-9._:|-]{0,127}$/.test(id)) ? ids.join('/') : null;
 }

@@ -1,6 +1,6 @@
 /**
  * Gathers audited calls that nobody waits for, refused ones and reads, and writes them in batches. **Whatever strangers do, they
- * cost a bounded number of rows**: calls of one caller at one route share one, and only so many callers and routes a minute have
+ * cost a bounded number of rows**: refused calls of one caller at one route share one, and only so many callers and routes a minute have
  * one of their own; the others are counted together, by their status. A crash loses those of the last seconds.
  */
 import type { Logger } from 'pino';
@@ -16,6 +16,8 @@ const FLUSHES_PER_SLOW_ONE = 12;
 const OWN_ROWS = { burst: 60, perMinute: 12 };
 /** Callers × routes of reads; those are people, and a token of the issuer's each. */
 const READS_MAX = 200;
+/** Orders and customers of one route that a caller's reads are on record with, each by itself, in a minute; further ones are counted together. */
+const RESOURCES_MAX = 20;
 
 export type Gathered = AuditedCall & { times: number; firstAt: Date };
 export type CallGatherer = {
@@ -30,6 +32,8 @@ export function createCallGatherer(
 ): CallGatherer {
   let refused = new Map<string, Gathered>();
   let reads = new Map<string, Gathered>();
+  /** Resources with an entry of their own, by caller and route. */
+  let named = new Map<string, number>();
   /** By status. */
   let together = new Map<string, Gathered>();
   let [ownRows, flushes] = [burst, 0];
@@ -37,7 +41,7 @@ export function createCallGatherer(
     const isSlow = isLast || ++flushes % FLUSHES_PER_SLOW_ONE === 0;
     const taken = [...refused.values(), ...(isSlow ? [...reads.values(), ...together.values()] : [])];
     refused = new Map();
-    if (isSlow) [reads, together] = [new Map(), new Map()];
+    if (isSlow) [reads, together, named] = [new Map(), new Map(), new Map()];
     ownRows = Math.min(burst, ownRows + (perMinute * FLUSH_EVERY_MS) / 60_000);
     return taken;
   };
@@ -55,10 +59,20 @@ export function createCallGatherer(
     same.times++;
     if (same.resource !== call.resource) same.resource = null;
   };
+  /** Whose data was read is the point of it, so a person's reads are told apart; a program's are counted. */
+  const keyOfRead = (caller: string, resource: string | null): string => {
+    const own = `${caller} ${resource}`;
+    const count = named.get(caller) ?? 0;
+    if (reads.has(own)) return own;
+    if (resource === null || count >= RESOURCES_MAX) return caller;
+    named.set(caller, count + 1);
+    return own;
+  };
   return {
     note: (call) => {
       const { subject, route, status, source, kind } = call;
-      const key = JSON.stringify([subject, route, status, source]);
+      const caller = JSON.stringify([subject, route, status, source]);
+      const key = kind === 'read' ? keyOfRead(caller, call.resource) : caller;
       const [into, hasRoom] = kind === 'read' ? [reads, reads.size < READS_MAX] : [refused, ownRows >= 1];
       if (into.has(key) || hasRoom) {
         if (kind !== 'read' && !into.has(key)) ownRows--;

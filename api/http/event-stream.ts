@@ -1,5 +1,5 @@
 /**
- * Events as a stream of Server-Sent Events: those that are stored, then each as it is stored, until the client goes, its token
+ * Answers that are streamed: documents that are too large to be made at once, and events, as Server-Sent Events: those that are stored, then each as it is stored, until the client goes, its token
  * expires, there is no more to come or the server stops. https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -27,13 +27,43 @@ export function lastEventId(request: FastifyRequest): string | undefined {
  */
 export type StreamContent = (signal: AbortSignal, place: Place) => AsyncGenerator<string | Uint8Array, void>;
 
+/** How a stream looks on the wire. */
+type Form = {
+  type: string;
+  /** Says that it is still there. */
+  heartbeat: string;
+  /** Whether its end says that nothing is missing: then one that breaks is cut. */
+  isWhole: boolean;
+};
+const EVENTS: Form = { type: 'text/event-stream; charset=utf-8', heartbeat: ': still here\n\n', isWhole: false };
+/** White space between a document's members, or orders, is none of it. */
+const DOCUMENT: Form = { type: 'application/json; charset=utf-8', heartbeat: '\n', isWhole: true };
+
 /** @param customerId whose events these are, if a service asks and it is known already */
-export async function streamEvents(
+export const streamEvents = (
   deps: ApiDependencies,
   request: FastifyRequest,
   reply: FastifyReply,
   content: StreamContent,
   customerId?: string,
+): Promise<FastifyReply> => stream(deps, request, reply, { content, customerId, form: EVENTS });
+
+/** A JSON document, in pieces that end between its members. @param customerId whose it is */
+export const streamDocument = (
+  deps: ApiDependencies,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  content: StreamContent,
+  customerId: string,
+): Promise<FastifyReply> => stream(deps, request, reply, { content, customerId, form: DOCUMENT });
+
+type Streamed = { content: StreamContent; customerId: string | undefined; form: Form };
+
+async function stream(
+  deps: ApiDependencies,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { content, customerId, form }: Streamed,
 ): Promise<FastifyReply> {
   const place = takePlace(deps, request, customerId);
   const { signal, end } = deps.waiting.beginLifetime(reply);
@@ -42,7 +72,7 @@ export async function streamEvents(
   try {
     const first = await pieces.next();
     if (first.done) return reply.code(204).send();
-    await send(deps, request, reply, signal, first.value, pieces);
+    await send(deps, request, reply, { signal, form }, first.value, pieces);
   } finally {
     end();
     place.giveBack();
@@ -64,45 +94,51 @@ async function send(
   { heartbeatEveryMs = HEARTBEAT_EVERY_MS, slowReaderLimitMs = SLOW_READER_LIMIT_MS }: ApiDependencies,
   request: FastifyRequest,
   reply: FastifyReply,
-  signal: AbortSignal,
+  { signal, form }: { signal: AbortSignal; form: Form },
   first: string | Uint8Array,
   pieces: AsyncGenerator<string | Uint8Array, void>,
 ): Promise<void> {
   const { raw } = reply;
-  beginResponse(request, reply);
+  beginResponse(request, reply, form);
   streamsOpen.inc();
   const heartbeat = setInterval(() => {
-    if (!raw.writableNeedDrain) raw.write(': still here\n\n');
+    if (!raw.writableNeedDrain) raw.write(form.heartbeat);
   }, heartbeatEveryMs);
   let keepsUp = true;
+  let isDone = false;
+  let bytes = Buffer.byteLength(first);
   try {
     keepsUp = await write(reply, signal, first, slowReaderLimitMs);
     while (keepsUp && !signal.aborted) {
       const { done, value } = await pieces.next();
+      isDone = done === true;
       if (done) break;
+      bytes += Buffer.byteLength(value);
       keepsUp = await write(reply, signal, value, slowReaderLimitMs);
     }
   } catch (err) {
-    // The client sees the stream end and resumes with Last-Event-ID.
-    request.log.warn({ err }, 'an event stream broke');
+    // The client sees the stream end and resumes with Last-Event-ID; of a document, that it is cut.
+    request.log.warn({ err }, 'a stream broke');
   } finally {
     clearInterval(heartbeat);
     streamsOpen.dec();
     if (!keepsUp) slowReadersClosed.inc();
-    if (!keepsUp || raw.writableNeedDrain)
+    if (form.isWhole) request.payForBytes(bytes);
+    if (!keepsUp || raw.writableNeedDrain || (form.isWhole && !isDone))
       request.raw.socket.destroy(); // it would not take the end either
     else raw.end();
     await pieces.return();
   }
 }
 
-function beginResponse(request: FastifyRequest, reply: FastifyReply): void {
+function beginResponse(request: FastifyRequest, reply: FastifyReply, { type }: Form): void {
   reply.hijack();
   request.releaseSlot();
+  request.noteRead();
   for (const [name, value] of Object.entries(reply.getHeaders()))
     if (value !== undefined) reply.raw.setHeader(name, value);
   reply.raw.writeHead(200, {
-    'content-type': 'text/event-stream; charset=utf-8',
+    'content-type': type,
     'cache-control': 'no-store',
     'x-accel-buffering': 'no',
   });

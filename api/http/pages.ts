@@ -101,6 +101,8 @@ export type Answered<T> = Listing<T> & {
   check?: () => Promise<void>;
   /** What the answer has beside them. */
   also?: Record<string, unknown>;
+  /** What is said of the page in headers. */
+  headers?: (page: Page<T>) => Record<string, string>;
 };
 
 /** Reads a page and answers it. */
@@ -113,6 +115,7 @@ export async function sendPage<T>(reply: FastifyReply, answered: Answered<T>): P
   const rest = JSON.stringify({ ...also, next: next(page) }).slice(1);
   return reply
     .code(200)
+    .headers(answered.headers?.(page) ?? {})
     .type('application/json; charset=utf-8')
     .send(`{${JSON.stringify(name)}:[${page.texts.join(',')}],${rest}`);
 }

@@ -2,9 +2,7 @@
 import type { Ajv } from 'ajv';
 import { personalFormIn, refusalOf } from '../../contracts/personal-data.js';
 import { Problem } from './problems.js';
-
-/** Keyword of a schema of such a text; clients read it in the OpenAPI document. */
-export const NO_PERSONAL_DATA = 'x-no-personal-data';
+import { NO_PERSONAL_DATA } from './schemas.js';
 
 export function addPersonalDataKeyword(ajv: Ajv): Ajv {
   const validate: { (isKept: boolean, text: string): boolean; errors?: object[] } = (isKept, text) => {

@@ -132,6 +132,11 @@ export const PROBLEMS = {
   'amount-too-large': [422, 'The total is more than the payment provider charges', 'Order less at a time.'],
   'nothing-selected': [422, 'The request does not say which', 'Name a selection, or `all: true`.'],
   'total-too-large': [422, 'The total is too large', 'Order less at a time.'],
+  'not-of-this-brake': [
+    422,
+    'The brake needs another field, or has no such field',
+    '`spending` has limits and needs them; `accepting` has a message and retryAfterSeconds.',
+  ],
   'idempotency-key-reused': [
     422,
     'The Idempotency-Key was used for another request',
@@ -139,6 +144,11 @@ export const PROBLEMS = {
   ],
   'too-many-requests': [429, 'You ask more often than you may', 'Send it again after the time in Retry-After.'],
   'internal-error': [500, 'Something went wrong on our side', 'Try again; tell us the correlation id if it persists.'],
+  'not-accepting': [
+    503,
+    'No orders are accepted just now',
+    'Send it again after the time in Retry-After; all else of the service goes on.',
+  ],
   overloaded: [503, 'More is asked than can be answered', 'Send it again after the time in Retry-After.'],
   unavailable: [503, 'The service cannot answer just now', 'Try again after the time in Retry-After.'],
 } as const satisfies Record<string, readonly [number, string, string]>;

@@ -35,6 +35,7 @@ function checkQuery(query: { limit?: unknown } | undefined): Problem | undefined
 
 const EXPOSED = [
   'ETag',
+  'Feed-As-Of',
   'Idempotent-Replayed',
   'Location',
   'Preference-Applied',

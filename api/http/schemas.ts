@@ -9,7 +9,6 @@ import {
 } from '../../contracts/orders.js';
 import { REASON_LENGTH_MAX } from '../../contracts/saga.js';
 import { TEXT } from '../../contracts/texts.js';
-import { NO_PERSONAL_DATA } from './personal-texts.js';
 
 export const oneOf = <const T extends readonly string[]>(values: T, description: string) =>
   Type.Unsafe<T[number]>({ type: 'string', enum: values, description });
@@ -33,6 +32,8 @@ export const FreeText = Type.String({
   pattern: TEXT.source,
   description: 'Shown to whoever may read the order',
 });
+/** Keyword of a text that is kept for ever: what looks like a person's data in it is refused (personal-texts); clients read it in the document. */
+export const NO_PERSONAL_DATA = 'x-no-personal-data';
 /** The operator who decides something, and the reason. */
 export const OperatorId = Type.String({
   pattern: '^[A-Za-z0-9][A-Za-z0-9._:@|-]{0,127}$',

@@ -42,6 +42,8 @@ const COSTS: Record<Route, Cost> = {
   'GET /orders/:id/saga': 15,
   // An order has some ten events, whatever the limit.
   'GET /orders/:id/events': 2,
+  // As a page of a thousand orders, and then by its bytes.
+  'GET /customers/:id/export': 1 + PAGE_MAX / ROWS_PER_UNIT,
   'GET /events': page,
   'GET /inventory': page,
   'GET /inventory/:sku': 1,
@@ -52,6 +54,9 @@ const COSTS: Record<Route, Cost> = {
   // Ten statements, four questions to Temporal, two to the gateway.
   'GET /admin/orders/:id/explanation': 30,
   'GET /admin/audit': page,
+  'GET /admin/brakes': 3,
+  'POST /admin/brakes/:brake/engage': 5,
+  'POST /admin/brakes/:brake/release': 5,
   'GET /admin/dead-letters': page,
   'POST /admin/dead-letters/replay': 20,
   'POST /admin/dead-letters/:id/replay': 5,

@@ -18,6 +18,7 @@ export const openApi: FastifyDynamicSwaggerOptions = {
     servers: [{ url: '/', description: 'The server that shows this document' }],
     tags: [
       { name: 'orders', description: 'Place and read orders' },
+      { name: 'customers', description: 'What is kept of a person' },
       { name: 'events', description: 'What happened to them, as CloudEvents' },
       { name: 'sagas', description: 'How they are being worked on' },
       { name: 'dead letters', description: 'Events that a destination would not take' },

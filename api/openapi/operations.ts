@@ -8,6 +8,7 @@ import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import type { FastifySchema } from 'fastify';
 import { describeProblems, problemCodesOf } from './problems.js';
 import { permissionOf } from '../access/permissions.js';
+import { answersPersonalData } from '../access/personal-routes.js';
 import { PROBLEMS, type ProblemCode } from '../http/problems.js';
 import { costOf } from '../load/costs.js';
 import { isNeverShed } from '../load/shedding.js';
@@ -19,6 +20,7 @@ type Documented = Omit<FastifySchema, 'querystring' | 'headers' | 'response'> & 
   hide?: boolean;
   operationId?: string;
   security?: readonly { [scheme: string]: readonly string[] }[];
+  'x-personal-data'?: boolean;
   querystring?: Parameters;
   headers?: Parameters;
   response?: Record<string, Response>;
@@ -35,6 +37,7 @@ export const describeOperation: NonNullable<FastifyDynamicSwaggerOptions['transf
     ...given,
     operationId: operationId(method, url),
     security: allowed === 'open' ? [] : [{ bearer: allowed }],
+    'x-personal-data': answersPersonalData(method, url),
     response: { ...problemsByStatus(codes), ...successResponses(given) },
     ...(given.querystring && { querystring: withDefaultsOptional(given.querystring) }),
     ...(given.body !== undefined && { body: { content: json(given.body) } }),

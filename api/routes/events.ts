@@ -1,11 +1,13 @@
 /** Events over HTTP: of one order, and the whole feed; as pages, or live as Server-Sent Events. */
 import { type TSchema, Type } from 'typebox';
 import { type StoredEvent, toCloudEvent } from '../../contracts/events.js';
+import { readFeedMoment } from '../../domain/feed-moments.js';
 import { type FeedEvent, readFeed, readOrderEvents } from '../../domain/outbox.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { wantsStream } from '../http/event-stream.js';
 import { eventFor } from '../access/customers-view.js';
 import { requireOrder } from './orders.js';
+import { createFeedAsOf } from '../http/feed-as-of.js';
 import {
   beginFeed,
   cursorOf,
@@ -36,6 +38,8 @@ const pageOrStream = <N extends TSchema>(next: N) => ({
 });
 
 const FeedNext = Type.String({ description: 'Ask again with it as `after`; equal to `after` = nothing is new' });
+/** A header, so that the same page has the same body whenever it is asked for. */
+const AS_OF = 'feed-as-of';
 
 export function eventRoutes(app: Api, deps: ApiDependencies): void {
   orderEventsRoute(app, deps);
@@ -91,6 +95,7 @@ function orderEventsRoute(app: Api, deps: ApiDependencies): void {
 
 function feedRoute(app: Api, deps: ApiDependencies): void {
   const { db } = deps;
+  const asOfNow = createFeedAsOf();
   app.get(
     '/events',
     {
@@ -100,11 +105,16 @@ function feedRoute(app: Api, deps: ApiDependencies): void {
           'In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. ' +
           '`next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events ' +
           'than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 ' +
-          'days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them.',
+          'days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them. ' +
+          'The header `Feed-As-Of` of a page says how complete it is: every event whose `time` is before it is on that page or an ' +
+          'earlier one, by the database’s clock; it moves on while nothing is new, and is absent where it cannot be said.',
         tags: ['events'],
         headers: live,
         querystring: Type.Object({ limit: Limit, after: Type.Optional(Cursor) }, { additionalProperties: false }),
-        response: { 200: pageOrStream(FeedNext), '4xx': problemResponses('events-gone', 'too-many-requests') },
+        response: {
+          200: pageOrStream(FeedNext),
+          '4xx': problemResponses('events-gone', 'too-many-requests'),
+        },
       },
     },
     async (request, reply) => {
@@ -113,6 +123,7 @@ function feedRoute(app: Api, deps: ApiDependencies): void {
       if (wantsStream(request)) return streamFeed(deps, request, reply, given);
       const from = given ?? (await beginFeed(db));
       const { known } = from;
+      const asOf = asOfNow(await readFeedMoment(db)); // before the page: what was settled by then is on it
       return sendPage<FeedEvent>(reply, {
         name: 'events',
         schema: EventSchema,
@@ -121,6 +132,7 @@ function feedRoute(app: Api, deps: ApiDependencies): void {
         read: async (last, rows) => readFeed(db, last ?? from, rows),
         check: async () => requireKept(db, from),
         show: (event) => toCloudEvent(event, deps.customersTold),
+        headers: ({ more }) => (more || !asOf ? {} : { [AS_OF]: asOf.toISOString() }),
         next: ({ last }) => (last ? cursorOf({ ...last, ...(known && { known }) }) : (after ?? cursorOf(from))),
       });
     },

@@ -1,5 +1,6 @@
 /** Whether this process lives, and whether the API in it can do its own work: write to Postgres. The reason is not answered. */
 import { Type } from 'typebox';
+import { readBrakes } from '../../domain/brakes.js';
 import type { Database } from '../../domain/database.js';
 import type { ReadinessCheck } from '../../runtime/health.js';
 import { watchPostgres } from '../../runtime/postgres-health.js';
@@ -10,9 +11,17 @@ export function createApiReadiness(db: Database, stopping: AbortSignal): Readine
   const readDatabase = watchPostgres(db);
   return async () => {
     const database = await readDatabase();
-    return { ready: database === 'up' && !stopping.aborted, database };
+    const brakes = database === 'up' ? await namesOfBrakes(db) : undefined;
+    return { ready: database === 'up' && !stopping.aborted, database, ...(brakes && { brakes }) };
   };
 }
+
+/** For whoever wonders why nothing moves; that they cannot be read is no reason not to be ready. */
+const namesOfBrakes = (db: Database): Promise<string | undefined> =>
+  readBrakes(db).then(
+    (engaged) => engaged.map(({ brake }) => brake).join(', ') || undefined,
+    () => undefined,
+  );
 
 const Readiness = Type.Object({ ready: Type.Boolean() });
 

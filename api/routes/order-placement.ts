@@ -2,9 +2,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { v7 as uuidv7 } from 'uuid';
+import { BRAKE_RETRY_AFTER_S } from '../../contracts/brakes.js';
 import type { Order, StoredOrder } from '../../contracts/orders.js';
 import type { Acceptance } from '../../domain/acceptance.js';
 import { placing } from '../../domain/audit/changes.js';
+import type { Brake } from '../../domain/brakes.js';
 import { earlierAnswer, type KeyClaim } from '../../domain/idempotency.js';
 import { type Admission, createAdmission } from '../load/admission.js';
 import { observeTraced } from '../../runtime/exemplars.js';
@@ -107,9 +109,21 @@ async function acceptPriced(
     const response = JSON.stringify(order);
     const toAccept = { order, paymentMethod: body.paymentMethod, ...(traceparent && { traceparent }), ...carried };
     const acceptance = await auditor.act(request, placing(toAccept, claim && { ...claim, response }, db));
+    if (acceptance.outcome === 'not-accepting') throw notAccepting(acceptance.brake);
     if (acceptance.outcome !== 'prices-changed') return { order, response, acceptance, traceparent };
   }
   throw new Problem('unavailable', 'The prices of these SKUs are changing just now; nothing was ordered.');
+}
+
+function notAccepting({ message, retryAfterS }: Brake): Problem {
+  return new Problem(
+    'not-accepting',
+    message ?? 'Orders are not accepted for the moment; nothing was ordered.',
+    {},
+    {
+      retryAfterS: retryAfterS ?? BRAKE_RETRY_AFTER_S.default,
+    },
+  );
 }
 
 function newOrder(body: NewOrder, { items, total }: Priced, correlationId: string): Order {
@@ -130,7 +144,7 @@ function newOrder(body: NewOrder, { items, total }: Priced, correlationId: strin
 /** The same bytes as at the first time; or the order as it is now, if the client is ready to wait for that. */
 async function answerEarlier(
   deps: ApiDependencies,
-  earlier: Exclude<Acceptance, { outcome: 'accepted' | 'prices-changed' }>,
+  earlier: Exclude<Acceptance, { outcome: 'accepted' | 'prices-changed' | 'not-accepting' }>,
   request: FastifyRequest<{ Body: NewOrder }>,
   reply: FastifyReply,
 ) {

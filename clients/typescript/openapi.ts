@@ -21,6 +21,13 @@ export interface paths {
     /** Read an order */
     get: operations["getOrdersId"];
   };
+  "/customers/{id}/export": {
+    /**
+     * All that is kept of a customer, as one document
+     * @description For requests under articles 15 and 20 of the GDPR. It is streamed, however many orders there are, and ends with `complete: true`; a connection that breaks before leaves no JSON: ask again. A customer reads their own only, which is empty if nothing is kept; anybody else’s, and one that is not known, is answered 404. It takes as much as a page of 1,000 orders out of the caller’s bucket, and reads by operators and auditors are on record.
+     */
+    get: operations["getCustomersIdExport"];
+  };
   "/orders/{id}/events": {
     /**
      * Events of an order, oldest first
@@ -31,7 +38,7 @@ export interface paths {
   "/events": {
     /**
      * The feed: every event of every order
-     * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them.
+     * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them. The header `Feed-As-Of` of a page says how complete it is: every event whose `time` is before it is on that page or an earlier one, by the database’s clock; it moves on while nothing is new, and is absent where it cannot be said.
      */
     get: operations["getEvents"];
   };
@@ -73,6 +80,24 @@ export interface paths {
      * @description Keep `next`, ask again with it as `after`, and no entry is missed. `next` equals `after` when nothing is new.
      */
     get: operations["getAdminAudit"];
+  };
+  "/admin/brakes": {
+    /** What operators hold back just now */
+    get: operations["getAdminBrakes"];
+  };
+  "/admin/brakes/{brake}/engage": {
+    /**
+     * Hold something back, or change what is said of it
+     * @description It takes effect with the answer; a charge that is under way by then comes to its end. It lasts until it is released, whatever is restarted. While charges are held, the deadlines of the orders that wait for them stand still.
+     */
+    post: operations["postAdminBrakesBrakeEngage"];
+  };
+  "/admin/brakes/{brake}/release": {
+    /**
+     * Let go; repeating it is harmless
+     * @description Held charges go on by themselves, the oldest first: one, then more at a time as they succeed.
+     */
+    post: operations["postAdminBrakesBrakeRelease"];
   };
   "/admin/dead-letters": {
     /** Events that a destination would not take, oldest first; `groups` counts all that match */
@@ -255,6 +280,136 @@ export interface components {
       };
       correlationId: string;
     };
+    /** @description All that is kept of a customer */
+    CustomerExport: {
+      /** @constant */
+      format: "order-saga/customer-export/v1";
+      customerId: string;
+      /** Format: date-time */
+      exportedAt: string;
+      /** @description To whom data of the customer has been disclosed (GDPR article 15(1)(c)) */
+      recipients: {
+          recipient: string;
+          receives: string;
+        }[];
+      /** @description How long what is kept (15(1)(d)) */
+      retention: {
+          what: string;
+          kept: string;
+        }[];
+      /** @description 15(1)(e) and (f) */
+      rights: string[];
+      /** @description Newest first */
+      orders: ({
+          id: string;
+          /** @enum {string} */
+          status: "PENDING" | "CONFIRMED" | "CANCELLED";
+          items: {
+              sku: string;
+              quantity: number;
+              /** @description In the currency’s minor unit */
+              unitPrice: number;
+            }[];
+          total: {
+            /** @description In the currency’s minor unit */
+            amount: number;
+            currency: string;
+          };
+          /** @description The payment provider’s id of it */
+          paymentMethod: string;
+          externalOrderId?: string;
+          correlationId: string;
+          traceparent: string | null;
+          /** Format: date-time */
+          createdAt: string;
+          /** Format: date-time */
+          updatedAt: string;
+          cancellation?: {
+            /** @enum {string} */
+            reason: "OUT_OF_STOCK" | "UNKNOWN_SKU" | "PAYMENT_DECLINED" | "CANCELLED_BY_CUSTOMER" | "DEADLINE_EXCEEDED" | "OPERATOR";
+            message: string;
+          };
+          reservations: {
+              sku: string;
+              quantity: number;
+              state: string;
+            }[];
+          payment: ({
+            status: string;
+            /** @description In the currency’s minor unit */
+            amount: number;
+            currency: string;
+            gatewayReference: string | null;
+            refundReference: string | null;
+            declineCode: string | null;
+            refundedAmount: number | null;
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            updatedAt: string;
+          }) | null;
+          /** @description That came to nothing known */
+          chargeAttempts: ({
+              /** Format: date-time */
+              beganAt: string;
+              endedAt: string | null;
+            })[];
+          /** @description Given back with difficulty */
+          furtherCharges: {
+              gatewayReference: string;
+              refundFailures: number;
+            }[];
+          /** @description Where the payment provider’s ledger and ours differed */
+          findings: {
+              kind: string;
+              gatewayReference: string;
+              /** @description In the currency’s minor unit */
+              amount: number;
+              currency: string;
+              action: string;
+              /** Format: date-time */
+              at: string;
+            }[];
+          /** @description As they were sent to `recipients`; they leave before the order does */
+          events: {
+              sequence: number;
+              type: string;
+              /** Format: date-time */
+              time: string;
+              data: unknown;
+            }[];
+          /** @description What was done with the order; `by` null = by the service itself */
+          steps: ({
+              step: string;
+              outcome: string;
+              /** Format: date-time */
+              at: string;
+              by: ("customer" | "operator") | null;
+              detail: string | null;
+            })[];
+          undelivered: {
+              recipient: string;
+              type: string;
+              state: string;
+              /** Format: date-time */
+              since: string;
+            }[];
+          /** @description Idempotency-Keys that are remembered */
+          requestKeys: {
+              route: string;
+              key: string;
+              /** Format: date-time */
+              expiresAt: string;
+            }[];
+        })[];
+      /** @description Of the orders above */
+      count: number;
+      /**
+       * @description The last member: a document without it was cut, and is asked for again
+       * @constant
+       */
+      complete: true;
+    };
     /** @description CloudEvents 1.0 */
     Event: {
       /** @constant */
@@ -381,6 +536,44 @@ export interface components {
         gateway: string;
         events: string;
       };
+    };
+    Brake: {
+      /**
+       * @description accepting = no new orders; charging = orders are reserved and not charged; spending = a limit on what is charged within an hour
+       * @enum {string}
+       */
+      brake: "accepting" | "charging" | "spending";
+      engaged: boolean;
+      since: string | null;
+      by: string | null;
+      reason: string | null;
+      message?: string | null;
+      retryAfterSeconds?: number | null;
+      spending?: {
+          currency: string;
+          /** @description Charged, or let through to be charged, within the last hour; minor unit */
+          spent: number;
+          /** @description The limit; minor unit */
+          most: number;
+        }[];
+    };
+    BrakeEngaging: {
+      /** @description Opaque subject id; with authentication, the token’s */
+      operator?: string;
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
+      reason: string;
+      /** @description Of `accepting`: what whoever orders is told */
+      message?: string;
+      /** @description Of `accepting`: when they are told to come again (default 60) */
+      retryAfterSeconds?: number;
+      /** @description Of `spending`: currency → the most that is charged within an hour, in its minor unit */
+      limits?: Record<string, never>;
+    };
+    BrakeReleasing: {
+      /** @description Opaque subject id; with authentication, the token’s */
+      operator?: string;
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
+      reason: string;
     };
     DeadLetter: {
       id: string;
@@ -987,6 +1180,108 @@ export interface operations {
     };
   };
   /**
+   * All that is kept of a customer, as one document
+   * @description For requests under articles 15 and 20 of the GDPR. It is streamed, however many orders there are, and ends with `complete: true`; a connection that breaks before leaves no JSON: ask again. A customer reads their own only, which is empty if nothing is kept; anybody else’s, and one that is not known, is answered 404. It takes as much as a page of 1,000 orders out of the caller’s bucket, and reads by operators and auditors are on record.
+   */
+  getCustomersIdExport: {
+    parameters: {
+      path: {
+        /** @description Opaque id of the customer; never a name or an e-mail address */
+        id: string;
+      };
+    };
+    responses: {
+      /** @description All that is kept of a customer */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["CustomerExport"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
    * Events of an order, oldest first
    * @description With `Accept: text/event-stream` they are streamed as they happen; `Last-Event-ID` resumes. The stream ends when the order is CANCELLED, and when your token expires; of a CONFIRMED order it stays open. Events leave after `OUTBOX_RETENTION` (30 days): of an older order this answers what is left, whose `sequence` then begins above 1, or nothing. The order itself stays. A cursor whose next event has left is answered 410, whose `oldest` goes on with what is left.
    */
@@ -1125,7 +1420,7 @@ export interface operations {
   };
   /**
    * The feed: every event of every order
-   * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them.
+   * @description In an order that never changes: keep `next`, ask again with it as `after`, and nothing is missed or seen twice. `next` is never null; it equals `after` when there is nothing new, and only then: a page may hold fewer events than `limit`. Without `after` it begins with the oldest event there is. Events stay for `OUTBOX_RETENTION` (30 days); a place behind which events have left is answered 410: its `oldest` as `after` goes on without them. The header `Feed-As-Of` of a page says how complete it is: every event whose `time` is before it is on that page or an earlier one, by the database’s clock; it moves on while nothing is new, and is absent where it cannot be said.
    */
   getEvents: {
     parameters: {
@@ -1996,6 +2291,419 @@ export interface operations {
           "x-correlation-id"?: string;
           /** @description RFC 6750; only if the token has no role that may do this */
           "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** What operators hold back just now */
+  getAdminBrakes: {
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": {
+            brakes: components["schemas"]["Brake"][];
+            /** @description Orders whose charge waits for a brake; null while Temporal does not say */
+            heldOrders: number | null;
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Hold something back, or change what is said of it
+   * @description It takes effect with the answer; a charge that is under way by then comes to its end. It lasts until it is released, whatever is restarted. While charges are held, the deadlines of the orders that wait for them stand still.
+   */
+  postAdminBrakesBrakeEngage: {
+    parameters: {
+      header?: {
+        /** @description 1 to 255 visible ASCII characters; kept 7 days */
+        "idempotency-key"?: string;
+      };
+      path: {
+        /** @description Which brake */
+        brake: "accepting" | "charging" | "spending";
+      };
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["BrakeEngaging"];
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Brake"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON. `invalid-idempotency-key`: The Idempotency-Key is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-of-this-brake`: The brake needs another field, or has no such field. `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Let go; repeating it is harmless
+   * @description Held charges go on by themselves, the oldest first: one, then more at a time as they succeed.
+   */
+  postAdminBrakesBrakeRelease: {
+    parameters: {
+      header?: {
+        /** @description 1 to 255 visible ASCII characters; kept 7 days */
+        "idempotency-key"?: string;
+      };
+      path: {
+        /** @description Which brake */
+        brake: "accepting" | "charging" | "spending";
+      };
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["BrakeReleasing"];
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Brake"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON. `invalid-idempotency-key`: The Idempotency-Key is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];

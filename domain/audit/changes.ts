@@ -1,6 +1,8 @@
 /** Operators' changes of what is in Postgres, as acts: the change, and the values that it had before and has after. */
 import type { DeadLetterDecision } from '../../contracts/dead-letters.js';
 import { type Acceptance, acceptOrder, type OrderToAccept } from '../acceptance.js';
+import type { BrakeName } from '../../contracts/brakes.js';
+import { type Brake, type Engaging, engageBrake, lockBrake, releaseBrake } from '../brakes.js';
 import type { Database } from '../database.js';
 import { decideDeadLetter } from '../dead-letters.js';
 import { closeReported, type FindingClosure, refundReported } from '../finding-closures.js';
@@ -103,6 +105,44 @@ export const adoption = (signature: { operator: string; reason: string }): Chang
         }
       : null,
 });
+
+export const brakeEngaged = (engaging: Engaging): Change<Brake, Brake | null> => ({
+  before: (tx) => lockBrake(tx, engaging.brake),
+  change: (tx) => engageBrake(tx, engaging),
+  effect: (after, before) => ({
+    resource: engaging.brake,
+    reason: engaging.reason,
+    status: 200,
+    before: valuesOfBrake(before),
+    after: valuesOfBrake(after),
+  }),
+});
+
+/** Of no effect on one that is not engaged. */
+export const brakeReleased = (word: {
+  brake: BrakeName;
+  operator: string;
+  reason: string;
+}): Change<boolean, Brake | null> => ({
+  before: (tx) => lockBrake(tx, word.brake),
+  change: (tx) => releaseBrake(tx, word),
+  effect: (isReleased, before) =>
+    isReleased
+      ? {
+          resource: word.brake,
+          reason: word.reason,
+          status: 200,
+          before: valuesOfBrake(before),
+          after: { engaged: false },
+        }
+      : null,
+});
+
+function valuesOfBrake(brake: Brake | null): Values {
+  if (brake === null) return { engaged: false };
+  const { since, message, retryAfterS, limits } = brake;
+  return { engaged: true, since: since.toISOString(), message, retryAfterS, limits };
+}
 
 async function lockRow(rows: Promise<Values[]>): Promise<Values | null> {
   return (await rows)[0] ?? null;

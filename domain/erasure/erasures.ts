@@ -178,15 +178,13 @@ export async function concludeErasure(db: Statements, id: string): Promise<void>
 }
 
 /**
- * An erasure of which this database, restored to before it, does not know. Part of the transaction that has the person forgotten again.
- * @returns false if it knows of one
+ * Erasures of customers who are being erased, and of which there is no request any more: this database was restored to before it, and
+ * the erasure journal has had them forgotten again.
  */
-export async function insertAnew(
-  tx: Statements,
-  { id, reference, requestedBy, reason }: Omit<ErasureRequest, 'lookup'> & { reference: string },
-): Promise<boolean> {
-  const inserted = await tx.$executeRaw`
-    INSERT INTO erasures (id, reference, state, requested_by, reason) VALUES (${id}::uuid, ${reference}::uuid, 'waiting', ${requestedBy}, ${reason})
+export async function adoptErasures(db: Statements): Promise<number> {
+  return db.$executeRaw`
+    INSERT INTO erasures (id, reference, state, requested_by, reason, requested_at)
+    SELECT gen_random_uuid(), reference, 'waiting', 'erasure-journal', 'carried out anew after a restore', erasing_since FROM customers c
+    WHERE erasing_since IS NOT NULL AND erased_at IS NULL AND NOT EXISTS (SELECT FROM erasures e WHERE e.reference = c.reference)
     ON CONFLICT DO NOTHING`;
-  return inserted > 0;
 }

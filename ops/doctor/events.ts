@@ -1,5 +1,6 @@
 /** What `doctor` asks about work that waits in Postgres: sagas to be started, events to be sent, findings to be closed. */
 import { readBacklog } from '../../domain/cursors.js';
+import { readBrakes } from '../../domain/brakes.js';
 import type { Database } from '../../domain/database.js';
 import { countDeadLetters } from '../../domain/dead-letters.js';
 import { countFindings, readFeedHeldSeconds, readUnstarted } from '../../domain/figures.js';
@@ -26,6 +27,7 @@ export const checkEvents = (db: Database, erasing: { deadlineMs: number; alertBe
     check('findings', () => countOpenFindings(db)),
     check('account at the gateway', () => readAccount(db)),
     check('erasures', () => countErasures(db, erasing)),
+    check('brakes', () => listBrakes(db)),
   ]);
 
 async function countUnstarted(db: Database): Promise<Finding> {
@@ -84,6 +86,15 @@ async function countOpenFindings(db: Database): Promise<Finding> {
   if (reported.length > 0) return warn(`${shown(reported)}: ops reconcile`);
   const besides = vouched === 0 ? '' : `; for ${vouched} paid by other means an operator vouches`;
   return ok((findings.length === 0 ? 'the ledgers agree' : `in hand: ${shown(findings)}`) + besides);
+}
+
+async function listBrakes(db: Database): Promise<Finding> {
+  const engaged = await readBrakes(db);
+  if (engaged.length === 0) return ok('none is engaged');
+  const shown = engaged.map(
+    ({ brake, since, by, reason }) => `${brake} since ${since.toISOString()} by ${by} (${reason})`,
+  );
+  return warn(`${shown.join('; ')}: ops brakes`);
 }
 
 async function readAccount(db: Database): Promise<Finding> {

@@ -10,6 +10,7 @@ import type { Order } from '../../contracts/orders.js';
 import { SAGA_FAILURE, SAGA_STEP } from '../../contracts/saga.js';
 import { acceptOrder } from '../../domain/acceptance.js';
 import type { Change } from '../../domain/audit/acts.js';
+import { readBrakes } from '../../domain/brakes.js';
 import type { Database } from '../../domain/database.js';
 import { listOwing } from '../../domain/destinations.js';
 import { listInventory } from '../../domain/inventory.js';
@@ -42,6 +43,8 @@ export async function checkWithProbe(
 ): Promise<Check[]> {
   const placed: { id?: string; atMs: number } = { atMs: performance.now() };
   const first = await check('probe order', async () => {
+    if ((await readBrakes(db)).some(({ brake }) => brake === 'accepting'))
+      return skipped('operators have stopped accepting orders: ops brakes');
     const order = await probeOrder(db);
     if (order === undefined) return skipped('the catalogue has nothing that can be sold');
     placed.atMs = performance.now();

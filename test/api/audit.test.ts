@@ -6,11 +6,13 @@ import { createAuthenticator } from '../../api/access/authentication.js';
 import type { Order } from '../../contracts/orders.js';
 import { beginChain } from '../../domain/audit/acts.js';
 import { recordCalls } from '../../domain/audit/calls.js';
+import { findReferences, lookupOf, readIdentityKey } from '../../domain/customers.js';
 import { auditKeys } from '../../domain/audit/signatures.js';
 import { verifyAudit } from '../../domain/audit/verification.js';
 import { type Answer, expectProblem, ORDER, SILENT, startServer, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { accept, stock } from '../support/database.js';
+import { type OpenApi, operationsOf } from '../support/openapi.js';
 import { AUDIENCE, startTokenIssuer, type TokenIssuer } from './tokens.js';
 
 const KEYS = auditKeys(['k'.repeat(32)]);
@@ -218,6 +220,109 @@ describe('a read by an operator or an auditor', () => {
       { kind: 'read', subject: 'op-7', route: 'GET /admin/sagas', times: 1, status: 503 },
     ]);
   });
+});
+
+describe('whose data was read is in the trail, and never by an id that clients know:', () => {
+  /** A server of its own, whose trail is written when it stops. */
+  const reading = async (
+    read: (get: (path: string, caller: Awaited<ReturnType<typeof as>>) => Promise<unknown>) => Promise<void>,
+  ) => {
+    const auditor = createAuditor({ db: api.db, keys: KEYS, logger: SILENT, namesSource: false });
+    const server = await startServer(api, { auditor, authenticate: authenticator() });
+    await read((path, caller) => server.client.get(path, caller));
+    await server.stop();
+    await auditor.stop();
+    return (await since()).filter(({ kind }) => kind === 'read');
+  };
+
+  test('each of twenty orders by itself, further ones counted, however many are read', async () => {
+    const ids = await Promise.all(
+      Array.from({ length: 25 }, () => accept(api.db, { KEYBOARD: 1 }).then(({ id }) => id)),
+    );
+    const entries = await reading(async (get) => {
+      const auditorsToken = await as('aud-2', 'auditor');
+      for (const id of [...ids, ...ids, ...ids]) await get(`/orders/${id}`, auditorsToken);
+    });
+    expect(entries).toHaveLength(21);
+    expect(entries.filter((entry) => entry['resource'] !== null)).toEqual(
+      ids.slice(0, 20).map((resource) => expect.objectContaining({ resource, times: 3, subject: 'aud-2' })),
+    );
+    expect(entries.filter((entry) => entry['resource'] === null)).toMatchObject([
+      { times: 15, route: 'GET /orders/:id' },
+    ]);
+  });
+
+  test('a customer’s orders, under the reference', async () => {
+    const key = await readIdentityKey(api.db);
+    const clientId = 'cus_looked_at';
+    await api.place({ customerId: clientId }, await as(clientId, 'customer'));
+    await api.db.$executeRaw`
+      INSERT INTO customers (reference, lookup, client_id) SELECT gen_random_uuid(), ${lookupOf(key, clientId)}, ${clientId}
+      WHERE NOT EXISTS (SELECT FROM customers WHERE lookup = ${lookupOf(key, clientId)})`;
+    const [reference] = await findReferences(api.db, key, clientId);
+    const entries = await reading(async (get) => {
+      await get(`/orders?customerId=${clientId}`, await as('op-7', 'operator'));
+      await get('/orders?customerId=cus_unheard_of', await as('op-7', 'operator'));
+    });
+    expect(entries).toMatchObject([
+      { route: 'GET /orders', subject: 'op-7', resource: `customer ${reference}` },
+      { route: 'GET /orders', subject: 'op-7', resource: null },
+    ]);
+    expect(JSON.stringify(entries)).not.toMatch(/looked_at|unheard_of/);
+  });
+
+  test('services and customers read for themselves, which is not recorded', async () => {
+    const entries = await reading(async (get) => {
+      for (const path of [`/orders/${own.id}`, '/orders', `/orders/${own.id}/saga`, `/orders/${own.id}/events`]) {
+        await get(path, await as('cus_own', 'customer'));
+        await get(path, await as('shop', 'service'));
+      }
+      await get('/events', await as('shop', 'service'));
+    });
+    expect(entries).toEqual([]);
+  });
+
+  test('a stream as soon as it begins', async () => {
+    const auditor = createAuditor({ db: api.db, keys: KEYS, logger: SILENT, namesSource: false });
+    const server = await startServer(api, { auditor, authenticate: authenticator() });
+    const open = await server.client.stream(`/orders/${own.id}/events`, await as('op-7', 'operator'));
+    expect(open.response.status).toBe(200);
+    await auditor.stop();
+    expect((await since()).filter(({ kind }) => kind === 'read')).toMatchObject([
+      { route: 'GET /orders/:id/events', resource: own.id, times: 1, status: 200 },
+    ]);
+    open.close();
+    await server.stop();
+  });
+});
+
+test('every operation of the document says whether it answers personal data; those that do are read on record', async () => {
+  const { body } = await api.get<OpenApi>('/openapi.json');
+  const said = operationsOf(body).map(({ method, path, ...rest }) => [
+    `${method} ${path}`,
+    (rest as Record<string, unknown>)['x-personal-data'],
+  ]);
+  expect(said.filter(([, answer]) => typeof answer !== 'boolean')).toEqual([]);
+  expect(said.length).toBeGreaterThan(20);
+  const auditor = createAuditor({ db: api.db, keys: KEYS, logger: SILENT, namesSource: false });
+  const server = await startServer(api, { auditor, authenticate: authenticator() });
+  const reads = said.filter(([operation]) => String(operation).startsWith('GET '));
+  for (const [operation] of reads)
+    await server.client.get(
+      String(operation).slice(4).replace('{id}', own.id).replace('{sku}', 'KEYBOARD'),
+      await as('aud-3', 'auditor'),
+    );
+  await server.stop();
+  await auditor.stop();
+  const recorded = (await since())
+    .filter((entry) => entry['subject'] === 'aud-3')
+    .map((entry) => String(entry['route']).replaceAll(/:(\w+)/g, '{$1}'));
+  expect(recorded.sort()).toEqual(
+    reads
+      .filter(([, answer]) => answer)
+      .map(([operation]) => operation)
+      .sort(),
+  );
 });
 
 describe('a refused call is on record soon:', () => {

@@ -174,6 +174,8 @@ test(`${REQUESTS} requests (seed ${SEED}) are each answered as the document prom
     unitPrice: fc.constantFrom(0, 1_000),
     amount: fc.constantFrom(0, 1_000, 2_000),
     onHand: fc.constantFrom(0, 20, 1_000_000),
+    // Not the one by which orders are refused: all that follows would be.
+    brake: fc.constantFrom('charging', 'spending'),
   });
   const client = (seed: number) =>
     fc.assert(

@@ -38,6 +38,7 @@ async function request(route: string, order: Named, headers: Record<string, stri
   const path = pattern
     .replace(/:(id|orderId)\b/, order.id)
     .replace(':sku', 'KEYBOARD')
+    .replace(':brake', 'charging')
     .replace(':code', 'not-found');
   const body = route === 'POST /orders' ? { ...ORDER, customerId: order.customerId } : exampleOf(method, pattern);
   return api.send(method, path, body, headers);

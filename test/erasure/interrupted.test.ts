@@ -110,3 +110,17 @@ describe('a neighbour that is away', () => {
     await expectErased(asked, word);
   });
 });
+
+test('a person of whom a restored database knows only that they are to be forgotten is erased as well', async () => {
+  const word = 'canaryrestored';
+  const order = await s.place('cus_restored', `${word}-1`);
+  await confirm(s, order);
+  await s.db.$executeRaw`UPDATE customers SET erasing_since = now() WHERE client_id = 'cus_restored'`;
+  const erasure = await eventually('it is erased', async () => {
+    await s.erase();
+    const { body } = await s.api.get<{ erasures: Erasure[] }>('/admin/erasures?limit=1');
+    return body.erasures[0]?.requestedBy === 'erasure-journal' && body.erasures[0].state === 'done' && body.erasures[0];
+  });
+  expect(erasure.report?.erased).toMatchObject({ orders: 1, customers: 1 });
+  expect((await dump(s.db)).includes(word)).toBe(false);
+});

@@ -78,3 +78,37 @@ test('what is not there ends with 3, what is no question with 2', async () => {
     stderr: expect.stringContaining('2026-11-21'),
   });
 });
+
+test('what was shown of whom is on record, under the operator’s name; and shown all the same where it cannot be', async () => {
+  const order = await accept(t.db, { A: 1 }, { customerId: 'cus_watched' });
+  const newest = (await t.db.auditCall.findFirst({ orderBy: { id: 'desc' } }))?.id ?? 0n;
+  for (const args of [
+    ['find', '--customer', 'cus_watched'],
+    ['order', order.id],
+    ['explain', order.id],
+    ['dead-letters'],
+  ])
+    expect((await ops(...args)).code).toBe(0);
+  const entries = await t.db.auditCall.findMany({ where: { id: { gt: newest } }, orderBy: { id: 'asc' } });
+  const about = { kind: 'read', subject: 'op-test', status: 0, times: 1 };
+  expect(entries).toMatchObject([
+    { ...about, route: 'ops find', resource: order.id },
+    { ...about, route: 'ops order', resource: order.id },
+    { ...about, route: 'ops explain', resource: order.id },
+    { ...about, route: 'ops dead-letters list', resource: null },
+  ]);
+  await t.db.$executeRaw`ALTER TABLE audit_calls RENAME TO audit_away`;
+  const { code, stdout, stderr } = await ops('find', order.id);
+  await t.db.$executeRaw`ALTER TABLE audit_away RENAME TO audit_calls`;
+  expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining(order.id) });
+  expect(stderr).toContain('That this was read could not be put on record');
+});
+
+test('however many orders are found, their reads are twenty-one entries at most', async () => {
+  for (let i = 0; i < 30; i++) await accept(t.db, { A: 1 }, { customerId: 'cus_many' });
+  const newest = (await t.db.auditCall.findFirst({ orderBy: { id: 'desc' } }))?.id ?? 0n;
+  await ops('find', '--customer', 'cus_many', '--limit', '1000');
+  const entries = await t.db.auditCall.findMany({ where: { id: { gt: newest } }, orderBy: { id: 'asc' } });
+  expect(entries).toHaveLength(21);
+  expect(entries.at(-1)).toMatchObject({ resource: null, times: 10 });
+});

@@ -24,6 +24,18 @@ export const CASES: AlarmCase[] = [
     summary: '1 sagas will not end without someone',
   },
   {
+    alert: 'SagasNeedAttention',
+    what: 'of those that a brake holds',
+    series: { [stuck('ChargingHeld')]: [9, 9], [stuck('GatewayUnknown')]: [0, 1] },
+    summary: '1 sagas will not end without someone',
+  },
+  {
+    alert: 'BrakeEngaged',
+    series: byBoth(is('brake_engaged', 'brake="charging"'), [0, 1]),
+    minutes: [70, 70, 10],
+    summary: 'operators have held back charging for more than an hour',
+  },
+  {
     alert: 'NoWorker',
     series: { [stuck('NO_POLLERS')]: [0, 2], [stuck('GatewayUnknown')]: [1, 1] },
     summary: '2 orders wait for a worker that does not come',

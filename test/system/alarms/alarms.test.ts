@@ -30,6 +30,7 @@ const FAULTS: ((stage: Stage) => Fault)[] = [
   neighbours.thrownError,
   neighbours.fullDisk,
   orders.heldFeed,
+  orders.engagedBrake,
   orders.changedAudit,
   orders.spoiltOrder,
   orders.refundByHand,

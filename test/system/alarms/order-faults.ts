@@ -36,6 +36,19 @@ export function heldFeed({ client, openSession }: Stage): Fault {
   };
 }
 
+export function engagedBrake({ ops }: Stage): Fault {
+  return {
+    what: 'operators stop all charging',
+    alarms: ['BrakeEngaged'],
+    begin: async () => {
+      await ops('brakes', 'engage', 'charging', '--yes', '--reason', 'ticket 4711');
+    },
+    end: async () => {
+      await ops('brakes', 'release', 'charging', '--yes', '--reason', 'mended');
+    },
+  };
+}
+
 export function changedAudit({ sql }: Stage): Fault {
   const price = (value: string) =>
     sql([
