@@ -29,8 +29,8 @@ import type { DatabaseClient } from '../runtime/database.js';
 import { startLoop } from '../runtime/loop.js';
 
 const LEASE = 'eraser';
-/** Longer than a look and a batch. */
-const LEASE_MS = 60_000;
+/** Longer than a look and a batch; one that dies delays them by this much. */
+const LEASE_MS = 20_000;
 /** Erasures that are looked at in one round. */
 const LOOKED_AT_MAX = 50;
 /** Orders of a transaction: some 50 ms, for which each of them is locked. */

@@ -4,6 +4,7 @@ import type { Order } from '../../contracts/orders.js';
 import { verifyAudit } from '../../domain/audit/verification.js';
 import { verifyCertificate } from '../../domain/erasure/certificate.js';
 import { expectProblem } from '../support/api.js';
+import { checkContracts } from '../support/contracts.js';
 import { cancel, confirm, decline, dump, type Erasure, KEYS, type Stage, startStage } from './stage.js';
 
 let s: Stage;
@@ -82,6 +83,7 @@ describe('a customer with orders of every outcome', () => {
     const told = body.events.filter(({ type }) => type === 'customer.erased');
     const reference = erasure.customerReference;
     expect(told).toMatchObject([{ subject: reference, sequence: 1, data: { customerReference: reference } }]);
+    expect((await checkContracts(s.db)).breaches).toEqual([]);
     expect(body.events.filter(({ subject }) => orders.some(({ id }) => id === subject)).length).toBeGreaterThan(8);
   });
 
