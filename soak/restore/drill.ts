@@ -88,7 +88,7 @@ async function carryOut(world: World, plan: Plan): Promise<Round> {
     const kept = load.told.filter(({ id, atMs }) => there.has(id) && atMs <= wantedMs);
     const rpoS = (wantedMs - Math.max(...kept.map(({ atMs }) => atMs))) / 1_000;
     await ops(world, 'feed-clock', '--ahead', '100000');
-    const erasure = plan.backMs === undefined ? [] : await forgetAgain(world, pool, canary);
+    const erasure = await forgetAgain(world, pool, canary, plan.backMs !== undefined);
     const differences = await settle(world);
     const settledS = since();
     await startService(world);
