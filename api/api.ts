@@ -14,7 +14,7 @@ import type { SagaSlots } from '../sagas/slots.js';
 import { createAuditor } from './access/audit-recorder.js';
 import { type AuthenticationSettings, createAuthenticator } from './access/authentication.js';
 import { rememberVerified } from './access/verified-tokens.js';
-import type { Api, Explaining } from './dependencies.js';
+import type { Api, Explaining, CodecServer } from './dependencies.js';
 import { chargeCorrelationOf } from './routes/charge-correlation.js';
 import { createApiReadiness } from './routes/health.js';
 import { showApiMetrics, exposeStarts } from './metrics.js';
@@ -41,6 +41,8 @@ export type ApiSettings = ServerSettings & {
   explaining?: Explaining;
   /** What events say of their customer; absent = the client's id. */
   customersTold?: CustomersTold;
+  /** Of payloads; absent = they are not encrypted. */
+  codec?: CodecServer;
   /** Of a list's page; undefined = the default of http/pages. */
   pageBytesMax?: number;
   /** undefined = the payment gateway's webhooks are not taken. */
@@ -121,6 +123,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       readiness,
       stopping: stopping.signal,
       ...(settings.explaining && { explaining: settings.explaining }),
+      ...(settings.codec && { codec: settings.codec }),
       ...(limit && { limitOrders: limit.hook }),
       ...(settings.authentication && settings.callerLimits && { callerLimits: settings.callerLimits }),
       ...(temporalUiUrl && { temporalUiUrl }),

@@ -8,6 +8,7 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify';
+import type { PayloadCodec } from '@temporalio/common';
 import type { CustomersTold } from '../contracts/events.js';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
@@ -44,6 +45,8 @@ export type ApiDependencies = {
   keyLock?: { lockMs: number; extendEveryMs: number };
   /** whsec_… of the payment gateway; undefined = its webhooks are not taken. */
   paymentsWebhookSecret?: string | (() => string);
+  /** Of payloads; undefined = they are not encrypted. */
+  codec?: CodecServer;
   /** For explaining orders; undefined = this process does not reach the gateway, and its prober is not known. */
   explaining?: Explaining;
   /** What signs certificates of erasures, and by when they must be done. */
@@ -59,6 +62,8 @@ export type ApiDependencies = {
   /** Aborts when the process begins to stop, so that no request outlives it by waiting. */
   stopping: AbortSignal;
 };
+
+export type CodecServer = PayloadCodec;
 
 /** What an explanation takes that this role has of no other use. */
 export type Explaining = Pick<ExplanationSources, 'gateway' | 'probeEveryMs'>;

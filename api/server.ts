@@ -32,6 +32,7 @@ import { orderRoutes } from './routes/orders.js';
 import { permissionOf, requireRole } from './access/permissions.js';
 import { answersPersonalData } from './access/personal-routes.js';
 import { answerUnroutable, handleProblems, notFoundProblem } from './http/problems.js';
+import { payloadRoutes } from './routes/payloads.js';
 import { sagaRoutes } from './routes/sagas.js';
 import { setStandardHeaders } from './http/security-headers.js';
 import { admitCallers } from './load/caller-limits.js';
@@ -125,6 +126,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   inventoryRoutes(app, deps);
   healthRoutes(app, deps);
   webhookRoutes(app, deps);
+  payloadRoutes(app, deps);
 }
 
 /**

@@ -8,8 +8,10 @@ export const CANCEL_ORDER_SAGA = 'CancelOrderSaga';
 export const TRACE_HEADER = '_tracer-data';
 export type TraceHeader = { traceparent?: string };
 
-/** The header in which each activity is told the correlation id of its order, for the log. */
+/** The header in which a first try is told the correlation id of its order, for the log. */
 export const CORRELATION_HEADER = 'correlation-id';
+/** An ordinary activity is told it with its input instead: headers stand in the history, and no codec encrypts them. */
+export type Correlated = { correlationId: string };
 
 /** @returns the workflow id of an order's saga; Temporal admits one at a time, which is what makes starting it repeatable. */
 export const orderSagaId = (orderId: string): string => `order-${orderId}`;

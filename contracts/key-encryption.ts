@@ -7,8 +7,8 @@
 export type WrappedKey = { keyId: string; wrapped: Uint8Array };
 
 export type KeyEncryption = {
-  /** The KEK that wraps now. */
-  readonly id: string;
+  /** The `keyId` under which it wraps now. @throws if the key store is away */
+  currentId(): Promise<string>;
   /**
    * @param context whose key it is; unwrapping takes the same, so that no row can stand for another
    * @throws if the key store cannot do it, or is away

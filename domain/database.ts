@@ -1,5 +1,6 @@
 /** What domain functions are given to reach Postgres, and how they tell the database's refusals from its failures. */
 import type { Prisma } from '../prisma/generated/client.js';
+import type { Sealing } from './sealing/port.js';
 
 /** Makes known that orders have changed, once that has committed (domain/order-changes). */
 export type Announcer = { announce(change: string): void };
@@ -7,7 +8,8 @@ export type Announcer = { announce(change: string): void };
 /**
  * Raw statements. Each is a transaction of its own and goes straight to the driver, unless it is part of a larger one
  * (runtime/statements). A function that is given nothing else cannot take the longer way through the ORM by accident. A client
- * may have an announcer; a transaction has none, for what is done in it may still be undone.
+ * may have an announcer; a transaction has none, for what is done in it may still be undone; nor has it a sealing, which asks others
+ * while rows would be locked.
  */
 export type Statements = {
   /** @returns the statement's rows */
@@ -15,6 +17,7 @@ export type Statements = {
   /** @returns how many rows it has changed */
   $executeRaw(statement: TemplateStringsArray | Prisma.Sql, ...values: unknown[]): Promise<number>;
   readonly announcer?: Announcer;
+  readonly sealing?: Sealing;
 };
 
 /** A client, or a transaction of one: every function here is a statement or two, and may become part of something larger. */
@@ -23,6 +26,10 @@ export type Database = Statements & Omit<Prisma.TransactionClient, keyof Stateme
 /** The client, whose statements leave it to the announcer to make known what they have changed. */
 export const withAnnouncer = <Client extends Statements>(client: Client, announcer: Announcer): Client =>
   new Proxy(client, { get: (target, key) => (key === 'announcer' ? announcer : Reflect.get(target, key)) });
+
+/** The client, which seals what is a person's, and opens what is sealed. */
+export const withSealing = <Client extends Statements>(client: Client, sealing: Sealing): Client =>
+  new Proxy(client, { get: (target, key) => (key === 'sealing' ? sealing : Reflect.get(target, key)) });
 
 /** @returns the violated constraint's name if `err` says that a unique key exists already, else undefined */
 export function violatedUniqueKey(err: unknown): string | undefined {

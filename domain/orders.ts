@@ -15,6 +15,9 @@ import { holdsNothing, readHeld } from './holdings.js';
 import { orderChanged, queryChanging } from './order-changes.js';
 import { countEvent, eventColumns, insertEvent } from './outbox.js';
 import { FIRST_RUN, insertLeft, insertLog, type Run, skipMark } from './saga-log.js';
+import { KeyUnavailable } from './sealing/errors.js';
+import { openCancellationMessage } from './sealing/of-orders.js';
+import { asPlain, isSealed } from './sealing/sealing.js';
 
 /**
  * What a step came to under the order state guard. `done` also when an earlier run of the same step has done it; `confirmed`:
@@ -37,7 +40,7 @@ export type UnwindingOutcome =
 export async function beginUnwinding(db: Statements, orderId: string, why: Unwinding): Promise<UnwindingOutcome> {
   await db.$executeRaw`
     WITH begun AS (
-      UPDATE orders o SET unwinding_reason = ${why.reason}, cancellation_message = ${why.message ?? null}, updated_at = now()
+      UPDATE orders o SET unwinding_reason = ${why.reason}, cancellation_message = ${plainOrNull(why.message)}, updated_at = now()
       WHERE id = ${orderId}::uuid AND status = 'PENDING' AND unwinding_reason IS NULL
       RETURNING o.id
     )
@@ -58,6 +61,7 @@ export type RequestedCancellation = {
 /**
  * A customer's or operator's wish to have the order gone, at any time: pending, it begins to unwind; confirmed, its
  * cancellation saga becomes due (the sweep's list has it from this commit on).
+ * @param why its message as it may be stored (domain/sealing)
  * @returns how the order stands: `cancellation-due` = confirmed and on its way back; with the reason recorded first
  */
 export async function requestCancellation(
@@ -81,6 +85,7 @@ export async function requestCancellation(
   return { outcome: outcome[orderState.status], reason, planVersion };
 }
 
+const plainOrNull = (message: string | undefined) => (message === undefined ? null : asPlain(message));
 const logUnwinding = ({ reason, actor, detail }: Unwinding): Prisma.Sql => Prisma.sql`
   INSERT INTO saga_log (order_id, step, outcome, attempts, actor, detail)
   SELECT id, 'unwinding', ${reason}, 0, ${actor ?? null}, ${detail ?? null} FROM begun`;
@@ -144,29 +149,52 @@ export async function readOrderState(db: Statements, orderId: string): Promise<O
   return row;
 }
 
-/** @returns the order, or null if there is none */
-export async function readOrder(db: Statements, orderId: string): Promise<StoredOrder | null> {
+/**
+ * Whether what is sealed of an order is opened, for whoever shows it; else the standard message of its reason stands there, and
+ * nobody needs a key who only wants to know how the order stands.
+ */
+export type Texts = 'opened' | 'closed';
+
+/** @returns the order, or null if there is none. @throws KeyUnavailable if a text is to be opened, and cannot be now */
+export async function readOrder(db: Statements, orderId: string, texts: Texts = 'closed'): Promise<StoredOrder | null> {
   const [row] = await db.$queryRaw<OrderRow[]>`SELECT ${orderColumns} FROM orders WHERE id = ${orderId}::uuid`;
-  return row ? toOrder(row) : null;
+  return row ? toOrder(db, row, texts) : null;
 }
 
-/** @returns the order, and whether it is this client's id's; null if there is none */
+/**
+ * @returns the order, and whether it is this client's id's; null if there is none. Of another's order no text is opened
+ * @throws KeyUnavailable as readOrder
+ */
 export async function readOrderFor(
   db: Statements,
   orderId: string,
   clientId: string,
+  texts: Texts = 'closed',
 ): Promise<{ order: StoredOrder; isOwn: boolean } | null> {
   const key = await identityKeyOf(db);
   const [row] = await db.$queryRaw<OrderRow[]>`SELECT ${orderColumns} FROM orders WHERE id = ${orderId}::uuid`;
-  return row ? { order: toOrder(row), isOwn: isOf(key, clientId, { held: row.customer, behind: row.behind }) } : null;
+  if (!row) return null;
+  const isOwn = isOf(key, clientId, { held: row.customer, behind: row.behind });
+  return { order: await toOrder(db, row, isOwn ? texts : 'closed'), isOwn };
 }
 
-/** Those of the orders that are CONFIRMED or CANCELLED, in one statement however many they are. */
+/**
+ * Those of the orders that are CONFIRMED or CANCELLED, in one statement however many they are; without those that have a text which
+ * cannot be opened now.
+ */
 export async function readFinalOrders(db: Statements, orderIds: string[]): Promise<StoredOrder[]> {
   const rows = await db.$queryRaw<OrderRow[]>`
     SELECT ${orderColumns}
     FROM orders WHERE id = ANY(${orderIds}::uuid[]) AND status <> 'PENDING'`;
-  return rows.map(toOrder);
+  const orders = await Promise.all(
+    rows.map((row) =>
+      toOrder(db, row, 'opened').catch((err: unknown) => {
+        if (err instanceof KeyUnavailable) return null;
+        throw err;
+      }),
+    ),
+  );
+  return orders.filter((order) => order !== null);
 }
 
 /** By what orders are looked for; all of it must fit. */
@@ -200,8 +228,13 @@ const lowestIdAt = (ms: number): string => {
   return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
 };
 
-/** Orders that fit, newest first. */
-export async function listOrders(db: Statements, filter: OrderFilter, limit: number): Promise<StoredOrder[]> {
+/** Orders that fit, newest first. @throws KeyUnavailable as readOrder */
+export async function listOrders(
+  db: Statements,
+  filter: OrderFilter,
+  limit: number,
+  texts: Texts = 'closed',
+): Promise<StoredOrder[]> {
   const { status, customerId, externalOrderId, gatewayReference, correlationId, eventId, sku } = filter;
   const { createdFromMs, createdToMs, beforeId } = filter;
   const wanted = [
@@ -229,7 +262,7 @@ export async function listOrders(db: Statements, filter: OrderFilter, limit: num
           SELECT * ${newest([Prisma.sql`customer_id = whose.reference`, ...wanted])}
         ) AS orders
         ORDER BY id DESC LIMIT ${limit}`;
-  return rows.map(toOrder);
+  return Promise.all(rows.map((row) => toOrder(db, row, texts)));
 }
 
 function ofEvent(event: string): Prisma.Sql {
@@ -277,8 +310,13 @@ type OrderRow = Pick<
   | 'correlationId'
 > & { customer: string; behind: CustomerBehind | null; lines: OrderLine[] | null };
 
-function toOrder(row: OrderRow): StoredOrder {
+/** @throws KeyUnavailable if it has a message that is to be opened, and cannot be now */
+async function toOrder(db: Statements, row: OrderRow, texts: Texts): Promise<StoredOrder> {
   const reason = row.unwindingReason as CancellationReason | null;
+  const cancellation =
+    row.status === 'CANCELLED' && reason
+      ? { reason, message: (await readMessage(db, row, texts)) ?? CANCELLATION_MESSAGES[reason] }
+      : undefined;
   return {
     id: row.id,
     status: row.status as OrderStatus,
@@ -287,12 +325,21 @@ function toOrder(row: OrderRow): StoredOrder {
     items: row.lines ?? [],
     total: { amount: Number(row.totalAmount), currency: row.currency },
     ...(row.externalOrderId !== null && { externalOrderId: row.externalOrderId }),
-    ...(row.status === 'CANCELLED' &&
-      reason && { cancellation: { reason, message: row.cancellationMessage ?? CANCELLATION_MESSAGES[reason] } }),
+    ...(cancellation && { cancellation }),
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),
     correlationId: row.correlationId,
   };
+}
+
+/** @returns null = there is none, or it is to stay closed */
+async function readMessage(
+  db: Statements,
+  { id: orderId, customer: held, cancellationMessage: stored }: OrderRow,
+  texts: Texts,
+): Promise<string | null> {
+  if (stored === null || (texts === 'closed' && isSealed(stored))) return null;
+  return openCancellationMessage(db, { orderId, held, stored });
 }
 
 /** @returns the W3C trace context of the order's acceptance; null if that was not traced */

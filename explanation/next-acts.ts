@@ -1,11 +1,11 @@
 /** What happens to an order next if nobody does anything, and when: so that an operator can decide to wait. */
-import { defaultPayloadConverter } from '@temporalio/common';
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { SAGA_FAILURE, SAGA_STATE, SAGA_STEP, type SagaPolicy, TRANSIENT_FAILURES } from '../contracts/saga.js';
 import { CHARGING_HELD } from '../contracts/brakes.js';
 import { STEPS } from '../contracts/plan.js';
 import type { OrderState } from '../domain/orders.js';
 import { endedFromOutside } from '../sagas/execution.js';
+import { codecsOf, readPayload } from '../sagas/payloads/reading.js';
 import { waitOf } from '../sagas/waits.js';
 
 /** `at` null = at no time that is known: `what` says after what. */
@@ -117,5 +117,6 @@ export async function readPolicy(
     maximumPageSize: 1,
   });
   const [input] = history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
-  return input && defaultPayloadConverter.fromPayload<{ policy?: SagaPolicy }>(input).policy;
+  const read = (await readPayload(codecsOf(client), input)) as { policy?: SagaPolicy } | undefined;
+  return read?.policy;
 }

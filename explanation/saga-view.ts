@@ -1,10 +1,12 @@
 /** What Temporal has of an order's saga: how it runs, what it waits for, and the newest page of its history. Asks the server only, no worker. */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import type { Payload } from '@temporalio/common';
 import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
 import { SAGA_FAILURE, SAGA_STATE, SAGA_STEP, type SagaPolicy } from '../contracts/saga.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 import { describeRun } from '../sagas/describe.js';
 import { endedFromOutside } from '../sagas/execution.js';
+import { codecsOf, readFailure } from '../sagas/payloads/reading.js';
 import { findStandstill, readBuilds } from '../sagas/standstill.js';
 import { type Wait, waitOf } from '../sagas/waits.js';
 import { readPolicy } from './next-acts.js';
@@ -75,7 +77,7 @@ async function look(client: Client, row: OrderRow): Promise<SagaView> {
     },
     wait,
     standstill: standstill ?? null,
-    lastError: wait?.lastError ?? lastErrorIn(events),
+    lastError: wait?.lastError ?? (await lastErrorIn(client, events)),
     endedBy: endedByIn(events),
     policy,
     description,
@@ -97,7 +99,10 @@ const aroundOf = (client: Client, { standstillSeconds }: OrderRow) => ({
   builds: () => readBuilds(client),
 });
 
-type Failure = { message?: string | null; cause?: Failure | null } | null | undefined;
+type Failure =
+  | { message?: string | null; encodedAttributes?: Payload | null; cause?: Failure | null }
+  | null
+  | undefined;
 type HistoryEvent = {
   activityTaskFailedEventAttributes?: { failure?: Failure } | null;
   activityTaskTimedOutEventAttributes?: { failure?: Failure } | null;
@@ -120,7 +125,7 @@ async function readNewest(
 }
 
 /** Newest first. The innermost cause says what failed; what is around it says that it was tried. */
-function lastErrorIn(events: HistoryEvent[]): string | null {
+async function lastErrorIn(client: Client, events: HistoryEvent[]): Promise<string | null> {
   for (const event of events) {
     const failure =
       event.workflowExecutionFailedEventAttributes?.failure ??
@@ -128,7 +133,7 @@ function lastErrorIn(events: HistoryEvent[]): string | null {
       event.activityTaskFailedEventAttributes?.failure ??
       event.activityTaskTimedOutEventAttributes?.failure ??
       event.markerRecordedEventAttributes?.failure;
-    if (failure) return innermost(failure);
+    if (failure) return innermost(await readFailure(codecsOf(client), failure));
   }
   return null;
 }

@@ -10,6 +10,7 @@ import { CANCEL_UPDATE, type CancelRequest, type SagaProgress } from '../contrac
 import type { Database } from '../domain/database.js';
 import { cancellation } from '../domain/audit/changes.js';
 import { readOrder } from '../domain/orders.js';
+import { asPlain } from '../domain/sealing/sealing.js';
 import { restartSaga } from '../sagas/restart.js';
 import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
@@ -73,9 +74,9 @@ async function cancelAll(ops: Ops, ids: string[], options: ActOptions): Promise<
 type Cancelling = { db: Database; temporal: Temporal | undefined; config: OpsConfig; recorder: Recorder };
 
 async function cancel(to: Cancelling, { orderId }: Target, request: CancelRequest): Promise<Result> {
-  const { requestedBy: actor, reason: message } = request;
-  const why = { reason: 'OPERATOR', actor, message, detail: message } as const;
-  const { outcome, reason } = await to.recorder.act(to.db, cancellation(orderId, why));
+  const { requestedBy: actor, reason: said } = request;
+  const why = { reason: 'OPERATOR', actor, message: asPlain(said), detail: said } as const;
+  const { outcome, reason } = await to.recorder.act(to.db, cancellation(orderId, why, said));
   const status = outcome === 'unwinding' ? 'PENDING' : outcome === 'cancelled' ? 'CANCELLED' : 'CONFIRMED';
   const target = { orderId, workflowId: sagaInCharge(orderId, { status, unwindingReason: reason }) };
   if (outcome === 'cancelled') {

@@ -12,6 +12,7 @@ import { refusePlainPostgres } from '../prisma/session.mjs';
 import { kinds, readConfig } from '../runtime/config.js';
 import { openDatabase } from '../runtime/database.js';
 import { checkDatabase } from '../runtime/database-check.js';
+import { keySettings } from '../runtime/key-settings.js';
 import { settings } from '../runtime/settings.js';
 import { readTemporalConfig, temporalRefusals } from '../runtime/temporal-config.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
@@ -46,6 +47,7 @@ const SPEC = {
   STEP_RETRY_BUDGET: settings.STEP_RETRY_BUDGET,
   SAGA_DEADLINE: settings.SAGA_DEADLINE,
   COMPENSATION_ATTENTION_AFTER: settings.COMPENSATION_ATTENTION_AFTER,
+  ...keySettings,
   ...TRACING,
 };
 export type OpsConfig = ReturnType<typeof readOpsConfig>;

@@ -25,6 +25,7 @@ At 3 a.m.:
   ops erase <customer> --reason 'ticket 12'    erase a person; ops erasures says what holds it
   ops stock adjust <sku> --by -7 --reason …    pieces that were lost or found
   ops audit verify                             whether the audit trail is what was signed
+  ops keys                                     which keys wrap customers' keys; rewrap, rotate
   ops replay-check --since 24h --bundle <path> before a deploy: can new saga code go on with the sagas there are?
   ops rollout --build <id> --bundle <path>     a share of sagas for a new build, growing; taken back by itself if they fail
   ops verify                                   whether orders, stock and events are as promised; it only reads
@@ -60,6 +61,7 @@ const LOADERS: [names: string, load: Loader][] = [
   ['adopt', async () => (await import('./adopt.js')).addAdoptCommand],
   ['after-restore', async () => (await import('./after-restore/command.js')).addAfterRestoreCommand],
   ['audit', async () => (await import('./audit.js')).addAuditCommands],
+  ['keys', async () => (await import('./keys/command.js')).addKeysCommands],
   ['verify', async () => (await import('./verify.js')).addVerifyCommand],
   ['replay-check', async () => (await import('./replay-check/command.js')).addReplayCheckCommand],
   ['rollout', async () => (await import('./rollout/command.js')).addRolloutCommand],

@@ -47,9 +47,9 @@ const anyHttpUrl = makeValidator<string>((input) => {
  *   what stands in for others, and `webhook` has WEBHOOK_ALLOW_PRIVATE as its own rule
  */
 const httpUrl = (
-  leadsTo: 'anchor' | 'issuer' | 'payments' | 'traces' | 'webhook' | 'link' | 'laptop',
+  leadsTo: 'anchor' | 'issuer' | 'payments' | 'traces' | 'vault' | 'webhook' | 'link' | 'laptop',
 ): typeof anyHttpUrl =>
-  leadsTo === 'anchor' || leadsTo === 'issuer' || leadsTo === 'payments' || leadsTo === 'traces'
+  leadsTo === 'anchor' || leadsTo === 'issuer' || leadsTo === 'payments' || leadsTo === 'traces' || leadsTo === 'vault'
     ? leadingTo(leadsTo, anyHttpUrl)
     : anyHttpUrl;
 /** Kept to the letter: tokens must say the same. */
@@ -117,6 +117,22 @@ const count = makeValidator<number>((input) => {
   if (!Number.isInteger(n) || n < 1) throw new EnvError(`"${input}" is not a whole number from 1`);
   return n;
 });
+/** @returns a kind whose values lie between the two, both included */
+const countWithin = (least: number, most: number) =>
+  makeValidator<number>((input) => {
+    const n = Number(input);
+    if (!Number.isInteger(n) || n < least || n > most)
+      throw new EnvError(`"${input}" is not a whole number from ${least} to ${most}`);
+    return n;
+  });
+/** @param least,most as they are written */
+const durationWithin = (least: string, most: string) =>
+  makeValidator<number>((input) => {
+    const ms = parseDurationMs(input);
+    if (ms < parseDurationMs(least) || ms > parseDurationMs(most))
+      throw new EnvError(`"${input}" is not between ${least} and ${most}`);
+    return ms;
+  });
 
 const origins = makeValidator<string>((input) => {
   const list = input.split(',').map((origin) => origin.trim());
@@ -185,6 +201,21 @@ const installationId = makeValidator<string>((input) => {
   return input;
 });
 
+const KEY_STORE = /^(?:vault|file:\/[^\s,]{1,1000}|aws-kms:arn:[^\s,]{1,300}|gcp-kms:projects\/[^\s,]{1,500})$/;
+const keyStores = makeValidator<string>((input) => {
+  const words = input.split(',').map((word) => word.trim());
+  const wrong = input === 'off' ? undefined : words.find((word) => !KEY_STORE.test(word));
+  if (wrong !== undefined)
+    throw new EnvError(`"${wrong.slice(0, 100)}" is not off, file:/path, vault, aws-kms:arn:… or gcp-kms:projects/…`);
+  return words.join(',');
+});
+/** A part of a path at Vault. */
+const pathName = makeValidator<string>((input) => {
+  if (!/^[A-Za-z0-9][\w.-]{0,127}(?:\/[A-Za-z0-9][\w.-]{0,127}){0,4}$/.test(input))
+    throw new EnvError(`"${input.slice(0, 100)}" is not a name of letters, digits, dots, dashes and underscores`);
+  return input;
+});
+
 /** 0 = none. */
 const portOrNone = makeValidator<number>((input) => {
   const n = Number(input);
@@ -199,15 +230,19 @@ export const kinds = {
   bool,
   confidential,
   count,
+  countWithin,
   durationMs,
   durationMsOrNone,
+  durationWithin,
   hosts,
   httpUrl,
   installationId,
   issuer,
   kafkaBrokers,
+  keyStores,
   natsUrls,
   origins,
+  pathName,
   plaintextWords,
   port,
   portOrNone,

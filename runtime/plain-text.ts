@@ -17,6 +17,7 @@ export const PLAINTEXT_WORDS = [
   'redis',
   'temporal',
   'traces',
+  'vault',
 ] as const;
 type Word = (typeof PLAINTEXT_WORDS)[number];
 
@@ -60,6 +61,7 @@ const LINES = {
   },
   anchor: { word: 'anchor', remedy: 'write https://', plainHosts: (url) => hostsOf(url, ['http:']) },
   issuer: { word: 'issuer', remedy: 'write https://', plainHosts: (url) => hostsOf(url, ['http:']) },
+  vault: { word: 'vault', remedy: 'write https://', plainHosts: (url) => hostsOf(url, ['http:']) },
   traces: { word: 'traces', remedy: 'write https://', plainHosts: (url) => hostsOf(url, ['http:']) },
   payments: {
     word: 'payments',

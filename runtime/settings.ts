@@ -1,5 +1,6 @@
 /** Every environment variable of the service: one table, from which each role takes what it needs. `.env.example` follows it. */
 import { kinds } from './config.js';
+import { keySettings } from './key-settings.js';
 
 const {
   addresses,
@@ -7,8 +8,10 @@ const {
   bool,
   confidential,
   count,
+  countWithin,
   durationMs,
   durationMsOrNone,
+  durationWithin,
   hosts,
   httpUrl,
   installationId,
@@ -26,6 +29,8 @@ const {
   str,
   webhookSecrets,
 } = kinds;
+/** Within the relay's lease, with what connecting takes; and long enough for a broker that writes to several disks. */
+const publishTimeout = durationWithin('500ms', '8s');
 const minutes = (n: number) => n * 60_000;
 
 export const settings = {
@@ -190,6 +195,7 @@ export const settings = {
     default: '',
     desc: 'Signs certificates of erasure: an Ed25519 private key, base64 of PKCS #8 (DER); unset = the key of the audit trail does',
   }),
+  ...keySettings,
 
   STEP_RETRY_BUDGET: durationMs({
     default: minutes(2),
@@ -288,6 +294,14 @@ export const settings = {
     }),
   ),
   WEBHOOK_ALLOW_PRIVATE: bool({ default: false, desc: 'Permit http:// and private or loopback receivers' }),
+  WEBHOOK_PUBLISH_TIMEOUT: durationWithin(
+    '500ms',
+    '30s',
+  )({
+    default: 10_000,
+    desc: 'How long the receiver may take to answer one event',
+  }),
+  WEBHOOK_PARALLEL_MAX: countWithin(1, 128)({ default: 16, desc: 'Requests to the receiver at a time, one per order' }),
   KAFKA_BROKERS: kafkaBrokers({
     default: undefined,
     desc: 'Destination of events: Kafka, host:port, several with commas',
@@ -300,9 +314,45 @@ export const settings = {
   }),
   KAFKA_USERNAME: str({ default: '', desc: 'Unset = no authentication' }),
   KAFKA_PASSWORD: confidential(str({ default: '', desc: 'Its password' })),
+  KAFKA_PUBLISH_TIMEOUT: publishTimeout({ default: 5_000, desc: 'How long Kafka may take to acknowledge a batch' }),
+  KAFKA_BATCH_BYTES_MAX: countWithin(
+    16_384,
+    900_000,
+  )({
+    default: 256 * 1024,
+    desc: 'Bytes of a batch; below the topic’s max.message.bytes (1 MB by default)',
+  }),
+  KAFKA_COMPRESSION: str({
+    choices: ['none', 'gzip', 'snappy', 'lz4'] as const,
+    default: 'none',
+    desc: 'How batches are compressed',
+  }),
+  KAFKA_ACKS: str({
+    choices: ['all', 'leader'] as const,
+    default: 'all',
+    desc: 'Who must have a batch before it counts as taken; `leader` alone may lose it when it dies',
+  }),
   NATS_URL: natsUrls({ default: undefined, desc: 'Destination of events: NATS JetStream, nats:// or tls://' }),
   NATS_CREDENTIALS_FILE: str({ default: undefined, desc: 'A .creds file for NATS' }),
+  NATS_PUBLISH_TIMEOUT: publishTimeout({
+    default: 5_000,
+    desc: 'How long the stream may take to acknowledge an event',
+  }),
+  NATS_PARALLEL_MAX: countWithin(1, 512)({ default: 64, desc: 'Events on their way to NATS at a time, one per order' }),
+  NATS_COMPRESSION: str({
+    choices: ['none', 's2'] as const,
+    default: 'none',
+    desc: 'How the stream is kept on the server’s disk, where it is made by BROKER_CREATE',
+  }),
   RABBITMQ_URL: amqpUrl({ default: undefined, desc: 'Destination of events: RabbitMQ, amqp:// or amqps://' }),
+  RABBITMQ_PUBLISH_TIMEOUT: publishTimeout({ default: 5_000, desc: 'How long RabbitMQ may take to confirm an event' }),
+  RABBITMQ_PARALLEL_MAX: countWithin(
+    1,
+    512,
+  )({
+    default: 64,
+    desc: 'Events on their way to RabbitMQ at a time, one per order',
+  }),
   BROKER_CREATE: bool({ default: true, desc: 'Make topic, stream, exchange and queue where there are none' }),
 
   OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl('traces')({

@@ -2,7 +2,7 @@
  * A process's link to Temporal: one native connection, made in the background and kept, shared by client and worker (an
  * eagerly started workflow needs both on the same connection). A process starts, and serves, while Temporal is away.
  */
-import { Client } from '@temporalio/client';
+import { Client, type ClientOptions } from '@temporalio/client';
 import type { Logger as SdkLogger } from '@temporalio/common';
 import type { ClientConnectConfig } from '@temporalio/envconfig';
 import * as temporal from '@temporalio/worker';
@@ -24,7 +24,12 @@ export type TemporalLink = {
 
 const RECONNECT_AFTER_MS = 500;
 
-export function openTemporal(logger: Logger, env: NodeJS.ProcessEnv): TemporalLink {
+/** @param converting of what its client sends and reads; without, as the SDK does */
+export function openTemporal(
+  logger: Logger,
+  env: NodeJS.ProcessEnv,
+  converting: Pick<ClientOptions, 'dataConverter' | 'interceptors'> = {},
+): TemporalLink {
   const config = readTemporalConfig(env);
   const namespace = config.namespace ?? 'default';
   let client: Client | undefined;
@@ -43,7 +48,7 @@ export function openTemporal(logger: Logger, env: NodeJS.ProcessEnv): TemporalLi
   const optionsNow = () => ({ ...config.connectionOptions, ...(presentKey && { apiKey: presentKey() }) });
   const connected = connect(optionsNow, logger, closing.signal).then((made) => {
     connection = made;
-    client = new DeadlineClient({ connection, namespace });
+    client = new DeadlineClient({ connection, namespace, ...converting });
     return { connection, client };
   });
   // A caller that awaits it gets the error; a process that never does must not end by an unhandled rejection.

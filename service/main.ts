@@ -7,7 +7,8 @@ import { startApi } from '../api/api.js';
 import { OUTBOX_CHANNEL } from '../contracts/ids.js';
 import { protectionOf } from '../prisma/session.mjs';
 import { auditKeys } from '../domain/audit/signatures.js';
-import { withAnnouncer } from '../domain/database.js';
+import { withAnnouncer, withSealing } from '../domain/database.js';
+import type { Sealing } from '../domain/sealing/port.js';
 import { startAuditGuard } from '../relay/audit-guard.js';
 import { createPublishers } from '../relay/publishers/configured.js';
 import { startRelay } from '../relay/relay.js';
@@ -35,6 +36,7 @@ import { openTracing } from '../runtime/tracing/opened.js';
 import { createSagaSlots } from '../sagas/slots.js';
 import { guardFeedClock, requireFeedClock } from './feed-clock.js';
 import { readSigningKey } from '../runtime/signing-key.js';
+import { openSealing } from './keys.js';
 import { ledgerPlace } from './ledger.js';
 import { useInstallationId } from './installation.js';
 import { requireSchema } from './schema.js';
@@ -74,10 +76,9 @@ await runMain(async () => {
   const changes = openChannel({ url: () => config.DATABASE_URL, name: OUTBOX_CHANNEL, logger });
   const feedClock = guardFeedClock(logger);
   const connections = { openSocket: failpoints?.openSocket, onConnect: feedClock.ask };
-  const pools = announceBy(
-    changes,
-    openPools(() => config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], connections),
-  );
+  const opened = openPools(() => config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], connections);
+  const sealing = await openSealing(opened[runs('api') ? 'requests' : 'background'], config, logger);
+  const pools = equip(opened, changes, sealing);
   exposePools(pools.opened);
   const db = pools.background;
   const stopMetrics =
@@ -173,14 +174,10 @@ await runMain(async () => {
   stopOnSignals(logger, () => Promise.race([stopInOrder(), whenPostgresIsUnresponsive(db, logger)]));
 });
 
-function announceBy(changes: Channel, pools: Pools): Pools {
-  const { requests, steps, background } = pools;
-  return {
-    ...pools,
-    requests: withAnnouncer(requests, changes),
-    steps: withAnnouncer(steps, changes),
-    background: withAnnouncer(background, changes),
-  };
+function equip(pools: Pools, changes: Channel, sealing: Sealing): Pools {
+  const each = (client: Pools['requests']) =>
+    withAnnouncer(sealing.isOn ? withSealing(client, sealing) : client, changes);
+  return { ...pools, requests: each(pools.requests), steps: each(pools.steps), background: each(pools.background) };
 }
 
 /** A database that does not answer yet stops no process from starting; one that never will, does. */

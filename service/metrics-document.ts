@@ -6,10 +6,11 @@ import { processMetrics } from '../runtime/metrics.js';
 import { connections, connectionsMax } from '../runtime/pool-metrics.js';
 import { SDK_METRICS } from '../runtime/sdk-metrics.js';
 import { workerMetrics } from '../workers/metrics.js';
+import { keyMetrics } from './keys.js';
 
 /** Everything of ours, by who shows it. */
 export const METRICS: Record<'each process' | 'api' | 'worker' | 'relay', Metric[]> = {
-  'each process': [...processMetrics, connections, connectionsMax],
+  'each process': [...processMetrics, connections, connectionsMax, ...keyMetrics],
   api: apiMetrics,
   worker: workerMetrics,
   relay: relayMetrics,

@@ -6,7 +6,7 @@ import type { Info } from '@temporalio/activity';
 import { ApplicationFailure, CancelledFailure, defaultPayloadConverter, type Headers } from '@temporalio/common';
 import type { ActivityInboundCallsInterceptor, InjectedSinks } from '@temporalio/worker';
 import type { Logger } from 'pino';
-import { CORRELATION_HEADER, orderIdOf } from '../contracts/ids.js';
+import { type Correlated, CORRELATION_HEADER, orderIdOf } from '../contracts/ids.js';
 import { STEPS, UNDOS } from '../contracts/plan.js';
 import { REFUSAL, type Refusal } from '../contracts/refusals.js';
 import type { LogSinks } from '../contracts/saga.js';
@@ -20,10 +20,12 @@ export function logAttempts(logger: Logger, info: Info): ActivityInboundCallsInt
   const { workflowId = '', runId } = workflowExecution ?? {};
   return {
     execute: async (input, next) => {
-      const [{ triedBefore = 0 } = {}] = input.args as [Partial<StepInput>?];
+      const [{ triedBefore = 0, correlationId = correlationIdIn(input.headers) } = {}] = input.args as [
+        Partial<StepInput & Correlated>?,
+      ];
       const began = performance.now();
       const about = () => ({
-        correlationId: correlationIdIn(input.headers),
+        correlationId,
         orderId: orderIdOf(workflowId),
         workflowId,
         runId,

@@ -2,7 +2,13 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Info } from '@temporalio/activity';
-import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import type { PayloadCodec } from '@temporalio/common';
+import {
+  type ActivityInboundCallsInterceptor,
+  type NativeConnection,
+  Worker,
+  type WorkerOptions,
+} from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { translated } from '../activities/failures.js';
 import { createInventoryActivities } from '../activities/inventory.js';
@@ -14,6 +20,7 @@ import type { SagaActivities } from '../contracts/steps.js';
 import type { Database } from '../domain/database.js';
 import type { PaymentGateway } from '../gateways/payments.js';
 import { isTracing } from '../runtime/tracing/spans.js';
+import { concealed } from '../sagas/payloads/failures.js';
 import { WORKFLOW_TASKS_MAX } from '../sagas/slots.js';
 import { logAttempts, logSinks } from './saga-log.js';
 import { countAttempts } from './step-metrics.js';
@@ -32,6 +39,8 @@ export type WorkerDependencies = {
   logger: Logger;
   /** Sagas that begin on this worker stay on its build until they end. undefined = any worker takes any saga. */
   version?: WorkerVersion;
+  /** Of every payload. undefined = they are as the SDK makes them. */
+  payloadCodec?: PayloadCodec;
 };
 
 export function createActivities(deps: { db: Database; gateway: PaymentGateway }): SagaActivities {
@@ -43,6 +52,8 @@ export function createActivities(deps: { db: Database; gateway: PaymentGateway }
   });
 }
 
+const concealing: ActivityInboundCallsInterceptor = { execute: (input, next) => concealed(() => next(input)) };
+
 export async function createWorker({
   connection,
   namespace,
@@ -50,6 +61,7 @@ export async function createWorker({
   workflowBundle,
   logger,
   version,
+  payloadCodec,
 }: WorkerDependencies): Promise<Worker> {
   const workflows: Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> =
     workflowBundle !== undefined && existsSync(workflowBundle)
@@ -61,11 +73,14 @@ export async function createWorker({
     namespace,
     taskQueue: TASK_QUEUE,
     activities,
+    ...(payloadCodec && { dataConverter: { payloadCodecs: [payloadCodec] } }),
     sinks: { ...traceSinks, ...logSinks(logger) },
     // Behind those of the activities: what is thrown beside a step must not stand in the history as its library says it.
     interceptors: {
       ...(workflows.workflowsPath !== undefined && { workflowModules: [traceModule] }),
       activity: [
+        // Outermost: whoever logs an attempt reads its words.
+        ...(payloadCodec ? [() => ({ inbound: concealing })] : []),
         ...(isTracing() ? [({ info }: { info: Info }) => ({ inbound: traceAttempts(info) })] : []),
         ({ info }) => ({ inbound: logAttempts(logger, info) }),
         ({ info }) => ({ inbound: countAttempts(info.activityType) }),

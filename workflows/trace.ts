@@ -1,11 +1,11 @@
 /**
- * Which trace and which correlation id a saga belongs to: its start says so, and each activity is told in its headers. Nothing of a tracer is in here: spans
- * are made outside, by whoever traces. What only the saga knows, that it is parked and that it ends, it says by a sink, which is
+ * Which trace and which correlation id a saga belongs to: its start says so, and each activity is told. Nothing of a tracer is in here:
+ * spans are made outside, by whoever traces. What only the saga knows, that it is parked and that it ends, it says by a sink, which is
  * not called again by a replay and writes no history.
  */
 import { defaultPayloadConverter, type Headers } from '@temporalio/common';
 import { proxySinks, type WorkflowInterceptors, workflowInfo } from '@temporalio/workflow';
-import { CORRELATION_HEADER, TRACE_HEADER, type TraceHeader } from '../contracts/ids.js';
+import { type Correlated, CORRELATION_HEADER, TRACE_HEADER, type TraceHeader } from '../contracts/ids.js';
 import type { OrderSagaInput, OrderSagaResult, TraceSinks } from '../contracts/saga.js';
 import type { Failure } from './failures.js';
 import { logFact } from './log.js';
@@ -13,8 +13,9 @@ import type { Saga } from './saga.js';
 
 /** Loaded by the SDK for each saga (local/setup/bundle). */
 export const interceptors = (): WorkflowInterceptors => {
-  let given: Headers = {};
-  const carrying = <I extends { headers: Headers }>(input: I): I => ({
+  let trace: Headers = {};
+  let correlationId: string | undefined;
+  const carrying = <I extends { headers: Headers }>(input: I, given: Headers): I => ({
     ...input,
     headers: { ...input.headers, ...given },
   });
@@ -22,20 +23,24 @@ export const interceptors = (): WorkflowInterceptors => {
     inbound: [
       {
         execute: (input, next) => {
-          given = correlationHeader();
+          correlationId = readCorrelationId();
           logOperator();
           const [saga] = input.args as [OrderSagaInput?];
           const traceparent = readHeader(input.headers) ?? saga?.traceparent;
           if (traceparent === undefined) return next(input);
-          given = { ...given, ...headerOf(traceparent) };
+          trace = headerOf(traceparent);
           return next({ ...input, args: [{ ...saga, traceparent }] });
         },
       },
     ],
     outbound: [
       {
-        scheduleActivity: (input, next) => next(carrying(input)),
-        scheduleLocalActivity: (input, next) => next(carrying(input)),
+        // Its headers stand in the history in clear, whatever codec there is: what a client has chosen goes with what it takes.
+        scheduleActivity: (input, next) =>
+          next(carrying({ ...input, args: withCorrelationId(input.args, correlationId) }, trace)),
+        // Nothing that it takes stands in the history.
+        scheduleLocalActivity: (input, next) =>
+          next(carrying(input, { ...trace, ...correlationHeader(correlationId) })),
       },
     ],
   };
@@ -57,11 +62,18 @@ const headerOf = (traceparent: string): Headers => ({
   [TRACE_HEADER]: defaultPayloadConverter.toPayload({ traceparent } satisfies TraceHeader),
 });
 
-/** A saga that was started by hand has none. */
-function correlationHeader(): Headers {
+/** @returns undefined for a saga that was started by hand: it has none */
+function readCorrelationId(): string | undefined {
   const correlationId = workflowInfo().memo?.['correlationId'];
-  if (typeof correlationId !== 'string') return {};
-  return { [CORRELATION_HEADER]: defaultPayloadConverter.toPayload(correlationId) };
+  return typeof correlationId === 'string' ? correlationId : undefined;
+}
+
+const correlationHeader = (correlationId: string | undefined): Headers =>
+  correlationId === undefined ? {} : { [CORRELATION_HEADER]: defaultPayloadConverter.toPayload(correlationId) };
+
+function withCorrelationId([input, ...others]: unknown[], correlationId: string | undefined): unknown[] {
+  if (correlationId === undefined || typeof input !== 'object' || input === null) return [input, ...others];
+  return [{ ...input, correlationId } satisfies Correlated, ...others];
 }
 
 /** One that was ended from outside, or a cancellation: begun by hand, by an operator whose program writes no log. */

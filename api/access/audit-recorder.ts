@@ -23,7 +23,7 @@ import type { AuditKeys } from '../../domain/audit/signatures.js';
 import type { Database } from '../../domain/database.js';
 import { Problem } from '../http/problems.js';
 import { createCallGatherer } from './call-gatherer.js';
-import { ANONYMOUS, permissionOf } from './permissions.js';
+import { ANONYMOUS, CHANGES_NOTHING, permissionOf } from './permissions.js';
 import { namesCustomer } from './personal-routes.js';
 
 export type Auditor = {
@@ -137,7 +137,9 @@ const isRefused = (request: FastifyRequest, { statusCode }: FastifyReply): boole
 /** A change that takes an operator, or that a known operator makes where customers could make their own. */
 function isPrivileged({ method, caller, routeOptions, is404 }: FastifyRequest): boolean {
   if (method === 'GET' || method === 'HEAD' || is404 || !caller) return false;
-  const allowed = permissionOf(method, routeOptions.url ?? '');
+  const url = routeOptions.url ?? '';
+  if (CHANGES_NOTHING.has(url)) return false;
+  const allowed = permissionOf(method, url);
   if (allowed === 'open') return false;
   return allowed.every((role) => role === 'operator') || (caller !== ANONYMOUS && caller.roles.includes('operator'));
 }

@@ -8,7 +8,7 @@ import { findReferences, type IdentityKey, readIdentityKey } from '../../domain/
 import type { Database } from '../../domain/database.js';
 import { whenResponseEnds } from '../http/disconnects.js';
 import type { Auditor } from './audit-recorder.js';
-import { ANONYMOUS } from './permissions.js';
+import { ANONYMOUS, CHANGES_NOTHING } from './permissions.js';
 import { answersPersonalData, namesCustomer } from './personal-routes.js';
 
 declare module 'fastify' {
@@ -41,9 +41,10 @@ export function auditReads(app: FastifyInstance, db: Database, auditor: () => Au
 
 /** By a person who may read what is somebody else's. */
 function isAuditedRead({ method, caller, routeOptions, is404 }: FastifyRequest): boolean {
-  if (method !== 'GET' || is404 || !caller || caller === ANONYMOUS) return false;
+  const url = routeOptions.url ?? '';
+  if ((method !== 'GET' && !CHANGES_NOTHING.has(url)) || is404 || !caller || caller === ANONYMOUS) return false;
   if (!caller.roles.includes('operator') && !caller.roles.includes('auditor')) return false;
-  return answersPersonalData(method, routeOptions.url ?? '');
+  return answersPersonalData(method, url);
 }
 
 /** Whose data is asked for, if the request says it by the client's id. */

@@ -46,6 +46,8 @@ const TABLE = {
   'POST /admin/customers/:id/erase': ['operator'],
   'GET /admin/erasures': ['operator', 'auditor'],
   'GET /admin/erasures/:id': ['operator', 'auditor'],
+  'POST /codec/decode': ['operator', 'auditor'],
+  'POST /codec/encode': ['operator'],
   'POST /webhooks/payments': open, // signed
   'GET /livez': open,
   'GET /readyz': open,
@@ -64,6 +66,9 @@ export function permissionOf(method: string, url: string): Allowed {
   if (!permission) throw new Error(`Bug! ${method} ${url} is not in the table of permissions`);
   return permission;
 }
+
+/** POST because of what they are asked about: they change nothing. */
+export const CHANGES_NOTHING: ReadonlySet<string> = new Set(['/codec/decode', '/codec/encode']);
 
 export function requireRole(caller: Caller, allowed: readonly Role[]): void {
   if (!caller.roles.some((role) => allowed.includes(role)))

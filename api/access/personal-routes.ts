@@ -33,6 +33,8 @@ const ANSWERS_PERSONAL_DATA: Record<Route, boolean> = {
   'POST /admin/customers/:id/erase': false,
   'GET /admin/erasures': false,
   'GET /admin/erasures/:id': false,
+  'POST /codec/decode': true,
+  'POST /codec/encode': false,
   'POST /webhooks/payments': false,
   'GET /livez': false,
   'GET /readyz': false,

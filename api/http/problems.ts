@@ -7,6 +7,7 @@ import { Type } from 'typebox';
 import type { Money } from '../../contracts/orders.js';
 import { TEXT, TEXT_RULE } from '../../contracts/texts.js';
 import { isNotNow } from '../../domain/database.js';
+import { KeyUnavailable } from '../../domain/sealing/errors.js';
 import { addressKey } from '../../runtime/listeners/client-address.js';
 import type { Pace } from '../load/refusals.js';
 import { requestsRefused } from '../metrics.js';
@@ -150,6 +151,11 @@ export const PROBLEMS = {
     'Send it again after the time in Retry-After; all else of the service goes on.',
   ],
   overloaded: [503, 'More is asked than can be answered', 'Send it again after the time in Retry-After.'],
+  'key-unavailable': [
+    503,
+    'A text of the customer cannot be read just now',
+    'Its key cannot be had. Try again after the time in Retry-After; whatever needs no such text goes on.',
+  ],
   unavailable: [503, 'The service cannot answer just now', 'Try again after the time in Retry-After.'],
 } as const satisfies Record<string, readonly [number, string, string]>;
 export type ProblemCode = keyof typeof PROBLEMS;
@@ -331,6 +337,8 @@ function toProblem(error: FastifyError | Problem): Problem {
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return new Problem('invalid-request', SENTENCES[error.code] ?? 'The request is not valid.');
   }
+  if ((error as Error) instanceof KeyUnavailable)
+    return new Problem('key-unavailable', 'The key of a text in this answer cannot be had just now; nothing is lost.');
   if (isNotNow(error))
     return new Problem(
       'unavailable',

@@ -55,6 +55,8 @@ const ASKED = [
   'Prefer',
   'Traceparent',
   'X-Correlation-ID',
+  // The Web UI's, to its codec server.
+  'X-Namespace',
 ];
 const PREFLIGHT_KEPT_S = 600;
 

@@ -65,6 +65,8 @@ const COSTS: Record<Route, Cost> = {
   'GET /admin/erasures': page,
   'GET /admin/erasures/:id': 2,
   'POST /webhooks/payments': 2,
+  'POST /codec/decode': 2,
+  'POST /codec/encode': 2,
   'GET /livez': FREE,
   'GET /readyz': FREE,
   'GET /openapi.json': 10,

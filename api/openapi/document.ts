@@ -24,6 +24,7 @@ export const openApi: FastifyDynamicSwaggerOptions = {
       { name: 'dead letters', description: 'Events that a destination would not take' },
       { name: 'inventory', description: 'Catalogue and stock' },
       { name: 'audit', description: 'Who did what with an operator’s rights, and who was refused' },
+      { name: 'codec', description: 'What Temporal keeps encrypted, for its own tools' },
       { name: 'health', description: 'For load balancers and launchers' },
       { name: 'webhooks', description: 'What the payment gateway calls' },
     ],

@@ -5,6 +5,7 @@ import { orderSagaId } from '../../contracts/ids.js';
 import type { CancellationReason, StoredOrder } from '../../contracts/orders.js';
 import { cancellation } from '../../domain/audit/changes.js';
 import { type RequestedCancellation, readTraceOf } from '../../domain/orders.js';
+import { sealCancellationMessage } from '../../domain/sealing/of-orders.js';
 import { wakeSaga } from '../../sagas/wake.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
@@ -39,17 +40,17 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
         params: IdParams,
         headers: Type.Object(IdempotencyKeyHeader),
         body: Cancellation,
-        response: { 202: OrderSchema, '4xx': problemResponses('order-cancelled') },
+        response: { 202: OrderSchema, '4xx': problemResponses('order-cancelled', 'key-unavailable') },
       },
     },
     async (request, reply) => {
-      const order = await requireOrder(deps, request.params.id, request.caller, 'write');
+      const order = await requireOrder(deps, request.params.id, request.caller, { access: 'write' });
       request.drawFor(order.customerId);
       const { reason } = request.body as Static<typeof Cancellation>;
       if (codeOf(request) === 'OPERATOR') refusePersonalText('/reason', reason); // the audit trail keeps it
       const act = async () => {
         await recordCancellation(deps, request, order, reason);
-        return { status: 202, body: told(await requireOrder(deps, order.id, request.caller)) };
+        return { status: 202, body: told(await requireOrder(deps, order.id, request.caller, { texts: 'opened' })) };
       };
       return answerOnce(deps, request, reply, act, { orderId: order.id });
     },
@@ -64,7 +65,14 @@ async function recordCancellation(
 ): Promise<void> {
   const code = codeOf(request);
   const actor = request.caller.subject;
-  const recorded = await deps.auditor.act(request, cancellation(order.id, { reason: code, message, actor }));
+  const stored = await sealCancellationMessage(deps.db, order.id, message);
+  if (stored === undefined)
+    request.log.warn(
+      { orderId: order.id },
+      'the key store is away: cancelled without the text that was given as the reason',
+    );
+  const why = { reason: code, actor, ...(stored !== undefined && { message: stored }) };
+  const recorded = await deps.auditor.act(request, cancellation(order.id, why, message));
   if (recorded.reason !== code && recorded.reason !== 'CANCELLED_BY_CUSTOMER') {
     const how = recorded.outcome === 'cancelled' ? 'was cancelled' : 'is being cancelled';
     throw new Problem('order-cancelled', `Order ${order.id} ${how} otherwise: ${recorded.reason}.`, {

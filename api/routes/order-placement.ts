@@ -160,7 +160,9 @@ async function answerEarlier(
   reply.header('idempotent-replayed', 'true');
   const { customerId } = request.body;
   const wait = beginWait(deps, request, reply, { orderId, customerId, isDue: true });
-  return answer(orderId, response, wait, request, reply, () => requireOrder(deps, orderId, request.caller));
+  return answer(orderId, response, wait, request, reply, () =>
+    requireOrder(deps, orderId, request.caller, { texts: 'opened' }),
+  );
 }
 
 /** @param readNow what is answered when the order is not final in time; undefined = as it was accepted */

@@ -1,13 +1,14 @@
 /** Orders over HTTP: read one, list them. */
 import { type Static, Type } from 'typebox';
 import type { Order, StoredOrder } from '../../contracts/orders.js';
-import { listOrders, type OrderFilter, readOrder, readOrderFor } from '../../domain/orders.js';
+import { listOrders, type OrderFilter, readOrder, readOrderFor, type Texts } from '../../domain/orders.js';
 import { parseMoment } from '../../runtime/moments.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
+import { problemResponses } from '../openapi/problems.js';
 import { answerUnlessKnown } from '../http/etags.js';
 import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
 import { type Caller, confinedTo } from '../access/permissions.js';
-import { Problem, ProblemSchema } from '../http/problems.js';
+import { Problem } from '../http/problems.js';
 import { CustomerId, ExternalOrderId, IdParams, OrderSchema, OrderStatus, UUID } from '../http/schemas.js';
 
 export function orderRoutes(app: Api, deps: ApiDependencies): void {
@@ -26,11 +27,15 @@ function readRoute(app: Api, deps: ApiDependencies): void {
         headers: Type.Object({
           'if-none-match': Type.Optional(Type.String({ description: 'The ETag that you have' })),
         }),
-        response: { 200: OrderSchema, 304: Type.Null({ description: 'As you know it' }), '4xx': ProblemSchema },
+        response: {
+          200: OrderSchema,
+          304: Type.Null({ description: 'As you know it' }),
+          '4xx': problemResponses('key-unavailable'),
+        },
       },
     },
     async (request, reply) => {
-      const order = await requireOrder(deps, request.params.id, request.caller);
+      const order = await requireOrder(deps, request.params.id, request.caller, { texts: 'opened' });
       request.drawFor(order.customerId);
       return answerUnlessKnown(request, reply, told(order));
     },
@@ -74,7 +79,10 @@ function listRoute(app: Api, { db, pageBytesMax }: ApiDependencies): void {
           'whose earlier order with it was cancelled. Customers find their own orders only.',
         tags: ['orders'],
         querystring: ListQuery,
-        response: { 200: Type.Object({ orders: Type.Array(OrderSchema), next: Next }), '4xx': ProblemSchema },
+        response: {
+          200: Type.Object({ orders: Type.Array(OrderSchema), next: Next }),
+          '4xx': problemResponses('key-unavailable'),
+        },
       },
     },
     async ({ query, caller }, reply) => {
@@ -88,7 +96,7 @@ function listRoute(app: Api, { db, pageBytesMax }: ApiDependencies): void {
         schema: OrderSchema,
         limit,
         bytesMax: pageBytesMax,
-        read: async (last, rows) => listOrders(db, { ...filter, beforeId: last?.id ?? before }, rows),
+        read: async (last, rows) => listOrders(db, { ...filter, beforeId: last?.id ?? before }, rows, 'opened'),
         show: told,
         next: nextBy((order) => order.id),
       });
@@ -119,24 +127,27 @@ function momentOf(name: 'createdFrom' | 'createdTo', text: string): number {
   throw new Problem('invalid-request', `${error.pointer}: ${error.detail}`, { errors: [error] });
 }
 
-/** @throws Problem not-found, also for what is not an id at all, and for an order that the caller may not see */
+/**
+ * @param texts opened, if the order is shown
+ * @throws Problem not-found, also for what is not an id at all, and for an order that the caller may not see
+ */
 export async function requireOrder(
   { db }: Pick<ApiDependencies, 'db'>,
   id: string,
   caller: Caller,
-  access: 'read' | 'write' = 'read',
+  { access = 'read', texts = 'closed' }: { access?: 'read' | 'write'; texts?: Texts } = {},
 ): Promise<StoredOrder> {
   const own = confinedTo(caller, access);
-  const found = UUID.test(id) ? await find(db, id, own) : null;
+  const found = UUID.test(id) ? await find(db, id, { own, texts }) : null;
   if (!found?.isOwn)
     throw new Problem('not-found', `There is no order ${id.slice(0, 64)}.`, {}, { conceals: found !== null });
   return found.order;
 }
 
 /** @param own the customer that the caller is confined to */
-async function find(db: ApiDependencies['db'], id: string, own: string | undefined) {
-  if (own !== undefined) return readOrderFor(db, id, own);
-  const order = await readOrder(db, id);
+async function find(db: ApiDependencies['db'], id: string, { own, texts }: { own: string | undefined; texts: Texts }) {
+  if (own !== undefined) return readOrderFor(db, id, own, texts);
+  const order = await readOrder(db, id, texts);
   return order && { order, isOwn: true };
 }
 

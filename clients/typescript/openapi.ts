@@ -163,6 +163,20 @@ export interface paths {
      */
     get: operations["getReadyz"];
   };
+  "/codec/decode": {
+    /**
+     * Payloads of sagas, decoded: the codec server of the Web UI and the `temporal` command
+     * @description Each by itself; one that is not encrypted, or not by this installation, comes back as it is. A text whose customer is erased reads `[erased]`. On record as a read, with the order if it is one.
+     */
+    post: operations["postCodecDecode"];
+  };
+  "/codec/encode": {
+    /**
+     * Payloads for a saga, encoded: for signals and updates of the `temporal` command
+     * @description For which saga is not known here, so that texts in them are protected by the installation’s key alone: they are erased with the history, not with their customer.
+     */
+    post: operations["postCodecEncode"];
+  };
   "/webhooks/payments": {
     /** Events of the payment gateway, signed by it */
     post: operations["postWebhooksPayments"];
@@ -773,6 +787,15 @@ export interface components {
       currency: string;
       onHand: number;
     };
+    /** @description temporal.api.common.v1.Payload, as JSON */
+    Payload: {
+      metadata?: Record<string, never>;
+      /** @description As base64 */
+      data?: string;
+    };
+    Payloads: {
+      payloads: components["schemas"]["Payload"][];
+    };
   };
   responses: never;
   parameters: never;
@@ -887,7 +910,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      /** @description `key-unavailable`: A text of the customer cannot be read just now. `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -1165,7 +1188,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      /** @description `key-unavailable`: A text of the customer cannot be read just now. `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -1782,7 +1805,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      /** @description `key-unavailable`: A text of the customer cannot be read just now. `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -4209,6 +4232,268 @@ export interface operations {
           "application/json": {
             ready: boolean;
           };
+        };
+      };
+    };
+  };
+  /**
+   * Payloads of sagas, decoded: the codec server of the Web UI and the `temporal` command
+   * @description Each by itself; one that is not encrypted, or not by this installation, comes back as it is. A text whose customer is erased reads `[erased]`. On record as a read, with the order if it is one.
+   */
+  postCodecDecode: {
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["Payloads"];
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Payloads"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-possible-now`: The saga is not in a state in which this makes sense */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Payloads for a saga, encoded: for signals and updates of the `temporal` command
+   * @description For which saga is not known here, so that texts in them are protected by the installation’s key alone: they are erased with the history, not with their customer.
+   */
+  postCodecEncode: {
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["Payloads"];
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Payloads"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-possible-now`: The saga is not in a state in which this makes sense */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };

@@ -48,8 +48,15 @@ export const placing = (
   },
 });
 
-/** Of no effect on an order that was cancelled, or is being cancelled, before. */
-export const cancellation = (orderId: string, why: Unwinding): Change<RequestedCancellation, Values | null> => ({
+/**
+ * Of no effect on an order that was cancelled, or is being cancelled, before.
+ * @param said the message itself, for the audit trail
+ */
+export const cancellation = (
+  orderId: string,
+  why: Unwinding,
+  said: string | null,
+): Change<RequestedCancellation, Values | null> => ({
   before: (tx) =>
     lockRow(tx.$queryRaw`
     SELECT status, unwinding_reason AS "unwindingReason" FROM orders WHERE id = ${orderId}::uuid FOR UPDATE`),
@@ -57,7 +64,7 @@ export const cancellation = (orderId: string, why: Unwinding): Change<RequestedC
   effect: ({ outcome, reason }, before) => {
     if (before?.['unwindingReason'] !== null) return null;
     const after = { status: before['status'], unwindingReason: reason, outcome };
-    return { resource: orderId, reason: why.message ?? null, status: 202, before, after };
+    return { resource: orderId, reason: said, status: 202, before, after };
   },
 });
 

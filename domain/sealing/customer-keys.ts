@@ -6,6 +6,10 @@ import type { Statements } from '../database.js';
 /** `key` is undefined once it is destroyed. */
 export type CustomerKey = { version: number; key: WrappedKey | undefined };
 
+/** What a data key is wrapped for: it unwraps as nothing else. */
+export const contextOf = (reference: string, version: number): string =>
+  `order-saga/customer-key/${reference}/${version}`;
+
 /** @returns the customer's keys, newest first, at most `KEYS_READ_MAX`: a version a rotation, and nobody rotates as often */
 export async function readCustomerKeys(db: Statements, reference: string): Promise<CustomerKey[]> {
   const rows = await db.$queryRaw<{ version: number; keyId: string | null; wrapped: Uint8Array | null }[]>`

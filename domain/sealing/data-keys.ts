@@ -3,15 +3,19 @@
  * ordered before costs neither a statement nor a call. A key that another process destroys is gone from here after `ttlMs` at the latest.
  */
 import { randomBytes } from 'node:crypto';
+import pLimit from 'p-limit';
 import type { KeyEncryption } from '../../contracts/key-encryption.js';
 import type { Statements } from '../database.js';
-import { addCustomerKey, type CustomerKey, readCustomerKeys } from './customer-keys.js';
+import { addCustomerKey, contextOf, type CustomerKey, readCustomerKeys } from './customer-keys.js';
 import { KeyDestroyed, KeyUnavailable } from './errors.js';
 
 /** AES-256. */
 const KEY_BYTES = 32;
 /** Each needs another process that has made the same version between two statements. */
 const TRIES_MAX = 3;
+
+/** A list of a thousand orders is of as many customers: their keys are not asked for all at once. */
+const LOADS_AT_ONCE = 16;
 
 export type DataKey = { version: number; key: Buffer };
 
@@ -36,7 +40,6 @@ export type KeyCacheLimits = {
 
 /** What is told to whoever counts; never a key, and never whose. */
 export type KeyObserver = {
-  onUnwrap?(outcome: 'unwrapped' | 'failed'): void;
   onMake?(): void;
 };
 
@@ -49,16 +52,15 @@ export function createDataKeys(
   now: () => number = () => performance.now(),
 ): DataKeys {
   const cache = createCache<Promise<DataKey>>({ entriesMax: customersMax, ttlMs, now });
+  const inTurn = pLimit(LOADS_AT_ONCE);
 
   const unwrap = async (reference: string, { version, key }: CustomerKey): Promise<DataKey> => {
     if (key === undefined) throw new KeyDestroyed();
     try {
       const unwrapped = await encryption.unwrap(key, contextOf(reference, version));
       if (unwrapped.length !== KEY_BYTES) throw new Error(`A data key has ${unwrapped.length} bytes`);
-      observer.onUnwrap?.('unwrapped');
       return { version, key: unwrapped };
     } catch (err) {
-      observer.onUnwrap?.('failed');
       throw unavailable(err);
     }
   };
@@ -94,11 +96,11 @@ export function createDataKeys(
   };
 
   return {
-    newest: (reference) => cache.get(reference, NEWEST, () => readNewest(reference)),
+    newest: (reference) => cache.get(reference, NEWEST, () => inTurn(readNewest, reference)),
     ofVersion: async (reference, version) => {
       const newest = await cache.peek(reference, NEWEST)?.catch(() => undefined);
       if (newest?.version === version) return newest;
-      return cache.get(reference, version, () => readVersion(reference, version));
+      return cache.get(reference, version, () => inTurn(readVersion, reference, version));
     },
     renew: async (reference) => {
       for (let tries = 0; tries < TRIES_MAX; tries++) {
@@ -117,7 +119,6 @@ export function createDataKeys(
 
 /** In the place of a version. */
 const NEWEST = 0;
-const contextOf = (reference: string, version: number) => `order-saga/customer-key/${reference}/${version}`;
 const isDestroyed = (keys: CustomerKey[]) => keys.some(({ key }) => key === undefined);
 const unavailable = (cause: unknown): KeyUnavailable =>
   cause instanceof KeyUnavailable ? cause : new KeyUnavailable('The key store does not give this key', { cause });

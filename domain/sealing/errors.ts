@@ -1,4 +1,4 @@
-/** Why a data key cannot be had. The first may be mended by time or by an operator, the second by nobody. */
+/** Why something sealed cannot be read. The first may be mended by time or by an operator, the others by nobody. */
 
 /** The key store is away, or refuses: nothing is known of what the key protects, and nothing is lost. */
 export class KeyUnavailable extends Error {
@@ -11,4 +11,9 @@ export class KeyDestroyed extends Error {
   constructor() {
     super('The keys of this customer are destroyed');
   }
+}
+
+/** What is stored was changed, or belongs elsewhere. */
+export class SealBroken extends Error {
+  override name = 'SealBroken';
 }

@@ -8,44 +8,8 @@
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import type { DataKey, DataKeys } from './data-keys.js';
-import { KeyDestroyed, KeyUnavailable } from './errors.js';
-
-/** What is read where a text was, once the customer's keys are destroyed. */
-export const ERASED = '[erased]';
-
-/** Where a text stands, and whose it is: none of these may ever change for it. */
-export type Place = { table: string; column: string; row: string; reference: string };
-
-export type Sealing = {
-  readonly isOn: boolean;
-  /**
-   * @returns what may be stored; `[erased]` for a customer whose keys are destroyed: nothing of it is kept any more
-   * @throws KeyUnavailable
-   */
-  seal(text: string, place: Place): Promise<string>;
-  /**
-   * @returns the text, or `[erased]` once the customer's keys are destroyed
-   * @throws KeyUnavailable if the key store is away; `SealBroken` if this was not sealed for this place
-   */
-  open(stored: string, place: Place): Promise<string>;
-  /**
-   * The same for bytes that stand outside of our tables; `about` takes the place's part.
-   * @throws KeyDestroyed, KeyUnavailable
-   */
-  sealBytes(bytes: Uint8Array, of: { reference: string; about: string }): Promise<SealedBytes>;
-  /** @throws KeyDestroyed, KeyUnavailable, SealBroken */
-  openBytes(sealed: SealedBytes, of: { reference: string; about: string }): Promise<Buffer>;
-  /** A customer's keys were destroyed: this process forgets them now, others within KEY_CACHE_TTL. */
-  forget(reference: string): void;
-};
-
-/** `data` = nonce, ciphertext, tag. */
-export type SealedBytes = { keyVersion: number; data: Uint8Array };
-
-/** What is stored was changed, or belongs elsewhere. */
-export class SealBroken extends Error {
-  override name = 'SealBroken';
-}
+import { KeyDestroyed, KeyUnavailable, SealBroken } from './errors.js';
+import { ERASED, type Place, type Sealing } from './port.js';
 
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
@@ -97,6 +61,9 @@ export const NO_SEALING: Sealing = createSealing(undefined);
 
 /** A text as it may be stored where it is not sealed. */
 export const asPlain = (text: string): string => (MARKED.test(text) ? PLAIN + text : text);
+
+/** Whether what is stored is sealed. */
+export const isSealed = (stored: string): boolean => SEALED.test(stored);
 
 const aadOf = ({ table, column, row, reference }: Place): Buffer =>
   Buffer.from(JSON.stringify(['order-saga/sealed/v1', table, column, row, reference]));

@@ -1,28 +1,63 @@
 /**
- * The feed → effects, exactly once, without any broker. FEED_URL=http://127.0.0.1:3000/events DATABASE_URL=… node examples/consumers/feed.mjs
- * Needs no cursor of its own to be right: the inbox knows what was had. Keep `next` to start faster.
+ * The feed → effects, exactly once, without any broker. DATABASE_URL=… node examples/consumers/feed.mjs
  * A page may hold fewer events than `limit`: only an empty one means that there is nothing new.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { openInbox } from './inbox.mjs';
-import { processed } from './tracing.mjs';
+import { openTable } from './dead/table.mjs';
+import { startConsumer } from './kit/consumer.mjs';
+import { wordsOf } from './kit/log.mjs';
+import { text } from './kit/settings.mjs';
 
 const POLL_MS = 500;
-const COMPLAIN_EVERY_MS = 60_000;
+const ANSWER_LIMIT_MS = 30_000;
 
-const once = await openInbox('feed');
-let after = '';
-for (;;) {
-  const answer = await fetch(`${process.env.FEED_URL}?limit=1000${after}`).catch(() => undefined);
-  if (answer?.status === 410) {
-    // It has stood still for longer than events are kept. To go on without them is its operator's word: starting it again.
-    const { detail } = await answer.json();
-    process.stderr.write(`${detail} Make up for that; started again, this begins with the oldest event there is.\n`);
-    await pause(COMPLAIN_EVERY_MS);
-    continue;
-  }
-  const { events, next } = answer?.ok ? await answer.json() : { events: [] }; // away, or busy: ask again
-  for (const event of events) await processed(event, once);
-  if (next) after = `&after=${encodeURIComponent(next)}`; // after the effects; lost, it only brings them again
+const kit = await startConsumer(
+  'feed',
+  {
+    FEED_URL: text('http://127.0.0.1:3000/events'),
+    FEED_TOKEN: text(''), // of a service, where the API asks for one
+    FEED_GAP: text('stop'), // `oldest`: go on where the feed begins, should it have lost what comes next
+  },
+  openTable,
+);
+const { FEED_URL, FEED_TOKEN, FEED_GAP, BATCH } = kit.settings;
+const headers = FEED_TOKEN === '' ? {} : { authorization: `Bearer ${FEED_TOKEN}` };
+
+const { rows } = await kit.db.query('SELECT after FROM cursors WHERE consumer = $1', [kit.consumer]);
+let after = rows[0]?.after;
+while (!kit.stopping.aborted) {
+  const page = await readPage().catch((err) => void kit.log.warn('the feed does not answer', { error: wordsOf(err) }));
+  const { events = [], next } = page ?? {};
+  // In the order of the page: the lanes keep each order's events one after another.
+  const taken = await Promise.all(events.map(take)).then(() => true, kit.failed);
+  if (taken && next && next !== after && (await keep(next))) after = next; // after the effects; lost, it only brings them again
   if (events.length === 0) await pause(POLL_MS);
+}
+
+/** @returns undefined: ask again */
+async function readPage() {
+  const url = new URL(FEED_URL);
+  url.searchParams.set('limit', BATCH);
+  if (after) url.searchParams.set('after', after);
+  const answer = await fetch(url, { headers, signal: AbortSignal.timeout(ANSWER_LIMIT_MS) });
+  if (answer.ok) return answer.json();
+  if (answer.status !== 410) throw new Error(`it answered ${answer.status}`);
+  // It has stood still for longer than events are kept. To go on without them is its operator's word.
+  const { detail, oldest } = await answer.json();
+  if (FEED_GAP !== 'oldest') throw new Error(`${detail} Make up for that, then start with FEED_GAP=oldest.`);
+  kit.log.warn('goes on with the oldest event there is', { detail });
+  return { events: [], next: oldest };
+}
+
+function take(event) {
+  return kit.take({ id: event?.id, headers: {}, body: JSON.stringify(event) });
+}
+
+/** @returns whether it could be noted */
+async function keep(place) {
+  const noted = 'INSERT INTO cursors VALUES ($1, $2) ON CONFLICT (consumer) DO UPDATE SET after = excluded.after';
+  return kit.db.query(noted, [kit.consumer, place]).then(
+    () => true,
+    (err) => void kit.log.warn('how far it has read is not noted', { error: wordsOf(err) }),
+  );
 }

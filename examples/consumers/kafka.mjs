@@ -1,35 +1,96 @@
 /**
  * Kafka → effects, exactly once. KAFKA_BROKERS=127.0.0.1:9092 DATABASE_URL=… node examples/consumers/kafka.mjs
- * An error ends the program; whoever restarts it starts after the last committed offset, so nothing is skipped.
+ * A partition's messages are had side by side, each order's one after another; committed is up to the first that is not had yet.
+ * Several of these share the topic's partitions.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { Consumer, MessagesStreamFallbackModes, MessagesStreamModes, stringDeserializers } from '@platformatic/kafka';
-import { openInbox } from './inbox.mjs';
-import { processed } from './tracing.mjs';
+import { KAFKA_SETTINGS, openKafkaPlace } from './dead/kafka.mjs';
+import { startConsumer } from './kit/consumer.mjs';
+import { wordsOf } from './kit/log.mjs';
 
-const once = await openInbox('kafka');
-const consumer = new Consumer({
-  clientId: 'sales',
-  groupId: 'sales',
-  sessionTimeout: 6_000, // how long one that was killed keeps its partitions
-  heartbeatInterval: 1_000,
-  bootstrapBrokers: process.env.KAFKA_BROKERS.split(','),
-  deserializers: stringDeserializers,
-});
-const messages = await consumer.consume({
-  topics: ['orders'],
-  mode: MessagesStreamModes.COMMITTED,
-  fallbackMode: MessagesStreamFallbackModes.EARLIEST,
-  autocommit: false,
-});
-for await (const message of messages) {
-  await processed(toEvent(message), once);
-  await message.commit(); // after the effect; lost, it only brings the message again
+const TOPIC = 'orders';
+const COMMIT_EVERY_MS = 500;
+const AGAIN_MS = 1_000;
+
+const kit = await startConsumer('kafka', KAFKA_SETTINGS, openKafkaPlace);
+while (!kit.stopping.aborted) {
+  await session().catch((err) => kit.log.warn('Kafka does not answer', { error: wordsOf(err) }));
+  if (!kit.stopping.aborted) await pause(AGAIN_MS);
+}
+
+/** A connection's life: reads until it breaks, or until this program ends. */
+async function session() {
+  const consumer = new Consumer({
+    clientId: 'sales',
+    groupId: 'sales',
+    sessionTimeout: 6_000, // how long one that was killed keeps its partitions
+    heartbeatInterval: 1_000,
+    bootstrapBrokers: kit.settings.KAFKA_BROKERS.split(','),
+    deserializers: stringDeserializers,
+    retries: 1,
+  });
+  const had = createHad();
+  try {
+    const messages = await consumer.consume({
+      topics: [TOPIC],
+      mode: MessagesStreamModes.COMMITTED,
+      fallbackMode: MessagesStreamFallbackModes.EARLIEST,
+      autocommit: false,
+      highWaterMark: kit.settings.BATCH,
+      maxWaitTime: 500,
+    });
+    const upkeep = setInterval(() => keepUp(consumer, had).catch((err) => messages.destroy(err)), COMMIT_EVERY_MS);
+    const leave = () => messages.destroy();
+    kit.stopping.addEventListener('abort', leave);
+    try {
+      for await (const message of messages) {
+        await kit.lanes.room(); // back-pressure: while it waits, the stream fetches no further
+        if (kit.stopping.aborted) break;
+        had.began(message);
+        kit.take(toMessage(message)).then(() => had.ended(message), kit.failed);
+      }
+    } finally {
+      clearInterval(upkeep);
+      kit.stopping.removeEventListener('abort', leave);
+    }
+    await kit.lanes.idle();
+    await had.commit();
+  } finally {
+    await consumer.close(true).catch(() => undefined);
+  }
+}
+
+/** Per partition, the messages in hand, in their order, and the last one before the first of them that is not had yet. */
+function createHad() {
+  const inHand = new Map();
+  const isHad = new WeakSet();
+  const due = new Map();
+  return {
+    began: (message) =>
+      void (inHand.get(message.partition) ?? inHand.set(message.partition, []).get(message.partition)).push(message),
+    ended(message) {
+      isHad.add(message);
+      const own = inHand.get(message.partition);
+      while (own.length > 0 && isHad.has(own[0])) due.set(message.partition, own.shift());
+    },
+    async commit() {
+      const last = [...due.values()];
+      due.clear();
+      for (const message of last) await message.commit(); // lost, it only brings the messages again
+    },
+  };
+}
+
+async function keepUp(consumer, had) {
+  await had.commit();
+  const lag = await consumer.getLag({ topics: [TOPIC] });
+  const own = (lag.get(TOPIC) ?? []).filter((each) => each > 0n); // -1: another one's partition
+  kit.metrics.lag.set(Number(own.reduce((sum, each) => sum + each, 0n)));
 }
 
 /** CloudEvents' binary mode: attributes in headers that begin with `ce_`, data in the value. */
-function toEvent({ headers, value }) {
-  const attributes = [...headers]
-    .filter(([name]) => name.startsWith('ce_'))
-    .map(([name, text]) => [name.slice(3), text]);
-  return { ...Object.fromEntries(attributes), data: JSON.parse(value) };
+function toMessage({ headers, value }) {
+  const names = Object.fromEntries(headers);
+  return { id: names.ce_id, headers: names, body: value ?? '' };
 }

@@ -1,23 +1,82 @@
 /**
  * NATS JetStream → effects, exactly once. NATS_URL=nats://127.0.0.1:4222 DATABASE_URL=… node examples/consumers/nats.mjs
- * An error ends the program; what it had not acknowledged comes again after `ack_wait`.
+ * Run one at a time: the server hands the next message of an order to whoever asks, also while another has the one before.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
-import { connect } from '@nats-io/transport-node';
-import { openInbox } from './inbox.mjs';
-import { processed } from './tracing.mjs';
+import { connectTo, NATS_SETTINGS, openNatsPlace } from './dead/nats.mjs';
+import { startConsumer } from './kit/consumer.mjs';
+import { wordsOf } from './kit/log.mjs';
 
-const once = await openInbox('nats');
-const connection = await connect({ servers: new URL(process.env.NATS_URL).host });
-const manager = await jetstreamManager(connection);
-await manager.consumers.add('orders', {
-  durable_name: 'sales',
-  ack_policy: 'explicit',
-  ack_wait: 5_000 * 1e6, // nanoseconds; longer than an effect takes
-  max_ack_pending: 1, // one at a time: a second one in flight could overtake the first
-});
-const consumer = await manager.jetstream().consumers.get('orders', 'sales');
-for await (const message of await consumer.consume()) {
-  await processed(message.json(), once); // CloudEvents' structured mode: the message is the event
-  message.ack(); // after the effect; lost, it only brings the message again
+const STREAM = 'orders';
+const CONSUMER = 'sales';
+/** After this a message that is neither acknowledged nor said to be in work comes again. */
+const ACK_WAIT_MS = 5_000;
+const WORKING_EVERY_MS = 1_500;
+const AGAIN_MS = 1_000;
+
+const kit = await startConsumer('nats', NATS_SETTINGS, openNatsPlace);
+while (!kit.stopping.aborted) {
+  await session().catch((err) => kit.log.warn('NATS does not answer', { error: wordsOf(err) }));
+  if (!kit.stopping.aborted) await pause(AGAIN_MS);
+}
+
+/** A connection's life: reads until it breaks, or until this program ends. */
+async function session() {
+  const connection = await connectTo(kit.settings.NATS_URL);
+  const inHand = new Set();
+  const upkeep = setInterval(() => void keepUp(inHand), WORKING_EVERY_MS);
+  try {
+    const manager = await jetstreamManager(connection);
+    await manager.consumers.add(STREAM, {
+      durable_name: CONSUMER,
+      ack_policy: 'explicit',
+      ack_wait: ACK_WAIT_MS * 1e6, // nanoseconds
+      max_ack_pending: kit.settings.BATCH, // back-pressure: with so many in hand the server sends no more
+    });
+    const consumer = await manager.jetstream().consumers.get(STREAM, CONSUMER);
+    await untilRedelivered(consumer);
+    const messages = await consumer.consume({ max_messages: kit.settings.BATCH });
+    const leave = () => messages.stop();
+    kit.stopping.addEventListener('abort', leave);
+    void connection.closed().then(leave);
+    try {
+      for await (const message of messages) {
+        await kit.lanes.room();
+        if (kit.stopping.aborted || connection.isClosed()) break;
+        inHand.add(message);
+        kit
+          .take(toMessage(message))
+          .then(() => message.ack(), kit.failed) // after the effect; lost, it only brings the message again
+          .finally(() => inHand.delete(message));
+        kit.metrics.lag.set(message.info.pending);
+      }
+    } finally {
+      kit.stopping.removeEventListener('abort', leave);
+    }
+    await kit.lanes.idle();
+  } finally {
+    clearInterval(upkeep);
+    await connection.drain().catch(() => undefined);
+  }
+}
+
+/**
+ * What a predecessor had in hand when it was killed comes again after ACK_WAIT_MS, and then before anything new. Who reads on sooner
+ * gets an order's later events before those.
+ */
+async function untilRedelivered(consumer) {
+  const { num_ack_pending } = await consumer.info();
+  if (num_ack_pending > 0)
+    await pause(ACK_WAIT_MS + AGAIN_MS, undefined, { signal: kit.stopping }).catch(() => undefined);
+}
+
+/** Long tries, and a database that is away: the server need not send again what is here. */
+async function keepUp(inHand) {
+  for (const message of inHand) message.working();
+}
+
+/** CloudEvents' structured mode: the message is the event; its id is the message's, too. */
+function toMessage(message) {
+  return { id: message.headers?.get('Nats-Msg-Id'), headers: {}, body: message.string() };
 }

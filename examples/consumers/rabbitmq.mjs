@@ -1,32 +1,52 @@
 /**
  * RabbitMQ → effects, exactly once. RABBITMQ_URL=amqp://guest:guest@127.0.0.1 DATABASE_URL=… node examples/consumers/rabbitmq.mjs
- * An error ends the program; what it had not acknowledged goes back to where it was in the queue.
+ * The queue `orders` has a single active consumer: a second one of these stands by.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { Connection } from 'rabbitmq-client';
-import { openInbox } from './inbox.mjs';
-import { processed } from './tracing.mjs';
+import { openRabbitPlace, RABBIT_SETTINGS } from './dead/rabbitmq.mjs';
+import { startConsumer } from './kit/consumer.mjs';
+import { wordsOf } from './kit/log.mjs';
 
-const once = await openInbox('rabbitmq');
-const connection = new Connection(process.env.RABBITMQ_URL);
-connection.on('error', (err) => process.stderr.write(`${err.message}\n`)); // it reconnects by itself
+const QUEUE = 'orders';
+const LOOK_EVERY_MS = 5_000;
+
+const kit = await startConsumer('rabbitmq', RABBIT_SETTINGS, openRabbitPlace);
+const connection = new Connection({ url: kit.settings.RABBITMQ_URL, retryHigh: 5_000 });
+const complain = (err) => kit.log.warn('RabbitMQ does not answer', { error: wordsOf(err) });
+connection.on('error', complain); // it reconnects by itself
 const options = {
-  queue: 'orders',
+  queue: QUEUE,
   queueOptions: { passive: true }, // it is there, with its own options
-  qos: { prefetchCount: 1 }, // one at a time: a second one in flight could overtake the first
+  qos: { prefetchCount: kit.settings.BATCH }, // back-pressure: with so many in hand the broker sends no more
 };
-const consumer = connection.createConsumer(options, async (message) => {
-  await processed(toEvent(message), once).catch(fail); // it is acknowledged when this function returns, after the effect
-});
-consumer.on('error', (err) => process.stderr.write(`${err.message}\n`)); // the queue may not be there yet
+// What it returns is acknowledged: after the effect; lost, it only brings the message again. One that is not had when this ends is
+// neither acknowledged nor given back, which would send it behind its successors: it goes back to its place when the connection ends.
+const consumer = connection.createConsumer(options, (message) => kit.take(toMessage(message)).catch(neverAnswer));
+consumer.on('error', complain); // the queue may not be there yet
+kit.leave = async () => connection.unsafeDestroy();
+void lookAtLag();
 
-/** Giving the message back would send it behind its successors. */
-function fail(err) {
-  process.stderr.write(`${err.stack}\n`);
-  process.exit(1);
+function neverAnswer(err) {
+  kit.failed(err);
+  return new Promise(() => undefined);
 }
 
-/** CloudEvents' binary mode: attributes in headers that begin with `cloudEvents:`, data in the body. */
-function toEvent({ headers, body }) {
-  const attributes = Object.entries(headers).map(([name, value]) => [name.replace('cloudEvents:', ''), value]);
-  return { ...Object.fromEntries(attributes), data: body };
+async function lookAtLag() {
+  while (!kit.stopping.aborted) {
+    await connection.queueDeclare({ queue: QUEUE, passive: true }).then(
+      ({ messageCount }) => kit.metrics.lag.set(messageCount),
+      () => undefined, // said already
+    );
+    await pause(LOOK_EVERY_MS, undefined, { ref: false });
+  }
+}
+
+/** CloudEvents' binary mode: attributes in headers that begin with `cloudEvents:`, data in the body, which the client has parsed. */
+function toMessage({ headers, messageId, body }) {
+  return {
+    id: messageId,
+    headers: headers ?? {},
+    body: Buffer.isBuffer(body) ? body.toString() : JSON.stringify(body),
+  };
 }

@@ -3,32 +3,61 @@
  * Whatever is not answered with 2xx is sent again, and holds the later events of its order back until then.
  */
 import { createServer } from 'node:http';
-import { text } from 'node:stream/consumers';
-import { Webhook } from 'standardwebhooks';
-import { openInbox } from './inbox.mjs';
-import { processed } from './tracing.mjs';
+import { Webhook, WebhookVerificationError } from 'standardwebhooks';
+import { openTable } from './dead/table.mjs';
+import { startConsumer } from './kit/consumer.mjs';
+import { wordsOf } from './kit/log.mjs';
+import { count, text } from './kit/settings.mjs';
 
-const once = await openInbox('webhook');
-const webhook = new Webhook(process.env.WEBHOOK_SECRET);
+const BODY_BYTES_MAX = 1_048_576;
+const RETRY_AFTER_S = 1;
+
+const kit = await startConsumer('webhook', { WEBHOOK_SECRET: text(), PORT: count(4_000, 1, 65_535) }, openTable);
+const webhook = new Webhook(kit.settings.WEBHOOK_SECRET);
 
 const server = createServer(async (request, response) => {
   try {
-    const body = await text(request);
-    if (!isSigned(body, request.headers)) return response.writeHead(401).end();
-    await processed(JSON.parse(body), once); // CloudEvents' structured mode: the body is the event
-    response.writeHead(204).end(); // after the effect; lost, it only brings the event again
+    response.writeHead(await answer(request), { 'retry-after': RETRY_AFTER_S }).end();
   } catch (err) {
-    process.stderr.write(`${err.stack}\n`);
-    response.writeHead(500).end();
+    // Its database is away, it ends, or the sender went: it comes again.
+    kit.log.warn('not taken', { error: wordsOf(err) });
+    response.writeHead(503, { 'retry-after': RETRY_AFTER_S }).end();
   }
 });
-server.listen(Number(process.env.PORT), '127.0.0.1');
+kit.leave = async () => {
+  server.closeIdleConnections();
+  server.close();
+};
+server.listen(kit.settings.PORT, '127.0.0.1');
+
+/** @returns the status */
+async function answer(request) {
+  if (kit.stopping.aborted || kit.lanes.isFull()) return 503; // back-pressure: the sender waits
+  const body = await textOf(request);
+  if (body === undefined) return 413;
+  if (!isSigned(body, request.headers)) return 401;
+  // CloudEvents' structured mode: the body is the event. It is answered after the effect; lost, the answer only brings the event again.
+  await kit.take({ id: request.headers['webhook-id'], headers: {}, body }, { isPatient: false });
+  return 204;
+}
+
+/** @returns undefined if it is too long */
+async function textOf(request) {
+  const chunks = [];
+  let bytes = 0;
+  for await (const chunk of request) {
+    bytes += chunk.length;
+    if (bytes > BODY_BYTES_MAX) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+}
 
 function isSigned(body, headers) {
   try {
     webhook.verify(body, headers);
     return true;
-  } catch {
-    return false;
+  } catch (err) {
+    return !(err instanceof WebhookVerificationError); // it parses the body as well: one that is signed and no JSON is a dead letter
   }
 }

@@ -26,22 +26,23 @@ type Keks = { current: string; byId: ReadonlyMap<string, Buffer> };
 export function openKeyFile(path: string, onUnreadable: (err: KeyStoreError) => void = () => undefined): KeyStore {
   let stamp = stampOf(path);
   let keks = readKeks(path);
+  let isUnreadable = false;
   const read = (): Keks => {
     try {
       const seen = stampOf(path);
       if (seen === stamp) return keks;
       stamp = seen;
       keks = readKeks(path);
+      isUnreadable = false;
     } catch (err) {
-      onUnreadable(err as KeyStoreError);
+      if (!isUnreadable) onUnreadable(err as KeyStoreError);
+      isUnreadable = true;
     }
     return keks;
   };
   return {
     prefix: PREFIX,
-    get id() {
-      return PREFIX + read().current;
-    },
+    currentId: async () => PREFIX + read().current,
     wrap: async (dataKey, context) => {
       const { current, byId } = read();
       const nonce = randomBytes(NONCE_BYTES);

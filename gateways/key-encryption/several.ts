@@ -9,9 +9,7 @@ export type KeyStore = KeyEncryption & { readonly prefix: string };
 export function joinKeyStores(stores: readonly [KeyStore, ...KeyStore[]]): KeyEncryption {
   const [current] = stores;
   return {
-    get id() {
-      return current.id;
-    },
+    currentId: () => current.currentId(),
     wrap: (dataKey, context) => current.wrap(dataKey, context),
     unwrap: async (key, context) => {
       const store = stores.find(({ prefix }) => key.keyId.startsWith(prefix));

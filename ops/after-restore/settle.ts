@@ -44,7 +44,7 @@ async function settleKnown(
   const { operator, reason } = signature;
   if (remedy.do === 'unwind') {
     const why = { reason: remedy.reason, actor: operator, detail: `${kind}: ${reason}` };
-    await recorder.act(db, cancellation(orderId, why));
+    await recorder.act(db, cancellation(orderId, why, null));
   }
   const effect = { resource: orderId, reason, before: { difference: kind }, after: null };
   await recorder.announce(db, effect);

@@ -2,12 +2,14 @@
  * `replay-check`: production's own histories replayed on a candidate workflow bundle, before it gets traffic. With `--against`, what
  * the bundle that runs today cannot replay either is told apart: it is no fault of the candidate.
  */
+import type { DataConverter } from '@temporalio/common';
 import type { Command } from 'commander';
 import { addJsonOption, type Ops, run, wholeNumber } from '../command.js';
 import { EXIT, type ExitCode, usage } from '../exit.js';
 import { moment } from '../find.js';
 import { fetchHistories, type History, type Sample, sampleSagas } from './histories.js';
 import { type Incompatible, replayOn } from './replay.js';
+import { codecsOf, replaying } from '../../sagas/payloads/reading.js';
 
 /** A replay takes milliseconds, and so does a history's way here. */
 const LIMIT_DEFAULT = 1_000;
@@ -50,8 +52,9 @@ export async function replaySagas({ out, to }: Ops, { since, bundle, against, li
     fetched.set(name, history);
     if (fetched.size % PROGRESS_EVERY === 0) out.notice(`${fetched.size} of ${sample.chosen.length} …`);
   });
-  const { count, incompatible } = await replayOn(bundle, histories, fetched);
-  const known = against === undefined ? new Set<string>() : await failingOn(against, incompatible, fetched);
+  const converter = replaying(codecsOf(client));
+  const { count, incompatible } = await replayOn(bundle, histories, fetched, converter);
+  const known = against === undefined ? new Set<string>() : await failingOn(against, incompatible, fetched, converter);
   const isKnown = ({ workflowId, runId }: Incompatible) => known.has(`${workflowId}/${runId}`);
   const fresh = incompatible.filter((one) => !isKnown(one));
   const failingToday = incompatible.filter(isKnown);
@@ -103,6 +106,7 @@ async function failingOn(
   path: string,
   failed: Incompatible[],
   fetched: ReadonlyMap<string, History['history']>,
+  converter: DataConverter,
 ): Promise<Set<string>> {
   const again = failed.flatMap(({ workflowId, runId }) => {
     const name = `${workflowId}/${runId}`;
@@ -110,6 +114,6 @@ async function failingOn(
     return history === undefined ? [] : [{ workflowId: name, history }];
   });
   if (again.length === 0) return new Set();
-  const { incompatible } = await replayOn(path, again, fetched);
+  const { incompatible } = await replayOn(path, again, fetched, converter);
   return new Set(incompatible.map(({ workflowId, runId }) => `${workflowId}/${runId}`));
 }

@@ -1,6 +1,6 @@
 /** Replaying histories on a workflow bundle, and what an incompatible one expected where the history has something else. */
 import { readFileSync } from 'node:fs';
-import { defaultPayloadConverter } from '@temporalio/common';
+import { type DataConverter, defaultPayloadConverter } from '@temporalio/common';
 import type { History } from './histories.js';
 import { usage } from '../exit.js';
 
@@ -22,12 +22,16 @@ export async function replayOn(
   path: string,
   histories: Source,
   seen: ReadonlyMap<string, History['history']>,
+  dataConverter: DataConverter,
 ): Promise<Replayed> {
   const code = readBundle(path);
   const { Worker } = await quietWorker();
   const incompatible: Incompatible[] = [];
   let count = 0;
-  for await (const { workflowId, error } of Worker.runReplayHistories({ workflowBundle: { code } }, histories)) {
+  for await (const { workflowId, error } of Worker.runReplayHistories(
+    { workflowBundle: { code }, dataConverter },
+    histories,
+  )) {
     count++;
     if (error) incompatible.push(describe(workflowId, error.message, seen.get(workflowId)));
   }

@@ -20,6 +20,17 @@ export type DestinationSettings = {
   NATS_CREDENTIALS_FILE?: string | undefined;
   RABBITMQ_URL?: string | undefined;
   BROKER_CREATE: boolean;
+  WEBHOOK_PUBLISH_TIMEOUT: number;
+  WEBHOOK_PARALLEL_MAX: number;
+  KAFKA_PUBLISH_TIMEOUT: number;
+  KAFKA_BATCH_BYTES_MAX: number;
+  KAFKA_COMPRESSION: 'none' | 'gzip' | 'snappy' | 'lz4';
+  KAFKA_ACKS: 'all' | 'leader';
+  NATS_PUBLISH_TIMEOUT: number;
+  NATS_PARALLEL_MAX: number;
+  NATS_COMPRESSION: 'none' | 's2';
+  RABBITMQ_PUBLISH_TIMEOUT: number;
+  RABBITMQ_PARALLEL_MAX: number;
 };
 
 /** @param settings whose secrets may change: each is read when a connection, or a signature, is made
@@ -37,6 +48,8 @@ function webhook(settings: DestinationSettings): Publisher | undefined {
       url: WEBHOOK_URL,
       secret: () => settings.WEBHOOK_SECRET,
       allowPrivate: WEBHOOK_ALLOW_PRIVATE,
+      timeoutMs: settings.WEBHOOK_PUBLISH_TIMEOUT,
+      parallelMax: settings.WEBHOOK_PARALLEL_MAX,
     });
   } catch (err) {
     throw new ConfigError((err as Error).message);
@@ -54,6 +67,10 @@ async function kafka(settings: DestinationSettings): Promise<Publisher | undefin
     tls: KAFKA_TLS,
     ...(KAFKA_USERNAME !== '' && { sasl }),
     create: settings.BROKER_CREATE,
+    timeoutMs: settings.KAFKA_PUBLISH_TIMEOUT,
+    batchBytesMax: settings.KAFKA_BATCH_BYTES_MAX,
+    compression: settings.KAFKA_COMPRESSION,
+    acks: settings.KAFKA_ACKS,
   });
 }
 
@@ -70,6 +87,9 @@ async function nats(settings: DestinationSettings): Promise<Publisher | undefine
     url: () => settings.NATS_URL ?? NATS_URL,
     ...(NATS_CREDENTIALS_FILE !== undefined && { credentialsFile: NATS_CREDENTIALS_FILE }),
     create: BROKER_CREATE,
+    timeoutMs: settings.NATS_PUBLISH_TIMEOUT,
+    parallelMax: settings.NATS_PARALLEL_MAX,
+    compression: settings.NATS_COMPRESSION,
   });
 }
 
@@ -77,7 +97,12 @@ async function rabbitmq(settings: DestinationSettings): Promise<Publisher | unde
   const { RABBITMQ_URL, BROKER_CREATE } = settings;
   if (RABBITMQ_URL === undefined) return undefined;
   const client = await load('RABBITMQ_URL', 'rabbitmq-client', () => import('rabbitmq-client'));
-  return createRabbitPublisher(client, { url: () => settings.RABBITMQ_URL ?? RABBITMQ_URL, create: BROKER_CREATE });
+  return createRabbitPublisher(client, {
+    url: () => settings.RABBITMQ_URL ?? RABBITMQ_URL,
+    create: BROKER_CREATE,
+    timeoutMs: settings.RABBITMQ_PUBLISH_TIMEOUT,
+    parallelMax: settings.RABBITMQ_PARALLEL_MAX,
+  });
 }
 
 /** Exported for its test: a package that is there cannot be missed. */

@@ -1,6 +1,6 @@
 /**
  * Kafka: topic `orders`, CloudEvents' binary mode, key = order id, so that an order's events share a partition and keep
- * their order. Sent in batches, `acks=all`.
+ * their order. Sent in batches, `acks=all` unless KAFKA_ACKS says otherwise.
  * https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
  */
 import type { BaseOptions, Producer } from '@platformatic/kafka';
@@ -19,10 +19,12 @@ const PARTITIONS = 12;
 const REPLICAS_MAX = 3;
 /** Each for itself; together they stay below the relay's lease and what a stopping process may take. */
 const CONNECT_LIMIT_MS = 3_000;
-const REQUEST_LIMIT_MS = 6_000;
+/** The broker's own limit for its replicas is shorter than ours for its answer: it says then what is missing. */
+const REQUEST_BEYOND_ACK_MS = 1_000;
 const ACK_LIMIT_MS = 5_000;
 /** Kafka limits batches, not messages (1 MB by default): what is small enough alone must not be too large together. */
 const BATCH_BYTES_MAX = 256 * 1024;
+const ACKS_OF_LEADER = 1;
 
 /** MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_TIMESTAMP, INVALID_RECORD: the messages are at fault, not the broker. */
 const REJECTION_CODES = [10, 18, 32, 87];
@@ -37,17 +39,25 @@ export type KafkaOptions = {
   sasl?: { mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'; username: string; password: () => string };
   /** Whether to make the topic where there is none. */
   create: boolean;
+  /** How long it may take to acknowledge a batch. */
+  timeoutMs?: number;
+  batchBytesMax?: number;
+  compression?: 'none' | 'gzip' | 'snappy' | 'lz4';
+  /** `leader`: what only it has is lost with it; and without all replicas Kafka knows no repetition by the producer's numbers. */
+  acks?: 'all' | 'leader';
 };
 
 type Message = { topic: string; key: Buffer; value: Buffer; headers: Map<Buffer, Buffer> };
 
 export function createKafkaPublisher(client: KafkaClient, options: KafkaOptions): Publisher {
+  const { batchBytesMax = BATCH_BYTES_MAX } = options;
   const common = commonOptions(options);
   const link = createLink(
     async () => {
       const producer = new client.Producer({
         ...common,
-        idempotent: true, // and with it acks=all
+        ...(options.acks === 'leader' ? { acks: ACKS_OF_LEADER } : { idempotent: true }), // and with it acks=all
+        compression: options.compression ?? 'none',
         partitioner: client.compatibilityPartitioner, // as Java's, so that other topics with this key can be joined
       });
       try {
@@ -75,7 +85,9 @@ export function createKafkaPublisher(client: KafkaClient, options: KafkaOptions)
     destination: 'kafka',
     publish: (events) => {
       // A second request in flight would have the sequence numbers of the first.
-      const publishing = previous.then(() => publishInBatches(events, send, sendAlone));
+      const publishing = previous.then(() =>
+        publishInBatches(inBatches(events, batchBytesMax), events, send, sendAlone),
+      );
       previous = publishing.catch(() => undefined);
       return publishing;
     },
@@ -87,13 +99,14 @@ export function createKafkaPublisher(client: KafkaClient, options: KafkaOptions)
 }
 
 async function publishInBatches(
+  batches: Iterable<CloudEvent[]>,
   events: readonly CloudEvent[],
   send: (events: readonly CloudEvent[]) => Promise<void>,
   sendAlone: (event: CloudEvent) => Promise<SendOutcome>,
 ): Promise<PublishOutcome[]> {
   const outcomes: PublishOutcome[] = [];
   const stopped = new Set<string>();
-  for (const batch of inBatches(events)) {
+  for (const batch of batches) {
     const due = batch.filter((event) => !stopped.has(event.subject));
     const sent = await (due.length === 0 ? [] : sendBatchOrSingly(due, send, sendAlone));
     const outage = sent.find(({ outcome }) => outcome === 'unavailable');
@@ -124,13 +137,13 @@ async function sendBatchOrSingly(
   return await publishOneByOne(batch, sendSingly, 1);
 }
 
-function* inBatches(events: readonly CloudEvent[]): Generator<CloudEvent[]> {
+function* inBatches(events: readonly CloudEvent[], bytesMax: number): Generator<CloudEvent[]> {
   let batch: CloudEvent[] = [];
   let bytes = 0;
   for (const event of events) {
     const { value, headers } = toMessage(event);
     const size = value.length + [...headers].reduce((sum, [name, text]) => sum + name.length + text.length, 0);
-    if (batch.length > 0 && bytes + size > BATCH_BYTES_MAX) {
+    if (batch.length > 0 && bytes + size > bytesMax) {
       yield batch;
       batch = [];
       bytes = 0;
@@ -173,15 +186,15 @@ function toMessage(event: CloudEvent): Message {
   };
 }
 
-function commonOptions({ brokers, tls, sasl }: KafkaOptions): BaseOptions {
+function commonOptions({ brokers, tls, sasl, timeoutMs = ACK_LIMIT_MS }: KafkaOptions): BaseOptions {
   return {
     clientId: 'order-saga-relay',
     bootstrapBrokers: brokers,
     autocreateTopics: false, // with whatever the broker's defaults are; see requireTopic
     retries: false, // the relay retries
     connectTimeout: CONNECT_LIMIT_MS,
-    requestTimeout: REQUEST_LIMIT_MS,
-    timeout: ACK_LIMIT_MS,
+    requestTimeout: timeoutMs + REQUEST_BEYOND_ACK_MS,
+    timeout: timeoutMs,
     ...(tls && { tls: {}, tlsServerName: true }),
     ...(sasl && { sasl }),
   };

@@ -33,18 +33,24 @@ export type NatsOptions = {
   credentialsFile?: string;
   /** Whether to make the stream where there is none. */
   create: boolean;
+  /** How long the stream may take to acknowledge an event. */
+  timeoutMs?: number;
+  parallelMax?: number;
+  /** Of the stream on the server's disk, where it is made here. */
+  compression?: 'none' | 's2';
 };
 
 type SendOutcome = Exclude<PublishOutcome, { outcome: 'not-sent' }>;
 
 export function createNatsPublisher(client: NatsClient, options: NatsOptions): Publisher {
+  const { timeoutMs = ANSWER_LIMIT_MS, parallelMax = PARALLEL_MAX } = options;
   const link = createLink(
     async (lost) => {
       const connection = await client.connect(await connectionOptions(client, options));
       void connection.closed().then(lost, lost);
       try {
-        const manager = await client.jetstreamManager(connection, { timeout: ANSWER_LIMIT_MS, checkAPI: false });
-        await requireStream(manager, connection, options.create);
+        const manager = await client.jetstreamManager(connection, { timeout: timeoutMs, checkAPI: false });
+        await requireStream(manager, connection, options);
         return { connection, jetstream: manager.jetstream() };
       } catch (err) {
         await connection.close();
@@ -58,7 +64,7 @@ export function createNatsPublisher(client: NatsClient, options: NatsOptions): P
     link.use(async ({ jetstream }) => {
       const headers = client.headers();
       headers.set('content-type', STRUCTURED);
-      const message = { msgID: event.id, expect: { streamName: STREAM }, timeout: ANSWER_LIMIT_MS, headers };
+      const message = { msgID: event.id, expect: { streamName: STREAM }, timeout: timeoutMs, headers };
       try {
         await jetstream.publish(`${STREAM}.${event.type}`, structuredBody(event), message);
         return { outcome: 'taken' };
@@ -78,7 +84,7 @@ export function createNatsPublisher(client: NatsClient, options: NatsOptions): P
           return outage;
         });
       };
-      return await publishOneByOne(events, send, PARALLEL_MAX);
+      return await publishOneByOne(events, send, parallelMax);
     },
     close: () => link.close(),
   };
@@ -104,7 +110,7 @@ async function connectionOptions(
 async function requireStream(
   manager: Awaited<ReturnType<NatsClient['jetstreamManager']>>,
   connection: NatsConnection,
-  create: boolean,
+  { create, compression = 'none' }: NatsOptions,
 ): Promise<void> {
   try {
     await manager.streams.info(STREAM);
@@ -118,6 +124,7 @@ async function requireStream(
     name: STREAM,
     subjects: [`${STREAM}.>`],
     storage: 'file',
+    compression,
     max_age: KEEP_DAYS * 86_400 * 1e9, // nanoseconds
     num_replicas: connection.info?.cluster === undefined ? 1 : REPLICAS,
   });

@@ -27,6 +27,9 @@ export type RabbitOptions = {
   url: string | (() => string);
   /** Whether to make exchange and queue where there are none. */
   create: boolean;
+  /** How long it may take to confirm an event. */
+  timeoutMs?: number;
+  parallelMax?: number;
 };
 
 type SendOutcome = Exclude<PublishOutcome, { outcome: 'not-sent' }>;
@@ -34,13 +37,14 @@ type SendOutcome = Exclude<PublishOutcome, { outcome: 'not-sent' }>;
 type Session = { connection: Connection; channel: Channel; returned: Set<string> };
 
 export function createRabbitPublisher(client: RabbitClient, options: RabbitOptions): Publisher {
+  const { timeoutMs = CONFIRM_LIMIT_MS, parallelMax = PARALLEL_MAX } = options;
   const link = createLink((lost) => open(client, options, lost), disconnect);
-  const round = (events: readonly CloudEvent[], parallelMax: number) => {
+  const round = (events: readonly CloudEvent[], atATime: number) => {
     let outage: SendOutcome | undefined;
     const send = async (event: CloudEvent): Promise<SendOutcome> => {
       if (outage) return outage; // the others would only wait for the same answer
       return await link
-        .use((session) => put(session, event))
+        .use((session) => put(session, event, timeoutMs))
         .then((): SendOutcome => ({ outcome: 'taken' }))
         .catch((error: Error): SendOutcome => {
           if (isRejection(error)) return { outcome: 'rejected', error };
@@ -48,12 +52,12 @@ export function createRabbitPublisher(client: RabbitClient, options: RabbitOptio
           return outage;
         });
     };
-    return publishOneByOne(events, send, parallelMax);
+    return publishOneByOne(events, send, atATime);
   };
   return {
     destination: 'rabbitmq',
     publish: async (events) => {
-      const outcomes = await round(events, PARALLEL_MAX);
+      const outcomes = await round(events, parallelMax);
       if (!outcomes.some(({ outcome }) => outcome === 'rejected')) return outcomes;
       // RabbitMQ closes the channel over a message without saying over which: sent one by one, the message shows.
       const again = events.filter((_, index) => outcomes[index]?.outcome !== 'taken');
@@ -104,7 +108,7 @@ async function prepare(connection: Connection, create: boolean): Promise<Session
   return { connection, channel, returned };
 }
 
-async function put({ channel, returned }: Session, event: CloudEvent): Promise<void> {
+async function put({ channel, returned }: Session, event: CloudEvent, timeoutMs: number): Promise<void> {
   const { contentType, attributes, body } = binaryMode(event, 'cloudEvents:');
   const envelope = {
     exchange: EXCHANGE,
@@ -116,7 +120,7 @@ async function put({ channel, returned }: Session, event: CloudEvent): Promise<v
     contentType,
     headers: attributes,
   };
-  await withinMs(CONFIRM_LIMIT_MS, 'RabbitMQ’s confirmation', channel.basicPublish(envelope, body));
+  await withinMs(timeoutMs, 'RabbitMQ’s confirmation', channel.basicPublish(envelope, body));
   await afterReturns(); // the return comes before the confirmation, but the client emits it a moment later
   if (returned.delete(event.id)) throw new Error(`no queue is bound to RabbitMQ’s exchange "${EXCHANGE}"`);
 }

@@ -28,12 +28,14 @@ type Post = {
   webhooks: () => Webhook[];
   agent: http.Agent;
   allowPrivate: boolean;
+  timeoutMs: number;
   inFlight: Set<http.ClientRequest>;
 };
 
 /**
  * @param url          https, unless `allowPrivate`
  * @param secret       `whsec_` + base64, shared with the receiver; during a rotation several, separated by spaces; a function where a file has it
+ * @param timeoutMs how long the receiver may take to answer one event; `parallelMax` of them at a time
  * @param allowPrivate permits http:// and private or loopback addresses
  * @throws a sentence for each of them that is wrong
  */
@@ -41,8 +43,10 @@ export function createWebhookPublisher(options: {
   url: string;
   secret: string | (() => string);
   allowPrivate: boolean;
+  timeoutMs?: number;
+  parallelMax?: number;
 }): Publisher {
-  const { allowPrivate } = options;
+  const { allowPrivate, timeoutMs = ANSWER_LIMIT_MS, parallelMax = PARALLEL_MAX } = options;
   const url = new URL(options.url);
   const { secret } = options;
   const presentSecret = typeof secret === 'string' ? () => secret : secret;
@@ -55,10 +59,10 @@ export function createWebhookPublisher(options: {
   ];
   if (faults.length > 0) throw new Error(faults.join('\n'));
   const agent = new (url.protocol === 'https:' ? https : http).Agent({ keepAlive: true });
-  const post: Post = { url, webhooks, agent, allowPrivate, inFlight: new Set() };
+  const post: Post = { url, webhooks, agent, allowPrivate, timeoutMs, inFlight: new Set() };
   return {
     destination: 'webhook',
-    publish: (events) => publishOneByOne(events, (event) => send(post, event), PARALLEL_MAX),
+    publish: (events) => publishOneByOne(events, (event) => send(post, event), parallelMax),
     close: async () => {
       for (const request of post.inFlight) request.destroy(new Error('closing'));
       agent.destroy();
@@ -130,7 +134,11 @@ async function exchange(post: Post, options: http.RequestOptions, body: Buffer):
   }
 }
 
-function attempt({ url, inFlight }: Post, options: http.RequestOptions, body: Buffer): Promise<Answer | 'stale'> {
+function attempt(
+  { url, timeoutMs, inFlight }: Post,
+  options: http.RequestOptions,
+  body: Buffer,
+): Promise<Answer | 'stale'> {
   return new Promise((resolve, reject) => {
     const request = (url.protocol === 'https:' ? https : http).request(url, options, (response) => {
       response.on('error', () => undefined); // the status has said it all
@@ -140,8 +148,8 @@ function attempt({ url, inFlight }: Post, options: http.RequestOptions, body: Bu
       response.resume();
       resolve({ ...answer, words: '' });
     });
-    const tooLate = new Error(`the webhook receiver has not answered within ${ANSWER_LIMIT_MS / 1_000} s`);
-    const timer = setTimeout(() => request.destroy(tooLate), ANSWER_LIMIT_MS);
+    const tooLate = new Error(`the webhook receiver has not answered within ${timeoutMs / 1_000} s`);
+    const timer = setTimeout(() => request.destroy(tooLate), timeoutMs);
     inFlight.add(request);
     request.on('error', (err: NodeJS.ErrnoException) =>
       request.reusedSocket && err.code === 'ECONNRESET' ? resolve('stale') : reject(err),

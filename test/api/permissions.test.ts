@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createAuthenticator } from '../../api/access/authentication.js';
 import type { ApiDependencies } from '../../api/dependencies.js';
-import { PERMISSIONS, ROLES } from '../../api/access/permissions.js';
+import { CHANGES_NOTHING, PERMISSIONS, ROLES } from '../../api/access/permissions.js';
 import { createServer } from '../../api/server.js';
 import type { Order } from '../../contracts/orders.js';
 import { type Answer, expectProblem, ORDER, SILENT, startTestApi, type TestApi } from '../support/api.js';
@@ -206,7 +206,9 @@ describe('the table of permissions', () => {
   });
 
   test('lets an auditor change nothing', () => {
-    const changing = routes.filter(([route]) => !route.startsWith('GET '));
+    const changing = routes.filter(
+      ([route]) => !route.startsWith('GET ') && !CHANGES_NOTHING.has(route.replace('POST ', '')),
+    );
     expect(changing.filter(([, allowed]) => allowed !== 'open' && allowed.includes('auditor'))).toEqual([]);
   });
 });

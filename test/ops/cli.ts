@@ -40,7 +40,9 @@ export const cleanEnv = (): NodeJS.ProcessEnv =>
   Object.fromEntries(
     Object.entries(process.env).filter(
       ([name]) =>
-        !/^(TEMPORAL_|DATABASE_|DATA_DIR|AUDIT_|OPS_|PAYMENTS_|STRIPE_|PROMETHEUS_|NO_COLOR|FORCE_COLOR)/.test(name),
+        !/^(TEMPORAL_|DATABASE_|DATA_DIR|AUDIT_|OPS_|PAYMENTS_|STRIPE_|PROMETHEUS_|KEY_|VAULT_|NO_COLOR|FORCE_COLOR)/.test(
+          name,
+        ),
     ),
   );
 

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { Worker } from '@temporalio/worker';
+import { codecsOf, replaying } from '../../sagas/payloads/reading.js';
 import { required } from './database.js';
 
 export const HISTORIES = join(process.cwd(), 'test/workflows/histories');
@@ -58,7 +59,8 @@ export async function assertReplayable(client: Client): Promise<void> {
     }
   };
   const failures: string[] = [];
-  for await (const { workflowId, error } of Worker.runReplayHistories({ workflowBundle: bundle }, histories()))
+  const options = { workflowBundle: bundle, dataConverter: replaying(codecsOf(client)) };
+  for await (const { workflowId, error } of Worker.runReplayHistories(options, histories()))
     if (error) failures.push(`${workflowId}: ${error.message}`);
   if (failures.length > 0) throw new Error(`Sagas that cannot be replayed:\n${failures.join('\n')}`);
 }

@@ -26,9 +26,7 @@ export function keyStoreForTests(path = writeKeyFile()): KeyEncryption & { calls
   const store = {
     calls: [] as string[],
     isAway: false,
-    get id() {
-      return file.id;
-    },
+    currentId: file.currentId,
     wrap: (dataKey: Uint8Array, context: string) => asked('wrap', () => file.wrap(dataKey, context)),
     unwrap: (key: Parameters<KeyEncryption['unwrap']>[0], context: string) =>
       asked('unwrap', () => file.unwrap(key, context)),

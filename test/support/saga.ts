@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from '@jest/globals';
-import type { Client, WorkflowHandle } from '@temporalio/client';
+import { Client, type WorkflowHandle } from '@temporalio/client';
 import { MockActivityEnvironment, TestWorkflowEnvironment } from '@temporalio/testing';
 import { bundleWorkflowCode, DefaultLogger, type Worker } from '@temporalio/worker';
 import { pino } from 'pino';
@@ -23,6 +23,7 @@ import type { Database } from '../../domain/database.js';
 import type { PaymentGateway } from '../../gateways/payments.js';
 import { createPaymentGateway } from '../../gateways/stripe.js';
 import { createSandbox } from '../../sandbox/server.js';
+import type { Payloads } from '../../sagas/payloads/opened.js';
 import type { WorkerVersion } from '../../workers/versioning.js';
 import { createActivities, createWorker } from '../../workers/worker.js';
 import { accept, createTestDatabase, required } from './database.js';
@@ -68,8 +69,8 @@ export type SagaStack = {
   }): Promise<void>;
   /** Ends all workers. */
   dismiss(): Promise<void>;
-  /** Another worker of the same code. */
-  engage(): Promise<void>;
+  /** Another worker of the same code, with this codec rather than the first one's. */
+  engage(payloads?: Payloads): Promise<void>;
   /** @throws Error if a saga cannot be replayed from its history */
   stop(): Promise<void>;
 };
@@ -83,6 +84,8 @@ export type Tamper = {
   /** The saga's code; that which ships, unless it is given. */
   workflowsPath?: string;
   gateway?: (real: PaymentGateway, db: Database) => PaymentGateway;
+  /** The codec of the client and of the workers. */
+  payloads?: (db: Database) => Promise<Payloads>;
 };
 
 export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
@@ -96,13 +99,20 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
   const real = createPaymentGateway({ url: sandbox.url, apiKey: 'sk_test_saga', timeoutMs: 1_000 });
   const gateway = tamper.gateway?.(real, db) ?? real;
   const activities = createActivities({ db, gateway });
+  const codec = await tamper.payloads?.(db);
+  const client = codec ? new Client({ connection: env.connection, ...codec.clientOptions }) : env.client;
   const workers: { worker: Worker; running: Promise<void> }[] = [];
   const dismiss = async () => {
     const all = workers.splice(0);
     for (const { worker } of all) worker.shutdown();
     await Promise.all(all.map(({ running }) => running));
   };
-  const run = async (codePath: string, version?: WorkerVersion, ofBuild?: (real: SagaActivities) => SagaActivities) => {
+  const run = async (
+    codePath: string,
+    version?: WorkerVersion,
+    ofBuild?: (real: SagaActivities) => SagaActivities,
+    payloads = codec,
+  ) => {
     const worker = await createWorker({
       connection: env.nativeConnection,
       namespace: 'default',
@@ -110,6 +120,7 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
       workflowBundle: codePath,
       logger: pino({ level: 'silent' }),
       ...(version && { version }),
+      ...(payloads && { payloadCodec: payloads.codec }),
     });
     workers.push({ worker, running: worker.run() });
   };
@@ -129,7 +140,7 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
   return {
     db,
     databaseUrl: database.url,
-    client: env.client,
+    client,
     env,
     sandboxUrl: sandbox.url,
     runActivity: (name, input) =>
@@ -137,7 +148,7 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
     place: async (lines, { policy, ...options } = {}) => {
       const order = await accept(db, lines, options);
       const { type, options: start } = sagaStart({ ...order, kind: 'order' }, { ...PATIENT, ...policy });
-      const saga = await env.client.workflow.start(type, start);
+      const saga = await client.workflow.start(type, start);
       const result = (): Promise<OrderSagaResult> => outcomeOf(saga, result);
       return { order, saga, result };
     },
@@ -169,14 +180,14 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
       await run(await bundled(workflowsPath, version.buildId), version, ofBuild);
     },
     dismiss,
-    engage: () => run(workflowBundle(), tamper.version),
+    engage: (payloads) => run(workflowBundle(), tamper.version, undefined, payloads),
     stop: async () => {
       await dismiss();
       try {
-        if (tamper.workflowsPath === undefined && !isOtherCode && replays()) await assertReplayable(env.client);
+        if (tamper.workflowsPath === undefined && !isOtherCode && replays()) await assertReplayable(client);
       } finally {
         await rm(scratch, { recursive: true, force: true });
-        await endSagas(env.client);
+        await endSagas(client);
         await env.teardown();
         await Promise.all([database.drop(), sandbox.stop()]);
       }

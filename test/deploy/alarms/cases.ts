@@ -65,6 +65,18 @@ export const CASES: AlarmCase[] = [
     summary: 'the payment gateway does not answer',
   },
   {
+    alert: 'KeyStoreAway',
+    series: { 'order_saga_key_store_away{role="api"}': [0, 1] },
+    summary: 'the store of keys does not answer: what is sealed cannot be read',
+  },
+  {
+    alert: 'KeyStoreRefuses',
+    series: {
+      'order_saga_key_store_calls_total{role="api",call="unwrap",outcome="refused"}': [perMinute(0), perMinute(1)],
+    },
+    summary: 'the store of keys refuses: a key is gone, or the token has ended',
+  },
+  {
     alert: 'ReconciliationReported',
     series: {
       [is('reconciliation_findings', 'kind="MISSING_CHARGE",action="reported"')]: [0, 3],

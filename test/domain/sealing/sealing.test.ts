@@ -3,8 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { destroyCustomerKeys } from '../../../domain/sealing/customer-keys.js';
 import { createDataKeys } from '../../../domain/sealing/data-keys.js';
-import { KeyDestroyed, KeyUnavailable } from '../../../domain/sealing/errors.js';
-import { createSealing, ERASED, NO_SEALING, type Place, SealBroken } from '../../../domain/sealing/sealing.js';
+import { KeyDestroyed, KeyUnavailable, SealBroken } from '../../../domain/sealing/errors.js';
+import { ERASED, type Place } from '../../../domain/sealing/port.js';
+import { createSealing, NO_SEALING } from '../../../domain/sealing/sealing.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { keyStoreForTests } from '../../support/keys.js';
 

@@ -1,8 +1,10 @@
-import { expect } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { Admin, compatibilityPartitioner, Producer } from '@platformatic/kafka';
+import { readAll } from '../../../testbed/brokers/readers.js';
 import { startBroker } from '../../../testbed/brokers/start.js';
 import { createKafkaPublisher } from '../../../relay/publishers/kafka.js';
 import { describeWithBroker } from '../../support/brokers.js';
+import { manyOrders, publishUntilTaken } from './contract.js';
 import { destinationTests } from './destinations.js';
 
 const client = { Admin, compatibilityPartitioner, Producer };
@@ -34,5 +36,28 @@ await describeWithBroker('kafka', () =>
       });
       expect(JSON.parse(message.body)).toEqual(event.data);
     },
+    more: (broker) =>
+      test.each([
+        ['gzip', 'all'],
+        ['snappy', 'all'],
+        ['lz4', 'leader'],
+      ] as const)(
+        'what is sent with %s, acknowledged by %s, in small batches, arrives as it was',
+        async (compression, acks) => {
+          const events = manyOrders(20);
+          const options = {
+            brokers: [broker().address],
+            tls: false,
+            create: true,
+            batchBytesMax: 16_384,
+            timeoutMs: 5_000,
+          };
+          const publisher = createKafkaPublisher(client, { ...options, compression, acks });
+          await publishUntilTaken(publisher, events);
+          await publisher.close();
+          const arrived = new Map((await readAll(broker())).map(({ event }) => [event.id, event]));
+          expect(events.map(({ id }) => arrived.get(id))).toEqual(events);
+        },
+      ),
   }),
 );

@@ -1,9 +1,10 @@
-import { expect } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, credsAuthenticator, headers } from '@nats-io/transport-node';
 import { startBroker } from '../../../testbed/brokers/start.js';
 import { createNatsPublisher } from '../../../relay/publishers/nats.js';
 import { describeWithBroker } from '../../support/brokers.js';
+import { eventsOf, expectUnavailable, publishUntilTaken } from './contract.js';
 import { destinationTests } from './destinations.js';
 
 const client = { connect, credsAuthenticator, headers, jetstreamManager };
@@ -27,5 +28,25 @@ await describeWithBroker('nats', () =>
       });
       expect(JSON.parse(message.body)).toEqual(event);
     },
+    more: (broker) =>
+      test('the stream is made with the compression that is set, and a silent server is given up when it is set', async () => {
+        const url = broker().address;
+        const connection = await connect({ servers: new URL(url).host });
+        const manager = await jetstreamManager(connection);
+        await manager.streams.delete('orders');
+        const publisher = createNatsPublisher(client, { url, create: true, compression: 's2', timeoutMs: 500 });
+        await publishUntilTaken(publisher, eventsOf());
+        expect((await manager.streams.info('orders')).config.compression).toBe('s2');
+        await connection.close();
+        broker().pause();
+        const start = performance.now();
+        try {
+          expectUnavailable(await publisher.publish(eventsOf()), /timeout/i);
+          expect(performance.now() - start).toBeLessThan(3_000);
+        } finally {
+          broker().resume();
+        }
+        await publisher.close();
+      }, 30_000),
   }),
 );

@@ -1,0 +1,82 @@
+/** This consumer's own Postgres: a pool, transactions, and what its being away looks like. */
+import { setTimeout as pause } from 'node:timers/promises';
+import pg from 'pg';
+
+/** Not the name of a table of yours, nor of the service's, should they share a database on a laptop. */
+const SCHEMA = 'example_consumers';
+const CONNECT_LIMIT_MS = 5_000;
+/** A statement that takes longer is given up: by Postgres, and by this side where Postgres is silent. */
+const STATEMENT_LIMIT_MS = 10_000;
+const SILENCE_LIMIT_MS = 15_000;
+/** Between two looks whether it is back. */
+const LOOK_EVERY_MS = 500;
+
+/** Connections, resources, operators, the system: nothing that an event has caused. 40 = a deadlock, 55 = a lock, 25 = read-only. */
+/** Of class 57, and yet the event's. */
+const STATEMENT_TOO_LONG = '57014';
+const OUTAGE_CLASSES = ['08', '25', '40', '53', '55', '57', '58'];
+
+export function openDatabase({ DATABASE_URL, CONCURRENCY }) {
+  const pool = new pg.Pool({
+    connectionString: DATABASE_URL,
+    max: CONCURRENCY + 1,
+    connectionTimeoutMillis: CONNECT_LIMIT_MS,
+    query_timeout: SILENCE_LIMIT_MS,
+    options: `-c search_path=${SCHEMA} -c statement_timeout=${STATEMENT_LIMIT_MS} -c TimeZone=UTC`,
+  });
+  pool.on('error', () => undefined); // an idle connection was lost: the next query makes another
+  return {
+    query: (...args) => pool.query(...args),
+    /** @param work is given the connection; what it returns is returned once that is committed */
+    async inTransaction(work) {
+      const client = await pool.connect();
+      client.on('error', ignore); // lost in the middle: the query says so
+      try {
+        await client.query('BEGIN');
+        const result = await work(client);
+        await client.query('COMMIT');
+        client.release();
+        return result;
+      } catch (err) {
+        client.release(err); // closes the connection, and with it the transaction
+        throw err;
+      } finally {
+        client.off('error', ignore);
+      }
+    },
+    /** Makes the tables, unless this one is there. Two may start at once. */
+    async migrate(tables, marker) {
+      const { rows } = await pool.query('SELECT to_regclass($1) IS NOT NULL AS "isThere"', [`${SCHEMA}.${marker}`]);
+      if (rows[0].isThere) return; // CREATE … IF NOT EXISTS would wait for whoever works with them
+      await pool.query(
+        `BEGIN; SELECT pg_advisory_xact_lock(1); CREATE SCHEMA IF NOT EXISTS ${SCHEMA}; ${tables} COMMIT`,
+      );
+    },
+    /** Whether an error is the database's: then nothing is said about the event, and it is tried again without an end. */
+    async isAway(err) {
+      const code = String(err?.code ?? '');
+      if (code === STATEMENT_TOO_LONG) return false;
+      if (/^\w{5}$/.test(code) && OUTAGE_CLASSES.includes(code.slice(0, 2))) return true;
+      return (await whyAway(pool)) !== undefined;
+    },
+    /** Resolves when it answers. @param say is told, once, why it does not */
+    async back(signal, say) {
+      for (let looks = 1; !signal.aborted; looks++) {
+        const why = await whyAway(pool);
+        if (why === undefined) return;
+        if (looks === 1) say(why);
+        await pause(LOOK_EVERY_MS);
+      }
+    },
+    close: () => pool.end(),
+  };
+}
+
+const ignore = () => undefined;
+
+/** @returns undefined if it answers */
+const whyAway = (pool) =>
+  pool.query('SELECT 1').then(
+    () => undefined,
+    (err) => err,
+  );

@@ -1,0 +1,110 @@
+/** Texts of customers, sealed, as clients see them: a reason for cancelling is read back, and is nowhere in the database as it was said. */
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { withSealing } from '../../domain/database.js';
+import { putSku } from '../../domain/inventory.js';
+import { cancelOrder } from '../../domain/orders.js';
+import { destroyCustomerKeys } from '../../domain/sealing/customer-keys.js';
+import { createDataKeys } from '../../domain/sealing/data-keys.js';
+import { createSealing } from '../../domain/sealing/sealing.js';
+import { startTestApi, type TestApi } from '../support/api.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { keyStoreForTests } from '../support/keys.js';
+
+const store = keyStoreForTests();
+let t: TestDatabase;
+let api: TestApi;
+
+/** A process of the API that has no key in memory. */
+const startApi = () => {
+  const keys = createDataKeys(t.db, store, { customersMax: 100, ttlMs: 60_000 });
+  return startTestApi({ db: withSealing(t.db, createSealing(keys)), databaseUrl: t.url });
+};
+
+beforeAll(async () => {
+  t = await createTestDatabase();
+  await putSku(t.db, 'KEYBOARD', { name: 'Keyboard', unitPrice: 4_900, currency: 'USD', onHand: 1_000 });
+  api = await startApi();
+});
+afterAll(async () => {
+  await api?.stop();
+  await t?.drop();
+});
+
+const REASON = { reason: 'Zieht um: Ahornweg 12 🏠' };
+type Cancelled = { status: string; cancellation?: { reason: string; message: string } };
+
+/** An order of a customer who has a reference. */
+async function placed(): Promise<{ id: string; reference: string }> {
+  const { body } = await api.place({ customerId: `cus_${randomUUID()}` });
+  const held = await heldBy(body.id);
+  const reference = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(held) ? held : randomUUID();
+  if (reference !== held) {
+    await t.db
+      .$executeRaw`INSERT INTO customers (reference, lookup, client_id) VALUES (${reference}::uuid, ${Buffer.from(reference)}, ${held})`;
+    await t.db.$executeRaw`UPDATE orders SET customer_id = ${reference} WHERE id = ${body.id}::uuid`;
+  }
+  return { id: body.id, reference };
+}
+const heldBy = async (id: string) =>
+  ((await t.db.$queryRaw`SELECT customer_id AS held FROM orders WHERE id = ${id}::uuid`) as [{ held: string }])[0].held;
+const storedMessage = async (id: string) =>
+  (
+    (await t.db.$queryRaw`SELECT cancellation_message AS text FROM orders WHERE id = ${id}::uuid`) as [
+      { text: string | null },
+    ]
+  )[0].text;
+
+async function cancelled(reason: object = REASON): Promise<{ id: string; reference: string }> {
+  const order = await placed();
+  expect((await api.send('POST', `/orders/${order.id}/cancel`, reason)).status).toBe(202);
+  await cancelOrder(t.db, order.id);
+  return order;
+}
+
+test('the reason that a customer gives is read back, and stands sealed in the order’s row', async () => {
+  const { id } = await cancelled();
+  expect(await storedMessage(id)).toMatch(/^sealed:v1:1:/);
+  const read = await api.get<Cancelled>(`/orders/${id}`);
+  expect(read.body).toMatchObject({ cancellation: { reason: 'CANCELLED_BY_CUSTOMER', message: REASON.reason } });
+  expect((await api.get(`/orders?limit=1`)).text).toContain('Ahornweg');
+});
+
+test('a reason that looks sealed is read back as it was given', async () => {
+  const reason = `sealed:v1:1:${'A'.repeat(60)}`;
+  const { id } = await cancelled({ reason });
+  expect((await api.get<Cancelled>(`/orders/${id}`)).body.cancellation?.message).toBe(reason);
+});
+
+test('while the key store is away only what shows the text waits; orders are placed, cancelled and told as ever', async () => {
+  const { id } = await cancelled();
+  const other = await startApi();
+  store.isAway = true;
+  try {
+    const read = await other.get<{ code: string; detail: string }>(`/orders/${id}`);
+    expect(read).toMatchObject({ status: 503, body: { code: 'key-unavailable' } });
+    expect(read.headers.get('retry-after')).toBe('2');
+    expect((await other.get('/orders?limit=5')).status).toBe(503);
+    for (const path of ['saga', 'events']) expect((await other.get(`/orders/${id}/${path}`)).status).toBe(200);
+
+    const placedNow = await other.place({ customerId: `cus_${randomUUID()}` }, { 'idempotency-key': randomUUID() });
+    expect(placedNow.status).toBe(201);
+    const late = await placed();
+    expect((await other.send('POST', `/orders/${late.id}/cancel`, REASON)).status).toBe(202);
+    await cancelOrder(t.db, late.id);
+    expect(await storedMessage(late.id)).toBeNull(); // not kept, rather than kept for all to read
+    expect((await other.get<Cancelled>(`/orders/${late.id}`)).body).toMatchObject({ status: 'CANCELLED' });
+  } finally {
+    store.isAway = false;
+  }
+  expect((await other.get<Cancelled>(`/orders/${id}`)).body.cancellation?.message).toBe(REASON.reason);
+  await other.stop();
+});
+
+test('once the customer’s keys are destroyed the reason reads as erased', async () => {
+  const { id, reference } = await cancelled();
+  await destroyCustomerKeys(t.db, reference);
+  const other = await startApi();
+  expect((await other.get<Cancelled>(`/orders/${id}`)).body.cancellation?.message).toBe('[erased]');
+  await other.stop();
+});

@@ -1,0 +1,114 @@
+/** An example consumer, run as its readers run it, against a database of its own that it reaches through a link. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import pg from 'pg';
+import { type Link, startLink } from '../../testbed/link.js';
+import { eventually } from '../support/conditions.js';
+import { createTestDatabase } from '../support/database.js';
+
+const FOLDER = join('examples', 'consumers');
+
+export type Line = { level: string; msg: string; eventId?: string; orderId?: string; sequence?: number } & Record<
+  string,
+  unknown
+>;
+export type Letter = { id: string; subject: string | null; sequence: number | null; cause: string; became: string };
+
+export type TestConsumer = {
+  /** All that it has logged, over all of its lives. */
+  lines: Line[];
+  /** Its database's: what it has made there is in the schema `example_consumers`. */
+  query: pg.Pool['query'];
+  /** The network to its database. */
+  link: Link;
+  /** How often it was killed. */
+  kills: number;
+  start(more?: Record<string, string>): void;
+  /** kill -9. */
+  kill(): Promise<void>;
+  /** SIGTERM. @returns its exit code */
+  terminate(): Promise<number | null>;
+  isRunning(): boolean;
+  deadLetters(...args: string[]): { letters: Letter[]; code: number | null };
+  drop(): Promise<void>;
+};
+
+/** @param name of the program @param env its settings beside DATABASE_URL */
+export async function createConsumer(name: string, env: Record<string, string>): Promise<TestConsumer> {
+  const database = await createTestDatabase();
+  const pool = new pg.Pool({ connectionString: database.url, max: 2, options: '-c search_path=example_consumers' });
+  const link = await startLink(new URL(database.url).host);
+  const url = new URL(database.url);
+  url.host = link.address;
+  const whole = { PATH: process.env['PATH'] ?? '', DATABASE_URL: url.href, RETRY_BACKOFF: '20ms', ...env };
+  const lines: Line[] = [];
+  let child: ChildProcess | undefined;
+  const end = async (signal: NodeJS.Signals) => {
+    const victim = child;
+    child = undefined;
+    if (victim === undefined || victim.exitCode !== null) return victim?.exitCode ?? null;
+    const gone = once(victim, 'exit');
+    victim.kill(signal);
+    const [code] = (await gone) as [number | null];
+    return code;
+  };
+  const self: TestConsumer = {
+    lines,
+    query: pool.query.bind(pool) as pg.Pool['query'],
+    link,
+    kills: 0,
+    start: (more = {}) => {
+      child = spawn(process.execPath, [join(FOLDER, `${name}.mjs`)], {
+        env: { ...whole, ...more },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      if (child.stdout) createInterface(child.stdout).on('line', (line) => lines.push(JSON.parse(line) as Line));
+    },
+    kill: async () => {
+      self.kills += 1;
+      await end('SIGKILL');
+    },
+    terminate: () => end('SIGTERM'),
+    isRunning: () => child !== undefined && child.exitCode === null && child.signalCode === null,
+    deadLetters: (...args) => {
+      const program = [join(FOLDER, 'dead-letters.mjs'), name, ...args];
+      const { stdout, stderr, status } = spawnSync(process.execPath, program, {
+        env: { ...whole, DATABASE_URL: database.url },
+        encoding: 'utf8',
+      });
+      if (stderr !== '') throw new Error(stderr);
+      const letters = stdout.split('\n').filter((line) => line.startsWith('{"id"'));
+      return { letters: letters.map((line) => JSON.parse(line) as Letter), code: status };
+    },
+    drop: async () => {
+      await end('SIGKILL');
+      await pool.end();
+      await link.stop();
+      await database.drop();
+    },
+  };
+  return self;
+}
+
+/** What it says it has sold; nothing yet if its tables are not there. */
+export async function sold(consumer: TestConsumer, currency = 'USD'): Promise<{ orders: number; amount: number }> {
+  const { rows } = await consumer
+    .query('SELECT orders, amount::int FROM sales WHERE currency = $1', [currency])
+    .catch(() => ({ rows: [] }));
+  return rows[0] ?? { orders: 0, amount: 0 };
+}
+
+export const hasSold = (consumer: TestConsumer, orders: number, currency?: string) =>
+  eventually(`${orders} orders are sold`, async () => (await sold(consumer, currency)).orders >= orders, 120_000);
+
+/** Whether the inbox knows all of these, as had or as held. Counting effects would not do: repetitions reach a number early. */
+export async function knows(consumer: TestConsumer, events: { subject: string; sequence: number }[]): Promise<boolean> {
+  const { rows } = await consumer.query(
+    `SELECT count(*)::int AS known FROM unnest($1::text[], $2::int[]) AS e (subject, sequence)
+     JOIN inbox i ON i.subject = e.subject AND (i.had @> e.sequence OR i.held @> e.sequence)`,
+    [events.map(({ subject }) => subject), events.map(({ sequence }) => sequence)],
+  );
+  return rows[0].known === events.length;
+}

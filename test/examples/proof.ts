@@ -1,0 +1,185 @@
+/**
+ * What each example must do, whatever its destination: the same story for all of them. It is killed amid work, told everything twice,
+ * given what it cannot read and what it cannot do, loses its destination and its database, and has every effect exactly once.
+ */
+import { randomUUID } from 'node:crypto';
+import { expect } from '@jest/globals';
+import { v7 as uuidv7 } from 'uuid';
+import { type CloudEvent, type EventType, toCloudEvent } from '../../contracts/events.js';
+import { readConfig } from '../../runtime/config.js';
+import { settings } from '../../runtime/settings.js';
+import { createPublishers } from '../../relay/publishers/configured.js';
+import { publishUntilTaken } from '../relay/publishers/contract.js';
+import { eventually } from '../support/conditions.js';
+import { hasSold, knows, sold, type TestConsumer } from './consumer.js';
+
+const ORDERS = process.env['FULL'] === '1' ? 2_000 : 60;
+/** Delivered last: where these have arrived, all before them has. Enough for each of Kafka's partitions to get some. */
+const LAST = 60;
+const PRICE = 1_001;
+/** Types are added: a consumer that does not know one takes the event, has no effect, and goes on. */
+const TYPE_OF_TOMORROW = 'shipment.dispatched';
+const OUTAGE_MS = 1_500;
+
+export type Driver = {
+  name: string;
+  consumer: TestConsumer;
+  /** @returns an order's id; the feed has orders only that were accepted */
+  order?: () => Promise<string>;
+  /** Hands them to the destination, each order's in the order given. */
+  deliver: (events: CloudEvent[]) => Promise<void>;
+  /** Hands it a message whose body no one can read, in the place of this event; a feed has none. */
+  deliverBroken?: (event: CloudEvent) => Promise<void>;
+  /** All that it was given, once more; unset: `deliver` again. */
+  repeat?: () => Promise<void>;
+  /** It goes away, and comes back when the time has passed. */
+  outage: (duringMs: number) => Promise<void>;
+};
+
+export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+export function eventOf(
+  orderId: string,
+  sequence: number,
+  type: string,
+  data: object | null,
+  occurredAt = new Date(),
+): CloudEvent {
+  const traceparent = `00-${randomUUID().replaceAll('-', '')}-00f067aa0ba902b7-01`;
+  const common = { correlationId: uuidv7(), traceparent, occurredAt };
+  return toCloudEvent({ orderId, sequence, type: type as EventType, data, ...common });
+}
+
+/** Hands events to a destination by the relay's own publisher. */
+export async function publish(env: Record<string, string>, events: CloudEvent[]): Promise<void> {
+  const DATABASE_URL = 'postgresql://nobody@127.0.0.1:1/nothing';
+  const [publisher] = await createPublishers(readConfig(settings, { DATABASE_URL, ...env }));
+  if (publisher === undefined) throw new Error('no destination is configured');
+  await publishUntilTaken(publisher, events).finally(() => publisher.close());
+}
+
+export const orderEvents = (orderId: string, customerReference?: string, currency = 'USD'): CloudEvent[] => [
+  eventOf(orderId, 1, 'order.created', {
+    orderId,
+    ...(customerReference && { customerReference }),
+    customerId: 'cus_proof',
+  }),
+  eventOf(orderId, 2, TYPE_OF_TOMORROW, { orderId }),
+  eventOf(orderId, 3, 'order.confirmed', { orderId, total: { amount: PRICE, currency } }),
+];
+
+/** Every order's first event, every order's second …: orders lie across each other, each in its own sequence. */
+const across = (orders: CloudEvent[][]): CloudEvent[] =>
+  [0, 1, 2, 3].flatMap((place) => orders.flatMap((events) => events[place] ?? []));
+
+async function many(driver: Driver, count: number): Promise<CloudEvent[]> {
+  const ids = await Promise.all(Array.from({ length: count }, () => newOrder(driver)));
+  return across(ids.map((id) => orderEvents(id, randomUUID())));
+}
+
+const newOrder = async ({ order }: Driver) => (await order?.()) ?? uuidv7();
+
+/** Orders of which one message is broken, one says too little, and one is in a currency that the consumer cannot book. */
+async function poison(driver: Driver): Promise<{ broken: CloudEvent[]; poor: CloudEvent[]; odd: CloudEvent[] }> {
+  const [a, b, c] = [await newOrder(driver), await newOrder(driver), await newOrder(driver)];
+  const poor = orderEvents(b);
+  poor[2] = eventOf(b, 3, 'order.confirmed', { orderId: b });
+  const broken = orderEvents(a);
+  if (!driver.deliverBroken) broken[1] = eventOf(a, 2, 'order.cancelled', null);
+  return {
+    broken,
+    poor: [...poor, eventOf(b, 4, TYPE_OF_TOMORROW, {})],
+    odd: [...orderEvents(c, undefined, 'XXX'), eventOf(c, 4, TYPE_OF_TOMORROW, {})],
+  };
+}
+
+export async function proveExactlyOnce(driver: Driver): Promise<void> {
+  const { consumer, deliver, name } = driver;
+  const events = await many(driver, ORDERS);
+  const { broken, poor, odd } = await poison(driver);
+  const [first, second, ...rest] = broken as [CloudEvent, CloudEvent, CloudEvent];
+  const deliverPoison = async () => {
+    await deliver([first]);
+    await (driver.deliverBroken ?? ((event) => deliver([event])))(second);
+    await deliver([...rest, ...poor, ...odd]);
+  };
+  consumer.start();
+  const delivering = deliverPoison().then(() => deliver(events));
+  await hasSold(consumer, ORDERS / 4);
+  await consumer.kill();
+  consumer.start();
+  await hasSold(consumer, ORDERS / 3);
+  consumer.link.fail('reset');
+  await pause(OUTAGE_MS);
+  consumer.link.heal();
+  await delivering;
+  await hasSold(consumer, ORDERS / 2);
+  await driver.outage(OUTAGE_MS);
+  await consumer.kill();
+  consumer.start();
+  if (driver.repeat) await driver.repeat();
+  else await deliverPoison().then(() => deliver(events));
+  const last = await many(driver, LAST);
+  await deliver(last);
+  const all = [...broken, ...poor, ...odd, ...events, ...last];
+  await eventually(`${name} knows all of them`, () => knows(consumer, all), 120_000);
+  expect(consumer.isRunning()).toBe(true);
+  expect(await sold(consumer)).toEqual({ orders: ORDERS + LAST, amount: PRICE * (ORDERS + LAST) });
+  expectInSequence(consumer);
+  await proveReplay(driver, { broken, poor, odd });
+  report(driver);
+}
+
+/** What is dead holds its order only, each letter says why, and a replay has what can be had, in sequence, once. */
+async function proveReplay(
+  { consumer }: Driver,
+  { broken, poor, odd }: { broken: CloudEvent[]; poor: CloudEvent[]; odd: CloudEvent[] },
+): Promise<void> {
+  const causes = new Map(consumer.deadLetters('list').letters.map(({ id, cause }) => [id, cause.split(':')[0]]));
+  const words = (events: CloudEvent[]) => events.map(({ id }) => causes.get(id));
+  expect(words(broken)).toEqual([undefined, 'unreadable', 'behind']);
+  expect(words(poor)).toEqual([undefined, undefined, 'unreadable', 'behind']);
+  expect(words(odd)).toEqual([undefined, undefined, 'failed', 'behind']);
+  expect(causes.size).toBe(6);
+  // One try more changes nothing: what cannot be read stays, what cannot be done stays, and so does what is behind them.
+  const again = consumer.deadLetters('replay', '--all');
+  expect([
+    again.code,
+    again.letters.filter(({ became }) => /^(unreadable|failed|behind)/.test(became)).length >= 6,
+  ]).toEqual([1, true]);
+  await consumer.query("INSERT INTO currencies VALUES ('XXX')");
+  expect(consumer.deadLetters('replay', '--subject', odd[0]?.subject ?? '').code).toBe(0);
+  expect(await sold(consumer, 'XXX')).toEqual({ orders: 1, amount: PRICE });
+  // Someone gives up what is broken: its order goes on.
+  const { orders } = await sold(consumer);
+  expect(consumer.deadLetters('discard', '--cause', 'unreadable').code).toBe(0);
+  expect(consumer.deadLetters('replay', '--all').code).toBe(0);
+  expect(consumer.deadLetters('list').letters).toEqual([]);
+  expect((await sold(consumer)).orders).toBe(orders + 1);
+  expect(await sold(consumer, 'XXX')).toEqual({ orders: 1, amount: PRICE });
+  const { rows } = await consumer.query('SELECT count(*)::int AS held FROM inbox WHERE NOT isempty(held)');
+  expect(rows[0].held).toBe(0);
+}
+
+/** Of a killed one's lines the last may be lost: that its successor calls the event a duplicate says as much. */
+export function expectInSequence({ lines }: TestConsumer): void {
+  const seen = new Map<string, number[]>();
+  for (const { msg, orderId, sequence } of lines) {
+    if (!['processed', 'ignored', 'duplicate'].includes(msg) || orderId === undefined || sequence === undefined)
+      continue;
+    const numbers = seen.get(orderId) ?? seen.set(orderId, []).get(orderId);
+    if (!numbers?.includes(sequence)) numbers?.push(sequence);
+  }
+  const astray = [...seen].filter(([, numbers]) => numbers.some((number, index) => number < (numbers[index - 1] ?? 0)));
+  expect(astray).toEqual([]);
+}
+
+/** The figures, for those who ask: SHOW_COUNTS=1. */
+function report({ name, consumer: { lines, kills } }: Driver): void {
+  if (!process.env['SHOW_COUNTS']) return;
+  const count = (msg: string) => lines.filter((line) => line.msg === msg).length;
+  const words = ['processed', 'ignored', 'duplicate', 'dead', 'behind', 'failed'].map(
+    (word) => `${word} ${count(word)}`,
+  );
+  process.stderr.write(`${name}: ${ORDERS + LAST} orders, killed ${kills}: ${words.join(', ')}\n`);
+}
