@@ -63,6 +63,16 @@ export const LEGAL = {
     basis: SECURITY,
     retention: '`AUDIT_CALLS_RETENTION`, 90 days',
   },
+  erasures: {
+    purpose: 'prove that a person was erased',
+    basis: '6(1)(c) with 5(2), accountability',
+    retention: 'for ever',
+  },
+  tombstones: {
+    purpose: 'never carry out a repeated order twice',
+    basis: '6(1)(f), and 17(3)(e): against claims from a second delivery',
+    retention: 'for ever',
+  },
   operation: { purpose: 'run the service', basis: UNKEPT, retention: 'as long as it is true' },
   temporal: {
     purpose: 'carry out the saga, whatever fails',

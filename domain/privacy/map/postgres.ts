@@ -53,6 +53,26 @@ export const POSTGRES: readonly Store[] = [
     pseudonymous('reference'),
     none('version kek_id created_at destroyed_at'),
   ),
+  table(
+    'erasures',
+    LEGAL.erasures,
+    staff('requested_by reason', 'who of the shop asked for it, and why, without personal data as it was accepted'),
+    pseudonymous('reference waiting_for', 'lead to nobody once it is done'),
+    none(
+      `id state requested_at waiting_count looked_at stalled_by noted_at entombed_at pass_began_at pass_place counts done_at`,
+    ),
+  ),
+  table(
+    'erased_keys',
+    LEGAL.keys,
+    pseudonymous('digest', 'a keyed hash of an Idempotency-Key that was erased'),
+    none('expires_at'),
+  ),
+  table(
+    'erased_order_numbers',
+    LEGAL.tombstones,
+    pseudonymous('digest', 'a keyed hash of a client’s id and an order number, of an order that was not cancelled'),
+  ),
   table('order_lines', LEGAL.order, pseudonymous('order_id', OF_ORDER), none('sku line_no quantity unit_price')),
   table(
     'inventory',
