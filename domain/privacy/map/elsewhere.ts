@@ -103,6 +103,16 @@ export const OTHERS: readonly Store[] = [
     parts: [of('none', 'id hash at')],
   },
   {
+    store: 'the erasure journal: a file, or a Postgres of another cluster (`ERASURE_JOURNAL`)',
+    purpose: 'have erasures outlive a restore',
+    basis: '6(1)(c) with 17: who was erased stays erased',
+    retention: 'for ever',
+    parts: [
+      of('pseudonymous', 'customer', 'a reference, which leads to nobody once the customer is erased'),
+      of('none', 'position at kind erasureId hash'),
+    ],
+  },
+  {
     store: 'traces, where `OTEL_…` asks for them',
     purpose: 'find out what was slow or went wrong',
     basis: '6(1)(f), operation',

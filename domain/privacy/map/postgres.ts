@@ -209,6 +209,7 @@ export const POSTGRES: readonly Store[] = [
   table('relay_destinations', LEGAL.operation, none('destination configured_at')),
   table('relay_members', LEGAL.operation, none('destination owner alive_until')),
   table('feed_horizon', LEGAL.operation, none('singleton feed_xid feed_position occurred_at')),
+  table('erasure_journal_mark', LEGAL.operation, none('singleton position hash incarnation read_at')),
   table('progress_marks', LEGAL.operation, none('name reached_at')),
   table('reconciliation_scans', LEGAL.operation, none('scan since until after due_at updated_at')),
   table(
