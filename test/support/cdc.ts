@@ -131,7 +131,7 @@ export async function startCapture(broker: Record<string, string> = {}) {
         deliveryBackoffMaxMs: 500,
         destinationsBegin: begin,
         erasuresLateAfterMs: 86_400_000,
-    outboxRetentionMs: 86_400_000,
+        outboxRetentionMs: 86_400_000,
         logger: SILENT,
       });
       return async () => {
