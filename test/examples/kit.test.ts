@@ -8,7 +8,7 @@ import type { CloudEvent } from '../../contracts/events.js';
 import { freePort } from '../../local/processes/ports.js';
 import { eventually } from '../support/conditions.js';
 import { createConsumer, hasSold, knows, sold, type TestConsumer } from './consumer.js';
-import { eventOf, orderEvents, publish } from './proof.js';
+import { eventOf, orderEvents, pause, publish } from './proof.js';
 
 const WEBHOOK_SECRET = `whsec_${Buffer.from('a secret of thirty-two bytes, say').toString('base64')}`;
 const DAY_MS = 86_400_000;
@@ -204,9 +204,12 @@ test('with as much in hand as it may have, it asks its sender to wait; while its
   await eventually('it listens', async () => (await post('{}')) === 401);
   const client = await consumer.lockInbox();
   const first = [post(signed()), post(signed())];
-  await eventually('both are in hand', async () => (await consumer.figure('consumer_in_hand')) === 2);
-  expect(await post(signed())).toBe(503);
-  await client.unlock();
+  try {
+    await eventually('both are in hand', async () => (await consumer.figure('consumer_in_hand')) === 2);
+    expect(await Promise.race([post(signed()), pause(3_000)])).toBe(503);
+  } finally {
+    await client.unlock();
+  }
   expect(await Promise.all(first)).toEqual([204, 204]);
   consumer.link.fail('reset');
   expect(await post(signed())).toBe(503);
