@@ -11,6 +11,7 @@
 import { createHash } from 'node:crypto';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Statements } from './database.js';
+import { isErasedKey } from './erasure/tombstones.js';
 import { isSameRequest, type KeptClaim, type KeyClaim, keptAs, mayBeInserted, sameKey } from './kept-claims.js';
 import { isOver } from './leases.js';
 import { forgetStage } from './pseudonyms.js';
@@ -24,7 +25,9 @@ export type Earlier =
   /** The same request is under way. */
   | { outcome: 'in-progress' }
   /** The key has been used for another request. */
-  | { outcome: 'key-reused' };
+  | { outcome: 'key-reused' }
+  /** The key stands for an order whose customer was erased: what it was used for is not known any more. */
+  | { outcome: 'erased' };
 
 /**
  * A CTE `claimed`: one row if the key is new, or if its time is over; else none, and a concurrent request with the same key
@@ -40,7 +43,7 @@ export const claimedForOrder = (
     INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint, order_id, response, expires_at)
     SELECT ${claim.storedCaller}, ${claim.route}, ${claim.key}, ${claim.storedFingerprint}, ${orderId}::uuid,
       ${claim.response}, ${fromNow(claim.ttlMs)}
-    FROM ${admitted} WHERE ${mayBeInserted(claim)}
+    FROM ${admitted} WHERE ${mayBeInserted(claim)} AND NOT ${isErasedKey(claim)}
     ON CONFLICT (caller, route, key) DO UPDATE SET fingerprint = excluded.fingerprint, order_id = excluded.order_id,
       response = excluded.response, expires_at = excluded.expires_at
     WHERE k.expires_at <= now()
@@ -54,9 +57,9 @@ export const claimedForOrder = (
 export async function earlierAnswer(db: Statements, claim: KeyClaim | undefined): Promise<Earlier | undefined> {
   if (!claim) return undefined;
   const kept = await keptAs(db, claim);
-  const [row] = await db.$queryRaw<
+  const rows = await db.$queryRaw<
     {
-      fingerprint: Uint8Array;
+      fingerprint: Uint8Array | null;
       orderId: string | null;
       status: number;
       response: string | null;
@@ -66,8 +69,11 @@ export async function earlierAnswer(db: Statements, claim: KeyClaim | undefined)
     SELECT fingerprint, order_id AS "orderId", k.status, coalesce(k.response, a.response) AS response,
       (SELECT correlation_id FROM orders o WHERE o.id = k.order_id) AS "correlationId"
     FROM idempotency_keys k LEFT JOIN idempotency_answers a ON a.digest = k.answer
-    WHERE ${sameKey(kept)} AND k.expires_at > now() LIMIT 1`;
-  if (!row) return undefined;
+    WHERE ${sameKey(kept)} AND k.expires_at > now()
+    UNION ALL SELECT NULL, NULL, 0, NULL, NULL WHERE ${isErasedKey(kept)}`;
+  // A tombstone comes before the key goes, and says nothing until then.
+  const row = rows.find((one): one is typeof one & { fingerprint: Uint8Array } => one.fingerprint !== null);
+  if (!row) return rows.length > 0 ? { outcome: 'erased' } : undefined;
   const { fingerprint, response, ...rest } = row;
   if (!isSameRequest(kept, fingerprint)) return { outcome: 'key-reused' };
   return response === null ? { outcome: 'in-progress' } : { outcome: 'replayed', response, ...rest };

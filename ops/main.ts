@@ -23,7 +23,9 @@ At 3 a.m.:
   ops pseudonyms --begin                       after the deploy that brought references of customers
   ops adopt                                    after a restore: which database moves money
   ops after-restore --since 2h                 after a restore: orders on which Postgres, Temporal and the gateway disagree
+  ops erasures --apply-journal                 after a restore: persons who were erased, and are here again
   ops dead-letters                             events that a destination would not take; replay, discard
+  ops erase <customer> --reason 'ticket 12'    erase a person; ops erasures says what holds it
   ops stock adjust <sku> --by -7 --reason …    pieces that were lost or found
   ops audit verify                             whether the audit trail is what was signed
   ops keys                                     which keys wrap customers' keys; rewrap, rotate
@@ -58,6 +60,7 @@ const LOADERS: [names: string, load: Loader][] = [
   ['stock', async () => (await import('./stock.js')).addStockCommand],
   ['reconcile', async () => (await import('./reconcile.js')).addReconcileCommand],
   ['dead-letters', async () => (await import('./dead-letters.js')).addDeadLetterCommands],
+  ['erase erasures', async () => (await import('./erasures.js')).addErasureCommands],
   ['feed-clock', async () => (await import('./feed-clock.js')).addFeedClockCommand],
   ['pseudonyms', async () => (await import('./pseudonyms.js')).addPseudonymsCommand],
   ['adopt', async () => (await import('./adopt.js')).addAdoptCommand],

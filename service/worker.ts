@@ -4,7 +4,9 @@ import { fileURLToPath } from 'node:url';
 import type { Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { orderSagaId } from '../contracts/ids.js';
+import type { AuditKeys } from '../domain/audit/signatures.js';
 import { guardAccount } from '../gateways/account-guard.js';
+import type { ErasureJournal } from '../gateways/erasure-journal/journal.js';
 import { protectGateway } from '../gateways/breaker.js';
 import { createPaymentGateway } from '../gateways/stripe.js';
 import { createCachedRead } from '../runtime/cached-read.js';
@@ -19,10 +21,12 @@ import type { settings } from '../runtime/settings.js';
 import type { TemporalLink } from '../runtime/temporal.js';
 import type { ServicePayloads } from './payloads.js';
 import type { SagaSlots } from '../sagas/slots.js';
+import { listParked } from '../sagas/parked.js';
 import { wakeSaga } from '../sagas/wake.js';
 import { watchAccount } from '../workers/account.js';
 import { createCrashingActivities } from '../workers/crash-points.js';
 import { countGateway } from '../workers/gateway-metrics.js';
+import { startEraser } from '../workers/eraser.js';
 import { exposeWorker } from '../workers/metrics.js';
 import { startProber } from '../workers/prober.js';
 import { startVerifier, VERIFIER_DEFAULTS } from '../workers/verifier.js';
@@ -53,13 +57,17 @@ export type WorkerRoleOptions = {
   config: ReturnType<typeof readConfig<typeof settings>>;
   logger: Logger;
   failpoints: Failpoints | undefined;
+  /** Where erasures are noted; undefined = nowhere. */
+  journal: ErasureJournal | undefined;
+  /** Of the audit trail, in which the end of an erasure is an entry. */
+  keys: AuditKeys;
   /** Of sagas that the API of this process starts. */
   slots: SagaSlots | undefined;
 };
 
 /** Polls as soon as Temporal answers. */
 export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
-  const { pools, temporal, config, logger, failpoints, slots } = options;
+  const { pools, temporal, config, logger, failpoints, journal, slots } = options;
   if (config.STRIPE_API_KEY === '') throw new ConfigError('STRIPE_API_KEY is not set.');
   const stripe = createPaymentGateway({
     apiKey: () => config.STRIPE_API_KEY,
@@ -96,13 +104,22 @@ export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
     logger,
   });
   const stopVerifier = verify(options, gateway);
+  const stopEraser = startEraser({
+    ...{ db: pools.background, keys: options.keys, gateway, everyMs: config.ERASURE_EVERY, logger },
+    listParked: async (orderIds) => {
+      const client = temporal.client();
+      return client ? listParked(client, orderIds) : new Set();
+    },
+    ...(journal && { note: journal.append }),
+    ...(failpoints && { pass: (moment, erasureId) => failpoints.at(moment, erasureId) }),
+  });
   const steps = { db: pools.steps, gateway: slots ? pausingSlots(gateway, slots) : gateway };
   const activities = failpoints ? createCrashingActivities({ ...steps, failpoints }) : createActivities(steps);
   const polling = keepPolling(options, slots ? releasingSlots(activities, slots) : activities);
   return {
     readiness: createReadiness(options, polling.isPolling),
     stop: async () => {
-      await Promise.all([stopReconciler(), stopProber(), stopVerifier?.(), polling.stop()]);
+      await Promise.all([stopReconciler(), stopProber(), stopVerifier?.(), stopEraser(), polling.stop()]);
       await account.stop();
     },
   };

@@ -126,6 +126,8 @@ export function replayable(earlier: Earlier): Extract<Earlier, { outcome: 'repla
       throw inProgress();
     case 'key-reused':
       throw new Problem('idempotency-key-reused', 'This Idempotency-Key was used before, with another request.');
+    case 'erased':
+      throw new Problem('erased', 'The customer of the order that this Idempotency-Key stands for was erased.');
     default:
       throw new Error(`Bug! Unhandled earlier answer ${earlier satisfies never}`);
   }

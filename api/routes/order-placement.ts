@@ -47,7 +47,7 @@ export function orderPlacementRoutes(app: Api, deps: ApiDependencies): void {
         body: NewOrder,
         response: {
           201: OrderSchema,
-          '4xx': problemResponses('too-many-requests', 'order-exists', ...PRICING_PROBLEMS),
+          '4xx': problemResponses('too-many-requests', 'order-exists', 'order-erased', 'erased', ...PRICING_PROBLEMS),
         },
       },
       onResponse: async (request, reply) => {
@@ -155,6 +155,8 @@ async function answerEarlier(
       orderId: earlier.orderId,
     });
   }
+  if (earlier.outcome === 'external-id-erased')
+    throw new Problem('order-erased', 'The customer had an order with this externalOrderId before they were erased.');
   const { orderId, correlationId, response: kept } = replayable(earlier);
   if (orderId === null || correlationId === null) throw new Error('Bug! An accepted order is kept without its id');
   reply.header('idempotent-replayed', 'true');

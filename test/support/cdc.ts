@@ -130,7 +130,8 @@ export async function startCapture(broker: Record<string, string> = {}) {
         policy: { stepRetryBudgetMs: 1, sagaDeadlineMs: 1, compensationAttentionAfterMs: 1 },
         deliveryBackoffMaxMs: 500,
         destinationsBegin: begin,
-        outboxRetentionMs: 86_400_000,
+        erasuresLateAfterMs: 86_400_000,
+    outboxRetentionMs: 86_400_000,
         logger: SILENT,
       });
       return async () => {

@@ -19,12 +19,16 @@ export const EVENTS: Store = {
     of('personal', 'data.customerId data.externalOrderId', 'the client’s own', AT_RECIPIENTS),
     of('personal', 'correlationid traceparent', 'chosen by the client’s program', AT_RECIPIENTS),
     of('staff', 'data.skippedBy', 'the operator who vouched for a step'),
-    of('pseudonymous', 'id subject data.orderId data.gatewayReference data.refundReference', 'lead to the order'),
+    of(
+      'pseudonymous',
+      'id subject data.orderId data.customerReference data.gatewayReference data.refundReference',
+      'lead to the order, or to the customer until an erasure',
+    ),
     of(
       'none',
       `specversion source type time datacontenttype dataschema sequence data data.items data.items.sku data.items.quantity
       data.items.unitPrice data.skus data.total data.total.amount data.total.currency data.amount data.amount.amount
-      data.amount.currency data.reason data.declineCode data.refundStatus`,
+      data.amount.currency data.reason data.declineCode data.refundStatus data.erasedAt`,
     ),
   ],
 };
@@ -97,6 +101,16 @@ export const OTHERS: readonly Store[] = [
     store: 'the audit trail’s anchor: a file, and `AUDIT_ANCHOR_URL`',
     ...LEGAL.acts,
     parts: [of('none', 'id hash at')],
+  },
+  {
+    store: 'the erasure journal: a file, or a Postgres of another cluster (`ERASURE_JOURNAL`)',
+    purpose: 'have erasures outlive a restore',
+    basis: '6(1)(c) with 17: who was erased stays erased',
+    retention: 'for ever',
+    parts: [
+      of('pseudonymous', 'customer', 'a reference, which leads to nobody once the customer is erased'),
+      of('none', 'position at kind erasureId hash'),
+    ],
   },
   {
     store: 'traces, where `OTEL_…` asks for them',
