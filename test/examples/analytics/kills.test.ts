@@ -93,6 +93,9 @@ async function expectTruth(samples: { asOf: string; sums: Sums }[]) {
       late.push({ asOf, sums, told });
   }
   expect(late).toEqual([]);
+  // What they were held against had all of it.
+  expect((await installation.toldBefore(answer.asOf)).placed).toBeGreaterThanOrEqual(samples.at(-1)?.sums.placed ?? 0);
+  expect((await installation.toldBefore(answer.asOf)).placed).toBe(sumOf(answer).totals.placed);
 }
 
 test('killed at every statement by which it takes a page, it has the orders’ sums to the cent', async () => {
