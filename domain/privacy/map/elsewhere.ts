@@ -19,7 +19,11 @@ export const EVENTS: Store = {
     of('personal', 'data.customerId data.externalOrderId', 'the client’s own', AT_RECIPIENTS),
     of('personal', 'correlationid traceparent', 'chosen by the client’s program', AT_RECIPIENTS),
     of('staff', 'data.skippedBy', 'the operator who vouched for a step'),
-    of('pseudonymous', 'id subject data.orderId data.gatewayReference data.refundReference', 'lead to the order'),
+    of(
+      'pseudonymous',
+      'id subject data.orderId data.customerReference data.gatewayReference data.refundReference',
+      'lead to the order, or to the customer',
+    ),
     of(
       'none',
       `specversion source type time datacontenttype dataschema sequence data data.items data.items.sku data.items.quantity
@@ -34,7 +38,11 @@ export const TEMPORAL: Store = {
   ...LEGAL.temporal,
   parts: [
     of('pseudonymous', 'workflowId input result', 'the order’s id, durations, codes'),
-    of('personal', 'searchAttribute.CustomerId', 'the client’s id of the customer', 'goes with the retention'),
+    of(
+      'pseudonymous',
+      'searchAttribute.CustomerId',
+      'the customer’s reference; of sagas begun before references the client’s id',
+    ),
     of('personal', 'memo.correlationId header', 'chosen by the client’s program', 'goes with the retention'),
     of('staff', 'update.operator update.requestedBy', 'who decided'),
     of(

@@ -5,7 +5,7 @@
 export type Flow = { readonly to: readonly string[] };
 
 const places = (text: string): Flow => ({ to: text.split(/\s+/).filter((place) => place !== '') });
-export const NOWHERE: Flow = { to: [] };
+const NOWHERE: Flow = { to: [] };
 
 /** By operation and field, as the OpenAPI document names them; headers that any request may have are of `any`. */
 export const FLOWS: Readonly<Record<string, Flow>> = {
