@@ -43,8 +43,13 @@ export const TEMPORAL: Store = {
       'searchAttribute.CustomerId',
       'the customer’s reference; of sagas begun before references the client’s id',
     ),
-    of('personal', 'memo.correlationId header', 'chosen by the client’s program', 'goes with the retention'),
-    of('staff', 'update.operator update.requestedBy', 'who decided'),
+    of(
+      'personal',
+      'memo.correlationId header activity.correlationId',
+      'chosen by the client’s program',
+      'goes with the retention',
+    ),
+    of('staff', 'update.operator update.requestedBy activity.skippedBy', 'who decided'),
     of(
       'personal',
       'update.reason',
