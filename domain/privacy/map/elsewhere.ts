@@ -38,9 +38,18 @@ export const TEMPORAL: Store = {
   ...LEGAL.temporal,
   parts: [
     of('pseudonymous', 'workflowId input result', 'the order’s id, durations, codes'),
-    of('personal', 'searchAttribute.CustomerId', 'the client’s id of the customer', 'goes with the retention'),
-    of('personal', 'memo.correlationId header', 'chosen by the client’s program', 'goes with the retention'),
-    of('staff', 'update.operator update.requestedBy', 'who decided'),
+    of(
+      'pseudonymous',
+      'searchAttribute.CustomerId',
+      'the customer’s reference; of sagas begun before references the client’s id',
+    ),
+    of(
+      'personal',
+      'memo.correlationId header activity.correlationId',
+      'chosen by the client’s program',
+      'goes with the retention',
+    ),
+    of('staff', 'update.operator update.requestedBy activity.skippedBy', 'who decided'),
     of(
       'personal',
       'update.reason',
