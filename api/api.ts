@@ -1,10 +1,13 @@
 /** The API role: HTTP in, JSON out. */
+import type { KeyObject } from 'node:crypto';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { CustomersTold } from '../contracts/events.js';
 import type { SagaPolicy } from '../contracts/saga.js';
 import { type AuditKeys, auditKeys } from '../domain/audit/signatures.js';
+import { identityKeyOf } from '../domain/customers.js';
 import type { Database } from '../domain/database.js';
+import { hashedCaller } from '../domain/kept-claims.js';
 import type { Channel } from '../runtime/channel.js';
 import type { ReadinessCheck } from '../runtime/health.js';
 import { firstAddressOf, listenOnOtherLoopback } from '../runtime/listeners/loopback.js';
@@ -58,6 +61,8 @@ export type ApiSettings = ServerSettings & {
   waits?: PlaceLimits;
   /** By which acts are signed; undefined = by none, and they prove nothing. */
   auditKeys?: AuditKeys;
+  /** Of erasures; absent = the defaults. */
+  erasures?: { deadlineMs: number; signingKey?: KeyObject | undefined };
   /** Whether charges carry the correlation id of their order, for which every worker must be of a build that knows how. */
   chargeCorrelation?: boolean;
   /** Of the worker in this process, so that a saga may begin in it at once; absent = sagas run elsewhere. */
@@ -65,6 +70,8 @@ export type ApiSettings = ServerSettings & {
   logger: Logger;
 };
 
+/** As ERASURE_DEADLINE says unless it is set. */
+const ERASURE_DEADLINE_MS = 30 * 86_400_000;
 const CLOSE_IDLE_EVERY_MS = 50;
 /** No request that has arrived takes longer to answer: what is still open then are clients that do not finish theirs. */
 const ANSWER_LIMIT_MS = 5_000;
@@ -97,7 +104,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   });
   const keys = settings.auditKeys ?? auditKeys([]);
   const auditor = createAuditor({ db, keys, logger, namesSource: settings.trustProxy !== undefined });
-  const limit = settings.authentication && settings.rateLimit && (await createLimit(settings.rateLimit, logger));
+  const limit = settings.authentication && settings.rateLimit && (await createLimit(settings.rateLimit, db, logger));
   const authenticate = createAuthenticator(settings.authentication);
   const readiness = createApiReadiness(db, stopping.signal);
   const { temporalUiUrl, idempotencyTtlMs, pageBytesMax, paymentsWebhookSecret } = settings;
@@ -105,6 +112,10 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
     {
       authenticate: settings.authentication ? rememberVerified(authenticate) : authenticate,
       auditor,
+      erasing: {
+        keys: { audit: keys, own: settings.erasures?.signingKey },
+        deadlineMs: settings.erasures?.deadlineMs ?? ERASURE_DEADLINE_MS,
+      },
       db,
       temporal,
       dispatcher,
@@ -150,11 +161,17 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   };
 }
 
-async function createLimit({ ordersPerMinute, redisUrl }: NonNullable<ApiSettings['rateLimit']>, logger: Logger) {
+async function createLimit(
+  { ordersPerMinute, redisUrl }: NonNullable<ApiSettings['rateLimit']>,
+  db: Database,
+  logger: Logger,
+) {
   if (redisUrl === undefined)
     return { hook: limitRate(ordersPerMinute, createBuckets(ordersPerMinute)), stop: () => {} };
   const { take, stop } = await createSharedBuckets(redisUrl, ordersPerMinute, logger);
-  return { hook: limitRate(ordersPerMinute, take), stop };
+  // Outside this process a caller, who may be a customer, is a keyed hash.
+  const named = async (caller: string) => take(hashedCaller(await identityKeyOf(db), caller));
+  return { hook: limitRate(ordersPerMinute, named), stop };
 }
 
 /**

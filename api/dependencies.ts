@@ -12,6 +12,7 @@ import type { PayloadCodec } from '@temporalio/common';
 import type { CustomersTold } from '../contracts/events.js';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
+import type { CertificateKeys } from '../domain/erasure/certificate.js';
 import type { ExplanationSources } from '../explanation/explain.js';
 import type { ReadinessCheck } from '../runtime/health.js';
 import type { TemporalLink } from '../runtime/temporal.js';
@@ -48,6 +49,8 @@ export type ApiDependencies = {
   codec?: CodecServer;
   /** For explaining orders; undefined = this process does not reach the gateway, and its prober is not known. */
   explaining?: Explaining;
+  /** What signs certificates of erasures, and by when they must be done. */
+  erasing: Erasing;
   /** undefined = POST /orders is not limited. */
   limitOrders?: preHandlerAsyncHookHandler;
   /** undefined = no caller is distinguished, and none limited. */
@@ -64,6 +67,8 @@ export type CodecServer = PayloadCodec;
 
 /** What an explanation takes that this role has of no other use. */
 export type Explaining = Pick<ExplanationSources, 'gateway' | 'probeEveryMs'>;
+
+export type Erasing = { keys: CertificateKeys; deadlineMs: number };
 
 export type Api = FastifyInstance<
   RawServerDefault,

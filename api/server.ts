@@ -15,6 +15,7 @@ import { cancellationRoutes } from './routes/cancellations.js';
 import { customerRoutes } from './routes/customers.js';
 import { deadLetterRoutes } from './routes/dead-letters.js';
 import type { Api, ApiDependencies } from './dependencies.js';
+import { erasureRoutes } from './routes/erasures.js';
 import { eventRoutes } from './routes/events.js';
 import { logRequests } from './http/request-log.js';
 import { countRequests } from './http/request-metrics.js';
@@ -121,6 +122,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   auditRoutes(app, deps);
   brakeRoutes(app, deps);
   deadLetterRoutes(app, deps);
+  erasureRoutes(app, deps);
   inventoryRoutes(app, deps);
   healthRoutes(app, deps);
   webhookRoutes(app, deps);

@@ -6,7 +6,8 @@
  */
 import { CANCELLATION_REASONS } from './orders.js';
 
-export const EVENT_TYPES = [
+/** Of an order, about which each is: its `subject`. */
+export const ORDER_EVENT_TYPES = [
   'order.created',
   'inventory.reserved',
   'inventory.reservation.failed',
@@ -17,11 +18,15 @@ export const EVENT_TYPES = [
   'order.confirmed',
   'order.cancelled',
 ] as const;
+/** Of a customer, whose reference is their `subject`. */
+export const CUSTOMER_EVENT_TYPES = ['customer.erased'] as const;
+export const EVENT_TYPES = [...ORDER_EVENT_TYPES, ...CUSTOMER_EVENT_TYPES] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
 export const ENVELOPE_SCHEMA_ID = 'urn:order-saga:schema:envelope:v1';
 
 const DRAFT = 'http://json-schema.org/draft-07/schema#';
+const EXAMPLE_CUSTOMER = '9b2f6f0e-3c1d-4d8a-9a57-0d6c1f1e7a3b';
 const EXAMPLE_ORDER = '01a1fc4b-2622-70f0-8b6b-725674f9c1d0';
 
 const orderId = { type: 'string', format: 'uuid', description: 'The order; the same as `subject`' } as const;
@@ -229,6 +234,24 @@ export const EVENT_SCHEMAS = {
     required: ['orderId', 'reason'],
     examples: [{ orderId: EXAMPLE_ORDER, reason: 'OUT_OF_STOCK' }],
   },
+  'customer.erased': {
+    $schema: DRAFT,
+    $id: 'urn:order-saga:schema:customer.erased:v1',
+    title: 'customer.erased',
+    description:
+      'A customer has been erased: nobody here knows any more who stood behind the reference. Erase what you keep of the customer, and of the customer’s orders what is about a person. It comes after the last event of each of those orders that was written before it; an order that is taken back later still tells of that.',
+    type: 'object',
+    properties: {
+      customerReference: {
+        type: 'string',
+        format: 'uuid',
+        description: 'The customer’s reference; the same as `subject`',
+      },
+      erasedAt: { type: 'string', format: 'date-time', description: 'When, by the database’s clock, in UTC' },
+    },
+    required: ['customerReference', 'erasedAt'],
+    examples: [{ customerReference: EXAMPLE_CUSTOMER, erasedAt: '2026-11-21T09:00:00.123Z' }],
+  },
 } as const satisfies Record<EventType, Record<string, unknown>>;
 
 /** The envelope of every event. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md */
@@ -252,7 +275,11 @@ export const ENVELOPE_SCHEMA = {
       pattern: '^[a-z]+(\\.[a-z]+)+$',
       description: 'What happened. Types are added: take one that you do not know, and do nothing',
     },
-    subject: { type: 'string', format: 'uuid', description: 'The order’s id' },
+    subject: {
+      type: 'string',
+      format: 'uuid',
+      description: 'What the event is about: the order’s id; of `customer.…` the customer’s reference',
+    },
     time: { type: 'string', format: 'date-time', description: 'When it was written, by the database’s clock, in UTC' },
     datacontenttype: { const: 'application/json', description: 'Of `data`' },
     dataschema: {
@@ -261,11 +288,12 @@ export const ENVELOPE_SCHEMA = {
       description: '`$id` of the schema that `data` follows',
     },
     data: { type: 'object', description: 'By type, below' },
-    sequence: { type: 'integer', minimum: 1, description: 'Counts 1, 2, 3 … per order, without gaps' },
+    sequence: { type: 'integer', minimum: 1, description: 'Counts 1, 2, 3 … per subject, without gaps' },
     correlationid: {
       type: 'string',
       minLength: 1,
-      description: 'X-Correlation-ID of the request that placed the order',
+      description:
+        'X-Correlation-ID of the request that placed the order; of an erased customer’s orders their ids, of `customer.…` what was done',
     },
     traceparent: { type: 'string', description: 'W3C trace context of that request, if it had one' },
   },

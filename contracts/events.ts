@@ -1,4 +1,4 @@
-/** The events of an order: what each step writes into the outbox, and the CloudEvents 1.0 envelope in which it leaves. */
+/** The events of orders and customers: what each step writes into the outbox, and the CloudEvents 1.0 envelope in which it leaves. */
 import type { XStatic } from 'typebox/schema';
 import type { EVENT_SCHEMAS, EventType } from './event-schemas.js';
 import { dataSchemaId, eventId } from './ids.js';
@@ -10,6 +10,7 @@ export type EventData = { [T in EventType]: XStatic<(typeof EVENT_SCHEMAS)[T]> }
 
 /** An outbox row, as stored. */
 export type StoredEvent = {
+  /** What it is about: an order, or a customer by its reference (`customer.…`). */
   orderId: string;
   sequence: number;
   type: EventType;
@@ -30,7 +31,7 @@ export type CloudEvent = {
   datacontenttype: 'application/json';
   dataschema: string;
   data: unknown;
-  /** The order's own count: 1, 2, 3 … A number, which CloudEvents calls Integer. */
+  /** The subject's own count: 1, 2, 3 … A number, which CloudEvents calls Integer. */
   sequence: number;
   correlationid: string;
   traceparent?: string;

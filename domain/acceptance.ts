@@ -9,9 +9,12 @@ import { PLAN_VERSION } from '../contracts/plan.js';
 import type { UnstartedSaga } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
 import { type Brake, heldSince, isEngaged, readBrakes } from './brakes.js';
-import { customerIdsOf, type IdentityKey, identityKeyOf, lookupOf, unlessReplaced } from './customers.js';
+import { customerIdsOf, type IdentityKey, identityKeyOf, lookupOf } from './customers.js';
 import { type Statements, violatedUniqueKey } from './database.js';
-import { claimedForOrder, type Earlier, earlierAnswer, type KeyClaim } from './idempotency.js';
+import { isErasedNumber } from './erasure/tombstones.js';
+import { claimedForOrder, type Earlier, earlierAnswer } from './idempotency.js';
+import { withoutPerson } from './kept-answers.js';
+import { type KeyClaim, keptWith } from './kept-claims.js';
 import { orderChanged, queryChanging } from './order-changes.js';
 import { insertEvent } from './outbox.js';
 import { forgetStage, isAtStage, type Stage, stageOf } from './pseudonyms.js';
@@ -34,12 +37,16 @@ export type Acceptance =
   | { outcome: 'prices-changed' }
   /** The customer has an order with this externalOrderId that is not CANCELLED. */
   | { outcome: 'external-id-taken'; orderId: string }
+  /** The customer had one with it before they were erased. */
+  | { outcome: 'external-id-erased' }
   /** Operators have stopped accepting orders: nothing was done. */
   | { outcome: 'not-accepting'; brake: Brake }
   | Earlier;
 
 /** Each but the first needs an order that was cancelled between two statements, and another one that took its externalOrderId. */
 const TRIES_MAX = 3;
+/** It changes twice in the life of a database. */
+const STAGES_MAX = 10;
 
 /**
  * The caller may have read the prices a while ago. What counts is the catalogue as this statement sees it: unless the prices
@@ -59,6 +66,7 @@ export async function acceptOrder(
     try {
       const acceptance = await insertOrder(db, toAccept, claim, { key, stage: await stageOf(outside) });
       if (acceptance) return acceptance;
+      if (tries > STAGES_MAX) throw new Error('Bug! No stage of references is the one of this database');
       forgetStage(outside);
       continue;
     } catch (err) {
@@ -98,8 +106,8 @@ async function insertOrder(
     ), installed AS (
       SELECT id FROM installation WHERE ${isAtStage(stage)}
     ), admitted AS (
-      SELECT FROM priced, installed ${stage === 'begun' ? unlessHeldByClientId(order) : Prisma.empty}
-    ), ${claim ? claimedForOrder(claim, order.id, Prisma.sql`admitted`) : Prisma.empty}
+      SELECT FROM priced, installed WHERE ${isNumberFree(key, order, stage)}
+    ), ${claim ? claimedForOrder(keptWith(key, stage, asKept(claim, order, stage)), order.id, Prisma.sql`admitted`) : Prisma.empty}
     ${stage === 'plain' ? clientIdAsCustomer(order, admitted) : referenceAsCustomer(key, order, admitted)}, accepted AS (
       INSERT INTO orders AS o (id, customer_id, external_order_id, currency, total_amount, payment_method,
         correlation_id, traceparent, charge_version, charge_correlation_id, installation_id, plan_version, event_count, event_xid, created_at, updated_at)
@@ -128,14 +136,32 @@ async function insertOrder(
   if (earlier) return earlier;
   const holder = await readHolder(db, key, order, true);
   if (holder) return { outcome: 'external-id-taken', orderId: holder.id };
+  if (await isNumberErased(db, key, order)) return { outcome: 'external-id-erased' };
+  if (order.externalOrderId !== undefined) return undefined; // its holder was cancelled between two statements
   throw new Error('Bug! An order was neither accepted nor refused');
 }
 
-/** Of an order that is older than references the unique key knows the customer by another name. */
-const unlessHeldByClientId = ({ customerId, externalOrderId }: Order): Prisma.Sql => Prisma.sql`
-  WHERE NOT EXISTS (
-    SELECT FROM (${unlessReplaced(customerId)}) AS plain JOIN orders o ON o.customer_id = plain.reference
-    WHERE o.external_order_id = ${externalOrderId ?? null} AND o.status <> 'CANCELLED')`;
+/** The release before, which may be beside this one until references begin, answers what is kept as it stands. */
+const asKept = (claim: KeyClaim & { response: string }, order: Order, stage: Stage) =>
+  stage === 'plain' ? claim : { ...claim, response: JSON.stringify(withoutPerson(order)) };
+
+/**
+ * Whether nobody holds the order number under another name of the customer, which the unique key does not know: a reference that is being
+ * erased, one that was, or the client's id in an order older than references.
+ */
+function isNumberFree(key: IdentityKey, { customerId, externalOrderId }: Order, stage: Stage): Prisma.Sql {
+  if (externalOrderId === undefined || stage === 'plain') return Prisma.sql`true`;
+  return Prisma.sql`NOT ${isErasedNumber(lookupOf(key, customerId), externalOrderId)} AND NOT EXISTS (
+    SELECT FROM (${customerIdsOf(key, customerId)}) AS whose JOIN orders o ON o.customer_id = whose.reference
+    WHERE o.external_order_id = ${externalOrderId} AND o.status <> 'CANCELLED')`;
+}
+
+async function isNumberErased(db: Statements, key: IdentityKey, { customerId, externalOrderId }: Order) {
+  if (externalOrderId === undefined) return false;
+  const [row] = await db.$queryRaw<{ isErased: boolean }[]>`
+    SELECT ${isErasedNumber(lookupOf(key, customerId), externalOrderId)} AS "isErased"`;
+  return row?.isErased === true;
+}
 
 const clientIdAsCustomer = ({ customerId }: Order, admitted: Prisma.Sql): Prisma.Sql =>
   Prisma.sql`customer AS (SELECT ${customerId} AS id FROM ${admitted})`;

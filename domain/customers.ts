@@ -43,10 +43,25 @@ export const keyedHash = (key: IdentityKey, thing: HashedThing, text: string): B
 export const lookupOf = (key: IdentityKey, clientId: string): Uint8Array<ArrayBuffer> =>
   new Uint8Array(keyedHash(key, 'customer', clientId));
 
+/** How the audit trail calls who is known by the id of a customer, of ours or not: a keyed hash. */
+export const auditedCustomer = (key: IdentityKey, clientId: string): string =>
+  `customer:${keyedHash(key, 'customer', clientId).toString('hex').slice(0, 32)}`;
+
 /** @returns every reference whose orders are this client's id's, those that are being erased included */
 export async function findReferences(db: Statements, key: IdentityKey, clientId: string): Promise<string[]> {
   const rows = await db.$queryRaw<{ reference: string }[]>`${referencesOf(key, clientId)}`;
   return rows.map(({ reference }) => reference);
+}
+
+/** The references of a client's id that are not erased, newest first. */
+export async function customersBehind(
+  db: Statements,
+  key: IdentityKey,
+  clientId: string,
+): Promise<{ reference: string; since: Date; erasingSince: Date | null }[]> {
+  return db.$queryRaw`
+    SELECT reference::text, created_at AS since, erasing_since AS "erasingSince" FROM customers
+    WHERE reference IN (SELECT r.reference::uuid FROM (${referencesOf(key, clientId)}) AS r) ORDER BY created_at DESC`;
 }
 
 /** Each half has an index of its own. */

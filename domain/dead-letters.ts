@@ -33,8 +33,10 @@ const matching = ({ ids, destination, cause, type, state }: DeadLetterFilter): P
 type Row = Omit<DeadLetter, 'parkedAt' | 'updatedAt'> & { parkedAt: Date; updatedAt: Date };
 const columns = Prisma.sql`
   l.id::text, l.destination, l.order_id AS "orderId", l.sequence, l.type, l.cause, l.error, l.attempts, l.state,
-  CASE WHEN l.closed_at IS NULL THEN o.event_count - l.sequence ELSE 0 END AS behind,
+  CASE WHEN l.closed_at IS NULL THEN coalesce(o.event_count, c.event_count) - l.sequence ELSE 0 END AS behind,
   l.parked_at AS "parkedAt", l.updated_at AS "updatedAt", l.decided_by AS "decidedBy", l.reason`;
+/** What the event is about: an order, or a customer. */
+const withSubject = Prisma.sql`dead_letters l LEFT JOIN orders o ON o.id = l.order_id LEFT JOIN customers c ON c.reference = l.order_id`;
 const toLetter = (row: Row): DeadLetter => ({
   ...row,
   parkedAt: row.parkedAt.toISOString(),
@@ -49,7 +51,7 @@ export async function listDeadLetters(
   afterId = '0',
 ): Promise<DeadLetter[]> {
   const rows = await db.$queryRaw<Row[]>`
-    SELECT ${columns} FROM dead_letters l JOIN orders o ON o.id = l.order_id
+    SELECT ${columns} FROM ${withSubject}
     WHERE ${matching(filter)} AND l.id > ${afterId}::bigint ORDER BY l.id LIMIT ${limit}`;
   return rows.map(toLetter);
 }
@@ -57,7 +59,7 @@ export async function listDeadLetters(
 /** @returns those of them that exist, whatever their state */
 export async function readDeadLetters(db: Database, ids: string[]): Promise<DeadLetter[]> {
   const rows = await db.$queryRaw<Row[]>`
-    SELECT ${columns} FROM dead_letters l JOIN orders o ON o.id = l.order_id WHERE l.id = ANY(${ids}::bigint[])`;
+    SELECT ${columns} FROM ${withSubject} WHERE l.id = ANY(${ids}::bigint[])`;
   return rows.map(toLetter);
 }
 
@@ -101,7 +103,8 @@ export async function decideDeadLetter(
     ), logged AS (
       INSERT INTO saga_log (order_id, step, outcome, attempts, actor, detail)
       SELECT id, 'dead-letter', ${action}, attempts, ${operator},
-        format('%s, event %s', destination, sequence) || coalesce(': ' || ${reason ?? null}::text, '') FROM decided
+        format('%s, event %s', destination, sequence) || coalesce(': ' || ${reason ?? null}::text, '')
+      FROM decided WHERE EXISTS (SELECT FROM orders o WHERE o.id = decided.id)
     )
     SELECT ${orderChanged(db)} AS changed FROM decided`,
   );

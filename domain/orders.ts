@@ -197,6 +197,13 @@ export async function readFinalOrders(db: Statements, orderIds: string[]): Promi
   return orders.filter((order) => order !== null);
 }
 
+/** How many orders hold this reference. */
+export async function countOrders(db: Statements, customer: string): Promise<number> {
+  const [row] = await db.$queryRaw<{ count: number }[]>`
+    SELECT count(*)::int AS count FROM orders WHERE customer_id = ${customer}`;
+  return row?.count ?? 0;
+}
+
 /** By what orders are looked for; all of it must fit. */
 export type OrderFilter = {
   status?: OrderStatus;

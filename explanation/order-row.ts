@@ -51,23 +51,23 @@ export type OrderRow = {
 /** @returns null if there is no such order */
 export async function readOrderRow(db: Database, id: string): Promise<OrderRow | null> {
   const newest = { orderBy: { id: 'desc' }, take: ROWS_MAX } as const;
-  const [order, owing, findings, standstillSeconds] = await Promise.all([
+  const [order, events, deadLetters, owing, findings, standstillSeconds] = await Promise.all([
     db.order.findUnique({
       where: { id },
       include: {
         payment: true,
         reservations: { orderBy: { sku: 'asc' }, take: ROWS_MAX },
         sagaLog: newest,
-        events: { orderBy: { sequence: 'desc' }, take: ROWS_MAX },
-        deadLetters: { where: { closedAt: null }, ...newest },
       },
     }),
+    db.event.findMany({ where: { orderId: id }, orderBy: { sequence: 'desc' }, take: ROWS_MAX }),
+    db.deadLetter.findMany({ where: { orderId: id, closedAt: null }, ...newest }),
     listOwing(db, id),
     listFindings(db, { orderId: id }, ROWS_MAX),
     readStandstillSeconds(db),
   ]);
   if (!order) return null;
-  const { payment, sagaLog, events, deadLetters, totalAmount, currency, ...row } = order;
+  const { payment, sagaLog, totalAmount, currency, ...row } = order;
   return {
     id,
     state: {

@@ -12,11 +12,12 @@ import { refusePlainPostgres } from '../prisma/session.mjs';
 import { kinds, readConfig } from '../runtime/config.js';
 import { openDatabase } from '../runtime/database.js';
 import { checkDatabase } from '../runtime/database-check.js';
-import { keySettings } from '../runtime/key-settings.js';
+import { keySettings, payloadSettings } from '../runtime/key-settings.js';
 import { settings } from '../runtime/settings.js';
 import { readTemporalConfig, temporalRefusals } from '../runtime/temporal-config.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 import { OpsError, unavailable, usage } from './exit.js';
+import { codecOptions } from './payloads.js';
 import { TRACING } from './tracing.js';
 
 const { httpUrl, port, postgresUrl, str } = kinds;
@@ -41,10 +42,15 @@ const SPEC = {
   AUDIT_KEY: settings.AUDIT_KEY,
   AUDIT_KEY_FILE: settings.AUDIT_KEY_FILE,
   AUDIT_ANCHOR_FILE: settings.AUDIT_ANCHOR_FILE,
+  ERASURE_JOURNAL: settings.ERASURE_JOURNAL,
+  ERASURE_DEADLINE: settings.ERASURE_DEADLINE,
+  ERASURE_ALERT_BEFORE: settings.ERASURE_ALERT_BEFORE,
+  ERASURE_SIGNING_KEY: settings.ERASURE_SIGNING_KEY,
   STEP_RETRY_BUDGET: settings.STEP_RETRY_BUDGET,
   SAGA_DEADLINE: settings.SAGA_DEADLINE,
   COMPENSATION_ATTENTION_AFTER: settings.COMPENSATION_ATTENTION_AFTER,
   ...keySettings,
+  ...payloadSettings,
   ...TRACING,
 };
 export type OpsConfig = ReturnType<typeof readOpsConfig>;
@@ -93,13 +99,13 @@ export function openConnections(config: OpsConfig, env: NodeJS.ProcessEnv): Conn
   const closers: (() => Promise<void>)[] = [];
   let database: Promise<Postgres> | undefined;
   let temporal: Promise<Temporal> | undefined;
-  return {
+  const connections: Connections = {
     database: () => {
       database ??= connectDatabase(databaseUrlOf(config), env, closers);
       return database;
     },
     temporal: () => {
-      temporal ??= connectTemporal(config, env, closers);
+      temporal ??= connectTemporal(config, env, closers, connections.database);
       return temporal;
     },
     knowsTemporal: () => knowsTemporal(config, env),
@@ -107,6 +113,7 @@ export function openConnections(config: OpsConfig, env: NodeJS.ProcessEnv): Conn
       await Promise.allSettled(closers.map((close) => close()));
     },
   };
+  return connections;
 }
 
 async function connectDatabase(
@@ -129,15 +136,17 @@ async function connectTemporal(
   config: OpsConfig,
   env: NodeJS.ProcessEnv,
   closers: (() => Promise<void>)[],
+  database: Connections['database'],
 ): Promise<Temporal> {
   const { connectionOptions, namespace = 'default', uiUrl } = temporalOf(config, env);
   const where = `${connectionOptions.address ?? '127.0.0.1:7233'}/${namespace}`;
+  const converting = await codecOptions(config, database);
   const { Client, Connection } = await import('@temporalio/client'); // as long as the rest of the CLI's start: some commands do without
   try {
     const connection = await Connection.connect({ ...connectionOptions, connectTimeout: CONNECT_LIMIT_MS });
     closers.push(() => connection.close());
     return {
-      client: new Client({ connection, namespace }),
+      client: new Client({ connection, namespace, ...converting }),
       where,
       link: (workflowId, runId) => {
         if (uiUrl === undefined) return null;

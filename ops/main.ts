@@ -10,6 +10,7 @@ At 3 a.m.:
   ops stuck                                    which orders stand still, grouped by cause
   ops find --customer <id> --from 2h           from what a caller has to the order
   ops explain <id>                             one of them: why it stands so, what you may do, what that costs
+  ops customer <id>                            its references: by these Temporal, events and rows know a customer
   ops export <customer>                        all that is kept of one person, for a request of theirs
   ops order <id>                               all of it: which step, which error, whose money
   (mend the cause: the gateway, the database, the credentials)
@@ -19,9 +20,12 @@ At 3 a.m.:
   ops cancel <id> --reason 'recalled'          also a confirmed one: refund, release, cancel
   ops brakes engage charging --reason …        stop something on purpose: accepting, charging, or a limit on spending
   ops reconcile                                money: where the gateway's ledger and ours differ; close it with --close
+  ops pseudonyms --begin                       after the deploy that brought references of customers
   ops adopt                                    after a restore: which database moves money
   ops after-restore --since 2h                 after a restore: orders on which Postgres, Temporal and the gateway disagree
+  ops erasures --apply-journal                 after a restore: persons who were erased, and are here again
   ops dead-letters                             events that a destination would not take; replay, discard
+  ops erase <customer> --reason 'ticket 12'    erase a person; ops erasures says what holds it
   ops stock adjust <sku> --by -7 --reason …    pieces that were lost or found
   ops audit verify                             whether the audit trail is what was signed
   ops keys                                     which keys wrap customers' keys; rewrap, rotate
@@ -48,6 +52,7 @@ const LOADERS: [names: string, load: Loader][] = [
   ['order', async () => (await import('./order.js')).addOrderCommand],
   ['explain', async () => (await import('./explain-order.js')).addExplainCommand],
   ['find', async () => (await import('./find.js')).addFindCommand],
+  ['customer', async () => (await import('./customer.js')).addCustomerCommand],
   ['export', async () => (await import('./export.js')).addExportCommand],
   ['retry skip compensate', async () => (await import('./resolve.js')).addResolveCommands],
   ['cancel', async () => (await import('./cancel.js')).addCancelCommand],
@@ -55,7 +60,9 @@ const LOADERS: [names: string, load: Loader][] = [
   ['stock', async () => (await import('./stock.js')).addStockCommand],
   ['reconcile', async () => (await import('./reconcile.js')).addReconcileCommand],
   ['dead-letters', async () => (await import('./dead-letters.js')).addDeadLetterCommands],
+  ['erase erasures', async () => (await import('./erasures.js')).addErasureCommands],
   ['feed-clock', async () => (await import('./feed-clock.js')).addFeedClockCommand],
+  ['pseudonyms', async () => (await import('./pseudonyms.js')).addPseudonymsCommand],
   ['adopt', async () => (await import('./adopt.js')).addAdoptCommand],
   ['after-restore', async () => (await import('./after-restore/command.js')).addAfterRestoreCommand],
   ['audit', async () => (await import('./audit.js')).addAuditCommands],

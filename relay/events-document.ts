@@ -30,7 +30,7 @@ export function eventsDocument(): string {
 const INTRODUCTION = `# Events
 <!-- Made from contracts/event-schemas.ts by \`npm run events-doc\`. Do not edit: a test notices. -->
 
-Everything that happens to an order, as [CloudEvents 1.0](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md).
+Everything that happens to an order, and that a customer is erased, as [CloudEvents 1.0](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md).
 Each event is written by the transaction that makes it true. How they reach you: the feed \`GET /events\`, always, as pages or
 as Server-Sent Events; and the [destinations](destinations.md) that are configured.`;
 
@@ -103,7 +103,7 @@ function typeName(field: Field): string {
 const PROMISES = `## What you may rely on
 - **At least once.** An event may arrive again, after a crash or a lost answer of yours: keep the \`id\`s that you have worked on, in
   the same transaction as your effect.
-- **In order per order.** The first arrivals of an order's events are its \`sequence\` 1, 2, 3 … without a gap. Where it begins
+- **In order per subject**, which is an order, or of \`customer.…\` a customer, by the reference that \`order.created\` has told. The first arrivals of an order's events are its \`sequence\` 1, 2, 3 … without a gap. Where it begins
   above 1, the order was under way when the destination [began](destinations.md#where-a-new-destination-begins), or its first
   events are older than what is kept; from there on there is no gap either. Between orders there is no order to rely on in
   destinations; the feed has one that never changes.
@@ -116,6 +116,9 @@ const PROMISES = `## What you may rely on
 - **Retention.** Events stay for \`OUTBOX_RETENTION\` (30 days), and beyond it until every destination in use has taken them. A
   cursor behind which events have left is answered 410: \`gap\` says what is missing, and \`oldest\` is the cursor that goes on
   without it, which is for a person to decide. \`GET /orders/{id}/events\` then begins above \`sequence\` 1.
+- **An erased customer.** \`customer.erased\` comes after all events of their orders that were written before it in the feed; a destination, which keeps order per
+  subject only, may have it a little sooner than the last of them. What still comes of those orders then has nothing personal in it. It is kept, partitioned, held as a dead letter and
+  replayed as any other event, by its own \`subject\`. Erase what you keep of the customer and of their orders' people, and keep the \`id\`s that you have worked on.
 - **Schemas grow by optional fields only.** Ignore what you do not know. Whatever else changes comes as a new version, with
   another \`dataschema\`: see [decision 7](decisions/0007-event-contracts.md).
 - **Types are added.** An event of a \`type\` that you do not know is no error: take it, keep its \`id\` and \`sequence\` as of any other,
@@ -126,4 +129,4 @@ const PROMISES = `## What you may rely on
   another reference. Keep the reference beside what you keep of a customer; a client's id that equals a reference is no reference. The
   role \`customer\` reads its own id alone.
 - **No personal data**: opaque ids, amounts, codes. \`customerId\` and \`externalOrderId\` are what the ordering program gave: they must be
-  numbers of its own, never an e-mail address or a name, since they are kept, listed and delivered as they are.`;
+  numbers of its own, never an e-mail address or a name, since they are kept, listed and delivered as they are, until the customer is erased.`;

@@ -10,6 +10,7 @@ import { readBrakes, readSpending } from '../domain/brakes.js';
 import { readBacklog } from '../domain/cursors.js';
 import type { Database } from '../domain/database.js';
 import { countDeadLetters } from '../domain/dead-letters.js';
+import { countOpenErasures } from '../domain/erasure/erasures.js';
 import { countFindings, readFeedHeldSeconds, readOpenOrders, readUnstarted } from '../domain/figures.js';
 import { createCachedRead } from '../runtime/cached-read.js';
 import { onScrape, show } from '../runtime/metrics.js';
@@ -69,6 +70,11 @@ const findings = gauge('reconciliation_findings', 'Differences of the two ledger
   'kind',
   'action',
 ]);
+const erasures = gauge('erasures_open', 'Customers who are to be erased, and are not yet', ['state']);
+const erasuresLate = gauge(
+  'erasures_late',
+  'Those of them whose deadline (ERASURE_DEADLINE) is nearer than ERASURE_ALERT_BEFORE, or over',
+);
 const attention = gauge('sagas_needing_attention', 'Sagas that will not end without someone', ['step', 'failure']);
 const parked = gauge(
   'sagas_parked',
@@ -92,7 +98,7 @@ export const showAudit = (): void => show(auditMetrics);
 
 const ofPostgres = [
   ...[openOrders, openOrdersAge, unstarted, unstartedAge],
-  ...[backlog, lag, deadLetters, feedHeld, findings],
+  ...[backlog, lag, deadLetters, feedHeld, findings, erasures, erasuresLate],
   ...[brakes, spending],
 ];
 const ofTemporal = [attention, parked, pollers, leftBehind];
@@ -121,6 +127,7 @@ export function exposeFacts({
   destinations,
   client,
   timeLimits,
+  erasuresLateAfterMs,
   logger,
 }: {
   db: Database;
@@ -128,13 +135,14 @@ export function exposeFacts({
   destinations: string[];
   client: () => Client | undefined;
   timeLimits: SagaTimeLimits;
+  erasuresLateAfterMs: number;
   logger: Logger;
 }) {
   show([...ofThisProcess, ...followedOrders]);
   const finals = followFinals(db);
   const due = followDue(db);
   const askPostgres = async () => {
-    const [open, orders, backlogs, deadLetterGroups, heldSeconds, found, engaged, limits] = await Promise.all([
+    const [open, orders, backlogs, deadLetterGroups, heldSeconds, found, engaged, limits, toErase] = await Promise.all([
       readOpenOrders(db),
       readUnstarted(db),
       readBacklog(db),
@@ -143,6 +151,7 @@ export function exposeFacts({
       countFindings(db),
       readBrakes(db),
       readSpending(db),
+      countOpenErasures(db, erasuresLateAfterMs),
       finals(),
       due(),
     ]);
@@ -152,6 +161,8 @@ export function exposeFacts({
     unstartedAge.set(orders.oldestSeconds);
     feedHeld.set(heldSeconds);
     for (const brake of BRAKES) brakes.set({ brake }, engaged.some((one) => one.brake === brake) ? 1 : 0);
+    for (const state of ['waiting', 'erasing'] as const) erasures.set({ state }, toErase[state]);
+    erasuresLate.set(toErase.late);
     for (const each of [backlog, lag, deadLetters, findings, spending]) each.reset(); // what is no longer there
     for (const { destination, events, oldestAt } of backlogs.filter((b) => destinations.includes(b.destination))) {
       backlog.set({ destination }, events);

@@ -16,7 +16,9 @@ import { createDelivery } from './delivery.js';
 import { createEventValidator } from './event-validator.js';
 import { countDeliveries, exposeFacts } from './metrics.js';
 import type { Publisher } from './publishers/publisher.js';
+import { startReplacement } from './replacement.js';
 import { startRetention } from './retention.js';
+import { type PersonalRetention, startPersonalRetention } from './personal-retention.js';
 import { createPartitionLeases } from './partition-leases.js';
 import { type Failing, startUnstartedOnce } from './sweep.js';
 import { startSupervision } from './open-orders.js';
@@ -45,8 +47,12 @@ export type RelayDependencies = {
   customersTold?: CustomersTold;
   /** Where a destination begins that is new. */
   destinationsBegin: 'oldest' | 'now';
+  /** How old an erasure may be before it raises an alarm. */
+  erasuresLateAfterMs: number;
   /** How long events stay readable. */
   outboxRetentionMs: number;
+  /** How long what is personal is kept; undefined = for ever. */
+  personalRetention?: PersonalRetention;
   logger: Logger;
 };
 
@@ -69,8 +75,17 @@ export function startRelay(deps: RelayDependencies): RunningRelay {
   );
   const stopSupervision = startSupervision({ db, client: temporal.client, policy, logger });
   const destinations = publishers.map(({ destination }) => destination);
+  const stopReplacement = startReplacement(db, logger);
   const stopRetention = startRetention({ db, destinations, eventsOlderThanMs: deps.outboxRetentionMs }, logger);
-  exposeFacts({ db, destinations, client: temporal.client, timeLimits: policy, logger });
+  const stopPersonalRetention = deps.personalRetention && startPersonalRetention(db, deps.personalRetention, logger);
+  exposeFacts({
+    db,
+    destinations,
+    client: temporal.client,
+    timeLimits: policy,
+    erasuresLateAfterMs: deps.erasuresLateAfterMs,
+    logger,
+  });
   const deliveries = publishers.length === 0 ? undefined : startDeliveries(deps);
   const readDatabase = watchPostgres(db);
   return {
@@ -80,7 +95,14 @@ export function startRelay(deps: RelayDependencies): RunningRelay {
       return { ready: database === 'up' && areLeasesKnown, database, leases: areLeasesKnown };
     },
     stop: async () => {
-      await Promise.all([sweep.stop(), stopSupervision(), stopRetention(), deliveries?.stop()]);
+      await Promise.all([
+        sweep.stop(),
+        stopSupervision(),
+        stopRetention(),
+        stopReplacement(),
+        stopPersonalRetention?.(),
+        deliveries?.stop(),
+      ]);
     },
   };
 }

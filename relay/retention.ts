@@ -1,6 +1,7 @@
 /** Retention, as a loop: small batches, and a rest after each that is as long as the batch, so that other statements do not wait. */
 import type { Logger } from 'pino';
 import type { Database } from '../domain/database.js';
+import { purgeErasedKeys } from '../domain/erasure/tombstones.js';
 import type { FeedPlace } from '../domain/outbox.js';
 import { confirmDestinations, purgeEvents, purgeKeys } from '../domain/retention.js';
 import { startLoop } from '../runtime/loop.js';
@@ -27,8 +28,8 @@ export async function purgeOnce(retention: Retention, batchMax = BATCH_MAX): Pro
   await confirmDestinations(db, destinations);
   const { purged, next } = await purgeEvents(db, { after: place, olderThanMs: eventsOlderThanMs, limit: batchMax });
   retention.place = next;
-  const keys = await purgeKeys(db, batchMax);
-  return { events: purged, keys, more: next !== undefined || keys === batchMax };
+  const keys = (await purgeKeys(db, batchMax)) + (await purgeErasedKeys(db, batchMax));
+  return { events: purged, keys, more: next !== undefined || keys >= batchMax };
 }
 
 /** Any number of relays may run it: what one removes the others do not find. @returns how to stop it */

@@ -3,6 +3,14 @@ import { kinds } from './config.js';
 
 const { count, durationMs, httpUrl, keyStores, pathName, secret, str } = kinds;
 
+export const payloadSettings = {
+  PAYLOAD_CODEC: str({
+    choices: ['off', 'decode', 'on'] as const,
+    default: 'off',
+    desc: 'Whether what Temporal keeps of sagas is encrypted: on; decode = read only, before it is switched on and after it is switched off. Takes KEY_ENCRYPTION',
+  }),
+};
+
 export const keySettings = {
   KEY_ENCRYPTION: keyStores({
     default: 'off',

@@ -3,15 +3,14 @@ import type { Logger } from 'pino';
 import { Counter, Gauge, type Metric } from 'prom-client';
 import type { KeyEncryption } from '../contracts/key-encryption.js';
 import type { Statements } from '../domain/database.js';
-import { createDataKeys } from '../domain/sealing/data-keys.js';
-import type { Sealing } from '../domain/sealing/port.js';
-import { createSealing, NO_SEALING } from '../domain/sealing/sealing.js';
+import { createDataKeys, type DataKeys } from '../domain/sealing/data-keys.js';
+import { listKeksInUse } from '../domain/sealing/rotation.js';
 import { openKeyStores } from '../gateways/key-encryption/configured.js';
 import { KeyStoreError } from '../gateways/key-encryption/errors.js';
 import { protectKeyStore } from '../gateways/key-encryption/protection.js';
 import { ConfigError, type readConfig } from '../runtime/config.js';
 import type { keySettings } from '../runtime/key-settings.js';
-import { show } from '../runtime/metrics.js';
+import { onScrape, show } from '../runtime/metrics.js';
 
 type Config = ReturnType<typeof readConfig<typeof keySettings>>;
 
@@ -35,13 +34,16 @@ export const keyMetrics: Metric[] = [calls, away, made];
 
 /**
  * @param db where the wrapped keys are
+ * @returns undefined with KEY_ENCRYPTION=off
  * @throws ConfigError naming what is wrong with KEY_ENCRYPTION. A store that is away stops no process from starting
  */
-export async function openSealing(db: Statements, config: Config, logger: Logger): Promise<Sealing> {
+export async function openDataKeys(db: Statements, config: Config, logger: Logger): Promise<DataKeys | undefined> {
   const store = await openStores(config, logger);
-  if (!store) return NO_SEALING;
+  if (!store) return undefined;
   show(keyMetrics);
+  let isAwayNow = false;
   const onAway = (isAway: boolean, err?: unknown) => {
+    isAwayNow = isAway;
     away.set(isAway ? 1 : 0);
     if (isAway) logger.warn({ err }, 'the key store does not answer: what is sealed cannot be read');
     else logger.info('the key store answers again');
@@ -50,9 +52,27 @@ export async function openSealing(db: Statements, config: Config, logger: Logger
     onCall: (call, outcome) => calls.inc({ call, outcome }),
     onAway,
   });
+  // Without a request that needs a key nobody would notice that it answers again.
+  onScrape(async () => {
+    if (isAwayNow) await limited.currentId().catch(() => undefined);
+  });
+  void warnOfLostKeys(db, limited, logger);
   const limits = { customersMax: config.KEY_CACHE_MAX, ttlMs: config.KEY_CACHE_TTL };
-  return createSealing(createDataKeys(db, limited, limits, { onMake: () => made.inc() }));
+  return createDataKeys(db, limited, limits, { onMake: () => made.inc() });
 }
+
+/** A key that was removed too early is told as the process starts, not when the first of its texts is to be read. */
+async function warnOfLostKeys(db: Statements, store: KeyEncryption, logger: Logger): Promise<void> {
+  try {
+    for (const { keyId, keys, sample } of await listKeksInUse(db))
+      await store.unwrap(sample, sample.context).catch((err: unknown) => {
+        if (err instanceof KeyStoreError && !err.isAway) logger.error({ keyId, keys, reason: err.message }, LOST);
+      });
+  } catch (err) {
+    logger.warn({ err }, 'it could not be read which keys wrap those of customers');
+  }
+}
+const LOST = 'a key that wraps keys of customers cannot be had: what they protect cannot be read';
 
 async function openStores(config: Config, logger: Logger): Promise<KeyEncryption | undefined> {
   try {

@@ -9,6 +9,7 @@ import { protectionOf } from '../prisma/session.mjs';
 import { auditKeys } from '../domain/audit/signatures.js';
 import { withAnnouncer, withSealing } from '../domain/database.js';
 import type { Sealing } from '../domain/sealing/port.js';
+import { createSealing } from '../domain/sealing/sealing.js';
 import { startAuditGuard } from '../relay/audit-guard.js';
 import { createPublishers } from '../relay/publishers/configured.js';
 import { startRelay } from '../relay/relay.js';
@@ -34,10 +35,13 @@ import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
 import { temporalRefusals } from '../runtime/temporal-config.js';
 import { openTracing } from '../runtime/tracing/opened.js';
 import { createSagaSlots } from '../sagas/slots.js';
+import { guardErasures, openJournal, requireErasures } from './erasure-journal.js';
 import { guardFeedClock, requireFeedClock } from './feed-clock.js';
-import { openSealing } from './keys.js';
+import { readSigningKey } from '../runtime/signing-key.js';
+import { openDataKeys } from './keys.js';
 import { ledgerPlace } from './ledger.js';
 import { useInstallationId } from './installation.js';
+import { openPayloads } from './payloads.js';
 import { requireSchema } from './schema.js';
 import { whenPostgresIsUnresponsive } from './unresponsive-postgres.js';
 import { startWorkerRole } from './worker.js';
@@ -67,6 +71,7 @@ await runMain(async () => {
   const authentication = readAuthentication(config);
   if (runs('api') && !authentication) refuseUnprotected(config, logger);
   const neighbours = readNeighbours(config);
+  requireKeysOfPayloads(config);
   const keys = readAuditKeys(config, runs('api') && authentication !== undefined, logger);
 
   if (config.METRICS_PORT === 0) installTemporalRuntime(logger);
@@ -74,9 +79,19 @@ await runMain(async () => {
   await requireDatabase(config.DATABASE_URL, logger);
   const changes = openChannel({ url: () => config.DATABASE_URL, name: OUTBOX_CHANNEL, logger });
   const feedClock = guardFeedClock(logger);
-  const connections = { openSocket: failpoints?.openSocket, onConnect: feedClock.ask };
+  const erasures = guardErasures(logger);
+  const connections = {
+    openSocket: failpoints?.openSocket,
+    onConnect: async (connection: Parameters<typeof erasures.ask>[0] & Parameters<typeof feedClock.ask>[0]) => {
+      await feedClock.ask(connection);
+      await erasures.ask(connection);
+    },
+  };
   const opened = openPools(() => config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], connections);
-  const sealing = await openSealing(opened[runs('api') ? 'requests' : 'background'], config, logger);
+  const keyed = opened[runs('api') ? 'requests' : 'background'];
+  const dataKeys = await openDataKeys(keyed, config, logger);
+  const sealing = createSealing(dataKeys);
+  const payloads = openPayloads({ mode: config.PAYLOAD_CODEC, db: keyed, dataKeys, sealing, logger });
   const pools = equip(opened, changes, sealing);
   exposePools(pools.opened);
   const db = pools.background;
@@ -95,8 +110,14 @@ await runMain(async () => {
   await requireSchema(db, { health, roles: ROLES.filter(runs), logger });
   await requireFeedClock(db, logger);
   feedClock.arm();
+  const journal = openJournal(config, db, logger);
+  if (journal) {
+    await requireErasures(db, journal, logger);
+    await erasures.arm(journal, db);
+  }
   if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
-  const temporal = openTemporal(logger, process.env);
+  payloads?.start(); // the keys are in a table, whose schema is there by now
+  const temporal = openTemporal(logger, process.env, payloads?.clientOptions);
   const policy = {
     stepRetryBudgetMs: config.STEP_RETRY_BUDGET,
     sagaDeadlineMs: config.SAGA_DEADLINE,
@@ -109,7 +130,9 @@ await runMain(async () => {
   const begins = runs('api') && runs('worker') && config.TEMPORAL_WORKER_BUILD_ID === '';
   const slots = begins ? createSagaSlots({ atWorkMax: config.SAGAS_AT_WORK_MAX }) : undefined;
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
-  const worker = runs('worker') ? startWorkerRole({ pools, temporal, config, logger, failpoints, slots }) : undefined;
+  const worker = runs('worker')
+    ? startWorkerRole({ pools, temporal, payloads, config, logger, failpoints, journal, slots, keys })
+    : undefined;
   if (worker) health.add('worker', worker.readiness);
   const api = runs('api')
     ? await startApi({
@@ -122,7 +145,9 @@ await runMain(async () => {
         ...(config.STRIPE_WEBHOOK_SECRET !== '' && { paymentsWebhookSecret: () => config.STRIPE_WEBHOOK_SECRET }),
         explaining: { gateway: ledgerPlace(config), probeEveryMs: config.PROBE_EVERY },
         ...(slots && { slots }),
+        ...(payloads && { codec: payloads.codec }),
         auditKeys: keys,
+        erasures: { deadlineMs: config.ERASURE_DEADLINE, signingKey: readSigningKey(config) },
         chargeCorrelation: config.CHARGE_CORRELATION_ID,
         ...readLimits(config, logger),
         ...neighbours,
@@ -139,6 +164,12 @@ await runMain(async () => {
         deliveryBackoffMaxMs: config.DELIVERY_BACKOFF_MAX,
         destinationsBegin: config.DESTINATIONS_BEGIN,
         outboxRetentionMs: config.OUTBOX_RETENTION,
+        personalRetention: {
+          ordersMs: config.RETENTION_ORDERS_PERSONAL,
+          deadLettersMs: config.RETENTION_DEAD_LETTERS,
+          erasuresMs: config.RETENTION_ERASURE_REASONS,
+        },
+        erasuresLateAfterMs: Math.max(0, config.ERASURE_DEADLINE - config.ERASURE_ALERT_BEFORE),
       })
     : undefined;
   if (relay) health.add('relay', relay.readiness);
@@ -161,7 +192,9 @@ await runMain(async () => {
     await Promise.all([worker?.stop(), relay?.stop(), stopAuditGuard?.()]);
     await stopMetrics?.();
     await temporal.close();
+    await payloads?.stop();
     await changes.stop();
+    await journal?.close();
     await pools.close();
     await stopTracing();
     stopReporting();
@@ -235,6 +268,11 @@ function readAuthentication({
   const allowPlaintext = ALLOW_PLAINTEXT?.split(',').includes('issuer') ?? false;
   const common = { issuer, audience, rolesClaim, tokenAgeMaxMs, requireAtJwt, allowPlaintext };
   return { ...common, ...(AUTH_JWKS_URL !== undefined && { jwksUrl: AUTH_JWKS_URL }) };
+}
+
+function requireKeysOfPayloads({ PAYLOAD_CODEC: mode, KEY_ENCRYPTION: stores }: Config): void {
+  if (mode !== 'off' && stores === 'off')
+    throw new ConfigError(`PAYLOAD_CODEC is ${mode}, but KEY_ENCRYPTION is off: it says where the key is.`);
 }
 
 /** Encrypted, and perhaps with somebody else. */

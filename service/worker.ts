@@ -4,7 +4,9 @@ import { fileURLToPath } from 'node:url';
 import type { Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { orderSagaId } from '../contracts/ids.js';
+import type { AuditKeys } from '../domain/audit/signatures.js';
 import { guardAccount } from '../gateways/account-guard.js';
+import type { ErasureJournal } from '../gateways/erasure-journal/journal.js';
 import { protectGateway } from '../gateways/breaker.js';
 import { createPaymentGateway } from '../gateways/stripe.js';
 import { createCachedRead } from '../runtime/cached-read.js';
@@ -17,11 +19,14 @@ import type { Pools } from '../runtime/pools.js';
 import { watchPostgres } from '../runtime/postgres-health.js';
 import type { settings } from '../runtime/settings.js';
 import type { TemporalLink } from '../runtime/temporal.js';
+import type { ServicePayloads } from './payloads.js';
 import type { SagaSlots } from '../sagas/slots.js';
+import { listParked } from '../sagas/parked.js';
 import { wakeSaga } from '../sagas/wake.js';
 import { watchAccount } from '../workers/account.js';
 import { createCrashingActivities } from '../workers/crash-points.js';
 import { countGateway } from '../workers/gateway-metrics.js';
+import { startEraser } from '../workers/eraser.js';
 import { exposeWorker } from '../workers/metrics.js';
 import { startProber } from '../workers/prober.js';
 import { startVerifier, VERIFIER_DEFAULTS } from '../workers/verifier.js';
@@ -47,16 +52,22 @@ export type WorkerRole = {
 export type WorkerRoleOptions = {
   pools: Pools;
   temporal: TemporalLink;
+  /** undefined = payloads are not encrypted. */
+  payloads: ServicePayloads | undefined;
   config: ReturnType<typeof readConfig<typeof settings>>;
   logger: Logger;
   failpoints: Failpoints | undefined;
+  /** Where erasures are noted; undefined = nowhere. */
+  journal: ErasureJournal | undefined;
+  /** Of the audit trail, in which the end of an erasure is an entry. */
+  keys: AuditKeys;
   /** Of sagas that the API of this process starts. */
   slots: SagaSlots | undefined;
 };
 
 /** Polls as soon as Temporal answers. */
 export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
-  const { pools, temporal, config, logger, failpoints, slots } = options;
+  const { pools, temporal, config, logger, failpoints, journal, slots } = options;
   if (config.STRIPE_API_KEY === '') throw new ConfigError('STRIPE_API_KEY is not set.');
   const stripe = createPaymentGateway({
     apiKey: () => config.STRIPE_API_KEY,
@@ -93,13 +104,22 @@ export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
     logger,
   });
   const stopVerifier = verify(options, gateway);
+  const stopEraser = startEraser({
+    ...{ db: pools.background, keys: options.keys, gateway, everyMs: config.ERASURE_EVERY, logger },
+    listParked: async (orderIds) => {
+      const client = temporal.client();
+      return client ? listParked(client, orderIds) : new Set();
+    },
+    ...(journal && { note: journal.append }),
+    ...(failpoints && { pass: (moment, erasureId) => failpoints.at(moment, erasureId) }),
+  });
   const steps = { db: pools.steps, gateway: slots ? pausingSlots(gateway, slots) : gateway };
   const activities = failpoints ? createCrashingActivities({ ...steps, failpoints }) : createActivities(steps);
   const polling = keepPolling(options, slots ? releasingSlots(activities, slots) : activities);
   return {
     readiness: createReadiness(options, polling.isPolling),
     stop: async () => {
-      await Promise.all([stopReconciler(), stopProber(), stopVerifier?.(), polling.stop()]);
+      await Promise.all([stopReconciler(), stopProber(), stopVerifier?.(), stopEraser(), polling.stop()]);
       await account.stop();
     },
   };
@@ -126,7 +146,7 @@ function verify({ pools, temporal, config, logger }: WorkerRoleOptions, gateway:
 }
 
 function keepPolling(
-  { temporal, config, logger }: WorkerRoleOptions,
+  { temporal, payloads, config, logger }: WorkerRoleOptions,
   activities: ReturnType<typeof createActivities>,
 ): { isPolling: () => boolean; stop: () => Promise<void> } {
   const workflowBundle = config.WORKFLOW_BUNDLE ?? fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
@@ -136,6 +156,9 @@ function keepPolling(
   let worker: Worker | undefined;
   const runOnce = async () => {
     const { connection, client } = await temporal.connected;
+    // Without its key it could not even say that it has failed, and would end by that.
+    await payloads?.ready;
+    if (stopping.signal.aborted) return;
     const { namespace } = temporal;
     worker = await createWorker({
       connection,
@@ -144,6 +167,7 @@ function keepPolling(
       workflowBundle,
       logger,
       ...(version && { version }),
+      ...(payloads && { payloadCodec: payloads.codec }),
     });
     if (stopping.signal.aborted) return;
     logger.info('the worker polls');
@@ -170,14 +194,14 @@ function keepPolling(
     stop: async () => {
       stopping.abort();
       if (worker?.getState() === 'RUNNING') worker.shutdown();
-      // Where Temporal has never answered there is nothing to wait for.
-      if (temporal.client() !== undefined) await ended;
+      // Where Temporal, or the store of keys, has never answered there is nothing to wait for.
+      if (temporal.client() !== undefined && payloads?.isReady() !== false) await ended;
     },
   };
 }
 
 /** Polls Temporal, which answers, and reaches Postgres. */
-function createReadiness({ pools, temporal }: WorkerRoleOptions, isPolling: () => boolean): ReadinessCheck {
+function createReadiness({ pools, temporal, payloads }: WorkerRoleOptions, isPolling: () => boolean): ReadinessCheck {
   const readDatabase = watchPostgres(pools.background);
   const readTemporal = createCachedRead<'up' | 'down'>({
     freshMs: TEMPORAL_LIMIT_MS,
@@ -193,6 +217,10 @@ function createReadiness({ pools, temporal }: WorkerRoleOptions, isPolling: () =
   return async () => {
     const [database, answer] = await Promise.all([readDatabase(), readTemporal()]);
     const polls = isPolling();
-    return { ready: polls && answer === 'up' && database === 'up', polls, temporal: answer, database };
+    return {
+      ready: polls && answer === 'up' && database === 'up',
+      ...{ polls, temporal: answer, database },
+      ...(payloads && { payloadKey: payloads.isReady() ? 'at hand' : 'missing' }),
+    };
   };
 }

@@ -23,7 +23,7 @@ import type { AuditKeys } from '../../domain/audit/signatures.js';
 import type { Database } from '../../domain/database.js';
 import { Problem } from '../http/problems.js';
 import { createCallGatherer } from './call-gatherer.js';
-import { ANONYMOUS, CHANGES_NOTHING, permissionOf } from './permissions.js';
+import { ANONYMOUS, CHANGES_NOTHING, confinedTo, permissionOf } from './permissions.js';
 import { namesCustomer } from './personal-routes.js';
 
 export type Auditor = {
@@ -103,7 +103,8 @@ export function createAuditor({
         if (status < 400) throw new Problem('unavailable', 'It could not be put on record: send it again.');
       }
     },
-    note: (request, kind, status) => gatherer.note(callOf(request, kind, status)),
+    note: (request, kind, status) =>
+      gatherer.note({ ...callOf(request, kind, status), isCustomer: isCustomer(request) }),
     stop: () => gatherer.stop(),
   };
 }
@@ -143,6 +144,9 @@ function isPrivileged({ method, caller, routeOptions, is404 }: FastifyRequest): 
   if (allowed === 'open') return false;
   return allowed.every((role) => role === 'operator') || (caller !== ANONYMOUS && caller.roles.includes('operator'));
 }
+
+/** Whoever has no role that reaches beyond a customer's own orders. */
+const isCustomer = ({ caller }: FastifyRequest): boolean => !!caller && confinedTo(caller, 'read') !== undefined;
 
 const routeOf = ({ method, routeOptions }: FastifyRequest): string => `${method} ${routeOptions.url ?? ''}`;
 

@@ -6,6 +6,7 @@
 import type { Logger } from 'pino';
 import { type AuditedCall, recordCalls } from '../../domain/audit/calls.js';
 import type { AuditKeys } from '../../domain/audit/signatures.js';
+import { auditedCustomer, identityKeyOf } from '../../domain/customers.js';
 import type { Database } from '../../domain/database.js';
 
 /** After which a refused call is on record. */
@@ -19,9 +20,11 @@ const READS_MAX = 200;
 /** Orders and customers of one route that a caller's reads are on record with, each by itself, in a minute; further ones are counted together. */
 const RESOURCES_MAX = 20;
 
-export type Gathered = AuditedCall & { times: number; firstAt: Date };
+/** `isCustomer`: by the subject a person is known, which is written as a keyed hash. */
+type Noted = Omit<AuditedCall, 'times' | 'firstAt'> & { isCustomer?: boolean };
+export type Gathered = Noted & { times: number; firstAt: Date };
 export type CallGatherer = {
-  note(call: Omit<AuditedCall, 'times' | 'firstAt'>): void;
+  note(call: Noted): void;
   /** Resolves when what was gathered is written. */
   stop(): Promise<void>;
 };
@@ -48,12 +51,12 @@ export function createCallGatherer(
   const flush = async (isLast = false) => {
     const calls = take(isLast);
     // Not kept for the next time: while the database is away they would only grow.
-    await recordCalls(db, keys, calls).catch((err: unknown) =>
+    await record(db, keys, calls).catch((err: unknown) =>
       logger.error({ err, entries: calls.length }, 'refused calls could not be audited'),
     );
   };
   const flushing = setInterval(() => void flush(), FLUSH_EVERY_MS);
-  const count = (into: Map<string, Gathered>, key: string, call: AuditedCall) => {
+  const count = (into: Map<string, Gathered>, key: string, call: Noted) => {
     const same = into.get(key);
     if (!same) return void into.set(key, { ...call, times: 1, firstAt: new Date() });
     same.times++;
@@ -85,6 +88,16 @@ export function createCallGatherer(
       await flush(true);
     },
   };
+}
+
+async function record(db: Database, keys: AuditKeys, calls: Gathered[]): Promise<void> {
+  if (calls.length === 0) return;
+  const identity = await identityKeyOf(db);
+  const named = calls.map(({ isCustomer, ...call }): AuditedCall => {
+    const { subject } = call;
+    return isCustomer && subject !== null ? { ...call, subject: auditedCustomer(identity, subject) } : call;
+  });
+  await recordCalls(db, keys, named);
 }
 
 /** Of many callers at many routes. */

@@ -43,6 +43,9 @@ const TABLE = {
   'POST /admin/dead-letters/replay': ['operator'],
   'POST /admin/dead-letters/:id/replay': ['operator'],
   'POST /admin/dead-letters/:id/discard': ['operator'],
+  'POST /admin/customers/:id/erase': ['operator'],
+  'GET /admin/erasures': ['operator', 'auditor'],
+  'GET /admin/erasures/:id': ['operator', 'auditor'],
   'POST /codec/decode': ['operator', 'auditor'],
   'POST /codec/encode': ['operator'],
   'POST /webhooks/payments': open, // signed

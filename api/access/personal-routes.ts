@@ -29,6 +29,10 @@ const ANSWERS_PERSONAL_DATA: Record<Route, boolean> = {
   'POST /admin/dead-letters/replay': true,
   'POST /admin/dead-letters/:id/replay': true,
   'POST /admin/dead-letters/:id/discard': true,
+  // Whose erasure it is, is what they do not say.
+  'POST /admin/customers/:id/erase': false,
+  'GET /admin/erasures': false,
+  'GET /admin/erasures/:id': false,
   'POST /codec/decode': true,
   'POST /codec/encode': false,
   'POST /webhooks/payments': false,

@@ -16,10 +16,10 @@ import {
   extendClaim,
   isOutOfKeys,
   type HeldClaim,
-  type KeyClaim,
   keepAnswer,
   releaseClaim,
 } from '../../domain/idempotency.js';
+import type { KeyClaim } from '../../domain/kept-claims.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { fingerprint, parseIdempotencyKey } from './headers.js';
 import { Problem } from './problems.js';
@@ -30,17 +30,20 @@ const LOCK = { lockMs: 15_000, extendEveryMs: 5_000 };
 const CLAIMS_MAX = 5;
 const RETRY_AFTER_S = 1;
 
+/** How an answer is kept: without something, which is put back when it is given again. */
+export type Keeping = { strip(body: unknown): unknown; restore(kept: string): Promise<string> };
+
 /**
  * @param act does the work, which must be safe to repeat; what it throws is answered and not kept. Its argument is the same
  *   whenever it is repeated under the same key, so that Temporal, too, recognizes a repetition; undefined without a key
- * @param about the order whose keys are counted
+ * @param about the order whose keys are counted, and how its answer is kept if that is not as it is given
  */
 export async function answerOnce(
   { db, idempotencyTtlMs, keyLock = LOCK }: Pick<ApiDependencies, 'db' | 'idempotencyTtlMs' | 'keyLock'>,
   request: FastifyRequest,
   reply: FastifyReply,
   act: (onceId: string | undefined) => Promise<{ status: number; body: unknown }>,
-  about: Pick<KeyClaim, 'orderId'> = {},
+  { keep, ...about }: Pick<KeyClaim, 'orderId'> & { keep?: Keeping } = {},
 ): Promise<FastifyReply> {
   const key = claimOf(request, idempotencyTtlMs);
   const claim = key && { ...key, ...about };
@@ -50,7 +53,11 @@ export async function answerOnce(
     return reply.code(status).send(body);
   }
   if ('outcome' in held)
-    return reply.code(held.status).header('idempotent-replayed', 'true').type(JSON_TYPE).send(held.response);
+    return reply
+      .code(held.status)
+      .header('idempotent-replayed', 'true')
+      .type(JSON_TYPE)
+      .send(keep ? await keep.restore(held.response) : held.response);
   const extending = setInterval(
     () => void extendClaim(db, held).catch((err: unknown) => request.log.warn({ err }, 'could not extend a claim')),
     keyLock.extendEveryMs,
@@ -58,7 +65,8 @@ export async function answerOnce(
   try {
     const { status, body } = await act(onceIdOf(held));
     const response = reply.code(status).serialize(body) as string;
-    if (!(await keepAnswer(db, held, { status, response })))
+    const kept = keep ? (reply.serialize(keep.strip(body)) as string) : response;
+    if (!(await keepAnswer(db, held, { status, response: kept })))
       request.log.warn('the claim of a key was lost while it was held');
     return reply.type(JSON_TYPE).send(response);
   } catch (err) {
@@ -118,6 +126,8 @@ export function replayable(earlier: Earlier): Extract<Earlier, { outcome: 'repla
       throw inProgress();
     case 'key-reused':
       throw new Problem('idempotency-key-reused', 'This Idempotency-Key was used before, with another request.');
+    case 'erased':
+      throw new Problem('erased', 'The customer of the order that this Idempotency-Key stands for was erased.');
     default:
       throw new Error(`Bug! Unhandled earlier answer ${earlier satisfies never}`);
   }

@@ -64,6 +64,16 @@ export const PROBLEMS = {
     'The customer has an order with this externalOrderId',
     'Read the order that `orderId` names. Once that is CANCELLED, the number may be ordered again.',
   ],
+  'order-erased': [
+    409,
+    'The customer had an order with this externalOrderId before they were erased',
+    'Nothing was ordered. Use a number that was not used before.',
+  ],
+  'references-incomplete': [
+    409,
+    'Not all orders have the reference of their customer yet',
+    'Have them replaced first: `ops pseudonyms`. Then ask again.',
+  ],
   'idempotency-key-in-use': [
     409,
     'A request with this Idempotency-Key is under way',
@@ -75,6 +85,11 @@ export const PROBLEMS = {
     410,
     'Events after this place have left',
     'What they said is to be had from the orders themselves. Go on with `oldest`, once whoever runs the reader knows of the gap.',
+  ],
+  erased: [
+    410,
+    'What this Idempotency-Key stands for was erased',
+    'Nothing was ordered. If this is no repetition of a request, use a fresh key.',
   ],
   'precondition-failed': [
     412,

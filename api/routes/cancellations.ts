@@ -2,14 +2,16 @@
 import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { orderSagaId } from '../../contracts/ids.js';
-import type { CancellationReason, StoredOrder } from '../../contracts/orders.js';
+import type { CancellationReason, Order, StoredOrder } from '../../contracts/orders.js';
 import { cancellation } from '../../domain/audit/changes.js';
 import { type RequestedCancellation, readTraceOf } from '../../domain/orders.js';
+import { withoutPerson, withPerson } from '../../domain/kept-answers.js';
+import { stageOf } from '../../domain/pseudonyms.js';
 import { sealCancellationMessage } from '../../domain/sealing/of-orders.js';
 import { wakeSaga } from '../../sagas/wake.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
-import { answerOnce } from '../http/idempotency.js';
+import { answerOnce, type Keeping } from '../http/idempotency.js';
 import { problemResponses } from '../openapi/problems.js';
 import { requireOrder, told } from './orders.js';
 import { ANONYMOUS, confinedTo } from '../access/permissions.js';
@@ -52,9 +54,21 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
         await recordCancellation(deps, request, order, reason);
         return { status: 202, body: told(await requireOrder(deps, order.id, request.caller, { texts: 'opened' })) };
       };
-      return answerOnce(deps, request, reply, act, { orderId: order.id });
+      return answerOnce(deps, request, reply, act, { orderId: order.id, keep: await keepingOf(deps, request, order) });
     },
   );
+}
+
+/** Kept without what is a person's: the order that is read for it has all of that. */
+async function keepingOf(deps: ApiDependencies, request: FastifyRequest, order: StoredOrder): Promise<Keeping> {
+  const isWhole = (await stageOf(deps.db)) === 'plain'; // the release before may be beside this one
+  return {
+    strip: (body) => (isWhole ? body : withoutPerson(body as Order)),
+    restore: (kept) =>
+      withPerson(kept, async ({ cancellation }) =>
+        cancellation ? requireOrder(deps, order.id, request.caller, { texts: 'opened' }) : order,
+      ),
+  };
 }
 
 async function recordCancellation(
@@ -64,7 +78,7 @@ async function recordCancellation(
   message: string,
 ): Promise<void> {
   const code = codeOf(request);
-  const actor = request.caller.subject;
+  const actor = actorOf(request, order);
   const stored = await sealCancellationMessage(deps.db, order.id, message);
   if (stored === undefined)
     request.log.warn(
@@ -106,6 +120,10 @@ function logCancellation(
   const about = { correlationId, orderId, callId, actor: isOwn ? 'customer' : caller.subject, outcome, reason };
   server.log.info(about, 'saga: asked to cancel');
 }
+
+/** What is kept, and logged, of a customer is the reference. */
+const actorOf = ({ caller }: FastifyRequest, { customer }: StoredOrder): string =>
+  confinedTo(caller, 'write') === undefined ? caller.subject : customer;
 
 /** An operator's decision has a reason of its own; without authentication no caller is known to be an operator. */
 function codeOf({ caller }: FastifyRequest): CancellationReason {

@@ -7,7 +7,9 @@ import type { Order, StoredOrder } from '../../contracts/orders.js';
 import type { Acceptance } from '../../domain/acceptance.js';
 import { placing } from '../../domain/audit/changes.js';
 import type { Brake } from '../../domain/brakes.js';
-import { earlierAnswer, type KeyClaim } from '../../domain/idempotency.js';
+import { earlierAnswer } from '../../domain/idempotency.js';
+import { withPerson } from '../../domain/kept-answers.js';
+import type { KeyClaim } from '../../domain/kept-claims.js';
 import { type Admission, createAdmission } from '../load/admission.js';
 import { observeTraced } from '../../runtime/exemplars.js';
 import { activeTraceparent } from '../../runtime/tracing/spans.js';
@@ -45,7 +47,7 @@ export function orderPlacementRoutes(app: Api, deps: ApiDependencies): void {
         body: NewOrder,
         response: {
           201: OrderSchema,
-          '4xx': problemResponses('too-many-requests', 'order-exists', ...PRICING_PROBLEMS),
+          '4xx': problemResponses('too-many-requests', 'order-exists', 'order-erased', 'erased', ...PRICING_PROBLEMS),
         },
       },
       onResponse: async (request, reply) => {
@@ -153,10 +155,16 @@ async function answerEarlier(
       orderId: earlier.orderId,
     });
   }
-  const { orderId, response } = replayable(earlier);
-  if (orderId === null) throw new Error('Bug! An accepted order is kept without its id');
+  if (earlier.outcome === 'external-id-erased')
+    throw new Problem('order-erased', 'The customer had an order with this externalOrderId before they were erased.');
+  const { orderId, correlationId, response: kept } = replayable(earlier);
+  if (orderId === null || correlationId === null) throw new Error('Bug! An accepted order is kept without its id');
   reply.header('idempotent-replayed', 'true');
-  const { customerId } = request.body;
+  const { customerId, externalOrderId } = request.body; // the same as at the first time
+  const response = await withPerson(kept, () => ({
+    ...{ customerId, correlationId },
+    ...(externalOrderId !== undefined && { externalOrderId }),
+  }));
   const wait = beginWait(deps, request, reply, { orderId, customerId, isDue: true });
   return answer(orderId, response, wait, request, reply, () =>
     requireOrder(deps, orderId, request.caller, { texts: 'opened' }),

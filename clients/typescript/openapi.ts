@@ -124,6 +124,21 @@ export interface paths {
      */
     post: operations["postAdminDeadLettersReplay"];
   };
+  "/admin/customers/{id}/erase": {
+    /**
+     * Erase a customer
+     * @description What is personal of the customer’s orders is erased, the keys that protect it are destroyed, and `customer.erased` is told. 202 while orders, refunds or events of theirs are in hand, which the erasure names and waits for; follow it at `Location`. Repeating it is harmless, and answers the same erasure. Where nobody is known by the id, or nobody any more, it is 200 with an erasure that has found nothing. Who orders again afterwards is somebody new.
+     */
+    post: operations["postAdminCustomersIdErase"];
+  };
+  "/admin/erasures": {
+    /** Erasures, newest first */
+    get: operations["getAdminErasures"];
+  };
+  "/admin/erasures/{id}": {
+    /** An erasure: what holds it, or what it has erased, with the certificate */
+    get: operations["getAdminErasuresId"];
+  };
   "/inventory": {
     /** List the catalogue with its stock */
     get: operations["getInventory"];
@@ -639,6 +654,120 @@ export interface components {
       /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
       reason?: string;
     };
+    ErasureRequest: {
+      /** @description Opaque subject id; with authentication, the token’s */
+      operator?: string;
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
+      reason: string;
+    };
+    Erasure: {
+      /** Format: uuid */
+      id: string;
+      /**
+       * @description waiting for what is in hand of the customer’s orders; erasing; done
+       * @enum {string}
+       */
+      state: "waiting" | "erasing" | "done";
+      /**
+       * Format: date-time
+       * @description When it was asked for
+       */
+      requestedAt: string;
+      requestedBy: string;
+      reason: string;
+      /**
+       * Format: date-time
+       * @description By when it must be done (`ERASURE_DEADLINE`)
+       */
+      dueAt: string;
+      finishedAt: string | null;
+      /** @description false: nobody was known by that id, or nobody is any more */
+      found: boolean;
+      customerReference: string | null;
+      /** @description Orders that hold it, at the last look; the first of them */
+      waitingFor: ({
+          /** Format: uuid */
+          orderId: string;
+          /**
+           * @description What is in hand of it
+           * @enum {string}
+           */
+          why: "pending" | "unwinding" | "cancellation-due" | "steps-due" | "parked" | "refund-in-hand" | "finding-open" | "dead-letter-open";
+        })[];
+      /** @description How many there are */
+      waitingForCount: number;
+      /** @description It goes on by itself when that is back */
+      stalledBy: ("erasure-journal" | "payment-gateway" | "key-store" | "audit-key" | "other") | null;
+      report: {
+        /** @description How many of what; of orders and events their personal parts */
+        erased: {
+          orders?: number;
+          events?: number;
+          sagaLogEntries?: number;
+          deadLetters?: number;
+          findings?: number;
+          closings?: number;
+          idempotencyKeys?: number;
+          auditedActs?: number;
+          auditedCalls?: number;
+          keys?: number;
+          customers?: number;
+        };
+        /** @description What stays, and why */
+        kept: {
+            where: string;
+            what: string;
+            why: string;
+          }[];
+      } | null;
+      /** @description Once it is done */
+      certificate: ({
+        type: string;
+        installation: string;
+        erasure: string;
+        customerReference: string | null;
+        requestedBy: string;
+        /**
+         * Format: date-time
+         * @description When it was asked for
+         */
+        requestedAt: string;
+        /**
+         * Format: date-time
+         * @description When it was done
+         */
+        erasedAt: string;
+        /** @description How many of what; of orders and events their personal parts */
+        erased: {
+          orders?: number;
+          events?: number;
+          sagaLogEntries?: number;
+          deadLetters?: number;
+          findings?: number;
+          closings?: number;
+          idempotencyKeys?: number;
+          auditedActs?: number;
+          auditedCalls?: number;
+          keys?: number;
+          customers?: number;
+        };
+        /** @description What stays, and why */
+        kept: {
+            where: string;
+            what: string;
+            why: string;
+          }[];
+        signature: {
+          /**
+           * @description Over all else: `ops erasures verify` checks it
+           * @enum {string}
+           */
+          algorithm: "Ed25519" | "HMAC-SHA256";
+          keyId: string;
+          value: string;
+        };
+      }) | null;
+    };
     Sku: {
       sku: string;
       name: string;
@@ -874,8 +1003,18 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `order-exists`: The customer has an order with this externalOrderId. `price-changed`: The total is not what was expected. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      /** @description `order-exists`: The customer has an order with this externalOrderId. `order-erased`: The customer had an order with this externalOrderId before they were erased. `price-changed`: The total is not what was expected. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
       409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `erased`: What this Idempotency-Key stands for was erased */
+      410: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
@@ -3252,6 +3391,377 @@ export interface operations {
       };
     };
   };
+  /**
+   * Erase a customer
+   * @description What is personal of the customer’s orders is erased, the keys that protect it are destroyed, and `customer.erased` is told. 202 while orders, refunds or events of theirs are in hand, which the erasure names and waits for; follow it at `Location`. Repeating it is harmless, and answers the same erasure. Where nobody is known by the id, or nobody any more, it is 200 with an erasure that has found nothing. Who orders again afterwards is somebody new.
+   */
+  postAdminCustomersIdErase: {
+    parameters: {
+      header?: {
+        /** @description 1 to 255 visible ASCII characters; kept 7 days */
+        "idempotency-key"?: string;
+      };
+      path: {
+        /** @description The customer’s id, as orders were placed with it */
+        id: string;
+      };
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["ErasureRequest"];
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Erasure"];
+        };
+      };
+      /** @description Accepted */
+      202: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Erasure"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON. `invalid-idempotency-key`: The Idempotency-Key is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `references-incomplete`: Not all orders have the reference of their customer yet. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** Erasures, newest first */
+  getAdminErasures: {
+    parameters: {
+      query?: {
+        /** @description waiting for what is in hand of the customer’s orders; erasing; done */
+        state?: "waiting" | "erasing" | "done";
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
+        limit?: number;
+        /** @description `next` of the page before */
+        cursor?: string;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": {
+            erasures: components["schemas"]["Erasure"][];
+            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
+            next: string | null;
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** An erasure: what holds it, or what it has erased, with the certificate */
+  getAdminErasuresId: {
+    parameters: {
+      path: {
+        /** @description Id of the erasure */
+        id: string;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Erasure"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
   /** List the catalogue with its stock */
   getInventory: {
     parameters: {
@@ -3791,16 +4301,6 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `not-possible-now`: The saga is not in a state in which this makes sense */
-      409: {
-        headers: {
-          /** @description The request’s, or made; in every log line and event too */
-          "x-correlation-id"?: string;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["Problem"];
-        };
-      };
       /** @description `payload-too-large`: The body is too large */
       413: {
         headers: {
@@ -3914,16 +4414,6 @@ export interface operations {
       };
       /** @description `request-timeout`: The request did not arrive in time */
       408: {
-        headers: {
-          /** @description The request’s, or made; in every log line and event too */
-          "x-correlation-id"?: string;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["Problem"];
-        };
-      };
-      /** @description `not-possible-now`: The saga is not in a state in which this makes sense */
-      409: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;

@@ -6,7 +6,7 @@ import { type Brake, type Engaging, engageBrake, lockBrake, releaseBrake } from 
 import type { Database } from '../database.js';
 import { decideDeadLetter } from '../dead-letters.js';
 import { closeReported, type FindingClosure, refundReported } from '../finding-closures.js';
-import type { KeyClaim } from '../idempotency.js';
+import type { KeyClaim } from '../kept-claims.js';
 import { adoptAccount, readStanding, type Standing } from '../installation.js';
 import { adjustStock, type ExpectedSku, lockSku, putSku, type Sku } from '../inventory.js';
 import { type RequestedCancellation, requestCancellation, type Unwinding } from '../orders.js';

@@ -7,7 +7,7 @@ import { askProducts, askStatus, askTotals, BadQuestion, readQuestion } from './
 
 const HEADERS = {
   'content-security-policy':
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
   'cross-origin-resource-policy': 'same-origin',
@@ -81,6 +81,7 @@ function readFiles() {
   const vendor = (name) => new URL(`dist/${name}`, `file://${uplot}`);
   return new Map([
     ['/', of(page('index.html'), 'text/html')],
+    ['/icon.svg', of(page('icon.svg'), 'image/svg+xml')],
     ['/page.css', of(page('page.css'), 'text/css')],
     ['/page.mjs', of(page('page.mjs'), 'text/javascript')],
     ['/uPlot.mjs', of(vendor('uPlot.esm.js'), 'text/javascript')],

@@ -23,23 +23,34 @@ const kit = await startConsumer(
 const { FEED_URL, FEED_TOKEN, FEED_GAP, BATCH } = kit.settings;
 const headers = FEED_TOKEN === '' ? {} : { authorization: `Bearer ${FEED_TOKEN}` };
 
-const { rows } = await kit.db.query('SELECT after FROM cursors WHERE consumer = $1', [kit.consumer]);
-let after = rows[0]?.after;
-while (!kit.stopping.aborted) {
-  const page = await readPage().catch((err) => void kit.log.warn('the feed does not answer', { error: wordsOf(err) }));
-  const { events = [], next } = page ?? {};
-  // In the order of the page: the lanes keep each order's events one after another.
-  const taken = await Promise.all(events.map(take)).then(() => true, kit.failed);
-  if (taken && next && next !== after && (await keep(next))) after = next; // after the effects; lost, it only brings them again
-  if (events.length === 0) await pause(POLL_MS);
+const running = run();
+kit.leave = () => running; // with its place noted
+
+async function run() {
+  const { rows } = await kit.db.query('SELECT after FROM cursors WHERE consumer = $1', [kit.consumer]);
+  let after = rows[0]?.after;
+  while (!kit.stopping.aborted) {
+    const { events = [], next } = (await readPage(after).catch(complain)) ?? {};
+    // In the order of the page: the lanes keep each order's events one after another.
+    const taken = await Promise.all(events.map(take)).then(() => true, kit.failed);
+    if (taken && next && next !== after && (await keep(next))) after = next; // after the effects; lost, it only brings them again
+    if (events.length === 0) await pause(POLL_MS);
+  }
+}
+
+function complain(err) {
+  if (!kit.stopping.aborted) kit.log.warn('the feed does not answer', { error: wordsOf(err) });
 }
 
 /** @returns undefined: ask again */
-async function readPage() {
+async function readPage(after) {
   const url = new URL(FEED_URL);
   url.searchParams.set('limit', BATCH);
   if (after) url.searchParams.set('after', after);
-  const answer = await fetch(url, { headers, signal: AbortSignal.timeout(ANSWER_LIMIT_MS) });
+  const answer = await fetch(url, {
+    headers,
+    signal: AbortSignal.any([AbortSignal.timeout(ANSWER_LIMIT_MS), kit.stopping]),
+  });
   if (answer.ok) return answer.json();
   if (answer.status !== 410) throw new Error(`it answered ${answer.status}`);
   // It has stood still for longer than events are kept. To go on without them is its operator's word.

@@ -14,9 +14,14 @@ const COMMIT_EVERY_MS = 500;
 const AGAIN_MS = 1_000;
 
 const kit = await startConsumer('kafka', KAFKA_SETTINGS, openKafkaPlace);
-while (!kit.stopping.aborted) {
-  await session().catch((err) => kit.log.warn('Kafka does not answer', { error: wordsOf(err) }));
-  if (!kit.stopping.aborted) await pause(AGAIN_MS);
+const running = run();
+kit.leave = () => running; // with what is had acknowledged
+
+async function run() {
+  while (!kit.stopping.aborted) {
+    await session().catch((err) => kit.log.warn('Kafka does not answer', { error: wordsOf(err) }));
+    if (!kit.stopping.aborted) await pause(AGAIN_MS);
+  }
 }
 
 /** A connection's life: reads until it breaks, or until this program ends. */
@@ -29,6 +34,7 @@ async function session() {
     bootstrapBrokers: kit.settings.KAFKA_BROKERS.split(','),
     deserializers: stringDeserializers,
     retries: 1,
+    requestTimeout: 15_000, // longer than the group waits for one that was killed
   });
   const had = createHad();
   try {
@@ -40,7 +46,8 @@ async function session() {
       highWaterMark: kit.settings.BATCH,
       maxWaitTime: 500,
     });
-    const upkeep = setInterval(() => keepUp(consumer, had).catch((err) => messages.destroy(err)), COMMIT_EVERY_MS);
+    const ending = new AbortController();
+    const upkeep = keepUp(consumer, had, ending.signal).catch((err) => messages.destroy(err));
     const leave = () => messages.destroy();
     kit.stopping.addEventListener('abort', leave);
     try {
@@ -50,11 +57,13 @@ async function session() {
         had.began(message);
         kit.take(toMessage(message)).then(() => had.ended(message), kit.failed);
       }
+    } catch (err) {
+      if (!kit.stopping.aborted) throw err; // else it is only that the stream was closed
     } finally {
-      clearInterval(upkeep);
+      ending.abort();
       kit.stopping.removeEventListener('abort', leave);
     }
-    await kit.lanes.idle();
+    await Promise.all([upkeep, kit.lanes.idle()]);
     await had.commit();
   } finally {
     await consumer.close(true).catch(() => undefined);
@@ -74,6 +83,7 @@ function createHad() {
       const own = inHand.get(message.partition);
       while (own.length > 0 && isHad.has(own[0])) due.set(message.partition, own.shift());
     },
+    /** One after the other, and never two of these at a time: an older commit that came later would take a newer one back. */
     async commit() {
       const last = [...due.values()];
       due.clear();
@@ -82,11 +92,14 @@ function createHad() {
   };
 }
 
-async function keepUp(consumer, had) {
-  await had.commit();
-  const lag = await consumer.getLag({ topics: [TOPIC] });
-  const own = (lag.get(TOPIC) ?? []).filter((each) => each > 0n); // -1: another one's partition
-  kit.metrics.lag.set(Number(own.reduce((sum, each) => sum + each, 0n)));
+async function keepUp(consumer, had, signal) {
+  while (!signal.aborted) {
+    await pause(COMMIT_EVERY_MS, undefined, { signal }).catch(() => undefined);
+    await had.commit();
+    const lag = await consumer.getLag({ topics: [TOPIC] });
+    const own = (lag.get(TOPIC) ?? []).filter((each) => each > 0n); // -1: another one's partition
+    kit.metrics.lag.set(Number(own.reduce((sum, each) => sum + each, 0n)));
+  }
 }
 
 /** CloudEvents' binary mode: attributes in headers that begin with `ce_`, data in the value. */

@@ -16,9 +16,14 @@ const WORKING_EVERY_MS = 1_500;
 const AGAIN_MS = 1_000;
 
 const kit = await startConsumer('nats', NATS_SETTINGS, openNatsPlace);
-while (!kit.stopping.aborted) {
-  await session().catch((err) => kit.log.warn('NATS does not answer', { error: wordsOf(err) }));
-  if (!kit.stopping.aborted) await pause(AGAIN_MS);
+const running = run();
+kit.leave = () => running; // with what is had acknowledged
+
+async function run() {
+  while (!kit.stopping.aborted) {
+    await session().catch((err) => kit.log.warn('NATS does not answer', { error: wordsOf(err) }));
+    if (!kit.stopping.aborted) await pause(AGAIN_MS);
+  }
 }
 
 /** A connection's life: reads until it breaks, or until this program ends. */

@@ -10,6 +10,7 @@ import { wordsOf } from './kit/log.mjs';
 
 const QUEUE = 'orders';
 const LOOK_EVERY_MS = 5_000;
+const FLUSH_MS = 200;
 
 const kit = await startConsumer('rabbitmq', RABBIT_SETTINGS, openRabbitPlace);
 const connection = new Connection({ url: kit.settings.RABBITMQ_URL, retryHigh: 5_000 });
@@ -24,7 +25,10 @@ const options = {
 // neither acknowledged nor given back, which would send it behind its successors: it goes back to its place when the connection ends.
 const consumer = connection.createConsumer(options, (message) => kit.take(toMessage(message)).catch(neverAnswer));
 consumer.on('error', complain); // the queue may not be there yet
-kit.leave = async () => connection.unsafeDestroy();
+kit.leave = async () => {
+  await pause(FLUSH_MS); // for the last acknowledgements
+  connection.unsafeDestroy();
+};
 void lookAtLag();
 
 function neverAnswer(err) {

@@ -10,18 +10,19 @@ import { wordsOf } from './kit/log.mjs';
 import { count, text } from './kit/settings.mjs';
 
 const BODY_BYTES_MAX = 1_048_576;
-const RETRY_AFTER_S = 1;
+const BUSY = { 'retry-after': '1' }; // s
 
 const kit = await startConsumer('webhook', { WEBHOOK_SECRET: text(), PORT: count(4_000, 1, 65_535) }, openTable);
 const webhook = new Webhook(kit.settings.WEBHOOK_SECRET);
 
 const server = createServer(async (request, response) => {
   try {
-    response.writeHead(await answer(request), { 'retry-after': RETRY_AFTER_S }).end();
+    const status = await answer(request);
+    response.writeHead(status, status === 503 ? BUSY : {}).end();
   } catch (err) {
     // Its database is away, it ends, or the sender went: it comes again.
     kit.log.warn('not taken', { error: wordsOf(err) });
-    response.writeHead(503, { 'retry-after': RETRY_AFTER_S }).end();
+    response.writeHead(503, BUSY).end();
   }
 });
 kit.leave = async () => {

@@ -6,6 +6,7 @@ import { countDeadLetters } from '../../domain/dead-letters.js';
 import { countFindings, readFeedHeldSeconds, readUnstarted } from '../../domain/figures.js';
 import { countVouched } from '../../domain/reconciliation-findings.js';
 import { readDestinations } from '../../domain/destinations.js';
+import { countOpenErasures } from '../../domain/erasure/erasures.js';
 import { readStanding } from '../../domain/installation.js';
 import { duration } from '../output.js';
 import { type Check, check, fail, type Finding, ok, warn } from './checks.js';
@@ -16,7 +17,8 @@ const UNSTARTED_WARN_S = 10;
 const LAG_WARN_MS = 15_000;
 const HELD_WARN_S = 15;
 
-export const checkEvents = (db: Database): Promise<Check[]> =>
+/** @param erasing by when an erasure must be done, and how long before that it is looked after */
+export const checkEvents = (db: Database, erasing: { deadlineMs: number; alertBeforeMs: number }): Promise<Check[]> =>
   Promise.all([
     check('orders without a saga', () => countUnstarted(db)),
     check('outbox', () => readOutbox(db)),
@@ -24,6 +26,7 @@ export const checkEvents = (db: Database): Promise<Check[]> =>
     check('dead letters', () => countLetters(db)),
     check('findings', () => countOpenFindings(db)),
     check('account at the gateway', () => readAccount(db)),
+    check('erasures', () => countErasures(db, erasing)),
     check('brakes', () => listBrakes(db)),
   ]);
 
@@ -98,4 +101,17 @@ async function readAccount(db: Database): Promise<Finding> {
   const { id, heldSince, heldBecause } = await readStanding(db);
   if (heldSince === null) return ok(`knows this database, installation ${id}`);
   return fail(`moves no money since ${heldSince.toISOString()}: ${heldBecause}: ops adopt`);
+}
+
+async function countErasures(
+  db: Database,
+  { deadlineMs, alertBeforeMs }: { deadlineMs: number; alertBeforeMs: number },
+): Promise<Finding> {
+  const { waiting, erasing, late, oldestSeconds } = await countOpenErasures(db, deadlineMs - alertBeforeMs);
+  if (waiting + erasing === 0) return ok('none open');
+  const detail = `${waiting} waiting, ${erasing} under way, the oldest for ${duration(oldestSeconds * 1_000)}`;
+  if (oldestSeconds * 1_000 > deadlineMs) return fail(`${detail}, past its deadline: ops erasures`);
+  return late > 0
+    ? warn(`${detail}; ${late} must be done within ${duration(alertBeforeMs)}: ops erasures`)
+    : ok(detail);
 }

@@ -1,6 +1,7 @@
 /** What `doctor` asks Postgres: whether it takes changes, keeps what it says it has kept, and whose tables these are. */
 import type { Database } from '../../domain/database.js';
 import { feedClockLag, readFeedClock } from '../../domain/feed-clock.js';
+import { readStage } from '../../domain/pseudonyms.js';
 import { duration } from '../output.js';
 import { type Check, check, fail, type Finding, ok, skipped, warn } from './checks.js';
 
@@ -17,8 +18,16 @@ export const checkPostgres = (db: Database): Promise<Check[]> =>
     check('database connections', () => countConnections(db)),
     check('clock of the database', () => compareClocks(db)),
     check('clock of the feed', () => readClockOfFeed(db)),
+    check('references of customers', () => readReferences(db)),
     check('archive of the WAL', () => readArchive(db)),
   ]);
+
+async function readReferences(db: Database): Promise<Finding> {
+  const stage = await readStage(db);
+  if (stage === 'plain')
+    return warn('orders hold clients’ ids: when no process of the release before runs, ops pseudonyms --begin');
+  return ok(stage === 'begun' ? 'begun; older orders are getting theirs' : 'in all orders');
+}
 
 async function takesChanges(db: Database): Promise<Finding> {
   const [row] = await db.$queryRaw<

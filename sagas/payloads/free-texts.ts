@@ -3,8 +3,8 @@
  * sealed with the key of the order's customer, within a payload whose other parts the saga needs for ever. So destroying that key
  * erases the texts and nothing else, and a saga whose texts are erased replays.
  *
- * A text never holds a saga up: one that cannot be sealed is protected by the payload key alone, and one that cannot be opened reads as
- * unreadable. No saga decides anything by a text.
+ * A text never holds a saga up, and none outlives its customer: one that cannot be sealed is not kept, and one that cannot be opened reads
+ * as unreadable. No saga decides anything by a text, and whoever decided, and why, is in the audit trail besides.
  */
 import { KeyDestroyed } from '../../domain/sealing/errors.js';
 import { ERASED, type SealedBytes } from '../../domain/sealing/port.js';
@@ -12,12 +12,14 @@ import { orderIdOf } from '../../contracts/ids.js';
 
 /** What is read for a text whose key is not destroyed, but cannot be had now. */
 export const UNREADABLE = '[unreadable: its key cannot be had]';
+/** What is kept in place of a text that could not be sealed. */
+export const NOT_KEPT = '[not kept: its key could not be had]';
 
 export type FreeTextDependencies = {
   /** domain/sealing. */
   sealBytes(bytes: Uint8Array, of: { reference: string; about: string }): Promise<SealedBytes>;
   openBytes(sealed: SealedBytes, of: { reference: string; about: string }): Promise<Buffer>;
-  /** @returns the reference of the order's customer; undefined = it has none yet, or there is no such order */
+  /** @returns the reference of the order's customer; undefined = it has none yet, or there is no such order: there is no key to seal with */
   referenceOf(orderId: string): Promise<string | undefined>;
   /** Told of each text that could not be treated as it should. */
   onFailure(what: 'not sealed' | 'not opened', err: unknown): void;
@@ -26,7 +28,7 @@ export type FreeTextDependencies = {
 };
 
 export type FreeTexts = {
-  /** @returns the same value with its texts sealed, and whose key has done it; undefined = nothing was sealed */
+  /** @returns the value with its texts sealed or gone, and whose key has sealed; undefined = it stays as it is */
   seal(value: unknown, workflow: string): Promise<{ value: unknown; customer: string | undefined } | undefined>;
   open(value: unknown, of: { workflow: string; customer: string }): Promise<unknown>;
 };
@@ -68,7 +70,7 @@ export function createFreeTexts({
     } catch (err) {
       if (err instanceof KeyDestroyed) return ERASED;
       onFailure('not sealed', err);
-      return text;
+      return NOT_KEPT;
     }
   };
   const openOne = async ({ [SEALED]: [keyVersion, data] }: Sealed, workflow: string, reference: string) => {
@@ -85,13 +87,17 @@ export function createFreeTexts({
     seal: async (value, workflow) => {
       const names = textsIn(value);
       if (names.length === 0) return undefined;
-      const reference = await within(() => referenceOf(orderIdOf(workflow))).catch((err: unknown) => {
+      let reference: string | undefined;
+      try {
+        reference = await within(() => referenceOf(orderIdOf(workflow)));
+      } catch (err) {
         onFailure('not sealed', err);
-        return undefined;
-      });
+        return { value: await replaced(value, names, async () => NOT_KEPT), customer: undefined };
+      }
       if (reference === undefined) return undefined;
-      const sealed = await replaced(value, names, (text) => sealOne(text as string, workflow, reference));
-      return { value: sealed, customer: hasSealed(sealed) ? reference : undefined };
+      const customer = reference;
+      const sealed = await replaced(value, names, (text) => sealOne(text as string, workflow, customer));
+      return { value: sealed, customer: hasSealed(sealed) ? customer : undefined };
     },
     open: (value, { workflow, customer }) =>
       replaced(value, sealedIn(value), (text) => openOne(text as Sealed, workflow, customer)),

@@ -1,9 +1,7 @@
 /** The codec as a process uses it, made of its keys: the one place where a codec comes from. */
 import type { ClientOptions } from '@temporalio/client';
 import type { PayloadCodec } from '@temporalio/common';
-import type { Statements } from '../../domain/database.js';
 import type { DataKeys } from '../../domain/sealing/data-keys.js';
-import { findReferenceOfOrder } from '../../domain/sealing/order-references.js';
 import type { Sealing } from '../../domain/sealing/port.js';
 import { type CodecMode, createPayloadCodec } from './codec.js';
 import { createFreeTexts, type FreeTextDependencies } from './free-texts.js';
@@ -12,8 +10,9 @@ import { describing } from './reading.js';
 
 export type PayloadDependencies = {
   mode: CodecMode;
-  db: Statements;
-  dataKeys: DataKeys;
+  /** domain/sealing/order-references. */
+  findReference: FreeTextDependencies['referenceOf'];
+  dataKeys: Pick<DataKeys, 'newest' | 'ofVersion'>;
   sealing: Pick<Sealing, 'sealBytes' | 'openBytes'>;
   onFailure: FreeTextDependencies['onFailure'];
   encryptsAfterMs?: number;
@@ -29,7 +28,7 @@ export type Payloads = {
 
 export function createPayloads({
   mode,
-  db,
+  findReference,
   dataKeys,
   sealing,
   onFailure,
@@ -37,7 +36,7 @@ export function createPayloads({
 }: PayloadDependencies): Payloads {
   const keys = createPayloadKeys(dataKeys, encryptsAfterMs === undefined ? {} : { encryptsAfterMs });
   const { sealBytes, openBytes } = sealing;
-  const texts = createFreeTexts({ sealBytes, openBytes, referenceOf: rememberedReferences(db), onFailure });
+  const texts = createFreeTexts({ sealBytes, openBytes, referenceOf: remembering(findReference), onFailure });
   const codec = createPayloadCodec({ mode, keys, texts });
   const clientOptions = {
     dataConverter: { payloadCodecs: [codec] },
@@ -49,12 +48,12 @@ export function createPayloads({
 /** Those of the orders at work. A reference, once it is an order's, stays. */
 const REMEMBERED_MAX = 10_000;
 
-function rememberedReferences(db: Statements): FreeTextDependencies['referenceOf'] {
+function remembering(find: FreeTextDependencies['referenceOf']): FreeTextDependencies['referenceOf'] {
   const known = new Map<string, string>();
   return async (orderId) => {
     const remembered = known.get(orderId);
     if (remembered !== undefined) return remembered;
-    const reference = await findReferenceOfOrder(db, orderId);
+    const reference = await find(orderId);
     if (reference === undefined) return undefined;
     if (known.size >= REMEMBERED_MAX) known.delete(known.keys().next().value ?? '');
     known.set(orderId, reference);

@@ -24,7 +24,7 @@ export type Facts = {
 export async function readOperationFacts(pool: pg.Pool): Promise<Facts> {
   const rowsOf = async <Row extends pg.QueryResultRow>(sql: string) => (await pool.query<Row>(sql)).rows;
   const orders = await rowsOf<StoredOrder>(`
-    SELECT id, customer_id AS "customerId", external_order_id AS "externalOrderId", status, unwinding_reason AS reason,
+    SELECT id, coalesce((SELECT client_id FROM customers c WHERE c.reference::text = o.customer_id), customer_id) AS "customerId", external_order_id AS "externalOrderId", status, unwinding_reason AS reason,
       payment_method AS "paymentMethod",
       (SELECT json_agg(json_build_object('sku', sku, 'quantity', quantity, 'unitPrice', unit_price))
         FROM order_lines WHERE order_id = o.id) AS lines,

@@ -92,9 +92,22 @@ describe('an order', () => {
     const customer = await as('customer', canary);
     const placed = await api.place({ customerId: canary, externalOrderId: number }, customer);
     expect(placed.status).toBe(201);
-    expect((await api.send('POST', `/orders/${placed.body.id}/cancel`, { reason: 'no' }, customer)).status).toBe(202);
-    await api.get('/orders/01a1fc4b-0000-7000-8000-000000000000', customer);
-    expect(await tablesWith(canary)).toEqual(expect.arrayContaining(['customers']));
+    const cancel = () =>
+      api.send('POST', `/orders/${placed.body.id}/cancel`, { reason: 'no' }, { ...customer, 'idempotency-key': 'c-1' });
+    const cancelled = await cancel();
+    expect(cancelled.status).toBe(202);
+    expect([(await cancel()).text, cancelled.text]).toEqual([cancelled.text, expect.stringContaining(canary)]);
+    const keyed = { ...customer, 'idempotency-key': 'k-1' };
+    const first = await api.place({ customerId: canary }, keyed);
+    const again = await api.place({ customerId: canary }, keyed);
+    expect([again.headers.get('idempotent-replayed'), again.text]).toEqual(['true', first.text]);
+    expect(first.text).toContain(canary);
+    expectProblem(await api.get('/inventory-of-nobody', customer), 404, 'not-found');
+    expectProblem(await api.get('/admin/sagas', customer), 403, 'forbidden');
+    const other = await place('cus_not_canary');
+    expectProblem(await api.get(`/orders/${other.id}`, customer), 404, 'not-found');
+    await eventually('the refusals are on record', async () => (await api.db.auditCall.count()) >= 2);
+    expect(await tablesWith(canary)).toEqual(['customers']);
   });
 });
 

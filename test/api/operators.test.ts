@@ -41,6 +41,7 @@ beforeAll(async () => {
     deliveryBackoffMaxMs: 1_000,
     destinationsBegin: 'oldest',
     outboxRetentionMs: 86_400_000,
+    erasuresLateAfterMs: 23 * 86_400_000,
   });
 });
 afterEach(() => s.heal());

@@ -36,6 +36,7 @@ describe('.env.example', () => {
       TEMPORAL_ADDRESS: 'localhost:7233',
       TEMPORAL_UI_URL: '',
       ALLOW_PLAINTEXT: '',
+      KEY_ENCRYPTION: 'off',
     }; // compose has its own
     expect(written).toEqual(
       wanted.map((line) => line.replace(/^(\w+)=.*/, (all, name) => (name in own ? `${name}=${own[name]}` : all))),

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
+import { freePort } from '../../local/processes/ports.js';
 import { type Link, startLink } from '../../testbed/link.js';
 import { eventually } from '../support/conditions.js';
 import { createTestDatabase } from '../support/database.js';
@@ -23,6 +24,10 @@ export type TestConsumer = {
   query: pg.Pool['query'];
   /** The network to its database. */
   link: Link;
+  /** Of a series of its metrics, by how its line begins; NaN while it serves none. */
+  figure(series: string): Promise<number>;
+  /** Another has the inbox locked, until it lets go. */
+  lockInbox(): Promise<{ unlock(): Promise<void> }>;
   /** How often it was killed. */
   kills: number;
   start(more?: Record<string, string>): void;
@@ -42,7 +47,14 @@ export async function createConsumer(name: string, env: Record<string, string>):
   const link = await startLink(new URL(database.url).host);
   const url = new URL(database.url);
   url.host = link.address;
-  const whole = { PATH: process.env['PATH'] ?? '', DATABASE_URL: url.href, RETRY_BACKOFF: '20ms', ...env };
+  const METRICS_PORT = `${await freePort()}`;
+  const whole = {
+    METRICS_PORT,
+    PATH: process.env['PATH'] ?? '',
+    DATABASE_URL: url.href,
+    RETRY_BACKOFF: '20ms',
+    ...env,
+  };
   const lines: Line[] = [];
   let child: ChildProcess | undefined;
   const end = async (signal: NodeJS.Signals) => {
@@ -58,6 +70,21 @@ export async function createConsumer(name: string, env: Record<string, string>):
     lines,
     query: pool.query.bind(pool) as pg.Pool['query'],
     link,
+    figure: async (series) => {
+      const answer = await fetch(`http://127.0.0.1:${METRICS_PORT}/metrics`).catch(() => undefined);
+      const line = (await answer?.text())?.split('\n').find((each) => each.startsWith(series));
+      return Number(line?.split(' ').at(-1));
+    },
+    lockInbox: async () => {
+      const client = await pool.connect();
+      await client.query('BEGIN; LOCK TABLE inbox');
+      return {
+        unlock: async () => {
+          await client.query('COMMIT');
+          client.release();
+        },
+      };
+    },
     kills: 0,
     start: (more = {}) => {
       child = spawn(process.execPath, [join(FOLDER, `${name}.mjs`)], {

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { Webhook } from 'standardwebhooks';
 import { v7 as uuidv7 } from 'uuid';
 import type { CloudEvent } from '../../contracts/events.js';
 import { freePort } from '../../local/processes/ports.js';
@@ -14,12 +15,10 @@ const DAY_MS = 86_400_000;
 const longAgo = new Date(Date.now() - 200 * DAY_MS);
 let consumer: TestConsumer;
 let env: Record<string, string>;
-let metricsPort: number;
 beforeAll(async () => {
   const port = await freePort();
-  metricsPort = await freePort();
   env = { WEBHOOK_URL: `http://127.0.0.1:${port}`, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE: 'true' };
-  consumer = await createConsumer('webhook', { PORT: `${port}`, WEBHOOK_SECRET, METRICS_PORT: `${metricsPort}` });
+  consumer = await createConsumer('webhook', { PORT: `${port}`, WEBHOOK_SECRET });
   consumer.start();
 });
 beforeEach(async () => {
@@ -101,6 +100,25 @@ test('a confirmed order that is cancelled has sold nothing, and its cancellation
   expect(consumer.deadLetters('list').letters.map(({ sequence }) => sequence)).toEqual([3, 4]);
 });
 
+type Request = { headers?: Record<string, string>; body: string };
+const signed = (): Request => {
+  const [event] = orderEvents(uuidv7()) as [CloudEvent];
+  const [now, body] = [new Date(), JSON.stringify(event)];
+  const headers = {
+    'webhook-id': event.id,
+    'webhook-timestamp': `${Math.floor(now.getTime() / 1_000)}`,
+    'webhook-signature': new Webhook(WEBHOOK_SECRET).sign(event.id, now, body),
+  };
+  return { headers, body };
+};
+const post = async (request: Request | string) =>
+  (
+    await fetch(env['WEBHOOK_URL'] ?? '', {
+      method: 'POST',
+      ...(typeof request === 'string' ? { body: request } : request),
+    })
+  ).status;
+
 const erasedEvent = (reference: string, sequence = 1) =>
   eventOf(reference, sequence, 'customer.erased', {
     customerReference: reference,
@@ -126,7 +144,8 @@ test('a customer who is erased is kept nowhere, and comes back with no event tha
   expect(await kept()).toBe(1);
   await deliver([erasedEvent(reference), erasedEvent(reference), erasedEvent(reference, 2)]);
   expect(await kept()).toBe(0);
-  await deliver([...after, ...before]);
+  const third = { ...(dead[0] as CloudEvent), sequence: 3, id: `${poor.subject}-3` };
+  await deliver([...after, ...before, third]); // the last of them lies down behind the others
   const { rows } = await consumer.query("SELECT FROM dead_letters WHERE body LIKE '%cus_proof%'");
   expect(rows).toEqual([]);
   consumer.deadLetters('discard', '--cause', 'unreadable');
@@ -155,14 +174,9 @@ test('its log lines lead to the order’s story, and name no customer', async ()
 });
 
 test('its metrics count what became of events', async () => {
-  const scrape = async () => (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
-  const figureOf = async (series: string) => {
-    const line = (await scrape()).split('\n').find((each) => each.startsWith(series));
-    return Number(line?.split(' ').at(-1));
-  };
-  const outcome = (name: string) => figureOf(`consumer_events_total{outcome="${name}"`);
+  const outcome = (name: string) => consumer.figure(`consumer_events_total{outcome="${name}"`);
   const names = ['processed', 'ignored', 'duplicate', 'dead', 'behind'];
-  const figures = () => Promise.all([...names.map(outcome), figureOf('consumer_failed_tries_total')]);
+  const figures = () => Promise.all([...names.map(outcome), consumer.figure('consumer_failed_tries_total')]);
   const before = await figures();
   const odd = orderEvents(uuidv7(), undefined, 'XYZ');
   const good = orderEvents(uuidv7());
@@ -170,8 +184,8 @@ test('its metrics count what became of events', async () => {
   await deliver(good);
   const after = await figures();
   expect(after.map((figure, index) => figure - (before[index] ?? 0))).toEqual([3, 2, 3, 1, 1, 3]);
-  expect(await figureOf('consumer_lag_seconds')).toBe(0);
-  expect(await figureOf('consumer_paused')).toBe(0);
+  expect(await consumer.figure('consumer_lag_seconds')).toBe(0);
+  expect(await consumer.figure('consumer_paused')).toBe(0);
 });
 
 test('told to end amid work, it finishes what it has begun, ends with 0, and its successor has the rest', async () => {
@@ -183,6 +197,23 @@ test('told to end amid work, it finishes what it has begun, ends with 0, and its
   await delivering;
   expect(await sold(consumer)).toEqual({ orders: 100, amount: 100_100 });
 }, 60_000);
+
+test('with as much in hand as it may have, it asks its sender to wait; while its database is away, too', async () => {
+  await consumer.terminate();
+  consumer.start({ BATCH: '2' });
+  await eventually('it listens', async () => (await post('{}')) === 401);
+  const client = await consumer.lockInbox();
+  const first = [post(signed()), post(signed())];
+  await eventually('both are in hand', async () => (await consumer.figure('consumer_in_hand')) === 2);
+  expect(await post(signed())).toBe(503);
+  await client.unlock();
+  expect(await Promise.all(first)).toEqual([204, 204]);
+  consumer.link.fail('reset');
+  expect(await post(signed())).toBe(503);
+  consumer.link.heal();
+  await eventually('it is taken', async () => (await post(signed())) === 204);
+  expect(consumer.deadLetters('list').letters).toEqual([]);
+}, 30_000);
 
 test('settings that make no sense end it at the start, each by its name', () => {
   const { status, stderr } = spawnSync(process.execPath, ['examples/consumers/kafka.mjs'], {

@@ -20,6 +20,8 @@ const PRICE = 1_001;
 /** Types are added: a consumer that does not know one takes the event, has no effect, and goes on. */
 const TYPE_OF_TOMORROW = 'shipment.dispatched';
 const OUTAGE_MS = 1_500;
+/** What each is started with, so that it has to stop reading. */
+const BATCH = 20;
 
 export type Driver = {
   name: string;
@@ -103,20 +105,18 @@ export async function proveExactlyOnce(driver: Driver): Promise<void> {
     await (driver.deliverBroken ?? ((event) => deliver([event])))(second);
     await deliver([...rest, ...poor, ...odd]);
   };
-  consumer.start();
+  consumer.start({ BATCH: `${BATCH}` });
   const delivering = deliverPoison().then(() => deliver(events));
   await hasSold(consumer, ORDERS / 4);
   await consumer.kill();
-  consumer.start();
+  consumer.start({ BATCH: `${BATCH}` });
   await hasSold(consumer, ORDERS / 3);
-  consumer.link.fail('reset');
-  await pause(OUTAGE_MS);
-  consumer.link.heal();
+  await proveBackPressure(consumer);
   await delivering;
   await hasSold(consumer, ORDERS / 2);
   await driver.outage(OUTAGE_MS);
   await consumer.kill();
-  consumer.start();
+  consumer.start({ BATCH: `${BATCH}` });
   if (driver.repeat) await driver.repeat();
   else await deliverPoison().then(() => deliver(events));
   const last = await many(driver, LAST);
@@ -127,7 +127,32 @@ export async function proveExactlyOnce(driver: Driver): Promise<void> {
   expect(await sold(consumer)).toEqual({ orders: ORDERS + LAST, amount: PRICE * (ORDERS + LAST) });
   expectInSequence(consumer);
   await proveReplay(driver, { broken, poor, odd });
+  await proveLeave(driver);
   report(driver);
+}
+
+/** Its database is away, and its destination has more for it: it waits, with no more in hand than it may have. */
+async function proveBackPressure(consumer: TestConsumer): Promise<void> {
+  consumer.link.fail('reset');
+  await eventually('it waits', async () => (await consumer.figure('consumer_paused')) === 1);
+  await pause(OUTAGE_MS);
+  expect(await consumer.figure('consumer_in_hand')).toBeLessThanOrEqual(BATCH);
+  consumer.link.heal();
+}
+
+/** Told to end, it ends well, and what it had is acknowledged: its successor is told nothing of it. */
+async function proveLeave(driver: Driver): Promise<void> {
+  const { consumer, deliver } = driver;
+  expect(await consumer.terminate()).toBe(0);
+  const told = consumer.lines.length;
+  consumer.start({ BATCH: `${BATCH}` });
+  const { orders } = await sold(consumer);
+  const events = orderEvents(await newOrder(driver));
+  await deliver(events);
+  await hasSold(consumer, orders + 1);
+  const toldOf = consumer.lines.slice(told).flatMap(({ orderId }) => orderId ?? []);
+  expect(new Set(toldOf)).toEqual(new Set([events[0]?.subject]));
+  expect(await consumer.terminate()).toBe(0);
 }
 
 /** What is dead holds its order only, each letter says why, and a replay has what can be had, in sequence, once. */
@@ -170,7 +195,10 @@ export function expectInSequence({ lines }: TestConsumer): void {
     const numbers = seen.get(orderId) ?? seen.set(orderId, []).get(orderId);
     if (!numbers?.includes(sequence)) numbers?.push(sequence);
   }
-  const astray = [...seen].filter(([, numbers]) => numbers.some((number, index) => number < (numbers[index - 1] ?? 0)));
+  const isAstray = (numbers: number[]) => numbers.some((number, index) => number < (numbers[index - 1] ?? 0));
+  const astray = [...seen]
+    .filter(([, numbers]) => isAstray(numbers))
+    .map(([id]) => lines.filter((each) => each.orderId === id));
   expect(astray).toEqual([]);
 }
 

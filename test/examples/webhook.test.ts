@@ -50,8 +50,9 @@ test('killed, told everything twice, poisoned, cut off from its sender and its d
 }, 240_000);
 
 test('what is signed with another secret is refused, and leaves nothing behind', async () => {
+  consumer.start();
   const other = `whsec_${Buffer.from('another secret of so many bytes.').toString('base64')}`;
-  expect(await post('someone-1', '{}', other)).toBe(401);
+  expect(await eventually('it answers', () => post('someone-1', '{}', other))).toBe(401);
   const { rows } = await consumer.query("SELECT FROM inbox WHERE subject = 'someone'");
   expect(rows).toEqual([]);
 });

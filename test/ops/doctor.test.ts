@@ -31,6 +31,7 @@ const start = () => {
     deliveryBackoffMaxMs: 500,
     destinationsBegin: 'oldest',
     outboxRetentionMs: 86_400_000,
+    erasuresLateAfterMs: 23 * 86_400_000,
     logger: SILENT,
   });
   return async () => {

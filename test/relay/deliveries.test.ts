@@ -245,6 +245,7 @@ describe('the relay', () => {
       deliveryBackoffMaxMs: 1_000,
       destinationsBegin: 'oldest',
       outboxRetentionMs: 86_400_000,
+      erasuresLateAfterMs: 23 * 86_400_000,
       logger: pino({ level: 'silent' }),
     });
     return async () => {

@@ -43,6 +43,7 @@ const begin = () => {
     deliveryBackoffMaxMs: 1_000,
     destinationsBegin: 'oldest',
     outboxRetentionMs: 86_400_000,
+    erasuresLateAfterMs: 23 * 86_400_000,
     logger: SILENT,
   });
 };

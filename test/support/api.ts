@@ -118,6 +118,7 @@ export async function startServer({ db, databaseUrl }: TestApi, changed: Partial
   const dependencies = {
     authenticate,
     auditor,
+    erasing: { keys: { audit: auditKeys([]) }, deadlineMs: 30 * DAY_MS },
     db,
     temporal: AWAY,
     dispatcher,

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { Client } from '@temporalio/client';
 import { findReferences, lookupOf, readIdentityKey } from '../../domain/customers.js';
 import type { Database } from '../../domain/database.js';
+import { findReferenceOfOrder } from '../../domain/sealing/order-references.js';
 import { createDataKeys, type DataKeys } from '../../domain/sealing/data-keys.js';
 import { createSealing } from '../../domain/sealing/sealing.js';
 import type { CodecMode } from '../../sagas/payloads/codec.js';
@@ -27,7 +28,7 @@ export async function payloadsOf(
   const failures: string[] = [];
   const payloads = createPayloads({
     mode,
-    db,
+    findReference: (orderId) => findReferenceOfOrder(db, orderId),
     dataKeys,
     sealing,
     onFailure: (what, err) => failures.push(`${what}: ${(err as Error).message}`),

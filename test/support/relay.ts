@@ -25,6 +25,7 @@ export const runRelay = (
     deliveryBackoffMaxMs: 500,
     destinationsBegin,
     outboxRetentionMs: 86_400_000,
+    erasuresLateAfterMs: 23 * 86_400_000,
     logger: SILENT,
   });
   return async () => {

@@ -1,6 +1,6 @@
 /** Every kind of event, written by real sagas and steps, is what its schema says. The stories check theirs as well. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { EVENT_TYPES } from '../../contracts/event-schemas.js';
+import { ORDER_EVENT_TYPES } from '../../contracts/event-schemas.js';
 import { LAST_UNDO, PLAN, STEPS, stepsOf, undosOf } from '../../contracts/plan.js';
 import { sagaStart } from '../../contracts/saga.js';
 import { beginUnwinding, requestCancellation } from '../../domain/orders.js';
@@ -55,7 +55,7 @@ test('orders confirmed, refused, unknown, declined, worth nothing, and taken bac
   for (const { order } of results.slice(0, 2)) await cancelConfirmed(order.id);
   const { types, breaches } = await checkContracts(s.db);
   expect(breaches).toEqual([]);
-  expect(types).toEqual([...EVENT_TYPES].sort());
+  expect(types).toEqual([...ORDER_EVENT_TYPES].sort());
 });
 
 test('steps and undos that an operator vouches for', async () => {

@@ -28,7 +28,7 @@ export const EVENTS: Store = {
       'none',
       `specversion source type time datacontenttype dataschema sequence data data.items data.items.sku data.items.quantity
       data.items.unitPrice data.skus data.total data.total.amount data.total.currency data.amount data.amount.amount
-      data.amount.currency data.reason data.declineCode data.refundStatus`,
+      data.amount.currency data.reason data.declineCode data.refundStatus data.erasedAt`,
     ),
   ],
 };
@@ -110,6 +110,16 @@ export const OTHERS: readonly Store[] = [
     store: 'the audit trail’s anchor: a file, and `AUDIT_ANCHOR_URL`',
     ...LEGAL.acts,
     parts: [of('none', 'id hash at')],
+  },
+  {
+    store: 'the erasure journal: a file, or a Postgres of another cluster (`ERASURE_JOURNAL`)',
+    purpose: 'have erasures outlive a restore',
+    basis: '6(1)(c) with 17: who was erased stays erased',
+    retention: 'for ever',
+    parts: [
+      of('pseudonymous', 'customer', 'a reference, which leads to nobody once the customer is erased'),
+      of('none', 'position at kind erasureId hash'),
+    ],
   },
   {
     store: 'traces, where `OTEL_…` asks for them',

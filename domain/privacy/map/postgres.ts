@@ -56,6 +56,26 @@ export const POSTGRES: readonly Store[] = [
     pseudonymous('reference'),
     none('version kek_id created_at destroyed_at'),
   ),
+  table(
+    'erasures',
+    LEGAL.erasures,
+    staff('requested_by reason', 'who of the shop asked for it, and why, without personal data as it was accepted'),
+    pseudonymous('reference waiting_for', 'lead to nobody once it is done'),
+    none(
+      `id state requested_at waiting_count looked_at stalled_by noted_at entombed_at pass_began_at pass_place counts done_at`,
+    ),
+  ),
+  table(
+    'erased_keys',
+    LEGAL.keys,
+    pseudonymous('digest', 'a keyed hash of an Idempotency-Key that was erased'),
+    none('expires_at'),
+  ),
+  table(
+    'erased_order_numbers',
+    LEGAL.tombstones,
+    pseudonymous('digest', 'a keyed hash of a client’s id and an order number, of an order that was not cancelled'),
+  ),
   table('order_lines', LEGAL.order, pseudonymous('order_id', OF_ORDER), none('sku line_no quantity unit_price')),
   table(
     'inventory',
@@ -192,6 +212,7 @@ export const POSTGRES: readonly Store[] = [
   table('relay_destinations', LEGAL.operation, none('destination configured_at')),
   table('relay_members', LEGAL.operation, none('destination owner alive_until')),
   table('feed_horizon', LEGAL.operation, none('singleton feed_xid feed_position occurred_at')),
+  table('erasure_journal_mark', LEGAL.operation, none('singleton position hash incarnation read_at')),
   table('progress_marks', LEGAL.operation, none('name reached_at')),
   table('reconciliation_scans', LEGAL.operation, none('scan since until after due_at updated_at')),
   table(

@@ -142,12 +142,15 @@ class Away extends Error {}
 
 /** Does it, again and again while the database is away. */
 async function whileThere(kit, isPatient, work) {
-  const { db, log } = kit;
+  const { db, log, metrics } = kit;
   for (;;) {
     try {
-      return await work();
+      const result = await work();
+      metrics.paused.set(0);
+      return result;
     } catch (err) {
       if (err instanceof Stopping || err instanceof Forgotten || !(await db.isAway(err))) throw err;
+      metrics.paused.set(1);
       if (!isPatient) throw new Away('the database is away', { cause: err });
       if (kit.stopping.aborted) throw new Stopping();
       log.warn('its database does not do it now, and is asked again', { error: wordsOf(err) });

@@ -117,6 +117,11 @@ export const CASES: AlarmCase[] = [
     summary: '1 events are not taken by webhook: rejected',
   },
   {
+    alert: 'ErasureLate',
+    series: { 'order_saga_erasures_late{role="relay"}': [0, 1] },
+    summary: '1 customers who are to be erased are not, and their deadline is near',
+  },
+  {
     alert: 'FeedHeldBack',
     series: { 'order_saga_feed_held_seconds{role="relay"}': [30, 31] },
     summary: 'an open transaction has held every reader of events back for 31s',

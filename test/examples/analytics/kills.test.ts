@@ -61,6 +61,7 @@ async function amidTraffic(work: () => Promise<void>, expiring: boolean) {
   };
   const others = Promise.all([
     during(() => installation.order()),
+    during(() => installation.lateOrder()),
     during(async () => {
       const answer = await readSide.totals();
       if (answer) samples.push({ asOf: answer.asOf, sums: sumOf(answer).sums });
@@ -105,6 +106,8 @@ test('killed at every statement by which it takes a page, it has the orders’ s
 }, 120_000);
 
 test('away for longer than events are kept, it is built anew from the orders while it answers, killed at every statement of that', async () => {
+  await installation.order();
+  await readSide.isBeyond(Date.now());
   await readSide.kill();
   const stoodAt = await installation.db.order.count();
   for (let i = 0; i < 20; i++) await installation.order();

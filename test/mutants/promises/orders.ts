@@ -62,7 +62,7 @@ export default [
     id: 'key-of-another-request',
     promise: 'An Idempotency-Key that was used for another request is refused.',
     file: 'domain/idempotency.ts',
-    find: "if (!Buffer.from(fingerprint).equals(claim.fingerprint)) return { outcome: 'key-reused' };",
+    find: "if (!isSameRequest(kept, fingerprint)) return { outcome: 'key-reused' };",
     replace: '',
     test: ORDERS,
     name: 'refuses a key that was used for another request, and takes one whose time is over',

@@ -11,6 +11,7 @@
 {{- if or $config.AUDIT_ANCHOR_URL (has "AUDIT_ANCHOR_URL" $optional) -}}{{- $edges = append $edges "anchor" -}}{{- end -}}
 {{- end -}}
 {{- if and (has .role (list "api" "worker" "relay")) (or $config.OTEL_EXPORTER_OTLP_ENDPOINT $config.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) -}}{{- $edges = append $edges "collector" -}}{{- end -}}
+{{- if and (ne .role "migrate") $v.keyEncryption.stores -}}{{- $edges = append $edges "keyStore" -}}{{- end -}}
 {{- if and (eq .role "doctor") $v.metrics.prometheusUrl -}}{{- $edges = append $edges "prometheus" -}}{{- end -}}
 {{- $edges | toJson -}}
 {{- end -}}

@@ -13,10 +13,10 @@ migrate: [DATABASE_URL]
 
 {{/* Role → secret variables of which `secrets.optional` says whether they are there. */}}
 {{- define "order-saga.secretsOptional" -}}
-api: [STRIPE_WEBHOOK_SECRET, REDIS_URL, TEMPORAL_API_KEY, OTEL_EXPORTER_OTLP_HEADERS]
-worker: [TEMPORAL_API_KEY, OTEL_EXPORTER_OTLP_HEADERS]
-relay: [TEMPORAL_API_KEY, WEBHOOK_URL, WEBHOOK_SECRET, KAFKA_PASSWORD, NATS_URL, NATS_CREDENTIALS, RABBITMQ_URL, AUDIT_ANCHOR_URL, OTEL_EXPORTER_OTLP_HEADERS]
-doctor: [TEMPORAL_API_KEY]
+api: [STRIPE_WEBHOOK_SECRET, ERASURE_JOURNAL, REDIS_URL, TEMPORAL_API_KEY, VAULT_TOKEN, OTEL_EXPORTER_OTLP_HEADERS]
+worker: [TEMPORAL_API_KEY, ERASURE_JOURNAL, VAULT_TOKEN, OTEL_EXPORTER_OTLP_HEADERS]
+relay: [TEMPORAL_API_KEY, ERASURE_JOURNAL, VAULT_TOKEN, WEBHOOK_URL, WEBHOOK_SECRET, KAFKA_PASSWORD, NATS_URL, NATS_CREDENTIALS, RABBITMQ_URL, AUDIT_ANCHOR_URL, OTEL_EXPORTER_OTLP_HEADERS]
+doctor: [TEMPORAL_API_KEY, ERASURE_JOURNAL, VAULT_TOKEN]
 migrate: []
 {{- end -}}
 
@@ -72,6 +72,11 @@ migrate: []
 {{- $_ := set $env "AUTH_AUDIENCE" $v.auth.audience -}}
 {{- end -}}
 {{- if and (eq .role "relay") $v.auditAnchor.volume.enabled -}}{{- $_ := set $env "AUDIT_ANCHOR_FILE" "/data/audit-anchor" -}}{{- end -}}
+{{- if $talks -}}
+{{- $stores := $v.keyEncryption.stores -}}
+{{- if $v.keyEncryption.fileSecret.name -}}{{- $stores = append $stores (printf "file:/etc/order-saga/keys/%s" $v.keyEncryption.fileSecret.key) -}}{{- end -}}
+{{- $_ := set $env "KEY_ENCRYPTION" (join "," $stores | default "off") -}}
+{{- end -}}
 {{- if and (eq .role "doctor") $v.metrics.prometheusUrl -}}{{- $_ := set $env "PROMETHEUS_URL" $v.metrics.prometheusUrl -}}{{- end -}}
 {{- $_ := set $env "HOME" "/tmp" -}}
 {{- range include "order-saga.secretsOf" . | fromJsonArray -}}
@@ -97,6 +102,9 @@ migrate: []
 {{- end }}
 {{- if and (ne .role "migrate") (not .controlled) $v.temporal.tls.enabled $v.temporal.tls.secretName }}
 - { name: temporal-tls, mountPath: /etc/order-saga/temporal, readOnly: true }
+{{- end }}
+{{- if and (ne .role "migrate") $v.keyEncryption.fileSecret.name }}
+- { name: keys, mountPath: /etc/order-saga/keys, readOnly: true }
 {{- end }}
 {{- if and (eq .role "relay") $v.auditAnchor.volume.enabled }}
 - { name: audit, mountPath: /data }
@@ -143,6 +151,14 @@ migrate: []
       - { key: tls.crt, path: tls.crt }
       - { key: tls.key, path: tls.key }
     {{- end }}
+{{- end }}
+{{- if and (ne .role "migrate") $v.keyEncryption.fileSecret.name }}
+- name: keys
+  secret:
+    secretName: {{ $v.keyEncryption.fileSecret.name }}
+    defaultMode: 0440
+    items:
+      - { key: {{ $v.keyEncryption.fileSecret.key | quote }}, path: {{ $v.keyEncryption.fileSecret.key | quote }} }
 {{- end }}
 {{- if and (eq .role "relay") $v.auditAnchor.volume.enabled }}
 - name: audit

@@ -1,0 +1,274 @@
+/** A person is erased: over HTTP, with the eraser that ships, and everything looked for afterwards in all that the database has. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Order } from '../../contracts/orders.js';
+import { verifyAudit } from '../../domain/audit/verification.js';
+import { verifyCertificate } from '../../domain/erasure/certificate.js';
+import { expectProblem } from '../support/api.js';
+import { checkContracts } from '../support/contracts.js';
+import { cancel, confirm, decline, dump, type Erasure, KEYS, type Stage, startStage } from './stage.js';
+
+let s: Stage;
+beforeAll(async () => {
+  s = await startStage();
+});
+afterAll(() => s.stop());
+
+const linesWith = (text: string, words: string[]) =>
+  text.split('\n').filter((line) => words.some((word) => line.toLowerCase().includes(word)));
+
+describe('a customer with orders of every outcome', () => {
+  const [customer, word] = ['cus_canaryperson', 'canaryperson'];
+  let orders: Order[];
+  let first: Erasure;
+  let erasure: Erasure;
+  beforeAll(async () => {
+    orders = [];
+    for (const n of [1, 2, 3, 4]) orders.push(await s.place(customer, `${word}-${n}`));
+    const [confirmed, cancelled, declined, taken] = orders as [Order, Order, Order, Order];
+    await confirm(s, confirmed);
+    await cancel(s, cancelled, `I am ${word}, and changed my mind`, customer);
+    await decline(s, declined);
+    await confirm(s, taken);
+    await s.db.deadLetter.create({
+      data: {
+        ...{
+          destination: 'webhook',
+          orderId: taken.id,
+          sequence: 1,
+          type: 'order.created',
+          cause: 'rejected',
+          attempts: 3,
+        },
+        ...{ error: `they said ${word}`, state: 'DISCARDED', decidedBy: 'op-7', reason: `${word}, they have it` },
+        closedAt: new Date(),
+      },
+    });
+    expect(linesWith(await dump(s.db), [word]).length).toBeGreaterThan(10);
+    const answer = await s.ask(customer);
+    expect([answer.status, answer.headers.get('location')]).toEqual([202, `/admin/erasures/${answer.body.id}`]);
+    first = answer.body;
+    erasure = await s.until(first.id, 'done');
+  });
+
+  test('is waited for first, and done later, by name', () => {
+    expect(first).toMatchObject({ state: 'waiting', found: true, requestedBy: 'op-7', reason: 'ticket 4711' });
+    expect(erasure).toMatchObject({ state: 'done', waitingFor: [], waitingForCount: 0 });
+  });
+
+  test('is nowhere in the database any more', async () => {
+    expect(linesWith(await dump(s.db), [word])).toEqual([]);
+  });
+
+  test('leaves what was sold and paid', async () => {
+    for (const [i, status] of (['CONFIRMED', 'CANCELLED', 'CANCELLED', 'CONFIRMED'] as const).entries()) {
+      const { id, total } = orders[i] as Order;
+      const { body } = await s.api.get<Order>(`/orders/${id}`);
+      expect(body).toMatchObject({ id, status, total, customerId: erasure.customerReference });
+      expect(body.externalOrderId).toBeUndefined();
+    }
+  });
+
+  test('is told of in a report without the person', () => {
+    const { erased = {}, kept = [] } = erasure.report ?? {};
+    expect(erased).toMatchObject({ orders: 4, deadLetters: 1, idempotencyKeys: 4, customers: 1 });
+    expect(erased['events']).toBeGreaterThanOrEqual(4);
+    expect(kept.length).toBeGreaterThan(3);
+    expect(JSON.stringify(erasure)).not.toContain(word);
+  });
+
+  test('is told to consumers, as the first event of their reference', async () => {
+    const { body } = await s.api.get<{ events: { type: string; subject: string; sequence: number; data: object }[] }>(
+      '/events?limit=1000',
+    );
+    const told = body.events.filter(({ type }) => type === 'customer.erased');
+    const reference = erasure.customerReference;
+    expect(told).toMatchObject([{ subject: reference, sequence: 1, data: { customerReference: reference } }]);
+    expect((await checkContracts(s.db)).breaches).toEqual([]);
+    expect(body.events.filter(({ subject }) => orders.some(({ id }) => id === subject)).length).toBeGreaterThan(8);
+  });
+
+  test('leaves the audit chain whole, with the request and its end in it', async () => {
+    expect(await verifyAudit(s.db, KEYS)).toMatchObject({ flaw: null });
+    const { body } = await s.api.get<{ entries: { kind: string; route: string; resource: string; after: object }[] }>(
+      '/admin/audit?limit=1000',
+    );
+    const entries = body.entries.filter(({ resource }) => resource === erasure.id);
+    expect(entries).toMatchObject([
+      { kind: 'act', route: 'POST /admin/customers/:id/erase', after: { state: 'waiting' } },
+      { kind: 'outcome', route: 'erasure', after: { reference: erasure.customerReference, erased: { orders: 4 } } },
+    ]);
+  });
+
+  test('is certified, and a certificate that was changed is not genuine', () => {
+    const { certificate } = erasure;
+    expect(certificate).toMatchObject({ erasure: erasure.id, requestedBy: 'op-7', erased: { orders: 4 } });
+    expect(verifyCertificate(certificate, { audit: KEYS })).toBe('genuine');
+    const changed = { ...certificate, erased: { ...certificate.erased, orders: 5 } };
+    expect(verifyCertificate(changed, { audit: KEYS })).toBe('changed');
+  });
+
+  test('repeats a request, which makes no second order and says why', async () => {
+    const again = async (n: number, changed = {}) =>
+      s.api.place(
+        { customerId: customer, externalOrderId: `ext-${word}-${n}`, paymentMethod: `pm_${word}_${n}`, ...changed },
+        { 'idempotency-key': `key-${word}-${n}` },
+      );
+    const before = await s.db.order.count();
+    for (const n of [1, 2, 3, 4]) expectProblem(await again(n), 410, 'erased');
+    expectProblem(await again(1, { items: [{ sku: 'KEYBOARD', quantity: 7 }] }), 410, 'erased');
+    expect(await s.db.order.count()).toBe(before);
+    // Somebody else's key of the same name is not theirs.
+  });
+
+  test('orders again as somebody new, but not under an order number of before', async () => {
+    const place = (externalOrderId: string) => s.api.place({ customerId: customer, externalOrderId });
+    const before = await s.db.order.count();
+    const taken = expectProblem(await place(`ext-${word}-1`), 409, 'order-erased');
+    expect(JSON.stringify(taken)).not.toContain(orders[0]?.id);
+    expect(await s.db.order.count()).toBe(before);
+    // Of an order that was cancelled the number is free, as it was before.
+    expect((await place(`ext-${word}-2`)).status).toBe(201);
+    const { body } = await place(`ext-new-1`);
+    const rows = await s.db.order.findMany({ where: { id: body.id } });
+    expect(rows[0]?.customerId).not.toBe(erasure.customerReference);
+    expect(rows[0]?.customerId).not.toBe(customer);
+  });
+});
+
+describe('what is still in hand holds an erasure, by name:', () => {
+  test('an order that is pending, until it is confirmed', async () => {
+    const order = await s.place('cus_pending', 'pending-1');
+    const { body } = await s.ask('cus_pending');
+    await s.erase();
+    const held = await s.read(body.id);
+    expect(held).toMatchObject({
+      state: 'waiting',
+      waitingForCount: 1,
+      waitingFor: [{ orderId: order.id, why: 'pending' }],
+    });
+    // Whoever placed it still reads it.
+    expect((await s.api.get<Order>(`/orders/${order.id}`)).body.customerId).toBe('cus_pending');
+    s.parked.add(order.id);
+    await s.erase();
+    expect((await s.read(body.id)).waitingFor).toEqual([{ orderId: order.id, why: 'parked' }]);
+    await confirm(s, order);
+    await s.until(body.id, 'done');
+  });
+
+  test('a refund that the gateway has accepted, until it is carried out', async () => {
+    const order = await s.place('cus_refund', 'refund-1');
+    await confirm(s, order);
+    await s.db.$executeRaw`
+      INSERT INTO outbox (order_id, sequence, type, data, correlation_id, feed_xid) VALUES (${order.id}::uuid, 90, 'payment.refunded',
+        '{"refundStatus":"pending"}', 'c', pg_current_xact_id()::text::bigint)`;
+    s.refunds.set(`pi_${order.id}`, [{ status: 'pending' }]);
+    const { body } = await s.ask('cus_refund');
+    await s.erase();
+    expect((await s.read(body.id)).waitingFor).toEqual([{ orderId: order.id, why: 'refund-in-hand' }]);
+    s.refunds.set(`pi_${order.id}`, [{ status: 'succeeded' }]);
+    await s.until(body.id, 'done');
+    await s.db.$executeRaw`DELETE FROM outbox WHERE order_id = ${order.id}::uuid AND sequence = 90`;
+  });
+
+  test('a finding, and a dead letter, until somebody has decided', async () => {
+    const [first, second] = [await s.place('cus_finding', 'finding-1'), await s.place('cus_finding', 'finding-2')];
+    for (const order of [first, second]) await confirm(s, order);
+    const finding = await s.db.reconciliationFinding.create({
+      data: {
+        ...{ kind: 'AMOUNT_MISMATCH', gatewayReference: 'pi_finding', orderId: first.id, amount: 1n, currency: 'USD' },
+        ...{ action: 'reported', detail: 'canary of a finding' },
+      },
+    });
+    const letter = await s.db.deadLetter.create({
+      data: {
+        ...{
+          destination: 'webhook',
+          orderId: second.id,
+          sequence: 1,
+          type: 'order.created',
+          cause: 'rejected',
+          attempts: 3,
+        },
+        error: 'no',
+      },
+    });
+    const { body } = await s.ask('cus_finding');
+    await s.erase();
+    expect((await s.read(body.id)).waitingFor).toEqual([
+      { orderId: first.id, why: 'finding-open' },
+      { orderId: second.id, why: 'dead-letter-open' },
+    ]);
+    await s.db.reconciliationFinding.update({ where: { id: finding.id }, data: { action: 'refunded' } });
+    await s.db.deadLetter.update({ where: { id: letter.id }, data: { state: 'DELIVERED', closedAt: new Date() } });
+    const done = await s.until(body.id, 'done');
+    expect(done.report?.erased).toMatchObject({ findings: 1, deadLetters: 1 });
+  });
+});
+
+describe('asking', () => {
+  test('side by side and again is the same erasure', async () => {
+    await s.place('cus_twice', 'twice-1');
+    const answers = await Promise.all(Array.from({ length: 8 }, () => s.ask('cus_twice')));
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 202));
+    expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
+    expect((await s.ask('cus_twice')).body.id).toBe(answers[0]?.body.id);
+    const acts = await s.db.auditAct.findMany({ where: { resource: answers[0]?.body.id ?? '' } });
+    expect(acts).toHaveLength(1);
+  });
+
+  test('with an Idempotency-Key is answered with the same bytes', async () => {
+    await s.place('cus_once', 'once-1');
+    const [first, again] = [
+      await s.ask('cus_once', undefined, { 'idempotency-key': 'erase-once' }),
+      await s.ask('cus_once', undefined, { 'idempotency-key': 'erase-once' }),
+    ];
+    expect(again.text).toBe(first.text);
+    expect(again.headers.get('idempotent-replayed')).toBe('true');
+  });
+
+  test('for nobody is harmless, and answered with an erasure that has found nothing', async () => {
+    const { status, body } = await s.ask('cus_nobody');
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ state: 'done', found: false, customerReference: null, report: { erased: {} } });
+    expect(await s.read(body.id)).toEqual(body);
+    expect(verifyCertificate(body.certificate, { audit: KEYS })).toBe('genuine');
+  });
+
+  test('by an id with odd characters finds who ordered with it', async () => {
+    await s.place('auth0|a:b', 'odd-1');
+    expect((await s.ask('auth0|a:b')).body.found).toBe(true);
+    expect((await s.ask('ü /%?#'.repeat(8))).body).toMatchObject({ found: false });
+    expectProblem(await s.ask('x'.repeat(129)), 400, 'invalid-request');
+  });
+
+  test('needs a reason, in which there is no person', async () => {
+    expectProblem(await s.ask('cus_any', {}), 400, 'invalid-request', ['/reason']);
+    expectProblem(await s.ask('cus_any', { reason: 'erika@example.com wants it' }), 400, 'invalid-request', [
+      '/reason',
+    ]);
+  });
+
+  test('leaves no trace of the id in the audit trail', async () => {
+    await s.ask('cus_canaryunseen');
+    await s.ask('cus_canaryunseen', {});
+    const { text } = await s.api.get('/admin/audit?limit=1000');
+    expect(text).not.toContain('canaryunseen');
+    expect(linesWith(await dump(s.db), ['canaryunseen'])).toEqual([]);
+  });
+
+  test('is listed, newest first, in pages', async () => {
+    type List = { erasures: Erasure[]; next: string | null };
+    const all = (await s.api.get<List>('/admin/erasures')).body.erasures;
+    const seen: string[] = [];
+    for (let path: string | null = '/admin/erasures?limit=2'; path !== null; ) {
+      const { erasures, next }: List = (await s.api.get<List>(path)).body;
+      seen.push(...erasures.map(({ id }) => id));
+      path = next && `/admin/erasures?limit=2&cursor=${next}`;
+    }
+    expect(seen).toEqual(all.map(({ id }) => id));
+    const { body } = await s.api.get<List>('/admin/erasures?state=waiting');
+    expect(body.erasures.every(({ state }) => state === 'waiting')).toBe(true);
+    expectProblem(await s.api.get('/admin/erasures/nothing'), 404, 'not-found');
+    expectProblem(await s.api.get('/admin/erasures?cursor=x'), 400, 'invalid-request');
+  });
+});

@@ -1,0 +1,102 @@
+/** `ops erase` and `ops erasures`, with the eraser that ships and no API anywhere near. */
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { confirm, type Stage, startStage } from '../erasure/stage.js';
+import { type Cli, cliOf } from './cli.js';
+
+const AUDIT_KEY = 'a-key-of-the-audit-trail-that-is-long-enough';
+const folder = mkdtempSync(join(tmpdir(), 'order-saga-erase-'));
+const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+const file = (name: string, text: string): string => {
+  writeFileSync(join(folder, name), text);
+  return join(folder, name);
+};
+
+let s: Stage;
+let ops: Cli;
+let signed: Cli;
+beforeAll(async () => {
+  s = await startStage();
+  const to = { databaseUrl: s.api.databaseUrl, env: { address: '127.0.0.1:1' } };
+  ops = cliOf(to, { AUDIT_KEY });
+  const ERASURE_SIGNING_KEY = privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64');
+  signed = cliOf(to, { AUDIT_KEY, ERASURE_SIGNING_KEY });
+});
+afterAll(() => s.stop());
+
+const REASON = ['--reason', 'ticket 4711', '--yes'];
+
+test('a customer is erased, and followed to the certificate, which can be verified', async () => {
+  const order = await s.place('cus_cli', 'cli-1');
+  const asked = await ops.json('erase', 'cus_cli', ...REASON);
+  expect(asked).toMatchObject({
+    code: 0,
+    document: { state: 'waiting', requestedBy: 'op-test', reason: 'ticket 4711' },
+  });
+  const { id } = asked.document;
+  expect((await ops.json('erase', 'cus_cli', ...REASON)).document.id).toBe(id);
+  await s.erase();
+  expect((await ops('erasures')).stdout).toMatch(new RegExp(`${id}.*waiting.*1 orders: pending ${order.id}.*op-test`));
+  await confirm(s, order);
+  await s.until(id, 'done');
+  const { stdout } = await ops('erasures', 'show', id);
+  expect(stdout).toMatch(/orders +1\n/);
+  expect(stdout).not.toContain('cus_cli');
+
+  const { document } = await ops.json('erasures', 'show', id);
+  const certificate = file('certificate.json', JSON.stringify(document));
+  expect(await ops('erasures', 'verify', certificate)).toMatchObject({ code: 0 });
+  document.certificate.erased.orders = 2;
+  expect(await ops('erasures', 'verify', file('changed.json', JSON.stringify(document)))).toMatchObject({ code: 1 });
+  const foreign = cliOf(
+    { databaseUrl: s.api.databaseUrl, env: { address: '127.0.0.1:1' } },
+    { AUDIT_KEY: 'x'.repeat(40) },
+  );
+  expect((await foreign('erasures', 'verify', certificate)).stdout).toContain('is not known here');
+});
+
+test('a certificate that is signed with a key pair is verified by the public half alone', async () => {
+  const { document } = await signed.json('erase', 'cus_nobody', ...REASON);
+  expect(document).toMatchObject({ state: 'done', found: false, certificate: { signature: { algorithm: 'Ed25519' } } });
+  const certificate = file('pair.json', JSON.stringify(document.certificate));
+  const pem = file('public.pem', publicKey.export({ type: 'spki', format: 'pem' }).toString());
+  expect(await ops('erasures', 'verify', certificate, '--public-key', pem)).toMatchObject({ code: 0 });
+  const other = file(
+    'other.pem',
+    generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+  );
+  expect(await ops('erasures', 'verify', certificate, '--public-key', other)).toMatchObject({ code: 1 });
+});
+
+test('what makes no sense is refused in a sentence', async () => {
+  expect(await ops('erase', 'cus_cli', '--yes')).toMatchObject({ code: 2 });
+  expect(await ops('erase', 'cus_cli', '--yes', '--reason', 'erika@example.com asks')).toMatchObject({ code: 2 });
+  expect((await ops('erase', 'cus_cli', '--reason', 'ticket 1')).stderr).toContain('--yes');
+  expect(await ops('erasures', 'show', 'nothing')).toMatchObject({ code: 2 });
+  expect((await ops('erasures', 'show', '01a1fc4b-2622-70f0-8b6b-725674f9c1d0')).code).not.toBe(0);
+  expect(await ops('erasures', 'verify', file('no.json', '{}'))).toMatchObject({ code: 2 });
+  expect((await ops('erasures', 'verify', join(folder, 'none.json'))).stderr).toContain('ENOENT');
+  const broken = cliOf(
+    { databaseUrl: s.api.databaseUrl, env: { address: '127.0.0.1:1' } },
+    { ERASURE_SIGNING_KEY: 'x' },
+  );
+  const { code, stderr } = await broken('erasures');
+  expect([code, stderr]).toEqual([2, expect.stringContaining('ERASURE_SIGNING_KEY')]);
+});
+
+test('doctor has a line of what is open, and warns before the deadline', async () => {
+  await s.place('cus_late', 'late-1');
+  await ops('erase', 'cus_late', ...REASON);
+  const lineOf = async (...args: string[]) =>
+    (await ops.json('doctor', '--no-probe', ...args)).document.checks.find(
+      ({ name }: { name: string }) => name === 'erasures',
+    );
+  expect(await lineOf()).toMatchObject({ status: 'ok', detail: expect.stringContaining('1 waiting') });
+  await s.db.$executeRaw`UPDATE erasures SET requested_at = now() - interval '24 days' WHERE state <> 'done'`;
+  expect(await lineOf()).toMatchObject({ status: 'warn', detail: expect.stringContaining('ops erasures') });
+  await s.db.$executeRaw`UPDATE erasures SET requested_at = now() - interval '31 days' WHERE state <> 'done'`;
+  expect(await lineOf()).toMatchObject({ status: 'fail', detail: expect.stringContaining('past its deadline') });
+});
