@@ -11,13 +11,11 @@ const NOWHERE: Flow = { to: [] };
 export const FLOWS: Readonly<Record<string, Flow>> = {
   'POST /orders header.idempotency-key': places('postgres:idempotency_keys.key'),
   'POST /orders header.prefer': NOWHERE,
-  'POST /orders body.customerId': places(
-    'events:data.customerId postgres:customers.client_id postgres:idempotency_answers.response postgres:idempotency_keys.caller postgres:idempotency_keys.response postgres:saga_log.actor',
-  ),
+  'POST /orders body.customerId': places('events:data.customerId postgres:customers.client_id'),
   'POST /orders body.items.sku': NOWHERE,
   'POST /orders body.paymentMethod': places('postgres:orders.payment_method'),
   'POST /orders body.externalOrderId': places(
-    'events:data.externalOrderId postgres:idempotency_answers.response postgres:idempotency_keys.response postgres:orders.external_order_id postgres:outbox.data',
+    'events:data.externalOrderId postgres:orders.external_order_id postgres:outbox.data',
   ),
   'POST /orders body.expectedTotal.currency': NOWHERE,
   'GET /orders query.customerId': NOWHERE,
@@ -44,7 +42,7 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   'POST /admin/sagas/{id}/resolve path.id': places('postgres:audit_calls.resource'),
   'POST /admin/sagas/{id}/resolve header.idempotency-key': places('postgres:idempotency_keys.key'),
   'POST /admin/sagas/{id}/resolve body.operator': places(
-    'events:data.skippedBy logs:actor postgres:audit_acts.subject postgres:idempotency_keys.caller postgres:outbox.data postgres:saga_log.actor temporal:activity.skippedBy temporal:update.operator',
+    'events:data.skippedBy logs:actor postgres:audit_acts.subject postgres:outbox.data postgres:saga_log.actor temporal:activity.skippedBy temporal:update.operator',
   ),
   'POST /admin/sagas/{id}/resolve body.reason': places(
     'postgres:audit_acts.reason postgres:saga_log.detail temporal:update.reason',
@@ -53,7 +51,7 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   'GET /admin/audit query.after': NOWHERE,
   'POST /admin/brakes/{brake}/engage header.idempotency-key': places('postgres:idempotency_keys.key'),
   'POST /admin/brakes/{brake}/engage body.operator': places(
-    'postgres:audit_acts.subject postgres:brake_periods.engaged_by postgres:idempotency_answers.response postgres:idempotency_keys.caller',
+    'postgres:audit_acts.subject postgres:brake_periods.engaged_by postgres:idempotency_answers.response',
   ),
   'POST /admin/brakes/{brake}/engage body.reason': places(
     'postgres:audit_acts.reason postgres:brake_periods.reason postgres:idempotency_answers.response',
@@ -63,7 +61,7 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   ),
   'POST /admin/brakes/{brake}/release header.idempotency-key': places('postgres:idempotency_keys.key'),
   'POST /admin/brakes/{brake}/release body.operator': places(
-    'postgres:audit_acts.subject postgres:brake_periods.released_by postgres:idempotency_keys.caller',
+    'postgres:audit_acts.subject postgres:brake_periods.released_by',
   ),
   'POST /admin/brakes/{brake}/release body.reason': places(
     'postgres:audit_acts.reason postgres:brake_periods.release_reason',
@@ -74,7 +72,7 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   'POST /admin/dead-letters/{id}/replay path.id': places('postgres:audit_calls.resource'),
   'POST /admin/dead-letters/{id}/replay header.idempotency-key': places('postgres:idempotency_keys.key'),
   'POST /admin/dead-letters/{id}/replay body.operator': places(
-    'logs:actor postgres:audit_acts.subject postgres:idempotency_answers.response postgres:idempotency_keys.caller postgres:saga_log.actor',
+    'logs:actor postgres:audit_acts.subject postgres:idempotency_answers.response postgres:saga_log.actor',
   ),
   'POST /admin/dead-letters/{id}/replay body.reason': places(
     'postgres:audit_acts.reason postgres:idempotency_answers.response postgres:saga_log.detail',
@@ -82,7 +80,7 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   'POST /admin/dead-letters/{id}/discard path.id': places('postgres:audit_calls.resource'),
   'POST /admin/dead-letters/{id}/discard header.idempotency-key': places('postgres:idempotency_keys.key'),
   'POST /admin/dead-letters/{id}/discard body.operator': places(
-    'logs:actor postgres:audit_acts.subject postgres:dead_letters.decided_by postgres:idempotency_answers.response postgres:idempotency_keys.caller postgres:saga_log.actor',
+    'logs:actor postgres:audit_acts.subject postgres:dead_letters.decided_by postgres:idempotency_answers.response postgres:saga_log.actor',
   ),
   'POST /admin/dead-letters/{id}/discard body.reason': places(
     'postgres:audit_acts.reason postgres:dead_letters.reason postgres:idempotency_answers.response postgres:saga_log.detail',
@@ -92,9 +90,15 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   'POST /admin/dead-letters/replay body.type': NOWHERE,
   'POST /admin/dead-letters/replay body.ids': NOWHERE,
   'POST /admin/dead-letters/replay body.operator': places(
-    'logs:actor postgres:audit_acts.subject postgres:idempotency_keys.caller postgres:saga_log.actor',
+    'logs:actor postgres:audit_acts.subject postgres:saga_log.actor',
   ),
   'POST /admin/dead-letters/replay body.reason': places('postgres:audit_acts.reason postgres:saga_log.detail'),
+  'POST /admin/customers/{id}/erase path.id': NOWHERE,
+  'POST /admin/customers/{id}/erase header.idempotency-key': NOWHERE,
+  'POST /admin/customers/{id}/erase body.operator': NOWHERE,
+  'POST /admin/customers/{id}/erase body.reason': NOWHERE,
+  'GET /admin/erasures query.cursor': NOWHERE,
+  'GET /admin/erasures/{id} path.id': NOWHERE,
   'GET /inventory query.cursor': NOWHERE,
   'GET /inventory/{sku} path.sku': NOWHERE,
   'GET /inventory/{sku} header.if-none-match': NOWHERE,
@@ -107,7 +111,7 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   'PUT /inventory/{sku} body.currency': NOWHERE,
   'POST /webhooks/payments header.stripe-signature': NOWHERE,
   'any header.x-correlation-id': places(
-    'events:correlationid gateway:metadata.correlationId logs:callId logs:correlationId postgres:audit_acts.correlation_id postgres:audit_calls.correlation_id postgres:idempotency_answers.response postgres:idempotency_keys.response postgres:orders.charge_correlation_id postgres:orders.correlation_id postgres:outbox.correlation_id temporal:activity.correlationId temporal:memo.correlationId',
+    'events:correlationid gateway:metadata.correlationId logs:callId logs:correlationId postgres:audit_acts.correlation_id postgres:audit_calls.correlation_id postgres:orders.charge_correlation_id postgres:orders.correlation_id postgres:outbox.correlation_id temporal:activity.correlationId temporal:memo.correlationId',
   ),
   'any header.traceparent': places(
     'events:traceparent logs:traceId postgres:idempotency_answers.response postgres:orders.traceparent postgres:outbox.traceparent temporal:header',
@@ -118,6 +122,6 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   'any header.tracestate': NOWHERE,
   'any header.baggage': NOWHERE,
   'any token.sub of an operator': places(
-    'logs:actor postgres:audit_acts.subject postgres:audit_calls.subject postgres:idempotency_keys.caller postgres:saga_log.actor',
+    'logs:actor postgres:audit_acts.subject postgres:audit_calls.subject postgres:saga_log.actor',
   ),
 };
