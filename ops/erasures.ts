@@ -20,6 +20,7 @@ import { type ErasureView, viewOf } from '../domain/erasure/view.js';
 import { readSigningKey } from '../runtime/signing-key.js';
 import { addSignatureOptions, askBefore, type SignatureOptions, signatureOf } from './act.js';
 import { type Ops, run, wholeNumber } from './command.js';
+import { addJournalCommands, applyOrShow, type JournalOptions } from './erasure-journal/command.js';
 import { EXIT, type ExitCode, nothingMatched, OpsError, usage } from './exit.js';
 import { age, type Output } from './output.js';
 import { createRecorder, readKeys } from './recorder.js';
@@ -48,7 +49,10 @@ export function addErasureCommands(program: Command): void {
     .summary('newest first')
     .addOption(new Option('--state <state>', 'only these').choices([...ERASURE_STATES]))
     .option('--limit <n>', 'show so many', wholeNumber, LIMIT_DEFAULT)
-    .action((options: { state?: ErasureState; limit: number }) => run(list, (ops) => showErasures(ops, options)));
+    .action((options: { state?: ErasureState; limit: number } & JournalOptions) =>
+      run(list, (ops) => (options.applyJournal ? applyOrShow(ops, options) : showErasures(ops, options))),
+    );
+  addJournalCommands(erasures, list);
   const show = erasures
     .command('show')
     .summary('one of them: what holds it, or its report and certificate')

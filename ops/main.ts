@@ -23,6 +23,7 @@ At 3 a.m.:
   ops pseudonyms --begin                       after the deploy that brought references of customers
   ops adopt                                    after a restore: which database moves money
   ops after-restore --since 2h                 after a restore: orders on which Postgres, Temporal and the gateway disagree
+  ops erasures --apply-journal                 after a restore: persons who were erased, and are here again
   ops dead-letters                             events that a destination would not take; replay, discard
   ops erase <customer> --reason 'ticket 12'    erase a person; ops erasures says what holds it
   ops stock adjust <sku> --by -7 --reason …    pieces that were lost or found

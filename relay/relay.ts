@@ -18,6 +18,7 @@ import { countDeliveries, exposeFacts } from './metrics.js';
 import type { Publisher } from './publishers/publisher.js';
 import { startReplacement } from './replacement.js';
 import { startRetention } from './retention.js';
+import { type PersonalRetention, startPersonalRetention } from './personal-retention.js';
 import { createPartitionLeases } from './partition-leases.js';
 import { type Failing, startUnstartedOnce } from './sweep.js';
 import { startSupervision } from './open-orders.js';
@@ -50,6 +51,8 @@ export type RelayDependencies = {
   erasuresLateAfterMs: number;
   /** How long events stay readable. */
   outboxRetentionMs: number;
+  /** How long what is personal is kept; undefined = for ever. */
+  personalRetention?: PersonalRetention;
   logger: Logger;
 };
 
@@ -74,6 +77,7 @@ export function startRelay(deps: RelayDependencies): RunningRelay {
   const destinations = publishers.map(({ destination }) => destination);
   const stopReplacement = startReplacement(db, logger);
   const stopRetention = startRetention({ db, destinations, eventsOlderThanMs: deps.outboxRetentionMs }, logger);
+  const stopPersonalRetention = deps.personalRetention && startPersonalRetention(db, deps.personalRetention, logger);
   exposeFacts({
     db,
     destinations,
@@ -91,7 +95,14 @@ export function startRelay(deps: RelayDependencies): RunningRelay {
       return { ready: database === 'up' && areLeasesKnown, database, leases: areLeasesKnown };
     },
     stop: async () => {
-      await Promise.all([sweep.stop(), stopSupervision(), stopRetention(), stopReplacement(), deliveries?.stop()]);
+      await Promise.all([
+        sweep.stop(),
+        stopSupervision(),
+        stopRetention(),
+        stopReplacement(),
+        stopPersonalRetention?.(),
+        deliveries?.stop(),
+      ]);
     },
   };
 }

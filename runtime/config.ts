@@ -3,6 +3,7 @@
  * process with one sentence per variable. `process.env` is read nowhere else.
  */
 import { isIP } from 'node:net';
+import { isAbsolute } from 'node:path';
 import { bool, type CleanedEnv, cleanEnv, EnvError, EnvMissingError, makeValidator, port, str } from 'envalid';
 import { secretsFromFiles } from '../prisma/secret-files.mjs';
 import { sessionConfig } from '../prisma/session.mjs';
@@ -35,6 +36,13 @@ const asSecret = <K extends (spec: never) => object>(kind: K): K =>
 const durationMs = makeValidator<number>(parseDurationMs);
 /** The same of what 0 turns off. */
 const durationMsOrNone = makeValidator<number>((input) => (input === '0' ? 0 : parseDurationMs(input)));
+/** What is younger may still be in hand: a refund that fails, a dispute. The database's own function refuses it, too. */
+const RETENTION_MIN_MS = 90 * UNIT_MS.d;
+const retentionMs = makeValidator<number>((input) => {
+  const ms = input === '0' ? 0 : parseDurationMs(input);
+  if (ms !== 0 && ms < RETENTION_MIN_MS) throw new EnvError(`"${input}" is less than 90d; 0 = for ever`);
+  return ms;
+});
 /** A wrong URL is not shown in the error: there may be a password in it. */
 const anyHttpUrl = makeValidator<string>((input) => {
   const url = URL.canParse(input) ? new URL(input) : undefined;
@@ -73,7 +81,7 @@ const kafkaBrokers = leadingTo(
     return input;
   }),
 );
-const parsePostgresUrl = makeValidator<string>((input) => {
+function parsePostgresUrl(input: string): string {
   if (!/^postgres(ql)?:\/\/\S+$/.test(input))
     throw new EnvError('it must look like postgresql://user:password@host:5432/database');
   try {
@@ -84,8 +92,20 @@ const parsePostgresUrl = makeValidator<string>((input) => {
     throw new EnvError('it cannot be read as a URL; percent-encode what is special in user and password');
   }
   return input;
-});
-const postgresUrl = asSecret(leadingTo('postgres', parsePostgresUrl));
+}
+const postgresUrl = asSecret(leadingTo('postgres', makeValidator<string>(parsePostgresUrl)));
+/** A Postgres of another cluster, or a file of this machine. */
+const journalPlace = asSecret(
+  leadingTo(
+    'journal',
+    makeValidator<string>((input) => {
+      if (/^postgres(ql)?:/.test(input)) return parsePostgresUrl(input);
+      if (!isAbsolute(input))
+        throw new EnvError('it must be an absolute path, or postgresql://user:password@host/database');
+      return input;
+    }),
+  ),
+);
 /** Goes into a header as it is, where nothing else may stand. */
 const headerSecret = makeValidator<string>((input) => {
   if (!/^[\x21-\x7e]*$/.test(input)) throw new EnvError('it has a blank or another character that no key has in it');
@@ -238,6 +258,7 @@ export const kinds = {
   httpUrl,
   installationId,
   issuer,
+  journalPlace,
   kafkaBrokers,
   keyStores,
   natsUrls,
@@ -248,6 +269,7 @@ export const kinds = {
   portOrNone,
   postgresUrl,
   redisUrl,
+  retentionMs,
   secret,
   secrets,
   str,

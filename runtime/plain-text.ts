@@ -42,6 +42,15 @@ const LINES = {
       return tls === 'none' ? [host] : [];
     },
   },
+  journal: {
+    word: 'postgres',
+    remedy: 'add sslmode=verify-full to it',
+    plainHosts: (place, { env }) => {
+      if (!URL.canParse(place)) return []; // a path
+      const { host, tls } = protectionOf(place, env);
+      return tls === 'none' ? [host] : [];
+    },
+  },
   redis: { word: 'redis', remedy: 'write rediss://', plainHosts: (url) => hostsOf(url, ['redis:']) },
   rabbitmq: { word: 'rabbitmq', remedy: 'write amqps://', plainHosts: (url) => hostsOf(url, ['amqp:']) },
   nats: {

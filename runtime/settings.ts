@@ -16,6 +16,7 @@ const {
   httpUrl,
   installationId,
   issuer,
+  journalPlace,
   kafkaBrokers,
   natsUrls,
   origins,
@@ -24,6 +25,7 @@ const {
   portOrNone,
   postgresUrl,
   redisUrl,
+  retentionMs,
   secret,
   secrets,
   str,
@@ -179,6 +181,10 @@ export const settings = {
     desc: 'How long refused calls and audited reads are kept; acts are kept for ever',
   }),
 
+  ERASURE_JOURNAL: journalPlace({
+    default: undefined,
+    desc: 'Where erasures are noted outside the database and its backups: a file, or postgresql://… of another cluster; unset = a restore undoes erasures',
+  }),
   ERASURE_DEADLINE: durationMs({
     default: 30 * 24 * 60 * minutes(1),
     desc: 'By when a customer must be erased who asks for it; the law says a month',
@@ -194,6 +200,19 @@ export const settings = {
   ERASURE_SIGNING_KEY: secret({
     default: '',
     desc: 'Signs certificates of erasure: an Ed25519 private key, base64 of PKCS #8 (DER); unset = the key of the audit trail does',
+  }),
+
+  RETENTION_ORDERS_PERSONAL: retentionMs({
+    default: 1461 * 24 * 60 * minutes(1),
+    desc: 'How long what is personal of an order is kept after its last change, and its customer’s id with the last of them; 0 = for ever',
+  }),
+  RETENTION_DEAD_LETTERS: retentionMs({
+    default: 90 * 24 * 60 * minutes(1),
+    desc: 'How long what was said of an event that was not taken is kept after the decision on it; 0 = for ever',
+  }),
+  RETENTION_ERASURE_REASONS: retentionMs({
+    default: 1096 * 24 * 60 * minutes(1),
+    desc: 'How long it is kept who asked for an erasure, and why, after its end; 0 = for ever',
   }),
   ...keySettings,
   ...payloadSettings,

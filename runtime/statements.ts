@@ -15,8 +15,14 @@ export type Statements = {
   $executeRaw(statement: Statement, ...values: unknown[]): Promise<number>;
 };
 
-/** @param nameOf under which name a connection keeps what it has planned for the statement; the ORM's, too, so that both share it */
-export function statementsOver(pool: pg.Pool, nameOf: (statement: { sql: string }) => string): Statements {
+/**
+ * @param pool   or one connection
+ * @param nameOf under which name a connection keeps what it has planned for the statement; the ORM's, too, so that both share it
+ */
+export function statementsOver(
+  pool: { query(statement: pg.QueryConfig): Promise<pg.QueryResult> },
+  nameOf: (statement: { sql: string }) => string,
+): Statements {
   const ask = async (statement: Statement, values: unknown[]): Promise<pg.QueryResult> => {
     const { text, values: given } = 'text' in statement ? statement : Prisma.sql(statement, ...values);
     try {

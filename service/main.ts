@@ -35,6 +35,7 @@ import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
 import { temporalRefusals } from '../runtime/temporal-config.js';
 import { openTracing } from '../runtime/tracing/opened.js';
 import { createSagaSlots } from '../sagas/slots.js';
+import { guardErasures, openJournal, requireErasures } from './erasure-journal.js';
 import { guardFeedClock, requireFeedClock } from './feed-clock.js';
 import { readSigningKey } from '../runtime/signing-key.js';
 import { openDataKeys } from './keys.js';
@@ -78,7 +79,14 @@ await runMain(async () => {
   await requireDatabase(config.DATABASE_URL, logger);
   const changes = openChannel({ url: () => config.DATABASE_URL, name: OUTBOX_CHANNEL, logger });
   const feedClock = guardFeedClock(logger);
-  const connections = { openSocket: failpoints?.openSocket, onConnect: feedClock.ask };
+  const erasures = guardErasures(logger);
+  const connections = {
+    openSocket: failpoints?.openSocket,
+    onConnect: async (connection: Parameters<typeof erasures.ask>[0] & Parameters<typeof feedClock.ask>[0]) => {
+      await feedClock.ask(connection);
+      await erasures.ask(connection);
+    },
+  };
   const opened = openPools(() => config.DATABASE_URL, config.DATABASE_POOL, POOLS[config.ROLE], connections);
   const keyed = opened[runs('api') ? 'requests' : 'background'];
   const dataKeys = await openDataKeys(keyed, config, logger);
@@ -102,6 +110,11 @@ await runMain(async () => {
   await requireSchema(db, { health, roles: ROLES.filter(runs), logger });
   await requireFeedClock(db, logger);
   feedClock.arm();
+  const journal = openJournal(config, db, logger);
+  if (journal) {
+    await requireErasures(db, journal, logger);
+    await erasures.arm(journal, db);
+  }
   if (config.INSTALLATION_ID !== undefined) await useInstallationId(db, config.INSTALLATION_ID, logger);
   payloads?.start(); // the keys are in a table, whose schema is there by now
   const temporal = openTemporal(logger, process.env, payloads?.clientOptions);
@@ -118,7 +131,7 @@ await runMain(async () => {
   const slots = begins ? createSagaSlots({ atWorkMax: config.SAGAS_AT_WORK_MAX }) : undefined;
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
   const worker = runs('worker')
-    ? startWorkerRole({ pools, temporal, payloads, config, logger, failpoints, slots, keys })
+    ? startWorkerRole({ pools, temporal, payloads, config, logger, failpoints, journal, slots, keys })
     : undefined;
   if (worker) health.add('worker', worker.readiness);
   const api = runs('api')
@@ -151,6 +164,11 @@ await runMain(async () => {
         deliveryBackoffMaxMs: config.DELIVERY_BACKOFF_MAX,
         destinationsBegin: config.DESTINATIONS_BEGIN,
         outboxRetentionMs: config.OUTBOX_RETENTION,
+        personalRetention: {
+          ordersMs: config.RETENTION_ORDERS_PERSONAL,
+          deadLettersMs: config.RETENTION_DEAD_LETTERS,
+          erasuresMs: config.RETENTION_ERASURE_REASONS,
+        },
         erasuresLateAfterMs: Math.max(0, config.ERASURE_DEADLINE - config.ERASURE_ALERT_BEFORE),
       })
     : undefined;
@@ -176,6 +194,7 @@ await runMain(async () => {
     await temporal.close();
     await payloads?.stop();
     await changes.stop();
+    await journal?.close();
     await pools.close();
     await stopTracing();
     stopReporting();

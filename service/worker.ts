@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { orderSagaId } from '../contracts/ids.js';
 import type { AuditKeys } from '../domain/audit/signatures.js';
 import { guardAccount } from '../gateways/account-guard.js';
+import type { ErasureJournal } from '../gateways/erasure-journal/journal.js';
 import { protectGateway } from '../gateways/breaker.js';
 import { createPaymentGateway } from '../gateways/stripe.js';
 import { createCachedRead } from '../runtime/cached-read.js';
@@ -56,6 +57,8 @@ export type WorkerRoleOptions = {
   config: ReturnType<typeof readConfig<typeof settings>>;
   logger: Logger;
   failpoints: Failpoints | undefined;
+  /** Where erasures are noted; undefined = nowhere. */
+  journal: ErasureJournal | undefined;
   /** Of the audit trail, in which the end of an erasure is an entry. */
   keys: AuditKeys;
   /** Of sagas that the API of this process starts. */
@@ -64,7 +67,7 @@ export type WorkerRoleOptions = {
 
 /** Polls as soon as Temporal answers. */
 export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
-  const { pools, temporal, config, logger, failpoints, slots } = options;
+  const { pools, temporal, config, logger, failpoints, journal, slots } = options;
   if (config.STRIPE_API_KEY === '') throw new ConfigError('STRIPE_API_KEY is not set.');
   const stripe = createPaymentGateway({
     apiKey: () => config.STRIPE_API_KEY,
@@ -107,6 +110,7 @@ export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
       const client = temporal.client();
       return client ? listParked(client, orderIds) : new Set();
     },
+    ...(journal && { note: journal.append }),
     ...(failpoints && { pass: (moment, erasureId) => failpoints.at(moment, erasureId) }),
   });
   const steps = { db: pools.steps, gateway: slots ? pausingSlots(gateway, slots) : gateway };

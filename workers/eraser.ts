@@ -151,14 +151,21 @@ async function advance(eraser: Eraser, erasure: Erasure): Promise<boolean> {
     if (holds.count === 0 && !isSettled) return false;
     pass?.('before-beginning', id);
     await noteHolds(db, id, holds);
+    // Also while it waits, for weeks perhaps: a restore must not lose the request.
+    await noteRequest(eraser, erasure, reference);
     if (holds.count > 0) return false;
   }
-  if (eraser.note && !erasure.isNoted) {
-    await eraser.note({ kind: 'requested', erasureId: id, customer: reference });
-    pass?.('after-noting', id);
-    await markNoted(db, id);
-  }
+  await noteRequest(eraser, erasure, reference);
   return erase(eraser, id, reference);
+}
+
+/** Before anything is destroyed. Whoever has died before it could mark that notes it again. */
+async function noteRequest({ db, note, pass }: Eraser, erasure: Erasure, customer: string): Promise<void> {
+  if (!note || erasure.isNoted) return;
+  await note({ kind: 'requested', erasureId: erasure.id, customer });
+  pass?.('after-noting', erasure.id);
+  await markNoted(db, erasure.id);
+  erasure.isNoted = true;
 }
 
 async function erase(eraser: Eraser, id: string, reference: string): Promise<boolean> {

@@ -4301,16 +4301,6 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `not-possible-now`: The saga is not in a state in which this makes sense */
-      409: {
-        headers: {
-          /** @description The request’s, or made; in every log line and event too */
-          "x-correlation-id"?: string;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["Problem"];
-        };
-      };
       /** @description `payload-too-large`: The body is too large */
       413: {
         headers: {
@@ -4424,16 +4414,6 @@ export interface operations {
       };
       /** @description `request-timeout`: The request did not arrive in time */
       408: {
-        headers: {
-          /** @description The request’s, or made; in every log line and event too */
-          "x-correlation-id"?: string;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["Problem"];
-        };
-      };
-      /** @description `not-possible-now`: The saga is not in a state in which this makes sense */
-      409: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;

@@ -45,7 +45,7 @@ export async function eraseOrders(
 }
 
 /** Last, since a row that says so is taken to be done. What was fixed for the charge is not asked for again: it is final. */
-const eraseRows = (tx: Statements, ids: string[]): Promise<number> => tx.$executeRaw`
+export const eraseRows = (tx: Statements, ids: string[]): Promise<number> => tx.$executeRaw`
   UPDATE orders SET payment_method = ${ERASED}, external_order_id = NULL, cancellation_message = NULL, traceparent = NULL,
     correlation_id = id::text, charge_correlation_id = CASE WHEN charge_correlation_id IS NOT NULL THEN id::text END
   WHERE id = ANY(${ids}::uuid[]) AND (payment_method <> ${ERASED} OR cancellation_message IS NOT NULL)`;

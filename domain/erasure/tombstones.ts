@@ -50,4 +50,4 @@ export const isErasedNumber = (lookup: Uint8Array, externalOrderId: string): Pri
 /** Removes tombstones of keys whose time is over. @returns how many */
 export const purgeErasedKeys = (db: Statements, limit: number): Promise<number> => db.$executeRaw`
   DELETE FROM erased_keys WHERE digest IN (
-    SELECT digest FROM erased_keys WHERE expires_at <= now() ORDER BY expires_at LIMIT ${limit})`;
+    SELECT digest FROM erased_keys WHERE expires_at <= now() ORDER BY expires_at LIMIT ${limit} FOR UPDATE SKIP LOCKED)`;

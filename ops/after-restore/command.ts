@@ -9,6 +9,7 @@ import { createPaymentGateway } from '../../gateways/stripe.js';
 import { actOnAll, type ActOptions, addActOptions, askBefore, signatureOf } from '../act.js';
 import { addJsonOption, type Ops, run } from '../command.js';
 import { policyOf } from '../connections.js';
+import { applyJournal, compareAll } from '../erasure-journal/command.js';
 import { EXIT, type ExitCode, OpsError, usage } from '../exit.js';
 import { moment } from '../find.js';
 import { gatewayPlace } from '../gateway-view.js';
@@ -55,6 +56,7 @@ async function afterRestore(ops: Ops, options: Options): Promise<ExitCode> {
   const { apply, refundLost } = options;
   if (refundLost && !apply) throw usage('--refund-lost belongs to --apply.');
   const signature = apply ? signatureOf(options, config) : undefined;
+  await settleErasures(ops, signature, options);
   const place = gatewayPlace(config);
   if (!place) throw usage('STRIPE_API_KEY is not set here (and PAYMENTS_URL, if it is not Stripe itself).');
   const [db, { client }] = [await to.database(), await to.temporal()];
@@ -88,6 +90,27 @@ async function afterRestore(ops: Ops, options: Options): Promise<ExitCode> {
   return actOnAll(ops, { action: 'after-restore', ...signature }, targets, options, (target) =>
     settleDifference(settling, target),
   );
+}
+
+/** Before anything else: nobody may read of whom the journal says that they were erased. */
+async function settleErasures(
+  ops: Ops,
+  signature: ReturnType<typeof signatureOf> | undefined,
+  options: Options,
+): Promise<void> {
+  if (ops.config.ERASURE_JOURNAL === undefined) {
+    ops.out.notice('ERASURE_JOURNAL is not set here: whoever was erased after the backup is in this database again.');
+    return;
+  }
+  const { unknown, customers } = await compareAll(ops);
+  if (customers.length === 0) return;
+  ops.out.notice(
+    `${customers.length} persons who were erased are in this database again: ops erasures --apply-journal, or --apply here.`,
+  );
+  if (!signature) return;
+  await askBefore(ops, `forget ${customers.length} persons again, as ${signature.operator}?`, options.yes);
+  const applied = await applyJournal(ops, signature, unknown);
+  ops.out.notice(`${applied.length} persons were forgotten again.`);
 }
 
 /** Ending all sagas of another installation, because the shell points to the wrong database, would be the disaster. */

@@ -12,6 +12,7 @@ import type { Output } from '../output.js';
 import { createRecorder } from '../recorder.js';
 import { whyNoProbe, withCauses, withRefusedKey } from './causes.js';
 import { type Check, type CheckStatus, check, fail, skipped } from './checks.js';
+import { checkErasures } from './erasures.js';
 import { checkEvents } from './events.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkPostgres } from './postgres.js';
@@ -51,8 +52,9 @@ async function doctor(ops: Ops, options: Options): Promise<ExitCode> {
   const asked = await Promise.all([reach('database', () => to.database()), reach('temporal', () => to.temporal())]);
   const [{ value: db, missing: noDatabase }, { value: temporal, missing: noTemporal }] = asked;
   const erasing = { deadlineMs: config.ERASURE_DEADLINE, alertBeforeMs: config.ERASURE_ALERT_BEFORE };
-  const [postgres, events, sagas, neighbours, lastErrors] = await Promise.all([
+  const [postgres, erasures, events, sagas, neighbours, lastErrors] = await Promise.all([
     db ? checkPostgres(db) : [],
+    db ? checkErasures(ops) : [],
     db ? checkEvents(db, erasing) : [],
     temporal ? checkTemporal(temporal, db, policyOf(config)) : [],
     checkNeighbours({ config, apiUrl: options.api ?? laptopApi(config) }, db),
@@ -64,7 +66,7 @@ async function doctor(ops: Ops, options: Options): Promise<ExitCode> {
   ];
   const probe = await probeChecks(ops, { db, temporal, before, isWanted: options.probe, operator });
   const away = [...noDatabase, ...noTemporal];
-  const checks = withCauses([...away, ...postgres, ...sagas, ...before, ...probe]);
+  const checks = withCauses([...away, ...postgres, ...erasures, ...sagas, ...before, ...probe]);
   const counts = countsOf(checks);
   out.document({ well: counts.fail === 0, counts, checks });
   printChecks(out, checks, counts);

@@ -15,11 +15,16 @@ export async function stock(api: string): Promise<void> {
   if (!answer.ok) throw new Error(`PUT /inventory/A: ${answer.status}`);
 }
 
-export async function order(api: string, paymentMethod = 'pm_card_visa'): Promise<string | undefined> {
+export async function order(api: string, paymentMethod = 'pm_card_visa', more = {}): Promise<string | undefined> {
   const answer = await fetch(`${api}/orders`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'idempotency-key': randomUUID() },
-    body: JSON.stringify({ customerId: `cus_${randomUUID()}`, items: [{ sku: 'A', quantity: 1 }], paymentMethod }),
+    body: JSON.stringify({
+      customerId: `cus_${randomUUID()}`,
+      items: [{ sku: 'A', quantity: 1 }],
+      paymentMethod,
+      ...more,
+    }),
     signal: AbortSignal.timeout(10_000),
   }).catch(() => undefined);
   if (answer?.status !== 201) return undefined;

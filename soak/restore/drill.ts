@@ -11,6 +11,7 @@ import { readPages, readStock, readInstallationId } from '../verify/postgres.js'
 import { readSagas } from '../verify/temporal.js';
 import { until } from '../world/waiting.js';
 import { order, startLoad, stock } from './clients.js';
+import { erase, forgetAgain, nothingIsLeft, placeCanary } from './erasure.js';
 import {
   lose,
   ops,
@@ -61,15 +62,20 @@ export async function drill(settings: Settings, plan: Plan): Promise<Round> {
 async function carryOut(world: World, plan: Plan): Promise<Round> {
   const { say } = plan;
   await stock(world.api);
+  const canary = await placeCanary(world.api);
   const load = startLoad(world.api, plan.clients);
   await sleep(plan.beforeBaseMs);
   say(`${load.told.length} orders; the base backup`);
   await takeBase(world);
   await sleep(plan.afterBaseMs);
+  const erasedFromMs = Date.now();
+  await erase(world.api, canary);
+  // Until what was before the erasure is in the archive.
+  if (plan.backMs !== undefined) await sleep(Math.max(0, plan.backMs + ARCHIVED_MS - (Date.now() - erasedFromMs)));
   const lostAtMs = Date.now();
   await lose(world);
   await load.stop();
-  const wantedMs = plan.backMs === undefined ? lostAtMs : lostAtMs - plan.backMs;
+  const wantedMs = plan.backMs === undefined ? lostAtMs : erasedFromMs - BEFORE_ERASURE_MS;
   say(`${load.told.length} orders; the machine is gone`);
   const from = performance.now();
   const since = () => (performance.now() - from) / 1_000;
@@ -82,6 +88,7 @@ async function carryOut(world: World, plan: Plan): Promise<Round> {
     const kept = load.told.filter(({ id, atMs }) => there.has(id) && atMs <= wantedMs);
     const rpoS = (wantedMs - Math.max(...kept.map(({ atMs }) => atMs))) / 1_000;
     await ops(world, 'feed-clock', '--ahead', '100000');
+    const erasure = await forgetAgain(world, pool, canary, plan.backMs !== undefined);
     const differences = await settle(world);
     const settledS = since();
     await startService(world);
@@ -92,11 +99,14 @@ async function carryOut(world: World, plan: Plan): Promise<Round> {
     );
     await adoptIfHeld(world);
     const lost = new Set(load.told.map(({ id }) => id).filter((id) => !there.has(id)));
-    const violations = await verify(world, pool, lost);
+    const violations = [...erasure, ...(await verify(world, pool, lost)), ...(await nothingIsLeft(pool, canary))];
     const refunded = (await readCharges(world.gateway, () => true)).filter(
       ({ orderId }) => orderId !== null && lost.has(orderId),
     ).length;
-    const target = plan.backMs === undefined ? 'all that was archived' : `${plan.backMs / 1_000} s before`;
+    const target =
+      plan.backMs === undefined
+        ? 'all that was archived'
+        : `${((lostAtMs - wantedMs) / 1_000).toFixed(0)} s before, and before an erasure`;
     return {
       target,
       told: load.told.length,
@@ -113,6 +123,10 @@ async function carryOut(world: World, plan: Plan): Promise<Round> {
     await pool.end();
   }
 }
+
+const BEFORE_ERASURE_MS = 500;
+/** A segment's copy takes so long at most. */
+const ARCHIVED_MS = 3_000;
 
 /** As the runbook has it, before any process of ours runs. @returns how many differences of each kind there were */
 async function settle(world: World): Promise<Record<string, number>> {

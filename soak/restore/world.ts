@@ -1,7 +1,7 @@
 /** An installation that can be lost and restored: one Postgres with an archive, Temporal on it where its programs are there, the gateway, the service. */
 import { execFile } from 'node:child_process';
 import { chownSync, existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { CHECKOUT } from '../../local/checkout.js';
 import { chownAll } from '../../local/postgres/binaries.js';
@@ -101,12 +101,21 @@ export async function startService(world: World): Promise<void> {
   running.set('service', await start(program));
 }
 
-const neighbours = ({ databaseUrl, temporalAddress, gateway }: World) => ({
+/** What every program of ours is given there. */
+export const environmentOf = (world: World): NodeJS.ProcessEnv => ({
+  ...environment(process.env, ...NODE_READS),
+  ...neighbours(world),
+});
+
+const neighbours = ({ databaseUrl, temporalAddress, gateway, settings }: World) => ({
   DATABASE_URL: databaseUrl,
   TEMPORAL_ADDRESS: temporalAddress,
   PAYMENTS_URL: gateway,
   STRIPE_API_KEY: API_KEY,
   AUDIT_KEY,
+  // Not on the disk that is lost, nor in what is restored.
+  ERASURE_JOURNAL: resolve(settings.folder, 'erasures.jsonl'),
+  ERASURE_EVERY: '1s',
 });
 
 /** By the low-level API, and packed as base-backup.sh would leave it. */
@@ -154,7 +163,7 @@ export async function ops(
   world: World,
   ...args: string[]
 ): Promise<{ code: number; document: Record<string, unknown> }> {
-  const env = { ...environment(process.env, ...NODE_READS), ...neighbours(world), OPS_OPERATOR: 'op-drill' };
+  const env = { ...environmentOf(world), OPS_OPERATOR: 'op-drill' };
   const command = [join(CHECKOUT, 'dist', 'ops', 'main.js'), ...args, '--output', 'json'];
   const options = { env, maxBuffer: 64 * 1024 * 1024 };
   const told = await run(process.execPath, command, options).then(

@@ -60,7 +60,9 @@ function faultOf([name = '', ...words]: string[]): string | undefined {
   if (!namesIn(helpOf()).includes(name)) return `there is no command ${name}`;
   const isNested = namesIn(helpOf(name)).includes(words[0] ?? '');
   const text = isNested ? helpOf(name, words[0] as string) : helpOf(name);
-  const known = [...optionsIn(text), ...optionsIn(helpOf()), '--help'];
+  // A list is what a group of commands does by itself.
+  const byItself = !isNested && namesIn(text).includes('list') ? optionsIn(helpOf(name, 'list')) : [];
+  const known = [...optionsIn(text), ...byItself, ...optionsIn(helpOf()), '--help'];
   const unknown = words.filter((word) => word.startsWith('--') && !known.includes(word.replace(/[.,;:]+$/, '')));
   return unknown.length === 0 ? undefined : `${name} has no option ${unknown.join(', ')}`;
 }

@@ -116,13 +116,17 @@ describe('docker-compose.yml', () => {
 
 describe('the image', () => {
   // A new volume takes owner and mode from the folder that the image has there, and is root's where it has none.
-  it('has the folder that the relay’s anchor and the stand-ins are kept in, as its user’s', () => {
+  it('has the folders that the relay’s anchor, the key file and the stand-ins are kept in, as its user’s', () => {
     const stages = read('deploy/Dockerfile').split(/^(?=FROM )/m);
     for (const name of ['service', 'stand-ins']) {
       const stage = stages.find((text) => text.split('\n', 1)[0]?.endsWith(` AS ${name}`));
-      expect([name, stage]).toEqual([name, expect.stringMatching(/^RUN install -d -o node -g node -m 0700 \/data$/m)]);
+      expect([name, stage]).toEqual([
+        name,
+        expect.stringMatching(/^RUN install -d -o node -g node -m 0700 \/data( \/keys)?$/m),
+      ]);
     }
     expect(read('docker-compose.yml')).toMatch(/^ {2}AUDIT_ANCHOR_FILE: \/data\//m);
+    expect(read('docker-compose.yml')).toMatch(/^ {4}volumes: \["keys:\/keys"\]$/m);
   });
 
   it('is built from every folder that the build compiles', () => {

@@ -8,7 +8,7 @@ import type { CloudEvent } from '../../contracts/events.js';
 import { freePort } from '../../local/processes/ports.js';
 import { eventually } from '../support/conditions.js';
 import { createConsumer, hasSold, knows, sold, type TestConsumer } from './consumer.js';
-import { eventOf, orderEvents, publish } from './proof.js';
+import { eventOf, orderEvents, pause, publish } from './proof.js';
 
 const WEBHOOK_SECRET = `whsec_${Buffer.from('a secret of thirty-two bytes, say').toString('base64')}`;
 const DAY_MS = 86_400_000;
@@ -144,7 +144,8 @@ test('a customer who is erased is kept nowhere, and comes back with no event tha
   expect(await kept()).toBe(1);
   await deliver([erasedEvent(reference), erasedEvent(reference), erasedEvent(reference, 2)]);
   expect(await kept()).toBe(0);
-  await deliver([...after, ...before]);
+  const third = { ...(dead[0] as CloudEvent), sequence: 3, id: `${poor.subject}-3` };
+  await deliver([...after, ...before, third]); // the last of them lies down behind the others
   const { rows } = await consumer.query("SELECT FROM dead_letters WHERE body LIKE '%cus_proof%'");
   expect(rows).toEqual([]);
   consumer.deadLetters('discard', '--cause', 'unreadable');
@@ -203,9 +204,12 @@ test('with as much in hand as it may have, it asks its sender to wait; while its
   await eventually('it listens', async () => (await post('{}')) === 401);
   const client = await consumer.lockInbox();
   const first = [post(signed()), post(signed())];
-  await eventually('both are in hand', async () => (await consumer.figure('consumer_in_hand')) === 2);
-  expect(await post(signed())).toBe(503);
-  await client.unlock();
+  try {
+    await eventually('both are in hand', async () => (await consumer.figure('consumer_in_hand')) === 2);
+    expect(await Promise.race([post(signed()), pause(3_000)])).toBe(503);
+  } finally {
+    await client.unlock();
+  }
   expect(await Promise.all(first)).toEqual([204, 204]);
   consumer.link.fail('reset');
   expect(await post(signed())).toBe(503);

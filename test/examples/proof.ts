@@ -16,6 +16,9 @@ import { hasSold, knows, sold, type TestConsumer } from './consumer.js';
 const ORDERS = process.env['FULL'] === '1' ? 2_000 : 60;
 /** Delivered last: where these have arrived, all before them has. Enough for each of Kafka's partitions to get some. */
 const LAST = 60;
+/** Delivered while its database is away. */
+const MORE = 30;
+const ALL = ORDERS + MORE + LAST;
 const PRICE = 1_001;
 /** Types are added: a consumer that does not know one takes the event, has no effect, and goes on. */
 const TYPE_OF_TOMORROW = 'shipment.dispatched';
@@ -111,7 +114,8 @@ export async function proveExactlyOnce(driver: Driver): Promise<void> {
   await consumer.kill();
   consumer.start({ BATCH: `${BATCH}` });
   await hasSold(consumer, ORDERS / 3);
-  await proveBackPressure(consumer);
+  const more = await many(driver, MORE);
+  await proveBackPressure(driver, more);
   await delivering;
   await hasSold(consumer, ORDERS / 2);
   await driver.outage(OUTAGE_MS);
@@ -121,10 +125,10 @@ export async function proveExactlyOnce(driver: Driver): Promise<void> {
   else await deliverPoison().then(() => deliver(events));
   const last = await many(driver, LAST);
   await deliver(last);
-  const all = [...broken, ...poor, ...odd, ...events, ...last];
+  const all = [...broken, ...poor, ...odd, ...events, ...more, ...last];
   await eventually(`${name} knows all of them`, () => knows(consumer, all), 120_000);
   expect(consumer.isRunning()).toBe(true);
-  expect(await sold(consumer)).toEqual({ orders: ORDERS + LAST, amount: PRICE * (ORDERS + LAST) });
+  expect(await sold(consumer)).toEqual({ orders: ALL, amount: PRICE * ALL });
   expectInSequence(consumer);
   await proveReplay(driver, { broken, poor, odd });
   await proveLeave(driver);
@@ -132,12 +136,15 @@ export async function proveExactlyOnce(driver: Driver): Promise<void> {
 }
 
 /** Its database is away, and its destination has more for it: it waits, with no more in hand than it may have. */
-async function proveBackPressure(consumer: TestConsumer): Promise<void> {
+async function proveBackPressure({ consumer, deliver }: Driver, more: CloudEvent[]): Promise<void> {
+  await eventually('it has started', async () => (await consumer.figure('consumer_paused')) === 0);
   consumer.link.fail('reset');
+  const delivering = deliver(more);
   await eventually('it waits', async () => (await consumer.figure('consumer_paused')) === 1);
   await pause(OUTAGE_MS);
   expect(await consumer.figure('consumer_in_hand')).toBeLessThanOrEqual(BATCH);
   consumer.link.heal();
+  await delivering;
 }
 
 /** Told to end, it ends well, and what it had is acknowledged: its successor is told nothing of it. */
@@ -209,5 +216,5 @@ function report({ name, consumer: { lines, kills } }: Driver): void {
   const words = ['processed', 'ignored', 'duplicate', 'dead', 'behind', 'failed'].map(
     (word) => `${word} ${count(word)}`,
   );
-  process.stderr.write(`${name}: ${ORDERS + LAST} orders, killed ${kills}: ${words.join(', ')}\n`);
+  process.stderr.write(`${name}: ${ALL} orders, killed ${kills}: ${words.join(', ')}\n`);
 }

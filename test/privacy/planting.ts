@@ -78,6 +78,7 @@ export function bodyFor(route: string, chosen: Record<string, unknown> = {}): Re
 /** Optional texts are there; other optional fields are left out. */
 function exampleOf(schema: Schema, path: string, isRequired: boolean): unknown {
   if (schema['type'] === 'object') {
+    if (!isRequired) return undefined;
     const required = (schema['required'] ?? []) as string[];
     const fields = Object.entries(schema['properties'] as Record<string, Schema>).map(
       ([name, property]) => [name, exampleOf(property, `${path}.${name}`, required.includes(name))] as const,

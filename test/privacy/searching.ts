@@ -25,10 +25,18 @@ export class Found {
 export function walk(value: unknown, visit: (text: string, path: string[]) => void, path: string[] = []): void {
   if (typeof value === 'string') {
     const parsed = value.startsWith('{') || value.startsWith('[') ? parse(value) : undefined;
-    return parsed === undefined ? visit(value, path) : walk(parsed, visit, path);
+    if (parsed === undefined) visit(value, path);
+    else walk(parsed, visit, path);
+    return;
   }
-  if (value instanceof Uint8Array) return walk(Buffer.from(value).toString(), visit, path);
-  if (Array.isArray(value)) return void value.forEach((each) => walk(each, visit, path));
+  if (value instanceof Uint8Array) {
+    walk(Buffer.from(value).toString(), visit, path);
+    return;
+  }
+  if (Array.isArray(value)) {
+    for (const each of value) walk(each, visit, path);
+    return;
+  }
   if (value === null || typeof value !== 'object') return;
   for (const [name, each] of Object.entries(value)) {
     if (fieldsIn(name).length > 0) visit(name, [...path, '(name)']);

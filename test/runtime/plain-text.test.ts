@@ -48,6 +48,12 @@ const LINES: [string, string, string, string, Record<string, string>?][] = [
     'postgresql://HOST/d?sslmode=verify-full&sslmode=disable',
     'postgresql://HOST/d?sslmode=disable&sslmode=verify-full',
   ],
+  [
+    'ERASURE_JOURNAL',
+    'postgres',
+    'postgresql://u:hidden@HOST/journal',
+    'postgresql://u:hidden@HOST/journal?sslmode=verify-full',
+  ],
   ['REDIS_URL', 'redis', 'redis://:hidden@HOST:6379', 'rediss://:hidden@HOST:6379'],
   ['NATS_URL', 'nats', 'nats://u:hidden@HOST:4222', 'tls://u:hidden@HOST:4222'],
   ['NATS_URL', 'nats', 'nats://127.0.0.1:4222,nats://HOST:4222', 'nats://HOST:4222,tls://127.0.0.1:4222'],
@@ -100,6 +106,7 @@ test.each<[string, Record<string, string>]>([
   ],
   ['a payment API with a test key', { PAYMENTS_URL: 'http://sandbox:12111', STRIPE_API_KEY: 'sk_test_x' }],
   ['a payment API with a restricted test key', { PAYMENTS_URL: 'http://sandbox:12111', STRIPE_API_KEY: 'rk_test_x' }],
+  ['an erasure journal in a file', { ERASURE_JOURNAL: '/var/lib/order-saga/erasures.jsonl' }],
   ['Postgres at a socket', { DATABASE_URL: 'postgresql:///orders?host=/var/run/postgresql' }],
   ['a Web UI, to which links lead', { TEMPORAL_UI_URL: 'http://temporal.example:8233' }],
 ])('what is taken: %s', (_, env) => {
@@ -174,7 +181,7 @@ test.each(['postgres,amqp', 'all', '*', 'true', 'postgres temporal', 'postgres,'
 test('no setting that leads somewhere is forgotten', () => {
   const judged = Object.entries(settings).filter(([, kind]) => 'line' in kind);
   const addresses = Object.keys(settings).filter((name) =>
-    /URL|ISSUER|BROKERS|SERVERS?$|ENDPOINT|_ADDRESS$/.test(name),
+    /URL|ISSUER|BROKERS|JOURNAL|SERVERS?$|ENDPOINT|_ADDRESS$/.test(name),
   );
   const exempt = ['TEMPORAL_UI_URL', 'WEBHOOK_URL']; // a link; WEBHOOK_ALLOW_PRIVATE
   expect(judged.map(([name]) => name).sort()).toEqual(addresses.filter((name) => !exempt.includes(name)).sort());

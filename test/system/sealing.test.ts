@@ -30,7 +30,7 @@ beforeAll(async () => {
   await around.start(
     {
       ...{ ROLE: 'all', PORT: `${port}`, METRICS_PORT: `${metricsPort}`, TEMPORAL_ADDRESS: around.temporal.address },
-      ...{ PAYMENTS_URL: around.sandbox.url, STRIPE_API_KEY: 'sk_test_1', ...KEYS },
+      ...{ DATABASE_URL: around.database.url, PAYMENTS_URL: around.sandbox.url, STRIPE_API_KEY: 'sk_test_1', ...KEYS },
     },
     () => isServing(api),
   );

@@ -16,6 +16,7 @@ export type BrokerPrograms = { [name: string]: string };
 export type Finding = { programs: BrokerPrograms } | { missing: string };
 
 const KAFKA_VERSION = '4.1.2';
+const DEBEZIUM_VERSION = '3.6.1.Final';
 const NATS_VERSION = '2.11.10';
 const COPY_JARS = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies';
 /** Some 50 MB over a slow line. */
@@ -45,25 +46,68 @@ async function findKafka(env: NodeJS.ProcessEnv): Promise<Finding> {
   const java = onPath('java', env);
   if (java === undefined) return { missing: 'Kafka: no `java` (17 or newer) on the PATH' };
   const folder = join(dirname(cacheFolder(env)), `kafka-${KAFKA_VERSION}`);
-  const maven = onPath('mvn', env);
-  const failure = await obtain(folder, (scratch) => {
-    if (maven === undefined) return 'there is no `mvn` to fetch its jars with';
-    const project = join(scratch, 'pom.xml');
-    writeFileSync(project, KAFKA_PROJECT);
-    return command(maven, ['-q', '-B', '-f', project, COPY_JARS, `-DoutputDirectory=${scratch}`], env);
-  });
+  const failure = await obtain(folder, (scratch) =>
+    jars([`org.apache.kafka:kafka_2.13:${KAFKA_VERSION}`], scratch, env),
+  );
   if (failure === undefined) return { programs: { java, jars: folder } };
   return { missing: `Kafka ${KAFKA_VERSION}: not in ${folder}, and ${failure}` };
 }
 
-const KAFKA_PROJECT = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+/** Kafka Connect with Debezium's connector for Postgres. Of Kafka's own jars, which it shares with the worker, the connector gets none. */
+export async function findConnect(env: NodeJS.ProcessEnv): Promise<Finding> {
+  const java = onPath('java', env);
+  if (java === undefined) return { missing: 'Kafka Connect: no `java` (17 or newer) on the PATH' };
+  const folder = join(dirname(cacheFolder(env)), `kafka-connect-${KAFKA_VERSION}-debezium-${DEBEZIUM_VERSION}`);
+  const worker = ['connect-runtime', 'connect-json', 'connect-transforms'];
+  const failure = await obtain(
+    folder,
+    async (scratch) =>
+      (await jars(
+        [...worker.map((name) => `org.apache.kafka:${name}:${KAFKA_VERSION}`), 'org.slf4j:slf4j-simple:1.7.36'],
+        join(scratch, 'worker'),
+        env,
+      )) ??
+      (await jars(
+        [`io.debezium:debezium-connector-postgres:${DEBEZIUM_VERSION}`],
+        join(scratch, 'plugins', 'debezium'),
+        env,
+        ['org.apache.kafka', 'org.slf4j'],
+      )),
+  );
+  if (failure === undefined)
+    return { programs: { java, jars: join(folder, 'worker'), plugins: join(folder, 'plugins') } };
+  return { missing: `Kafka Connect with Debezium ${DEBEZIUM_VERSION}: not in ${folder}, and ${failure}` };
+}
+
+/**
+ * Copies Maven's jars, and those that they need, into a folder.
+ * @param artifacts group:name:version
+ * @param without   groups of which none is copied
+ * @returns why it failed
+ */
+function jars(artifacts: string[], folder: string, env: NodeJS.ProcessEnv, without: string[] = []) {
+  const maven = onPath('mvn', env);
+  if (maven === undefined) return 'there is no `mvn` to fetch its jars with';
+  mkdirSync(folder, { recursive: true });
+  const project = join(folder, 'pom.xml');
+  writeFileSync(project, projectOf(artifacts));
+  const options = [`-DoutputDirectory=${folder}`, `-DexcludeGroupIds=${without}`];
+  return command(maven, ['-q', '-B', '-f', project, COPY_JARS, ...options], env);
+}
+
+const projectOf = (artifacts: string[]): string => `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>order-saga</groupId>
-  <artifactId>kafka</artifactId>
+  <artifactId>jars</artifactId>
   <version>1</version>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${KAFKA_VERSION}</version></dependency>
-  </dependencies>
+${artifacts
+  .map((artifact) => artifact.split(':'))
+  .map(
+    ([group, name, version]) =>
+      `    <dependency><groupId>${group}</groupId><artifactId>${name}</artifactId><version>${version}</version></dependency>\n`,
+  )
+  .join('')}  </dependencies>
 </project>
 `;
 

@@ -8,7 +8,13 @@ import type { BrokerName } from './programs.js';
 import type { Broker } from './start.js';
 
 /** A message as it lies there: for tests of the form. */
-export type Message = { headers: Record<string, unknown>; key: string; body: string };
+export type Message = {
+  headers: Record<string, unknown>;
+  key: string;
+  body: string;
+  /** Of Kafka: which partition it lies in, and the time that its topic keeps. */
+  lies?: { partition: number; at: number };
+};
 export type Arrival = { event: CloudEvent; message: Message };
 
 const READERS: Record<BrokerName, (address: string) => Promise<Message[]>> = {
@@ -64,8 +70,9 @@ async function readKafka(address: string): Promise<Message[]> {
   if (missing === 0) return messages;
   const consumer = new Consumer({ ...common, groupId: `test-${Math.random()}`, deserializers: stringDeserializers });
   const stream = await consumer.consume({ topics: ['orders'], mode: MessagesStreamModes.EARLIEST, maxWaitTime: 100 });
-  for await (const { headers, key, value } of stream) {
-    messages.push({ headers: Object.fromEntries(headers), key, body: value });
+  for await (const { headers, key, value, partition, timestamp } of stream) {
+    const lies = { partition, at: Number(timestamp) };
+    messages.push({ headers: Object.fromEntries(headers), key, body: value, lies });
     missing -= 1;
     if (missing === 0) break;
   }

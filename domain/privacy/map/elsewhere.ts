@@ -22,7 +22,11 @@ export const EVENTS: Store = {
     of(
       'pseudonymous',
       'id subject data.orderId data.customerReference data.gatewayReference data.refundReference',
+<<<<<<< HEAD
       'lead to the order, or to the customer until an erasure',
+=======
+      'lead to the order, or to the customer',
+>>>>>>> datamap
     ),
     of(
       'none',
@@ -38,9 +42,18 @@ export const TEMPORAL: Store = {
   ...LEGAL.temporal,
   parts: [
     of('pseudonymous', 'workflowId input result', 'the order’s id, durations, codes'),
-    of('personal', 'searchAttribute.CustomerId', 'the client’s id of the customer', 'goes with the retention'),
-    of('personal', 'memo.correlationId header', 'chosen by the client’s program', 'goes with the retention'),
-    of('staff', 'update.operator update.requestedBy', 'who decided'),
+    of(
+      'pseudonymous',
+      'searchAttribute.CustomerId',
+      'the customer’s reference; of sagas begun before references the client’s id',
+    ),
+    of(
+      'personal',
+      'memo.correlationId header activity.correlationId',
+      'chosen by the client’s program',
+      'goes with the retention',
+    ),
+    of('staff', 'update.operator update.requestedBy activity.skippedBy', 'who decided'),
     of(
       'personal',
       'update.reason',
@@ -101,6 +114,16 @@ export const OTHERS: readonly Store[] = [
     store: 'the audit trail’s anchor: a file, and `AUDIT_ANCHOR_URL`',
     ...LEGAL.acts,
     parts: [of('none', 'id hash at')],
+  },
+  {
+    store: 'the erasure journal: a file, or a Postgres of another cluster (`ERASURE_JOURNAL`)',
+    purpose: 'have erasures outlive a restore',
+    basis: '6(1)(c) with 17: who was erased stays erased',
+    retention: 'for ever',
+    parts: [
+      of('pseudonymous', 'customer', 'a reference, which leads to nobody once the customer is erased'),
+      of('none', 'position at kind erasureId hash'),
+    ],
   },
   {
     store: 'traces, where `OTEL_…` asks for them',

@@ -22,11 +22,15 @@ const SECURITY = '6(1)(f), security';
 const UNKEPT = 'of no person';
 
 export const LEGAL = {
-  order: { purpose: 'carry out the order', basis: BOOKS, retention: 'for ever; after an erasure without the person' },
+  order: {
+    purpose: 'carry out the order',
+    basis: BOOKS,
+    retention: 'for ever; after `RETENTION_ORDERS_PERSONAL`, 1461 days, or an erasure without the person',
+  },
   customer: {
     purpose: 'know which orders are one customer’s',
     basis: CONTRACT,
-    retention: 'until an erasure',
+    retention: 'until nothing personal of an order of theirs is left (`RETENTION_ORDERS_PERSONAL`), or an erasure',
   },
   events: {
     purpose: 'tell the shop’s programs what happened',
@@ -36,19 +40,23 @@ export const LEGAL = {
   log: {
     purpose: 'say what was done with an order, and by whom, after Temporal has forgotten',
     basis: BOOKS,
-    retention: 'for ever; after an erasure without the person',
+    retention: 'for ever; after `RETENTION_ORDERS_PERSONAL` or an erasure without the person',
   },
   deadLetters: {
     purpose: 'deliver what was rejected',
     basis: CONTRACT,
-    retention: 'for ever; after an erasure without the person',
+    retention: 'for ever; `RETENTION_DEAD_LETTERS`, 90 days, after the decision, or an erasure, without the words',
   },
   keys: {
     purpose: 'never carry out a repeated request twice',
     basis: CONTRACT,
     retention: '`IDEMPOTENCY_TTL`, 7 days',
   },
-  findings: { purpose: 'keep the books equal to the payment provider’s', basis: BOOKS, retention: 'for ever' },
+  findings: {
+    purpose: 'keep the books equal to the payment provider’s',
+    basis: BOOKS,
+    retention: 'for ever; after `RETENTION_ORDERS_PERSONAL` of their order without the words',
+  },
   acts: { purpose: 'prove who did what with an operator’s rights', basis: SECURITY, retention: 'for ever' },
   calls: {
     purpose: 'see who read whose data, and who was refused',

@@ -2,6 +2,5 @@
 import { names } from './kinds.js';
 
 export const METRIC_LABELS: readonly string[] = names(
-  `action build call cause code currency destination failure final invariant kind listener method node outcome pass place pool reason
-  route source state status step what`,
+  `action brake build call cause code currency destination failure final invariant kind listener method node outcome pass place pool reason route source state status step what`,
 );

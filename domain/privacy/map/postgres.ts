@@ -25,7 +25,10 @@ export const POSTGRES: readonly Store[] = [
   table(
     'orders',
     LEGAL.order,
-    personal('customer_id', 'the client’s id of the customer', 'replaced by a reference, whose mapping is destroyed'),
+    pseudonymous(
+      'customer_id',
+      'the customer’s reference; of orders older than references the client’s id, until it is replaced (`ops pseudonyms`)',
+    ),
     personal('external_order_id', 'the shop’s own number', EMPTIED),
     personal('cancellation_message', 'why, in the customer’s own words or an operator’s', EMPTIED),
     personal('payment_method', 'the provider’s id of it', EMPTIED),
@@ -106,7 +109,7 @@ export const POSTGRES: readonly Store[] = [
       'customerId is the reference, externalOrderId taken out',
     ),
     personal('correlation_id traceparent', 'chosen by the client’s program', 'replaced by the order’s id, or emptied'),
-    pseudonymous('order_id'),
+    pseudonymous('order_id event_id'),
     none('sequence type occurred_at feed_xid feed_position'),
   ),
   table(
@@ -209,6 +212,7 @@ export const POSTGRES: readonly Store[] = [
   table('relay_destinations', LEGAL.operation, none('destination configured_at')),
   table('relay_members', LEGAL.operation, none('destination owner alive_until')),
   table('feed_horizon', LEGAL.operation, none('singleton feed_xid feed_position occurred_at')),
+  table('erasure_journal_mark', LEGAL.operation, none('singleton position hash incarnation read_at')),
   table('progress_marks', LEGAL.operation, none('name reached_at')),
   table('reconciliation_scans', LEGAL.operation, none('scan since until after due_at updated_at')),
   table(
@@ -217,6 +221,19 @@ export const POSTGRES: readonly Store[] = [
     none(`gateway charges_from charges_newest charges_moved_at refunds_from refunds_newest refunds_moved_at sweep_since sweep_after
       sweep_due_at lease_owner lease_until updated_at`),
   ),
+  table(
+    'brake_periods',
+    LEGAL.acts,
+    personal(
+      'reason release_reason',
+      'an operator’s, without personal data as it was accepted',
+      'never: there is nothing of a person in it',
+    ),
+    staff('engaged_by released_by'),
+    none('id brake engaged_at message retry_after_s limits released_at'),
+  ),
+  table('spending_claims', LEGAL.order, pseudonymous('order_id', OF_ORDER), none('currency amount minute')),
+  table('spending_minutes', LEGAL.operation, none('currency minute amount')),
   table('leases', LEGAL.operation, none('name owner until')),
   table(
     '_prisma_migrations',

@@ -98,6 +98,7 @@ function drawAll(periods, currency) {
         fill: `${COLOURS.blue}99`,
         stroke: COLOURS.blue,
         paths: bars,
+        points: { show: false },
         value: (_, v) => v?.toFixed(digits) ?? '–',
       },
     ],
@@ -139,10 +140,22 @@ function draw(id, data, series, { range, values } = {}) {
       },
       ...series,
     ],
-    axes: [axis, { ...axis, size: 70, ...(values && { values }) }],
-    scales: { y: { range: range ?? ((_, __, most) => [0, most > 0 ? most * 1.1 : 1]) } },
+    axes: [
+      { ...axis, values: (_, ticks) => ticks.map(label) },
+      { ...axis, size: 70, ...(values && { values }) },
+    ],
+    scales: {
+      x: { range: (_, first, last) => [first - LENGTH_S[$('grain').value] / 2, last + LENGTH_S[$('grain').value] / 2] },
+      y: { range: range ?? ((_, __, most) => [0, most > 0 ? most * 1.1 : 1]) },
+    },
   };
   charts.set(id, new uPlot(options, data, $(id)));
+}
+
+/** The hour; at midnight, and for whole days, the day. */
+function label(seconds) {
+  const at = new Date(seconds * 1_000).toISOString();
+  return seconds % LENGTH_S.day === 0 ? at.slice(5, 10) : at.slice(11, 16);
 }
 
 const sizeOf = (id) => ({ width: $(id).clientWidth, height: 240 });

@@ -10,7 +10,8 @@ export function openTable({ db, consumer }) {
   return {
     isTable: true,
     /** @param client of the transaction; none for a letter that is nobody's */
-    async put({ id, subject, sequence, cause, headers, body }, client = db) {
+    async put({ id, subject, sequence, cause, headers, ...letter }, client = db) {
+      const body = await mayBeKept(client, consumer, letter.body);
       await client.query(
         `INSERT INTO dead_letters (consumer, event_id, subject, sequence, cause, headers, body) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
         [
@@ -37,6 +38,32 @@ export function openTable({ db, consumer }) {
     },
     close: async () => undefined,
   };
+}
+
+/** Two transactions about one customer exclude each other: else each could miss what the other has not committed yet. */
+export async function lockCustomer(client, customerReference) {
+  await client.query('SELECT pg_advisory_xact_lock(hashtextextended(lower($1), 0))', [customerReference]);
+}
+
+/** An event of a customer who was erased before it came here must not bring the customer back, either. */
+async function mayBeKept(client, consumer, body) {
+  const customerReference = referenceIn(body);
+  if (customerReference === undefined) return body;
+  await lockCustomer(client, customerReference);
+  const { rowCount } = await client.query(
+    'SELECT FROM erased WHERE consumer = $1 AND customer_reference::text = lower($2)',
+    [consumer, customerReference],
+  );
+  return rowCount === 0 ? body : withoutCustomer(body);
+}
+
+function referenceIn(body) {
+  try {
+    const { customerReference } = JSON.parse(body).data;
+    return typeof customerReference === 'string' ? customerReference : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** What a customer's letters say of them. They can still be replayed; one that is not JSON can only be discarded. */

@@ -8,6 +8,8 @@ const CONNECT_LIMIT_MS = 5_000;
 /** A statement that takes longer is given up: by Postgres, and by this side where Postgres is silent. */
 const STATEMENT_LIMIT_MS = 10_000;
 const SILENCE_LIMIT_MS = 15_000;
+/** Shorter, so that waiting for another's lock is told from work that takes too long: the first is no fault of the event. */
+const LOCK_LIMIT_MS = 5_000;
 /** Between two looks whether it is back. */
 const LOOK_EVERY_MS = 500;
 
@@ -22,7 +24,7 @@ export function openDatabase({ DATABASE_URL, CONCURRENCY }) {
     max: CONCURRENCY + 1,
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
     query_timeout: SILENCE_LIMIT_MS,
-    options: `-c search_path=${SCHEMA} -c statement_timeout=${STATEMENT_LIMIT_MS} -c TimeZone=UTC`,
+    options: `-c search_path=${SCHEMA} -c statement_timeout=${STATEMENT_LIMIT_MS} -c lock_timeout=${LOCK_LIMIT_MS} -c TimeZone=UTC`,
   });
   pool.on('error', () => undefined); // an idle connection was lost: the next query makes another
   return {

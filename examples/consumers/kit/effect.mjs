@@ -4,7 +4,7 @@
  *
  * Here: what was sold, as additions, which show every repetition and every loss; and who bought it, which can be erased.
  */
-import { eraseLetters } from '../dead/table.mjs';
+import { eraseLetters, lockCustomer } from '../dead/table.mjs';
 
 export const EFFECT_TABLES = `
   CREATE TABLE IF NOT EXISTS currencies (code text PRIMARY KEY);
@@ -79,9 +79,4 @@ async function eraseCustomer(client, consumer, { data: { customerReference } }) 
     [consumer, customerReference],
   );
   await eraseLetters(client, consumer, customerReference);
-}
-
-/** Orders and customers are in different lanes: without this, each could miss what the other has not committed yet. */
-async function lockCustomer(client, customerReference) {
-  await client.query('SELECT pg_advisory_xact_lock(hashtextextended(lower($1), 0))', [customerReference]);
 }

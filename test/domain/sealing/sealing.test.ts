@@ -6,6 +6,7 @@ import { createDataKeys } from '../../../domain/sealing/data-keys.js';
 import { KeyDestroyed, KeyUnavailable, SealBroken } from '../../../domain/sealing/errors.js';
 import { ERASED, type Place } from '../../../domain/sealing/port.js';
 import { createSealing, NO_SEALING } from '../../../domain/sealing/sealing.js';
+import { eventually } from '../../support/conditions.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { keyStoreForTests } from '../../support/keys.js';
 
@@ -110,13 +111,23 @@ test('a customer who never had a key gets none after an erasure', async () => {
   ]);
 });
 
+const isWaiting = async (): Promise<boolean> => {
+  const rows = await t.db.$queryRaw<unknown[]>`
+    SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+  return rows.length > 0;
+};
+
 test('a key that is being made while its customer is erased does not survive', async () => {
   const reference = randomUUID();
   const { keys } = aProcess();
   let destroyed: Promise<number> | undefined;
   await t.db.$transaction(async (making) => {
     await createDataKeys(making, keyStoreForTests(), LIMITS).newest(reference);
-    destroyed = destroyCustomerKeys(t.db, reference);
+    let isOver = false;
+    destroyed = destroyCustomerKeys(t.db, reference).finally(() => {
+      isOver = true;
+    });
+    await eventually('the erasure waits for the key', async () => isOver || (await isWaiting()));
   });
   expect(await destroyed).toBe(1);
   await expect(keys.newest(reference)).rejects.toThrow(KeyDestroyed);

@@ -4,6 +4,7 @@ import { confirmOrder } from '../../../domain/confirmation.js';
 import { releaseInventory, reserveInventory } from '../../../domain/inventory.js';
 import { cancelOrder, requestCancellation } from '../../../domain/orders.js';
 import { purgeOnce, type Retention } from '../../../relay/retention.js';
+import { openDatabase } from '../../../runtime/database.js';
 import { startTestApi, type TestApi } from '../../support/api.js';
 import { accept, feedShowsAll, stock } from '../../support/database.js';
 
@@ -23,6 +24,7 @@ export async function startInstallation() {
     CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
       'BEGIN INSERT INTO told VALUES (NEW.order_id, NEW.type, NEW.data, NEW.occurred_at); RETURN NULL; END'`;
   await db.$executeRaw`CREATE TRIGGER tell AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION tell()`;
+  const slow = openDatabase(api.databaseUrl, 2);
   let n = 0;
 
   return {
@@ -50,6 +52,12 @@ export async function startInstallation() {
       await releaseInventory(db, id);
       await cancelOrder(db, id);
     },
+    /** An order whose event is of earlier than much that is committed before it. */
+    lateOrder: () =>
+      slow.$transaction(async (tx) => {
+        await accept(tx, { PLUM: 1 });
+        await tx.$queryRaw`SELECT pg_sleep(0.3)::text`;
+      }),
     /** Retention, of whatever is older. @returns how many events left the feed */
     expire: async (olderThanMs: number) => {
       await feedShowsAll(db);
@@ -85,6 +93,9 @@ export async function startInstallation() {
         FROM order_lines JOIN orders o ON o.id = order_id AND o.status = 'CONFIRMED' GROUP BY sku ORDER BY 3 DESC`;
       return { totals, reasons: Object.fromEntries(reasons.map((row) => [row.reason, row.orders])), products };
     },
-    stop: () => api.stop(),
+    stop: async () => {
+      await slow.$disconnect();
+      await api.stop();
+    },
   };
 }

@@ -61,6 +61,7 @@ async function amidTraffic(work: () => Promise<void>, expiring: boolean) {
   };
   const others = Promise.all([
     during(() => installation.order()),
+    during(() => installation.lateOrder()),
     during(async () => {
       const answer = await readSide.totals();
       if (answer) samples.push({ asOf: answer.asOf, sums: sumOf(answer).sums });
@@ -92,6 +93,9 @@ async function expectTruth(samples: { asOf: string; sums: Sums }[]) {
       late.push({ asOf, sums, told });
   }
   expect(late).toEqual([]);
+  // What they were held against had all of it.
+  expect((await installation.toldBefore(answer.asOf)).placed).toBeGreaterThanOrEqual(samples.at(-1)?.sums.placed ?? 0);
+  expect((await installation.toldBefore(answer.asOf)).placed).toBe(sumOf(answer).totals.placed);
 }
 
 test('killed at every statement by which it takes a page, it has the orders’ sums to the cent', async () => {
@@ -105,6 +109,8 @@ test('killed at every statement by which it takes a page, it has the orders’ s
 }, 120_000);
 
 test('away for longer than events are kept, it is built anew from the orders while it answers, killed at every statement of that', async () => {
+  await installation.order();
+  await readSide.isBeyond(Date.now());
   await readSide.kill();
   const stoodAt = await installation.db.order.count();
   for (let i = 0; i < 20; i++) await installation.order();
