@@ -20,6 +20,8 @@ export function ops({ direct }: Installation, ...args: string[]): Promise<Told> 
     DATABASE_URL: direct.database,
     TEMPORAL_ADDRESS: direct.temporal,
     AUDIT_KEY,
+    PAYMENTS_URL: direct.gateway,
+    STRIPE_API_KEY: 'sk_test_soak',
     OPS_OPERATOR: 'soak-operator',
   };
   const script = join(CHECKOUT, 'dist', 'ops', 'main.js');
