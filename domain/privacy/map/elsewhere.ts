@@ -22,11 +22,7 @@ export const EVENTS: Store = {
     of(
       'pseudonymous',
       'id subject data.orderId data.customerReference data.gatewayReference data.refundReference',
-<<<<<<< HEAD
       'lead to the order, or to the customer until an erasure',
-=======
-      'lead to the order, or to the customer',
->>>>>>> datamap
     ),
     of(
       'none',
