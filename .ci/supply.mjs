@@ -37,8 +37,9 @@ const ALLOWED = {
 const READ_FROM_FILE = { 'seq-queue': 'MIT', unionfs: 'Unlicense' };
 
 const { packages } = JSON.parse(readFileSync(join(root, 'node_modules', '.package-lock.json'), 'utf8'));
-const installed = Object.entries(packages).map(([path, { version, license, dev = false }]) => {
-  const name = path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length);
+const installed = Object.entries(packages).map(([path, { name: itself, version, license, dev = false }]) => {
+  // A package may be installed under another name (npm:string-width@4): it is known by its own.
+  const name = itself ?? path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length);
   return { name, version, dev, licence: license ?? READ_FROM_FILE[name] ?? licenceOf(path) };
 });
 
