@@ -332,7 +332,8 @@ describe('accepting', () => {
     const before = await db.order.count();
     const outcomes = await Promise.all(Array.from({ length: 50 }, () => acceptOrder(db, order(), claim('race'))));
     expect(outcomes.filter((o) => o.outcome === 'accepted')).toHaveLength(1);
-    expect(outcomes.filter((o) => o.outcome === 'replayed' && o.response === '{"first":"race"}')).toHaveLength(49);
+    const answers = outcomes.flatMap((o) => (o.outcome === 'replayed' ? [o.response] : []));
+    expect([answers.length, new Set(answers).size]).toEqual([49, 1]);
     expect(await db.order.count()).toBe(before + 1);
   });
 

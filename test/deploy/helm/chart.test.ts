@@ -275,7 +275,7 @@ describeWithHelm('the Helm chart', (helm) => {
     expect(ports('minimal', 'worker')).toEqual([dns, [5432], [7233], [443]]);
     expect(ports('minimal', 'relay')).toEqual([dns, [5432], [7233]]); // no destination, no way out
     expect(ports('minimal', 'migrate')).toEqual([dns, [5432]]);
-    expect(ports('brokers', 'api')).toEqual([dns, [5432], [7233], [443], [6379], [4318]]);
+    expect(ports('brokers', 'api')).toEqual([dns, [5432], [7233], [443], [6379], [4318], [8200, 443]]);
     expect(ports('brokers', 'relay')).toEqual([
       dns,
       [5432],
@@ -283,6 +283,7 @@ describeWithHelm('the Helm chart', (helm) => {
       [443, 9092, 9093, 4222, 5671, 5672],
       [443],
       [4318],
+      [8200, 443],
     ]);
   });
 
