@@ -246,7 +246,8 @@ test('an error that cannot be reached says so as Node does, without a name that 
 const SECRETS = secretNamesOf(settings);
 
 test('every variable that holds a secret is known as one', () => {
-  const named = Object.keys(settings).filter((name) => /SECRET|PASSWORD|_KEY$|_URL$|TOKEN$/.test(name));
+  const isSecret = (name: string) => /SECRET|PASSWORD|_KEY$|_URL$|TOKEN$/.test(name) && name !== 'VAULT_TRANSIT_KEY'; // a key's name
+  const named = Object.keys(settings).filter(isSecret);
   expect(SECRETS).toEqual(expect.arrayContaining(named));
 });
 

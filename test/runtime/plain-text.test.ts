@@ -181,7 +181,7 @@ test.each(['postgres,amqp', 'all', '*', 'true', 'postgres temporal', 'postgres,'
 test('no setting that leads somewhere is forgotten', () => {
   const judged = Object.entries(settings).filter(([, kind]) => 'line' in kind);
   const addresses = Object.keys(settings).filter((name) =>
-    /URL|ISSUER|BROKERS|JOURNAL|SERVERS?$|ENDPOINT|_ADDRESS$/.test(name),
+    /URL|ISSUER|BROKERS|JOURNAL|SERVERS?$|ENDPOINT|_ADDR(ESS)?$/.test(name),
   );
   const exempt = ['TEMPORAL_UI_URL', 'WEBHOOK_URL']; // a link; WEBHOOK_ALLOW_PRIVATE
   expect(judged.map(([name]) => name).sort()).toEqual(addresses.filter((name) => !exempt.includes(name)).sort());
