@@ -1,4 +1,5 @@
 /** Every secret may come from a file, `<VARIABLE>_FILE`; what is wrong with it is said by variable and path, never with what is in it. */
+import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,6 +39,9 @@ const refusalOf = (env: Record<string, string>): string => {
 };
 
 const WHSEC = `whsec_${Buffer.from('hidden'.repeat(6)).toString('base64')}`;
+const SIGNING_KEY = generateKeyPairSync('ed25519')
+  .privateKey.export({ type: 'pkcs8', format: 'der' })
+  .toString('base64');
 const SAMPLES: Record<string, string> = {
   DATABASE_URL: 'postgresql://app:hidden@127.0.0.1:5432/order_saga',
   REDIS_URL: 'rediss://:hidden@redis.example:6379',
@@ -49,6 +53,9 @@ const SAMPLES: Record<string, string> = {
   KAFKA_PASSWORD: 'hidden with blanks, too',
   NATS_URL: 'tls://u:hidden@nats.example',
   RABBITMQ_URL: 'amqps://u:hidden@rabbit.example',
+  ERASURE_JOURNAL: 'postgresql://journal:hidden@127.0.0.1:5432/erasures',
+  ERASURE_SIGNING_KEY: SIGNING_KEY,
+  VAULT_TOKEN: 'hvs.hidden',
   OTEL_EXPORTER_OTLP_HEADERS: 'authorization=hidden',
   OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'authorization=hidden',
 };
