@@ -125,12 +125,12 @@ async function list(client: Client, query: string): Promise<WorkflowExecutionInf
   return found;
 }
 
-/** Those that were never tried first, then the oldest: their deadlines come first. */
+/** Those that were never tried first, then the oldest orders, whose ids tell their time: their deadlines come first. */
 const inOrder = (sagas: WorkflowExecutionInfo[], { tried }: Memory): WorkflowExecutionInfo[] =>
   sagas.toSorted(
     (a, b) =>
       (tried.get(a.workflowId)?.atMs ?? 0) - (tried.get(b.workflowId)?.atMs ?? 0) ||
-      a.startTime.getTime() - b.startTime.getTime(),
+      (a.workflowId < b.workflowId ? -1 : 1),
   );
 
 function forgetAllBut(parked: WorkflowExecutionInfo[], { tried }: Memory): void {
