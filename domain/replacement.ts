@@ -51,7 +51,7 @@ export async function replaceBatch(
 
 async function complete(db: Statements): Promise<void> {
   // No key stands for them any more.
-  await db.$executeRaw`DELETE FROM idempotency_answers WHERE response LIKE '%"customerId":"%'`;
+  await db.$executeRaw`DELETE FROM idempotency_answers WHERE response ~ '"customerId":"[^"]'`;
   await db.$executeRaw`UPDATE installation SET pseudonyms_complete_at = now() WHERE pseudonyms_complete_at IS NULL AND ${SETTLED}`;
 }
 
