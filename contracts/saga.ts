@@ -150,8 +150,8 @@ export const CUSTOMER_ID = defineSearchAttributeKey('CustomerId', SearchAttribut
 const quoted = (words: readonly string[]) => words.map((word) => `"${word}"`).join(',');
 /** Visibility queries: sagas that ask for an operator, and sagas that ended without having come to their end. */
 export const STUCK_QUERY = 'SagaState="NEEDS_ATTENTION" AND ExecutionStatus="Running"';
-/** Sagas that are parked at a step by what time mends. */
-export const PROBEABLE_QUERY = `${STUCK_QUERY} AND SagaStep IN (${quoted(STEPS)}) AND SagaFailure IN (${quoted(Object.keys(TRANSIENT_FAILURES))})`;
+/** Sagas that are parked at a step by what time mends, but for those that a brake holds. */
+export const PROBEABLE_QUERY = `${STUCK_QUERY} AND SagaStep IN (${quoted(STEPS)}) AND SagaFailure IN (${quoted(Object.keys(TRANSIENT_FAILURES).filter((type) => type !== CHARGING_HELD))})`;
 /** Sagas whose charge waits for a brake. */
 export const HELD_QUERY = `${STUCK_QUERY} AND SagaFailure="${CHARGING_HELD}"`;
 export const ENDED_FROM_OUTSIDE_QUERY =

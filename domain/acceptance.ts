@@ -8,7 +8,7 @@ import type { Order } from '../contracts/orders.js';
 import { PLAN_VERSION } from '../contracts/plan.js';
 import type { UnstartedSaga } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
-import { type Brake, heldSince, isEngaged, readBrakes } from './brakes.js';
+import { type Brake, isEngaged, readBrakes } from './brakes.js';
 import { customerIdsOf, type IdentityKey, identityKeyOf, lookupOf } from './customers.js';
 import { type Statements, violatedUniqueKey } from './database.js';
 import { isErasedNumber } from './erasure/tombstones.js';
@@ -286,7 +286,7 @@ export async function listOpen(
   const columns = Prisma.sql`
     id, correlation_id AS "correlationId", status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AS "takingBack", unwinding_reason IS NOT NULL AS "isUnwinding",
     status = 'CONFIRMED' AND unwinding_reason IS NULL AS "isForward",
-    saga_started_at + ${heldSince(Prisma.sql`saga_started_at`)} < ${before(overdueMs)} AS "isOverdue"`;
+    saga_started_at < ${before(overdueMs)} AS "isOverdue"`;
   const begun = Prisma.sql`saga_started_at IS NOT NULL AND id > ${afterId}::uuid`;
   return db.$queryRaw<OpenOrder[]>`
     SELECT * FROM (

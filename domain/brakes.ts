@@ -76,9 +76,9 @@ async function release(tx: Database, { brake, operator, reason }: Record<'brake'
   return released > 0;
 }
 
-/** What was charged in the hour before, by the minute of its record; claims of an earlier limit have had their time. */
+/** What was charged in the hour before, by the minute of its record. Claims of an earlier limit are among it, or were let through in vain. */
 async function beginCounting(tx: Database): Promise<void> {
-  await tx.$executeRaw`DELETE FROM spending_claims`;
+  await tx.$executeRaw`DELETE FROM spending_claims WHERE ${isWithinTheHour}`;
   await tx.$executeRaw`DELETE FROM spending_minutes`;
   await tx.$executeRaw`
     INSERT INTO spending_minutes (currency, minute, amount)
@@ -88,7 +88,7 @@ async function beginCounting(tx: Database): Promise<void> {
 }
 
 /**
- * Counts an order's charge against the limit on spending, once, however often it is tried. Claims of one currency pass one after the
+ * Counts an order's charge against the limit on spending, once an hour, however often it is tried. Claims of one currency pass one after the
  * other, so that no two of them see the same room.
  * @param due its amount is in the currency's minor unit
  * @returns whether it may be charged: it was counted before, there is no limit for its currency, or there is room
@@ -99,17 +99,16 @@ export async function claimSpending(
 ): Promise<boolean> {
   return (db as PrismaClient).$transaction(async (tx) => {
     // A statement of its own: the next one sees what whoever had the lock before has committed.
-    const [engaged] = await tx.$queryRaw<{ most: bigint | null }[]>`
-      SELECT (limits ->> ${due.currency})::bigint AS most FROM brake_periods
-      WHERE brake = 'spending' AND released_at IS NULL FOR UPDATE`;
+    const engaged = (await lockLimit(tx, due.currency)) ?? (await lockLimit(tx, due.currency));
     if (!engaged || engaged.most === null) return true;
     const [row] = await tx.$queryRaw<{ allowed: boolean }[]>`
       WITH counted AS (
-        SELECT FROM spending_claims WHERE order_id = ${due.orderId}::uuid
+        SELECT FROM spending_claims WHERE order_id = ${due.orderId}::uuid AND ${isWithinTheHour}
       ), claim AS (
         INSERT INTO spending_claims (order_id, currency, amount, minute)
         SELECT ${due.orderId}::uuid, ${due.currency}, ${due.amount}::bigint, ${thisMinute}
         WHERE NOT EXISTS (SELECT FROM counted) AND ${due.amount}::bigint + ${spentNow(due.currency)} <= ${engaged.most}::bigint
+        ON CONFLICT (order_id) DO UPDATE SET minute = excluded.minute
         RETURNING currency, minute, amount
       ), summed AS (
         INSERT INTO spending_minutes AS m (currency, minute, amount) SELECT currency, minute, amount FROM claim
@@ -120,10 +119,22 @@ export async function claimSpending(
   });
 }
 
+/**
+ * Whoever has changed the limit meanwhile has ended one period and begun another: a statement that waited for the first finds none,
+ * and the next one finds the second.
+ */
+async function lockLimit(tx: Statements, currency: string): Promise<{ most: bigint | null } | undefined> {
+  const [engaged] = await tx.$queryRaw<{ most: bigint | null }[]>`
+    SELECT (limits ->> ${currency})::bigint AS most FROM brake_periods
+    WHERE brake = 'spending' AND released_at IS NULL FOR UPDATE`;
+  return engaged;
+}
+
 const thisMinute = Prisma.sql`date_trunc('minute', clock_timestamp())`;
+const isWithinTheHour = Prisma.sql`minute >= ${thisMinute} - interval '60 minutes'`;
 const spentNow = (currency: string): Prisma.Sql => Prisma.sql`(
   SELECT coalesce(sum(s.amount), 0) FROM spending_minutes s
-  WHERE s.currency = ${currency} AND s.minute >= ${thisMinute} - interval '60 minutes')`;
+  WHERE s.currency = ${currency} AND ${isWithinTheHour})`;
 
 /** Gives back what was counted for a charge that was not made. */
 export async function returnSpending(db: Statements, orderId: string): Promise<void> {
@@ -139,7 +150,7 @@ export async function readSpending(db: Statements): Promise<Spending[]> {
   return db.$queryRaw<Spending[]>`
     SELECT l.key AS currency, l.value::float8 AS most, (
       SELECT coalesce(sum(s.amount), 0)::float8 FROM spending_minutes s
-      WHERE s.currency = l.key AND s.minute >= ${thisMinute} - interval '60 minutes') AS spent
+      WHERE s.currency = l.key AND ${isWithinTheHour}) AS spent
     FROM brake_periods b CROSS JOIN LATERAL jsonb_each_text(b.limits) AS l
     WHERE b.brake = 'spending' AND b.released_at IS NULL ORDER BY 1`;
 }
@@ -153,7 +164,10 @@ export async function mayCharge(db: Statements): Promise<boolean> {
   return limits.some(({ spent, most }) => spent < most);
 }
 
-/** For so long brakes have held charges since a time of the row, as an interval: deadlines stand still for it. */
-export const heldSince = (since: Prisma.Sql): Prisma.Sql => Prisma.sql`(
-  SELECT coalesce(sum(coalesce(h.released_at, now()) - greatest(h.engaged_at, ${since})), interval '0')
-  FROM brake_periods h WHERE h.brake = ANY(${[...CHARGE_BRAKES]}::text[]) AND coalesce(h.released_at, now()) > ${since})`;
+/** Removes what counts no more. @returns how many claims */
+export async function purgeSpending(db: Statements, limit: number): Promise<number> {
+  await db.$executeRaw`DELETE FROM spending_minutes WHERE minute < now() - interval '1 day'`;
+  return db.$executeRaw`
+    DELETE FROM spending_claims WHERE order_id IN (
+      SELECT order_id FROM spending_claims WHERE minute < now() - interval '1 day' ORDER BY minute LIMIT ${limit})`;
+}

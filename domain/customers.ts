@@ -83,10 +83,14 @@ export const customerIdsOf = (key: IdentityKey, clientId: string): Prisma.Sql =>
 /** Who stands behind a reference; null values = erased. */
 export type CustomerBehind = { clientId: string | null; lookup: string | null };
 
+/** The reference in this column of text, as customers' index has it; null = it holds a client's id itself. */
+export const referenceIn = (column: Prisma.Sql): Prisma.Sql =>
+  Prisma.sql`CASE WHEN ${column} ~ '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' THEN ${column}::uuid END`;
+
 /** A scalar subquery: the CustomerBehind of the reference in this column of text; null = it holds a client's id itself. */
 export const customerBehind = (column: Prisma.Sql): Prisma.Sql => Prisma.sql`(
   SELECT json_build_object('clientId', c.client_id, 'lookup', encode(c.lookup, 'hex')) FROM customers c
-  WHERE c.reference = CASE WHEN ${column} ~ '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' THEN ${column}::uuid END)`;
+  WHERE c.reference = ${referenceIn(column)})`;
 
 /** What is told of an order's or event's customer: `customerId` is the client's id, or the reference if that is erased. */
 export type ToldCustomer = { customerId: string; customerReference?: string };

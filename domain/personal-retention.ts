@@ -5,6 +5,7 @@
  */
 import { ERASED } from '../contracts/erasures.js';
 import { Prisma } from '../prisma/generated/client.js';
+import { referenceIn } from './customers.js';
 import type { Statements } from './database.js';
 import { eraseRows } from './erasure/parts.js';
 import { orderNumberDigest } from './erasure/tombstones.js';
@@ -37,7 +38,7 @@ export async function blankOldOrders(
   await tx.$executeRaw`
     INSERT INTO erased_order_numbers (digest)
     SELECT ${orderNumberDigest(Prisma.sql`c.lookup`, Prisma.sql`o.external_order_id`)}
-    FROM orders o JOIN customers c ON c.reference::text = o.customer_id
+    FROM orders o JOIN customers c ON c.reference = ${referenceIn(Prisma.sql`o.customer_id`)}
     WHERE o.id = ANY(${ids}::uuid[]) AND o.external_order_id IS NOT NULL AND o.status <> 'CANCELLED' AND c.lookup IS NOT NULL
     ON CONFLICT (digest) DO NOTHING`;
   await tx.$queryRaw`SELECT events FROM blank_old_order_texts(${ids}::uuid[])`;
@@ -68,7 +69,7 @@ const lockOld = (tx: Statements, ids: string[], olderThanMs: number): Promise<{ 
     WHERE o.id = ANY(${ids}::uuid[]) AND o.payment_method <> ${ERASED}
       AND o.updated_at < now() - ${olderThanMs}::float8 * interval '1 ms'
       AND (o.status = 'CANCELLED' OR (o.status = 'CONFIRMED' AND o.unwinding_reason IS NULL AND NOT o.forward_due))
-      AND EXISTS (SELECT FROM customers c WHERE c.reference::text = o.customer_id AND c.erasing_since IS NULL)
+      AND EXISTS (SELECT FROM customers c WHERE c.reference = ${referenceIn(Prisma.sql`o.customer_id`)} AND c.erasing_since IS NULL)
       AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status = 'REFUNDING')
       AND NOT EXISTS (SELECT FROM dead_letters l WHERE l.order_id = o.id AND l.closed_at IS NULL)
       AND NOT EXISTS (SELECT FROM reconciliation_findings f WHERE f.order_id = o.id::text AND f.action IN ('waiting', 'refunding', 'cancelling'))
@@ -80,7 +81,7 @@ const lockOld = (tx: Statements, ids: string[], olderThanMs: number): Promise<{ 
  */
 async function forgetCustomers(tx: Statements, references: string[]): Promise<number> {
   const locked = await tx.$queryRaw<{ reference: string }[]>`
-    SELECT reference::text AS reference FROM customers WHERE reference::text = ANY(${references}) AND erasing_since IS NULL
+    SELECT reference::text AS reference FROM customers WHERE reference = ANY(${references}::uuid[]) AND erasing_since IS NULL
     ORDER BY reference FOR UPDATE SKIP LOCKED`;
   const forgotten = await tx.$queryRaw<{ reference: string }[]>`
     UPDATE customers c SET lookup = NULL, client_id = NULL, erasing_since = now(), erased_at = now()

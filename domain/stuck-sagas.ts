@@ -8,7 +8,6 @@ import type { Money, OrderStatus } from '../contracts/orders.js';
 import { STEPS, UNDOS } from '../contracts/plan.js';
 import type { SagaPolicy, SagaState } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
-import { heldSince } from './brakes.js';
 import { type CustomerBehind, customerBehind, toldCustomer } from './customers.js';
 import type { Database } from './database.js';
 
@@ -79,7 +78,7 @@ export async function listWaitingOrders(
   const before = (ms: number) => Prisma.sql`now() - ${ms}::float8 * interval '1 ms'`;
   return db.$queryRaw<WaitingOrder[]>`
     SELECT id AS "orderId", status = 'CONFIRMED' AND unwinding_reason IS NOT NULL AS "takingBack", saga_started_at IS NOT NULL AS "everStarted", since,
-      CASE WHEN status = 'PENDING' THEN coalesce(saga_started_at, since) + ${heldSince(Prisma.sql`coalesce(saga_started_at, since)`)} < ${before(allMs)} ELSE since < ${before(undoMs)} END
+      CASE WHEN status = 'PENDING' THEN coalesce(saga_started_at, since) < ${before(allMs)} ELSE since < ${before(undoMs)} END
         AS "isOpenTooLong", since < now() - ${LATE_AFTER} AS "isLate"
     FROM (${waitingFor(WAITING_AFTER, limit)}) AS waiting
     ORDER BY since LIMIT ${limit}`;

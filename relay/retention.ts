@@ -1,6 +1,7 @@
 /** Retention, as a loop: small batches, and a rest after each that is as long as the batch, so that other statements do not wait. */
 import type { Logger } from 'pino';
 import type { Database } from '../domain/database.js';
+import { purgeSpending } from '../domain/brakes.js';
 import { purgeErasedKeys } from '../domain/erasure/tombstones.js';
 import type { FeedPlace } from '../domain/outbox.js';
 import { confirmDestinations, purgeEvents, purgeKeys } from '../domain/retention.js';
@@ -28,7 +29,8 @@ export async function purgeOnce(retention: Retention, batchMax = BATCH_MAX): Pro
   await confirmDestinations(db, destinations);
   const { purged, next } = await purgeEvents(db, { after: place, olderThanMs: eventsOlderThanMs, limit: batchMax });
   retention.place = next;
-  const keys = (await purgeKeys(db, batchMax)) + (await purgeErasedKeys(db, batchMax));
+  const keys =
+    (await purgeKeys(db, batchMax)) + (await purgeErasedKeys(db, batchMax)) + (await purgeSpending(db, batchMax));
   return { events: purged, keys, more: next !== undefined || keys >= batchMax };
 }
 

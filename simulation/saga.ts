@@ -164,7 +164,7 @@ class Simulation {
   }
 
   #begin(kind: 'order' | 'cancellation'): void {
-    const common = { orderId: ORDER_ID, policy: POLICY, generation: 2, planVersion: PLAN_VERSION };
+    const common = { orderId: ORDER_ID, policy: POLICY, generation: 3, planVersion: PLAN_VERSION };
     const start =
       kind === 'order'
         ? { workflowType: ORDER_SAGA, workflowId: orderSagaId(ORDER_ID), input: common }

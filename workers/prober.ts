@@ -7,7 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
-import type { Neighbour } from '../contracts/saga.js';
+import { HELD_QUERY, type Neighbour } from '../contracts/saga.js';
 import { readOldestOpenAt } from '../domain/acceptance.js';
 import { mayCharge } from '../domain/brakes.js';
 import type { Database } from '../domain/database.js';
@@ -36,22 +36,21 @@ export type ProberSettings = {
 export function startProber({ db, client, gateway, everyMs, logger }: ProberSettings): () => Promise<void> {
   const owner = randomUUID();
   const memory = newMemory();
+  const heldMemory = newMemory();
   let stopping = false;
   const isBack = async (neighbour: Neighbour): Promise<boolean> =>
     neighbour === 'database' || (neighbour === 'brake' ? mayCharge(db) : gatewayAnswers(gateway));
   const loop = startLoop({ name: 'prober', everyMs, backoffMaxMs: 2 * everyMs, logger }, async () => {
     const temporal = client();
     if (!temporal || !(await takeLease(db, LEASE, { owner, leaseMs: LEASE_MS }))) return false;
-    const counts = await probeOnce(
-      {
-        client: temporal,
-        isBack,
-        oldestUntil: (orders) => readOldestOpenAt(db, orders),
-        isStopping: () => stopping,
-        logger,
-      },
-      memory,
-    );
+    const round = {
+      ...{ client: temporal, isBack, isStopping: () => stopping, logger },
+      oldestUntil: (orders: number) => readOldestOpenAt(db, orders),
+    };
+    const counts = await probeOnce(round, memory);
+    // With a memory of their own: a limit on spending that is reached must not slow down what waits for a neighbour.
+    const held = await probeOnce({ ...round, query: HELD_QUERY }, heldMemory);
+    for (const of of ['parked', 'tried', 'succeeded'] as const) counts[of] += held[of];
     // One that fails by itself is tried all the time; only what goes on is news.
     if (counts.tried > 0) logger[counts.succeeded > 0 ? 'info' : 'debug'](counts, 'probed parked sagas');
     return counts.tried > 0 && counts.succeeded === counts.tried && counts.parked > counts.tried;

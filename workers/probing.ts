@@ -47,6 +47,8 @@ export function pauseMsAfter(events: number, freeEvents = HISTORY.free): number 
 
 export type Probing = {
   client: Client;
+  /** Which sagas are asked for; absent = all but those that a brake holds. */
+  query?: string;
   /** Whether it answers again: asked once a round, on behalf of all. */
   isBack: (neighbour: Neighbour) => Promise<boolean>;
   /** Until when the oldest open orders, so many of them, were accepted; null = there are fewer. */
@@ -107,12 +109,16 @@ function adapt(memory: Memory, allWell: boolean): void {
 }
 
 /** Temporal lists the youngest first. Where there are too many for a round, those of the oldest open orders are asked for. */
-async function listProbeable({ client, oldestUntil }: Probing): Promise<WorkflowExecutionInfo[]> {
-  const youngest = await list(client, PROBEABLE_QUERY);
+async function listProbeable({
+  client,
+  query = PROBEABLE_QUERY,
+  oldestUntil,
+}: Probing): Promise<WorkflowExecutionInfo[]> {
+  const youngest = await list(client, query);
   if (youngest.length < SAGAS_MAX) return youngest;
   const until = await oldestUntil?.(SAGAS_MAX);
   if (!until) return youngest;
-  const oldest = await list(client, `${PROBEABLE_QUERY} AND StartTime <= "${until.toISOString()}"`);
+  const oldest = await list(client, `${query} AND StartTime <= "${until.toISOString()}"`);
   return oldest.length > 0 ? oldest : youngest;
 }
 

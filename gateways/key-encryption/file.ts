@@ -31,8 +31,8 @@ export function openKeyFile(path: string, onUnreadable: (err: KeyStoreError) => 
     try {
       const seen = stampOf(path);
       if (seen === stamp) return keks;
-      stamp = seen;
       keks = readKeks(path);
+      stamp = seen; // one that cannot be read is read again
       isUnreadable = false;
     } catch (err) {
       if (!isUnreadable) onUnreadable(err as KeyStoreError);

@@ -19,6 +19,7 @@ export function domainOver(at: World, statement: Statement): Modules {
       isLockTimeout: (err: { isLocked?: true }) => err.isLocked === true,
     },
     'domain/holdings.js': { HoldingLost },
+    'domain/brakes.js': { claimSpending: async () => true, returnSpending: async () => undefined }, // none is engaged here
     ...ofOrders(at, statement),
     ...ofPayments(at, statement),
     'domain/refunds.js': ofRefunds(at, statement),

@@ -232,6 +232,7 @@ export class Ledger {
       now: new Date(this.#clock.now),
       unwindingReason: this.reason,
       lostBefore: this.lostBeforeCharge,
+      heldBy: [],
     };
   }
 
