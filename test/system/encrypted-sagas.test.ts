@@ -36,6 +36,7 @@ async function start(keys: Record<string, string>): Promise<Running> {
   return around.start(
     {
       ...{ ROLE: 'all', PORT: `${port}`, METRICS_PORT: `${metricsPort}`, TEMPORAL_ADDRESS: around.temporal.address },
+      DATABASE_URL: around.database.url,
       ...{ PAYMENTS_URL: around.sandbox.url, STRIPE_API_KEY: 'sk_test_1', ...keys },
     },
     () => isServing(api),

@@ -35,9 +35,8 @@ export async function startConsumer(destination, ownSettings, openPlace) {
   const kit = { consumer: destination, settings, log, stopping: stopping.signal, db, lanes, metrics };
   for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void stop(kit, stopping, signal));
   kit.endMetrics = await serveMetrics(metrics.registry, settings.METRICS_PORT);
-  await untilDatabase(kit);
-  kit.inbox = await openInbox(db, destination, settings);
-  kit.place = await openPlace(kit);
+  kit.inbox = await whenBack(kit, () => openInbox(db, destination, settings));
+  kit.place = await whenBack(kit, () => openPlace(kit));
   void forgetNowAndThen(kit);
   log.info('started', { pid: process.pid });
   kit.take = (message, options) => take(kit, message, options);
@@ -48,6 +47,18 @@ export async function startConsumer(destination, ownSettings, openPlace) {
     process.exit(1);
   };
   return kit;
+}
+
+/** Does what a start takes of the database, again if that goes away meanwhile. */
+async function whenBack(kit, work) {
+  for (;;) {
+    await untilDatabase(kit);
+    try {
+      return await work();
+    } catch (err) {
+      if (kit.stopping.aborted || !(await kit.db.isAway(err))) throw err;
+    }
+  }
 }
 
 /**

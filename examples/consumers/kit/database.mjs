@@ -58,6 +58,7 @@ export function openDatabase({ DATABASE_URL, CONCURRENCY }) {
     async isAway(err) {
       const code = String(err?.code ?? '');
       if (code === STATEMENT_TOO_LONG) return false;
+      if (/^E[A-Z]{4,}$/.test(code)) return true; // a connection that was refused, or reset: it may be back by now
       if (/^\w{5}$/.test(code) && OUTAGE_CLASSES.includes(code.slice(0, 2))) return true;
       return (await whyAway(pool)) !== undefined;
     },
