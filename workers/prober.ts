@@ -50,7 +50,7 @@ export function startProber({ db, client, gateway, everyMs, logger }: ProberSett
     const counts = await probeOnce(round, memory);
     // With a memory of their own: a limit on spending that is reached must not slow down what waits for a neighbour.
     const held = await probeOnce({ ...round, query: HELD_QUERY }, heldMemory);
-    for (const of of ['parked', 'tried', 'succeeded'] as const) counts[of] += held[of];
+    for (const what of ['parked', 'tried', 'succeeded'] as const) counts[what] += held[what];
     // One that fails by itself is tried all the time; only what goes on is news.
     if (counts.tried > 0) logger[counts.succeeded > 0 ? 'info' : 'debug'](counts, 'probed parked sagas');
     return counts.tried > 0 && counts.succeeded === counts.tried && counts.parked > counts.tried;

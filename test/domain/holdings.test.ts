@@ -14,6 +14,7 @@ const RECORDS = [
   'outbox',
   'reconciliation_findings',
   'saga_log',
+  'spending_claims',
 ];
 
 let db: Database;

@@ -44,6 +44,7 @@ test.each([
   const details = { data: payloads({ activity_type: 'beginUnwinding' }), result: payloads(answer) };
   const history = { events: [{ markerRecordedEventAttributes: { markerName: 'core_local_activity', details } }] };
   const client = {
+    options: { loadedDataConverter: { payloadCodecs: [] } },
     withDeadline: (_: number, ask: () => unknown) => ask(),
     workflow: { getHandle: () => ({ fetchHistory: async () => history }) },
   } as unknown as Client;

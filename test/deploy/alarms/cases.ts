@@ -31,6 +31,7 @@ export const CASES: AlarmCase[] = [
   },
   {
     alert: 'BrakeEngaged',
+    labels: { brake: 'charging' },
     series: byBoth(is('brake_engaged', 'brake="charging"'), [0, 1]),
     minutes: [70, 70, 10],
     summary: 'operators have held back charging for more than an hour',
