@@ -1,4 +1,5 @@
 /** What `doctor` asks Temporal: whether the namespace is there, can be searched as operators search, and who polls. */
+import { CHARGING_HELD } from '../../contracts/brakes.js';
 import { CUSTOMER_ID, SAGA_FAILURE, SAGA_STATE, SAGA_STEP, type SagaPolicy } from '../../contracts/saga.js';
 import type { Database } from '../../domain/database.js';
 import { countSlowOrders, groupByFailure } from '../../domain/stuck-sagas.js';
@@ -95,6 +96,8 @@ async function countStuck({ client }: Temporal, db: Database, policy: SagaPolicy
     const groups = groupByFailure(sagas).map(({ count, step, failure }) =>
       `${count} ${step ?? ''} ${failure ?? ''}`.trim(),
     );
+    // Whoever has engaged the brake knows, and `brakes` says it.
+    if (sagas.every(({ failure }) => failure === CHARGING_HELD)) return warn(`${sagas.length} are held: ops brakes`);
     return fail(`${sagas.length} need someone (${groups.join('; ')}): ops stuck`);
   }
   if (slow.oldest === null) return ok('none is stuck, none is slow');
