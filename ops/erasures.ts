@@ -202,7 +202,12 @@ function readCertificate(file: string): Certificate {
   } catch (err) {
     throw usage(`${file} cannot be read as JSON (${(err as NodeJS.ErrnoException).code ?? 'it is not JSON'}).`);
   }
-  const certificate = (read.certificate ?? read) as Partial<Certificate>;
+  // Around the certificate stands what nobody has signed: "genuine" would be read as being said of all of it.
+  if (read.certificate !== undefined)
+    throw usage(
+      `${file} is a whole erasure. Give its certificate alone, which is what is signed: jq .certificate ${file}`,
+    );
+  const certificate = read as Partial<Certificate>;
   const { signature } = certificate;
   const isWhole = [signature?.algorithm, signature?.keyId, signature?.value].every((text) => typeof text === 'string');
   if (certificate.type !== CERTIFICATE_TYPE || !isWhole) throw usage(`${file} is no certificate of an erasure.`);

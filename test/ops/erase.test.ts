@@ -47,10 +47,13 @@ test('a customer is erased, and followed to the certificate, which can be verifi
   expect(stdout).not.toContain('cus_cli');
 
   const { document } = await ops.json('erasures', 'show', id);
-  const certificate = file('certificate.json', JSON.stringify(document));
+  const certificate = file('certificate.json', JSON.stringify(document.certificate));
+  expect(await ops('erasures', 'verify', file('whole.json', JSON.stringify(document)))).toMatchObject({ code: 2 });
   expect(await ops('erasures', 'verify', certificate)).toMatchObject({ code: 0 });
   document.certificate.erased.orders = 2;
-  expect(await ops('erasures', 'verify', file('changed.json', JSON.stringify(document)))).toMatchObject({ code: 1 });
+  expect(await ops('erasures', 'verify', file('changed.json', JSON.stringify(document.certificate)))).toMatchObject({
+    code: 1,
+  });
   const foreign = cliOf(
     { databaseUrl: s.api.databaseUrl, env: { address: '127.0.0.1:1' } },
     { AUDIT_KEY: 'x'.repeat(40) },
