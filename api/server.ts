@@ -35,6 +35,7 @@ import { answersPersonalData } from './access/personal-routes.js';
 import { answerUnroutable, handleProblems, notFoundProblem } from './http/problems.js';
 import { payloadRoutes } from './routes/payloads.js';
 import { sagaRoutes } from './routes/sagas.js';
+import { searchRoutes } from './routes/search.js';
 import { setStandardHeaders } from './http/security-headers.js';
 import { admitCallers } from './load/caller-limits.js';
 import { costOf } from './load/costs.js';
@@ -44,6 +45,7 @@ import { createPace } from './load/refusals.js';
 import { type SheddingSettings, shedLoad } from './load/shedding.js';
 import { validateStrictly } from './http/validator.js';
 import { webhookRoutes } from './routes/webhooks.js';
+import { whoamiRoutes } from './routes/whoami.js';
 
 const BODY_MAX_BYTES = 64 * 1024;
 /** A client that has not sent the headers, or the whole request, by then never will (slowloris). */
@@ -120,12 +122,14 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   sagaRoutes(app, deps);
   cancellationRoutes(app, deps);
   adminRoutes(app, deps);
+  searchRoutes(app, deps);
   explanationRoutes(app, deps);
   auditRoutes(app, deps);
   brakeRoutes(app, deps);
   deadLetterRoutes(app, deps);
   erasureRoutes(app, deps);
   inventoryRoutes(app, deps);
+  whoamiRoutes(app);
   healthRoutes(app, deps);
   webhookRoutes(app, deps);
   payloadRoutes(app, deps);

@@ -209,6 +209,8 @@ export type OrderFilter = {
   status?: OrderStatus;
   /** The client's id: of all its references, and of orders older than those. */
   customerId?: string;
+  /** The reference that orders hold of their customer, as events and Temporal have it. */
+  customerReference?: string;
   /** Of any customer, and whatever has become of the order. */
   externalOrderId?: string;
   /** The gateway's id of the charge, or of the refund, that is on record. */
@@ -243,8 +245,9 @@ export async function listOrders(
   texts: Texts = 'closed',
 ): Promise<StoredOrder[]> {
   const { status, customerId, externalOrderId, gatewayReference, correlationId, eventId, sku } = filter;
-  const { createdFromMs, createdToMs, beforeId } = filter;
+  const { customerReference, createdFromMs, createdToMs, beforeId } = filter;
   const wanted = [
+    ...(customerReference === undefined ? [] : [Prisma.sql`customer_id = ${customerReference}`]),
     ...(status === undefined ? [] : [Prisma.sql`status = ${status}`]),
     ...(externalOrderId === undefined ? [] : [Prisma.sql`external_order_id = ${externalOrderId}`]),
     ...(gatewayReference === undefined ? [] : [Prisma.sql`id IN (${ordersOfReference(gatewayReference)})`]),

@@ -32,6 +32,8 @@ const TABLE = {
   'GET /inventory': everyone,
   'GET /inventory/:sku': everyone,
   'PUT /inventory/:sku': ['operator'],
+  'GET /whoami': everyone,
+  'GET /admin/search': ['operator', 'auditor'],
   'GET /admin/sagas': ['operator', 'auditor'],
   'POST /admin/sagas/:id/resolve': ['operator'],
   'GET /admin/orders/:id/explanation': ['operator', 'auditor'],

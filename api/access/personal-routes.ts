@@ -17,6 +17,9 @@ const ANSWERS_PERSONAL_DATA: Record<Route, boolean> = {
   'GET /inventory': false,
   'GET /inventory/:sku': false,
   'PUT /inventory/:sku': false,
+  // Whoever asks, of itself.
+  'GET /whoami': false,
+  'GET /admin/search': true,
   'GET /admin/sagas': true,
   'POST /admin/sagas/:id/resolve': true,
   'GET /admin/orders/:id/explanation': true,

@@ -50,6 +50,9 @@ const COSTS: Record<Route, Cost> = {
   'GET /inventory': page,
   'GET /inventory/:sku': 1,
   'PUT /inventory/:sku': 3,
+  'GET /whoami': 1,
+  // Six looks into indexes, and then by its rows.
+  'GET /admin/search': (request) => 6 + page(request),
   // Asks Temporal for all that is stuck.
   'GET /admin/sagas': 30,
   'POST /admin/sagas/:id/resolve': 15,
