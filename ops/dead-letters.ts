@@ -20,13 +20,14 @@ import {
   readDeadLetters,
 } from '../domain/dead-letters.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
+import type { ItemResult } from '../sagas/deciding/outcomes.js';
+import type { Recorder } from '../sagas/deciding/recorder.js';
 import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from './act.js';
-import type { ItemResult } from './bulk.js';
 import { type Ops, run, wholeNumber } from './command.js';
 import { EXIT, type ExitCode, nothingMatched, usage } from './exit.js';
 import { age, type Output } from './output.js';
 import { noteReads } from './reads.js';
-import { createRecorder, type Recorder } from './recorder.js';
+import { createRecorder } from './recorder.js';
 
 /** A screenful or two; the groups above count them all. */
 const LIMIT_DEFAULT = 50;

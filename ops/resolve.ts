@@ -2,17 +2,17 @@
 import type { Command } from 'commander';
 import { money } from '../contracts/amounts.js';
 import type { Resolution } from '../contracts/saga.js';
-import { readOrderState, readOrder } from '../domain/orders.js';
+import { readOrder, readOrderState } from '../domain/orders.js';
 import { groupByFailure } from '../domain/stuck-sagas.js';
+import { sagaInCharge } from '../sagas/deciding/asking.js';
+import { decide, type Target } from '../sagas/deciding/decide.js';
 import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from './act.js';
 import { type Ops, orderIds, run, stepOption, wholeNumber } from './command.js';
 import { policyOf } from './connections.js';
-import { decide, type Target } from './decisions.js';
 import { type ExitCode, nothingMatched, usage } from './exit.js';
-import { type StuckFilter, listStuck } from './stuck-sagas.js';
 import { createRecorder } from './recorder.js';
-import { sagaInCharge } from './sagas.js';
 import { printGroups } from './stuck.js';
+import { listStuck, type StuckFilter } from './stuck-sagas.js';
 
 type Options = ActOptions & StuckFilter & { all?: boolean; limit?: number };
 

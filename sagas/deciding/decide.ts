@@ -5,7 +5,7 @@ import {
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
 } from '@temporalio/client';
-import type { Order } from '../contracts/orders.js';
+import type { Order } from '../../contracts/orders.js';
 import {
   RESOLVE_UPDATE,
   type Resolution,
@@ -13,18 +13,17 @@ import {
   type SagaProgress,
   type SagaState,
   sagaStart,
-} from '../contracts/saga.js';
-import { readDueSaga } from '../domain/acceptance.js';
-import type { Database } from '../domain/database.js';
-import { readOrder } from '../domain/orders.js';
-import { stateOf } from '../domain/saga-log.js';
-import { restartSaga } from '../sagas/restart.js';
-import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
-import { sentenceOf } from '../runtime/errors/facts.js';
-import type { ItemOutcome } from './bulk.js';
-import type { Temporal } from './connections.js';
+} from '../../contracts/saga.js';
+import { readDueSaga } from '../../domain/acceptance.js';
+import type { Database } from '../../domain/database.js';
+import { readOrder } from '../../domain/orders.js';
+import { stateOf } from '../../domain/saga-log.js';
+import { sentenceOf } from '../../runtime/errors/facts.js';
+import { endedFromOutside, pendingActivities } from '../execution.js';
+import { restartSaga } from '../restart.js';
+import { askProgress, describe, isServed, type Place, SERVED_LIMIT_MS } from './asking.js';
+import type { ItemOutcome } from './outcomes.js';
 import type { Recorder } from './recorder.js';
-import { askProgress, describe, isServed, SERVED_LIMIT_MS } from './sagas.js';
 import { type Sequel, watch } from './watch.js';
 
 export type Result = {
@@ -36,7 +35,7 @@ export type Result = {
 };
 
 export type Target = { orderId: string; workflowId: string };
-export type Deciding = { temporal: Temporal; db: Database; policy: SagaPolicy; recorder: Recorder };
+export type Deciding = { temporal: Place; db: Database; policy: SagaPolicy; recorder: Recorder };
 
 /** The update first writes the decision to the log, which takes milliseconds, or up to 5 s when the database is in trouble. */
 const UPDATE_LIMIT_MS = 15_000;
