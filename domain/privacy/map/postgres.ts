@@ -3,8 +3,10 @@ import { type Fields, LEGAL, type Legal, names, type Store } from './kinds.js';
 
 const DESTROYED = 'destroyed';
 const EMPTIED = 'emptied';
+const LAPSED = 'emptied by the retention';
 const OPERATORS = 'who of the shop did it: an opaque subject id';
 const staff = (fields: string, what = OPERATORS): Fields => ({ kind: 'staff', fields: names(fields), what });
+const lapsing = (fields: string, what = OPERATORS): Fields => ({ ...staff(fields, what), erased: LAPSED });
 const none = (fields: string): Fields => ({ kind: 'none', fields: names(fields) });
 const pseudonymous = (fields: string, what?: string): Fields => ({
   kind: 'pseudonymous',
@@ -59,7 +61,7 @@ export const POSTGRES: readonly Store[] = [
   table(
     'erasures',
     LEGAL.erasures,
-    staff('requested_by reason', 'who of the shop asked for it, and why, without personal data as it was accepted'),
+    lapsing('requested_by reason', 'who of the shop asked for it, and why, without personal data as it was accepted'),
     pseudonymous('reference waiting_for', 'lead to nobody once it is done'),
     none(
       `id state requested_at waiting_count looked_at stalled_by noted_at entombed_at pass_began_at pass_place counts done_at`,
@@ -125,7 +127,7 @@ export const POSTGRES: readonly Store[] = [
     LEGAL.deadLetters,
     personal('error', 'what the destination answered', EMPTIED),
     personal('reason', 'an operator’s, without personal data as it was accepted', EMPTIED),
-    staff('decided_by'),
+    lapsing('decided_by'),
     pseudonymous('order_id'),
     none('id destination sequence type cause attempts state parked_at updated_at closed_at'),
   ),
