@@ -33,6 +33,7 @@ import { orderRoutes } from './routes/orders.js';
 import { permissionOf, requireRole } from './access/permissions.js';
 import { answersPersonalData } from './access/personal-routes.js';
 import { answerUnroutable, handleProblems, notFoundProblem } from './http/problems.js';
+import { overviewRoutes } from './routes/overview.js';
 import { payloadRoutes } from './routes/payloads.js';
 import { sagaRoutes } from './routes/sagas.js';
 import { setStandardHeaders } from './http/security-headers.js';
@@ -119,6 +120,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   eventRoutes(app, deps);
   sagaRoutes(app, deps);
   cancellationRoutes(app, deps);
+  overviewRoutes(app, deps);
   adminRoutes(app, deps);
   explanationRoutes(app, deps);
   auditRoutes(app, deps);

@@ -32,6 +32,7 @@ const TABLE = {
   'GET /inventory': everyone,
   'GET /inventory/:sku': everyone,
   'PUT /inventory/:sku': ['operator'],
+  'GET /admin/overview': ['operator', 'auditor'],
   'GET /admin/sagas': ['operator', 'auditor'],
   'POST /admin/sagas/:id/resolve': ['operator'],
   'GET /admin/orders/:id/explanation': ['operator', 'auditor'],

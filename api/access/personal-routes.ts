@@ -17,6 +17,8 @@ const ANSWERS_PERSONAL_DATA: Record<Route, boolean> = {
   'GET /inventory': false,
   'GET /inventory/:sku': false,
   'PUT /inventory/:sku': false,
+  // Counts and sums.
+  'GET /admin/overview': false,
   'GET /admin/sagas': true,
   'POST /admin/sagas/:id/resolve': true,
   'GET /admin/orders/:id/explanation': true,

@@ -50,6 +50,8 @@ const COSTS: Record<Route, Cost> = {
   'GET /inventory': page,
   'GET /inventory/:sku': 1,
   'PUT /inventory/:sku': 3,
+  // Shared by all who look within a second.
+  'GET /admin/overview': 3,
   // Asks Temporal for all that is stuck.
   'GET /admin/sagas': 30,
   'POST /admin/sagas/:id/resolve': 15,
