@@ -121,5 +121,7 @@ async function actOnLetter(
   if (!letter) return { no, state: 'skipped', outcome: null, message: 'there is no such dead letter any more' };
   const { outcome, state, message } = await decideOnLetter({ db, recorder }, letter, { action, operator, reason });
   if (outcome === 'gone') return { no, state: 'already-done', outcome: state, message };
-  return { no, state: STATE_OF[outcome], outcome: state, message };
+  // What a destination says of an event is kept in one place, which retention and erasures know.
+  const told = outcome === 'failed' && state === 'PARKED' ? 'parked again: the dead letter says why' : message;
+  return { no, state: STATE_OF[outcome], outcome: state, message: told };
 }
