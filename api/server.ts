@@ -28,6 +28,7 @@ import { traceRequests } from './http/tracing.js';
 import { healthRoutes } from './routes/health.js';
 import { inventoryRoutes } from './routes/inventory.js';
 import { openApi } from './openapi/document.js';
+import { operationRoutes } from './routes/operations.js';
 import { orderPlacementRoutes } from './routes/order-placement.js';
 import { orderRoutes } from './routes/orders.js';
 import { permissionOf, requireRole } from './access/permissions.js';
@@ -129,6 +130,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   auditRoutes(app, deps);
   brakeRoutes(app, deps);
   deadLetterRoutes(app, deps);
+  operationRoutes(app, deps);
   erasureRoutes(app, deps);
   inventoryRoutes(app, deps);
   whoamiRoutes(app);

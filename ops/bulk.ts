@@ -88,7 +88,7 @@ function createStopSignal(out: Output) {
 const WIDTH = 30;
 
 /** One line per item; under them a bar, if the output is a terminal. */
-function showProgress(out: Output, total: number) {
+export function showProgress(out: Output, total: number) {
   let ended = 0;
   const counts = new Map<ItemOutcome, number>();
   const isBar = out.interactive && total > 1;

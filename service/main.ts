@@ -131,7 +131,7 @@ await runMain(async () => {
   const slots = begins ? createSagaSlots({ atWorkMax: config.SAGAS_AT_WORK_MAX }) : undefined;
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
   const worker = runs('worker')
-    ? startWorkerRole({ pools, temporal, payloads, config, logger, failpoints, journal, slots, keys })
+    ? startWorkerRole({ pools, temporal, payloads, config, logger, failpoints, journal, slots, keys, policy })
     : undefined;
   if (worker) health.add('worker', worker.readiness);
   const api = runs('api')

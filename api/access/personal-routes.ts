@@ -34,6 +34,15 @@ const ANSWERS_PERSONAL_DATA: Record<Route, boolean> = {
   'POST /admin/dead-letters/replay': true,
   'POST /admin/dead-letters/:id/replay': true,
   'POST /admin/dead-letters/:id/discard': true,
+  // Counts, and sums of money; which orders they are is what the items say.
+  'POST /admin/operations/preview': false,
+  'POST /admin/operations': false,
+  'POST /admin/operations/:id/pause': false,
+  'POST /admin/operations/:id/resume': false,
+  'POST /admin/operations/:id/abort': false,
+  'GET /admin/operations': false,
+  'GET /admin/operations/:id': false,
+  'GET /admin/operations/:id/items': true,
   // Whose erasure it is, is what they do not say.
   'POST /admin/customers/:id/erase': false,
   'GET /admin/erasures': false,

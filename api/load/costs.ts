@@ -68,6 +68,16 @@ const COSTS: Record<Route, Cost> = {
   'POST /admin/dead-letters/replay': 20,
   'POST /admin/dead-letters/:id/replay': 5,
   'POST /admin/dead-letters/:id/discard': 5,
+  // Asks Temporal for all that is stuck, and writes down ten thousand at most.
+  'POST /admin/operations/preview': 50,
+  'POST /admin/operations': 10,
+  'POST /admin/operations/:id/pause': 5,
+  'POST /admin/operations/:id/resume': 5,
+  'POST /admin/operations/:id/abort': 10,
+  'GET /admin/operations': page,
+  // Its items are counted: ten thousand of them in some 2 ms.
+  'GET /admin/operations/:id': 2,
+  'GET /admin/operations/:id/items': page,
   'POST /admin/customers/:id/erase': 5,
   'GET /admin/erasures': page,
   'GET /admin/erasures/:id': 2,

@@ -1,4 +1,5 @@
-/** Outcomes of a decision on one of many: the words that the CLI prints and the server keeps of each. */
+/** Outcomes of a decision on one of many, and when what comes of the first says that the rest is not to be tried. */
+import type { ItemState } from '../../contracts/operations.js';
 
 export const OUTCOMES = ['done', 'waits', 'refused', 'failed', 'unanswered', 'gone', 'not-tried'] as const;
 /**
@@ -29,3 +30,15 @@ export function createFailureCount(): (outcome: ItemOutcome) => string | undefin
     return inARow >= FAILURES_IN_A_ROW_MAX ? `${inARow} in a row have failed` : undefined;
   };
 }
+
+/** What the server keeps of an item, in the words of whoever has decided. */
+export const OUTCOME_OF_STATE = {
+  open: 'not-tried',
+  reached: 'done',
+  waits: 'waits',
+  skipped: 'not-tried',
+  'already-done': 'gone',
+  refused: 'refused',
+  failed: 'failed',
+  unanswered: 'unanswered',
+} as const satisfies Record<ItemState, ItemOutcome>;

@@ -167,6 +167,7 @@ test('orders go along every path with words in all of their fields', async () =>
   await Promise.all([parks(givenUp), parks(skipped)]);
   await resolve(givenUp, 'compensate');
   await resolve(skipped, 'skip');
+  await decideOnMany();
   await fault('DELETE');
   await Promise.all([becomes(givenUp, 'CANCELLED'), becomes(skipped, 'CONFIRMED'), becomes(rejected, 'CONFIRMED')]);
 
@@ -207,6 +208,28 @@ test('a customer is erased, and nobody is by the id of nobody, with words in the
     30_000,
   );
 }, 60_000);
+
+/** Slowly, so that it can be paused, go on and be aborted while one of the two is left. */
+async function decideOnMany(): Promise<void> {
+  const orderIds = await Promise.all([1, 2].map(() => place({ paymentMethod: 'pm_card_visa' })));
+  await Promise.all(orderIds.map(parks));
+  const preview = 'POST /admin/operations/preview';
+  const others = {
+    sagas: undefined,
+    deadLetterIds: undefined,
+    deadLetters: undefined,
+    items: undefined,
+    atMost: undefined,
+  };
+  const { body } = await post(preview, '/admin/operations/preview', { ...others, action: 'compensate', orderIds });
+  const route = 'POST /admin/operations';
+  const chosen = { preview: body.id, action: undefined, expectedCount: 2, canary: [], ratePerSecond: 0.1 };
+  expect(await post(route, '/admin/operations', chosen)).toMatchObject({ status: 201 });
+  const reached = async () => (await send('GET', `/admin/operations/${body.id}`)).body['counts'] as { reached: number };
+  await eventually('the first is given up', async () => (await reached()).reached === 1, 20_000);
+  for (const word of ['pause', 'resume', 'abort'])
+    expect(await post(`${route}/{id}/${word}`, `/admin/operations/${body.id}/${word}`)).toMatchObject({ status: 200 });
+}
 
 /** A path may have a word of a closed list: then what is not in it. */
 const wordIn = (field: string) => (FIELDS.includes(field) ? wordOf(field) : 'none');

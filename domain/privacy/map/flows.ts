@@ -93,6 +93,47 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
     'logs:actor postgres:audit_acts.subject postgres:saga_log.actor',
   ),
   'POST /admin/dead-letters/replay body.reason': places('postgres:audit_acts.reason postgres:saga_log.detail'),
+  'POST /admin/operations/preview body.operator': places(
+    'postgres:audit_calls.subject postgres:operations.previewed_by',
+  ),
+  'POST /admin/operations/preview body.orderIds': NOWHERE,
+  'POST /admin/operations/preview body.sagas.failure': NOWHERE,
+  'POST /admin/operations/preview body.deadLetterIds': NOWHERE,
+  'POST /admin/operations/preview body.deadLetters.destination': NOWHERE,
+  'POST /admin/operations/preview body.deadLetters.type': NOWHERE,
+  'POST /admin/operations/preview body.items.operation': NOWHERE,
+  'POST /admin/operations header.idempotency-key': places('postgres:idempotency_keys.key'),
+  'POST /admin/operations body.preview': NOWHERE,
+  'POST /admin/operations body.operator': places(
+    'logs:actor postgres:audit_acts.subject postgres:idempotency_answers.response postgres:operations.started_by postgres:saga_log.actor temporal:update.operator',
+  ),
+  'POST /admin/operations body.reason': places(
+    'postgres:audit_acts.reason postgres:idempotency_answers.response postgres:operations.reason postgres:saga_log.detail temporal:update.reason',
+  ),
+  'POST /admin/operations/{id}/pause path.id': places('postgres:audit_calls.resource'),
+  'POST /admin/operations/{id}/pause header.idempotency-key': places('postgres:idempotency_keys.key'),
+  'POST /admin/operations/{id}/pause body.operator': places(
+    'postgres:audit_acts.before postgres:audit_acts.subject postgres:idempotency_answers.response',
+  ),
+  'POST /admin/operations/{id}/pause body.reason': places(
+    'postgres:audit_acts.before postgres:audit_acts.reason postgres:idempotency_answers.response',
+  ),
+  'POST /admin/operations/{id}/resume path.id': places('postgres:audit_calls.resource'),
+  'POST /admin/operations/{id}/resume header.idempotency-key': places('postgres:idempotency_keys.key'),
+  'POST /admin/operations/{id}/resume body.operator': places('postgres:audit_acts.subject'),
+  'POST /admin/operations/{id}/resume body.reason': places('postgres:audit_acts.reason'),
+  'POST /admin/operations/{id}/abort path.id': places('postgres:audit_calls.resource'),
+  'POST /admin/operations/{id}/abort header.idempotency-key': places('postgres:idempotency_keys.key'),
+  'POST /admin/operations/{id}/abort body.operator': places(
+    'postgres:audit_acts.subject postgres:idempotency_answers.response postgres:operations.aborted_by',
+  ),
+  'POST /admin/operations/{id}/abort body.reason': places(
+    'postgres:audit_acts.reason postgres:idempotency_answers.response postgres:operations.abort_reason',
+  ),
+  'GET /admin/operations query.cursor': NOWHERE,
+  'GET /admin/operations/{id} path.id': NOWHERE,
+  'GET /admin/operations/{id}/items path.id': places('postgres:audit_calls.resource'),
+  'GET /admin/operations/{id}/items query.cursor': NOWHERE,
   'POST /admin/customers/{id}/erase path.id': NOWHERE,
   'POST /admin/customers/{id}/erase header.idempotency-key': places('postgres:idempotency_keys.key'),
   'POST /admin/customers/{id}/erase body.operator': places(

@@ -60,6 +60,11 @@ export const LEGAL = {
     retention: 'for ever; after `RETENTION_ORDERS_PERSONAL`, 1461 days, of their order without the words',
   },
   acts: { purpose: 'prove who did what with an operator’s rights', basis: SECURITY, retention: 'for ever' },
+  operations: {
+    purpose: 'carry out one decision on many orders, and say what has come of each',
+    basis: CONTRACT,
+    retention: '90 days after it has come to its end',
+  },
   calls: {
     purpose: 'see who read whose data, and who was refused',
     basis: SECURITY,

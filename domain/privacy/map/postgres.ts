@@ -236,6 +236,26 @@ export const POSTGRES: readonly Store[] = [
   ),
   table('spending_claims', LEGAL.order, pseudonymous('order_id', OF_ORDER), none('currency amount minute')),
   table('spending_minutes', LEGAL.operation, none('currency minute amount')),
+  table(
+    'operations',
+    LEGAL.operations,
+    personal(
+      'reason paused_because abort_reason',
+      'an operator’s, without personal data as it was accepted',
+      'never: there is nothing of a person in it',
+    ),
+    staff('previewed_by started_by paused_by aborted_by'),
+    none(`id action state selection total amounts skipped previewed_at started_at canary rate_per_second runner paused_at ended_at
+      settled_counts`),
+  ),
+  table(
+    'operation_items',
+    LEGAL.operations,
+    pseudonymous('order_id workflow_id dead_letter_id', OF_ORDER),
+    none(
+      `operation_id no amount currency seen_state seen_step seen_failure state outcome message begun_at sent_to ended_at`,
+    ),
+  ),
   table('leases', LEGAL.operation, none('name owner until')),
   table(
     '_prisma_migrations',
