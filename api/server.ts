@@ -34,6 +34,7 @@ import { answersPersonalData } from './access/personal-routes.js';
 import { answerUnroutable, handleProblems, notFoundProblem } from './http/problems.js';
 import { payloadRoutes } from './routes/payloads.js';
 import { sagaRoutes } from './routes/sagas.js';
+import { timelineRoutes } from './routes/timelines.js';
 import { setStandardHeaders } from './http/security-headers.js';
 import { admitCallers } from './load/caller-limits.js';
 import { costOf } from './load/costs.js';
@@ -119,6 +120,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   cancellationRoutes(app, deps);
   adminRoutes(app, deps);
   explanationRoutes(app, deps);
+  timelineRoutes(app, deps);
   auditRoutes(app, deps);
   brakeRoutes(app, deps);
   deadLetterRoutes(app, deps);

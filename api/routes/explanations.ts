@@ -1,6 +1,6 @@
 /** One order explained to an operator: the same as `ops explain` says, from the same code. */
 import { type Static, Type } from 'typebox';
-import { explainOrder } from '../../explanation/explain.js';
+import { explainOrder, type ExplanationSources } from '../../explanation/explain.js';
 import { SITUATIONS } from '../../explanation/situation.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
@@ -10,7 +10,7 @@ const nullable = Type.Union([Type.String(), Type.Null()]);
 const texts = <const K extends string>(...names: K[]) =>
   Object.fromEntries(names.map((name) => [name, Type.String()])) as Record<K, ReturnType<typeof Type.String>>;
 
-const ExplanationSchema = Type.Object(
+export const ExplanationSchema = Type.Object(
   {
     orderId: Type.String(),
     at: Type.String({ description: 'When it was looked' }),
@@ -47,6 +47,17 @@ const ExplanationSchema = Type.Object(
   { $id: 'Explanation' },
 );
 
+/** @returns from where this process explains orders */
+export const explanationSources = ({
+  db,
+  temporal,
+  policy,
+  explaining = UNREACHED,
+}: ApiDependencies): ExplanationSources => ({
+  ...{ db, client: temporal.client(), policyOfToday: policy },
+  ...explaining,
+});
+
 /** A process that knows no gateway says so; the default of PROBE_EVERY stands for the workers' own. */
 const UNREACHED = {
   gateway: { why: 'this process has no key of the gateway: `ops explain` asks it' },
@@ -68,9 +79,7 @@ export function explanationRoutes(app: Api, deps: ApiDependencies): void {
       },
     },
     async ({ params: { id } }): Promise<Static<typeof ExplanationSchema>> => {
-      const { db, temporal, policy, explaining = UNREACHED } = deps;
-      const sources = { db, client: temporal.client(), policyOfToday: policy, ...explaining };
-      const explanation = UUID.test(id) ? await explainOrder(sources, id) : null;
+      const explanation = UUID.test(id) ? await explainOrder(explanationSources(deps), id) : null;
       if (explanation === null) throw new Problem('not-found', `There is no order ${id}.`);
       return explanation as Static<typeof ExplanationSchema>;
     },

@@ -74,6 +74,13 @@ export interface paths {
      */
     get: operations["getAdminOrdersIdExplanation"];
   };
+  "/admin/orders/{id}/timeline": {
+    /**
+     * Everything that happened to an order and is awaited, in one list, with its explanation
+     * @description Steps, failed attempts, waits, undos and decisions from the saga’s log; money from the gateway’s own ledger; events, and what each destination has been sent. Changes nothing. What has happened is the same after Temporal’s retention. Temporal or the gateway being away is named in `missing`.
+     */
+    get: operations["getAdminOrdersIdTimeline"];
+  };
   "/admin/audit": {
     /**
      * Acts with an operator’s rights, refused calls and reads, oldest first
@@ -550,6 +557,102 @@ export interface components {
         gateway: string;
         events: string;
       };
+    };
+    Timeline: {
+      orderId: string;
+      /** @description When it was looked */
+      at: string;
+      total: {
+        amount: number;
+        currency: string;
+      };
+      createdAt: string;
+      /** @description Nothing happens any more by itself */
+      isFinal: boolean;
+      saga: {
+        workflowId: string | null;
+        /** @description null = Temporal knows no such saga (any more), or does not answer */
+        runId: string | null;
+        /** @description The saga in the Temporal Web UI */
+        webUrl: string | null;
+      };
+      /** @description Of the request that placed it, if that was traced */
+      traceId: string | null;
+      /** @description By time; what has no time that is known comes last */
+      entries: ({
+          /** @description When it began; null = it is to come, at no time that is known */
+          at: string | null;
+          /** @description When it ended, the same as `at` of what takes no time; null = it is not over */
+          until: string | null;
+          /**
+           * @description Of the picture
+           * @enum {string}
+           */
+          lane: "saga" | "attempts" | "money" | "events" | "deliveries";
+          /**
+           * @description What it is
+           * @enum {string}
+           */
+          kind: "accepted" | "begun" | "step" | "undo" | "wait" | "decision" | "attempt" | "charge" | "refund" | "dispute" | "finding" | "event" | "delivery" | "next";
+          /**
+           * @description How it stands
+           * @enum {string}
+           */
+          status: "done" | "refused" | "failed" | "skipped" | "undone" | "nothing-to-undo" | "decided" | "not-taken" | "delivered" | "discarded" | "running" | "retrying" | "parked" | "waiting" | "dead" | "disputed" | "reported" | "pending" | "awaited";
+          /**
+           * @description Where that is on record; `log` outlives Temporal’s history
+           * @enum {string}
+           */
+          source: "row" | "log" | "saga" | "event" | "gateway" | "finding" | "relay";
+          what: string;
+          /** @description The step or undo */
+          step?: string;
+          /** @description Which of all attempts; `times` of them are folded into this entry */
+          attempts?: {
+            first: number;
+            last: number;
+            times: number;
+          };
+          error?: {
+            failure: string;
+            message: string | null;
+          };
+          /** @description Who decided it */
+          by?: string;
+          reason?: string;
+          money?: {
+            /** @description In the currency’s minor unit */
+            amount: number;
+            currency: string;
+            /** @description The gateway’s */
+            reference: string | null;
+          };
+          destination?: string;
+          /** @description The order’s events that it is about */
+          sequences?: number[];
+          deadLetterId?: string;
+        })[];
+      /** @description Entries that are not in the list */
+      omitted: ({
+          /**
+           * @description Of the picture
+           * @enum {string}
+           */
+          lane: "saga" | "attempts" | "money" | "events" | "deliveries";
+          count: number;
+          why: string;
+        })[];
+      /** @description What could not be asked, and what the list lacks for it */
+      missing: ({
+          /**
+           * @description What did not answer
+           * @enum {string}
+           */
+          source: "saga" | "gateway";
+          why: string;
+          lacks: string;
+        })[];
+      explanation: components["schemas"]["Explanation"];
     };
     Brake: {
       /**
@@ -2135,6 +2238,108 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["Explanation"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Everything that happened to an order and is awaited, in one list, with its explanation
+   * @description Steps, failed attempts, waits, undos and decisions from the saga’s log; money from the gateway’s own ledger; events, and what each destination has been sent. Changes nothing. What has happened is the same after Temporal’s retention. Temporal or the gateway being away is named in `missing`.
+   */
+  getAdminOrdersIdTimeline: {
+    parameters: {
+      path: {
+        /** @description Order id */
+        id: string;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Timeline"];
         };
       };
       /** @description `invalid-request`: The request is not valid */
