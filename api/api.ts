@@ -23,6 +23,7 @@ import { showApiMetrics, exposeStarts } from './metrics.js';
 import { createBuckets } from './load/buckets.js';
 import type { CallerLimits } from './load/parties.js';
 import { limitRate } from './load/rate-limit.js';
+import { consoleOf } from './console/config.js';
 import { createServer, type ServerSettings } from './server.js';
 import { createSharedBuckets } from './load/shared-buckets.js';
 import { createSagaDispatcher } from './dispatcher.js';
@@ -129,6 +130,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       ...(limit && { limitOrders: limit.hook }),
       ...(settings.authentication && settings.callerLimits && { callerLimits: settings.callerLimits }),
       ...(temporalUiUrl && { temporalUiUrl }),
+      console: consoleOf(settings),
       ...(settings.chargeCorrelation && {
         chargeCorrelationOf: (correlationId) => chargeCorrelationOf(correlationId, keys.signing.secret),
       }),

@@ -49,6 +49,8 @@ export type ApiDependencies = {
   codec?: CodecServer;
   /** For explaining orders; undefined = this process does not reach the gateway, and its prober is not known. */
   explaining?: Explaining;
+  /** undefined = nobody is authenticated, and there is nothing to link to. */
+  console?: ConsoleConfig;
   /** What signs certificates of erasures, and by when they must be done. */
   erasing: Erasing;
   /** undefined = POST /orders is not limited. */
@@ -61,6 +63,19 @@ export type ApiDependencies = {
   slowReaderLimitMs?: number;
   /** Aborts when the process begins to stop, so that no request outlives it by waiting. */
   stopping: AbortSignal;
+};
+
+/** What the console is told before anybody has signed in: nothing of it is secret. */
+export type ConsoleConfig = {
+  authentication: 'none' | 'oidc';
+  issuer?: string;
+  clientId?: string;
+  scope?: string;
+  audience?: string;
+  temporalUrl?: string;
+  tracesUrl?: string;
+  /** Faults may be caused by buttons: on a laptop only. */
+  demo: boolean;
 };
 
 export type CodecServer = PayloadCodec;

@@ -10,6 +10,7 @@ import { explanationRoutes } from './routes/explanations.js';
 import { auditRoutes } from './routes/audit.js';
 import { auditAnswers } from './access/audit-recorder.js';
 import { brakeRoutes } from './routes/brakes.js';
+import { serveConsole } from './console/files.js';
 import { auditReads } from './access/audited-reads.js';
 import { cancellationRoutes } from './routes/cancellations.js';
 import { customerRoutes } from './routes/customers.js';
@@ -22,7 +23,7 @@ import { countRequests } from './http/request-metrics.js';
 import { allowOrigins, checkRequests } from './http/request-checks.js';
 import { answerRefusal, answerUnparsable } from './http/front.js';
 import { correlationIdOf } from './http/headers.js';
-import { keepDocuments } from './http/documents.js';
+import { DOCUMENTATION, keepDocuments } from './http/documents.js';
 import { traceRequests } from './http/tracing.js';
 import { healthRoutes } from './routes/health.js';
 import { inventoryRoutes } from './routes/inventory.js';
@@ -106,6 +107,7 @@ export async function createServer(
   auditReads(app, deps.db, () => deps.auditor);
   handleProblems(app, deps.callerLimits && createPace(deps.callerLimits.refusalsPerSecond));
   await serveDocumentation(app);
+  await serveConsole(app, deps.console);
   await app.register(async (routes: Api) => addRoutes(routes, deps));
   return app;
 }
@@ -165,7 +167,7 @@ async function addRequestHooks(app: Api, deps: ApiDependencies, settings: Server
 async function serveDocumentation(app: Api): Promise<void> {
   await app.register(swagger, openApi);
   await app.register(async (scope: Api) => {
-    keepDocuments(scope);
+    keepDocuments(scope, DOCUMENTATION);
     await scope.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_CSP });
     scope.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   });

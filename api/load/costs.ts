@@ -30,6 +30,8 @@ const BODY_UNITS_MAX = 8;
 /** Health is never refused. The documents are large, and read by people. */
 const FREE = 0;
 const DOCUMENTS: Cost = 2;
+/** Some thirty small ones make the console, from memory. */
+const CONSOLE_FILE: Cost = 1;
 
 const COSTS: Record<Route, Cost> = {
   // With its saga, which takes 10 to 15 ms of other processes, too.
@@ -89,6 +91,7 @@ export const COST_MAX = 1 + PAGE_MAX / ROWS_PER_UNIT;
 export function costOf(method: string, url: string): Cost {
   if (method === 'OPTIONS' && url === '*') return FREE; // preflights, if CORS is on
   if (url === '/docs' || url.startsWith('/docs/')) return DOCUMENTS;
+  if (url === '/console' || url.startsWith('/console/')) return CONSOLE_FILE;
   const cost = COSTS[`${method === 'HEAD' ? 'GET' : method} ${url}` as Route] as Cost | undefined;
   if (cost === undefined) throw new Error(`Bug! ${method} ${url} is not in the table of costs`);
   return cost;
