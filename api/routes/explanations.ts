@@ -30,7 +30,16 @@ export const ExplanationSchema = Type.Object(
       description: 'What happens if nobody does anything; `at` null = at no time that is known',
     }),
     choices: Type.Array(
-      Type.Object({ ...texts('command', 'does', 'money', 'stock', 'customer', 'reversible'), http: nullable }),
+      Type.Object({
+        ...texts('command', 'does', 'money', 'stock', 'customer', 'reversible'),
+        http: nullable,
+        action: Type.Union([oneOf(['retry', 'skip', 'compensate', 'cancel'] as const, 'An act'), Type.Null()], {
+          description: 'Of the order itself: `resolve` takes the first three, `POST /orders/{id}/cancel` is the last',
+        }),
+        moves: Type.Union([Type.Object({ amount: Type.Integer(), currency: Type.String() }), Type.Null()], {
+          description: 'The most that it moves or that is vouched for; null = none, or not known',
+        }),
+      }),
       { description: 'What an operator may do, and what each costs; what would be refused is not listed' },
     ),
     disagreements: Type.Array(
