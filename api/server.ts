@@ -42,6 +42,7 @@ import { overviewRoutes } from './routes/overview.js';
 import { payloadRoutes } from './routes/payloads.js';
 import { sagaRoutes } from './routes/sagas.js';
 import { searchRoutes } from './routes/search.js';
+import { timelineRoutes } from './routes/timelines.js';
 import { setStandardHeaders } from './http/security-headers.js';
 import { admitCallers } from './load/caller-limits.js';
 import { costOf } from './load/costs.js';
@@ -131,6 +132,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   adminRoutes(app, deps);
   searchRoutes(app, deps);
   explanationRoutes(app, deps);
+  timelineRoutes(app, deps);
   auditRoutes(app, deps);
   auditSearchRoutes(app, deps);
   brakeRoutes(app, deps);

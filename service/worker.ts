@@ -37,6 +37,7 @@ import { pausingSlots, releasingSlots } from '../workers/saga-progress.js';
 import { startReconciler } from '../reconciliation/reconciler.js';
 import { reportVersion } from '../workers/versioning.js';
 import type { GatewayLists } from '../verification/sources/gateway.js';
+import { keepFailures } from '../workers/kept-failures.js';
 import { createActivities, createWorker } from '../workers/worker.js';
 
 /** Of one request; less where its attempt's deadline (gateways/deadline) comes first, which ends an attempt from inside. */
@@ -168,7 +169,7 @@ function verify({ pools, temporal, config, logger }: WorkerRoleOptions, gateway:
 }
 
 function keepPolling(
-  { temporal, payloads, config, logger }: WorkerRoleOptions,
+  { pools, temporal, payloads, config, logger }: WorkerRoleOptions,
   activities: ReturnType<typeof createActivities>,
 ): { isPolling: () => boolean; stop: () => Promise<void> } {
   const workflowBundle = config.WORKFLOW_BUNDLE ?? fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
@@ -188,6 +189,7 @@ function keepPolling(
       activities,
       workflowBundle,
       logger,
+      failures: keepFailures(pools.background, logger),
       ...(version && { version }),
       ...(payloads && { payloadCodec: payloads.codec }),
     });

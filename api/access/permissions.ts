@@ -39,6 +39,7 @@ const TABLE = {
   'GET /admin/sagas': ['operator', 'auditor'],
   'POST /admin/sagas/:id/resolve': ['operator'],
   'GET /admin/orders/:id/explanation': ['operator', 'auditor'],
+  'GET /admin/orders/:id/timeline': ['operator', 'auditor'],
   'GET /admin/audit': ['operator', 'auditor'],
   'GET /admin/audit/entries': ['operator', 'auditor'],
   'GET /admin/audit/verification': ['operator', 'auditor'],

@@ -26,6 +26,7 @@ const ANSWERS_PERSONAL_DATA: Record<Route, boolean> = {
   'GET /admin/sagas': true,
   'POST /admin/sagas/:id/resolve': true,
   'GET /admin/orders/:id/explanation': true,
+  'GET /admin/orders/:id/timeline': true,
   // Who has read and done what: operators are persons, too.
   'GET /admin/audit': true,
   'GET /admin/audit/entries': true,

@@ -61,6 +61,8 @@ const COSTS: Record<Route, Cost> = {
   'POST /admin/sagas/:id/resolve': 15,
   // Ten statements, four questions to Temporal, two to the gateway.
   'GET /admin/orders/:id/explanation': 30,
+  // The same, and four statements more.
+  'GET /admin/orders/:id/timeline': 35,
   'GET /admin/audit': page,
   'GET /admin/audit/entries': page,
   // A thousand signatures of each of the trail's tables.

@@ -101,6 +101,12 @@ export const POSTGRES: readonly Store[] = [
     pseudonymous('order_id gateway_reference'),
     none('refund_no refund_failures refund_failures_seen refunds_allowed refund_word updated_at'),
   ),
+  table(
+    'step_failures',
+    LEGAL.order,
+    pseudonymous('order_id'),
+    none('id step kind failure message first_attempt last_attempt times first_at last_at'),
+  ),
   table('charge_attempts', LEGAL.order, pseudonymous('order_id'), none('id began_at ended_at')),
   table(
     'outbox',
