@@ -35,6 +35,7 @@ import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
 import { temporalRefusals } from '../runtime/temporal-config.js';
 import { openTracing } from '../runtime/tracing/opened.js';
 import { createSagaSlots } from '../sagas/slots.js';
+import { signInOfConsole } from './console.js';
 import { guardErasures, openJournal, requireErasures } from './erasure-journal.js';
 import { guardFeedClock, requireFeedClock } from './feed-clock.js';
 import { readSigningKey } from '../runtime/signing-key.js';
@@ -157,6 +158,7 @@ await runMain(async () => {
         ...readLimits(config, logger),
         ...neighbours,
         ...(authentication && { authentication }),
+        signIn: signInOfConsole(config),
         ...(config.TEMPORAL_UI_URL !== undefined && { temporalUiUrl: config.TEMPORAL_UI_URL }),
       })
     : undefined;

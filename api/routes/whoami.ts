@@ -16,7 +16,9 @@ export function whoamiRoutes(app: Api): void {
           200: Type.Object({
             subject: Type.String({ description: '`anonymous` where nobody is authenticated' }),
             roles: Type.Array(oneOf(ROLES, 'Those of the token that this API knows')),
-            isAuthenticated: Type.Boolean({ description: 'false: the API authenticates nobody, and everybody has every role' }),
+            isAuthenticated: Type.Boolean({
+              description: 'false: the API authenticates nobody, and everybody has every role',
+            }),
             expiresAt: Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
               description: 'When the token is good no more',
             }),

@@ -67,6 +67,13 @@ export interface paths {
      */
     post: operations["postAdminSagasIdResolve"];
   };
+  "/admin/search": {
+    /**
+     * Find orders by whatever is known of them
+     * @description The text is tried as the id of an order, of its saga or of an event, as a correlation id, as an `externalOrderId`, as the gateway’s reference of a charge or a refund (`pi_…`, `re_…`), and as a customer’s id or reference. All of it must fit. A charge’s other id at Stripe, `ch_…`, is not kept here: its page there shows the `pi_…`. What a person finds is on record, by order or customer.
+     */
+    get: operations["getAdminSearch"];
+  };
   "/admin/orders/{id}/explanation": {
     /**
      * Why an order stands as it does, what comes next, what may be done and what it costs
@@ -158,6 +165,10 @@ export interface paths {
      * @description With `If-Match` only what you have read is changed: any order in between changes it, too. `If-None-Match: *` creates a SKU and changes none.
      */
     put: operations["putInventorySku"];
+  };
+  "/whoami": {
+    /** Who you are, and which roles you have here */
+    get: operations["getWhoami"];
   };
   "/livez": {
     /** This process lives */
@@ -2177,6 +2188,111 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Find orders by whatever is known of them
+   * @description The text is tried as the id of an order, of its saga or of an event, as a correlation id, as an `externalOrderId`, as the gateway’s reference of a charge or a refund (`pi_…`, `re_…`), and as a customer’s id or reference. All of it must fit. A charge’s other id at Stripe, `ch_…`, is not kept here: its page there shows the `pi_…`. What a person finds is on record, by order or customer.
+   */
+  getAdminSearch: {
+    parameters: {
+      query: {
+        /**
+         * @description One word: printable ASCII without spaces
+         * @example pi_3Ab0000000000001
+         */
+        q: string;
+        /** @description Orders, at most */
+        limit?: number;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": {
+            /** @description Newest first */
+            orders: ({
+                order: components["schemas"]["Order"];
+                foundBy: ("order" | "event" | "correlationId" | "externalOrderId" | "gatewayReference" | "customerId" | "customerReference")[];
+              })[];
+            /** @description There are more than `limit`: page through them with a filter of `GET /orders` */
+            more: boolean;
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
@@ -4297,6 +4413,97 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** Who you are, and which roles you have here */
+  getWhoami: {
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": {
+            /** @description `anonymous` where nobody is authenticated */
+            subject: string;
+            roles: ("customer" | "service" | "operator" | "auditor")[];
+            /** @description false: the API authenticates nobody, and everybody has every role */
+            isAuthenticated: boolean;
+            /** @description When the token is good no more */
+            expiresAt: string | null;
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];
