@@ -4,6 +4,8 @@
  */
 import { about } from './about.js';
 import { overview } from './overview.js';
+import { sagas } from './sagas.js';
+import { search } from './search.js';
 
 /** @type {readonly import('../lib/router.js').View[]} */
-export const views = [overview, about];
+export const views = [overview, search, sagas, about];
