@@ -19,6 +19,7 @@ import type { TemporalLink } from '../runtime/temporal.js';
 import type { Auditor } from './access/audit-recorder.js';
 import type { Authenticate } from './access/authentication.js';
 import type { Caller } from './access/permissions.js';
+import type { OverviewReader } from './overview/overview.js';
 import type { SagaDispatcher } from './dispatcher.js';
 import type { CallerLimits } from './load/parties.js';
 import type { Waiting } from './waiting/waiting.js';
@@ -30,6 +31,7 @@ export type ApiDependencies = {
   temporal: TemporalLink;
   dispatcher: SagaDispatcher;
   waiting: Waiting;
+  overview: OverviewReader;
   policy: SagaPolicy;
   /** Where people look at workflows; undefined = no link is shown. */
   temporalUiUrl?: string;

@@ -33,6 +33,7 @@ import { orderRoutes } from './routes/orders.js';
 import { permissionOf, requireRole } from './access/permissions.js';
 import { answersPersonalData } from './access/personal-routes.js';
 import { answerUnroutable, handleProblems, notFoundProblem } from './http/problems.js';
+import { overviewRoutes } from './routes/overview.js';
 import { payloadRoutes } from './routes/payloads.js';
 import { sagaRoutes } from './routes/sagas.js';
 import { searchRoutes } from './routes/search.js';
@@ -121,6 +122,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   eventRoutes(app, deps);
   sagaRoutes(app, deps);
   cancellationRoutes(app, deps);
+  overviewRoutes(app, deps);
   adminRoutes(app, deps);
   searchRoutes(app, deps);
   explanationRoutes(app, deps);

@@ -148,7 +148,12 @@ await runMain(async () => {
         ...(slots && { slots }),
         ...(payloads && { codec: payloads.codec }),
         auditKeys: keys,
-        erasures: { deadlineMs: config.ERASURE_DEADLINE, signingKey: readSigningKey(config) },
+        erasures: {
+          deadlineMs: config.ERASURE_DEADLINE,
+          alertBeforeMs: config.ERASURE_ALERT_BEFORE,
+          signingKey: readSigningKey(config),
+        },
+        ...(worker && { breaker: worker.breakerState }),
         chargeCorrelation: config.CHARGE_CORRELATION_ID,
         ...readLimits(config, logger),
         ...neighbours,

@@ -7,7 +7,7 @@ import { orderSagaId } from '../contracts/ids.js';
 import type { AuditKeys } from '../domain/audit/signatures.js';
 import { guardAccount } from '../gateways/account-guard.js';
 import type { ErasureJournal } from '../gateways/erasure-journal/journal.js';
-import { protectGateway } from '../gateways/breaker.js';
+import { type BreakerState, protectGateway } from '../gateways/breaker.js';
 import { createPaymentGateway } from '../gateways/stripe.js';
 import { createCachedRead } from '../runtime/cached-read.js';
 import { ConfigError, type readConfig } from '../runtime/config.js';
@@ -45,6 +45,8 @@ const TEMPORAL_LIMIT_MS = 1_000;
 
 export type WorkerRole = {
   readiness: ReadinessCheck;
+  /** How its circuit to the payment gateway stands. */
+  breakerState: () => BreakerState;
   /** Activities under way are finished first. */
   stop(): Promise<void>;
 };
@@ -118,6 +120,7 @@ export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
   const polling = keepPolling(options, slots ? releasingSlots(activities, slots) : activities);
   return {
     readiness: createReadiness(options, polling.isPolling),
+    breakerState: gateway.breakerState,
     stop: async () => {
       await Promise.all([stopReconciler(), stopProber(), stopVerifier?.(), stopEraser(), polling.stop()]);
       await account.stop();

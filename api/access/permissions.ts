@@ -34,6 +34,7 @@ const TABLE = {
   'PUT /inventory/:sku': ['operator'],
   'GET /whoami': everyone,
   'GET /admin/search': ['operator', 'auditor'],
+  'GET /admin/overview': ['operator', 'auditor'],
   'GET /admin/sagas': ['operator', 'auditor'],
   'POST /admin/sagas/:id/resolve': ['operator'],
   'GET /admin/orders/:id/explanation': ['operator', 'auditor'],

@@ -20,6 +20,8 @@ const ANSWERS_PERSONAL_DATA: Record<Route, boolean> = {
   // Whoever asks, of itself.
   'GET /whoami': false,
   'GET /admin/search': true,
+  // Counts and sums.
+  'GET /admin/overview': false,
   'GET /admin/sagas': true,
   'POST /admin/sagas/:id/resolve': true,
   'GET /admin/orders/:id/explanation': true,

@@ -53,6 +53,8 @@ const COSTS: Record<Route, Cost> = {
   'GET /whoami': 1,
   // Six looks into indexes, and then by its rows.
   'GET /admin/search': (request) => 6 + page(request),
+  // Shared by all who look within a second.
+  'GET /admin/overview': 3,
   // Asks Temporal for all that is stuck.
   'GET /admin/sagas': 30,
   'POST /admin/sagas/:id/resolve': 15,

@@ -56,6 +56,13 @@ export interface paths {
      */
     post: operations["postOrdersIdCancel"];
   };
+  "/admin/overview": {
+    /**
+     * What is wrong now, how orders flow, how the neighbours are
+     * @description One look a second is shared by all who ask this process. With `Accept: text/event-stream` it is sent again whenever it has changed, and every 5 s: each event’s data is the whole. What a source says is as old as `sources` says: one that is slow, or away, holds up nothing else.
+     */
+    get: operations["getAdminOverview"];
+  };
   "/admin/sagas": {
     /** Sagas that will not end without someone: oldest and dearest first */
     get: operations["getAdminSagas"];
@@ -493,6 +500,111 @@ export interface components {
     Cancellation: {
       /** @description Shown to whoever may read the order */
       reason: string;
+    };
+    Cause: {
+      /** @description The same while it is the same cause */
+      id: string;
+      /**
+       * @description What it is about
+       * @enum {string}
+       */
+      kind: "postgres" | "temporal" | "gateway" | "account" | "workers" | "sagas" | "unstarted-orders" | "destination" | "feed" | "dead-letters" | "findings" | "erasures" | "brake";
+      /**
+       * @description warn = it goes on by itself, or is meant to be so
+       * @enum {string}
+       */
+      severity: "bad" | "warn";
+      title: string;
+      detail: string;
+      /** @description How many are concerned; null where there is nothing to count */
+      count: number | null;
+      /** @description Of what */
+      noun: string | null;
+      /** @description Since when the oldest of them is so */
+      oldest: string | null;
+      /** @description What their orders, or charges, are worth */
+      atStake: {
+          /** @description In the currency’s minor unit */
+          amount: number;
+          /** @description ISO 4217 */
+          currency: string;
+        }[];
+      /** @description How many of them are younger than ten minutes */
+      recent: number | null;
+      /** @description How many there were, as this process saw it up to ten minutes ago; null = it had not looked */
+      before: {
+        count: number;
+        at: string;
+      } | null;
+      /** @description When the first of them unwinds by itself, by the deadline of today */
+      unwindsAt: string | null;
+      /** @description Which ones: step, failure, destination, cause … */
+      of: Record<string, never>;
+    };
+    Overview: {
+      /** Format: date-time */
+      asOf: string;
+      /** @description As of when each one’s part is; null = it has never answered this process */
+      sources: {
+        postgres: string | null;
+        temporal: string | null;
+        gateway: string | null;
+      };
+      calm: {
+        isCalm: boolean;
+        /** @description When something was last seen to be wrong */
+        since: string | null;
+      };
+      /** @description What explains others first, then what concerns more */
+      causes: components["schemas"]["Cause"][];
+      /** @description Of the last hour, as far back as it is counted; the last one is still being filled */
+      minutes: {
+          /** @description Its begin, in ms since 1970 */
+          minute: number;
+          accepted: number;
+          confirmed: number;
+          cancelled: number;
+        }[];
+      /** @description Orders that are neither confirmed nor cancelled; 1,000 at most */
+      open: {
+        count: number;
+        oldestSeconds: number;
+      } | null;
+      /** @description Orders whose charge waits for a brake */
+      heldOrders: number | null;
+      neighbours: ({
+          name: string;
+          /**
+           * @description What it is
+           * @enum {string}
+           */
+          kind: "postgres" | "temporal" | "workers" | "gateway" | "destination";
+          /**
+           * @description unknown = nothing here can tell
+           * @enum {string}
+           */
+          state: "up" | "late" | "down" | "unknown";
+          detail: string;
+          /** @description When it last did what it is there for */
+          lastSuccess: string | null;
+        })[];
+      /** @description Those that are engaged */
+      brakes: ({
+          /**
+           * @description Which
+           * @enum {string}
+           */
+          brake: "accepting" | "charging" | "spending";
+          since: string;
+          by: string;
+          reason: string;
+          message: string | null;
+        })[];
+      spending: {
+          currency: string;
+          spent: number;
+          most: number;
+        }[];
     };
     Resolution: {
       /**
@@ -1817,6 +1929,93 @@ export interface operations {
         };
       };
       /** @description `key-unavailable`: A text of the customer cannot be read just now. `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * What is wrong now, how orders flow, how the neighbours are
+   * @description One look a second is shared by all who ask this process. With `Accept: text/event-stream` it is sent again whenever it has changed, and every 5 s: each event’s data is the whole. What a source says is as old as `sources` says: one that is slow, or away, holds up nothing else.
+   */
+  getAdminOverview: {
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Overview"];
+          "text/event-stream": string;
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
