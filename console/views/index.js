@@ -5,6 +5,9 @@
 import { about } from './about.js';
 import { order } from './order.js';
 import { overview } from './overview.js';
+import { sagas } from './sagas.js';
+import { search } from './search.js';
 
 /** @type {readonly import('../lib/router.js').View[]} */
 export const views = [overview, order, about];
+export const views = [overview, search, sagas, about];
