@@ -6,7 +6,7 @@
 import type { DeadLetterState } from '../../contracts/dead-letters.js';
 import type { Money } from '../../contracts/orders.js';
 import type { Database } from '../../domain/database.js';
-import { readDeliveries } from '../../domain/destinations.js';
+import { readDeliveriesOf } from '../../domain/destinations.js';
 import { listStepFailures } from '../../domain/step-failures.js';
 import { readTraceparent } from '../../runtime/tracing/spans.js';
 import { explain, type Explanation, type ExplanationSources, readFacts } from '../explain.js';
@@ -46,7 +46,7 @@ export async function readTimeline(sources: ExplanationSources, id: string): Pro
   const [facts, failures, deliveries, letters, logged] = await Promise.all([
     readFacts(sources, id),
     listStepFailures(sources.db, id),
-    readDeliveries(sources.db, id),
+    readDeliveriesOf(sources.db, id),
     readLetters(sources.db, id),
     sources.db.sagaLogEntry.count({ where: { orderId: id } }),
   ]);
