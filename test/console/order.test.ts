@@ -73,6 +73,7 @@ describeWithChromium('an order on the screen', (open) => {
     await rowWith(page, /chargePayment: parked for/)
       .first()
       .waitFor();
+    await page.getByText(/Idle times are cut short: (9|10) min/).waitFor();
     await screenshot(page, 'order-parked');
     await expectAccessible(page);
 
