@@ -3,7 +3,9 @@
  * navigation, and the component that draws it), and put it here. docs/console.md says what a view is made of.
  */
 import { about } from './about.js';
+import { operation } from './operation.js';
+import { operations } from './operations.js';
 import { overview } from './overview.js';
 
 /** @type {readonly import('../lib/router.js').View[]} */
-export const views = [overview, about];
+export const views = [overview, operations, operation, about];
