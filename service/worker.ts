@@ -8,7 +8,7 @@ import type { SagaPolicy } from '../contracts/saga.js';
 import type { AuditKeys } from '../domain/audit/signatures.js';
 import { guardAccount } from '../gateways/account-guard.js';
 import type { ErasureJournal } from '../gateways/erasure-journal/journal.js';
-import { protectGateway } from '../gateways/breaker.js';
+import { type BreakerState, protectGateway } from '../gateways/breaker.js';
 import { createPaymentGateway } from '../gateways/stripe.js';
 import { createCachedRead } from '../runtime/cached-read.js';
 import { ConfigError, type readConfig } from '../runtime/config.js';
@@ -37,6 +37,7 @@ import { pausingSlots, releasingSlots } from '../workers/saga-progress.js';
 import { startReconciler } from '../reconciliation/reconciler.js';
 import { reportVersion } from '../workers/versioning.js';
 import type { GatewayLists } from '../verification/sources/gateway.js';
+import { keepFailures } from '../workers/kept-failures.js';
 import { createActivities, createWorker } from '../workers/worker.js';
 
 /** Of one request; less where its attempt's deadline (gateways/deadline) comes first, which ends an attempt from inside. */
@@ -47,6 +48,8 @@ const TEMPORAL_LIMIT_MS = 1_000;
 
 export type WorkerRole = {
   readiness: ReadinessCheck;
+  /** How its circuit to the payment gateway stands. */
+  breakerState: () => BreakerState;
   /** Activities under way are finished first. */
   stop(): Promise<void>;
 };
@@ -130,6 +133,7 @@ export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
   const polling = keepPolling(options, slots ? releasingSlots(activities, slots) : activities);
   return {
     readiness: createReadiness(options, polling.isPolling),
+    breakerState: gateway.breakerState,
     stop: async () => {
       await Promise.all([
         stopReconciler(),
@@ -165,7 +169,7 @@ function verify({ pools, temporal, config, logger }: WorkerRoleOptions, gateway:
 }
 
 function keepPolling(
-  { temporal, payloads, config, logger }: WorkerRoleOptions,
+  { pools, temporal, payloads, config, logger }: WorkerRoleOptions,
   activities: ReturnType<typeof createActivities>,
 ): { isPolling: () => boolean; stop: () => Promise<void> } {
   const workflowBundle = config.WORKFLOW_BUNDLE ?? fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
@@ -185,6 +189,7 @@ function keepPolling(
       activities,
       workflowBundle,
       logger,
+      failures: keepFailures(pools.background, logger),
       ...(version && { version }),
       ...(payloads && { payloadCodec: payloads.codec }),
     });

@@ -17,11 +17,20 @@ const ANSWERS_PERSONAL_DATA: Record<Route, boolean> = {
   'GET /inventory': false,
   'GET /inventory/:sku': false,
   'PUT /inventory/:sku': false,
+  // Whoever asks, of itself.
+  'GET /whoami': false,
+  'GET /admin/search': true,
+  // Counts and sums.
+  'GET /admin/overview': false,
+  'POST /inventory/:sku/adjust': false,
   'GET /admin/sagas': true,
   'POST /admin/sagas/:id/resolve': true,
   'GET /admin/orders/:id/explanation': true,
+  'GET /admin/orders/:id/timeline': true,
   // Who has read and done what: operators are persons, too.
   'GET /admin/audit': true,
+  'GET /admin/audit/entries': true,
+  'GET /admin/audit/verification': false,
   'GET /admin/brakes': false,
   'POST /admin/brakes/:brake/engage': false,
   'POST /admin/brakes/:brake/release': false,
@@ -38,6 +47,10 @@ const ANSWERS_PERSONAL_DATA: Record<Route, boolean> = {
   'GET /admin/operations': false,
   'GET /admin/operations/:id': false,
   'GET /admin/operations/:id/items': true,
+  'GET /admin/destinations': false,
+  'GET /admin/findings': true,
+  'POST /admin/findings/:id/close': true,
+  'POST /admin/findings/:id/refund': true,
   // Whose erasure it is, is what they do not say.
   'POST /admin/customers/:id/erase': false,
   'GET /admin/erasures': false,

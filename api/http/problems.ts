@@ -101,6 +101,17 @@ export const PROBLEMS = {
     'What this Idempotency-Key stands for was erased',
     'Nothing was ordered. If this is no repetition of a request, use a fresh key.',
   ],
+  'not-available': [
+    409,
+    'Fewer pieces are available than that',
+    'Cancel orders first, or remove fewer: what is reserved or sold stays so.',
+  ],
+  'too-many-pieces': [409, 'More pieces than can be kept', 'Add fewer.'],
+  'finding-not-reported': [
+    409,
+    'The finding is in hand, or settled',
+    'Read it: GET /admin/findings?state=all. What is in hand, the reconciler goes on with by itself.',
+  ],
   'precondition-failed': [
     412,
     'It is not what If-Match or If-None-Match asks for',
@@ -149,6 +160,11 @@ export const PROBLEMS = {
     422,
     'The brake needs another field, or has no such field',
     '`spending` has limits and needs them; `accepting` has a message and retryAfterSeconds.',
+  ],
+  'not-of-this-finding': [
+    422,
+    'A finding of this kind is not settled so',
+    'See `closableAs` and `refundable` of the finding.',
   ],
   'idempotency-key-reused': [
     422,

@@ -67,12 +67,26 @@ export interface paths {
      */
     post: operations["postAdminSagasIdResolve"];
   };
+  "/admin/search": {
+    /**
+     * Find orders by whatever is known of them
+     * @description The text is tried as the id of an order, of its saga or of an event, as a correlation id, as an `externalOrderId`, as the gateway’s reference of a charge or a refund (`pi_…`, `re_…`), and as a customer’s id or reference. All of it must fit. A charge’s other id at Stripe, `ch_…`, is not kept here: its page there shows the `pi_…`. What a person finds is on record, by order or customer.
+     */
+    get: operations["getAdminSearch"];
+  };
   "/admin/orders/{id}/explanation": {
     /**
      * Why an order stands as it does, what comes next, what may be done and what it costs
      * @description From its row, its saga, the payment gateway and its events; where these do not agree, that is marked. Changes nothing. Temporal or the gateway being away is part of the answer.
      */
     get: operations["getAdminOrdersIdExplanation"];
+  };
+  "/admin/orders/{id}/timeline": {
+    /**
+     * Everything that happened to an order and is awaited, in one list, with its explanation
+     * @description Steps, failed attempts, waits, undos and decisions from the saga’s log; money from the gateway’s own ledger; events, and what each destination has been sent. Changes nothing. What has happened is the same after Temporal’s retention. Temporal or the gateway being away is named in `missing`.
+     */
+    get: operations["getAdminOrdersIdTimeline"];
   };
   "/admin/audit": {
     /**
@@ -151,6 +165,10 @@ export interface paths {
      * @description With `If-Match` only what you have read is changed: any order in between changes it, too. `If-None-Match: *` creates a SKU and changes none.
      */
     put: operations["putInventorySku"];
+  };
+  "/whoami": {
+    /** Who you are, and which roles you have here */
+    get: operations["getWhoami"];
   };
   "/livez": {
     /** This process lives */
@@ -550,6 +568,102 @@ export interface components {
         gateway: string;
         events: string;
       };
+    };
+    Timeline: {
+      orderId: string;
+      /** @description When it was looked */
+      at: string;
+      total: {
+        amount: number;
+        currency: string;
+      };
+      createdAt: string;
+      /** @description Nothing happens any more by itself */
+      isFinal: boolean;
+      saga: {
+        workflowId: string | null;
+        /** @description null = Temporal knows no such saga (any more), or does not answer */
+        runId: string | null;
+        /** @description The saga in the Temporal Web UI */
+        webUrl: string | null;
+      };
+      /** @description Of the request that placed it, if that was traced */
+      traceId: string | null;
+      /** @description By time; what has no time that is known comes last */
+      entries: ({
+          /** @description When it began; null = it is to come, at no time that is known */
+          at: string | null;
+          /** @description When it ended, the same as `at` of what takes no time; null = it is not over */
+          until: string | null;
+          /**
+           * @description Of the picture
+           * @enum {string}
+           */
+          lane: "saga" | "attempts" | "money" | "events" | "deliveries";
+          /**
+           * @description What it is
+           * @enum {string}
+           */
+          kind: "accepted" | "begun" | "step" | "undo" | "wait" | "decision" | "attempt" | "charge" | "refund" | "dispute" | "finding" | "event" | "delivery" | "next";
+          /**
+           * @description How it stands
+           * @enum {string}
+           */
+          status: "done" | "refused" | "failed" | "skipped" | "undone" | "nothing-to-undo" | "decided" | "not-taken" | "delivered" | "discarded" | "running" | "retrying" | "parked" | "waiting" | "dead" | "disputed" | "reported" | "pending" | "awaited";
+          /**
+           * @description Where that is on record; `log` outlives Temporal’s history
+           * @enum {string}
+           */
+          source: "row" | "log" | "saga" | "event" | "gateway" | "finding" | "relay";
+          what: string;
+          /** @description The step or undo */
+          step?: string;
+          /** @description Which of all attempts; `times` of them are folded into this entry */
+          attempts?: {
+            first: number;
+            last: number;
+            times: number;
+          };
+          error?: {
+            failure: string;
+            message: string | null;
+          };
+          /** @description Who decided it */
+          by?: string;
+          reason?: string;
+          money?: {
+            /** @description In the currency’s minor unit */
+            amount: number;
+            currency: string;
+            /** @description The gateway’s */
+            reference: string | null;
+          };
+          destination?: string;
+          /** @description The order’s events that it is about */
+          sequences?: number[];
+          deadLetterId?: string;
+        })[];
+      /** @description Entries that are not in the list */
+      omitted: ({
+          /**
+           * @description Of the picture
+           * @enum {string}
+           */
+          lane: "saga" | "attempts" | "money" | "events" | "deliveries";
+          count: number;
+          why: string;
+        })[];
+      /** @description What could not be asked, and what the list lacks for it */
+      missing: ({
+          /**
+           * @description What did not answer
+           * @enum {string}
+           */
+          source: "saga" | "gateway";
+          why: string;
+          lacks: string;
+        })[];
+      explanation: components["schemas"]["Explanation"];
     };
     Brake: {
       /**
@@ -2116,6 +2230,111 @@ export interface operations {
     };
   };
   /**
+   * Find orders by whatever is known of them
+   * @description The text is tried as the id of an order, of its saga or of an event, as a correlation id, as an `externalOrderId`, as the gateway’s reference of a charge or a refund (`pi_…`, `re_…`), and as a customer’s id or reference. All of it must fit. A charge’s other id at Stripe, `ch_…`, is not kept here: its page there shows the `pi_…`. What a person finds is on record, by order or customer.
+   */
+  getAdminSearch: {
+    parameters: {
+      query: {
+        /**
+         * @description One word: printable ASCII without spaces
+         * @example pi_3Ab0000000000001
+         */
+        q: string;
+        /** @description Orders, at most */
+        limit?: number;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": {
+            /** @description Newest first */
+            orders: ({
+                order: components["schemas"]["Order"];
+                foundBy: ("order" | "event" | "correlationId" | "externalOrderId" | "gatewayReference" | "customerId" | "customerReference")[];
+              })[];
+            /** @description There are more than `limit`: page through them with a filter of `GET /orders` */
+            more: boolean;
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
    * Why an order stands as it does, what comes next, what may be done and what it costs
    * @description From its row, its saga, the payment gateway and its events; where these do not agree, that is marked. Changes nothing. Temporal or the gateway being away is part of the answer.
    */
@@ -2135,6 +2354,108 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["Explanation"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Everything that happened to an order and is awaited, in one list, with its explanation
+   * @description Steps, failed attempts, waits, undos and decisions from the saga’s log; money from the gateway’s own ledger; events, and what each destination has been sent. Changes nothing. What has happened is the same after Temporal’s retention. Temporal or the gateway being away is named in `missing`.
+   */
+  getAdminOrdersIdTimeline: {
+    parameters: {
+      path: {
+        /** @description Order id */
+        id: string;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Timeline"];
         };
       };
       /** @description `invalid-request`: The request is not valid */
@@ -4092,6 +4413,97 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** Who you are, and which roles you have here */
+  getWhoami: {
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": {
+            /** @description `anonymous` where nobody is authenticated */
+            subject: string;
+            roles: ("customer" | "service" | "operator" | "auditor")[];
+            /** @description false: the API authenticates nobody, and everybody has every role */
+            isAuthenticated: boolean;
+            /** @description When the token is good no more */
+            expiresAt: string | null;
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];

@@ -5,7 +5,8 @@
 import { about } from './about.js';
 import { operation } from './operation.js';
 import { operations } from './operations.js';
+import { order } from './order.js';
 import { overview } from './overview.js';
 
 /** @type {readonly import('../lib/router.js').View[]} */
-export const views = [overview, operations, operation, about];
+export const views = [overview, order, operations, operation, about];

@@ -101,10 +101,10 @@ const post = async (route: string, path: string, chosen: Record<string, unknown>
   });
 };
 const SKU = wordOf('PUT /inventory/{sku} path.sku');
-async function place(chosen: Record<string, unknown>): Promise<string> {
+async function place(chosen: Record<string, unknown>, caller?: Promise<string>): Promise<string> {
   const externalOrderId = `${wordOf('POST /orders body.externalOrderId')}-${++nth}`;
   const items = [{ sku: SKU, quantity: 1 }];
-  const { status, body } = await post('POST /orders', '/orders', { items, externalOrderId, ...chosen });
+  const { status, body } = await post('POST /orders', '/orders', { items, externalOrderId, ...chosen }, caller);
   expect({ status, body }).toMatchObject({ status: 201 });
   return body.id;
 }
@@ -127,6 +127,10 @@ const resolve = async (id: string, action: string) =>
   });
 const cancel = async (id: string, caller = customer()) =>
   expect(await post('POST /orders/{id}/cancel', `/orders/${id}/cancel`, {}, caller)).toMatchObject({ status: 202 });
+
+/** Whose orders have the same words, and are none of the customer's who stays. */
+const LEAVING = 'cus-leaving';
+const erase = (id: string) => post('POST /admin/customers/{id}/erase', `/admin/customers/${id}/erase`);
 
 test('every field of every request has a line in the map, and no other has', () => {
   expect(Object.keys(FLOWS).sort()).toEqual([...FIELDS].sort());
@@ -189,6 +193,20 @@ test('orders go along every path with words in all of their fields', async () =>
     });
   await cancel(confirmed, operator());
   await becomes(confirmed, 'CANCELLED');
+}, 60_000);
+
+test('a customer is erased, and nobody is by the id of nobody, with words in the request', async () => {
+  const left = await place({ customerId: LEAVING, paymentMethod: 'pm_card_visa' }, as('svc-shop', 'service'));
+  await becomes(left, 'CONFIRMED');
+  const asked = await erase(LEAVING);
+  expect(asked).toMatchObject({ status: 202, body: { found: true } });
+  const nobody = wordOf('POST /admin/customers/{id}/erase path.id');
+  expect(await erase(nobody)).toMatchObject({ status: 200, body: { found: false } });
+  await eventually(
+    'the customer is erased',
+    async () => (await send('GET', `/admin/erasures/${asked.body.id}`)).body['state'] === 'done',
+    30_000,
+  );
 }, 60_000);
 
 /** Slowly, so that it can be paused, go on and be aborted while one of the two is left. */

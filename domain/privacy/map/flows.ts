@@ -135,9 +135,13 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   'GET /admin/operations/{id}/items path.id': places('postgres:audit_calls.resource'),
   'GET /admin/operations/{id}/items query.cursor': NOWHERE,
   'POST /admin/customers/{id}/erase path.id': NOWHERE,
-  'POST /admin/customers/{id}/erase header.idempotency-key': NOWHERE,
-  'POST /admin/customers/{id}/erase body.operator': NOWHERE,
-  'POST /admin/customers/{id}/erase body.reason': NOWHERE,
+  'POST /admin/customers/{id}/erase header.idempotency-key': places('postgres:idempotency_keys.key'),
+  'POST /admin/customers/{id}/erase body.operator': places(
+    'postgres:audit_acts.subject postgres:erasures.requested_by postgres:idempotency_answers.response',
+  ),
+  'POST /admin/customers/{id}/erase body.reason': places(
+    'postgres:audit_acts.reason postgres:erasures.reason postgres:idempotency_answers.response',
+  ),
   'GET /admin/erasures query.cursor': NOWHERE,
   'GET /admin/erasures/{id} path.id': NOWHERE,
   'GET /inventory query.cursor': NOWHERE,
