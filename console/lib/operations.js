@@ -3,30 +3,11 @@ import { post } from './api.js';
 import { count, money } from './format.js';
 import { navigate } from './router.js';
 
-/** @typedef {{ amount: number, currency: string }} Amount */
-/** @typedef {'open' | 'reached' | 'waits' | 'skipped' | 'already-done' | 'refused' | 'failed' | 'unanswered'} ItemState */
 /**
- * @typedef {object} Operation
- * @property {string} id
- * @property {'retry' | 'skip' | 'compensate' | 'replay' | 'discard'} action
- * @property {'previewed' | 'running' | 'paused' | 'aborted' | 'finished'} state
- * @property {Record<string, unknown>} selection
- * @property {string} previewedAt
- * @property {string} previewedBy
- * @property {string | null} expiresAt
- * @property {string | null} startedAt
- * @property {string | null} startedBy
- * @property {string | null} reason
- * @property {number[]} canary
- * @property {number} ratePerSecond
- * @property {number} total
- * @property {Record<ItemState, number>} counts
- * @property {Amount[]} amounts
- * @property {{ because: string, count: number }[]} skipped
- * @property {{ since: string, by: string | null, because: string } | null} pause
- * @property {string | null} abortedBy
- * @property {string | null} abortReason
- * @property {string | null} endedAt
+ * @typedef {import('../../clients/typescript/openapi.js').components['schemas']} Schemas
+ * @typedef {Schemas['Operation']} Operation
+ * @typedef {Operation['counts']} Counts
+ * @typedef {Operation['amounts'][number]} Amount
  */
 
 /** In the order in which they are shown, each with what it means. */

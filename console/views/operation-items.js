@@ -8,18 +8,7 @@ import { html, useEffect, useState } from '../vendor/preact.js';
 
 const PAGE = 100;
 
-/**
- * @typedef {object} Item
- * @property {number} no
- * @property {string} orderId
- * @property {string | null} deadLetterId
- * @property {import('../lib/operations.js').ItemState} state
- * @property {string | null} outcome
- * @property {string | null} message
- * @property {{ state: string | null, step: string | null, failure: string | null }} seen
- * @property {{ amount: number, currency: string } | null} total
- * @property {string | null} begunAt
- */
+/** @typedef {import('../../clients/typescript/openapi.js').components['schemas']['OperationItem']} Item */
 
 /** @param {{ operation: import('../lib/operations.js').Operation }} props */
 export function Items({ operation: { id, counts, total } }) {
@@ -45,7 +34,7 @@ export function Items({ operation: { id, counts, total } }) {
       </select></div>
     <${ProblemNotice} problem=${problem} onRetry=${reload} />
     ${!data && !problem && html`<${Loading} />`}
-    ${data && html`<div ...${hold}><${Table} label="Items" rows=${shown} columns=${COLUMNS} keyOf=${(/** @type {Item} */ { no }) => `${no}`} empty="None is in this state." /></div>`}
+    ${data && html`<div ...${hold}><${Table} label="List of items" rows=${shown} columns=${COLUMNS} keyOf=${(/** @type {Item} */ { no }) => `${no}`} empty="None is in this state." /></div>`}
     <div class="actions">
       <button type="button" disabled=${places.length === 0} onClick=${() => setPlaces(places.slice(0, -1))}>Page before</button>
       <button type="button" disabled=${!data?.next} onClick=${() => setPlaces([...places, data.next])}>Next page</button>

@@ -33,7 +33,7 @@ function Operations() {
       ${
         data &&
         html`<div ...${hold}><${FreshRows} fresh=${fresh} onShow=${showAll} />
-        <${Table} label="Operations" rows=${shown} columns=${columnsAt(now)} keyOf=${(/** @type {Operation} */ { id }) => id} empty="There has been no operation within 90 days." />
+        <${Table} label="List of operations" rows=${shown} columns=${columnsAt(now)} keyOf=${(/** @type {Operation} */ { id }) => id} empty="There has been no operation within 90 days." />
         ${data.next && html`<p class="faint">The newest ${number(SHOWN)} are shown.</p>`}</div>`
       }
     <//>
