@@ -62,6 +62,7 @@ test(
       ...{ db: s.db, keys: auditKeys([]), client: () => s.client, where: 'test/default', policy, logger: SILENT },
     });
     await eventually('the runner has its lease', async () => (await s.db.workLease.count()) > 0);
+    await s.fault({ route: 'charge', mode: 'down', count: null });
     const early = await ops.json(...retry, '--canary', '2');
     expect(early.code).toBe(1);
     expect(early.document).toMatchObject({

@@ -61,7 +61,7 @@ test('goes on where it stood, each decision is taken once, and every order is ch
   const parked = () => around.temporal.client.workflow.count('SagaState="NEEDS_ATTENTION"');
   await eventually('all are parked', async () => (await parked()).count === MANY, 60_000);
   await fault();
-  await fault({ route: 'charge', mode: 'slow', count: null, delayMs: 2_500 });
+  await fault({ route: 'charge', mode: 'slow', count: null, delayMs: 1_000 });
 
   const asked = { action: 'retry', sagas: {} };
   const { id, counts } = await send<Operation>(first.url, '/admin/operations/preview', asked);
@@ -69,7 +69,12 @@ test('goes on where it stood, each decision is taken once, and every order is ch
   await send(first.url, '/admin/operations', { ...starting, canary: [1, 3] });
   const begun = () =>
     around.database.db.operationItem.count({ where: { operationId: id, state: 'open', sentTo: { not: null } } });
-  await eventually('the canary is amid its second wave', async () => (await begun()) === 3, 30_000);
+  const amid = async () => {
+    const { counts: now, pause } = await send<Operation>(first.url, `/admin/operations/${id}`);
+    if (pause) throw new Error(JSON.stringify(await send(first.url, `/admin/operations/${id}/items?limit=2`)));
+    return now.reached === 1 && (await begun()) > 0;
+  };
+  await eventually('the canary is amid its second wave', amid, 30_000);
   await Promise.all([runner.end(), first.end()]);
   expect(await begun()).toBeGreaterThan(0);
 
