@@ -3,6 +3,8 @@
  * navigation, and the component that draws it), and put it here. docs/console.md says what a view is made of.
  */
 import { about } from './about.js';
+import { operation } from './operation.js';
+import { operations } from './operations.js';
 import { order } from './order.js';
 import { overview } from './overview.js';
 import { sagas } from './sagas.js';
@@ -11,3 +13,4 @@ import { search } from './search.js';
 /** @type {readonly import('../lib/router.js').View[]} */
 export const views = [overview, order, about];
 export const views = [overview, search, sagas, about];
+export const views = [overview, order, operations, operation, about];
