@@ -1,7 +1,7 @@
 /** The audit trail: who did what, and why, and how it stood before and after; and whether the trail is what was signed. */
 import { get } from '../lib/api.js';
 import { moment, number } from '../lib/format.js';
-import { Choice, ReadAt, usePages, withQuery } from '../lib/pages.js';
+import { Choice, ReadAt, usePages, withQuery } from '../lib/lists.js';
 import { navigate } from '../lib/router.js';
 import { Field, Notice, Page, Pager, Panel, ProblemNotice, Status, Table } from '../lib/ui.js';
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';

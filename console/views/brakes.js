@@ -3,7 +3,7 @@ import { post } from '../lib/api.js';
 import { confirmAct } from '../lib/confirm.js';
 import { useRead } from '../lib/data.js';
 import { count, money, number } from '../lib/format.js';
-import { ReadAt, useForm, usePages } from '../lib/pages.js';
+import { ReadAt, useForm, usePages } from '../lib/lists.js';
 import { session, useSession } from '../lib/session.js';
 import { Ago, Field, Id, Money, Moneys, Notice, Page, Panel, ProblemNotice, Status, Table } from '../lib/ui.js';
 import { html, useState } from '../vendor/preact.js';

@@ -2,7 +2,7 @@
 import { get, post } from '../lib/api.js';
 import { confirmAct } from '../lib/confirm.js';
 import { count } from '../lib/format.js';
-import { Choice, ReadAt, usePages, useSelection, withQuery } from '../lib/pages.js';
+import { Choice, ReadAt, usePages, useSelection, withQuery } from '../lib/lists.js';
 import { navigate } from '../lib/router.js';
 import { FreshRows, useSteadyRows } from '../lib/rows.js';
 import { session, useSession } from '../lib/session.js';

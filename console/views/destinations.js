@@ -1,6 +1,6 @@
 /** Destinations: where events go, who serves each, what it is owed, and what stands in the way. */
 import { number } from '../lib/format.js';
-import { ReadAt, usePages } from '../lib/pages.js';
+import { ReadAt, usePages } from '../lib/lists.js';
 import { hrefOf } from '../lib/router.js';
 import { Ago, Empty, Notice, Page, Panel, ProblemNotice, Status, Table } from '../lib/ui.js';
 import { html } from '../vendor/preact.js';

@@ -3,7 +3,7 @@ import { post } from '../lib/api.js';
 import { confirmAct } from '../lib/confirm.js';
 import { useRead } from '../lib/data.js';
 import { count, moment } from '../lib/format.js';
-import { Choice, ReadAt, useForm, usePages, withQuery } from '../lib/pages.js';
+import { Choice, ReadAt, useForm, usePages, withQuery } from '../lib/lists.js';
 import { navigate } from '../lib/router.js';
 import { useSteadyRows } from '../lib/rows.js';
 import { session, useSession } from '../lib/session.js';

@@ -2,7 +2,7 @@
 import { post } from '../lib/api.js';
 import { confirmAct } from '../lib/confirm.js';
 import { count, number } from '../lib/format.js';
-import { ReadAt, useForm, usePages } from '../lib/pages.js';
+import { ReadAt, useForm, usePages } from '../lib/lists.js';
 import { useSteadyRows } from '../lib/rows.js';
 import { session, useSession } from '../lib/session.js';
 import { Field, Money, Notice, Page, Pager, Panel, ProblemNotice, Status, Table } from '../lib/ui.js';
