@@ -131,3 +131,28 @@ const readDeliveries = (db: Database): Promise<Deliveries[]> => db.$queryRaw`
     FROM relay_members WHERE destination = c.destination AND alive_until > now()
   ) AS m
   ORDER BY c.destination`;
+
+/** What a destination has been sent of one order, by the sequences of its events; what a dead letter holds counts as passed. */
+export type DeliveryStanding = {
+  destination: string;
+  passed: number[];
+  waiting: number[];
+  /** When the first that waits came to be. */
+  waitingSince: Date | null;
+  /** When the newest that is passed came to be: it was sent after that. */
+  passedAfter: Date | null;
+};
+
+/** @returns those that there are for the order's partition */
+export async function readDeliveriesOf(db: Database, orderId: string): Promise<DeliveryStanding[]> {
+  return db.$queryRaw<DeliveryStanding[]>`
+    SELECT c.destination, coalesce(array_agg(e.sequence ORDER BY e.sequence) FILTER (WHERE is_passed), '{}') AS passed,
+      coalesce(array_agg(e.sequence ORDER BY e.sequence) FILTER (WHERE NOT is_passed), '{}') AS waiting,
+      min(e.occurred_at) FILTER (WHERE NOT is_passed) AS "waitingSince", max(e.occurred_at) FILTER (WHERE is_passed) AS "passedAfter"
+    FROM relay_cursors c LEFT JOIN LATERAL (
+      SELECT sequence, occurred_at, (feed_xid, feed_position) <= (c.feed_xid, c.feed_position) AS is_passed
+      FROM outbox WHERE order_id = ${orderId}::uuid
+    ) AS e ON true
+    WHERE c.partition = (get_byte(uuid_send(${orderId}::uuid), 15) & 15)
+    GROUP BY c.destination ORDER BY c.destination`;
+}

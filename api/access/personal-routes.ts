@@ -17,10 +17,16 @@ const ANSWERS_PERSONAL_DATA: Record<Route, boolean> = {
   'GET /inventory': false,
   'GET /inventory/:sku': false,
   'PUT /inventory/:sku': false,
+  // Whoever asks, of itself.
+  'GET /whoami': false,
+  'GET /admin/search': true,
+  // Counts and sums.
+  'GET /admin/overview': false,
   'POST /inventory/:sku/adjust': false,
   'GET /admin/sagas': true,
   'POST /admin/sagas/:id/resolve': true,
   'GET /admin/orders/:id/explanation': true,
+  'GET /admin/orders/:id/timeline': true,
   // Who has read and done what: operators are persons, too.
   'GET /admin/audit': true,
   'GET /admin/audit/entries': true,
@@ -32,6 +38,15 @@ const ANSWERS_PERSONAL_DATA: Record<Route, boolean> = {
   'POST /admin/dead-letters/replay': true,
   'POST /admin/dead-letters/:id/replay': true,
   'POST /admin/dead-letters/:id/discard': true,
+  // Counts, and sums of money; which orders they are is what the items say.
+  'POST /admin/operations/preview': false,
+  'POST /admin/operations': false,
+  'POST /admin/operations/:id/pause': false,
+  'POST /admin/operations/:id/resume': false,
+  'POST /admin/operations/:id/abort': false,
+  'GET /admin/operations': false,
+  'GET /admin/operations/:id': false,
+  'GET /admin/operations/:id/items': true,
   'GET /admin/destinations': false,
   'GET /admin/findings': true,
   'POST /admin/findings/:id/close': true,

@@ -58,6 +58,16 @@ export const PROBLEMS = {
     'The saga is not in a state in which this makes sense',
     'Read the saga: GET /orders/{id}/saga.',
   ],
+  'operation-not-possible': [
+    409,
+    'The operation is not in a state in which this makes sense',
+    'Read it, or make its preview again.',
+  ],
+  'count-differs': [
+    409,
+    'It is about another number than you expect',
+    'Look at the preview again, and at its `counts.open`.',
+  ],
   'already-decided': [409, 'The dead letter is decided otherwise', 'Read it: GET /admin/dead-letters?state=….'],
   'order-exists': [
     409,
@@ -143,6 +153,8 @@ export const PROBLEMS = {
   ],
   'amount-too-large': [422, 'The total is more than the payment provider charges', 'Order less at a time.'],
   'nothing-selected': [422, 'The request does not say which', 'Name a selection, or `all: true`.'],
+  'too-many-items': [422, 'More match than an operation takes', 'Narrow the selection, or say `atMost`.'],
+  'unknown-items': [422, 'Something of the selection does not exist', 'Select what does: nothing was done.'],
   'total-too-large': [422, 'The total is too large', 'Order less at a time.'],
   'not-of-this-brake': [
     422,

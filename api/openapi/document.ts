@@ -20,6 +20,7 @@ export const openApi: FastifyDynamicSwaggerOptions = {
       { name: 'orders', description: 'Place and read orders' },
       { name: 'customers', description: 'What is kept of a person' },
       { name: 'events', description: 'What happened to them, as CloudEvents' },
+      { name: 'overview', description: 'What is wrong now' },
       { name: 'sagas', description: 'How they are being worked on' },
       { name: 'dead letters', description: 'Events that a destination would not take' },
       { name: 'destinations', description: 'Where events are delivered' },

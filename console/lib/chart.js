@@ -1,7 +1,7 @@
 /** A line chart by uPlot, drawn in the page's own colours, with the same figures as a table for those who cannot see it. */
 import { html, useEffect, useRef } from '../vendor/preact.js';
 
-/** @typedef {{ label: string, colour: string, values: readonly (number | null)[] }} Series `colour` = a custom property such as `--good` */
+/** @typedef {{ label: string, colour: string, dash?: number[], values: readonly (number | null)[] }} Series `colour` = a custom property such as `--good` */
 
 /** @param {string} name */
 const colourOf = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -61,7 +61,13 @@ function optionsOf(series, width, height) {
     axes: [axis, { ...axis, size: 48 }],
     series: [
       {},
-      ...series.map(({ label, colour }) => ({ label, stroke: colourOf(colour), width: 2, points: { show: false } })),
+      ...series.map(({ label, colour, dash }) => ({
+        label,
+        ...(dash && { dash }),
+        stroke: colourOf(colour),
+        width: 2,
+        points: { show: false },
+      })),
     ],
   };
 }

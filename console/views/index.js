@@ -9,12 +9,14 @@ import { deadLetters } from './dead-letters.js';
 import { destinations } from './destinations.js';
 import { erasures, oneErasure } from './erasures.js';
 import { findings } from './findings.js';
+import { order } from './order.js';
 import { overview } from './overview.js';
 import { stock } from './stock.js';
 
 /** @type {readonly import('../lib/router.js').View[]} */
 export const views = [
   overview,
+  order,
   brakes,
   deadLetters,
   findings,
