@@ -14,3 +14,22 @@ import { search } from './search.js';
 export const views = [overview, order, about];
 export const views = [overview, search, sagas, about];
 export const views = [overview, order, operations, operation, about];
+import { audit } from './audit.js';
+import { brakes } from './brakes.js';
+import { deadLetters } from './dead-letters.js';
+import { destinations } from './destinations.js';
+import { erasures, oneErasure } from './erasures.js';
+import { findings } from './findings.js';
+import { stock } from './stock.js';
+export const views = [
+  overview,
+  order,
+  brakes,
+  deadLetters,
+  findings,
+  stock,
+  destinations,
+  ...[erasures, oneErasure],
+  audit,
+  about,
+];
