@@ -60,6 +60,11 @@ describe.each(ROUTES)('of %s', (_, route, body) => {
   });
 });
 
+const takes = ({ pattern, minLength = 0, maxLength = Number.POSITIVE_INFINITY }: Schema, text: string): boolean =>
+  new RegExp(String(pattern ?? ''), 'u').test(text) &&
+  text.length >= Number(minLength) &&
+  text.length <= Number(maxLength);
+
 /** Every text of a request of operators in which a sentence can stand, as the document has them. */
 const FREE_TEXTS = OPERATIONS.filter(({ path, method }) => rolesOf(method, path).includes('operator')).flatMap(
   (operation) => {
@@ -80,11 +85,6 @@ const FREE_TEXTS = OPERATIONS.filter(({ path, method }) => rolesOf(method, path)
       }));
   },
 );
-const takes = ({ pattern, minLength = 0, maxLength = Number.POSITIVE_INFINITY }: Schema, text: string): boolean =>
-  new RegExp(String(pattern ?? ''), 'u').test(text) &&
-  text.length >= Number(minLength) &&
-  text.length <= Number(maxLength);
-
 test('there are such texts in all of these requests', () => {
   expect(FREE_TEXTS.map(({ route, field }) => `${route} ${field}`)).toEqual(
     expect.arrayContaining([
