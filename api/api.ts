@@ -21,8 +21,10 @@ import { chargeCorrelationOf } from './routes/charge-correlation.js';
 import { createApiReadiness } from './routes/health.js';
 import { showApiMetrics, exposeStarts } from './metrics.js';
 import { createBuckets } from './load/buckets.js';
+import { createOverview } from './overview/overview.js';
 import type { CallerLimits } from './load/parties.js';
 import { limitRate } from './load/rate-limit.js';
+import { consoleOf, type SignInOfConsole } from './console/config.js';
 import { createServer, type ServerSettings } from './server.js';
 import { createSharedBuckets } from './load/shared-buckets.js';
 import { createSagaDispatcher } from './dispatcher.js';
@@ -41,6 +43,8 @@ export type ApiSettings = ServerSettings & {
   idempotencyTtlMs: number;
   /** For explaining orders; absent = the gateway is not asked. */
   explaining?: Explaining;
+  /** How the circuit of the worker in this process stands; absent = there is no worker in it. */
+  breaker?: () => string;
   /** What events say of their customer; absent = the client's id. */
   customersTold?: CustomersTold;
   /** Of payloads; absent = they are not encrypted. */
@@ -51,6 +55,8 @@ export type ApiSettings = ServerSettings & {
   paymentsWebhookSecret?: string | (() => string);
   /** undefined = every caller has every role. */
   authentication?: AuthenticationSettings;
+  /** How the console's page signs people in there; absent = as a client called order-saga-console. */
+  signIn?: SignInOfConsole;
   /** Of POST /orders, per authenticated caller; without authentication there is none. Redis, if given, shares the buckets. */
   rateLimit?: { ordersPerMinute: number; redisUrl?: string };
   /** Of every caller, over all routes; without authentication there are none. */
@@ -62,7 +68,7 @@ export type ApiSettings = ServerSettings & {
   /** By which acts are signed; undefined = by none, and they prove nothing. */
   auditKeys?: AuditKeys;
   /** Of erasures; absent = the defaults. */
-  erasures?: { deadlineMs: number; signingKey?: KeyObject | undefined };
+  erasures?: { deadlineMs: number; alertBeforeMs?: number; signingKey?: KeyObject | undefined };
   /** Whether charges carry the correlation id of their order, for which every worker must be of a build that knows how. */
   chargeCorrelation?: boolean;
   /** Of the worker in this process, so that a saga may begin in it at once; absent = sagas run elsewhere. */
@@ -72,6 +78,8 @@ export type ApiSettings = ServerSettings & {
 
 /** As ERASURE_DEADLINE says unless it is set. */
 const ERASURE_DEADLINE_MS = 30 * 86_400_000;
+/** As ERASURE_ALERT_BEFORE does. */
+const ERASURE_ALERT_BEFORE_MS = 7 * 86_400_000;
 const CLOSE_IDLE_EVERY_MS = 50;
 /** No request that has arrived takes longer to answer: what is still open then are clients that do not finish theirs. */
 const ANSWER_LIMIT_MS = 5_000;
@@ -107,6 +115,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   const limit = settings.authentication && settings.rateLimit && (await createLimit(settings.rateLimit, db, logger));
   const authenticate = createAuthenticator(settings.authentication);
   const readiness = createApiReadiness(db, stopping.signal);
+  const overview = openOverview(settings);
   const { temporalUiUrl, idempotencyTtlMs, pageBytesMax, paymentsWebhookSecret } = settings;
   const app = await createServer(
     {
@@ -120,6 +129,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       temporal,
       dispatcher,
       waiting,
+      overview,
       policy,
       idempotencyTtlMs,
       readiness,
@@ -129,6 +139,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       ...(limit && { limitOrders: limit.hook }),
       ...(settings.authentication && settings.callerLimits && { callerLimits: settings.callerLimits }),
       ...(temporalUiUrl && { temporalUiUrl }),
+      console: consoleOf(settings),
       ...(settings.chargeCorrelation && {
         chargeCorrelationOf: (correlationId) => chargeCorrelationOf(correlationId, keys.signing.secret),
       }),
@@ -154,11 +165,26 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       stopping.abort();
       await closeServer(app, connections);
       await dispatcher.stop();
+      await overview.stop();
       await auditor.stop();
       limit?.stop();
       await waiting.stop();
     },
   };
+}
+
+function openOverview({ db, temporal, policy, explaining, breaker, erasures, logger }: ApiSettings) {
+  const { deadlineMs = ERASURE_DEADLINE_MS, alertBeforeMs = ERASURE_ALERT_BEFORE_MS } = erasures ?? {};
+  const erasuresLateAfterMs = Math.max(0, deadlineMs - alertBeforeMs);
+  return createOverview({
+    db,
+    temporal,
+    policy,
+    gatewayPlace: explaining?.gateway,
+    breaker,
+    erasuresLateAfterMs,
+    logger,
+  });
 }
 
 async function createLimit(

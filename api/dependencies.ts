@@ -19,6 +19,7 @@ import type { TemporalLink } from '../runtime/temporal.js';
 import type { Auditor } from './access/audit-recorder.js';
 import type { Authenticate } from './access/authentication.js';
 import type { Caller } from './access/permissions.js';
+import type { OverviewReader } from './overview/overview.js';
 import type { SagaDispatcher } from './dispatcher.js';
 import type { CallerLimits } from './load/parties.js';
 import type { Waiting } from './waiting/waiting.js';
@@ -30,6 +31,7 @@ export type ApiDependencies = {
   temporal: TemporalLink;
   dispatcher: SagaDispatcher;
   waiting: Waiting;
+  overview: OverviewReader;
   policy: SagaPolicy;
   /** Where people look at workflows; undefined = no link is shown. */
   temporalUiUrl?: string;
@@ -49,6 +51,8 @@ export type ApiDependencies = {
   codec?: CodecServer;
   /** For explaining orders; undefined = this process does not reach the gateway, and its prober is not known. */
   explaining?: Explaining;
+  /** undefined = nobody is authenticated, and there is nothing to link to. */
+  console?: ConsoleConfig;
   /** What signs certificates of erasures, and by when they must be done. */
   erasing: Erasing;
   /** undefined = POST /orders is not limited. */
@@ -61,6 +65,19 @@ export type ApiDependencies = {
   slowReaderLimitMs?: number;
   /** Aborts when the process begins to stop, so that no request outlives it by waiting. */
   stopping: AbortSignal;
+};
+
+/** What the console is told before anybody has signed in: nothing of it is secret. */
+export type ConsoleConfig = {
+  authentication: 'none' | 'oidc';
+  /** At the issuer, by authorization code with PKCE. */
+  signIn?: { issuer: string; issuerUrl: string; clientId: string; scope: string; parameters: Record<string, string> };
+  /** Origins that the page talks to besides its own. */
+  connectsTo?: string[];
+  temporalUrl?: string;
+  tracesUrl?: string;
+  /** Faults may be caused by buttons: on a laptop only. */
+  demo: boolean;
 };
 
 export type CodecServer = PayloadCodec;

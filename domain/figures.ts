@@ -4,6 +4,12 @@ import type { Database } from './database.js';
 import type { FeedPlace } from './outbox.js';
 import { isProbe } from './probes.js';
 
+/** Beyond these somebody should look. The sweep starts what the API did not within 5 s. */
+export const UNSTARTED_WARN_S = 10;
+/** Idle, events leave within 2 s; a destination that is just back is served within 10. */
+export const LAG_WARN_MS = 15_000;
+export const FEED_HELD_WARN_S = 15;
+
 /** What is more than that is shown as that: an alarm has long gone off. */
 const COUNT_MAX = 100_000;
 

@@ -5,8 +5,9 @@ import type { Database } from './database.js';
 /**
  * - `events-purged`     retention has removed events that had occurred before then, and none that occurred later
  * - `verified-new`, `verified-all` when a pass of the verification came to its end, whichever process made it
+ * - `trouble-seen`      when something was last seen to be wrong, whichever process looked (api/overview)
  */
-export type ProgressMark = 'events-purged' | 'verified-new' | 'verified-all';
+export type ProgressMark = 'events-purged' | 'verified-new' | 'verified-all' | 'trouble-seen';
 
 /** @param at a SELECT of the time, or of nothing */
 export const reach = (name: ProgressMark, at: Prisma.Sql): Prisma.Sql => Prisma.sql`

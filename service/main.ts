@@ -35,6 +35,7 @@ import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
 import { temporalRefusals } from '../runtime/temporal-config.js';
 import { openTracing } from '../runtime/tracing/opened.js';
 import { createSagaSlots } from '../sagas/slots.js';
+import { signInOfConsole } from './console.js';
 import { guardErasures, openJournal, requireErasures } from './erasure-journal.js';
 import { guardFeedClock, requireFeedClock } from './feed-clock.js';
 import { readSigningKey } from '../runtime/signing-key.js';
@@ -131,7 +132,7 @@ await runMain(async () => {
   const slots = begins ? createSagaSlots({ atWorkMax: config.SAGAS_AT_WORK_MAX }) : undefined;
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
   const worker = runs('worker')
-    ? startWorkerRole({ pools, temporal, payloads, config, logger, failpoints, journal, slots, keys })
+    ? startWorkerRole({ pools, temporal, payloads, config, logger, failpoints, journal, slots, keys, policy })
     : undefined;
   if (worker) health.add('worker', worker.readiness);
   const api = runs('api')
@@ -147,11 +148,17 @@ await runMain(async () => {
         ...(slots && { slots }),
         ...(payloads && { codec: payloads.codec }),
         auditKeys: keys,
-        erasures: { deadlineMs: config.ERASURE_DEADLINE, signingKey: readSigningKey(config) },
+        erasures: {
+          deadlineMs: config.ERASURE_DEADLINE,
+          alertBeforeMs: config.ERASURE_ALERT_BEFORE,
+          signingKey: readSigningKey(config),
+        },
+        ...(worker && { breaker: worker.breakerState }),
         chargeCorrelation: config.CHARGE_CORRELATION_ID,
         ...readLimits(config, logger),
         ...neighbours,
         ...(authentication && { authentication }),
+        signIn: signInOfConsole(config),
         ...(config.TEMPORAL_UI_URL !== undefined && { temporalUiUrl: config.TEMPORAL_UI_URL }),
       })
     : undefined;

@@ -16,18 +16,23 @@ const gzip = promisify(gzipCallback);
 type Encoded = { bytes: Buffer; tag: string };
 type Document = { type: string; plain: Encoded; gzipped: Encoded };
 
-/** Every document has one spelling of its path; others of the same file could be made up without end. */
-const PATH = /^\/(openapi\.json|docs(\/|\/json|\/yaml|\/static\/[\w-]+(\.[\w-]+)*)?)$/;
+/** Which paths of a scope are kept: every document has one spelling of its path; others of the same file could be made up without end. */
+export type Kept = { paths: RegExp; cacheControl: string };
+
 /** A day's deploys must be seen the same day; a 304 costs little. */
-const CACHE_CONTROL = 'public, max-age=300';
+export const DOCUMENTATION: Kept = {
+  paths: /^\/(openapi\.json|docs(\/|\/json|\/yaml|\/static\/[\w-]+(\.[\w-]+)*)?)$/,
+  cacheControl: 'public, max-age=300',
+};
+
 /** Has the GET routes of this scope answer from memory. Must come before they are added. */
-export function keepDocuments(scope: Api): void {
+export function keepDocuments(scope: Api, { paths, cacheControl }: Kept): void {
   const documents = new Map<string, Document>();
   scope.addHook('onRequest', (request, reply, done) => {
     const path = pathOf(request);
     const document = documents.get(path);
-    if (document) answer(request, reply, document);
-    else done(PATH.test(path) ? undefined : new Problem('not-found', 'There is nothing at this path.'));
+    if (document) answer(request, reply, document, cacheControl);
+    else done(paths.test(path) ? undefined : new Problem('not-found', 'There is nothing at this path.'));
   });
   scope.addHook('onSend', async (request, reply, payload) => {
     const path = pathOf(request);
@@ -39,7 +44,7 @@ export function keepDocuments(scope: Api): void {
     documents.set(path, document);
     // The route's own: of a file on disk, which is not what is sent from now on.
     for (const name of ['accept-ranges', 'last-modified', 'content-length']) reply.removeHeader(name);
-    return describe(request, reply, document).bytes;
+    return describe(request, reply, document, cacheControl).bytes;
   });
 }
 
@@ -59,21 +64,26 @@ const encoded = (bytes: Buffer): Encoded => ({
   tag: `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 27)}"`,
 });
 
-function answer(request: FastifyRequest, reply: FastifyReply, document: Document): void {
-  const { bytes, tag } = describe(request, reply, document);
+function answer(request: FastifyRequest, reply: FastifyReply, document: Document, cacheControl: string): void {
+  const { bytes, tag } = describe(request, reply, document, cacheControl);
   if (isKnown(request.headers['if-none-match'], tag)) reply.code(304).send();
   else reply.send(bytes);
 }
 
 /** @returns what is to be sent under the headers that this sets */
-function describe(request: FastifyRequest, reply: FastifyReply, { type, plain, gzipped }: Document): Encoded {
+function describe(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { type, plain, gzipped }: Document,
+  cacheControl: string,
+): Encoded {
   const isGzipped = takesGzip(request.headers['accept-encoding']);
   const chosen = isGzipped ? gzipped : plain;
   const varies = reply.getHeader('vary');
   reply.headers({
     'content-type': type,
     etag: chosen.tag,
-    'cache-control': CACHE_CONTROL,
+    'cache-control': cacheControl,
     vary: varies === undefined ? 'Accept-Encoding' : `${varies}, Accept-Encoding`,
     ...(isGzipped && { 'content-encoding': 'gzip' }),
   });

@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -26,6 +27,9 @@ const COPIED = [
   'local/processes/lock.mjs',
   'local/say.mjs',
 ];
+
+/** Served as it stands: nothing of it is compiled. */
+const CONSOLE = 'console';
 
 /** Folders that the workflow bundle is made of; test/workflows/bundle.test.ts looks inside. */
 const BUNDLED = ['contracts', 'workflows'];
@@ -78,6 +82,7 @@ function compile(root, outDir, checkTypes) {
     mkdirSync(dirname(join(outDir, path)), { recursive: true });
     copyFileSync(join(root, path), join(outDir, path));
   }
+  cpSync(join(root, CONSOLE), join(outDir, CONSOLE), { recursive: true });
 }
 
 /** What service/schema.ts asks a database for: an image of the service has no migrations. */
@@ -123,7 +128,10 @@ function run(root, args) {
 const schemaStamp = (root) => stampOf(root, ['prisma/schema.prisma', 'prisma.config.ts', 'package-lock.json']);
 
 /** The folders that dist/ is made from. */
-export const sourceFolders = (root) => JSON.parse(readFileSync(join(root, 'tsconfig.build.json'), 'utf8')).include;
+export const sourceFolders = (root) => [
+  ...JSON.parse(readFileSync(join(root, 'tsconfig.build.json'), 'utf8')).include,
+  CONSOLE,
+];
 
 function sourceStamp(root) {
   const config = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];

@@ -3,19 +3,20 @@ import { readBacklog } from '../../domain/cursors.js';
 import { readBrakes } from '../../domain/brakes.js';
 import type { Database } from '../../domain/database.js';
 import { countDeadLetters } from '../../domain/dead-letters.js';
-import { countFindings, readFeedHeldSeconds, readUnstarted } from '../../domain/figures.js';
+import {
+  countFindings,
+  FEED_HELD_WARN_S,
+  LAG_WARN_MS,
+  readFeedHeldSeconds,
+  readUnstarted,
+  UNSTARTED_WARN_S,
+} from '../../domain/figures.js';
 import { countVouched } from '../../domain/reconciliation-findings.js';
 import { readDestinations } from '../../domain/destinations.js';
 import { countOpenErasures } from '../../domain/erasure/erasures.js';
 import { readStanding } from '../../domain/installation.js';
 import { duration } from '../output.js';
 import { type Check, check, fail, type Finding, ok, warn } from './checks.js';
-
-/** The sweep starts what the API did not within 5 s. */
-const UNSTARTED_WARN_S = 10;
-/** Idle, events leave within 2 s; a destination that is just back is served within 10. */
-const LAG_WARN_MS = 15_000;
-const HELD_WARN_S = 15;
 
 /** @param erasing by when an erasure must be done, and how long before that it is looked after */
 export const checkEvents = (db: Database, erasing: { deadlineMs: number; alertBeforeMs: number }): Promise<Check[]> =>
@@ -41,7 +42,7 @@ async function countUnstarted(db: Database): Promise<Finding> {
 async function readOutbox(db: Database): Promise<Finding> {
   const [backlog, heldSeconds] = await Promise.all([readBacklog(db), readFeedHeldSeconds(db)]);
   const held =
-    heldSeconds > HELD_WARN_S
+    heldSeconds > FEED_HELD_WARN_S
       ? [`the feed is held back for ${duration(heldSeconds * 1_000)} by an open transaction`]
       : [];
   const behind = backlog.filter(({ oldestAt }) => oldestAt !== null && Date.now() - oldestAt.getTime() > LAG_WARN_MS);

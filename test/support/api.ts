@@ -9,6 +9,7 @@ import { createAuthenticator } from '../../api/access/authentication.js';
 import { type ApiSettings, startApi } from '../../api/api.js';
 import type { ApiDependencies } from '../../api/dependencies.js';
 import { createSagaDispatcher } from '../../api/dispatcher.js';
+import { createOverview } from '../../api/overview/overview.js';
 import { createApiReadiness } from '../../api/routes/health.js';
 import { createServer } from '../../api/server.js';
 import { createWaiting } from '../../api/waiting/waiting.js';
@@ -115,6 +116,9 @@ export async function startServer({ db, databaseUrl }: TestApi, changed: Partial
   const stopping = new AbortController().signal;
   const changes = changesOf({ url: databaseUrl });
   const waiting = createWaiting({ db, changes, stopping, logger: SILENT });
+  const overview = createOverview({
+    ...{ db, temporal: AWAY, policy: PATIENT, gatewayPlace: undefined, erasuresLateAfterMs: DAY_MS, logger: SILENT },
+  });
   const dependencies = {
     authenticate,
     auditor,
@@ -123,6 +127,7 @@ export async function startServer({ db, databaseUrl }: TestApi, changed: Partial
     temporal: AWAY,
     dispatcher,
     waiting,
+    overview,
     policy: PATIENT,
     idempotencyTtlMs: DAY_MS,
     readiness: createApiReadiness(db, stopping),
@@ -133,7 +138,14 @@ export async function startServer({ db, databaseUrl }: TestApi, changed: Partial
   const client = speakTo(url);
   const stop = async () => {
     app.server.closeAllConnections(); // fetch keeps its own, and opens a fresh one for one that it gave up
-    await Promise.all([app.close(), dispatcher.stop(), waiting.stop(), auditor.stop(), changes.stop()]);
+    await Promise.all([
+      app.close(),
+      dispatcher.stop(),
+      waiting.stop(),
+      overview.stop(),
+      auditor.stop(),
+      changes.stop(),
+    ]);
   };
   return { app, url, client, stop };
 }

@@ -1,0 +1,33 @@
+/** What the console is told of the installation: GET /console/config.json, open to everybody. */
+import type { ApiSettings } from '../api.js';
+import type { ConsoleConfig } from '../dependencies.js';
+
+/** How the page signs people in at the issuer; see runtime/console-settings. */
+export type SignInOfConsole = {
+  clientId: string;
+  scope: string;
+  /** Sent to the issuer besides what the protocol asks. */
+  parameters: Record<string, string>;
+  /** Where browsers find the issuer, if not under its name. */
+  issuerUrl?: string;
+  /** That the page talks to besides the issuer's. */
+  origins: string[];
+};
+
+const BY_DEFAULT: SignInOfConsole = { clientId: 'order-saga-console', scope: 'openid', parameters: {}, origins: [] };
+
+type Settings = Pick<ApiSettings, 'authentication' | 'signIn' | 'temporalUiUrl'>;
+
+export function consoleOf({ authentication, signIn = BY_DEFAULT, temporalUiUrl }: Settings): ConsoleConfig {
+  const { clientId, scope, parameters, issuerUrl, origins } = signIn;
+  const issuer = authentication?.issuer;
+  return {
+    authentication: issuer === undefined ? 'none' : 'oidc',
+    ...(issuer !== undefined && {
+      signIn: { issuer, issuerUrl: issuerUrl ?? issuer, clientId, scope, parameters },
+      connectsTo: [issuerUrl ?? issuer, ...origins].flatMap((url) => (URL.canParse(url) ? [new URL(url).origin] : [])),
+    }),
+    ...(temporalUiUrl !== undefined && { temporalUrl: temporalUiUrl }),
+    demo: false,
+  };
+}

@@ -1,0 +1,74 @@
+/** What the first screen is made of, as each source says it: Postgres, Temporal, the payment gateway. Nothing here judges. */
+import type { Client } from '@temporalio/client';
+import { HELD_QUERY, type SagaPolicy } from '../../contracts/saga.js';
+import { readBrakes, readSpending } from '../../domain/brakes.js';
+import { readBacklog } from '../../domain/cursors.js';
+import type { Database } from '../../domain/database.js';
+import { countDeadLetters } from '../../domain/dead-letters.js';
+import { readDestinations } from '../../domain/destinations.js';
+import { countOpenErasures } from '../../domain/erasure/erasures.js';
+import { readFeedHeldSeconds, readOpenOrders, readUnstarted } from '../../domain/figures.js';
+import { readStanding } from '../../domain/installation.js';
+import { countRecentDeadLetters, readDeliverySigns, readSigns, sumFindings } from '../../domain/neighbour-signs.js';
+import { readPollers } from '../../sagas/pollers.js';
+import { findStuck } from '../../sagas/stuck.js';
+import type { LedgerPlace } from '../../explanation/gateway-view.js';
+import { RECENT_MS } from './cause.js';
+import { causesOfSagas } from './saga-causes.js';
+
+export async function readPostgres(db: Database, erasuresLateAfterMs: number) {
+  const [open, unstarted, feedHeldSeconds, backlog, destinations, moved, letters, recentLetters] = await Promise.all([
+    readOpenOrders(db),
+    readUnstarted(db),
+    readFeedHeldSeconds(db),
+    readBacklog(db),
+    readDestinations(db),
+    readDeliverySigns(db),
+    countDeadLetters(db),
+    countRecentDeadLetters(db, RECENT_MS),
+  ]);
+  const [findings, erasures, brakes, spending, account, signs] = await Promise.all([
+    sumFindings(db, RECENT_MS),
+    countOpenErasures(db, erasuresLateAfterMs),
+    readBrakes(db),
+    readSpending(db),
+    readStanding(db),
+    readSigns(db),
+  ]);
+  return {
+    ...{ open, unstarted, feedHeldSeconds, backlog, destinations, moved, letters, recentLetters },
+    ...{ findings, erasures, brakes, spending, account, signs },
+  };
+}
+export type PostgresFacts = Awaited<ReturnType<typeof readPostgres>>;
+
+/** Stuck sagas may be ten thousand: they are grouped at once, and the list is let go. */
+export async function readTemporal(db: Database, client: Client, policy: SagaPolicy) {
+  const [stuck, pollers, held] = await Promise.all([
+    findStuck(db, client, policy),
+    readPollers(client),
+    client.workflow.count(HELD_QUERY),
+  ]);
+  return {
+    causes: causesOfSagas(stuck.sagas, policy),
+    /** There are more than can be listed. */
+    more: stuck.more,
+    pollers: { workflow: pollers.workflow.length, activity: pollers.activity.length },
+    lastAskedSeconds: pollers.lastAskedSeconds,
+    held: held.count,
+  };
+}
+export type TemporalFacts = Awaited<ReturnType<typeof readTemporal>>;
+
+/** No charge has this reference: asking for it costs the gateway nothing, and an answer says that it is there. */
+const NO_CHARGE = 'pi_probe';
+
+export type GatewayFacts = { asked: true; where: string } | { asked: false; why: string };
+
+/** @throws what the gateway, or the network, has answered instead */
+export async function askGateway(place: LedgerPlace | undefined): Promise<GatewayFacts> {
+  if (place === undefined || place.where === undefined)
+    return { asked: false, why: place?.why ?? 'this process does not reach the payment gateway' };
+  await place.ledger.readCharge(NO_CHARGE);
+  return { asked: true, where: place.where };
+}

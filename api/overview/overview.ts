@@ -1,0 +1,170 @@
+/**
+ * The overview: what is wrong now, how orders flow, how the neighbours are. Computed at most once a second in a process, however many look,
+ * from what the metrics, `ops doctor` and the lists read as well; and once a minute when nobody looks, so that it can say since when it
+ * is calm.
+ */
+import type { Logger } from 'pino';
+import type { SagaPolicy } from '../../contracts/saga.js';
+import type { Database } from '../../domain/database.js';
+import { beginMark, reachNow } from '../../domain/progress-marks.js';
+import { startLoop } from '../../runtime/loop.js';
+import { createSharedReads } from '../../runtime/shared-reads.js';
+import type { TemporalLink } from '../../runtime/temporal.js';
+import type { LedgerPlace } from '../../explanation/gateway-view.js';
+import { type Cause, RECENT_MS } from './cause.js';
+import { askGateway, type PostgresFacts, readPostgres, readTemporal } from './facts.js';
+import { causesOfNeighbours, type Neighbour, neighboursOf, type Sources } from './neighbours.js';
+import { causesOfPostgres } from './postgres-causes.js';
+import { createRates, type Rates } from './rates.js';
+import { createSource, within } from './source.js';
+
+export type Overview = {
+  asOf: string;
+  /** As of when each source's part is; null = it has never answered this process. */
+  sources: { postgres: string | null; temporal: string | null; gateway: string | null };
+  calm: { isCalm: boolean; since: string | null };
+  causes: Cause[];
+  minutes: Rates['minutes'];
+  open: { count: number; oldestSeconds: number } | null;
+  heldOrders: number | null;
+  neighbours: Neighbour[];
+  brakes: { brake: string; since: string; by: string; reason: string; message: string | null }[];
+  spending: PostgresFacts['spending'];
+};
+
+export type OverviewReader = {
+  /** The one that is known, if it is younger than a second. */
+  read: () => Promise<Overview>;
+  stop: () => Promise<void>;
+};
+
+const FRESH_MS = 1_000;
+const POSTGRES = { restMs: 900, waitMs: 700, limitMs: 5_000 };
+/** Listing ten thousand stuck sagas takes Temporal a second or two. */
+const TEMPORAL = { restMs: 900, waitMs: 600, limitMs: 20_000 };
+/** Six times a minute at most, and only while somebody looks; else once. */
+const GATEWAY = { restMs: 10_000, waitMs: 300, limitMs: 5_000 };
+const UNWATCHED_EVERY_MS = 60_000;
+/** How often it is noted, while something is wrong, that it is; and how old a note of another process may be here. */
+const MARK_EVERY_MS = 20_000;
+
+export type OverviewOptions = {
+  db: Database;
+  temporal: TemporalLink;
+  policy: SagaPolicy;
+  /** The gateway's ledger; undefined = this process does not reach it. */
+  gatewayPlace: LedgerPlace | undefined;
+  /** Of the worker in this process. */
+  breaker?: (() => string) | undefined;
+  erasuresLateAfterMs: number;
+  logger: Logger;
+};
+
+export function createOverview(options: OverviewOptions): OverviewReader {
+  const { db, temporal, policy, gatewayPlace, breaker, erasuresLateAfterMs, logger } = options;
+  const postgres = createSource({
+    ...POSTGRES,
+    read: within(POSTGRES.limitMs, () => readPostgres(db, erasuresLateAfterMs)),
+  });
+  const sagas = createSource({
+    ...TEMPORAL,
+    read: within(TEMPORAL.limitMs, async () => {
+      const client = temporal.client();
+      if (!client) throw new Error('Temporal has never answered this process');
+      return client.withDeadline(Date.now() + TEMPORAL.limitMs, () => readTemporal(db, client, policy));
+    }),
+  });
+  const gateway = createSource({ ...GATEWAY, read: within(GATEWAY.limitMs, () => askGateway(gatewayPlace)) });
+  const countRates = createRates(db);
+  const rates = createSource({ ...POSTGRES, read: within(POSTGRES.limitMs, countRates) });
+  const withHistory = createHistory();
+  const calmSince = createCalm(db, logger);
+
+  const compute = async (): Promise<Overview> => {
+    const [ofPostgres, ofTemporal, ofGateway, flow] = await Promise.all([postgres(), sagas(), gateway(), rates()]);
+    const read: Sources = { postgres: ofPostgres, temporal: ofTemporal, gateway: ofGateway, breaker: breaker?.() };
+    const neighbours = neighboursOf(read);
+    const causes = withHistory([
+      ...causesOfNeighbours(read, neighbours),
+      ...(ofTemporal.facts?.causes ?? []),
+      ...(ofPostgres.facts ? causesOfPostgres(ofPostgres.facts) : []),
+    ]);
+    const isKnown = ofPostgres.answers === true && ofTemporal.answers === true;
+    const iso = (at: Date | undefined) => at?.toISOString() ?? null;
+    return {
+      asOf: new Date().toISOString(),
+      sources: { postgres: iso(ofPostgres.at), temporal: iso(ofTemporal.at), gateway: iso(ofGateway.at) },
+      calm: await calmSince(causes.length === 0 && isKnown, causes.length > 0),
+      causes: causes.toSorted(byUrgency),
+      minutes: flow.facts?.minutes ?? [],
+      open: ofPostgres.facts?.open ?? null,
+      heldOrders: ofTemporal.facts?.held ?? null,
+      neighbours,
+      brakes: (ofPostgres.facts?.brakes ?? []).map(({ brake, since, by, reason, message }) => ({
+        ...{ brake, since: since.toISOString(), by, reason, message },
+      })),
+      spending: ofPostgres.facts?.spending ?? [],
+    };
+  };
+  const shared = createSharedReads<Overview>({ freshMs: () => FRESH_MS, keysMax: 1 });
+  const read = () => shared('overview', compute);
+  let isFirst = true;
+  const loop = startLoop(
+    { name: 'the overview', everyMs: UNWATCHED_EVERY_MS, backoffMaxMs: UNWATCHED_EVERY_MS, logger },
+    async () => {
+      // A process that has just begun has other things to do.
+      if (!isFirst) await read();
+      isFirst = false;
+      return false;
+    },
+  );
+  return { read, stop: loop.stop };
+}
+
+const NEIGHBOURS_FIRST = ['postgres', 'temporal', 'gateway', 'account', 'workers'];
+/** What explains the rest comes first, then what needs somebody, then what concerns more. */
+function byUrgency(a: Cause, b: Cause): number {
+  const rank = ({ kind, severity }: Cause) => (severity === 'warn' ? 2 : NEIGHBOURS_FIRST.includes(kind) ? 0 : 1);
+  return rank(a) - rank(b) || (b.count ?? 0) - (a.count ?? 0) || a.id.localeCompare(b.id);
+}
+
+/** Remembers how many there were of each cause, a sample a minute, for ten minutes. */
+function createHistory() {
+  let samples: { atMs: number; counts: ReadonlyMap<string, number> }[] = [];
+  return (causes: Cause[]): Cause[] => {
+    const now = Date.now();
+    samples = samples.filter(({ atMs }) => now - atMs <= RECENT_MS);
+    const [oldest] = samples;
+    const newest = samples.at(-1);
+    if (!newest || now - newest.atMs >= UNWATCHED_EVERY_MS / 2)
+      samples.push({ atMs: now, counts: new Map(causes.map(({ id, count }) => [id, count ?? 0])) });
+    if (!oldest) return causes;
+    const at = new Date(oldest.atMs).toISOString();
+    return causes.map((one) =>
+      one.count === null ? one : { ...one, before: { count: oldest.counts.get(one.id) ?? 0, at } },
+    );
+  };
+}
+
+/** Since when it is calm: when something was last seen to be wrong, by whichever process looked. */
+function createCalm(db: Database, logger: Logger) {
+  let mark: Date | undefined;
+  let markedAtMs = Number.NEGATIVE_INFINITY;
+  let troubleAt: Date | undefined;
+  const readMark = async () => {
+    mark = await beginMark(db, 'trouble-seen');
+  };
+  return async (isCalm: boolean, isTrouble: boolean): Promise<Overview['calm']> => {
+    const isDue = performance.now() - markedAtMs > MARK_EVERY_MS;
+    if (isTrouble) troubleAt = new Date();
+    if (isDue) {
+      markedAtMs = performance.now();
+      const noting = isTrouble ? reachNow(db, 'trouble-seen') : readMark();
+      const settled = noting.catch((err: unknown) => logger.warn({ err }, 'the last trouble cannot be noted'));
+      if (mark === undefined && isCalm) await settled;
+    }
+    if (!isCalm) return { isCalm: false, since: null };
+    const since = mark && troubleAt ? (mark > troubleAt ? mark : troubleAt) : (troubleAt ?? mark);
+    return { isCalm: true, since: since?.toISOString() ?? null };
+  };
+}

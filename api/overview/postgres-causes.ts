@@ -1,0 +1,150 @@
+/** What Postgres says is wrong, as causes: orders without a saga, destinations, dead letters, findings, erasures, brakes. */
+import type { Money } from '../../contracts/orders.js';
+import { FEED_HELD_WARN_S, LAG_WARN_MS, UNSTARTED_WARN_S } from '../../domain/figures.js';
+import { addMoney, type Cause, cause } from './cause.js';
+import type { PostgresFacts } from './facts.js';
+
+export function causesOfPostgres(facts: PostgresFacts, now = Date.now()): Cause[] {
+  return [
+    ...accountCauses(facts),
+    ...unstartedCauses(facts, now),
+    ...destinationCauses(facts, now),
+    ...letterCauses(facts),
+    ...findingCauses(facts),
+    ...erasureCauses(facts, now),
+    ...brakeCauses(facts),
+  ];
+}
+
+function accountCauses({ account: { heldSince, heldBecause } }: PostgresFacts): Cause[] {
+  if (heldSince === null) return [];
+  return [
+    cause({
+      kind: 'account',
+      title: 'The gateway’s account does not know this database, and no money moves',
+      detail: `${heldBecause ?? 'It speaks for another one'}. \`ops adopt\` says which of them it is.`,
+      oldest: heldSince.toISOString(),
+    }),
+  ];
+}
+
+function unstartedCauses({ unstarted, feedHeldSeconds }: PostgresFacts, now: number): Cause[] {
+  const found: Cause[] = [];
+  const ago = (seconds: number) => new Date(now - seconds * 1_000).toISOString();
+  if (unstarted.count > 0 && unstarted.oldestSeconds > UNSTARTED_WARN_S)
+    found.push(
+      cause({
+        kind: 'unstarted-orders',
+        title: 'Accepted orders wait for their saga to be started',
+        detail: 'Does a relay run, and does Temporal answer? They are started as soon as both do.',
+        ...{ count: unstarted.count, noun: 'order', oldest: ago(unstarted.oldestSeconds) },
+      }),
+    );
+  if (feedHeldSeconds > FEED_HELD_WARN_S)
+    found.push(
+      cause({
+        kind: 'feed',
+        title: 'An open transaction holds the feed back',
+        detail: 'No event of after its begin is delivered until it ends: find it in pg_stat_activity.',
+        oldest: ago(feedHeldSeconds),
+      }),
+    );
+  return found;
+}
+
+function destinationCauses({ backlog, destinations }: PostgresFacts, now: number): Cause[] {
+  return destinations.flatMap(({ destination, partitions, served }): Cause[] => {
+    const owed = backlog.find((each) => each.destination === destination);
+    const isLate = owed?.oldestAt != null && now - owed.oldestAt.getTime() > LAG_WARN_MS;
+    if (!isLate) return [];
+    const unserved = partitions - served;
+    return [
+      cause({
+        kind: 'destination',
+        title: `${destination} does not take its events`,
+        detail:
+          unserved > 0
+            ? `No relay serves ${unserved} of its ${partitions} partitions: does a relay run that has it configured?`
+            : 'It is tried again and again; nothing is lost, and each order’s events stay in their order.',
+        ...{ count: owed.events, noun: 'event', oldest: owed.oldestAt?.toISOString() ?? null },
+        of: { destination },
+      }),
+    ];
+  });
+}
+
+function letterCauses({ letters, recentLetters }: PostgresFacts): Cause[] {
+  const groups = new Map<string, Cause>();
+  for (const { destination, cause: why, count, oldest } of letters) {
+    const key = `${destination}/${why}`;
+    const known = groups.get(key);
+    if (known) {
+      known.count = (known.count ?? 0) + count;
+      if (known.oldest !== null && oldest < known.oldest) known.oldest = oldest;
+      continue;
+    }
+    const recent = recentLetters.find((each) => each.destination === destination && each.cause === why);
+    groups.set(
+      key,
+      cause({
+        kind: 'dead-letters',
+        title: `${destination} rejects events: ${why}`,
+        detail: 'Each holds its order’s later events until it is replayed or discarded.',
+        ...{ count, noun: 'dead letter', oldest, recent: recent?.recent ?? 0, of: { destination, cause: why } },
+      }),
+    );
+  }
+  return [...groups.values()];
+}
+
+function findingCauses({ findings }: PostgresFacts): Cause[] {
+  const groups = new Map<string, { count: number; recent: number; oldest: Date; amounts: Money[]; waits: boolean }>();
+  for (const { kind, action, currency, count, amount, oldest, recent } of findings) {
+    const group = groups.get(kind) ?? { count: 0, recent: 0, oldest, amounts: [], waits: true };
+    group.count += count;
+    group.recent += recent;
+    if (oldest < group.oldest) group.oldest = oldest;
+    if (action === 'reported') group.waits = false;
+    addMoney(group.amounts, { amount, currency });
+    groups.set(kind, group);
+  }
+  return [...groups].map(([kind, { count, recent, oldest, amounts, waits }]) =>
+    cause({
+      kind: 'findings',
+      severity: waits ? 'warn' : 'bad',
+      title: `The gateway’s ledger and ours differ: ${kind}`,
+      detail: waits ? 'It is being settled by itself.' : 'Some are for an operator to settle and to close.',
+      ...{ count, noun: 'finding', oldest: oldest.toISOString(), recent, atStake: amounts, of: { kind } },
+    }),
+  );
+}
+
+function erasureCauses({ erasures: { late, oldestSeconds } }: PostgresFacts, now: number): Cause[] {
+  if (late === 0) return [];
+  return [
+    cause({
+      kind: 'erasures',
+      title: 'Erasures are near their deadline, or beyond it',
+      detail: 'Each says which orders it waits for.',
+      ...{ count: late, noun: 'erasure', oldest: new Date(now - oldestSeconds * 1_000).toISOString() },
+    }),
+  ];
+}
+
+const BRAKED = {
+  accepting: 'No orders are accepted',
+  charging: 'Nothing is charged',
+  spending: 'What is charged within an hour is limited',
+} as const;
+
+function brakeCauses({ brakes }: PostgresFacts): Cause[] {
+  return brakes.map(({ brake, since, by, reason }) =>
+    cause({
+      kind: 'brake',
+      severity: 'warn',
+      title: `${BRAKED[brake]}, because ${by} holds it back`,
+      detail: reason,
+      ...{ oldest: since.toISOString(), of: { brake } },
+    }),
+  );
+}

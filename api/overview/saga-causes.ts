@@ -1,0 +1,104 @@
+/** Stuck sagas as causes: those that look alike are one, and each says what mends it. */
+import { CHARGING_HELD } from '../../contracts/brakes.js';
+import { STEPS } from '../../contracts/plan.js';
+import { TRANSIENT_FAILURES } from '../../contracts/saga.js';
+import type { SagaPolicy } from '../../contracts/saga.js';
+import { groupByFailure, type StuckSaga } from '../../domain/stuck-sagas.js';
+import { ACTIVITY_PAUSED, NO_POLLERS, OPEN_TOO_LONG, WORKFLOW_TASK_FAILING } from '../../sagas/standstill.js';
+import { NO_SAGA, NOT_STARTED } from '../../sagas/stuck.js';
+import { type Cause, cause, RECENT_MS } from './cause.js';
+
+type Told = { title: string; detail: string; severity?: Cause['severity'] };
+
+const RESTART = 'Nothing was undone, and no worker works on them: `retry` begins each anew.';
+/** What is known of a failure besides its name. */
+const TOLD: Record<string, (step: string) => Told> = {
+  GatewayUnknown: (step) => ({
+    title: `${step} gets no answer from the payment gateway`,
+    detail: 'They go on by themselves within 30 s of its return.',
+  }),
+  DatabaseUnavailable: (step) => ({
+    title: `${step} cannot write to Postgres`,
+    detail: 'They go on by themselves once it can be written to.',
+  }),
+  Locked: (step) => ({ title: `${step} waits for a locked row`, detail: 'Find the transaction that holds it.' }),
+  AccountHeld: (step) => ({
+    title: `${step} is held: the gateway’s account does not know this database`,
+    detail: 'They go on once it has been adopted: `ops adopt`.',
+  }),
+  TimeoutFailure: (step) => ({
+    title: `Attempts at ${step} hang, or their worker has died`,
+    detail: 'They are tried again once the gateway answers.',
+  }),
+  [CHARGING_HELD]: (step) => ({
+    title: `${step} is held by a brake`,
+    detail: 'Their deadlines stand still. They go on, the oldest first, when it lets go.',
+    severity: 'warn',
+  }),
+  [NO_POLLERS]: () => ({
+    title: 'No worker takes their tasks',
+    detail: 'No worker runs, none of their build, or it is frozen. They go on as soon as one does.',
+  }),
+  [WORKFLOW_TASK_FAILING]: () => ({
+    title: 'The sagas’ code fails in its worker',
+    detail: 'A bug, or a release that does not fit what they have done: roll back.',
+  }),
+  [ACTIVITY_PAUSED]: (step) => ({
+    title: `${step} is paused in Temporal`,
+    detail: 'An operator has paused it, and only an operator lets it go on.',
+  }),
+  [OPEN_TOO_LONG]: () => ({
+    title: 'They should have come to their end',
+    detail: 'Look at one: its order explains it.',
+  }),
+  [NO_SAGA]: () => ({ title: 'Orders whose saga is gone', detail: RESTART }),
+  [NOT_STARTED]: () => ({
+    title: 'Orders whose saga was never started',
+    detail: 'Does a relay run, and does it reach Temporal?',
+  }),
+  ...Object.fromEntries(
+    ['FAILED', 'TERMINATED', 'TIMED_OUT', 'CANCELED'].map((how) => [
+      how,
+      () => ({ title: `Sagas were ended from outside: ${how}`, detail: RESTART }),
+    ]),
+  ),
+};
+
+const tell = (step: string | null, failure: string | null): Told =>
+  (failure === null ? undefined : TOLD[failure]?.(step ?? 'a step')) ?? {
+    title: `${step ?? 'A step'} needs an operator: ${failure ?? 'for a reason not known'}`,
+    detail: 'It is not tried again by itself.',
+  };
+
+const isStep = (step: string | null): boolean => STEPS.some((name) => name === step);
+const isMendedByTime = (failure: string | null): boolean => failure !== null && failure in TRANSIENT_FAILURES;
+
+/** Whether it unwinds at its deadline: only what is parked at a step does, and nothing that a brake holds. */
+const unwinds = ({ state, status, step, failure }: StuckSaga): boolean =>
+  state === 'NEEDS_ATTENTION' && status === 'PENDING' && isStep(step) && failure !== CHARGING_HELD;
+
+/** @param policy of today: a saga keeps that of its start */
+export function causesOfSagas(sagas: StuckSaga[], policy: SagaPolicy, now = Date.now()): Cause[] {
+  const members = new Map<string, StuckSaga[]>();
+  for (const saga of sagas) {
+    const key = `${saga.step}/${saga.failure}`;
+    const list = members.get(key);
+    if (list) list.push(saga);
+    else members.set(key, [saga]);
+  }
+  return groupByFailure(sagas).map(({ step, failure, count, oldest, amounts }) => {
+    const all = members.get(`${step}/${failure}`) ?? [];
+    const first = all.filter(unwinds).reduce((least, { startedAt }) => (startedAt < least ? startedAt : least), '~');
+    const isUndo = step !== null && !isStep(step) && isMendedByTime(failure);
+    const told = tell(step, failure);
+    return cause({
+      kind: 'sagas',
+      ...told,
+      ...(isUndo && { detail: `${told.detail} An undo is tried for ever: its order stays as it is until then.` }),
+      ...{ count, noun: 'saga', oldest, atStake: amounts },
+      recent: all.filter(({ startedAt }) => now - Date.parse(startedAt) < RECENT_MS).length,
+      unwindsAt: first === '~' ? null : new Date(Date.parse(first) + policy.sagaDeadlineMs).toISOString(),
+      of: { ...(step !== null && { step }), ...(failure !== null && { failure }) },
+    });
+  });
+}

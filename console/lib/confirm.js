@@ -1,0 +1,103 @@
+/**
+ * One dialog for every act: what, on how many, with what money at stake, and why. It asks more the more harm is possible: one click after
+ * the reason for a single harmless thing; the number itself, typed, for more than ten, or where money is at stake.
+ */
+import { html, useEffect, useRef, useState } from '../vendor/preact.js';
+import { useAct } from './data.js';
+import { count, money, number } from './format.js';
+import { Field, ProblemNotice } from './ui.js';
+
+/** Beyond so many the number is typed. */
+const TYPED_ABOVE = 10;
+
+/**
+ * @typedef {object} Asked
+ * @property {string} title what is done, as a sentence without a full stop: `Refund and cancel 14 orders`
+ * @property {string} act on the button: `Cancel 14 orders`
+ * @property {number} count of how many things
+ * @property {string} noun `order`
+ * @property {readonly { amount: number, currency: string }[]} [atStake] money that moves, or may be lost
+ * @property {boolean} [isHarmful] it cannot be taken back
+ * @property {unknown} [children] what else is to be known before
+ * @property {{ required: boolean, maxLength?: number, hint?: string }} [reason] undefined = required, of at most 500 characters
+ * @property {(input: { reason: string }, idempotencyKey: string) => Promise<unknown>} run
+ */
+
+/** @type {((asked: Asked, settle: (answer: any) => void) => void) | undefined} */
+let show;
+
+/**
+ * Shows the dialog and carries the act out. What was typed stays through everything that goes wrong.
+ * @param {Asked} asked
+ * @returns {Promise<any>} what `run` answered; undefined = it was given up
+ */
+export const confirmAct = (asked) =>
+  new Promise((resolve) => {
+    if (show) show(asked, resolve);
+    else resolve(undefined);
+  });
+
+/** @param {Asked} asked */
+const mustType = ({ count: n, atStake = [] }) => n > TYPED_ABOVE || atStake.some(({ amount }) => amount > 0);
+
+/** Stands once, in the frame. */
+export function ConfirmHost() {
+  const [open, setOpen] = useState(
+    /** @type {{ asked: Asked, settle: (answer: any) => void } | undefined} */ (undefined),
+  );
+  useEffect(() => {
+    show = (asked, settle) => setOpen({ asked, settle });
+    return () => {
+      show = undefined;
+    };
+  }, []);
+  if (!open) return null;
+  /** @param {any} answer */
+  const close = (answer) => {
+    setOpen(undefined);
+    open.settle(answer);
+  };
+  return html`<${Confirm} asked=${open.asked} onClose=${close} />`;
+}
+
+/** @param {{ asked: Asked, onClose: (answer: any) => void }} props */
+function Confirm({ asked, onClose }) {
+  const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  const [reason, setReason] = useState('');
+  const [typed, setTyped] = useState('');
+  const { submit, isBusy, problem } = useAct(asked.run);
+  useEffect(() => {
+    const opener = document.activeElement;
+    dialog.current?.showModal();
+    return () => /** @type {HTMLElement | null} */ (opener)?.focus?.();
+  }, []);
+  const { required = true, maxLength = 500, hint } = asked.reason ?? {};
+  const isTyped = !mustType(asked) || typed.replace(/[\s,.]/g, '') === String(asked.count);
+  const isReady = isTyped && (!required || reason.trim() !== '');
+  /** @param {Event} event */
+  const act = async (event) => {
+    event.preventDefault();
+    if (!isReady || isBusy) return;
+    const answer = await submit({ reason: reason.trim() });
+    if (answer !== undefined) onClose(answer);
+  };
+  /** Esc. @param {Event} event */
+  const cancelled = (event) => {
+    event.preventDefault();
+    if (!isBusy) onClose(undefined);
+  };
+  return html`<dialog ref=${dialog} class=${asked.isHarmful ? 'harmful' : ''} aria-labelledby="confirm-title" onCancel=${cancelled}>
+    <form onSubmit=${act}>
+      <h2 id="confirm-title">${asked.title}</h2>
+      <p>This concerns <strong>${count(asked.count, asked.noun)}</strong>${(asked.atStake ?? []).length > 0 && html`, with <strong>${(asked.atStake ?? []).map((each) => money(each.amount, each.currency)).join(' and ')}</strong> at stake`}.${asked.isHarmful && ' It cannot be taken back.'}</p>
+      ${asked.children}
+      ${required !== undefined && html`<${Field} name="confirm-reason" label=${required ? 'Reason' : 'Reason (may be left out)'} value=${reason} onInput=${setReason} hint=${hint ?? 'Kept for ever in the audit trail, with your name. No personal data.'} maxLength=${maxLength} error=${problem?.fieldError('/reason')} required=${required} />`}
+      ${mustType(asked) && html`<${Field} name="confirm-number" label=${`Type ${number(asked.count)} to confirm`} value=${typed} onInput=${setTyped} inputmode="numeric" />`}
+      <${ProblemNotice} problem=${problem} />
+      <div class="actions">
+        <button type="submit" class=${asked.isHarmful ? 'harmful' : 'primary'} aria-disabled=${isReady && !isBusy ? undefined : 'true'}>${isBusy ? 'Under way …' : problem?.isPassing ? `Try again: ${asked.act}` : asked.act}</button>
+        <button type="button" disabled=${isBusy} onClick=${() => onClose(undefined)}>Leave it</button>
+      </div>
+    </form>
+  </dialog>`;
+}

@@ -1,0 +1,58 @@
+/** How numbers, money, moments and ids are written. */
+
+/** Digits behind the point of our minor units: ISO's, but for those that the gateway counts whole (contracts/currencies.ts). */
+const WHOLE = new Set(['ISK', 'UGX', 'MGA']);
+/** @type {Map<string, Intl.NumberFormat>} */
+const formats = new Map();
+
+/** @param {string} currency */
+function formatOf(currency) {
+  const known = formats.get(currency);
+  if (known) return known;
+  const digits = WHOLE.has(currency) ? { minimumFractionDigits: 0, maximumFractionDigits: 0 } : {};
+  const made = new Intl.NumberFormat('en', { style: 'currency', currency, currencyDisplay: 'code', ...digits });
+  formats.set(currency, made);
+  return made;
+}
+
+/**
+ * @param {number} amount in the currency's minor unit
+ * @param {string} currency
+ * @returns {string} such as `EUR 1,234.50`
+ */
+export function money(amount, currency) {
+  const format = formatOf(currency);
+  const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
+  return format.format(amount / 10 ** digits).replace(/\u00a0/g, ' ');
+}
+
+const numbers = new Intl.NumberFormat('en');
+/** @param {number} n */
+export const number = (n) => numbers.format(n);
+
+/** @param {number} n @param {string} one @param {string} [many] @returns {string} such as `14 sagas` */
+export const count = (n, one, many = `${one}s`) => `${number(n)} ${n === 1 ? one : many}`;
+
+const UNITS = /** @type {const} */ ([
+  ['d', 86_400],
+  ['h', 3_600],
+  ['min', 60],
+  ['s', 1],
+]);
+
+/** @param {number} seconds @returns {string} in at most two units: `2 h 5 min` */
+export function duration(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  const at = UNITS.findIndex(([, size]) => whole >= size);
+  if (at === -1) return '0 s';
+  const [unit, size] = UNITS[at] ?? ['s', 1];
+  const next = UNITS[at + 1];
+  const rest = next ? Math.floor((whole % size) / next[1]) : 0;
+  return `${Math.floor(whole / size)} ${unit}${next && rest > 0 ? ` ${rest} ${next[0]}` : ''}`;
+}
+
+/** @param {string | number | Date} moment @returns {string} to the second, in UTC, as logs have it */
+export const moment = (moment) => `${new Date(moment).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+
+/** Enough of an id to tell it from its neighbours: UUIDv7s differ in their ends. @param {string} id */
+export const shortId = (id) => (id.length <= 13 ? id : `${id.slice(0, 4)}…${id.slice(-8)}`);

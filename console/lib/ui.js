@@ -1,0 +1,153 @@
+/** The parts that views are made of. Status is always told by a sign and a word, never by colour alone. */
+import { html, useEffect, useRef, useState } from '../vendor/preact.js';
+import { ApiProblem } from './api.js';
+import { duration, moment, money, shortId } from './format.js';
+import { session } from './session.js';
+
+/** The first that is drawn leaves the focus where the browser begins: at the top. */
+let isFirstPage = true;
+
+/**
+ * A view's whole. Its heading takes the focus when the view is shown, so that those who do not see it know where they are.
+ * @param {{ title: unknown, actions?: unknown, children?: unknown }} props
+ */
+export function Page({ title, actions, children }) {
+  const heading = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => {
+    if (!isFirstPage) heading.current?.focus({ preventScroll: true });
+    isFirstPage = false;
+  }, []);
+  return html`<div class="page"><div class="heading"><h1 tabindex="-1" ref=${heading}>${title}</h1>${actions && html`<div class="actions">${actions}</div>`}</div>${children}</div>`;
+}
+
+/** @param {{ title: string, id?: string, aside?: unknown, children?: unknown, class?: string }} props */
+export function Panel({ title, id = idOf(title), aside, children, class: className = '' }) {
+  return html`<section class=${`panel ${className}`} aria-labelledby=${id}><div class="heading"><h2 id=${id}>${title}</h2>${aside}</div>${children}</section>`;
+}
+
+/** @param {string} text */
+const idOf = (text) => `h-${text.toLowerCase().replace(/[^a-z0-9]+/g, '-')}`;
+
+const SIGNS = { good: '✓', bad: '✕', warn: '!', busy: '…', off: '○', info: 'i' };
+/** @typedef {keyof typeof SIGNS} Kind */
+
+/** @param {{ kind: Kind, children?: unknown }} props */
+export const Status = ({ kind, children }) =>
+  html`<span class=${`status ${kind}`}><span class="sign" aria-hidden="true">${SIGNS[kind]}</span> ${children}</span>`;
+
+/** @param {{ kind?: Kind, children?: unknown, isAlert?: boolean }} props */
+export const Notice = ({ kind = 'info', children, isAlert }) =>
+  html`<div class=${`notice ${kind}`} role=${isAlert || kind === 'bad' ? 'alert' : 'status'}><span class="sign" aria-hidden="true">${SIGNS[kind]}</span><div>${children}</div></div>`;
+
+/** @param {{ amount: number, currency: string }} props */
+export const Money = ({ amount, currency }) => html`<span class="money">${money(amount, currency)}</span>`;
+
+/** Of several currencies. @param {{ of: readonly { amount: number, currency: string }[] }} props */
+export const Moneys = ({ of }) =>
+  of.length === 0
+    ? html`<span class="faint">none</span>`
+    : of.map((each, i) => html`${i > 0 && ' · '}<${Money} ...${each} />`);
+
+/** How long ago, as it grows; the moment itself is its title. @param {{ at: string, now?: number, suffix?: string }} props */
+export function Ago({ at, now = Date.now(), suffix = ' ago' }) {
+  return html`<time datetime=${at} title=${moment(at)}>${duration((now - Date.parse(at)) / 1000)}${suffix}</time>`;
+}
+
+/** The time, every so often. @param {number} [everyMs] @returns {number} */
+export function useNow(everyMs = 1_000) {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs]);
+  return now;
+}
+
+/** An id, short, whole for those who copy it. @param {{ id: string, href?: string }} props */
+export function Id({ id, href }) {
+  const [copied, setCopied] = useState(false);
+  const text = html`<code title=${id}>${shortId(id)}</code>`;
+  const copy = () =>
+    navigator.clipboard?.writeText(id).then(
+      () => setCopied(true),
+      () => undefined,
+    );
+  return html`<span class="id">${href ? html`<a href=${href}>${text}</a>` : text}<button type="button" class="copy" aria-label=${`Copy ${id}`} title=${copied ? 'Copied' : 'Copy'} onClick=${copy} onBlur=${() => setCopied(false)}>${copied ? '✓' : '⧉'}</button></span>`;
+}
+
+/**
+ * What went wrong, and what to do about it.
+ * @param {{ problem: Error | undefined, onRetry?: () => void, what?: string }} props
+ */
+export function ProblemNotice({ problem, onRetry, what }) {
+  if (!problem) return null;
+  const told = problem instanceof ApiProblem ? problem : undefined;
+  const again = onRetry && html`<${RetryButton} after=${told?.retryAfterS ?? 0} onRetry=${onRetry} />`;
+  return html`<${Notice} kind="bad">
+    <p>${what && html`<strong>${what}</strong> `}${told?.title && told.title !== told.detail && html`<strong>${told.title}.</strong> `}${problem.message}</p>
+    ${told && told.errors.length > 0 && html`<ul>${told.errors.map(({ pointer, detail }) => html`<li><code>${pointer}</code> ${detail}</li>`)}</ul>`}
+    ${told?.status === 401 && html`<p><button type="button" onClick=${() => session.signIn()}>Sign in again</button> Nothing on this page is lost.</p>`}
+    ${again && html`<p>${again}</p>`}
+    ${told?.correlationId && html`<p class="faint">Correlation id <code>${told.correlationId}</code></p>`}
+  <//>`;
+}
+
+/** Not before the API takes it again. @param {{ after: number, onRetry: () => void }} props */
+function RetryButton({ after, onRetry }) {
+  const [until] = useState(() => Date.now() + after * 1_000);
+  const left = Math.ceil((until - useNow(500)) / 1_000);
+  return html`<button type="button" disabled=${left > 0} onClick=${onRetry}>${left > 0 ? `Try again in ${left} s` : 'Try again'}</button>`;
+}
+
+/** @param {{ children?: unknown }} props */
+export const Empty = ({ children }) => html`<p class="empty">${children}</p>`;
+
+/** @param {{ what?: string }} props */
+export const Loading = ({ what = 'Reading' }) => html`<p class="faint" role="status">${what} …</p>`;
+
+/**
+ * @template Row
+ * @typedef {object} Column
+ * @property {string} label
+ * @property {(row: Row) => unknown} cell
+ * @property {boolean} [isNumber]
+ */
+
+/**
+ * A table in a region of its own, which scrolls by itself where it is too wide. Rows keep their place while the pointer or the focus is in
+ * it (lib/rows.js says how).
+ * @template Row
+ * @param {{ label: string, columns: readonly Column<Row>[], rows: readonly Row[], keyOf: (row: Row) => string, empty?: unknown, classOf?: (row: Row) => string }} props
+ */
+export function Table({ label, columns, rows, keyOf, empty, classOf }) {
+  if (rows.length === 0) return html`<${Empty}>${empty ?? 'None.'}<//>`;
+  return html`<div class="scroll" role="region" aria-label=${label} tabindex="0"><table>
+    <thead><tr>${columns.map(({ label: name, isNumber }) => html`<th scope="col" class=${isNumber ? 'number' : ''}>${name}</th>`)}</tr></thead>
+    <tbody>${rows.map((row) => html`<tr key=${keyOf(row)} class=${classOf?.(row) ?? ''}>${columns.map(({ cell, isNumber }) => html`<td class=${isNumber ? 'number' : ''}>${cell(row)}</td>`)}</tr>`)}</tbody>
+  </table></div>`;
+}
+
+/** @param {{ hasMore: boolean, onMore: () => void, isLoading?: boolean, shown: number, what: string }} props */
+export const Pager = ({ hasMore, onMore, isLoading, shown, what }) =>
+  html`<p class="pager"><span>${shown} ${what} shown${hasMore ? '' : '; there are no more'}.</span> ${hasMore && html`<button type="button" disabled=${isLoading} onClick=${onMore}>Show more</button>`}</p>`;
+
+/**
+ * A labelled input. Its text is the caller's state, so that nothing typed is lost by whatever happens.
+ * @param {{ label: string, value: string, onInput: (value: string) => void, hint?: string, error?: string, name: string, rows?: number, [attribute: string]: unknown }} props
+ */
+export function Field({ label, value, onInput, hint, error, name, rows, ...rest }) {
+  const described = [hint && `${name}-hint`, error && `${name}-error`].filter(Boolean).join(' ') || undefined;
+  const common = {
+    id: name,
+    name,
+    value,
+    ...rest,
+    'aria-describedby': described,
+    'aria-invalid': error ? 'true' : undefined,
+  };
+  /** @param {Event} event */
+  const typed = (event) => onInput(/** @type {HTMLInputElement} */ (event.currentTarget).value);
+  return html`<div class="field"><label for=${name}>${label}</label>
+    ${rows ? html`<textarea ...${common} rows=${rows} onInput=${typed}></textarea>` : html`<input type="text" autocomplete="off" ...${common} onInput=${typed} />`}
+    ${hint && html`<p class="faint" id=${`${name}-hint`}>${hint}</p>`}${error && html`<p class="error" id=${`${name}-error`}>${SIGNS.bad} ${error}</p>`}</div>`;
+}

@@ -1,0 +1,61 @@
+/** Signs of life that work leaves in Postgres: when a step, a charge, a delivery last came to its end. For operators who look. */
+import { STEPS, UNDOS } from '../contracts/plan.js';
+import type { Database } from './database.js';
+
+/** The newest entries of a log or a table that are looked at: what is not among them is not known. */
+const NEWEST_MAX = 100;
+
+export type Signs = {
+  /** A worker has done a step or an undo. */
+  stepAt: Date | null;
+  /** The gateway has charged something, or declined it. */
+  chargeAt: Date | null;
+};
+
+export async function readSigns(db: Database): Promise<Signs> {
+  const [row] = await db.$queryRaw<Signs[]>`
+    SELECT (SELECT max(at) FROM (SELECT at, step FROM saga_log ORDER BY id DESC LIMIT ${NEWEST_MAX}) AS newest
+        WHERE step = ANY(${[...STEPS, ...UNDOS]})) AS "stepAt",
+      (SELECT max(created_at) FROM (SELECT created_at, gateway_reference, status FROM payments
+        ORDER BY created_at DESC LIMIT ${NEWEST_MAX}) AS newest
+        WHERE gateway_reference IS NOT NULL OR status = 'DECLINED') AS "chargeAt"`;
+  return row ?? { stepAt: null, chargeAt: null };
+}
+
+/** When a destination's cursor has last moved, which it does once events were taken. */
+export async function readDeliverySigns(db: Database): Promise<{ destination: string; movedAt: Date | null }[]> {
+  return db.$queryRaw`
+    SELECT destination, max(updated_at) FILTER (WHERE (feed_xid, feed_position) > (0, 0)) AS "movedAt"
+    FROM relay_cursors GROUP BY destination ORDER BY destination`;
+}
+
+/** Findings that are not settled, by kind and what is done about them: how many, since when, and over what. */
+export type FindingSum = {
+  kind: string;
+  action: string;
+  currency: string;
+  count: number;
+  amount: number;
+  oldest: Date;
+  recent: number;
+};
+
+/** @param recentMs what is counted as recent */
+export async function sumFindings(db: Database, recentMs: number): Promise<FindingSum[]> {
+  return db.$queryRaw`
+    SELECT kind, action, trim(currency) AS currency, count(*)::int AS count, sum(amount)::float8 AS amount, min(at) AS oldest,
+      (count(*) FILTER (WHERE at > now() - ${recentMs}::float8 * interval '1 ms'))::int AS recent
+    FROM reconciliation_findings WHERE action NOT IN ('refunded', 'cancelled')
+    GROUP BY kind, action, 3 ORDER BY kind, action, 3`;
+}
+
+/** Of dead letters that are open: by when they were parked. @param recentMs what is counted as recent */
+export async function countRecentDeadLetters(
+  db: Database,
+  recentMs: number,
+): Promise<{ destination: string; cause: string; recent: number }[]> {
+  return db.$queryRaw`
+    SELECT destination, cause, count(*)::int AS recent FROM dead_letters
+    WHERE closed_at IS NULL AND state IN ('PARKED', 'REPLAYING') AND parked_at > now() - ${recentMs}::float8 * interval '1 ms'
+    GROUP BY 1, 2`;
+}

@@ -1,0 +1,66 @@
+/** The console's frame in a real Chromium: what it loads, under which policy, how large it is, below which path. */
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { startTestApi, type TestApi } from '../support/api.js';
+import { expectAccessible } from './support/accessible.js';
+import { describeWithChromium } from './support/chromium.js';
+
+const COMPRESSED_MAX_BYTES = 80 * 1024;
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; " +
+  "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startTestApi();
+});
+afterAll(() => api?.stop());
+
+test('the page is served under the strictest policy, and asked for anew each time', async () => {
+  const page = await api.get('/console/');
+  expect(Object.fromEntries(page.headers)).toMatchObject({
+    'content-type': expect.stringContaining('text/html'),
+    'content-security-policy': POLICY,
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'no-referrer',
+    'cross-origin-opener-policy': 'same-origin',
+    'cache-control': 'no-cache',
+  });
+  const etag = String(page.headers.get('etag'));
+  expect((await api.get('/console/', { 'if-none-match': etag })).status).toBe(304);
+  expect((await api.get('/console/../package.json')).status).toBe(404);
+  expect((await api.get('/console/tsconfig.json')).status).toBe(404);
+});
+
+test('the address without its slash leads to the page, below whatever path a proxy has put it', async () => {
+  const { status, headers } = await fetch(`${api.url}/console`, { redirect: 'manual' });
+  expect([status, headers.get('location')]).toEqual([302, 'console/']);
+});
+
+describeWithChromium('the console', (open) => {
+  test('loads less than 80 KB compressed, nothing of it from elsewhere', async () => {
+    const loaded = new Set<string>();
+    const { page } = await open(api.url, {
+      before: async (fresh) => void fresh.on('response', (response) => loaded.add(response.url())),
+    });
+    await page.waitForLoadState('networkidle').catch(() => undefined);
+    const files = [...loaded].filter((url) => new URL(url).pathname.startsWith('/console/'));
+    expect([...loaded].filter((url) => !url.startsWith(api.url))).toEqual([]);
+    const sizes = await Promise.all(
+      files.map(async (url) => gzipSync(Buffer.from(await (await fetch(url)).arrayBuffer())).length),
+    );
+    expect(files.length).toBeGreaterThan(10);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(COMPRESSED_MAX_BYTES);
+  });
+
+  test('says that there is no authentication, and has no finding of axe in either theme', async () => {
+    const { page } = await open(api.url, { view: '/about' });
+    await page.getByText('No authentication:').waitFor();
+    await expectAccessible(page);
+  });
+
+  test('a path without a view says so', async () => {
+    const { page } = await open(api.url, { view: '/nowhere' });
+    await page.getByRole('heading', { name: 'Nothing here' }).waitFor();
+  });
+});
