@@ -630,6 +630,8 @@ export interface components {
       } | null;
       /** @description When the first of them unwinds by itself, by the deadline of today */
       unwindsAt: string | null;
+      /** @description The id of the cause from which this one follows; a cause that others follow from has their sums */
+      follows: string | null;
       /** @description Which ones: step, failure, destination, cause … */
       of: Record<string, never>;
     };
