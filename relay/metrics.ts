@@ -148,20 +148,21 @@ export function exposeFacts({
   const finals = followFinals(db);
   const due = followDue(db);
   const askPostgres = async () => {
-    const [open, orders, backlogs, deadLetterGroups, heldSeconds, found, engaged, limits, toErase, unended] = await Promise.all([
-      readOpenOrders(db),
-      readUnstarted(db),
-      readBacklog(db),
-      countDeadLetters(db),
-      readFeedHeldSeconds(db),
-      countFindings(db),
-      readBrakes(db),
-      readSpending(db),
-      countOpenErasures(db, erasuresLateAfterMs),
-      countUnended(db),
-      finals(),
-      due(),
-    ]);
+    const [open, orders, backlogs, deadLetterGroups, heldSeconds, found, engaged, limits, toErase, unended] =
+      await Promise.all([
+        readOpenOrders(db),
+        readUnstarted(db),
+        readBacklog(db),
+        countDeadLetters(db),
+        readFeedHeldSeconds(db),
+        countFindings(db),
+        readBrakes(db),
+        readSpending(db),
+        countOpenErasures(db, erasuresLateAfterMs),
+        countUnended(db),
+        finals(),
+        due(),
+      ]);
     openOrders.set(open.count);
     openOrdersAge.set(open.oldestSeconds);
     unstarted.set(orders.count);
