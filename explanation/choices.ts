@@ -41,7 +41,10 @@ export function choicesOf(row: OrderRow, saga: SagaView, gateway: GatewayView, s
 const isRetryingUndo = (saga: SagaView, situation: Standing['situation']): boolean =>
   situation === 'unwinding' && saga.asked && saga.known && saga.wait?.waitsFor === 'next-try';
 
-function resolved({ id }: OrderRow, action: 'retry' | 'skip' | 'compensate'): Pick<Choice, 'action' | 'command' | 'http'> {
+function resolved(
+  { id }: OrderRow,
+  action: 'retry' | 'skip' | 'compensate',
+): Pick<Choice, 'action' | 'command' | 'http'> {
   return {
     action,
     command: `ops ${action} ${id} --yes ${REASON}`,

@@ -67,7 +67,11 @@ export function costOfRetry(row: OrderRow, gateway: GatewayView, { step }: Stand
     case 'reserveInventory':
       return { ...cost, stock: 'reserves the order’s pieces' };
     case 'chargePayment':
-      return { ...cost, moves: row.total, money: `takes ${money(row.total)}, once, whatever was tried before (one key)` };
+      return {
+        ...cost,
+        moves: row.total,
+        money: `takes ${money(row.total)}, once, whatever was tried before (one key)`,
+      };
     case 'refundPayment':
       return { ...cost, moves: heldBy(row, gateway), money: refundOf(row, gateway) };
     case 'releaseInventory':
