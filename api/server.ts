@@ -10,6 +10,7 @@ import { explanationRoutes } from './routes/explanations.js';
 import { auditRoutes } from './routes/audit.js';
 import { auditAnswers } from './access/audit-recorder.js';
 import { brakeRoutes } from './routes/brakes.js';
+import { stuckSagaRoutes } from './routes/stuck-sagas.js';
 import { serveConsole } from './console/files.js';
 import { auditReads } from './access/audited-reads.js';
 import { cancellationRoutes } from './routes/cancellations.js';
@@ -124,6 +125,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   cancellationRoutes(app, deps);
   overviewRoutes(app, deps);
   adminRoutes(app, deps);
+  stuckSagaRoutes(app, deps);
   searchRoutes(app, deps);
   explanationRoutes(app, deps);
   auditRoutes(app, deps);
