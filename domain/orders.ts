@@ -14,6 +14,7 @@ import type { Statements } from './database.js';
 import { holdsNothing, readHeld } from './holdings.js';
 import { orderChanged, queryChanging } from './order-changes.js';
 import { countEvent, eventColumns, insertEvent } from './outbox.js';
+import { ofAnyLength } from './planning.js';
 import { FIRST_RUN, insertLeft, insertLog, type Run, skipMark } from './saga-log.js';
 import { KeyUnavailable } from './sealing/errors.js';
 import { openCancellationMessage } from './sealing/of-orders.js';
@@ -185,7 +186,7 @@ export async function readOrderFor(
 export async function readFinalOrders(db: Statements, orderIds: string[]): Promise<StoredOrder[]> {
   const rows = await db.$queryRaw<OrderRow[]>`
     SELECT ${orderColumns}
-    FROM orders WHERE id = ANY(${orderIds}::uuid[]) AND status <> 'PENDING'`;
+    FROM orders WHERE id = ANY(${ofAnyLength(Prisma.sql`${orderIds}::uuid[]`)}::uuid[]) AND status <> 'PENDING'`;
   const orders = await Promise.all(
     rows.map((row) =>
       toOrder(db, row, 'opened').catch((err: unknown) => {

@@ -35,10 +35,14 @@ const TABLE = {
   'GET /whoami': everyone,
   'GET /admin/search': ['operator', 'auditor'],
   'GET /admin/overview': ['operator', 'auditor'],
+  'POST /inventory/:sku/adjust': ['operator'],
   'GET /admin/sagas': ['operator', 'auditor'],
   'POST /admin/sagas/:id/resolve': ['operator'],
   'GET /admin/orders/:id/explanation': ['operator', 'auditor'],
+  'GET /admin/orders/:id/timeline': ['operator', 'auditor'],
   'GET /admin/audit': ['operator', 'auditor'],
+  'GET /admin/audit/entries': ['operator', 'auditor'],
+  'GET /admin/audit/verification': ['operator', 'auditor'],
   'GET /admin/brakes': ['operator', 'auditor'],
   'POST /admin/brakes/:brake/engage': ['operator'],
   'POST /admin/brakes/:brake/release': ['operator'],
@@ -46,6 +50,18 @@ const TABLE = {
   'POST /admin/dead-letters/replay': ['operator'],
   'POST /admin/dead-letters/:id/replay': ['operator'],
   'POST /admin/dead-letters/:id/discard': ['operator'],
+  'POST /admin/operations/preview': ['operator'],
+  'POST /admin/operations': ['operator'],
+  'POST /admin/operations/:id/pause': ['operator'],
+  'POST /admin/operations/:id/resume': ['operator'],
+  'POST /admin/operations/:id/abort': ['operator'],
+  'GET /admin/operations': ['operator', 'auditor'],
+  'GET /admin/operations/:id': ['operator', 'auditor'],
+  'GET /admin/operations/:id/items': ['operator', 'auditor'],
+  'GET /admin/destinations': ['operator', 'auditor'],
+  'GET /admin/findings': ['operator', 'auditor'],
+  'POST /admin/findings/:id/close': ['operator'],
+  'POST /admin/findings/:id/refund': ['operator'],
   'POST /admin/customers/:id/erase': ['operator'],
   'GET /admin/erasures': ['operator', 'auditor'],
   'GET /admin/erasures/:id': ['operator', 'auditor'],
@@ -66,6 +82,7 @@ export function permissionOf(method: string, url: string): Allowed {
   if (method === 'OPTIONS' && url === '*') return open; // preflights, if CORS is on
   if (url === '/docs' || url.startsWith('/docs/')) return open;
   if (url === '/console' || url.startsWith('/console/')) return open; // files; their data is asked of the routes above
+  if (url === '/demo' || url.startsWith('/demo/')) return ['operator']; // only where `npm start` has them
   const permission = PERMISSIONS[`${method === 'HEAD' ? 'GET' : method} ${url}`];
   if (!permission) throw new Error(`Bug! ${method} ${url} is not in the table of permissions`);
   return permission;
