@@ -48,6 +48,12 @@ async function park(count: number): Promise<void> {
 const newest = async () =>
   (await api.get<{ operations: Operation[] }>('/admin/operations?limit=1')).body.operations[0] as Operation;
 
+/** CONSOLE_PICTURES names a folder for what the page looks like (docs/console has some). */
+async function picture(page: Page, name: string): Promise<void> {
+  const folder = process.env['CONSOLE_PICTURES'];
+  if (folder !== undefined) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+}
+
 async function confirm(page: Page, button: RegExp, typed?: string): Promise<void> {
   const dialog = page.getByRole('dialog');
   await dialog.getByLabel('Reason').fill('ticket 4711');
@@ -77,8 +83,10 @@ describeWithChromium('operations', (open) => {
       await page.getByText('Nothing has been decided yet.').waitFor();
       expect(await page.getByRole('row').count()).toBe(MANY + 1);
       await expectAccessible(page);
+      await picture(page, 'operation-preview');
       await page.getByRole('button', { name: `Retry ${MANY} sagas …` }).click();
       await expectAccessible(page);
+      await picture(page, 'operation-confirm');
       await confirm(page, /^Retry 12 sagas/, `${MANY}`);
 
       await page.getByText('It has paused by itself: the canary has failed.').waitFor({ timeout: 30_000 });
@@ -88,6 +96,7 @@ describeWithChromium('operations', (open) => {
         reason: 'ticket 4711',
       });
       await expectAccessible(page);
+      await picture(page, 'operation-canary');
       await eventually('the canary has parked again', async () => (await stuckCount()) === MANY, 30_000);
       await s.heal();
       await page.getByRole('button', { name: 'Resume …' }).click();
@@ -100,6 +109,9 @@ describeWithChromium('operations', (open) => {
       await confirm(page, /^Retry 1 saga/, '1');
       await page.getByText('1 of 1 concluded').waitFor({ timeout: 30_000 });
       expect(await newest()).toMatchObject({ state: 'finished', counts: { reached: 1 } });
+      await page.goto(`${api.url}/console/#/operations`);
+      await page.getByRole('heading', { name: 'A new one' }).waitFor();
+      await picture(page, 'operations');
     },
     LIMIT_MS,
   );
