@@ -630,6 +630,8 @@ export interface components {
       } | null;
       /** @description When the first of them unwinds by itself, by the deadline of today */
       unwindsAt: string | null;
+      /** @description The id of the cause from which this one follows; a cause that others follow from has their sums */
+      follows: string | null;
       /** @description Which ones: step, failure, destination, cause … */
       of: Record<string, never>;
     };
@@ -1281,6 +1283,7 @@ export interface components {
       sold: number;
     };
     SkuEntry: {
+      /** @description What it is called; kept for ever with who changed it, and no person’s data */
       name: string;
       unitPrice: number;
       /** @description ISO 4217 */

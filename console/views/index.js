@@ -7,6 +7,29 @@ import { operation } from './operation.js';
 import { operations } from './operations.js';
 import { order } from './order.js';
 import { overview } from './overview.js';
+import { sagas } from './sagas.js';
+import { search } from './search.js';
 
 /** @type {readonly import('../lib/router.js').View[]} */
+export const views = [overview, order, about];
+export const views = [overview, search, sagas, about];
 export const views = [overview, order, operations, operation, about];
+import { audit } from './audit.js';
+import { brakes } from './brakes.js';
+import { deadLetters } from './dead-letters.js';
+import { destinations } from './destinations.js';
+import { erasures, oneErasure } from './erasures.js';
+import { findings } from './findings.js';
+import { stock } from './stock.js';
+export const views = [
+  overview,
+  order,
+  brakes,
+  deadLetters,
+  findings,
+  stock,
+  destinations,
+  ...[erasures, oneErasure],
+  audit,
+  about,
+];
