@@ -45,8 +45,8 @@ module.exports = {
     layer(
       'sagas-are-seen-from-outside',
       '^sagas/',
-      { path: ours, pathNot: '^(sagas|domain|contracts)/|^runtime/tracing/spans\\.ts$' },
-      'sagas/ asks Temporal and Postgres about running sagas, for whoever shows or moves them; it runs none, and says which trace a start belongs to.',
+      { path: ours, pathNot: '^(sagas|domain|contracts|runtime/errors)/|^runtime/tracing/spans\\.ts$' },
+      'sagas/ asks Temporal and Postgres about running sagas, for whoever shows or moves them; it runs none. Of the process around it it knows which trace a start belongs to, and what may be said of an error.',
     ),
     layer(
       'explanation-only-reads',

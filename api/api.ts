@@ -24,7 +24,7 @@ import { createBuckets } from './load/buckets.js';
 import { createOverview } from './overview/overview.js';
 import type { CallerLimits } from './load/parties.js';
 import { limitRate } from './load/rate-limit.js';
-import { consoleOf } from './console/config.js';
+import { consoleOf, type SignInOfConsole } from './console/config.js';
 import { createServer, type ServerSettings } from './server.js';
 import { createSharedBuckets } from './load/shared-buckets.js';
 import { createSagaDispatcher } from './dispatcher.js';
@@ -55,6 +55,8 @@ export type ApiSettings = ServerSettings & {
   paymentsWebhookSecret?: string | (() => string);
   /** undefined = every caller has every role. */
   authentication?: AuthenticationSettings;
+  /** How the console's page signs people in there; absent = as a client called order-saga-console. */
+  signIn?: SignInOfConsole;
   /** Of POST /orders, per authenticated caller; without authentication there is none. Redis, if given, shares the buckets. */
   rateLimit?: { ordersPerMinute: number; redisUrl?: string };
   /** Of every caller, over all routes; without authentication there are none. */

@@ -70,10 +70,10 @@ export type ApiDependencies = {
 /** What the console is told before anybody has signed in: nothing of it is secret. */
 export type ConsoleConfig = {
   authentication: 'none' | 'oidc';
-  issuer?: string;
-  clientId?: string;
-  scope?: string;
-  audience?: string;
+  /** At the issuer, by authorization code with PKCE. */
+  signIn?: { issuer: string; issuerUrl: string; clientId: string; scope: string; parameters: Record<string, string> };
+  /** Origins that the page talks to besides its own. */
+  connectsTo?: string[];
   temporalUrl?: string;
   tracesUrl?: string;
   /** Faults may be caused by buttons: on a laptop only. */

@@ -6,6 +6,7 @@ import { ConfigContext, readConfig } from './lib/config.js';
 import { ConfirmHost } from './lib/confirm.js';
 import { matchRoute, useHash } from './lib/router.js';
 import { session, useSession } from './lib/session.js';
+import { mayLook, SessionEnded, SignIn } from './lib/sign-in.js';
 import { Notice, Page, ProblemNotice } from './lib/ui.js';
 import { html, render, useEffect, useErrorBoundary, useState } from './vendor/preact.js';
 import { views } from './views/index.js';
@@ -17,8 +18,8 @@ function Console() {
   const [problem, setProblem] = useState(/** @type {Error | undefined} */ (undefined));
   const [attempt, setAttempt] = useState(0);
   useEffect(() => {
-    readConfig().then((read) => {
-      session.configure(read);
+    readConfig().then(async (read) => {
+      await session.configure(read);
       setConfig(read);
       setProblem(undefined);
     }, setProblem);
@@ -37,12 +38,13 @@ function Frame({ config }) {
     <a class="skip" href="#main" onClick=${skipToMain}>Skip to the content</a>
     <header class="top">
       <a class="brand" href="#/">order-saga</a>
-      <nav aria-label="Views"><ul>${navigationOf(who.roles, view)}</ul></nav>
+      <nav aria-label="Views"><ul>${mayLook(who) && navigationOf(who.roles, view)}</ul></nav>
       <${Who} who=${who} />
       ${config.authentication === 'none' && html`<p class="banner" role="note"><strong>No authentication:</strong> everybody who reaches this page is <code>anonymous</code> and has every role. The API serves this machine only.</p>`}
     </header>
+    <${SessionEnded} who=${who} />
     <main id="main" tabindex="-1">
-      ${view ? html`<${Fenced} key=${hash.split('?')[0]} view=${view} params=${params} query=${query} />` : html`<${Page} title="Nothing here"><p>There is no view at <code>${hash}</code>. <a href="#/">Go to the first screen.</a></p><//>`}
+      ${!mayLook(who) ? html`<${SignIn} who=${who} issuer=${config.signIn?.issuer} />` : view ? html`<${Fenced} key=${hash.split('?')[0]} view=${view} params=${params} query=${query} />` : html`<${Page} title="Nothing here"><p>There is no view at <code>${hash}</code>. <a href="#/">Go to the first screen.</a></p><//>`}
     </main>
     <${ConfirmHost} />`;
 }

@@ -9,7 +9,7 @@ import { PLAN_VERSION } from '../contracts/plan.js';
 import type { UnstartedSaga } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
 import { type Brake, isEngaged, readBrakes } from './brakes.js';
-import { customerIdsOf, type IdentityKey, identityKeyOf, lookupOf } from './customers.js';
+import { customerIdsOf, type IdentityKey, identityKeyOf, lookupOf, referencesFoundBy } from './customers.js';
 import { type Statements, violatedUniqueKey } from './database.js';
 import { isErasedNumber } from './erasure/tombstones.js';
 import { claimedForOrder, type Earlier, earlierAnswer } from './idempotency.js';
@@ -82,6 +82,8 @@ export async function acceptOrder(
 }
 
 type Identities = { key: IdentityKey; stage: Stage };
+/** `lookup`: of the order's customer. */
+type CustomersIdentities = Identities & { lookup: Uint8Array<ArrayBuffer> };
 
 /** @returns undefined if the stage is another one: nothing was done */
 async function insertOrder(
@@ -92,6 +94,7 @@ async function insertOrder(
 ): Promise<Acceptance | undefined> {
   const { order, paymentMethod, traceparent, chargeCorrelationId } = toAccept;
   const { items, total } = order;
+  const identities = { key, stage, lookup: lookupOf(key, order.customerId) };
   const admitted = claim ? Prisma.sql`claimed` : Prisma.sql`admitted`;
   const [priced] = await queryChanging<{ changed: string | null; customer: string | null; isAtStage: boolean }>(
     db,
@@ -104,11 +107,11 @@ async function insertOrder(
       WHERE i.unit_price = l.unit_price AND i.currency = ${total.currency}
       HAVING count(*) = ${items.length}::int AND NOT ${isEngaged('accepting')}
     ), installed AS (
-      SELECT id FROM installation WHERE ${isAtStage(stage)}
+      ${theInstallation(stage)}
     ), admitted AS (
-      SELECT FROM priced, installed WHERE ${isNumberFree(key, order, stage)}
+      SELECT FROM priced, installed WHERE ${isNumberFree(identities, order)}
     ), ${claim ? claimedForOrder(keptWith(key, stage, asKept(claim, order, stage)), order.id, Prisma.sql`admitted`) : Prisma.empty}
-    ${stage === 'plain' ? clientIdAsCustomer(order, admitted) : referenceAsCustomer(key, order, admitted)}, accepted AS (
+    ${stage === 'plain' ? clientIdAsCustomer(order, admitted) : referenceAsCustomer(identities, order, admitted)}, accepted AS (
       INSERT INTO orders AS o (id, customer_id, external_order_id, currency, total_amount, payment_method,
         correlation_id, traceparent, charge_version, charge_correlation_id, installation_id, plan_version, event_count, event_xid, created_at, updated_at)
       SELECT ${order.id}::uuid, customer.id, ${order.externalOrderId ?? null}, ${total.currency},
@@ -146,20 +149,29 @@ const asKept = (claim: KeyClaim & { response: string }, order: Order, stage: Sta
   stage === 'plain' ? claim : { ...claim, response: JSON.stringify(withoutPerson(order)) };
 
 /**
- * Whether nobody holds the order number under another name of the customer, which the unique key does not know: a reference that is being
- * erased, one that was, or the client's id in an order older than references.
+ * The table's one row, which Postgres does not know to be the only one until it has analysed the table: an hour after a database was made
+ * or restored, for the row changes once a minute. Reckoning with two hundred of them it would expect half a million lines of an order, find each plan that
+ * knows their number so much cheaper that it plans the statement anew every time, and take longer for that than to carry it out.
  */
-function isNumberFree(key: IdentityKey, { customerId, externalOrderId }: Order, stage: Stage): Prisma.Sql {
+const theInstallation = (stage: Stage): Prisma.Sql =>
+  Prisma.sql`SELECT id FROM installation WHERE ${isAtStage(stage)} LIMIT 1`;
+
+/**
+ * Whether nobody holds the order number under another name of the customer, which the unique key does not know: a reference that is being
+ * erased, one that was, or the client's id in an order older than references, as long as there are any.
+ */
+function isNumberFree({ key, stage, lookup }: CustomersIdentities, { customerId, externalOrderId }: Order): Prisma.Sql {
   if (externalOrderId === undefined || stage === 'plain') return Prisma.sql`true`;
-  return Prisma.sql`NOT ${isErasedNumber(lookupOf(key, customerId), externalOrderId)} AND NOT EXISTS (
-    SELECT FROM (${customerIdsOf(key, customerId)}) AS whose JOIN orders o ON o.customer_id = whose.reference
+  const whose = stage === 'complete' ? referencesFoundBy(lookup) : customerIdsOf(key, customerId);
+  return Prisma.sql`NOT ${isErasedNumber(key, lookup, externalOrderId)} AND NOT EXISTS (
+    SELECT FROM (${whose}) AS whose JOIN orders o ON o.customer_id = whose.reference
     WHERE o.external_order_id = ${externalOrderId} AND o.status <> 'CANCELLED')`;
 }
 
 async function isNumberErased(db: Statements, key: IdentityKey, { customerId, externalOrderId }: Order) {
   if (externalOrderId === undefined) return false;
   const [row] = await db.$queryRaw<{ isErased: boolean }[]>`
-    SELECT ${isErasedNumber(lookupOf(key, customerId), externalOrderId)} AS "isErased"`;
+    SELECT ${isErasedNumber(key, lookupOf(key, customerId), externalOrderId)} AS "isErased"`;
   return row?.isErased === true;
 }
 
@@ -171,12 +183,16 @@ const clientIdAsCustomer = ({ customerId }: Order, admitted: Prisma.Sql): Prisma
  * sees it, or has been before it, and then the order is another reference's. Who has lost a race for the first order of a
  * client's id finds the winner's row by the conflict.
  */
-const referenceAsCustomer = (key: IdentityKey, { customerId }: Order, admitted: Prisma.Sql): Prisma.Sql => Prisma.sql`
+const referenceAsCustomer = (
+  { lookup }: CustomersIdentities,
+  { customerId }: Order,
+  admitted: Prisma.Sql,
+): Prisma.Sql => Prisma.sql`
   known AS MATERIALIZED (
-    SELECT reference FROM customers WHERE lookup = ${lookupOf(key, customerId)} AND erasing_since IS NULL FOR KEY SHARE
+    SELECT reference FROM customers WHERE lookup = ${lookup} AND erasing_since IS NULL FOR KEY SHARE
   ), made AS (
     INSERT INTO customers AS c (reference, lookup, client_id)
-    SELECT ${randomUUID()}::uuid, ${lookupOf(key, customerId)}, ${customerId} FROM ${admitted} WHERE NOT EXISTS (SELECT FROM known)
+    SELECT ${randomUUID()}::uuid, ${lookup}, ${customerId} FROM ${admitted} WHERE NOT EXISTS (SELECT FROM known)
     ON CONFLICT (lookup) WHERE erasing_since IS NULL DO UPDATE SET lookup = excluded.lookup
     RETURNING reference
   ), customer AS (

@@ -64,10 +64,11 @@ export async function customersBehind(
     WHERE reference IN (SELECT r.reference::uuid FROM (${referencesOf(key, clientId)}) AS r) ORDER BY created_at DESC`;
 }
 
-/** Each half has an index of its own. */
-const referencesOf = (key: IdentityKey, clientId: string): Prisma.Sql => Prisma.sql`
-  SELECT reference::text AS reference FROM customers WHERE lookup = ${lookupOf(key, clientId)} AND erasing_since IS NULL
-  UNION ALL SELECT reference::text FROM customers WHERE lookup = ${lookupOf(key, clientId)} AND erasing_since IS NOT NULL`;
+/** A subquery: `reference`, of each that is this client's id's. Each half has an index of its own. */
+const referencesOf = (key: IdentityKey, clientId: string): Prisma.Sql => referencesFoundBy(lookupOf(key, clientId));
+export const referencesFoundBy = (lookup: Uint8Array<ArrayBuffer>): Prisma.Sql => Prisma.sql`
+  SELECT reference::text AS reference FROM customers WHERE lookup = ${lookup} AND erasing_since IS NULL
+  UNION ALL SELECT reference::text FROM customers WHERE lookup = ${lookup} AND erasing_since IS NOT NULL`;
 
 const REFERENCE = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 

@@ -12,7 +12,15 @@ import { createHash } from 'node:crypto';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Statements } from './database.js';
 import { isErasedKey } from './erasure/tombstones.js';
-import { isSameRequest, type KeptClaim, type KeyClaim, keptAs, mayBeInserted, sameKey } from './kept-claims.js';
+import {
+  hasNoRowOfBefore,
+  isSameRequest,
+  type KeptClaim,
+  type KeyClaim,
+  keptAs,
+  mayBeInserted,
+  sameKey,
+} from './kept-claims.js';
 import { isOver } from './leases.js';
 import { forgetStage } from './pseudonyms.js';
 
@@ -32,7 +40,7 @@ export type Earlier =
 /**
  * A CTE `claimed`: one row if the key is new, or if its time is over; else none, and a concurrent request with the same key
  * waits here and then loses.
- * @param admitted the CTE without whose single row nothing is claimed
+ * @param admitted the CTE without whose single row nothing is claimed: there is none if the stage is another one than the claim's
  */
 export const claimedForOrder = (
   claim: KeptClaim & { response: string },
@@ -43,7 +51,7 @@ export const claimedForOrder = (
     INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint, order_id, response, expires_at)
     SELECT ${claim.storedCaller}, ${claim.route}, ${claim.key}, ${claim.storedFingerprint}, ${orderId}::uuid,
       ${claim.response}, ${fromNow(claim.ttlMs)}
-    FROM ${admitted} WHERE ${mayBeInserted(claim)} AND NOT ${isErasedKey(claim)}
+    FROM ${admitted} WHERE ${hasNoRowOfBefore(claim)} AND NOT ${isErasedKey(claim)}
     ON CONFLICT (caller, route, key) DO UPDATE SET fingerprint = excluded.fingerprint, order_id = excluded.order_id,
       response = excluded.response, expires_at = excluded.expires_at
     WHERE k.expires_at <= now()

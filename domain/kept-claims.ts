@@ -20,6 +20,7 @@ export type KeyClaim = {
 };
 
 export type KeptClaim = KeyClaim & {
+  identityKey: IdentityKey;
   stage: Stage;
   /** What a new row says of the caller, and of what was asked. */
   storedCaller: string;
@@ -38,9 +39,17 @@ export const hashedFingerprint = (key: IdentityKey, fingerprint: Uint8Array): Ui
 export function keptWith<Claim extends KeyClaim>(key: IdentityKey, stage: Stage, claim: Claim): Claim & KeptClaim {
   const { caller, fingerprint } = claim;
   if (stage === 'plain')
-    return { ...claim, stage, storedCaller: caller, storedFingerprint: fingerprint, callerBefore: null };
+    return {
+      ...claim,
+      identityKey: key,
+      stage,
+      storedCaller: caller,
+      storedFingerprint: fingerprint,
+      callerBefore: null,
+    };
   return {
     ...claim,
+    identityKey: key,
     stage,
     storedCaller: hashedCaller(key, caller),
     storedFingerprint: hashedFingerprint(key, fingerprint),
@@ -59,7 +68,13 @@ export const isSameRequest = ({ storedFingerprint, fingerprint }: KeptClaim, fou
 export const sameKey = ({ storedCaller, callerBefore, route, key }: KeptClaim): Prisma.Sql => Prisma.sql`
   caller = ANY(${callerBefore === null ? [storedCaller] : [storedCaller, callerBefore]}::text[]) AND route = ${route} AND key = ${key}`;
 
-/** The key has no row of before, and this is the stage: what is inserted on this condition is the key's one row. */
-export const mayBeInserted = ({ stage, callerBefore, route, key }: KeptClaim): Prisma.Sql => Prisma.sql`
-  EXISTS (SELECT FROM installation WHERE ${isAtStage(stage)}) AND NOT EXISTS (
-    SELECT FROM idempotency_keys b WHERE b.caller = ${callerBefore}::text AND b.route = ${route} AND b.key = ${key} AND b.expires_at > now())`;
+/** The key has no row of before: at its stage, what is inserted on this condition is the key's one row. */
+export const hasNoRowOfBefore = ({ callerBefore, route, key }: KeptClaim): Prisma.Sql =>
+  callerBefore === null
+    ? Prisma.sql`true`
+    : Prisma.sql`NOT EXISTS (
+    SELECT FROM idempotency_keys b WHERE b.caller = ${callerBefore} AND b.route = ${route} AND b.key = ${key} AND b.expires_at > now())`;
+
+/** The same, where nothing else of the statement depends on the stage. */
+export const mayBeInserted = (claim: KeptClaim): Prisma.Sql => Prisma.sql`
+  EXISTS (SELECT FROM installation WHERE ${isAtStage(claim.stage)}) AND ${hasNoRowOfBefore(claim)}`;

@@ -14,6 +14,7 @@ import type { Statements } from './database.js';
 import { holdsNothing, readHeld } from './holdings.js';
 import { orderChanged, queryChanging } from './order-changes.js';
 import { countEvent, eventColumns, insertEvent } from './outbox.js';
+import { ofAnyLength } from './planning.js';
 import { FIRST_RUN, insertLeft, insertLog, type Run, skipMark } from './saga-log.js';
 import { KeyUnavailable } from './sealing/errors.js';
 import { openCancellationMessage } from './sealing/of-orders.js';
@@ -185,7 +186,7 @@ export async function readOrderFor(
 export async function readFinalOrders(db: Statements, orderIds: string[]): Promise<StoredOrder[]> {
   const rows = await db.$queryRaw<OrderRow[]>`
     SELECT ${orderColumns}
-    FROM orders WHERE id = ANY(${orderIds}::uuid[]) AND status <> 'PENDING'`;
+    FROM orders WHERE id = ANY(${ofAnyLength(Prisma.sql`${orderIds}::uuid[]`)}::uuid[]) AND status <> 'PENDING'`;
   const orders = await Promise.all(
     rows.map((row) =>
       toOrder(db, row, 'opened').catch((err: unknown) => {
@@ -209,6 +210,8 @@ export type OrderFilter = {
   status?: OrderStatus;
   /** The client's id: of all its references, and of orders older than those. */
   customerId?: string;
+  /** The reference that orders hold of their customer, as events and Temporal have it. */
+  customerReference?: string;
   /** Of any customer, and whatever has become of the order. */
   externalOrderId?: string;
   /** The gateway's id of the charge, or of the refund, that is on record. */
@@ -243,8 +246,9 @@ export async function listOrders(
   texts: Texts = 'closed',
 ): Promise<StoredOrder[]> {
   const { status, customerId, externalOrderId, gatewayReference, correlationId, eventId, sku } = filter;
-  const { createdFromMs, createdToMs, beforeId } = filter;
+  const { customerReference, createdFromMs, createdToMs, beforeId } = filter;
   const wanted = [
+    ...(customerReference === undefined ? [] : [Prisma.sql`customer_id = ${customerReference}`]),
     ...(status === undefined ? [] : [Prisma.sql`status = ${status}`]),
     ...(externalOrderId === undefined ? [] : [Prisma.sql`external_order_id = ${externalOrderId}`]),
     ...(gatewayReference === undefined ? [] : [Prisma.sql`id IN (${ordersOfReference(gatewayReference)})`]),

@@ -2,6 +2,7 @@
 import { RECONCILIATION_CHANNEL } from '../contracts/ids.js';
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
+import { ofAnyLength } from './planning.js';
 import type { FindingAction, FindingKind } from './reconciliation.js';
 
 export type Finding = {
@@ -129,8 +130,9 @@ export const mayBeNews = ({ orderId, says, reference }: PaymentClaim): boolean =
 export async function readNews(db: Database, claims: PaymentClaim[]): Promise<string[]> {
   const rows = await db.$queryRaw<{ orderId: string }[]>`
     SELECT DISTINCT o.id AS "orderId"
-    FROM unnest(${claims.map((c) => c.orderId)}::uuid[], ${claims.map((c) => c.reference)}::text[],
-      ${claims.map((c) => c.says)}::text[]) AS c (order_id, reference, says)
+    FROM unnest(${ofAnyLength(Prisma.sql`${claims.map((c) => c.orderId)}::uuid[]`)},
+      ${ofAnyLength(Prisma.sql`${claims.map((c) => c.reference)}::text[]`)},
+      ${ofAnyLength(Prisma.sql`${claims.map((c) => c.says)}::text[]`)}) AS c (order_id, reference, says)
     CROSS JOIN LATERAL (
       SELECT c.order_id WHERE c.order_id IS NOT NULL
       UNION ALL

@@ -6,7 +6,12 @@ import type { OrderRow } from './order-row.js';
 import type { SagaView } from './saga-view.js';
 import { isFinal, type Standing } from './situation.js';
 
+/** What can be decided about the order itself: by `resolve`, or by cancelling it. */
+export type ChosenAct = 'retry' | 'skip' | 'compensate' | 'cancel';
+
 export type Choice = Cost & {
+  /** null = it is something else: about a finding, an event, or Temporal's to do. */
+  action: ChosenAct | null;
   /** Of the CLI, or of Temporal's; arguments in <…> are the operator's. */
   command: string;
   /** The same over HTTP, where there is a route. */
@@ -36,8 +41,12 @@ export function choicesOf(row: OrderRow, saga: SagaView, gateway: GatewayView, s
 const isRetryingUndo = (saga: SagaView, situation: Standing['situation']): boolean =>
   situation === 'unwinding' && saga.asked && saga.known && saga.wait?.waitsFor === 'next-try';
 
-function resolved({ id }: OrderRow, action: 'retry' | 'skip' | 'compensate'): Pick<Choice, 'command' | 'http'> {
+function resolved(
+  { id }: OrderRow,
+  action: 'retry' | 'skip' | 'compensate',
+): Pick<Choice, 'action' | 'command' | 'http'> {
   return {
+    action,
     command: `ops ${action} ${id} --yes ${REASON}`,
     http: `POST /admin/sagas/${id}/resolve ${JSON.stringify(bodyOf(action))}`,
   };
@@ -69,6 +78,7 @@ function restart(row: OrderRow, gateway: GatewayView): Choice {
     ...(unwinds
       ? costOfGivingUp(row, gateway)
       : {
+          moves: null,
           money: NONE.concat(' beyond what the order owes anyway'),
           stock: NONE.concat(' beyond what the order takes anyway'),
           customer: 'the order goes on',
@@ -81,6 +91,7 @@ function giveUp(row: OrderRow, gateway: GatewayView, action: 'compensate' | 'can
   const { id } = row;
   const resolve = action === 'compensate' ? resolved(row, 'compensate') : undefined;
   return {
+    action,
     command: resolve?.command ?? `ops cancel ${id} --yes ${REASON}`,
     http: resolve ? resolve.http : `POST /orders/${id}/cancel {"reason":"<why, ticket>"}`,
     does:
@@ -94,9 +105,11 @@ function giveUp(row: OrderRow, gateway: GatewayView, action: 'compensate' | 'can
 
 function unpause(workflowId: string, { step }: Standing): Choice {
   return {
+    action: null,
     command: `temporal activity unpause --workflow-id ${workflowId} --activity-type ${step}`,
     http: null,
     does: `lets ${step} go on: it is tried at once`,
+    moves: null,
     money: NONE.concat(' beyond what the step does'),
     stock: NONE.concat(' beyond what the step does'),
     customer: 'the order goes on',
@@ -118,10 +131,11 @@ function ofFindings({ findings }: OrderRow): Choice[] {
   return findings.flatMap(({ id, kind, action, amount, currency }) => {
     if (id === null || action !== 'reported') return [];
     const close: Choice = {
+      action: null,
       command: `ops reconcile --close ${id} --as cancelled --yes ${REASON}`,
       http: null,
       does: `says that finding ${id} (${kind}) has been dealt with`,
-      ...{ money: 'nothing moves', stock: NONE, customer: NONE },
+      ...{ moves: null, money: 'nothing moves', stock: NONE, customer: NONE },
       reversible: 'it is reported again only if the ledger changes',
     };
     if (!REFUNDABLE.has(kind)) return [close];
@@ -129,6 +143,7 @@ function ofFindings({ findings }: OrderRow): Choice[] {
       ...close,
       command: `ops reconcile --refund ${id} --yes ${REASON}`,
       does: `has the reconciler make one more refund of finding ${id} (${kind})`,
+      moves: { amount, currency },
       money: `${money({ amount, currency })} goes back`,
       customer: 'gets the money back',
       reversible: 'no: what has gone back is gone',
@@ -142,18 +157,20 @@ function ofHeldEvents({ heldEvents }: OrderRow): Choice[] {
     .filter(({ state }) => state === 'PARKED')
     .flatMap(({ id, destination, type, sequence }) => [
       {
+        action: null,
         ...{ command: `ops dead-letters replay ${id} --yes ${REASON}`, http: `POST /admin/dead-letters/${id}/replay` },
         does: `sends event ${sequence} (${type}) to ${destination} again, and then those behind it`,
-        ...{ money: NONE, stock: NONE, customer: NONE },
+        ...{ moves: null, money: NONE, stock: NONE, customer: NONE },
         reversible: 'nothing is lost by trying: refused again, it is held again',
       },
       {
+        action: null,
         ...{
           command: `ops dead-letters discard ${id} --yes ${REASON}`,
           http: `POST /admin/dead-letters/${id}/discard`,
         },
         does: `never sends event ${sequence} (${type}) to ${destination}; those behind it follow`,
-        ...{ money: NONE, stock: NONE, customer: NONE },
+        ...{ moves: null, money: NONE, stock: NONE, customer: NONE },
         reversible: `no: ${destination} has to learn of it by another way`,
       },
     ]);
@@ -166,8 +183,9 @@ function lookAgain(row: OrderRow, gateway: GatewayView): Choice[] {
   if (gateway.holds === due || row.payment.status === 'SETTLED_OUTSIDE') return [];
   return [
     {
-      ...{ command: `ops reconcile --order ${row.id}`, http: null },
+      ...{ action: null, command: `ops reconcile --order ${row.id}`, http: null },
       does: 'has the reconciler compare this order’s charges with the gateway’s now, however old they are',
+      moves: gateway.holds > due ? { amount: gateway.holds - due, currency: row.total.currency } : null,
       money:
         gateway.holds > due
           ? `${money({ amount: gateway.holds - due, currency: row.total.currency })} too much may go back`

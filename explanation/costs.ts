@@ -1,10 +1,17 @@
 /** What a choice costs in money, in pieces and for the customer. Of an undo something else than of a step: nothing goes on after it. */
 import { money } from '../contracts/amounts.js';
+import type { Money } from '../contracts/orders.js';
 import type { GatewayView } from './gateway-view.js';
 import type { OrderRow } from './order-row.js';
 import { isStepName, type Standing } from './situation.js';
 
-export type Cost = { money: string; stock: string; customer: string };
+export type Cost = {
+  money: string;
+  /** The most that is moved by it, or vouched for; null = none, or nobody knows how much. */
+  moves: Money | null;
+  stock: string;
+  customer: string;
+};
 
 export const NONE = 'none';
 
@@ -19,9 +26,15 @@ const holdsPieces = ({ reservations }: OrderRow): boolean =>
 export function costOfGivingUp(row: OrderRow, gateway: GatewayView): Cost {
   return {
     money: isPaidOutside(row) ? outsideOf(row, gateway) : heldOf(row, gateway),
+    moves: isPaidOutside(row) ? row.total : heldBy(row, gateway),
     stock: holdsPieces(row) ? 'the order’s pieces go back on sale' : NONE,
     customer: 'the order is cancelled; every reader sees the reason',
   };
+}
+
+function heldBy({ payment, total }: OrderRow, gateway: GatewayView): Money | null {
+  const amount = gateway.asked ? gateway.holds : payment.status === 'CHARGED' ? total.amount : 0;
+  return amount > 0 ? { amount, currency: total.currency } : null;
 }
 
 function outsideOf(row: OrderRow, gateway: GatewayView): string {
@@ -49,14 +62,18 @@ const customerOf = (row: OrderRow, step: string | null): string =>
 const isUndo = (step: string | null): boolean => step !== null && !isStepName(step);
 
 export function costOfRetry(row: OrderRow, gateway: GatewayView, { step }: Standing): Cost {
-  const cost: Cost = { money: NONE, stock: NONE, customer: customerOf(row, step) };
+  const cost: Cost = { money: NONE, moves: null, stock: NONE, customer: customerOf(row, step) };
   switch (step) {
     case 'reserveInventory':
       return { ...cost, stock: 'reserves the order’s pieces' };
     case 'chargePayment':
-      return { ...cost, money: `takes ${money(row.total)}, once, whatever was tried before (one key)` };
+      return {
+        ...cost,
+        moves: row.total,
+        money: `takes ${money(row.total)}, once, whatever was tried before (one key)`,
+      };
     case 'refundPayment':
-      return { ...cost, money: refundOf(row, gateway) };
+      return { ...cost, moves: heldBy(row, gateway), money: refundOf(row, gateway) };
     case 'releaseInventory':
       return { ...cost, stock: holdsPieces(row) ? 'the order’s pieces go back on sale, once' : NONE };
     default:
@@ -81,6 +98,7 @@ export function costOfSkip(row: OrderRow, { step }: Standing): Cost {
         : step === 'refundPayment'
           ? `nothing is given back: what is owed of ${money(row.total)} must have been already`
           : NONE,
+    moves: step === 'chargePayment' || step === 'refundPayment' ? row.total : null,
     stock: /Inventory/.test(step ?? '') ? 'nothing is moved: you vouch for the pieces' : NONE,
     customer: customer === 'the order goes on' ? `${customer} as if the step had succeeded` : customer,
   };

@@ -45,16 +45,29 @@ export type Explanation = {
   sources: { row: string; saga: string; gateway: string; events: string };
 };
 
+/** All that is known of an order, read once: what is said of it, in whatever form, is said from this. */
+export type OrderFacts = { row: OrderRow; saga: SagaView; gateway: GatewayView; standing: Standing };
+
 /** @returns null if there is no such order */
-export async function explainOrder(sources: ExplanationSources, id: string): Promise<Explanation | null> {
+export async function readFacts(sources: ExplanationSources, id: string): Promise<OrderFacts | null> {
   const row = await readOrderRow(sources.db, id);
   if (row === null) return null;
   const { installationId, payment } = row;
   const asked = { orderId: id, installationId, gatewayReference: payment.gatewayReference };
   const [saga, gateway] = await Promise.all([readSaga(sources.client, row), readGateway(sources.gateway, asked)]);
-  const standing = standingOf(row, saga);
+  return { row, saga, gateway, standing: standingOf(row, saga) };
+}
+
+/** @returns null if there is no such order */
+export async function explainOrder(sources: ExplanationSources, id: string): Promise<Explanation | null> {
+  const facts = await readFacts(sources, id);
+  return facts && explain(sources, facts);
+}
+
+export function explain(sources: ExplanationSources, facts: OrderFacts): Explanation {
+  const { row, saga, gateway, standing } = facts;
   return {
-    orderId: id,
+    orderId: row.id,
     at: new Date().toISOString(),
     situation: standing.situation,
     status: row.state.status,
@@ -62,7 +75,7 @@ export async function explainOrder(sources: ExplanationSources, id: string): Pro
     workflowId: saga.asked ? saga.workflowId : null,
     why: [...standing.sentences, ...moneySentences(row, gateway)],
     happened: happenedOf(row, gateway),
-    next: nextOf(sources, row, saga, standing),
+    next: [...actsOfSaga(sources, facts), ...actsOfReconciler(row), ...actsOfRelay(row)],
     choices: choicesOf(row, saga, gateway, standing),
     disagreements: disagreementsOf(row, saga, gateway),
     sources: sourcesOf(row, saga, gateway),
@@ -119,33 +132,41 @@ function happenedOf(row: OrderRow, gateway: GatewayView): Happening[] {
   return happened.toSorted((a, b) => a.at.localeCompare(b.at));
 }
 
-function nextOf(sources: ExplanationSources, row: OrderRow, saga: SagaView, { situation }: Standing): NextAct[] {
-  const next: NextAct[] = [];
-  if (situation === 'newer-plan') next.push({ what: 'it goes on as soon as workers of a newer build run', at: null });
-  else if (!isFinal(row))
-    next.push(
-      ...nextActs({
-        order: row,
-        orderState: row.state,
-        saga: !saga.asked ? undefined : saga.known ? saga.description : null,
-        policy: saga.asked && saga.known ? saga.policy : undefined,
-        policyOfToday: sources.policyOfToday,
-        probeEveryMs: sources.probeEveryMs,
-      }),
-    );
-  for (const { kind, action } of row.findings) {
-    if (action === 'refunding' || action === 'waiting' || action === 'cancelling')
-      next.push({ what: `the reconciler goes on with ${kind} (${action}) on its next passes`, at: null });
-  }
-  const held = new Set(row.heldEvents.map(({ destination }) => destination));
-  for (const destination of row.owing)
-    next.push({ what: `a relay goes on delivering events to ${destination}`, at: null });
-  for (const destination of held)
-    next.push({
+/** What its saga does next if nobody does anything, soonest first. */
+export function actsOfSaga(
+  { policyOfToday, probeEveryMs }: ExplanationSources,
+  { row, saga, standing }: OrderFacts,
+): NextAct[] {
+  if (standing.situation === 'newer-plan')
+    return [{ what: 'it goes on as soon as workers of a newer build run', at: null }];
+  if (isFinal(row)) return [];
+  return nextActs({
+    order: row,
+    orderState: row.state,
+    saga: !saga.asked ? undefined : saga.known ? saga.description : null,
+    policy: saga.asked && saga.known ? saga.policy : undefined,
+    policyOfToday,
+    probeEveryMs,
+  });
+}
+
+export const actsOfReconciler = ({ findings }: OrderRow): NextAct[] =>
+  findings
+    .filter(({ action }) => action === 'refunding' || action === 'waiting' || action === 'cancelling')
+    .map(({ kind, action }) => ({
+      what: `the reconciler goes on with ${kind} (${action}) on its next passes`,
+      at: null,
+    }));
+
+function actsOfRelay({ owing, heldEvents }: OrderRow): NextAct[] {
+  const held = [...new Set(heldEvents.map(({ destination }) => destination))];
+  return [
+    ...owing.map((destination) => ({ what: `a relay goes on delivering events to ${destination}`, at: null })),
+    ...held.map((destination) => ({
       what: `the events held for ${destination} are not sent: a dead letter waits for a decision`,
       at: null,
-    });
-  return next;
+    })),
+  ];
 }
 
 function sourcesOf(row: OrderRow, saga: SagaView, gateway: GatewayView): Explanation['sources'] {

@@ -1,7 +1,7 @@
 /** What the payment gateway itself holds of an order: read from its ledger, beside what we have on record. It moves no money. */
 import { money } from '../contracts/amounts.js';
 import { amountFromGateway } from '../gateways/marks.js';
-import type { LedgerCharge, LedgerRefund, PaymentLedger } from '../gateways/payments.js';
+import type { LedgerCharge, LedgerRefund, PaymentLedger, RefundStatus } from '../gateways/payments.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 
 export type HeldCharge = Pick<LedgerCharge, 'reference' | 'state' | 'currency' | 'disputed'> & {
@@ -12,6 +12,10 @@ export type HeldCharge = Pick<LedgerCharge, 'reference' | 'state' | 'currency' |
   refunded: number;
   /** Refunds that are not final: the money has not left the gateway, and may come back. */
   refundsUnderWay: RefundUnderWay[];
+  /** All that it lists, newest first; 100 at most. */
+  refunds: { reference: string; amount: number; status: RefundStatus; at: string }[];
+  /** When its newest dispute was opened. */
+  disputedAt: string | null;
   /** How its newest dispute stands, in the gateway's word: `lost`, `won`, `needs_response` …; null = it has none. */
   dispute: string | null;
   at: string;
@@ -42,7 +46,10 @@ export async function readGateway(place: LedgerPlace, order: AskedOrder): Promis
         // Of most charges nothing went back: they cost no further question.
         const refunds = charge.refunded > 0 ? await ledger.readRefunds(charge.reference) : [];
         const [dispute] = charge.disputed ? await ledger.readDisputes(charge.reference) : [];
-        return { ...toHeld(charge, refunds, order.installationId), dispute: dispute?.status ?? null };
+        return {
+          ...toHeld(charge, refunds, order.installationId),
+          ...{ dispute: dispute?.status ?? null, disputedAt: dispute?.createdAt.toISOString() ?? null },
+        };
       }),
     );
     const holds = charges.reduce((sum, { received, refunded }) => sum + received - refunded, 0);
@@ -65,7 +72,7 @@ function toHeld(
   charge: LedgerCharge,
   refunds: LedgerRefund[],
   installationId: string | null,
-): Omit<HeldCharge, 'dispute'> {
+): Omit<HeldCharge, 'dispute' | 'disputedAt'> {
   const { reference, state, currency, disputed, createdAt } = charge;
   const ours = (amount: number) => amountFromGateway(installationId, { amount, currency });
   return {
@@ -81,6 +88,9 @@ function toHeld(
         ? { reference: refund, amount: ours(amount), status, since: since.toISOString() }
         : [],
     ),
+    refunds: refunds.map(({ reference: refund, amount, status, createdAt: at }) => ({
+      ...{ reference: refund, amount: ours(amount), status, at: at.toISOString() },
+    })),
     at: createdAt.toISOString(),
   };
 }

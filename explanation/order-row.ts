@@ -10,7 +10,14 @@ import { readStandstillSeconds } from '../domain/stuck-sagas.js';
 /** An order has a dozen of each; the newest are read, so that one that went wrong for weeks costs no more. */
 const ROWS_MAX = 100;
 
-export type LogEntry = { at: string; step: string; outcome: string; actor: string | null; detail: string | null };
+export type LogEntry = {
+  at: string;
+  step: string;
+  outcome: string;
+  attempts: number;
+  actor: string | null;
+  detail: string | null;
+};
 export type HeldEvent = {
   id: string;
   destination: string;
@@ -33,7 +40,14 @@ export type OrderRow = {
     refundReference: string | null;
     /** When its refund was told of as accepted, and not carried out yet. */
     pendingAt: string | null;
+    /** null = not known: no refund of ours has returned any. */
+    refundedAmount: number | null;
+    declineCode: string | null;
+    /** When its first outcome was recorded, and its last; null = none is. */
+    at: string | null;
+    updatedAt: string | null;
   };
+  traceparent: string | null;
   reservations: { sku: string; quantity: number; state: string }[];
   /** Oldest first. */
   log: LogEntry[];
@@ -86,11 +100,16 @@ export async function readOrderRow(db: Database, id: string): Promise<OrderRow |
       gatewayReference: payment?.gatewayReference ?? null,
       refundReference: payment?.refundReference ?? null,
       pendingAt: refundPendingAt(events),
+      refundedAmount: payment?.refundedAmount == null ? null : Number(payment.refundedAmount),
+      declineCode: payment?.declineCode ?? null,
+      at: payment?.createdAt.toISOString() ?? null,
+      updatedAt: payment?.updatedAt.toISOString() ?? null,
     },
+    traceparent: row.traceparent,
     reservations: row.reservations.map(({ sku, quantity, state }) => ({ sku, quantity, state })),
-    log: sagaLog
-      .toReversed()
-      .map(({ at, step, outcome, actor, detail }) => ({ at: at.toISOString(), step, outcome, actor, detail })),
+    log: sagaLog.toReversed().map(({ at, step, outcome, attempts, actor, detail }) => ({
+      ...{ at: at.toISOString(), step, outcome, attempts, actor, detail },
+    })),
     events: events
       .toReversed()
       .map(({ sequence, type, occurredAt }) => ({ sequence, type, at: occurredAt.toISOString() })),

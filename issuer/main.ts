@@ -13,6 +13,10 @@ const SPEC = {
   ISSUER_URL: kinds.httpUrl('laptop')({ default: undefined, desc: 'What `iss` says; unset = http://HOST:ISSUER_PORT' }),
   ISSUER_AUDIENCE: kinds.str({ default: 'order-saga', desc: 'What `aud` says' }),
   ISSUER_ALLOW_REMOTE: kinds.bool({ default: false, desc: 'Permit a HOST beyond loopback, as in a container' }),
+  ISSUER_REDIRECT_URIS: kinds.str({
+    default: '',
+    desc: 'Where browsers may be sent back to after signing in, besides this machine; exactly, separated by commas',
+  }),
   ALLOWED_HOSTS: kinds.hosts({ default: undefined, desc: 'Names besides localhost that it answers to' }),
   DATA_DIR: kinds.str({ default: '.data', desc: 'The keys live in <DATA_DIR>/issuer/' }),
   LOG_LEVEL: kinds.str({ default: 'info', choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] }),
@@ -31,7 +35,8 @@ await runMain(async () => {
   const issuer = config.ISSUER_URL ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
   const keys = await openKeys(join(config.DATA_DIR, 'issuer'));
   const allowedHosts = config.ALLOWED_HOSTS?.split(',') ?? [];
-  const app = createIssuer({ issuer, audience: config.ISSUER_AUDIENCE, keys, allowedHosts, logger });
+  const redirectUris = readRedirectUris(config.ISSUER_REDIRECT_URIS);
+  const app = createIssuer({ issuer, audience: config.ISSUER_AUDIENCE, keys, allowedHosts, redirectUris, logger });
   stopOnSignals(logger, () => app.close());
   await app.listen({ host: firstAddressOf(host), port }).catch((err: unknown) => {
     const taken = (err as NodeJS.ErrnoException).code === 'EADDRINUSE';
@@ -40,3 +45,15 @@ await runMain(async () => {
   await listenOnOtherLoopback(app.server, host);
   logger.warn({ issuer }, 'the token issuer is ready: whoever reaches it may be anybody');
 });
+
+/** @throws ConfigError unless each is an http URL as browsers write it */
+function readRedirectUris(text: string): string[] {
+  const uris = text
+    .split(',')
+    .map((uri) => uri.trim())
+    .filter(Boolean);
+  const wrong = uris.find((uri) => !URL.canParse(uri) || !/^https?:/.test(uri) || uri.includes('#'));
+  if (wrong !== undefined)
+    throw new ConfigError(`ISSUER_REDIRECT_URIS has ${wrong}, which is no http URL without a fragment.`);
+  return uris;
+}

@@ -1,13 +1,13 @@
 /** Token requests: the bearer's subject and roles, and for how long. A client that can reach this process can be any subject. */
 import { randomUUID } from 'node:crypto';
-import { SignJWT } from 'jose';
+import { type JWTPayload, SignJWT } from 'jose';
 import { parseDurationMs } from '../runtime/config.js';
 import { ALGORITHMS, type Algorithm, type Keys } from './keys.js';
 
 const TTL_DEFAULT = '1h';
 /** A working week and its weekends: long enough for a laptop, short enough that no one builds on a token that never ends. */
 const TTL_MAX = '9d';
-const SUBJECT_MAX = 128;
+export const SUBJECT_MAX = 128;
 const ROLES_MAX = 20;
 
 export type TokenRequest = { sub: string; roles: string[]; ttlMs: number; algorithm: Algorithm };
@@ -38,7 +38,7 @@ export function readTokenRequest(body: unknown): TokenRequest {
 }
 
 /** Any word is signed, known to the API or not: what a role permits is the API's to decide. */
-function readRoles(value: unknown): string[] {
+export function readRoles(value: unknown): string[] {
   const words = typeof value === 'string' ? value.split(/[\s,]+/).filter(Boolean) : value;
   const fine = Array.isArray(words) && words.every((word) => typeof word === 'string' && /^[\w:.-]{1,64}$/.test(word));
   if (!fine || words.length > ROLES_MAX) {
@@ -47,7 +47,7 @@ function readRoles(value: unknown): string[] {
   return words;
 }
 
-function readTtl(value: unknown): number {
+export function readTtl(value: unknown): number {
   try {
     const ttlMs = parseDurationMs(String(value));
     if (ttlMs >= 1_000 && ttlMs <= parseDurationMs(TTL_MAX)) return ttlMs;
@@ -57,23 +57,52 @@ function readTtl(value: unknown): number {
   throw new InvalidRequest(`\`ttl\` must be a duration from 1s to ${TTL_MAX}, like 15m or 1h.`);
 }
 
-/** @returns the answer of https://www.rfc-editor.org/rfc/rfc6749#section-5.1 */
+/**
+ * @param clientId whoever asks for itself is its own client
+ * @returns the answer of https://www.rfc-editor.org/rfc/rfc6749#section-5.1
+ */
 export async function issueToken(
   { sub, roles, ttlMs, algorithm }: TokenRequest,
   settings: TokenSettings,
-): Promise<object> {
+  clientId = sub,
+): Promise<TokenAnswer> {
+  const expiresIn = Math.floor(ttlMs / 1_000);
+  // As https://www.rfc-editor.org/rfc/rfc9068#section-2 has access tokens.
+  const claims = { roles, client_id: clientId, sub, aud: settings.audience };
+  const token = await sign(claims, { typ: 'at+jwt', algorithm, expiresIn }, settings);
+  return { access_token: token, token_type: 'Bearer', expires_in: expiresIn };
+}
+
+export type TokenAnswer = { access_token: string; token_type: 'Bearer'; expires_in: number };
+export type SignedIn = { sub: string; clientId: string; nonce?: string; authenticatedAtMs: number };
+
+/** Says to its client alone who has signed in: https://openid.net/specs/openid-connect-core-1_0.html#IDToken */
+export function issueIdToken(
+  { sub, clientId, nonce, authenticatedAtMs }: SignedIn,
+  settings: TokenSettings,
+): Promise<string> {
+  const claims = {
+    sub,
+    aud: clientId,
+    auth_time: Math.floor(authenticatedAtMs / 1_000),
+    ...(nonce !== undefined && { nonce }),
+  };
+  return sign(claims, { typ: 'JWT', algorithm: 'RS256', expiresIn: ID_TOKEN_TTL_S }, settings);
+}
+
+/** It is read once, on arrival. */
+const ID_TOKEN_TTL_S = 300;
+
+type Signature = { typ: string; algorithm: Algorithm; expiresIn: number };
+
+function sign(claims: JWTPayload, { typ, algorithm, expiresIn }: Signature, settings: TokenSettings): Promise<string> {
   const { kid, key } = settings.keys.signing(algorithm);
   const now = Math.floor(Date.now() / 1_000);
-  const expiresIn = Math.floor(ttlMs / 1_000);
-  // As https://www.rfc-editor.org/rfc/rfc9068#section-2 has access tokens; whoever asks is its own client.
-  const token = await new SignJWT({ roles, client_id: sub })
-    .setProtectedHeader({ alg: algorithm, kid, typ: 'at+jwt' })
+  return new SignJWT(claims)
+    .setProtectedHeader({ alg: algorithm, kid, typ })
     .setIssuer(settings.issuer)
-    .setAudience(settings.audience)
-    .setSubject(sub)
     .setJti(randomUUID())
     .setIssuedAt(now)
     .setExpirationTime(now + expiresIn)
     .sign(key);
-  return { access_token: token, token_type: 'Bearer', expires_in: expiresIn };
 }

@@ -8,6 +8,9 @@ A token:
   curl -s ${here}/token --json '{"sub":"ada","roles":["operator"]}'
   roles: customer, service, operator, auditor · alg: RS256 (default) or ES256
 
+Signing in with a browser, as the console does (authorization code with PKCE): ${here}/authorize asks who you are.
+It sends back to pages of this machine, and to what ISSUER_REDIRECT_URIS names.
+
 What the service needs to accept it:
   AUTH_ISSUER=${issuer}
   AUTH_AUDIENCE=${audience}

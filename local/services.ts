@@ -124,13 +124,12 @@ const postgresEnv = ({ DATABASE_URL }: Settings): NodeJS.ProcessEnv =>
 const startingWith = (prefix: string): NodeJS.ProcessEnv =>
   Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith(prefix)));
 
-/** Made once; what the shell sets goes first. A worker signs nothing. */
+/** Made once; what the shell sets goes first. A worker signs the end of an erasure, and anchors nothing. */
 function auditEnv(dataDir: string, role: Role): NodeJS.ProcessEnv {
-  if (role === 'worker') return {};
   const { AUDIT_KEY: key, AUDIT_KEY_FILE: file, AUDIT_ANCHOR_FILE: anchor } = process.env;
   return {
     ...(!key && !file && { AUDIT_KEY_FILE: join(dataDir, AUDIT_KEY) }),
-    ...(!anchor && { AUDIT_ANCHOR_FILE: join(dataDir, AUDIT_ANCHOR) }),
+    ...(!anchor && role !== 'worker' && { AUDIT_ANCHOR_FILE: join(dataDir, AUDIT_ANCHOR) }),
   };
 }
 

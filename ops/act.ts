@@ -4,18 +4,22 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { personalFormIn, refusalOf } from '../contracts/personal-data.js';
 import { REASON_LENGTH_MAX, SUBJECT } from '../contracts/saga.js';
 import { TEXT, TEXT_RULE } from '../contracts/texts.js';
-import { exitCodeOf, type Item, type ItemResult, type Pace, printSummary, runAll, summarize } from './bulk.js';
+import type { Item, ItemResult } from '../sagas/deciding/outcomes.js';
+import { exitCodeOf, type Pace, printSummary, runAll, summarize } from './bulk.js';
 import { type Ops, wholeNumber } from './command.js';
 import type { OpsConfig } from './connections.js';
 import { EXIT, type ExitCode, OpsError, usage } from './exit.js';
 import { tracedAct } from './tracing.js';
 
 export type SignatureOptions = { operator?: string; reason?: string; yes?: boolean };
-export type ActOptions = SignatureOptions & { canary?: number; rate: number };
+export type ActOptions = SignatureOptions & { canary?: number; rate: number; direct?: boolean };
 
 /** Gentle for a neighbour that is just recovering; 50 sagas take ten seconds. */
 const RATE_DEFAULT = 5;
 const RATE_MAX = 100;
+
+/** More than a person waits for: the service goes on with them when this process, or this machine, is gone. */
+export const DIRECT_MAX = 20;
 
 /** Of a command that does one thing. */
 export const addSignatureOptions = (command: Command): Command =>
@@ -29,6 +33,13 @@ export const addActOptions = (command: Command): Command =>
   addSignatureOptions(command)
     .option('--canary <n>', 'the first n one by one; stop at the first that is not done', wholeNumber)
     .option('--rate <n/s>', 'so many per second at most', perSecond, RATE_DEFAULT);
+
+/** Of one that the service carries out where they are many. */
+export const addManyOptions = (command: Command): Command =>
+  addActOptions(command).option(
+    '--direct',
+    `decide from here, also where they are more than ${DIRECT_MAX}, which the service carries out else`,
+  );
 
 function perSecond(text: string): number {
   const rate = Number(/^(\d+(?:\.\d+)?)(?:\/s)?$/.exec(text)?.[1]);

@@ -4,26 +4,21 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import pLimit from 'p-limit';
+import {
+  createFailureCount,
+  type Item,
+  type ItemOutcome,
+  type ItemResult,
+  OUTCOMES,
+  stoppedByCanary,
+} from '../sagas/deciding/outcomes.js';
 import { EXIT, type ExitCode } from './exit.js';
-import { onOneLine, type Output } from './output.js';
-
-export const OUTCOMES = ['done', 'waits', 'refused', 'failed', 'unanswered', 'gone', 'not-tried'] as const;
-/**
- * `waits` = accepted, and the gateway is still at it; `refused` = with a sentence, and nothing has changed; `failed` =
- * accepted, but it did not help; `unanswered` = no answer came, and the message says whether it was sent at all; `gone` = the saga had come to its own end.
- */
-export type ItemOutcome = (typeof OUTCOMES)[number];
-
-/** One of many, and what came of it. `state` = how its saga, or its dead letter, stands by then. */
-export type Item = { orderId: string };
-export type ItemResult = Item & { outcome: ItemOutcome; state: string | null; message: string };
+import { type Output, onOneLine } from './output.js';
 
 export type Pace = { canary: number; perSecond: number };
 
 /** Items that are waited for at a time: each takes a query or two a second of the workers. */
 const PARALLEL_MAX = 16;
-/** As many failures without a success between them: the cause is not mended, and the rest would fare no better. */
-const FAILURES_IN_A_ROW_MAX = 5;
 
 export async function runAll<T extends Item>(
   out: Output,
@@ -46,8 +41,8 @@ export async function runAll<T extends Item>(
   for (const target of targets.slice(0, canary)) {
     if (stopSignal.isSet()) break;
     const { outcome } = await run(target);
-    if (outcome !== 'done' && outcome !== 'waits' && outcome !== 'gone')
-      stopSignal.stop(`the canary ${outcome === 'refused' ? 'was' : 'has'} ${outcome}`);
+    const because = stoppedByCanary(outcome);
+    if (because !== undefined) stopSignal.stop(because);
   }
   const limit = pLimit(PARALLEL_MAX);
   const began: Promise<unknown>[] = [];
@@ -67,7 +62,7 @@ const notTried = (target: Item): ItemResult => ({ ...target, outcome: 'not-tried
 /** Stops what has not begun: for the canary, for a row of failures, for Ctrl-C. A second Ctrl-C ends the process. */
 function createStopSignal(out: Output) {
   let why: string | undefined;
-  let inARow = 0;
+  const countFailure = createFailureCount();
   const stop = (because: string) => {
     why ??= because;
   };
@@ -80,9 +75,8 @@ function createStopSignal(out: Output) {
     stop,
     isSet: () => why !== undefined,
     note: ({ outcome }: ItemResult) => {
-      if (outcome === 'done' || outcome === 'waits') inARow = 0;
-      else if (outcome === 'failed' || outcome === 'unanswered') inARow++;
-      if (inARow >= FAILURES_IN_A_ROW_MAX) stop(`${inARow} in a row have failed`);
+      const because = countFailure(outcome);
+      if (because !== undefined) stop(because);
     },
     end: () => {
       process.off('SIGINT', onInterrupt);
@@ -94,7 +88,7 @@ function createStopSignal(out: Output) {
 const WIDTH = 30;
 
 /** One line per item; under them a bar, if the output is a terminal. */
-function showProgress(out: Output, total: number) {
+export function showProgress(out: Output, total: number) {
   let ended = 0;
   const counts = new Map<ItemOutcome, number>();
   const isBar = out.interactive && total > 1;

@@ -4,18 +4,19 @@
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { money } from '../contracts/amounts.js';
-import { CLOSED_AS, CLOSED_AS_REFUNDED, type ClosedAs, type FindingClosure } from '../domain/finding-closures.js';
 import { closureOfFinding, refundOfFinding } from '../domain/audit/changes.js';
 import type { Database } from '../domain/database.js';
+import { CLOSED_AS, CLOSED_AS_REFUNDED, type ClosedAs, type FindingClosure } from '../domain/finding-closures.js';
 import { GIVEN_BACK, GIVEN_BACK_ON_WORD } from '../domain/reconciliation.js';
 import { type Finding, listFindings, requestReconciliation } from '../domain/reconciliation-findings.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
+import type { ItemResult } from '../sagas/deciding/outcomes.js';
+import type { Recorder } from '../sagas/deciding/recorder.js';
 import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from './act.js';
-import type { ItemResult } from './bulk.js';
 import type { Ops } from './command.js';
 import { type ExitCode, nothingMatched, usage } from './exit.js';
 import { type Output, time } from './output.js';
-import { createRecorder, type Recorder } from './recorder.js';
+import { createRecorder } from './recorder.js';
 
 export type CloseOptions = ActOptions & { close?: string[]; refund?: string[]; as?: ClosedAs };
 

@@ -2,15 +2,8 @@
  * `dead-letters`: events that a destination would not take. Deciding is recorded in Postgres; the relay that serves the
  * order's partition carries it out, in order, and this waits to see what has come of it.
  */
-import { setTimeout as pause } from 'node:timers/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import {
-  DEAD_LETTER_CAUSES,
-  DEAD_LETTER_STATES,
-  type DeadLetter,
-  type DeadLetterDecision,
-} from '../contracts/dead-letters.js';
-import { decisionOnDeadLetter } from '../domain/audit/changes.js';
+import { DEAD_LETTER_CAUSES, DEAD_LETTER_STATES, type DeadLetter } from '../contracts/dead-letters.js';
 import type { Database } from '../domain/database.js';
 import {
   countDeadLetters,
@@ -19,22 +12,19 @@ import {
   listDeadLetters,
   readDeadLetters,
 } from '../domain/dead-letters.js';
-import { sentenceOf } from '../runtime/errors/facts.js';
-import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from './act.js';
-import type { ItemResult } from './bulk.js';
+import { decideOnLetter } from '../sagas/deciding/letters.js';
+import { type ActOptions, actOnAll, addManyOptions, askBefore, DIRECT_MAX, signatureOf } from './act.js';
 import { type Ops, run, wholeNumber } from './command.js';
 import { EXIT, type ExitCode, nothingMatched, usage } from './exit.js';
 import { age, type Output } from './output.js';
 import { noteReads } from './reads.js';
-import { createRecorder, type Recorder } from './recorder.js';
+import { actOnServer } from './operations/start.js';
+import { createRecorder } from './recorder.js';
 
 /** A screenful or two; the groups above count them all. */
 const LIMIT_DEFAULT = 50;
 /** More at a time is an outage, whose cause is to be mended first. */
 const BULK_MAX = 10_000;
-/** A relay carries a replay out within a second, unless the destination takes its 10 s not to answer. */
-const OUTCOME_LIMIT_MS = 13_000;
-const POLL_MS = 200;
 
 type FilterOptions = Pick<DeadLetterFilter, 'destination' | 'cause' | 'type' | 'state'>;
 type ListOptions = FilterOptions & { limit: number };
@@ -58,7 +48,7 @@ export function addDeadLetterCommands(program: Command): void {
     .argument('[letters...]', 'ids of dead letters', deadLetterIds)
     .option('--all', 'all that are parked, oldest first')
     .option('--limit <n>', 'at most so many', wholeNumber);
-  addActOptions(replay)
+  addManyOptions(replay)
     .addHelpText(
       'after',
       '\nExamples:\n  ops dead-letters replay 17\n  ops dead-letters replay --destination webhook --cause rejected --canary 3 --rate 10/s',
@@ -68,7 +58,7 @@ export function addDeadLetterCommands(program: Command): void {
     .command('discard')
     .summary('never send these events; those behind them follow')
     .argument('<letters...>', 'ids of dead letters', deadLetterIds);
-  addActOptions(discard)
+  addManyOptions(discard)
     .addHelpText('after', "\nExamples:\n  ops dead-letters discard 17 --reason 'they have it from a file, ticket 12'")
     .action((ids: string[], options: ActOptions) => run(discard, (ops) => discardAll(ops, ids, options)));
 }
@@ -153,8 +143,10 @@ async function replayAll(ops: Ops, ids: string[], options: ReplayOptions): Promi
   if (ids.length === 0) printDeadLetterGroups(ops.out, await countDeadLetters(db, filter));
   await askBefore(ops, `replay ${count(deadLetters)}, as ${signature.operator}?`, options.yes);
   const decision = { action: 'replay', ...signature } as const;
+  if (deadLetters.length > DIRECT_MAX && options.direct !== true)
+    return actOnServer(ops, 'dead-letters replay', decision, lettersOf(deadLetters), options);
   const recorder = createRecorder(ops, 'dead-letters replay', signature.operator);
-  return actOnAll(ops, decision, deadLetters, options, (letter) => decideAndWait({ db, recorder }, letter, decision));
+  return actOnAll(ops, decision, deadLetters, options, (letter) => decideOnLetter({ db, recorder }, letter, decision));
 }
 
 async function discardAll(ops: Ops, ids: string[], options: ActOptions): Promise<ExitCode> {
@@ -163,9 +155,13 @@ async function discardAll(ops: Ops, ids: string[], options: ActOptions): Promise
   const deadLetters = await named(ops, db, ids);
   await askBefore(ops, `never send ${count(deadLetters)}, as ${signature.operator}?`, options.yes);
   const decision = { action: 'discard', ...signature } as const;
+  if (deadLetters.length > DIRECT_MAX && options.direct !== true)
+    return actOnServer(ops, 'dead-letters discard', decision, lettersOf(deadLetters), options);
   const recorder = createRecorder(ops, 'dead-letters discard', signature.operator);
-  return actOnAll(ops, decision, deadLetters, options, (letter) => decideAndWait({ db, recorder }, letter, decision));
+  return actOnAll(ops, decision, deadLetters, options, (letter) => decideOnLetter({ db, recorder }, letter, decision));
 }
+
+const lettersOf = (deadLetters: DeadLetter[]) => ({ deadLetterIds: deadLetters.map(({ id }) => id) });
 
 const count = (deadLetters: DeadLetter[]): string =>
   `${deadLetters.length} ${deadLetters.length === 1 ? 'letter' : 'letters'}`;
@@ -178,54 +174,4 @@ async function named({ out }: Ops, db: Database, ids: string[]): Promise<DeadLet
   if (deadLetters.length < ids.length) throw usage('Nothing was done, since some of these dead letters do not exist.');
   printDeadLetters(out, deadLetters);
   return deadLetters;
-}
-
-/** @returns never throws for what concerns this dead letter alone */
-async function decideAndWait(
-  { db, recorder }: { db: Database; recorder: Recorder },
-  deadLetter: DeadLetter,
-  decision: DeadLetterDecision,
-): Promise<ItemResult> {
-  const subject = { orderId: deadLetter.orderId, letter: deadLetter.id };
-  try {
-    const isRecorded = await recorder.act(db, decisionOnDeadLetter(deadLetter.id, decision));
-    const now = await awaitOutcome(db, deadLetter);
-    return { ...subject, state: now.state, ...resultOf(now, decision, isRecorded) };
-  } catch (err) {
-    return { ...subject, outcome: 'failed', state: null, message: sentenceOf(err) };
-  }
-}
-
-async function awaitOutcome(db: Database, deadLetter: DeadLetter): Promise<DeadLetter> {
-  const deadline = Date.now() + OUTCOME_LIMIT_MS;
-  for (;;) {
-    const [now = deadLetter] = await readDeadLetters(db, [deadLetter.id]);
-    if (now.state !== 'REPLAYING' || Date.now() > deadline) return now;
-    await pause(POLL_MS);
-  }
-}
-
-function resultOf(
-  { state, error, sequence, type }: DeadLetter,
-  { action }: DeadLetterDecision,
-  isRecorded: boolean,
-): Pick<ItemResult, 'outcome' | 'message'> {
-  const event = `event ${sequence} (${type})`;
-  switch (state) {
-    case 'DELIVERED':
-      if (action === 'discard') return { outcome: 'refused', message: `${event} has been delivered` };
-      return { outcome: isRecorded ? 'done' : 'gone', message: `${event} is delivered` };
-    case 'DISCARDED':
-      if (action === 'replay') return { outcome: 'refused', message: `${event} has been discarded` };
-      return { outcome: isRecorded ? 'done' : 'gone', message: `${event} is never sent` };
-    case 'PARKED':
-      return { outcome: 'failed', message: `parked again: ${error}` };
-    case 'REPLAYING':
-      return {
-        outcome: 'unanswered',
-        message: 'recorded, and not carried out yet: does a relay run, and its destination answer?',
-      };
-    default:
-      throw new Error(`Bug! Unhandled state "${state satisfies never}"`);
-  }
 }

@@ -1,10 +1,9 @@
 /** `find`: from what a caller has in hand (a customer and a time, a number, a reference, an id in a log) to the order. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { money } from '../contracts/amounts.js';
-import { partsOfEventId } from '../contracts/ids.js';
-import { ORDER_STATUSES, type Order, type OrderStatus } from '../contracts/orders.js';
-import type { Database } from '../domain/database.js';
-import { listOrders, type OrderFilter, readOrder } from '../domain/orders.js';
+import { ORDER_STATUSES, type OrderStatus } from '../contracts/orders.js';
+import { listOrders, type OrderFilter } from '../domain/orders.js';
+import { EVENT_ID, searchOrders } from '../domain/search.js';
 import { parseMoment } from '../runtime/moments.js';
 import { type Ops, run, wholeNumber } from './command.js';
 import { EXIT, type ExitCode, nothingMatched, usage } from './exit.js';
@@ -34,7 +33,7 @@ export function addFindCommand(program: Command): void {
     .command('find')
     .summary('an order by customer and time, number, reference, correlation id or event')
     .description(
-      'Finds orders, newest first. All that is given must fit. Without an option: the argument is tried as an order’s, an event’s or a workflow’s id, as a correlation id, as the shop’s own number, and as the payment provider’s reference.',
+      'Finds orders, newest first. All that is given must fit. Without an option: the argument is tried as an order’s, an event’s or a workflow’s id, as a correlation id, as the shop’s own number, as the payment provider’s reference, and as a customer’s id or reference.',
     )
     .argument('[anything]', 'what the caller, the log or the provider’s dashboard has')
     .option('--customer <id>', 'of this customer')
@@ -61,9 +60,6 @@ Examples:
       run(command, (ops) => find(ops, anything?.trim(), options)),
     );
 }
-
-const EVENT_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-\d{1,9}$/i;
-const ORDER_ID = /^(?:order-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:-cancel)?$/i;
 
 function eventIdOption(text: string): string {
   if (!EVENT_ID.test(text))
@@ -100,7 +96,9 @@ async function find(ops: Ops, anything: string | undefined, options: Options): P
   const db = await to.database();
   const { limit } = options;
   const found =
-    anything === undefined ? await listOrders(db, filter, limit + 1) : await findAnything(db, anything, limit + 1);
+    anything === undefined
+      ? await listOrders(db, filter, limit + 1)
+      : (await searchOrders(db, anything, limit + 1)).map(({ order }) => order);
   const orders = found.slice(0, limit);
   if (orders.length === 0) throw nothingMatched('There is no such order.');
   await noteReads(
@@ -144,17 +142,4 @@ function filterOf(options: Options): OrderFilter {
     ...(from !== undefined && { createdFromMs: from }),
     ...(to !== undefined && { createdToMs: to }),
   };
-}
-
-/** Each is a look into an index. An id that somebody else has made may look like one of ours, so all are tried. */
-async function findAnything(db: Database, text: string, limit: number): Promise<Order[]> {
-  const [, orderId] = ORDER_ID.exec(text) ?? [];
-  const id = orderId ?? (EVENT_ID.test(text) ? partsOfEventId(text).orderId : undefined);
-  const filters: OrderFilter[] = [{ correlationId: text }, { externalOrderId: text }, { gatewayReference: text }];
-  const found = await Promise.all([
-    id === undefined ? null : readOrder(db, id.toLowerCase()),
-    ...filters.map((filter) => listOrders(db, filter, limit)),
-  ]);
-  const orders = new Map(found.flat().flatMap((order) => (order === null ? [] : [[order.id, order] as const])));
-  return [...orders.values()].sort((a, b) => b.id.localeCompare(a.id)).slice(0, limit);
 }

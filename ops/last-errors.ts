@@ -2,10 +2,10 @@
 import type { WorkflowExecutionDescription } from '@temporalio/client';
 import pLimit from 'p-limit';
 import type { StuckSaga } from '../domain/stuck-sagas.js';
+import { askProgress, describe } from '../sagas/deciding/asking.js';
 import { pendingActivities } from '../sagas/execution.js';
 import { WORKFLOW_TASK_FAILING } from '../sagas/standstill.js';
 import type { Temporal } from './connections.js';
-import { askProgress, describe } from './sagas.js';
 
 const PARALLEL_MAX = 16;
 /** Of the newest events: a workflow task leaves two or three. */

@@ -17,6 +17,7 @@ At 3 a.m.:
   ops retry --all --step chargePayment --canary 3
                                                three first, one by one; the rest only if these succeed
   ops compensate <id> --reason 'ticket 4711'   or give an order up
+  ops operations                               what the service does with many at once; pause, resume, abort
   ops cancel <id> --reason 'recalled'          also a confirmed one: refund, release, cancel
   ops brakes engage charging --reason …        stop something on purpose: accepting, charging, or a limit on spending
   ops reconcile                                money: where the gateway's ledger and ours differ; close it with --close
@@ -57,6 +58,7 @@ const LOADERS: [names: string, load: Loader][] = [
   ['retry skip compensate', async () => (await import('./resolve.js')).addResolveCommands],
   ['cancel', async () => (await import('./cancel.js')).addCancelCommand],
   ['brakes', async () => (await import('./brakes.js')).addBrakeCommands],
+  ['operations', async () => (await import('./operations/command.js')).addOperationCommands],
   ['stock', async () => (await import('./stock.js')).addStockCommand],
   ['reconcile', async () => (await import('./reconcile.js')).addReconcileCommand],
   ['dead-letters', async () => (await import('./dead-letters.js')).addDeadLetterCommands],

@@ -4,7 +4,7 @@ import { money } from '../contracts/amounts.js';
 import type { StoredEvent } from '../contracts/events.js';
 import type { Order, StoredOrder } from '../contracts/orders.js';
 import type { Database } from '../domain/database.js';
-import { type OrderState, readOrderState, readOrder, readTraceOf } from '../domain/orders.js';
+import { type OrderState, readOrder, readOrderState, readTraceOf } from '../domain/orders.js';
 import { readOrderEvents } from '../domain/outbox.js';
 import { readPaymentDue } from '../domain/payments.js';
 import { type Finding, isVouched, listFindings } from '../domain/reconciliation-findings.js';
@@ -13,15 +13,15 @@ import { type NextAct, nextActs, readPolicy } from '../explanation/next-acts.js'
 import { refundPendingAt } from '../explanation/order-row.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 import { readTraceparent } from '../runtime/tracing/spans.js';
+import { describe, sagaInCharge } from '../sagas/deciding/asking.js';
 import { printFindings, printVouched } from './close-findings.js';
 import { type Ops, orderId, run } from './command.js';
-import { policyOf, type OpsConfig, type Temporal } from './connections.js';
+import { type OpsConfig, policyOf, type Temporal } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
 import { readGatewayOf } from './gateway-view.js';
 import { age, duration, type Output, time } from './output.js';
 import { noteReads } from './reads.js';
 import { readEarlierRuns, readSagas, type SagaStory } from './saga-stories.js';
-import { describe, sagaInCharge } from './sagas.js';
 
 /** A saga's events are a dozen; so many would be a bug that one wants to see the beginning of. */
 const EVENTS_MAX = 1_000;

@@ -5,35 +5,17 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type Actor, act, type Change, type Effect, recordAct } from '../domain/audit/acts.js';
+import type { Actor } from '../domain/audit/acts.js';
 import { type AuditKeys, auditKeys } from '../domain/audit/signatures.js';
-import type { Database } from '../domain/database.js';
 import { readAuditSecrets } from '../runtime/audit-files.js';
+import { type Recorder, recorderFor } from '../sagas/deciding/recorder.js';
 import type { Ops } from './command.js';
 import type { OpsConfig } from './connections.js';
 
-export type Recorder = {
-  /** Does a change and records it, or neither. @throws NotRecorded */
-  act<T, B>(db: Database, change: Change<T, B>): Promise<T>;
-  /** What Temporal is about to be sent. @throws NotRecorded: it must not be sent */
-  announce(db: Database, effect: Effect): Promise<void>;
-  /** What has come of it. */
-  conclude(db: Database, effect: Effect): Promise<void>;
-};
-
 /** @param command as it is typed after `ops` */
 export function createRecorder({ config }: Pick<Ops, 'config'>, command: string, operator: string | null): Recorder {
-  const keys = readKeys(config);
   const actor: Actor = { subject: operator, route: `ops ${command}`, correlationId: randomUUID(), source: null };
-  return {
-    act: async (db, change) => (await act(db, keys, actor, change)).result,
-    announce: async (db, effect) => {
-      await recordAct(db, keys, 'act', actor, effect);
-    },
-    conclude: async (db, effect) => {
-      await recordAct(db, keys, 'outcome', actor, effect);
-    },
-  };
+  return recorderFor(readKeys(config), actor);
 }
 
 /** Those of the environment, else those of the installation that `npm start` runs. */

@@ -2,17 +2,18 @@
 import type { Command } from 'commander';
 import { money } from '../contracts/amounts.js';
 import type { Resolution } from '../contracts/saga.js';
-import { readOrderState, readOrder } from '../domain/orders.js';
+import { readOrder, readOrderState } from '../domain/orders.js';
 import { groupByFailure } from '../domain/stuck-sagas.js';
-import { type ActOptions, actOnAll, addActOptions, askBefore, signatureOf } from './act.js';
+import { sagaInCharge } from '../sagas/deciding/asking.js';
+import { decide, type Target } from '../sagas/deciding/decide.js';
+import { type ActOptions, actOnAll, addManyOptions, askBefore, DIRECT_MAX, signatureOf } from './act.js';
 import { type Ops, orderIds, run, stepOption, wholeNumber } from './command.js';
 import { policyOf } from './connections.js';
-import { decide, type Target } from './decisions.js';
 import { type ExitCode, nothingMatched, usage } from './exit.js';
-import { type StuckFilter, listStuck } from './stuck-sagas.js';
+import { actOnServer } from './operations/start.js';
 import { createRecorder } from './recorder.js';
-import { sagaInCharge } from './sagas.js';
 import { printGroups } from './stuck.js';
+import { listStuck, type StuckFilter } from './stuck-sagas.js';
 
 type Options = ActOptions & StuckFilter & { all?: boolean; limit?: number };
 
@@ -51,7 +52,7 @@ export function addResolveCommands(program: Command): void {
       .addOption(stepOption())
       .option('--failure <kind>', 'only those stuck for this reason, as `stuck` groups them')
       .option('--limit <n>', 'at most so many', wholeNumber);
-    addActOptions(command)
+    addManyOptions(command)
       .addHelpText('after', `\nExamples:${example}`)
       .action((ids: string[], options: Options) => run(command, (ops) => resolveAll(ops, action, ids, options)));
   }
@@ -67,6 +68,8 @@ async function resolveAll(ops: Ops, action: Resolution['action'], ids: string[],
   const targets = ids.length > 0 ? await named(ops, ids) : await filtered(ops, options);
   const many = `${targets.length} ${targets.length === 1 ? 'saga' : 'sagas'}`;
   await askBefore(ops, `${action} ${many}, as ${signature.operator}?`, options.yes);
+  if (targets.length > DIRECT_MAX && options.direct !== true)
+    return actOnServer(ops, action, resolution, { orderIds: targets.map(({ orderId }) => orderId) }, options);
   const [temporal, db] = [await ops.to.temporal(), await ops.to.database()];
   const recorder = createRecorder(ops, action, signature.operator);
   const deciding = { temporal, db, policy: policyOf(ops.config), recorder };

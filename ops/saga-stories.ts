@@ -9,9 +9,9 @@ import type { Order } from '../contracts/orders.js';
 import type { SagaState, StepProgress } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
 import { readSagaLog } from '../domain/saga-log.js';
+import { askProgress, describe } from '../sagas/deciding/asking.js';
 import { endedFromOutside } from '../sagas/execution.js';
 import type { Temporal } from './connections.js';
-import { askProgress, describe } from './sagas.js';
 
 export type SagaStory = {
   workflowId: string;

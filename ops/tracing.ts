@@ -7,7 +7,7 @@ import { readTraceOf } from '../domain/orders.js';
 import { settings } from '../runtime/settings.js';
 import { openTracing } from '../runtime/tracing/opened.js';
 import { isTracing, traced } from '../runtime/tracing/spans.js';
-import type { Item, ItemResult } from './bulk.js';
+import type { Item, ItemResult } from '../sagas/deciding/outcomes.js';
 import type { Output } from './output.js';
 
 /** The settings of traces, for the CLI's own table. */

@@ -10,7 +10,7 @@ export const LOCK_WAIT_MS = 1_000;
 /** Whoever waited behind a try passes in between. */
 const PAUSE_MS = { first: 500, max: 10_000 };
 /** A report ends within minutes; a dump of a large database may not, and then the migration is for later. */
-const PATIENCE_MS = 10 * 60_000;
+export const PATIENCE_MS = 10 * 60_000;
 
 /** Lock not available; deadlock, in which Postgres has ended us instead of a request. */
 const NOT_HAD = new Set(['55P03', '40P01']);
@@ -19,6 +19,15 @@ export const isLockNotHad = (err) => NOT_HAD.has(err?.code);
 /** What Postgres waits for while it builds an index this way is in nobody's way; and it does so outside of transactions only. */
 const CONCURRENTLY = /^\s*(?:CREATE\s+(?:UNIQUE\s+)?|DROP\s+|RE)INDEX\s+CONCURRENTLY\b/i;
 const CREATED = /\bINDEX\s+CONCURRENTLY\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:"([^"]+)"|(\w+))\s+ON\b/i;
+
+/** Whether a script is of the kind that is no transaction. */
+export const isConcurrent = (script) => CONCURRENTLY.test(withoutComments(script));
+
+/** @returns the index that such a script creates; undefined = none */
+export function indexThatIsCreated(script) {
+  const created = CREATED.exec(withoutComments(script));
+  return created?.[1] ?? created?.[2]?.toLowerCase();
+}
 
 const withoutComments = (sql) => sql.replace(/\/\*[\s\S]*?\*\//g, ' ').replace(/^\s*--.*$/gm, '');
 
@@ -32,8 +41,7 @@ const withoutComments = (sql) => sql.replace(/\/\*[\s\S]*?\*\//g, ' ').replace(/
  */
 export async function runScript(client, script, options = {}) {
   const { lockWaitMs = LOCK_WAIT_MS, patienceMs = PATIENCE_MS, onRetry, signal } = options;
-  const bare = withoutComments(script);
-  if (CONCURRENTLY.test(bare)) return runConcurrently(client, script, CREATED.exec(bare));
+  if (isConcurrent(script)) return runConcurrently(client, script, indexThatIsCreated(script));
   const giveUpAt = Date.now() + patienceMs;
   for (let tries = 1, pauseMs = PAUSE_MS.first; ; tries++, pauseMs = Math.min(2 * pauseMs, PAUSE_MS.max)) {
     try {
@@ -51,8 +59,7 @@ export async function runScript(client, script, options = {}) {
 }
 
 /** An index that could not be finished stays, is kept up to date by every write, and answers no question: it goes. */
-async function runConcurrently(client, script, created) {
-  const name = created?.[1] ?? created?.[2]?.toLowerCase();
+async function runConcurrently(client, script, name) {
   if (name !== undefined) await dropUnfinished(client, name);
   try {
     return await client.query(script);

@@ -13,7 +13,8 @@ import { parseArgs } from 'node:util';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum } from '@prisma/driver-adapter-utils';
 import pg from 'pg';
-import { isLockNotHad, runScript } from './migration-scripts.mjs';
+import { clearInterrupted, thatSaysSo } from './interrupted.mjs';
+import { isLockNotHad, PATIENCE_MS, runScript } from './migration-scripts.mjs';
 import { sessionConfig, splitUrl } from './session.mjs';
 
 const { values: options, positionals } = parseArgs({
@@ -111,23 +112,58 @@ async function answer(engine, { id, method, params }) {
 /** The script that was not run because a lock was not to be had, since the last time that somebody asked. */
 let lockNotHad;
 
+/** The migrations that are being carried out: script → name. Scripts of anything else are not among them. */
+let namesByScript = new Map();
+const scriptOf = ({ migrationFile }) => migrationFile.content.value;
+
+/** A deploy before this one was killed amid a migration. */
+async function beginInterruptedAnew() {
+  const { url, schema } = splitUrl(datasource.url);
+  const client = new pg.Client(poolConfig(url));
+  try {
+    await client.connect();
+  } catch {
+    return; // the engine says it in Prisma's words
+  }
+  try {
+    await client.query(`SET search_path TO ${client.escapeIdentifier(schema)}`);
+    const onWait = () =>
+      print(
+        'A migration is still being carried out, by another deploy or by one that was killed; this one waits for it.',
+      );
+    const scripts = new Map([...namesByScript].map(([script, name]) => [name, script]));
+    const names = await clearInterrupted(client, scripts, {
+      patienceMs: PATIENCE_MS,
+      ...patience,
+      onWait,
+      signal: stopping.signal,
+    });
+    for (const name of names) print(`The migration ${name} was interrupted and has changed nothing: it is begun anew.`);
+  } finally {
+    await client.end();
+  }
+}
+
 /** Where the native engine does something that the WASM one leaves to its host. */
 const methods = {
   /** A migration that could not begin has changed nothing, and is no failed one, which would have to be resolved by hand. */
   applyMigrations: async (engine, params) => {
     lockNotHad = undefined;
+    namesByScript = new Map(params.migrationsList.migrationDirectories.map((each) => [scriptOf(each), each.path]));
+    await beginInterruptedAnew();
     try {
       return await (await engine()).applyMigrations(params);
     } catch (err) {
-      const { migrationDirectories } = params.migrationsList;
-      const refused = migrationDirectories.find(({ migrationFile }) => migrationFile.content.value === lockNotHad);
-      if (lockNotHad === undefined || !refused) throw err;
-      await (await engine()).markMigrationRolledBack({ migrationName: refused.path });
+      const refused = namesByScript.get(lockNotHad);
+      if (refused === undefined) throw err;
+      await (await engine()).markMigrationRolledBack({ migrationName: refused });
       throw new Error(
-        `The migration ${refused.path} has changed nothing: a lock that it needs was held by others all the time. ` +
+        `The migration ${refused} has changed nothing: a lock that it needs was held by others all the time. ` +
           'pg_stat_activity says by whom; when they have ended, run this again.',
         { cause: err },
       );
+    } finally {
+      namesByScript = new Map();
     }
   },
   createDatabase: async () => {
@@ -208,7 +244,9 @@ async function repair(adapter) {
 function runScriptsWhole(prototype) {
   prototype.executeScript = async function (script) {
     try {
-      await runScript(this.client, script, { onRetry: tellOfRetry, signal: stopping.signal, ...patience });
+      const name = namesByScript.get(script);
+      const whole = name === undefined ? script : thatSaysSo(script, name);
+      await runScript(this.client, whole, { onRetry: tellOfRetry, signal: stopping.signal, ...patience });
     } catch (err) {
       if (isLockNotHad(err)) lockNotHad = script;
       this.onError(err);

@@ -10,6 +10,7 @@ import { type Delivery, dropBacklog } from './delivery.js';
 import { addEvent, countOwed, isBefore, openBacklog, servedUpTo } from './backlog.js';
 import { closeDelivered, giveUpDiscarded, hold, takeUpDecided } from './dead-letters.js';
 import { type PublishFailure, recordFailure } from './hold-policy.js';
+import { observe } from './standing.js';
 import { refreshCustomers } from './told-customers.js';
 import { tracedPublish } from './tracing.js';
 import { applyOutcomes, composeBatch, type EntryResult, listFailures } from './batch.js';
@@ -45,6 +46,7 @@ export async function deliverOnce(delivery: Delivery): Promise<DeliveryCount> {
   const more = await readOn(delivery);
   const isLeftAlone = performance.now() < delivery.notBeforeMs;
   const sent = isLeftAlone ? { delivered: 0, held: 0, failures: [] } : await sendDue(delivery);
+  observe(delivery, sent);
   await closeDelivered(delivery);
   await saveCursors(delivery, delivery.saveEveryMs ?? SAVE_EVERY_MS);
   if (looksDown(delivery, sent)) throw sent.failures[0]?.error;

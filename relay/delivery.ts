@@ -3,10 +3,12 @@ import type { Logger } from 'pino';
 import type { CustomersTold } from '../contracts/events.js';
 import type { LeasedCursor } from '../domain/cursors.js';
 import type { Database } from '../domain/database.js';
+import type { Standing } from '../domain/destinations.js';
 import type { DestinationCounts, PartitionBacklog } from './backlog.js';
 import type { ValidateEvent } from './hold-policy.js';
 import type { Publisher } from './publishers/publisher.js';
 import type { PartitionLeases } from './partition-leases.js';
+import { UNTRIED } from './standing.js';
 
 export type DeliveryOptions = {
   db: Database;
@@ -35,6 +37,12 @@ export type Delivery = DeliveryOptions & {
   probedAtMs: number;
   /** Leased cursors, as last renewed, that turned out to be out of date: no backlog is opened from them again. */
   outdated: WeakSet<LeasedCursor>;
+  /** How the destination stands with this relay, and what of that was noted when. */
+  standing: Standing;
+  noted: Standing;
+  notedAtMs: number;
+  /** `notBeforeMs`, as its standing has it. */
+  observedNotBeforeMs: number;
 };
 
 export const createDelivery = (options: DeliveryOptions): Delivery => ({
@@ -46,6 +54,10 @@ export const createDelivery = (options: DeliveryOptions): Delivery => ({
   savedAtMs: Number.NEGATIVE_INFINITY,
   probedAtMs: Number.NEGATIVE_INFINITY,
   outdated: new WeakSet(),
+  standing: { ...UNTRIED },
+  noted: { ...UNTRIED },
+  notedAtMs: Number.NEGATIVE_INFINITY,
+  observedNotBeforeMs: 0,
 });
 
 /** Gives a backlog up whose lease seems lost. Only a renewal of the leases can open it again. */

@@ -13,6 +13,7 @@ import { countDeadLetters } from '../domain/dead-letters.js';
 import { countOpenErasures } from '../domain/erasure/erasures.js';
 import { countFindings, readFeedHeldSeconds, readOpenOrders, readUnstarted } from '../domain/figures.js';
 import { createCachedRead } from '../runtime/cached-read.js';
+import { countUnended } from '../domain/operations/listing.js';
 import { onScrape, show } from '../runtime/metrics.js';
 import { readLeftBehind } from '../sagas/builds.js';
 import { readPollers } from '../sagas/pollers.js';
@@ -66,6 +67,11 @@ const spending = gauge(
   'Charged within the last hour, as a share of the limit; of currencies with a limit',
   ['currency'],
 );
+const operations = gauge(
+  'operations_open',
+  'Operations, one decision on many sagas or letters, that have not come to their end',
+  ['state'],
+);
 const findings = gauge('reconciliation_findings', 'Differences of the two ledgers that are not settled', [
   'kind',
   'action',
@@ -99,7 +105,7 @@ export const showAudit = (): void => show(auditMetrics);
 const ofPostgres = [
   ...[openOrders, openOrdersAge, unstarted, unstartedAge],
   ...[backlog, lag, deadLetters, feedHeld, findings, erasures, erasuresLate],
-  ...[brakes, spending],
+  ...[brakes, spending, operations],
 ];
 const ofTemporal = [attention, parked, pollers, leftBehind];
 const ofThisProcess = [deliveries, publishDuration, removed, up];
@@ -142,19 +148,21 @@ export function exposeFacts({
   const finals = followFinals(db);
   const due = followDue(db);
   const askPostgres = async () => {
-    const [open, orders, backlogs, deadLetterGroups, heldSeconds, found, engaged, limits, toErase] = await Promise.all([
-      readOpenOrders(db),
-      readUnstarted(db),
-      readBacklog(db),
-      countDeadLetters(db),
-      readFeedHeldSeconds(db),
-      countFindings(db),
-      readBrakes(db),
-      readSpending(db),
-      countOpenErasures(db, erasuresLateAfterMs),
-      finals(),
-      due(),
-    ]);
+    const [open, orders, backlogs, deadLetterGroups, heldSeconds, found, engaged, limits, toErase, unended] =
+      await Promise.all([
+        readOpenOrders(db),
+        readUnstarted(db),
+        readBacklog(db),
+        countDeadLetters(db),
+        readFeedHeldSeconds(db),
+        countFindings(db),
+        readBrakes(db),
+        readSpending(db),
+        countOpenErasures(db, erasuresLateAfterMs),
+        countUnended(db),
+        finals(),
+        due(),
+      ]);
     openOrders.set(open.count);
     openOrdersAge.set(open.oldestSeconds);
     unstarted.set(orders.count);
@@ -163,6 +171,7 @@ export function exposeFacts({
     for (const brake of BRAKES) brakes.set({ brake }, engaged.some((one) => one.brake === brake) ? 1 : 0);
     for (const state of ['waiting', 'erasing'] as const) erasures.set({ state }, toErase[state]);
     erasuresLate.set(toErase.late);
+    for (const [state, count] of Object.entries(unended)) operations.set({ state }, count);
     for (const each of [backlog, lag, deadLetters, findings, spending]) each.reset(); // what is no longer there
     for (const { destination, events, oldestAt } of backlogs.filter((b) => destinations.includes(b.destination))) {
       backlog.set({ destination }, events);

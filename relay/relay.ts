@@ -20,6 +20,7 @@ import { startReplacement } from './replacement.js';
 import { startRetention } from './retention.js';
 import { type PersonalRetention, startPersonalRetention } from './personal-retention.js';
 import { createPartitionLeases } from './partition-leases.js';
+import { noteOnce } from './standing.js';
 import { type Failing, startUnstartedOnce } from './sweep.js';
 import { startSupervision } from './open-orders.js';
 
@@ -121,7 +122,7 @@ function startDeliveries(deps: RelayDependencies) {
     const loop = startLoop(
       { name, everyMs: POLL_MS, backoffMaxMs: deliveryBackoffMaxMs, lingerMs: LINGER_MS, logger },
       async () => {
-        const { more } = await deliverOnce(delivery);
+        const { more } = await deliverOnce(delivery).finally(() => noteOnce(delivery));
         if (more) await pause(PAUSE_BETWEEN_BATCHES_MS);
         return more;
       },

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { Database } from '../domain/database.js';
 import { purgeSpending } from '../domain/brakes.js';
+import { purgeOperations } from '../domain/operations/carrying-out.js';
 import { purgeErasedKeys } from '../domain/erasure/tombstones.js';
 import type { FeedPlace } from '../domain/outbox.js';
 import { confirmDestinations, purgeEvents, purgeKeys } from '../domain/retention.js';
@@ -21,9 +22,9 @@ export type Retention = {
   place?: FeedPlace | undefined;
 };
 
-export type PurgeCount = { events: number; keys: number; more: boolean };
+export type PurgeCount = { events: number; keys: number; operations: number; more: boolean };
 
-/** Looks at one batch of events and one of keys. */
+/** Looks at one batch of each. */
 export async function purgeOnce(retention: Retention, batchMax = BATCH_MAX): Promise<PurgeCount> {
   const { db, destinations, eventsOlderThanMs, place } = retention;
   await confirmDestinations(db, destinations);
@@ -31,7 +32,8 @@ export async function purgeOnce(retention: Retention, batchMax = BATCH_MAX): Pro
   retention.place = next;
   const keys =
     (await purgeKeys(db, batchMax)) + (await purgeErasedKeys(db, batchMax)) + (await purgeSpending(db, batchMax));
-  return { events: purged, keys, more: next !== undefined || keys >= batchMax };
+  const operations = await purgeOperations(db);
+  return { events: purged, keys, operations, more: next !== undefined || keys >= batchMax };
 }
 
 /** Any number of relays may run it: what one removes the others do not find. @returns how to stop it */
@@ -39,10 +41,11 @@ export function startRetention(retention: Retention, logger: Logger): () => Prom
   const stopping = new AbortController();
   const loop = startLoop({ name: 'retention', everyMs: EVERY_MS, backoffMaxMs: EVERY_MS, logger }, async () => {
     const from = performance.now();
-    const { events, keys, more } = await purgeOnce(retention);
+    const { events, keys, operations, more } = await purgeOnce(retention);
     removed.inc({ what: 'event' }, events);
     removed.inc({ what: 'idempotency-key' }, keys);
-    if (events + keys > 0) logger.info({ events, keys }, 'retention has removed what is old');
+    removed.inc({ what: 'operation' }, operations);
+    if (events + keys + operations > 0) logger.info({ events, keys, operations }, 'retention has removed what is old');
     if (more) await rest(performance.now() - from, stopping.signal);
     return more;
   });

@@ -162,6 +162,28 @@ const origins = makeValidator<string>((input) => {
   if (wrong !== undefined) throw new EnvError(`"${scrub(wrong)}" is not an origin like https://shop.example`);
   return list.join(',');
 });
+/** Those that a client sends of its own accord: what is configured must not contradict them. */
+const PROTOCOLS_OWN = new Set([
+  ...['response_type', 'response_mode', 'client_id', 'redirect_uri', 'scope', 'state', 'nonce'],
+  ...[
+    'code',
+    'code_challenge',
+    'code_challenge_method',
+    'code_verifier',
+    'grant_type',
+    'refresh_token',
+    'client_secret',
+  ],
+]);
+const authorizationParameters = makeValidator<string>((input) => {
+  const given = [...new URLSearchParams(input).keys()];
+  const wrong = given.find((name, i) => !/^\w{1,64}$/.test(name) || given.indexOf(name) !== i);
+  if (wrong !== undefined)
+    throw new EnvError('it must be a query like audience=https://orders.example, each name once');
+  const own = given.find((name) => PROTOCOLS_OWN.has(name));
+  if (own !== undefined) throw new EnvError(`"${own}" is the console's own to send`);
+  return input;
+});
 const addresses = makeValidator<string>((input) => {
   const wrong = input.split(',').find((part) => {
     const [address = '', bits, ...more] = part.trim().split('/');
@@ -247,6 +269,7 @@ const portOrNone = makeValidator<number>((input) => {
 export const kinds = {
   addresses,
   amqpUrl,
+  authorizationParameters,
   bool,
   confidential,
   count,

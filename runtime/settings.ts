@@ -1,5 +1,6 @@
 /** Every environment variable of the service: one table, from which each role takes what it needs. `.env.example` follows it. */
 import { kinds } from './config.js';
+import { consoleSettings } from './console-settings.js';
 import { keySettings, payloadSettings } from './key-settings.js';
 
 const {
@@ -160,6 +161,7 @@ export const settings = {
     default: false,
     desc: 'Take only tokens that say of themselves that they are access tokens (`typ` at+jwt, RFC 9068)',
   }),
+  ...consoleSettings,
 
   AUDIT_KEY: secret({
     default: '',

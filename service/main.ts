@@ -35,6 +35,7 @@ import { installTemporalRuntime, openTemporal } from '../runtime/temporal.js';
 import { temporalRefusals } from '../runtime/temporal-config.js';
 import { openTracing } from '../runtime/tracing/opened.js';
 import { createSagaSlots } from '../sagas/slots.js';
+import { signInOfConsole } from './console.js';
 import { guardErasures, openJournal, requireErasures } from './erasure-journal.js';
 import { guardFeedClock, requireFeedClock } from './feed-clock.js';
 import { readSigningKey } from '../runtime/signing-key.js';
@@ -131,7 +132,7 @@ await runMain(async () => {
   const slots = begins ? createSagaSlots({ atWorkMax: config.SAGAS_AT_WORK_MAX }) : undefined;
   const publishers = runs('relay') ? await createPublishers(config) : undefined;
   const worker = runs('worker')
-    ? startWorkerRole({ pools, temporal, payloads, config, logger, failpoints, journal, slots, keys })
+    ? startWorkerRole({ pools, temporal, payloads, config, logger, failpoints, journal, slots, keys, policy })
     : undefined;
   if (worker) health.add('worker', worker.readiness);
   const api = runs('api')
@@ -157,6 +158,7 @@ await runMain(async () => {
         ...readLimits(config, logger),
         ...neighbours,
         ...(authentication && { authentication }),
+        signIn: signInOfConsole(config),
         ...(config.TEMPORAL_UI_URL !== undefined && { temporalUiUrl: config.TEMPORAL_UI_URL }),
       })
     : undefined;

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { orderSagaId } from '../contracts/ids.js';
+import type { SagaPolicy } from '../contracts/saga.js';
 import type { AuditKeys } from '../domain/audit/signatures.js';
 import { guardAccount } from '../gateways/account-guard.js';
 import type { ErasureJournal } from '../gateways/erasure-journal/journal.js';
@@ -28,6 +29,7 @@ import { createCrashingActivities } from '../workers/crash-points.js';
 import { countGateway } from '../workers/gateway-metrics.js';
 import { startEraser } from '../workers/eraser.js';
 import { exposeWorker } from '../workers/metrics.js';
+import { startOperations } from '../workers/operations/runner.js';
 import { startProber } from '../workers/prober.js';
 import { startVerifier, VERIFIER_DEFAULTS } from '../workers/verifier.js';
 import { openAtMostMs } from '../verification/limits.js';
@@ -35,6 +37,7 @@ import { pausingSlots, releasingSlots } from '../workers/saga-progress.js';
 import { startReconciler } from '../reconciliation/reconciler.js';
 import { reportVersion } from '../workers/versioning.js';
 import type { GatewayLists } from '../verification/sources/gateway.js';
+import { keepFailures } from '../workers/kept-failures.js';
 import { createActivities, createWorker } from '../workers/worker.js';
 
 /** Of one request; less where its attempt's deadline (gateways/deadline) comes first, which ends an attempt from inside. */
@@ -61,6 +64,8 @@ export type WorkerRoleOptions = {
   failpoints: Failpoints | undefined;
   /** Where erasures are noted; undefined = nowhere. */
   journal: ErasureJournal | undefined;
+  /** What a saga is given that is started anew from here. */
+  policy: SagaPolicy;
   /** Of the audit trail, in which the end of an erasure is an entry. */
   keys: AuditKeys;
   /** Of sagas that the API of this process starts. */
@@ -105,6 +110,14 @@ export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
     everyMs: config.PROBE_EVERY,
     logger,
   });
+  const stopOperations = startOperations({
+    db: pools.background,
+    keys: options.keys,
+    client: () => temporal.client(),
+    where: temporal.namespace,
+    policy: options.policy,
+    logger,
+  });
   const stopVerifier = verify(options, gateway);
   const stopEraser = startEraser({
     ...{ db: pools.background, keys: options.keys, gateway, everyMs: config.ERASURE_EVERY, logger },
@@ -122,7 +135,14 @@ export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
     readiness: createReadiness(options, polling.isPolling),
     breakerState: gateway.breakerState,
     stop: async () => {
-      await Promise.all([stopReconciler(), stopProber(), stopVerifier?.(), stopEraser(), polling.stop()]);
+      await Promise.all([
+        stopReconciler(),
+        stopProber(),
+        stopOperations(),
+        stopVerifier?.(),
+        stopEraser(),
+        polling.stop(),
+      ]);
       await account.stop();
     },
   };
@@ -149,7 +169,7 @@ function verify({ pools, temporal, config, logger }: WorkerRoleOptions, gateway:
 }
 
 function keepPolling(
-  { temporal, payloads, config, logger }: WorkerRoleOptions,
+  { pools, temporal, payloads, config, logger }: WorkerRoleOptions,
   activities: ReturnType<typeof createActivities>,
 ): { isPolling: () => boolean; stop: () => Promise<void> } {
   const workflowBundle = config.WORKFLOW_BUNDLE ?? fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
@@ -169,6 +189,7 @@ function keepPolling(
       activities,
       workflowBundle,
       logger,
+      failures: keepFailures(pools.background, logger),
       ...(version && { version }),
       ...(payloads && { payloadCodec: payloads.codec }),
     });

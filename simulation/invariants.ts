@@ -115,7 +115,9 @@ function money({ ledger, gateway, reached }: End): Violation | undefined {
     if (isOutside('payment.charged') || held() === wanted.amount) return undefined;
     return { invariant: 'money', how: `${held()} is held of a confirmed order of ${wanted.amount}` };
   }
-  const lookedUpAt = Math.min(gateway.lookedUpAt ?? ledger.moneySettledAt, ledger.moneySettledAt);
+  const settledAt = ledger.moneySettledAt;
+  // What an attempt looks up after that is no longer asked for: its saga has gone on without it.
+  const lookedUpAt = gateway.lookUpsAt.findLast((at) => at <= settledAt) ?? settledAt;
   // As long as an attempt may have been running, as far as its notes said, it had to be looked up once more.
   const knownAt = Math.max(lookedUpAt, ledger.attemptsRead.mayRunUntil);
   const isLate = gateway.charges.some(

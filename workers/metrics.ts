@@ -58,9 +58,13 @@ const unserved = gauge(
   'Shares of the orders whose events no relay delivers, as this worker reads it from the relays’ leases',
 );
 
+export const operationItems = counter('operation_items_total', 'Items of operations, by what has come of them', [
+  'state',
+]);
+
 export const workerMetrics = [
   ...[stepDuration, stepRetries, stepRefusals, undos, undoFailures, gatewayRequests, gatewayDuration],
-  ...[breaker, account, unserved],
+  ...[breaker, account, unserved, operationItems],
   ...verificationMetrics,
 ];
 

@@ -9,7 +9,7 @@ import type { Logger } from 'pino';
 import { type Correlated, CORRELATION_HEADER, orderIdOf } from '../contracts/ids.js';
 import { STEPS, UNDOS } from '../contracts/plan.js';
 import { REFUSAL, type Refusal } from '../contracts/refusals.js';
-import type { LogSinks } from '../contracts/saga.js';
+import type { LogSinks, SagaFact } from '../contracts/saga.js';
 import type { StepInput, StepResult, UndoResult } from '../contracts/steps.js';
 
 const logged = new Set<string>([...STEPS, ...UNDOS, 'beginUnwinding']);
@@ -70,10 +70,16 @@ function correlationIdIn(headers: Headers): string | undefined {
   return payload && defaultPayloadConverter.fromPayload<string>(payload);
 }
 
-export const logSinks = (logger: Logger): InjectedSinks<LogSinks> => ({
+/** @param tell hears of each fact, too */
+export const logSinks = (
+  logger: Logger,
+  tell: (workflowId: string, fact: SagaFact) => void = () => undefined,
+): InjectedSinks<LogSinks> => ({
   log: {
     write: {
-      fn: ({ workflowId, runId, memo }, { fact, ...fields }) => {
+      fn: ({ workflowId, runId, memo }, said) => {
+        const { fact, ...fields } = said;
+        tell(workflowId, said);
         const { correlationId } = (memo ?? {}) as { correlationId?: string };
         const about = { correlationId, orderId: orderIdOf(workflowId), workflowId, runId, ...fields };
         if (fact === 'parked') logger.warn(about, 'saga: parked');

@@ -22,6 +22,7 @@ import type { PaymentGateway } from '../gateways/payments.js';
 import { isTracing } from '../runtime/tracing/spans.js';
 import { concealed } from '../sagas/payloads/failures.js';
 import { WORKFLOW_TASKS_MAX } from '../sagas/slots.js';
+import type { FailureKeeper } from './kept-failures.js';
 import { logAttempts, logSinks } from './saga-log.js';
 import { countAttempts } from './step-metrics.js';
 import { traceAttempts, traceSinks } from './tracing.js';
@@ -37,6 +38,8 @@ export type WorkerDependencies = {
   /** Path of the bundle made by `npm run build`; workflows are bundled at start-up if it is absent. */
   workflowBundle?: string;
   logger: Logger;
+  /** Where failed attempts and parkings are kept for later. undefined = nowhere. */
+  failures?: FailureKeeper;
   /** Sagas that begin on this worker stay on its build until they end. undefined = any worker takes any saga. */
   version?: WorkerVersion;
   /** Of every payload. undefined = they are as the SDK makes them. */
@@ -60,6 +63,7 @@ export async function createWorker({
   activities,
   workflowBundle,
   logger,
+  failures,
   version,
   payloadCodec,
 }: WorkerDependencies): Promise<Worker> {
@@ -74,7 +78,7 @@ export async function createWorker({
     taskQueue: TASK_QUEUE,
     activities,
     ...(payloadCodec && { dataConverter: { payloadCodecs: [payloadCodec] } }),
-    sinks: { ...traceSinks, ...logSinks(logger) },
+    sinks: { ...traceSinks, ...logSinks(logger, failures?.ofParking) },
     // Behind those of the activities: what is thrown beside a step must not stand in the history as its library says it.
     interceptors: {
       ...(workflows.workflowsPath !== undefined && { workflowModules: [traceModule] }),
@@ -83,6 +87,7 @@ export async function createWorker({
         ...(payloadCodec ? [() => ({ inbound: concealing })] : []),
         ...(isTracing() ? [({ info }: { info: Info }) => ({ inbound: traceAttempts(info) })] : []),
         ({ info }) => ({ inbound: logAttempts(logger, info) }),
+        ...(failures ? [({ info }: { info: Info }) => ({ inbound: failures.ofAttempts(info) })] : []),
         ({ info }) => ({ inbound: countAttempts(info.activityType) }),
         () => ({ inbound: { execute: (input, next) => translated(() => next(input)) } }),
       ],

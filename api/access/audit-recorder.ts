@@ -62,8 +62,8 @@ export function createAuditor({
     correlationId: request.id,
     source: namesSource ? request.ip : null,
   });
-  const callOf = (request: FastifyRequest, kind: AuditedCall['kind'], status: number) => ({
-    ...{ ...actorOf(request), kind, status, resource: request.auditedAs ?? resourceOf(request) },
+  const callOf = (request: FastifyRequest, kind: AuditedCall['kind'], status: number, resource: string | null) => ({
+    ...{ ...actorOf(request), kind, status, resource },
   });
   /** The line leaves this machine with the log: an anchor of its own. */
   const announceHead = (request: FastifyRequest, recorded: Recorded | null) => {
@@ -95,7 +95,7 @@ export function createAuditor({
     conclude: (request, effect) =>
       record(request, 'outcome', effect, 'It was done, but what has come of it could not be put on record.'),
     recordWithoutEffect: async (request, status) => {
-      const call = callOf(request, 'no-effect', status);
+      const call = callOf(request, 'no-effect', status, resourceOf(request));
       try {
         await inTurn(() => recordCalls(db, keys, [call]));
       } catch (err) {
@@ -103,8 +103,10 @@ export function createAuditor({
         if (status < 400) throw new Problem('unavailable', 'It could not be put on record: send it again.');
       }
     },
-    note: (request, kind, status) =>
-      gatherer.note({ ...callOf(request, kind, status), isCustomer: isCustomer(request) }),
+    note: (request, kind, status) => {
+      for (const resource of resourcesOf(request))
+        gatherer.note({ ...callOf(request, kind, status, resource), isCustomer: isCustomer(request) });
+    },
     stop: () => gatherer.stop(),
   };
 }
@@ -149,6 +151,12 @@ function isPrivileged({ method, caller, routeOptions, is404 }: FastifyRequest): 
 const isCustomer = ({ caller }: FastifyRequest): boolean => !!caller && confinedTo(caller, 'read') !== undefined;
 
 const routeOf = ({ method, routeOptions }: FastifyRequest): string => `${method} ${routeOptions.url ?? ''}`;
+
+/** What was read, by each of which there is an entry; one that names nothing where that is nothing. */
+function resourcesOf(request: FastifyRequest): readonly (string | null)[] {
+  const named = [request.auditedAs ?? resourceOf(request)].flat();
+  return named.length === 0 ? [null] : named;
+}
 
 /** Ids of ours only: a path may hold anything. */
 function resourceOf({ params, routeOptions }: FastifyRequest): string | null {

@@ -13,8 +13,8 @@ import { answersPersonalData, namesCustomer } from './personal-routes.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** What its entry in the audit trail names; undefined = what its path does. */
-    auditedAs: string | null | undefined;
+    /** What its entry in the audit trail names, or its entries; undefined = what its path does. */
+    auditedAs: string | readonly string[] | null | undefined;
     /** Puts the read on record, once; of a request that is none to be recorded, it does nothing. */
     noteRead: () => void;
   }

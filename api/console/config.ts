@@ -1,13 +1,32 @@
 /** What the console is told of the installation: GET /console/config.json, open to everybody. */
-import type { AuthenticationSettings } from '../access/authentication.js';
+import type { ApiSettings } from '../api.js';
 import type { ConsoleConfig } from '../dependencies.js';
 
-type Settings = { authentication?: AuthenticationSettings; temporalUiUrl?: string };
+/** How the page signs people in at the issuer; see runtime/console-settings. */
+export type SignInOfConsole = {
+  clientId: string;
+  scope: string;
+  /** Sent to the issuer besides what the protocol asks. */
+  parameters: Record<string, string>;
+  /** Where browsers find the issuer, if not under its name. */
+  issuerUrl?: string;
+  /** That the page talks to besides the issuer's. */
+  origins: string[];
+};
 
-export function consoleOf({ authentication, temporalUiUrl }: Settings): ConsoleConfig {
+const BY_DEFAULT: SignInOfConsole = { clientId: 'order-saga-console', scope: 'openid', parameters: {}, origins: [] };
+
+type Settings = Pick<ApiSettings, 'authentication' | 'signIn' | 'temporalUiUrl'>;
+
+export function consoleOf({ authentication, signIn = BY_DEFAULT, temporalUiUrl }: Settings): ConsoleConfig {
+  const { clientId, scope, parameters, issuerUrl, origins } = signIn;
+  const issuer = authentication?.issuer;
   return {
-    authentication: authentication ? 'oidc' : 'none',
-    ...(authentication && { issuer: authentication.issuer, audience: authentication.audience }),
+    authentication: issuer === undefined ? 'none' : 'oidc',
+    ...(issuer !== undefined && {
+      signIn: { issuer, issuerUrl: issuerUrl ?? issuer, clientId, scope, parameters },
+      connectsTo: [issuerUrl ?? issuer, ...origins].flatMap((url) => (URL.canParse(url) ? [new URL(url).origin] : [])),
+    }),
     ...(temporalUiUrl !== undefined && { temporalUrl: temporalUiUrl }),
     demo: false,
   };

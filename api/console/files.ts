@@ -32,7 +32,7 @@ const NOT_SERVED = ['**/*.d.ts', '**/*.md', '**/tsconfig.json', '**/index.html']
 const NOBODY: ConsoleConfig = { authentication: 'none', demo: false };
 
 export async function serveConsole(app: Api, config: ConsoleConfig = NOBODY): Promise<void> {
-  const headers = { 'content-security-policy': contentSecurityPolicy(config.issuer) };
+  const headers = { 'content-security-policy': contentSecurityPolicy(config.connectsTo) };
   await app.register(async (scope: Api) => {
     scope.addHook('onRequest', (_request, reply, done) => {
       reply.headers(headers);

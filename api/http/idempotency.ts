@@ -8,7 +8,7 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { v7 as uuidv7 } from 'uuid';
-import type { Database } from '../../domain/database.js';
+import type { Database, Statements } from '../../domain/database.js';
 import {
   claimKey,
   type Earlier,
@@ -33,23 +33,27 @@ const RETRY_AFTER_S = 1;
 /** How an answer is kept: without something, which is put back when it is given again. */
 export type Keeping = { strip(body: unknown): unknown; restore(kept: string): Promise<string> };
 
+/** Keeps an answer in the transaction that makes it true. @throws Problem if a repetition of the request has the key by now: nothing is to be done */
+export type KeepIn = (tx: Statements, answer: { status: number; body: unknown }) => Promise<void>;
+
 /**
  * @param act does the work, which must be safe to repeat; what it throws is answered and not kept. Its argument is the same
- *   whenever it is repeated under the same key, so that Temporal, too, recognizes a repetition; undefined without a key
+ *   whenever it is repeated under the same key, so that Temporal, too, recognizes a repetition; undefined without a key. Work that
+ *   is not safe to repeat calls `keepIn` in its own transaction, so that the key and what it did are one
  * @param about the order whose keys are counted, and how its answer is kept if that is not as it is given
  */
 export async function answerOnce(
   { db, idempotencyTtlMs, keyLock = LOCK }: Pick<ApiDependencies, 'db' | 'idempotencyTtlMs' | 'keyLock'>,
   request: FastifyRequest,
   reply: FastifyReply,
-  act: (onceId: string | undefined) => Promise<{ status: number; body: unknown }>,
+  act: (onceId: string | undefined, keepIn: KeepIn) => Promise<{ status: number; body: unknown }>,
   { keep, ...about }: Pick<KeyClaim, 'orderId'> & { keep?: Keeping } = {},
 ): Promise<FastifyReply> {
   const key = claimOf(request, idempotencyTtlMs);
   const claim = key && { ...key, ...about };
   const held = claim && (await claimOrReplay(db, claim, keyLock.lockMs));
   if (!held) {
-    const { status, body } = await act(undefined);
+    const { status, body } = await act(undefined, async () => undefined);
     return reply.code(status).send(body);
   }
   if ('outcome' in held)
@@ -62,11 +66,17 @@ export async function answerOnce(
     () => void extendClaim(db, held).catch((err: unknown) => request.log.warn({ err }, 'could not extend a claim')),
     keyLock.extendEveryMs,
   );
+  let isKept = false;
+  const keepIn: KeepIn = async (tx, { status, body }) => {
+    if (!(await keepAnswer(tx, held, { status, response: reply.code(status).serialize(body) as string })))
+      throw inProgress();
+    isKept = true;
+  };
   try {
-    const { status, body } = await act(onceIdOf(held));
+    const { status, body } = await act(onceIdOf(held), keepIn);
     const response = reply.code(status).serialize(body) as string;
     const kept = keep ? (reply.serialize(keep.strip(body)) as string) : response;
-    if (!(await keepAnswer(db, held, { status, response: kept })))
+    if (!isKept && !(await keepAnswer(db, held, { status, response: kept })))
       request.log.warn('the claim of a key was lost while it was held');
     return reply.type(JSON_TYPE).send(response);
   } catch (err) {

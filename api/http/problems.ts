@@ -58,6 +58,16 @@ export const PROBLEMS = {
     'The saga is not in a state in which this makes sense',
     'Read the saga: GET /orders/{id}/saga.',
   ],
+  'operation-not-possible': [
+    409,
+    'The operation is not in a state in which this makes sense',
+    'Read it, or make its preview again.',
+  ],
+  'count-differs': [
+    409,
+    'It is about another number than you expect',
+    'Look at the preview again, and at its `counts.open`.',
+  ],
   'already-decided': [409, 'The dead letter is decided otherwise', 'Read it: GET /admin/dead-letters?state=….'],
   'order-exists': [
     409,
@@ -90,6 +100,17 @@ export const PROBLEMS = {
     410,
     'What this Idempotency-Key stands for was erased',
     'Nothing was ordered. If this is no repetition of a request, use a fresh key.',
+  ],
+  'not-available': [
+    409,
+    'Fewer pieces are available than that',
+    'Cancel orders first, or remove fewer: what is reserved or sold stays so.',
+  ],
+  'too-many-pieces': [409, 'More pieces than can be kept', 'Add fewer.'],
+  'finding-not-reported': [
+    409,
+    'The finding is in hand, or settled',
+    'Read it: GET /admin/findings?state=all. What is in hand, the reconciler goes on with by itself.',
   ],
   'precondition-failed': [
     412,
@@ -132,11 +153,18 @@ export const PROBLEMS = {
   ],
   'amount-too-large': [422, 'The total is more than the payment provider charges', 'Order less at a time.'],
   'nothing-selected': [422, 'The request does not say which', 'Name a selection, or `all: true`.'],
+  'too-many-items': [422, 'More match than an operation takes', 'Narrow the selection, or say `atMost`.'],
+  'unknown-items': [422, 'Something of the selection does not exist', 'Select what does: nothing was done.'],
   'total-too-large': [422, 'The total is too large', 'Order less at a time.'],
   'not-of-this-brake': [
     422,
     'The brake needs another field, or has no such field',
     '`spending` has limits and needs them; `accepting` has a message and retryAfterSeconds.',
+  ],
+  'not-of-this-finding': [
+    422,
+    'A finding of this kind is not settled so',
+    'See `closableAs` and `refundable` of the finding.',
   ],
   'idempotency-key-reused': [
     422,

@@ -50,14 +50,23 @@ const COSTS: Record<Route, Cost> = {
   'GET /inventory': page,
   'GET /inventory/:sku': 1,
   'PUT /inventory/:sku': 3,
+  'GET /whoami': 1,
+  // Six looks into indexes, and then by its rows.
+  'GET /admin/search': (request) => 6 + page(request),
   // Shared by all who look within a second.
   'GET /admin/overview': 3,
+  'POST /inventory/:sku/adjust': 5,
   // Asks Temporal for all that is stuck.
   'GET /admin/sagas': 30,
   'POST /admin/sagas/:id/resolve': 15,
   // Ten statements, four questions to Temporal, two to the gateway.
   'GET /admin/orders/:id/explanation': 30,
+  // The same, and four statements more.
+  'GET /admin/orders/:id/timeline': 35,
   'GET /admin/audit': page,
+  'GET /admin/audit/entries': page,
+  // A thousand signatures of each of the trail's tables.
+  'GET /admin/audit/verification': 25,
   'GET /admin/brakes': 3,
   'POST /admin/brakes/:brake/engage': 5,
   'POST /admin/brakes/:brake/release': 5,
@@ -65,6 +74,21 @@ const COSTS: Record<Route, Cost> = {
   'POST /admin/dead-letters/replay': 20,
   'POST /admin/dead-letters/:id/replay': 5,
   'POST /admin/dead-letters/:id/discard': 5,
+  // Asks Temporal for all that is stuck, and writes down ten thousand at most.
+  'POST /admin/operations/preview': 50,
+  'POST /admin/operations': 10,
+  'POST /admin/operations/:id/pause': 5,
+  'POST /admin/operations/:id/resume': 5,
+  'POST /admin/operations/:id/abort': 10,
+  'GET /admin/operations': page,
+  // Its items are counted: ten thousand of them in some 2 ms.
+  'GET /admin/operations/:id': 2,
+  'GET /admin/operations/:id/items': page,
+  // What is owed is counted in each partition, to 500.
+  'GET /admin/destinations': 5,
+  'GET /admin/findings': page,
+  'POST /admin/findings/:id/close': 5,
+  'POST /admin/findings/:id/refund': 5,
   'POST /admin/customers/:id/erase': 5,
   'GET /admin/erasures': page,
   'GET /admin/erasures/:id': 2,

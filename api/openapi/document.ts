@@ -23,6 +23,8 @@ export const openApi: FastifyDynamicSwaggerOptions = {
       { name: 'overview', description: 'What is wrong now' },
       { name: 'sagas', description: 'How they are being worked on' },
       { name: 'dead letters', description: 'Events that a destination would not take' },
+      { name: 'destinations', description: 'Where events are delivered' },
+      { name: 'findings', description: 'Differences of the gateway’s ledger and ours' },
       { name: 'inventory', description: 'Catalogue and stock' },
       { name: 'audit', description: 'Who did what with an operator’s rights, and who was refused' },
       { name: 'codec', description: 'What Temporal keeps encrypted, for its own tools' },

@@ -195,7 +195,7 @@ function placeOf({ state, steps }: Awaited<ReturnType<typeof describeSaga>>): Va
   return { state, step: open?.name ?? null };
 }
 
-function requireTemporal({ temporal }: ApiDependencies): Client {
+export function requireTemporal({ temporal }: ApiDependencies): Client {
   const client = temporal.client();
   if (!client) throw new Problem('unavailable', 'Temporal does not answer, and only it knows.');
   return client;
@@ -211,7 +211,7 @@ async function findSagas(deps: ApiDependencies, state: (typeof LISTED_STATES)[nu
 }
 
 /** Answers 503 when Temporal does not answer: a transient failure, neither ours nor the caller's. */
-async function callTemporal<T>(question: () => Promise<T>): Promise<T> {
+export async function callTemporal<T>(question: () => Promise<T>): Promise<T> {
   try {
     return await question();
   } catch (err) {

@@ -6,7 +6,7 @@ import { Cursor, decodeCursor, encodeCursor, Limit, sendPage } from '../http/pag
 import { ProblemSchema } from '../http/problems.js';
 import { oneOf } from '../http/schemas.js';
 
-const KINDS = ['act', 'outcome', 'seal', 'purge', 'refused', 'read', 'no-effect', 'legacy'] as const;
+export const AUDIT_KINDS = ['act', 'outcome', 'seal', 'purge', 'refused', 'read', 'no-effect', 'legacy'] as const;
 /** Of the rows of before the chain, of the acts, of the calls; cursors of before name the first only. */
 const PLACE = /^(0|[1-9]\d{0,14})(?:\.(0|[1-9]\d{0,14})\.(0|[1-9]\d{0,14}))?$/;
 const formatPlace = ({ trail, acts, calls }: AuditPlace): string => `${trail}.${acts}.${calls}`;
@@ -18,10 +18,10 @@ function parsePlace(cursor: string): AuditPlace {
 const nullable = (description: string) => Type.Union([Type.String(), Type.Null()], { description });
 const Values = (description: string) =>
   Type.Union([Type.Object({}, { additionalProperties: true }), Type.Null()], { description });
-const EntrySchema = Type.Object({
+export const AuditEntrySchema = Type.Object({
   id: Type.Integer({ description: 'Counts 1, 2, 3 … without a gap among acts, among calls, and among `legacy`' }),
   kind: oneOf(
-    KINDS,
+    AUDIT_KINDS,
     'act, outcome (of an act that a saga carries out), seal and purge are the chain of acts; refused, read and no-effect are ' +
       'calls; legacy was recorded before there was a chain',
   ),
@@ -54,14 +54,17 @@ export function auditRoutes(app: Api, { db, pageBytesMax }: ApiDependencies): vo
           'Keep `next`, ask again with it as `after`, and no entry is missed. `next` equals `after` when nothing is new.',
         tags: ['audit'],
         querystring: Type.Object({ limit: Limit, after: Type.Optional(Cursor) }, { additionalProperties: false }),
-        response: { 200: Type.Object({ entries: Type.Array(EntrySchema), next: Type.String() }), '4xx': ProblemSchema },
+        response: {
+          200: Type.Object({ entries: Type.Array(AuditEntrySchema), next: Type.String() }),
+          '4xx': ProblemSchema,
+        },
       },
     },
     async ({ query: { limit, after } }, reply) => {
       const place = after === undefined ? AUDIT_START : parsePlace(after);
       return sendPage<AuditEntry>(reply, {
         name: 'entries',
-        schema: EntrySchema,
+        schema: AuditEntrySchema,
         limit,
         bytesMax: pageBytesMax,
         read: (last, rows) => listAudit(db, last?.place ?? place, rows),

@@ -1,6 +1,6 @@
 /** One order explained to an operator: the same as `ops explain` says, from the same code. */
 import { type Static, Type } from 'typebox';
-import { explainOrder } from '../../explanation/explain.js';
+import { explainOrder, type ExplanationSources } from '../../explanation/explain.js';
 import { SITUATIONS } from '../../explanation/situation.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
@@ -10,7 +10,7 @@ const nullable = Type.Union([Type.String(), Type.Null()]);
 const texts = <const K extends string>(...names: K[]) =>
   Object.fromEntries(names.map((name) => [name, Type.String()])) as Record<K, ReturnType<typeof Type.String>>;
 
-const ExplanationSchema = Type.Object(
+export const ExplanationSchema = Type.Object(
   {
     orderId: Type.String(),
     at: Type.String({ description: 'When it was looked' }),
@@ -30,7 +30,16 @@ const ExplanationSchema = Type.Object(
       description: 'What happens if nobody does anything; `at` null = at no time that is known',
     }),
     choices: Type.Array(
-      Type.Object({ ...texts('command', 'does', 'money', 'stock', 'customer', 'reversible'), http: nullable }),
+      Type.Object({
+        ...texts('command', 'does', 'money', 'stock', 'customer', 'reversible'),
+        http: nullable,
+        action: Type.Union([oneOf(['retry', 'skip', 'compensate', 'cancel'] as const, 'An act'), Type.Null()], {
+          description: 'Of the order itself: `resolve` takes the first three, `POST /orders/{id}/cancel` is the last',
+        }),
+        moves: Type.Union([Type.Object({ amount: Type.Integer(), currency: Type.String() }), Type.Null()], {
+          description: 'The most that it moves or that is vouched for; null = none, or not known',
+        }),
+      }),
       { description: 'What an operator may do, and what each costs; what would be refused is not listed' },
     ),
     disagreements: Type.Array(
@@ -46,6 +55,17 @@ const ExplanationSchema = Type.Object(
   },
   { $id: 'Explanation' },
 );
+
+/** @returns from where this process explains orders */
+export const explanationSources = ({
+  db,
+  temporal,
+  policy,
+  explaining = UNREACHED,
+}: ApiDependencies): ExplanationSources => ({
+  ...{ db, client: temporal.client(), policyOfToday: policy },
+  ...explaining,
+});
 
 /** A process that knows no gateway says so; the default of PROBE_EVERY stands for the workers' own. */
 const UNREACHED = {
@@ -68,9 +88,7 @@ export function explanationRoutes(app: Api, deps: ApiDependencies): void {
       },
     },
     async ({ params: { id } }): Promise<Static<typeof ExplanationSchema>> => {
-      const { db, temporal, policy, explaining = UNREACHED } = deps;
-      const sources = { db, client: temporal.client(), policyOfToday: policy, ...explaining };
-      const explanation = UUID.test(id) ? await explainOrder(sources, id) : null;
+      const explanation = UUID.test(id) ? await explainOrder(explanationSources(deps), id) : null;
       if (explanation === null) throw new Problem('not-found', `There is no order ${id}.`);
       return explanation as Static<typeof ExplanationSchema>;
     },

@@ -12,7 +12,7 @@ import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pag
 import { Problem, ProblemSchema } from '../http/problems.js';
 import { Currency, SKU, SkuName } from '../http/schemas.js';
 
-const SkuSchema = Type.Object(
+export const SkuSchema = Type.Object(
   {
     sku: Type.String(),
     name: Type.String(),

@@ -240,7 +240,12 @@ const standstillOf = async (db: Database, client: Client, saga: WorkflowExecutio
 const shownBy = ({ typedSearchAttributes }: WorkflowExecutionDescription): SagaState | undefined =>
   typedSearchAttributes.get(SAGA_STATE) as SagaState | undefined;
 
-function webUrl({ temporalUiUrl, temporal }: ApiDependencies, workflowId: string, runId: string | null): string | null {
+/** @returns null where no Web UI is configured */
+export function webUrl(
+  { temporalUiUrl, temporal }: ApiDependencies,
+  workflowId: string,
+  runId: string | null,
+): string | null {
   if (temporalUiUrl === undefined) return null;
   return `${temporalUiUrl}/namespaces/${temporal.namespace}/workflows/${workflowId}${runId === null ? '' : `/${runId}/history`}`;
 }

@@ -74,6 +74,13 @@ export interface paths {
      */
     post: operations["postAdminSagasIdResolve"];
   };
+  "/admin/search": {
+    /**
+     * Find orders by whatever is known of them
+     * @description The text is tried as the id of an order, of its saga or of an event, as a correlation id, as an `externalOrderId`, as the gateway’s reference of a charge or a refund (`pi_…`, `re_…`), and as a customer’s id or reference. All of it must fit. A charge’s other id at Stripe, `ch_…`, is not kept here: its page there shows the `pi_…`. What a person finds is on record, by order or customer.
+     */
+    get: operations["getAdminSearch"];
+  };
   "/admin/orders/{id}/explanation": {
     /**
      * Why an order stands as it does, what comes next, what may be done and what it costs
@@ -81,12 +88,30 @@ export interface paths {
      */
     get: operations["getAdminOrdersIdExplanation"];
   };
+  "/admin/orders/{id}/timeline": {
+    /**
+     * Everything that happened to an order and is awaited, in one list, with its explanation
+     * @description Steps, failed attempts, waits, undos and decisions from the saga’s log; money from the gateway’s own ledger; events, and what each destination has been sent. Changes nothing. What has happened is the same after Temporal’s retention. Temporal or the gateway being away is named in `missing`.
+     */
+    get: operations["getAdminOrdersIdTimeline"];
+  };
   "/admin/audit": {
     /**
      * Acts with an operator’s rights, refused calls and reads, oldest first
      * @description Keep `next`, ask again with it as `after`, and no entry is missed. `next` equals `after` when nothing is new.
      */
     get: operations["getAdminAudit"];
+  };
+  "/admin/audit/entries": {
+    /** Search the audit trail, newest first */
+    get: operations["getAdminAuditEntries"];
+  };
+  "/admin/audit/verification": {
+    /**
+     * Verify the audit trail, a part at a time
+     * @description Ask again with `next` as `cursor` until it is null; the trail is whole if no part has a flaw. Entries that were cut off the end are not missed: only `ops audit verify` knows the anchor, which is kept outside the database.
+     */
+    get: operations["getAdminAuditVerification"];
   };
   "/admin/brakes": {
     /** What operators hold back just now */
@@ -131,6 +156,51 @@ export interface paths {
      */
     post: operations["postAdminDeadLettersReplay"];
   };
+  "/admin/operations/preview": {
+    /**
+     * Freeze what an operation would be about, and see what it comes to
+     * @description Which ones is said by exactly one of `orderIds`, `sagas`, `deadLetterIds`, `deadLetters` and `items`. What is found now is what the operation is about, whatever matches later: its items, what is at stake, and what is not acted on and why. Nothing is done to any of them. A preview can be started for an hour.
+     */
+    post: operations["postAdminOperationsPreview"];
+  };
+  "/admin/operations": {
+    /** Operations, newest first; previews only where `state` asks for them */
+    get: operations["getAdminOperations"];
+    /**
+     * Start what was previewed
+     * @description The workers carry it out, whatever becomes of who has started it: first the canary, wave by wave, then the rest at a rate. It pauses by itself when one of the canary does not go well, or five in a row fail, and says why; whoever has mended the cause resumes it.
+     */
+    post: operations["postAdminOperations"];
+  };
+  "/admin/operations/{id}/pause": {
+    /**
+     * Begin nothing more of it for now
+     * @description What has begun comes to its end. Repeating it is harmless.
+     */
+    post: operations["postAdminOperationsIdPause"];
+  };
+  "/admin/operations/{id}/resume": {
+    /**
+     * Go on with it
+     * @description Where it stood, with what was not begun. Repeating it is harmless.
+     */
+    post: operations["postAdminOperationsIdResume"];
+  };
+  "/admin/operations/{id}/abort": {
+    /**
+     * End it before its time
+     * @description What has begun comes to its end; all else is `skipped`. Repeating it is harmless.
+     */
+    post: operations["postAdminOperationsIdAbort"];
+  };
+  "/admin/operations/{id}": {
+    /** An operation; with Accept: text/event-stream, as it goes on, until it has come to its end */
+    get: operations["getAdminOperationsId"];
+  };
+  "/admin/operations/{id}/items": {
+    /** What an operation is about, in its order, and what has come of each */
+    get: operations["getAdminOperationsIdItems"];
+  };
   "/admin/customers/{id}/erase": {
     /**
      * Erase a customer
@@ -158,6 +228,39 @@ export interface paths {
      * @description With `If-Match` only what you have read is changed: any order in between changes it, too. `If-None-Match: *` creates a SKU and changes none.
      */
     put: operations["putInventorySku"];
+  };
+  "/whoami": {
+    /** Who you are, and which roles you have here */
+    get: operations["getWhoami"];
+  };
+  "/admin/destinations": {
+    /** Where events are delivered, how far, and what stands in the way */
+    get: operations["getAdminDestinations"];
+  };
+  "/admin/findings": {
+    /** Differences of the gateway’s ledger and ours, newest first; `groups` counts all that match */
+    get: operations["getAdminFindings"];
+  };
+  "/admin/findings/{id}/close": {
+    /**
+     * Say that what was reported is dealt with
+     * @description It moves no money. As `refunded` only where `closableAs` has it: the gateway is asked at once whether that is so. Repeating it is harmless.
+     */
+    post: operations["postAdminFindingsIdClose"];
+  };
+  "/admin/findings/{id}/refund": {
+    /**
+     * Have the charge given back: of what the reconciler has given up, one refund more
+     * @description The reconciler looks at the charge and its order again before it moves the money. Follow it by the finding’s `action`. Repeating it while the refund is in hand is harmless.
+     */
+    post: operations["postAdminFindingsIdRefund"];
+  };
+  "/inventory/{sku}/adjust": {
+    /**
+     * Add available pieces of a SKU, or remove them
+     * @description What is reserved or sold stays so: no more is removed than is available. With an Idempotency-Key it is done once, however often it is sent; without one, each time.
+     */
+    post: operations["postInventorySkuAdjust"];
   };
   "/livez": {
     /** This process lives */
@@ -649,6 +752,13 @@ export interface components {
           customer: string;
           reversible: string;
           http: string | null;
+          /** @description Of the order itself: `resolve` takes the first three, `POST /orders/{id}/cancel` is the last */
+          action: ("retry" | "skip" | "compensate" | "cancel") | null;
+          /** @description The most that it moves or that is vouched for; null = none, or not known */
+          moves: {
+            amount: number;
+            currency: string;
+          } | null;
         })[];
       /** @description Where the sources do not say the same */
       disagreements: {
@@ -664,6 +774,127 @@ export interface components {
         gateway: string;
         events: string;
       };
+    };
+    Timeline: {
+      orderId: string;
+      /** @description When it was looked */
+      at: string;
+      total: {
+        amount: number;
+        currency: string;
+      };
+      createdAt: string;
+      /** @description Nothing happens any more by itself */
+      isFinal: boolean;
+      saga: {
+        workflowId: string | null;
+        /** @description null = Temporal knows no such saga (any more), or does not answer */
+        runId: string | null;
+        /** @description The saga in the Temporal Web UI */
+        webUrl: string | null;
+      };
+      /** @description Of the request that placed it, if that was traced */
+      traceId: string | null;
+      /** @description By time; what has no time that is known comes last */
+      entries: ({
+          /** @description When it began; null = it is to come, at no time that is known */
+          at: string | null;
+          /** @description When it ended, the same as `at` of what takes no time; null = it is not over */
+          until: string | null;
+          /**
+           * @description Of the picture
+           * @enum {string}
+           */
+          lane: "saga" | "attempts" | "money" | "events" | "deliveries";
+          /**
+           * @description What it is
+           * @enum {string}
+           */
+          kind: "accepted" | "begun" | "step" | "undo" | "wait" | "decision" | "attempt" | "charge" | "refund" | "dispute" | "finding" | "event" | "delivery" | "next";
+          /**
+           * @description How it stands
+           * @enum {string}
+           */
+          status: "done" | "refused" | "failed" | "skipped" | "undone" | "nothing-to-undo" | "decided" | "not-taken" | "delivered" | "discarded" | "running" | "retrying" | "parked" | "waiting" | "dead" | "disputed" | "reported" | "pending" | "awaited";
+          /**
+           * @description Where that is on record; `log` outlives Temporal’s history
+           * @enum {string}
+           */
+          source: "row" | "log" | "saga" | "event" | "gateway" | "finding" | "relay";
+          what: string;
+          /** @description The step or undo */
+          step?: string;
+          /** @description Which of all attempts; `times` of them are folded into this entry */
+          attempts?: {
+            first: number;
+            last: number;
+            times: number;
+          };
+          error?: {
+            failure: string;
+            message: string | null;
+          };
+          /** @description Who decided it */
+          by?: string;
+          reason?: string;
+          money?: {
+            /** @description In the currency’s minor unit */
+            amount: number;
+            currency: string;
+            /** @description The gateway’s */
+            reference: string | null;
+          };
+          destination?: string;
+          /** @description The order’s events that it is about */
+          sequences?: number[];
+          deadLetterId?: string;
+        })[];
+      /** @description Entries that are not in the list */
+      omitted: ({
+          /**
+           * @description Of the picture
+           * @enum {string}
+           */
+          lane: "saga" | "attempts" | "money" | "events" | "deliveries";
+          count: number;
+          why: string;
+        })[];
+      /** @description What could not be asked, and what the list lacks for it */
+      missing: ({
+          /**
+           * @description What did not answer
+           * @enum {string}
+           */
+          source: "saga" | "gateway";
+          why: string;
+          lacks: string;
+        })[];
+      explanation: components["schemas"]["Explanation"];
+    };
+    AuditVerification: {
+      /** @description The first entry that is not what was signed, or is not there */
+      flaw: ({
+        /**
+         * @description acts; calls; trail = what was recorded before there was a chain
+         * @enum {string}
+         */
+        table: "acts" | "calls" | "trail";
+        id: number;
+        what: string;
+        detail: string;
+      }) | null;
+      /** @description In this part */
+      checked: {
+        acts: number;
+        calls: number;
+        trail: number;
+      };
+      /** @description Entries of this part of which something that identified a person was erased */
+      erased: number;
+      /** @description false: this process has no AUDIT_KEY, and nothing is proved */
+      keyed: boolean;
+      /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
+      next: string | null;
     };
     Brake: {
       /**
@@ -767,6 +998,163 @@ export interface components {
       operator?: string;
       /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
       reason?: string;
+    };
+    OperationPreview: {
+      /**
+       * @description Of sagas retry, skip (done by hand) and compensate (unwind now); of dead letters replay and discard
+       * @enum {string}
+       */
+      action: "retry" | "skip" | "compensate" | "replay" | "discard";
+      /** @description Opaque subject id; with authentication, the token’s */
+      operator?: string;
+      orderIds?: string[];
+      /** @description As GET /admin/sagas lists them: oldest and dearest first */
+      sagas?: {
+        /**
+         * @description Default NEEDS_ATTENTION
+         * @enum {string}
+         */
+        state?: "NEEDS_ATTENTION" | "COMPENSATING";
+        /**
+         * @description Only those stuck at this step or undo
+         * @enum {string}
+         */
+        step?: "reserveInventory" | "chargePayment" | "confirmOrder" | "releaseInventory" | "refundPayment" | "cancelOrder";
+        /** @description Only those stuck for this reason, as the list of sagas groups them */
+        failure?: string;
+      };
+      deadLetterIds?: string[];
+      /** @description Parked ones, oldest first */
+      deadLetters?: {
+        destination?: string;
+        /**
+         * @description Why it is not taken
+         * @enum {string}
+         */
+        cause?: "rejected" | "unavailable-for-this-event" | "too-large" | "invalid";
+        type?: string;
+      };
+      /** @description Of an earlier operation: those in these states */
+      items?: {
+        operation: string;
+        states: ("open" | "reached" | "waits" | "skipped" | "already-done" | "refused" | "failed" | "unanswered")[];
+      };
+      /** @description The first so many of them */
+      atMost?: number;
+    };
+    Operation: {
+      /** Format: uuid */
+      id: string;
+      /**
+       * @description Of sagas retry, skip (done by hand) and compensate (unwind now); of dead letters replay and discard
+       * @enum {string}
+       */
+      action: "retry" | "skip" | "compensate" | "replay" | "discard";
+      /**
+       * @description previewed = frozen, and not begun; paused, perhaps by itself; aborted = what had begun comes to its end, and nothing else begins
+       * @enum {string}
+       */
+      state: "previewed" | "running" | "paused" | "aborted" | "finished";
+      /** @description What was asked for; what it came to are the items, and stays */
+      selection: unknown;
+      /** Format: date-time */
+      previewedAt: string;
+      previewedBy: string;
+      /** @description Of a preview: when it can be started no more */
+      expiresAt: string | null;
+      startedAt: string | null;
+      startedBy: string | null;
+      reason: string | null;
+      canary: number[];
+      ratePerSecond: number;
+      /** @description Items; the sum of `counts` at every moment */
+      total: number;
+      counts: {
+        open: number;
+        reached: number;
+        waits: number;
+        skipped: number;
+        "already-done": number;
+        refused: number;
+        failed: number;
+        unanswered: number;
+      };
+      /** @description What is at stake of what is to be acted on, per currency */
+      amounts: {
+          /** @description In the currency’s minor unit */
+          amount: number;
+          /** @description ISO 4217 */
+          currency: string;
+        }[];
+      /** @description What the preview found that is not acted on, and why */
+      skipped: {
+          because: string;
+          count: number;
+        }[];
+      /** @description While it is paused */
+      pause: ({
+        /** Format: date-time */
+        since: string;
+        /** @description null = it has paused by itself */
+        by: string | null;
+        because: string;
+      }) | null;
+      abortedBy: string | null;
+      abortReason: string | null;
+      endedAt: string | null;
+    };
+    OperationStart: {
+      preview: string;
+      /**
+       * @description Of sagas retry, skip (done by hand) and compensate (unwind now); of dead letters replay and discard
+       * @enum {string}
+       */
+      action?: "retry" | "skip" | "compensate" | "replay" | "discard";
+      /** @description `counts.open` of the preview: how many you know that you decide on */
+      expectedCount: number;
+      /** @description Opaque subject id; with authentication, the token’s */
+      operator?: string;
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
+      reason: string;
+      /** @description Waves that are tried first; each must go well before the next begins. Default 1, 2, 5; [] = none */
+      canary?: number[];
+      /** @description Begun per second at most; default 5 */
+      ratePerSecond?: number;
+    };
+    OperationWord: {
+      /** @description Opaque subject id; with authentication, the token’s */
+      operator?: string;
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
+      reason: string;
+    };
+    OperationItem: {
+      no: number;
+      /** Format: uuid */
+      orderId: string;
+      workflowId: string | null;
+      deadLetterId: string | null;
+      /**
+       * @description open = not concluded; reached = the order says so; waits = the gateway is still at it; skipped = not tried; already-done = it had come to its end before; refused = nothing has changed; failed = it did not help; unanswered = it may still take effect
+       * @enum {string}
+       */
+      state: "open" | "reached" | "waits" | "skipped" | "already-done" | "refused" | "failed" | "unanswered";
+      /** @description Its saga’s state, or its letter’s, then */
+      outcome: string | null;
+      message: string | null;
+      /** @description As the preview found it; of a dead letter its state, destination and cause */
+      seen: {
+        state: string | null;
+        step: string | null;
+        failure: string | null;
+      };
+      total: {
+        /** @description In the currency’s minor unit */
+        amount: number;
+        /** @description ISO 4217 */
+        currency: string;
+      } | null;
+      begunAt: string | null;
+      endedAt: string | null;
     };
     ErasureRequest: {
       /** @description Opaque subject id; with authentication, the token’s */
@@ -900,6 +1288,105 @@ export interface components {
       /** @description ISO 4217 */
       currency: string;
       onHand: number;
+    };
+    Destination: {
+      destination: string;
+      /**
+       * @description unserved = no relay serves it, or not all of it; failing = it takes nothing; left-alone = it has asked for a pause; troubled = it takes events of some orders, and not of others; behind = it takes, and more is owed; current = nothing is owed
+       * @enum {string}
+       */
+      state: "unserved" | "failing" | "left-alone" | "troubled" | "behind" | "current";
+      /** @description Relay processes that live and have it configured */
+      relays: number;
+      /** @description Of `partitions`, under a lease that is running */
+      partitionsServed: number;
+      /** @description Events that it has not taken; estimated where there are many, without those behind dead letters */
+      owed: number;
+      /** @description When the oldest of them came about */
+      oldestOwedAt: string | null;
+      /** @description When it took an event last; null = never, as far as is known */
+      lastTakenAt: string | null;
+      /** @description Since when it has taken nothing that it was sent */
+      failingSince: string | null;
+      /** @description What it said last of what it has not taken */
+      error: string | null;
+      /** @description It has asked to be left alone until then */
+      leftAloneUntil: string | null;
+      /** @description When a relay last said that it is configured */
+      configuredAt: string | null;
+      /** @description Open ones, by cause */
+      deadLetters: {
+          cause: string;
+          state: string;
+          count: number;
+          oldest: string;
+        }[];
+      /** @description Of the orders, each with a cursor of its own */
+      partitions: {
+          partition: number;
+          /** @description Up to where it has been served */
+          cursor: string;
+          /** Format: date-time */
+          movedAt: string;
+          served: boolean;
+        }[];
+    };
+    Finding: {
+      id: string;
+      /** @description What differs: see the runbook */
+      kind: string;
+      /** @description The gateway’s id of the charge */
+      reference: string;
+      /** @description As the gateway has it; of a stranger’s charge it may be no order’s */
+      orderId: string;
+      /** @description In the currency’s minor unit */
+      amount: number;
+      currency: string;
+      /** @description reported = an operator is needed; waiting, refunding, cancelling = the reconciler has it in hand; refunded, cancelled = settled */
+      action: string;
+      detail: string | null;
+      /** @description What an operator may say of it; none of what is in hand or settled */
+      closableAs: ("cancelled" | "refunded")[];
+      /** @description Whether an operator may have the charge given back */
+      refundable: boolean;
+      closedBy: string | null;
+      closedAs: string | null;
+      reason: string | null;
+      /**
+       * Format: date-time
+       * @description When it was found
+       */
+      at: string;
+      /**
+       * Format: date-time
+       * @description When it changed last
+       */
+      updatedAt: string;
+    };
+    FindingClosing: {
+      /**
+       * @description cancelled = for good; refunded = reported again should the gateway still hold the money: see `closableAs`
+       * @enum {string}
+       */
+      as: "cancelled" | "refunded";
+      /** @description Opaque subject id; with authentication, the token’s */
+      operator?: string;
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
+      reason: string;
+    };
+    FindingRefund: {
+      /** @description Opaque subject id; with authentication, the token’s */
+      operator?: string;
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
+      reason: string;
+    };
+    StockAdjustment: {
+      /** @description Pieces, below 0 if there are fewer; not 0 */
+      by: number;
+      /** @description Opaque subject id; with authentication, the token’s */
+      operator?: string;
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
+      reason: string;
     };
     /** @description temporal.api.common.v1.Payload, as JSON */
     Payload: {
@@ -2317,6 +2804,111 @@ export interface operations {
     };
   };
   /**
+   * Find orders by whatever is known of them
+   * @description The text is tried as the id of an order, of its saga or of an event, as a correlation id, as an `externalOrderId`, as the gateway’s reference of a charge or a refund (`pi_…`, `re_…`), and as a customer’s id or reference. All of it must fit. A charge’s other id at Stripe, `ch_…`, is not kept here: its page there shows the `pi_…`. What a person finds is on record, by order or customer.
+   */
+  getAdminSearch: {
+    parameters: {
+      query: {
+        /**
+         * @description One word: printable ASCII without spaces
+         * @example pi_3Ab0000000000001
+         */
+        q: string;
+        /** @description Orders, at most */
+        limit?: number;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": {
+            /** @description Newest first */
+            orders: ({
+                order: components["schemas"]["Order"];
+                foundBy: ("order" | "event" | "correlationId" | "externalOrderId" | "gatewayReference" | "customerId" | "customerReference")[];
+              })[];
+            /** @description There are more than `limit`: page through them with a filter of `GET /orders` */
+            more: boolean;
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
    * Why an order stands as it does, what comes next, what may be done and what it costs
    * @description From its row, its saga, the payment gateway and its events; where these do not agree, that is marked. Changes nothing. Temporal or the gateway being away is part of the answer.
    */
@@ -2336,6 +2928,108 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["Explanation"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Everything that happened to an order and is awaited, in one list, with its explanation
+   * @description Steps, failed attempts, waits, undos and decisions from the saga’s log; money from the gateway’s own ledger; events, and what each destination has been sent. Changes nothing. What has happened is the same after Temporal’s retention. Temporal or the gateway being away is named in `missing`.
+   */
+  getAdminOrdersIdTimeline: {
+    parameters: {
+      path: {
+        /** @description Order id */
+        id: string;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Timeline"];
         };
       };
       /** @description `invalid-request`: The request is not valid */
@@ -2484,6 +3178,246 @@ export interface operations {
               })[];
             next: string;
           };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** Search the audit trail, newest first */
+  getAdminAuditEntries: {
+    parameters: {
+      query?: {
+        /** @description See the entries’ `kind` */
+        kind?: "act" | "outcome" | "seal" | "purge" | "refused" | "read" | "no-effect" | "legacy";
+        /** @description Of this operator, auditor or caller */
+        subject?: string;
+        /** @description About this: the id of an order, a dead letter or a finding, a SKU, a brake */
+        resource?: string;
+        /** @description Method and pattern of the path, or the command, as `POST /orders/:id/cancel` */
+        route?: string;
+        /** @description Not before */
+        from?: string;
+        /** @description Before */
+        until?: string;
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
+        limit?: number;
+        /** @description `next` of the page before */
+        cursor?: string;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": {
+            entries: ({
+                /** @description Counts 1, 2, 3 … without a gap among acts, among calls, and among `legacy` */
+                id: number;
+                /**
+                 * @description act, outcome (of an act that a saga carries out), seal and purge are the chain of acts; refused, read and no-effect are calls; legacy was recorded before there was a chain
+                 * @enum {string}
+                 */
+                kind: "act" | "outcome" | "seal" | "purge" | "refused" | "read" | "no-effect" | "legacy";
+                /** Format: date-time */
+                at: string;
+                /**
+                 * Format: date-time
+                 * @description Of the first of the calls that this entry stands for
+                 */
+                firstAt: string;
+                /** @description How many calls this entry stands for; more than one only of refused ones and reads */
+                times: number;
+                /** @description Who; null without a valid token, or erased */
+                subject: string | null;
+                /** @description Method and pattern of the path, or the command of the ops CLI */
+                route: string;
+                /** @description What the path named, or the command */
+                resource: string | null;
+                /** @description As the operator gave it */
+                reason: string | null;
+                /** @description Of the answer; 0 where it was not HTTP */
+                status: number;
+                /** @description Of the first call */
+                correlationId: string;
+                /** @description Address; only where TRUST_PROXY says which proxies to believe */
+                source: string | null;
+                /** @description How what was changed stood before */
+                before: {
+                  [key: string]: unknown;
+                } | null;
+                /** @description and after; of an outcome, what has come of the act */
+                after: {
+                  [key: string]: unknown;
+                } | null;
+                /** @description Of an act: HMAC-SHA256 over its content and the hash of the act before. `ops audit verify` checks it */
+                hash: string;
+              })[];
+            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
+            next: string | null;
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Verify the audit trail, a part at a time
+   * @description Ask again with `next` as `cursor` until it is null; the trail is whole if no part has a flaw. Entries that were cut off the end are not missed: only `ops audit verify` knows the anchor, which is kept outside the database.
+   */
+  getAdminAuditVerification: {
+    parameters: {
+      query?: {
+        /** @description `next` of the part before */
+        cursor?: string;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["AuditVerification"];
         };
       };
       /** @description `invalid-request`: The request is not valid */
@@ -3593,6 +4527,1086 @@ export interface operations {
     };
   };
   /**
+   * Freeze what an operation would be about, and see what it comes to
+   * @description Which ones is said by exactly one of `orderIds`, `sagas`, `deadLetterIds`, `deadLetters` and `items`. What is found now is what the operation is about, whatever matches later: its items, what is at stake, and what is not acted on and why. Nothing is done to any of them. A preview can be started for an hour.
+   */
+  postAdminOperationsPreview: {
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["OperationPreview"];
+      };
+    };
+    responses: {
+      /** @description Created */
+      201: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Where to read it */
+          location?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Operation"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `nothing-selected`: The request does not say which. `too-many-items`: More match than an operation takes. `unknown-items`: Something of the selection does not exist */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** Operations, newest first; previews only where `state` asks for them */
+  getAdminOperations: {
+    parameters: {
+      query?: {
+        /** @description previewed = frozen, and not begun; paused, perhaps by itself; aborted = what had begun comes to its end, and nothing else begins */
+        state?: "previewed" | "running" | "paused" | "aborted" | "finished";
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
+        limit?: number;
+        /** @description `next` of the page before */
+        cursor?: string;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": {
+            operations: components["schemas"]["Operation"][];
+            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
+            next: string | null;
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Start what was previewed
+   * @description The workers carry it out, whatever becomes of who has started it: first the canary, wave by wave, then the rest at a rate. It pauses by itself when one of the canary does not go well, or five in a row fail, and says why; whoever has mended the cause resumes it.
+   */
+  postAdminOperations: {
+    parameters: {
+      header?: {
+        /** @description 1 to 255 visible ASCII characters; kept 7 days */
+        "idempotency-key"?: string;
+      };
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["OperationStart"];
+      };
+    };
+    responses: {
+      /** @description Created */
+      201: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Where to read it */
+          location?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Operation"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON. `invalid-idempotency-key`: The Idempotency-Key is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `count-differs`: It is about another number than you expect. `operation-not-possible`: The operation is not in a state in which this makes sense. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Begin nothing more of it for now
+   * @description What has begun comes to its end. Repeating it is harmless.
+   */
+  postAdminOperationsIdPause: {
+    parameters: {
+      header?: {
+        /** @description 1 to 255 visible ASCII characters; kept 7 days */
+        "idempotency-key"?: string;
+      };
+      path: {
+        /** @description Id of the operation */
+        id: string;
+      };
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["OperationWord"];
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Operation"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON. `invalid-idempotency-key`: The Idempotency-Key is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `operation-not-possible`: The operation is not in a state in which this makes sense. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Go on with it
+   * @description Where it stood, with what was not begun. Repeating it is harmless.
+   */
+  postAdminOperationsIdResume: {
+    parameters: {
+      header?: {
+        /** @description 1 to 255 visible ASCII characters; kept 7 days */
+        "idempotency-key"?: string;
+      };
+      path: {
+        /** @description Id of the operation */
+        id: string;
+      };
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["OperationWord"];
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Operation"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON. `invalid-idempotency-key`: The Idempotency-Key is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `operation-not-possible`: The operation is not in a state in which this makes sense. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * End it before its time
+   * @description What has begun comes to its end; all else is `skipped`. Repeating it is harmless.
+   */
+  postAdminOperationsIdAbort: {
+    parameters: {
+      header?: {
+        /** @description 1 to 255 visible ASCII characters; kept 7 days */
+        "idempotency-key"?: string;
+      };
+      path: {
+        /** @description Id of the operation */
+        id: string;
+      };
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["OperationWord"];
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Operation"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON. `invalid-idempotency-key`: The Idempotency-Key is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `operation-not-possible`: The operation is not in a state in which this makes sense. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** An operation; with Accept: text/event-stream, as it goes on, until it has come to its end */
+  getAdminOperationsId: {
+    parameters: {
+      path: {
+        /** @description Id of the operation */
+        id: string;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Operation"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** What an operation is about, in its order, and what has come of each */
+  getAdminOperationsIdItems: {
+    parameters: {
+      query?: {
+        /** @description open = not concluded; reached = the order says so; waits = the gateway is still at it; skipped = not tried; already-done = it had come to its end before; refused = nothing has changed; failed = it did not help; unanswered = it may still take effect */
+        state?: "open" | "reached" | "waits" | "skipped" | "already-done" | "refused" | "failed" | "unanswered";
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
+        limit?: number;
+        /** @description `next` of the page before */
+        cursor?: string;
+      };
+      path: {
+        /** @description Id of the operation */
+        id: string;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": {
+            items: components["schemas"]["OperationItem"][];
+            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
+            next: string | null;
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
    * Erase a customer
    * @description What is personal of the customer’s orders is erased, the keys that protect it are destroyed, and `customer.erased` is told. 202 while orders, refunds or events of theirs are in hand, which the erasure names and waits for; follow it at `Location`. Repeating it is harmless, and answers the same erasure. Where nobody is known by the id, or nobody any more, it is 200 with an erasure that has found nothing. Who orders again afterwards is somebody new.
    */
@@ -4289,6 +6303,791 @@ export interface operations {
         };
       };
       /** @description `unsupported-currency`: The payment provider does not take this currency. `unsupported-unit-price`: The payment provider cannot charge such a price */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** Who you are, and which roles you have here */
+  getWhoami: {
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": {
+            /** @description `anonymous` where nobody is authenticated */
+            subject: string;
+            roles: ("customer" | "service" | "operator" | "auditor")[];
+            /** @description false: the API authenticates nobody, and everybody has every role */
+            isAuthenticated: boolean;
+            /** @description When the token is good no more */
+            expiresAt: string | null;
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** Where events are delivered, how far, and what stands in the way */
+  getAdminDestinations: {
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": {
+            destinations: components["schemas"]["Destination"][];
+            /** @description For how long an open transaction has held all of them back */
+            feedHeldSeconds: number;
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** Differences of the gateway’s ledger and ours, newest first; `groups` counts all that match */
+  getAdminFindings: {
+    parameters: {
+      query?: {
+        /** @description Default: open, that is in hand or reported */
+        state?: "reported" | "open" | "all";
+        /** @description What differs: see the runbook */
+        kind?: string;
+        /** @description Of this order */
+        orderId?: string;
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
+        limit?: number;
+        /** @description `next` of the page before */
+        cursor?: string;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": {
+            findings: components["schemas"]["Finding"][];
+            groups: {
+                /** @description What differs: see the runbook */
+                kind: string;
+                /** @description reported = an operator is needed; waiting, refunding, cancelling = the reconciler has it in hand; refunded, cancelled = settled */
+                action: string;
+                currency: string;
+                count: number;
+                /** @description Of all of them, in the minor unit */
+                amount: number;
+                /**
+                 * Format: date-time
+                 * @description When the first of them was found
+                 */
+                oldest: string;
+              }[];
+            /** @description Orders paid by other means, for which operators vouch: no findings */
+            vouched: number;
+            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
+            next: string | null;
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Say that what was reported is dealt with
+   * @description It moves no money. As `refunded` only where `closableAs` has it: the gateway is asked at once whether that is so. Repeating it is harmless.
+   */
+  postAdminFindingsIdClose: {
+    parameters: {
+      header?: {
+        /** @description 1 to 255 visible ASCII characters; kept 7 days */
+        "idempotency-key"?: string;
+      };
+      path: {
+        /** @description Id of the finding */
+        id: string;
+      };
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["FindingClosing"];
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Finding"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON. `invalid-idempotency-key`: The Idempotency-Key is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `finding-not-reported`: The finding is in hand, or settled. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-of-this-finding`: A finding of this kind is not settled so. `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Have the charge given back: of what the reconciler has given up, one refund more
+   * @description The reconciler looks at the charge and its order again before it moves the money. Follow it by the finding’s `action`. Repeating it while the refund is in hand is harmless.
+   */
+  postAdminFindingsIdRefund: {
+    parameters: {
+      header?: {
+        /** @description 1 to 255 visible ASCII characters; kept 7 days */
+        "idempotency-key"?: string;
+      };
+      path: {
+        /** @description Id of the finding */
+        id: string;
+      };
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["FindingRefund"];
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Finding"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON. `invalid-idempotency-key`: The Idempotency-Key is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `finding-not-reported`: The finding is in hand, or settled. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-of-this-finding`: A finding of this kind is not settled so. `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Add available pieces of a SKU, or remove them
+   * @description What is reserved or sold stays so: no more is removed than is available. With an Idempotency-Key it is done once, however often it is sent; without one, each time.
+   */
+  postInventorySkuAdjust: {
+    parameters: {
+      header?: {
+        /** @description 1 to 255 visible ASCII characters; kept 7 days */
+        "idempotency-key"?: string;
+      };
+      path: {
+        /** @description Stock keeping unit */
+        sku: string;
+      };
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["StockAdjustment"];
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": components["schemas"]["Sku"];
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON. `invalid-idempotency-key`: The Idempotency-Key is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-found`: There is no such thing */
+      404: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `not-available`: Fewer pieces are available than that. `too-many-pieces`: More pieces than can be kept. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-reused`: The Idempotency-Key was used for another request */
       422: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */

@@ -56,7 +56,7 @@ const UNREACHABLE = {
  * @returns {Promise<Response>} whose status is 2xx; anything else is thrown
  */
 export async function request(method, path, { signal, body, idempotencyKey, headers = {} } = {}) {
-  const bearer = session.bearer();
+  const bearer = await session.bearer();
   const sent = {
     method,
     signal,

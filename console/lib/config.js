@@ -2,13 +2,11 @@
 import { createContext, useContext } from '../vendor/preact.js';
 import { base } from './base.js';
 
+/** @typedef {{ issuer: string, issuerUrl: string, clientId: string, scope: string, parameters: Record<string, string> }} SignIn */
 /**
  * @typedef {object} Config
  * @property {'none' | 'oidc'} authentication
- * @property {string} [issuer]
- * @property {string} [clientId]
- * @property {string} [scope]
- * @property {string} [audience]
+ * @property {SignIn} [signIn] where people sign in, with `authentication: 'oidc'`
  * @property {string} [temporalUrl]
  * @property {string} [tracesUrl]
  * @property {boolean} demo

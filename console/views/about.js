@@ -13,7 +13,7 @@ function About() {
     <dl>
       <dt>API</dt><dd><code>${base.href}</code>, documented at <a href=${documents}>${documents}</a></dd>
       <dt>You</dt><dd><code>${who.subject || 'nobody'}</code> ${who.roles.length > 0 && `with the roles ${who.roles.join(', ')}`}</dd>
-      <dt>Sign-in</dt><dd>${config.authentication === 'none' ? 'none: everybody has every role' : config.issuer}</dd>
+      <dt>Sign-in</dt><dd>${config.authentication === 'none' ? 'none: everybody has every role' : html`at <code>${config.signIn?.issuer}</code>, as the client <code>${config.signIn?.clientId}</code>`}</dd>
       ${config.temporalUrl && html`<dt>Temporal</dt><dd><a href=${config.temporalUrl}>${config.temporalUrl}</a></dd>`}
       ${config.tracesUrl && html`<dt>Traces</dt><dd><a href=${config.tracesUrl}>${config.tracesUrl}</a></dd>`}
     </dl>

@@ -3,7 +3,8 @@
  * navigation, and the component that draws it), and put it here. docs/console.md says what a view is made of.
  */
 import { about } from './about.js';
+import { order } from './order.js';
 import { overview } from './overview.js';
 
 /** @type {readonly import('../lib/router.js').View[]} */
-export const views = [overview, about];
+export const views = [overview, order, about];

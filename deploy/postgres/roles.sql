@@ -44,7 +44,7 @@ WHERE to_regclass(format('public.%I', name)) IS NOT NULL \gexec
 -- What is never removed, or never changed.
 SELECT format('REVOKE %s, TRUNCATE ON %I FROM order_saga_app', rights, name)
 FROM (SELECT 'DELETE' AS rights, unnest(ARRAY['orders', 'order_lines', 'inventory', 'reservations', 'payments',
-        'charge_refunds', 'charge_attempts', 'dead_letters', 'installation', 'customers', 'customer_keys', 'erasures', 'erased_order_numbers', 'brake_periods']) AS name
+        'charge_refunds', 'charge_attempts', 'step_failures', 'dead_letters', 'installation', 'customers', 'customer_keys', 'erasures', 'erased_order_numbers', 'brake_periods']) AS name
     UNION ALL SELECT 'UPDATE', unnest(ARRAY['order_lines', 'outbox', 'audit_calls', 'erased_keys', 'erased_order_numbers'])
     -- Which migrations have run is the owner's to say.
     UNION ALL SELECT 'INSERT, UPDATE, DELETE', '_prisma_migrations') AS needless

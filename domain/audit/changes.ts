@@ -22,13 +22,21 @@ export const entryOfSku = (
   change: (tx) => putSku(tx, sku, entry, expected),
   effect: (after, before) => after && { resource: sku, status: 200, before: valuesOf(before), after: valuesOf(after) },
 });
-/** Of no effect where fewer pieces are available than are to be removed. */
+/**
+ * Of no effect where fewer pieces are available than are to be removed.
+ * @param keep is told of it in the same transaction
+ */
 export const adjustmentOfStock = (
   sku: string,
   { by, reason }: { by: number; reason: string },
+  keep: (tx: Database, after: Sku) => Promise<void> = async () => undefined,
 ): Change<Sku | null, Sku | null> => ({
   before: (tx) => lockSku(tx, sku),
-  change: (tx) => adjustStock(tx, sku, by),
+  change: async (tx) => {
+    const after = await adjustStock(tx, sku, by);
+    if (after) await keep(tx, after);
+    return after;
+  },
   effect: (after, before) =>
     after && { resource: sku, reason, before: valuesOf(before), after: { ...valuesOf(after), by } },
 });

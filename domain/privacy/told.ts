@@ -12,7 +12,10 @@ export const RECIPIENTS: { readonly [recipient: string]: string } = {
 };
 
 export const RETENTION_TOLD: readonly { what: string; kept: string }[] = [
-  { what: 'order, lines, payment, steps', kept: 'as long as accounting law asks; after an erasure without the person' },
+  {
+    what: 'order, lines, payment, steps',
+    kept: 'as long as accounting law asks; after RETENTION_ORDERS_PERSONAL, 1461 days unless set, or an erasure without the person',
+  },
   { what: 'events', kept: 'OUTBOX_RETENTION, 30 days unless set; by their recipients as long as those say' },
   { what: 'request keys and the answers behind them', kept: 'IDEMPOTENCY_TTL, 7 days unless set' },
   { what: 'who read the data', kept: 'AUDIT_CALLS_RETENTION, 90 days unless set' },

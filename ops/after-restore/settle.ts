@@ -10,8 +10,8 @@ import { listFindings, requestReconciliation } from '../../domain/reconciliation
 import { sentenceOf } from '../../runtime/errors/facts.js';
 import { replaceSaga } from '../../sagas/restart.js';
 import { describeRun } from '../../sagas/describe.js';
-import type { ItemResult } from '../bulk.js';
-import type { Recorder } from '../recorder.js';
+import type { ItemResult } from '../../sagas/deciding/outcomes.js';
+import type { Recorder } from '../../sagas/deciding/recorder.js';
 import type { Difference, HeldMoney } from './difference.js';
 
 export type Settling = {

@@ -21,8 +21,8 @@ import { PROBE_CUSTOMER, probeCorrelationId } from '../../domain/probes.js';
 import { duration } from '../output.js';
 import { waitOf } from '../../sagas/waits.js';
 import type { Temporal } from '../connections.js';
-import type { Recorder } from '../recorder.js';
-import { describe } from '../sagas.js';
+import type { Recorder } from '../../sagas/deciding/recorder.js';
+import { describe } from '../../sagas/deciding/asking.js';
 import { whereItWaits } from './causes.js';
 import { type Check, check, fail, type Finding, ok, skipped } from './checks.js';
 

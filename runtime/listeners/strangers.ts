@@ -12,18 +12,20 @@ export type Trusted = {
   allowedHosts?: readonly string[] | undefined;
   /** Origins whose pages may ask. */
   origins?: readonly string[] | undefined;
+  /** What pages of other sites may ask all the same; whoever handles it then judges the page. undefined = nothing. */
+  mayCrossSites?: ((request: IncomingMessage) => boolean) | undefined;
 };
 
 export type StrangerCheck = (request: IncomingMessage, authority: Authority | undefined) => Refusal | undefined;
 
-export function createStrangerCheck({ allowedHosts = [], origins = [] }: Trusted): StrangerCheck {
+export function createStrangerCheck({ allowedHosts = [], origins = [], mayCrossSites }: Trusted): StrangerCheck {
   const hosts = new Set(allowedHosts);
   const friends = new Set(origins);
   return (request, authority) => {
     const { headers, socket } = request;
     if (!authority || !isOwnHost(authority.name, socket.localAddress, hosts)) return MISDIRECTED;
     if (isForwarded(headers)) return PROXIED;
-    return isOwnSite(headers, authority, friends) ? undefined : CROSS_SITE;
+    return isOwnSite(headers, authority, friends) || mayCrossSites?.(request) ? undefined : CROSS_SITE;
   };
 }
 

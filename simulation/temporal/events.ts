@@ -1,6 +1,6 @@
 /**
  * A history, as the simulation keeps it: the events of Temporal that sagas have, with what is needed of them. An event's id is its
- * place in the list, counted from 1. histories.ts converts recorded histories to this, and these to what the real replayer reads.
+ * place in the list, counted from 1. recorded.ts converts recorded histories to this, and wire.ts these to what the real replayer reads.
  */
 /** As on the wire, decoded. */
 export type Failure = {

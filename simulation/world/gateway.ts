@@ -44,8 +44,8 @@ const WORTH_ASKING_MS = 100;
 
 export class Gateway {
   readonly charges: Charge[] = [];
-  /** When it was last looked up what there is: what lands while the answer is on its way is as late as what lands after it. */
-  lookedUpAt: number | undefined;
+  /** When it was looked up what there is: what lands while the answer is on its way is as late as what lands after it. */
+  readonly lookUpsAt: number[] = [];
   readonly #clock: Clock;
   readonly #tape: Tape;
   readonly #faults: Faults;
@@ -186,7 +186,7 @@ export class Gateway {
     }
     if (found.some(({ state }) => state === 'processing')) throw this.#unknown('The charge is being processed');
     const held = found.filter((charge) => this.held(charge) > 0);
-    this.lookedUpAt = this.#clock.now;
+    this.lookUpsAt.push(this.#clock.now);
     if (held.length > 0) this.reached('a look-up finds a charge that nobody knew of');
     return held.map((charge) => ({ reference: charge.reference, refunded: charge.amount - this.held(charge) }));
   }

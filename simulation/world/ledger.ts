@@ -41,7 +41,7 @@ export class Ledger {
   readonly events: Event[] = [{ type: 'order.created', byHand: false }];
   /** Decisions of operators, and that they were not taken, by their ids. */
   readonly decisions = new Set<string>();
-  /** Undos that were recorded, and when the money was last looked for. */
+  /** When it was last recorded that the money is right; a forgotten attempt that says so of a cancelled order asks for nothing more. */
   moneySettledAt = Number.NEGATIVE_INFINITY;
   /** When the attempts were last read, and until when by what they say one of them may have been running. */
   attemptsRead = { at: Number.NEGATIVE_INFINITY, mayRunUntil: Number.NEGATIVE_INFINITY };
@@ -198,7 +198,7 @@ export class Ledger {
   }
 
   recordNothingToRefund(): void {
-    this.moneySettledAt = this.#clock.now;
+    if (this.status !== 'CANCELLED') this.moneySettledAt = this.#clock.now;
   }
 
   cancelOrder(run: Run): 'done' {

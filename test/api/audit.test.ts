@@ -309,7 +309,11 @@ test('every operation of the document says whether it answers personal data; tho
   const reads = said.filter(([operation]) => String(operation).startsWith('GET '));
   for (const [operation] of reads)
     await server.client.get(
-      String(operation).slice(4).replace('{id}', own.id).replace('{sku}', 'KEYBOARD'),
+      String(operation)
+        .slice(4)
+        .replace('{id}', own.id)
+        .replace('{sku}', 'KEYBOARD')
+        .replace('/search', `/search?q=${own.id}`),
       await as('aud-3', 'auditor'),
     );
   await server.stop();

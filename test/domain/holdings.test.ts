@@ -10,6 +10,7 @@ const RECORDS = [
   'charge_refunds',
   'dead_letters',
   'idempotency_keys',
+  'operation_items',
   'order_lines',
   'outbox',
   'reconciliation_findings',

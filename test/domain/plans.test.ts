@@ -23,6 +23,7 @@ import {
 import { readNews } from '../../domain/reconciliation-findings.js';
 import { purgeEvents } from '../../domain/retention.js';
 import { readSagaLog } from '../../domain/saga-log.js';
+import { searchOrders } from '../../domain/search.js';
 import { countSlowOrders, listWaitingOrders } from '../../domain/stuck-sagas.js';
 import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 import { type ExplainedDatabase, openExplainedDatabase, type Plan } from '../support/plans.js';
@@ -254,6 +255,22 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
     ])
       await expectIndexesOnly(() => listOrders(explained.db, filter, 26));
     await expectIndexesOnly(() => listOrders(explained.db, hour, 101), LIST_PAGES_MAX);
+  });
+
+  test('orders, by one text that may be anything', async () => {
+    const order = (await readOrder(t.db, recent[1] as string)) as NonNullable<Awaited<ReturnType<typeof readOrder>>>;
+    const texts = [
+      order.id,
+      `${order.id}-1`,
+      order.correlationId,
+      order.customer,
+      'cus_7',
+      'of-a-caller',
+      'pi_nobodys',
+    ];
+    for (const text of texts) {
+      await expectIndexesOnly(() => searchOrders(explained.db, text, 26), LIST_PAGES_MAX);
+    }
   });
 
   test('what the reconciler compares', async () => {

@@ -101,10 +101,10 @@ const post = async (route: string, path: string, chosen: Record<string, unknown>
   });
 };
 const SKU = wordOf('PUT /inventory/{sku} path.sku');
-async function place(chosen: Record<string, unknown>): Promise<string> {
+async function place(chosen: Record<string, unknown>, caller?: Promise<string>): Promise<string> {
   const externalOrderId = `${wordOf('POST /orders body.externalOrderId')}-${++nth}`;
   const items = [{ sku: SKU, quantity: 1 }];
-  const { status, body } = await post('POST /orders', '/orders', { items, externalOrderId, ...chosen });
+  const { status, body } = await post('POST /orders', '/orders', { items, externalOrderId, ...chosen }, caller);
   expect({ status, body }).toMatchObject({ status: 201 });
   return body.id;
 }
@@ -127,6 +127,10 @@ const resolve = async (id: string, action: string) =>
   });
 const cancel = async (id: string, caller = customer()) =>
   expect(await post('POST /orders/{id}/cancel', `/orders/${id}/cancel`, {}, caller)).toMatchObject({ status: 202 });
+
+/** Whose orders have the same words, and are none of the customer's who stays. */
+const LEAVING = 'cus-leaving';
+const erase = (id: string) => post('POST /admin/customers/{id}/erase', `/admin/customers/${id}/erase`);
 
 test('every field of every request has a line in the map, and no other has', () => {
   expect(Object.keys(FLOWS).sort()).toEqual([...FIELDS].sort());
@@ -163,6 +167,7 @@ test('orders go along every path with words in all of their fields', async () =>
   await Promise.all([parks(givenUp), parks(skipped)]);
   await resolve(givenUp, 'compensate');
   await resolve(skipped, 'skip');
+  await decideOnMany();
   await fault('DELETE');
   await Promise.all([becomes(givenUp, 'CANCELLED'), becomes(skipped, 'CONFIRMED'), becomes(rejected, 'CONFIRMED')]);
 
@@ -189,6 +194,42 @@ test('orders go along every path with words in all of their fields', async () =>
   await cancel(confirmed, operator());
   await becomes(confirmed, 'CANCELLED');
 }, 60_000);
+
+test('a customer is erased, and nobody is by the id of nobody, with words in the request', async () => {
+  const left = await place({ customerId: LEAVING, paymentMethod: 'pm_card_visa' }, as('svc-shop', 'service'));
+  await becomes(left, 'CONFIRMED');
+  const asked = await erase(LEAVING);
+  expect(asked).toMatchObject({ status: 202, body: { found: true } });
+  const nobody = wordOf('POST /admin/customers/{id}/erase path.id');
+  expect(await erase(nobody)).toMatchObject({ status: 200, body: { found: false } });
+  await eventually(
+    'the customer is erased',
+    async () => (await send('GET', `/admin/erasures/${asked.body.id}`)).body['state'] === 'done',
+    30_000,
+  );
+}, 60_000);
+
+/** Slowly, so that it can be paused, go on and be aborted while one of the two is left. */
+async function decideOnMany(): Promise<void> {
+  const orderIds = await Promise.all([1, 2].map(() => place({ paymentMethod: 'pm_card_visa' })));
+  await Promise.all(orderIds.map(parks));
+  const preview = 'POST /admin/operations/preview';
+  const others = {
+    sagas: undefined,
+    deadLetterIds: undefined,
+    deadLetters: undefined,
+    items: undefined,
+    atMost: undefined,
+  };
+  const { body } = await post(preview, '/admin/operations/preview', { ...others, action: 'compensate', orderIds });
+  const route = 'POST /admin/operations';
+  const chosen = { preview: body.id, action: undefined, expectedCount: 2, canary: [], ratePerSecond: 0.1 };
+  expect(await post(route, '/admin/operations', chosen)).toMatchObject({ status: 201 });
+  const reached = async () => (await send('GET', `/admin/operations/${body.id}`)).body['counts'] as { reached: number };
+  await eventually('the first is given up', async () => (await reached()).reached === 1, 20_000);
+  for (const word of ['pause', 'resume', 'abort'])
+    expect(await post(`${route}/{id}/${word}`, `/admin/operations/${body.id}/${word}`)).toMatchObject({ status: 200 });
+}
 
 /** A path may have a word of a closed list: then what is not in it. */
 const wordIn = (field: string) => (FIELDS.includes(field) ? wordOf(field) : 'none');

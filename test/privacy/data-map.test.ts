@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Metric } from 'prom-client';
 import { ENVELOPE_SCHEMA, EVENT_SCHEMAS } from '../../contracts/event-schemas.js';
+import { RETENTION, type Retention } from '../../contracts/retention.js';
 import { CUSTOMER_ID, SAGA_FAILURE, SAGA_STATE, SAGA_STEP, sagaStart } from '../../contracts/saga.js';
 import { DATA_MAP, fieldsOf } from '../../domain/privacy/data-map.js';
 import { EVENTS, GATEWAY, TEMPORAL } from '../../domain/privacy/map/elsewhere.js';
@@ -67,11 +68,64 @@ describe('the map', () => {
     expect(silent).toEqual([]);
   });
 
+  test('says of each table how long it is kept, as the retention has it', () => {
+    const keptOf = (name: string) => POSTGRES.find(({ store }) => store === name)?.retention;
+    expect(RETENTION.map(({ store }) => [store, keptOf(store)])).toEqual(
+      RETENTION.map((row) => [row.store, expect.stringMatching(wordsOf(row))]),
+    );
+  });
+
+  test('names a retention only of tables that have it, or that lead to one which has, and with its length', () => {
+    const lengths = new Map(RETENTION.map(({ setting, default: kept }) => [setting, kept]));
+    const named = POSTGRES.flatMap(({ store, retention }) =>
+      [...retention.matchAll(/`([A-Z_]+)`(?:, (\d+) days)?/g)].map(([, setting = '', days]) => ({
+        store,
+        setting,
+        days,
+      })),
+    );
+    expect(named.map(({ store, setting }) => [store, setting, lengths.get(setting)])).toEqual(
+      named.map(({ store, setting, days }) => [store, setting, `${days}d`]),
+    );
+    const own = new Set(RETENTION.map(({ store, setting }) => `${store} ${setting}`));
+    const others = named.map(({ store, setting }) => `${store} ${setting}`).filter((each) => !own.has(each));
+    expect(others.sort()).toEqual(WITH_ANOTHERS.sort());
+  });
+
+  test('says of each column that a retention empties that it is a person’s, and how it goes', () => {
+    const emptied = RETENTION.filter(({ end }) => end === 'blanked').flatMap(({ store, columns }) =>
+      columns.map((column) => [store, column] as const),
+    );
+    const lost = emptied.filter(([name, column]) => {
+      const part = POSTGRES.find(({ store }) => store === name)?.parts.find(({ fields }) => fields.includes(column));
+      return !part?.erased || part.kind === 'none' || part.kind === 'pseudonymous';
+    });
+    expect(lost).toEqual([]);
+  });
+
   test('is docs/privacy.md, and the schema of an export is published: `npm run privacy-doc` after a change', () => {
     expect(readFileSync('docs/privacy.md', 'utf8')).toBe(privacyDocument());
     expect(readFileSync(EXPORT_SCHEMA_FILE, 'utf8')).toBe(exportSchemaText());
   });
 });
+
+/** What goes with the rows of another table: the order's, the key's. */
+const WITH_ANOTHERS = [
+  ...['order_lines', 'reservations', 'payments', 'charge_refunds', 'charge_attempts', 'spending_claims'].map(
+    (table) => `${table} RETENTION_ORDERS_PERSONAL`,
+  ),
+  'customer_keys RETENTION_ORDERS_PERSONAL',
+  'erased_keys IDEMPOTENCY_TTL',
+];
+
+/** Of a table whose rows stay it is said what they stay without. */
+function wordsOf({ setting, default: kept, end }: Retention): RegExp {
+  if (setting === null) return /^for ever$/;
+  const words = `\`${setting}\`\\W+${kept?.replace('d', ' days')}`;
+  return new RegExp(
+    end === 'removed' ? `^(?!.*for ever).*${words}` : `for ever.*${words}.* without |${words}.*without the person`,
+  );
+}
 
 type Schema = {
   properties?: Record<string, Schema>;

@@ -79,8 +79,16 @@ export async function accept(
     if (unitPrice === undefined) throw new Error(`${sku} is not in the catalogue: stock it first`);
     return { sku, quantity, unitPrice };
   });
+  const order = orderFor(customerId, items);
+  const acceptance = await acceptOrder(db, { order, paymentMethod, ...more });
+  if (acceptance.outcome !== 'accepted') throw new Error(`the order was not accepted: ${acceptance.outcome}`);
+  return { ...order, customer: acceptance.customer };
+}
+
+/** An order as the API would accept it. */
+export function orderFor(customerId: string, items: OrderLine[]): Order {
   const now = new Date().toISOString();
-  const order: Order = {
+  return {
     id: uuidv7(),
     status: 'PENDING',
     customerId,
@@ -90,9 +98,6 @@ export async function accept(
     updatedAt: now,
     correlationId: uuidv7(),
   };
-  const acceptance = await acceptOrder(db, { order, paymentMethod, ...more });
-  if (acceptance.outcome !== 'accepted') throw new Error(`the order was not accepted: ${acceptance.outcome}`);
-  return { ...order, customer: acceptance.customer };
 }
 
 /** The orders of a client's id, newest first: in its row an order has a reference. */

@@ -25,6 +25,7 @@ import { createPaymentGateway } from '../../gateways/stripe.js';
 import { createSandbox } from '../../sandbox/server.js';
 import type { Payloads } from '../../sagas/payloads/opened.js';
 import type { WorkerVersion } from '../../workers/versioning.js';
+import { keepFailures } from '../../workers/kept-failures.js';
 import { createActivities, createWorker } from '../../workers/worker.js';
 import { accept, createTestDatabase, required } from './database.js';
 import { assertReplayable, workflowBundle } from './histories.js';
@@ -119,6 +120,7 @@ export async function startSagaStack(tamper: Tamper = {}): Promise<SagaStack> {
       activities: ofBuild?.(activities) ?? tamper.activities?.(activities, db) ?? activities,
       workflowBundle: codePath,
       logger: pino({ level: 'silent' }),
+      failures: keepFailures(db, pino({ level: 'silent' })),
       ...(version && { version }),
       ...(payloads && { payloadCodec: payloads.codec }),
     });

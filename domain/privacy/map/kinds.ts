@@ -30,7 +30,8 @@ export const LEGAL = {
   customer: {
     purpose: 'know which orders are one customer’s',
     basis: CONTRACT,
-    retention: 'until nothing personal of an order of theirs is left (`RETENTION_ORDERS_PERSONAL`), or an erasure',
+    retention:
+      'until nothing personal of an order of theirs is left (`RETENTION_ORDERS_PERSONAL`, 1461 days), or an erasure; the row for ever, without the person',
   },
   events: {
     purpose: 'tell the shop’s programs what happened',
@@ -40,12 +41,13 @@ export const LEGAL = {
   log: {
     purpose: 'say what was done with an order, and by whom, after Temporal has forgotten',
     basis: BOOKS,
-    retention: 'for ever; after `RETENTION_ORDERS_PERSONAL` or an erasure without the person',
+    retention: 'for ever; after `RETENTION_ORDERS_PERSONAL`, 1461 days, or an erasure without the person',
   },
   deadLetters: {
     purpose: 'deliver what was rejected',
     basis: CONTRACT,
-    retention: 'for ever; `RETENTION_DEAD_LETTERS`, 90 days, after the decision, or an erasure, without the words',
+    retention:
+      'for ever; after `RETENTION_DEAD_LETTERS`, 90 days from the decision, without the words and who decided; after an erasure without the words',
   },
   keys: {
     purpose: 'never carry out a repeated request twice',
@@ -55,9 +57,14 @@ export const LEGAL = {
   findings: {
     purpose: 'keep the books equal to the payment provider’s',
     basis: BOOKS,
-    retention: 'for ever; after `RETENTION_ORDERS_PERSONAL` of their order without the words',
+    retention: 'for ever; after `RETENTION_ORDERS_PERSONAL`, 1461 days, of their order without the words',
   },
   acts: { purpose: 'prove who did what with an operator’s rights', basis: SECURITY, retention: 'for ever' },
+  operations: {
+    purpose: 'carry out one decision on many orders, and say what has come of each',
+    basis: CONTRACT,
+    retention: '90 days after it has come to its end',
+  },
   calls: {
     purpose: 'see who read whose data, and who was refused',
     basis: SECURITY,
@@ -66,7 +73,7 @@ export const LEGAL = {
   erasures: {
     purpose: 'prove that a person was erased',
     basis: '6(1)(c) with 5(2), accountability',
-    retention: 'for ever',
+    retention: 'for ever; after `RETENTION_ERASURE_REASONS`, 1096 days from its end, without who asked and why',
   },
   tombstones: {
     purpose: 'never carry out a repeated order twice',

@@ -3,8 +3,10 @@ import { type Fields, LEGAL, type Legal, names, type Store } from './kinds.js';
 
 const DESTROYED = 'destroyed';
 const EMPTIED = 'emptied';
+const LAPSED = 'emptied by the retention';
 const OPERATORS = 'who of the shop did it: an opaque subject id';
 const staff = (fields: string, what = OPERATORS): Fields => ({ kind: 'staff', fields: names(fields), what });
+const lapsing = (fields: string, what = OPERATORS): Fields => ({ ...staff(fields, what), erased: LAPSED });
 const none = (fields: string): Fields => ({ kind: 'none', fields: names(fields) });
 const pseudonymous = (fields: string, what?: string): Fields => ({
   kind: 'pseudonymous',
@@ -59,7 +61,7 @@ export const POSTGRES: readonly Store[] = [
   table(
     'erasures',
     LEGAL.erasures,
-    staff('requested_by reason', 'who of the shop asked for it, and why, without personal data as it was accepted'),
+    lapsing('requested_by reason', 'who of the shop asked for it, and why, without personal data as it was accepted'),
     pseudonymous('reference waiting_for', 'lead to nobody once it is done'),
     none(
       `id state requested_at waiting_count looked_at stalled_by noted_at entombed_at pass_began_at pass_place counts done_at`,
@@ -99,6 +101,12 @@ export const POSTGRES: readonly Store[] = [
     pseudonymous('order_id gateway_reference'),
     none('refund_no refund_failures refund_failures_seen refunds_allowed refund_word updated_at'),
   ),
+  table(
+    'step_failures',
+    LEGAL.order,
+    pseudonymous('order_id'),
+    none('id step kind failure message first_attempt last_attempt times first_at last_at'),
+  ),
   table('charge_attempts', LEGAL.order, pseudonymous('order_id'), none('id began_at ended_at')),
   table(
     'outbox',
@@ -125,7 +133,7 @@ export const POSTGRES: readonly Store[] = [
     LEGAL.deadLetters,
     personal('error', 'what the destination answered', EMPTIED),
     personal('reason', 'an operator’s, without personal data as it was accepted', EMPTIED),
-    staff('decided_by'),
+    lapsing('decided_by'),
     pseudonymous('order_id'),
     none('id destination sequence type cause attempts state parked_at updated_at closed_at'),
   ),
@@ -209,8 +217,13 @@ export const POSTGRES: readonly Store[] = [
     LEGAL.operation,
     none('destination partition feed_xid feed_position lease_owner lease_until lease_epoch updated_at'),
   ),
-  table('relay_destinations', LEGAL.operation, none('destination configured_at')),
-  table('relay_members', LEGAL.operation, none('destination owner alive_until')),
+  table('relay_destinations', LEGAL.operation, none('destination configured_at taken_at')),
+  table(
+    'relay_members',
+    LEGAL.operation,
+    personal('error', 'what the destination answered last', 'gone when it takes the event, or its relay has ended'),
+    none('destination owner alive_until failing_since left_alone_until'),
+  ),
   table('feed_horizon', LEGAL.operation, none('singleton feed_xid feed_position occurred_at')),
   table('erasure_journal_mark', LEGAL.operation, none('singleton position hash incarnation read_at')),
   table('progress_marks', LEGAL.operation, none('name reached_at')),
@@ -234,6 +247,26 @@ export const POSTGRES: readonly Store[] = [
   ),
   table('spending_claims', LEGAL.order, pseudonymous('order_id', OF_ORDER), none('currency amount minute')),
   table('spending_minutes', LEGAL.operation, none('currency minute amount')),
+  table(
+    'operations',
+    LEGAL.operations,
+    personal(
+      'reason paused_because abort_reason',
+      'an operator’s, without personal data as it was accepted',
+      'never: there is nothing of a person in it',
+    ),
+    staff('previewed_by started_by paused_by aborted_by'),
+    none(`id action state selection total amounts skipped previewed_at started_at canary rate_per_second runner paused_at ended_at
+      settled_counts`),
+  ),
+  table(
+    'operation_items',
+    LEGAL.operations,
+    pseudonymous('order_id workflow_id dead_letter_id', OF_ORDER),
+    none(
+      `operation_id no amount currency seen_state seen_step seen_failure state outcome message begun_at sent_to ended_at`,
+    ),
+  ),
   table('leases', LEGAL.operation, none('name owner until')),
   table(
     '_prisma_migrations',

@@ -37,6 +37,11 @@ export const CASES: AlarmCase[] = [
     summary: 'operators have held back charging for more than an hour',
   },
   {
+    alert: 'OperationPaused',
+    series: byBoth(is('operations_open', 'state="paused-by-itself"'), [0, 1]),
+    summary: '1 operations on many sagas or letters have paused by themselves: what they do does not help',
+  },
+  {
     alert: 'NoWorker',
     series: { [stuck('NO_POLLERS')]: [0, 2], [stuck('GatewayUnknown')]: [1, 1] },
     summary: '2 orders wait for a worker that does not come',

@@ -31,6 +31,7 @@ const FAULTS: ((stage: Stage) => Fault)[] = [
   neighbours.fullDisk,
   orders.heldFeed,
   orders.engagedBrake,
+  orders.pausedOperation,
   orders.changedAudit,
   orders.spoiltOrder,
   orders.refundByHand,

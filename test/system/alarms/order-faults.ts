@@ -49,6 +49,23 @@ export function engagedBrake({ ops }: Stage): Fault {
   };
 }
 
+export function pausedOperation({ sql }: Stage): Fault {
+  const id = '01a1fc4b-2622-70f0-8b6b-725674f9c1d0';
+  return {
+    what: 'an operation pauses by itself, and is aborted',
+    alarms: ['OperationPaused'],
+    begin: () =>
+      sql([
+        `INSERT INTO operations (id, action, state, selection, total, amounts, skipped, previewed_by, started_at, started_by, reason, paused_at, paused_because)
+         VALUES ('${id}', 'retry', 'paused', '{}', 1, '[]', '[]', 'op-7', now(), 'op-7', 'ticket 1', now(), 'the canary has failed')`,
+      ]),
+    end: () =>
+      sql([
+        `UPDATE operations SET state = 'aborted', aborted_by = 'op-7', abort_reason = 'ticket 1', paused_at = NULL, paused_because = NULL WHERE id = '${id}'`,
+      ]),
+  };
+}
+
 export function changedAudit({ sql }: Stage): Fault {
   const price = (value: string) =>
     sql([

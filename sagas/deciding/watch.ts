@@ -1,15 +1,14 @@
 /** Watching a saga after a decision, until it can be said what has come of it: "accepted" alone says little at 3 a.m. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { WorkflowExecutionDescription } from '@temporalio/client';
-import { orderIdOf } from '../contracts/ids.js';
-import { STILL_PROCESSED } from '../contracts/refusals.js';
-import type { SagaProgress, SagaState } from '../contracts/saga.js';
-import type { Database } from '../domain/database.js';
-import { readOrder } from '../domain/orders.js';
-import { stateOf } from '../domain/saga-log.js';
-import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
-import type { Temporal } from './connections.js';
-import { askProgress, describe } from './sagas.js';
+import { orderIdOf } from '../../contracts/ids.js';
+import { STILL_PROCESSED } from '../../contracts/refusals.js';
+import type { SagaProgress, SagaState } from '../../contracts/saga.js';
+import type { Database } from '../../domain/database.js';
+import { readOrder } from '../../domain/orders.js';
+import { stateOf } from '../../domain/saga-log.js';
+import { endedFromOutside, pendingActivities } from '../execution.js';
+import { askProgress, describe, type Place } from './asking.js';
 
 /** Longer than an attempt may take (10 s, workflows/steps): then there has been an answer, or no worker works. */
 const WATCH_LIMIT_MS = 13_000;
@@ -23,7 +22,7 @@ export type Sequel = { went: 'well' | 'waits' | 'wrong'; state: SagaState | null
  * @param goal what must not be outrun: a compensated order that was confirmed first has not been compensated
  */
 export async function watch(
-  temporal: Temporal,
+  temporal: Place,
   db: Database,
   workflowId: string,
   { seen = [], goal }: { seen?: string[]; goal?: 'COMPENSATED' },

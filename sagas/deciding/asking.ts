@@ -1,18 +1,28 @@
 /** Asking one saga how it stands, and which saga an order has. */
-import { isGrpcServiceError, type WorkflowExecutionDescription, WorkflowNotFoundError } from '@temporalio/client';
-import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
-import { PROGRESS_QUERY, type SagaProgress } from '../contracts/saga.js';
-import type { OrderState } from '../domain/orders.js';
-import { isAway } from '../sagas/away.js';
-import { withPendingAttempts } from '../sagas/execution.js';
-import type { Temporal } from './connections.js';
+import {
+  type Client,
+  isGrpcServiceError,
+  type WorkflowExecutionDescription,
+  WorkflowNotFoundError,
+} from '@temporalio/client';
+import { cancelOrderSagaId, orderSagaId } from '../../contracts/ids.js';
+import { PROGRESS_QUERY, type SagaProgress } from '../../contracts/saga.js';
+import type { OrderState } from '../../domain/orders.js';
+import { isAway } from '../away.js';
+import { withPendingAttempts } from '../execution.js';
+
+/** Where sagas run: `where` is for sentences, `host:port/namespace`. */
+export type Place = { client: Client; where: string };
 
 const CALL_LIMIT_MS = 5_000;
 /** A worker answers a query in milliseconds, or it is busy or gone. */
 const QUERY_LIMIT_MS = 1_500;
 
 /** @returns the saga's newest run, or null if Temporal knows none */
-export async function describe({ client }: Temporal, workflowId: string): Promise<WorkflowExecutionDescription | null> {
+export async function describe(
+  { client }: Pick<Place, 'client'>,
+  workflowId: string,
+): Promise<WorkflowExecutionDescription | null> {
   try {
     return await client.withDeadline(Date.now() + CALL_LIMIT_MS, () =>
       client.workflow.getHandle(workflowId).describe(),
@@ -25,7 +35,7 @@ export async function describe({ client }: Temporal, workflowId: string): Promis
 
 /** @returns undefined if no worker answers */
 export async function askProgress(
-  { client }: Temporal,
+  { client }: Pick<Place, 'client'>,
   description: WorkflowExecutionDescription,
 ): Promise<SagaProgress | undefined> {
   const handle = client.workflow.getHandle(description.workflowId, description.runId);
@@ -40,7 +50,7 @@ export const SERVED_LIMIT_MS = 5_000;
 
 /** @returns whether a worker answers for the saga; what else may be wrong with it shows when a decision is sent */
 export async function isServed(
-  { client }: Temporal,
+  { client }: Pick<Place, 'client'>,
   { workflowId, runId }: WorkflowExecutionDescription,
 ): Promise<boolean> {
   const handle = client.workflow.getHandle(workflowId, runId);

@@ -5,7 +5,7 @@ import {
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
 } from '@temporalio/client';
-import type { Order } from '../contracts/orders.js';
+import type { Order } from '../../contracts/orders.js';
 import {
   RESOLVE_UPDATE,
   type Resolution,
@@ -13,18 +13,17 @@ import {
   type SagaProgress,
   type SagaState,
   sagaStart,
-} from '../contracts/saga.js';
-import { readDueSaga } from '../domain/acceptance.js';
-import type { Database } from '../domain/database.js';
-import { readOrder } from '../domain/orders.js';
-import { stateOf } from '../domain/saga-log.js';
-import { restartSaga } from '../sagas/restart.js';
-import { endedFromOutside, pendingActivities } from '../sagas/execution.js';
-import { sentenceOf } from '../runtime/errors/facts.js';
-import type { ItemOutcome } from './bulk.js';
-import type { Temporal } from './connections.js';
+} from '../../contracts/saga.js';
+import { readDueSaga } from '../../domain/acceptance.js';
+import type { Database } from '../../domain/database.js';
+import { readOrder } from '../../domain/orders.js';
+import { stateOf } from '../../domain/saga-log.js';
+import { sentenceOf } from '../../runtime/errors/facts.js';
+import { endedFromOutside, pendingActivities } from '../execution.js';
+import { restartSaga } from '../restart.js';
+import { askProgress, describe, isServed, type Place, SERVED_LIMIT_MS } from './asking.js';
+import type { ItemOutcome } from './outcomes.js';
 import type { Recorder } from './recorder.js';
-import { askProgress, describe, isServed, SERVED_LIMIT_MS } from './sagas.js';
 import { type Sequel, watch } from './watch.js';
 
 export type Result = {
@@ -36,27 +35,46 @@ export type Result = {
 };
 
 export type Target = { orderId: string; workflowId: string };
-export type Deciding = { temporal: Temporal; db: Database; policy: SagaPolicy; recorder: Recorder };
+export type Deciding = { temporal: Place; db: Database; policy: SagaPolicy; recorder: Recorder };
+
+/** For whoever may send a decision twice, because the first sender has died: it is taken once. */
+export type Once = {
+  /** By which Temporal recognizes a repetition. */
+  updateId: string;
+  /** The run of the saga that it was sent to before; null = nowhere. */
+  sentTo: string | null;
+  /** Notes that it is about to be sent to this run; what it throws keeps it from being sent. */
+  sending(runId: string): Promise<void>;
+};
 
 /** The update first writes the decision to the log, which takes milliseconds, or up to 5 s when the database is in trouble. */
 const UPDATE_LIMIT_MS = 15_000;
 
 const UNSERVED = `no worker has answered for its saga within ${SERVED_LIMIT_MS / 1_000} s: the decision was not sent, and nothing is changed. Does a worker run? See \`stuck\``;
 
+/** Where a restart is sent to: its run has no id yet. */
+const ANEW = 'anew';
+const BEGUN_ANEW =
+  'its saga was begun anew after this was sent: whether it was taken is not known, and it was not sent again';
+
 /** @returns never throws for what concerns this saga alone */
-export async function decide(to: Deciding, target: Target, resolution: Resolution): Promise<Result> {
+export async function decide(to: Deciding, target: Target, resolution: Resolution, once?: Once): Promise<Result> {
   try {
     const saga = await describe(to.temporal, target.workflowId);
-    if (saga === null) return await decideUnknown(to, target, resolution);
+    if (saga === null) return await decideUnknown(to, target, resolution, once);
     if (endedFromOutside(saga.status.name)) {
-      return await decideEnded(to, target, resolution, `was ${endedFromOutside(saga.status.name)}`);
+      return await decideEnded(to, target, resolution, `was ${endedFromOutside(saga.status.name)}`, once);
     }
-    if (saga.status.name === 'COMPLETED') return await decideCompleted(to, target, resolution);
+    if (saga.status.name === 'COMPLETED') return await decideCompleted(to, target, resolution, once);
     // One that is sent may still be carried out, whenever a worker comes: so it is seen first whether one is there.
     if (!(await isServed(to.temporal, saga)))
       return { ...target, outcome: 'unanswered', state: null, message: UNSERVED };
+    // By a restart in between Temporal has forgotten the repetition: a second `skip` would skip the step after the one meant.
+    if (resolution.action === 'skip' && once?.sentTo != null && once.sentTo !== saga.runId)
+      return { ...target, outcome: 'unanswered', state: null, message: BEGUN_ANEW };
+    await once?.sending(saga.runId);
     const seen = pendingActivities(saga).map(({ id }) => id);
-    return await decideRunning(to, target, resolution, seen);
+    return await decideRunning(to, target, resolution, { seen, ...(once && { updateId: once.updateId }) });
   } catch (err) {
     if (err instanceof WorkflowNotFoundError) return gone(to, target);
     const isUnanswered = isGrpcDeadlineError(err) || err instanceof WorkflowUpdateRPCTimeoutOrCancelledError;
@@ -67,14 +85,22 @@ export async function decide(to: Deciding, target: Target, resolution: Resolutio
   }
 }
 
-async function decideRunning(to: Deciding, target: Target, resolution: Resolution, seen: string[]): Promise<Result> {
+/** `seen`: ids of the activities that were pending before. */
+type Sending = { seen: string[]; updateId?: string };
+
+async function decideRunning(
+  to: Deciding,
+  target: Target,
+  resolution: Resolution,
+  { seen, ...options }: Sending,
+): Promise<Result> {
   const { client } = to.temporal;
   const handle = client.workflow.getHandle(target.workflowId);
   const args: [Resolution] = [resolution];
   const conclude = await announce(to, target, resolution, 'RUNNING');
   try {
     await client.withDeadline(Date.now() + UPDATE_LIMIT_MS, () =>
-      handle.executeUpdate<SagaProgress, [Resolution]>(RESOLVE_UPDATE, { args }),
+      handle.executeUpdate<SagaProgress, [Resolution]>(RESOLVE_UPDATE, { args, ...options }),
     );
   } catch (err) {
     await conclude(err instanceof WorkflowUpdateFailedError ? 'refused' : 'unanswered');
@@ -106,7 +132,13 @@ async function announce(
 }
 
 /** No saga is there to take the decision; only a restart helps, and finds what the ended saga has done. */
-async function decideEnded(to: Deciding, target: Target, resolution: Resolution, before: string): Promise<Result> {
+async function decideEnded(
+  to: Deciding,
+  target: Target,
+  resolution: Resolution,
+  before: string,
+  once?: Once,
+): Promise<Result> {
   if (resolution.action !== 'retry') {
     const message = `its saga ${before}, so that nobody can ${resolution.action}: \`retry\` starts it anew`;
     return { ...target, outcome: 'refused', state: null, message };
@@ -114,6 +146,7 @@ async function decideEnded(to: Deciding, target: Target, resolution: Resolution,
   const { id: orderId } = await requireOrder(to.db, target.orderId);
   const { operator, reason } = resolution;
   const { client } = to.temporal;
+  await once?.sending(ANEW);
   const conclude = await announce(to, target, resolution, before);
   const workflowId = await restartSaga({ ...to, client }, orderId, { operator, reason, before });
   await conclude(workflowId === null ? 'nothing to restart' : 'restarted');
@@ -121,16 +154,18 @@ async function decideEnded(to: Deciding, target: Target, resolution: Resolution,
 }
 
 /** It has come to its end; but if its order is not final, it was completed by hand, and the order has no saga. */
-async function decideCompleted(to: Deciding, target: Target, resolution: Resolution): Promise<Result> {
+async function decideCompleted(to: Deciding, target: Target, resolution: Resolution, once?: Once): Promise<Result> {
   const due = await readDueSaga(to.db, target.orderId);
   const isDue = due !== null && sagaStart(due, to.policy).options.workflowId === target.workflowId;
-  return isDue ? decideEnded(to, target, resolution, 'has ended although its order is not final') : gone(to, target);
+  return isDue
+    ? decideEnded(to, target, resolution, 'has ended although its order is not final', once)
+    : gone(to, target);
 }
 
-async function decideUnknown(to: Deciding, target: Target, resolution: Resolution): Promise<Result> {
+async function decideUnknown(to: Deciding, target: Target, resolution: Resolution, once?: Once): Promise<Result> {
   const order = await requireOrder(to.db, target.orderId);
   if (!(await readDueSaga(to.db, order.id))) return gone(to, target);
-  return decideEnded(to, target, resolution, `is not known to Temporal at ${to.temporal.where}`);
+  return decideEnded(to, target, resolution, `is not known to Temporal at ${to.temporal.where}`, once);
 }
 
 async function follow(to: Deciding, target: Target, { action }: Resolution, seen: string[]): Promise<Result> {

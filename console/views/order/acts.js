@@ -1,0 +1,113 @@
+/**
+ * What an operator may do about this one order, as its explanation offers it: each with what it costs, and afterwards with what has come
+ * of it. That a request was accepted is no success: the order's own state says what became of it.
+ */
+import { post } from '../../lib/api.js';
+import { confirmAct } from '../../lib/confirm.js';
+import { moment } from '../../lib/format.js';
+import { Notice, Status } from '../../lib/ui.js';
+import { html } from '../../vendor/preact.js';
+import { situationWord } from './words.js';
+
+/** @typedef {import('./follow.js').Timeline} Timeline */
+/** @typedef {import('./follow.js').Choice} Choice */
+/** @typedef {NonNullable<Choice['action']>} Action */
+
+/**
+ * @typedef {object} Acted
+ * @property {Action} action
+ * @property {string | null} step at which the order was
+ * @property {string} at by the API's clock: when the order had last been looked at before
+ * @property {'CONFIRMED' | 'CANCELLED'} expects where it leads if all goes well
+ */
+
+/** What the API keeps of a reason. */
+const REASON_MAX = 200;
+
+/** @param {Action} action @param {string | null} step */
+export function nameOf(action, step) {
+  const at = step ?? 'its saga';
+  if (action === 'retry') return `Retry ${at}`;
+  if (action === 'skip') return `Skip ${at}`;
+  return action === 'compensate' ? 'Give up now' : 'Cancel the order';
+}
+
+/** @param {{ timeline: Timeline, onActed: (acted: Acted) => void, canAct: boolean }} props */
+export function Acts({ timeline, onActed, canAct }) {
+  const { choices, step } = timeline.explanation;
+  if (choices.length === 0)
+    return html`<p class="faint">Nothing is to be decided: there is nothing to do but wait.</p>`;
+  return html`<ul class="choices">${choices.map(
+    (choice) => html`<li>
+      ${choice.action !== null && canAct && html`<button type="button" class=${choice.action === 'retry' ? 'primary' : ''} onClick=${() => act(timeline, choice, onActed)}>${nameOf(choice.action, step)} …</button> `}
+      <span>${choice.action === null || !canAct ? html`<code>${choice.command}</code>: ` : ''}${choice.does}.</span>
+      <span class="faint">Money: ${choice.money}. Stock: ${choice.stock}. Customer: ${choice.customer}. Can it be taken back? ${choice.reversible}.</span>
+    </li>`,
+  )}</ul>`;
+}
+
+/**
+ * @param {Timeline} timeline
+ * @param {Choice} choice
+ * @param {(acted: Acted) => void} onActed
+ */
+async function act(timeline, choice, onActed) {
+  const { orderId, at, explanation } = timeline;
+  const { step, status } = explanation;
+  const action = /** @type {Action} */ (choice.action);
+  const name = nameOf(action, step);
+  const path = action === 'cancel' ? `orders/${orderId}/cancel` : `admin/sagas/${orderId}/resolve`;
+  const answer = await confirmAct({
+    title: `${name}: ${choice.does}`,
+    act: name,
+    count: 1,
+    noun: 'order',
+    atStake: choice.moves && action !== 'retry' ? [choice.moves] : [],
+    isHarmful: action !== 'retry',
+    children: html`<dl>
+      <dt>Order</dt><dd><code>${orderId}</code>, ${status}, ${situationWord(explanation.situation)}</dd>
+      <dt>Money</dt><dd>${choice.money}</dd><dt>Stock</dt><dd>${choice.stock}</dd><dt>Customer</dt><dd>${choice.customer}</dd>
+      <dt>Taken back?</dt><dd>${choice.reversible}</dd>
+    </dl>`,
+    reason: { required: true, maxLength: REASON_MAX },
+    run: ({ reason }, idempotencyKey) => {
+      const body = action === 'cancel' ? { reason } : { action, reason };
+      return post(path, { body, idempotencyKey });
+    },
+  });
+  if (answer === undefined) return;
+  const isGoingBack = isUndo(timeline, step) || action === 'compensate' || action === 'cancel';
+  onActed({ action, step, at, expects: isGoingBack ? 'CANCELLED' : 'CONFIRMED' });
+}
+
+/** @param {Timeline} timeline @param {string | null} step */
+const isUndo = ({ entries }, step) => entries.some((entry) => entry.kind === 'undo' && entry.step === step);
+
+/**
+ * @param {Acted} acted
+ * @param {Timeline} timeline
+ * @returns {{ kind: import('../../lib/ui.js').Kind, says: string }}
+ */
+export function outcomeOf({ action, step, at, expects }, timeline) {
+  const { explanation, isFinal, entries } = timeline;
+  const { status, situation } = explanation;
+  const stands = `The order is ${status}, ${situationWord(situation)}.`;
+  if (isFinal && status === expects) return { kind: 'good', says: `It worked: the order is ${status}.` };
+  if (isFinal) return { kind: 'bad', says: `It came to something else: the order is ${status}.` };
+  const since = entries.filter((entry) => (entry.until ?? entry.at ?? '') > at);
+  const failed = since.find((entry) => entry.kind === 'attempt' && entry.status === 'failed' && entry.step === step);
+  if (failed && action === 'retry')
+    return {
+      kind: situation === 'retrying' ? 'warn' : 'bad',
+      says: `It was tried again, and failed: ${failed.error?.message ?? failed.error?.failure}. ${stands}`,
+    };
+  const notTaken = since.find((entry) => entry.status === 'not-taken');
+  if (notTaken) return { kind: 'bad', says: `It was not taken: ${notTaken.reason ?? notTaken.what}. ${stands}` };
+  return { kind: 'busy', says: `Accepted, and not there yet. ${stands}` };
+}
+
+/** @param {{ acted: Acted, timeline: Timeline }} props */
+export function Outcome({ acted, timeline }) {
+  const { kind, says } = outcomeOf(acted, timeline);
+  return html`<${Notice} kind=${kind}><p class="outcome"><${Status} kind=${kind}>${nameOf(acted.action, acted.step)}<//> ${says} <span class="faint">As of ${moment(timeline.at).slice(11)}.</span></p><//>`;
+}

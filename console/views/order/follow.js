@@ -1,0 +1,137 @@
+/** An order's timeline, as it changes: asked for every few seconds, and at once when the order's own stream of events says something. */
+import { ApiProblem, get } from '../../lib/api.js';
+import { readStream } from '../../lib/live.js';
+import { session } from '../../lib/session.js';
+import { useCallback, useEffect, useRef, useState } from '../../vendor/preact.js';
+
+/** While something goes on; a final order changes only if somebody takes it back, which its stream says. */
+const EVERY_MS = { open: 2_500, final: 20_000 };
+const AGAIN_MS = { first: 2_000, most: 30_000 };
+
+/**
+ * @typedef {object} Timeline as GET /admin/orders/{id}/timeline answers
+ * @property {string} orderId
+ * @property {string} at
+ * @property {{ amount: number, currency: string }} total
+ * @property {string} createdAt
+ * @property {boolean} isFinal
+ * @property {{ workflowId: string | null, runId: string | null, webUrl: string | null }} saga
+ * @property {string | null} traceId
+ * @property {import('./words.js').Entry[]} entries
+ * @property {{ lane: string, count: number, why: string }[]} omitted
+ * @property {{ source: string, why: string, lacks: string }[]} missing
+ * @property {Explanation} explanation
+ */
+/**
+ * @typedef {object} Explanation
+ * @property {string} situation
+ * @property {string} status
+ * @property {string | null} step
+ * @property {string[]} why
+ * @property {{ what: string, at: string | null }[]} next
+ * @property {Choice[]} choices
+ * @property {{ between: string[], says: string, sequel: string }[]} disagreements
+ * @property {Record<string, string>} sources
+ */
+/**
+ * @typedef {object} Choice
+ * @property {'retry' | 'skip' | 'compensate' | 'cancel' | null} action
+ * @property {string} command
+ * @property {string} does
+ * @property {string} money
+ * @property {{ amount: number, currency: string } | null} moves
+ * @property {string} stock
+ * @property {string} customer
+ * @property {string} reversible
+ */
+
+/**
+ * @param {string} id
+ * @returns {import('../../lib/live.js').Live<Timeline> & { staleMs: number }}
+ */
+export function useTimeline(id) {
+  const [state, setState] = useState(
+    /** @type {{ data?: Timeline, at?: number, problem?: Error, nextTryAt?: number }} */ ({}),
+  );
+  const [isPaused, setPaused] = useState(false);
+  const [round, setRound] = useState(0);
+  const wake = useRef(() => {});
+  const tryNow = useCallback(() => setRound((n) => n + 1), []);
+  useEffect(() => session.onChange(tryNow), []);
+  useEffect(() => setState({}), [id]);
+  useEffect(() => {
+    if (isPaused) return undefined;
+    const leaving = new AbortController();
+    void ask(id, leaving.signal, wake, setState);
+    void listen(id, leaving.signal, () => wake.current());
+    return () => leaving.abort();
+  }, [id, isPaused, round]);
+  const staleMs = state.data?.isFinal ? EVERY_MS.final * 2 : EVERY_MS.open * 6;
+  return { ...state, data: state.data, isPaused, setPaused, tryNow, staleMs };
+}
+
+/**
+ * @param {string} id
+ * @param {AbortSignal} signal
+ * @param {{ current: () => void }} wake
+ * @param {(change: (before: any) => any) => void} change
+ */
+async function ask(id, signal, wake, change) {
+  let againMs = AGAIN_MS.first;
+  while (!signal.aborted) {
+    let pauseMs;
+    try {
+      /** @type {Timeline} */
+      const data = await get(`admin/orders/${encodeURIComponent(id)}/timeline`, { signal });
+      change(() => ({ data, at: Date.now() }));
+      againMs = AGAIN_MS.first;
+      pauseMs = data.isFinal ? EVERY_MS.final : EVERY_MS.open;
+    } catch (err) {
+      if (signal.aborted) return;
+      const problem = err instanceof Error ? err : new Error(String(err));
+      const told = err instanceof ApiProblem ? err : undefined;
+      // Wrong today, and wrong tomorrow: there is no such order, or it is not to be seen by whoever asks.
+      if (told && !told.isPassing) return change((before) => ({ ...before, problem, nextTryAt: undefined }));
+      if (told?.status === 401) return change((before) => ({ ...before, problem, nextTryAt: undefined }));
+      pauseMs = Math.max(againMs, (told?.retryAfterS ?? 0) * 1_000);
+      againMs = Math.min(againMs * 2, AGAIN_MS.most);
+      const nextTryAt = Date.now() + pauseMs;
+      change((before) => ({ ...before, problem, nextTryAt }));
+    }
+    await until(pauseMs, signal, wake);
+  }
+}
+
+/**
+ * @param {number} ms
+ * @param {AbortSignal} signal
+ * @param {{ current: () => void }} wake ends it sooner
+ * @returns {Promise<void>}
+ */
+const until = (ms, signal, wake) =>
+  new Promise((resolve) => {
+    const timer = setTimeout(end, ms);
+    function end() {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      wake.current = () => {};
+      resolve();
+    }
+    signal.addEventListener('abort', end);
+    wake.current = end;
+  });
+
+/**
+ * The stream is a hint: without it the order is asked for all the same.
+ * @param {string} id
+ * @param {AbortSignal} signal
+ * @param {() => void} onHint
+ */
+async function listen(id, signal, onHint) {
+  let againMs = AGAIN_MS.first;
+  while (!signal.aborted) {
+    await readStream(`orders/${encodeURIComponent(id)}/events`, { signal, onData: onHint }).catch(() => undefined);
+    await until(againMs, signal, { current: () => {} });
+    againMs = Math.min(againMs * 2, AGAIN_MS.most);
+  }
+}

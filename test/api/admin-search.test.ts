@@ -1,0 +1,149 @@
+/** One box: whatever an operator has in hand leads to the order, and what was found is on record without what was typed. */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { Order } from '../../contracts/orders.js';
+import { findReferences, readIdentityKey } from '../../domain/customers.js';
+import { reserveInventory } from '../../domain/inventory.js';
+import { recordCharge } from '../../domain/payments.js';
+import { expectProblem, startTestApi, type TestApi } from '../support/api.js';
+import { eventually } from '../support/conditions.js';
+import { accept, stock } from '../support/database.js';
+import { AUDIENCE, startTokenIssuer, type TokenIssuer } from './tokens.js';
+
+let issuer: TokenIssuer;
+let api: TestApi;
+beforeAll(async () => {
+  issuer = await startTokenIssuer();
+  api = await startTestApi({
+    authentication: { issuer: issuer.url, audience: AUDIENCE, rolesClaim: 'roles', jwksUrl: issuer.jwksUrl },
+  });
+  await api.db
+    .$executeRaw`UPDATE installation SET pseudonyms_since = now() - interval '1 day', pseudonyms_complete_at = now()`;
+  await stock(api.db, 'KEYBOARD', 1_000);
+});
+afterAll(() => Promise.all([api.stop(), issuer.stop()]));
+
+const as = async (role: string, subject = `a-${role}`) => ({
+  authorization: await issuer.token({ subject, roles: [role] }),
+});
+type Answered = { orders: { order: Order; foundBy: string[] }[]; more: boolean };
+const search = async (q: string, role = 'operator', more = '') =>
+  api.get<Answered>(`/admin/search?q=${encodeURIComponent(q)}${more}`, await as(role));
+
+async function place(customerId: string, externalOrderId: string): Promise<Order> {
+  const headers = await as('service');
+  const { body, status } = await api.place(
+    { customerId, externalOrderId, items: [{ sku: 'KEYBOARD', quantity: 1 }] },
+    headers,
+  );
+  expect(status).toBe(201);
+  return body;
+}
+
+test('each thing that leads to an order finds it, and says what it is of the order', async () => {
+  const order = await place('cus_searched', 'web-3001');
+  await place('cus_else', 'web-3002');
+  await reserveInventory(api.db, order.id);
+  await recordCharge(api.db, order.id, 'pi_searched');
+  await api.db.payment.update({ where: { orderId: order.id }, data: { refundReference: 're_searched' } });
+  const [reference = ''] = await findReferences(api.db, await readIdentityKey(api.db), 'cus_searched');
+  for (const [q, foundBy] of [
+    [order.id, 'order'],
+    [order.id.toUpperCase(), 'order'],
+    [`order-${order.id}`, 'order'],
+    [`order-${order.id}-cancel`, 'order'],
+    [`${order.id}-2`, 'event'],
+    [order.correlationId, 'correlationId'],
+    ['web-3001', 'externalOrderId'],
+    ['pi_searched', 'gatewayReference'],
+    ['re_searched', 'gatewayReference'],
+    ['cus_searched', 'customerId'],
+    [reference, 'customerReference'],
+  ] as const) {
+    const { status, body } = await search(q, 'auditor');
+    expect([q, status, body]).toEqual([
+      q,
+      200,
+      { orders: [{ order: expect.objectContaining({ id: order.id }), foundBy: [foundBy] }], more: false },
+    ]);
+  }
+  expect((await search('web-3001')).body.orders[0]?.order).toEqual(
+    (await api.get<Order>(`/orders/${order.id}`, await as('operator'))).body,
+  );
+  expect((await search('web-300')).body).toEqual({ orders: [], more: false });
+});
+
+test('what one text is of several orders is all found, newest first, and told apart', async () => {
+  const named = await place('cus_same', 'web-4001');
+  const customers = await place('web-4001', 'other');
+  const { body } = await search('web-4001');
+  expect(body.orders.map(({ order, foundBy }) => [order.id, foundBy])).toEqual([
+    [customers.id, ['customerId']],
+    [named.id, ['externalOrderId']],
+  ]);
+  expect((await search('web-4001', 'operator', '&limit=1')).body).toMatchObject({
+    orders: [{ order: { id: customers.id } }],
+    more: true,
+  });
+});
+
+test('what was found is on record, an order by its id and a customer by reference; what was typed is not', async () => {
+  const order = await place('cus_on_record', 'web-5001');
+  await place('cus_on_record', 'web-5002');
+  const other = await startTestApi({
+    db: api.db,
+    databaseUrl: api.databaseUrl,
+    authentication: { issuer: issuer.url, audience: AUDIENCE, rolesClaim: 'roles', jwksUrl: issuer.jwksUrl },
+  });
+  const reader = await as('auditor', 'aud-search');
+  for (const q of ['web-5001', 'cus_on_record', 'cus_unheard_of', order.id])
+    expect((await other.get(`/admin/search?q=${q}`, reader)).status).toBe(200);
+  await other.stop();
+  const [reference] = await findReferences(api.db, await readIdentityKey(api.db), 'cus_on_record');
+  const entries = await eventually('the reads are on record', async () => {
+    const found = await api.db.auditCall.findMany({ where: { subject: 'aud-search' }, orderBy: { id: 'asc' } });
+    return found.length === 3 && found;
+  });
+  expect(entries).toMatchObject([
+    { kind: 'read', route: 'GET /admin/search', resource: order.id, times: 2 },
+    { kind: 'read', route: 'GET /admin/search', resource: `customer ${reference}`, times: 1 },
+    { kind: 'read', route: 'GET /admin/search', resource: null, times: 1 },
+  ]);
+  expect(JSON.stringify(entries, (_, value) => (typeof value === 'bigint' ? `${value}` : value))).not.toMatch(
+    /web-5001|on_record|unheard_of/,
+  );
+});
+
+test.each([
+  ['q=', 'q'],
+  ['', 'q'],
+  [`q=${'x'.repeat(201)}`, 'q'],
+  ['q=two%20words', 'q'],
+  ['q=caf%C3%A9', 'q'],
+  ['q=a%00b', 'q'],
+  ['q=a&limit=101', 'limit'],
+])('what cannot be is refused by name: %j', async (query, name) => {
+  const problem = expectProblem(await api.get(`/admin/search?${query}`, await as('operator')), 400, 'invalid-request');
+  expect(JSON.stringify(problem['errors'])).toContain(name);
+});
+
+test('customers and services search by GET /orders, as ever', async () => {
+  for (const role of ['customer', 'service']) expectProblem(await search('web-3001', role), 403, 'forbidden');
+});
+
+test('a caller is told who it is here', async () => {
+  const { body } = await api.get('/whoami', await as('auditor', 'ada'));
+  expect(body).toEqual({
+    subject: 'ada',
+    roles: ['auditor'],
+    isAuthenticated: true,
+    expiresAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+  });
+});
+
+test('an order that is older than references is on record by its id', async () => {
+  const order = await accept(api.db, { KEYBOARD: 1 }, { customerId: 'cus_of_before' });
+  await api.db.$executeRaw`UPDATE installation SET pseudonyms_complete_at = NULL`;
+  await api.db.$executeRaw`UPDATE orders SET customer_id = 'cus_of_before' WHERE id = ${order.id}::uuid`;
+  const { body } = await search('cus_of_before');
+  expect(body.orders).toMatchObject([{ order: { id: order.id }, foundBy: ['customerId'] }]);
+});

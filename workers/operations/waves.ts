@@ -1,0 +1,130 @@
+/**
+ * One operation, from where it stands: the canary's waves, each of which has gone well before the next begins; then the rest, at a rate.
+ * Where it stands is in its items, so that whoever takes over goes on there.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { ItemState } from '../../contracts/operations.js';
+import type { Database } from '../../domain/database.js';
+import {
+  beginNext,
+  type Conclusion,
+  concludeItem,
+  endOperation,
+  firstOpen,
+  type ItemToDo,
+  listBegun,
+  type OperationToRun,
+  pauseByItself,
+} from '../../domain/operations/carrying-out.js';
+import { createFailureCount, OUTCOME_OF_STATE, stoppedByCanary } from '../../sagas/deciding/outcomes.js';
+import { NotNow } from './acting.js';
+
+/** Items that are waited for at a time: each takes a query or two a second of the workers. */
+const PARALLEL_MAX = 16;
+
+export type Runner = {
+  db: Database;
+  /** The process's name in the operations' rows. */
+  runner: string;
+  act: (operation: OperationToRun, item: ItemToDo) => Promise<Conclusion>;
+  stopping: AbortSignal;
+  concluded: (state: ItemState) => void;
+  logger: Logger;
+};
+
+type Running = Runner & { operation: OperationToRun; held: { id: string; runner: string } };
+
+/** Until it has come to its end, or does not run any more. @throws what keeps it from going on; then it may be run again */
+export async function runOperation(runner: Runner, operation: OperationToRun): Promise<void> {
+  const running = { ...runner, operation, held: { id: operation.id, runner: runner.runner } };
+  const begun = await listBegun(runner.db, running.held);
+  if (operation.state === 'aborted') return concludeAborted(running, begun);
+  const judge = createJudge(running);
+  // Of a process that has died amid them; sent again under the same ids.
+  await inTurn(running, begun.values(), judge);
+  while (!runner.stopping.aborted) {
+    const first = await firstOpen(runner.db, operation.id);
+    if (first === null) break;
+    const { upTo, isCanary } = waveOf(operation.canary, first);
+    if ((await runWave(running, upTo, judge, isCanary)) === 0) return; // paused, aborted, or another's
+  }
+  if (!runner.stopping.aborted) await endOperation(runner.db, running.held);
+}
+
+/** @returns up to which number the wave goes that an item is in */
+export function waveOf(canary: readonly number[], no: number): { upTo: number; isCanary: boolean } {
+  let upTo = 0;
+  for (const size of canary) {
+    upTo += size;
+    if (no <= upTo) return { upTo, isCanary: true };
+  }
+  return { upTo: Number.MAX_SAFE_INTEGER, isCanary: false };
+}
+
+type Judge = (no: number, state: ItemState) => Promise<void>;
+
+/** Pauses the operation as soon as it is plain that going on does not help. */
+function createJudge({ db, held, operation, logger }: Running): Judge {
+  const countFailure = createFailureCount();
+  return async (no, state) => {
+    if (state === 'skipped') return;
+    const outcome = OUTCOME_OF_STATE[state];
+    const { isCanary } = waveOf(operation.canary, no);
+    const because = countFailure(outcome) ?? (isCanary ? stoppedByCanary(outcome) : undefined);
+    if (because === undefined || !(await pauseByItself(db, held, because))) return;
+    logger.warn({ operationId: held.id, because }, 'an operation has paused by itself');
+  };
+}
+
+/** @returns how many it has begun */
+async function runWave(running: Running, upTo: number, judge: Judge, isCanary: boolean): Promise<number> {
+  const { db, held, operation, stopping } = running;
+  let begun = 0;
+  async function* next() {
+    while (!stopping.aborted) {
+      const item = await beginNext(db, held, upTo);
+      if (!item) return;
+      begun++;
+      yield item;
+      const isLastOfWave = isCanary && item.no === upTo;
+      if (!isLastOfWave)
+        await pause(1_000 / operation.ratePerSecond, undefined, { signal: stopping }).catch(() => undefined);
+    }
+  }
+  await inTurn(running, next(), judge);
+  return begun;
+}
+
+/** Acts on each, some at a time. @throws the first failure, when all that had begun has come to its end */
+async function inTurn(running: Running, items: AsyncIterable<ItemToDo> | Iterable<ItemToDo>, judge: Judge) {
+  const { db, held, operation, act, concluded } = running;
+  const atWork = new Set<Promise<void>>();
+  const failures: unknown[] = [];
+  const work = async (item: ItemToDo): Promise<void> => {
+    const state = await concludeItem(db, held, await act(operation, item));
+    if (state === null) return; // another process has it, and what it makes of it stands
+    concluded(state);
+    await judge(item.no, state);
+  };
+  for await (const item of items) {
+    const one: Promise<void> = work(item).catch((err: unknown) => void failures.push(err));
+    atWork.add(one);
+    void one.finally(() => atWork.delete(one));
+    while (atWork.size >= PARALLEL_MAX) await Promise.race(atWork);
+    if (failures.length > 0) break;
+  }
+  await Promise.all(atWork);
+  if (failures.length > 0) throw failures.find((err) => !(err instanceof NotNow)) ?? failures[0];
+}
+
+/** Nobody is to send anything of it any more. What was sent, or was about to be, shows in its order if it was taken. */
+async function concludeAborted({ db, held, concluded }: Running, begun: ItemToDo[]): Promise<void> {
+  for (const { no, sentTo, deadLetterId } of begun) {
+    const isUnsent = sentTo === null && deadLetterId === null;
+    const message = `the process that was at it has died, and the operation was aborted: ${isUnsent ? 'it was not sent' : 'it may still take effect'}`;
+    const state = isUnsent ? 'skipped' : 'unanswered';
+    if ((await concludeItem(db, held, { no, state, outcome: null, message })) !== null) concluded(state);
+  }
+  await endOperation(db, held);
+}
