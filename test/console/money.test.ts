@@ -121,7 +121,7 @@ describeWithChromium('stock', (open) => {
       await route.fetch(); // it arrives, and its answer does not
       return route.abort();
     });
-    await page.getByLabel('SKU').fill('COUNTED');
+    await page.getByLabel('SKU', { exact: true }).fill('COUNTED');
     await page.getByLabel('Pieces to add, with a minus to remove').fill('25');
     await page.getByRole('button', { name: 'Adjust …' }).click();
     await dialog(page).getByLabel('Reason').fill('found behind the shelf');
