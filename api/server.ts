@@ -15,6 +15,7 @@ import { serveConsole } from './console/files.js';
 import { auditReads } from './access/audited-reads.js';
 import { cancellationRoutes } from './routes/cancellations.js';
 import { customerRoutes } from './routes/customers.js';
+import { demoRoutes } from './demo/routes.js';
 import { deadLetterRoutes } from './routes/dead-letters.js';
 import { destinationRoutes } from './routes/destinations.js';
 import type { Api, ApiDependencies } from './dependencies.js';
@@ -147,6 +148,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   healthRoutes(app, deps);
   webhookRoutes(app, deps);
   payloadRoutes(app, deps);
+  if (deps.launcherUrl !== undefined) demoRoutes(app, deps.launcherUrl);
 }
 
 /**

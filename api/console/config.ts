@@ -1,5 +1,5 @@
 /** What the console is told of the installation: GET /console/config.json, open to everybody. */
-import type { ApiSettings } from '../api.js';
+import type { AuthenticationSettings } from '../access/authentication.js';
 import type { ConsoleConfig } from '../dependencies.js';
 
 /** How the page signs people in at the issuer; see runtime/console-settings. */
@@ -16,9 +16,19 @@ export type SignInOfConsole = {
 
 const BY_DEFAULT: SignInOfConsole = { clientId: 'order-saga-console', scope: 'openid', parameters: {}, origins: [] };
 
-type Settings = Pick<ApiSettings, 'authentication' | 'signIn' | 'temporalUiUrl'>;
+type Settings = {
+  authentication?: AuthenticationSettings;
+  launcherUrl?: string;
+  signIn?: SignInOfConsole;
+  temporalUiUrl?: string;
+};
 
-export function consoleOf({ authentication, signIn = BY_DEFAULT, temporalUiUrl }: Settings): ConsoleConfig {
+export function consoleOf({
+  authentication,
+  launcherUrl,
+  signIn = BY_DEFAULT,
+  temporalUiUrl,
+}: Settings): ConsoleConfig {
   const { clientId, scope, parameters, issuerUrl, origins } = signIn;
   const issuer = authentication?.issuer;
   return {
@@ -28,6 +38,6 @@ export function consoleOf({ authentication, signIn = BY_DEFAULT, temporalUiUrl }
       connectsTo: [issuerUrl ?? issuer, ...origins].flatMap((url) => (URL.canParse(url) ? [new URL(url).origin] : [])),
     }),
     ...(temporalUiUrl !== undefined && { temporalUrl: temporalUiUrl }),
-    demo: false,
+    demo: launcherUrl !== undefined,
   };
 }

@@ -76,6 +76,8 @@ const ResolutionBody = Type.Object(
   },
 );
 
+const word = (description: string) => Type.Optional(Type.String({ pattern: '^[A-Za-z_]{1,64}$', description }));
+
 /** A place in the list, not an entry of it: the saga that a page ended with may be over before the next is asked for. */
 const PLACE = /^\d{4}-\d\d-\d\dT\d\d:\d\d \d{1,16} order-[0-9a-z-]+$/;
 const formatPlace = ({ minute, amount, workflowId }: StuckPlace): string => `${minute} ${amount} ${workflowId}`;
@@ -99,6 +101,8 @@ function listRoute(app: Api, deps: ApiDependencies): void {
         querystring: Type.Object(
           {
             state: Type.Optional(oneOf(LISTED_STATES, 'Default NEEDS_ATTENTION')),
+            step: word('Only those that stand at this step or undo'),
+            failure: word('Only those that stand there for this reason, as `groups` has it'),
             limit: Limit,
             cursor: Type.Optional(Cursor),
           },
@@ -110,10 +114,15 @@ function listRoute(app: Api, deps: ApiDependencies): void {
         },
       },
     },
-    async ({ query: { state = 'NEEDS_ATTENTION', limit, cursor } }, reply) => {
+    async ({ query: { state = 'NEEDS_ATTENTION', step, failure, limit, cursor } }, reply) => {
       const sagas = await callTemporal(() => findSagas(deps, state as (typeof LISTED_STATES)[number]));
       const after = cursor === undefined ? undefined : parsePlace(decodeCursor(cursor, PLACE));
-      const rest = after ? sagas.filter((saga) => comparePlaces(stuckPlace(saga), after) > 0) : sagas;
+      const rest = sagas.filter(
+        (saga) =>
+          (after === undefined || comparePlaces(stuckPlace(saga), after) > 0) &&
+          (step === undefined || saga.step === step) &&
+          (failure === undefined || saga.failure === failure),
+      );
       return sendPage<StuckSaga>(reply, {
         name: 'sagas',
         schema: StuckSagaSchema,

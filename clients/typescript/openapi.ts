@@ -1283,6 +1283,7 @@ export interface components {
       sold: number;
     };
     SkuEntry: {
+      /** @description What it is called; kept for ever with who changed it, and no person’s data */
       name: string;
       unitPrice: number;
       /** @description ISO 4217 */

@@ -6,6 +6,7 @@ import { hrefOf } from '../lib/router.js';
 import { FreshRows, useSteadyRows } from '../lib/rows.js';
 import { Ago, Loading, Moneys, Notice, Page, Panel, ProblemNotice, Status, Table, useNow } from '../lib/ui.js';
 import { html, useMemo } from '../vendor/preact.js';
+import { DemoPanel } from './demo.js';
 
 /**
  * @typedef {import('../../clients/typescript/openapi.js').components['schemas']['Overview']} Overview
@@ -19,6 +20,7 @@ function Now() {
   return html`<${Page} title="What is wrong now" actions=${html`<${AsOf} live=${live} />`}>
     ${problem && !live.isPaused && html`<${ProblemNotice} problem=${problem} />`}
     ${data ? html`<${Overview} overview=${data} />` : !problem && html`<${Loading} />`}
+    <${DemoPanel} />
   <//>`;
 }
 

@@ -3,7 +3,7 @@
  * that is needed since the feed no longer has what comes next. What is built follows the feed from its oldest event, and the orders
  * API tells what had left before. Neither harms the other, nor a second process that does the same.
  */
-import { factsOfEvent, factsOfOrder } from './facts.mjs';
+import { factsOfEvent, factsOfOrder, nameOf } from './facts.mjs';
 import { Gone } from './source.mjs';
 import {
   beginGeneration,
@@ -66,7 +66,7 @@ async function follow({ db, source }, generation) {
       const told = factsOfEvent(event);
       if (told) changes.push({ ...told, isEvent: true });
     } catch (err) {
-      unreadable.push({ id: `${event.id}`.slice(0, 200), why: err.message });
+      unreadable.push({ id: nameOf(event), why: err.message });
     }
   }
   const taken = await takePage(db, generation, { changes, unreadable, next, asOf });
@@ -75,20 +75,34 @@ async function follow({ db, source }, generation) {
 
 async function list({ db, source }, generation) {
   const { orders, next } = await source.listOrders(generation.listedTo);
+  const { read, unreadable } = readAll(orders);
   const known = await knownToLive(
     db,
-    orders.map(({ id }) => id),
+    read.map(({ orderId }) => orderId),
   );
   const changes = [];
-  for (const order of orders) {
-    const { orderId, facts } = factsOfOrder(order);
+  for (const { orderId, facts } of read) {
     const exact = known.get(orderId);
     const confirmedAt = facts.confirmedAt ?? (await confirmationOf(source, facts, orderId, exact));
     const told = { ...facts, ...(confirmedAt && { confirmedAt }) };
     changes.push({ orderId, facts: exact ? exactly(told, exact) : told, isEvent: false });
   }
-  await takeOrders(db, generation, { changes, next });
+  await takeOrders(db, generation, { changes, unreadable, next });
   return true;
+}
+
+/** One that cannot be read is missing, and said to be: it must not be in the way of all others. */
+function readAll(orders) {
+  const read = [];
+  const unreadable = [];
+  for (const order of orders) {
+    try {
+      read.push(factsOfOrder(order));
+    } catch (err) {
+      unreadable.push({ id: nameOf(order), why: err.message });
+    }
+  }
+  return { read, unreadable };
 }
 
 async function confirmationOf(source, { cancelledAt, reason }, orderId, exact) {

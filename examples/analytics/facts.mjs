@@ -25,9 +25,13 @@ const READERS = {
  * and its `subject` may be something other than an order
  * @throws if it is of a type that is known, and cannot be read
  */
-export function factsOfEvent({ type, subject, time, data }) {
-  const read = Object.hasOwn(READERS, type) ? READERS[type] : undefined;
-  return read && { orderId: orderId(subject), facts: read(moment(time, 'time'), data ?? {}) };
+export function factsOfEvent(event) {
+  const { type, subject, time, dataschema, data } = event ?? {};
+  if (typeof type !== 'string') throw new Error('type is not a text');
+  if (!Object.hasOwn(READERS, type)) return undefined;
+  if (dataschema !== undefined && dataschema !== `urn:order-saga:schema:${type}:v1`)
+    throw new Error('dataschema is of a version that is not known here');
+  return { orderId: orderId(subject), facts: READERS[type](moment(time, 'time'), data ?? {}) };
 }
 
 /** @returns what the orders API says of an order; when it was confirmed, only if it still is */
@@ -112,32 +116,49 @@ function add(sums, key, amounts) {
 
 function amounts(items, total) {
   if (!Array.isArray(items)) throw new Error('items is not a list');
+  const read = items.map((item) => ({
+    sku: text(item?.sku, 'items.sku'),
+    quantity: units(item.quantity, 'items.quantity'),
+    amount: units(item.quantity * item.unitPrice, 'items.unitPrice'),
+  }));
+  units(
+    read.reduce((sum, { amount }) => sum + amount, 0),
+    'what the items come to',
+  );
   return {
     currency: text(total?.currency, 'total.currency'),
     total: units(total?.amount, 'total.amount'),
-    items: items.map(({ sku, quantity, unitPrice }) => ({
-      sku: text(sku, 'items.sku'),
-      quantity: units(quantity, 'items.quantity'),
-      amount: units(quantity * unitPrice, 'items.unitPrice'),
-    })),
+    items: read,
   };
 }
 
+/** More than any order comes to; a page's orders together are still a number that is exact. */
+const UNITS_MAX = 1_000_000_000_000;
+
 function units(value, field) {
-  if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw new Error(`${field} is not a whole number of minor units`);
+  if (Number.isInteger(value) && value >= 0 && value <= UNITS_MAX) return value;
+  throw new Error(`${field} is not a whole number from 0 to ${UNITS_MAX}`);
 }
 
+/** Characters that Postgres cannot keep: control characters, and halves of pairs. */
+const UNKEEPABLE = /[\p{Cc}\p{Cs}]/u;
+
 function text(value, field) {
-  if (typeof value === 'string' && value.length > 0 && value.length <= 128) return value;
+  if (typeof value === 'string' && value.length > 0 && value.length <= 128 && !UNKEEPABLE.test(value)) return value;
   throw new Error(`${field} is not a short text`);
 }
 
+/** With a day, an hour and an offset, of a year that Postgres takes as it stands. */
+const MOMENT = /^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
+
 function moment(value, field) {
-  const at = new Date(value ?? '');
-  if (!Number.isNaN(at.getTime())) return at.toISOString();
+  const at = new Date(typeof value === 'string' && MOMENT.test(value) ? value : '');
+  if (!Number.isNaN(at.getTime()) && MOMENT.test(at.toISOString())) return at.toISOString();
   throw new Error(`${field} is not a moment`);
 }
+
+/** How an event that cannot be read is named where those are noted. */
+export const nameOf = (event) => `${event?.id ?? 'without an id'}`.slice(0, 200).replace(/[\p{Cc}\p{Cs}]/gu, '\ufffd');
 
 function orderId(value) {
   if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value)) return value;

@@ -14,7 +14,13 @@ const settings = readSettings(process.env);
 const stopping = new AbortController();
 for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => stopping.abort());
 
-const db = new pg.Pool({ connectionString: settings.databaseUrl, max: 6, statement_timeout: 30_000 });
+const db = new pg.Pool({
+  connectionString: settings.databaseUrl,
+  max: 6,
+  statement_timeout: 30_000,
+  query_timeout: 40_000, // where Postgres, or the way to it, is silent
+  connectionTimeoutMillis: 5_000,
+});
 db.on('error', (err) => log('warn', `A connection to Postgres was lost: ${err.message}`)); // the pool makes another
 const source = openSource(settings);
 const work = { db, source, log };

@@ -12,7 +12,7 @@ const HEADERS = {
   'referrer-policy': 'no-referrer',
   'cross-origin-resource-policy': 'same-origin',
 };
-const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]'];
+const LOOPBACK = ['127.0.0.1', '::1', 'localhost', '[::1]'];
 const RETRY_AFTER_S = 2;
 
 const QUESTIONS = { '/v1/totals': askTotals, '/v1/products': askProducts };
@@ -37,9 +37,10 @@ export async function serve({ db, settings: { host, port, cacheTtlMs }, log }) {
 
   async function reply({ method, url, headers }) {
     if (method !== 'GET' && method !== 'HEAD') return problem(405, 'GET and HEAD only.', { allow: 'GET, HEAD' });
-    // A page of somebody else's that has its own name lead to this machine is not let in.
+    // A page of somebody else's that has its own name lead to this machine is not let in. Who opened it to others is known by other names.
     const name = `${headers.host}`.replace(/:\d+$/, '');
-    if (![...LOOPBACK, host].includes(name)) return problem(421, 'This server is not known by that name.');
+    if (LOOPBACK.includes(host) && !LOOPBACK.includes(name))
+      return problem(421, 'This server is not known by that name.');
     const { pathname, searchParams } = new URL(url, 'http://local');
     const file = files.get(pathname);
     if (file) return [200, { 'content-type': file.type, 'cache-control': 'no-cache' }, file.content];

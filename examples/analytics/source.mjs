@@ -22,6 +22,8 @@ export function openSource({ ordersUrl, token, pageSize }) {
     readFeed: async (cursor) => {
       const after = cursor === null ? '' : `&after=${encodeURIComponent(cursor)}`;
       const { body, headers } = await get(`/events?limit=${pageSize}${after}`);
+      if (!Array.isArray(body?.events))
+        throw new Away('What the order service answers to /events is no page of events.');
       return { ...body, asOf: headers.get('feed-as-of') ?? undefined };
     },
     /** @param cursor null = from the newest order on. @returns { orders, next } */

@@ -33,11 +33,7 @@ export function takePage(db, generation, { changes, unreadable, next, asOf }) {
     const stand = await lock(client, id);
     if (!stand || stand.cursor !== cursor) return false;
     await take(client, id, changes);
-    await client.query(
-      `INSERT INTO analytics.unreadable SELECT $1, u.id, u.why FROM jsonb_to_recordset($2) AS u (id text, why text)
-       ON CONFLICT DO NOTHING`,
-      [id, JSON.stringify(unreadable)],
-    );
+    await note(client, id, unreadable);
     await client.query(
       'UPDATE analytics.generations SET cursor = $2, as_of = greatest(as_of, $3::timestamptz) WHERE id = $1',
       [id, next, asOf],
@@ -47,12 +43,13 @@ export function takePage(db, generation, { changes, unreadable, next, asOf }) {
 }
 
 /** A page of the orders API. @returns whether it was taken */
-export function takeOrders(db, generation, { changes, next }) {
+export function takeOrders(db, generation, { changes, unreadable, next }) {
   const { id, listedTo } = generation;
   return inTransaction(db, async (client) => {
     const stand = await lock(client, id);
     if (!stand || stand.listed || stand.listedTo !== listedTo) return false;
     await take(client, id, changes);
+    await note(client, id, unreadable);
     await client.query('UPDATE analytics.generations SET listed_to = $2, listed = $3 WHERE id = $1', [
       id,
       next,
@@ -121,6 +118,14 @@ async function take(client, generation, changes) {
   await move(client, generation, TOTALS, deltas.totals);
   await move(client, generation, PRODUCTS, deltas.products);
   await move(client, generation, REASONS, deltas.reasons);
+}
+
+async function note(client, generation, unreadable) {
+  await client.query(
+    `INSERT INTO analytics.unreadable SELECT $1, u.id, u.why FROM jsonb_to_recordset($2) AS u (id text, why text)
+     ON CONFLICT DO NOTHING`,
+    [generation, JSON.stringify(unreadable)],
+  );
 }
 
 async function readOrders(client, generation, orderIds) {

@@ -1,5 +1,5 @@
 /**
- * Dead letters of a consumer: node examples/consumers/dead-letters.mjs <destination> list | replay | discard [--subject S] [--cause WORD] [--all]
+ * Dead letters of a consumer: node examples/consumers/dead-letters.mjs <destination> list | replay | discard [--subject S] [--cause WORD] [--all] [--limit N]
  * With the consumer's own environment, while it runs or while it does not. Replay has the effects here and now, each order's in
  * sequence: nothing is sent back to the topic, stream or queue, where others would get it, too. Discard vouches that the effect
  * is not to be had any more; its order goes on.
@@ -12,19 +12,30 @@ import { openInbox } from './kit/inbox.mjs';
 import { createLog, wordsOf } from './kit/log.mjs';
 import { readSettings } from './kit/settings.mjs';
 
-/** Read at a time; run it again for more. */
+/** Open ones that are looked at; run it again for more. */
 const LETTERS_MAX = 10_000;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { subject: { type: 'string' }, cause: { type: 'string' }, all: { type: 'boolean' } },
+  options: {
+    subject: { type: 'string' },
+    cause: { type: 'string' },
+    all: { type: 'boolean' },
+    limit: { type: 'string' },
+  },
 });
 const [destination, verb] = positionals;
 const open = PLACES[destination];
+const limit = Number(values.limit ?? LETTERS_MAX);
 const isChosen = values.subject !== undefined || values.cause !== undefined || values.all === true;
-if (!open || !['list', 'replay', 'discard'].includes(verb) || (verb !== 'list' && !isChosen)) {
+if (
+  !open ||
+  !['list', 'replay', 'discard'].includes(verb) ||
+  !(limit >= 1 && limit <= LETTERS_MAX) ||
+  (verb !== 'list' && !isChosen)
+) {
   process.stderr.write(
-    `dead-letters.mjs ${Object.keys(PLACES).join('|')} list|replay|discard --subject S, --cause WORD or --all\n`,
+    `dead-letters.mjs ${Object.keys(PLACES).join('|')} list|replay|discard --subject S, --cause WORD or --all, --limit 1 to ${LETTERS_MAX}\n`,
   );
   process.exit(64);
 }
@@ -33,7 +44,7 @@ const settings = readSettings(open.settings);
 const db = openDatabase(settings);
 const inbox = await openInbox(db, destination, settings);
 const place = await open.place({ consumer: destination, db, settings, log: createLog(destination) });
-const letters = (await place.list(LETTERS_MAX))
+const letters = (await place.list(limit, async (letter) => !(await isHad(letter))))
   .filter(({ subject }) => values.subject === undefined || subject === values.subject)
   .filter(({ cause }) => values.cause === undefined || cause.startsWith(values.cause))
   .sort((a, b) => `${a.subject}`.localeCompare(`${b.subject}`) || a.sequence - b.sequence);
@@ -50,9 +61,13 @@ await place.close();
 await db.close();
 process.exitCode = left > 0 ? 1 : 0;
 
+async function isHad(letter) {
+  return Boolean(letter.subject) && (await inbox.stateOf(letter)).isHad;
+}
+
 /** Laid down twice, or settled in a place that forgets nothing. */
 async function isDone(letter) {
-  if (!letter.subject || !(await inbox.stateOf(letter)).isHad) return false;
+  if (!(await isHad(letter))) return false;
   await letter.remove();
   return true;
 }

@@ -5,6 +5,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { openTable } from './dead/table.mjs';
 import { startConsumer } from './kit/consumer.mjs';
+import { bodyOf } from './kit/event.mjs';
 import { wordsOf } from './kit/log.mjs';
 import { text } from './kit/settings.mjs';
 
@@ -39,7 +40,9 @@ async function run() {
 }
 
 function complain(err) {
-  if (!kit.stopping.aborted) kit.log.warn('the feed does not answer', { error: wordsOf(err) });
+  if (kit.stopping.aborted) return;
+  kit.metrics.cutOff.set(1);
+  kit.log.warn('the feed does not answer', { error: wordsOf(err) });
 }
 
 /** @returns undefined: ask again */
@@ -51,7 +54,12 @@ async function readPage(after) {
     headers,
     signal: AbortSignal.any([AbortSignal.timeout(ANSWER_LIMIT_MS), kit.stopping]),
   });
-  if (answer.ok) return answer.json();
+  if (answer.ok) {
+    const page = await answer.json();
+    if (!Array.isArray(page?.events)) throw new Error('what it answered is no page of events');
+    kit.metrics.cutOff.set(0);
+    return page;
+  }
   if (answer.status !== 410) throw new Error(`it answered ${answer.status}`);
   // It has stood still for longer than events are kept. To go on without them is its operator's word.
   const { detail, oldest } = await answer.json();
@@ -61,7 +69,7 @@ async function readPage(after) {
 }
 
 function take(event) {
-  return kit.take({ id: event?.id, headers: {}, body: JSON.stringify(event) });
+  return kit.take({ id: event?.id, headers: {}, body: bodyOf(event) });
 }
 
 /** @returns whether it could be noted */

@@ -19,9 +19,14 @@ kit.leave = () => running; // with what is had acknowledged
 
 async function run() {
   while (!kit.stopping.aborted) {
-    await session().catch((err) => kit.log.warn('Kafka does not answer', { error: wordsOf(err) }));
+    await session().catch(complain);
     if (!kit.stopping.aborted) await pause(AGAIN_MS);
   }
+}
+
+function complain(err) {
+  kit.metrics.cutOff.set(1);
+  kit.log.warn('Kafka does not answer', { error: wordsOf(err) });
 }
 
 /** A connection's life: reads until it breaks, or until this program ends. */
@@ -46,6 +51,7 @@ async function session() {
       highWaterMark: kit.settings.BATCH,
       maxWaitTime: 500,
     });
+    kit.metrics.cutOff.set(0);
     const ending = new AbortController();
     const upkeep = keepUp(consumer, had, ending.signal).catch((err) => messages.destroy(err));
     const leave = () => messages.destroy();

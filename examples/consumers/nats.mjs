@@ -1,6 +1,6 @@
 /**
  * NATS JetStream → effects, exactly once. NATS_URL=nats://127.0.0.1:4222 DATABASE_URL=… node examples/consumers/nats.mjs
- * Run one at a time: the server hands the next message of an order to whoever asks, also while another has the one before.
+ * One reads, and others stand by: the server hands the next message of an order to whoever asks, also while another has the one before.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
@@ -14,6 +14,7 @@ const CONSUMER = 'sales';
 const ACK_WAIT_MS = 5_000;
 const WORKING_EVERY_MS = 1_500;
 const AGAIN_MS = 1_000;
+const CONSUMER_NOT_FOUND = 10014;
 
 const kit = await startConsumer('nats', NATS_SETTINGS, openNatsPlace);
 const running = run();
@@ -21,34 +22,51 @@ kit.leave = () => running; // with what is had acknowledged
 
 async function run() {
   while (!kit.stopping.aborted) {
-    await session().catch((err) => kit.log.warn('NATS does not answer', { error: wordsOf(err) }));
+    await alone().catch(complain);
     if (!kit.stopping.aborted) await pause(AGAIN_MS);
   }
 }
 
+function complain(err) {
+  if (kit.stopping.aborted) return;
+  kit.metrics.cutOff.set(1);
+  kit.log.warn('NATS does not answer', { error: wordsOf(err) });
+}
+
+/** A lock in this consumer's database says who reads. Whoever loses it stops, and lets go of what was in hand, which then comes to the next. */
+async function alone() {
+  await kit.untilDatabase();
+  const turn = await kit.db.haveAlone(kit.consumer, kit.stopping).catch((err) => {
+    if (!kit.stopping.aborted) kit.log.warn('its database does not say whose turn it is', { error: wordsOf(err) });
+  });
+  if (turn === undefined) return;
+  const losing = new AbortController();
+  void turn.lost.then(() => losing.abort());
+  await session(losing.signal).finally(turn.release);
+}
+
 /** A connection's life: reads until it breaks, or until this program ends. */
-async function session() {
+async function session(lost) {
   const connection = await connectTo(kit.settings.NATS_URL);
   const inHand = new Set();
   const upkeep = setInterval(() => void keepUp(inHand), WORKING_EVERY_MS);
   try {
     const manager = await jetstreamManager(connection);
-    await manager.consumers.add(STREAM, {
-      durable_name: CONSUMER,
-      ack_policy: 'explicit',
-      ack_wait: ACK_WAIT_MS * 1e6, // nanoseconds
-      max_ack_pending: kit.settings.BATCH, // back-pressure: with so many in hand the server sends no more
-    });
+    await requireConsumer(manager);
     const consumer = await manager.jetstream().consumers.get(STREAM, CONSUMER);
     await untilRedelivered(consumer);
     const messages = await consumer.consume({ max_messages: kit.settings.BATCH });
+    kit.metrics.cutOff.set(0);
     const leave = () => messages.stop();
-    kit.stopping.addEventListener('abort', leave);
+    const ending = AbortSignal.any([kit.stopping, lost]);
+    ending.addEventListener('abort', leave);
+    if (ending.aborted) leave();
+    lost.addEventListener('abort', () => inHand.clear());
     void connection.closed().then(leave);
     try {
       for await (const message of messages) {
         await kit.lanes.room();
-        if (kit.stopping.aborted || connection.isClosed()) break;
+        if (ending.aborted || connection.isClosed()) break;
         inHand.add(message);
         kit
           .take(toMessage(message))
@@ -57,13 +75,28 @@ async function session() {
         kit.metrics.lag.set(message.info.pending);
       }
     } finally {
-      kit.stopping.removeEventListener('abort', leave);
+      ending.removeEventListener('abort', leave);
     }
     await kit.lanes.idle();
   } finally {
     clearInterval(upkeep);
     await connection.drain().catch(() => undefined);
   }
+}
+
+/** Makes it, or gives it the limit of today: what is there with another one would be refused. */
+async function requireConsumer(manager) {
+  const max_ack_pending = kit.settings.BATCH; // back-pressure: with so many in hand the server sends no more
+  const limits = { ack_wait: ACK_WAIT_MS * 1e6, max_ack_pending }; // nanoseconds
+  const isThere = await manager.consumers.info(STREAM, CONSUMER).then(
+    () => true,
+    (err) => {
+      if (err.code === CONSUMER_NOT_FOUND) return false;
+      throw err;
+    },
+  );
+  if (isThere) await manager.consumers.update(STREAM, CONSUMER, limits);
+  else await manager.consumers.add(STREAM, { durable_name: CONSUMER, ack_policy: 'explicit', ...limits });
 }
 
 /**

@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Connection } from 'rabbitmq-client';
 import { openRabbitPlace, RABBIT_SETTINGS } from './dead/rabbitmq.mjs';
 import { startConsumer } from './kit/consumer.mjs';
+import { bodyOf } from './kit/event.mjs';
 import { wordsOf } from './kit/log.mjs';
 
 const QUEUE = 'orders';
@@ -14,7 +15,10 @@ const FLUSH_MS = 200;
 
 const kit = await startConsumer('rabbitmq', RABBIT_SETTINGS, openRabbitPlace);
 const connection = new Connection({ url: kit.settings.RABBITMQ_URL, retryHigh: 5_000 });
-const complain = (err) => kit.log.warn('RabbitMQ does not answer', { error: wordsOf(err) });
+const complain = (err) => {
+  kit.metrics.cutOff.set(1);
+  kit.log.warn('RabbitMQ does not answer', { error: wordsOf(err) });
+};
 connection.on('error', complain); // it reconnects by itself
 const options = {
   queue: QUEUE,
@@ -25,6 +29,7 @@ const options = {
 // neither acknowledged nor given back, which would send it behind its successors: it goes back to its place when the connection ends.
 const consumer = connection.createConsumer(options, (message) => kit.take(toMessage(message)).catch(neverAnswer));
 consumer.on('error', complain); // the queue may not be there yet
+consumer.on('ready', () => kit.metrics.cutOff.set(0));
 kit.leave = async () => {
   await pause(FLUSH_MS); // for the last acknowledgements
   connection.unsafeDestroy();
@@ -46,11 +51,11 @@ async function lookAtLag() {
   }
 }
 
-/** CloudEvents' binary mode: attributes in headers that begin with `cloudEvents:`, data in the body, which the client has parsed. */
+/**
+ * CloudEvents' binary mode: attributes in headers that begin with `cloudEvents:`, data in the body, which the client has parsed if its
+ * type is JSON's. This must not throw: the client would give the message back to the queue, at once and without an end.
+ */
 function toMessage({ headers, messageId, body }) {
-  return {
-    id: messageId,
-    headers: headers ?? {},
-    body: Buffer.isBuffer(body) ? body.toString() : JSON.stringify(body),
-  };
+  const isRaw = Buffer.isBuffer(body) || typeof body === 'string';
+  return { id: messageId, headers: headers ?? {}, body: isRaw ? `${body}` : bodyOf(body) };
 }

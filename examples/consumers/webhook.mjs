@@ -36,7 +36,11 @@ async function answer(request) {
   if (kit.stopping.aborted || kit.lanes.isFull()) return 503; // back-pressure: the sender waits
   const body = await textOf(request);
   if (body === undefined) return 413;
-  if (!isSigned(body, request.headers)) return 401;
+  const why = whyNotSigned(body, request.headers);
+  if (why !== undefined) {
+    kit.log.warn('refused: not signed with WEBHOOK_SECRET, or not now', { error: why });
+    return 401;
+  }
   // CloudEvents' structured mode: the body is the event. It is answered after the effect; lost, the answer only brings the event again.
   await kit.take({ id: request.headers['webhook-id'], headers: {}, body }, { isPatient: false });
   return 204;
@@ -54,11 +58,13 @@ async function textOf(request) {
   return Buffer.concat(chunks).toString();
 }
 
-function isSigned(body, headers) {
+/** @returns undefined if it is */
+function whyNotSigned(body, headers) {
   try {
     webhook.verify(body, headers);
-    return true;
+    return undefined;
   } catch (err) {
-    return !(err instanceof WebhookVerificationError); // it parses the body as well: one that is signed and no JSON is a dead letter
+    // It parses the body as well: one that is signed and no JSON is a dead letter.
+    return err instanceof WebhookVerificationError ? wordsOf(err) : undefined;
   }
 }

@@ -81,6 +81,7 @@ const ended = (id: string) =>
     async () => {
       const operation = await read(id);
       expect(sum(operation.counts)).toBe(operation.total);
+      if (operation.state === 'paused') throw new Error(JSON.stringify([operation, await itemsOf(id)]));
       return operation.endedAt !== null && operation;
     },
     60_000,

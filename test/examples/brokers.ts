@@ -1,5 +1,5 @@
 /** A broker's example: the same proof for each of them, with what differs between their clients. */
-import { afterAll, beforeAll, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, test } from '@jest/globals';
 import type { CloudEvent } from '../../contracts/events.js';
 import { binaryMode } from '../../relay/publishers/cloudevents.js';
 import type { BrokerName } from '../../testbed/brokers/programs.js';
@@ -9,13 +9,18 @@ import { createConsumer, type TestConsumer } from './consumer.js';
 import { orderEvents, pause, proveExactlyOnce, publish } from './proof.js';
 
 export type Message = { event: CloudEvent; headers: Record<string, string>; body: string };
+export type Parts = { broker: Broker; consumer: TestConsumer };
 
-/** @param send hands the broker a message whose body no one can read */
+/**
+ * @param send hands the broker a message whose body no one can read
+ * @param more tests of this broker alone, with the same parts; the consumer is stopped between them
+ */
 export async function provenWithBroker(
   name: BrokerName,
   prefix: string,
   send: (address: string, message: Message) => Promise<void>,
   prepare: (address: string) => Promise<void> = async () => undefined,
+  more: (parts: () => Parts) => void = () => undefined,
 ): Promise<void> {
   await describeWithBroker(name, (start) => {
     let broker: Broker;
@@ -48,5 +53,8 @@ export async function provenWithBroker(
         },
       });
     }, 300_000);
+
+    afterEach(() => consumer.kill());
+    more(() => ({ broker, consumer }));
   });
 }

@@ -31,6 +31,8 @@ export type TestConsumer = {
   /** How often it was killed. */
   kills: number;
   start(more?: Record<string, string>): void;
+  /** Another one at the same tables, with lines of its own. */
+  beside(more?: Record<string, string>): { lines: Line[]; kill(): Promise<void> };
   /** kill -9. */
   kill(): Promise<void>;
   /** SIGTERM. @returns its exit code */
@@ -57,14 +59,17 @@ export async function createConsumer(name: string, env: Record<string, string>):
   };
   const lines: Line[] = [];
   let child: ChildProcess | undefined;
-  const end = async (signal: NodeJS.Signals) => {
+  const others: ChildProcess[] = [];
+  const launch = (env: Record<string, string>, into: Line[]) => {
+    const program = join(FOLDER, `${name}.mjs`);
+    const launched = spawn(process.execPath, [program], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    createInterface(launched.stdout).on('line', (line) => into.push(JSON.parse(line) as Line));
+    return launched;
+  };
+  const end = (signal: NodeJS.Signals) => {
     const victim = child;
     child = undefined;
-    if (victim === undefined || victim.exitCode !== null) return victim?.exitCode ?? null;
-    const gone = once(victim, 'exit');
-    victim.kill(signal);
-    const [code] = (await gone) as [number | null];
-    return code;
+    return ended(victim, signal);
   };
   const self: TestConsumer = {
     lines,
@@ -87,11 +92,13 @@ export async function createConsumer(name: string, env: Record<string, string>):
     },
     kills: 0,
     start: (more = {}) => {
-      child = spawn(process.execPath, [join(FOLDER, `${name}.mjs`)], {
-        env: { ...whole, ...more },
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      if (child.stdout) createInterface(child.stdout).on('line', (line) => lines.push(JSON.parse(line) as Line));
+      child = launch({ ...whole, ...more }, lines);
+    },
+    beside: (more = {}) => {
+      const own: Line[] = [];
+      const other = launch({ ...whole, METRICS_PORT: '0', ...more }, own);
+      others.push(other);
+      return { lines: own, kill: () => ended(other, 'SIGKILL').then(() => undefined) };
     },
     kill: async () => {
       self.kills += 1;
@@ -110,13 +117,22 @@ export async function createConsumer(name: string, env: Record<string, string>):
       return { letters: letters.map((line) => JSON.parse(line) as Letter), code: status };
     },
     drop: async () => {
-      await end('SIGKILL');
+      for (const each of [child, ...others]) await ended(each, 'SIGKILL');
       await pool.end();
       await link.stop();
       await database.drop();
     },
   };
   return self;
+}
+
+/** @returns its exit code */
+async function ended(victim: ChildProcess | undefined, signal: NodeJS.Signals): Promise<number | null> {
+  if (!victim || victim.exitCode !== null || victim.signalCode !== null) return victim?.exitCode ?? null;
+  const gone = once(victim, 'exit');
+  victim.kill(signal);
+  const [code] = (await gone) as [number | null];
+  return code;
 }
 
 /** What it says it has sold; nothing yet if its tables are not there. */

@@ -1,8 +1,13 @@
 /** Kafka's example, run as its readers run it: every effect is had exactly once. */
+import { expect, test } from '@jest/globals';
 import { compatibilityPartitioner, Producer, stringSerializers } from '@platformatic/kafka';
-import { provenWithBroker } from './brokers.js';
+import { v7 as uuidv7 } from 'uuid';
+import { eventually } from '../support/conditions.js';
+import { type Message, provenWithBroker } from './brokers.js';
+import { hasSold, sold } from './consumer.js';
+import { eventOf, orderEvents, publish } from './proof.js';
 
-await provenWithBroker('kafka', 'ce_', async (address, { event, headers, body }) => {
+async function send(address: string, { event, headers, body }: Message): Promise<void> {
   const producer = new Producer({
     clientId: 'test',
     bootstrapBrokers: [address],
@@ -11,4 +16,58 @@ await provenWithBroker('kafka', 'ce_', async (address, { event, headers, body })
   });
   await producer.send({ messages: [{ topic: 'orders', key: event.subject, value: body, headers }] });
   await producer.close();
+}
+
+/** What a broker takes by default, less some 100 bytes around it. */
+const JUST_FITS = 1_048_588 - 100;
+const confirmed = (data: object = { total: { amount: 7, currency: 'USD' } }) =>
+  eventOf(uuidv7(), 1, 'order.confirmed', data);
+
+await provenWithBroker('kafka', 'ce_', send, undefined, (parts) => {
+  test('a message as large as its broker takes is a dead letter without its body, and what comes behind it goes on', async () => {
+    const { broker, consumer } = parts();
+    const [large, next] = [confirmed(), confirmed()];
+    const { orders } = await sold(consumer);
+    const headers = { ce_id: large.id };
+    await send(broker.address, { event: large, headers, body: 'x'.repeat(JUST_FITS - 2 * large.id.length) });
+    await publish(broker.settings, [next]);
+    consumer.start();
+    await hasSold(consumer, orders + 1);
+    await eventually('it is laid aside', () =>
+      consumer.lines.some(({ msg, eventId }) => msg === 'dead' && eventId === large.id),
+    );
+    const { letters } = consumer.deadLetters('list', '--subject', large.subject);
+    expect(letters).toMatchObject([{ id: large.id, cause: expect.stringMatching(/^unreadable.*too large/) }]);
+    expect(consumer.deadLetters('discard', '--all').code).toBe(0);
+  }, 60_000);
+
+  test('letters that were settled stay in the topic, and are in nobody’s way who looks for open ones', async () => {
+    const { broker, consumer } = parts();
+    const poor = [1, 2, 3].map(() => confirmed({}));
+    consumer.start();
+    await publish(broker.settings, poor);
+    const died = (id: string) => consumer.lines.some(({ msg, eventId }) => msg === 'dead' && eventId === id);
+    await eventually('all are laid aside', () => poor.every(({ id }) => died(id)));
+    const seen = poor.flatMap(() => consumer.deadLetters('discard', '--all', '--limit', '1').letters);
+    expect(new Set(seen.map(({ id }) => id))).toEqual(new Set(poor.map(({ id }) => id)));
+    expect(consumer.deadLetters('list').letters).toEqual([]);
+  }, 60_000);
+
+  test('two share the partitions, and one that is killed leaves nothing undone', async () => {
+    const { broker, consumer } = parts();
+    const { orders } = await sold(consumer);
+    consumer.start();
+    const second = consumer.beside();
+    try {
+      const events = Array.from({ length: 60 }, () => orderEvents(uuidv7())).flat();
+      const delivering = publish(broker.settings, events);
+      await hasSold(consumer, orders + 10);
+      await consumer.kill();
+      await delivering;
+      await hasSold(consumer, orders + 60);
+      expect((await sold(consumer)).orders).toBe(orders + 60);
+    } finally {
+      await second.kill();
+    }
+  }, 90_000);
 });

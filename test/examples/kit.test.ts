@@ -2,33 +2,24 @@
 import { randomUUID } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { Webhook } from 'standardwebhooks';
 import { v7 as uuidv7 } from 'uuid';
 import type { CloudEvent } from '../../contracts/events.js';
-import { freePort } from '../../local/processes/ports.js';
 import { eventually } from '../support/conditions.js';
-import { createConsumer, hasSold, knows, sold, type TestConsumer } from './consumer.js';
-import { eventOf, orderEvents, pause, publish } from './proof.js';
+import { hasSold, knows, sold, type TestConsumer } from './consumer.js';
+import { eventOf, orderEvents, pause } from './proof.js';
+import { aged, type Request, signed, startWebhookConsumer, type WebhookConsumer } from './webhook-consumer.js';
 
-const WEBHOOK_SECRET = `whsec_${Buffer.from('a secret of thirty-two bytes, say').toString('base64')}`;
-const DAY_MS = 86_400_000;
-const longAgo = new Date(Date.now() - 200 * DAY_MS);
+let webhook: WebhookConsumer;
 let consumer: TestConsumer;
-let env: Record<string, string>;
 beforeAll(async () => {
-  const port = await freePort();
-  env = { WEBHOOK_URL: `http://127.0.0.1:${port}`, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE: 'true' };
-  consumer = await createConsumer('webhook', { PORT: `${port}`, WEBHOOK_SECRET });
-  consumer.start();
+  webhook = await startWebhookConsumer();
+  consumer = webhook.consumer;
 });
-beforeEach(async () => {
-  await deliver(orderEvents(uuidv7()));
-  await consumer.query('TRUNCATE sales, purchases, erased, inbox, horizons, dead_letters');
-});
+beforeEach(() => webhook.begin());
 afterAll(() => consumer?.drop());
 
-const deliver = (events: CloudEvent[]) => publish(env, events);
-const aged = (events: CloudEvent[], at = longAgo) => events.map((event) => ({ ...event, time: at.toISOString() }));
+const deliver = (events: CloudEvent[]) => webhook.deliver(events);
+const post = (request: Request | string) => webhook.post(request);
 const rowsOf = async (subject: string) =>
   (await consumer.query('SELECT FROM inbox WHERE subject = $1', [subject])).rowCount;
 /** It forgets when it starts, and every hour. */
@@ -99,25 +90,6 @@ test('a confirmed order that is cancelled has sold nothing, and its cancellation
   expect(await sold(consumer)).toEqual({ orders: 0, amount: 0 });
   expect(consumer.deadLetters('list').letters.map(({ sequence }) => sequence)).toEqual([3, 4]);
 });
-
-type Request = { headers?: Record<string, string>; body: string };
-const signed = (): Request => {
-  const [event] = orderEvents(uuidv7()) as [CloudEvent];
-  const [now, body] = [new Date(), JSON.stringify(event)];
-  const headers = {
-    'webhook-id': event.id,
-    'webhook-timestamp': `${Math.floor(now.getTime() / 1_000)}`,
-    'webhook-signature': new Webhook(WEBHOOK_SECRET).sign(event.id, now, body),
-  };
-  return { headers, body };
-};
-const post = async (request: Request | string) =>
-  (
-    await fetch(env['WEBHOOK_URL'] ?? '', {
-      method: 'POST',
-      ...(typeof request === 'string' ? { body: request } : request),
-    })
-  ).status;
 
 const erasedEvent = (reference: string, sequence = 1) =>
   eventOf(reference, sequence, 'customer.erased', {

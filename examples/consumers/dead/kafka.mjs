@@ -17,7 +17,10 @@ const TOPIC = 'orders.dead';
 const PARTITIONS = 12;
 const REPLICAS_MAX = 3;
 const KEEP_MS = 30 * 86_400_000;
+/** Kafka removes whole segments, a week each unless it is told otherwise: a letter leaves a day after KEEP_MS at the latest. */
+const SEGMENT_MS = 86_400_000;
 const ANSWER_LIMIT_MS = 5_000;
+const MESSAGE_TOO_LARGE = 10; // of Kafka's protocol
 
 export async function openKafkaPlace({ consumer, settings }) {
   const common = {
@@ -45,7 +48,8 @@ export async function openKafkaPlace({ consumer, settings }) {
         throw err;
       }
     },
-    list: (limit) => readTopic(common, consumer, limit),
+    isTooLarge: (err) => Boolean(err?.findBy?.('apiCode', MESSAGE_TOO_LARGE)),
+    list: (limit, isOpen) => readTopic(common, consumer, limit, isOpen),
     close: async () => producer?.then((each) => each.close()).catch(() => undefined),
   };
 }
@@ -55,7 +59,10 @@ async function requireTopic(common) {
   try {
     const { brokers } = await admin.metadata({ topics: [] });
     const replicas = Math.min(REPLICAS_MAX, brokers.size);
-    const configs = [{ name: 'retention.ms', value: `${KEEP_MS}` }];
+    const configs = [
+      { name: 'retention.ms', value: `${KEEP_MS}` },
+      { name: 'segment.ms', value: `${SEGMENT_MS}` },
+    ];
     await admin.createTopics({ topics: [TOPIC], partitions: PARTITIONS, replicas, configs }).catch((err) => {
       if (!err.findBy?.('apiCode', 36)) throw err; // TOPIC_ALREADY_EXISTS
     });
@@ -64,9 +71,9 @@ async function requireTopic(common) {
   }
 }
 
-/** All that it has at this moment. */
-async function readTopic(common, name, limit) {
-  let missing = Math.min(limit, await countMessages(common));
+/** What is open of all that it has at this moment: what was settled stays there, too, and must not count. */
+async function readTopic(common, name, limit, isOpen) {
+  let missing = await countMessages(common);
   const letters = [];
   if (missing === 0) return letters;
   const consumer = new Consumer({
@@ -78,9 +85,9 @@ async function readTopic(common, name, limit) {
     const stream = await consumer.consume({ topics: [TOPIC], mode: MessagesStreamModes.EARLIEST, maxWaitTime: 100 });
     for await (const { headers, value } of stream) {
       const letter = toLetter(Object.fromEntries(headers), value ?? '', name);
-      if (letter) letters.push({ ...letter, remove: async () => undefined });
+      if (letter && (await isOpen(letter))) letters.push({ ...letter, remove: async () => undefined });
       missing -= 1;
-      if (missing === 0) break;
+      if (missing === 0 || letters.length === limit) break;
     }
   } finally {
     await consumer.close(true);

@@ -1,6 +1,7 @@
 /** A dead letter as a broker keeps it: the message as it came, and headers that say why it is here. */
 
 const OWN = 'dead-';
+const CONTROL = /\p{Cc}/gu;
 
 /** @returns headers, all of them text */
 export function toHeaders({ id, subject, sequence, cause, headers }, consumer) {
@@ -8,7 +9,7 @@ export function toHeaders({ id, subject, sequence, cause, headers }, consumer) {
   const given = Object.entries(own).filter(([, value]) => value !== undefined);
   return Object.fromEntries([
     ...Object.entries(headers),
-    ...given.map(([name, value]) => [`${OWN}${name}`, `${value}`]),
+    ...given.map(([name, value]) => [`${OWN}${name}`, `${value}`.replaceAll(CONTROL, ' ')]), // a cause may have lines
   ]);
 }
 

@@ -9,6 +9,9 @@ export const NATS_SETTINGS = { NATS_URL: text('nats://127.0.0.1:4222') };
 const STREAM = 'orders_dead';
 const KEEP_DAYS = 30;
 const READ_MAX = 500;
+const IS_THERE_OTHERWISE = 10058;
+/** Of the client, whose server says what it takes, and of the stream. */
+const TOO_LARGE = /max_payload|maximum allowed/;
 
 export async function openNatsPlace({ consumer, settings }) {
   let link;
@@ -18,11 +21,9 @@ export async function openNatsPlace({ consumer, settings }) {
       link = undefined;
     });
     const manager = await jetstreamManager(connection);
-    await manager.streams.add({
-      name: STREAM,
-      subjects: [`${STREAM}.>`],
-      storage: 'file',
-      max_age: KEEP_DAYS * 86_400 * 1e9,
+    const stream = { name: STREAM, subjects: [`${STREAM}.>`], storage: 'file', max_age: KEEP_DAYS * 86_400 * 1e9 };
+    await manager.streams.add(stream).catch((err) => {
+      if (err.code !== IS_THERE_OTHERWISE) throw err; // its operator made it, with options of their own
     });
     return { connection, manager };
   };
@@ -41,6 +42,7 @@ export async function openNatsPlace({ consumer, settings }) {
       for (const [name, value] of Object.entries(toHeaders(letter, consumer))) headers.set(name, value);
       await manager.jetstream().publish(`${STREAM}.${consumer}`, letter.body, { headers });
     },
+    isTooLarge: (err) => TOO_LARGE.test(err?.message),
     async list(limit) {
       const { manager } = await get();
       const { state } = await manager.streams.info(STREAM);

@@ -1,4 +1,5 @@
 /** Dead letters in a table: for feed and webhook, which have no broker to keep them. Written in the transaction that holds the order. */
+import { isReference } from '../kit/event.mjs';
 
 export const TABLE_OF_LETTERS = `
   CREATE TABLE IF NOT EXISTS dead_letters (
@@ -60,7 +61,7 @@ async function mayBeKept(client, consumer, body) {
 function referenceIn(body) {
   try {
     const { customerReference } = JSON.parse(body).data;
-    return typeof customerReference === 'string' ? customerReference : undefined;
+    return isReference(customerReference) ? customerReference : undefined;
   } catch {
     return undefined;
   }

@@ -40,6 +40,7 @@ export async function startConsumer(destination, ownSettings, openPlace) {
   void forgetNowAndThen(kit);
   log.info('started', { pid: process.pid });
   kit.take = (message, options) => take(kit, message, options);
+  kit.untilDatabase = () => untilDatabase(kit);
   /** For whoever waits for `take`: that it ends is no failure; anything else is a bug, and nothing of it is acknowledged. */
   kit.failed = (err) => {
     if (err instanceof Stopping) return;
@@ -56,7 +57,9 @@ async function whenBack(kit, work) {
     try {
       return await work();
     } catch (err) {
-      if (kit.stopping.aborted || !(await kit.db.isAway(err))) throw err;
+      if (kit.stopping.aborted || kit.db.isUnprepared(err) || !(await kit.db.isAway(err))) throw err;
+      kit.log.warn('its database does not do it now, and is asked again', { error: wordsOf(err) });
+      await pause(AGAIN_MS);
     }
   }
 }
@@ -134,13 +137,17 @@ async function bury(kit, message, about, cause, isPatient) {
 }
 
 /** Lays a letter down, sooner or later: without that, its order cannot go on. */
-async function lay({ place, log, stopping }, letter) {
+async function lay({ place, log, stopping }, whole) {
+  let letter = whole;
   for (;;) {
     try {
       await place.put(letter);
       return 'held';
     } catch (err) {
       if (place.isTable) throw err;
+      // As it came it would just have fitted; with why it is here it does not. Who it was is enough to find it where it came from.
+      if (place.isTooLarge(err) && letter === whole)
+        letter = { ...whole, headers: {}, body: '', cause: `${whole.cause}; too large to be kept here` };
       log.warn('the place for dead letters does not answer', { error: wordsOf(err) });
       if (stopping.aborted) throw new Stopping();
       await pause(AGAIN_MS);

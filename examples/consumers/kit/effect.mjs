@@ -25,9 +25,9 @@ const EFFECTS = {
 
 /** @returns whether there was anything to do. A type that is not in the table above is no error: types are added */
 export async function haveEffect(client, consumer, event) {
-  const effect = EFFECTS[event.type];
-  await effect?.(client, consumer, event);
-  return effect !== undefined;
+  if (!Object.hasOwn(EFFECTS, event.type)) return false;
+  await EFFECTS[event.type](client, consumer, event);
+  return true;
 }
 
 /** Only what can be erased again is kept: without a reference, `customer.erased` could not say whose it is. */

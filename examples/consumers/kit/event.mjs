@@ -9,7 +9,7 @@ export class Unreadable extends Error {}
 const SEQUENCE_MAX = 1_000_000_000;
 /** Names and ids: neither empty, nor too long for a column with an index, nor with what Postgres cannot store. */
 const TEXT = /^\P{Cc}{1,200}$/u;
-const TIME = /^\d{4}-\d\d-\d\dT/; // RFC 3339
+const TIME = /^(?!0000)(\d{4}-\d\d-\d\d)T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/; // RFC 3339
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 
 const structured = ({ body }) => json(body);
@@ -39,24 +39,24 @@ export function readEvent(destination, message) {
   const { id, type, subject, sequence, time } = event ?? {};
   require([id, type, subject].every(isText), 'id, type or subject is missing');
   require(Number.isInteger(sequence) && sequence >= 1 && sequence <= SEQUENCE_MAX, 'sequence is not a number from 1');
-  require(TIME.test(time) && !Number.isNaN(Date.parse(time)), 'time is not a time');
+  const at = momentOf(time);
+  require(at !== undefined, 'time is not a time');
   checkData(event);
-  return event;
+  return { ...event, time: at };
 }
 
 /** Only what this consumer uses: whatever else changes is none of its business. */
 function checkData({ type, dataschema, data }) {
-  const wants = WANTED[type];
-  if (wants === undefined) return; // types are added: one that is not known here is taken, and has no effect
+  if (!Object.hasOwn(WANTED, type)) return; // types are added: one that is not known here is taken, and has no effect
   require(dataschema === undefined ||
     dataschema === `urn:order-saga:schema:${type}:v1`, 'the data has a version that is not known here');
   require(typeof data === 'object' && data !== null, 'there is no data');
-  wants(data);
+  WANTED[type](data);
 }
 
 const WANTED = {
   'order.created': ({ customerReference, customerId }) => {
-    require(customerReference === undefined || UUID.test(customerReference), 'data.customerReference is not an UUID');
+    require(customerReference === undefined || isReference(customerReference), 'data.customerReference is not an UUID');
     require(customerReference === undefined || isText(customerId), 'data.customerId is missing');
   },
   'order.confirmed': ({ total }) => {
@@ -65,7 +65,7 @@ const WANTED = {
   },
   'order.cancelled': () => undefined,
   'customer.erased': ({ customerReference }) =>
-    require(UUID.test(customerReference), 'data.customerReference is not an UUID'),
+    require(isReference(customerReference), 'data.customerReference is not an UUID'),
 };
 
 /**
@@ -76,6 +76,27 @@ export function identityOf(id) {
   const [, subject, sequence] = /^(.+)-([1-9]\d{0,8})$/.exec(id ?? '') ?? [];
   if (!isText(id)) return {};
   return subject === undefined ? { id } : { id, subject, sequence: Number(sequence) };
+}
+
+/** @returns a time as Postgres takes it, too, whose calendar has no 30th of February; undefined if it is none */
+function momentOf(time) {
+  const [, day] = TIME.exec(typeof time === 'string' ? time : '') ?? [];
+  const ms = Date.parse(day === undefined ? '' : time);
+  if (Number.isNaN(ms) || new Date(`${day}T00:00:00Z`).toISOString().slice(0, 10) !== day) return undefined;
+  const at = new Date(ms).toISOString();
+  return TIME.test(at) ? at : undefined; // an offset may lead out of the years that have four digits
+}
+
+/** Whether it may be a customer's reference. */
+export const isReference = (value) => typeof value === 'string' && UUID.test(value);
+
+/** What was parsed already, as a body. What is nested so deeply that it can be read and not written becomes what cannot be read. */
+export function bodyOf(parsed) {
+  try {
+    return JSON.stringify(parsed) ?? '';
+  } catch {
+    return 'nested too deeply';
+  }
 }
 
 const isText = (value) => typeof value === 'string' && TEXT.test(value);

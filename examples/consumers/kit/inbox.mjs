@@ -28,10 +28,14 @@ const TABLES = `
 /** It may have been had, and what would say so has been removed. */
 export class Forgotten extends Error {}
 
-/** Makes the subject's row if there is none, holds it to the end of the transaction, and says what it knows of the number. */
+/**
+ * Makes the subject's row if there is none, holds it to the end of the transaction, and says what it knows of the number. Of a message
+ * that cannot be read the time is not known: then it is the events' newest, not this machine's, which may be far ahead of a backlog.
+ */
 const LOCK = `
   WITH mine AS (
-    INSERT INTO inbox (consumer, subject, newest) VALUES ($1, $2, $4)
+    INSERT INTO inbox (consumer, subject, newest) VALUES ($1, $2,
+      coalesce($4, (SELECT newest FROM inbox WHERE consumer = $1 ORDER BY newest DESC LIMIT 1), now()))
     ON CONFLICT (consumer, subject) DO UPDATE SET newest = greatest(inbox.newest, excluded.newest) RETURNING *)
   SELECT had @> $3::int AS "isHad", held @> $3::int AS "isHeld", lower(held) AS "heldFrom", upper(had) > $3::int AS "isLate" FROM mine`;
 
@@ -48,7 +52,7 @@ const HELD = `
 export async function openInbox(db, consumer, { INBOX_RETENTION }) {
   await db.migrate(TABLES, 'inbox');
   const lock = async (client, { subject, sequence, time }) =>
-    (await client.query(LOCK, [consumer, subject, sequence, time ?? new Date()])).rows[0];
+    (await client.query(LOCK, [consumer, subject, sequence, time])).rows[0];
   return {
     /**
      * Has the event's effect, unless it was had before.

@@ -27,6 +27,7 @@ export function createMetrics({ consumer, lanes }) {
     failures: made(Counter, 'consumer_failed_tries_total', 'Tries that failed, of which each event has three'),
     late: made(Counter, 'consumer_late_total', 'Events that were had after a later one of their order'),
     paused: made(Gauge, 'consumer_paused', '1 while its own database is away, and it waits'),
+    cutOff: made(Gauge, 'consumer_cut_off', '1 while its destination does not answer, or not as it should'),
     lag: made(Gauge, 'consumer_lag_events', 'Messages that the destination has for it; feed and webhook do not tell'),
   };
 }

@@ -2,6 +2,8 @@
  * Traces, where OpenTelemetry is asked for (OTEL_EXPORTER_OTLP_ENDPOINT): what a consumer does with an event is a trace of its own, which
  * links the transaction that the event was written by. Without that, nothing of it is loaded.
  */
+import { traceOf } from './log.mjs';
+
 const isAsked = process.env.OTEL_EXPORTER_OTLP_ENDPOINT && process.env.OTEL_SDK_DISABLED !== 'true';
 const tracer = isAsked ? await openTracer() : undefined;
 
@@ -9,8 +11,8 @@ const tracer = isAsked ? await openTracer() : undefined;
 export async function processed(event, work) {
   if (!tracer) return work(event);
   const { api, of } = tracer;
-  const [, traceId, spanId, flags] = event.traceparent?.split('-') ?? [];
-  const links = traceId ? [{ context: { traceId, spanId, traceFlags: Number(flags) & 1 } }] : [];
+  const { traceId, spanId, flags } = traceOf(event.traceparent);
+  const links = traceId ? [{ context: { traceId, spanId, traceFlags: Number.parseInt(flags, 16) & 1 } }] : [];
   const attributes = { 'messaging.operation.type': 'process', 'messaging.message.id': event.id };
   const span = of.startSpan(`process ${event.type}`, { kind: api.SpanKind.CONSUMER, links, attributes, root: true });
   try {
