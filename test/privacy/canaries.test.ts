@@ -114,7 +114,7 @@ test('orders go along every path with words in all of their fields', async () =>
 
 /** As a pass writes it down: a charge of nobody's. */
 async function reportedFinding(name: string): Promise<string> {
-  const { rows } = await db.query<{ id: string }>(
+  const { rows } = await stage.db.query<{ id: string }>(
     `INSERT INTO reconciliation_findings (kind, gateway_reference, order_id, amount, currency, action)
      VALUES ('ORPHAN_CHARGE', $1, '', 900, 'USD', 'reported') RETURNING id::text`,
     [`pi_${name}`],
@@ -135,6 +135,7 @@ test('a customer is erased, and nobody is by the id of nobody, with words in the
 
 /** Slowly, so that it can be paused, go on and be aborted while one of the two is left. */
 async function decideOnMany(): Promise<void> {
+  const { parks, place, post, send } = stage;
   const orderIds = await Promise.all([1, 2].map(() => place({ paymentMethod: 'pm_card_visa' })));
   await Promise.all(orderIds.map(parks));
   const preview = 'POST /admin/operations/preview';
