@@ -103,7 +103,7 @@ test('orders go along every path with words in all of their fields', async () =>
     status: 200,
   });
   for (const act of ['close', 'refund']) {
-    const path = `/admin/findings/${await reportedFinding(act)}/${act}`;
+    const path = `/admin/findings/${await stage.reportedFinding(act)}/${act}`;
     expect(
       await post(`POST /admin/findings/{id}/${act}`, path, act === 'close' ? { as: 'cancelled' } : {}),
     ).toMatchObject({
@@ -111,16 +111,6 @@ test('orders go along every path with words in all of their fields', async () =>
     });
   }
 }, 60_000);
-
-/** As a pass writes it down: a charge of nobody's. */
-async function reportedFinding(name: string): Promise<string> {
-  const { rows } = await db.query<{ id: string }>(
-    `INSERT INTO reconciliation_findings (kind, gateway_reference, order_id, amount, currency, action)
-     VALUES ('ORPHAN_CHARGE', $1, '', 900, 'USD', 'reported') RETURNING id::text`,
-    [`pi_${name}`],
-  );
-  return rows[0]?.id ?? '';
-}
 
 test('a customer is erased, and nobody is by the id of nobody, with words in the request', async () => {
   const { as, becomes, erase, place } = stage;
@@ -135,6 +125,7 @@ test('a customer is erased, and nobody is by the id of nobody, with words in the
 
 /** Slowly, so that it can be paused, go on and be aborted while one of the two is left. */
 async function decideOnMany(): Promise<void> {
+  const { parks, place, post, send } = stage;
   const orderIds = await Promise.all([1, 2].map(() => place({ paymentMethod: 'pm_card_visa' })));
   await Promise.all(orderIds.map(parks));
   const preview = 'POST /admin/operations/preview';
