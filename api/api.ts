@@ -71,6 +71,8 @@ export type ApiSettings = ServerSettings & {
   erasures?: { deadlineMs: number; alertBeforeMs?: number; signingKey?: KeyObject | undefined };
   /** Whether charges carry the correlation id of their order, for which every worker must be of a build that knows how. */
   chargeCorrelation?: boolean;
+  /** Of `npm start`; absent = the console has no buttons for trying faults out. */
+  launcherUrl?: string;
   /** Of the worker in this process, so that a saga may begin in it at once; absent = sagas run elsewhere. */
   slots?: SagaSlots;
   logger: Logger;
@@ -140,6 +142,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       ...(settings.authentication && settings.callerLimits && { callerLimits: settings.callerLimits }),
       ...(temporalUiUrl && { temporalUiUrl }),
       console: consoleOf(settings),
+      ...(settings.launcherUrl !== undefined && { launcherUrl: settings.launcherUrl }),
       ...(settings.chargeCorrelation && {
         chargeCorrelationOf: (correlationId) => chargeCorrelationOf(correlationId, keys.signing.secret),
       }),

@@ -55,6 +55,8 @@ export type ApiDependencies = {
   console?: ConsoleConfig;
   /** What signs certificates of erasures, and by when they must be done. */
   erasing: Erasing;
+  /** Of `npm start`, whose buttons the console then has; undefined = there are none. */
+  launcherUrl?: string;
   /** undefined = POST /orders is not limited. */
   limitOrders?: preHandlerAsyncHookHandler;
   /** undefined = no caller is distinguished, and none limited. */

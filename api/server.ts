@@ -11,10 +11,12 @@ import { auditRoutes } from './routes/audit.js';
 import { auditSearchRoutes } from './routes/audit-search.js';
 import { auditAnswers } from './access/audit-recorder.js';
 import { brakeRoutes } from './routes/brakes.js';
+import { stuckSagaRoutes } from './routes/stuck-sagas.js';
 import { serveConsole } from './console/files.js';
 import { auditReads } from './access/audited-reads.js';
 import { cancellationRoutes } from './routes/cancellations.js';
 import { customerRoutes } from './routes/customers.js';
+import { demoRoutes } from './demo/routes.js';
 import { deadLetterRoutes } from './routes/dead-letters.js';
 import { destinationRoutes } from './routes/destinations.js';
 import type { Api, ApiDependencies } from './dependencies.js';
@@ -130,6 +132,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   cancellationRoutes(app, deps);
   overviewRoutes(app, deps);
   adminRoutes(app, deps);
+  stuckSagaRoutes(app, deps);
   searchRoutes(app, deps);
   explanationRoutes(app, deps);
   timelineRoutes(app, deps);
@@ -147,6 +150,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   healthRoutes(app, deps);
   webhookRoutes(app, deps);
   payloadRoutes(app, deps);
+  if (deps.launcherUrl !== undefined) demoRoutes(app, deps.launcherUrl);
 }
 
 /**

@@ -40,6 +40,16 @@ export async function readMark(db: Statements): Promise<JournalMark> {
   return row ?? { ...JOURNAL_START, incarnation: null };
 }
 
+/** @returns whether this very state of the database was compared with the journal; false also if it does not answer */
+export async function wasCompared(db: Statements): Promise<boolean> {
+  try {
+    const [{ incarnation }, present] = await Promise.all([readMark(db), readIncarnation(db)]);
+    return incarnation === present;
+  } catch {
+    return false;
+  }
+}
+
 /** The mark goes forward only. @param place up to which every entry is known here */
 export async function moveMark(db: Statements, place: JournalPlace): Promise<void> {
   await db.$executeRaw`

@@ -19,6 +19,7 @@ export function banner(facts: BannerFacts): string {
   const hasApi = settings.roles.some(servesHttp);
   const lines = [
     ['API', hasApi ? apiUrl(settings) : 'not among LOCAL_PROCESSES'],
+    ...(hasApi ? [['Console', `${apiUrl(settings)}/console/`]] : []),
     ...(hasApi ? [['Docs', `${apiUrl(settings)}/docs`]] : []),
     [
       'Temporal',

@@ -4,6 +4,10 @@
  */
 import { join } from 'node:path';
 import { banner } from './banner.js';
+import { type DemoControl, startDemo } from './demo/control.js';
+import { isDemoPossible } from './demo/demonstration.js';
+import { forgetDestination } from './demo/leftovers.js';
+import { demoPlace } from './demo/place.js';
 import { CHECKOUT } from './checkout.js';
 import { type DataDir, openDataDir, writePrivate } from './data-dir.js';
 import { ignoredEnvFile } from './env-file.js';
@@ -18,7 +22,8 @@ import { durablePlace } from './postgres/place.js';
 import { SetupError, say } from './say.mjs';
 import { type ServiceEnv, sandboxProgram, servicePrograms, signsOf } from './services.js';
 import { readSettings, type Settings } from './settings.js';
-import { createSupervisor, type Supervisor } from './processes/supervisor.js';
+import type { Program } from './processes/program.js';
+import { createSupervisor, stoppingFirst, type Supervisor } from './processes/supervisor.js';
 import { temporalProgram } from './temporal/server.js';
 import { findTemporalCli } from './temporal/cli.js';
 import { unprivilegedUser } from './processes/unprivileged.js';
@@ -44,10 +49,12 @@ export async function launch(): Promise<Launched> {
   const processes = join(data.path, 'processes.json');
   await reapLeftovers(processes);
   await requireFreePorts(chosenPorts(settings));
-  const supervisor = createSupervisor(openRegister(processes));
+  const demo: { control?: DemoControl } = {};
+  // What stands still is let go on first, so that it stops in order, too.
+  const supervisor = stoppingFirst(createSupervisor(openRegister(processes)), async () => demo.control?.stop());
   const isLeaving = leaveOnSignals(supervisor);
   try {
-    const databaseUrl = await startAll(settings, data, supervisor);
+    const databaseUrl = await startAll(settings, data, supervisor, demo);
     guardLauncher();
     return { renew: (changed) => renew(changed, databaseUrl, supervisor) };
   } catch (err) {
@@ -70,19 +77,27 @@ async function renew(changed: string[], databaseUrl: string, supervisor: Supervi
 }
 
 /** @returns the database's URL */
-async function startAll(settings: Settings, data: DataDir, supervisor: Supervisor): Promise<string> {
+async function startAll(
+  settings: Settings,
+  data: DataDir,
+  supervisor: Supervisor,
+  demo: { control?: DemoControl },
+): Promise<string> {
   // Before anything is begun: a promise that fails before it is awaited would end us with a stack.
   const metricsPorts = await findMetricsPorts(settings);
   const temporalCli = settings.TEMPORAL_ADDRESS === undefined ? findTemporalCli(process.env) : undefined;
   const database = startDatabase(settings, data, supervisor);
   const stripeWebhookSecret = settings.STRIPE_WEBHOOK_SECRET ?? data.secrets.stripeWebhook;
-  const env: ServiceEnv = { dataDir: data.path, stripeWebhookSecret, logFile: logsOf(data), metricsPorts };
+  const programs: Program[] = [];
+  if (isDemoPossible(settings)) demo.control = await startDemo(demoPlace(settings, data, supervisor, programs));
+  const launcherUrl = demo.control?.url;
+  const env: ServiceEnv = { dataDir: data.path, stripeWebhookSecret, logFile: logsOf(data), metricsPorts, launcherUrl };
   const [cli] = await Promise.all([
     temporalCli,
     temporalCli?.then((cli) => startTemporal(cli, settings, data, supervisor)),
     settings.PAYMENTS_URL === undefined ? startSandbox(settings, env, supervisor) : undefined,
     // The services wait for Temporal by themselves, so that their loading and its start overlap.
-    Promise.all([database, temporalCli]).then(([url]) => startServices(settings, url, env, supervisor)),
+    Promise.all([database, temporalCli]).then(([url]) => startServices(settings, url, env, supervisor, programs)),
   ]);
   process.stdout.write(
     banner({
@@ -103,6 +118,7 @@ async function startDatabase(settings: Settings, data: DataDir, supervisor: Supe
   const url = settings.DATABASE_URL ?? (await startPostgres(settings, data, supervisor));
   await migrate(url);
   await seedCatalogue(url);
+  await forgetDestination(data.path, url);
   return url;
 }
 
@@ -149,8 +165,9 @@ async function startServices(
   databaseUrl: string,
   env: ServiceEnv,
   supervisor: Supervisor,
+  programs: Program[],
 ): Promise<void> {
-  const programs = servicePrograms(settings, databaseUrl, env);
+  programs.push(...servicePrograms(settings, databaseUrl, env));
   await Promise.all(programs.map((program) => supervisor.start('service', program)));
   // From their beginning on. Of a program that does not get ready, the supervisor shows the end of the log.
   for (const program of programs) showWarnings(program.name, program.logFile, say);

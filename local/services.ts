@@ -20,13 +20,15 @@ export type ServiceEnv = {
   logFile: (name: string) => string;
   /** One per service process; none if there are to be no metrics. */
   metricsPorts: number[];
+  /** Where the console's buttons reach this launcher; undefined = there are none. */
+  launcherUrl?: string | undefined;
 };
 
 /** @returns one program per entry of LOCAL_PROCESSES, named by its role */
 export function servicePrograms(
   settings: Settings,
   databaseUrl: string,
-  { dataDir, stripeWebhookSecret, logFile, metricsPorts }: ServiceEnv,
+  { dataDir, stripeWebhookSecret, logFile, metricsPorts, launcherUrl }: ServiceEnv,
 ): Program[] {
   return settings.roles.map((role, index) => {
     const name = nameOf(settings.roles, index);
@@ -44,6 +46,8 @@ export function servicePrograms(
       HOST: settings.HOST,
       PORT: `${settings.PORT}`,
       METRICS_PORT: `${metricsPorts[index] ?? 0}`,
+      // Never the shell's: whoever has the buttons may freeze and kill what runs here.
+      LAUNCHER_URL: servesHttp(role) ? (launcherUrl ?? '') : '',
     };
     const program = nodeProgram(name, 'service/main.js', env, logFile(name), () =>
       isReady(settings, role, metricsPorts[index]),

@@ -4,7 +4,7 @@ import { ConfigError, kinds, readConfig } from '../runtime/config.js';
 import { settings } from '../runtime/settings.js';
 import { temporalRefusals } from '../runtime/temporal-config.js';
 
-const { httpUrl, port, portOrNone, postgresUrl, secret, secrets, str } = kinds;
+const { bool, httpUrl, port, portOrNone, postgresUrl, secret, secrets, str } = kinds;
 
 export const ISSUER_PORT_DEFAULT = 12112;
 export const TEMPORAL_PORT_DEFAULT = 7233;
@@ -26,6 +26,7 @@ const SPEC = {
   STRIPE_WEBHOOK_SECRET: secrets({ default: undefined, desc: 'whsec_…; unset = made once, kept in DATA_DIR' }),
   AUTH_ISSUER: str({ default: undefined, desc: 'Whose tokens the API takes; unset = no authentication' }),
   ISSUER_PORT: port({ default: ISSUER_PORT_DEFAULT, desc: 'Port of the token issuer, which `npm run token` starts' }),
+  LOCAL_DEMO: bool({ default: true, desc: 'Whether the console has buttons for trying faults out' }),
   LOCAL_PROCESSES: str({
     default: 'all',
     desc: 'Service processes to run, by role, e.g. api,worker,relay or all,worker',

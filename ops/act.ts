@@ -8,6 +8,7 @@ import type { Item, ItemResult } from '../sagas/deciding/outcomes.js';
 import { exitCodeOf, type Pace, printSummary, runAll, summarize } from './bulk.js';
 import { type Ops, wholeNumber } from './command.js';
 import type { OpsConfig } from './connections.js';
+import { requireErasuresKnown } from './erasure-journal/guard.js';
 import { EXIT, type ExitCode, OpsError, usage } from './exit.js';
 import { tracedAct } from './tracing.js';
 
@@ -68,8 +69,17 @@ export function signatureOf(options: SignatureOptions, config: OpsConfig, fallba
   return { operator, reason };
 }
 
-/** @throws OpsError not-confirmed: by a "no", or because there is no terminal to ask on */
-export async function askBefore({ out }: Ops, question: string, yes: boolean | undefined): Promise<void> {
+/**
+ * Of a command that acts: also that it may, see erasure-journal/guard.
+ * @throws OpsError not-confirmed: by a "no", or because there is no terminal to ask on; restored
+ */
+export async function askBefore(ops: Ops, question: string, yes: boolean | undefined): Promise<void> {
+  await requireErasuresKnown(ops);
+  await askOnly(ops, question, yes);
+}
+
+/** Of what mends a database that was restored. */
+export async function askOnly({ out }: Ops, question: string, yes: boolean | undefined): Promise<void> {
   if (yes) return;
   if (!out.interactive) {
     throw new OpsError(

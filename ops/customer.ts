@@ -5,6 +5,7 @@ import { countOrders } from '../domain/orders.js';
 import { type Ops, run } from './command.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
 import { time } from './output.js';
+import { customerResource, noteReads } from './reads.js';
 
 export function addCustomerCommand(program: Command): void {
   program
@@ -17,11 +18,13 @@ export function addCustomerCommand(program: Command): void {
     .action((id: string, _: object, command: Command) => run(command, (ops) => customer(ops, id)));
 }
 
-async function customer({ out, to }: Ops, id: string): Promise<ExitCode> {
+async function customer(ops: Ops, id: string): Promise<ExitCode> {
+  const { out, to } = ops;
   const db = await to.database();
   const key = await identityKeyOf(db);
   const known = await customersBehind(db, key, id);
   if (known.length === 0) throw nothingMatched('No order was placed with this id since there are references.');
+  await noteReads(ops, db, 'customer', [customerResource(known.map(({ reference }) => reference))]);
   const customers = await Promise.all(
     known.map(async ({ reference, since, erasingSince }) => ({
       reference,

@@ -181,6 +181,10 @@ function printErasure(out: Output, shown: ErasureView): void {
 async function verifyFile(ops: Ops, file: string, { publicKey }: { publicKey?: string }): Promise<ExitCode> {
   const { out } = ops;
   const certificate = readCertificate(file);
+  if (publicKey !== undefined && certificate.signature.algorithm !== 'Ed25519')
+    throw usage(
+      `${file} is signed by HMAC with the key of the audit trail, which has no public half: only who has AUDIT_KEY can verify it, without --public-key. Certificates have one where ERASURE_SIGNING_KEY is set.`,
+    );
   const keys = keysOf(ops);
   const verdict = verifyCertificate(
     certificate,

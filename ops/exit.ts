@@ -7,6 +7,8 @@ export const EXIT = {
   notConfirmed: 4,
   /** EX_UNAVAILABLE of sysexits.h */
   unavailable: 69,
+  /** EX_CONFIG of sysexits.h, as the service's processes end then */
+  restored: 78,
 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
@@ -16,7 +18,8 @@ export const EXIT_HELP = `Exit codes
    2  usage or configuration is wrong
    3  nothing matched
    4  not confirmed
-  69  Temporal or the database is away`;
+  69  Temporal, the database or the erasure journal is away
+  78  the database was restored to before an erasure, or the erasure journal is not what was written: nothing was done`;
 
 /** Ends the command with a sentence and a code, without a stack: nothing is wrong with the program. */
 export class OpsError extends Error {

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { findReferences, readIdentityKey } from '../domain/customers.js';
 import { exportCustomer, isKnownCustomer } from '../domain/privacy/export.js';
 import { type Ops, run } from './command.js';
+import { requireErasuresKnown } from './erasure-journal/guard.js';
 import { EXIT, type ExitCode, nothingMatched, OpsError } from './exit.js';
 import { customerResource, noteReads } from './reads.js';
 
@@ -27,6 +28,7 @@ export function addExportCommand(program: Command): void {
 
 async function writeExport(ops: Ops, customerId: string, { to }: { to?: string }): Promise<ExitCode> {
   const db = await ops.to.database();
+  await requireErasuresKnown(ops);
   if (!(await isKnownCustomer(db, customerId))) throw nothingMatched('There is no such customer.');
   await noteReads(ops, db, 'export', [
     customerResource(await findReferences(db, await readIdentityKey(db), customerId)),

@@ -58,6 +58,10 @@ export const settings = {
     desc: 'Names besides localhost that API and metrics answer to while AUTH_ISSUER is unset, separated by commas',
   }),
 
+  LAUNCHER_URL: str({
+    default: undefined,
+    desc: 'Of `npm start` alone, which sets it itself: where the console’s buttons for trying faults out reach it',
+  }),
   HOST: str({ default: '127.0.0.1', desc: 'Address the API listens on' }),
   PORT: port({ default: 3000, desc: 'Port the API listens on' }),
   TEMPORAL_UI_URL: httpUrl('link')({ default: undefined, desc: 'Temporal Web UI, for links to sagas' }),

@@ -7,14 +7,15 @@
  * restart of the server (a restore begins with stopping everything, docs/restores.md); it asks the journal until it answers.
  */
 import type { Logger } from 'pino';
-import type { JournalEntry } from '../contracts/erasure-journal.js';
+import { JOURNAL_START, type JournalEntry, type JournalNote } from '../contracts/erasure-journal.js';
 import {
   aloneAtJournal,
   compareJournal,
   type Comparison,
   readIncarnation,
-  readMark,
+  wasCompared,
 } from '../domain/erasure-journal.js';
+import { countBelated, forgetNotes } from '../domain/erasure/belated-notes.js';
 import { readCluster } from '../domain/installation.js';
 import { type ErasureJournal, JournalSpoilt } from '../gateways/erasure-journal/journal.js';
 import { openErasureJournal } from '../gateways/erasure-journal/open.js';
@@ -56,6 +57,7 @@ export async function requireErasures(db: DatabaseClient, journal: ErasureJourna
       await refuseSameCluster(db, journal);
       const sentence = sentenceOf(await compareJournal(db, journal));
       if (sentence !== undefined) throw new ConfigError(sentence);
+      await warnOfBelated(db, journal, logger);
       return;
     } catch (err) {
       if (err instanceof ConfigError) throw err;
@@ -70,17 +72,31 @@ export async function requireErasures(db: DatabaseClient, journal: ErasureJourna
   }
 }
 
+/** A journal that was set late, or is another one than before, has not what was done without it. */
+async function warnOfBelated(db: DatabaseClient, journal: ErasureJournal, logger: Logger): Promise<void> {
+  const isEmpty = (await journal.readAfter(JOURNAL_START, 1)).length === 0;
+  const belated = await countBelated(db, isEmpty);
+  if (belated === 0) return;
+  logger.warn(
+    { belated },
+    'the erasure journal lacks erasures that were done without it: a worker writes them into it, before that a restore would undo them',
+  );
+  // A database that takes no changes just now has it done at the next start.
+  if (isEmpty)
+    await forgetNotes(db).catch((err: unknown) => logger.warn({ err }, 'they cannot be written into it yet'));
+}
+
+/** @returns what writes to it, and has the database know the entry: a journal that loses it is noticed */
+export const noteIn =
+  (journal: ErasureJournal, db: DatabaseClient) =>
+  async (note: JournalNote): Promise<JournalEntry> => {
+    const entry = await journal.append(note);
+    await compareJournal(db, journal).catch(() => undefined);
+    return entry;
+  };
+
 const WAITS =
   'the erasure journal or the database does not answer: this process waits, since it cannot tell whether this database was restored to before an erasure';
-
-const wasCompared = async (db: DatabaseClient): Promise<boolean> => {
-  try {
-    const [{ incarnation }, present] = await Promise.all([readMark(db), readIncarnation(db)]);
-    return incarnation === present;
-  } catch {
-    return false; // the database is away, too
-  }
-};
 
 async function refuseSameCluster(db: DatabaseClient, journal: ErasureJournal): Promise<void> {
   const theirs = await journal.cluster();

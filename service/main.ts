@@ -36,6 +36,7 @@ import { temporalRefusals } from '../runtime/temporal-config.js';
 import { openTracing } from '../runtime/tracing/opened.js';
 import { createSagaSlots } from '../sagas/slots.js';
 import { signInOfConsole } from './console.js';
+import { launcherOf } from './launcher.js';
 import { guardErasures, openJournal, requireErasures } from './erasure-journal.js';
 import { guardFeedClock, requireFeedClock } from './feed-clock.js';
 import { readSigningKey } from '../runtime/signing-key.js';
@@ -71,6 +72,7 @@ await runMain(async () => {
   const failpoints = readFailpoints(config, logger);
   const authentication = readAuthentication(config);
   if (runs('api') && !authentication) refuseUnprotected(config, logger);
+  const launcherUrl = launcherOf(config);
   const neighbours = readNeighbours(config);
   requireKeysOfPayloads(config);
   const keys = readAuditKeys(config, runs('api') && authentication !== undefined, logger);
@@ -158,6 +160,7 @@ await runMain(async () => {
         ...readLimits(config, logger),
         ...neighbours,
         ...(authentication && { authentication }),
+        ...(launcherUrl !== undefined && { launcherUrl }),
         signIn: signInOfConsole(config),
         ...(config.TEMPORAL_UI_URL !== undefined && { temporalUiUrl: config.TEMPORAL_UI_URL }),
       })

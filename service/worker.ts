@@ -39,6 +39,7 @@ import { reportVersion } from '../workers/versioning.js';
 import type { GatewayLists } from '../verification/sources/gateway.js';
 import { keepFailures } from '../workers/kept-failures.js';
 import { createActivities, createWorker } from '../workers/worker.js';
+import { noteIn } from './erasure-journal.js';
 
 /** Of one request; less where its attempt's deadline (gateways/deadline) comes first, which ends an attempt from inside. */
 const GATEWAY_TIMEOUT_MS = 4_000;
@@ -125,7 +126,7 @@ export function startWorkerRole(options: WorkerRoleOptions): WorkerRole {
       const client = temporal.client();
       return client ? listParked(client, orderIds) : new Set();
     },
-    ...(journal && { note: journal.append }),
+    ...(journal && { note: noteIn(journal, pools.background) }),
     ...(failpoints && { pass: (moment, erasureId) => failpoints.at(moment, erasureId) }),
   });
   const steps = { db: pools.steps, gateway: slots ? pausingSlots(gateway, slots) : gateway };

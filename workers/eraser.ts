@@ -8,6 +8,7 @@ import { HELD_ORDERS_MAX, type HeldOrder, type Stall } from '../contracts/erasur
 import type { AuditKeys } from '../domain/audit/signatures.js';
 import { type IdentityKey, identityKeyOf } from '../domain/customers.js';
 import { eraseAuditTrail, findNames } from '../domain/erasure/audit-trail.js';
+import { noteBelated } from '../domain/erasure/belated-notes.js';
 import { completeErasure } from '../domain/erasure/completion.js';
 import {
   adoptErasures,
@@ -101,6 +102,8 @@ export async function eraseOnce(
 ): Promise<EraserCounts> {
   const counts = { waiting: 0, done: 0 };
   const failures: unknown[] = [];
+  const keep = (err: unknown): void => void failures.push(err);
+  if (settings.note && !stopping.aborted) await noteBelated(settings.db, settings.note).catch(keep);
   await adoptErasures(settings.db);
   const open = await listOpenErasures(settings.db, LOOKED_AT_MAX);
   const identityKey = open.length === 0 ? undefined : await identityKeyOf(settings.db);

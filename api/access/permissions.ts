@@ -82,6 +82,7 @@ export function permissionOf(method: string, url: string): Allowed {
   if (method === 'OPTIONS' && url === '*') return open; // preflights, if CORS is on
   if (url === '/docs' || url.startsWith('/docs/')) return open;
   if (url === '/console' || url.startsWith('/console/')) return open; // files; their data is asked of the routes above
+  if (url === '/demo' || url.startsWith('/demo/')) return ['operator']; // only where `npm start` has them
   const permission = PERMISSIONS[`${method === 'HEAD' ? 'GET' : method} ${url}`];
   if (!permission) throw new Error(`Bug! ${method} ${url} is not in the table of permissions`);
   return permission;

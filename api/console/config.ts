@@ -16,9 +16,14 @@ export type SignInOfConsole = {
 
 const BY_DEFAULT: SignInOfConsole = { clientId: 'order-saga-console', scope: 'openid', parameters: {}, origins: [] };
 
-type Settings = Pick<ApiSettings, 'authentication' | 'signIn' | 'temporalUiUrl'>;
+type Settings = Pick<ApiSettings, 'authentication' | 'launcherUrl' | 'signIn' | 'temporalUiUrl'>;
 
-export function consoleOf({ authentication, signIn = BY_DEFAULT, temporalUiUrl }: Settings): ConsoleConfig {
+export function consoleOf({
+  authentication,
+  launcherUrl,
+  signIn = BY_DEFAULT,
+  temporalUiUrl,
+}: Settings): ConsoleConfig {
   const { clientId, scope, parameters, issuerUrl, origins } = signIn;
   const issuer = authentication?.issuer;
   return {
@@ -28,6 +33,6 @@ export function consoleOf({ authentication, signIn = BY_DEFAULT, temporalUiUrl }
       connectsTo: [issuerUrl ?? issuer, ...origins].flatMap((url) => (URL.canParse(url) ? [new URL(url).origin] : [])),
     }),
     ...(temporalUiUrl !== undefined && { temporalUrl: temporalUiUrl }),
-    demo: false,
+    demo: launcherUrl !== undefined,
   };
 }

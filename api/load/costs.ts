@@ -116,6 +116,7 @@ export function costOf(method: string, url: string): Cost {
   if (method === 'OPTIONS' && url === '*') return FREE; // preflights, if CORS is on
   if (url === '/docs' || url.startsWith('/docs/')) return DOCUMENTS;
   if (url === '/console' || url.startsWith('/console/')) return CONSOLE_FILE;
+  if (url === '/demo' || url.startsWith('/demo/')) return 1;
   const cost = COSTS[`${method === 'HEAD' ? 'GET' : method} ${url}` as Route] as Cost | undefined;
   if (cost === undefined) throw new Error(`Bug! ${method} ${url} is not in the table of costs`);
   return cost;

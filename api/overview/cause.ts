@@ -42,6 +42,8 @@ export type Cause = {
   before: { count: number; at: string } | null;
   /** When the first of them unwinds by itself; null = none does. */
   unwindsAt: string | null;
+  /** The cause from which this one follows: mend that first. null = it is one by itself. */
+  follows: string | null;
   /** Which ones: as lists are asked for them. */
   of: { step?: string; failure?: string; destination?: string; cause?: string; kind?: string; brake?: string };
 };
@@ -60,6 +62,7 @@ export const cause = (wrong: Wrong): Cause => ({
   recent: null,
   before: null,
   unwindsAt: null,
+  follows: null,
   of: {},
   ...wrong,
 });

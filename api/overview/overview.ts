@@ -12,6 +12,7 @@ import { createSharedReads } from '../../runtime/shared-reads.js';
 import type { TemporalLink } from '../../runtime/temporal.js';
 import type { LedgerPlace } from '../../explanation/gateway-view.js';
 import { type Cause, RECENT_MS } from './cause.js';
+import { withFollowing } from './following.js';
 import { askGateway, type PostgresFacts, readPostgres, readTemporal } from './facts.js';
 import { causesOfNeighbours, type Neighbour, neighboursOf, type Sources } from './neighbours.js';
 import { causesOfPostgres } from './postgres-causes.js';
@@ -84,18 +85,19 @@ export function createOverview(options: OverviewOptions): OverviewReader {
     const [ofPostgres, ofTemporal, ofGateway, flow] = await Promise.all([postgres(), sagas(), gateway(), rates()]);
     const read: Sources = { postgres: ofPostgres, temporal: ofTemporal, gateway: ofGateway, breaker: breaker?.() };
     const neighbours = neighboursOf(read);
-    const causes = withHistory([
+    const found = [
       ...causesOfNeighbours(read, neighbours),
       ...(ofTemporal.facts?.causes ?? []),
       ...(ofPostgres.facts ? causesOfPostgres(ofPostgres.facts) : []),
-    ]);
+    ];
+    const causes = inOrder(withHistory(withFollowing(found)));
     const isKnown = ofPostgres.answers === true && ofTemporal.answers === true;
     const iso = (at: Date | undefined) => at?.toISOString() ?? null;
     return {
       asOf: new Date().toISOString(),
       sources: { postgres: iso(ofPostgres.at), temporal: iso(ofTemporal.at), gateway: iso(ofGateway.at) },
       calm: await calmSince(causes.length === 0 && isKnown, causes.length > 0),
-      causes: causes.toSorted(byUrgency),
+      causes,
       minutes: flow.facts?.minutes ?? [],
       open: ofPostgres.facts?.open ?? null,
       heldOrders: ofTemporal.facts?.held ?? null,
@@ -119,6 +121,14 @@ export function createOverview(options: OverviewOptions): OverviewReader {
     },
   );
   return { read, stop: loop.stop };
+}
+
+/** What follows from a cause stands behind it. */
+function inOrder(causes: Cause[]): Cause[] {
+  const sorted = causes.toSorted(byUrgency);
+  return sorted
+    .filter(({ follows }) => follows === null)
+    .flatMap((root) => [root, ...sorted.filter(({ follows }) => follows === root.id)]);
 }
 
 const NEIGHBOURS_FIRST = ['postgres', 'temporal', 'gateway', 'account', 'workers'];

@@ -10,7 +10,7 @@ import { answerUnlessKnown, permitsChange } from '../http/etags.js';
 import { problemResponses } from '../openapi/problems.js';
 import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
-import { Currency, SKU, SkuName } from '../http/schemas.js';
+import { Currency, NO_PERSONAL_DATA, SKU, SkuName } from '../http/schemas.js';
 
 export const SkuSchema = Type.Object(
   {
@@ -28,7 +28,10 @@ export const SkuSchema = Type.Object(
 
 const SkuEntry = Type.Object(
   {
-    name: Type.String({ minLength: 1, maxLength: 200, pattern: TEXT.source }),
+    name: Type.String({
+      ...{ minLength: 1, maxLength: 200, pattern: TEXT.source, [NO_PERSONAL_DATA]: true },
+      description: 'What it is called; kept for ever with who changed it, and no person’s data',
+    }),
     unitPrice: Type.Integer({ minimum: 0, maximum: 99_999_999 }),
     currency: Currency,
     onHand: Type.Integer({ minimum: 0, maximum: 1_000_000_000_000 }),

@@ -29,6 +29,7 @@ const CauseSchema = Type.Object(
       description: 'How many there were, as this process saw it up to ten minutes ago; null = it had not looked',
     }),
     unwindsAt: orNull('When the first of them unwinds by itself, by the deadline of today'),
+    follows: orNull('The id of the cause from which this one follows; a cause that others follow from has their sums'),
     of: Type.Record(Type.String(), Type.String(), { description: 'Which ones: step, failure, destination, cause …' }),
   },
   { $id: 'Cause' },

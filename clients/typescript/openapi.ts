@@ -630,6 +630,8 @@ export interface components {
       } | null;
       /** @description When the first of them unwinds by itself, by the deadline of today */
       unwindsAt: string | null;
+      /** @description The id of the cause from which this one follows; a cause that others follow from has their sums */
+      follows: string | null;
       /** @description Which ones: step, failure, destination, cause … */
       of: Record<string, never>;
     };
@@ -1281,6 +1283,7 @@ export interface components {
       sold: number;
     };
     SkuEntry: {
+      /** @description What it is called; kept for ever with who changed it, and no person’s data */
       name: string;
       unitPrice: number;
       /** @description ISO 4217 */
@@ -2511,6 +2514,10 @@ export interface operations {
       query?: {
         /** @description Default NEEDS_ATTENTION */
         state?: "NEEDS_ATTENTION" | "COMPENSATING";
+        /** @description Only those that stand at this step or undo */
+        step?: string;
+        /** @description Only those that stand there for this reason, as `groups` has it */
+        failure?: string;
         /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
         /** @description `next` of the page before */

@@ -51,6 +51,7 @@ const dataOf = (times, series) =>
  * @returns {import('uplot').Options}
  */
 function optionsOf(series, width, height) {
+  const time = (/** @type {number} */ at) => new Date(at * 1_000).toISOString().slice(11, 16);
   const axis = { stroke: colourOf('--faint'), grid: { stroke: colourOf('--line'), width: 1 }, ticks: { show: false } };
   return {
     width,
@@ -58,9 +59,12 @@ function optionsOf(series, width, height) {
     cursor: { drag: { x: false, y: false } },
     legend: { live: true },
     scales: { y: { range: (_chart, _least, most) => [0, Math.max(1, most * 1.1)] } },
-    axes: [axis, { ...axis, size: 48 }],
+    axes: [
+      { ...axis, values: (_chart, splits) => splits.map(time) },
+      { ...axis, size: 48 },
+    ],
     series: [
-      {},
+      { label: 'UTC', value: (_chart, at) => (at === null || at === undefined ? '–' : time(at)) },
       ...series.map(({ label, colour, dash }) => ({
         label,
         ...(dash && { dash }),

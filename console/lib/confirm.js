@@ -19,7 +19,7 @@ const TYPED_ABOVE = 10;
  * @property {readonly { amount: number, currency: string }[]} [atStake] money that moves, or may be lost
  * @property {boolean} [isHarmful] it cannot be taken back
  * @property {unknown} [children] what else is to be known before
- * @property {{ required: boolean, maxLength?: number, hint?: string }} [reason] undefined = required, of at most 500 characters
+ * @property {{ required: boolean, maxLength?: number, hint?: string, initial?: string }} [reason] `initial` = what was typed before; undefined = required, of at most 500 characters
  * @property {(input: { reason: string }, idempotencyKey: string) => Promise<unknown>} run
  */
 
@@ -63,7 +63,7 @@ export function ConfirmHost() {
 /** @param {{ asked: Asked, onClose: (answer: any) => void }} props */
 function Confirm({ asked, onClose }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  const [reason, setReason] = useState('');
+  const [reason, setReason] = useState(asked.reason?.initial ?? '');
   const [typed, setTyped] = useState('');
   const { submit, isBusy, problem } = useAct(asked.run);
   useEffect(() => {

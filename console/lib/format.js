@@ -51,6 +51,9 @@ export function duration(seconds) {
   return `${Math.floor(whole / size)} ${unit}${next && rest > 0 ? ` ${rest} ${next[0]}` : ''}`;
 }
 
+/** @param {number} ms @returns {string} as `duration`, and to the millisecond below a second */
+export const lasting = (ms) => (ms < 1_000 ? `${Math.round(ms)} ms` : duration(ms / 1_000));
+
 /** @param {string | number | Date} moment @returns {string} to the second, in UTC, as logs have it */
 export const moment = (moment) => `${new Date(moment).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 

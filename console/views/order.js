@@ -39,11 +39,10 @@ function Told({ timeline, canAct, onActed }) {
   const { explanation, entries, at, missing, omitted, isFinal } = timeline;
   const atMs = Date.parse(at);
   return html`
-    <p class="standing"><${Status} kind=${situationKind(explanation.situation)}>${explanation.status}, ${situationWord(explanation.situation)}<//>${explanation.step && html` at <code>${explanation.step}</code>`}
-      · <span class="money">${money(timeline.total.amount, timeline.total.currency)}</span> · accepted ${moment(timeline.createdAt)} · <${Links} timeline=${timeline} /></p>
+    <p class="standing"><${Status} kind=${situationKind(explanation.situation)}>${explanation.status}, ${situationWord(explanation.situation)}<//>${explanation.step && html` at <code>${explanation.step}</code>`}${' · '}<span class="money">${money(timeline.total.amount, timeline.total.currency)}</span> · accepted ${moment(timeline.createdAt)} · <${Links} timeline=${timeline} /></p>
     ${missing.map(({ source, why, lacks }) => html`<${Notice} kind="warn">${source === 'saga' ? 'Temporal' : 'The gateway'} was not read: ${why}. Not known therefore: ${lacks}.<//>`)}
     <div class="order-columns">
-      <div class="order-main">
+      <div class="order-picture">
         <${Panel} title="Picture"><${Picture} entries=${entries} atMs=${atMs} isFinal=${isFinal} /><//>
       </div>
       <div class="order-side">
@@ -52,11 +51,13 @@ function Told({ timeline, canAct, onActed }) {
         <${Panel} title="What comes next by itself">${explanation.next.length === 0 ? html`<p>${isFinal ? 'Nothing: it is final.' : 'Nothing that is known.'}</p>` : html`<ul>${explanation.next.map((act) => html`<li>${act.what}${act.at && html` <span class="faint">${ahead(act.at, atMs)}</span>`}</li>`)}</ul>`}<//>
         <${Panel} title="What may be done"><${Acts} timeline=${timeline} canAct=${canAct} onActed=${onActed} /><//>
       </div>
-    </div>
+      <div class="order-list">
     <${Panel} title="List" aside=${html`<span class="faint">${count(entries.length, 'entry', 'entries')}</span>`}>
       ${omitted.map(({ lane, count: left, why }) => html`<p class="faint">${count(left, 'entry', 'entries')} of the lane ${lane} not shown: ${why}.</p>`)}
       <${List} entries=${entries} atMs=${atMs} />
-    <//>`;
+    <//>
+      </div>
+    </div>`;
 }
 
 /** @param {string} at @param {number} nowMs */

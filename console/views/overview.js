@@ -6,6 +6,7 @@ import { hrefOf } from '../lib/router.js';
 import { FreshRows, useSteadyRows } from '../lib/rows.js';
 import { Ago, Loading, Moneys, Notice, Page, Panel, ProblemNotice, Status, Table, useNow } from '../lib/ui.js';
 import { html, useMemo } from '../vendor/preact.js';
+import { DemoPanel } from './demo.js';
 
 /**
  * @typedef {import('../../clients/typescript/openapi.js').components['schemas']['Overview']} Overview
@@ -19,6 +20,7 @@ function Now() {
   return html`<${Page} title="What is wrong now" actions=${html`<${AsOf} live=${live} />`}>
     ${problem && !live.isPaused && html`<${ProblemNotice} problem=${problem} />`}
     ${data ? html`<${Overview} overview=${data} />` : !problem && html`<${Loading} />`}
+    <${DemoPanel} />
   <//>`;
 }
 
@@ -47,8 +49,9 @@ function Verdict({ overview: { calm, causes, open, sources }, now }) {
     return html`<${Notice} kind="good"><p><strong>All is calm</strong>${calm.since && html`, for ${duration((now - Date.parse(calm.since)) / 1_000)}: nothing has been seen to be wrong since ${moment(calm.since)}`}.</p>${tail}<//>`;
   if (causes.length === 0)
     return html`<${Notice} kind="info"><p>Nothing is known to be wrong, but not everything has answered.</p>${tail}<//>`;
-  const bad = causes.filter(({ severity }) => severity === 'bad').length;
-  const held = causes.length - bad;
+  const roots = causes.filter(({ follows }) => follows === null);
+  const bad = roots.filter(({ severity }) => severity === 'bad').length;
+  const held = roots.length - bad;
   const told = [bad > 0 && `${count(bad, 'cause')} of trouble`, held > 0 && `${count(held, 'thing')} to know of`]
     .filter(Boolean)
     .join(', and ');
@@ -79,7 +82,7 @@ function Causes({ causes, now }) {
   ];
   return html`<${Panel} title="By cause"><div ...${rows.hold}>
     <${FreshRows} fresh=${rows.fresh} onShow=${rows.showAll} />
-    <${Table} label="What is wrong, by cause" columns=${columns} rows=${rows.shown} keyOf=${(/** @type {Cause} */ { id }) => id} />
+    <${Table} label="What is wrong, by cause" columns=${columns} rows=${rows.shown} keyOf=${(/** @type {Cause} */ { id }) => id} classOf=${(/** @type {Cause} */ { follows }) => (follows === null ? '' : 'follows')} />
   </div><//>`;
 }
 
@@ -87,7 +90,7 @@ function Causes({ causes, now }) {
 function Told({ cause }) {
   const href = linkOf(cause);
   const title = href ? html`<a href=${href}>${cause.title}</a>` : cause.title;
-  return html`<${Status} kind=${cause.severity === 'bad' ? 'bad' : 'warn'}>${title}<//><br /><span class="faint">${cause.detail}</span>`;
+  return html`<${Status} kind=${cause.severity === 'bad' ? 'bad' : 'warn'}>${cause.follows !== null && 'From that: '}${title}<//><br /><span class="faint">${cause.detail}</span>`;
 }
 
 /** Where those are listed that it concerns. @param {Cause} cause */
@@ -125,15 +128,17 @@ function unwindingIn(at, now) {
 
 /** @param {{ overview: Overview }} props */
 function Flow({ overview: { minutes } }) {
+  // The current minute is still being filled: in a line it would look like a fall.
+  const whole = useMemo(() => minutes.slice(0, -1), [minutes]);
   const series = useMemo(
     () => [
-      { label: 'accepted', colour: '--busy', values: minutes.map(({ accepted }) => accepted) },
-      { label: 'confirmed', colour: '--good', values: minutes.map(({ confirmed }) => confirmed) },
-      { label: 'cancelled', colour: '--bad', dash: [6, 4], values: minutes.map(({ cancelled }) => cancelled) },
+      { label: 'accepted', colour: '--busy', values: whole.map(({ accepted }) => accepted) },
+      { label: 'confirmed', colour: '--good', values: whole.map(({ confirmed }) => confirmed) },
+      { label: 'cancelled', colour: '--bad', dash: [6, 4], values: whole.map(({ cancelled }) => cancelled) },
     ],
-    [minutes],
+    [whole],
   );
-  const times = useMemo(() => minutes.map(({ minute }) => minute / 1_000), [minutes]);
+  const times = useMemo(() => whole.map(({ minute }) => minute / 1_000), [whole]);
   const last = minutes.at(-2);
   const sum = (/** @type {'accepted' | 'confirmed' | 'cancelled'} */ what) =>
     number(minutes.reduce((all, each) => all + each[what], 0));
@@ -164,9 +169,12 @@ function Neighbours({ neighbours, now }) {
       cell: (/** @type {Neighbour} */ { lastSuccess }) =>
         lastSuccess ? html`<${Ago} at=${lastSuccess} now=${now} />` : '–',
     },
-    { label: '', cell: (/** @type {Neighbour} */ { detail }) => html`<span class="faint">${detail}</span>` },
+    {
+      label: 'What is known',
+      cell: (/** @type {Neighbour} */ { detail }) => html`<span class="faint">${detail}</span>`,
+    },
   ];
-  return html`<${Panel} title="Neighbours"><${Table} label="Neighbours" columns=${columns} rows=${neighbours} keyOf=${(/** @type {Neighbour} */ { name }) => name} /><//>`;
+  return html`<${Panel} title="Neighbours"><${Table} label="Each neighbour" columns=${columns} rows=${neighbours} keyOf=${(/** @type {Neighbour} */ { name }) => name} /><//>`;
 }
 
 /** @param {{ overview: Overview, now: number }} props */

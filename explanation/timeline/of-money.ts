@@ -3,7 +3,7 @@ import { money } from '../../contracts/amounts.js';
 import { isVouched } from '../../domain/reconciliation-findings.js';
 import type { GatewayView, HeldCharge } from '../gateway-view.js';
 import { actsOfReconciler } from '../explain.js';
-import type { OrderRow } from '../order-row.js';
+import type { LogEntry, OrderRow } from '../order-row.js';
 import { type Entry, type EntryStatus, moment } from './entries.js';
 
 const MONEY = { lane: 'money' } as const;
@@ -45,19 +45,24 @@ const REFUNDS: Record<HeldCharge['refunds'][number]['status'], { status: EntrySt
 };
 const GOES_ON = new Set<EntryStatus>(['running', 'waiting', 'disputed']);
 
+/** The gateway's clock counts whole seconds: what it dates less than one before its cause was after that. */
+const afterAct = (at: string, since: string): string =>
+  at < since && Date.parse(since) - Date.parse(at) < 1_000 ? since : at;
+
 function ofCharge(row: OrderRow, charge: HeldCharge): Entry[] {
   const { currency, reference, refunds, dispute, disputedAt } = charge;
-  // The gateway's clock counts whole seconds: an order's charge is not from before the order.
-  const after = (at: string) => (at < row.createdAt ? row.createdAt : at);
-  const at = (moment: string, status: EntryStatus) => ({
-    at: after(moment),
-    until: GOES_ON.has(status) ? null : after(moment),
-  });
+  const at = (moment: string, since: string, status: EntryStatus) => {
+    const placed = afterAct(moment, since);
+    return { at: placed, until: GOES_ON.has(status) ? null : placed };
+  };
+  const isReserved = ({ step, outcome }: LogEntry) => step === 'reserveInventory' && outcome !== 'refused';
+  const chargedAfter = row.log.find(isReserved)?.at ?? row.createdAt;
+  const refundedAfter = row.log.find(({ step }) => step === 'unwinding')?.at ?? row.createdAt;
   const { status, says } = CHARGES[charge.state];
   const taken = { amount: charge.state === 'succeeded' ? charge.received : charge.amount, currency };
   const found: Entry[] = [
     {
-      ...{ ...at(charge.at, status), ...MONEY, kind: 'charge', status, source: 'gateway' },
+      ...{ ...at(charge.at, chargedAfter, status), ...MONEY, kind: 'charge', status, source: 'gateway' },
       what: `${says}: ${money(taken)}`,
       money: { ...taken, reference },
     },
@@ -65,7 +70,13 @@ function ofCharge(row: OrderRow, charge: HeldCharge): Entry[] {
       const { amount, status: state, at: since } = refund;
       const told = REFUNDS[state];
       return {
-        ...{ ...at(since, told.status), ...MONEY, kind: 'refund', status: told.status, source: 'gateway' },
+        ...{
+          ...at(since, refundedAfter, told.status),
+          ...MONEY,
+          kind: 'refund',
+          status: told.status,
+          source: 'gateway',
+        },
         what: `${told.says}: ${money({ amount, currency })}`,
         money: { amount, currency, reference: refund.reference },
       };
@@ -73,7 +84,13 @@ function ofCharge(row: OrderRow, charge: HeldCharge): Entry[] {
   ];
   if (dispute === null || disputedAt === null) return found;
   const how: EntryStatus = dispute === 'won' ? 'done' : dispute === 'lost' ? 'failed' : 'disputed';
-  const disputed = { ...at(disputedAt, how), ...MONEY, kind: 'dispute', status: how, source: 'gateway' } as const;
+  const disputed = {
+    ...at(disputedAt, row.createdAt, how),
+    ...MONEY,
+    kind: 'dispute',
+    status: how,
+    source: 'gateway',
+  } as const;
   return [
     ...found,
     { ...disputed, what: `the customer disputes the charge (${dispute})`, money: { ...taken, reference } },

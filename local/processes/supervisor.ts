@@ -130,6 +130,15 @@ export function createSupervisor(register: Register): Supervisor {
   };
 }
 
+/** @param first what is done before everything is asked to stop, or killed; it cannot keep either from happening */
+export const stoppingFirst = (supervisor: Supervisor, first: () => Promise<void>): Supervisor => ({
+  ...supervisor,
+  stop: async () => {
+    await first().catch((err: unknown) => tell('stop', err));
+    await supervisor.stop();
+  },
+});
+
 function endNotice({ program, running }: Member, exit: Exit, pauseMs: number, isLoop: boolean): string {
   const process = running.pid === undefined ? '' : ` (process ${running.pid})`;
   const log = isLoop ? lastLines(program.logFile) : '';

@@ -26,7 +26,8 @@ export async function seedCatalogue(url: string): Promise<void> {
   if (added > 0) say(`The catalogue was empty; it now has ${added} products to try things with.`);
 }
 
-async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
+/** A connection of its own for some statements. */
+export async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ ...sessionConfig(url), connectionTimeoutMillis: 10_000 });
   try {
     await client.connect();

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { money as asMoney } from '../../contracts/amounts.js';
 import { readStanding } from '../../domain/installation.js';
 import { createPaymentGateway } from '../../gateways/stripe.js';
-import { actOnAll, type ActOptions, addActOptions, askBefore, signatureOf } from '../act.js';
+import { actOnAll, type ActOptions, addActOptions, askBefore, askOnly, signatureOf } from '../act.js';
 import { addJsonOption, type Ops, run } from '../command.js';
 import { policyOf } from '../connections.js';
 import { applyJournal, compareAll } from '../erasure-journal/command.js';
@@ -108,7 +108,7 @@ async function settleErasures(
     `${customers.length} persons who were erased are in this database again: ops erasures --apply-journal, or --apply here.`,
   );
   if (!signature) return;
-  await askBefore(ops, `forget ${customers.length} persons again, as ${signature.operator}?`, options.yes);
+  await askOnly(ops, `forget ${customers.length} persons again, as ${signature.operator}?`, options.yes);
   const applied = await applyJournal(ops, signature, unknown);
   ops.out.notice(`${applied.length} persons were forgotten again.`);
 }

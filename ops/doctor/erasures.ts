@@ -1,6 +1,8 @@
 /** What `doctor` asks about erasures: whether a restore would bring back who was erased, or has. */
 import { compareJournal, readMark } from '../../domain/erasure-journal.js';
+import { countBelated } from '../../domain/erasure/belated-notes.js';
 import type { Ops } from '../command.js';
+import { belatedSentence } from '../erasure-journal/command.js';
 import { withJournal } from '../erasure-journal/open.js';
 import { type Check, check, fail, type Finding, ok, warn } from './checks.js';
 
@@ -17,6 +19,8 @@ async function askJournal(ops: Ops): Promise<Finding> {
     const mark = await readMark(db);
     const { unknown, read } = await compareJournal(db, journal);
     const persons = new Set(unknown.map(({ customer }) => customer)).size;
+    const belated = await countBelated(db, mark.position + read === 0);
+    if (persons === 0 && belated > 0) return warn(`${journal.where}: ${belatedSentence(belated)}`);
     return persons === 0
       ? ok(`${journal.where}: every erasure is known here, ${mark.position + read} entries`)
       : fail(

@@ -5,9 +5,10 @@
 import type { Command } from 'commander';
 import { JOURNAL_START, type JournalEntry } from '../../contracts/erasure-journal.js';
 import { compareJournal, forgetMark, listErasing, readMark } from '../../domain/erasure-journal.js';
+import { countBelated, markAllNoted } from '../../domain/erasure/belated-notes.js';
 import { eraseOrdersAnew, erasureAnew } from '../../domain/restored-erasures.js';
 import { JournalSpoilt } from '../../gateways/erasure-journal/journal.js';
-import { addSignatureOptions, askBefore, type SignatureOptions, signatureOf } from '../act.js';
+import { addSignatureOptions, askOnly, type SignatureOptions, signatureOf } from '../act.js';
 import { addJsonOption, type Ops, run } from '../command.js';
 import { withJournal } from './open.js';
 import { EXIT, type ExitCode, OpsError } from '../exit.js';
@@ -42,24 +43,28 @@ export async function applyOrShow(ops: Ops, options: JournalOptions): Promise<Ex
   const signature = options.applyJournal
     ? signatureOf(options, ops.config, 'the erasure journal, after a restore')
     : undefined;
-  const { read, customers, unknown, where } = await compareAll(ops);
+  const { read, customers, unknown, where, belated } = await compareAll(ops);
   if (customers.length > 0)
     out.table(
       ['customer', 'noted', 'erasure'],
       unknown.map(({ customer, at, kind, erasureId }) => [customer, at, `${erasureId} ${kind}`]),
     );
   if (!signature || customers.length === 0) {
-    out.document({ journal: where, entries: read, unknown, applied: [] });
+    out.document({ journal: where, entries: read, unknown, belated, applied: [] });
     out.notice(sentenceOf(read, customers.length));
+    if (belated > 0) out.notice(belatedSentence(belated));
     return customers.length === 0 ? EXIT.done : EXIT.failed;
   }
-  await askBefore(ops, `forget ${customers.length} persons again, as ${signature.operator}?`, options.yes);
+  await askOnly(ops, `forget ${customers.length} persons again, as ${signature.operator}?`, options.yes);
   const applied = await applyJournal(ops, signature, unknown);
   const left = await compareAll(ops);
   out.document({ journal: where, entries: read, unknown: left.unknown, applied });
   out.notice(`${applied.length} persons were forgotten again. ${sentenceOf(left.read, left.customers.length)}`);
   return left.customers.length === 0 ? EXIT.done : EXIT.failed;
 }
+
+export const belatedSentence = (belated: number): string =>
+  `It lacks ${belated} ${belated === 1 ? 'erasure that was' : 'erasures that were'} done without it: a worker writes them into it, before that a restore would undo them.`;
 
 const sentenceOf = (read: number, unknown: number): string =>
   unknown === 0
@@ -91,7 +96,14 @@ export async function compareAll(ops: Ops) {
     const mark = await readMark(db);
     await journal.readAfter(mark, 1);
     const { unknown, read } = await compareJournal(db, journal, JOURNAL_START);
-    return { unknown, read, where: journal.where, customers: [...new Set(unknown.map(({ customer }) => customer))] };
+    const belated = await countBelated(db, read === 0);
+    return {
+      unknown,
+      read,
+      belated,
+      where: journal.where,
+      customers: [...new Set(unknown.map(({ customer }) => customer))],
+    };
   });
 }
 
@@ -106,7 +118,7 @@ async function renewJournal(ops: Ops, options: JournalOptions): Promise<ExitCode
     });
     if (there.length > 0)
       throw new OpsError(`There is something at ${journal.where}: put it elsewhere first.`, EXIT.failed);
-    await askBefore(
+    await askOnly(
       ops,
       `write a new journal from what this database knows? If it was restored, erasures of after its backup are lost for good. As ${signature.operator}`,
       options.yes,
@@ -126,6 +138,7 @@ async function renewJournal(ops: Ops, options: JournalOptions): Promise<ExitCode
       if (last === undefined) break;
       after = last.reference;
     }
+    await markAllNoted(db);
     await forgetMark(db);
     await compareJournal(db, journal);
     await recorder.conclude(db, { resource: null, before: null, after: { entries: written } });

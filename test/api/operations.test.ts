@@ -13,7 +13,7 @@ import { AUDIENCE, startTokenIssuer, type TokenIssuer } from './tokens.js';
 
 const MANY = 9;
 const LIMIT_MS = 120_000;
-const policy = { stepRetryBudgetMs: 1_200, compensationAttentionAfterMs: 1_200 };
+const policy = { stepRetryBudgetMs: 2_500, compensationAttentionAfterMs: 1_200 };
 
 let s: SagaStack;
 let api: TestApi;
@@ -81,6 +81,7 @@ const ended = (id: string) =>
     async () => {
       const operation = await read(id);
       expect(sum(operation.counts)).toBe(operation.total);
+      if (operation.state === 'paused') throw new Error(JSON.stringify([operation, await itemsOf(id)]));
       return operation.endedAt !== null && operation;
     },
     60_000,

@@ -1,10 +1,20 @@
 /** What operators write is kept for ever: a person's data in it is refused, the field is named, and what it was is not repeated. */
+import { readFileSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
+import { PERMISSIONS } from '../../api/access/permissions.js';
 import { expectProblem, startTestApi, type TestApi } from '../support/api.js';
 import { accept, stock } from '../support/database.js';
+import { bodyFor, OPERATIONS } from '../privacy/planting.js';
+import { type OpenApi, resolve, type Schema } from '../support/openapi.js';
 import { AUDIENCE, startTokenIssuer, type TokenIssuer } from './tokens.js';
+
+const DOCUMENT = JSON.parse(readFileSync('api/openapi.json', 'utf8')) as OpenApi;
+const rolesOf = (method: string, path: string): readonly string[] => {
+  const allowed = PERMISSIONS[`${method} ${path.replace(/\{(\w+)\}/g, ':$1')}`] ?? [];
+  return typeof allowed === 'string' ? [] : allowed;
+};
 
 let issuer: TokenIssuer;
 let api: TestApi;
@@ -48,6 +58,67 @@ describe.each(ROUTES)('of %s', (_, route, body) => {
     expect(detail).toBe(`/reason: looks as if it had ${form} in it; name a ticket or an order instead`);
     expect(answer.text).not.toContain(told);
   });
+});
+
+const takes = ({ pattern, minLength = 0, maxLength = Number.POSITIVE_INFINITY }: Schema, text: string): boolean =>
+  new RegExp(String(pattern ?? ''), 'u').test(text) &&
+  text.length >= Number(minLength) &&
+  text.length <= Number(maxLength);
+
+/** Every text of a request of operators in which a sentence can stand, as the document has them. */
+const FREE_TEXTS = OPERATIONS.filter(({ path, method }) => rolesOf(method, path).includes('operator')).flatMap(
+  (operation) => {
+    const schema = operation.requestBody?.content['application/json']?.schema;
+    const properties = Object.entries(
+      (schema ? resolve(DOCUMENT, schema)['properties'] : {}) as Record<string, Schema>,
+    );
+    return properties
+      .filter(
+        ([, property]) =>
+          property['type'] === 'string' && !property['enum'] && takes(property, 'Asked by Anna, ticket 4711'),
+      )
+      .map(([field]) => ({
+        route: `${operation.method} ${operation.path}`,
+        path: operation.path,
+        method: operation.method,
+        field,
+      }));
+  },
+);
+test('there are such texts in all of these requests', () => {
+  expect(FREE_TEXTS.map(({ route, field }) => `${route} ${field}`)).toEqual(
+    expect.arrayContaining([
+      'POST /orders/{id}/cancel reason',
+      'POST /admin/sagas/{id}/resolve reason',
+      'POST /admin/brakes/{brake}/engage reason',
+      'POST /admin/brakes/{brake}/engage message',
+      'POST /admin/brakes/{brake}/release reason',
+      'POST /admin/dead-letters/{id}/discard reason',
+      'POST /admin/customers/{id}/erase reason',
+      'PUT /inventory/{sku} name',
+    ]),
+  );
+});
+
+describe.each(FREE_TEXTS)('$route, $field', ({ route, path, method, field }) => {
+  test.each(PERSONAL)('%s is refused, and not repeated', async (form, text, told) => {
+    const chosen = { ...(route.startsWith('PUT') && { currency: 'USD' }), [field]: text };
+    const body = bodyFor(route, chosen) as { operator?: string };
+    const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
+      name === 'brake' ? 'accepting' : path.startsWith('/orders') ? orderId : 'any-1',
+    );
+    const answer = await api.send(method, filled, body, await as(body.operator ?? 'op-7', 'operator'));
+    const { detail } = expectProblem(answer, 400, 'invalid-request', [`/${field}`]);
+    expect(detail).toContain(`looks as if it had ${form} in it`);
+    expect(answer.text).not.toContain(told);
+  });
+});
+
+test('a number of the shop’s own that looks like an e-mail address is taken, and no log has it: only its order, and what is told of it', async () => {
+  const externalOrderId = 'anna.schmidt@example.com';
+  const { status, body } = await api.place({ customerId: 'cus_own', externalOrderId }, await as('cus_own', 'customer'));
+  expect([status, body.externalOrderId]).toEqual([201, externalOrderId]);
+  expect(lines.filter((line) => line.includes('schmidt'))).toEqual([]);
 });
 
 test('a customer’s own words are a customer’s: they are taken, and no log has them, nor the customer’s id', async () => {

@@ -9,6 +9,7 @@ const NOT_IN_COMPOSE: Record<string, string> = {
   AUDIT_KEY_FILE: 'AUDIT_KEY is there, like the other secrets',
   WORKFLOW_BUNDLE: 'the image has the bundle of its own build, and no other fits it',
   SAGAS_AT_WORK_MAX: 'Compose has no process with ROLE=all',
+  LAUNCHER_URL: 'the launcher of `npm start` sets it itself, and no container has one',
   FAILPOINTS: 'planned failures are for this product’s own tests',
 };
 

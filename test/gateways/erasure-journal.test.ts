@@ -96,20 +96,76 @@ describe.each(Object.keys(PLACES) as (keyof typeof PLACES)[])('in %s', (form) =>
   });
 });
 
-test('a file is its owner’s alone, and a last line that a crash has cut does not spoil it', async () => {
-  const journal = openErasureJournal(() => path, {
+const LINE = 384;
+const openFile = () =>
+  openErasureJournal(() => path, {
     alone: aloneAtJournal(t.db),
     openPool: () => {
       throw new Error('no database is needed');
     },
   });
-  const first = await journal.append(note());
+
+test('a file is its owner’s alone', async () => {
+  await openFile().append(note());
   expect(statSync(path).mode & 0o777).toBe(0o600);
-  appendFileSync(path, '{"position":2,"at":"20');
-  expect(await journal.readAfter(JOURNAL_START, 10)).toEqual([first]);
-  const second = await journal.append(note('done'));
-  expect(await journal.readAfter(JOURNAL_START, 10)).toEqual([first, second]);
-  expect(readFileSync(path, 'utf8').trimEnd().split('\n').length).toBe(2);
+});
+
+describe('a file whose last write a crash has torn', () => {
+  test.each([
+    ['a part of a line', Buffer.from('{"position":2,"at":"20')],
+    ['a line of zeros', Buffer.alloc(LINE)],
+    ['some zeros', Buffer.alloc(100)],
+    ['zeros up to the end of a block', Buffer.alloc(4_096)],
+    ['a part of a line, and zeros for the rest', Buffer.concat([Buffer.from('{"position":2,"at'), Buffer.alloc(LINE)])],
+    [
+      'zeros for the beginning of a line',
+      Buffer.concat([Buffer.alloc(100), Buffer.from(`${' '.repeat(LINE - 101)}\n`)]),
+    ],
+  ])('by %s is read up to there, and goes on from there', async (_, torn) => {
+    const journal = openFile();
+    const first = await journal.append(note());
+    appendFileSync(path, torn);
+    expect(await journal.readAfter(JOURNAL_START, 10)).toEqual([first]);
+    expect(await journal.readAfter(first, 10)).toEqual([]);
+    const second = await journal.append(note('done'));
+    expect(await journal.readAfter(JOURNAL_START, 10)).toEqual([first, second]);
+    expect(statSync(path).size).toBe(2 * LINE);
+  });
+
+  test('before its first entry is empty', async () => {
+    writeFileSync(path, Buffer.alloc(LINE));
+    const journal = openFile();
+    expect(await journal.readAfter(JOURNAL_START, 10)).toEqual([]);
+    const first = await journal.append(note());
+    expect(await journal.readAfter(JOURNAL_START, 10)).toEqual([first]);
+  });
+
+  test('of which the database has read the entry, is refused', async () => {
+    const journal = openFile();
+    await journal.append(note());
+    const second = await journal.append(note());
+    const bytes = readFileSync(path);
+    writeFileSync(path, bytes.fill(0, LINE));
+    await expect(journal.readAfter(second, 10)).rejects.toThrow(/ends before entry 2/);
+  });
+});
+
+describe('a file that was damaged otherwise is refused, and not written to:', () => {
+  test.each<[string, (bytes: Buffer) => Buffer]>([
+    ['zeros amid it', (bytes) => bytes.fill(0, LINE, 2 * LINE)],
+    ['a last line that is no entry', (bytes) => bytes.fill('x', 2 * LINE, 3 * LINE - 1)],
+    ['a last line that lacks a character', (bytes) => Buffer.concat([bytes.subarray(0, -3), bytes.subarray(-2)])],
+    ['more zeros than one write leaves', (bytes) => Buffer.concat([bytes, Buffer.alloc(10_000)])],
+  ])('%s', async (_, damage) => {
+    const journal = openFile();
+    for (let n = 0; n < 3; n++) await journal.append(note());
+    const damaged = damage(readFileSync(path));
+    writeFileSync(path, damaged);
+    await expect(journal.readAfter(JOURNAL_START, 10)).rejects.toThrow(JournalSpoilt);
+    // Who appends reads the end alone; whoever compares reads what is new, from there on.
+    await journal.append(note()).catch(() => undefined);
+    expect(readFileSync(path).subarray(0, damaged.length).equals(damaged)).toBe(true);
+  });
 });
 
 test('a table is made at its first use, also by two at once', async () => {

@@ -79,7 +79,7 @@ async function plantGroup(place, mutants, report) {
 /** Tests load the product from its sources, but for the workflow bundle, the tables, and the processes that they start. */
 const isMadeOfDist = (copy, { file, test }) =>
   /^(contracts|workflows|prisma)\//.test(file) ||
-  /dist\/|support\/(service|surroundings|launcher)/.test(readFileSync(join(copy, test), 'utf8'));
+  /dist\/|\.\/cli\.js|support\/(service|surroundings|launcher)/.test(readFileSync(join(copy, test), 'utf8'));
 
 async function plant({ root, copy, servers }, mutant) {
   const path = join(copy, mutant.file);

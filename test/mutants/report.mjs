@@ -1,13 +1,30 @@
 /** What a run came to: for the terminal, and as a document. */
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { arch, cpus, platform } from 'node:os';
 import { join } from 'node:path';
 
 export const table = (results) =>
   `${results.map(({ id, caught, seconds, why }) => `${caught ? 'caught  ' : 'SURVIVED'} ${`${seconds}`.padStart(6)} s  ${id}${why ? `: ${why}` : ''}`).join('\n')}\n`;
 
-export function writeDocument(root, results) {
+/**
+ * Of a run of some: the lines of the others stay as they are, if they still say the same change and the same test.
+ * @param all every mutant, with the result of those that were run now
+ */
+export function updateDocument(root, all) {
+  const before = readFileSync(join(root, 'docs/mutants.md'), 'utf8');
+  const lines = new Map(before.split('\n').map((text) => [/^\| `([\w-]+)` \|/.exec(text)?.[1], text]));
+  const earlier = /at commit ([^(]*?)(?:;[^(]*)? \(/.exec(before)?.[1] ?? '';
+  const results = all.map((mutant) => {
+    const seconds = Number(/\| ([\d.]+) \|$/.exec(lines.get(mutant.id) ?? '')?.[1]);
+    const was = { ...mutant, caught: true, seconds };
+    return mutant.caught === undefined && line(was) === lines.get(mutant.id) ? { ...was, isOld: true } : mutant;
+  });
+  const old = results.filter(({ isOld }) => isOld).length;
+  writeDocument(root, results, old === 0 ? '' : `; ${old} of them before, at commit ${earlier}`);
+}
+
+export function writeDocument(root, results, earlier = '') {
   const git = (...args) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
   const commit = `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain') ? ', with changes' : ''}`;
   const machine = `${platform()} ${arch()}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}`;
@@ -18,7 +35,7 @@ export function writeDocument(root, results) {
 Made by \`npm run mutants\`; not to be edited. Each line is one small change to the product that breaks one promise, and the test that must
 notice: it passes without the change and fails with it, by what it asserts. What is changed into what stands in \`test/mutants/promises\`.
 
-**${caught} of ${results.length} caught**${unrun === 0 ? '' : `, ${unrun} not run`}, on ${new Date().toISOString().slice(0, 10)}, at commit ${commit} (${machine}, Node ${process.version}).
+**${caught} of ${results.length} caught**${unrun === 0 ? '' : `, ${unrun} not run`}, on ${new Date().toISOString().slice(0, 10)}, at commit ${commit}${earlier} (${machine}, Node ${process.version}).
 Seconds are those of building, starting and running the named test alone, beside whatever else the machine did.
 ${areas
   .map((area) =>

@@ -2,7 +2,7 @@
  * `npm run mutants`: plants one change after the other in a copy of this checkout, and has the test that is named with it notice.
  * `--list`: what there is. `--only <id or area>`, several times: those. `--workers <n>`: so many copies at once. `--resume`: what was caught
  * before, in the same file by the same test, counts. Ends with 1 if one is not caught. A run of all writes docs/mutants.md;
- * `--report` writes it of what is known so far, and runs nothing.
+ * `--report` writes it of what is known so far, and runs nothing; with `--update` a run of some writes their lines and keeps the others'.
  */
 import { parseArgs } from 'node:util';
 import '../../local/setup/node-version.mjs';
@@ -18,6 +18,7 @@ await runScript(async () => {
       workers: { type: 'string', default: '2' },
       resume: { type: 'boolean', default: false },
       report: { type: 'boolean', default: false },
+      update: { type: 'boolean', default: false },
     },
   });
   await bootstrap();
@@ -35,7 +36,7 @@ await runScript(async () => {
     return;
   }
   const { plantAll } = await import('./plant.mjs');
-  const { table, writeDocument } = await import('./report.mjs');
+  const { table, updateDocument, writeDocument } = await import('./report.mjs');
   const { openMemory } = await import('./memory.mjs');
   const memory = openMemory(root, chosen);
   const known = chosen.flatMap((mutant) => (values.resume || values.report ? (memory.recall(mutant) ?? []) : []));
@@ -49,6 +50,11 @@ await runScript(async () => {
   const results = chosen.map(({ id }) => [...known, ...fresh].find((result) => result.id === id));
   process.stdout.write(table(results));
   if (chosen.length === all.length) writeDocument(root, results);
+  else if (values.update)
+    updateDocument(
+      root,
+      all.map((mutant) => results.find(({ id }) => id === mutant.id) ?? mutant),
+    );
   const survivors = results.filter(({ caught }) => !caught);
   say(`${results.length - survivors.length} of ${results.length} mutants were caught.`);
   process.exitCode = survivors.length > 0 ? 1 : 0;

@@ -1,4 +1,4 @@
-/** Many parked sagas, one command. `FULL=1` takes fifty of them; a dozen shows the same in less time. */
+/** Many parked sagas, one command that decides by itself. `FULL=1` takes fifty of them; a dozen shows the same in less time. */
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import pLimit from 'p-limit';
 import { sagaStart } from '../../contracts/saga.js';
@@ -60,7 +60,7 @@ test(
   async () => {
     const undo = await stuckUndo();
     const parked = await parkMany(MANY);
-    const compensate = ['compensate', '--all', '--reason', 'ticket 50', '--rate', '50/s', '--yes'];
+    const compensate = ['compensate', '--all', '--reason', 'ticket 50', '--rate', '50/s', '--direct', '--yes'];
 
     const first = await ops.json(...compensate, '--canary', '1');
     expect(first.code).toBe(1);
@@ -92,7 +92,7 @@ test(
   'a retry whose canary fails leaves the rest alone; after the repair the same command confirms them all',
   async () => {
     const parked = await parkMany(MANY);
-    const retry = ['retry', '--all', '--step', 'chargePayment', '--canary', '2', '--rate', '50'];
+    const retry = ['retry', '--all', '--step', 'chargePayment', '--canary', '2', '--rate', '50', '--direct'];
 
     const early = await ops.json(...retry, '--yes');
     expect(early.code).toBe(1);

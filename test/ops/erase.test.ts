@@ -1,6 +1,7 @@
 /** `ops erase` and `ops erasures`, with the eraser that ships and no API anywhere near. */
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -72,6 +73,39 @@ test('a certificate that is signed with a key pair is verified by the public hal
     generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }).toString(),
   );
   expect(await ops('erasures', 'verify', certificate, '--public-key', other)).toMatchObject({ code: 1 });
+});
+
+test('the public half is made by the command of the page, from the private one', async () => {
+  const command = /base64 -d .*openssl pkey .*/.exec(readFileSync('docs/erasure.md', 'utf8'))?.[0] ?? '';
+  expect(command).toContain('> erasure.pub.pem');
+  const secret = spawnSync('sh', [
+    '-c',
+    /openssl genpkey [^`\n]*base64 -w0/.exec(readFileSync('docs/erasure.md', 'utf8'))?.[0] ?? 'false',
+  ]);
+  const ERASURE_SIGNING_KEY = secret.stdout.toString();
+  const made = spawnSync('sh', ['-c', `printf %s "$ERASURE_SIGNING_KEY" | ${command}`], {
+    cwd: folder,
+    env: { ...process.env, ERASURE_SIGNING_KEY },
+  });
+  expect([made.status, made.stderr.toString()]).toEqual([0, '']);
+  const signing = cliOf(
+    { databaseUrl: s.api.databaseUrl, env: { address: '127.0.0.1:1' } },
+    { AUDIT_KEY, ERASURE_SIGNING_KEY },
+  );
+  const { document } = await signing.json('erase', 'cus_nobody', ...REASON);
+  const certificate = file('made.json', JSON.stringify(document.certificate));
+  expect(await ops('erasures', 'verify', certificate, '--public-key', join(folder, 'erasure.pub.pem'))).toMatchObject({
+    code: 0,
+  });
+});
+
+test('a public key that is given for a certificate by HMAC is refused, which says what that is', async () => {
+  const { document } = await ops.json('erase', 'cus_nobody', ...REASON);
+  const certificate = file('hmac.json', JSON.stringify(document.certificate));
+  const pem = file('of-nothing.pem', publicKey.export({ type: 'spki', format: 'pem' }).toString());
+  const { code, stdout, stderr } = await ops('erasures', 'verify', certificate, '--public-key', pem);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(stderr).toMatch(/signed by HMAC with the key of the audit trail, which has no public half/);
 });
 
 test('what makes no sense is refused in a sentence', async () => {

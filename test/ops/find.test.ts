@@ -14,6 +14,14 @@ beforeAll(async () => {
 });
 afterAll(() => t.drop());
 
+/** By which the trail names a customer. */
+async function referenceOf(id: string): Promise<string> {
+  const [row] = await t.db.$queryRaw<
+    { reference: string }[]
+  >`SELECT customer_id AS reference FROM orders WHERE id = ${id}::uuid`;
+  return row?.reference ?? '';
+}
+
 const idsOf = async (...args: string[]) => {
   const { document } = await ops.json('find', ...args);
   return (document.orders as { id: string }[]).map(({ id }) => id);
@@ -86,6 +94,7 @@ test('what was shown of whom is on record, under the operator’s name; and show
     ['find', '--customer', 'cus_watched'],
     ['order', order.id],
     ['explain', order.id],
+    ['customer', 'cus_watched'],
     ['dead-letters'],
   ])
     expect((await ops(...args)).code).toBe(0);
@@ -95,6 +104,7 @@ test('what was shown of whom is on record, under the operator’s name; and show
     { ...about, route: 'ops find', resource: order.id },
     { ...about, route: 'ops order', resource: order.id },
     { ...about, route: 'ops explain', resource: order.id },
+    { ...about, route: 'ops customer', resource: `customer ${await referenceOf(order.id)}` },
     { ...about, route: 'ops dead-letters list', resource: null },
   ]);
   await t.db.$executeRaw`ALTER TABLE audit_calls RENAME TO audit_away`;

@@ -6,13 +6,14 @@ import { ENVELOPE_SCHEMA, EVENT_SCHEMAS } from '../../contracts/event-schemas.js
 import { RETENTION, type Retention } from '../../contracts/retention.js';
 import { CUSTOMER_ID, SAGA_FAILURE, SAGA_STATE, SAGA_STEP, sagaStart } from '../../contracts/saga.js';
 import { DATA_MAP, fieldsOf } from '../../domain/privacy/data-map.js';
-import { EVENTS, GATEWAY, TEMPORAL } from '../../domain/privacy/map/elsewhere.js';
+import { EVENTS, GATEWAY, LOGS, TEMPORAL } from '../../domain/privacy/map/elsewhere.js';
 import { METRIC_LABELS } from '../../domain/privacy/map/labels.js';
 import { POSTGRES } from '../../domain/privacy/map/postgres.js';
 import { CHARGE_PURPOSE, chargeMetadata } from '../../gateways/marks.js';
 import { METRICS } from '../../service/metrics-document.js';
 import { EXPORT_SCHEMA_FILE, exportSchemaText, privacyDocument } from '../../service/privacy-document.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { logLinesOfCode } from './log-lines.js';
 
 let t: TestDatabase;
 beforeAll(async () => {
@@ -57,6 +58,15 @@ describe('the map', () => {
       .flat()
       .flatMap((metric: Metric) => (metric as unknown as { labelNames: string[] }).labelNames);
     expect([...METRIC_LABELS].sort()).toEqual([...new Set(labels)].sort());
+  });
+
+  test('has every field of every line that the code logs', () => {
+    const known = new Set(fieldsOf(LOGS));
+    const lines = logLinesOfCode();
+    expect(lines.length).toBeGreaterThan(100);
+    expect(
+      lines.flatMap(({ place, fields }) => fields.filter((f) => !known.has(f)).map((f) => `${place}: ${f}`)),
+    ).toEqual([]);
   });
 
   test('says how each personal field is erased', () => {

@@ -106,6 +106,36 @@ export function searchLogs(dataDir: string, found: Found): void {
     }
 }
 
+/** @returns the fields beside the message that lines of JSON have, by which logs have them */
+export function namesInLogs(dataDir: string): Map<string, string[]> {
+  const names = new Map<string, string[]>();
+  for (const log of readdirSync(join(dataDir, 'logs')))
+    for (const line of readFileSync(join(dataDir, 'logs', log), 'utf8').split('\n')) {
+      if (!line.startsWith('{"level":"')) continue;
+      for (const name of Object.keys((parse(line) ?? {}) as object))
+        names.set(name, [...new Set([...(names.get(name) ?? []), log])]);
+    }
+  return names;
+}
+
+/** As `pg_dump` writes it: rows below a COPY of their table and its columns. What stands elsewhere is `dump`. */
+export function searchDump(dump: string, found: Found): void {
+  let copied: { table: string; columns: string[] } | undefined;
+  for (const line of dump.split('\n')) {
+    const [, table, columns] = /^COPY \w+\."?(\w+)"? \((.*)\) FROM stdin;$/.exec(line) ?? [];
+    if (table !== undefined && columns !== undefined)
+      copied = { table, columns: columns.split(', ').map((name) => name.replaceAll('"', '')) };
+    else if (line === '\\.') copied = undefined;
+    else if (copied === undefined) found.note(line, 'dump');
+    else
+      for (const [nth, value] of line.split('\t').entries())
+        found.note(textOf(value), `postgres:${copied.table}.${copied.columns[nth]}`);
+  }
+}
+/** Bytes are written as hexadecimal digits. */
+const textOf = (value: string): string =>
+  value.startsWith('\\\\x') ? Buffer.from(value.slice(3), 'hex').toString('latin1') : value;
+
 /** The sandbox's ledger, in place of the payment provider's. */
 export function searchGateway(dataDir: string, found: Found): void {
   for (const [, text] of filesBelow(join(dataDir, 'sandbox')))

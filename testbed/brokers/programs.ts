@@ -124,7 +124,7 @@ function findRabbit(env: NodeJS.ProcessEnv): Finding {
 }
 
 /** One process at a time obtains; those that waited find the result. @returns why not */
-async function obtain(
+export async function obtain(
   folder: string,
   fill: (scratch: string) => Promise<string | undefined> | string,
 ): Promise<string | undefined> {

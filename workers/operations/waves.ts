@@ -4,7 +4,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { ItemState } from '../../contracts/operations.js';
+import { type ItemState, OPERATION_ITEMS_MAX } from '../../contracts/operations.js';
 import type { Database } from '../../domain/database.js';
 import {
   beginNext,
@@ -59,7 +59,7 @@ export function waveOf(canary: readonly number[], no: number): { upTo: number; i
     upTo += size;
     if (no <= upTo) return { upTo, isCanary: true };
   }
-  return { upTo: Number.MAX_SAFE_INTEGER, isCanary: false };
+  return { upTo: OPERATION_ITEMS_MAX, isCanary: false };
 }
 
 type Judge = (no: number, state: ItemState) => Promise<void>;

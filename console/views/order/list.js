@@ -1,5 +1,5 @@
 /** The same as the picture, as a table: for those who read, search and copy, and for those who do not see pictures. */
-import { duration, money, moment } from '../../lib/format.js';
+import { duration, lasting, money, moment } from '../../lib/format.js';
 import { Status, Table } from '../../lib/ui.js';
 import { html } from '../../vendor/preact.js';
 import { kindOf, LANES, sourceWord, statusWord } from './words.js';
@@ -33,9 +33,7 @@ function When({ entry: { at, until, status }, atMs }) {
   if (until === null)
     return html`${time} <span class="faint">for ${duration(-ahead)}${status === 'awaited' ? '' : ', until now'}</span>`;
   const took = Date.parse(until) - Date.parse(at);
-  return took < 1
-    ? time
-    : html`${time} <span class="faint">for ${took < 1_000 ? `${took} ms` : duration(took / 1_000)}</span>`;
+  return took < 1 ? time : html`${time} <span class="faint">for ${lasting(took)}</span>`;
 }
 
 /** @param {{ entry: Entry }} props */

@@ -1,5 +1,5 @@
 /** The picture of one order: a lane for each kind of thing, time from left to right. The list below it says the same to those who do not see it. */
-import { duration, moment } from '../../lib/format.js';
+import { duration, lasting, moment } from '../../lib/format.js';
 import { html } from '../../vendor/preact.js';
 import { rowsOf, scaleOf, WIDTH } from './scale.js';
 import { kindOf, LANES, shortOf, statusWord } from './words.js';
@@ -7,8 +7,8 @@ import { kindOf, LANES, shortOf, statusWord } from './words.js';
 /** @typedef {import('./words.js').Entry} Entry */
 
 /** A letter takes that much of the picture's width, at which it is as wide as it gets narrow. */
-const LETTER = 0.62;
-const SIGN = 2.4;
+const LETTER = 1.15;
+const SIGN = 4;
 const ROWS_MAX = 8;
 /** Of what comes at no time that is known, in the picture. */
 const LATER_MAX = 3;
@@ -26,7 +26,7 @@ export function Picture({ entries, atMs, isFinal }) {
   const to = Math.max(...moments, isFinal ? from : atMs);
   return html`<figure class="picture-frame">
     <div class="scroll" role="region" aria-label="Picture of the order’s time; the list below says the same" tabindex="0">
-      <div class="picture" role="img" aria-label=${`From ${moment(from)} over ${duration((to - from) / 1_000)}: ${entries.length} entries in ${LANES.length} lanes, listed below`}>
+      <div class="picture" role="img" aria-label=${`From ${moment(from)} over ${lasting(to - from)}: ${entries.length} entries in ${LANES.length} lanes, listed below`}>
         ${LANES.map(({ lane, label }) => html`<${Lane} key=${lane} label=${label} entries=${entries.filter((entry) => entry.lane === lane)} scale=${scale} atMs=${atMs} />`)}
         <div class="overlay">
           ${scale.cuts.map((cut) => html`<div class="cut" style=${{ left: `${cut.left}%`, width: `${cut.width}%` }}><span class="mark">${duration((cut.untilMs - cut.fromMs) / 1_000)}</span></div>`)}
@@ -34,7 +34,7 @@ export function Picture({ entries, atMs, isFinal }) {
         </div>
       </div>
     </div>
-    <figcaption class="faint">${moment(from)} to ${moment(to)}, ${duration((to - from) / 1_000)}.${scale.cuts.length > 0 && ` Idle times are cut short: ${scale.cuts.map((cut) => duration((cut.untilMs - cut.fromMs) / 1_000)).join(', ')}.`}${entries.some(({ at }) => at === null) && ' On the right: what is to come at no time that is known.'}</figcaption>
+    <figcaption class="faint">${moment(from)} to ${moment(to)}, ${lasting(to - from)}.${scale.cuts.length > 0 && ` Idle times are cut short: ${scale.cuts.map((cut) => duration((cut.untilMs - cut.fromMs) / 1_000)).join(', ')}.`}${entries.some(({ at }) => at === null) && ' On the right: what is to come at no time that is known.'}</figcaption>
   </figure>`;
 }
 
@@ -45,7 +45,7 @@ function Lane({ label, entries, scale, atMs }) {
     ...entries.filter(({ at }) => at !== null).map((entry) => placed(entry, scale, atMs)),
     ...later
       .slice(0, LATER_MAX)
-      .map((entry) => ({ entry, left: WIDTH + 1, width: 100 - WIDTH - 1, bar: 0, text: shortOf(entry, atMs) })),
+      .map((entry) => ({ entry, left: WIDTH + 2, width: 100 - WIDTH - 2, bar: 0, text: shortOf(entry, atMs) })),
   ];
   const { rows, hidden } = rowsOf(
     items.toSorted((a, b) => a.left - b.left),
@@ -70,7 +70,7 @@ function placed(entry, scale, atMs) {
   const bar = Math.max(0, scale.of(until) - left);
   const text = shortOf(entry, atMs);
   const width = Math.max(bar, SIGN + text.length * LETTER);
-  return { entry, left: Math.min(left, Math.max(0, WIDTH - width)), width, bar: left > WIDTH - width ? 0 : bar, text };
+  return { entry, left: Math.min(left, Math.max(0, 100 - width)), width, bar, text };
 }
 
 /** @param {{ entry: Entry, left: number, width: number, bar: number, text: string }} props */

@@ -111,7 +111,7 @@ export function shortOf(entry, nowMs) {
     case 'wait':
       return at === null
         ? what
-        : `waited ${duration(((until === null ? nowMs : Date.parse(until)) - Date.parse(at)) / 1_000)}`;
+        : `${step ? 'parked' : 'waited'} ${duration(((until === null ? nowMs : Date.parse(until)) - Date.parse(at)) / 1_000)}`;
     case 'charge':
     case 'refund':
     case 'dispute':
@@ -121,6 +121,7 @@ export function shortOf(entry, nowMs) {
     case 'begun':
       return 'begun';
     case 'next':
+      if (/unwinds/.test(what)) return 'unwinds';
       return what.length > 24 ? `${what.slice(0, 23)}…` : what;
     default:
       return what.length > 28 ? `${what.slice(0, 27)}…` : what;

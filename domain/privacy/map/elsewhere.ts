@@ -1,6 +1,6 @@
 /** The data map's part about everything but Postgres: events and where they go, Temporal, the payment provider, logs, metrics. */
 import { type Fields, LEGAL, names, type Store } from './kinds.js';
-import { METRIC_LABELS } from './labels.js';
+import { LOG_FIELDS, METRIC_LABELS } from './labels.js';
 
 const of = (kind: Fields['kind'], fields: string, what?: string, erased?: string): Fields => ({
   kind,
@@ -82,12 +82,14 @@ export const LOGS: Store = {
   ...LEGAL.logs,
   parts: [
     of('personal', 'correlationId callId', 'chosen by the client’s program', 'goes with the retention'),
+    of('personal', 'error', 'names of codes and fields in a destination’s answer', 'goes with the retention'),
     of('staff', 'actor', 'an operator’s id; a customer is `customer`'),
     of(
       'pseudonymous',
       'orderId subject workflowId runId eventId id traceId reference auditId auditHash',
       'lead to the order',
     ),
+    of('none', LOG_FIELDS),
   ],
 };
 

@@ -275,7 +275,10 @@ describeWithHelm('the Helm chart', (helm) => {
     expect(ports('minimal', 'worker')).toEqual([dns, [5432], [7233], [443]]);
     expect(ports('minimal', 'relay')).toEqual([dns, [5432], [7233]]); // no destination, no way out
     expect(ports('minimal', 'migrate')).toEqual([dns, [5432]]);
-    expect(ports('brokers', 'api')).toEqual([dns, [5432], [7233], [443], [6379], [4318], [8200, 443]]);
+    expect(ports('brokers', 'api')).toEqual([dns, [5432], [7233], [443], [6379], [4318], [8200, 443], [5432]]);
+    expect(ports('brokers', 'worker')).toEqual([dns, [5432], [7233], [443], [4318], [8200, 443], [5432]]);
+    expect(ports('brokers', 'doctor')).toContainEqual([5432]);
+    expect(ports('brokers', 'migrate')).toEqual([dns, [5432]]);
     expect(ports('brokers', 'relay')).toEqual([
       dns,
       [5432],
@@ -284,6 +287,7 @@ describeWithHelm('the Helm chart', (helm) => {
       [443],
       [4318],
       [8200, 443],
+      [5432],
     ]);
   });
 

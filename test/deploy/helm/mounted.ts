@@ -9,6 +9,7 @@ const CONTENTS: Record<string, string> = {
   STRIPE_API_KEY: 'sk_live_1',
   STRIPE_WEBHOOK_SECRET: 'whsec_1',
   REDIS_URL: 'rediss://redis.internal:6379',
+  ERASURE_JOURNAL: 'postgresql://journal:x@journal.internal/journal?sslmode=verify-full',
   WEBHOOK_SECRET: `whsec_${Buffer.alloc(24).toString('base64')}`,
   NATS_URL: 'tls://nats.internal:4222',
   RABBITMQ_URL: 'amqps://mq.internal:5671',

@@ -12,6 +12,7 @@
 {{- end -}}
 {{- if and (has .role (list "api" "worker" "relay")) (or $config.OTEL_EXPORTER_OTLP_ENDPOINT $config.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) -}}{{- $edges = append $edges "collector" -}}{{- end -}}
 {{- if and (ne .role "migrate") $v.keyEncryption.stores -}}{{- $edges = append $edges "keyStore" -}}{{- end -}}
+{{- if and (ne .role "migrate") (or $config.ERASURE_JOURNAL (has "ERASURE_JOURNAL" $optional)) -}}{{- $edges = append $edges "erasureJournal" -}}{{- end -}}
 {{- if and (eq .role "doctor") $v.metrics.prometheusUrl -}}{{- $edges = append $edges "prometheus" -}}{{- end -}}
 {{- $edges | toJson -}}
 {{- end -}}

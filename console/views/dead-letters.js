@@ -1,0 +1,222 @@
+/** Dead letters: events that a destination does not take, by what is wrong with them; replayed or discarded, one or many. */
+import { get, post } from '../lib/api.js';
+import { confirmAct } from '../lib/confirm.js';
+import { count } from '../lib/format.js';
+import { Choice, ReadAt, usePages, useSelection, withQuery } from '../lib/lists.js';
+import { navigate } from '../lib/router.js';
+import { FreshRows, useSteadyRows } from '../lib/rows.js';
+import { session, useSession } from '../lib/session.js';
+import { Ago, Id, Notice, Page, Pager, Panel, ProblemNotice, Status, Table } from '../lib/ui.js';
+import { html, useState } from '../vendor/preact.js';
+
+/** @typedef {{ id: string, destination: string, orderId: string, sequence: number, type: string, cause: string, error: string, attempts: number, state: string, behind: number, parkedAt: string, decidedBy: string | null, reason: string | null }} Letter */
+/** @typedef {{ destination: string, cause: string, state: string, count: number, oldest: string }} Group */
+
+const STATES = /** @type {const} */ ([
+  ['', 'Open: waiting or being sent'],
+  ['PARKED', 'Waiting for a decision'],
+  ['REPLAYING', 'Being sent again'],
+  ['DELIVERED', 'Delivered'],
+  ['DISCARDED', 'Discarded'],
+]);
+/** @type {Record<string, [import('../lib/ui.js').Kind, string]>} */
+const SHOWN = {
+  PARKED: ['bad', 'Waits'],
+  REPLAYING: ['busy', 'Being sent'],
+  DELIVERED: ['good', 'Delivered'],
+  DISCARDED: ['off', 'Discarded'],
+};
+/** As many as one replay takes. */
+const MANY_MAX = 1_000;
+
+/** @param {{ query: URLSearchParams }} props */
+function DeadLetters({ query }) {
+  const filter = Object.fromEntries(
+    ['destination', 'cause', 'state', 'type'].map((name) => [name, query.get(name) ?? '']),
+  );
+  const pages = usePages(withQuery('admin/dead-letters', filter), 'deadLetters');
+  const { shown, fresh, showAll, hold } = useSteadyRows(/** @type {Letter[]} */ (pages.rows), ({ id }) => id);
+  const selection = useSelection(shown);
+  const [failed, setFailed] = useState(/** @type {Error | undefined} */ (undefined));
+  const [told, setTold] = useState(/** @type {unknown} */ (undefined));
+  useSession();
+  const canAct = session.canAct();
+  /** @param {Record<string, string>} changed */
+  const show = (changed) => navigate('/dead-letters', { ...filter, ...changed });
+  /** @param {readonly Letter[]} letters @param {'replay' | 'discard'} act */
+  const decide = async (letters, act) => {
+    const results = await (act === 'replay' ? replay(letters) : discard(letters));
+    if (results === undefined) return;
+    setTold(results);
+    selection.clear();
+    pages.reload();
+  };
+  /** @param {Group} group */
+  const replayGroup = async (group) => {
+    const { destination, cause } = group;
+    try {
+      const { deadLetters } = await get(
+        withQuery('admin/dead-letters', { destination, cause, state: 'PARKED', limit: String(MANY_MAX) }),
+      );
+      setFailed(undefined);
+      if (deadLetters.length > 0) await decide(deadLetters, 'replay');
+    } catch (problem) {
+      setFailed(/** @type {Error} */ (problem));
+    }
+  };
+  return html`<${Page} title="Dead letters" actions=${html`<${ReadAt} of=${pages} />`}>
+    <${ProblemNotice} problem=${pages.problem} onRetry=${pages.reload} />
+    <${ProblemNotice} problem=${failed} />
+    ${told}
+    <${Panel} title="By cause"><${Groups} groups=${pages.answer?.groups ?? []} canAct=${canAct} onShow=${show} onReplay=${replayGroup} /><//>
+    <${Panel} title="Letters" aside=${filter['destination'] || filter['cause'] ? html`<button type="button" onClick=${() => show({ destination: '', cause: '' })}>Show every cause</button>` : undefined}>
+      <${Choice} name="state" label="Which" value=${filter['state']} options=${STATES} onInput=${(/** @type {string} */ state) => show({ state })} />
+      ${
+        canAct &&
+        html`<div class="actions">
+        <button type="button" onClick=${selection.chooseShown}>Choose the ${shown.length} shown</button>
+        <button type="button" class="primary" disabled=${selection.chosen.length === 0} onClick=${() => decide(selection.chosen, 'replay')}>Replay ${count(selection.chosen.length, 'letter')}</button>
+        <button type="button" class="harmful" disabled=${selection.chosen.length === 0} onClick=${() => decide(selection.chosen, 'discard')}>Discard ${count(selection.chosen.length, 'letter')}</button>
+      </div>`
+      }
+      <div ...${hold}>
+        <${FreshRows} fresh=${fresh} onShow=${showAll} />
+        <${Table} label="Dead letters" rows=${shown} keyOf=${(/** @type {Letter} */ { id }) => id} empty="Every event has been taken." columns=${columnsOf(selection, canAct, decide)} />
+      </div>
+      <${Pager} hasMore=${pages.hasMore} onMore=${pages.more} isLoading=${pages.isLoading} shown=${shown.length} what=${shown.length === 1 ? 'letter' : 'letters'} />
+    <//>
+  <//>`;
+}
+
+/** @param {{ groups: Group[], canAct: boolean, onShow: (changed: Record<string, string>) => void, onReplay: (group: Group) => void }} props */
+function Groups({ groups, canAct, onShow, onReplay }) {
+  const columns = [
+    { label: 'Destination', cell: (/** @type {Group} */ { destination }) => destination },
+    { label: 'Cause', cell: (/** @type {Group} */ { cause }) => cause },
+    {
+      label: 'State',
+      cell: (/** @type {Group} */ { state }) =>
+        html`<${Status} kind=${SHOWN[state]?.[0] ?? 'info'}>${SHOWN[state]?.[1] ?? state}<//>`,
+    },
+    { label: 'Letters', isNumber: true, cell: (/** @type {Group} */ group) => group.count },
+    { label: 'Oldest', cell: (/** @type {Group} */ { oldest }) => html`<${Ago} at=${oldest} />` },
+    {
+      label: 'Acts',
+      cell: (/** @type {Group} */ group) =>
+        html`<div class="actions"><button type="button" class="quiet" onClick=${() => onShow({ destination: group.destination, cause: group.cause })}>Show</button>${canAct && group.state === 'PARKED' && html`<button type="button" onClick=${() => onReplay(group)}>Replay ${Math.min(group.count, MANY_MAX)}</button>`}</div>`,
+    },
+  ];
+  return html`<${Table} label="Dead letters by cause" rows=${groups} keyOf=${(/** @type {Group} */ g) => `${g.destination} ${g.cause} ${g.state}`} empty="None: every destination takes what it is sent." columns=${columns} />`;
+}
+
+/**
+ * @param {{ box: (id: string, label: string) => unknown }} selection
+ * @param {boolean} canAct
+ * @param {(letters: Letter[], act: 'replay' | 'discard') => void} decide
+ */
+function columnsOf(selection, canAct, decide) {
+  const isOpen = (/** @type {Letter} */ { state }) => state === 'PARKED' || state === 'REPLAYING';
+  return [
+    ...(canAct
+      ? [
+          {
+            label: 'Chosen',
+            cell: (/** @type {Letter} */ letter) =>
+              isOpen(letter) && selection.box(letter.id, `Choose letter ${letter.id}`),
+          },
+        ]
+      : []),
+    { label: 'Letter', cell: (/** @type {Letter} */ { id }) => id },
+    {
+      label: 'State',
+      cell: (/** @type {Letter} */ { state, decidedBy }) =>
+        html`<${Status} kind=${SHOWN[state]?.[0] ?? 'info'}>${SHOWN[state]?.[1] ?? state}<//>${decidedBy && html` <small>by ${decidedBy}</small>`}`,
+    },
+    {
+      label: 'Order',
+      cell: (/** @type {Letter} */ { orderId }) => html`<${Id} id=${orderId} href=${`#/orders/${orderId}`} />`,
+    },
+    { label: 'Event', cell: (/** @type {Letter} */ { sequence, type }) => `${sequence} ${type}` },
+    { label: 'To', cell: (/** @type {Letter} */ { destination }) => destination },
+    {
+      label: 'Why',
+      cell: (/** @type {Letter} */ { cause, error, attempts }) =>
+        html`${cause}: ${error} <small>after ${count(attempts, 'try', 'tries')}</small>`,
+    },
+    { label: 'Behind it', isNumber: true, cell: (/** @type {Letter} */ { behind }) => behind },
+    { label: 'Since', cell: (/** @type {Letter} */ { parkedAt }) => html`<${Ago} at=${parkedAt} suffix="" />` },
+    ...(canAct
+      ? [
+          {
+            label: 'Acts',
+            cell: (/** @type {Letter} */ letter) =>
+              isOpen(letter) &&
+              html`<div class="actions">${letter.state === 'PARKED' && html`<button type="button" aria-label=${`Replay letter ${letter.id}`} onClick=${() => decide([letter], 'replay')}>Replay</button>`}<button type="button" aria-label=${`Discard letter ${letter.id}`} onClick=${() => decide([letter], 'discard')}>Discard</button></div>`,
+          },
+        ]
+      : []),
+  ];
+}
+
+/** @param {readonly Letter[]} letters @returns {Promise<unknown>} what came of it; undefined = it was given up */
+async function replay(letters) {
+  const n = letters.length;
+  const ids = letters.map(({ id }) => id);
+  const answer = await confirmAct({
+    ...{ title: `Send ${count(n, 'event')} again`, act: `Replay ${count(n, 'letter')}`, count: n, noun: 'letter' },
+    children: html`<p>Each is sent once more, then those that wait behind it: ${letters.reduce((sum, { behind }) => sum + behind, 0)} so far. At most ten a second. What is rejected again waits again.</p>`,
+    reason: { required: false },
+    run: ({ reason }, idempotencyKey) =>
+      post('admin/dead-letters/replay', { idempotencyKey, body: { ids, limit: n, ...(reason !== '' && { reason }) } }),
+  });
+  return answer && html`<${Results} results=${answer.results} />`;
+}
+
+/** @param {{ results: { id: string, outcome: string, error: string | null }[] }} props */
+function Results({ results }) {
+  const of = (/** @type {string} */ outcome) => results.filter((each) => each.outcome === outcome).length;
+  const again = results.filter(({ outcome }) => outcome === 'parked-again');
+  const told = [
+    [of('delivered'), 'delivered'],
+    [again.length, 'rejected again'],
+    [of('under-way'), 'under way'],
+    [of('not-tried'), 'not tried'],
+  ].filter(([n]) => n !== 0);
+  return html`<${Notice} kind=${of('delivered') === results.length ? 'good' : 'warn'}><p>Of ${count(results.length, 'letter')}: ${told.map(([n, what]) => `${n} ${what}`).join(', ') || 'none was waiting any more'}.</p>${again.length > 0 && html`<ul>${again.slice(0, 5).map(({ id, error }) => html`<li>Letter ${id}: ${error}</li>`)}</ul>`}<//>`;
+}
+
+/** @param {readonly Letter[]} letters @returns {Promise<unknown>} */
+async function discard(letters) {
+  const n = letters.length;
+  /** @type {Set<string>} */
+  const done = new Set();
+  const answer = await confirmAct({
+    ...{
+      title: `Never send ${count(n, 'event')}`,
+      act: `Discard ${count(n, 'letter')}`,
+      count: n,
+      noun: 'letter',
+      isHarmful: true,
+    },
+    children: html`<p>${n === 1 ? 'This event is' : 'These events are'} not sent to the destination, ever; those behind follow. They stay in the feed.</p>`,
+    run: async ({ reason }, idempotencyKey) => {
+      // One after the other: what is discarded stays so if the API goes away in between, and the same click goes on with the rest.
+      for (const { id } of letters) {
+        if (done.has(id)) continue;
+        await post(`admin/dead-letters/${id}/discard`, { idempotencyKey: `${idempotencyKey}-${id}`, body: { reason } });
+        done.add(id);
+      }
+      return { discarded: done.size };
+    },
+  });
+  if (answer === undefined && done.size === 0) return undefined;
+  return html`<${Notice} kind=${done.size === n ? 'good' : 'warn'}><p>Discarded ${done.size} of ${count(n, 'letter')}.</p><//>`;
+}
+
+/** @type {import('../lib/router.js').View} */
+export const deadLetters = {
+  path: '/dead-letters',
+  title: 'Dead letters',
+  nav: { label: 'Dead letters', order: 40, roles: ['operator', 'auditor'] },
+  View: DeadLetters,
+};

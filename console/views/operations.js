@@ -1,0 +1,132 @@
+/** Operations: what was decided on many at once, by whom, and how far it is; and a new one. */
+import { useAct, useRead } from '../lib/data.js';
+import { count, number } from '../lib/format.js';
+import { atStake, ITEM_STATES, kindOf, MEANS, nounOf, previewOperation, stateOf, titleOf } from '../lib/operations.js';
+import { FreshRows, useSteadyRows } from '../lib/rows.js';
+import { useSession } from '../lib/session.js';
+import { Ago, Empty, Field, Loading, Moneys, Page, Panel, ProblemNotice, Status, Table, useNow } from '../lib/ui.js';
+import { html, useEffect, useState } from '../vendor/preact.js';
+
+/** @typedef {import('../lib/operations.js').Operation} Operation */
+
+const EVERY_MS = 5_000;
+const SHOWN = 50;
+/** Of the box for ids, as the API takes them. */
+const IDS_MAX = 1_000;
+
+function Operations() {
+  const { data, problem, isLoading, reload } = useRead(`admin/operations?limit=${SHOWN}`);
+  useEffect(() => {
+    const timer = setInterval(reload, EVERY_MS);
+    return () => clearInterval(timer);
+  }, []);
+  const operations = /** @type {Operation[]} */ (data?.operations ?? []);
+  const { shown, fresh, showAll, hold } = useSteadyRows(operations, ({ id }) => id);
+  const now = useNow();
+  const canAct = useSession().roles.includes('operator');
+  return html`<${Page} title="Operations">
+    <p>An operation is one decision on many sagas or dead letters. The service carries it out, whoever closes which laptop; everybody sees how far it is.</p>
+    ${canAct && html`<${NewOperation} />`}
+    <${Panel} title="The newest first">
+      <${ProblemNotice} problem=${problem} onRetry=${reload} />
+      ${isLoading && !data && html`<${Loading} />`}
+      ${
+        data &&
+        html`<div ...${hold}><${FreshRows} fresh=${fresh} onShow=${showAll} />
+        <${Table} label="List of operations" rows=${shown} columns=${columnsAt(now)} keyOf=${(/** @type {Operation} */ { id }) => id} empty="There has been no operation within 90 days." />
+        ${data.next && html`<p class="faint">The newest ${number(SHOWN)} are shown.</p>`}</div>`
+      }
+    <//>
+  <//>`;
+}
+
+/** @param {number} now @returns {import('../lib/ui.js').Column<Operation>[]} */
+const columnsAt = (now) => [
+  { label: 'What', cell: (one) => html`<a href=${`#/operations/${one.id}`}>${titleOf(one.action, one.total)}</a>` },
+  {
+    label: 'State',
+    cell: (one) =>
+      html`<${Status} kind=${kindOf(one)}>${stateOf(one)}<//>${one.pause && html`<br /><span class="faint">${one.pause.because}</span>`}`,
+  },
+  { label: 'Items', cell: (one) => tally(one) },
+  { label: 'At stake', cell: (one) => html`<${Moneys} of=${one.amounts} />` },
+  { label: 'Started', cell: (one) => one.startedAt && html`<${Ago} at=${one.startedAt} now=${now} />` },
+  { label: 'By', cell: (one) => one.startedBy },
+];
+
+/** @param {Operation} operation */
+const tally = ({ counts }) =>
+  ITEM_STATES.filter(([state]) => counts[state] > 0)
+    .map(([state]) => `${number(counts[state])} ${state}`)
+    .join(', ');
+
+/** @typedef {{ step: string | null, failure: string | null, count: number, amounts: { amount: number, currency: string }[] }} SagaGroup */
+/** @typedef {{ destination: string, cause: string, state: string, count: number }} LetterGroup */
+
+function NewOperation() {
+  const [action, setAction] = useState(/** @type {Operation['action']} */ ('retry'));
+  const [which, setWhich] = useState('');
+  const [ids, setIds] = useState('');
+  const { submit, isBusy, problem } = useAct(previewOperation);
+  const isOfLetters = nounOf(action) === 'dead letter';
+  const groups = useRead(isOfLetters ? 'admin/dead-letters?limit=1&state=PARKED' : 'admin/sagas?limit=1');
+  const choices = isOfLetters ? letterChoices(groups.data?.groups ?? []) : sagaChoices(groups.data?.groups ?? []);
+  const chosen = choices.find(({ key }) => key === which);
+  const named = ids.split(/[\s,;]+/).filter((id) => id !== '');
+  const asked = () => {
+    if (chosen) return { action, ...chosen.selects };
+    return isOfLetters ? { action, deadLetterIds: named } : { action, orderIds: named };
+  };
+  /** @param {Event} event */
+  const preview = (event) => {
+    event.preventDefault();
+    if (chosen || named.length > 0) void submit(asked());
+  };
+  return html`<${Panel} title="A new one">
+    <form onSubmit=${preview}>
+      <div class="field"><label for="action">What</label>
+        <select id="action" value=${action} onChange=${(/** @type {any} */ { currentTarget }) => {
+          setAction(currentTarget.value);
+          setWhich('');
+        }}>
+          ${Object.entries(MEANS).map(([name, means]) => html`<option value=${name}>${name} ${nounOf(/** @type {Operation['action']} */ (name))}s: ${means}</option>`)}
+        </select></div>
+      <div class="field"><label for="which">Which</label>
+        <select id="which" value=${which} onChange=${(/** @type {any} */ { currentTarget }) => setWhich(currentTarget.value)}>
+          <option value="">Those that are named below</option>
+          ${choices.map(({ key, label }) => html`<option value=${key}>${label}</option>`)}
+        </select></div>
+      ${!chosen && html`<${Field} name="ids" label=${isOfLetters ? 'Ids of dead letters' : 'Ids of orders'} value=${ids} onInput=${setIds} rows=${3} hint=${`At most ${number(IDS_MAX)}, one on each line or with commas between them`} error=${problem?.fieldError('/orderIds') ?? problem?.fieldError('/deadLetterIds')} />`}
+      <${ProblemNotice} problem=${groups.problem ?? problem} />
+      <div class="actions"><button type="submit" class="primary" aria-disabled=${(chosen || named.length > 0) && !isBusy ? undefined : 'true'}>${isBusy ? 'Looking …' : 'Preview'}</button>
+        <span class="faint">Nothing is decided by a preview: it shows what it would be about.</span></div>
+    </form>
+    ${choices.length === 0 && groups.data && html`<${Empty}>${isOfLetters ? 'No dead letter is parked.' : 'No saga is stuck.'}<//>`}
+  <//>`;
+}
+
+/** @param {SagaGroup[]} groups */
+const sagaChoices = (groups) =>
+  groups.map(({ step, failure, count: n, amounts }) => ({
+    key: `${step}/${failure}`,
+    label: `${count(n, 'saga')} at ${step ?? 'no step'}: ${failure ?? 'no failure'} (${atStake(amounts)})`,
+    selects: { sagas: { ...(step && { step }), ...(failure && { failure }) } },
+  }));
+
+/** @param {LetterGroup[]} groups */
+const letterChoices = (groups) =>
+  groups
+    .filter(({ state }) => state === 'PARKED')
+    .map(({ destination, cause, count: n }) => ({
+      key: `${destination}/${cause}`,
+      label: `${count(n, 'dead letter')} of ${destination}: ${cause}`,
+      selects: { deadLetters: { destination, cause } },
+    }));
+
+/** @type {import('../lib/router.js').View} */
+export const operations = {
+  path: '/operations',
+  title: 'Operations',
+  nav: { label: 'Operations', order: 40, roles: ['operator', 'auditor'] },
+  View: Operations,
+};

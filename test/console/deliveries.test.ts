@@ -1,0 +1,125 @@
+/** Dead letters and destinations in a real Chromium, of a relay that really runs and a receiver that really refuses. */
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import type { Page } from 'playwright-core';
+import { reserveInventory } from '../../domain/inventory.js';
+import { startTestApi, type TestApi } from '../support/api.js';
+import { eventually } from '../support/conditions.js';
+import { accept, stock } from '../support/database.js';
+import { type Receiver, startReceiver } from '../support/receiver.js';
+import { runRelay } from '../support/relay.js';
+import { expectAccessible } from './support/accessible.js';
+import { describeWithChromium } from './support/chromium.js';
+import { asAuditor } from './support/roles.js';
+
+let api: TestApi;
+let receiver: Receiver;
+let stopRelay: () => Promise<void>;
+const poisoned = new Set<string>();
+beforeAll(async () => {
+  api = await startTestApi();
+  await stock(api.db, 'A', 1_000_000);
+  receiver = await startReceiver();
+  receiver.answer = ({ subject, sequence }) => (poisoned.has(subject) && sequence === 2 ? 422 : 204);
+  stopRelay = runRelay({ db: api.db, url: api.databaseUrl }, receiver);
+});
+afterAll(async () => {
+  await stopRelay();
+  await api.stop();
+  await receiver.stop();
+});
+beforeEach(async () => {
+  poisoned.clear();
+  await api.db.deadLetter.deleteMany();
+});
+
+const states = async () => (await api.db.deadLetter.findMany()).map(({ state }) => state);
+async function park(count: number): Promise<string[]> {
+  const orders = await Promise.all(Array.from({ length: count }, () => accept(api.db, { A: 1 })));
+  for (const { id } of orders) poisoned.add(id);
+  await Promise.all(orders.map(({ id }) => reserveInventory(api.db, id)));
+  const letters = await eventually('all are parked', async () => {
+    const found = await api.db.deadLetter.findMany({ orderBy: { id: 'asc' } });
+    return found.length === count && found;
+  });
+  return letters.map(({ id }) => `${id}`);
+}
+const rows = (page: Page) => page.getByRole('region', { name: 'Dead letters', exact: true }).locator('tbody tr');
+const dialog = (page: Page) => page.getByRole('dialog');
+
+describeWithChromium('dead letters', (open) => {
+  test('are shown by cause, and a cause is replayed as a whole, by its number, with what has come of it', async () => {
+    await park(12);
+    const { page } = await open(api.url, { view: '/dead-letters' });
+    await page.getByRole('region', { name: 'Dead letters by cause' }).getByText('rejected').waitFor();
+    await expectAccessible(page);
+    poisoned.clear();
+    await page.getByRole('button', { name: 'Replay 12', exact: true }).click();
+    await dialog(page).getByRole('heading', { name: 'Send 12 events again' }).waitFor();
+    await expectAccessible(page);
+    await dialog(page).getByRole('button', { name: 'Replay 12 letters' }).click({ force: true });
+    expect(new Set(await states())).toEqual(new Set(['PARKED'])); // the number was not typed
+    await dialog(page).getByLabel('Type 12 to confirm').fill('12');
+    await dialog(page).getByRole('button', { name: 'Replay 12 letters' }).click();
+    await page.getByText('Of 12 letters: 12 delivered.').waitFor();
+    expect(new Set(await states())).toEqual(new Set(['DELIVERED']));
+    await page.getByText('None: every destination takes what it is sent.').waitFor();
+  });
+
+  test('replayed too early come back, and the page says what the receiver has said', async () => {
+    await park(1);
+    const { page } = await open(api.url, { view: '/dead-letters' });
+    await rows(page)
+      .getByRole('button', { name: /^Replay letter/ })
+      .click();
+    await dialog(page).getByRole('button', { name: 'Replay 1 letter' }).click();
+    await page.getByText('Of 1 letter: 1 rejected again.').waitFor();
+    await page.getByRole('listitem').filter({ hasText: 'the webhook receiver answered 422' }).waitFor();
+  });
+
+  test('that are chosen are discarded for a reason, and the others stay', async () => {
+    const [first, second, third] = await park(3);
+    const { page } = await open(api.url, { view: '/dead-letters' });
+    for (const id of [first, third]) await page.getByLabel(`Choose letter ${id}`).check();
+    await page.getByRole('button', { name: 'Discard 2 letters' }).click();
+    await dialog(page).getByText('It cannot be taken back.').waitFor();
+    await dialog(page).getByRole('button', { name: 'Discard 2 letters' }).click({ force: true });
+    expect(new Set(await states())).toEqual(new Set(['PARKED'])); // there was no reason
+    await dialog(page).getByLabel('Reason').fill('they have it from a file, jane@example.com');
+    await dialog(page).getByRole('button', { name: 'Discard 2 letters' }).click();
+    await dialog(page).locator('.error').waitFor();
+    expect(await dialog(page).getByLabel('Reason').inputValue()).toContain('they have it from a file');
+    await dialog(page).getByLabel('Reason').fill('they have it from a file, ticket 12');
+    await dialog(page).getByRole('button', { name: 'Discard 2 letters' }).click();
+    await page.getByText('Discarded 2 of 2 letters.').waitFor();
+    const left = await api.db.deadLetter.findMany({ where: { state: 'PARKED' } });
+    expect(left.map(({ id }) => `${id}`)).toEqual([second]);
+    expect(await api.db.auditAct.count({ where: { reason: 'they have it from a file, ticket 12' } })).toBe(2);
+  }, 60_000);
+
+  test('are an auditor’s to read, and nothing else', async () => {
+    await park(1);
+    const { page } = await open(api.url, { view: '/dead-letters', before: asAuditor });
+    await rows(page).first().waitFor();
+    expect(await page.getByRole('button', { name: /Replay|Discard|Choose/ }).count()).toBe(0);
+    expect(await page.getByRole('checkbox').count()).toBe(0);
+  });
+});
+
+describeWithChromium('destinations', (open) => {
+  test('say that one is current, then since when and why it takes nothing and what it is owed, then that it is back', async () => {
+    await accept(api.db, { A: 1 });
+    const { page } = await open(api.url, { view: '/destinations' });
+    await page.getByText('Current: nothing is owed').waitFor();
+    await page.getByText('Cursors of its 16 partitions').click();
+    await expectAccessible(page);
+    const takes = receiver.answer;
+    receiver.answer = () => 503;
+    await Promise.all(Array.from({ length: 4 }, () => accept(api.db, { A: 1 })));
+    await page.getByText('Failing: it takes nothing').waitFor();
+    await page.getByText('the webhook receiver answered 503').waitFor();
+    await page.getByText('Failing since').waitFor();
+    receiver.answer = takes;
+    await page.getByText('Current: nothing is owed').waitFor();
+    expect(await page.getByText('Failing since').count()).toBe(0);
+  }, 60_000);
+});

@@ -1,0 +1,73 @@
+/** The first screen over many stuck sagas: shown within a second, whatever listing them takes Temporal. FULL=1: ten thousand. */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import pLimit from 'p-limit';
+import { ORDER_SAGA, orderSagaId } from '../../contracts/ids.js';
+import { SAGA_FAILURE, SAGA_STATE, SAGA_STEP } from '../../contracts/saga.js';
+import { accept } from '../support/database.js';
+import { describeWithChromium } from './support/chromium.js';
+import { type ConsoleStack, startConsoleStack } from './support/stack.js';
+
+const MANY = process.env['FULL'] === '1' ? 10_000 : 1_000;
+const SHOWN_WITHIN_MS = 1_000;
+/** A worker of ours takes nothing from it: they stand where they are. */
+const NOBODYS_QUEUE = 'nobody';
+
+let s: ConsoleStack;
+beforeAll(async () => {
+  s = await startConsoleStack();
+  await park(MANY);
+}, 300_000);
+afterAll(() => s?.stopAll(), 120_000);
+
+/** Orders as they are accepted, and of each a saga that says that it has parked. */
+async function park(many: number): Promise<void> {
+  const first = await accept(s.db, { KEYBOARD: 1 });
+  await s.db.$executeRaw`
+    INSERT INTO orders (id, customer_id, currency, total_amount, payment_method, correlation_id, event_count, event_xid, saga_started_at, created_at)
+    SELECT ('01920000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, customer_id, currency, 1000, payment_method,
+      'many-' || n, 1, event_xid, now(), now() - interval '1 minute'
+    FROM orders CROSS JOIN generate_series(1, ${many}::int) AS n WHERE id = ${first.id}::uuid`;
+  const limit = pLimit(64);
+  await Promise.all(
+    Array.from({ length: many }, (_, n) => {
+      const id = `01920000-0000-7000-8000-${(n + 1).toString(16).padStart(12, '0')}`;
+      const typedSearchAttributes = [
+        { key: SAGA_STATE, value: 'NEEDS_ATTENTION' },
+        { key: SAGA_STEP, value: 'chargePayment' },
+        { key: SAGA_FAILURE, value: n % 2 === 0 ? 'GatewayUnknown' : 'GatewayMismatch' },
+      ];
+      const options = { workflowId: orderSagaId(id), taskQueue: NOBODYS_QUEUE, typedSearchAttributes };
+      return limit(() => s.client.workflow.start(ORDER_SAGA, options));
+    }),
+  );
+}
+
+describeWithChromium('the first screen over many stuck sagas', (open) => {
+  test(`is shown within a second, also by a process that has not looked before, and counts ${MANY} of them`, async () => {
+    const fresh = await s.startApi();
+    try {
+      const began = performance.now();
+      const { body } = await fresh.get<{ asOf: string }>('/admin/overview');
+      const answeredMs = performance.now() - began;
+      const { page } = await open(fresh.url);
+      await page
+        .getByRole('row', { name: /chargePayment gets no answer/ })
+        .getByText(/sagas/)
+        .waitFor({ timeout: 30_000 });
+      const from = performance.now();
+      await page.reload();
+      await page.getByRole('heading', { name: 'Neighbours' }).waitFor();
+      const shownMs = performance.now() - from;
+      const half = (MANY / 2).toLocaleString('en');
+      await page.getByRole('row', { name: new RegExp(`chargePayment gets no answer.*${half} sagas`) }).waitFor();
+      process.stderr.write(
+        `${MANY} stuck: first answer ${Math.round(answeredMs)} ms, screen ${Math.round(shownMs)} ms\n`,
+      );
+      expect(body.asOf).toBeDefined();
+      expect(answeredMs).toBeLessThan(SHOWN_WITHIN_MS);
+      expect(shownMs).toBeLessThan(SHOWN_WITHIN_MS);
+    } finally {
+      await fresh.stop();
+    }
+  });
+});

@@ -1,0 +1,141 @@
+/** Findings and stock in a real Chromium, on ledgers that really differ. */
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { Page } from 'playwright-core';
+import { reserveInventory } from '../../domain/inventory.js';
+import { openFinding } from '../../domain/reconciliation.js';
+import { openLedgers, type TestLedgers } from '../reconciliation/support.js';
+import { startTestApi, type TestApi } from '../support/api.js';
+import { accept, stock } from '../support/database.js';
+import { expectAccessible } from './support/accessible.js';
+import { describeWithChromium } from './support/chromium.js';
+import { asAuditor } from './support/roles.js';
+
+let books: TestLedgers;
+let api: TestApi;
+beforeAll(async () => {
+  books = await openLedgers();
+  api = await startTestApi({ db: books.db, databaseUrl: books.databaseUrl });
+  await stock(books.db, 'COUNTED', 10);
+});
+afterAll(async () => {
+  await api.stop();
+  await books.stop();
+});
+
+const dialog = (page: Page) => page.getByRole('dialog');
+const charge = { reference: `pi_${randomUUID()}`, orderId: randomUUID(), amount: 123_450, currency: 'EUR' };
+
+describeWithChromium('findings', (open) => {
+  test('are shown with their money, one is closed for a reason, another’s charge given back by typing how many', async () => {
+    const { order, reference } = await books.confirmed();
+    await books.byHand(reference);
+    await books.reconcile();
+    await openFinding(books.db, 'DOUBLE_CHARGE', 'reported', charge);
+    const { page } = await open(api.url, { view: '/findings' });
+    await page.getByRole('region', { name: 'Findings by kind' }).getByText('EUR 1,234.50').waitFor();
+    await page.getByText('REFUNDED_AT_GATEWAY').first().waitFor();
+    await expectAccessible(page);
+
+    await page
+      .getByRole('button', { name: /^Close finding \d+ as cancelled$/ })
+      .last()
+      .click();
+    await dialog(page).getByLabel('Reason').fill('charged anew, ticket 12');
+    await dialog(page).getByRole('button', { name: 'Close it as cancelled' }).click();
+    await page.getByText(/^Finding \d+: Settled\.$/).waitFor();
+    expect(await books.db.reconciliationFinding.findMany({ where: { orderId: order.id } })).toMatchObject([
+      { action: 'cancelled' },
+    ]);
+
+    await page.getByRole('button', { name: /^Give the charge of finding/ }).click();
+    await dialog(page).getByText('with EUR 1,234.50 at stake').waitFor();
+    await expectAccessible(page);
+    await dialog(page).getByLabel('Reason').fill('the card is good again');
+    await dialog(page).getByRole('button', { name: 'Give back EUR 1,234.50' }).click({ force: true });
+    expect(
+      await books.db.reconciliationFinding.findMany({
+        where: charge.reference ? { gatewayReference: charge.reference } : {},
+      }),
+    ).toMatchObject([{ action: 'reported' }]);
+    await dialog(page).getByLabel('Type 1 to confirm').fill('1');
+    await dialog(page).getByRole('button', { name: 'Give back EUR 1,234.50' }).click();
+    await page.getByText('In hand: refunding').first().waitFor();
+    expect(await books.db.reconciliationClosing.findMany({ where: { action: 'refunding' } })).toMatchObject([
+      { reason: 'the card is good again' },
+    ]);
+  }, 60_000);
+
+  test('are an auditor’s to read, and nothing else', async () => {
+    const { page } = await open(api.url, { view: '/findings?state=all', before: asAuditor });
+    await page.getByText('DOUBLE_CHARGE').first().waitFor();
+    expect(await page.getByRole('button', { name: /^Close|^Give/ }).count()).toBe(0);
+  });
+});
+
+const sku = async () => (await api.get<{ onHand: number; available: number }>('/inventory/COUNTED')).body;
+
+describeWithChromium('stock', (open) => {
+  test('is adjusted once for a reason; bad input is told at its field, and nothing typed is lost', async () => {
+    const { page } = await open(api.url, { view: '/stock', requestsMayFail: true });
+    await page.getByRole('button', { name: 'Adjust COUNTED' }).click();
+    const pieces = page.getByLabel('Pieces to add, with a minus to remove');
+    for (const [typed, told] of [
+      ['half', 'A whole number of pieces'],
+      ['0', 'A whole number of pieces'],
+      ['-11', 'Only 10 are available'],
+    ] as const) {
+      await pieces.fill(typed);
+      await page.getByRole('button', { name: 'Adjust …' }).click();
+      await page.locator('#by-error').getByText(told).waitFor();
+      expect(await pieces.inputValue()).toBe(typed);
+    }
+    await expectAccessible(page);
+
+    // Somebody is faster: what was right when it was typed is refused, and told at the field as well.
+    await pieces.fill('-8');
+    await page.getByRole('button', { name: 'Adjust …' }).click();
+    await dialog(page).getByLabel('Reason').fill('broken in the warehouse, ticket 12');
+    const order = await accept(books.db, { COUNTED: 4 });
+    await reserveInventory(books.db, order.id);
+    await dialog(page).getByRole('button', { name: 'Remove 8' }).click();
+    await dialog(page).getByText('only 6 of COUNTED are available').first().waitFor();
+    await dialog(page).getByRole('button', { name: 'Leave it' }).click();
+    await page.locator('#by-error').getByText('only 6 of COUNTED are available').waitFor();
+    expect(await pieces.inputValue()).toBe('-8');
+
+    await pieces.fill('-6');
+    await page.getByRole('button', { name: 'Adjust …' }).click();
+    expect(await dialog(page).getByLabel('Reason').inputValue()).toBe('broken in the warehouse, ticket 12');
+    await dialog(page).getByRole('button', { name: 'Remove 6' }).click();
+    await page.getByText('COUNTED: 4 on hand, 0 available.').waitFor();
+    expect(await sku()).toMatchObject({ onHand: 4, available: 0 });
+  }, 60_000);
+
+  test('an answer that is lost is asked for again under the same key: the pieces are added once', async () => {
+    const before = await sku();
+    const { page } = await open(api.url, { view: '/stock', requestsMayFail: true });
+    let lost = 0;
+    await page.route('**/inventory/COUNTED/adjust', async (route) => {
+      if (lost++ > 0) return route.continue();
+      await route.fetch(); // it arrives, and its answer does not
+      return route.abort();
+    });
+    await page.getByLabel('SKU').fill('COUNTED');
+    await page.getByLabel('Pieces to add, with a minus to remove').fill('25');
+    await page.getByRole('button', { name: 'Adjust …' }).click();
+    await dialog(page).getByLabel('Reason').fill('found behind the shelf');
+    await dialog(page).getByLabel('Type 25 to confirm').fill('25');
+    await dialog(page).getByRole('button', { name: 'Add 25' }).click();
+    await dialog(page).getByText('The API does not answer just now.').waitFor();
+    await dialog(page).getByRole('button', { name: 'Try again: Add 25' }).click();
+    await page.getByText(`COUNTED: ${before.onHand + 25} on hand`).waitFor();
+    expect(await sku()).toMatchObject({ onHand: before.onHand + 25 });
+  });
+
+  test('an auditor sees no form', async () => {
+    const { page } = await open(api.url, { view: '/stock', before: asAuditor });
+    await page.getByText('COUNTED').first().waitFor();
+    expect(await page.getByRole('button', { name: /Adjust/ }).count()).toBe(0);
+  });
+});

@@ -1,0 +1,136 @@
+/** Signing in to the console at the issuer of the laptop, as a person does it: in a real browser, by the issuer's own page. */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { Page } from 'playwright-core';
+import { cleanUp, newFolder, type Running, startIssuer } from '../issuer/support.js';
+import { startTestApi, type TestApi } from '../support/api.js';
+import { expectAccessible } from './support/accessible.js';
+import { describeWithChromium } from './support/chromium.js';
+
+let issuer: Running;
+let api: TestApi;
+let elsewhere: TestApi;
+beforeAll(async () => {
+  issuer = await startIssuer(await newFolder());
+  const authentication = { issuer: issuer.url, audience: 'order-saga', rolesClaim: 'roles' };
+  api = await startTestApi({ authentication });
+  elsewhere = await startTestApi({ authentication: { ...authentication, audience: 'another-api' } });
+});
+afterAll(async () => {
+  await Promise.all([api?.stop(), elsewhere?.stop()]);
+  await cleanUp();
+});
+
+type Choice = { sub?: string; roles?: string[]; ttl?: string };
+/** On the issuer's page. */
+async function choose(page: Page, { sub = 'ada', roles = ['operator'], ttl = '1h' }: Choice = {}): Promise<void> {
+  await page.getByLabel('Subject').fill(sub);
+  for (const role of ['operator', 'auditor', 'customer', 'service'])
+    await page.getByRole('checkbox', { name: `${role}:` }).setChecked(roles.includes(role));
+  await page.getByLabel('The token is good for').fill(ttl);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+}
+
+async function signIn(page: Page, choice?: Choice): Promise<void> {
+  await page.locator('main').getByRole('button', { name: 'Sign in' }).click();
+  await choose(page, choice);
+}
+
+const stored = (page: Page) =>
+  page.evaluate('JSON.stringify([Object.entries(sessionStorage), Object.entries(localStorage), document.cookie])');
+
+describeWithChromium('whoever opens the console where callers are authenticated', (open) => {
+  test('signs in at the issuer, is back where it was, and leaves no token anywhere but in the page', async () => {
+    const { page } = await open(api.url, { view: '/search?q=pi_unheard_of' });
+    await expectAccessible(page);
+    await signIn(page);
+    await page.getByText('Nothing is found.').waitFor();
+    expect(page.url()).toBe(`${api.url}/console/#/search?q=pi_unheard_of`);
+    expect(await page.locator('.who').textContent()).toContain('ada operator');
+    expect(await stored(page)).toBe('[[],[],""]');
+    await page.reload();
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    expect(await stored(page)).toBe('[[],[],""]');
+  });
+
+  test('signs out, here and at the issuer, and is asked again', async () => {
+    const { page } = await open(api.url, { view: '/about' });
+    await signIn(page);
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    expect(new URL(page.url()).pathname).toBe('/console/');
+  });
+
+  test.each([
+    [['customer'], 'the role customer'],
+    [[], 'no role that the API knows'],
+  ])('with the roles %j is told that they are not enough, and sees no view', async (roles, words) => {
+    const { page } = await open(api.url, { view: '/search', requestsMayFail: true });
+    await signIn(page, { sub: 'eve', roles });
+    await page.getByRole('heading', { name: 'Not for this role' }).waitFor();
+    expect(await page.locator('main').textContent()).toContain(`You are signed in as eve with ${words}.`);
+    expect(await page.getByRole('link', { name: 'Search' }).count()).toBe(0);
+    await expectAccessible(page);
+  });
+
+  test('keeps what was typed when the session ends, signs in again in a window, and goes on', async () => {
+    const { page, context } = await open(api.url, { view: '/search', requestsMayFail: true });
+    await signIn(page, { ttl: '3s' });
+    await page.getByLabel('Find an order').fill('web-half-typ');
+    await page.getByText('Your session has ended.').waitFor();
+    await page.getByLabel('Find an order').press('End');
+    await page.getByLabel('Find an order').pressSequentially('ed');
+    await page.getByRole('button', { name: 'Search' }).click();
+    await page.getByText('Nothing on this page is lost.').waitFor();
+    await expectAccessible(page);
+
+    const opened = context.waitForEvent('page');
+    await page.locator('.banner').getByRole('button', { name: 'Sign in again' }).click();
+    const window = await opened;
+    const closed = window.waitForEvent('close');
+    await choose(window, { roles: ['auditor'] });
+    await closed;
+    await page.getByText('Nothing is found.').waitFor();
+    expect(await page.getByLabel('Find an order').inputValue()).toBe('web-half-typed');
+    expect(await page.getByText('Your session has ended.').count()).toBe(0);
+    expect(await page.locator('.who').textContent()).toContain('ada auditor');
+  });
+
+  test('that turns away at the issuer is told so, and may try again', async () => {
+    const { page } = await open(api.url, { view: '/about' });
+    await page.locator('main').getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByText('The issuer says access_denied').waitFor();
+    await signIn(page);
+    await page.getByRole('heading', { name: 'About' }).waitFor();
+    expect(page.url()).toBe(`${api.url}/console/#/about`);
+  });
+
+  test('with an answer that it has not asked for is not signed in by it', async () => {
+    const { page } = await open(api.url);
+    await page.goto(`${api.url}/console/?code=stolen&state=somebodys#/about`);
+    await page.getByText('What came back is not of this tab.').waitFor();
+    expect(page.url()).toBe(`${api.url}/console/#/about`);
+  });
+
+  test('reads in the API’s own words why it does not take the issuer’s tokens', async () => {
+    const { page } = await open(elsewhere.url, { requestsMayFail: true });
+    await signIn(page);
+    await page.getByText('The API does not take the issuer’s token: The token is not valid here (aud).').waitFor();
+  });
+});
+
+test('the page may talk to the issuer, and is told what it takes to sign in there, and no more', async () => {
+  const { headers } = await api.get('/console/');
+  expect(headers.get('content-security-policy')).toContain(`connect-src 'self' ${issuer.url};`);
+  const { body } = await api.get('/console/config.json');
+  expect(body).toMatchObject({
+    authentication: 'oidc',
+    signIn: {
+      issuer: issuer.url,
+      issuerUrl: issuer.url,
+      clientId: 'order-saga-console',
+      scope: 'openid',
+      parameters: {},
+    },
+  });
+});
