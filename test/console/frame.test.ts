@@ -39,7 +39,7 @@ test('what browsers are sent has no comments, and every line where the source ha
   expect(headers.get('content-type')).toBe('text/javascript; charset=utf-8');
   expect(text).not.toContain('/**');
   expect(source).toContain('/**');
-  const code = /^(import|export|function|const|let|return|  (const|return|if) )/;
+  const code = /^(import|export|function|const|let|return| {2}(const|return|if) )/;
   const lines = text.split('\n');
   for (const [at, line] of source.split('\n').entries())
     if (code.test(line) && !line.includes('/*')) expect(lines[at]).toBe(line);
