@@ -151,6 +151,19 @@ describeWithChromium('operations', (open) => {
     LIMIT_MS,
   );
 
+  test('come from what was chosen among the sagas', async () => {
+    await park(1);
+    const { page } = await open(api.url, { view: '/sagas' });
+    await page.getByRole('checkbox').first().check();
+    await page.getByRole('button', { name: 'Decide on 1 saga …' }).last().click();
+    await page.getByRole('heading', { name: 'A new one' }).waitFor();
+    await page.getByRole('button', { name: 'Preview' }).click();
+    await page.getByRole('heading', { name: 'What it would be about' }).waitFor();
+    expect((await page.getByRole('row').count()) - 1).toBe(1);
+    await page.reload();
+    await page.getByRole('heading', { name: 'What it would be about' }).waitFor();
+  }, 60_000);
+
   test('that do not exist say so, and a selection of nothing keeps what was typed', async () => {
     const { page, show } = await open(api.url, {
       view: '/operations/01a1fc4b-2622-70f0-8b6b-725674f9c1d0',

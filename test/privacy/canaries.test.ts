@@ -103,7 +103,7 @@ test('orders go along every path with words in all of their fields', async () =>
     status: 200,
   });
   for (const act of ['close', 'refund']) {
-    const path = `/admin/findings/${await reportedFinding(act)}/${act}`;
+    const path = `/admin/findings/${await stage.reportedFinding(act)}/${act}`;
     expect(
       await post(`POST /admin/findings/{id}/${act}`, path, act === 'close' ? { as: 'cancelled' } : {}),
     ).toMatchObject({
@@ -111,16 +111,6 @@ test('orders go along every path with words in all of their fields', async () =>
     });
   }
 }, 60_000);
-
-/** As a pass writes it down: a charge of nobody's. */
-async function reportedFinding(name: string): Promise<string> {
-  const { rows } = await stage.db.query<{ id: string }>(
-    `INSERT INTO reconciliation_findings (kind, gateway_reference, order_id, amount, currency, action)
-     VALUES ('ORPHAN_CHARGE', $1, '', 900, 'USD', 'reported') RETURNING id::text`,
-    [`pi_${name}`],
-  );
-  return rows[0]?.id ?? '';
-}
 
 test('a customer is erased, and nobody is by the id of nobody, with words in the request', async () => {
   const { as, becomes, erase, place } = stage;
