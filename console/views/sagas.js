@@ -1,10 +1,9 @@
 /** Sagas that will not end without someone: by cause, and one by one, oldest and dearest first. What is chosen here is frozen for an operation. */
-import { useAct } from '../lib/data.js';
 import { count, number } from '../lib/format.js';
 import { ReadAt, usePages, withQuery } from '../lib/lists.js';
-import { MEANS, previewOperation, titleOf } from '../lib/operations.js';
 import { hrefOf, navigate } from '../lib/router.js';
 import { FreshRows, useSteadyRows } from '../lib/rows.js';
+import { operationHref } from '../lib/selection.js';
 import { useSession } from '../lib/session.js';
 import {
   Ago,
@@ -20,12 +19,12 @@ import {
   Status,
   Table,
 } from '../lib/ui.js';
-import { html, useEffect, useMemo, useRef, useState } from '../vendor/preact.js';
+import { html, useMemo, useState } from '../vendor/preact.js';
 
 /** @typedef {{ amount: number, currency: string }} Amount */
 /** @typedef {{ orderId: string, workflowId: string, step: string | null, failure: string | null, startedAt: string, status: string, customerId: string, total: Amount, gatewayReference: string | null }} Saga */
 /** @typedef {{ step: string | null, failure: string | null, count: number, oldest: string, amounts: Amount[] }} Group */
-/** @typedef {{ selector: object, count: number, about: string, atStake: readonly Amount[] }} Target what is to be decided on, as POST /admin/operations/preview takes it */
+/** @typedef {Omit<import('../lib/selection.js').Chosen, 'noun'>} Target what is to be decided on */
 /** @typedef {{ step?: string, failure?: string }} Filter */
 
 const STATES = { NEEDS_ATTENTION: 'waiting for someone', COMPENSATING: 'unwinding' };
@@ -34,23 +33,26 @@ const EVERY_MS = 15_000;
 /** As many ids as one preview takes; more are chosen by their cause. */
 const CHOSEN_MAX = 1_000;
 
+/** Where an operation on them is previewed, which freezes which they are. @param {Target} target */
+const decideOn = (target) => {
+  location.hash = operationHref({ ...target, noun: 'saga' });
+};
+
 /** @param {{ query: URLSearchParams }} props */
 function Sagas({ query }) {
   const state = query.get('state') === 'COMPENSATING' ? 'COMPENSATING' : 'NEEDS_ATTENTION';
   const filter = { step: query.get('step') ?? undefined, failure: query.get('failure') ?? undefined };
   const list = usePages(withQuery('admin/sagas', { state, ...filter }), 'sagas', { refreshMs: EVERY_MS });
   const canAct = useSession().roles.includes('operator');
-  const [target, setTarget] = useState(/** @type {Target | undefined} */ (undefined));
   const groups = /** @type {readonly Group[]} */ (list.answer?.groups ?? []);
   const isFiltered = filter.step !== undefined || filter.failure !== undefined;
   const total = groups.reduce((sum, group) => sum + (isOf(group, filter) ? group.count : 0), 0);
-  const onDecide = canAct ? setTarget : undefined;
+  const onDecide = canAct ? decideOn : undefined;
   return html`<${Page} title="Sagas" actions=${html`<${StateChoice} state=${state} />`}>
     <${ReadAt} of=${list} />
     <${ProblemNotice} problem=${list.problem} onRetry=${list.reload} />
     ${!list.answer && !list.problem && html`<${Loading} what="Asking Temporal" />`}
     ${list.answer?.more && html`<${Notice} kind="warn"><p>There are more than can be listed: what follows is not all of them. Mend the cause first; what waits for a neighbour goes on by itself.</p><//>`}
-    ${target && html`<${Decide} key=${target.about + target.count} target=${target} onLeave=${() => setTarget(undefined)} />`}
     ${list.answer && html`<${Causes} groups=${groups} state=${state} filter=${filter} onDecide=${onDecide} />`}
     ${list.rows.length > 0 && html`<${List} list=${list} title=${isFiltered ? 'Those of this cause' : 'One by one'} total=${total} onDecide=${onDecide} />`}
   <//>`;
@@ -66,34 +68,6 @@ const StateChoice = ({ state }) =>
     ([each, words]) =>
       html`<button type="button" class="quiet" aria-pressed=${each === state ? 'true' : 'false'} onClick=${() => navigate('/sagas', { state: each })}>${words}</button>`,
   )}</span>`;
-
-/**
- * What is to be done with them: a preview freezes which they are, and is started or left in a view of its own.
- * @param {{ target: Target, onLeave: () => void }} props
- */
-function Decide({ target, onLeave }) {
-  const [action, setAction] = useState(/** @type {'retry' | 'compensate' | 'skip'} */ ('retry'));
-  const { submit, isBusy, problem } = useAct(previewOperation);
-  const choice = useRef(/** @type {HTMLElement | null} */ (null));
-  useEffect(() => choice.current?.focus(), []);
-  /** @param {Event} event */
-  const preview = (event) => {
-    event.preventDefault();
-    void submit({ action, ...target.selector });
-  };
-  return html`<${Panel} title=${`Decide on ${count(target.count, 'saga')}`}>
-    <form onSubmit=${preview}>
-      <p>${count(target.count, 'saga')} ${target.about}, <${Moneys} of=${target.atStake} /> held up. The preview freezes which they are; nothing is done before it is started.</p>
-      <div class="field"><label for="decide-action">What is done</label>
-        <select id="decide-action" ref=${choice} value=${action} onChange=${(/** @type {Event} */ event) => setAction(/** @type {any} */ (event.currentTarget).value)}>
-          ${['retry', 'compensate', 'skip'].map((each) => html`<option value=${each}>${each}: ${MEANS[/** @type {'retry'} */ (each)]}</option>`)}
-        </select></div>
-      <${ProblemNotice} problem=${problem} />
-      <div class="actions"><button type="submit" class="primary" aria-disabled=${isBusy ? 'true' : undefined}>${isBusy ? 'Freezing …' : `Preview: ${titleOf(action, target.count)}`}</button>
-        <button type="button" onClick=${onLeave}>Leave it</button></div>
-    </form>
-  <//>`;
-}
 
 /** @param {Group | Saga} of */
 const causeOf = ({ step, failure }) => `${step ?? 'before its first step'}: ${failure ?? 'no failure is known'}`;

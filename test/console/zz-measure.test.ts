@@ -63,4 +63,4 @@ test('measure', async () => {
   await env.teardown();
   await database.drop();
   expect(1).toBe(1);
-}, 300_000);
+}, 900_000);
