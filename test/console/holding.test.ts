@@ -152,7 +152,7 @@ describeWithChromium('the audit trail', (open) => {
     const entries = page.getByRole('region', { name: 'Entries of the audit trail' }).locator('tbody tr');
     await entries.first().getByText('ticket 2').waitFor();
     await page.getByLabel('About what').fill('HELD');
-    await page.getByLabel('Kind').selectOption('act');
+    await page.getByLabel('Kind', { exact: true }).selectOption('act');
     await page.getByLabel('From the day (UTC)').fill('yesterday');
     await page.getByRole('button', { name: 'Search' }).click();
     await page.locator('#audit-from-error').waitFor();
