@@ -19,9 +19,19 @@ import { stock } from './stock.js';
 
 /** @type {readonly import('../lib/router.js').View[]} */
 export const views = [
-  ...[overview, search, sagas, order],
-  ...[operations, operation],
-  ...[brakes, deadLetters, findings, stock, destinations],
-  ...[erasures, oneErasure],
-  ...[audit, about],
+  overview,
+  search,
+  sagas,
+  order,
+  operations,
+  operation,
+  brakes,
+  deadLetters,
+  findings,
+  stock,
+  destinations,
+  erasures,
+  oneErasure,
+  audit,
+  about,
 ];

@@ -103,7 +103,7 @@ test('orders go along every path with words in all of their fields', async () =>
     status: 200,
   });
   for (const act of ['close', 'refund']) {
-    const path = `/admin/findings/${await reportedFinding(act)}/${act}`;
+    const path = `/admin/findings/${await stage.reportedFinding(act)}/${act}`;
     expect(
       await post(`POST /admin/findings/{id}/${act}`, path, act === 'close' ? { as: 'cancelled' } : {}),
     ).toMatchObject({
@@ -111,16 +111,6 @@ test('orders go along every path with words in all of their fields', async () =>
     });
   }
 }, 60_000);
-
-/** As a pass writes it down: a charge of nobody's. */
-async function reportedFinding(name: string): Promise<string> {
-  const { rows } = await stage.db.query<{ id: string }>(
-    `INSERT INTO reconciliation_findings (kind, gateway_reference, order_id, amount, currency, action)
-     VALUES ('ORPHAN_CHARGE', $1, '', 900, 'USD', 'reported') RETURNING id::text`,
-    [`pi_${name}`],
-  );
-  return rows[0]?.id ?? '';
-}
 
 test('a customer is erased, and nobody is by the id of nobody, with words in the request', async () => {
   const { as, becomes, erase, place } = stage;
@@ -160,6 +150,7 @@ async function decideOnMany(): Promise<void> {
 const wordIn = (field: string) => (FIELDS.includes(field) ? wordOf(field) : 'none');
 
 test('whatever else can be asked is asked with words in it', async () => {
+  const broken: string[] = [];
   for (const operation of OPERATIONS) {
     const [route, parameters] = [`${operation.method} ${operation.path}`, operation.parameters ?? []];
     const path = operation.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => wordIn(`${route} path.${name}`));
@@ -170,18 +161,13 @@ test('whatever else can be asked is asked with words in it', async () => {
     const queries = texts
       .filter((one) => one.in === 'query')
       .map(({ name }) => `?${name}=${wordOf(`${route} query.${name}`)}`);
-    for (const query of ['', ...queries])
-      expect(
-        (
-          await stage.send(
-            operation.method,
-            `${path}${query}`,
-            operation.requestBody && bodyFor(route),
-            Object.fromEntries(headers),
-          )
-        ).status,
-      ).not.toBe(500);
+    for (const query of ['', ...queries]) {
+      const body = operation.requestBody && bodyFor(route);
+      const answer = await stage.send(operation.method, `${path}${query}`, body, Object.fromEntries(headers));
+      if (answer.status === 500) broken.push(`${operation.method} ${path}${query}`);
+    }
   }
+  expect(broken).toEqual([]);
 }, 60_000);
 
 test('and everything is searched: Postgres, Temporal, events, the provider’s ledger, logs and metrics', async () => {

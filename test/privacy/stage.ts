@@ -46,7 +46,16 @@ export async function openStage(env: Record<string, string> = {}) {
     await Promise.all([receiver.stop(), issuer.stop()]);
     await installation.remove();
   };
-  return { ...senders(installation, as), as, installation, running, receiver, db, stop };
+  /** As a pass writes it down: a charge of nobody's. */
+  const reportedFinding = async (name: string): Promise<string> => {
+    const { rows } = await db.query<{ id: string }>(
+      `INSERT INTO reconciliation_findings (kind, gateway_reference, order_id, amount, currency, action)
+       VALUES ('ORPHAN_CHARGE', $1, '', 900, 'USD', 'reported') RETURNING id::text`,
+      [`pi_${name}`],
+    );
+    return rows[0]?.id ?? '';
+  };
+  return { ...senders(installation, as), reportedFinding, as, installation, running, receiver, db, stop };
 }
 
 export const databaseUrlOf = ({ dataDir }: Installation): string =>
