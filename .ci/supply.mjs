@@ -31,6 +31,7 @@ const PERMISSIVE = [
 const ALLOWED = {
   'CC-BY-4.0': ['caniuse-lite'], // data about browsers, within webpack; named in the list, as it asks
   'EPL-2.0': ['elkjs'], // unchanged, of Prisma Studio: in no image but that of the migrations
+  'MPL-2.0': ['axe-core'], // tests only
   'Python-2.0': ['argparse'], // builds and tests only
 };
 /** Packages that say it in a file rather than in package.json, as read there. */

@@ -11,6 +11,7 @@ import { auditRoutes } from './routes/audit.js';
 import { auditSearchRoutes } from './routes/audit-search.js';
 import { auditAnswers } from './access/audit-recorder.js';
 import { brakeRoutes } from './routes/brakes.js';
+import { stuckSagaRoutes } from './routes/stuck-sagas.js';
 import { serveConsole } from './console/files.js';
 import { auditReads } from './access/audited-reads.js';
 import { cancellationRoutes } from './routes/cancellations.js';
@@ -131,6 +132,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   cancellationRoutes(app, deps);
   overviewRoutes(app, deps);
   adminRoutes(app, deps);
+  stuckSagaRoutes(app, deps);
   searchRoutes(app, deps);
   explanationRoutes(app, deps);
   timelineRoutes(app, deps);

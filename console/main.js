@@ -41,8 +41,8 @@ function Frame({ config }) {
       <nav aria-label="Views"><ul>${mayLook(who) && navigationOf(who.roles, view)}</ul></nav>
       <${Who} who=${who} />
       ${config.authentication === 'none' && html`<p class="banner" role="note"><strong>No authentication:</strong> everybody who reaches this page is <code>anonymous</code> and has every role. The API serves this machine only.</p>`}
+      <${SessionEnded} who=${who} />
     </header>
-    <${SessionEnded} who=${who} />
     <main id="main" tabindex="-1">
       ${!mayLook(who) ? html`<${SignIn} who=${who} issuer=${config.signIn?.issuer} />` : view ? html`<${Fenced} key=${hash.split('?')[0]} view=${view} params=${params} query=${query} />` : html`<${Page} title="Nothing here"><p>There is no view at <code>${hash}</code>. <a href="#/">Go to the first screen.</a></p><//>`}
     </main>

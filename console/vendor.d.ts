@@ -16,6 +16,3 @@ declare module '*vendor/preact.js' {
   export function useCallback<T>(callback: T, inputs: readonly unknown[]): T;
   export function useErrorBoundary(caught?: (error: Error) => void): [Error | undefined, () => void];
 }
-
-/** A script of its own in index.html, since its module is twice as large. */
-declare const uPlot: typeof import('uplot');

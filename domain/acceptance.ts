@@ -17,6 +17,7 @@ import { withoutPerson } from './kept-answers.js';
 import { type KeyClaim, keptWith } from './kept-claims.js';
 import { orderChanged, queryChanging } from './order-changes.js';
 import { insertEvent } from './outbox.js';
+import { sealClientId } from './sealing/of-customers.js';
 import { forgetStage, isAtStage, type Stage, stageOf } from './pseudonyms.js';
 
 export type OrderToAccept = {
@@ -62,9 +63,12 @@ export async function acceptOrder(
   outside: Statements = db,
 ): Promise<Acceptance> {
   const key = await identityKeyOf(outside);
+  const reference = randomUUID();
   for (let tries = 1; ; tries++) {
     try {
-      const acceptance = await insertOrder(db, toAccept, claim, { key, stage: await stageOf(outside) });
+      const stage = await stageOf(outside);
+      const customer = await newCustomer(outside, toAccept.order, { stage, reference });
+      const acceptance = await insertOrder(db, toAccept, claim, { key, stage, customer });
       if (acceptance) return acceptance;
       if (tries > STAGES_MAX) throw new Error('Bug! No stage of references is the one of this database');
       forgetStage(outside);
@@ -81,7 +85,18 @@ export async function acceptOrder(
   }
 }
 
-type Identities = { key: IdentityKey; stage: Stage };
+/** The row that a customer gets who has none. */
+type NewCustomer = { reference: string; clientId: string };
+type Identities = { key: IdentityKey; stage: Stage; customer: NewCustomer };
+
+const newCustomer = async (
+  db: Statements,
+  { customerId }: Order,
+  { stage, reference }: { stage: Stage; reference: string },
+): Promise<NewCustomer> => ({
+  reference,
+  clientId: stage === 'plain' ? customerId : await sealClientId(db, customerId, reference),
+});
 /** `lookup`: of the order's customer. */
 type CustomersIdentities = Identities & { lookup: Uint8Array<ArrayBuffer> };
 
@@ -90,11 +105,11 @@ async function insertOrder(
   db: Statements,
   toAccept: OrderToAccept,
   claim: (KeyClaim & { response: string }) | undefined,
-  { key, stage }: Identities,
+  { key, stage, customer }: Identities,
 ): Promise<Acceptance | undefined> {
   const { order, paymentMethod, traceparent, chargeCorrelationId } = toAccept;
   const { items, total } = order;
-  const identities = { key, stage, lookup: lookupOf(key, order.customerId) };
+  const identities = { key, stage, customer, lookup: lookupOf(key, order.customerId) };
   const admitted = claim ? Prisma.sql`claimed` : Prisma.sql`admitted`;
   const [priced] = await queryChanging<{ changed: string | null; customer: string | null; isAtStage: boolean }>(
     db,
@@ -111,7 +126,7 @@ async function insertOrder(
     ), admitted AS (
       SELECT FROM priced, installed WHERE ${isNumberFree(identities, order)}
     ), ${claim ? claimedForOrder(keptWith(key, stage, asKept(claim, order, stage)), order.id, Prisma.sql`admitted`) : Prisma.empty}
-    ${stage === 'plain' ? clientIdAsCustomer(order, admitted) : referenceAsCustomer(identities, order, admitted)}, accepted AS (
+    ${stage === 'plain' ? clientIdAsCustomer(order, admitted) : referenceAsCustomer(identities, admitted)}, accepted AS (
       INSERT INTO orders AS o (id, customer_id, external_order_id, currency, total_amount, payment_method,
         correlation_id, traceparent, charge_version, charge_correlation_id, installation_id, plan_version, event_count, event_xid, created_at, updated_at)
       SELECT ${order.id}::uuid, customer.id, ${order.externalOrderId ?? null}, ${total.currency},
@@ -183,16 +198,12 @@ const clientIdAsCustomer = ({ customerId }: Order, admitted: Prisma.Sql): Prisma
  * sees it, or has been before it, and then the order is another reference's. Who has lost a race for the first order of a
  * client's id finds the winner's row by the conflict.
  */
-const referenceAsCustomer = (
-  { lookup }: CustomersIdentities,
-  { customerId }: Order,
-  admitted: Prisma.Sql,
-): Prisma.Sql => Prisma.sql`
+const referenceAsCustomer = ({ lookup, customer }: CustomersIdentities, admitted: Prisma.Sql): Prisma.Sql => Prisma.sql`
   known AS MATERIALIZED (
     SELECT reference FROM customers WHERE lookup = ${lookup} AND erasing_since IS NULL FOR KEY SHARE
   ), made AS (
     INSERT INTO customers AS c (reference, lookup, client_id)
-    SELECT ${randomUUID()}::uuid, ${lookup}, ${customerId} FROM ${admitted} WHERE NOT EXISTS (SELECT FROM known)
+    SELECT ${customer.reference}::uuid, ${lookup}, ${customer.clientId} FROM ${admitted} WHERE NOT EXISTS (SELECT FROM known)
     ON CONFLICT (lookup) WHERE erasing_since IS NULL DO UPDATE SET lookup = excluded.lookup
     RETURNING reference
   ), customer AS (

@@ -81,7 +81,7 @@ export const unlessReplaced = (clientId: string): Prisma.Sql => Prisma.sql`
 export const customerIdsOf = (key: IdentityKey, clientId: string): Prisma.Sql => Prisma.sql`
   ${referencesOf(key, clientId)} UNION ALL ${unlessReplaced(clientId)}`;
 
-/** Who stands behind a reference; null values = erased. */
+/** Who stands behind a reference; null values = erased. `clientId` as it is stored: it may be sealed. */
 export type CustomerBehind = { clientId: string | null; lookup: string | null };
 
 /** The reference in this column of text, as customers' index has it; null = it holds a client's id itself. */
@@ -93,7 +93,7 @@ export const customerBehind = (column: Prisma.Sql): Prisma.Sql => Prisma.sql`(
   SELECT json_build_object('clientId', c.client_id, 'lookup', encode(c.lookup, 'hex')) FROM customers c
   WHERE c.reference = ${referenceIn(column)})`;
 
-/** What is told of an order's or event's customer: `customerId` is the client's id, or the reference if that is erased. */
+/** What is told of an order's or event's customer, whose client's id is not sealed (else domain/sealing/of-customers): `customerId` is the client's id, or the reference if that is erased. */
 export type ToldCustomer = { customerId: string; customerReference?: string };
 
 /** @param held what orders.customer_id holds */

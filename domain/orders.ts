@@ -9,7 +9,7 @@ import { partsOfEventId } from '../contracts/ids.js';
 import { HOLDINGS, type Holding } from '../contracts/plan.js';
 import type { LeftStep } from '../contracts/steps.js';
 import { Prisma } from '../prisma/generated/client.js';
-import { type CustomerBehind, customerBehind, customerIdsOf, identityKeyOf, isOf, toldCustomer } from './customers.js';
+import { type CustomerBehind, customerBehind, customerIdsOf, identityKeyOf, isOf } from './customers.js';
 import type { Statements } from './database.js';
 import { holdsNothing, readHeld } from './holdings.js';
 import { orderChanged, queryChanging } from './order-changes.js';
@@ -17,6 +17,7 @@ import { countEvent, eventColumns, insertEvent } from './outbox.js';
 import { ofAnyLength } from './planning.js';
 import { FIRST_RUN, insertLeft, insertLog, type Run, skipMark } from './saga-log.js';
 import { KeyUnavailable } from './sealing/errors.js';
+import { openCustomer, type Reading } from './sealing/of-customers.js';
 import { openCancellationMessage } from './sealing/of-orders.js';
 import { asPlain, isSealed } from './sealing/sealing.js';
 
@@ -154,7 +155,7 @@ export async function readOrderState(db: Statements, orderId: string): Promise<O
  * Whether what is sealed of an order is opened, for whoever shows it; else the standard message of its reason stands there, and
  * nobody needs a key who only wants to know how the order stands.
  */
-export type Texts = 'opened' | 'closed';
+export type Texts = Reading;
 
 /** @returns the order, or null if there is none. @throws KeyUnavailable if a text is to be opened, and cannot be now */
 export async function readOrder(db: Statements, orderId: string, texts: Texts = 'closed'): Promise<StoredOrder | null> {
@@ -321,17 +322,18 @@ type OrderRow = Pick<
   | 'correlationId'
 > & { customer: string; behind: CustomerBehind | null; lines: OrderLine[] | null };
 
-/** @throws KeyUnavailable if it has a message that is to be opened, and cannot be now */
+/** @throws KeyUnavailable if it has a text that is to be opened, and cannot be now */
 async function toOrder(db: Statements, row: OrderRow, texts: Texts): Promise<StoredOrder> {
   const reason = row.unwindingReason as CancellationReason | null;
   const cancellation =
     row.status === 'CANCELLED' && reason
       ? { reason, message: (await readMessage(db, row, texts)) ?? CANCELLATION_MESSAGES[reason] }
       : undefined;
+  const { customerId } = await openCustomer(db, { held: row.customer, behind: row.behind }, texts);
   return {
     id: row.id,
     status: row.status as OrderStatus,
-    customerId: toldCustomer(row.customer, row.behind).customerId,
+    customerId,
     customer: row.customer,
     items: row.lines ?? [],
     total: { amount: Number(row.totalAmount), currency: row.currency },

@@ -10,8 +10,9 @@
 import type { StoredEvent, EventType } from '../contracts/events.js';
 import { Prisma } from '../prisma/generated/client.js';
 import { activeTraceparent } from '../runtime/tracing/spans.js';
-import { type CustomerBehind, customerBehind, toldCustomer } from './customers.js';
+import { type CustomerBehind, customerBehind } from './customers.js';
 import type { Database } from './database.js';
+import { openCustomer, type Reading } from './sealing/of-customers.js';
 
 /** SET list that counts so many more events on the order's row, named `o` in the statement. */
 export const countEvents = (events: number): Prisma.Sql => Prisma.sql`
@@ -65,13 +66,19 @@ const eventRow = Prisma.sql`order_id AS "orderId", sequence, type, data, correla
   occurred_at AS "occurredAt", feed_xid AS "feedXid", feed_position AS "feedPosition",
   CASE type WHEN 'order.created' THEN ${customerBehind(Prisma.sql`(data->>'customerId')`)} END AS behind`;
 
-/** What is stored says the customer's reference; who stands behind it is read with it, each time, and is told. */
-function told<E extends StoredEvent>({ behind, ...row }: Row<E>): E & ToldEvent {
-  const event = { ...(row as unknown as E), toldAtMs: performance.now() };
-  if (behind === null) return event;
-  const data = event.data as { customerId: string };
-  return { ...event, data: { ...data, ...toldCustomer(data.customerId, behind) } };
-}
+/**
+ * What is stored says the customer's reference; who stands behind it is read with it, each time, and is told.
+ * @throws KeyUnavailable if that is sealed, is not to stay closed, and cannot be opened now
+ */
+const told = <E extends StoredEvent>(db: Database, rows: Row<E>[], reading?: Reading): Promise<(E & ToldEvent)[]> =>
+  Promise.all(
+    rows.map(async ({ behind, ...row }) => {
+      const event = { ...(row as unknown as E), toldAtMs: performance.now() };
+      if (behind === null) return event;
+      const data = event.data as { customerId: string };
+      return { ...event, data: { ...data, ...(await openCustomer(db, { held: data.customerId, behind }, reading)) } };
+    }),
+  );
 type Row<E> = E & { behind: CustomerBehind | null };
 
 /** By `performance.now()`: when it was read who stands behind its customer's reference. */
@@ -83,11 +90,14 @@ export async function tellAnew(db: Database, events: ToldEvent[]): Promise<ToldE
   const rows = await db.$queryRaw<{ behind: CustomerBehind | null }[]>`
     SELECT ${customerBehind(Prisma.sql`r.reference`)} AS behind
     FROM unnest(${references}::text[]) WITH ORDINALITY AS r (reference, n) ORDER BY r.n`;
-  return events.map((event, i) => {
-    const [reference, behind] = [references[i], rows[i]?.behind];
-    const data = reference && behind ? { ...(event.data as object), ...toldCustomer(reference, behind) } : event.data;
-    return { ...event, data, toldAtMs: performance.now() };
-  });
+  return Promise.all(
+    events.map(async (event, i) => {
+      const [held, behind] = [references[i], rows[i]?.behind];
+      const data =
+        held && behind ? { ...(event.data as object), ...(await openCustomer(db, { held, behind })) } : event.data;
+      return { ...event, data, toldAtMs: performance.now() };
+    }),
+  );
 }
 
 /** Nothing that commits from now on can come before it. */
@@ -103,7 +113,7 @@ export async function readFeed(db: Database, after: FeedPlace, limit: number): P
     WHERE (feed_xid, feed_position) > (${after.feedXid}::bigint, ${after.feedPosition}::bigint) AND ${isSettled}
     ORDER BY feed_xid, feed_position
     LIMIT ${limit}`;
-  return rows.map(told);
+  return told(db, rows);
 }
 
 /** @returns the place of the feed's newest event: whatever is stored from now on comes after it */
@@ -144,7 +154,7 @@ export async function readPartitions(
       LIMIT ${limit}
     ) AS e
     ORDER BY e."feedXid", e."feedPosition"`;
-  return rows.map(told);
+  return told(db, rows);
 }
 
 /**
@@ -163,7 +173,7 @@ export async function readNewEvents(
       SELECT ${eventRow} FROM outbox WHERE order_id = a.of AND sequence > a.seen ORDER BY sequence LIMIT ${limit.perOrder}
     ) AS e
     LIMIT ${limit.total}`;
-  return rows.map(told);
+  return told(db, rows);
 }
 
 /** An order's events after a sequence, oldest first. @param afterSequence 0 for all */
@@ -172,9 +182,10 @@ export async function readOrderEvents(
   orderId: string,
   afterSequence: number,
   limit: number,
+  reading?: Reading,
 ): Promise<StoredEvent[]> {
   const rows = await db.$queryRaw<Row<StoredEvent>[]>`
     SELECT ${eventRow} FROM outbox WHERE order_id = ${orderId}::uuid AND sequence > ${afterSequence}::int
     ORDER BY sequence LIMIT ${limit}`;
-  return rows.map(told);
+  return told(db, rows, reading);
 }

@@ -9,6 +9,7 @@ import { type IdentityKey, lookupOf } from './customers.js';
 import type { Database, Statements } from './database.js';
 import { withoutPersonIn } from './kept-answers.js';
 import { HASHED, hashedCaller, hashedFingerprint } from './kept-claims.js';
+import { sealClientId } from './sealing/of-customers.js';
 
 /** Writers that are at work finish first, and the next ones see it: none of them stores ids beside one that stores references. */
 export async function beginReferences(tx: Database): Promise<boolean> {
@@ -74,22 +75,24 @@ async function replaceOrders(db: Statements, key: IdentityKey, after: string, li
 /** Order by order under its row's lock: a saga that has it in hand ends its statement first. */
 async function giveReferences(db: Statements, key: IdentityKey, orders: OldOrder[]): Promise<void> {
   const ids = [...new Set(orders.map(({ clientId }) => clientId))].sort();
+  const references = ids.map(() => randomUUID());
+  const stored = await Promise.all(ids.map((id, i) => sealClientId(db, id, references[i] ?? '')));
   await db.$executeRaw`
     WITH wanted AS MATERIALIZED (
-      SELECT * FROM unnest(${ids}::text[], ${ids.map((id) => lookupOf(key, id))}::bytea[], ${ids.map(() => randomUUID())}::uuid[])
-        AS w (client_id, lookup, reference)
+      SELECT * FROM unnest(${ids}::text[], ${ids.map((id) => lookupOf(key, id))}::bytea[], ${references}::uuid[], ${stored}::text[])
+        AS w (client_id, lookup, reference, stored)
     ), known AS MATERIALIZED (
       SELECT w.client_id, coalesce(
         (SELECT c.reference FROM customers c WHERE c.lookup = w.lookup AND c.erasing_since IS NOT NULL ORDER BY c.created_at LIMIT 1),
         (SELECT c.reference FROM customers c WHERE c.lookup = w.lookup AND c.erasing_since IS NULL)) AS reference FROM wanted w
     ), made AS (
       INSERT INTO customers AS c (reference, lookup, client_id)
-      SELECT w.reference, w.lookup, w.client_id FROM wanted w JOIN known k USING (client_id) WHERE k.reference IS NULL ORDER BY w.client_id
+      SELECT w.reference, w.lookup, w.stored FROM wanted w JOIN known k USING (client_id) WHERE k.reference IS NULL ORDER BY w.client_id
       ON CONFLICT (lookup) WHERE erasing_since IS NULL DO UPDATE SET lookup = excluded.lookup
-      RETURNING client_id, reference
+      RETURNING lookup, reference
     ), given AS (
       SELECT client_id, reference::text AS reference FROM known WHERE reference IS NOT NULL
-      UNION ALL SELECT client_id, reference::text FROM made
+      UNION ALL SELECT w.client_id, m.reference::text FROM made m JOIN wanted w USING (lookup)
     )
     UPDATE orders o SET customer_id = g.reference FROM given g
     WHERE o.id = ANY(${orders.map(({ id }) => id)}::uuid[]) AND o.customer_id = g.client_id`;

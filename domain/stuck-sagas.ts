@@ -8,8 +8,9 @@ import type { Money, OrderStatus } from '../contracts/orders.js';
 import { STEPS, UNDOS } from '../contracts/plan.js';
 import type { SagaPolicy, SagaState } from '../contracts/saga.js';
 import { Prisma } from '../prisma/generated/client.js';
-import { type CustomerBehind, customerBehind, toldCustomer } from './customers.js';
+import { type CustomerBehind, customerBehind } from './customers.js';
 import type { Database } from './database.js';
+import { openCustomer } from './sealing/of-customers.js';
 
 /** What Temporal's visibility tells of a saga, in the words of its search attributes. */
 export type StuckCandidate = {
@@ -148,23 +149,25 @@ export async function joinStuckSagas(db: Database, candidates: StuckCandidate[])
     WHERE o.id = ANY(${ids}::uuid[])
       AND (o.status = 'PENDING' OR (o.status = 'CONFIRMED' AND (o.unwinding_reason IS NOT NULL OR o.forward_due)))`;
   const byId = new Map(orders.map((order) => [order.id, order]));
-  const stuck = candidates.flatMap((candidate): StuckSaga[] => {
-    const order = byId.get(candidate.orderId);
-    if (!order || isDone(candidate, order)) return [];
-    const { customer, behind, totalAmount, currency } = order;
-    const total = { amount: Number(totalAmount), currency };
-    return [
-      {
-        ...candidate,
-        startedAt: candidate.startedAt.toISOString(),
-        status: order.status,
-        ...toldCustomer(customer, behind),
-        total,
-        gatewayReference: order.gatewayReference,
-      },
-    ];
-  });
-  return stuck.sort(byUrgency);
+  const stuck = await Promise.all(
+    candidates.map(async (candidate): Promise<StuckSaga[]> => {
+      const order = byId.get(candidate.orderId);
+      if (!order || isDone(candidate, order)) return [];
+      const { customer, behind, totalAmount, currency } = order;
+      const total = { amount: Number(totalAmount), currency };
+      return [
+        {
+          ...candidate,
+          startedAt: candidate.startedAt.toISOString(),
+          status: order.status,
+          ...(await openCustomer(db, { held: customer, behind }, 'closed')), // the list is for when things are away
+          total,
+          gatewayReference: order.gatewayReference,
+        },
+      ];
+    }),
+  );
+  return stuck.flat().sort(byUrgency);
 }
 
 type OpenOrderRow = {

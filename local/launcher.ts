@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { banner } from './banner.js';
 import { type DemoControl, startDemo } from './demo/control.js';
 import { isDemoPossible } from './demo/demonstration.js';
-import { forgetDestination, noteDestination } from './demo/leftovers.js';
+import { forgetDestination } from './demo/leftovers.js';
+import { demoPlace } from './demo/place.js';
 import { CHECKOUT } from './checkout.js';
 import { type DataDir, openDataDir, writePrivate } from './data-dir.js';
 import { ignoredEnvFile } from './env-file.js';
@@ -120,13 +121,6 @@ async function startDatabase(settings: Settings, data: DataDir, supervisor: Supe
   await forgetDestination(data.path, url);
   return url;
 }
-
-/** What the console's buttons act on. */
-const demoPlace = (settings: Settings, data: DataDir, supervisor: Supervisor, programs: Program[]) => ({
-  ...{ settings, supervisor, env: process.env },
-  setServiceEnv: (env: NodeJS.ProcessEnv) => programs.forEach((program) => Object.assign(program.env, env)),
-  noteDestination: () => noteDestination(data.path),
-});
 
 async function startPostgres(settings: Settings, data: DataDir, supervisor: Supervisor): Promise<string> {
   const user = unprivilegedUser();

@@ -59,7 +59,7 @@ async function showOrder(ops: Ops, id: string): Promise<ExitCode> {
     readPaymentDue(db, id),
     listFindings(db, { orderId: order.id }),
     readDecisions(db, id),
-    readOrderEvents(db, id, 0, EVENTS_MAX),
+    readOrderEvents(db, id, 0, EVENTS_MAX, 'closed'),
     readTraceId(db, id),
   ]);
   const findings = listed.filter((one) => !isVouched(one) && one.action !== 'refunded' && one.action !== 'cancelled');

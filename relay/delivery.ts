@@ -8,7 +8,6 @@ import type { DestinationCounts, PartitionBacklog } from './backlog.js';
 import type { ValidateEvent } from './hold-policy.js';
 import type { Publisher } from './publishers/publisher.js';
 import type { PartitionLeases } from './partition-leases.js';
-import { UNTRIED } from './standing.js';
 
 export type DeliveryOptions = {
   db: Database;
@@ -44,6 +43,8 @@ export type Delivery = DeliveryOptions & {
   /** `notBeforeMs`, as its standing has it. */
   observedNotBeforeMs: number;
 };
+
+const UNTRIED: Standing = { takenAt: null, failingSince: null, error: null, leftAloneUntil: null };
 
 export const createDelivery = (options: DeliveryOptions): Delivery => ({
   ...options,

@@ -38,6 +38,15 @@ const deliveries = counter('deliveries_total', 'Events offered to a destination,
   'destination',
   'outcome',
 ]);
+export const textsSealed = counter(
+  'texts_sealed_total',
+  'Texts of before there was encryption that this process has sealed: clients’ ids of customers, what was said of orders',
+  ['what'],
+);
+export const sealingOpen = gauge(
+  'sealing_open',
+  '1 while there may be texts of before there was encryption that this process has not found sealed yet (ops keys seal)',
+);
 export const removed = counter('retention_removed_total', 'What retention has removed', ['what']);
 
 const up = gauge('facts_up', '1 if the source of the facts has answered, else 0 and its facts are its last answer', [
@@ -108,7 +117,7 @@ const ofPostgres = [
   ...[brakes, spending, operations],
 ];
 const ofTemporal = [attention, parked, pollers, leftBehind];
-const ofThisProcess = [deliveries, publishDuration, removed, up];
+const ofThisProcess = [deliveries, publishDuration, removed, textsSealed, sealingOpen, up];
 export const relayMetrics = [
   ...[...ofThisProcess, ...followedOrders],
   ...[...ofPostgres, ...ofTemporal, ...auditMetrics],

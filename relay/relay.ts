@@ -17,6 +17,7 @@ import { createEventValidator } from './event-validator.js';
 import { countDeliveries, exposeFacts } from './metrics.js';
 import type { Publisher } from './publishers/publisher.js';
 import { startReplacement } from './replacement.js';
+import { startSealing } from './sealing.js';
 import { startRetention } from './retention.js';
 import { type PersonalRetention, startPersonalRetention } from './personal-retention.js';
 import { createPartitionLeases } from './partition-leases.js';
@@ -77,6 +78,7 @@ export function startRelay(deps: RelayDependencies): RunningRelay {
   const stopSupervision = startSupervision({ db, client: temporal.client, policy, logger });
   const destinations = publishers.map(({ destination }) => destination);
   const stopReplacement = startReplacement(db, logger);
+  const stopSealing = startSealing(db, logger);
   const stopRetention = startRetention({ db, destinations, eventsOlderThanMs: deps.outboxRetentionMs }, logger);
   const stopPersonalRetention = deps.personalRetention && startPersonalRetention(db, deps.personalRetention, logger);
   exposeFacts({
@@ -101,6 +103,7 @@ export function startRelay(deps: RelayDependencies): RunningRelay {
         stopSupervision(),
         stopRetention(),
         stopReplacement(),
+        stopSealing?.(),
         stopPersonalRetention?.(),
         deliveries?.stop(),
       ]);

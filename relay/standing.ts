@@ -2,15 +2,13 @@
  * The standing of a destination with one relay: when it took an event last, and for how long, and why, it has taken none. The relay
  * notes it in Postgres, for operators to read; nothing is decided by it, and a note that fails is made anew with the next.
  */
-import { noteStanding, type Standing } from '../domain/destinations.js';
+import { noteStanding } from '../domain/destinations.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 import type { Delivery } from './delivery.js';
 import type { PublishFailure } from './hold-policy.js';
 
 /** While it goes well, that it does is noted this often. */
 const NOTE_EVERY_MS = 2_000;
-
-export const UNTRIED: Standing = { takenAt: null, failingSince: null, error: null, leftAloneUntil: null };
 
 /** Takes in what has become of a round. */
 export function observe(

@@ -1,5 +1,5 @@
 /** What the console is told of the installation: GET /console/config.json, open to everybody. */
-import type { ApiSettings } from '../api.js';
+import type { AuthenticationSettings } from '../access/authentication.js';
 import type { ConsoleConfig } from '../dependencies.js';
 
 /** How the page signs people in at the issuer; see runtime/console-settings. */
@@ -16,7 +16,12 @@ export type SignInOfConsole = {
 
 const BY_DEFAULT: SignInOfConsole = { clientId: 'order-saga-console', scope: 'openid', parameters: {}, origins: [] };
 
-type Settings = Pick<ApiSettings, 'authentication' | 'launcherUrl' | 'signIn' | 'temporalUiUrl'>;
+type Settings = {
+  authentication?: AuthenticationSettings;
+  launcherUrl?: string;
+  signIn?: SignInOfConsole;
+  temporalUiUrl?: string;
+};
 
 export function consoleOf({
   authentication,

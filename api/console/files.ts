@@ -1,37 +1,38 @@
 /**
- * The console's files: console/ as it stands, and what it takes of packages as they are published. They are the same for everybody and
- * hold no data, so they are open and answered from memory; browsers ask each time whether they have changed, so that no page runs with
- * parts of two releases for longer than a load.
+ * The console's files: console/ as it stands, less its comments, and what it takes of packages as they are published. They are the same for
+ * everybody and hold no data, so they are open and answered from memory; browsers ask each time whether they have changed, so that no
+ * page runs with parts of two releases for longer than a load.
  */
+import { readdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { basename, dirname, join } from 'node:path';
+import { dirname, extname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Api, ConsoleConfig } from '../dependencies.js';
 import { keepDocuments } from '../http/documents.js';
 import { contentSecurityPolicy } from './policy.js';
+import { withoutComments } from './source.js';
 
 /** Beside api/, in the sources and in dist/. */
 const ROOT = fileURLToPath(new URL('../../console/', import.meta.url));
+const PAGE = 'index.html';
+const TYPES: Record<string, string> = {
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.html': 'text/html; charset=utf-8',
+};
+const KEPT = { paths: /^\/console\/(([\w-]+\/)*[\w-]+\.(js|css|svg|json))?$/, cacheControl: 'no-cache' };
 
 const require = createRequire(import.meta.url);
-const beside = (entry: string, ...path: string[]) => join(dirname(require.resolve(entry)), ...path);
-/** Name under /console/vendor/ → the file that is served. uPlot's module has its comments still, and is twice as large as its script. */
-const VENDORED: Record<string, string> = {
-  'preact.js': beside('htm', '../preact/standalone.module.js'),
-  'uplot.js': beside('uplot', 'uPlot.iife.min.js'),
-  'uplot.css': beside('uplot', 'uPlot.min.css'),
-};
-
-const KEPT = {
-  paths: /^\/console\/(([\w-]+\/)*[\w-]+\.(js|css|svg|html|json))?$/,
-  cacheControl: 'no-cache',
-};
-/** Not shipped to browsers: what the compiler and people read. */
-const NOT_SERVED = ['**/*.d.ts', '**/*.md', '**/tsconfig.json', '**/index.html'];
+/** Name under /console/vendor/ → the file that is served. */
+const VENDORED = { 'preact.js': join(dirname(require.resolve('htm')), '../preact/standalone.module.js') };
 
 const NOBODY: ConsoleConfig = { authentication: 'none', demo: false };
 
+/** What there is at the start has a route each; anything else is a path without a route. */
 export async function serveConsole(app: Api, config: ConsoleConfig = NOBODY): Promise<void> {
+  const hidden = { schema: { hide: true } };
   const headers = { 'content-security-policy': contentSecurityPolicy(config.connectsTo) };
   await app.register(async (scope: Api) => {
     scope.addHook('onRequest', (_request, reply, done) => {
@@ -39,20 +40,21 @@ export async function serveConsole(app: Api, config: ConsoleConfig = NOBODY): Pr
       done();
     });
     keepDocuments(scope, KEPT);
-    // wildcard: a route per file that is there at the start; anything else is a path without a route.
-    await scope.register(import('@fastify/static'), {
-      root: ROOT,
-      prefix: '/console/',
-      wildcard: false,
-      globIgnore: NOT_SERVED,
-      ...{ cacheControl: false, etag: false, lastModified: false },
-    });
-    const hidden = { schema: { hide: true } };
-    scope.get('/console/', hidden, (_request, reply) => reply.sendFile('index.html'));
+    const serve = (path: string, file: string, change = (text: string) => text) =>
+      scope.get(`/console/${path}`, hidden, async (_request, reply) =>
+        reply.type(TYPES[extname(file)] as string).send(change(await readFile(file, 'utf8'))),
+      );
+    serve('', join(ROOT, PAGE));
+    for (const path of filesBelow(ROOT)) serve(path, join(ROOT, path), withoutComments);
+    for (const [name, file] of Object.entries(VENDORED)) serve(`vendor/${name}`, file);
     scope.get('/console/config.json', hidden, async () => config);
-    for (const [name, path] of Object.entries(VENDORED))
-      scope.get(`/console/vendor/${name}`, hidden, (_request, reply) => reply.sendFile(basename(path), dirname(path)));
   });
   // Relative, so that it holds behind a proxy that serves all this below a path of its own.
-  app.get('/console', { schema: { hide: true } }, (_request, reply) => reply.redirect('console/'));
+  app.get('/console', hidden, (_request, reply) => reply.redirect('console/'));
 }
+
+/** Not what the compiler and people read. */
+const filesBelow = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((path) => path.split(sep).join('/'))
+    .filter((path) => extname(path) in TYPES && path !== PAGE);

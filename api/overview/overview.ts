@@ -40,11 +40,11 @@ export type OverviewReader = {
 };
 
 const FRESH_MS = 1_000;
-const POSTGRES = { restMs: 900, waitMs: 700, limitMs: 5_000 };
+const POSTGRES = { restMs: 900, waitMs: 500, limitMs: 5_000 };
 /** Listing ten thousand stuck sagas takes Temporal a second or two. */
-const TEMPORAL = { restMs: 900, waitMs: 600, limitMs: 20_000 };
+const TEMPORAL = { restMs: 900, waitMs: 300, limitMs: 20_000 };
 /** Six times a minute at most, and only while somebody looks; else once. */
-const GATEWAY = { restMs: 10_000, waitMs: 300, limitMs: 5_000 };
+const GATEWAY = { restMs: 10_000, waitMs: 200, limitMs: 5_000 };
 const UNWATCHED_EVERY_MS = 60_000;
 /** How often it is noted, while something is wrong, that it is; and how old a note of another process may be here. */
 const MARK_EVERY_MS = 20_000;

@@ -1,4 +1,4 @@
-/** Stuck sagas over HTTP: operators list them, and decide what becomes of them. */
+/** Operators' decisions on stuck sagas over HTTP. */
 import {
   ApplicationFailure,
   type Client,
@@ -15,54 +15,19 @@ import type { Order } from '../../contracts/orders.js';
 import { RESOLVE_UPDATE, type Resolution, type SagaProgress } from '../../contracts/saga.js';
 import { readDueSaga } from '../../domain/acceptance.js';
 import type { Values } from '../../domain/audit/acts.js';
-import {
-  comparePlaces,
-  groupByFailure,
-  type StuckPlace,
-  type StuckSaga,
-  stuckPlace,
-} from '../../domain/stuck-sagas.js';
 import { restartSaga } from '../../sagas/restart.js';
-import { findInState, findStuck } from '../../sagas/stuck.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
 import { answerOnce } from '../http/idempotency.js';
 import { problemResponses } from '../openapi/problems.js';
 import { requireOrder } from './orders.js';
-import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
 import { operatorOf } from '../access/permissions.js';
-import { Problem, PROBLEMS, ProblemSchema } from '../http/problems.js';
+import { Problem, PROBLEMS } from '../http/problems.js';
 import { describeSaga, SagaSchema } from './sagas.js';
-import { IdParams, MoneySchema, OperatorId, OrderStatus, oneOf, Reason } from '../http/schemas.js';
+import { IdParams, OperatorId, oneOf, Reason } from '../http/schemas.js';
 
 const ASK_LIMIT_MS = 5_000;
 
-const nullable = Type.Union([Type.String(), Type.Null()]);
-const StuckSagaSchema = Type.Object({
-  orderId: Type.String(),
-  workflowId: Type.String(),
-  runId: nullable,
-  state: nullable,
-  step: nullable,
-  failure: nullable,
-  startedAt: Type.String(),
-  status: OrderStatus,
-  customerId: Type.String(),
-  customerReference: Type.Optional(Type.String({ description: 'Its search attribute `CustomerId`' })),
-  total: MoneySchema,
-  gatewayReference: Type.Union([Type.String(), Type.Null()], {
-    description: 'The gateway’s id of the charge, if one is on record',
-  }),
-});
-const GroupSchema = Type.Object({
-  step: nullable,
-  failure: nullable,
-  count: Type.Integer(),
-  oldest: Type.String(),
-  amounts: Type.Array(MoneySchema),
-});
-
-const LISTED_STATES = ['NEEDS_ATTENTION', 'COMPENSATING'] as const;
 const ResolutionBody = Type.Object(
   {
     action: oneOf(['retry', 'skip', 'compensate'] as const, 'skip = done by hand; compensate = unwind now'),
@@ -76,67 +41,8 @@ const ResolutionBody = Type.Object(
   },
 );
 
-const word = (description: string) => Type.Optional(Type.String({ pattern: '^[A-Za-z_]{1,64}$', description }));
-
-/** A place in the list, not an entry of it: the saga that a page ended with may be over before the next is asked for. */
-const PLACE = /^\d{4}-\d\d-\d\dT\d\d:\d\d \d{1,16} order-[0-9a-z-]+$/;
-const formatPlace = ({ minute, amount, workflowId }: StuckPlace): string => `${minute} ${amount} ${workflowId}`;
-function parsePlace(place: string): StuckPlace {
-  const [minute = '', amount, workflowId = ''] = place.split(' ');
-  return { minute, amount: Number(amount), workflowId };
-}
-
 export function adminRoutes(app: Api, deps: ApiDependencies): void {
-  listRoute(app, deps);
   resolveRoute(app, deps);
-}
-
-function listRoute(app: Api, deps: ApiDependencies): void {
-  app.get(
-    '/admin/sagas',
-    {
-      schema: {
-        summary: 'Sagas that will not end without someone: oldest and dearest first',
-        tags: ['sagas'],
-        querystring: Type.Object(
-          {
-            state: Type.Optional(oneOf(LISTED_STATES, 'Default NEEDS_ATTENTION')),
-            step: word('Only those that stand at this step or undo'),
-            failure: word('Only those that stand there for this reason, as `groups` has it'),
-            limit: Limit,
-            cursor: Type.Optional(Cursor),
-          },
-          { additionalProperties: false },
-        ),
-        response: {
-          200: Type.Object({ sagas: Type.Array(StuckSagaSchema), groups: Type.Array(GroupSchema), next: Next }),
-          '4xx': ProblemSchema,
-        },
-      },
-    },
-    async ({ query: { state = 'NEEDS_ATTENTION', step, failure, limit, cursor } }, reply) => {
-      const sagas = await callTemporal(() => findSagas(deps, state as (typeof LISTED_STATES)[number]));
-      const after = cursor === undefined ? undefined : parsePlace(decodeCursor(cursor, PLACE));
-      const rest = sagas.filter(
-        (saga) =>
-          (after === undefined || comparePlaces(stuckPlace(saga), after) > 0) &&
-          (step === undefined || saga.step === step) &&
-          (failure === undefined || saga.failure === failure),
-      );
-      return sendPage<StuckSaga>(reply, {
-        name: 'sagas',
-        schema: StuckSagaSchema,
-        limit,
-        bytesMax: deps.pageBytesMax,
-        read: async (last, rows) => {
-          const from = last === undefined ? 0 : rest.indexOf(last) + 1;
-          return rest.slice(from, from + rows);
-        },
-        next: nextBy((saga) => formatPlace(stuckPlace(saga))),
-        also: { groups: groupByFailure(sagas) },
-      });
-    },
-  );
 }
 
 function resolveRoute(app: Api, deps: ApiDependencies): void {
@@ -208,15 +114,6 @@ export function requireTemporal({ temporal }: ApiDependencies): Client {
   const client = temporal.client();
   if (!client) throw new Problem('unavailable', 'Temporal does not answer, and only it knows.');
   return client;
-}
-
-/** All of them: an operator reads a page, but `groups` counts every one. */
-async function findSagas(deps: ApiDependencies, state: (typeof LISTED_STATES)[number]): Promise<StuckSaga[]> {
-  const client = requireTemporal(deps);
-  const { sagas } = await client.withDeadline(Date.now() + ASK_LIMIT_MS, () =>
-    state === 'NEEDS_ATTENTION' ? findStuck(deps.db, client, deps.policy) : findInState(deps.db, client, state),
-  );
-  return sagas;
 }
 
 /** Answers 503 when Temporal does not answer: a transient failure, neither ours nor the caller's. */

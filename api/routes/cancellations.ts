@@ -64,10 +64,7 @@ async function keepingOf(deps: ApiDependencies, request: FastifyRequest, order: 
   const isWhole = (await stageOf(deps.db)) === 'plain'; // the release before may be beside this one
   return {
     strip: (body) => (isWhole ? body : withoutPerson(body as Order)),
-    restore: (kept) =>
-      withPerson(kept, async ({ cancellation }) =>
-        cancellation ? requireOrder(deps, order.id, request.caller, { texts: 'opened' }) : order,
-      ),
+    restore: (kept) => withPerson(kept, async () => requireOrder(deps, order.id, request.caller, { texts: 'opened' })),
   };
 }
 

@@ -2,6 +2,7 @@
 import { type Static, Type } from 'typebox';
 import { ENTRY_SOURCES, ENTRY_STATUSES, KINDS, LANES } from '../../explanation/timeline/entries.js';
 import { readTimeline } from '../../explanation/timeline/timeline.js';
+import { readTraceparent } from '../../runtime/tracing/spans.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
 import { IdParams, oneOf, UUID } from '../http/schemas.js';
@@ -92,9 +93,11 @@ export function timelineRoutes(app: Api, deps: ApiDependencies): void {
     async ({ params: { id } }): Promise<Static<typeof TimelineSchema>> => {
       const timeline = UUID.test(id) ? await readTimeline(explanationSources(deps), id) : null;
       if (timeline === null) throw new Problem('not-found', `There is no order ${id}.`);
-      const { workflowId, runId } = timeline.saga;
+      const { traceparent, ...told } = timeline;
+      const { workflowId, runId } = told.saga;
       const url = workflowId === null ? null : webUrl(deps, workflowId, runId);
-      return { ...timeline, saga: { workflowId, runId, webUrl: url } } as Static<typeof TimelineSchema>;
+      const traceId = readTraceparent(traceparent)?.traceId ?? null;
+      return { ...told, traceId, saga: { workflowId, runId, webUrl: url } } as Static<typeof TimelineSchema>;
     },
   );
 }

@@ -2514,6 +2514,10 @@ export interface operations {
       query?: {
         /** @description Default NEEDS_ATTENTION */
         state?: "NEEDS_ATTENTION" | "COMPENSATING";
+        /** @description Only those that stand at this step or undo */
+        step?: string;
+        /** @description Only those that stand there for this reason, as `groups` has it */
+        failure?: string;
         /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
         /** @description `next` of the page before */

@@ -3,8 +3,22 @@ import { useAct, useRead } from '../lib/data.js';
 import { count, number } from '../lib/format.js';
 import { atStake, ITEM_STATES, kindOf, MEANS, nounOf, previewOperation, stateOf, titleOf } from '../lib/operations.js';
 import { FreshRows, useSteadyRows } from '../lib/rows.js';
+import { findSelection } from '../lib/selection.js';
 import { useSession } from '../lib/session.js';
-import { Ago, Empty, Field, Loading, Moneys, Page, Panel, ProblemNotice, Status, Table, useNow } from '../lib/ui.js';
+import {
+  Ago,
+  Empty,
+  Field,
+  Loading,
+  Moneys,
+  Notice,
+  Page,
+  Panel,
+  ProblemNotice,
+  Status,
+  Table,
+  useNow,
+} from '../lib/ui.js';
 import { html, useEffect, useState } from '../vendor/preact.js';
 
 /** @typedef {import('../lib/operations.js').Operation} Operation */
@@ -14,7 +28,8 @@ const SHOWN = 50;
 /** Of the box for ids, as the API takes them. */
 const IDS_MAX = 1_000;
 
-function Operations() {
+/** @param {{ query: URLSearchParams }} props */
+function Operations({ query }) {
   const { data, problem, isLoading, reload } = useRead(`admin/operations?limit=${SHOWN}`);
   useEffect(() => {
     const timer = setInterval(reload, EVERY_MS);
@@ -26,7 +41,7 @@ function Operations() {
   const canAct = useSession().roles.includes('operator');
   return html`<${Page} title="Operations">
     <p>An operation is one decision on many sagas or dead letters. The service carries it out, whoever closes which laptop; everybody sees how far it is.</p>
-    ${canAct && html`<${NewOperation} />`}
+    ${canAct && html`<${NewOperation} key=${`${query}`} query=${query} />`}
     <${Panel} title="The newest first">
       <${ProblemNotice} problem=${problem} onRetry=${reload} />
       ${isLoading && !data && html`<${Loading} />`}
@@ -60,17 +75,41 @@ const tally = ({ counts }) =>
     .map(([state]) => `${number(counts[state])} ${state}`)
     .join(', ');
 
+/** Of what was chosen in another view. */
+const GIVEN = 'chosen';
+
+/** @param {string | null} asked @param {string | undefined} noun @returns {Operation['action']} */
+const actionOf = (asked, noun) =>
+  asked !== null && asked in MEANS
+    ? /** @type {Operation['action']} */ (asked)
+    : noun === undefined || noun === 'saga'
+      ? 'retry'
+      : 'replay';
+
+/** @param {import('../lib/selection.js').Chosen} given */
+const choiceOf = ({ selector, count: n, noun, about, atStake: amounts = [] }) => ({
+  key: GIVEN,
+  label: `${count(n, noun)} ${about}${amounts.length > 0 ? ` (${atStake(amounts)})` : ''}`,
+  selects: selector,
+});
+
 /** @typedef {{ step: string | null, failure: string | null, count: number, amounts: { amount: number, currency: string }[] }} SagaGroup */
 /** @typedef {{ destination: string, cause: string, state: string, count: number }} LetterGroup */
 
-function NewOperation() {
-  const [action, setAction] = useState(/** @type {Operation['action']} */ ('retry'));
-  const [which, setWhich] = useState('');
+/** @param {{ query: URLSearchParams }} props what was chosen in another view, and perhaps an action */
+function NewOperation({ query }) {
+  const given = findSelection(query.get('selection'));
+  const isLost = query.has('selection') && !given;
+  const [action, setAction] = useState(actionOf(query.get('action'), given?.noun));
+  const [which, setWhich] = useState(given ? GIVEN : '');
   const [ids, setIds] = useState('');
   const { submit, isBusy, problem } = useAct(previewOperation);
   const isOfLetters = nounOf(action) === 'dead letter';
   const groups = useRead(isOfLetters ? 'admin/dead-letters?limit=1&state=PARKED' : 'admin/sagas?limit=1');
-  const choices = isOfLetters ? letterChoices(groups.data?.groups ?? []) : sagaChoices(groups.data?.groups ?? []);
+  const choices = [
+    ...(given && (given.noun === nounOf(action) || given.noun === 'letter') ? [choiceOf(given)] : []),
+    ...(isOfLetters ? letterChoices(groups.data?.groups ?? []) : sagaChoices(groups.data?.groups ?? [])),
+  ];
   const chosen = choices.find(({ key }) => key === which);
   const named = ids.split(/[\s,;]+/).filter((id) => id !== '');
   const asked = () => {
@@ -83,6 +122,7 @@ function NewOperation() {
     if (chosen || named.length > 0) void submit(asked());
   };
   return html`<${Panel} title="A new one">
+    ${isLost && html`<${Notice} kind="warn">What was chosen was known to a page that is gone: choose it again.<//>`}
     <form onSubmit=${preview}>
       <div class="field"><label for="action">What</label>
         <select id="action" value=${action} onChange=${(/** @type {any} */ { currentTarget }) => {
@@ -127,6 +167,6 @@ const letterChoices = (groups) =>
 export const operations = {
   path: '/operations',
   title: 'Operations',
-  nav: { label: 'Operations', order: 40, roles: ['operator', 'auditor'] },
+  nav: { label: 'Operations', order: 20, roles: ['operator', 'auditor'] },
   View: Operations,
 };

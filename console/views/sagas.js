@@ -48,7 +48,7 @@ function Sagas({ query }) {
   const groups = /** @type {readonly Group[]} */ (list.first?.groups ?? []);
   const isFiltered = filter.step !== undefined || filter.failure !== undefined;
   return html`<${Page} title="Sagas" actions=${html`<${StateChoice} state=${state} />`}>
-    <${Freshness} at=${list.at} isPaused=${isPaused} onPause=${setPaused} onRead=${list.reload} />
+    <${Freshness} asOf=${list.first?.asOf} at=${list.at} isPaused=${isPaused} onPause=${setPaused} onRead=${list.reload} />
     <${ProblemNotice} problem=${list.problem} onRetry=${list.reload} />
     ${!list.first && !list.problem && html`<${Loading} what="Asking Temporal" />`}
     ${list.first?.more && html`<${Notice} kind="warn"><p>There are more than can be listed: what follows is not all of them. Mend the cause first; what waits for a neighbour goes on by itself.</p><//>`}
@@ -68,13 +68,13 @@ const StateChoice = ({ state }) =>
       html`<button type="button" class="quiet" aria-pressed=${each === state ? 'true' : 'false'} onClick=${() => navigate('/sagas', { state: each })}>${words}</button>`,
   )}</span>`;
 
-/** @param {{ at: number | undefined, isPaused: boolean, onPause: (isPaused: boolean) => void, onRead: () => void }} props */
-function Freshness({ at, isPaused, onPause, onRead }) {
+/** @param {{ asOf: string | undefined, at: number | undefined, isPaused: boolean, onPause: (isPaused: boolean) => void, onRead: () => void }} props */
+function Freshness({ asOf, at, isPaused, onPause, onRead }) {
   const now = useNow(5_000);
-  if (at === undefined) return null;
+  if (at === undefined || asOf === undefined) return null;
   const isStale = now - at > 3 * EVERY_MS;
   return html`<div class="as-of">
-    <${Status} kind=${isPaused ? 'off' : isStale ? 'bad' : 'good'}>${isPaused ? 'Paused. ' : isStale ? 'Stale: this is not what is now. ' : ''}As of ${new Date(at).toISOString().slice(11, 19)} UTC<//>
+    <${Status} kind=${isPaused ? 'off' : isStale ? 'bad' : 'good'}>${isPaused ? 'Paused. ' : isStale ? 'Stale: this is not what is now. ' : ''}As of ${asOf.slice(11, 19)} UTC<//>
     <button type="button" class="quiet" onClick=${onRead}>Read anew</button>
     <button type="button" class="quiet" aria-pressed=${isPaused ? 'true' : 'false'} onClick=${() => onPause(!isPaused)}>${isPaused ? 'Go on' : 'Pause'}</button>
   </div>`;

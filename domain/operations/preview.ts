@@ -72,17 +72,22 @@ export async function freezeSelection(db: Database, preview: Preview): Promise<s
       INSERT INTO operations (id, action, selection, total, amounts, skipped, previewed_by)
       VALUES (${id}::uuid, ${action}, ${JSON.stringify(selection)}::jsonb, ${items.length}::int,
         ${JSON.stringify(amountsOf(items))}::jsonb, ${JSON.stringify(reasonsOf(items))}::jsonb, ${previewedBy})`;
-    await insertItems(tx, id, items);
-  });
+    for (let from = 0; from < items.length; from += BATCH_MAX)
+      await insertItems(tx, id, from, items.slice(from, from + BATCH_MAX));
+  }, FREEZING);
   return id;
 }
 
-async function insertItems(tx: Database, id: string, items: Candidate[]): Promise<void> {
+/** Some 50 ms each: no statement comes near its limit, also where a machine is busy. */
+const BATCH_MAX = 1_000;
+const FREEZING = { timeout: 30_000 };
+
+async function insertItems(tx: Database, id: string, from: number, items: Candidate[]): Promise<void> {
   const column = <T>(of: (item: Candidate) => T) => items.map(of);
   await tx.$executeRaw`
     INSERT INTO operation_items (operation_id, no, order_id, workflow_id, dead_letter_id, amount, currency,
       seen_state, seen_step, seen_failure, state, message, ended_at)
-    SELECT ${id}::uuid, place, order_id, workflow_id, dead_letter_id, amount, currency, seen_state, seen_step, seen_failure,
+    SELECT ${id}::uuid, ${from}::int + place, order_id, workflow_id, dead_letter_id, amount, currency, seen_state, seen_step, seen_failure,
       coalesce(state, 'open'), message, CASE WHEN state IS NOT NULL THEN now() END
     FROM unnest(${column(({ orderId }) => orderId)}::uuid[], ${column(({ workflowId }) => workflowId)}::text[],
       ${column(({ deadLetterId }) => deadLetterId)}::bigint[], ${column(({ total }) => total?.amount ?? null)}::bigint[],

@@ -4,7 +4,7 @@ import { asPlain, NO_SEALING } from './sealing.js';
 import { KeyUnavailable } from './errors.js';
 import type { Place } from './port.js';
 
-const messageOf = (orderId: string, reference: string): Place => ({
+export const messageOf = (orderId: string, reference: string): Place => ({
   ...{ table: 'orders', column: 'cancellation_message', row: orderId, reference },
 });
 

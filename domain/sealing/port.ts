@@ -3,6 +3,9 @@
 /** What is read where a text was, once the customer's keys are destroyed. */
 export const ERASED = '[erased]';
 
+/** Of the installation itself, in the place of a customer: no customer's reference is this one. */
+export const INSTALLATION = '00000000-0000-0000-0000-000000000000';
+
 /** Where a text stands, and whose it is (the customer's reference): none of these may ever change for it. */
 export type Place = { table: string; column: string; row: string; reference: string };
 

@@ -9,7 +9,8 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import type { DataKey, DataKeys } from './data-keys.js';
 import { KeyDestroyed, KeyUnavailable, SealBroken } from './errors.js';
-import { ERASED, type Place, type Sealing } from './port.js';
+import { keepInstallationKey } from './installation-key.js';
+import { ERASED, INSTALLATION, type Place, type Sealing } from './port.js';
 
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
@@ -23,12 +24,13 @@ export function createSealing(keys: DataKeys | undefined): Sealing {
     if (keys) return keys;
     throw new KeyUnavailable('KEY_ENCRYPTION is off in this process, and this is sealed');
   };
+  const own = keys && keepInstallationKey(keys);
   return {
     isOn: keys !== undefined,
     seal: async (text, place) => {
       if (!keys) return asPlain(text);
       try {
-        const key = await keys.newest(place.reference);
+        const key = await (own && place.reference === INSTALLATION ? own.newest() : keys.newest(place.reference));
         return `sealed:v1:${key.version}:${encrypt(key, Buffer.from(text, 'utf8'), aadOf(place)).toString('base64')}`;
       } catch (err) {
         if (err instanceof KeyDestroyed) return ERASED;
@@ -39,7 +41,9 @@ export function createSealing(keys: DataKeys | undefined): Sealing {
       const sealed = SEALED.exec(stored);
       if (!sealed) return stored.startsWith(PLAIN) ? stored.slice(PLAIN.length) : stored;
       try {
-        const key = await need().ofVersion(place.reference, Number(sealed[1]));
+        const version = Number(sealed[1]);
+        const isOwn = own && place.reference === INSTALLATION;
+        const key = await (isOwn ? own.ofVersion(version) : need().ofVersion(place.reference, version));
         return decrypt(key, Buffer.from(sealed[2] ?? '', 'base64'), aadOf(place)).toString('utf8');
       } catch (err) {
         if (err instanceof KeyDestroyed) return ERASED;
@@ -61,6 +65,9 @@ export const NO_SEALING: Sealing = createSealing(undefined);
 
 /** A text as it may be stored where it is not sealed. */
 export const asPlain = (text: string): string => (MARKED.test(text) ? PLAIN + text : text);
+
+/** Whether what is stored is not the text itself. */
+export const isMarked = (stored: string): boolean => MARKED.test(stored);
 
 /** Whether what is stored is sealed. */
 export const isSealed = (stored: string): boolean => SEALED.test(stored);

@@ -8,7 +8,6 @@ import type { Money } from '../../contracts/orders.js';
 import type { Database } from '../../domain/database.js';
 import { readDeliveriesOf } from '../../domain/destinations.js';
 import { listStepFailures } from '../../domain/step-failures.js';
-import { readTraceparent } from '../../runtime/tracing/spans.js';
 import { explain, type Explanation, type ExplanationSources, readFacts } from '../explain.js';
 import { isFinal } from '../situation.js';
 import { type Entry, inOrder, type Lane } from './entries.js';
@@ -28,8 +27,8 @@ export type Timeline = {
   isFinal: boolean;
   /** `runId` null = Temporal knows no such saga, or does not answer. */
   saga: { workflowId: string | null; runId: string | null };
-  /** Of the request that placed it, if that was traced. */
-  traceId: string | null;
+  /** Of the request that placed it (W3C's), if that was traced. */
+  traceparent: string | null;
   entries: Entry[];
   /** Entries that are not there, by lane. */
   omitted: { lane: Lane; count: number; why: string }[];
@@ -77,7 +76,7 @@ export async function readTimeline(sources: ExplanationSources, id: string): Pro
       workflowId: saga.asked ? saga.workflowId : null,
       runId: saga.asked && saga.known ? saga.runId : null,
     },
-    traceId: readTraceparent(row.traceparent)?.traceId ?? null,
+    traceparent: row.traceparent,
     entries: inOrder([...entries, ...money, ...delivered]),
     omitted,
     missing: missingOf(facts),

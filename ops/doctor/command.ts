@@ -53,7 +53,7 @@ async function doctor(ops: Ops, options: Options): Promise<ExitCode> {
   const [{ value: db, missing: noDatabase }, { value: temporal, missing: noTemporal }] = asked;
   const erasing = { deadlineMs: config.ERASURE_DEADLINE, alertBeforeMs: config.ERASURE_ALERT_BEFORE };
   const [postgres, erasures, events, sagas, neighbours, lastErrors] = await Promise.all([
-    db ? checkPostgres(db) : [],
+    db ? checkPostgres(db, config.KEY_ENCRYPTION) : [],
     db ? checkErasures(ops) : [],
     db ? checkEvents(db, erasing) : [],
     temporal ? checkTemporal(temporal, db, policyOf(config)) : [],

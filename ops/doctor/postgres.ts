@@ -2,6 +2,7 @@
 import type { Database } from '../../domain/database.js';
 import { feedClockLag, readFeedClock } from '../../domain/feed-clock.js';
 import { readStage } from '../../domain/pseudonyms.js';
+import { readPasses } from '../../domain/sealing/passes.js';
 import { duration } from '../output.js';
 import { type Check, check, fail, type Finding, ok, skipped, warn } from './checks.js';
 
@@ -11,7 +12,8 @@ const SKEW_FAIL_MS = 30_000;
 /** Of max_connections: what is left is for whoever has to look at it. */
 const CONNECTIONS_WARN = 0.85;
 
-export const checkPostgres = (db: Database): Promise<Check[]> =>
+/** @param keyEncryption as this command has it */
+export const checkPostgres = (db: Database, keyEncryption: string): Promise<Check[]> =>
   Promise.all([
     check('database', () => takesChanges(db)),
     check('database settings', () => readSettings(db)),
@@ -19,6 +21,7 @@ export const checkPostgres = (db: Database): Promise<Check[]> =>
     check('clock of the database', () => compareClocks(db)),
     check('clock of the feed', () => readClockOfFeed(db)),
     check('references of customers', () => readReferences(db)),
+    check('sealing of clients’ ids', () => readSealing(db, keyEncryption)),
     check('archive of the WAL', () => readArchive(db)),
   ]);
 
@@ -27,6 +30,17 @@ async function readReferences(db: Database): Promise<Finding> {
   if (stage === 'plain')
     return warn('orders hold clients’ ids: when no process of the release before runs, ops pseudonyms --begin');
   return ok(stage === 'begun' ? 'begun; older orders are getting theirs' : 'in all orders');
+}
+
+async function readSealing(db: Database, keyEncryption: string): Promise<Finding> {
+  const passes = await readPasses(db);
+  if (passes.length === 0)
+    return keyEncryption === 'off'
+      ? ok('KEY_ENCRYPTION is off')
+      : warn('clients’ ids are stored as they are: when every process has KEY_ENCRYPTION, ops keys seal --begin');
+  if (keyEncryption === 'off')
+    return warn('clients’ ids are sealed, and KEY_ENCRYPTION is off here: set it as the service has it');
+  return ok(passes.every(({ doneAt }) => doneAt !== null) ? 'all are sealed' : 'begun; older ones are being sealed');
 }
 
 async function takesChanges(db: Database): Promise<Finding> {

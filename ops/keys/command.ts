@@ -7,6 +7,7 @@ import { addSignatureOptions } from '../act.js';
 import { makeKey, type MakeOptions } from './make.js';
 import { rewrap, type RewrapOptions } from './rewrap.js';
 import { rotate, type RotateOptions } from './rotate.js';
+import { seal, type SealOptions } from './seal.js';
 import { currentKekOf, openStore, whyNot } from './store.js';
 
 const BATCH = 100;
@@ -44,6 +45,15 @@ export function addKeysCommands(program: Command): void {
   addSignatureOptions(rotateCommand).action((options: RotateOptions) =>
     run(rotateCommand, (ops) => rotate(ops, options)),
   );
+
+  const sealCommand = keys
+    .command('seal')
+    .summary('how far texts of before there was encryption are sealed; --begin, to seal clients’ ids at all')
+    .description(
+      'With KEY_ENCRYPTION a relay seals what was stored before: clients’ ids of customers, and what was said of cancelled orders. A database that had customers before begins when you say so: first see that every process has KEY_ENCRYPTION, and that none of the release before runs, which cannot read sealed ids. The service goes on meanwhile.',
+    )
+    .option('--begin', 'from now on; processes without KEY_ENCRYPTION do not read what is sealed then');
+  addSignatureOptions(sealCommand).action((options: SealOptions) => run(sealCommand, (ops) => seal(ops, options)));
 
   const make = keys
     .command('make')

@@ -4,10 +4,8 @@
  * while the key store is away.
  */
 import type { DataKeys } from '../../domain/sealing/data-keys.js';
+import { INSTALLATION } from '../../domain/sealing/port.js';
 import type { PayloadKey } from './format.js';
-
-/** Of the installation itself: no customer's reference is this one. */
-export const INSTALLATION = '00000000-0000-0000-0000-000000000000';
 
 /** It cannot be had now: the key store or the database is away, or this process has not read it yet. */
 export class PayloadKeyUnavailable extends Error {

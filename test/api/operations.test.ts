@@ -13,7 +13,7 @@ import { AUDIENCE, startTokenIssuer, type TokenIssuer } from './tokens.js';
 
 const MANY = 9;
 const LIMIT_MS = 120_000;
-const policy = { stepRetryBudgetMs: 1_200, compensationAttentionAfterMs: 1_200 };
+const policy = { stepRetryBudgetMs: 2_500, compensationAttentionAfterMs: 1_200 };
 
 let s: SagaStack;
 let api: TestApi;

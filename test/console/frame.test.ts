@@ -1,4 +1,5 @@
 /** The console's frame in a real Chromium: what it loads, under which policy, how large it is, below which path. */
+import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startTestApi, type TestApi } from '../support/api.js';
@@ -30,6 +31,18 @@ test('the page is served under the strictest policy, and asked for anew each tim
   expect((await api.get('/console/', { 'if-none-match': etag })).status).toBe(304);
   expect((await api.get('/console/../package.json')).status).toBe(404);
   expect((await api.get('/console/tsconfig.json')).status).toBe(404);
+});
+
+test('what browsers are sent has no comments, and every line where the source has it', async () => {
+  const source = readFileSync('console/lib/confirm.js', 'utf8');
+  const { text, headers } = await api.get('/console/lib/confirm.js');
+  expect(headers.get('content-type')).toBe('text/javascript; charset=utf-8');
+  expect(text).not.toContain('/**');
+  expect(source).toContain('/**');
+  const code = /^(import|export|function|const|let|return|  (const|return|if) )/;
+  const lines = text.split('\n');
+  for (const [at, line] of source.split('\n').entries())
+    if (code.test(line) && !line.includes('/*')) expect(lines[at]).toBe(line);
 });
 
 test('the address without its slash leads to the page, below whatever path a proxy has put it', async () => {

@@ -13,8 +13,8 @@ import { expectAccessible } from './support/accessible.js';
 import { describeWithChromium } from './support/chromium.js';
 
 const MANY = 12;
-const LIMIT_MS = 90_000;
-const policy = { ...PATIENT, stepRetryBudgetMs: 1_200, compensationAttentionAfterMs: 1_200 };
+const LIMIT_MS = 180_000;
+const policy = { ...PATIENT, stepRetryBudgetMs: 2_500, compensationAttentionAfterMs: 1_200 };
 
 let s: SagaStack;
 let api: TestApi;
@@ -48,6 +48,12 @@ async function park(count: number): Promise<void> {
 const newest = async () =>
   (await api.get<{ operations: Operation[] }>('/admin/operations?limit=1')).body.operations[0] as Operation;
 
+/** CONSOLE_PICTURES names a folder for what the page looks like (docs/console has some). */
+async function picture(page: Page, name: string): Promise<void> {
+  const folder = process.env['CONSOLE_PICTURES'];
+  if (folder !== undefined) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+}
+
 async function confirm(page: Page, button: RegExp, typed?: string): Promise<void> {
   const dialog = page.getByRole('dialog');
   await dialog.getByLabel('Reason').fill('ticket 4711');
@@ -77,29 +83,35 @@ describeWithChromium('operations', (open) => {
       await page.getByText('Nothing has been decided yet.').waitFor();
       expect(await page.getByRole('row').count()).toBe(MANY + 1);
       await expectAccessible(page);
+      await picture(page, 'operation-preview');
       await page.getByRole('button', { name: `Retry ${MANY} sagas …` }).click();
       await expectAccessible(page);
+      await picture(page, 'operation-confirm');
       await confirm(page, /^Retry 12 sagas/, `${MANY}`);
 
-      await page.getByText('It has paused by itself: the canary has failed.').waitFor({ timeout: 30_000 });
+      await page.getByText('It has paused by itself: the canary has failed.').waitFor({ timeout: 60_000 });
       expect(await newest()).toMatchObject({
         state: 'paused',
         counts: { failed: 1, open: MANY - 1 },
         reason: 'ticket 4711',
       });
       await expectAccessible(page);
+      await picture(page, 'operation-canary');
       await eventually('the canary has parked again', async () => (await stuckCount()) === MANY, 30_000);
       await s.heal();
       await page.getByRole('button', { name: 'Resume …' }).click();
       await confirm(page, /^Resume it/);
-      await page.getByText(`${MANY} of ${MANY} concluded`).waitFor({ timeout: 30_000 });
+      await page.getByText(`${MANY} of ${MANY} concluded`).waitFor({ timeout: 60_000 });
       await page.getByLabel('In which state').selectOption('failed');
       await eventually('the one that failed is shown', async () => (await page.getByRole('row').count()) === 2);
       await page.getByRole('button', { name: 'Decide on what failed: preview 1 saga' }).click();
       await page.getByRole('button', { name: 'Retry 1 saga …' }).click();
       await confirm(page, /^Retry 1 saga/, '1');
-      await page.getByText('1 of 1 concluded').waitFor({ timeout: 30_000 });
+      await page.getByText('1 of 1 concluded').waitFor({ timeout: 60_000 });
       expect(await newest()).toMatchObject({ state: 'finished', counts: { reached: 1 } });
+      await page.goto(`${api.url}/console/#/operations`);
+      await page.getByRole('heading', { name: 'A new one' }).waitFor();
+      await picture(page, 'operations');
     },
     LIMIT_MS,
   );
@@ -120,7 +132,7 @@ describeWithChromium('operations', (open) => {
         await open(api.url, { view: `/operations/${id}` }),
         await open(api.url, { view: '/operations', theme: 'dark' }),
       ];
-      await page.getByText(new RegExp(`[1-9]\\d* of ${counts.open} concluded`)).waitFor({ timeout: 30_000 });
+      await page.getByText(new RegExp(`[1-9]\\d* of ${counts.open} concluded`)).waitFor({ timeout: 60_000 });
       await page.getByRole('button', { name: 'Pause …' }).focus();
       await page.keyboard.press('Enter');
       await page.getByRole('dialog').waitFor();
@@ -138,6 +150,19 @@ describeWithChromium('operations', (open) => {
     },
     LIMIT_MS,
   );
+
+  test('come from what was chosen among the sagas', async () => {
+    await park(1);
+    const { page } = await open(api.url, { view: '/sagas' });
+    await page.getByRole('checkbox').first().check();
+    await page.getByRole('button', { name: 'Decide on 1 saga …' }).last().click();
+    await page.getByRole('heading', { name: 'A new one' }).waitFor();
+    await page.getByRole('button', { name: 'Preview' }).click();
+    await page.getByRole('heading', { name: 'What it would be about' }).waitFor();
+    expect((await page.getByRole('row').count()) - 1).toBe(1);
+    await page.reload();
+    await page.getByRole('heading', { name: 'What it would be about' }).waitFor();
+  }, 60_000);
 
   test('that do not exist say so, and a selection of nothing keeps what was typed', async () => {
     const { page, show } = await open(api.url, {

@@ -13,7 +13,11 @@ import { KEY, openStage, type Stage } from '../explanation/stage.js';
 import { confirmed, parkedAt, retrying, useStage } from '../explanation/staged-orders.js';
 import { expectAccessible } from './support/accessible.js';
 import { describeWithChromium } from './support/chromium.js';
-import { screenshot } from './support/screenshots.js';
+import { picture } from './support/pictures.js';
+import { asAuditor } from './support/roles.js';
+
+/** Of a screenshot: enough to see what it is about, and small. */
+const SHOWN = 720;
 
 let stage: Stage;
 let api: TestApi;
@@ -60,7 +64,7 @@ describeWithChromium('an order on the screen', (open) => {
     expect(await link.getAttribute('href')).toContain(`/workflows/${orderSagaId(id)}/`);
     expect(await page.getByRole('button', { name: / …$/ }).allInnerTexts()).toEqual(['Cancel the order …']);
     await page.getByRole('img', { name: /entries in 5 lanes/ }).waitFor();
-    await screenshot(page, 'order-confirmed');
+    await picture(page, 'order-confirmed', SHOWN);
     await expectAccessible(page);
   }, 60_000);
 
@@ -74,7 +78,7 @@ describeWithChromium('an order on the screen', (open) => {
       .first()
       .waitFor();
     await page.getByText(/Idle times are cut short: (9|10) min/).waitFor();
-    await screenshot(page, 'order-parked');
+    await picture(page, 'order-parked', SHOWN);
     await expectAccessible(page);
 
     // Still broken: the answer is 200, and the order is no further.
@@ -108,7 +112,7 @@ describeWithChromium('an order on the screen', (open) => {
     await page.getByText('PENDING, unwinding').waitFor();
     await rowWith(page, 'cancelOrder: its turn is to come').waitFor();
     await rowWith(page, 'refundPayment is broken for a test').first().waitFor();
-    await screenshot(page, 'order-unwinding');
+    await picture(page, 'order-unwinding', SHOWN);
     await expectAccessible(page);
     stage.broken.clear();
     await page.getByText('CANCELLED, cancelled').waitFor({ timeout: 30_000 });
@@ -142,7 +146,7 @@ describeWithChromium('an order on the screen', (open) => {
     await show(`/orders/${id}`);
     await page.getByText(/removed by its retention/).waitFor();
     expect(await listed(page)).toEqual(before);
-    await screenshot(page, 'order-after-retention');
+    await picture(page, 'order-after-retention', SHOWN);
     await expectAccessible(page);
   }, 150_000);
 
@@ -165,13 +169,10 @@ describeWithChromium('an order on the screen', (open) => {
     const { page, show } = await open(api.url, {
       view: `/orders/${id}`,
       requestsMayFail: true,
-      before: async (fresh) => {
-        const json = { authentication: 'oidc', issuer: 'http://127.0.0.1:1', clientId: 'console', demo: false };
-        await fresh.route('**/console/config.json', (route) => route.fulfill({ json }));
-      },
+      before: asAuditor,
     });
     await page.getByText('PENDING, parked').waitFor();
-    await page.getByText('ops retry').waitFor();
+    await page.getByText(`ops retry ${id}`).waitFor();
     expect(await page.getByRole('button', { name: / …$/ }).count()).toBe(0);
     await show('/orders/0199d0a0-0000-7000-8000-000000000000');
     await page.getByText(/There is no order 0199d0a0/).waitFor();

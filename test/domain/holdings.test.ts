@@ -16,6 +16,7 @@ const RECORDS = [
   'reconciliation_findings',
   'saga_log',
   'spending_claims',
+  'step_failures',
 ];
 
 let db: Database;

@@ -38,6 +38,25 @@ await provenWithBroker(
       }
     }, 60_000);
 
+    test('a message as large as its broker takes is a dead letter without its body, and others go on', async () => {
+      const { broker, consumer } = parts();
+      const { orders } = await sold(consumer);
+      const large = eventOf(uuidv7(), 1, 'order.confirmed', {});
+      await withConnection(broker.address, async (connection) => {
+        const body = 'x'.repeat((connection.info?.max_payload ?? 0) - 100); // beside the id
+        const manager = await jetstreamManager(connection);
+        await manager.jetstream().publish(`orders.${large.type}`, body, { msgID: large.id });
+      });
+      await publish(broker.settings, orderEvents(uuidv7()));
+      consumer.start();
+      await hasSold(consumer, orders + 1);
+      const { letters } = await eventually('it is laid aside', () => {
+        const listed = consumer.deadLetters('discard', '--subject', large.subject);
+        return listed.letters.length > 0 && listed;
+      });
+      expect(letters).toMatchObject([{ id: large.id, cause: expect.stringMatching(/^unreadable.*too large/) }]);
+    }, 60_000);
+
     test('a place for dead letters that its operator has made otherwise is used as it is', async () => {
       const { broker, consumer } = parts();
       await withConnection(broker.address, async (connection) =>

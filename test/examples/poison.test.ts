@@ -97,3 +97,11 @@ test('what was laid aside can be listed and discarded', async () => {
   expect(consumer.deadLetters('discard', '--all').code).toBe(0);
   expect(await letters()).toEqual([]);
 });
+
+test('a feed that does not answer shows in its metrics', async () => {
+  const cutOff = () => consumer.figure('consumer_cut_off');
+  expect(await cutOff()).toBe(0);
+  feed.stop();
+  await eventually('it is said', async () => (await cutOff()) === 1);
+  expect(consumer.isRunning()).toBe(true);
+});

@@ -128,3 +128,18 @@ test('a key file is made once, readable by its owner alone, and a new key goes b
   expect(lines[0]).not.toBe(first);
   expect(made.stderr).not.toContain(first?.split(' ')[1] ?? '?');
 });
+
+test('in a database that had customers clients’ ids are sealed once an operator says so, which is on record', async () => {
+  await t.db
+    .$executeRaw`INSERT INTO customers (reference, lookup, client_id) VALUES (gen_random_uuid(), '\\x01', 'cus_before')`;
+  const before = await ops('keys', 'seal');
+  expect([before.code, before.stderr + before.stdout]).toEqual([0, expect.stringContaining('(--begin)')]);
+  const begun = await ops.json('keys', 'seal', '--begin', '--yes', '--reason', 'all have keys');
+  expect(begun).toMatchObject({
+    code: 0,
+    document: { begun: true, passes: [{ what: 'customers', doneAt: null }, { what: 'orders' }] },
+  });
+  expect((await ops.json('keys', 'seal', '--begin', '--yes')).document).toMatchObject({ begun: true });
+  const acts = await t.db.auditAct.findMany({ where: { route: 'ops keys seal --begin' } });
+  expect(acts).toMatchObject([{ subject: 'op-test', after: { clientIds: 'sealed' } }]);
+});

@@ -12,7 +12,7 @@ import { type Cli, cliOf } from './cli.js';
 /** More than the CLI decides on by itself. */
 const MANY = 21;
 const LIMIT_MS = 180_000;
-const policy = { ...PATIENT, stepRetryBudgetMs: 1_200, compensationAttentionAfterMs: 1_200 };
+const policy = { ...PATIENT, stepRetryBudgetMs: 2_500, compensationAttentionAfterMs: 1_200 };
 
 let s: SagaStack;
 let ops: Cli;

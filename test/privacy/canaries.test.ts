@@ -150,6 +150,7 @@ async function decideOnMany(): Promise<void> {
 const wordIn = (field: string) => (FIELDS.includes(field) ? wordOf(field) : 'none');
 
 test('whatever else can be asked is asked with words in it', async () => {
+  const broken: string[] = [];
   for (const operation of OPERATIONS) {
     const [route, parameters] = [`${operation.method} ${operation.path}`, operation.parameters ?? []];
     const path = operation.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => wordIn(`${route} path.${name}`));
@@ -160,18 +161,13 @@ test('whatever else can be asked is asked with words in it', async () => {
     const queries = texts
       .filter((one) => one.in === 'query')
       .map(({ name }) => `?${name}=${wordOf(`${route} query.${name}`)}`);
-    for (const query of ['', ...queries])
-      expect(
-        (
-          await stage.send(
-            operation.method,
-            `${path}${query}`,
-            operation.requestBody && bodyFor(route),
-            Object.fromEntries(headers),
-          )
-        ).status,
-      ).not.toBe(500);
+    for (const query of ['', ...queries]) {
+      const body = operation.requestBody && bodyFor(route);
+      const answer = await stage.send(operation.method, `${path}${query}`, body, Object.fromEntries(headers));
+      if (answer.status === 500) broken.push(`${operation.method} ${path}${query}`);
+    }
   }
+  expect(broken).toEqual([]);
 }, 60_000);
 
 test('and everything is searched: Postgres, Temporal, events, the provider’s ledger, logs and metrics', async () => {

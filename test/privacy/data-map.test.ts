@@ -121,9 +121,15 @@ describe('the map', () => {
 
 /** What goes with the rows of another table: the order's, the key's. */
 const WITH_ANOTHERS = [
-  ...['order_lines', 'reservations', 'payments', 'charge_refunds', 'charge_attempts', 'spending_claims'].map(
-    (table) => `${table} RETENTION_ORDERS_PERSONAL`,
-  ),
+  ...[
+    'order_lines',
+    'reservations',
+    'payments',
+    'charge_refunds',
+    'charge_attempts',
+    'spending_claims',
+    'step_failures',
+  ].map((table) => `${table} RETENTION_ORDERS_PERSONAL`),
   'customer_keys RETENTION_ORDERS_PERSONAL',
   'erased_keys IDEMPOTENCY_TTL',
 ];

@@ -19,7 +19,7 @@ const settings = () => ({
   DATABASE_URL: around.database.url,
   PAYMENTS_URL: around.sandbox.url,
   TEMPORAL_ADDRESS: around.temporal.address,
-  STEP_RETRY_BUDGET: '1200ms',
+  STEP_RETRY_BUDGET: '4s',
   PROBE_EVERY: '1h', // nobody but operators decides
 });
 

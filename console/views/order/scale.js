@@ -4,7 +4,7 @@
 /** @typedef {{ of: (ms: number) => number, cuts: Cut[] }} Scale `of` gives the place of a moment, from 0 to `WIDTH` */
 
 /** Per cent of the picture that times take; what comes at no time that is known stands behind. */
-export const WIDTH = 80;
+export const WIDTH = 78;
 const CUT_WIDTH = 5;
 /** Shorter than that is never cut. */
 const IDLE_MIN_MS = 10_000;

@@ -46,7 +46,11 @@ export const POSTGRES: readonly Store[] = [
   table(
     'customers',
     LEGAL.customer,
-    personal('client_id', 'the client’s id of the customer', DESTROYED),
+    personal(
+      'client_id',
+      'the client’s id of the customer; with `KEY_ENCRYPTION` sealed with the installation’s key',
+      DESTROYED,
+    ),
     personal('lookup', 'a keyed hash of it, by which it is found', DESTROYED),
     pseudonymous('reference', 'a random number; after an erasure it leads to nobody'),
     none('event_count event_xid erasing_since erased_at created_at'),
@@ -227,6 +231,7 @@ export const POSTGRES: readonly Store[] = [
   table('feed_horizon', LEGAL.operation, none('singleton feed_xid feed_position occurred_at')),
   table('erasure_journal_mark', LEGAL.operation, none('singleton position hash incarnation read_at')),
   table('progress_marks', LEGAL.operation, none('name reached_at')),
+  table('sealing_passes', LEGAL.operation, none('name opened_at began_at place looked sealed done_at')),
   table('reconciliation_scans', LEGAL.operation, none('scan since until after due_at updated_at')),
   table(
     'reconciliation_cursors',
