@@ -128,7 +128,7 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   ),
   'POST /admin/dead-letters/replay body.reason': places('postgres:audit_acts.reason postgres:saga_log.detail'),
   'POST /admin/operations/preview body.operator': places(
-    'postgres:audit_calls.subject postgres:operations.previewed_by',
+    'postgres:audit_calls.subject postgres:idempotency_answers.response postgres:operations.previewed_by',
   ),
   'POST /admin/operations/preview body.orderIds': NOWHERE,
   'POST /admin/operations/preview body.sagas.failure': NOWHERE,
@@ -182,11 +182,13 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   'GET /inventory/{sku} path.sku': NOWHERE,
   'GET /inventory/{sku} header.if-none-match': NOWHERE,
   'PUT /inventory/{sku} path.sku': places(
-    'events:data.items.sku events:data.skus postgres:audit_acts.after postgres:audit_acts.resource postgres:audit_calls.resource postgres:idempotency_answers.response postgres:idempotency_keys.response postgres:inventory.sku postgres:order_lines.sku postgres:outbox.data postgres:reservations.sku',
+    'events:data.items.sku events:data.skus postgres:audit_acts.after postgres:audit_acts.before postgres:audit_acts.resource postgres:audit_calls.resource postgres:idempotency_answers.response postgres:idempotency_keys.response postgres:inventory.sku postgres:order_lines.sku postgres:outbox.data postgres:reservations.sku',
   ),
   'PUT /inventory/{sku} header.if-match': NOWHERE,
   'PUT /inventory/{sku} header.if-none-match': NOWHERE,
-  'PUT /inventory/{sku} body.name': places('postgres:audit_acts.after postgres:inventory.name'),
+  'PUT /inventory/{sku} body.name': places(
+    'postgres:audit_acts.after postgres:audit_acts.before postgres:idempotency_answers.response postgres:inventory.name',
+  ),
   'PUT /inventory/{sku} body.currency': NOWHERE,
   'POST /webhooks/payments header.stripe-signature': NOWHERE,
   'any header.x-correlation-id': places(
