@@ -35,7 +35,7 @@ test('the page is served under the strictest policy, and asked for anew each tim
 });
 
 test('what browsers are sent has no comments, is the same code, and has every line where the source has it', async () => {
-  const code = /^(import|export|function|const|let|return|} from|  (const|return|if|let) )/;
+  const code = /^(import|export|function|const|let|return|} from| {2}(const|return|if|let) )/;
   for (const path of readdirSync('console', { recursive: true, encoding: 'utf8' }).filter((file) =>
     file.endsWith('.js'),
   )) {
