@@ -7,7 +7,6 @@ import type { Logger } from 'pino';
 import { HELD_ORDERS_MAX, type HeldOrder, type Stall } from '../contracts/erasures.js';
 import type { AuditKeys } from '../domain/audit/signatures.js';
 import { type IdentityKey, identityKeyOf } from '../domain/customers.js';
-import { eraseAuditTrail, findNames } from '../domain/erasure/audit-trail.js';
 import { noteBelated } from '../domain/erasure/belated-notes.js';
 import { completeErasure } from '../domain/erasure/completion.js';
 import {
@@ -28,6 +27,7 @@ import { giveUpLease, takeLease } from '../domain/leases.js';
 import type { PaymentLedger } from '../gateways/payments.js';
 import type { DatabaseClient } from '../runtime/database.js';
 import { startLoop } from '../runtime/loop.js';
+import { eraseAuditTrail } from './audit-eraser.js';
 
 const LEASE = 'eraser';
 /** Longer than a look and a batch; one that dies delays them by this much. */
@@ -186,11 +186,9 @@ async function erase(eraser: Eraser, id: string, reference: string): Promise<boo
     });
     if (last === null) break;
   }
-  const names = await findNames(db, identityKey, reference);
-  await db.$transaction(async (tx) => {
-    await countErased(tx, id, await eraseAuditTrail(tx, reference, names));
-    pass?.('before-audit-commit', id);
-  });
+  const mayGoOn = async () => !stopping.aborted && (await keepLease());
+  const onPage = () => pass?.('before-audit-commit', id);
+  if (!(await eraseAuditTrail(db, { id, reference, identityKey }, { mayGoOn, onPage }))) return false;
   pass?.('before-completion', id);
   const completion = await db.$transaction(async (tx) => {
     const erasure = await readErasure(tx, id);

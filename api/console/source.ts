@@ -1,7 +1,7 @@
 /** What of a source browsers are sent: everything but its comments, which are half of it. Each line keeps its number, for stack traces. */
 
 /** A comment that has its lines to itself. In a text or a template it cannot be told, so none may begin a line there. */
-const COMMENT = /^[ \t]*\/\*[\s\S]*?\*\/[ \t]*$/gm;
+const COMMENT = /^[ \t]*\/\*(?:(?!\*\/)[\s\S])*\*\/[ \t]*$/gm;
 /** A type within a line. */
 const TYPE = /\/\*\* @(?:type|param) [^*\n]*\*\/ ?/g;
 

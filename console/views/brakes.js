@@ -1,7 +1,6 @@
 /** Brakes: what operators hold back on purpose, and the orders that wait for it. */
 import { post } from '../lib/api.js';
 import { confirmAct } from '../lib/confirm.js';
-import { useRead } from '../lib/data.js';
 import { count, money, number } from '../lib/format.js';
 import { ReadAt, useForm, usePages } from '../lib/lists.js';
 import { session, useSession } from '../lib/session.js';
@@ -33,6 +32,8 @@ const WORDS = {
   },
 };
 const RETRY_AFTER_MAX_S = 86_400;
+/** It asks Temporal. */
+const HELD_EVERY_MS = 10_000;
 
 function Brakes() {
   const pages = usePages('admin/brakes', 'brakes', { isWhole: true });
@@ -151,7 +152,7 @@ const releaseBrake = ({ brake }, name, held) => {
 
 /** @param {{ count: number }} props */
 function Held({ count: n }) {
-  const { data, problem, reload } = useRead('admin/sagas?limit=100');
+  const { answer: data, problem, reload } = usePages('admin/sagas', 'sagas', { refreshMs: HELD_EVERY_MS });
   const sagas = /** @type {Saga[]} */ (data?.sagas ?? []).filter(({ failure }) => failure === 'ChargingHeld');
   const amounts = (data?.groups ?? [])
     .filter((/** @type {any} */ { failure }) => failure === 'ChargingHeld')

@@ -76,7 +76,7 @@ const Groups = ({ groups, onShow }) =>
     { label: 'Money', isNumber: true, cell: (/** @type {Group} */ group) => html`<${Money} ...${group} />` },
     { label: 'Oldest', cell: (/** @type {Group} */ { oldest }) => html`<${Ago} at=${oldest} />` },
     {
-      label: '',
+      label: 'Show',
       cell: (/** @type {Group} */ { kind }) =>
         html`<button type="button" class="quiet" onClick=${() => onShow({ kind })}>Show ${kind}</button>`,
     },
@@ -112,7 +112,7 @@ const columnsOf = (canAct, acted) => [
         {
           label: 'Acts',
           cell: (/** @type {Finding} */ finding) =>
-            html`<div class="actions">${finding.closableAs.map((as) => html`<button type="button" aria-label=${`Close finding ${finding.id} as ${as}`} onClick=${() => acted(close(finding, as))}>Close as ${as}</button>`)}${finding.refundable && html`<button type="button" aria-label=${`Give the charge of finding ${finding.id} back`} onClick=${() => acted(refund(finding))}>Give back ${money(finding.amount, finding.currency)}</button>`}</div>`,
+            html`<div class="actions">${finding.closableAs.map((as) => html`<button type="button" aria-label=${`Close as ${as}: finding ${finding.id}`} onClick=${() => acted(close(finding, as))}>Close as ${as}</button>`)}${finding.refundable && html`<button type="button" aria-label=${`Give back ${money(finding.amount, finding.currency)}: finding ${finding.id}`} onClick=${() => acted(refund(finding))}>Give back ${money(finding.amount, finding.currency)}</button>`}</div>`,
         },
       ]
     : []),

@@ -2,7 +2,7 @@
  * What the console's buttons do on a laptop, so that durability is seen in a minute. Each says what it has done, takes itself back after a
  * while, and nothing of it outlives the launcher. What there is to press stands in buttons.ts.
  */
-import { type Button, buttonsOf } from './buttons.js';
+import { type Beginning, type Button, buttonsOf, type Stage } from './buttons.js';
 import type { Demonstration } from './demonstration.js';
 import type { Receiver } from './receiver.js';
 
@@ -23,18 +23,6 @@ export type DemoActs = {
   press(id: string): string | undefined;
   /** Takes back what is on. */
   stop(): Promise<void>;
-};
-
-/** A fault as it begins: what is said when it is over, and how it ends. */
-export type Beginning = { id: string; says: string; over: string; forMs: number; undo: () => void | Promise<void> };
-/** What buttons are made with. */
-export type Stage = {
-  isOn(fault: string): boolean;
-  begin(fault: Beginning): void;
-  /** Takes it back once, by whichever comes first: its time, a button, the launcher's end. */
-  end(fault: string, why: string): Promise<void>;
-  /** Does it in a moment, and tells what has come of it. @returns what is being done */
-  later(what: string, work: () => Promise<string>): string;
 };
 
 export function createActs(demo: Demonstration, receiver: Receiver): DemoActs {

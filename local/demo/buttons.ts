@@ -1,5 +1,4 @@
 /** The console's buttons: which there are just now, what each does, and for how long. */
-import type { Stage } from './acts.js';
 import type { Demonstration } from './demonstration.js';
 import { DEMO_DESTINATION, type Receiver } from './receiver.js';
 
@@ -20,6 +19,18 @@ export type Button = {
   isThere: () => boolean;
   /** @returns what is being done */
   press: () => string;
+};
+
+/** A fault as it begins: what is said when it is over, and how it ends. */
+export type Beginning = { id: string; says: string; over: string; forMs: number; undo: () => void | Promise<void> };
+/** What buttons are made with. */
+export type Stage = {
+  isOn(fault: string): boolean;
+  begin(fault: Beginning): void;
+  /** Takes it back once, by whichever comes first: its time, a button, the launcher's end. */
+  end(fault: string, why: string): Promise<void>;
+  /** Does it in a moment, and tells what has come of it. @returns what is being done */
+  later(what: string, work: () => Promise<string>): string;
 };
 
 export const buttonsOf = (stage: Stage, demo: Demonstration, receiver: Receiver): Button[] => [

@@ -1,5 +1,6 @@
 /** The console's frame in a real Chromium: what it loads, under which policy, how large it is, below which path. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { SourceTextModule } from 'node:vm';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startTestApi, type TestApi } from '../support/api.js';
@@ -33,16 +34,20 @@ test('the page is served under the strictest policy, and asked for anew each tim
   expect((await api.get('/console/tsconfig.json')).status).toBe(404);
 });
 
-test('what browsers are sent has no comments, and every line where the source has it', async () => {
-  const source = readFileSync('console/lib/confirm.js', 'utf8');
-  const { text, headers } = await api.get('/console/lib/confirm.js');
-  expect(headers.get('content-type')).toBe('text/javascript; charset=utf-8');
-  expect(text).not.toContain('/**');
-  expect(source).toContain('/**');
-  const code = /^(import|export|function|const|let|return|  (const|return|if) )/;
-  const lines = text.split('\n');
-  for (const [at, line] of source.split('\n').entries())
-    if (code.test(line) && !line.includes('/*')) expect(lines[at]).toBe(line);
+test('what browsers are sent has no comments, is the same code, and has every line where the source has it', async () => {
+  const code = /^(import|export|function|const|let|return|} from| {2}(const|return|if|let) )/;
+  for (const path of readdirSync('console', { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.js'),
+  )) {
+    const source = readFileSync(`console/${path}`, 'utf8').split('\n');
+    const { text, headers } = await api.get(`/console/${path}`);
+    expect([path, headers.get('content-type')]).toEqual([path, 'text/javascript; charset=utf-8']);
+    expect(() => new SourceTextModule(text)).not.toThrow();
+    const lines = text.split('\n');
+    const changed = source.filter((line, at) => code.test(line) && !line.includes('/*') && lines[at] !== line);
+    const kept = lines.filter((line) => /^ *\/?\*/.test(line) && !/\*\/ ?[^ ]/.test(line));
+    expect({ path, changed, kept }).toEqual({ path, changed: [], kept: [] });
+  }
 });
 
 test('the address without its slash leads to the page, below whatever path a proxy has put it', async () => {

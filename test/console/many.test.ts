@@ -51,7 +51,7 @@ describeWithChromium('the first screen over many stuck sagas', (open) => {
       const fresh = await s.startApi();
       try {
         answers.push(await timed(() => fresh.get('/admin/overview')));
-        const { page } = await open(fresh.url);
+        const { page, context } = await open(fresh.url);
         const half = (MANY / 2).toLocaleString('en');
         const row = page.getByRole('row', { name: new RegExp(`chargePayment gets no answer.*${half} sagas`) });
         await row.waitFor({ timeout: 60_000 });
@@ -61,6 +61,7 @@ describeWithChromium('the first screen over many stuck sagas', (open) => {
             await row.waitFor();
           }),
         );
+        await context.close();
       } finally {
         await fresh.stop();
       }

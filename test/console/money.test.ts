@@ -38,7 +38,7 @@ describeWithChromium('findings', (open) => {
     await expectAccessible(page);
 
     await page
-      .getByRole('button', { name: /^Close finding \d+ as cancelled$/ })
+      .getByRole('button', { name: /^Close as cancelled: finding \d+$/ })
       .last()
       .click();
     await dialog(page).getByLabel('Reason').fill('charged anew, ticket 12');
@@ -48,7 +48,7 @@ describeWithChromium('findings', (open) => {
       { action: 'cancelled' },
     ]);
 
-    await page.getByRole('button', { name: /^Give the charge of finding/ }).click();
+    await page.getByRole('button', { name: /^Give back EUR 1,234.50: finding/ }).click();
     await dialog(page).getByText('with EUR 1,234.50 at stake').waitFor();
     await expectAccessible(page);
     await dialog(page).getByLabel('Reason').fill('the card is good again');
@@ -69,7 +69,7 @@ describeWithChromium('findings', (open) => {
   test('are an auditor’s to read, and nothing else', async () => {
     const { page } = await open(api.url, { view: '/findings?state=all', before: asAuditor });
     await page.getByText('DOUBLE_CHARGE').first().waitFor();
-    expect(await page.getByRole('button', { name: /^Close|^Give/ }).count()).toBe(0);
+    expect(await page.getByRole('button', { name: /^Close as|^Give back/ }).count()).toBe(0);
   });
 });
 
@@ -121,7 +121,7 @@ describeWithChromium('stock', (open) => {
       await route.fetch(); // it arrives, and its answer does not
       return route.abort();
     });
-    await page.getByLabel('SKU').fill('COUNTED');
+    await page.getByLabel('SKU', { exact: true }).fill('COUNTED');
     await page.getByLabel('Pieces to add, with a minus to remove').fill('25');
     await page.getByRole('button', { name: 'Adjust …' }).click();
     await dialog(page).getByLabel('Reason').fill('found behind the shelf');

@@ -1,39 +1,30 @@
 /** The role that the service has where it is deployed (deploy/postgres/roles.sql) may do what the service's loops do. */
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import pg from 'pg';
 import { claimSpending, engageBrake, purgeSpending, releaseBrake } from '../../domain/brakes.js';
 import { identityKeyOf } from '../../domain/customers.js';
+import { eraseOrders } from '../../domain/erasure/parts.js';
 import { purgeErasedKeys } from '../../domain/erasure/tombstones.js';
 import { blankOldDeadLetters, blankOldErasures, blankOldOrders } from '../../domain/personal-retention.js';
+import { advancePass, beginSealing, nextPass } from '../../domain/sealing/passes.js';
 import { PASS_START, replaceBatch } from '../../domain/replacement.js';
 import { purgeKeys } from '../../domain/retention.js';
-import { openDatabase } from '../../runtime/database.js';
-import { asAdmin, accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
+import { type AppRole, openAsApp } from '../support/app-role.js';
+import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 
-const ROLE = `app_${randomUUID().replaceAll('-', '')}`;
 let t: TestDatabase;
-let app: ReturnType<typeof openDatabase>;
+let role: AppRole;
+let app: AppRole['db'];
 beforeAll(async () => {
   t = await createTestDatabase();
   await stock(t.db, 'A', 100);
-  const owner = new pg.Client({ connectionString: t.url });
-  await owner.connect();
-  await owner.query(`CREATE ROLE ${ROLE} LOGIN PASSWORD 'app'`);
-  await owner.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ${ROLE}`);
-  await owner.query(`GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO ${ROLE}`);
-  const roles = (await readFile('deploy/postgres/roles.sql', 'utf8')).replaceAll('order_saga_app', ROLE);
-  const [, ending = ''] = roles.split(/^GRANT USAGE ON ALL SEQUENCES.*$/m);
-  for (const generator of ending.split('\\gexec').filter((statement) => statement.includes('SELECT')))
-    for (const { format } of (await owner.query<{ format: string }>(generator)).rows) await owner.query(format);
-  await owner.end();
-  app = openDatabase(Object.assign(new URL(t.url), { username: ROLE, password: 'app' }).href, 2);
+  role = await openAsApp(t);
+  app = role.db;
 });
 afterAll(async () => {
   await app?.$disconnect();
   await t?.drop();
-  await asAdmin(t.url.replace(/\/[^/?]+(\?|$)/, '/postgres$1'), `DROP ROLE IF EXISTS ${ROLE}`).catch(() => undefined);
+  await role?.close();
 });
 
 const PAGE = 100;
@@ -63,6 +54,24 @@ test.each<[string, () => Promise<unknown>]>([
   ['reasons of erasures', () => blankOldErasures(app, 0, PAGE)],
 ])('removes %s', async (_, work) => {
   await work();
+});
+
+test('erases what is personal of a customer who is being erased, in orders and their texts, and of nobody else', async () => {
+  const { id, customer } = await accept(t.db, { A: 1 }, { customerId: 'cus_erased' });
+  const identityKey = await identityKeyOf(app);
+  await t.db.$executeRaw`UPDATE orders SET status = 'CONFIRMED' WHERE id = ${id}::uuid`;
+  const erase = () => app.$transaction((tx) => eraseOrders(tx, identityKey, customer, { place: null, limit: PAGE }));
+  expect((await erase()).counts).toMatchObject({ orders: 1, events: 0 });
+  await t.db.$executeRaw`UPDATE orders SET payment_method = 'pm_1' WHERE id = ${id}::uuid`;
+  await t.db.$executeRaw`UPDATE customers SET erasing_since = now() WHERE reference = ${customer}::uuid`;
+  expect((await erase()).counts).toMatchObject({ orders: 1, events: 1 });
+});
+
+test('begins to seal, and goes on with it', async () => {
+  await beginSealing(app);
+  const pass = await nextPass(app);
+  expect(pass).toMatchObject({ name: 'customers' });
+  if (pass) await advancePass(app, pass, { place: randomUUID(), looked: 1, sealed: 0 });
 });
 
 test('engages a limit, counts against it, and releases it', async () => {

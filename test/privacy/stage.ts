@@ -8,7 +8,7 @@ import { AUDIENCE, startTokenIssuer } from '../api/tokens.js';
 import { eventually } from '../support/conditions.js';
 import { type Installation, launch, newInstallation } from '../support/launcher.js';
 import { startReceiver } from '../support/receiver.js';
-import { bodyFor, headersOfAny, OPERATORS_SUBJECT, wordOf } from './planting.js';
+import { bodyFor, FIELDS, headersOfAny, OPERATORS_SUBJECT, wordOf } from './planting.js';
 
 export type Answer = {
   status: number;
@@ -93,7 +93,9 @@ function senders(installation: Installation, as: (subject: string, role: string)
     const named = body['operator'];
     return send('POST', path, body, {
       authorization: await (caller ?? (typeof named === 'string' ? as(named, 'operator') : customer())),
-      'idempotency-key': `${wordOf(`${route} header.idempotency-key`)}-${++nth}`,
+      ...(FIELDS.includes(`${route} header.idempotency-key`) && {
+        'idempotency-key': `${wordOf(`${route} header.idempotency-key`)}-${++nth}`,
+      }),
     });
   };
   const place = async (chosen: Record<string, unknown>, caller?: Caller): Promise<string> => {

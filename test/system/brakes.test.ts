@@ -119,6 +119,7 @@ test('accepting: orders are refused with a text and a time; replays, reads and c
 });
 
 test('spending: no more is charged within the hour than the limit, at once from many; what would be more waits until there is room', async () => {
+  for (const { id } of await Promise.all([1, 2, 3].map(() => api.post({ A: 1 })))) await api.final(id);
   const limited = await engage('spending', { limits: { USD: 100 * PRICE } });
   const [{ spent } = { spent: Number.NaN }] = limited.body.spending ?? [];
   expect(spent).toBeGreaterThanOrEqual(3 * PRICE); // what was charged before

@@ -38,6 +38,8 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   'POST /orders/{id}/cancel path.id': places('postgres:audit_calls.resource'),
   'POST /orders/{id}/cancel header.idempotency-key': places('postgres:idempotency_keys.key'),
   'POST /orders/{id}/cancel body.reason': places('postgres:audit_acts.reason postgres:orders.cancellation_message'),
+  'GET /admin/sagas query.step': NOWHERE,
+  'GET /admin/sagas query.failure': NOWHERE,
   'GET /admin/sagas query.cursor': NOWHERE,
   'POST /admin/sagas/{id}/resolve path.id': places('postgres:audit_calls.resource'),
   'POST /admin/sagas/{id}/resolve header.idempotency-key': places('postgres:idempotency_keys.key'),
@@ -48,6 +50,8 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
     'postgres:audit_acts.reason postgres:saga_log.detail temporal:update.reason',
   ),
   'GET /admin/orders/{id}/explanation path.id': places('postgres:audit_calls.resource'),
+  'GET /admin/orders/{id}/timeline path.id': places('postgres:audit_calls.resource'),
+  'GET /admin/search query.q': NOWHERE,
   'GET /admin/audit query.after': NOWHERE,
   'GET /admin/audit/entries query.subject': NOWHERE,
   'GET /admin/audit/entries query.resource': NOWHERE,
@@ -124,7 +128,7 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   ),
   'POST /admin/dead-letters/replay body.reason': places('postgres:audit_acts.reason postgres:saga_log.detail'),
   'POST /admin/operations/preview body.operator': places(
-    'postgres:audit_calls.subject postgres:operations.previewed_by',
+    'postgres:audit_calls.subject postgres:idempotency_answers.response postgres:operations.previewed_by',
   ),
   'POST /admin/operations/preview body.orderIds': NOWHERE,
   'POST /admin/operations/preview body.sagas.failure': NOWHERE,
@@ -178,11 +182,13 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   'GET /inventory/{sku} path.sku': NOWHERE,
   'GET /inventory/{sku} header.if-none-match': NOWHERE,
   'PUT /inventory/{sku} path.sku': places(
-    'events:data.items.sku events:data.skus postgres:audit_acts.after postgres:audit_acts.resource postgres:audit_calls.resource postgres:idempotency_answers.response postgres:idempotency_keys.response postgres:inventory.sku postgres:order_lines.sku postgres:outbox.data postgres:reservations.sku',
+    'events:data.items.sku events:data.skus postgres:audit_acts.after postgres:audit_acts.before postgres:audit_acts.resource postgres:audit_calls.resource postgres:idempotency_answers.response postgres:idempotency_keys.response postgres:inventory.sku postgres:order_lines.sku postgres:outbox.data postgres:reservations.sku',
   ),
   'PUT /inventory/{sku} header.if-match': NOWHERE,
   'PUT /inventory/{sku} header.if-none-match': NOWHERE,
-  'PUT /inventory/{sku} body.name': places('postgres:audit_acts.after postgres:inventory.name'),
+  'PUT /inventory/{sku} body.name': places(
+    'postgres:audit_acts.after postgres:audit_acts.before postgres:idempotency_answers.response postgres:inventory.name',
+  ),
   'PUT /inventory/{sku} body.currency': NOWHERE,
   'POST /webhooks/payments header.stripe-signature': NOWHERE,
   'any header.x-correlation-id': places(

@@ -93,11 +93,15 @@ async function openPage(browser: Browser, url: string, opening: Opening): Promis
       console.error('policy violated: ' + violatedDirective + ' ' + blockedURI + ' ' + sample));`,
   });
   await opening.before?.(page);
-  await page.goto(`${url}/console/#${view}`);
-  await page.locator('main h1').waitFor();
   const show = async (next: string) => {
     await page.goto(`${url}/console/#${next}`);
-    await page.locator('main h1').waitFor();
+    await page
+      .locator('main h1')
+      .waitFor()
+      .catch((err: Error) => {
+        throw new Error(`${next} is not shown: ${complaints.join('; ') || 'without a word'}`, { cause: err });
+      });
   };
+  await show(view);
   return { page, context, complaints, show };
 }

@@ -92,10 +92,11 @@ export default [
     id: 'torn-journal-is-spoilt',
     promise: 'Zeros that a crash leaves at the end of the erasure journal spoil none of its entries.',
     file: 'gateways/erasure-journal/file.ts',
-    find: 'const whole = Math.floor(end / LINE_BYTES);',
-    replace: 'const whole = Math.floor(size / LINE_BYTES);',
+    find: 'const end = await endOfData(file, size);',
+    replace: 'const end = (await endOfData(file, size)) === 0 ? 0 : size;',
     test: JOURNAL,
     name: 'by %s is read up to there, and goes on from there',
+    says: 'of the erasure journal',
   },
   {
     id: 'late-journal-stays-empty',

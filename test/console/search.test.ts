@@ -1,0 +1,94 @@
+/** Finding an order in the console, and choosing among stuck sagas: over real sagas that a real fault has parked. */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { eventually } from '../support/conditions.js';
+import { expectAccessible } from './support/accessible.js';
+import { describeWithChromium } from './support/chromium.js';
+import { type ConsoleStack, SHORT, startConsoleStack } from './support/stack.js';
+
+let s: ConsoleStack;
+let parked: string[];
+beforeAll(async () => {
+  s = await startConsoleStack();
+  await s.fault({ route: 'all', mode: 'down' });
+  const placed = await Promise.all([1, 2, 3].map((quantity) => s.place({ KEYBOARD: quantity }, { policy: SHORT })));
+  parked = placed.map(({ order }) => order.id);
+  await eventually('three sagas are parked', async () => {
+    const { body } = await s.api.get<{ sagas: unknown[] }>('/admin/sagas');
+    return body.sagas?.length === 3;
+  });
+}, 120_000);
+afterAll(() => s?.stopAll());
+
+const orderOf = async (id = parked[0] as string) => (await s.api.get<{ correlationId: string }>(`/orders/${id}`)).body;
+
+describeWithChromium('the search', (open) => {
+  test('finds an order by what somebody has in hand, says by what, and leads to it', async () => {
+    const { correlationId } = await orderOf();
+    const { page } = await open(s.api.url, { view: '/search' });
+    await page.getByLabel('Find an order').fill(`  ${correlationId} `);
+    await page.getByLabel('Find an order').press('Enter');
+    await page.getByText('1 order, found by correlation id.').waitFor();
+    expect(page.url()).toContain(`#/search?q=${correlationId}`);
+    await expectAccessible(page);
+    await page.getByRole('region', { name: 'Orders that were found' }).getByRole('link').first().click();
+    await page.waitForURL(new RegExp(`#/orders/${parked[0]}$`));
+    await page.goBack();
+    await page.getByText('1 order, found by correlation id.').waitFor();
+    expect(await page.getByLabel('Find an order').inputValue()).toBe(correlationId);
+  });
+
+  test('says of what is found nowhere what was tried, and of what cannot be asked what is wrong with it', async () => {
+    const { page } = await open(s.api.url, { view: '/search?q=ch_3Ab0000000000001' });
+    await page.getByText('open the charge in its dashboard').waitFor();
+    for (const [text, words] of [
+      ['two words', 'One word at a time'],
+      ['café', 'such letters'],
+      ['', 'Write what you have'],
+    ] as const) {
+      await page.getByLabel('Find an order').fill(text);
+      await page.getByRole('button', { name: 'Search' }).click();
+      await page.getByText(words).waitFor();
+      expect(await page.getByLabel('Find an order').inputValue()).toBe(text);
+    }
+    await expectAccessible(page);
+  });
+});
+
+describeWithChromium('the stuck sagas', (open) => {
+  test('are listed by cause and one by one; those that were chosen, and no others, are previewed', async () => {
+    const { page } = await open(s.api.url, { view: '/sagas' });
+    const cause = page.getByRole('row', { name: /chargePayment: GatewayUnknown/ }).first();
+    await cause.getByText('USD 60.00').waitFor();
+    await page.getByText('3 of 3 sagas shown; there are no more.').waitFor();
+    await expectAccessible(page);
+    await page.getByLabel(`Choose order ${parked[0]}`).check();
+    await page.getByLabel(`Choose order ${parked[2]}`).check();
+    await page.getByText('2 sagas chosen, USD 40.00 held up').waitFor();
+    await page
+      .getByRole('group', { name: 'What is chosen' })
+      .getByRole('button', { name: 'Decide on 2 sagas …' })
+      .click();
+    await page.waitForURL(/#\/operations\?selection=/);
+    await page.getByRole('button', { name: 'Preview' }).click();
+    await page.waitForURL(/#\/operations\/[0-9a-f-]{36}/);
+    const id = page.url().split('/').at(-1);
+    const { body } = await s.api.get<{ items: { subject: string }[] }>(`/admin/operations/${id}/items`);
+    expect(body.items.map(({ subject }) => subject).sort()).toEqual([parked[0], parked[2]].sort());
+  });
+
+  test('of one cause are shown by themselves, and previewed all together by their number', async () => {
+    const { page } = await open(s.api.url, { view: '/sagas' });
+    await page.getByRole('link', { name: 'chargePayment: GatewayUnknown' }).click();
+    await page.getByRole('heading', { name: 'Those of this cause' }).waitFor();
+    await page.getByRole('region', { name: 'Causes' }).getByRole('button', { name: 'Decide on 3 sagas …' }).click();
+    await page.getByRole('button', { name: 'Preview' }).click();
+    await page.waitForURL(/#\/operations\/[0-9a-f-]{36}/);
+    await page.getByRole('heading', { name: /Retry 3 sagas/ }).waitFor();
+  });
+
+  test('that there are none of is said', async () => {
+    const { page } = await open(s.api.url, { view: '/sagas?state=COMPENSATING' });
+    await page.getByText('No saga is unwinding.').waitFor();
+    await expectAccessible(page);
+  });
+});

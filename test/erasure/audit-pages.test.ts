@@ -1,0 +1,104 @@
+/** An erasure goes through the audit trail in pages, as the role that the service has, however much operators have written. */
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { append } from '../../domain/audit/acts.js';
+import { recordCalls } from '../../domain/audit/calls.js';
+import { auditKeys } from '../../domain/audit/signatures.js';
+import { verifyAudit } from '../../domain/audit/verification.js';
+import { identityKeyOf } from '../../domain/customers.js';
+import { eraseAuditTrail } from '../../workers/audit-eraser.js';
+import { type AppRole, openAsApp } from '../support/app-role.js';
+import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
+
+const KEYS = auditKeys(['a-key-of-the-audit-trail-that-is-long-enough']);
+let t: TestDatabase;
+let app: AppRole;
+beforeAll(async () => {
+  t = await createTestDatabase();
+  await stock(t.db, 'A', 100);
+  app = await openAsApp(t);
+});
+afterAll(async () => {
+  await app?.db.$disconnect();
+  await t?.drop();
+  await app?.close();
+});
+
+type Asked = { id: string; reference: string; order: string };
+async function customer(clientId: string, isErasing = true): Promise<Asked> {
+  const { id: order, customer: reference } = await accept(t.db, { A: 1 }, { customerId: clientId });
+  const id = randomUUID();
+  if (isErasing) {
+    await t.db.$executeRaw`UPDATE customers SET erasing_since = now() WHERE reference = ${reference}::uuid`;
+    await t.db
+      .$executeRaw`INSERT INTO erasures (id, reference, state, requested_by, reason) VALUES (${id}::uuid, ${reference}::uuid, 'erasing', 'op', 'r')`;
+  }
+  return { id, reference, order };
+}
+const ACTOR = { subject: 'op-7', route: 'ops resolve', correlationId: 'c', source: null };
+const countsOf = async ({ id }: Asked) => (await t.db.erasure.findUniqueOrThrow({ where: { id } })).counts;
+const saidOf = ({ order }: Asked) => t.db.auditAct.count({ where: { resource: order, reason: { not: null } } });
+
+async function erase({ id, reference }: Asked, page: number, pages = Number.POSITIVE_INFINITY) {
+  let left = pages;
+  const identityKey = await identityKeyOf(app.db);
+  return eraseAuditTrail(
+    app.db,
+    { id, reference, identityKey },
+    { page, callsPage: 3, mayGoOn: async () => left-- > 0 },
+  );
+}
+
+test('page by page, going on where another has stopped; the chain stays whole, and what was said of others stays', async () => {
+  const [erased, other] = [await customer('cus_erased'), await customer('cus_other', false)];
+  for (let i = 0; i < 40; i++)
+    await t.db.$transaction((tx) =>
+      append(tx, KEYS, 'act', ACTOR, {
+        resource: i % 4 === 3 ? other.order : erased.order,
+        reason: `said ${i}`,
+        before: null,
+        after: null,
+      }),
+    );
+  const call = { ...ACTOR, kind: 'read', route: 'GET /orders', status: 200, resource: null } as const;
+  for (let i = 0; i < 10; i++) await recordCalls(t.db, KEYS, [{ ...call, subject: i % 2 ? 'cus_erased' : 'op-7' }]);
+  expect(await erase(erased, 7, 2)).toBe(false);
+  expect([await saidOf(erased), await countsOf(erased)]).toEqual([16, { auditedActs: 14 }]);
+  expect(await erase(erased, 7)).toBe(true);
+  expect([await saidOf(erased), await saidOf(other)]).toEqual([0, 10]);
+  expect(await countsOf(erased)).toEqual({ auditedActs: 30, auditedCalls: 5 });
+  expect(await verifyAudit(t.db, KEYS)).toMatchObject({ flaw: null });
+});
+
+test('of nobody who is not being erased', async () => {
+  await expect(erase(await customer('cus_kept', false), 10)).rejects.toThrow(/not being erased/);
+});
+
+test('a hundred thousand acts are no long statement, and are not all locked at once', async () => {
+  const asked = await customer('cus_much_written_about');
+  const owner = new pg.Client({ connectionString: t.url });
+  await owner.connect();
+  await owner.query(`SET session_replication_role = replica`); // their place in the chain is not what this is about
+  await owner.query(
+    `INSERT INTO audit_acts (id, at, kind, subject, route, resource, reason, correlation_id, key_id, hash)
+     SELECT 1000000 + n, now(), 'act', 'op-7', 'ops resolve', $1, 'said ' || n, 'c', 'k', sha256(n::text::bytea) FROM generate_series(1, 100000) AS n`,
+    [asked.order],
+  );
+  await owner.query('ANALYZE audit_acts');
+  await owner.end();
+  let longestMs = 0;
+  let began = performance.now();
+  const onPage = () => {
+    longestMs = Math.max(longestMs, performance.now() - began);
+  };
+  const mayGoOn = async () => {
+    began = performance.now();
+    return true;
+  };
+  const identityKey = await identityKeyOf(app.db);
+  expect(await eraseAuditTrail(app.db, { ...asked, identityKey }, { mayGoOn, onPage })).toBe(true);
+  expect(await saidOf(asked)).toBe(0);
+  expect(await countsOf(asked)).toEqual({ auditedActs: 100_000 });
+  expect(longestMs).toBeLessThan(2_000); // half of what a statement may take, on a machine that does much else
+}, 120_000);
