@@ -11,6 +11,7 @@ import { stock } from '../support/database.js';
 import { PATIENT, type SagaStack, startSagaStack } from '../support/saga.js';
 import { expectAccessible } from './support/accessible.js';
 import { describeWithChromium } from './support/chromium.js';
+import { picture } from './support/pictures.js';
 
 const MANY = 12;
 const LIMIT_MS = 180_000;
@@ -48,12 +49,6 @@ async function park(count: number): Promise<void> {
 const newest = async () =>
   (await api.get<{ operations: Operation[] }>('/admin/operations?limit=1')).body.operations[0] as Operation;
 
-/** CONSOLE_PICTURES names a folder for what the page looks like (docs/console has some). */
-async function picture(page: Page, name: string): Promise<void> {
-  const folder = process.env['CONSOLE_PICTURES'];
-  if (folder !== undefined) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
-}
-
 async function confirm(page: Page, button: RegExp, typed?: string): Promise<void> {
   const dialog = page.getByRole('dialog');
   await dialog.getByLabel('Reason').fill('ticket 4711');
@@ -83,10 +78,10 @@ describeWithChromium('operations', (open) => {
       await page.getByText('Nothing has been decided yet.').waitFor();
       expect(await page.getByRole('row').count()).toBe(MANY + 1);
       await expectAccessible(page);
-      await picture(page, 'operation-preview');
+      await picture(page, 'operation-preview', 900);
       await page.getByRole('button', { name: `Retry ${MANY} sagas …` }).click();
       await expectAccessible(page);
-      await picture(page, 'operation-confirm');
+      await picture(page, 'operation-confirm', 700);
       await confirm(page, /^Retry 12 sagas/, `${MANY}`);
 
       await page.getByText('It has paused by itself: the canary has failed.').waitFor({ timeout: 60_000 });
@@ -96,7 +91,7 @@ describeWithChromium('operations', (open) => {
         reason: 'ticket 4711',
       });
       await expectAccessible(page);
-      await picture(page, 'operation-canary');
+      await picture(page, 'operation-canary', 900);
       await eventually('the canary has parked again', async () => (await stuckCount()) === MANY, 30_000);
       await s.heal();
       await page.getByRole('button', { name: 'Resume …' }).click();
