@@ -44,13 +44,24 @@ export async function serveConsole(app: Api, config: ConsoleConfig = NOBODY): Pr
       scope.get(`/console/${path}`, hidden, async (_request, reply) =>
         reply.type(TYPES[extname(file)] as string).send(change(await readFile(file, 'utf8'))),
       );
-    serve('', join(ROOT, PAGE));
-    for (const path of filesBelow(ROOT)) serve(path, join(ROOT, path), withoutComments);
+    const files = filesBelow(ROOT);
+    serve('', join(ROOT, PAGE), (page) => asksForAll(page, files));
+    for (const path of files) serve(path, join(ROOT, path), withoutComments);
     for (const [name, file] of Object.entries(VENDORED)) serve(`vendor/${name}`, file);
     scope.get('/console/config.json', hidden, async () => config);
   });
   // Relative, so that it holds behind a proxy that serves all this below a path of its own.
   app.get('/console', hidden, (_request, reply) => reply.redirect('console/'));
+}
+
+/** Modules name one another; a browser that finds that out one after the other waits for each of them. */
+function asksForAll(page: string, files: readonly string[]): string {
+  const modules = [
+    ...files.filter((path) => path.endsWith('.js')),
+    ...Object.keys(VENDORED).map((name) => `vendor/${name}`),
+  ];
+  const links = modules.map((path) => `<link rel="modulepreload" href="${path}" />`);
+  return page.replace('</head>', `  ${links.join('\n    ')}\n  </head>`);
 }
 
 /** Not what the compiler and people read. */

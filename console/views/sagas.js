@@ -180,6 +180,6 @@ const COLUMNS = [
 export const sagas = {
   path: '/sagas',
   title: 'Sagas',
-  nav: { label: 'Sagas', order: 10, roles: ['operator', 'auditor'] },
+  nav: { label: 'Sagas', order: 20, roles: ['operator', 'auditor'] },
   View: Sagas,
 };

@@ -103,6 +103,6 @@ const COLUMNS = [
 export const search = {
   path: '/search',
   title: 'Search',
-  nav: { label: 'Search', order: 5, roles: ['operator', 'auditor'] },
+  nav: { label: 'Search', order: 15, roles: ['operator', 'auditor'] },
   View: Search,
 };
