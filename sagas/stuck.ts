@@ -51,30 +51,34 @@ export async function findStuck(
   timeLimits: SagaTimeLimits,
   waitingMax = WAITING_MAX,
 ): Promise<StuckList> {
-  const [needingAttention, ended, waiting, standstillSeconds] = await Promise.all([
+  const [needingAttention, ended, standstillSeconds] = await Promise.all([
     list(client, STUCK_QUERY),
     list(client, ENDED_FROM_OUTSIDE_QUERY),
-    listWaitingOrders(db, timeLimits, waitingMax),
     readStandstillSeconds(db),
   ]);
+  // Those that say so themselves wait, too: however many they are, others are seen behind them.
+  const readMax = waitingMax + needingAttention.length;
+  const waiting = await listWaitingOrders(db, timeLimits, readMax);
   const seen = await joinStuckSagas(db, [
     ...needingAttention.map(toCandidate),
     ...latestRuns(ended).map(endedCandidate),
   ]);
   const endedRuns = new Set(ended.map((saga) => saga.runId));
   const known = new Set(needingAttention.map((saga) => orderIdOf(saga.workflowId)));
+  const others = waiting.filter((order) => !known.has(order.orderId));
   const [live, unserved] = await Promise.all([
     withoutResumed(client, seen, endedRuns),
-    findUnmoved(
-      surroundingsOf(client, standstillSeconds),
-      waiting.filter((order) => !known.has(order.orderId)),
-    ),
+    findUnmoved(surroundingsOf(client, standstillSeconds), others.slice(0, waitingMax)),
   ]);
   const listed = new Set(live.map((saga) => saga.workflowId));
   const unlisted = unserved.filter((candidate) => !listed.has(candidate.workflowId));
   return {
     sagas: unlisted.length === 0 ? live : await joinStuckSagas(db, [...live.map(again), ...unlisted]),
-    more: needingAttention.length === LISTED_MAX || ended.length === LISTED_MAX || waiting.length === waitingMax,
+    more:
+      needingAttention.length === LISTED_MAX ||
+      ended.length === LISTED_MAX ||
+      waiting.length === readMax ||
+      others.length > waitingMax,
   };
 }
 

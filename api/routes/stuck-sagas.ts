@@ -108,13 +108,14 @@ export function stuckSagaRoutes(app: Api, deps: ApiDependencies): void {
 /** So often it is looked whether there are so many that reading them takes long: a count, while all is well. */
 const LOOK_EVERY_MS = 10_000;
 
-function keepLongListsAtHand(app: Api, { temporal, stopping }: ApiDependencies, snapshots: StuckSnapshots): void {
-  const looking = setInterval(() => {
-    // A failure is said to whoever asks for the list.
-    if (temporal.client()) snapshots.keepAtHand().catch(() => undefined);
-  }, LOOK_EVERY_MS);
-  looking.unref();
-  const end = () => clearInterval(looking);
-  stopping.addEventListener('abort', end, { once: true });
-  app.addHook('onClose', async () => end());
+function keepLongListsAtHand(app: Api, { temporal }: ApiDependencies, snapshots: StuckSnapshots): void {
+  let looking: NodeJS.Timeout | undefined;
+  app.addHook('onReady', async () => {
+    looking = setInterval(() => {
+      // A failure is said to whoever asks for the list.
+      if (temporal.client()) snapshots.keepAtHand().catch(() => undefined);
+    }, LOOK_EVERY_MS);
+    looking.unref();
+  });
+  app.addHook('preClose', async () => clearInterval(looking));
 }

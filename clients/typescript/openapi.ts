@@ -63,16 +63,19 @@ export interface paths {
      */
     get: operations["getAdminOverview"];
   };
-  "/admin/sagas": {
-    /** Sagas that will not end without someone: oldest and dearest first */
-    get: operations["getAdminSagas"];
-  };
   "/admin/sagas/{id}/resolve": {
     /**
      * Decide what becomes of a stuck saga
      * @description The answer says that the decision is accepted and on record. It shows the saga at that moment, so its state may still be NEEDS_ATTENTION and its step `parked`: read GET /orders/{id}/saga for what has come of it.
      */
     post: operations["postAdminSagasIdResolve"];
+  };
+  "/admin/sagas": {
+    /**
+     * Sagas that will not end without someone: oldest and dearest first
+     * @description As they were at `asOf`: a list of more than a thousand is kept at hand, up to 20 s old, and further pages of it are of the same moment for a minute. `groups` counts all of the state, also those that `step` and `failure` leave out.
+     */
+    get: operations["getAdminSagas"];
   };
   "/admin/search": {
     /**
@@ -2508,143 +2511,6 @@ export interface operations {
       };
     };
   };
-  /** Sagas that will not end without someone: oldest and dearest first */
-  getAdminSagas: {
-    parameters: {
-      query?: {
-        /** @description Default NEEDS_ATTENTION */
-        state?: "NEEDS_ATTENTION" | "COMPENSATING";
-        /** @description Only those that stand at this step or undo */
-        step?: string;
-        /** @description Only those that stand there for this reason, as `groups` has it */
-        failure?: string;
-        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
-        limit?: number;
-        /** @description `next` of the page before */
-        cursor?: string;
-      };
-    };
-    responses: {
-      /** @description OK */
-      200: {
-        headers: {
-          /** @description The request’s, or made; in every log line and event too */
-          "x-correlation-id"?: string;
-        };
-        content: {
-          "application/json": {
-            sagas: ({
-                orderId: string;
-                workflowId: string;
-                runId: string | null;
-                state: string | null;
-                step: string | null;
-                failure: string | null;
-                startedAt: string;
-                /**
-                 * @description PENDING until the saga has ended
-                 * @enum {string}
-                 */
-                status: "PENDING" | "CONFIRMED" | "CANCELLED";
-                customerId: string;
-                /** @description Its search attribute `CustomerId` */
-                customerReference?: string;
-                total: {
-                  /** @description In the currency’s minor unit */
-                  amount: number;
-                  /** @description ISO 4217 */
-                  currency: string;
-                };
-                /** @description The gateway’s id of the charge, if one is on record */
-                gatewayReference: string | null;
-              })[];
-            groups: ({
-                step: string | null;
-                failure: string | null;
-                count: number;
-                oldest: string;
-                amounts: {
-                    /** @description In the currency’s minor unit */
-                    amount: number;
-                    /** @description ISO 4217 */
-                    currency: string;
-                  }[];
-              })[];
-            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
-            next: string | null;
-          };
-        };
-      };
-      /** @description `invalid-request`: The request is not valid */
-      400: {
-        headers: {
-          /** @description The request’s, or made; in every log line and event too */
-          "x-correlation-id"?: string;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["Problem"];
-        };
-      };
-      /** @description `unauthenticated`: Who are you? */
-      401: {
-        headers: {
-          /** @description The request’s, or made; in every log line and event too */
-          "x-correlation-id"?: string;
-          /** @description RFC 6750 */
-          "www-authenticate"?: string;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["Problem"];
-        };
-      };
-      /** @description `forbidden`: You may not do this */
-      403: {
-        headers: {
-          /** @description The request’s, or made; in every log line and event too */
-          "x-correlation-id"?: string;
-          /** @description RFC 6750; only if the token has no role that may do this */
-          "www-authenticate"?: string;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["Problem"];
-        };
-      };
-      /** @description `too-many-requests`: You ask more often than you may */
-      429: {
-        headers: {
-          /** @description The request’s, or made; in every log line and event too */
-          "x-correlation-id"?: string;
-          /** @description Seconds after which to try again */
-          "retry-after"?: string;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["Problem"];
-        };
-      };
-      /** @description `internal-error`: Something went wrong on our side */
-      500: {
-        headers: {
-          /** @description The request’s, or made; in every log line and event too */
-          "x-correlation-id"?: string;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["Problem"];
-        };
-      };
-      /** @description `unavailable`: The service cannot answer just now */
-      503: {
-        headers: {
-          /** @description The request’s, or made; in every log line and event too */
-          "x-correlation-id"?: string;
-          /** @description Seconds after which to try again */
-          "retry-after"?: string;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
   /**
    * Decide what becomes of a stuck saga
    * @description The answer says that the decision is accepted and on record. It shows the saga at that moment, so its state may still be NEEDS_ATTENTION and its step `parked`: read GET /orders/{id}/saga for what has come of it.
@@ -2767,6 +2633,150 @@ export interface operations {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
           "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Sagas that will not end without someone: oldest and dearest first
+   * @description As they were at `asOf`: a list of more than a thousand is kept at hand, up to 20 s old, and further pages of it are of the same moment for a minute. `groups` counts all of the state, also those that `step` and `failure` leave out.
+   */
+  getAdminSagas: {
+    parameters: {
+      query?: {
+        /** @description Default NEEDS_ATTENTION */
+        state?: "NEEDS_ATTENTION" | "COMPENSATING";
+        /** @description Only those that stand at this step or undo */
+        step?: string;
+        /** @description Only those that stand there for this reason, as `groups` has it */
+        failure?: string;
+        /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
+        limit?: number;
+        /** @description `next` of the page before */
+        cursor?: string;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": {
+            sagas: ({
+                orderId: string;
+                workflowId: string;
+                runId: string | null;
+                state: string | null;
+                step: string | null;
+                failure: string | null;
+                startedAt: string;
+                /**
+                 * @description PENDING until the saga has ended
+                 * @enum {string}
+                 */
+                status: "PENDING" | "CONFIRMED" | "CANCELLED";
+                customerId: string;
+                /** @description Its search attribute `CustomerId` */
+                customerReference?: string;
+                total: {
+                  /** @description In the currency’s minor unit */
+                  amount: number;
+                  /** @description ISO 4217 */
+                  currency: string;
+                };
+                /** @description The gateway’s id of the charge, if one is on record */
+                gatewayReference: string | null;
+              })[];
+            groups: ({
+                step: string | null;
+                failure: string | null;
+                count: number;
+                oldest: string;
+                amounts: {
+                    /** @description In the currency’s minor unit */
+                    amount: number;
+                    /** @description ISO 4217 */
+                    currency: string;
+                  }[];
+              })[];
+            /** Format: date-time */
+            asOf: string;
+            /** @description There are more than can be listed: 10,000 */
+            more: boolean;
+            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
+            next: string | null;
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
         };
         content: {
           "application/problem+json": components["schemas"]["Problem"];

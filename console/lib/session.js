@@ -90,7 +90,7 @@ export const session = {
   },
   /** The API has refused the token. */
   expired() {
-    if (tokens) void end();
+    if (tokens) void end(true);
   },
   /**
    * @param {(who: Who) => void} listener called when somebody has signed in or out, not when a token has only ended
@@ -190,17 +190,27 @@ function keep(given) {
   timer = setTimeout(() => void end(), Math.min(given.lastsMs - early, 2 ** 31 - 1));
 }
 
-/** The token is at its end, or refused: another takes its place, or it is said that the session has ended. */
-function end() {
+/**
+ * The token is at its end, or refused: another takes its place, or it is said that the session has ended.
+ * @param {boolean} [isRefused] it is good for nothing, although its time is not over
+ */
+function end(isRefused = false) {
   renewing ??= (async () => {
-    const refresh = tokens?.refresh;
-    forget();
+    const before = tokens;
+    clearTimeout(timer);
     try {
-      if (!signIn || refresh === undefined) throw new SignInFailure('');
-      const next = await renew(signIn, refresh);
-      keep({ ...next, refresh: next.refresh ?? refresh });
+      if (!signIn || before?.refresh === undefined) throw new SignInFailure('There is nothing to renew it by.');
+      const next = await renew(signIn, before.refresh);
+      // Signed out meanwhile.
+      if (tokens === before) keep({ ...next, refresh: next.refresh ?? before.refresh, id: next.id ?? before.id });
     } catch {
-      change({ ...who, hasEnded: true });
+      const leftMs = before && !isRefused ? before.endsAt - Date.now() : 0;
+      // The issuer may be away for a moment: it is tried again at the end.
+      if (leftMs > 0) timer = setTimeout(() => void end(), leftMs);
+      else if (tokens === before) {
+        forget();
+        change({ ...who, hasEnded: true });
+      }
     } finally {
       renewing = undefined;
     }

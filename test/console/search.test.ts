@@ -72,8 +72,8 @@ describeWithChromium('the stuck sagas', (open) => {
     await page.getByRole('button', { name: 'Preview' }).click();
     await page.waitForURL(/#\/operations\/[0-9a-f-]{36}/);
     const id = page.url().split('/').at(-1);
-    const { body } = await s.api.get<{ items: { subject: string }[] }>(`/admin/operations/${id}/items`);
-    expect(body.items.map(({ subject }) => subject).sort()).toEqual([parked[0], parked[2]].sort());
+    const { body } = await s.api.get<{ items: { orderId: string }[] }>(`/admin/operations/${id}/items`);
+    expect(body.items.map(({ orderId }) => orderId).sort()).toEqual([parked[0], parked[2]].sort());
   });
 
   test('of one cause are shown by themselves, and previewed all together by their number', async () => {

@@ -9,14 +9,17 @@ import { describeWithChromium } from './support/chromium.js';
 let issuer: Running;
 let api: TestApi;
 let elsewhere: TestApi;
+let renewing: TestApi;
 beforeAll(async () => {
   issuer = await startIssuer(await newFolder());
   const authentication = { issuer: issuer.url, audience: 'order-saga', rolesClaim: 'roles' };
   api = await startTestApi({ authentication });
+  const signIn = { clientId: 'console', scope: 'openid offline_access', parameters: {}, origins: [] };
+  renewing = await startTestApi({ authentication, signIn });
   elsewhere = await startTestApi({ authentication: { ...authentication, audience: 'another-api' } });
 });
 afterAll(async () => {
-  await Promise.all([api?.stop(), elsewhere?.stop()]);
+  await Promise.all([api?.stop(), elsewhere?.stop(), renewing?.stop()]);
   await cleanUp();
 });
 
@@ -95,6 +98,17 @@ describeWithChromium('whoever opens the console where callers are authenticated'
     expect(await page.locator('.who').textContent()).toContain('ada auditor');
   });
 
+  test('stays signed in without a click where the issuer gives refresh tokens', async () => {
+    const { page } = await open(renewing.url, { view: '/search' });
+    await signIn(page, { ttl: '4s' });
+    await page.getByLabel('Find an order').fill('web-1');
+    // Half-way to its end, and again with the one that came then.
+    for (const _ of [1, 2]) await page.waitForResponse((response) => response.url() === `${issuer.url}/token`);
+    await page.getByRole('button', { name: 'Search' }).click();
+    await page.getByText('Nothing is found.').waitFor();
+    expect(await page.getByText('Your session has ended.').count()).toBe(0);
+  });
+
   test('that turns away at the issuer is told so, and may try again', async () => {
     const { page } = await open(api.url, { view: '/about' });
     await page.locator('main').getByRole('button', { name: 'Sign in' }).click();
@@ -110,6 +124,11 @@ describeWithChromium('whoever opens the console where callers are authenticated'
     await page.goto(`${api.url}/console/?code=stolen&state=somebodys#/about`);
     await page.getByText('What came back is not of this tab.').waitFor();
     expect(page.url()).toBe(`${api.url}/console/#/about`);
+    await page.locator('main').getByRole('button', { name: 'Sign in' }).click();
+    await page.getByLabel('Subject').waitFor();
+    await page.goto(`${api.url}/console/?code=stolen&state=somebodys`);
+    await page.getByText('What came back is not of this attempt to sign in.').waitFor();
+    expect(await stored(page)).toBe('[[],[],""]');
   });
 
   test('reads in the API’s own words why it does not take the issuer’s tokens', async () => {
