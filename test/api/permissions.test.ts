@@ -49,7 +49,7 @@ async function request(route: string, order: Named, headers: Record<string, stri
 function exampleQueryOf(method: string, pattern: string): Record<string, string> {
   const operation = document.paths[pattern.replace(/:(\w+)/g, '{$1}')]?.[method.toLowerCase()];
   const needed = (operation?.parameters ?? []).filter((one) => one.in === 'query' && one.required);
-  return Object.fromEntries(needed.map(({ name, schema }) => [name, String((schema['examples'] as unknown[])[0])]));
+  return Object.fromEntries(needed.map(({ name, example }) => [name, String(example)]));
 }
 
 /** The body that the OpenAPI document gives as an example: a new route needs no line here. */
