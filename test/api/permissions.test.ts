@@ -40,8 +40,16 @@ async function request(route: string, order: Named, headers: Record<string, stri
     .replace(':sku', 'KEYBOARD')
     .replace(':brake', 'charging')
     .replace(':code', 'not-found');
+  const query = `${new URLSearchParams(exampleQueryOf(method, pattern))}`;
   const body = route === 'POST /orders' ? { ...ORDER, customerId: order.customerId } : exampleOf(method, pattern);
-  return api.send(method, path, body, headers);
+  return api.send(method, query ? `${path}?${query}` : path, body, headers);
+}
+
+/** The parameters that a route cannot do without, as the document gives them as examples. */
+function exampleQueryOf(method: string, pattern: string): Record<string, string> {
+  const operation = document.paths[pattern.replace(/:(\w+)/g, '{$1}')]?.[method.toLowerCase()];
+  const needed = (operation?.parameters ?? []).filter((one) => one.in === 'query' && one.required);
+  return Object.fromEntries(needed.map(({ name, example }) => [name, String(example)]));
 }
 
 /** The body that the OpenAPI document gives as an example: a new route needs no line here. */
