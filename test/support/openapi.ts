@@ -2,7 +2,13 @@
 import { Ajv, type ValidateFunction } from 'ajv';
 
 export type Schema = { [keyword: string]: unknown };
-export type Parameter = { name: string; in: 'path' | 'query' | 'header'; required: boolean; schema: Schema; example?: unknown };
+export type Parameter = {
+  name: string;
+  in: 'path' | 'query' | 'header';
+  required: boolean;
+  schema: Schema;
+  example?: unknown;
+};
 type Media = Record<string, { schema: Schema; examples?: Record<string, { $ref: string }> }>;
 type Documented = {
   operationId: string;
