@@ -40,6 +40,8 @@ export type ApiSettings = ServerSettings & {
   host: string;
   port: number;
   temporalUiUrl?: string;
+  /** Where links of the console to traces lead. */
+  tracesUiUrl?: string;
   idempotencyTtlMs: number;
   /** For explaining orders; absent = the gateway is not asked. */
   explaining?: Explaining;

@@ -65,6 +65,10 @@ export const settings = {
   HOST: str({ default: '127.0.0.1', desc: 'Address the API listens on' }),
   PORT: port({ default: 3000, desc: 'Port the API listens on' }),
   TEMPORAL_UI_URL: httpUrl('link')({ default: undefined, desc: 'Temporal Web UI, for links to sagas' }),
+  TRACES_UI_URL: httpUrl('link')({
+    default: undefined,
+    desc: 'Where the console’s links to traces lead, such as https://jaeger.example/trace; the id stands at the end, or in place of {traceId}',
+  }),
   IDEMPOTENCY_TTL: durationMs({ default: 7 * 24 * 60 * minutes(1), desc: 'How long an Idempotency-Key is remembered' }),
 
   RATE_LIMIT_ORDERS_PER_MINUTE: count({

@@ -163,6 +163,7 @@ await runMain(async () => {
         ...(launcherUrl !== undefined && { launcherUrl }),
         signIn: signInOfConsole(config),
         ...(config.TEMPORAL_UI_URL !== undefined && { temporalUiUrl: config.TEMPORAL_UI_URL }),
+        ...(config.TRACES_UI_URL !== undefined && { tracesUiUrl: config.TRACES_UI_URL }),
       })
     : undefined;
   if (api) health.add('api', api.readiness);

@@ -21,6 +21,7 @@ type Settings = {
   launcherUrl?: string;
   signIn?: SignInOfConsole;
   temporalUiUrl?: string;
+  tracesUiUrl?: string;
 };
 
 export function consoleOf({
@@ -28,6 +29,7 @@ export function consoleOf({
   launcherUrl,
   signIn = BY_DEFAULT,
   temporalUiUrl,
+  tracesUiUrl,
 }: Settings): ConsoleConfig {
   const { clientId, scope, parameters, issuerUrl, origins } = signIn;
   const issuer = authentication?.issuer;
@@ -38,6 +40,7 @@ export function consoleOf({
       connectsTo: [issuerUrl ?? issuer, ...origins].flatMap((url) => (URL.canParse(url) ? [new URL(url).origin] : [])),
     }),
     ...(temporalUiUrl !== undefined && { temporalUrl: temporalUiUrl }),
+    ...(tracesUiUrl !== undefined && { tracesUrl: tracesUiUrl }),
     demo: launcherUrl !== undefined,
   };
 }

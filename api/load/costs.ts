@@ -86,7 +86,8 @@ const COSTS: Record<Route, Cost> = {
   'GET /admin/operations/:id/items': page,
   // What is owed is counted in each partition, to 500.
   'GET /admin/destinations': 5,
-  'GET /admin/findings': page,
+  // Counts all that match, however few are shown.
+  'GET /admin/findings': (request) => 10 + page(request),
   'POST /admin/findings/:id/close': 5,
   'POST /admin/findings/:id/refund': 5,
   'POST /admin/customers/:id/erase': 5,

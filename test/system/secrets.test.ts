@@ -123,6 +123,7 @@ test('every secret variable of the service has a canary in it, or can have none'
     'AUTH_ISSUER',
     'AUTH_JWKS_URL',
     'TEMPORAL_UI_URL',
+    'TRACES_UI_URL',
     'PAYMENTS_URL',
     'DATABASE_URL',
   ];
