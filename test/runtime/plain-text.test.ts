@@ -183,7 +183,8 @@ test('no setting that leads somewhere is forgotten', () => {
   const addresses = Object.keys(settings).filter((name) =>
     /URL|ISSUER|BROKERS|JOURNAL|SERVERS?$|ENDPOINT|_ADDR(ESS)?$/.test(name),
   );
-  const exempt = ['TEMPORAL_UI_URL', 'TRACES_UI_URL', 'WEBHOOK_URL']; // a link; WEBHOOK_ALLOW_PRIVATE
+  // Links; WEBHOOK_ALLOW_PRIVATE; whom browsers ask, not we; loopback alone.
+  const exempt = ['TEMPORAL_UI_URL', 'TRACES_UI_URL', 'WEBHOOK_URL', 'CONSOLE_OIDC_URL', 'LAUNCHER_URL'];
   expect(judged.map(([name]) => name).sort()).toEqual(addresses.filter((name) => !exempt.includes(name)).sort());
 });
 
