@@ -1,10 +1,11 @@
 /** Stuck sagas over HTTP: operators list them, by cause and one by one; what becomes of them is decided elsewhere (admin, operations). */
+import { setTimeout as pause } from 'node:timers/promises';
 import { Type } from 'typebox';
 import { comparePlaces, type StuckPlace, type StuckSaga, stuckPlace } from '../../domain/stuck-sagas.js';
 import { createStuckSnapshots, type ListedState, type StuckSnapshots } from '../../sagas/stuck-snapshots.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
-import { ProblemSchema } from '../http/problems.js';
+import { Problem, ProblemSchema } from '../http/problems.js';
 import { MoneySchema, OrderStatus, oneOf } from '../http/schemas.js';
 import { callTemporal, requireTemporal } from './admin.js';
 
@@ -80,7 +81,7 @@ export function stuckSagaRoutes(app: Api, deps: ApiDependencies): void {
     },
     async ({ query: { state = 'NEEDS_ATTENTION', step, failure, limit, cursor } }, reply) => {
       const { sagas, groups, more, at } = await callTemporal(() =>
-        snapshots.read(state as ListedState, cursor !== undefined),
+        soon(snapshots.read(state as ListedState, cursor !== undefined)),
       );
       const after = cursor === undefined ? undefined : parsePlace(decodeCursor(cursor, PLACE));
       const rest = sagas.filter(
@@ -103,6 +104,26 @@ export function stuckSagaRoutes(app: Api, deps: ApiDependencies): void {
       });
     },
   );
+}
+
+/** Reading a long list for the first time takes longer; it goes on, and whoever asks again has it. */
+const ANSWER_WITHIN_MS = 8_000;
+
+async function soon<T>(reading: Promise<T>): Promise<T> {
+  const given = new AbortController();
+  const late = pause(ANSWER_WITHIN_MS, undefined, { signal: given.signal, ref: false }).then(() => {
+    throw new Problem(
+      'unavailable',
+      'Temporal has not listed the sagas yet: there are many, or it does not answer. Ask again.',
+    );
+  });
+  try {
+    return await Promise.race([reading, late]);
+  } finally {
+    given.abort();
+    late.catch(() => undefined);
+    reading.catch(() => undefined); // whoever asks next is told
+  }
 }
 
 /** So often it is looked whether there are so many that reading them takes long: a count, while all is well. */
