@@ -234,17 +234,18 @@ test(
   async () => {
     const [id] = (await park(1)) as [string];
     const unseen = 'its saga waits at no step that could be skipped';
-    const [placed] = [(await s.place({ PLENTY: 1 }, { policy })).order.id];
+    const placed = (await s.place({ PLENTY: 1 }, { policy })).order.id;
     const both = (await preview({ action: 'skip', orderIds: [id, id.toUpperCase(), placed] })).body;
     expect(both).toMatchObject({ total: 2, counts: { open: 1, skipped: 1 }, skipped: [{ because: unseen, count: 1 }] });
-    for (const [seenState, seenStep] of [
-      ['COMPENSATING', 'confirmOrder'],
-      [null, null],
-      ['NEEDS_ATTENTION', null],
-    ]) {
+    const seen = [
+      { seenState: 'COMPENSATING', seenStep: 'confirmOrder' },
+      { seenState: null, seenStep: null },
+      { seenState: 'NEEDS_ATTENTION', seenStep: null },
+    ];
+    for (const data of seen) {
       const frozen = (await preview({ action: 'skip', orderIds: [id] })).body;
       expect(frozen.counts.open).toBe(1);
-      await s.db.operationItem.updateMany({ where: { operationId: frozen.id }, data: { seenState, seenStep } });
+      await s.db.operationItem.updateMany({ where: { operationId: frozen.id }, data });
       await start(frozen);
       expect((await ended(frozen.id)).counts).toMatchObject({ skipped: 1, open: 0 });
       expect((await itemsOf(frozen.id))[0]?.message).toMatch(/has moved on since the preview|the preview saw no step/);
