@@ -44,9 +44,10 @@ export const CANARY_WAVE_MAX = 1_000;
 export const CANARY_DEFAULT: readonly number[] = [1, 2, 5];
 /** Gentle for a neighbour that is just recovering. */
 export const OPERATION_RATE = { default: 5, max: 100 } as const;
-/** Unfinished at a time; and previews, of which the oldest give way. */
+/** Unfinished at a time; and previews, of which the oldest give way: an operator's own long before those of others. */
 export const OPERATIONS_OPEN_MAX = 20;
-export const PREVIEWS_MAX = 50;
+export const PREVIEWS_OF_ONE_MAX = 20;
+export const PREVIEWS_MAX = 200;
 /** What stood in a preview is old news after that. */
 export const PREVIEW_TTL_MINUTES = 60;
 export const OPERATION_MESSAGE_LENGTH_MAX = 500;

@@ -17,7 +17,7 @@ export function operationReads(app: Api, deps: ApiDependencies): void {
 }
 
 /** @throws Problem not-found */
-export async function requireOperation({ db }: ApiDependencies, id: string): Promise<Operation> {
+export async function requireOperation({ db }: Pick<ApiDependencies, 'db'>, id: string): Promise<Operation> {
   const operation = UUID.test(id) ? await readOperation(db, id) : null;
   if (!operation) throw new Problem('not-found', `There is no operation ${id.slice(0, 64)}.`);
   return operation;

@@ -10,10 +10,12 @@ import {
 import {
   OPERATION_WORDS,
   type OperationWord,
+  type Overlap,
   operationStarted,
   operationTold,
   type Started,
 } from '../../domain/operations/acts.js';
+import type { Database } from '../../domain/database.js';
 import { freezeSelection } from '../../domain/operations/preview.js';
 import { type Asked, isOfLetters, type Selected, select } from '../../sagas/deciding/selecting.js';
 import { operatorOf } from '../access/permissions.js';
@@ -130,12 +132,26 @@ function startRoute(app: Api, deps: ApiDependencies): void {
         ratePerSecond = OPERATION_RATE.default,
         ...rest
       } = request.body as Static<typeof OperationStart>;
-      const operator = operatorOf(request.caller, named);
-      return answerOnce(deps, request, reply, async () => {
-        const starting = { ...rest, id: id.toLowerCase(), operator, canary, ratePerSecond };
-        requireStarted(await deps.auditor.act(request, operationStarted(starting)));
-        reply.header('location', `/admin/operations/${id}`);
-        return { status: 201, body: await requireOperation(deps, id) };
+      const starting = {
+        ...rest,
+        id: id.toLowerCase(),
+        operator: operatorOf(request.caller, named),
+        canary,
+        ratePerSecond,
+      };
+      // Also of an answer that is given again.
+      reply.header('location', `/admin/operations/${starting.id}`);
+      return answerOnce(deps, request, reply, async (_onceId, keepIn) => {
+        let body: Operation | undefined;
+        const keep = async (tx: Database) => {
+          body = await requireOperation({ db: tx }, starting.id);
+          await keepIn(tx, { status: 201, body });
+        };
+        requireStarted(await deps.auditor.act(request, operationStarted(starting, keep)));
+        return { status: 201, body };
+      }).catch((err: unknown) => {
+        reply.removeHeader('location');
+        throw err;
       });
     },
   );
@@ -161,14 +177,17 @@ function requireStarted(started: Started): void {
         `${OPERATIONS_OPEN_MAX} operations have not come to their end: abort one.`,
       );
     case 'overlapping':
-      throw new Problem(
-        'operation-not-possible',
-        `Operation ${started.operation}, which runs, is about ${started.count} of them by now: make the preview again.`,
-      );
+      throw overlapping(started);
     default:
       throw new Error(`Bug! Unhandled start ${started satisfies never}`);
   }
 }
+
+const overlapping = ({ operation, state, count }: Overlap) =>
+  new Problem(
+    'operation-not-possible',
+    `Operation ${operation}, which is ${state}, is about ${count} of them, too: wait for its end, or abort it.`,
+  );
 
 const WORDS: Record<OperationWord, [summary: string, description: string]> = {
   pause: ['Begin nothing more of it for now', 'What has begun comes to its end. Repeating it is harmless.'],
@@ -202,6 +221,7 @@ function wordRoute(app: Api, deps: ApiDependencies, word: OperationWord): void {
         const obeyed = await deps.auditor.act(request, operationTold(word, { id, operator, reason }));
         const operation = await requireOperation(deps, id);
         if (obeyed === 'done' || obeyed === 'unchanged') return { status: 200, body: operation };
+        if (typeof obeyed === 'object') throw overlapping(obeyed);
         throw new Problem('operation-not-possible', `The operation is ${operation.state}.`);
       });
     },

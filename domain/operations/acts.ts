@@ -7,6 +7,7 @@ import {
 } from '../../contracts/operations.js';
 import type { Change, Values } from '../audit/acts.js';
 import type { Database } from '../database.js';
+import { isUnderWay } from './preview.js';
 
 export type Starting = {
   id: string;
@@ -23,14 +24,27 @@ export type Started =
   | { outcome: 'started' | 'already-started' | 'expired' | 'other-action' }
   | { outcome: 'count-differs'; count: number }
   | { outcome: 'too-many' }
-  | { outcome: 'overlapping'; count: number; operation: string };
+  | Overlap;
+
+/** Another operation has these items, too, and has not concluded them: it runs, or may go on, or one of its decisions is under way. */
+export type Overlap = { outcome: 'overlapping'; count: number; operation: string; state: OperationState };
 
 type Stood = { state: OperationState; action: OperationAction; count: number; expired: boolean } | null;
 
-/** Of no effect unless it is `started`. */
-export const operationStarted = (starting: Starting): Change<Started, Stood> => ({
+/**
+ * Of no effect unless it is `started`.
+ * @param keep keeps what is answered, in the transaction that starts it
+ */
+export const operationStarted = (
+  starting: Starting,
+  keep: (tx: Database) => Promise<void> = async () => undefined,
+): Change<Started, Stood> => ({
   before: (tx) => lock(tx, starting.id),
-  change: (tx) => start(tx, starting),
+  change: async (tx) => {
+    const started = await start(tx, starting);
+    if (started.outcome === 'started') await keep(tx);
+    return started;
+  },
   effect: ({ outcome }, before) => {
     if (outcome !== 'started' || before === null) return null;
     const { id, reason, canary, ratePerSecond } = starting;
@@ -40,9 +54,11 @@ export const operationStarted = (starting: Starting): Change<Started, Stood> => 
   },
 });
 
+/** Whatever begins or goes on passes one after the other, so that no two of them miss each other's items. */
+const lockStarts = (tx: Database) => tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtext('operations'))`;
+
 async function lock(tx: Database, id: string): Promise<Stood> {
-  // Starts pass one after the other, so that no two of them miss each other's items.
-  await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtext('operations'))`;
+  await lockStarts(tx);
   const [row] = await tx.$queryRaw<NonNullable<Stood>[]>`
     SELECT o.state, o.action, o.previewed_at < now() - ${PREVIEW_TTL_MINUTES}::int * interval '1 min' AS expired,
       (SELECT count(*)::int FROM operation_items i WHERE i.operation_id = o.id AND i.state = 'open') AS count
@@ -60,24 +76,30 @@ async function start(tx: Database, starting: Starting): Promise<Started> {
   const [open] = await tx.$queryRaw<{ count: number }[]>`
     SELECT count(*)::int AS count FROM operations WHERE settled_counts IS NULL AND state IN ('running', 'paused')`;
   if (open && open.count >= OPERATIONS_OPEN_MAX) return { outcome: 'too-many' };
-  const [overlap] = await tx.$queryRaw<{ count: number; operation: string }[]>`
-    SELECT other.operation_id::text AS operation, count(*)::int AS count
-    FROM operation_items i JOIN operation_items other ON other.order_id = i.order_id AND other.state = 'open'
-      AND other.operation_id <> i.operation_id AND other.dead_letter_id IS NOT DISTINCT FROM i.dead_letter_id
-      JOIN operations o ON o.id = other.operation_id AND o.state = 'running'
-    WHERE i.operation_id = ${id}::uuid AND i.state = 'open' GROUP BY 1 ORDER BY 2 DESC LIMIT 1`;
-  if (overlap) return { outcome: 'overlapping', ...overlap };
+  const overlap = await findOverlap(tx, id);
+  if (overlap) return overlap;
   await tx.$executeRaw`
     UPDATE operations SET state = 'running', started_at = now(), started_by = ${operator}, reason = ${reason},
       canary = ${[...canary]}::int[], rate_per_second = ${ratePerSecond}::float8 WHERE id = ${id}::uuid`;
   return { outcome: 'started' };
 }
 
+/** Under the lock of starts. @returns the other one that has most of an operation's open items */
+async function findOverlap(tx: Database, id: string): Promise<Overlap | undefined> {
+  const [overlap] = await tx.$queryRaw<Omit<Overlap, 'outcome'>[]>`
+    SELECT other.operation_id::text AS operation, o.state, count(*)::int AS count
+    FROM operation_items i JOIN operation_items other ON other.order_id = i.order_id AND other.state = 'open'
+      AND other.operation_id <> i.operation_id AND other.dead_letter_id IS NOT DISTINCT FROM i.dead_letter_id
+      JOIN operations o ON o.id = other.operation_id AND ${isUnderWay}
+    WHERE i.operation_id = ${id}::uuid AND i.state = 'open' GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 1`;
+  return overlap && { outcome: 'overlapping', ...overlap };
+}
+
 export const OPERATION_WORDS = ['pause', 'resume', 'abort'] as const;
 export type OperationWord = (typeof OPERATION_WORDS)[number];
 export type Word = { id: string; operator: string; reason: string };
 /** `unchanged` = it stood so before. */
-export type Obeyed = 'done' | 'unchanged' | 'not-possible' | 'unknown';
+export type Obeyed = 'done' | 'unchanged' | 'not-possible' | 'unknown' | Overlap;
 
 const FROM: Record<OperationWord, readonly OperationState[]> = {
   pause: ['running'],
@@ -89,6 +111,7 @@ const TO = { pause: 'paused', resume: 'running', abort: 'aborted' } as const;
 /** Of no effect on one that stands so, or has come to its end. */
 export const operationTold = (word: OperationWord, told: Word): Change<Obeyed, Values | null> => ({
   before: async (tx) => {
+    if (word === 'resume') await lockStarts(tx);
     const [row] = await tx.$queryRaw<Values[]>`
       SELECT state, paused_by AS "pausedBy", paused_because AS "pausedBecause" FROM operations
       WHERE id = ${told.id}::uuid FOR UPDATE`;
@@ -106,6 +129,8 @@ async function tell(tx: Database, word: OperationWord, { id, operator, reason }:
   if (!row) return 'unknown';
   if (row.state === TO[word]) return 'unchanged';
   if (!FROM[word].includes(row.state)) return 'not-possible';
+  const overlap = word === 'resume' ? await findOverlap(tx, id) : undefined;
+  if (overlap) return overlap;
   if (word === 'pause')
     await tx.$executeRaw`
       UPDATE operations SET state = 'paused', paused_at = now(), paused_by = ${operator}, paused_because = ${reason}

@@ -68,11 +68,15 @@ export async function listBegun(db: Database, { id, runner }: Held): Promise<Ite
     WHERE i.operation_id = ${id}::uuid AND i.state = 'open' AND i.begun_at IS NOT NULL AND o.runner = ${runner} ORDER BY i.no`;
 }
 
-/** @returns the number of the first item that is open; null = none is */
-export async function firstOpen(db: Database, id: string): Promise<number | null> {
-  const [row] = await db.$queryRaw<{ no: number | null }[]>`
-    SELECT min(no) AS no FROM operation_items WHERE operation_id = ${id}::uuid AND state = 'open'`;
-  return row?.no ?? null;
+/** `firstOpen`: the number of the first item that is open, null = none is; `tried`: how many were decided on, and not found to need nothing. */
+export type Progress = { firstOpen: number | null; tried: number };
+
+export async function readProgress(db: Database, id: string): Promise<Progress> {
+  const [row] = await db.$queryRaw<Progress[]>`
+    SELECT min(no) FILTER (WHERE state = 'open') AS "firstOpen",
+      (count(*) FILTER (WHERE state NOT IN ('open', 'skipped', 'already-done')))::int AS tried
+    FROM operation_items WHERE operation_id = ${id}::uuid`;
+  return row ?? { firstOpen: null, tried: 0 };
 }
 
 /**
@@ -113,7 +117,14 @@ const isReached = Prisma.sql`CASE
   ELSE EXISTS (SELECT FROM orders o WHERE o.id = i.order_id AND ${isFinal} AND (op.action <> 'compensate' OR o.status = 'CANCELLED'))
 END`;
 
-export type Conclusion = { no: number; state: Exclude<ItemState, 'open'>; outcome: string | null; message: string };
+export type Conclusion = {
+  no: number;
+  state: Exclude<ItemState, 'open'>;
+  outcome: string | null;
+  message: string;
+  /** What it says of the rest, if not what its state says: one that waits because it fails may still be reached, and the rest fares no better. */
+  wentAs?: 'failed';
+};
 
 /**
  * What has come of an item. It is `reached` only if its row says so; else it waits until that does.
@@ -152,7 +163,7 @@ export async function endOperation(db: Database, { id, runner }: Held): Promise<
   return ended > 0;
 }
 
-/** For so long after an operation's end what waits, or is unanswered, may still come to its own. */
+/** For so long after an operation's end what waits, or is unanswered, may still come to its own; an accepted `compensate` until it does. */
 const FOLLOWED_FOR = Prisma.sql`interval '1 day'`;
 const FOLLOWED_MAX = 500;
 
@@ -173,8 +184,9 @@ export async function settleOperations(db: Database): Promise<number> {
     UPDATE operations o SET settled_counts = (SELECT jsonb_object_agg(state, n) FROM (
       SELECT i.state, count(*) AS n FROM operation_items i WHERE i.operation_id = o.id GROUP BY 1) AS counted)
     WHERE settled_counts IS NULL AND ended_at IS NOT NULL
-      AND (ended_at < now() - ${FOLLOWED_FOR} OR NOT EXISTS (
-        SELECT FROM operation_items i WHERE i.operation_id = o.id AND i.state IN ('open', 'waits', 'unanswered')))`;
+      AND NOT EXISTS (SELECT FROM operation_items i WHERE i.operation_id = o.id AND (
+        (i.state IN ('open', 'waits', 'unanswered') AND o.ended_at >= now() - ${FOLLOWED_FOR})
+        OR (i.state = 'waits' AND o.action = 'compensate')))`;
 }
 
 /** What was done stays in the audit trail; item by item it is kept for so long. */

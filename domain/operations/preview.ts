@@ -6,6 +6,7 @@ import {
   type OperationSelection,
   PREVIEW_TTL_MINUTES,
   PREVIEWS_MAX,
+  PREVIEWS_OF_ONE_MAX,
 } from '../../contracts/operations.js';
 import type { Money } from '../../contracts/orders.js';
 import { Prisma, type PrismaClient } from '../../prisma/generated/client.js';
@@ -38,11 +39,14 @@ export async function readOrdersToDecide(db: Database, orderIds: string[]): Prom
 export const isFinal = Prisma.sql`(o.status = 'CANCELLED'
   OR (o.status = 'CONFIRMED' AND o.unwinding_reason IS NULL AND NOT o.forward_due))`;
 
-/** @returns those of the orders that an operation which runs is about, and has not concluded */
+/** Of an operation `o`: what is open of it may still be decided on, also where it is paused, or a decision was under way at its abort. */
+export const isUnderWay = Prisma.sql`(o.settled_counts IS NULL AND o.state IN ('running', 'paused', 'aborted'))`;
+
+/** @returns those of the orders that another operation is about, and has not concluded */
 export async function findInOperation(db: Database, orderIds: string[]): Promise<Set<string>> {
   const rows = await db.$queryRaw<{ orderId: string }[]>`
     SELECT DISTINCT i.order_id AS "orderId" FROM operation_items i JOIN operations o ON o.id = i.operation_id
-    WHERE i.state = 'open' AND o.state = 'running' AND i.dead_letter_id IS NULL AND i.order_id = ANY(${orderIds}::uuid[])`;
+    WHERE i.state = 'open' AND ${isUnderWay} AND i.dead_letter_id IS NULL AND i.order_id = ANY(${orderIds}::uuid[])`;
   return new Set(rows.map(({ orderId }) => orderId));
 }
 
@@ -54,8 +58,8 @@ export type Preview = {
 };
 
 /**
- * What is acted on comes first, so that a canary is made of nothing else. Previews that nobody has started give way: old ones, and the
- * oldest where there are too many.
+ * What is acted on comes first, so that a canary is made of nothing else. Previews that nobody has started give way: old ones, and where
+ * there are too many the oldest, of the operator's own first.
  * @returns the operation's id
  */
 export async function freezeSelection(db: Database, preview: Preview): Promise<string> {
@@ -67,7 +71,11 @@ export async function freezeSelection(db: Database, preview: Preview): Promise<s
   await (db as PrismaClient).$transaction(async (tx) => {
     await tx.$executeRaw`
       DELETE FROM operations WHERE state = 'previewed' AND (previewed_at < now() - ${PREVIEW_TTL_MINUTES}::int * interval '1 min'
-        OR id IN (SELECT id FROM operations WHERE state = 'previewed' ORDER BY previewed_at DESC, id DESC OFFSET ${PREVIEWS_MAX - 1}))`;
+        OR id IN (SELECT id FROM operations WHERE state = 'previewed' AND previewed_by = ${previewedBy}
+          ORDER BY previewed_at DESC, id DESC OFFSET ${PREVIEWS_OF_ONE_MAX - 1}))`;
+    await tx.$executeRaw`
+      DELETE FROM operations WHERE id IN (SELECT id FROM operations WHERE state = 'previewed'
+        ORDER BY previewed_at DESC, id DESC OFFSET ${PREVIEWS_MAX - 1})`;
     await tx.$executeRaw`
       INSERT INTO operations (id, action, selection, total, amounts, skipped, previewed_by)
       VALUES (${id}::uuid, ${action}, ${JSON.stringify(selection)}::jsonb, ${items.length}::int,

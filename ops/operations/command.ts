@@ -129,6 +129,10 @@ async function tell(ops: Ops, word: OperationWord, id: string, options: Signatur
   const operation = await requireOperation(ops, id);
   out.document({ [word]: obeyed, operation });
   if (obeyed === 'not-possible') throw new OpsError(`It is ${stateOf(operation)}.`, EXIT.failed);
+  if (typeof obeyed === 'object') {
+    const told = `It stays ${stateOf(operation)}: operation ${obeyed.operation}, which is ${obeyed.state}, is about ${obeyed.count} of them, too`;
+    throw new OpsError(`${told}. Wait for its end, or abort it.`, EXIT.failed);
+  }
   out.notice(`It is ${stateOf(operation)}: ${tally(operation)}.`);
   return EXIT.done;
 }

@@ -52,7 +52,8 @@ const REFUSALS = {
   'other-action': 'The operation is for another action.',
   'count-differs': 'The operation has changed before it could be started: try again.',
   'too-many': 'Too many operations have not come to their end: `ops operations`; abort one.',
-  overlapping: 'Another operation that runs is about some of them by now: `ops operations`; try again.',
+  overlapping:
+    'Another operation that has not ended is about some of them, too: `ops operations`; wait for its end, or abort it.',
 } as const;
 
 /** One by one, as far as a list of waves goes. */

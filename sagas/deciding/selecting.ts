@@ -54,7 +54,10 @@ export const isOfLetters = (action: OperationAction): action is (typeof LETTER_A
 
 export async function select(to: Selecting, action: OperationAction, asked: Asked): Promise<Selected> {
   if ('items' in asked) return selectItems(to, action, asked.items);
-  if ('orderIds' in asked) return selectOrders(to, action, asked.orderIds, { orderIds: asked.orderIds.length });
+  if ('orderIds' in asked) {
+    const orderIds = once(asked.orderIds);
+    return selectOrders(to, action, orderIds, { orderIds: orderIds.length });
+  }
   if ('sagas' in asked) return selectSagas(to, action, asked);
   if ('deadLetterIds' in asked)
     return selectLetters(to, action, asked.deadLetterIds, { deadLetterIds: asked.deadLetterIds.length });
@@ -65,6 +68,9 @@ export async function select(to: Selecting, action: OperationAction, asked: Aske
     candidates: chosen.map((letter) => candidateOfLetter(letter, action)),
   }));
 }
+
+/** One order has one item, however its id is written, and however often: UUIDs are one in both cases. */
+const once = (ids: string[]): string[] => [...new Set(ids.map((id) => id.toLowerCase()))];
 
 type Chosen = { selection: OperationSelection; candidates: Candidate[] };
 
@@ -136,7 +142,10 @@ async function candidatesOf(
   return orders.map((order) => {
     const { orderId, total, isTakingBack } = order;
     const saga = stuck.get(orderId);
-    const not = whyNot(order, action) ?? (inOperation.has(orderId) ? IN_OPERATION : undefined);
+    const not =
+      whyNot(order, action) ??
+      (inOperation.has(orderId) ? IN_OPERATION : undefined) ??
+      (action === 'skip' && !saga?.step ? AT_NO_STEP : undefined);
     const inCharge = sagaInCharge(orderId, { status: 'CONFIRMED', unwindingReason: isTakingBack ? 'OPERATOR' : null });
     return {
       ...{ orderId, total, deadLetterId: null, workflowId: saga?.workflowId ?? inCharge },
@@ -146,7 +155,9 @@ async function candidatesOf(
   });
 }
 
-const IN_OPERATION = { state: 'skipped', because: 'an operation that runs is about it' } as const;
+const IN_OPERATION = { state: 'skipped', because: 'another operation that has not ended is about it' } as const;
+/** Nobody can vouch for a step that they have not seen: by the time it is decided on, it may be any. */
+const AT_NO_STEP = { state: 'skipped', because: 'its saga waits at no step that could be skipped' } as const;
 
 function whyNot({ isFinal, status }: OrderToDecide, action: OperationAction): Candidate['not'] {
   if (!isFinal) return undefined;
@@ -192,5 +203,5 @@ async function selectItems(
   const letters = subjects.flatMap(({ deadLetterId }) => deadLetterId ?? []);
   if (isOfLetters(action)) return selectLetters(to, action, letters, selection);
   const orders = subjects.filter(({ deadLetterId }) => deadLetterId === null).map(({ orderId }) => orderId);
-  return selectOrders(to, action, orders, selection);
+  return selectOrders(to, action, once(orders), selection);
 }

@@ -115,6 +115,8 @@ test(
     const [first, repeated] = [await start(frozen, {}, 'key-1'), await start(frozen, {}, 'key-1')];
     expect([first.status, repeated.status, repeated.text]).toEqual([201, 201, first.text]);
     expect(repeated.headers.get('idempotent-replayed')).toBe('true');
+    const places = [first, repeated].map(({ headers }) => headers.get('location'));
+    expect(places).toEqual([`/admin/operations/${frozen.id}`, `/admin/operations/${frozen.id}`]);
     expectProblem(await start(frozen), 409, 'operation-not-possible');
 
     const operation = await ended(frozen.id);
@@ -223,6 +225,37 @@ test(
       await start(rest);
       await ended(rest.id);
     }
+  },
+  LIMIT_MS,
+);
+
+test(
+  'a `skip` is of the step that the preview has shown: where it showed none, or the saga is at another by now, nothing is skipped',
+  async () => {
+    const [id] = (await park(1)) as [string];
+    const unseen = 'its saga waits at no step that could be skipped';
+    const placed = (await s.place({ PLENTY: 1 }, { policy })).order.id;
+    const both = (await preview({ action: 'skip', orderIds: [id, id.toUpperCase(), placed] })).body;
+    expect(both).toMatchObject({ total: 2, counts: { open: 1, skipped: 1 }, skipped: [{ because: unseen, count: 1 }] });
+    const seen = [
+      { seenState: 'COMPENSATING', seenStep: 'confirmOrder' },
+      { seenState: null, seenStep: null },
+      { seenState: 'NEEDS_ATTENTION', seenStep: null },
+    ];
+    for (const data of seen) {
+      const frozen = (await preview({ action: 'skip', orderIds: [id] })).body;
+      expect(frozen.counts.open).toBe(1);
+      await s.db.operationItem.updateMany({ where: { operationId: frozen.id }, data });
+      await start(frozen);
+      expect((await ended(frozen.id)).counts).toMatchObject({ skipped: 1, open: 0 });
+      expect((await itemsOf(frozen.id))[0]?.message).toMatch(/has moved on since the preview|the preview saw no step/);
+    }
+    expect(await s.money(id)).toEqual({ net: 0, charges: 0 });
+    await eventually('both are parked', async () => (await stuckCount()) >= 2, 60_000);
+    await s.heal();
+    const rest = (await preview({ action: 'retry', sagas: {} })).body;
+    await start(rest);
+    await ended(rest.id);
   },
   LIMIT_MS,
 );

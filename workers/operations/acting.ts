@@ -1,7 +1,7 @@
 /** What is done with one item of an operation: it is looked at, decided on as the CLI would, and watched. */
 import type { Client } from '@temporalio/client';
 import type { DeadLetterDecision } from '../../contracts/dead-letters.js';
-import type { Resolution, SagaPolicy, SagaProgress } from '../../contracts/saga.js';
+import type { Resolution, SagaPolicy, SagaProgress, SagaState } from '../../contracts/saga.js';
 import type { AuditKeys } from '../../domain/audit/signatures.js';
 import type { Database } from '../../domain/database.js';
 import { readDeadLetters } from '../../domain/dead-letters.js';
@@ -51,7 +51,7 @@ export async function actOnItem(
   const temporal = { client, where: acting.where };
   const resolution = { action: operation.action, operator, reason: operation.reason };
   const moved = await hasMoved(temporal, resolution, item);
-  if (moved !== undefined) return { no: item.no, state: 'skipped', ...moved };
+  if (moved !== undefined) return { no: item.no, ...moved };
   const target = { orderId: item.orderId, workflowId: item.workflowId ?? '' };
   let sentTo = item.sentTo;
   const result = await decide({ ...acting, temporal, recorder }, target, resolution, {
@@ -62,8 +62,11 @@ export async function actOnItem(
       sentTo = runId;
     },
   });
-  const state = result.outcome === 'gone' ? stateOfGone(result, resolution, sentTo) : STATE_OF[result.outcome];
-  return { no: item.no, state, outcome: result.state, message: result.message };
+  const { outcome, message } = result;
+  if (isStillUndone(resolution, result))
+    return { no: item.no, state: 'waits', outcome: result.state, message, wentAs: 'failed' };
+  const state = outcome === 'gone' ? stateOfGone(result, resolution, sentTo) : STATE_OF[outcome];
+  return { no: item.no, state, outcome: result.state, message };
 }
 
 const STATE_OF = {
@@ -75,6 +78,14 @@ const STATE_OF = {
   'not-tried': 'skipped',
 } as const satisfies Record<Exclude<ItemOutcome, 'gone'>, Conclusion['state']>;
 
+/** A saga that has taken `compensate` undoes until all is undone, however often that fails: its order says when it was. */
+export function isStillUndone(
+  { action }: Pick<Resolution, 'action'>,
+  { outcome, state }: { outcome: ItemOutcome; state: SagaState | null },
+): boolean {
+  return action === 'compensate' && outcome === 'failed' && (state === 'COMPENSATING' || state === 'NEEDS_ATTENTION');
+}
+
 /** What has ended by its own was not decided on, unless it was sent before: then it ended by that, as far as anybody can say. */
 function stateOfGone({ state }: { state: string | null }, { action }: Resolution, sentTo: string | null) {
   if (sentTo !== null) return 'reached';
@@ -83,27 +94,34 @@ function stateOfGone({ state }: { state: string | null }, { action }: Resolution
 
 /**
  * The operator has decided on what the preview showed: a saga that goes on by itself since needs no decision, and a `skip` is of the step
- * that was seen. Not asked of what was sent before.
+ * that was seen, in whichever state its saga was. Not asked of what was sent before.
  */
 async function hasMoved(
   temporal: Place,
   { action }: Resolution,
   { workflowId, seenState, seenStep, sentTo }: ItemToDo,
-): Promise<{ outcome: string; message: string } | undefined> {
+): Promise<Pick<Conclusion, 'state' | 'outcome' | 'message'> | undefined> {
+  const isSkip = action === 'skip';
+  if (isSkip && seenStep === null && sentTo === null) return { state: 'skipped', outcome: null, message: UNSEEN };
   const saga = await describe(temporal, workflowId ?? '').catch((err: unknown) => {
     if (isAway(err)) throw new NotNow('Temporal does not answer', { cause: err });
     return null; // whoever decides finds the same, and says so
   });
-  if (saga?.status.name !== 'RUNNING' || sentTo !== null || seenState !== 'NEEDS_ATTENTION') return undefined;
+  if (saga?.status.name !== 'RUNNING' || sentTo !== null) return undefined;
+  if (!isSkip && seenState !== 'NEEDS_ATTENTION') return undefined;
   const progress = await askProgress(temporal, saga);
-  if (progress === undefined) return undefined;
+  if (progress === undefined) return isSkip ? { state: 'unanswered', outcome: null, message: UNTOLD } : undefined;
   const outcome = progress.state;
-  if (outcome !== 'NEEDS_ATTENTION')
-    return { outcome, message: `it goes on by itself since the preview, and is ${outcome}` };
+  if (seenState === 'NEEDS_ATTENTION' && outcome !== 'NEEDS_ATTENTION')
+    return { state: 'skipped', outcome, message: `it goes on by itself since the preview, and is ${outcome}` };
   const now = placeOf(progress);
-  if (action !== 'skip' || seenStep === null || now === undefined || now === seenStep) return undefined;
-  return { outcome, message: `it is at ${now} by now, not at ${seenStep} as in the preview` };
+  if (!isSkip || now === seenStep) return undefined;
+  const message = `it has moved on since the preview: it is at ${now ?? 'no step'} by now, not at ${seenStep}`;
+  return { state: 'skipped', outcome, message };
 }
+
+const UNSEEN = 'the preview saw no step that it waits at: nobody has decided which one is to be skipped';
+const UNTOLD = 'its saga does not say at which step it is: the decision was not sent, and nothing is changed';
 
 function placeOf({ steps }: SagaProgress): string | undefined {
   const open = steps.filter(({ startedAt, finishedAt }) => startedAt !== null && finishedAt === null);

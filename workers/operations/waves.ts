@@ -11,11 +11,11 @@ import {
   type Conclusion,
   concludeItem,
   endOperation,
-  firstOpen,
   type ItemToDo,
   listBegun,
   type OperationToRun,
   pauseByItself,
+  readProgress,
 } from '../../domain/operations/carrying-out.js';
 import { createFailureCount, OUTCOME_OF_STATE, stoppedByCanary } from '../../sagas/deciding/outcomes.js';
 import { NotNow } from './acting.js';
@@ -40,14 +40,17 @@ export async function runOperation(runner: Runner, operation: OperationToRun): P
   const running = { ...runner, operation, held: { id: operation.id, runner: runner.runner } };
   const begun = await listBegun(runner.db, running.held);
   if (operation.state === 'aborted') return concludeAborted(running, begun);
-  const judge = createJudge(running);
-  // Of a process that has died amid them; sent again under the same ids.
-  await inTurn({ ...running, act: patiently(runner.act) }, begun.values(), judge);
+  const judgeOf = createJudge(running);
+  // Of a process that has died amid them; sent again under the same ids. All of them are of one wave.
+  const { tried } = await readProgress(runner.db, operation.id);
+  const { isCanary: isBegunOfCanary } = waveOf(operation.canary, tried);
+  await inTurn({ ...running, act: patiently(runner.act) }, begun.values(), judgeOf(isBegunOfCanary));
   while (!runner.stopping.aborted) {
-    const first = await firstOpen(runner.db, operation.id);
-    if (first === null) break;
-    const { upTo, isCanary } = waveOf(operation.canary, first);
-    if ((await runWave(running, upTo, judge, isCanary)) === 0) return; // paused, aborted, or another's
+    const { firstOpen, tried } = await readProgress(runner.db, operation.id);
+    if (firstOpen === null) break;
+    const { isCanary, left } = waveOf(operation.canary, tried);
+    const upTo = Math.min(firstOpen + left - 1, OPERATION_ITEMS_MAX);
+    if ((await runWave(running, upTo, judgeOf(isCanary), isCanary)) === 0) return; // paused, aborted, or another's
   }
   if (!runner.stopping.aborted) await endOperation(runner.db, running.held);
 }
@@ -67,25 +70,27 @@ const patiently =
     }
   };
 
-/** @returns up to which number the wave goes that an item is in */
-export function waveOf(canary: readonly number[], no: number): { upTo: number; isCanary: boolean } {
+/**
+ * What was skipped, or needed nothing, has shown nothing: a wave goes on until as many as it is of have been tried.
+ * @returns how many the wave has yet to try that comes after so many
+ */
+export function waveOf(canary: readonly number[], tried: number): { left: number; isCanary: boolean } {
   let upTo = 0;
   for (const size of canary) {
     upTo += size;
-    if (no <= upTo) return { upTo, isCanary: true };
+    if (tried < upTo) return { left: upTo - tried, isCanary: true };
   }
-  return { upTo: OPERATION_ITEMS_MAX, isCanary: false };
+  return { left: OPERATION_ITEMS_MAX, isCanary: false };
 }
 
-type Judge = (no: number, state: ItemState) => Promise<void>;
+type Judge = (state: ItemState) => Promise<void>;
 
 /** Pauses the operation as soon as it is plain that going on does not help. */
-function createJudge({ db, held, operation, logger }: Running): Judge {
+function createJudge({ db, held, logger }: Running): (isCanary: boolean) => Judge {
   const countFailure = createFailureCount();
-  return async (no, state) => {
+  return (isCanary) => async (state) => {
     if (state === 'skipped') return;
     const outcome = OUTCOME_OF_STATE[state];
-    const { isCanary } = waveOf(operation.canary, no);
     const because = countFailure(outcome) ?? (isCanary ? stoppedByCanary(outcome) : undefined);
     if (because === undefined || !(await pauseByItself(db, held, because))) return;
     logger.warn({ operationId: held.id, because }, 'an operation has paused by itself');
@@ -117,10 +122,11 @@ async function inTurn(running: Running, items: AsyncIterable<ItemToDo> | Iterabl
   const atWork = new Set<Promise<void>>();
   const failures: unknown[] = [];
   const work = async (item: ItemToDo): Promise<void> => {
-    const state = await concludeItem(db, held, await act(operation, item));
+    const conclusion = await act(operation, item);
+    const state = await concludeItem(db, held, conclusion);
     if (state === null) return; // another process has it, and what it makes of it stands
     concluded(state);
-    await judge(item.no, state);
+    await judge(conclusion.wentAs ?? state);
   };
   for await (const item of items) {
     const one: Promise<void> = work(item).catch((err: unknown) => void failures.push(err));
