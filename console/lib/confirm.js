@@ -54,7 +54,7 @@ export function ConfirmHost() {
   if (!open) return null;
   /** @param {any} answer */
   const close = (answer) => {
-    setOpen(undefined);
+    setOpen((now) => (now === open ? undefined : now)); // an act that ends late leaves the next one's dialog alone
     open.settle(answer);
   };
   return html`<${Confirm} asked=${open.asked} onClose=${close} />`;
