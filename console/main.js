@@ -7,7 +7,7 @@ import { ConfirmHost } from './lib/confirm.js';
 import { matchRoute, useHash } from './lib/router.js';
 import { session, useSession } from './lib/session.js';
 import { mayLook, SessionEnded, SignIn } from './lib/sign-in.js';
-import { Notice, Page, ProblemNotice } from './lib/ui.js';
+import { Notice, Page, ProblemNotice, tellFailure } from './lib/ui.js';
 import { html, render, useEffect, useErrorBoundary, useState } from './vendor/preact.js';
 import { views } from './views/index.js';
 
@@ -81,7 +81,7 @@ function Who({ who }) {
  * @param {{ view: import('./lib/router.js').View, params: Record<string, string>, query: URLSearchParams }} props
  */
 function Fenced({ view, params, query }) {
-  const [failure, reset] = useErrorBoundary();
+  const [failure, reset] = useErrorBoundary(tellFailure);
   useEffect(() => {
     document.title = `${typeof view.title === 'function' ? view.title(params) : view.title} · order-saga`;
   }, [view, params]);

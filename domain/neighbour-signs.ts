@@ -22,6 +22,13 @@ export async function readSigns(db: Database): Promise<Signs> {
   return row ?? { stepAt: null, chargeAt: null };
 }
 
+/** @returns why Postgres takes no changes, though it answers; null = it takes them */
+export async function readRefusal(db: Database): Promise<'standby' | 'read-only' | null> {
+  const [row] = await db.$queryRaw<{ isStandby: boolean; isReadOnly: boolean }[]>`
+    SELECT pg_is_in_recovery() AS "isStandby", current_setting('transaction_read_only') = 'on' AS "isReadOnly"`;
+  return row?.isStandby ? 'standby' : row?.isReadOnly ? 'read-only' : null;
+}
+
 /** When a destination's cursor has last moved, which it does once events were taken. */
 export async function readDeliverySigns(db: Database): Promise<{ destination: string; movedAt: Date | null }[]> {
   return db.$queryRaw`

@@ -50,6 +50,19 @@ export async function noteStepFailure(db: Statements, it: StepFailure): Promise<
       AND EXISTS (SELECT FROM orders WHERE id = ${orderId}::uuid)`;
 }
 
+export type LastError = { step: string; failure: string; message: string; orders: number };
+
+/** @returns what these orders' newest attempts were answered, what most were answered first */
+export async function countLastErrors(db: Database, orderIds: string[]): Promise<LastError[]> {
+  return db.$queryRaw`
+    SELECT f.step, f.failure, f.message, count(*)::int AS orders
+    FROM unnest(${orderIds}::uuid[]) AS o(id) CROSS JOIN LATERAL (
+      SELECT step, failure, message FROM step_failures
+      WHERE order_id = o.id AND message IS NOT NULL ORDER BY id DESC LIMIT 1
+    ) AS f
+    GROUP BY 1, 2, 3 ORDER BY 4 DESC, 3`;
+}
+
 export type KeptFailure = Omit<StepFailure, 'orderId' | 'attempt'> & {
   firstAttempt: number;
   lastAttempt: number;

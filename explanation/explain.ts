@@ -147,6 +147,7 @@ export function actsOfSaga(
     policy: saga.asked && saga.known ? saga.policy : undefined,
     policyOfToday,
     probeEveryMs,
+    lastError: saga.asked && saga.known ? saga.lastError : null,
   });
 }
 

@@ -5,6 +5,7 @@ import { CHARGING_HELD } from '../contracts/brakes.js';
 import { STEPS } from '../contracts/plan.js';
 import type { OrderState } from '../domain/orders.js';
 import { endedFromOutside } from '../sagas/execution.js';
+import { isKeyRefused } from './refused-key.js';
 import { codecsOf, readPayload } from '../sagas/payloads/reading.js';
 import { waitOf } from '../sagas/waits.js';
 
@@ -24,6 +25,8 @@ export type Standing = {
   /** What one that is begun today is given. */
   policyOfToday: SagaPolicy;
   probeEveryMs: number;
+  /** What its newest attempt was answered, where that is known. */
+  lastError?: string | null;
 };
 
 /** @returns soonest first; empty = the order is final, and nothing happens any more */
@@ -68,7 +71,7 @@ function ofRunning(standing: Standing, saga: WorkflowExecutionDescription): Next
 }
 
 function probeOf(
-  { probeEveryMs }: Standing,
+  { probeEveryMs, lastError }: Standing,
   { typedSearchAttributes }: WorkflowExecutionDescription,
   step: string | undefined,
 ): NextAct {
@@ -84,6 +87,8 @@ function probeOf(
     return { what: `${step} is not tried again by itself: it waits for an operator (${failure})`, at: null };
   if (neighbour === 'brake')
     return { what: `${step} goes on, the oldest order first, when operators let it: see \`ops brakes\``, at: null };
+  if (isKeyRefused(lastError))
+    return { what: `${step} succeeds only once the key that the payment gateway refuses has been corrected`, at: null };
   const every = `asked every ${probeEveryMs / 1_000} s`;
   return { what: `the prober tries ${step} again within 30 s of the return of the ${neighbour} (${every})`, at: null };
 }

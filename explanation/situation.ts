@@ -2,6 +2,7 @@
 import { CHARGING_HELD } from '../contracts/brakes.js';
 import { PLAN_VERSION, stepsOf, PLAN } from '../contracts/plan.js';
 import { TRANSIENT_FAILURES } from '../contracts/saga.js';
+import { isKeyRefused, KEY_REFUSED } from './refused-key.js';
 import type { OrderRow } from './order-row.js';
 import type { KnownSaga, SagaView } from './saga-view.js';
 
@@ -96,12 +97,14 @@ export const isStepName = (name: string): boolean => stepsOf(PLAN).some((step) =
 const isMendedByTime = (failure: string | null): boolean =>
   failure !== null && Object.hasOwn(TRANSIENT_FAILURES, failure);
 
-const parkedFor = (failure: string | null): string =>
+const parkedFor = (failure: string | null, lastError: string | null): string =>
   failure === CHARGING_HELD
     ? 'a brake that operators have engaged holds it, and nothing is wrong with the order: it goes on when that lets go.'
-    : isMendedByTime(failure)
-      ? `it failed for its whole budget (${failure}), and is tried again when its neighbour is back.`
-      : `it failed (${failure ?? 'for a reason not known'}), and is not tried again by itself: an operator has to look.`;
+    : isKeyRefused(lastError)
+      ? `it failed for its whole budget (${failure}). ${KEY_REFUSED}`
+      : isMendedByTime(failure)
+        ? `it failed for its whole budget (${failure}), and is tried again when its neighbour is back.`
+        : `it failed (${failure ?? 'for a reason not known'}), and is not tried again by itself: an operator has to look.`;
 
 const undoFailing = (failure: string | null): string =>
   failure === 'UndoFailing' || isMendedByTime(failure)
@@ -129,7 +132,7 @@ function runningOf(row: OrderRow, saga: KnownSaga): Standing {
   if (marked.state === 'NEEDS_ATTENTION')
     return isUndo && (step === null || !isStepName(step))
       ? at('undo-failing', step, [`The undo ${step} ${undoFailing(marked.failure)}`, ...error])
-      : at('parked', step, [`${step} is parked: ${parkedFor(marked.failure)}`, ...error]);
+      : at('parked', step, [`${step} is parked: ${parkedFor(marked.failure, lastError)}`, ...error]);
   if (wait?.waitsFor === 'next-try')
     return at(isUndo && step !== null && !isStepName(step) ? 'unwinding' : 'retrying', step, [
       `${step} failed, and is tried again: try ${wait.attempt} is next.`,

@@ -9,11 +9,19 @@ import { readDestinations } from '../../domain/destinations.js';
 import { countOpenErasures } from '../../domain/erasure/erasures.js';
 import { readFeedHeldSeconds, readOpenOrders, readUnstarted } from '../../domain/figures.js';
 import { readStanding } from '../../domain/installation.js';
-import { countRecentDeadLetters, readDeliverySigns, readSigns, sumFindings } from '../../domain/neighbour-signs.js';
+import {
+  countRecentDeadLetters,
+  readDeliverySigns,
+  readRefusal,
+  readSigns,
+  sumFindings,
+} from '../../domain/neighbour-signs.js';
+import { countLastErrors } from '../../domain/step-failures.js';
 import { readPollers } from '../../sagas/pollers.js';
 import { findStuck } from '../../sagas/stuck.js';
 import type { LedgerPlace } from '../../explanation/gateway-view.js';
 import { RECENT_MS } from './cause.js';
+import { isKeyRefused } from '../../explanation/refused-key.js';
 import { causesOfSagas } from './saga-causes.js';
 
 export async function readPostgres(db: Database, erasuresLateAfterMs: number) {
@@ -27,20 +35,23 @@ export async function readPostgres(db: Database, erasuresLateAfterMs: number) {
     countDeadLetters(db),
     countRecentDeadLetters(db, RECENT_MS),
   ]);
-  const [findings, erasures, brakes, spending, account, signs] = await Promise.all([
+  const [findings, erasures, brakes, spending, account, signs, refusal] = await Promise.all([
     sumFindings(db, RECENT_MS),
     countOpenErasures(db, erasuresLateAfterMs),
     readBrakes(db),
     readSpending(db),
     readStanding(db),
     readSigns(db),
+    readRefusal(db),
   ]);
   return {
     ...{ open, unstarted, feedHeldSeconds, backlog, destinations, moved, letters, recentLetters },
-    ...{ findings, erasures, brakes, spending, account, signs },
+    ...{ findings, erasures, brakes, spending, account, signs, refusal },
   };
 }
 export type PostgresFacts = Awaited<ReturnType<typeof readPostgres>>;
+
+const ERRORS_OF_MAX = 500;
 
 /** Stuck sagas may be ten thousand: they are grouped at once, and the list is let go. */
 export async function readTemporal(db: Database, client: Client, policy: SagaPolicy) {
@@ -49,8 +60,11 @@ export async function readTemporal(db: Database, client: Client, policy: SagaPol
     readPollers(client),
     client.workflow.count(HELD_QUERY),
   ]);
+  // The youngest, since they know what is answered now; of all it would be a lot to read each second.
+  const asked = stuck.sagas.slice(-ERRORS_OF_MAX).map(({ orderId }) => orderId);
+  const errors = await countLastErrors(db, asked);
   return {
-    causes: causesOfSagas(stuck.sagas, policy),
+    causes: causesOfSagas(stuck.sagas, policy, errors),
     /** There are more than can be listed. */
     more: stuck.more,
     pollers: { workflow: pollers.workflow.length, activity: pollers.activity.length },
@@ -63,12 +77,18 @@ export type TemporalFacts = Awaited<ReturnType<typeof readTemporal>>;
 /** No charge has this reference: asking for it costs the gateway nothing, and an answer says that it is there. */
 const NO_CHARGE = 'pi_probe';
 
-export type GatewayFacts = { asked: true; where: string } | { asked: false; why: string };
+export type GatewayFacts = { asked: true; where: string; refuses: string | null } | { asked: false; why: string };
 
 /** @throws what the gateway, or the network, has answered instead */
 export async function askGateway(place: LedgerPlace | undefined): Promise<GatewayFacts> {
   if (place === undefined || place.where === undefined)
     return { asked: false, why: place?.why ?? 'this process does not reach the payment gateway' };
-  await place.ledger.readCharge(NO_CHARGE);
-  return { asked: true, where: place.where };
+  try {
+    await place.ledger.readCharge(NO_CHARGE);
+    return { asked: true, where: place.where, refuses: null };
+  } catch (err) {
+    const refuses = (err as Error).message;
+    if (isKeyRefused(refuses)) return { asked: true, where: place.where, refuses };
+    throw err;
+  }
 }

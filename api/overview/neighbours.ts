@@ -2,6 +2,7 @@
 import { LAG_WARN_MS } from '../../domain/figures.js';
 import { type Cause, cause } from './cause.js';
 import type { GatewayFacts, PostgresFacts, TemporalFacts } from './facts.js';
+import { KEY_REFUSED } from '../../explanation/refused-key.js';
 import type { Known } from './source.js';
 
 export type Neighbour = {
@@ -28,13 +29,10 @@ export function neighboursOf(sources: Sources, now = Date.now()): Neighbour[] {
   const { postgres, temporal } = sources;
   return [
     gatewayOf(sources),
-    {
-      ...{ name: 'Postgres', kind: 'postgres', state: stateOf(postgres), lastSuccess: iso(postgres.at) },
-      detail: postgres.answers === false ? 'does not answer this process' : 'answers',
-    },
+    postgresOf(postgres),
     {
       ...{ name: 'Temporal', kind: 'temporal', state: stateOf(temporal), lastSuccess: iso(temporal.at) },
-      detail: temporal.answers === false ? 'does not answer this process: sagas stand still until it does' : 'answers',
+      detail: detailOf(temporal, 'does not answer this process: sagas stand still until it does'),
     },
     workersOf(sources),
     ...destinationsOf(sources, now),
@@ -44,6 +42,25 @@ export function neighboursOf(sources: Sources, now = Date.now()): Neighbour[] {
 const stateOf = ({ answers }: Known<unknown>): Neighbour['state'] =>
   answers === undefined ? 'unknown' : answers ? 'up' : 'down';
 
+const detailOf = ({ answers }: Known<unknown>, down = 'does not answer this process'): string =>
+  answers === undefined ? 'is being asked' : answers ? 'answers' : down;
+
+const REFUSALS = {
+  standby: 'a standby: it takes no changes, and DATABASE_URL must lead to the primary',
+  'read-only': 'read-only: it takes no changes',
+} as const;
+
+/** One that answers, and takes no changes, is of no use. */
+function postgresOf(postgres: Known<PostgresFacts>): Neighbour {
+  const refusal = postgres.answers === true ? (postgres.facts?.refusal ?? null) : null;
+  return {
+    ...{ name: 'Postgres', kind: 'postgres', lastSuccess: iso(postgres.at) },
+    ...(refusal === null
+      ? { state: stateOf(postgres), detail: detailOf(postgres) }
+      : { state: 'down', detail: REFUSALS[refusal] }),
+  };
+}
+
 function gatewayOf({ gateway, postgres, breaker }: Sources): Neighbour {
   const common = { name: 'Payment gateway', kind: 'gateway' as const };
   const charged = postgres.facts?.signs.chargeAt ?? null;
@@ -51,8 +68,9 @@ function gatewayOf({ gateway, postgres, breaker }: Sources): Neighbour {
   if (gateway.facts?.asked === false)
     return { ...common, state: 'unknown', detail: `${gateway.facts.why}${circuit}`, lastSuccess: iso(charged) };
   const isOpen = breaker !== undefined && breaker !== 'closed';
-  const state = gateway.answers === true && isOpen ? 'late' : stateOf(gateway);
-  const detail = state === 'down' ? 'does not answer this process' : state === 'unknown' ? 'is being asked' : 'answers';
+  const refuses = gateway.answers === true && gateway.facts?.refuses;
+  const state = refuses ? 'down' : gateway.answers === true && isOpen ? 'late' : stateOf(gateway);
+  const detail = refuses ? `refuses this process’s key: ${refuses}` : detailOf(gateway);
   const last = [charged, gateway.at].reduce<Date | null>((a, b) => (b && (!a || b > a) ? b : a), null);
   return { ...common, state, detail: `${detail}${circuit}`, lastSuccess: iso(last) };
 }
@@ -91,13 +109,22 @@ export function causesOfNeighbours(sources: Sources, neighbours: Neighbour[]): C
     const neighbour = down(kind);
     if (neighbour) found.push(cause({ kind, title, detail, oldest: neighbour.lastSuccess }));
   };
-  add(
-    'postgres',
-    'Postgres does not answer',
-    'Nothing is accepted and nothing moves until it does; what is shown is old.',
-  );
+  if (sources.postgres.answers === false)
+    add(
+      'postgres',
+      'Postgres does not answer',
+      'Nothing is accepted and nothing moves until it does; what is shown is old.',
+    );
+  else
+    add(
+      'postgres',
+      'The database takes no changes: orders are refused with 503',
+      `It is ${down('postgres')?.detail}. Sagas wait, and go on by themselves once it takes them again.`,
+    );
   add('temporal', 'Temporal does not answer', 'Orders are accepted, and their sagas go on when it is back.');
-  add('gateway', 'The payment gateway does not answer', 'Charges and refunds wait, and go on by themselves.');
+  if (sources.gateway.answers === false)
+    add('gateway', 'The payment gateway does not answer', 'Charges and refunds wait, and go on by themselves.');
+  else add('gateway', 'The payment gateway refuses the key of this process', KEY_REFUSED);
   add('workers', 'No worker asks for work', 'Orders are accepted, and their sagas go on as soon as a worker runs.');
   if (sources.temporal.facts?.more)
     found.push(

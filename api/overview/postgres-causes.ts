@@ -97,15 +97,16 @@ function letterCauses({ letters, recentLetters }: PostgresFacts): Cause[] {
   return [...groups.values()];
 }
 
-function findingCauses({ findings }: PostgresFacts): Cause[] {
+function findingCauses({ findings, account }: PostgresFacts): Cause[] {
   const groups = new Map<string, { count: number; recent: number; oldest: Date; amounts: Money[]; waits: boolean }>();
   for (const { kind, action, currency, count, amount, oldest, recent } of findings) {
+    if (kind === 'ACCOUNT_HELD' && account.heldSince !== null) continue; // a cause by itself
     const group = groups.get(kind) ?? { count: 0, recent: 0, oldest, amounts: [], waits: true };
     group.count += count;
     group.recent += recent;
     if (oldest < group.oldest) group.oldest = oldest;
     if (action === 'reported') group.waits = false;
-    addMoney(group.amounts, { amount, currency });
+    if (currency !== '') addMoney(group.amounts, { amount, currency }); // what is about no money has none
     groups.set(kind, group);
   }
   return [...groups].map(([kind, { count, recent, oldest, amounts, waits }]) =>

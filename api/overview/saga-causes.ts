@@ -3,6 +3,8 @@ import { CHARGING_HELD } from '../../contracts/brakes.js';
 import { STEPS } from '../../contracts/plan.js';
 import { TRANSIENT_FAILURES } from '../../contracts/saga.js';
 import type { SagaPolicy } from '../../contracts/saga.js';
+import type { LastError } from '../../domain/step-failures.js';
+import { isKeyRefused, KEY_REFUSED } from '../../explanation/refused-key.js';
 import { groupByFailure, type StuckSaga } from '../../domain/stuck-sagas.js';
 import { ACTIVITY_PAUSED, NO_POLLERS, OPEN_TOO_LONG, WORKFLOW_TASK_FAILING } from '../../sagas/standstill.js';
 import { NO_SAGA, NOT_STARTED } from '../../sagas/stuck.js';
@@ -64,21 +66,38 @@ const TOLD: Record<string, (step: string) => Told> = {
   ),
 };
 
+const isStep = (step: string | null): boolean => STEPS.some((name) => name === step);
+
+const refusedAt = (step: string | null): Told => ({
+  title: `${step ?? 'A step'} is refused by the payment gateway: it does not take the workers’ key`,
+  detail: KEY_REFUSED,
+});
+
 const tell = (step: string | null, failure: string | null): Told =>
   (failure === null ? undefined : TOLD[failure]?.(step ?? 'a step')) ?? {
     title: `${step ?? 'A step'} needs an operator: ${failure ?? 'for a reason not known'}`,
-    detail: 'It is not tried again by itself.',
+    detail:
+      step !== null && !isStep(step)
+        ? 'It is tried again every minute, and succeeds only once the cause has gone.'
+        : 'It is not tried again by itself.',
   };
 
-const isStep = (step: string | null): boolean => STEPS.some((name) => name === step);
 const isMendedByTime = (failure: string | null): boolean => failure !== null && failure in TRANSIENT_FAILURES;
 
 /** Whether it unwinds at its deadline: only what is parked at a step does, and nothing that a brake holds. */
 const unwinds = ({ state, status, step, failure }: StuckSaga): boolean =>
   state === 'NEEDS_ATTENTION' && status === 'PENDING' && isStep(step) && failure !== CHARGING_HELD;
 
-/** @param policy of today: a saga keeps that of its start */
-export function causesOfSagas(sagas: StuckSaga[], policy: SagaPolicy, now = Date.now()): Cause[] {
+/**
+ * @param policy of today: a saga keeps that of its start
+ * @param errors what their newest attempts were answered, the commonest first
+ */
+export function causesOfSagas(
+  sagas: StuckSaga[],
+  policy: SagaPolicy,
+  errors: LastError[] = [],
+  now = Date.now(),
+): Cause[] {
   const members = new Map<string, StuckSaga[]>();
   for (const saga of sagas) {
     const key = `${saga.step}/${saga.failure}`;
@@ -90,11 +109,18 @@ export function causesOfSagas(sagas: StuckSaga[], policy: SagaPolicy, now = Date
     const all = members.get(`${step}/${failure}`) ?? [];
     const first = all.filter(unwinds).reduce((least, { startedAt }) => (startedAt < least ? startedAt : least), '~');
     const isUndo = step !== null && !isStep(step) && isMendedByTime(failure);
-    const told = tell(step, failure);
+    const error = errors.find((each) => each.step === step)?.message ?? null;
+    const told = failure === 'GatewayUnknown' && isKeyRefused(error) ? refusedAt(step) : tell(step, failure);
     return cause({
       kind: 'sagas',
       ...told,
-      ...(isUndo && { detail: `${told.detail} An undo is tried for ever: its order stays as it is until then.` }),
+      detail: [
+        told.detail,
+        isUndo ? 'An undo is tried for ever: its order stays as it is until then.' : '',
+        error === null ? '' : `The last error was: ${error}.`,
+      ]
+        .filter(Boolean)
+        .join(' '),
       ...{ count, noun: 'saga', oldest, atStake: amounts },
       recent: all.filter(({ startedAt }) => now - Date.parse(startedAt) < RECENT_MS).length,
       unwindsAt: first === '~' ? null : new Date(Date.parse(first) + policy.sagaDeadlineMs).toISOString(),

@@ -54,10 +54,29 @@ export function ConfirmHost() {
   if (!open) return null;
   /** @param {any} answer */
   const close = (answer) => {
-    setOpen(undefined);
+    setOpen((now) => (now === open ? undefined : now)); // an act that ends late leaves the next one's dialog alone
     open.settle(answer);
   };
   return html`<${Confirm} asked=${open.asked} onClose=${close} />`;
+}
+
+/** How long an act may take to redraw its page. */
+const REDRAWN_WITHIN_MS = 1_500;
+
+/** The button that began an act is often gone after it: what came of it takes the focus then, or the page's heading. */
+function keepFocus() {
+  const until = performance.now() + REDRAWN_WITHIN_MS;
+  const look = () => {
+    if (document.activeElement === null || document.activeElement === document.body) {
+      const outcome = /** @type {HTMLElement | null} */ (
+        document.querySelector('#main .notice') ?? document.querySelector('#main h1')
+      );
+      if (outcome && !outcome.hasAttribute('tabindex')) outcome.tabIndex = -1;
+      outcome?.focus({ preventScroll: true });
+    }
+    if (performance.now() < until) setTimeout(look, 100);
+  };
+  setTimeout(look);
 }
 
 /** @param {{ asked: Asked, onClose: (answer: any) => void }} props */
@@ -69,7 +88,14 @@ function Confirm({ asked, onClose }) {
   useEffect(() => {
     const opener = document.activeElement;
     dialog.current?.showModal();
-    return () => /** @type {HTMLElement | null} */ (opener)?.focus?.();
+    const left = () => onClose(undefined);
+    addEventListener('hashchange', left);
+    return () => {
+      removeEventListener('hashchange', left);
+      const was = /** @type {HTMLElement | null} */ (opener);
+      if (was?.isConnected) was.focus();
+      keepFocus();
+    };
   }, []);
   const { required = true, maxLength = 500, hint } = asked.reason ?? {};
   const isTyped = !mustType(asked) || typed.replace(/[\s,.]/g, '') === String(asked.count);

@@ -2,13 +2,14 @@
 
 /** Digits behind the point of our minor units: ISO's, but for those that the gateway counts whole (contracts/currencies.ts). */
 const WHOLE = new Set(['ISK', 'UGX', 'MGA']);
+const numbers = new Intl.NumberFormat('en');
 /** @type {Map<string, Intl.NumberFormat>} */
 const formats = new Map();
 
-/** @param {string} currency */
+/** @param {string} currency @returns {Intl.NumberFormat | undefined} undefined = it is none that can be spelled */
 function formatOf(currency) {
   const known = formats.get(currency);
-  if (known) return known;
+  if (known || !/^[A-Za-z]{3}$/.test(currency)) return known;
   const digits = WHOLE.has(currency) ? { minimumFractionDigits: 0, maximumFractionDigits: 0 } : {};
   const made = new Intl.NumberFormat('en', { style: 'currency', currency, currencyDisplay: 'code', ...digits });
   formats.set(currency, made);
@@ -18,15 +19,15 @@ function formatOf(currency) {
 /**
  * @param {number} amount in the currency's minor unit
  * @param {string} currency
- * @returns {string} such as `EUR 1,234.50`
+ * @returns {string} such as `EUR 1,234.50`; it never throws: what is about no money has no currency
  */
 export function money(amount, currency) {
   const format = formatOf(currency);
+  if (!format) return currency?.trim() ? `${currency} ${numbers.format(amount)} (minor units)` : '–';
   const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
   return format.format(amount / 10 ** digits).replace(/\u00a0/g, ' ');
 }
 
-const numbers = new Intl.NumberFormat('en');
 /** @param {number} n */
 export const number = (n) => numbers.format(n);
 

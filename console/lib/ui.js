@@ -1,5 +1,5 @@
 /** The parts that views are made of. Status is always told by a sign and a word, never by colour alone. */
-import { html, useEffect, useRef, useState } from '../vendor/preact.js';
+import { html, useEffect, useErrorBoundary, useRef, useState } from '../vendor/preact.js';
 import { ApiProblem } from './api.js';
 import { duration, moment, money, shortId } from './format.js';
 import { session } from './session.js';
@@ -19,6 +19,26 @@ export function Page({ title, actions, children }) {
   }, []);
   return html`<div class="page"><div class="heading"><h1 tabindex="-1" ref=${heading}>${title}</h1>${actions && html`<div class="actions">${actions}</div>`}</div>${children}</div>`;
 }
+
+/**
+ * What is drawn of data that comes by itself: should it fail, it says so, and is drawn again with the next data.
+ * @param {{ of: unknown, children?: unknown }} props
+ */
+export function Fence({ of, children }) {
+  const [failure, reset] = useErrorBoundary(tellFailure);
+  const failed = useRef(of);
+  if (!failure) failed.current = of;
+  useEffect(() => {
+    if (failure && failed.current !== of) reset();
+  }, [failure, of]);
+  return failure
+    ? html`<${Notice} kind="bad">This cannot be shown: ${failure.message}. It is tried again with what comes next.<//>`
+    : children;
+}
+
+/** For whoever opens the browser's tools. @param {unknown} failure */
+// biome-ignore lint/suspicious/noConsole: a browser has no other log
+export const tellFailure = (failure) => console.error('A view has failed', failure);
 
 /** @param {{ title: string, id?: string, aside?: unknown, children?: unknown, class?: string }} props */
 export function Panel({ title, id = idOf(title), aside, children, class: className = '' }) {
@@ -72,7 +92,7 @@ export function Id({ id, href }) {
       () => setCopied(true),
       () => undefined,
     );
-  return html`<span class="id">${href ? html`<a href=${href}>${text}</a>` : text}<button type="button" class="copy" aria-label=${`Copy ${id}`} title=${copied ? 'Copied' : 'Copy'} onClick=${copy} onBlur=${() => setCopied(false)}>${copied ? '✓' : '⧉'}</button></span>`;
+  return html`<span class="id">${href ? html`<a href=${href}>${text}</a>` : text}<button type="button" class="copy" aria-label=${`Copy ${id}`} title=${copied ? 'Copied' : 'Copy'} onClick=${copy} onBlur=${() => setCopied(false)}>${copied ? 'copied' : 'copy'}</button></span>`;
 }
 
 /**

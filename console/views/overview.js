@@ -4,7 +4,7 @@ import { count, duration, moment, number } from '../lib/format.js';
 import { AsOf, useLive } from '../lib/live.js';
 import { hrefOf } from '../lib/router.js';
 import { FreshRows, useSteadyRows } from '../lib/rows.js';
-import { Ago, Loading, Moneys, Notice, Page, Panel, ProblemNotice, Status, Table, useNow } from '../lib/ui.js';
+import { Ago, Fence, Loading, Moneys, Notice, Page, Panel, ProblemNotice, Status, Table, useNow } from '../lib/ui.js';
 import { html, useMemo } from '../vendor/preact.js';
 import { DemoPanel } from './demo.js';
 
@@ -19,7 +19,7 @@ function Now() {
   const { data, problem } = live;
   return html`<${Page} title="What is wrong now" actions=${html`<${AsOf} live=${live} />`}>
     ${problem && !live.isPaused && html`<${ProblemNotice} problem=${problem} />`}
-    ${data ? html`<${Overview} overview=${data} />` : !problem && html`<${Loading} />`}
+    ${data ? html`<${Fence} of=${data}><${Overview} overview=${data} /><//>` : !problem && html`<${Loading} />`}
     <${DemoPanel} />
   <//>`;
 }
@@ -180,7 +180,7 @@ function Neighbours({ neighbours, now }) {
 /** @param {{ overview: Overview, now: number }} props */
 function Brakes({ overview: { brakes, heldOrders, spending }, now }) {
   return html`<${Panel} title="Brakes" aside=${html`<a href="#/brakes">Brakes</a>`}>
-    ${brakes.length === 0 && html`<p>${html`<${Status} kind="good">None is engaged: orders are accepted and charged.<//>`}</p>`}
+    ${brakes.length === 0 && html`<p>${html`<${Status} kind="good">No brake is engaged.<//>`}</p>`}
     ${brakes.length > 0 && html`<ul>${brakes.map(({ brake, by, since, reason }) => html`<li><${Status} kind="warn"><strong>${brake}</strong><//> by ${by}, <${Ago} at=${since} now=${now} />: ${reason}</li>`)}</ul>`}
     ${heldOrders !== null && heldOrders > 0 && html`<p>${count(heldOrders, 'order')} wait for a brake; their deadlines stand still.</p>`}
     ${spending.length > 0 && html`<ul>${spending.map(({ currency, spent, most }) => html`<li>Charged within the hour: <${Moneys} of=${[{ amount: spent, currency }]} /> of <${Moneys} of=${[{ amount: most, currency }]} /></li>`)}</ul>`}

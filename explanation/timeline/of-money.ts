@@ -13,7 +13,7 @@ export function moneyEntries(row: OrderRow, gateway: GatewayView): Entry[] {
   const known = gateway.asked ? gateway.charges.flatMap((charge) => ofCharge(row, charge)) : ofRecord(row);
   return [
     ...known,
-    ...(payment.status === 'SETTLED_OUTSIDE' ? [settledOutside(row)] : []),
+    ...(payment.status === 'SETTLED_OUTSIDE' ? settledOutside(row) : []),
     ...ofFindings(row),
     ...row.log.filter(({ step }) => step === 'reconciliation').map(ofReconciler),
     ...actsOfReconciler(row).map(
@@ -98,9 +98,11 @@ function ofCharge(row: OrderRow, charge: HeldCharge): Entry[] {
 }
 
 /** What was seen of it when it was recorded. */
-function ofRecord({ payment, total }: OrderRow): Entry[] {
+function ofRecord(row: OrderRow): Entry[] {
+  const { payment, total } = row;
   const { status, at, updatedAt, gatewayReference, refundReference, refundedAmount, declineCode } = payment;
-  if (status === null || at === null || status === 'SETTLED_OUTSIDE' || total.amount === 0) return [];
+  if (status === null || at === null || total.amount === 0) return [];
+  if (status === 'SETTLED_OUTSIDE' && !skippedIn(row).some(({ step }) => step === 'refundPayment')) return [];
   const recorded = { ...MONEY, source: 'row' } as const;
   if (status === 'DECLINED')
     return [
@@ -128,14 +130,31 @@ function ofRecord({ payment, total }: OrderRow): Entry[] {
   return [charged, refund];
 }
 
-function settledOutside({ payment, total, createdAt, findings }: OrderRow): Entry {
-  const by = findings.find(isVouched)?.closedBy;
-  return {
-    ...{ ...moment(payment.at ?? createdAt), ...MONEY, kind: 'charge', status: 'skipped', source: 'row' },
-    what: `paid by other means: ${money(total)}, as an operator has vouched`,
-    ...(by != null && { by }),
-    money: { ...total, reference: payment.gatewayReference },
-  };
+/** What an operator has done by other means, and said so by skipping it. */
+const OUTSIDE: Record<string, { kind: 'charge' | 'refund'; says: string }> = {
+  chargePayment: { kind: 'charge', says: 'paid by other means' },
+  refundPayment: { kind: 'refund', says: 'given back by other means' },
+};
+
+const skippedIn = ({ log }: OrderRow): LogEntry[] =>
+  log.filter(({ step, outcome }) => outcome === 'skipped' && step in OUTSIDE);
+
+function settledOutside(row: OrderRow): Entry[] {
+  const { payment, total, createdAt, findings } = row;
+  const vouched = findings.find(isVouched)?.closedBy ?? null;
+  const skipped = skippedIn(row);
+  // An order whose log is gone has its payment's word alone.
+  const told = skipped.length > 0 ? skipped : [{ step: 'chargePayment', at: payment.at ?? createdAt, actor: vouched }];
+  return told.map(({ step, at, actor }) => {
+    const { kind, says } = OUTSIDE[step] ?? { kind: 'charge', says: 'settled by other means' };
+    const by = actor ?? vouched;
+    return {
+      ...{ ...moment(at), ...MONEY, kind, status: 'skipped', source: skipped.length > 0 ? 'log' : 'row' },
+      what: `${says}: ${money(total)}, as an operator has vouched`,
+      ...(by !== null && { by }),
+      money: { ...total, reference: kind === 'charge' ? payment.gatewayReference : null },
+    } satisfies Entry;
+  });
 }
 
 /** Settled by machines, or closed by an operator. */

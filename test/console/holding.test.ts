@@ -52,6 +52,11 @@ describeWithChromium('brakes', (open) => {
   test('charging is held, the orders that wait are shown with their money, and released by typing how many', async () => {
     const { page } = await open(api.url, { view: '/brakes', requestsMayFail: true });
     await page.getByRole('button', { name: 'Stop charging …' }).click();
+    await dialog(page).waitFor();
+    await page.goto(`${api.url}/console/#/`);
+    await dialog(page).waitFor({ state: 'detached' });
+    await page.goto(`${api.url}/console/#/brakes`);
+    await page.getByRole('button', { name: 'Stop charging …' }).click();
     await dialog(page).getByText('their deadlines stand still').waitFor();
     await dialog(page).getByLabel('Reason').fill('double charges reported, ticket 4711');
     await dialog(page).getByRole('button', { name: 'Stop charging' }).click();
@@ -66,6 +71,7 @@ describeWithChromium('brakes', (open) => {
     await dialog(page).getByLabel('Reason').fill('mended, ticket 4711');
     await dialog(page).getByRole('button', { name: 'Release, and charge 1 order' }).click();
     await page.getByText('Charging: released.').waitFor();
+    await page.locator('#main .notice:focus, #main h1:focus, #main button:focus').first().waitFor();
     expect(await brake('charging')).toMatchObject({ engaged: false });
     // No prober runs here, which lets held charges go on by itself.
     const retry = { action: 'retry', reason: 'mended, ticket 4711' };

@@ -68,7 +68,8 @@ describeWithChromium('the first screen', (open) => {
   test('several causes at once: each with its numbers, what explains others first, and brakes as what is meant', async () => {
     await s.db.$executeRaw`
       INSERT INTO reconciliation_findings (kind, gateway_reference, order_id, amount, currency, action)
-      VALUES ('ORPHAN_CHARGE', 'pi_1', 'nobody', 4200, 'EUR', 'reported'), ('ORPHAN_CHARGE', 'pi_2', 'nobody', 99, 'JPY', 'reported')`;
+      VALUES ('ORPHAN_CHARGE', 'pi_1', 'nobody', 4200, 'EUR', 'reported'), ('ORPHAN_CHARGE', 'pi_2', 'nobody', 99, 'JPY', 'reported'),
+        ('ACCOUNT_HELD', 'account', '', 0, '', 'reported')`;
     await s.api.send('POST', '/admin/brakes/accepting/engage', { reason: 'stock is being counted' });
     const { page } = await open(s.api.url);
     const row = page.getByRole('row', { name: /The gateway’s ledger and ours differ: ORPHAN_CHARGE/ });
@@ -76,10 +77,17 @@ describeWithChromium('the first screen', (open) => {
     expect(await row.innerText()).toMatch(/EUR 42.00 · JPY 99/);
     await page.getByRole('row', { name: /No orders are accepted, because anonymous holds it back/ }).waitFor();
     await page.getByRole('heading', { name: 'Brakes' }).waitFor();
+    expect((await overview()).causes.find(({ id }) => id === 'findings/ACCOUNT_HELD')?.atStake).toEqual([]);
     await expectAccessible(page);
     await picture(page, 'now-causes');
     const first = (await overview()).causes.map(({ kind }) => kind);
     expect(first.indexOf('findings')).toBeLessThan(first.indexOf('brake'));
+    await page.goto(`${s.api.url}/console/#/findings`);
+    await page
+      .getByRole('row', { name: /ACCOUNT_HELD.*Needs somebody.*–/ })
+      .first()
+      .waitFor();
+    await page.goto(`${s.api.url}/console/#/`);
     await s.api.send('POST', '/admin/brakes/accepting/release', { reason: 'counted' });
     await s.db.$executeRaw`UPDATE reconciliation_findings SET action = 'refunded'`;
     await page.getByText('All is calm').waitFor();
