@@ -90,7 +90,7 @@ const TO = { pause: 'paused', resume: 'running', abort: 'aborted' } as const;
 export const operationTold = (word: OperationWord, told: Word): Change<Obeyed, Values | null> => ({
   before: async (tx) => {
     const [row] = await tx.$queryRaw<Values[]>`
-      SELECT state, paused_by AS "pausedBy", paused_because AS "pausedBecause" FROM operations
+      SELECT state, paused_by AS "pausedBy" FROM operations -- what operators wrote would stay here when it is erased
       WHERE id = ${told.id}::uuid FOR UPDATE`;
     return row ?? null;
   },
