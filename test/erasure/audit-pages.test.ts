@@ -85,7 +85,7 @@ test('also what was said of a finding, and of an operation with several of the c
       await t.db.$executeRaw`
         INSERT INTO operation_items (operation_id, no, order_id) VALUES (${operation}::uuid, ${i + 1}, ${order}::uuid)`;
   const finding = async (orderId: string) => {
-    const about = { kind: 'orphaned-charge', gatewayReference: `pi_${orderId}`, currency: 'USD', action: 'refunded' };
+    const about = { kind: 'ORPHAN_CHARGE', gatewayReference: `pi_${orderId}`, currency: 'USD', action: 'refunded' };
     return String((await t.db.reconciliationFinding.create({ data: { ...about, orderId, amount: 1n } })).id);
   };
   const [own, others] = [await finding(erased.order), await finding(other.order)];
