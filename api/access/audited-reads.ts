@@ -42,7 +42,9 @@ export function auditReads(app: FastifyInstance, db: Database, auditor: () => Au
 /** By a person who may read what is somebody else's. */
 function isAuditedRead({ method, caller, routeOptions, is404 }: FastifyRequest): boolean {
   const url = routeOptions.url ?? '';
-  if ((method !== 'GET' && !CHANGES_NOTHING.has(url)) || is404 || !caller || caller === ANONYMOUS) return false;
+  // HEAD is a GET whose length is told: that says how much there is of whom.
+  const isRead = method === 'GET' || method === 'HEAD' || CHANGES_NOTHING.has(url);
+  if (!isRead || is404 || !caller || caller === ANONYMOUS) return false;
   if (!caller.roles.includes('operator') && !caller.roles.includes('auditor')) return false;
   return answersPersonalData(method, url);
 }

@@ -15,10 +15,13 @@ const FLUSH_EVERY_MS = 5_000;
 const FLUSHES_PER_SLOW_ONE = 12;
 /** Refused callers × routes that have a row of their own: so many at once, and so many more each minute. A row has some 0.5 KB. */
 const OWN_ROWS = { burst: 60, perMinute: 12 };
-/** Callers × routes of reads; those are people, and a token of the issuer's each. */
-const READS_MAX = 200;
-/** Orders and customers of one route that a caller's reads are on record with, each by itself, in a minute; further ones are counted together. */
-const RESOURCES_MAX = 20;
+/** Reads that wait to be written: with so many, they are written at once. */
+const READS_MAX = 1_000;
+/**
+ * Entries of one caller's reads in a minute, by subject. Orders and customers have one each, some answers a hundred; after those, reads are
+ * counted by route, then all together. So whoever reads a lot is less precise on record for it, never nameless, and nobody else is.
+ */
+const OF_CALLER = { named: 500, routes: 50 };
 
 /** `isCustomer`: by the subject a person is known, which is written as a keyed hash. */
 type Noted = Omit<AuditedCall, 'times' | 'firstAt'> & { isCustomer?: boolean };
@@ -35,59 +38,77 @@ export function createCallGatherer(
 ): CallGatherer {
   let refused = new Map<string, Gathered>();
   let reads = new Map<string, Gathered>();
-  /** Resources with an entry of their own, by caller and route. */
-  let named = new Map<string, number>();
+  /** Entries that the reads of each caller have had in this minute, also those that are written. */
+  let ofCaller = new Map<string | null, number>();
   /** By status. */
   let together = new Map<string, Gathered>();
   let [ownRows, flushes] = [burst, 0];
+  const takeReads = (): Gathered[] => {
+    const taken = [...reads.values()];
+    reads = new Map();
+    return taken;
+  };
   const take = (isLast: boolean): Gathered[] => {
     const isSlow = isLast || ++flushes % FLUSHES_PER_SLOW_ONE === 0;
-    const taken = [...refused.values(), ...(isSlow ? [...reads.values(), ...together.values()] : [])];
+    const taken = [...refused.values(), ...(isSlow ? [...takeReads(), ...together.values()] : [])];
     refused = new Map();
-    if (isSlow) [reads, together, named] = [new Map(), new Map(), new Map()];
+    if (isSlow) [together, ofCaller] = [new Map(), new Map()];
     ownRows = Math.min(burst, ownRows + (perMinute * FLUSH_EVERY_MS) / 60_000);
     return taken;
   };
-  const flush = async (isLast = false) => {
-    const calls = take(isLast);
+  let writing: Promise<void> = Promise.resolve();
+  const write = (calls: Gathered[]): Promise<void> => {
     // Not kept for the next time: while the database is away they would only grow.
-    await record(db, keys, calls).catch((err: unknown) =>
-      logger.error({ err, entries: calls.length }, 'refused calls could not be audited'),
+    writing = writing.then(() =>
+      record(db, keys, calls).catch((err: unknown) =>
+        logger.error({ err, entries: calls.length }, 'audited calls could not be written'),
+      ),
     );
+    return writing;
   };
-  const flushing = setInterval(() => void flush(), FLUSH_EVERY_MS);
-  const count = (into: Map<string, Gathered>, key: string, call: Noted) => {
-    const same = into.get(key);
-    if (!same) return void into.set(key, { ...call, times: 1, firstAt: new Date() });
-    same.times++;
-    if (same.resource !== call.resource) same.resource = null;
-  };
-  /** Whose data was read is the point of it, so a person's reads are told apart; a program's are counted. */
-  const keyOfRead = (caller: string, resource: string | null): string => {
-    const own = `${caller} ${resource}`;
-    const count = named.get(caller) ?? 0;
-    if (reads.has(own)) return own;
-    if (resource === null || count >= RESOURCES_MAX) return caller;
-    named.set(caller, count + 1);
-    return own;
+  const flushing = setInterval(() => void write(take(false)), FLUSH_EVERY_MS);
+  const noteRead = (call: Noted) => {
+    const had = ofCaller.get(call.subject) ?? 0;
+    const [key, entry] = entryOfRead(call, had, (key) => reads.has(key));
+    if (!reads.has(key)) ofCaller.set(call.subject, had + 1);
+    count(reads, key, entry);
+    if (reads.size >= READS_MAX) void write(takeReads());
   };
   return {
     note: (call) => {
-      const { subject, route, status, source, kind } = call;
+      if (call.kind === 'read') return noteRead(call);
+      const { subject, route, status, source } = call;
       const caller = JSON.stringify([subject, route, status, source]);
-      const key = kind === 'read' ? keyOfRead(caller, call.resource) : caller;
-      const [into, hasRoom] = kind === 'read' ? [reads, reads.size < READS_MAX] : [refused, ownRows >= 1];
-      if (into.has(key) || hasRoom) {
-        if (kind !== 'read' && !into.has(key)) ownRows--;
-        return count(into, key, call);
-      }
-      count(together, `${kind} ${status}`, { ...call, ...NAMELESS });
+      if (refused.has(caller)) return count(refused, caller, call);
+      if (ownRows < 1) return count(together, `${call.kind} ${status}`, { ...call, ...NAMELESS });
+      ownRows--;
+      count(refused, caller, call);
     },
     stop: async () => {
       clearInterval(flushing);
-      await flush(true);
+      await write(take(true));
     },
   };
+}
+
+function count(into: Map<string, Gathered>, key: string, call: Noted): void {
+  const same = into.get(key);
+  if (!same) return void into.set(key, { ...call, times: 1, firstAt: new Date() });
+  same.times++;
+  if (same.resource !== call.resource) same.resource = null;
+}
+
+/**
+ * Whose data was read is the point of it, so a person's reads are told apart; where nothing was found, nobody's was.
+ * @returns the entry that a read is part of, and its key
+ */
+function entryOfRead(call: Noted, had: number, isThere: (key: string) => boolean): [string, Noted] {
+  const { subject, route, status, source, resource } = call;
+  const ofRoute = JSON.stringify([subject, route, status, source]);
+  const own = `${ofRoute} ${resource}`;
+  if (resource !== null && status !== 404 && (isThere(own) || had < OF_CALLER.named)) return [own, call];
+  if (isThere(ofRoute) || had < OF_CALLER.named + OF_CALLER.routes) return [ofRoute, { ...call, resource: null }];
+  return [JSON.stringify([subject, status]), { ...call, ...NAMELESS, subject }];
 }
 
 async function record(db: Database, keys: AuditKeys, calls: Gathered[]): Promise<void> {

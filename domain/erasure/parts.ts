@@ -39,10 +39,19 @@ export async function eraseOrders(
     WHERE order_id = ANY(${ids}::uuid[]) AND (error <> ${ERASED} OR reason <> ${ERASED})`;
   const findings = await tx.$executeRaw`
     UPDATE reconciliation_findings SET detail = NULL WHERE order_id = ANY(${ids}::text[]) AND detail IS NOT NULL`;
+  await eraseOperationTexts(tx, ids);
   const orders = await eraseRows(tx, ids);
   const { events = 0, log: sagaLogEntries = 0, closings = 0 } = texts ?? {};
   return { counts: { orders, events, sagaLogEntries, deadLetters, findings, closings, idempotencyKeys }, last };
 }
+
+/** What operators wrote of the operations that one of these orders was part of, whatever others were. */
+const eraseOperationTexts = (tx: Statements, ids: string[]): Promise<number> => tx.$executeRaw`
+  UPDATE operations SET reason = CASE WHEN reason IS NOT NULL THEN ${ERASED} END,
+    paused_because = CASE WHEN paused_because IS NOT NULL THEN ${ERASED} END,
+    abort_reason = CASE WHEN abort_reason IS NOT NULL THEN ${ERASED} END
+  WHERE id IN (SELECT operation_id FROM operation_items WHERE order_id = ANY(${ids}::uuid[]))
+    AND (reason <> ${ERASED} OR paused_because <> ${ERASED} OR abort_reason <> ${ERASED})`;
 
 /** Last, since a row that says so is taken to be done. What was fixed for the charge is not asked for again: it is final. */
 export const eraseRows = (tx: Statements, ids: string[]): Promise<number> => tx.$executeRaw`

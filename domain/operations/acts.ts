@@ -113,7 +113,7 @@ export const operationTold = (word: OperationWord, told: Word): Change<Obeyed, V
   before: async (tx) => {
     if (word === 'resume') await lockStarts(tx);
     const [row] = await tx.$queryRaw<Values[]>`
-      SELECT state, paused_by AS "pausedBy", paused_because AS "pausedBecause" FROM operations
+      SELECT state, paused_by AS "pausedBy" FROM operations -- what operators wrote would stay here when it is erased
       WHERE id = ${told.id}::uuid FOR UPDATE`;
     return row ?? null;
   },

@@ -235,20 +235,59 @@ describe('whose data was read is in the trail, and never by an id that clients k
     return (await since()).filter(({ kind }) => kind === 'read');
   };
 
-  test('each of twenty orders by itself, further ones counted, however many are read', async () => {
-    const ids = await Promise.all(
-      Array.from({ length: 25 }, () => accept(api.db, { KEYBOARD: 1 }).then(({ id }) => id)),
-    );
-    const entries = await reading(async (get) => {
-      const auditorsToken = await as('aud-2', 'auditor');
-      for (const id of [...ids, ...ids, ...ids]) await get(`/orders/${id}`, auditorsToken);
+  /** As the routes note them, with no request of its own for each. */
+  const readAs = (subject: string, url = '/orders/:id') => ({
+    ...{ method: 'GET', routeOptions: { url }, caller: { subject, roles: ['operator'] }, id: `c-${subject}` },
+  });
+  test('a hundred of one answer each by itself', async () => {
+    const auditor = createAuditor({ db: api.db, keys: KEYS, logger: SILENT, namesSource: false });
+    const shown = Array.from({ length: 100 }, (_, n) => `customer ${n}`);
+    auditor.note({ ...readAs('op-9', '/admin/search'), auditedAs: shown } as never, 'read', 200);
+    await auditor.stop();
+    expect((await since()).map((entry) => entry['resource'])).toEqual(shown);
+  });
+
+  test('also behind a flood: it blurs who made it, by name, and nobody else', async () => {
+    const auditor = createAuditor({ db: api.db, keys: KEYS, logger: SILENT, namesSource: false });
+    const read = (subject: string, id: string, status = 200, url?: string) =>
+      auditor.note({ ...readAs(subject, url), params: { id } } as never, 'read', status);
+    for (let n = 0; n < 3_000; n++) read('op-nobody', `made-up-${n}`, 404);
+    for (let n = 0; n < 3_000; n++) read('op-flood', `order-${n}`);
+    for (let n = 0; n < 3_000; n++) read('op-routes', `o`, 200, `/route-${n}`);
+    read('op-witness', own.id);
+    read('op-nobody', own.id);
+    read('op-flood', own.id);
+    await auditor.stop();
+    const flooders = ['op-witness', 'op-nobody', 'op-flood', 'op-routes'];
+    const entries = await api.db.auditCall.findMany({
+      where: { OR: [{ subject: { in: flooders } }, { route: '(several)', kind: 'read' }] },
     });
-    expect(entries).toHaveLength(21);
-    expect(entries.filter((entry) => entry['resource'] !== null)).toEqual(
-      ids.slice(0, 20).map((resource) => expect.objectContaining({ resource, times: 3, subject: 'aud-2' })),
+    const of = (subject: string) => entries.filter((entry) => entry.subject === subject);
+    expect(of('op-witness')).toMatchObject([{ resource: own.id, times: 1 }]);
+    expect(of('op-nobody')).toHaveLength(2);
+    expect(of('op-nobody')).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ resource: null, status: 404, times: 3_000 }),
+        expect.objectContaining({ resource: own.id, status: 200 }),
+      ]),
     );
-    expect(entries.filter((entry) => entry['resource'] === null)).toMatchObject([
-      { times: 15, route: 'GET /orders/:id' },
+    const sum = (rows: typeof entries) => rows.reduce((all, { times }) => all + times, 0);
+    expect([sum(of('op-flood')), sum(of('op-routes'))]).toEqual([3_001, 3_000]);
+    expect(of('op-flood').length + of('op-routes').length).toBeLessThan(1_200);
+    expect(of('op-flood').filter(({ resource }) => resource !== null)).toHaveLength(500);
+    expect(entries.filter(({ subject }) => subject === null)).toEqual([]);
+  });
+
+  test('asked for without the answer, by its length alone', async () => {
+    const auditor = createAuditor({ db: api.db, keys: KEYS, logger: SILENT, namesSource: false });
+    const server = await startServer(api, { auditor, authenticate: authenticator() });
+    for (const path of ['/orders?customerId=cus_own', `/orders/${own.id}`])
+      await server.client.send('HEAD', path, undefined, await as('op-7', 'operator'));
+    await server.stop();
+    await auditor.stop();
+    expect(await since()).toMatchObject([
+      { kind: 'read', route: 'HEAD /orders', subject: 'op-7' },
+      { kind: 'read', route: 'HEAD /orders/:id', subject: 'op-7', resource: own.id },
     ]);
   });
 

@@ -71,6 +71,47 @@ test('page by page, going on where another has stopped; the chain stays whole, a
   expect(await verifyAudit(t.db, KEYS)).toMatchObject({ flaw: null });
 });
 
+test('also what was said of a finding, and of an operation with several of the customer’s orders', async () => {
+  const erased = await customer('cus_of_operations');
+  const second = await accept(t.db, { A: 1 }, { customerId: 'cus_of_operations' });
+  const other = await customer('cus_beside', false);
+  const operations = [randomUUID(), randomUUID(), randomUUID()];
+  for (const id of operations)
+    await t.db.$executeRaw`
+      INSERT INTO operations (id, action, state, selection, total, amounts, skipped, previewed_by, started_at, started_by, reason)
+      VALUES (${id}::uuid, 'retry', 'running', '{}', 1, '{}', '{}', 'op', now(), 'op', 'said of an operation')`;
+  for (const [i, order] of [erased.order, second.id, other.order].entries())
+    for (const operation of i === 2 ? operations : operations.slice(0, 2))
+      await t.db.$executeRaw`
+        INSERT INTO operation_items (operation_id, no, order_id) VALUES (${operation}::uuid, ${i + 1}, ${order}::uuid)`;
+  const finding = async (orderId: string) => {
+    const about = { kind: 'ORPHAN_CHARGE', gatewayReference: `pi_${orderId}`, currency: 'USD', action: 'refunded' };
+    return String((await t.db.reconciliationFinding.create({ data: { ...about, orderId, amount: 1n } })).id);
+  };
+  const [own, others] = [await finding(erased.order), await finding(other.order)];
+  const say = (route: string, resource: string) =>
+    t.db.$transaction((tx) =>
+      append(tx, KEYS, 'act', { ...ACTOR, route }, { resource, reason: 'said', before: null, after: null }),
+    );
+  for (const id of operations) await say('POST /admin/operations', id);
+  for (const route of ['POST /admin/findings/:id/close', 'ops reconcile --refund', 'POST /inventory/:sku/adjust'])
+    for (const id of [own, others]) await say(route, id);
+  expect(await erase(erased, 3)).toBe(true);
+  const left = await t.db.auditAct.findMany({
+    where: { resource: { in: [...operations, own, others] }, reason: { not: null } },
+    orderBy: { id: 'asc' },
+  });
+  expect(left.map(({ route, resource }) => [route, resource])).toEqual([
+    ['POST /admin/operations', operations[2]],
+    ['POST /admin/findings/:id/close', others],
+    ['ops reconcile --refund', others],
+    ['POST /inventory/:sku/adjust', own],
+    ['POST /inventory/:sku/adjust', others],
+  ]);
+  expect(await countsOf(erased)).toEqual({ auditedActs: 4 });
+  expect(await verifyAudit(t.db, KEYS)).toMatchObject({ flaw: null });
+});
+
 test('of nobody who is not being erased', async () => {
   await expect(erase(await customer('cus_kept', false), 10)).rejects.toThrow(/not being erased/);
 });

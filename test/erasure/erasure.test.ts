@@ -1,4 +1,5 @@
 /** A person is erased: over HTTP, with the eraser that ships, and everything looked for afterwards in all that the database has. */
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Order } from '../../contracts/orders.js';
 import { verifyAudit } from '../../domain/audit/verification.js';
@@ -43,6 +44,12 @@ describe('a customer with orders of every outcome', () => {
         closedAt: new Date(),
       },
     });
+    const operation = randomUUID();
+    await s.db.$executeRaw`
+      INSERT INTO operations (id, action, state, selection, total, amounts, skipped, previewed_by, started_at, started_by, reason, aborted_by, abort_reason)
+      VALUES (${operation}::uuid, 'retry', 'aborted', '{}', 1, '{}', '{}', 'op-7', now(), 'op-7', ${`${word} called`}, 'op-7', ${`${word} again`})`;
+    await s.db.$executeRaw`
+      INSERT INTO operation_items (operation_id, no, order_id) VALUES (${operation}::uuid, 1, ${taken.id}::uuid)`;
     expect(linesWith(await dump(s.db), [word]).length).toBeGreaterThan(10);
     const answer = await s.ask(customer);
     expect([answer.status, answer.headers.get('location')]).toEqual([202, `/admin/erasures/${answer.body.id}`]);
