@@ -31,7 +31,12 @@ async function main(): Promise<number> {
   const cpu = process.cpuUsage();
   const limitMs =
     options.seconds === undefined ? Number.POSITIVE_INFINITY : numberOf('--seconds', options.seconds) * 1_000;
-  const findings = await runSeeds(() => load(DIST), { from, seeds, isTime: () => performance.now() - began > limitMs });
+  let isAsked = false;
+  process.once('SIGINT', () => {
+    isAsked = true; // a second one ends the process
+  });
+  const isTime = () => isAsked || performance.now() - began > limitMs;
+  const findings = await runSeeds(() => load(DIST), { from, seeds, isTime });
   const seconds = (performance.now() - began) / 1_000;
   const { user, system } = process.cpuUsage(cpu);
   const rate = findings.seeds / seconds;
