@@ -35,8 +35,9 @@ function madeOf(document: OpenApi, schema: Schema, known: Known): fc.Arbitrary<u
       return fc.uniqueArray(inner(schema['items']), { minLength, maxLength: minLength + LIST_MAX, selector });
     }
     case 'integer':
-    case 'number':
       return integerOf(schema);
+    case 'number':
+      return numberOf(schema);
     case 'string':
       return stringOf(schema);
     case 'boolean':
@@ -51,6 +52,11 @@ function madeOf(document: OpenApi, schema: Schema, known: Known): fc.Arbitrary<u
 /** One time in four: what is optional makes most requests fail, if it is always there. */
 const sometimes = (arbitrary: fc.Arbitrary<unknown>) =>
   fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary });
+
+function numberOf({ minimum, maximum }: Schema): fc.Arbitrary<number> {
+  const [min, max] = [Number(minimum ?? 0), Number(maximum ?? 1_000_000)];
+  return fc.oneof(fc.double({ min, max, noNaN: true }), fc.constantFrom(min, max));
+}
 
 function integerOf({ minimum, maximum }: Schema): fc.Arbitrary<number> {
   const min = Number(minimum ?? 0);

@@ -6,7 +6,10 @@ import { expect, test } from '@jest/globals';
 const RESULTS = 'bench/RESULTS.md';
 const onLinux = process.platform === 'linux' ? test : test.skip;
 
-onLinux(
+/** A minute; two products and their warming up take two: in full runs only. */
+const inFull = process.env['FULL'] === '1' ? onLinux : test.skip;
+
+inFull(
   '`npm run bench -- --quick` measures, prints its table, and leaves the published results alone',
   async () => {
     const read = () => (existsSync(RESULTS) ? readFileSync(RESULTS, 'utf8') : undefined);
@@ -20,9 +23,6 @@ onLinux(
   },
   180_000,
 );
-
-/** Two products and their warming up take two minutes: in full runs only. */
-const inFull = process.env['FULL'] === '1' ? onLinux : test.skip;
 
 inFull(
   '`npm run bench -- --only waiting --base …` measures two versions in turns, and says how the one stands to the other',

@@ -154,6 +154,7 @@ describeWithChromium('operations', (open) => {
     await page.getByRole('heading', { name: 'A new one' }).waitFor();
     await page.getByRole('button', { name: 'Preview' }).click();
     await page.getByRole('heading', { name: 'What it would be about' }).waitFor();
+    await page.getByRole('row').nth(1).waitFor();
     expect((await page.getByRole('row').count()) - 1).toBe(1);
     await page.reload();
     await page.getByRole('heading', { name: 'What it would be about' }).waitFor();

@@ -359,9 +359,10 @@ test(
       await s.client.workflow.start(type, options);
       const hasTried = async () =>
         (await db.$queryRaw<[]>`SELECT FROM charge_attempts WHERE order_id = ${order.id}::uuid`).length > 0;
-      await eventually('its first charge has failed', hasTried);
+      await eventually('its first charge has failed', hasTried, 30_000);
     };
     const locking = new pg.Client({ connectionString: before.url });
+    locking.on('error', () => undefined); // where the test fails first, it goes with its database
     await locking.connect();
     await begin(unconfirmed);
     await locking.query("BEGIN; SELECT FROM inventory WHERE sku = 'B' FOR UPDATE");
@@ -369,6 +370,7 @@ test(
     await eventually(
       'it is charged',
       async () => (await db.payment.count({ where: { orderId: unconfirmed.id } })) === 1,
+      30_000,
     );
     await begin(uncharged);
     await dismiss();

@@ -14,7 +14,10 @@ import { fieldsIn, wordOf } from './planting.js';
 import { Found, searchEvents } from './searching.js';
 import { openStage, SKU, type Stage } from './stage.js';
 
-const names = await brokersHere(['kafka', 'nats', 'rabbitmq']);
+// Three brokers and an installation beside others: what events carry is held by canaries.test in every run.
+const IS_FULL = process.env['FULL'] === '1';
+if (!IS_FULL) process.stderr.write('Skipped: canaries at real brokers run with FULL=1 only\n');
+const names = IS_FULL ? await brokersHere(['kafka', 'nats', 'rabbitmq']) : [];
 const CUSTOMER = wordOf('POST /orders body.customerId');
 /** A broker's message, by itself: what it is sorted by, and its headers by their names there. */
 const ofBroker = ({ message: { key, headers } }: Arrival): string[] => [key, ...Object.keys(headers)];

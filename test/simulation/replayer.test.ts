@@ -14,7 +14,7 @@ import { quietTemporal } from '../support/quiet.js';
 
 beforeAll(quietTemporal);
 
-const SEEDS = process.env['FULL'] === '1' ? 2_000 : 120;
+const SEEDS = process.env['FULL'] === '1' ? 2_000 : 60;
 
 type Run = { workflowId: string; history: HistoryEvent[] };
 
