@@ -7,7 +7,8 @@ import { AUDIT_END, searchAudit } from '../../domain/audit/search.js';
 import { verifyAuditPart } from '../../domain/audit/verification.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { Cursor, decodeCursor, encodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
-import { Problem, ProblemSchema } from '../http/problems.js';
+import { moment, momentOf } from '../http/moments.js';
+import { ProblemSchema } from '../http/problems.js';
 import { oneOf } from '../http/schemas.js';
 import { AUDIT_KINDS, AuditEntrySchema } from './audit.js';
 
@@ -21,17 +22,6 @@ function parsePlace(cursor: string): AuditPlace {
   return { trail, acts, calls };
 }
 
-const MOMENT = String.raw`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$`;
-const moment = (description: string) =>
-  Type.Optional(Type.String({ format: 'date-time', pattern: MOMENT, maxLength: 40, description }));
-/** @throws Problem for the 31st of February and its like */
-function momentOf(text: string | undefined, name: string): Date | undefined {
-  if (text === undefined) return undefined;
-  const at = new Date(text);
-  if (!Number.isNaN(at.getTime())) return at;
-  const [pointer, detail] = [`querystring/${name}`, 'is no moment'];
-  throw new Problem('invalid-request', `${pointer}: ${detail}`, { errors: [{ pointer, detail }] });
-}
 const text = (maxLength: number, description: string) =>
   Type.Optional(Type.String({ minLength: 1, maxLength, pattern: '^[^\\x00\\p{Surrogate}]*$', description }));
 
@@ -68,7 +58,9 @@ function searchRoute(app: Api, { db, pageBytesMax }: ApiDependencies): void {
     async (request, reply) => {
       const { limit, cursor, from, until, ...named } = request.query as Static<typeof Search>;
       const place = cursor === undefined ? AUDIT_END : parsePlace(cursor);
-      const filter = { ...named, from: momentOf(from, 'from'), until: momentOf(until, 'until') };
+      const dateOf = (name: string, text: string | undefined) =>
+        text === undefined ? undefined : new Date(momentOf(name, text));
+      const filter = { ...named, from: dateOf('from', from), until: dateOf('until', until) };
       return sendPage<AuditEntry>(reply, {
         name: 'entries',
         schema: AuditEntrySchema,

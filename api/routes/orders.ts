@@ -2,10 +2,10 @@
 import { type Static, Type } from 'typebox';
 import type { Order, StoredOrder } from '../../contracts/orders.js';
 import { listOrders, type OrderFilter, readOrder, readOrderFor, type Texts } from '../../domain/orders.js';
-import { parseMoment } from '../../runtime/moments.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { problemResponses } from '../openapi/problems.js';
 import { answerUnlessKnown } from '../http/etags.js';
+import { moment, momentOf } from '../http/moments.js';
 import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
 import { type Caller, confinedTo } from '../access/permissions.js';
 import { Problem } from '../http/problems.js';
@@ -42,13 +42,6 @@ function readRoute(app: Api, deps: ApiDependencies): void {
   );
 }
 
-/** UTC unless it says otherwise; a date alone is its first moment. Days that there are: the 29th of February every four years. */
-const DAY_31 = '(0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])';
-const DAY_30 = '(0[469]|11)-(0[1-9]|[12]\\d|30)';
-const DATE = `(\\d{4}-(${DAY_31}|${DAY_30}|02-(0[1-9]|1\\d|2[0-8]))|\\d\\d([02468][048]|[13579][26])-02-29)`;
-const HOUR_MINUTE = '([01]\\d|2[0-3]):[0-5]\\d';
-const MOMENT = `^${DATE}(T${HOUR_MINUTE}(:[0-5]\\d(\\.\\d{1,9})?)?(Z|[+-]${HOUR_MINUTE})?)?$`;
-const moment = (description: string) => Type.Optional(Type.String({ pattern: MOMENT, description }));
 const reference = (description: string, pattern = '^[\\x21-\\x7e]{1,200}$') =>
   Type.Optional(Type.String({ pattern, description }));
 
@@ -118,13 +111,6 @@ function filterOf(query: Static<typeof ListQuery>, own: string | undefined): Ord
     ...(query.createdFrom !== undefined && { createdFromMs: momentOf('createdFrom', query.createdFrom) }),
     ...(query.createdTo !== undefined && { createdToMs: momentOf('createdTo', query.createdTo) }),
   };
-}
-
-function momentOf(name: 'createdFrom' | 'createdTo', text: string): number {
-  const ms = parseMoment(text);
-  if (!Number.isNaN(ms)) return ms;
-  const error = { pointer: `querystring/${name}`, detail: 'must be a moment, such as 2026-11-21T09:00:00Z' };
-  throw new Problem('invalid-request', `${error.pointer}: ${error.detail}`, { errors: [error] });
 }
 
 /**

@@ -16,7 +16,7 @@ import { requestsFor, type Sender, type Sent } from './fuzz-requests.js';
 import { AUDIENCE, startTokenIssuer, type TokenIssuer } from './tokens.js';
 
 const FULL = process.env['FULL'] === '1';
-const REQUESTS = FULL ? 20_000 : 1_000;
+const REQUESTS = FULL ? 20_000 : 1_500;
 const SEED = Number(process.env['FUZZ_SEED'] ?? (FULL ? Date.now() % 2 ** 31 : 1));
 /** Sent side by side, so that requests meet each other too. */
 const CLIENTS = 8;

@@ -124,6 +124,8 @@ test('every secret variable of the service has a canary in it, or can have none'
     'AUTH_JWKS_URL',
     'TEMPORAL_UI_URL',
     'TRACES_UI_URL',
+    'CONSOLE_OIDC_URL',
+    'LAUNCHER_URL',
     'PAYMENTS_URL',
     'DATABASE_URL',
   ];

@@ -150,7 +150,7 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
     'postgres:audit_acts.before postgres:audit_acts.subject postgres:idempotency_answers.response',
   ),
   'POST /admin/operations/{id}/pause body.reason': places(
-    'postgres:audit_acts.before postgres:audit_acts.reason postgres:idempotency_answers.response',
+    'postgres:audit_acts.reason postgres:idempotency_answers.response',
   ),
   'POST /admin/operations/{id}/resume path.id': places('postgres:audit_calls.resource'),
   'POST /admin/operations/{id}/resume header.idempotency-key': places('postgres:idempotency_keys.key'),
