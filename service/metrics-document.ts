@@ -31,7 +31,7 @@ const NOTES: Record<keyof typeof METRICS, string> = {
 const HEAD = `# Metrics
 Made by \`npm run metrics-doc\` from the code; a test fails while the two differ. Each process serves them at \`/metrics\` on \`METRICS_PORT\`
 (\`npm start\` says where), with its role as the label \`role\`; one that runs all roles shows everything, as \`role="all"\`. A process has
-550 series at most, all included, which a test counts. Which of them raise alarms: [runbook](runbook.md#which-metric-raises-which-alarm);
+650 series at most, all included, which a test counts. Which of them raise alarms: [runbook](runbook.md#which-metric-raises-which-alarm);
 the pictures made of them: [dashboards](../deploy/grafana/README.md).
 `;
 

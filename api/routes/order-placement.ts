@@ -47,7 +47,14 @@ export function orderPlacementRoutes(app: Api, deps: ApiDependencies): void {
         body: NewOrder,
         response: {
           201: OrderSchema,
-          '4xx': problemResponses('too-many-requests', 'order-exists', 'order-erased', 'erased', ...PRICING_PROBLEMS),
+          '4xx': problemResponses(
+            'not-accepting',
+            'too-many-requests',
+            'order-exists',
+            'order-erased',
+            'erased',
+            ...PRICING_PROBLEMS,
+          ),
         },
       },
       onResponse: async (request, reply) => {

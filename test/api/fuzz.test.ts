@@ -133,13 +133,14 @@ function createComplaints() {
   const isProblem = createValidators(document)({ $ref: '#/components/schemas/Problem' });
   return (request: Sent, sender: Sender, answer: Answer): string | undefined => {
     const { status, headers, text, body } = answer;
-    const refused = status >= 400 && status < 500;
-    if (status >= 500) return 'the server failed';
+    const code = (body as { code?: string } | undefined)?.code ?? '';
+    const isHeldBack = status === 503 && code === 'not-accepting'; // by a brake that the run itself has engaged
+    const refused = isHeldBack || (status >= 400 && status < 500);
+    if (status >= 500 && !isHeldBack) return 'the server failed';
     if (!headers.has('x-correlation-id')) return 'there is no correlation id';
     if (refused && INTERNALS.test(text)) return 'the answer tells what the server is made of';
     if (refused && request.method !== 'HEAD' && !isProblem(body)) return 'a refusal is not a problem';
     const operation = operations.get(request.operation ?? '');
-    const code = (body as { code?: string } | undefined)?.code ?? '';
     if (!offered.has(request.method) && !NOT_HERE.includes(code)) return 'a method of nobody’s is not refused as such';
     if (!operation) return undefined;
     const [{ bearer: roles } = {}] = operation.security;
