@@ -98,7 +98,7 @@ function listRoute(app: Api, { db, pageBytesMax }: ApiDependencies): void {
           {
             state: Type.Optional(oneOf(STATES, 'Default: open, that is in hand or reported')),
             kind: Type.Optional(Kind),
-            orderId: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'Of this order' })),
+            orderId: Type.Optional(Type.String({ pattern: '^[\\x21-\\x7e]{1,200}$', description: 'Of this order' })),
             limit: Limit,
             cursor: Type.Optional(Cursor),
           },
