@@ -101,7 +101,7 @@ export interface paths {
   "/admin/orders/{id}/timeline": {
     /**
      * Everything that happened to an order and is awaited, in one list, with its explanation
-     * @description Steps, failed attempts, waits, undos and decisions from the saga’s log; money from the gateway’s own ledger; events, and what each destination has been sent. Changes nothing. What has happened is the same after Temporal’s retention. Temporal or the gateway being away is named in `missing`.
+     * @description Steps, failed attempts, waits, undos and decisions from the saga’s log; money from the gateway’s own ledger; events, and what each destination has been sent. Changes nothing. What has happened is the same after Temporal’s retention. Temporal or the gateway being away is named in `missing`; whoever cannot wait for the gateway asks without it.
      */
     get: operations["getAdminOrdersIdTimeline"];
   };
@@ -3146,10 +3146,14 @@ export interface operations {
   };
   /**
    * Everything that happened to an order and is awaited, in one list, with its explanation
-   * @description Steps, failed attempts, waits, undos and decisions from the saga’s log; money from the gateway’s own ledger; events, and what each destination has been sent. Changes nothing. What has happened is the same after Temporal’s retention. Temporal or the gateway being away is named in `missing`.
+   * @description Steps, failed attempts, waits, undos and decisions from the saga’s log; money from the gateway’s own ledger; events, and what each destination has been sent. Changes nothing. What has happened is the same after Temporal’s retention. Temporal or the gateway being away is named in `missing`; whoever cannot wait for the gateway asks without it.
    */
   getAdminOrdersIdTimeline: {
     parameters: {
+      query?: {
+        /** @description Not asked: the money is as it was recorded here, and the answer waits for no gateway */
+        without?: "gateway";
+      };
       path: {
         /** @description Order id */
         id: string;
