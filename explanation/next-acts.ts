@@ -88,7 +88,10 @@ function probeOf(
   if (neighbour === 'brake')
     return { what: `${step} goes on, the oldest order first, when operators let it: see \`ops brakes\``, at: null };
   if (isKeyRefused(lastError))
-    return { what: `${step} succeeds only once the key that the payment gateway refuses has been corrected`, at: null };
+    return {
+      what: `${step} succeeds only once the key that the payment gateway refuses has been corrected: STRIPE_API_KEY of the workers, which are restarted then`,
+      at: null,
+    };
   const every = `asked every ${probeEveryMs / 1_000} s`;
   return { what: `the prober tries ${step} again within 30 s of the return of the ${neighbour} (${every})`, at: null };
 }
