@@ -64,7 +64,12 @@ export const GATEWAY: Store = {
   store: 'the payment provider, and the sandbox in its place',
   ...LEGAL.gateway,
   parts: [
-    of('personal', 'payment_method', 'the provider’s id of it; in the sandbox the name of a test card', 'at the provider'),
+    of(
+      'personal',
+      'payment_method',
+      'the provider’s id of it; in the sandbox the name of a test card',
+      'at the provider',
+    ),
     of(
       'personal',
       'metadata.correlationId',
