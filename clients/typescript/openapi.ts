@@ -52,7 +52,7 @@ export interface paths {
   "/orders/{id}/cancel": {
     /**
      * Cancel an order
-     * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key. An operator’s reason is kept for ever, so it is refused with an e-mail address, an IBAN, the number of a payment card or a phone number in it.
+     * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key. An operator’s reason is kept for ever, so it is refused with an e-mail address, an IBAN, the number of a payment card or a phone number in it. While the key of clients’ ids cannot be had, the answer has the customer’s reference as `customerId`, except to that customer.
      */
     post: operations["postOrdersIdCancel"];
   };
@@ -1204,7 +1204,7 @@ export interface components {
            * @description What is in hand of it
            * @enum {string}
            */
-          why: "pending" | "unwinding" | "cancellation-due" | "steps-due" | "parked" | "refund-in-hand" | "finding-open" | "dead-letter-open";
+          why: "pending" | "unwinding" | "cancellation-due" | "steps-due" | "parked" | "refund-in-hand" | "finding-open" | "dead-letter-open" | "operation-open";
         })[];
       /** @description How many there are */
       waitingForCount: number;
@@ -1902,7 +1902,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      /** @description `key-unavailable`: A text of the customer cannot be read just now. `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -2039,7 +2039,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      /** @description `key-unavailable`: A text of the customer cannot be read just now. `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -2152,7 +2152,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      /** @description `key-unavailable`: A text of the customer cannot be read just now. `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -2270,7 +2270,7 @@ export interface operations {
   };
   /**
    * Cancel an order
-   * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key. An operator’s reason is kept for ever, so it is refused with an e-mail address, an IBAN, the number of a payment card or a phone number in it.
+   * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key. An operator’s reason is kept for ever, so it is refused with an e-mail address, an IBAN, the number of a payment card or a phone number in it. While the key of clients’ ids cannot be had, the answer has the customer’s reference as `customerId`, except to that customer.
    */
   postOrdersIdCancel: {
     parameters: {
@@ -2417,7 +2417,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `key-unavailable`: A text of the customer cannot be read just now. `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
