@@ -69,8 +69,15 @@ function ofMoney(row: OrderRow, gateway: GatewayView, { periods, now }: Looked):
         'The next try finds the charge under its key and records it; if the order is given up, its undo gives it back.',
     });
   for (const { disputed, dispute, answerBy } of charges)
-    if (disputed) found.push({ between, ...disputeOf(row, dispute, answerBy) });
+    if (disputed && !isSettled(row, dispute)) found.push({ between, ...disputeOf(row, dispute, answerBy) });
   return found;
+}
+
+/** The bank has decided, and nothing is left to be done about it: the money's lane goes on telling of it. */
+function isSettled(row: OrderRow, dispute: string | null): boolean {
+  if (!isFinal(row)) return false;
+  const isVouchedFor = row.payment.status === 'SETTLED_OUTSIDE' && (dispute === 'lost' || dispute === 'won');
+  return isVouchedFor || (dispute === 'won' && row.state.status === 'CONFIRMED' && row.payment.status === 'CHARGED');
 }
 
 function disputeOf(row: OrderRow, dispute: string | null, answerBy: string | null): Omit<Disagreement, 'between'> {
