@@ -19,6 +19,8 @@ export type HeldCharge = Pick<LedgerCharge, 'reference' | 'state' | 'currency' |
   disputedAt: string | null;
   /** How its newest dispute stands, in the gateway's word: `lost`, `won`, `needs_response` …; null = it has none. */
   dispute: string | null;
+  /** Until when the bank takes an answer to it; null = not known, or it takes none. */
+  answerBy: string | null;
   at: string;
 };
 export type RefundUnderWay = {
@@ -59,6 +61,7 @@ const readHeld = async (ledger: Reads, order: AskedOrder): Promise<HeldCharge[]>
       return {
         ...toHeld(charge, refunds, order.installationId),
         ...{ dispute: dispute?.status ?? null, disputedAt: dispute?.createdAt.toISOString() ?? null },
+        answerBy: dispute?.answerBy?.toISOString() ?? null,
       };
     }),
   );
@@ -76,7 +79,7 @@ function toHeld(
   charge: LedgerCharge,
   refunds: LedgerRefund[],
   installationId: string | null,
-): Omit<HeldCharge, 'dispute' | 'disputedAt'> {
+): Omit<HeldCharge, 'dispute' | 'disputedAt' | 'answerBy'> {
   const { reference, state, currency, disputed, createdAt } = charge;
   const ours = (amount: number) => amountFromGateway(installationId, { amount, currency });
   return {
