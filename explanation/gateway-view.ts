@@ -3,6 +3,7 @@ import { money } from '../contracts/amounts.js';
 import { amountFromGateway } from '../gateways/marks.js';
 import type { LedgerCharge, LedgerRefund, PaymentLedger, RefundStatus } from '../gateways/payments.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
+import { NoAnswer, patiently } from './patience.js';
 
 export type HeldCharge = Pick<LedgerCharge, 'reference' | 'state' | 'currency' | 'disputed'> & {
   /** In our minor unit. */
@@ -18,6 +19,8 @@ export type HeldCharge = Pick<LedgerCharge, 'reference' | 'state' | 'currency' |
   disputedAt: string | null;
   /** How its newest dispute stands, in the gateway's word: `lost`, `won`, `needs_response` …; null = it has none. */
   dispute: string | null;
+  /** Until when the bank takes an answer to it; null = not known, or it takes none. */
+  answerBy: string | null;
   at: string;
 };
 export type RefundUnderWay = {
@@ -41,23 +44,27 @@ export async function readGateway(place: LedgerPlace, order: AskedOrder): Promis
   if (place.where === undefined) return { asked: false, why: place.why };
   const { where, ledger } = place;
   try {
-    const charges = await Promise.all(
-      (await readCharges(ledger, order)).map(async (charge) => {
-        // Of most charges nothing went back: they cost no further question.
-        const refunds = charge.refunded > 0 ? await ledger.readRefunds(charge.reference) : [];
-        const [dispute] = charge.disputed ? await ledger.readDisputes(charge.reference) : [];
-        return {
-          ...toHeld(charge, refunds, order.installationId),
-          ...{ dispute: dispute?.status ?? null, disputedAt: dispute?.createdAt.toISOString() ?? null },
-        };
-      }),
-    );
+    const charges = await patiently('the gateway', () => readHeld(ledger, order));
     const holds = charges.reduce((sum, { received, refunded }) => sum + received - refunded, 0);
     return { asked: true, where, holds, charges };
   } catch (err) {
-    return { asked: false, why: `${where}: ${sentenceOf(err)}` };
+    return { asked: false, why: err instanceof NoAnswer ? err.message : `${where}: ${sentenceOf(err)}` };
   }
 }
+
+const readHeld = async (ledger: Reads, order: AskedOrder): Promise<HeldCharge[]> =>
+  Promise.all(
+    (await readCharges(ledger, order)).map(async (charge) => {
+      // Of most charges nothing went back: they cost no further question.
+      const refunds = charge.refunded > 0 ? await ledger.readRefunds(charge.reference) : [];
+      const [dispute] = charge.disputed ? await ledger.readDisputes(charge.reference) : [];
+      return {
+        ...toHeld(charge, refunds, order.installationId),
+        ...{ dispute: dispute?.status ?? null, disputedAt: dispute?.createdAt.toISOString() ?? null },
+        answerBy: dispute?.answerBy?.toISOString() ?? null,
+      };
+    }),
+  );
 
 /** The search is late by up to a minute; the charge on record is read as it is. */
 async function readCharges(ledger: Reads, { orderId, gatewayReference }: AskedOrder): Promise<LedgerCharge[]> {
@@ -72,7 +79,7 @@ function toHeld(
   charge: LedgerCharge,
   refunds: LedgerRefund[],
   installationId: string | null,
-): Omit<HeldCharge, 'dispute' | 'disputedAt'> {
+): Omit<HeldCharge, 'dispute' | 'disputedAt' | 'answerBy'> {
   const { reference, state, currency, disputed, createdAt } = charge;
   const ours = (amount: number) => amountFromGateway(installationId, { amount, currency });
   return {

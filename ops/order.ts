@@ -19,6 +19,7 @@ import { type Ops, orderId, run } from './command.js';
 import { type OpsConfig, policyOf, type Temporal } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
 import { readGatewayOf } from './gateway-view.js';
+import { openedDatabase, openedIfPossible } from './opened.js';
 import { age, duration, type Output, time } from './output.js';
 import { noteReads } from './reads.js';
 import { readEarlierRuns, readSagas, type SagaStory } from './saga-stories.js';
@@ -41,8 +42,8 @@ export function addOrderCommand(program: Command): void {
 
 async function showOrder(ops: Ops, id: string): Promise<ExitCode> {
   const { out, to, config } = ops;
-  const db = await to.database();
-  const order = await readOrder(db, id);
+  const db = await openedDatabase(ops);
+  const order = await openedIfPossible(ops, (texts) => readOrder(db, id, texts));
   if (!order) throw nothingMatched(`There is no order ${id}.`);
   const temporal = await to.temporal().catch((err: unknown) => {
     out.notice(
@@ -66,7 +67,7 @@ async function showOrder(ops: Ops, id: string): Promise<ExitCode> {
   const vouched = listed.filter(isVouched);
   const [gateway, next, earlierRuns] = await Promise.all([
     readGatewayOf(config, payment),
-    readNextActs(temporal, config, order, orderState),
+    readNextActs(temporal, config, order, orderState, sagas),
     temporal ? readEarlierRuns(temporal, sagas).catch(() => []) : [],
   ]);
   await noteReads(ops, db, 'order', [id]);
@@ -113,14 +114,21 @@ async function readNextActs(
   config: OpsConfig,
   order: StoredOrder,
   orderState: OrderState,
+  sagas: SagaStory[],
 ): Promise<NextAct[]> {
   const ask = async () => {
     const saga = temporal && (await describe(temporal, sagaInCharge(order.id, orderState)));
     return { saga, policy: temporal && saga ? await readPolicy(temporal, saga) : undefined };
   };
   const asked = await ask().catch(() => ({ saga: undefined, policy: undefined }));
-  return nextActs({ order, orderState, ...asked, policyOfToday: policyOf(config), probeEveryMs: config.PROBE_EVERY });
+  const policies = { policyOfToday: policyOf(config), probeEveryMs: config.PROBE_EVERY };
+  return nextActs({ order, orderState, ...asked, ...policies, lastError: lastErrorOf(sagas) });
 }
+
+/** Of what is not done yet: whether waiting mends it depends on what it was answered. */
+const lastErrorOf = (sagas: SagaStory[]): string | null =>
+  sagas.flatMap(({ steps }) => steps).findLast(({ lastError, finishedAt }) => lastError !== null && finishedAt === null)
+    ?.lastError ?? null;
 
 const readTraceId = async (db: Database, id: string): Promise<string | null> =>
   readTraceparent(await readTraceOf(db, id))?.traceId ?? null;
@@ -213,8 +221,8 @@ function printNext(out: Output, { next }: OrderReport): void {
     out.print('next     nothing: the order is final');
     return;
   }
-  for (const { what, at } of next) {
-    const when = at === null ? '' : `  ${time(at)} (${whenOf(at)})`;
+  for (const { what, at, atLatest } of next) {
+    const when = at === null ? '' : `  ${atLatest ? 'by ' : ''}${time(at)} (${whenOf(at)})`;
     out.print(`next     ${what}${when}`);
   }
 }

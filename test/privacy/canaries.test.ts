@@ -92,6 +92,11 @@ test('orders go along every path with words in all of their fields', async () =>
   expect(
     await post('POST /admin/dead-letters/{id}/discard', `/admin/dead-letters/${letter?.id}/discard`),
   ).toMatchObject({ status: 200 });
+  const another = { ids: [await stage.parkedLetter(confirmed)] };
+  expect(await post('POST /admin/dead-letters/discard', '/admin/dead-letters/discard', another)).toMatchObject({
+    status: 200,
+    body: { results: [{ outcome: 'discarded' }] },
+  });
   poisoned.clear();
   for (const act of ['engage', 'release'])
     expect(await post(`POST /admin/brakes/{brake}/${act}`, `/admin/brakes/accepting/${act}`)).toMatchObject({
@@ -110,6 +115,11 @@ test('orders go along every path with words in all of their fields', async () =>
       status: 200,
     });
   }
+  const many = { ids: [await stage.reportedFinding('many')], as: 'cancelled' };
+  expect(await post('POST /admin/findings/close', '/admin/findings/close', many)).toMatchObject({
+    status: 200,
+    body: { results: [{ outcome: 'closed' }] },
+  });
 }, 60_000);
 
 test('a customer is erased, and nobody is by the id of nobody, with words in the request', async () => {
@@ -229,6 +239,24 @@ test('each line of the logs has fields that the map knows, and no other', () => 
   },
   30_000,
 );
+
+test('of what the sandbox has nothing is left of anybody’s words when its retention has passed', async () => {
+  const { installation } = stage;
+  const post = async (path: string, body: object) => {
+    const headers = { 'content-type': 'application/json' };
+    const answer = await fetch(`${installation.sandbox}/sandbox/${path}`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(body),
+    });
+    return (await answer.json()) as { blanked?: number };
+  };
+  await post('clock', { aheadMs: 366 * 24 * 3_600_000 });
+  expect((await post('retention', {})).blanked).toBeGreaterThan(0);
+  const left = new Found();
+  searchGateway(installation.dataDir, left);
+  expect([...left.places]).toEqual([]);
+});
 
 test('a copy of the files, which is what a backup is, has no more in it', async () => {
   const { db, installation, running } = stage;

@@ -56,7 +56,10 @@ export const TEMPORAL: Store = {
       'an operator’s, without personal data as it was accepted',
       'goes with the retention',
     ),
-    of('none', 'searchAttribute.SagaState searchAttribute.SagaStep searchAttribute.SagaFailure failure'),
+    of(
+      'none',
+      'searchAttribute.SagaState searchAttribute.SagaStep searchAttribute.SagaFailure failure update.expectedStep update.expectedFailure',
+    ),
   ],
 };
 
@@ -64,12 +67,17 @@ export const GATEWAY: Store = {
   store: 'the payment provider, and the sandbox in its place',
   ...LEGAL.gateway,
   parts: [
-    of('personal', 'payment_method', 'the provider’s id of it', 'at the provider'),
+    of(
+      'personal',
+      'payment_method',
+      'the provider’s id of it; in the sandbox the name of a test card',
+      'at the provider',
+    ),
     of(
       'personal',
       'metadata.correlationId',
       'chosen by the client’s program, or a keyed hash of it',
-      'at the provider',
+      'at the provider; in the sandbox goes with `SANDBOX_RETENTION`',
     ),
     of('pseudonymous', 'metadata.orderId description', 'leads to the order'),
     of('none', 'metadata.installationId metadata.purpose amount currency'),
