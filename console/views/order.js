@@ -3,7 +3,7 @@ import { useConfig } from '../lib/config.js';
 import { count, duration, moment, money } from '../lib/format.js';
 import { AsOf } from '../lib/live.js';
 import { useSession } from '../lib/session.js';
-import { Id, Loading, Notice, Page, Panel, ProblemNotice, Status } from '../lib/ui.js';
+import { Id, Loading, Notice, Page, Panel, ProblemNotice, Status, useNow } from '../lib/ui.js';
 import { html, useEffect, useState } from '../vendor/preact.js';
 import { Acts, Outcome } from './order/acts.js';
 import { useTimeline } from './order/follow.js';
@@ -22,6 +22,7 @@ function Order({ params: { id = '' } }) {
   const { data, problem } = live;
   return html`<${Page} title=${html`Order <${Id} id=${id} />`} actions=${html`<${AsOf} live=${live} staleMs=${live.staleMs} />`}>
     <${ProblemNotice} problem=${problem} onRetry=${live.tryNow} what=${data ? 'What is shown is from before.' : undefined} />
+    ${live.waitsSince && data && html`<${Waits} since=${live.waitsSince} gatewayAt=${live.gatewayAt} />`}
     ${acted && data && html`<${Outcome} acted=${acted} timeline=${data} />`}
     ${
       data
@@ -32,6 +33,12 @@ function Order({ params: { id = '' } }) {
         : !problem && html`<${Loading} what="Reading the order" />`
     }
   <//>`;
+}
+
+/** Says what is waited for, and what the page is good for until then. @param {{ since: number, gatewayAt?: number }} props */
+function Waits({ since, gatewayAt }) {
+  const now = useNow();
+  return html`<${Notice}>The payment gateway is being asked for this order’s money, for ${duration((now - since) / 1_000)} now. Until it answers, ${gatewayAt ? `the money’s lane shows what it held at ${moment(gatewayAt).slice(11)}` : 'the money’s lane shows what was recorded here'}; all else is as of now.<//>`;
 }
 
 /** @param {{ timeline: Timeline, canAct: boolean, onActed: (acted: any) => void }} props */
@@ -46,10 +53,11 @@ function Told({ timeline, canAct, onActed }) {
         <${Panel} title="Picture"><${Picture} entries=${entries} atMs=${atMs} isFinal=${isFinal} /><//>
       </div>
       <div class="order-side">
-        <${Panel} title="Why it stands so">${explanation.why.map((line) => html`<p>${line}</p>`)}
+        <${Panel} title="Why it stands so">${[...explanation.why, explanation.usual].map((line) => html`<p>${line}</p>`)}
           ${explanation.disagreements.map(({ between, says, sequel }) => html`<${Notice} kind="bad"><p><strong>${between.join(' and ')} do not agree.</strong> ${says} ${sequel}</p><//>`)}<//>
-        <${Panel} title="What comes next by itself">${explanation.next.length === 0 ? html`<p>${isFinal ? 'Nothing: it is final.' : 'Nothing that is known.'}</p>` : html`<ul>${explanation.next.map((act) => html`<li>${act.what}${act.at && html` <span class="faint">${ahead(act.at, atMs)}</span>`}</li>`)}</ul>`}<//>
+        <${Panel} title="What comes next by itself">${explanation.next.length === 0 ? html`<p>${isFinal ? 'Nothing: it is final.' : 'Nothing that is known.'}</p>` : html`<ul>${explanation.next.map((act) => html`<li>${act.what}${act.at && html` <span class="faint">${act.atLatest && 'at the latest '}${ahead(act.at, atMs)}</span>`}</li>`)}</ul>`}<//>
         <${Panel} title="What may be done"><${Acts} timeline=${timeline} canAct=${canAct} onActed=${onActed} /><//>
+        ${explanation.words.length > 0 && html`<${Panel} title="Words"><dl>${explanation.words.map(({ word, means }) => html`<dt>${word}</dt><dd class="faint">${means}</dd>`)}</dl><//>`}
       </div>
       <div class="order-list">
     <${Panel} title="List" aside=${html`<span class="faint">${count(entries.length, 'entry', 'entries')}</span>`}>
