@@ -13,10 +13,12 @@ import type { ReadinessCheck } from '../runtime/health.js';
 import { firstAddressOf, listenOnOtherLoopback } from '../runtime/listeners/loopback.js';
 import type { TemporalLink } from '../runtime/temporal.js';
 import type { SagaSlots } from '../sagas/slots.js';
+import { createStuckSnapshots, type StuckSnapshots } from '../sagas/stuck-snapshots.js';
 import { createAuditor } from './access/audit-recorder.js';
 import { type AuthenticationSettings, createAuthenticator } from './access/authentication.js';
 import { rememberVerified } from './access/verified-tokens.js';
 import type { Api, Explaining, CodecServer } from './dependencies.js';
+import { requireTemporal } from './routes/admin.js';
 import { chargeCorrelationOf } from './routes/charge-correlation.js';
 import { createApiReadiness } from './routes/health.js';
 import { showApiMetrics, exposeStarts } from './metrics.js';
@@ -119,7 +121,8 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   const limit = settings.authentication && settings.rateLimit && (await createLimit(settings.rateLimit, db, logger));
   const authenticate = createAuthenticator(settings.authentication);
   const readiness = createApiReadiness(db, stopping.signal);
-  const overview = openOverview(settings);
+  const stuck = createStuckSnapshots({ db, client: () => requireTemporal({ temporal }), policy });
+  const overview = openOverview(settings, stuck);
   const { temporalUiUrl, idempotencyTtlMs, pageBytesMax, paymentsWebhookSecret } = settings;
   const app = await createServer(
     {
@@ -134,6 +137,7 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
       dispatcher,
       waiting,
       overview,
+      stuck,
       policy,
       idempotencyTtlMs,
       readiness,
@@ -178,13 +182,17 @@ export async function startApi(settings: ApiSettings): Promise<RunningApi> {
   };
 }
 
-function openOverview({ db, temporal, policy, explaining, breaker, erasures, logger }: ApiSettings) {
+function openOverview(
+  { db, temporal, policy, explaining, breaker, erasures, logger }: ApiSettings,
+  stuck: StuckSnapshots,
+) {
   const { deadlineMs = ERASURE_DEADLINE_MS, alertBeforeMs = ERASURE_ALERT_BEFORE_MS } = erasures ?? {};
   const erasuresLateAfterMs = Math.max(0, deadlineMs - alertBeforeMs);
   return createOverview({
     db,
     temporal,
     policy,
+    stuck,
     gatewayPlace: explaining?.gateway,
     breaker,
     erasuresLateAfterMs,

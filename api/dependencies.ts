@@ -20,6 +20,7 @@ import type { Auditor } from './access/audit-recorder.js';
 import type { Authenticate } from './access/authentication.js';
 import type { Caller } from './access/permissions.js';
 import type { OverviewReader } from './overview/overview.js';
+import type { StuckSnapshots } from '../sagas/stuck-snapshots.js';
 import type { SagaDispatcher } from './dispatcher.js';
 import type { CallerLimits } from './load/parties.js';
 import type { Waiting } from './waiting/waiting.js';
@@ -32,6 +33,8 @@ export type ApiDependencies = {
   dispatcher: SagaDispatcher;
   waiting: Waiting;
   overview: OverviewReader;
+  /** Of the stuck sagas, for all in this process who look. */
+  stuck: StuckSnapshots;
   policy: SagaPolicy;
   /** Where people look at workflows; undefined = no link is shown. */
   temporalUiUrl?: string;

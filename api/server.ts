@@ -44,6 +44,7 @@ import { overviewRoutes } from './routes/overview.js';
 import { payloadRoutes } from './routes/payloads.js';
 import { sagaRoutes } from './routes/sagas.js';
 import { orderFindingRoutes } from './routes/order-finding.js';
+import { manyAtOnceRoutes } from './routes/many-at-once.js';
 import { searchRoutes } from './routes/search.js';
 import { timelineRoutes } from './routes/timelines.js';
 import { setStandardHeaders } from './http/security-headers.js';
@@ -136,6 +137,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   stuckSagaRoutes(app, deps);
   searchRoutes(app, deps);
   orderFindingRoutes(app, deps);
+  manyAtOnceRoutes(app, deps);
   explanationRoutes(app, deps);
   timelineRoutes(app, deps);
   auditRoutes(app, deps);

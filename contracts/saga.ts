@@ -135,7 +135,19 @@ export const CANCEL_UPDATE = 'cancel';
 export const PROGRESS_QUERY = 'progress';
 
 /** `operator` is an opaque subject id; `reason` at most 200 characters, without personal data: both are kept for ever. */
-export type Resolution = { action: 'retry' | 'skip' | 'compensate'; operator: string; reason: string };
+export type Resolution = {
+  action: 'retry' | 'skip' | 'compensate';
+  operator: string;
+  reason: string;
+  /** The step, or undo, at which its sender has seen the saga; at another one it is refused. A saga that older code runs does not ask. */
+  expectedStep?: string;
+  /** As the saga was marked then: the type of its failure. */
+  expectedFailure?: string;
+};
+/** Type of the failure by which a saga refuses a decision on what it is not at any more; its detail is a SagaStanding. */
+export const NOT_AS_SEEN = 'NotAsSeen';
+/** Where a saga stands: null = at no step, marked with no failure. */
+export type SagaStanding = { state: SagaState; step: string | null; failure: string | null };
 export type CancelRequest = { reason: string; requestedBy: string };
 export const REASON_LENGTH_MAX = 200;
 /** What an operator writes is kept for ever and shown to many: an id of a person in our own system, never a name. */

@@ -29,6 +29,29 @@ export async function readRefusal(db: Database): Promise<'standby' | 'read-only'
   return row?.isStandby ? 'standby' : row?.isReadOnly ? 'read-only' : null;
 }
 
+/** Of each table that tells of trouble, so many of the newest rows are looked at. */
+const TROUBLES_MAX = 100;
+
+/**
+ * When trouble last ended that has left its mark here: a parked saga that went on, a finding or a dead letter that was settled, a brake that was
+ * released, an account that was adopted. Where there was none, it is the acceptance of the first order.
+ */
+export async function readTroubleEnd(db: Database): Promise<Date | null> {
+  const [row] = await db.$queryRaw<{ at: Date | null }[]>`
+    SELECT greatest(
+      (SELECT max(greatest(last_at, (SELECT min(l.at) FROM saga_log l WHERE l.order_id = f.order_id AND l.at > f.last_at)))
+        FROM (SELECT order_id, kind, last_at FROM step_failures ORDER BY id DESC LIMIT ${TROUBLES_MAX}) AS f WHERE kind = 'parked'),
+      (SELECT at FROM reconciliation_closings ORDER BY id DESC LIMIT 1),
+      (SELECT max(updated_at) FROM (SELECT action, updated_at FROM reconciliation_findings ORDER BY id DESC LIMIT ${TROUBLES_MAX}) AS f
+        WHERE action IN ('refunded', 'cancelled')),
+      (SELECT max(coalesce(closed_at, updated_at)) FROM (SELECT state, closed_at, updated_at FROM dead_letters ORDER BY id DESC LIMIT ${TROUBLES_MAX}) AS d
+        WHERE state IN ('DELIVERED', 'DISCARDED')),
+      (SELECT max(released_at) FROM (SELECT released_at FROM brake_periods ORDER BY id DESC LIMIT ${TROUBLES_MAX}) AS b),
+      (SELECT adopted_at FROM installation),
+      (SELECT created_at FROM orders ORDER BY id LIMIT 1)) AS at`;
+  return row?.at ?? null;
+}
+
 /** When a destination's cursor has last moved, which it does once events were taken. */
 export async function readDeliverySigns(db: Database): Promise<{ destination: string; movedAt: Date | null }[]> {
   return db.$queryRaw`

@@ -5,7 +5,7 @@ import type { Database } from './database.js';
 /**
  * - `events-purged`     retention has removed events that had occurred before then, and none that occurred later
  * - `verified-new`, `verified-all` when a pass of the verification came to its end, whichever process made it
- * - `trouble-seen`      when something was last seen to be wrong, whichever process looked (api/overview)
+ * - `trouble-seen`      when something was last seen to be wrong that leaves no mark of its own, whichever process looked (api/overview)
  */
 export type ProgressMark = 'events-purged' | 'verified-new' | 'verified-all' | 'trouble-seen';
 
@@ -16,6 +16,12 @@ export const reach = (name: ProgressMark, at: Prisma.Sql): Prisma.Sql => Prisma.
 
 export async function reachNow(db: Database, name: ProgressMark): Promise<void> {
   await db.$executeRaw(reach(name, Prisma.sql`SELECT now()`));
+}
+
+/** @returns null if it never was reached */
+export async function readMark(db: Database, name: ProgressMark): Promise<Date | null> {
+  const mark = await db.progressMark.findUnique({ where: { name }, select: { reachedAt: true } });
+  return mark?.reachedAt ?? null;
 }
 
 /** @returns when it was reached; where it never was, the count begins now */

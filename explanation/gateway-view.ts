@@ -3,6 +3,7 @@ import { money } from '../contracts/amounts.js';
 import { amountFromGateway } from '../gateways/marks.js';
 import type { LedgerCharge, LedgerRefund, PaymentLedger, RefundStatus } from '../gateways/payments.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
+import { NoAnswer, patiently } from './patience.js';
 
 export type HeldCharge = Pick<LedgerCharge, 'reference' | 'state' | 'currency' | 'disputed'> & {
   /** In our minor unit. */
@@ -43,24 +44,27 @@ export async function readGateway(place: LedgerPlace, order: AskedOrder): Promis
   if (place.where === undefined) return { asked: false, why: place.why };
   const { where, ledger } = place;
   try {
-    const charges = await Promise.all(
-      (await readCharges(ledger, order)).map(async (charge) => {
-        // Of most charges nothing went back: they cost no further question.
-        const refunds = charge.refunded > 0 ? await ledger.readRefunds(charge.reference) : [];
-        const [dispute] = charge.disputed ? await ledger.readDisputes(charge.reference) : [];
-        return {
-          ...toHeld(charge, refunds, order.installationId),
-          ...{ dispute: dispute?.status ?? null, disputedAt: dispute?.createdAt.toISOString() ?? null },
-          answerBy: dispute?.answerBy?.toISOString() ?? null,
-        };
-      }),
-    );
+    const charges = await patiently('the gateway', () => readHeld(ledger, order));
     const holds = charges.reduce((sum, { received, refunded }) => sum + received - refunded, 0);
     return { asked: true, where, holds, charges };
   } catch (err) {
-    return { asked: false, why: `${where}: ${sentenceOf(err)}` };
+    return { asked: false, why: err instanceof NoAnswer ? err.message : `${where}: ${sentenceOf(err)}` };
   }
 }
+
+const readHeld = async (ledger: Reads, order: AskedOrder): Promise<HeldCharge[]> =>
+  Promise.all(
+    (await readCharges(ledger, order)).map(async (charge) => {
+      // Of most charges nothing went back: they cost no further question.
+      const refunds = charge.refunded > 0 ? await ledger.readRefunds(charge.reference) : [];
+      const [dispute] = charge.disputed ? await ledger.readDisputes(charge.reference) : [];
+      return {
+        ...toHeld(charge, refunds, order.installationId),
+        ...{ dispute: dispute?.status ?? null, disputedAt: dispute?.createdAt.toISOString() ?? null },
+        answerBy: dispute?.answerBy?.toISOString() ?? null,
+      };
+    }),
+  );
 
 /** The search is late by up to a minute; the charge on record is read as it is. */
 async function readCharges(ledger: Reads, { orderId, gatewayReference }: AskedOrder): Promise<LedgerCharge[]> {

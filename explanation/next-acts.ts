@@ -154,7 +154,10 @@ function probeOf(
   if (neighbour === 'brake')
     return { what: `${step} goes on, the oldest order first, when operators let it: see \`ops brakes\``, at: null };
   if (isKeyRefused(lastError))
-    return { what: `${step} succeeds only once the key that the payment gateway refuses has been corrected`, at: null };
+    return {
+      what: `${step} succeeds only once the key that the payment gateway refuses has been corrected: STRIPE_API_KEY of the workers, which are restarted then`,
+      at: null,
+    };
   const within = span(probeEveryMs + PROBE_PAUSES_MS);
   return {
     what: `${step} is tried again within ${within} of the moment when the ${NEIGHBOURS[neighbour] ?? neighbour} answers again`,

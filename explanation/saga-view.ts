@@ -10,10 +10,11 @@ import { codecsOf, readFailure } from '../sagas/payloads/reading.js';
 import { findStandstill, readBuilds } from '../sagas/standstill.js';
 import { type Wait, waitOf } from '../sagas/waits.js';
 import { readPolicy } from './next-acts.js';
+import { NoAnswer, PATIENCE_MS, patiently } from './patience.js';
 import type { OrderRow } from './order-row.js';
 
-/** A person is waiting; a healthy server answers in milliseconds. */
-const LIMIT_MS = 4_000;
+/** All calls of one look. */
+const CALLS_MS = PATIENCE_MS - 500;
 /** A saga's history is a dozen events; what it came to is in the newest. */
 const EVENTS_MAX = 50;
 
@@ -48,9 +49,12 @@ export type KnownSaga = {
 export async function readSaga(client: Client | undefined, row: OrderRow): Promise<SagaView> {
   if (client === undefined) return { asked: false, why: 'Temporal has not answered this process' };
   try {
-    return await client.withDeadline(Date.now() + LIMIT_MS, () => look(client, row));
+    // Its own calls end before: whoever closes the client afterwards finds none. What a key store is asked for need not.
+    return await patiently('Temporal, or the key store of what it keeps,', () =>
+      client.withDeadline(Date.now() + CALLS_MS, () => look(client, row)),
+    );
   } catch (err) {
-    return { asked: false, why: sentenceOf(err) };
+    return { asked: false, why: err instanceof NoAnswer ? err.message : sentenceOf(err) };
   }
 }
 

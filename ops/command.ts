@@ -40,6 +40,12 @@ export const addJsonOption = (command: Command): Command => command.option('--js
 export const stepOption = (): Option =>
   new Option('--step <step>', 'only those stuck at this step or undo').choices([...STEPS, ...UNDOS]);
 
+export const atOption = (): Option =>
+  new Option('--at <step>', 'only if the named saga is at this step or undo when it is decided').choices([
+    ...STEPS,
+    ...UNDOS,
+  ]);
+
 export function wholeNumber(text: string): number {
   const n = Number(text);
   if (!Number.isInteger(n) || n < 1) throw new InvalidArgumentError('It must be a whole number from 1.');

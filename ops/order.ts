@@ -67,7 +67,7 @@ async function showOrder(ops: Ops, id: string): Promise<ExitCode> {
   const vouched = listed.filter(isVouched);
   const [gateway, next, earlierRuns] = await Promise.all([
     readGatewayOf(config, payment),
-    readNextActs(temporal, config, order, orderState),
+    readNextActs(temporal, config, order, orderState, sagas),
     temporal ? readEarlierRuns(temporal, sagas).catch(() => []) : [],
   ]);
   await noteReads(ops, db, 'order', [id]);
@@ -114,14 +114,21 @@ async function readNextActs(
   config: OpsConfig,
   order: StoredOrder,
   orderState: OrderState,
+  sagas: SagaStory[],
 ): Promise<NextAct[]> {
   const ask = async () => {
     const saga = temporal && (await describe(temporal, sagaInCharge(order.id, orderState)));
     return { saga, policy: temporal && saga ? await readPolicy(temporal, saga) : undefined };
   };
   const asked = await ask().catch(() => ({ saga: undefined, policy: undefined }));
-  return nextActs({ order, orderState, ...asked, policyOfToday: policyOf(config), probeEveryMs: config.PROBE_EVERY });
+  const policies = { policyOfToday: policyOf(config), probeEveryMs: config.PROBE_EVERY };
+  return nextActs({ order, orderState, ...asked, ...policies, lastError: lastErrorOf(sagas) });
 }
+
+/** Of what is not done yet: whether waiting mends it depends on what it was answered. */
+const lastErrorOf = (sagas: SagaStory[]): string | null =>
+  sagas.flatMap(({ steps }) => steps).findLast(({ lastError, finishedAt }) => lastError !== null && finishedAt === null)
+    ?.lastError ?? null;
 
 const readTraceId = async (db: Database, id: string): Promise<string | null> =>
   readTraceparent(await readTraceOf(db, id))?.traceId ?? null;

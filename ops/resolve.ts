@@ -7,7 +7,7 @@ import { groupByFailure } from '../domain/stuck-sagas.js';
 import { sagaInCharge } from '../sagas/deciding/asking.js';
 import { decide, type Target } from '../sagas/deciding/decide.js';
 import { type ActOptions, actOnAll, addManyOptions, askBefore, DIRECT_MAX, signatureOf } from './act.js';
-import { type Ops, orderIds, run, stepOption, wholeNumber } from './command.js';
+import { atOption, type Ops, orderIds, run, stepOption, wholeNumber } from './command.js';
 import { policyOf } from './connections.js';
 import { type ExitCode, nothingMatched, usage } from './exit.js';
 import { actOnServer } from './operations/start.js';
@@ -15,7 +15,7 @@ import { createRecorder } from './recorder.js';
 import { printGroups } from './stuck.js';
 import { listStuck, type StuckFilter } from './stuck-sagas.js';
 
-type Options = ActOptions & StuckFilter & { all?: boolean; limit?: number };
+type Options = ActOptions & StuckFilter & { all?: boolean; limit?: number; at?: string };
 
 const COMMANDS = {
   retry: {
@@ -29,7 +29,7 @@ const COMMANDS = {
     summary: 'vouch that the step (or undo) that waits has been done by hand, and go on',
     done: 'recorded as done by hand',
     example: `
-  ops skip 01a1fc4b-2622-70f0-8b6b-725674f9c1d0 --reason 'paid by bank transfer, ticket 4711'`,
+  ops skip 01a1fc4b-2622-70f0-8b6b-725674f9c1d0 --at chargePayment --reason 'paid by bank transfer, ticket 4711'`,
   },
   compensate: {
     summary: 'give the order up: undo what was done, cancel it',
@@ -51,7 +51,8 @@ export function addResolveCommands(program: Command): void {
       .option('--all', 'all stuck sagas that `stuck` lists, oldest and dearest first')
       .addOption(stepOption())
       .option('--failure <kind>', 'only those stuck for this reason, as `stuck` groups them')
-      .option('--limit <n>', 'at most so many', wholeNumber);
+      .option('--limit <n>', 'at most so many', wholeNumber)
+      .addOption(atOption());
     addManyOptions(command)
       .addHelpText('after', `\nExamples:${example}`)
       .action((ids: string[], options: Options) => run(command, (ops) => resolveAll(ops, action, ids, options)));
@@ -63,9 +64,13 @@ async function resolveAll(ops: Ops, action: Resolution['action'], ids: string[],
   if (ids.length === 0 && !isFiltered)
     throw usage(`Which? Name orders, or use --all, --step, --failure. See \`${action} --help\`.`);
   if (ids.length > 0 && isFiltered) throw usage('Name orders, or filter with --all, --step, --failure: not both.');
+  if (options.at !== undefined && (isFiltered || (ids.length > DIRECT_MAX && options.direct !== true)))
+    throw usage(
+      `--at goes with up to ${DIRECT_MAX} orders that are named, or with --direct: others are held to where they were listed.`,
+    );
   const signature = signatureOf(options, ops.config, action === 'retry' ? 'retried from the ops CLI' : undefined);
   const resolution: Resolution = { action, ...signature };
-  const targets = ids.length > 0 ? await named(ops, ids) : await filtered(ops, options);
+  const targets = ids.length > 0 ? await named(ops, ids, options.at) : await filtered(ops, options);
   const many = `${targets.length} ${targets.length === 1 ? 'saga' : 'sagas'}`;
   await askBefore(ops, `${action} ${many}, as ${signature.operator}?`, options.yes);
   if (targets.length > DIRECT_MAX && options.direct !== true)
@@ -73,7 +78,9 @@ async function resolveAll(ops: Ops, action: Resolution['action'], ids: string[],
   const [temporal, db] = [await ops.to.temporal(), await ops.to.database()];
   const recorder = createRecorder(ops, action, signature.operator);
   const deciding = { temporal, db, policy: policyOf(ops.config), recorder };
-  return actOnAll(ops, resolution, targets, options, (target) => decide(deciding, target, resolution));
+  return actOnAll(ops, resolution, targets, options, ({ seenStep, ...target }) =>
+    decide(deciding, target, { ...resolution, ...(seenStep !== undefined && { expectedStep: seenStep }) }),
+  );
 }
 
 async function filtered(ops: Ops, { step, failure, limit }: Options): Promise<Target[]> {
@@ -84,10 +91,13 @@ async function filtered(ops: Ops, { step, failure, limit }: Options): Promise<Ta
   if (chosen.length === 0) throw nothingMatched('No stuck saga matches.');
   printGroups(out, groupByFailure(chosen));
   if (more) out.notice('There are more than can be seen at a time: repeat the command afterwards.');
-  return chosen.map(({ orderId, workflowId }) => ({ orderId, workflowId }));
+  return chosen.map(({ orderId, workflowId, state, step: seenStep }) => ({
+    ...{ orderId, workflowId },
+    ...(state === 'NEEDS_ATTENTION' && seenStep !== null && { seenStep }),
+  }));
 }
 
-async function named({ out, to }: Ops, ids: string[]): Promise<Target[]> {
+async function named({ out, to }: Ops, ids: string[], seenStep: string | undefined): Promise<Target[]> {
   const db = await to.database();
   const found: Target[] = [];
   const rows: string[][] = [];
@@ -97,7 +107,8 @@ async function named({ out, to }: Ops, ids: string[]): Promise<Target[]> {
       out.notice(`There is no order ${id}.`);
       continue;
     }
-    found.push({ orderId: id, workflowId: sagaInCharge(id, await readOrderState(db, id)) });
+    const workflowId = sagaInCharge(id, await readOrderState(db, id));
+    found.push({ orderId: id, workflowId, ...(seenStep !== undefined && { seenStep }) });
     rows.push([id, order.status, money(order.total)]);
   }
   if (found.length === 0) throw nothingMatched('None of these orders exists.');

@@ -21,8 +21,11 @@ const READ_LIMIT_MS = 20_000;
 export type ListedState = 'NEEDS_ATTENTION' | 'COMPENSATING';
 export type StuckSnapshot = StuckList & { groups: StuckGroup[]; at: Date };
 export type StuckSnapshots = {
-  /** @param goesOn the pages before this one were of a snapshot that is to be paged on through */
-  read(state: ListedState, goesOn: boolean): Promise<StuckSnapshot>;
+  /**
+   * @param goesOn the pages before this one were of a snapshot that is to be paged on through
+   * @param freshMs so old may be what is answered, also of a list of ordinary length; absent = it is read anew
+   */
+  read(state: ListedState, goesOn: boolean, freshMs?: number): Promise<StuckSnapshot>;
   /** Reads a long list before anybody asks. @returns whether there is one */
   keepAtHand(): Promise<boolean>;
 };
@@ -49,10 +52,10 @@ export function createStuckSnapshots({ db, client, policy, now = Date.now }: Sna
     return read;
   };
   return {
-    read: async (state, goesOn) => {
+    read: async (state, goesOn, freshMs = 0) => {
       const last = known.get(state);
       const ageMs = last ? now() - last.at.getTime() : Number.POSITIVE_INFINITY;
-      if (last && goesOn && ageMs < PAGED_WITHIN_MS) return last;
+      if (last && ((goesOn && ageMs < PAGED_WITHIN_MS) || ageMs < freshMs)) return last;
       if (!last || last.sagas.length <= ORDINARY_MAX || ageMs >= STALE_MAX_MS) return readOnce(state);
       readOnce(state).catch(() => undefined); // whoever waits for it is told
       return last;

@@ -1,7 +1,14 @@
 /** What a running saga refuses to be asked, before anything is done or written to its history. */
 import { ApplicationFailure } from '@temporalio/workflow';
 import { personalFormIn, refusalOf } from '../contracts/personal-data.js';
-import { type CancelRequest, REASON_LENGTH_MAX, type Resolution, SUBJECT } from '../contracts/saga.js';
+import {
+  type CancelRequest,
+  NOT_AS_SEEN,
+  REASON_LENGTH_MAX,
+  type Resolution,
+  type SagaStanding,
+  SUBJECT,
+} from '../contracts/saga.js';
 import { TEXT, TEXT_RULE } from '../contracts/texts.js';
 import { isWaiting } from './retry-requests.js';
 import type { Saga } from './saga.js';
@@ -13,6 +20,7 @@ export function validateResolution(saga: Saga, resolution: Resolution): void {
   requireSubject('operator', resolution.operator);
   requireReason(resolution.reason);
   requireUndecided(saga);
+  requireAsSeen(saga, resolution);
   requireNoneInHand(saga, resolution.action);
   const isAsking = resolution.action === 'retry' && saga.direction.question !== undefined;
   if (resolution.action !== 'compensate' && !isWaiting(saga) && !isAsking) {
@@ -29,6 +37,25 @@ export function validateCancel(saga: Saga, request: CancelRequest): void {
   requireReason(request.reason);
   requireUndecided(saga);
   if (saga.direction.isPastPivot) refuseAsConfirmed(saga);
+}
+
+/**
+ * What an operator has decided is decided of what they saw: a step that came after it is another matter. The handler begins with no other
+ * thing in between, and has the decision refused if the step ends before it takes effect (decisions).
+ */
+function requireAsSeen(saga: Saga, { expectedStep, expectedFailure }: Resolution): void {
+  const now = standingOf(saga);
+  const isSame = (expected: string | undefined, found: string | null) => expected === undefined || expected === found;
+  if (isSame(expectedStep, now.step) && isSame(expectedFailure, now.failure)) return;
+  const at = ({ step, failure }: Pick<SagaStanding, 'step' | 'failure'>) =>
+    `${step ?? 'no step'}${failure === null ? '' : ` (${failure})`}`;
+  const seen = { step: expectedStep ?? now.step, failure: expectedFailure ?? null };
+  refuse(`order ${saga.orderId} is at ${at(now)} by now, not at ${at(seen)}: nothing was decided`, NOT_AS_SEEN, now);
+}
+
+function standingOf({ progress, direction }: Saga): SagaStanding {
+  const step = progress.current?.name ?? direction.question?.name ?? null;
+  return { state: progress.state, step, failure: progress.markedAs ?? null };
 }
 
 function requireUndecided({ orderId, progress: { state } }: Saga): void {
@@ -72,6 +99,6 @@ export function refuseAsConfirmed({ orderId }: Saga): never {
   refuse(`order ${orderId} was confirmed first`, 'AlreadyConfirmed');
 }
 
-export function refuse(message: string, type: string): never {
-  throw ApplicationFailure.nonRetryable(message, type);
+export function refuse(message: string, type: string, ...details: unknown[]): never {
+  throw ApplicationFailure.nonRetryable(message, type, ...details);
 }

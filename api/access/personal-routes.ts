@@ -39,6 +39,7 @@ const ANSWERS_PERSONAL_DATA: Record<Route, boolean> = {
   'POST /admin/dead-letters/replay': true,
   'POST /admin/dead-letters/:id/replay': true,
   'POST /admin/dead-letters/:id/discard': true,
+  'POST /admin/dead-letters/discard': true,
   // Counts, and sums of money; which orders they are is what the items say.
   'POST /admin/operations/preview': false,
   'POST /admin/operations': false,
@@ -51,6 +52,7 @@ const ANSWERS_PERSONAL_DATA: Record<Route, boolean> = {
   'GET /admin/destinations': false,
   'GET /admin/findings': true,
   'POST /admin/findings/:id/close': true,
+  'POST /admin/findings/close': true,
   'POST /admin/findings/:id/refund': true,
   // Whose erasure it is, is what they do not say.
   'POST /admin/customers/:id/erase': false,

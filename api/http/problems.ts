@@ -5,13 +5,14 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { Money } from '../../contracts/orders.js';
+import { SAGA_STATES, type SagaStanding } from '../../contracts/saga.js';
 import { TEXT, TEXT_RULE } from '../../contracts/texts.js';
 import { isNotNow } from '../../domain/database.js';
 import { KeyUnavailable } from '../../domain/sealing/errors.js';
 import { addressKey } from '../../runtime/listeners/client-address.js';
 import type { Pace } from '../load/refusals.js';
 import { requestsRefused } from '../metrics.js';
-import { MoneySchema } from './schemas.js';
+import { MoneySchema, oneOf } from './schemas.js';
 import { setStandardHeaders } from './security-headers.js';
 
 /** Every problem that this API can answer: its code → its status, title and what a client can do. */
@@ -57,6 +58,11 @@ export const PROBLEMS = {
     409,
     'The saga is not in a state in which this makes sense',
     'Read the saga: GET /orders/{id}/saga.',
+  ],
+  'saga-moved': [
+    409,
+    'The saga is not any more where you have seen it',
+    'Nothing was decided. `saga` says where it is: decide anew, with that as `expectedStep`.',
   ],
   'operation-not-possible': [
     409,
@@ -202,6 +208,7 @@ export type Extras = {
   maximum?: Money;
   oldest?: string;
   gap?: { after: string; until?: string };
+  saga?: SagaStanding;
 };
 
 /** What goes with a problem besides its body. */
@@ -258,6 +265,16 @@ export const ProblemSchema = Type.Object(
           ),
         },
         { description: 'What has left' },
+      ),
+    ),
+    saga: Type.Optional(
+      Type.Object(
+        {
+          state: oneOf(SAGA_STATES, 'Of GET /orders/{id}/saga'),
+          step: Type.Union([Type.String(), Type.Null()], { description: 'The step or undo that it is at' }),
+          failure: Type.Union([Type.String(), Type.Null()], { description: 'What it is listed as stuck for' }),
+        },
+        { description: 'Where the saga is' },
       ),
     ),
     correlationId: Type.String(),

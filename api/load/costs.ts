@@ -76,6 +76,7 @@ const COSTS: Record<Route, Cost> = {
   'POST /admin/dead-letters/replay': 20,
   'POST /admin/dead-letters/:id/replay': 5,
   'POST /admin/dead-letters/:id/discard': 5,
+  'POST /admin/dead-letters/discard': 40,
   // Asks Temporal for all that is stuck, and writes down ten thousand at most.
   'POST /admin/operations/preview': 50,
   'POST /admin/operations': 10,
@@ -91,6 +92,8 @@ const COSTS: Record<Route, Cost> = {
   // Counts all that match, however few are shown.
   'GET /admin/findings': (request) => 10 + page(request),
   'POST /admin/findings/:id/close': 5,
+  // A hundred transactions, one after the other.
+  'POST /admin/findings/close': 40,
   'POST /admin/findings/:id/refund': 5,
   'POST /admin/customers/:id/erase': 5,
   'GET /admin/erasures': page,

@@ -18,7 +18,7 @@ import {
 } from '../../domain/neighbour-signs.js';
 import { countLastErrors } from '../../domain/step-failures.js';
 import { readPollers } from '../../sagas/pollers.js';
-import { findStuck } from '../../sagas/stuck.js';
+import type { StuckSnapshots } from '../../sagas/stuck-snapshots.js';
 import type { LedgerPlace } from '../../explanation/gateway-view.js';
 import { RECENT_MS } from './cause.js';
 import { isKeyRefused } from '../../explanation/refused-key.js';
@@ -53,10 +53,13 @@ export type PostgresFacts = Awaited<ReturnType<typeof readPostgres>>;
 
 const ERRORS_OF_MAX = 500;
 
-/** Stuck sagas may be ten thousand: they are grouped at once, and the list is let go. */
-export async function readTemporal(db: Database, client: Client, policy: SagaPolicy) {
+/** So old may be what somebody else in this process has read of the stuck sagas: then it is not read once more. */
+const STUCK_FRESH_MS = 2_000;
+
+/** Stuck sagas may be ten thousand: they are grouped at once. A list that long is kept at hand, and some seconds old. */
+export async function readTemporal(db: Database, client: Client, policy: SagaPolicy, snapshots: StuckSnapshots) {
   const [stuck, pollers, held] = await Promise.all([
-    findStuck(db, client, policy),
+    snapshots.read('NEEDS_ATTENTION', false, STUCK_FRESH_MS),
     readPollers(client),
     client.workflow.count(HELD_QUERY),
   ]);
@@ -70,6 +73,8 @@ export async function readTemporal(db: Database, client: Client, policy: SagaPol
     pollers: { workflow: pollers.workflow.length, activity: pollers.activity.length },
     lastAskedSeconds: pollers.lastAskedSeconds,
     held: held.count,
+    /** When the stuck sagas were read, which is the oldest of this. */
+    at: stuck.at,
   };
 }
 export type TemporalFacts = Awaited<ReturnType<typeof readTemporal>>;

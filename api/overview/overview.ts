@@ -1,19 +1,20 @@
 /**
  * The overview: what is wrong now, how orders flow, how the neighbours are. Computed at most once a second in a process, however many look,
- * from what the metrics, `ops doctor` and the lists read as well; and once a minute when nobody looks, so that it can say since when it
- * is calm.
+ * from what the metrics, `ops doctor` and the lists read as well; and once a minute when nobody looks, so that it can
+ * say since when it is calm of what leaves no mark in Postgres.
  */
 import type { Logger } from 'pino';
 import type { SagaPolicy } from '../../contracts/saga.js';
 import type { Database } from '../../domain/database.js';
-import { beginMark, reachNow } from '../../domain/progress-marks.js';
 import { startLoop } from '../../runtime/loop.js';
 import { createSharedReads } from '../../runtime/shared-reads.js';
 import type { TemporalLink } from '../../runtime/temporal.js';
+import type { StuckSnapshots } from '../../sagas/stuck-snapshots.js';
 import type { LedgerPlace } from '../../explanation/gateway-view.js';
+import { createCalm } from './calm.js';
 import { type Cause, RECENT_MS } from './cause.js';
 import { withFollowing } from './following.js';
-import { askGateway, type PostgresFacts, readPostgres, readTemporal } from './facts.js';
+import { askGateway, type PostgresFacts, readPostgres, readTemporal, type TemporalFacts } from './facts.js';
 import { causesOfNeighbours, type Neighbour, neighboursOf, type Sources } from './neighbours.js';
 import { causesOfPostgres } from './postgres-causes.js';
 import { createRates, type Rates } from './rates.js';
@@ -46,13 +47,12 @@ const TEMPORAL = { restMs: 900, waitMs: 300, limitMs: 20_000 };
 /** Six times a minute at most, and only while somebody looks; else once. */
 const GATEWAY = { restMs: 10_000, waitMs: 200, limitMs: 5_000 };
 const UNWATCHED_EVERY_MS = 60_000;
-/** How often it is noted, while something is wrong, that it is; and how old a note of another process may be here. */
-const MARK_EVERY_MS = 20_000;
 
 export type OverviewOptions = {
   db: Database;
   temporal: TemporalLink;
   policy: SagaPolicy;
+  stuck: StuckSnapshots;
   /** The gateway's ledger; undefined = this process does not reach it. */
   gatewayPlace: LedgerPlace | undefined;
   /** Of the worker in this process. */
@@ -62,7 +62,7 @@ export type OverviewOptions = {
 };
 
 export function createOverview(options: OverviewOptions): OverviewReader {
-  const { db, temporal, policy, gatewayPlace, breaker, erasuresLateAfterMs, logger } = options;
+  const { db, temporal, policy, stuck, gatewayPlace, breaker, erasuresLateAfterMs, logger } = options;
   const postgres = createSource({
     ...POSTGRES,
     read: within(POSTGRES.limitMs, () => readPostgres(db, erasuresLateAfterMs)),
@@ -72,8 +72,9 @@ export function createOverview(options: OverviewOptions): OverviewReader {
     read: within(TEMPORAL.limitMs, async () => {
       const client = temporal.client();
       if (!client) throw new Error('Temporal has never answered this process');
-      return client.withDeadline(Date.now() + TEMPORAL.limitMs, () => readTemporal(db, client, policy));
+      return client.withDeadline(Date.now() + TEMPORAL.limitMs, () => readTemporal(db, client, policy, stuck));
     }),
+    atOf: ({ at }: TemporalFacts) => at,
   });
   const gateway = createSource({ ...GATEWAY, read: within(GATEWAY.limitMs, () => askGateway(gatewayPlace)) });
   const countRates = createRates(db);
@@ -96,7 +97,7 @@ export function createOverview(options: OverviewOptions): OverviewReader {
     return {
       asOf: new Date().toISOString(),
       sources: { postgres: iso(ofPostgres.at), temporal: iso(ofTemporal.at), gateway: iso(ofGateway.at) },
-      calm: await calmSince(causes.length === 0 && isKnown, causes.length > 0),
+      calm: await calmSince(causes, isKnown),
       causes,
       minutes: flow.facts?.minutes ?? [],
       open: ofPostgres.facts?.open ?? null,
@@ -153,28 +154,5 @@ function createHistory() {
     return causes.map((one) =>
       one.count === null ? one : { ...one, before: { count: oldest.counts.get(one.id) ?? 0, at } },
     );
-  };
-}
-
-/** Since when it is calm: when something was last seen to be wrong, by whichever process looked. */
-function createCalm(db: Database, logger: Logger) {
-  let mark: Date | undefined;
-  let markedAtMs = Number.NEGATIVE_INFINITY;
-  let troubleAt: Date | undefined;
-  const readMark = async () => {
-    mark = await beginMark(db, 'trouble-seen');
-  };
-  return async (isCalm: boolean, isTrouble: boolean): Promise<Overview['calm']> => {
-    const isDue = performance.now() - markedAtMs > MARK_EVERY_MS;
-    if (isTrouble) troubleAt = new Date();
-    if (isDue) {
-      markedAtMs = performance.now();
-      const noting = isTrouble ? reachNow(db, 'trouble-seen') : readMark();
-      const settled = noting.catch((err: unknown) => logger.warn({ err }, 'the last trouble cannot be noted'));
-      if (mark === undefined && isCalm) await settled;
-    }
-    if (!isCalm) return { isCalm: false, since: null };
-    const since = mark && troubleAt ? (mark > troubleAt ? mark : troubleAt) : (troubleAt ?? mark);
-    return { isCalm: true, since: since?.toISOString() ?? null };
   };
 }

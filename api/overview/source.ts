@@ -18,16 +18,25 @@ export type SourceOptions<T> = {
   shareMax?: number;
   /** How long a look waits. */
   waitMs: number;
+  /** As of when an answer is; absent = as of when it came. */
+  atOf?: (facts: T) => Date;
 };
 
-export function createSource<T>({ read, restMs, shareMax = 0.2, waitMs }: SourceOptions<T>): () => Promise<Known<T>> {
+export function createSource<T>({
+  read,
+  restMs,
+  shareMax = 0.2,
+  waitMs,
+  atOf,
+}: SourceOptions<T>): () => Promise<Known<T>> {
   let known: Known<T> = { facts: undefined, at: undefined, answers: undefined };
   let pending: Promise<void> | undefined;
   let restsUntilMs = 0;
   const readOnce = async () => {
     const began = performance.now();
     try {
-      known = { facts: await read(), at: new Date(), answers: true };
+      const facts = await read();
+      known = { facts, at: atOf?.(facts) ?? new Date(), answers: true };
     } catch {
       // Why it does not answer is its own to log; that it does not is what is shown.
       known = { ...known, answers: false };

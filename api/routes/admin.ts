@@ -12,7 +12,14 @@ import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { cancelOrderSagaId, orderSagaId } from '../../contracts/ids.js';
 import type { Order } from '../../contracts/orders.js';
-import { RESOLVE_UPDATE, type Resolution, type SagaProgress } from '../../contracts/saga.js';
+import { STEPS, UNDOS } from '../../contracts/plan.js';
+import {
+  NOT_AS_SEEN,
+  RESOLVE_UPDATE,
+  type Resolution,
+  type SagaProgress,
+  type SagaStanding,
+} from '../../contracts/saga.js';
 import { readDueSaga } from '../../domain/acceptance.js';
 import type { Values } from '../../domain/audit/acts.js';
 import { restartSaga } from '../../sagas/restart.js';
@@ -33,6 +40,19 @@ const ResolutionBody = Type.Object(
     action: oneOf(['retry', 'skip', 'compensate'] as const, 'skip = done by hand; compensate = unwind now'),
     operator: Type.Optional(OperatorId),
     reason: Reason,
+    expectedStep: Type.Optional(
+      oneOf(
+        [...STEPS, ...UNDOS, 'beginUnwinding'],
+        'The step or undo that you have seen it at: at another one by now it is refused (409 `saga-moved`), and nothing is decided',
+      ),
+    ),
+    expectedFailure: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z_]{1,64}$',
+        description:
+          'What it was listed as stuck for, likewise: `failure` of GET /admin/sagas, of one that is marked itself',
+      }),
+    ),
   },
   {
     $id: 'Resolution',
@@ -58,16 +78,18 @@ function resolveRoute(app: Api, deps: ApiDependencies): void {
         params: IdParams,
         headers: Type.Object(IdempotencyKeyHeader),
         body: ResolutionBody,
-        response: { 200: SagaSchema, '4xx': problemResponses('not-possible-now') },
+        response: { 200: SagaSchema, '4xx': problemResponses('not-possible-now', 'saga-moved') },
       },
     },
     async (request, reply) => {
       const order = await requireOrder(deps, request.params.id, request.caller);
-      const { action, reason, operator } = request.body as Static<typeof ResolutionBody>;
+      const { action, reason, operator, expectedStep, expectedFailure } = request.body as Static<typeof ResolutionBody>;
       const decision = {
         action: action as Resolution['action'],
         reason,
         operator: operatorOf(request.caller, operator),
+        ...(expectedStep !== undefined && { expectedStep }),
+        ...(expectedFailure !== undefined && { expectedFailure }),
       };
       return answerOnce(deps, request, reply, async (updateId) => {
         return { status: 200, body: await decideOnRecord(deps, request, order, decision, updateId) };
@@ -110,7 +132,7 @@ function placeOf({ state, steps }: Awaited<ReturnType<typeof describeSaga>>): Va
   return { state, step: open?.name ?? null };
 }
 
-export function requireTemporal({ temporal }: ApiDependencies): Client {
+export function requireTemporal({ temporal }: Pick<ApiDependencies, 'temporal'>): Client {
   const client = temporal.client();
   if (!client) throw new Problem('unavailable', 'Temporal does not answer, and only it knows.');
   return client;
@@ -156,6 +178,10 @@ async function resolveSaga(
 
 /** A saga refuses by an ApplicationFailure; an activity's failure means that the decision could not be put on record. */
 function problemOfFailure({ cause, message }: WorkflowUpdateFailedError): Problem {
+  if (cause instanceof ApplicationFailure && cause.type === NOT_AS_SEEN) {
+    const [saga] = (cause.details ?? []) as [SagaStanding?];
+    return new Problem('saga-moved', cause.message, saga && { saga });
+  }
   if (cause instanceof ApplicationFailure) return new Problem('not-possible-now', cause.message || message);
   return new Problem('unavailable', 'The decision could not be put on record, and was not taken.');
 }

@@ -26,6 +26,8 @@ const Action = Type.String({
   description:
     'reported = an operator is needed; waiting, refunding, cancelling = the reconciler has it in hand; refunded, cancelled = settled',
 });
+const CurrencyOrNull = Type.Union([Type.String(), Type.Null()], { description: 'null = it is about no money' });
+const currencyOf = (currency: string): string | null => currency.trim() || null;
 const moment = (description: string) => Type.String({ format: 'date-time', description });
 const FindingSchema = Type.Object(
   {
@@ -33,8 +35,8 @@ const FindingSchema = Type.Object(
     kind: Kind,
     reference: Type.String({ description: 'The gateway’s id of the charge' }),
     orderId: Type.String({ description: 'As the gateway has it; of a stranger’s charge it may be no order’s' }),
-    amount: Type.Integer({ description: 'In the currency’s minor unit' }),
-    currency: Type.String(),
+    amount: Type.Integer({ description: 'In the currency’s minor unit; 0 where there is none' }),
+    currency: CurrencyOrNull,
     action: Action,
     detail: nullable,
     closableAs: Type.Array(oneOf(CLOSED_AS, 'Of what is reported'), {
@@ -52,7 +54,7 @@ const FindingSchema = Type.Object(
 const GroupSchema = Type.Object({
   kind: Kind,
   action: Action,
-  currency: Type.String(),
+  currency: CurrencyOrNull,
   count: Type.Integer(),
   amount: Type.Integer({ description: 'Of all of them, in the minor unit' }),
   oldest: moment('When the first of them was found'),
@@ -135,15 +137,18 @@ function listRoute(app: Api, { db, pageBytesMax }: ApiDependencies): void {
   );
 }
 
-const showGroup = ({ oldest, ...group }: FindingGroup) => ({ ...group, oldest: oldest.toISOString() });
+const showGroup = ({ oldest, currency, ...group }: FindingGroup) => ({
+  ...{ ...group, currency: currencyOf(currency), oldest: oldest.toISOString() },
+});
 
 function show(finding: NumberedFinding): Static<typeof FindingSchema> {
-  const { at, updatedAt, action, kind, ...rest } = finding;
+  const { at, updatedAt, action, kind, currency, ...rest } = finding;
   const isReported = action === 'reported';
   return {
     ...rest,
     kind,
     action,
+    currency: currencyOf(currency),
     closableAs: isReported ? CLOSED_AS.filter((as) => as !== 'refunded' || CLOSED_AS_REFUNDED.includes(kind)) : [],
     refundable: isReported && GIVEN_BACK_ON_WORD.includes(kind),
     at: at.toISOString(),
@@ -227,7 +232,7 @@ async function requireFinding({ db }: ApiDependencies, id: string): Promise<Numb
 }
 
 /** A hint: the decision stands without it, and the schedule finds it. */
-async function askForPass({ db }: ApiDependencies, request: FastifyRequest, orderId: string): Promise<void> {
+export async function askForPass({ db }: ApiDependencies, request: FastifyRequest, orderId: string): Promise<void> {
   await requestReconciliation(db, orderId).catch((err: unknown) =>
     request.log.warn({ err }, 'could not ask for a reconciliation'),
   );

@@ -13,6 +13,11 @@ const nullable = Type.Union([Type.String(), Type.Null()]);
 const orNull = (description: string) => Type.Union([Type.String(), Type.Null()], { description });
 const countOrNull = (description: string) => Type.Union([Type.Integer(), Type.Null()], { description });
 
+const SINCE =
+  'When the last trouble ended: a parked saga went on, a finding or a dead letter was settled, a brake was released, the account was adopted ' +
+  '(of each the newest hundred); or when a neighbour that was away, or a saga that had no worker, was last seen so by any process. Where there ' +
+  'never was any, since the first order; null while it is not calm, or nothing has happened';
+
 const CauseSchema = Type.Object(
   {
     id: Type.String({ description: 'The same while it is the same cause' }),
@@ -48,7 +53,7 @@ const OverviewSchema = Type.Object(
       { postgres: nullable, temporal: nullable, gateway: nullable },
       { description: 'As of when each one’s part is; null = it has never answered this process' },
     ),
-    calm: Type.Object({ isCalm: Type.Boolean(), since: orNull('When something was last seen to be wrong') }),
+    calm: Type.Object({ isCalm: Type.Boolean(), since: orNull(SINCE) }),
     causes: Type.Array(CauseSchema, { description: 'What explains others first, then what concerns more' }),
     minutes: Type.Array(
       Type.Object({

@@ -2,12 +2,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Type } from 'typebox';
 import { comparePlaces, type StuckPlace, type StuckSaga, stuckPlace } from '../../domain/stuck-sagas.js';
-import { createStuckSnapshots, type ListedState, type StuckSnapshots } from '../../sagas/stuck-snapshots.js';
+import type { ListedState, StuckSnapshots } from '../../sagas/stuck-snapshots.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
 import { MoneySchema, OrderStatus, oneOf } from '../http/schemas.js';
-import { callTemporal, requireTemporal } from './admin.js';
+import { callTemporal } from './admin.js';
 
 const nullable = Type.Union([Type.String(), Type.Null()]);
 const StuckSagaSchema = Type.Object({
@@ -46,7 +46,7 @@ function parsePlace(place: string): StuckPlace {
 }
 
 export function stuckSagaRoutes(app: Api, deps: ApiDependencies): void {
-  const snapshots = createStuckSnapshots({ ...deps, client: () => requireTemporal(deps) });
+  const { stuck: snapshots } = deps;
   keepLongListsAtHand(app, deps, snapshots);
   app.get(
     '/admin/sagas',

@@ -91,6 +91,20 @@ export interface paths {
      */
     get: operations["getAdminOrders"];
   };
+  "/admin/findings/close": {
+    /**
+     * Say of several findings that they are dealt with
+     * @description Moves no money. Each has its outcome, and its own entry in the audit trail; one that is not possible stops no other. Repeating it is harmless: what was done is told as done. A 503 in between has done those before it, and is repeated for the rest.
+     */
+    post: operations["postAdminFindingsClose"];
+  };
+  "/admin/dead-letters/discard": {
+    /**
+     * Never send these events; those behind them follow
+     * @description Each has its outcome, and its own entry in the audit trail; one that is not possible stops no other. Repeating it is harmless: what was done is told as done. A 503 in between has done those before it, and is repeated for the rest.
+     */
+    post: operations["postAdminDeadLettersDiscard"];
+  };
   "/admin/orders/{id}/explanation": {
     /**
      * Why an order stands as it does, what comes next, what may be done and what it costs
@@ -412,6 +426,18 @@ export interface components {
          */
         until?: string;
       };
+      /** @description Where the saga is */
+      saga?: {
+        /**
+         * @description Of GET /orders/{id}/saga
+         * @enum {string}
+         */
+        state: "RUNNING" | "COMPENSATING" | "NEEDS_ATTENTION" | "COMPLETED" | "COMPENSATED";
+        /** @description The step or undo that it is at */
+        step: string | null;
+        /** @description What it is listed as stuck for */
+        failure: string | null;
+      };
       correlationId: string;
     };
     /** @description All that is kept of a customer */
@@ -656,7 +682,7 @@ export interface components {
       };
       calm: {
         isCalm: boolean;
-        /** @description When something was last seen to be wrong */
+        /** @description When the last trouble ended: a parked saga went on, a finding or a dead letter was settled, a brake was released, the account was adopted (of each the newest hundred); or when a neighbour that was away, or a saga that had no worker, was last seen so by any process. Where there never was any, since the first order; null while it is not calm, or nothing has happened */
         since: string | null;
       };
       /** @description What explains others first, then what concerns more */
@@ -716,6 +742,34 @@ export interface components {
        * @enum {string}
        */
       action: "retry" | "skip" | "compensate";
+      /** @description Opaque subject id; with authentication, the token’s */
+      operator?: string;
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
+      reason: string;
+      /**
+       * @description The step or undo that you have seen it at: at another one by now it is refused (409 `saga-moved`), and nothing is decided
+       * @enum {string}
+       */
+      expectedStep?: "reserveInventory" | "chargePayment" | "confirmOrder" | "releaseInventory" | "refundPayment" | "cancelOrder" | "beginUnwinding";
+      /** @description What it was listed as stuck for, likewise: `failure` of GET /admin/sagas, of one that is marked itself */
+      expectedFailure?: string;
+    };
+    FindingClosings: {
+      /** @description Which ones; of many more, see operations */
+      ids: string[];
+      /**
+       * @description As of a single finding
+       * @enum {string}
+       */
+      as: "cancelled" | "refunded";
+      /** @description Opaque subject id; with authentication, the token’s */
+      operator?: string;
+      /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
+      reason: string;
+    };
+    DeadLettersDiscard: {
+      /** @description Which ones; of many more, see operations */
+      ids: string[];
       /** @description Opaque subject id; with authentication, the token’s */
       operator?: string;
       /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
@@ -1365,9 +1419,10 @@ export interface components {
       reference: string;
       /** @description As the gateway has it; of a stranger’s charge it may be no order’s */
       orderId: string;
-      /** @description In the currency’s minor unit */
+      /** @description In the currency’s minor unit; 0 where there is none */
       amount: number;
-      currency: string;
+      /** @description null = it is about no money */
+      currency: string | null;
       /** @description reported = an operator is needed; waiting, refunding, cancelling = the reconciler has it in hand; refunded, cancelled = settled */
       action: string;
       detail: string | null;
@@ -2620,7 +2675,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `not-possible-now`: The saga is not in a state in which this makes sense. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      /** @description `not-possible-now`: The saga is not in a state in which this makes sense. `saga-moved`: The saga is not any more where you have seen it. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
       409: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -3044,6 +3099,328 @@ export interface operations {
         };
       };
       /** @description `key-unavailable`: A text of the customer cannot be read just now. `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Say of several findings that they are dealt with
+   * @description Moves no money. Each has its outcome, and its own entry in the audit trail; one that is not possible stops no other. Repeating it is harmless: what was done is told as done. A 503 in between has done those before it, and is repeated for the rest.
+   */
+  postAdminFindingsClose: {
+    parameters: {
+      header?: {
+        /** @description 1 to 255 visible ASCII characters; kept 7 days */
+        "idempotency-key"?: string;
+      };
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["FindingClosings"];
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": {
+            results: ({
+                id: string;
+                /**
+                 * @description closed = by you, now or before; settled = by somebody else, or by the reconciler; in-hand = the reconciler goes on with it; reported-again = meanwhile; not-closable-so = see `closableAs`; unknown = there is no such finding
+                 * @enum {string}
+                 */
+                outcome: "closed" | "settled" | "in-hand" | "reported-again" | "not-closable-so" | "unknown";
+                kind: string | null;
+                orderId: string | null;
+                /** @description As it stands now */
+                action: string | null;
+              })[];
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON. `invalid-idempotency-key`: The Idempotency-Key is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
+   * Never send these events; those behind them follow
+   * @description Each has its outcome, and its own entry in the audit trail; one that is not possible stops no other. Repeating it is harmless: what was done is told as done. A 503 in between has done those before it, and is repeated for the rest.
+   */
+  postAdminDeadLettersDiscard: {
+    parameters: {
+      header?: {
+        /** @description 1 to 255 visible ASCII characters; kept 7 days */
+        "idempotency-key"?: string;
+      };
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["DeadLettersDiscard"];
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description `true` on an answer that was given before */
+          "idempotent-replayed"?: string;
+        };
+        content: {
+          "application/json": {
+            results: ({
+                id: string;
+                /**
+                 * @description delivered = it was taken after all; unknown = there is no such dead letter
+                 * @enum {string}
+                 */
+                outcome: "discarded" | "delivered" | "unknown";
+                destination: string | null;
+                orderId: string | null;
+              })[];
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid. `malformed-json`: The body is not JSON. `invalid-idempotency-key`: The Idempotency-Key is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `request-timeout`: The request did not arrive in time */
+      408: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      409: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `payload-too-large`: The body is too large */
+      413: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unsupported-media-type`: The body must be application/json */
+      415: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `idempotency-key-reused`: The Idempotency-Key was used for another request */
+      422: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unavailable`: The service cannot answer just now */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -6705,12 +7082,13 @@ export interface operations {
         content: {
           "application/json": {
             findings: components["schemas"]["Finding"][];
-            groups: {
+            groups: ({
                 /** @description What differs: see the runbook */
                 kind: string;
                 /** @description reported = an operator is needed; waiting, refunding, cancelling = the reconciler has it in hand; refunded, cancelled = settled */
                 action: string;
-                currency: string;
+                /** @description null = it is about no money */
+                currency: string | null;
                 count: number;
                 /** @description Of all of them, in the minor unit */
                 amount: number;
@@ -6719,7 +7097,7 @@ export interface operations {
                  * @description When the first of them was found
                  */
                 oldest: string;
-              }[];
+              })[];
             /** @description Orders paid by other means, for which operators vouch: no findings */
             vouched: number;
             /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */

@@ -1,5 +1,6 @@
 /** One decision on one saga, and what came of it. */
 import {
+  ApplicationFailure,
   isGrpcDeadlineError,
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
@@ -7,6 +8,7 @@ import {
 } from '@temporalio/client';
 import type { Order } from '../../contracts/orders.js';
 import {
+  NOT_AS_SEEN,
   RESOLVE_UPDATE,
   type Resolution,
   type SagaPolicy,
@@ -32,9 +34,12 @@ export type Result = {
   outcome: ItemOutcome;
   state: SagaState | null;
   message: string;
+  /** It was refused because the saga is not any more where its sender has seen it. */
+  hasMoved?: true;
 };
 
-export type Target = { orderId: string; workflowId: string };
+/** `seenStep`: where its sender has seen it, as the saga says so itself; it is decided on there only. */
+export type Target = { orderId: string; workflowId: string; seenStep?: string };
 export type Deciding = { temporal: Place; db: Database; policy: SagaPolicy; recorder: Recorder };
 
 /** For whoever may send a decision twice, because the first sender has died: it is taken once. */
@@ -105,7 +110,9 @@ async function decideRunning(
   } catch (err) {
     await conclude(err instanceof WorkflowUpdateFailedError ? 'refused' : 'unanswered');
     if (!(err instanceof WorkflowUpdateFailedError)) throw err;
-    return { ...target, outcome: 'refused', state: null, message: err.cause?.message ?? err.message };
+    const { cause, message } = err;
+    const moved = cause instanceof ApplicationFailure && cause.type === NOT_AS_SEEN ? { hasMoved: true as const } : {};
+    return { ...target, outcome: 'refused', state: null, message: cause?.message ?? message, ...moved };
   }
   await conclude('taken');
   return follow(to, target, resolution, seen);

@@ -190,6 +190,22 @@ describe('a bulk replay that does not say which', () => {
 });
 
 describe('discarding', () => {
+  test('several in one request is each on record by itself, and tells which there are not', async () => {
+    const letters = await park(2);
+    const ids = letters.map(({ id }) => id);
+    const body = { ids: [...ids, '999999999'], operator: 'op-7', reason: 'sent by hand, ticket 13' };
+    const many = () => api.send<Results>('POST', '/admin/dead-letters/discard', body);
+    const { status, body: answer } = await many();
+    const outcomes = [...ids.map((id) => [id, 'discarded']), ['999999999', 'unknown']];
+    expect([status, answer.results.map(({ id, outcome }) => [id, outcome])]).toEqual([200, outcomes]);
+    expect((await many()).body).toEqual(answer);
+    const acts = await api.db.auditAct.findMany({ where: { route: 'POST /admin/dead-letters/discard' } });
+    expect(acts.map(({ resource, reason }) => [resource, reason]).sort()).toEqual(
+      ids.map((id) => [id, 'sent by hand, ticket 13']).sort(),
+    );
+    expectProblem(await api.send('POST', '/admin/dead-letters/discard', { ids }), 400, 'invalid-request', ['/reason']);
+  });
+
   test('needs a reason, which is kept with who gave it, and cannot be taken back', async () => {
     const { id, orderId } = await only();
     expectProblem(await discard(id, {}), 400, 'invalid-request', ['/reason']);

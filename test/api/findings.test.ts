@@ -50,6 +50,52 @@ async function found(
   return (await listFindings(books.db, { orderId }))[0]?.id ?? 'none';
 }
 
+test('several are closed in one request, each with its outcome and its entry in the trail, and a repetition changes nothing', async () => {
+  const ids = [
+    await found('REFUNDED_AT_GATEWAY', 'reported'),
+    await found('DISPUTED', 'reported'),
+    await found('ORPHAN_CHARGE', 'refunding'),
+  ];
+  const body = { ids: [...ids, '999999999'], as: 'cancelled', operator: 'op-7', reason: 'ticket 21' };
+  const closeMany = (more: object = {}, key = 'many-1') =>
+    api.send<{ results: { id: string; outcome: string; action: string | null }[] }>(
+      'POST',
+      '/admin/findings/close',
+      { ...body, ...more },
+      { 'idempotency-key': key },
+    );
+  const acted = () => books.db.auditAct.count({ where: { kind: 'act' } });
+  const before = await acted();
+  const { status, body: answer, text } = await closeMany();
+  expect(status).toBe(200);
+  expect(answer.results.map(({ id, outcome, action }) => [id, outcome, action])).toEqual([
+    [ids[0], 'closed', 'cancelled'],
+    [ids[1], 'closed', 'cancelled'],
+    [ids[2], 'in-hand', 'refunding'],
+    ['999999999', 'unknown', null],
+  ]);
+  const acts = await books.db.auditAct.findMany({ where: { route: 'POST /admin/findings/close' } });
+  expect(acts.map(({ resource, reason }) => [resource, reason]).sort()).toEqual(
+    ids.slice(0, 2).map((id) => [id, 'ticket 21']),
+  );
+  expect((await closeMany()).text).toBe(text);
+  expect((await closeMany({}, 'many-2')).body.results[0]).toMatchObject({ outcome: 'closed' });
+  expect((await closeMany({ operator: 'op-8' }, 'many-3')).body.results[0]).toMatchObject({ outcome: 'settled' });
+  expect(await acted()).toBe(before + acts.length);
+  expect(await closeMany({ as: 'refunded', ids: [await found('DISPUTED', 'reported')] }, 'many-4')).toMatchObject({
+    body: { results: [{ outcome: 'not-closable-so', action: 'reported' }] },
+  });
+  for (const wrong of [{ ids: [] }, { ids: ['0'] }, { ids: Array.from({ length: 101 }, (_, i) => `${i + 1}`) }])
+    expectProblem(await closeMany(wrong, `wrong-${JSON.stringify(wrong).length}`), 400, 'invalid-request');
+});
+
+test('what is about no money has no currency', async () => {
+  const orderId = randomUUID();
+  await openFinding(books.db, 'ACCOUNT_HELD', 'reported', { reference: 'acct', orderId, amount: 0, currency: '' });
+  const { findings, groups } = await list('?kind=ACCOUNT_HELD');
+  expect([findings[0]?.['currency'], groups[0]?.currency]).toEqual([null, null]);
+});
+
 test('a refund by hand at the gateway is found, shown with its money, closed under a name, and the alarm ends', async () => {
   const { order, reference } = await books.confirmed();
   await books.byHand(reference);

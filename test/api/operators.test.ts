@@ -8,7 +8,7 @@ import type { SagaProgress } from '../../contracts/saga.js';
 import { beginUnwinding, readOrder } from '../../domain/orders.js';
 import { type RunningRelay, startRelay } from '../../relay/relay.js';
 import { describeRun } from '../../sagas/describe.js';
-import { SILENT, startTestApi, type TestApi } from '../support/api.js';
+import { expectProblem, SILENT, startTestApi, type TestApi } from '../support/api.js';
 import { expectRight } from '../support/invariants.js';
 import { ledgersOf, readCharges, readFacts } from '../support/ledgers.js';
 import { NO_CHANGES } from '../support/changes.js';
@@ -177,7 +177,14 @@ describe('stuck sagas', () => {
 
     expect(await resolve(a, { action: 'compensate' })).toMatchObject({ status: 200 });
     await final(a, 'CANCELLED');
-    expect(await resolve(b, { action: 'skip' })).toMatchObject({ status: 200 });
+    const moved = expectProblem(await resolve(b, { action: 'skip', expectedStep: 'confirmOrder' }), 409, 'saga-moved');
+    const standing = { state: 'NEEDS_ATTENTION', step: 'chargePayment', failure: 'GatewayUnknown' };
+    expect(moved).toMatchObject({ saga: standing, detail: expect.stringContaining('not at confirmOrder') });
+    const otherwise = { expectedStep: 'chargePayment', expectedFailure: 'DatabaseUnavailable' };
+    expectProblem(await resolve(b, { action: 'skip', ...otherwise }), 409, 'saga-moved');
+    expectProblem(await resolve(b, { action: 'skip', expectedStep: 'noStep' }), 400, 'invalid-request');
+    const seen = { expectedStep: 'chargePayment', expectedFailure: 'GatewayUnknown' };
+    expect(await resolve(b, { action: 'skip', ...seen })).toMatchObject({ status: 200 });
     await final(b, 'CONFIRMED');
     await s.heal();
     expect(await resolve(c, { action: 'retry' })).toMatchObject({ status: 200 });

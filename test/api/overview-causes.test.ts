@@ -1,10 +1,15 @@
 /** What the first screen says is wrong, and what is to be done about it: of facts as they are in trouble. */
-import { expect, test } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createCalm } from '../../api/overview/calm.js';
+import { type CauseKind, cause } from '../../api/overview/cause.js';
 import type { PostgresFacts } from '../../api/overview/facts.js';
 import { causesOfNeighbours, neighboursOf, type Sources } from '../../api/overview/neighbours.js';
 import { causesOfPostgres } from '../../api/overview/postgres-causes.js';
 import { causesOfSagas } from '../../api/overview/saga-causes.js';
 import type { StuckSaga } from '../../domain/stuck-sagas.js';
+import { SILENT } from '../support/api.js';
+import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 import { PATIENT } from '../support/saga.js';
 
 const FACTS = {
@@ -78,4 +83,82 @@ test('an undo that needs an operator is tried again every minute, a step is not'
   const detail = (step: string) => causesOfSagas([{ ...STUCK, step, failure: 'RefundFailed' }], PATIENT)[0]?.detail;
   expect(detail('refundPayment')).toMatch(/tried again every minute/);
   expect(detail('chargePayment')).toBe('It is not tried again by itself.');
+});
+
+describe('calm is since', () => {
+  let t: TestDatabase;
+  beforeAll(async () => {
+    t = await createTestDatabase();
+    await stock(t.db, 'A', 10);
+  });
+  afterAll(() => t.drop());
+
+  /** As a process tells that has just begun, and knows what Postgres does. */
+  const since = async () => (await createCalm(t.db, SILENT)([], true)).since;
+  const minutesAgo = (minutes: number) => new Date(Date.now() - minutes * 60_000);
+
+  test('what happened last has ended, whoever looks and whenever; where nothing was wrong, since the first order', async () => {
+    expect(await since()).toBeNull();
+    const { id: orderId } = await accept(t.db, { A: 1 });
+    await t.db.order.update({ where: { id: orderId }, data: { createdAt: minutesAgo(60) } });
+    expect(await since()).toBe((await t.db.order.findUnique({ where: { id: orderId } }))?.createdAt.toISOString());
+    const ends: [string, Date, (at: Date) => Promise<unknown>][] = [
+      [
+        'a parked saga’s, when its step was done',
+        minutesAgo(50),
+        async (at) => {
+          const parked = { orderId, step: 'chargePayment', kind: 'parked', failure: 'GatewayUnknown' };
+          const when = { firstAttempt: 1, lastAttempt: 3, firstAt: minutesAgo(55), lastAt: minutesAgo(55) };
+          await t.db.stepFailure.create({ data: { ...parked, ...when } });
+          await t.db.sagaLogEntry.create({
+            data: { orderId, step: 'chargePayment', outcome: 'completed', attempts: 4, at },
+          });
+        },
+      ],
+      [
+        'a finding’s',
+        minutesAgo(40),
+        async (updatedAt) => {
+          const money = { amount: 1n, currency: 'USD', orderId: 'nobody', gatewayReference: 'pi_1' };
+          await t.db.reconciliationFinding.create({
+            data: { ...money, kind: 'ORPHAN_CHARGE', action: 'cancelled', updatedAt },
+          });
+        },
+      ],
+      [
+        'a dead letter’s',
+        minutesAgo(30),
+        async (closedAt) => {
+          const event = { destination: 'webhook', orderId: randomUUID(), sequence: 1, type: 'order.created' };
+          const refusal = { cause: 'rejected', error: '422', attempts: 1, state: 'DELIVERED', closedAt };
+          await t.db.deadLetter.create({ data: { ...event, ...refusal, updatedAt: closedAt } });
+        },
+      ],
+      [
+        'a brake’s',
+        minutesAgo(20),
+        async (releasedAt) => {
+          const engaged = { brake: 'charging', engagedBy: 'op-7', reason: 'r', engagedAt: minutesAgo(25) };
+          await t.db.brakePeriod.create({
+            data: { ...engaged, releasedAt, releasedBy: 'op-7', releaseReason: 'r' },
+          });
+        },
+      ],
+    ];
+    for (const [what, at, happens] of ends) {
+      await happens(at);
+      expect([what, await since(), await since()]).toEqual([what, at.toISOString(), at.toISOString()]);
+    }
+  });
+
+  test('a neighbour was last seen to be away, by any process', async () => {
+    const down = cause({ kind: 'temporal' satisfies CauseKind, title: 't', detail: 'd' });
+    const calm = createCalm(t.db, SILENT);
+    const before = Date.now();
+    expect(await calm([down], true)).toEqual({ isCalm: false, since: null });
+    const told = Date.parse((await calm([], true)).since ?? '');
+    expect(told).toBeGreaterThanOrEqual(before);
+    expect(Math.abs(Date.parse((await since()) ?? '') - told)).toBeLessThan(2_000);
+    expect(await calm([], false)).toEqual({ isCalm: false, since: null });
+  });
 });

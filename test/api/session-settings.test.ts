@@ -1,6 +1,7 @@
 /** The API on a database whose owner has other habits, or that cannot be written to just now. */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
+import type { Cause } from '../../api/overview/cause.js';
 import { expectProblem, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { createTestDatabase, required, stock, type TestDatabase } from '../support/database.js';
@@ -80,6 +81,32 @@ describe('a primary that takes no writes just now', () => {
     });
   });
 });
+
+test('a database that takes no changes is the first cause on the first screen, and is none as soon as it takes them again', async () => {
+  await start();
+  type Told = {
+    calm: { isCalm: boolean };
+    causes: Cause[];
+    neighbours: { kind: string; state: string; detail: string }[];
+  };
+  const told = async () => (await api.get<Told>('/admin/overview')).body;
+  await set({ default_transaction_read_only: 'on' });
+  const { causes, neighbours, calm } = await eventually('it is told', async () => {
+    const overview = await told();
+    return overview.causes[0]?.title.startsWith('The database takes no changes') && overview;
+  });
+  expect(causes[0]).toMatchObject({ kind: 'postgres', severity: 'bad' });
+  expect(neighbours.find(({ kind }) => kind === 'postgres')).toMatchObject({
+    state: 'down',
+    detail: 'read-only: it takes no changes',
+  });
+  expect(calm).toEqual({ isCalm: false, since: null });
+  unavailable(await api.place());
+  await admin.query(`ALTER DATABASE ${name()} RESET default_transaction_read_only`);
+  await admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name()]);
+  await eventually('it is over', async () => (await told()).causes.every(({ kind }) => kind !== 'postgres'), 30_000);
+  expect((await api.place()).status).toBe(201);
+}, 60_000);
 
 test('a migration beside us is not noticed: no request fails while a column changes its type', async () => {
   await start();

@@ -5,6 +5,24 @@ import { claimSpending, engageBrake, purgeSpending, releaseBrake } from '../../d
 import { identityKeyOf } from '../../domain/customers.js';
 import { eraseOrders } from '../../domain/erasure/parts.js';
 import { purgeErasedKeys } from '../../domain/erasure/tombstones.js';
+import { act } from '../../domain/audit/acts.js';
+import { auditKeys } from '../../domain/audit/signatures.js';
+import { takeLease } from '../../domain/leases.js';
+import { operationStarted, operationTold } from '../../domain/operations/acts.js';
+import {
+  beginNext,
+  concludeItem,
+  followItems,
+  listOperationsToRun,
+  noteSending,
+  OPERATIONS_LEASE,
+  pauseByItself,
+  purgeOperations,
+  settleOperations,
+  takeOperations,
+} from '../../domain/operations/carrying-out.js';
+import { countUnended, listOperationItems, readOperation } from '../../domain/operations/listing.js';
+import { freezeSelection } from '../../domain/operations/preview.js';
 import { blankOldDeadLetters, blankOldErasures, blankOldOrders } from '../../domain/personal-retention.js';
 import { advancePass, beginSealing, nextPass } from '../../domain/sealing/passes.js';
 import { PASS_START, replaceBatch } from '../../domain/replacement.js';
@@ -65,6 +83,33 @@ test('erases what is personal of a customer who is being erased, in orders and t
   await t.db.$executeRaw`UPDATE orders SET payment_method = 'pm_1' WHERE id = ${id}::uuid`;
   await t.db.$executeRaw`UPDATE customers SET erasing_since = now() WHERE reference = ${customer}::uuid`;
   expect((await erase()).counts).toMatchObject({ orders: 1, events: 1 });
+});
+
+test('previews, starts, carries out, pauses and aborts an operation, and lists it', async () => {
+  const { id: orderId, total } = await accept(t.db, { A: 1 });
+  const [seen, told] = [{ state: 'NEEDS_ATTENTION', step: 'chargePayment', failure: 'GatewayUnknown' }, 'op-7'];
+  const candidates = [{ orderId, total, workflowId: `order-${orderId}`, deadLetterId: null, seen }];
+  const preview = { action: 'retry', selection: { orderIds: 1 }, previewedBy: told, candidates } as const;
+  const id = await freezeSelection(app, preview as never);
+  const word = { id, operator: told, reason: 'ticket 4711' };
+  const actor = { subject: told, route: 'test', correlationId: 'test', source: null };
+  const started = operationStarted({ ...word, expectedCount: 1, canary: [1], ratePerSecond: 5 });
+  expect((await act(app, auditKeys([]), actor, started)).result).toEqual({ outcome: 'started' });
+  const runner = 'runner-a';
+  await takeLease(app, OPERATIONS_LEASE, { owner: runner, leaseMs: 60_000 });
+  await takeOperations(app, runner);
+  expect(await listOperationsToRun(app, runner)).toHaveLength(1);
+  expect(await beginNext(app, { id, runner }, 1)).toMatchObject({ no: 1 });
+  await noteSending(app, { id, runner }, 1, randomUUID());
+  for (const next of ['pause', 'resume'] as const)
+    expect((await act(app, auditKeys([]), actor, operationTold(next, word))).result).toBe('done');
+  await takeOperations(app, runner);
+  await concludeItem(app, { id, runner }, { no: 1, state: 'failed', outcome: null, message: 'm' });
+  await pauseByItself(app, { id, runner }, 'the canary has failed');
+  await act(app, auditKeys([]), actor, operationTold('abort', word));
+  for (const work of [followItems, settleOperations, purgeOperations, countUnended]) await work(app);
+  expect(await readOperation(app, id)).toMatchObject({ state: 'aborted', counts: { failed: 1, open: 0 } });
+  expect(await listOperationItems(app, id, {}, PAGE)).toHaveLength(1);
 });
 
 test('begins to seal, and goes on with it', async () => {

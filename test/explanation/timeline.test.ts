@@ -177,6 +177,15 @@ test('where Temporal and the gateway are away the rest is told, and what is miss
   await lost.close();
 }, 60_000);
 
+test('a gateway and a Temporal that hang are waited for three seconds, and told as not asked', async () => {
+  const silent = () => new Promise<never>(() => undefined);
+  const ledger = { findCharges: silent, readCharge: silent, readRefunds: silent, readDisputes: silent };
+  const gateway = { where: 'Stripe', ledger };
+  const { explanation } = await timelineOf(await confirmed(), { client: { withDeadline: silent } as never, gateway });
+  expect(explanation.sources.gateway).toBe('not asked: the gateway did not answer within 3 s');
+  expect(explanation.sources.saga).toMatch(/^not reached: Temporal, or the key store .* did not answer within 3 s$/);
+}, 8_000);
+
 test('what each destination has been sent is told: delivered, waiting, held by a dead letter', async () => {
   const { db } = stage.s;
   await createCursors(db, ['good', 'late', 'strict']);

@@ -92,6 +92,11 @@ test('orders go along every path with words in all of their fields', async () =>
   expect(
     await post('POST /admin/dead-letters/{id}/discard', `/admin/dead-letters/${letter?.id}/discard`),
   ).toMatchObject({ status: 200 });
+  const another = { ids: [await stage.parkedLetter(confirmed)] };
+  expect(await post('POST /admin/dead-letters/discard', '/admin/dead-letters/discard', another)).toMatchObject({
+    status: 200,
+    body: { results: [{ outcome: 'discarded' }] },
+  });
   poisoned.clear();
   for (const act of ['engage', 'release'])
     expect(await post(`POST /admin/brakes/{brake}/${act}`, `/admin/brakes/accepting/${act}`)).toMatchObject({
@@ -110,6 +115,11 @@ test('orders go along every path with words in all of their fields', async () =>
       status: 200,
     });
   }
+  const many = { ids: [await stage.reportedFinding('many')], as: 'cancelled' };
+  expect(await post('POST /admin/findings/close', '/admin/findings/close', many)).toMatchObject({
+    status: 200,
+    body: { results: [{ outcome: 'closed' }] },
+  });
 }, 60_000);
 
 test('a customer is erased, and nobody is by the id of nobody, with words in the request', async () => {

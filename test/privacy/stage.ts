@@ -55,7 +55,16 @@ export async function openStage(env: Record<string, string> = {}) {
     );
     return rows[0]?.id ?? '';
   };
-  return { ...senders(installation, as), reportedFinding, as, installation, running, receiver, db, stop };
+  /** As a relay writes it down, of the order's first event. */
+  const parkedLetter = async (orderId: string): Promise<string> => {
+    const { rows } = await db.query<{ id: string }>(
+      `INSERT INTO dead_letters (destination, order_id, sequence, type, cause, error, attempts)
+       VALUES ('webhook', $1, 1, 'order.created', 'rejected', 'HTTP 400', 1) RETURNING id::text`,
+      [orderId],
+    );
+    return rows[0]?.id ?? '';
+  };
+  return { ...senders(installation, as), reportedFinding, parkedLetter, as, installation, running, receiver, db, stop };
 }
 
 export const databaseUrlOf = ({ dataDir }: Installation): string =>

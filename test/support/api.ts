@@ -10,6 +10,8 @@ import { type ApiSettings, startApi } from '../../api/api.js';
 import type { ApiDependencies } from '../../api/dependencies.js';
 import { createSagaDispatcher } from '../../api/dispatcher.js';
 import { createOverview } from '../../api/overview/overview.js';
+import { requireTemporal } from '../../api/routes/admin.js';
+import { createStuckSnapshots } from '../../sagas/stuck-snapshots.js';
 import { createApiReadiness } from '../../api/routes/health.js';
 import { createServer } from '../../api/server.js';
 import { createWaiting } from '../../api/waiting/waiting.js';
@@ -116,8 +118,17 @@ export async function startServer({ db, databaseUrl }: TestApi, changed: Partial
   const stopping = new AbortController().signal;
   const changes = changesOf({ url: databaseUrl });
   const waiting = createWaiting({ db, changes, stopping, logger: SILENT });
+  const stuck = createStuckSnapshots({ db, client: () => requireTemporal({ temporal: AWAY }), policy: PATIENT });
   const overview = createOverview({
-    ...{ db, temporal: AWAY, policy: PATIENT, gatewayPlace: undefined, erasuresLateAfterMs: DAY_MS, logger: SILENT },
+    ...{
+      db,
+      temporal: AWAY,
+      policy: PATIENT,
+      stuck,
+      gatewayPlace: undefined,
+      erasuresLateAfterMs: DAY_MS,
+      logger: SILENT,
+    },
   });
   const dependencies = {
     authenticate,
@@ -128,6 +139,7 @@ export async function startServer({ db, databaseUrl }: TestApi, changed: Partial
     dispatcher,
     waiting,
     overview,
+    stuck,
     policy: PATIENT,
     idempotencyTtlMs: DAY_MS,
     readiness: createApiReadiness(db, stopping),
@@ -298,6 +310,7 @@ const isProblem = new Ajv({ strict: false }).compile({
       required: ['after'],
       properties: { after: { type: 'string', minLength: 1 }, until: { type: 'string', minLength: 1 } },
     },
+    saga: { type: 'object', required: ['state', 'step', 'failure'] },
     correlationId: { type: 'string', minLength: 1 },
   },
 });

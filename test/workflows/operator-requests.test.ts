@@ -135,6 +135,25 @@ describe('an operator’s request to try again', () => {
   });
 });
 
+test('a decision on a step that the saga has left is refused, whatever it is, and one on its step is taken', async () => {
+  await s.fault({ route: 'charge', mode: 'down', count: null });
+  const { order, saga, result } = await s.place({ A: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
+  await listedAsStuck(s.client, order.id);
+  for (const action of ['retry', 'skip', 'compensate'] as const) {
+    const late = resolve(saga, { action, expectedStep: 'reserveInventory' });
+    await expect(late).rejects.toMatchObject({
+      cause: {
+        type: 'NotAsSeen',
+        message: expect.stringContaining('is at chargePayment (GatewayUnknown) by now, not at reserveInventory'),
+        details: [{ state: 'NEEDS_ATTENTION', step: 'chargePayment', failure: 'GatewayUnknown' }],
+      },
+    });
+  }
+  expect(await s.db.sagaLogEntry.count({ where: { orderId: order.id, step: 'resolve' } })).toBe(0);
+  await resolve(saga, { action: 'skip', expectedStep: 'chargePayment', expectedFailure: 'GatewayUnknown' });
+  expect(await result()).toEqual({ status: 'CONFIRMED' });
+});
+
 describe('what only an operator can mend', () => {
   test('(an undo) marks the saga at once, under its kind, and is tried again at an operator’s request', async () => {
     const { order, saga, result } = await troubledRefund('need'); // marked by time only after a minute

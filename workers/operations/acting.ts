@@ -49,7 +49,10 @@ export async function actOnItem(
   const client = acting.client();
   if (!client) throw new NotNow('Temporal has never answered');
   const temporal = { client, where: acting.where };
-  const resolution = { action: operation.action, operator, reason: operation.reason };
+  const resolution: Resolution = {
+    ...{ action: operation.action, operator, reason: operation.reason },
+    ...expectationOf(operation.action, item),
+  };
   const moved = await hasMoved(temporal, resolution, item);
   if (moved !== undefined) return { no: item.no, ...moved };
   const target = { orderId: item.orderId, workflowId: item.workflowId ?? '' };
@@ -63,10 +66,20 @@ export async function actOnItem(
     },
   });
   const { outcome, message } = result;
+  if (result.hasMoved) return { no: item.no, state: 'skipped', outcome: result.state, message };
   if (isStillUndone(resolution, result))
     return { no: item.no, state: 'waits', outcome: result.state, message, wentAs: 'failed' };
   const state = outcome === 'gone' ? stateOfGone(result, resolution, sentTo) : STATE_OF[outcome];
   return { no: item.no, state, outcome: result.state, message };
+}
+
+/** The saga itself refuses what is not about the step that the preview has shown, however short ago it has moved on. */
+function expectationOf(
+  action: Resolution['action'],
+  { seenState, seenStep }: ItemToDo,
+): Pick<Resolution, 'expectedStep'> {
+  const isOfStep = action === 'skip' || seenState === 'NEEDS_ATTENTION';
+  return isOfStep && seenStep !== null ? { expectedStep: seenStep } : {};
 }
 
 const STATE_OF = {

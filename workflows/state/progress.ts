@@ -43,6 +43,11 @@ export class Progress {
     return { state: this.#state, steps: this.#lines.map((line) => ({ ...line })) };
   }
 
+  /** The kind of failure that it is listed as stuck under. */
+  get markedAs(): string | undefined {
+    return this.#markedAs;
+  }
+
   /** Whether it is listed as stuck, under this kind of failure. */
   isMarkedAs(failureType: string): boolean {
     return this.#state === 'NEEDS_ATTENTION' && this.#markedAs === failureType;

@@ -56,7 +56,10 @@ export const TEMPORAL: Store = {
       'an operator’s, without personal data as it was accepted',
       'goes with the retention',
     ),
-    of('none', 'searchAttribute.SagaState searchAttribute.SagaStep searchAttribute.SagaFailure failure'),
+    of(
+      'none',
+      'searchAttribute.SagaState searchAttribute.SagaStep searchAttribute.SagaFailure failure update.expectedStep update.expectedFailure',
+    ),
   ],
 };
 

@@ -49,6 +49,8 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   'POST /admin/sagas/{id}/resolve body.reason': places(
     'postgres:audit_acts.reason postgres:saga_log.detail temporal:update.reason',
   ),
+  // What the saga is not marked with, it refuses.
+  'POST /admin/sagas/{id}/resolve body.expectedFailure': NOWHERE,
   'GET /admin/orders/{id}/explanation path.id': NOWHERE,
   'GET /admin/orders/{id}/timeline path.id': NOWHERE,
   'GET /admin/search query.q': NOWHERE,
@@ -68,6 +70,14 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   'GET /admin/findings query.kind': NOWHERE,
   'GET /admin/findings query.orderId': NOWHERE,
   'GET /admin/findings query.cursor': NOWHERE,
+  'POST /admin/findings/close header.idempotency-key': places('postgres:idempotency_keys.key'),
+  'POST /admin/findings/close body.ids': NOWHERE,
+  'POST /admin/findings/close body.operator': places(
+    'postgres:audit_acts.subject postgres:reconciliation_closings.operator',
+  ),
+  'POST /admin/findings/close body.reason': places(
+    'postgres:audit_acts.reason postgres:reconciliation_closings.reason',
+  ),
   'POST /admin/findings/{id}/close path.id': places('postgres:audit_calls.resource'),
   'POST /admin/findings/{id}/close header.idempotency-key': places('postgres:idempotency_keys.key'),
   'POST /admin/findings/{id}/close body.operator': places(
@@ -132,6 +142,14 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
     'logs:actor postgres:audit_acts.subject postgres:saga_log.actor',
   ),
   'POST /admin/dead-letters/replay body.reason': places('postgres:audit_acts.reason postgres:saga_log.detail'),
+  'POST /admin/dead-letters/discard header.idempotency-key': places('postgres:idempotency_keys.key'),
+  'POST /admin/dead-letters/discard body.ids': NOWHERE,
+  'POST /admin/dead-letters/discard body.operator': places(
+    'logs:actor postgres:audit_acts.subject postgres:dead_letters.decided_by postgres:saga_log.actor',
+  ),
+  'POST /admin/dead-letters/discard body.reason': places(
+    'postgres:audit_acts.reason postgres:dead_letters.reason postgres:saga_log.detail',
+  ),
   'POST /admin/operations/preview body.operator': places(
     'postgres:audit_calls.subject postgres:idempotency_answers.response postgres:operations.previewed_by',
   ),
