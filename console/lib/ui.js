@@ -148,10 +148,11 @@ export function Table({ label, columns, rows, keyOf, empty, classOf }) {
   </table></div>`;
 }
 
+const NOTHING = new Set(/** @type {unknown[]} */ (['–', '', false, null, undefined]));
 /** A card leaves out what is not there. @template Row @param {Column<Row>} column @param {Row} row */
 function cellOf({ label, cell, isNumber }, row) {
   const content = cell(row);
-  const isNone = content === '–' || content === '' || content === false || content === null || content === undefined;
+  const isNone = [content].flat().every((each) => NOTHING.has(each));
   return html`<td role="cell" data-label=${label} class=${`${isNumber ? 'number' : ''} ${isNone ? 'none' : ''}`}>${content}</td>`;
 }
 /** A table of more columns becomes cards in a place where one of fewer still fits. */
@@ -159,6 +160,7 @@ const WIDE_ABOVE = 5;
 
 /** @param {{ hasMore: boolean, onMore: () => void, isLoading?: boolean, shown: number, total?: number, noun: string, many?: string }} props */
 export const Pager = ({ hasMore, onMore, isLoading, shown, total, noun, many }) =>
+  (shown > 0 || hasMore) &&
   html`<p class="pager"><span>${total === undefined ? count(shown, noun, many) : `${number(shown)} of ${count(total, noun, many)}`} shown${hasMore ? '' : '; there are no more'}.</span> ${hasMore && html`<button type="button" disabled=${isLoading} onClick=${onMore}>Show more</button>`}</p>`;
 
 /**

@@ -140,7 +140,7 @@ const Groups = ({ groups, onShow, onClose }) =>
     {
       label: 'Acts',
       cell: (/** @type {Cause} */ group) =>
-        html`<div class="actions"><button type="button" class="quiet" onClick=${() => onShow({ kind: group.kind })}>Show ${group.kind}</button>${onClose && group.action === 'reported' && html`<button type="button" aria-label=${`Close ${count(Math.min(group.count, MANY_MAX), 'finding')} of ${group.kind}`} onClick=${() => onClose(group)}>Close ${number(Math.min(group.count, MANY_MAX))} …</button>`}</div>`,
+        html`<div class="actions"><button type="button" class="quiet" aria-label=${`Show ${group.kind}`} onClick=${() => onShow({ kind: group.kind })}>Show</button>${onClose && group.action === 'reported' && html`<button type="button" aria-label=${`Close ${count(Math.min(group.count, MANY_MAX), 'finding')} of ${group.kind}`} onClick=${() => onClose(group)}>Close ${number(Math.min(group.count, MANY_MAX))} …</button>`}</div>`,
     },
   ]} />`;
 
@@ -170,7 +170,9 @@ const columnsOf = (canAct, acted, selection) => [
   {
     label: 'Order',
     cell: (/** @type {Finding} */ { orderId }) =>
-      ORDER.test(orderId) ? html`<${Id} id=${orderId} href=${`#/orders/${orderId}`} />` : html`<code>${orderId}</code>`,
+      ORDER.test(orderId)
+        ? html`<${Id} id=${orderId} href=${`#/orders/${orderId}`} />`
+        : orderId && html`<code>${orderId}</code>`,
   },
   { label: 'Charge', cell: (/** @type {Finding} */ { reference }) => reference && html`<${Id} id=${reference} />` },
   {

@@ -61,6 +61,9 @@ describeWithChromium('the search', (open) => {
     await page.getByLabel('Find an order').fill('sku:KEYBOARD');
     await page.getByLabel('Find an order').press('Enter');
     await page.getByText('3 orders shown; there are no more.').waitFor();
+    await page.getByLabel('Find an order').fill('sku:OTHER');
+    await page.getByLabel('Find an order').press('Enter');
+    await page.getByText('Nothing is found.').waitFor();
   });
 
   test('says of what is found nowhere what was tried, and of what cannot be asked what is wrong with it', async () => {
