@@ -27,6 +27,7 @@ function Search({ query }) {
   const asked = query.get('q') ?? '';
   const [text, setText] = useState(asked);
   const [fault, setFault] = useState('');
+  const [round, setRound] = useState(0);
   useEffect(() => setText(asked), [asked]);
   /** @param {Event} event */
   const submit = (event) => {
@@ -34,14 +35,14 @@ function Search({ query }) {
     const wanted = text.trim();
     const wrong = faultOf(wanted);
     setFault(wrong);
-    if (wrong === '') navigate('/search', { q: wanted });
+    if (wrong === '' && !navigate('/search', { q: wanted })) setRound(round + 1);
   };
   return html`<${Page} title="Search">
     <form role="search" onSubmit=${submit}>
       <${Field} name="search" label="Find an order" value=${text} onInput=${setText} hint=${KINDS} error=${fault} maxLength=${TEXT_MAX} spellcheck="false" autocapitalize="off" />
       <p><button type="submit" class="primary">Search</button></p>
     </form>
-    ${asked !== '' && faultOf(asked) === '' && html`<${Results} key=${asked} text=${asked} />`}
+    ${asked !== '' && faultOf(asked) === '' && html`<${Results} key=${`${round} ${asked}`} text=${asked} />`}
   <//>`;
 }
 

@@ -220,12 +220,17 @@ const typedIn = (page: Page) =>
     `JSON.stringify([...document.querySelectorAll('input[type=text], textarea, select')].map(({ id, value }) => [id, value]))`,
   );
 
+async function actsOnRecord(reason: string): Promise<number> {
+  const { body } = await s.api.get<{ entries: { reason: string | null }[] }>('/admin/audit/entries?kind=act&limit=200');
+  return body.entries.filter((entry) => entry.reason === reason).length;
+}
+
 /** What the page says then, and what it is about. */
 const TOLD: Record<Trouble, RegExp> = {
   gone: /The API does not answer just now\. Nothing that you typed is lost/,
   'token-refused': /Nothing on this page is lost/,
   'too-many': new RegExp(`At most 10 acts a minute[\\s\\S]*(again in|after) [1-${RETRY_AFTER_S}] s`),
-  wrong: /reason|exactly one of|limit|q /,
+  wrong: /reason|action|limit|\bq\b/,
   'answer-lost': /The API does not answer just now\. Nothing that you typed is lost/,
 };
 
@@ -261,7 +266,7 @@ describeWithChromium('a form, whatever goes wrong,', (open) => {
       }
       await send();
       await page.getByText(form.done).first().waitFor();
-      if (isAct) expect(await s.db.auditAct.count({ where: { reason } })).toBe(1);
+      if (isAct) expect(await actsOnRecord(reason)).toBe(1);
     },
   );
 });

@@ -19,9 +19,10 @@ export function postedTo(): string[] {
 
 /** @returns files of views with a `<form>` that post nothing themselves: they ask for something */
 export const readingForms = (): string[] =>
-  sources().flatMap(([file, text]) =>
-    /<form\b/.test(text) && !/\bimport .*(post|confirm|previewOperation)/.test(text) ? [file] : [],
-  );
+  sources()
+    .filter(([file, text]) => file.startsWith('views/') && /<form\b/.test(text))
+    .filter(([, text]) => !/^import .*\b(post|previewOperation)\b/m.test(text))
+    .map(([file]) => file);
 
 const sources = (): [string, string][] =>
   readdirSync('console', { recursive: true, encoding: 'utf8' })
