@@ -43,6 +43,7 @@ import { answerUnroutable, handleProblems, notFoundProblem } from './http/proble
 import { overviewRoutes } from './routes/overview.js';
 import { payloadRoutes } from './routes/payloads.js';
 import { sagaRoutes } from './routes/sagas.js';
+import { orderFindingRoutes } from './routes/order-finding.js';
 import { searchRoutes } from './routes/search.js';
 import { timelineRoutes } from './routes/timelines.js';
 import { setStandardHeaders } from './http/security-headers.js';
@@ -134,6 +135,7 @@ function addRoutes(app: Api, deps: ApiDependencies): void {
   adminRoutes(app, deps);
   stuckSagaRoutes(app, deps);
   searchRoutes(app, deps);
+  orderFindingRoutes(app, deps);
   explanationRoutes(app, deps);
   timelineRoutes(app, deps);
   auditRoutes(app, deps);

@@ -34,11 +34,14 @@ function Frame({ config }) {
   const hash = useHash();
   const who = useSession();
   const { view, params, query } = matchRoute(views, hash);
+  const [isOpen, setOpen] = useState(false);
+  useEffect(() => setOpen(false), [hash]);
   return html`
     <a class="skip" href="#main" onClick=${skipToMain}>Skip to the content</a>
     <header class="top">
       <a class="brand" href="#/">order-saga</a>
-      <nav aria-label="Views"><ul>${mayLook(who) && navigationOf(who.roles, view)}</ul></nav>
+      ${mayLook(who) && html`<button type="button" class="menu" aria-expanded=${isOpen ? 'true' : 'false'} aria-controls="views" onClick=${() => setOpen(!isOpen)}>Views</button>`}
+      <nav id="views" aria-label="Views" class=${isOpen ? 'open' : ''}><ul>${mayLook(who) && navigationOf(who.roles, view)}</ul></nav>
       <${Who} who=${who} />
       ${config.authentication === 'none' && html`<p class="banner" role="note"><strong>No authentication:</strong> everybody who reaches this page is <code>anonymous</code> and has every role. The API serves this machine only.</p>`}
       <${SessionEnded} who=${who} />

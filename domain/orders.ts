@@ -290,9 +290,9 @@ const ordersOfReference = (reference: string): Prisma.Sql => Prisma.sql`
 const UUID_PATTERN = '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$';
 
 /** The id is found by its index, and `created_at` decides. */
-const createdFrom = (ms: number): Prisma.Sql => Prisma.sql`
+export const createdFrom = (ms: number): Prisma.Sql => Prisma.sql`
   id >= ${lowestIdAt(ms - CLOCKS_DIFFER_MS)}::uuid AND created_at >= ${new Date(ms).toISOString()}::timestamptz`;
-const createdBefore = (ms: number): Prisma.Sql => Prisma.sql`
+export const createdBefore = (ms: number): Prisma.Sql => Prisma.sql`
   id < ${lowestIdAt(ms + CLOCKS_DIFFER_MS)}::uuid AND created_at < ${new Date(ms).toISOString()}::timestamptz`;
 
 /** Of the columns of `orders`: accepted in this span, found by ids. */
@@ -300,7 +300,7 @@ export const createdWithin = ({ fromMs, toMs }: { fromMs: number; toMs: number }
   Prisma.sql`${createdFrom(fromMs)} AND ${createdBefore(toMs)}`;
 
 /** The lines as one value each: rows of their own, and objects for them, would cost the process five times as much. */
-const orderColumns = Prisma.sql`
+export const orderColumns = Prisma.sql`
   id, status, customer_id AS customer, ${customerBehind(Prisma.sql`customer_id`)} AS behind, unwinding_reason AS "unwindingReason",
   cancellation_message AS "cancellationMessage", total_amount AS "totalAmount", currency,
   external_order_id AS "externalOrderId", created_at AS "createdAt", updated_at AS "updatedAt",
@@ -308,7 +308,7 @@ const orderColumns = Prisma.sql`
     SELECT json_agg(json_build_object('sku', sku, 'quantity', quantity, 'unitPrice', unit_price) ORDER BY line_no)
     FROM order_lines WHERE order_id = orders.id) AS lines`;
 
-type OrderRow = Pick<
+export type OrderRow = Pick<
   Prisma.OrderModel,
   | 'id'
   | 'status'
@@ -323,7 +323,7 @@ type OrderRow = Pick<
 > & { customer: string; behind: CustomerBehind | null; lines: OrderLine[] | null };
 
 /** @throws KeyUnavailable if it has a text that is to be opened, and cannot be now */
-async function toOrder(db: Statements, row: OrderRow, texts: Texts): Promise<StoredOrder> {
+export async function toOrder(db: Statements, row: OrderRow, texts: Texts): Promise<StoredOrder> {
   const reason = row.unwindingReason as CancellationReason | null;
   const cancellation =
     row.status === 'CANCELLED' && reason

@@ -24,8 +24,9 @@ export function disagreementsOf(row: OrderRow, saga: SagaView, gateway: GatewayV
 const RECONCILED = 'The reconciler settles or reports it on its next passes (`ops reconcile --order`).';
 const PERSON = 'No machine decides this: see the findings, and the gateway’s own records.';
 
-function ofMoney({ state, payment, total }: OrderRow, gateway: GatewayView): Disagreement[] {
+function ofMoney(row: OrderRow, gateway: GatewayView): Disagreement[] {
   if (!gateway.asked) return [];
+  const { state, payment, total } = row;
   const { holds, charges } = gateway;
   const between: [Source, Source] = ['row', 'gateway'];
   const found: Disagreement[] = [];
@@ -47,8 +48,16 @@ function ofMoney({ state, payment, total }: OrderRow, gateway: GatewayView): Dis
       sequel:
         'The next try finds the charge under its key and records it; if the order is given up, its undo gives it back.',
     });
-  for (const { disputed, dispute } of charges) if (disputed) found.push({ between, ...disputeOf(dispute) });
+  for (const { disputed, dispute } of charges)
+    if (disputed && !isSettled(row, dispute)) found.push({ between, ...disputeOf(dispute) });
   return found;
+}
+
+/** The bank has decided, and nothing is left to be done about it: the money's lane goes on telling of it. */
+function isSettled(row: OrderRow, dispute: string | null): boolean {
+  if (!isFinal(row)) return false;
+  const isVouchedFor = row.payment.status === 'SETTLED_OUTSIDE' && (dispute === 'lost' || dispute === 'won');
+  return isVouchedFor || (dispute === 'won' && row.state.status === 'CONFIRMED' && row.payment.status === 'CHARGED');
 }
 
 function disputeOf(dispute: string | null): Omit<Disagreement, 'between'> {

@@ -34,6 +34,7 @@ const TABLE = {
   'PUT /inventory/:sku': ['operator'],
   'GET /whoami': everyone,
   'GET /admin/search': ['operator', 'auditor'],
+  'GET /admin/orders': ['operator', 'auditor'],
   'GET /admin/overview': ['operator', 'auditor'],
   'POST /inventory/:sku/adjust': ['operator'],
   'GET /admin/sagas': ['operator', 'auditor'],

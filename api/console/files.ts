@@ -16,13 +16,18 @@ import { withoutComments } from './source.js';
 /** Beside api/, in the sources and in dist/. */
 const ROOT = fileURLToPath(new URL('../../console/', import.meta.url));
 const PAGE = 'index.html';
+/** Of views that are seldom opened: browsers ask for them then. */
+const LATER = 'later/';
+/** As people read it in the repository: the page draws it by itself. */
+const RUNBOOK = fileURLToPath(new URL('../../docs/runbook.md', import.meta.url));
 const TYPES: Record<string, string> = {
   '.js': 'text/javascript; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
   '.svg': 'image/svg+xml',
   '.html': 'text/html; charset=utf-8',
+  '.md': 'text/markdown; charset=utf-8',
 };
-const KEPT = { paths: /^\/console\/(([\w-]+\/)*[\w-]+\.(js|css|svg|json))?$/, cacheControl: 'no-cache' };
+const KEPT = { paths: /^\/console\/(([\w-]+\/)*[\w-]+\.(js|css|svg|json|md))?$/, cacheControl: 'no-cache' };
 
 const require = createRequire(import.meta.url);
 /** Name under /console/vendor/ → the file that is served. */
@@ -48,6 +53,7 @@ export async function serveConsole(app: Api, config: ConsoleConfig = NOBODY): Pr
     serve('', join(ROOT, PAGE), (page) => asksForAll(page, files));
     for (const path of files) serve(path, join(ROOT, path), withoutComments);
     for (const [name, file] of Object.entries(VENDORED)) serve(`vendor/${name}`, file);
+    serve('runbook.md', RUNBOOK);
     scope.get('/console/config.json', hidden, async () => config);
   });
   // Relative, so that it holds behind a proxy that serves all this below a path of its own.
@@ -57,7 +63,7 @@ export async function serveConsole(app: Api, config: ConsoleConfig = NOBODY): Pr
 /** Modules name one another; a browser that finds that out one after the other waits for each of them. */
 function asksForAll(page: string, files: readonly string[]): string {
   const modules = [
-    ...files.filter((path) => path.endsWith('.js')),
+    ...files.filter((path) => path.endsWith('.js') && !path.startsWith(LATER)),
     ...Object.keys(VENDORED).map((name) => `vendor/${name}`),
   ];
   const links = modules.map((path) => `<link rel="modulepreload" href="${path}" />`);

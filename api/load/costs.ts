@@ -53,6 +53,8 @@ const COSTS: Record<Route, Cost> = {
   'GET /whoami': 1,
   // Six looks into indexes, and then by its rows.
   'GET /admin/search': (request) => 6 + page(request),
+  // Looks through twenty thousand orders at most, in some 40 ms, of Postgres'.
+  'GET /admin/orders': (request) => 10 + page(request),
   // Shared by all who look within a second.
   'GET /admin/overview': 3,
   'POST /inventory/:sku/adjust': 5,

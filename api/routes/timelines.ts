@@ -75,6 +75,19 @@ const TimelineSchema = Type.Object(
   { $id: 'Timeline' },
 );
 
+const Query = Type.Object(
+  {
+    without: Type.Optional(
+      oneOf(
+        ['gateway'] as const,
+        'Not asked: the money is as it was recorded here, and the answer waits for no gateway',
+      ),
+    ),
+  },
+  { additionalProperties: false },
+);
+const NOT_ASKED = 'it was not asked this time';
+
 export function timelineRoutes(app: Api, deps: ApiDependencies): void {
   app.get(
     '/admin/orders/:id/timeline',
@@ -84,14 +97,17 @@ export function timelineRoutes(app: Api, deps: ApiDependencies): void {
         description:
           'Steps, failed attempts, waits, undos and decisions from the saga’s log; money from the gateway’s own ledger; events, and what ' +
           'each destination has been sent. Changes nothing. What has happened is the same after Temporal’s retention. ' +
-          'Temporal or the gateway being away is named in `missing`.',
+          'Temporal or the gateway being away is named in `missing`; whoever cannot wait for the gateway asks without it.',
         tags: ['sagas'],
         params: IdParams,
+        querystring: Query,
         response: { 200: TimelineSchema, '4xx': ProblemSchema },
       },
     },
-    async ({ params: { id } }): Promise<Static<typeof TimelineSchema>> => {
-      const timeline = UUID.test(id) ? await readTimeline(explanationSources(deps), id) : null;
+    async ({ params: { id }, query: { without } }): Promise<Static<typeof TimelineSchema>> => {
+      const sources = explanationSources(deps);
+      const asked = without === undefined ? sources : { ...sources, gateway: { why: NOT_ASKED } };
+      const timeline = UUID.test(id) ? await readTimeline(asked, id) : null;
       if (timeline === null) throw new Problem('not-found', `There is no order ${id}.`);
       const { traceparent, ...told } = timeline;
       const { workflowId, runId } = told.saga;

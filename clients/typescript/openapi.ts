@@ -84,6 +84,13 @@ export interface paths {
      */
     get: operations["getAdminSearch"];
   };
+  "/admin/orders": {
+    /**
+     * Find orders by the stock that they hold, by amount or by time
+     * @description Newest first; all that is given must fit. `heldSku`: the order holds stock of it now, which is reserved for it, and neither bought nor given back. A request looks through 20000 orders at most, so a page may hold fewer orders than `limit`, or none, and have a `next`: the search goes on from there. What is found is on record, each order by its id.
+     */
+    get: operations["getAdminOrders"];
+  };
   "/admin/orders/{id}/explanation": {
     /**
      * Why an order stands as it does, what comes next, what may be done and what it costs
@@ -94,7 +101,7 @@ export interface paths {
   "/admin/orders/{id}/timeline": {
     /**
      * Everything that happened to an order and is awaited, in one list, with its explanation
-     * @description Steps, failed attempts, waits, undos and decisions from the saga’s log; money from the gateway’s own ledger; events, and what each destination has been sent. Changes nothing. What has happened is the same after Temporal’s retention. Temporal or the gateway being away is named in `missing`.
+     * @description Steps, failed attempts, waits, undos and decisions from the saga’s log; money from the gateway’s own ledger; events, and what each destination has been sent. Changes nothing. What has happened is the same after Temporal’s retention. Temporal or the gateway being away is named in `missing`; whoever cannot wait for the gateway asks without it.
      */
     get: operations["getAdminOrdersIdTimeline"];
   };
@@ -2924,6 +2931,118 @@ export interface operations {
     };
   };
   /**
+   * Find orders by the stock that they hold, by amount or by time
+   * @description Newest first; all that is given must fit. `heldSku`: the order holds stock of it now, which is reserved for it, and neither bought nor given back. A request looks through 20000 orders at most, so a page may hold fewer orders than `limit`, or none, and have a `next`: the search goes on from there. What is found is on record, each order by its id.
+   */
+  getAdminOrders: {
+    parameters: {
+      query?: {
+        /** @description Stock keeping unit */
+        heldSku?: string;
+        /** @description ISO 4217 */
+        currency?: string;
+        /** @description Orders whose total is at least that, in the minor unit of `currency` */
+        amountFrom?: number;
+        /** @description Orders whose total is at most that; the same as `amountFrom` for an amount that is known */
+        amountTo?: number;
+        /** @description PENDING until the saga has ended */
+        status?: "PENDING" | "CONFIRMED" | "CANCELLED";
+        /** @description Accepted at or after this moment (ISO 8601; UTC unless it says otherwise) */
+        createdFrom?: string;
+        /** @description Accepted before this moment */
+        createdTo?: string;
+        /** @description Orders per page, at most: a page may hold fewer */
+        limit?: number;
+        /** @description `next` of the page before */
+        cursor?: string;
+      };
+    };
+    responses: {
+      /** @description OK */
+      200: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/json": {
+            orders: components["schemas"]["Order"][];
+            /** @description Cursor of the next page; null on the last, and only there: a page may hold fewer entries than `limit` */
+            next: string | null;
+          };
+        };
+      };
+      /** @description `invalid-request`: The request is not valid */
+      400: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `unauthenticated`: Who are you? */
+      401: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750 */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `forbidden`: You may not do this */
+      403: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description RFC 6750; only if the token has no role that may do this */
+          "www-authenticate"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `too-many-requests`: You ask more often than you may */
+      429: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `internal-error`: Something went wrong on our side */
+      500: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description `key-unavailable`: A text of the customer cannot be read just now. `unavailable`: The service cannot answer just now */
+      503: {
+        headers: {
+          /** @description The request’s, or made; in every log line and event too */
+          "x-correlation-id"?: string;
+          /** @description Seconds after which to try again */
+          "retry-after"?: string;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /**
    * Why an order stands as it does, what comes next, what may be done and what it costs
    * @description From its row, its saga, the payment gateway and its events; where these do not agree, that is marked. Changes nothing. Temporal or the gateway being away is part of the answer.
    */
@@ -3027,10 +3146,14 @@ export interface operations {
   };
   /**
    * Everything that happened to an order and is awaited, in one list, with its explanation
-   * @description Steps, failed attempts, waits, undos and decisions from the saga’s log; money from the gateway’s own ledger; events, and what each destination has been sent. Changes nothing. What has happened is the same after Temporal’s retention. Temporal or the gateway being away is named in `missing`.
+   * @description Steps, failed attempts, waits, undos and decisions from the saga’s log; money from the gateway’s own ledger; events, and what each destination has been sent. Changes nothing. What has happened is the same after Temporal’s retention. Temporal or the gateway being away is named in `missing`; whoever cannot wait for the gateway asks without it.
    */
   getAdminOrdersIdTimeline: {
     parameters: {
+      query?: {
+        /** @description Not asked: the money is as it was recorded here, and the answer waits for no gateway */
+        without?: "gateway";
+      };
       path: {
         /** @description Order id */
         id: string;

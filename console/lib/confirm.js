@@ -5,6 +5,7 @@
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 import { useAct } from './data.js';
 import { count, money, number } from './format.js';
+import { letRowsGo } from './rows.js';
 import { Field, ProblemNotice } from './ui.js';
 
 /** Beyond so many the number is typed. */
@@ -105,7 +106,9 @@ function Confirm({ asked, onClose }) {
     event.preventDefault();
     if (!isReady || isBusy) return;
     const answer = await submit({ reason: reason.trim() });
-    if (answer !== undefined) onClose(answer);
+    if (answer === undefined) return;
+    letRowsGo();
+    onClose(answer);
   };
   /** Esc. @param {Event} event */
   const cancelled = (event) => {

@@ -19,20 +19,45 @@ function formatOf(currency) {
 /**
  * @param {number} amount in the currency's minor unit
  * @param {string} currency
- * @returns {string} such as `EUR 1,234.50`; it never throws: what is about no money has no currency
+ * @returns {string} such as `EUR 1,234.50`; it never throws: what is about no money has no currency, and says so
  */
 export function money(amount, currency) {
   const format = formatOf(currency);
-  if (!format) return currency?.trim() ? `${currency} ${numbers.format(amount)} (minor units)` : '–';
+  if (!format && currency?.trim()) return `${currency} ${numbers.format(amount)} (minor units)`;
+  if (!format) return amount ? `${numbers.format(amount)} of no currency` : 'no money';
   const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
   return format.format(amount / 10 ** digits).replace(/\u00a0/g, ' ');
+}
+
+/**
+ * @param {string} text such as `49` or `49.00`
+ * @param {string} currency
+ * @returns {number | undefined} in the currency's minor unit; undefined = it is no amount of it
+ */
+export function minorOf(text, currency) {
+  const digits = formatOf(currency)?.resolvedOptions().maximumFractionDigits;
+  const [, whole, rest = ''] = /^(\d{1,12})(?:\.(\d+))?$/.exec(text) ?? [];
+  if (digits === undefined || whole === undefined || rest.length > digits) return undefined;
+  return Number(whole + rest.padEnd(digits, '0'));
 }
 
 /** @param {number} n */
 export const number = (n) => numbers.format(n);
 
 /** @param {number} n @param {string} one @param {string} [many] @returns {string} such as `14 sagas` */
-export const count = (n, one, many = `${one}s`) => `${number(n)} ${n === 1 ? one : many}`;
+export const count = (n, one, many = `${one}s`) => `${number(n)} ${plural(n, one, many)}`;
+
+/** @param {number} n @param {string} one @param {string} [many] @returns {string} such as `is`, `are` */
+export const plural = (n, one, many = `${one}s`) => (n === 1 ? one : many);
+
+/** Per currency; what has none is left out. @param {readonly { amount: number, currency: string }[]} moneys */
+export function sumOf(moneys) {
+  /** @type {Map<string, number>} */
+  const sums = new Map();
+  for (const { amount, currency } of moneys)
+    if (currency.trim()) sums.set(currency, (sums.get(currency) ?? 0) + amount);
+  return [...sums].map(([currency, amount]) => ({ currency, amount }));
+}
 
 const UNITS = /** @type {const} */ ([
   ['d', 86_400],

@@ -9,15 +9,17 @@ const PAGE = 100;
 /** As many as one answer may have. */
 const PAGE_MAX = 1_000;
 const REFRESH_MS = 5_000;
+/** What does not answer is asked half as often each time, down to this. */
+const BACKOFF_MAX_MS = 30_000;
 /** Older than this, what is shown is not what is. */
 const STALE_MS = 20_000;
 
 /**
  * @param {string} path with its filters
  * @param {string} name of the rows in the answer
- * @param {{ refreshMs?: number, isWhole?: boolean }} [options] 0 = only when it is asked for; `isWhole` = the answer has no pages
+ * @param {{ refreshMs?: number, isWhole?: boolean, limitMax?: number }} [options] 0 = only when it is asked for; `isWhole` = the answer has no pages
  */
-export function usePages(path, name, { refreshMs = REFRESH_MS, isWhole = false } = {}) {
+export function usePages(path, name, { refreshMs = REFRESH_MS, isWhole = false, limitMax = PAGE_MAX } = {}) {
   const [state, setState] = useState(
     /** @type {{ path?: string, rows: any[], answer?: any, next: string | null, at?: number, problem?: Error, isLoading: boolean }} */ ({
       rows: [],
@@ -35,28 +37,41 @@ export function usePages(path, name, { refreshMs = REFRESH_MS, isWhole = false }
     const leaving = new AbortController();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
+    let nextMs = refreshMs;
+    let isReading = false;
     const read = async () => {
+      clearTimeout(timer);
+      // Nobody looks: it is read when somebody does.
+      if (isReading || (document.hidden && shown.current > 0)) return;
+      isReading = true;
       try {
-        const limit = Math.min(PAGE_MAX, Math.max(PAGE, shown.current));
+        const limit = Math.min(limitMax, Math.max(PAGE, shown.current));
         const answer = await get(isWhole ? path : withQuery(path, { limit: String(limit) }), {
           signal: leaving.signal,
         });
         if (leaving.signal.aborted) return;
         if (shown.current <= PAGE_MAX)
           setState({ path, rows: answer[name], answer, next: answer.next ?? null, at: Date.now(), isLoading: false });
+        nextMs = refreshMs;
       } catch (problem) {
         if (leaving.signal.aborted) return;
         const told = /** @type {Error} */ (problem);
+        const waitMs = problem instanceof ApiProblem ? (problem.retryAfterS ?? 0) * 1_000 : 0;
+        nextMs = Math.max(waitMs, Math.min(nextMs * 2, BACKOFF_MAX_MS));
         setState((before) => ({
           ...(before.path === path ? before : { path, rows: [], next: null }),
           problem: told,
           isLoading: false,
         }));
       }
-      if (refreshMs > 0) timer = setTimeout(read, refreshMs);
+      isReading = false;
+      if (refreshMs > 0 && !isPaused) timer = setTimeout(read, nextMs);
     };
+    const looked = () => refreshMs > 0 && !isPaused && !document.hidden && void read();
+    document.addEventListener('visibilitychange', looked);
     if (!isPaused || shown.current === 0) void read();
     return () => {
+      document.removeEventListener('visibilitychange', looked);
       leaving.abort();
       clearTimeout(timer);
     };

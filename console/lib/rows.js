@@ -1,6 +1,18 @@
 /** Rows that do not move under the pointer: what is new in a list waits until whoever is in it has left it, or asks for it. */
-import { html, useRef, useState } from '../vendor/preact.js';
+import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 import { count } from './format.js';
+
+/** An act redraws its page within so long: until then nothing is held, whatever the pointer rests on. */
+const LET_GO_MS = 3_000;
+let freeUntil = 0;
+/** @type {Set<() => void>} */
+const held = new Set();
+
+/** After an act: what came of it is to be seen, also where the pointer or the focus still is. */
+export function letRowsGo() {
+  freeUntil = performance.now() + LET_GO_MS;
+  for (const release of held) release();
+}
 
 /**
  * @template Row
@@ -17,6 +29,12 @@ export function useSteadyRows(rows, keyOf) {
   else kept.current = rows;
   const shownKeys = new Set(kept.current.map(keyOf));
   const [, redraw] = useState(0);
+  useEffect(() => {
+    const release = () => setHeld(false);
+    held.add(release);
+    return () => void held.delete(release);
+  }, []);
+  const hold = () => performance.now() > freeUntil && setHeld(true);
   /** @param {FocusEvent} event */
   const left = (event) => {
     const within = /** @type {Element} */ (event.currentTarget);
@@ -31,13 +49,14 @@ export function useSteadyRows(rows, keyOf) {
       redraw((n) => n + 1);
     },
     hold: {
-      onPointerEnter: () => setHeld(true),
+      onPointerEnter: hold,
+      onPointerMove: hold,
       /** @param {PointerEvent} event */
       onPointerLeave: (event) => {
         const within = /** @type {Element} */ (event.currentTarget);
         if (!within.contains(document.activeElement)) setHeld(false);
       },
-      onFocusCapture: () => setHeld(true),
+      onFocusCapture: hold,
       onBlurCapture: left,
     },
   };

@@ -1,7 +1,7 @@
 /** The parts that views are made of. Status is always told by a sign and a word, never by colour alone. */
 import { html, useEffect, useErrorBoundary, useMemo, useRef, useState } from '../vendor/preact.js';
 import { ApiProblem } from './api.js';
-import { duration, moment, money, shortId } from './format.js';
+import { count, duration, moment, money, number, shortId } from './format.js';
 import { session } from './session.js';
 
 /** The first that is drawn leaves the focus where the browser begins: at the top. */
@@ -48,7 +48,7 @@ export function Panel({ title, id = idOf(title), aside, children, class: classNa
 /** @param {string} text */
 const idOf = (text) => `h-${text.toLowerCase().replace(/[^a-z0-9]+/g, '-')}`;
 
-const SIGNS = { good: '✓', bad: '✕', warn: '!', busy: '…', off: '○', info: 'i' };
+export const SIGNS = { good: '✓', bad: '✕', warn: '!', busy: '…', off: '○', info: 'i' };
 /** @typedef {keyof typeof SIGNS} Kind */
 
 /** @param {{ kind: Kind, children?: unknown }} props */
@@ -148,22 +148,25 @@ export const Loading = ({ what = 'Reading' }) => html`<p class="faint" role="sta
  */
 
 /**
- * A table in a region of its own, which scrolls by itself where it is too wide. Rows keep their place while the pointer or the focus is in
+ * A table in a region of its own; where that is too narrow each row is a card, and each cell has its column's name before it (roles are
+ * said, since what is no table to the eye would be none to a screen reader). Rows keep their place while the pointer or the focus is in
  * it (lib/rows.js says how).
  * @template Row
  * @param {{ label: string, columns: readonly Column<Row>[], rows: readonly Row[], keyOf: (row: Row) => string, empty?: unknown, classOf?: (row: Row) => string }} props
  */
 export function Table({ label, columns, rows, keyOf, empty, classOf }) {
   if (rows.length === 0) return html`<${Empty}>${empty ?? 'None.'}<//>`;
-  return html`<div class="scroll" role="region" aria-label=${label} tabindex="0"><table>
-    <thead><tr>${columns.map(({ label: name, isNumber }) => html`<th scope="col" class=${isNumber ? 'number' : ''}>${name}</th>`)}</tr></thead>
-    <tbody>${rows.map((row) => html`<tr key=${keyOf(row)} class=${classOf?.(row) ?? ''}>${columns.map(({ cell, isNumber }) => html`<td class=${isNumber ? 'number' : ''}>${cell(row)}</td>`)}</tr>`)}</tbody>
+  return html`<div class=${`scroll cards ${columns.length > WIDE_ABOVE ? 'wide' : ''}`} role="region" aria-label=${label} tabindex="0"><table role="table">
+    <thead role="rowgroup"><tr role="row">${columns.map(({ label: name, isNumber }) => html`<th scope="col" role="columnheader" class=${isNumber ? 'number' : ''}>${name}</th>`)}</tr></thead>
+    <tbody role="rowgroup">${rows.map((row) => html`<tr role="row" key=${keyOf(row)} class=${classOf?.(row) ?? ''}>${columns.map(({ label: name, cell, isNumber }) => html`<td role="cell" data-label=${name} class=${isNumber ? 'number' : ''}>${cell(row)}</td>`)}</tr>`)}</tbody>
   </table></div>`;
 }
+/** A table of more columns becomes cards in a place where one of fewer still fits. */
+const WIDE_ABOVE = 5;
 
-/** @param {{ hasMore: boolean, onMore: () => void, isLoading?: boolean, shown: number, what: string }} props */
-export const Pager = ({ hasMore, onMore, isLoading, shown, what }) =>
-  html`<p class="pager"><span>${shown} ${what} shown${hasMore ? '' : '; there are no more'}.</span> ${hasMore && html`<button type="button" disabled=${isLoading} onClick=${onMore}>Show more</button>`}</p>`;
+/** @param {{ hasMore: boolean, onMore: () => void, isLoading?: boolean, shown: number, total?: number, noun: string, many?: string }} props */
+export const Pager = ({ hasMore, onMore, isLoading, shown, total, noun, many }) =>
+  html`<p class="pager"><span>${total === undefined ? count(shown, noun, many) : `${number(shown)} of ${count(total, noun, many)}`} shown${hasMore ? '' : '; there are no more'}.</span> ${hasMore && html`<button type="button" disabled=${isLoading} onClick=${onMore}>Show more</button>`}</p>`;
 
 /**
  * A labelled input. Its text is the caller's state, so that nothing typed is lost by whatever happens.

@@ -1,12 +1,15 @@
 /** Dead letters: events that a destination does not take, by what is wrong with them; replayed or discarded, one or many. */
 import { get, post } from '../lib/api.js';
 import { confirmAct } from '../lib/confirm.js';
-import { count } from '../lib/format.js';
+import { count, number, plural } from '../lib/format.js';
 import { Choice, ReadAt, usePages, useSelection, withQuery } from '../lib/lists.js';
+import { createMany, Outcomes } from '../lib/many.js';
 import { navigate } from '../lib/router.js';
 import { FreshRows, useSteadyRows } from '../lib/rows.js';
+import { runbookOf } from '../lib/runbook.js';
+import { operationHref } from '../lib/selection.js';
 import { session, useSession } from '../lib/session.js';
-import { Ago, Id, Notice, Page, Pager, Panel, ProblemNotice, Status, Table } from '../lib/ui.js';
+import { Ago, Id, Page, Pager, Panel, ProblemNotice, Status, Table } from '../lib/ui.js';
 import { html, useState } from '../vendor/preact.js';
 
 /** @typedef {{ id: string, destination: string, orderId: string, sequence: number, type: string, cause: string, error: string, attempts: number, state: string, behind: number, parkedAt: string, decidedBy: string | null, reason: string | null }} Letter */
@@ -29,6 +32,12 @@ const SHOWN = {
 /** As many as one replay takes. */
 const MANY_MAX = 1_000;
 
+/** More than so many are discarded by the service, as an operation: that goes on when this page is closed. */
+const HERE_MAX = 100;
+
+/** @param {Letter} letter */
+const isOpen = ({ state }) => state === 'PARKED' || state === 'REPLAYING';
+
 /** @param {{ query: URLSearchParams }} props */
 function DeadLetters({ query }) {
   const filter = Object.fromEntries(
@@ -36,7 +45,7 @@ function DeadLetters({ query }) {
   );
   const pages = usePages(withQuery('admin/dead-letters', filter), 'deadLetters');
   const { shown, fresh, showAll, hold } = useSteadyRows(/** @type {Letter[]} */ (pages.rows), ({ id }) => id);
-  const selection = useSelection(shown);
+  const selection = useSelection(shown.filter(isOpen));
   const [failed, setFailed] = useState(/** @type {Error | undefined} */ (undefined));
   const [told, setTold] = useState(/** @type {unknown} */ (undefined));
   useSession();
@@ -45,21 +54,25 @@ function DeadLetters({ query }) {
   const show = (changed) => navigate('/dead-letters', { ...filter, ...changed });
   /** @param {readonly Letter[]} letters @param {'replay' | 'discard'} act */
   const decide = async (letters, act) => {
+    if (act === 'discard' && letters.length > HERE_MAX) {
+      location.hash = discardElsewhere(letters);
+      return;
+    }
     const results = await (act === 'replay' ? replay(letters) : discard(letters));
     if (results === undefined) return;
     setTold(results);
     selection.clear();
     pages.reload();
   };
-  /** @param {Group} group */
-  const replayGroup = async (group) => {
+  /** Those of a cause, as they are now. @param {Group} group @param {'replay' | 'discard'} act */
+  const decideOnGroup = async (group, act) => {
     const { destination, cause } = group;
     try {
       const { deadLetters } = await get(
         withQuery('admin/dead-letters', { destination, cause, state: 'PARKED', limit: String(MANY_MAX) }),
       );
       setFailed(undefined);
-      if (deadLetters.length > 0) await decide(deadLetters, 'replay');
+      if (deadLetters.length > 0) await decide(deadLetters, act);
     } catch (problem) {
       setFailed(/** @type {Error} */ (problem));
     }
@@ -68,13 +81,14 @@ function DeadLetters({ query }) {
     <${ProblemNotice} problem=${pages.problem} onRetry=${pages.reload} />
     <${ProblemNotice} problem=${failed} />
     ${told}
-    <${Panel} title="By cause"><${Groups} groups=${pages.answer?.groups ?? []} canAct=${canAct} onShow=${show} onReplay=${replayGroup} /><//>
+    <${Panel} title="By cause" aside=${html`<a href=${runbookOf({ kind: 'dead-letters' })}>Runbook</a>`}><${Groups} groups=${pages.answer?.groups ?? []} canAct=${canAct} onShow=${show} onDecide=${decideOnGroup} /><//>
     <${Panel} title="Letters" aside=${filter['destination'] || filter['cause'] ? html`<button type="button" onClick=${() => show({ destination: '', cause: '' })}>Show every cause</button>` : undefined}>
       <${Choice} name="state" label="Which" value=${filter['state']} options=${STATES} onInput=${(/** @type {string} */ state) => show({ state })} />
       ${
         canAct &&
         html`<div class="actions">
-        <button type="button" onClick=${selection.chooseShown}>Choose the ${shown.length} shown</button>
+        <button type="button" onClick=${selection.chooseShown}>Choose the ${number(shown.filter(isOpen).length)} shown</button>
+        ${selection.chosen.length > 0 && html`<button type="button" class="quiet" onClick=${selection.clear}>Choose none</button>`}
         <button type="button" class="primary" disabled=${selection.chosen.length === 0} onClick=${() => decide(selection.chosen, 'replay')}>Replay ${count(selection.chosen.length, 'letter')}</button>
         <button type="button" class="harmful" disabled=${selection.chosen.length === 0} onClick=${() => decide(selection.chosen, 'discard')}>Discard ${count(selection.chosen.length, 'letter')}</button>
       </div>`
@@ -83,13 +97,13 @@ function DeadLetters({ query }) {
         <${FreshRows} fresh=${fresh} onShow=${showAll} />
         <${Table} label="Dead letters" rows=${shown} keyOf=${(/** @type {Letter} */ { id }) => id} empty="Every event has been taken." columns=${columnsOf(selection, canAct, decide)} />
       </div>
-      <${Pager} hasMore=${pages.hasMore} onMore=${pages.more} isLoading=${pages.isLoading} shown=${shown.length} what=${shown.length === 1 ? 'letter' : 'letters'} />
+      <${Pager} hasMore=${pages.hasMore} onMore=${pages.more} isLoading=${pages.isLoading} shown=${shown.length} noun="letter" />
     <//>
   <//>`;
 }
 
-/** @param {{ groups: Group[], canAct: boolean, onShow: (changed: Record<string, string>) => void, onReplay: (group: Group) => void }} props */
-function Groups({ groups, canAct, onShow, onReplay }) {
+/** @param {{ groups: Group[], canAct: boolean, onShow: (changed: Record<string, string>) => void, onDecide: (group: Group, act: 'replay' | 'discard') => void }} props */
+function Groups({ groups, canAct, onShow, onDecide }) {
   const columns = [
     { label: 'Destination', cell: (/** @type {Group} */ { destination }) => destination },
     { label: 'Cause', cell: (/** @type {Group} */ { cause }) => cause },
@@ -103,7 +117,7 @@ function Groups({ groups, canAct, onShow, onReplay }) {
     {
       label: 'Acts',
       cell: (/** @type {Group} */ group) =>
-        html`<div class="actions"><button type="button" class="quiet" onClick=${() => onShow({ destination: group.destination, cause: group.cause })}>Show</button>${canAct && group.state === 'PARKED' && html`<button type="button" onClick=${() => onReplay(group)}>Replay ${Math.min(group.count, MANY_MAX)}</button>`}</div>`,
+        html`<div class="actions"><button type="button" class="quiet" onClick=${() => onShow({ destination: group.destination, cause: group.cause })}>Show</button>${canAct && group.state === 'PARKED' && html`<button type="button" onClick=${() => onDecide(group, 'replay')}>Replay ${number(Math.min(group.count, MANY_MAX))}</button><button type="button" aria-label=${`Discard ${number(Math.min(group.count, MANY_MAX))}: ${group.destination}, ${group.cause}`} onClick=${() => onDecide(group, 'discard')}>Discard ${number(Math.min(group.count, MANY_MAX))}</button>`}</div>`,
     },
   ];
   return html`<${Table} label="Dead letters by cause" rows=${groups} keyOf=${(/** @type {Group} */ g) => `${g.destination} ${g.cause} ${g.state}`} empty="None: every destination takes what it is sent." columns=${columns} />`;
@@ -115,7 +129,6 @@ function Groups({ groups, canAct, onShow, onReplay }) {
  * @param {(letters: Letter[], act: 'replay' | 'discard') => void} decide
  */
 function columnsOf(selection, canAct, decide) {
-  const isOpen = (/** @type {Letter} */ { state }) => state === 'PARKED' || state === 'REPLAYING';
   return [
     ...(canAct
       ? [
@@ -164,7 +177,7 @@ async function replay(letters) {
   const ids = letters.map(({ id }) => id);
   const answer = await confirmAct({
     ...{ title: `Send ${count(n, 'event')} again`, act: `Replay ${count(n, 'letter')}`, count: n, noun: 'letter' },
-    children: html`<p>Each is sent once more, then those that wait behind it: ${letters.reduce((sum, { behind }) => sum + behind, 0)} so far. At most ten a second. What is rejected again waits again.</p>`,
+    children: html`<p>Each is sent once more, then those that wait behind it: ${number(letters.reduce((sum, { behind }) => sum + behind, 0))} so far. At most ten a second. What is rejected again waits again.</p>`,
     reason: { required: false },
     run: ({ reason }, idempotencyKey) =>
       post('admin/dead-letters/replay', { idempotencyKey, body: { ids, limit: n, ...(reason !== '' && { reason }) } }),
@@ -172,25 +185,45 @@ async function replay(letters) {
   return answer && html`<${Results} results=${answer.results} />`;
 }
 
+/** @type {Record<string, [import('../lib/ui.js').Kind, string]>} */
+const CAME_TO = {
+  delivered: ['good', 'delivered'],
+  'parked-again': ['bad', 'rejected again'],
+  'under-way': ['busy', 'under way'],
+  'not-tried': ['off', 'not tried'],
+};
+
 /** @param {{ results: { id: string, outcome: string, error: string | null }[] }} props */
 function Results({ results }) {
-  const of = (/** @type {string} */ outcome) => results.filter((each) => each.outcome === outcome).length;
-  const again = results.filter(({ outcome }) => outcome === 'parked-again');
-  const told = [
-    [of('delivered'), 'delivered'],
-    [again.length, 'rejected again'],
-    [of('under-way'), 'under way'],
-    [of('not-tried'), 'not tried'],
-  ].filter(([n]) => n !== 0);
-  return html`<${Notice} kind=${of('delivered') === results.length ? 'good' : 'warn'}><p>Of ${count(results.length, 'letter')}: ${told.map(([n, what]) => `${n} ${what}`).join(', ') || 'none was waiting any more'}.</p>${again.length > 0 && html`<ul>${again.slice(0, 5).map(({ id, error }) => html`<li>Letter ${id}: ${error}</li>`)}</ul>`}<//>`;
+  const of = results.map(({ id, outcome, error }) => {
+    const [kind, word] = CAME_TO[outcome] ?? ['info', outcome];
+    return { id, kind, word, says: error };
+  });
+  return html`<${Outcomes} of=${of} noun="letter" />`;
 }
+
+/** @param {readonly Letter[]} letters */
+const discardElsewhere = (letters) =>
+  operationHref(
+    {
+      selector: { deadLetterIds: letters.map(({ id }) => id) },
+      ...{ count: letters.length, noun: 'dead letter', about: 'chosen among the dead letters' },
+    },
+    'discard',
+  );
 
 /** @param {readonly Letter[]} letters @returns {Promise<unknown>} */
 async function discard(letters) {
   const n = letters.length;
-  /** @type {Set<string>} */
-  const done = new Set();
-  const answer = await confirmAct({
+  const behind = letters.reduce((sum, letter) => sum + letter.behind, 0);
+  const many = createMany(letters, 'discarded', async ({ id }, reason, idempotencyKey) => {
+    const now = await post(`admin/dead-letters/${id}/discard`, { idempotencyKey, body: { reason } });
+    // Somebody was faster: it is as it is wanted, and on their word.
+    return now.reason === reason
+      ? undefined
+      : { kind: 'off', word: 'already discarded', says: `by ${now.decidedBy}: ${now.reason}` };
+  });
+  await confirmAct({
     ...{
       title: `Never send ${count(n, 'event')}`,
       act: `Discard ${count(n, 'letter')}`,
@@ -198,19 +231,10 @@ async function discard(letters) {
       noun: 'letter',
       isHarmful: true,
     },
-    children: html`<p>${n === 1 ? 'This event is' : 'These events are'} not sent to the destination, ever; those behind follow. They stay in the feed.</p>`,
-    run: async ({ reason }, idempotencyKey) => {
-      // One after the other: what is discarded stays so if the API goes away in between, and the same click goes on with the rest.
-      for (const { id } of letters) {
-        if (done.has(id)) continue;
-        await post(`admin/dead-letters/${id}/discard`, { idempotencyKey: `${idempotencyKey}-${id}`, body: { reason } });
-        done.add(id);
-      }
-      return { discarded: done.size };
-    },
+    children: html`<p>${plural(n, 'This event is', 'These events are')} not sent to the destination, ever; those behind follow: ${number(behind)} so far. They stay in the feed.</p>`,
+    run: many.run,
   });
-  if (answer === undefined && done.size === 0) return undefined;
-  return html`<${Notice} kind=${done.size === n ? 'good' : 'warn'}><p>Discarded ${done.size} of ${count(n, 'letter')}.</p><//>`;
+  return many.hasBegun() ? html`<${Outcomes} of=${many.outcomes()} noun="letter" />` : undefined;
 }
 
 /** @type {import('../lib/router.js').View} */

@@ -1,5 +1,5 @@
 /** Destinations: where events go, who serves each, what it is owed, and what stands in the way. */
-import { number } from '../lib/format.js';
+import { count, number } from '../lib/format.js';
 import { ReadAt, usePages } from '../lib/lists.js';
 import { hrefOf } from '../lib/router.js';
 import { Ago, Empty, Notice, Page, Panel, ProblemNotice, Status, Table } from '../lib/ui.js';
@@ -40,10 +40,10 @@ function One({ of }) {
       ${of.failingSince && html`<dt>Failing since</dt><dd><${Ago} at=${of.failingSince} /></dd>`}
       ${of.error && html`<dt>It says</dt><dd>${of.error}</dd>`}
       ${of.leftAloneUntil && of.state === 'left-alone' && html`<dt>Left alone until</dt><dd><time datetime=${of.leftAloneUntil}>${of.leftAloneUntil}</time></dd>`}
-      <dt>Served by</dt><dd>${of.relays} ${of.relays === 1 ? 'relay' : 'relays'}, ${of.partitionsServed} of ${of.partitions.length} partitions</dd>
+      <dt>Served by</dt><dd>${count(of.relays, 'relay')}, ${number(of.partitionsServed)} of ${count(of.partitions.length, 'partition')}</dd>
       <dt>Dead letters</dt><dd>${letters === 0 ? '0' : html`<a href=${hrefOf('/dead-letters', { destination: of.destination })}>${letters}</a>: ${of.deadLetters.map(({ cause, count }) => `${count} ${cause}`).join(', ')}`}</dd>
     </dl>
-    <details><summary>Cursors of its ${of.partitions.length} partitions</summary>
+    <details><summary>Cursors of its ${count(of.partitions.length, 'partition')}</summary>
       <${Table} label=${`Cursors of ${of.destination}`} rows=${of.partitions} keyOf=${(/** @type {Partition} */ { partition }) => String(partition)} columns=${COLUMNS} />
     </details>
   <//>`;

@@ -1,16 +1,20 @@
-/** Findings: where the gateway's ledger and ours differ, by kind and money; closed on an operator's word, or the charge given back. */
-import { post } from '../lib/api.js';
-import { confirmAct } from '../lib/confirm.js';
-import { money } from '../lib/format.js';
-import { Choice, ReadAt, usePages, withQuery } from '../lib/lists.js';
+/** Findings: where the gateway's ledger and ours differ, by cause and money; closed on an operator's word, one or many, or the charge given back. */
+import { get } from '../lib/api.js';
+import { count, money, number, sumOf } from '../lib/format.js';
+import { Choice, ReadAt, usePages, useSelection, withQuery } from '../lib/lists.js';
 import { navigate } from '../lib/router.js';
 import { FreshRows, useSteadyRows } from '../lib/rows.js';
+import { runbookOf } from '../lib/runbook.js';
 import { session, useSession } from '../lib/session.js';
-import { Ago, Id, Money, Notice, Page, Pager, Panel, ProblemNotice, Status, Table } from '../lib/ui.js';
+import { Ago, Id, Money, Moneys, Notice, Page, Pager, Panel, ProblemNotice, Status, Table } from '../lib/ui.js';
 import { html, useState } from '../vendor/preact.js';
+import { close, closeEach, refund } from './finding-acts.js';
 
 /** @typedef {{ id: string, kind: string, reference: string, orderId: string, amount: number, currency: string, action: string, detail: string | null, closableAs: string[], refundable: boolean, closedBy: string | null, reason: string | null, at: string }} Finding */
 /** @typedef {{ kind: string, action: string, currency: string, count: number, amount: number, oldest: string }} Group */
+
+/** As many as are closed with one word: each is a request of its own. */
+const MANY_MAX = 100;
 
 const STATES = /** @type {const} */ ([
   ['', 'Open: in hand or reported'],
@@ -33,7 +37,9 @@ function Findings({ query }) {
   const filter = Object.fromEntries(['state', 'kind', 'orderId'].map((name) => [name, query.get(name) ?? '']));
   const pages = usePages(withQuery('admin/findings', filter), 'findings');
   const { shown, fresh, showAll, hold } = useSteadyRows(/** @type {Finding[]} */ (pages.rows), ({ id }) => id);
-  const [told, setTold] = useState('');
+  const selection = useSelection(shown.filter(isClosable));
+  const [told, setTold] = useState(/** @type {unknown} */ (undefined));
+  const [failed, setFailed] = useState(/** @type {Error | undefined} */ (undefined));
   useSession();
   const canAct = session.canAct();
   /** @param {Record<string, string>} changed */
@@ -42,51 +48,117 @@ function Findings({ query }) {
   const acted = async (act) => {
     const now = await act;
     if (!now) return;
-    setTold(`Finding ${now.id}: ${SHOWN[now.action]?.[1] ?? now.action}.`);
+    setTold(html`<${Notice} kind="good">Finding ${now.id}: ${SHOWN[now.action]?.[1] ?? now.action}.<//>`);
     pages.reload();
+  };
+  /** @param {readonly Finding[]} chosen @param {string} as */
+  const closeMany = async (chosen, as) => {
+    const outcomes = await closeEach(chosen, as);
+    if (!outcomes) return;
+    setTold(outcomes);
+    selection.clear();
+    pages.reload();
+  };
+  /** Those of a cause, as they are now. @param {Group} group */
+  const closeGroup = async ({ kind }) => {
+    try {
+      const { findings: found } = await get(
+        withQuery('admin/findings', { kind, state: 'reported', orderId: filter['orderId'], limit: String(MANY_MAX) }),
+      );
+      setFailed(undefined);
+      if (found.length > 0) await closeMany(found.filter(isClosable), 'cancelled');
+    } catch (problem) {
+      setFailed(/** @type {Error} */ (problem));
+    }
   };
   const vouched = pages.answer?.vouched ?? 0;
   return html`<${Page} title="Findings" actions=${html`<${ReadAt} of=${pages} />`}>
     <${ProblemNotice} problem=${pages.problem} onRetry=${pages.reload} />
-    ${told && html`<${Notice} kind="good">${told}<//>`}
-    <${Panel} title="By kind"><${Groups} groups=${pages.answer?.groups ?? []} onShow=${show} />
-      ${vouched > 0 && html`<p class="faint">Besides, operators vouch for the money of ${vouched} ${vouched === 1 ? 'order' : 'orders'} that the gateway knows nothing of.</p>`}
+    <${ProblemNotice} problem=${failed} />
+    ${told}
+    <${Panel} title="By cause" aside=${html`<a href=${runbookOf({ kind: 'findings' })}>Runbook</a>`}><${Groups} groups=${causesOf(pages.answer?.groups ?? [])} onShow=${show} onClose=${canAct ? closeGroup : undefined} />
+      ${vouched > 0 && html`<p class="faint">Besides, operators vouch for the money of ${count(vouched, 'order')} that the gateway knows nothing of.</p>`}
     <//>
     <${Panel} title="Each" aside=${(filter['kind'] || filter['orderId']) && html`<button type="button" onClick=${() => show({ kind: '', orderId: '' })}>Show every kind</button>`}>
       <${Choice} name="state" label="Which" value=${filter['state']} options=${STATES} onInput=${(/** @type {string} */ state) => show({ state })} />
+      ${canAct && shown.some(isClosable) && html`<${Chosen} selection=${selection} closable=${shown.filter(isClosable).length} onClose=${closeMany} />`}
       <div ...${hold}>
         <${FreshRows} fresh=${fresh} onShow=${showAll} />
-        <${Table} label="Findings" rows=${shown} keyOf=${(/** @type {Finding} */ { id }) => id} empty="The ledgers agree." columns=${columnsOf(canAct, acted)} />
+        <${Table} label="Findings" rows=${shown} keyOf=${(/** @type {Finding} */ { id }) => id} empty="The ledgers agree." columns=${columnsOf(canAct, acted, selection)} />
       </div>
-      <${Pager} hasMore=${pages.hasMore} onMore=${pages.more} isLoading=${pages.isLoading} shown=${shown.length} what="findings" />
+      <${Pager} hasMore=${pages.hasMore} onMore=${pages.more} isLoading=${pages.isLoading} shown=${shown.length} noun="finding" />
     <//>
   <//>`;
 }
 
-/** @param {{ groups: Group[], onShow: (changed: Record<string, string>) => void }} props */
-const Groups = ({ groups, onShow }) =>
-  html`<${Table} label="Findings by kind" rows=${groups} keyOf=${(/** @type {Group} */ g) => `${g.kind} ${g.action} ${g.currency}`} empty="None." columns=${[
-    { label: 'Kind', cell: (/** @type {Group} */ { kind }) => html`<code>${kind}</code>` },
+/** @param {Finding} finding */
+const isClosable = ({ closableAs }) => closableAs.length > 0;
+
+/** What was chosen, and what may be said of all of it. @param {{ selection: ReturnType<typeof useSelection>, closable: number, onClose: (chosen: readonly Finding[], as: string) => void }} props */
+function Chosen({ selection, closable, onClose }) {
+  const chosen = /** @type {readonly Finding[]} */ (/** @type {unknown} */ (selection.chosen));
+  const sums = sumOf(chosen);
+  const ways = ['cancelled', 'refunded'].filter((as) => chosen.every(({ closableAs }) => closableAs.includes(as)));
+  return html`<div class="actions" role="group" aria-label="What is chosen">
+    <span role="status">${count(chosen.length, 'finding')} chosen${sums.length > 0 && html`, <${Moneys} of=${sums} />`}</span>
+    <button type="button" class="quiet" onClick=${selection.chooseShown}>Choose the ${number(closable)} that can be closed</button>
+    ${chosen.length > 0 && html`<button type="button" class="quiet" onClick=${selection.clear}>Choose none</button>${ways.map((as) => html`<button type="button" onClick=${() => onClose(chosen, as)}>Close ${count(chosen.length, 'finding')} as ${as} …</button>`)}`}
+  </div>`;
+}
+
+/** @typedef {{ kind: string, action: string, count: number, sums: { amount: number, currency: string }[], oldest: string }} Cause of several currencies */
+
+/** One line for each kind and state, whatever the currencies are. @param {readonly Group[]} groups @returns {Cause[]} */
+function causesOf(groups) {
+  /** @type {Map<string, Cause>} */
+  const causes = new Map();
+  for (const { kind, action, count: n, amount, currency, oldest } of groups) {
+    const key = `${kind} ${action}`;
+    const known = causes.get(key) ?? { kind, action, count: 0, sums: [], oldest };
+    causes.set(key, {
+      ...known,
+      count: known.count + n,
+      sums: [...known.sums, { amount, currency }],
+      oldest: oldest < known.oldest ? oldest : known.oldest,
+    });
+  }
+  return [...causes.values()];
+}
+
+/** @param {{ groups: Cause[], onShow: (changed: Record<string, string>) => void, onClose: ((group: Cause) => void) | undefined }} props */
+const Groups = ({ groups, onShow, onClose }) =>
+  html`<${Table} label="Findings by cause" rows=${groups} keyOf=${(/** @type {Cause} */ g) => `${g.kind} ${g.action}`} empty="None." columns=${[
+    { label: 'Kind', cell: (/** @type {Cause} */ { kind }) => html`<code>${kind}</code>` },
     {
       label: 'State',
-      cell: (/** @type {Group} */ { action }) =>
+      cell: (/** @type {Cause} */ { action }) =>
         html`<${Status} kind=${SHOWN[action]?.[0] ?? 'info'}>${SHOWN[action]?.[1] ?? action}<//>`,
     },
-    { label: 'Findings', isNumber: true, cell: (/** @type {Group} */ group) => group.count },
-    { label: 'Money', isNumber: true, cell: (/** @type {Group} */ group) => html`<${Money} ...${group} />` },
-    { label: 'Oldest', cell: (/** @type {Group} */ { oldest }) => html`<${Ago} at=${oldest} />` },
+    { label: 'Findings', isNumber: true, cell: (/** @type {Cause} */ group) => number(group.count) },
+    { label: 'Money', isNumber: true, cell: (/** @type {Cause} */ { sums }) => html`<${Moneys} of=${sums} />` },
+    { label: 'Oldest', cell: (/** @type {Cause} */ { oldest }) => html`<${Ago} at=${oldest} />` },
     {
-      label: 'Show',
-      cell: (/** @type {Group} */ { kind }) =>
-        html`<button type="button" class="quiet" onClick=${() => onShow({ kind })}>Show ${kind}</button>`,
+      label: 'Acts',
+      cell: (/** @type {Cause} */ group) =>
+        html`<div class="actions"><button type="button" class="quiet" onClick=${() => onShow({ kind: group.kind })}>Show ${group.kind}</button>${onClose && group.action === 'reported' && html`<button type="button" aria-label=${`Close ${count(Math.min(group.count, MANY_MAX), 'finding')} of ${group.kind}`} onClick=${() => onClose(group)}>Close ${number(Math.min(group.count, MANY_MAX))} …</button>`}</div>`,
     },
   ]} />`;
 
 /**
  * @param {boolean} canAct
  * @param {(act: Promise<any>) => void} acted
+ * @param {{ box: (id: string, label: string) => unknown }} selection
  */
-const columnsOf = (canAct, acted) => [
+const columnsOf = (canAct, acted, selection) => [
+  ...(canAct
+    ? [
+        {
+          label: 'Chosen',
+          cell: (/** @type {Finding} */ finding) =>
+            isClosable(finding) && selection.box(finding.id, `Choose finding ${finding.id}`),
+        },
+      ]
+    : []),
   { label: 'Finding', cell: (/** @type {Finding} */ { id }) => id },
   { label: 'Kind', cell: (/** @type {Finding} */ { kind }) => html`<code>${kind}</code>` },
   {
@@ -117,36 +189,6 @@ const columnsOf = (canAct, acted) => [
       ]
     : []),
 ];
-
-/** @param {Finding} finding @param {string} as */
-const close = (finding, as) =>
-  confirmAct({
-    ...{
-      title: `Say that finding ${finding.id} is dealt with`,
-      act: `Close it as ${as}`,
-      count: 1,
-      noun: 'finding',
-      isHarmful: as === 'cancelled',
-    },
-    children: html`<p><code>${finding.kind}</code> of ${money(finding.amount, finding.currency)}, charge <code>${finding.reference}</code>. No money moves. ${as === 'refunded' ? 'The gateway is asked at once: should it still hold the money, this is reported again.' : 'It is not reported again unless its amount changes.'}</p>`,
-    run: ({ reason }, idempotencyKey) =>
-      post(`admin/findings/${finding.id}/close`, { idempotencyKey, body: { as, reason } }),
-  });
-
-/** @param {Finding} finding */
-const refund = ({ id, kind, amount, currency, reference }) =>
-  confirmAct({
-    ...{
-      title: `Give the charge of finding ${id} back`,
-      act: `Give back ${money(amount, currency)}`,
-      count: 1,
-      noun: 'charge',
-      isHarmful: true,
-    },
-    atStake: [{ amount, currency }],
-    children: html`<p><code>${kind}</code>, charge <code>${reference}</code>. The reconciler looks at the charge and its order again before the money moves, and makes one refund.</p>`,
-    run: ({ reason }, idempotencyKey) => post(`admin/findings/${id}/refund`, { idempotencyKey, body: { reason } }),
-  });
 
 /** @type {import('../lib/router.js').View} */
 export const findings = {

@@ -1,13 +1,12 @@
 /**
  * The one list of views. To add one: write `views/<name>.js` that exports `view` (its path behind `#`, the tab's title, its place in the
- * navigation, and the component that draws it), and put it here. docs/console.md says what a view is made of.
+ * navigation, and the component that draws it), and put it here; what is seldom opened stands in later/ and is loaded then. docs/console.md says what a view is made of.
  */
+import { later } from '../lib/later.js';
 import { about } from './about.js';
-import { audit } from './audit.js';
 import { brakes } from './brakes.js';
 import { deadLetters } from './dead-letters.js';
 import { destinations } from './destinations.js';
-import { erasures, oneErasure } from './erasures.js';
 import { findings } from './findings.js';
 import { operation } from './operation.js';
 import { operations } from './operations.js';
@@ -16,6 +15,29 @@ import { overview } from './overview.js';
 import { sagas } from './sagas.js';
 import { search } from './search.js';
 import { stock } from './stock.js';
+
+const LOOKS = /** @type {const} */ (['operator', 'auditor']);
+const oneErasure = later('Erasure', () => import('../later/erasures.js').then((file) => file.OneErasure));
+const runbook = later('Runbook', () => import('../later/runbook.js').then((file) => file.Runbook));
+
+/** Those that are loaded when they are opened. @type {readonly import('../lib/router.js').View[]} */
+const SELDOM = [
+  {
+    path: '/erasures',
+    title: 'Erasures',
+    nav: { label: 'Erasures', order: 65, roles: LOOKS },
+    View: later('Erasures', () => import('../later/erasures.js').then((file) => file.Erasures)),
+  },
+  { path: '/erasures/:id', title: 'Erasure', View: oneErasure },
+  {
+    path: '/audit',
+    title: 'Audit trail',
+    nav: { label: 'Audit', order: 70, roles: LOOKS },
+    View: later('Audit trail', () => import('../later/audit.js').then((file) => file.Audit)),
+  },
+  { path: '/runbook', title: 'Runbook', nav: { label: 'Runbook', order: 75 }, View: runbook },
+  { path: '/runbook/:section', title: 'Runbook', View: runbook },
+];
 
 /** @type {readonly import('../lib/router.js').View[]} */
 export const views = [
@@ -30,8 +52,6 @@ export const views = [
   findings,
   stock,
   destinations,
-  erasures,
-  oneErasure,
-  audit,
+  ...SELDOM,
   about,
 ];

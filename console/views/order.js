@@ -3,7 +3,7 @@ import { useConfig } from '../lib/config.js';
 import { count, duration, moment, money } from '../lib/format.js';
 import { AsOf } from '../lib/live.js';
 import { useSession } from '../lib/session.js';
-import { Id, Loading, Notice, Page, Panel, ProblemNotice, Status } from '../lib/ui.js';
+import { Id, Loading, Notice, Page, Panel, ProblemNotice, Status, useNow } from '../lib/ui.js';
 import { html, useEffect, useState } from '../vendor/preact.js';
 import { Acts, Outcome } from './order/acts.js';
 import { useTimeline } from './order/follow.js';
@@ -22,6 +22,7 @@ function Order({ params: { id = '' } }) {
   const { data, problem } = live;
   return html`<${Page} title=${html`Order <${Id} id=${id} />`} actions=${html`<${AsOf} live=${live} staleMs=${live.staleMs} />`}>
     <${ProblemNotice} problem=${problem} onRetry=${live.tryNow} what=${data ? 'What is shown is from before.' : undefined} />
+    ${live.waitsSince && data && html`<${Waits} since=${live.waitsSince} gatewayAt=${live.gatewayAt} />`}
     ${acted && data && html`<${Outcome} acted=${acted} timeline=${data} />`}
     ${
       data
@@ -32,6 +33,12 @@ function Order({ params: { id = '' } }) {
         : !problem && html`<${Loading} what="Reading the order" />`
     }
   <//>`;
+}
+
+/** Says what is waited for, and what the page is good for until then. @param {{ since: number, gatewayAt?: number }} props */
+function Waits({ since, gatewayAt }) {
+  const now = useNow();
+  return html`<${Notice}>The payment gateway is being asked for this order’s money, for ${duration((now - since) / 1_000)} now. Until it answers, ${gatewayAt ? `the money’s lane shows what it held at ${moment(gatewayAt).slice(11)}` : 'the money’s lane shows what was recorded here'}; all else is as of now.<//>`;
 }
 
 /** @param {{ timeline: Timeline, canAct: boolean, onActed: (acted: any) => void }} props */

@@ -4,6 +4,7 @@ import { count, duration, moment, number } from '../lib/format.js';
 import { AsOf, useLive } from '../lib/live.js';
 import { hrefOf } from '../lib/router.js';
 import { FreshRows, useSteadyRows } from '../lib/rows.js';
+import { runbookOf } from '../lib/runbook.js';
 import { Ago, Fence, Loading, Moneys, Notice, Page, Panel, ProblemNotice, Status, Table, useNow } from '../lib/ui.js';
 import { html, useMemo } from '../vendor/preact.js';
 import { DemoPanel } from './demo.js';
@@ -90,7 +91,7 @@ function Causes({ causes, now }) {
 function Told({ cause }) {
   const href = linkOf(cause);
   const title = href ? html`<a href=${href}>${cause.title}</a>` : cause.title;
-  return html`<${Status} kind=${cause.severity === 'bad' ? 'bad' : 'warn'}>${cause.follows !== null && 'From that: '}${title}<//><br /><span class="faint">${cause.detail}</span>`;
+  return html`<${Status} kind=${cause.severity === 'bad' ? 'bad' : 'warn'}>${cause.follows !== null && 'From that: '}${title}<//><br /><span class="faint">${cause.detail}</span> <a class="more" href=${runbookOf(cause)} aria-label=${`Runbook: ${cause.title}`}>Runbook</a>`;
 }
 
 /** Where those are listed that it concerns. @param {Cause} cause */

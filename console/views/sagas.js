@@ -1,5 +1,5 @@
 /** Sagas that will not end without someone: by cause, and one by one, oldest and dearest first. What is chosen here is frozen for an operation. */
-import { count, number } from '../lib/format.js';
+import { count, number, sumOf } from '../lib/format.js';
 import { ReadAt, usePages, withQuery } from '../lib/lists.js';
 import { hrefOf, navigate } from '../lib/router.js';
 import { FreshRows, useSteadyRows } from '../lib/rows.js';
@@ -120,12 +120,11 @@ function List({ list, title, total, onDecide }) {
     setChosen(next);
   };
   const columns = [...(onDecide ? [choiceOf(chosen, choose)] : []), ...COLUMNS];
-  const seen = `${number(rows.length)} of ${number(Math.max(total, rows.length))}`;
   return html`<${Panel} title=${`${title}, oldest and dearest first`}>
     ${onDecide && html`<${Chosen} chosen=${chosen} shown=${shown} choose=${choose} onDecide=${onDecide} />`}
     <${FreshRows} fresh=${fresh} onShow=${showAll} />
     <div ...${hold}><${Table} label="Sagas one by one" columns=${columns} rows=${shown} keyOf=${keyOf} /></div>
-    <${Pager} hasMore=${list.hasMore} onMore=${list.more} isLoading=${list.isLoading} shown=${seen} what="sagas" />
+    <${Pager} hasMore=${list.hasMore} onMore=${list.more} isLoading=${list.isLoading} shown=${rows.length} total=${Math.max(total, rows.length)} noun="saga" />
   <//>`;
 }
 
@@ -144,7 +143,7 @@ const choiceOf = (chosen, choose) => ({
 
 /** @param {{ chosen: ReadonlyMap<string, Saga>, shown: readonly Saga[], choose: (sagas: readonly Saga[], isChosen: boolean) => void, onDecide: (target: Target) => void }} props */
 function Chosen({ chosen, shown, choose, onDecide }) {
-  const atStake = useMemo(() => sumOf([...chosen.values()]), [chosen]);
+  const atStake = useMemo(() => sumOf([...chosen.values()].map(({ total }) => total)), [chosen]);
   const first = shown.slice(0, CHOSEN_MAX);
   const decide = () =>
     onDecide({ selector: { orderIds: [...chosen.keys()] }, count: chosen.size, about: 'chosen one by one', atStake });
@@ -153,14 +152,6 @@ function Chosen({ chosen, shown, choose, onDecide }) {
     <button type="button" class="quiet" onClick=${() => choose(first, true)}>Choose the ${first.length < shown.length ? 'first ' : ''}${number(first.length)} shown</button>
     ${chosen.size > 0 && html`<button type="button" class="quiet" onClick=${() => choose([...chosen.values()], false)}>Choose none</button><button type="button" onClick=${decide}>Decide on ${count(chosen.size, 'saga')} …</button>`}
   </div>`;
-}
-
-/** @param {readonly Saga[]} sagas @returns {{ amount: number, currency: string }[]} */
-function sumOf(sagas) {
-  /** @type {Map<string, number>} */
-  const sums = new Map();
-  for (const { total } of sagas) sums.set(total.currency, (sums.get(total.currency) ?? 0) + total.amount);
-  return [...sums].map(([currency, amount]) => ({ currency, amount }));
 }
 
 /** @type {readonly import('../lib/ui.js').Column<Saga>[]} */

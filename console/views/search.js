@@ -4,10 +4,12 @@ import { count } from '../lib/format.js';
 import { hrefOf, navigate } from '../lib/router.js';
 import { Ago, Field, Id, Loading, Money, Notice, Page, ProblemNotice, Status, Table } from '../lib/ui.js';
 import { html, useEffect, useState } from '../vendor/preact.js';
+import { InCommon } from './search-common.js';
 
 const TEXT_MAX = 200;
+const OF_SKU = 'sku:';
 const KINDS =
-  'An order’s id, its saga’s or an event’s; a correlation id; the shop’s own number; the gateway’s reference (pi_…, re_…); a customer’s id or reference.';
+  'An order’s id, its saga’s or an event’s; a correlation id; the shop’s own number; the gateway’s reference (pi_…, re_…); a customer’s id or reference; sku: and a SKU, for those that hold its stock.';
 const FOUND_BY = {
   order: 'the order',
   event: 'its event',
@@ -28,6 +30,7 @@ function Search({ query }) {
   const [text, setText] = useState(asked);
   const [fault, setFault] = useState('');
   const [round, setRound] = useState(0);
+  const again = () => setRound(round + 1);
   useEffect(() => setText(asked), [asked]);
   /** @param {Event} event */
   const submit = (event) => {
@@ -35,7 +38,9 @@ function Search({ query }) {
     const wanted = text.trim();
     const wrong = faultOf(wanted);
     setFault(wrong);
-    if (wrong === '' && !navigate('/search', { q: wanted })) setRound(round + 1);
+    if (wrong !== '') return;
+    const next = wanted.startsWith(OF_SKU) ? { sku: wanted.slice(OF_SKU.length) } : { q: wanted };
+    if (!navigate('/search', next)) again();
   };
   return html`<${Page} title="Search">
     <form role="search" onSubmit=${submit}>
@@ -43,6 +48,7 @@ function Search({ query }) {
       <p><button type="submit" class="primary">Search</button></p>
     </form>
     ${asked !== '' && faultOf(asked) === '' && html`<${Results} key=${`${round} ${asked}`} text=${asked} />`}
+    <${InCommon} key=${`${round} ${query}`} query=${query} columns=${COLUMNS} onAgain=${again} />
   <//>`;
 }
 
@@ -64,7 +70,7 @@ function Results({ text }) {
     ${!data && !problem && html`<${Loading} what="Searching" />`}
     ${data && html`<p role="status">${found.length === 0 ? 'Nothing is found.' : `${count(found.length, 'order')}${data.more ? ', the newest: there are more' : ''}, found by ${kindsOf(found)}.`}</p>`}
     ${data && found.length === 0 && html`<${Nothing} text=${text} />`}
-    ${found.length > 0 && html`<${Table} label="Orders that were found" columns=${COLUMNS} rows=${found} keyOf=${(/** @type {Found} */ { order }) => order.id} />`}
+    ${found.length > 0 && html`<${Table} label="Orders that were found" columns=${WITH_WHY} rows=${found} keyOf=${(/** @type {Found} */ { order }) => order.id} />`}
     ${data?.more && html`<${Notice}><p>${isCustomers ? 'The customer has more orders' : 'More orders have it'} than are shown: <code>ops find</code> lists up to 1,000, and pages through times with <code>--from</code> and <code>--to</code>.</p><//>`}
   </div>`;
 }
@@ -81,10 +87,9 @@ const Nothing = ({ text }) => html`<${Notice}>
   }</p>
 <//>`;
 
-/** @type {readonly import('../lib/ui.js').Column<Found>[]} */
+/** @type {readonly import('../lib/ui.js').Column<{ order: any }>[]} */
 const COLUMNS = [
   { label: 'Order', cell: ({ order }) => html`<${Id} id=${order.id} href=${hrefOf(`/orders/${order.id}`)} />` },
-  { label: 'Found by', cell: ({ foundBy }) => foundBy.map((by) => FOUND_BY[by]).join(', ') },
   {
     label: 'Status',
     cell: ({ order: { status, cancellation } }) =>
@@ -98,6 +103,13 @@ const COLUMNS = [
       html`<a href=${hrefOf('/search', { q: customerId })}><code>${customerId}</code></a>`,
   },
   { label: 'External number', cell: ({ order }) => order.externalOrderId ?? '–' },
+];
+
+/** @type {readonly import('../lib/ui.js').Column<Found>[]} */
+const WITH_WHY = [
+  ...COLUMNS.slice(0, 1),
+  { label: 'Found by', cell: ({ foundBy }) => foundBy.map((by) => FOUND_BY[by]).join(', ') },
+  ...COLUMNS.slice(1),
 ];
 
 /** @type {import('../lib/router.js').View} */

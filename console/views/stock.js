@@ -3,6 +3,7 @@ import { post } from '../lib/api.js';
 import { confirmAct } from '../lib/confirm.js';
 import { count, number } from '../lib/format.js';
 import { ReadAt, useForm, usePages } from '../lib/lists.js';
+import { hrefOf } from '../lib/router.js';
 import { useSteadyRows } from '../lib/rows.js';
 import { session, useSession } from '../lib/session.js';
 import { Field, Money, Notice, Page, Pager, Panel, ProblemNotice, Status, Table } from '../lib/ui.js';
@@ -47,14 +48,26 @@ function Stock() {
       html`<${Panel} title="Adjust"><form ref=${pieces} onSubmit=${ask} novalidate>
       <${Field} name="sku" label="SKU" ...${form.field('sku')} />
       <${Field} name="by" label="Pieces to add, with a minus to remove" inputmode="text" hint="What is reserved or sold stays so: no more is removed than is available." ...${form.field('by')} />
+      ${form.errors['by'] && form.values['sku'] && html`<p>Is more gone than is available? Cancel the newest of <${Holders} sku=${form.values['sku'].trim()}>the orders that hold ${form.values['sku'].trim()}<//>, then remove what they held.</p>`}
       <button type="submit" class="primary">Adjust …</button>
     </form><//>`
     }
     <${Panel} title="Every SKU"><div ...${hold}>
       <${Table} label="Stock" rows=${shown} keyOf=${(/** @type {Sku} */ { sku }) => sku} empty="The catalogue is empty." columns=${columnsOf(canAct, begin)} />
     </div>
-    <${Pager} hasMore=${pages.hasMore} onMore=${pages.more} isLoading=${pages.isLoading} shown=${shown.length} what="SKUs" /><//>
+    <${Pager} hasMore=${pages.hasMore} onMore=${pages.more} isLoading=${pages.isLoading} shown=${shown.length} noun="SKU" /><//>
   <//>`;
+}
+
+/** The orders that hold it. @param {{ sku: string, children?: unknown }} props */
+const Holders = ({ sku, children }) =>
+  html`<a href=${hrefOf('/search', { sku })} title="The orders that hold them">${children}</a>`;
+
+/** Where the parts do not make up the whole, it says so: that is a bug, and not to be mended by an adjustment. @param {{ item: Sku }} props */
+function OnHand({ item: { sku, onHand, available, reserved, sold } }) {
+  const off = onHand - available - reserved - sold;
+  if (off === 0 && available >= 0) return number(onHand);
+  return html`${number(onHand)}<br /><${Status} kind="bad">${off === 0 ? 'Less than none is available' : `${count(Math.abs(off), 'piece')} ${off > 0 ? 'too many' : 'too few'}`}<//>: <${Holders} sku=${sku}>the orders that hold it<//>`;
 }
 
 /** @param {boolean} canAct @param {(item: Sku) => void} begin */
@@ -72,9 +85,14 @@ const columnsOf = (canAct, begin) => [
     cell: (/** @type {Sku} */ { available }) =>
       available === 0 ? html`<${Status} kind="warn">0<//>` : number(available),
   },
-  { label: 'Reserved', isNumber: true, cell: (/** @type {Sku} */ { reserved }) => number(reserved) },
+  {
+    label: 'Reserved',
+    isNumber: true,
+    cell: (/** @type {Sku} */ { sku, reserved }) =>
+      reserved === 0 ? '0' : html`<${Holders} sku=${sku}>${number(reserved)}<//>`,
+  },
   { label: 'Sold', isNumber: true, cell: (/** @type {Sku} */ { sold }) => number(sold) },
-  { label: 'On hand', isNumber: true, cell: (/** @type {Sku} */ { onHand }) => number(onHand) },
+  { label: 'On hand', isNumber: true, cell: (/** @type {Sku} */ item) => html`<${OnHand} item=${item} />` },
   ...(canAct
     ? [
         {

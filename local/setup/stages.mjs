@@ -28,8 +28,9 @@ const COPIED = [
   'local/say.mjs',
 ];
 
-/** Served as it stands: nothing of it is compiled. */
+/** Served as they stand: nothing of them is compiled. */
 const CONSOLE = 'console';
+const RUNBOOK = 'docs/runbook.md';
 
 /** Folders that the workflow bundle is made of; test/workflows/bundle.test.ts looks inside. */
 const BUNDLED = ['contracts', 'workflows'];
@@ -78,7 +79,7 @@ function compile(root, outDir, checkTypes) {
     ...(checkTypes ? [] : ['--noCheck']),
   ]);
   writeFileSync(join(outDir, 'prisma', 'migrations.json'), JSON.stringify(migrations(root)));
-  for (const path of COPIED) {
+  for (const path of [...COPIED, RUNBOOK]) {
     mkdirSync(dirname(join(outDir, path)), { recursive: true });
     copyFileSync(join(root, path), join(outDir, path));
   }
@@ -134,7 +135,7 @@ export const sourceFolders = (root) => [
 ];
 
 function sourceStamp(root) {
-  const config = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];
+  const config = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json', RUNBOOK];
   return stampOf(root, [...config, ...sourceFolders(root).flatMap((folder) => filesBelow(root, folder))]);
 }
 

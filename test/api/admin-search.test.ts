@@ -1,8 +1,10 @@
 /** One box: whatever an operator has in hand leads to the order, and what was found is on record without what was typed. */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Order } from '../../contracts/orders.js';
 import { findReferences, readIdentityKey } from '../../domain/customers.js';
-import { reserveInventory } from '../../domain/inventory.js';
+import { releaseInventory, reserveInventory } from '../../domain/inventory.js';
+import { EXAMINED_MAX, findOrders } from '../../domain/order-finding.js';
+import { beginUnwinding } from '../../domain/orders.js';
 import { recordCharge } from '../../domain/payments.js';
 import { expectProblem, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
@@ -28,6 +30,14 @@ const as = async (role: string, subject = `a-${role}`) => ({
 type Answered = { orders: { order: Order; foundBy: string[] }[]; more: boolean };
 const search = async (q: string, role = 'operator', more = '') =>
   api.get<Answered>(`/admin/search?q=${encodeURIComponent(q)}${more}`, await as(role));
+
+/** Whatever it has to put on record is there when it has stopped. */
+const anotherApi = () =>
+  startTestApi({
+    db: api.db,
+    databaseUrl: api.databaseUrl,
+    authentication: { issuer: issuer.url, audience: AUDIENCE, rolesClaim: 'roles', jwksUrl: issuer.jwksUrl },
+  });
 
 async function place(customerId: string, externalOrderId: string): Promise<Order> {
   const headers = await as('service');
@@ -89,11 +99,7 @@ test('what one text is of several orders is all found, newest first, and told ap
 test('what was found is on record, an order by its id and a customer by reference; what was typed is not', async () => {
   const order = await place('cus_on_record', 'web-5001');
   await place('cus_on_record', 'web-5002');
-  const other = await startTestApi({
-    db: api.db,
-    databaseUrl: api.databaseUrl,
-    authentication: { issuer: issuer.url, audience: AUDIENCE, rolesClaim: 'roles', jwksUrl: issuer.jwksUrl },
-  });
+  const other = await anotherApi();
   const reader = await as('auditor', 'aud-search');
   for (const q of ['web-5001', 'cus_on_record', 'cus_unheard_of', order.id])
     expect((await other.get(`/admin/search?q=${q}`, reader)).status).toBe(200);
@@ -111,6 +117,98 @@ test('what was found is on record, an order by its id and a customer by referenc
   expect(JSON.stringify(entries, (_, value) => (typeof value === 'bigint' ? `${value}` : value))).not.toMatch(
     /web-5001|on_record|unheard_of/,
   );
+});
+
+type Page = { orders: Order[]; next: string | null };
+const find = async (query: string, role = 'operator') => api.get<Page>(`/admin/orders?${query}`, await as(role));
+const idsOf = ({ status, body }: { status: number; body: Page }) => {
+  expect(status).toBe(200);
+  return body.orders.map(({ id }) => id);
+};
+
+describe('orders by what they have in common', () => {
+  const ids: string[] = [];
+  let startedAt: string;
+  beforeAll(async () => {
+    await api.db
+      .$executeRaw`INSERT INTO inventory (sku, name, unit_price, currency, on_hand_total, available) VALUES ('LAMP', 'Lamp', 777777, 'USD', 100, 100)`;
+    startedAt = new Date(Date.now() - 1).toISOString();
+    for (const quantity of [1, 2, 1, 3]) ids.push((await accept(api.db, { LAMP: quantity })).id);
+  });
+
+  test('whose stock is held now is found by the SKU, newest first, in pages, and not what was bought or given back', async () => {
+    const [bought = '', undone = '', first = '', second = ''] = ids;
+    for (const id of ids) await reserveInventory(api.db, id);
+    await recordCharge(api.db, bought, 'pi_bought', undefined, { confirm: true });
+    await beginUnwinding(api.db, undone, { reason: 'OPERATOR' });
+    await releaseInventory(api.db, undone);
+    expect(idsOf(await find('heldSku=LAMP', 'auditor'))).toEqual([second, first]);
+    const page = await find('heldSku=LAMP&limit=1');
+    expect(idsOf(page)).toEqual([second]);
+    const rest = await find(`heldSku=LAMP&limit=1&cursor=${page.body.next}`);
+    expect([idsOf(rest), rest.body.next]).toEqual([[first], null]);
+    expect(idsOf(await find('heldSku=LAMP&currency=USD&amountFrom=2000000'))).toEqual([second]);
+    expect(idsOf(await find('heldSku=LAMP&status=CONFIRMED'))).toEqual([]);
+    expect(idsOf(await find('heldSku=NOBODYS'))).toEqual([]);
+    expect(rest.body.orders[0]).toEqual((await api.get<Order>(`/orders/${first}`, await as('operator'))).body);
+  });
+
+  test('an amount finds its orders, exactly or between two, and in its currency alone', async () => {
+    const [bought, undone, first, second] = ids;
+    expect(idsOf(await find('currency=USD&amountFrom=777777&amountTo=777777'))).toEqual([first, bought]);
+    expect(idsOf(await find('currency=USD&amountFrom=777778'))).toEqual([second, undone]);
+    expect(idsOf(await find('currency=USD&amountFrom=700000&amountTo=1555554&status=CONFIRMED'))).toEqual([bought]);
+    expect(idsOf(await find('currency=EUR&amountFrom=777777&amountTo=777777'))).toEqual([]);
+    expect(idsOf(await find(`createdFrom=${startedAt}`))).toEqual([...ids].reverse());
+    expect(idsOf(await find(`createdTo=${startedAt}&currency=USD&amountFrom=700000`))).toEqual([]);
+  });
+
+  test('a look through very many orders stops, and says where it goes on, until there is nothing behind', async () => {
+    const wanted = { status: 'CANCELLED', createdFromMs: Date.parse(startedAt) } as const;
+    await api.db.$executeRaw`
+      INSERT INTO orders (id, customer_id, currency, total_amount, payment_method, correlation_id, event_count, event_xid, status, unwinding_reason)
+      SELECT uuidv7(n * interval '1 ms'), 'cus_many', 'CHF', 5, 'pm_card_visa', 'c', 1, 1,
+        CASE WHEN n = 1 THEN 'CANCELLED' ELSE 'PENDING' END, CASE WHEN n = 1 THEN 'OPERATOR' END
+      FROM generate_series(1, ${EXAMINED_MAX + 5}::int) AS n`;
+    const look = await findOrders(api.db, { wanted, beforeId: undefined, limit: 5 });
+    expect(look).toEqual({ orders: [], end: expect.any(String) });
+    const behind = await findOrders(api.db, { wanted, beforeId: look.end ?? '', limit: 5 });
+    expect([behind.orders.map(({ status }) => status), behind.end]).toEqual([['CANCELLED'], null]);
+    const answer = await find(`status=CANCELLED&createdFrom=${startedAt}`);
+    expect(answer.body).toEqual({ orders: [], next: expect.any(String) });
+    expect(idsOf(await find(`status=CANCELLED&createdFrom=${startedAt}&cursor=${answer.body.next}`))).toHaveLength(1);
+  });
+
+  test('each order that was found is on record by its id', async () => {
+    const reader = { authorization: await issuer.token({ subject: 'aud-finding', roles: ['auditor'] }) };
+    const other = await anotherApi();
+    await other.get('/admin/orders?heldSku=LAMP', reader);
+    await other.stop();
+    const entries = await eventually('the reads are on record', async () => {
+      const found = await api.db.auditCall.findMany({ where: { subject: 'aud-finding' } });
+      return found.length >= 2 && found;
+    });
+    expect(entries.map(({ route, resource }) => [route, resource]).sort()).toEqual(
+      ids.slice(2).map((id) => ['GET /admin/orders', id]),
+    );
+  });
+
+  test.each([
+    ['amountFrom=5', 'currency'],
+    ['currency=CHF&amountFrom=5&amountTo=4', 'amountFrom'],
+    ['currency=chf&amountFrom=5', 'currency'],
+    ['heldSku=a%20b', 'heldSku'],
+    ['createdTo=2026-02-30', 'createdTo'],
+    ['limit=101', 'limit'],
+    ['cursor=abc', 'cursor'],
+  ])('what cannot be is refused by name: %s', async (query, name) => {
+    const problem = expectProblem(await find(query), 400, 'invalid-request');
+    expect(problem['errors']).toMatchObject([{ pointer: `querystring/${name}` }]);
+  });
+
+  test('customers and services cannot ask for it', async () => {
+    for (const role of ['customer', 'service']) expectProblem(await find('heldSku=LAMP', role), 403, 'forbidden');
+  });
 });
 
 test.each([

@@ -61,6 +61,7 @@ describeWithChromium('dead letters', (open) => {
     await dialog(page).getByLabel('Type 12 to confirm').fill('12');
     await dialog(page).getByRole('button', { name: 'Replay 12 letters' }).click();
     await page.getByText('Of 12 letters: 12 delivered.').waitFor();
+    expect(await page.locator('.outcomes li').count()).toBe(12);
     expect(new Set(await states())).toEqual(new Set(['DELIVERED']));
     await page.getByText('None: every destination takes what it is sent.').waitFor();
   });
@@ -90,11 +91,33 @@ describeWithChromium('dead letters', (open) => {
     expect(await dialog(page).getByLabel('Reason').inputValue()).toContain('they have it from a file');
     await dialog(page).getByLabel('Reason').fill('they have it from a file, ticket 12');
     await dialog(page).getByRole('button', { name: 'Discard 2 letters' }).click();
-    await page.getByText('Discarded 2 of 2 letters.').waitFor();
+    await page.getByText('Of 2 letters: 2 discarded.').waitFor();
+    expect(await page.locator('.outcomes li').allInnerTexts()).toEqual([
+      expect.stringContaining(`Letter ${first}: discarded`),
+      expect.stringContaining(`Letter ${third}: discarded`),
+    ]);
+    // The pointer rests where the list was; what was decided is gone from it all the same.
+    await page.getByText('1 letter shown; there are no more.').waitFor();
     const left = await api.db.deadLetter.findMany({ where: { state: 'PARKED' } });
     expect(left.map(({ id }) => `${id}`)).toEqual([second]);
     expect(await api.db.auditAct.count({ where: { reason: 'they have it from a file, ticket 12' } })).toBe(2);
   }, 60_000);
+
+  test('of one cause are discarded together by their number, though one was decided meanwhile', async () => {
+    const ids = await park(3);
+    const { page } = await open(api.url, { view: '/dead-letters', requestsMayFail: true });
+    await page.getByRole('button', { name: /^Discard 3: / }).click();
+    await dialog(page).getByText('This concerns 3 letters').waitFor();
+    await api.send('POST', `/admin/dead-letters/${ids[1]}/discard`, { reason: 'first', operator: 'op-1' });
+    await dialog(page).getByLabel('Reason').fill('they have it from a file, ticket 14');
+    await dialog(page).getByRole('button', { name: 'Discard 3 letters' }).click();
+    await page.getByText('Of 3 letters: 2 discarded, 1 already discarded.').waitFor();
+    await page
+      .getByRole('listitem')
+      .filter({ hasText: new RegExp(`Letter ${ids[1]}: already discarded: by op-1: first`) })
+      .waitFor();
+    expect(new Set(await states())).toEqual(new Set(['DISCARDED']));
+  });
 
   test('are an auditor’s to read, and nothing else', async () => {
     await park(1);

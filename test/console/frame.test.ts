@@ -69,12 +69,31 @@ describeWithChromium('the console', (open) => {
     );
     expect(files.length).toBeGreaterThan(10);
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(COMPRESSED_MAX_BYTES);
+    expect(files.filter((url) => /\/later\/|runbook\.md/.test(url))).toEqual([]);
   });
 
   test('says that there is no authentication, and has no finding of axe in either theme', async () => {
     const { page } = await open(api.url, { view: '/about' });
     await page.getByText('No authentication:').waitFor();
     await expectAccessible(page);
+  });
+
+  test('has the runbook with it, which is loaded when it is opened, and the section of every cause', async () => {
+    const { page, show } = await open(api.url);
+    const slugs = await page.evaluate<string[]>(`Promise.all([import('./lib/runbook.js'), import('./later/markdown.js'),
+      fetch('runbook.md').then((answer) => answer.text())]).then(([{ SECTIONS }, { sectionsOf }, text]) => {
+        const there = sectionsOf(text).map(({ slug }) => slug);
+        return SECTIONS.filter((slug) => !there.includes(slug));
+      })`);
+    expect(slugs).toEqual([]);
+    await show('/runbook/stock-is-wrong');
+    await page.getByRole('heading', { name: 'Stock is wrong' }).waitFor();
+    await page.getByText("--by -7 --reason 'broken in the warehouse, ticket 12'").waitFor();
+    await expectAccessible(page);
+    await show('/runbook');
+    await page.getByRole('link', { name: 'A saga needs attention' }).last().click();
+    await page.waitForURL(/#\/runbook\/a-saga-needs-attention$/);
+    await page.getByRole('heading', { name: 'A saga needs attention' }).waitFor();
   });
 
   test('a path without a view says so', async () => {

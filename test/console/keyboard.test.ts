@@ -172,6 +172,11 @@ async function something(): Promise<Record<string, string>> {
   const preview = await s.api.send<{ id: string }>('POST', '/admin/operations/preview', asked);
   const erasure = await s.api.send<{ id: string }>('POST', '/admin/customers/cus_nobody/erase', { reason: 'ticket 1' });
   return {
-    ...{ '/orders/:id': parked[0] as string, '/operations/:id': preview.body.id, '/erasures/:id': erasure.body.id },
+    ...{
+      '/orders/:id': parked[0] as string,
+      '/operations/:id': preview.body.id,
+      '/erasures/:id': erasure.body.id,
+      '/runbook/:section': 'x',
+    },
   };
 }

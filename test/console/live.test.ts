@@ -23,6 +23,21 @@ beforeAll(async () => {
 });
 afterAll(() => s?.stopAll(), 10 * MINUTE_MS);
 
+/** As of `npm start`; its launcher answers as long as the API does. @param asked is told of each time */
+async function withButtons(page: Page, asked: string[]): Promise<void> {
+  await page.route('**/console/config.json', (route) =>
+    route.fulfill({ json: { authentication: 'none', demo: true } }),
+  );
+  await page.route('**/demo', async (route) => {
+    asked.push(route.request().url());
+    const isThere = await route.fetch().then(
+      () => true,
+      () => false,
+    );
+    await (isThere ? route.fulfill({ json: { buttons: [], faults: [], told: [] } }) : route.abort());
+  });
+}
+
 describeWithChromium('a live view', (open) => {
   test('stands still while it is paused, and says so', async () => {
     const { page } = await open(s.api.url);
@@ -44,12 +59,16 @@ describeWithChromium('a live view', (open) => {
     const own = await s.startApi();
     let next: TestApi | undefined;
     try {
-      const { page } = await open(own.url, { requestsMayFail: true });
+      const asked: string[] = [];
+      const { page } = await open(own.url, { requestsMayFail: true, before: (fresh) => withButtons(fresh, asked) });
       await page.getByText('All is calm').waitFor();
+      await eventually('the buttons are asked for each second', () => asked.length > 2);
       await own.stop();
+      const before = asked.length;
       await page.getByText(/trying again in/).waitFor();
       await page.getByText(/Stale: this is not what is now/).waitFor({ timeout: 25_000 });
       await page.getByText('All is calm').waitFor();
+      expect(asked.length - before).toBeLessThan(8); // of some 15 s: less often each time
       await picture(page, 'now-stale');
       next = await s.startApi({ port: own.port });
       await page.getByRole('button', { name: 'Try now' }).click();
@@ -101,7 +120,12 @@ async function something(): Promise<Record<string, string>> {
     ...{ action: 'retry', orderIds: [placed.body.id] },
   });
   const erasure = await s.api.send<{ id: string }>('POST', '/admin/customers/cus_nobody/erase', { reason: 'ticket 1' });
-  return { '/orders/:id': placed.body.id, '/operations/:id': preview.body.id, '/erasures/:id': erasure.body.id };
+  return {
+    '/orders/:id': placed.body.id,
+    '/operations/:id': preview.body.id,
+    '/erasures/:id': erasure.body.id,
+    '/runbook/:section': 'x',
+  };
 }
 
 /** At most two orders a second, each when the one before has come to its end, for as long as `act` takes. */

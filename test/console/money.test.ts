@@ -33,7 +33,7 @@ describeWithChromium('findings', (open) => {
     await books.reconcile();
     await openFinding(books.db, 'DOUBLE_CHARGE', 'reported', charge);
     const { page } = await open(api.url, { view: '/findings' });
-    await page.getByRole('region', { name: 'Findings by kind' }).getByText('EUR 1,234.50').waitFor();
+    await page.getByRole('region', { name: 'Findings by cause' }).getByText('EUR 1,234.50').waitFor();
     await page.getByText('REFUNDED_AT_GATEWAY').first().waitFor();
     await expectAccessible(page);
 
@@ -66,11 +66,60 @@ describeWithChromium('findings', (open) => {
     ]);
   }, 60_000);
 
+  test('many are closed with one reason: each has its outcome, and what was settled meanwhile stops nothing', async () => {
+    await books.db.reconciliationFinding.updateMany({ data: { action: 'refunded' } });
+    const kinds = ['MISSING_CHARGE', 'MISSING_CHARGE', 'MISSING_CHARGE', 'AMOUNT_MISMATCH'] as const;
+    for (const kind of kinds)
+      await openFinding(books.db, kind, 'reported', {
+        ...charge,
+        reference: `pi_${randomUUID()}`,
+        orderId: randomUUID(),
+      });
+    await books.db.$executeRaw`
+      INSERT INTO reconciliation_findings (kind, gateway_reference, order_id, amount, currency, action)
+      VALUES ('MISSING_CHARGE', 'pi_none', 'nobody', 4200, '', 'reported')`;
+    const ids = (
+      await books.db.reconciliationFinding.findMany({ where: { action: 'reported' }, orderBy: { id: 'asc' } })
+    ).map(({ id }) => `${id}`);
+    const { page } = await open(api.url, { view: '/findings', requestsMayFail: true });
+    const causes = page.getByRole('region', { name: 'Findings by cause' });
+    await causes.getByRole('row', { name: /MISSING_CHARGE .* 4 .*EUR 3,703.50.*4,200 of no currency/ }).waitFor();
+    await page.getByText('5 findings shown; there are no more.').waitFor();
+    for (const id of [ids[0], ids[1], ids[4]]) await page.getByLabel(`Choose finding ${id}`).check();
+    await page.getByText('3 findings chosen, EUR 2,469.00').waitFor();
+    await expectAccessible(page);
+    await page.getByRole('button', { name: 'Close 3 findings as cancelled …' }).click();
+    await dialog(page).getByText('with EUR 2,469.00 at stake').waitFor();
+    await dialog(page).getByText('Of 1 no currency is known.').waitFor();
+    await dialog(page).getByLabel('Reason').fill('compared by hand, ticket 12');
+    await api.send('POST', `/admin/findings/${ids[1]}/close`, { as: 'cancelled', reason: 'first', operator: 'op-1' });
+    await dialog(page).getByRole('button', { name: 'Close 3 findings as cancelled' }).click({ force: true });
+    expect(await books.db.reconciliationFinding.count({ where: { action: 'reported' } })).toBe(4); // the number was not typed
+    await dialog(page).getByLabel('Type 3 to confirm').fill('3');
+    await dialog(page).getByRole('button', { name: 'Close 3 findings as cancelled' }).click();
+    await page.getByText('Of 3 findings: 2 closed, 1 refused.').waitFor();
+    const outcomes = page.locator('.outcomes li');
+    expect((await outcomes.allInnerTexts()).join('\n')).toMatch(
+      new RegExp(
+        `Finding ${ids[1]}: refused: .*op-1[\\s\\S]*Finding ${ids[4]}: closed[\\s\\S]*Finding ${ids[0]}: closed`,
+      ),
+    );
+    await page.getByText('2 findings shown; there are no more.').waitFor(); // though the pointer was on the list
+    await causes.getByRole('button', { name: 'Close 1 finding of AMOUNT_MISMATCH' }).click();
+    await dialog(page).getByRole('heading', { name: 'Say that 1 finding is dealt with' }).waitFor();
+    await dialog(page).getByLabel('Reason').fill('the difference was refunded, ticket 13');
+    await dialog(page).getByLabel('Type 1 to confirm').fill('1');
+    await dialog(page).getByRole('button', { name: 'Close 1 finding as cancelled' }).click();
+    await page.getByText('Of 1 finding: 1 closed.').waitFor();
+    await page.getByText('1 finding shown; there are no more.').waitFor();
+    expect(await books.db.reconciliationClosing.count({ where: { reason: 'compared by hand, ticket 12' } })).toBe(2);
+  }, 60_000);
+
   test('are an auditor’s to read, and nothing else', async () => {
     await openFinding(books.db, 'ORPHAN_CHARGE', 'reported', { ...charge, reference: `pi_${randomUUID()}` });
     const { page } = await open(api.url, { view: '/findings?state=all', before: asAuditor });
     await page.getByText('ORPHAN_CHARGE').first().waitFor();
-    expect(await page.getByRole('button', { name: /^Close as|^Give back/ }).count()).toBe(0);
+    expect(await page.getByRole('button', { name: /^Close|^Give back|^Choose/ }).count()).toBe(0);
   });
 });
 

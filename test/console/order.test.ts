@@ -21,12 +21,14 @@ const SHOWN = 720;
 
 let stage: Stage;
 let api: TestApi;
-const apiWith = (gatewayUrl: string) =>
+/** How long a gateway takes that hangs. */
+const SLOW_MS = 6_000;
+const apiWith = (gatewayUrl: string, timeoutMs = 1_000) =>
   startTestApi({
     ...{ db: stage.s.db, databaseUrl: stage.s.databaseUrl, temporalUiUrl: 'http://127.0.0.1:8233' },
     temporal: { ...AWAY, client: () => stage.s.client },
     explaining: {
-      gateway: { where: gatewayUrl, ledger: createPaymentGateway({ url: gatewayUrl, apiKey: KEY, timeoutMs: 1_000 }) },
+      gateway: { where: gatewayUrl, ledger: createPaymentGateway({ url: gatewayUrl, apiKey: KEY, timeoutMs }) },
       probeEveryMs: 30_000,
     },
   });
@@ -160,6 +162,26 @@ describeWithChromium('an order on the screen', (open) => {
       await expectAccessible(page);
     } finally {
       await away.stop();
+    }
+  }, 60_000);
+
+  test('while the gateway hangs shows all else at once, says what it waits for, and the money when that has come', async () => {
+    const id = await confirmed();
+    await stage.s.fault({ route: 'lookup', mode: 'slow', delayMs: SLOW_MS, count: null });
+    const patient = await apiWith(stage.s.sandboxUrl, SLOW_MS * 4);
+    try {
+      const began = performance.now();
+      const { page } = await open(patient.url, { view: `/orders/${id}` });
+      await page.getByText('CONFIRMED, confirmed').waitFor();
+      await rowWith(page, 'charged: 10.00 USD, as recorded').waitFor();
+      await page.getByText(/The payment gateway is being asked for this order’s money, for \d+ s now\./).waitFor();
+      expect(performance.now() - began).toBeLessThan(SLOW_MS);
+      await expectAccessible(page);
+      await rowWith(page, 'as recorded').waitFor({ state: 'detached', timeout: SLOW_MS * 3 });
+      await rowWith(page, 'charged: 10.00 USD').waitFor();
+      await page.getByText('The payment gateway is being asked').waitFor({ state: 'detached' });
+    } finally {
+      await patient.stop();
     }
   }, 60_000);
 

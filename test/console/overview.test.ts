@@ -56,6 +56,8 @@ describeWithChromium('the first screen', (open) => {
     const root = page.getByRole('row', { name: /The payment gateway does not answer/ });
     expect(await root.innerText()).toMatch(/3 sagas[\s\S]*USD 60.00[\s\S]*9 min/);
     await row.getByText('From that:').waitFor();
+    const runbook = row.getByRole('link', { name: /^Runbook: chargePayment gets no answer/ });
+    expect(await runbook.getAttribute('href')).toBe('#/runbook/a-saga-needs-attention');
     await expectAccessible(page);
     await picture(page, 'now-one-cause');
     await s.heal();
@@ -84,7 +86,7 @@ describeWithChromium('the first screen', (open) => {
     expect(first.indexOf('findings')).toBeLessThan(first.indexOf('brake'));
     await page.goto(`${s.api.url}/console/#/findings`);
     await page
-      .getByRole('row', { name: /ACCOUNT_HELD.*Needs somebody.*–/ })
+      .getByRole('row', { name: /ACCOUNT_HELD.*Needs somebody.*no money/ })
       .first()
       .waitFor();
     await page.goto(`${s.api.url}/console/#/`);

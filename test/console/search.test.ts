@@ -37,6 +37,32 @@ describeWithChromium('the search', (open) => {
     expect(await page.getByLabel('Find an order').inputValue()).toBe(correlationId);
   });
 
+  test('finds orders by the stock that they hold, their amount and their time; the stock page leads there', async () => {
+    const { page, show } = await open(s.api.url, { view: '/stock' });
+    const row = page.getByRole('row', { name: /KEYBOARD/ });
+    await row.getByRole('link', { name: '6', exact: true }).click();
+    await page.waitForURL(/#\/search\?sku=KEYBOARD$/);
+    const found = page.getByRole('region', { name: 'Orders that have it in common' }).locator('tbody tr');
+    await page.getByText('Worth USD 60.00, of those shown.').waitFor();
+    expect(await found.count()).toBe(3);
+    await expectAccessible(page);
+    await page.getByLabel('Total, at least').fill('15.00');
+    await page.getByRole('button', { name: 'Find orders' }).click();
+    await page.getByText('An amount needs its currency').waitFor();
+    await page.getByLabel('Currency').fill('usd');
+    await page.getByLabel('Total, at most').fill('20');
+    await page.getByRole('button', { name: 'Find orders' }).click();
+    await page.getByText('1 order shown; there are no more.').waitFor();
+    await found.getByText('USD 20.00').waitFor();
+    await page.getByLabel('Accepted before (UTC)').fill('2020-01-01');
+    await page.getByRole('button', { name: 'Find orders' }).click();
+    await page.getByText('Nothing is found.').waitFor();
+    await show('/search');
+    await page.getByLabel('Find an order').fill('sku:KEYBOARD');
+    await page.getByLabel('Find an order').press('Enter');
+    await page.getByText('3 orders shown; there are no more.').waitFor();
+  });
+
   test('says of what is found nowhere what was tried, and of what cannot be asked what is wrong with it', async () => {
     const { page } = await open(s.api.url, { view: '/search?q=ch_3Ab0000000000001' });
     await page.getByText('open the charge in its dashboard').waitFor();

@@ -10,6 +10,7 @@ import { countDue, countFinal, readFeedEnd, readFeedHeldSeconds, readOpenOrders 
 import { earlierAnswer } from '../../domain/idempotency.js';
 import { readPrices, releaseInventory, reserveInventory } from '../../domain/inventory.js';
 import { confirmOrder } from '../../domain/confirmation.js';
+import { findOrders } from '../../domain/order-finding.js';
 import { beginUnwinding, cancelOrder, listOrders, readOrder } from '../../domain/orders.js';
 import { FEED_START, readFeed, readOrderEvents, readPartitions } from '../../domain/outbox.js';
 import { listDecided } from '../../domain/held-events.js';
@@ -271,6 +272,26 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
     for (const text of texts) {
       await expectIndexesOnly(() => searchOrders(explained.db, text, 26), LIST_PAGES_MAX);
     }
+  });
+
+  test.each([
+    ['hold a SKU’s stock', { heldSku: 'A' }],
+    ['hold stock of a SKU that few hold', { heldSku: 'BENCH-PAST', status: 'PENDING' }],
+    ['have an amount that few have', { amount: { currency: 'USD', from: 3_000, to: 3_000 } }],
+    ['have an amount that nobody has', { amount: { currency: 'EUR', from: 1, to: 9_000 } }],
+    ['have an amount that most have', { amount: { currency: 'USD', from: 900, to: 1_100 } }],
+    ['were accepted in an hour', { createdFromMs: Date.now() - 3_600_000, createdToMs: Date.now() }],
+  ] as const)('orders that %s, and the page after them', async (_, wanted) => {
+    const { db } = explained;
+    if ('heldSku' in wanted) for (const id of recent.slice(0, 20)) await reserveInventory(t.db, id);
+    const look = (beforeId: string | undefined) => findOrders(db, { wanted, beforeId, limit: 8 });
+    await expectIndexesOnly(async () => {
+      const { orders } = await look(undefined);
+      expect(orders.length).toBe(
+        'status' in wanted || ('amount' in wanted && wanted.amount.currency === 'EUR') ? 0 : 8,
+      );
+      await look(orders.at(-1)?.id ?? next());
+    }, LIST_PAGES_MAX);
   });
 
   test('what the reconciler compares', async () => {

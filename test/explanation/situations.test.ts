@@ -95,6 +95,16 @@ test.each([
   60_000,
 );
 
+test('marks nothing any more once an operator has settled what the bank had decided', async () => {
+  const id = await (STAGED.find(({ name }) => name === 'being taken back, its dispute lost') as Staged).stage();
+  await stage.until(id, 'undo-failing');
+  const skipped = await stage.ops('skip', id, '--yes', '--reason', 'the bank has paid');
+  expect(skipped).toMatchObject({ code: 0 });
+  const it = await stage.until(id, 'cancelled');
+  expect(it.why.join('\n')).toMatch(/SETTLED_OUTSIDE/);
+  expect(it.disagreements).toEqual([]);
+}, 60_000);
+
 test('says of an order whose worker is gone that it waits for one, and offers nothing that would not be heard', async () => {
   await stage.s.dismiss();
   const { order, result } = await stage.s.place({ A: 1 });

@@ -1,4 +1,7 @@
-/** An order's timeline, as it changes: asked for every few seconds, and at once when the order's own stream of events says something. */
+/**
+ * An order's timeline, as it changes: asked for every few seconds, and at once when the order's own stream of events says something. The
+ * gateway may take its time: until it has answered, what is known without it is shown, and goes on changing.
+ */
 import { ApiProblem, get } from '../../lib/api.js';
 import { readStream } from '../../lib/live.js';
 import { session } from '../../lib/session.js';
@@ -7,6 +10,8 @@ import { useCallback, useEffect, useRef, useState } from '../../vendor/preact.js
 /** While something goes on; a final order changes only if somebody takes it back, which its stream says. */
 const EVERY_MS = { open: 2_500, final: 20_000 };
 const AGAIN_MS = { first: 2_000, most: 30_000 };
+/** A gateway that answers within this is waited for: nothing is drawn twice then. */
+const PATIENT_MS = 700;
 
 /**
  * @typedef {object} Timeline as GET /admin/orders/{id}/timeline answers
@@ -47,11 +52,12 @@ const AGAIN_MS = { first: 2_000, most: 30_000 };
 
 /**
  * @param {string} id
- * @returns {import('../../lib/live.js').Live<Timeline> & { staleMs: number }}
+ * @returns {import('../../lib/live.js').Live<Timeline> & { staleMs: number, waitsSince?: number, gatewayAt?: number }} `waitsSince` = the
+ *   gateway is being asked since then, and `data` was made without it; `gatewayAt` = what it holds in `data` is as of then
  */
 export function useTimeline(id) {
   const [state, setState] = useState(
-    /** @type {{ data?: Timeline, at?: number, problem?: Error, nextTryAt?: number }} */ ({}),
+    /** @type {{ data?: Timeline, at?: number, problem?: Error, nextTryAt?: number, waitsSince?: number, gatewayAt?: number }} */ ({}),
   );
   const [isPaused, setPaused] = useState(false);
   const [round, setRound] = useState(0);
@@ -78,14 +84,16 @@ export function useTimeline(id) {
  */
 async function ask(id, signal, wake, change) {
   let againMs = AGAIN_MS.first;
+  /** @type {{ data: Timeline, at: number } | undefined} */
+  let before;
   while (!signal.aborted) {
     let pauseMs;
     try {
-      /** @type {Timeline} */
-      const data = await get(`admin/orders/${encodeURIComponent(id)}/timeline`, { signal });
-      change(() => ({ data, at: Date.now() }));
+      const looked = await look(id, signal, wake, change, before);
+      before = { data: looked.whole, at: Date.now() };
+      change(() => ({ data: looked.data, at: Date.now() }));
       againMs = AGAIN_MS.first;
-      pauseMs = data.isFinal ? EVERY_MS.final : EVERY_MS.open;
+      pauseMs = looked.data !== looked.whole ? 0 : looked.data.isFinal ? EVERY_MS.final : EVERY_MS.open;
     } catch (err) {
       if (signal.aborted) return;
       const problem = err instanceof Error ? err : new Error(String(err));
@@ -100,6 +108,62 @@ async function ask(id, signal, wake, change) {
     }
     await until(pauseMs, signal, wake);
   }
+}
+
+/**
+ * The whole; and for as long as the gateway keeps that waiting, again and again what is known without it.
+ * @param {string} id
+ * @param {AbortSignal} signal
+ * @param {{ current: () => void }} wake
+ * @param {(change: (before: any) => any) => void} change
+ * @param {{ data: Timeline, at: number } | undefined} before the last whole
+ * @returns {Promise<{ data: Timeline, whole: Timeline }>} `data` is to be shown: where the order has changed meanwhile it is not the whole
+ */
+async function look(id, signal, wake, change, before) {
+  const path = `admin/orders/${encodeURIComponent(id)}/timeline`;
+  const waitsSince = Date.now();
+  let isOver = false;
+  const end = { current: () => {} };
+  const settled = get(path, { signal }).finally(() => {
+    isOver = true;
+    end.current();
+    wake.current();
+  });
+  settled.catch(() => undefined); // told by whoever awaits it
+  await until(PATIENT_MS, signal, end);
+  /** @type {Timeline | undefined} */
+  let newest;
+  while (!isOver && !signal.aborted) {
+    const data = await get(`${path}?without=gateway`, { signal }).catch(() => undefined);
+    if (data && !isOver) change(() => ({ ...withMoneyOf(data, before), at: Date.now(), waitsSince }));
+    newest = data ?? newest;
+    if (!isOver) await until(EVERY_MS.open, signal, wake);
+  }
+  const whole = /** @type {Timeline} */ (await settled);
+  // It was begun long ago: what has changed since then is not taken back.
+  return { data: newest && standing(newest) !== standing(whole) ? newest : whole, whole };
+}
+
+/** @param {Timeline} timeline */
+const standing = ({ explanation: { status, situation, step } }) => `${status} ${situation} ${step}`;
+
+/**
+ * While the order stands as it did, what the gateway last said of its money still holds, and is shown with its time.
+ * @param {Timeline} now without the gateway
+ * @param {{ data: Timeline, at: number } | undefined} whole
+ * @returns {{ data: Timeline, gatewayAt?: number }}
+ */
+function withMoneyOf(now, whole) {
+  const missing = now.missing.filter(({ source }) => source !== 'gateway');
+  const isKnown = whole && !whole.data.missing.some(({ source }) => source === 'gateway');
+  if (!isKnown || standing(whole.data) !== standing(now)) return { data: { ...now, missing } };
+  const entries = [
+    ...now.entries.filter(({ lane }) => lane !== 'money'),
+    ...whole.data.entries.filter(({ lane }) => lane === 'money'),
+  ];
+  const later = '~'; // behind every time
+  entries.sort((a, b) => ((a.at ?? later) < (b.at ?? later) ? -1 : Number(a.at !== b.at)));
+  return { data: { ...now, missing, entries }, gatewayAt: whole.at };
 }
 
 /**

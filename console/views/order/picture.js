@@ -1,5 +1,6 @@
 /** The picture of one order: a lane for each kind of thing, time from left to right. The list below it says the same to those who do not see it. */
-import { duration, lasting, moment } from '../../lib/format.js';
+import { count, duration, lasting, moment } from '../../lib/format.js';
+import { SIGNS } from '../../lib/ui.js';
 import { html } from '../../vendor/preact.js';
 import { rowsOf, scaleOf, WIDTH } from './scale.js';
 import { kindOf, LANES, shortOf, statusWord } from './words.js';
@@ -13,8 +14,6 @@ const ROWS_MAX = 8;
 /** Of what comes at no time that is known, in the picture. */
 const LATER_MAX = 3;
 
-const SIGNS = { good: '✓', bad: '✕', warn: '!', busy: '…', off: '○', info: 'i' };
-
 /** @param {{ entries: readonly Entry[], atMs: number, isFinal: boolean }} props `atMs` = when it was looked */
 export function Picture({ entries, atMs, isFinal }) {
   const timed = entries.filter(({ at }) => at !== null);
@@ -26,7 +25,7 @@ export function Picture({ entries, atMs, isFinal }) {
   const to = Math.max(...moments, isFinal ? from : atMs);
   return html`<figure class="picture-frame">
     <div class="scroll" role="region" aria-label="Picture of the order’s time; the list below says the same" tabindex="0">
-      <div class="picture" role="img" aria-label=${`From ${moment(from)} over ${lasting(to - from)}: ${entries.length} entries in ${LANES.length} lanes, listed below`}>
+      <div class="picture" role="img" aria-label=${`From ${moment(from)} over ${lasting(to - from)}: ${count(entries.length, 'entry', 'entries')} in ${LANES.length} lanes, listed below`}>
         ${LANES.map(({ lane, label }) => html`<${Lane} key=${lane} label=${label} entries=${entries.filter((entry) => entry.lane === lane)} scale=${scale} atMs=${atMs} />`)}
         <div class="overlay">
           ${scale.cuts.map((cut) => html`<div class="cut" style=${{ left: `${cut.left}%`, width: `${cut.width}%` }}><span class="mark">${duration((cut.untilMs - cut.fromMs) / 1_000)}</span></div>`)}

@@ -25,7 +25,7 @@ const State = ({ of }) =>
   html`<${Status} kind=${SHOWN[of.state]?.[0] ?? 'info'}>${SHOWN[of.state]?.[1] ?? of.state}<//>${of.state !== 'done' && Date.parse(of.dueAt) < Date.now() && html` <${Status} kind="bad">past its deadline<//>`}`;
 
 /** @param {{ query: URLSearchParams }} props */
-function Erasures({ query }) {
+export function Erasures({ query }) {
   const state = query.get('state') ?? '';
   const pages = usePages(withQuery('admin/erasures', { state }), 'erasures');
   const { shown, hold } = useSteadyRows(/** @type {Erasure[]} */ (pages.rows), ({ id }) => id);
@@ -36,7 +36,7 @@ function Erasures({ query }) {
     <${Panel} title="Asked for, newest first">
       <${Choice} name="state" label="Which" value=${state} options=${STATES} onInput=${(/** @type {string} */ chosen) => navigate('/erasures', { state: chosen })} />
       <div ...${hold}><${Table} label="Erasures" rows=${shown} keyOf=${(/** @type {Erasure} */ { id }) => id} empty="None." columns=${COLUMNS} /></div>
-      <${Pager} hasMore=${pages.hasMore} onMore=${pages.more} isLoading=${pages.isLoading} shown=${shown.length} what="erasures" />
+      <${Pager} hasMore=${pages.hasMore} onMore=${pages.more} isLoading=${pages.isLoading} shown=${shown.length} noun="erasure" />
     <//>
   <//>`;
 }
@@ -93,16 +93,8 @@ function AskForm({ onAsked }) {
     <form onSubmit=${ask} novalidate><${Field} name="customer" label="Id of the customer, as orders were placed with it" ...${form.field('customer')} /><button type="submit" class="harmful">Erase …</button></form>`;
 }
 
-/** @type {import('../lib/router.js').View} */
-export const erasures = {
-  path: '/erasures',
-  title: 'Erasures',
-  nav: { label: 'Erasures', order: 65, roles: ['operator', 'auditor'] },
-  View: Erasures,
-};
-
 /** @param {{ params: Record<string, string> }} props */
-function OneErasure({ params }) {
+export function OneErasure({ params }) {
   const { data, problem, reload } = useRead(`admin/erasures/${encodeURIComponent(params['id'] ?? '')}`);
   const erasure = /** @type {Erasure | undefined} */ (data);
   return html`<${Page} title="Erasure" actions=${html`<button type="button" class="quiet" onClick=${reload}>Read again</button>`}>
@@ -138,6 +130,3 @@ const KEPT = /** @type {const} */ (['where', 'what', 'why']).map((name) => ({
   label: name.charAt(0).toUpperCase() + name.slice(1),
   cell: (/** @type {Record<string, string>} */ row) => row[name],
 }));
-
-/** @type {import('../lib/router.js').View} */
-export const oneErasure = { path: '/erasures/:id', title: 'Erasure', View: OneErasure };

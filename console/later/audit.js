@@ -24,7 +24,7 @@ const FILTERS = ['kind', 'subject', 'resource', 'route', 'from', 'until'];
 const DAY = /^\d{4}-\d\d-\d\d$/;
 
 /** @param {{ query: URLSearchParams }} props */
-function Audit({ query }) {
+export function Audit({ query }) {
   const filter = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? '']));
   const { from, until } = filter;
   const times = { from: from && `${from}T00:00:00Z`, until: until && `${until}T23:59:59.999Z` };
@@ -35,7 +35,7 @@ function Audit({ query }) {
     <${Panel} title="Entries, newest first">
       <${ProblemNotice} problem=${pages.problem} onRetry=${pages.reload} />
       <${Table} label="Entries of the audit trail" rows=${pages.rows} keyOf=${(/** @type {Entry} */ { kind, id }) => `${kind} ${id}`} empty=${pages.isLoading ? 'Reading …' : 'Nothing matches.'} columns=${COLUMNS} />
-      <${Pager} hasMore=${pages.hasMore} onMore=${pages.more} isLoading=${pages.isLoading} shown=${pages.rows.length} what="entries" />
+      <${Pager} hasMore=${pages.hasMore} onMore=${pages.more} isLoading=${pages.isLoading} shown=${pages.rows.length} noun="entry" many="entries" />
     <//>
   <//>`;
 }
@@ -147,11 +147,3 @@ function Verification() {
     <${ProblemNotice} problem=${problem} />
     ${!isRunning && html`<p><button type="button" onClick=${verify}>${last || problem ? 'Verify again' : 'Verify the trail'}</button></p>`}`;
 }
-
-/** @type {import('../lib/router.js').View} */
-export const audit = {
-  path: '/audit',
-  title: 'Audit trail',
-  nav: { label: 'Audit', order: 70, roles: ['operator', 'auditor'] },
-  View: Audit,
-};

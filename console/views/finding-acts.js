@@ -1,0 +1,63 @@
+/** What operators say of findings: that one, or each of many, is dealt with; or that its charge is to be given back. */
+import { post } from '../lib/api.js';
+import { confirmAct } from '../lib/confirm.js';
+import { count, money, number, plural, sumOf } from '../lib/format.js';
+import { createMany, Outcomes } from '../lib/many.js';
+import { html } from '../vendor/preact.js';
+
+/** @typedef {import('./findings.js').Finding} Finding */
+
+/** @param {Finding} finding @param {string} as */
+export const close = (finding, as) =>
+  confirmAct({
+    ...{
+      title: `Say that finding ${finding.id} is dealt with`,
+      act: `Close it as ${as}`,
+      count: 1,
+      noun: 'finding',
+      isHarmful: as === 'cancelled',
+    },
+    children: html`<p><code>${finding.kind}</code> of ${money(finding.amount, finding.currency)}, charge <code>${finding.reference}</code>. No money moves. ${as === 'refunded' ? 'The gateway is asked at once: should it still hold the money, this is reported again.' : 'It is not reported again unless its amount changes.'}</p>`,
+    run: ({ reason }, idempotencyKey) =>
+      post(`admin/findings/${finding.id}/close`, { idempotencyKey, body: { as, reason } }),
+  });
+
+/**
+ * Many are closed with one reason, each by itself: what is not reported any more is told, and stops nothing.
+ * @param {readonly Finding[]} chosen
+ * @param {string} as
+ */
+export async function closeEach(chosen, as) {
+  const n = chosen.length;
+  const many = createMany(chosen, 'closed', async ({ id }, reason, idempotencyKey) => {
+    const now = await post(`admin/findings/${id}/close`, { idempotencyKey, body: { as, reason } });
+    return now.reason === reason
+      ? undefined
+      : { kind: 'off', word: 'already closed', says: `by ${now.closedBy}: ${now.reason}` };
+  });
+  const kinds = [...new Set(chosen.map(({ kind }) => kind))];
+  const noMoney = chosen.filter(({ currency }) => currency.trim() === '').length;
+  await confirmAct({
+    title: `Say that ${count(n, 'finding')} ${plural(n, 'is', 'are')} dealt with`,
+    act: `Close ${count(n, 'finding')} as ${as}`,
+    ...{ count: n, noun: 'finding', atStake: sumOf(chosen), isHarmful: as === 'cancelled' },
+    children: html`<p>${kinds.map((kind, i) => html`${i > 0 && ', '}${number(chosen.filter((each) => each.kind === kind).length)} <code>${kind}</code>`)}. No money moves.${noMoney > 0 && ` Of ${number(noMoney)} no currency is known.`} ${as === 'refunded' ? 'The gateway is asked at once: what it still holds is reported again.' : 'They are not reported again unless their amounts change.'}</p>`,
+    run: many.run,
+  });
+  return many.hasBegun() ? html`<${Outcomes} of=${many.outcomes()} noun="finding" />` : undefined;
+}
+
+/** @param {Finding} finding */
+export const refund = ({ id, kind, amount, currency, reference }) =>
+  confirmAct({
+    ...{
+      title: `Give the charge of finding ${id} back`,
+      act: `Give back ${money(amount, currency)}`,
+      count: 1,
+      noun: 'charge',
+      isHarmful: true,
+    },
+    atStake: [{ amount, currency }],
+    children: html`<p><code>${kind}</code>, charge <code>${reference}</code>. The reconciler looks at the charge and its order again before the money moves, and makes one refund.</p>`,
+    run: ({ reason }, idempotencyKey) => post(`admin/findings/${id}/refund`, { idempotencyKey, body: { reason } }),
+  });
