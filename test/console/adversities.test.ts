@@ -11,13 +11,13 @@ import { SILENT, type TestApi } from '../support/api.js';
 import { describeWithChromium } from './support/chromium.js';
 import { FORMS, NOT_FORMS } from './support/every-form.js';
 import { postedTo, readingForms } from './support/forms.js';
-import { type Proxy, RETRY_AFTER_S, startProxy, TROUBLES, type Trouble } from './support/proxy.js';
+import { type ReverseProxy, RETRY_AFTER_S, startProxy, TROUBLES, type Trouble } from './support/proxy.js';
 import { signIn, signInAgain } from './support/sign-in.js';
 import { type ConsoleStack, SHORT, startConsoleStack } from './support/stack.js';
 
 let s: ConsoleStack;
 let api: TestApi;
-let proxy: Proxy;
+let proxy: ReverseProxy;
 let stopRunner: () => Promise<void>;
 beforeAll(async () => {
   s = await startConsoleStack();

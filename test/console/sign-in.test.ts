@@ -8,7 +8,7 @@ import { stock } from '../support/database.js';
 import { expectAccessible } from './support/accessible.js';
 import { describeWithChromium } from './support/chromium.js';
 import { startProxy } from './support/proxy.js';
-import { choose, signIn, signInAgain } from './support/sign-in.js';
+import { signIn, signInAgain } from './support/sign-in.js';
 
 let issuer: Running;
 let api: TestApi;

@@ -180,7 +180,7 @@ async function preview(s: ConsoleStack, action: string): Promise<string> {
 async function parked(s: ConsoleStack): Promise<string> {
   await s.fault({ route: 'charge', mode: 'down' });
   const { order } = await s.place({ KEYBOARD: 1 }, { policy: SHORT });
-  await eventually('it is parked', async (s) => {
+  await eventually('it is parked', async () => {
     const { body } = await s.api.get<{ sagas: unknown[] }>('/admin/sagas');
     return body.sagas?.length > 0;
   });

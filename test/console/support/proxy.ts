@@ -9,7 +9,7 @@ import type { AddressInfo } from 'node:net';
 export const TROUBLES = ['gone', 'token-refused', 'too-many', 'wrong', 'answer-lost'] as const;
 export type Trouble = (typeof TROUBLES)[number];
 
-export type Proxy = {
+export type ReverseProxy = {
   url: string;
   /** Of requests such as `POST /inventory/A/adjust`; `gone` concerns all. */
   trouble: { kind: Trouble; of: RegExp } | undefined;
@@ -28,10 +28,10 @@ const TOO_MANY = {
  * @param port of the API
  * @param path such as `/shop/ops`: all that the proxy serves is below it, and the API knows nothing of it
  */
-export async function startProxy(port: number, path: string): Promise<Proxy> {
+export async function startProxy(port: number, path: string): Promise<ReverseProxy> {
   const server = createServer((request, response) => void handle(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const proxy: Proxy = {
+  const proxy: ReverseProxy = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`,
     trouble: undefined,
     redirects: [],
