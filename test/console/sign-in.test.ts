@@ -94,7 +94,7 @@ describeWithChromium('whoever opens the console where callers are authenticated'
       await page.goto(`${proxy.url}/console`);
       await signIn(page);
       await page.getByRole('heading', { name: 'What is wrong now' }).waitFor();
-      expect(page.url()).toBe(`${proxy.url}/console/#/`);
+      expect(page.url()).toBe(`${proxy.url}/console/`);
       // The stream comes through as it is sent: nothing holds its events back.
       const asOf = page.locator('.as-of .status');
       const first = await asOf.filter({ hasText: 'As of' }).innerText();
