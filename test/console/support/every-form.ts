@@ -87,7 +87,7 @@ export const FORMS: Record<string, (s: ConsoleStack) => Promise<Form>> = {
       view: '/dead-letters',
       fill: (page) => button(page, `Discard letter ${id}`).click(),
       button: /Discard 1 letter$/,
-      done: /Discarded 1 of 1 letter/,
+      done: /Of 1 letter: 1 discarded/,
     };
   },
   'admin/operations/preview': async (s) => {
@@ -181,8 +181,8 @@ async function parked(s: ConsoleStack): Promise<string> {
   await s.fault({ route: 'charge', mode: 'down' });
   const { order } = await s.place({ KEYBOARD: 1 }, { policy: SHORT });
   await eventually('it is parked', async () => {
-    const { body } = await s.api.get<{ sagas: unknown[] }>('/admin/sagas');
-    return body.sagas?.length > 0;
+    const { body } = await s.api.get<{ sagas: { orderId: string }[] }>('/admin/sagas');
+    return body.sagas?.some(({ orderId }) => orderId === order.id);
   });
   await s.heal();
   return order.id;
