@@ -102,10 +102,11 @@ describeWithChromium('a live view', (open) => {
         }
         for (const { samples } of Object.values(pages)) {
           const grown = growth(samples);
-          const [{ JSHeapUsedSize = 0, Nodes = 0 } = {}] = samples;
+          const [{ JSHeapUsedSize = 0 } = {}] = samples;
           expect(grown.JSHeapUsedSize).toBeLessThan(JSHeapUsedSize * 0.05);
-          expect(grown.Nodes).toBeLessThan(Nodes * 0.05);
-          expect(grown.JSEventListeners).toBeLessThanOrEqual(5);
+          // Of a cause that comes meanwhile; what stays of each update, or of each view, would be more.
+          expect(grown.Nodes).toBeLessThan(100);
+          expect(grown.JSEventListeners).toBeLessThan(10);
         }
       });
     },
