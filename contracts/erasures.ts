@@ -14,6 +14,7 @@ export const HOLDS = [
   'refund-in-hand',
   'finding-open',
   'dead-letter-open',
+  'operation-open',
 ] as const;
 export type Hold = (typeof HOLDS)[number];
 export type HeldOrder = { orderId: string; why: Hold };
@@ -21,6 +22,14 @@ export type HeldOrder = { orderId: string; why: Hold };
 /** Without what an erasure cannot go on, besides; it is kept, and goes on when that is back. */
 export const STALLS = ['erasure-journal', 'payment-gateway', 'key-store', 'audit-key', 'other'] as const;
 export type Stall = (typeof STALLS)[number];
+/** What is wrong, after "cannot go on:". */
+export const STALL_SENTENCES: Record<Stall, string> = {
+  'erasure-journal': 'the erasure journal cannot be written (ERASURE_JOURNAL of the workers)',
+  'payment-gateway': 'the payment gateway does not say whether refunds are carried out',
+  'key-store': 'the key store is away',
+  'audit-key': 'the workers’ AUDIT_KEY is not the one that signs the audit trail',
+  other: 'the workers’ log says why',
+};
 
 /** Of the orders that hold an erasure so many are named. */
 export const HELD_ORDERS_MAX = 20;

@@ -17,7 +17,7 @@ import { countEvent, eventColumns, insertEvent } from './outbox.js';
 import { ofAnyLength } from './planning.js';
 import { FIRST_RUN, insertLeft, insertLog, type Run, skipMark } from './saga-log.js';
 import { KeyUnavailable } from './sealing/errors.js';
-import { openCustomer, type Reading } from './sealing/of-customers.js';
+import { knownCustomer, openCustomer, type Reading } from './sealing/of-customers.js';
 import { openCancellationMessage } from './sealing/of-orders.js';
 import { asPlain, isSealed } from './sealing/sealing.js';
 
@@ -155,7 +155,7 @@ export async function readOrderState(db: Statements, orderId: string): Promise<O
  * Whether what is sealed of an order is opened, for whoever shows it; else the standard message of its reason stands there, and
  * nobody needs a key who only wants to know how the order stands.
  */
-export type Texts = Reading;
+export type Texts = 'opened' | 'closed';
 
 /** @returns the order, or null if there is none. @throws KeyUnavailable if a text is to be opened, and cannot be now */
 export async function readOrder(db: Statements, orderId: string, texts: Texts = 'closed'): Promise<StoredOrder | null> {
@@ -177,7 +177,9 @@ export async function readOrderFor(
   const [row] = await db.$queryRaw<OrderRow[]>`SELECT ${orderColumns} FROM orders WHERE id = ${orderId}::uuid`;
   if (!row) return null;
   const isOwn = isOf(key, clientId, { held: row.customer, behind: row.behind });
-  return { order: await toOrder(db, row, isOwn ? texts : 'closed'), isOwn };
+  // Whose it is has been found by a hash of who asks: their own id needs no key.
+  const own = isOwn ? { known: knownCustomer(key, clientId) } : undefined;
+  return { order: await toOrder(db, row, isOwn ? texts : 'closed', own), isOwn };
 }
 
 /**
@@ -265,16 +267,19 @@ export async function listOrders(
   const newest = (conditions: Prisma.Sql[]) => Prisma.sql`
     FROM orders ${conditions.length === 0 ? Prisma.empty : Prisma.sql`WHERE ${Prisma.join(conditions, ' AND ')}`}
     ORDER BY id DESC LIMIT ${limit}`;
-  const rows =
-    customerId === undefined
-      ? await db.$queryRaw<OrderRow[]>`SELECT ${orderColumns} ${newest(wanted)}`
-      : // Of each reference the newest: an index has them in order for one at a time.
-        await db.$queryRaw<OrderRow[]>`
-        SELECT ${orderColumns} FROM (${customerIdsOf(await identityKeyOf(db), customerId)}) AS whose CROSS JOIN LATERAL (
-          SELECT * ${newest([Prisma.sql`customer_id = whose.reference`, ...wanted])}
-        ) AS orders
-        ORDER BY id DESC LIMIT ${limit}`;
-  return Promise.all(rows.map((row) => toOrder(db, row, texts)));
+  if (customerId === undefined) {
+    const rows = await db.$queryRaw<OrderRow[]>`SELECT ${orderColumns} ${newest(wanted)}`;
+    return Promise.all(rows.map((row) => toOrder(db, row, texts)));
+  }
+  const key = await identityKeyOf(db);
+  // Of each reference the newest: an index has them in order for one at a time.
+  const rows = await db.$queryRaw<OrderRow[]>`
+    SELECT ${orderColumns} FROM (${customerIdsOf(key, customerId)}) AS whose CROSS JOIN LATERAL (
+      SELECT * ${newest([Prisma.sql`customer_id = whose.reference`, ...wanted])}
+    ) AS orders
+    ORDER BY id DESC LIMIT ${limit}`;
+  const own = { known: knownCustomer(key, customerId) };
+  return Promise.all(rows.map((row) => toOrder(db, row, texts, own)));
 }
 
 function ofEvent(event: string): Prisma.Sql {
@@ -323,13 +328,13 @@ export type OrderRow = Pick<
 > & { customer: string; behind: CustomerBehind | null; lines: OrderLine[] | null };
 
 /** @throws KeyUnavailable if it has a text that is to be opened, and cannot be now */
-export async function toOrder(db: Statements, row: OrderRow, texts: Texts): Promise<StoredOrder> {
+export async function toOrder(db: Statements, row: OrderRow, texts: Texts, reading: Reading = texts): Promise<StoredOrder> {
   const reason = row.unwindingReason as CancellationReason | null;
   const cancellation =
     row.status === 'CANCELLED' && reason
       ? { reason, message: (await readMessage(db, row, texts)) ?? CANCELLATION_MESSAGES[reason] }
       : undefined;
-  const { customerId } = await openCustomer(db, { held: row.customer, behind: row.behind }, texts);
+  const { customerId } = await openCustomer(db, { held: row.customer, behind: row.behind }, reading);
   return {
     id: row.id,
     status: row.status as OrderStatus,

@@ -7,12 +7,12 @@
  * transactions of one order may take their ids in one sequence and the order's row in the other, and the order's own
  * sequence must win. A stored feed_xid is thus never below the writer's own id, which keeps the rule of visibility valid.
  */
-import type { StoredEvent, EventType } from '../contracts/events.js';
+import type { CustomersTold, EventType, StoredEvent } from '../contracts/events.js';
 import { Prisma } from '../prisma/generated/client.js';
 import { activeTraceparent } from '../runtime/tracing/spans.js';
-import { type CustomerBehind, customerBehind } from './customers.js';
+import { type CustomerBehind, customerBehind, identityKeyOf } from './customers.js';
 import type { Database } from './database.js';
-import { openCustomer, type Reading } from './sealing/of-customers.js';
+import { knownCustomer, openCustomer, type Reading } from './sealing/of-customers.js';
 
 /** SET list that counts so many more events on the order's row, named `o` in the statement. */
 export const countEvents = (events: number): Prisma.Sql => Prisma.sql`
@@ -81,11 +81,21 @@ const told = <E extends StoredEvent>(db: Database, rows: Row<E>[], reading?: Rea
   );
 type Row<E> = E & { behind: CustomerBehind | null };
 
+/** Whoever is told references needs nothing opened, and no key. */
+export const readingOf = (customers: CustomersTold = 'id'): Reading =>
+  customers === 'reference' ? 'reference' : 'opened';
+
+/** By the client's id of the caller, whose own order it is; undefined = of another's. */
+export const readingAs = async (db: Database, own: string | undefined, customers?: CustomersTold): Promise<Reading> =>
+  own === undefined || customers === 'reference'
+    ? readingOf(customers)
+    : { known: knownCustomer(await identityKeyOf(db), own) };
+
 /** By `performance.now()`: when it was read who stands behind its customer's reference. */
 export type ToldEvent = StoredEvent & { toldAtMs?: number };
 
 /** @returns what is told of the same events now, in their order */
-export async function tellAnew(db: Database, events: ToldEvent[]): Promise<ToldEvent[]> {
+export async function tellAnew(db: Database, events: ToldEvent[], reading?: Reading): Promise<ToldEvent[]> {
   const references = events.map(({ data }) => (data as { customerReference?: string }).customerReference ?? null);
   const rows = await db.$queryRaw<{ behind: CustomerBehind | null }[]>`
     SELECT ${customerBehind(Prisma.sql`r.reference`)} AS behind
@@ -94,7 +104,9 @@ export async function tellAnew(db: Database, events: ToldEvent[]): Promise<ToldE
     events.map(async (event, i) => {
       const [held, behind] = [references[i], rows[i]?.behind];
       const data =
-        held && behind ? { ...(event.data as object), ...(await openCustomer(db, { held, behind })) } : event.data;
+        held && behind
+          ? { ...(event.data as object), ...(await openCustomer(db, { held, behind }, reading)) }
+          : event.data;
       return { ...event, data, toldAtMs: performance.now() };
     }),
   );
@@ -107,13 +119,13 @@ export const isSettled = Prisma.sql`feed_xid < pg_snapshot_xmin(pg_current_snaps
  * One page of the feed after a place, oldest first.
  * @param limit number of events at most
  */
-export async function readFeed(db: Database, after: FeedPlace, limit: number): Promise<FeedEvent[]> {
+export async function readFeed(db: Database, after: FeedPlace, limit: number, reading?: Reading): Promise<FeedEvent[]> {
   const rows = await db.$queryRaw<Row<FeedEvent>[]>`
     SELECT ${eventRow} FROM outbox
     WHERE (feed_xid, feed_position) > (${after.feedXid}::bigint, ${after.feedPosition}::bigint) AND ${isSettled}
     ORDER BY feed_xid, feed_position
     LIMIT ${limit}`;
-  return told(db, rows);
+  return told(db, rows, reading);
 }
 
 /** @returns the place of the feed's newest event: whatever is stored from now on comes after it */
@@ -137,6 +149,7 @@ export async function readPartitions(
   destination: string,
   after: PartitionPlace[],
   limit: number,
+  reading?: Reading,
 ): Promise<PartitionEvent[]> {
   const rows = await db.$queryRaw<Row<PartitionEvent>[]>`
     SELECT p.partition, e.*, EXISTS (
@@ -154,7 +167,7 @@ export async function readPartitions(
       LIMIT ${limit}
     ) AS e
     ORDER BY e."feedXid", e."feedPosition"`;
-  return told(db, rows);
+  return told(db, rows, reading);
 }
 
 /**
@@ -166,6 +179,7 @@ export async function readNewEvents(
   db: Database,
   after: { orderId: string; sequence: number }[],
   limit: { perOrder: number; total: number },
+  reading?: Reading,
 ): Promise<StoredEvent[]> {
   const rows = await db.$queryRaw<Row<StoredEvent>[]>`
     SELECT e.* FROM unnest(${after.map((a) => a.orderId)}::uuid[], ${after.map((a) => a.sequence)}::int[]) AS a (of, seen)
@@ -173,7 +187,7 @@ export async function readNewEvents(
       SELECT ${eventRow} FROM outbox WHERE order_id = a.of AND sequence > a.seen ORDER BY sequence LIMIT ${limit.perOrder}
     ) AS e
     LIMIT ${limit.total}`;
-  return told(db, rows);
+  return told(db, rows, reading);
 }
 
 /** An order's events after a sequence, oldest first. @param afterSequence 0 for all */

@@ -5,7 +5,7 @@
 import { partsOfEventId } from '../contracts/ids.js';
 import type { StoredOrder } from '../contracts/orders.js';
 import type { Statements } from './database.js';
-import { listOrders, type OrderFilter, readOrder } from './orders.js';
+import { listOrders, type OrderFilter, readOrder, type Texts } from './orders.js';
 
 /** What the text turned out to be of an order. */
 export const FOUND_BY = [
@@ -28,9 +28,16 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const ORDER_ID = /^(?:order-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:-cancel)?$/i;
 
 /** @returns newest first, each with all that the text is of it. @param text without spaces around it */
-export async function searchOrders(db: Statements, text: string, limit: number): Promise<Found[]> {
+export async function searchOrders(
+  db: Statements,
+  text: string,
+  limit: number,
+  texts: Texts = 'closed',
+): Promise<Found[]> {
   const tries = Object.entries(triesOf(text)) as [FoundBy, OrderFilter | { orderId: string }][];
-  const answers = await Promise.all(tries.map(async ([by, wanted]) => ({ by, orders: await look(db, wanted, limit) })));
+  const answers = await Promise.all(
+    tries.map(async ([by, wanted]) => ({ by, orders: await look(db, wanted, limit, texts) })),
+  );
   const found = new Map<string, Found>();
   for (const { by, orders } of answers) {
     for (const order of orders) {
@@ -57,8 +64,13 @@ function triesOf(text: string): Partial<Record<FoundBy, OrderFilter | { orderId:
   };
 }
 
-async function look(db: Statements, wanted: OrderFilter | { orderId: string }, limit: number): Promise<StoredOrder[]> {
-  if (!('orderId' in wanted)) return listOrders(db, wanted, limit);
-  const order = await readOrder(db, wanted.orderId);
+async function look(
+  db: Statements,
+  wanted: OrderFilter | { orderId: string },
+  limit: number,
+  texts: Texts,
+): Promise<StoredOrder[]> {
+  if (!('orderId' in wanted)) return listOrders(db, wanted, limit, texts);
+  const order = await readOrder(db, wanted.orderId, texts);
   return order === null ? [] : [order];
 }

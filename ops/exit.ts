@@ -18,7 +18,7 @@ export const EXIT_HELP = `Exit codes
    2  usage or configuration is wrong
    3  nothing matched
    4  not confirmed
-  69  Temporal, the database or the erasure journal is away
+  69  Temporal, the database, the erasure journal or a key is away
   78  the database was restored to before an erasure, or the erasure journal is not what was written: nothing was done`;
 
 /** Ends the command with a sentence and a code, without a stack: nothing is wrong with the program. */

@@ -6,6 +6,7 @@ import { exportCustomer, isKnownCustomer } from '../domain/privacy/export.js';
 import { type Ops, run } from './command.js';
 import { requireErasuresKnown } from './erasure-journal/guard.js';
 import { EXIT, type ExitCode, nothingMatched, OpsError } from './exit.js';
+import { openedDatabase, whole } from './opened.js';
 import { customerResource, noteReads } from './reads.js';
 
 /** What others of this machine have no business with. */
@@ -27,14 +28,16 @@ export function addExportCommand(program: Command): void {
 }
 
 async function writeExport(ops: Ops, customerId: string, { to }: { to?: string }): Promise<ExitCode> {
-  const db = await ops.to.database();
+  const db = await openedDatabase(ops);
   await requireErasuresKnown(ops);
   if (!(await isKnownCustomer(db, customerId))) throw nothingMatched('There is no such customer.');
   await noteReads(ops, db, 'export', [
     customerResource(await findReferences(db, await readIdentityKey(db), customerId)),
   ]);
   const pieces = exportCustomer(db, customerId);
+  const first = await whole(() => pieces.next()); // before a file is made
   if (to === undefined) {
+    ops.out.raw(first.value ?? '');
     for await (const piece of pieces) ops.out.raw(piece);
     ops.out.raw('\n');
     return EXIT.done;
@@ -43,6 +46,7 @@ async function writeExport(ops: Ops, customerId: string, { to }: { to?: string }
     throw new OpsError(`${to} cannot be made (${err.code}): name a file that is not there yet.`, EXIT.usage);
   });
   try {
+    await file.write(first.value ?? '');
     for await (const piece of pieces) await file.write(piece);
   } finally {
     await file.close();

@@ -7,6 +7,7 @@ import { EVENT_ID, searchOrders } from '../domain/search.js';
 import { parseMoment } from '../runtime/moments.js';
 import { type Ops, run, wholeNumber } from './command.js';
 import { EXIT, type ExitCode, nothingMatched, usage } from './exit.js';
+import { openedDatabase, openedIfPossible } from './opened.js';
 import { age, time } from './output.js';
 import { noteReads } from './reads.js';
 
@@ -88,17 +89,18 @@ export function moment(text: string): number {
 }
 
 async function find(ops: Ops, anything: string | undefined, options: Options): Promise<ExitCode> {
-  const { out, to } = ops;
+  const { out } = ops;
   const filter = filterOf(options);
   const isFiltered = Object.keys(filter).length > 0;
   if (anything === undefined && !isFiltered) throw usage('What is known of it? See `find --help`.');
   if (anything !== undefined && isFiltered) throw usage('Give what is known as an argument, or by options: not both.');
-  const db = await to.database();
+  const db = await openedDatabase(ops);
   const { limit } = options;
-  const found =
+  const found = await openedIfPossible(ops, async (texts) =>
     anything === undefined
-      ? await listOrders(db, filter, limit + 1)
-      : (await searchOrders(db, anything, limit + 1)).map(({ order }) => order);
+      ? listOrders(db, filter, limit + 1, texts)
+      : (await searchOrders(db, anything, limit + 1, texts)).map(({ order }) => order),
+  );
   const orders = found.slice(0, limit);
   if (orders.length === 0) throw nothingMatched('There is no such order.');
   await noteReads(

@@ -19,6 +19,7 @@ import { type Ops, orderId, run } from './command.js';
 import { type OpsConfig, policyOf, type Temporal } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
 import { readGatewayOf } from './gateway-view.js';
+import { openedDatabase, openedIfPossible } from './opened.js';
 import { age, duration, type Output, time } from './output.js';
 import { noteReads } from './reads.js';
 import { readEarlierRuns, readSagas, type SagaStory } from './saga-stories.js';
@@ -41,8 +42,8 @@ export function addOrderCommand(program: Command): void {
 
 async function showOrder(ops: Ops, id: string): Promise<ExitCode> {
   const { out, to, config } = ops;
-  const db = await to.database();
-  const order = await readOrder(db, id);
+  const db = await openedDatabase(ops);
+  const order = await openedIfPossible(ops, (texts) => readOrder(db, id, texts));
   if (!order) throw nothingMatched(`There is no order ${id}.`);
   const temporal = await to.temporal().catch((err: unknown) => {
     out.notice(
@@ -213,8 +214,8 @@ function printNext(out: Output, { next }: OrderReport): void {
     out.print('next     nothing: the order is final');
     return;
   }
-  for (const { what, at } of next) {
-    const when = at === null ? '' : `  ${time(at)} (${whenOf(at)})`;
+  for (const { what, at, atLatest } of next) {
+    const when = at === null ? '' : `  ${atLatest ? 'by ' : ''}${time(at)} (${whenOf(at)})`;
     out.print(`next     ${what}${when}`);
   }
 }

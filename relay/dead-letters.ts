@@ -4,7 +4,7 @@
  * they come. All of it happens in the rounds of the one relay that holds the lease of the order's partition.
  */
 import type { StoredEvent } from '../contracts/events.js';
-import { readOrderEvents } from '../domain/outbox.js';
+import { readingOf, readOrderEvents } from '../domain/outbox.js';
 import {
   closeDeadLetter,
   type DecidedDeadLetter,
@@ -42,7 +42,7 @@ export async function giveUpDiscarded(delivery: Delivery): Promise<void> {
 
 /** Takes the events of decided dead letters into their backlogs. */
 export async function takeUpDecided(delivery: Delivery): Promise<void> {
-  const { db, publisher, backlogs } = delivery;
+  const { db, publisher, backlogs, customersTold } = delivery;
   let room = TAKEN_UP_MAX - countOwed(backlogs.values()).behindDeadLetters;
   if (room <= 0) return;
   const inHand = [...backlogs.values()].flatMap((backlog) =>
@@ -53,7 +53,13 @@ export async function takeUpDecided(delivery: Delivery): Promise<void> {
     const backlog = backlogs.get(deadLetter.partition);
     if (!backlog || backlog.streams.get(deadLetter.orderId)?.deadLetter) continue;
     const isDiscarded = deadLetter.state === 'DISCARDED';
-    const behind = await readOrderEvents(db, deadLetter.orderId, deadLetter.sequence - 1, BEHIND_MAX);
+    const behind = await readOrderEvents(
+      db,
+      deadLetter.orderId,
+      deadLetter.sequence - 1,
+      BEHIND_MAX,
+      readingOf(customersTold),
+    );
     logDecision(delivery, deadLetter, behind[0]);
     const events = behind.filter(({ sequence }) => !deadLetter.discarded.includes(sequence));
     const stream: OrderStream = { orderId: deadLetter.orderId, events, deadLetter, trouble: noTrouble() };

@@ -5,7 +5,7 @@
  */
 import type { CloudEvent } from '../contracts/events.js';
 import { advanceCursors } from '../domain/cursors.js';
-import { readPartitions } from '../domain/outbox.js';
+import { readingOf, readPartitions } from '../domain/outbox.js';
 import { type Delivery, dropBacklog } from './delivery.js';
 import { addEvent, countOwed, isBefore, openBacklog, servedUpTo } from './backlog.js';
 import { closeDelivered, giveUpDiscarded, hold, takeUpDecided } from './dead-letters.js';
@@ -73,11 +73,11 @@ function openLeasedBacklogs({ backlogs, leases, publisher, owner, outdated }: De
 
 /** @returns whether there is more to read */
 async function readOn(delivery: Delivery): Promise<boolean> {
-  const { db, publisher, backlogs } = delivery;
+  const { db, publisher, backlogs, customersTold } = delivery;
   const limit = howManyToRead(delivery);
   if (limit === 0) return false;
   const places = [...backlogs].map(([partition, { readTo }]) => ({ partition, ...readTo }));
-  const events = await readPartitions(db, publisher.destination, places, limit);
+  const events = await readPartitions(db, publisher.destination, places, limit, readingOf(customersTold));
   const counts = new Map<number, number>();
   for (const event of events) {
     const backlog = backlogs.get(event.partition);

@@ -5,6 +5,7 @@
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { Counter, Gauge, Histogram } from 'prom-client';
+import { STALLS } from '../contracts/erasures.js';
 import { BRAKES, CHARGING_HELD } from '../contracts/brakes.js';
 import { readBrakes, readSpending } from '../domain/brakes.js';
 import { readBacklog } from '../domain/cursors.js';
@@ -90,6 +91,11 @@ const erasuresLate = gauge(
   'erasures_late',
   'Those of them whose deadline (ERASURE_DEADLINE) is nearer than ERASURE_ALERT_BEFORE, or over',
 );
+const erasuresStalled = gauge(
+  'erasures_stalled',
+  'Those of them that cannot go on because a neighbour of the workers does not do its part: erasure-journal, payment-gateway, key-store, audit-key, other',
+  ['cause'],
+);
 const attention = gauge('sagas_needing_attention', 'Sagas that will not end without someone', ['step', 'failure']);
 const parked = gauge(
   'sagas_parked',
@@ -113,7 +119,7 @@ export const showAudit = (): void => show(auditMetrics);
 
 const ofPostgres = [
   ...[openOrders, openOrdersAge, unstarted, unstartedAge],
-  ...[backlog, lag, deadLetters, feedHeld, findings, erasures, erasuresLate],
+  ...[backlog, lag, deadLetters, feedHeld, findings, erasures, erasuresLate, erasuresStalled],
   ...[brakes, spending, operations],
 ];
 const ofTemporal = [attention, parked, pollers, leftBehind];
@@ -180,6 +186,7 @@ export function exposeFacts({
     for (const brake of BRAKES) brakes.set({ brake }, engaged.some((one) => one.brake === brake) ? 1 : 0);
     for (const state of ['waiting', 'erasing'] as const) erasures.set({ state }, toErase[state]);
     erasuresLate.set(toErase.late);
+    for (const cause of STALLS) erasuresStalled.set({ cause }, toErase.stalled[cause] ?? 0);
     for (const [state, count] of Object.entries(unended)) operations.set({ state }, count);
     for (const each of [backlog, lag, deadLetters, findings, spending]) each.reset(); // what is no longer there
     for (const { destination, events, oldestAt } of backlogs.filter((b) => destinations.includes(b.destination))) {

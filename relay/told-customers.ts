@@ -1,12 +1,16 @@
 /** What events in a relay's memory say of their customers: it is read with them, and anew before it is sent much later. */
-import { type ToldEvent, tellAnew } from '../domain/outbox.js';
+import { readingOf, type ToldEvent, tellAnew } from '../domain/outbox.js';
 import type { Delivery } from './delivery.js';
 
 /** A customer who is erased is told to a destination for no longer than this, and a request under way. */
 const TOLD_FOR_MS = 1_000;
 
 /** For the streams that are due. While a destination takes events as they come, there is nothing to do. @throws if Postgres does not answer */
-export async function refreshCustomers({ db, backlogs }: Pick<Delivery, 'db' | 'backlogs'>): Promise<void> {
+export async function refreshCustomers({
+  db,
+  backlogs,
+  customersTold,
+}: Pick<Delivery, 'db' | 'backlogs' | 'customersTold'>): Promise<void> {
   const now = performance.now();
   const due = [...backlogs.values()]
     .flatMap(({ streams }) => [...streams.values()])
@@ -17,6 +21,7 @@ export async function refreshCustomers({ db, backlogs }: Pick<Delivery, 'db' | '
   const told = await tellAnew(
     db,
     stale.flatMap(({ events: [first] }) => first ?? []),
+    readingOf(customersTold),
   );
   stale.forEach(({ events }, i) => {
     const [first] = events;

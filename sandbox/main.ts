@@ -26,6 +26,10 @@ const SPEC = {
     default: 2_000,
     desc: 'How long after it was paid a charge of pm_card_createDispute is disputed',
   }),
+  SANDBOX_RETENTION: kinds.retentionMs({
+    default: 365 * 24 * 3_600_000,
+    desc: 'How long what is personal of a record stays after its last change; at least 90d, 0 = for ever',
+  }),
   SANDBOX_WEBHOOK_URL: kinds.httpUrl('laptop')({
     default: undefined,
     desc: 'Where signed events go; with STRIPE_WEBHOOK_SECRET',
@@ -45,6 +49,7 @@ await runMain(async () => {
     refundSettlesAfterMs: config.SANDBOX_REFUND_SETTLES_AFTER,
     refundFailsAfterMs: config.SANDBOX_REFUND_FAILS_AFTER,
     disputeAfterMs: config.SANDBOX_DISPUTE_AFTER,
+    retentionMs: config.SANDBOX_RETENTION,
     ...(url && secret ? { webhook: { url, secret } } : {}),
     onFatal: (err) => {
       logger.fatal({ err }, 'the ledger cannot be written: exiting, because what is on disk is unknown');

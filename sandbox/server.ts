@@ -35,6 +35,7 @@ import type { RefundTiming } from './provider/refund-states.js';
 import { refundRoutes } from './provider/refunds.js';
 import { updateRoutes } from './provider/updates.js';
 import { clockRoutes, createClock } from './time/clock.js';
+import { Retention, retentionRoutes } from './time/retention.js';
 import { settleProcessing } from './time/settlement.js';
 import { Upcoming } from './time/upcoming.js';
 import { Webhooks, type WebhookTarget } from './webhooks/webhooks.js';
@@ -60,6 +61,8 @@ export interface SandboxOptions {
   refundFailsAfterMs?: number;
   /** How long after its payment pm_card_createDispute disputes it. */
   disputeAfterMs?: number;
+  /** How long what is personal of a record stays after its last change; for ever if it is 0 or not given. */
+  retentionMs?: number;
   now?: () => number;
   /** The ledger could not be written: the process must end, what is on disk is unknown. */
   onFatal?: (err: unknown) => void;
@@ -78,24 +81,24 @@ export async function createSandbox(options: SandboxOptions): Promise<FastifyIns
   const faults = new Faults({ hangMs: options.hangMs ?? 60_000, slowMs: options.slowMs ?? 3_000 });
   const stopSettling = settleProcessing(ledger, { afterMs: options.processingMs ?? 2_000, logger });
   const upcoming = new Upcoming(ledger, logger);
+  const retention = new Retention(ledger, { retentionMs: options.retentionMs ?? 0, logger });
   const webhooks = webhook ? new Webhooks(webhook, { ledger, faults, logger }) : undefined;
 
   const app = newApp(logger, () => ledger.now());
   putFrontBefore(app.server, { listener: 'sandbox', trusted: { allowedHosts: options.allowedHosts } });
   app.addHook('preClose', async () => {
-    faults.stop();
     stopSettling();
-    upcoming.stop();
+    for (const part of [faults, upcoming, retention]) part.stop();
     webhooks?.close();
   });
   app.addHook('onClose', () => ledger.close());
 
-  app.get('/', welcome);
-  app.get('/livez', () => ({ status: 'ok' }));
+  app.get('/', welcome).get('/livez', () => ({ status: 'ok' }));
   app.addHook('onRequest', () => upcoming.catchUp());
   countTraffic(app);
   ledgerRoutes(app, ledger);
   clockRoutes(app, { clock, now: () => ledger.now() });
+  retentionRoutes(app, retention);
   interventionRoutes(app, ledger);
   faultRoutes(app, faults);
   await app.register(async (api) => providerRoutes(api, { ledger, faults, timing: timingOf(options) }));

@@ -153,7 +153,7 @@ async function advance(eraser: Eraser, erasure: Erasure): Promise<boolean> {
     const isSettled = entombedForMs !== null && entombedForMs > settleMs;
     if (holds.count === 0 && !isSettled) return false;
     pass?.('before-beginning', id);
-    await noteHolds(db, id, holds);
+    await noteHolds(db, id, holds, eraser.note !== undefined);
     // Also while it waits, for weeks perhaps: a restore must not lose the request.
     await noteRequest(eraser, erasure, reference);
     if (holds.count > 0) return false;

@@ -67,7 +67,7 @@ export async function requireSequenceKept(db: Database, orderId: string, after: 
   const order = await db.order.findUnique({ where: { id: orderId }, select: { eventCount: true } });
   if (!order || order.eventCount <= after) return;
   // The next one may have been written since.
-  const [first] = await readOrderEvents(db, orderId, after, 1);
+  const [first] = await readOrderEvents(db, orderId, after, 1, 'reference'); // only its sequence is of interest
   if (first?.sequence === after + 1) return;
   const left = (first?.sequence ?? order.eventCount + 1) - 1;
   const oldest = encodeCursor(`${left}`);

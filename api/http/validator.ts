@@ -4,21 +4,38 @@
  * at once; of one that is not, all errors are looked for only in as much of it as there can be to report on.
  */
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import fastJsonStringify, { type Schema as FastJsonSchema } from 'fast-json-stringify';
 import type { Api } from '../dependencies.js';
 import { addPersonalDataKeyword } from './personal-texts.js';
 import { ERRORS_MAX } from './problems.js';
 
-/** Bodies are taken as they are: no coercion, no field dropped in silence. Query strings are text, so they are read as such. */
+/**
+ * Bodies are taken as they are: no coercion, no field dropped in silence. Query strings are text, so they are read as such.
+ * What reads or writes a schema's values is made when the first of them comes: for all routes together it takes as long as the rest of
+ * a process's start, and most processes are asked a few of them.
+ */
 export function validateStrictly(app: Api): void {
   const base = { removeAdditional: false, strict: false, formats: { uuid: true, 'date-time': true } } as const;
   const compilerOf = (more: object) => {
     const first = addPersonalDataKeyword(new Ajv({ ...base, ...more, allErrors: false }));
     const all = addPersonalDataKeyword(new Ajv({ ...base, ...more, allErrors: true }));
-    return (schema: Schema) => reportingEachFieldOnce(schema, first.compile(schema), () => all.compile(schema));
+    return (schema: Schema) =>
+      reportingEachFieldOnce(
+        schema,
+        () => first.compile(schema),
+        () => all.compile(schema),
+      );
   };
   const strict = compilerOf({ coerceTypes: false, useDefaults: false });
   const lenient = compilerOf({ coerceTypes: true, useDefaults: true });
   app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? strict : lenient)(schema as Schema));
+  app.setSerializerCompiler(({ schema }) => {
+    let write: ((answer: unknown) => string) | undefined;
+    return (answer) => {
+      write ??= fastJsonStringify(schema as FastJsonSchema);
+      return write(answer);
+    };
+  });
 }
 
 type Validator = { (data: unknown): boolean; errors?: ErrorObject[] | null };
@@ -32,12 +49,14 @@ type Schema = {
 /** @param compileAll that finds every error; most schemas never need it */
 function reportingEachFieldOnce(
   schema: Schema,
-  first: ValidateFunction,
+  compileFirst: () => ValidateFunction,
   compileAll: () => ValidateFunction,
 ): Validator {
+  let first: ValidateFunction | undefined;
   let all: ValidateFunction | undefined;
   const validator: Validator = (data) => {
     validator.errors = null;
+    first ??= compileFirst();
     if (first(data)) return true;
     all ??= compileAll();
     all(shorten(data, schema, { unknownFields: ERRORS_MAX + 1 }));

@@ -1,4 +1,5 @@
 /** What Postgres says is wrong, as causes: orders without a saga, destinations, dead letters, findings, erasures, brakes. */
+import { STALL_SENTENCES, type Stall } from '../../contracts/erasures.js';
 import type { Money } from '../../contracts/orders.js';
 import { FEED_HELD_WARN_S, LAG_WARN_MS, UNSTARTED_WARN_S } from '../../domain/figures.js';
 import { addMoney, type Cause, cause } from './cause.js';
@@ -120,9 +121,18 @@ function findingCauses({ findings, account }: PostgresFacts): Cause[] {
   );
 }
 
-function erasureCauses({ erasures: { late, oldestSeconds } }: PostgresFacts, now: number): Cause[] {
-  if (late === 0) return [];
+function erasureCauses({ erasures: { late, oldestSeconds, stalled } }: PostgresFacts, now: number): Cause[] {
+  const held = Object.entries(stalled).map(([by, count]) =>
+    cause({
+      kind: 'erasures',
+      title: `Erasures cannot go on: ${STALL_SENTENCES[by as Stall]}`,
+      detail: 'They go on by themselves when it is mended; nobody is erased meanwhile.',
+      ...{ count, noun: 'erasure', of: { cause: by } },
+    }),
+  );
+  if (late === 0) return held;
   return [
+    ...held,
     cause({
       kind: 'erasures',
       title: 'Erasures are near their deadline, or beyond it',

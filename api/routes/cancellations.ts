@@ -7,6 +7,7 @@ import { cancellation } from '../../domain/audit/changes.js';
 import { type RequestedCancellation, readTraceOf } from '../../domain/orders.js';
 import { withoutPerson, withPerson } from '../../domain/kept-answers.js';
 import { stageOf } from '../../domain/pseudonyms.js';
+import { KeyUnavailable } from '../../domain/sealing/errors.js';
 import { sealCancellationMessage } from '../../domain/sealing/of-orders.js';
 import { wakeSaga } from '../../sagas/wake.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
@@ -37,12 +38,13 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
           'A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the ' +
           'order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are ' +
           'remembered: what comes with further ones is done as if without a key. An operator’s reason is kept for ever, so ' +
-          'it is refused with an e-mail address, an IBAN, the number of a payment card or a phone number in it.',
+          'it is refused with an e-mail address, an IBAN, the number of a payment card or a phone number in it. While the key of ' +
+          'clients’ ids cannot be had, the answer has the customer’s reference as `customerId`, except to that customer.',
         tags: ['orders'],
         params: IdParams,
         headers: Type.Object(IdempotencyKeyHeader),
         body: Cancellation,
-        response: { 202: OrderSchema, '4xx': problemResponses('order-cancelled', 'key-unavailable') },
+        response: { 202: OrderSchema, '4xx': problemResponses('order-cancelled') },
       },
     },
     async (request, reply) => {
@@ -52,7 +54,7 @@ export function cancellationRoutes(app: Api, deps: ApiDependencies): void {
       if (codeOf(request) === 'OPERATOR') refusePersonalText('/reason', reason); // the audit trail keeps it
       const act = async () => {
         await recordCancellation(deps, request, order, reason);
-        return { status: 202, body: told(await requireOrder(deps, order.id, request.caller, { texts: 'opened' })) };
+        return { status: 202, body: told(await asItStands(deps, request, order.id)) };
       };
       return answerOnce(deps, request, reply, act, { orderId: order.id, keep: await keepingOf(deps, request, order) });
     },
@@ -64,8 +66,21 @@ async function keepingOf(deps: ApiDependencies, request: FastifyRequest, order: 
   const isWhole = (await stageOf(deps.db)) === 'plain'; // the release before may be beside this one
   return {
     strip: (body) => (isWhole ? body : withoutPerson(body as Order)),
-    restore: (kept) => withPerson(kept, async () => requireOrder(deps, order.id, request.caller, { texts: 'opened' })),
+    restore: (kept) => withPerson(kept, () => asItStands(deps, request, order.id)),
   };
+}
+
+/**
+ * For the answer. What was asked for has been done: where a key cannot be had, the answer says the reference instead of the client's
+ * id, as of an erased customer, and the standard message. A customer is told its own id all the same.
+ */
+async function asItStands(deps: ApiDependencies, { caller }: FastifyRequest, orderId: string): Promise<StoredOrder> {
+  try {
+    return await requireOrder(deps, orderId, caller, { texts: 'opened' });
+  } catch (err) {
+    if (!(err instanceof KeyUnavailable)) throw err;
+    return requireOrder(deps, orderId, caller);
+  }
 }
 
 async function recordCancellation(

@@ -22,7 +22,7 @@ export function customerRoutes(app: Api, deps: ApiDependencies): void {
           '1,000 orders out of the caller’s bucket, and reads by operators and auditors are on record.',
         tags: ['customers'],
         params: Type.Object({ id: CustomerId }),
-        response: { 200: CustomerExportSchema, '4xx': problemResponses('too-many-requests') },
+        response: { 200: CustomerExportSchema, '4xx': problemResponses('key-unavailable', 'too-many-requests') },
       },
     },
     async (request, reply) => {

@@ -1,9 +1,9 @@
 /** Events live, as Server-Sent Events: of one order until it is CANCELLED, and the whole feed. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { StoredEvent } from '../../contracts/events.js';
 import type { Order } from '../../contracts/orders.js';
-import { readOrderEvents } from '../../domain/outbox.js';
+import { readingAs, readOrderEvents } from '../../domain/outbox.js';
 import { eventFor } from '../access/customers-view.js';
+import { type Caller, confinedTo } from '../access/permissions.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { lastEventId, type StreamContent, streamEvents } from '../http/event-stream.js';
 import {
@@ -54,7 +54,7 @@ export async function streamOrder(
       const refusal = place.countFor(order.customerId);
       if (refusal) throw refusedPlace(refusal, 'event streams of this customer');
     }
-    yield* followOrder(deps, order, last, eventFor(request.caller), signal);
+    yield* followOrder(deps, order, last, request.caller, signal);
   };
   return streamEvents(deps, request, reply, content, customerId);
 }
@@ -64,13 +64,15 @@ async function* followOrder(
   { db, waiting, customersTold }: ApiDependencies,
   { id, status }: Order,
   last: string | undefined,
-  show: (event: StoredEvent) => StoredEvent,
+  caller: Caller,
   signal: AbortSignal,
 ): AsyncGenerator<string, void> {
+  const [own, show] = [confinedTo(caller, 'read'), eventFor(caller)];
   const watch = waiting.newEvents.watch(id); // before the read, so that nothing falls between the two
   try {
     let sequence = Number(last ?? 0);
-    let events = await readOrderEvents(db, id, sequence, EVENTS_MAX);
+    const reading = await readingAs(db, own, customersTold);
+    let events = await readOrderEvents(db, id, sequence, EVENTS_MAX, reading);
     if (last !== undefined) await requireSequenceKept(db, id, sequence, events[0]?.sequence);
     let isOver = status === 'CANCELLED';
     if (isOver && events.length === 0) return;
@@ -82,7 +84,7 @@ async function* followOrder(
       const isCut = events.length === EVENTS_MAX;
       if (isOver && !isCut) return;
       events = isCut
-        ? await readOrderEvents(db, id, sequence, EVENTS_MAX)
+        ? await readOrderEvents(db, id, sequence, EVENTS_MAX, reading)
         : ((await watch.next(sequence, signal)) ?? []);
     }
   } finally {

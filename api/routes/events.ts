@@ -2,10 +2,11 @@
 import { type TSchema, Type } from 'typebox';
 import { type StoredEvent, toCloudEvent } from '../../contracts/events.js';
 import { readFeedMoment } from '../../domain/feed-moments.js';
-import { type FeedEvent, readFeed, readOrderEvents } from '../../domain/outbox.js';
+import { type FeedEvent, readFeed, readingAs, readingOf, readOrderEvents } from '../../domain/outbox.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { wantsStream } from '../http/event-stream.js';
 import { eventFor } from '../access/customers-view.js';
+import { confinedTo } from '../access/permissions.js';
 import { requireOrder } from './orders.js';
 import { createFeedAsOf } from '../http/feed-as-of.js';
 import {
@@ -66,7 +67,7 @@ function orderEventsRoute(app: Api, deps: ApiDependencies): void {
         response: {
           200: pageOrStream(Next),
           204: Type.Null({ description: 'To a stream: the order is CANCELLED, and you have all its events' }),
-          '4xx': problemResponses('events-gone', 'too-many-requests'),
+          '4xx': problemResponses('events-gone', 'key-unavailable', 'too-many-requests'),
         },
       },
     },
@@ -76,13 +77,14 @@ function orderEventsRoute(app: Api, deps: ApiDependencies): void {
       request.drawFor(customerId);
       const { limit, cursor } = request.query;
       const after = cursor === undefined ? 0 : Number(decodeCursor(cursor, SEQUENCE));
+      const reading = await readingAs(db, confinedTo(request.caller, 'read'), deps.customersTold);
       return sendPage<StoredEvent>(reply, {
         name: 'events',
         schema: EventSchema,
         limit,
         bytesMax: deps.pageBytesMax,
         read: async (last, rows) => {
-          const events = await readOrderEvents(db, id, last?.sequence ?? after, rows);
+          const events = await readOrderEvents(db, id, last?.sequence ?? after, rows, reading);
           if (!last && cursor !== undefined) await requireSequenceKept(db, id, after, events[0]?.sequence);
           return events;
         },
@@ -113,7 +115,7 @@ function feedRoute(app: Api, deps: ApiDependencies): void {
         querystring: Type.Object({ limit: Limit, after: Type.Optional(Cursor) }, { additionalProperties: false }),
         response: {
           200: pageOrStream(FeedNext),
-          '4xx': problemResponses('events-gone', 'too-many-requests'),
+          '4xx': problemResponses('events-gone', 'key-unavailable', 'too-many-requests'),
         },
       },
     },
@@ -129,7 +131,7 @@ function feedRoute(app: Api, deps: ApiDependencies): void {
         schema: EventSchema,
         limit,
         bytesMax: deps.pageBytesMax,
-        read: async (last, rows) => readFeed(db, last ?? from, rows),
+        read: async (last, rows) => readFeed(db, last ?? from, rows, readingOf(deps.customersTold)),
         check: async () => requireKept(db, from),
         show: (event) => toCloudEvent(event, deps.customersTold),
         headers: ({ more }) => (more || !asOf ? {} : { [AS_OF]: asOf.toISOString() }),

@@ -7,6 +7,7 @@ import pLimit from 'p-limit';
 import type { Database } from '../../domain/database.js';
 import { isBefore } from '../../domain/feed-horizon.js';
 import { type FeedEvent, type FeedPlace, readFeed } from '../../domain/outbox.js';
+import type { Reading } from '../../domain/sealing/of-customers.js';
 import { cursorOf, type FeedCursor } from '../http/feed-cursors.js';
 import { EVENTS_MAX, type FeedPiece, type KeptPieces, SHOWN_MAX_MS, toPiece } from './feed-pieces.js';
 
@@ -19,7 +20,7 @@ const PARALLEL_MAX = 2;
 const PLACES_MAX = 16;
 
 export function createCatchingUp(
-  { db, encode }: { db: Database; encode: (event: FeedEvent & FeedCursor) => string },
+  { db, reading, encode }: { db: Database; reading: Reading; encode: (event: FeedEvent & FeedCursor) => string },
   kept: Pick<KeptPieces, 'head'>,
 ): (from: FeedCursor) => Promise<CaughtUp> {
   const turns = pLimit(PARALLEL_MAX);
@@ -28,7 +29,7 @@ export function createCatchingUp(
   const readNext = async ({ known, ...place }: FeedCursor): Promise<CaughtUp> => {
     const began = performance.now();
     const head = kept.head();
-    const events = await readFeed(db, place, EVENTS_MAX);
+    const events = await readFeed(db, place, EVENTS_MAX, reading);
     const { piece, isCut } = toPiece(events, (event) => encode({ ...event, ...(known && { known }) }));
     if (turns.pendingCount > 0) await pause(performance.now() - began); // half of the time is for other requests
     const reached = piece?.last ?? place;

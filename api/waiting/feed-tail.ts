@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import type { Database } from '../../domain/database.js';
 import { type FeedEvent, type FeedPlace, readFeed, readFeedEnd } from '../../domain/outbox.js';
 import { isBefore } from '../../domain/feed-horizon.js';
+import type { Reading } from '../../domain/sealing/of-customers.js';
 import { startLoop } from '../../runtime/loop.js';
 import type { FeedCursor } from '../http/feed-cursors.js';
 import { createCatchingUp } from './feed-catching-up.js';
@@ -30,6 +31,8 @@ export type FeedTail = {
 
 export type FeedTailOptions = {
   db: Database;
+  /** Of who stands behind a reference. */
+  reading: Reading;
   /** As it is sent. */
   encode: (event: FeedEvent & FeedCursor) => string;
   pollMs: number;
@@ -49,7 +52,7 @@ const REST_MAX_MS = 500;
 const BACKOFF_MAX_MS = 2_000;
 
 export function createFeedTail(options: FeedTailOptions): FeedTail {
-  const { db, encode, pollMs, logger, keptMaxBytes = KEPT_MAX_BYTES } = options;
+  const { db, reading, encode, pollMs, logger, keptMaxBytes = KEPT_MAX_BYTES } = options;
   const kept = createKeptPieces(keptMaxBytes);
   const waiting = new Set<() => void>();
   let followers = 0;
@@ -64,7 +67,7 @@ export function createFeedTail(options: FeedTailOptions): FeedTail {
       await wakeAll(waiting);
       return false;
     }
-    const events = await readFeed(db, from, EVENTS_MAX);
+    const events = await readFeed(db, from, EVENTS_MAX, reading);
     const { piece, isCut } = toPiece(events, encode);
     if (!piece || kept.head() !== from) return false;
     kept.add(piece);
@@ -77,7 +80,7 @@ export function createFeedTail(options: FeedTailOptions): FeedTail {
     { name: 'the feed’s tail', everyMs: pollMs, backoffMaxMs: BACKOFF_MAX_MS, lingerMs: LINGER_MS, logger },
     readOn,
   );
-  const catchUp = createCatchingUp({ db, encode }, kept);
+  const catchUp = createCatchingUp({ db, reading, encode }, kept);
 
   const news = (place: FeedPlace, signal: AbortSignal) =>
     new Promise<void>((resolve) => {

@@ -7,7 +7,7 @@ import type { CustomersTold, StoredEvent } from '../../contracts/events.js';
 import type { StoredOrder } from '../../contracts/orders.js';
 import type { Database } from '../../domain/database.js';
 import { readFinalOrders } from '../../domain/orders.js';
-import { readNewEvents } from '../../domain/outbox.js';
+import { readingOf, readNewEvents } from '../../domain/outbox.js';
 import type { Channel } from '../../runtime/channel.js';
 import { cursorOf } from '../http/feed-cursors.js';
 import { encodeEvent } from '../http/server-sent-events.js';
@@ -71,7 +71,7 @@ export function createWaiting(options: WaitingOptions): Waiting {
     name: 'the look-up of new events',
     find: async (waiting) => {
       const after = waiting.map(({ orderId, abouts }) => ({ orderId, sequence: Math.min(...abouts) }));
-      const events = await readNewEvents(db, after, NEW_EVENTS);
+      const events = await readNewEvents(db, after, NEW_EVENTS, readingOf(options.customersTold));
       return { found: byOrder(events), isCut: events.length === NEW_EVENTS.total };
     },
     answer: (events, after) => {
@@ -83,6 +83,7 @@ export function createWaiting(options: WaitingOptions): Waiting {
   });
   const feed = createFeedTail({
     db,
+    reading: readingOf(options.customersTold),
     encode: (event) => encodeEvent(cursorOf(event), event, options.customersTold),
     pollMs,
     logger,

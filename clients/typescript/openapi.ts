@@ -52,7 +52,7 @@ export interface paths {
   "/orders/{id}/cancel": {
     /**
      * Cancel an order
-     * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key. An operator’s reason is kept for ever, so it is refused with an e-mail address, an IBAN, the number of a payment card or a phone number in it.
+     * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key. An operator’s reason is kept for ever, so it is refused with an e-mail address, an IBAN, the number of a payment card or a phone number in it. While the key of clients’ ids cannot be had, the answer has the customer’s reference as `customerId`, except to that customer.
      */
     post: operations["postOrdersIdCancel"];
   };
@@ -738,7 +738,10 @@ export interface components {
       /** @description The step or undo that it is at */
       step: string | null;
       workflowId: string | null;
+      /** @description How it stands and why; what there is of its money and its stock last */
       why: string[];
+      /** @description What is mostly done of an order that stands so */
+      usual: string;
       happened: ({
           at: string;
           /**
@@ -748,19 +751,26 @@ export interface components {
           source: "row" | "log" | "event" | "gateway" | "finding";
           what: string;
         })[];
-      /** @description What happens if nobody does anything; `at` null = at no time that is known */
+      /** @description What happens if nobody does anything; `at` null = at no time that is known, `atLatest` = by then, or before */
       next: ({
           what: string;
           at: string | null;
+          /** @constant */
+          atLatest?: true;
         })[];
       /** @description What an operator may do, and what each costs; what would be refused is not listed */
       choices: ({
           command: string;
           does: string;
+          useWhen: string;
           money: string;
           stock: string;
           customer: string;
           reversible: string;
+          /** @description It is what is mostly done; it is the first then */
+          usual: boolean;
+          /** @description What follows by itself once it has succeeded */
+          follows: string | null;
           http: string | null;
           /** @description Of the order itself: `resolve` takes the first three, `POST /orders/{id}/cancel` is the last */
           action: ("retry" | "skip" | "compensate" | "cancel") | null;
@@ -776,6 +786,11 @@ export interface components {
           between: string[];
           says: string;
           sequel: string;
+        }[];
+      /** @description The terms in all that is said */
+      words: {
+          word: string;
+          means: string;
         }[];
       /** @description What each source is good for just now; one that does not answer says so here */
       sources: {
@@ -1204,7 +1219,7 @@ export interface components {
            * @description What is in hand of it
            * @enum {string}
            */
-          why: "pending" | "unwinding" | "cancellation-due" | "steps-due" | "parked" | "refund-in-hand" | "finding-open" | "dead-letter-open";
+          why: "pending" | "unwinding" | "cancellation-due" | "steps-due" | "parked" | "refund-in-hand" | "finding-open" | "dead-letter-open" | "operation-open";
         })[];
       /** @description How many there are */
       waitingForCount: number;
@@ -1902,7 +1917,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      /** @description `key-unavailable`: A text of the customer cannot be read just now. `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -2039,7 +2054,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      /** @description `key-unavailable`: A text of the customer cannot be read just now. `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -2152,7 +2167,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      /** @description `key-unavailable`: A text of the customer cannot be read just now. `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -2270,7 +2285,7 @@ export interface operations {
   };
   /**
    * Cancel an order
-   * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key. An operator’s reason is kept for ever, so it is refused with an e-mail address, an IBAN, the number of a payment card or a phone number in it.
+   * @description A pending order unwinds, a confirmed one is taken back: refund, release, `order.cancelled`. The answer is the order as it stands; follow it to see it CANCELLED. Repeating it is harmless. Of one order a hundred keys are remembered: what comes with further ones is done as if without a key. An operator’s reason is kept for ever, so it is refused with an e-mail address, an IBAN, the number of a payment card or a phone number in it. While the key of clients’ ids cannot be had, the answer has the customer’s reference as `customerId`, except to that customer.
    */
   postOrdersIdCancel: {
     parameters: {
@@ -2417,7 +2432,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `key-unavailable`: A text of the customer cannot be read just now. `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
+      /** @description `unavailable`: The service cannot answer just now. `overloaded`: More is asked than can be answered */
       503: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */

@@ -123,6 +123,8 @@ export type OpenErasures = {
   /** Those that were asked for longer ago than `lateAfterMs`. */
   late: number;
   oldestSeconds: number;
+  /** Those that a neighbour keeps from going on, by it. */
+  stalled: Partial<Record<Stall, number>>;
 };
 
 /** How many are not done, how many of them are late, and for how long the oldest has not been done. */
@@ -130,20 +132,27 @@ export async function countOpenErasures(db: Statements, lateAfterMs: number): Pr
   const [row] = await db.$queryRaw<OpenErasures[]>`
     SELECT (count(*) FILTER (WHERE state = 'waiting'))::int AS waiting, (count(*) FILTER (WHERE state = 'erasing'))::int AS erasing,
       (count(*) FILTER (WHERE requested_at < now() - ${lateAfterMs}::float8 * interval '1 ms'))::int AS late,
-      coalesce(extract(epoch FROM now() - min(requested_at)), 0)::float8 AS "oldestSeconds"
+      coalesce(extract(epoch FROM now() - min(requested_at)), 0)::float8 AS "oldestSeconds",
+      coalesce((SELECT jsonb_object_agg(stalled_by, n) FROM (
+        SELECT stalled_by, count(*) AS n FROM erasures WHERE state <> 'done' AND stalled_by IS NOT NULL GROUP BY 1) AS by), '{}') AS stalled
     FROM erasures WHERE state <> 'done'`;
-  return row ?? { waiting: 0, erasing: 0, late: 0, oldestSeconds: 0 };
+  return row ?? { waiting: 0, erasing: 0, late: 0, oldestSeconds: 0, stalled: {} };
 }
 
-/** Notes what holds an erasure; nothing = it begins, or begins its pass over the orders anew. */
+/**
+ * Notes what holds an erasure; nothing = it begins, or begins its pass over the orders anew.
+ * @param hasJournal then one that it is still to be noted in may be away as before: what is said of that stays until it is (markNoted)
+ */
 export async function noteHolds(
   db: Statements,
   id: string,
   { held, count }: { held: HeldOrder[]; count: number },
+  hasJournal = false,
 ): Promise<void> {
   await db.$executeRaw`
     UPDATE erasures SET waiting_for = ${JSON.stringify(held)}::jsonb, waiting_count = ${count}::int,
-      looked_at = now(), stalled_by = NULL,
+      looked_at = now(),
+      stalled_by = CASE WHEN ${hasJournal} AND noted_at IS NULL AND stalled_by = 'erasure-journal' THEN stalled_by END,
       state = ${count === 0 ? 'erasing' : 'waiting'},
       pass_began_at = CASE WHEN ${count}::int = 0 THEN now() END, pass_place = NULL
     WHERE id = ${id}::uuid AND state <> 'done'`;
@@ -167,7 +176,8 @@ export async function noteStall(db: Statements, id: string, stall: Stall): Promi
 
 /** The erasure journal has the request: from now on something may be destroyed. */
 export async function markNoted(db: Statements, id: string): Promise<void> {
-  await db.$executeRaw`UPDATE erasures SET noted_at = now() WHERE id = ${id}::uuid AND noted_at IS NULL`;
+  await db.$executeRaw`
+    UPDATE erasures SET noted_at = now(), stalled_by = NULL WHERE id = ${id}::uuid AND noted_at IS NULL`;
 }
 
 /** Nobody stands behind the reference any more, and whoever had to be told of that has been. */

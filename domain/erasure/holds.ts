@@ -25,6 +25,9 @@ export async function findHolds(db: Statements, reference: string): Promise<Hold
       WHERE f.action NOT IN ('refunded', 'cancelled') AND f.kind <> ${VOUCHED}
       UNION ALL
       SELECT own.id, 4, 'dead-letter-open' FROM own JOIN dead_letters l ON l.order_id = own.id WHERE l.closed_at IS NULL
+      UNION ALL -- what its operator said is still to be written of the other orders of it
+      SELECT own.id, 5, 'operation-open' FROM own JOIN operation_items i ON i.order_id = own.id JOIN operations op ON op.id = i.operation_id
+      WHERE op.ended_at IS NULL AND op.state <> 'previewed'
     ), firsts AS (SELECT DISTINCT ON (id) id, why FROM held ORDER BY id, rank)
     SELECT id AS "orderId", why, (count(*) OVER ())::int AS count FROM firsts ORDER BY id LIMIT ${HELD_ORDERS_MAX}`;
   return { held: rows.map(({ orderId, why }) => ({ orderId, why })), count: rows[0]?.count ?? 0 };

@@ -45,13 +45,21 @@ export async function eraseOrders(
   return { counts: { orders, events, sagaLogEntries, deadLetters, findings, closings, idempotencyKeys }, last };
 }
 
-/** What operators wrote of the operations that one of these orders was part of, whatever others were. */
-const eraseOperationTexts = (tx: Statements, ids: string[]): Promise<number> => tx.$executeRaw`
+/**
+ * What operators wrote of the operations that one of these orders was part of, whatever others were. One that has begun meanwhile holds the
+ * erasure (holds.ts), and what it says is still to be written of its other orders; one that has not is of these orders no more.
+ */
+async function eraseOperationTexts(tx: Statements, ids: string[]): Promise<void> {
+  await tx.$executeRaw`
+  DELETE FROM operation_items i USING operations o
+  WHERE i.order_id = ANY(${ids}::uuid[]) AND o.id = i.operation_id AND o.state = 'previewed'`;
+  await tx.$executeRaw`
   UPDATE operations SET reason = CASE WHEN reason IS NOT NULL THEN ${ERASED} END,
     paused_because = CASE WHEN paused_because IS NOT NULL THEN ${ERASED} END,
     abort_reason = CASE WHEN abort_reason IS NOT NULL THEN ${ERASED} END
-  WHERE id IN (SELECT operation_id FROM operation_items WHERE order_id = ANY(${ids}::uuid[]))
+  WHERE id IN (SELECT operation_id FROM operation_items WHERE order_id = ANY(${ids}::uuid[])) AND ended_at IS NOT NULL
     AND (reason <> ${ERASED} OR paused_because <> ${ERASED} OR abort_reason <> ${ERASED})`;
+}
 
 /** Last, since a row that says so is taken to be done. What was fixed for the charge is not asked for again: it is final. */
 export const eraseRows = (tx: Statements, ids: string[]): Promise<number> => tx.$executeRaw`

@@ -194,10 +194,18 @@ const KEPT_FOR = Prisma.sql`interval '90 days'`;
 /** Of ten thousand items each. */
 const PURGED_MAX = 2;
 
-/** @returns how many operations, and previews that nobody has started, have been removed */
+/**
+ * With what was said of them in the audit trail, which no erasure would find any more; first that, for a death between the two.
+ * @returns how many operations, and previews that nobody has started, have been removed
+ */
 export async function purgeOperations(db: Database): Promise<number> {
+  const old = await db.$queryRaw<{ id: string; hasEnded: boolean }[]>`
+    SELECT id::text, ended_at IS NOT NULL AS "hasEnded" FROM operations
+    WHERE ended_at < now() - ${KEPT_FOR} OR (state = 'previewed' AND previewed_at < now() - interval '1 day')
+    ORDER BY previewed_at LIMIT ${PURGED_MAX}`;
+  if (old.length === 0) return 0;
+  const ended = old.flatMap(({ id, hasEnded }) => (hasEnded ? [id] : []));
+  await db.$queryRaw`SELECT erase_acts_of_old_operations(${ended}::uuid[])`;
   return db.$executeRaw`
-    DELETE FROM operations WHERE id IN (SELECT id FROM operations
-      WHERE ended_at < now() - ${KEPT_FOR} OR (state = 'previewed' AND previewed_at < now() - interval '1 day')
-      ORDER BY previewed_at LIMIT ${PURGED_MAX})`;
+    DELETE FROM operations WHERE id = ANY(${old.map(({ id }) => id)}::uuid[]) AND (ended_at IS NOT NULL OR state = 'previewed')`;
 }

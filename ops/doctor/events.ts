@@ -1,4 +1,5 @@
 /** What `doctor` asks about work that waits in Postgres: sagas to be started, events to be sent, findings to be closed. */
+import { STALL_SENTENCES, type Stall } from '../../contracts/erasures.js';
 import { readBacklog } from '../../domain/cursors.js';
 import { readBrakes } from '../../domain/brakes.js';
 import type { Database } from '../../domain/database.js';
@@ -108,10 +109,12 @@ async function countErasures(
   db: Database,
   { deadlineMs, alertBeforeMs }: { deadlineMs: number; alertBeforeMs: number },
 ): Promise<Finding> {
-  const { waiting, erasing, late, oldestSeconds } = await countOpenErasures(db, deadlineMs - alertBeforeMs);
+  const { waiting, erasing, late, oldestSeconds, stalled } = await countOpenErasures(db, deadlineMs - alertBeforeMs);
   if (waiting + erasing === 0) return ok('none open');
   const detail = `${waiting} waiting, ${erasing} under way, the oldest for ${duration(oldestSeconds * 1_000)}`;
   if (oldestSeconds * 1_000 > deadlineMs) return fail(`${detail}, past its deadline: ops erasures`);
+  const held = Object.entries(stalled).map(([by, count]) => `${count} cannot go on: ${STALL_SENTENCES[by as Stall]}`);
+  if (held.length > 0) return fail(`${detail}; ${held.join('; ')}: ops erasures`);
   return late > 0
     ? warn(`${detail}; ${late} must be done within ${duration(alertBeforeMs)}: ops erasures`)
     : ok(detail);

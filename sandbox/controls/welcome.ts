@@ -20,6 +20,7 @@ export function welcome(): object {
     sandbox: [
       'GET /sandbox/ledger[?orderId=] · GET, POST, DELETE /sandbox/faults · GET /livez',
       'GET, POST /sandbox/clock {"aheadMs"} · GET, DELETE /sandbox/requests: how often each route was asked',
+      'POST /sandbox/retention: what is older than SANDBOX_RETENTION goes now, as it does every hour',
     ],
     onRequest: INTERVENTIONS_HELP,
     faults: FAULTS_HELP,

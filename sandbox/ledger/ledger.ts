@@ -7,6 +7,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Journal, openJournal } from './journal.js';
 import { acquireLock } from './lock.js';
+import { Facts, type Remembered } from './facts.js';
 import {
   type Charge,
   type Customer,
@@ -18,16 +19,10 @@ import {
   type Outcome,
   type Refund,
 } from './records.js';
-import { RecordList } from './record-list.js';
+import { Blanking } from './left-over.js';
 
 /** As long as the provider keeps them. After that the same key charges again, there as here. */
 const KEY_LIFE_MS = 24 * 60 * 60 * 1000;
-
-/** What was answered to a key, with the records as they were then. */
-export interface Remembered {
-  outcome: Outcome;
-  entry: Entry;
-}
 
 /** A change to record, before it is given its time and its event ids. */
 export interface Change {
@@ -63,63 +58,6 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   } catch (err) {
     unlock();
     throw err;
-  }
-}
-
-/** The indexes, as a function of the entries so far. */
-class Facts {
-  readonly intents = new RecordList<Intent>();
-  readonly charges = new RecordList<Charge>();
-  readonly refunds = new RecordList<Refund>();
-  readonly disputes = new RecordList<Dispute>();
-  readonly customers = new RecordList<Customer>();
-  readonly intentsByOrder = new Map<string, string[]>();
-  readonly chargesByIntent = new Map<string, string[]>();
-  readonly refundsByIntent = new Map<string, string[]>();
-  /** Oldest first, so that forgetting stops at the first young one. */
-  readonly outcomes = new Map<string, Remembered>();
-  readonly openEvents = new Map<string, { entry: Entry; type: EventType }>();
-  lastAt = 0;
-
-  apply(entry: Entry): void {
-    this.lastAt = Math.max(this.lastAt, entry.at);
-    if (entry.intent) this.#applyIntent(entry.intent);
-    if (entry.charge) this.#applyCharge(entry.charge);
-    if (entry.refund) this.#applyRefund(entry.refund);
-    if (entry.dispute) this.disputes.put(entry.dispute);
-    if (entry.customer) this.customers.put(entry.customer);
-    if (entry.outcome) this.#applyOutcome(entry.outcome, entry);
-    for (const { id, type } of entry.events ?? []) this.openEvents.set(id, { entry, type });
-    if (entry.closedEvent) this.openEvents.delete(entry.closedEvent);
-  }
-
-  #applyOutcome(outcome: Outcome, entry: Entry): void {
-    this.outcomes.delete(outcome.key); // a key used again after its life moves to the young end
-    this.outcomes.set(outcome.key, { outcome, entry });
-  }
-
-  #applyIntent(intent: Intent): void {
-    const before = this.intents.get(intent.id)?.metadata['orderId'];
-    const orderId = intent.metadata['orderId'];
-    if (before !== undefined && before !== orderId) this.#forgetOrder(before, intent.id);
-    if (orderId !== undefined && before !== orderId) push(this.intentsByOrder, orderId, intent.id);
-    this.intents.put(intent);
-  }
-
-  #forgetOrder(orderId: string, intent: string): void {
-    const others = this.intentsByOrder.get(orderId)?.filter((id) => id !== intent) ?? [];
-    if (others.length > 0) this.intentsByOrder.set(orderId, others);
-    else this.intentsByOrder.delete(orderId);
-  }
-
-  #applyCharge(charge: Charge): void {
-    if (this.charges.indexOf(charge.id) < 0) push(this.chargesByIntent, charge.intent, charge.id);
-    this.charges.put(charge);
-  }
-
-  #applyRefund(refund: Refund): void {
-    if (this.refunds.indexOf(refund.id) < 0) push(this.refundsByIntent, refund.intent, refund.id);
-    this.refunds.put(refund);
   }
 }
 
@@ -191,14 +129,23 @@ export class Ledger {
     return this.facts.disputes.items.filter((dispute) => dispute.charge === charge);
   }
 
+  /**
+   * What is personal of records that have not changed since goes from memory and from the disk, and with it what was
+   * answered to keys and what announced them. Nothing is written if there is nothing so old.
+   * @returns of how many records
+   */
+  async forget(before: number): Promise<number> {
+    const count = this.facts.blank(before);
+    if (this.facts.oldestWhole >= before) return count;
+    const startedAt = this.now();
+    const blanking = new Blanking(before);
+    await this.journal.rewrite(blanking);
+    this.facts.oldestWhole = blanking.oldestWhole ?? startedAt;
+    return count;
+  }
+
   async close(): Promise<void> {
     await this.journal.close();
     this.unlock();
   }
-}
-
-function push<T>(map: Map<string, T[]>, key: string, value: T): void {
-  const values = map.get(key);
-  if (values) values.push(value);
-  else map.set(key, [value]);
 }

@@ -140,6 +140,8 @@ export interface Entry {
   /** Webhook events that announce this entry; each stays open until a later entry closes it. */
   events?: { id: string; type: EventType }[];
   closedEvent?: string;
+  /** What retention has left of older entries: one record, without what is personal of it. */
+  blanked?: true;
 }
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';

@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import fastJsonStringify from 'fast-json-stringify';
 import { PERMISSIONS, ROLES } from '../../api/access/permissions.js';
 import { PROBLEMS } from '../../api/http/problems.js';
 import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
@@ -68,6 +69,19 @@ describe('the document', () => {
         .slice(1)
         .reduce<unknown>((node, key) => (node as Schema | undefined)?.[key], document);
       expect([reference, found]).toEqual([reference, expect.anything()]);
+    }
+  });
+
+  test('has only schemas by which an answer can be written, and a request read: a process tries that at the first of them', () => {
+    const { components } = document;
+    const validatorOf = createValidators(document);
+    for (const { method, path, responses, parameters = [] } of operationsOf(document)) {
+      for (const { schema } of parameters) validatorOf(schema);
+      for (const [status, { content = {} }] of Object.entries(responses))
+        for (const [type, { schema }] of Object.entries(content))
+          expect([method, path, status, type, fastJsonStringify({ ...schema, components } as object)]).toEqual(
+            expect.arrayContaining([expect.any(Function)]),
+          );
     }
   });
 

@@ -19,7 +19,7 @@ const FACTS = {
     brakes: [],
     spending: [],
   },
-  ...{ erasures: { late: 0, oldestSeconds: 0 }, account: { heldSince: null, heldBecause: null } },
+  ...{ erasures: { late: 0, oldestSeconds: 0, stalled: {} }, account: { heldSince: null, heldBecause: null } },
   ...{ signs: { stepAt: null, chargeAt: null }, refusal: null },
 } as unknown as PostgresFacts;
 const UNHEARD = { facts: undefined, at: undefined, answers: undefined };

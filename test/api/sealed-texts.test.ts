@@ -11,15 +11,16 @@ import { startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { keyStoreForTests } from '../support/keys.js';
+import { AUDIENCE, startTokenIssuer } from './tokens.js';
 
 const store = keyStoreForTests();
 let t: TestDatabase;
 let api: TestApi;
 
 /** A process of the API that has no key in memory. */
-const startApi = () => {
+const startApi = (settings: Parameters<typeof startTestApi>[0] = {}) => {
   const keys = createDataKeys(t.db, store, { customersMax: 100, ttlMs: 60_000 });
-  return startTestApi({ db: withSealing(t.db, createSealing(keys)), databaseUrl: t.url });
+  return startTestApi({ db: withSealing(t.db, createSealing(keys)), databaseUrl: t.url, ...settings });
 };
 
 beforeAll(async () => {
@@ -33,7 +34,7 @@ afterAll(async () => {
 });
 
 const REASON = { reason: 'Zieht um: Ahornweg 12 🏠' };
-type Cancelled = { status: string; cancellation?: { reason: string; message: string } };
+type Cancelled = { status: string; customerId: string; cancellation?: { reason: string; message: string } };
 
 /** An order of a customer who has a reference. */
 async function placed(): Promise<{ id: string; reference: string }> {
@@ -47,6 +48,10 @@ async function placed(): Promise<{ id: string; reference: string }> {
   }
   return { id: body.id, reference };
 }
+const unwindingOf = async (id: string) =>
+  (
+    (await t.db.$queryRaw`SELECT unwinding_reason AS reason FROM orders WHERE id = ${id}::uuid`) as [{ reason: string }]
+  )[0].reason;
 const heldBy = async (id: string) =>
   ((await t.db.$queryRaw`SELECT customer_id AS held FROM orders WHERE id = ${id}::uuid`) as [{ held: string }])[0].held;
 const storedMessage = async (id: string) =>
@@ -79,8 +84,8 @@ test('a reason that looks sealed is read back as it was given', async () => {
 
 test('while the key store is away, a process that starts meanwhile takes orders; what shows a sealed text or client’s id waits', async () => {
   const { id } = await cancelled();
-  const other = await startApi();
   store.isAway = true;
+  const other = await startApi();
   try {
     const read = await other.get<{ code: string; detail: string }>(`/orders/${id}`);
     expect(read).toMatchObject({ status: 503, body: { code: 'key-unavailable' } });
@@ -89,13 +94,19 @@ test('while the key store is away, a process that starts meanwhile takes orders;
     expect((await other.get(`/orders/${id}/saga`)).status).toBe(200);
     // The first event names the client's id, which is sealed too.
     expect((await other.get(`/orders/${id}/events`)).status).toBe(503);
+    expect(await other.get('/events')).toMatchObject({ status: 503, body: { code: 'key-unavailable' } });
+    const behindIt = Buffer.from('1').toString('base64url');
+    expect((await other.get(`/orders/${id}/events?cursor=${behindIt}`)).status).toBe(200);
 
     const placedNow = await other.place({ customerId: `cus_${randomUUID()}` }, { 'idempotency-key': randomUUID() });
     expect(placedNow.status).toBe(201);
     const late = await placed();
-    // Its answer would show the client's id.
-    const refused = await other.send<{ code: string }>('POST', `/orders/${late.id}/cancel`, REASON);
-    expect(refused).toMatchObject({ status: 503, body: { code: 'key-unavailable' } });
+    // What would show the client's id says the reference, as of an erased customer.
+    const key = { 'idempotency-key': randomUUID() };
+    const cancel = () => other.send<Cancelled>('POST', `/orders/${late.id}/cancel`, REASON, key);
+    expect(await cancel()).toMatchObject({ status: 202, body: { customerId: late.reference } });
+    expect(await cancel()).toMatchObject({ status: 202, body: { customerId: late.reference } });
+    expect(await unwindingOf(late.id)).toBe('CANCELLED_BY_CUSTOMER');
   } finally {
     store.isAway = false;
   }
@@ -104,6 +115,38 @@ test('while the key store is away, a process that starts meanwhile takes orders;
     return body.cancellation?.message === REASON.reason;
   });
   await other.stop();
+});
+
+test('an API that starts while the key store is away has no need of it for a customer’s own id, nor to tell references', async () => {
+  const issuer = await startTokenIssuer();
+  const customerId = `cus_${randomUUID()}`;
+  const { body: order } = await api.place({ customerId });
+  store.isAway = true;
+  const authentication = { issuer: issuer.url, audience: AUDIENCE, rolesClaim: 'roles', jwksUrl: issuer.jwksUrl };
+  const [own, reserved] = await Promise.all([startApi({ authentication }), startApi({ customersTold: 'reference' })]);
+  try {
+    const headers = { authorization: await issuer.token({ subject: customerId, roles: ['customer'] }) };
+    expect(await own.get(`/orders/${order.id}`, headers)).toMatchObject({ status: 200, body: { customerId } });
+    expect(await own.get('/orders', headers)).toMatchObject({ status: 200, body: { orders: [{ customerId }] } });
+    expect(await own.get(`/orders/${order.id}/events`, headers)).toMatchObject({
+      status: 200,
+      body: { events: [{ data: { customerId } }] },
+    });
+    const stream = await own.stream(`/orders/${order.id}/events`, headers);
+    await eventually('the order’s first event is streamed', () => stream.events.length === 1);
+    stream.close();
+    const cancelled = await own.send(`POST`, `/orders/${order.id}/cancel`, REASON, headers);
+    expect(cancelled).toMatchObject({ status: 202, body: { customerId } });
+
+    const reference = await heldBy(order.id);
+    const feed = await reserved.get<{ events: { subject: string; data: object }[] }>('/events?limit=1000');
+    expect(feed.status).toBe(200);
+    expect(feed.body.events.find(({ subject }) => subject === order.id)?.data).toMatchObject({ customerId: reference });
+    expect((await reserved.get(`/orders/${order.id}/events`)).status).toBe(200);
+  } finally {
+    store.isAway = false;
+    await Promise.all([own.stop(), reserved.stop(), issuer.stop()]);
+  }
 });
 
 test('once the customer’s keys are destroyed the reason reads as erased', async () => {

@@ -6,6 +6,7 @@ import { append } from '../../domain/audit/acts.js';
 import { recordCalls } from '../../domain/audit/calls.js';
 import { auditKeys } from '../../domain/audit/signatures.js';
 import { verifyAudit } from '../../domain/audit/verification.js';
+import { purgeOperations } from '../../domain/operations/carrying-out.js';
 import { identityKeyOf } from '../../domain/customers.js';
 import { eraseAuditTrail } from '../../workers/audit-eraser.js';
 import { type AppRole, openAsApp } from '../support/app-role.js';
@@ -109,6 +110,41 @@ test('also what was said of a finding, and of an operation with several of the c
     ['POST /inventory/:sku/adjust', others],
   ]);
   expect(await countsOf(erased)).toEqual({ auditedActs: 4 });
+  expect(await verifyAudit(t.db, KEYS)).toMatchObject({ flaw: null });
+});
+
+test('what was said of an operation goes with it after ninety days, and not before: no erasure would find it any more', async () => {
+  const [old, young] = [randomUUID(), randomUUID()];
+  for (const [id, days] of [
+    [old, 91],
+    [young, 89],
+  ] as const) {
+    await t.db.$executeRaw`
+      INSERT INTO operations (id, action, state, selection, total, amounts, skipped, previewed_by, started_at, started_by, reason, ended_at)
+      VALUES (${id}::uuid, 'retry', 'finished', '{}', 1, '{}', '{}', 'op', now(), 'op', 'said', now() - ${days}::int * interval '1 day')`;
+    for (const route of ['POST /admin/operations', 'POST /admin/operations/:id/pause'])
+      await t.db.$transaction((tx) =>
+        append(
+          tx,
+          KEYS,
+          'act',
+          { ...ACTOR, route },
+          { resource: id, reason: 'said', before: null, after: { items: 1 } },
+        ),
+      );
+  }
+  await expect(app.db.$queryRaw`SELECT erase_acts_of_old_operations(${[old, young]}::uuid[])`).rejects.toThrow(
+    'ninety days',
+  );
+  expect(await purgeOperations(app.db)).toBe(1);
+  const reasons = async (resource: string) =>
+    (await t.db.auditAct.findMany({ where: { resource } })).map(({ reason, after }) => [reason, after]);
+  const [gone, kept] = [
+    [null, { items: 1 }],
+    ['said', { items: 1 }],
+  ];
+  expect(await reasons(old)).toEqual([gone, gone]);
+  expect(await reasons(young)).toEqual([kept, kept]);
   expect(await verifyAudit(t.db, KEYS)).toMatchObject({ flaw: null });
 });
 

@@ -46,8 +46,8 @@ describe('a customer with orders of every outcome', () => {
     });
     const operation = randomUUID();
     await s.db.$executeRaw`
-      INSERT INTO operations (id, action, state, selection, total, amounts, skipped, previewed_by, started_at, started_by, reason, aborted_by, abort_reason)
-      VALUES (${operation}::uuid, 'retry', 'aborted', '{}', 1, '{}', '{}', 'op-7', now(), 'op-7', ${`${word} called`}, 'op-7', ${`${word} again`})`;
+      INSERT INTO operations (id, action, state, selection, total, amounts, skipped, previewed_by, started_at, started_by, reason, aborted_by, abort_reason, ended_at)
+      VALUES (${operation}::uuid, 'retry', 'aborted', '{}', 1, '{}', '{}', 'op-7', now(), 'op-7', ${`${word} called`}, 'op-7', ${`${word} again`}, now())`;
     await s.db.$executeRaw`
       INSERT INTO operation_items (operation_id, no, order_id) VALUES (${operation}::uuid, 1, ${taken.id}::uuid)`;
     expect(linesWith(await dump(s.db), [word]).length).toBeGreaterThan(10);
@@ -210,72 +210,32 @@ describe('what is still in hand holds an erasure, by name:', () => {
     const done = await s.until(body.id, 'done');
     expect(done.report?.erased).toMatchObject({ findings: 1, deadLetters: 1 });
   });
-});
 
-describe('asking', () => {
-  test('side by side and again is the same erasure', async () => {
-    await s.place('cus_twice', 'twice-1');
-    const answers = await Promise.all(Array.from({ length: 8 }, () => s.ask('cus_twice')));
-    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 202));
-    expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
-    expect((await s.ask('cus_twice')).body.id).toBe(answers[0]?.body.id);
-    const acts = await s.db.auditAct.findMany({ where: { resource: answers[0]?.body.id ?? '' } });
-    expect(acts).toHaveLength(1);
-  });
-
-  test('with an Idempotency-Key is answered with the same bytes', async () => {
-    await s.place('cus_once', 'once-1');
-    const [first, again] = [
-      await s.ask('cus_once', undefined, { 'idempotency-key': 'erase-once' }),
-      await s.ask('cus_once', undefined, { 'idempotency-key': 'erase-once' }),
-    ];
-    expect(again.text).toBe(first.text);
-    expect(again.headers.get('idempotent-replayed')).toBe('true');
-  });
-
-  test('for nobody is harmless, and answered with an erasure that has found nothing', async () => {
-    const { status, body } = await s.ask('cus_nobody');
-    expect(status).toBe(200);
-    expect(body).toMatchObject({ state: 'done', found: false, customerReference: null, report: { erased: {} } });
-    expect(await s.read(body.id)).toEqual(body);
-    expect(verifyCertificate(body.certificate, { audit: KEYS })).toBe('genuine');
-  });
-
-  test('by an id with odd characters finds who ordered with it', async () => {
-    await s.place('auth0|a:b', 'odd-1');
-    expect((await s.ask('auth0|a:b')).body.found).toBe(true);
-    expect((await s.ask('ü /%?#'.repeat(8))).body).toMatchObject({ found: false });
-    expectProblem(await s.ask('x'.repeat(129)), 400, 'invalid-request');
-  });
-
-  test('needs a reason, in which there is no person', async () => {
-    expectProblem(await s.ask('cus_any', {}), 400, 'invalid-request', ['/reason']);
-    expectProblem(await s.ask('cus_any', { reason: 'erika@example.com wants it' }), 400, 'invalid-request', [
-      '/reason',
-    ]);
-  });
-
-  test('leaves no trace of the id in the audit trail', async () => {
-    await s.ask('cus_canaryunseen');
-    await s.ask('cus_canaryunseen', {});
-    const { text } = await s.api.get('/admin/audit?limit=1000');
-    expect(text).not.toContain('canaryunseen');
-    expect(linesWith(await dump(s.db), ['canaryunseen'])).toEqual([]);
-  });
-
-  test('is listed, newest first, in pages', async () => {
-    type List = { erasures: Erasure[]; next: string | null };
-    const all = (await s.api.get<List>('/admin/erasures')).body.erasures;
-    const seen: string[] = [];
-    for (let path: string | null = '/admin/erasures?limit=2'; path !== null; ) {
-      const { erasures, next }: List = (await s.api.get<List>(path)).body;
-      seen.push(...erasures.map(({ id }) => id));
-      path = next && `/admin/erasures?limit=2&cursor=${next}`;
+  test('an operation that has not come to its end: what its operator said is written of the others as it was, and erased then', async () => {
+    const [own, other] = [await s.place('cus_operation', 'operation-1'), await s.place('cus_beside', 'operation-2')];
+    for (const order of [own, other]) await confirm(s, order);
+    const [running, previewed] = [randomUUID(), randomUUID()];
+    for (const id of [running, previewed]) {
+      await s.db.$executeRaw`
+        INSERT INTO operations (id, action, selection, total, amounts, skipped, previewed_by)
+        VALUES (${id}::uuid, 'compensate', '{}', 2, '{}', '{}', 'op-7')`;
+      for (const [no, order] of [own, other].entries())
+        await s.db.$executeRaw`
+          INSERT INTO operation_items (operation_id, no, order_id) VALUES (${id}::uuid, ${no + 1}, ${order.id}::uuid)`;
     }
-    expect(seen).toEqual(all.map(({ id }) => id));
-    const { body } = await s.api.get<List>('/admin/erasures?state=waiting');
-    expect(body.erasures.every(({ state }) => state === 'waiting')).toBe(true);
-    expectProblem(await s.api.get('/admin/erasures/nothing'), 404, 'not-found');
-    expectProblem(await s.api.get('/admin/erasures?cursor=x'), 400, 'invalid-request');
+    await s.db.$executeRaw`
+      UPDATE operations SET state = 'running', started_at = now(), started_by = 'op-7', reason = 'the carrier is on strike'
+      WHERE id = ${running}::uuid`;
+    const reasonOf = async (id: string) => (await s.db.operation.findUniqueOrThrow({ where: { id } })).reason;
+    const { body } = await s.ask('cus_operation');
+    await s.erase();
+    expect((await s.read(body.id)).waitingFor).toEqual([{ orderId: own.id, why: 'operation-open' }]);
+    expect(await reasonOf(running)).toBe('the carrier is on strike');
+    await s.db.$executeRaw`UPDATE operations SET state = 'finished', ended_at = now() WHERE id = ${running}::uuid`;
+    await s.until(body.id, 'done');
+    expect(await reasonOf(running)).toBe('[erased]');
+    // One that nobody has started has the others left, and whoever starts it is told that there are fewer.
+    const left = await s.db.operationItem.findMany({ where: { operationId: previewed } });
+    expect(left.map(({ orderId }) => orderId)).toEqual([other.id]);
   });
 });

@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { confirm, type Stage, startStage } from '../erasure/stage.js';
+import { readPostgres } from '../../api/overview/facts.js';
+import { causesOfPostgres } from '../../api/overview/postgres-causes.js';
 import { type Cli, cliOf } from './cli.js';
 
 const AUDIT_KEY = 'a-key-of-the-audit-trail-that-is-long-enough';
@@ -132,6 +134,26 @@ test('doctor has a line of what is open, and warns before the deadline', async (
       ({ name }: { name: string }) => name === 'erasures',
     );
   expect(await lineOf()).toMatchObject({ status: 'ok', detail: expect.stringContaining('1 waiting') });
+  // A journal that cannot be written is told at once, by whoever looks, and until it can be.
+  const { body: late } = await s.ask('cus_late');
+  const note = async () => {
+    throw Object.assign(new Error('EACCES'), { name: 'JournalAway' });
+  };
+  for (const _ of [1, 2]) {
+    await s.erase(undefined, { note }).catch(() => undefined);
+    expect(await s.read(late.id)).toMatchObject({ state: 'waiting', stalledBy: 'erasure-journal', waitingForCount: 1 });
+  }
+  expect(await lineOf()).toMatchObject({
+    status: 'fail',
+    detail: expect.stringContaining('journal cannot be written'),
+  });
+  const facts = await readPostgres(s.db, 86_400_000);
+  expect(causesOfPostgres(facts).filter(({ kind }) => kind === 'erasures')).toMatchObject([
+    { count: 1, severity: 'bad', title: expect.stringContaining('ERASURE_JOURNAL'), of: { cause: 'erasure-journal' } },
+  ]);
+  await s.erase(undefined, { note: async () => undefined });
+  expect((await s.read(late.id)).stalledBy).toBe(null);
+  expect(await lineOf()).toMatchObject({ status: 'ok' });
   await s.db.$executeRaw`UPDATE erasures SET requested_at = now() - interval '24 days' WHERE state <> 'done'`;
   expect(await lineOf()).toMatchObject({ status: 'warn', detail: expect.stringContaining('ops erasures') });
   await s.db.$executeRaw`UPDATE erasures SET requested_at = now() - interval '31 days' WHERE state <> 'done'`;

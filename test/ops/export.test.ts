@@ -3,6 +3,14 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { withSealing } from '../../domain/database.js';
+import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
+import { createDataKeys } from '../../domain/sealing/data-keys.js';
+import { sealCancellationMessage } from '../../domain/sealing/of-orders.js';
+import { beginSealing } from '../../domain/sealing/passes.js';
+import { createSealing } from '../../domain/sealing/sealing.js';
+import { openKeyFile } from '../../gateways/key-encryption/file.js';
+import { writeKeyFile } from '../support/keys.js';
 import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
 import { type Cli, cliOf } from './cli.js';
 
@@ -33,6 +41,39 @@ test('all of it goes to stdout, or to a new file that nobody else may read', asy
   expect(statSync(file).mode & 0o777).toBe(0o600);
   const again = await ops('export', 'cus_asks', '--to', file);
   expect(again).toMatchObject({ code: 2, stderr: expect.stringContaining('name a file that is not there yet') });
+});
+
+test('what the customer said, and is sealed, is in it as it was said; where it cannot be opened there is no document', async () => {
+  const keys = `file:${writeKeyFile()}`;
+  const store = openKeyFile(keys.slice('file:'.length));
+  const db = withSealing(t.db, createSealing(createDataKeys(t.db, store, { customersMax: 10, ttlMs: 60_000 })));
+  await beginSealing(t.db);
+  const { id, customer } = await accept(db, { A: 1 }, { customerId: 'cus_sealed' });
+  const message = (await sealCancellationMessage(db, id, 'zieht um: Ahornweg 12')) ?? '';
+  await beginUnwinding(db, id, { reason: 'CANCELLED_BY_CUSTOMER', message });
+  await cancelOrder(db, id);
+  const withKeys = cliOf({ databaseUrl: t.url, env: { address: '127.0.0.1:1' } }, { KEY_ENCRYPTION: keys });
+
+  const { document } = await withKeys.json('export', 'cus_sealed');
+  expect(document).toMatchObject({
+    customerId: 'cus_sealed',
+    orders: [{ id, cancellation: { message: 'zieht um: Ahornweg 12' } }],
+    complete: true,
+  });
+  expect(await ops('export', 'cus_sealed')).toMatchObject({
+    code: 4,
+    stdout: '',
+    stderr: expect.stringContaining('sealed'),
+  });
+
+  // Whoever may have the key reads whose it is, on record; who may not sees the reference, and is told.
+  expect((await withKeys.json('order', id)).document.order).toMatchObject({ customerId: 'cus_sealed' });
+  expect((await withKeys.json('find', '--reference', 'none')).code).toBe(3);
+  expect((await withKeys.json('find', id)).document.orders).toMatchObject([{ customerId: 'cus_sealed' }]);
+  const closed = await ops.json('order', id);
+  expect(closed.document.order).toMatchObject({ customerId: customer });
+  expect(closed.stderr).toContain('by their references');
+  expect(await t.db.auditCall.count({ where: { route: { in: ['ops order', 'ops find'] }, resource: id } })).toBe(3);
 });
 
 test('it is on record, without the id that the shop has', async () => {

@@ -64,12 +64,17 @@ export const GATEWAY: Store = {
   store: 'the payment provider, and the sandbox in its place',
   ...LEGAL.gateway,
   parts: [
-    of('personal', 'payment_method', 'the provider’s id of it', 'at the provider'),
+    of(
+      'personal',
+      'payment_method',
+      'the provider’s id of it; in the sandbox the name of a test card',
+      'at the provider',
+    ),
     of(
       'personal',
       'metadata.correlationId',
       'chosen by the client’s program, or a keyed hash of it',
-      'at the provider',
+      'at the provider; in the sandbox goes with `SANDBOX_RETENTION`',
     ),
     of('pseudonymous', 'metadata.orderId description', 'leads to the order'),
     of('none', 'metadata.installationId metadata.purpose amount currency'),

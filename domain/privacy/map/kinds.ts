@@ -89,7 +89,8 @@ export const LEGAL = {
   gateway: {
     purpose: 'charge and refund; find a charge again',
     basis: BOOKS,
-    retention: 'the provider’s, by its own duties as a controller',
+    retention:
+      'the provider’s, by its own duties as a controller; in the sandbox for ever, after `SANDBOX_RETENTION`, 365 days from its last change, without what was written on it',
   },
   logs: {
     purpose: 'find out what went wrong',

@@ -184,7 +184,7 @@ export const POSTGRES: readonly Store[] = [
     personal(
       'reason',
       'an operator’s, without personal data as it was accepted',
-      'emptied, of orders, their dead letters and findings, and the operations that are kept; the chain goes on being whole',
+      'emptied, of orders, their dead letters, findings and operations; of an operation at the latest when that goes; the chain goes on being whole',
     ),
     personal(
       'before after',
@@ -258,7 +258,7 @@ export const POSTGRES: readonly Store[] = [
     personal(
       'reason paused_because abort_reason',
       'an operator’s, without personal data as it was accepted',
-      'emptied when any of its orders is erased; goes with the operation after 90 days',
+      'emptied when any of its orders is erased, which waits for its end; goes with the operation after 90 days',
     ),
     staff('previewed_by started_by paused_by aborted_by'),
     none(`id action state selection total amounts skipped previewed_at started_at canary rate_per_second runner paused_at ended_at

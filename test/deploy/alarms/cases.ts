@@ -128,6 +128,12 @@ export const CASES: AlarmCase[] = [
     summary: '1 customers who are to be erased are not, and their deadline is near',
   },
   {
+    alert: 'ErasureStalled',
+    series: { [is('erasures_stalled', 'cause="erasure-journal"')]: [0, 1] },
+    labels: { cause: 'erasure-journal' },
+    summary: '1 customers cannot be erased: erasure-journal',
+  },
+  {
     alert: 'FeedHeldBack',
     series: { 'order_saga_feed_held_seconds{role="relay"}': [30, 31] },
     summary: 'an open transaction has held every reader of events back for 31s',

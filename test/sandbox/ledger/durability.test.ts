@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type Stripe from 'stripe';
 import { freePort } from '../../../local/processes/ports.js';
 import { compileSandbox, kill, runSandbox, type Spawned, spawnSandbox } from '../process.js';
-import { cleanUp, errorOf, ledgerOf, newDataDir, order, startSandbox, until } from '../support.js';
+import { cleanUp, errorOf, intervene, ledgerOf, newDataDir, order, startSandbox, until } from '../support.js';
 
 const ledgerFile = (dataDir: string) => join(dataDir, 'sandbox/ledger.jsonl');
 
@@ -57,6 +57,33 @@ describe('a process', () => {
     // What was on its way when it died may or may not have been charged, but at most once each.
     expect(sums.charges['succeeded']).toBeGreaterThanOrEqual(answered.size);
     expect(sums.charges['succeeded']).toBeLessThanOrEqual(answered.size + 16);
+  });
+
+  it('killed amid its retention, again and again, keeps every payment, and none of the words that were to go', async () => {
+    const dataDir = await newDataDir();
+    const DAY_MS = 24 * 3_600_000;
+    const paid: string[] = [];
+    for (let round = 0; round < 4; round += 1) {
+      const { child, stripe, port } = await run({ DATA_DIR: dataDir, SANDBOX_RETENTION: '90d' });
+      const post = (path: string, body?: object) => intervene({ url: `http://127.0.0.1:${port}` }, path, body);
+      for (let n = 0; n < 40; n += 1) {
+        const { id } = await stripe.paymentIntents.create({ ...order(`${round}-${n}`), description: `word-${round}.` });
+        paid.push(id);
+      }
+      await post('clock', { aheadMs: (round + 1) * 100 * DAY_MS });
+      const forgotten = post('retention').catch(() => undefined);
+      paid.push((await stripe.paymentIntents.create({ ...order(`late-${round}`), description: `young` })).id);
+      if (round % 2 === 0) await forgotten;
+      await kill(child, 'SIGKILL');
+      await forgotten;
+    }
+    const last = await run({ DATA_DIR: dataDir, SANDBOX_RETENTION: '90d' });
+    await intervene({ url: `http://127.0.0.1:${last.port}` }, 'retention');
+    const kept = [];
+    for await (const intent of last.stripe.paymentIntents.list({ limit: 100 })) kept.push(intent);
+    expect(kept.map(({ id }) => id)).toEqual(paid.reverse());
+    expect(kept.filter(({ description }) => description?.startsWith('word'))).toEqual([]);
+    expect(await readFile(ledgerFile(dataDir), 'utf8')).not.toMatch(/word-[0-2]/);
   });
 
   it('killed while it hangs after a charge answers the same key with that charge after its restart', async () => {

@@ -1,6 +1,6 @@
 /** Lines that no caller waits for: they get to the disk all the same, and delay no other. */
-import { open, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { open, readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { type Journal, openJournal } from '../../../sandbox/ledger/journal.js';
 import { eventually } from '../../support/conditions.js';
@@ -76,4 +76,52 @@ test('an append after a jotted line was written with others is not kept waiting'
   });
   await eventually('the third is kept', () => isKept);
   expect(await written()).toEqual(['one', 'two', 'three']);
+});
+
+const shouting = {
+  line: (line: string) => (line === 'skip' ? [] : [line.toUpperCase()]),
+  end: () => ['END'],
+};
+
+test('a journal that is rewritten loses no line that comes meanwhile, nor any afterwards, and its order stays', async () => {
+  for (const line of ['one', 'skip', 'two']) await journal.append(line);
+  const rewritten = journal.rewrite(shouting);
+  const meanwhile = Array.from({ length: 100 }, (_, n) => `line ${n}`);
+  for (const line of meanwhile) await journal.append(line);
+  await rewritten;
+  await journal.append('last');
+  const expected = ['ONE', 'TWO', 'END', ...meanwhile, 'last'];
+  expect(await written()).toEqual(expected);
+  await journal.close();
+  const lines: string[] = [];
+  journal = await openJournal(path, { onLine: (line) => lines.push(line), onFatal: () => undefined });
+  expect(lines).toEqual(expected);
+});
+
+test('a journal whose rewriting fails, or is interrupted by its closing, goes on as it was', async () => {
+  await journal.append('one');
+  const failing = journal.rewrite({
+    end: () => [],
+    line: () => {
+      throw new Error('out of order');
+    },
+  });
+  await expect(failing).rejects.toThrow('out of order');
+  await journal.append('two');
+  const cut = expect(journal.rewrite(shouting)).rejects.toThrow('closed');
+  await journal.close();
+  await cut;
+  expect(await written()).toEqual(['one', 'two']);
+  expect(await readdir(dirname(path))).toEqual(['journal']);
+  journal = await openAgain();
+});
+
+test('what a dead process had rewritten beside its journal counts for nothing', async () => {
+  await journal.append('one');
+  await journal.close();
+  await writeFile(`${path}.new`, 'ONE\nhalf a li');
+  const lines: string[] = [];
+  journal = await openJournal(path, { onLine: (line) => lines.push(line), onFatal: () => undefined });
+  expect(lines).toEqual(['one']);
+  expect(await readdir(dirname(path))).toEqual(['journal']);
 });
