@@ -37,9 +37,11 @@ afterAll(async () => {
 });
 
 const typedIn = (page: Page) =>
-  page.evaluate<string>(
-    `JSON.stringify([...document.querySelectorAll('input[type=text], textarea, select')].map(({ id, value }) => [id, value]))`,
+  page.evaluate<[string, string][]>(
+    `[...document.querySelectorAll('input[type=text], textarea, select')].map(({ id, value }) => [id, value])`,
   );
+/** What the page shows of an act whose answer is lost may be what it has come to: then its form is done with. */
+const inDialog = (typed: [string, string][]) => typed.filter(([id]) => id.startsWith('confirm-'));
 
 /** On record; what workers do of an operation has its reason, and a way of its own. */
 async function actsOf(form: string, reason: string): Promise<number> {
@@ -80,15 +82,20 @@ describeWithChromium('a form, whatever goes wrong,', (open) => {
       const typed = await typedIn(page);
       const send = () => within.getByRole('button', { name: form.button }).last().click();
       const of = isReading ? /^GET \/admin\/(search|orders|audit\/entries)/ : /^POST /;
-      for (const kind of TROUBLES) {
+      const kept = (kind: Trouble, fields: [string, string][]) =>
+        isAct && kind === 'answer-lost' ? inDialog(fields) : fields;
+      for (const kind of TROUBLES.filter((each) => each !== 'too-many' || !form.isPatient)) {
         proxy.trouble = { kind, of };
         await send();
         await within.getByText(TOLD[kind]).first().waitFor();
-        expect({ kind, typed: await typedIn(page) }).toEqual({ kind, typed });
+        expect({ kind, typed: kept(kind, await typedIn(page)) }).toEqual({ kind, typed: kept(kind, typed) });
         proxy.trouble = undefined;
         if (kind === 'token-refused') await signInAgain(page);
       }
+      if (form.isPatient) proxy.trouble = { kind: 'too-many', of };
       await send();
+      if (form.isPatient) await within.getByText('Under way …').waitFor();
+      proxy.trouble = undefined;
       await page.getByText(form.done).first().waitFor();
       if (isAct) expect(await actsOf(name, reason)).toBe(1);
     },

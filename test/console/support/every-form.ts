@@ -13,6 +13,8 @@ export type Form = {
   /** The number that the dialog wants typed. */
   typed?: string;
   done: RegExp;
+  /** After a 429 it waits, and goes on by itself. */
+  isPatient?: true;
 };
 
 const button = (page: Page, name: string | RegExp) => page.getByRole('button', { name }).first();
@@ -88,6 +90,7 @@ export const FORMS: Record<string, (s: ConsoleStack) => Promise<Form>> = {
       fill: (page) => button(page, `Discard letter ${id}`).click(),
       button: /Discard 1 letter$/,
       done: /Of 1 letter: 1 discarded/,
+      isPatient: true,
     };
   },
   'admin/operations/preview': async (s) => {
