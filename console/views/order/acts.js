@@ -56,7 +56,6 @@ async function act(timeline, choice, onActed) {
   const { step, status } = explanation;
   const action = /** @type {Action} */ (choice.action);
   const name = nameOf(action, step);
-  const path = action === 'cancel' ? `orders/${orderId}/cancel` : `admin/sagas/${orderId}/resolve`;
   const answer = await confirmAct({
     title: `${name}: ${choice.does}`,
     act: name,
@@ -71,10 +70,10 @@ async function act(timeline, choice, onActed) {
       <dt>Use it when</dt><dd>${choice.useWhen}</dd><dt>Taken back?</dt><dd>${choice.reversible}</dd>
     </dl>`,
     reason: { required: true, maxLength: REASON_MAX },
-    run: ({ reason }, idempotencyKey) => {
-      const body = action === 'cancel' ? { reason } : { action, reason };
-      return post(path, { body, idempotencyKey });
-    },
+    run: ({ reason }, idempotencyKey) =>
+      action === 'cancel'
+        ? post(`orders/${orderId}/cancel`, { idempotencyKey, body: { reason } })
+        : post(`admin/sagas/${orderId}/resolve`, { idempotencyKey, body: { action, reason } }),
   });
   if (answer === undefined) return;
   const isGoingBack = isUndo(timeline, step) || action === 'compensate' || action === 'cancel';
