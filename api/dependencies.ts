@@ -85,7 +85,7 @@ export type ConsoleConfig = {
 export type CodecServer = PayloadCodec;
 
 /** What an explanation takes that this role has of no other use. */
-export type Explaining = Pick<ExplanationSources, 'gateway' | 'probeEveryMs'>;
+export type Explaining = Pick<ExplanationSources, 'gateway' | 'probeEveryMs' | 'periods'>;
 
 export type Erasing = { keys: CertificateKeys; deadlineMs: number };
 

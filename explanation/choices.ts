@@ -1,41 +1,47 @@
-/** What an operator may do about one order as it stands, and what each choice costs: money, stock, the customer, and whether it can be taken back. */
+/** What an operator may do about one order as it stands: when to, what it costs, and whether it can be taken back. The usual one is the first. */
 import { money } from '../contracts/amounts.js';
-import { type Cost, costOfGivingUp, costOfRetry, costOfSkip, NONE } from './costs.js';
+import { type Choice, REASON } from './choice.js';
+import { choicesOfFindings, choicesOfHeldEvents, lookAgain } from './choices-besides.js';
+import { costOfGivingUp, costOfRetry, costOfSkip, disputeOf, NONE } from './costs.js';
 import type { GatewayView } from './gateway-view.js';
+import { holdsPieces } from './holdings.js';
+import type { OrderFacts } from './order-facts.js';
 import type { OrderRow } from './order-row.js';
+import type { Periods } from './periods.js';
 import type { SagaView } from './saga-view.js';
-import { isFinal, type Standing } from './situation.js';
+import type { Standing } from './situation.js';
+import { isInVain, useOfRetry, useOfSkip } from './uses.js';
 
-/** What can be decided about the order itself: by `resolve`, or by cancelling it. */
-export type ChosenAct = 'retry' | 'skip' | 'compensate' | 'cancel';
-
-export type Choice = Cost & {
-  /** null = it is something else: about a finding, an event, or Temporal's to do. */
-  action: ChosenAct | null;
-  /** Of the CLI, or of Temporal's; arguments in <…> are the operator's. */
-  command: string;
-  /** The same over HTTP, where there is a route. */
-  http: string | null;
-  does: string;
-  reversible: string;
-};
-
-const REASON = `--reason '<why, ticket>'`;
 const bodyOf = (action: string) => ({ action, reason: '<why, ticket>' });
 
-/** @returns empty = there is nothing to do but wait; what would be refused is not listed */
-export function choicesOf(row: OrderRow, saga: SagaView, gateway: GatewayView, standing: Standing): Choice[] {
-  const found: Choice[] = [];
-  const { situation } = standing;
+/** Steps whose skip is something else than one more try: what it does is left undone, and vouched for. */
+const SKIPPABLE = new Set(['reserveInventory', 'chargePayment', 'refundPayment']);
+
+/**
+ * @param usual the first word of the command that is mostly given, if any is
+ * @returns empty = there is nothing to do but wait; what would be refused is not listed
+ */
+export function choicesOf(facts: OrderFacts, periods: Periods, usual: string | null, now: number): Choice[] {
+  const { row, saga, gateway, standing } = facts;
+  const { situation, step } = standing;
+  const found: Choice[] = [
+    ...answerDispute(row, gateway),
+    ...choicesOfFindings(row),
+    ...lookAgain(row, gateway, periods, now),
+  ];
   const unwinds = row.state.unwindingReason !== null;
-  if (situation === 'paused' && saga.asked && saga.known) found.push(unpause(saga.workflowId, standing));
-  if (['paused', 'retrying', 'parked', 'undo-failing'].includes(situation) || isRetryingUndo(saga, situation))
-    found.push(retry(row, gateway, standing), skip(row, standing));
+  const isTried =
+    ['paused', 'retrying', 'parked', 'undo-failing'].includes(situation) || isRetryingUndo(saga, situation);
+  if (isTried) found.push(retry(facts));
+  if (situation === 'paused' && saga.asked && saga.known) found.push(unpause(saga, standing));
   if (situation === 'saga-ended' || situation === 'saga-missing' || situation === 'waits-for-start')
-    found.push(restart(row, gateway));
-  if (['retrying', 'parked', 'paused'].includes(situation) && !unwinds) found.push(giveUp(row, gateway, 'compensate'));
-  if (row.state.status !== 'CANCELLED' && !unwinds) found.push(giveUp(row, gateway, 'cancel'));
-  return [...found, ...ofFindings(row), ...ofHeldEvents(row), ...lookAgain(row, gateway)];
+    found.push(restart(row, gateway, situation));
+  if (row.state.status !== 'CANCELLED' && !unwinds) found.push(cancel(row, gateway));
+  if (['retrying', 'parked', 'paused'].includes(situation) && !unwinds) found.push(compensate(row, gateway));
+  if (isTried && step !== null && SKIPPABLE.has(step)) found.push(skip(facts));
+  const all = [...found, ...choicesOfHeldEvents(row)];
+  const first = usual === null ? undefined : all.find(({ command }) => command.startsWith(usual));
+  return first === undefined ? all : [{ ...first, usual: true }, ...all.filter((each) => each !== first)];
 }
 
 const isRetryingUndo = (saga: SagaView, situation: Standing['situation']): boolean =>
@@ -44,154 +50,122 @@ const isRetryingUndo = (saga: SagaView, situation: Standing['situation']): boole
 function resolved(
   { id }: OrderRow,
   action: 'retry' | 'skip' | 'compensate',
-): Pick<Choice, 'action' | 'command' | 'http'> {
+): Pick<Choice, 'action' | 'command' | 'http' | 'usual'> {
   return {
     action,
     command: `ops ${action} ${id} --yes ${REASON}`,
     http: `POST /admin/sagas/${id}/resolve ${JSON.stringify(bodyOf(action))}`,
+    usual: false,
   };
 }
 
-function retry(row: OrderRow, gateway: GatewayView, standing: Standing): Choice {
+function retry(facts: OrderFacts): Choice {
+  const { row, gateway, standing } = facts;
+  const isPaused = standing.situation === 'paused';
   return {
     ...resolved(row, 'retry'),
-    does: `tries ${standing.step} now instead of waiting; mend the cause first`,
+    does: isPaused
+      ? `ends the pause: ${standing.step} is tried at once, and then for as long as a new one is`
+      : `tries ${standing.step} now instead of waiting`,
+    useWhen: useOfRetry(facts),
     ...costOfRetry(row, gateway, standing),
-    reversible: 'nothing is lost by trying: if it fails, it stands as before',
+    ...(isInVain(facts) && { follows: null }),
+    reversible: 'if it fails, the order stands as before; what has succeeded, only a cancel takes back',
   };
 }
 
-function skip(row: OrderRow, standing: Standing): Choice {
+function skip(facts: OrderFacts): Choice {
+  const { row, gateway, standing } = facts;
   return {
     ...resolved(row, 'skip'),
-    does: `records, in your name, that ${standing.step} has been done by hand, and goes on`,
-    ...costOfSkip(row, standing),
+    does: `records under your name that ${standing.step} has been done by hand; it is NOT carried out`,
+    useWhen: useOfSkip(facts),
+    ...costOfSkip(row, gateway, standing),
     reversible: 'no: it stays on record, and what you vouch for nobody checks',
   };
 }
 
-function restart(row: OrderRow, gateway: GatewayView): Choice {
+function restart(row: OrderRow, gateway: GatewayView, situation: Standing['situation']): Choice {
   const unwinds = row.state.unwindingReason !== null;
+  const given: Pick<Choice, 'does' | 'useWhen' | 'reversible'> = {
+    does: `begins its saga now, and the order ${unwinds ? 'goes on being CANCELLED' : 'GOES ON'}: every step finds what was done before`,
+    useWhen:
+      situation === 'saga-ended' && !unwinds
+        ? 'it was ended by mistake: mend first what its last error says'
+        : 'no relay has begun it by the time that stands above',
+    reversible: unwinds ? 'no: it is being cancelled already' : 'the order can be cancelled afterwards, too',
+  };
+  if (unwinds)
+    return { ...resolved(row, 'retry'), ...given, ...costOfGivingUp(row, gateway), customer: 'the order is CANCELLED' };
+  const pieces = holdsPieces(row) ? '' : 'the order’s pieces are reserved, ';
   return {
     ...resolved(row, 'retry'),
-    does: 'begins its saga now; every step finds what was done before',
-    ...(unwinds
-      ? costOfGivingUp(row, gateway)
-      : {
-          moves: null,
-          money: NONE.concat(' beyond what the order owes anyway'),
-          stock: NONE.concat(' beyond what the order takes anyway'),
-          customer: 'the order goes on',
-        }),
-    reversible: unwinds ? 'no: it is being cancelled already' : 'the order can be given up afterwards, too',
+    ...given,
+    ...{ moves: null, money: NONE, stock: NONE, customer: NONE },
+    follows: `${pieces}the customer pays ${money(row.total)} as ordered, if that was not taken before, and the order is CONFIRMED`,
   };
 }
 
-function giveUp(row: OrderRow, gateway: GatewayView, action: 'compensate' | 'cancel'): Choice {
-  const { id } = row;
-  const resolve = action === 'compensate' ? resolved(row, 'compensate') : undefined;
+function compensate(row: OrderRow, gateway: GatewayView): Choice {
   return {
-    action,
-    command: resolve?.command ?? `ops cancel ${id} --yes ${REASON}`,
-    http: resolve ? resolve.http : `POST /orders/${id}/cancel {"reason":"<why, ticket>"}`,
-    does:
-      action === 'compensate'
-        ? 'gives the order up now: its saga undoes what was done'
-        : 'gives the order up; recorded in Postgres first, so that it holds even while Temporal or all workers are away',
+    ...resolved(row, 'compensate'),
+    does: 'the same as `cancel`, decided by the saga: it needs a worker that answers',
+    useWhen:
+      'it is to stay if it is confirmed meanwhile (then this is refused, while `cancel` takes a confirmed order back, too), or the customer must not read your reason',
+    ...costOfGivingUp(row, gateway),
+    customer: 'the order is CANCELLED; who reads it sees a sentence of ours, not your reason',
+    reversible: 'no: the customer has to order anew',
+  };
+}
+
+function cancel(row: OrderRow, gateway: GatewayView): Choice {
+  const isConfirmed = row.state.status === 'CONFIRMED';
+  return {
+    action: 'cancel',
+    usual: false,
+    command: `ops cancel ${row.id} --yes ${REASON}`,
+    http: `POST /orders/${row.id}/cancel {"reason":"<why, ticket>"}`,
+    does: 'has the order gone, whatever it has come to: written into our database first, so that it holds while Temporal or all workers are away',
+    useWhen: isConfirmed
+      ? 'customer or shop want it gone, and it has not been sent off (which is not known here)'
+      : 'customer or shop want it gone: this is the usual way to give an order up',
     ...costOfGivingUp(row, gateway),
     reversible: 'no: the customer has to order anew',
   };
 }
 
-function unpause(workflowId: string, { step }: Standing): Choice {
+function unpause({ workflowId, namespace }: Extract<SagaView, { known: true }>, { step }: Standing): Choice {
   return {
     action: null,
-    command: `temporal activity unpause --workflow-id ${workflowId} --activity-type ${step}`,
+    usual: false,
+    command: `temporal activity unpause --workflow-id ${workflowId} --activity-type ${step} --namespace ${namespace}`,
     http: null,
-    does: `lets ${step} go on: it is tried at once`,
-    moves: null,
-    money: NONE.concat(' beyond what the step does'),
-    stock: NONE.concat(' beyond what the step does'),
-    customer: 'the order goes on',
+    does: `ends the pause as \`retry\` does, but leaves no record of who did it, and gives ${step} only what is left of its time`,
+    useWhen: 'no `ops` is at hand; after the order’s deadline it has the order CANCELLED instead',
+    ...{ moves: null, money: 'as `retry`', stock: 'as `retry`', customer: 'as `retry`', follows: null },
     reversible: 'it can be paused again while it fails',
   };
 }
 
-/** The reconciler gives a charge back by itself; what it has reported waits for one of these. */
-const REFUNDABLE = new Set([
-  'LATE_CHARGE',
-  'DOUBLE_CHARGE',
-  'LOST_REFUND',
-  'REFUND_FAILED',
-  'UNMARKED_CHARGE',
-  'ORPHAN_CHARGE',
-]);
-
-function ofFindings({ findings }: OrderRow): Choice[] {
-  return findings.flatMap(({ id, kind, action, amount, currency }) => {
-    if (id === null || action !== 'reported') return [];
-    const close: Choice = {
-      action: null,
-      command: `ops reconcile --close ${id} --as cancelled --yes ${REASON}`,
-      http: null,
-      does: `says that finding ${id} (${kind}) has been dealt with`,
-      ...{ moves: null, money: 'nothing moves', stock: NONE, customer: NONE },
-      reversible: 'it is reported again only if the ledger changes',
-    };
-    if (!REFUNDABLE.has(kind)) return [close];
-    const refund: Choice = {
-      ...close,
-      command: `ops reconcile --refund ${id} --yes ${REASON}`,
-      does: `has the reconciler make one more refund of finding ${id} (${kind})`,
-      moves: { amount, currency },
-      money: `${money({ amount, currency })} goes back`,
-      customer: 'gets the money back',
-      reversible: 'no: what has gone back is gone',
-    };
-    return [refund, close];
-  });
-}
-
-function ofHeldEvents({ heldEvents }: OrderRow): Choice[] {
-  return heldEvents
-    .filter(({ state }) => state === 'PARKED')
-    .flatMap(({ id, destination, type, sequence }) => [
-      {
-        action: null,
-        ...{ command: `ops dead-letters replay ${id} --yes ${REASON}`, http: `POST /admin/dead-letters/${id}/replay` },
-        does: `sends event ${sequence} (${type}) to ${destination} again, and then those behind it`,
-        ...{ moves: null, money: NONE, stock: NONE, customer: NONE },
-        reversible: 'nothing is lost by trying: refused again, it is held again',
-      },
-      {
-        action: null,
-        ...{
-          command: `ops dead-letters discard ${id} --yes ${REASON}`,
-          http: `POST /admin/dead-letters/${id}/discard`,
-        },
-        does: `never sends event ${sequence} (${type}) to ${destination}; those behind it follow`,
-        ...{ moves: null, money: NONE, stock: NONE, customer: NONE },
-        reversible: `no: ${destination} has to learn of it by another way`,
-      },
-    ]);
-}
-
-/** Of an order that is final, money where none belongs, or none where it does. */
-function lookAgain(row: OrderRow, gateway: GatewayView): Choice[] {
-  if (!isFinal(row) || !gateway.asked) return [];
-  const due = row.state.status === 'CONFIRMED' && row.payment.status !== 'SETTLED_OUTSIDE' ? row.total.amount : 0;
-  if (gateway.holds === due || row.payment.status === 'SETTLED_OUTSIDE') return [];
+/** Nothing of ours answers a bank: it is listed since it is the one thing to be done. */
+function answerDispute({ payment }: OrderRow, gateway: GatewayView): Choice[] {
+  const dispute = disputeOf(gateway);
+  if (dispute?.how !== 'open') return [];
   return [
     {
-      ...{ action: null, command: `ops reconcile --order ${row.id}`, http: null },
-      does: 'has the reconciler compare this order’s charges with the gateway’s now, however old they are',
-      moves: gateway.holds > due ? { amount: gateway.holds - due, currency: row.total.currency } : null,
-      money:
-        gateway.holds > due
-          ? `${money({ amount: gateway.holds - due, currency: row.total.currency })} too much may go back`
-          : NONE,
-      ...{ stock: NONE, customer: NONE },
-      reversible: 'it only does what it would do by itself',
+      action: null,
+      usual: false,
+      command: `answer, or accept, the dispute of ${payment.gatewayReference ?? 'the charge'} in the gateway’s dashboard`,
+      http: null,
+      does: 'is no command of ours: whoever answers disputes for the shop does it there',
+      useWhen: 'always: a dispute that nobody answers in time is lost. Accept it if the customer is right',
+      ...{
+        moves: null,
+        money: 'won: the shop keeps it; lost or accepted: the bank gives it to the customer',
+        stock: NONE,
+      },
+      ...{ customer: 'the order stays as it is', follows: null },
+      reversible: 'no: the bank takes one answer',
     },
   ];
 }

@@ -1,7 +1,11 @@
-/** What a choice costs in money, in pieces and for the customer. Of an undo something else than of a step: nothing goes on after it. */
+/**
+ * What a choice costs in money, in pieces and for the customer: by itself, and in what follows by itself once it has succeeded. Of an
+ * undo something else than of a step: nothing goes on after it.
+ */
 import { money } from '../contracts/amounts.js';
 import type { Money } from '../contracts/orders.js';
 import type { GatewayView } from './gateway-view.js';
+import { holdsPieces, mayBeCharged } from './holdings.js';
 import type { OrderRow } from './order-row.js';
 import { isStepName, type Standing } from './situation.js';
 
@@ -11,6 +15,8 @@ export type Cost = {
   moves: Money | null;
   stock: string;
   customer: string;
+  /** What follows by itself once it has succeeded; null = nothing does, or all is said. */
+  follows: string | null;
 };
 
 export const NONE = 'none';
@@ -19,27 +25,40 @@ export const NONE = 'none';
 export const isPaidOutside = ({ payment, total }: OrderRow): boolean =>
   payment.status === 'SETTLED_OUTSIDE' && payment.refundReference === null && total.amount > 0;
 
-const holdsPieces = ({ reservations }: OrderRow): boolean =>
-  reservations.some(({ state }) => state === 'RESERVED' || state === 'SOLD');
+/** How the dispute stands that keeps the gateway from giving back; null = none does. */
+export function disputeOf(gateway: GatewayView): { how: 'open' | 'lost' | 'won'; answerBy: string | null } | null {
+  const charge = gateway.asked ? gateway.charges.find(({ disputed }) => disputed) : undefined;
+  if (charge === undefined) return null;
+  const { dispute, answerBy } = charge;
+  return { how: dispute === 'won' || dispute === 'lost' ? dispute : 'open', answerBy };
+}
 
-/** Of giving the order up, or of going on with that. */
+/** Of giving the order up, or of going on with that: all of it, since it begins what then goes on by itself. */
 export function costOfGivingUp(row: OrderRow, gateway: GatewayView): Cost {
   return {
     money: isPaidOutside(row) ? outsideOf(row, gateway) : heldOf(row, gateway),
     moves: isPaidOutside(row) ? row.total : heldBy(row, gateway),
     stock: holdsPieces(row) ? 'the order’s pieces go back on sale' : NONE,
-    customer: 'the order is cancelled; every reader sees the reason',
+    customer: 'the order is CANCELLED; who reads it, its customer too, sees your reason',
+    follows: null,
   };
 }
 
-function heldBy({ payment, total }: OrderRow, gateway: GatewayView): Money | null {
+/** The same in a few words, for what comes by itself. */
+export function endsAs(row: OrderRow, gateway: GatewayView): string {
+  const { money: moved, stock } = costOfGivingUp(row, gateway);
+  return `money: ${moved}; stock: ${stock}`;
+}
+
+/** What the gateway holds of it, as far as is known. */
+export function heldBy({ payment, total }: OrderRow, gateway: GatewayView): Money | null {
   const amount = gateway.asked ? gateway.holds : payment.status === 'CHARGED' ? total.amount : 0;
   return amount > 0 ? { amount, currency: total.currency } : null;
 }
 
 function outsideOf(row: OrderRow, gateway: GatewayView): string {
   const besides = gateway.asked && gateway.holds > 0 ? `${heldOf(row, gateway)}; besides, ` : '';
-  return `${besides}${money(row.total)} came by other means; give it back by hand; the cancel waits at refundPayment until you have and skip it`;
+  return `${besides}${money(row.total)} came by other means, and no machine gives it back: the cancel waits at refundPayment until you have done so by hand, and skip that`;
 }
 
 function heldOf(row: OrderRow, gateway: GatewayView): string {
@@ -47,33 +66,56 @@ function heldOf(row: OrderRow, gateway: GatewayView): string {
     return row.payment.status === 'CHARGED'
       ? `${money(row.total)} goes back`
       : 'what was taken goes back (not known how much)';
-  if (gateway.holds <= 0) return NONE;
-  const back = `${money({ amount: gateway.holds, currency: row.total.currency })} goes back`;
-  const charge = gateway.charges.find(({ disputed }) => disputed);
-  if (charge === undefined || charge.dispute === 'won') return back;
-  return charge.dispute === 'lost'
-    ? 'nothing goes back: the dispute is lost, and the bank has paid'
-    : `${back} if the dispute is won; nothing while it is open, or if it is lost: then the bank has paid`;
+  if (gateway.holds <= 0)
+    return mayBeCharged(row) ? 'none is known to have been taken; what is found to have been goes back' : NONE;
+  const held = money({ amount: gateway.holds, currency: row.total.currency });
+  const dispute = disputeOf(gateway);
+  if (dispute === null || dispute.how === 'won') return `${held} goes back`;
+  return dispute.how === 'lost'
+    ? 'nothing goes back: the dispute is lost, and the bank has taken the money from the shop and given it to the customer'
+    : `${held} goes back only if the shop wins the dispute; if the shop loses it, the bank takes it from the shop and gives it to the customer. While it is open, the cancel waits at refundPayment`;
 }
-
-const customerOf = (row: OrderRow, step: string | null): string =>
-  row.state.unwindingReason !== null || isUndo(step) ? 'the order is then cancelled' : 'the order goes on';
 
 const isUndo = (step: string | null): boolean => step !== null && !isStepName(step);
 
+/** What comes after the step, once it is done. */
+function afterStep(row: OrderRow, step: string | null): string | null {
+  const back = holdsPieces(row)
+    ? 'the order’s pieces go back on sale, and the order is CANCELLED'
+    : 'the order is CANCELLED';
+  switch (step) {
+    case 'reserveInventory':
+      return `${money(row.total)} is charged, and the order CONFIRMED; or it is CANCELLED if that is declined`;
+    case 'chargePayment':
+      return 'the order is CONFIRMED, and its pieces are sold';
+    case 'confirmOrder':
+    case 'cancelOrder':
+      return null;
+    case 'refundPayment':
+      return back;
+    default:
+      return isUndo(step) ? 'the order is CANCELLED' : 'the order goes on';
+  }
+}
+
 export function costOfRetry(row: OrderRow, gateway: GatewayView, { step }: Standing): Cost {
-  const cost: Cost = { money: NONE, moves: null, stock: NONE, customer: customerOf(row, step) };
+  const cost: Cost = { money: NONE, moves: null, stock: NONE, customer: NONE, follows: afterStep(row, step) };
   switch (step) {
     case 'reserveInventory':
       return { ...cost, stock: 'reserves the order’s pieces' };
-    case 'chargePayment':
+    case 'chargePayment': {
+      const whole = money(row.total);
       return {
         ...cost,
         moves: row.total,
-        money: `takes ${money(row.total)}, once, whatever was tried before (one key)`,
+        money: `takes ${whole}, once, whatever was tried before (the gateway knows it by one key)`,
+        customer: `pays ${whole}, as ordered`,
       };
+    }
+    case 'confirmOrder':
+      return { ...cost, stock: 'the reserved pieces are sold', customer: 'the order is CONFIRMED' };
     case 'refundPayment':
-      return { ...cost, moves: heldBy(row, gateway), money: refundOf(row, gateway) };
+      return { ...cost, moves: heldBy(row, gateway), money: refundOf(row, gateway), customer: NONE };
     case 'releaseInventory':
       return { ...cost, stock: holdsPieces(row) ? 'the order’s pieces go back on sale, once' : NONE };
     default:
@@ -83,23 +125,38 @@ export function costOfRetry(row: OrderRow, gateway: GatewayView, { step }: Stand
 
 function refundOf(row: OrderRow, gateway: GatewayView): string {
   const held = heldOf(row, gateway);
-  const taken = held === NONE ? 'nothing goes back: the gateway holds nothing of it' : held;
+  const taken =
+    heldBy(row, gateway) === null && gateway.asked ? 'nothing goes back: the gateway holds nothing of it' : held;
   if (!isPaidOutside(row)) return taken;
   const back = gateway.asked && gateway.holds > 0 ? `${taken}; ` : '';
-  return `${back}not ${money(row.total)} that came by other means: give it back by hand, then skip`;
+  return `${back}NOT the ${money(row.total)} that came by other means`;
 }
 
-export function costOfSkip(row: OrderRow, { step }: Standing): Cost {
-  const customer = customerOf(row, step);
-  return {
-    money:
-      step === 'chargePayment'
-        ? `nothing is charged: ${money(row.total)} must have come by another way`
-        : step === 'refundPayment'
-          ? `nothing is given back: what is owed of ${money(row.total)} must have been already`
-          : NONE,
-    moves: step === 'chargePayment' || step === 'refundPayment' ? row.total : null,
-    stock: /Inventory/.test(step ?? '') ? 'nothing is moved: you vouch for the pieces' : NONE,
-    customer: customer === 'the order goes on' ? `${customer} as if the step had succeeded` : customer,
-  };
+export function costOfSkip(row: OrderRow, gateway: GatewayView, { step }: Standing): Cost {
+  const cost: Cost = { money: NONE, moves: null, stock: NONE, customer: NONE, follows: afterStep(row, step) };
+  if (step === 'chargePayment')
+    return {
+      ...cost,
+      moves: row.total,
+      money: `charges NOTHING: the shop loses ${money(row.total)} if it did not come by another way`,
+    };
+  if (step === 'refundPayment') return { ...cost, ...unrefunded(row, gateway) };
+  if (step === 'reserveInventory')
+    return { ...cost, stock: 'reserves NOTHING: others can buy the pieces unless you have put them aside' };
+  return cost;
+}
+
+function unrefunded(row: OrderRow, gateway: GatewayView): Pick<Cost, 'money' | 'moves'> {
+  if (disputeOf(gateway)?.how === 'lost')
+    return { moves: row.total, money: 'gives NOTHING back, and nothing is owed: the bank has given it back' };
+  const held = heldBy(row, gateway);
+  const owed = isPaidOutside(row)
+    ? { amount: row.total.amount + (held?.amount ?? 0), currency: row.total.currency }
+    : (held ?? (gateway.asked ? null : row.total));
+  return owed === null
+    ? { moves: null, money: 'gives NOTHING back; nothing is owed as far as is known: the gateway holds nothing of it' }
+    : {
+        moves: owed,
+        money: `gives NOTHING back: the customer loses ${money(owed)} unless you have given it back yourself`,
+      };
 }

@@ -3,8 +3,13 @@ import { money } from '../contracts/amounts.js';
 import { isVouched } from '../domain/reconciliation-findings.js';
 import { isFinal } from './situation.js';
 import type { GatewayView } from './gateway-view.js';
+import type { NextAct } from './next-acts.js';
+import type { OrderFacts } from './order-facts.js';
 import type { OrderRow } from './order-row.js';
+import type { Periods } from './periods.js';
+import { clock } from './plain-words.js';
 import type { SagaView } from './saga-view.js';
+import { sequelOf, surplusOf } from './surplus.js';
 
 export type Source = 'row' | 'saga' | 'gateway' | 'events' | 'stock';
 export type Disagreement = {
@@ -17,30 +22,45 @@ export type Disagreement = {
 /** A saga commits its order's end before its own: so long a difference is the way of things. */
 const SETTLES_MS = 60_000;
 
-export function disagreementsOf(row: OrderRow, saga: SagaView, gateway: GatewayView, now = Date.now()): Disagreement[] {
-  return [...ofMoney(row, gateway), ...ofFindings(row), ...ofSaga(row, saga, now), ...ofEvents(row), ...ofStock(row)];
+export type Looked = { periods: Periods; now: number; next: NextAct[] };
+
+export function disagreementsOf(
+  { row, saga, gateway }: Pick<OrderFacts, 'row' | 'saga' | 'gateway'>,
+  looked: Looked,
+): Disagreement[] {
+  return [
+    ...ofMoney(row, gateway, looked),
+    ...ofFindings(row),
+    ...ofSaga(row, saga, looked),
+    ...ofEvents(row),
+    ...ofStock(row),
+  ];
 }
 
-const RECONCILED = 'The reconciler settles or reports it on its next passes (`ops reconcile --order`).';
-const PERSON = 'No machine decides this: see the findings, and the gateway’s own records.';
+const lookAt = ({ id }: OrderRow): string =>
+  `No machine decides this: the reconciler opens a finding for you, which \`ops reconcile --order ${id}\` lists.`;
+const bugIn = ({ id }: OrderRow): string =>
+  `No machine mends this, and it should not be: see \`ops order ${id}\`, and tell whoever maintains this service.`;
 
-function ofMoney(row: OrderRow, gateway: GatewayView): Disagreement[] {
+function ofMoney(row: OrderRow, gateway: GatewayView, { periods, now }: Looked): Disagreement[] {
   if (!gateway.asked) return [];
   const { state, payment, total } = row;
   const { holds, charges } = gateway;
   const between: [Source, Source] = ['row', 'gateway'];
   const found: Disagreement[] = [];
-  const has = `the gateway holds ${money({ amount: holds, currency: total.currency })} of ${money(total)}`;
+  const has = `the shop holds ${money({ amount: holds, currency: total.currency })} at the gateway, of ${money(total)}`;
+  const surplus = surplusOf(row, gateway, periods, now);
+  const sequel = surplus === null ? lookAt(row) : sequelOf(surplus, row, periods);
   const isPaid = payment.status === 'CHARGED';
   if (isPaid && holds < total.amount)
-    found.push({ between, says: `The row says CHARGED, and ${has}: it was given back outside.`, sequel: PERSON });
+    found.push({ between, says: `We have it as CHARGED, and ${has}: it was given back outside.`, sequel: lookAt(row) });
   if (isPaid && holds > total.amount)
-    found.push({ between, says: `The row says CHARGED, and ${has}: it was charged twice.`, sequel: RECONCILED });
+    found.push({ between, says: `We have it as CHARGED once, and ${has}: it was charged twice.`, sequel });
   if (payment.status === 'REFUNDED' && holds > 0)
-    found.push({ between, says: `The row says REFUNDED, and ${has}: the refund failed later.`, sequel: RECONCILED });
+    found.push({ between, says: `We have it as REFUNDED, and ${has}: the refund failed later.`, sequel });
   const isOurs = payment.status === null || payment.status === 'VOIDED' || payment.status === 'DECLINED';
   if (isOurs && holds > 0 && state.status === 'CANCELLED')
-    found.push({ between, says: `The order is cancelled unpaid, and ${has}: a late charge.`, sequel: RECONCILED });
+    found.push({ between, says: `The order is cancelled unpaid, and ${has}: a late charge.`, sequel });
   if (isOurs && holds > 0 && state.status === 'PENDING')
     found.push({
       between,
@@ -48,8 +68,8 @@ function ofMoney(row: OrderRow, gateway: GatewayView): Disagreement[] {
       sequel:
         'The next try finds the charge under its key and records it; if the order is given up, its undo gives it back.',
     });
-  for (const { disputed, dispute } of charges)
-    if (disputed && !isSettled(row, dispute)) found.push({ between, ...disputeOf(dispute) });
+  for (const { disputed, dispute, answerBy } of charges)
+    if (disputed && !isSettled(row, dispute)) found.push({ between, ...disputeOf(row, dispute, answerBy) });
   return found;
 }
 
@@ -60,39 +80,48 @@ function isSettled(row: OrderRow, dispute: string | null): boolean {
   return isVouchedFor || (dispute === 'won' && row.state.status === 'CONFIRMED' && row.payment.status === 'CHARGED');
 }
 
-function disputeOf(dispute: string | null): Omit<Disagreement, 'between'> {
+function disputeOf(row: OrderRow, dispute: string | null, answerBy: string | null): Omit<Disagreement, 'between'> {
   if (dispute === 'lost')
     return {
-      says: 'The customer’s dispute of the charge is lost: the bank has given the money back.',
+      says: 'The shop has lost the customer’s dispute of the charge: the bank has taken the money from the shop and given it to the customer.',
       sequel: 'Nothing more is to be given back: an undo that waits for it is to be skipped, and the finding closed.',
     };
   if (dispute === 'won')
     return {
-      says: 'The customer’s dispute of the charge is won: the money is the shop’s again.',
+      says: 'The shop has won the customer’s dispute of the charge: the money is the shop’s again.',
       sequel: 'A refund is possible again: an undo that waits for it is to be retried.',
     };
   const how = dispute === null ? '' : ` (${dispute})`;
-  return { says: `The customer disputes the charge with their bank${how}.`, sequel: PERSON };
+  const whole = money(row.total);
+  const when = answerBy === null ? 'in time (the gateway’s dashboard has the date)' : `by ${clock(answerBy)}`;
+  return {
+    says: `The customer disputes the charge with their bank${how}.`,
+    sequel: `Somebody has to answer or accept it in the gateway’s dashboard, ${when}: else the shop loses ${whole}, which the bank takes from it and gives to the customer. No machine of ours answers; the reconciler opens a finding DISPUTED, which \`ops reconcile --order ${row.id}\` lists.`,
+  };
 }
 
 /** What the reconciler has found and not settled; whatever is settled is part of what happened. */
-function ofFindings({ findings }: OrderRow): Disagreement[] {
+function ofFindings({ id: orderId, findings }: OrderRow): Disagreement[] {
   return findings
     .filter((finding) => finding.action !== 'refunded' && finding.action !== 'cancelled' && !isVouched(finding))
     .map(({ id, kind, action, reference, detail }) => ({
       between: ['row', 'gateway'],
       says: `Finding ${id}: ${kind} at ${reference || 'no charge'}${detail === null ? '' : ` (${detail})`}.`,
-      sequel: action === 'reported' ? 'It waits for a human.' : `The reconciler is at it (${action}).`,
+      sequel:
+        action === 'reported'
+          ? `It waits for you (\`ops reconcile --order ${orderId}\` lists it).`
+          : `The reconciler is at it (${action}), and goes on with every pass.`,
     }));
 }
 
-function ofSaga(row: OrderRow, saga: SagaView, now: number): Disagreement[] {
+function ofSaga(row: OrderRow, saga: SagaView, { now, next }: Looked): Disagreement[] {
   if (!saga.asked) return [];
   const between: [Source, Source] = ['row', 'saga'];
   const ends = isFinal(row);
+  const sequel = restarted(row, next);
   if (!saga.known) {
     if (ends || row.sagaStartedAt === null || row.state.status !== 'PENDING') return [];
-    return [{ between, says: 'The row says that its saga was begun; Temporal knows none.', sequel: RESTARTED }];
+    return [{ between, says: 'We have its saga as begun; Temporal knows none.', sequel }];
   }
   if (ends && saga.execution === 'RUNNING' && now - Date.parse(row.updatedAt) > SETTLES_MS)
     return [
@@ -104,17 +133,23 @@ function ofSaga(row: OrderRow, saga: SagaView, now: number): Disagreement[] {
     ];
   if (!ends && saga.execution === 'COMPLETED')
     return [
-      {
-        between,
-        says: 'Temporal says COMPLETED, and the order is not final: it was completed by hand.',
-        sequel: RESTARTED,
-      },
+      { between, says: 'Temporal says COMPLETED, and the order is not final: it was completed by hand.', sequel },
     ];
   if (!ends && saga.execution !== 'RUNNING' && saga.execution !== 'CONTINUED_AS_NEW')
-    return [{ between, says: `The order is not final, and its saga was ${saga.execution}.`, sequel: RESTARTED }];
+    return [{ between, says: `The order is not final, and its saga was ${saga.execution}.`, sequel }];
   return [];
 }
-const RESTARTED = 'The row decides: the saga is begun anew, and every step finds what was done.';
+
+/** What the order is decides, not what Temporal has: its saga is begun anew, sooner or later, and for one thing or the other. */
+function restarted({ state }: OrderRow, next: NextAct[]): string {
+  const at = next.find((act) => act.at !== null)?.at ?? null;
+  if (state.unwindingReason !== null) return 'A relay begins it anew by itself, and the order goes on being CANCELLED.';
+  const [act] = next;
+  if (at === null) return 'A relay begins it anew by itself, and the order GOES ON.';
+  return act?.atLatest
+    ? `A relay begins it anew by ${clock(at)}, and the order GOES ON.`
+    : `Nothing happens until ${clock(at)}. Then it is begun anew, and the order CANCELLED; \`ops retry\` before then lets it GO ON.`;
+}
 
 /** The newest event of an order that is final says so; events are gapless, and only retention takes them, from the beginning. */
 function ofEvents(row: OrderRow): Disagreement[] {
@@ -125,8 +160,8 @@ function ofEvents(row: OrderRow): Disagreement[] {
   if (last.sequence !== row.eventCount)
     found.push({
       between,
-      says: `The row counts ${row.eventCount} events; the newest is ${last.sequence}.`,
-      sequel: PERSON,
+      says: `We have counted ${row.eventCount} events of it; the newest is ${last.sequence}.`,
+      sequel: bugIn(row),
     });
   const expected = row.state.status === 'CANCELLED' ? 'order.cancelled' : 'order.confirmed';
   if (
@@ -134,17 +169,22 @@ function ofEvents(row: OrderRow): Disagreement[] {
     !row.events.some(({ type }) => type === expected) &&
     row.events[0]?.sequence === 1
   )
-    found.push({ between, says: `The order is ${row.state.status}, and no event says ${expected}.`, sequel: PERSON });
+    found.push({
+      between,
+      says: `The order is ${row.state.status}, and no event says ${expected}.`,
+      sequel: bugIn(row),
+    });
   return found;
 }
 
-function ofStock({ state, reservations }: OrderRow): Disagreement[] {
+function ofStock(row: OrderRow): Disagreement[] {
+  const { state, reservations } = row;
   const isHeld = reservations.some(({ state: held }) => held === 'RESERVED' || held === 'SOLD');
   const isUnsold = reservations.some(({ state: held }) => held !== 'SOLD');
   const between: [Source, Source] = ['row', 'stock'];
   if (state.status === 'CANCELLED' && isHeld)
-    return [{ between, says: 'The order is cancelled, and pieces are held for it.', sequel: PERSON }];
+    return [{ between, says: 'The order is cancelled, and pieces are held for it.', sequel: bugIn(row) }];
   if (state.status === 'CONFIRMED' && state.unwindingReason === null && isUnsold)
-    return [{ between, says: 'The order is confirmed, and not all of its pieces are sold.', sequel: PERSON }];
+    return [{ between, says: 'The order is confirmed, and not all of its pieces are sold.', sequel: bugIn(row) }];
   return [];
 }

@@ -8,15 +8,22 @@ import type { Client } from '@temporalio/client';
 import { money } from '../contracts/amounts.js';
 import type { SagaPolicy } from '../contracts/saga.js';
 import type { Database } from '../domain/database.js';
-import type { PaymentStatus } from '../domain/payments.js';
-import { type Choice, choicesOf } from './choices.js';
+import type { Choice } from './choice.js';
+import { choicesOf } from './choices.js';
+import { disputeOf, endsAs } from './costs.js';
 import { type Disagreement, disagreementsOf } from './disagreements.js';
-import { type GatewayView, type LedgerPlace, movementsOf, readGateway, refundUnderWay } from './gateway-view.js';
+import { type GatewayView, type LedgerPlace, readGateway } from './gateway-view.js';
+import { type Happening, happenedOf } from './happened.js';
+import { moneySentence, stockSentence } from './holdings.js';
 import { type NextAct, nextActs } from './next-acts.js';
+import type { OrderFacts } from './order-facts.js';
 import { type OrderRow, readOrderRow } from './order-row.js';
-import { isVouched } from '../domain/reconciliation-findings.js';
+import { type Periods, PERIODS } from './periods.js';
+import { span, type Word, wordsIn } from './plain-words.js';
 import { readSaga, type SagaView } from './saga-view.js';
-import { isFinal, type Situation, type Standing, standingOf } from './situation.js';
+import { isFinal, type Situation, standingOf } from './situation.js';
+import { surplusOf } from './surplus.js';
+import { usualOf } from './usual.js';
 
 export type ExplanationSources = {
   db: Database;
@@ -25,9 +32,10 @@ export type ExplanationSources = {
   gateway: LedgerPlace;
   policyOfToday: SagaPolicy;
   probeEveryMs: number;
+  /** Of the workers; absent = the defaults of their settings stand for them. */
+  periods?: Periods;
 };
 
-export type Happening = { at: string; source: 'row' | 'log' | 'event' | 'gateway' | 'finding'; what: string };
 export type Explanation = {
   orderId: string;
   /** When it was looked. */
@@ -37,16 +45,17 @@ export type Explanation = {
   step: string | null;
   workflowId: string | null;
   why: string[];
+  /** What is mostly done of an order that stands so. */
+  usual: string;
   happened: Happening[];
   next: NextAct[];
   choices: Choice[];
   disagreements: Disagreement[];
+  /** The terms in all that is said, with what they mean. */
+  words: Word[];
   /** What each source is good for just now. */
   sources: { row: string; saga: string; gateway: string; events: string };
 };
-
-/** All that is known of an order, read once: what is said of it, in whatever form, is said from this. */
-export type OrderFacts = { row: OrderRow; saga: SagaView; gateway: GatewayView; standing: Standing };
 
 /** @returns null if there is no such order */
 export async function readFacts(sources: ExplanationSources, id: string): Promise<OrderFacts | null> {
@@ -66,76 +75,40 @@ export async function explainOrder(sources: ExplanationSources, id: string): Pro
 
 export function explain(sources: ExplanationSources, facts: OrderFacts): Explanation {
   const { row, saga, gateway, standing } = facts;
+  const { periods = PERIODS } = sources;
+  const now = Date.now();
+  const ofSaga = actsOfSaga(sources, facts);
+  const usual = usualOf(facts, periods, now);
+  const told = {
+    why: [...standing.sentences, moneySentence(row, gateway, now), stockSentence(row)],
+    usual: `Usual: ${usual.says}`,
+    happened: happenedOf(row, gateway),
+    next: inTime([...ofSaga, ...actsOfReconciler(facts, periods, now), ...actsOfRelay(row)]),
+    choices: choicesOf(facts, periods, usual.command, now),
+    disagreements: disagreementsOf(facts, { periods, now, next: ofSaga }),
+    sources: sourcesOf(row, saga, gateway, now),
+  };
   return {
     orderId: row.id,
-    at: new Date().toISOString(),
+    at: new Date(now).toISOString(),
     situation: standing.situation,
     status: row.state.status,
     step: standing.step,
     workflowId: saga.asked ? saga.workflowId : null,
-    why: [...standing.sentences, ...moneySentences(row, gateway)],
-    happened: happenedOf(row, gateway),
-    next: [...actsOfSaga(sources, facts), ...actsOfReconciler(row), ...actsOfRelay(row)],
-    choices: choicesOf(row, saga, gateway, standing),
-    disagreements: disagreementsOf(row, saga, gateway),
-    sources: sourcesOf(row, saga, gateway),
+    ...told,
+    words: wordsIn(JSON.stringify(told)),
   };
 }
 
-/** The words of our record, for whoever has only this text. */
-const MEANS: Record<PaymentStatus, string> = {
-  CHARGED: 'taken',
-  DECLINED: 'refused by the gateway: nothing was taken',
-  VOIDED: 'given up before anything was seen to be taken',
-  REFUNDING: 'being given back',
-  REFUNDED: 'given back',
-  SETTLED_OUTSIDE: 'paid or given back by other means, as an operator has vouched',
-};
-
-const meaningOf = (status: PaymentStatus, { findings }: OrderRow): string =>
-  MEANS[status].replace('an operator', findings.find(isVouched)?.closedBy ?? 'an operator');
-
-function moneySentences(row: OrderRow, gateway: GatewayView): string[] {
-  const { payment, total } = row;
-  const { status } = payment;
-  const underWay = status === 'REFUNDED' ? refundUnderWay(gateway, payment) : undefined;
-  const means = status === null ? '' : underWay === undefined ? ` (${meaningOf(status, row)})` : `: ${underWay}`;
-  const outcome = status === null ? 'no outcome is on record' : `it is ${status}${means}`;
-  const record = `Money: of the charge of ${money(total)} ${outcome}`;
-  if (!gateway.asked) return [`${record}; the gateway was not asked.`];
-  const none = gateway.charges.length === 0 ? ' (it lists no charge; its search is up to a minute late)' : '';
-  return [`${record}; the gateway holds ${money({ amount: gateway.holds, currency: total.currency })}${none}.`];
-}
-
-/** Oldest first; the log and the events tell the same deeds from two sides. */
-function happenedOf(row: OrderRow, gateway: GatewayView): Happening[] {
-  const happened: Happening[] = [
-    { at: row.createdAt, source: 'row', what: 'accepted' },
-    ...(row.sagaStartedAt === null
-      ? []
-      : [{ at: row.sagaStartedAt, source: 'row', what: 'its saga was seen to begin' } as const]),
-    ...row.log.map(({ at, step, outcome, actor, detail }): Happening => {
-      const by = actor === null ? '' : ` by ${actor}`;
-      return { at, source: 'log', what: `${step}: ${outcome}${by}${detail === null ? '' : ` (${detail})`}` };
-    }),
-    ...row.events.map(({ at, type, sequence }): Happening => ({ at, source: 'event', what: `${sequence} ${type}` })),
-    ...row.findings.flatMap((finding): Happening[] => {
-      if (isVouched(finding)) return []; // the log has it, as the step that was skipped
-      const { at, kind, action, reference } = finding;
-      return [{ at: at.toISOString(), source: 'finding', what: `${kind} at ${reference || 'no charge'}: ${action}` }];
-    }),
-    ...(gateway.asked ? gateway.charges : []).map((charge): Happening => {
-      const { at, reference, state } = charge;
-      return { at, source: 'gateway', what: `${reference} ${state}: ${movementsOf(charge)}` };
-    }),
-  ];
-  return happened.toSorted((a, b) => a.at.localeCompare(b.at));
-}
+/** Soonest first; what has no time last. */
+const inTime = (acts: NextAct[]): NextAct[] =>
+  acts.toSorted((a, b) => (a.at ?? LAST_OF_ALL).localeCompare(b.at ?? LAST_OF_ALL));
+const LAST_OF_ALL = '~';
 
 /** What its saga does next if nobody does anything, soonest first. */
 export function actsOfSaga(
   { policyOfToday, probeEveryMs }: ExplanationSources,
-  { row, saga, standing }: OrderFacts,
+  { row, saga, gateway, standing }: OrderFacts,
 ): NextAct[] {
   if (standing.situation === 'newer-plan')
     return [{ what: 'it goes on as soon as workers of a newer build run', at: null }];
@@ -148,16 +121,45 @@ export function actsOfSaga(
     policyOfToday,
     probeEveryMs,
     lastError: saga.asked && saga.known ? saga.lastError : null,
+    ends: endsAs(row, gateway),
   });
 }
 
-export const actsOfReconciler = ({ findings }: OrderRow): NextAct[] =>
-  findings
-    .filter(({ action }) => action === 'refunding' || action === 'waiting' || action === 'cancelling')
-    .map(({ kind, action }) => ({
-      what: `the reconciler goes on with ${kind} (${action}) on its next passes`,
-      at: null,
-    }));
+/** What is in hand, and what will be once it has looked; and what a bank does if nobody answers it. */
+export function actsOfReconciler(
+  { row, gateway }: Pick<OrderFacts, 'row' | 'gateway'>,
+  periods: Periods,
+  now: number,
+): NextAct[] {
+  const surplus = surplusOf(row, gateway, periods, now);
+  const dispute = disputeOf(gateway);
+  const every = span(periods.reconcileEveryMs);
+  return [
+    ...row.findings
+      .filter(({ action }) => action === 'refunding' || action === 'waiting' || action === 'cancelling')
+      .map(({ kind, action }) => ({
+        what: `the reconciler goes on with ${kind} (${action}): it tries again every ${every}`,
+        at: null,
+      })),
+    ...(surplus?.by == null
+      ? []
+      : [
+          {
+            what: `the reconciler gives the customer ${money(surplus.amount)} back, or opens a finding for you`,
+            at: surplus.by,
+            atLatest: true as const,
+          },
+        ]),
+    ...(dispute?.how === 'open'
+      ? [
+          {
+            what: `if nobody has answered the dispute, it is lost, and the shop with it ${money(row.total)}`,
+            at: dispute.answerBy,
+          },
+        ]
+      : []),
+  ];
+}
 
 function actsOfRelay({ owing, heldEvents }: OrderRow): NextAct[] {
   const held = [...new Set(heldEvents.map(({ destination }) => destination))];
@@ -170,7 +172,19 @@ function actsOfRelay({ owing, heldEvents }: OrderRow): NextAct[] {
   ];
 }
 
-function sourcesOf(row: OrderRow, saga: SagaView, gateway: GatewayView): Explanation['sources'] {
+/** The shortest for which Temporal can be told to keep what has ended. */
+const RETENTION_MIN_MS = 86_400_000;
+
+function unknownSaga(row: OrderRow, now: number): string {
+  const log = 'the log in Postgres stands for it, and nothing depends on it';
+  if (isFinal(row))
+    return now - Date.parse(row.updatedAt) < RETENTION_MIN_MS
+      ? `none is known, sooner than Temporal’s retention can have removed it: ${log}`
+      : `not known any more, as is normal: Temporal keeps what has ended for its retention only; ${log}`;
+  return row.sagaStartedAt === null ? 'none yet' : 'none is known to Temporal, although it was begun';
+}
+
+function sourcesOf(row: OrderRow, saga: SagaView, gateway: GatewayView, now: number): Explanation['sources'] {
   const first = row.events[0]?.sequence;
   return {
     row: 'read',
@@ -178,9 +192,7 @@ function sourcesOf(row: OrderRow, saga: SagaView, gateway: GatewayView): Explana
       ? `not reached: ${saga.why}`
       : saga.known
         ? `${saga.execution}, ${saga.historyLength} events of history`
-        : isFinal(row)
-          ? 'not known any more: Temporal keeps histories for its retention only; the log in Postgres stands for it'
-          : 'not known to Temporal',
+        : unknownSaga(row, now),
     gateway: gateway.asked ? `read at ${gateway.where}` : `not asked: ${gateway.why}`,
     events:
       first === undefined

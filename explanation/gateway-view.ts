@@ -18,6 +18,8 @@ export type HeldCharge = Pick<LedgerCharge, 'reference' | 'state' | 'currency' |
   disputedAt: string | null;
   /** How its newest dispute stands, in the gateway's word: `lost`, `won`, `needs_response` …; null = it has none. */
   dispute: string | null;
+  /** Until when the bank takes an answer to it; null = not known, or it takes none. */
+  answerBy: string | null;
   at: string;
 };
 export type RefundUnderWay = {
@@ -49,6 +51,7 @@ export async function readGateway(place: LedgerPlace, order: AskedOrder): Promis
         return {
           ...toHeld(charge, refunds, order.installationId),
           ...{ dispute: dispute?.status ?? null, disputedAt: dispute?.createdAt.toISOString() ?? null },
+          answerBy: dispute?.answerBy?.toISOString() ?? null,
         };
       }),
     );
@@ -72,7 +75,7 @@ function toHeld(
   charge: LedgerCharge,
   refunds: LedgerRefund[],
   installationId: string | null,
-): Omit<HeldCharge, 'dispute' | 'disputedAt'> {
+): Omit<HeldCharge, 'dispute' | 'disputedAt' | 'answerBy'> {
   const { reference, state, currency, disputed, createdAt } = charge;
   const ours = (amount: number) => amountFromGateway(installationId, { amount, currency });
   return {

@@ -37,7 +37,9 @@ export type KnownSaga = {
   /** Of the newest attempt that failed, from the history or from what is pending. */
   lastError: string | null;
   /** The identity and the reason with which it was terminated. */
-  endedBy: string | null;
+  endedBy: { identity: string | null; reason: string | null } | null;
+  /** Where it runs, for commands of Temporal's own. */
+  namespace: string;
   policy: SagaPolicy | undefined;
   description: WorkflowExecutionDescription;
 };
@@ -79,6 +81,7 @@ async function look(client: Client, row: OrderRow): Promise<SagaView> {
     standstill: standstill ?? null,
     lastError: wait?.lastError ?? (await lastErrorIn(client, events)),
     endedBy: endedByIn(events),
+    namespace: client.options.namespace,
     policy,
     description,
   };
@@ -144,9 +147,9 @@ function innermost(failure: NonNullable<Failure>): string | null {
   return at.message ?? null;
 }
 
-function endedByIn(events: HistoryEvent[]): string | null {
+function endedByIn(events: HistoryEvent[]): KnownSaga['endedBy'] {
   for (const { workflowExecutionTerminatedEventAttributes: ended } of events) {
-    if (ended) return [ended.identity, ended.reason].filter(Boolean).join(': ') || null;
+    if (ended) return { identity: ended.identity || null, reason: ended.reason || null };
   }
   return null;
 }

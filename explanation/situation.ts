@@ -4,6 +4,7 @@ import { PLAN_VERSION, stepsOf, PLAN } from '../contracts/plan.js';
 import { TRANSIENT_FAILURES } from '../contracts/saga.js';
 import { isKeyRefused, KEY_REFUSED } from './refused-key.js';
 import type { OrderRow } from './order-row.js';
+import { clock, failureWords, span } from './plain-words.js';
 import type { KnownSaga, SagaView } from './saga-view.js';
 
 export const SITUATIONS = [
@@ -46,7 +47,8 @@ export function standingOf(row: OrderRow, saga: SagaView, now = Date.now()): Sta
     return at('newer-plan', null, [
       `It was accepted under plan ${planVersion}, and this build knows ${PLAN_VERSION}: only workers of a newer build carry it out.`,
     ]);
-  const why = unwindingReason === null ? [] : [`It is being given up: ${unwindingReason}.`];
+  const until = status === 'CONFIRMED' ? '; it was confirmed before, and says so until all is undone' : '';
+  const why = unwindingReason === null ? [] : [`It is being cancelled: ${unwindingReason}${until}.`];
   if (!saga.asked)
     return at('temporal-unreachable', null, [
       ...why,
@@ -59,7 +61,9 @@ export function standingOf(row: OrderRow, saga: SagaView, now = Date.now()): Sta
 
   function finalOf({ state }: OrderRow): Standing {
     if (status === 'CONFIRMED')
-      return at('confirmed', null, ['All steps are done: the order is confirmed, and final.']);
+      return at('confirmed', null, [
+        'All steps are done: the order is confirmed, and final unless somebody cancels it.',
+      ]);
     return at('cancelled', null, [
       `The order is cancelled (${state.unwindingReason ?? 'no reason on record'}), and final.`,
     ]);
@@ -76,47 +80,70 @@ function withoutSaga(row: OrderRow, why: string[], now: number): Standing {
   if (row.sagaStartedAt !== null && row.state.status === 'PENDING')
     return at('saga-missing', null, [
       ...why,
-      `Its saga was begun at ${row.sagaStartedAt}, and Temporal has none: another namespace, a Temporal that lost its data, or a deleted execution.`,
+      `Its saga was begun at ${clock(row.sagaStartedAt)}, and Temporal knows none, which should not be: another namespace, a Temporal that lost its data, or somebody deleted it. Nothing works on the order meanwhile.`,
     ]);
   const since = Date.parse(row.state.unwindingReason === null ? row.createdAt : row.updatedAt);
-  const late = now - since > LATE_MS ? ` That is late: does a relay run, and does it reach Temporal?` : '';
-  return at('waits-for-start', null, [...why, `No saga works for it yet; a relay starts one.${late}`]);
+  const late =
+    now - since > LATE_MS
+      ? `That is late, since ${clock(since)}: does a relay run, and does it reach Temporal?`
+      : `That is normal for some seconds; it is late from ${clock(since + LATE_MS)} on.`;
+  return at('waits-for-start', null, [...why, `No saga works for it yet; a relay starts one. ${late}`]);
 }
 
 function endedOf({ execution, closedAt, endedBy, lastError }: KnownSaga, why: string[]): Standing {
-  const by = endedBy === null ? '' : ` by ${endedBy}`;
-  const error = lastError === null ? '' : ` The last error was: ${lastError}.`;
+  const by = endedBy?.identity ? ` by ${endedBy.identity}` : '';
+  const reason = endedBy?.reason ? ` (the reason given: “${endedBy.reason}”)` : '';
   return at('saga-ended', null, [
     ...why,
-    `Its saga was ${execution} at ${closedAt ?? 'a time not known'}${by}, although the order is not final: nothing was undone, and no worker works on it.${error}`,
+    `Its saga was ${execution} at ${closedAt === null ? 'a time not known' : clock(closedAt)}${by}${reason}, although the order is not final: nothing was undone, and nothing works on it now.`,
+    ...errorOf(lastError),
   ]);
 }
+
+const errorOf = (lastError: string | null): string[] =>
+  lastError === null ? [] : [`The last error was: ${lastError}.`];
 
 export const isStepName = (name: string): boolean => stepsOf(PLAN).some((step) => step.name === name);
 
 const isMendedByTime = (failure: string | null): boolean =>
   failure !== null && Object.hasOwn(TRANSIENT_FAILURES, failure);
 
-const parkedFor = (failure: string | null, lastError: string | null): string =>
-  failure === CHARGING_HELD
-    ? 'a brake that operators have engaged holds it, and nothing is wrong with the order: it goes on when that lets go.'
-    : isKeyRefused(lastError)
-      ? `it failed for its whole budget (${failure}). ${KEY_REFUSED}`
-      : isMendedByTime(failure)
-        ? `it failed for its whole budget (${failure}), and is tried again when its neighbour is back.`
-        : `it failed (${failure ?? 'for a reason not known'}), and is not tried again by itself: an operator has to look.`;
+function parkedFor({ marked: { failure }, lastError, policy }: KnownSaga): string {
+  if (failure === CHARGING_HELD)
+    return 'a brake that operators have engaged holds it, and nothing is wrong with the order: it goes on when that lets go.';
+  const how = failureWords(failure);
+  // What waiting does not mend parks at its first failure; so does an account that is held.
+  const isBudget = isMendedByTime(failure) && failure !== 'AccountHeld' && policy !== undefined;
+  const tried = isBudget
+    ? `it failed for ${span(policy.stepRetryBudgetMs)}, which is all that it is tried for`
+    : 'it failed';
+  if (isKeyRefused(lastError)) return `${tried} (${how}). ${KEY_REFUSED}`;
+  return isMendedByTime(failure)
+    ? `${tried} (${how}). It is tried again by itself once that is over.`
+    : `${tried} (${how}). It is not tried again by itself: you have to look.`;
+}
 
-const undoFailing = (failure: string | null): string =>
-  failure === 'UndoFailing' || isMendedByTime(failure)
-    ? 'has failed for long, and goes on being tried.'
-    : `has failed (${failure ?? 'for a reason not known'}): it needs an operator. It is tried again every minute, and succeeds only once the cause has gone.`;
+function undoFailing({ marked: { failure }, policy }: KnownSaga): string {
+  if (failure === 'UndoFailing' || isMendedByTime(failure)) {
+    const long = policy === undefined ? 'long' : `longer than ${span(policy.compensationAttentionAfterMs)}`;
+    return `has failed for ${long} by now, so that you are told; it goes on being tried.`;
+  }
+  return `has failed (${failureWords(failure)}): it needs you. It is tried again every minute, and succeeds only once the cause has gone.`;
+}
+
+function pausedOf(step: string | null, { wait }: KnownSaga): string {
+  const { at: since, by, reason } = wait?.pause ?? { at: null, by: null, reason: null };
+  const when = since === null ? '' : ` since ${clock(since)}`;
+  const who = by === null ? 'Temporal was not told by whom' : `by ${by}`;
+  const why = reason === null ? 'no reason was given' : `the reason given: “${reason}”`;
+  return `${step} is paused in Temporal${when} (${who}; ${why}): it is not tried until it is let go.`;
+}
 
 function runningOf(row: OrderRow, saga: KnownSaga): Standing {
   const { wait, standstill, marked, lastError } = saga;
   const step = wait?.step ?? marked.step;
-  const error = lastError === null ? [] : [`The last error was: ${lastError}.`];
-  if (wait?.waitsFor === 'unpausing')
-    return at('paused', step, [`An operator has paused ${step} in Temporal: it is not tried until it is let go.`]);
+  const error = errorOf(lastError);
+  if (wait?.waitsFor === 'unpausing') return at('paused', step, [pausedOf(step, saga), ...error]);
   if (standstill !== null)
     return at('stands-still', standstill.step ?? step, [
       standstill.failure === 'NO_POLLERS'
@@ -126,13 +153,13 @@ function runningOf(row: OrderRow, saga: KnownSaga): Standing {
     ]);
   if (wait?.waitsFor === 'worker')
     return at('waits-for-worker', step, [
-      `${step ?? 'The saga'} waits for a worker to take it, since ${wait.at}. A live one takes it within milliseconds.`,
+      `${step ?? 'The saga'} waits for a worker to take it, since ${wait.at === null ? 'a time not known' : clock(wait.at)}. A live one takes it within milliseconds.`,
     ]);
   const isUndo = row.state.unwindingReason !== null || marked.state === 'COMPENSATING';
   if (marked.state === 'NEEDS_ATTENTION')
     return isUndo && (step === null || !isStepName(step))
-      ? at('undo-failing', step, [`The undo ${step} ${undoFailing(marked.failure)}`, ...error])
-      : at('parked', step, [`${step} is parked: ${parkedFor(marked.failure, lastError)}`, ...error]);
+      ? at('undo-failing', step, [`The undo ${step} ${undoFailing(saga)}`, ...error])
+      : at('parked', step, [`${step} is parked: ${parkedFor(saga)}`, ...error]);
   if (wait?.waitsFor === 'next-try')
     return at(isUndo && step !== null && !isStepName(step) ? 'unwinding' : 'retrying', step, [
       `${step} failed, and is tried again: try ${wait.attempt} is next.`,
@@ -142,5 +169,6 @@ function runningOf(row: OrderRow, saga: KnownSaga): Standing {
     return at(row.state.status === 'CONFIRMED' ? 'taking-back' : 'unwinding', step, [
       `${step ?? 'Its undos'} ${step ? 'is' : 'are'} under way.`,
     ]);
-  return at('under-way', step, [`${step ?? 'Its saga'} is under way${wait?.at ? ` since ${wait.at}` : ''}.`]);
+  const since = wait?.at ? ` since ${clock(wait.at)}` : '';
+  return at('under-way', step, [`${step ?? 'Its saga'} is under way${since}; nothing is wrong.`]);
 }

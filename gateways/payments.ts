@@ -132,7 +132,14 @@ export type LedgerRefund = {
   status: RefundStatus;
   createdAt: Date;
 };
-export type LedgerDispute = { reference: string; chargeReference: string; status: string; createdAt: Date };
+export type LedgerDispute = {
+  reference: string;
+  chargeReference: string;
+  status: string;
+  createdAt: Date;
+  /** Until when the bank takes an answer; null = it wants none (any more), or the gateway does not say. */
+  answerBy: Date | null;
+};
 
 /** Reading the gateway's own ledger, to compare it with ours. Every call throws GatewayUnknown without an answer. */
 export type PaymentLedger = {

@@ -198,10 +198,12 @@ function toRefund(refund: Stripe.Refund): LedgerRefund[] {
 }
 
 function toDispute(dispute: Stripe.Dispute): LedgerDispute[] {
-  const { id, payment_intent: of, status, created } = dispute;
+  const { id, payment_intent: of, status, created, evidence_details: evidence } = dispute;
+  const dueBy = evidence?.due_by; // 0 = the bank takes none
   requireSense(dispute, [created]);
   if (of === null || of === undefined) return [];
-  return [{ reference: id, chargeReference: idOf(of), status, createdAt: toDate(created) }];
+  const answerBy = dueBy && Number.isSafeInteger(dueBy) ? toDate(dueBy) : null;
+  return [{ reference: id, chargeReference: idOf(of), status, createdAt: toDate(created), answerBy }];
 }
 
 function stateOf(status: Stripe.PaymentIntent.Status): LedgerCharge['state'] {

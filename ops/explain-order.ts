@@ -1,12 +1,14 @@
 /** `explain`: one order for the person who was woken for it: how it stands, why, what comes next, what may be done and what that costs. */
 import type { Command } from 'commander';
 import { type Explanation, explainOrder } from '../explanation/explain.js';
+import type { NextAct } from '../explanation/next-acts.js';
+import { periodsOf } from '../explanation/periods.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 import { addJsonOption, type Ops, orderId, run } from './command.js';
 import { policyOf } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
 import { ledgerPlace } from './gateway-view.js';
-import { age, type Output, time } from './output.js';
+import { age, duration, type Output, time } from './output.js';
 import { noteReads } from './reads.js';
 
 export function addExplainCommand(program: Command): void {
@@ -35,6 +37,7 @@ async function explain(ops: Ops, id: string): Promise<ExitCode> {
       gateway: ledgerPlace(config),
       policyOfToday: policyOf(config),
       probeEveryMs: config.PROBE_EVERY,
+      periods: periodsOf(config),
     },
     id,
   );
@@ -48,10 +51,10 @@ async function explain(ops: Ops, id: string): Promise<ExitCode> {
 
 /** The verdict first, since it is read on a telephone; what happened last, since it is the longest. */
 function print(out: Output, it: Explanation): void {
-  const title = (text: string) => out.print(out.paint('bold', `\n${text}`));
   const step = it.step === null ? '' : ` at ${it.step}`;
   out.print(`${out.paint('bold', it.orderId)}  ${it.status}, ${it.situation}${step}`);
-  for (const sentence of it.why) out.print(`  ${sentence}`);
+  out.print(`printed at ${time(it.at)}; all times are UTC (Z)`);
+  for (const sentence of [...it.why, it.usual]) out.print(`  ${sentence}`);
   if (it.disagreements.length > 0) {
     out.print(out.paint('red', '\nThe sources do not agree'));
     for (const { between, says, sequel } of it.disagreements) {
@@ -59,23 +62,40 @@ function print(out: Output, it: Explanation): void {
       out.print(`    ${sequel}`);
     }
   }
-  title('What happens next by itself');
+  title(out, 'What happens next by itself');
   if (it.next.length === 0) out.print('  nothing');
-  for (const { what, at } of it.next) out.print(`  ${what}${at === null ? '' : `, at ${time(at)}`}`);
-  title('What you may do');
+  for (const act of it.next) out.print(`  ${whenOf(act, it.at)}${act.what}`);
+  title(out, 'What you may do');
   if (it.choices.length === 0)
     out.print(it.next.length === 0 ? '  nothing: it has come to its end' : '  nothing, but wait');
-  for (const { command, does, money, stock, customer, reversible } of it.choices) {
-    out.print(`  ${out.paint('bold', command)}`);
-    out.print(`    ${does}`);
-    out.print(`    money: ${money} · stock: ${stock} · customer: ${customer}`);
-    out.print(`    can it be taken back: ${reversible}`);
-  }
-  title('What happened');
+  for (const choice of it.choices) printChoice(out, choice);
+  title(out, 'What happened');
   out.table(
     ['time', 'from', 'what'],
     it.happened.map(({ at, source, what }) => [`${time(at)} (${age(at)} ago)`, source, what]),
   );
-  title('Read from');
+  title(out, 'Read from');
   for (const [source, state] of Object.entries(it.sources)) out.print(`  ${source.padEnd(8)} ${state}`);
+  if (it.words.length === 0) return;
+  title(out, 'Words');
+  for (const { word, means } of it.words) out.print(`  ${word}: ${means}`);
+}
+
+const title = (out: Output, text: string): void => out.print(out.paint('bold', `\n${text}`));
+
+/** What has begun already is told since when. */
+function whenOf({ at, atLatest }: NextAct, now: string): string {
+  if (at === null) return '';
+  const leftMs = Date.parse(at) - Date.parse(now);
+  if (leftMs <= 0) return `now, since ${time(at)}: `;
+  return `${atLatest ? 'by' : 'at'} ${time(at)} (in ${duration(leftMs)}): `;
+}
+
+function printChoice(out: Output, it: Explanation['choices'][number]): void {
+  out.print(`  ${out.paint('bold', it.command)}${it.usual ? '  <- the usual choice' : ''}`);
+  out.print(`    ${it.does}`);
+  out.print(`    use it when: ${it.useWhen}`);
+  out.print(`    this act: money: ${it.money} · stock: ${it.stock} · customer: ${it.customer}`);
+  if (it.follows !== null) out.print(`    then by itself: ${it.follows}`);
+  out.print(`    can it be taken back: ${it.reversible}`);
 }

@@ -214,8 +214,8 @@ function printNext(out: Output, { next }: OrderReport): void {
     out.print('next     nothing: the order is final');
     return;
   }
-  for (const { what, at } of next) {
-    const when = at === null ? '' : `  ${time(at)} (${whenOf(at)})`;
+  for (const { what, at, atLatest } of next) {
+    const when = at === null ? '' : `  ${atLatest ? 'by ' : ''}${time(at)} (${whenOf(at)})`;
     out.print(`next     ${what}${when}`);
   }
 }

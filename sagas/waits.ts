@@ -24,6 +24,10 @@ export type Wait = {
   lastError: string | null;
   /** Since when a task waits or is under way, or when the next try begins. */
   at: string | null;
+  /** Of an activity whose tries have an end: when that is. A pause keeps it from ending. */
+  until?: string;
+  /** Of what an operator has paused: since when, who, and why, as far as Temporal was told. */
+  pause?: { at: string | null; by: string | null; reason: string | null };
 };
 
 /** @returns the one thing that holds the saga up: what has failed before what only waits */
@@ -32,6 +36,8 @@ export function waitOf({ raw }: WorkflowExecutionDescription, now = Date.now()):
   const [activity] = activities.toSorted((a, b) => Number(Boolean(b.lastFailure)) - Number(Boolean(a.lastFailure)));
   if (activity) {
     const { state, paused, attempt, scheduledTime, lastStartedTime, lastFailure, activityType } = activity;
+    const { expirationTime, pauseInfo } = activity;
+    const until = msOf(expirationTime, 0);
     const isScheduled = state === STATE_SCHEDULED;
     const at = msOf(isScheduled ? scheduledTime : (lastStartedTime ?? scheduledTime), now);
     return {
@@ -47,6 +53,8 @@ export function waitOf({ raw }: WorkflowExecutionDescription, now = Date.now()):
       attempt: attempt ?? null,
       lastError: lastFailure?.message ?? null,
       at: new Date(at).toISOString(),
+      ...(until > 0 && { until: new Date(until).toISOString() }),
+      ...(paused === true && { pause: pauseOf(pauseInfo) }),
     };
   }
   const task = raw.pendingWorkflowTask;
@@ -55,4 +63,16 @@ export function waitOf({ raw }: WorkflowExecutionDescription, now = Date.now()):
   const started = task.startedTime;
   const at = new Date(msOf(started ?? task.scheduledTime, now)).toISOString();
   return { waitsFor: started ? 'attempt' : 'worker', ...none, attempt: task.attempt ?? null, at };
+}
+
+type PauseInfo = NonNullable<WorkflowExecutionDescription['raw']['pendingActivities']>[number]['pauseInfo'];
+
+function pauseOf(info: PauseInfo): NonNullable<Wait['pause']> {
+  const at = msOf(info?.pauseTime, 0);
+  const said = info?.manual ?? info?.rule;
+  return {
+    at: at > 0 ? new Date(at).toISOString() : null,
+    by: said?.identity || null,
+    reason: said?.reason || null,
+  };
 }

@@ -41,6 +41,7 @@ import { guardErasures, openJournal, requireErasures } from './erasure-journal.j
 import { guardFeedClock, requireFeedClock } from './feed-clock.js';
 import { readSigningKey } from '../runtime/signing-key.js';
 import { openDataKeys } from './keys.js';
+import { periodsOf } from '../explanation/periods.js';
 import { ledgerPlace } from './ledger.js';
 import { useInstallationId } from './installation.js';
 import { openPayloads } from './payloads.js';
@@ -146,7 +147,9 @@ await runMain(async () => {
         idempotencyTtlMs: config.IDEMPOTENCY_TTL,
         pageBytesMax: config.PAGE_BYTES_MAX,
         ...(config.STRIPE_WEBHOOK_SECRET !== '' && { paymentsWebhookSecret: () => config.STRIPE_WEBHOOK_SECRET }),
-        explaining: { gateway: ledgerPlace(config), probeEveryMs: config.PROBE_EVERY },
+        explaining: {
+          ...{ gateway: ledgerPlace(config), probeEveryMs: config.PROBE_EVERY, periods: periodsOf(config) },
+        },
         ...(slots && { slots }),
         ...(payloads && { codec: payloads.codec }),
         auditKeys: keys,

@@ -18,7 +18,10 @@ export const ExplanationSchema = Type.Object(
     status: OrderStatus,
     step: Type.Union([Type.String(), Type.Null()], { description: 'The step or undo that it is at' }),
     workflowId: nullable,
-    why: Type.Array(Type.String()),
+    why: Type.Array(Type.String(), {
+      description: 'How it stands and why; what there is of its money and its stock last',
+    }),
+    usual: Type.String({ description: 'What is mostly done of an order that stands so' }),
     happened: Type.Array(
       Type.Object({
         at: Type.String(),
@@ -26,12 +29,17 @@ export const ExplanationSchema = Type.Object(
         what: Type.String(),
       }),
     ),
-    next: Type.Array(Type.Object({ what: Type.String(), at: nullable }), {
-      description: 'What happens if nobody does anything; `at` null = at no time that is known',
+    next: Type.Array(Type.Object({ what: Type.String(), at: nullable, atLatest: Type.Optional(Type.Literal(true)) }), {
+      description:
+        'What happens if nobody does anything; `at` null = at no time that is known, `atLatest` = by then, or before',
     }),
     choices: Type.Array(
       Type.Object({
-        ...texts('command', 'does', 'money', 'stock', 'customer', 'reversible'),
+        ...texts('command', 'does', 'useWhen', 'money', 'stock', 'customer', 'reversible'),
+        usual: Type.Boolean({ description: 'It is what is mostly done; it is the first then' }),
+        follows: Type.Union([Type.String(), Type.Null()], {
+          description: 'What follows by itself once it has succeeded',
+        }),
         http: nullable,
         action: Type.Union([oneOf(['retry', 'skip', 'compensate', 'cancel'] as const, 'An act'), Type.Null()], {
           description: 'Of the order itself: `resolve` takes the first three, `POST /orders/{id}/cancel` is the last',
@@ -49,6 +57,7 @@ export const ExplanationSchema = Type.Object(
       }),
       { description: 'Where the sources do not say the same' },
     ),
+    words: Type.Array(Type.Object(texts('word', 'means')), { description: 'The terms in all that is said' }),
     sources: Type.Object(texts('row', 'saga', 'gateway', 'events'), {
       description: 'What each source is good for just now; one that does not answer says so here',
     }),

@@ -738,7 +738,10 @@ export interface components {
       /** @description The step or undo that it is at */
       step: string | null;
       workflowId: string | null;
+      /** @description How it stands and why; what there is of its money and its stock last */
       why: string[];
+      /** @description What is mostly done of an order that stands so */
+      usual: string;
       happened: ({
           at: string;
           /**
@@ -748,19 +751,26 @@ export interface components {
           source: "row" | "log" | "event" | "gateway" | "finding";
           what: string;
         })[];
-      /** @description What happens if nobody does anything; `at` null = at no time that is known */
+      /** @description What happens if nobody does anything; `at` null = at no time that is known, `atLatest` = by then, or before */
       next: ({
           what: string;
           at: string | null;
+          /** @constant */
+          atLatest?: true;
         })[];
       /** @description What an operator may do, and what each costs; what would be refused is not listed */
       choices: ({
           command: string;
           does: string;
+          useWhen: string;
           money: string;
           stock: string;
           customer: string;
           reversible: string;
+          /** @description It is what is mostly done; it is the first then */
+          usual: boolean;
+          /** @description What follows by itself once it has succeeded */
+          follows: string | null;
           http: string | null;
           /** @description Of the order itself: `resolve` takes the first three, `POST /orders/{id}/cancel` is the last */
           action: ("retry" | "skip" | "compensate" | "cancel") | null;
@@ -776,6 +786,11 @@ export interface components {
           between: string[];
           says: string;
           sequel: string;
+        }[];
+      /** @description The terms in all that is said */
+      words: {
+          word: string;
+          means: string;
         }[];
       /** @description What each source is good for just now; one that does not answer says so here */
       sources: {

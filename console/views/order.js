@@ -53,10 +53,11 @@ function Told({ timeline, canAct, onActed }) {
         <${Panel} title="Picture"><${Picture} entries=${entries} atMs=${atMs} isFinal=${isFinal} /><//>
       </div>
       <div class="order-side">
-        <${Panel} title="Why it stands so">${explanation.why.map((line) => html`<p>${line}</p>`)}
+        <${Panel} title="Why it stands so">${[...explanation.why, explanation.usual].map((line) => html`<p>${line}</p>`)}
           ${explanation.disagreements.map(({ between, says, sequel }) => html`<${Notice} kind="bad"><p><strong>${between.join(' and ')} do not agree.</strong> ${says} ${sequel}</p><//>`)}<//>
-        <${Panel} title="What comes next by itself">${explanation.next.length === 0 ? html`<p>${isFinal ? 'Nothing: it is final.' : 'Nothing that is known.'}</p>` : html`<ul>${explanation.next.map((act) => html`<li>${act.what}${act.at && html` <span class="faint">${ahead(act.at, atMs)}</span>`}</li>`)}</ul>`}<//>
+        <${Panel} title="What comes next by itself">${explanation.next.length === 0 ? html`<p>${isFinal ? 'Nothing: it is final.' : 'Nothing that is known.'}</p>` : html`<ul>${explanation.next.map((act) => html`<li>${act.what}${act.at && html` <span class="faint">${act.atLatest && 'at the latest '}${ahead(act.at, atMs)}</span>`}</li>`)}</ul>`}<//>
         <${Panel} title="What may be done"><${Acts} timeline=${timeline} canAct=${canAct} onActed=${onActed} /><//>
+        ${explanation.words.length > 0 && html`<${Panel} title="Words"><dl>${explanation.words.map(({ word, means }) => html`<dt>${word}</dt><dd class="faint">${means}</dd>`)}</dl><//>`}
       </div>
       <div class="order-list">
     <${Panel} title="List" aside=${html`<span class="faint">${count(entries.length, 'entry', 'entries')}</span>`}>

@@ -3,12 +3,14 @@ import { money } from '../../contracts/amounts.js';
 import { isVouched } from '../../domain/reconciliation-findings.js';
 import type { GatewayView, HeldCharge } from '../gateway-view.js';
 import { actsOfReconciler } from '../explain.js';
+import { afterAct, chargeableFrom } from '../happened.js';
+import type { Periods } from '../periods.js';
 import type { LogEntry, OrderRow } from '../order-row.js';
 import { type Entry, type EntryStatus, moment } from './entries.js';
 
 const MONEY = { lane: 'money' } as const;
 
-export function moneyEntries(row: OrderRow, gateway: GatewayView): Entry[] {
+export function moneyEntries(row: OrderRow, gateway: GatewayView, periods: Periods): Entry[] {
   const { payment } = row;
   const known = gateway.asked ? gateway.charges.flatMap((charge) => ofCharge(row, charge)) : ofRecord(row);
   return [
@@ -16,9 +18,9 @@ export function moneyEntries(row: OrderRow, gateway: GatewayView): Entry[] {
     ...(payment.status === 'SETTLED_OUTSIDE' ? settledOutside(row) : []),
     ...ofFindings(row),
     ...row.log.filter(({ step }) => step === 'reconciliation').map(ofReconciler),
-    ...actsOfReconciler(row).map(
-      ({ what }): Entry => ({
-        at: null,
+    ...actsOfReconciler({ row, gateway }, periods, Date.now()).map(
+      ({ what, at }): Entry => ({
+        at,
         until: null,
         ...MONEY,
         kind: 'next',
@@ -45,18 +47,13 @@ const REFUNDS: Record<HeldCharge['refunds'][number]['status'], { status: EntrySt
 };
 const GOES_ON = new Set<EntryStatus>(['running', 'waiting', 'disputed']);
 
-/** The gateway's clock counts whole seconds: what it dates less than one before its cause was after that. */
-const afterAct = (at: string, since: string): string =>
-  at < since && Date.parse(since) - Date.parse(at) < 1_000 ? since : at;
-
 function ofCharge(row: OrderRow, charge: HeldCharge): Entry[] {
   const { currency, reference, refunds, dispute, disputedAt } = charge;
   const at = (moment: string, since: string, status: EntryStatus) => {
     const placed = afterAct(moment, since);
     return { at: placed, until: GOES_ON.has(status) ? null : placed };
   };
-  const isReserved = ({ step, outcome }: LogEntry) => step === 'reserveInventory' && outcome !== 'refused';
-  const chargedAfter = row.log.find(isReserved)?.at ?? row.createdAt;
+  const chargedAfter = chargeableFrom(row);
   const refundedAfter = row.log.find(({ step }) => step === 'unwinding')?.at ?? row.createdAt;
   const { status, says } = CHARGES[charge.state];
   const taken = { amount: charge.state === 'succeeded' ? charge.received : charge.amount, currency };

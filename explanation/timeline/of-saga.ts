@@ -3,7 +3,9 @@ import { CHARGING_HELD } from '../../contracts/brakes.js';
 import { LAST_UNDO, PIVOT, PLAN, stepsOf, UNDOS, undosOf } from '../../contracts/plan.js';
 import type { StepStatus } from '../../contracts/saga.js';
 import type { KeptFailure } from '../../domain/step-failures.js';
-import { actsOfSaga, type ExplanationSources, type OrderFacts } from '../explain.js';
+import { actsOfSaga, type ExplanationSources } from '../explain.js';
+import { outcomeWord } from '../happened.js';
+import type { OrderFacts } from '../order-facts.js';
 import type { LogEntry, OrderRow } from '../order-row.js';
 import { isFinal, isStepName, type Situation } from '../situation.js';
 import { type Entry, type EntryStatus, moment } from './entries.js';
@@ -68,7 +70,7 @@ function works({ createdAt, log }: OrderRow, failures: KeptFailure[]): Entry[] {
       {
         ...{ at: from, until: at, ...SAGA, kind: kindOf(step), step, source: 'log' },
         status: statusOf(outcome as StepStatus),
-        what: `${step}: ${isLeft ? `left ${outcome}` : outcome}${tries > 1 ? ` at try ${tries}` : ''}`,
+        what: `${step}: ${isLeft ? `left ${outcome}` : outcomeWord(step, outcome)}${tries > 1 ? ` at try ${tries}` : ''}`,
         ...(tries > 0 && { attempts: { first: 1, last: tries, times: tries } }),
         ...(actor !== null && { by: actor }),
         ...(detail !== null &&

@@ -9,6 +9,7 @@ import type { Database } from '../../domain/database.js';
 import { readDeliveriesOf } from '../../domain/destinations.js';
 import { listStepFailures } from '../../domain/step-failures.js';
 import { explain, type Explanation, type ExplanationSources, readFacts } from '../explain.js';
+import { PERIODS } from '../periods.js';
 import { isFinal } from '../situation.js';
 import { type Entry, inOrder, type Lane } from './entries.js';
 import { deliveryEntries, eventEntries, type Letter } from './of-deliveries.js';
@@ -61,7 +62,7 @@ export async function readTimeline(sources: ExplanationSources, id: string): Pro
   const older = (lane: Lane, count: number, why: string) => {
     if (count > 0) omitted.push({ lane, count, why });
   };
-  const money = bounded('money', moneyEntries(row, gateway));
+  const money = bounded('money', moneyEntries(row, gateway, sources.periods ?? PERIODS));
   const delivered = bounded('deliveries', deliveryEntries(row, deliveries, letters));
   older('saga', logged - row.log.length, 'older entries of the log');
   older('events', row.eventCount - row.events.length, 'older ones, or removed by retention');

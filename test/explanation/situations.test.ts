@@ -6,6 +6,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { Explanation } from '../../explanation/explain.js';
 import { createPaymentGateway } from '../../gateways/stripe.js';
+import { orderSagaId } from '../../contracts/ids.js';
+import { eventually } from '../support/conditions.js';
 import { AWAY, closedPort, lostTemporal, startTestApi } from '../support/api.js';
 import { accept } from '../support/database.js';
 import { KEY, openStage, type Stage } from './stage.js';
@@ -44,10 +46,17 @@ test.each(STAGED)(
       if (expected === null) expect(lines[part]).toBe('');
       else if (expected !== undefined) expect(lines[part]).toMatch(expected);
     }
+    if (said.usual) expect(it.usual).toMatch(said.usual);
+    const [usual = null, ...others] = it.choices.filter((choice) => choice.usual).map(wordOf);
+    if (said.usualAct !== undefined) expect([usual, others]).toEqual([said.usualAct, []]);
+    if (usual !== null) expect(it.choices[0]?.usual).toBe(true); // the usual one is the first
+    for (const [word, use] of Object.entries(said.uses ?? {}))
+      expect(it.choices.find((choice) => wordOf(choice) === word)?.useWhen).toMatch(use);
+    if (said.never) expect(Object.values(lines).join('\n')).not.toMatch(said.never);
     if (said.choices) expect(it.choices.map(wordOf)).toEqual(said.choices);
     const costs = it.choices.map((choice) => [
       wordOf(choice),
-      `${choice.money} · ${choice.stock} · ${choice.customer}`,
+      [choice.money, choice.stock, choice.customer, ...(choice.follows === null ? [] : [choice.follows])].join(' · '),
     ]);
     for (const [word, cost] of Object.entries(said.costs ?? {})) expect(Object.fromEntries(costs)[word]).toMatch(cost);
     // Everywhere as `ops order` tells it: 10.00 USD, and not 1000 of a unit that one has to know.
@@ -72,7 +81,7 @@ const commandFor = (it: Explanation, word: string): string => {
 test.each([
   ['parked', 'retry', 'confirmed', () => parkedAt('reserveInventory')],
   ['parked', 'skip', 'confirmed', () => parkedAt('chargePayment')],
-  ['retrying', 'compensate', 'cancelled', retrying],
+  ['retrying', 'compensate', 'cancelled', () => retrying()],
   ['paused', 'retry', 'confirmed', () => (STAGED.find(({ name }) => name.startsWith('paused')) as Staged).stage()],
   ['saga-ended', 'retry', 'confirmed', () => (STAGED.find(({ name }) => name === 'terminated') as Staged).stage()],
   ['confirmed', 'cancel', 'cancelled', confirmed],
@@ -114,6 +123,27 @@ test('says of an order whose worker is gone that it waits for one, and offers no
   await result();
 }, 60_000);
 
+test('a paused order outlives its deadline: then letting it go has it cancelled, and `retry` still has it tried', async () => {
+  const paused = (STAGED.find(({ name }) => name.startsWith('paused')) as Staged).stage;
+  const policy = { sagaDeadlineMs: 4_000 };
+  const [unpaused, retried] = [await paused(policy), await paused(policy)];
+  stage.broken.clear();
+  const overdue = ({ next }: Explanation) => next.some(({ at }) => at !== null && at < new Date().toISOString());
+  for (const id of [unpaused, retried])
+    await eventually('it is paused beyond its deadline', async () => {
+      const it = await stage.explain(id);
+      return it.situation === 'paused' && overdue(it);
+    });
+  await stage.s.client.workflowService.unpauseActivity({
+    namespace: 'default',
+    execution: { workflowId: orderSagaId(unpaused) },
+    type: 'chargePayment',
+  });
+  expect((await stage.until(unpaused, 'cancelled')).why[0]).toContain('DEADLINE_EXCEEDED');
+  expect(await stage.ops('retry', retried, '--yes', '--reason', 'a test')).toMatchObject({ code: 0 });
+  await stage.until(retried, 'confirmed');
+}, 60_000);
+
 test('says what it could not read where Temporal and the gateway are away, and what Postgres knows', async () => {
   const id = (await accept(stage.s.db, { A: 1 })).id;
   const lost = await lostTemporal();
@@ -140,7 +170,7 @@ test('the same is said over HTTP as by the CLI; an unknown order is none of eith
       await api.get<Explanation>(`/admin/orders/${id}/explanation`),
       await stage.ops('explain', id, '--json'),
     ];
-    const { at: _, sources, why, happened, ...rest } = JSON.parse(typed.stdout) as Explanation;
+    const { at: _, sources, why, happened, words: __, ...rest } = JSON.parse(typed.stdout) as Explanation;
     expect(over.body).toMatchObject(rest);
     expect(over.body.sources).toMatchObject({
       saga: sources.saga,
@@ -172,7 +202,7 @@ test('a refund that is pending is told as under way, by `explain` and `order`, a
   const payment = await stage.s.db.payment.findUniqueOrThrow({ where: { orderId: order.id } });
   const whyOf = async (changed?: Parameters<Stage['explain']>[1]) => linesOf(await stage.explain(order.id, changed));
   const pending = await whyOf();
-  expect(pending.why).toMatch(/it is REFUNDED: refund under way at the provider \(pending since \d{4}-\S+Z\)/);
+  expect(pending.why).toMatch(/is REFUNDED: refund under way at the provider \(pending since \d{4}-\S+Z\)/);
   expect(pending.happened).toMatch(/10\.00 USD taken, 10\.00 USD refund under way at the provider \(pending since/);
   expect(pending.why + pending.happened).not.toMatch(/given back/);
   const unasked = await whyOf({ gateway: { why: 'a test has no key' } });
@@ -186,6 +216,6 @@ test('a refund that is pending is told as under way, by `explain` and `order`, a
 
   await stage.intervene(`/sandbox/refunds/${payment.refundReference}/settle`);
   const final = await whyOf();
-  expect(final.why).toContain('it is REFUNDED (given back)');
+  expect(final.why).toContain('is REFUNDED (given back)');
   expect(final.happened).toContain('10.00 USD taken, 10.00 USD given back');
 }, 60_000);

@@ -1,6 +1,7 @@
 /** Every situation in which an operator may find an order, and what is to be said of it: one declared table. */
 import { randomUUID } from 'node:crypto';
 import { orderSagaId } from '../../contracts/ids.js';
+import type { SagaPolicy } from '../../contracts/saga.js';
 import { PLAN_VERSION } from '../../contracts/plan.js';
 import { confirmOrder } from '../../domain/confirmation.js';
 import { createCursors } from '../../domain/cursors.js';
@@ -8,6 +9,7 @@ import { readStanding } from '../../domain/installation.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { requestCancellation } from '../../domain/orders.js';
 import { recordCharge } from '../../domain/payments.js';
+import { recordDecision } from '../../domain/saga-log.js';
 import { createPaymentGateway } from '../../gateways/stripe.js';
 import { reconcileOnce } from '../../reconciliation/pass.js';
 import { restartSaga } from '../../sagas/restart.js';
@@ -40,9 +42,9 @@ export const parkedAt = async (step: string, before: () => Promise<unknown> | un
   await before();
   return (await stage.s.place({ A: 1 }, { policy: SOON })).order.id;
 };
-export const retrying = async () => {
+export const retrying = async (policy: Partial<SagaPolicy> = {}) => {
   stage.broken.add('chargePayment');
-  return (await stage.s.place({ A: 1 })).order.id;
+  return (await stage.s.place({ A: 1 }, { policy })).order.id;
 };
 const chargeOf = async (orderId: string) =>
   (await stage.s.db.payment.findUniqueOrThrow({ where: { orderId } })).gatewayReference as string;
@@ -74,6 +76,10 @@ const paidOutside = async () => {
   const { db } = stage.s;
   const { id } = await accept(db, { A: 1 });
   await reserveInventory(db, id);
+  await recordDecision(db, {
+    ...{ id: randomUUID(), orderId: id, action: 'skip', step: 'chargePayment', before: 'NEEDS_ATTENTION' },
+    ...{ operator: 'op-7', reason: 'bank transfer, ticket 4711' },
+  });
   await recordCharge(db, id, null, { attempts: 3, skippedBy: 'op-7' });
   await confirmOrder(db, id);
   return id;
@@ -86,31 +92,58 @@ type Said = {
   next?: RegExp | null;
   /** First words of the commands that may be typed, in their order; the arguments are tested by running them. */
   choices?: string[];
-  /** What they cost, by these words: money, stock, customer. */
+  /** What they cost, by these words: money, stock, customer, and what follows by itself. */
   costs?: Record<string, RegExp>;
+  /** When they are the right ones, and what they do; `usual` = the one that is marked so, null = none is. */
+  uses?: Record<string, RegExp>;
+  usual?: RegExp;
+  usualAct?: string | null;
+  /** Nowhere in what is said. */
+  never?: RegExp;
   disagreements?: RegExp | null;
   sources?: RegExp;
   happened?: RegExp;
 };
-export type Staged = { name: string; stage: () => Promise<string>; said: Said };
+export type Staged = { name: string; stage: (policy?: Partial<SagaPolicy>) => Promise<string>; said: Said };
 
 export const STAGED: Staged[] = [
   {
     name: 'confirmed',
     stage: confirmed,
-    said: { situation: 'confirmed', why: /final/, next: null, choices: ['cancel'], disagreements: null },
+    said: {
+      situation: 'confirmed',
+      why: /final unless somebody cancels it[\s\S]*10\.00 USD is CHARGED[\s\S]*shop holds 10\.00 USD\.\nStock: 1 × A sold to this order\./,
+      next: null,
+      choices: ['cancel'],
+      disagreements: null,
+      usual: /nothing is to be done/,
+      usualAct: null,
+      // The gateway dates a charge by whole seconds: it is not told before the order was accepted.
+      happened: /^accepted[\s\S]*reserveInventory: completed[\s\S]*charge succeeded: 10\.00 USD taken/,
+    },
   },
   {
     name: 'out of stock, cancelled',
     stage: cancelled,
-    said: { situation: 'cancelled', why: /OUT_OF_STOCK/, next: null, choices: [], disagreements: null },
+    said: {
+      situation: 'cancelled',
+      why: /OUT_OF_STOCK[\s\S]*no charge is on record: the order was refused before its charge[\s\S]*as far as is known[\s\S]*look again after [\d:]+Z[\s\S]*Stock: nothing was ever reserved/,
+      next: null,
+      choices: [],
+      disagreements: null,
+      usual: /A charge that came late would show, and go back by itself, after [\d:]+Z/,
+      happened: /cancelOrder: done/,
+      never: /undone$|come to its end/m,
+    },
   },
   {
     name: 'accepted, and no saga yet',
     stage: async () => (await accept(stage.s.db, { A: 1 })).id,
     said: {
       situation: 'waits-for-start',
-      next: /a relay starts its saga/,
+      next: /a relay starts its saga, within 5 s/,
+      why: /normal for some seconds; it is late from [\d:]+Z on/,
+      sources: /^none yet$/m,
       choices: ['retry', 'cancel'],
       disagreements: null,
     },
@@ -121,16 +154,34 @@ export const STAGED: Staged[] = [
       await stage.s.fault({ route: 'charge', mode: 'slow', delayMs: 4_000, count: null });
       return (await stage.s.place({ A: 1 })).order.id;
     },
-    said: { situation: 'under-way', choices: ['cancel'], disagreements: null },
+    said: {
+      situation: 'under-way',
+      why: /under way since [\d:]+Z; nothing is wrong/,
+      next: /carried out: a first try of a step takes 5 s at most[\s\S]*if it is not confirmed by then, the order is CANCELLED \(money: .*; stock: /,
+      choices: ['cancel'],
+      never: /parked/,
+    },
   },
   {
     name: 'retrying its charge',
-    stage: retrying,
+    stage: () => retrying(),
     said: {
       situation: 'retrying',
       why: /chargePayment is broken/,
-      next: /try \d+ of chargePayment/,
-      choices: ['retry', 'skip', 'compensate', 'cancel'],
+      next: /try \d+ of chargePayment; if it fails, again, 15 s apart at most, until [\d:]+Z; then it is parked[\s\S]*if chargePayment is still not done, the order is CANCELLED \(money: none is known to have been taken; what is found to have been goes back; stock: the order’s pieces go back on sale\)/,
+      choices: ['retry', 'cancel', 'compensate', 'skip'],
+      usual: /^Usual: wait\./,
+      usualAct: null,
+      costs: {
+        retry: /^takes 10\.00 USD, once.* · the order is CONFIRMED, and its pieces are sold$/,
+        cancel: /^none is known to have been taken; what is found to have been goes back · .*sees your reason/,
+        compensate: /sees a sentence of ours, not your reason/,
+      },
+      uses: {
+        cancel: /the usual way to give an order up/,
+        compensate: /it is to stay if it is confirmed meanwhile/,
+        skip: /^you have seen that the customer has paid 10\.00 USD by another way/,
+      },
     },
   },
   ...(['reserveInventory', 'chargePayment'] as const).map((step) => ({
@@ -139,8 +190,15 @@ export const STAGED: Staged[] = [
     said: {
       situation: 'parked',
       why: new RegExp(`${step} is parked`),
-      next: /waits for an operator|unwinds/,
-      choices: ['retry', 'skip', 'compensate', 'cancel'],
+      next: new RegExp(
+        `not tried again by itself: it waits for you[\\s\\S]*if ${step} is still not done, the order is CANCELLED`,
+      ),
+      choices: ['retry', 'cancel', 'compensate', 'skip'],
+      usual: /mend what the last error says, then `ops retry`, before [\d:]+Z/,
+      usualAct: 'retry',
+      ...(step === 'reserveInventory' && {
+        costs: { retry: /^none · reserves the order’s pieces · none · 10\.00 USD is charged, and the order CONFIRMED/ },
+      }),
     },
   })),
   {
@@ -148,8 +206,10 @@ export const STAGED: Staged[] = [
     stage: () => parkedAt('confirmOrder', () => stage.s.fault({ route: 'charge', mode: 'down', count: 1 })),
     said: {
       situation: 'parked',
-      why: /confirmOrder is parked/,
-      choices: ['retry', 'skip', 'compensate', 'cancel'],
+      why: /confirmOrder is parked: it failed \(an error without a kind of its own: Error\)[\s\S]*Stock: 1 × A reserved/,
+      // Skipping it would do what trying it does.
+      choices: ['retry', 'cancel', 'compensate'],
+      next: /if confirmOrder is still not done, the order is CANCELLED \(money: 10\.00 USD goes back; stock: /,
       disagreements: null,
     },
   },
@@ -159,7 +219,13 @@ export const STAGED: Staged[] = [
       await stage.s.fault({ route: 'charge', mode: 'down', count: null });
       return (await stage.s.place({ A: 1 }, { policy: SOON })).order.id;
     },
-    said: { situation: 'parked', why: /GatewayUnknown/, next: /the prober tries chargePayment again within 30 s/ },
+    said: {
+      situation: 'parked',
+      why: /failed for 1 s, which is all that it is tried for \(the payment gateway gave no answer, or none about money: GatewayUnknown\)\. It is tried again by itself/,
+      next: /chargePayment is tried again within 55 s of the moment when the payment gateway answers again/,
+      usual: /^Usual: wait\..*see to that, before [\d:]+Z/,
+      never: /neighbour|prober|whole budget/,
+    },
   },
   {
     name: 'cancelled by the customer before the confirmation, its undo failing for now',
@@ -175,8 +241,13 @@ export const STAGED: Staged[] = [
     said: {
       situation: 'unwinding',
       why: /CANCELLED_BY_CUSTOMER/,
-      next: /try \d+ of refundPayment/,
+      next: /try \d+ of refundPayment; if it fails, it is tried again and again, for ever, 1 min apart at most/,
       choices: ['retry', 'skip'],
+      costs: {
+        retry:
+          /^nothing goes back: the gateway holds nothing of it · none · none · the order’s pieces go back on sale, and the order is CANCELLED$/,
+        skip: /^gives NOTHING back; nothing is owed as far as is known: .* · the order’s pieces go back on sale, and the order is CANCELLED$/,
+      },
     },
   },
   {
@@ -191,13 +262,11 @@ export const STAGED: Staged[] = [
     },
     said: {
       situation: 'undo-failing',
-      why: /releaseInventory has failed for long/,
+      why: /releaseInventory has failed for longer than 0\.5 s by now/,
       next: /releaseInventory is tried again every minute|try \d+ of releaseInventory/,
-      choices: ['retry', 'skip'],
-      costs: {
-        retry: /^none · the order’s pieces go back on sale, once · the order is then cancelled$/,
-        skip: /^none · nothing is moved: you vouch for the pieces · the order is then cancelled$/,
-      },
+      // Skipping it would do what trying it does.
+      choices: ['retry'],
+      costs: { retry: /^none · the order’s pieces go back on sale, once · none · the order is CANCELLED$/ },
       disagreements: null,
     },
   },
@@ -208,7 +277,13 @@ export const STAGED: Staged[] = [
       await cancelIn(id);
       return id;
     },
-    said: { situation: 'waits-for-start', why: /CANCELLED_BY_CUSTOMER/, choices: ['retry'], disagreements: null },
+    said: {
+      situation: 'waits-for-start',
+      why: /being cancelled: CANCELLED_BY_CUSTOMER; it was confirmed before/,
+      next: /a relay starts its saga, within 5 s.*the order is CANCELLED \(money: 10\.00 USD goes back; stock: the order’s pieces go back on sale\)/,
+      choices: ['retry'],
+      disagreements: null,
+    },
   },
   {
     name: 'a confirmed order being taken back',
@@ -219,16 +294,29 @@ export const STAGED: Staged[] = [
       await restartSaga({ client: stage.s.client, db: stage.s.db, policy: PATIENT }, id);
       return id;
     },
-    said: { situation: 'unwinding', next: /try \d+ of refundPayment/, choices: ['retry', 'skip'], disagreements: null },
+    said: {
+      situation: 'unwinding',
+      next: /try \d+ of refundPayment/,
+      choices: ['retry', 'skip'],
+      costs: {
+        retry: /^10\.00 USD goes back · none · none · the order’s pieces go back on sale, and the order is CANCELLED$/,
+        skip: /^gives NOTHING back: the customer loses 10\.00 USD unless you have given it back yourself/,
+      },
+      happened: /the saga that takes it back was seen to begin/,
+      disagreements: null,
+    },
   },
   {
     name: 'confirmed, and paid outside',
     stage: paidOutside,
     said: {
       situation: 'confirmed',
-      why: /SETTLED_OUTSIDE \(paid or given back by other means, as op-7 has vouched\)/,
+      why: /10\.00 USD was PAID outside the gateway, as op-7 vouched at [\d:]+Z: “bank transfer, ticket 4711”; it is not given back/,
       choices: ['cancel'],
-      costs: { cancel: /^10\.00 USD came by other means; give it back by hand; the cancel waits at refundPayment/ },
+      costs: {
+        cancel: /^10\.00 USD came by other means, and no machine gives it back: the cancel waits at refundPayment/,
+      },
+      sources: /sooner than Temporal’s retention can have removed it/,
       disagreements: null,
     },
   },
@@ -242,14 +330,16 @@ export const STAGED: Staged[] = [
     },
     said: {
       situation: 'undo-failing',
-      why: /\(PaidOutside\): it needs an operator\. It is tried again every minute/,
-      next: /refundPayment is tried again every minute.*\(PaidOutside\)/,
-      choices: ['retry', 'skip'],
+      why: /PaidOutside\): it needs you\. It is tried again every minute[\s\S]*as op-7 vouched at [\d:]+Z: “bank transfer, ticket 4711”; it is not given back/,
+      next: /refundPayment is tried again every minute, and fails every time, until you skip it.*PaidOutside/,
+      choices: ['skip', 'retry'],
+      usual: /give the customer 10\.00 USD back by the way it came, once; then `ops skip`/,
+      usualAct: 'skip',
       costs: {
-        retry:
-          /^not 10\.00 USD that came by other means: give it back by hand, then skip · none · the order is then cancelled$/,
-        skip: /^nothing is given back: .*of 10\.00 USD must have been already · none · the order is then cancelled$/,
+        retry: /^NOT the 10\.00 USD that came by other means · none · none$/,
+        skip: /^gives NOTHING back: the customer loses 10\.00 USD unless you have given it back yourself · none · none · the order’s pieces go back on sale, and the order is CANCELLED$/,
       },
+      uses: { retry: /^never here: it will fail again/ },
       disagreements: null,
     },
   },
@@ -260,7 +350,15 @@ export const STAGED: Staged[] = [
       await stage.takeMoney(id);
       return id;
     },
-    said: { situation: 'cancelled', disagreements: /a late charge/, choices: ['reconcile'] },
+    said: {
+      situation: 'cancelled',
+      disagreements:
+        /a late charge[\s\S]*gives the customer the 10\.00 USD back that the shop holds wrongly, by [\d:]+Z at the latest \(it looks every 20 s\)\. A refund cannot be taken back\.[\s\S]*it opens a finding for you instead: `ops reconcile --order /,
+      next: /^the reconciler gives the customer 10\.00 USD back, or opens a finding for you$/,
+      choices: ['reconcile'],
+      costs: { reconcile: /^10\.00 USD that the shop holds wrongly goes back, as it would by itself · / },
+      never: /may go back|settles or reports|next passes/,
+    },
   },
   {
     name: 'charged late, found and given back',
@@ -281,8 +379,11 @@ export const STAGED: Staged[] = [
     },
     said: {
       situation: 'confirmed',
-      disagreements: /holds 20\.00 USD of 10\.00 USD: it was charged twice/,
-      choices: ['cancel', 'reconcile'],
+      disagreements:
+        /holds 20\.00 USD at the gateway, of 10\.00 USD: it was charged twice[\s\S]*gives the customer the 10\.00 USD back[\s\S]*by [\d:]+Z at the latest/,
+      next: /^the reconciler gives the customer 10\.00 USD back, or opens a finding for you$/,
+      choices: ['reconcile', 'cancel'],
+      never: /may go back|settles or reports/,
     },
   },
   {
@@ -296,8 +397,12 @@ export const STAGED: Staged[] = [
     },
     said: {
       situation: 'cancelled',
-      disagreements: /REFUNDED, and the gateway holds 10\.00 USD/,
+      why: /recorded as REFUNDED, but the customer does not have it\. At the gateway the shop holds 10\.00 USD/,
+      disagreements: /REFUNDED, and the shop holds 10\.00 USD[\s\S]*by one more refund, by [\d:]+Z at the latest/,
+      next: /^the reconciler gives the customer 10\.00 USD back, or opens a finding for you$/,
       choices: ['reconcile'],
+      happened: /refundPayment: done[\s\S]*releaseInventory: done[\s\S]*cancelOrder: done/,
+      never: /may go back|settles or reports/,
     },
   },
   {
@@ -309,8 +414,8 @@ export const STAGED: Staged[] = [
     },
     said: {
       situation: 'confirmed',
-      disagreements: /CHARGED, and the gateway holds 0\.00 USD of 10\.00 USD/,
-      choices: ['cancel', 'reconcile'],
+      disagreements: /CHARGED, and the shop holds 0\.00 USD at the gateway, of 10\.00 USD/,
+      choices: ['reconcile', 'cancel'],
     },
   },
   {
@@ -323,8 +428,8 @@ export const STAGED: Staged[] = [
     },
     said: {
       situation: 'confirmed',
-      disagreements: /Finding \d+: REFUNDED_AT_GATEWAY.*It waits for a human/s,
-      choices: ['cancel', 'reconcile', 'reconcile'],
+      disagreements: /Finding \d+: REFUNDED_AT_GATEWAY.*It waits for you/s,
+      choices: ['reconcile', 'reconcile', 'cancel'],
     },
   },
   {
@@ -336,8 +441,17 @@ export const STAGED: Staged[] = [
     },
     said: {
       situation: 'confirmed',
-      disagreements: /disputes the charge with their bank \(needs_response\)/,
-      costs: { cancel: /^10\.00 USD goes back if the dispute is won; nothing while it is open/ },
+      why: /shop holds 10\.00 USD, which the customer disputes with their bank/,
+      disagreements:
+        /disputes the charge with their bank \(needs_response\)[\s\S]*answer or accept it in the gateway’s dashboard, by \d{4}-\d\d-\d\d [\d:]+Z: else the shop loses 10\.00 USD/,
+      next: /^if nobody has answered the dispute, it is lost, and the shop with it 10\.00 USD$/,
+      choices: ['answer,', 'cancel'],
+      usualAct: 'answer,',
+      costs: {
+        cancel:
+          /^10\.00 USD goes back only if the shop wins the dispute; if the shop loses it, the bank takes it from the shop and gives it to the customer\. While it is open, the cancel waits at refundPayment/,
+      },
+      never: /see the findings|then the bank has paid/,
     },
   },
   {
@@ -359,9 +473,12 @@ export const STAGED: Staged[] = [
     },
     said: {
       situation: 'undo-failing',
-      disagreements: /dispute of the charge is lost: the bank has given the money back/,
-      choices: ['retry', 'skip'],
-      costs: { retry: /^nothing goes back: the dispute is lost, and the bank has paid · none|the bank has paid · the/ },
+      why: /but the dispute of it is lost: the bank has given it to the customer/,
+      disagreements: /shop has lost the customer’s dispute of the charge: the bank has taken the money from the shop/,
+      choices: ['skip', 'retry'],
+      usualAct: 'skip',
+      costs: { skip: /^gives NOTHING back, and nothing is owed: the bank has given it back/ },
+      uses: { retry: /^never here: it will fail again/ },
     },
   },
   {
@@ -374,10 +491,16 @@ export const STAGED: Staged[] = [
     },
     said: {
       situation: 'saga-ended',
-      why: /TERMINATED at .* a mistake/,
-      next: /a relay begins it anew/,
+      why: /TERMINATED at [\d:]+Z by \S+ \(the reason given: “a mistake”\)/,
+      next: /a relay begins it anew only to have the order CANCELLED \(money: .*; stock: .*\)\. `ops retry` before then lets the order GO ON/,
       choices: ['retry', 'cancel'],
-      disagreements: /not final, and its saga was TERMINATED/,
+      usualAct: 'retry',
+      costs: {
+        retry:
+          /^none · none · none · the customer pays 10\.00 USD as ordered, if that was not taken before, and the order is CONFIRMED$/,
+      },
+      disagreements:
+        /Nothing happens until [\d:]+Z\. Then it is begun anew, and the order CANCELLED; `ops retry` before then lets it GO ON/,
     },
   },
   {
@@ -387,14 +510,20 @@ export const STAGED: Staged[] = [
       await stage.s.db.order.update({ where: { id }, data: { sagaStartedAt: new Date() } });
       return id;
     },
-    said: { situation: 'saga-missing', choices: ['retry', 'cancel'], disagreements: /Temporal knows none/ },
+    said: {
+      situation: 'saga-missing',
+      why: /Temporal knows none, which should not be/,
+      next: /a relay begins its saga anew, and the order GOES ON/,
+      choices: ['retry', 'cancel'],
+      disagreements: /Temporal knows none\. A relay begins it anew by [\d:]+Z, and the order GOES ON/,
+    },
   },
   {
     name: 'confirmed, its history removed by retention',
     stage: confirmedLongAgo,
     said: {
       situation: 'confirmed',
-      sources: /retention only; the log in Postgres/,
+      sources: /retention can have removed it: the log in Postgres/,
       disagreements: null,
       happened: /confirmOrder: completed/,
     },
@@ -410,21 +539,26 @@ export const STAGED: Staged[] = [
   },
   {
     name: 'paused by an operator',
-    stage: async () => {
-      const id = await retrying();
+    stage: async (policy) => {
+      const id = await retrying(policy);
       await stage.until(id, 'retrying');
       await stage.s.client.workflowService.pauseActivity({
         namespace: 'default',
         execution: { workflowId: orderSagaId(id) },
         type: 'chargePayment',
-        identity: 'a test',
+        identity: 'op-9',
+        reason: 'looking at the gateway',
       });
       return id;
     },
     said: {
       situation: 'paused',
-      next: /an operator has paused it/,
-      choices: ['temporal activity unpause', 'retry', 'skip', 'compensate', 'cancel'],
+      why: /paused in Temporal since [\d:]+Z \(by op-9; the reason given: “looking at the gateway”\)/,
+      next: /not tried until it is let go[\s\S]*While it is paused that clock is not looked at: the order is not cancelled by itself/,
+      choices: ['retry', 'temporal activity unpause', 'cancel', 'compensate', 'skip'],
+      usualAct: 'retry',
+      uses: { 'temporal activity unpause': /after the order’s deadline it has the order CANCELLED instead/ },
+      never: /parked then/,
     },
   },
   {

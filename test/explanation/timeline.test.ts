@@ -100,7 +100,7 @@ test('a parked order’s picture tells which tries failed and why, that it waits
   const now = timeline.entries.filter(({ until }) => until === null).map(({ what, status }) => `${what} [${status}]`);
   expect(now.join('\n')).toMatch(/chargePayment: parked \[parked\]/);
   expect(now.join('\n')).toMatch(/confirmOrder: its turn is to come \[pending\]/);
-  expect(now.join('\n')).toMatch(/unwinds: what was done is undone.* \[awaited\]/);
+  expect(now.join('\n')).toMatch(/if chargePayment is still not done, the order is CANCELLED.* \[awaited\]/);
   expect(timeline).toMatchObject({ isFinal: false, missing: [] });
 }, 60_000);
 

@@ -82,8 +82,8 @@ test('an order says what the gateway holds, who placed it, and when it unwinds b
   expect(document.gateway).toMatchObject({ asked: true, holds: 0, charges: [] });
   const { startTime } = await saga.describe();
   expect(document.next).toEqual([
-    { what: expect.stringContaining('the prober tries chargePayment again within 30 s'), at: null },
-    { what: expect.stringContaining('it unwinds'), at: new Date(startTime.getTime() + 77_000).toISOString() },
+    { what: expect.stringContaining('chargePayment is tried again within 30 s'), at: null },
+    { what: expect.stringContaining('the order is CANCELLED'), at: new Date(startTime.getTime() + 77_000).toISOString() },
   ]);
   await s.heal();
   await ops('retry', order.id, '--yes');

@@ -39,9 +39,9 @@ export function Acts({ timeline, onActed, canAct }) {
     return html`<p class="faint">Nothing is to be decided: there is nothing to do but wait.</p>`;
   return html`<ul class="choices">${choices.map(
     (choice) => html`<li>
-      ${choice.action !== null && canAct && html`<button type="button" class=${choice.action === 'retry' ? 'primary' : ''} onClick=${() => act(timeline, choice, onActed)}>${nameOf(choice.action, step)} …</button> `}
-      <span>${choice.action === null || !canAct ? html`<code>${choice.command}</code>: ` : ''}${choice.does}.</span>
-      <span class="faint">Money: ${choice.money}. Stock: ${choice.stock}. Customer: ${choice.customer}. Can it be taken back? ${choice.reversible}.</span>
+      ${choice.action !== null && canAct && html`<button type="button" class=${choice.usual ? 'primary' : ''} onClick=${() => act(timeline, choice, onActed)}>${nameOf(choice.action, step)} …</button> `}
+      <span>${choice.action === null || !canAct ? html`<code>${choice.command}</code>: ` : ''}${choice.does}${choice.usual ? ': the usual choice' : ''}.</span> <span>Use it when: ${choice.useWhen}.</span>
+      <span class="faint">Money: ${choice.money}. Stock: ${choice.stock}. Customer: ${choice.customer}.${choice.follows !== null && ` Then by itself: ${choice.follows}.`} Can it be taken back? ${choice.reversible}.</span>
     </li>`,
   )}</ul>`;
 }
@@ -67,7 +67,8 @@ async function act(timeline, choice, onActed) {
     children: html`<dl>
       <dt>Order</dt><dd><code>${orderId}</code>, ${status}, ${situationWord(explanation.situation)}</dd>
       <dt>Money</dt><dd>${choice.money}</dd><dt>Stock</dt><dd>${choice.stock}</dd><dt>Customer</dt><dd>${choice.customer}</dd>
-      <dt>Taken back?</dt><dd>${choice.reversible}</dd>
+      ${choice.follows !== null && html`<dt>Then by itself</dt><dd>${choice.follows}</dd>`}
+      <dt>Use it when</dt><dd>${choice.useWhen}</dd><dt>Taken back?</dt><dd>${choice.reversible}</dd>
     </dl>`,
     reason: { required: true, maxLength: REASON_MAX },
     run: ({ reason }, idempotencyKey) => {

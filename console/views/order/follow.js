@@ -33,9 +33,11 @@ const PATIENT_MS = 700;
  * @property {string} status
  * @property {string | null} step
  * @property {string[]} why
- * @property {{ what: string, at: string | null }[]} next
+ * @property {string} usual
+ * @property {{ what: string, at: string | null, atLatest?: true }[]} next
  * @property {Choice[]} choices
  * @property {{ between: string[], says: string, sequel: string }[]} disagreements
+ * @property {{ word: string, means: string }[]} words
  * @property {Record<string, string>} sources
  */
 /**
@@ -43,6 +45,9 @@ const PATIENT_MS = 700;
  * @property {'retry' | 'skip' | 'compensate' | 'cancel' | null} action
  * @property {string} command
  * @property {string} does
+ * @property {string} useWhen
+ * @property {boolean} usual
+ * @property {string | null} follows
  * @property {string} money
  * @property {{ amount: number, currency: string } | null} moves
  * @property {string} stock
