@@ -145,6 +145,7 @@ test('doctor has a line of what is open, and warns before the deadline', async (
     await s.erase(undefined, { note }).catch(() => undefined);
     expect(await s.read(late.id)).toMatchObject({ state: 'waiting', stalledBy: 'erasure-journal', waitingForCount: 1 });
   }
+  expect(amid).toEqual([null, 'erasure-journal']); // also while it is tried again: an alarm would begin anew
   expect(await lineOf()).toMatchObject({
     status: 'fail',
     detail: expect.stringContaining('journal cannot be written'),
