@@ -59,7 +59,7 @@ function Search({ filter }) {
       navigate('/audit', Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value.trim()])));
   };
   return html`<form onSubmit=${search} novalidate>
-    <div class="columns">
+    <div class="fields">
       <${Choice} label="Kind" options=${KINDS} ...${field('kind')} />
       <${Field} label="Who" hint="The subject of their token" ...${field('subject')} />
       <${Field} label="About what" hint="An order, a dead letter, a finding, a SKU, a brake" ...${field('resource')} />

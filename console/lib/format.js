@@ -18,11 +18,11 @@ function formatOf(currency) {
 
 /**
  * @param {number} amount in the currency's minor unit
- * @param {string} currency
+ * @param {string | null} currency
  * @returns {string} such as `EUR 1,234.50`; it never throws: what is about no money has no currency, and says so
  */
 export function money(amount, currency) {
-  const format = formatOf(currency);
+  const format = currency === null ? undefined : formatOf(currency);
   if (!format && currency?.trim()) return `${currency} ${numbers.format(amount)} (minor units)`;
   if (!format) return amount ? `${numbers.format(amount)} of no currency` : 'no money';
   const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
@@ -50,12 +50,12 @@ export const count = (n, one, many = `${one}s`) => `${number(n)} ${plural(n, one
 /** @param {number} n @param {string} one @param {string} [many] @returns {string} such as `is`, `are` */
 export const plural = (n, one, many = `${one}s`) => (n === 1 ? one : many);
 
-/** Per currency; what has none is left out. @param {readonly { amount: number, currency: string }[]} moneys */
+/** Per currency; what has none is left out. @param {readonly { amount: number, currency: string | null }[]} moneys */
 export function sumOf(moneys) {
   /** @type {Map<string, number>} */
   const sums = new Map();
   for (const { amount, currency } of moneys)
-    if (currency.trim()) sums.set(currency, (sums.get(currency) ?? 0) + amount);
+    if (currency?.trim()) sums.set(currency, (sums.get(currency) ?? 0) + amount);
   return [...sums].map(([currency, amount]) => ({ currency, amount }));
 }
 

@@ -53,16 +53,16 @@ export const SIGNS = { good: '✓', bad: '✕', warn: '!', busy: '…', off: '�
 
 /** @param {{ kind: Kind, children?: unknown }} props */
 export const Status = ({ kind, children }) =>
-  html`<span class=${`status ${kind}`}><span class="sign" aria-hidden="true">${SIGNS[kind]}</span> ${children}</span>`;
+  html`<span class=${`status ${kind}`}><span class="sign" aria-hidden="true">${SIGNS[kind]}</span>\u00a0${children}</span>`;
 
 /** @param {{ kind?: Kind, children?: unknown, isAlert?: boolean }} props */
 export const Notice = ({ kind = 'info', children, isAlert }) =>
   html`<div class=${`notice ${kind}`} role=${isAlert || kind === 'bad' ? 'alert' : 'status'}><span class="sign" aria-hidden="true">${SIGNS[kind]}</span><div>${children}</div></div>`;
 
-/** @param {{ amount: number, currency: string }} props */
+/** @param {{ amount: number, currency: string | null }} props */
 export const Money = ({ amount, currency }) => html`<span class="money">${money(amount, currency)}</span>`;
 
-/** Of several currencies. @param {{ of: readonly { amount: number, currency: string }[] }} props */
+/** Of several currencies. @param {{ of: readonly { amount: number, currency: string | null }[] }} props */
 export const Moneys = ({ of }) =>
   of.length === 0
     ? html`<span class="faint">none</span>`
@@ -144,8 +144,15 @@ export function Table({ label, columns, rows, keyOf, empty, classOf }) {
   if (rows.length === 0) return html`<${Empty}>${empty ?? 'None.'}<//>`;
   return html`<div class=${`scroll cards ${columns.length > WIDE_ABOVE ? 'wide' : ''}`} role="region" aria-label=${label} tabindex="0"><table role="table">
     <thead role="rowgroup"><tr role="row">${columns.map(({ label: name, isNumber }) => html`<th scope="col" role="columnheader" class=${isNumber ? 'number' : ''}>${name}</th>`)}</tr></thead>
-    <tbody role="rowgroup">${rows.map((row) => html`<tr role="row" key=${keyOf(row)} class=${classOf?.(row) ?? ''}>${columns.map(({ label: name, cell, isNumber }) => html`<td role="cell" data-label=${name} class=${isNumber ? 'number' : ''}>${cell(row)}</td>`)}</tr>`)}</tbody>
+    <tbody role="rowgroup">${rows.map((row) => html`<tr role="row" key=${keyOf(row)} class=${classOf?.(row) ?? ''}>${columns.map((column) => cellOf(column, row))}</tr>`)}</tbody>
   </table></div>`;
+}
+
+/** A card leaves out what is not there. @template Row @param {Column<Row>} column @param {Row} row */
+function cellOf({ label, cell, isNumber }, row) {
+  const content = cell(row);
+  const isNone = content === '–' || content === '' || content === false || content === null || content === undefined;
+  return html`<td role="cell" data-label=${label} class=${`${isNumber ? 'number' : ''} ${isNone ? 'none' : ''}`}>${content}</td>`;
 }
 /** A table of more columns becomes cards in a place where one of fewer still fits. */
 const WIDE_ABOVE = 5;

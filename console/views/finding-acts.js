@@ -36,7 +36,7 @@ export async function closeEach(chosen, as) {
       : { kind: 'off', word: 'already closed', says: `by ${now.closedBy}: ${now.reason}` };
   });
   const kinds = [...new Set(chosen.map(({ kind }) => kind))];
-  const noMoney = chosen.filter(({ currency }) => currency.trim() === '').length;
+  const noMoney = chosen.filter(({ currency }) => !currency?.trim()).length;
   await confirmAct({
     title: `Say that ${count(n, 'finding')} ${plural(n, 'is', 'are')} dealt with`,
     act: `Close ${count(n, 'finding')} as ${as}`,
@@ -57,7 +57,7 @@ export const refund = ({ id, kind, amount, currency, reference }) =>
       noun: 'charge',
       isHarmful: true,
     },
-    atStake: [{ amount, currency }],
+    atStake: sumOf([{ amount, currency }]),
     children: html`<p><code>${kind}</code>, charge <code>${reference}</code>. The reconciler looks at the charge and its order again before the money moves, and makes one refund.</p>`,
     run: ({ reason }, idempotencyKey) => post(`admin/findings/${id}/refund`, { idempotencyKey, body: { reason } }),
   });

@@ -10,8 +10,8 @@ import { Ago, Id, Money, Moneys, Notice, Page, Pager, Panel, ProblemNotice, Stat
 import { html, useState } from '../vendor/preact.js';
 import { close, closeEach, refund } from './finding-acts.js';
 
-/** @typedef {{ id: string, kind: string, reference: string, orderId: string, amount: number, currency: string, action: string, detail: string | null, closableAs: string[], refundable: boolean, closedBy: string | null, reason: string | null, at: string }} Finding */
-/** @typedef {{ kind: string, action: string, currency: string, count: number, amount: number, oldest: string }} Group */
+/** @typedef {{ id: string, kind: string, reference: string, orderId: string, amount: number, currency: string | null, action: string, detail: string | null, closableAs: string[], refundable: boolean, closedBy: string | null, reason: string | null, at: string }} Finding */
+/** @typedef {{ kind: string, action: string, currency: string | null, count: number, amount: number, oldest: string }} Group */
 
 /** As many as are closed with one word: each is a request of its own. */
 const MANY_MAX = 100;
@@ -106,7 +106,7 @@ function Chosen({ selection, closable, onClose }) {
   </div>`;
 }
 
-/** @typedef {{ kind: string, action: string, count: number, sums: { amount: number, currency: string }[], oldest: string }} Cause of several currencies */
+/** @typedef {{ kind: string, action: string, count: number, sums: { amount: number, currency: string | null }[], oldest: string }} Cause of several currencies */
 
 /** One line for each kind and state, whatever the currencies are. @param {readonly Group[]} groups @returns {Cause[]} */
 function causesOf(groups) {
@@ -128,7 +128,7 @@ function causesOf(groups) {
 /** @param {{ groups: Cause[], onShow: (changed: Record<string, string>) => void, onClose: ((group: Cause) => void) | undefined }} props */
 const Groups = ({ groups, onShow, onClose }) =>
   html`<${Table} label="Findings by cause" rows=${groups} keyOf=${(/** @type {Cause} */ g) => `${g.kind} ${g.action}`} empty="None." columns=${[
-    { label: 'Kind', cell: (/** @type {Cause} */ { kind }) => html`<code>${kind}</code>` },
+    { label: 'Kind', cell: (/** @type {Cause} */ { kind }) => html`<code class="word">${kind}</code>` },
     {
       label: 'State',
       cell: (/** @type {Cause} */ { action }) =>
@@ -160,7 +160,7 @@ const columnsOf = (canAct, acted, selection) => [
       ]
     : []),
   { label: 'Finding', cell: (/** @type {Finding} */ { id }) => id },
-  { label: 'Kind', cell: (/** @type {Finding} */ { kind }) => html`<code>${kind}</code>` },
+  { label: 'Kind', cell: (/** @type {Finding} */ { kind }) => html`<code class="word">${kind}</code>` },
   {
     label: 'State',
     cell: (/** @type {Finding} */ { action }) =>

@@ -2,6 +2,7 @@
 import { useAct, useRead } from '../lib/data.js';
 import { count, number } from '../lib/format.js';
 import { atStake, ITEM_STATES, kindOf, MEANS, nounOf, previewOperation, stateOf, titleOf } from '../lib/operations.js';
+import { ReadAt, usePages } from '../lib/lists.js';
 import { FreshRows, useSteadyRows } from '../lib/rows.js';
 import { findSelection } from '../lib/selection.js';
 import { useSession } from '../lib/session.js';
@@ -13,43 +14,38 @@ import {
   Moneys,
   Notice,
   Page,
+  Pager,
   Panel,
   ProblemNotice,
   Status,
   Table,
   useNow,
 } from '../lib/ui.js';
-import { html, useEffect, useState } from '../vendor/preact.js';
+import { html, useState } from '../vendor/preact.js';
 
 /** @typedef {import('../lib/operations.js').Operation} Operation */
 
-const EVERY_MS = 5_000;
-const SHOWN = 50;
 /** Of the box for ids, as the API takes them. */
 const IDS_MAX = 1_000;
 
 /** @param {{ query: URLSearchParams }} props */
 function Operations({ query }) {
-  const { data, problem, isLoading, reload } = useRead(`admin/operations?limit=${SHOWN}`);
-  useEffect(() => {
-    const timer = setInterval(reload, EVERY_MS);
-    return () => clearInterval(timer);
-  }, []);
-  const operations = /** @type {Operation[]} */ (data?.operations ?? []);
+  const pages = usePages('admin/operations', 'operations');
+  const operations = /** @type {Operation[]} */ (pages.rows);
   const { shown, fresh, showAll, hold } = useSteadyRows(operations, ({ id }) => id);
   const now = useNow();
   const canAct = useSession().roles.includes('operator');
-  return html`<${Page} title="Operations">
+  return html`<${Page} title="Operations" actions=${html`<${ReadAt} of=${pages} />`}>
     <p>An operation is one decision on many sagas or dead letters. The service carries it out, whoever closes which laptop; everybody sees how far it is.</p>
     ${canAct && html`<${NewOperation} key=${`${query}`} query=${query} />`}
     <${Panel} title="The newest first">
-      <${ProblemNotice} problem=${problem} onRetry=${reload} />
-      ${isLoading && !data && html`<${Loading} />`}
+      <${ProblemNotice} problem=${pages.problem} onRetry=${pages.reload} />
+      ${pages.isLoading && !pages.answer && html`<${Loading} />`}
       ${
-        data &&
+        pages.answer &&
         html`<div ...${hold}><${FreshRows} fresh=${fresh} onShow=${showAll} />
         <${Table} label="List of operations" rows=${shown} columns=${columnsAt(now)} keyOf=${(/** @type {Operation} */ { id }) => id} empty="There has been no operation within 90 days." />
-        ${data.next && html`<p class="faint">The newest ${number(SHOWN)} are shown.</p>`}</div>`
+</div><${Pager} hasMore=${pages.hasMore} onMore=${pages.more} isLoading=${pages.isLoading} shown=${shown.length} noun="operation" />`
       }
     <//>
   <//>`;

@@ -1,6 +1,6 @@
 /** The first screen: what is wrong now and how much of it, how orders flow, how the neighbours are. Calm is shown as calm. */
 import { Chart } from '../lib/chart.js';
-import { count, duration, moment, number } from '../lib/format.js';
+import { count, duration, moment, number, plural } from '../lib/format.js';
 import { AsOf, useLive } from '../lib/live.js';
 import { hrefOf } from '../lib/router.js';
 import { FreshRows, useSteadyRows } from '../lib/rows.js';
@@ -47,7 +47,7 @@ function Verdict({ overview: { calm, causes, open, sources }, now }) {
   const partial = Object.entries(sources).filter(([name, at]) => name !== 'gateway' && at === null);
   const tail = html`<p>${waiting}${oldest}.</p>${partial.length > 0 && html`<p>Not heard of yet: ${partial.map(([name]) => name).join(', ')}.</p>`}`;
   if (calm.isCalm)
-    return html`<${Notice} kind="good"><p><strong>All is calm</strong>${calm.since && html`, for ${duration((now - Date.parse(calm.since)) / 1_000)}: nothing has been seen to be wrong since ${moment(calm.since)}`}.</p>${tail}<//>`;
+    return html`<${Notice} kind="good"><p><strong>All is calm</strong>${calm.since ? html`, for ${duration((now - Date.parse(calm.since)) / 1_000)}: nothing has been wrong since ${moment(calm.since)}` : ': nothing that was wrong is on record'}.</p>${tail}<//>`;
   if (causes.length === 0)
     return html`<${Notice} kind="info"><p>Nothing is known to be wrong, but not everything has answered.</p>${tail}<//>`;
   const roots = causes.filter(({ follows }) => follows === null);
@@ -183,7 +183,7 @@ function Brakes({ overview: { brakes, heldOrders, spending }, now }) {
   return html`<${Panel} title="Brakes" aside=${html`<a href="#/brakes">Brakes</a>`}>
     ${brakes.length === 0 && html`<p>${html`<${Status} kind="good">No brake is engaged.<//>`}</p>`}
     ${brakes.length > 0 && html`<ul>${brakes.map(({ brake, by, since, reason }) => html`<li><${Status} kind="warn"><strong>${brake}</strong><//> by ${by}, <${Ago} at=${since} now=${now} />: ${reason}</li>`)}</ul>`}
-    ${heldOrders !== null && heldOrders > 0 && html`<p>${count(heldOrders, 'order')} wait for a brake; their deadlines stand still.</p>`}
+    ${heldOrders !== null && heldOrders > 0 && html`<p>${count(heldOrders, 'order')} ${plural(heldOrders, 'waits for a brake; its deadline stands', 'wait for a brake; their deadlines stand')} still.</p>`}
     ${spending.length > 0 && html`<ul>${spending.map(({ currency, spent, most }) => html`<li>Charged within the hour: <${Moneys} of=${[{ amount: spent, currency }]} /> of <${Moneys} of=${[{ amount: most, currency }]} /></li>`)}</ul>`}
   <//>`;
 }

@@ -64,7 +64,7 @@ const isOf = (group, { step, failure }) =>
 
 /** @param {{ state: string }} props */
 const StateChoice = ({ state }) =>
-  html`<span role="group" aria-label="State">${Object.entries(STATES).map(
+  html`<span class="actions" role="group" aria-label="State">${Object.entries(STATES).map(
     ([each, words]) =>
       html`<button type="button" class="quiet" aria-pressed=${each === state ? 'true' : 'false'} onClick=${() => navigate('/sagas', { state: each })}>${words}</button>`,
   )}</span>`;

@@ -37,7 +37,7 @@ export function InCommon({ query, columns }) {
   };
   return html`<${Panel} title="By stock, amount or time">
     <form onSubmit=${submit} novalidate>
-      <div class="columns">
+      <div class="fields">
         <${Field} label="Holds stock of the SKU" hint="Reserved now: neither sold nor given back" ...${field('sku')} />
         <${Choice} label="Status" options=${STATUSES} ...${field('status')} />
         <${Field} label="Currency" hint="As EUR; with an amount" maxLength="3" ...${field('currency')} />

@@ -3,7 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { CloudEvent } from '../../contracts/events.js';
 import type { Order } from '../../contracts/orders.js';
-import { findReferences, identityKeyOf } from '../../domain/customers.js';
+import pg from 'pg';
+import { findReferences, identityKeyOf, lookupOf } from '../../domain/customers.js';
+import { sessionConfig } from '../../prisma/session.mjs';
 import { type EventStream, expectProblem, startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { feedShowsAll, stock } from '../support/database.js';
@@ -72,8 +74,29 @@ describe('an order', () => {
   });
 
   test('of a customer whose first orders come at the same time has the reference of all of them', async () => {
-    const orders = await Promise.all(Array.from({ length: 12 }, () => place('cus_at_once')));
-    expect(new Set(await Promise.all(orders.map(held))).size).toBe(1);
+    // Another process is amid its first order: its row is there, and not committed.
+    const other = new pg.Client(sessionConfig(api.databaseUrl));
+    await other.connect();
+    const reference = randomUUID();
+    const lookup = Buffer.from(lookupOf(await identityKeyOf(api.db), 'cus_at_once'));
+    try {
+      await other.query('BEGIN');
+      await other.query('INSERT INTO customers (reference, lookup, client_id) VALUES ($1, $2, $3)', [
+        ...[reference, lookup, 'cus_at_once'],
+      ]);
+      const placing = Promise.allSettled(Array.from({ length: 3 }, () => place('cus_at_once')));
+      await eventually('all of them have met it', async () => {
+        const [row] = await api.db.$queryRaw<{ waiting: number }[]>`
+          SELECT count(*)::int AS waiting FROM pg_stat_activity
+          WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO customers%'`;
+        return row?.waiting === 3;
+      });
+      await other.query('COMMIT');
+      const placed = (await placing).map((one) => (one.status === 'fulfilled' ? held(one.value) : one.reason));
+      expect(await Promise.all(placed)).toEqual([reference, reference, reference]);
+    } finally {
+      await other.end();
+    }
     expect(await api.db.customer.count({ where: { clientId: 'cus_at_once' } })).toBe(1);
   });
 

@@ -76,6 +76,17 @@ describeWithChromium('the console', (open) => {
     const { page } = await open(api.url, { view: '/about' });
     await page.getByText('No authentication:').waitFor();
     await expectAccessible(page);
+    // Where there is no room for the views they are behind a button, which opens them by keyboard, too.
+    await page.setViewportSize({ width: 320, height: 640 });
+    const menu = page.getByRole('button', { name: 'Views' });
+    expect(await page.getByRole('link', { name: 'Findings' }).count()).toBe(0);
+    await menu.focus();
+    await page.keyboard.press('Enter');
+    await expectAccessible(page);
+    await page.setViewportSize({ width: 320, height: 640 });
+    await page.getByRole('link', { name: 'Findings' }).click();
+    await page.waitForURL(/#\/findings$/);
+    expect(await menu.getAttribute('aria-expanded')).toBe('false');
   });
 
   test('has the runbook with it, which is loaded when it is opened, and the section of every cause', async () => {

@@ -120,8 +120,8 @@ test('what was said of an operation goes with it after ninety days, and not befo
     [young, 89],
   ] as const) {
     await t.db.$executeRaw`
-      INSERT INTO operations (id, action, state, selection, total, amounts, skipped, previewed_by, started_by, reason, ended_at)
-      VALUES (${id}::uuid, 'retry', 'finished', '{}', 1, '{}', '{}', 'op', 'op', 'said', now() - ${days}::int * interval '1 day')`;
+      INSERT INTO operations (id, action, state, selection, total, amounts, skipped, previewed_by, started_at, started_by, reason, ended_at)
+      VALUES (${id}::uuid, 'retry', 'finished', '{}', 1, '{}', '{}', 'op', now(), 'op', 'said', now() - ${days}::int * interval '1 day')`;
     for (const route of ['POST /admin/operations', 'POST /admin/operations/:id/pause'])
       await t.db.$transaction((tx) =>
         append(

@@ -28,7 +28,8 @@ export type Erasure = {
   certificate: any;
 };
 
-export const KEYS = auditKeys(['a-key-of-the-audit-trail-that-is-long-enough']);
+export const AUDIT_KEY = 'a-key-of-the-audit-trail-that-is-long-enough';
+export const KEYS = auditKeys([AUDIT_KEY]);
 /** What was begun before is over sooner in a test. */
 export const SETTLE_MS = 50;
 

@@ -14,7 +14,7 @@ import { type Cli, cliOf } from './cli.js';
 
 const deploymentName = 'order-saga';
 /** As fast as they could, they would be a load of their own. */
-const ORDER_EVERY_MS = 50;
+const ORDER_EVERY_MS = 100;
 const QUICK = ['--hold', '1s', '--sagas', '5', '--within', '60s', '--unchecked', '--yes', '--reason', 'a release'];
 
 let s: SagaStack;

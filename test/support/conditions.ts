@@ -1,6 +1,8 @@
 /** Waiting in tests: for a condition, with a deadline, never for a time. */
 
+/** Asked at first this often; then after a tenth of what it has taken, since each question costs those of whom it is asked, up to: */
 const POLL_MS = 20;
+const POLL_MAX_MS = 100;
 
 /**
  * Asks again until `question` answers something other than false, null or undefined, and returns that.
@@ -11,7 +13,8 @@ export async function eventually<T>(
   question: () => Promise<T | false | null | undefined> | T | false | null | undefined,
   withinMs = 15_000,
 ): Promise<T> {
-  const deadline = Date.now() + withinMs;
+  const from = Date.now();
+  const deadline = from + withinMs;
   let last: unknown;
   for (;;) {
     try {
@@ -23,6 +26,7 @@ export async function eventually<T>(
     }
     if (Date.now() > deadline)
       throw new Error(`${what}: not within ${withinMs} ms; last: ${String(last)}`, { cause: last });
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    const pauseMs = Math.min(POLL_MAX_MS, Math.max(POLL_MS, (Date.now() - from) / 10));
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }

@@ -20,6 +20,7 @@ import { serviceProgram } from './service.js';
 
 export type WorkerFleet = {
   db: Database;
+  databaseUrl: string;
   sandboxUrl: string;
   /** One per namespace, to start sagas in it. */
   clients: Client[];
@@ -46,7 +47,8 @@ const MEET_LIMIT_MS = 60_000;
 const WORKERS_PER_NAMESPACE = 2;
 const KILL_LIMIT_MS = 5_000;
 
-export async function startFleet(namespaceCount: number): Promise<WorkerFleet> {
+/** @param more of what each worker is told; what is said here of it wins */
+export async function startFleet(namespaceCount: number, more: Record<string, string> = {}): Promise<WorkerFleet> {
   const namespaces = Array.from({ length: namespaceCount }, (_, i) => `namespace-${i}`);
   const [env, database, sandbox, folder] = await Promise.all([
     startTemporal(FIND_THE_FROZEN, namespaces),
@@ -61,8 +63,10 @@ export async function startFleet(namespaceCount: number): Promise<WorkerFleet> {
     TEMPORAL_ADDRESS: env.address,
     PAYMENTS_URL: sandbox.url,
     STRIPE_API_KEY: 'sk_test_fleet',
-    RECONCILE_EVERY: '1s',
+    // One after the other, but each process asks whether it is its turn.
+    RECONCILE_EVERY: '5s',
     FAILPOINTS: folder,
+    ...more,
   };
   const workers = new Set<Running>();
   let started = 0;
@@ -85,6 +89,7 @@ export async function startFleet(namespaceCount: number): Promise<WorkerFleet> {
   const pathOf = (orderId: string, moment: string) => join(folder, `${orderId}.${moment}`);
   return {
     db: database.db,
+    databaseUrl: database.url,
     sandboxUrl: sandbox.url,
     clients: namespaces.map((namespace) => new Client({ connection: env.connection, namespace })),
     plan: (orderId, moment, action) => writeFileSync(pathOf(orderId, moment), action),

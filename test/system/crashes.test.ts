@@ -20,8 +20,8 @@ import { accept, stock } from '../support/database.js';
 import { PATIENT } from '../support/saga.js';
 
 const FULL = process.env['FULL'] === '1';
-/** Each is two processes. A cell that freezes or kills has a namespace for itself, for some 6 s. */
-const NAMESPACES = 8;
+/** Each is two processes, whose starts cost more than all their orders. A cell that freezes or kills has a namespace for itself, for some 6 s. */
+const NAMESPACES = 5;
 
 /** All of it takes a minute on two idle cores; on busy ones, the cells' own limits say what is too slow. */
 const ALL_LIMIT_MS = 600_000;

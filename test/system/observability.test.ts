@@ -67,6 +67,8 @@ describeWithPrometheus('a real Prometheus', (programs) => {
     for (const { id } of posted) await client.final(id);
     await client.list('CONFIRMED', 1);
   };
+  /** Of all three processes together. */
+  const scrapes = async () => (await prometheus.query('sum(count_over_time(up[10m]))'))[0]?.value ?? 0;
   const isFiring = (alarm: string) => async () => (await prometheus.firing()).includes(alarm);
   const isCalm = (alarms: string[]) => async () => {
     const now = await prometheus.firing();
@@ -78,7 +80,9 @@ describeWithPrometheus('a real Prometheus', (programs) => {
     await eventually(
       'orders of half a minute ago are counted',
       async () => {
-        await orders(); // a rate is one between two scrapes
+        await orders(); // a rate is one between two scrapes: what is placed in between shows nothing more
+        const before = await scrapes();
+        await eventually('they are scraped', async () => (await scrapes()) >= before + 3);
         return !Number.isNaN((await prometheus.query(inTime))[0]?.value ?? Number.NaN);
       },
       120_000,

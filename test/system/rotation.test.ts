@@ -8,6 +8,7 @@ import { createServer, request as ask, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { freePort } from '../../local/processes/ports.js';
@@ -20,6 +21,8 @@ const LIMIT_MS = 120_000;
 /** Requests at a time, each of which waits for its order's end. */
 const CROWD = 4;
 const FULL = process.env['FULL'] === '1';
+/** Of the gateway's webhooks: some between any two acts. */
+const SEND_EVERY_MS = 20;
 /** Orders that are to end between two acts, so that each act meets some. */
 const ORDERS_BETWEEN = FULL ? 300 : 10;
 
@@ -219,7 +222,10 @@ test(
     await underLoad(async (load) => {
       let stopped = false;
       const sending = (async () => {
-        while (!stopped) answers.push(await send());
+        while (!stopped) {
+          answers.push(await send());
+          await pause(SEND_EVERY_MS);
+        }
       })();
       await load.more();
       put('gateway-webhook', 'whsec_second whsec_first');

@@ -3,6 +3,7 @@
  * in the end its sums are those of the orders, and at every moment nothing earlier than an answer's asOf was missing from it.
  */
 import { execFile } from 'node:child_process';
+import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type PostgresProxy, startPostgresProxy } from '../../support/postgres-proxy.js';
@@ -10,6 +11,9 @@ import { createTestDatabase, type TestDatabase } from '../../support/database.js
 import { eventually } from '../../support/conditions.js';
 import { type Installation, startInstallation, type Sums } from './installation.js';
 import { type Product, startReadSide, sumOf } from './read-side.js';
+
+/** Of either kind: several for each page of the feed. */
+const ORDER_EVERY_MS = 20;
 
 /** A text of each statement by which a page of the feed is taken, in their order. */
 const TAKING = [
@@ -60,8 +64,14 @@ async function amidTraffic(work: () => Promise<void>, expiring: boolean) {
     while (working) await what();
   };
   const others = Promise.all([
-    during(() => installation.order()),
-    during(() => installation.lateOrder()),
+    during(async () => {
+      await installation.order();
+      await pause(ORDER_EVERY_MS);
+    }),
+    during(async () => {
+      await installation.lateOrder();
+      await pause(ORDER_EVERY_MS);
+    }),
     during(async () => {
       const answer = await readSide.totals();
       if (answer) samples.push({ asOf: answer.asOf, sums: sumOf(answer).sums });
