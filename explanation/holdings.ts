@@ -92,7 +92,7 @@ export function stockSentence(row: OrderRow): string {
   if (held.length > 0) return `Stock: ${held.join('; ')}.`;
   // An undo that was skipped has released them all the same (domain/inventory).
   if (has(row, 'releaseInventory', 'undone') || has(row, 'releaseInventory', 'skipped'))
-    return `Stock: ${piecesOf(row, 'RELEASED')} given back: on sale again.`;
+    return `Stock: ${piecesOf(row, 'RELEASED')} put back: on sale again.`;
   return isFinal(row) ? 'Stock: nothing was ever reserved for this order.' : 'Stock: nothing is reserved yet.';
 }
 

@@ -53,7 +53,12 @@ export function openDatabase(
     ...(openSocket && { stream: openSocket }),
     ...(onConnect && { verify: (client, done) => void onConnect(client).then(() => done(), done) }),
   });
-  pool.on('connect', (client) => forgetOutdatedPlans(client, plans.forget));
+  pool.on('connect', (client) => {
+    forgetOutdatedPlans(client, plans.forget);
+    // Lost between two statements of its user, or while the pool closes it: whoever uses it is told by the next statement, and an
+    // event that nobody listens to would be an uncaught exception.
+    client.on('error', () => undefined);
+  });
   pool.on('error', () => undefined); // of a connection that is not in use: the pool has closed it
   tryAllPasswords(pool, sessions.tryAll);
   retryUndoneStatements(pool);

@@ -131,12 +131,16 @@ const LOOK_EVERY_MS = 10_000;
 
 function keepLongListsAtHand(app: Api, { temporal }: ApiDependencies, snapshots: StuckSnapshots): void {
   let looking: NodeJS.Timeout | undefined;
+  const look = () => {
+    // A failure is said to whoever asks for the list.
+    if (temporal.client()) snapshots.keepAtHand().catch(() => undefined);
+  };
   app.addHook('onReady', async () => {
-    looking = setInterval(() => {
-      // A failure is said to whoever asks for the list.
-      if (temporal.client()) snapshots.keepAtHand().catch(() => undefined);
-    }, LOOK_EVERY_MS);
+    looking = setInterval(look, LOOK_EVERY_MS);
     looking.unref();
+    // At once as well: whoever opens the list just after a start would wait for all of it to be read.
+    if (temporal.client()) look();
+    else void temporal.connected.then(look, () => undefined);
   });
   app.addHook('preClose', async () => clearInterval(looking));
 }

@@ -31,7 +31,7 @@ export function Audit({ query }) {
   const pages = usePages(withQuery('admin/audit/entries', { ...filter, ...times }), 'entries', { refreshMs: 15_000 });
   return html`<${Page} title="Audit trail" actions=${html`<${ReadAt} of=${pages} />`}>
     <${Panel} title="Is it whole?"><${Verification} /><//>
-    <${Panel} title="Search"><${Search} filter=${filter} /><//>
+    <${Panel} title="Search"><${Search} filter=${filter} onAgain=${pages.reload} /><//>
     <${Panel} title="Entries, newest first">
       <${ProblemNotice} problem=${pages.problem} onRetry=${pages.reload} />
       <${Table} label="Entries of the audit trail" rows=${pages.rows} keyOf=${(/** @type {Entry} */ { kind, id }) => `${kind} ${id}`} empty=${pages.isLoading ? 'Reading …' : 'Nothing matches.'} columns=${COLUMNS} />
@@ -40,8 +40,8 @@ export function Audit({ query }) {
   <//>`;
 }
 
-/** @param {{ filter: Record<string, string> }} props */
-function Search({ filter }) {
+/** @param {{ filter: Record<string, string>, onAgain: () => void }} props `onAgain` = the same is searched for */
+function Search({ filter, onAgain }) {
   const [values, setValues] = useState(filter);
   const [errors, setErrors] = useState(/** @type {Record<string, string>} */ ({}));
   useEffect(() => setValues(filter), [JSON.stringify(filter)]);
@@ -55,8 +55,8 @@ function Search({ filter }) {
       (name) => values[name] && !(DAY.test(values[name] ?? '') && Number.isFinite(Date.parse(values[name] ?? ''))),
     );
     setErrors(Object.fromEntries(wrong.map((name) => [name, 'A day as 2026-11-29.'])));
-    if (wrong.length === 0)
-      navigate('/audit', Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value.trim()])));
+    const wanted = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value.trim()]));
+    if (wrong.length === 0 && !navigate('/audit', wanted)) onAgain();
   };
   return html`<form onSubmit=${search} novalidate>
     <div class="fields">

@@ -52,7 +52,7 @@ function withBelow(sections, at) {
 /** @param {{ sections: readonly Section[] }} props */
 const Contents = ({ sections: [first, ...rest] }) =>
   html`<div class="panel prose">${first && html`<${Blocks} lines=${first.lines} />`}</div>
-  <${Panel} title="Sections"><ul>${rest.map(({ slug, title }) => html`<li><a href=${`#/runbook/${slug}`}><${Spans} of=${spansOf(title)} /></a></li>`)}</ul><//>`;
+  <${Panel} title="Sections"><ul class="contents">${rest.map(({ slug, title }) => html`<li><a href=${`#/runbook/${slug}`}><${Spans} of=${spansOf(title)} /></a></li>`)}</ul><//>`;
 
 /** @param {{ section: Section, isFirst: boolean }} props */
 const One = ({ section: { title, lines }, isFirst }) =>

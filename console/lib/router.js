@@ -76,7 +76,11 @@ export function hrefOf(path, query = {}) {
 /**
  * @param {string} path
  * @param {Record<string, string | undefined>} [query]
+ * @returns {boolean} whether that is another address: nothing is drawn anew at the same one
  */
 export function navigate(path, query) {
-  location.hash = hrefOf(path, query);
+  const href = hrefOf(path, query);
+  if ((location.hash || '#/') === href) return false;
+  location.hash = href;
+  return true;
 }

@@ -1,5 +1,5 @@
 /** The parts that views are made of. Status is always told by a sign and a word, never by colour alone. */
-import { html, useEffect, useErrorBoundary, useRef, useState } from '../vendor/preact.js';
+import { html, useEffect, useErrorBoundary, useMemo, useRef, useState } from '../vendor/preact.js';
 import { ApiProblem } from './api.js';
 import { count, duration, moment, money, number, shortId } from './format.js';
 import { session } from './session.js';
@@ -102,7 +102,10 @@ export function Id({ id, href }) {
 export function ProblemNotice({ problem, onRetry, what }) {
   if (!problem) return null;
   const told = problem instanceof ApiProblem ? problem : undefined;
-  const again = onRetry && html`<${RetryButton} after=${told?.retryAfterS ?? 0} onRetry=${onRetry} />`;
+  const after = told?.retryAfterS ?? 0;
+  const again = onRetry
+    ? html`<${RetryButton} of=${problem} after=${after} onRetry=${onRetry} />`
+    : after > 0 && html`<${RetryTime} of=${problem} after=${after} />`;
   return html`<${Notice} kind="bad">
     <p>${what && html`<strong>${what}</strong> `}${told?.title && told.title !== told.detail && html`<strong>${told.title}.</strong> `}${problem.message}</p>
     ${told && told.errors.length > 0 && html`<ul>${told.errors.map(({ pointer, detail }) => html`<li><code>${pointer}</code> ${detail}</li>`)}</ul>`}
@@ -112,11 +115,22 @@ export function ProblemNotice({ problem, onRetry, what }) {
   <//>`;
 }
 
-/** Not before the API takes it again. @param {{ after: number, onRetry: () => void }} props */
-function RetryButton({ after, onRetry }) {
-  const [until] = useState(() => Date.now() + after * 1_000);
-  const left = Math.ceil((until - useNow(500)) / 1_000);
+/** Seconds until the API takes it again. @param {Error} problem @param {number} after as it has said then */
+function useSecondsLeft(problem, after) {
+  const until = useMemo(() => Date.now() + after * 1_000, [problem]);
+  return Math.max(0, Math.ceil((until - useNow(500)) / 1_000));
+}
+
+/** Not before the API takes it again. @param {{ of: Error, after: number, onRetry: () => void }} props */
+function RetryButton({ of, after, onRetry }) {
+  const left = useSecondsLeft(of, after);
   return html`<button type="button" disabled=${left > 0} onClick=${onRetry}>${left > 0 ? `Try again in ${left} s` : 'Try again'}</button>`;
+}
+
+/** For those who have a button of their own. @param {{ of: Error, after: number }} props */
+function RetryTime({ of, after }) {
+  const left = useSecondsLeft(of, after);
+  return left > 0 ? `The API takes it again in ${left} s.` : 'The API takes it again now.';
 }
 
 /** @param {{ children?: unknown }} props */

@@ -17,8 +17,8 @@ const MOMENT = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?$/;
 /** @param {string} text in UTC */
 const isoOf = (text) => (text.length === 10 ? `${text}T00:00:00Z` : `${text.replace(' ', 'T')}Z`);
 
-/** @param {{ query: URLSearchParams, columns: readonly import('../lib/ui.js').Column<any>[] }} props */
-export function InCommon({ query, columns }) {
+/** @param {{ query: URLSearchParams, columns: readonly import('../lib/ui.js').Column<any>[], onAgain: () => void }} props `onAgain` = the same is asked for */
+export function InCommon({ query, columns, onAgain }) {
   const given = Object.fromEntries(FIELDS.map((name) => [name, query.get(name) ?? '']));
   const [values, setValues] = useState(given);
   const [errors, setErrors] = useState(/** @type {Record<string, string>} */ ({}));
@@ -33,7 +33,7 @@ export function InCommon({ query, columns }) {
     const wanted = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value.trim()]));
     const wrong = faultsOf(wanted);
     setErrors(wrong);
-    if (Object.keys(wrong).length === 0) navigate('/search', wanted);
+    if (Object.keys(wrong).length === 0 && !navigate('/search', wanted)) onAgain();
   };
   return html`<${Panel} title="By stock, amount or time">
     <form onSubmit=${submit} novalidate>

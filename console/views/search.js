@@ -29,6 +29,8 @@ function Search({ query }) {
   const asked = query.get('q') ?? '';
   const [text, setText] = useState(asked);
   const [fault, setFault] = useState('');
+  const [round, setRound] = useState(0);
+  const again = () => setRound(round + 1);
   useEffect(() => setText(asked), [asked]);
   /** @param {Event} event */
   const submit = (event) => {
@@ -37,16 +39,16 @@ function Search({ query }) {
     const wrong = faultOf(wanted);
     setFault(wrong);
     if (wrong !== '') return;
-    if (wanted.startsWith(OF_SKU)) navigate('/search', { sku: wanted.slice(OF_SKU.length) });
-    else navigate('/search', { q: wanted });
+    const next = wanted.startsWith(OF_SKU) ? { sku: wanted.slice(OF_SKU.length) } : { q: wanted };
+    if (!navigate('/search', next)) again();
   };
   return html`<${Page} title="Search">
     <form role="search" onSubmit=${submit}>
       <${Field} name="search" label="Find an order" value=${text} onInput=${setText} hint=${KINDS} error=${fault} maxLength=${TEXT_MAX} spellcheck="false" autocapitalize="off" />
       <p><button type="submit" class="primary">Search</button></p>
     </form>
-    ${asked !== '' && faultOf(asked) === '' && html`<${Results} key=${asked} text=${asked} />`}
-    <${InCommon} key=${query.toString()} query=${query} columns=${COLUMNS} />
+    ${asked !== '' && faultOf(asked) === '' && html`<${Results} key=${`${round} ${asked}`} text=${asked} />`}
+    <${InCommon} key=${`${round} ${query}`} query=${query} columns=${COLUMNS} onAgain=${again} />
   <//>`;
 }
 

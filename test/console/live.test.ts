@@ -1,17 +1,27 @@
-/** What changes by itself on the console: paused, cut off, and going on with the next API. */
+/**
+ * What changes by itself on the console: paused, cut off, going on with the next API, and without growing. FULL=1: memory is watched for an
+ * hour, or for CONSOLE_MINUTES.
+ */
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import type { TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { describeWithChromium } from './support/chromium.js';
+import { growth, type Measured, measure } from './support/footprint.js';
 import { picture } from './support/pictures.js';
 import { type ConsoleStack, startConsoleStack } from './support/stack.js';
+import { addressesOfViews } from './support/views.js';
+
+const MINUTE_MS = 60_000;
+const WATCHED_MS = (process.env['FULL'] === '1' ? Number(process.env['CONSOLE_MINUTES'] ?? 60) : 0.3) * MINUTE_MS;
+const SAMPLES = process.env['FULL'] === '1' ? 60 : 6;
 
 let s: ConsoleStack;
 beforeAll(async () => {
   s = await startConsoleStack();
 });
-afterAll(() => s?.stopAll());
+afterAll(() => s?.stopAll(), 10 * MINUTE_MS);
 
 /** As of `npm start`; its launcher answers as long as the API does. @param asked is told of each time */
 async function withButtons(page: Page, asked: string[]): Promise<void> {
@@ -69,4 +79,86 @@ describeWithChromium('a live view', (open) => {
       await next?.stop();
     }
   });
+
+  test(
+    'holds no more memory the longer it is watched, nor does a page that goes through every view, while orders flow',
+    async () => {
+      const { page: watched } = await open(s.api.url);
+      const { page: walking, show } = await open(s.api.url, { view: '/about' });
+      const views = await addressesOfViews(walking, await something());
+      const round = async () => {
+        for (const view of [...views, '/about']) await show(view);
+      };
+      await round();
+      await flowing(async () => {
+        await watched.getByText('All is calm').waitFor();
+        const pages = { watched: await measure(watched), walking: await measure(walking) };
+        const begin = performance.now();
+        for (let taken = 0; taken < SAMPLES; taken++) {
+          await round();
+          await updates(watched, begin + (WATCHED_MS * (taken + 1)) / SAMPLES);
+          await Promise.all(Object.values(pages).map(({ sample }) => sample()));
+          process.stderr.write(told(begin, pages));
+        }
+        for (const { samples } of Object.values(pages)) {
+          const grown = growth(samples);
+          const [{ JSHeapUsedSize = 0 } = {}] = samples;
+          expect(grown.JSHeapUsedSize).toBeLessThan(JSHeapUsedSize * 0.05);
+          // Of a cause that comes meanwhile; what stays of each update, or of each view, would be more.
+          expect(grown.Nodes).toBeLessThan(100);
+          expect(grown.JSEventListeners).toBeLessThan(10);
+        }
+      });
+    },
+    WATCHED_MS + 5 * MINUTE_MS,
+  );
 });
+
+/** For the views that are of one thing. */
+async function something(): Promise<Record<string, string>> {
+  const placed = await s.api.place();
+  const preview = await s.api.send<{ id: string }>('POST', '/admin/operations/preview', {
+    ...{ action: 'retry', orderIds: [placed.body.id] },
+  });
+  const erasure = await s.api.send<{ id: string }>('POST', '/admin/customers/cus_nobody/erase', { reason: 'ticket 1' });
+  return {
+    '/orders/:id': placed.body.id,
+    '/operations/:id': preview.body.id,
+    '/erasures/:id': erasure.body.id,
+    '/runbook/:section': 'x',
+  };
+}
+
+/** At most two orders a second, each when the one before has come to its end, for as long as `act` takes. */
+async function flowing(act: () => Promise<void>): Promise<void> {
+  let isOver = false;
+  const placing = (async () => {
+    while (!isOver) await Promise.all([s.api.place({}, { prefer: 'wait=25' }), setTimeout(500)]);
+  })();
+  try {
+    await act();
+  } finally {
+    isOver = true;
+    await placing;
+  }
+}
+
+/** Until then, and until the page has had one more update at least. */
+async function updates(page: Page, untilMs: number): Promise<void> {
+  const asOf = () => page.locator('.as-of').innerText();
+  const before = await asOf();
+  await eventually(
+    'the page is as of later',
+    async () => (await asOf()) !== before && performance.now() >= untilMs,
+    MINUTE_MS * 3,
+  );
+}
+
+const told = (begin: number, pages: Record<string, Measured>) =>
+  Object.entries(pages)
+    .map(([name, { samples }]) => {
+      const { JSHeapUsedSize = 0, Nodes = 0, JSEventListeners = 0 } = samples.at(-1) ?? {};
+      const minutes = ((performance.now() - begin) / MINUTE_MS).toFixed(1);
+      return `${minutes} min, ${name}: ${(JSHeapUsedSize / 1e6).toFixed(2)} MB, ${Nodes} nodes, ${JSEventListeners} listeners\n`;
+    })
+    .join('');

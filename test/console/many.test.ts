@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pLimit from 'p-limit';
 import { ORDER_SAGA, orderSagaId } from '../../contracts/ids.js';
 import { SAGA_FAILURE, SAGA_STATE, SAGA_STEP } from '../../contracts/saga.js';
+import { eventually } from '../support/conditions.js';
 import { accept } from '../support/database.js';
 import { describeWithChromium } from './support/chromium.js';
 import { type ConsoleStack, startConsoleStack } from './support/stack.js';
@@ -20,7 +21,8 @@ beforeAll(async () => {
   s = await startConsoleStack();
   await park(MANY);
 }, 300_000);
-afterAll(() => s?.stopAll(), 120_000);
+/** Each of them is ended, and with FULL=1 replayed. */
+afterAll(() => s?.stopAll(), 900_000);
 
 /** Orders as they are accepted, and of each a saga that says that it has parked. */
 async function park(many: number): Promise<void> {
@@ -50,6 +52,7 @@ describeWithChromium('the first screen over many stuck sagas', (open) => {
     // The best of three: what else this machine does is not measured.
     const answers: number[] = [];
     const screens: number[] = [];
+    const lists: number[] = [];
     for (let turn = 0; turn < TURNS; turn++) {
       const fresh = await s.startApi();
       try {
@@ -64,15 +67,24 @@ describeWithChromium('the first screen over many stuck sagas', (open) => {
             await row.waitFor();
           }),
         );
+        // The list is read behind the start of a process: whoever opens it then does not wait for Temporal.
+        await eventually(
+          'it is at hand',
+          async () => (await fresh.get('/admin/sagas?limit=100')).status === 200,
+          60_000,
+        );
+        lists.push(await timed(() => fresh.get('/admin/sagas?limit=100')));
         await context.close();
       } finally {
         await fresh.stop();
       }
     }
-    if (IS_FULL) process.stderr.write(`${MANY} stuck: first answers ${answers}, screens ${screens} (ms)\n`);
+    if (IS_FULL)
+      process.stderr.write(`${MANY} stuck: first answers ${answers}, screens ${screens}, lists ${lists} (ms)\n`);
     expect(Math.min(...answers)).toBeLessThan(SHOWN_WITHIN_MS);
     expect(Math.min(...screens)).toBeLessThan(SHOWN_WITHIN_MS);
-  }, 240_000);
+    expect(Math.min(...lists)).toBeLessThan(SHOWN_WITHIN_MS);
+  }, 400_000);
 });
 
 async function timed(act: () => Promise<unknown>): Promise<number> {

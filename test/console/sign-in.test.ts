@@ -3,8 +3,12 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { cleanUp, newFolder, type Running, startIssuer } from '../issuer/support.js';
 import { startTestApi, type TestApi } from '../support/api.js';
+import { eventually } from '../support/conditions.js';
+import { stock } from '../support/database.js';
 import { expectAccessible } from './support/accessible.js';
 import { describeWithChromium } from './support/chromium.js';
+import { startProxy } from './support/proxy.js';
+import { signIn, signInAgain } from './support/sign-in.js';
 
 let issuer: Running;
 let api: TestApi;
@@ -22,21 +26,6 @@ afterAll(async () => {
   await Promise.all([api?.stop(), elsewhere?.stop(), renewing?.stop()]);
   await cleanUp();
 });
-
-type Choice = { sub?: string; roles?: string[]; ttl?: string };
-/** On the issuer's page. */
-async function choose(page: Page, { sub = 'ada', roles = ['operator'], ttl = '1h' }: Choice = {}): Promise<void> {
-  await page.getByLabel('Subject').fill(sub);
-  for (const role of ['operator', 'auditor', 'customer', 'service'])
-    await page.getByRole('checkbox', { name: `${role}:` }).setChecked(roles.includes(role));
-  await page.getByLabel('The token is good for').fill(ttl);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-}
-
-async function signIn(page: Page, choice?: Choice): Promise<void> {
-  await page.locator('main').getByRole('button', { name: 'Sign in' }).click();
-  await choose(page, choice);
-}
 
 const stored = (page: Page) =>
   page.evaluate('JSON.stringify([Object.entries(sessionStorage), Object.entries(localStorage), document.cookie])');
@@ -76,7 +65,7 @@ describeWithChromium('whoever opens the console where callers are authenticated'
   });
 
   test('keeps what was typed when the session ends, signs in again in a window, and goes on', async () => {
-    const { page, context } = await open(api.url, { view: '/search', requestsMayFail: true });
+    const { page } = await open(api.url, { view: '/search', requestsMayFail: true });
     await signIn(page, { ttl: '3s' });
     await page.getByLabel('Find an order').fill('web-half-typ');
     await page.getByText('Your session has ended.').waitFor();
@@ -86,17 +75,51 @@ describeWithChromium('whoever opens the console where callers are authenticated'
     await page.getByText('Nothing on this page is lost.').waitFor();
     await expectAccessible(page);
 
-    const opened = context.waitForEvent('page');
-    await page.locator('.banner').getByRole('button', { name: 'Sign in again' }).click();
-    const window = await opened;
-    const closed = window.waitForEvent('close');
-    await choose(window, { roles: ['auditor'] });
-    await closed;
+    await signInAgain(page, { roles: ['auditor'] });
     await page.getByText('Nothing is found.').waitFor();
     expect(await page.getByLabel('Find an order').inputValue()).toBe('web-half-typed');
     expect(await page.getByText('Your session has ended.').count()).toBe(0);
     expect(await page.locator('.who').textContent()).toContain('ada auditor');
   });
+
+  test('does all that below a path of somebody’s proxy: is led there, signs in and again, reads a stream, acts, signs out', async () => {
+    await stock(api.db, 'BEHIND', 10);
+    const proxy = await startProxy(api.port, '/shop/ops');
+    const asked: string[] = [];
+    try {
+      const { page } = await open(proxy.url, {
+        requestsMayFail: true,
+        before: async (fresh) => void fresh.on('request', (request) => asked.push(request.url())),
+      });
+      await page.goto(`${proxy.url}/console`);
+      await signIn(page);
+      await page.getByRole('heading', { name: 'What is wrong now' }).waitFor();
+      expect(page.url()).toBe(`${proxy.url}/console/`);
+      // The stream comes through as it is sent: nothing holds its events back.
+      const asOf = page.locator('.as-of .status');
+      const first = await asOf.filter({ hasText: 'As of' }).innerText();
+      await eventually(
+        'a later event is shown',
+        async () => (await asOf.innerText()).slice(0, 16) !== first.slice(0, 16),
+      );
+      await page.goto(`${proxy.url}/console/#/stock`);
+      await page.getByRole('button', { name: 'Adjust BEHIND' }).click();
+      await page.getByLabel('Pieces to add').fill('2');
+      await page.getByRole('button', { name: 'Adjust …' }).click();
+      await page.getByRole('dialog').getByLabel('Reason').fill('counted behind the proxy');
+      await page.getByRole('dialog').getByRole('button', { name: 'Add 2' }).click();
+      await page.getByText('BEHIND: 12 on hand').waitFor();
+      expect(await api.db.auditAct.count({ where: { reason: 'counted behind the proxy', subject: 'ada' } })).toBe(1);
+      await page.getByRole('button', { name: 'Sign out' }).click();
+      await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+      expect(page.url()).toMatch(new RegExp(`^${proxy.url}/console/`));
+      expect(proxy.redirects.map((to) => new URL(to, `${proxy.url}/console`).href)).toEqual([`${proxy.url}/console/`]);
+      const outside = asked.filter((url) => !url.startsWith(`${proxy.url}/`) && !url.startsWith(`${issuer.url}/`));
+      expect(outside.filter((url) => !url.startsWith('data:'))).toEqual([]);
+    } finally {
+      await proxy.stop();
+    }
+  }, 60_000);
 
   test('stays signed in without a click where the issuer gives refresh tokens', async () => {
     const { page } = await open(renewing.url, { view: '/search' });

@@ -58,7 +58,7 @@ export async function openStage(): Promise<Stage> {
     until: (id, situation, next) =>
       eventually(`it is ${situation}`, async () => {
         const told = await explain(id);
-        const isNext = !next || told.next.some(({ what }) => next.test(what));
+        const isNext = !next || next.test(told.next.map(({ what }) => what).join('\n'));
         return told.situation === situation && isNext && told;
       }),
     takeMoney: async (id) => {

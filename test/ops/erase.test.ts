@@ -136,13 +136,16 @@ test('doctor has a line of what is open, and warns before the deadline', async (
   expect(await lineOf()).toMatchObject({ status: 'ok', detail: expect.stringContaining('1 waiting') });
   // A journal that cannot be written is told at once, by whoever looks, and until it can be.
   const { body: late } = await s.ask('cus_late');
-  const note = async () => {
+  const amid: unknown[] = [];
+  const note = async ({ erasureId }: { erasureId: string }) => {
+    if (erasureId === late.id) amid.push((await s.read(late.id)).stalledBy);
     throw Object.assign(new Error('EACCES'), { name: 'JournalAway' });
   };
   for (const _ of [1, 2]) {
     await s.erase(undefined, { note }).catch(() => undefined);
     expect(await s.read(late.id)).toMatchObject({ state: 'waiting', stalledBy: 'erasure-journal', waitingForCount: 1 });
   }
+  expect(amid).toEqual([null, 'erasure-journal']); // also while it is tried again: an alarm would begin anew
   expect(await lineOf()).toMatchObject({
     status: 'fail',
     detail: expect.stringContaining('journal cannot be written'),

@@ -83,7 +83,10 @@ test('an order says what the gateway holds, who placed it, and when it unwinds b
   const { startTime } = await saga.describe();
   expect(document.next).toEqual([
     { what: expect.stringContaining('chargePayment is tried again within 30 s'), at: null },
-    { what: expect.stringContaining('the order is CANCELLED'), at: new Date(startTime.getTime() + 77_000).toISOString() },
+    {
+      what: expect.stringContaining('the order is CANCELLED'),
+      at: new Date(startTime.getTime() + 77_000).toISOString(),
+    },
   ]);
   await s.heal();
   await ops('retry', order.id, '--yes');
@@ -114,7 +117,7 @@ test('a step that is being retried says when its next try is', async () => {
   const next = await eventually('it backs off', async () => {
     const { document } = await ops.json('order', order.id);
     return (document.next as { what: string; at: string }[]).find(({ what }) =>
-      /^try \d+ of chargePayment$/.test(what),
+      /^try \d+ of chargePayment;/.test(what),
     );
   });
   expect(Date.parse(next.at)).not.toBeNaN();

@@ -132,6 +132,15 @@ function senders(installation: Installation, as: (subject: string, role: string)
     becomes: (id: string, status: string) =>
       eventually(`${id} is ${status}`, async () => (await send('GET', `/orders/${id}`)).body.status === status, 20_000),
     parks: (id: string) => eventually(`${id} is parked`, async () => (await state(id)) === 'NEEDS_ATTENTION', 20_000),
+    /** As if a year and a day had passed there. @returns of how many records something has gone */
+    outliveSandboxRetention: async (): Promise<number> => {
+      const ask = async (path: string, body: object) => {
+        const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+        return (await fetch(`${installation.sandbox}/sandbox/${path}`, init)).json() as Promise<{ blanked: number }>;
+      };
+      await ask('clock', { aheadMs: 366 * 24 * 3_600_000 });
+      return (await ask('retention', {})).blanked;
+    },
     fault: async (method: 'POST' | 'DELETE', body?: object) =>
       fetch(`${installation.sandbox}/sandbox/faults`, {
         method,

@@ -122,6 +122,24 @@ describe('a statement that Postgres has undone and would carry out now', () => {
   });
 });
 
+test('a connection that Postgres ends between two statements is told of by the next, and is nobody’s uncaught exception', async () => {
+  let pool: pg.Pool | undefined;
+  const db = openDatabase(t.url, 2, {
+    onPool: (opened) => {
+      pool = opened;
+    },
+  });
+  const client = (await pool?.connect()) as pg.PoolClient;
+  const { rows } = await client.query('SELECT pg_backend_pid() AS pid');
+  const hasEnded = new Promise((resolve) => client.once('end', () => resolve(undefined)));
+  await admin.query('SELECT pg_terminate_backend($1)', [rows[0].pid]);
+  await hasEnded;
+  await expect(client.query('SELECT 1')).rejects.toThrow();
+  client.release(true);
+  expect(await db.$queryRaw`SELECT 1 AS one`).toEqual([{ one: 1 }]);
+  await db.$disconnect();
+});
+
 describe('a transient failure is distinguished from a refusal:', () => {
   test.each([
     ['a read-only server, in raw SQL', (db: TestDatabase['db']) => db.$executeRaw`DELETE FROM inventory`],

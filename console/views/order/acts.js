@@ -56,7 +56,6 @@ async function act(timeline, choice, onActed) {
   const { step, status } = explanation;
   const action = /** @type {Action} */ (choice.action);
   const name = nameOf(action, step);
-  const path = action === 'cancel' ? `orders/${orderId}/cancel` : `admin/sagas/${orderId}/resolve`;
   const answer = await confirmAct({
     title: `${name}: ${choice.does}`,
     act: name,
@@ -72,10 +71,11 @@ async function act(timeline, choice, onActed) {
     </dl>`,
     reason: { required: true, maxLength: REASON_MAX },
     run: ({ reason }, idempotencyKey) => {
+      if (action === 'cancel') return post(`orders/${orderId}/cancel`, { idempotencyKey, body: { reason } });
       // It is decided of what is on the screen: the saga refuses it should it be at another step by now.
       const seen = step === null ? {} : { expectedStep: step };
-      const body = action === 'cancel' ? { reason } : { action, reason, ...seen };
-      return post(path, { body, idempotencyKey }).catch((problem) => {
+      const body = { action, reason, ...seen };
+      return post(`admin/sagas/${orderId}/resolve`, { idempotencyKey, body }).catch((problem) => {
         throw movedOn(problem, explanation);
       });
     },
