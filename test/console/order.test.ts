@@ -47,8 +47,9 @@ afterAll(async () => {
 });
 
 const statusOf = async (id: string) => (await api.get<Order>(`/orders/${id}`)).body.status;
-/** The rows of the list, each as one line. */
+/** The rows of the list, each as one line; with what the gateway says, if that is still being asked. */
 const listed = async (page: Page): Promise<string[]> => {
+  await page.getByText('The payment gateway is being asked').waitFor({ state: 'detached' });
   const rows = await page.getByRole('region', { name: 'What happened and what is awaited' }).locator('tbody tr').all();
   return Promise.all(rows.map(async (row) => (await row.innerText()).replace(/\s+/g, ' ')));
 };
