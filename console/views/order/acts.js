@@ -2,7 +2,7 @@
  * What an operator may do about this one order, as its explanation offers it: each with what it costs, and afterwards with what has come
  * of it. That a request was accepted is no success: the order's own state says what became of it.
  */
-import { post } from '../../lib/api.js';
+import { ApiProblem, post } from '../../lib/api.js';
 import { confirmAct } from '../../lib/confirm.js';
 import { moment } from '../../lib/format.js';
 import { Notice, Status } from '../../lib/ui.js';
@@ -70,14 +70,36 @@ async function act(timeline, choice, onActed) {
       <dt>Use it when</dt><dd>${choice.useWhen}</dd><dt>Taken back?</dt><dd>${choice.reversible}</dd>
     </dl>`,
     reason: { required: true, maxLength: REASON_MAX },
-    run: ({ reason }, idempotencyKey) =>
-      action === 'cancel'
-        ? post(`orders/${orderId}/cancel`, { idempotencyKey, body: { reason } })
-        : post(`admin/sagas/${orderId}/resolve`, { idempotencyKey, body: { action, reason } }),
+    run: ({ reason }, idempotencyKey) => {
+      if (action === 'cancel') return post(`orders/${orderId}/cancel`, { idempotencyKey, body: { reason } });
+      // It is decided of what is on the screen: the saga refuses it should it be at another step by now.
+      const seen = step === null ? {} : { expectedStep: step };
+      const body = { action, reason, ...seen };
+      return post(`admin/sagas/${orderId}/resolve`, { idempotencyKey, body }).catch((problem) => {
+        throw movedOn(problem, explanation);
+      });
+    },
   });
   if (answer === undefined) return;
   const isGoingBack = isUndo(timeline, step) || action === 'compensate' || action === 'cancel';
   onActed({ action, step, at, expects: isGoingBack ? 'CANCELLED' : 'CONFIRMED' });
+}
+
+/**
+ * What has changed since the page was looked at, where that is why nothing was decided.
+ * @param {unknown} problem
+ * @param {Timeline['explanation']} seen
+ */
+function movedOn(problem, { situation, step }) {
+  if (!(problem instanceof ApiProblem) || problem.code !== 'saga-moved') return problem;
+  const now = /** @type {{ state: string, step: string | null, failure: string | null } | undefined} */ (
+    problem.body['saga']
+  );
+  const where = now
+    ? `It is ${now.state} at ${now.step ?? 'no step'}${now.failure ? ` (${now.failure})` : ''} by now.`
+    : problem.detail;
+  const detail = `Nothing was decided. You saw it ${situationWord(situation)} at ${step ?? 'no step'}. ${where} Leave this, and decide on what the page shows then.`;
+  return new ApiProblem(problem.status, { ...problem.body, detail });
 }
 
 /** @param {Timeline} timeline @param {string | null} step */
