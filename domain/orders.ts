@@ -328,7 +328,12 @@ export type OrderRow = Pick<
 > & { customer: string; behind: CustomerBehind | null; lines: OrderLine[] | null };
 
 /** @throws KeyUnavailable if it has a text that is to be opened, and cannot be now */
-export async function toOrder(db: Statements, row: OrderRow, texts: Texts, reading: Reading = texts): Promise<StoredOrder> {
+export async function toOrder(
+  db: Statements,
+  row: OrderRow,
+  texts: Texts,
+  reading: Reading = texts,
+): Promise<StoredOrder> {
   const reason = row.unwindingReason as CancellationReason | null;
   const cancellation =
     row.status === 'CANCELLED' && reason

@@ -135,7 +135,8 @@ function keepLongListsAtHand(app: Api, { temporal }: ApiDependencies, snapshots:
     // A failure is said to whoever asks for the list.
     if (temporal.client()) snapshots.keepAtHand().catch(() => undefined);
   };
-  app.addHook('onReady', async () => {
+  // Not of an API that only says what it has (the OpenAPI file is made of one): it has no neighbours.
+  app.addHook('onListen', async () => {
     looking = setInterval(look, LOOK_EVERY_MS);
     looking.unref();
     // At once as well: whoever opens the list just after a start would wait for all of it to be read.

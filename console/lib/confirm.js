@@ -88,11 +88,13 @@ function Confirm({ asked, onClose }) {
   const { submit, isBusy, problem } = useAct(asked.run);
   useEffect(() => {
     const opener = document.activeElement;
-    dialog.current?.showModal();
+    const shown = dialog.current;
+    shown?.showModal();
     const left = () => onClose(undefined);
     addEventListener('hashchange', left);
     return () => {
       removeEventListener('hashchange', left);
+      shown?.close(); // while it is open, nothing outside of it can take the focus
       const was = /** @type {HTMLElement | null} */ (opener);
       if (was?.isConnected) was.focus();
       keepFocus();

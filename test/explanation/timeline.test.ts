@@ -16,6 +16,7 @@ import { KEY, openStage, type Stage } from './stage.js';
 import { cancelAndEnd, confirmed, parkedAt, retrying, useStage } from './staged-orders.js';
 
 let stage: Stage;
+let closeLost: (() => Promise<unknown>) | undefined;
 beforeAll(async () => {
   stage = await openStage();
   useStage(stage);
@@ -26,7 +27,10 @@ afterEach(async () => {
   stage.broken.clear();
   await stage.s.heal();
 });
-afterAll(() => stage.s.stop());
+afterAll(async () => {
+  await closeLost?.();
+  await stage.s.stop();
+});
 
 type Sources = Parameters<typeof readTimeline>[0];
 const timelineOf = async (id: string, changed: Partial<Sources> = {}): Promise<Timeline> => {
@@ -174,7 +178,7 @@ test('where Temporal and the gateway are away the rest is told, and what is miss
   expect(linesOf(timeline, 'money')).toEqual(['charged: 10.00 USD, as recorded [done]']);
   expect(timeline.entries.find(({ kind }) => kind === 'charge')).toMatchObject({ source: 'row' });
   expect(linesOf(timeline, 'saga')).toContain('confirmOrder: completed [done]');
-  await lost.close();
+  closeLost = lost.close; // later: what nobody waits for any more is still tried again
 }, 60_000);
 
 test('a gateway and a Temporal that hang are waited for three seconds, and told as not asked', async () => {
