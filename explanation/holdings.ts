@@ -22,6 +22,9 @@ export const mayBeCharged = (row: OrderRow): boolean =>
   row.payment.status === null && holdsPieces(row) && !endedBeforeCharge(row);
 
 export function moneySentence(row: OrderRow, gateway: GatewayView, now: number): string {
+  const isLost = gateway.asked && gateway.charges.some((charge) => charge.disputed && charge.dispute === 'lost');
+  if (isLost && row.payment.status !== 'SETTLED_OUTSIDE')
+    return `Money: ${money(row.total)} is with the customer: the shop has lost the dispute of the charge, and the bank took it from the shop. (Our record says ${row.payment.status ?? 'nothing'}.)`;
   const record = `Money: ${recordOf(row, gateway)}`;
   if (!gateway.asked) return `${record}. The gateway was not asked.`;
   const holds = money({ amount: gateway.holds, currency: row.total.currency });
@@ -71,7 +74,8 @@ function lateness(row: OrderRow, listed: number, now: number): string {
   if (listed > 0) return '';
   const knownFrom = (isFinal(row) ? Date.parse(row.updatedAt) : now) + SEARCH_LATE_MS;
   if (knownFrom <= now) return ' (it lists no charge)';
-  return ` as far as is known (it lists no charge, and is up to a minute late: look again after ${clock(knownFrom)})`;
+  const again = isFinal(row) ? '' : `: look again after ${clock(knownFrom)}`;
+  return ` as far as is known (it lists no charge, and is up to a minute late${again})`;
 }
 
 const STATES: Record<string, string> = {

@@ -33,11 +33,11 @@ export const ENDED: Staged[] = [
     stage: cancelled,
     said: {
       situation: 'cancelled',
-      why: /OUT_OF_STOCK[\s\S]*no charge is on record: the order was refused before its charge[\s\S]*as far as is known[\s\S]*look again after [\d:]+Z[\s\S]*Stock: nothing was ever reserved/,
+      why: /OUT_OF_STOCK[\s\S]*no charge is on record: the order was refused before its charge[\s\S]*as far as is known \(it lists no charge, and is up to a minute late\)[\s\S]*Stock: nothing was ever reserved/,
       next: null,
       choices: [],
       disagreements: null,
-      usual: /A charge that came late would show, and go back by itself, after [\d:]+Z/,
+      usual: /A charge that shows until [\d:]+Z would go back to the customer by itself/,
       happened: /cancelOrder: done/,
       never: /undone$|come to its end/m,
     },
@@ -52,7 +52,7 @@ export const ENDED: Staged[] = [
       costs: {
         cancel: /^10\.00 USD came by other means, and no machine gives it back: the cancel waits at refundPayment/,
       },
-      sources: /sooner than Temporal’s retention can have removed it/,
+      sources: /gone from Temporal sooner than its retention allows/,
       disagreements: null,
     },
   },
@@ -127,7 +127,11 @@ export const ENDED: Staged[] = [
     },
     said: {
       situation: 'confirmed',
-      disagreements: /CHARGED, and the shop holds 0\.00 USD at the gateway, of 10\.00 USD/,
+      disagreements:
+        /CHARGED, and the shop holds 0\.00 USD at the gateway, of 10\.00 USD: 10\.00 USD went back outside/,
+      next: /^the reconciler opens a finding for you \(REFUNDED_AT_GATEWAY\); no money moves by it$/,
+      usual: /To end the order: `ops cancel`, and the finding that comes closes by itself/,
+      usualAct: null,
       choices: ['reconcile', 'cancel'],
     },
   },
@@ -141,8 +145,13 @@ export const ENDED: Staged[] = [
     },
     said: {
       situation: 'confirmed',
-      disagreements: /Finding \d+: REFUNDED_AT_GATEWAY.*It waits for you/s,
-      choices: ['reconcile', 'reconcile', 'cancel'],
+      disagreements: /^We have it as CHARGED[^\n]* It is finding \d+ \(REFUNDED_AT_GATEWAY\), which waits for you\.$/,
+      next: null,
+      usual:
+        /`ops cancel`, and finding \d+ closes by itself\. Out of goodwill: close finding \d+; the order stays, and the shop bears 10\.00 USD/,
+      usualAct: null,
+      uses: { reconcile: /^the order is to stay/, cancel: /^the money was given back to end the order/ },
+      choices: ['reconcile', 'cancel'],
     },
   },
   {
@@ -157,7 +166,7 @@ export const ENDED: Staged[] = [
       why: /shop holds 10\.00 USD, which the customer disputes with their bank/,
       disagreements:
         /disputes the charge with their bank \(needs_response\)[\s\S]*answer or accept it in the gateway’s dashboard, by \d{4}-\d\d-\d\d [\d:]+Z: else the shop loses 10\.00 USD/,
-      next: /^if nobody has answered the dispute, it is lost, and the shop with it 10\.00 USD$/,
+      next: /^the reconciler opens a finding for you \(DISPUTED\).*\nif nobody has answered the dispute, it is lost, and the shop with it 10\.00 USD$/,
       choices: ['answer,', 'cancel'],
       usualAct: 'answer,',
       costs: {
@@ -172,7 +181,9 @@ export const ENDED: Staged[] = [
     stage: confirmedLongAgo,
     said: {
       situation: 'confirmed',
-      sources: /retention can have removed it: the log in Postgres/,
+      sources: /gone from Temporal sooner than its retention allows; this order is complete/,
+      usual:
+        /nothing is to be done for this order\. But Temporal has lost its saga: tell whoever runs it, in the morning/,
       disagreements: null,
       happened: /confirmOrder: completed/,
     },
@@ -182,15 +193,20 @@ export const ENDED: Staged[] = [
     stage: async () => {
       await createCursors(stage.s.db, ['webhook']);
       const id = await confirmed();
-      const letter = { destination: 'webhook', orderId: id, sequence: 1, type: 'order.accepted', cause: 'rejected' };
-      await stage.s.db.deadLetter.create({ data: { ...letter, error: '400', attempts: 1 } });
+      const letter = { destination: 'webhook', orderId: id, sequence: 1, type: 'order.created', cause: 'rejected' };
+      await stage.s.db.deadLetter.create({
+        data: { ...letter, error: 'the webhook receiver answered 400', attempts: 1 },
+      });
       return id;
     },
     said: {
       situation: 'confirmed',
       sources: /held for webhook/,
-      next: /waits for a decision/,
-      choices: ['cancel', 'dead-letters replay', 'dead-letters discard'],
+      why: /Events: webhook has refused event 1 \(order\.created\): the webhook receiver answered 400 \(1 try\)\. Events 1–4 of this order are held for it since [\d:]+Z, as dead letter \d+\./,
+      next: /^events 1–4 are not sent to webhook until you decide about dead letter \d+$/,
+      usual: /ask whoever runs webhook why; once it takes the event, `ops dead-letters replay \d+`/,
+      usualAct: 'dead-letters replay',
+      choices: ['dead-letters replay', 'cancel', 'dead-letters discard'],
     },
   },
 ];

@@ -11,8 +11,10 @@ export const GOING: Staged[] = [
     stage: async () => (await accept(stage.s.db, { A: 1 })).id,
     said: {
       situation: 'waits-for-start',
-      next: /a relay starts its saga, within 5 s/,
+      next: /a relay starts its saga within seconds, if one runs/,
       why: /normal for some seconds; it is late from [\d:]+Z on/,
+      usual: /^Usual: wait\. Still so after [\d:]+Z: look whether a relay runs/,
+      uses: { retry: /^it still says so after [\d:]+Z$/ },
       sources: /^none yet$/m,
       choices: ['retry', 'cancel'],
       disagreements: null,
@@ -38,9 +40,9 @@ export const GOING: Staged[] = [
     said: {
       situation: 'retrying',
       why: /chargePayment is broken/,
-      next: /try \d+ of chargePayment; if it fails, again, 15 s apart at most, until [\d:]+Z; then it is parked[\s\S]*if chargePayment is still not done, the order is CANCELLED \(money: none is known to have been taken; what is found to have been goes back; stock: the order’s pieces go back on sale\)/,
+      next: /try \d+ of chargePayment; if it fails, again, 15 s apart at most, until [\d:]+Z; then it is parked, and waits for you\n[\s\S]*if chargePayment is still not done, the order is CANCELLED \(money: none is known to have been taken; what is found to have been goes back; stock: the order’s pieces go back on sale\)/,
       choices: ['retry', 'cancel', 'compensate', 'skip'],
-      usual: /^Usual: wait\./,
+      usual: /^Usual: wait\. It is tried by itself until [\d:]+Z\. Call the developers if it stays/,
       usualAct: null,
       costs: {
         retry: /^takes 10\.00 USD, once.* · the order is CONFIRMED, and its pieces are sold$/,
@@ -64,8 +66,10 @@ export const GOING: Staged[] = [
         `not tried again by itself: it waits for you[\\s\\S]*if ${step} is still not done, the order is CANCELLED`,
       ),
       choices: ['retry', 'cancel', 'compensate', 'skip'],
-      usual: /mend what the last error says, then `ops retry`, before [\d:]+Z/,
+      usual:
+        /one `ops retry`, which does no harm\. It fails again\? Call the developers.* before [\d:]+Z\? It lapses then: CANCELLED/,
       usualAct: 'retry',
+      uses: { retry: /^once without mending, since that does no harm; .* before [\d:]+Z$/ },
       ...(step === 'reserveInventory' && {
         costs: { retry: /^none · reserves the order’s pieces · none · 10\.00 USD is charged, and the order CONFIRMED/ },
       }),
@@ -76,7 +80,7 @@ export const GOING: Staged[] = [
     stage: () => parkedAt('confirmOrder', () => stage.s.fault({ route: 'charge', mode: 'down', count: 1 })),
     said: {
       situation: 'parked',
-      why: /confirmOrder is parked: it failed \(an error without a kind of its own: Error\)[\s\S]*Stock: 1 × A reserved/,
+      why: /confirmOrder is parked: it failed \(an error of no known kind: Error\)[\s\S]*Stock: 1 × A reserved/,
       // Skipping it would do what trying it does.
       choices: ['retry', 'cancel', 'compensate'],
       next: /if confirmOrder is still not done, the order is CANCELLED \(money: 10\.00 USD goes back; stock: /,
@@ -129,6 +133,8 @@ export const GOING: Staged[] = [
     said: {
       situation: 'saga-missing',
       why: /Temporal knows none, which should not be/,
+      usual: /^Usual: wait\. Still so after [\d:]+Z: `ops retry`, and call whoever runs Temporal/,
+      uses: { retry: /^it still says so after [\d:]+Z$/ },
       next: /a relay begins its saga anew, and the order GOES ON/,
       choices: ['retry', 'cancel'],
       disagreements: /Temporal knows none\. A relay begins it anew by [\d:]+Z, and the order GOES ON/,
@@ -160,10 +166,11 @@ export const GOING: Staged[] = [
     said: {
       situation: 'paused',
       why: /paused in Temporal since [\d:]+Z \(by op-9; the reason given: “looking at the gateway”\)/,
-      next: /not tried until it is let go[\s\S]*While it is paused that clock is not looked at: the order is not cancelled by itself/,
+      next: /not tried until it is let go[\s\S]*While it is paused nothing is cancelled by it\. From then on `ops retry` still tries chargePayment, but `temporal activity unpause` has the order CANCELLED/,
       choices: ['retry', 'temporal activity unpause', 'cancel', 'compensate', 'skip'],
-      usualAct: 'retry',
-      uses: { 'temporal activity unpause': /after the order’s deadline it has the order CANCELLED instead/ },
+      usual: /ask whoever paused it/,
+      usualAct: null,
+      uses: { 'temporal activity unpause': /before the order’s deadline: after that it has the order CANCELLED/ },
       never: /parked then/,
     },
   },

@@ -60,7 +60,7 @@ export const UNDONE: Staged[] = [
     said: {
       situation: 'waits-for-start',
       why: /being cancelled: CANCELLED_BY_CUSTOMER; it was confirmed before/,
-      next: /a relay starts its saga, within 5 s.*the order is CANCELLED \(money: 10\.00 USD goes back; stock: the order’s pieces go back on sale\)/,
+      next: /a relay starts its saga within seconds, if one runs: the order is CANCELLED \(money: 10\.00 USD goes back; stock: the order’s pieces go back on sale\)/,
       choices: ['retry'],
       disagreements: null,
     },
@@ -79,9 +79,11 @@ export const UNDONE: Staged[] = [
       next: /try \d+ of refundPayment/,
       choices: ['retry', 'skip'],
       costs: {
-        retry: /^10\.00 USD goes back · none · none · the order’s pieces go back on sale, and the order is CANCELLED$/,
-        skip: /^gives NOTHING back: the customer loses 10\.00 USD unless you have given it back yourself/,
+        retry:
+          /^10\.00 USD goes back · none · gets 10\.00 USD back · the order’s pieces go back on sale, and the order is CANCELLED$/,
+        skip: /^gives NOTHING back: the customer loses 10\.00 USD unless you have given it back yourself\. What the gateway still holds stays there: the reconciler opens a finding \(SETTLED_OUTSIDE\)/,
       },
+      usual: /It is tried for ever; if it fails for longer than .*, call the developers/,
       happened: /the saga that takes it back was seen to begin/,
       disagreements: null,
     },
@@ -96,8 +98,8 @@ export const UNDONE: Staged[] = [
     },
     said: {
       situation: 'undo-failing',
-      why: /PaidOutside\): it needs you\. It is tried again every minute[\s\S]*as op-7 vouched at [\d:]+Z: “bank transfer, ticket 4711”; it is not given back/,
-      next: /refundPayment is tried again every minute, and fails every time, until you skip it.*PaidOutside/,
+      why: /PaidOutside\): it needs you\.\n[\s\S]*as op-7 vouched at [\d:]+Z: “bank transfer, ticket 4711”; it is not given back/,
+      next: /refundPayment is tried again every minute, and fails every time, until you skip it$/,
       choices: ['skip', 'retry'],
       usual: /give the customer 10\.00 USD back by the way it came, once; then `ops skip`/,
       usualAct: 'skip',
@@ -128,8 +130,10 @@ export const UNDONE: Staged[] = [
     },
     said: {
       situation: 'undo-failing',
-      why: /but the dispute of it is lost: the bank has given it to the customer/,
-      disagreements: /shop has lost the customer’s dispute of the charge: the bank has taken the money from the shop/,
+      why: /Money: 10\.00 USD is with the customer: the shop has lost the dispute of the charge, and the bank took it from the shop\. \(Our record says REFUNDING\.\)/,
+      disagreements:
+        /the bank has taken the money from the shop[\s\S]*Nothing more is to be given back: skip the undo that waits for it\.$/,
+      next: /the reconciler opens a finding for you \(DISPUTED\); no money moves by it/,
       choices: ['skip', 'retry'],
       usualAct: 'skip',
       costs: { skip: /^gives NOTHING back, and nothing is owed: the bank has given it back/ },
