@@ -107,6 +107,26 @@ test.each([
   60_000,
 );
 
+test('a command that is pasted once the order stands at another step decides nothing of that one', async () => {
+  const id = await parkedAt('chargePayment');
+  const printed = await stage.until(id, 'parked');
+  for (const word of ['retry', 'skip', 'compensate']) {
+    expect(commandFor(printed, word)).toContain(' --at chargePayment ');
+    const http = printed.choices.find((choice) => choice.action === word)?.http ?? '';
+    expect(JSON.parse(http.slice(http.indexOf('{')))).toMatchObject({ action: word, expectedStep: 'chargePayment' });
+  }
+  stage.broken.add('refundPayment');
+  expect(await stage.ops(...argsOf(commandFor(printed, 'compensate')))).not.toMatchObject({ code: 2 });
+  await stage.until(id, 'unwinding', /refundPayment/);
+  const pasted = await stage.ops(...argsOf(commandFor(printed, 'skip')));
+  expect(pasted.code).not.toBe(0);
+  expect(pasted.stdout + pasted.stderr).toMatch(
+    /is at refundPayment.* by now, not at chargePayment: nothing was decided/,
+  );
+  const skipped = await stage.s.db.sagaLogEntry.count({ where: { orderId: id, outcome: 'skipped' } });
+  expect(skipped).toBe(0);
+}, 60_000);
+
 test('marks nothing any more once an operator has settled what the bank had decided', async () => {
   const id = await (STAGED.find(({ name }) => name === 'being taken back, its dispute lost') as Staged).stage();
   await stage.until(id, 'undo-failing');
