@@ -142,6 +142,7 @@ function compensate({ row, gateway, standing }: OrderFacts): Choice {
     useWhen:
       'it is to stay if it is confirmed meanwhile (then this is refused, while `cancel` takes a confirmed order back, too), or the customer must not read your reason',
     ...costOfGivingUp(row, gateway),
+    ...{ money: 'as `cancel`', stock: 'as `cancel`' },
     customer: 'the order is CANCELLED; who reads it sees a sentence of ours, not your reason',
     reversible: 'no: the customer has to order anew',
   };

@@ -72,7 +72,7 @@ function heldOf(row: OrderRow, gateway: GatewayView): string {
   const dispute = disputeOf(gateway);
   if (dispute === null || dispute.how === 'won') return `${held} goes back`;
   return dispute.how === 'lost'
-    ? 'nothing goes back: the dispute is lost, and the bank has taken the money from the shop and given it to the customer'
+    ? 'nothing goes back: the dispute is lost, and the customer has the money from the bank'
     : `${held} goes back only if the shop wins the dispute; if the shop loses it, the bank takes it from the shop and gives it to the customer. While it is open, the cancel waits at refundPayment`;
 }
 

@@ -57,7 +57,7 @@ function ofMoney(row: OrderRow, gateway: GatewayView, { periods, now }: Looked):
   if (outside !== null)
     found.push({
       between,
-      says: `We have it as CHARGED, and ${has}: ${money(outside.amount)} went back outside.`,
+      says: `We have it as CHARGED, and ${has}.`,
       sequel:
         outside.finding === null
           ? 'No machine decides this: the reconciler opens a finding for you.'
@@ -94,7 +94,7 @@ function isSettled(row: OrderRow, dispute: string | null): boolean {
 function disputeOf(row: OrderRow, dispute: string | null, answerBy: string | null): Omit<Disagreement, 'between'> {
   if (dispute === 'lost')
     return {
-      says: 'The shop has lost the customer’s dispute of the charge: the bank has taken the money from the shop and given it to the customer.',
+      says: 'The shop has lost the customer’s dispute of the charge.',
       sequel: `Nothing more is to be given back${isFinal(row) ? '' : ': skip the undo that waits for it'}.`,
     };
   if (dispute === 'won')

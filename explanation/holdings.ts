@@ -1,6 +1,7 @@
 /** What there is of an order's money and pieces just now, one sentence each: what we have recorded, and what the gateway holds. */
 import { money } from '../contracts/amounts.js';
 import { type GatewayView, refundUnderWay } from './gateway-view.js';
+import { givenOutside } from './given-outside.js';
 import type { OrderRow } from './order-row.js';
 import { SEARCH_LATE_MS } from './periods.js';
 import { clock } from './plain-words.js';
@@ -42,6 +43,7 @@ function recordOf(row: OrderRow, gateway: GatewayView): string {
   const { payment, total } = row;
   const whole = money(total);
   const underWay = refundUnderWay(gateway, payment);
+  const outside = givenOutside(row, gateway);
   switch (payment.status) {
     case null:
       return endedBeforeCharge(row)
@@ -50,7 +52,9 @@ function recordOf(row: OrderRow, gateway: GatewayView): string {
           ? `no charge of ${whole} is on record; whether a try has taken it is not known yet`
           : `${whole} is not charged yet`;
     case 'CHARGED':
-      return `${whole} is CHARGED (taken)`;
+      return outside === null
+        ? `${whole} is CHARGED (taken)`
+        : `${whole} was CHARGED, and ${money(outside.amount)} of it has gone back outside this service`;
     case 'DECLINED':
       return `the charge of ${whole} is DECLINED (refused by the gateway: nothing was taken)`;
     case 'VOIDED':

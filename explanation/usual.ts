@@ -121,7 +121,11 @@ function ofUndo(facts: OrderFacts, failure: string | null): Usual {
       `give the customer ${whole} back by the way it came, once; then \`ops skip\`. Nothing gets worse by waiting until the morning.`,
     );
   }
-  if (dispute?.how === 'lost') return by('ops skip', '`ops skip`: the bank has given the money back.');
+  if (dispute?.how === 'lost')
+    return by(
+      'ops skip',
+      '`ops skip`: the bank has given the money back. A finding DISPUTED, if there is one or comes, is closed by hand then.',
+    );
   if (dispute?.how === 'won') return by('ops retry', '`ops retry`: the dispute is won, and the money goes back.');
   if (dispute?.how === 'open')
     return by('answer', 'answer or accept the dispute at the gateway, then wait for the bank.');

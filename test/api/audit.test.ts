@@ -360,7 +360,8 @@ test('every operation of the document says whether it answers personal data; tho
   const recorded = (await since())
     .filter((entry) => entry['subject'] === 'aud-3')
     .map((entry) => String(entry['route']).replaceAll(/:(\w+)/g, '{$1}'));
-  expect(recorded.sort()).toEqual(
+  // One that finds orders is on record for each of them.
+  expect([...new Set(recorded)].sort()).toEqual(
     reads
       .filter(([, answer]) => answer)
       .map(([operation]) => operation)

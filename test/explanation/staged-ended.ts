@@ -127,8 +127,8 @@ export const ENDED: Staged[] = [
     },
     said: {
       situation: 'confirmed',
-      disagreements:
-        /CHARGED, and the shop holds 0\.00 USD at the gateway, of 10\.00 USD: 10\.00 USD went back outside/,
+      disagreements: /CHARGED, and the shop holds 0\.00 USD at the gateway, of 10\.00 USD\./,
+      why: /10\.00 USD was CHARGED, and 10\.00 USD of it has gone back outside this service/,
       next: /^the reconciler opens a finding for you \(REFUNDED_AT_GATEWAY\); no money moves by it$/,
       usual: /To end the order: `ops cancel`, and the finding that comes closes by itself/,
       usualAct: null,

@@ -132,7 +132,7 @@ export const UNDONE: Staged[] = [
       situation: 'undo-failing',
       why: /Money: 10\.00 USD is with the customer: the shop has lost the dispute of the charge, and the bank took it from the shop\. \(Our record says REFUNDING\.\)/,
       disagreements:
-        /the bank has taken the money from the shop[\s\S]*Nothing more is to be given back: skip the undo that waits for it\.$/,
+        /shop has lost the customer’s dispute of the charge\. Nothing more is to be given back: skip the undo that waits for it\.$/,
       next: /the reconciler opens a finding for you \(DISPUTED\); no money moves by it/,
       choices: ['skip', 'retry'],
       usualAct: 'skip',
