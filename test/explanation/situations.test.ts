@@ -258,11 +258,19 @@ test('a refund that is pending is told as under way, by `explain` and `order`, a
   const payment = await stage.s.db.payment.findUniqueOrThrow({ where: { orderId: id } });
   const whyOf = async (changed?: Parameters<Stage['explain']>[1]) => linesOf(await stage.explain(id, changed));
   const pending = await whyOf();
-  expect(pending.why).toMatch(/is REFUNDED: refund under way at the provider \(pending since \d{4}-\S+Z\)/);
+  expect(pending.why).toMatch(
+    /the refund of 10\.00 USD is not there yet: refund under way at the provider \(pending since \d{4}-\S+Z\)/,
+  );
+  expect(pending.next).toMatch(
+    /^the provider still has the refund of 10\.00 USD under way: it is looked at every 4 min/,
+  );
+  expect(pending.why).not.toContain('REFUNDED');
   expect(pending.happened).toMatch(/10\.00 USD taken, 10\.00 USD refund under way at the provider \(pending since/);
   expect(pending.why + pending.happened).not.toMatch(/given back/);
   const unasked = await whyOf({ gateway: { why: 'a test has no key' } });
-  expect(unasked.why).toMatch(/REFUNDED: refund accepted by the provider at \d{4}-\S+Z, and pending then/);
+  expect(unasked.why).toMatch(
+    /is there yet is not known: refund accepted by the provider at \d{4}-\S+Z, and pending then/,
+  );
   const shown = await stage.ops('order', id);
   expect(shown).toMatchObject({ code: 0 });
   expect(shown.stdout).toMatch(/^payment +REFUNDED, pi_\S+, re_\S+: refund under way at the provider \(pending since/m);
