@@ -5,17 +5,16 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { Explanation } from '../../explanation/explain.js';
-import { restartSaga } from '../../sagas/restart.js';
-import { PATIENT } from '../support/saga.js';
 import { createPaymentGateway } from '../../gateways/stripe.js';
 import { orderSagaId } from '../../contracts/ids.js';
 import { eventually } from '../support/conditions.js';
 import { AWAY, closedPort, lostTemporal, startTestApi } from '../support/api.js';
 import { accept } from '../support/database.js';
+import { argsOf, commandFor, wordOf } from './commands.js';
 import { KEY, openStage, type Stage } from './stage.js';
 import type { Staged } from './staged.js';
 import { STAGED } from './staged-orders.js';
-import { cancelAndEnd, cancelIn, confirmed, parkedAt, reconcile, retrying, useStage } from './staging.js';
+import { cancelAndEnd, confirmed, parkedAt, retrying, useStage } from './staging.js';
 
 let stage: Stage;
 beforeAll(async () => {
@@ -35,11 +34,6 @@ const linesOf = (it: Explanation) => ({
   sources: Object.values(it.sources).join('\n'),
   happened: it.happened.map(({ what }) => what).join('\n'),
 });
-const wordOf = ({ command }: { command: string }) => {
-  const words = command.replace(/^ops /, '').split(' ');
-  return words.slice(0, words[0] === 'temporal' ? 3 : words[0] === 'dead-letters' ? 2 : 1).join(' ');
-};
-
 test.each(STAGED)(
   'says of an order that is $name how it stands and what may be done',
   async ({ stage: set, said }) => {
@@ -70,17 +64,6 @@ test.each(STAGED)(
   },
   60_000,
 );
-
-/** @returns what the shell would make of a printed command, reasons filled in */
-const argsOf = (command: string) =>
-  (command.replace('<why, ticket>', 'a test').match(/'[^']*'|\S+/g) ?? [])
-    .slice(1)
-    .map((word) => word.replaceAll("'", ''));
-const commandFor = (it: Explanation, word: string): string => {
-  const found = it.choices.find((choice) => wordOf(choice) === word);
-  if (!found) throw new Error(`${word} is not offered: ${it.choices.map(({ command }) => command).join('; ')}`);
-  return found.command;
-};
 
 test.each([
   ['parked', 'retry', 'confirmed', () => parkedAt('reserveInventory')],
@@ -127,46 +110,6 @@ test('a command that is pasted once the order stands at another step decides not
   );
   const skipped = await stage.s.db.sagaLogEntry.count({ where: { orderId: id, outcome: 'skipped' } });
   expect(skipped).toBe(0);
-}, 60_000);
-
-test('marks nothing any more once an operator has settled what the bank had decided', async () => {
-  const id = await (STAGED.find(({ name }) => name === 'being taken back, its dispute lost') as Staged).stage();
-  await stage.until(id, 'undo-failing');
-  const skipped = await stage.ops('skip', id, '--yes', '--reason', 'the bank has paid');
-  expect(skipped).toMatchObject({ code: 0 });
-  const it = await stage.until(id, 'cancelled');
-  expect(it.why.join('\n')).toMatch(/SETTLED_OUTSIDE/);
-  expect(it.disagreements).toEqual([]);
-}, 60_000);
-
-test('a cancel closes the finding that the money had gone back, and a close of it is told as the end of that', async () => {
-  const reported = (STAGED.find(({ name }) => name === 'given back at the gateway, and reported') as Staged).stage;
-  const [toEnd, toStay] = [await reported(), await reported()];
-  await cancelAndEnd(toEnd);
-  await reconcile(toEnd);
-  expect(await stage.explain(toEnd)).toMatchObject({ situation: 'cancelled', disagreements: [], choices: [] });
-  const close = commandFor(await stage.explain(toStay), 'reconcile');
-  expect(await stage.ops(...argsOf(close))).toMatchObject({ code: 0 });
-  const it = await stage.explain(toStay);
-  expect(it.usual).toMatch(/^Usual: nothing is to be done: finding \d+.* is closed \(op-test: a test\)\.$/);
-  expect(linesOf(it).next).not.toMatch(/finding/); // none comes any more
-  expect(it.choices.map(wordOf)).toEqual(['cancel']);
-}, 60_000);
-
-test('what a skipped refund leaves at the gateway stays there, and is a finding', async () => {
-  const id = await confirmed();
-  await stage.s.fault({ route: 'refund', mode: 'down', count: null });
-  await cancelIn(id);
-  await restartSaga({ client: stage.s.client, db: stage.s.db, policy: PATIENT }, id);
-  const it = await stage.until(id, 'unwinding', /try \d+ of refundPayment/);
-  const { code, ...said } = await stage.ops(...argsOf(commandFor(it, 'skip')));
-  expect({ code, ...(code === 0 ? {} : said) }).toEqual({ code: 0 });
-  await stage.until(id, 'cancelled');
-  await stage.s.heal();
-  await reconcile(id);
-  expect(await stage.s.db.reconciliationFinding.findMany({ where: { orderId: id } })).toMatchObject([
-    { kind: 'SETTLED_OUTSIDE', action: 'reported' },
-  ]);
 }, 60_000);
 
 test('says of an order whose worker is gone that it waits for one, and offers nothing that would not be heard', async () => {
