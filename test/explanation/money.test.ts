@@ -5,6 +5,7 @@ import { wordOf } from '../../explanation/vouched.js';
 import { restartSaga } from '../../sagas/restart.js';
 import { eventually } from '../support/conditions.js';
 import { PATIENT } from '../support/saga.js';
+import { argsOf, commandFor } from './commands.js';
 import { openStage, type Stage } from './stage.js';
 import { cancelIn, confirmed, reconcile, retrying, SOON, useStage } from './staging.js';
 
@@ -26,11 +27,7 @@ const choiceOf = ({ choices }: Explanation, act: string) => {
 };
 /** As it is printed, its reason filled in. */
 const run = async (it: Explanation, act: string) => {
-  const words =
-    choiceOf(it, act)
-      .command.replace('<why, ticket>', 'a test')
-      .match(/'[^']*'|\S+/g) ?? [];
-  const { code, ...said } = await stage.ops(...words.slice(1).map((word) => word.replaceAll("'", '')));
+  const { code, ...said } = await stage.ops(...argsOf(commandFor(it, act)));
   expect({ code, ...(code === 0 ? {} : said) }).toEqual({ code: 0 });
 };
 const whyOf = ({ why }: Explanation) => why.join('\n');
