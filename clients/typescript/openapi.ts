@@ -751,7 +751,7 @@ export interface components {
        * @enum {string}
        */
       expectedStep?: "reserveInventory" | "chargePayment" | "confirmOrder" | "releaseInventory" | "refundPayment" | "cancelOrder" | "beginUnwinding";
-      /** @description What it was listed as stuck for, likewise: `failure` of GET /admin/sagas, of one that is marked itself */
+      /** @description What it was listed as stuck for, likewise: `failure` of GET /admin/sagas, of one that is marked itself. Of one that has ended: how it ended; `retry` begins it anew only with that, or with no expectation at all */
       expectedFailure?: string;
     };
     FindingClosings: {
