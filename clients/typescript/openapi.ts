@@ -1274,6 +1274,11 @@ export interface components {
            * @enum {string}
            */
           why: "pending" | "unwinding" | "cancellation-due" | "steps-due" | "parked" | "refund-in-hand" | "finding-open" | "dead-letter-open" | "operation-open";
+          /**
+           * Format: uuid
+           * @description Of `operation-open`: GET /admin/operations/{id}
+           */
+          operationId?: string;
         })[];
       /** @description How many there are */
       waitingForCount: number;
