@@ -86,8 +86,8 @@ export interface paths {
   };
   "/admin/orders": {
     /**
-     * Find orders by the stock that they hold, by amount or by time
-     * @description Newest first; all that is given must fit. `heldSku`: the order holds stock of it now, which is reserved for it, and neither bought nor given back. A request looks through 20000 orders at most, so a page may hold fewer orders than `limit`, or none, and have a `next`: the search goes on from there. What is found is on record, each order by its id.
+     * Find orders by SKU, by the stock that they hold, by amount or by time
+     * @description Newest first; all that is given must fit. `sku`: one of the order’s lines is of it. `heldSku`: the order holds stock of it now, which is reserved for it, and neither bought nor given back. A request looks through 20000 orders at most, so a page may hold fewer orders than `limit`, or none, and have a `next`: the search goes on from there. What is found is on record, each order by its id.
      */
     get: operations["getAdminOrders"];
   };
@@ -3001,12 +3001,14 @@ export interface operations {
     };
   };
   /**
-   * Find orders by the stock that they hold, by amount or by time
-   * @description Newest first; all that is given must fit. `heldSku`: the order holds stock of it now, which is reserved for it, and neither bought nor given back. A request looks through 20000 orders at most, so a page may hold fewer orders than `limit`, or none, and have a `next`: the search goes on from there. What is found is on record, each order by its id.
+   * Find orders by SKU, by the stock that they hold, by amount or by time
+   * @description Newest first; all that is given must fit. `sku`: one of the order’s lines is of it. `heldSku`: the order holds stock of it now, which is reserved for it, and neither bought nor given back. A request looks through 20000 orders at most, so a page may hold fewer orders than `limit`, or none, and have a `next`: the search goes on from there. What is found is on record, each order by its id.
    */
   getAdminOrders: {
     parameters: {
       query?: {
+        /** @description Stock keeping unit */
+        sku?: string;
         /** @description Stock keeping unit */
         heldSku?: string;
         /** @description ISO 4217 */

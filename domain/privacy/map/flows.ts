@@ -54,6 +54,7 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   'GET /admin/orders/{id}/explanation path.id': NOWHERE,
   'GET /admin/orders/{id}/timeline path.id': NOWHERE,
   'GET /admin/search query.q': NOWHERE,
+  'GET /admin/orders query.sku': NOWHERE,
   'GET /admin/orders query.heldSku': NOWHERE,
   'GET /admin/orders query.currency': NOWHERE,
   'GET /admin/orders query.createdFrom': NOWHERE,
