@@ -118,6 +118,7 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   ),
   'GET /admin/dead-letters query.destination': NOWHERE,
   'GET /admin/dead-letters query.type': NOWHERE,
+  'GET /admin/dead-letters query.orderId': NOWHERE,
   'GET /admin/dead-letters query.cursor': NOWHERE,
   'POST /admin/dead-letters/{id}/replay path.id': places('postgres:audit_calls.resource'),
   'POST /admin/dead-letters/{id}/replay header.idempotency-key': places('postgres:idempotency_keys.key'),
