@@ -16,7 +16,8 @@ import {
   readSigns,
   sumFindings,
 } from '../../domain/neighbour-signs.js';
-import { countLastErrors } from '../../domain/step-failures.js';
+import { countLastErrors, type LastError } from '../../domain/step-failures.js';
+import type { StuckSaga } from '../../domain/stuck-sagas.js';
 import { readPollers } from '../../sagas/pollers.js';
 import type { StuckSnapshots } from '../../sagas/stuck-snapshots.js';
 import type { LedgerPlace } from '../../explanation/gateway-view.js';
@@ -56,6 +57,13 @@ const ERRORS_OF_MAX = 500;
 /** So old may be what somebody else in this process has read of the stuck sagas: then it is not read once more. */
 const STUCK_FRESH_MS = 2_000;
 
+/** Of the youngest, since they know what is answered now; of all it would be a lot to read each second. */
+export const lastErrorsOf = (db: Database, sagas: StuckSaga[]): Promise<LastError[]> =>
+  countLastErrors(
+    db,
+    sagas.slice(-ERRORS_OF_MAX).map(({ orderId }) => orderId),
+  );
+
 /** Stuck sagas may be ten thousand: they are grouped at once. A list that long is kept at hand, and some seconds old. */
 export async function readTemporal(db: Database, client: Client, policy: SagaPolicy, snapshots: StuckSnapshots) {
   const [stuck, pollers, held] = await Promise.all([
@@ -63,9 +71,7 @@ export async function readTemporal(db: Database, client: Client, policy: SagaPol
     readPollers(client),
     client.workflow.count(HELD_QUERY),
   ]);
-  // The youngest, since they know what is answered now; of all it would be a lot to read each second.
-  const asked = stuck.sagas.slice(-ERRORS_OF_MAX).map(({ orderId }) => orderId);
-  const errors = await countLastErrors(db, asked);
+  const errors = await lastErrorsOf(db, stuck.sagas);
   return {
     causes: causesOfSagas(stuck.sagas, policy, errors),
     /** There are more than can be listed. */

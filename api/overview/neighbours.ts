@@ -101,6 +101,17 @@ function destinationsOf({ postgres: { facts } }: Sources, now: number): Neighbou
   });
 }
 
+/** Faster than that is no silence. */
+const AT_ONCE_MS = 1_000;
+
+/** Refused at once, its process or the way to it is gone; without an answer, it hangs. */
+function howItFails({ failure }: Known<unknown>): string {
+  if (!failure) return '';
+  const how =
+    failure.tookMs < AT_ONCE_MS ? 'It fails at once' : `It gives no answer in ${Math.round(failure.tookMs / 1_000)} s`;
+  return `${how}: ${failure.error}. `;
+}
+
 /** Neighbours that are away, as causes of what else is wrong: they come first. */
 export function causesOfNeighbours(sources: Sources, neighbours: Neighbour[]): Cause[] {
   const down = (kind: Neighbour['kind']) => neighbours.find((each) => each.kind === kind && each.state === 'down');
@@ -123,7 +134,11 @@ export function causesOfNeighbours(sources: Sources, neighbours: Neighbour[]): C
     );
   add('temporal', 'Temporal does not answer', 'Orders are accepted, and their sagas go on when it is back.');
   if (sources.gateway.answers === false)
-    add('gateway', 'The payment gateway does not answer', 'Charges and refunds wait, and go on by themselves.');
+    add(
+      'gateway',
+      'The payment gateway does not answer',
+      `${howItFails(sources.gateway)}Charges and refunds wait, and go on by themselves.`,
+    );
   else add('gateway', 'The payment gateway refuses the key of this process', KEY_REFUSED);
   add('workers', 'No worker asks for work', 'Orders are accepted, and their sagas go on as soon as a worker runs.');
   if (sources.temporal.facts?.more)

@@ -70,7 +70,14 @@ const isStep = (step: string | null): boolean => STEPS.some((name) => name === s
 
 const refusedAt = (step: string | null): Told => ({
   title: `${step ?? 'A step'} is refused by the payment gateway: it does not take the workers’ key`,
-  detail: KEY_REFUSED,
+  detail: `${KEY_REFUSED} Once a worker has the right key, they go on by themselves within 30 s.`,
+});
+
+/** It is there, and says that it cannot. */
+const ANSWERED = /\banswered (5\d\d|429)\b/;
+const unableAt = (step: string | null, status: string): Told => ({
+  title: `${step ?? 'A step'} is put off by the payment gateway: it answers ${status}`,
+  detail: 'They go on by themselves within 30 s of its taking them again.',
 });
 
 const tell = (step: string | null, failure: string | null): Told =>
@@ -81,6 +88,12 @@ const tell = (step: string | null, failure: string | null): Told =>
         ? 'It is tried again every minute, and succeeds only once the cause has gone.'
         : 'It is not tried again by itself.',
   };
+
+function tellBy(step: string | null, failure: string | null, error: string | null): Told {
+  if (failure !== 'GatewayUnknown') return tell(step, failure);
+  const [, status] = ANSWERED.exec(error ?? '') ?? [];
+  return isKeyRefused(error) ? refusedAt(step) : status ? unableAt(step, status) : tell(step, failure);
+}
 
 const isMendedByTime = (failure: string | null): boolean => failure !== null && failure in TRANSIENT_FAILURES;
 
@@ -110,7 +123,7 @@ export function causesOfSagas(
     const first = all.filter(unwinds).reduce((least, { startedAt }) => (startedAt < least ? startedAt : least), '~');
     const isUndo = step !== null && !isStep(step) && isMendedByTime(failure);
     const error = errors.find((each) => each.step === step)?.message ?? null;
-    const told = failure === 'GatewayUnknown' && isKeyRefused(error) ? refusedAt(step) : tell(step, failure);
+    const told = tellBy(step, failure, error);
     return cause({
       kind: 'sagas',
       ...told,

@@ -108,17 +108,20 @@ function linkOf({ kind, of }) {
 function trendOf({ count: n, recent, before }, now) {
   if (n === null) return '–';
   const change = before ? n - before.count : undefined;
-  const since = before ? duration((now - Date.parse(before.at)) / 1_000) : '';
+  const since = before ? ago((now - Date.parse(before.at)) / 1_000) : '';
   const sign = change === undefined || change === 0 ? '→' : change > 0 ? '↑' : '↓';
   const told =
     change === undefined
       ? ''
       : change === 0
-        ? `as many as ${since} ago`
-        : `${change > 0 ? '+' : '−'}${number(Math.abs(change))} in ${since}`;
-  const young = recent === null ? '' : `${number(recent)} younger than 10 min`;
-  return html`<span aria-hidden="true">${sign} </span>${[told, young].filter(Boolean).join(', ')}`;
+        ? `none more in the last ${since}`
+        : `${change > 0 ? '+' : '−'}${number(Math.abs(change))} in the last ${since}`;
+  const young = recent === null ? '' : `${number(recent)} came in the last 10 min`;
+  return html`<span aria-hidden="true">${sign} </span>${told || young}`;
 }
+
+/** Ten minutes at most, in whole ones. @param {number} seconds */
+const ago = (seconds) => (seconds < 90 ? duration(seconds) : `${number(Math.round(seconds / 60))} min`);
 
 /** @param {string | null} at @param {number} now */
 function unwindingIn(at, now) {

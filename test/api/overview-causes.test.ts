@@ -51,6 +51,15 @@ test('who has not answered yet is being asked', () => {
   expect(temporal).toMatchObject({ state: 'unknown', detail: 'is being asked' });
 });
 
+test.each([
+  [{ error: 'The payment gateway did not answer, ECONNREFUSED', tookMs: 12 }, /^It fails at once: .* ECONNREFUSED\. /],
+  [{ error: 'no answer within 5000 ms', tookMs: 5_003 }, /^It gives no answer in 5 s: no answer within 5000 ms\. /],
+])('of a gateway that is away it is said how it fails: %j', (failure, said) => {
+  const read = { ...sources(FACTS), gateway: { facts: undefined, at: undefined, answers: false, failure } };
+  const [first] = causesOfNeighbours(read, neighboursOf(read));
+  expect([first?.title, first?.detail]).toEqual(['The payment gateway does not answer', expect.stringMatching(said)]);
+});
+
 test('an account that is held is told of once, without money', () => {
   const found = {
     kind: 'ACCOUNT_HELD',
@@ -66,14 +75,17 @@ test('an account that is held is told of once, without money', () => {
   expect(causes.map(({ kind, atStake }) => [kind, atStake])).toEqual([['account', []]]);
 });
 
-test('a key that the gateway refuses is said to be refused, and nothing is promised; silence is told as silence', () => {
+test('a key that the gateway refuses is said to be refused, and nothing is promised but what follows its repair; silence is told as silence', () => {
   const saga = { ...STUCK, step: 'chargePayment', failure: 'GatewayUnknown' };
   const said = (message: string) =>
     causesOfSagas([saga], PATIENT, [{ step: 'chargePayment', failure: 'GatewayUnknown', message, orders: 1 }])[0];
   const refused = said('The payment gateway answered 401 (StripeAuthenticationError)');
   expect(refused?.title).toMatch(/refused by the payment gateway/);
   expect(refused?.detail).toMatch(/The key is refused: correct .* answered 401/);
-  expect(refused?.detail).not.toMatch(/by themselves/);
+  expect(refused?.detail).toMatch(/No waiting mends it\. Once a worker has the right key, they go on by themselves/);
+  expect(said('The payment gateway answered 503 (StripeAPIError)')?.title).toBe(
+    'chargePayment is put off by the payment gateway: it answers 503',
+  );
   expect(said('The payment gateway did not answer (StripeConnectionError)')?.detail).toMatch(
     /by themselves.*did not answer/,
   );
