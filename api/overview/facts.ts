@@ -7,11 +7,15 @@ import type { Database } from '../../domain/database.js';
 import { countDeadLetters } from '../../domain/dead-letters.js';
 import { readDestinations } from '../../domain/destinations.js';
 import { countOpenErasures } from '../../domain/erasure/erasures.js';
-import { readFeedHeldSeconds, readOpenOrders, readUnstarted } from '../../domain/figures.js';
+import { readFeedHeldSeconds, readUnstarted } from '../../domain/figures.js';
+import { readInvariantFigures, readVerificationStall } from '../../domain/invariant-figures.js';
 import { readStanding } from '../../domain/installation.js';
+import { countUnended } from '../../domain/operations/listing.js';
 import {
   countRecentDeadLetters,
+  listFindingsOf,
   readDeliverySigns,
+  readInHand,
   readRefusal,
   readSigns,
   sumFindings,
@@ -22,11 +26,11 @@ import type { StuckSnapshots } from '../../sagas/stuck-snapshots.js';
 import type { LedgerPlace } from '../../explanation/gateway-view.js';
 import { RECENT_MS } from './cause.js';
 import { isKeyRefused } from '../../explanation/refused-key.js';
-import { causesOfSagas } from './saga-causes.js';
+import { causesOfSagas, findingsOfSagas } from './saga-causes.js';
 
 export async function readPostgres(db: Database, erasuresLateAfterMs: number) {
   const [open, unstarted, feedHeldSeconds, backlog, destinations, moved, letters, recentLetters] = await Promise.all([
-    readOpenOrders(db),
+    readInHand(db),
     readUnstarted(db),
     readFeedHeldSeconds(db),
     readBacklog(db),
@@ -44,7 +48,13 @@ export async function readPostgres(db: Database, erasuresLateAfterMs: number) {
     readSigns(db),
     readRefusal(db),
   ]);
+  const [invariants, verificationStalledSince, operations] = await Promise.all([
+    readInvariantFigures(db),
+    readVerificationStall(db),
+    countUnended(db),
+  ]);
   return {
+    ...{ invariants, verificationStalledSince, operations },
     ...{ open, unstarted, feedHeldSeconds, backlog, destinations, moved, letters, recentLetters },
     ...{ findings, erasures, brakes, spending, account, signs, refusal },
   };
@@ -65,9 +75,10 @@ export async function readTemporal(db: Database, client: Client, policy: SagaPol
   ]);
   // The youngest, since they know what is answered now; of all it would be a lot to read each second.
   const asked = stuck.sagas.slice(-ERRORS_OF_MAX).map(({ orderId }) => orderId);
-  const errors = await countLastErrors(db, asked);
+  const [errors, findings] = await Promise.all([countLastErrors(db, asked), listFindingsOf(db, asked)]);
   return {
     causes: causesOfSagas(stuck.sagas, policy, errors),
+    findings: findingsOfSagas(findings, stuck.sagas),
     /** There are more than can be listed. */
     more: stuck.more,
     pollers: { workflow: pollers.workflow.length, activity: pollers.activity.length },

@@ -50,6 +50,7 @@ describeWithChromium('the first screen', (open) => {
     const row = page.getByRole('row', { name: /chargePayment gets no answer from the payment gateway/ });
     await row.getByText('3 sagas').waitFor({ timeout: 20_000 });
     await row.getByText('USD 60.00').waitFor();
+    await row.getByText(/\+3 in the last/).waitFor();
     await row.getByText(/^9 min \d+ s$/).waitFor();
     await page.getByRole('row', { name: /Payment gateway.*down/ }).waitFor({ timeout: 20_000 });
     await page.getByText('1 cause of trouble.').waitFor();
