@@ -3,6 +3,7 @@ import { money } from '../contracts/amounts.js';
 import { type Choice, REASON } from './choice.js';
 import { NONE } from './costs.js';
 import type { GatewayView } from './gateway-view.js';
+import { givenOutside } from './given-outside.js';
 import type { OrderRow } from './order-row.js';
 import type { Periods } from './periods.js';
 import { clock } from './plain-words.js';
@@ -30,10 +31,13 @@ export function choicesOfFindings({ findings }: OrderRow): Choice[] {
       ...STILL,
       command: `ops reconcile --close ${id} --as cancelled --yes ${REASON}`,
       http: null,
-      does: `says that finding ${id} (${kind}) has been dealt with, and ends its alarm`,
-      useWhen: 'you have dealt with it by another way, or it is right as it is',
+      does: `closes finding ${id} (${kind}) for good, and ends its alarm: \`cancelled\` is its end, not the order’s`,
+      useWhen:
+        kind === 'REFUNDED_AT_GATEWAY'
+          ? 'the order is to stay: the money went back out of goodwill, or the customer has paid anew'
+          : 'you have dealt with it by another way, or it is right as it is',
       money: 'nothing moves',
-      reversible: 'it is reported again only if its amount changes',
+      reversible: 'no; it is told again only if its amount changes',
     };
     if (!REFUNDABLE.has(kind)) return [close];
     const whole = money({ amount, currency });
@@ -58,7 +62,7 @@ export function choicesOfHeldEvents({ heldEvents }: OrderRow): Choice[] {
       {
         ...STILL,
         ...{ command: `ops dead-letters replay ${id} --yes ${REASON}`, http: `POST /admin/dead-letters/${id}/replay` },
-        does: `sends event ${sequence} (${type}) to ${destination} again, and then those behind it`,
+        does: `sends event ${sequence} (${type}) to ${destination} again, and then those behind it; ${id} is the dead letter’s number`,
         useWhen: `${destination} takes it now`,
         reversible: 'nothing is lost by trying: refused again, it is held again',
       },
@@ -79,14 +83,14 @@ export function choicesOfHeldEvents({ heldEvents }: OrderRow): Choice[] {
 export function lookAgain(row: OrderRow, gateway: GatewayView, periods: Periods, now: number): Choice[] {
   if (!isFinal(row) || !gateway.asked || row.payment.status === 'SETTLED_OUTSIDE') return [];
   const due = row.state.status === 'CONFIRMED' ? row.total.amount : 0;
-  if (gateway.holds === due) return [];
+  if (gateway.holds === due || givenOutside(row, gateway)?.finding != null) return [];
   const surplus = surplusOf(row, gateway, periods, now);
   const whole = surplus && money(surplus.amount);
   return [
     {
       ...STILL,
       ...{ command: `ops reconcile --order ${row.id}`, http: null },
-      does: 'has the reconciler look at this order’s charges now, however old they are, and lists its findings; it takes no --reason, since it is what the reconciler does by itself',
+      does: 'has the reconciler look at this order’s charges now, however old they are, and lists its findings; it takes no --reason',
       useWhen:
         surplus?.by != null
           ? `you will not wait until ${clock(surplus.by)}, or nothing has happened by then`

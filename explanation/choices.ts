@@ -4,12 +4,15 @@ import { type Choice, REASON } from './choice.js';
 import { choicesOfFindings, choicesOfHeldEvents, lookAgain } from './choices-besides.js';
 import { costOfGivingUp, costOfRetry, costOfSkip, disputeOf, NONE } from './costs.js';
 import type { GatewayView } from './gateway-view.js';
+import { givenOutside } from './given-outside.js';
 import { holdsPieces } from './holdings.js';
+import { foundMissingBy } from './next-acts.js';
 import type { OrderFacts } from './order-facts.js';
 import type { OrderRow } from './order-row.js';
 import type { Periods } from './periods.js';
+import { clock } from './plain-words.js';
 import type { SagaView } from './saga-view.js';
-import type { Standing } from './situation.js';
+import { isStepName, lateFrom, type Standing } from './situation.js';
 import { isInVain, useOfRetry, useOfSkip } from './uses.js';
 
 const bodyOf = (action: string) => ({ action, reason: '<why, ticket>' });
@@ -65,13 +68,25 @@ function retry(facts: OrderFacts): Choice {
   return {
     ...resolved(row, 'retry'),
     does: isPaused
-      ? `ends the pause: ${standing.step} is tried at once, and then for as long as a new one is`
+      ? `ends the pause: ${standing.step} is tried at once, with the full time of a step that is just begun`
       : `tries ${standing.step} now instead of waiting`,
     useWhen: useOfRetry(facts),
     ...costOfRetry(row, gateway, standing),
     ...(isInVain(facts) && { follows: null }),
-    reversible: 'if it fails, the order stands as before; what has succeeded, only a cancel takes back',
+    reversible: undone(facts),
   };
+}
+
+function undone(facts: OrderFacts): string {
+  const { step } = facts.standing;
+  if (isInVain(facts)) return 'nothing is changed by it';
+  const way =
+    step === 'refundPayment'
+      ? 'no: money that has gone back stays there'
+      : step !== null && isStepName(step)
+        ? 'by `ops cancel` afterwards'
+        : 'no';
+  return `${way}; if it fails, the order stands as before`;
 }
 
 function skip(facts: OrderFacts): Choice {
@@ -92,7 +107,7 @@ function restart(row: OrderRow, gateway: GatewayView, situation: Standing['situa
     useWhen:
       situation === 'saga-ended' && !unwinds
         ? 'it was ended by mistake: mend first what its last error says'
-        : 'no relay has begun it by the time that stands above',
+        : `it still says so after ${clock(situation === 'saga-missing' ? foundMissingBy(row.createdAt) : lateFrom(row))}`,
     reversible: unwinds ? 'no: it is being cancelled already' : 'the order can be cancelled afterwards, too',
   };
   if (unwinds)
@@ -113,6 +128,7 @@ function compensate(row: OrderRow, gateway: GatewayView): Choice {
     useWhen:
       'it is to stay if it is confirmed meanwhile (then this is refused, while `cancel` takes a confirmed order back, too), or the customer must not read your reason',
     ...costOfGivingUp(row, gateway),
+    ...{ money: 'as `cancel`', stock: 'as `cancel`' },
     customer: 'the order is CANCELLED; who reads it sees a sentence of ours, not your reason',
     reversible: 'no: the customer has to order anew',
   };
@@ -125,10 +141,12 @@ function cancel(row: OrderRow, gateway: GatewayView): Choice {
     usual: false,
     command: `ops cancel ${row.id} --yes ${REASON}`,
     http: `POST /orders/${row.id}/cancel {"reason":"<why, ticket>"}`,
-    does: 'has the order gone, whatever it has come to: written into our database first, so that it holds while Temporal or all workers are away',
-    useWhen: isConfirmed
-      ? 'customer or shop want it gone, and it has not been sent off (which is not known here)'
-      : 'customer or shop want it gone: this is the usual way to give an order up',
+    does: 'ends the order, whatever it has come to; it is taken while Temporal or all workers are away, too',
+    useWhen: !isConfirmed
+      ? 'customer or shop want it gone: this is the usual way to give an order up'
+      : givenOutside(row, gateway) !== null
+        ? 'the money was given back to end the order, and it has not been sent off (which is not known here)'
+        : 'customer or shop want it gone, and it has not been sent off (which is not known here)',
     ...costOfGivingUp(row, gateway),
     reversible: 'no: the customer has to order anew',
   };
@@ -141,7 +159,7 @@ function unpause({ workflowId, namespace }: Extract<SagaView, { known: true }>, 
     command: `temporal activity unpause --workflow-id ${workflowId} --activity-type ${step} --namespace ${namespace}`,
     http: null,
     does: `ends the pause as \`retry\` does, but leaves no record of who did it, and gives ${step} only what is left of its time`,
-    useWhen: 'no `ops` is at hand; after the order’s deadline it has the order CANCELLED instead',
+    useWhen: 'no `ops` is at hand, and it is before the order’s deadline: after that it has the order CANCELLED',
     ...{ moves: null, money: 'as `retry`', stock: 'as `retry`', customer: 'as `retry`', follows: null },
     reversible: 'it can be paused again while it fails',
   };

@@ -72,7 +72,7 @@ function heldOf(row: OrderRow, gateway: GatewayView): string {
   const dispute = disputeOf(gateway);
   if (dispute === null || dispute.how === 'won') return `${held} goes back`;
   return dispute.how === 'lost'
-    ? 'nothing goes back: the dispute is lost, and the bank has taken the money from the shop and given it to the customer'
+    ? 'nothing goes back: the dispute is lost, and the customer has the money from the bank'
     : `${held} goes back only if the shop wins the dispute; if the shop loses it, the bank takes it from the shop and gives it to the customer. While it is open, the cancel waits at refundPayment`;
 }
 
@@ -115,12 +115,23 @@ export function costOfRetry(row: OrderRow, gateway: GatewayView, { step }: Stand
     case 'confirmOrder':
       return { ...cost, stock: 'the reserved pieces are sold', customer: 'the order is CONFIRMED' };
     case 'refundPayment':
-      return { ...cost, moves: heldBy(row, gateway), money: refundOf(row, gateway), customer: NONE };
+      return {
+        ...cost,
+        moves: heldBy(row, gateway),
+        money: refundOf(row, gateway),
+        customer: refundedTo(row, gateway),
+      };
     case 'releaseInventory':
       return { ...cost, stock: holdsPieces(row) ? 'the order’s pieces go back on sale, once' : NONE };
     default:
       return cost;
   }
+}
+
+function refundedTo(row: OrderRow, gateway: GatewayView): string {
+  const held = heldBy(row, gateway);
+  const dispute = disputeOf(gateway);
+  return held === null || (dispute !== null && dispute.how !== 'won') ? NONE : `gets ${money(held)} back`;
 }
 
 function refundOf(row: OrderRow, gateway: GatewayView): string {
@@ -157,6 +168,6 @@ function unrefunded(row: OrderRow, gateway: GatewayView): Pick<Cost, 'money' | '
     ? { moves: null, money: 'gives NOTHING back; nothing is owed as far as is known: the gateway holds nothing of it' }
     : {
         moves: owed,
-        money: `gives NOTHING back: the customer loses ${money(owed)} unless you have given it back yourself`,
+        money: `gives NOTHING back: the customer loses ${money(owed)} unless you have given it back yourself${held === null ? '' : `. What the gateway still holds stays there: the reconciler opens a finding (SETTLED_OUTSIDE)`}`,
       };
 }

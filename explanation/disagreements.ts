@@ -1,6 +1,7 @@
 /** Where the order's row, its saga, the gateway's ledger and its events do not say the same. Nothing here is decided: it is marked. */
 import { money } from '../contracts/amounts.js';
 import { isVouched } from '../domain/reconciliation-findings.js';
+import { givenOutside, isOpen } from './given-outside.js';
 import { isFinal } from './situation.js';
 import type { GatewayView } from './gateway-view.js';
 import type { NextAct } from './next-acts.js';
@@ -30,7 +31,7 @@ export function disagreementsOf(
 ): Disagreement[] {
   return [
     ...ofMoney(row, gateway, looked),
-    ...ofFindings(row),
+    ...ofFindings(row, gateway),
     ...ofSaga(row, saga, looked),
     ...ofEvents(row),
     ...ofStock(row),
@@ -52,7 +53,17 @@ function ofMoney(row: OrderRow, gateway: GatewayView, { periods, now }: Looked):
   const surplus = surplusOf(row, gateway, periods, now);
   const sequel = surplus === null ? lookAt(row) : sequelOf(surplus, row, periods);
   const isPaid = payment.status === 'CHARGED';
-  if (isPaid && holds < total.amount)
+  const outside = givenOutside(row, gateway);
+  if (outside !== null)
+    found.push({
+      between,
+      says: `We have it as CHARGED, and ${has}.`,
+      sequel:
+        outside.finding === null
+          ? 'No machine decides this: the reconciler opens a finding for you.'
+          : `It is finding ${outside.finding.id} (REFUNDED_AT_GATEWAY), which ${isOpen(outside.finding) ? 'waits for you' : 'is closed'}.`,
+    });
+  else if (isPaid && holds < total.amount)
     found.push({ between, says: `We have it as CHARGED, and ${has}: it was given back outside.`, sequel: lookAt(row) });
   if (isPaid && holds > total.amount)
     found.push({ between, says: `We have it as CHARGED once, and ${has}: it was charged twice.`, sequel });
@@ -83,8 +94,8 @@ function isSettled(row: OrderRow, dispute: string | null): boolean {
 function disputeOf(row: OrderRow, dispute: string | null, answerBy: string | null): Omit<Disagreement, 'between'> {
   if (dispute === 'lost')
     return {
-      says: 'The shop has lost the customer’s dispute of the charge: the bank has taken the money from the shop and given it to the customer.',
-      sequel: 'Nothing more is to be given back: an undo that waits for it is to be skipped, and the finding closed.',
+      says: 'The shop has lost the customer’s dispute of the charge.',
+      sequel: `Nothing more is to be given back${isFinal(row) ? '' : ': skip the undo that waits for it'}.`,
     };
   if (dispute === 'won')
     return {
@@ -96,13 +107,16 @@ function disputeOf(row: OrderRow, dispute: string | null, answerBy: string | nul
   const when = answerBy === null ? 'in time (the gateway’s dashboard has the date)' : `by ${clock(answerBy)}`;
   return {
     says: `The customer disputes the charge with their bank${how}.`,
-    sequel: `Somebody has to answer or accept it in the gateway’s dashboard, ${when}: else the shop loses ${whole}, which the bank takes from it and gives to the customer. No machine of ours answers; the reconciler opens a finding DISPUTED, which \`ops reconcile --order ${row.id}\` lists.`,
+    sequel: `Somebody has to answer or accept it in the gateway’s dashboard, ${when}: else the shop loses ${whole}, which the bank takes from it and gives to the customer. No machine of ours answers.`,
   };
 }
 
 /** What the reconciler has found and not settled; whatever is settled is part of what happened. */
-function ofFindings({ id: orderId, findings }: OrderRow): Disagreement[] {
+function ofFindings(row: OrderRow, gateway: GatewayView): Disagreement[] {
+  const { id: orderId, findings } = row;
+  const told = givenOutside(row, gateway)?.finding;
   return findings
+    .filter((finding) => finding !== told)
     .filter((finding) => finding.action !== 'refunded' && finding.action !== 'cancelled' && !isVouched(finding))
     .map(({ id, kind, action, reference, detail }) => ({
       between: ['row', 'gateway'],

@@ -14,6 +14,8 @@ import { disputeOf, endsAs } from './costs.js';
 import { type Disagreement, disagreementsOf } from './disagreements.js';
 import { type GatewayView, type LedgerPlace, readGateway } from './gateway-view.js';
 import { type Happening, happenedOf } from './happened.js';
+import { findingsAhead } from './given-outside.js';
+import { actsOfRelay, heldSentences } from './held.js';
 import { moneySentence, stockSentence } from './holdings.js';
 import { type NextAct, nextActs } from './next-acts.js';
 import type { OrderFacts } from './order-facts.js';
@@ -21,7 +23,7 @@ import { type OrderRow, readOrderRow } from './order-row.js';
 import { type Periods, PERIODS } from './periods.js';
 import { span, type Word, wordsIn } from './plain-words.js';
 import { readSaga, type SagaView } from './saga-view.js';
-import { isFinal, type Situation, standingOf } from './situation.js';
+import { isFinal, isGoneEarly, type Situation, standingOf } from './situation.js';
 import { surplusOf } from './surplus.js';
 import { usualOf } from './usual.js';
 
@@ -80,7 +82,7 @@ export function explain(sources: ExplanationSources, facts: OrderFacts): Explana
   const ofSaga = actsOfSaga(sources, facts);
   const usual = usualOf(facts, periods, now);
   const told = {
-    why: [...standing.sentences, moneySentence(row, gateway, now), stockSentence(row)],
+    why: [...standing.sentences, moneySentence(row, gateway, now), stockSentence(row), ...heldSentences(row)],
     usual: `Usual: ${usual.says}`,
     happened: happenedOf(row, gateway),
     next: inTime([...ofSaga, ...actsOfReconciler(facts, periods, now), ...actsOfRelay(row)]),
@@ -96,7 +98,7 @@ export function explain(sources: ExplanationSources, facts: OrderFacts): Explana
     step: standing.step,
     workflowId: saga.asked ? saga.workflowId : null,
     ...told,
-    words: wordsIn(JSON.stringify(told)),
+    words: wordsIn(JSON.stringify(told, (key, value) => (key === 'http' ? undefined : value))),
   };
 }
 
@@ -158,30 +160,18 @@ export function actsOfReconciler(
           },
         ]
       : []),
+    ...findingsAhead(row, gateway, periods, now),
   ];
 }
 
-function actsOfRelay({ owing, heldEvents }: OrderRow): NextAct[] {
-  const held = [...new Set(heldEvents.map(({ destination }) => destination))];
-  return [
-    ...owing.map((destination) => ({ what: `a relay goes on delivering events to ${destination}`, at: null })),
-    ...held.map((destination) => ({
-      what: `the events held for ${destination} are not sent: a dead letter waits for a decision`,
-      at: null,
-    })),
-  ];
-}
-
-/** The shortest for which Temporal can be told to keep what has ended. */
-const RETENTION_MIN_MS = 86_400_000;
-
-function unknownSaga(row: OrderRow, now: number): string {
-  const log = 'the log in Postgres stands for it, and nothing depends on it';
+/** @param retentionMs for how long Temporal keeps what has ended; undefined = not known */
+function unknownSaga(row: OrderRow, retentionMs: number | undefined, now: number): string {
   if (isFinal(row))
-    return now - Date.parse(row.updatedAt) < RETENTION_MIN_MS
-      ? `none is known, sooner than Temporal’s retention can have removed it: ${log}`
-      : `not known any more, as is normal: Temporal keeps what has ended for its retention only; ${log}`;
-  return row.sagaStartedAt === null ? 'none yet' : 'none is known to Temporal, although it was begun';
+    return isGoneEarly(row, retentionMs, now)
+      ? 'gone from Temporal sooner than its retention allows; this order is complete and does not need it: the log in Postgres has what was done'
+      : 'not known any more, as is normal: Temporal keeps what has ended for its retention only; the log in Postgres has what was done';
+  if (row.sagaStartedAt !== null) return 'none is known to Temporal, although it was begun';
+  return row.state.status === 'CONFIRMED' ? 'none yet that takes the order back' : 'none yet';
 }
 
 function sourcesOf(row: OrderRow, saga: SagaView, gateway: GatewayView, now: number): Explanation['sources'] {
@@ -192,7 +182,7 @@ function sourcesOf(row: OrderRow, saga: SagaView, gateway: GatewayView, now: num
       ? `not reached: ${saga.why}`
       : saga.known
         ? `${saga.execution}, ${saga.historyLength} events of history`
-        : unknownSaga(row, now),
+        : unknownSaga(row, saga.retentionMs, now),
     gateway: gateway.asked ? `read at ${gateway.where}` : `not asked: ${gateway.why}`,
     events:
       first === undefined
@@ -204,6 +194,7 @@ function sourcesOf(row: OrderRow, saga: SagaView, gateway: GatewayView, now: num
 function owedOf({ owing, heldEvents }: OrderRow): string {
   const held = heldEvents.map(({ destination }) => destination);
   if (owing.length === 0 && held.length === 0) return 'delivered to every destination';
-  const parts = [owing.length > 0 && `owed to ${owing.join(', ')}`, held.length > 0 && `held for ${held.join(', ')}`];
+  const owed = owing.filter((destination) => !held.includes(destination));
+  const parts = [owed.length > 0 && `owed to ${owed.join(', ')}`, held.length > 0 && `held for ${held.join(', ')}`];
   return parts.filter(Boolean).join('; ');
 }

@@ -1,6 +1,7 @@
 /** What there is of an order's money and pieces just now, one sentence each: what we have recorded, and what the gateway holds. */
 import { money } from '../contracts/amounts.js';
 import { type GatewayView, refundUnderWay } from './gateway-view.js';
+import { givenOutside } from './given-outside.js';
 import type { OrderRow } from './order-row.js';
 import { SEARCH_LATE_MS } from './periods.js';
 import { clock } from './plain-words.js';
@@ -22,6 +23,9 @@ export const mayBeCharged = (row: OrderRow): boolean =>
   row.payment.status === null && holdsPieces(row) && !endedBeforeCharge(row);
 
 export function moneySentence(row: OrderRow, gateway: GatewayView, now: number): string {
+  const isLost = gateway.asked && gateway.charges.some((charge) => charge.disputed && charge.dispute === 'lost');
+  if (isLost && row.payment.status !== 'SETTLED_OUTSIDE')
+    return `Money: ${money(row.total)} is with the customer: the shop has lost the dispute of the charge, and the bank took it from the shop. (Our record says ${row.payment.status ?? 'nothing'}.)`;
   const record = `Money: ${recordOf(row, gateway)}`;
   if (!gateway.asked) return `${record}. The gateway was not asked.`;
   const holds = money({ amount: gateway.holds, currency: row.total.currency });
@@ -39,6 +43,7 @@ function recordOf(row: OrderRow, gateway: GatewayView): string {
   const { payment, total } = row;
   const whole = money(total);
   const underWay = refundUnderWay(gateway, payment);
+  const outside = givenOutside(row, gateway);
   switch (payment.status) {
     case null:
       return endedBeforeCharge(row)
@@ -47,7 +52,9 @@ function recordOf(row: OrderRow, gateway: GatewayView): string {
           ? `no charge of ${whole} is on record; whether a try has taken it is not known yet`
           : `${whole} is not charged yet`;
     case 'CHARGED':
-      return `${whole} is CHARGED (taken)`;
+      return outside === null
+        ? `${whole} is CHARGED (taken)`
+        : `${whole} was CHARGED, and ${money(outside.amount)} of it has gone back outside this service`;
     case 'DECLINED':
       return `the charge of ${whole} is DECLINED (refused by the gateway: nothing was taken)`;
     case 'VOIDED':
@@ -71,7 +78,8 @@ function lateness(row: OrderRow, listed: number, now: number): string {
   if (listed > 0) return '';
   const knownFrom = (isFinal(row) ? Date.parse(row.updatedAt) : now) + SEARCH_LATE_MS;
   if (knownFrom <= now) return ' (it lists no charge)';
-  return ` as far as is known (it lists no charge, and is up to a minute late: look again after ${clock(knownFrom)})`;
+  const again = isFinal(row) ? '' : `: look again after ${clock(knownFrom)}`;
+  return ` as far as is known (it lists no charge, and is up to a minute late${again})`;
 }
 
 const STATES: Record<string, string> = {

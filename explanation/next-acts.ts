@@ -8,7 +8,7 @@ import { endedFromOutside } from '../sagas/execution.js';
 import { isKeyRefused } from './refused-key.js';
 import { codecsOf, readPayload } from '../sagas/payloads/reading.js';
 import { type Wait, waitOf } from '../sagas/waits.js';
-import { clock, failureWords, span } from './plain-words.js';
+import { clock, span } from './plain-words.js';
 
 /** `at` null = at no time that is known: `what` says after what. `atLatest`: it comes by then, and may come before. */
 export type NextAct = { what: string; at: string | null; atLatest?: true };
@@ -63,11 +63,15 @@ function startOf({ order: { createdAt, sagaStartedAt }, orderState, ends }: Stan
   const isBack = orderState.unwindingReason !== null;
   const goesOn = isBack ? `the order is CANCELLED${sayingThat(ends)}` : 'the order GOES ON';
   if (sagaStartedAt == null || orderState.status !== 'PENDING' || isBack)
-    return { what: `a relay starts its saga, within 5 s if a relay runs: ${goesOn}`, at: null };
-  const from = Date.parse(createdAt) + SUPERVISION.pendingMs + SUPERVISION.everyMs;
+    return { what: `a relay starts its saga within seconds, if one runs: ${goesOn}`, at: null };
+  const from = foundMissingBy(createdAt);
   const what = `a relay begins its saga anew, and ${goesOn}`;
   return from > Date.now() ? { what, at: iso(from), atLatest: true } : { what: `${what}; within 5 min`, at: null };
 }
+
+/** By when the supervision has looked at a pending order for the first time. */
+export const foundMissingBy = (createdAt: string): number =>
+  Date.parse(createdAt) + SUPERVISION.pendingMs + SUPERVISION.everyMs;
 
 function restartOf({ order, orderState, policyOfToday, ends }: Standing, saga: WorkflowExecutionDescription): NextAct {
   const how = endedFromOutside(saga.status.name) ?? saga.status.name;
@@ -124,11 +128,12 @@ function tryOf(wait: Wait, lapsesAt: string | undefined): NextAct[] {
   }
 }
 
-function afterwards({ until }: Wait, isUndo: boolean, lapsesAt: string | undefined): string {
+function afterwards({ until, failure }: Wait, isUndo: boolean, lapsesAt: string | undefined): string {
   if (isUndo) return `if it fails, it is tried again and again, for ever, ${PAUSE_MAX.undo} apart at most`;
   const again = `if it fails, again, ${PAUSE_MAX.step} apart at most`;
   if (until === undefined || (lapsesAt !== undefined && until >= lapsesAt)) return again;
-  return `${again}, until ${clock(until)}; then it is parked`;
+  const goesOn = failure !== undefined && Object.hasOwn(TRANSIENT_FAILURES, failure);
+  return `${again}, until ${clock(until)}; then it is parked, and ${goesOn ? `goes on by itself once what failed is back (${failure})` : 'waits for you'}`;
 }
 
 function probeOf(
@@ -141,16 +146,15 @@ function probeOf(
   // An undo has no way but forward (workflows/until-done): it is tried for ever.
   if (step !== undefined && !STEPS.some((name) => name === step) && failure === 'PaidOutside')
     return {
-      what: `${step} is tried again every minute, and fails every time, until you skip it (${failureWords(failure)})`,
+      what: `${step} is tried again every minute, and fails every time, until you skip it`,
       at: null,
     };
   if (step !== undefined && !STEPS.some((name) => name === step))
     return {
-      what: `${step} is tried again every minute, and fails until its cause has gone or you decide (${failureWords(failure)})`,
+      what: `${step} is tried again every minute, and succeeds only once its cause has gone`,
       at: null,
     };
-  if (neighbour === undefined)
-    return { what: `${step} is not tried again by itself: it waits for you (${failureWords(failure)})`, at: null };
+  if (neighbour === undefined) return { what: `${step} is not tried again by itself: it waits for you`, at: null };
   if (neighbour === 'brake')
     return { what: `${step} goes on, the oldest order first, when operators let it: see \`ops brakes\``, at: null };
   if (isKeyRefused(lastError))
@@ -182,7 +186,7 @@ function unwindingOf(
   if (waitsFor === 'unpausing')
     return [
       {
-        what: `from then on letting it go has the order CANCELLED${sayingThat(ends)}, and \`ops retry\` still tries it. While it is paused that clock is not looked at: the order is not cancelled by itself`,
+        what: `its deadline. While it is paused nothing is cancelled by it. From then on \`ops retry\` still tries ${step ?? 'it'}, but \`temporal activity unpause\` has the order CANCELLED${sayingThat(ends)}`,
         at,
       },
     ];

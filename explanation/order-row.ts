@@ -25,6 +25,10 @@ export type HeldEvent = {
   sequence: number;
   state: string;
   cause: string;
+  /** What the destination said last, and after how many tries; since when it is held. */
+  error: string;
+  attempts: number;
+  at: string;
 };
 export type OrderRow = {
   id: string;
@@ -117,8 +121,9 @@ export async function readOrderRow(db: Database, id: string): Promise<OrderRow |
     owing,
     heldEvents: deadLetters
       .filter(({ state }) => state === 'PARKED' || state === 'REPLAYING')
-      .map(({ id: letter, destination, type, sequence, state, cause }) => ({
+      .map(({ id: letter, destination, type, sequence, state, cause, error, attempts, parkedAt }) => ({
         ...{ id: `${letter}`, destination, type, sequence, state, cause },
+        ...{ error, attempts, at: parkedAt.toISOString() },
       })),
     findings,
     standstillSeconds,

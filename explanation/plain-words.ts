@@ -1,4 +1,5 @@
 /** Plain words for whoever has only this text, on a telephone: times, spans, what a failure is called, and the terms that cannot be avoided. */
+import { TRANSIENT_FAILURES } from '../contracts/saga.js';
 
 /** `22:05:33Z` today, else `2026-11-29 22:05:33Z`: for sentences, where milliseconds only disturb. */
 export function clock(at: string | number, now = Date.now()): string {
@@ -29,12 +30,18 @@ const FAILURES: Record<string, string> = {
   HoldingLost: 'the database lacks what an earlier step did',
   UndoFailing: 'it goes on failing',
   StepFailing: 'it goes on failing',
-  Error: 'an error without a kind of its own',
+  Error: 'an error of no known kind',
 };
 
 /** What a failure's type says; the type itself stays, since lists and alarms have it. */
 export const failureWords = (failure: string | null): string =>
   failure === null ? 'for a reason not known' : `${FAILURES[failure] ?? 'an error of this kind'}: ${failure}`;
+
+/** What the text says of it is all that is known: `ops` cannot tell what would mend it. */
+export const isUnknownFailure = (failure: string | null): boolean =>
+  failure === null ||
+  failure === 'Error' ||
+  !(Object.hasOwn(FAILURES, failure) || Object.hasOwn(TRANSIENT_FAILURES, failure));
 
 export type Word = { word: string; means: string };
 
@@ -52,7 +59,8 @@ const WORDS: (Word & { of: RegExp })[] = [
   {
     word: 'parked',
     of: /\bparked\b/i,
-    means: 'its tries are used up; it stands until it is tried again, decided, or cancelled at its deadline',
+    means:
+      'it is not tried at short intervals any more; it stands until what it waits for is back, you decide, or its deadline comes',
   },
   { word: 'relay', of: /\brelays?\b/i, means: 'the process that starts what was not started, and sends events out' },
   { word: 'worker', of: /\bworkers?\b/i, means: 'the process that carries out steps and undos' },

@@ -5,7 +5,7 @@ import { cancelOrderSagaId, orderSagaId } from '../contracts/ids.js';
 import { SAGA_FAILURE, SAGA_STATE, SAGA_STEP, type SagaPolicy } from '../contracts/saga.js';
 import { sentenceOf } from '../runtime/errors/facts.js';
 import { describeRun } from '../sagas/describe.js';
-import { endedFromOutside } from '../sagas/execution.js';
+import { endedFromOutside, msOf } from '../sagas/execution.js';
 import { codecsOf, readFailure } from '../sagas/payloads/reading.js';
 import { findStandstill, readBuilds } from '../sagas/standstill.js';
 import { type Wait, waitOf } from '../sagas/waits.js';
@@ -20,8 +20,8 @@ const EVENTS_MAX = 50;
 
 export type SagaView =
   | { asked: false; why: string }
-  /** `known: false` = it has no such saga: never begun, or forgotten after its retention. */
-  | { asked: true; known: false; workflowId: string }
+  /** `known: false` = it has no such saga: never begun, or forgotten after its retention (undefined = how long that is, is not known). */
+  | { asked: true; known: false; workflowId: string; retentionMs?: number | undefined }
   | ({ asked: true; known: true; workflowId: string; runId: string } & KnownSaga);
 
 export type KnownSaga = {
@@ -61,7 +61,13 @@ export async function readSaga(client: Client | undefined, row: OrderRow): Promi
 async function look(client: Client, row: OrderRow): Promise<SagaView> {
   const workflowId = workflowIdOf(row);
   const description = await describeRun(client, workflowId);
-  if (description === null) return { asked: true, known: false, workflowId };
+  if (description === null)
+    return {
+      asked: true,
+      known: false,
+      workflowId,
+      retentionMs: row.state.status === 'PENDING' ? undefined : await readRetention(client),
+    };
   const { runId, status, startTime, closeTime, historyLength, typedSearchAttributes: marks } = description;
   const isRunning = status.name === 'RUNNING';
   const wait = isRunning ? waitOf(description) : null;
@@ -89,6 +95,13 @@ async function look(client: Client, row: OrderRow): Promise<SagaView> {
     policy,
     description,
   };
+}
+
+async function readRetention(client: Client): Promise<number | undefined> {
+  const { namespace } = client.options;
+  const answer = await client.workflowService.describeNamespace({ namespace }).catch(() => undefined);
+  const retentionMs = msOf(answer?.config?.workflowExecutionRetentionTtl, 0);
+  return retentionMs > 0 ? retentionMs : undefined;
 }
 
 /** The second saga is the one that takes a confirmed order back, and was the last to act on one that it has cancelled. */

@@ -76,17 +76,25 @@ const at = (situation: Situation, step: string | null, sentences: string[]): Sta
   sentences,
 });
 
+/** Of an order that waits for its saga: when that begins to be late. */
+export const lateFrom = ({ state, createdAt, updatedAt }: OrderRow): number =>
+  Date.parse(state.unwindingReason === null ? createdAt : updatedAt) + LATE_MS;
+
+/** Of a final order whose saga Temporal does not know: whether it should still know it. */
+export const isGoneEarly = ({ updatedAt }: OrderRow, retentionMs: number | undefined, now: number): boolean =>
+  retentionMs !== undefined && now - Date.parse(updatedAt) < retentionMs;
+
 function withoutSaga(row: OrderRow, why: string[], now: number): Standing {
   if (row.sagaStartedAt !== null && row.state.status === 'PENDING')
     return at('saga-missing', null, [
       ...why,
       `Its saga was begun at ${clock(row.sagaStartedAt)}, and Temporal knows none, which should not be: another namespace, a Temporal that lost its data, or somebody deleted it. Nothing works on the order meanwhile.`,
     ]);
-  const since = Date.parse(row.state.unwindingReason === null ? row.createdAt : row.updatedAt);
+  const from = lateFrom(row);
   const late =
-    now - since > LATE_MS
-      ? `That is late, since ${clock(since)}: does a relay run, and does it reach Temporal?`
-      : `That is normal for some seconds; it is late from ${clock(since + LATE_MS)} on.`;
+    now > from
+      ? `That is late, since ${clock(from)}: does a relay run, and does it reach Temporal?`
+      : `That is normal for some seconds; it is late from ${clock(from)} on.`;
   return at('waits-for-start', null, [...why, `No saga works for it yet; a relay starts one. ${late}`]);
 }
 
@@ -126,9 +134,9 @@ function parkedFor({ marked: { failure }, lastError, policy }: KnownSaga): strin
 function undoFailing({ marked: { failure }, policy }: KnownSaga): string {
   if (failure === 'UndoFailing' || isMendedByTime(failure)) {
     const long = policy === undefined ? 'long' : `longer than ${span(policy.compensationAttentionAfterMs)}`;
-    return `has failed for ${long} by now, so that you are told; it goes on being tried.`;
+    return `has failed for ${long} by now, so that you are told; it goes on being tried by itself.`;
   }
-  return `has failed (${failureWords(failure)}): it needs you. It is tried again every minute, and succeeds only once the cause has gone.`;
+  return `has failed (${failureWords(failure)}): it needs you.`;
 }
 
 function pausedOf(step: string | null, { wait }: KnownSaga): string {

@@ -66,7 +66,7 @@ export function sequelOf({ amount, by, why }: Surplus, { id }: OrderRow, periods
   const when =
     by === null
       ? `: but for a charge as old as this one only when it is asked to, by \`ops reconcile --order ${id}\``
-      : `${again}, by ${clock(by)} at the latest (it looks every ${span(periods.reconcileEveryMs)})`;
+      : `${again}, by ${clock(by)} at the latest (${why === 'refund-failed' ? 'it reads refunds again now and then, and at once if the gateway tells of it' : `it looks every ${span(periods.reconcileEveryMs)}`})`;
   return `${who}${when}. A refund cannot be taken back. ${exceptOf({ why }, id, periods)}`;
 }
 

@@ -3,7 +3,7 @@ import { money } from '../contracts/amounts.js';
 import { disputeOf, heldBy, isPaidOutside } from './costs.js';
 import { deadlineOf } from './deadline.js';
 import type { OrderFacts } from './order-facts.js';
-import { clock } from './plain-words.js';
+import { clock, isUnknownFailure } from './plain-words.js';
 
 /** A retry that can only fail again. */
 export const isInVain = ({ row, gateway, standing }: OrderFacts): boolean =>
@@ -28,6 +28,8 @@ export function useOfRetry({ row, saga, gateway, standing }: OrderFacts): string
     situation === 'parked' && deadline !== null && row.state.unwindingReason === null
       ? `, before ${clock(deadline)}`
       : '';
+  if (situation === 'parked' && saga.asked && saga.known && isUnknownFailure(saga.marked.failure))
+    return `once without mending, since that does no harm; again when the cause is mended${before}`;
   return situation === 'parked' || situation === 'undo-failing'
     ? `you have mended what the last error says${before}`
     : 'you have mended what the last error says, and will not wait for the next try';
@@ -42,5 +44,5 @@ export function useOfSkip({ row, gateway, standing }: OrderFacts): string {
   if (isPaidOutside(row)) return `you have given ${money(row.total)} back yourself, by the way it came`;
   return held === null
     ? 'you are sure that nothing was taken, and cannot mend what the last error says'
-    : `only after you have given ${money(held)} back yourself, outside the gateway`;
+    : `only after you have given ${money(held)} back yourself, outside the gateway (what went back at the gateway, \`retry\` finds)`;
 }

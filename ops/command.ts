@@ -31,6 +31,8 @@ export async function run(command: Command, work: (ops: Ops) => Promise<ExitCode
   }
   await sendTraces();
   setTimeout(() => process.exit(), CLOSE_LIMIT_MS).unref();
+  // A call that Temporal's client still tries again, of which nobody waits any more, throws from a timer once its channel is closed.
+  process.once('uncaughtException', () => process.exit());
   await to?.close();
 }
 

@@ -96,6 +96,8 @@ export type Connections = {
 
 /** A healthy server answers in milliseconds; a person is waiting. */
 const CONNECT_LIMIT_MS = 4_000;
+/** Postgres has answered by then: on a machine that is overloaded the next connection is slow, and that is not to be told as a Postgres that has gone away. */
+const POOL_LIMIT_MS = 15_000;
 /** Bulk commands read an order per item, some of them at a time. */
 const POOL = 4;
 
@@ -132,7 +134,7 @@ async function connectDatabase(
   const refusal = await checkDatabase(url);
   if (refusal?.isFinal) throw usage(refusal.sentence);
   if (refusal) throw unavailable(`${refusal.sentence} Does it run?`);
-  const db = openDatabase(url, POOL);
+  const db = openDatabase(url, POOL, { connectLimitMs: POOL_LIMIT_MS });
   closers.push(() => db.$disconnect());
   return db;
 }

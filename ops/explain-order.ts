@@ -1,5 +1,6 @@
 /** `explain`: one order for the person who was woken for it: how it stands, why, what comes next, what may be done and what that costs. */
 import type { Command } from 'commander';
+import { NONE } from '../explanation/costs.js';
 import { type Explanation, explainOrder } from '../explanation/explain.js';
 import type { NextAct } from '../explanation/next-acts.js';
 import { periodsOf } from '../explanation/periods.js';
@@ -8,7 +9,7 @@ import { addJsonOption, type Ops, orderId, run } from './command.js';
 import { policyOf } from './connections.js';
 import { EXIT, type ExitCode, nothingMatched } from './exit.js';
 import { ledgerPlace } from './gateway-view.js';
-import { age, duration, type Output, time } from './output.js';
+import { duration, type Output, time } from './output.js';
 import { noteReads } from './reads.js';
 
 export function addExplainCommand(program: Command): void {
@@ -72,7 +73,11 @@ function print(out: Output, it: Explanation): void {
   title(out, 'What happened');
   out.table(
     ['time', 'from', 'what'],
-    it.happened.map(({ at, source, what }) => [`${time(at)} (${age(at)} ago)`, source, what]),
+    it.happened.map(({ at, source, what }) => [
+      `${time(at)} (${duration(Date.parse(it.at) - Date.parse(at))} ago)`,
+      source,
+      what,
+    ]),
   );
   title(out, 'Read from');
   for (const [source, state] of Object.entries(it.sources)) out.print(`  ${source.padEnd(8)} ${state}`);
@@ -95,7 +100,11 @@ function printChoice(out: Output, it: Explanation['choices'][number]): void {
   out.print(`  ${out.paint('bold', it.command)}${it.usual ? '  <- the usual choice' : ''}`);
   out.print(`    ${it.does}`);
   out.print(`    use it when: ${it.useWhen}`);
-  out.print(`    this act: money: ${it.money} · stock: ${it.stock} · customer: ${it.customer}`);
+  const besides = [
+    { of: 'stock', what: it.stock },
+    { of: 'customer', what: it.customer },
+  ].flatMap(({ of, what }) => (what === NONE ? [] : [` · ${of}: ${what}`]));
+  out.print(`    this act: money: ${it.money}${besides.join('')}`);
   if (it.follows !== null) out.print(`    then by itself: ${it.follows}`);
   out.print(`    can it be taken back: ${it.reversible}`);
 }

@@ -16,6 +16,8 @@ export type PoolOptions = {
   openSocket?: (() => Socket) | undefined;
   /** How long a statement waits for a row that another transaction has locked. */
   lockLimitMs?: number;
+  /** How long whoever asks for a connection waits for one, or for one to be made. */
+  connectLimitMs?: number;
   /** Is given each new connection before it is used; if it throws, the connection is closed instead. */
   onConnect?: (client: pg.PoolClient) => Promise<void>;
   /** Is given the pool, for metrics. */
@@ -28,12 +30,12 @@ type Transactions = Pick<PrismaClient, '$transaction'>;
 
 /**
  * @param url      postgresql://…
- * @param poolSize connections at most; a request waits for one at most `CONNECT_LIMIT_MS`
+ * @param poolSize connections at most; a request waits for one at most `connectLimitMs`
  */
 export function openDatabase(
   url: DatabaseUrl,
   poolSize: number,
-  { openSocket, lockLimitMs = LOCK_LIMIT_MS, onConnect, onPool }: PoolOptions = {},
+  { openSocket, lockLimitMs = LOCK_LIMIT_MS, connectLimitMs = CONNECT_LIMIT_MS, onConnect, onPool }: PoolOptions = {},
 ): DatabaseClient {
   const plans = nameStatements();
   const sessions = sessionsOf(url);
@@ -48,7 +50,7 @@ export function openDatabase(
     application_name: 'order-saga',
     Client: sessions.Client,
     max: poolSize,
-    connectionTimeoutMillis: CONNECT_LIMIT_MS,
+    connectionTimeoutMillis: connectLimitMs,
     keepAlive: true,
     ...(openSocket && { stream: openSocket }),
     ...(onConnect && { verify: (client, done) => void onConnect(client).then(() => done(), done) }),

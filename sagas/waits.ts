@@ -22,6 +22,8 @@ export type Wait = {
   /** Of an activity: which try is next, or under way. */
   attempt: number | null;
   lastError: string | null;
+  /** Of what kind that was; absent = it has no kind, or is none of an application. */
+  failure?: string;
   /** Since when a task waits or is under way, or when the next try begins. */
   at: string | null;
   /** Of an activity whose tries have an end: when that is. A pause keeps it from ending. */
@@ -38,6 +40,8 @@ export function waitOf({ raw }: WorkflowExecutionDescription, now = Date.now()):
     const { state, paused, attempt, scheduledTime, lastStartedTime, lastFailure, activityType } = activity;
     const { expirationTime, pauseInfo } = activity;
     const until = msOf(expirationTime, 0);
+    const kind =
+      lastFailure?.applicationFailureInfo?.type ?? (lastFailure?.timeoutFailureInfo ? 'TimeoutFailure' : undefined);
     const isScheduled = state === STATE_SCHEDULED;
     const at = msOf(isScheduled ? scheduledTime : (lastStartedTime ?? scheduledTime), now);
     return {
@@ -52,6 +56,7 @@ export function waitOf({ raw }: WorkflowExecutionDescription, now = Date.now()):
       step: activityType?.name ?? null,
       attempt: attempt ?? null,
       lastError: lastFailure?.message ?? null,
+      ...(kind && { failure: kind }),
       at: new Date(at).toISOString(),
       ...(until > 0 && { until: new Date(until).toISOString() }),
       ...(paused === true && { pause: pauseOf(pauseInfo) }),

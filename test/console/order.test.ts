@@ -10,7 +10,7 @@ import { AWAY, closedPort, startTestApi, type TestApi } from '../support/api.js'
 import { eventually } from '../support/conditions.js';
 import { PATIENT } from '../support/saga.js';
 import { KEY, openStage, type Stage } from '../explanation/stage.js';
-import { confirmed, parkedAt, retrying, useStage } from '../explanation/staged-orders.js';
+import { confirmed, parkedAt, retrying, useStage } from '../explanation/staging.js';
 import { expectAccessible } from './support/accessible.js';
 import { describeWithChromium } from './support/chromium.js';
 import { picture } from './support/pictures.js';

@@ -13,7 +13,7 @@ import { eventually } from '../support/conditions.js';
 import { accept } from '../support/database.js';
 import { PATIENT } from '../support/saga.js';
 import { KEY, openStage, type Stage } from './stage.js';
-import { cancelAndEnd, confirmed, parkedAt, retrying, useStage } from './staged-orders.js';
+import { cancelAndEnd, confirmed, parkedAt, retrying, useStage } from './staging.js';
 
 let stage: Stage;
 let closeLost: (() => Promise<unknown>) | undefined;

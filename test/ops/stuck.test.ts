@@ -77,7 +77,8 @@ test('an order says what the gateway holds, who placed it, and when it unwinds b
     { policy: { stepRetryBudgetMs: 1_200, sagaDeadlineMs: 77_000 } },
   );
   await listedAsStuck(s.client, order.id);
-  const { document } = await ops.json('order', order.id);
+  const { code, document } = await ops.json('order', order.id);
+  expect({ code, error: document.error }).toEqual({ code: 0 });
   expect(document.order.correlationId).toBe(order.correlationId);
   expect(document.gateway).toMatchObject({ asked: true, holds: 0, charges: [] });
   const { startTime } = await saga.describe();
@@ -92,6 +93,7 @@ test('an order says what the gateway holds, who placed it, and when it unwinds b
   await ops('retry', order.id, '--yes');
   expect(await result()).toEqual({ status: 'CONFIRMED' });
   const charged = await ops.json('order', order.id);
+  expect(charged).toMatchObject({ code: 0 }); // else the document is of an error
   const { gatewayReference } = charged.document.payment;
   expect(charged.document).toMatchObject({
     next: [],

@@ -48,10 +48,14 @@ async function unwind(id: string): Promise<void> {
 
 /** Rounds until the condition holds, as the loop would make them. */
 const roundsUntil = (relay: TestRelay, what: string, condition: () => Promise<boolean> | boolean) =>
-  eventually(what, async () => {
-    await deliverOnce(relay).catch(() => undefined);
-    return condition();
-  });
+  eventually(
+    what,
+    async () => {
+      await deliverOnce(relay).catch(() => undefined);
+      return condition();
+    },
+    40_000, // each round takes what it takes on this machine
+  );
 
 /** An order whose second event is rejected and held. */
 async function holdOne(relay: TestRelay, status = 422) {

@@ -265,7 +265,7 @@ describe('the relay', () => {
       const { id } = await accept(db, { A: 1 });
       await beginUnwinding(db, id, { reason: 'OPERATOR' });
       await cancelOrder(db, id);
-      await eventually('both events arrive', () => receiver.sequences(id).length === 2, 2_000);
+      await eventually('both events arrive', () => receiver.sequences(id).length === 2, 4_000);
       expect(receiver.received.at(-1)).toMatchObject({
         type: 'order.cancelled',
         subject: id,

@@ -37,9 +37,13 @@ export const AWAY: TemporalLink = {
   close: async () => undefined,
 };
 
-/** A process that has lost Temporal: it has a client, whose every call fails. */
+/**
+ * A process that has lost Temporal: it has a client, whose every call fails. None is tried again by the client: that would go on
+ * after `close`, and throw from a timer, in whatever test runs by then.
+ */
 export async function lostTemporal(): Promise<TemporalLink> {
-  const connection = Connection.lazy({ address: `127.0.0.1:${await closedPort()}`, connectTimeout: 200 });
+  const address = `127.0.0.1:${await closedPort()}`;
+  const connection = Connection.lazy({ address, connectTimeout: 200, interceptors: [] });
   const client = new Client({ connection });
   return { ...AWAY, client: () => client, close: () => connection.close() };
 }
