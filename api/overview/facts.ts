@@ -26,6 +26,7 @@ import type { StuckSnapshots } from '../../sagas/stuck-snapshots.js';
 import type { LedgerPlace } from '../../explanation/gateway-view.js';
 import { RECENT_MS } from './cause.js';
 import { isKeyRefused } from '../../explanation/refused-key.js';
+import { statusOf } from './gateway-words.js';
 import { causesOfSagas, findingsOfSagas } from './saga-causes.js';
 
 export async function readPostgres(db: Database, erasuresLateAfterMs: number) {
@@ -93,7 +94,10 @@ export type TemporalFacts = Awaited<ReturnType<typeof readTemporal>>;
 /** No charge has this reference: asking for it costs the gateway nothing, and an answer says that it is there. */
 const NO_CHARGE = 'pi_probe';
 
-export type GatewayFacts = { asked: true; where: string; refuses: string | null } | { asked: false; why: string };
+/** `refuses`: our key. `fails`: it answers so to whatever is asked. */
+export type GatewayFacts =
+  | { asked: true; where: string; refuses: string | null; fails?: string }
+  | { asked: false; why: string };
 
 /** @throws what the gateway, or the network, has answered instead */
 export async function askGateway(place: LedgerPlace | undefined): Promise<GatewayFacts> {
@@ -105,6 +109,8 @@ export async function askGateway(place: LedgerPlace | undefined): Promise<Gatewa
   } catch (err) {
     const refuses = (err as Error).message;
     if (isKeyRefused(refuses)) return { asked: true, where: place.where, refuses };
+    const fails = statusOf(refuses);
+    if (fails !== undefined) return { asked: true, where: place.where, refuses: null, fails };
     throw err;
   }
 }

@@ -3,20 +3,11 @@ import { STILL_AFTER_S } from '../../domain/neighbour-signs.js';
 import { NO_POLLERS } from '../../sagas/standstill.js';
 import { LAG_WARN_MS } from '../../domain/figures.js';
 import { type Cause, cause } from './cause.js';
+import type { Neighbour } from './neighbour.js';
 import type { Outages } from './outages.js';
 import type { GatewayFacts, PostgresFacts, TemporalFacts } from './facts.js';
 import { KEY_REFUSED } from '../../explanation/refused-key.js';
 import type { Known } from './source.js';
-
-export type Neighbour = {
-  name: string;
-  kind: 'postgres' | 'temporal' | 'workers' | 'gateway' | 'destination';
-  /** unknown = nothing here can tell. */
-  state: 'up' | 'late' | 'down' | 'unknown';
-  detail: string;
-  /** When it last did what it is there for; null = not known. */
-  lastSuccess: string | null;
-};
 
 export type Sources = {
   postgres: Known<PostgresFacts>;
@@ -75,12 +66,17 @@ function gatewayOf({ gateway, postgres, temporal, breaker }: Sources): Neighbour
     return { ...common, state: 'unknown', detail: `${gateway.facts.why}${circuit}`, lastSuccess: iso(charged) };
   const isOpen = breaker !== undefined && breaker !== 'closed';
   const refuses = gateway.answers === true && gateway.facts?.refuses;
-  const state = refuses ? 'down' : gateway.answers === true && isOpen ? 'late' : stateOf(gateway);
-  const detail = refuses ? `refuses this process’s key: ${refuses}` : detailOf(gateway);
+  const fails = gateway.answers === true ? gateway.facts?.fails : undefined;
+  const state = refuses || fails ? 'down' : gateway.answers === true && isOpen ? 'late' : stateOf(gateway);
+  const detail = refuses
+    ? `refuses this process’s key: ${refuses}`
+    : fails
+      ? `answers ${fails} to whatever is asked`
+      : detailOf(gateway);
   const parked = parkedAtGateway(temporal);
   const isFailing = state === 'up' && parked > 0;
   // That it answers this process is no success where it does not do what it is asked for.
-  const isUseless = isFailing || refuses;
+  const isUseless = isFailing || refuses || fails;
   const last = [charged, isUseless ? undefined : gateway.at].reduce<Date | null>(
     (a, b) => (b && (!a || b > a) ? b : a),
     null,
@@ -166,6 +162,12 @@ export function causesOfNeighbours(sources: Sources, { neighbours, began }: Outa
   add('temporal', 'Temporal does not answer', 'Orders are accepted, and their sagas go on when it is back.');
   if (sources.gateway.answers === false)
     add('gateway', 'The payment gateway does not answer', 'Charges and refunds wait, and go on by themselves.');
+  else if (sources.gateway.facts?.asked && sources.gateway.facts.fails)
+    add(
+      'gateway',
+      `The payment gateway answers ${sources.gateway.facts.fails}`,
+      'Charges and refunds wait, and go on by themselves.',
+    );
   else add('gateway', 'The payment gateway refuses the key of this process', KEY_REFUSED);
   add('workers', 'No worker asks for work', 'Orders are accepted, and their sagas go on as soon as a worker runs.');
   const still = neighbours.find(({ kind, state }) => kind === 'workers' && state === 'late');

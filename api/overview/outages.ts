@@ -1,5 +1,5 @@
 /** Since when a neighbour is down, and when it last was up, as this process saw it: what answers, and is of no use, tells neither by itself. */
-import type { Neighbour } from './neighbours.js';
+import type { Neighbour } from './neighbour.js';
 
 export type Outages = {
   neighbours: Neighbour[];

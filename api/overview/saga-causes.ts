@@ -8,6 +8,7 @@ import { isKeyRefused, KEY_REFUSED } from '../../explanation/refused-key.js';
 import { groupByFailure, type StuckSaga } from '../../domain/stuck-sagas.js';
 import { ACTIVITY_PAUSED, NO_POLLERS, OPEN_TOO_LONG, WORKFLOW_TASK_FAILING } from '../../sagas/standstill.js';
 import { NO_SAGA, NOT_STARTED } from '../../sagas/stuck.js';
+import { statusOf } from './gateway-words.js';
 import { type Cause, cause, RECENT_MS } from './cause.js';
 
 type Told = { title: string; detail: string; severity?: Cause['severity'] };
@@ -69,7 +70,7 @@ function gatewayTold(step: string | null, error: string | null): Told {
   const at = step ?? 'A step';
   if (isKeyRefused(error)) return refusedAt(step);
   const mended = 'They go on by themselves within 30 s of its mend.';
-  const status = /\banswered (\d{3})\b/.exec(error ?? '')?.[1];
+  const status = statusOf(error);
   if (status) return { title: `${at} fails: the payment gateway answers ${status}`, detail: mended };
   if (/\brefused the connection\b/.test(error ?? ''))
     return { title: `${at} is refused at once: nothing listens at the payment gateway’s address`, detail: mended };

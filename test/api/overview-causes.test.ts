@@ -147,6 +147,9 @@ describe('a neighbour that answers, and does not do its work, is not up', () => 
       lastSuccess: null,
     });
     expect(of({ ...frozen(2, 0), gateway }, 'gateway')?.state).toBe('up');
+    const failing = { ...frozen(2, 0), gateway: { ...gateway, facts: { ...gateway.facts, fails: '503' } } };
+    const causes = causesOfNeighbours(failing, { neighbours: neighboursOf(failing), began: new Map() });
+    expect(causes.map(({ title }) => title)).toEqual(['The payment gateway answers 503']);
   });
 });
 
