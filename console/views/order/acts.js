@@ -36,7 +36,7 @@ export function nameOf(action, step) {
 export function Acts({ timeline, onActed, canAct }) {
   const { choices, step } = timeline.explanation;
   if (choices.length === 0)
-    return html`<p class="faint">Nothing is to be decided: there is nothing to do but wait.</p>`;
+    return html`<p class="faint">Nothing is to be decided.</p>`;
   return html`<ul class="choices">${choices.map(
     (choice) => html`<li>
       ${choice.action !== null && canAct && html`<button type="button" class=${choice.usual ? 'primary' : ''} onClick=${() => act(timeline, choice, onActed)}>${nameOf(choice.action, step)} …</button> `}
