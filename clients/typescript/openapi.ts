@@ -636,7 +636,7 @@ export interface components {
        * @description What it is about
        * @enum {string}
        */
-      kind: "postgres" | "temporal" | "gateway" | "account" | "workers" | "sagas" | "unstarted-orders" | "destination" | "feed" | "dead-letters" | "findings" | "erasures" | "brake";
+      kind: "postgres" | "temporal" | "gateway" | "account" | "workers" | "sagas" | "unstarted-orders" | "destination" | "feed" | "dead-letters" | "findings" | "erasures" | "invariant" | "verification" | "operation" | "catching-up" | "brake";
       /**
        * @description warn = it goes on by itself, or is meant to be so
        * @enum {string}
@@ -695,7 +695,7 @@ export interface components {
           confirmed: number;
           cancelled: number;
         }[];
-      /** @description Orders that are neither confirmed nor cancelled; 1,000 at most */
+      /** @description Orders that are neither confirmed nor cancelled, or being taken back; 1,000 at most */
       open: {
         count: number;
         oldestSeconds: number;

@@ -47,18 +47,17 @@ describeWithChromium('the first screen', (open) => {
     await page.getByText('All is calm').waitFor();
     await s.fault({ route: 'all', mode: 'down' });
     const sagas = await Promise.all([1, 2, 3].map(() => s.place({ KEYBOARD: 2 }, { policy: SHORT })));
-    const row = page.getByRole('row', {
-      name: /chargePayment (gets no answer from|is put off by) the payment gateway/,
-    });
+    const row = page.getByRole('row', { name: /chargePayment fails: the payment gateway answers 503/ });
     await row.getByText('3 sagas').waitFor({ timeout: 20_000 });
     await row.getByText('USD 60.00').waitFor();
+    await row.getByText(/\+3 in the last/).waitFor();
     await row.getByText(/^9 min \d+ s$/).waitFor();
     await page.getByRole('row', { name: /Payment gateway.*down/ }).waitFor({ timeout: 20_000 });
     await page.getByText('1 cause of trouble.').waitFor();
-    const root = page.getByRole('row', { name: /The payment gateway does not answer/ });
+    const root = page.getByRole('row', { name: /The payment gateway answers 503/ });
     expect(await root.innerText()).toMatch(/3 sagas[\s\S]*USD 60.00[\s\S]*9 min/);
     await row.getByText('From that:').waitFor();
-    const runbook = row.getByRole('link', { name: /^Runbook: chargePayment / });
+    const runbook = row.getByRole('link', { name: /^Runbook: chargePayment fails/ });
     expect(await runbook.getAttribute('href')).toBe('#/runbook/a-saga-needs-attention');
     await expectAccessible(page);
     await picture(page, 'now-one-cause');
