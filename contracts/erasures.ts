@@ -17,7 +17,8 @@ export const HOLDS = [
   'operation-open',
 ] as const;
 export type Hold = (typeof HOLDS)[number];
-export type HeldOrder = { orderId: string; why: Hold };
+/** `operationId`: the operation that is open, if that is why. */
+export type HeldOrder = { orderId: string; why: Hold; operationId?: string };
 
 /** Without what an erasure cannot go on, besides; it is kept, and goes on when that is back. */
 export const STALLS = ['erasure-journal', 'payment-gateway', 'key-store', 'audit-key', 'other'] as const;

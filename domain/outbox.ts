@@ -85,11 +85,12 @@ type Row<E> = E & { behind: CustomerBehind | null };
 export const readingOf = (customers: CustomersTold = 'id'): Reading =>
   customers === 'reference' ? 'reference' : 'opened';
 
-/** By the client's id of the caller, whose own order it is; undefined = of another's. */
+/**
+ * By the client's id of the caller, whose own order it is; undefined = of another's. Whoever asks by it knows it: the reference, which is
+ * for consumers, is not told in its place, whatever these are told.
+ */
 export const readingAs = async (db: Database, own: string | undefined, customers?: CustomersTold): Promise<Reading> =>
-  own === undefined || customers === 'reference'
-    ? readingOf(customers)
-    : { known: knownCustomer(await identityKeyOf(db), own) };
+  own === undefined ? readingOf(customers) : { known: knownCustomer(await identityKeyOf(db), own) };
 
 /** By `performance.now()`: when it was read who stands behind its customer's reference. */
 export type ToldEvent = StoredEvent & { toldAtMs?: number };

@@ -6,7 +6,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { v7 as uuidv7 } from 'uuid';
-import { ERASURE_STATES, type ErasureState } from '../contracts/erasures.js';
+import { ERASURE_STATES, type ErasureState, type HeldOrder } from '../contracts/erasures.js';
 import { UNKEYED } from '../domain/audit/signatures.js';
 import { identityKeyOf, lookupOf } from '../domain/customers.js';
 import {
@@ -135,10 +135,13 @@ const heldBy = ({ waitingForCount: count, waitingFor: [first], stalledBy, state 
   stalledBy !== null
     ? `${stalledBy} is away`
     : first
-      ? `${count} orders: ${first.why} ${first.orderId}`
+      ? `${count} orders: ${whyOf(first)} ${first.orderId}`
       : state === 'waiting'
         ? 'begins within moments'
         : '';
+
+const whyOf = ({ why, operationId }: HeldOrder): string =>
+  operationId === undefined ? why : `${why} (${operationId})`;
 
 async function showErasure(ops: Ops, id: string): Promise<ExitCode> {
   const erasure = await readErasure(await ops.to.database(), id);
@@ -160,7 +163,7 @@ function printErasure(out: Output, shown: ErasureView): void {
     out.print(`\n${shown.waitingForCount} orders hold it:`);
     out.table(
       ['order', 'why'],
-      shown.waitingFor.map(({ orderId, why }) => [orderId, why]),
+      shown.waitingFor.map((held) => [held.orderId, whyOf(held)]),
     );
   }
   const { report, certificate } = shown;

@@ -3,9 +3,11 @@ import type { Command } from 'commander';
 import { money } from '../contracts/amounts.js';
 import type { Resolution } from '../contracts/saga.js';
 import { readOrder, readOrderState } from '../domain/orders.js';
-import { groupByFailure } from '../domain/stuck-sagas.js';
+import { groupByFailure, type StuckSaga } from '../domain/stuck-sagas.js';
 import { sagaInCharge } from '../sagas/deciding/asking.js';
 import { decide, type Target } from '../sagas/deciding/decide.js';
+import { saysEnded } from '../sagas/ended.js';
+import { isEndedFromOutside } from '../sagas/execution.js';
 import { type ActOptions, actOnAll, addManyOptions, askBefore, DIRECT_MAX, signatureOf } from './act.js';
 import { atOption, type Ops, orderIds, run, stepOption, wholeNumber } from './command.js';
 import { policyOf } from './connections.js';
@@ -78,12 +80,15 @@ async function resolveAll(ops: Ops, action: Resolution['action'], ids: string[],
   const [temporal, db] = [await ops.to.temporal(), await ops.to.database()];
   const recorder = createRecorder(ops, action, signature.operator);
   const deciding = { temporal, db, policy: policyOf(ops.config), recorder };
-  return actOnAll(ops, resolution, targets, options, ({ seenStep, ...target }) =>
-    decide(deciding, target, { ...resolution, ...(seenStep !== undefined && { expectedStep: seenStep }) }),
+  return actOnAll(ops, resolution, targets, options, ({ seen, ...target }) =>
+    decide(deciding, target, { ...resolution, ...seen }),
   );
 }
 
-async function filtered(ops: Ops, { step, failure, limit }: Options): Promise<Target[]> {
+/** `seen`: where the operator has seen it, which it is held to. */
+type Seen = Target & { seen: Pick<Resolution, 'expectedStep' | 'expectedFailure'> };
+
+async function filtered(ops: Ops, { step, failure, limit }: Options): Promise<Seen[]> {
   const { out } = ops;
   const filter: StuckFilter = { ...(step !== undefined && { step }), ...(failure !== undefined && { failure }) };
   const { sagas, more } = await listStuck(ops, filter);
@@ -91,15 +96,20 @@ async function filtered(ops: Ops, { step, failure, limit }: Options): Promise<Ta
   if (chosen.length === 0) throw nothingMatched('No stuck saga matches.');
   printGroups(out, groupByFailure(chosen));
   if (more) out.notice('There are more than can be seen at a time: repeat the command afterwards.');
-  return chosen.map(({ orderId, workflowId, state, step: seenStep }) => ({
-    ...{ orderId, workflowId },
-    ...(state === 'NEEDS_ATTENTION' && seenStep !== null && { seenStep }),
+  return chosen.map((saga) => ({
+    ...{ orderId: saga.orderId, workflowId: saga.workflowId, seen: seenOf(saga) },
+    ...(!saysEnded(saga.failure) && { seenAtWork: true as const }),
   }));
 }
 
-async function named({ out, to }: Ops, ids: string[], seenStep: string | undefined): Promise<Target[]> {
+function seenOf({ state, step, failure }: StuckSaga): Seen['seen'] {
+  if (failure !== null && isEndedFromOutside(failure)) return { expectedFailure: failure };
+  return state === 'NEEDS_ATTENTION' && step !== null ? { expectedStep: step } : {};
+}
+
+async function named({ out, to }: Ops, ids: string[], at: string | undefined): Promise<Seen[]> {
   const db = await to.database();
-  const found: Target[] = [];
+  const found: Seen[] = [];
   const rows: string[][] = [];
   for (const id of ids) {
     const order = await readOrder(db, id);
@@ -108,7 +118,7 @@ async function named({ out, to }: Ops, ids: string[], seenStep: string | undefin
       continue;
     }
     const workflowId = sagaInCharge(id, await readOrderState(db, id));
-    found.push({ orderId: id, workflowId, ...(seenStep !== undefined && { seenStep }) });
+    found.push({ orderId: id, workflowId, seen: at === undefined ? {} : { expectedStep: at } });
     rows.push([id, order.status, money(order.total)]);
   }
   if (found.length === 0) throw nothingMatched('None of these orders exists.');

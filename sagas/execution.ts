@@ -8,6 +8,9 @@ const ENDED = { FAILED: 'FAILED', TERMINATED: 'TERMINATED', TIMED_OUT: 'TIMED_OU
 export const endedFromOutside = (status: WorkflowExecutionStatusName): string | undefined =>
   (ENDED as Partial<Record<WorkflowExecutionStatusName, string>>)[status];
 
+/** @param failure what a saga was listed as stuck for */
+export const isEndedFromOutside = (failure: string): boolean => (Object.values(ENDED) as string[]).includes(failure);
+
 /** `tries`: how often it has been begun. */
 export type PendingActivity = { id: string; name: string; tries: number; lastFailure: string | null };
 

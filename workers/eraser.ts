@@ -218,7 +218,9 @@ async function findAllHolds(eraser: Eraser, reference: string): Promise<Holds> {
   const parked = await eraser
     .listParked(holds.held.map(({ orderId }) => orderId))
     .catch((): ReadonlySet<string> => new Set());
-  const held = holds.held.map((one): HeldOrder => (parked.has(one.orderId) ? { ...one, why: 'parked' } : one));
+  const held = holds.held.map(
+    (one): HeldOrder => (parked.has(one.orderId) ? { orderId: one.orderId, why: 'parked' } : one),
+  );
   return { ...holds, held };
 }
 

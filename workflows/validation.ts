@@ -47,6 +47,12 @@ function requireAsSeen(saga: Saga, { expectedStep, expectedFailure }: Resolution
   const now = standingOf(saga);
   const isSame = (expected: string | undefined, found: string | null) => expected === undefined || expected === found;
   if (isSame(expectedStep, now.step) && isSame(expectedFailure, now.failure)) return;
+  if (now.step !== null && now.failure === null && isSame(expectedStep, now.step))
+    refuse(
+      `order ${saga.orderId} is being tried again at ${now.step} by now (somebody has had it tried): nothing was decided`,
+      NOT_AS_SEEN,
+      now,
+    );
   const at = ({ step, failure }: Pick<SagaStanding, 'step' | 'failure'>) =>
     `${step ?? 'no step'}${failure === null ? '' : ` (${failure})`}`;
   const seen = { step: expectedStep ?? now.step, failure: expectedFailure ?? null };

@@ -62,7 +62,7 @@ export const PROBLEMS = {
   'saga-moved': [
     409,
     'The saga is not any more where you have seen it',
-    'Nothing was decided. `saga` says where it is: decide anew, with that as `expectedStep`.',
+    'Nothing was decided. `saga` says where it is: decide anew, with that as `expectedStep`, or `expectedFailure` of one that has ended.',
   ],
   'operation-not-possible': [
     409,

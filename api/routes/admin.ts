@@ -19,9 +19,12 @@ import {
   type Resolution,
   type SagaProgress,
   type SagaStanding,
+  sagaStart,
 } from '../../contracts/saga.js';
 import { readDueSaga } from '../../domain/acceptance.js';
 import type { Values } from '../../domain/audit/acts.js';
+import { describe as describeExecution } from '../../sagas/deciding/asking.js';
+import { isSeenEnded, standingOfEnded } from '../../sagas/ended.js';
 import { restartSaga } from '../../sagas/restart.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
@@ -50,7 +53,8 @@ const ResolutionBody = Type.Object(
       Type.String({
         pattern: '^[A-Za-z_]{1,64}$',
         description:
-          'What it was listed as stuck for, likewise: `failure` of GET /admin/sagas, of one that is marked itself',
+          'What it was listed as stuck for, likewise: `failure` of GET /admin/sagas, of one that is marked itself. Of one that has ended: how it ended; ' +
+          '`retry` begins it anew only with that, or with no expectation at all',
       }),
     ),
   },
@@ -186,10 +190,24 @@ function problemOfFailure({ cause, message }: WorkflowUpdateFailedError): Proble
   return new Problem('unavailable', 'The decision could not be put on record, and was not taken.');
 }
 
-/** No saga runs. If one is due all the same, it was ended from outside, and every step finds what it had done. */
+/**
+ * No saga runs. If one is due all the same, it was ended from outside, and every step finds what it had done. Whoever has seen it at a
+ * step has not seen that: somebody may have ended it so that it does not go on.
+ */
 async function resolveEndedSaga(deps: ApiDependencies, client: Client, orderId: string, resolution: Resolution) {
   const { action, operator, reason } = resolution;
-  if (action !== 'retry' && (await readDueSaga(deps.db, orderId))) {
+  const due = await readDueSaga(deps.db, orderId);
+  if (due) {
+    const { workflowId } = sagaStart(due, deps.policy).options;
+    const saga = standingOfEnded(await describeExecution({ client }, workflowId));
+    if (!isSeenEnded(resolution, saga))
+      throw new Problem(
+        'saga-moved',
+        `The saga of order ${orderId} has ended by now (${saga.failure}), which you have not seen: nothing was decided.`,
+        { saga },
+      );
+  }
+  if (action !== 'retry' && due) {
     throw new Problem(
       'not-possible-now',
       `No saga of order ${orderId} runs: \`retry\` begins it anew, then it can be decided.`,

@@ -66,7 +66,13 @@ const ErasureSchema = Type.Object(
       Type.String({ format: 'uuid', description: '`subject` of `customer.erased`; null if nobody was found' }),
     ),
     waitingFor: Type.Array(
-      Type.Object({ orderId: Type.String({ format: 'uuid' }), why: oneOf(HOLDS, 'What is in hand of it') }),
+      Type.Object({
+        orderId: Type.String({ format: 'uuid' }),
+        why: oneOf(HOLDS, 'What is in hand of it'),
+        operationId: Type.Optional(
+          Type.String({ format: 'uuid', description: 'Of `operation-open`: GET /admin/operations/{id}' }),
+        ),
+      }),
       { maxItems: HELD_ORDERS_MAX, description: 'Orders that hold it, at the last look; the first of them' },
     ),
     waitingForCount: Type.Integer({ description: 'How many there are' }),

@@ -1,7 +1,7 @@
 /** Orders over HTTP by what many have in common, for operators: of which SKU they are, whose stock is held, what they cost, when they were accepted. */
 import { type Static, Type } from 'typebox';
 import { ORDER_TOTAL_MAX, type StoredOrder } from '../../contracts/orders.js';
-import { type Common, EXAMINED_MAX, findOrders } from '../../domain/order-finding.js';
+import { beginSearch, type Common, EXAMINED_MAX } from '../../domain/order-finding.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { moment, momentOf } from '../http/moments.js';
 import { Cursor, decodeCursor, encodeCursor, Next, sendPage } from '../http/pages.js';
@@ -59,6 +59,7 @@ export function orderFindingRoutes(app: Api, { db, pageBytesMax }: ApiDependenci
       const { limit, cursor } = request.query;
       const wanted = wantedOf(request.query);
       const before = cursor === undefined ? undefined : decodeCursor(cursor, UUID);
+      const look = beginSearch(db, wanted, before, 'opened');
       let end: string | null = null;
       const shown: string[] = [];
       return sendPage<StoredOrder>(reply, {
@@ -67,9 +68,9 @@ export function orderFindingRoutes(app: Api, { db, pageBytesMax }: ApiDependenci
         limit,
         bytesMax: pageBytesMax,
         read: async (last, rows) => {
-          const look = await findOrders(db, { wanted, beforeId: last?.id ?? before, limit: rows }, 'opened');
-          end = look.end;
-          return look.orders;
+          const seen = await look(last?.id ?? before, rows);
+          end = seen.end;
+          return seen.orders;
         },
         show: (order) => {
           shown.push(order.id);

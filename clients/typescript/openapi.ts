@@ -751,7 +751,7 @@ export interface components {
        * @enum {string}
        */
       expectedStep?: "reserveInventory" | "chargePayment" | "confirmOrder" | "releaseInventory" | "refundPayment" | "cancelOrder" | "beginUnwinding";
-      /** @description What it was listed as stuck for, likewise: `failure` of GET /admin/sagas, of one that is marked itself */
+      /** @description What it was listed as stuck for, likewise: `failure` of GET /admin/sagas, of one that is marked itself. Of one that has ended: how it ended; `retry` begins it anew only with that, or with no expectation at all */
       expectedFailure?: string;
     };
     FindingClosings: {
@@ -1286,6 +1286,11 @@ export interface components {
            * @enum {string}
            */
           why: "pending" | "unwinding" | "cancellation-due" | "steps-due" | "parked" | "refund-in-hand" | "finding-open" | "dead-letter-open" | "operation-open";
+          /**
+           * Format: uuid
+           * @description Of `operation-open`: GET /admin/operations/{id}
+           */
+          operationId?: string;
         })[];
       /** @description How many there are */
       waitingForCount: number;

@@ -10,7 +10,8 @@ import { session, useSession } from '../lib/session.js';
 import { Ago, Field, Id, Loading, Notice, Page, Pager, Panel, ProblemNotice, Status, Table } from '../lib/ui.js';
 import { html, useState } from '../vendor/preact.js';
 
-/** @typedef {{ id: string, state: string, requestedAt: string, requestedBy: string, reason: string, dueAt: string, finishedAt: string | null, found: boolean, customerReference: string | null, waitingFor: { orderId: string, why: string }[], waitingForCount: number, stalledBy: string | null, report: { erased: Record<string, number>, kept: { where: string, what: string, why: string }[] } | null, certificate: Record<string, unknown> | null }} Erasure */
+/** @typedef {{ orderId: string, why: string, operationId?: string }} Held */
+/** @typedef {{ id: string, state: string, requestedAt: string, requestedBy: string, reason: string, dueAt: string, finishedAt: string | null, found: boolean, customerReference: string | null, waitingFor: Held[], waitingForCount: number, stalledBy: string | null, report: { erased: Record<string, number>, kept: { where: string, what: string, why: string }[] } | null, certificate: Record<string, unknown> | null }} Erasure */
 
 const STATES = /** @type {const} */ ([
   ['', 'Every one'],
@@ -124,7 +125,11 @@ const HELD = [
     cell: (/** @type {{ orderId: string }} */ { orderId }) =>
       html`<${Id} id=${orderId} href=${`#/orders/${orderId}`} />`,
   },
-  { label: 'Why', cell: (/** @type {{ why: string }} */ { why }) => why },
+  {
+    label: 'Why',
+    cell: (/** @type {Held} */ { why, operationId }) =>
+      operationId === undefined ? why : html`${why}: <${Id} id=${operationId} href=${`#/operations/${operationId}`} />`,
+  },
 ];
 const KEPT = /** @type {const} */ (['where', 'what', 'why']).map((name) => ({
   label: name.charAt(0).toUpperCase() + name.slice(1),

@@ -2,7 +2,7 @@
  * What holds an erasure: orders that have not come to their end, and money, findings and events of theirs that somebody still has in
  * hand. What is in hand needs the order as it is; and once the person is forgotten, nobody could be told how it ended.
  */
-import { HELD_ORDERS_MAX, type HeldOrder } from '../../contracts/erasures.js';
+import { HELD_ORDERS_MAX, type HeldOrder, type Hold } from '../../contracts/erasures.js';
 import type { Statements } from '../database.js';
 
 export type Holds = { held: HeldOrder[]; count: number };
@@ -12,25 +12,30 @@ const VOUCHED = 'SETTLED_OUTSIDE';
 
 /** @returns the first of them by id, each for one reason, and how many there are */
 export async function findHolds(db: Statements, reference: string): Promise<Holds> {
-  const rows = await db.$queryRaw<(HeldOrder & { count: number })[]>`
+  const rows = await db.$queryRaw<{ orderId: string; why: Hold; operationId: string | null; count: number }[]>`
     WITH own AS MATERIALIZED (SELECT id, status, unwinding_reason, forward_due FROM orders WHERE customer_id = ${reference}),
     held AS (
       SELECT id, 1 AS rank, CASE WHEN status = 'PENDING' AND unwinding_reason IS NULL THEN 'pending' WHEN status = 'PENDING' THEN 'unwinding'
-        WHEN unwinding_reason IS NOT NULL THEN 'cancellation-due' ELSE 'steps-due' END AS why
+        WHEN unwinding_reason IS NOT NULL THEN 'cancellation-due' ELSE 'steps-due' END AS why, NULL::uuid AS operation_id
       FROM own WHERE status = 'PENDING' OR (status = 'CONFIRMED' AND (unwinding_reason IS NOT NULL OR forward_due))
       UNION ALL
-      SELECT own.id, 2, 'refund-in-hand' FROM own JOIN payments p ON p.order_id = own.id WHERE p.status = 'REFUNDING'
+      SELECT own.id, 2, 'refund-in-hand', NULL FROM own JOIN payments p ON p.order_id = own.id WHERE p.status = 'REFUNDING'
       UNION ALL
-      SELECT own.id, 3, 'finding-open' FROM own JOIN reconciliation_findings f ON f.order_id = own.id::text
+      SELECT own.id, 3, 'finding-open', NULL FROM own JOIN reconciliation_findings f ON f.order_id = own.id::text
       WHERE f.action NOT IN ('refunded', 'cancelled') AND f.kind <> ${VOUCHED}
       UNION ALL
-      SELECT own.id, 4, 'dead-letter-open' FROM own JOIN dead_letters l ON l.order_id = own.id WHERE l.closed_at IS NULL
+      SELECT own.id, 4, 'dead-letter-open', NULL FROM own JOIN dead_letters l ON l.order_id = own.id WHERE l.closed_at IS NULL
       UNION ALL -- what its operator said is still to be written of the other orders of it
-      SELECT own.id, 5, 'operation-open' FROM own JOIN operation_items i ON i.order_id = own.id JOIN operations op ON op.id = i.operation_id
+      SELECT own.id, 5, 'operation-open', op.id FROM own JOIN operation_items i ON i.order_id = own.id JOIN operations op ON op.id = i.operation_id
       WHERE op.ended_at IS NULL AND op.state <> 'previewed'
-    ), firsts AS (SELECT DISTINCT ON (id) id, why FROM held ORDER BY id, rank)
-    SELECT id AS "orderId", why, (count(*) OVER ())::int AS count FROM firsts ORDER BY id LIMIT ${HELD_ORDERS_MAX}`;
-  return { held: rows.map(({ orderId, why }) => ({ orderId, why })), count: rows[0]?.count ?? 0 };
+    ), firsts AS (SELECT DISTINCT ON (id) id, why, operation_id FROM held ORDER BY id, rank, operation_id)
+    SELECT id AS "orderId", why, operation_id::text AS "operationId", (count(*) OVER ())::int AS count FROM firsts ORDER BY id LIMIT ${HELD_ORDERS_MAX}`;
+  const held = rows.map(({ orderId, why, operationId }) => ({
+    orderId,
+    why,
+    ...(operationId !== null && { operationId }),
+  }));
+  return { held, count: rows[0]?.count ?? 0 };
 }
 
 /**

@@ -27,11 +27,13 @@ export type ItemToDo = {
   deadLetterId: string | null;
   seenState: string | null;
   seenStep: string | null;
+  seenFailure: string | null;
   /** The run of its saga that it was sent to before; null = nowhere. */
   sentTo: string | null;
 };
 const itemColumns = Prisma.sql`i.no, i.order_id::text AS "orderId", i.workflow_id AS "workflowId", i.dead_letter_id::text AS "deadLetterId",
-  i.seen_state AS "seenState", i.seen_step AS "seenStep", i.sent_to AS "sentTo"`;
+  i.seen_state AS "seenState", i.seen_step AS "seenStep",
+  i.seen_failure AS "seenFailure", i.sent_to AS "sentTo"`;
 
 export const OPERATIONS_LEASE = 'operations';
 
@@ -201,7 +203,9 @@ const PURGED_MAX = 2;
 export async function purgeOperations(db: Database): Promise<number> {
   const old = await db.$queryRaw<{ id: string; hasEnded: boolean }[]>`
     SELECT id::text, ended_at IS NOT NULL AS "hasEnded" FROM operations
-    WHERE ended_at < now() - ${KEPT_FOR} OR (state = 'previewed' AND previewed_at < now() - interval '1 day')
+    WHERE (ended_at < now() - ${KEPT_FOR}
+        AND NOT EXISTS (SELECT FROM audit_acts a WHERE a.resource = operations.id::text AND a.at >= now() - ${KEPT_FOR}))
+      OR (state = 'previewed' AND previewed_at < now() - interval '1 day')
     ORDER BY previewed_at LIMIT ${PURGED_MAX}`;
   if (old.length === 0) return 0;
   const ended = old.flatMap(({ id, hasEnded }) => (hasEnded ? [id] : []));

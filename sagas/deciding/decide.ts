@@ -22,6 +22,7 @@ import { readOrder } from '../../domain/orders.js';
 import { stateOf } from '../../domain/saga-log.js';
 import { sentenceOf } from '../../runtime/errors/facts.js';
 import { endedFromOutside, pendingActivities } from '../execution.js';
+import { isSeenEnded, standingOfEnded } from '../ended.js';
 import { restartSaga } from '../restart.js';
 import { askProgress, describe, isServed, type Place, SERVED_LIMIT_MS } from './asking.js';
 import type { ItemOutcome } from './outcomes.js';
@@ -38,8 +39,12 @@ export type Result = {
   hasMoved?: true;
 };
 
-/** `seenStep`: where its sender has seen it, as the saga says so itself; it is decided on there only. */
-export type Target = { orderId: string; workflowId: string; seenStep?: string };
+export type Target = {
+  orderId: string;
+  workflowId: string;
+  /** Its sender has seen it at work, or parked: should it have ended since, it is not begun anew. */
+  seenAtWork?: true;
+};
 export type Deciding = { temporal: Place; db: Database; policy: SagaPolicy; recorder: Recorder };
 
 /** For whoever may send a decision twice, because the first sender has died: it is taken once. */
@@ -74,6 +79,8 @@ export async function decide(to: Deciding, target: Target, resolution: Resolutio
     // One that is sent may still be carried out, whenever a worker comes: so it is seen first whether one is there.
     if (!(await isServed(to.temporal, saga)))
       return { ...target, outcome: 'unanswered', state: null, message: UNSERVED };
+    // It was begun anew by whoever has died, or by somebody else: either way it runs, which is what was to come of it.
+    if (once?.sentTo === ANEW) return await follow(to, target, resolution, []);
     // By a restart in between Temporal has forgotten the repetition: a second `skip` would skip the step after the one meant.
     if (resolution.action === 'skip' && once?.sentTo != null && once.sentTo !== saga.runId)
       return { ...target, outcome: 'unanswered', state: null, message: BEGUN_ANEW };
@@ -146,6 +153,11 @@ async function decideEnded(
   before: string,
   once?: Once,
 ): Promise<Result> {
+  const now = standingOfEnded(await describe(to.temporal, target.workflowId));
+  if (target.seenAtWork || !isSeenEnded(resolution, now)) {
+    const message = `its saga ${before}, which was not so when this was decided: nothing was done. Look again: \`order ${target.orderId}\``;
+    return { ...target, outcome: 'refused', state: null, message, hasMoved: true };
+  }
   if (resolution.action !== 'retry') {
     const message = `its saga ${before}, so that nobody can ${resolution.action}: \`retry\` starts it anew`;
     return { ...target, outcome: 'refused', state: null, message };

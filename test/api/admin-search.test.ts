@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Order } from '../../contracts/orders.js';
 import { findReferences, readIdentityKey } from '../../domain/customers.js';
 import { releaseInventory, reserveInventory } from '../../domain/inventory.js';
-import { EXAMINED_MAX, findOrders } from '../../domain/order-finding.js';
+import { beginSearch, EXAMINED_MAX, findOrders } from '../../domain/order-finding.js';
 import { beginUnwinding } from '../../domain/orders.js';
 import { recordCharge } from '../../domain/payments.js';
 import { expectProblem, startTestApi, type TestApi } from '../support/api.js';
@@ -186,6 +186,26 @@ describe('orders by what they have in common', () => {
     const answer = await find(`status=CANCELLED&createdFrom=${startedAt}`);
     expect(answer.body).toEqual({ orders: [], next: expect.any(String) });
     expect(idsOf(await find(`status=CANCELLED&createdFrom=${startedAt}&cursor=${answer.body.next}`))).toHaveLength(1);
+  });
+
+  test('however many looks a page takes, together they go no further than one', async () => {
+    const all = { createdFromMs: Date.parse(startedAt) } as const;
+    const { orders: newest } = await findOrders(api.db, { wanted: all, beforeId: undefined, limit: 8 });
+    const one = await findOrders(api.db, { wanted: { ...all, status: 'CANCELLED' }, beforeId: undefined, limit: 8 });
+    const look = beginSearch(api.db, all, undefined);
+    const found = [...(await look(undefined, 8)).orders];
+    expect(found).toEqual(newest);
+    for (;;) {
+      const { orders, end } = await look(found.at(-1)?.id, 9_000);
+      found.push(...orders);
+      if (orders.length === 9_000) continue;
+      expect([found.length, found.at(-1)?.id, end]).toEqual([EXAMINED_MAX, one.end, one.end]);
+      break;
+    }
+    const wanted = { amount: { currency: 'CHF', from: 5, to: 5 } };
+    const [fourth] = await api.db.$queryRaw<{ id: string }[]>`
+      SELECT id::text FROM orders WHERE currency = 'CHF' ORDER BY id LIMIT 1 OFFSET 3`;
+    expect((await findOrders(api.db, { wanted, beforeId: fourth?.id, limit: 8 })).orders).toHaveLength(3);
   });
 
   test('each order that was found is on record by its id', async () => {

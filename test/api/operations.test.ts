@@ -260,6 +260,40 @@ test(
   LIMIT_MS,
 );
 
+test(
+  'a `retry` is of what the preview has shown: at another step by now, or ended from outside since, nothing is tried and nobody charged',
+  async () => {
+    const [id] = (await park(1)) as [string];
+    const asked = { action: 'retry', orderIds: [id] };
+    const elsewhere = (await preview(asked)).body;
+    await s.db.operationItem.updateMany({ where: { operationId: elsewhere.id }, data: { seenStep: 'confirmOrder' } });
+    const unseen = (await preview(asked)).body;
+    expect([elsewhere.counts.open, unseen.counts.open]).toEqual([1, 1]);
+    const [item] = await itemsOf(unseen.id);
+    expect(item?.seen).toEqual({ state: 'NEEDS_ATTENTION', step: 'chargePayment', failure: 'GatewayUnknown' });
+    await s.heal();
+    await start(elsewhere);
+    expect((await ended(elsewhere.id)).counts).toMatchObject({ skipped: 1, open: 0 });
+    expect((await itemsOf(elsewhere.id))[0]?.message).toContain('not at confirmOrder');
+
+    await s.client.workflow.getHandle(`order-${id}`).terminate('customer is a fraud');
+    await start(unseen);
+    expect((await ended(unseen.id)).counts).toMatchObject({ skipped: 1, open: 0 });
+    expect((await itemsOf(unseen.id))[0]?.message).toContain('was TERMINATED, which was not so when this was decided');
+    expect(await s.money(id)).toEqual({ net: 0, charges: 0 });
+    expect((await readOrder(s.db, id))?.status).toBe('PENDING');
+
+    const seen = await eventually('a preview shows that it was terminated', async () => {
+      const { body } = await preview(asked);
+      return (await itemsOf(body.id))[0]?.seen.failure === 'TERMINATED' && body;
+    });
+    await start(seen);
+    expect((await ended(seen.id)).counts).toMatchObject({ reached: 1 });
+    expect(await s.money(id)).toEqual({ net: 1_000, charges: 1 });
+  },
+  LIMIT_MS,
+);
+
 test('what cannot be meant is refused by name, and nothing is frozen', async () => {
   const before = await s.db.operation.count();
   const missing = '01a1fc4b-2622-70f0-8b6b-725674f9c1d0';

@@ -249,6 +249,32 @@ describe('stuck sagas', () => {
     expect(await eventTypes(s.db, id)).toEqual(['order.created', ...ALL_DONE]);
   });
 
+  test('that were terminated since they were seen at a step are not begun anew, until somebody has seen that', async () => {
+    await s.fault({ route: 'charge', mode: 'down' });
+    const { id } = await place();
+    await stuckWith([id]);
+    await s.client.workflow.getHandle(`order-${id}`).terminate('customer is a fraud');
+    await s.heal();
+    const ended = { state: 'NEEDS_ATTENTION', step: null, failure: 'TERMINATED' };
+    for (const seen of [
+      { expectedStep: 'refundPayment' },
+      { expectedStep: 'chargePayment' },
+      { expectedFailure: 'GatewayUnknown' },
+      { expectedStep: 'chargePayment', expectedFailure: 'FAILED' },
+    ])
+      for (const action of ['retry', 'compensate']) {
+        const moved = expectProblem(await resolve(id, { action, ...seen }), 409, 'saga-moved');
+        expect(moved).toMatchObject({ saga: ended, detail: expect.stringContaining('has ended by now (TERMINATED)') });
+      }
+    expect(await statusOf(id)).toBe('PENDING');
+    expect(await s.money(id)).toEqual({ net: 0, charges: 0 });
+    expect(await describeRun(s.client, `order-${id}`)).toMatchObject({ status: { name: 'TERMINATED' } });
+    const listed = { expectedStep: 'chargePayment', expectedFailure: 'TERMINATED' };
+    expect(await resolve(id, { action: 'retry', ...listed })).toMatchObject({ status: 200 });
+    await final(id, 'CONFIRMED');
+    expect((await s.money(id)).charges).toBe(1);
+  });
+
   test('show the gateway’s reference of their charge, and a page goes on where the one before ended, resolved or not', async () => {
     await s.fault({ route: 'charge', mode: 'down' });
     const ids: string[] = [];

@@ -149,6 +149,31 @@ test('an API that starts while the key store is away has no need of it for a cus
   }
 });
 
+test('with EVENTS_CUSTOMER=reference a customer reads its own id in its own order’s events and stream, and no key is needed for it', async () => {
+  const issuer = await startTokenIssuer();
+  const customerId = `cus_${randomUUID()}`;
+  const { body: order } = await api.place({ customerId });
+  store.isAway = true;
+  const authentication = { issuer: issuer.url, audience: AUDIENCE, rolesClaim: 'roles', jwksUrl: issuer.jwksUrl };
+  const own = await startApi({ authentication, customersTold: 'reference' });
+  try {
+    const headers = { authorization: await issuer.token({ subject: customerId, roles: ['customer'] }) };
+    const { status, body, text } = await own.get<{ events: { data: object }[] }>(`/orders/${order.id}/events`, headers);
+    expect([status, body.events[0]?.data]).toMatchObject([200, { customerId }]);
+    const stream = await own.stream(`/orders/${order.id}/events`, headers);
+    await eventually('the order’s first event is streamed', () => stream.events.length === 1);
+    stream.close();
+    expect(JSON.stringify(stream.events)).toContain(customerId);
+    expect(text + JSON.stringify(stream.events)).not.toContain(await heldBy(order.id));
+    const service = { authorization: await issuer.token({ roles: ['service'] }) };
+    const told = await own.get<{ events: { data: object }[] }>(`/orders/${order.id}/events`, service);
+    expect(told.body.events[0]?.data).toMatchObject({ customerId: await heldBy(order.id) });
+  } finally {
+    store.isAway = false;
+    await Promise.all([own.stop(), issuer.stop()]);
+  }
+});
+
 test('once the customer’s keys are destroyed the reason reads as erased', async () => {
   const { id, reference } = await cancelled();
   await destroyCustomerKeys(t.db, reference);

@@ -136,6 +136,14 @@ test('what was said of an operation goes with it after ninety days, and not befo
   await expect(app.db.$queryRaw`SELECT erase_acts_of_old_operations(${[old, young]}::uuid[])`).rejects.toThrow(
     'ninety days',
   );
+  // Whoever has the app's password makes an operation older than it is, but not what was said of it.
+  await app.db.$executeRaw`UPDATE operations SET ended_at = now() - interval '91 days' WHERE id = ${young}::uuid`;
+  for (const id of [old, young])
+    await expect(app.db.$queryRaw`SELECT erase_acts_of_old_operations(${[id]}::uuid[])`).rejects.toThrow('ninety days');
+  expect(await purgeOperations(app.db)).toBe(0);
+  expect(await verifyAudit(t.db, KEYS)).toMatchObject({ flaw: null });
+  await saidDaysAgo(old, 91);
+  await saidDaysAgo(young, 89);
   expect(await purgeOperations(app.db)).toBe(1);
   const reasons = async (resource: string) =>
     (await t.db.auditAct.findMany({ where: { resource } })).map(({ reason, after }) => [reason, after]);
@@ -145,11 +153,34 @@ test('what was said of an operation goes with it after ninety days, and not befo
   ];
   expect(await reasons(old)).toEqual([gone, gone]);
   expect(await reasons(young)).toEqual([kept, kept]);
-  expect(await verifyAudit(t.db, KEYS)).toMatchObject({ flaw: null });
 });
 
-test('of nobody who is not being erased', async () => {
-  await expect(erase(await customer('cus_kept', false), 10)).rejects.toThrow(/not being erased/);
+/** Only the owner can have it so, and what is signed does not fit any more. */
+async function saidDaysAgo(resource: string, days: number) {
+  const owner = new pg.Client({ connectionString: t.url });
+  await owner.connect();
+  await owner.query(`SET session_replication_role = replica`);
+  const age = `UPDATE audit_acts SET at = at - $2::int * interval '1 day' WHERE resource = $1`;
+  await owner.query(age, [resource, days]);
+  await owner.end();
+}
+
+test('of nobody who is not being erased, and whoever has it said of somebody leaves an erasure that stays', async () => {
+  const kept = await customer('cus_kept', false);
+  await expect(erase(kept, 10)).rejects.toThrow(/not being erased/);
+  const { reference } = kept;
+  await app.db.$executeRaw`UPDATE customers SET erasing_since = now() WHERE reference = ${reference}::uuid`;
+  await expect(erase(kept, 10)).rejects.toThrow(/not being erased/);
+  await app.db
+    .$executeRaw`INSERT INTO erasures (id, reference, state, requested_by, reason) VALUES (${kept.id}::uuid, ${reference}::uuid, 'erasing', 'op', 'r')`;
+  expect(await erase(kept, 10)).toBe(true);
+  await expect(
+    app.db.$executeRaw`UPDATE customers SET erasing_since = NULL WHERE reference = ${reference}::uuid`,
+  ).rejects.toThrow(/not taken back/);
+  await expect(
+    app.db.$executeRaw`UPDATE erasures SET reference = ${randomUUID()}::uuid WHERE id = ${kept.id}::uuid`,
+  ).rejects.toThrow(/does not change/);
+  await expect(app.db.$executeRaw`DELETE FROM erasures WHERE id = ${kept.id}::uuid`).rejects.toThrow(/permission/);
 });
 
 test('a hundred thousand acts are no long statement, and are not all locked at once', async () => {

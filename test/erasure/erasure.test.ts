@@ -229,7 +229,9 @@ describe('what is still in hand holds an erasure, by name:', () => {
     const reasonOf = async (id: string) => (await s.db.operation.findUniqueOrThrow({ where: { id } })).reason;
     const { body } = await s.ask('cus_operation');
     await s.erase();
-    expect((await s.read(body.id)).waitingFor).toEqual([{ orderId: own.id, why: 'operation-open' }]);
+    expect((await s.read(body.id)).waitingFor).toEqual([
+      { orderId: own.id, why: 'operation-open', operationId: running },
+    ]);
     expect(await reasonOf(running)).toBe('the carrier is on strike');
     await s.db.$executeRaw`UPDATE operations SET state = 'finished', ended_at = now() WHERE id = ${running}::uuid`;
     await s.until(body.id, 'done');

@@ -20,7 +20,7 @@ export type Erasure = {
   customerReference: string | null;
   requestedBy: string;
   reason: string;
-  waitingFor: { orderId: string; why: string }[];
+  waitingFor: { orderId: string; why: string; operationId?: string }[];
   waitingForCount: number;
   stalledBy: string | null;
   report: { erased: Record<string, number>; kept: unknown[] } | null;

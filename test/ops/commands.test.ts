@@ -82,6 +82,27 @@ describe('stuck', () => {
     await Promise.all([cheap.result(), dear.result()]);
   });
 
+  test('is decided on where it was seen: `retry --at` another step, or of one that has ended since, tries nothing', async () => {
+    const { order, result } = await park();
+    const elsewhere = await ops.json('retry', order.id, '--at', 'reserveInventory', '--yes');
+    expect(elsewhere.code).toBe(1);
+    expect(elsewhere.document.items).toMatchObject([
+      { outcome: 'refused', message: expect.stringContaining('not at reserveInventory') },
+    ]);
+    await terminate(order.id);
+    await s.heal();
+    await expect(result()).rejects.toThrow();
+    const late = await ops.json('retry', order.id, '--at', 'chargePayment', '--yes');
+    expect(late.code).toBe(1);
+    expect(late.document.items).toMatchObject([
+      { outcome: 'refused', message: expect.stringContaining('was TERMINATED, which was not so') },
+    ]);
+    expect(await s.money(order.id)).toEqual({ net: 0, charges: 0 });
+    const listedAsEnded = await ops.json('retry', '--failure', 'TERMINATED', '--yes');
+    expect(listedAsEnded.document.items).toMatchObject([{ orderId: order.id, outcome: 'done', state: 'COMPLETED' }]);
+    expect(await s.money(order.id)).toMatchObject({ charges: 1 });
+  });
+
   test('lists a terminated saga until `retry` has restarted it, and keeps who did', async () => {
     const { order } = await park();
     await terminate(order.id);

@@ -17,6 +17,8 @@ import { decide } from '../../sagas/deciding/decide.js';
 import { decideOnLetter } from '../../sagas/deciding/letters.js';
 import type { ItemOutcome } from '../../sagas/deciding/outcomes.js';
 import { type Recorder, recorderFor } from '../../sagas/deciding/recorder.js';
+import { saysEnded } from '../../sagas/ended.js';
+import { isEndedFromOutside } from '../../sagas/execution.js';
 
 /** Nothing can be decided just now, whichever item it is: it stays as it is, and is looked at again. */
 export class NotNow extends Error {
@@ -55,7 +57,8 @@ export async function actOnItem(
   };
   const moved = await hasMoved(temporal, resolution, item);
   if (moved !== undefined) return { no: item.no, ...moved };
-  const target = { orderId: item.orderId, workflowId: item.workflowId ?? '' };
+  const seenAtWork = saysEnded(item.seenFailure) ? {} : { seenAtWork: true as const };
+  const target = { orderId: item.orderId, workflowId: item.workflowId ?? '', ...seenAtWork };
   let sentTo = item.sentTo;
   const result = await decide({ ...acting, temporal, recorder }, target, resolution, {
     updateId: `${id}-${item.no}`,
@@ -73,11 +76,15 @@ export async function actOnItem(
   return { no: item.no, state, outcome: result.state, message };
 }
 
-/** The saga itself refuses what is not about the step that the preview has shown, however short ago it has moved on. */
+/**
+ * The saga itself refuses what is not about what the preview has shown, however short ago it has moved on: the step that it was at, or that
+ * it had been ended from outside, and runs again by now.
+ */
 function expectationOf(
   action: Resolution['action'],
-  { seenState, seenStep }: ItemToDo,
-): Pick<Resolution, 'expectedStep'> {
+  { seenState, seenStep, seenFailure }: ItemToDo,
+): Pick<Resolution, 'expectedStep' | 'expectedFailure'> {
+  if (seenFailure !== null && isEndedFromOutside(seenFailure)) return { expectedFailure: seenFailure };
   const isOfStep = action === 'skip' || seenState === 'NEEDS_ATTENTION';
   return isOfStep && seenStep !== null ? { expectedStep: seenStep } : {};
 }
