@@ -147,7 +147,7 @@ export const FORMS: Record<string, (s: ConsoleStack) => Promise<Form>> = {
   }),
   'views/search-common.js': async () => ({
     view: '/search',
-    fill: (page) => page.getByLabel('Holds stock of the SKU').fill('NOBODYS'),
+    fill: (page) => page.getByLabel('Of the SKU', { exact: true }).fill('NOBODYS'),
     button: /^Find orders$/,
     done: /there are no more|Nothing|No order/,
   }),
