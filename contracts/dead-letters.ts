@@ -21,6 +21,8 @@ export type DeadLetter = {
   cause: DeadLetterCause;
   /** What the destination, or the check before it, said last. */
   error: string;
+  /** Of the order's line at which the destination's words point; null = at none. */
+  sku: string | null;
   attempts: number;
   state: DeadLetterState;
   /** Later events of the order that wait behind this one. */

@@ -44,3 +44,12 @@ export async function listDue(db: Statements, afterId: string, limit: number): P
       UNION (SELECT id FROM orders WHERE status = 'CONFIRMED' AND forward_due AND id > ${afterId}::uuid ORDER BY id LIMIT ${limit})
     ) ORDER BY o.id LIMIT ${limit}`;
 }
+
+/** @returns those of these lost orders that an operator has settled, or of which there is a finding */
+export async function listKnownLost(db: Statements, orderIds: string[]): Promise<string[]> {
+  const rows = await db.$queryRaw<{ id: string }[]>`
+    SELECT id FROM unnest(${orderIds}::text[]) AS named(id)
+    WHERE EXISTS (SELECT FROM reconciliation_findings f WHERE f.kind = 'ORPHAN_CHARGE' AND f.order_id = named.id)
+      OR EXISTS (SELECT FROM audit_acts a WHERE a.resource = named.id AND a.before->>'difference' = 'ORDER_LOST')`;
+  return rows.map(({ id }) => id);
+}

@@ -12,11 +12,12 @@ export type DeadLetterFilter = {
   destination?: string;
   cause?: DeadLetterCause;
   type?: string;
+  orderId?: string;
   /** Without: those that are not decided, or whose decision is being carried out. */
   state?: DeadLetterState;
 };
 
-const matching = ({ ids, destination, cause, type, state }: DeadLetterFilter): Prisma.Sql =>
+const matching = ({ ids, destination, cause, type, orderId, state }: DeadLetterFilter): Prisma.Sql =>
   Prisma.join(
     [
       state === undefined
@@ -26,15 +27,20 @@ const matching = ({ ids, destination, cause, type, state }: DeadLetterFilter): P
       ...(destination === undefined ? [] : [Prisma.sql`l.destination = ${destination}`]),
       ...(cause === undefined ? [] : [Prisma.sql`l.cause = ${cause}`]),
       ...(type === undefined ? [] : [Prisma.sql`l.type = ${type}`]),
+      ...(orderId === undefined ? [] : [Prisma.sql`l.order_id = ${orderId}::uuid`]),
     ],
     ' AND ',
   );
 
 type Row = Omit<DeadLetter, 'parkedAt' | 'updatedAt'> & { parkedAt: Date; updatedAt: Date };
+/** The line at which a receiver's refusal points, as `field data.items[0].sku` or `pointer /items/0`. */
+const REFUSED_LINE = String.raw`\mitems[./[]+(\d{1,3})(?!\d)`;
 const columns = Prisma.sql`
   l.id::text, l.destination, l.order_id AS "orderId", l.sequence, l.type, l.cause, l.error, l.attempts, l.state,
   CASE WHEN l.closed_at IS NULL THEN coalesce(o.event_count, c.event_count) - l.sequence ELSE 0 END AS behind,
-  l.parked_at AS "parkedAt", l.updated_at AS "updatedAt", l.decided_by AS "decidedBy", l.reason`;
+  l.parked_at AS "parkedAt", l.updated_at AS "updatedAt", l.decided_by AS "decidedBy", l.reason,
+  (SELECT line.sku FROM order_lines line
+   WHERE line.order_id = l.order_id AND line.line_no = substring(l.error FROM ${REFUSED_LINE})::int + 1) AS sku`;
 /** What the event is about: an order, or a customer. */
 const withSubject = Prisma.sql`dead_letters l LEFT JOIN orders o ON o.id = l.order_id LEFT JOIN customers c ON c.reference = l.order_id`;
 const toLetter = (row: Row): DeadLetter => ({

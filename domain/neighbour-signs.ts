@@ -8,6 +8,8 @@ const NEWEST_MAX = 100;
 export type Signs = {
   /** A worker has done a step or an undo. */
   stepAt: Date | null;
+  /** A worker has tried a step or an undo, whatever came of it. */
+  triedAt: Date | null;
   /** The gateway has charged something, or declined it. */
   chargeAt: Date | null;
 };
@@ -18,8 +20,33 @@ export async function readSigns(db: Database): Promise<Signs> {
         WHERE step = ANY(${[...STEPS, ...UNDOS]})) AS "stepAt",
       (SELECT max(created_at) FROM (SELECT created_at, gateway_reference, status FROM payments
         ORDER BY created_at DESC LIMIT ${NEWEST_MAX}) AS newest
-        WHERE gateway_reference IS NOT NULL OR status = 'DECLINED') AS "chargeAt"`;
-  return row ?? { stepAt: null, chargeAt: null };
+        WHERE gateway_reference IS NOT NULL OR status = 'DECLINED') AS "chargeAt",
+      (SELECT max(last_at) FROM (SELECT last_at FROM step_failures ORDER BY id DESC LIMIT ${NEWEST_MAX}) AS newest) AS "triedAt"`;
+  return row ?? { stepAt: null, triedAt: null, chargeAt: null };
+}
+
+/** A worker takes what is due within milliseconds, and an attempt ends or fails within seconds. */
+export const STILL_AFTER_S = 15;
+const IN_HAND_MAX = 1_000;
+
+/** `waiting`: those whose saga was begun, and that have been in hand for `STILL_AFTER_S`. Each count is 1,000 at most. */
+export type InHand = { count: number; oldestSeconds: number; waiting: number };
+
+/** Orders that a saga has to work on: neither confirmed nor cancelled, or being taken back. */
+export async function readInHand(db: Database): Promise<InHand> {
+  const [row] = await db.$queryRaw<InHand[]>`
+    SELECT count(*)::int AS count, greatest(coalesce(extract(epoch FROM now() - min(since)), 0), 0)::float8 AS "oldestSeconds",
+      (count(*) FILTER (WHERE is_begun AND since < now() - make_interval(secs => ${STILL_AFTER_S})))::int AS waiting
+    FROM (
+      SELECT * FROM (
+        (SELECT id, created_at AS since, saga_started_at IS NOT NULL AS is_begun FROM orders
+          WHERE status = 'PENDING' ORDER BY id LIMIT ${IN_HAND_MAX})
+        UNION ALL
+        (SELECT id, updated_at, saga_started_at IS NOT NULL FROM orders
+          WHERE status = 'CONFIRMED' AND unwinding_reason IS NOT NULL ORDER BY id LIMIT ${IN_HAND_MAX})
+      ) AS each LIMIT ${IN_HAND_MAX}
+    ) AS hand`;
+  return row ?? { count: 0, oldestSeconds: 0, waiting: 0 };
 }
 
 /** @returns why Postgres takes no changes, though it answers; null = it takes them */
@@ -88,4 +115,11 @@ export async function countRecentDeadLetters(
     SELECT destination, cause, count(*)::int AS recent FROM dead_letters
     WHERE closed_at IS NULL AND state IN ('PARKED', 'REPLAYING') AND parked_at > now() - ${recentMs}::float8 * interval '1 ms'
     GROUP BY 1, 2`;
+}
+
+/** Open findings that are about one of these orders, by kind and order. */
+export async function listFindingsOf(db: Database, orderIds: string[]): Promise<{ kind: string; orderId: string }[]> {
+  return db.$queryRaw`
+    SELECT kind, order_id AS "orderId" FROM reconciliation_findings
+    WHERE order_id = ANY(${orderIds}::text[]) AND action NOT IN ('refunded', 'cancelled')`;
 }

@@ -1,5 +1,5 @@
 /**
- * Orders by what many have in common: the stock that they hold, what they cost, when they were accepted. Whatever is asked, a look
+ * Orders by what many have in common: what they are of, the stock that they hold, what they cost, when they were accepted. Whatever is asked, a look
  * goes through so many orders at most, newest first, and says where it has stopped; the next one goes on from there.
  */
 import type { OrderStatus, StoredOrder } from '../contracts/orders.js';
@@ -9,6 +9,8 @@ import { createdBefore, createdFrom, orderColumns, type OrderRow, type Texts, to
 
 /** What orders are looked for by; all of it must fit. */
 export type Common = {
+  /** One of their lines is of it, whatever has come of them. */
+  sku?: string;
   /** They hold stock of it now: reserved, and neither bought nor given back. */
   heldSku?: string;
   /** In the minor unit, both included. */
@@ -136,11 +138,16 @@ const conditionsOf = (wanted: Common): Prisma.Sql =>
   Prisma.join(
     [
       ofAmount(wanted.amount),
+      wanted.sku === undefined ? Prisma.sql`true` : ofSku(wanted.sku),
       wanted.status === undefined ? Prisma.sql`true` : Prisma.sql`status = ${wanted.status}`,
       ...spanOf(wanted),
     ],
     ' AND ',
   );
+
+/** A look into the lines' primary key for each order that is examined: as a join, it could become one through all lines. */
+const ofSku = (sku: string): Prisma.Sql =>
+  Prisma.sql`(SELECT true FROM order_lines line WHERE line.order_id = orders.id AND line.sku = ${sku})`;
 
 const ofAmount = (amount: Common['amount']): Prisma.Sql =>
   amount === undefined

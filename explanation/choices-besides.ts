@@ -9,6 +9,7 @@ import type { Periods } from './periods.js';
 import { clock } from './plain-words.js';
 import { isFinal } from './situation.js';
 import { GIVEN_BACK, surplusOf } from './surplus.js';
+import { vouchedAndHeld } from './vouched-and-held.js';
 
 /** What is none of the order's own acts moves nothing of it, unless it says so. */
 const STILL = {
@@ -81,9 +82,11 @@ export function choicesOfHeldEvents({ heldEvents }: OrderRow): Choice[] {
 
 /** Of an order that is final, money where none belongs, or none where it does. */
 export function lookAgain(row: OrderRow, gateway: GatewayView, periods: Periods, now: number): Choice[] {
-  if (!isFinal(row) || !gateway.asked || row.payment.status === 'SETTLED_OUTSIDE') return [];
+  if (!isFinal(row) || !gateway.asked) return [];
+  const vouched = vouchedAndHeld(row, gateway);
+  if (row.payment.status === 'SETTLED_OUTSIDE' && (vouched === null || vouched.finding !== null)) return [];
   const due = row.state.status === 'CONFIRMED' ? row.total.amount : 0;
-  if (gateway.holds === due || givenOutside(row, gateway)?.finding != null) return [];
+  if ((vouched === null && gateway.holds === due) || givenOutside(row, gateway)?.finding != null) return [];
   const surplus = surplusOf(row, gateway, periods, now);
   const whole = surplus && money(surplus.amount);
   return [

@@ -1,5 +1,6 @@
 /** What an operator may do about one order as it stands: when to, what it costs, and whether it can be taken back. The usual one is the first. */
 import { money } from '../contracts/amounts.js';
+import { STEPS, UNDOS } from '../contracts/plan.js';
 import { type Choice, REASON } from './choice.js';
 import { choicesOfFindings, choicesOfHeldEvents, lookAgain } from './choices-besides.js';
 import { costOfGivingUp, costOfRetry, costOfSkip, disputeOf, NONE } from './costs.js';
@@ -14,8 +15,6 @@ import { clock } from './plain-words.js';
 import type { SagaView } from './saga-view.js';
 import { isStepName, lateFrom, type Standing } from './situation.js';
 import { isInVain, useOfRetry, useOfSkip } from './uses.js';
-
-const bodyOf = (action: string) => ({ action, reason: '<why, ticket>' });
 
 /** Steps whose skip is something else than one more try: what it does is left undone, and vouched for. */
 const SKIPPABLE = new Set(['reserveInventory', 'chargePayment', 'refundPayment']);
@@ -40,7 +39,7 @@ export function choicesOf(facts: OrderFacts, periods: Periods, usual: string | n
   if (situation === 'saga-ended' || situation === 'saga-missing' || situation === 'waits-for-start')
     found.push(restart(row, gateway, situation));
   if (row.state.status !== 'CANCELLED' && !unwinds) found.push(cancel(row, gateway));
-  if (['retrying', 'parked', 'paused'].includes(situation) && !unwinds) found.push(compensate(row, gateway));
+  if (['retrying', 'parked', 'paused'].includes(situation) && !unwinds) found.push(compensate(facts));
   if (isTried && step !== null && SKIPPABLE.has(step)) found.push(skip(facts));
   const all = [...found, ...choicesOfHeldEvents(row)];
   const first = usual === null ? undefined : all.find(({ command }) => command.startsWith(usual));
@@ -50,14 +49,24 @@ export function choicesOf(facts: OrderFacts, periods: Periods, usual: string | n
 const isRetryingUndo = (saga: SagaView, situation: Standing['situation']): boolean =>
   situation === 'unwinding' && saga.asked && saga.known && saga.wait?.waitsFor === 'next-try';
 
+/** What `--at` takes. */
+const NAMED = new Set<string>([...STEPS, ...UNDOS]);
+
+/**
+ * @param seenAt the step or undo that it is said of: pasted when the order has gone on, it is refused, and decides nothing of another
+ * one. null = of no step: a saga that has ended, or that Temporal does not know, is at none, and is refused what expects one.
+ */
 function resolved(
   { id }: OrderRow,
   action: 'retry' | 'skip' | 'compensate',
+  seenAt: string | null,
 ): Pick<Choice, 'action' | 'command' | 'http' | 'usual'> {
+  const at = seenAt !== null && NAMED.has(seenAt) ? seenAt : null;
+  const body = { action, ...(at !== null && { expectedStep: at }), reason: '<why, ticket>' };
   return {
     action,
-    command: `ops ${action} ${id} --yes ${REASON}`,
-    http: `POST /admin/sagas/${id}/resolve ${JSON.stringify(bodyOf(action))}`,
+    command: `ops ${action} ${id}${at === null ? '' : ` --at ${at}`} --yes ${REASON}`,
+    http: `POST /admin/sagas/${id}/resolve ${JSON.stringify(body)}`,
     usual: false,
   };
 }
@@ -66,7 +75,7 @@ function retry(facts: OrderFacts): Choice {
   const { row, gateway, standing } = facts;
   const isPaused = standing.situation === 'paused';
   return {
-    ...resolved(row, 'retry'),
+    ...resolved(row, 'retry', standing.step),
     does: isPaused
       ? `ends the pause: ${standing.step} is tried at once, with the full time of a step that is just begun`
       : `tries ${standing.step} now instead of waiting`,
@@ -92,7 +101,7 @@ function undone(facts: OrderFacts): string {
 function skip(facts: OrderFacts): Choice {
   const { row, gateway, standing } = facts;
   return {
-    ...resolved(row, 'skip'),
+    ...resolved(row, 'skip', standing.step),
     does: `records under your name that ${standing.step} has been done by hand; it is NOT carried out`,
     useWhen: useOfSkip(facts),
     ...costOfSkip(row, gateway, standing),
@@ -111,19 +120,24 @@ function restart(row: OrderRow, gateway: GatewayView, situation: Standing['situa
     reversible: unwinds ? 'no: it is being cancelled already' : 'the order can be cancelled afterwards, too',
   };
   if (unwinds)
-    return { ...resolved(row, 'retry'), ...given, ...costOfGivingUp(row, gateway), customer: 'the order is CANCELLED' };
+    return {
+      ...resolved(row, 'retry', null),
+      ...given,
+      ...costOfGivingUp(row, gateway),
+      customer: 'the order is CANCELLED',
+    };
   const pieces = holdsPieces(row) ? '' : 'the order’s pieces are reserved, ';
   return {
-    ...resolved(row, 'retry'),
+    ...resolved(row, 'retry', null),
     ...given,
     ...{ moves: null, money: NONE, stock: NONE, customer: NONE },
     follows: `${pieces}the customer pays ${money(row.total)} as ordered, if that was not taken before, and the order is CONFIRMED`,
   };
 }
 
-function compensate(row: OrderRow, gateway: GatewayView): Choice {
+function compensate({ row, gateway, standing }: OrderFacts): Choice {
   return {
-    ...resolved(row, 'compensate'),
+    ...resolved(row, 'compensate', standing.step),
     does: 'the same as `cancel`, decided by the saga: it needs a worker that answers',
     useWhen:
       'it is to stay if it is confirmed meanwhile (then this is refused, while `cancel` takes a confirmed order back, too), or the customer must not read your reason',

@@ -8,6 +8,7 @@ import type { GatewayView } from './gateway-view.js';
 import { holdsPieces, mayBeCharged } from './holdings.js';
 import type { OrderRow } from './order-row.js';
 import { isStepName, type Standing } from './situation.js';
+import { retryOfCharge, skipOfCharge } from './taken-already.js';
 
 export type Cost = {
   money: string;
@@ -103,15 +104,8 @@ export function costOfRetry(row: OrderRow, gateway: GatewayView, { step }: Stand
   switch (step) {
     case 'reserveInventory':
       return { ...cost, stock: 'reserves the order’s pieces' };
-    case 'chargePayment': {
-      const whole = money(row.total);
-      return {
-        ...cost,
-        moves: row.total,
-        money: `takes ${whole}, once, whatever was tried before (the gateway knows it by one key)`,
-        customer: `pays ${whole}, as ordered`,
-      };
-    }
+    case 'chargePayment':
+      return { ...cost, ...retryOfCharge(row, gateway) };
     case 'confirmOrder':
       return { ...cost, stock: 'the reserved pieces are sold', customer: 'the order is CONFIRMED' };
     case 'refundPayment':
@@ -145,12 +139,7 @@ function refundOf(row: OrderRow, gateway: GatewayView): string {
 
 export function costOfSkip(row: OrderRow, gateway: GatewayView, { step }: Standing): Cost {
   const cost: Cost = { money: NONE, moves: null, stock: NONE, customer: NONE, follows: afterStep(row, step) };
-  if (step === 'chargePayment')
-    return {
-      ...cost,
-      moves: row.total,
-      money: `charges NOTHING: the shop loses ${money(row.total)} if it did not come by another way`,
-    };
+  if (step === 'chargePayment') return { ...cost, ...skipOfCharge(row, gateway) };
   if (step === 'refundPayment') return { ...cost, ...unrefunded(row, gateway) };
   if (step === 'reserveInventory')
     return { ...cost, stock: 'reserves NOTHING: others can buy the pieces unless you have put them aside' };

@@ -11,6 +11,7 @@ import type { Periods } from './periods.js';
 import { clock } from './plain-words.js';
 import type { SagaView } from './saga-view.js';
 import { sequelOf, surplusOf } from './surplus.js';
+import { saysOf, sequelOfHeld, vouchedAndHeld } from './vouched-and-held.js';
 
 export type Source = 'row' | 'saga' | 'gateway' | 'events' | 'stock';
 export type Disagreement = {
@@ -79,6 +80,8 @@ function ofMoney(row: OrderRow, gateway: GatewayView, { periods, now }: Looked):
       sequel:
         'The next try finds the charge under its key and records it; if the order is given up, its undo gives it back.',
     });
+  const vouched = vouchedAndHeld(row, gateway);
+  if (vouched !== null) found.push({ between, says: saysOf(vouched, row), sequel: sequelOfHeld(vouched, row) });
   for (const { disputed, dispute, answerBy } of charges)
     if (disputed && !isSettled(row, dispute)) found.push({ between, ...disputeOf(row, dispute, answerBy) });
   return found;
@@ -114,9 +117,9 @@ function disputeOf(row: OrderRow, dispute: string | null, answerBy: string | nul
 /** What the reconciler has found and not settled; whatever is settled is part of what happened. */
 function ofFindings(row: OrderRow, gateway: GatewayView): Disagreement[] {
   const { id: orderId, findings } = row;
-  const told = givenOutside(row, gateway)?.finding;
+  const told = [givenOutside(row, gateway)?.finding, vouchedAndHeld(row, gateway)?.finding];
   return findings
-    .filter((finding) => finding !== told)
+    .filter((finding) => !told.includes(finding))
     .filter((finding) => finding.action !== 'refunded' && finding.action !== 'cancelled' && !isVouched(finding))
     .map(({ id, kind, action, reference, detail }) => ({
       between: ['row', 'gateway'],

@@ -22,10 +22,12 @@ import type { OrderFacts } from './order-facts.js';
 import { type OrderRow, readOrderRow } from './order-row.js';
 import { type Periods, PERIODS } from './periods.js';
 import { span, type Word, wordsIn } from './plain-words.js';
+import { refundAhead } from './refund-ahead.js';
 import { readSaga, type SagaView } from './saga-view.js';
 import { isFinal, isGoneEarly, type Situation, standingOf } from './situation.js';
 import { surplusOf } from './surplus.js';
 import { usualOf } from './usual.js';
+import { findingOfHeld } from './vouched-and-held.js';
 
 export type ExplanationSources = {
   db: Database;
@@ -160,7 +162,9 @@ export function actsOfReconciler(
           },
         ]
       : []),
+    ...refundAhead(row, gateway, periods, now),
     ...findingsAhead(row, gateway, periods, now),
+    ...findingOfHeld(row, gateway, periods, now),
   ];
 }
 

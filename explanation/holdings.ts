@@ -62,12 +62,15 @@ function recordOf(row: OrderRow, gateway: GatewayView): string {
     case 'REFUNDING':
       return `${whole} is REFUNDING (being given back)`;
     case 'REFUNDED':
-      if (underWay !== undefined) return `${whole} is REFUNDED: ${underWay}`;
+      if (underWay !== undefined)
+        return gateway.asked
+          ? `the refund of ${whole} is not there yet: ${underWay}`
+          : `whether the refund of ${whole} is there yet is not known: ${underWay}`;
       return gateway.asked && gateway.holds > 0
         ? `${whole} is recorded as REFUNDED, but the customer does not have it`
         : `${whole} is REFUNDED (given back)`;
     case 'SETTLED_OUTSIDE':
-      return `${settledOutside(row)} (SETTLED_OUTSIDE)`;
+      return `${settledOutside(row, gateway)} (SETTLED_OUTSIDE)`;
     default:
       throw new Error(`Bug! Unhandled payment status "${payment.status satisfies never}"`);
   }

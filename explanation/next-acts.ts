@@ -5,6 +5,7 @@ import { CHARGING_HELD } from '../contracts/brakes.js';
 import { STEPS } from '../contracts/plan.js';
 import type { OrderState } from '../domain/orders.js';
 import { endedFromOutside } from '../sagas/execution.js';
+import { isGivenUp, LOOKS_ONLY } from './given-up.js';
 import { isKeyRefused } from './refused-key.js';
 import { codecsOf, readPayload } from '../sagas/payloads/reading.js';
 import { type Wait, waitOf } from '../sagas/waits.js';
@@ -149,6 +150,7 @@ function probeOf(
       what: `${step} is tried again every minute, and fails every time, until you skip it`,
       at: null,
     };
+  if (step === 'refundPayment' && isGivenUp(failure)) return { what: `${step} ${LOOKS_ONLY}`, at: null };
   if (step !== undefined && !STEPS.some((name) => name === step))
     return {
       what: `${step} is tried again every minute, and succeeds only once its cause has gone`,

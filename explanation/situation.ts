@@ -2,6 +2,7 @@
 import { CHARGING_HELD } from '../contracts/brakes.js';
 import { PLAN_VERSION, stepsOf, PLAN } from '../contracts/plan.js';
 import { TRANSIENT_FAILURES } from '../contracts/saga.js';
+import { isGivenUp } from './given-up.js';
 import { isKeyRefused, KEY_REFUSED } from './refused-key.js';
 import type { OrderRow } from './order-row.js';
 import { clock, failureWords, span } from './plain-words.js';
@@ -136,7 +137,8 @@ function undoFailing({ marked: { failure }, policy }: KnownSaga): string {
     const long = policy === undefined ? 'long' : `longer than ${span(policy.compensationAttentionAfterMs)}`;
     return `has failed for ${long} by now, so that you are told; it goes on being tried by itself.`;
   }
-  return `has failed (${failureWords(failure)}): it needs you.`;
+  const more = isGivenUp(failure) ? ' No machine makes another refund: one is made for each `retry` of yours.' : '';
+  return `has failed (${failureWords(failure)}): it needs you.${more}`;
 }
 
 function pausedOf(step: string | null, { wait }: KnownSaga): string {

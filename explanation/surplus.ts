@@ -52,7 +52,8 @@ function byFollowing({ payment }: OrderRow, periods: Periods, now: number): stri
   return iso(now + (isYoung ? periods.refundCheckEveryMs : periods.refundRecheckEveryMs) + periods.reconcileEveryMs);
 }
 
-function byListing({ charges }: Asked, { payment }: OrderRow, periods: Periods, now: number): string | null {
+/** By when the reconciler comes across a charge by itself; null = it is too old for that. */
+export function byListing({ charges }: Asked, { payment }: OrderRow, periods: Periods, now: number): string | null {
   const ours = charges.filter(({ reference, received }) => received > 0 && reference !== payment.gatewayReference);
   const newest = Math.max(0, ...(ours.length > 0 ? ours : charges).map(({ at }) => Date.parse(at)));
   if (now - newest < EVERY_PASS_MS) return iso(now + periods.reconcileEveryMs);

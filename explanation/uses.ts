@@ -2,8 +2,10 @@
 import { money } from '../contracts/amounts.js';
 import { disputeOf, heldBy, isPaidOutside } from './costs.js';
 import { deadlineOf } from './deadline.js';
+import { isGivenUp } from './given-up.js';
 import type { OrderFacts } from './order-facts.js';
 import { clock, isUnknownFailure } from './plain-words.js';
+import { takenAlready } from './taken-already.js';
 
 /** A retry that can only fail again. */
 export const isInVain = ({ row, gateway, standing }: OrderFacts): boolean =>
@@ -22,6 +24,8 @@ export function useOfRetry({ row, saga, gateway, standing }: OrderFacts): string
     if (dispute?.how === 'open') return 'the shop has won the dispute: until then it will fail again';
     if (dispute?.how === 'won') return 'now: the dispute is won, and a refund is possible again';
   }
+  if (situation === 'undo-failing' && saga.asked && saga.known && isGivenUp(saga.marked.failure))
+    return 'you have seen at the gateway that refunds work again: it has one more made, and nothing else does';
   if (situation === 'paused') return 'whoever paused it agrees that it goes on';
   const deadline = deadlineOf(saga);
   const before =
@@ -36,6 +40,9 @@ export function useOfRetry({ row, saga, gateway, standing }: OrderFacts): string
 }
 
 export function useOfSkip({ row, gateway, standing }: OrderFacts): string {
+  const taken = takenAlready(row, gateway);
+  if (standing.step === 'chargePayment' && taken !== null)
+    return `hardly ever here, since the ${taken} at the gateway are \`retry\`’s to record: only if the customer has paid by another way, too, and you refund those by hand`;
   if (standing.step === 'chargePayment')
     return `you have seen that the customer has paid ${money(row.total)} by another way`;
   if (standing.step === 'reserveInventory') return 'you have put the pieces aside by hand';

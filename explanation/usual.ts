@@ -6,6 +6,7 @@ import { isVouched } from '../domain/reconciliation-findings.js';
 import { disputeOf, heldBy, isPaidOutside } from './costs.js';
 import { deadlineOf } from './deadline.js';
 import { givenOutside, usualOfGivenOutside } from './given-outside.js';
+import { isGivenUp } from './given-up.js';
 import { usualOfHeld } from './held.js';
 import { foundMissingBy } from './next-acts.js';
 import type { OrderFacts } from './order-facts.js';
@@ -13,8 +14,10 @@ import { type Periods, SEARCH_LATE_MS } from './periods.js';
 import { clock, isUnknownFailure, span } from './plain-words.js';
 import { isKeyRefused } from './refused-key.js';
 import type { KnownSaga } from './saga-view.js';
+import { refundAhead } from './refund-ahead.js';
 import { isGoneEarly, lateFrom } from './situation.js';
 import { surplusOf } from './surplus.js';
+import { usualOfHeldMoney, vouchedAndHeld } from './vouched-and-held.js';
 
 /** `command`: what its command begins with; null = it is none of those that are listed. */
 export type Usual = { says: string; command: string | null };
@@ -129,6 +132,11 @@ function ofUndo(facts: OrderFacts, failure: string | null): Usual {
   if (dispute?.how === 'won') return by('ops retry', '`ops retry`: the dispute is won, and the money goes back.');
   if (dispute?.how === 'open')
     return by('answer', 'answer or accept the dispute at the gateway, then wait for the bank.');
+  if (isGivenUp(failure))
+    return by(
+      'ops retry',
+      'see at the gateway why its refunds fail; once they work again, `ops retry`: it has one more made, and no machine makes another before.',
+    );
   if (failure === 'UndoFailing' || (failure !== null && Object.hasOwn(TRANSIENT_FAILURES, failure)))
     return wait('It is tried for ever. Call the developers, unless the last error says what to mend.');
   return by('ops retry', 'mend what the last error says, then `ops retry`.');
@@ -142,6 +150,8 @@ function ofFinal({ row, saga, gateway }: OrderFacts, periods: Periods, now: numb
   }
   const outside = givenOutside(row, gateway);
   if (outside !== null) return nothing(usualOfGivenOutside(outside));
+  const vouched = vouchedAndHeld(row, gateway);
+  if (vouched !== null) return nothing(usualOfHeldMoney(vouched, row));
   const reported = row.findings.find((finding) => !isVouched(finding) && finding.action === 'reported');
   if (reported) return nothing(`decide about finding ${reported.id} (${reported.kind}), by a command below.`);
   const surplus = surplusOf(row, gateway, periods, now);
@@ -155,6 +165,8 @@ function ofFinal({ row, saga, gateway }: OrderFacts, periods: Periods, now: numb
   const due = row.state.status === 'CONFIRMED' && row.payment.status !== 'SETTLED_OUTSIDE' ? row.total.amount : 0;
   if (gateway.asked && gateway.holds !== due && row.payment.status !== 'SETTLED_OUTSIDE')
     return by('ops reconcile', 'ask who gave the money back, and look at the finding: `ops reconcile`.');
+  if (refundAhead(row, gateway, periods, now).length > 0)
+    return wait('The provider has the refund under way, and nothing is to be done before it ends.');
   const knownFrom = Date.parse(row.updatedAt) + SEARCH_LATE_MS;
   const isSure = !gateway.asked || gateway.charges.length > 0 || knownFrom <= now;
   if (saga.asked && !saga.known && isGoneEarly(row, saga.retentionMs, now))

@@ -45,13 +45,21 @@ export const isMissing = (err: unknown): boolean =>
 export const isStored500 = (err: unknown): boolean =>
   err instanceof Stripe.errors.StripeAPIError && err.statusCode === 500;
 
+/** The client of Stripe says how long it has waited in its message alone. */
+function silenceOf({ message }: Error, noAnswer: 'refused' | 'broken' | undefined): string {
+  if (noAnswer === 'refused') return 'refused the connection, or is not to be found';
+  const waitedMs = Number(/timeout being reached \((\d{1,7})ms\)/.exec(message)?.[1] ?? Number.NaN);
+  if (Number.isNaN(waitedMs)) return 'did not answer';
+  return `did not answer within ${waitedMs < 1_000 ? `${waitedMs} ms` : `${Math.round(waitedMs / 1_000)} s`}`;
+}
+
 /** Everything that is not an answer about money. Messages carry kinds and codes only, never what was sent. */
 export function toUnknown(err: unknown): Error {
   if (err instanceof GatewayUnknown || err instanceof GatewayMismatch) return err;
   if (!(err instanceof Stripe.errors.StripeError))
     return new GatewayUnknown('The payment gateway’s answer makes no sense', { cause: err });
   const noAnswer = err instanceof Stripe.errors.StripeConnectionError ? connectionOf(err.detail) : undefined;
-  const answered = err.statusCode === undefined ? 'did not answer' : `answered ${err.statusCode}`;
+  const answered = err.statusCode === undefined ? silenceOf(err, noAnswer) : `answered ${err.statusCode}`;
   const detail = [err.type, wordOf(err.code)].filter(Boolean).join(', ');
   return new GatewayUnknown(`The payment gateway ${answered} (${detail})`, {
     cause: err.statusCode === undefined ? err : undefined,

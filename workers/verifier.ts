@@ -9,6 +9,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
+import { keepInvariantFigures } from '../domain/invariant-figures.js';
 import { giveUpLease, takeLease } from '../domain/leases.js';
 import { beginMark, reachNow } from '../domain/progress-marks.js';
 import type { DatabaseClient } from '../runtime/database.js';
@@ -204,6 +205,7 @@ async function finish(
 ): Promise<void> {
   for (const { invariants, cause } of failures) logger.warn({ err: cause, invariants }, 'what could not be verified');
   if (!isHeld(state) || state.stopping.signal.aborted) return;
+  await keepInvariantFigures(db, new Map([...state.wrong].map(([invariant, says]) => [invariant, says.size])));
   for (const { invariant, violations } of findings)
     if (violations.length > 0)
       logger.error({ invariant, violations: violations.slice(0, LOGGED_MAX) }, 'an invariant is violated');

@@ -25,18 +25,24 @@ export function createCalm(
   let seenAt: Date | null = null;
   let lookedAtMs = Number.NEGATIVE_INFINITY;
   let wasCalm = false;
+  /** Whether the trouble of the last looks was such as leaves no end in Postgres. */
+  let wasUnmarked = false;
   const look = async () => {
     ended = latest(await readTroubleEnd(db), await readMark(db, 'trouble-seen'));
   };
   return async (causes, isKnown) => {
     const isCalm = causes.length === 0 && isKnown;
     const isUnmarked = causes.some(({ kind }) => !LEAVE_THEIR_END.has(kind));
-    if (isUnmarked) seenAt = new Date();
-    const isDue = performance.now() - lookedAtMs > LOOK_EVERY_MS;
     const isOver = isCalm && !wasCalm;
+    // It went on after the last look at it, until now at most; and now Postgres may take again what it did not while it lasted.
+    const hasEndedNow = isOver && wasUnmarked;
+    if (isUnmarked || hasEndedNow) seenAt = new Date();
+    const isDue = performance.now() - lookedAtMs > LOOK_EVERY_MS;
     wasCalm = isCalm;
+    wasUnmarked = isUnmarked || (wasUnmarked && !isCalm);
     if (isDue || isOver) {
-      const looking = isUnmarked ? reachNow(db, 'trouble-seen') : isCalm ? look() : undefined;
+      const mark = () => reachNow(db, 'trouble-seen');
+      const looking = isUnmarked ? mark() : hasEndedNow ? mark().then(look) : isCalm ? look() : undefined;
       if (looking) lookedAtMs = performance.now();
       await looking?.catch((err: unknown) =>
         logger.warn({ err }, 'the end of the last trouble cannot be read, or noted'),

@@ -14,6 +14,10 @@ export const CAUSE_KINDS = [
   'dead-letters',
   'findings',
   'erasures',
+  'invariant',
+  'verification',
+  'operation',
+  'catching-up',
   'brake',
 ] as const;
 export type CauseKind = (typeof CAUSE_KINDS)[number];
@@ -45,7 +49,15 @@ export type Cause = {
   /** The cause from which this one follows: mend that first. null = it is one by itself. */
   follows: string | null;
   /** Which ones: as lists are asked for them. */
-  of: { step?: string; failure?: string; destination?: string; cause?: string; kind?: string; brake?: string };
+  of: {
+    step?: string;
+    failure?: string;
+    destination?: string;
+    cause?: string;
+    kind?: string;
+    brake?: string;
+    invariant?: string;
+  };
 };
 
 /** What a cause has at least. */

@@ -2,6 +2,7 @@
 import { TRANSIENT_FAILURES } from '../../contracts/saga.js';
 import { NO_POLLERS } from '../../sagas/standstill.js';
 import { NOT_STARTED } from '../../sagas/stuck.js';
+import type { FindingsOfSagas } from './saga-causes.js';
 import { addMoney, type Cause } from './cause.js';
 
 /** What a saga's failure waits for, in the words of the kinds of causes. */
@@ -18,12 +19,18 @@ function causeOf({ kind, of: { failure } }: Cause): Cause['kind'] | undefined {
 }
 
 /** @returns the same, each with what it follows from; a cause that others follow from has their numbers, unless it has its own */
-export function withFollowing(causes: Cause[]): Cause[] {
+export function withFollowing(causes: Cause[], findings: FindingsOfSagas = new Map()): Cause[] {
   const roots = new Map<string, Cause>();
   for (const each of causes) if (causeOf(each) === undefined && !roots.has(each.kind)) roots.set(each.kind, each);
-  const followed = causes.map((each) => ({ ...each, follows: roots.get(causeOf(each) ?? '')?.id ?? null }));
+  const known = causes.map((each) => ({ ...each, follows: roots.get(causeOf(each) ?? '')?.id ?? null }));
+  // A finding of an order whose saga is stuck is the same trouble, told twice: what is decided of the saga settles it.
+  const followed = known.map((each) => {
+    const found = each.kind === 'findings' ? findings.get(each.of.kind ?? '') : undefined;
+    const saga = found && found.count >= (each.count ?? 0) && known.find(({ id }) => id === found.causeId);
+    return saga ? { ...each, follows: saga.follows ?? saga.id } : each;
+  });
   return followed.map((root) => {
-    const entailed = followed.filter(({ follows }) => follows === root.id);
+    const entailed = followed.filter(({ kind, follows }) => kind !== 'findings' && follows === root.id);
     return entailed.length === 0 || root.count !== null ? root : { ...root, ...sumOf(entailed) };
   });
 }

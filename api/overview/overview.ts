@@ -1,6 +1,6 @@
 /**
  * The overview: what is wrong now, how orders flow, how the neighbours are. Computed at most once a second in a process, however many look,
- * from what the metrics, `ops doctor` and the lists read as well; and once a minute when nobody looks, so that it can
+ * from what the metrics, `ops doctor` and the lists read as well; and four times a minute when nobody looks, so that it can
  * say since when it is calm of what leaves no mark in Postgres.
  */
 import type { Logger } from 'pino';
@@ -15,8 +15,10 @@ import { createCalm } from './calm.js';
 import { type Cause, RECENT_MS } from './cause.js';
 import { withFollowing } from './following.js';
 import { askGateway, type PostgresFacts, readPostgres, readTemporal, type TemporalFacts } from './facts.js';
-import { causesOfNeighbours, type Neighbour, neighboursOf, type Sources } from './neighbours.js';
-import { causesOfPostgres } from './postgres-causes.js';
+import type { Neighbour } from './neighbour.js';
+import { causesOfNeighbours, neighboursOf, type Sources } from './neighbours.js';
+import { createOutages } from './outages.js';
+import { catchingUp, causesOfPostgres } from './postgres-causes.js';
 import { createRates, type Rates } from './rates.js';
 import { createSource, within } from './source.js';
 
@@ -44,9 +46,11 @@ const FRESH_MS = 1_000;
 const POSTGRES = { restMs: 900, waitMs: 500, limitMs: 5_000 };
 /** Listing ten thousand stuck sagas takes Temporal a second or two. */
 const TEMPORAL = { restMs: 900, waitMs: 300, limitMs: 20_000 };
-/** Six times a minute at most, and only while somebody looks; else once. */
+/** Six times a minute at most, and only while somebody looks; else four times. */
 const GATEWAY = { restMs: 10_000, waitMs: 200, limitMs: 5_000 };
-const UNWATCHED_EVERY_MS = 60_000;
+/** Trouble that leaves no mark, and that nobody looks at, is seen if it lasts so long; and it costs as much as a page that is open for a moment. */
+const UNWATCHED_EVERY_MS = 15_000;
+const SAMPLE_EVERY_MS = 30_000;
 
 export type OverviewOptions = {
   db: Database;
@@ -79,19 +83,21 @@ export function createOverview(options: OverviewOptions): OverviewReader {
   const gateway = createSource({ ...GATEWAY, read: within(GATEWAY.limitMs, () => askGateway(gatewayPlace)) });
   const countRates = createRates(db);
   const rates = createSource({ ...POSTGRES, read: within(POSTGRES.limitMs, countRates) });
+  const noteOutages = createOutages();
   const withHistory = createHistory();
   const calmSince = createCalm(db, logger);
 
   const compute = async (): Promise<Overview> => {
     const [ofPostgres, ofTemporal, ofGateway, flow] = await Promise.all([postgres(), sagas(), gateway(), rates()]);
     const read: Sources = { postgres: ofPostgres, temporal: ofTemporal, gateway: ofGateway, breaker: breaker?.() };
-    const neighbours = neighboursOf(read);
+    const outages = noteOutages(neighboursOf(read));
     const found = [
-      ...causesOfNeighbours(read, neighbours),
+      ...causesOfNeighbours(read, outages),
       ...(ofTemporal.facts?.causes ?? []),
       ...(ofPostgres.facts ? causesOfPostgres(ofPostgres.facts) : []),
     ];
-    const causes = inOrder(withHistory(withFollowing(found)));
+    if (found.length === 0 && ofPostgres.facts) found.push(...catchingUp(ofPostgres.facts));
+    const causes = inOrder(withHistory(withFollowing(found, ofTemporal.facts?.findings)));
     const isKnown = ofPostgres.answers === true && ofTemporal.answers === true;
     const iso = (at: Date | undefined) => at?.toISOString() ?? null;
     return {
@@ -100,9 +106,9 @@ export function createOverview(options: OverviewOptions): OverviewReader {
       calm: await calmSince(causes, isKnown),
       causes,
       minutes: flow.facts?.minutes ?? [],
-      open: ofPostgres.facts?.open ?? null,
+      open: openOf(ofPostgres.facts),
       heldOrders: ofTemporal.facts?.held ?? null,
-      neighbours,
+      neighbours: outages.neighbours,
       brakes: (ofPostgres.facts?.brakes ?? []).map(({ brake, since, by, reason, message }) => ({
         ...{ brake, since: since.toISOString(), by, reason, message },
       })),
@@ -123,6 +129,9 @@ export function createOverview(options: OverviewOptions): OverviewReader {
   );
   return { read, stop: loop.stop };
 }
+
+const openOf = (facts: PostgresFacts | undefined): Overview['open'] =>
+  facts ? { count: facts.open.count, oldestSeconds: facts.open.oldestSeconds } : null;
 
 /** What follows from a cause stands behind it. */
 function inOrder(causes: Cause[]): Cause[] {
@@ -147,7 +156,7 @@ function createHistory() {
     samples = samples.filter(({ atMs }) => now - atMs <= RECENT_MS);
     const [oldest] = samples;
     const newest = samples.at(-1);
-    if (!newest || now - newest.atMs >= UNWATCHED_EVERY_MS / 2)
+    if (!newest || now - newest.atMs >= SAMPLE_EVERY_MS)
       samples.push({ atMs: now, counts: new Map(causes.map(({ id, count }) => [id, count ?? 0])) });
     if (!oldest) return causes;
     const at = new Date(oldest.atMs).toISOString();

@@ -1,7 +1,7 @@
 /** What Postgres says is wrong, as causes: orders without a saga, destinations, dead letters, findings, erasures, brakes. */
 import { STALL_SENTENCES, type Stall } from '../../contracts/erasures.js';
 import type { Money } from '../../contracts/orders.js';
-import { FEED_HELD_WARN_S, LAG_WARN_MS, UNSTARTED_WARN_S } from '../../domain/figures.js';
+import { FEED_HELD_WARN_S, FINAL_WITHIN_S, LAG_WARN_MS, UNSTARTED_WARN_S } from '../../domain/figures.js';
 import { addMoney, type Cause, cause } from './cause.js';
 import type { PostgresFacts } from './facts.js';
 
@@ -12,6 +12,7 @@ export function causesOfPostgres(facts: PostgresFacts, now = Date.now()): Cause[
     ...destinationCauses(facts, now),
     ...letterCauses(facts),
     ...findingCauses(facts),
+    ...promiseCauses(facts),
     ...erasureCauses(facts, now),
     ...brakeCauses(facts),
   ];
@@ -25,6 +26,21 @@ function accountCauses({ account: { heldSince, heldBecause } }: PostgresFacts): 
       title: 'The gateway’s account does not know this database, and no money moves',
       detail: `${heldBecause ?? 'It speaks for another one'}. \`ops adopt\` says which of them it is.`,
       oldest: heldSince.toISOString(),
+    }),
+  ];
+}
+
+/** What is not calm yet though nothing is known to be wrong: after trouble, or before it is seen. */
+export function catchingUp({ open, backlog }: PostgresFacts, now = Date.now()): Cause[] {
+  if (open.count === 0 || open.oldestSeconds <= FINAL_WITHIN_S) return [];
+  const owed = backlog.reduce((sum, { events }) => sum + events, 0);
+  return [
+    cause({
+      kind: 'catching-up',
+      severity: 'warn',
+      title: `Catching up: orders are in hand for longer than the ${FINAL_WITHIN_S} s that they are promised`,
+      detail: `Nothing else is known to be wrong${owed > 0 ? `; destinations are owed ${owed} events` : ''}.`,
+      ...{ count: open.count, noun: 'order', oldest: new Date(now - open.oldestSeconds * 1_000).toISOString() },
     }),
   ];
 }
@@ -119,6 +135,39 @@ function findingCauses({ findings, account }: PostgresFacts): Cause[] {
       ...{ count, noun: 'finding', oldest: oldest.toISOString(), recent, atStake: amounts, of: { kind } },
     }),
   );
+}
+
+/** What is promised and does not hold, or is not looked at; and operations on many that have stopped by themselves. */
+function promiseCauses({ invariants, verificationStalledSince: stalled, operations }: PostgresFacts): Cause[] {
+  const found = invariants.map(({ invariant, violations, since }) =>
+    cause({
+      kind: 'invariant',
+      title: `What is promised of every order does not hold: ${invariant}`,
+      detail: '`ops verify` names what is wrong. Rows were changed behind the service’s back, or it is a bug.',
+      ...{ count: violations, noun: 'violation', oldest: since.toISOString(), of: { invariant } },
+    }),
+  );
+  if (stalled !== null)
+    found.push(
+      cause({
+        kind: 'verification',
+        title: 'What is promised is not being verified: no pass comes to its end',
+        detail:
+          'Nothing is known to be wrong by it, and nothing is proved: the worker’s log says what does not answer.',
+        oldest: stalled.toISOString(),
+      }),
+    );
+  const paused = operations['paused-by-itself'];
+  if (paused > 0)
+    found.push(
+      cause({
+        kind: 'operation',
+        title: 'An operation on many has paused by itself, since too much of it failed',
+        detail: 'Nothing more of it is done until an operator resumes or ends it.',
+        ...{ count: paused, noun: 'operation' },
+      }),
+    );
+  return found;
 }
 
 function erasureCauses({ erasures: { late, oldestSeconds, stalled } }: PostgresFacts, now: number): Cause[] {

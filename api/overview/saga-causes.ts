@@ -8,6 +8,7 @@ import { isKeyRefused, KEY_REFUSED } from '../../explanation/refused-key.js';
 import { groupByFailure, type StuckSaga } from '../../domain/stuck-sagas.js';
 import { ACTIVITY_PAUSED, NO_POLLERS, OPEN_TOO_LONG, WORKFLOW_TASK_FAILING } from '../../sagas/standstill.js';
 import { NO_SAGA, NOT_STARTED } from '../../sagas/stuck.js';
+import { statusOf } from './gateway-words.js';
 import { type Cause, cause, RECENT_MS } from './cause.js';
 
 type Told = { title: string; detail: string; severity?: Cause['severity'] };
@@ -15,10 +16,6 @@ type Told = { title: string; detail: string; severity?: Cause['severity'] };
 const RESTART = 'Nothing was undone, and no worker works on them: `retry` begins each anew.';
 /** What is known of a failure besides its name. */
 const TOLD: Record<string, (step: string) => Told> = {
-  GatewayUnknown: (step) => ({
-    title: `${step} gets no answer from the payment gateway`,
-    detail: 'They go on by themselves within 30 s of its return.',
-  }),
   DatabaseUnavailable: (step) => ({
     title: `${step} cannot write to Postgres`,
     detail: 'They go on by themselves once it can be written to.',
@@ -68,9 +65,27 @@ const TOLD: Record<string, (step: string) => Told> = {
 
 const isStep = (step: string | null): boolean => STEPS.some((name) => name === step);
 
+/** Of a gateway that is not away altogether, the last error says more than that. By how `gateways/stripe-errors` spells it. */
+function gatewayTold(step: string | null, error: string | null): Told {
+  const at = step ?? 'A step';
+  if (isKeyRefused(error)) return refusedAt(step);
+  const mended = 'They go on by themselves within 30 s of its mend.';
+  const status = statusOf(error);
+  if (status) return { title: `${at} fails: the payment gateway answers ${status}`, detail: mended };
+  if (/\brefused the connection\b/.test(error ?? ''))
+    return { title: `${at} is refused at once: nothing listens at the payment gateway’s address`, detail: mended };
+  if (/\bmakes no sense\b|\banother charge\b/.test(error ?? ''))
+    return { title: `${at} fails: the payment gateway’s answers make no sense`, detail: mended };
+  const within = /\bdid not answer within (\d+ m?s)\b/.exec(error ?? '')?.[1];
+  return {
+    title: `${at} gets no answer from the payment gateway${within ? ` within ${within}` : ''}`,
+    detail: 'They go on by themselves within 30 s of its return.',
+  };
+}
+
 const refusedAt = (step: string | null): Told => ({
   title: `${step ?? 'A step'} is refused by the payment gateway: it does not take the workers’ key`,
-  detail: KEY_REFUSED,
+  detail: `${KEY_REFUSED} Once a worker has the right key, they go on by themselves within 30 s.`,
 });
 
 const tell = (step: string | null, failure: string | null): Told =>
@@ -82,11 +97,37 @@ const tell = (step: string | null, failure: string | null): Told =>
         : 'It is not tried again by itself.',
   };
 
+const NOT_ASKED = /not asked again before its next probe/;
+
 const isMendedByTime = (failure: string | null): boolean => failure !== null && failure in TRANSIENT_FAILURES;
 
 /** Whether it unwinds at its deadline: only what is parked at a step does, and nothing that a brake holds. */
 const unwinds = ({ state, status, step, failure }: StuckSaga): boolean =>
   state === 'NEEDS_ATTENTION' && status === 'PENDING' && isStep(step) && failure !== CHARGING_HELD;
+
+/** Findings about orders whose sagas are stuck, by kind: they are told with the cause of most of those sagas. */
+export type FindingsOfSagas = ReadonlyMap<string, { count: number; causeId: string }>;
+
+export function findingsOfSagas(findings: { kind: string; orderId: string }[], sagas: StuckSaga[]): FindingsOfSagas {
+  const causeIds = new Map(sagas.map(({ orderId, step, failure }) => [orderId, idOf(step, failure)]));
+  const kinds = new Map<string, string[]>();
+  for (const { kind, orderId } of findings)
+    kinds.set(kind, [...(kinds.get(kind) ?? []), ...(causeIds.has(orderId) ? [causeIds.get(orderId) as string] : [])]);
+  return new Map(
+    [...kinds].map(([kind, ids]) => {
+      const of = (id: string) => ids.filter((each) => each === id).length;
+      const [causeId = ''] = ids.toSorted((a, b) => of(b) - of(a));
+      return [kind, { count: ids.length, causeId }];
+    }),
+  );
+}
+
+const ofSagas = (step: string | null, failure: string | null): Cause['of'] => ({
+  ...(step !== null && { step }),
+  ...(failure !== null && { failure }),
+});
+const idOf = (step: string | null, failure: string | null): string =>
+  ['sagas', ...Object.values(ofSagas(step, failure))].join('/');
 
 /**
  * @param policy of today: a saga keeps that of its start
@@ -109,8 +150,10 @@ export function causesOfSagas(
     const all = members.get(`${step}/${failure}`) ?? [];
     const first = all.filter(unwinds).reduce((least, { startedAt }) => (startedAt < least ? startedAt : least), '~');
     const isUndo = step !== null && !isStep(step) && isMendedByTime(failure);
-    const error = errors.find((each) => each.step === step)?.message ?? null;
-    const told = failure === 'GatewayUnknown' && isKeyRefused(error) ? refusedAt(step) : tell(step, failure);
+    const ofStep = errors.filter((each) => each.step === step);
+    // What a circuit that is open says, it says of what was answered before.
+    const error = (ofStep.find(({ message }) => !NOT_ASKED.test(message)) ?? ofStep[0])?.message ?? null;
+    const told = failure === 'GatewayUnknown' ? gatewayTold(step, error) : tell(step, failure);
     return cause({
       kind: 'sagas',
       ...told,
@@ -124,7 +167,7 @@ export function causesOfSagas(
       ...{ count, noun: 'saga', oldest, atStake: amounts },
       recent: all.filter(({ startedAt }) => now - Date.parse(startedAt) < RECENT_MS).length,
       unwindsAt: first === '~' ? null : new Date(Date.parse(first) + policy.sagaDeadlineMs).toISOString(),
-      of: { ...(step !== null && { step }), ...(failure !== null && { failure }) },
+      of: ofSagas(step, failure),
     });
   });
 }

@@ -8,6 +8,8 @@ export type Known<T> = {
   at: Date | undefined;
   /** undefined = it was not asked yet, or its first answer is still awaited. */
   answers: boolean | undefined;
+  /** How its last read failed, if it did. */
+  failure?: { error: string; tookMs: number };
 };
 
 export type SourceOptions<T> = {
@@ -37,9 +39,10 @@ export function createSource<T>({
     try {
       const facts = await read();
       known = { facts, at: atOf?.(facts) ?? new Date(), answers: true };
-    } catch {
+    } catch (err) {
       // Why it does not answer is its own to log; that it does not is what is shown.
-      known = { ...known, answers: false };
+      const failure = { error: wordsOf(err), tookMs: Math.round(performance.now() - began) };
+      known = { ...known, answers: false, failure };
     }
     const tookMs = performance.now() - began;
     restsUntilMs = performance.now() + Math.max(restMs, tookMs * (1 / shareMax - 1));
@@ -72,3 +75,11 @@ export const within =
       clearTimeout(timer);
     }
   };
+
+const ERROR_MAX = 200;
+/** Its sentence, and the system's code beneath it, such as ECONNREFUSED. */
+function wordsOf(err: unknown): string {
+  const { message = String(err), cause } = err as { message?: string; cause?: { detail?: { code?: unknown } } };
+  const code = cause?.detail?.code;
+  return `${message}${typeof code === 'string' ? `, ${code}` : ''}`.slice(0, ERROR_MAX);
+}

@@ -40,6 +40,7 @@ const DeadLetterSchema = Type.Object(
     type: Type.String(),
     cause: Cause,
     error: Type.String({ description: 'What was said last' }),
+    sku: Type.Union([Type.String(), Type.Null()], { description: 'Of the line at which that points' }),
     attempts: Type.Integer(),
     state: State,
     behind: Type.Integer({ description: 'Later events of the order that wait behind it' }),
@@ -127,6 +128,7 @@ function listRoute(app: Api, { db, pageBytesMax }: ApiDependencies): void {
         querystring: Type.Object(
           {
             ...Filter,
+            orderId: Type.Optional(Type.String({ format: 'uuid', description: 'Of this order' })),
             state: Type.Optional(oneOf(DEAD_LETTER_STATES, 'Default: PARKED and REPLAYING')),
             limit: Limit,
             cursor: Type.Optional(Cursor),

@@ -1,4 +1,4 @@
-/** Orders over HTTP by what many have in common, for operators: whose stock is held, what they cost, when they were accepted. */
+/** Orders over HTTP by what many have in common, for operators: of which SKU they are, whose stock is held, what they cost, when they were accepted. */
 import { type Static, Type } from 'typebox';
 import { ORDER_TOTAL_MAX, type StoredOrder } from '../../contracts/orders.js';
 import { beginSearch, type Common, EXAMINED_MAX } from '../../domain/order-finding.js';
@@ -18,6 +18,7 @@ const amount = (description: string) =>
 
 const Query = Type.Object(
   {
+    sku: Type.Optional(SkuName),
     heldSku: Type.Optional(SkuName),
     currency: Type.Optional(Currency),
     amountFrom: amount('Orders whose total is at least that, in the minor unit of `currency`'),
@@ -41,10 +42,10 @@ export function orderFindingRoutes(app: Api, { db, pageBytesMax }: ApiDependenci
     '/admin/orders',
     {
       schema: {
-        summary: 'Find orders by the stock that they hold, by amount or by time',
+        summary: 'Find orders by SKU, by the stock that they hold, by amount or by time',
         description:
-          'Newest first; all that is given must fit. `heldSku`: the order holds stock of it now, which is reserved for it, and neither bought ' +
-          `nor given back. A request looks through ${EXAMINED_MAX} orders at most, so a page may hold fewer orders than \`limit\`, or none, ` +
+          'Newest first; all that is given must fit. `sku`: one of the order’s lines is of it. `heldSku`: the order holds stock of it now, which is reserved ' +
+          `for it, and neither bought nor given back. A request looks through ${EXAMINED_MAX} orders at most, so a page may hold fewer orders than \`limit\`, or none, ` +
           'and have a `next`: the search goes on from there. What is found is on record, each order by its id.',
         tags: ['orders'],
         querystring: Query,
@@ -87,7 +88,7 @@ export function orderFindingRoutes(app: Api, { db, pageBytesMax }: ApiDependenci
 
 /** @throws Problem invalid-request for an amount without its currency, and the other way round, and for a range that is none */
 function wantedOf(query: Static<typeof Query>): Common {
-  const { heldSku, currency, amountFrom, amountTo, status, createdFrom, createdTo } = query;
+  const { sku, heldSku, currency, amountFrom, amountTo, status, createdFrom, createdTo } = query;
   const isOfAmount = amountFrom !== undefined || amountTo !== undefined;
   if (isOfAmount && currency === undefined)
     throw refused('currency', 'is needed with an amount: it is in its minor unit');
@@ -95,6 +96,7 @@ function wantedOf(query: Static<typeof Query>): Common {
   const to = amountTo ?? ORDER_TOTAL_MAX;
   if (from > to) throw refused('amountFrom', 'must not be more than amountTo');
   return {
+    ...(sku !== undefined && { sku }),
     ...(heldSku !== undefined && { heldSku }),
     ...(currency !== undefined && { amount: { currency, from, to } }),
     ...(status !== undefined && { status }),

@@ -15,7 +15,7 @@ const countOrNull = (description: string) => Type.Union([Type.Integer(), Type.Nu
 
 const SINCE =
   'When the last trouble ended: a parked saga went on, a finding or a dead letter was settled, a brake was released, the account was adopted ' +
-  '(of each the newest hundred); or when a neighbour that was away, or a saga that had no worker, was last seen so by any process. Where there ' +
+  '(of each the newest hundred); or when a neighbour that was away, or a saga that had no worker, was first seen not to be so any more by any process. Where there ' +
   'never was any, since the first order; null while it is not calm, or nothing has happened';
 
 const CauseSchema = Type.Object(
@@ -65,7 +65,7 @@ const OverviewSchema = Type.Object(
       { description: 'Of the last hour, as far back as it is counted; the last one is still being filled' },
     ),
     open: Type.Union([Type.Object({ count: Type.Integer(), oldestSeconds: Type.Number() }), Type.Null()], {
-      description: 'Orders that are neither confirmed nor cancelled; 1,000 at most',
+      description: 'Orders that are neither confirmed nor cancelled, or being taken back; 1,000 at most',
     }),
     heldOrders: countOrNull('Orders whose charge waits for a brake'),
     neighbours: Type.Array(NeighbourSchema),

@@ -1,8 +1,16 @@
 /** Stuck sagas over HTTP: operators list them, by cause and one by one; what becomes of them is decided elsewhere (admin, operations). */
 import { setTimeout as pause } from 'node:timers/promises';
 import { Type } from 'typebox';
-import { comparePlaces, type StuckPlace, type StuckSaga, stuckPlace } from '../../domain/stuck-sagas.js';
+import {
+  comparePlaces,
+  type StuckGroup,
+  type StuckPlace,
+  type StuckSaga,
+  stuckPlace,
+} from '../../domain/stuck-sagas.js';
 import type { ListedState, StuckSnapshots } from '../../sagas/stuck-snapshots.js';
+import { lastErrorsOf } from '../overview/facts.js';
+import { causesOfSagas } from '../overview/saga-causes.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
@@ -29,6 +37,12 @@ const StuckSagaSchema = Type.Object({
 const GroupSchema = Type.Object({
   step: nullable,
   failure: nullable,
+  title: Type.Union([Type.String(), Type.Null()], {
+    description: 'What is wrong, as the overview says it; null of those that unwind',
+  }),
+  detail: Type.Union([Type.String(), Type.Null()], {
+    description: 'What mends it, and what they do then by themselves',
+  }),
   count: Type.Integer(),
   oldest: Type.String(),
   amounts: Type.Array(MoneySchema),
@@ -100,10 +114,19 @@ export function stuckSagaRoutes(app: Api, deps: ApiDependencies): void {
           return rest.slice(from, from + rows);
         },
         next: nextBy((saga) => formatPlace(stuckPlace(saga))),
-        also: { groups, asOf: at.toISOString(), more },
+        also: { groups: await toldOf(deps, state as ListedState, sagas, groups), asOf: at.toISOString(), more },
       });
     },
   );
+}
+
+/** In the words of the first screen: one cause has one name. */
+async function toldOf({ db, policy }: ApiDependencies, state: ListedState, sagas: StuckSaga[], groups: StuckGroup[]) {
+  if (state === 'COMPENSATING') return groups.map((group) => ({ ...group, title: null, detail: null }));
+  // Without the last errors they are told by their failures alone.
+  const errors = await lastErrorsOf(db, sagas).catch(() => []);
+  const causes = causesOfSagas(sagas, policy, errors);
+  return groups.map((group, i) => ({ ...group, title: causes[i]?.title ?? null, detail: causes[i]?.detail ?? null }));
 }
 
 /** Reading a long list for the first time takes longer; it goes on, and whoever asks again has it. */

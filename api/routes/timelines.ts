@@ -1,8 +1,10 @@
 /** One order as a picture: everything that happened and is awaited, in one list; the explanation beside it. */
 import { type Static, Type } from 'typebox';
+import { CANCELLERS, readCanceller } from '../../domain/who-cancelled.js';
 import { ENTRY_SOURCES, ENTRY_STATUSES, KINDS, LANES } from '../../explanation/timeline/entries.js';
 import { readTimeline } from '../../explanation/timeline/timeline.js';
 import { readTraceparent } from '../../runtime/tracing/spans.js';
+import { ANONYMOUS } from '../access/permissions.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
 import { IdParams, oneOf, UUID } from '../http/schemas.js';
@@ -49,6 +51,16 @@ const TimelineSchema = Type.Object(
     total: Type.Object({ amount: Type.Integer(), currency: Type.String() }),
     createdAt: Type.String(),
     isFinal: Type.Boolean({ description: 'Nothing happens any more by itself' }),
+    cancelledBy: Type.Union(
+      [
+        Type.Object({
+          who: oneOf(CANCELLERS, 'service = for the customer; anybody = without a token, where none is asked for'),
+          subject: Type.String({ description: 'Of its token; of a customer the reference' }),
+        }),
+        Type.Null(),
+      ],
+      { description: 'Who asked for its cancellation; null = nobody did' },
+    ),
     saga: Type.Object({
       workflowId: nullable(),
       runId: nullable('null = Temporal knows no such saga (any more), or does not answer'),
@@ -107,13 +119,17 @@ export function timelineRoutes(app: Api, deps: ApiDependencies): void {
     async ({ params: { id }, query: { without } }): Promise<Static<typeof TimelineSchema>> => {
       const sources = explanationSources(deps);
       const asked = without === undefined ? sources : { ...sources, gateway: { why: NOT_ASKED } };
-      const timeline = UUID.test(id) ? await readTimeline(asked, id) : null;
+      const [timeline, cancelledBy] = UUID.test(id)
+        ? await Promise.all([readTimeline(asked, id), readCanceller(deps.db, id, ANONYMOUS.subject)])
+        : [null, null];
       if (timeline === null) throw new Problem('not-found', `There is no order ${id}.`);
       const { traceparent, ...told } = timeline;
       const { workflowId, runId } = told.saga;
       const url = workflowId === null ? null : webUrl(deps, workflowId, runId);
       const traceId = readTraceparent(traceparent)?.traceId ?? null;
-      return { ...told, traceId, saga: { workflowId, runId, webUrl: url } } as Static<typeof TimelineSchema>;
+      return { ...told, cancelledBy, traceId, saga: { workflowId, runId, webUrl: url } } as Static<
+        typeof TimelineSchema
+      >;
     },
   );
 }

@@ -86,8 +86,8 @@ export interface paths {
   };
   "/admin/orders": {
     /**
-     * Find orders by the stock that they hold, by amount or by time
-     * @description Newest first; all that is given must fit. `heldSku`: the order holds stock of it now, which is reserved for it, and neither bought nor given back. A request looks through 20000 orders at most, so a page may hold fewer orders than `limit`, or none, and have a `next`: the search goes on from there. What is found is on record, each order by its id.
+     * Find orders by SKU, by the stock that they hold, by amount or by time
+     * @description Newest first; all that is given must fit. `sku`: one of the order’s lines is of it. `heldSku`: the order holds stock of it now, which is reserved for it, and neither bought nor given back. A request looks through 20000 orders at most, so a page may hold fewer orders than `limit`, or none, and have a `next`: the search goes on from there. What is found is on record, each order by its id.
      */
     get: operations["getAdminOrders"];
   };
@@ -636,7 +636,7 @@ export interface components {
        * @description What it is about
        * @enum {string}
        */
-      kind: "postgres" | "temporal" | "gateway" | "account" | "workers" | "sagas" | "unstarted-orders" | "destination" | "feed" | "dead-letters" | "findings" | "erasures" | "brake";
+      kind: "postgres" | "temporal" | "gateway" | "account" | "workers" | "sagas" | "unstarted-orders" | "destination" | "feed" | "dead-letters" | "findings" | "erasures" | "invariant" | "verification" | "operation" | "catching-up" | "brake";
       /**
        * @description warn = it goes on by itself, or is meant to be so
        * @enum {string}
@@ -695,7 +695,7 @@ export interface components {
           confirmed: number;
           cancelled: number;
         }[];
-      /** @description Orders that are neither confirmed nor cancelled; 1,000 at most */
+      /** @description Orders that are neither confirmed nor cancelled, or being taken back; 1,000 at most */
       open: {
         count: number;
         oldestSeconds: number;
@@ -865,6 +865,16 @@ export interface components {
       createdAt: string;
       /** @description Nothing happens any more by itself */
       isFinal: boolean;
+      /** @description Who asked for its cancellation; null = nobody did */
+      cancelledBy: ({
+        /**
+         * @description service = for the customer; anybody = without a token, where none is asked for
+         * @enum {string}
+         */
+        who: "operator" | "customer" | "service" | "anybody";
+        /** @description Of its token; of a customer the reference */
+        subject: string;
+      }) | null;
       saga: {
         workflowId: string | null;
         /** @description null = Temporal knows no such saga (any more), or does not answer */
@@ -1028,6 +1038,8 @@ export interface components {
       cause: "rejected" | "unavailable-for-this-event" | "too-large" | "invalid";
       /** @description What was said last */
       error: string;
+      /** @description Of the line at which that points */
+      sku: string | null;
       attempts: number;
       /**
        * @description PARKED waits for a decision; REPLAYING is being sent
@@ -2812,6 +2824,10 @@ export interface operations {
             groups: ({
                 step: string | null;
                 failure: string | null;
+                /** @description What is wrong, as the overview says it; null of those that unwind */
+                title: string | null;
+                /** @description What mends it, and what they do then by themselves */
+                detail: string | null;
                 count: number;
                 oldest: string;
                 amounts: {
@@ -3006,12 +3022,14 @@ export interface operations {
     };
   };
   /**
-   * Find orders by the stock that they hold, by amount or by time
-   * @description Newest first; all that is given must fit. `heldSku`: the order holds stock of it now, which is reserved for it, and neither bought nor given back. A request looks through 20000 orders at most, so a page may hold fewer orders than `limit`, or none, and have a `next`: the search goes on from there. What is found is on record, each order by its id.
+   * Find orders by SKU, by the stock that they hold, by amount or by time
+   * @description Newest first; all that is given must fit. `sku`: one of the order’s lines is of it. `heldSku`: the order holds stock of it now, which is reserved for it, and neither bought nor given back. A request looks through 20000 orders at most, so a page may hold fewer orders than `limit`, or none, and have a `next`: the search goes on from there. What is found is on record, each order by its id.
    */
   getAdminOrders: {
     parameters: {
       query?: {
+        /** @description Stock keeping unit */
+        sku?: string;
         /** @description Stock keeping unit */
         heldSku?: string;
         /** @description ISO 4217 */
@@ -4448,6 +4466,8 @@ export interface operations {
         cause?: "rejected" | "unavailable-for-this-event" | "too-large" | "invalid";
         /** @description Type of the event */
         type?: string;
+        /** @description Of this order */
+        orderId?: string;
         /** @description Default: PARKED and REPLAYING */
         state?: "PARKED" | "REPLAYING" | "DELIVERED" | "DISCARDED";
         /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */

@@ -19,6 +19,7 @@ const TYPED_ABOVE = 10;
  * @property {string} noun `order`
  * @property {readonly { amount: number, currency: string }[]} [atStake] money that moves, or may be lost
  * @property {boolean} [isHarmful] it cannot be taken back
+ * @property {string} [typed] what is typed instead of the number: the money that moves, `USD 1,234.00`
  * @property {unknown} [children] what else is to be known before
  * @property {{ required: boolean, maxLength?: number, hint?: string, initial?: string }} [reason] `initial` = what was typed before; undefined = required, of at most 500 characters
  * @property {(input: { reason: string }, idempotencyKey: string) => Promise<unknown>} run
@@ -39,7 +40,14 @@ export const confirmAct = (asked) =>
   });
 
 /** @param {Asked} asked */
-const mustType = ({ count: n, atStake = [] }) => n > TYPED_ABOVE || atStake.some(({ amount }) => amount > 0);
+const mustType = ({ count: n, atStake = [], typed }) =>
+  typed !== undefined || n > TYPED_ABOVE || atStake.some(({ amount }) => amount > 0);
+
+/** However its thousands are grouped. @param {Asked} asked @param {string} text */
+const isWhatIsAsked = ({ count: n, typed }, text) =>
+  typed === undefined
+    ? text.replace(/[\s,.]/g, '') === String(n)
+    : text.replace(/[\s,]/g, '').toUpperCase() === typed.replace(/[\s,]/g, '').toUpperCase();
 
 /** Stands once, in the frame. */
 export function ConfirmHost() {
@@ -101,7 +109,7 @@ function Confirm({ asked, onClose }) {
     };
   }, []);
   const { required = true, maxLength = 500, hint } = asked.reason ?? {};
-  const isTyped = !mustType(asked) || typed.replace(/[\s,.]/g, '') === String(asked.count);
+  const isTyped = !mustType(asked) || isWhatIsAsked(asked, typed);
   const isReady = isTyped && (!required || reason.trim() !== '');
   /** @param {Event} event */
   const act = async (event) => {
@@ -123,7 +131,7 @@ function Confirm({ asked, onClose }) {
       <p>This concerns <strong>${count(asked.count, asked.noun)}</strong>${(asked.atStake ?? []).length > 0 && html`, with <strong>${(asked.atStake ?? []).map((each) => money(each.amount, each.currency)).join(' and ')}</strong> at stake`}.${asked.isHarmful && ' It cannot be taken back.'}</p>
       ${asked.children}
       ${required !== undefined && html`<${Field} name="confirm-reason" label=${required ? 'Reason' : 'Reason (may be left out)'} value=${reason} onInput=${setReason} hint=${hint ?? 'Kept for ever in the audit trail, with your name. No personal data.'} maxLength=${maxLength} error=${problem?.fieldError('/reason')} required=${required} />`}
-      ${mustType(asked) && html`<${Field} name="confirm-number" label=${`Type ${number(asked.count)} to confirm`} value=${typed} onInput=${setTyped} inputmode="numeric" />`}
+      ${mustType(asked) && html`<${Field} name="confirm-number" label=${`Type ${asked.typed ?? number(asked.count)} to confirm`} value=${typed} onInput=${setTyped} inputmode=${asked.typed === undefined ? 'numeric' : 'text'} />`}
       <${ProblemNotice} problem=${problem} />
       <div class="actions">
         <button type="submit" class=${asked.isHarmful ? 'harmful' : 'primary'} aria-disabled=${isReady && !isBusy ? undefined : 'true'}>${isBusy ? 'Under way …' : problem?.isPassing ? `Try again: ${asked.act}` : asked.act}</button>

@@ -194,7 +194,8 @@ export function useSelection(rows) {
         else after.delete(id);
         return after;
       }),
-    chooseShown: () => setIds(new Set(rows.map(({ id }) => id))),
+    /** @param {(row: any) => boolean} [which] */
+    chooseShown: (which = () => true) => setIds(new Set(rows.filter(which).map(({ id }) => id))),
     clear: () => setIds(new Set()),
     /** @param {string} id @param {string} label */
     box: (id, label) =>

@@ -5,6 +5,7 @@ const DATABASE = 'the-database-is-read-only';
 const UNSTARTED = 'orders-stay-pending-and-no-saga-runs';
 const ACCOUNT = 'the-account-does-not-know-this-database';
 const BRAKES = 'operators-hold-something-back';
+const FROZEN = 'workers-are-frozen';
 const STILL = 'a-saga-does-not-move';
 
 /** By the kind of a cause of the first screen. */
@@ -13,7 +14,7 @@ const OF_KIND = {
   temporal: UNSTARTED,
   gateway: 'the-circuit-to-the-gateway-is-open',
   account: ACCOUNT,
-  workers: STILL,
+  workers: 'a-process-is-missing',
   sagas: 'a-saga-needs-attention',
   'unstarted-orders': UNSTARTED,
   destination: 'a-destination-is-down-or-events-do-not-arrive-at-it',
@@ -21,11 +22,15 @@ const OF_KIND = {
   'dead-letters': 'poisoned-events-dead-letters',
   findings: 'the-reconciler-reports-a-finding',
   erasures: 'an-erasure-does-not-come-to-its-end',
+  invariant: 'an-invariant-is-violated',
+  verification: 'an-invariant-is-violated',
+  operation: 'an-operation-has-paused-by-itself',
+  'catching-up': UNSTARTED,
   brake: BRAKES,
 };
 /** Of sagas, by their failure; of findings, by their kind. @type {Record<string, string>} */
 const OF_FAILURE = {
-  NO_POLLERS: STILL,
+  NO_POLLERS: FROZEN,
   WORKFLOW_TASK_FAILING: STILL,
   ACTIVITY_PAUSED: STILL,
   OPEN_TOO_LONG: STILL,

@@ -1,9 +1,7 @@
 /** Dead letters: events that a destination does not take, by what is wrong with them; replayed or discarded, one or many. */
-import { get, post } from '../lib/api.js';
-import { confirmAct } from '../lib/confirm.js';
-import { count, number, plural } from '../lib/format.js';
+import { get } from '../lib/api.js';
+import { count, number } from '../lib/format.js';
 import { Choice, ReadAt, usePages, useSelection, withQuery } from '../lib/lists.js';
-import { createMany, Outcomes } from '../lib/many.js';
 import { navigate } from '../lib/router.js';
 import { FreshRows, useSteadyRows } from '../lib/rows.js';
 import { runbookOf } from '../lib/runbook.js';
@@ -11,8 +9,9 @@ import { operationHref } from '../lib/selection.js';
 import { session, useSession } from '../lib/session.js';
 import { Ago, Id, Page, Pager, Panel, ProblemNotice, Status, Table } from '../lib/ui.js';
 import { html, useState } from '../vendor/preact.js';
+import { discard, replay } from './dead-letter-acts.js';
 
-/** @typedef {{ id: string, destination: string, orderId: string, sequence: number, type: string, cause: string, error: string, attempts: number, state: string, behind: number, parkedAt: string, decidedBy: string | null, reason: string | null }} Letter */
+/** @typedef {{ id: string, destination: string, orderId: string, sequence: number, type: string, cause: string, error: string, sku: string | null, attempts: number, state: string, behind: number, parkedAt: string, decidedBy: string | null, reason: string | null }} Letter */
 /** @typedef {{ destination: string, cause: string, state: string, count: number, oldest: string }} Group */
 
 const STATES = /** @type {const} */ ([
@@ -41,7 +40,7 @@ const isOpen = ({ state }) => state === 'PARKED' || state === 'REPLAYING';
 /** @param {{ query: URLSearchParams }} props */
 function DeadLetters({ query }) {
   const filter = Object.fromEntries(
-    ['destination', 'cause', 'state', 'type'].map((name) => [name, query.get(name) ?? '']),
+    ['destination', 'cause', 'state', 'type', 'orderId'].map((name) => [name, query.get(name) ?? '']),
   );
   const pages = usePages(withQuery('admin/dead-letters', filter), 'deadLetters');
   const { shown, fresh, showAll, hold } = useSteadyRows(/** @type {Letter[]} */ (pages.rows), ({ id }) => id);
@@ -69,7 +68,10 @@ function DeadLetters({ query }) {
     const { destination, cause } = group;
     try {
       const { deadLetters } = await get(
-        withQuery('admin/dead-letters', { destination, cause, state: 'PARKED', limit: String(MANY_MAX) }),
+        withQuery('admin/dead-letters', {
+          ...{ destination, cause, orderId: filter['orderId'], state: 'PARKED' },
+          limit: String(MANY_MAX),
+        }),
       );
       setFailed(undefined);
       if (deadLetters.length > 0) await decide(deadLetters, act);
@@ -82,12 +84,12 @@ function DeadLetters({ query }) {
     <${ProblemNotice} problem=${failed} />
     ${told}
     <${Panel} title="By cause" aside=${html`<a href=${runbookOf({ kind: 'dead-letters' })}>Runbook</a>`}><${Groups} groups=${pages.answer?.groups ?? []} canAct=${canAct} onShow=${show} onDecide=${decideOnGroup} /><//>
-    <${Panel} title="Letters" aside=${filter['destination'] || filter['cause'] ? html`<button type="button" onClick=${() => show({ destination: '', cause: '' })}>Show every cause</button>` : undefined}>
+    <${Panel} title="Letters" aside=${filter['destination'] || filter['cause'] || filter['orderId'] ? html`${filter['orderId'] && html`Of one order: <${Id} id=${filter['orderId']} href=${`#/orders/${filter['orderId']}`} /> `}<button type="button" onClick=${() => show({ destination: '', cause: '', orderId: '' })}>Show ${filter['orderId'] ? 'all' : 'every cause'}</button>` : undefined}>
       <${Choice} name="state" label="Which" value=${filter['state']} options=${STATES} onInput=${(/** @type {string} */ state) => show({ state })} />
       ${
         canAct &&
         html`<div class="actions">
-        <button type="button" onClick=${selection.chooseShown}>Choose the ${number(shown.filter(isOpen).length)} shown</button>
+        <button type="button" onClick=${() => selection.chooseShown()}>Choose the ${number(shown.filter(isOpen).length)} shown</button>
         ${selection.chosen.length > 0 && html`<button type="button" class="quiet" onClick=${selection.clear}>Choose none</button>`}
         <button type="button" class="primary" disabled=${selection.chosen.length === 0} onClick=${() => decide(selection.chosen, 'replay')}>Replay ${count(selection.chosen.length, 'letter')}</button>
         <button type="button" class="harmful" disabled=${selection.chosen.length === 0} onClick=${() => decide(selection.chosen, 'discard')}>Discard ${count(selection.chosen.length, 'letter')}</button>
@@ -153,8 +155,8 @@ function columnsOf(selection, canAct, decide) {
     { label: 'To', cell: (/** @type {Letter} */ { destination }) => destination },
     {
       label: 'Why',
-      cell: (/** @type {Letter} */ { cause, error, attempts }) =>
-        html`${cause}: ${error} <small>after ${count(attempts, 'try', 'tries')}</small>`,
+      cell: (/** @type {Letter} */ { cause, error, sku, attempts }) =>
+        html`${cause}: ${error}${sku && html`, that is <code>${sku}</code>`} <small>after ${count(attempts, 'try', 'tries')}</small>`,
     },
     { label: 'Behind it', isNumber: true, cell: (/** @type {Letter} */ { behind }) => behind },
     { label: 'Since', cell: (/** @type {Letter} */ { parkedAt }) => html`<${Ago} at=${parkedAt} suffix="" />` },
@@ -171,37 +173,6 @@ function columnsOf(selection, canAct, decide) {
   ];
 }
 
-/** @param {readonly Letter[]} letters @returns {Promise<unknown>} what came of it; undefined = it was given up */
-async function replay(letters) {
-  const n = letters.length;
-  const ids = letters.map(({ id }) => id);
-  const answer = await confirmAct({
-    ...{ title: `Send ${count(n, 'event')} again`, act: `Replay ${count(n, 'letter')}`, count: n, noun: 'letter' },
-    children: html`<p>Each is sent once more, then those that wait behind it: ${number(letters.reduce((sum, { behind }) => sum + behind, 0))} so far. At most ten a second. What is rejected again waits again.</p>`,
-    reason: { required: false },
-    run: ({ reason }, idempotencyKey) =>
-      post('admin/dead-letters/replay', { idempotencyKey, body: { ids, limit: n, ...(reason !== '' && { reason }) } }),
-  });
-  return answer && html`<${Results} results=${answer.results} />`;
-}
-
-/** @type {Record<string, [import('../lib/ui.js').Kind, string]>} */
-const CAME_TO = {
-  delivered: ['good', 'delivered'],
-  'parked-again': ['bad', 'rejected again'],
-  'under-way': ['busy', 'under way'],
-  'not-tried': ['off', 'not tried'],
-};
-
-/** @param {{ results: { id: string, outcome: string, error: string | null }[] }} props */
-function Results({ results }) {
-  const of = results.map(({ id, outcome, error }) => {
-    const [kind, word] = CAME_TO[outcome] ?? ['info', outcome];
-    return { id, kind, word, says: error };
-  });
-  return html`<${Outcomes} of=${of} noun="letter" />`;
-}
-
 /** @param {readonly Letter[]} letters */
 const discardElsewhere = (letters) =>
   operationHref(
@@ -211,31 +182,6 @@ const discardElsewhere = (letters) =>
     },
     'discard',
   );
-
-/** @param {readonly Letter[]} letters @returns {Promise<unknown>} */
-async function discard(letters) {
-  const n = letters.length;
-  const behind = letters.reduce((sum, letter) => sum + letter.behind, 0);
-  const many = createMany(letters, 'discarded', async ({ id }, reason, idempotencyKey) => {
-    const now = await post(`admin/dead-letters/${id}/discard`, { idempotencyKey, body: { reason } });
-    // Somebody was faster: it is as it is wanted, and on their word.
-    return now.reason === reason
-      ? undefined
-      : { kind: 'off', word: 'already discarded', says: `by ${now.decidedBy}: ${now.reason}` };
-  });
-  await confirmAct({
-    ...{
-      title: `Never send ${count(n, 'event')}`,
-      act: `Discard ${count(n, 'letter')}`,
-      count: n,
-      noun: 'letter',
-      isHarmful: true,
-    },
-    children: html`<p>${plural(n, 'This event is', 'These events are')} not sent to the destination, ever; those behind follow: ${number(behind)} so far. They stay in the feed.</p>`,
-    run: many.run,
-  });
-  return many.hasBegun() ? html`<${Outcomes} of=${many.outcomes()} noun="letter" />` : undefined;
-}
 
 /** @type {import('../lib/router.js').View} */
 export const deadLetters = {

@@ -1,7 +1,7 @@
-/** What operators say of findings: that one, or each of many, is dealt with; or that its charge is to be given back. */
+/** What operators say of findings: that one, or each of many, is dealt with; or that its charge, or each of many, is to be given back. */
 import { post } from '../lib/api.js';
 import { confirmAct } from '../lib/confirm.js';
-import { count, money, number, plural, sumOf } from '../lib/format.js';
+import { count, money, number, sumOf } from '../lib/format.js';
 import { createMany, Outcomes } from '../lib/many.js';
 import { html } from '../vendor/preact.js';
 
@@ -11,16 +11,23 @@ import { html } from '../vendor/preact.js';
 export const close = (finding, as) =>
   confirmAct({
     ...{
-      title: `Say that finding ${finding.id} is dealt with`,
+      title: `Close finding ${finding.id} as ${as}`,
       act: `Close it as ${as}`,
       count: 1,
       noun: 'finding',
       isHarmful: as === 'cancelled',
     },
-    children: html`<p><code>${finding.kind}</code> of ${money(finding.amount, finding.currency)}, charge <code>${finding.reference}</code>. No money moves. ${as === 'refunded' ? 'The gateway is asked at once: should it still hold the money, this is reported again.' : 'It is not reported again unless its amount changes.'}</p>`,
+    children: html`<p><code>${finding.kind}</code> of ${money(finding.amount, finding.currency)}, charge <code>${finding.reference}</code>. No money moves: it only says that this is dealt with. ${as === 'refunded' ? 'The gateway is asked at once: should it still hold the money, this is reported again.' : 'It is not reported again unless its amount changes.'}</p>`,
     run: ({ reason }, idempotencyKey) =>
       post(`admin/findings/${finding.id}/close`, { idempotencyKey, body: { as, reason } }),
   });
+
+/** How many of each kind. @param {readonly Finding[]} chosen */
+const kindsOf = (chosen) =>
+  [...new Set(chosen.map(({ kind }) => kind))].map(
+    (kind, i) =>
+      html`${i > 0 && ', '}${number(chosen.filter((each) => each.kind === kind).length)} <code>${kind}</code>`,
+  );
 
 /**
  * Many are closed with one reason, each by itself: what is not reported any more is told, and stops nothing.
@@ -35,13 +42,12 @@ export async function closeEach(chosen, as) {
       ? undefined
       : { kind: 'off', word: 'already closed', says: `by ${now.closedBy}: ${now.reason}` };
   });
-  const kinds = [...new Set(chosen.map(({ kind }) => kind))];
   const noMoney = chosen.filter(({ currency }) => !currency?.trim()).length;
   await confirmAct({
-    title: `Say that ${count(n, 'finding')} ${plural(n, 'is', 'are')} dealt with`,
+    title: `Close ${count(n, 'finding')} as ${as}`,
     act: `Close ${count(n, 'finding')} as ${as}`,
     ...{ count: n, noun: 'finding', atStake: sumOf(chosen), isHarmful: as === 'cancelled' },
-    children: html`<p>${kinds.map((kind, i) => html`${i > 0 && ', '}${number(chosen.filter((each) => each.kind === kind).length)} <code>${kind}</code>`)}. No money moves.${noMoney > 0 && ` Of ${number(noMoney)} no currency is known.`} ${as === 'refunded' ? 'The gateway is asked at once: what it still holds is reported again.' : 'They are not reported again unless their amounts change.'}</p>`,
+    children: html`<p>${kindsOf(chosen)}. No money moves: it only says that they are dealt with.${noMoney > 0 && ` Of ${number(noMoney)} no currency is known.`} ${as === 'refunded' ? 'The gateway is asked at once: what it still holds is reported again.' : 'They are not reported again unless their amounts change.'}</p>`,
     run: many.run,
   });
   return many.hasBegun() ? html`<${Outcomes} of=${many.outcomes()} noun="finding" />` : undefined;
@@ -61,3 +67,27 @@ export const refund = ({ id, kind, amount, currency, reference }) =>
     children: html`<p><code>${kind}</code>, charge <code>${reference}</code>. The reconciler looks at the charge and its order again before the money moves, and makes one refund.</p>`,
     run: ({ reason }, idempotencyKey) => post(`admin/findings/${id}/refund`, { idempotencyKey, body: { reason } }),
   });
+
+/**
+ * Many charges are given back with one reason, each by a request of its own: what is refused is told, and stops nothing.
+ * @param {readonly Finding[]} chosen those that offer it
+ */
+export async function refundEach(chosen) {
+  const n = chosen.length;
+  const sums = sumOf(chosen);
+  const sum = sums.map((each) => money(each.amount, each.currency)).join(' and ');
+  const many = createMany(chosen, 'to be given back', async ({ id, amount, currency }, reason, idempotencyKey) => {
+    const now = await post(`admin/findings/${id}/refund`, { idempotencyKey, body: { reason } });
+    return now.reason === reason
+      ? { says: money(amount, currency) }
+      : { kind: 'off', word: 'already ordered', says: `by ${now.closedBy}: ${now.reason}` };
+  });
+  await confirmAct({
+    title: `Give back ${count(n, 'charge')}`,
+    act: `Give back ${sum}`,
+    ...{ count: n, noun: 'charge', atStake: sums, typed: sum, isHarmful: true },
+    children: html`<p>${kindsOf(chosen)}. The reconciler looks at each charge and its order again before its money moves, and makes one refund of each.</p>`,
+    run: many.run,
+  });
+  return many.hasBegun() ? html`<${Outcomes} of=${many.outcomes()} noun="finding" />` : undefined;
+}

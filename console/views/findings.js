@@ -8,7 +8,7 @@ import { runbookOf } from '../lib/runbook.js';
 import { session, useSession } from '../lib/session.js';
 import { Ago, Id, Money, Moneys, Notice, Page, Pager, Panel, ProblemNotice, Status, Table } from '../lib/ui.js';
 import { html, useState } from '../vendor/preact.js';
-import { close, closeEach, refund } from './finding-acts.js';
+import { close, closeEach, refund, refundEach } from './finding-acts.js';
 
 /** @typedef {{ id: string, kind: string, reference: string, orderId: string, amount: number, currency: string | null, action: string, detail: string | null, closableAs: string[], refundable: boolean, closedBy: string | null, reason: string | null, at: string }} Finding */
 /** @typedef {{ kind: string, action: string, currency: string | null, count: number, amount: number, oldest: string }} Group */
@@ -37,7 +37,7 @@ function Findings({ query }) {
   const filter = Object.fromEntries(['state', 'kind', 'orderId'].map((name) => [name, query.get(name) ?? '']));
   const pages = usePages(withQuery('admin/findings', filter), 'findings');
   const { shown, fresh, showAll, hold } = useSteadyRows(/** @type {Finding[]} */ (pages.rows), ({ id }) => id);
-  const selection = useSelection(shown.filter(isClosable));
+  const selection = useSelection(shown.filter(isOpen));
   const [told, setTold] = useState(/** @type {unknown} */ (undefined));
   const [failed, setFailed] = useState(/** @type {Error | undefined} */ (undefined));
   useSession();
@@ -51,22 +51,23 @@ function Findings({ query }) {
     setTold(html`<${Notice} kind="good">Finding ${now.id}: ${SHOWN[now.action]?.[1] ?? now.action}.<//>`);
     pages.reload();
   };
-  /** @param {readonly Finding[]} chosen @param {string} as */
-  const closeMany = async (chosen, as) => {
-    const outcomes = await closeEach(chosen, as);
+  /** @param {readonly Finding[]} chosen @param {Way} way */
+  const settleMany = async (chosen, way) => {
+    const outcomes = await (way === 'give back' ? refundEach(chosen) : closeEach(chosen, way));
     if (!outcomes) return;
     setTold(outcomes);
     selection.clear();
     pages.reload();
   };
-  /** Those of a cause, as they are now. @param {Group} group */
-  const closeGroup = async ({ kind }) => {
+  /** Those of a cause, as they are now. @param {Cause} cause @param {Way} way */
+  const settleCause = async ({ kind }, way) => {
     try {
       const { findings: found } = await get(
         withQuery('admin/findings', { kind, state: 'reported', orderId: filter['orderId'], limit: String(MANY_MAX) }),
       );
       setFailed(undefined);
-      if (found.length > 0) await closeMany(found.filter(isClosable), 'cancelled');
+      const those = found.filter((/** @type {Finding} */ each) => waysOf(each).includes(way));
+      if (those.length > 0) await settleMany(those, way);
     } catch (problem) {
       setFailed(/** @type {Error} */ (problem));
     }
@@ -76,12 +77,13 @@ function Findings({ query }) {
     <${ProblemNotice} problem=${pages.problem} onRetry=${pages.reload} />
     <${ProblemNotice} problem=${failed} />
     ${told}
-    <${Panel} title="By cause" aside=${html`<a href=${runbookOf({ kind: 'findings' })}>Runbook</a>`}><${Groups} groups=${causesOf(pages.answer?.groups ?? [])} onShow=${show} onClose=${canAct ? closeGroup : undefined} />
+    <${Panel} title="By cause" aside=${html`<a href=${runbookOf({ kind: 'findings' })}>Runbook</a>`}><${Groups} groups=${causesOf(pages.answer?.groups ?? [])} onShow=${show} shown=${shown} onSettle=${canAct ? settleCause : undefined} />
+      ${canAct && shown.some(isOpen) && html`<p class="faint">To close moves no money: <em>as cancelled</em> it is dealt with for good, <em>as refunded</em> it is reported again should the gateway still hold the money.</p>`}
       ${vouched > 0 && html`<p class="faint">Besides, operators vouch for the money of ${count(vouched, 'order')} that the gateway knows nothing of.</p>`}
     <//>
     <${Panel} title="Each" aside=${(filter['kind'] || filter['orderId']) && html`<button type="button" onClick=${() => show({ kind: '', orderId: '' })}>Show every kind</button>`}>
       <${Choice} name="state" label="Which" value=${filter['state']} options=${STATES} onInput=${(/** @type {string} */ state) => show({ state })} />
-      ${canAct && shown.some(isClosable) && html`<${Chosen} selection=${selection} closable=${shown.filter(isClosable).length} onClose=${closeMany} />`}
+      ${canAct && shown.some(isOpen) && html`<${Chosen} selection=${selection} shown=${shown} onSettle=${settleMany} />`}
       <div ...${hold}>
         <${FreshRows} fresh=${fresh} onShow=${showAll} />
         <${Table} label="Findings" rows=${shown} keyOf=${(/** @type {Finding} */ { id }) => id} empty="The ledgers agree." columns=${columnsOf(canAct, acted, selection)} />
@@ -91,18 +93,32 @@ function Findings({ query }) {
   <//>`;
 }
 
-/** @param {Finding} finding */
-const isClosable = ({ closableAs }) => closableAs.length > 0;
+/** @typedef {'cancelled' | 'refunded' | 'give back'} Way to settle one: closed as that, or its charge given back */
 
-/** What was chosen, and what may be said of all of it. @param {{ selection: ReturnType<typeof useSelection>, closable: number, onClose: (chosen: readonly Finding[], as: string) => void }} props */
-function Chosen({ selection, closable, onClose }) {
+/** @param {Pick<Finding, 'closableAs' | 'refundable'>} finding @returns {Way[]} */
+const waysOf = ({ closableAs, refundable }) => [
+  .../** @type {Way[]} */ (closableAs),
+  ...(refundable ? /** @type {const} */ (['give back']) : []),
+];
+/** @param {Finding} finding */
+const isOpen = (finding) => waysOf(finding).length > 0;
+/** @param {Finding} finding */
+const isRefundable = ({ refundable }) => refundable;
+
+/** What was chosen, and what may be said of all of it; given back are those of them that offer it. @param {{ selection: ReturnType<typeof useSelection>, shown: readonly Finding[], onSettle: (chosen: readonly Finding[], way: Way) => void }} props */
+function Chosen({ selection, shown, onSettle }) {
   const chosen = /** @type {readonly Finding[]} */ (/** @type {unknown} */ (selection.chosen));
-  const sums = sumOf(chosen);
-  const ways = ['cancelled', 'refunded'].filter((as) => chosen.every(({ closableAs }) => closableAs.includes(as)));
+  const [sums, back] = [sumOf(chosen), chosen.filter(isRefundable)];
+  const n = { open: shown.filter(isOpen).length, back: shown.filter(isRefundable).length };
+  const ways = /** @type {const} */ (['cancelled', 'refunded']).filter((as) =>
+    chosen.every((each) => each.closableAs.includes(as)),
+  );
   return html`<div class="actions" role="group" aria-label="What is chosen">
     <span role="status">${count(chosen.length, 'finding')} chosen${sums.length > 0 && html`, <${Moneys} of=${sums} />`}</span>
-    <button type="button" class="quiet" onClick=${selection.chooseShown}>Choose the ${number(closable)} that can be closed</button>
-    ${chosen.length > 0 && html`<button type="button" class="quiet" onClick=${selection.clear}>Choose none</button>${ways.map((as) => html`<button type="button" onClick=${() => onClose(chosen, as)}>Close ${count(chosen.length, 'finding')} as ${as} …</button>`)}`}
+    <button type="button" class="quiet" onClick=${() => selection.chooseShown()}>Choose the ${number(n.open)} that can be closed</button>
+    ${n.back > 0 && html`<button type="button" class="quiet" onClick=${() => selection.chooseShown(isRefundable)}>Choose the ${number(n.back)} that can be given back</button>`}
+    ${chosen.length > 0 && html`<button type="button" class="quiet" onClick=${selection.clear}>Choose none</button>${ways.map((as) => html`<button type="button" onClick=${() => onSettle(chosen, as)}>Close ${count(chosen.length, 'finding')} as ${as} …</button>`)}`}
+    ${back.length > 0 && html`<button type="button" onClick=${() => onSettle(back, 'give back')}>Give back <${Moneys} of=${sumOf(back)} /> of ${count(back.length, 'finding')} …</button>`}
   </div>`;
 }
 
@@ -125,8 +141,8 @@ function causesOf(groups) {
   return [...causes.values()];
 }
 
-/** @param {{ groups: Cause[], onShow: (changed: Record<string, string>) => void, onClose: ((group: Cause) => void) | undefined }} props */
-const Groups = ({ groups, onShow, onClose }) =>
+/** @param {{ groups: Cause[], shown: readonly Finding[], onShow: (changed: Record<string, string>) => void, onSettle: ((cause: Cause, way: Way) => void) | undefined }} props */
+const Groups = ({ groups, shown, onShow, onSettle }) =>
   html`<${Table} label="Findings by cause" rows=${groups} keyOf=${(/** @type {Cause} */ g) => `${g.kind} ${g.action}`} empty="None." columns=${[
     { label: 'Kind', cell: (/** @type {Cause} */ { kind }) => html`<code class="word">${kind}</code>` },
     {
@@ -140,9 +156,21 @@ const Groups = ({ groups, onShow, onClose }) =>
     {
       label: 'Acts',
       cell: (/** @type {Cause} */ group) =>
-        html`<div class="actions"><button type="button" class="quiet" aria-label=${`Show ${group.kind}`} onClick=${() => onShow({ kind: group.kind })}>Show</button>${onClose && group.action === 'reported' && html`<button type="button" aria-label=${`Close ${count(Math.min(group.count, MANY_MAX), 'finding')} of ${group.kind}`} onClick=${() => onClose(group)}>Close ${number(Math.min(group.count, MANY_MAX))} …</button>`}</div>`,
+        html`<div class="actions"><button type="button" class="quiet" aria-label=${`Show ${group.kind}`} onClick=${() => onShow({ kind: group.kind })}>Show</button>${
+          onSettle &&
+          group.action === 'reported' &&
+          waysOf(shown.find(({ kind, action }) => kind === group.kind && action === 'reported') ?? OF_ALL).map(
+            (way) => {
+              const n = number(Math.min(group.count, MANY_MAX));
+              const act = way === 'give back' ? `Give back ${n}` : `Close ${n} as ${way}`;
+              return html`<button type="button" aria-label=${`${act}: ${group.kind}`} onClick=${() => onSettle(group, way)}>${act} …</button>`;
+            },
+          )
+        }</div>`,
     },
   ]} />`;
+/** Of a kind of which none is on the page. */
+const OF_ALL = { closableAs: ['cancelled'], refundable: false };
 
 /**
  * @param {boolean} canAct
@@ -155,7 +183,7 @@ const columnsOf = (canAct, acted, selection) => [
         {
           label: 'Chosen',
           cell: (/** @type {Finding} */ finding) =>
-            isClosable(finding) && selection.box(finding.id, `Choose finding ${finding.id}`),
+            isOpen(finding) && selection.box(finding.id, `Choose finding ${finding.id}`),
         },
       ]
     : []),

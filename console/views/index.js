@@ -6,7 +6,6 @@ import { later } from '../lib/later.js';
 import { about } from './about.js';
 import { brakes } from './brakes.js';
 import { deadLetters } from './dead-letters.js';
-import { destinations } from './destinations.js';
 import { findings } from './findings.js';
 import { operation } from './operation.js';
 import { operations } from './operations.js';
@@ -14,7 +13,6 @@ import { order } from './order.js';
 import { overview } from './overview.js';
 import { sagas } from './sagas.js';
 import { search } from './search.js';
-import { stock } from './stock.js';
 
 const LOOKS = /** @type {const} */ (['operator', 'auditor']);
 const oneErasure = later('Erasure', () => import('../later/erasures.js').then((file) => file.OneErasure));
@@ -22,6 +20,18 @@ const runbook = later('Runbook', () => import('../later/runbook.js').then((file)
 
 /** Those that are loaded when they are opened. @type {readonly import('../lib/router.js').View[]} */
 const SELDOM = [
+  {
+    path: '/stock',
+    title: 'Stock',
+    nav: { label: 'Stock', order: 55 },
+    View: later('Stock', () => import('../later/stock.js').then((file) => file.Stock)),
+  },
+  {
+    path: '/destinations',
+    title: 'Destinations',
+    nav: { label: 'Destinations', order: 60, roles: LOOKS },
+    View: later('Destinations', () => import('../later/destinations.js').then((file) => file.Destinations)),
+  },
   {
     path: '/erasures',
     title: 'Erasures',
@@ -50,8 +60,6 @@ export const views = [
   brakes,
   deadLetters,
   findings,
-  stock,
-  destinations,
   ...SELDOM,
   about,
 ];

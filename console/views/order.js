@@ -4,9 +4,10 @@ import { count, duration, moment, money } from '../lib/format.js';
 import { AsOf } from '../lib/live.js';
 import { useSession } from '../lib/session.js';
 import { Id, Loading, Notice, Page, Panel, ProblemNotice, Status, useNow } from '../lib/ui.js';
-import { html, useEffect, useState } from '../vendor/preact.js';
+import { html, useEffect, useMemo, useState } from '../vendor/preact.js';
 import { Acts, Outcome } from './order/acts.js';
 import { useTimeline } from './order/follow.js';
+import { inSequence } from './order/in-sequence.js';
 import { List } from './order/list.js';
 import { Picture } from './order/picture.js';
 import { situationKind, situationWord } from './order/words.js';
@@ -43,10 +44,11 @@ function Waits({ since, gatewayAt }) {
 
 /** @param {{ timeline: Timeline, canAct: boolean, onActed: (acted: any) => void }} props */
 function Told({ timeline, canAct, onActed }) {
-  const { explanation, entries, at, missing, omitted, isFinal } = timeline;
+  const { explanation, at, missing, omitted, isFinal, cancelledBy } = timeline;
+  const entries = useMemo(() => inSequence(timeline.entries), [timeline]);
   const atMs = Date.parse(at);
   return html`
-    <p class="standing"><${Status} kind=${situationKind(explanation.situation)}>${explanation.status}, ${situationWord(explanation.situation)}<//>${explanation.step && html` at <code>${explanation.step}</code>`}${' · '}<span class="money">${money(timeline.total.amount, timeline.total.currency)}</span> · accepted ${moment(timeline.createdAt)} · <${Links} timeline=${timeline} /></p>
+    <p class="standing"><${Status} kind=${situationKind(explanation.situation)}>${explanation.status}, ${situationWord(explanation.situation)}<//>${explanation.step && html` at <code>${explanation.step}</code>`}${' · '}<span class="money">${money(timeline.total.amount, timeline.total.currency)}</span> · accepted ${moment(timeline.createdAt)}${cancelledBy && ` · its end was asked for by ${CANCELLED_BY[cancelledBy.who]}${cancelledBy.who === 'customer' ? '' : ` (${cancelledBy.subject})`}`} · <${Links} timeline=${timeline} /></p>
     ${missing.map(({ source, why, lacks }) => html`<${Notice} kind="warn">${source === 'saga' ? 'Temporal' : 'The gateway'} was not read: ${why}. Not known therefore: ${lacks}.<//>`)}
     <div class="order-columns">
       <div class="order-picture">
@@ -56,7 +58,7 @@ function Told({ timeline, canAct, onActed }) {
         <${Panel} title="Why it stands so">${[...explanation.why, explanation.usual].map((line) => html`<p>${line}</p>`)}
           ${explanation.disagreements.map(({ between, says, sequel }) => html`<${Notice} kind="bad"><p><strong>${between.join(' and ')} do not agree.</strong> ${says} ${sequel}</p><//>`)}<//>
         <${Panel} title="What comes next by itself">${explanation.next.length === 0 ? html`<p>${isFinal ? 'Nothing: it is final.' : 'Nothing that is known.'}</p>` : html`<ul>${explanation.next.map((act) => html`<li>${act.what}${act.at && html` <span class="faint">${act.atLatest && 'at the latest '}${ahead(act.at, atMs)}</span>`}</li>`)}</ul>`}<//>
-        <${Panel} title="What may be done"><${Acts} timeline=${timeline} canAct=${canAct} onActed=${onActed} /><//>
+        <${Panel} title="What may be done"><${Acts} key=${timeline.orderId} timeline=${timeline} canAct=${canAct} onActed=${onActed} /><//>
         ${explanation.words.length > 0 && html`<${Panel} title="Words"><dl>${explanation.words.map(({ word, means }) => html`<dt>${word}</dt><dd class="faint">${means}</dd>`)}</dl><//>`}
       </div>
       <div class="order-list">
@@ -67,6 +69,14 @@ function Told({ timeline, canAct, onActed }) {
       </div>
     </div>`;
 }
+
+/** Whoever asked for its cancellation, whatever its reason's code says. */
+const CANCELLED_BY = {
+  operator: 'an operator',
+  customer: 'its customer',
+  service: 'a service for its customer',
+  anybody: 'somebody who did not sign in',
+};
 
 /** @param {string} at @param {number} nowMs */
 function ahead(at, nowMs) {

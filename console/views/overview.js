@@ -104,20 +104,19 @@ function linkOf({ kind, of }) {
   return undefined;
 }
 
+/** As far back as it is known how many there were: about ten minutes. */
+const LONG_S = 600;
+
 /** @param {Cause} cause @param {number} now */
 function trendOf({ count: n, recent, before }, now) {
   if (n === null) return '–';
-  const change = before ? n - before.count : undefined;
-  const since = before ? duration((now - Date.parse(before.at)) / 1_000) : '';
-  const sign = change === undefined || change === 0 ? '→' : change > 0 ? '↑' : '↓';
-  const told =
-    change === undefined
-      ? ''
-      : change === 0
-        ? `as many as ${since} ago`
-        : `${change > 0 ? '+' : '−'}${number(Math.abs(change))} in ${since}`;
-  const young = recent === null ? '' : `${number(recent)} younger than 10 min`;
-  return html`<span aria-hidden="true">${sign} </span>${[told, young].filter(Boolean).join(', ')}`;
+  // Before this process has looked for long, what has come within ten minutes is known all the same.
+  const change = before ? n - before.count : recent;
+  if (change === null) return '–';
+  const seconds = before ? (now - Date.parse(before.at)) / 1_000 : LONG_S;
+  const since = seconds >= LONG_S - 60 ? '10 min' : duration(seconds);
+  if (change === 0) return html`<span aria-hidden="true">→ </span>as many as ${since} ago`;
+  return html`<span aria-hidden="true">${change > 0 ? '↑' : '↓'} </span>${change > 0 ? '+' : '−'}${number(Math.abs(change))} in the last ${since}`;
 }
 
 /** @param {string | null} at @param {number} now */

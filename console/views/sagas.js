@@ -23,7 +23,7 @@ import { html, useMemo, useState } from '../vendor/preact.js';
 
 /** @typedef {{ amount: number, currency: string }} Amount */
 /** @typedef {{ orderId: string, workflowId: string, step: string | null, failure: string | null, startedAt: string, status: string, customerId: string, total: Amount, gatewayReference: string | null }} Saga */
-/** @typedef {{ step: string | null, failure: string | null, count: number, oldest: string, amounts: Amount[] }} Group */
+/** @typedef {{ step: string | null, failure: string | null, title: string | null, detail: string | null, count: number, oldest: string, amounts: Amount[] }} Group */
 /** @typedef {Omit<import('../lib/selection.js').Chosen, 'noun'>} Target what is to be decided on */
 /** @typedef {{ step?: string, failure?: string }} Filter */
 
@@ -69,7 +69,7 @@ const StateChoice = ({ state }) =>
       html`<button type="button" class="quiet" aria-pressed=${each === state ? 'true' : 'false'} onClick=${() => navigate('/sagas', { state: each })}>${words}</button>`,
   )}</span>`;
 
-/** @param {Group | Saga} of */
+/** @param {{ step: string | null, failure: string | null }} of */
 const causeOf = ({ step, failure }) => `${step ?? 'before its first step'}: ${failure ?? 'no failure is known'}`;
 
 /** @param {Filter} filter */
@@ -79,16 +79,16 @@ const isAny = ({ step, failure }) => step === undefined && failure === undefined
 function Causes({ groups, state, filter, onDecide }) {
   const all = groups.reduce((sum, group) => sum + group.count, 0);
   /** @param {Group} group */
-  const decide = ({ step, failure, count: n, amounts, ...rest }) => {
+  const decide = ({ step, failure, count: n, amounts }) => {
     const sagas = { state, ...(step !== null && { step }), ...(failure !== null && { failure }) };
-    const about = `at ${causeOf({ ...rest, step, failure, count: n, amounts })}`;
+    const about = `at ${causeOf({ step, failure })}`;
     onDecide?.({ selector: { sagas }, count: n, about, atStake: amounts });
   };
   /** @param {Group} group */
   const link = (group) => {
     const href = hrefOf('/sagas', { state, step: group.step ?? undefined, failure: group.failure ?? undefined });
     const isCurrent = !isAny(filter) && isOf(group, filter);
-    return html`<a href=${href} aria-current=${isCurrent ? 'true' : undefined}>${causeOf(group)}</a>`;
+    return html`<a href=${href} aria-current=${isCurrent ? 'true' : undefined}>${group.title ?? causeOf(group)}</a>${group.title && html`<br /><span class="faint">${group.detail} <code>${causeOf(group)}</code></span>`}`;
   };
   const act = (/** @type {Group} */ group) =>
     html`<button type="button" onClick=${() => decide(group)}>Decide on ${count(group.count, 'saga')} …</button>`;

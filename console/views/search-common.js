@@ -1,4 +1,4 @@
-/** Orders by what many have in common: the stock that they hold, what they cost, when they were accepted. All that is given must fit. */
+/** Orders by what many have in common: what they are of, the stock that they hold, what they cost, when they were accepted. All that is given must fit. */
 import { minorOf, sumOf } from '../lib/format.js';
 import { Choice, usePages, withQuery } from '../lib/lists.js';
 import { navigate } from '../lib/router.js';
@@ -11,18 +11,22 @@ const STATUSES = /** @type {const} */ ([
   ['CONFIRMED', 'CONFIRMED'],
   ['CANCELLED', 'CANCELLED'],
 ]);
-const FIELDS = ['sku', 'currency', 'least', 'most', 'status', 'from', 'to'];
+const BOUGHT = /** @type {const} */ ([
+  ['', 'Ordered, whatever came of it'],
+  ['now', 'Reserved now: neither sold nor given back'],
+]);
+const FIELDS = ['sku', 'held', 'currency', 'least', 'most', 'status', 'from', 'to'];
 const MOMENT = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?$/;
 
 /** @param {string} text in UTC */
 const isoOf = (text) => (text.length === 10 ? `${text}T00:00:00Z` : `${text.replace(' ', 'T')}Z`);
 
-/** @param {{ query: URLSearchParams, columns: readonly import('../lib/ui.js').Column<any>[], onAgain: () => void }} props `onAgain` = the same is asked for */
+/** @param {{ query: URLSearchParams, columns: (sku: string) => readonly import('../lib/ui.js').Column<any>[], onAgain: () => void }} props `onAgain` = the same is asked for */
 export function InCommon({ query, columns, onAgain }) {
   const given = Object.fromEntries(FIELDS.map((name) => [name, query.get(name) ?? '']));
   const [values, setValues] = useState(given);
   const [errors, setErrors] = useState(/** @type {Record<string, string>} */ ({}));
-  const isAsked = FIELDS.some((name) => given[name] !== '');
+  const isAsked = FIELDS.some((name) => name !== 'held' && given[name] !== '');
   const field = (/** @type {string} */ name) => ({
     ...{ name: `by-${name}`, value: values[name] ?? '', error: errors[name] },
     onInput: (/** @type {string} */ value) => setValues((before) => ({ ...before, [name]: value })),
@@ -38,7 +42,8 @@ export function InCommon({ query, columns, onAgain }) {
   return html`<${Panel} title="By stock, amount or time">
     <form onSubmit=${submit} novalidate>
       <div class="fields">
-        <${Field} label="Holds stock of the SKU" hint="Reserved now: neither sold nor given back" ...${field('sku')} />
+        <${Field} label="Of the SKU" hint="As SKU-LAMP" ...${field('sku')} />
+        <${Choice} label="Of it they have" options=${BOUGHT} ...${field('held')} />
         <${Choice} label="Status" options=${STATUSES} ...${field('status')} />
         <${Field} label="Currency" hint="As EUR; with an amount" maxLength="3" ...${field('currency')} />
         <${Field} label="Total, at least" hint="As 49.00" ...${field('least')} />
@@ -53,7 +58,7 @@ export function InCommon({ query, columns, onAgain }) {
 }
 
 /** @param {Record<string, string>} wanted @returns {Record<string, string>} */
-function faultsOf({ currency = '', least = '', most = '', from = '', to = '', ...rest }) {
+function faultsOf({ held: _how, currency = '', least = '', most = '', from = '', to = '', ...rest }) {
   /** @type {Record<string, string>} */
   const wrong = {};
   if (Object.values({ currency, least, most, from, to, ...rest }).every((value) => value === ''))
@@ -76,17 +81,17 @@ function faultsOf({ currency = '', least = '', most = '', from = '', to = '', ..
 }
 
 /** @param {Record<string, string>} wanted */
-function pathOf({ sku, currency = '', least = '', most = '', status, from, to }) {
+function pathOf({ sku, held, currency = '', least = '', most = '', status, from, to }) {
   const code = currency.toUpperCase();
   const minor = (/** @type {string} */ text) => (text ? String(minorOf(text, code)) : '');
   return withQuery('admin/orders', {
-    ...{ heldSku: sku, status, currency: code, amountFrom: minor(least), amountTo: minor(most) },
+    ...{ [held ? 'heldSku' : 'sku']: sku, status, currency: code, amountFrom: minor(least), amountTo: minor(most) },
     createdFrom: from && isoOf(from),
     createdTo: to && isoOf(to),
   });
 }
 
-/** @param {{ of: Record<string, string>, columns: readonly import('../lib/ui.js').Column<any>[] }} props */
+/** @param {{ of: Record<string, string>, columns: (sku: string) => readonly import('../lib/ui.js').Column<any>[] }} props */
 function Results({ of, columns }) {
   const pages = usePages(pathOf(of), 'orders', { refreshMs: 0, limitMax: 100 });
   const rows = pages.rows.map((order) => ({ order }));
@@ -94,6 +99,6 @@ function Results({ of, columns }) {
   return html`<${ProblemNotice} problem=${pages.problem} onRetry=${pages.reload} />
     ${pages.isLoading && rows.length === 0 && html`<${Loading} what="Searching" />`}
     ${pages.answer && rows.length === 0 && (pages.hasMore ? html`<${Notice}>None among the newest that were looked through: <em>Show more</em> looks further back.<//>` : html`<p role="status">Nothing is found.</p>`)}
-    ${rows.length > 0 && html`<p role="status">Worth <${Moneys} of=${sums} />, of those shown.</p><${Table} label="Orders that have it in common" columns=${columns} rows=${rows} keyOf=${(/** @type {any} */ { order }) => order.id} />`}
+    ${rows.length > 0 && html`<p role="status">Newest first. Worth <${Moneys} of=${sums} />, of those shown.</p><${Table} label="Orders that have it in common" columns=${columns(of['sku'] ?? '')} rows=${rows} keyOf=${(/** @type {any} */ { order }) => order.id} />`}
     ${pages.answer && html`<${Pager} hasMore=${pages.hasMore} onMore=${pages.more} isLoading=${pages.isLoading} shown=${rows.length} noun="order" />`}`;
 }

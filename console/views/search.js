@@ -1,6 +1,6 @@
 /** One box: whatever somebody has in hand of an order, and the orders that it is of. */
 import { useRead } from '../lib/data.js';
-import { count } from '../lib/format.js';
+import { count, moment, number } from '../lib/format.js';
 import { hrefOf, navigate } from '../lib/router.js';
 import { Ago, Field, Id, Loading, Money, Notice, Page, ProblemNotice, Status, Table } from '../lib/ui.js';
 import { html, useEffect, useState } from '../vendor/preact.js';
@@ -9,7 +9,7 @@ import { InCommon } from './search-common.js';
 const TEXT_MAX = 200;
 const OF_SKU = 'sku:';
 const KINDS =
-  'An order’s id, its saga’s or an event’s; a correlation id; the shop’s own number; the gateway’s reference (pi_…, re_…); a customer’s id or reference; sku: and a SKU, for those that hold its stock.';
+  'An order’s id, its saga’s or an event’s; a correlation id; the shop’s own number; the gateway’s reference (pi_…, re_…); a customer’s id or reference; sku: and a SKU, for those that are of it.';
 const FOUND_BY = {
   order: 'the order',
   event: 'its event',
@@ -48,7 +48,7 @@ function Search({ query }) {
       <p><button type="submit" class="primary">Search</button></p>
     </form>
     ${asked !== '' && faultOf(asked) === '' && html`<${Results} key=${`${round} ${asked}`} text=${asked} />`}
-    <${InCommon} key=${`${round} ${query}`} query=${query} columns=${COLUMNS} onAgain=${again} />
+    <${InCommon} key=${`${round} ${query}`} query=${query} columns=${columnsOf} onAgain=${again} />
   <//>`;
 }
 
@@ -87,8 +87,17 @@ const Nothing = ({ text }) => html`<${Notice}>
   }</p>
 <//>`;
 
-/** @type {readonly import('../lib/ui.js').Column<{ order: any }>[]} */
-const COLUMNS = [
+/** So many lines of an order stand in a list. */
+const LINES_MAX = 3;
+/** Its lines, that of the SKU which was asked for first. @param {{ sku: string, quantity: number }[]} items @param {string} sku */
+function piecesOf(items, sku) {
+  const sorted = items.toSorted((a, b) => Number(b.sku === sku) - Number(a.sku === sku));
+  const told = sorted.slice(0, LINES_MAX).map((item) => `${number(item.quantity)} × ${item.sku}`);
+  return `${told.join(', ')}${sorted.length > LINES_MAX ? ` and ${number(sorted.length - LINES_MAX)} more` : ''}`;
+}
+
+/** @param {string} [sku] which was asked for @returns {readonly import('../lib/ui.js').Column<{ order: any }>[]} */
+const columnsOf = (sku = '') => [
   { label: 'Order', cell: ({ order }) => html`<${Id} id=${order.id} href=${hrefOf(`/orders/${order.id}`)} />` },
   {
     label: 'Status',
@@ -96,7 +105,11 @@ const COLUMNS = [
       html`<${Status} kind=${STATUS[status] ?? 'info'}>${status}${cancellation && ` (${cancellation.reason})`}<//>`,
   },
   { label: 'Total', cell: ({ order }) => html`<${Money} ...${order.total} />`, isNumber: true },
-  { label: 'Accepted', cell: ({ order }) => html`<${Ago} at=${order.createdAt} />` },
+  { label: 'Pieces', cell: ({ order }) => piecesOf(order.items, sku) },
+  {
+    label: 'Accepted',
+    cell: ({ order: { createdAt } }) => html`${moment(createdAt)} <small><${Ago} at=${createdAt} /></small>`,
+  },
   {
     label: 'Customer',
     cell: ({ order: { customerId } }) =>
@@ -107,9 +120,9 @@ const COLUMNS = [
 
 /** @type {readonly import('../lib/ui.js').Column<Found>[]} */
 const WITH_WHY = [
-  ...COLUMNS.slice(0, 1),
+  ...columnsOf().slice(0, 1),
   { label: 'Found by', cell: ({ foundBy }) => foundBy.map((by) => FOUND_BY[by]).join(', ') },
-  ...COLUMNS.slice(1),
+  ...columnsOf().slice(1),
 ];
 
 /** @type {import('../lib/router.js').View} */

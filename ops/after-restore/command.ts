@@ -4,6 +4,7 @@
  */
 import type { Command } from 'commander';
 import { money as asMoney } from '../../contracts/amounts.js';
+import { listKnownLost } from '../../domain/after-restore.js';
 import { readStanding } from '../../domain/installation.js';
 import { createPaymentGateway } from '../../gateways/stripe.js';
 import { actOnAll, type ActOptions, addActOptions, askBefore, askOnly, signatureOf } from '../act.js';
@@ -70,8 +71,11 @@ async function afterRestore(ops: Ops, options: Options): Promise<ExitCode> {
     out.document({ since: from, orders: sides.length, differences });
     return differences.length === 0 ? EXIT.done : EXIT.failed;
   }
+  const lost = differences.filter(({ kind }) => kind === 'ORDER_LOST').map(({ orderId }) => orderId);
+  const known = new Set(await listKnownLost(db, lost));
   const targets = differences.filter(
-    ({ remedy, held, kind }) => remedy.do !== 'nothing' || (kind === 'ORDER_LOST' && held.length > 0),
+    ({ orderId, remedy, held, kind }) =>
+      remedy.do !== 'nothing' || (kind === 'ORDER_LOST' && (held.length > 0 || !known.has(orderId))),
   );
   if (targets.length === 0) {
     out.document({ since: from, orders: sides.length, differences, items: [] });

@@ -59,10 +59,10 @@ async function settleLost({ db, client, recorder, signature, refundLost }: Settl
   // Between the list and the operator's yes, a restore may still have been going on.
   if ((await readRestored(db, [orderId])).length > 0) throw new Error('It is in this database by now: list again');
   const did: string[] = [];
+  const effect = { resource: orderId, reason, before: { difference: 'ORDER_LOST' }, after: null };
   for (const workflowId of [orderSagaId(orderId), cancelOrderSagaId(orderId)]) {
     const saga = await inTime(client, () => describeRun(client, workflowId));
     if (saga?.status.name !== 'RUNNING') continue;
-    const effect = { resource: orderId, reason, before: { difference: 'ORDER_LOST' }, after: null };
     await recorder.announce(db, effect);
     await inTime(client, () =>
       client.workflow.getHandle(workflowId, saga.runId).terminate(`the order is lost; ${operator}`),
@@ -72,6 +72,12 @@ async function settleLost({ db, client, recorder, signature, refundLost }: Settl
   }
   for (const charge of held) did.push(await settleCharge({ db, recorder, signature, refundLost }, orderId, charge));
   await requestReconciliation(db, orderId);
+  // What is on record is a known difference from here on: the verifier does not count the saga of an order that is known to be lost.
+  if (did.length === 0) {
+    await recorder.announce(db, effect);
+    await recorder.conclude(db, { ...effect, after: { lost: true } });
+    did.push('it is on record as lost');
+  }
   return did.join('; ');
 }
 

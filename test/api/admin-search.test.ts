@@ -153,6 +153,15 @@ describe('orders by what they have in common', () => {
     expect(rest.body.orders[0]).toEqual((await api.get<Order>(`/orders/${first}`, await as('operator'))).body);
   });
 
+  test('a SKU finds the orders that are of it, whatever has come of them: the newest that bought it is the first CONFIRMED one', async () => {
+    const [bought, undone, first, second] = ids;
+    expect(idsOf(await find('sku=LAMP', 'auditor'))).toEqual([second, first, undone, bought]);
+    expect(idsOf(await find('sku=LAMP&status=CONFIRMED'))).toEqual([bought]);
+    expect(idsOf(await find('sku=LAMP&heldSku=LAMP'))).toEqual([second, first]);
+    expect(idsOf(await find(`sku=LAMP&limit=1&cursor=${(await find('sku=LAMP&limit=1')).body.next}`))).toEqual([first]);
+    expect(idsOf(await find('sku=NOBODYS'))).toEqual([]);
+  });
+
   test('an amount finds its orders, exactly or between two, and in its currency alone', async () => {
     const [bought, undone, first, second] = ids;
     expect(idsOf(await find('currency=USD&amountFrom=777777&amountTo=777777'))).toEqual([first, bought]);
@@ -217,6 +226,7 @@ describe('orders by what they have in common', () => {
     ['amountFrom=5', 'currency'],
     ['currency=CHF&amountFrom=5&amountTo=4', 'amountFrom'],
     ['currency=chf&amountFrom=5', 'currency'],
+    ['sku=a%20b', 'sku'],
     ['heldSku=a%20b', 'heldSku'],
     ['createdTo=2026-02-30', 'createdTo'],
     ['limit=101', 'limit'],

@@ -172,6 +172,28 @@ describe('whose an order is', () => {
     expect(await customersOrders('cus_owner')).toEqual([order.id]);
   });
 
+  test('and who asked for its end is told: its customer, an operator, or a service for the customer', async () => {
+    const operator = await as('operator', 'alice');
+    const callers = [
+      [await as('customer', 'cus_ended'), 'customer', 'CANCELLED_BY_CUSTOMER'],
+      [operator, 'operator', 'OPERATOR'],
+      [await shop(), 'service', 'CANCELLED_BY_CUSTOMER'],
+    ] as const;
+    for (const [headers, who, code] of callers) {
+      const { id } = await place('cus_ended');
+      const timeline = async () =>
+        (await api.get<{ cancelledBy: unknown; entries: unknown[] }>(`/admin/orders/${id}/timeline`, operator)).body;
+      expect((await timeline()).cancelledBy).toBeNull();
+      await api.send('POST', `/orders/${id}/cancel`, { reason: 'two of them' }, headers);
+      const { cancelledBy, entries } = await timeline();
+      const subject = { customer: await held({ id }), operator: 'alice', service: 'shop' }[who];
+      expect([cancelledBy, entries]).toEqual([
+        { who, subject },
+        expect.arrayContaining([expect.objectContaining({ what: `to be given up: ${code}` })]),
+      ]);
+    }
+  });
+
   test('a number is one customer’s: a client’s id that is another’s reference may use it as well', async () => {
     const order = await place('cus_number', { externalOrderId: 'web-1' });
     await place(await held(order), { externalOrderId: 'web-1' });

@@ -75,6 +75,7 @@ describe('the list', () => {
       behind: 0,
       parkedAt: expect.any(String),
       updatedAt: expect.any(String),
+      sku: null,
       decidedBy: null,
       reason: null,
     });

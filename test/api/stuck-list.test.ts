@@ -38,7 +38,7 @@ afterAll(async () => {
 
 type Listed = {
   sagas: { orderId: string; step: string }[];
-  groups: { step: string; count: number }[];
+  groups: { step: string; count: number; title: string; detail: string }[];
   asOf: string;
   more: boolean;
   next: string | null;
@@ -52,6 +52,11 @@ test('those of one cause are listed by themselves, and all causes are counted', 
     ['chargePayment', PARKED / 2],
     ['refundPayment', PARKED / 2],
   ]);
+  expect(groups.map(({ title }) => title).sort()).toEqual([
+    'chargePayment gets no answer from the payment gateway',
+    'refundPayment gets no answer from the payment gateway',
+  ]);
+  expect(groups[0]?.detail).toMatch(/go on by themselves/);
   expect([more, next]).toEqual([false, null]);
   expect((await list('step=refundPayment&failure=Locked')).sagas).toEqual([]);
   expectProblem(await api.get('/admin/sagas?step=a%20b'), 400, 'invalid-request');

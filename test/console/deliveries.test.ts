@@ -29,6 +29,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   poisoned.clear();
+  receiver.says = undefined;
   await api.db.deadLetter.deleteMany();
 });
 
@@ -76,6 +77,25 @@ describeWithChromium('dead letters', (open) => {
     await page.getByText('Of 1 letter: 1 rejected again.').waitFor();
     await page.getByRole('listitem').filter({ hasText: 'the webhook receiver answered 422' }).waitFor();
   });
+
+  test('are named with the SKU at which the receiver points, and replayed from their order’s page', async () => {
+    receiver.says = { code: 'unknown_sku', field: 'data.items[0].sku' };
+    const [letter] = await park(1);
+    const { orderId } = (await api.db.deadLetter.findMany())[0] as { orderId: string };
+    const { page } = await open(api.url, { view: `/orders/${orderId}` });
+    await page.getByRole('link', { name: 'Dead letters of this order' }).first().click();
+    await page.waitForURL(new RegExp(`#/dead-letters\\?orderId=${orderId}$`));
+    await rows(page).getByText('code unknown_sku, field data.items[0].sku').waitFor();
+    await rows(page).getByText('that is A', { exact: false }).waitFor();
+    await expectAccessible(page);
+    await page.goBack();
+    poisoned.clear();
+    await page.getByRole('button', { name: `Replay letter ${letter} …` }).click();
+    await dialog(page).getByRole('button', { name: 'Replay 1 letter' }).click();
+    await page.getByText('Of 1 letter: 1 delivered.').waitFor();
+    expect(await states()).toEqual(['DELIVERED']);
+    await page.getByRole('link', { name: 'Dead letters of this order' }).first().waitFor({ state: 'detached' });
+  }, 60_000);
 
   test('that are chosen are discarded for a reason, and the others stay', async () => {
     const [first, second, third] = await park(3);

@@ -89,6 +89,16 @@ describeWithChromium('the console', (open) => {
     expect(await menu.getAttribute('aria-expanded')).toBe('false');
   });
 
+  test('lists an order’s events by their numbers, whatever their steps’ clocks say', async () => {
+    const { page } = await open(api.url);
+    const listed = await page.evaluate<string[]>(`import('./views/order/in-sequence.js').then(({ inSequence }) => {
+      const event = (sequence, at) => ({ lane: 'events', what: sequence + '', sequences: [sequence], at, until: at });
+      const undo = { lane: 'saga', what: 'undo', at: '02', until: '04' };
+      return inSequence([event(4, '01'), undo, event(6, '03'), event(5, '04')]).map(({ what, at }) => what + ' ' + at);
+    })`);
+    expect(listed).toEqual(['4 01', 'undo 02', '5 04', '6 04']);
+  });
+
   test('has the runbook with it, which is loaded when it is opened, and the section of every cause', async () => {
     const { page, show } = await open(api.url);
     const slugs = await page.evaluate<string[]>(`Promise.all([import('./lib/runbook.js'), import('./later/markdown.js'),

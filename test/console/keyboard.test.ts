@@ -75,7 +75,7 @@ describeWithChromium('the console', (open) => {
       await keys.press('Enter');
       await page.getByRole('heading', { level: 1, name }).waitFor();
     };
-    const cause = page.getByRole('link', { name: /^chargePayment gets no answer/ });
+    const cause = page.getByRole('link', { name: /^chargePayment (fails|gets no answer)/ });
     await cause.waitFor();
     await keys.goTo(page.getByRole('link', { name: 'Skip to the content' }));
     await keys.press('Enter');

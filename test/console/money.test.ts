@@ -105,14 +105,71 @@ describeWithChromium('findings', (open) => {
       ),
     );
     await page.getByText('2 findings shown; there are no more.').waitFor(); // though the pointer was on the list
-    await causes.getByRole('button', { name: 'Close 1 finding of AMOUNT_MISMATCH' }).click();
-    await dialog(page).getByRole('heading', { name: 'Say that 1 finding is dealt with' }).waitFor();
+    await causes.getByRole('button', { name: 'Close 1 as cancelled: AMOUNT_MISMATCH' }).click();
+    await dialog(page).getByRole('heading', { name: 'Close 1 finding as cancelled' }).waitFor();
+    await dialog(page).getByText('No money moves').waitFor();
     await dialog(page).getByLabel('Reason').fill('the difference was refunded, ticket 13');
     await dialog(page).getByLabel('Type 1 to confirm').fill('1');
     await dialog(page).getByRole('button', { name: 'Close 1 finding as cancelled' }).click();
     await page.getByText('Of 1 finding: 1 closed.').waitFor();
     await page.getByText('1 finding shown; there are no more.').waitFor();
     expect(await books.db.reconciliationClosing.count({ where: { reason: 'compared by hand, ticket 12' } })).toBe(2);
+  }, 60_000);
+
+  test('of which many are charges are given back at once by typing their sum: each is asked for once, and what is refused stops nothing', async () => {
+    await books.db.reconciliationFinding.updateMany({ data: { action: 'refunded' } });
+    const amounts = [123_450, 200, 300].map((amount) => ({ amount, currency: 'EUR' }));
+    for (const money of [...amounts, { amount: 500, currency: 'USD' }])
+      await openFinding(books.db, 'ORPHAN_CHARGE', 'reported', {
+        ...money,
+        reference: `pi_${randomUUID()}`,
+        orderId: randomUUID(),
+      });
+    await openFinding(books.db, 'MISSING_CHARGE', 'reported', { ...charge, reference: `pi_${randomUUID()}` });
+    const found = await books.db.reconciliationFinding.findMany({
+      where: { action: 'reported', kind: 'ORPHAN_CHARGE' },
+      orderBy: { id: 'asc' },
+    });
+    const { page } = await open(api.url, { view: '/findings', requestsMayFail: true });
+    const keys: string[] = [];
+    page.on('request', (request) => {
+      if (request.url().endsWith('/refund')) keys.push(request.headers()['idempotency-key'] ?? '');
+    });
+    await page.getByRole('button', { name: 'Choose the 4 that can be given back' }).click();
+    const sum = 'USD 5.00 and EUR 1,239.50';
+    await page.getByRole('button', { name: 'Give back USD 5.00 · EUR 1,239.50 of 4 findings …' }).click();
+    await dialog(page).getByRole('heading', { name: 'Give back 4 charges' }).waitFor();
+    await dialog(page).getByText(`with ${sum} at stake`).waitFor();
+    await expectAccessible(page);
+    await dialog(page).getByLabel('Reason').fill('lost by the restore, ticket 14');
+    await dialog(page)
+      .getByRole('button', { name: `Give back ${sum}` })
+      .click({ force: true });
+    await dialog(page).getByLabel(`Type ${sum} to confirm`).fill('4');
+    await dialog(page)
+      .getByRole('button', { name: `Give back ${sum}` })
+      .click({ force: true });
+    expect(keys).toEqual([]); // the sum was not typed
+    await api.send('POST', `/admin/findings/${found[1]?.id}/close`, {
+      as: 'cancelled',
+      reason: 'first',
+      operator: 'o',
+    });
+    await dialog(page).getByLabel(`Type ${sum} to confirm`).fill('usd 5.00 and eur 1239.50');
+    await dialog(page)
+      .getByRole('button', { name: `Give back ${sum}` })
+      .click();
+    await page.getByText('Of 4 findings: 3 to be given back, 1 refused.').waitFor();
+    await page
+      .getByRole('listitem')
+      .filter({ hasText: `Finding ${found[3]?.id}: to be given back: USD 5.00` })
+      .waitFor();
+    expect(new Set(keys).size).toBe(4);
+    const asked = await books.db.reconciliationClosing.findMany({
+      where: { reason: 'lost by the restore, ticket 14' },
+    });
+    expect(asked.map(({ action }) => action)).toEqual(['refunding', 'refunding', 'refunding']);
+    await books.db.reconciliationFinding.updateMany({ data: { action: 'refunded' } });
   }, 60_000);
 
   test('are an auditor’s to read, and nothing else', async () => {

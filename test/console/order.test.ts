@@ -127,6 +127,7 @@ describeWithChromium('an order on the screen', (open) => {
     const { page, show } = await open(api.url, { view: `/orders/${id}` });
     await page.getByRole('button', { name: 'Cancel the order …' }).click();
     const dialog = page.getByRole('dialog');
+    expect(await dialog.getByRole('heading').innerText()).toBe('Cancel the order');
     expect(await dialog.innerText()).toMatch(/with USD 10\.00 at stake.*It cannot be taken back/s);
     await dialog.getByLabel('Reason').fill('ordered twice');
     await page.keyboard.press('Enter');
@@ -138,6 +139,10 @@ describeWithChromium('an order on the screen', (open) => {
     // As a relay does.
     await restartSaga({ client: stage.s.client, db: stage.s.db, policy: PATIENT }, id).catch(() => undefined);
     await page.getByText('It worked: the order is CANCELLED.').waitFor({ timeout: 30_000 });
+    expect(await page.locator('.notice').filter({ hasText: 'It worked' }).innerText()).toMatch(
+      /^✓\s*Cancel the order\. It worked/,
+    );
+    await page.getByText('its end was asked for by somebody who did not sign in (anonymous)').waitFor();
     expect(await statusOf(id)).toBe('CANCELLED');
     expect(await stage.s.money(id)).toMatchObject({ net: 0 });
 

@@ -41,10 +41,15 @@ describeWithChromium('the search', (open) => {
     const { page, show } = await open(s.api.url, { view: '/stock' });
     const row = page.getByRole('row', { name: /KEYBOARD/ });
     await row.getByRole('link', { name: '6', exact: true }).click();
-    await page.waitForURL(/#\/search\?sku=KEYBOARD$/);
+    await page.waitForURL(/#\/search\?sku=KEYBOARD&held=now$/);
     const found = page.getByRole('region', { name: 'Orders that have it in common' }).locator('tbody tr');
     await page.getByText('Worth USD 60.00, of those shown.').waitFor();
     expect(await found.count()).toBe(3);
+    await found.getByText('1 × KEYBOARD').first().waitFor();
+    await found
+      .getByText(/^20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC/)
+      .first()
+      .waitFor();
     await expectAccessible(page);
     await page.getByLabel('Total, at least').fill('15.00');
     await page.getByRole('button', { name: 'Find orders' }).click();
@@ -107,7 +112,9 @@ describeWithChromium('the stuck sagas', (open) => {
 
   test('of one cause are shown by themselves, and previewed all together by their number', async () => {
     const { page } = await open(s.api.url, { view: '/sagas' });
-    await page.getByRole('link', { name: 'chargePayment: GatewayUnknown' }).click();
+    await page
+      .getByRole('link', { name: /^chargePayment (gets no answer from|is put off by) the payment gateway/ })
+      .click();
     await page.getByRole('heading', { name: 'Those of this cause' }).waitFor();
     await page.getByRole('region', { name: 'Causes' }).getByRole('button', { name: 'Decide on 3 sagas …' }).click();
     await page.getByRole('button', { name: 'Preview' }).click();

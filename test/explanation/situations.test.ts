@@ -92,6 +92,26 @@ test.each([
   60_000,
 );
 
+test('a command that is pasted once the order stands at another step decides nothing of that one', async () => {
+  const id = await parkedAt('chargePayment');
+  const printed = await stage.until(id, 'parked');
+  for (const word of ['retry', 'skip', 'compensate']) {
+    expect(commandFor(printed, word)).toContain(' --at chargePayment ');
+    const http = printed.choices.find((choice) => choice.action === word)?.http ?? '';
+    expect(JSON.parse(http.slice(http.indexOf('{')))).toMatchObject({ action: word, expectedStep: 'chargePayment' });
+  }
+  stage.broken.add('refundPayment');
+  expect(await stage.ops(...argsOf(commandFor(printed, 'compensate')))).not.toMatchObject({ code: 2 });
+  await stage.until(id, 'unwinding', /refundPayment/);
+  const pasted = await stage.ops(...argsOf(commandFor(printed, 'skip')));
+  expect(pasted.code).not.toBe(0);
+  expect(pasted.stdout + pasted.stderr).toMatch(
+    /is at refundPayment.* by now, not at chargePayment: nothing was decided/,
+  );
+  const skipped = await stage.s.db.sagaLogEntry.count({ where: { orderId: id, outcome: 'skipped' } });
+  expect(skipped).toBe(0);
+}, 60_000);
+
 test('says of an order whose worker is gone that it waits for one, and offers nothing that would not be heard', async () => {
   await stage.s.dismiss();
   const { order, result } = await stage.s.place({ A: 1 });
@@ -181,11 +201,19 @@ test('a refund that is pending is told as under way, by `explain` and `order`, a
   const payment = await stage.s.db.payment.findUniqueOrThrow({ where: { orderId: id } });
   const whyOf = async (changed?: Parameters<Stage['explain']>[1]) => linesOf(await stage.explain(id, changed));
   const pending = await whyOf();
-  expect(pending.why).toMatch(/is REFUNDED: refund under way at the provider \(pending since \d{4}-\S+Z\)/);
+  expect(pending.why).toMatch(
+    /the refund of 10\.00 USD is not there yet: refund under way at the provider \(pending since \d{4}-\S+Z\)/,
+  );
+  expect(pending.next).toMatch(
+    /^the provider still has the refund of 10\.00 USD under way: it is looked at every 4 min/,
+  );
+  expect(pending.why).not.toContain('REFUNDED');
   expect(pending.happened).toMatch(/10\.00 USD taken, 10\.00 USD refund under way at the provider \(pending since/);
   expect(pending.why + pending.happened).not.toMatch(/given back/);
   const unasked = await whyOf({ gateway: { why: 'a test has no key' } });
-  expect(unasked.why).toMatch(/REFUNDED: refund accepted by the provider at \d{4}-\S+Z, and pending then/);
+  expect(unasked.why).toMatch(
+    /is there yet is not known: refund accepted by the provider at \d{4}-\S+Z, and pending then/,
+  );
   const shown = await stage.ops('order', id);
   expect(shown).toMatchObject({ code: 0 });
   expect(shown.stdout).toMatch(/^payment +REFUNDED, pi_\S+, re_\S+: refund under way at the provider \(pending since/m);

@@ -13,6 +13,8 @@ export type Receiver = {
   rejected: number;
   /** Which status to answer; anything but 2xx means "not taken". */
   answer: (event: CloudEvent) => number;
+  /** What it says of an event that it does not take, as JSON. */
+  says?: object | undefined;
   /** Headers of each answer. */
   headers: Record<string, string>;
   /** Requests so far, whatever became of them. */
@@ -49,9 +51,10 @@ export async function startReceiver(): Promise<Receiver> {
           receiver.asked++;
           const body = Buffer.concat(chunks).toString();
           const status = take(receiver, body, request.headers as Record<string, string>);
-          response.writeHead(status, receiver.headers);
+          const words = status >= 300 && receiver.says ? JSON.stringify(receiver.says) : undefined;
+          response.writeHead(status, { ...(words && { 'content-type': 'application/json' }), ...receiver.headers });
           const ready = receiver.whenAsked?.(JSON.parse(body) as CloudEvent) ?? Promise.resolve();
-          void ready.finally(() => setTimeout(() => response.end(), receiver.delayMs));
+          void ready.finally(() => setTimeout(() => response.end(words), receiver.delayMs));
         });
       });
       await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));

@@ -2,6 +2,7 @@
 import type { Client } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { createCursors } from '../../domain/cursors.js';
+import { readInvariantFigures } from '../../domain/invariant-figures.js';
 import { confirmDestinations } from '../../domain/retention.js';
 import { openAtMostMs } from '../../verification/limits.js';
 import { VERIFIED, verify } from '../../verification/pass.js';
@@ -70,7 +71,10 @@ async function showsWhileSpoilt(): Promise<void> {
   await spoil(1);
   await shows(LINES, 1);
   await shows(MONEY, 1);
+  const kept = async () => (await readInvariantFigures(books.db)).map(({ invariant }) => invariant);
+  await eventually('every process can read that it is so', async () => (await kept()).includes(LINES));
   await spoil(-1);
+  await eventually('and that it is mended', async () => !(await kept()).includes(LINES));
   await shows(LINES, 0);
   await shows(MONEY, 0);
 }

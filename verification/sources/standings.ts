@@ -25,12 +25,18 @@ export async function readStandings(
   return page;
 }
 
-/** @returns those of these orders that there are not */
+/**
+ * After a restore Temporal knows the sagas of lost orders for days. One of which a finding is on record, or that an operator has settled as
+ * lost, is a difference that is known.
+ * @returns those of these orders that there are not, and that nobody knows to be lost
+ */
 export async function listUnknownOrders(db: DatabaseClient, ids: readonly string[]): Promise<string[]> {
   const { unknown } = await readOnly<{ unknown: string[] }>(
     db,
     Prisma.sql`SELECT coalesce(json_agg(id), '[]') AS unknown FROM unnest(${ids}::uuid[]) AS named(id)
-      WHERE NOT EXISTS (SELECT FROM orders o WHERE o.id = named.id)`,
+      WHERE NOT EXISTS (SELECT FROM orders o WHERE o.id = named.id)
+        AND NOT EXISTS (SELECT FROM reconciliation_findings f WHERE f.kind = 'ORPHAN_CHARGE' AND f.order_id = named.id::text)
+        AND NOT EXISTS (SELECT FROM audit_acts a WHERE a.resource = named.id::text AND a.before->>'difference' = 'ORDER_LOST')`,
   );
   return unknown;
 }

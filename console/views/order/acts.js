@@ -5,8 +5,9 @@
 import { ApiProblem, post } from '../../lib/api.js';
 import { confirmAct } from '../../lib/confirm.js';
 import { moment } from '../../lib/format.js';
-import { Notice, Status } from '../../lib/ui.js';
-import { html } from '../../vendor/preact.js';
+import { Notice, ProblemNotice } from '../../lib/ui.js';
+import { html, useState } from '../../vendor/preact.js';
+import { elsewhereOf } from './elsewhere.js';
 import { situationWord } from './words.js';
 
 /** @typedef {import('./follow.js').Timeline} Timeline */
@@ -32,18 +33,29 @@ export function nameOf(action, step) {
   return action === 'compensate' ? 'Give up now' : 'Cancel the order';
 }
 
-/** @param {{ timeline: Timeline, onActed: (acted: Acted) => void, canAct: boolean }} props */
+/** @param {{ timeline: Timeline, onActed: (acted: Acted | undefined) => void, canAct: boolean }} props */
 export function Acts({ timeline, onActed, canAct }) {
   const { choices, step } = timeline.explanation;
+  const [told, setTold] = useState(/** @type {unknown} */ (undefined));
   if (choices.length === 0)
-    return html`<p class="faint">Nothing is to be decided: there is nothing to do but wait.</p>`;
-  return html`<ul class="choices">${choices.map(
-    (choice) => html`<li>
-      ${choice.action !== null && canAct && html`<button type="button" class=${choice.usual ? 'primary' : ''} onClick=${() => act(timeline, choice, onActed)}>${nameOf(choice.action, step)} …</button> `}
-      <span>${choice.action === null || !canAct ? html`<code>${choice.command}</code>: ` : ''}${choice.does}${choice.usual ? ': the usual choice' : ''}.</span> <span>Use it when: ${choice.useWhen}.</span>
+    return html`${told}<p class="faint">Nothing is to be decided.</p>`;
+  /** @param {import('./elsewhere.js').Elsewhere} elsewhere */
+  const decide = async ({ run }) => {
+    const came = await run().catch((problem) => html`<${ProblemNotice} problem=${problem} />`);
+    if (came === undefined) return;
+    setTold(came);
+    onActed(undefined);
+  };
+  return html`${told}<ul class="choices">${choices.map((choice) => {
+    const elsewhere = choice.action === null ? elsewhereOf(choice.command, timeline.orderId) : undefined;
+    const name = elsewhere?.name ?? (choice.action === null ? undefined : nameOf(choice.action, step));
+    const begin = () => (elsewhere ? decide(elsewhere) : act(timeline, choice, onActed));
+    return html`<li>
+      ${name && canAct && html`<button type="button" class=${choice.usual ? 'primary' : ''} onClick=${begin}>${name} …</button> `}
+      <span>${!name || !canAct ? html`<code>${choice.command}</code>: ` : ''}${choice.does}${choice.usual ? ': the usual choice' : ''}.${elsewhere && html` <a href=${elsewhere.href}>${elsewhere.list} of this order</a>.`}</span> <span>Use it when: ${choice.useWhen}.</span>
       <span class="faint">Money: ${choice.money}. Stock: ${choice.stock}. Customer: ${choice.customer}.${choice.follows !== null && ` Then by itself: ${choice.follows}.`} Can it be taken back? ${choice.reversible}.</span>
-    </li>`,
-  )}</ul>`;
+    </li>`;
+  })}</ul>`;
 }
 
 /**
@@ -57,13 +69,13 @@ async function act(timeline, choice, onActed) {
   const action = /** @type {Action} */ (choice.action);
   const name = nameOf(action, step);
   const answer = await confirmAct({
-    title: `${name}: ${choice.does}`,
+    title: name,
     act: name,
     count: 1,
     noun: 'order',
     atStake: choice.moves && action !== 'retry' ? [choice.moves] : [],
     isHarmful: action !== 'retry',
-    children: html`<dl>
+    children: html`<p>It ${choice.does}.</p><dl>
       <dt>Order</dt><dd><code>${orderId}</code>, ${status}, ${situationWord(explanation.situation)}</dd>
       <dt>Money</dt><dd>${choice.money}</dd><dt>Stock</dt><dd>${choice.stock}</dd><dt>Customer</dt><dd>${choice.customer}</dd>
       ${choice.follows !== null && html`<dt>Then by itself</dt><dd>${choice.follows}</dd>`}
@@ -131,5 +143,5 @@ export function outcomeOf({ action, step, at, expects }, timeline) {
 /** @param {{ acted: Acted, timeline: Timeline }} props */
 export function Outcome({ acted, timeline }) {
   const { kind, says } = outcomeOf(acted, timeline);
-  return html`<${Notice} kind=${kind}><p class="outcome"><${Status} kind=${kind}>${nameOf(acted.action, acted.step)}<//> ${says} <span class="faint">As of ${moment(timeline.at).slice(11)}.</span></p><//>`;
+  return html`<${Notice} kind=${kind}><p class="outcome"><strong>${nameOf(acted.action, acted.step)}.</strong> ${says} <span class="faint">As of ${moment(timeline.at).slice(11)}.</span></p><//>`;
 }

@@ -20,6 +20,7 @@ const PATIENT_MS = 700;
  * @property {{ amount: number, currency: string }} total
  * @property {string} createdAt
  * @property {boolean} isFinal
+ * @property {{ who: 'operator' | 'customer' | 'service' | 'anybody', subject: string } | null} cancelledBy
  * @property {{ workflowId: string | null, runId: string | null, webUrl: string | null }} saga
  * @property {string | null} traceId
  * @property {import('./words.js').Entry[]} entries

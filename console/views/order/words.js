@@ -38,7 +38,7 @@ const KINDS = {
   refused: 'warn',
   failed: 'bad',
   skipped: 'info',
-  undone: 'info',
+  undone: 'good',
   'nothing-to-undo': 'info',
   decided: 'info',
   'not-taken': 'warn',
@@ -60,6 +60,7 @@ export const kindOf = (status) => KINDS[status] ?? 'info';
 const STATUSES = {
   'nothing-to-undo': 'nothing to undo',
   'not-taken': 'not taken',
+  undone: 'done', // as the act itself is told: the undo was done
   dead: 'dead letter',
   pending: 'to come',
 };

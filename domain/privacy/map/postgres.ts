@@ -231,6 +231,7 @@ export const POSTGRES: readonly Store[] = [
   table('feed_horizon', LEGAL.operation, none('singleton feed_xid feed_position occurred_at')),
   table('erasure_journal_mark', LEGAL.operation, none('singleton position hash incarnation read_at')),
   table('progress_marks', LEGAL.operation, none('name reached_at')),
+  table('invariant_figures', LEGAL.operation, none('invariant violations since looked_at')),
   table('sealing_passes', LEGAL.operation, none('name opened_at began_at place looked sealed done_at')),
   table('reconciliation_scans', LEGAL.operation, none('scan since until after due_at updated_at')),
   table(

@@ -69,7 +69,7 @@ export const FORMS: Record<string, (s: ConsoleStack) => Promise<Form>> = {
   }),
   'admin/findings/*/refund': async (s) => ({
     view: `/findings?orderId=${await finding(s)}`,
-    fill: (page) => button(page, /^Give back/).click(),
+    fill: (page) => button(page, /^Give back .*: finding/).click(),
     button: /Give back EUR 12.34$/,
     typed: '1',
     done: /In hand: refunding/,

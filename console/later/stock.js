@@ -14,7 +14,7 @@ import { html, useRef, useState } from '../vendor/preact.js';
 const BY_MAX = 1_000_000_000;
 const PIECES = /^[+-]?\d{1,10}$/;
 
-function Stock() {
+export function Stock() {
   const pages = usePages('inventory', 'items');
   const { shown, hold } = useSteadyRows(/** @type {Sku[]} */ (pages.rows), ({ sku }) => sku);
   const form = useForm({ sku: '', by: '' });
@@ -48,7 +48,7 @@ function Stock() {
       html`<${Panel} title="Adjust"><form ref=${pieces} onSubmit=${ask} novalidate>
       <${Field} name="sku" label="SKU" ...${form.field('sku')} />
       <${Field} name="by" label="Pieces to add, with a minus to remove" inputmode="text" hint="What is reserved or sold stays so: no more is removed than is available." ...${form.field('by')} />
-      ${form.errors['by'] && form.values['sku'] && html`<p>Is more gone than is available? Cancel the newest of <${Holders} sku=${form.values['sku'].trim()}>the orders that hold ${form.values['sku'].trim()}<//>, then remove what they held.</p>`}
+      ${form.errors['by'] && form.values['sku'] && html`<p>Is more gone than is available? Remove what is available, cancel the newest of <${Buyers} sku=${form.values['sku'].trim()}>the CONFIRMED orders of ${form.values['sku'].trim()}<//>, and remove at once what they give back.</p>`}
       <button type="submit" class="primary">Adjust …</button>
     </form><//>`
     }
@@ -61,7 +61,11 @@ function Stock() {
 
 /** The orders that hold it. @param {{ sku: string, children?: unknown }} props */
 const Holders = ({ sku, children }) =>
-  html`<a href=${hrefOf('/search', { sku })} title="The orders that hold them">${children}</a>`;
+  html`<a href=${hrefOf('/search', { sku, held: 'now' })} title="The orders that hold them">${children}</a>`;
+
+/** The orders that bought it. @param {{ sku: string, children?: unknown }} props */
+const Buyers = ({ sku, children }) =>
+  html`<a href=${hrefOf('/search', { sku, status: 'CONFIRMED' })} title="The CONFIRMED orders of it, newest first">${children}</a>`;
 
 /** Where the parts do not make up the whole, it says so: that is a bug, and not to be mended by an adjustment. @param {{ item: Sku }} props */
 function OnHand({ item: { sku, onHand, available, reserved, sold } }) {
@@ -91,7 +95,11 @@ const columnsOf = (canAct, begin) => [
     cell: (/** @type {Sku} */ { sku, reserved }) =>
       reserved === 0 ? '0' : html`<${Holders} sku=${sku}>${number(reserved)}<//>`,
   },
-  { label: 'Sold', isNumber: true, cell: (/** @type {Sku} */ { sold }) => number(sold) },
+  {
+    label: 'Sold',
+    isNumber: true,
+    cell: (/** @type {Sku} */ { sku, sold }) => (sold === 0 ? '0' : html`<${Buyers} sku=${sku}>${number(sold)}<//>`),
+  },
   { label: 'On hand', isNumber: true, cell: (/** @type {Sku} */ item) => html`<${OnHand} item=${item} />` },
   ...(canAct
     ? [
@@ -140,6 +148,3 @@ const adjust = (sku, by, form) =>
       post(`inventory/${encodeURIComponent(sku)}/adjust`, { idempotencyKey, body: { by, reason } }),
     ),
   });
-
-/** @type {import('../lib/router.js').View} */
-export const stock = { path: '/stock', title: 'Stock', nav: { label: 'Stock', order: 55 }, View: Stock };

@@ -18,7 +18,7 @@ const SHOWN = {
   unserved: ['bad', 'Unserved: no relay delivers all of it'],
 };
 
-function Destinations() {
+export function Destinations() {
   const pages = usePages('admin/destinations', 'destinations', { isWhole: true });
   const held = pages.answer?.feedHeldSeconds ?? 0;
   return html`<${Page} title="Destinations" actions=${html`<${ReadAt} of=${pages} />`}>
@@ -59,11 +59,3 @@ const COLUMNS = [
       html`<${Status} kind=${served ? 'good' : 'bad'}>${served ? 'served' : 'nobody'}<//>`,
   },
 ];
-
-/** @type {import('../lib/router.js').View} */
-export const destinations = {
-  path: '/destinations',
-  title: 'Destinations',
-  nav: { label: 'Destinations', order: 60, roles: ['operator', 'auditor'] },
-  View: Destinations,
-};
