@@ -150,7 +150,18 @@ test('a decision on a step that the saga has left is refused, whatever it is, an
     });
   }
   expect(await s.db.sagaLogEntry.count({ where: { orderId: order.id, step: 'resolve' } })).toBe(0);
-  await resolve(saga, { action: 'skip', expectedStep: 'chargePayment', expectedFailure: 'GatewayUnknown' });
+  const seen = { expectedStep: 'chargePayment', expectedFailure: 'GatewayUnknown' };
+  await s.fault({ route: 'charge', mode: 'slow', count: null, delayMs: 5_000 });
+  await saga.signal('retry');
+  await expect(resolve(saga, { action: 'retry', ...seen })).rejects.toMatchObject({
+    cause: {
+      type: 'NotAsSeen',
+      message: `order ${order.id} is being tried again at chargePayment by now (somebody has had it tried): nothing was decided`,
+    },
+  });
+  await s.fault({ route: 'charge', mode: 'down', count: null });
+  await eventually('it is parked again', async () => (await progressOf(saga)).state === 'NEEDS_ATTENTION');
+  await resolve(saga, { action: 'skip', ...seen });
   expect(await result()).toEqual({ status: 'CONFIRMED' });
 });
 
