@@ -682,7 +682,7 @@ export interface components {
       };
       calm: {
         isCalm: boolean;
-        /** @description When the last trouble ended: a parked saga went on, a finding or a dead letter was settled, a brake was released, the account was adopted (of each the newest hundred); or when a neighbour that was away, or a saga that had no worker, was last seen so by any process. Where there never was any, since the first order; null while it is not calm, or nothing has happened */
+        /** @description When the last trouble ended: a parked saga went on, a finding or a dead letter was settled, a brake was released, the account was adopted (of each the newest hundred); or when a neighbour that was away, or a saga that had no worker, was first seen not to be so any more by any process. Where there never was any, since the first order; null while it is not calm, or nothing has happened */
         since: string | null;
       };
       /** @description What explains others first, then what concerns more */
