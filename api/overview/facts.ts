@@ -69,11 +69,10 @@ const ERRORS_OF_MAX = 500;
 const STUCK_FRESH_MS = 2_000;
 
 /** Of the youngest, since they know what is answered now; of all it would be a lot to read each second. */
+const youngestOf = (sagas: StuckSaga[]): string[] => sagas.slice(-ERRORS_OF_MAX).map(({ orderId }) => orderId);
+
 export const lastErrorsOf = (db: Database, sagas: StuckSaga[]): Promise<LastError[]> =>
-  countLastErrors(
-    db,
-    sagas.slice(-ERRORS_OF_MAX).map(({ orderId }) => orderId),
-  );
+  countLastErrors(db, youngestOf(sagas));
 
 /** Stuck sagas may be ten thousand: they are grouped at once. A list that long is kept at hand, and some seconds old. */
 export async function readTemporal(db: Database, client: Client, policy: SagaPolicy, snapshots: StuckSnapshots) {
@@ -82,8 +81,7 @@ export async function readTemporal(db: Database, client: Client, policy: SagaPol
     readPollers(client),
     client.workflow.count(HELD_QUERY),
   ]);
-  // The youngest, since they know what is answered now; of all it would be a lot to read each second.
-  const asked = stuck.sagas.slice(-ERRORS_OF_MAX).map(({ orderId }) => orderId);
+  const asked = youngestOf(stuck.sagas);
   const [errors, findings] = await Promise.all([countLastErrors(db, asked), listFindingsOf(db, asked)]);
   return {
     causes: causesOfSagas(stuck.sagas, policy, errors),

@@ -171,7 +171,11 @@ export function causesOfNeighbours(sources: Sources, { neighbours, began }: Outa
     );
   add('temporal', 'Temporal does not answer', 'Orders are accepted, and their sagas go on when it is back.');
   if (sources.gateway.answers === false)
-    add('gateway', 'The payment gateway does not answer', `${howItFails(sources.gateway)}Charges and refunds wait, and go on by themselves.`);
+    add(
+      'gateway',
+      'The payment gateway does not answer',
+      `${howItFails(sources.gateway)}Charges and refunds wait, and go on by themselves.`,
+    );
   else if (sources.gateway.facts?.asked && sources.gateway.facts.fails)
     add(
       'gateway',

@@ -37,8 +37,7 @@ export function nameOf(action, step) {
 export function Acts({ timeline, onActed, canAct }) {
   const { choices, step } = timeline.explanation;
   const [told, setTold] = useState(/** @type {unknown} */ (undefined));
-  if (choices.length === 0)
-    return html`${told}<p class="faint">Nothing is to be decided.</p>`;
+  if (choices.length === 0) return html`${told}<p class="faint">Nothing is to be decided.</p>`;
   /** @param {import('./elsewhere.js').Elsewhere} elsewhere */
   const decide = async ({ run }) => {
     const came = await run().catch((problem) => html`<${ProblemNotice} problem=${problem} />`);

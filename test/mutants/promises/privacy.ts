@@ -29,7 +29,8 @@ export default [
     promise: 'Nobody is erased while an event of theirs is to be decided on.',
     file: 'domain/erasure/holds.ts',
     find: "'dead-letter-open', NULL FROM own JOIN dead_letters l ON l.order_id = own.id WHERE l.closed_at IS NULL",
-    replace: "'dead-letter-open', NULL FROM own JOIN dead_letters l ON l.order_id = own.id WHERE l.closed_at IS NOT NULL",
+    replace:
+      "'dead-letter-open', NULL FROM own JOIN dead_letters l ON l.order_id = own.id WHERE l.closed_at IS NOT NULL",
     test: ERASURE,
     name: 'a finding, and a dead letter, until somebody has decided',
   },
