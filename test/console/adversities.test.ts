@@ -43,11 +43,12 @@ const typedIn = (page: Page) =>
 /** What the page shows of an act whose answer is lost may be what it has come to: then its form is done with. */
 const inDialog = (typed: [string, string][]) => typed.filter(([id]) => id.startsWith('confirm-'));
 
-/** On record, as answered; what workers do of an operation has its way and its reason, and no answer. */
+/** On record; what workers do of an operation has its way and its reason, too, and the operation for a correlation id. */
 async function actsOf(form: string, reason: string): Promise<number> {
   const way = new RegExp(`^POST /${form.replaceAll('*', '[^/]+')}$`);
   const acts = await s.db.auditAct.findMany({ where: { reason, kind: 'act' } });
-  return acts.filter(({ route, status }) => status !== null && way.test(route)).length;
+  const operations = new Set(acts.map(({ resource }) => resource));
+  return acts.filter(({ route, correlationId }) => way.test(route) && !operations.has(correlationId ?? '')).length;
 }
 
 /** What the page says then, and what it is about. */
