@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { withSealing } from '../../domain/database.js';
-import { beginUnwinding, cancelOrder } from '../../domain/orders.js';
+import { cancelOrder, requestCancellation } from '../../domain/orders.js';
 import { createDataKeys } from '../../domain/sealing/data-keys.js';
 import { sealCancellationMessage } from '../../domain/sealing/of-orders.js';
 import { beginSealing } from '../../domain/sealing/passes.js';
@@ -50,7 +50,7 @@ test('what the customer said, and is sealed, is in it as it was said; where it c
   await beginSealing(t.db);
   const { id, customer } = await accept(db, { A: 1 }, { customerId: 'cus_sealed' });
   const message = (await sealCancellationMessage(db, id, 'zieht um: Ahornweg 12')) ?? '';
-  await beginUnwinding(db, id, { reason: 'CANCELLED_BY_CUSTOMER', message });
+  await requestCancellation(db, id, { reason: 'CANCELLED_BY_CUSTOMER', message });
   await cancelOrder(db, id);
   const withKeys = cliOf({ databaseUrl: t.url, env: { address: '127.0.0.1:1' } }, { KEY_ENCRYPTION: keys });
 
@@ -61,7 +61,7 @@ test('what the customer said, and is sealed, is in it as it was said; where it c
     complete: true,
   });
   expect(await ops('export', 'cus_sealed')).toMatchObject({
-    code: 4,
+    code: 69,
     stdout: '',
     stderr: expect.stringContaining('sealed'),
   });
