@@ -9,13 +9,16 @@ import type { Api } from '../dependencies.js';
 import { addPersonalDataKeyword } from './personal-texts.js';
 import { ERRORS_MAX } from './problems.js';
 
+/** As Postgres reads it: what is asked of it by an id is to be one. */
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
 /**
  * Bodies are taken as they are: no coercion, no field dropped in silence. Query strings are text, so they are read as such.
  * What reads or writes a schema's values is made when the first of them comes: for all routes together it takes as long as the rest of
  * a process's start, and most processes are asked a few of them.
  */
 export function validateStrictly(app: Api): void {
-  const base = { removeAdditional: false, strict: false, formats: { uuid: true, 'date-time': true } } as const;
+  const base = { removeAdditional: false, strict: false, formats: { uuid: UUID, 'date-time': true } } as const;
   const compilerOf = (more: object) => {
     const first = addPersonalDataKeyword(new Ajv({ ...base, ...more, allErrors: false }));
     const all = addPersonalDataKeyword(new Ajv({ ...base, ...more, allErrors: true }));
