@@ -13,7 +13,7 @@ const MISSING = 'Chromium is not here: apt-get install chromium, or name one by 
 /** No network but to this machine. */
 const OFFLINE = '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost';
 /** How long an expected element may take. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 20_000;
 
 export type Opening = {
   /** Behind `#`; absent = the first screen. */
