@@ -72,6 +72,7 @@ describeWithChromium('the first screen', (open) => {
     await s.db.$executeRaw`
       INSERT INTO reconciliation_findings (kind, gateway_reference, order_id, amount, currency, action)
       VALUES ('ORPHAN_CHARGE', 'pi_1', 'nobody', 4200, 'EUR', 'reported'), ('ORPHAN_CHARGE', 'pi_2', 'nobody', 99, 'JPY', 'reported'),
+        ('DISPUTED', 'pi_3', 'nobody', 12900, 'USD', 'reported'), ('REFUND_FAILED', 'pi_4', 'nobody', 800, 'USD', 'reported'),
         ('ACCOUNT_HELD', 'account', '', 0, '', 'reported')`;
     await s.api.send('POST', '/admin/brakes/accepting/engage', { reason: 'stock is being counted' });
     const { page } = await open(s.api.url);
