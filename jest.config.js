@@ -16,7 +16,7 @@ export default {
   testSequencer: '<rootDir>/test/support/sequencer.mjs',
   // Most of a test's time is other processes' work, or waiting for it: with two workers, api/, domain/ and contracts/ take 218 s of
   // processor time in 323 s, of which two processors have 646. test/support/environment.mjs has as many places.
-  maxWorkers: 3,
+  maxWorkers: 4,
   // Node never gives back what a file has loaded into its context: 3 MB where that is Temporal's client, 20 to 40 MB where it is the
   // API. A worker that has grown spends ever more of its time on collecting garbage, so a new one takes its place.
   workerIdleMemoryLimit: '700MB',

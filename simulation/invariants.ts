@@ -115,13 +115,13 @@ function money({ ledger, gateway, reached }: End): Violation | undefined {
     if (isOutside('payment.charged') || held() === wanted.amount) return undefined;
     return { invariant: 'money', how: `${held()} is held of a confirmed order of ${wanted.amount}` };
   }
-  const settledAt = ledger.moneySettledAt;
-  // What an attempt looks up after that is no longer asked for: its saga has gone on without it.
-  const lookedUpAt = gateway.lookUpsAt.findLast((at) => at <= settledAt) ?? settledAt;
   // As long as an attempt may have been running, as far as its notes said, it had to be looked up once more.
-  const knownAt = Math.max(lookedUpAt, ledger.attemptsRead.mayRunUntil);
+  const knownAt = Math.max(ledger.moneyRightBy.at, ledger.attemptsRead.mayRunUntil);
   const isLate = gateway.charges.some(
-    (charge) => gateway.held(charge) > 0 && !charge.wasLeft && (charge.isStray || charge.landedAt > knownAt),
+    (charge) =>
+      gateway.held(charge) > 0 &&
+      !charge.wasLeft &&
+      (ledger.moneyRightBy.strays.includes(charge) || charge.landedAt > knownAt),
   );
   if (isLate) reached('a charge arrives after the order was cancelled');
   if (held() > 0 && !isLate && !isOutside('payment.refunded'))

@@ -46,6 +46,12 @@ export const PLANTED: readonly PlantedBug[] = [
     change: { file: 'activities/payments.js', find: "if (recorded.outcome === 'refused')", put: 'if (false)' },
   },
   {
+    name: 'an undo overlooks what its look-up has found',
+    caughtBy: 'money',
+    seeds: 2_000,
+    change: { file: 'activities/payments.js', find: 'return held.map(({ reference }) => reference)', put: 'return []' },
+  },
+  {
     name: 'the gateway forgets its keys',
     caughtBy: 'one charge',
     world: { gatewayForgetsKeys: true },

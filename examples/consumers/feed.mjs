@@ -28,8 +28,7 @@ const running = run();
 kit.leave = () => running; // with its place noted
 
 async function run() {
-  const { rows } = await kit.db.query('SELECT after FROM cursors WHERE consumer = $1', [kit.consumer]);
-  let after = rows[0]?.after;
+  let after = await kit.whenBack(readPlace).catch(kit.failed);
   while (!kit.stopping.aborted) {
     const { events = [], next } = (await readPage(after).catch(complain)) ?? {};
     // In the order of the page: the lanes keep each order's events one after another.
@@ -37,6 +36,12 @@ async function run() {
     if (taken && next && next !== after && (await keep(next))) after = next; // after the effects; lost, it only brings them again
     if (events.length === 0) await pause(POLL_MS);
   }
+}
+
+/** @returns undefined if nothing has been read yet */
+async function readPlace() {
+  const { rows } = await kit.db.query('SELECT after FROM cursors WHERE consumer = $1', [kit.consumer]);
+  return rows[0]?.after;
 }
 
 function complain(err) {

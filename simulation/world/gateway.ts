@@ -19,10 +19,14 @@ export type Charge = {
   refunds: Refund[];
   byHand: number;
   isDisputed: boolean;
-  /** It came longer after its request was given up than any network should bring it, and the account's search did not show it. */
-  isStray: boolean;
   /** The step that took it was told that the order is being unwound, came to its end, and had not given it back. */
   wasLeft: boolean;
+};
+/** What there was at some time; what lands while the answer is on its way is as late as what lands after it. */
+export type LookedUp = {
+  at: number;
+  /** Came longer after their requests were given up than any network should bring them, and the account's search did not show them. */
+  strays: readonly Charge[];
 };
 type Unknown = new (message: string, options?: object) => Error;
 export type GatewayErrors = { GatewayUnknown: Unknown; GatewayMismatch: new (message: string) => Error };
@@ -44,8 +48,8 @@ const WORTH_ASKING_MS = 100;
 
 export class Gateway {
   readonly charges: Charge[] = [];
-  /** When it was looked up what there is: what lands while the answer is on its way is as late as what lands after it. */
-  readonly lookUpsAt: number[] = [];
+  /** By whoever has just been answered. */
+  lookedUp: LookedUp | undefined;
   readonly #clock: Clock;
   readonly #tape: Tape;
   readonly #faults: Faults;
@@ -157,7 +161,7 @@ export class Gateway {
     const charge: Charge = {
       ...{ reference: `ch_${this.charges.length + 1}`, key, ...asked, landedAt: this.#clock.now },
       ...{ state: isSlow ? 'processing' : final, refunds: [], byHand: 0 },
-      ...{ isDisputed: false, isStray: false, wasLeft: false },
+      ...{ isDisputed: false, wasLeft: false },
     };
     this.charges.push(charge);
     if (isSlow)
@@ -179,14 +183,13 @@ export class Gateway {
       windows.some(({ since, until }) => at >= since.getTime() && at <= until.getTime());
     const isShown = ({ landedAt }: Charge) => isSearched && landedAt <= now - SEARCH_LATE_MS;
     const found = this.charges.filter((charge) => isListed(charge) || isShown(charge));
-    for (const charge of this.charges) {
-      const isLate = charge.landedAt - charge.askedAt > REQUEST_LIMIT_MS + STRAY_AFTER_MS;
-      charge.isStray = isLate && !isSearched && !found.includes(charge);
-      if (isShown(charge) && !isListed(charge) && this.held(charge) > 0) this.reached('only a search shows a charge');
-    }
+    const isLate = ({ landedAt, askedAt }: Charge) => landedAt - askedAt > REQUEST_LIMIT_MS + STRAY_AFTER_MS;
+    const strays = isSearched ? [] : this.charges.filter((charge) => isLate(charge) && !found.includes(charge));
+    if (this.charges.some((charge) => isShown(charge) && !isListed(charge) && this.held(charge) > 0))
+      this.reached('only a search shows a charge');
     if (found.some(({ state }) => state === 'processing')) throw this.#unknown('The charge is being processed');
+    this.lookedUp = { at: now, strays };
     const held = found.filter((charge) => this.held(charge) > 0);
-    this.lookUpsAt.push(this.#clock.now);
     if (held.length > 0) this.reached('a look-up finds a charge that nobody knew of');
     return held.map((charge) => ({ reference: charge.reference, refunded: charge.amount - this.held(charge) }));
   }

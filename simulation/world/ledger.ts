@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../clock.js';
 import type { CancellationReason, OrderStatus } from '../../contracts/orders.js';
+import type { LookedUp } from './gateway.js';
 
 export type PaymentStatus = 'CHARGED' | 'DECLINED' | 'VOIDED' | 'REFUNDING' | 'REFUNDED' | 'SETTLED_OUTSIDE';
 export type Run = { attempts: number; skippedBy?: string };
@@ -41,8 +42,13 @@ export class Ledger {
   readonly events: Event[] = [{ type: 'order.created', byHand: false }];
   /** Decisions of operators, and that they were not taken, by their ids. */
   readonly decisions = new Set<string>();
-  /** When it was last recorded that the money is right; a forgotten attempt that says so of a cancelled order asks for nothing more. */
-  moneySettledAt = Number.NEGATIVE_INFINITY;
+  /**
+   * By what it was last recorded that the money is right: what the attempt that says so had looked up. A forgotten attempt that says so of a
+   * cancelled order asks for nothing more, nor does one that finds more and never comes to record it.
+   */
+  moneyRightBy: LookedUp = { at: Number.NEGATIVE_INFINITY, strays: [] };
+  /** What the attempt whose statement is carried out has looked up at the gateway; one that has not knows what is now. */
+  lookedUp: LookedUp | undefined;
   /** When the attempts were last read, and until when by what they say one of them may have been running. */
   attemptsRead = { at: Number.NEGATIVE_INFINITY, mayRunUntil: Number.NEGATIVE_INFINITY };
   #reservedAt: number | undefined;
@@ -188,7 +194,7 @@ export class Ledger {
     run: Run,
   ): void {
     const { payment } = this;
-    this.moneySettledAt = this.#clock.now;
+    this.moneyRightBy = this.#knowsBy();
     if (!payment || payment.refund !== null || !['REFUNDING', 'VOIDED', 'SETTLED_OUTSIDE'].includes(payment.status))
       return;
     payment.status = run.skippedBy === undefined ? 'REFUNDED' : 'SETTLED_OUTSIDE';
@@ -198,7 +204,7 @@ export class Ledger {
   }
 
   recordNothingToRefund(): void {
-    if (this.status !== 'CANCELLED') this.moneySettledAt = this.#clock.now;
+    if (this.status !== 'CANCELLED') this.moneyRightBy = this.#knowsBy();
   }
 
   cancelOrder(run: Run): 'done' {
@@ -252,6 +258,8 @@ export class Ledger {
       from: undefined,
     };
   }
+
+  #knowsBy = (): LookedUp => this.lookedUp ?? { at: this.#clock.now, strays: [] };
 
   #tell(type: string, run?: Run): void {
     this.events.push({ type, byHand: run?.skippedBy !== undefined });

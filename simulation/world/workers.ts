@@ -11,7 +11,7 @@ import type { Attempt, AttemptInfo } from '../temporal/host.js';
 import type { Clock } from '../clock.js';
 import { domainOver, type World } from './domain.js';
 import type { Faults } from './faults.js';
-import type { Gateway, GatewayErrors } from './gateway.js';
+import type { Gateway, GatewayErrors, LookedUp } from './gateway.js';
 import type { StepOutcome } from './ledger.js';
 
 type Running = Attempt & {
@@ -22,6 +22,8 @@ type Running = Attempt & {
   how: 'killed' | 'asleep' | undefined;
   /** It has taken money, and was told that the order is being unwound. */
   hasUnwanted: boolean;
+  /** What the gateway last told it. */
+  lookedUp: LookedUp | undefined;
   /** What it has come to in this very step. */
   outcome: Outcome | undefined;
   done: (outcome: Outcome) => void;
@@ -92,6 +94,7 @@ export class Workers {
       done,
       how: undefined,
       hasUnwanted: false,
+      lookedUp: undefined,
       outcome: undefined,
       abandon: (how) => {
         running.how ??= how;
@@ -125,6 +128,7 @@ export class Workers {
       const fault = faults.ofStatement(running);
       if (fault === 'not done') throw new DatabaseAway('The database does not answer');
       if (fault === 'locked') throw new RowLocked('A row is locked');
+      (this.#site as Site).ledger.lookedUp = running.lookedUp;
       const result = work();
       if (name === 'record charge' && (result as StepOutcome).outcome === 'refused') running.hasUnwanted = true;
       if (fault === 'answer lost') throw new DatabaseAway('The connection broke');
@@ -142,6 +146,7 @@ export class Workers {
         let settle: () => void;
         try {
           const value = work();
+          if (name === 'look up') running.lookedUp = site.gateway.lookedUp;
           settle = () => resolve(value);
         } catch (err) {
           settle = () => reject(err);

@@ -26,8 +26,8 @@ export type TestConsumer = {
   link: Link;
   /** Of a series of its metrics, by how its line begins; NaN while it serves none. */
   figure(series: string): Promise<number>;
-  /** Another has the inbox locked, until it lets go. */
-  lockInbox(): Promise<{ unlock(): Promise<void> }>;
+  /** Another has the table locked, until it lets go. */
+  lock(table: 'inbox' | 'cursors'): Promise<{ unlock(): Promise<void> }>;
   /** How often it was killed. */
   kills: number;
   start(more?: Record<string, string>): void;
@@ -80,9 +80,9 @@ export async function createConsumer(name: string, env: Record<string, string>):
       const line = (await answer?.text())?.split('\n').find((each) => each.startsWith(series));
       return Number(line?.split(' ').at(-1));
     },
-    lockInbox: async () => {
+    lock: async (table) => {
       const client = await pool.connect();
-      await client.query('BEGIN; LOCK TABLE inbox');
+      await client.query(`BEGIN; LOCK TABLE ${table}`);
       return {
         unlock: async () => {
           await client.query('COMMIT');

@@ -174,7 +174,7 @@ test('with as much in hand as it may have, it asks its sender to wait; while its
   await consumer.terminate();
   consumer.start({ BATCH: '2' });
   await eventually('it listens', async () => (await post('{}')) === 401);
-  const client = await consumer.lockInbox();
+  const client = await consumer.lock('inbox');
   const first = [post(signed()), post(signed())];
   try {
     await eventually('both are in hand', async () => (await consumer.figure('consumer_in_hand')) === 2);

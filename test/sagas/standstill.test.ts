@@ -59,7 +59,9 @@ test(
 
     await s.fault({ route: 'charge', mode: 'down', count: null });
     const { order, saga } = await s.place({ A: 1 }); // tries for a minute
-    await s.db.$executeRaw`UPDATE orders SET created_at = now() - interval '13 min' WHERE id = ${order.id}::uuid`;
+    // Its first step notes when its saga began, if nobody has yet.
+    await s.db.$executeRaw`
+      UPDATE orders SET created_at = now() - interval '13 min', saga_started_at = now() - interval '13 min' WHERE id = ${order.id}::uuid`;
     expect(await failureOf(order.id)).toBe('OPEN_TOO_LONG');
     expect(await failureOf(order.id, { ...PATIENT, sagaDeadlineMs: 3_600_000 })).toBeUndefined();
     await s.heal();

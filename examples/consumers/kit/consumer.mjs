@@ -35,12 +35,13 @@ export async function startConsumer(destination, ownSettings, openPlace) {
   const kit = { consumer: destination, settings, log, stopping: stopping.signal, db, lanes, metrics };
   for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void stop(kit, stopping, signal));
   kit.endMetrics = await serveMetrics(metrics.registry, settings.METRICS_PORT);
-  kit.inbox = await whenBack(kit, () => openInbox(db, destination, settings));
-  kit.place = await whenBack(kit, () => openPlace(kit));
+  kit.inbox = await whenBack(kit, () => openInbox(db, destination, settings)).catch(unlessStopping);
+  kit.place = await whenBack(kit, () => openPlace(kit)).catch(unlessStopping);
   void forgetNowAndThen(kit);
   log.info('started', { pid: process.pid });
   kit.take = (message, options) => take(kit, message, options);
   kit.untilDatabase = () => untilDatabase(kit);
+  kit.whenBack = (work) => whenBack(kit, work);
   /** For whoever waits for `take`: that it ends is no failure; anything else is a bug, and nothing of it is acknowledged. */
   kit.failed = (err) => {
     if (err instanceof Stopping) return;
@@ -50,6 +51,12 @@ export async function startConsumer(destination, ownSettings, openPlace) {
   return kit;
 }
 
+/** One that is told to end amid its start has no more to do than `stop`, which ends it. */
+function unlessStopping(err) {
+  if (err instanceof Stopping) return new Promise(() => undefined);
+  throw err;
+}
+
 /** Does what a start takes of the database, again if that goes away meanwhile. */
 async function whenBack(kit, work) {
   for (;;) {
@@ -57,7 +64,8 @@ async function whenBack(kit, work) {
     try {
       return await work();
     } catch (err) {
-      if (kit.stopping.aborted || kit.db.isUnprepared(err) || !(await kit.db.isAway(err))) throw err;
+      if (kit.stopping.aborted) throw new Stopping();
+      if (kit.db.isUnprepared(err) || !(await kit.db.isAway(err))) throw err;
       kit.log.warn('its database does not do it now, and is asked again', { error: wordsOf(err) });
       await pause(AGAIN_MS);
     }
