@@ -14,8 +14,8 @@ export default {
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   testTimeout: 60_000,
   testSequencer: '<rootDir>/test/support/sequencer.mjs',
-  // Most of a test's time is other processes' work, or waiting for it: with two workers, api/, domain/ and contracts/ take 218 s of
-  // processor time in 323 s, of which two processors have 646. test/support/environment.mjs has as many places.
+  // Most of a test's time is other processes' work, or waiting for it: with four workers two processors are busy for 87 % of the time,
+  // with three for 77 %. test/support/environment.mjs has as many places.
   maxWorkers: 4,
   // Node never gives back what a file has loaded into its context: 3 MB where that is Temporal's client, 20 to 40 MB where it is the
   // API. A worker that has grown spends ever more of its time on collecting garbage, so a new one takes its place.

@@ -10,6 +10,8 @@ await runScript(async () => {
   const word = endOfLife(process.versions.node);
   if (word !== undefined) say(word);
   await bootstrap();
+  // Stacks then name lines of the sources.
+  process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --enable-source-maps`.trim();
   const { launch } = await import('../dist/local/launcher.js');
   const { watchSources } = await import('../dist/local/setup/watch.js');
   const { renew } = await launch();

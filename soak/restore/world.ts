@@ -189,7 +189,7 @@ const READY_LIMIT_MS = 120_000;
 const nodeProgram = (name: string, script: string, env: NodeJS.ProcessEnv, folder: string, url: string): Program => ({
   name,
   command: process.execPath,
-  args: ['--enable-source-maps', join(CHECKOUT, 'dist', script)],
+  args: [join(CHECKOUT, 'dist', script)],
   env: { ...environment(process.env, ...NODE_READS), ...env },
   cwd: CHECKOUT,
   logFile: join(folder, `${name}.log`),

@@ -100,7 +100,7 @@ export function gatewayProgram(folder: string, port: number, api: string, logFil
 const nodeProgram = (name: string, script: string, env: NodeJS.ProcessEnv, logFile: string, ask: string): Program => ({
   name,
   command: process.execPath,
-  args: ['--enable-source-maps', '--max-semi-space-size=64', join(CHECKOUT, 'dist', script)],
+  args: ['--max-semi-space-size=64', join(CHECKOUT, 'dist', script)],
   env: { ...environment(process.env, ...NODE_READS), ...env },
   cwd: CHECKOUT,
   logFile,

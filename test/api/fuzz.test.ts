@@ -1,6 +1,6 @@
 /**
  * Thousands of requests made from the OpenAPI document, sent to the real thing: whatever is sent, the answer is one that the
- * document promises, and the server is none the worse. 1,000 requests from a fixed seed; 20,000 from a fresh one under
+ * document promises, and the server is none the worse. 2,000 requests from a fixed seed; 20,000 from a fresh one under
  * `FULL=1`; `FUZZ_SEED` repeats a run.
  */
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';

@@ -86,7 +86,7 @@ describeWithChromium('brakes', (open) => {
   test('a limit and what orders are told are checked at their fields, and what was typed stays', async () => {
     const { page } = await open(api.url, { view: '/brakes', requestsMayFail: true });
     const limits = page.getByLabel('Most within an hour');
-    for (const typed of ['', 'lots', 'EUR', 'EUR 5.5', 'EUR 1, EUR 2']) {
+    for (const typed of ['', 'lots', 'EUR', 'EUR 5.555', 'EUR 5,000', 'JPY 5.5', 'EUR 1, EUR 2']) {
       await limits.fill(typed);
       await page.getByRole('button', { name: 'Limit spending …' }).click();
       await page.locator('#spending-limits-error').waitFor();
@@ -98,15 +98,15 @@ describeWithChromium('brakes', (open) => {
     await page.getByLabel('What whoever orders is told').fill('Back at noon');
     await page.getByLabel('When they come again').fill('120');
     await expectAccessible(page);
-    await limits.fill('EUR 500000, USD 100000');
+    await limits.fill('EUR 5000, USD 999.50');
     await page.getByRole('button', { name: 'Limit spending …' }).click();
-    await dialog(page).getByText('At most EUR 5,000.00 and USD 1,000.00 within an hour.').waitFor();
+    await dialog(page).getByText('At most EUR 5,000.00 and USD 999.50 within an hour.').waitFor();
     await dialog(page).getByLabel('Reason').fill('a sale, ticket 5');
     await dialog(page).getByRole('button', { name: 'Limit spending' }).click();
     await page.getByText('Spending limit: held back.').waitFor();
     expect((await brake('spending'))?.spending).toMatchObject([
       { currency: 'EUR', most: 500_000 },
-      { currency: 'USD', most: 100_000 },
+      { currency: 'USD', most: 99_950 },
     ]);
 
     expect(await page.getByLabel('What whoever orders is told').inputValue()).toBe('Back at noon');

@@ -14,7 +14,7 @@ import { type ConsoleStack, startConsoleStack } from './support/stack.js';
 import { addressesOfViews } from './support/views.js';
 
 const MINUTE_MS = 60_000;
-const WATCHED_MS = (process.env['FULL'] === '1' ? Number(process.env['CONSOLE_MINUTES'] ?? 60) : 0.3) * MINUTE_MS;
+const WATCHED_MS = (process.env['FULL'] === '1' ? Number(process.env['CONSOLE_MINUTES'] ?? 60) : 0.2) * MINUTE_MS;
 /** Of the heap. Within seconds the engine still compiles and learns, by a tenth at times: then nodes and listeners tell more than bytes. */
 const GROWTH_MAX = process.env['FULL'] === '1' ? 0.05 : 0.25;
 const SAMPLES = process.env['FULL'] === '1' ? 60 : 6;

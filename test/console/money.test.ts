@@ -58,7 +58,7 @@ describeWithChromium('findings', (open) => {
         where: charge.reference ? { gatewayReference: charge.reference } : {},
       }),
     ).toMatchObject([{ action: 'reported' }]);
-    await dialog(page).getByLabel('Type 1 to confirm').fill('1');
+    await dialog(page).getByLabel('Type EUR 1,234.50 to confirm').fill('eur 1234.50');
     await dialog(page).getByRole('button', { name: 'Give back EUR 1,234.50' }).click();
     await page.getByText('In hand: refunding').first().waitFor();
     expect(await books.db.reconciliationClosing.findMany({ where: { action: 'refunding' } })).toMatchObject([

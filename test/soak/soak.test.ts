@@ -7,7 +7,7 @@ import { isRight, type Result } from '../../soak/result.js';
 import { soak } from '../../soak/run.js';
 
 const FULL = process.env['FULL'] === '1';
-const SIZE = FULL ? { orders: 1_000, faults: 40 } : { orders: 150, faults: 12 };
+const SIZE = FULL ? { orders: 1_000, faults: 40 } : { orders: 100, faults: 10 };
 const LIMIT_MS = FULL ? 1_200_000 : 300_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'order-saga-soak-'));

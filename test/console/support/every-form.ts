@@ -10,7 +10,7 @@ export type Form = {
   /** Up to where one click sends it; what is typed in the dialog is typed for all. */
   fill: (page: Page) => Promise<unknown>;
   button: RegExp;
-  /** The number that the dialog wants typed. */
+  /** The number or sum that the dialog wants typed. */
   typed?: string;
   done: RegExp;
   /** After a 429 it waits, and goes on by itself. */
@@ -34,7 +34,7 @@ export const FORMS: Record<string, (s: ConsoleStack) => Promise<Form>> = {
   'admin/brakes/*/engage': async () => ({
     view: '/brakes',
     fill: async (page) => {
-      await page.getByLabel('Most within an hour').fill('USD 900000000');
+      await page.getByLabel('Most within an hour').fill('USD 9000000');
       await button(page, 'Limit spending …').click();
     },
     button: /Limit spending$/,
@@ -71,7 +71,7 @@ export const FORMS: Record<string, (s: ConsoleStack) => Promise<Form>> = {
     view: `/findings?orderId=${await finding(s)}`,
     fill: (page) => button(page, /^Give back .*: finding/).click(),
     button: /Give back EUR 12.34$/,
-    typed: '1',
+    typed: 'EUR 12.34',
     done: /In hand: refunding/,
   }),
   'admin/dead-letters/replay': async (s) => {
