@@ -14,9 +14,10 @@ export default {
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   testTimeout: 60_000,
   testSequencer: '<rootDir>/test/support/sequencer.mjs',
-  // Most of a test's time is other processes' work, or waiting for it: with four workers two processors are busy for 87 % of the time,
-  // with three for 77 %. test/support/environment.mjs has as many places.
-  maxWorkers: 4,
+  // Most of a test's time is other processes' work, or waiting for it: with three workers two processors are busy for 77 % of the time.
+  // With four for 87 %, a run is two minutes shorter, and some of what waits for seconds is too late. test/support/environment.mjs has
+  // as many places.
+  maxWorkers: 3,
   // Node never gives back what a file has loaded into its context: 3 MB where that is Temporal's client, 20 to 40 MB where it is the
   // API. A worker that has grown spends ever more of its time on collecting garbage, so a new one takes its place.
   workerIdleMemoryLimit: '700MB',

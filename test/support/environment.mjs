@@ -10,7 +10,7 @@ import { TestEnvironment } from 'jest-environment-node';
 import { tryLock } from '../../local/processes/lock.mjs';
 
 /** As many as one run has workers (jest.config.js), at least: alone, it never waits. */
-const PLACES = Math.max(4, availableParallelism());
+const PLACES = Math.max(3, availableParallelism());
 const LOOK_AGAIN_MS = 250;
 const FOLDER = join(tmpdir(), `order-saga-test-places-${process.getuid?.() ?? 0}`);
 

@@ -137,7 +137,7 @@ describe('an operator’s request to try again', () => {
 
 test('a decision on a step that the saga has left is refused, whatever it is, and one on its step is taken', async () => {
   await s.fault({ route: 'charge', mode: 'down', count: null });
-  const { order, saga, result } = await s.place({ A: 1 }, { policy: { stepRetryBudgetMs: 1_200 } });
+  const { order, saga, result } = await s.place({ A: 1 }, { policy: { stepRetryBudgetMs: 4_000 } });
   await listedAsStuck(s.client, order.id);
   for (const action of ['retry', 'skip', 'compensate'] as const) {
     const late = resolve(saga, { action, expectedStep: 'reserveInventory' });

