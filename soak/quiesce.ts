@@ -107,7 +107,7 @@ async function countOwed({ pool, consumer }: Installation): Promise<number> {
   return rows.filter(({ id }) => !arrived.has(id)).length;
 }
 
-/** Tries each stuck saga again; takes back what stays stuck. */
+/** Tries each stuck saga again; takes back what stays stuck; gives back by hand what came by hand, and says so. */
 function createOperator({ direct }: Installation, log: OperationLog) {
   const counts = { decided: 0, replayed: 0 };
   const tried = new Map<string, number>();
@@ -118,11 +118,14 @@ function createOperator({ direct }: Installation, log: OperationLog) {
   return {
     counts,
     decide: async () => {
-      const listed = await ask<{ sagas: { orderId: string; state: string }[] }>('GET', '/admin/sagas?limit=1000');
-      for (const { orderId } of listed?.sagas ?? []) {
+      const listed = await ask<{ sagas: { orderId: string; failure: string | null }[] }>(
+        'GET',
+        '/admin/sagas?limit=1000',
+      );
+      for (const { orderId, failure } of listed?.sagas ?? []) {
         const times = tried.get(orderId) ?? 0;
         tried.set(orderId, times + 1);
-        const action = times % 4 === 3 ? 'compensate' : 'retry';
+        const action = failure === 'PaidOutside' ? 'skip' : times % 4 === 3 ? 'compensate' : 'retry';
         const body = { action, operator: 'soak-operator', reason: 'after the faults' };
         // The log has it: an order may be unwound for an operator only if one has asked.
         const answered = log.invoke({ operation: -1, kind: 'resolve', orderId, to: direct.api });
