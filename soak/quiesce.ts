@@ -125,6 +125,7 @@ function createOperator({ direct }: Installation, log: OperationLog) {
       for (const { orderId, failure } of listed?.sagas ?? []) {
         const times = tried.get(orderId) ?? 0;
         tried.set(orderId, times + 1);
+        // Paid outside: only a hand can give that back.
         const action = failure === 'PaidOutside' ? 'skip' : times % 4 === 3 ? 'compensate' : 'retry';
         const body = { action, operator: 'soak-operator', reason: 'after the faults' };
         // The log has it: an order may be unwound for an operator only if one has asked.
