@@ -146,6 +146,13 @@ describeWithChromium('an order on the screen', (open) => {
     expect(await statusOf(id)).toBe('CANCELLED');
     expect(await stage.s.money(id)).toMatchObject({ net: 0 });
 
+    // Whoever has started the saga notes that by the way, maybe after its end; and a screen that has shown the end asks no more.
+    await eventually('its saga was seen to begin', async () => {
+      const { sagaStartedAt } = await stage.s.db.order.findUniqueOrThrow({ where: { id } });
+      return sagaStartedAt;
+    });
+    await show('/about');
+    await show(`/orders/${id}`);
     await page.getByRole('link', { name: 'Temporal Web UI' }).waitFor();
     const before = await listed(page);
     expect(before.join('\n')).toMatch(/given back: 10\.00 USD/);

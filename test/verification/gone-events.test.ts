@@ -6,6 +6,7 @@ import type { InvariantName } from '../../verification/invariants.js';
 import { openAtMostMs } from '../../verification/limits.js';
 import { verify } from '../../verification/pass.js';
 import { openLedgers, type TestLedgers } from '../reconciliation/support.js';
+import { feedShowsAll } from '../support/database.js';
 import { PATIENT } from '../support/saga.js';
 
 let books: TestLedgers;
@@ -46,6 +47,7 @@ test('events that retention has removed are not missed, whether all or the oldes
   for (const { order } of [all, oldest])
     await books.db
       .$executeRaw`UPDATE orders SET created_at = now() + interval '5 seconds' WHERE id = ${order.id}::uuid`;
+  await feedShowsAll(books.db);
   expect(await purgeEvents(books.db, { olderThanMs: 0, limit: 1_000 })).toMatchObject({ purged: 6 });
   expect(await saysOf(all.order.id)).toEqual([]);
   expect(await saysOf(oldest.order.id)).toEqual([]);

@@ -14,14 +14,22 @@ const someTimes = async (share: number, maxMs: number) => {
   if (Math.random() < share) await pause(Math.random() * maxMs);
 };
 
+/** More failures of one order would only be waited for: each next try comes later than the one before. */
+const FAILURES = 3;
+
 let s: SagaStack;
+const failed = new Map<string, number>();
 beforeAll(async () => {
   s = await startSagaStack({
     activities: (real) => ({
       ...real,
       releaseInventory: async (input) => {
         await someTimes(0.1, SLOW_MS);
-        if (Math.random() < 0.5) throw new Error('planned failure');
+        const times = failed.get(input.orderId) ?? 0;
+        if (times < FAILURES && Math.random() < 0.5) {
+          failed.set(input.orderId, times + 1);
+          throw new Error('planned failure');
+        }
         return real.releaseInventory(input);
       },
       beginUnwinding: async (input) => {
