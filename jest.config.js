@@ -14,10 +14,8 @@ export default {
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   testTimeout: 60_000,
   testSequencer: '<rootDir>/test/support/sequencer.mjs',
-  // Most of a test's time is other processes' work, or waiting for it: with three workers two processors are busy for 77 % of the time.
-  // With four for 87 %, a run is two minutes shorter, and some of what waits for seconds is too late. test/support/environment.mjs has
-  // as many places.
-  maxWorkers: 3,
+  // As many as there may be work for: how many files run beside each other is for test/support/environment.mjs to say.
+  maxWorkers: 5,
   // Node never gives back what a file has loaded into its context: 3 MB where that is Temporal's client, 20 to 40 MB where it is the
   // API. A worker that has grown spends ever more of its time on collecting garbage, so a new one takes its place.
   workerIdleMemoryLimit: '700MB',

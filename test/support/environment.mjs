@@ -1,58 +1,77 @@
 /**
- * Node, and only so many test files at a time on this machine, whoever runs them: two runs at once (`npm test` in two checkouts) take
- * longer, and the limits that the product sets itself still mean something. A file's own limits begin when it runs.
+ * Node, and only so many test files at a time on this machine as its processors can serve, whoever runs them: two runs at once
+ * (`npm test` in two checkouts) take longer, and the limits that the product sets itself still mean something. A file's own limits
+ * begin when it runs.
  */
-import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TestEnvironment } from 'jest-environment-node';
-import { tryLock } from '../../local/processes/lock.mjs';
+import { lock, tryLock } from '../../local/processes/lock.mjs';
+import { costOf, isRecording, measure } from './costs.mjs';
 
-/** As many as one run has workers (jest.config.js), at least: alone, it never waits. */
-const PLACES = Math.max(3, availableParallelism());
 const LOOK_AGAIN_MS = 250;
-const FOLDER = join(tmpdir(), `order-saga-test-places-${process.getuid?.() ?? 0}`);
+/** Locks, of which each belongs to a process that lives: `running-<processors>-<pid>`, `waiting-<since>-<pid>`, and the table's own. */
+const FOLDER = join(tmpdir(), `order-saga-test-files-${process.getuid?.() ?? 0}`);
 
 export default class extends TestEnvironment {
+  constructor(config, context) {
+    super(config, context);
+    this.path = context.testPath;
+  }
+
   async setup() {
     await super.setup();
-    this.leave = await takePlace();
+    this.leave = await takePlace(costOf(this.path).processors);
+    if (isRecording) this.record = measure(this.path);
   }
 
   async teardown() {
     try {
       await super.teardown();
+      this.record?.();
     } finally {
       this.leave?.();
     }
   }
 }
 
-async function takePlace() {
+/** Whoever has waited longest goes next, as soon as there is room. @returns what gives the place back */
+async function takePlace(processors) {
   mkdirSync(FOLDER, { recursive: true });
-  const mine = `waiting-${process.pid}`;
-  // Whoever waits looks again soon, and goes before the one that has just left a place.
-  if (othersWait(mine)) await sleep(2 * LOOK_AGAIN_MS);
+  const ticket = `waiting-${Date.now()}-${process.pid}`;
+  const { release: leaveQueue } = tryLock(join(FOLDER, ticket));
   try {
     for (;;) {
-      for (let n = 0; n < PLACES; n++) {
-        const { release } = tryLock(join(FOLDER, `${n}`));
-        if (release) return release;
+      const unlock = await lock(join(FOLDER, 'table'), () => {});
+      try {
+        const held = heldLocks();
+        if (held.find((name) => name.startsWith('waiting-')) === ticket && isRoom(held, processors))
+          return tryLock(join(FOLDER, `running-${processors}-${process.pid}`)).release;
+      } finally {
+        unlock();
       }
-      writeFileSync(join(FOLDER, mine), '');
       await sleep(LOOK_AGAIN_MS);
     }
   } finally {
-    rmSync(join(FOLDER, mine), { force: true });
+    leaveQueue();
   }
 }
 
-/** One that was killed while it waited looks no more. */
-function othersWait(mine) {
-  return readdirSync(FOLDER).some((name) => {
-    if (!name.startsWith('waiting-') || name === mine) return false;
-    const { mtimeMs = 0 } = statSync(join(FOLDER, name), { throwIfNoEntry: false }) ?? {};
-    return Date.now() - mtimeMs < 4 * LOOK_AGAIN_MS;
-  });
+const isRoom = (held, processors) => {
+  const running = held.filter((name) => name.startsWith('running-')).map((name) => Number(name.split('-')[1]));
+  return running.length === 0 || running.reduce((a, b) => a + b, processors) <= availableParallelism();
+};
+
+/** Names of the locks that a living process holds, sorted; of the others, it removes them. */
+function heldLocks() {
+  return readdirSync(FOLDER)
+    .filter((name) => /^(running|waiting)-[\d.]+-\d+$/.test(name))
+    .toSorted()
+    .filter((name) => {
+      const { release } = tryLock(join(FOLDER, name));
+      release?.();
+      return release === undefined;
+    });
 }
