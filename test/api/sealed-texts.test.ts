@@ -9,7 +9,7 @@ import { createDataKeys } from '../../domain/sealing/data-keys.js';
 import { createSealing } from '../../domain/sealing/sealing.js';
 import { startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { createTestDatabase, feedShowsAll, type TestDatabase } from '../support/database.js';
 import { keyStoreForTests } from '../support/keys.js';
 import { AUDIENCE, startTokenIssuer } from './tokens.js';
 
@@ -139,6 +139,7 @@ test('an API that starts while the key store is away has no need of it for a cus
     expect(cancelled).toMatchObject({ status: 202, body: { customerId } });
 
     const reference = await heldBy(order.id);
+    await feedShowsAll(t.db);
     const feed = await reserved.get<{ events: { subject: string; data: object }[] }>('/events?limit=1000');
     expect(feed.status).toBe(200);
     expect(feed.body.events.find(({ subject }) => subject === order.id)?.data).toMatchObject({ customerId: reference });

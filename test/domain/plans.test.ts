@@ -4,16 +4,16 @@ import pg from 'pg';
 import { addPastOrders } from '../../bench/past-orders.js';
 import { acceptOrder, listOpen, listUnstarted, markStarted, readDueSaga } from '../../domain/acceptance.js';
 import { readAttempts } from '../../domain/charge-attempts.js';
-import { lookupOf, readIdentityKey } from '../../domain/customers.js';
+import { confirmOrder } from '../../domain/confirmation.js';
 import { advanceCursors, createCursors, renewLeases } from '../../domain/cursors.js';
+import { lookupOf, readIdentityKey } from '../../domain/customers.js';
 import { countDue, countFinal, readFeedEnd, readFeedHeldSeconds, readOpenOrders } from '../../domain/figures.js';
+import { listDecided } from '../../domain/held-events.js';
 import { earlierAnswer } from '../../domain/idempotency.js';
 import { readPrices, releaseInventory, reserveInventory } from '../../domain/inventory.js';
-import { confirmOrder } from '../../domain/confirmation.js';
 import { EXAMINED_MAX, findOrders } from '../../domain/order-finding.js';
 import { beginUnwinding, cancelOrder, listOrders, readOrder } from '../../domain/orders.js';
 import { FEED_START, readFeed, readOrderEvents, readPartitions } from '../../domain/outbox.js';
-import { listDecided } from '../../domain/held-events.js';
 import { readPaymentDue, recordCharge, recordRefund, shutPayment } from '../../domain/payments.js';
 import {
   listNewsOfRefunds,
@@ -26,7 +26,7 @@ import { purgeEvents } from '../../domain/retention.js';
 import { readSagaLog } from '../../domain/saga-log.js';
 import { searchOrders } from '../../domain/search.js';
 import { countSlowOrders, listWaitingOrders } from '../../domain/stuck-sagas.js';
-import { accept, createTestDatabase, stock, type TestDatabase } from '../support/database.js';
+import { accept, createTestDatabase, feedShowsAll, stock, type TestDatabase } from '../support/database.js';
 import { type ExplainedDatabase, openExplainedDatabase, type Plan } from '../support/plans.js';
 
 const PAST_ORDERS = process.env['FULL'] === '1' ? 200_000 : 20_000;
@@ -169,6 +169,7 @@ describe(`with ${PAST_ORDERS} finished orders in the tables, indexes alone lead 
 
   test('the next page of the feed, from its beginning and from its end', async () => {
     const { db } = explained;
+    await feedShowsAll(db);
     await expectIndexesOnly(async () => {
       expect(await readFeed(db, FEED_START, 500)).toHaveLength(500);
       await readFeed(db, { feedXid: 2n, feedPosition: 0n }, 500);

@@ -6,6 +6,7 @@ import { verifyAudit } from '../../domain/audit/verification.js';
 import { verifyCertificate } from '../../domain/erasure/certificate.js';
 import { expectProblem } from '../support/api.js';
 import { checkContracts } from '../support/contracts.js';
+import { feedShowsAll } from '../support/database.js';
 import { cancel, confirm, decline, dump, type Erasure, KEYS, type Stage, startStage } from './stage.js';
 
 let s: Stage;
@@ -84,6 +85,7 @@ describe('a customer with orders of every outcome', () => {
   });
 
   test('is told to consumers, as the first event of their reference', async () => {
+    await feedShowsAll(s.db);
     const { body } = await s.api.get<{ events: { type: string; subject: string; sequence: number; data: object }[] }>(
       '/events?limit=1000',
     );
