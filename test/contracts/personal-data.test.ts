@@ -158,7 +158,7 @@ test('the sentence that refuses says what it looks like, and nothing of it', () 
 });
 
 test('it is quick, whatever it is given', () => {
-  const began = performance.now();
+  const began = process.cpuUsage();
   for (const text of [
     '4'.repeat(200),
     '1 '.repeat(100),
@@ -169,5 +169,5 @@ test('it is quick, whatever it is given', () => {
     `a@${'b.'.repeat(99)}`,
   ])
     personalFormIn(text);
-  expect(performance.now() - began).toBeLessThan(200);
+  expect(process.cpuUsage(began).user).toBeLessThan(200_000);
 });

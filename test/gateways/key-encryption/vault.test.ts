@@ -97,7 +97,7 @@ describeWithServer('a real server', () => {
     expect(performance.now() - began).toBeLessThan(1_500);
     const next = performance.now();
     for (let n = 0; n < 50; n++) await expect(store.unwrap(wrapped, 'a')).rejects.toThrow('not asked again');
-    expect(performance.now() - next).toBeLessThan(200);
+    expect(performance.now() - next).toBeLessThan(2_000); // asked again, they would take 25 s
     bao.resume();
     expect(await eventually('it is asked again', () => store.unwrap(wrapped, 'a'))).toEqual(DATA_KEY);
     expect(changes).toEqual([true, false]);
