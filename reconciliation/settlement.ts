@@ -6,6 +6,7 @@
 import type { Logger } from 'pino';
 import { giveBackCharge, giveBackOrphan, RefundFailed } from '../activities/refunds.js';
 import type { Database } from '../domain/database.js';
+import { TOO_MANY } from '../domain/finding-details.js';
 import { shutPayment } from '../domain/payments.js';
 import {
   type ChargeName,
@@ -248,7 +249,6 @@ async function isBraked(
   if ((await listInHand(db, reference)).some((inHand) => inHand.kind === kind)) return false;
   return (await countActedOn(db, kind)) >= actionsPerHourMax;
 }
-const TOO_MANY = 'too many of these within an hour for a machine to settle: it goes on in the next hour';
 
 async function resume({ db }: SettlementDependencies, kind: FindingKind, reference: string): Promise<void> {
   await db.reconciliationFinding.updateMany({
