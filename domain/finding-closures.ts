@@ -73,6 +73,22 @@ export async function refundReported(
   return taken > 0;
 }
 
+/** Whether an operator has ordered that a charge be given back, told `what` of it. An order that was given otherwise is none. */
+export async function isRefundOrdered(
+  db: Database,
+  kind: FindingKind,
+  reference: string,
+  what: string,
+): Promise<boolean> {
+  const [row] = await db.$queryRaw<{ isOrdered: boolean }[]>`
+    SELECT EXISTS (
+      SELECT FROM reconciliation_findings f
+      WHERE kind = ${kind} AND gateway_reference = ${reference} AND f.action = 'refunding' AND starts_with(detail, ${what})
+        AND (SELECT c.action FROM reconciliation_closings c WHERE c.finding_id = f.id ORDER BY c.id DESC LIMIT 1) = 'refunding'
+    ) AS "isOrdered"`;
+  return row?.isOrdered === true;
+}
+
 /** Charges that name an order and carry no marks, by what an operator has said of them: they are the order's, or none of ours. */
 export type UnmarkedDecisions = { vouchedFor: string[]; disowned: string[] };
 

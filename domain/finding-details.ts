@@ -8,8 +8,10 @@ import { Prisma } from '../prisma/generated/client.js';
 export const AGREED_AGAIN = 'not so any more: the ledgers have moved since';
 /** A finding that waits for the next hour: the reconciler goes on with it by itself. */
 export const TOO_MANY = 'too many of these within an hour for a machine to settle: it goes on in the next hour';
+/** A charge that an operator alone may have given back. Once one has, what then goes wrong is said behind it. */
+export const NOT_SURPLUS = 'The order has another charge on record, but the gateway does not hold its money';
 
-const GONE_BY = [AGREED_AGAIN, TOO_MANY];
+const GONE_BY = [AGREED_AGAIN, TOO_MANY, NOT_SURPLUS];
 
 /** Takes out of the findings of these orders what was said of them. */
 export const blankDetails = (orderIds: string[]): Prisma.Sql => Prisma.sql`

@@ -4,8 +4,9 @@
  * process that dies in between leaves work in hand, not a gap. What is to be done is decided in reconciliation/.
  */
 import type { CancellationReason, OrderStatus } from '../contracts/orders.js';
+import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
-import { AGREED_AGAIN, hasClosedItself } from './finding-details.js';
+import { AGREED_AGAIN, hasClosedItself, NOT_SURPLUS } from './finding-details.js';
 import type { PaymentStatus } from './payments.js';
 
 /** In the saga log: who acted. */
@@ -211,16 +212,18 @@ export async function closeFinding(
     FROM closed JOIN orders o ON o.id = ${ours}::uuid`;
 }
 
-/** Keeps why a finding cannot be settled yet. @returns whether that is news */
+/** Keeps why a finding cannot be settled yet, behind what an operator was told of it who ordered it. @returns whether that is news */
 export async function noteFailure(
   db: Database,
   kind: FindingKind,
   reference: string,
   detail: string,
 ): Promise<boolean> {
+  const why = detail.slice(0, 300);
+  const noted = Prisma.sql`CASE WHEN starts_with(detail, ${NOT_SURPLUS}) THEN ${`${NOT_SURPLUS}. ${why}`} ELSE ${why} END`;
   const changed = await db.$executeRaw`
-    UPDATE reconciliation_findings SET detail = ${detail.slice(0, 300)}, updated_at = now()
-    WHERE kind = ${kind} AND gateway_reference = ${reference} AND detail IS DISTINCT FROM ${detail.slice(0, 300)}`;
+    UPDATE reconciliation_findings SET detail = ${noted}, updated_at = now()
+    WHERE kind = ${kind} AND gateway_reference = ${reference} AND detail IS DISTINCT FROM ${noted}`;
   return changed > 0;
 }
 
