@@ -94,9 +94,9 @@ describeWithChromium('brakes', (open) => {
       api.send('POST', `/admin/brakes/${name}/engage`, { reason: 'ticket 4713', ...body });
     await engage('charging', {});
     await engage('spending', { limits: { USD: 100 } });
-    const placed = await stack.place({ HELD: 2 });
+    const placed = await stack.place({ HELD: 1 }); // younger than the others, and cheaper: behind them
     const { page } = await open(api.url, { view: '/brakes' });
-    await page.getByText('1 order, worth USD 20.00').waitFor({ timeout: 40_000 });
+    await page.getByText('1 order, worth USD 10.00').waitFor({ timeout: 40_000 });
     await page.getByRole('region', { name: 'Held orders' }).locator(`a[href="#/orders/${placed.order.id}"]`).waitFor();
     await page.getByText('1 of 1 order shown; there are no more.').waitFor();
 
