@@ -664,7 +664,7 @@ export interface components {
         }[];
       /** @description How many of them are younger than ten minutes */
       recent: number | null;
-      /** @description How many there were, as this process saw it up to ten minutes ago; null = it had not looked */
+      /** @description How many there were, as this process saw it up to ten minutes ago; null = it had not seen all by then */
       before: {
         count: number;
         at: string;
@@ -1118,11 +1118,11 @@ export interface components {
          */
         state?: "NEEDS_ATTENTION" | "COMPENSATING";
         /**
-         * @description Only those stuck at this step or undo
+         * @description Only those stuck at this step or undo; `none` = at no step
          * @enum {string}
          */
-        step?: "reserveInventory" | "chargePayment" | "confirmOrder" | "releaseInventory" | "refundPayment" | "cancelOrder";
-        /** @description Only those stuck for this reason, as the list of sagas groups them */
+        step?: "reserveInventory" | "chargePayment" | "confirmOrder" | "releaseInventory" | "refundPayment" | "cancelOrder" | "none";
+        /** @description Only those stuck for this reason, as the list of sagas groups them; `none` = for none that is known */
         failure?: string;
       };
       deadLetterIds?: string[];
@@ -2792,9 +2792,9 @@ export interface operations {
       query?: {
         /** @description Default NEEDS_ATTENTION */
         state?: "NEEDS_ATTENTION" | "COMPENSATING";
-        /** @description Only those that stand at this step or undo */
+        /** @description Only those that stand at this step or undo; `none` = at no step */
         step?: string;
-        /** @description Only those that stand there for this reason, as `groups` has it */
+        /** @description Only those that stand there for this reason, as `groups` has it; `none` = for none that is known */
         failure?: string;
         /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
