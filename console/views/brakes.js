@@ -90,8 +90,7 @@ function EngageForm({ of, words, onActed }) {
       children: html`<p>${words.harm} It lasts until it is released, whatever is restarted.</p>${limits.length > 0 && html`<p>At most ${limits.map(({ amount, currency }) => money(amount, currency)).join(' and ')} within an hour.</p>`}`,
       run: form.guarded(
         { message: '/message', retryAfterSeconds: '/retryAfterSeconds', limits: '/limits' },
-        ({ reason }, idempotencyKey) =>
-          post(`admin/brakes/${of.brake}/engage`, { idempotencyKey, body: { ...body, reason } }),
+        ({ reason }) => post(`admin/brakes/${of.brake}/engage`, { body: { ...body, reason } }),
       ),
     });
     if (now) form.reset();
@@ -149,7 +148,7 @@ const releaseBrake = ({ brake }, name, held) => {
     },
     ...(waiting > 0 ? { count: waiting, noun: 'held order' } : { count: 1, noun: 'brake' }),
     children: html`<p>${brake === 'accepting' ? 'New orders are accepted from then on.' : `${count(waiting, 'held charge')} may go on, the oldest first: one, then more at a time as they succeed.`}</p>`,
-    run: ({ reason }, idempotencyKey) => post(`admin/brakes/${brake}/release`, { idempotencyKey, body: { reason } }),
+    run: ({ reason }) => post(`admin/brakes/${brake}/release`, { body: { reason } }),
   });
 };
 
