@@ -187,12 +187,12 @@ export function useForm(initial) {
     },
     /**
      * @param {Record<string, string>} pointers field → where the API names it
-     * @param {(input: { reason: string }, key: string) => Promise<any>} run
+     * @param {(input: { reason: string }) => Promise<any>} run
      */
-    guarded: (pointers, run) => async (/** @type {{ reason: string }} */ input, /** @type {string} */ key) => {
+    guarded: (pointers, run) => async (/** @type {{ reason: string }} */ input) => {
       reason.current = input.reason;
       try {
-        return await run(input, key);
+        return await run(input);
       } catch (problem) {
         if (problem instanceof ApiProblem) {
           const told = Object.entries(pointers).map(([name, pointer]) => [name, problem.fieldError(pointer)]);

@@ -94,8 +94,7 @@ function EngageForm({ of, words, onActed }) {
       children: html`<p>${words.harm} It lasts until it is released, whatever is restarted.</p>${limits.length > 0 && html`<p>At most ${limits.map(({ amount, currency }) => money(amount, currency)).join(' and ')} within an hour.</p>`}`,
       run: form.guarded(
         { message: '/message', retryAfterSeconds: '/retryAfterSeconds', limits: '/limits' },
-        ({ reason }, idempotencyKey) =>
-          post(`admin/brakes/${of.brake}/engage`, { idempotencyKey, body: { ...body, reason } }),
+        ({ reason }) => post(`admin/brakes/${of.brake}/engage`, { body: { ...body, reason } }),
       ),
     });
     if (now) form.reset();
@@ -157,7 +156,7 @@ const releaseBrake = (of, all, held) => {
     ...{ title: `Release ${nameOf(of.brake).toLowerCase()}`, act },
     ...(concerns > 0 ? { count: concerns, noun: 'held order' } : { count: 1, noun: 'brake' }),
     children: html`<p>${says}</p>`,
-    run: ({ reason }, idempotencyKey) => post(`admin/brakes/${of.brake}/release`, { idempotencyKey, body: { reason } }),
+    run: ({ reason }) => post(`admin/brakes/${of.brake}/release`, { body: { reason } }),
   });
 };
 

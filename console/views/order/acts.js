@@ -82,12 +82,12 @@ async function act(timeline, choice, onActed) {
       <dt>Use it when</dt><dd>${choice.useWhen}</dd><dt>Taken back?</dt><dd>${choice.reversible}</dd>
     </dl>`,
     reason: { required: true, maxLength: REASON_MAX },
-    run: ({ reason }, idempotencyKey) => {
-      if (action === 'cancel') return post(`orders/${orderId}/cancel`, { idempotencyKey, body: { reason } });
+    run: ({ reason }) => {
+      if (action === 'cancel') return post(`orders/${orderId}/cancel`, { body: { reason } });
       // It is decided of what is on the screen: the saga refuses it should it be at another step by now.
       const seen = step === null ? {} : { expectedStep: step };
       const body = { action, reason, ...seen };
-      return post(`admin/sagas/${orderId}/resolve`, { idempotencyKey, body }).catch((problem) => {
+      return post(`admin/sagas/${orderId}/resolve`, { body }).catch((problem) => {
         throw movedOn(problem, explanation);
       });
     },
