@@ -68,6 +68,12 @@ export async function noteStanding(
     WHERE destination = ${destination} AND owner = ${owner}`;
 }
 
+/** @returns when it took an event last, of whichever relay; null if it never has, or that was made to be forgotten */
+export async function readTakenAt(db: Database, destination: string): Promise<Date | null> {
+  const row = await db.relayDestination.findUnique({ where: { destination }, select: { takenAt: true } });
+  return row?.takenAt ?? null;
+}
+
 /** A partition of the orders: up to where the destination has been served, since when the cursor is there, and whether a relay serves it. */
 export type PartitionStanding = { partition: number; cursor: string; movedAt: string; served: boolean };
 type Deliveries = DestinationStanding & {
