@@ -70,6 +70,15 @@ export async function openInbox(db, consumer, { INBOX_RETENTION }) {
         return { outcome: hasEffect ? 'processed' : 'ignored', isLate };
       }),
 
+    /** Whether this consumer has never been told anything, as far as it remembers. */
+    isEmpty: async () => {
+      const { rows } = await db.query(
+        `SELECT NOT EXISTS (SELECT FROM inbox WHERE consumer = $1) AND NOT EXISTS (SELECT FROM horizons WHERE consumer = $1) AS "isEmpty"`,
+        [consumer],
+      );
+      return rows[0].isEmpty;
+    },
+
     /** Whether it was had (or discarded), and whether it lies in the dead letters. */
     stateOf: async ({ subject, sequence }) => {
       const { rows } = await db.query(
