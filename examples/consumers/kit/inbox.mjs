@@ -48,6 +48,12 @@ const HAD = `
 const HELD = `
   UPDATE inbox SET held = held + int4multirange(int4range($3, $3 + 1)) WHERE consumer = $1 AND subject = $2`;
 
+/** What takes too long in the effect may be the event's fault, and is no fault of the event elsewhere. */
+function ofEffect(err) {
+  if (err instanceof Error) err.isOfEffect = true;
+  throw err;
+}
+
 /** @param consumer its name: several may share a database */
 export async function openInbox(db, consumer, { INBOX_RETENTION }) {
   await db.migrate(TABLES, 'inbox');
@@ -66,7 +72,7 @@ export async function openInbox(db, consumer, { INBOX_RETENTION }) {
         if (heldFrom !== null && heldFrom < event.sequence) return { outcome: 'behind', heldFrom };
         const noted = await client.query(HAD, [consumer, event.subject, event.sequence, event.time]);
         if (noted.rowCount === 0) throw new Forgotten();
-        const hasEffect = await haveEffect(client, consumer, event);
+        const hasEffect = await haveEffect(client, consumer, event).catch(ofEffect);
         return { outcome: hasEffect ? 'processed' : 'ignored', isLate };
       }),
 
