@@ -277,7 +277,16 @@ function readAuthentication({
   AUTH_REQUIRE_AT_JWT: requireAtJwt,
   ALLOW_PLAINTEXT,
 }: Config) {
-  if (issuer === undefined) return undefined;
+  if (issuer === undefined) {
+    // A name that is misspelt would leave everybody with every role.
+    for (const [name, isSet] of Object.entries({
+      AUTH_AUDIENCE: audience !== '',
+      AUTH_JWKS_URL,
+      AUTH_REQUIRE_AT_JWT: requireAtJwt,
+    }))
+      if (isSet) throw new ConfigError(`AUTH_ISSUER is not set, but ${name} is.`);
+    return undefined;
+  }
   if (audience === '') throw new ConfigError('AUTH_AUDIENCE is not set, but AUTH_ISSUER is.');
   const allowPlaintext = ALLOW_PLAINTEXT?.split(',').includes('issuer') ?? false;
   const common = { issuer, audience, rolesClaim, tokenAgeMaxMs, requireAtJwt, allowPlaintext };

@@ -67,16 +67,17 @@ export async function answerOnce(
     keyLock.extendEveryMs,
   );
   let isKept = false;
+  const asKept = (body: unknown) => reply.serialize(keep ? keep.strip(body) : body) as string;
   const keepIn: KeepIn = async (tx, { status, body }) => {
-    if (!(await keepAnswer(tx, held, { status, response: reply.code(status).serialize(body) as string })))
+    reply.code(status); // its schema is the one that the answer is written by
+    if (!(await keepAnswer(tx, held, { status, response: asKept(body) })))
       throw inProgress();
     isKept = true;
   };
   try {
     const { status, body } = await act(onceIdOf(held), keepIn);
     const response = reply.code(status).serialize(body) as string;
-    const kept = keep ? (reply.serialize(keep.strip(body)) as string) : response;
-    if (!isKept && !(await keepAnswer(db, held, { status, response: kept })))
+    if (!isKept && !(await keepAnswer(db, held, { status, response: keep ? asKept(body) : response })))
       request.log.warn('the claim of a key was lost while it was held');
     return reply.type(JSON_TYPE).send(response);
   } catch (err) {

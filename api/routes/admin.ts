@@ -95,9 +95,11 @@ function resolveRoute(app: Api, deps: ApiDependencies): void {
         ...(expectedStep !== undefined && { expectedStep }),
         ...(expectedFailure !== undefined && { expectedFailure }),
       };
-      return answerOnce(deps, request, reply, async (updateId) => {
-        return { status: 200, body: await decideOnRecord(deps, request, order, decision, updateId) };
+      const act = async (updateId?: string) => ({
+        status: 200,
+        body: await decideOnRecord(deps, request, order, decision, updateId),
       });
+      return answerOnce(deps, request, reply, act, { orderId: order.id });
     },
   );
 }

@@ -10,14 +10,15 @@ import {
   listDeadLetters,
   readDeadLetters,
 } from '../../domain/dead-letters.js';
+import { operatorOf } from '../access/permissions.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
 import { answerOnce } from '../http/idempotency.js';
-import { problemResponses } from '../openapi/problems.js';
 import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
-import { operatorOf } from '../access/permissions.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
 import { OperatorId, oneOf, Reason } from '../http/schemas.js';
+import { problemResponses } from '../openapi/problems.js';
+import { withoutErrors } from './kept-texts.js';
 
 /** A replay takes the relay a round, that is some 200 ms, unless the destination is slow or down. */
 const OUTCOME_LIMIT_MS = 5_000;
@@ -179,14 +180,15 @@ function replayRoute(app: Api, deps: ApiDependencies): void {
       const { id } = request.params;
       const before = await requireDeadLetter(deps, id);
       const by = operatorOf(request.caller, operator);
-      return answerOnce(deps, request, reply, async () => {
+      const act = async () => {
         const decision = { action: 'replay', operator: by, ...(reason !== undefined && { reason }) } as const;
         await deps.auditor.act(request, decisionOnDeadLetter(id, decision));
         const [deadLetter = before] = await awaitReplays(deps, [id]);
         if (deadLetter.state === 'DISCARDED')
           throw new Problem('already-decided', `Dead letter ${id} has been discarded.`);
         return { status: deadLetter.state === 'REPLAYING' ? 202 : 200, body: deadLetter };
-      });
+      };
+      return answerOnce(deps, request, reply, act, { orderId: before.orderId });
     },
   );
 }
@@ -210,14 +212,15 @@ function discardRoute(app: Api, deps: ApiDependencies): void {
     async (request, reply) => {
       const { operator, reason } = request.body as Static<typeof Discard>;
       const { id } = request.params;
-      await requireDeadLetter(deps, id);
+      const { orderId } = await requireDeadLetter(deps, id);
       const by = operatorOf(request.caller, operator);
-      return answerOnce(deps, request, reply, async () => {
+      const act = async () => {
         await deps.auditor.act(request, decisionOnDeadLetter(id, { action: 'discard', operator: by, reason }));
         const deadLetter = await requireDeadLetter(deps, id);
         if (deadLetter.state === 'DISCARDED') return { status: 200, body: deadLetter };
         throw new Problem('already-decided', `Dead letter ${id} has been delivered.`);
-      });
+      };
+      return answerOnce(deps, request, reply, act, { orderId });
     },
   );
 }
@@ -269,10 +272,8 @@ function bulkReplayRoute(app: Api, deps: ApiDependencies): void {
       const { operator, all, ...asked } = request.body as Static<typeof BulkReplay>;
       if (!all) requireSelection(asked);
       const by = operatorOf(request.caller, operator);
-      return answerOnce(deps, request, reply, async () => ({
-        status: 200,
-        body: { results: await replaySelected(deps, request, asked, by) },
-      }));
+      const act = async () => ({ status: 200, body: { results: await replaySelected(deps, request, asked, by) } });
+      return answerOnce(deps, request, reply, act, { keep: withoutErrors(deps) });
     },
   );
 }

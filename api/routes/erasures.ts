@@ -151,7 +151,7 @@ async function requestErasure(
   }
 }
 
-const PLACE = /^(\d{13}) ([0-9a-f-]{36})$/;
+const PLACE = new RegExp(`^(\\d{13}) (${UUID.source.slice(1, -1)})$`);
 
 function listRoute(app: Api, deps: ApiDependencies): void {
   const { db, pageBytesMax } = deps;

@@ -178,16 +178,17 @@ function closeRoute(app: Api, deps: ApiDependencies): void {
     async (request, reply) => {
       const { as, operator, reason } = request.body as Static<typeof Closing>;
       const by = operatorOf(request.caller, operator);
-      const { id, kind } = await requireFinding(deps, request.params.id);
+      const { id, kind, orderId } = await requireFinding(deps, request.params.id);
       if (as === 'refunded' && !CLOSED_AS_REFUNDED.includes(kind))
         throw notOfThis('/as', `only ${CLOSED_AS_REFUNDED.join(', ')} are closed as refunded, and it is ${kind}`);
-      return answerOnce(deps, request, reply, async () => {
+      const act = async () => {
         const isClosed = await deps.auditor.act(request, closureOfFinding(id, { as, operator: by, reason }));
         const now = await requireFinding(deps, id);
         if (isClosed && as === 'refunded') await askForPass(deps, request, now.orderId);
         if (isClosed || (now.action === as && now.closedBy === by)) return { status: 200, body: show(now) };
         throw notReported(now);
-      });
+      };
+      return answerOnce(deps, request, reply, act, { orderId });
     },
   );
 }
@@ -211,16 +212,17 @@ function refundRoute(app: Api, deps: ApiDependencies): void {
     async (request, reply) => {
       const { operator, reason } = request.body as Static<typeof Refund>;
       const by = operatorOf(request.caller, operator);
-      const { id, kind } = await requireFinding(deps, request.params.id);
+      const { id, kind, orderId } = await requireFinding(deps, request.params.id);
       if (!GIVEN_BACK_ON_WORD.includes(kind)) throw notOfThis('', `it is ${kind}, which no refund of ours settles`);
-      return answerOnce(deps, request, reply, async () => {
+      const act = async () => {
         const isTaken = await deps.auditor.act(request, refundOfFinding(id, { operator: by, reason }));
         const now = await requireFinding(deps, id);
         if (isTaken) await askForPass(deps, request, now.orderId);
         const isItsOwn = now.closedAs === 'refunding' && now.closedBy === by && now.action !== 'reported';
         if (isTaken || isItsOwn) return { status: 200, body: show(now) };
         throw notReported(now);
-      });
+      };
+      return answerOnce(deps, request, reply, act, { orderId });
     },
   );
 }

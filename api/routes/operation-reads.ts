@@ -4,11 +4,11 @@ import type { ItemState, Operation, OperationItem, OperationState } from '../../
 import { listOperationItems, listOperations, readOperation } from '../../domain/operations/listing.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { wantsStream } from '../http/event-stream.js';
-import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
+import { badCursor, Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
 import { UUID } from '../http/schemas.js';
-import { streamOperation } from './operation-stream.js';
 import { ItemState as ItemStateSchema, OperationItemSchema, OperationSchema, State } from './operation-schemas.js';
+import { streamOperation } from './operation-stream.js';
 
 export function operationReads(app: Api, deps: ApiDependencies): void {
   listRoute(app, deps);
@@ -23,7 +23,13 @@ export async function requireOperation({ db }: Pick<ApiDependencies, 'db'>, id: 
   return operation;
 }
 
-const PLACE = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ([0-9a-f-]{36})$/;
+const PLACE = new RegExp(`^(\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z) (${UUID.source.slice(1, -1)})$`);
+
+/** Days and hours that there are. */
+const isMoment = (text: string) => {
+  const ms = Date.parse(text);
+  return !Number.isNaN(ms) && new Date(ms).toISOString() === text;
+};
 
 function listRoute(app: Api, { db, pageBytesMax }: ApiDependencies): void {
   app.get(
@@ -41,6 +47,7 @@ function listRoute(app: Api, { db, pageBytesMax }: ApiDependencies): void {
     },
     async ({ query: { state, limit, cursor } }, reply) => {
       const [, previewedAt, id = ''] = (cursor !== undefined && PLACE.exec(decodeCursor(cursor, PLACE))) || [];
+      if (previewedAt !== undefined && !isMoment(previewedAt)) throw badCursor('querystring/cursor');
       const asked = previewedAt === undefined ? undefined : { previewedAt, id };
       return sendPage<Operation>(reply, {
         name: 'operations',

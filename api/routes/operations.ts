@@ -2,11 +2,12 @@
 import { type Static, Type } from 'typebox';
 import {
   CANARY_DEFAULT,
-  type Operation,
   OPERATION_ITEMS_MAX,
   OPERATION_RATE,
   OPERATIONS_OPEN_MAX,
+  type Operation,
 } from '../../contracts/operations.js';
+import type { Database } from '../../domain/database.js';
 import {
   OPERATION_WORDS,
   type OperationWord,
@@ -15,16 +16,16 @@ import {
   operationTold,
   type Started,
 } from '../../domain/operations/acts.js';
-import type { Database } from '../../domain/database.js';
 import { freezeSelection } from '../../domain/operations/preview.js';
 import { type Asked, isOfLetters, type Selected, select } from '../../sagas/deciding/selecting.js';
 import { operatorOf } from '../access/permissions.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
-import { answerOnce } from '../http/idempotency.js';
+import { answerOnce, type KeepIn } from '../http/idempotency.js';
 import { Problem } from '../http/problems.js';
 import { problemResponses } from '../openapi/problems.js';
 import { callTemporal, requireTemporal } from './admin.js';
+import { withoutTexts } from './kept-texts.js';
 import { operationReads, requireOperation } from './operation-reads.js';
 import { OperationPreview, OperationSchema, OperationStart, OperationWordBody } from './operation-schemas.js';
 
@@ -141,15 +142,17 @@ function startRoute(app: Api, deps: ApiDependencies): void {
       };
       // Also of an answer that is given again.
       reply.header('location', `/admin/operations/${starting.id}`);
-      return answerOnce(deps, request, reply, async (_onceId, keepIn) => {
+      const act = async (_onceId: string | undefined, keepIn: KeepIn) => {
         let body: Operation | undefined;
-        const keep = async (tx: Database) => {
+        const record = async (tx: Database) => {
           body = await requireOperation({ db: tx }, starting.id);
           await keepIn(tx, { status: 201, body });
         };
-        requireStarted(await deps.auditor.act(request, operationStarted(starting, keep)));
+        requireStarted(await deps.auditor.act(request, operationStarted(starting, record)));
         return { status: 201, body };
-      }).catch((err: unknown) => {
+      };
+      const keep = withoutTexts(deps, starting.id);
+      return answerOnce(deps, request, reply, act, { keep }).catch((err: unknown) => {
         reply.removeHeader('location');
         throw err;
       });
@@ -217,13 +220,14 @@ function wordRoute(app: Api, deps: ApiDependencies, word: OperationWord): void {
       const { operator: named, reason } = request.body as Static<typeof OperationWordBody>;
       const { id } = await requireOperation(deps, (request.params as { id: string }).id);
       const operator = operatorOf(request.caller, named);
-      return answerOnce(deps, request, reply, async () => {
+      const act = async () => {
         const obeyed = await deps.auditor.act(request, operationTold(word, { id, operator, reason }));
         const operation = await requireOperation(deps, id);
         if (obeyed === 'done' || obeyed === 'unchanged') return { status: 200, body: operation };
         if (typeof obeyed === 'object') throw overlapping(obeyed);
         throw new Problem('operation-not-possible', `The operation is ${operation.state}.`);
-      });
+      };
+      return answerOnce(deps, request, reply, act, { keep: withoutTexts(deps, id) });
     },
   );
 }

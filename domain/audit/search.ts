@@ -1,6 +1,7 @@
 /** The audit trail as it is searched: the newest first, by who, what and when. */
 import { Prisma } from '../../prisma/generated/client.js';
 import type { Database } from '../database.js';
+import { CALL_KINDS } from './calls.js';
 import type { AuditEntry, AuditPlace } from './listing.js';
 
 export type AuditFilter = {
@@ -30,15 +31,15 @@ export async function searchAudit(
     SELECT entry.* FROM (
       (SELECT 'acts' AS of, id, kind, at, at AS "firstAt", 1 AS times, subject, route, resource, reason,
         coalesce(status, 0) AS status, correlation_id AS "correlationId", source, before, after, encode(hash, 'hex') AS hash
-      FROM audit_acts WHERE id < ${place.acts}::bigint AND ${matching(filter, Prisma.sql`kind`)} ORDER BY id DESC LIMIT ${limit})
+      FROM audit_acts WHERE id < ${place.acts}::bigint AND ${matching(filter, 'acts')} ORDER BY id DESC LIMIT ${limit})
       UNION ALL
       (SELECT 'calls', id, kind, at, first_at, times, subject, route, resource, NULL, status, correlation_id, source, NULL, NULL,
         encode(hash, 'hex')
-      FROM audit_calls WHERE id < ${place.calls}::bigint AND ${matching(filter, Prisma.sql`kind`)} ORDER BY id DESC LIMIT ${limit})
+      FROM audit_calls WHERE id < ${place.calls}::bigint AND ${matching(filter, 'calls')} ORDER BY id DESC LIMIT ${limit})
       UNION ALL
       (SELECT 'trail', id, 'legacy', at, first_at, times, subject, route, resource, NULL, status, correlation_id, source, NULL, NULL,
         encode(hash, 'hex')
-      FROM audit_trail WHERE id < ${place.trail}::bigint AND ${matching(filter, Prisma.sql`'legacy'`)} ORDER BY id DESC LIMIT ${limit})
+      FROM audit_trail WHERE id < ${place.trail}::bigint AND ${matching(filter, 'trail')} ORDER BY id DESC LIMIT ${limit})
     ) AS entry ORDER BY min(at) OVER (PARTITION BY of ORDER BY id DESC) DESC, of, id DESC LIMIT ${limit}`; // a time that was tampered with skips none
   let before = place;
   return rows.map(({ of, ...row }) => {
@@ -47,12 +48,17 @@ export async function searchAudit(
   });
 }
 
-const matching = (filter: AuditFilter, kindOfRow: Prisma.Sql): Prisma.Sql => {
+/** In which table entries of a kind are. Where none can be, none is looked for: it would be done through all that there is. */
+const tableOf = (kind: AuditEntry['kind']): keyof AuditPlace =>
+  kind === 'legacy' ? 'trail' : (CALL_KINDS as readonly string[]).includes(kind) ? 'calls' : 'acts';
+
+const matching = (filter: AuditFilter, table: keyof AuditPlace): Prisma.Sql => {
   const { kind, subject, resource, route, from, until } = filter;
+  if (kind !== undefined && tableOf(kind) !== table) return Prisma.sql`false`;
   return Prisma.join(
     [
       Prisma.sql`true`,
-      ...(kind === undefined ? [] : [Prisma.sql`${kindOfRow} = ${kind}`]),
+      ...(kind === undefined || kind === 'legacy' ? [] : [Prisma.sql`kind = ${kind}`]),
       ...(subject === undefined ? [] : [Prisma.sql`subject = ${subject}`]),
       ...(resource === undefined ? [] : [Prisma.sql`resource = ${resource}`]),
       ...(route === undefined ? [] : [Prisma.sql`route = ${route}`]),

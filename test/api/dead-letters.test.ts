@@ -1,4 +1,5 @@
 /** Dead letters over HTTP, carried out by a relay that really runs, against a receiver that really refuses. */
+import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { DeadLetter } from '../../contracts/dead-letters.js';
 import { reserveInventory } from '../../domain/inventory.js';
@@ -44,7 +45,8 @@ type Results = { results: { id: string; outcome: string; state: string; error: s
 const list = async (query = '') => (await api.get<List>(`/admin/dead-letters${query}`)).body;
 const replay = (id: string, body?: object) => api.send<DeadLetter>('POST', `/admin/dead-letters/${id}/replay`, body);
 const discard = (id: string, body: object) => api.send<DeadLetter>('POST', `/admin/dead-letters/${id}/discard`, body);
-const replayMany = (body: object) => api.send<Results>('POST', '/admin/dead-letters/replay', body);
+const replayMany = (body: object, headers = {}) =>
+  api.send<Results>('POST', '/admin/dead-letters/replay', body, headers);
 
 /** @returns the dead letters of as many orders, oldest first */
 async function park(count: number): Promise<DeadLetter[]> {
@@ -149,13 +151,15 @@ describe('a bulk replay', () => {
     poisoned.clear();
     poisoned.add(stubborn?.orderId ?? '');
     const from = performance.now();
-    const { status, body } = await replayMany({ destination: 'webhook', limit: 6, ratePerSecond: 5 });
+    const [asked, key] = [{ destination: 'webhook', limit: 6, ratePerSecond: 5 }, { 'idempotency-key': randomUUID() }];
+    const { status, body } = await replayMany(asked, key);
     expect(performance.now() - from).toBeGreaterThanOrEqual(1_000);
     expect(status).toBe(200);
     expect(body.results.map(({ id, outcome }) => [id, outcome])).toEqual(
       parked.slice(0, 6).map(({ id }) => [id, id === stubborn?.id ? 'parked-again' : 'delivered']),
     );
     expect(body.results[0]?.error).toBe('the webhook receiver answered 422');
+    expect((await replayMany(asked, key)).body).toEqual(body);
     const rest = parked.slice(6).map(({ id }) => id);
     expect((await list()).deadLetters.map(({ id }) => id)).toEqual([stubborn?.id, ...rest]);
 

@@ -87,4 +87,14 @@ describe('the list of orders', () => {
     const { body } = await api.get<{ next: string }>('/events?limit=1');
     expectProblem(await api.get(`/orders?cursor=${body.next}`), 400, 'invalid-request', ['querystring/cursor']);
   });
+
+  test.each([
+    ['/admin/erasures', `1700000000000 ${'-'.repeat(36)}`],
+    ['/admin/operations', `2026-11-30T08:00:00.000Z ${'-'.repeat(36)}`],
+    ['/admin/operations', '9999-99-99T99:99:99.999Z 00000000-0000-0000-0000-000000000000'],
+    ['/admin/operations', '2026-02-30T08:00:00.000Z 00000000-0000-0000-0000-000000000000'],
+  ])('takes no cursor that nobody has given: %s, %s', async (path, place) => {
+    const cursor = Buffer.from(place).toString('base64url');
+    expectProblem(await api.get(`${path}?cursor=${cursor}`), 400, 'invalid-request', ['querystring/cursor']);
+  });
 });

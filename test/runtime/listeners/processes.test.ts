@@ -79,6 +79,18 @@ test.each(['all', 'api'])('believing a proxy without authenticating its clients 
   });
 });
 
+test.each([
+  ['AUTH_AUDIENCE', 'order-saga'],
+  ['AUTH_JWKS_URL', 'https://id.example/keys'],
+  ['AUTH_REQUIRE_AT_JWT', 'true'],
+])('%s without AUTH_ISSUER is refused: nobody would be asked for a token', (name, value) => {
+  const { status, stderr } = refusal({ [name]: value });
+  expect({ status, stderr }).toEqual({
+    status: 78,
+    stderr: expect.stringMatching(`^AUTH_ISSUER is not set, but ${name} is`),
+  });
+});
+
 test('a name in ALLOWED_HOSTS that is none is refused by its variable', () => {
   const { status, stderr } = refusal({ ALLOWED_HOSTS: 'worker:9464' });
   expect({ status, stderr }).toEqual({ status: 78, stderr: expect.stringMatching(/^ALLOWED_HOSTS is wrong: /) });
