@@ -2,7 +2,7 @@
 import { readingOf, type ToldEvent, tellAnew } from '../domain/outbox.js';
 import type { Delivery } from './delivery.js';
 
-/** A customer who is erased is told to a destination for no longer than this, and a request under way. */
+/** A customer who is erased is told to a destination for no longer than this, what is begun of a batch (publishers/one-by-one), and a request under way. */
 const TOLD_FOR_MS = 1_000;
 
 /** For the streams that are due. While a destination takes events as they come, there is nothing to do. @throws if Postgres does not answer */

@@ -55,7 +55,8 @@ async function session(lost) {
     await requireConsumer(manager);
     const consumer = await manager.jetstream().consumers.get(STREAM, CONSUMER);
     await untilRedelivered(consumer);
-    const messages = await consumer.consume({ max_messages: kit.settings.BATCH });
+    // Else the client would ask for ever, without a word, for a durable or a stream that someone has removed.
+    const messages = await consumer.consume({ max_messages: kit.settings.BATCH, abort_on_missing_resource: true });
     kit.metrics.cutOff.set(0);
     const leave = () => messages.stop();
     const ending = AbortSignal.any([kit.stopping, lost]);
@@ -76,8 +77,8 @@ async function session(lost) {
       }
     } finally {
       ending.removeEventListener('abort', leave);
+      await kit.lanes.idle();
     }
-    await kit.lanes.idle();
   } finally {
     clearInterval(upkeep);
     await connection.drain().catch(() => undefined);

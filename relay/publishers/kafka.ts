@@ -13,8 +13,10 @@ import type { OnMade, Publisher, PublishOutcome } from './publisher.js';
 
 export const TOPIC = 'orders';
 
-/** Beyond any number of consumers that an order service has; more can be added, but then keys move. */
+/** Beyond any number of consumers that an order service has; more can be added, but then keys move (docs/destinations.md). */
 const PARTITIONS = 12;
+/** As long as the outbox keeps what was published; Kafka's own default is a week. */
+const KEEP_MS = 30 * 86_400_000;
 /** What survives the loss of one broker, where there are enough of them. */
 const REPLICAS_MAX = 3;
 /** Each for itself; together they stay below the relay's lease and what a stopping process may take. */
@@ -223,7 +225,8 @@ async function requireTopic(
 async function createTopic(client: KafkaClient, common: BaseOptions, replicas: number): Promise<void> {
   const admin = new client.Admin(common);
   // `acks=all` means all that are in sync, which may be one: a second one must have it before it counts.
-  const configs = replicas < REPLICAS_MAX ? [] : [{ name: 'min.insync.replicas', value: '2' }];
+  const inSync = replicas < REPLICAS_MAX ? [] : [{ name: 'min.insync.replicas', value: '2' }];
+  const configs = [{ name: 'retention.ms', value: `${KEEP_MS}` }, ...inSync];
   try {
     await admin.createTopics({ topics: [TOPIC], partitions: PARTITIONS, replicas, configs });
   } finally {

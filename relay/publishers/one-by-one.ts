@@ -5,6 +5,12 @@ import { isError } from '../../runtime/errors/facts.js';
 import type { PublishOutcome } from './publisher.js';
 
 /**
+ * What is begun of one batch. A slow destination would else be sent for minutes what was read before, of a customer who has been
+ * erased meanwhile; and nothing of a batch is noted before its end. The rest is in the next one.
+ */
+const BEGIN_LIMIT_MS = 5_000;
+
+/**
  * An order stops at its first event that is not taken. All stop once as many events as go side by side have found the
  * destination unavailable, and none got through in between: the rest would only meet the same failure.
  * @param send        sends one event; what it throws counts as unavailable
@@ -18,9 +24,10 @@ export async function publishOneByOne(
   const limit = pLimit(parallelMax);
   const outcomes = events.map((): PublishOutcome => ({ outcome: 'not-sent' }));
   let unavailableInARow = 0;
+  const untilMs = performance.now() + BEGIN_LIMIT_MS;
   const sendOrder = async (places: number[]) => {
     for (const place of places) {
-      if (unavailableInARow >= parallelMax) return;
+      if (unavailableInARow >= parallelMax || performance.now() > untilMs) return;
       const outcome = await send(events[place] as CloudEvent).catch(asUnavailable);
       outcomes[place] = outcome;
       unavailableInARow = outcome.outcome === 'unavailable' ? unavailableInARow + 1 : 0;

@@ -4,7 +4,7 @@ import type { CloudEvent } from '../../contracts/events.js';
 export type PublishOutcome =
   /** The destination has it durably. */
   | { outcome: 'taken' }
-  /** Nothing was tried: an earlier event of the same order was not taken, or the destination looked down by then. */
+  /** Nothing was tried: an earlier event of the same order was not taken, the destination looked down by then, or the batch took too long. */
   | { outcome: 'not-sent' }
   /**
    * No answer, or one that says nothing about this event (5xx, timeouts, 401, 404): a transient failure, or a wrong set-up.

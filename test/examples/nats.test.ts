@@ -1,8 +1,9 @@
 /** NATS' example, run as its readers run it: every effect is had exactly once. */
-import { jetstreamManager } from '@nats-io/jetstream';
+import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { expect, test } from '@jest/globals';
 import { v7 as uuidv7 } from 'uuid';
+import type { CloudEvent } from '../../contracts/events.js';
 import { eventually } from '../support/conditions.js';
 import { provenWithBroker } from './brokers.js';
 import { hasSold, knows, sold } from './consumer.js';
@@ -68,6 +69,35 @@ await provenWithBroker(
       await eventually('it is laid aside', () =>
         consumer.lines.some(({ msg, eventId }) => msg === 'dead' && eventId === poor.id),
       );
+      expect(consumer.deadLetters('discard', '--all').letters).toMatchObject([{ id: poor.id }]);
+    }, 60_000);
+
+    test('durable, stream and place for dead letters are removed while it reads: it says so, and goes on when they are there again', async () => {
+      const { broker, consumer } = parts();
+      const { orders } = await sold(consumer);
+      const remove = (what: (manager: JetStreamManager) => Promise<unknown>) =>
+        withConnection(broker.address, async (connection) => what(await jetstreamManager(connection)));
+      const [poor, another] = [1, 2].map(() => eventOf(uuidv7(), 1, 'order.confirmed', {})) as [CloudEvent, CloudEvent];
+      const isLaidAside = ({ id }: CloudEvent) =>
+        eventually('it is laid aside', () =>
+          consumer.lines.some(({ msg, eventId }) => msg === 'dead' && eventId === id),
+        );
+      consumer.start();
+      await publish(broker.settings, [another, ...orderEvents(uuidv7())]);
+      await hasSold(consumer, orders + 1);
+      await isLaidAside(another);
+
+      await remove((manager) => manager.consumers.delete('orders', 'sales'));
+      await publish(broker.settings, orderEvents(uuidv7()));
+      await hasSold(consumer, orders + 2);
+
+      await remove((manager) => manager.streams.delete('orders'));
+      await eventually('it says that it is cut off', async () => (await consumer.figure('consumer_cut_off')) === 1);
+      await remove((manager) => manager.streams.delete('orders_dead'));
+      await publish(broker.settings, [poor, ...orderEvents(uuidv7())]);
+      await hasSold(consumer, orders + 3);
+      expect(await consumer.figure('consumer_cut_off')).toBe(0);
+      await isLaidAside(poor);
       expect(consumer.deadLetters('discard', '--all').letters).toMatchObject([{ id: poor.id }]);
     }, 60_000);
 

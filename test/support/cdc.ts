@@ -7,7 +7,7 @@ import { Admin } from '@platformatic/kafka';
 import { confirmOrder } from '../../domain/confirmation.js';
 import { reserveInventory } from '../../domain/inventory.js';
 import { recordCharge } from '../../domain/payments.js';
-import { ensureDatabase } from '../../local/postgres/server.js';
+import { databaseUrl } from '../../local/postgres/server.js';
 import { start } from '../../local/processes/program.js';
 import { migrate } from '../../local/setup/migrate.js';
 import { createPublishers } from '../../relay/publishers/configured.js';
@@ -23,34 +23,55 @@ import { AWAY, SILENT } from './api.js';
 import { changesOf } from './changes.js';
 import { eventually } from './conditions.js';
 import { accept, stock } from './database.js';
+import { OWNER, PASSWORD, runRoles } from './roles.js';
 
 /** Of an order that is confirmed. */
 export const EVENTS_EACH = 4;
+const CDC_PASSWORD = 'cdc';
 
 type Slot = { keptBytes: string; waitingBytes: string; walStatus: string; active: boolean };
 export type Capture = Awaited<ReturnType<typeof startCapture>>;
 
-/** @param broker properties of Kafka's */
-export async function startCapture(broker: Record<string, string> = {}) {
+/** A Postgres as it is deployed (deploy/postgres/roles.sql), with what a connector needs of it. */
+export async function startSource() {
   const folder = await mkdtemp(join(tmpdir(), 'order-saga-cdc-'));
   const cluster = await newCluster(join(folder, 'postgres.log'), { wal_level: 'logical' });
   const postgres = await start(await cluster.program());
-  const url = await ensureDatabase(cluster.admin, 'order_saga', 'cdc');
-  await migrate(url);
-  const db = openDatabase(url, 8);
-  await stock(db, 'A', 1_000_000);
-  const kafka = await startBroker('kafka', broker);
-  await makeTopic(kafka.address);
   const at = new URL(cluster.admin);
   at.pathname = '/order_saga';
   /** As the administrator, at the service's database. */
   const query = <Row extends object>(sql: string, values: unknown[] = []) => ask<Row>(at.href, sql, values);
+  await runRoles(cluster.admin);
+  const url = databaseUrl(cluster.port, OWNER, PASSWORD, 'order_saga');
+  await migrate(url);
   const sql = readFileSync(join('deploy', 'cdc', 'outbox.sql'), 'utf8');
-  for (const statement of sql.replaceAll(":'password'", "'cdc'").split(/;\n/)) await query(statement);
-  const source = { host: '127.0.0.1', port: cluster.port, database: 'order_saga', user: 'order_saga_cdc' };
+  for (const statement of sql.replaceAll(":'password'", `'${CDC_PASSWORD}'`).split(/;\n/)) await query(statement);
+  return {
+    url,
+    /** As the connector logs in. */
+    connectorUrl: databaseUrl(cluster.port, 'order_saga_cdc', CDC_PASSWORD, 'order_saga'),
+    port: cluster.port,
+    query,
+    stop: async () => {
+      postgres.kill();
+      await postgres.exited;
+      cluster.remove();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** @param broker properties of Kafka's */
+export async function startCapture(broker: Record<string, string> = {}) {
+  const { url, port, query, stop } = await startSource();
+  const db = openDatabase(url, 8);
+  await stock(db, 'A', 1_000_000);
+  const kafka = await startBroker('kafka', broker);
+  await makeTopic(kafka.address);
+  const source = { host: '127.0.0.1', port, database: 'order_saga', user: 'order_saga_cdc' };
   const connect = await startConnect(
     kafka.address,
-    { ...source, password: 'cdc' },
+    { ...source, password: CDC_PASSWORD },
     { 'heartbeat.interval.ms': '1000' },
   );
   const placed: string[] = [];
@@ -143,10 +164,7 @@ export async function startCapture(broker: Record<string, string> = {}) {
       await db.$disconnect();
       await connect.stop();
       await kafka.stop();
-      postgres.kill();
-      await postgres.exited;
-      cluster.remove();
-      await rm(folder, { recursive: true, force: true });
+      await stop();
     },
   };
 }

@@ -10,6 +10,8 @@ const STREAM = 'orders_dead';
 const KEEP_DAYS = 30;
 const READ_MAX = 500;
 const IS_THERE_OTHERWISE = 10058;
+/** So the client calls a subject that no stream takes. */
+const NOBODY_TAKES_IT = 'JetStreamNotEnabled';
 /** Of the client, whose server says what it takes, and of the stream. */
 const TOO_LARGE = /max_payload|maximum allowed/;
 
@@ -21,10 +23,7 @@ export async function openNatsPlace({ consumer, settings }) {
       link = undefined;
     });
     const manager = await jetstreamManager(connection);
-    const stream = { name: STREAM, subjects: [`${STREAM}.>`], storage: 'file', max_age: KEEP_DAYS * 86_400 * 1e9 };
-    await manager.streams.add(stream).catch((err) => {
-      if (err.code !== IS_THERE_OTHERWISE) throw err; // its operator made it, with options of their own
-    });
+    await requireStream(manager);
     return { connection, manager };
   };
   const get = () => {
@@ -40,7 +39,12 @@ export async function openNatsPlace({ consumer, settings }) {
       const { manager } = await get();
       const headers = createHeaders();
       for (const [name, value] of Object.entries(toHeaders(letter, consumer))) headers.set(name, value);
-      await manager.jetstream().publish(`${STREAM}.${consumer}`, letter.body, { headers });
+      try {
+        await manager.jetstream().publish(`${STREAM}.${consumer}`, letter.body, { headers });
+      } catch (err) {
+        if (err.name === NOBODY_TAKES_IT) await requireStream(manager); // it was removed: the next try finds it
+        throw err;
+      }
     },
     isTooLarge: (err) => TOO_LARGE.test(err?.message),
     async list(limit) {
@@ -62,6 +66,13 @@ export async function openNatsPlace({ consumer, settings }) {
     },
     close: async () => (await link)?.connection.close(),
   };
+}
+
+async function requireStream(manager) {
+  const stream = { name: STREAM, subjects: [`${STREAM}.>`], storage: 'file', max_age: KEEP_DAYS * 86_400 * 1e9 };
+  await manager.streams.add(stream).catch((err) => {
+    if (err.code !== IS_THERE_OTHERWISE) throw err; // its operator made it, with options of their own
+  });
 }
 
 /** Does not reconnect by itself: what was in flight would be sent at a time of its own. */

@@ -16,8 +16,10 @@ const LIMITS = { connectionTimeoutMillis: CONNECT_LIMIT_MS, query_timeout: SILEN
 /** Between two looks whether it is back. */
 const LOOK_EVERY_MS = 500;
 
-/** Of class 57, and yet the event's. */
+/** Of class 57, and yet the event's where it is the effect that takes too long: BEGIN, the inbox's own statements and COMMIT wait for the disk. */
 const STATEMENT_TOO_LONG = '57014';
+/** What the client says after SILENCE_LIMIT_MS: Postgres has not even given up, as in a COMMIT that waits for its disk. */
+const SILENT = 'Query read timeout';
 /** Connections, passwords, resources, operators, the system: nothing that an event has caused. 40 = a deadlock, 55 = a lock, 25 = read-only. */
 const OUTAGE_CLASSES = ['08', '25', '28', '3D', '3F', '40', '53', '55', '57', '58'];
 /** A table or column that is not there, or that this program may not use: a migration or a restore is under way, or was forgotten. */
@@ -92,7 +94,8 @@ export function openDatabase({ DATABASE_URL, CONCURRENCY }) {
     /** Whether an error is the database's: then nothing is said about the event, and it is tried again without an end. */
     async isAway(err) {
       const code = String(err?.code ?? '');
-      if (code === STATEMENT_TOO_LONG) return false;
+      if (code === STATEMENT_TOO_LONG) return err.isOfEffect !== true;
+      if (err?.message === SILENT) return true;
       if (/^E[A-Z]{4,}$/.test(code)) return true; // a connection that was refused, or reset: it may be back by now
       if (UNPREPARED.includes(code) || (/^\w{5}$/.test(code) && OUTAGE_CLASSES.includes(code.slice(0, 2)))) return true;
       return (await whyAway(pool)) !== undefined;

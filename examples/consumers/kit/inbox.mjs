@@ -48,6 +48,12 @@ const HAD = `
 const HELD = `
   UPDATE inbox SET held = held + int4multirange(int4range($3, $3 + 1)) WHERE consumer = $1 AND subject = $2`;
 
+/** What takes too long in the effect may be the event's fault, and is no fault of the event elsewhere. */
+function ofEffect(err) {
+  if (err instanceof Error) err.isOfEffect = true;
+  throw err;
+}
+
 /** @param consumer its name: several may share a database */
 export async function openInbox(db, consumer, { INBOX_RETENTION }) {
   await db.migrate(TABLES, 'inbox');
@@ -66,9 +72,18 @@ export async function openInbox(db, consumer, { INBOX_RETENTION }) {
         if (heldFrom !== null && heldFrom < event.sequence) return { outcome: 'behind', heldFrom };
         const noted = await client.query(HAD, [consumer, event.subject, event.sequence, event.time]);
         if (noted.rowCount === 0) throw new Forgotten();
-        const hasEffect = await haveEffect(client, consumer, event);
+        const hasEffect = await haveEffect(client, consumer, event).catch(ofEffect);
         return { outcome: hasEffect ? 'processed' : 'ignored', isLate };
       }),
+
+    /** Whether this consumer has never been told anything, as far as it remembers. */
+    isEmpty: async () => {
+      const { rows } = await db.query(
+        `SELECT NOT EXISTS (SELECT FROM inbox WHERE consumer = $1) AND NOT EXISTS (SELECT FROM horizons WHERE consumer = $1) AS "isEmpty"`,
+        [consumer],
+      );
+      return rows[0].isEmpty;
+    },
 
     /** Whether it was had (or discarded), and whether it lies in the dead letters. */
     stateOf: async ({ subject, sequence }) => {

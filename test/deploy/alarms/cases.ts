@@ -314,7 +314,7 @@ export const CASES: AlarmCase[] = [
   {
     alert: 'RelayLeasesLapsed',
     series: { 'order_saga_relay_partitions_unserved{role="worker"}': [0, 1] },
-    summary: 'no relay delivers the events of 1 sixteenths of the orders',
+    summary: "no relay delivers 1 shares of the orders' events; a destination has 16 of them",
   },
   {
     alert: 'GatewayFails',

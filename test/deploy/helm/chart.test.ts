@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { readConfig } from '../../../runtime/config.js';
+import { fileSecretsOf, readConfig } from '../../../runtime/config.js';
 import { settings } from '../../../runtime/settings.js';
 import { temporalRefusals } from '../../../runtime/temporal-config.js';
 import { read, variablesOf } from '../text.js';
@@ -79,6 +79,22 @@ describeWithHelm('the Helm chart', (helm) => {
       const files = volumeMounts.filter(({ mountPath }: { mountPath: string }) => mountPath.startsWith('/etc/'));
       expect(files.every(({ readOnly }: { readOnly?: boolean }) => readOnly)).toBe(true);
     }
+  });
+
+  it('takes each secret that there is as a file of the Secret, and refuses it in `config`', async () => {
+    const given = new Set(
+      [...sets.values()].flatMap((objects) => workloads(objects).flatMap((one) => Object.keys(envOf(one)))),
+    );
+    const secrets = fileSecretsOf(settings);
+    expect(secrets.length).toBeGreaterThan(12);
+    expect(secrets.filter((name) => !given.has(`${name}_FILE`) && !MAY_BE_IN_CONFIG.has(name))).toEqual([]);
+    const taken = await Promise.all(
+      secrets.map(async (name) => {
+        const values = ['-f', `${CHART}/ci/minimal.yaml`, '--set', `config.${name}=x`];
+        return (await runHelm(helm, 'template', 'shop', CHART, ...values)).code === 0 ? [name] : [];
+      }),
+    );
+    expect(new Set(taken.flat())).toEqual(MAY_BE_IN_CONFIG);
   });
 
   it('sets variables only that there are', () => {
@@ -385,6 +401,9 @@ describeWithHelm('the Helm chart', (helm) => {
 
 /** Variables whose value is a secret, or has one in it. */
 const SECRET = /^(DATABASE_URL|REDIS_URL|NATS_URL|RABBITMQ_URL)$|_KEY$|PASSWORD$|SECRET$|HEADERS$/;
+
+/** Addresses, most of which have no password in them; one that has goes to the Secret. */
+const MAY_BE_IN_CONFIG = new Set(['WEBHOOK_URL', 'AUDIT_ANCHOR_URL']);
 
 /** A set of values, what is set besides, and what the refusal must name. */
 const REFUSED: [string, ...string[]][] = [

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { Admin, compatibilityPartitioner, Producer } from '@platformatic/kafka';
+import { Admin, compatibilityPartitioner, ConfigResourceTypes, Producer } from '@platformatic/kafka';
 import { readAll } from '../../../testbed/brokers/readers.js';
 import { startBroker } from '../../../testbed/brokers/start.js';
 import { createKafkaPublisher } from '../../../relay/publishers/kafka.js';
@@ -36,7 +36,19 @@ await describeWithBroker('kafka', () =>
       });
       expect(JSON.parse(message.body)).toEqual(event.data);
     },
-    more: (broker) =>
+    more: (broker) => {
+      test('the topic that it makes keeps events for as long as the outbox does', async () => {
+        const admin = new Admin({ clientId: 'test', bootstrapBrokers: [broker().address] });
+        await admin.deleteTopics({ topics: ['orders'] });
+        const publisher = createKafkaPublisher(client, { brokers: [broker().address], tls: false, create: true });
+        await publishUntilTaken(publisher, manyOrders(1));
+        await publisher.close();
+        const resource = { resourceType: ConfigResourceTypes.TOPIC, resourceName: 'orders' };
+        const [topic] = await admin.describeConfigs({ resources: [resource] });
+        await admin.close();
+        expect(topic?.configs.find(({ name }) => name === 'retention.ms')?.value).toBe(`${30 * 86_400_000}`);
+      }, 30_000);
+
       test.each([
         ['gzip', 'all'],
         ['snappy', 'all'],
@@ -58,6 +70,7 @@ await describeWithBroker('kafka', () =>
           const arrived = new Map((await readAll(broker())).map(({ event }) => [event.id, event]));
           expect(events.map(({ id }) => arrived.get(id))).toEqual(events);
         },
-      ),
+      );
+    },
   }),
 );
