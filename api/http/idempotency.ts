@@ -70,8 +70,7 @@ export async function answerOnce(
   const asKept = (body: unknown) => reply.serialize(keep ? keep.strip(body) : body) as string;
   const keepIn: KeepIn = async (tx, { status, body }) => {
     reply.code(status); // its schema is the one that the answer is written by
-    if (!(await keepAnswer(tx, held, { status, response: asKept(body) })))
-      throw inProgress();
+    if (!(await keepAnswer(tx, held, { status, response: asKept(body) }))) throw inProgress();
     isKept = true;
   };
   try {
