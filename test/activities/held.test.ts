@@ -8,6 +8,8 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 /** Longer than a key is remembered. */
 const HELD_MS = 25 * HOUR_MS;
+/** From its reservation to its first hold: its worker died, and it took a while until the next one came. */
+const BEFORE_MS = 11 * MINUTE_MS;
 const LIST = 'GET /v1/payment_intents';
 
 let b: TestLedgers;
@@ -20,14 +22,14 @@ const engage = (brake: Brake) =>
 const isHeld = async (orderId: string, attempt = 1) =>
   expect((await failureOf(charge(b, orderId, { attempt }))).failure.type).toBe('ChargingHeld');
 
-/** What was done until now was done when the brake was engaged: by our books, whose clock is not to be set. */
+/** It was reserved, and then held, so long ago: by our books, whose clock is not to be set. */
 async function timePasses(orderId: string): Promise<void> {
-  const held = `${HELD_MS} milliseconds`;
+  const [held, reserved] = [`${HELD_MS} milliseconds`, `${HELD_MS + BEFORE_MS} milliseconds`];
   await b.db.$transaction(async (tx) => {
     await tx.$executeRaw`SET LOCAL session_replication_role = replica`; // the log takes no change from anyone else
-    await tx.$executeRaw`UPDATE saga_log SET at = at - ${held}::interval WHERE order_id = ${orderId}::uuid`;
+    await tx.$executeRaw`UPDATE saga_log SET at = at - ${reserved}::interval WHERE order_id = ${orderId}::uuid`;
   });
-  await b.db.$executeRaw`UPDATE orders SET created_at = created_at - ${held}::interval WHERE id = ${orderId}::uuid`;
+  await b.db.$executeRaw`UPDATE orders SET created_at = created_at - ${reserved}::interval WHERE id = ${orderId}::uuid`;
   await b.db
     .$executeRaw`UPDATE charge_attempts SET began_at = began_at - ${held}::interval, ended_at = ended_at - ${held}::interval
     WHERE order_id = ${orderId}::uuid`;
@@ -66,7 +68,7 @@ test.each<Brake>(['charging', 'spending'])(
 /** Its worker died before it could note that it had tried, and then the brake was engaged. */
 describe('an order that was charged before the brake was engaged, of which nobody has heard', () => {
   async function chargedUnheard(landsMs: number): Promise<string> {
-    b = await openLedgers({ aheadMs: -HELD_MS });
+    b = await openLedgers({ aheadMs: -HELD_MS - BEFORE_MS });
     const { id } = await b.pending();
     b.setClock(-HELD_MS + landsMs);
     await b.gateway.charge(b.request(id)); // under the order's key
@@ -79,7 +81,7 @@ describe('an order that was charged before the brake was engaged, of which nobod
     return id;
   }
   const ARRIVED: [string, number][] = [
-    ['when it was sent', 0],
+    ['10 minutes before the first hold', -10 * MINUTE_MS],
     ['4 minutes after the first hold', 4 * MINUTE_MS],
   ];
 
