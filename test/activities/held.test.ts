@@ -1,6 +1,7 @@
 /** A charge that a brake held for longer than the gateway remembers keys: it is made once the brake lets go, and made once. */
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { engageBrake, releaseBrake } from '../../domain/brakes.js';
+import { createPaymentGateway } from '../../gateways/stripe.js';
 import { openLedgers, type TestLedgers } from '../reconciliation/support.js';
 import { charge, failureOf, finish, refund, unwind } from './undo.js';
 
@@ -39,6 +40,8 @@ async function othersCharge(count: number): Promise<void> {
   for (let made = 0; made < count; made += 50)
     await Promise.all(Array.from({ length: 50 }, (_, i) => b.charged({ cart: `${made + i}` })));
 }
+/** Of a worker that has not heard what time it was at the gateway then. */
+const anew = () => createPaymentGateway({ url: b.url, apiKey: 'sk_test_anew', timeoutMs: 2_000 });
 const searchIsLate = () => b.fault({ mode: 'empty_page', route: 'search' });
 const paymentOf = (orderId: string) => b.db.payment.findUnique({ where: { orderId } });
 
@@ -58,7 +61,7 @@ test.each<Brake>(['charging', 'spending'])(
     await searchIsLate();
     await b.fault({ mode: 'slow', route: 'list', delayMs: 300 });
     await b.requests();
-    await charge(b, id, { attempt: 3, limitMs: 5_000 });
+    await charge(b, id, { attempt: 3, limitMs: 5_000, gateway: anew() });
     expect((await b.requests())[LIST]).toBeLessThanOrEqual(2); // the minutes around its hold, and the last ones
     expect(await paymentOf(id)).toMatchObject({ status: 'CHARGED' });
     expect(await b.ledger(id)).toMatchObject({ captured: 1_000, net: 1_000 });
@@ -87,7 +90,7 @@ describe('an order that was charged before the brake was engaged, of which nobod
 
   test.each(ARRIVED)('is not charged again (it arrived %s)', async (_name, landsMs) => {
     const id = await chargedUnheard(landsMs);
-    await charge(b, id, { attempt: 2 });
+    await charge(b, id, { attempt: 2, gateway: anew() });
     expect(await paymentOf(id)).toMatchObject({ status: 'CHARGED' });
     expect(await b.ledger(id)).toMatchObject({ captured: 1_000, net: 1_000 });
   });
@@ -95,7 +98,7 @@ describe('an order that was charged before the brake was engaged, of which nobod
   test.each(ARRIVED)('has its money back when it is given up (it arrived %s)', async (_name, landsMs) => {
     const id = await chargedUnheard(landsMs);
     await unwind(b, id);
-    expect((await refund(b, id)).undone).toBe('done');
+    expect((await refund(b, id, { gateway: anew() })).undone).toBe('done');
     expect(await finish(b, id)).toBe('CANCELLED');
     expect(await b.ledger(id)).toMatchObject({ captured: 1_000, net: 0 });
   });
