@@ -1,6 +1,7 @@
 /** A charge that a brake held for longer than the gateway remembers keys: it is made once the brake lets go, and made once. */
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { engageBrake, releaseBrake } from '../../domain/brakes.js';
+import { createPaymentGateway } from '../../gateways/stripe.js';
 import { openLedgers, type TestLedgers } from '../reconciliation/support.js';
 import { charge, failureOf, finish, refund, unwind } from './undo.js';
 
@@ -8,6 +9,8 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 /** Longer than a key is remembered. */
 const HELD_MS = 25 * HOUR_MS;
+/** From its reservation to its first hold: its worker died, and it took a while until the next one came. */
+const BEFORE_MS = 11 * MINUTE_MS;
 const LIST = 'GET /v1/payment_intents';
 
 let b: TestLedgers;
@@ -20,14 +23,14 @@ const engage = (brake: Brake) =>
 const isHeld = async (orderId: string, attempt = 1) =>
   expect((await failureOf(charge(b, orderId, { attempt }))).failure.type).toBe('ChargingHeld');
 
-/** What was done until now was done when the brake was engaged: by our books, whose clock is not to be set. */
+/** It was reserved, and then held, so long ago: by our books, whose clock is not to be set. */
 async function timePasses(orderId: string): Promise<void> {
-  const held = `${HELD_MS} milliseconds`;
+  const [held, reserved] = [`${HELD_MS} milliseconds`, `${HELD_MS + BEFORE_MS} milliseconds`];
   await b.db.$transaction(async (tx) => {
     await tx.$executeRaw`SET LOCAL session_replication_role = replica`; // the log takes no change from anyone else
-    await tx.$executeRaw`UPDATE saga_log SET at = at - ${held}::interval WHERE order_id = ${orderId}::uuid`;
+    await tx.$executeRaw`UPDATE saga_log SET at = at - ${reserved}::interval WHERE order_id = ${orderId}::uuid`;
   });
-  await b.db.$executeRaw`UPDATE orders SET created_at = created_at - ${held}::interval WHERE id = ${orderId}::uuid`;
+  await b.db.$executeRaw`UPDATE orders SET created_at = created_at - ${reserved}::interval WHERE id = ${orderId}::uuid`;
   await b.db
     .$executeRaw`UPDATE charge_attempts SET began_at = began_at - ${held}::interval, ended_at = ended_at - ${held}::interval
     WHERE order_id = ${orderId}::uuid`;
@@ -37,6 +40,8 @@ async function othersCharge(count: number): Promise<void> {
   for (let made = 0; made < count; made += 50)
     await Promise.all(Array.from({ length: 50 }, (_, i) => b.charged({ cart: `${made + i}` })));
 }
+/** Of a worker that has not heard what time it was at the gateway then. */
+const anew = () => createPaymentGateway({ url: b.url, apiKey: 'sk_test_anew', timeoutMs: 2_000 });
 const searchIsLate = () => b.fault({ mode: 'empty_page', route: 'search' });
 const paymentOf = (orderId: string) => b.db.payment.findUnique({ where: { orderId } });
 
@@ -56,7 +61,7 @@ test.each<Brake>(['charging', 'spending'])(
     await searchIsLate();
     await b.fault({ mode: 'slow', route: 'list', delayMs: 300 });
     await b.requests();
-    await charge(b, id, { attempt: 3, limitMs: 5_000 });
+    await charge(b, id, { attempt: 3, limitMs: 5_000, gateway: anew() });
     expect((await b.requests())[LIST]).toBeLessThanOrEqual(2); // the minutes around its hold, and the last ones
     expect(await paymentOf(id)).toMatchObject({ status: 'CHARGED' });
     expect(await b.ledger(id)).toMatchObject({ captured: 1_000, net: 1_000 });
@@ -66,7 +71,7 @@ test.each<Brake>(['charging', 'spending'])(
 /** Its worker died before it could note that it had tried, and then the brake was engaged. */
 describe('an order that was charged before the brake was engaged, of which nobody has heard', () => {
   async function chargedUnheard(landsMs: number): Promise<string> {
-    b = await openLedgers({ aheadMs: -HELD_MS });
+    b = await openLedgers({ aheadMs: -HELD_MS - BEFORE_MS });
     const { id } = await b.pending();
     b.setClock(-HELD_MS + landsMs);
     await b.gateway.charge(b.request(id)); // under the order's key
@@ -79,13 +84,13 @@ describe('an order that was charged before the brake was engaged, of which nobod
     return id;
   }
   const ARRIVED: [string, number][] = [
-    ['when it was sent', 0],
+    ['10 minutes before the first hold', -10 * MINUTE_MS],
     ['4 minutes after the first hold', 4 * MINUTE_MS],
   ];
 
   test.each(ARRIVED)('is not charged again (it arrived %s)', async (_name, landsMs) => {
     const id = await chargedUnheard(landsMs);
-    await charge(b, id, { attempt: 2 });
+    await charge(b, id, { attempt: 2, gateway: anew() });
     expect(await paymentOf(id)).toMatchObject({ status: 'CHARGED' });
     expect(await b.ledger(id)).toMatchObject({ captured: 1_000, net: 1_000 });
   });
@@ -93,7 +98,7 @@ describe('an order that was charged before the brake was engaged, of which nobod
   test.each(ARRIVED)('has its money back when it is given up (it arrived %s)', async (_name, landsMs) => {
     const id = await chargedUnheard(landsMs);
     await unwind(b, id);
-    expect((await refund(b, id)).undone).toBe('done');
+    expect((await refund(b, id, { gateway: anew() })).undone).toBe('done');
     expect(await finish(b, id)).toBe('CANCELLED');
     expect(await b.ledger(id)).toMatchObject({ captured: 1_000, net: 0 });
   });
