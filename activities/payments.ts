@@ -120,11 +120,21 @@ async function chargePayment(
   return recorded;
 }
 
-/** @throws ChargingHeld if an operator holds charges back, or if there is no room in this hour's limit */
-async function requireUnheld(db: Database, { orderId, heldBy, amount, currency }: PaymentDue): Promise<void> {
-  if (heldBy.includes('charging')) throw new ChargingHeld('Operators have stopped all charging: see `ops brakes`');
-  if (heldBy.includes('spending') && !(await claimSpending(db, { orderId, amount, currency })))
-    throw new ChargingHeld(`It would be more than operators let be charged within an hour: see \`ops brakes\``);
+/**
+ * The first time that an order is held is noted as an attempt that has asked for nothing: whatever an attempt before it may have left
+ * arrived around then, and the look-up after a long hold need not read all that others were charged meanwhile.
+ * @throws ChargingHeld if an operator holds charges back, or if there is no room in this hour's limit
+ */
+async function requireUnheld(db: Database, due: PaymentDue): Promise<void> {
+  const { orderId, heldBy, amount, currency, wasAttempted, now } = due;
+  try {
+    if (heldBy.includes('charging')) throw new ChargingHeld('Operators have stopped all charging: see `ops brakes`');
+    if (heldBy.includes('spending') && !(await claimSpending(db, { orderId, amount, currency })))
+      throw new ChargingHeld(`It would be more than operators let be charged within an hour: see \`ops brakes\``);
+  } catch (err) {
+    if (!wasAttempted) await noteFirstAttempt(db, orderId, now).catch(() => undefined);
+    throw err;
+  }
 }
 
 /** Keeps when attempts ran that may have left a charge whose answer was lost. One that was answered needs no note. */

@@ -3,7 +3,8 @@
  * the statement or transaction that would go on otherwise, so none is overlooked for being young.
  *
  * A limit on spending counts what each order may have been charged, once, by the minute in which its first attempt was let through;
- * an hour is the current minute and the sixty before it. What was charged in the hour before the limit was engaged is counted too.
+ * an hour is the current minute and the sixty before it. A currency without a limit is not counted; what was charged in it in the hour
+ * before it was given one is counted too.
  */
 import { type BrakeName, CHARGE_BRAKES } from '../contracts/brakes.js';
 import { Prisma, type PrismaClient } from '../prisma/generated/client.js';
@@ -54,36 +55,45 @@ export async function lockBrake(tx: Database, brake: BrakeName): Promise<Brake |
  */
 export async function engageBrake(tx: Database, engaging: Engaging): Promise<Brake> {
   const { brake, operator, reason, message, retryAfterS, limits } = engaging;
-  const wasEngaged = await release(tx, { brake, operator, reason });
+  const before = await release(tx, { brake, operator, reason });
   await tx.$executeRaw`
     INSERT INTO brake_periods (brake, engaged_at, engaged_by, reason, message, retry_after_s, limits)
     VALUES (${brake}, clock_timestamp(), ${operator}, ${reason}, ${message ?? null}, ${retryAfterS ?? null}::int,
       ${limits === undefined ? null : JSON.stringify(limits)}::jsonb)`;
-  if (brake === 'spending' && !wasEngaged) await beginCounting(tx);
+  const added = Object.keys(limits ?? {}).filter((currency) => before?.limits?.[currency] === undefined);
+  if (added.length > 0) await beginCounting(tx, added);
   const engaged = (await readBrakes(tx)).find((each) => each.brake === brake);
   if (!engaged) throw new Error('Bug! A brake was engaged, and is not');
   return engaged;
 }
 
 /** @returns false if it is not engaged */
-export const releaseBrake = (tx: Database, word: { brake: BrakeName; operator: string; reason: string }) =>
-  release(tx, word);
+export const releaseBrake = async (tx: Database, word: { brake: BrakeName; operator: string; reason: string }) =>
+  (await release(tx, word)) !== undefined;
 
-async function release(tx: Database, { brake, operator, reason }: Record<'brake' | 'operator' | 'reason', string>) {
-  const released = await tx.$executeRaw`
+/** @returns what is released */
+async function release(
+  tx: Database,
+  { brake, operator, reason }: Record<'brake' | 'operator' | 'reason', string>,
+): Promise<Pick<Brake, 'limits'> | undefined> {
+  const [released] = await tx.$queryRaw<Pick<Brake, 'limits'>[]>`
     UPDATE brake_periods SET released_at = clock_timestamp(), released_by = ${operator}, release_reason = ${reason}
-    WHERE brake = ${brake} AND released_at IS NULL`;
-  return released > 0;
+    WHERE brake = ${brake} AND released_at IS NULL RETURNING limits`;
+  return released;
 }
 
-/** What was charged in the hour before, by the minute of its record. Claims of an earlier limit are among it, or were let through in vain. */
-async function beginCounting(tx: Database): Promise<void> {
-  await tx.$executeRaw`DELETE FROM spending_claims WHERE ${isWithinTheHour}`;
-  await tx.$executeRaw`DELETE FROM spending_minutes`;
+/**
+ * What was charged in these currencies in the hour before, by the minute of its record. Their claims of an earlier limit are among it, or
+ * were let through in vain. Whoever claims meanwhile waits for the period's row; whoever returns a claim finds it gone.
+ */
+async function beginCounting(tx: Database, currencies: string[]): Promise<void> {
+  const isOne = Prisma.sql`currency = ANY(${currencies}::text[])`;
+  await tx.$executeRaw`DELETE FROM spending_claims WHERE ${isOne} AND ${isWithinTheHour}`;
+  await tx.$executeRaw`DELETE FROM spending_minutes WHERE ${isOne}`;
   await tx.$executeRaw`
     INSERT INTO spending_minutes (currency, minute, amount)
     SELECT currency, date_trunc('minute', created_at), sum(amount) FROM payments
-    WHERE created_at > now() - interval '61 minutes' AND gateway_reference IS NOT NULL
+    WHERE created_at > now() - interval '61 minutes' AND gateway_reference IS NOT NULL AND ${isOne}
     GROUP BY 1, 2`;
 }
 

@@ -3,6 +3,11 @@
  * times of its list are looked through. The order's very first attempt is noted once it has failed, since most succeed; every
  * other before it begins. An attempt whose end is not noted may have been asleep in its worker: what it has asked for may have
  * arrived at any time until now.
+ *
+ * An order's first hold by a brake is noted as well, as one that ended at once. It ends the time in which an attempt that was not noted
+ * may have asked for something: whatever is let through after it is noted before it begins, and what was let through before it had
+ * been given up when the attempt that met the brake began. Should such a one have slept in its worker meanwhile, its own time is over
+ * when it wakes (gateways/deadline); should it fail then, it is noted with its beginning.
  */
 import type { Database } from './database.js';
 
@@ -16,7 +21,7 @@ const LANDS_WITHIN_MS = 5 * 60_000;
 /** Spans that lie closer together are read as one: a page of the list more is cheaper than another beginning. */
 const JOINED_WITHIN_MS = 120_000;
 
-/** The order's first attempt has failed. @param began by the database's clock */
+/** The order's first attempt has failed, or was held. @param began by the database's clock */
 export async function noteFirstAttempt(db: Database, orderId: string, began: Date): Promise<void> {
   await db.$executeRaw`
     INSERT INTO charge_attempts (order_id, began_at, ended_at) VALUES (${orderId}::uuid, ${began}, clock_timestamp())`;
@@ -60,7 +65,7 @@ export async function readAttempts(db: Database, orderId: string): Promise<Attem
   const noted = rows.flatMap(({ began, ended }) =>
     began === null ? [] : [{ from: began, until: landedBy(ended ?? undefined) }],
   );
-  // A first attempt whose worker died was not noted; it ran before the next one did.
+  // A first attempt whose worker died was not noted; it ran before the next one did, or was held.
   const unnoted = { from: earliest, until: landedBy(noted[0]?.from) };
   const open = rows.flatMap(({ began, ended }) => (began !== null && ended === null ? [limitOf(began)] : []));
   const latest = open.sort((a, b) => b.getTime() - a.getTime())[0];

@@ -11,7 +11,14 @@ import type { Database } from './database.js';
 import { type FeedPlace, isSettled, PARTITIONS, partitionOfOrder } from './outbox.js';
 
 /** A partition of a destination that one relay serves. */
-export type PartitionLease = { destination: string; partition: number; owner: string; epoch: bigint };
+export type PartitionLease = {
+  destination: string;
+  partition: number;
+  owner: string;
+  epoch: bigint;
+  /** When the server began from which the lease is: another one, as a standby that was promoted, may lack what this process has seen. */
+  serverSince: string;
+};
 export type LeasedCursor = Omit<PartitionLease, 'owner'> & FeedPlace;
 
 /**
@@ -21,34 +28,49 @@ export type LeasedCursor = Omit<PartitionLease, 'owner'> & FeedPlace;
 export type Beginning = 'oldest' | { agoMs: number };
 
 /**
- * Creates the cursors that are missing, all at one place; those that are there stay where they are, whatever is asked for.
+ * Creates the cursors that are missing, all at one place; those that are there stay where they are, whatever is asked for. A
+ * destination that has taken events before has lost its cursors: what it was owed is unknown, so that it begins with the oldest.
  * Of several relays at once one does it, for all partitions: the others wait at its first row.
- * @returns the destinations that have begun by this
+ * @returns the destinations that have begun by this, and whether they had taken events before
  */
 export async function createCursors(
   db: Database,
   destinations: string[],
   beginning: Beginning = 'oldest',
-): Promise<string[]> {
+): Promise<{ destination: string; again: boolean }[]> {
   const isPast =
     beginning === 'oldest'
       ? Prisma.sql`false`
       : Prisma.sql`occurred_at < now() - ${beginning.agoMs}::float8 * interval '1 ms'`;
-  const rows = await db.$queryRaw<{ destination: string }[]>`
-    WITH made AS (
+  return db.$queryRaw<{ destination: string; again: boolean }[]>`
+    WITH known AS MATERIALIZED (
+      SELECT d AS destination, EXISTS (
+        SELECT FROM relay_destinations r WHERE r.destination = d AND r.taken_at IS NOT NULL) AS again
+      FROM unnest(${destinations}::text[]) AS d
+    ), made AS (
       INSERT INTO relay_cursors (destination, partition, feed_xid, feed_position)
-      SELECT d, p, coalesce(past.feed_xid, 0), coalesce(past.feed_position, 0)
-      FROM unnest(${destinations}::text[]) AS d CROSS JOIN generate_series(0, ${PARTITIONS - 1}::int) AS p
+      SELECT k.destination, p, coalesce(past.feed_xid, 0), coalesce(past.feed_position, 0)
+      FROM known k CROSS JOIN generate_series(0, ${PARTITIONS - 1}::int) AS p
       LEFT JOIN (
         SELECT feed_xid, feed_position FROM outbox WHERE ${isPast} AND ${isSettled}
         ORDER BY feed_xid DESC, feed_position DESC LIMIT 1
-      ) AS past ON true
-      ORDER BY d, p
+      ) AS past ON NOT k.again
+      ORDER BY k.destination, p
       ON CONFLICT DO NOTHING RETURNING destination
     )
-    SELECT DISTINCT destination FROM made`;
+    SELECT DISTINCT destination, again FROM made JOIN known USING (destination)`;
+}
+
+/** @returns those of the destinations that lack cursors: they are new, or somebody, or a failover, has removed them */
+export async function listWithoutCursors(db: Database, destinations: string[]): Promise<string[]> {
+  const rows = await db.$queryRaw<{ destination: string }[]>`
+    SELECT d AS destination FROM unnest(${destinations}::text[]) AS d
+    WHERE (SELECT count(*) FROM relay_cursors c WHERE c.destination = d) < ${PARTITIONS}::int`;
   return rows.map((row) => row.destination);
 }
+
+/** Each start of a server has its own, a standby's too: which one it was that answered. */
+const serverSince = Prisma.sql`extract(epoch FROM pg_postmaster_start_time())::text`;
 
 /**
  * Notes that this relay runs, renews its leases, takes what is free up to its share, and gives back what is beyond it. A
@@ -75,7 +97,7 @@ export async function renewLeases(
       LEFT JOIN relay_members m ON m.destination = d AND m.owner <> ${owner} AND NOT (${isOver(Prisma.sql`m.alive_until`)})
       GROUP BY d
     ), free AS MATERIALIZED (
-      SELECT destination, partition, lease_owner FROM relay_cursors
+      SELECT destination, partition, lease_owner, lease_until FROM relay_cursors
       WHERE destination = ANY(${destinations}) AND (lease_owner = ${owner} OR lease_owner IS NULL OR ${isOver(Prisma.sql`lease_until`)})
       ORDER BY destination, partition FOR UPDATE
     ), ranked AS (
@@ -86,11 +108,11 @@ export async function renewLeases(
     UPDATE relay_cursors c SET
       lease_owner = CASE WHEN rank <= size THEN ${owner} END,
       lease_until = CASE WHEN rank <= size THEN ${until} END,
-      lease_epoch = c.lease_epoch + CASE WHEN is_mine THEN 0 ELSE 1 END
+      lease_epoch = c.lease_epoch + CASE WHEN is_mine AND NOT (${isOver(Prisma.sql`r.lease_until`)}) THEN 0 ELSE 1 END
     FROM ranked r
     WHERE c.destination = r.destination AND c.partition = r.partition AND (is_mine OR rank <= size)
-    RETURNING c.destination, c.partition, c.lease_epoch AS epoch, c.feed_xid AS "feedXid",
-      c.feed_position AS "feedPosition", c.lease_owner IS NOT NULL AS kept`;
+    RETURNING c.destination, c.partition, c.lease_epoch AS epoch, ${serverSince} AS "serverSince",
+      c.feed_xid AS "feedXid", c.feed_position AS "feedPosition", c.lease_owner IS NOT NULL AS kept`;
   const leased = rows.filter((row) => row.kept);
   return { leased, gaveBack: leased.length < rows.length };
 }
@@ -108,22 +130,28 @@ export async function wakeRelays(db: Database): Promise<void> {
 }
 
 /**
- * Moves cursors forward, all of a destination's in one statement; one that stands further on already stays.
- * @returns the partitions whose lease is still the one given; other relays have the others by now
+ * Moves cursors forward, all of a destination's in one statement; one that stands further on already stays. One that stands before
+ * the place at which the process left it was set back, or comes from a standby that lacks the newest: events may have come into the
+ * feed before what the process has read, so that it stays where it is.
+ * @param moves to which place, and from which
+ * @returns the partitions whose lease is still the one given, at the same server; of the others nothing that was read counts
  */
 export async function advanceCursors(
   db: Database,
   { destination, owner }: Pick<PartitionLease, 'destination' | 'owner'>,
-  moves: (Pick<PartitionLease, 'partition' | 'epoch'> & FeedPlace)[],
+  moves: (Pick<PartitionLease, 'partition' | 'epoch' | 'serverSince'> & FeedPlace & { from: FeedPlace })[],
 ): Promise<number[]> {
   const rows = await db.$queryRaw<{ partition: number }[]>`
     WITH leased AS MATERIALIZED (
       SELECT c.partition, m.xid, m.position
       FROM relay_cursors c
       JOIN unnest(${moves.map((m) => m.partition)}::int[], ${moves.map((m) => m.epoch)}::bigint[],
-        ${moves.map((m) => m.feedXid)}::bigint[], ${moves.map((m) => m.feedPosition)}::bigint[])
-        AS m (partition, epoch, xid, position) ON m.partition = c.partition
+        ${moves.map((m) => m.feedXid)}::bigint[], ${moves.map((m) => m.feedPosition)}::bigint[],
+        ${moves.map((m) => m.from.feedXid)}::bigint[], ${moves.map((m) => m.from.feedPosition)}::bigint[],
+        ${moves.map((m) => m.serverSince)}::text[])
+        AS m (partition, epoch, xid, position, from_xid, from_position, server_since) ON m.partition = c.partition
       WHERE c.destination = ${destination} AND c.lease_owner = ${owner} AND c.lease_epoch = m.epoch
+        AND ${serverSince} = m.server_since AND (c.feed_xid, c.feed_position) >= (m.from_xid, m.from_position)
       ORDER BY c.partition FOR UPDATE OF c
     ), moved AS (
       UPDATE relay_cursors c SET feed_xid = l.xid, feed_position = l.position, updated_at = now()

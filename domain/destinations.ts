@@ -2,22 +2,31 @@
 import { type Backlog, readBacklog } from './cursors.js';
 import type { Database } from './database.js';
 import { countDeadLetters, type DeadLetterGroup } from './dead-letters.js';
+import { Prisma } from '../prisma/generated/client.js';
+import { PARTITIONS } from './outbox.js';
 
 export type DestinationStanding = {
   destination: string;
-  /** Partitions that it has, and those under a lease that is running. */
+  /** Partitions that it has, or is to have if it lacks its cursors, and those under a lease that is running. */
   partitions: number;
   served: number;
   /** Relay processes that live and have it configured. */
   relays: number;
 };
 
+/** Those that have cursors, and those that lack them although a relay had them configured within a day. */
+const destinationsWithCursors = Prisma.sql`
+  (SELECT destination FROM relay_cursors UNION
+    SELECT destination FROM relay_destinations WHERE configured_at > now() - interval '1 day') AS named
+  LEFT JOIN relay_cursors c USING (destination)`;
+const partitions = Prisma.sql`coalesce(nullif(count(c.partition), 0), ${PARTITIONS}::int)::int AS partitions`;
+
 export async function readDestinations(db: Database): Promise<DestinationStanding[]> {
   return db.$queryRaw`
-    SELECT c.destination, count(*)::int AS partitions,
+    SELECT destination, ${partitions},
       count(*) FILTER (WHERE c.lease_owner IS NOT NULL AND c.lease_until > now())::int AS served,
-      (SELECT count(*)::int FROM relay_members m WHERE m.destination = c.destination AND m.alive_until > now()) AS relays
-    FROM relay_cursors c GROUP BY c.destination ORDER BY c.destination`;
+      (SELECT count(*)::int FROM relay_members m WHERE m.destination = named.destination AND m.alive_until > now()) AS relays
+    FROM ${destinationsWithCursors} GROUP BY destination ORDER BY destination`;
 }
 
 /** @returns the destinations that have not taken all events of this order yet, dead letters excepted */
@@ -59,6 +68,12 @@ export async function noteStanding(
     WHERE destination = ${destination} AND owner = ${owner}`;
 }
 
+/** @returns when it took an event last, of whichever relay; null if it never has, or that was made to be forgotten */
+export async function readTakenAt(db: Database, destination: string): Promise<Date | null> {
+  const row = await db.relayDestination.findUnique({ where: { destination }, select: { takenAt: true } });
+  return row?.takenAt ?? null;
+}
+
 /** A partition of the orders: up to where the destination has been served, since when the cursor is there, and whether a relay serves it. */
 export type PartitionStanding = { partition: number; cursor: string; movedAt: string; served: boolean };
 type Deliveries = DestinationStanding & {
@@ -83,7 +98,7 @@ export type DestinationView = Deliveries & {
   deadLetters: DeadLetterGroup[];
 };
 
-/** Every destination that has a cursor, by name. Cheap however much is owed. */
+/** Every destination that has a cursor, or ought to have one, by name. Cheap however much is owed. */
 export async function describeDestinations(db: Database): Promise<DestinationView[]> {
   const [destinations, backlogs, groups] = await Promise.all([
     readDeliveries(db),
@@ -117,12 +132,12 @@ function stateOf(
 const readDeliveries = (db: Database): Promise<Deliveries[]> => db.$queryRaw`
   SELECT c.*, d.configured_at AS "configuredAt", d.taken_at AS "takenAt", m.*
   FROM (
-    SELECT destination, count(*)::int AS partitions,
+    SELECT destination, ${partitions},
       count(*) FILTER (WHERE lease_owner IS NOT NULL AND lease_until > now())::int AS served,
-      json_agg(json_build_object('partition', partition, 'cursor', feed_xid || '.' || feed_position,
+      coalesce(json_agg(json_build_object('partition', partition, 'cursor', feed_xid || '.' || feed_position,
         'movedAt', to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-        'served', lease_owner IS NOT NULL AND lease_until > now()) ORDER BY partition) AS cursors
-    FROM relay_cursors GROUP BY destination
+        'served', lease_owner IS NOT NULL AND lease_until > now()) ORDER BY partition) FILTER (WHERE partition IS NOT NULL), '[]') AS cursors
+    FROM ${destinationsWithCursors} GROUP BY destination
   ) AS c
   LEFT JOIN relay_destinations d USING (destination)
   CROSS JOIN LATERAL (

@@ -1,7 +1,7 @@
 /** How the service stands, in figures that Postgres knows: for metrics. Each costs an index scan that has an end. */
 import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
-import type { FeedPlace } from './outbox.js';
+import { type FeedPlace, PARTITIONS } from './outbox.js';
 import { isProbe } from './probes.js';
 
 /** Beyond these somebody should look. The sweep starts what the API did not within 5 s. */
@@ -132,11 +132,12 @@ const firstIdOf = (timeMs: number): string => {
 
 /**
  * Shares of orders that no relay serves, as another role sees it: of destinations that a relay had configured within a day. A
- * lease that has just ended is about to be renewed.
+ * lease that has just ended is about to be renewed. One that lacks its cursors is served as little.
  */
 export async function countUnservedPartitions(db: Database): Promise<number> {
   const [row] = await db.$queryRaw<{ count: number }[]>`
-    SELECT count(*)::int AS count FROM relay_cursors c JOIN relay_destinations d USING (destination)
+    SELECT count(*)::int AS count FROM relay_destinations d CROSS JOIN generate_series(0, ${PARTITIONS - 1}::int) AS p
+    LEFT JOIN relay_cursors c ON c.destination = d.destination AND c.partition = p
     WHERE d.configured_at > now() - interval '1 day'
       AND (c.lease_until IS NULL OR c.lease_until < now() - interval '15 s')`;
   return row?.count ?? 0;

@@ -8,6 +8,7 @@ import { Prisma } from '../prisma/generated/client.js';
 import { referenceIn } from './customers.js';
 import type { Statements } from './database.js';
 import { eraseRows } from './erasure/parts.js';
+import { blankDetails } from './finding-details.js';
 import { orderNumberDigest } from './erasure/tombstones.js';
 
 /** What was blanked of one batch, and where the next begins; `next` undefined = no order is old beyond this one. */
@@ -46,8 +47,7 @@ export async function blankOldOrders(
     UPDATE dead_letters SET error = ${ERASED}, reason = CASE WHEN reason IS NOT NULL THEN ${ERASED} END,
       decided_by = CASE WHEN decided_by IS NOT NULL THEN ${ERASED} END
     WHERE order_id = ANY(${ids}::uuid[]) AND closed_at IS NOT NULL AND error <> ${ERASED}`;
-  await tx.$executeRaw`
-    UPDATE reconciliation_findings SET detail = NULL WHERE order_id = ANY(${ids}::text[]) AND detail IS NOT NULL`;
+  await tx.$executeRaw(blankDetails(ids));
   const orders = await eraseRows(tx, ids);
   const customers = await forgetCustomers(tx, [...new Set(old.map(({ customerId }) => customerId))]);
   return { orders, customers, next };

@@ -4,7 +4,9 @@
  * process that dies in between leaves work in hand, not a gap. What is to be done is decided in reconciliation/.
  */
 import type { CancellationReason, OrderStatus } from '../contracts/orders.js';
+import { Prisma } from '../prisma/generated/client.js';
 import type { Database } from './database.js';
+import { AGREED_AGAIN, hasClosedItself, NOT_SURPLUS } from './finding-details.js';
 import type { PaymentStatus } from './payments.js';
 
 /** In the saga log: who acted. */
@@ -169,9 +171,9 @@ export async function openFinding(
     INSERT INTO reconciliation_findings AS f (kind, gateway_reference, order_id, amount, currency, action, detail)
     VALUES (${kind}, ${reference}, ${orderId.slice(0, 500)}, ${amount}::bigint, ${currency}, ${action}, ${detail})
     ON CONFLICT (kind, gateway_reference) DO UPDATE SET updated_at = now(), amount = excluded.amount,
-      detail = CASE WHEN f.detail = ${AGREED_AGAIN} THEN excluded.detail
+      detail = CASE WHEN ${hasClosedItself} THEN excluded.detail
         WHEN f.amount <> excluded.amount THEN coalesce(excluded.detail, f.detail) ELSE f.detail END,
-      action = CASE WHEN f.action = 'cancelled' AND f.detail = ${AGREED_AGAIN} THEN excluded.action
+      action = CASE WHEN ${hasClosedItself} THEN excluded.action
         WHEN f.action IN ('refunded', 'cancelled') AND f.amount <> excluded.amount THEN excluded.action
         WHEN f.action = 'refunded' THEN excluded.action ELSE f.action END
     RETURNING f.action, f.detail,
@@ -210,16 +212,18 @@ export async function closeFinding(
     FROM closed JOIN orders o ON o.id = ${ours}::uuid`;
 }
 
-/** Keeps why a finding cannot be settled yet. @returns whether that is news */
+/** Keeps why a finding cannot be settled yet, behind what an operator was told of it who ordered it. @returns whether that is news */
 export async function noteFailure(
   db: Database,
   kind: FindingKind,
   reference: string,
   detail: string,
 ): Promise<boolean> {
+  const why = detail.slice(0, 300);
+  const noted = Prisma.sql`CASE WHEN starts_with(detail, ${NOT_SURPLUS}) THEN ${`${NOT_SURPLUS}. ${why}`} ELSE ${why} END`;
   const changed = await db.$executeRaw`
-    UPDATE reconciliation_findings SET detail = ${detail.slice(0, 300)}, updated_at = now()
-    WHERE kind = ${kind} AND gateway_reference = ${reference} AND detail IS DISTINCT FROM ${detail.slice(0, 300)}`;
+    UPDATE reconciliation_findings SET detail = ${noted}, updated_at = now()
+    WHERE kind = ${kind} AND gateway_reference = ${reference} AND detail IS DISTINCT FROM ${noted}`;
   return changed > 0;
 }
 
@@ -256,7 +260,6 @@ export async function retractFindings(db: Database, reference: string, except: F
     SELECT o.id, 'reconciliation', 'cancelled', 0, ${RECONCILER}, format('%s %s: %s', closed.kind, ${reference}::text, ${AGREED_AGAIN}::text)
     FROM closed JOIN orders o ON o.id::text = lower(closed.order_id)`;
 }
-const AGREED_AGAIN = 'not so any more: the ledgers have moved since';
 
 /** @returns those of the charges of which something is open, in hand or reported */
 export async function listOpenReferences(db: Database, references: string[]): Promise<Set<string>> {

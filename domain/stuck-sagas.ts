@@ -42,6 +42,16 @@ export type StuckGroup = {
   amounts: Money[];
 };
 
+/** What a filter says of those that stand at no step, or for no known reason; one that is left out means any. */
+export const NONE = 'none';
+
+/** Whether it is among those that a filter of step and failure is about. */
+export const isOfCause = (
+  saga: Pick<StuckSaga, 'step' | 'failure'>,
+  { step, failure }: { step?: string | undefined; failure?: string | undefined },
+): boolean =>
+  (step === undefined || (saga.step ?? NONE) === step) && (failure === undefined || (saga.failure ?? NONE) === failure);
+
 /** An order that has waited longer than a saga without trouble takes. */
 export type WaitingOrder = {
   orderId: string;

@@ -11,7 +11,7 @@ import {
   type LedgerCharge,
 } from './payments.js';
 import { declineCode, isKeyUsedOtherwise, toUnknown } from './stripe-errors.js';
-import { type StripeParts, sameIntent, toCharge } from './stripe-ledger.js';
+import { readCharge, type StripeParts, toCharge } from './stripe-ledger.js';
 import { callOff, lookUpCharges, requireSameMoney, UNAUTHENTICATED } from './stripe-look-up.js';
 
 /**
@@ -64,7 +64,7 @@ async function create(parts: StripeParts, request: ChargeRequest): Promise<Ledge
   const { stripe, timeoutMs } = parts;
   const { due, paymentMethod, idempotencyKey, deadline } = request;
   // Made only of what was fixed when the order was accepted: under one key, nothing else may ever be sent.
-  let intent: Stripe.PaymentIntent = await stripe.paymentIntents.create(
+  const intent: Stripe.PaymentIntent = await stripe.paymentIntents.create(
     {
       amount: amountAtGateway(due),
       currency: due.currency.toLowerCase(),
@@ -75,20 +75,17 @@ async function create(parts: StripeParts, request: ChargeRequest): Promise<Ledge
     },
     { idempotencyKey, timeout: timeFor(timeoutMs, deadline) },
   );
-  // A replayed "processing" says how it stood at the first attempt; only the intent itself knows how it stands now.
-  if (intent.status === 'processing')
-    intent = sameIntent(
-      intent.id,
-      await stripe.paymentIntents.retrieve(intent.id, undefined, { timeout: timeFor(timeoutMs, deadline) }),
-    );
-  return toCharge(intent);
+  const made = toCharge(intent);
+  if (made.state === 'succeeded' || made.state === 'over') return made;
+  // A replay says how it stood at the first attempt; only the intent itself knows how it stands now: an attempt whose decline
+  // was not recorded has called it off.
+  const now = await readCharge(stripe, made.reference, { timeout: timeFor(timeoutMs, deadline) });
+  if (now === null) throw new GatewayUnknown(`The charge of order ${due.orderId} was answered for, and is not found`);
+  return made.state === 'open' && now.state === 'over' ? { ...now, declined: UNAUTHENTICATED } : now;
 }
 
-async function toOutcome(
-  parts: StripeParts,
-  made: LedgerCharge,
-  { due, deadline }: ChargeRequest,
-): Promise<ChargeOutcome> {
+async function toOutcome(parts: StripeParts, made: LedgerCharge, request: ChargeRequest): Promise<ChargeOutcome> {
+  const { due, deadline } = request;
   requireSameMoney(made, due);
   // What does not carry the order's marks is not the order's money, even if it came back under its key.
   if (ownershipOf(made, due) !== 'ours')
@@ -96,10 +93,12 @@ async function toOutcome(
   switch (made.state) {
     case 'succeeded':
       return { outcome: 'charged', reference: made.reference };
-    case 'open':
+    case 'open': {
       // The customer is not there to authenticate; called off, so that the charge cannot be completed later.
-      await callOff(parts, made.reference, deadline);
+      const now = await callOff(parts, made.reference, deadline);
+      if (now.state !== 'over') return toOutcome(parts, now, request);
       return { outcome: 'declined', code: UNAUTHENTICATED };
+    }
     case 'over':
       return { outcome: 'declined', code: made.declined ?? 'requires_payment_method' };
     case 'processing':

@@ -37,6 +37,12 @@ export const isRefused = (err: unknown): err is InstanceType<typeof Stripe.error
 /** Refused because of what else goes on at this moment. https://docs.stripe.com/error-codes */
 const NOT_NOW = new Set(['idempotency_key_in_use', 'lock_timeout', 'rate_limit']);
 
+/** What was asked for does not fit the state that the charge is in by now. */
+export const isInAnotherState = (err: unknown): boolean =>
+  err instanceof Stripe.errors.StripeInvalidRequestError &&
+  err.statusCode === 400 &&
+  err.code === 'payment_intent_unexpected_state';
+
 /** The gateway knows no such object; a 404 without that code comes from a proxy on the way. */
 export const isMissing = (err: unknown): boolean =>
   err instanceof Stripe.errors.StripeInvalidRequestError && err.statusCode === 404 && err.code === 'resource_missing';

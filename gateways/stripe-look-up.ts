@@ -14,8 +14,8 @@ import {
   type LedgerCharge,
   type LookUp,
 } from './payments.js';
-import { toUnknown } from './stripe-errors.js';
-import { type StripeParts, searchIntents, toCharge } from './stripe-ledger.js';
+import { isInAnotherState, toUnknown } from './stripe-errors.js';
+import { readCharge, type StripeParts, sameIntent, searchIntents, toCharge } from './stripe-ledger.js';
 
 type Asking = Pick<StripeParts, 'stripe' | 'timeoutMs'>;
 
@@ -123,13 +123,10 @@ const merge = (a: Finds, b: Finds): Finds => ({
   unmarked: a.unmarked ?? b.unmarked,
 });
 
-async function take(
-  parts: Asking,
-  charges: LedgerCharge[],
-  { due, deadline, vouchedFor = [], disowned = [] }: LookUp,
-  { leaveOpen = false, isKeyUsed = false }: LookUpOptions,
-): Promise<Finds> {
-  const finds: Finds = { held: [], isProcessing: false };
+async function take(parts: Asking, charges: LedgerCharge[], lookUp: LookUp, options: LookUpOptions): Promise<Finds> {
+  const { due, deadline, vouchedFor = [], disowned = [] } = lookUp;
+  const { leaveOpen = false, isKeyUsed = false } = options;
+  let finds: Finds = { held: [], isProcessing: false };
   for (const found of charges) {
     const ownership = ownershipOf(found, due);
     // A stranger's that names the order, and would fit it, is no answer to us; nor is one that does not say that it was declined.
@@ -151,8 +148,9 @@ async function take(
       else finds.held.push(held);
     } else if (found.state === 'processing') finds.isProcessing = true;
     else if (!leaveOpen && !(isKeyUsed && ownership === 'unmarked')) {
-      await callOff(parts, found.reference, deadline);
-      finds.declined ??= UNAUTHENTICATED;
+      const now = await callOff(parts, found.reference, deadline);
+      if (now.state === 'over') finds.declined ??= UNAUTHENTICATED;
+      else finds = merge(finds, await take(parts, [now], lookUp, options));
     }
   }
   return finds;
@@ -168,5 +166,28 @@ export function requireSameMoney({ amount, received, currency, state }: LedgerCh
     );
 }
 
-export const callOff = ({ stripe, timeoutMs }: Asking, reference: string, deadline: Deadline | undefined) =>
-  stripe.paymentIntents.cancel(reference, undefined, { timeout: timeFor(timeoutMs, deadline) });
+/**
+ * Calls off a charge that waits for its customer. The gateway refuses to if it waits no more: an attempt that nobody heard of has called
+ * it off, the customer was quicker, or the search showed it as it was a minute ago.
+ * @returns how it stands now; never `open`
+ */
+export async function callOff(
+  { stripe, timeoutMs }: Asking,
+  reference: string,
+  deadline: Deadline | undefined,
+): Promise<LedgerCharge> {
+  const within = () => ({ timeout: timeFor(timeoutMs, deadline) });
+  try {
+    const intent = await stripe.paymentIntents.cancel(reference, undefined, within());
+    return requireSettled(toCharge(sameIntent(reference, intent)));
+  } catch (err) {
+    if (!isInAnotherState(err)) throw err;
+    return requireSettled(await readCharge(stripe, reference, within()));
+  }
+}
+
+function requireSettled(charge: LedgerCharge | null): LedgerCharge {
+  if (charge === null || charge.state === 'open')
+    throw new GatewayUnknown('The payment gateway neither calls a charge off nor says what has become of it');
+  return charge;
+}

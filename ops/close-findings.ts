@@ -88,7 +88,8 @@ const closingOf = ({ action, closedBy, closedAs, reason }: Finding): string | nu
 export async function closeFindings(ops: Ops, ids: string[], options: CloseOptions): Promise<ExitCode> {
   const { as } = options;
   if (as === undefined) throw usage(`As what? Say --as ${CLOSED_AS.join(' or --as ')}. See \`reconcile --help\`.`);
-  const closing: FindingClosure = { as, ...signatureOf(options, ops.config) };
+  const signature = signatureOf(options, ops.config);
+  const closing: FindingClosure = { as, ...signature };
   const db = await ops.to.database();
   const findings = await named(ops, db, ids);
   requireClosableAs(as, findings);
@@ -96,10 +97,15 @@ export async function closeFindings(ops: Ops, ids: string[], options: CloseOptio
   await askBefore(ops, `close ${many} as ${as}, as ${closing.operator}?`, options.yes);
   const targets = findings.map(({ id, kind, reference, orderId }) => ({ id, kind, reference, orderId }));
   const recorder = createRecorder(ops, 'reconcile --close', closing.operator);
-  return actOnAll(ops, { action: 'close', ...closing }, targets, options, (target) =>
-    close({ db, recorder }, target, closing),
+  const shown = amountsOf(findings);
+  return actOnAll(ops, { action: 'close', as, ...signature }, targets, options, (target) =>
+    close({ db, recorder }, target, { ...closing, expectedAmount: shown.get(target.id) }),
   );
 }
+
+/** What the operator was shown before they were asked: nothing else is decided on. */
+const amountsOf = (findings: { id: string; amount: number }[]): Map<string, number> =>
+  new Map(findings.map(({ id, amount }) => [id, amount]));
 
 /** A finding of its own, as the charge's and not only the order's. */
 type FindingTarget = Pick<Finding, 'kind' | 'reference' | 'orderId'> & { id: string };
@@ -137,13 +143,15 @@ export async function refundFindings(ops: Ops, ids: string[], options: CloseOpti
   await askBefore(ops, `have ${many} given back, as ${signature.operator}?`, options.yes);
   const targets = findings.map(({ id, kind, reference, orderId }) => ({ id, kind, reference, orderId }));
   const recorder = createRecorder(ops, 'reconcile --refund', signature.operator);
+  const shown = amountsOf(findings);
   return actOnAll(ops, { action: 'refund', ...signature }, targets, options, async ({ id, ...target }) => {
     const subject = { ...target, finding: id };
     try {
-      const isTaken = await recorder.act(db, refundOfFinding(id, signature));
+      const expectedAmount = shown.get(id);
+      const isTaken = await recorder.act(db, refundOfFinding(id, { ...signature, expectedAmount }));
       if (isTaken) await requestReconciliation(db, target.orderId);
       const [now] = await listFindings(db, { ids: [id] });
-      const result = now && resultOf(now, false);
+      const result = now && resultOf(now, false, expectedAmount);
       return isTaken || !result
         ? { ...subject, outcome: 'done', state: 'refunding', message: beingGivenBack(id, target.kind) }
         : { ...subject, state: now.action, ...result };
@@ -169,14 +177,14 @@ async function close(
     if (isClosed && closing.as === 'refunded') await requestReconciliation(db, target.orderId);
     const [now] = await listFindings(db, { ids: [id] });
     if (!now) throw new Error(`finding ${id} is gone: the two ledgers agree after all`);
-    return { ...subject, state: now.action, ...resultOf(now, isClosed) };
+    return { ...subject, state: now.action, ...resultOf(now, isClosed, closing.expectedAmount) };
   } catch (err) {
     return { ...subject, outcome: 'failed', state: null, message: sentenceOf(err) };
   }
 }
 
-function resultOf(now: Finding, isClosed: boolean): Pick<ItemResult, 'outcome' | 'message'> {
-  const { id, kind, reference, action } = now;
+function resultOf(now: Finding, isClosed: boolean, shown = now.amount): Pick<ItemResult, 'outcome' | 'message'> {
+  const { id, kind, reference, action, amount, currency } = now;
   const name = `finding ${id} (${kind} ${reference})`;
   if (isClosed) return { outcome: 'done', message: `${name} is closed` };
   switch (action) {
@@ -188,6 +196,10 @@ function resultOf(now: Finding, isClosed: boolean): Pick<ItemResult, 'outcome' |
     case 'cancelled':
       return { outcome: 'gone', message: `${name} was ${closingOf(now) ?? 'settled by the reconciler'}` };
     case 'reported':
+      if (amount !== shown) {
+        const then = money({ amount: shown, currency });
+        return { outcome: 'failed', message: `${name} is about ${money(now)} now, not ${then}: look at it first` };
+      }
       return { outcome: 'failed', message: `${name} has been reported again just now: look at it first` };
     default:
       throw new Error(`Bug! Unhandled action "${action satisfies never}"`);

@@ -6,6 +6,8 @@
 import type { Logger } from 'pino';
 import { giveBackCharge, giveBackOrphan, RefundFailed } from '../activities/refunds.js';
 import type { Database } from '../domain/database.js';
+import { isRefundOrdered } from '../domain/finding-closures.js';
+import { NOT_SURPLUS, TOO_MANY } from '../domain/finding-details.js';
 import { shutPayment } from '../domain/payments.js';
 import {
   type ChargeName,
@@ -184,7 +186,8 @@ async function refund(
   const { orderId, reference } = subject;
   if (await isBraked(deps, classifiedAs, reference)) return report(deps, classifiedAs, subject, TOO_MANY);
   if (classifiedAs === 'DOUBLE_CHARGE' && !(await isPaidOtherwise(deps, order)))
-    return report(deps, classifiedAs, subject, NOT_SURPLUS);
+    if (!(await isRefundOrdered(db, classifiedAs, reference, NOT_SURPLUS)))
+      return handOver(deps, classifiedAs, subject);
   // No charge was recorded, and no undo has looked: the payment is closed to the saga before money moves.
   if (order?.payment === null && order.unwindingReason !== null) await shutPayment(db, orderId);
   const kind = classifiedAs === 'LOST_REFUND' ? await whyHeld(deps, subject) : classifiedAs;
@@ -237,7 +240,12 @@ async function isPaidOtherwise({ gateway }: SettlementDependencies, order: Order
   const recorded = order.gatewayReference === null ? null : await gateway.readCharge(order.gatewayReference);
   return recorded !== null && recorded.received - recorded.refunded >= dueOf(order);
 }
-const NOT_SURPLUS = 'The order has another charge on record, but the gateway does not hold its money';
+
+/** Reported, also what was in hand: the reconciler would neither go on with it nor say so. */
+async function handOver(deps: SettlementDependencies, kind: FindingKind, subject: Subject): Promise<Outcome> {
+  const outcome = await report(deps, kind, subject, NOT_SURPLUS);
+  return outcome === 'known' ? escalate(deps, kind, subject, NOT_SURPLUS) : outcome;
+}
 
 /** What is in hand already does not count against itself. */
 async function isBraked(
@@ -248,7 +256,6 @@ async function isBraked(
   if ((await listInHand(db, reference)).some((inHand) => inHand.kind === kind)) return false;
   return (await countActedOn(db, kind)) >= actionsPerHourMax;
 }
-const TOO_MANY = 'too many of these within an hour for a machine to settle: it goes on in the next hour';
 
 async function resume({ db }: SettlementDependencies, kind: FindingKind, reference: string): Promise<void> {
   await db.reconciliationFinding.updateMany({

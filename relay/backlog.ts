@@ -3,14 +3,17 @@
  * holds the partition's lease. It is kept as one stream per order, so that an order that fails delays no other: reading goes
  * on, and only the cursor waits before the oldest event that is still owed.
  */
-import type { PartitionLease, LeasedCursor } from '../domain/cursors.js';
+import type { PartitionLease } from '../domain/cursors.js';
 import type { FeedPlace, PartitionEvent, ToldEvent } from '../domain/outbox.js';
 import type { DecidedDeadLetter } from '../domain/held-events.js';
+import type { RenewedCursor } from './partition-leases.js';
 
 export type PartitionBacklog = {
   lease: PartitionLease;
   /** Where the cursor stands in Postgres. */
   saved: FeedPlace;
+  /** Since when it has stood there, by `performance.now()`. */
+  savedAtMs: number;
   /** Up to where the feed has been read. */
   readTo: FeedPlace;
   streams: Map<string, OrderStream>;
@@ -41,9 +44,13 @@ export type Trouble = {
 export type DestinationCounts = { taken: number; failed: number };
 export const noTrouble = (): Trouble => ({ tries: 0, rejections: 0, faultScore: 0, nextTryAtMs: 0 });
 
-export const openBacklog = ({ feedXid, feedPosition, ...lease }: LeasedCursor, owner: string): PartitionBacklog => ({
+export const openBacklog = (
+  { feedXid, feedPosition, askedAtMs, ...lease }: RenewedCursor,
+  owner: string,
+): PartitionBacklog => ({
   lease: { ...lease, owner },
   saved: { feedXid, feedPosition },
+  savedAtMs: askedAtMs,
   readTo: { feedXid, feedPosition },
   streams: new Map(),
 });
@@ -72,6 +79,15 @@ export function servedUpTo(backlog: PartitionBacklog): FeedPlace {
 
 export const isBefore = (a: FeedPlace, b: FeedPlace): boolean =>
   a.feedXid < b.feedXid || (a.feedXid === b.feedXid && a.feedPosition < b.feedPosition);
+
+/**
+ * Whether what is in memory goes on from this cursor. Not if the lease is another one, or another server has given it: it may lack the
+ * end of what this process has read, and have other events there. Nor if the cursor stands before what was saved: it was set back.
+ */
+export const goesOnFrom = ({ lease, saved, savedAtMs }: PartitionBacklog, cursor: RenewedCursor): boolean =>
+  lease.epoch === cursor.epoch &&
+  lease.serverSince === cursor.serverSince &&
+  !(savedAtMs < cursor.askedAtMs && isBefore(cursor, saved));
 
 /** The dead letter whose own event is what the stream is to send next: a replay that has not got through. */
 export const replayOf = ({ deadLetter, events }: OrderStream): DecidedDeadLetter | undefined =>

@@ -7,7 +7,7 @@ import type { CloudEvent } from '../contracts/events.js';
 import { advanceCursors } from '../domain/cursors.js';
 import { readingOf, readPartitions } from '../domain/outbox.js';
 import { type Delivery, dropBacklog } from './delivery.js';
-import { addEvent, countOwed, isBefore, openBacklog, servedUpTo } from './backlog.js';
+import { addEvent, countOwed, goesOnFrom, isBefore, openBacklog, servedUpTo } from './backlog.js';
 import { closeDelivered, giveUpDiscarded, hold, takeUpDecided } from './dead-letters.js';
 import { type PublishFailure, recordFailure } from './hold-policy.js';
 import { observe } from './standing.js';
@@ -66,8 +66,8 @@ function openLeasedBacklogs({ backlogs, leases, publisher, owner, outdated }: De
   const partitions = new Set(leased.map((cursor) => cursor.partition));
   for (const partition of backlogs.keys()) if (!partitions.has(partition)) backlogs.delete(partition);
   for (const cursor of leased) {
-    if (backlogs.get(cursor.partition)?.lease.epoch !== cursor.epoch)
-      backlogs.set(cursor.partition, openBacklog(cursor, owner));
+    const backlog = backlogs.get(cursor.partition);
+    if (!backlog || !goesOnFrom(backlog, cursor)) backlogs.set(cursor.partition, openBacklog(cursor, owner));
   }
 }
 
@@ -164,12 +164,12 @@ export async function saveCursors(delivery: Delivery, everyMs = 0): Promise<void
   if (performance.now() - delivery.savedAtMs < everyMs) return;
   const moves = [...backlogs.values()].flatMap((backlog) => {
     const place = servedUpTo(backlog);
-    return isBefore(backlog.saved, place) ? [{ backlog, ...backlog.lease, ...place }] : [];
+    return isBefore(backlog.saved, place) ? [{ backlog, ...backlog.lease, ...place, from: backlog.saved }] : [];
   });
   if (moves.length === 0) return;
   const kept = new Set(await advanceCursors(db, { destination: publisher.destination, owner }, moves));
   for (const { backlog, partition, feedXid, feedPosition } of moves) {
-    if (kept.has(partition)) backlog.saved = { feedXid, feedPosition };
+    if (kept.has(partition)) Object.assign(backlog, { saved: { feedXid, feedPosition }, savedAtMs: performance.now() });
     else dropBacklog(delivery, partition);
   }
   delivery.savedAtMs = performance.now();

@@ -1,13 +1,12 @@
 /** A destination's delivery: what it is made with, and what this process remembers of it between two rounds. */
 import type { Logger } from 'pino';
 import type { CustomersTold } from '../contracts/events.js';
-import type { LeasedCursor } from '../domain/cursors.js';
 import type { Database } from '../domain/database.js';
 import type { Standing } from '../domain/destinations.js';
 import type { DestinationCounts, PartitionBacklog } from './backlog.js';
 import type { ValidateEvent } from './hold-policy.js';
 import type { Publisher } from './publishers/publisher.js';
-import type { PartitionLeases } from './partition-leases.js';
+import type { PartitionLeases, RenewedCursor } from './partition-leases.js';
 
 export type DeliveryOptions = {
   db: Database;
@@ -35,7 +34,7 @@ export type Delivery = DeliveryOptions & {
   /** When it last read on although too many events are in trouble. */
   probedAtMs: number;
   /** Leased cursors, as last renewed, that turned out to be out of date: no backlog is opened from them again. */
-  outdated: WeakSet<LeasedCursor>;
+  outdated: WeakSet<RenewedCursor>;
   /** How the destination stands with this relay, and what of that was noted when. */
   standing: Standing;
   noted: Standing;

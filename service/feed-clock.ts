@@ -1,36 +1,60 @@
 /** No process may write an event while the feed's clock stands still: see domain/feed-clock.ts. */
 import type { Logger } from 'pino';
 import type { Database } from '../domain/database.js';
-import { type FeedClock, feedClockLag, readFeedClock, readFeedClockOver } from '../domain/feed-clock.js';
+import { type FeedClock, feedClockLag, goAheadOn, readFeedClock, readStrangeTimeline } from '../domain/feed-clock.js';
 import { ConfigError } from '../runtime/config.js';
+import { type Statements, statementsOver } from '../runtime/statements.js';
 
 const ASK_AGAIN_MS = 1_000;
 
 /** What is to be asked over each new connection of a pool before it is used, and ends the process unless the clock is right. */
 export type FeedClockGuard = {
-  ask: (connection: Parameters<typeof readFeedClockOver>[0]) => Promise<void>;
+  ask: (connection: Parameters<typeof statementsOver>[0]) => Promise<void>;
   /** From here on; before it the start itself asks. */
   arm: () => void;
 };
 
 /**
  * The server may be replaced under a process that runs: by a restore, by a standby that is promoted. Whatever it was, the process has
- * lost its connections, and each new one asks. One that cannot be asked is used all the same: what it is wanted for will fail.
+ * lost its connections, and each new one asks. One that cannot be asked is used all the same: what it is wanted for will fail. After a
+ * promotion none is used before the clock stands ahead of what the standby may have lacked.
  */
 export function guardFeedClock(logger: Logger): FeedClockGuard {
   let isArmed = false;
+  let going: Promise<void> | undefined;
   return {
     arm: () => {
       isArmed = true;
     },
     ask: async (connection) => {
       if (!isArmed) return;
-      const sentence = await readFeedClockOver(connection).then(sentenceOf, () => undefined);
-      if (sentence === undefined) return;
-      logger.fatal(sentence);
-      process.exit(MISCONFIGURED);
+      const over = statementsOver(connection, () => '');
+      const sentence = await readFeedClock(over).then(sentenceOf, () => undefined);
+      if (sentence !== undefined) {
+        logger.fatal(sentence);
+        process.exit(MISCONFIGURED);
+      }
+      going ??= stayAhead(over, logger).finally(() => {
+        going = undefined;
+      });
+      await going;
     },
   };
+}
+
+/** @throws if ids are to be used up, and cannot be: nothing may be written then */
+async function stayAhead(db: Statements, logger: Logger): Promise<void> {
+  const timeline = await readStrangeTimeline(db).catch((err: unknown) => {
+    logger.warn({ err }, 'cannot tell whether a standby was promoted, or an earlier moment restored');
+    return null;
+  });
+  if (timeline === null) return;
+  logger.warn(
+    { timeline },
+    'Postgres writes on another timeline, as after a promotion: before anything else the feed’s clock goes ahead of what may be lost',
+  );
+  const { next } = await goAheadOn(db, timeline);
+  logger.info({ timeline, next: `${next}` }, 'the feed’s clock stands ahead');
 }
 
 /** As a wrong configuration ends a process. */
@@ -41,7 +65,7 @@ const MISCONFIGURED = 78;
  * @throws ConfigError if the tables come from another cluster
  */
 export async function requireFeedClock(db: Database, logger: Logger): Promise<void> {
-  const mismatch = await mismatchSentence(db).catch((err: unknown) => {
+  const mismatch = await mismatchSentence(db, logger).catch((err: unknown) => {
     logger.warn({ err }, 'the database does not answer: cannot tell yet whether the feed’s clock is its own');
     return 'unknown' as const;
   });
@@ -52,7 +76,7 @@ export async function requireFeedClock(db: Database, logger: Logger): Promise<vo
 function askUntilAnswered(db: Database, logger: Logger): void {
   const timer = setTimeout(async () => {
     try {
-      const sentence = await mismatchSentence(db);
+      const sentence = await mismatchSentence(db, logger);
       if (sentence === undefined) return;
       logger.fatal(sentence);
       process.exit(MISCONFIGURED);
@@ -63,7 +87,11 @@ function askUntilAnswered(db: Database, logger: Logger): void {
   timer.unref();
 }
 
-const mismatchSentence = async (db: Database): Promise<string | undefined> => sentenceOf(await readFeedClock(db));
+async function mismatchSentence(db: Database, logger: Logger): Promise<string | undefined> {
+  const sentence = sentenceOf(await readFeedClock(db));
+  if (sentence === undefined) await stayAhead(db, logger);
+  return sentence;
+}
 
 function sentenceOf(clock: FeedClock): string | undefined {
   const lag = feedClockLag(clock);

@@ -12,6 +12,7 @@ import type { Sealing } from '../domain/sealing/port.js';
 import { createSealing } from '../domain/sealing/sealing.js';
 import { startAuditGuard } from '../relay/audit-guard.js';
 import { createPublishers } from '../relay/publishers/configured.js';
+import { sayWhatIsMade } from '../relay/publishers/made.js';
 import { startRelay } from '../relay/relay.js';
 import { readAuditSecrets } from '../runtime/audit-files.js';
 import { type Channel, openChannel } from '../runtime/channel.js';
@@ -133,7 +134,7 @@ await runMain(async () => {
   // build: which of them begins a saga is Temporal's to say, and an eager start, which slots go with, would begin it here in any case.
   const begins = runs('api') && runs('worker') && config.TEMPORAL_WORKER_BUILD_ID === '';
   const slots = begins ? createSagaSlots({ atWorkMax: config.SAGAS_AT_WORK_MAX }) : undefined;
-  const publishers = runs('relay') ? await createPublishers(config) : undefined;
+  const publishers = runs('relay') ? await createPublishers(config, sayWhatIsMade(db, logger)) : undefined;
   const worker = runs('worker')
     ? startWorkerRole({ pools, temporal, payloads, config, logger, failpoints, journal, slots, keys, policy })
     : undefined;

@@ -118,6 +118,11 @@ export const PROBLEMS = {
     'The finding is in hand, or settled',
     'Read it: GET /admin/findings?state=all. What is in hand, the reconciler goes on with by itself.',
   ],
+  'amount-differs': [
+    409,
+    'The finding is about another amount than you expect',
+    'Nothing was done. `finding` says what it is about: look at it again, and decide anew, with that as `expectedAmount`.',
+  ],
   'precondition-failed': [
     412,
     'It is not what If-Match or If-None-Match asks for',
@@ -209,6 +214,7 @@ export type Extras = {
   oldest?: string;
   gap?: { after: string; until?: string };
   saga?: SagaStanding;
+  finding?: { amount: number; currency: string | null };
 };
 
 /** What goes with a problem besides its body. */
@@ -275,6 +281,12 @@ export const ProblemSchema = Type.Object(
           failure: Type.Union([Type.String(), Type.Null()], { description: 'What it is listed as stuck for' }),
         },
         { description: 'Where the saga is' },
+      ),
+    ),
+    finding: Type.Optional(
+      Type.Object(
+        { amount: Type.Integer(), currency: Type.Union([Type.String(), Type.Null()]) },
+        { description: 'What the finding is about now, in the minor unit' },
       ),
     ),
     correlationId: Type.String(),

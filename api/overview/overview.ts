@@ -12,9 +12,10 @@ import type { TemporalLink } from '../../runtime/temporal.js';
 import type { StuckSnapshots } from '../../sagas/stuck-snapshots.js';
 import type { LedgerPlace } from '../../explanation/gateway-view.js';
 import { createCalm } from './calm.js';
-import { type Cause, RECENT_MS } from './cause.js';
+import type { Cause } from './cause.js';
 import { withFollowing } from './following.js';
 import { askGateway, type PostgresFacts, readPostgres, readTemporal, type TemporalFacts } from './facts.js';
+import { createHistory } from './history.js';
 import type { Neighbour } from './neighbour.js';
 import { causesOfNeighbours, neighboursOf, type Sources } from './neighbours.js';
 import { createOutages } from './outages.js';
@@ -50,7 +51,6 @@ const TEMPORAL = { restMs: 900, waitMs: 300, limitMs: 20_000 };
 const GATEWAY = { restMs: 10_000, waitMs: 200, limitMs: 5_000 };
 /** Trouble that leaves no mark, and that nobody looks at, is seen if it lasts so long; and it costs as much as a page that is open for a moment. */
 const UNWATCHED_EVERY_MS = 15_000;
-const SAMPLE_EVERY_MS = 30_000;
 
 export type OverviewOptions = {
   db: Database;
@@ -97,8 +97,10 @@ export function createOverview(options: OverviewOptions): OverviewReader {
       ...(ofPostgres.facts ? causesOfPostgres(ofPostgres.facts) : []),
     ];
     if (found.length === 0 && ofPostgres.facts) found.push(...catchingUp(ofPostgres.facts));
-    const causes = inOrder(withHistory(withFollowing(found, ofTemporal.facts?.findings)));
     const isKnown = ofPostgres.answers === true && ofTemporal.answers === true;
+    // What follows from the gateway is summed up at it once it is known how that is.
+    const isWhole = isKnown && ofGateway.answers !== undefined;
+    const causes = inOrder(withHistory(withFollowing(found, ofTemporal.facts?.findings), isWhole));
     const iso = (at: Date | undefined) => at?.toISOString() ?? null;
     return {
       asOf: new Date().toISOString(),
@@ -146,22 +148,4 @@ const NEIGHBOURS_FIRST = ['postgres', 'temporal', 'gateway', 'account', 'workers
 function byUrgency(a: Cause, b: Cause): number {
   const rank = ({ kind, severity }: Cause) => (severity === 'warn' ? 2 : NEIGHBOURS_FIRST.includes(kind) ? 0 : 1);
   return rank(a) - rank(b) || (b.count ?? 0) - (a.count ?? 0) || a.id.localeCompare(b.id);
-}
-
-/** Remembers how many there were of each cause, a sample a minute, for ten minutes. */
-function createHistory() {
-  let samples: { atMs: number; counts: ReadonlyMap<string, number> }[] = [];
-  return (causes: Cause[]): Cause[] => {
-    const now = Date.now();
-    samples = samples.filter(({ atMs }) => now - atMs <= RECENT_MS);
-    const [oldest] = samples;
-    const newest = samples.at(-1);
-    if (!newest || now - newest.atMs >= SAMPLE_EVERY_MS)
-      samples.push({ atMs: now, counts: new Map(causes.map(({ id, count }) => [id, count ?? 0])) });
-    if (!oldest) return causes;
-    const at = new Date(oldest.atMs).toISOString();
-    return causes.map((one) =>
-      one.count === null ? one : { ...one, before: { count: oldest.counts.get(one.id) ?? 0, at } },
-    );
-  };
 }

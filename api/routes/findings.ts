@@ -17,6 +17,7 @@ import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pag
 import { Problem, ProblemSchema } from '../http/problems.js';
 import { OperatorId, oneOf, Reason } from '../http/schemas.js';
 import { problemResponses } from '../openapi/problems.js';
+import { currencyOf, ExpectedAmount, notReported } from './finding-problems.js';
 
 const FINDING_ID = /^[1-9][0-9]{0,17}$/;
 const STATES = ['reported', 'open', 'all'] as const;
@@ -27,7 +28,6 @@ const Action = Type.String({
     'reported = an operator is needed; waiting, refunding, cancelling = the reconciler has it in hand; refunded, cancelled = settled',
 });
 const CurrencyOrNull = Type.Union([Type.String(), Type.Null()], { description: 'null = it is about no money' });
-const currencyOf = (currency: string): string | null => currency.trim() || null;
 const moment = (description: string) => Type.String({ format: 'date-time', description });
 const FindingSchema = Type.Object(
   {
@@ -67,19 +67,20 @@ const Closing = Type.Object(
     ),
     operator: Type.Optional(OperatorId),
     reason: Reason,
+    expectedAmount: Type.Optional(ExpectedAmount),
   },
   {
     $id: 'FindingClosing',
     additionalProperties: false,
-    examples: [{ as: 'cancelled', operator: 'op-7', reason: 'customer charged anew, ticket 12' }],
+    examples: [{ as: 'cancelled', operator: 'op-7', reason: 'customer charged anew, ticket 12', expectedAmount: 9500 }],
   },
 );
 const Refund = Type.Object(
-  { operator: Type.Optional(OperatorId), reason: Reason },
+  { operator: Type.Optional(OperatorId), reason: Reason, expectedAmount: Type.Optional(ExpectedAmount) },
   {
     $id: 'FindingRefund',
     additionalProperties: false,
-    examples: [{ operator: 'op-7', reason: 'the card is good again, ticket 13' }],
+    examples: [{ operator: 'op-7', reason: 'the card is good again, ticket 13', expectedAmount: 9800 }],
   },
 );
 
@@ -172,21 +173,27 @@ function closeRoute(app: Api, deps: ApiDependencies): void {
         params,
         headers: Type.Object(IdempotencyKeyHeader),
         body: Closing,
-        response: { 200: FindingSchema, '4xx': problemResponses('finding-not-reported', 'not-of-this-finding') },
+        response: {
+          200: FindingSchema,
+          '4xx': problemResponses('finding-not-reported', 'amount-differs', 'not-of-this-finding'),
+        },
       },
     },
     async (request, reply) => {
-      const { as, operator, reason } = request.body as Static<typeof Closing>;
+      const { as, operator, reason, expectedAmount } = request.body as Static<typeof Closing>;
       const by = operatorOf(request.caller, operator);
       const { id, kind, orderId } = await requireFinding(deps, request.params.id);
       if (as === 'refunded' && !CLOSED_AS_REFUNDED.includes(kind))
         throw notOfThis('/as', `only ${CLOSED_AS_REFUNDED.join(', ')} are closed as refunded, and it is ${kind}`);
       const act = async () => {
-        const isClosed = await deps.auditor.act(request, closureOfFinding(id, { as, operator: by, reason }));
+        const isClosed = await deps.auditor.act(
+          request,
+          closureOfFinding(id, { as, operator: by, reason, expectedAmount }),
+        );
         const now = await requireFinding(deps, id);
         if (isClosed && as === 'refunded') await askForPass(deps, request, now.orderId);
         if (isClosed || (now.action === as && now.closedBy === by)) return { status: 200, body: show(now) };
-        throw notReported(now);
+        throw notReported(now, expectedAmount);
       };
       return answerOnce(deps, request, reply, act, { orderId });
     },
@@ -201,26 +208,30 @@ function refundRoute(app: Api, deps: ApiDependencies): void {
         summary: 'Have the charge given back: of what the reconciler has given up, one refund more',
         description:
           'The reconciler looks at the charge and its order again before it moves the money. Follow it by the finding’s `action`. ' +
+          'A DOUBLE_CHARGE whose `detail` says that no other pays for the order goes back as well. ' +
           'Repeating it while the refund is in hand is harmless.',
         tags: ['findings'],
         params,
         headers: Type.Object(IdempotencyKeyHeader),
         body: Refund,
-        response: { 200: FindingSchema, '4xx': problemResponses('finding-not-reported', 'not-of-this-finding') },
+        response: {
+          200: FindingSchema,
+          '4xx': problemResponses('finding-not-reported', 'amount-differs', 'not-of-this-finding'),
+        },
       },
     },
     async (request, reply) => {
-      const { operator, reason } = request.body as Static<typeof Refund>;
+      const { operator, reason, expectedAmount } = request.body as Static<typeof Refund>;
       const by = operatorOf(request.caller, operator);
       const { id, kind, orderId } = await requireFinding(deps, request.params.id);
       if (!GIVEN_BACK_ON_WORD.includes(kind)) throw notOfThis('', `it is ${kind}, which no refund of ours settles`);
       const act = async () => {
-        const isTaken = await deps.auditor.act(request, refundOfFinding(id, { operator: by, reason }));
+        const isTaken = await deps.auditor.act(request, refundOfFinding(id, { operator: by, reason, expectedAmount }));
         const now = await requireFinding(deps, id);
         if (isTaken) await askForPass(deps, request, now.orderId);
         const isItsOwn = now.closedAs === 'refunding' && now.closedBy === by && now.action !== 'reported';
         if (isTaken || isItsOwn) return { status: 200, body: show(now) };
-        throw notReported(now);
+        throw notReported(now, expectedAmount);
       };
       return answerOnce(deps, request, reply, act, { orderId });
     },
@@ -244,12 +255,3 @@ const notOfThis = (pointer: string, detail: string): Problem =>
   new Problem('not-of-this-finding', `Nothing was done: ${detail}.`, {
     ...(pointer !== '' && { errors: [{ pointer, detail }] }),
   });
-
-function notReported({ id, kind, action, closedBy, closedAs, reason }: NumberedFinding): Problem {
-  const by = closedBy === null ? '' : `, by ${closedBy} (${closedAs}: ${reason})`;
-  const settled = action === 'refunded' || action === 'cancelled';
-  if (action === 'reported')
-    return new Problem('finding-not-reported', `Finding ${id} (${kind}) does not fit its order: look at it first.`);
-  const how = settled ? `is settled as ${action}${by}` : `is in hand (${action})${by}`;
-  return new Problem('finding-not-reported', `Finding ${id} (${kind}) ${how}.`);
-}

@@ -12,8 +12,9 @@ import { operatorOf } from '../access/permissions.js';
 import type { Api, ApiDependencies } from '../dependencies.js';
 import { IdempotencyKeyHeader } from '../http/headers.js';
 import { answerOnce } from '../http/idempotency.js';
-import { ProblemSchema } from '../http/problems.js';
+import { Problem, ProblemSchema } from '../http/problems.js';
 import { OperatorId, oneOf, Reason } from '../http/schemas.js';
+import { ExpectedAmount, hasMoved } from './finding-problems.js';
 import { askForPass } from './findings.js';
 
 /** A page of a list; each is a transaction of some ten milliseconds, and all of them are one answer. */
@@ -28,25 +29,49 @@ const Ids = Type.Array(Type.String({ pattern: '^[1-9][0-9]{0,17}$' }), {
 const signature = { operator: Type.Optional(OperatorId), reason: Reason };
 const nullable = Type.Union([Type.String(), Type.Null()]);
 
+const Expected = Type.Array(
+  Type.Object(
+    { id: Type.String({ pattern: '^[1-9][0-9]{0,17}$' }), expectedAmount: ExpectedAmount },
+    { additionalProperties: false },
+  ),
+  { maxItems: IDS_MAX, description: 'What you have seen of some of `ids`, or all; the others are closed as they are' },
+);
 const Closings = Type.Object(
-  { ids: Ids, as: oneOf(CLOSED_AS, 'As of a single finding'), ...signature },
+  { ids: Ids, expected: Type.Optional(Expected), as: oneOf(CLOSED_AS, 'As of a single finding'), ...signature },
   {
     $id: 'FindingClosings',
     additionalProperties: false,
-    examples: [{ ids: ['12', '13'], as: 'cancelled', operator: 'op-7', reason: 'charged anew, ticket 12' }],
+    examples: [
+      {
+        ids: ['12', '13'],
+        expected: [{ id: '12', expectedAmount: 9500 }],
+        as: 'cancelled',
+        operator: 'op-7',
+        reason: 'charged anew, ticket 12',
+      },
+    ],
   },
 );
-const CLOSING_OUTCOMES = ['closed', 'settled', 'in-hand', 'reported-again', 'not-closable-so', 'unknown'] as const;
+const CLOSING_OUTCOMES = [
+  'closed',
+  'settled',
+  'in-hand',
+  'reported-again',
+  'amount-differs',
+  'not-closable-so',
+  'unknown',
+] as const;
 const ClosingResult = Type.Object({
   id: Type.String(),
   outcome: oneOf(
     CLOSING_OUTCOMES,
     'closed = by you, now or before; settled = by somebody else, or by the reconciler; in-hand = the reconciler goes on with it; ' +
-      'reported-again = meanwhile; not-closable-so = see `closableAs`; unknown = there is no such finding',
+      'reported-again = meanwhile; amount-differs = from what you expect, see `amount`; not-closable-so = see `closableAs`; unknown = there is no such finding',
   ),
   kind: nullable,
   orderId: nullable,
   action: Type.Union([Type.String(), Type.Null()], { description: 'As it stands now' }),
+  amount: Type.Union([Type.Integer(), Type.Null()], { description: 'As it stands now, in the minor unit' }),
 });
 
 const Discards = Type.Object(
@@ -88,15 +113,30 @@ function closeRoute(app: Api, deps: ApiDependencies): void {
       },
     },
     async (request, reply) => {
-      const { ids, as, operator, reason } = request.body as Static<typeof Closings>;
+      const { ids, expected = [], as, operator, reason } = request.body as Static<typeof Closings>;
+      const seen = amountsSeen(ids, expected);
       const closure = { as, operator: operatorOf(request.caller, operator), reason };
       return answerOnce(deps, request, reply, async () => {
         const results: Static<typeof ClosingResult>[] = [];
-        for (const id of ids) results.push(await closeOne(deps, request, id, closure));
+        for (const id of ids)
+          results.push(await closeOne(deps, request, id, { ...closure, expectedAmount: seen.get(id) }));
         return { status: 200, body: { results } };
       });
     },
   );
+}
+
+/** @throws Problem naming the first that does not fit the request */
+function amountsSeen(ids: string[], expected: Static<typeof Expected>): Map<string, number> {
+  const seen = new Map<string, number>();
+  for (const [i, { id, expectedAmount }] of expected.entries()) {
+    if (ids.includes(id) && !seen.has(id)) seen.set(id, expectedAmount);
+    else {
+      const error = { pointer: `/expected/${i}/id`, detail: seen.has(id) ? 'is there twice' : 'is none of `ids`' };
+      throw new Problem('invalid-request', `${error.pointer}: ${error.detail}`, { errors: [error] });
+    }
+  }
+  return seen;
 }
 
 async function closeOne(
@@ -107,20 +147,19 @@ async function closeOne(
 ): Promise<Static<typeof ClosingResult>> {
   const isClosed = await deps.auditor.act(request, closureOfFinding(id, closure));
   const [now] = await listFindings(deps.db, { ids: [id] }, 1);
-  if (!now) return { id, outcome: 'unknown', kind: null, orderId: null, action: null };
-  const { kind, orderId, action } = now;
+  if (!now) return { id, outcome: 'unknown', kind: null, orderId: null, action: null, amount: null };
+  const { kind, orderId, action, amount } = now;
   if (isClosed && closure.as === 'refunded') await askForPass(deps, request, orderId);
-  return { id, outcome: isClosed ? 'closed' : outcomeOf(now, closure), kind, orderId, action };
+  return { id, outcome: isClosed ? 'closed' : outcomeOf(now, closure), kind, orderId, action, amount };
 }
 
-function outcomeOf(
-  { kind, action, closedBy }: Finding,
-  { as, operator }: FindingClosure,
-): (typeof CLOSING_OUTCOMES)[number] {
+function outcomeOf(now: Finding, { as, operator, expectedAmount }: FindingClosure): (typeof CLOSING_OUTCOMES)[number] {
+  const { kind, action, closedBy } = now;
   if (action === as && closedBy === operator) return 'closed';
   if (action === 'refunded' || action === 'cancelled') return 'settled';
   if (action !== 'reported') return 'in-hand';
-  return as === 'refunded' && !CLOSED_AS_REFUNDED.includes(kind) ? 'not-closable-so' : 'reported-again';
+  if (as === 'refunded' && !CLOSED_AS_REFUNDED.includes(kind)) return 'not-closable-so';
+  return hasMoved(now, expectedAmount) ? 'amount-differs' : 'reported-again';
 }
 
 function discardRoute(app: Api, deps: ApiDependencies): void {

@@ -13,6 +13,7 @@ import {
   OPERATION_STATES,
 } from '../../contracts/operations.js';
 import { STEPS, UNDOS } from '../../contracts/plan.js';
+import { NONE } from '../../domain/stuck-sagas.js';
 import { MoneySchema, OperatorId, oneOf, Reason } from '../http/schemas.js';
 
 const nullable = (schema: ReturnType<typeof Type.String>) => Type.Union([schema, Type.Null()]);
@@ -33,7 +34,7 @@ export const ItemState = oneOf(
 );
 const ItemStates = Type.Array(ItemState, { minItems: 1, maxItems: ITEM_STATES.length });
 const Uuid = Type.String({ pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' });
-const Step = oneOf([...STEPS, ...UNDOS], 'Only those stuck at this step or undo');
+const Step = oneOf([...STEPS, ...UNDOS, NONE], 'Only those stuck at this step or undo; `none` = at no step');
 const AtMost = Type.Integer({ minimum: 1, maximum: OPERATION_ITEMS_MAX, description: 'The first so many of them' });
 
 const Sagas = Type.Object(
@@ -43,7 +44,8 @@ const Sagas = Type.Object(
     failure: Type.Optional(
       Type.String({
         pattern: '^[A-Za-z_]{1,64}$',
-        description: 'Only those stuck for this reason, as the list of sagas groups them',
+        description:
+          'Only those stuck for this reason, as the list of sagas groups them; `none` = for none that is known',
       }),
     ),
   },

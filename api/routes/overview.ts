@@ -31,7 +31,8 @@ const CauseSchema = Type.Object(
     atStake: Type.Array(MoneySchema, { description: 'What their orders, or charges, are worth' }),
     recent: countOrNull('How many of them are younger than ten minutes'),
     before: Type.Union([Type.Object({ count: Type.Integer(), at: Type.String() }), Type.Null()], {
-      description: 'How many there were, as this process saw it up to ten minutes ago; null = it had not looked',
+      description:
+        'How many there were, as this process saw it up to ten minutes ago; null = it had not seen all by then',
     }),
     unwindsAt: orNull('When the first of them unwinds by itself, by the deadline of today'),
     follows: orNull('The id of the cause from which this one follows; a cause that others follow from has their sums'),

@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Type } from 'typebox';
 import {
   comparePlaces,
+  isOfCause,
   type StuckGroup,
   type StuckPlace,
   type StuckSaga,
@@ -74,8 +75,10 @@ export function stuckSagaRoutes(app: Api, deps: ApiDependencies): void {
         querystring: Type.Object(
           {
             state: Type.Optional(oneOf(LISTED_STATES, 'Default NEEDS_ATTENTION')),
-            step: word('Only those that stand at this step or undo'),
-            failure: word('Only those that stand there for this reason, as `groups` has it'),
+            step: word('Only those that stand at this step or undo; `none` = at no step'),
+            failure: word(
+              'Only those that stand there for this reason, as `groups` has it; `none` = for none that is known',
+            ),
             limit: Limit,
             cursor: Type.Optional(Cursor),
           },
@@ -100,9 +103,7 @@ export function stuckSagaRoutes(app: Api, deps: ApiDependencies): void {
       const after = cursor === undefined ? undefined : parsePlace(decodeCursor(cursor, PLACE));
       const rest = sagas.filter(
         (saga) =>
-          (after === undefined || comparePlaces(stuckPlace(saga), after) > 0) &&
-          (step === undefined || saga.step === step) &&
-          (failure === undefined || saga.failure === failure),
+          (after === undefined || comparePlaces(stuckPlace(saga), after) > 0) && isOfCause(saga, { step, failure }),
       );
       return sendPage<StuckSaga>(reply, {
         name: 'sagas',

@@ -275,7 +275,7 @@ export interface paths {
   "/admin/findings/{id}/refund": {
     /**
      * Have the charge given back: of what the reconciler has given up, one refund more
-     * @description The reconciler looks at the charge and its order again before it moves the money. Follow it by the finding’s `action`. Repeating it while the refund is in hand is harmless.
+     * @description The reconciler looks at the charge and its order again before it moves the money. Follow it by the finding’s `action`. A DOUBLE_CHARGE whose `detail` says that no other pays for the order goes back as well. Repeating it while the refund is in hand is harmless.
      */
     post: operations["postAdminFindingsIdRefund"];
   };
@@ -437,6 +437,11 @@ export interface components {
         step: string | null;
         /** @description What it is listed as stuck for */
         failure: string | null;
+      };
+      /** @description What the finding is about now, in the minor unit */
+      finding?: {
+        amount: number;
+        currency: string | null;
       };
       correlationId: string;
     };
@@ -659,7 +664,7 @@ export interface components {
         }[];
       /** @description How many of them are younger than ten minutes */
       recent: number | null;
-      /** @description How many there were, as this process saw it up to ten minutes ago; null = it had not looked */
+      /** @description How many there were, as this process saw it up to ten minutes ago; null = it had not seen all by then */
       before: {
         count: number;
         at: string;
@@ -757,6 +762,12 @@ export interface components {
     FindingClosings: {
       /** @description Which ones; of many more, see operations */
       ids: string[];
+      /** @description What you have seen of some of `ids`, or all; the others are closed as they are */
+      expected?: {
+          id: string;
+          /** @description The `amount` that you have seen it with: is it another by now, nothing is done (409 `amount-differs`) */
+          expectedAmount: number;
+        }[];
       /**
        * @description As of a single finding
        * @enum {string}
@@ -1107,11 +1118,11 @@ export interface components {
          */
         state?: "NEEDS_ATTENTION" | "COMPENSATING";
         /**
-         * @description Only those stuck at this step or undo
+         * @description Only those stuck at this step or undo; `none` = at no step
          * @enum {string}
          */
-        step?: "reserveInventory" | "chargePayment" | "confirmOrder" | "releaseInventory" | "refundPayment" | "cancelOrder";
-        /** @description Only those stuck for this reason, as the list of sagas groups them */
+        step?: "reserveInventory" | "chargePayment" | "confirmOrder" | "releaseInventory" | "refundPayment" | "cancelOrder" | "none";
+        /** @description Only those stuck for this reason, as the list of sagas groups them; `none` = for none that is known */
         failure?: string;
       };
       deadLetterIds?: string[];
@@ -1471,12 +1482,16 @@ export interface components {
       operator?: string;
       /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
       reason: string;
+      /** @description The `amount` that you have seen it with: is it another by now, nothing is done (409 `amount-differs`) */
+      expectedAmount?: number;
     };
     FindingRefund: {
       /** @description Opaque subject id; with authentication, the token’s */
       operator?: string;
       /** @description Kept for ever; no personal data: an e-mail address, an IBAN, the number of a payment card or a phone number is refused */
       reason: string;
+      /** @description The `amount` that you have seen it with: is it another by now, nothing is done (409 `amount-differs`) */
+      expectedAmount?: number;
     };
     StockAdjustment: {
       /** @description Pieces, below 0 if there are fewer; not 0 */
@@ -2777,9 +2792,9 @@ export interface operations {
       query?: {
         /** @description Default NEEDS_ATTENTION */
         state?: "NEEDS_ATTENTION" | "COMPENSATING";
-        /** @description Only those that stand at this step or undo */
+        /** @description Only those that stand at this step or undo; `none` = at no step */
         step?: string;
-        /** @description Only those that stand there for this reason, as `groups` has it */
+        /** @description Only those that stand there for this reason, as `groups` has it; `none` = for none that is known */
         failure?: string;
         /** @description Entries per page, at most: a page is bounded in bytes too, and may hold fewer */
         limit?: number;
@@ -3165,14 +3180,16 @@ export interface operations {
             results: ({
                 id: string;
                 /**
-                 * @description closed = by you, now or before; settled = by somebody else, or by the reconciler; in-hand = the reconciler goes on with it; reported-again = meanwhile; not-closable-so = see `closableAs`; unknown = there is no such finding
+                 * @description closed = by you, now or before; settled = by somebody else, or by the reconciler; in-hand = the reconciler goes on with it; reported-again = meanwhile; amount-differs = from what you expect, see `amount`; not-closable-so = see `closableAs`; unknown = there is no such finding
                  * @enum {string}
                  */
-                outcome: "closed" | "settled" | "in-hand" | "reported-again" | "not-closable-so" | "unknown";
+                outcome: "closed" | "settled" | "in-hand" | "reported-again" | "amount-differs" | "not-closable-so" | "unknown";
                 kind: string | null;
                 orderId: string | null;
                 /** @description As it stands now */
                 action: string | null;
+                /** @description As it stands now, in the minor unit */
+                amount: number | null;
               })[];
           };
         };
@@ -7287,7 +7304,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `finding-not-reported`: The finding is in hand, or settled. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      /** @description `finding-not-reported`: The finding is in hand, or settled. `amount-differs`: The finding is about another amount than you expect. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
       409: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */
@@ -7365,7 +7382,7 @@ export interface operations {
   };
   /**
    * Have the charge given back: of what the reconciler has given up, one refund more
-   * @description The reconciler looks at the charge and its order again before it moves the money. Follow it by the finding’s `action`. Repeating it while the refund is in hand is harmless.
+   * @description The reconciler looks at the charge and its order again before it moves the money. Follow it by the finding’s `action`. A DOUBLE_CHARGE whose `detail` says that no other pays for the order goes back as well. Repeating it while the refund is in hand is harmless.
    */
   postAdminFindingsIdRefund: {
     parameters: {
@@ -7450,7 +7467,7 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description `finding-not-reported`: The finding is in hand, or settled. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
+      /** @description `finding-not-reported`: The finding is in hand, or settled. `amount-differs`: The finding is about another amount than you expect. `idempotency-key-in-use`: A request with this Idempotency-Key is under way */
       409: {
         headers: {
           /** @description The request’s, or made; in every log line and event too */

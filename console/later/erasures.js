@@ -81,8 +81,8 @@ function AskForm({ onAsked }) {
         reason: { ...form.reason(), hint: 'Kept for ever. Not who it is: the number of the request.' },
       },
       children: html`<p>What is personal of their orders goes, with the keys that protect it. It waits for orders, refunds and events in hand. Nobody is found by <code>${customer}</code> afterwards.</p>`,
-      run: form.guarded({ customer: 'params/id' }, ({ reason }, idempotencyKey) =>
-        post(`admin/customers/${encodeURIComponent(customer)}/erase`, { idempotencyKey, body: { reason } }),
+      run: form.guarded({ customer: 'params/id' }, ({ reason }) =>
+        post(`admin/customers/${encodeURIComponent(customer)}/erase`, { body: { reason } }),
       ),
     });
     if (!erasure) return;

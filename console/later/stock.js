@@ -144,7 +144,7 @@ const adjust = (sku, by, form) =>
       reason: form.reason(),
     },
     children: html`<p>${by > 0 ? 'They can be ordered at once.' : 'They can not be ordered any more.'} What stood before is kept in the audit trail.</p>`,
-    run: form.guarded({ by: '/by', sku: 'params/sku' }, ({ reason }, idempotencyKey) =>
-      post(`inventory/${encodeURIComponent(sku)}/adjust`, { idempotencyKey, body: { by, reason } }),
+    run: form.guarded({ by: '/by', sku: 'params/sku' }, ({ reason }) =>
+      post(`inventory/${encodeURIComponent(sku)}/adjust`, { body: { by, reason } }),
     ),
   });

@@ -27,7 +27,17 @@ export class ApiProblem extends Error {
 
   /** Whether the same request may succeed later: nothing about it is wrong. */
   get isPassing() {
-    return this.status === 0 || this.status === 401 || this.status === 429 || this.status >= 500;
+    return this.isUndecided || this.status === 401 || this.status === 429;
+  }
+
+  /** Whether what was asked may have been done, or may still be. */
+  get isUndecided() {
+    return this.status === 0 || this.isUnderWay || this.status >= 500;
+  }
+
+  /** Whether the first of these requests may still be at work. */
+  get isUnderWay() {
+    return this.status === 408 || this.code === 'idempotency-key-in-use';
   }
 
   /** @param {string} pointer such as `/reason` @returns {string | undefined} what is wrong with the field */
@@ -45,7 +55,7 @@ const UNREACHABLE = {
  * @typedef {object} Options
  * @property {AbortSignal} [signal]
  * @property {unknown} [body]
- * @property {string} [idempotencyKey] of a POST; the same for a repetition of the same request (lib/submit.js keeps it)
+ * @property {string} [idempotencyKey] of a POST
  * @property {Record<string, string>} [headers]
  */
 
@@ -100,14 +110,47 @@ async function ask(method, path, options) {
 
 /** @param {string} path @param {Options} [options] */
 export const get = (path, options) => ask('GET', path, options);
-/** @param {string} path @param {Options} [options] */
-export const post = (path, options = {}) =>
-  ask('POST', path, { ...options, idempotencyKey: options.idempotencyKey ?? newKey() });
+
+/**
+ * The keys of POSTs whose outcome is not known, by what was asked. They outlive the form and the dialog that asked: whoever asks for the
+ * same again, with the same reason, asks for that act. In memory alone, as all of the page.
+ * @type {Map<string, string>}
+ */
+const undecided = new Map();
+/** More than anybody leaves undecided; the oldest is forgotten. */
+const UNDECIDED_MAX = 1_000;
+
+/** @param {string} path @param {{ body?: unknown }} [options] */
+export async function post(path, { body } = {}) {
+  const asked = `${path} ${JSON.stringify(body)}`;
+  const idempotencyKey = undecided.get(asked) ?? newKey();
+  undecided.set(asked, idempotencyKey);
+  for (const oldest of undecided.keys()) if (undecided.size > UNDECIDED_MAX) undecided.delete(oldest);
+  try {
+    const answer = await ask('POST', path, { body, idempotencyKey });
+    undecided.delete(asked);
+    return answer;
+  } catch (problem) {
+    if (!(problem instanceof ApiProblem)) throw problem;
+    if (!problem.isPassing) undecided.delete(asked);
+    throw problem.isUndecided ? toldOfAct(problem) : problem;
+  }
+}
+
+/** @param {ApiProblem} problem */
+function toldOfAct({ status, body, detail, isUnderWay, retryAfterS }) {
+  const told = isUnderWay
+    ? { title: 'It is still being done', detail: `Nothing is known of its end yet. ${NOT_TWICE}` }
+    : { detail: `${detail} It may have been done. ${NOT_TWICE}` };
+  return new ApiProblem(status, { ...body, ...told }, retryAfterS);
+}
+const NOT_TWICE = 'Trying the same again, with the same reason, does not do it twice.';
+
 /** @param {string} path @param {Options} [options] */
 export const put = (path, options) => ask('PUT', path, options);
 
 /** @returns {string} an Idempotency-Key; `randomUUID` is there in secure contexts only */
-export function newKey() {
+function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -22,7 +22,8 @@ const TYPED_ABOVE = 10;
  * @property {string} [typed] what is typed instead of the number: the money that moves, `USD 1,234.00`
  * @property {unknown} [children] what else is to be known before
  * @property {{ required: boolean, maxLength?: number, hint?: string, initial?: string }} [reason] `initial` = what was typed before; undefined = required, of at most 500 characters
- * @property {(input: { reason: string }, idempotencyKey: string) => Promise<unknown>} run
+ * @property {(input: { reason: string }, leaving: AbortSignal) => Promise<unknown>} run `leaving` = somebody leaves: nothing more is begun
+ * @property {() => unknown} [told] of an act that has parts: what has come of them until now, undefined = none was begun
  */
 
 /** @type {((asked: Asked, settle: (answer: any) => void) => void) | undefined} */
@@ -31,7 +32,7 @@ let show;
 /**
  * Shows the dialog and carries the act out. What was typed stays through everything that goes wrong.
  * @param {Asked} asked
- * @returns {Promise<any>} what `run` answered; undefined = it was given up
+ * @returns {Promise<any>} what `run` answered, or what is `told`; undefined = it was given up, or the view that asked was left
  */
 export const confirmAct = (asked) =>
   new Promise((resolve) => {
@@ -88,55 +89,109 @@ function keepFocus() {
   setTimeout(look);
 }
 
+/**
+ * An act from its click to its end, also past its view: whoever leaves stops it, and what is under way is awaited, since before its end
+ * nobody can say what has come of it.
+ * @param {Asked} asked
+ * @param {(answer: any) => void} onClose
+ */
+function useWay(asked, onClose) {
+  const [isLeft, setLeft] = useState(false);
+  const [came, setCame] = useState(/** @type {unknown} */ (undefined));
+  const isElsewhere = useRef(false);
+  const underWay = useRef(/** @type {AbortController | undefined} */ (undefined));
+  const { submit, isBusy, problem } = useAct(
+    (/** @type {{ input: { reason: string }, leaving: AbortSignal }} */ { input, leaving }) =>
+      asked.run(input, leaving),
+  );
+  // The view that asked tells what came of it; where that is gone, nobody else does.
+  const end = (/** @type {unknown} */ answer) => {
+    const told = asked.told?.();
+    if (told && isElsewhere.current) setCame(told);
+    else onClose(isElsewhere.current ? undefined : asked.told ? told : answer);
+  };
+  const leave = () => {
+    if (!underWay.current) return end(undefined);
+    underWay.current.abort();
+    setLeft(true);
+  };
+  useEffect(() => {
+    const [view] = location.hash.split('?', 1);
+    const changed = () => {
+      if (location.hash.split('?', 1)[0] !== view) isElsewhere.current = true;
+      leave();
+    };
+    addEventListener('hashchange', changed);
+    return () => removeEventListener('hashchange', changed);
+  }, []);
+  /** @param {{ reason: string }} input */
+  const begin = async (input) => {
+    if (underWay.current) return;
+    underWay.current = new AbortController();
+    const { signal: leaving } = underWay.current;
+    const answer = await submit({ input, leaving });
+    underWay.current = undefined;
+    setLeft(false);
+    if (answer === undefined && !(leaving.aborted && asked.told?.())) return;
+    letRowsGo();
+    end(answer);
+  };
+  /** Esc, and the button of what is told. */
+  const close = () => {
+    if (!underWay.current) came ? onClose(undefined) : end(undefined);
+  };
+  return { begin, leave, close, came, isLeft, isBusy, problem };
+}
+
 /** @param {{ asked: Asked, onClose: (answer: any) => void }} props */
 function Confirm({ asked, onClose }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const [reason, setReason] = useState(asked.reason?.initial ?? '');
   const [typed, setTyped] = useState('');
-  const { submit, isBusy, problem } = useAct(asked.run);
+  const { begin, leave, close, came, isLeft, isBusy, problem } = useWay(asked, onClose);
   useEffect(() => {
     const opener = document.activeElement;
     const shown = dialog.current;
     shown?.showModal();
-    const left = () => onClose(undefined);
-    addEventListener('hashchange', left);
     return () => {
-      removeEventListener('hashchange', left);
       shown?.close(); // while it is open, nothing outside of it can take the focus
       const was = /** @type {HTMLElement | null} */ (opener);
       if (was?.isConnected) was.focus();
       keepFocus();
     };
   }, []);
+  useEffect(() => {
+    if (came) dialog.current?.querySelector('button')?.focus();
+  }, [came]);
   const { required = true, maxLength = 500, hint } = asked.reason ?? {};
   const isTyped = !mustType(asked) || isWhatIsAsked(asked, typed);
   const isReady = isTyped && (!required || reason.trim() !== '');
   /** @param {Event} event */
-  const act = async (event) => {
+  const act = (event) => {
     event.preventDefault();
-    if (!isReady || isBusy) return;
-    const answer = await submit({ reason: reason.trim() });
-    if (answer === undefined) return;
-    letRowsGo();
-    onClose(answer);
+    if (isReady) void begin({ reason: reason.trim() });
   };
-  /** Esc. @param {Event} event */
+  /** @param {Event} event */
   const cancelled = (event) => {
     event.preventDefault();
-    if (!isBusy) onClose(undefined);
+    close();
   };
-  return html`<dialog ref=${dialog} class=${asked.isHarmful ? 'harmful' : ''} aria-labelledby="confirm-title" onCancel=${cancelled}>
-    <form onSubmit=${act}>
+  const shell = (/** @type {unknown} */ inside) =>
+    html`<dialog ref=${dialog} class=${asked.isHarmful ? 'harmful' : ''} aria-labelledby="confirm-title" onCancel=${cancelled}>${inside}</dialog>`;
+  if (came)
+    return shell(html`<h2 id="confirm-title">${asked.title}: stopped</h2>${came}
+      <div class="actions"><button type="button" class="primary" onClick=${close}>Close</button></div>`);
+  return shell(html`<form onSubmit=${act}>
       <h2 id="confirm-title">${asked.title}</h2>
       <p>This concerns <strong>${count(asked.count, asked.noun)}</strong>${(asked.atStake ?? []).length > 0 && html`, with <strong>${(asked.atStake ?? []).map((each) => money(each.amount, each.currency)).join(' and ')}</strong> at stake`}.${asked.isHarmful && ' It cannot be taken back.'}</p>
       ${asked.children}
       ${required !== undefined && html`<${Field} name="confirm-reason" label=${required ? 'Reason' : 'Reason (may be left out)'} value=${reason} onInput=${setReason} hint=${hint ?? 'Kept for ever in the audit trail, with your name. No personal data.'} maxLength=${maxLength} error=${problem?.fieldError('/reason')} required=${required} />`}
       ${mustType(asked) && html`<${Field} name="confirm-number" label=${`Type ${asked.typed ?? number(asked.count)} to confirm`} value=${typed} onInput=${setTyped} inputmode=${asked.typed === undefined ? 'numeric' : 'text'} />`}
       <${ProblemNotice} problem=${problem} />
+      ${isLeft && html`<p role="status">${asked.told ? 'It stops: what is under way is awaited, and nothing more is begun.' : 'What is under way is awaited.'}</p>`}
       <div class="actions">
         <button type="submit" class=${asked.isHarmful ? 'harmful' : 'primary'} aria-disabled=${isReady && !isBusy ? undefined : 'true'}>${isBusy ? 'Under way …' : problem?.isPassing ? `Try again: ${asked.act}` : asked.act}</button>
-        <button type="button" disabled=${isBusy} onClick=${() => onClose(undefined)}>Leave it</button>
+        <button type="button" disabled=${isBusy && (isLeft || !asked.told)} onClick=${leave}>${isBusy && asked.told ? 'Stop' : 'Leave it'}</button>
       </div>
-    </form>
-  </dialog>`;
+    </form>`);
 }

@@ -1,6 +1,6 @@
-/** Data of a view that is read once, and again on request; and acts, which are repeated with the key of their first try. */
+/** Data of a view that is read once, and again on request; and acts, one at a time. */
 import { useCallback, useEffect, useRef, useState } from '../vendor/preact.js';
-import { ApiProblem, get, newKey } from './api.js';
+import { ApiProblem, get } from './api.js';
 import { session } from './session.js';
 
 /**
@@ -33,32 +33,26 @@ export function useRead(path) {
 }
 
 /**
- * An act, such as a POST. While its outcome is not known (no answer, 401, 429, 5xx) the same input is sent again under the same
- * Idempotency-Key, so that a click too many does nothing twice; other input has a key of its own.
+ * An act, such as a POST: a click too many does nothing, and `post` sends the same again under the key of its first try.
  * @template I, O
- * @param {(input: I, idempotencyKey: string) => Promise<O>} act
+ * @param {(input: I) => Promise<O>} act
  * @returns {{ submit: (input: I) => Promise<O | undefined>, isBusy: boolean, problem: ApiProblem | undefined, reset: () => void }}
  *   `submit` resolves with undefined if there is a problem
  */
 export function useAct(act) {
   const [state, setState] = useState(/** @type {{ isBusy: boolean, problem?: ApiProblem }} */ ({ isBusy: false }));
-  const kept = useRef(/** @type {{ input: string, key: string } | undefined} */ (undefined));
   const busy = useRef(false);
   /** @param {I} input */
   const submit = async (input) => {
     if (busy.current) return undefined;
     busy.current = true;
     setState({ isBusy: true });
-    const spelled = JSON.stringify(input) ?? '';
-    if (kept.current?.input !== spelled) kept.current = { input: spelled, key: newKey() };
     try {
-      const answer = await act(input, kept.current.key);
-      kept.current = undefined;
+      const answer = await act(input);
       setState({ isBusy: false });
       return answer;
     } catch (err) {
       const problem = err instanceof ApiProblem ? err : new ApiProblem(-1, { detail: String(err) });
-      if (!problem.isPassing) kept.current = undefined;
       setState({ isBusy: false, problem });
       return undefined;
     } finally {

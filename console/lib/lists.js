@@ -8,6 +8,8 @@ import { Status, useNow } from './ui.js';
 const PAGE = 100;
 /** As many as one answer may have. */
 const PAGE_MAX = 1_000;
+/** A page may be short, or even empty, and have a next one: so many of them are one reading at most. */
+const PAGES_MAX = 20;
 const REFRESH_MS = 5_000;
 /** What does not answer is asked half as often each time, down to this. */
 const BACKOFF_MAX_MS = 30_000;
@@ -31,6 +33,9 @@ export function usePages(path, name, { refreshMs = REFRESH_MS, isWhole = false, 
   const [round, setRound] = useState(0);
   const shown = useRef(0);
   shown.current = state.path === path ? state.rows.length : 0;
+  /** Of this list: odd while somebody leafs. */
+  const leafing = useRef({ path, turn: 0 });
+  if (leafing.current.path !== path) leafing.current = { path, turn: 0 };
   const reload = useCallback(() => setRound((n) => n + 1), []);
   useEffect(() => session.onChange(reload), []);
   useEffect(() => {
@@ -45,13 +50,15 @@ export function usePages(path, name, { refreshMs = REFRESH_MS, isWhole = false, 
       if (isReading || (document.hidden && shown.current > 0)) return;
       isReading = true;
       try {
-        const limit = Math.min(limitMax, Math.max(PAGE, shown.current));
-        const answer = await get(isWhole ? path : withQuery(path, { limit: String(limit) }), {
-          signal: leaving.signal,
-        });
-        if (leaving.signal.aborted) return;
-        if (shown.current <= PAGE_MAX)
-          setState({ path, rows: answer[name], answer, next: answer.next ?? null, at: Date.now(), isLoading: false });
+        const { turn } = leafing.current;
+        const { signal } = leaving;
+        const ask = (/** @type {any} */ query) => get(isWhole ? path : withQuery(path, query), { signal });
+        const { rows, answer, next } = await readPages(ask, name, limitMax, shown);
+        if (signal.aborted) return;
+        // What somebody has leafed to before, or meanwhile, is not taken away.
+        const isShort = next !== null && rows.length < shown.current;
+        if (!isShort && turn % 2 === 0 && leafing.current.turn === turn)
+          setState({ path, rows, answer, next, at: Date.now(), isLoading: false });
         nextMs = refreshMs;
       } catch (problem) {
         if (leaving.signal.aborted) return;
@@ -77,19 +84,21 @@ export function usePages(path, name, { refreshMs = REFRESH_MS, isWhole = false, 
     };
   }, [path, round, isPaused, refreshMs]);
   const more = async () => {
-    if (state.next === null) return;
-    setState((before) => ({ ...before, isLoading: true }));
+    const own = leafing.current;
+    if (state.next === null || state.path !== path || own.turn % 2 === 1) return;
+    /** Another list may be shown by now: what was asked of this one is not its. @param {(before: typeof state) => Partial<typeof state>} change */
+    const set = (change) =>
+      leafing.current === own &&
+      setState((before) => (before.path === path ? { ...before, ...change(before) } : before));
+    own.turn++;
+    set(() => ({ isLoading: true }));
     try {
       const answer = await get(withQuery(path, { limit: String(PAGE), cursor: state.next }));
-      setState((before) => ({
-        ...before,
-        rows: [...before.rows, ...answer[name]],
-        next: answer.next,
-        isLoading: false,
-      }));
+      set(({ rows }) => ({ rows: [...rows, ...answer[name]], next: answer.next, isLoading: false }));
     } catch (problem) {
-      setState((before) => ({ ...before, problem: /** @type {Error} */ (problem), isLoading: false }));
+      set(() => ({ problem: /** @type {Error} */ (problem), isLoading: false }));
     }
+    own.turn++;
   };
   const isOld = state.path !== path;
   return {
@@ -104,6 +113,24 @@ export function usePages(path, name, { refreshMs = REFRESH_MS, isWhole = false, 
     more,
     reload,
   };
+}
+
+/**
+ * As many as are shown: a page ends where it would be too long, however many it is asked for.
+ * @param {(query: Record<string, string | undefined>) => Promise<any>} ask
+ * @param {string} name @param {number} limitMax @param {{ current: number }} shown
+ */
+async function readPages(ask, name, limitMax, shown) {
+  const first = await ask({ limit: String(Math.min(limitMax, Math.max(PAGE, shown.current))) });
+  const rows = [...first[name]];
+  let next = first.next ?? null;
+  for (let page = 1; next !== null && rows.length < Math.min(shown.current, PAGE_MAX) && page < PAGES_MAX; page++) {
+    const limit = String(Math.min(limitMax, Math.max(PAGE, shown.current - rows.length)));
+    const answer = await ask({ limit, cursor: next });
+    rows.push(...answer[name]);
+    next = answer.next ?? null;
+  }
+  return { rows, answer: first, next };
 }
 
 /** @param {string} path @param {Record<string, string | undefined>} query */
@@ -132,10 +159,11 @@ export function ReadAt({ of: { at, isPaused, setPaused, reload } }) {
 /**
  * A form whose act is confirmed in the dialog. What was typed, the reason as well, stays until the act is done; what the API says is wrong
  * with a field is shown at the field.
- * @param {Record<string, string>} initial
+ * @param {Record<string, string>} initial of fields that nobody has typed in; it may change
  */
 export function useForm(initial) {
-  const [values, setValues] = useState(initial);
+  const [typed, setTyped] = useState(/** @type {Record<string, string>} */ ({}));
+  const values = { ...initial, ...typed };
   const [errors, setErrors] = useState(/** @type {Record<string, string>} */ ({}));
   const reason = useRef('');
   return {
@@ -148,23 +176,23 @@ export function useForm(initial) {
       value: values[name] ?? '',
       error: errors[name],
       onInput: (/** @type {string} */ value) => {
-        setValues((before) => ({ ...before, [name]: value }));
+        setTyped((before) => ({ ...before, [name]: value }));
         setErrors(({ [name]: _gone, ...others }) => others);
       },
     }),
     reset: () => {
       reason.current = '';
-      setValues(initial);
+      setTyped({});
       setErrors({});
     },
     /**
      * @param {Record<string, string>} pointers field → where the API names it
-     * @param {(input: { reason: string }, key: string) => Promise<any>} run
+     * @param {(input: { reason: string }) => Promise<any>} run
      */
-    guarded: (pointers, run) => async (/** @type {{ reason: string }} */ input, /** @type {string} */ key) => {
+    guarded: (pointers, run) => async (/** @type {{ reason: string }} */ input) => {
       reason.current = input.reason;
       try {
-        return await run(input, key);
+        return await run(input);
       } catch (problem) {
         if (problem instanceof ApiProblem) {
           const told = Object.entries(pointers).map(([name, pointer]) => [name, problem.fieldError(pointer)]);

@@ -14,6 +14,12 @@ import { hrefOf } from './router.js';
  * @property {readonly { amount: number, currency: string }[]} [atStake]
  */
 
+/** As the API calls no step, and no failure: a filter that leaves one out means any. */
+export const NONE = 'none';
+
+/** A filter for the sagas of one cause, and no others. @param {{ step?: string | null, failure?: string | null }} of */
+export const ofCause = ({ step, failure }) => ({ step: step ?? NONE, failure: failure ?? NONE });
+
 /** A selection may be ten thousand ids; the oldest goes first. */
 const KEPT_MAX = 10;
 /** @type {Map<string, Chosen>} */

@@ -1,10 +1,10 @@
 /** Brakes: what operators hold back on purpose, and the orders that wait for it. */
 import { post } from '../lib/api.js';
 import { confirmAct } from '../lib/confirm.js';
-import { count, minorOf, money, number } from '../lib/format.js';
-import { ReadAt, useForm, usePages } from '../lib/lists.js';
+import { count, minorOf, money, number, plural } from '../lib/format.js';
+import { ReadAt, useForm, usePages, withQuery } from '../lib/lists.js';
 import { session, useSession } from '../lib/session.js';
-import { Ago, Field, Id, Money, Moneys, Notice, Page, Panel, ProblemNotice, Status, Table } from '../lib/ui.js';
+import { Ago, Field, Id, Money, Moneys, Notice, Page, Pager, Panel, ProblemNotice, Status, Table } from '../lib/ui.js';
 import { html, useState } from '../vendor/preact.js';
 
 /** @typedef {{ brake: string, engaged: boolean, since: string | null, by: string | null, reason: string | null, message?: string | null, retryAfterSeconds?: number | null, spending?: { currency: string, spent: number, most: number }[] }} Brake */
@@ -31,7 +31,11 @@ const WORDS = {
     harm: 'What would be charged beyond the limit waits; nothing is declined for it.',
   },
 };
+/** @param {string} brake */
+const nameOf = (brake) => WORDS[brake]?.name ?? brake;
 const RETRY_AFTER_MAX_S = 86_400;
+/** Of a saga that a brake holds, as the list has it. */
+const HELD = 'ChargingHeld';
 /** It asks Temporal. */
 const HELD_EVERY_MS = 10_000;
 
@@ -50,15 +54,15 @@ function Brakes() {
   return html`<${Page} title="Brakes" actions=${html`<${ReadAt} of=${pages} />`}>
     <${ProblemNotice} problem=${pages.problem} onRetry=${pages.reload} />
     ${told && html`<${Notice} kind="good">${told}<//>`}
-    <div class="columns">${/** @type {Brake[]} */ (pages.rows).map((each) => html`<${One} key=${each.brake} of=${each} canAct=${canAct} held=${held} onActed=${acted} />`)}</div>
+    <div class="columns">${/** @type {Brake[]} */ (pages.rows).map((each) => html`<${One} key=${each.brake} of=${each} all=${pages.rows} canAct=${canAct} held=${held} onActed=${acted} />`)}</div>
     ${pages.answer && html`<${Panel} title="Orders that wait for a brake">${held === null ? html`<p>How many is not known: Temporal does not say just now.</p>` : held === 0 ? html`<p>None.</p>` : html`<${Held} count=${held} />`}<//>`}
   <//>`;
 }
 
-/** @param {{ of: Brake, canAct: boolean, held: number | null | undefined, onActed: (now: Brake | undefined) => void }} props */
-function One({ of, canAct, held, onActed }) {
+/** @param {{ of: Brake, all: readonly Brake[], canAct: boolean, held: number | null | undefined, onActed: (now: Brake | undefined) => void }} props */
+function One({ of, all, canAct, held, onActed }) {
   const words = WORDS[of.brake] ?? { name: of.brake, held: '', engage: `Engage ${of.brake}`, harm: '' };
-  const release = async () => onActed(await releaseBrake(of, words.name, held));
+  const release = async () => onActed(await releaseBrake(of, all, held));
   return html`<${Panel} title=${words.name} aside=${html`<${Status} kind=${of.engaged ? 'warn' : 'good'}>${of.engaged ? 'Held back' : 'Not held back'}<//>`}>
     ${
       of.engaged &&
@@ -77,7 +81,7 @@ function One({ of, canAct, held, onActed }) {
 
 /** @param {{ of: Brake, words: { name: string, engage: string, harm: string }, onActed: (now: Brake | undefined) => void }} props */
 function EngageForm({ of, words, onActed }) {
-  const form = useForm({ message: '', retryAfterSeconds: '', limits: '' });
+  const form = useForm(saidOf(of));
   const act = of.engaged ? `Change what is said of ${words.name.toLowerCase()}` : words.engage;
   /** @param {Event} event */
   const ask = async (event) => {
@@ -90,8 +94,7 @@ function EngageForm({ of, words, onActed }) {
       children: html`<p>${words.harm} It lasts until it is released, whatever is restarted.</p>${limits.length > 0 && html`<p>At most ${limits.map(({ amount, currency }) => money(amount, currency)).join(' and ')} within an hour.</p>`}`,
       run: form.guarded(
         { message: '/message', retryAfterSeconds: '/retryAfterSeconds', limits: '/limits' },
-        ({ reason }, idempotencyKey) =>
-          post(`admin/brakes/${of.brake}/engage`, { idempotencyKey, body: { ...body, reason } }),
+        ({ reason }) => post(`admin/brakes/${of.brake}/engage`, { body: { ...body, reason } }),
       ),
     });
     if (now) form.reset();
@@ -108,6 +111,13 @@ function EngageForm({ of, words, onActed }) {
     <button type="submit" class=${of.engaged ? '' : 'harmful'}>${act} …</button>
   </form>`;
 }
+
+/** As it stands: what is left as it is, is said again. @param {Brake} of */
+const saidOf = ({ message, retryAfterSeconds, spending = [] }) => ({
+  message: message ?? '',
+  retryAfterSeconds: `${retryAfterSeconds ?? ''}`,
+  limits: spending.map(({ most, currency }) => money(most, currency).replaceAll(',', '')).join(', '),
+});
 
 /**
  * @param {string} brake
@@ -139,37 +149,59 @@ function read(brake, { message = '', retryAfterSeconds = '', limits: text = '' }
   return { errors, body, limits };
 }
 
-/** @param {Brake} brake @param {string} name @param {number | null | undefined} held */
-const releaseBrake = ({ brake }, name, held) => {
-  const waiting = brake === 'accepting' || typeof held !== 'number' ? 0 : held;
+/** @param {Brake} of @param {readonly Brake[]} all @param {number | null | undefined} held */
+const releaseBrake = (of, all, held) => {
+  const { act = 'Release', concerns = 0, says } = letGo(of.brake, all, held ?? 0);
   return confirmAct({
-    ...{
-      title: `Release ${name.toLowerCase()}`,
-      act: waiting > 0 ? `Release, and charge ${count(waiting, 'order')}` : 'Release',
-    },
-    ...(waiting > 0 ? { count: waiting, noun: 'held order' } : { count: 1, noun: 'brake' }),
-    children: html`<p>${brake === 'accepting' ? 'New orders are accepted from then on.' : `${count(waiting, 'held charge')} may go on, the oldest first: one, then more at a time as they succeed.`}</p>`,
-    run: ({ reason }, idempotencyKey) => post(`admin/brakes/${brake}/release`, { idempotencyKey, body: { reason } }),
+    ...{ title: `Release ${nameOf(of.brake).toLowerCase()}`, act },
+    ...(concerns > 0 ? { count: concerns, noun: 'held order' } : { count: 1, noun: 'brake' }),
+    children: html`<p>${says}</p>`,
+    run: ({ reason }) => post(`admin/brakes/${of.brake}/release`, { body: { reason } }),
   });
 };
 
+/**
+ * What goes on once it is released, as far as another brake lets it.
+ * @param {string} brake @param {readonly Brake[]} all @param {number} held
+ * @returns {{ act?: string, concerns?: number, says: string }}
+ */
+function letGo(brake, all, held) {
+  if (brake === 'accepting') return { says: 'New orders are accepted from then on.' };
+  const other = all.find((each) => each.engaged && each.brake !== brake && each.brake !== 'accepting')?.brake;
+  const waiting = count(held, 'held charge');
+  const gentle = 'the oldest first: one, then more at a time as they succeed';
+  if (other === 'charging')
+    return { says: `${nameOf(other)} stays held back: ${waiting} ${plural(held, 'waits', 'wait')} on.` };
+  if (other)
+    return {
+      concerns: held,
+      says: `${nameOf(other)} stays: of ${waiting} it holds what it has no room for. The rest goes on, ${gentle}.`,
+    };
+  const act = held > 0 ? `Release, and charge ${count(held, 'order')}` : 'Release';
+  return { act, concerns: held, says: `${waiting} may go on, ${gentle}.` };
+}
+
 /** @param {{ count: number }} props */
 function Held({ count: n }) {
-  const { answer: data, problem, reload } = usePages('admin/sagas', 'sagas', { refreshMs: HELD_EVERY_MS });
-  const sagas = /** @type {Saga[]} */ (data?.sagas ?? []).filter(({ failure }) => failure === 'ChargingHeld');
-  const amounts = (data?.groups ?? [])
-    .filter((/** @type {any} */ { failure }) => failure === 'ChargingHeld')
+  const { rows, answer, problem, reload, hasMore, more, isLoading } = usePages(
+    withQuery('admin/sagas', { failure: HELD }),
+    'sagas',
+    { refreshMs: HELD_EVERY_MS },
+  );
+  const amounts = (answer?.groups ?? [])
+    .filter((/** @type {any} */ { failure }) => failure === HELD)
     .flatMap((/** @type {any} */ group) => group.amounts);
   return html`<p>${count(n, 'order')}${amounts.length > 0 && html`, worth <${Moneys} of=${amounts} />`}. Their deadlines stand still.</p>
     <${ProblemNotice} problem=${problem} onRetry=${reload} />
-    <${Table} label="Held orders" rows=${sagas} keyOf=${(/** @type {Saga} */ { orderId }) => orderId} empty="Not listed yet." columns=${[
+    <${Table} label="Held orders" rows=${rows} keyOf=${(/** @type {Saga} */ { orderId }) => orderId} empty="Not listed yet." columns=${[
       {
         label: 'Order',
         cell: (/** @type {Saga} */ { orderId }) => html`<${Id} id=${orderId} href=${`#/orders/${orderId}`} />`,
       },
       { label: 'Total', isNumber: true, cell: (/** @type {Saga} */ { total }) => html`<${Money} ...${total} />` },
       { label: 'Begun', cell: (/** @type {Saga} */ { startedAt }) => html`<${Ago} at=${startedAt} />` },
-    ]} />`;
+    ]} />
+    <${Pager} hasMore=${hasMore} onMore=${more} isLoading=${isLoading} shown=${rows.length} total=${Math.max(n, rows.length)} noun="order" />`;
 }
 
 /** @type {import('../lib/router.js').View} */

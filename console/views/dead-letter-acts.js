@@ -15,8 +15,8 @@ export async function replay(letters) {
     ...{ title: `Send ${count(n, 'event')} again`, act: `Replay ${count(n, 'letter')}`, count: n, noun: 'letter' },
     children: html`<p>Each is sent once more, then those that wait behind it: ${number(letters.reduce((sum, { behind }) => sum + behind, 0))} so far. At most ten a second. What is rejected again waits again.</p>`,
     reason: { required: false },
-    run: ({ reason }, idempotencyKey) =>
-      post('admin/dead-letters/replay', { idempotencyKey, body: { ids, limit: n, ...(reason !== '' && { reason }) } }),
+    run: ({ reason }) =>
+      post('admin/dead-letters/replay', { body: { ids, limit: n, ...(reason !== '' && { reason }) } }),
   });
   return answer && html`<${Results} results=${answer.results} />`;
 }
@@ -42,14 +42,14 @@ function Results({ results }) {
 export async function discard(letters) {
   const n = letters.length;
   const behind = letters.reduce((sum, letter) => sum + letter.behind, 0);
-  const many = createMany(letters, 'discarded', async ({ id }, reason, idempotencyKey) => {
-    const now = await post(`admin/dead-letters/${id}/discard`, { idempotencyKey, body: { reason } });
+  const many = createMany(letters, { word: 'discarded', noun: 'letter' }, async ({ id }, reason) => {
+    const now = await post(`admin/dead-letters/${id}/discard`, { body: { reason } });
     // Somebody was faster: it is as it is wanted, and on their word.
     return now.reason === reason
       ? undefined
       : { kind: 'off', word: 'already discarded', says: `by ${now.decidedBy}: ${now.reason}` };
   });
-  await confirmAct({
+  return confirmAct({
     ...{
       title: `Never send ${count(n, 'event')}`,
       act: `Discard ${count(n, 'letter')}`,
@@ -58,7 +58,6 @@ export async function discard(letters) {
       isHarmful: true,
     },
     children: html`<p>${plural(n, 'This event is', 'These events are')} not sent to the destination, ever; those behind follow: ${number(behind)} so far. They stay in the feed.</p>`,
-    run: many.run,
+    ...many,
   });
-  return many.hasBegun() ? html`<${Outcomes} of=${many.outcomes()} noun="letter" />` : undefined;
 }

@@ -2,7 +2,7 @@
 import { post } from '../lib/api.js';
 import { confirmAct } from '../lib/confirm.js';
 import { count, money, number, sumOf } from '../lib/format.js';
-import { createMany, Outcomes } from '../lib/many.js';
+import { createMany } from '../lib/many.js';
 import { html } from '../vendor/preact.js';
 
 /** @typedef {import('./findings.js').Finding} Finding */
@@ -18,8 +18,7 @@ export const close = (finding, as) =>
       isHarmful: as === 'cancelled',
     },
     children: html`<p><code>${finding.kind}</code> of ${money(finding.amount, finding.currency)}, charge <code>${finding.reference}</code>. No money moves: it only says that this is dealt with. ${as === 'refunded' ? 'The gateway is asked at once: should it still hold the money, this is reported again.' : 'It is not reported again unless its amount changes.'}</p>`,
-    run: ({ reason }, idempotencyKey) =>
-      post(`admin/findings/${finding.id}/close`, { idempotencyKey, body: { as, reason } }),
+    run: ({ reason }) => post(`admin/findings/${finding.id}/close`, { body: { as, reason } }),
   });
 
 /** How many of each kind. @param {readonly Finding[]} chosen */
@@ -36,21 +35,20 @@ const kindsOf = (chosen) =>
  */
 export async function closeEach(chosen, as) {
   const n = chosen.length;
-  const many = createMany(chosen, 'closed', async ({ id }, reason, idempotencyKey) => {
-    const now = await post(`admin/findings/${id}/close`, { idempotencyKey, body: { as, reason } });
+  const many = createMany(chosen, { word: 'closed', noun: 'finding' }, async ({ id }, reason) => {
+    const now = await post(`admin/findings/${id}/close`, { body: { as, reason } });
     return now.reason === reason
       ? undefined
       : { kind: 'off', word: 'already closed', says: `by ${now.closedBy}: ${now.reason}` };
   });
   const noMoney = chosen.filter(({ currency }) => !currency?.trim()).length;
-  await confirmAct({
+  return confirmAct({
     title: `Close ${count(n, 'finding')} as ${as}`,
     act: `Close ${count(n, 'finding')} as ${as}`,
     ...{ count: n, noun: 'finding', atStake: sumOf(chosen), isHarmful: as === 'cancelled' },
     children: html`<p>${kindsOf(chosen)}. No money moves: it only says that they are dealt with.${noMoney > 0 && ` Of ${number(noMoney)} no currency is known.`} ${as === 'refunded' ? 'The gateway is asked at once: what it still holds is reported again.' : 'They are not reported again unless their amounts change.'}</p>`,
-    run: many.run,
+    ...many,
   });
-  return many.hasBegun() ? html`<${Outcomes} of=${many.outcomes()} noun="finding" />` : undefined;
 }
 
 /** @param {Finding} finding */
@@ -65,7 +63,7 @@ export const refund = ({ id, kind, amount, currency, reference }) =>
     },
     ...{ atStake: sumOf([{ amount, currency }]), typed: money(amount, currency) },
     children: html`<p><code>${kind}</code>, charge <code>${reference}</code>. The reconciler looks at the charge and its order again before the money moves, and makes one refund.</p>`,
-    run: ({ reason }, idempotencyKey) => post(`admin/findings/${id}/refund`, { idempotencyKey, body: { reason } }),
+    run: ({ reason }) => post(`admin/findings/${id}/refund`, { body: { reason } }),
   });
 
 /**
@@ -76,18 +74,21 @@ export async function refundEach(chosen) {
   const n = chosen.length;
   const sums = sumOf(chosen);
   const sum = sums.map((each) => money(each.amount, each.currency)).join(' and ');
-  const many = createMany(chosen, 'to be given back', async ({ id, amount, currency }, reason, idempotencyKey) => {
-    const now = await post(`admin/findings/${id}/refund`, { idempotencyKey, body: { reason } });
-    return now.reason === reason
-      ? { says: money(amount, currency) }
-      : { kind: 'off', word: 'already ordered', says: `by ${now.closedBy}: ${now.reason}` };
-  });
-  await confirmAct({
+  const many = createMany(
+    chosen,
+    { word: 'to be given back', noun: 'finding' },
+    async ({ id, amount, currency }, reason) => {
+      const now = await post(`admin/findings/${id}/refund`, { body: { reason } });
+      return now.reason === reason
+        ? { says: money(amount, currency) }
+        : { kind: 'off', word: 'already ordered', says: `by ${now.closedBy}: ${now.reason}` };
+    },
+  );
+  return confirmAct({
     title: `Give back ${count(n, 'charge')}`,
     act: `Give back ${sum}`,
     ...{ count: n, noun: 'charge', atStake: sums, typed: sum, isHarmful: true },
     children: html`<p>${kindsOf(chosen)}. The reconciler looks at each charge and its order again before its money moves, and makes one refund of each.</p>`,
-    run: many.run,
+    ...many,
   });
-  return many.hasBegun() ? html`<${Outcomes} of=${many.outcomes()} noun="finding" />` : undefined;
 }

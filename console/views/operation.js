@@ -74,9 +74,8 @@ function Preview({ operation, canAct }) {
       },
       children: html`<p>That is: ${MEANS[action]}. ${waves.length > 0 ? `${waves.join(', then ')} first, each only if those before went well; then ${rate} a second.` : `${rate} a second, without a canary.`}</p>`,
       reason: { required: true, maxLength: 200 },
-      run: ({ reason }, idempotencyKey) =>
+      run: ({ reason }) =>
         post('admin/operations', {
-          idempotencyKey,
           body: {
             ...{ preview: id, action, expectedCount: counts.open, reason },
             ...{ canary: waves.map(Number), ratePerSecond: Number(rate) },
@@ -147,7 +146,7 @@ function Acts({ operation }) {
       ...{ count: 1, noun: 'operation' },
       children: html`<p>That is: ${WORDS[word][1]}.</p>`,
       reason: { required: true, maxLength: 200 },
-      run: ({ reason }, idempotencyKey) => post(`admin/operations/${id}/${word}`, { idempotencyKey, body: { reason } }),
+      run: ({ reason }) => post(`admin/operations/${id}/${word}`, { body: { reason } }),
     });
   const again = { action, items: { operation: id, states: ['failed', 'refused', 'unanswered'] } };
   return html`<div class="actions">

@@ -4,7 +4,7 @@ import { count, number } from '../lib/format.js';
 import { atStake, ITEM_STATES, kindOf, MEANS, nounOf, previewOperation, stateOf, titleOf } from '../lib/operations.js';
 import { ReadAt, usePages } from '../lib/lists.js';
 import { FreshRows, useSteadyRows } from '../lib/rows.js';
-import { findSelection } from '../lib/selection.js';
+import { findSelection, ofCause } from '../lib/selection.js';
 import { useSession } from '../lib/session.js';
 import {
   Ago,
@@ -146,7 +146,7 @@ const sagaChoices = (groups) =>
   groups.map(({ step, failure, count: n, amounts }) => ({
     key: `${step}/${failure}`,
     label: `${count(n, 'saga')} at ${step ?? 'no step'}: ${failure ?? 'no failure'} (${atStake(amounts)})`,
-    selects: { sagas: { ...(step && { step }), ...(failure && { failure }) } },
+    selects: { sagas: ofCause({ step, failure }) },
   }));
 
 /** @param {LetterGroup[]} groups */

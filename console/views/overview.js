@@ -5,6 +5,7 @@ import { AsOf, useLive } from '../lib/live.js';
 import { hrefOf } from '../lib/router.js';
 import { FreshRows, useSteadyRows } from '../lib/rows.js';
 import { runbookOf } from '../lib/runbook.js';
+import { ofCause } from '../lib/selection.js';
 import { Ago, Fence, Loading, Moneys, Notice, Page, Panel, ProblemNotice, Status, Table, useNow } from '../lib/ui.js';
 import { html, useMemo } from '../vendor/preact.js';
 import { DemoPanel } from './demo.js';
@@ -96,7 +97,7 @@ function Told({ cause }) {
 
 /** Where those are listed that it concerns. @param {Cause} cause */
 function linkOf({ kind, of }) {
-  if (kind === 'sagas') return hrefOf('/sagas', { step: of.step, failure: of.failure });
+  if (kind === 'sagas') return hrefOf('/sagas', ofCause(of));
   if (kind === 'dead-letters') return hrefOf('/dead-letters', { destination: of.destination, cause: of.cause });
   if (kind === 'findings') return hrefOf('/findings', { kind: of.kind });
   if (kind === 'brake') return hrefOf('/brakes');
@@ -110,10 +111,10 @@ const LONG_S = 600;
 /** @param {Cause} cause @param {number} now */
 function trendOf({ count: n, recent, before }, now) {
   if (n === null) return '–';
-  // Before this process has looked for long, what has come within ten minutes is known all the same.
-  const change = before ? n - before.count : recent;
-  if (change === null) return '–';
-  const seconds = before ? (now - Date.parse(before.at)) / 1_000 : LONG_S;
+  // How many there were before this process looked, nobody knows; how many of these are young, it sees.
+  if (!before) return recent === null ? '–' : `${number(recent)} of them new in 10 min`;
+  const change = n - before.count;
+  const seconds = (now - Date.parse(before.at)) / 1_000;
   const since = seconds >= LONG_S - 60 ? '10 min' : duration(seconds);
   if (change === 0) return html`<span aria-hidden="true">→ </span>as many as ${since} ago`;
   return html`<span aria-hidden="true">${change > 0 ? '↑' : '↓'} </span>${change > 0 ? '+' : '−'}${number(Math.abs(change))} in the last ${since}`;

@@ -3,7 +3,7 @@ import { count, number, sumOf } from '../lib/format.js';
 import { ReadAt, usePages, withQuery } from '../lib/lists.js';
 import { hrefOf, navigate } from '../lib/router.js';
 import { FreshRows, useSteadyRows } from '../lib/rows.js';
-import { operationHref } from '../lib/selection.js';
+import { NONE, ofCause, operationHref } from '../lib/selection.js';
 import { useSession } from '../lib/session.js';
 import {
   Ago,
@@ -60,7 +60,8 @@ function Sagas({ query }) {
 
 /** @param {Group} group @param {Filter} filter */
 const isOf = (group, { step, failure }) =>
-  (step === undefined || group.step === step) && (failure === undefined || group.failure === failure);
+  (step === undefined || (group.step ?? NONE) === step) &&
+  (failure === undefined || (group.failure ?? NONE) === failure);
 
 /** @param {{ state: string }} props */
 const StateChoice = ({ state }) =>
@@ -80,13 +81,12 @@ function Causes({ groups, state, filter, onDecide }) {
   const all = groups.reduce((sum, group) => sum + group.count, 0);
   /** @param {Group} group */
   const decide = ({ step, failure, count: n, amounts }) => {
-    const sagas = { state, ...(step !== null && { step }), ...(failure !== null && { failure }) };
     const about = `at ${causeOf({ step, failure })}`;
-    onDecide?.({ selector: { sagas }, count: n, about, atStake: amounts });
+    onDecide?.({ selector: { sagas: { state, ...ofCause({ step, failure }) } }, count: n, about, atStake: amounts });
   };
   /** @param {Group} group */
   const link = (group) => {
-    const href = hrefOf('/sagas', { state, step: group.step ?? undefined, failure: group.failure ?? undefined });
+    const href = hrefOf('/sagas', { state, ...ofCause(group) });
     const isCurrent = !isAny(filter) && isOf(group, filter);
     return html`<a href=${href} aria-current=${isCurrent ? 'true' : undefined}>${group.title ?? causeOf(group)}</a>${group.title && html`<br /><span class="faint">${group.detail} <code>${causeOf(group)}</code></span>`}`;
   };

@@ -7,6 +7,7 @@ import { ERASED, type ErasedCounts } from '../../contracts/erasures.js';
 import { Prisma } from '../../prisma/generated/client.js';
 import { type IdentityKey, lookupOf } from '../customers.js';
 import type { Statements } from '../database.js';
+import { blankDetails } from '../finding-details.js';
 import { orderNumberDigest } from './tombstones.js';
 
 export type ErasedBatch = { counts: ErasedCounts; last: string | null };
@@ -37,8 +38,7 @@ export async function eraseOrders(
   const deadLetters = await tx.$executeRaw`
     UPDATE dead_letters SET error = ${ERASED}, reason = CASE WHEN reason IS NOT NULL THEN ${ERASED} END
     WHERE order_id = ANY(${ids}::uuid[]) AND (error <> ${ERASED} OR reason <> ${ERASED})`;
-  const findings = await tx.$executeRaw`
-    UPDATE reconciliation_findings SET detail = NULL WHERE order_id = ANY(${ids}::text[]) AND detail IS NOT NULL`;
+  const findings = await tx.$executeRaw(blankDetails(ids));
   await eraseOperationTexts(tx, ids);
   const orders = await eraseRows(tx, ids);
   const { events = 0, log: sagaLogEntries = 0, closings = 0 } = texts ?? {};

@@ -2,7 +2,7 @@
 import { ConfigError } from '../../runtime/config.js';
 import { createKafkaPublisher } from './kafka.js';
 import { createNatsPublisher } from './nats.js';
-import type { Publisher } from './publisher.js';
+import type { OnMade, Publisher } from './publisher.js';
 import { createRabbitPublisher } from './rabbitmq.js';
 import { createWebhookPublisher } from './webhook.js';
 
@@ -34,9 +34,18 @@ export type DestinationSettings = {
 };
 
 /** @param settings whose secrets may change: each is read when a connection, or a signature, is made
+ * @param sayMade is told what was made where, because the broker had none
  * @throws ConfigError naming the variable, or the package that is missing; never a value, since that may be a password */
-export async function createPublishers(settings: DestinationSettings): Promise<Publisher[]> {
-  const made = await Promise.all([webhook(settings), kafka(settings), nats(settings), rabbitmq(settings)]);
+export async function createPublishers(
+  settings: DestinationSettings,
+  sayMade: (destination: string, what: string) => void = () => undefined,
+): Promise<Publisher[]> {
+  const made = await Promise.all([
+    webhook(settings),
+    kafka(settings, (what) => sayMade('kafka', what)),
+    nats(settings, (what) => sayMade('nats', what)),
+    rabbitmq(settings),
+  ]);
   return made.filter((publisher) => publisher !== undefined);
 }
 
@@ -56,7 +65,7 @@ function webhook(settings: DestinationSettings): Publisher | undefined {
   }
 }
 
-async function kafka(settings: DestinationSettings): Promise<Publisher | undefined> {
+async function kafka(settings: DestinationSettings, onMade: OnMade): Promise<Publisher | undefined> {
   const { KAFKA_BROKERS, KAFKA_TLS, KAFKA_SASL_MECHANISM, KAFKA_USERNAME } = settings;
   if (KAFKA_BROKERS === undefined) return undefined;
   const brokers = KAFKA_BROKERS.split(',').map((each) => each.trim());
@@ -71,10 +80,11 @@ async function kafka(settings: DestinationSettings): Promise<Publisher | undefin
     batchBytesMax: settings.KAFKA_BATCH_BYTES_MAX,
     compression: settings.KAFKA_COMPRESSION,
     acks: settings.KAFKA_ACKS,
+    onMade,
   });
 }
 
-async function nats(settings: DestinationSettings): Promise<Publisher | undefined> {
+async function nats(settings: DestinationSettings, onMade: OnMade): Promise<Publisher | undefined> {
   const { NATS_URL, NATS_CREDENTIALS_FILE, BROKER_CREATE } = settings;
   if (NATS_URL === undefined) return undefined;
   const [transport, jetstream] = await Promise.all([
@@ -90,6 +100,7 @@ async function nats(settings: DestinationSettings): Promise<Publisher | undefine
     timeoutMs: settings.NATS_PUBLISH_TIMEOUT,
     parallelMax: settings.NATS_PARALLEL_MAX,
     compression: settings.NATS_COMPRESSION,
+    onMade,
   });
 }
 

@@ -9,7 +9,7 @@ import { sentenceOf } from '../../runtime/errors/facts.js';
 import { binaryMode } from './cloudevents.js';
 import { createLink } from './link.js';
 import { publishOneByOne } from './one-by-one.js';
-import type { Publisher, PublishOutcome } from './publisher.js';
+import type { OnMade, Publisher, PublishOutcome } from './publisher.js';
 
 export const TOPIC = 'orders';
 
@@ -47,6 +47,7 @@ export type KafkaOptions = {
   compression?: 'none' | 'gzip' | 'snappy' | 'lz4';
   /** `leader`: what only it has is lost with it; and without all replicas Kafka knows no repetition by the producer's numbers. */
   acks?: 'all' | 'leader';
+  onMade?: OnMade;
 };
 
 type Message = { topic: string; key: Buffer; value: Buffer; headers: Map<Buffer, Buffer> };
@@ -63,7 +64,7 @@ export function createKafkaPublisher(client: KafkaClient, options: KafkaOptions)
         partitioner: client.compatibilityPartitioner, // as Java's, so that other topics with this key can be joined
       });
       try {
-        await requireTopic(client, producer, common, options.create);
+        await requireTopic(client, producer, common, options);
         return producer;
       } catch (err) {
         await producer.close().catch(() => undefined);
@@ -206,7 +207,7 @@ async function requireTopic(
   client: KafkaClient,
   producer: Producer<Buffer, Buffer, Buffer, Buffer>,
   common: BaseOptions,
-  create: boolean,
+  { create, onMade }: KafkaOptions,
 ): Promise<void> {
   const { brokers } = await producer.metadata({ topics: [] });
   try {
@@ -216,6 +217,7 @@ async function requireTopic(
     if (!create)
       throw new Error(`Kafka has no topic "${TOPIC}", and BROKER_CREATE=false forbids making it`, { cause: err });
     await createTopic(client, common, Math.min(REPLICAS_MAX, brokers.size));
+    onMade?.(`topic "${TOPIC}"`);
     await producer.metadata({ topics: [TOPIC], forceUpdate: true });
   }
 }

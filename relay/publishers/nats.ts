@@ -9,7 +9,7 @@ import type { CloudEvent } from '../../contracts/events.js';
 import { STRUCTURED, structuredBody } from './cloudevents.js';
 import { createLink } from './link.js';
 import { publishOneByOne } from './one-by-one.js';
-import type { Publisher, PublishOutcome } from './publisher.js';
+import type { OnMade, Publisher, PublishOutcome } from './publisher.js';
 
 export const STREAM = 'orders';
 
@@ -38,6 +38,7 @@ export type NatsOptions = {
   parallelMax?: number;
   /** Of the stream on the server's disk, where it is made here. */
   compression?: 'none' | 's2';
+  onMade?: OnMade;
 };
 
 type SendOutcome = Exclude<PublishOutcome, { outcome: 'not-sent' }>;
@@ -110,7 +111,7 @@ async function connectionOptions(
 async function requireStream(
   manager: Awaited<ReturnType<NatsClient['jetstreamManager']>>,
   connection: NatsConnection,
-  { create, compression = 'none' }: NatsOptions,
+  { create, compression = 'none', onMade }: NatsOptions,
 ): Promise<void> {
   try {
     await manager.streams.info(STREAM);
@@ -128,6 +129,7 @@ async function requireStream(
     max_age: KEEP_DAYS * 86_400 * 1e9, // nanoseconds
     num_replicas: connection.info?.cluster === undefined ? 1 : REPLICAS,
   });
+  onMade?.(`stream "${STREAM}"`);
 }
 
 function isRejection({ name, message, code }: Error & { code?: unknown }): boolean {

@@ -14,6 +14,9 @@ export type PublishOutcome =
   /** The destination rejects this very event: it is malformed or too large for it, and will be the next time. */
   | { outcome: 'rejected'; error: Error };
 
+/** Is told what a publisher has made because the broker had none, e.g. `topic "orders"`. */
+export type OnMade = (what: string) => void;
+
 /** A destination of events. */
 export type Publisher = {
   /** Unique; names the destination's cursors, so renaming one sends everything again. */

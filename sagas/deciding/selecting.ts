@@ -19,7 +19,7 @@ import {
   type OrderToDecide,
   readOrdersToDecide,
 } from '../../domain/operations/preview.js';
-import type { StuckSaga } from '../../domain/stuck-sagas.js';
+import { isOfCause, type StuckSaga } from '../../domain/stuck-sagas.js';
 import { findInState, findStuck } from '../stuck.js';
 import { sagaInCharge } from './asking.js';
 
@@ -97,9 +97,7 @@ async function selectSagas(
   const { sagas, more } = await inTime(client(), (temporal) =>
     state === 'NEEDS_ATTENTION' ? findStuck(db, temporal, policy, WAITING_MAX) : findInState(db, temporal, state),
   );
-  const matching = sagas.filter(
-    (saga) => (step === undefined || saga.step === step) && (failure === undefined || saga.failure === failure),
-  );
+  const matching = sagas.filter((saga) => isOfCause(saga, { step, failure }));
   return within(matching, atMost, more, async (chosen) => {
     const orderIds = chosen.map(({ orderId }) => orderId);
     const seen = new Map(chosen.map((saga) => [saga.orderId, saga]));

@@ -234,6 +234,70 @@ describe('closing', () => {
   });
 });
 
+describe('of a finding that is about more by now than an operator has seen', () => {
+  test('neither end is taken, and they are told what it is about; what they then say of that is', async () => {
+    const { order, reference } = await books.confirmed();
+    await books.byHand(reference, 300);
+    await books.reconcile({}, [order.id]);
+    const [shown] = (await list(`?orderId=${order.id}`)).findings;
+    expect(shown).toMatchObject({ amount: 700, action: 'reported' });
+    const id = shown?.id ?? '';
+    await books.byHand(reference);
+    await books.reconcile({}, [order.id]);
+    const word = { ...CLOSING, expectedAmount: 700 };
+    const problem = expectProblem(await close(id, word, 'seen-1'), 409, 'amount-differs');
+    expect(problem).toMatchObject({
+      detail: expect.stringContaining('is about 0.00 USD now, not 7.00 USD'),
+      finding: { amount: 0, currency: 'USD' },
+    });
+    expect((await list(`?orderId=${order.id}`)).findings).toMatchObject([{ id, action: 'reported', closedBy: null }]);
+    expect(await books.db.auditAct.count({ where: { resource: id } })).toBe(0);
+    expect(await close(id, { ...word, expectedAmount: 0 })).toMatchObject({
+      status: 200,
+      body: { action: 'cancelled' },
+    });
+    expect((await close(id, word)).status).toBe(200); // they have closed it
+  });
+
+  test('no refund is ordered', async () => {
+    const id = await found('DOUBLE_CHARGE', 'reported', 900);
+    const word = { operator: 'op-7', reason: 'ticket 13' };
+    expectProblem(await refund(id, { ...word, expectedAmount: 800 }), 409, 'amount-differs');
+    expect((await list()).findings).toMatchObject([{ id, action: 'reported' }]);
+    expect((await refund(id, { ...word, expectedAmount: 900 })).body).toMatchObject({ action: 'refunding' });
+  });
+
+  test('it alone of several stays open', async () => {
+    const ids: string[] = [];
+    for (const amount of [900, 800, 700]) ids.push(await found('DISPUTED', 'reported', amount));
+    const seen = (changed: object[]) => ({ ids, expected: changed, as: 'cancelled', operator: 'op-7', reason: 'x' });
+    const closeMany = (body: object) => api.send<{ results: object[] }>('POST', '/admin/findings/close', body);
+    const [first, second] = ids;
+    for (const [wrong, pointer] of [
+      [[{ id: '999999999', expectedAmount: 1 }], '/expected/0/id'],
+      [[...[first, first].map((id) => ({ id, expectedAmount: 900 }))], '/expected/1/id'],
+      [[{ id: first, expectedAmount: 1e300 }], '/expected/0/expectedAmount'],
+    ] as const)
+      expectProblem(await closeMany(seen([...wrong])), 400, 'invalid-request', [pointer]);
+    const { body } = await closeMany(
+      seen([
+        { id: first, expectedAmount: 900 },
+        { id: second, expectedAmount: 900 },
+      ]),
+    );
+    expect(body.results).toMatchObject([
+      { outcome: 'closed', amount: 900 },
+      { outcome: 'amount-differs', action: 'reported', amount: 800 },
+      { outcome: 'closed', amount: 700 },
+    ]);
+  });
+
+  test.each([['900'], [9.5], [1e300], [null]])('an amount of %j is none', async (expectedAmount) => {
+    const id = await found('AMOUNT_MISMATCH', 'reported');
+    expectProblem(await close(id, { ...CLOSING, expectedAmount }), 400, 'invalid-request', ['/expectedAmount']);
+  });
+});
+
 test('a charge that the reconciler has given up is given back by one more refund, on an operator’s word', async () => {
   const id = await found('DOUBLE_CHARGE', 'reported');
   const word = { operator: 'op-7', reason: 'the card is good again, ticket 13' };

@@ -139,6 +139,52 @@ describeWithChromium('dead letters', (open) => {
     expect(new Set(await states())).toEqual(new Set(['DISCARDED']));
   });
 
+  test('that are many stay shown, and chosen, whenever they are read anew; and none comes into another list', async () => {
+    const many = 12;
+    await park(many);
+    // Each of its pages ends after a few, however many it is asked for.
+    const terse = await startTestApi({ db: api.db, databaseUrl: api.databaseUrl, pageBytesMax: 2_000 });
+    try {
+      const { page } = await open(terse.url, { view: '/dead-letters' });
+      const more = page.getByRole('button', { name: 'Show more' });
+      await more.waitFor();
+      expect(await rows(page).count()).toBeLessThan(many / 2);
+      await eventually('all are shown', async () => {
+        if ((await rows(page).count()) === many) return true;
+        if (await more.isEnabled()) await more.click();
+        return false;
+      });
+      await page.getByRole('button', { name: `Choose the ${many} shown` }).click();
+      const readAnew = () => page.waitForResponse((answer) => /dead-letters\?((?!cursor).)*$/.test(answer.url()));
+      await readAnew();
+      await readAnew(); // by now what the first came to is shown
+      expect(await rows(page).count()).toBe(many);
+      expect(await page.getByRole('button', { name: `Replay ${many} letters` }).isEnabled()).toBe(true);
+
+      await page.reload();
+      await page.getByRole('button', { name: 'Pause' }).click();
+      let answer = () => {};
+      const isAnswered = new Promise<void>((resolve) => {
+        answer = resolve;
+      });
+      await page.route(/dead-letters\?.*cursor=/, async (route) => {
+        await isAnswered;
+        await route.continue();
+      });
+      await more.click();
+      await page.getByLabel('Which', { exact: true }).selectOption('DISCARDED');
+      await page.getByText('Every event has been taken.').waitFor();
+      const late = page.waitForResponse(/cursor=/);
+      answer();
+      await (await late).finished();
+      await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))');
+      await page.getByText('Every event has been taken.').waitFor({ timeout: 1_000 });
+      expect(await page.getByRole('checkbox').count()).toBe(0);
+    } finally {
+      await terse.stop();
+    }
+  }, 60_000);
+
   test('are an auditor’s to read, and nothing else', async () => {
     await park(1);
     const { page } = await open(api.url, { view: '/dead-letters', before: asAuditor });

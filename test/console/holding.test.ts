@@ -6,11 +6,14 @@ import { auditKeys } from '../../domain/audit/signatures.js';
 import { startTestApi, type TestApi } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { accept, stock } from '../support/database.js';
+import { parkSagas } from '../support/parked.js';
 import { startSagaStack, type SagaStack } from '../support/saga.js';
 import { expectAccessible } from './support/accessible.js';
 import { describeWithChromium } from './support/chromium.js';
 import { asAuditor } from './support/roles.js';
 
+/** By whoever asks for the stuck sagas, and has not leafed. */
+const LISTED_AT_A_TIME = 100;
 const KEYS = auditKeys(['k'.repeat(32)]);
 let stack: SagaStack;
 let api: TestApi;
@@ -83,6 +86,35 @@ describeWithChromium('brakes', (open) => {
     );
   }, 120_000);
 
+  test('of two that hold charges the one that is left is named, and what is held is shown behind whatever else is stuck', async () => {
+    await parkSagas({ db: api.db, client: stack.client }, LISTED_AT_A_TIME + 1, [
+      { step: 'chargePayment', failure: 'GatewayMismatch' },
+    ]);
+    const engage = (name: string, body: object) =>
+      api.send('POST', `/admin/brakes/${name}/engage`, { reason: 'ticket 4713', ...body });
+    await engage('charging', {});
+    await engage('spending', { limits: { USD: 100 } });
+    const placed = await stack.place({ HELD: 1 }); // younger than the others, and cheaper: behind them
+    const { page } = await open(api.url, { view: '/brakes' });
+    await page.getByText('1 order, worth USD 10.00').waitFor({ timeout: 40_000 });
+    await page.getByRole('region', { name: 'Held orders' }).locator(`a[href="#/orders/${placed.order.id}"]`).waitFor();
+    await page.getByText('1 of 1 order shown; there are no more.').waitFor();
+
+    await page.getByRole('button', { name: 'Release charging' }).click();
+    await dialog(page).getByText('Spending limit stays: of 1 held charge it holds what it has no room for.').waitFor();
+    await dialog(page).getByRole('button', { name: 'Release', exact: true }).waitFor();
+    await page.keyboard.press('Escape');
+    await dialog(page).waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Release spending limit' }).click();
+    await dialog(page).getByText('Charging stays held back: 1 held charge waits on.').waitFor();
+    await dialog(page).getByLabel('Reason').fill('the sale is over, ticket 4713');
+    await dialog(page).getByRole('button', { name: 'Release', exact: true }).click();
+    await page.getByText('Spending limit: released.').waitFor();
+    await page.getByRole('button', { name: 'Release charging' }).click();
+    await dialog(page).getByRole('button', { name: 'Release, and charge 1 order' }).waitFor();
+    await api.send('POST', '/admin/brakes/charging/release', { reason: 'over' });
+  }, 90_000);
+
   test('a limit and what orders are told are checked at their fields, and what was typed stays', async () => {
     const { page } = await open(api.url, { view: '/brakes', requestsMayFail: true });
     const limits = page.getByLabel('Most within an hour');
@@ -115,6 +147,19 @@ describeWithChromium('brakes', (open) => {
     await dialog(page).getByRole('button', { name: 'Stop accepting orders' }).click();
     await page.getByText('Accepting orders: held back.').waitFor();
     expect(await brake('accepting')).toMatchObject({ engaged: true, message: 'Back at noon', retryAfterSeconds: 120 });
+
+    // What is left as it is stays so, what is changed is changed.
+    await page.getByText('Come again after').waitFor();
+    const said = page.getByLabel('What whoever orders is told');
+    await eventually('the form says what is said', async () => (await said.inputValue()) === 'Back at noon');
+    expect(await page.getByLabel('When they come again').inputValue()).toBe('120');
+    expect(await limits.inputValue()).toBe('EUR 5000.00, USD 999.50');
+    await said.fill('Back at one');
+    await page.getByRole('button', { name: 'Change what is said of accepting orders …' }).click();
+    await dialog(page).getByLabel('Reason').fill('it takes longer, ticket 6');
+    await dialog(page).getByRole('button', { name: 'Change what is said of accepting orders' }).click();
+    await dialog(page).waitFor({ state: 'detached' });
+    expect(await brake('accepting')).toMatchObject({ message: 'Back at one', retryAfterSeconds: 120 });
     for (const name of ['accepting', 'spending'])
       await api.send('POST', `/admin/brakes/${name}/release`, { reason: 'over' });
   }, 60_000);

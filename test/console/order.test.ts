@@ -134,7 +134,18 @@ describeWithChromium('an order on the screen', (open) => {
     expect(await dialog.isVisible()).toBe(true); // the number is not typed
     expect(await statusOf(id)).toBe('CONFIRMED');
     await dialog.getByLabel(/^Type 1/).fill('1');
+    let answer = () => {};
+    const isLookedAt = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    await page.route('**/timeline*', async (route) => {
+      await isLookedAt;
+      await route.continue().catch(() => undefined); // it may be asked no more
+    });
     await dialog.getByRole('button', { name: 'Cancel the order' }).click();
+    await page.getByText('Accepted, and not looked at yet.').waitFor();
+    expect(await page.getByText('It came to something else').count()).toBe(0);
+    answer();
     await page.getByText(/Accepted, and not there yet|It worked: the order is CANCELLED/).waitFor();
     // As a relay does.
     await restartSaga({ client: stage.s.client, db: stage.s.db, policy: PATIENT }, id).catch(() => undefined);

@@ -1,5 +1,6 @@
 /** The console's first screen in a real Chromium, over real sagas: calm, a cause, several, and what mends them. */
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { AWAY } from '../support/api.js';
 import { eventually } from '../support/conditions.js';
 import { expectAccessible } from './support/accessible.js';
 import { describeWithChromium } from './support/chromium.js';
@@ -8,7 +9,14 @@ import { type ConsoleStack, SHORT, startConsoleStack } from './support/stack.js'
 
 type Overview = {
   calm: { isCalm: boolean; since: string | null };
-  causes: { id: string; kind: string; count: number | null; atStake: object[]; unwindsAt: string | null }[];
+  causes: {
+    id: string;
+    kind: string;
+    count: number | null;
+    atStake: object[];
+    unwindsAt: string | null;
+    before: object | null;
+  }[];
   minutes: { accepted: number; confirmed: number; cancelled: number }[];
   neighbours: { name: string; state: string }[];
 };
@@ -66,6 +74,36 @@ describeWithChromium('the first screen', (open) => {
     await Promise.all(sagas.map(({ result }) => result()));
     await page.getByText('All is calm').waitFor({ timeout: 20_000 });
     await page.getByText(/All is calm, for \d+ s/).waitFor();
+  });
+
+  test('a process that has just started says no trend of what was there before it', async () => {
+    await s.fault({ route: 'charge', mode: 'down' });
+    const { order, saga, result } = await s.place({ KEYBOARD: 1 }, { policy: SHORT });
+    await eventually('it is parked', async () => {
+      const { body } = await s.api.get<{ sagas?: { orderId: string }[] }>('/admin/sagas');
+      return body.sagas?.some(({ orderId }) => orderId === order.id);
+    });
+    let isThere = false;
+    const fresh = await s.startApi({ temporal: { ...AWAY, client: () => (isThere ? s.client : undefined) } });
+    try {
+      const look = async () => (await fresh.get<Overview>('/admin/overview')).body;
+      await eventually('it has seen all but the sagas', async () =>
+        (await look()).neighbours.some(({ name, state }) => name === 'Payment gateway' && state !== 'unknown'),
+      );
+      isThere = true;
+      const parked = await eventually('it has seen them, too', async () =>
+        (await look()).causes.find(({ kind }) => kind === 'sagas'),
+      );
+      expect(parked).toMatchObject({ count: 1, before: null });
+      const { page } = await open(fresh.url);
+      const row = page.getByRole('row', { name: /chargePayment.*1 saga/ });
+      await row.getByText(/as many as \d+ s ago/).waitFor();
+    } finally {
+      await fresh.stop();
+      await s.heal();
+      await saga.signal('retry');
+    }
+    await result();
   });
 
   test('several causes at once: each with its numbers, what explains others first, and brakes as what is meant', async () => {

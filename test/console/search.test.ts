@@ -120,6 +120,36 @@ describeWithChromium('the stuck sagas', (open) => {
     await page.getByRole('heading', { name: /Retry 3 sagas/ }).waitFor();
   });
 
+  test('that stand at no step are shown by themselves, and decided on without those that one has stopped', async () => {
+    const [early, late] = [await s.place({ KEYBOARD: 1 }), await s.place({ KEYBOARD: 1 }, { policy: SHORT })];
+    const listed = async (query: string) =>
+      (await s.api.get<{ sagas: { orderId: string }[] }>(`/admin/sagas?${query}`)).body.sagas.map((of) => of.orderId);
+    await eventually('one is parked at its step', async () => (await listed('limit=50')).includes(late.order.id));
+    await Promise.all([early, late].map(({ saga }) => saga.terminate('by mistake')));
+    await eventually('both are ended', async () => (await listed('failure=TERMINATED')).length === 2);
+    expect(await listed('step=none&failure=TERMINATED')).toEqual([early.order.id]);
+    expect(await listed('step=chargePayment&failure=TERMINATED')).toEqual([late.order.id]);
+    expect(await listed('failure=none')).toEqual([]);
+
+    const { page, show } = await open(s.api.url, { view: '/' });
+    const link = page.locator('a[href*="failure=TERMINATED"][href*="step=none"]').first();
+    await link.click();
+    await page.getByText('1 of 1 saga shown; there are no more.').waitFor();
+    const cause = page.getByRole('row', { name: /before its first step: TERMINATED/ }).first();
+    await cause.getByRole('button', { name: 'Decide on 1 saga …' }).click();
+    const previewed = async () => {
+      await page.getByRole('button', { name: 'Preview' }).click();
+      await page.waitForURL(/#\/operations\/[0-9a-f-]{36}/);
+      const id = page.url().split('/').at(-1);
+      const { body } = await s.api.get<{ items: { orderId: string }[] }>(`/admin/operations/${id}/items`);
+      return body.items.map(({ orderId }) => orderId);
+    };
+    expect(await previewed()).toEqual([early.order.id]);
+    await show('/operations');
+    await page.getByLabel('Which').selectOption({ label: '1 saga at no step: TERMINATED (USD 10.00)' });
+    expect(await previewed()).toEqual([early.order.id]);
+  }, 60_000);
+
   test('that there are none of is said', async () => {
     const { page } = await open(s.api.url, { view: '/sagas?state=COMPENSATING' });
     await page.getByText('No saga is unwinding.').waitFor();

@@ -119,13 +119,14 @@ test('begins to seal, and goes on with it', async () => {
   if (pass) await advancePass(app, pass, { place: randomUUID(), looked: 1, sealed: 0 });
 });
 
-test('engages a limit, counts against it, and releases it', async () => {
+test('engages a limit, counts against it, adds a currency to it, and releases it', async () => {
   const { id: orderId } = await accept(t.db, { A: 1 });
   const word = { brake: 'spending', operator: 'op-7', reason: 'ticket 4711' } as const;
   await app.$transaction((tx) => engageBrake(tx, { ...word, limits: { USD: 1_500 } }));
   const due = { orderId, currency: 'USD', amount: 1_000 };
   expect(await claimSpending(app, due)).toBe(true);
   expect(await claimSpending(app, { ...due, orderId: (await accept(t.db, { A: 1 })).id })).toBe(false);
+  await app.$transaction((tx) => engageBrake(tx, { ...word, limits: { USD: 1_500, EUR: 1_500 } }));
   expect(await app.$transaction((tx) => releaseBrake(tx, word))).toBe(true);
 });
 

@@ -102,6 +102,38 @@ test('of two operators at once one closes it, and the other learns who did', asy
   expect(late.code).toBe(1);
 });
 
+test.each([
+  ['closed', ['--close'], ['--as', 'cancelled']],
+  ['given back', ['--refund'], []],
+])('one whose amount changes after it was shown is not %s', async (_how, [option = ''], as) => {
+  const id = await found('LOST_REFUND', 'reported');
+  const holder = new pg.Client({ connectionString: books.databaseUrl });
+  await holder.connect();
+  try {
+    await holder.query('BEGIN');
+    await holder.query('UPDATE reconciliation_findings SET amount = 400 WHERE id = $1', [id]);
+    const act = ops.json('reconcile', option, id, ...as, '--reason', 'ticket 12', '--yes');
+    await eventually('they are at it', async () => {
+      const waiting = await books.db.$queryRaw<unknown[]>`
+        SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+      return waiting.length === 1;
+    });
+    await holder.query('COMMIT');
+    const { code, document } = await act;
+    expect(document.items).toMatchObject([
+      { finding: id, outcome: 'failed', message: expect.stringContaining('is about 4.00 USD now, not 9.00 USD') },
+    ]);
+    expect(code).toBe(1);
+  } finally {
+    await holder.end();
+  }
+  expect(await actionOf(id)).toBe('reported');
+  expect(await closingsOf(id)).toEqual([]);
+  const again = await ops('reconcile', option, id, ...as, '--reason', 'ticket 12', '--yes');
+  expect(again.stdout).toContain('4.00 USD');
+  expect(await closingsOf(id)).toHaveLength(1);
+});
+
 test('what is in hand, or settled, is not an operator’s to close, and does not keep the others from it', async () => {
   const [inHand, settled] = [await found('LATE_CHARGE', 'refunding'), await found('LATE_CHARGE', 'refunded')];
   const reported = await found('DOUBLE_CHARGE', 'reported');

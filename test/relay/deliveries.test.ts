@@ -213,7 +213,7 @@ describe('relays', () => {
     await deliverAll(relay);
     const cursors = () => t.db.relayCursor.findMany({ orderBy: { partition: 'asc' } });
     const before = await cursors();
-    const back = before.map(({ partition, leaseEpoch }) => ({ partition, epoch: leaseEpoch, ...FEED_START }));
+    const back = [...relay.backlogs.values()].map(({ lease }) => ({ ...lease, ...FEED_START, from: FEED_START }));
     expect(await advanceCursors(t.db, { destination: 'webhook', owner: relay.owner }, back)).toHaveLength(16);
     expect(await cursors()).toEqual(before);
   });

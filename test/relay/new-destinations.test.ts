@@ -23,6 +23,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   await t.db.event.deleteMany();
   await t.db.relayMember.deleteMany();
+  await t.db.relayDestination.deleteMany();
   await t.db.relayCursor.deleteMany();
   receiver = await startReceiver();
 });

@@ -26,13 +26,14 @@ const LONG_AGO = -60_000;
 async function backlogOf(orderId: string, toldAtMs: number): Promise<Map<number, PartitionBacklog>> {
   const events = (await readOrderEvents(t.db, orderId, 0, 10)).map((event) => ({ ...event, toldAtMs }));
   const place = { feedXid: 0n, feedPosition: 0n };
-  const lease = { destination: 'd', partition: 0, owner: 'o', epoch: 1n };
+  const lease = { destination: 'd', partition: 0, owner: 'o', epoch: 1n, serverSince: '' };
   return new Map([
     [
       0,
       {
         lease: lease as PartitionBacklog['lease'],
         saved: place,
+        savedAtMs: 0,
         readTo: place,
         streams: new Map([[orderId, { orderId, events, trouble: noTrouble() }]]),
       },

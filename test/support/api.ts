@@ -315,6 +315,7 @@ const isProblem = new Ajv({ strict: false }).compile({
       properties: { after: { type: 'string', minLength: 1 }, until: { type: 'string', minLength: 1 } },
     },
     saga: { type: 'object', required: ['state', 'step', 'failure'] },
+    finding: { type: 'object', required: ['amount', 'currency'] },
     correlationId: { type: 'string', minLength: 1 },
   },
 });

@@ -53,7 +53,9 @@ test('it outlives its deadline, asks nothing of the gateway, and is confirmed wh
   expect(await triesOf(saga)).toBe(1);
   await pastDeadline(begunAt);
   expect((await saga.describe()).status.name).toBe('RUNNING');
-  expect(await s.db.chargeAttempt.count({ where: { orderId: order.id } })).toBe(0);
+  const { counts } = (await (await fetch(`${s.sandboxUrl}/sandbox/requests`)).json()) as { counts: object };
+  expect(counts).toEqual({});
+  expect(await s.db.chargeAttempt.count({ where: { orderId: order.id, endedAt: { not: null } } })).toBe(1); // when it was held
   await release();
   await saga.signal(RETRY_SIGNAL, BY_PROBER);
   expect(await result()).toEqual({ status: 'CONFIRMED' });

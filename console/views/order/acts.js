@@ -19,6 +19,7 @@ import { situationWord } from './words.js';
  * @property {Action} action
  * @property {string | null} step at which the order was
  * @property {string} at by the API's clock: when the order had last been looked at before
+ * @property {number} answeredAt by the page's own clock
  * @property {'CONFIRMED' | 'CANCELLED'} expects where it leads if all goes well
  */
 
@@ -81,19 +82,20 @@ async function act(timeline, choice, onActed) {
       <dt>Use it when</dt><dd>${choice.useWhen}</dd><dt>Taken back?</dt><dd>${choice.reversible}</dd>
     </dl>`,
     reason: { required: true, maxLength: REASON_MAX },
-    run: ({ reason }, idempotencyKey) => {
-      if (action === 'cancel') return post(`orders/${orderId}/cancel`, { idempotencyKey, body: { reason } });
+    run: ({ reason }) => {
+      if (action === 'cancel') return post(`orders/${orderId}/cancel`, { body: { reason } });
       // It is decided of what is on the screen: the saga refuses it should it be at another step by now.
       const seen = step === null ? {} : { expectedStep: step };
       const body = { action, reason, ...seen };
-      return post(`admin/sagas/${orderId}/resolve`, { idempotencyKey, body }).catch((problem) => {
+      return post(`admin/sagas/${orderId}/resolve`, { body }).catch((problem) => {
         throw movedOn(problem, explanation);
       });
     },
   });
   if (answer === undefined) return;
+  const answeredAt = performance.now();
   const isGoingBack = isUndo(timeline, step) || action === 'compensate' || action === 'cancel';
-  onActed({ action, step, at, expects: isGoingBack ? 'CANCELLED' : 'CONFIRMED' });
+  onActed({ action, step, at, answeredAt, expects: isGoingBack ? 'CANCELLED' : 'CONFIRMED' });
 }
 
 /**
@@ -121,7 +123,9 @@ const isUndo = ({ entries }, step) => entries.some((entry) => entry.kind === 'un
  * @param {Timeline} timeline
  * @returns {{ kind: import('../../lib/ui.js').Kind, says: string }}
  */
-export function outcomeOf({ action, step, at, expects }, timeline) {
+export function outcomeOf({ action, step, at, answeredAt, expects }, timeline) {
+  // What it was before tells nothing of what came of it.
+  if (timeline.askedAt < answeredAt) return { kind: 'busy', says: 'Accepted, and not looked at yet.' };
   const { explanation, isFinal, entries } = timeline;
   const { status, situation } = explanation;
   const stands = `The order is ${status}, ${situationWord(situation)}.`;

@@ -17,6 +17,7 @@ const PATIENT_MS = 700;
  * @typedef {object} Timeline as GET /admin/orders/{id}/timeline answers
  * @property {string} orderId
  * @property {string} at
+ * @property {number} askedAt when the page asked for it, by its own clock: what has happened since need not be in it
  * @property {{ amount: number, currency: string }} total
  * @property {string} createdAt
  * @property {boolean} isFinal
@@ -130,7 +131,7 @@ async function look(id, signal, wake, change, before) {
   const waitsSince = Date.now();
   let isOver = false;
   const end = { current: () => {} };
-  const settled = get(path, { signal }).finally(() => {
+  const settled = read(path, signal).finally(() => {
     isOver = true;
     end.current();
     wake.current();
@@ -140,7 +141,7 @@ async function look(id, signal, wake, change, before) {
   /** @type {Timeline | undefined} */
   let newest;
   while (!isOver && !signal.aborted) {
-    const data = await get(`${path}?without=gateway`, { signal }).catch(() => undefined);
+    const data = await read(`${path}?without=gateway`, signal).catch(() => undefined);
     if (data && !isOver) change(() => ({ ...withMoneyOf(data, before), at: Date.now(), waitsSince }));
     newest = data ?? newest;
     if (!isOver) await until(EVERY_MS.open, signal, wake);
@@ -148,6 +149,12 @@ async function look(id, signal, wake, change, before) {
   const whole = /** @type {Timeline} */ (await settled);
   // It was begun long ago: what has changed since then is not taken back.
   return { data: newest && standing(newest) !== standing(whole) ? newest : whole, whole };
+}
+
+/** @param {string} path @param {AbortSignal} signal @returns {Promise<Timeline>} */
+async function read(path, signal) {
+  const askedAt = performance.now();
+  return { ...(await get(path, { signal })), askedAt };
 }
 
 /** @param {Timeline} timeline */

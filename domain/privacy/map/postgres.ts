@@ -160,7 +160,11 @@ export const POSTGRES: readonly Store[] = [
   table(
     'reconciliation_findings',
     LEGAL.findings,
-    personal('detail', 'what the provider’s ledger says', EMPTIED),
+    personal(
+      'detail',
+      'what the provider’s ledger says; the few sentences of our own that the reconciler goes by stay',
+      EMPTIED,
+    ),
     pseudonymous('order_id gateway_reference'),
     none('id kind amount currency action at updated_at'),
   ),
