@@ -16,7 +16,7 @@ const LIMITS = { connectionTimeoutMillis: CONNECT_LIMIT_MS, query_timeout: SILEN
 /** Between two looks whether it is back. */
 const LOOK_EVERY_MS = 500;
 
-/** Of class 57, and yet the event's where it is the effect that takes too long: BEGIN, the inbox's own statements and COMMIT wait for the disk. */
+/** Of class 57, and yet the event's where it is the effect that takes too long: what the inbox asks takes long where the disk or the processor does. */
 const STATEMENT_TOO_LONG = '57014';
 /** What the client says after SILENCE_LIMIT_MS: Postgres has not even given up, as in a COMMIT that waits for its disk. */
 const SILENT = 'Query read timeout';
