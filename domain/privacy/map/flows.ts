@@ -72,6 +72,7 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
   'GET /admin/findings query.orderId': NOWHERE,
   'GET /admin/findings query.cursor': NOWHERE,
   'POST /admin/findings/close header.idempotency-key': places('postgres:idempotency_keys.key'),
+  'POST /admin/findings/close body.expected.id': NOWHERE,
   'POST /admin/findings/close body.ids': NOWHERE,
   'POST /admin/findings/close body.operator': places(
     'postgres:audit_acts.subject postgres:reconciliation_closings.operator',
