@@ -18,7 +18,8 @@ export const close = (finding, as) =>
       isHarmful: as === 'cancelled',
     },
     children: html`<p><code>${finding.kind}</code> of ${money(finding.amount, finding.currency)}, charge <code>${finding.reference}</code>. No money moves: it only says that this is dealt with. ${as === 'refunded' ? 'The gateway is asked at once: should it still hold the money, this is reported again.' : 'It is not reported again unless its amount changes.'}</p>`,
-    run: ({ reason }) => post(`admin/findings/${finding.id}/close`, { body: { as, reason } }),
+    run: ({ reason }) =>
+      post(`admin/findings/${finding.id}/close`, { body: { as, reason, expectedAmount: finding.amount } }),
   });
 
 /** How many of each kind. @param {readonly Finding[]} chosen */
@@ -35,8 +36,8 @@ const kindsOf = (chosen) =>
  */
 export async function closeEach(chosen, as) {
   const n = chosen.length;
-  const many = createMany(chosen, { word: 'closed', noun: 'finding' }, async ({ id }, reason) => {
-    const now = await post(`admin/findings/${id}/close`, { body: { as, reason } });
+  const many = createMany(chosen, { word: 'closed', noun: 'finding' }, async ({ id, amount }, reason) => {
+    const now = await post(`admin/findings/${id}/close`, { body: { as, reason, expectedAmount: amount } });
     return now.reason === reason
       ? undefined
       : { kind: 'off', word: 'already closed', says: `by ${now.closedBy}: ${now.reason}` };
@@ -63,7 +64,7 @@ export const refund = ({ id, kind, amount, currency, reference }) =>
     },
     ...{ atStake: sumOf([{ amount, currency }]), typed: money(amount, currency) },
     children: html`<p><code>${kind}</code>, charge <code>${reference}</code>. The reconciler looks at the charge and its order again before the money moves, and makes one refund.</p>`,
-    run: ({ reason }) => post(`admin/findings/${id}/refund`, { body: { reason } }),
+    run: ({ reason }) => post(`admin/findings/${id}/refund`, { body: { reason, expectedAmount: amount } }),
   });
 
 /**
@@ -78,7 +79,7 @@ export async function refundEach(chosen) {
     chosen,
     { word: 'to be given back', noun: 'finding' },
     async ({ id, amount, currency }, reason) => {
-      const now = await post(`admin/findings/${id}/refund`, { body: { reason } });
+      const now = await post(`admin/findings/${id}/refund`, { body: { reason, expectedAmount: amount } });
       return now.reason === reason
         ? { says: money(amount, currency) }
         : { kind: 'off', word: 'already ordered', says: `by ${now.closedBy}: ${now.reason}` };
