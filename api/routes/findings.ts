@@ -15,7 +15,7 @@ import { IdempotencyKeyHeader } from '../http/headers.js';
 import { answerOnce } from '../http/idempotency.js';
 import { Cursor, decodeCursor, Limit, Next, nextBy, sendPage } from '../http/pages.js';
 import { Problem, ProblemSchema } from '../http/problems.js';
-import { OperatorId, oneOf, Reason } from '../http/schemas.js';
+import { OperatorId, oneOf, Reason, UUID } from '../http/schemas.js';
 import { problemResponses } from '../openapi/problems.js';
 import { currencyOf, ExpectedAmount, notReported } from './finding-problems.js';
 
@@ -195,7 +195,7 @@ function closeRoute(app: Api, deps: ApiDependencies): void {
         if (isClosed || (now.action === as && now.closedBy === by)) return { status: 200, body: show(now) };
         throw notReported(now, expectedAmount);
       };
-      return answerOnce(deps, request, reply, act, { orderId });
+      return answerOnce(deps, request, reply, act, ofOrder(orderId));
     },
   );
 }
@@ -233,10 +233,13 @@ function refundRoute(app: Api, deps: ApiDependencies): void {
         if (isTaken || isItsOwn) return { status: 200, body: show(now) };
         throw notReported(now, expectedAmount);
       };
-      return answerOnce(deps, request, reply, act, { orderId });
+      return answerOnce(deps, request, reply, act, ofOrder(orderId));
     },
   );
 }
+
+/** A stranger's charge may name anything as its order. */
+const ofOrder = (orderId: string) => (UUID.test(orderId) ? { orderId } : {});
 
 async function requireFinding({ db }: ApiDependencies, id: string): Promise<NumberedFinding> {
   const [finding] = FINDING_ID.test(id) ? await listFindings(db, { ids: [id] }, 1) : [];
