@@ -168,16 +168,14 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
     'logs:actor postgres:audit_acts.subject postgres:idempotency_answers.response postgres:operations.started_by postgres:saga_log.actor temporal:update.operator',
   ),
   'POST /admin/operations body.reason': places(
-    'postgres:audit_acts.reason postgres:idempotency_answers.response postgres:operations.reason postgres:saga_log.detail temporal:update.reason',
+    'postgres:audit_acts.reason postgres:operations.reason postgres:saga_log.detail temporal:update.reason',
   ),
   'POST /admin/operations/{id}/pause path.id': places('postgres:audit_calls.resource'),
   'POST /admin/operations/{id}/pause header.idempotency-key': places('postgres:idempotency_keys.key'),
   'POST /admin/operations/{id}/pause body.operator': places(
     'postgres:audit_acts.before postgres:audit_acts.subject postgres:idempotency_answers.response',
   ),
-  'POST /admin/operations/{id}/pause body.reason': places(
-    'postgres:audit_acts.reason postgres:idempotency_answers.response',
-  ),
+  'POST /admin/operations/{id}/pause body.reason': places('postgres:audit_acts.reason'),
   'POST /admin/operations/{id}/resume path.id': places('postgres:audit_calls.resource'),
   'POST /admin/operations/{id}/resume header.idempotency-key': places('postgres:idempotency_keys.key'),
   'POST /admin/operations/{id}/resume body.operator': places('postgres:audit_acts.subject'),
@@ -188,7 +186,7 @@ export const FLOWS: Readonly<Record<string, Flow>> = {
     'postgres:audit_acts.subject postgres:idempotency_answers.response postgres:operations.aborted_by',
   ),
   'POST /admin/operations/{id}/abort body.reason': places(
-    'postgres:audit_acts.reason postgres:idempotency_answers.response postgres:operations.abort_reason',
+    'postgres:audit_acts.reason postgres:operations.abort_reason',
   ),
   'GET /admin/operations query.cursor': NOWHERE,
   'GET /admin/operations/{id} path.id': NOWHERE,
